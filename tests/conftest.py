@@ -1,0 +1,24 @@
+"""Keeps every test away from the user's own folders and settings.
+
+The environment is set before any test module is imported, because Keras reads its own at import.
+Subprocesses inherit it.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Gives the session a cache folder and a Keras home of its own, and JAX as Keras's backend."""
+    session = tempfile.TemporaryDirectory(prefix="fittingroom-tests-")
+    config.add_cleanup(session.cleanup)
+    for variable, folder in {"FITTINGROOM_CACHE_DIR": "cache", "KERAS_HOME": "keras"}.items():
+        path = Path(session.name, folder)
+        path.mkdir()
+        os.environ[variable] = str(path)
+    os.environ["KERAS_BACKEND"] = "jax"
