@@ -1,0 +1,123 @@
+"""Checked contents, kept as uncompressed arrays that are mapped into memory in a millisecond.
+
+One folder for each dataset: four .npy files and `contents.json`, which says from which source files they were made and
+how large and how old each array file must be. A folder is written under another name and then renamed, so it is whole
+or absent. What does not match is made anew; bits that rot without a trace in size or time are not noticed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fittingroom.data.contents import Contents
+from fittingroom.errors import StorageError
+from fittingroom.files import storage_errors, write_atomically, write_bytes
+
+_FORMAT = 1
+"""To be raised when the files, the checks or what they say change, so that older contents are made anew."""
+
+_ARRAYS = ("images", "labels", "test_images", "test_labels")
+
+Stamp = tuple[tuple[str, int, int], ...]
+"""What the contents were made from: name, size in bytes and time of the last change in nanoseconds of each file."""
+
+
+def stamp_files(paths: tuple[Path, ...]) -> Stamp:
+    """The stamp of files as they are now."""
+    return tuple((str(path), status.st_size, status.st_mtime_ns) for path in paths for status in [path.stat()])
+
+
+def unchanged_or_gone(stamp: Stamp) -> bool:
+    """Whether none of the files that a stamp names has changed; those that were deleted do not count."""
+    present = tuple(entry for entry in stamp if Path(entry[0]).exists())
+    return stamp_files(tuple(Path(name) for name, _, _ in present)) == present
+
+
+def read(folder: Path, is_current: Callable[[Stamp], bool]) -> Contents | None:
+    """The contents kept in a folder, as read-only memory maps; None if there are none, or old or damaged ones.
+
+    Args:
+        folder: where `write` put them.
+        is_current: whether contents with this stamp may still be used.
+    """
+    try:
+        meta = json.loads((folder / "contents.json").read_bytes())
+        stamp = tuple((name, size, time) for name, size, time in meta["stamp"])
+        if meta["format"] != _FORMAT or not is_current(stamp) or _sizes_and_times(folder) != meta["arrays"]:
+            return None
+        arrays = {name: np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r")) for name in _ARRAYS}
+        tuples = {name: tuple(meta["facts"][name]) for name in ("classes", "notes")}
+        return Contents(**{**arrays, **meta["facts"], **tuples})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write(folder: Path, contents: Contents, stamp: Stamp) -> None:
+    """Keeps contents in a folder, in place of what was there; another process that does the same at once may win.
+
+    Raises:
+        StorageError: the folder cannot be written; nothing half-written is left.
+    """
+    with storage_errors(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        for name in _ARRAYS:
+            _write_array(draft / f"{name}.npy", getattr(contents, name))
+        facts = {f.name: getattr(contents, f.name) for f in dataclasses.fields(contents) if f.name not in _ARRAYS}
+        meta = {"format": _FORMAT, "stamp": stamp, "arrays": _sizes_and_times(draft), "facts": facts}
+        write_bytes(draft / "contents.json", json.dumps(meta).encode())
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            with storage_errors(folder):
+                draft.rename(folder)
+        except StorageError:
+            if not folder.exists():  # else another process has put the same contents there since
+                raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+        _remove_old_drafts(folder)
+
+
+def _remove_old_drafts(folder: Path) -> None:
+    """Removes what writers that were killed have left; a draft of the last hour may still be written to."""
+    for draft in folder.parent.glob(f".{folder.name}.*"):
+        with contextlib.suppress(OSError):
+            if time.time() - draft.stat().st_mtime > 3600:
+                shutil.rmtree(draft, ignore_errors=True)
+
+
+def _write_array(path: Path, array: np.ndarray[Any, Any]) -> None:
+    write_atomically(path, lambda stream: np.save(stream, array, allow_pickle=False))
+
+
+def _sizes_and_times(folder: Path) -> list[list[int]]:
+    states = [(folder / f"{name}.npy").stat() for name in _ARRAYS]
+    return [[state.st_size, state.st_mtime_ns] for state in states]
+
+
+def kept(folder: Path, stamp: Stamp, make: Callable[[], Contents]) -> Contents:
+    """The contents kept in a folder if their stamp is this one, else newly made and kept.
+
+    If the cache cannot be written, the contents come straight from `make`, with a note.
+    """
+    contents = read(folder, stamp.__eq__)
+    if contents is not None:
+        return contents
+    contents = make()
+    try:
+        write(folder, contents, stamp)
+    except StorageError as error:
+        note = f"The arrays could not be kept for a quicker start next time: {error}"
+        return dataclasses.replace(contents, notes=(*contents.notes, note))
+    return read(folder, stamp.__eq__) or contents

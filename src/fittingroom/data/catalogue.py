@@ -1,0 +1,189 @@
+"""The table of datasets that are known by name: what is in them, whose they are, where they come from.
+
+The checksums are MD5, of the packed files. Those of Fashion-MNIST are in its README; those of MNIST and KMNIST are the
+ones that torchvision and other loaders agree on. The fingerprints are ours (`arrays.fingerprint`): they know the
+contents again when a file was repacked, as Debian's were. (Debian's files differ from the published ones only in the
+gzip header: with name and time put back, all four give the published MD5.) We have not seen MNIST's and KMNIST's files,
+so these two are known by their checksums and their counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from fittingroom.errors import UnknownNameError
+
+FOUR_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+"""The names of the MNIST form's four files, without `.gz`: train images and labels, test images and labels."""
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What is known about a dataset besides its pixels; `unknown` where nobody said."""
+
+    title: str
+    licence: str = "unknown"
+    homepage: str = "unknown"
+    citation: str = "unknown"
+    checksums: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """File name -> MD5, as published."""
+    resize_rule: str | None = None
+    """How pictures of other sizes were brought to the dataset's size; None if none were."""
+
+
+@dataclass(frozen=True)
+class CatalogueEntry:
+    """One row of the table.
+
+    `mirrors` are addresses of folders that hold the four files, best first. `train_fingerprint` and `test_fingerprint`
+    are None where the contents have never been seen by us.
+    """
+
+    name: str
+    info: DatasetInfo
+    classes: tuple[str, ...]
+    image_shape: tuple[int, int]
+    train_counts: tuple[int, ...]
+    test_counts: tuple[int, ...]
+    scale: float = 255.0
+    mirrors: tuple[str, ...] = ()
+    system_folder: Path | None = None
+    system_package: str | None = None
+    train_fingerprint: str | None = None
+    test_fingerprint: str | None = None
+
+
+def _checksums(*md5: str) -> Mapping[str, str]:
+    return MappingProxyType({f"{name}.gz": value for name, value in zip(FOUR_FILES, md5, strict=True)})
+
+
+FASHION_MNIST = CatalogueEntry(
+    name="fashion-mnist",
+    info=DatasetInfo(
+        title="Fashion-MNIST",
+        licence="MIT",
+        homepage="https://github.com/zalandoresearch/fashion-mnist",
+        citation="Xiao, Rasul, Vollgraf: Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning "
+        "Algorithms, 2017, arXiv:1708.07747",
+        checksums=_checksums(
+            "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+            "25c81989df183df01b3e8a0aad5dffbe",
+            "bef4ecab320f06d8554ea6380940ec79",
+            "bb300cfdad3c16e7a12a480ee83cd310",
+        ),
+    ),
+    classes=(
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ),
+    image_shape=(28, 28),
+    train_counts=(6000,) * 10,
+    test_counts=(1000,) * 10,
+    mirrors=(
+        # The authors' own two places; the first can be reached by https.
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+    ),
+    system_folder=Path("/usr/share/datasets/fashion-mnist"),
+    system_package="dataset-fashion-mnist",
+    train_fingerprint="279065e79ab125ad3826b3a6508dc296",
+    test_fingerprint="331c943131ddbb3b5e9225e0c449b297",
+)
+
+MNIST = CatalogueEntry(
+    name="mnist",
+    info=DatasetInfo(
+        title="MNIST",
+        licence="CC BY-SA 3.0",
+        homepage="http://yann.lecun.com/exdb/mnist/",
+        citation="LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document recognition, "
+        "Proceedings of the IEEE 86(11), 1998",
+        checksums=_checksums(
+            "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+            "d53e105ee54ea40749a09fcbcd1e9432",
+            "9fb629c4189551a2d022fa330f9573f3",
+            "ec29112dd5afa0611ce80d1b7f02629c",
+        ),
+    ),
+    classes=tuple("0123456789"),
+    image_shape=(28, 28),
+    train_counts=(5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949),
+    test_counts=(980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009),
+    mirrors=(
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    ),
+)
+
+KMNIST = CatalogueEntry(
+    name="kmnist",
+    info=DatasetInfo(
+        title="Kuzushiji-MNIST",
+        licence="CC BY-SA 4.0",
+        homepage="https://codh.rois.ac.jp/kmnist/",
+        citation="KMNIST Dataset (created by CODH), adapted from Kuzushiji Dataset (created by NIJL and others), "
+        "doi:10.20676/00000341; Clanuwat et al.: Deep Learning for Classical Japanese Literature, 2018, "
+        "arXiv:1812.01718",
+        checksums=_checksums(
+            "bdb82020997e1d708af4cf47b453dcf7",
+            "e144d726b3acfaa3e44228e80efcd344",
+            "5c965bf0a639b31b8f53240b1b52f4d7",
+            "7320c461ea6c1c855c0b718fb2a4b134",
+        ),
+    ),
+    classes=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+    image_shape=(28, 28),
+    train_counts=(6000,) * 10,
+    test_counts=(1000,) * 10,
+    mirrors=(
+        "https://codh.rois.ac.jp/kmnist/dataset/kmnist/",
+        "http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
+    ),
+)
+
+DIGITS = CatalogueEntry(
+    name="digits",
+    info=DatasetInfo(
+        title="Digits (8x8, from scikit-learn)",
+        licence="CC BY 4.0",
+        homepage="https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits",
+        citation="Alpaydin, Kaynak: Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998",
+    ),
+    classes=tuple("0123456789"),
+    image_shape=(8, 8),
+    train_counts=(142, 145, 142, 146, 145, 146, 145, 143, 139, 144),
+    test_counts=(36, 37, 35, 37, 36, 36, 36, 36, 35, 36),
+    scale=16.0,
+    train_fingerprint="3b65fa56a89d393a59debd0d941f5413",
+    test_fingerprint="715a813a096eade457a4a6546c69f473",
+)
+
+CATALOGUE: Mapping[str, CatalogueEntry] = MappingProxyType(
+    {entry.name: entry for entry in (FASHION_MNIST, MNIST, KMNIST, DIGITS)}
+)
+
+FORMS = ("idx:FOLDER", "npz:FILE", "folder:FOLDER")
+"""How a user's own data are named."""
+
+
+def entry(name: str) -> CatalogueEntry:
+    """The row of the table with this name.
+
+    Raises:
+        UnknownNameError: there is no such row; the message lists the known names and the forms for own data.
+    """
+    if name not in CATALOGUE:
+        raise UnknownNameError("dataset", name, [*CATALOGUE, *FORMS])
+    return CATALOGUE[name]

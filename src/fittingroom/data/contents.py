@@ -1,0 +1,181 @@
+"""What a reader found, checked as a dataset: the one way from files of any form to arrays that can be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fittingroom.data.arrays import Images, Labels, count_per_class, fingerprint, image_digests
+from fittingroom.data.split import cut_test
+from fittingroom.data.values import to_labels
+from fittingroom.errors import DataError
+
+TEST_FRACTION = 0.15
+"""The share of the images that becomes the test part of own data that came without one."""
+
+_MOST_CLASSES = 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Images and what their file says are their labels, not checked yet."""
+
+    images: Images
+    labels: NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a reader found, not checked yet.
+
+    Attributes:
+        train: with the images of a given validation part at the end.
+        test: None if there is no test part; then one is cut.
+        source: where it was found.
+        classes: None if the files do not name them; then they are numbered.
+        scale: what images are divided by to lie in 0 to 1.
+        notes: sentences that must be said.
+        given_validation: how many images at the end of `train` came as a validation part.
+        test_fraction: the size of a test part that must be cut, as a fraction of all images.
+        resize_rule: how pictures of other sizes were brought to one, or None.
+    """
+
+    train: Pairs
+    test: Pairs | None
+    source: str
+    classes: tuple[str, ...] | None = None
+    scale: float = 255.0
+    notes: tuple[str, ...] = ()
+    given_validation: int = 0
+    test_fraction: float = TEST_FRACTION
+    resize_rule: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """The checked contents of a dataset, as they are cached. For the attributes see `Found`."""
+
+    images: Images
+    labels: Labels
+    test_images: Images
+    test_labels: Labels
+    classes: tuple[str, ...]
+    source: str
+    scale: float
+    notes: tuple[str, ...]
+    given_validation: int
+    resize_rule: str | None
+    fingerprint: str
+    test_fingerprint: str
+
+
+def check(found: Found) -> Contents:
+    """The contents of a dataset after every check that does not depend on which dataset it is.
+
+    Raises:
+        DataError: the numbers of images and labels differ, a label names no class, there is one class only or a class
+            without training images, or the train and test images are the same.
+    """
+    try:
+        return _check(found)
+    except DataError as error:
+        raise DataError(f"{found.source}: {error}") from error
+
+
+def _check(found: Found) -> Contents:
+    labels = _checked_labels(found.train, "train", found.classes)
+    classes = found.classes or tuple(str(k) for k in range(int(labels.max()) + 1))
+    notes = list(found.notes)
+    images, given_validation = found.train.images, found.given_validation
+    if found.test is None:
+        _check_classes(labels, classes)
+        chosen = cut_test(images, labels, len(classes), found.test_fraction)
+        test_images, test_labels = images[chosen], labels[chosen]
+        given_validation -= int(chosen[len(chosen) - given_validation :].sum())
+        images, labels = images[~chosen], labels[~chosen]
+        notes.append(
+            f"There was no test part, so {len(test_labels):,} images were cut from the others, stratified by class and "
+            "decided by their content; the cut is the same each time."
+        )
+    else:
+        test_images, test_labels = found.test.images, _checked_labels(found.test, "test", classes)
+        notes += _check_apart(images, test_images)
+    _check_classes(labels, classes)
+    notes += _say_empty_test_classes(test_labels, classes)
+    notes += _say_shared_images(images, test_images)
+    return Contents(
+        images=images,
+        labels=labels,
+        test_images=test_images,
+        test_labels=test_labels,
+        classes=classes,
+        source=found.source,
+        scale=found.scale,
+        notes=tuple(notes),
+        given_validation=given_validation,
+        resize_rule=found.resize_rule,
+        fingerprint=fingerprint(images, labels),
+        test_fingerprint=fingerprint(test_images, test_labels),
+    )
+
+
+def _checked_labels(pairs: Pairs, part: str, classes: tuple[str, ...] | None) -> Labels:
+    if len(pairs.images) == 0:
+        raise DataError(f"the {part} part has no images.")
+    labels = to_labels(pairs.labels, f"the {part} part", len(classes) if classes else _MOST_CLASSES)
+    if len(labels) != len(pairs.images):
+        raise DataError(
+            f"the {part} part has {len(pairs.images):,} images but {len(labels):,} labels; there must be one label for "
+            "each image. Are files of two parts or two datasets mixed?"
+        )
+    return labels
+
+
+def _check_classes(labels: Labels, classes: tuple[str, ...]) -> None:
+    if len(classes) < 2:
+        raise DataError(f"there is one class only ({classes[0]!r}); a classifier needs at least two.")
+    counts = count_per_class(labels, len(classes))
+    empty = [repr(name) for name, count in zip(classes, counts, strict=True) if count == 0]
+    if empty:
+        raise DataError(
+            f"{len(empty)} of {len(classes)} classes have no training image: {', '.join(empty[:5])}"
+            f"{' and others' if len(empty) > 5 else ''}. Add images, or leave the class out and number without gaps."
+        )
+
+
+def _check_apart(images: Images, test_images: Images) -> list[str]:
+    """Compares the two parts as wholes; a sentence if they look swapped."""
+    if images.shape[1:] != test_images.shape[1:]:
+        raise DataError(
+            f"train images have the shape {images.shape[1:]} and test images {test_images.shape[1:]}; "
+            "both must be of one size and colour."
+        )
+    if np.array_equal(images, test_images):
+        raise DataError(
+            "the train and test images are the same, one for one. Use different images to test, or leave the test part "
+            "out of an NPZ file or a folder: then one is cut."
+        )
+    if len(test_images) > len(images):
+        return [
+            f"The test part ({len(test_images):,} images) is larger than the train part ({len(images):,}): "
+            "are they swapped?"
+        ]
+    return []
+
+
+def _say_empty_test_classes(test_labels: Labels, classes: tuple[str, ...]) -> list[str]:
+    counts = count_per_class(test_labels, len(classes))
+    empty = [name for name, count in zip(classes, counts, strict=True) if count == 0]
+    return [f"No test image of: {', '.join(empty)}."] if empty else []
+
+
+def _say_shared_images(images: Images, test_images: Images) -> list[str]:
+    """Counts the test images that are also in training: they test memory, not learning."""
+    known = set(image_digests(images))
+    shared = sum(digest in known for digest in image_digests(test_images))
+    if not shared:
+        return []
+    return [f"{shared:,} of {len(test_images):,} test images are also among the training images, pixel for pixel."]

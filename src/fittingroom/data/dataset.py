@@ -1,0 +1,186 @@
+"""A dataset as training sees it: a part to learn from, perhaps a part to validate on, and a sealed test set."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fittingroom.data.arrays import Images, Labels, count_per_class, read_only
+from fittingroom.data.catalogue import DatasetInfo
+from fittingroom.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Images with their labels: what a model learns from, or is validated on.
+
+    Attributes:
+        images: uint8, `(n, height, width)` grey or `(n, height, width, 3)` RGB, as stored; read-only, and perhaps a
+            memory map.
+        labels: int32, `(n,)`, positions in `classes`; read-only.
+        classes: the names of the classes.
+        scale: what images are divided by to become model input in 0 to 1: 255 for 8-bit pictures, 16 for `digits`.
+
+    Raises:
+        DataError: images and labels have another type or shape, or their numbers differ.
+    """
+
+    images: Images
+    labels: Labels
+    classes: tuple[str, ...]
+    scale: float = 255.0
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != np.uint8 or self.images.ndim not in {3, 4}:
+            raise DataError(
+                f"images are {self.images.dtype} of shape {self.images.shape}; expected uint8 of shape "
+                "(n, height, width) or (n, height, width, 3)."
+            )
+        if self.labels.dtype != np.int32 or self.labels.shape != self.images.shape[:1]:
+            raise DataError(
+                f"labels are {self.labels.dtype} of shape {self.labels.shape}; expected int32 of shape "
+                f"({len(self.images)},), one for each image."
+            )
+        object.__setattr__(self, "images", read_only(self.images))
+        object.__setattr__(self, "labels", read_only(self.labels))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __repr__(self) -> str:
+        return f"Part({len(self):,} images {self.images.shape[1:]}, {len(self.classes)} classes)"
+
+    @property
+    def x(self) -> NDArray[np.float32]:
+        """The images as model input: float32, divided by `scale`. Made anew at each access."""
+        return np.divide(self.images, np.float32(self.scale), dtype=np.float32)
+
+    @property
+    def y(self) -> Labels:
+        """The labels, under the name that Keras users give them."""
+        return self.labels
+
+    def counts(self) -> tuple[int, ...]:
+        """The number of images of each class, in the order of `classes`."""
+        return count_per_class(self.labels, len(self.classes))
+
+
+@dataclass(frozen=True)
+class Opening:
+    """One opening of a sealed test set: when (UTC), why, and of which images."""
+
+    time: datetime.datetime
+    reason: str
+    fingerprint: str
+    count: int
+
+
+class SealedTestSet:
+    """The test part of a dataset: it tells its size and its counts, and no image or label until it is opened.
+
+    Every opening is recorded before anything is handed out: in `openings`, and through `recorder` if one is given. A
+    recorder that raises keeps the test set closed.
+
+    Args:
+        part: what is sealed.
+        fingerprint: the fingerprint of the part's images and labels.
+        recorder: called with each opening.
+    """
+
+    __slots__ = ("_openings", "_part", "_recorder", "fingerprint")
+
+    def __init__(self, part: Part, fingerprint: str, recorder: Callable[[Opening], None] | None = None) -> None:
+        self._part = part
+        self._recorder = recorder
+        self._openings: list[Opening] = []
+        self.fingerprint = fingerprint
+
+    def open(self, reason: str) -> Part:
+        """The test images and labels, after the opening was recorded.
+
+        Raises:
+            DataError: the reason is empty.
+        """
+        if not reason.strip():
+            raise DataError("the test set was opened without a reason. Say what its score is for: test.open('...').")
+        opening = Opening(datetime.datetime.now(datetime.UTC), reason, self.fingerprint, len(self))
+        if self._recorder is not None:
+            self._recorder(opening)
+        self._openings.append(opening)
+        return self._part
+
+    @property
+    def openings(self) -> tuple[Opening, ...]:
+        """The openings of this object so far, the oldest first."""
+        return tuple(self._openings)
+
+    @property
+    def count(self) -> int:
+        """The number of test images."""
+        return len(self._part)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def counts(self) -> tuple[int, ...]:
+        """The number of test images of each class."""
+        return self._part.counts()
+
+    def __repr__(self) -> str:
+        return f"SealedTestSet({self.count:,} images, opened {len(self._openings)} times)"
+
+    if not TYPE_CHECKING:  # so that a type checker still sees that there is no `images`
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise AttributeError(
+                f"a sealed test set has no {name!r}: it gives nothing until it is opened. "
+                "Use test.open('why') to get its images and labels; the opening is recorded."
+            )
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise DataError(
+            "a sealed test set can be neither copied nor pickled, because a copy could be opened unseen. "
+            "Load the dataset again where it is needed, or use test.open('why')."
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Named images and labels, with the test part sealed.
+
+    `data.train.images` are the raw uint8 pixels, `data.train.x` the same as float32 model input in 0 to 1.
+
+    Attributes:
+        name: what `load` was given; for own data the path in it is absolute.
+        train: what a model learns from.
+        validation: cut from the training part by `split_seed`, or None.
+        test: sealed.
+        classes: the names of the classes.
+        image_shape: `(height, width)` or `(height, width, 3)`.
+        source: how it was found.
+        fingerprint: of all training and validation images and labels, before the split.
+        split_seed: the seed of the split.
+        notes: sentences that must be said about these data.
+        scale: see `Part`.
+        info: licence, homepage, citation, published checksums.
+        arguments: what `load` has to be given to load the same data again, as plain JSON values.
+    """
+
+    name: str
+    train: Part
+    validation: Part | None
+    test: SealedTestSet
+    classes: tuple[str, ...]
+    image_shape: tuple[int, ...]
+    source: str
+    fingerprint: str
+    split_seed: int
+    notes: tuple[str, ...]
+    scale: float
+    info: DatasetInfo
+    arguments: Mapping[str, Any]

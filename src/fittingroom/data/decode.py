@@ -1,0 +1,114 @@
+"""Decodes the pictures of a folder, several at a time, into arrays of one size."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fittingroom.data.arrays import Images
+from fittingroom.data.contents import Found, Pairs
+from fittingroom.data.folder import PictureFolder
+from fittingroom.data.pictures import RESIZE_RULE, fit, open_picture, pixels, quiet_pillow
+from fittingroom.data.progress import progress_bar
+from fittingroom.data.streams import LARGEST_ARRAY
+from fittingroom.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class _Decoded:
+    pixels: Images
+    changes: tuple[str, ...]
+
+
+def decode_folder(folder: PictureFolder, height: int, width: int) -> Found:
+    """The pictures of a folder at one size: grey if every one is grey all over, else RGB.
+
+    Raises:
+        DataError: a picture cannot be used (all are tried, the first five are named), or all together are too large.
+    """
+    parts = [folder.files.get(part, ()) for part in ("train", "validation", "test")]
+    files = [file for part in parts for file in part]
+    if len(files) * height * width * 3 > LARGEST_ARRAY:
+        raise DataError(
+            f"{len(files):,} pictures of {height}×{width} take more than {LARGEST_ARRAY:,} bytes. "
+            "Choose a smaller image size or use fewer pictures."
+        )
+    decoded = _decode_all([path for path, _ in files], height, width)
+    images = _stack([one.pixels for one in decoded])
+    labels = np.array([label for _, label in files], np.int32)
+    first_test = len(files) - len(parts[2])
+    return Found(
+        train=Pairs(images[:first_test], labels[:first_test]),
+        test=Pairs(images[first_test:], labels[first_test:]) if parts[2] else None,
+        source=f"folder {folder.root}",
+        classes=folder.classes,
+        notes=(*folder.notes, *_say_changes(decoded)),
+        given_validation=len(parts[1]),
+        resize_rule=RESIZE_RULE,
+    )
+
+
+def _decode_all(paths: Sequence[Path], height: int, width: int) -> list[_Decoded]:
+    def decode(path: Path) -> _Decoded | DataError:
+        try:
+            picture = open_picture(path)
+        except DataError as error:
+            return error
+        resized = ("resized",) if picture.image.size != (width, height) else ()
+        return _Decoded(pixels(fit(picture.image, height, width)), (*picture.changes, *resized))
+
+    done: list[_Decoded] = []
+    errors: list[DataError] = []
+    # Pillow decodes without Python's lock, so threads use all cores.
+    with (
+        quiet_pillow(),
+        progress_bar("Reading pictures") as bar,
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+        _cancelled_at_exit([pool.submit(decode, path) for path in paths]) as results,
+    ):
+        if bar is not None:
+            bar.total = len(paths)
+        for result in results:
+            if isinstance(result, DataError):
+                errors.append(result)
+            else:
+                done.append(result)
+            if bar is not None:
+                bar.update(1)
+    if errors:
+        more = f" And {len(errors) - 5:,} more files." if len(errors) > 5 else ""
+        raise DataError(" ".join(str(error) for error in errors[:5]) + more)
+    return done
+
+
+def _stack(arrays: Sequence[Images]) -> Images:
+    """All pictures in one array; grey ones get three channels if there is a coloured one."""
+    if all(array.ndim == 2 for array in arrays):
+        return np.stack(arrays)
+    height, width = arrays[0].shape[:2]
+    stacked = np.empty((len(arrays), height, width, 3), np.uint8)
+    for row, array in zip(stacked, arrays, strict=True):
+        row[:] = array if array.ndim == 3 else array[..., None]
+    return stacked
+
+
+def _say_changes(decoded: Iterable[_Decoded]) -> list[str]:
+    changes = Counter(change for one in decoded for change in one.changes)
+    return [f"{count:,} pictures {change}." for change, count in sorted(changes.items())]
+
+
+@contextmanager
+def _cancelled_at_exit(futures: Sequence[Future[_Decoded | DataError]]) -> Iterator[Iterator[_Decoded | DataError]]:
+    """The results in order; at Ctrl-C, what has not begun is cancelled instead of awaited."""
+    try:
+        yield (future.result() for future in futures)
+    finally:
+        for future in futures:
+            future.cancel()

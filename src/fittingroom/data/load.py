@@ -1,0 +1,126 @@
+"""Loads a dataset by its name: the one way in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fittingroom.data import sources
+from fittingroom.data.catalogue import DIGITS, FORMS, DatasetInfo, entry
+from fittingroom.data.contents import Contents
+from fittingroom.data.dataset import Dataset, Part, SealedTestSet
+from fittingroom.data.split import cut_validation
+from fittingroom.errors import DataError, UnknownNameError
+
+DEFAULT_IMAGE_SIZE = (28, 28)
+_LARGEST_SIDE = 1024
+
+
+def load(
+    name: str = "fashion-mnist",
+    *,
+    validation: int | float | None = None,
+    split_seed: int = 0,
+    data_dir: Path | str | None = None,
+    image_size: tuple[int, int] | None = None,
+) -> Dataset:
+    """A dataset with its test part sealed: `data.train`, `data.validation` and `data.test`.
+
+    `data.train.images` are the raw uint8 pixels and `data.train.x` the same as float32 in 0 to 1, ready for a model;
+    `data.train.y` are the labels. `data.test.open("why")` is the only way to a test image or label.
+
+    Args:
+        name: `fashion-mnist`, `mnist`, `kmnist`, `digits`; or own data: `idx:FOLDER` with four IDX files named as
+            MNIST's, `npz:FILE` with x_train, y_train and perhaps x_test, y_test, `folder:FOLDER` with pictures in one
+            sub-folder for each class, perhaps below train, validation and test.
+        validation: how many images of the training part are set aside to validate on, the same share of each class: a
+            number, or a fraction between 0 and 1. None means 5,000 of 60,000 and else a twelfth, or the validation part
+            that a folder brings along; 0 means none.
+        split_seed: decides which images these are; the same on every machine.
+        data_dir: a folder with the four files of `fashion-mnist`, `mnist` or `kmnist`, or with a sub-folder of that
+            name that has them.
+        image_size: (height, width) in pixels, for `folder:` only; 28x28 by default.
+
+    Raises:
+        UnknownNameError: no dataset has this name.
+        DatasetNotFoundError: the data are nowhere to be found; the message says how to get them.
+        DataError: the data are damaged or are not what they should be, or an argument makes no sense.
+    """
+    data_dir = None if data_dir is None else Path(data_dir).expanduser().absolute()
+    name, contents, info = _contents(name, data_dir, image_size)
+    if split_seed < 0:
+        raise DataError(f"the seed of the split is {split_seed}; it must not be negative.")
+    train, held_out = _split(contents, validation, split_seed)
+    sealed = Part(contents.test_images, contents.test_labels, contents.classes, contents.scale)
+    return Dataset(
+        name=name,
+        train=train,
+        validation=held_out,
+        test=SealedTestSet(sealed, contents.test_fingerprint),
+        classes=contents.classes,
+        image_shape=contents.images.shape[1:],
+        source=contents.source,
+        fingerprint=contents.fingerprint,
+        split_seed=split_seed,
+        notes=contents.notes,
+        scale=contents.scale,
+        info=replace(info, resize_rule=contents.resize_rule),
+        arguments={
+            "name": name,
+            "validation": validation,
+            "split_seed": split_seed,
+            "data_dir": None if data_dir is None else str(data_dir),
+            "image_size": None if image_size is None else list(image_size),
+        },
+    )
+
+
+def _contents(
+    name: str, data_dir: Path | None, image_size: tuple[int, int] | None
+) -> tuple[str, Contents, DatasetInfo]:
+    """The full name of a dataset, its contents, and what is known about it."""
+    form, colon, place = name.partition(":")
+    if image_size is not None and form != "folder":
+        raise DataError(
+            f"an image size was given for {name!r}, whose images have a size; it is for folder:FOLDER only."
+        )
+    if not colon:
+        row = entry(name)
+        contents = sources.digits() if row is DIGITS else sources.catalogued(row, data_dir)
+        return name, contents, row.info
+    if form not in {"idx", "npz", "folder"}:
+        raise UnknownNameError("form of dataset", f"{form}:", FORMS)
+    if not place:
+        raise DataError(f"{name!r} names no {'file' if form == 'npz' else 'folder'}; write it after the colon.")
+    path = Path(place).expanduser().resolve()
+    if form == "idx":
+        contents = sources.idx_folder(path)
+    elif form == "npz":
+        contents = sources.npz_file(path)
+    else:
+        contents = sources.picture_folder(path, _checked_size(image_size or DEFAULT_IMAGE_SIZE))
+    return f"{form}:{path}", contents, DatasetInfo(title=path.name)
+
+
+def _checked_size(size: tuple[int, int]) -> tuple[int, int]:
+    if not all(1 <= side <= _LARGEST_SIDE for side in size):
+        raise DataError(f"the image size is {size[0]}x{size[1]}; each side must be from 1 to {_LARGEST_SIDE} pixels.")
+    return size
+
+
+def _split(contents: Contents, validation: int | float | None, seed: int) -> tuple[Part, Part | None]:
+    """The training part and what is held out of it; without a copy where nothing is cut."""
+
+    def part(chosen: slice | NDArray[np.bool_]) -> Part:
+        return Part(contents.images[chosen], contents.labels[chosen], contents.classes, contents.scale)
+
+    given = contents.given_validation
+    if validation is None and given:
+        return part(slice(-given)), part(slice(-given, None))
+    held_out = cut_validation(contents.labels, len(contents.classes), validation, seed)
+    if not held_out.any():
+        return part(slice(None)), None
+    return part(~held_out), part(held_out)

@@ -1,0 +1,110 @@
+"""Reads arrays from an NPZ file without trusting it: no pickles, and no size that the file does not have."""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from fittingroom.data.sniff import what_it_is
+from fittingroom.data.streams import check_declared, read_declared
+from fittingroom.errors import DataError
+
+_READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+
+
+def array_names(path: Path) -> tuple[str, ...]:
+    """The names of the arrays in an NPZ file, in the file's order.
+
+    Raises:
+        DataError: the file cannot be read or is not NPZ.
+    """
+    with _opened(path) as archive:
+        return _names(archive)
+
+
+def _names(archive: zipfile.ZipFile) -> tuple[str, ...]:
+    return tuple(name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy"))
+
+
+def read_array(path: Path, name: str) -> NDArray[Any]:
+    """One array of numbers from an NPZ file.
+
+    Raises:
+        DataError: there is no such array, it holds pickled objects or anything but numbers, its declared shape and its
+            size differ, or the file is damaged.
+    """
+    what = f"array {name!r} of {path}"
+    with _opened(path) as archive:
+        try:
+            member = archive.getinfo(f"{name}.npy")
+        except KeyError:
+            known = ", ".join(_names(archive)) or "none"
+            raise DataError(f"{path} has no array {name!r}; the arrays there are: {known}.") from None
+        if member.flag_bits & 0x1 or member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+            raise DataError(f"{what} is encrypted or packed in an unusual way. Save it with numpy.savez_compressed.")
+        with cast("io.BufferedIOBase", archive.open(member)) as stream:
+            header = _read_header(stream, what)
+            declared = math.prod(header.shape) * header.dtype.itemsize
+            actual = member.file_size - stream.tell()
+            if declared != actual or any(size < 0 for size in header.shape):
+                raise DataError(
+                    f"{what} declares the shape {header.shape} of {header.dtype}, {declared:,} bytes, "
+                    f"but it has {actual:,}. Get the file again."
+                )
+            stored = min(member.compress_size, path.stat().st_size)
+            check_declared(what, declared, stored, compressed=member.compress_type == zipfile.ZIP_DEFLATED)
+            content = read_declared(stream, declared, what)
+    flat: NDArray[Any] = np.frombuffer(content, dtype=header.dtype)
+    values = flat.reshape(header.shape[::-1]).T if header.fortran_order else flat.reshape(header.shape)
+    return values.astype(header.dtype.newbyteorder("="), order="C", copy=False)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        with path.open("rb") as file:
+            if file.peek(4)[:4] != b"PK\x03\x04":
+                raise DataError(f"{path} is not an NPZ file: it {what_it_is(file.read(64))}. Save it with numpy.savez.")
+            with zipfile.ZipFile(file) as archive:
+                yield archive
+    except zipfile.BadZipFile as error:
+        raise DataError(f"{path} is cut off or damaged ({error}). Get the file again.") from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
+
+
+@dataclass(frozen=True)
+class _Header:
+    shape: tuple[int, ...]
+    fortran_order: bool
+    dtype: np.dtype[Any]
+
+
+def _read_header(stream: io.BufferedIOBase, what: str) -> _Header:
+    """The header of an array, with the stream left at the first value."""
+    try:
+        version = npy.read_magic(cast("Any", stream))
+        header = _Header(*_READERS[version](cast("Any", stream)))
+    except KeyError:
+        raise DataError(f"{what} is of NPY format {version}; expected 1.0 or 2.0. Save it with numpy.savez.") from None
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{what} has a damaged header ({error}). Get the file again.") from error
+    if header.dtype.hasobject:
+        raise DataError(
+            f"{what} holds pickled Python objects, which can run any code when they are read, so it is refused. "
+            "Save it again as an array of numbers, for example with .astype('uint8')."
+        )
+    if header.dtype.kind not in "biuf":
+        raise DataError(f"{what} is of type {header.dtype}; expected numbers.")
+    return header

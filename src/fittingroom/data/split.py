@@ -1,0 +1,102 @@
+"""Stratified splits that come out the same on every machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fittingroom.data.arrays import Images, Labels, count_per_class, image_digests
+from fittingroom.errors import DataError
+from fittingroom.seeds import generator
+
+_TEST_SALT = b"test split 0"
+"""Fixed for good: a test set that moved with a seed could be looked at piece by piece."""
+
+
+def shares(counts: Sequence[int], total: int, *, at_least_one: bool = False) -> tuple[int, ...]:
+    """How many images each class gives to a part of `total` images: proportional to its count, by largest remainder.
+
+    Every class keeps at least one image for training.
+
+    Args:
+        counts: the images of each class.
+        total: the size of the part; at most the sum of `counts` less one for each class.
+        at_least_one: every class with two images or more gives one, even if the part grows beyond `total` by that.
+    """
+    limits = [max(count - 1, 0) for count in counts]
+    products = [total * count for count in counts]
+    given = [min(product // sum(counts), limit) for product, limit in zip(products, limits, strict=True)]
+    if at_least_one:
+        given = [max(share, min(limit, 1)) for share, limit in zip(given, limits, strict=True)]
+    by_remainder = sorted(range(len(counts)), key=lambda k: -(products[k] % sum(counts)))
+    while sum(given) < min(total, sum(limits)):
+        for k in by_remainder:
+            if given[k] < limits[k] and sum(given) < total:
+                given[k] += 1
+    return tuple(given)
+
+
+def validation_size(counts: Sequence[int], validation: int | float | None) -> int:
+    """The number of validation images that is asked for: a count, a fraction, or None for the default.
+
+    The default is 5,000 for the sets of 60,000 images and a twelfth for others.
+
+    Raises:
+        DataError: a negative number, a fraction outside 0 to 1, or more than can be spared.
+    """
+    total, most = sum(counts), sum(max(count - 1, 0) for count in counts)
+    if validation is None:
+        return min(5000 if total == 60_000 else max(round(total / 12), 1), most)
+    if isinstance(validation, float):
+        if not (validation == 0 or 0 < validation < 1):
+            raise DataError(
+                f"validation is {validation}; a fraction must lie between 0 and 1. For a number of images give a whole "
+                "number such as 5000."
+            )
+        size = max(round(validation * total), 1) if validation else 0
+    else:
+        size = validation
+    if not 0 <= size <= most:
+        raise DataError(
+            f"validation is {size:,} images, but the training part has {total:,} in {len(counts)} classes, each of "
+            f"which keeps at least one: give a number from 0 to {most:,}."
+        )
+    return size
+
+
+def cut_validation(labels: Labels, classes: int, validation: int | float | None, seed: int) -> NDArray[np.bool_]:
+    """Marks the images that go to validation, stratified by class; all False for none.
+
+    A smaller validation part with the same seed is a subset of a larger one, but for rounding.
+
+    Raises:
+        DataError: see `validation_size`.
+    """
+    counts = count_per_class(labels, classes)
+    size = validation_size(counts, validation)
+    # Raw 64-bit draws, because NumPy keeps their sequence for good, which it does not promise for `permutation`.
+    keys = generator(seed, "split").bit_generator.random_raw(len(labels))
+    return _lowest(keys, labels, shares(counts, size, at_least_one=validation is None))
+
+
+def cut_test(images: Images, labels: Labels, classes: int, fraction: float) -> NDArray[np.bool_]:
+    """Marks the images that become the test part of a dataset that came without one, stratified by class.
+
+    What decides is the content of an image, not its place: the cut is the same when it is made again, when files are
+    renamed, and nearly the same when images are added.
+    """
+    counts = count_per_class(labels, classes)
+    digests = image_digests(images, _TEST_SALT)
+    keys = np.frombuffer(b"".join(digest[:8] for digest in digests), "<u8")
+    return _lowest(keys, labels, shares(counts, round(fraction * len(labels)), at_least_one=True))
+
+
+def _lowest(keys: NDArray[np.uint64], labels: Labels, given: Sequence[int]) -> NDArray[np.bool_]:
+    """Marks, in each class, as many images as the class gives: those with the lowest keys."""
+    chosen = np.zeros(len(labels), bool)
+    for k, share in enumerate(given):
+        members = np.flatnonzero(labels == k)
+        chosen[members[np.argsort(keys[members], kind="stable")[:share]]] = True
+    return chosen

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fittingroom.data.array_cache import kept, read, stamp_files, unchanged_or_gone, write
+from fittingroom.data.contents import Contents, Found, Pairs, check
+from tests.data.builders import images, labels
+
+STAMP = (("source", 1, 2),)
+ARRAYS = ("images", "labels", "test_images", "test_labels")
+
+
+def contents(seed: int = 1) -> Contents:
+    train, test = Pairs(images(60, seed=seed), labels(30, 30)), Pairs(images(12, seed=seed + 1), labels(6, 6))
+    return check(Found(train, test, "a test", ("Hose", "Kleid 👗"), notes=("a note",), resize_rule="a rule"))
+
+
+def always(stamp: object) -> bool:
+    return True
+
+
+def assert_same(one: Contents, other: Contents) -> None:
+    for name, value in vars(other).items():
+        np.testing.assert_array_equal(getattr(one, name), value)
+        assert type(getattr(one, name)) is type(value)
+
+
+def test_what_was_kept_comes_back_as_read_only_memory_maps(tmp_path: Path) -> None:
+    write(tmp_path / "c", contents(), STAMP)
+    back = read(tmp_path / "c", STAMP.__eq__)
+    assert back is not None
+    assert_same(back, contents())
+    assert isinstance(back.images.base, np.memmap)
+    assert not back.images.flags.writeable
+
+
+def test_nothing_is_made_while_the_stamp_is_the_same(tmp_path: Path) -> None:
+    kept(tmp_path / "c", STAMP, contents)
+    assert_same(kept(tmp_path / "c", STAMP, lambda: pytest.fail("made anew")), contents())
+
+
+def test_another_stamp_makes_the_contents_anew(tmp_path: Path) -> None:
+    kept(tmp_path / "c", STAMP, contents)
+    other = kept(tmp_path / "c", (("source", 1, 3),), lambda: contents(5))
+    assert_same(other, contents(5))
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+def damage_truncate(folder: Path) -> None:
+    os.truncate(folder / "images.npy", 1000)
+
+
+def damage_in_the_middle(folder: Path) -> None:
+    with (folder / "images.npy").open("r+b") as stream:
+        stream.seek(5000)
+        stream.write(b"xyz")
+
+
+def damage_missing(folder: Path) -> None:
+    (folder / "test_labels.npy").unlink()
+
+
+def damage_json(folder: Path) -> None:
+    (folder / "contents.json").write_bytes((folder / "contents.json").read_bytes()[:-20])
+
+
+def damage_empty_json(folder: Path) -> None:
+    (folder / "contents.json").write_text("")
+
+
+def damage_other_json(folder: Path) -> None:
+    (folder / "contents.json").write_text("[1, 2]")
+
+
+def damage_older_format(folder: Path) -> None:
+    meta = json.loads((folder / "contents.json").read_text())
+    (folder / "contents.json").write_text(json.dumps(meta | {"format": 0}))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        damage_truncate,
+        damage_in_the_middle,
+        damage_missing,
+        damage_json,
+        damage_empty_json,
+        damage_other_json,
+        damage_older_format,
+    ],
+)
+def test_a_damaged_cache_is_noticed_and_made_anew(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    write(tmp_path / "c", contents(), STAMP)
+    damage(tmp_path / "c")
+    assert read(tmp_path / "c", always) is None
+    assert_same(kept(tmp_path / "c", STAMP, contents), contents())
+    assert read(tmp_path / "c", always) is not None
+
+
+def test_a_cache_that_cannot_be_written_does_not_stop_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    made = kept(tmp_path / "file" / "c", STAMP, contents)
+    np.testing.assert_array_equal(made.images, contents().images)
+    assert made.notes[0] == "a note"
+    assert "could not be kept for a quicker start" in made.notes[1]
+
+
+def test_an_interrupted_writer_leaves_the_old_contents_and_no_draft(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "c", contents(), STAMP)
+
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fittingroom.data.array_cache.write_bytes", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "c", contents(5), STAMP)
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+    back = read(tmp_path / "c", always)
+    assert back is not None
+    assert_same(back, contents())
+
+
+def test_drafts_of_killed_writers_are_removed_after_an_hour(tmp_path: Path) -> None:
+    for name in (".c.old", ".c.young"):
+        (tmp_path / name).mkdir()
+    os.utime(tmp_path / ".c.old", (0, 0))
+    write(tmp_path / "c", contents(), STAMP)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".c.young", "c"]
+
+
+def test_writers_at_the_same_time_all_get_the_contents(tmp_path: Path) -> None:
+    results: list[Contents] = []
+    threads = [threading.Thread(target=lambda: results.append(kept(tmp_path / "c", STAMP, contents))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 8
+    for result in results:
+        np.testing.assert_array_equal(result.images, contents().images)
+        assert result.notes == ("a note",)
+    assert read(tmp_path / "c", always) is not None
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+def test_contents_stay_good_when_their_source_is_deleted_but_not_when_it_changes(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_text("one")
+    stamp = stamp_files((source,))
+    assert unchanged_or_gone(stamp)
+    source.write_text("other")
+    assert not unchanged_or_gone(stamp)
+    source.unlink()
+    assert unchanged_or_gone(stamp)

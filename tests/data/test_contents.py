@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fittingroom.data.arrays import fingerprint
+from fittingroom.data.contents import Found, Pairs, check
+from fittingroom.errors import DataError
+from tests.data.builders import images, labels
+
+
+def found(**changes: Any) -> Found:
+    good = Found(Pairs(images(60, seed=1), labels(30, 20, 10)), Pairs(images(12, seed=2), labels(6, 4, 2)), "a test")
+    return replace(good, **changes)
+
+
+def test_good_data_pass_as_they_are() -> None:
+    one = found()
+    assert one.test is not None
+    contents = check(one)
+    assert contents.images is one.train.images
+    assert contents.labels.dtype == contents.test_labels.dtype == np.int32
+    assert contents.classes == ("0", "1", "2")
+    assert contents.notes == ()
+    assert contents.fingerprint == fingerprint(one.train.images, one.train.labels)
+    assert contents.test_fingerprint == fingerprint(one.test.images, one.test.labels)
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_numbers_of_images_and_labels_that_differ_are_both_named(part: str) -> None:
+    with pytest.raises(DataError, match=f"a test: the {part} part has 9 images but 10 labels"):
+        check(found(**{part: Pairs(images(9), labels(5, 3, 2))}))
+
+
+def test_an_empty_part_is_refused() -> None:
+    with pytest.raises(DataError, match="the test part has no images"):
+        check(found(test=Pairs(images(0), labels(0, 0))))
+
+
+def test_one_class_only_is_refused() -> None:
+    with pytest.raises(DataError, match=r"one class only \('0'\); a classifier needs at least two"):
+        check(found(train=Pairs(images(9), labels(9)), test=Pairs(images(3, seed=3), labels(3))))
+
+
+def test_a_class_without_training_images_is_named() -> None:
+    with pytest.raises(DataError, match="1 of 3 classes have no training image: '1'"):
+        check(found(train=Pairs(images(9), labels(5, 0, 4))))
+
+
+def test_a_test_label_that_training_does_not_have_is_refused() -> None:
+    with pytest.raises(DataError, match="the test part has labels that name no class: 3 in row 3"):
+        check(found(test=Pairs(images(5, seed=3), labels(2, 1, 1, 1))))
+
+
+def test_more_labels_than_named_classes_are_refused() -> None:
+    with pytest.raises(DataError, match="name no class: 2 in row"):
+        check(found(classes=("a", "b")))
+
+
+def test_a_class_without_test_images_is_said() -> None:
+    contents = check(found(test=Pairs(images(5, seed=3), labels(3, 0, 2)), classes=("a", "b", "c")))
+    assert contents.notes == ("No test image of: b.",)
+
+
+def test_identical_train_and_test_images_are_refused() -> None:
+    with pytest.raises(DataError, match="the train and test images are the same, one for one"):
+        check(found(test=found().train))
+
+
+def test_a_test_part_larger_than_the_train_part_is_said() -> None:
+    one = found()
+    contents = check(found(train=one.test, test=one.train))
+    assert contents.notes == ("The test part (60 images) is larger than the train part (12): are they swapped?",)
+
+
+def test_images_in_both_parts_are_counted() -> None:
+    mixed = np.concatenate([images(9, seed=2), images(60, seed=1)[7:10]])
+    contents = check(found(test=Pairs(mixed, labels(6, 4, 2))))
+    assert contents.notes == ("3 of 12 test images are also among the training images, pixel for pixel.",)
+
+
+def test_parts_of_different_shape_are_refused() -> None:
+    with pytest.raises(DataError, match=r"shape \(28, 28\) and test images \(8, 8\)"):
+        check(found(test=Pairs(images(12, 8, 8), labels(6, 4, 2))))
+
+
+def test_a_test_part_is_cut_when_there_is_none() -> None:
+    contents = check(found(test=None))
+    assert (len(contents.labels), len(contents.test_labels)) == (51, 9)
+    assert len({image.tobytes() for image in (*contents.images, *contents.test_images)}) == 60
+    assert "so 9 images were cut" in contents.notes[0]

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fittingroom.data.inputs import read_images
+from fittingroom.errors import DataError
+from tests.data.builders import images, labels, picture, write_idx
+
+
+def test_a_picture_of_the_right_size_is_one_image(tmp_path: Path) -> None:
+    picture(1).save(tmp_path / "a.png")
+    read = read_images(tmp_path / "a.png", (28, 28))
+    np.testing.assert_array_equal(read.images, np.asarray(picture(1))[None])
+    np.testing.assert_allclose(read.x, read.images / 255, rtol=1e-6)
+    assert (len(read), read.scale, read.notes) == (1, 255.0, ())
+
+
+def test_a_picture_of_another_size_is_refused_with_both(tmp_path: Path) -> None:
+    picture(1, (640, 480)).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"a.png is 480x640 pixels \(height x width\); this model takes exactly 28x28"):
+        read_images(tmp_path / "a.png", (28, 28))
+
+
+def test_a_coloured_picture_becomes_grey_for_a_grey_model_and_it_is_said(tmp_path: Path) -> None:
+    picture(1, colour=True).save(tmp_path / "a.png")
+    read = read_images(tmp_path / "a.png", (28, 28))
+    assert read.images.shape == (1, 28, 28)
+    assert read.notes == (f"{tmp_path / 'a.png'}: converted from colour to grey.",)
+
+
+def test_a_grey_picture_has_three_channels_for_a_colour_model(tmp_path: Path) -> None:
+    picture(1).save(tmp_path / "a.png")
+    read = read_images(tmp_path / "a.png", (28, 28, 3))
+    np.testing.assert_array_equal(read.images[0, ..., 2], np.asarray(picture(1)))
+
+
+@pytest.mark.parametrize("name", ["images-idx3-ubyte", "images-idx3-ubyte.gz", "no-suffix"])
+def test_an_idx_file_is_known_by_its_first_bytes(tmp_path: Path, name: str) -> None:
+    read = read_images(write_idx(tmp_path / name, images(5)), (28, 28))
+    np.testing.assert_array_equal(read.images, images(5))
+
+
+@pytest.mark.parametrize("array", ["images", "x", "x_test", "anything"])
+def test_an_npz_file_gives_its_images(tmp_path: Path, array: str) -> None:
+    arrays: dict[str, Any] = {array: images(5)}
+    np.savez(tmp_path / "a.npz", **arrays)
+    np.testing.assert_array_equal(read_images(tmp_path / "a.npz", (28, 28)).images, images(5))
+
+
+def test_an_npz_file_with_other_arrays_lists_them(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", a=images(5), b=labels(5))
+    with pytest.raises(DataError, match="has the arrays a, b; expected one alone, or one named images, x or x_test"):
+        read_images(tmp_path / "a.npz", (28, 28))
+
+
+@pytest.mark.parametrize("shape", [(5, 8, 8), (5, 28, 27)])
+def test_arrays_of_another_size_are_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    np.savez(tmp_path / "a.npz", x=np.ones(shape, np.uint8))
+    with pytest.raises(DataError, match=f"is {shape[1]}x{shape[2]} pixels"):
+        read_images(tmp_path / "a.npz", (28, 28))
+
+
+def test_arrays_in_colour_are_refused_by_a_grey_model(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=np.full((2, 28, 28, 3), 9, np.uint8))
+    with pytest.raises(DataError, match="images in colour, but this model takes grey ones"):
+        read_images(tmp_path / "a.npz", (28, 28))
+    assert read_images(tmp_path / "a.npz", (28, 28, 3)).images.shape == (2, 28, 28, 3)
+
+
+def test_float_images_are_guessed_and_said(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=images(3) / 255)
+    read = read_images(tmp_path / "a.npz", (28, 28))
+    np.testing.assert_array_equal(read.images, images(3))
+    assert "multiplied by 255" in read.notes[0]
+
+
+def test_digits_keep_their_scale_from_0_to_16(tmp_path: Path) -> None:
+    whole = images(3, 8, 8) // 16
+    np.savez(tmp_path / "a.npz", x=whole.astype(float))
+    np.savez(tmp_path / "b.npz", x=whole / 16)
+    for name in ("a.npz", "b.npz"):
+        np.testing.assert_allclose(read_images(tmp_path / name, (8, 8), scale=16.0).x, whole / 16, atol=1 / 255)
+    picture(1, (8, 8)).save(tmp_path / "c.png")
+    read = read_images(tmp_path / "c.png", (8, 8), scale=16.0)
+    np.testing.assert_allclose(read.x, np.asarray(picture(1, (8, 8)))[None] / 255, rtol=1e-6)
+
+
+def test_values_beyond_the_models_own_scale_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=np.full((1, 8, 8), 200, np.uint8))
+    with pytest.raises(DataError, match="values up to 200, but this model's own images have values up to 16"):
+        read_images(tmp_path / "a.npz", (8, 8), scale=16.0)
+
+
+def test_images_to_predict_cannot_be_changed(tmp_path: Path) -> None:
+    Image.new("L", (28, 28)).save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match="read-only"):
+        read_images(tmp_path / "a.png", (28, 28)).images[0] = 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not an image: it is empty"),
+        (b"hello", "not an image: it looks like text"),
+        (b"PK\x03\x04rubbish", "cut off or damaged"),
+        (b"\x1f\x8brubbish", "cut off or damaged"),
+        (b"\x00\x00\x08\x03\x00", "cut off"),
+    ],
+)
+def test_other_files_are_refused_with_what_they_are(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "a").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read_images(tmp_path / "a", (28, 28))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"cannot read .*nowhere.png: No such file"):
+        read_images(tmp_path / "nowhere.png", (28, 28))
+
+
+def test_labels_are_not_images(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="but images have 3"):
+        read_images(write_idx(tmp_path / "labels", labels(5, 5)), (28, 28))

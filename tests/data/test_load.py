@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fittingroom.data.catalogue import DIGITS, FASHION_MNIST
+from fittingroom.data.dataset import Dataset
+from fittingroom.data.load import load
+from fittingroom.errors import DataError, DatasetNotFoundError, UnknownNameError
+from tests.data.builders import images, labels, write_four_files, write_picture_folder
+
+
+def save_npz(path: Path, **changes: Any) -> str:
+    """An NPZ file as Keras has them, with changes; a change to None leaves an array out."""
+    arrays: dict[str, Any] = {
+        "x_train": images(60, seed=1),
+        "y_train": labels(30, 20, 10),
+        "x_test": images(12, seed=2),
+        "y_test": labels(6, 4, 2),
+    }
+    np.savez(path, **{name: array for name, array in (arrays | changes).items() if array is not None})
+    return f"npz:{path}"
+
+
+def test_fashion_mnist_is_what_its_authors_published(fashion_mnist: Dataset) -> None:
+    data = fashion_mnist
+    assert data.train.images.shape == (55_000, 28, 28)
+    assert data.train.counts() == (5500,) * 10
+    assert data.validation is not None
+    assert data.validation.counts() == (500,) * 10
+    assert data.test.counts() == (1000,) * 10
+    assert data.classes[9] == "Ankle boot"
+    assert (data.image_shape, data.scale, data.notes) == ((28, 28), 255.0, ())
+    assert data.source == "Debian package dataset-fashion-mnist (/usr/share/datasets/fashion-mnist)"
+
+
+def test_the_first_image_of_fashion_mnist_is_an_ankle_boot(
+    fashion_mnist_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FITTINGROOM_CACHE_DIR", str(fashion_mnist_cache))
+    train = load("fashion-mnist", validation=0).train
+    assert train.classes[train.labels[0]] == "Ankle boot"
+    assert train.images[0].sum() == 76247
+    assert 0.2860 < train.images.mean() / 255 < 0.2861
+
+
+def test_fashion_mnist_comes_from_the_cache_without_a_copy_in_no_time(
+    fashion_mnist_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FITTINGROOM_CACHE_DIR", str(fashion_mnist_cache))
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        data = load("fashion-mnist", validation=0)
+        seconds.append(time.perf_counter() - start)
+    base: object = data.train.images
+    while isinstance(base, np.ndarray) and base.base is not None and not isinstance(base, np.memmap):
+        base = base.base
+    assert isinstance(base, np.memmap)
+    assert min(seconds) < 0.05
+
+
+def test_the_split_of_fashion_mnist_is_this_one_on_every_machine(fashion_mnist: Dataset) -> None:
+    assert fashion_mnist.validation is not None
+    assert hashlib.sha256(fashion_mnist.validation.images.tobytes()).hexdigest()[:16] == "61f96aefd59abcb5"
+
+
+def test_train_and_validation_together_are_all_training_images(
+    fashion_mnist: Dataset, fashion_mnist_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything = load("fashion-mnist", validation=0)
+    assert everything.validation is None
+    assert everything.fingerprint == fashion_mnist.fingerprint
+    assert fashion_mnist.validation is not None
+    both = [*fashion_mnist.train.images, *fashion_mnist.validation.images]
+    assert sorted(image.tobytes() for image in both) == sorted(image.tobytes() for image in everything.train.images)
+
+
+def test_digits_are_always_there(tmp_path: Path) -> None:
+    data = load("digits")
+    assert data.validation is not None
+    assert (len(data.train), len(data.validation), len(data.test)) == (1317, 120, 360)
+    assert (data.image_shape, data.scale, data.notes) == ((8, 8), 16.0, ())
+    assert data.train.x.max() == 1.0
+    assert data.fingerprint == DIGITS.train_fingerprint
+    assert data.test.fingerprint == DIGITS.test_fingerprint
+    everything = load("digits", validation=0)
+    assert everything.train.counts() == DIGITS.train_counts
+    assert everything.test.counts() == DIGITS.test_counts
+
+
+def test_digits_come_from_the_cache_without_scikit_learn() -> None:
+    load("digits")
+    code = (
+        "import sys\nfrom fittingroom.data.load import load\nload('digits')\n"
+        "print(sorted({'sklearn', 'PIL', 'pooch', 'rich', 'keras', 'jax'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "[]\n"
+
+
+def test_the_arguments_of_a_dataset_load_it_again(tmp_path: Path) -> None:
+    write_four_files(tmp_path / "mine")
+    write_picture_folder(tmp_path / "pets", {"a": 9, "b": 9})
+    for data in (
+        load("digits", validation=0.1, split_seed=3),
+        load(f"idx:{tmp_path / 'mine'}", validation=7),
+        load(f"folder:{tmp_path / 'pets'}", image_size=(14, 20)),
+    ):
+        again = load(**json.loads(json.dumps(dict(data.arguments))))
+        np.testing.assert_array_equal(again.train.images, data.train.images)
+        assert (again.name, again.fingerprint, again.test.fingerprint) == (
+            data.name,
+            data.fingerprint,
+            data.test.fingerprint,
+        )
+
+
+def test_a_data_dir_can_be_text(tmp_path: Path, fashion_mnist_folder: Path) -> None:
+    data = load("fashion-mnist", data_dir=str(fashion_mnist_folder))
+    assert data.arguments["data_dir"] == str(fashion_mnist_folder)
+    assert load(**data.arguments).fingerprint == data.fingerprint
+
+
+@pytest.mark.parametrize("validation", [0, 7, 0.25, None])
+def test_only_the_split_depends_on_the_seed(validation: float | None) -> None:
+    one, other = (load("digits", validation=validation, split_seed=seed) for seed in (0, 1))
+    assert one.fingerprint == other.fingerprint
+    assert one.test.fingerprint == other.test.fingerprint
+    assert np.array_equal(one.train.images, other.train.images) == (validation == 0)
+
+
+def test_four_idx_files_of_ones_own_are_a_dataset(tmp_path: Path) -> None:
+    write_four_files(tmp_path / "mine", suffix="")
+    data = load(f"idx:{tmp_path / 'mine'}", validation=6)
+    assert data.classes == ("0", "1", "2")
+    assert data.train.counts() == (27, 18, 9)
+    assert data.validation is not None
+    assert data.validation.counts() == (3, 2, 1)
+    np.testing.assert_array_equal(data.test.open("test").images, images(12, seed=2))
+
+
+def test_a_relative_path_becomes_part_of_the_name_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_four_files(tmp_path / "mine")
+    monkeypatch.chdir(tmp_path)
+    assert load("idx:mine").name == f"idx:{tmp_path / 'mine'}"
+
+
+def test_an_npz_file_as_keras_has_them_is_a_dataset(tmp_path: Path) -> None:
+    data = load(save_npz(tmp_path / "a.npz"), validation=0)
+    np.testing.assert_array_equal(data.train.images, images(60, seed=1))
+    np.testing.assert_array_equal(data.test.open("test").labels, labels(6, 4, 2))
+    assert data.notes == ()
+
+
+def test_an_npz_file_without_a_test_part_gets_one_cut_with_a_note(tmp_path: Path) -> None:
+    data = load(save_npz(tmp_path / "a.npz", x_test=None, y_test=None), validation=0)
+    assert (len(data.train), len(data.test)) == (51, 9)
+    assert "There was no test part, so 9 images were cut" in data.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("gone", "missing"),
+    [(["x_train"], "x_train"), (["y_train", "x_train"], "x_train, y_train"), (["y_test"], "y_test")],
+)
+def test_an_npz_file_without_the_arrays_lists_those_it_has(tmp_path: Path, gone: list[str], missing: str) -> None:
+    name = save_npz(tmp_path / "a.npz", **dict.fromkeys(gone), extra=np.zeros(3))
+    with pytest.raises(DataError, match=f"has the arrays .*extra; missing: {missing}. Expected x_train and y_train"):
+        load(name)
+
+
+def test_floats_of_an_npz_file_are_guessed_and_said(tmp_path: Path) -> None:
+    data = load(save_npz(tmp_path / "a.npz", x_train=images(60) / 255, x_test=images(12, seed=2) / 255), validation=0)
+    np.testing.assert_array_equal(data.train.images, images(60))
+    assert "x_train of" in data.notes[0]
+    assert "taken as 0-1 and multiplied by 255" in data.notes[0]
+
+
+def test_npz_labels_in_a_column_are_labels(tmp_path: Path) -> None:
+    data = load(save_npz(tmp_path / "a.npz", y_train=labels(30, 20, 10)[:, None].astype(float)), validation=0)
+    np.testing.assert_array_equal(data.train.labels, labels(30, 20, 10))
+
+
+def test_an_npz_file_that_changed_is_read_again(tmp_path: Path) -> None:
+    before = load(save_npz(tmp_path / "a.npz"))
+    after = load(save_npz(tmp_path / "a.npz", x_train=images(60, seed=9)))
+    assert before.fingerprint != after.fingerprint
+    assert before.test.fingerprint == after.test.fingerprint
+
+
+def test_pictures_in_colour_come_from_npz_too(tmp_path: Path) -> None:
+    colour = np.random.default_rng(0).integers(0, 256, (72, 6, 5, 3), np.uint8)
+    data = load(save_npz(tmp_path / "a.npz", x_train=colour[:60], x_test=colour[60:]))
+    assert data.image_shape == (6, 5, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("fashon-mnist", "unknown dataset 'fashon-mnist'. Did you mean 'fashion-mnist'.*npz:FILE, folder:FOLDER"),
+        ("foldr:pets", "unknown form of dataset 'foldr:'. Did you mean 'folder:FOLDER'"),
+    ],
+)
+def test_an_unknown_name_lists_the_known_ones(name: str, message: str) -> None:
+    with pytest.raises(UnknownNameError, match=message):
+        load(name)
+
+
+@pytest.mark.parametrize("name", ["idx:", "npz:", "folder:"])
+def test_a_form_without_a_path_is_refused(name: str) -> None:
+    with pytest.raises(DataError, match="write it after the colon"):
+        load(name)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DatasetNotFoundError, match=r"there is no file .*a.npz"):
+        load(f"npz:{tmp_path / 'a.npz'}")
+
+
+def test_an_image_size_is_for_folders_only() -> None:
+    with pytest.raises(DataError, match="image size was given for 'digits'"):
+        load("digits", image_size=(28, 28))
+
+
+def test_a_negative_split_seed_is_refused() -> None:
+    with pytest.raises(DataError, match="seed of the split is -1"):
+        load("digits", split_seed=-1)
+
+
+@pytest.mark.parametrize("validation", [-1, 1437, 2.0])
+def test_an_impossible_validation_part_is_refused(validation: float) -> None:
+    with pytest.raises(DataError, match="validation is"):
+        load("digits", validation=validation)
+
+
+def test_nothing_in_a_dataset_but_opening_reaches_a_test_label(fashion_mnist: Dataset) -> None:
+    """Walks everything that can be reached by public names from a dataset."""
+    test_images = {image.tobytes() for image in fashion_mnist.test.open("this test").images[:200]}
+    arrays, seen, queue = [], set(), [fashion_mnist]
+    while queue:
+        thing = queue.pop()
+        if id(thing) in seen or isinstance(thing, str | int | float):
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, np.ndarray):
+            arrays.append(thing)
+        elif isinstance(thing, tuple):
+            queue += thing
+        elif type(thing).__module__.startswith("fittingroom"):
+            names = [name for name in dir(thing) if not name.startswith("_") and name not in {"x", "open"}]
+            queue += [getattr(thing, name) for name in names]
+    assert len(arrays) == 4
+    for array in arrays:
+        if array.ndim == 3:
+            assert not test_images & {image.tobytes() for image in array}
+
+
+def test_the_classes_of_fashion_mnist_stand_in_the_order_of_its_labels() -> None:
+    assert FASHION_MNIST.classes[:3] == ("T-shirt/top", "Trouser", "Pullover")
