@@ -1,0 +1,60 @@
+"""Recipes as TOML files: one `key = value` per line, every key optional."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from fittingroom.errors import InputError, RecipeError
+from fittingroom.recipes.modelfile import parse_model_setting
+from fittingroom.recipes.recipe import Recipe
+from fittingroom.recipes.settings import check_setting
+
+
+def read_recipe(path: Path) -> Recipe:
+    """The recipe in a TOML file. Without a `name`, the file's name is used.
+
+    A relative path in `model` counts from the recipe's folder, so that the two files can lie side by side.
+
+    Raises:
+        RecipeError: the file is missing, is no TOML, or has a key or a value that makes no sense; with file and line.
+    """
+    text = _read_text(path)
+    settings = _parse(path, text)
+    for key, value in settings.items():
+        try:
+            check_setting(key, value)
+        except InputError as error:
+            raise RecipeError(f"{path}, line {_line_of(key, text)}: {error}") from error
+    if isinstance(settings.get("model"), str):
+        model = parse_model_setting(settings["model"])
+        settings["model"] = f"{path.parent / model.path}:{model.function}"
+    return Recipe.from_dict({"name": path.stem, **settings})
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")  # editors on Windows write a byte order mark
+    except OSError as error:
+        raise RecipeError(f"the recipe {path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path} is not a text file in UTF-8: byte {error.start} does not belong there.") from error
+
+
+def _parse(path: Path, text: str) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{path} is not valid TOML: {error}. A line looks like `learning_rate = 0.001`.") from error
+
+
+def _line_of(key: str, text: str) -> int:
+    """The number of the line that sets a key, counted from 1."""
+    pattern = re.compile(rf"\s*\[*\s*[\"']?{re.escape(key)}[\"']?\s*[=.\]]")
+    for number, line in enumerate(text.splitlines(), start=1):
+        if pattern.match(line):
+            return number
+    return 1

@@ -1,0 +1,123 @@
+"""The recipes that are known by name, and what each claims.
+
+A claim rests on stored measurements: `claims.json`, beside this file, is written by the benchmarks. It maps a recipe's
+name to the fields of `Claim`. A recipe that is not in it has not been measured.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from fittingroom.errors import UnknownNameError
+from fittingroom.recipes.files import read_recipe
+from fittingroom.recipes.recipe import Recipe
+
+NOT_MEASURED = "not measured yet"
+_CLAIMS = Path(__file__).with_name("claims.json")
+
+
+@dataclass(frozen=True)
+class NamedRecipe:
+    """A recipe with a line that says what it is."""
+
+    recipe: Recipe
+    summary: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a recipe reached: one test accuracy per seed, and under which circumstances.
+
+    Args:
+        dataset: what it was trained and tested on.
+        test_accuracies: accuracy on the sealed test set, one per seed, each 0 to 1.
+        seconds: median time of one training with its set-up, in seconds.
+        hardware: processor and number of cores, or the GPU.
+        versions: package name -> version.
+        command: the command that measures it again.
+    """
+
+    dataset: str
+    test_accuracies: tuple[float, ...]
+    seconds: float
+    hardware: str
+    versions: Mapping[str, str]
+    command: str
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Claim:
+        """A claim from its JSON form."""
+        return cls(**{**fields, "test_accuracies": tuple(fields["test_accuracies"])})
+
+    @property
+    def mean(self) -> float:
+        """Mean test accuracy over the seeds, 0 to 1."""
+        return sum(self.test_accuracies) / len(self.test_accuracies)
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the test accuracy between seeds (with n - 1), 0 if there is one seed only."""
+        if len(self.test_accuracies) < 2:
+            return 0.0
+        squares = sum((accuracy - self.mean) ** 2 for accuracy in self.test_accuracies)
+        return float((squares / (len(self.test_accuracies) - 1)) ** 0.5)
+
+    @property
+    def text(self) -> str:
+        """The claim as one sentence."""
+        seeds = len(self.test_accuracies)
+        versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        return (
+            f"{100 * self.mean:.2f}% ± {100 * self.spread:.2f} on the test set of {self.dataset} "
+            f"({seeds} seed{'s' if seeds != 1 else ''}), {self.seconds:.1f} s on {self.hardware}; "
+            f"{versions}; {self.command}"
+        )
+
+
+NAMED: Mapping[str, NamedRecipe] = MappingProxyType(
+    {
+        entry.recipe.name: entry
+        for entry in (
+            NamedRecipe(
+                Recipe(name="linear", hidden=()),
+                "No hidden layer: softmax regression, the baseline that every network has to beat.",
+            ),
+            NamedRecipe(
+                Recipe(name="course"),
+                "The course's model: Flatten, 128 ReLU neurons, ten softmax outputs; Adam, 5 epochs, batches of 32.",
+            ),
+            NamedRecipe(
+                Recipe(name="wide", hidden=(512,)),
+                "The course's second exercise: 512 neurons in place of 128.",
+            ),
+        )
+    }
+)
+
+
+def read_claims(path: Path = _CLAIMS) -> dict[str, Claim]:
+    """The measured claims by recipe name; empty where nothing has been measured."""
+    if not path.is_file():
+        return {}
+    stored: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    return {name: Claim.from_dict(fields) for name, fields in stored.items()}
+
+
+def find_recipe(name: str) -> Recipe:
+    """A recipe by its name, or from a TOML file: what ends in `.toml`, holds a path separator, or is a file.
+
+    Raises:
+        UnknownNameError: neither; the message lists the known names.
+        RecipeError: the file cannot be read as a recipe.
+    """
+    if name in NAMED:
+        return NAMED[name].recipe
+    if name.endswith(".toml") or os.sep in name or Path(name).is_file():
+        return read_recipe(Path(name))
+    raise UnknownNameError("recipe", name, [*NAMED, "FILE.toml"])

@@ -1,0 +1,196 @@
+"""When to stop before the last epoch: conditions such as `loss<0.4`, `accuracy>=0.6` and `val_loss rises 3`.
+
+`METRIC<NUMBER` (also `<=`, `>`, `>=`) stops after the first epoch whose number fulfils it. `val_loss rises 3` stops
+when three epochs in a row brought no new lowest value, `val_accuracy falls 3` when three brought no new highest: the
+rule of Keras's `EarlyStopping` with `patience=3`. The weights stay those of the last epoch.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+from fittingroom.errors import RecipeError, UnknownNameError
+
+METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
+
+_COMPARISONS: Mapping[str, Callable[[float, float], bool]] = MappingProxyType(
+    {
+        "<": lambda value, limit: value < limit,
+        "<=": lambda value, limit: value <= limit,
+        ">": lambda value, limit: value > limit,
+        ">=": lambda value, limit: value >= limit,
+    }
+)
+_THRESHOLD = re.compile(r"\s*(\w+)\s*([<>=!]+)\s*(\S+)\s*")
+_PATIENCE = re.compile(r"\s*(\w+)\s+(rises|falls)(?:\s+(\S+))?\s*")
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """`METRIC<NUMBER` and the like: fulfilled by one epoch's number alone."""
+
+    metric: str
+    comparison: str
+    value: float
+
+    @property
+    def text(self) -> str:
+        """The condition in its plain spelling."""
+        return f"{self.metric}{self.comparison}{repr(self.value).removesuffix('.0')}"
+
+    def holds(self, value: float) -> bool:
+        """Whether an epoch with this number fulfils the condition; NaN fulfils none."""
+        return _COMPARISONS[self.comparison](value, self.value)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """`METRIC rises N` or `METRIC falls N`: N epochs in a row without a new best."""
+
+    metric: str
+    direction: Literal["rises", "falls"]
+    epochs: int
+
+    @property
+    def text(self) -> str:
+        """The condition in its plain spelling."""
+        return f"{self.metric} {self.direction} {self.epochs}"
+
+    def improves(self, value: float, best: float | None) -> bool:
+        """Whether a number is a new best; NaN never is."""
+        if math.isnan(value):
+            return False
+        return best is None or (value < best if self.direction == "rises" else value > best)
+
+
+Condition = Threshold | Patience
+
+
+def parse_condition(text: str) -> Condition:
+    """Reads one stop condition.
+
+    Raises:
+        RecipeError: the text has another form, or the condition could never do what it seems to say.
+        UnknownNameError: a metric that there is not; the message lists the known ones.
+    """
+    if match := _PATIENCE.fullmatch(text):
+        return _patience(text, *match.groups())
+    if match := _THRESHOLD.fullmatch(text):
+        return _threshold(text, *match.groups())
+    raise RecipeError(
+        f"stop condition {text!r}: expected a comparison such as 'loss<0.4' or 'accuracy>=0.6', or a number of epochs "
+        "without a new best, such as 'val_loss rises 3' or 'val_accuracy falls 3'."
+    )
+
+
+def _patience(text: str, metric: str, direction: str, epochs: str | None) -> Patience:
+    _check_metric(metric)
+    if epochs is None or not epochs.isascii() or not epochs.isdigit() or not 1 <= int(epochs) <= 1_000_000:
+        raise RecipeError(
+            f"stop condition {text!r}: expected a number of epochs, 1 or more, at the end, "
+            f"as in '{metric} {direction} 3'."
+        )
+    better = "falls" if metric.endswith("accuracy") else "rises"
+    if direction != better:
+        good = "high" if better == "falls" else "low"
+        raise RecipeError(
+            f"stop condition {text!r} would stop while the model gets better: a {good} {metric} is good. Write "
+            f"'{metric} {better} {int(epochs)}' to stop when it gets worse."
+        )
+    return Patience(metric, better, int(epochs))  # type: ignore[arg-type]
+
+
+def _threshold(text: str, metric: str, comparison: str, number: str) -> Threshold:
+    _check_metric(metric)
+    if comparison not in _COMPARISONS:
+        raise RecipeError(f"stop condition {text!r}: expected one of {', '.join(_COMPARISONS)}, not {comparison!r}.")
+    try:
+        value = float(number)
+    except ValueError:
+        value = math.nan
+    if metric.endswith("accuracy") and (number.endswith("%") or value > 1):
+        raise RecipeError(
+            f"stop condition {text!r}: an accuracy is a share from 0 to 1. Write 0.6 for 60 percent: '{metric}>=0.6'."
+        )
+    if not math.isfinite(value):
+        raise RecipeError(f"stop condition {text!r}: expected a number after {comparison!r}, not {number!r}.")
+    return Threshold(metric, comparison, value)
+
+
+def _check_metric(metric: str) -> None:
+    if metric not in METRICS:
+        raise UnknownNameError("metric in a stop condition", metric, METRICS)
+
+
+class StopRule:
+    """Stops training when any of several conditions is fulfilled. Call `update` once per epoch, in order.
+
+    Its whole memory is `state()`, plain JSON, so that a resumed training stops where the first would have.
+
+    Args:
+        conditions: texts as `parse_condition` reads them. None of them: never stops.
+        validation: whether there will be validation numbers.
+
+    Raises:
+        RecipeError: a condition cannot be read, or needs validation data and there are none.
+    """
+
+    def __init__(self, conditions: Iterable[str], *, validation: bool = True) -> None:
+        self._conditions = [parse_condition(text) for text in conditions]
+        self._epoch = 0
+        self._best: dict[str, float] = {}
+        self._best_epoch: dict[str, int] = {}
+        for condition in self._conditions:
+            if condition.metric.startswith("val_") and not validation:
+                raise RecipeError(
+                    f"stop condition {condition.text!r} looks at validation data, and this training has none. "
+                    f"Leave some (--validation 5000), or use {condition.metric.removeprefix('val_')!r}."
+                )
+
+    def update(self, logs: Mapping[str, float]) -> str | None:
+        """Takes one epoch's numbers; returns why training should stop now, or None.
+
+        Raises:
+            RecipeError: a condition's metric is not among the numbers.
+        """
+        self._epoch += 1
+        reasons = [reason for condition in self._conditions if (reason := self._reason(condition, logs))]
+        return "; ".join(reasons) or None
+
+    def state(self) -> dict[str, Any]:
+        """All that the rule remembers, as plain JSON."""
+        return {"epoch": self._epoch, "best": dict(self._best), "best_epoch": dict(self._best_epoch)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes back to what `state()` gave."""
+        self._epoch = int(state["epoch"])
+        self._best = {text: float(value) for text, value in state["best"].items()}
+        self._best_epoch = {text: int(epoch) for text, epoch in state["best_epoch"].items()}
+
+    def _reason(self, condition: Condition, logs: Mapping[str, float]) -> str | None:
+        if condition.metric not in logs:
+            raise RecipeError(
+                f"stop condition {condition.text!r}: this training has no {condition.metric!r}. "
+                f"It has: {', '.join(logs)}."
+            )
+        value = float(logs[condition.metric])
+        if isinstance(condition, Threshold):
+            if condition.holds(value):
+                return f"{condition.text} after epoch {self._epoch} ({condition.metric} {value:.4f})"
+            return None
+        text = condition.text
+        if condition.improves(value, self._best.get(text)):
+            self._best[text], self._best_epoch[text] = value, self._epoch
+        if self._epoch - self._best_epoch.get(text, 0) < condition.epochs:
+            return None
+        if text not in self._best:
+            return f"{text}: no number in {self._epoch} epochs"
+        return (
+            f"{text} after epoch {self._epoch} (best {condition.metric} {self._best[text]:.4f} after epoch "
+            f"{self._best_epoch[text]})"
+        )

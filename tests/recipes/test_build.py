@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from fittingroom.errors import ModelError
+from fittingroom.recipes.build import build_model
+from fittingroom.recipes.named import NAMED
+from fittingroom.recipes.recipe import Recipe
+from fittingroom.recipes.settings import ACTIVATIONS, OPTIMIZERS
+
+
+def names(model: Any) -> list[str]:
+    return [layer.name for layer in model.layers]
+
+
+def test_course_model_is_the_courses() -> None:
+    model = build_model(NAMED["course"].recipe, (28, 28), 10)
+    assert names(model) == ["flatten", "hidden_1", "classes"]
+    assert model.count_params() == 101_770
+    assert model.loss == "sparse_categorical_crossentropy"
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.001)
+
+
+def test_output_is_a_probability_per_class() -> None:
+    model = build_model(Recipe(hidden=(16,)), (8, 8, 3), 4)
+    output = np.asarray(model(np.random.default_rng(0).random((5, 8, 8, 3), np.float32)))
+    assert output.shape == (5, 4)
+    np.testing.assert_allclose(output.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_linear_model_has_no_hidden_layer() -> None:
+    assert names(build_model(NAMED["linear"].recipe, (28, 28), 10)) == ["flatten", "classes"]
+
+
+def test_dropout_follows_every_hidden_layer() -> None:
+    model = build_model(Recipe(hidden=(8, 4), dropout=0.25), (8, 8), 10)
+    assert names(model) == ["flatten", "hidden_1", "dropout_1", "hidden_2", "dropout_2", "classes"]
+    assert model.get_layer("dropout_2").rate == 0.25
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_known_optimizer_is_kerass(optimizer: str) -> None:
+    model = build_model(Recipe(hidden=(), optimizer=optimizer, learning_rate=0.5), (2, 2), 2)
+    assert type(model.optimizer).__name__.lower() == optimizer
+    assert float(model.optimizer.learning_rate) == 0.5
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_known_activation_is_kerass(activation: str) -> None:
+    model = build_model(Recipe(hidden=(3,), activation=activation), (2, 2), 2)
+    assert keras.activations.serialize(model.get_layer("hidden_1").activation) == activation
+
+
+def write_model(tmp_path: Path, body: str) -> Recipe:
+    path = tmp_path / "own.py"
+    path.write_text(f"import keras\ndef build():\n    {body}\n")
+    return Recipe(model=f"{path}:build", optimizer="sgd", learning_rate=0.25)
+
+
+def test_users_model_is_compiled_by_the_recipe_if_it_is_not(tmp_path: Path) -> None:
+    model = build_model(
+        write_model(tmp_path, "return keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])"), (2, 2), 2
+    )
+    assert float(model.optimizer.learning_rate) == 0.25
+
+
+def test_users_own_compilation_counts(tmp_path: Path) -> None:
+    body = "m = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]); m.compile('rmsprop', 'mse'); return m"
+    model = build_model(write_model(tmp_path, body), (2, 2), 2)
+    assert (type(model.optimizer), model.loss) == (keras.optimizers.RMSprop, "mse")
+
+
+def test_function_that_gives_no_model_is_told(tmp_path: Path) -> None:
+    with pytest.raises(
+        ModelError, match=r"own.py:build gave NoneType, not a Keras model: end the function with `return"
+    ):
+        build_model(write_model(tmp_path, "keras.Sequential()"), (2, 2), 2)
