@@ -1,0 +1,78 @@
+"""Where and with what a run was made. Packages are not imported for it: their versions come from their metadata."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_PACKAGES = ("fittingroom", "jax", "jaxlib", "keras", "numpy")
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The software and the machine of a run.
+
+    Args:
+        versions: package name -> version, Python's among them.
+        processor: name of the processor.
+        cores: processor cores that the process may use.
+        threads: threads per replica; None where the engine has set no number.
+        platform: operating system and architecture.
+        device: what trained, as the engine names it, for example `cpu`.
+    """
+
+    versions: Mapping[str, str]
+    processor: str
+    cores: int
+    threads: int | None
+    platform: str
+    device: str
+
+
+def current_environment(device: str, threads: int | None) -> Environment:
+    """The environment of this process; `device` and `threads` are known to the engine alone."""
+    return Environment(
+        versions=_versions(),
+        processor=_processor(),
+        cores=_cores(),
+        threads=threads,
+        platform=f"{platform.system()} {platform.release()} {platform.machine()}",
+        device=device,
+    )
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "unknown"
+    return found
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _processor() -> str:
+    """The processor's name. `platform.processor()` starts a program for it, and knows less on Linux."""
+    if sys.platform == "linux":
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() in {"model name", "Model", "Hardware"} and value.strip():
+                return value.strip()
+    if sys.platform == "darwin":
+        import subprocess
+
+        command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or platform.machine()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,99 @@
+"""The history of a training: the numbers of each epoch, under the names that Keras users know."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from fittingroom.errors import RunError
+
+
+class History(Mapping[str, list[float]]):
+    """Name of a number (`loss`, `accuracy`, `val_loss`, ...) -> its values, one per epoch.
+
+    Like Keras's `History`, it has `epoch` (numbers of the epochs, from 0) and `history` (the same as a dict). A number
+    that some epochs do not have (validation every second epoch, say) has fewer values, as in Keras.
+
+    Args:
+        epochs: per finished epoch its number, from 0, and its numbers.
+    """
+
+    def __init__(self, epochs: Iterable[tuple[int, Mapping[str, float]]] = ()) -> None:
+        self._rows = [(int(epoch), {name: float(value) for name, value in logs.items()}) for epoch, logs in epochs]
+
+    @property
+    def epoch(self) -> list[int]:
+        """The numbers of the finished epochs, from 0."""
+        return [epoch for epoch, _ in self._rows]
+
+    @property
+    def history(self) -> dict[str, list[float]]:
+        """All values by name, as Keras's `History.history`."""
+        return dict(self)
+
+    @property
+    def rows(self) -> list[dict[str, float]]:
+        """The numbers of each epoch, oldest first."""
+        return [dict(logs) for _, logs in self._rows]
+
+    def __getitem__(self, name: str) -> list[float]:
+        if name not in self._names():
+            raise KeyError(name)
+        return [logs[name] for _, logs in self._rows if name in logs]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names())
+
+    def __len__(self) -> int:
+        return len(self._names())
+
+    def __eq__(self, other: object) -> bool:
+        return self._rows == other._rows if isinstance(other, History) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # it is compared by its values
+
+    def __repr__(self) -> str:
+        last = ", ".join(f"{name} {values[-1]:.4f}" for name, values in self.items())
+        return f"History({len(self._rows)} epochs{'; last: ' if last else ''}{last})"
+
+    def to_csv(self) -> str:
+        """A table with a line per epoch, counted from 1 as people do; floats in full, an empty cell for no value."""
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        names = self._names()
+        table.writerow(["epoch", *names])
+        for epoch, logs in self._rows:
+            table.writerow([epoch + 1, *(repr(logs[name]) if name in logs else "" for name in names)])
+        return text.getvalue()
+
+    @classmethod
+    def from_csv(cls, text: str) -> History:
+        """The history that `to_csv` wrote.
+
+        Raises:
+            RunError: the text is no such table.
+        """
+        rows = list(csv.reader(io.StringIO(text)))
+        if not rows or rows[0][:1] != ["epoch"]:
+            raise RunError("history.csv is damaged: its first line does not begin with 'epoch'.")
+        if not text.endswith("\n"):
+            raise RunError("history.csv is damaged: its last line is cut off.")
+        return cls(_read_row(number, rows[0], row) for number, row in enumerate(rows[1:], start=2))
+
+    def _names(self) -> list[str]:
+        names: dict[str, Any] = {}
+        for _, logs in self._rows:
+            names.update(dict.fromkeys(logs))
+        return list(names)
+
+
+def _read_row(number: int, header: list[str], row: list[str]) -> tuple[int, dict[str, float]]:
+    try:
+        cells = zip(header[1:], row[1:], strict=True)
+        return int(row[0]) - 1, {name: float(cell) for name, cell in cells if cell}
+    except (ValueError, IndexError) as error:
+        raise RunError(
+            f"history.csv is damaged: line {number} is not an epoch and {len(header) - 1} numbers."
+        ) from error

@@ -1,0 +1,120 @@
+"""Where runs are: the folder that holds them, the name of a new one, and finding one again."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from datetime import datetime
+from pathlib import Path
+
+from fittingroom.errors import RunError, StorageError, UnknownNameError
+from fittingroom.files import storage_errors
+
+RECORD_NAME = "run.json"
+LATEST = "latest"
+
+_SPACE_NEEDED = 32 * 2**20  # a run of the course's model on Fashion-MNIST takes about 2 MB
+
+
+def runs_dir() -> Path:
+    """The folder of runs: `FITTINGROOM_RUNS_DIR`, else `runs` in the current folder. It is not made here."""
+    return Path(os.environ.get("FITTINGROOM_RUNS_DIR") or "runs").expanduser()
+
+
+def check_writable(out: Path | None, needed: int = _SPACE_NEEDED) -> None:
+    """Makes sure, before any training, that a run can be written. Leaves nothing behind.
+
+    Args:
+        out: the run's own folder; None for a new one in `runs_dir()`.
+        needed: bytes that the run will take.
+
+    Raises:
+        RunError: `out` is there already and is not an empty folder.
+        StorageError: the place cannot be written, or has too little space.
+    """
+    if out is not None:
+        check_new(out)
+    folder = (runs_dir() if out is None else out.parent).absolute()
+    with storage_errors(folder):
+        while not folder.exists():
+            folder = folder.parent
+        # Permissions alone do not tell: a read-only file system and root's rights have their own ideas.
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise StorageError(
+            f"{folder} has {free / 2**20:.0f} MB of free space, and a run needs about {needed / 2**20:.0f} MB. "
+            "Free some space, or choose another place with --out or FITTINGROOM_RUNS_DIR."
+        )
+
+
+def check_new(out: Path) -> None:
+    """Makes sure that a run's own folder is free.
+
+    Raises:
+        RunError: it is there already and is not an empty folder.
+    """
+    if out.is_symlink() or (out.exists() and not (out.is_dir() and not any(out.iterdir()))):
+        raise RunError(
+            f"{out} is there already, and a run overwrites nothing. --out names the folder of this one run: "
+            "choose a new name, or set FITTINGROOM_RUNS_DIR to choose the folder in which runs are numbered."
+        )
+
+
+def run_name(created: str, dataset: str, recipe: str) -> str:
+    """`<date>-<dataset>-<recipe>`, safe as a folder's name. `folder:/data/clothes` becomes `folder-clothes`.
+
+    Args:
+        created: ISO 8601; the date is the local one.
+        dataset: the dataset's name, or a form such as `npz:FILE`.
+        recipe: the recipe's name.
+    """
+    date = datetime.fromisoformat(created).astimezone().date().isoformat()
+    form, _, path = dataset.rpartition(":")
+    place = Path(path).stem if form == "npz" else Path(path).name
+    return "-".join([date, _safe(f"{form}-{place}" if form else dataset, "data"), _safe(recipe, "recipe")])
+
+
+def find_run(run: str | Path = LATEST) -> Path:
+    """The folder of a run: a path, the name of a run in `runs_dir()`, or `latest`, the newest one there.
+
+    Raises:
+        UnknownNameError: there is no such run; the message lists the newest ones.
+        RunError: `latest`, and there is no run yet.
+    """
+    if str(run) == LATEST:
+        for newest in list_runs():
+            return newest
+        raise RunError(f"there is no run in {runs_dir()} yet. `fittingroom train` makes one.")
+    for path in (Path(run), runs_dir() / run):
+        if (path / RECORD_NAME).is_file():
+            return path
+    if Path(run).is_dir():
+        raise RunError(f"{run} is not a run: it has no {RECORD_NAME}.")
+    raise UnknownNameError("run", str(run), [*(path.name for path in list_runs()[:10]), LATEST])
+
+
+def list_runs(parent: Path | None = None) -> list[Path]:
+    """The run folders in `parent` (`runs_dir()` by default), newest first. They are not read.
+
+    What is newest is told by the weights, which are written once; `run.json` changes when the test set is opened.
+    """
+    folder = runs_dir() if parent is None else parent
+    if not folder.is_dir():
+        return []
+    found = [path for path in folder.iterdir() if not path.name.startswith(".") and (path / RECORD_NAME).is_file()]
+    return sorted(found, key=_age_key, reverse=True)
+
+
+def _age_key(path: Path) -> tuple[int, str]:
+    weights = path / "weights.safetensors"
+    return (weights if weights.exists() else path).stat().st_mtime_ns, path.name
+
+
+def _safe(text: str, fallback: str) -> str:
+    """Letters, digits and `._+-` of a text, at most 60 bytes of them; everything else becomes a single hyphen."""
+    kept = re.sub(r"-{2,}", "-", re.sub(r"[^\w.+-]+", "-", text))
+    return kept.encode()[:60].decode(errors="ignore").strip("-.") or fallback

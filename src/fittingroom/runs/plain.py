@@ -1,0 +1,31 @@
+"""Values as strict JSON: NumPy's numbers become Python's; what JSON has no word for (NaN, infinity) becomes null."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def plain(value: Any) -> Any:
+    """The value in terms of dict, list, str, int, finite float, bool and None."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):  # NumPy's arrays and scalars, without importing NumPy
+        return plain(value.tolist())
+    raise TypeError(f"{type(value).__name__} has no plain form")
+
+
+def json_text(value: Any) -> str:
+    """The value as indented JSON that every parser reads."""
+    return json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+from fittingroom.errors import InputError
+from fittingroom.evaluation.scores import Scores, TestResult, score, score_probabilities
+
+Array = npt.NDArray[Any]
+NAMES = ("shirt", "bag", "boot")
+
+
+def labelled(size: int) -> st.SearchStrategy[Array]:
+    return hnp.arrays(np.int32, size, elements=st.integers(0, 2))
+
+
+def scored(labels: list[int], predicted: list[int], losses: list[float] | None = None) -> Scores:
+    return score(np.array(labels), np.array(predicted), np.array(losses or [0.5] * len(labels)), NAMES)
+
+
+@given(data=st.data(), size=st.integers(1, 40))
+def test_confusion_and_per_class_numbers_are_scikit_learns(data: st.DataObject, size: int) -> None:
+    labels, predicted = data.draw(labelled(size)), data.draw(labelled(size))
+    found = score(labels, predicted, np.zeros(size), NAMES)
+    assert np.array_equal(found.confusion, confusion_matrix(labels, predicted, labels=range(3)))
+    expected = precision_recall_fscore_support(labels, predicted, labels=range(3), zero_division=0)
+    for index, of_class in enumerate(found.per_class):
+        numbers = (of_class.precision or 0, of_class.recall or 0, of_class.f1 or 0, of_class.count)
+        assert numbers == pytest.approx(tuple(column[index] for column in expected))
+
+
+@given(data=st.data(), size=st.integers(1, 40))
+def test_parts_sum_to_the_whole(data: st.DataObject, size: int) -> None:
+    labels, predicted = data.draw(labelled(size)), data.draw(labelled(size))
+    found = score(labels, predicted, np.zeros(size), NAMES)
+    assert found.count == sum(part.count for part in found.per_class) == size
+    assert found.correct == sum(part.correct for part in found.per_class) == int((labels == predicted).sum())
+    assert sum(part.predicted for part in found.per_class) == size
+    assert found.interval.low <= found.accuracy <= found.interval.high
+
+
+def test_all_right() -> None:
+    found = scored([0, 1, 2, 1], [0, 1, 2, 1])
+    assert (found.accuracy, found.interval.high) == (1, 1)
+    assert [part.f1 for part in found.per_class] == [1, 1, 1]
+
+
+def test_all_wrong() -> None:
+    found = scored([0, 1, 2], [1, 2, 0])
+    assert (found.accuracy, found.interval.low) == (0, 0)
+    assert [part.f1 for part in found.per_class] == [0, 0, 0]
+
+
+def test_class_without_images_has_no_accuracy_but_a_precision() -> None:
+    absent = scored([0, 1], [0, 2]).per_class[2]
+    assert (absent.accuracy, absent.interval, absent.precision, absent.f1) == (None, None, 0, 0)
+
+
+def test_class_that_is_never_predicted_has_no_precision() -> None:
+    missed = scored([0, 1], [0, 0]).per_class[1]
+    assert (missed.accuracy, missed.precision, missed.f1) == (0, None, 0)
+
+
+def test_class_that_never_occurs_has_no_numbers() -> None:
+    nothing = scored([0, 1], [0, 1]).per_class[2]
+    assert (nothing.accuracy, nothing.precision, nothing.f1) == (None, None, None)
+
+
+def test_loss_is_the_mean_in_full_precision() -> None:
+    losses = np.full(100_000, 0.1, np.float32)
+    zeros = np.zeros(len(losses), np.int32)
+    assert score(zeros, zeros, losses, NAMES).loss == pytest.approx(np.float32(0.1), rel=1e-12)
+
+
+@given(
+    logits=hnp.arrays(np.float32, (7, 3), elements=st.floats(-30, 30, width=32)),
+    labels=labelled(7),
+)
+def test_loss_of_probabilities_is_kerass(logits: Array, labels: Array) -> None:
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities = (shifted / shifted.sum(axis=1, keepdims=True)).astype(np.float32)
+    expected = np.mean(keras.losses.sparse_categorical_crossentropy(labels, probabilities))
+    found = score_probabilities(labels, probabilities, NAMES)
+    assert found.loss == pytest.approx(float(expected), rel=1e-4, abs=1e-6)
+    assert found.correct == int((probabilities.argmax(axis=1) == labels).sum())
+
+
+def test_probability_of_zero_has_a_finite_loss() -> None:
+    sure_and_wrong = np.array([[1.0, 0.0, 0.0]])
+    assert score_probabilities(np.array([2]), sure_and_wrong, NAMES).loss == pytest.approx(-np.log(1e-7))
+
+
+@pytest.mark.parametrize(
+    ("labels", "predicted", "losses", "message"),
+    [
+        ([], [], [], "no images to score"),
+        ([0, 1], [0], [0.1], "2 labels, 1 predictions, 1 losses: expected as many of each"),
+        ([0, 3], [0, 1], [0.1, 0.1], "label 3: expected a class from 0 to 2"),
+        ([0, 1], [0, -1], [0.1, 0.1], "prediction -1: expected a class from 0 to 2"),
+    ],
+)
+def test_outcomes_that_do_not_fit_are_refused(
+    labels: list[int], predicted: list[int], losses: list[float], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        score(np.array(labels, np.int32), np.array(predicted, np.int32), np.array(losses), NAMES)
+
+
+@pytest.mark.parametrize(
+    ("labels", "probabilities", "message"),
+    [
+        ([0], [[0.5, 0.5]], r"shape \(1, 2\): expected \(1, 3\), one row per label"),
+        ([0, 1], [[1, 0, 0], [np.nan, 0, 0]], "row 1 of the probabilities holds NaN"),
+        ([-1], [[1, 0, 0]], "labels from -1 to -1: expected classes from 0 to 2"),
+        ([], np.empty((0, 3)), "no images to score"),
+    ],
+)
+def test_probabilities_that_do_not_fit_are_refused(labels: list[int], probabilities: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        score_probabilities(np.array(labels, np.int32), np.asarray(probabilities, np.float64), NAMES)
+
+
+def test_plain_form_is_json_and_comes_back() -> None:
+    scores = scored([0, 1, 1, 2], [0, 1, 0, 2], [0.1, 0.2, 1.5, 0.3])
+    stored = json.loads(json.dumps(scores.to_dict(), allow_nan=False))
+    assert Scores.from_dict(stored) == scores
+    assert stored["per_class"][1] == {
+        "name": "bag",
+        "count": 2,
+        "correct": 1,
+        "predicted": 1,
+        "accuracy": 0.5,
+        "interval": pytest.approx([0.0945, 0.9055], abs=1e-4),
+        "precision": 1.0,
+        "recall": 0.5,
+        "f1": pytest.approx(2 / 3),
+    }
+
+
+def test_test_result_says_what_came_out_and_which_look_it_was() -> None:
+    result = TestResult(scored([0, 1], [0, 1], [0.25, 0.75]), reason="the end", look=2)
+    assert (result.accuracy, result.loss, result.interval.high) == (1, 0.5, 1)
+    assert str(result) == (
+        "test accuracy 1.0000 [0.3424, 1.0000], loss 0.5000 nats, 2 of 2 right (opening 2 by this run)"
+    )
+    assert {"reason": "the end", "look": 2, "correct": 2}.items() <= result.to_dict().items()

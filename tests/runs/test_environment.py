@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+import os
+import platform
+
+import jax
+
+import fittingroom
+from fittingroom.runs.environment import current_environment
+
+
+def test_it_names_what_is_installed_and_what_it_runs_on() -> None:
+    environment = current_environment("cpu", 1)
+    assert environment.versions["jax"] == jax.__version__
+    assert environment.versions["fittingroom"] == fittingroom.__version__
+    assert environment.versions["python"] == platform.python_version()
+    assert 1 <= environment.cores <= (os.cpu_count() or 1)
+    assert environment.processor
+    assert platform.machine() in environment.platform
+    assert (environment.device, environment.threads) == ("cpu", 1)

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fittingroom.errors import RunError, StorageError
+from fittingroom.runs.looks import record_opening, record_score
+from fittingroom.runs.store import RunContents, create, read_record
+
+
+@pytest.fixture
+def run(contents: RunContents, runs_folder: Path) -> Path:
+    return create(contents)
+
+
+OPEN_TEN_TIMES = """
+import sys
+from pathlib import Path
+from fittingroom.runs.looks import record_opening
+for _ in range(10):
+    record_opening(Path(sys.argv[1]), "a look")
+"""
+
+
+def test_intent_is_recorded_before_the_score(run: Path) -> None:
+    assert record_opening(run, "first") == 1
+    (look,) = read_record(run).looks
+    assert (look.reason, look.score) == ("first", None)
+    record_score(run, 1, {"accuracy": 0.9})
+    assert read_record(run).looks[0].score == {"accuracy": 0.9}
+
+
+def test_looks_are_counted(run: Path) -> None:
+    assert [record_opening(run, reason) for reason in "abc"] == [1, 2, 3]
+    record_score(run, 2, {"accuracy": 0.5})
+    assert [look.score for look in read_record(run).looks] == [None, {"accuracy": 0.5}, None]
+
+
+def test_nothing_else_in_the_record_changes(run: Path) -> None:
+    before = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**before, "mood": "unknown to this version"}))
+    record_opening(run, "first")
+    after = json.loads((run / "run.json").read_text())
+    assert {**after, "looks": []} == {**before, "mood": "unknown to this version"}
+
+
+def test_several_processes_at_once_lose_no_look(run: Path) -> None:
+    processes = [subprocess.Popen([sys.executable, "-c", OPEN_TEN_TIMES, run]) for _ in range(4)]
+    assert [process.wait(60) for process in processes] == [0] * 4
+    assert len(read_record(run).looks) == 40
+
+
+def test_score_without_its_look_is_refused(run: Path) -> None:
+    with pytest.raises(RunError, match=r"look 1 is not in .*run\.json, which has 0"):
+        record_score(run, 1, {})
+
+
+def test_damaged_record_is_not_written_over(run: Path) -> None:
+    (run / "run.json").write_text("{}")
+    with pytest.raises(RunError, match="damaged"):
+        record_opening(run, "first")
+    assert (run / "run.json").read_text() == "{}"
+
+
+def test_missing_run_says_so(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="is not a whole run"):
+        record_opening(tmp_path / "gone", "first")
+
+
+def test_record_that_cannot_be_written_keeps_the_test_set_closed(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_space(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = (run / "run.json").read_bytes()
+    monkeypatch.setattr("os.replace", no_space)
+    with pytest.raises(StorageError, match="the disk is full"):
+        record_opening(run, "first")
+    assert (run / "run.json").read_bytes() == before

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fittingroom.errors import RunError, StorageError
+from fittingroom.runs import store
+from fittingroom.runs.outcomes import Outcomes
+from fittingroom.runs.place import list_runs
+from fittingroom.runs.store import RunContents, create
+
+# Writes a copy of a run as a run of its own; with a second argument, dies in the middle of it.
+COPY = """
+import os, sys
+from pathlib import Path
+from fittingroom.runs import store
+path = Path(sys.argv[1])
+outcomes = store.read_outcomes(path)
+if len(sys.argv) > 2:
+    object.__setattr__(outcomes, "arrays", lambda: os._exit(9))
+store.create(
+    store.RunContents(
+        store.read_record(path), store.read_history(path), store.read_weights(path), store.read_model(path), outcomes
+    )
+)
+"""
+
+
+def test_everything_comes_back_as_it_was(contents: RunContents, runs_folder: Path) -> None:
+    path = create(contents)
+    assert store.read_record(path) == contents.record
+    assert store.read_history(path) == contents.history
+    assert store.read_model(path) == contents.model
+    weights = store.read_weights(path)
+    assert weights.keys() == contents.weights.keys()
+    for name, array in contents.weights.items():
+        assert weights[name].dtype == array.dtype
+        np.testing.assert_array_equal(weights[name], array)
+    outcomes = store.read_outcomes(path)
+    assert outcomes is not None
+    assert contents.outcomes is not None
+    for name, array in contents.outcomes.arrays().items():
+        assert outcomes.arrays()[name].dtype == array.dtype
+        np.testing.assert_array_equal(outcomes.arrays()[name], array)
+
+
+def test_folder_is_named_by_date_dataset_recipe_and_number(contents: RunContents, runs_folder: Path) -> None:
+    assert [create(contents).name for _ in range(3)] == [f"2026-03-04-digits-course-{n}" for n in (1, 2, 3)]
+
+
+def test_run_holds_the_five_files_and_nothing_else_is_left(contents: RunContents, runs_folder: Path) -> None:
+    path = create(contents)
+    names = {"run.json", "history.csv", "outcomes.npz", "weights.safetensors", "model.json"}
+    assert {file.name for file in path.iterdir()} == names
+    assert list(runs_folder.iterdir()) == [path]
+
+
+def test_run_without_validation_has_no_outcomes(contents: RunContents, runs_folder: Path) -> None:
+    path = create(dataclasses.replace(contents, outcomes=None))
+    assert store.read_outcomes(path) is None
+
+
+def test_others_may_read_a_run_as_far_as_the_users_settings_allow(contents: RunContents, runs_folder: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        path = create(contents)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o755
+    assert stat.S_IMODE((path / "run.json").stat().st_mode) == 0o644
+
+
+def test_out_is_the_runs_own_folder(contents: RunContents, tmp_path: Path) -> None:
+    assert create(contents, tmp_path / "deep" / "mine") == tmp_path / "deep" / "mine"
+    (tmp_path / "empty").mkdir()
+    assert store.read_record(create(contents, tmp_path / "empty")) == contents.record
+
+
+def test_out_overwrites_nothing(contents: RunContents, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    (tmp_path / "link").symlink_to(tmp_path)
+    (tmp_path / "file").write_text("")
+    for name in ("mine", "link", "file"):
+        with pytest.raises(RunError, match=rf"{name} is there already, and a run overwrites nothing"):
+            create(contents, tmp_path / name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link", "mine"]
+
+
+class Unwritable(Outcomes):
+    """Outcomes whose writing fails half-way."""
+
+    def __init__(self, error: BaseException) -> None:
+        object.__setattr__(self, "error", error)
+
+    def arrays(self) -> dict[str, Any]:
+        raise self.error  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [(OSError(28, "No space left on device"), StorageError), (KeyboardInterrupt(), KeyboardInterrupt)],
+)
+def test_run_that_cannot_be_written_leaves_nothing(
+    contents: RunContents, runs_folder: Path, error: BaseException, expected: type[BaseException]
+) -> None:
+    with pytest.raises(expected):
+        create(dataclasses.replace(contents, outcomes=Unwritable(error)))
+    assert list(runs_folder.iterdir()) == []
+
+
+def test_process_killed_while_writing_leaves_no_run(contents: RunContents, runs_folder: Path) -> None:
+    run = create(contents)
+    killed = subprocess.run([sys.executable, "-c", COPY, run, "die"], check=False, timeout=60)
+    assert killed.returncode == 9
+    assert {path.name[:5] for path in runs_folder.iterdir()} == {".new-", run.name[:5]}
+    assert list_runs() == [run]
+
+
+def test_processes_that_finish_together_get_a_folder_each(contents: RunContents, runs_folder: Path) -> None:
+    run = create(contents)
+    processes = [subprocess.Popen([sys.executable, "-c", COPY, run]) for _ in range(4)]
+    assert [process.wait(60) for process in processes] == [0] * 4
+    assert sorted(path.name for path in runs_folder.iterdir()) == [f"2026-03-04-digits-course-{n}" for n in range(1, 6)]
+
+
+READERS = {
+    "run.json": store.read_record,
+    "history.csv": store.read_history,
+    "outcomes.npz": store.read_outcomes,
+    "weights.safetensors": store.read_weights,
+    "model.json": store.read_model,
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("damage", ["empty", "cut", "garbage", "zeros"])
+def test_damaged_file_is_named(contents: RunContents, runs_folder: Path, name: str, damage: str) -> None:
+    file = create(contents) / name
+    content = file.read_bytes()
+    damages = {"empty": b"", "cut": content[: len(content) // 2], "garbage": b"\xff\x00[" * 50, "zeros": bytes(200)}
+    file.write_bytes(damages[damage])
+    with pytest.raises(RunError, match=name.replace(".", r"\.")):
+        READERS[name](file.parent)
+
+
+@pytest.mark.parametrize("name", [name for name in READERS if name != "outcomes.npz"])
+def test_missing_file_is_named(contents: RunContents, runs_folder: Path, name: str) -> None:
+    path = create(contents)
+    (path / name).unlink()
+    with pytest.raises(RunError, match=rf"is not a whole run: it has no {name}"):
+        READERS[name](path)
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "null", "[" * 100_000], ids=["list", "number", "null", "deep"])
+def test_json_that_is_no_object_is_damage(contents: RunContents, runs_folder: Path, text: str) -> None:
+    path = create(contents)
+    (path / "run.json").write_text(text)
+    with pytest.raises(RunError, match=r"run\.json"):
+        store.read_record(path)
+
+
+def test_pickled_outcomes_are_refused(contents: RunContents, runs_folder: Path) -> None:
+    path = create(contents)
+    np.savez(path / "outcomes.npz", loss=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(RunError, match=r"outcomes\.npz is damaged .*allow_pickle"):
+        store.read_outcomes(path)
+
+
+def test_newer_run_says_which_version_it_needs(contents: RunContents, runs_folder: Path) -> None:
+    path = create(contents)
+    text = json.loads((path / "run.json").read_text())
+    (path / "run.json").write_text(json.dumps({**text, "format": 99}))
+    with pytest.raises(RunError, match=rf"{path.name}: the run was written in format 99"):
+        store.read_record(path)
+
+
+def test_run_can_be_moved_and_copied(contents: RunContents, runs_folder: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(create(contents), tmp_path / "elsewhere")
+    assert store.read_record(copy) == contents.record
