@@ -1,0 +1,210 @@
+"""`Run`: what a training leaves behind, and what can be asked of it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fittingroom.data.dataset import Dataset, Part
+from fittingroom.data.load import load
+from fittingroom.engine.blueprint import Blueprint
+from fittingroom.engine.inputs import of_part
+from fittingroom.engine.programs import Programs, ProgramSource, TracedPrograms
+from fittingroom.engine.recipe_programs import RecipeModel
+from fittingroom.engine.runtime import prepare_jax
+from fittingroom.engine.state import State
+from fittingroom.errors import DataError, RunError
+from fittingroom.evaluation.scores import Scores, TestResult, score
+from fittingroom.recipes.recipe import Recipe
+from fittingroom.runs import looks, store
+from fittingroom.runs.history import History
+from fittingroom.runs.outcomes import Outcomes
+from fittingroom.runs.place import find_run
+from fittingroom.runs.record import RunRecord
+
+if TYPE_CHECKING:
+    import keras
+
+Array = np.ndarray[Any, Any]
+
+
+def open_run(run: str | Path = "latest", *, model: keras.Model | None = None) -> Run:
+    """A run from its folder; it predicts exactly as the one that was saved.
+
+    Args:
+        run: the folder, the name of a run in the runs folder, or `latest`.
+        model: the Keras model, needed only where the run's own description cannot make it again (it then says so).
+
+    Raises:
+        UnknownNameError: there is no such run.
+        RunError: the folder is damaged, or was written by a newer version.
+    """
+    return Run(find_run(run), model=model)
+
+
+class Run:
+    """A training that is over: its folder, its numbers, and its model.
+
+    Attributes:
+        path: the run folder.
+    """
+
+    def __init__(self, path: Path, *, dataset: Dataset | None = None, model: keras.Model | None = None) -> None:
+        self.path = path
+        self._dataset = dataset
+        self._given_model = model
+        self._programs: Programs | None = None
+        store.read_record(path)  # a folder that is no run is refused here, not at first use
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}: {self.record.recipe['name']} on {self.record.data.name}, {self.record.status})"
+
+    @property
+    def record(self) -> RunRecord:
+        """What the run's folder says of it, read anew: openings of the test set are added to it."""
+        return store.read_record(self.path)
+
+    @cached_property
+    def history(self) -> History:
+        """The numbers of each epoch, under Keras's keys."""
+        return store.read_history(self.path)
+
+    @cached_property
+    def outcomes(self) -> Outcomes | None:
+        """What came of each validation image in each epoch; None without validation."""
+        return store.read_outcomes(self.path)
+
+    def predict(self, images: Array) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Class probabilities, float32 `(n, classes)`.
+
+        Args:
+            images: `(n, ...)` in the form that the model was trained on: a dataset's raw uint8 images, or, where `fit`
+                was given arrays, values like those.
+
+        Raises:
+            DataError: the images have another shape.
+        """
+        images = np.asarray(images)
+        expected = tuple(self.record.data.image_shape)
+        if images.shape[1:] != expected:
+            raise DataError(f"the images have the shape {images.shape}; expected {('n', *expected)}, as in training.")
+        return self._compiled().predict(self._state, images)
+
+    def evaluate(self, reason: str = "evaluate") -> TestResult:
+        """The score on the sealed test set. Opening it is recorded before the score is computed.
+
+        A run that has its score already is told it again; that is no new opening.
+
+        Args:
+            reason: why it is opened, for the record.
+
+        Raises:
+            RunError: the run has no test set, or its data are not the same any more.
+            StorageError: the opening cannot be recorded; the test set then stays closed.
+        """
+        for number, look in enumerate(self.record.looks, start=1):
+            if look.score is not None:
+                return TestResult(Scores.from_dict(look.score), look.reason, number)
+        dataset = self._load_dataset()
+        look_number = looks.record_opening(self.path, reason)
+        scores = self._score(dataset.test.open(reason))
+        looks.record_score(self.path, look_number, scores.to_dict())
+        return TestResult(scores, reason, look_number)
+
+    def model(self) -> keras.Model:
+        """The Keras model with the run's weights.
+
+        Raises:
+            RunError: the folder's description cannot make the model again.
+        """
+        from fittingroom.engine.backend import require_jax_backend
+
+        require_jax_backend()
+        from fittingroom.engine.description import rebuild
+        from fittingroom.engine.state import write_weights
+
+        model = self._given_model or rebuild(self._blueprint.description)
+        write_weights(model, self._state)
+        return model
+
+    def _score(self, part: Part) -> Scores:
+        arrays = of_part(part, scale=self._scaled)
+        _, outcomes = self._compiled().evaluate(self._state, arrays.examples())
+        return score(part.labels, np.asarray(outcomes.predicted), np.asarray(outcomes.loss), part.classes)
+
+    @cached_property
+    def _blueprint(self) -> Blueprint:
+        try:
+            return Blueprint.from_json(store.read_model(self.path))
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"{self.path / 'model.json'} is damaged and cannot be read: {error!r}.") from error
+
+    @cached_property
+    def _state(self) -> State:
+        try:
+            return self._blueprint.state_of_weights(store.read_weights(self.path))
+        except KeyError as error:
+            raise RunError(f"{self.path / 'weights.safetensors'} is damaged: it lacks the weights {error}.") from error
+
+    @property
+    def _scaled(self) -> bool:
+        return bool(self.record.recipe.get("scale", True))
+
+    def _compiled(self) -> Programs:
+        if self._programs is None:
+            prepare_jax()
+            self._programs = Programs(self._source())
+        return self._programs
+
+    def _source(self) -> ProgramSource:
+        record = self.record
+        scale = record.data.scale if self._scaled else 1.0
+        of_recipe = record.recipe.get("model", "") is None
+        if of_recipe and self._given_model is None:
+            recipe = Recipe.from_dict(record.recipe)
+            return RecipeModel(recipe, record.data.image_shape, len(record.data.classes), scale).programs
+        from fittingroom.engine.keras_steps import step_functions
+
+        batch_size = int(record.recipe["batch_size"])
+        return TracedPrograms(
+            step_functions(self._built_model()), batch_size, None if record.data.load is None else scale
+        )
+
+    def _built_model(self) -> keras.Model:
+        """The model, ready to be traced; where it came from `fit` it is the user's own object."""
+        from fittingroom.engine.checks import build_checked
+
+        model = self.model() if self._given_model is None else self._given_model
+        shape = (1, *self.record.data.image_shape)
+        build_checked(model, np.zeros(shape, np.float32), np.zeros(1, np.int32), None, len(self.record.data.classes))
+        return model
+
+    def _load_dataset(self) -> Dataset:
+        """The run's dataset, made sure to be the one that it was trained on."""
+        data = self.record.data
+        if self._dataset is not None:
+            return self._dataset
+        if data.load is None:
+            raise RunError(
+                "This run was trained on plain arrays, so there is no sealed test set to open. Train on a dataset "
+                "(fittingroom.load) to have one, or score arrays of your own with run.predict(images)."
+            )
+        dataset = load(**_load_arguments(data.load))
+        if (dataset.fingerprint, dataset.test.fingerprint) != (data.fingerprint, data.test_fingerprint):
+            raise RunError(
+                f"The dataset {data.name} is not the one that this run was trained on: its images or labels have "
+                "changed since. Bring the old files back, or train again."
+            )
+        return dataset
+
+
+def _load_arguments(stored: Any) -> dict[str, Any]:
+    arguments = dict(stored)
+    if arguments.get("data_dir") is not None:
+        arguments["data_dir"] = Path(arguments["data_dir"])
+    if arguments.get("image_size") is not None:
+        arguments["image_size"] = tuple(arguments["image_size"])
+    return arguments

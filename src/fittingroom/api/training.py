@@ -1,0 +1,129 @@
+"""`train`: a recipe on a dataset, from loading the data to the run folder."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fittingroom.api.keeping import Attempt, data_record
+from fittingroom.api.run import Run
+from fittingroom.api.session import Session, clamped_batch_size
+from fittingroom.data.dataset import Dataset
+from fittingroom.data.load import load
+from fittingroom.engine.hooks import StopHook
+from fittingroom.engine.inputs import of_part
+from fittingroom.engine.programs import Programs
+from fittingroom.engine.recipe_programs import RecipeModel
+from fittingroom.engine.runtime import prepare_jax
+from fittingroom.engine.trainer import Plan
+from fittingroom.progress import Progress, finishing, progress_for_terminal
+from fittingroom.recipes.named import find_recipe
+from fittingroom.recipes.recipe import Recipe
+from fittingroom.recipes.stop import StopRule
+from fittingroom.runs.place import check_writable
+
+if TYPE_CHECKING:
+    import keras
+
+
+def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
+    dataset: str | Dataset = "fashion-mnist",
+    recipe: str | Recipe = "course",
+    *,
+    seed: int = 0,
+    validation: float | None = None,
+    data_dir: Path | None = None,
+    image_size: tuple[int, int] | None = None,
+    out: Path | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Trains a recipe on a dataset and keeps the run.
+
+    Args:
+        dataset: a name that `fittingroom.load` knows, or a loaded dataset.
+        recipe: the name of a recipe, the path of a TOML file, or a recipe.
+        seed: of the initial weights, the shuffle and dropout.
+        validation: how many training images to hold out (a count, or a fraction below 1); None for the default.
+        data_dir: where the dataset's files are.
+        image_size: the size that the pictures of a `folder:` dataset are brought to.
+        out: the run's own folder; None for the next free one in the runs folder.
+        progress: what is told of the progress; None for a bar on a terminal.
+
+    Returns:
+        The run, its folder written.
+
+    Raises:
+        InputError: something given is wrong, found before training.
+        StorageError: the run's folder cannot be written, found before training where it can be known.
+        DivergedError: the loss became NaN or infinite.
+        Interrupted: Ctrl-C; the finished epochs are kept.
+    """
+    started = time.perf_counter()
+    recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
+    check_writable(out)
+    progress = progress or progress_for_terminal()
+    with finishing(progress):
+        if isinstance(dataset, str):
+            progress.stage("loading")
+            dataset = load(dataset, validation=validation, data_dir=data_dir, image_size=image_size)
+        if recipe.model is None:
+            return _train_recipe(recipe, dataset, seed, out, progress, started)
+        from fittingroom.api.fitting import fit_recipe
+
+        progress.stage("building the model")
+        return fit_recipe(_build(recipe, dataset, seed), recipe, dataset, seed=seed, out=out, progress=progress)
+
+
+def _train_recipe(
+    recipe: Recipe, dataset: Dataset, seed: int, out: Path | None, progress: Progress, started: float
+) -> Run:
+    """Trains a recipe through the programs that are kept for it."""
+    prepare_jax()
+    rule = StopRule(recipe.stop, validation=dataset.validation is not None)
+    batch_size, notes = clamped_batch_size(recipe.batch_size, len(dataset.train))
+    recipe = recipe.changed(name=recipe.name, batch_size=batch_size)
+    source = RecipeModel(
+        recipe, dataset.image_shape, len(dataset.classes), dataset.scale if recipe.scale else 1.0
+    ).programs
+    progress.stage("building the model")
+    blueprint = source.blueprint()
+    validation_arrays = None if dataset.validation is None else of_part(dataset.validation, scale=recipe.scale)
+    session = Session(
+        attempt=Attempt(
+            recipe=recipe.to_dict(),
+            data=data_record(dataset),
+            seed=seed,
+            blueprint=blueprint,
+            train_count=len(dataset.train),
+            validation=validation_arrays,
+            notes=(*dataset.notes, *notes, *_scale_note(recipe, dataset)),
+            out=out,
+        ),
+        plan=Plan(recipe.epochs, batch_size, seed),
+        train=of_part(dataset.train, scale=recipe.scale),
+        validation=validation_arrays,
+        hooks=[StopHook(rule)],
+        progress=progress,
+        started=started,
+    )
+    training, seconds = session.run(Programs(source), blueprint.initial_state(seed))
+    return Run(session.keep(training, seconds), dataset=dataset)
+
+
+def _scale_note(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:
+    if recipe.scale:
+        return ()
+    return (f"The images are not scaled: their values go from 0 to {dataset.scale:g}, not from 0 to 1.",)
+
+
+def _build(recipe: Recipe, dataset: Dataset, seed: int) -> keras.Model:
+    from fittingroom.engine.backend import require_jax_backend
+
+    require_jax_backend()
+    import keras
+
+    from fittingroom.recipes.build import build_model
+
+    keras.utils.set_random_seed(seed)
+    return build_model(recipe, dataset.image_shape, len(dataset.classes))

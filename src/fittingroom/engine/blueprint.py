@@ -1,0 +1,183 @@
+"""What a training needs to know of a model besides its programs: its variables, how they start, and its structure.
+
+A blueprint is plain data. It is made from a Keras model once and kept beside the exported programs, so that the next
+training of the same recipe starts without building a Keras model, or importing Keras at all.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fittingroom.engine.state import State, values_of, weight_names
+from fittingroom.errors import ModelError
+from fittingroom.seeds import generator, integer
+
+if TYPE_CHECKING:
+    import keras
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Start:
+    """How one variable starts: filled with `fill`, or drawn by `initializer`.
+
+    `initializer` is the name of a Keras initializer of the variance-scaling family, or `seed` for the state of a random
+    layer. Neither is known where the user gave the values, as for a model that was trained before.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    fill: float | None = None
+    initializer: str | None = None
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """The variables of a model in the groups and the order of `State`, and its description (see `description`)."""
+
+    trainable: tuple[Start, ...]
+    non_trainable: tuple[Start, ...]
+    optimizer: tuple[Start, ...]
+    metrics: tuple[Start, ...]
+    description: dict[str, Any]
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers training may change."""
+        return sum(math.prod(start.shape) for start in self.trainable)
+
+    def initial_state(self, seed: int) -> State:
+        """The state before the first step of the replica with this seed; the same on every machine."""
+        groups = (self.trainable, self.non_trainable, self.optimizer, self.metrics)
+        index = 0
+        state = []
+        for group in groups:
+            values = []
+            for start in group:
+                values.append(_initial_value(start, seed, index))
+                index += 1
+            state.append(tuple(values))
+        return State(*state)
+
+    def state_of_weights(self, weights: dict[str, Array]) -> State:
+        """A state that can evaluate and predict, from weights by name.
+
+        Raises:
+            KeyError: a weight is missing.
+        """
+        return State(
+            tuple(weights[start.name] for start in self.trainable),
+            tuple(weights[start.name] for start in self.non_trainable),
+            (),
+            (),
+        )
+
+    def weights(self, state: State) -> dict[str, Array]:
+        """Weights by name, from a state."""
+        starts = (*self.trainable, *self.non_trainable)
+        return {
+            start.name: np.asarray(value)
+            for start, value in zip(starts, (*state.trainable, *state.non_trainable), strict=True)
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data that `from_json` reads."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Blueprint:
+        """The blueprint that `to_json` wrote."""
+        groups = {
+            group: tuple(Start(**{**start, "shape": tuple(start["shape"])}) for start in data[group])
+            for group in ("trainable", "non_trainable", "optimizer", "metrics")
+        }
+        return cls(**groups, description=data["description"])
+
+
+def blueprint_of(model: keras.Model, description: dict[str, Any]) -> Blueprint:
+    """The blueprint of a built, compiled Keras model."""
+    initializers = _initializers(model)
+    trainable_names, non_trainable_names = weight_names(model)
+
+    def starts(variables: list[Any], names: tuple[str, ...]) -> tuple[Start, ...]:
+        return tuple(
+            _start(name, np.asarray(value), initializers.get(id(variable)))
+            for name, variable, value in zip(names, variables, values_of(variables), strict=True)
+        )
+
+    optimizer, metrics = model.optimizer.variables, model.metrics_variables
+    return Blueprint(
+        starts(model.trainable_variables, trainable_names),
+        starts(model.non_trainable_variables, non_trainable_names),
+        starts(optimizer, tuple(variable.path for variable in optimizer)),
+        starts(metrics, tuple(variable.path for variable in metrics)),
+        description,
+    )
+
+
+def _initializers(model: keras.Model) -> dict[int, str]:
+    """The random initializer of each variable that has one, by the variable's identity.
+
+    Keras keeps them on the layer, under the variable's name: `kernel` has `kernel_initializer`.
+    """
+    found = {}
+    for layer in model._flatten_layers(include_self=False):
+        for variable in layer.variables:
+            initializer = getattr(layer, f"{variable.name}_initializer", None)
+            if type(initializer).__name__ in _VARIANCE_SCALING:
+                found[id(variable)] = type(initializer).__name__
+    return found
+
+
+def _start(name: str, value: Array, initializer: str | None) -> Start:
+    shape, dtype = tuple(value.shape), str(value.dtype)
+    if initializer is not None:
+        return Start(name, shape, dtype, initializer=initializer)
+    if dtype == "uint32":  # the state of a Keras SeedGenerator
+        return Start(name, shape, dtype, initializer="seed")
+    constant = value.size == 0 or bool((value == value.flat[0]).all())
+    return Start(name, shape, dtype, fill=float(value.flat[0]) if constant and value.size else None)
+
+
+# Keras's variance-scaling initializers: the scale, which fan it is divided by, and the distribution.
+_VARIANCE_SCALING = {
+    "GlorotUniform": (1.0, "mean", "uniform"),
+    "GlorotNormal": (1.0, "mean", "normal"),
+    "HeUniform": (2.0, "in", "uniform"),
+    "HeNormal": (2.0, "in", "normal"),
+    "LecunUniform": (1.0, "in", "uniform"),
+    "LecunNormal": (1.0, "in", "normal"),
+}
+
+
+def _initial_value(start: Start, seed: int, index: int) -> Array:
+    """The value of the `index`-th variable for this seed."""
+    if start.fill is not None:
+        return np.full(start.shape, start.fill, start.dtype)
+    if start.initializer == "seed":
+        return np.array([integer(seed, "dropout", index), 0], np.uint32)
+    if start.initializer is None:
+        raise ModelError(f"No rule says how the variable {start.name} starts, so the model cannot be started anew.")
+    return _variance_scaling(start, generator(seed, "init", index))
+
+
+def _variance_scaling(start: Start, random: np.random.Generator) -> Array:
+    """He et al. 2015 (arXiv 1502.01852) and Glorot and Bengio 2010, with Keras's definitions of fan and truncation."""
+    scale, fan, distribution = _VARIANCE_SCALING[start.initializer or ""]
+    receptive = math.prod(start.shape[:-2])
+    fan_in, fan_out = receptive * start.shape[-2], receptive * start.shape[-1]
+    variance = scale / max(1.0, (fan_in + fan_out) / 2 if fan == "mean" else fan_in)
+    if distribution == "uniform":
+        limit = math.sqrt(3 * variance)
+        return random.uniform(-limit, limit, start.shape).astype(start.dtype)
+    # A normal cut off at two standard deviations is narrower than its parent by this factor.
+    drawn = random.standard_normal((*start.shape, 8))
+    inside = np.abs(drawn) < 2
+    first = np.take_along_axis(drawn, inside.argmax(axis=-1)[..., None], axis=-1)[..., 0]
+    return (first * math.sqrt(variance) / 0.87962566103423978).astype(start.dtype)

@@ -1,0 +1,137 @@
+"""Whether a Keras model fits the data, said before training: most mistakes train silently or fail in odd words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from fittingroom.engine.keras_steps import last_activation
+from fittingroom.errors import ModelError
+
+Array = np.ndarray[Any, Any]
+
+
+def compile_if_needed(model: keras.Model) -> None:
+    """Compiles a model that its user has not compiled: Adam, cross-entropy for its kind of output, accuracy."""
+    if model.compiled:
+        return
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=last_activation(model) != "softmax")
+    model.compile(optimizer="adam", loss=loss, metrics=["accuracy"])
+
+
+def build_checked(model: keras.Model, images: Array, labels: Array, weights: Array | None, classes: int) -> None:
+    """Builds a compiled model for batches of this form, after checking that it can classify them.
+
+    Args:
+        model: compiled; built or not.
+        images: `(n, ...)`, in the type that the model will be given.
+        labels: `(n,)`, `(n, 1)`, or one-hot `(n, classes)`.
+        weights: `(n,)` or None.
+        classes: how many classes the labels have.
+
+    Raises:
+        ModelError: the model does not fit the data, or is of a kind that the engine does not train.
+    """
+    _refuse_unsupported(model)
+    outputs = _output_shape(model, images)
+    _check_outputs(outputs, classes)
+    _check_loss(model, labels, outputs)
+    batch = tuple(None if part is None else part[:1] for part in (images, labels, weights))
+    try:
+        model._symbolic_build(data_batch=batch)
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(f"Keras cannot build the model's loss and metrics for these labels: {error}") from error
+
+
+def notes(model: keras.Model, images: Array, scale: float | None) -> tuple[str, ...]:
+    """What should be said about a model and its images although it is no error."""
+    said = []
+    top = float(images[:1000].max(initial=0)) / (scale or 1.0)
+    if top > 1.5 and not any(isinstance(layer, _SCALING_LAYERS) for layer in model.layers):
+        said.append(
+            f"The images are not scaled: values go up to {top:g}. Training works better on values from 0 to 1 "
+            "(divide by 255), and results will differ from the course's."
+        )
+    return tuple(said)
+
+
+_SCALING_LAYERS = (keras.layers.Rescaling, keras.layers.Normalization, keras.layers.BatchNormalization)
+
+
+def _refuse_unsupported(model: keras.Model) -> None:
+    if type(model).train_step is not keras.Model.train_step:
+        raise ModelError(
+            f"{type(model).__name__} overrides train_step. Fitting Room compiles Keras's own step; train this model "
+            "with model.fit, or move what its step adds into layers (add_loss), a loss or a metric."
+        )
+    if model.optimizer is None or model.loss is None:
+        raise ModelError("The model is compiled without a loss or an optimizer. Give both to model.compile(...).")
+    for kind, tensors in (("inputs", getattr(model, "inputs", None)), ("outputs", getattr(model, "outputs", None))):
+        if tensors is not None and len(tensors) != 1:
+            raise ModelError(
+                f"The model has {len(tensors)} {kind}. Fitting Room trains classifiers with one input (an image) and "
+                "one output (its class); train this model with model.fit."
+            )
+
+
+def _output_shape(model: keras.Model, images: Array) -> tuple[int, ...]:
+    """The shape of one image's output."""
+    shape = images.shape[1:]
+    try:
+        output = model(keras.KerasTensor((1, *shape), dtype=images.dtype.name))
+    except (ValueError, TypeError) as error:
+        raise ModelError(
+            f"The model does not take images of shape {shape}: {error} Make keras.Input({shape}) its first layer."
+        ) from error
+    if not hasattr(output, "shape"):
+        raise ModelError(
+            f"The model's output is a {type(output).__name__}, not one tensor. Fitting Room trains classifiers with "
+            "one output; train this model with model.fit."
+        )
+    return tuple(output.shape[1:])
+
+
+def _check_outputs(outputs: tuple[int, ...], classes: int) -> None:
+    if len(outputs) != 1:
+        raise ModelError(
+            f"For each image the model gives an output of shape {outputs}, and a classifier gives one number per "
+            f"class: ({classes},). Dense layers work on the last axis only, so the image must become one row of "
+            "numbers first: add keras.layers.Flatten() after the input."
+        )
+    (count,) = outputs
+    if count == 1 and classes <= 2:
+        return
+    if count < classes:
+        raise ModelError(
+            f"The model has {count} outputs, and the labels name {classes} classes (0 to {classes - 1}). Keras on JAX "
+            f"would train on this silently, with a loss that looks good and means nothing. Give the last layer "
+            f"{classes} outputs: Dense({classes})."
+        )
+
+
+def _check_loss(model: keras.Model, labels: Array, outputs: tuple[int, ...]) -> None:
+    name = _loss_name(model)
+    one_hot = labels.ndim == 2 and labels.shape[1] > 1
+    if name == "categorical_crossentropy" and not one_hot:
+        raise ModelError(
+            "The loss categorical_crossentropy expects one-hot labels, and these are class numbers of shape "
+            f"{labels.shape}. Use sparse_categorical_crossentropy, or keras.utils.to_categorical(labels)."
+        )
+    if name == "sparse_categorical_crossentropy" and one_hot:
+        raise ModelError(
+            f"The loss sparse_categorical_crossentropy expects class numbers, and these labels have shape "
+            f"{labels.shape}. Use categorical_crossentropy, or labels.argmax(axis=1)."
+        )
+    if one_hot and labels.shape[1] != outputs[0]:
+        raise ModelError(
+            f"The labels are one-hot with {labels.shape[1]} classes, and the model has {outputs[0]} outputs. "
+            "Make the two numbers equal."
+        )
+
+
+def _loss_name(model: keras.Model) -> str:
+    """Keras's name of the compiled loss, or the function's own."""
+    loss = keras.losses.get(model.loss)
+    return str(getattr(loss, "name", None) or getattr(loss, "__name__", type(loss).__name__))

@@ -1,0 +1,135 @@
+"""The three pure programs that everything is compiled from: train, evaluate, predict.
+
+Each is built once for the sizes at hand and is a function from arrays to arrays, so that JAX compiles it once. Training
+is a loop over the steps `start` to `stop` of an epoch. The bounds are arguments: the whole epoch, a second's worth of
+it (so that Ctrl-C is heard) or one step (so that batch callbacks can be called) run the same compiled program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from fittingroom.engine.state import State, Values
+
+Logs = dict[str, jax.Array]
+
+
+class Examples(NamedTuple):
+    """Images, labels and (when some count more than others) weights, resident on the device; first axis: the image."""
+
+    images: jax.Array
+    labels: jax.Array
+    weights: jax.Array | None = None
+
+
+class Outcomes(NamedTuple):
+    """What a model made of each image; every array has the shape `(images,)`."""
+
+    loss: jax.Array  # cross-entropy of the true class, nats
+    predicted: jax.Array  # class index
+    probability: jax.Array  # of the true class, 0 to 1
+
+
+@dataclass(frozen=True)
+class StepFunctions:
+    """What a model does with one batch, as pure functions. `engine.keras_steps` makes them from a Keras model."""
+
+    train_step: Callable[[State, Examples], State]
+    test_step: Callable[[State, Examples], State]
+    forward: Callable[[State, jax.Array], jax.Array]  # (batch, classes) as the model gives them
+    probabilities: Callable[[jax.Array], jax.Array]  # those, as probabilities
+    true_class: Callable[[jax.Array], jax.Array]  # labels in whatever form -> class indices
+    fresh_metrics: Callable[[], Values]
+    results: Callable[[Values], Logs]
+
+
+def scaled(images: jax.Array, scale: float | None) -> jax.Array:
+    """Model input from stored images: float32 `images / scale`, or the images as they are when `scale` is None."""
+    return images if scale is None else images.astype(jnp.float32) / scale
+
+
+def train_program(steps: StepFunctions, count: int, batch_size: int, scale: float | None) -> Callable[..., Any]:
+    """A pure function `(state, examples, order, start, stop) -> (state, logs)` that runs steps `start` to `stop`.
+
+    `order` (int32, `(count,)`) says which image comes when. Step `i` takes images `i * batch_size` and on; the last
+    step takes what is left, as in Keras. Metrics start afresh when `start` is 0; `logs` are those since then.
+    """
+    full, rest = divmod(count, batch_size)
+
+    def batch(examples: Examples, picked: jax.Array) -> Examples:
+        part: Examples = jax.tree.map(lambda array: array[picked], examples)
+        return part._replace(images=scaled(part.images, scale))
+
+    def run(
+        state: State, examples: Examples, order: jax.Array, start: jax.Array, stop: jax.Array
+    ) -> tuple[State, Logs]:
+        fresh = jax.tree.map(lambda new, old: jnp.where(start == 0, new, old), steps.fresh_metrics(), state.metrics)
+        state = state._replace(metrics=fresh)
+
+        def step(index: jax.Array, state: State) -> State:
+            picked = jax.lax.dynamic_slice(order, (index * batch_size,), (batch_size,))
+            return steps.train_step(state, batch(examples, picked))
+
+        state = jax.lax.fori_loop(start, jnp.minimum(stop, full), step, state)
+        if rest:
+            last = batch(examples, order[full * batch_size :])
+            state = jax.lax.cond(stop > full, lambda s: steps.train_step(s, last), lambda s: s, state)
+        return state, steps.results(state.metrics)
+
+    return run
+
+
+def evaluate_program(steps: StepFunctions, count: int, batch_size: int, scale: float | None) -> Callable[..., Any]:
+    """A pure function `(state, examples) -> (logs, outcomes)` over all `count` images; the state is not changed."""
+    batch_size = min(batch_size, count)
+    full, rest = divmod(count, batch_size)
+
+    def run(state: State, examples: Examples) -> tuple[Logs, Outcomes]:
+        def one(metrics: Values, start: Any, size: int) -> tuple[Values, Outcomes]:
+            batch: Examples = jax.tree.map(lambda part: jax.lax.dynamic_slice_in_dim(part, start, size), examples)
+            batch = batch._replace(images=scaled(batch.images, scale))
+            # `test_step` runs the forward pass too; XLA sees that both are the same and computes it once.
+            outputs = steps.forward(state, batch.images)
+            after = steps.test_step(state._replace(metrics=metrics), batch)
+            return after.metrics, outcomes(steps, outputs, batch.labels)
+
+        metrics, parts = jax.lax.scan(
+            lambda metrics, index: one(metrics, index * batch_size, batch_size), steps.fresh_metrics(), jnp.arange(full)
+        )
+        found = jax.tree.map(lambda part: part.reshape(-1), parts)
+        if rest:
+            metrics, last = one(metrics, full * batch_size, rest)
+            found = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), found, last)
+        return steps.results(metrics), found
+
+    return run
+
+
+def predict_program(steps: StepFunctions, scale: float | None) -> Callable[..., Any]:
+    """A pure function `(state, images) -> probabilities`, float32 `(images, classes)`."""
+
+    def run(state: State, images: jax.Array) -> jax.Array:
+        return steps.probabilities(steps.forward(state, scaled(images, scale))).astype(jnp.float32)
+
+    return run
+
+
+# Keras's bound: a probability of zero costs -ln(1e-7) = 16.1 nats, not infinity, so that means stay finite and agree.
+SMALLEST_PROBABILITY = 1e-7
+
+
+def outcomes(steps: StepFunctions, outputs: jax.Array, labels: jax.Array) -> Outcomes:
+    """Loss, predicted class and probability of the true class for each image of a batch."""
+    probabilities = steps.probabilities(outputs).astype(jnp.float32)
+    truth = steps.true_class(labels)
+    probability = jnp.take_along_axis(probabilities, truth[:, None], axis=1)[:, 0]
+    return Outcomes(
+        loss=-jnp.log(jnp.clip(probability, SMALLEST_PROBABILITY, 1.0)),
+        predicted=jnp.argmax(probabilities, axis=1).astype(jnp.int32),
+        probability=probability,
+    )

@@ -1,0 +1,193 @@
+"""Whoever may watch, change or stop training: the stop conditions of a recipe, and Keras's callbacks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from fittingroom.engine.state import State, read_state, write_state
+
+if TYPE_CHECKING:
+    import keras
+
+    from fittingroom.recipes.stop import StopRule
+
+Numbers = dict[str, float]
+
+
+class Hook:
+    """Does nothing at every event; a hook overrides the events that it cares about.
+
+    Events between epochs and batches take the state and give it back, changed or not.
+    """
+
+    batches_per_call: int | None = None  # None: it does not watch batches
+
+    def train_begin(self, state: State) -> State:
+        """Before the first epoch."""
+        return state
+
+    def epoch_begin(self, state: State, epoch: int) -> State:
+        """Before an epoch, counted from 0."""
+        del epoch
+        return state
+
+    def batch_begin(self, state: State, step: int) -> State:
+        """Before a batch, counted from 0 in its epoch."""
+        del step
+        return state
+
+    def batch_end(self, state: State, step: int, logs: Numbers) -> State:
+        """After a batch; `logs` are the running means since the epoch began."""
+        del step, logs
+        return state
+
+    def test_begin(self, state: State) -> State:
+        """Before validation."""
+        return state
+
+    def test_end(self, state: State, logs: Numbers) -> State:
+        """After validation."""
+        del logs
+        return state
+
+    def epoch_end(self, state: State, epoch: int, logs: Numbers) -> State:
+        """After an epoch and its validation."""
+        del epoch, logs
+        return state
+
+    def train_end(self, state: State, logs: Numbers) -> State:
+        """After the last epoch, also when training was stopped."""
+        del logs
+        return state
+
+    def stop_reason(self) -> str | None:
+        """Why training should end now, or None."""
+        return None
+
+
+class StopHook(Hook):
+    """Stops training when one of a recipe's stop conditions holds."""
+
+    def __init__(self, rule: StopRule) -> None:
+        self._rule = rule
+        self._reason: str | None = None
+
+    def epoch_end(self, state: State, epoch: int, logs: Numbers) -> State:
+        """Shows the epoch's numbers to the rule, which keeps count."""
+        del epoch
+        self._reason = self._rule.update(logs)
+        return state
+
+    def stop_reason(self) -> str | None:
+        """The conditions that hold, or None."""
+        return self._reason
+
+
+class KerasHook(Hook):
+    """Calls Keras callbacks as `model.fit` would: `self.model` holds the current weights, and changes to it count."""
+
+    def __init__(
+        self, model: keras.Model, callbacks: Sequence[keras.callbacks.Callback], params: dict[str, Any]
+    ) -> None:
+        import keras
+
+        self._model = model
+        self._names = ", ".join(type(callback).__name__ for callback in callbacks)
+        self._shown: Numbers = {}  # the last epoch's numbers, as the last of the callbacks saw them
+        last = keras.callbacks.LambdaCallback(on_epoch_end=self._remember)
+        self._callbacks = keras.callbacks.CallbackList([*callbacks, last], add_history=True, model=model, **params)
+        self.watching = tuple(type(callback).__name__ for callback in callbacks if _watches_batches(callback))
+        self.batches_per_call = 1 if self.watching else None
+        self._unheard = tuple(type(callback).__name__ for callback in callbacks if _overrides(callback, _TEST_EVENTS))
+
+    def notes(self) -> tuple[str, ...]:
+        """What the callbacks cost, and what they are not told, in words."""
+        notes = []
+        if self.watching:
+            notes.append(
+                f"{', '.join(self.watching)} watches every batch, so the compiled program is left after each one: "
+                "training takes several times as long as with callbacks that only watch epochs."
+            )
+        if self._unheard:
+            notes.append(
+                f"{', '.join(self._unheard)} has methods for batches of validation, which are not called: validation "
+                "is one compiled program. Its methods on_test_begin and on_test_end are called."
+            )
+        return tuple(notes)
+
+    def _remember(self, epoch: int, logs: Mapping[str, Any]) -> None:
+        del epoch
+        self._shown = {name: float(value) for name, value in logs.items() if isinstance(value, float | int)}
+
+    def _sync(self, state: State, event: str, *arguments: Any) -> State:
+        write_state(self._model, state)
+        getattr(self._callbacks, event)(*arguments)
+        return read_state(self._model)
+
+    def train_begin(self, state: State) -> State:
+        """Keras's `on_train_begin`."""
+        self._model.stop_training = False
+        return self._sync(state, "on_train_begin")
+
+    def epoch_begin(self, state: State, epoch: int) -> State:
+        """Keras's `on_epoch_begin`."""
+        return self._sync(state, "on_epoch_begin", epoch)
+
+    def batch_begin(self, state: State, step: int) -> State:
+        """Keras's `on_train_batch_begin`."""
+        return self._sync(state, "on_train_batch_begin", step)
+
+    def batch_end(self, state: State, step: int, logs: Numbers) -> State:
+        """Keras's `on_train_batch_end`."""
+        return self._sync(state, "on_train_batch_end", step, dict(logs))
+
+    def test_begin(self, state: State) -> State:
+        """Keras's `on_test_begin`."""
+        return self._sync(state, "on_test_begin")
+
+    def test_end(self, state: State, logs: Numbers) -> State:
+        """Keras's `on_test_end`."""
+        return self._sync(state, "on_test_end", dict(logs))
+
+    def epoch_end(self, state: State, epoch: int, logs: Numbers) -> State:
+        """Keras's `on_epoch_end`. What callbacks add to the numbers (a learning rate, say) is kept, as in Keras."""
+        state = self._sync(state, "on_epoch_end", epoch, logs)
+        logs |= self._shown
+        return state
+
+    def train_end(self, state: State, logs: Numbers) -> State:
+        """Keras's `on_train_end`, after averaged weights (if the optimizer keeps them) have taken their place."""
+        return self._sync(self.finalized(state), "on_train_end", dict(logs))
+
+    def finalized(self, state: State) -> State:
+        """The state after the optimizer's averaged weights, if it keeps them, have taken the place of the weights."""
+        write_state(self._model, state)
+        self._model.optimizer.finalize_variable_values(self._model.trainable_weights)
+        return read_state(self._model)
+
+    def stop_reason(self) -> str | None:
+        """A callback has set `self.model.stop_training`."""
+        if not self._model.stop_training:
+            return None
+        return f"a callback set stop_training ({self._names})"
+
+
+_BATCH_EVENTS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
+_TEST_EVENTS = ("on_test_batch_begin", "on_test_batch_end")
+
+
+def _watches_batches(callback: keras.callbacks.Callback) -> bool:
+    """Whether a callback overrides one of Keras's batch events and would do something there."""
+    import keras
+
+    if isinstance(callback, keras.callbacks.TerminateOnNaN):
+        return False  # the trainer itself stops on the first loss that is no number
+    if isinstance(callback, (keras.callbacks.ModelCheckpoint, keras.callbacks.BackupAndRestore)):
+        return bool(callback.save_freq != "epoch")
+    return _overrides(callback, _BATCH_EVENTS)
+
+
+def _overrides(callback: keras.callbacks.Callback, events: Sequence[str]) -> bool:
+    # Keras marks its own empty methods, so that an override can be told.
+    return any(not getattr(getattr(callback, event), "_is_default", False) for event in events)

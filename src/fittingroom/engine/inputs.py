@@ -1,0 +1,169 @@
+"""What a user hands to `fit`, as the arrays that the programs take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from fittingroom.data.dataset import Part
+from fittingroom.engine.epoch import Examples
+from fittingroom.errors import DataError, InputError
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Images, labels and perhaps weights, checked; `scale` is what the images are still to be divided by, if at all."""
+
+    images: Array
+    labels: Array
+    weights: Array | None = None
+    scale: float | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def classes(self) -> int:
+        """How many classes the labels name."""
+        if self.labels.ndim == 2 and self.labels.shape[1] > 1:
+            return int(self.labels.shape[1])
+        return int(self.labels.max()) + 1
+
+    @property
+    def class_indices(self) -> Array:
+        """The labels as class indices, int32 `(n,)`."""
+        if self.labels.ndim == 2 and self.labels.shape[1] > 1:
+            return np.asarray(np.argmax(self.labels, axis=1), np.int32)
+        return np.asarray(self.labels.reshape(-1), np.int32)
+
+    def examples(self) -> Examples:
+        """The arrays on the device."""
+        import jax
+
+        examples: Examples = jax.device_put(Examples(self.images, self.labels, self.weights))  # type: ignore[arg-type]
+        return examples
+
+    def input_batch(self) -> Array:
+        """One image as the model will get it, to build the model with."""
+        first = np.asarray(self.images[:1])
+        return first if self.scale is None else first.astype(np.float32)
+
+
+def of_part(part: Part, *, scale: bool = True) -> Arrays:
+    """A dataset's part; images stay uint8 and are divided by the dataset's scale inside the program."""
+    return Arrays(part.images, part.labels, scale=part.scale if scale else 1.0)
+
+
+def weighted(arrays: Arrays, sample_weight: Any, class_weight: Mapping[int, float] | None) -> Arrays:
+    """The arrays with weights for the loss; see `of_user`."""
+    return replace(arrays, weights=_weights(arrays.labels, sample_weight, class_weight))
+
+
+def of_user(x: Any, y: Any, sample_weight: Any = None, class_weight: Mapping[int, float] | None = None) -> Arrays:
+    """Arrays as given by the user, in the types that Keras would turn them into.
+
+    Raises:
+        DataError: they are no arrays, are empty, differ in length, or hold NaN or impossible labels.
+    """
+    images, labels = _array("x", x), _array("y", y)
+    if len(images) != len(labels):
+        raise DataError(
+            f"x has {len(images):,} images and y has {len(labels):,} labels. Both must have the same number."
+        )
+    if not len(images):
+        raise DataError("x holds no images. Training needs at least one image of each class.")
+    _check_finite(images)
+    _check_labels(labels)
+    weights = _weights(labels, sample_weight, class_weight)
+    return Arrays(images, labels, weights)
+
+
+def of_validation(given: Any) -> Arrays:
+    """`validation_data` as `fit` takes it: a dataset's part, `(x, y)` or `(x, y, sample_weight)`."""
+    if isinstance(given, Part):
+        return of_part(given)
+    if not isinstance(given, tuple | list) or len(given) not in (2, 3):
+        raise InputError(
+            f"validation_data is a {type(given).__name__}; expected (x_val, y_val), (x_val, y_val, sample_weight), "
+            "or a part of a dataset such as data.validation."
+        )
+    return of_user(*given)
+
+
+def split_last(arrays: Arrays, fraction: float) -> tuple[Arrays, Arrays]:
+    """Training and validation arrays; the second has the last `fraction` of the images before any shuffle, as in Keras.
+
+    Raises:
+        InputError: the fraction is not between 0 and 1, or leaves one side empty.
+    """
+    cut = math.floor(len(arrays) * (1.0 - fraction))
+    if not 0 < fraction < 1 or not 0 < cut < len(arrays):
+        raise InputError(f"validation_split={fraction} leaves no images on one side of {len(arrays):,}. Give 0.1, say.")
+
+    def part(piece: slice) -> Arrays:
+        weights = None if arrays.weights is None else arrays.weights[piece]
+        return Arrays(arrays.images[piece], arrays.labels[piece], weights, arrays.scale)
+
+    return part(slice(None, cut)), part(slice(cut, None))
+
+
+def _array(name: str, given: Any) -> Array:
+    if hasattr(given, "__next__") or not hasattr(given, "__len__"):
+        raise InputError(
+            f"{name} is a {type(given).__name__}; expected an array (NumPy or JAX), or a dataset from fittingroom.load."
+        )
+    try:
+        array = np.asarray(given)
+    except ValueError as error:  # rows of different lengths
+        raise DataError(f"{name} is not one rectangular array: {error}. Give a NumPy array.") from error
+    if array.dtype == object or array.dtype.kind not in "buif":
+        raise DataError(f"{name} holds {array.dtype}, not numbers in one rectangular array. Give a NumPy array.")
+    if array.ndim < 1:
+        raise DataError(f"{name} is a single number; expected one entry per image.")
+    return array.astype(np.float32) if array.dtype.kind == "f" and array.dtype.itemsize > 4 else array
+
+
+def _check_finite(images: Array) -> None:
+    if images.dtype.kind != "f":
+        return
+    bad = np.flatnonzero(~np.isfinite(images.reshape(len(images), -1)).all(axis=1))
+    if bad.size:
+        raise DataError(
+            f"{bad.size:,} of {len(images):,} images hold NaN or infinite values, the first at {bad[:5].tolist()}. "
+            "Leave them out or repair them."
+        )
+
+
+def _check_labels(labels: Array) -> None:
+    if labels.ndim > 2:
+        raise DataError(f"y has the shape {labels.shape}; expected one class number per image, or one-hot rows.")
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        return
+    wrong = labels[(labels < 0) | (labels != np.floor(labels)) | np.isinf(labels)]
+    if wrong.size:
+        raise DataError(f"{wrong.size:,} labels are no class numbers (0, 1, 2, ...): {wrong[:5].tolist()}.")
+
+
+def _weights(labels: Array, sample_weight: Any, class_weight: Mapping[int, float] | None) -> Array | None:
+    if sample_weight is not None and class_weight is not None:
+        raise InputError(
+            "Both sample_weight and class_weight are given; expected one. Multiply them into sample_weight."
+        )
+    if class_weight is not None:
+        of_class = labels.argmax(axis=1) if labels.ndim == 2 and labels.shape[1] > 1 else labels.reshape(-1)
+        weights = np.ones(len(labels), np.float32)
+        for number, weight in class_weight.items():
+            weights[of_class == number] = weight
+        return weights
+    if sample_weight is None:
+        return None
+    weights = _array("sample_weight", sample_weight).astype(np.float32)
+    if weights.shape != (len(labels),):
+        raise DataError(f"sample_weight has the shape {weights.shape}; expected ({len(labels)},), one for each image.")
+    return weights

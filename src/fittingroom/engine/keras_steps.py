@@ -1,0 +1,101 @@
+"""What a Keras model does with one batch, as pure functions: Keras's own `train_step` and `test_step`, made stateless.
+
+Using Keras's steps, not steps of our own, is what makes training here mean what `model.fit` means: losses added by
+layers, metrics, gradient clipping, schedules, averaged weights and loss scaling are all Keras's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import jax
+import jax.numpy as jnp
+import keras
+
+from fittingroom.engine.epoch import Examples, Logs, StepFunctions
+from fittingroom.engine.state import State, Values, values_of
+
+if TYPE_CHECKING:
+    OutputKind = Literal["probabilities", "logits"]
+
+
+def step_functions(model: keras.Model) -> StepFunctions:
+    """The pure step functions of a built, compiled, single-input and single-output Keras classifier."""
+    kind = output_kind(model)
+    return StepFunctions(
+        train_step=lambda state, examples: _train_step(model, state, examples),
+        test_step=lambda state, examples: _test_step(model, state, examples),
+        forward=lambda state, images: model.stateless_call(
+            list(state.trainable), list(state.non_trainable), images, training=False
+        )[0],
+        probabilities=lambda outputs: class_probabilities(outputs, kind),
+        true_class=class_indices,
+        fresh_metrics=lambda: _fresh_metrics(model),
+        results=lambda metrics: _results(model, metrics),
+    )
+
+
+def _train_step(model: keras.Model, state: State, examples: Examples) -> State:
+    _, new = model.train_step(tuple(list(group) for group in state), tuple(examples))
+    return State(*(tuple(group) for group in new))
+
+
+def _test_step(model: keras.Model, state: State, examples: Examples) -> State:
+    groups = (list(state.trainable), list(state.non_trainable), list(state.metrics))
+    _, (_, _, metrics) = model.test_step(groups, tuple(examples))
+    return state._replace(metrics=tuple(metrics))
+
+
+def _fresh_metrics(model: keras.Model) -> Values:
+    variables = model.metrics_variables
+    with keras.StatelessScope(state_mapping=list(zip(variables, values_of(variables), strict=True))) as scope:
+        model.reset_metrics()
+    return tuple(jnp.asarray(scope.get_current_value(variable), variable.dtype) for variable in variables)
+
+
+def _results(model: keras.Model, metrics: Values) -> Logs:
+    with keras.StatelessScope(state_mapping=list(zip(model.metrics_variables, metrics, strict=True))):
+        results: dict[str, Any] = model.get_metrics_result()
+    flat: Logs = {}
+    for name, value in results.items():
+        flat |= value if isinstance(value, dict) else {name: value}
+    return flat
+
+
+def output_kind(model: keras.Model) -> OutputKind:
+    """Whether the model's outputs are probabilities or logits.
+
+    The compiled loss knows when it is one of Keras's; otherwise the activation of the last layer tells.
+    """
+    loss = keras.losses.get(model.loss) if model.loss is not None else None
+    settings = getattr(loss, "_fn_kwargs", {})
+    from_logits = getattr(loss, "from_logits", settings.get("from_logits"))
+    if from_logits is None:
+        from_logits = last_activation(model) not in ("softmax", "sigmoid")
+    return "logits" if from_logits else "probabilities"
+
+
+def last_activation(model: keras.Model) -> str:
+    """The name of the last layer's activation, or an empty string where it has none."""
+    layers = getattr(model, "layers", [])
+    if not layers:
+        return ""
+    last = layers[-1]
+    if isinstance(last, keras.layers.Softmax):
+        return "softmax"
+    return getattr(getattr(last, "activation", None), "__name__", "")
+
+
+def class_probabilities(outputs: jax.Array, kind: OutputKind) -> jax.Array:
+    """Probabilities `(batch, classes)` from outputs `(batch, classes)`, or `(batch, 1)` for two classes."""
+    if outputs.shape[-1] == 1:
+        positive = outputs if kind == "probabilities" else jax.nn.sigmoid(outputs)
+        return jnp.concatenate([1 - positive, positive], axis=-1)
+    return outputs if kind == "probabilities" else jax.nn.softmax(outputs, axis=-1)
+
+
+def class_indices(labels: jax.Array) -> jax.Array:
+    """Class indices int32 `(batch,)` from labels `(batch,)`, `(batch, 1)`, or one-hot `(batch, classes)`."""
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        return jnp.argmax(labels, axis=1).astype(jnp.int32)
+    return labels.reshape(labels.shape[0]).astype(jnp.int32)

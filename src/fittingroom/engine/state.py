@@ -1,0 +1,78 @@
+"""The only crossing between Keras variables and JAX arrays.
+
+A `State` is everything that changes while a model trains. Keras keeps it in variables that are updated in place; the
+compiled programs take it as an argument and give back a new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import numpy as np
+
+if TYPE_CHECKING:
+    import keras
+
+Values = tuple[jax.Array | np.ndarray[Any, Any], ...]
+
+
+class State(NamedTuple):
+    """Everything that changes while a model trains, in Keras's four groups and in Keras's order."""
+
+    trainable: Values
+    non_trainable: Values  # batch statistics, and the seeds of dropout and augmentation
+    optimizer: Values
+    metrics: Values  # running sums of the current epoch
+
+
+def values_of(variables: Iterable[Any]) -> list[Any]:
+    """The current values of Keras variables, as JAX arrays. No copy is made."""
+    return [variable.value for variable in variables]
+
+
+def _groups(model: keras.Model) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
+    return (
+        model.trainable_variables,
+        model.non_trainable_variables,
+        model.optimizer.variables,
+        model.metrics_variables,
+    )
+
+
+def read_state(model: keras.Model) -> State:
+    """The current values of the variables of a built, compiled model. No copy is made."""
+    return State(*(tuple(values_of(group)) for group in _groups(model)))
+
+
+def write_state(model: keras.Model, state: State) -> None:
+    """Makes the variables of `model` hold copies of the values of `state`.
+
+    Copies, because Keras's own fit and evaluate, which a callback may call, give the memory of the variables away.
+    """
+    for group, values in zip(_groups(model), jax.device_put(state, may_alias=False), strict=True):
+        for variable, value in zip(group, values, strict=True):
+            variable.assign(value)
+
+
+def write_weights(model: keras.Model, state: State) -> None:
+    """Makes the weights of `model` those of `state`, and leaves its optimizer and metrics alone."""
+    variables = (*model.trainable_variables, *model.non_trainable_variables)
+    for variable, value in zip(variables, (*state.trainable, *state.non_trainable), strict=True):
+        variable.assign(value)
+
+
+def weight_names(model: keras.Model) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Unique names, from Keras's paths, of the trainable and the non-trainable variables, in the order of `State`."""
+    paths = [variable.path for variable in (*model.trainable_variables, *model.non_trainable_variables)]
+    names = tuple(_unique(paths))
+    count = len(model.trainable_variables)
+    return names[:count], names[count:]
+
+
+def _unique(paths: Iterable[str]) -> Iterable[str]:
+    seen: dict[str, int] = {}
+    for path in paths:
+        seen[path] = seen.get(path, 0) + 1
+        yield path if seen[path] == 1 else f"{path}#{seen[path]}"
