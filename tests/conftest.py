@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -22,3 +23,6 @@ def pytest_configure(config: pytest.Config) -> None:
         path.mkdir()
         os.environ[variable] = str(path)
     os.environ["KERAS_BACKEND"] = "jax"
+    # A shared machine pauses for longer than Hypothesis lets one example take.
+    settings.register_profile("fittingroom", deadline=None)
+    settings.load_profile("fittingroom")

@@ -1,0 +1,4 @@
+"""The command line: parsing and printing only. One module per command, imported when that command is asked for.
+
+A command's module has `configure(parser)`, which declares its arguments, and `run(arguments)`, which gives an `Answer`.
+"""

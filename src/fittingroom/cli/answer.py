@@ -1,0 +1,59 @@
+"""What a command answers, and how numbers look in it: aligned plain text, the same with and without a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command has to say on standard output.
+
+    Args:
+        facts: for `--json`.
+        text: for people.
+        status: exit status.
+    """
+
+    facts: Mapping[str, Any]
+    text: str
+    status: int = 0
+
+
+def say(kind: str, text: str) -> None:
+    """Prints a line that is no result, such as a note, on standard error."""
+    print(f"fittingroom: {kind}: {text}", file=sys.stderr)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
+    """Columns two spaces apart; the first `left` of them flush left, the others, numbers, flush right."""
+    lines = [list(header), *(list(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+
+    def cell(text: str, column: int) -> str:
+        return text.ljust(widths[column]) if column < left else text.rjust(widths[column])
+
+    return "\n".join("  ".join(cell(text, column) for column, text in enumerate(line)).rstrip() for line in lines)
+
+
+def percent(share: float | None) -> str:
+    """An accuracy and the like: `87.9%`; a hyphen for none."""
+    return "-" if share is None else f"{100 * share:.1f}%"
+
+
+def percent_range(interval: Sequence[float] | None) -> str:
+    """The interval of an accuracy: `87.0–88.8%`; a hyphen for none."""
+    return "-" if interval is None else f"{100 * interval[0]:.1f}–{100 * interval[1]:.1f}%"
+
+
+def nats(loss: float | None) -> str:
+    """A loss, without its unit: `0.3352`; a hyphen for none."""
+    return "-" if loss is None else f"{loss:.4f}"
+
+
+def number(count: int | None) -> str:
+    """A count: `55,000`; a hyphen for none."""
+    return "-" if count is None else f"{count:,}"

@@ -1,0 +1,82 @@
+"""`fittingroom data`: the datasets there are, or what one of them holds."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fittingroom.cli.answer import Answer, number, say, table
+from fittingroom.cli.options import add_data, add_json
+
+if TYPE_CHECKING:
+    from fittingroom.data.dataset import Dataset
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments."""
+    parser.add_argument(
+        "dataset", metavar="DATASET", nargs="?", help="the dataset to describe (default: list them all)"
+    )
+    parser.add_argument(
+        "--sprite", metavar="FILE.png", type=Path, help="where to write the picture of it (else in the cache folder)"
+    )
+    add_data(parser)
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> Answer:
+    """Lists the datasets, or describes one and writes a picture of its first training images."""
+    if arguments.dataset is None:
+        return _list()
+    from fittingroom.data.describe import describe
+    from fittingroom.data.load import load
+
+    dataset = load(arguments.dataset, data_dir=arguments.data_dir, image_size=arguments.image_size)
+    facts = {**describe(dataset), "sprite": str(_write_sprite(dataset, arguments.sprite))}
+    for note in dataset.notes:
+        say("note", note)
+    return Answer(facts, _text(facts))
+
+
+def _list() -> Answer:
+    from fittingroom.data.catalogue import CATALOGUE, FORMS
+
+    rows, facts = [], []
+    for entry in CATALOGUE.values():
+        train, test = sum(entry.train_counts), sum(entry.test_counts)
+        size = "x".join(str(side) for side in entry.image_shape)
+        rows.append((entry.name, entry.info.title, entry.info.licence, size, number(train), number(test)))
+        facts.append({"name": entry.name, "title": entry.info.title, "licence": entry.info.licence})
+    lines = table(("dataset", "title", "licence", "pixels", "train", "test"), rows, left=3)
+    return Answer({"datasets": facts, "forms": list(FORMS)}, f"{lines}\n\nYour own data: {', '.join(FORMS)}")
+
+
+def _write_sprite(dataset: Dataset, chosen: Path | None) -> Path:
+    from fittingroom.data.cache import cache_dir
+    from fittingroom.data.sprite import write_sprite
+    from fittingroom.files import storage_errors
+
+    path = chosen or cache_dir() / "sprites" / f"{dataset.fingerprint}.png"
+    if chosen is None:
+        with storage_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+    write_sprite(dataset.train, path)
+    return path
+
+
+def _text(facts: dict[str, Any]) -> str:
+    parts = [part for part in ("train", "validation", "test") if facts["counts"][part] is not None]
+    rows = [
+        (name, *(number(facts["counts"][part]["per_class"][index]) for part in parts))
+        for index, name in enumerate(facts["classes"])
+    ]
+    rows.append(("all", *(number(facts["counts"][part]["total"]) for part in parts)))
+    shown = ("source", "licence", "homepage", "citation", "resize_rule", "fingerprint", "test_fingerprint", "sprite")
+    lines = [(key.replace("_", " "), str(facts[key])) for key in shown if facts[key] not in (None, "unknown")]
+    lines += [("checksum", f"{file} {checksum}") for file, checksum in facts["checksums"].items()]
+    size = "x".join(str(side) for side in facts["image_shape"])
+    return (
+        f"{facts['name']}: {facts['title']}, {size} pixels, {len(facts['classes'])} classes\n\n"
+        f"{table(('class', *parts), rows)}\n\n{table(lines[0], lines[1:], left=2)}"
+    )

@@ -1,0 +1,163 @@
+"""The command `fittingroom`: finds the command, runs it, prints its answer, and turns errors into exit statuses."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import NoReturn
+
+from fittingroom.cli.answer import Answer, say
+from fittingroom.errors import FittingRoomError, InputError, UnknownNameError, exit_status
+
+COMMANDS: Mapping[str, str] = MappingProxyType(
+    {
+        "train": "train a recipe on a dataset",
+        "evaluate": "open the sealed test set and score a run on it",
+        "predict": "say what a run makes of images in files",
+        "data": "list the datasets, or describe one",
+        "runs": "list the runs there are",
+        "show": "show one run",
+        "recipes": "list the named recipes and what each claims",
+    }
+)
+
+DESCRIPTION = "Train an image classifier in seconds, and keep the test set honestly unseen."
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises its errors, so that they look like all the others."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises what argparse would print."""
+        raise InputError(f"{message}. See `{self.prog} --help`.")
+
+
+def build_parser(commands: Iterable[str] = COMMANDS) -> Parser:
+    """The parser with all commands; only `commands` get their arguments, and only their modules are imported."""
+    parser = Parser(prog="fittingroom", description=DESCRIPTION, allow_abbrev=False)
+    parser.add_argument("--version", action="store_true", help="print the version")
+    _add_debug(parser)
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for name, summary in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=summary, description=summary, allow_abbrev=False)
+        _add_debug(subparser)
+        if name in commands:
+            importlib.import_module(f"fittingroom.cli.{name}").configure(subparser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command line and returns its exit status: 0 done, 2 wrong input, 130 interrupted, 1 anything else."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(arguments)
+    except BrokenPipeError:
+        # Whoever read our output has gone, as in `fittingroom runs | head -1`. Python must not write again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (Exception, KeyboardInterrupt) as error:
+        if "--debug" in arguments or os.environ.get("FITTINGROOM_DEBUG") == "1":
+            import traceback
+
+            traceback.print_exc()
+        _say_error(error)
+        return exit_status(error)
+
+
+def console() -> NoReturn:
+    """The entry point of the command `fittingroom`: `main`, in a process that starts and ends faster.
+
+    Importing makes a hundred thousand objects that live to the end. Looking through them for garbage again and again
+    takes a tenth of a second, and so does taking them down one by one before the process ends.
+    """
+    gc.set_threshold(100_000)
+    status = main()
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    with contextlib.suppress(OSError):
+        sys.stderr.flush()
+    os._exit(status)
+
+
+def _run(arguments: list[str]) -> int:
+    command = next((argument for argument in arguments if not argument.startswith("-")), None)
+    if command is not None and command not in COMMANDS:
+        raise UnknownNameError("command", command, COMMANDS)
+    parser = build_parser([command] if command else [])
+    parsed, unknown = parser.parse_known_args(arguments)
+    if parsed.version:
+        from fittingroom import __version__
+
+        print(f"fittingroom {__version__}")
+        return 0
+    if command is None:
+        parser.print_help()
+        return 0
+    if unknown:
+        raise _unknown_arguments(command, unknown, parser)
+    return _print(_answer(command, parsed), as_json=parsed.json)
+
+
+def _answer(command: str, parsed: argparse.Namespace) -> Answer:
+    """What the command says. Whatever is printed meanwhile, by a user's model file for instance, is no result."""
+    with contextlib.redirect_stdout(sys.stderr), _notes():
+        answer: Answer = importlib.import_module(f"fittingroom.cli.{command}").run(parsed)
+    return answer
+
+
+class _SayNotes(logging.Handler):
+    """Prints what the library notes as `fittingroom: note: ...`."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say("note", record.getMessage())
+
+
+@contextlib.contextmanager
+def _notes() -> Iterator[None]:
+    logger, handler = logging.getLogger("fittingroom"), _SayNotes()
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+def _print(answer: Answer, *, as_json: bool) -> int:
+    if as_json:
+        from fittingroom.runs.plain import json_text
+
+        print(json_text(answer.facts), flush=True)
+    else:
+        print(answer.text, flush=True)
+    return answer.status
+
+
+def _add_debug(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks of errors")
+
+
+def _unknown_arguments(command: str, unknown: list[str], parser: Parser) -> InputError:
+    if not unknown[0].startswith("-"):
+        return InputError(f"unexpected argument {unknown[0]!r}. See `fittingroom {command} --help`.")
+    (subparsers,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    options = [option for option in subparsers.choices[command]._option_string_actions if option.startswith("--")]
+    return UnknownNameError("option", unknown[0].partition("=")[0], options)
+
+
+def _say_error(error: BaseException) -> None:
+    if isinstance(error, KeyboardInterrupt):
+        say("interrupted", str(error) or "the command was ended before it was done.")
+    elif isinstance(error, FittingRoomError):
+        say("error", str(error))
+    else:
+        say(
+            "error",
+            f"unexpected {type(error).__name__}: {error}. This is a fault of Fitting Room; --debug shows where.",
+        )

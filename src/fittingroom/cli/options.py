@@ -1,0 +1,62 @@
+"""Arguments that several commands share, and the checks of their values."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Adds `--json`."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Adds `--data-dir` and `--image-size`, which say where and how a dataset is read."""
+    parser.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="folder with the dataset's files (else FITTINGROOM_DATA_DIR)"
+    )
+    parser.add_argument(
+        "--image-size", type=image_size, metavar="N|HxW", help="resize the pictures of a folder: dataset to this size"
+    )
+
+
+def add_run(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    """Adds the positional argument RUN."""
+    where = "a run: its folder, its name in the folder of runs, or latest"
+    if default is None:
+        parser.add_argument("run", metavar="RUN", help=where)
+    else:
+        parser.add_argument("run", metavar="RUN", nargs="?", default=default, help=f"{where} (default: {default})")
+
+
+def seed(text: str) -> int:
+    """A whole number, 0 or more."""
+    if not (text.isascii() and text.isdigit()) or int(text) >= 2**31:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from 0 to {2**31 - 1}")
+    return int(text)
+
+
+def validation(text: str) -> int | float:
+    """A number of images, or a fraction above 0 and below 1."""
+    if text.isascii() and text.isdigit():
+        return int(text)
+    try:
+        fraction = float(text)
+    except ValueError:
+        fraction = 0.0
+    if not 0 < fraction < 1:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: expected a number of images such as 5000, 0 for none, or a fraction such as 0.1"
+        )
+    return fraction
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """`28` or `28x32`, height before width."""
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isascii() and side.isdigit() and int(side) > 0 for side in sides):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: expected a size in pixels such as 28, or HEIGHTxWIDTH such as 28x32"
+        )
+    return int(sides[0]), int(sides[-1])

@@ -1,0 +1,31 @@
+"""`fittingroom recipes`: the named recipes and what each claims."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+
+from fittingroom.cli.answer import Answer
+from fittingroom.cli.options import add_json
+from fittingroom.recipes.named import NAMED, NOT_MEASURED, read_claims
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments."""
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> Answer:
+    """One paragraph per recipe."""
+    del arguments
+    claims = read_claims()
+    facts, blocks = [], []
+    for name, entry in NAMED.items():
+        claim = claims.get(name)
+        measured = None
+        if claim is not None:
+            measured = {**dataclasses.asdict(claim), "mean": claim.mean, "spread": claim.spread}
+        facts.append({"name": name, "summary": entry.summary, "settings": entry.recipe.to_dict(), "claim": measured})
+        blocks.append(f"{name}\n  {entry.summary}\n  {claim.text if claim else NOT_MEASURED}")
+    blocks.append("Train one with `fittingroom train --recipe NAME`; `--set KEY=VALUE` changes a setting.")
+    return Answer({"recipes": facts}, "\n\n".join(blocks))

@@ -1,0 +1,95 @@
+"""`fittingroom show`: one run's settings, results, epochs and looks at the test set."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from fittingroom.cli.answer import Answer, nats, number, percent, percent_range, table
+from fittingroom.cli.facts import epochs_text, run_facts
+from fittingroom.cli.options import add_json, add_run
+from fittingroom.runs.history import History
+from fittingroom.runs.place import find_run
+from fittingroom.runs.record import Look, PartResult, RunRecord
+from fittingroom.runs.store import read_history, read_record
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments."""
+    add_run(parser)
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> Answer:
+    """Reads the run's record and history; trains and opens nothing."""
+    path = find_run(arguments.run)
+    record, history = read_record(path), read_history(path)
+    facts = {**record.to_dict(), **run_facts(path, record), "history": history.history}
+    return Answer(facts, _text(path, record, history))
+
+
+def _text(path: Path, record: RunRecord, history: History) -> str:
+    parts = [("training", record.train)]
+    if record.validation is not None:
+        parts.append(("validation", record.validation))
+    results = table(("", "accuracy", "95% interval", "loss (nats)", "images"), [_row(*part) for part in parts])
+    settings = [(key, _setting(value)) for key, value in record.recipe.items()]
+    blocks = [
+        f"{path}: {epochs_text(record)}",
+        results,
+        _epochs(history),
+        table(("recipe", ""), settings, left=2),
+        table(("run", ""), _circumstances(record), left=2),
+        _looks(record.looks),
+    ]
+    return "\n\n".join([*blocks, *(f"Note: {note}" for note in record.notes)])
+
+
+def _row(name: str, part: PartResult) -> tuple[str, ...]:
+    return name, percent(part.accuracy), percent_range(part.interval), nats(part.loss), number(part.count)
+
+
+def _epochs(history: History) -> str:
+    names = list(history)
+    rows = [
+        (str(epoch + 1), *(f"{logs[name]:.4f}" if name in logs else "-" for name in names))
+        for epoch, logs in zip(history.epoch, history.rows, strict=True)
+    ]
+    return table(("epoch", *names), rows)
+
+
+def _setting(value: object) -> str:
+    return ", ".join(str(item) for item in value) or "none" if isinstance(value, list) else str(value)
+
+
+def _circumstances(record: RunRecord) -> list[tuple[str, str]]:
+    environment, seconds = record.environment, record.seconds
+    threads = "" if environment.threads is None else f", threads per replica: {environment.threads}"
+    return [
+        ("made", record.created),
+        ("dataset", f"{record.data.name}, fingerprint {record.data.fingerprint or 'none'}"),
+        ("seed", str(record.seed)),
+        (
+            "seconds",
+            f"set-up {seconds.setup:.2f}, compiling {seconds.compile:.2f}, training {seconds.train:.2f}",
+        ),
+        ("machine", f"{environment.processor}, cores: {environment.cores}{threads}, device: {environment.device}"),
+        ("platform", environment.platform),
+        ("versions", ", ".join(f"{name} {version}" for name, version in environment.versions.items())),
+    ]
+
+
+def _looks(looks: tuple[Look, ...]) -> str:
+    if not looks:
+        return "The test set has not been opened by this run."
+    rows = [
+        (
+            str(count),
+            look.time,
+            percent(look.score["accuracy"]) if look.score else "-",
+            percent_range(look.score["interval"]) if look.score else "-",
+            look.reason,
+        )
+        for count, look in enumerate(looks, start=1)
+    ]
+    return table(("look", "time", "accuracy", "95% interval", "reason"), rows, left=5)

@@ -1,0 +1,155 @@
+"""`fittingroom train`: trains a recipe on a dataset and keeps the run."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from fittingroom.cli.answer import Answer, nats, number, percent, percent_range, say, table
+from fittingroom.cli.facts import epochs_text, run_facts
+from fittingroom.cli.options import add_data, add_json, seed, validation
+from fittingroom.errors import InputError, Interrupted, exit_status
+from fittingroom.recipes.named import NAMED, find_recipe
+from fittingroom.recipes.recipe import Recipe
+from fittingroom.runs.record import PartResult, RunRecord
+from fittingroom.runs.store import read_record
+
+DEFAULT_DATASET = "fashion-mnist"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments."""
+    parser.add_argument(
+        "dataset",
+        metavar="DATASET",
+        nargs="?",
+        default=DEFAULT_DATASET,
+        help="a name that `fittingroom data` lists, or idx:FOLDER, npz:FILE, folder:FOLDER "
+        f"(default: {DEFAULT_DATASET})",
+    )
+    parser.add_argument(
+        "--recipe",
+        metavar="NAME|FILE.toml",
+        default="course",
+        help=f"{', '.join(NAMED)} or a TOML file (default: course)",
+    )
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="change settings of the recipe, for example hidden=512,256 dropout=0.2 scale=off",
+    )
+    parser.add_argument("--epochs", metavar="N", help="passes over the training images, at most")
+    parser.add_argument("--batch-size", metavar="N", help="images per step")
+    parser.add_argument(
+        "--validation",
+        metavar="N",
+        type=validation,
+        help="images, or the fraction, of the training data to validate on; 0 trains on all of them",
+    )
+    parser.add_argument(
+        "--seed", metavar="N", type=seed, default=0, help="seed of initial weights, shuffle and dropout (default: 0)"
+    )
+    parser.add_argument(
+        "--stop",
+        metavar="CONDITION",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="stop early: 'loss<0.4', 'accuracy>=0.6', 'val_loss rises 3' (3 epochs without a new best); quote them",
+    )
+    parser.add_argument(
+        "--model", metavar="FILE.py:FUNCTION", help="train the Keras model that this function of yours returns"
+    )
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        help="the run's own folder, new or empty (else a numbered one in FITTINGROOM_RUNS_DIR, or ./runs)",
+    )
+    add_data(parser)
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> Answer:
+    """Trains, and says what came of it and what to do next."""
+    recipe = chosen_recipe(arguments)
+    from fittingroom import train
+    from fittingroom.progress import progress_for_terminal
+
+    status, progress = 0, progress_for_terminal()
+    try:
+        path = train(
+            arguments.dataset,
+            recipe,
+            seed=arguments.seed,
+            validation=arguments.validation,
+            data_dir=arguments.data_dir,
+            image_size=arguments.image_size,
+            out=arguments.out,
+            progress=progress,
+        ).path
+    except Interrupted as interruption:
+        if interruption.path is None:
+            raise
+        say("interrupted", str(interruption))
+        path, status = interruption.path, exit_status(interruption)
+    finally:
+        progress.finish(None)  # an error must not leave a bar behind, or a terminal without its cursor
+    record = read_record(path)
+    return Answer(run_facts(path, record), _text(path, record), status)
+
+
+def chosen_recipe(arguments: argparse.Namespace) -> Recipe:
+    """The recipe that `--recipe` names, changed by the other options.
+
+    Raises:
+        InputError: an option makes no sense.
+    """
+    recipe = find_recipe(arguments.recipe)
+    for text in arguments.set:
+        if "=" not in text:
+            hint = _misplaced(text, arguments.dataset)
+            raise InputError(f"--set {text!r}: expected KEY=VALUE, for example hidden=512.{hint}")
+    options = {"epochs": arguments.epochs, "batch_size": arguments.batch_size, "model": arguments.model}
+    recipe = recipe.with_settings([*arguments.set, *(f"{key}={text}" for key, text in options.items() if text)])
+    try:
+        return recipe.changed(stop=(*recipe.stop, *arguments.stop))
+    except InputError as error:
+        hint = _misplaced(arguments.stop[-1], arguments.dataset)
+        raise InputError(f"--stop: {error}{hint}") from error
+
+
+def _misplaced(text: str, dataset: str) -> str:
+    """A hint for `train --set KEY=VALUE digits`, where the dataset was taken for a second setting."""
+    if dataset != DEFAULT_DATASET or not text.replace("-", "").isalnum():
+        return ""
+    return f" If {text!r} is the dataset, put it before the options: fittingroom train {text} ..."
+
+
+def _text(path: Path, record: RunRecord) -> str:
+    seconds = record.seconds
+    rows = [_row("training", record.train)]
+    if record.validation is not None:
+        rows.append(_row("validation", record.validation))
+    header = ("", "accuracy", "95% interval", "loss (nats)", "images")
+    return (
+        f"{record.recipe['name']} on {record.data.name}, seed {record.seed}: {epochs_text(record)}\n"
+        f"{seconds.total:.1f} s: set-up {seconds.setup:.1f}, compiling {seconds.compile:.1f}, training "
+        f"{seconds.train:.1f}\n\n"
+        f"{table(header, rows)}\n\n"
+        f"Run: {path}\n"
+        f"Next: `{_next(path)}` opens the sealed test set."
+    )
+
+
+def _row(name: str, part: PartResult) -> tuple[str, ...]:
+    return name, percent(part.accuracy), percent_range(part.interval), nats(part.loss), number(part.count)
+
+
+def _next(path: Path) -> str:
+    from fittingroom.runs.place import list_runs
+
+    return "fittingroom evaluate" if list_runs()[:1] == [path] else f"fittingroom evaluate {path}"
