@@ -1,0 +1,21 @@
+"""Every third-party package that the source imports is declared: nothing comes along by luck."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+
+from tests.contracts.source import ROOT, imported_names, source_files
+
+PACKAGE_OF_MODULE = {"PIL": "pillow", "sklearn": "scikit-learn", "jaxlib": "jax"}
+
+
+def test_every_imported_package_is_a_declared_dependency() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    known = {re.split(r"[^A-Za-z0-9_.-]", requirement, maxsplit=1)[0] for requirement in project["dependencies"]}
+    for path in source_files():
+        for line, name in imported_names(path):
+            module = name.split(".")[0]
+            if module not in sys.stdlib_module_names and module != "fittingroom":
+                assert PACKAGE_OF_MODULE.get(module, module) in known, f"{path}:{line} imports {module}"

@@ -1,0 +1,90 @@
+"""What may import what. The order is the way data takes through the project; a new part gets a line in `MAY_IMPORT`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.contracts.source import PACKAGE, imported_names, source_files
+
+BASE = {"errors", "files", "progress", "seeds"}
+LEARNING = BASE | {"data", "recipes"}
+CALLS = LEARNING | {"engine", "runs", "evaluation", "api"}
+
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "files": {"errors"},
+    "progress": {"errors"},
+    "seeds": {"errors"},
+    "data": BASE,
+    "recipes": BASE | {"data"},
+    "engine": LEARNING,
+    "evaluation": LEARNING,
+    "runs": LEARNING | {"evaluation"},
+    "api": CALLS,
+    "experiments": CALLS,
+    "reports": CALLS | {"experiments"},
+    "web": CALLS | {"experiments", "reports"},
+    "cli": CALLS | {"experiments", "reports", "web"},
+    "__init__": CALLS | {"experiments", "reports"},
+    "__main__": {"cli"},
+}
+
+
+def part_of(path: Path) -> str:
+    """The part of the project that a file belongs to: `data` for src/fittingroom/data/idx.py."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def forbidden_imports(path: Path) -> list[str]:
+    """Imports of a file that its part may not make, each as `line N: name`."""
+    part = part_of(path)
+    allowed = MAY_IMPORT.get(part, set()) | {part}
+    found = []
+    for line, name in imported_names(path):
+        package, *rest = name.split(".")
+        if package == "fittingroom" and rest and rest[0] in MAY_IMPORT and rest[0] not in allowed:
+            found.append(f"line {line}: {name}")
+    return found
+
+
+def test_every_part_of_the_package_has_its_place_in_the_order() -> None:
+    assert {part_of(path) for path in source_files()} <= MAY_IMPORT.keys()
+
+
+@pytest.mark.parametrize("path", source_files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_only_what_stands_before_it(path: Path) -> None:
+    assert forbidden_imports(path) == []
+
+
+def test_the_order_has_no_way_back() -> None:
+    for part, allowed in MAY_IMPORT.items():
+        for other in allowed - {part}:
+            assert part not in MAY_IMPORT[other], f"{part} and {other} may import each other"
+
+
+def test_evaluation_never_trains_and_runs_never_reach_the_engine() -> None:
+    assert not MAY_IMPORT["evaluation"] & {"engine", "runs"}
+    assert "engine" not in MAY_IMPORT["runs"]
+    assert all("cli" not in allowed for part, allowed in MAY_IMPORT.items() if part != "__main__")
+
+
+def test_imports_inside_functions_and_relative_ones_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "src" / "fittingroom"
+    (package / "data").mkdir(parents=True)
+    monkeypatch.setattr("tests.contracts.source.PACKAGE", package)
+    path = package / "data" / "probe.py"
+    path.write_text(
+        "import fittingroom.errors\n"
+        "def late():\n"
+        "    from ..engine.state import State\n"
+        "    from .. import cli\n"
+        "    from . import idx\n"
+    )
+    assert [name for _, name in imported_names(path)] == [
+        "fittingroom.errors",
+        "fittingroom.engine.state.State",
+        "fittingroom.cli",
+        "fittingroom.data.idx",
+    ]
