@@ -63,7 +63,8 @@ class Spread:
 def measure(command: Command) -> Sample:
     """Runs a command to its end.
 
-    The peak is that of the largest process among the command and all that it waited for.
+    The peak is that of the largest process among the command and all that it waited for. Linux counts in it what this
+    process held when it started the command, so measure from a small one.
 
     Raises:
         RuntimeError: the command failed; the message holds the end of its standard error.

@@ -54,13 +54,13 @@ def fashion_mnist() -> Path:
     return folder
 
 
-def fitting_room(folder: Path, *, evaluate: bool) -> Command:
+def fitting_room(folder: Path, *, evaluate: bool, seed: int = 0) -> Command:
     """`fittingroom train` on all training images and, on request, `fittingroom evaluate` as a second process.
 
     It prints one JSON object: that of the last process.
     """
     program = shlex.quote(str(Path(sys.executable).with_name("fittingroom")))
-    line = f"{program} train fashion-mnist --validation 0 --json"
+    line = f"{program} train fashion-mnist --validation 0 --seed {seed} --json"
     if evaluate:
         line += f" > train.json && {program} evaluate --json"
     return Command("Fitting Room", ("sh", "-c", line), {"KERAS_BACKEND": "jax"}, folder)

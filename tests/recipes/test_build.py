@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fittingroom.errors import ModelError
-from fittingroom.recipes.build import build_model
+from fittingroom.recipes.build import build_model, with_softmax_in_the_loss
 from fittingroom.recipes.named import NAMED
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.recipes.settings import ACTIVATIONS, OPTIMIZERS
@@ -22,7 +22,8 @@ def test_course_model_is_the_courses() -> None:
     model = build_model(NAMED["course"].recipe, (28, 28), 10)
     assert names(model) == ["flatten", "hidden_1", "classes"]
     assert model.count_params() == 101_770
-    assert model.loss == "sparse_categorical_crossentropy"
+    assert isinstance(model.loss, keras.losses.SparseCategoricalCrossentropy)
+    assert not model.loss.from_logits
     assert float(model.optimizer.learning_rate) == pytest.approx(0.001)
 
 
@@ -80,3 +81,44 @@ def test_function_that_gives_no_model_is_told(tmp_path: Path) -> None:
         ModelError, match=r"own.py:build gave NoneType, not a Keras model: end the function with `return"
     ):
         build_model(write_model(tmp_path, "keras.Sequential()"), (2, 2), 2)
+
+
+def learned_weight(model: Any, images: np.ndarray, label: int) -> float:
+    """How far one step of gradient descent moves the last layer's weights."""
+    before = np.array(model.layers[-1].kernel)
+    model.fit(images, np.array([label]), verbose=0)
+    return float(np.abs(np.array(model.layers[-1].kernel) - before).max())
+
+
+def sure_of_class_0(recipe: Recipe) -> Any:
+    model = build_model(recipe, (2, 2), 3)
+    kernel = np.zeros((4, 3), np.float32)
+    kernel[:, 0] = 10.0  # on a white image the logits are 40, 0, 0: the other classes are at exp(-40)
+    model.layers[-1].set_weights([kernel, np.zeros(3, np.float32)])
+    return model
+
+
+def test_softmax_in_the_loss_learns_where_keras_has_no_gradient_left() -> None:
+    recipe = Recipe(hidden=(), optimizer="sgd", learning_rate=0.1)
+    white = np.ones((1, 2, 2), np.float32)
+    assert learned_weight(sure_of_class_0(recipe), white, label=1) == 0.0
+    assert learned_weight(with_softmax_in_the_loss(sure_of_class_0(recipe)), white, label=1) == pytest.approx(
+        0.1, rel=1e-4
+    )
+
+
+def test_softmax_in_the_loss_is_the_same_function_elsewhere() -> None:
+    recipe = Recipe(hidden=(5,))
+    images, labels = np.random.default_rng(0).random((20, 2, 2)).astype(np.float32), np.arange(20) % 3
+    models = [build_model(recipe, (2, 2), 3) for _ in range(2)]
+    models[1].set_weights(models[0].get_weights())
+    losses = [model.fit(images, labels, epochs=5, shuffle=False, verbose=0).history["loss"]
+              for model in (models[0], with_softmax_in_the_loss(models[1]))]  # fmt: skip
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("last", "from_logits"), [("Dense(2, activation='softmax')", False), ("Dense(2)", True)])
+def test_users_model_without_a_loss_gets_the_one_for_its_outputs(tmp_path: Path, last: str, from_logits: bool) -> None:
+    body = f"return keras.Sequential([keras.Input((2, 2)), keras.layers.Flatten(), keras.layers.{last}])"
+    model = build_model(write_model(tmp_path, body), (2, 2), 2)
+    assert model.loss.from_logits is from_logits

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fittingroom.api.keeping import Attempt, array_record, data_record
 from fittingroom.api.run import Run
-from fittingroom.api.session import Session, clamped_batch_size
+from fittingroom.api.session import Session, clamped_batch_size, whole_number
 from fittingroom.data.dataset import Dataset, Part
 from fittingroom.engine import inputs
 from fittingroom.engine.backend import require_jax_backend
@@ -47,8 +47,8 @@ def fit(  # noqa: PLR0913 - the arguments are those of keras.Model.fit, so that 
     sample_weight: Any = None,
     initial_epoch: int = 0,
     seed: int = 0,
-    stop: Sequence[str] = (),
-    out: Path | None = None,
+    stop: str | Sequence[str] = (),
+    out: str | Path | None = None,
 ) -> Run:
     """Trains a Keras model, compiled or not, and keeps the run; afterwards the model has the trained weights.
 
@@ -80,25 +80,32 @@ def fit(  # noqa: PLR0913 - the arguments are those of keras.Model.fit, so that 
         Interrupted: Ctrl-C; the finished epochs are kept.
     """
     started = time.perf_counter()
+    out = None if out is None else Path(out)
     check_writable(out)
     require_jax_backend()
+    import keras
+
+    from fittingroom.engine.checks import require_model
+
+    require_model(model)
     train, validation = _arrays(x, y, validation_data, validation_split, class_weight, sample_weight)
-    if initial_epoch < 0 or epochs <= initial_epoch:
+    seed = whole_number("seed", seed, lowest=0)
+    if whole_number("initial_epoch", initial_epoch, lowest=0) >= whole_number("epochs", epochs, lowest=0):
         raise InputError(
             f"epochs={epochs} and initial_epoch={initial_epoch} leave no epoch to train. Give more epochs."
         )
-    batch_size, notes = clamped_batch_size(
-        _positive("batch_size", 32 if batch_size is None else batch_size), len(train)
-    )
+    batch_size = whole_number("batch_size", 32 if batch_size is None else batch_size, lowest=1)
+    batch_size, notes = clamped_batch_size(batch_size, len(train))
+    stop = [stop] if isinstance(stop, str) else list(stop)
     return Fitting(
         model=model,
         dataset=x if isinstance(x, Dataset) else None,
         train=train,
         validation=validation,
         plan=Plan(epochs, batch_size, seed, shuffle, initial_epoch),
-        callbacks=tuple(callbacks or ()),
+        callbacks=tuple(keras.tree.flatten(callbacks or ())),
         rule=StopRule(stop, validation=validation is not None),
-        recipe={"name": model.name, "epochs": epochs, "batch_size": batch_size, "stop": list(stop)},
+        recipe={"name": model.name, "epochs": epochs, "batch_size": batch_size, "stop": stop},
         notes=notes,
         progress=Silent() if verbose == 0 else progress_for_terminal(),
         out=out,
@@ -157,9 +164,11 @@ class Fitting:
         keras_hook = KerasHook(self.model, self.callbacks, self._callback_params())
         notes = (*notes, *keras_hook.notes())
         session = self._session(notes, [keras_hook, StopHook(self.rule)])
-        training, seconds = session.run(Programs(self._programs()), read_state(self.model))
+        programs = Programs(self._programs())
+        training, seconds = session.run(programs, read_state(self.model))
         if training.status in ("interrupted", "diverged"):
             training.state = keras_hook.finalized(training.state)
+        session.validate(programs, training)
         write_state(self.model, training.state)
         return Run(session.keep(training, seconds), dataset=self.dataset, model=self.model)
 
@@ -171,15 +180,21 @@ class Fitting:
         checks.build_checked(
             self.model, self.train.input_batch(), labels, None if weights is None else weights[:1], self._class_count()
         )
+        names = checks.logged_names(self.model)
+        held_out = () if self.validation is None else tuple(f"val_{name}" for name in names)
+        StopRule(self.recipe["stop"]).update(dict.fromkeys((*names, *held_out), 0.0))  # refuses what will be missing
         return checks.notes(self.model, self.train.images, self.train.scale)
 
     def _class_count(self) -> int:
-        return self.train.classes if self.dataset is None else len(self.dataset.classes)
+        named = 0 if self.dataset is None else len(self.dataset.classes)
+        return max(named, self.train.classes, 0 if self.validation is None else self.validation.classes)
 
     def _programs(self) -> TracedPrograms:
         from fittingroom.engine.keras_steps import step_functions
 
-        return TracedPrograms(step_functions(self.model), self.plan.batch_size, self.train.scale)
+        # A loss or a metric of the user's may depend on the batch size, so validation has Keras's: that of training.
+        size = self.plan.batch_size
+        return TracedPrograms(step_functions(self.model), size, self.train.scale, evaluation_batch=size)
 
     def _callback_params(self) -> dict[str, Any]:
         return {"epochs": self.plan.epochs, "steps": -(-len(self.train) // self.plan.batch_size), "verbose": 0}
@@ -202,7 +217,7 @@ class Fitting:
 
     def _data_record(self) -> DataRecord:
         if self.dataset is not None:
-            return data_record(self.dataset)
+            return data_record(self.dataset, len(self.train), self.validation)
         return array_record(self.train, self.validation)
 
 
@@ -216,21 +231,16 @@ def _arrays(
                 f"y is given besides a {type(x).__name__.lower()}, which has labels of its own. Leave y out."
             )
         part = x.train if isinstance(x, Dataset) else x
-        train = inputs.weighted(inputs.of_part(part), sample_weight, class_weight)
+        train = inputs.weighted(inputs.of_part(part), sample_weight)
         own = x.validation if isinstance(x, Dataset) else None
         validation_data = own if validation_data is None else validation_data
     else:
         if y is None:
             raise InputError("y is missing: with arrays, fit takes the images and their labels, fit(model, x, y).")
-        train = inputs.of_user(x, y, sample_weight, class_weight)
+        train = inputs.of_user(x, y, sample_weight)
+    validation = None
     if validation_data is not None:
-        return train, inputs.of_validation(validation_data)
-    if validation_split:
-        return inputs.split_last(train, validation_split)
-    return train, None
-
-
-def _positive(name: str, value: int) -> int:
-    if value < 1:
-        raise InputError(f"{name}={value}; expected a whole number from 1.")
-    return value
+        validation = inputs.alike(inputs.of_validation(validation_data), train)
+    elif validation_split:
+        train, validation = inputs.split_last(train, validation_split)
+    return inputs.class_weighted(train, class_weight), validation

@@ -36,10 +36,9 @@ class Attempt:
     out: Path | None
 
 
-def data_record(dataset: Dataset) -> DataRecord:
+def data_record(dataset: Dataset, train_count: int, validation: Arrays | None) -> DataRecord:
     """What a run records of a dataset."""
-    validation = dataset.validation
-    counts = {"train": len(dataset.train), "validation": 0 if validation is None else len(validation)}
+    counts = {"train": train_count, "validation": 0 if validation is None else len(validation)}
     return DataRecord(
         name=dataset.name,
         fingerprint=dataset.fingerprint,
@@ -58,9 +57,11 @@ def array_record(train: Arrays, validation: Arrays | None) -> DataRecord:
         name="arrays",
         fingerprint="",
         test_fingerprint="",
-        classes=tuple(str(number) for number in range(train.classes)),
+        classes=tuple(
+            str(number) for number in range(max(train.classes, 0 if validation is None else validation.classes))
+        ),
         image_shape=train.images.shape[1:],
-        scale=1.0,
+        scale=train.scale or 1.0,
         counts={"train": len(train), "validation": 0 if validation is None else len(validation), "test": 0},
         load=None,
     )
@@ -129,8 +130,11 @@ def _validation_result(validation: Arrays | None, training: Training) -> PartRes
     last = training.epochs[-1]
     if validation is None or last.outcomes is None:
         return None
-    correct = int((last.outcomes.predicted == validation.class_indices).sum())
-    return PartResult.held_out(last.logs["val_loss"], correct, len(validation))
+    loss, outcomes = last.logs["val_loss"], last.outcomes
+    if training.validation is not None:
+        loss, outcomes = training.validation[0]["loss"], training.validation[1]
+    correct = int((np.asarray(outcomes.predicted) == validation.class_indices).sum())
+    return PartResult.held_out(loss, correct, len(validation))
 
 
 def _outcomes(validation: Arrays | None, training: Training) -> Outcomes | None:

@@ -11,7 +11,6 @@ import numpy as np
 from fittingroom.data.dataset import Dataset, Part
 from fittingroom.data.load import load
 from fittingroom.engine.blueprint import Blueprint
-from fittingroom.engine.inputs import of_part
 from fittingroom.engine.programs import Programs, ProgramSource, TracedPrograms
 from fittingroom.engine.recipe_programs import RecipeModel
 from fittingroom.engine.runtime import prepare_jax
@@ -85,13 +84,23 @@ class Run:
                 was given arrays, values like those.
 
         Raises:
-            DataError: the images have another shape.
+            DataError: the images have another shape, are none, or are scaled already and would be scaled twice.
         """
         images = np.asarray(images)
-        expected = tuple(self.record.data.image_shape)
-        if images.shape[1:] != expected:
-            raise DataError(f"the images have the shape {images.shape}; expected {('n', *expected)}, as in training.")
-        return self._compiled().predict(self._state, images)
+        data = self.record.data
+        if images.shape[1:] != data.image_shape or not len(images):
+            raise DataError(
+                f"the images have the shape {images.shape}; expected {('n', *data.image_shape)}, as in training."
+            )
+        if not self._as_given and images.dtype.kind == "f":
+            raise DataError(
+                f"the images are {images.dtype}; expected the dataset's raw pixels, such as data.train.images (uint8), "
+                "since this run scales them itself. For scaled images there is run.model().predict(x)."
+            )
+        probabilities: np.ndarray[Any, np.dtype[np.float32]] = np.exp(
+            self._compiled().log_probabilities(self._state, images)
+        )
+        return probabilities
 
     def evaluate(self, reason: str = "evaluate") -> TestResult:
         """The score on the sealed test set. Opening it is recorded before the score is computed.
@@ -102,9 +111,14 @@ class Run:
             reason: why it is opened, for the record.
 
         Raises:
+            DataError: the reason is empty.
             RunError: the run has no test set, or its data are not the same any more.
             StorageError: the opening cannot be recorded; the test set then stays closed.
         """
+        if not reason.strip():
+            raise DataError(
+                "the test set would be opened without a reason. Say what its score is for: evaluate('...')."
+            )
         for number, look in enumerate(self.record.looks, start=1):
             if look.score is not None:
                 return TestResult(Scores.from_dict(look.score), look.reason, number)
@@ -115,25 +129,23 @@ class Run:
         return TestResult(scores, reason, look_number)
 
     def model(self) -> keras.Model:
-        """The Keras model with the run's weights.
+        """A Keras model with the run's weights: a new one, made from the folder's description.
+
+        Where the description cannot make it, because the model holds code of the user's, it is the model that was
+        given to `fit` or `open_run`, and its weights become those of the run.
 
         Raises:
-            RunError: the folder's description cannot make the model again.
+            RunError: neither of the two is there, or the given model is another one.
         """
-        from fittingroom.engine.backend import require_jax_backend
-
-        require_jax_backend()
-        from fittingroom.engine.description import rebuild
         from fittingroom.engine.state import write_weights
 
-        model = self._given_model or rebuild(self._blueprint.description)
+        model = self._structure()
         write_weights(model, self._state)
         return model
 
     def _score(self, part: Part) -> Scores:
-        arrays = of_part(part, scale=self._scaled)
-        _, outcomes = self._compiled().evaluate(self._state, arrays.examples())
-        return score(part.labels, np.asarray(outcomes.predicted), np.asarray(outcomes.loss), part.classes)
+        logs = self._compiled().log_probabilities(self._state, part.images)
+        return score(part.labels, logs.argmax(axis=1), -logs[np.arange(len(part)), part.labels], part.classes)
 
     @cached_property
     def _blueprint(self) -> Blueprint:
@@ -148,10 +160,18 @@ class Run:
             return self._blueprint.state_of_weights(store.read_weights(self.path))
         except KeyError as error:
             raise RunError(f"{self.path / 'weights.safetensors'} is damaged: it lacks the weights {error}.") from error
+        except ValueError as error:
+            raise RunError(f"{self.path / 'weights.safetensors'} is damaged: {error}.") from error
 
     @property
     def _scaled(self) -> bool:
         return bool(self.record.recipe.get("scale", True))
+
+    @property
+    def _as_given(self) -> bool:
+        """Whether `fit` was given plain arrays, which went into the model in their own type."""
+        data = self.record.data
+        return data.load is None and data.scale == 1.0
 
     def _compiled(self) -> Programs:
         if self._programs is None:
@@ -169,17 +189,27 @@ class Run:
         from fittingroom.engine.keras_steps import step_functions
 
         batch_size = int(record.recipe["batch_size"])
-        return TracedPrograms(
-            step_functions(self._built_model()), batch_size, None if record.data.load is None else scale
-        )
+        return TracedPrograms(step_functions(self._structure()), batch_size, None if self._as_given else scale)
 
-    def _built_model(self) -> keras.Model:
-        """The model, ready to be traced; where it came from `fit` it is the user's own object."""
-        from fittingroom.engine.checks import build_checked
+    def _structure(self) -> keras.Model:
+        """A model that has the run's structure, with any weights."""
+        from fittingroom.engine.backend import require_jax_backend
 
-        model = self.model() if self._given_model is None else self._given_model
-        shape = (1, *self.record.data.image_shape)
-        build_checked(model, np.zeros(shape, np.float32), np.zeros(1, np.int32), None, len(self.record.data.classes))
+        require_jax_backend()
+        from fittingroom.engine.checks import build_layers
+        from fittingroom.engine.description import rebuild
+        from fittingroom.engine.state import weight_shapes
+
+        description = self._blueprint.description
+        own = self._given_model is None or description.get("keras") is not None
+        model = rebuild(description) if own else self._given_model
+        build_layers(model, np.zeros((1, *self.record.data.image_shape), np.float32))
+        expected = tuple(tuple(start.shape for start in group) for group in self._blueprint.weight_groups)
+        if weight_shapes(model) != expected:
+            raise RunError(
+                "The model is not the one of this run: its trainable or its other weights have other shapes. "
+                "A layer that was frozen or unfrozen since makes such a difference too."
+            )
         return model
 
     def _load_dataset(self) -> Dataset:

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from fittingroom.api.keeping import Attempt, keep
 from fittingroom.engine.hooks import Hook
 from fittingroom.engine.inputs import Arrays
 from fittingroom.engine.programs import Programs
 from fittingroom.engine.state import State
-from fittingroom.engine.trainer import Plan, Trainer, Training
+from fittingroom.engine.trainer import Plan, Trainer, Training, numbers
+from fittingroom.errors import InputError
 from fittingroom.runs.record import Seconds
 
 if TYPE_CHECKING:
@@ -56,6 +59,12 @@ class Session:
         setup = ready - self.started - programs.compile_seconds
         return training, Seconds(setup, programs.compile_seconds, time.perf_counter() - ready)
 
+    def validate(self, programs: Programs, training: Training) -> None:
+        """Validates the weights that are kept, where callbacks or the optimizer may have put them there at the end."""
+        if self.validation is not None and training.epochs:
+            logs, outcomes = programs.evaluate(training.state, self.validation.examples())
+            training.validation = numbers(logs), outcomes
+
     def keep(self, training: Training, seconds: Seconds) -> Path:
         """Writes the run folder; see `keeping.keep` for what it raises."""
         return keep(self.attempt, training, seconds)
@@ -66,3 +75,14 @@ def clamped_batch_size(batch_size: int, count: int) -> tuple[int, tuple[str, ...
     if batch_size <= count:
         return batch_size, ()
     return count, (f"The batch size {batch_size:,} is larger than the {count:,} training images; {count:,} is used.",)
+
+
+def whole_number(name: str, value: int, *, lowest: int) -> int:
+    """An argument that counts something.
+
+    Raises:
+        InputError: it is no whole number, or too small.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < lowest:
+        raise InputError(f"{name}={value!r}; expected a whole number from {lowest}.")
+    return int(value)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fittingroom.api.keeping import Attempt, data_record
 from fittingroom.api.run import Run
-from fittingroom.api.session import Session, clamped_batch_size
+from fittingroom.api.session import Session, clamped_batch_size, whole_number
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.load import load
 from fittingroom.engine.hooks import StopHook
@@ -33,9 +33,9 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
     *,
     seed: int = 0,
     validation: float | None = None,
-    data_dir: Path | None = None,
+    data_dir: str | Path | None = None,
     image_size: tuple[int, int] | None = None,
-    out: Path | None = None,
+    out: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Trains a recipe on a dataset and keeps the run.
@@ -61,12 +61,15 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
     """
     started = time.perf_counter()
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
+    seed = whole_number("seed", seed, lowest=0)
+    out = None if out is None else Path(out)
     check_writable(out)
     progress = progress or progress_for_terminal()
     with finishing(progress):
         if isinstance(dataset, str):
             progress.stage("loading")
-            dataset = load(dataset, validation=validation, data_dir=data_dir, image_size=image_size)
+            folder = None if data_dir is None else Path(data_dir)
+            dataset = load(dataset, validation=validation, data_dir=folder, image_size=image_size)
         if recipe.model is None:
             return _train_recipe(recipe, dataset, seed, out, progress, started)
         from fittingroom.api.fitting import fit_recipe
@@ -92,7 +95,7 @@ def _train_recipe(
     session = Session(
         attempt=Attempt(
             recipe=recipe.to_dict(),
-            data=data_record(dataset),
+            data=data_record(dataset, len(dataset.train), validation_arrays),
             seed=seed,
             blueprint=blueprint,
             train_count=len(dataset.train),

@@ -52,6 +52,11 @@ class Blueprint:
         """How many numbers training may change."""
         return sum(math.prod(start.shape) for start in self.trainable)
 
+    @property
+    def weight_groups(self) -> tuple[tuple[Start, ...], tuple[Start, ...]]:
+        """The variables that decide what the model answers, trainable and not, in the order of `State`."""
+        return self.trainable, self.non_trainable
+
     def initial_state(self, seed: int) -> State:
         """The state before the first step of the replica with this seed; the same on every machine."""
         groups = (self.trainable, self.non_trainable, self.optimizer, self.metrics)
@@ -70,7 +75,11 @@ class Blueprint:
 
         Raises:
             KeyError: a weight is missing.
+            ValueError: a weight has another shape.
         """
+        for start in (*self.trainable, *self.non_trainable):
+            if weights[start.name].shape != start.shape:
+                raise ValueError(f"{start.name} has the shape {weights[start.name].shape}, not {start.shape}")
         return State(
             tuple(weights[start.name] for start in self.trainable),
             tuple(weights[start.name] for start in self.non_trainable),

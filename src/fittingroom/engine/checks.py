@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+import jax
 import keras
 import numpy as np
 
-from fittingroom.engine.keras_steps import last_activation
+from fittingroom.engine.keras_steps import compiled_loss, fitted, last_activation, step_functions
 from fittingroom.errors import ModelError
 
 Array = np.ndarray[Any, Any]
+
+
+def require_model(model: Any) -> None:
+    """Raises ModelError unless this is a Keras model."""
+    if not isinstance(model, keras.Model):
+        raise ModelError(f"The model is a {type(model).__name__}; expected a keras.Model, such as keras.Sequential.")
 
 
 def compile_if_needed(model: keras.Model) -> None:
@@ -35,14 +43,43 @@ def build_checked(model: keras.Model, images: Array, labels: Array, weights: Arr
         ModelError: the model does not fit the data, or is of a kind that the engine does not train.
     """
     _refuse_unsupported(model)
+    images = fitted(model, images)
     outputs = _output_shape(model, images)
     _check_outputs(outputs, classes)
     _check_loss(model, labels, outputs)
     batch = tuple(None if part is None else part[:1] for part in (images, labels, weights))
     try:
         model._symbolic_build(data_batch=batch)
-    except (ValueError, RuntimeError) as error:
-        raise ModelError(f"Keras cannot build the model's loss and metrics for these labels: {error}") from error
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise ModelError(
+            f"Keras cannot build the model's loss and metrics for these labels: {_words(error)}."
+        ) from error
+
+
+def build_layers(model: keras.Model, images: Array) -> None:
+    """Gives a model its weights, compiled or not, for images like these.
+
+    Raises:
+        ModelError: it does not take them.
+    """
+    _output_shape(model, images)
+
+
+def logged_names(model: keras.Model) -> tuple[str, ...]:
+    """The names of the numbers that each epoch of a built model will have.
+
+    Raises:
+        ModelError: a metric gives several numbers.
+    """
+    steps = step_functions(model)
+    logs = jax.eval_shape(lambda: steps.results(steps.fresh_metrics()))
+    for name, result in logs.items():
+        if result.shape != ():
+            raise ModelError(
+                f"The metric {name} gives an array of shape {result.shape}, and a history has one number for each "
+                "epoch. Let the metric average: keras.metrics.F1Score(average='macro'), for example."
+            )
+    return tuple(logs)
 
 
 def notes(model: keras.Model, images: Array, scale: float | None) -> tuple[str, ...]:
@@ -66,7 +103,7 @@ def _refuse_unsupported(model: keras.Model) -> None:
             f"{type(model).__name__} overrides train_step. Fitting Room compiles Keras's own step; train this model "
             "with model.fit, or move what its step adds into layers (add_loss), a loss or a metric."
         )
-    if model.optimizer is None or model.loss is None:
+    if model.optimizer is None or compiled_loss(model) is None:
         raise ModelError("The model is compiled without a loss or an optimizer. Give both to model.compile(...).")
     for kind, tensors in (("inputs", getattr(model, "inputs", None)), ("outputs", getattr(model, "outputs", None))):
         if tensors is not None and len(tensors) != 1:
@@ -79,11 +116,13 @@ def _refuse_unsupported(model: keras.Model) -> None:
 def _output_shape(model: keras.Model, images: Array) -> tuple[int, ...]:
     """The shape of one image's output."""
     shape = images.shape[1:]
+    images = fitted(model, images)
     try:
-        output = model(keras.KerasTensor((1, *shape), dtype=images.dtype.name))
+        output = model(keras.KerasTensor((1, *images.shape[1:]), dtype=images.dtype.name))
     except (ValueError, TypeError) as error:
         raise ModelError(
-            f"The model does not take images of shape {shape}: {error} Make keras.Input({shape}) its first layer."
+            f"The model does not take images of shape {shape}: {_words(error)}. Make keras.Input({shape}) its first "
+            "layer."
         ) from error
     if not hasattr(output, "shape"):
         raise ModelError(
@@ -91,6 +130,12 @@ def _output_shape(model: keras.Model, images: Array) -> tuple[int, ...]:
             "one output; train this model with model.fit."
         )
     return tuple(output.shape[1:])
+
+
+def _words(error: Exception) -> str:
+    """What Keras says, without the frame, the colours and the arguments that it puts around it."""
+    text = re.sub(r"\x1b\[\d+m", "", str(error).partition("Arguments received by")[0])
+    return " ".join(re.sub(r"^Exception encountered when calling .*\n", "", text).split()).rstrip(".")
 
 
 def _check_outputs(outputs: tuple[int, ...], classes: int) -> None:
@@ -114,6 +159,11 @@ def _check_outputs(outputs: tuple[int, ...], classes: int) -> None:
 def _check_loss(model: keras.Model, labels: Array, outputs: tuple[int, ...]) -> None:
     name = _loss_name(model)
     one_hot = labels.ndim == 2 and labels.shape[1] > 1
+    if outputs[0] == 1 and name.endswith("categorical_crossentropy"):
+        raise ModelError(
+            f"The model has one output, and with the loss {name} it would learn nothing: the probability of the only "
+            "class is always 1. Compile it with binary_crossentropy, or give the last layer 2 outputs."
+        )
     if name == "categorical_crossentropy" and not one_hot:
         raise ModelError(
             "The loss categorical_crossentropy expects one-hot labels, and these are class numbers of shape "
@@ -133,5 +183,5 @@ def _check_loss(model: keras.Model, labels: Array, outputs: tuple[int, ...]) -> 
 
 def _loss_name(model: keras.Model) -> str:
     """Keras's name of the compiled loss, or the function's own."""
-    loss = keras.losses.get(model.loss)
+    loss = compiled_loss(model)
     return str(getattr(loss, "name", None) or getattr(loss, "__name__", type(loss).__name__))

@@ -7,7 +7,9 @@ and the wrappers of other frameworks) are not on the list.
 
 from __future__ import annotations
 
+import inspect
 import json
+import sys
 from typing import Any
 
 import keras
@@ -31,9 +33,8 @@ _MODULES = (
     "optimizers.schedules",
     "regularizers",
 )
-_HOLDS_CODE = {"Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer"}
-# Keras writes some of its classes under their private module.
-_PRIVATE = {"Functional": "keras.src.models.functional"}
+_HOLDS_CODE = ("Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer")
+_FUNCTION_MODULES = ("builtins", "keras.activations", "keras.losses", "keras.metrics")
 
 
 def describe(model: keras.Model) -> Description:
@@ -43,6 +44,7 @@ def describe(model: keras.Model) -> Description:
     can be used again only by whoever has its code.
     """
     try:
+        _check_functions(model)
         structure = json.loads(model.to_json())
         _check(structure)
     except (NotImplementedError, TypeError, ValueError, RunError) as error:
@@ -62,12 +64,25 @@ def rebuild(description: Description) -> keras.Model:
             f"The run's model cannot be built from its folder ({description.get('reason', 'no description')}). "
             "Give the model itself: fittingroom.open_run(path, model=model)."
         )
-    _check(structure)
     try:
+        _check(structure)
         model = keras.models.model_from_json(json.dumps(structure))
+    except RunError as error:
+        raise RunError(f"The run's model.json is refused: {error}.") from error
     except Exception as error:  # Keras raises many kinds for a description that makes no sense
-        raise RunError(f"The run's model.json does not describe a model that Keras can build: {error}") from error
+        reason = str(error).partition("\n")[0]
+        raise RunError(f"The run's model.json does not describe a model that Keras can build: {reason}") from error
+    if not isinstance(model, keras.Model):
+        raise RunError(f"The run's model.json describes a {type(model).__name__}, not a Keras model.")
     return model
+
+
+def _check_functions(model: keras.Model) -> None:
+    """Raises RunError if a layer holds a function of the user's: Keras describes it by its name alone."""
+    for layer in model._flatten_layers():
+        for function in filter(inspect.isfunction, vars(layer).values()):
+            if not str(function.__module__).startswith("keras."):
+                raise RunError(f"its layer {layer.name} holds {function.__name__}, which is not one of Keras's own")
 
 
 def _check(value: Any) -> None:
@@ -83,21 +98,38 @@ def _check(value: Any) -> None:
 
 
 def _check_named(value: dict[str, Any]) -> None:
-    name, module = value["class_name"], value.get("module")
-    if name in ("__tuple__", "__keras_tensor__", "__numpy__", "__typespec__"):
+    name, module, registered = value["class_name"], value.get("module"), value.get("registered_name")
+    if name in ("__tuple__", "__keras_tensor__", "__numpy__"):
         return
     if name == "function":
         function = str(value.get("config"))
-        if not any(hasattr(_submodule(part), function) for part in ("activations", "losses", "metrics")):
-            raise RunError(f"it names the function {function!r}, which is not one of Keras's own")
+        own = module in _FUNCTION_MODULES and registered in (None, name, function)
+        if not (own and any(hasattr(_submodule(part), function) for part in ("activations", "losses", "metrics"))):
+            raise RunError(f"it names the function {module}.{function}, which is not one of Keras's own")
         return
-    if name in _HOLDS_CODE or not (_PRIVATE.get(name) == module or _is_public(str(name), module)):
+    own = registered in (None, name) and (_is_public(name, module) or _is_private(name, module))
+    if name in _HOLDS_CODE or not own:
         raise RunError(f"it names {module}.{name}, which is not one of Keras's own building blocks without code")
 
 
-def _is_public(name: str, module: str | None) -> bool:
-    places = ("", *_MODULES) if module in ("keras", None) else (str(module).removeprefix("keras."),)
-    return any(place in ("", *_MODULES) and hasattr(_submodule(place), name) for place in places)
+def _is_public(name: Any, module: Any) -> bool:
+    if module == "keras":
+        return any(_is_class(_submodule(place), name) for place in ("", *_MODULES))
+    return module in [f"keras.{place}" for place in _MODULES] and _is_class(_submodule(module[6:]), name)
+
+
+def _is_class(place: Any, name: Any) -> bool:
+    return isinstance(getattr(place, str(name), None), type)
+
+
+def _is_private(name: Any, module: Any) -> bool:
+    """Whether this is a class that Keras writes under its private module: a functional model, or an operation."""
+    if (name, module) == ("Functional", "keras.src.models.functional"):
+        return True
+    if not str(module).startswith("keras.src.ops."):
+        return False
+    operation = getattr(sys.modules.get(str(module)), str(name), None)
+    return isinstance(operation, type) and issubclass(operation, keras.Operation)
 
 
 def _submodule(dotted: str) -> Any:

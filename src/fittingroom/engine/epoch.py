@@ -42,7 +42,7 @@ class StepFunctions:
     train_step: Callable[[State, Examples], State]
     test_step: Callable[[State, Examples], State]
     forward: Callable[[State, jax.Array], jax.Array]  # (batch, classes) as the model gives them
-    probabilities: Callable[[jax.Array], jax.Array]  # those, as probabilities
+    log_probabilities: Callable[[jax.Array], jax.Array]  # those, as logarithms of probabilities
     true_class: Callable[[jax.Array], jax.Array]  # labels in whatever form -> class indices
     fresh_metrics: Callable[[], Values]
     results: Callable[[Values], Logs]
@@ -111,25 +111,18 @@ def evaluate_program(steps: StepFunctions, count: int, batch_size: int, scale: f
 
 
 def predict_program(steps: StepFunctions, scale: float | None) -> Callable[..., Any]:
-    """A pure function `(state, images) -> probabilities`, float32 `(images, classes)`."""
+    """A pure function `(state, images) -> logarithms of probabilities`, float32 `(images, classes)`."""
 
     def run(state: State, images: jax.Array) -> jax.Array:
-        return steps.probabilities(steps.forward(state, scaled(images, scale))).astype(jnp.float32)
+        return steps.log_probabilities(steps.forward(state, scaled(images, scale)))
 
     return run
 
 
-# Keras's bound: a probability of zero costs -ln(1e-7) = 16.1 nats, not infinity, so that means stay finite and agree.
-SMALLEST_PROBABILITY = 1e-7
-
-
 def outcomes(steps: StepFunctions, outputs: jax.Array, labels: jax.Array) -> Outcomes:
     """Loss, predicted class and probability of the true class for each image of a batch."""
-    probabilities = steps.probabilities(outputs).astype(jnp.float32)
-    truth = steps.true_class(labels)
-    probability = jnp.take_along_axis(probabilities, truth[:, None], axis=1)[:, 0]
+    logs = steps.log_probabilities(outputs)
+    true_class = jnp.take_along_axis(logs, steps.true_class(labels)[:, None], axis=1)[:, 0]
     return Outcomes(
-        loss=-jnp.log(jnp.clip(probability, SMALLEST_PROBABILITY, 1.0)),
-        predicted=jnp.argmax(probabilities, axis=1).astype(jnp.int32),
-        probability=probability,
+        loss=-true_class, predicted=jnp.argmax(logs, axis=1).astype(jnp.int32), probability=jnp.exp(true_class)
     )

@@ -31,14 +31,17 @@ class Arrays:
     @property
     def classes(self) -> int:
         """How many classes the labels name."""
-        if self.labels.ndim == 2 and self.labels.shape[1] > 1:
-            return int(self.labels.shape[1])
-        return int(self.labels.max()) + 1
+        return self.one_hot_classes or int(self.labels.max()) + 1
+
+    @property
+    def one_hot_classes(self) -> int | None:
+        """How many columns one-hot labels have; None where the labels are class numbers."""
+        return int(self.labels.shape[1]) if self.labels.ndim == 2 and self.labels.shape[1] > 1 else None
 
     @property
     def class_indices(self) -> Array:
         """The labels as class indices, int32 `(n,)`."""
-        if self.labels.ndim == 2 and self.labels.shape[1] > 1:
+        if self.one_hot_classes:
             return np.asarray(np.argmax(self.labels, axis=1), np.int32)
         return np.asarray(self.labels.reshape(-1), np.int32)
 
@@ -60,12 +63,31 @@ def of_part(part: Part, *, scale: bool = True) -> Arrays:
     return Arrays(part.images, part.labels, scale=part.scale if scale else 1.0)
 
 
-def weighted(arrays: Arrays, sample_weight: Any, class_weight: Mapping[int, float] | None) -> Arrays:
-    """The arrays with weights for the loss; see `of_user`."""
-    return replace(arrays, weights=_weights(arrays.labels, sample_weight, class_weight))
+def weighted(arrays: Arrays, sample_weight: Any) -> Arrays:
+    """The arrays with a weight in the loss for each image, `(n,)`; None leaves them as they are."""
+    if sample_weight is None:
+        return arrays
+    weights = _array("sample_weight", sample_weight).astype(np.float32)
+    if weights.shape != (len(arrays),):
+        raise DataError(f"sample_weight has the shape {weights.shape}; expected ({len(arrays)},), one for each image.")
+    return replace(arrays, weights=weights)
 
 
-def of_user(x: Any, y: Any, sample_weight: Any = None, class_weight: Mapping[int, float] | None = None) -> Arrays:
+def class_weighted(arrays: Arrays, class_weight: Mapping[int, float] | None) -> Arrays:
+    """Training arrays with a weight in the loss for each class: class number -> weight, 1 for those not named."""
+    if class_weight is None:
+        return arrays
+    if arrays.weights is not None:
+        raise InputError(
+            "Both sample_weight and class_weight are given; expected one. Multiply them into sample_weight."
+        )
+    weights = np.ones(len(arrays), np.float32)
+    for number, weight in class_weight.items():
+        weights[arrays.class_indices == number] = weight
+    return replace(arrays, weights=weights)
+
+
+def of_user(x: Any, y: Any, sample_weight: Any = None) -> Arrays:
     """Arrays as given by the user, in the types that Keras would turn them into.
 
     Raises:
@@ -80,8 +102,7 @@ def of_user(x: Any, y: Any, sample_weight: Any = None, class_weight: Mapping[int
         raise DataError("x holds no images. Training needs at least one image of each class.")
     _check_finite(images)
     _check_labels(labels)
-    weights = _weights(labels, sample_weight, class_weight)
-    return Arrays(images, labels, weights)
+    return weighted(Arrays(images, labels), sample_weight)
 
 
 def of_validation(given: Any) -> Arrays:
@@ -94,6 +115,28 @@ def of_validation(given: Any) -> Arrays:
             "or a part of a dataset such as data.validation."
         )
     return of_user(*given)
+
+
+def alike(validation: Arrays, train: Arrays) -> Arrays:
+    """Validation arrays in the form of the training arrays, whose scale the program divides by.
+
+    Raises:
+        DataError: the shapes of the images or of the labels differ.
+    """
+    theirs, ours = validation.images.shape[1:], train.images.shape[1:]
+    if theirs != ours:
+        raise DataError(f"The validation images have the shape {theirs}, and the training images {ours}.")
+    if validation.one_hot_classes != train.one_hot_classes:
+        forms = [
+            f"{arrays.labels.shape} for {name}" for name, arrays in (("validation", validation), ("training", train))
+        ]
+        raise DataError(
+            f"The labels have the shapes {' and '.join(forms)}. Give both as class numbers, or both one-hot."
+        )
+    if validation.scale == train.scale:
+        return validation
+    images = np.divide(validation.images, np.float32(validation.scale or 1), dtype=np.float32)
+    return replace(validation, images=images * np.float32(train.scale or 1), scale=train.scale)
 
 
 def split_last(arrays: Arrays, fraction: float) -> tuple[Arrays, Arrays]:
@@ -114,14 +157,14 @@ def split_last(arrays: Arrays, fraction: float) -> tuple[Arrays, Arrays]:
 
 
 def _array(name: str, given: Any) -> Array:
-    if hasattr(given, "__next__") or not hasattr(given, "__len__"):
+    if not (isinstance(given, list | tuple) or hasattr(given, "__array__")):
         raise InputError(
             f"{name} is a {type(given).__name__}; expected an array (NumPy or JAX), or a dataset from fittingroom.load."
         )
     try:
         array = np.asarray(given)
     except ValueError as error:  # rows of different lengths
-        raise DataError(f"{name} is not one rectangular array: {error}. Give a NumPy array.") from error
+        raise DataError(f"{name} is not one rectangular array: its rows differ in length.") from error
     if array.dtype == object or array.dtype.kind not in "buif":
         raise DataError(f"{name} holds {array.dtype}, not numbers in one rectangular array. Give a NumPy array.")
     if array.ndim < 1:
@@ -148,22 +191,3 @@ def _check_labels(labels: Array) -> None:
     wrong = labels[(labels < 0) | (labels != np.floor(labels)) | np.isinf(labels)]
     if wrong.size:
         raise DataError(f"{wrong.size:,} labels are no class numbers (0, 1, 2, ...): {wrong[:5].tolist()}.")
-
-
-def _weights(labels: Array, sample_weight: Any, class_weight: Mapping[int, float] | None) -> Array | None:
-    if sample_weight is not None and class_weight is not None:
-        raise InputError(
-            "Both sample_weight and class_weight are given; expected one. Multiply them into sample_weight."
-        )
-    if class_weight is not None:
-        of_class = labels.argmax(axis=1) if labels.ndim == 2 and labels.shape[1] > 1 else labels.reshape(-1)
-        weights = np.ones(len(labels), np.float32)
-        for number, weight in class_weight.items():
-            weights[of_class == number] = weight
-        return weights
-    if sample_weight is None:
-        return None
-    weights = _array("sample_weight", sample_weight).astype(np.float32)
-    if weights.shape != (len(labels),):
-        raise DataError(f"sample_weight has the shape {weights.shape}; expected ({len(labels)},), one for each image.")
-    return weights

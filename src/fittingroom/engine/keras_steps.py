@@ -26,23 +26,34 @@ def step_functions(model: keras.Model) -> StepFunctions:
         train_step=lambda state, examples: _train_step(model, state, examples),
         test_step=lambda state, examples: _test_step(model, state, examples),
         forward=lambda state, images: model.stateless_call(
-            list(state.trainable), list(state.non_trainable), images, training=False
+            list(state.trainable), list(state.non_trainable), fitted(model, images), training=False
         )[0],
-        probabilities=lambda outputs: class_probabilities(outputs, kind),
+        log_probabilities=lambda outputs: class_log_probabilities(outputs.astype(jnp.float32), kind),
         true_class=class_indices,
         fresh_metrics=lambda: _fresh_metrics(model),
         results=lambda metrics: _results(model, metrics),
     )
 
 
+def fitted(model: keras.Model, images: Any) -> Any:
+    """The images with the axis of a single channel added or dropped, where the model's input says so, as Keras does."""
+    expected = model.inputs[0].shape if getattr(model, "inputs", None) else images.shape
+    if len(expected) == images.ndim + 1 and expected[-1] == 1:
+        return images[..., None]
+    if len(expected) == images.ndim - 1 and images.shape[-1] == 1:
+        return images[..., 0]
+    return images
+
+
 def _train_step(model: keras.Model, state: State, examples: Examples) -> State:
-    _, new = model.train_step(tuple(list(group) for group in state), tuple(examples))
+    batch = examples._replace(images=fitted(model, examples.images))
+    _, new = model.train_step(tuple(list(group) for group in state), tuple(batch))
     return State(*(tuple(group) for group in new))
 
 
 def _test_step(model: keras.Model, state: State, examples: Examples) -> State:
     groups = (list(state.trainable), list(state.non_trainable), list(state.metrics))
-    _, (_, _, metrics) = model.test_step(groups, tuple(examples))
+    _, (_, _, metrics) = model.test_step(groups, tuple(examples._replace(images=fitted(model, examples.images))))
     return state._replace(metrics=tuple(metrics))
 
 
@@ -62,12 +73,23 @@ def _results(model: keras.Model, metrics: Values) -> Logs:
     return flat
 
 
+def compiled_loss(model: keras.Model) -> Any:
+    """The loss that the model is compiled with, as Keras resolves it; None where there is none.
+
+    Keras takes the one loss of a model with one output in a list or a dictionary too.
+    """
+    loss = model.loss
+    if isinstance(loss, dict | list | tuple):
+        loss = next(iter(loss.values() if isinstance(loss, dict) else loss), None)
+    return None if loss is None else keras.losses.get(loss)
+
+
 def output_kind(model: keras.Model) -> OutputKind:
     """Whether the model's outputs are probabilities or logits.
 
     The compiled loss knows when it is one of Keras's; otherwise the activation of the last layer tells.
     """
-    loss = keras.losses.get(model.loss) if model.loss is not None else None
+    loss = compiled_loss(model)
     settings = getattr(loss, "_fn_kwargs", {})
     from_logits = getattr(loss, "from_logits", settings.get("from_logits"))
     if from_logits is None:
@@ -86,12 +108,22 @@ def last_activation(model: keras.Model) -> str:
     return getattr(getattr(last, "activation", None), "__name__", "")
 
 
-def class_probabilities(outputs: jax.Array, kind: OutputKind) -> jax.Array:
-    """Probabilities `(batch, classes)` from outputs `(batch, classes)`, or `(batch, 1)` for two classes."""
+# Keras's bound: a probability of zero costs -ln(1e-7) = 16.1 nats, not infinity, so that means stay finite and agree.
+SMALLEST_PROBABILITY = 1e-7
+
+
+def class_log_probabilities(outputs: jax.Array, kind: OutputKind) -> jax.Array:
+    """Logarithms of probabilities `(batch, classes)` from outputs `(batch, classes)`, or `(batch, 1)` for two classes.
+
+    Those of logits are exact; probabilities are clipped from below, as in Keras's loss.
+    """
+    if kind == "logits":
+        if outputs.shape[-1] == 1:
+            return jax.nn.log_sigmoid(jnp.concatenate([-outputs, outputs], axis=-1))
+        return jax.nn.log_softmax(outputs, axis=-1)
     if outputs.shape[-1] == 1:
-        positive = outputs if kind == "probabilities" else jax.nn.sigmoid(outputs)
-        return jnp.concatenate([1 - positive, positive], axis=-1)
-    return outputs if kind == "probabilities" else jax.nn.softmax(outputs, axis=-1)
+        outputs = jnp.concatenate([1 - outputs, outputs], axis=-1)
+    return jnp.log(jnp.clip(outputs, SMALLEST_PROBABILITY, 1.0))
 
 
 def class_indices(labels: jax.Array) -> jax.Array:

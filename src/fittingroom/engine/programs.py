@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 import jax
 import numpy as np
 
+from fittingroom.engine.convolution import as_matrix_products
 from fittingroom.engine.epoch import (
     Examples,
     Logs,
@@ -38,10 +39,18 @@ class ProgramSource(Protocol):
 class TracedPrograms:
     """Programs traced from the step functions of a model."""
 
-    def __init__(self, steps: StepFunctions, batch_size: int, scale: float | None) -> None:
+    def __init__(
+        self,
+        steps: StepFunctions,
+        batch_size: int,
+        scale: float | None,
+        *,
+        evaluation_batch: int = EVALUATION_BATCH,
+    ) -> None:
         self.steps = steps
         self.batch_size = batch_size
         self.scale = scale
+        self.evaluation_batch = evaluation_batch
 
     def compile(self, name: ProgramName, arguments: tuple[Any, ...]) -> Callable[..., Any]:
         """The program `name`, compiled for arguments of these shapes."""
@@ -49,12 +58,21 @@ class TracedPrograms:
 
     def program(self, name: ProgramName, arguments: tuple[Any, ...]) -> Callable[..., Any]:
         """The pure function `name`; `arguments` are what it will be called with."""
+        function = self._function(name, arguments)
+
+        def rewritten(*arguments: Any) -> Any:
+            with as_matrix_products():
+                return function(*arguments)
+
+        return rewritten
+
+    def _function(self, name: ProgramName, arguments: tuple[Any, ...]) -> Callable[..., Any]:
         if name == "predict":
             return predict_program(self.steps, self.scale)
         count = arguments[1].images.shape[0]
         if name == "train":
             return train_program(self.steps, count, self.batch_size, self.scale)
-        return evaluate_program(self.steps, count, EVALUATION_BATCH, self.scale)
+        return evaluate_program(self.steps, count, self.evaluation_batch, self.scale)
 
 
 class Programs:
@@ -80,8 +98,8 @@ class Programs:
         result: tuple[Logs, Outcomes] = self._call("evaluate", _weights(state), examples)
         return result
 
-    def predict(self, state: State, images: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Class probabilities, float32 `(images, classes)`.
+    def log_probabilities(self, state: State, images: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Logarithms of the class probabilities, float32 `(images, classes)`.
 
         Images go through in batches padded to a power of two, so that few shapes are ever compiled.
         """

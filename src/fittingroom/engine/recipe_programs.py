@@ -38,10 +38,12 @@ class RecipeModel:
         from fittingroom.engine.checks import build_checked
         from fittingroom.engine.description import describe
         from fittingroom.engine.keras_steps import step_functions
-        from fittingroom.recipes.build import build_model
+        from fittingroom.recipes.build import build_model, with_softmax_in_the_loss
 
         model = build_model(self.recipe, self.image_shape, self.classes)
+        description = describe(model)
+        model = with_softmax_in_the_loss(model)
         images = np.zeros((1, *self.image_shape), np.float32)
         build_checked(model, images, np.zeros(1, np.int32), None, self.classes)
         traced = TracedPrograms(step_functions(model), self.recipe.batch_size, self.scale)
-        return blueprint_of(model, describe(model)), traced
+        return blueprint_of(model, description), traced

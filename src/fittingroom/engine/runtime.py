@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+from pathlib import Path
 
 from fittingroom.data.cache import cache_dir
 
@@ -12,14 +13,25 @@ from fittingroom.data.cache import cache_dir
 def prepare_jax() -> None:
     """Turns on JAX's persistent compile cache in our cache folder, unless the user has chosen one.
 
-    Thresholds are zero because the programs here are small: the default would keep none of them.
+    A folder that cannot be written is left alone, since JAX would warn about it at every program. Thresholds are zero
+    because the programs here are small: the default would keep none of them.
     """
     import jax
 
-    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
-        jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "compiled"))
+    folder = cache_dir() / "compiled"
+    if jax.config.jax_compilation_cache_dir is None and is_writable(folder):  # type: ignore[attr-defined]
+        jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def is_writable(folder: Path) -> bool:
+    """Whether files can be made in a folder, which is made if it is not there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK | os.X_OK)
 
 
 def device_facts() -> dict[str, str | int]:

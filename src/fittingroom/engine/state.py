@@ -63,6 +63,13 @@ def write_weights(model: keras.Model, state: State) -> None:
         variable.assign(value)
 
 
+def weight_shapes(model: keras.Model) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]:
+    """The shapes of the trainable and the non-trainable variables of a built model, in the order of `State`."""
+    groups = (model.trainable_variables, model.non_trainable_variables)
+    trainable, non_trainable = (tuple(tuple(variable.shape) for variable in group) for group in groups)
+    return trainable, non_trainable
+
+
 def weight_names(model: keras.Model) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Unique names, from Keras's paths, of the trainable and the non-trainable variables, in the order of `State`."""
     paths = [variable.path for variable in (*model.trainable_variables, *model.non_trainable_variables)]

@@ -50,12 +50,17 @@ class FinishedEpoch:
 
 @dataclass
 class Training:
-    """What training left behind: the state belongs to the last of the finished epochs, whatever happened after it."""
+    """What training left behind: the state belongs to the last of the finished epochs, whatever happened after it.
+
+    At the end, callbacks and optimizers may put other weights in their place (restored, or averaged ones): `validation`
+    is then what those made of the validation images.
+    """
 
     state: State
     epochs: list[FinishedEpoch] = field(default_factory=list)
     status: Status = "finished"
     reason: str | None = None
+    validation: tuple[Numbers, Outcomes] | None = None
 
 
 class _LossIsNoNumberError(Exception):
@@ -146,15 +151,15 @@ class Trainer:
 
     def _steps_to(self, state: State, order: Order, start: int, stop: int) -> tuple[State, Numbers]:
         state, logs = self.programs.train(state, self.examples, order, start, stop)
-        return state, _numbers(logs)
+        return state, numbers(logs)
 
     def _validate(self, state: State) -> tuple[State, Numbers, Outcomes]:
         assert self.validation is not None
         state = self._each_hook("test_begin", state)
         logs, outcomes = self.programs.evaluate(state, self.validation)
-        numbers = _numbers(logs)
-        state = self._each_hook("test_end", state, numbers)
-        return state, {f"val_{name}": value for name, value in numbers.items()}, jax.tree.map(np.asarray, outcomes)
+        results = numbers(logs)
+        state = self._each_hook("test_end", state, results)
+        return state, {f"val_{name}": value for name, value in results.items()}, jax.tree.map(np.asarray, outcomes)
 
     def _order(self, epoch: int) -> Order:
         """The order of the images in an epoch, int32; it depends on the seed and the epoch alone."""
@@ -185,6 +190,6 @@ class Trainer:
         return state
 
 
-def _numbers(logs: Logs) -> Numbers:
+def numbers(logs: Logs) -> Numbers:
     """Logs as Python floats; this waits for the device."""
     return {name: float(value) for name, value in jax.device_get(logs).items()}

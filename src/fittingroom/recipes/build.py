@@ -40,9 +40,29 @@ def build_model(recipe: Recipe, image_shape: tuple[int, ...], classes: int) -> A
     """
     model = _sequential(recipe, image_shape, classes) if recipe.model is None else _users_model(recipe.model)
     if not getattr(model, "compiled", False):
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=not _ends_with_softmax(model))
         optimizer = _OPTIMIZERS[recipe.optimizer](learning_rate=recipe.learning_rate)
-        model.compile(optimizer=optimizer, loss=recipe.loss, metrics=["accuracy"])
+        model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
     return model
+
+
+def with_softmax_in_the_loss(model: Any) -> Any:
+    """The same model, computing its loss from logits; changed in place.
+
+    On JAX, Keras takes the logarithm of the softmax's output, clipped at 1e-7. Once the true class of every image is
+    below that, no gradient is left: on pixels from 0 to 255 the course's model then stays at 10% for good. (On
+    TensorFlow, Keras looks behind the softmax and does not have the problem.) The loss from logits is the same function
+    without the clipping, and the weights are the same weights.
+    """
+    model.layers[-1].activation = keras.activations.linear
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer=model.optimizer, loss=loss, metrics=["accuracy"])
+    return model
+
+
+def _ends_with_softmax(model: Any) -> bool:
+    last = model.layers[-1] if model.layers else None
+    return isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is keras.activations.softmax
 
 
 def _sequential(recipe: Recipe, image_shape: tuple[int, ...], classes: int) -> Any:

@@ -1,0 +1,175 @@
+"""The sealed test set: closed while training, opened once and on record, and never counted twice."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import keras
+import numpy as np
+import pytest
+
+import fittingroom as fr
+from fittingroom.api.run import Run
+from fittingroom.data.dataset import Dataset, Part, SealedTestSet
+from fittingroom.errors import DataError, RunError
+from tests.engine import models
+
+Array = np.ndarray[Any, Any]
+TINY = fr.Recipe(name="tiny", hidden=(8,), epochs=2, batch_size=64)
+
+
+class MustStayClosed(SealedTestSet):
+    """A test set that nobody may open."""
+
+    def open(self, reason: str) -> NoReturn:
+        raise AssertionError
+
+
+def sealed_for_good(dataset: Dataset) -> Dataset:
+    """The dataset with a test set that cannot be opened, and whose labels would be wrong besides."""
+    part = Part(dataset.train.images[:360] * 0, dataset.train.labels[:360] * 0, dataset.classes, dataset.scale)
+    return replace(dataset, test=MustStayClosed(part, dataset.test.fingerprint))
+
+
+def test_nothing_in_training_opens_the_test_set_or_depends_on_it(digits: Dataset) -> None:
+    closed = sealed_for_good(digits)
+    with pytest.raises(AssertionError):
+        closed.test.open("a look")
+    for run, open_run in (
+        (fr.train(closed, TINY), fr.train(digits, TINY)),
+        (fr.fit(models.small(), closed, verbose=0), fr.fit(models.small(), digits, verbose=0)),
+    ):
+        for name in ("history.csv", "outcomes.npz"):
+            assert (run.path / name).read_bytes() == (open_run.path / name).read_bytes()
+        for mine, other in zip(run.model().get_weights(), open_run.model().get_weights(), strict=True):
+            np.testing.assert_array_equal(mine, other)
+        run.predict(digits.train.images[:5])
+        fr.open_run(run.path).predict(digits.train.images[:5])
+        assert run.record.looks == ()
+    assert digits.test.openings == ()
+
+
+def test_the_score_is_that_of_the_test_images(digits: Dataset) -> None:
+    run = fr.train(digits, TINY)
+    result = run.evaluate()
+    test = fr.load("digits").test.open("to check the score")
+    probabilities = run.model().predict(test.x, verbose=0).astype(np.float64)
+    assert result.scores.correct == int((probabilities.argmax(axis=1) == test.labels).sum())
+    assert result.scores.count == 360
+    expected = -np.log(probabilities[np.arange(360), test.labels]).mean()
+    assert result.scores.loss == pytest.approx(expected, abs=1e-5)
+    assert len(digits.test.openings) == 1
+
+
+def test_a_fitted_model_is_scored_on_the_same_images(digits: Dataset) -> None:
+    model = models.small()
+    run = fr.fit(model, digits, epochs=3, verbose=0)
+    scores = run.evaluate().scores
+    test = fr.load("digits").test.open("to check the score")
+    loss, accuracy = model.evaluate(test.x, test.y, verbose=0)
+    assert scores.correct == round(accuracy * 360)
+    assert scores.loss == pytest.approx(loss, abs=1e-5)
+    assert fr.open_run(run.path).evaluate().scores == scores
+
+
+def test_opening_is_on_record_before_any_score_is_computed(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = fr.train(digits, TINY)
+
+    def fail(self: Run, part: Part) -> NoReturn:
+        (look,) = fr.open_run(self.path).record.looks
+        assert (look.reason, look.score) == ("a look", None)
+        raise RuntimeError("the power went out")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "_score", fail)
+        with pytest.raises(RuntimeError, match="the power went out"):
+            run.evaluate("a look")
+    assert [look.score for look in run.record.looks] == [None]
+    assert run.evaluate("again").look == 2
+    first, second = run.record.looks
+    assert first.score is None
+    assert second.score is not None
+
+
+def test_a_look_that_cannot_be_recorded_is_not_taken(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = fr.train(digits, TINY)
+
+    def full(path: Path, reason: str) -> NoReturn:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr("fittingroom.runs.looks.record_opening", full)
+    with pytest.raises(OSError, match="the disk is full"):
+        run.evaluate()
+    assert digits.test.openings == ()
+
+
+def test_a_second_evaluation_is_told_the_score_and_is_no_new_look(digits: Dataset) -> None:
+    run = fr.train(digits, TINY)
+    first = run.evaluate("the final score")
+    for again in (run.evaluate("once more"), fr.open_run(run.path).evaluate()):
+        assert again == first
+    assert len(run.record.looks) == 1
+    assert len(digits.test.openings) == 1
+
+
+def test_a_run_on_arrays_has_no_test_set_and_says_what_to_do(digits: Dataset) -> None:
+    run = fr.fit(models.small(), digits.train.x[:44], digits.train.y[:44], verbose=0)
+    with pytest.raises(RunError, match=r"trained on plain arrays.*Train on a dataset \(fittingroom\.load\)"):
+        run.evaluate()
+    assert run.record.looks == ()
+
+
+def write_npz(path: Path, x_train: Array, y_train: Array, x_test: Array, y_test: Array) -> None:
+    np.savez(path, allow_pickle=False, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+
+
+def npz_dataset(folder: Path, flip: int | None = None) -> str:
+    """A file of digits, in which one test label may be another."""
+    data = fr.load("digits")
+    test = data.test.open("to write a file")
+    labels = test.labels.copy()
+    if flip is not None:
+        labels[flip] = (labels[flip] + 1) % 10
+    write_npz(folder / "data.npz", data.train.images, data.train.labels, test.images, labels)
+    return f"npz:{folder / 'data.npz'}"
+
+
+def test_data_that_have_changed_since_are_refused_and_no_look_is_recorded(tmp_path: Path) -> None:
+    run = fr.train(npz_dataset(tmp_path), TINY)
+    npz_dataset(tmp_path, flip=17)
+    with pytest.raises(RunError, match=r"is not the one that this run was trained on.*have changed since"):
+        fr.open_run(run.path).evaluate()
+    assert run.record.looks == ()
+    npz_dataset(tmp_path)
+    assert fr.open_run(run.path).evaluate().look == 1
+
+
+def test_a_look_without_a_reason_is_refused(digits: Dataset) -> None:
+    run = fr.train(digits, TINY)
+    with pytest.raises(DataError, match="without a reason"):
+        run.evaluate(" ")
+    assert run.record.looks == ()
+
+
+def test_the_record_of_a_look_is_plain_json(digits: Dataset) -> None:
+    run = fr.train(digits, TINY)
+    run.evaluate("the final score")
+    (look,) = json.loads((run.path / "run.json").read_text())["looks"]
+    assert look["reason"] == "the final score"
+    assert look["score"]["count"] == 360
+    assert sum(map(sum, look["score"]["confusion"])) == 360
+
+
+def test_a_model_of_two_classes_on_one_output_is_scored(tmp_path: Path) -> None:
+    data = fr.load("digits")
+    test = data.test.open("to write a file")
+    path = tmp_path / "two.npz"
+    write_npz(path, data.train.images, data.train.labels % 2, test.images, test.labels % 2)
+    model = models.small(outputs=1, activation="sigmoid", loss="binary_crossentropy", optimizer="adam")
+    run = fr.fit(model, fr.load(f"npz:{path}"), epochs=3, verbose=0)
+    scores = run.evaluate().scores
+    outputs = np.asarray(keras.ops.reshape(model(test.images / np.float32(255)), -1))
+    assert scores.correct == int(((outputs > 0.5) == (test.labels % 2)).sum())

@@ -1,0 +1,201 @@
+"""What does not fit is refused before training, in words that say how to mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import fittingroom
+from fittingroom.engine.checks import build_checked, compile_if_needed, logged_names, notes
+from fittingroom.engine.keras_steps import output_kind
+from fittingroom.errors import ModelError, RecipeError
+from tests.engine import models
+from tests.engine.images import Images
+
+
+@pytest.fixture
+def refused(digits: Images, runs_dir: Any) -> Callable[..., None]:
+    """Expects a ModelError with these words, and neither a run nor a changed model."""
+
+    def check(model: Any, words: str, y: Any = None, **arguments: Any) -> None:
+        with pytest.raises(ModelError, match=words):
+            fittingroom.fit(model, digits.x, digits.y if y is None else y, verbose=0, **arguments)
+        assert not runs_dir.exists()
+
+    return check
+
+
+def test_without_flatten_it_says_that_flatten_is_missing(refused: Callable[..., None]) -> None:
+    model = keras.Sequential([keras.Input((8, 8)), layers.Dense(8), layers.Dense(10, activation="softmax")])
+    refused(model, r"output of shape \(8, 10\).*add keras.layers.Flatten\(\) after the input")
+
+
+def test_five_outputs_for_ten_classes_are_refused_because_keras_would_train(refused: Callable[..., None]) -> None:
+    words = r"5 outputs, and the labels name 10 classes.*train on this silently.*Dense\(10\)"
+    refused(models.small(outputs=5), words)
+
+
+def test_classes_that_only_validation_has_count_too(refused: Callable[..., None], digits: Images) -> None:
+    validation = (digits.x_val, digits.y_val)
+    refused(
+        models.small(outputs=5), "5 outputs, and the labels name 10 classes", digits.y % 5, validation_data=validation
+    )
+
+
+def test_all_classes_of_a_dataset_count_even_if_no_label_names_them() -> None:
+    with pytest.raises(ModelError, match="9 outputs, and the labels name 10 classes"):
+        fittingroom.fit(models.small(outputs=9), fittingroom.load("digits"), verbose=0)
+
+
+def test_another_input_shape_is_named_with_the_mend(refused: Callable[..., None]) -> None:
+    words = (
+        r"does not take images of shape \(8, 8\): Input 0 with name '\w+' of layer '\w+' is incompatible with "
+        r"the layer: expected shape=\(None, 28, 28\), found shape=\(1, 8, 8\)\. "
+        r"Make keras\.Input\(\(8, 8\)\) its first layer\.$"
+    )
+    refused(models.course(), words)
+
+
+def two_inputs() -> keras.Model:
+    one, two = keras.Input((8, 8)), keras.Input((8, 8))
+    return keras.Model([one, two], layers.Dense(10)(layers.Flatten()(layers.Add()([one, two]))))
+
+
+def two_outputs() -> keras.Model:
+    images = keras.Input((8, 8))
+    flat = layers.Flatten()(images)
+    return keras.Model(images, [layers.Dense(10)(flat), layers.Dense(10)(flat)])
+
+
+def two_outputs_in_code() -> keras.Model:
+    class TwoOutputs(models.Subclassed):
+        def call(self, images: Any, training: bool = False) -> Any:
+            output = super().call(images, training)
+            return output, output
+
+    return TwoOutputs()
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (two_inputs, "The model has 2 inputs.*train this model with model.fit"),
+        (two_outputs, "The model has 2 outputs.*train this model with model.fit"),
+        (two_outputs_in_code, "output is a tuple, not one tensor.*train this model with model.fit"),
+    ],
+)
+def test_a_model_that_is_no_classifier_of_images_is_sent_back_to_keras(
+    make: Callable[[], keras.Model], words: str, refused: Callable[..., None]
+) -> None:
+    model = make()
+    model.compile(optimizer="adam", loss=models.SPARSE)
+    refused(model, words)
+
+
+def test_a_train_step_of_the_users_own_is_refused(refused: Callable[..., None]) -> None:
+    class OwnStep(models.Subclassed):
+        def train_step(self, *arguments: Any) -> Any:
+            return super().train_step(*arguments)
+
+    model = OwnStep()
+    model.compile(optimizer="adam", loss=models.SPARSE)
+    refused(model, "OwnStep overrides train_step")
+
+
+def test_a_model_compiled_without_a_loss_is_refused(refused: Callable[..., None]) -> None:
+    model = models.uncompiled()
+    model.compile(optimizer="adam")
+    refused(model, "compiled without a loss or an optimizer")
+
+
+@pytest.mark.parametrize(
+    "loss",
+    ["categorical_crossentropy", keras.losses.CategoricalCrossentropy(), keras.losses.categorical_crossentropy],
+)
+def test_a_loss_for_one_hot_labels_wants_no_class_numbers(loss: Any, refused: Callable[..., None]) -> None:
+    words = r"categorical_crossentropy expects one-hot labels.*\(1,\).*Use sparse_categorical_crossentropy"
+    refused(models.small(loss=loss), words)
+
+
+def test_a_loss_for_class_numbers_wants_no_one_hot_labels(refused: Callable[..., None], digits: Images) -> None:
+    words = "sparse_categorical_crossentropy expects class numbers.*Use categorical_crossentropy"
+    refused(models.small(), words, keras.utils.to_categorical(digits.y, 10))
+
+
+def test_more_outputs_than_one_hot_columns_are_refused(refused: Callable[..., None], digits: Images) -> None:
+    model = models.small(outputs=12, loss="categorical_crossentropy")
+    refused(model, "one-hot with 10 classes, and the model has 12 outputs", keras.utils.to_categorical(digits.y, 10))
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_cross_entropy_on_one_output_is_refused_because_it_is_always_zero(
+    compiled: bool, refused: Callable[..., None], digits: Images
+) -> None:
+    make = models.small if compiled else models.uncompiled
+    model = make(outputs=1, activation="sigmoid")
+    refused(model, "The model has one output.*Compile it with binary_crossentropy", digits.y % 2)
+
+
+def test_a_metric_with_several_numbers_is_refused(refused: Callable[..., None], digits: Images) -> None:
+    model = models.small(loss="categorical_crossentropy", metrics=[keras.metrics.F1Score()])
+    refused(model, r"The metric f1_score gives an array of shape \(10,\)", keras.utils.to_categorical(digits.y, 10))
+
+
+@pytest.mark.parametrize("model", ["model", None, keras.layers.Dense(10), models.small])
+def test_what_is_no_model_is_named(model: Any, refused: Callable[..., None]) -> None:
+    refused(model, f"The model is a {type(model).__name__}; expected a keras.Model")
+
+
+def test_a_stop_condition_on_a_number_that_there_will_not_be_is_refused_before_training(
+    digits: Images, runs_dir: Any
+) -> None:
+    with pytest.raises(RecipeError, match=r"this training has no 'accuracy'\. It has: loss"):
+        fittingroom.fit(models.small(metrics=[]), digits.x, digits.y, stop="accuracy>0.5", verbose=0)
+    assert not runs_dir.exists()
+
+
+def test_the_one_loss_may_stand_in_a_list_or_a_dictionary() -> None:
+    images = keras.Input((8, 8))
+    outputs = layers.Dense(10, activation="softmax", name="classes")(layers.Flatten()(images))
+    for loss in ([models.SPARSE], {"classes": models.SPARSE}):
+        model = keras.Model(images, outputs)
+        model.compile(optimizer="adam", loss=loss)
+        build_checked(model, np.zeros((1, 8, 8), np.float32), np.zeros(1, np.int32), None, 10)
+        assert output_kind(model) == "probabilities"
+
+
+def test_what_keras_cannot_build_is_said_in_its_words(refused: Callable[..., None]) -> None:
+    refused(models.small(loss={"other": models.SPARSE}), "Keras cannot build the model's loss and metrics")
+
+
+@pytest.mark.parametrize(("activation", "from_logits"), [("softmax", False), (None, True)])
+def test_a_model_that_is_not_compiled_gets_adam_and_cross_entropy_for_its_outputs(
+    activation: str | None, from_logits: bool
+) -> None:
+    model = models.uncompiled(activation=activation)
+    compile_if_needed(model)
+    assert isinstance(model.optimizer, keras.optimizers.Adam)
+    assert isinstance(model.loss, keras.losses.SparseCategoricalCrossentropy)
+    assert model.loss.from_logits is from_logits
+    build_checked(model, np.zeros((1, 8, 8), np.float32), np.zeros(1, np.int32), None, 10)
+    assert set(logged_names(model)) == {"loss", "accuracy"}
+
+
+def test_a_compiled_model_keeps_its_optimizer() -> None:
+    model = models.small(optimizer="sgd")
+    optimizer = model.optimizer
+    compile_if_needed(model)
+    assert model.optimizer is optimizer
+
+
+def test_images_that_are_not_scaled_are_worth_a_word() -> None:
+    images = np.full((1, 8, 8), 255, np.uint8)
+    (note,) = notes(models.small(), images, None)
+    assert note.startswith("The images are not scaled: values go up to 255")
+    assert notes(models.small(), images, 255.0) == ()
+    assert notes(models.small(lambda: [layers.Rescaling(1 / 255)]), images, None) == ()

@@ -1,0 +1,154 @@
+"""Arrays as users have them are taken; what cannot be trained on is refused in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import keras
+import numpy as np
+import pytest
+
+from fittingroom.data.dataset import Part
+from fittingroom.engine.inputs import (
+    Arrays,
+    alike,
+    class_weighted,
+    of_part,
+    of_user,
+    of_validation,
+    split_last,
+    weighted,
+)
+from fittingroom.errors import DataError, InputError
+
+X = np.linspace(0, 1, 6 * 4, dtype=np.float32).reshape(6, 2, 2)
+Y = np.array([0, 1, 2, 0, 1, 2])
+
+
+@pytest.mark.parametrize("given", [X.astype(np.float64), X.tolist(), jnp.asarray(X), [jnp.asarray(row) for row in X]])
+def test_fractions_of_any_kind_become_float32(given: Any) -> None:
+    arrays = of_user(given, Y)
+    assert arrays.images.dtype == np.float32
+    np.testing.assert_allclose(arrays.images, X, atol=1e-7)
+
+
+def test_bytes_stay_bytes_and_are_not_scaled() -> None:
+    arrays = of_user(np.uint8(X * 255), Y)
+    assert arrays.images.dtype == np.uint8
+    assert arrays.scale is None
+
+
+@pytest.mark.parametrize("labels", [Y.tolist(), Y.astype(float), Y[:, None], np.uint8(Y), jnp.asarray(Y), np.eye(3)[Y]])
+def test_labels_of_any_form_name_the_same_classes(labels: Any) -> None:
+    arrays = of_user(X, labels)
+    assert arrays.classes == 3
+    assert arrays.class_indices.dtype == np.int32
+    np.testing.assert_array_equal(arrays.class_indices, Y)
+
+
+class Batches(keras.utils.PyDataset):
+    """What Keras would take, and we do not."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> Any:
+        return X, Y
+
+
+@pytest.mark.parametrize(
+    ("given", "name"), [((row for row in X), "generator"), (iter(X), "iterator"), (Batches(), "Batches"), (3, "int")]
+)
+def test_what_is_no_array_is_named(given: Any, name: str) -> None:
+    with pytest.raises(InputError, match=f"x is a .*{name}; expected an array"):
+        of_user(given, Y)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "words"),
+    [
+        (X[:5], Y, "x has 5 images and y has 6 labels"),
+        (X[:0], Y[:0], "x holds no images"),
+        ([[1, 2], [3]], [0, 1], "x is not one rectangular array"),
+        (np.array(["a", "b"]), [0, 1], "x holds <U1, not numbers"),
+        (X, np.array([0, 1, None, 0, 1, 2]), "y holds object, not numbers"),
+        (np.array(3.0), Y, "x is a single number"),
+        (X, Y - 1, r"2 labels are no class numbers .*: \[-1, -1\]"),
+        (X, Y + 0.5, r"6 labels are no class numbers .*: \[0.5, 1.5, 2.5, 0.5, 1.5\]"),
+        (X, np.where(Y == 2, np.nan, Y), r"2 labels are no class numbers .*: \[nan, nan\]"),
+        (X, np.where(Y == 2, np.inf, Y), r"2 labels are no class numbers .*: \[inf, inf\]"),
+        (X, np.zeros((6, 2, 2)), r"y has the shape \(6, 2, 2\)"),
+    ],
+)
+def test_arrays_that_cannot_be_trained_on_are_refused(x: Any, y: Any, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        of_user(x, y)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_images_with_numbers_that_are_none_are_counted_and_listed(value: float) -> None:
+    broken = X.copy()
+    broken[[1, 4], 0, 1] = value
+    with pytest.raises(DataError, match=r"2 of 6 images hold NaN or infinite values, the first at \[1, 4\]"):
+        of_user(broken, Y)
+
+
+def test_sample_weights_must_be_one_for_each_image() -> None:
+    with pytest.raises(DataError, match=r"sample_weight has the shape \(5,\); expected \(6,\)"):
+        weighted(of_user(X, Y), np.ones(5))
+
+
+def test_class_weights_become_one_weight_for_each_image() -> None:
+    for labels in (Y, np.eye(3)[Y]):
+        weights = class_weighted(of_user(X, labels), {0: 2.0, 2: 0.5}).weights
+        np.testing.assert_array_equal(weights, [2, 1, 0.5, 2, 1, 0.5])
+
+
+def test_two_kinds_of_weights_are_refused() -> None:
+    with pytest.raises(InputError, match="Both sample_weight and class_weight are given"):
+        class_weighted(of_user(X, Y, np.ones(6)), {0: 2.0})
+
+
+def test_a_split_takes_the_last_images_with_their_weights() -> None:
+    train, validation = split_last(of_user(X, Y, np.arange(6)), 0.4)
+    np.testing.assert_array_equal(train.labels, Y[:3])
+    np.testing.assert_array_equal(validation.images, X[3:])
+    np.testing.assert_array_equal(validation.weights, [3, 4, 5])
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.0, 1.5, 0.999])
+def test_a_split_that_leaves_nothing_is_refused(fraction: float) -> None:
+    with pytest.raises(InputError, match="leaves no images on one side of 6"):
+        split_last(of_user(X, Y), fraction)
+
+
+@pytest.mark.parametrize("given", [X, (X,), (X, Y, None, None), "validation"])
+def test_validation_data_of_another_form_are_refused(given: Any) -> None:
+    with pytest.raises(InputError, match="validation_data is a"):
+        of_validation(given if not isinstance(given, np.ndarray) else {"x": given})
+
+
+PART = Part((X * 16).astype(np.uint8), Y.astype(np.int32), ("a", "b", "c"), scale=16.0)
+
+
+@pytest.mark.parametrize("train", [lambda: of_user(X, Y), lambda: of_part(PART)], ids=["arrays", "part"])
+@pytest.mark.parametrize("validation", [lambda: of_user(PART.x, Y), lambda: of_part(PART)], ids=["arrays", "part"])
+def test_validation_images_reach_the_model_on_the_same_scale_as_training_images(
+    train: Callable[[], Arrays], validation: Callable[[], Arrays]
+) -> None:
+    """One program serves both, and it divides by one scale."""
+    brought = alike(validation(), train())
+    assert brought.scale == train().scale
+    np.testing.assert_allclose(brought.images / np.float32(brought.scale or 1), PART.x, atol=1e-6)
+
+
+def test_validation_images_of_another_shape_are_refused() -> None:
+    with pytest.raises(DataError, match=r"validation images have the shape \(2, 1\), and the training images \(2, 2\)"):
+        alike(of_user(X[:, :, :1], Y), of_user(X, Y))
+
+
+def test_labels_in_two_forms_are_refused() -> None:
+    with pytest.raises(DataError, match=r"\(6, 3\) for validation and \(6,\) for training"):
+        alike(of_user(X, np.eye(3)[Y]), of_user(X, Y))

@@ -1,0 +1,112 @@
+"""What is left when the loss is no number: the state of the last good epoch, and where it happened."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import fittingroom
+from fittingroom.engine.trainer import Plan, Trainer
+from fittingroom.errors import DivergedError
+from tests.engine import models
+from tests.engine.images import Images
+
+STEPS = 44 // 4
+
+
+def logits() -> keras.Model:
+    """A model whose loss an image of huge numbers makes NaN: infinity minus infinity."""
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    return models.small(activation=None, loss=loss)
+
+
+def poisoned(images: Images, position: int) -> Any:
+    """The training images with one that no float32 arithmetic survives."""
+    x = images.x.copy()
+    x[position] = 3e38
+    return x
+
+
+@pytest.mark.parametrize("step", [1, 2, 7, STEPS])
+@pytest.mark.parametrize("watch_batches", [False, True])
+def test_the_step_at_which_the_loss_becomes_nan_is_named(step: int, watch_batches: bool, digits: Images) -> None:
+    callbacks = [keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None)] if watch_batches else []
+    model = logits()
+    before = model.get_weights()
+    with pytest.raises(DivergedError, match=f"NaN or infinite in epoch 1, at step {step} of {STEPS}; no epoch was"):
+        fittingroom.fit(
+            model,
+            poisoned(digits, (step - 1) * 4 + 1),
+            digits.y,
+            batch_size=4,
+            shuffle=False,
+            callbacks=callbacks,
+            verbose=0,
+        )
+    for weights, start in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weights, start)
+
+
+class RaiseLearningRate(keras.callbacks.Callback):
+    """Makes the third epoch diverge, and notes the weights after the second."""
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if epoch == 2:
+            self.weights = self.model.get_weights()
+            self.model.optimizer.learning_rate = 1e30
+
+
+def test_finished_epochs_are_kept_and_the_error_says_where(digits: Images, runs_dir: Any) -> None:
+    model, callback = logits(), RaiseLearningRate()
+    with pytest.raises(DivergedError, match=r"in epoch 3, at step \d+ of 11; the 2 finished epochs are kept in .*runs"):
+        fittingroom.fit(
+            model, digits.x, digits.y, epochs=5, batch_size=4, callbacks=[callback], validation_split=0, verbose=0
+        )
+    run = fittingroom.open_run(next(runs_dir.iterdir()))
+    assert run.record.status == "diverged"
+    assert run.record.epochs == len(run.history["loss"]) == 2
+    for weights, kept in zip(model.get_weights(), callback.weights, strict=True):
+        np.testing.assert_array_equal(weights, kept)
+    np.testing.assert_allclose(run.predict(digits.x), softmax(model.predict(digits.x, verbose=0)), atol=1e-6)
+
+
+def softmax(outputs: Any) -> Any:
+    return np.asarray(keras.ops.softmax(outputs))
+
+
+def test_keras_terminate_on_nan_changes_nothing_about_it(digits: Images) -> None:
+    with pytest.raises(DivergedError, match=f"at step 3 of {STEPS}"):
+        fittingroom.fit(
+            logits(),
+            poisoned(digits, 9),
+            digits.y,
+            batch_size=4,
+            shuffle=False,
+            callbacks=[keras.callbacks.TerminateOnNaN()],
+            verbose=0,
+        )
+
+
+def orders(seed: int, *, shuffle: bool = True) -> list[list[int]]:
+    """The order of ten images in the first three epochs."""
+    from types import SimpleNamespace
+
+    examples: Any = SimpleNamespace(images=np.zeros(10))
+    nothing: Any = None
+    trainer = Trainer(nothing, Plan(3, 4, seed, shuffle), examples, None, [], nothing)
+    return [trainer._order(epoch).tolist() for epoch in range(3)]
+
+
+def test_each_epoch_has_an_order_of_its_own_that_the_seed_decides() -> None:
+    first = orders(0)
+    assert first == orders(0)
+    assert first != orders(1)
+    assert all(sorted(order) == list(range(10)) for order in first)
+    assert len({tuple(order) for order in first}) == 3
+
+
+def test_without_shuffle_images_come_as_they_are() -> None:
+    assert orders(0, shuffle=False) == [list(range(10))] * 3
