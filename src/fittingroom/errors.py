@@ -9,8 +9,7 @@
     │   ├── ModelError          a model that does not fit the data, or that the engine refuses
     │   └── RunError            a run folder that is missing, damaged or of another format
     ├── StorageError            the disk is full, or a folder cannot be written
-    ├── DivergedError           the loss became NaN or infinite
-    └── MissingExtraError       an optional package is needed
+    └── DivergedError           the loss became NaN or infinite
 
 A message has three parts in this order: what arrived, what was expected, how to mend it.
 `Interrupted` is a KeyboardInterrupt (exit status 130) that says where the finished epochs are kept.
@@ -70,10 +69,6 @@ class StorageError(FittingRoomError):
 
 class DivergedError(FittingRoomError):
     """The training loss became NaN or infinite."""
-
-
-class MissingExtraError(FittingRoomError):
-    """An optional package is needed; the message names the exact install command."""
 
 
 class Interrupted(KeyboardInterrupt):

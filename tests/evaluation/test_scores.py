@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -13,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from fittingroom.errors import InputError
-from fittingroom.evaluation.scores import Scores, TestResult, score, score_probabilities
+from fittingroom.evaluation.scores import Scores, TestResult, score
 
 Array = npt.NDArray[Any]
 NAMES = ("shirt", "bag", "boot")
@@ -81,24 +80,6 @@ def test_loss_is_the_mean_in_full_precision() -> None:
     assert score(zeros, zeros, losses, NAMES).loss == pytest.approx(np.float32(0.1), rel=1e-12)
 
 
-@given(
-    logits=hnp.arrays(np.float32, (7, 3), elements=st.floats(-30, 30, width=32)),
-    labels=labelled(7),
-)
-def test_loss_of_probabilities_is_kerass(logits: Array, labels: Array) -> None:
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities = (shifted / shifted.sum(axis=1, keepdims=True)).astype(np.float32)
-    expected = np.mean(keras.losses.sparse_categorical_crossentropy(labels, probabilities))
-    found = score_probabilities(labels, probabilities, NAMES)
-    assert found.loss == pytest.approx(float(expected), rel=1e-4, abs=1e-6)
-    assert found.correct == int((probabilities.argmax(axis=1) == labels).sum())
-
-
-def test_probability_of_zero_has_a_finite_loss() -> None:
-    sure_and_wrong = np.array([[1.0, 0.0, 0.0]])
-    assert score_probabilities(np.array([2]), sure_and_wrong, NAMES).loss == pytest.approx(-np.log(1e-7))
-
-
 @pytest.mark.parametrize(
     ("labels", "predicted", "losses", "message"),
     [
@@ -113,20 +94,6 @@ def test_outcomes_that_do_not_fit_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         score(np.array(labels, np.int32), np.array(predicted, np.int32), np.array(losses), NAMES)
-
-
-@pytest.mark.parametrize(
-    ("labels", "probabilities", "message"),
-    [
-        ([0], [[0.5, 0.5]], r"shape \(1, 2\): expected \(1, 3\), one row per label"),
-        ([0, 1], [[1, 0, 0], [np.nan, 0, 0]], "row 1 of the probabilities holds NaN"),
-        ([-1], [[1, 0, 0]], "labels from -1 to -1: expected classes from 0 to 2"),
-        ([], np.empty((0, 3)), "no images to score"),
-    ],
-)
-def test_probabilities_that_do_not_fit_are_refused(labels: list[int], probabilities: Any, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        score_probabilities(np.array(labels, np.int32), np.asarray(probabilities, np.float64), NAMES)
 
 
 def test_plain_form_is_json_and_comes_back() -> None:

@@ -18,9 +18,6 @@ from fittingroom.evaluation.intervals import Interval, wilson
 Integers = npt.NDArray[np.integer[Any]]
 Floats = npt.NDArray[np.floating[Any]]
 
-# Keras clips probabilities here before it takes the logarithm, so that a loss is never infinite.
-KERAS_EPSILON = 1e-7
-
 
 @dataclass(frozen=True)
 class ClassScore:
@@ -208,28 +205,3 @@ def score(labels: Integers, predicted: Integers, losses: Floats, classes: Sequen
     cells = np.bincount(labels.astype(np.int64) * size + predicted, minlength=size * size).reshape(size, size)
     confusion = tuple(tuple(int(cell) for cell in row) for row in cells)
     return Scores(float(np.mean(losses, dtype=np.float64)), confusion, tuple(classes))
-
-
-def score_probabilities(labels: Integers, probabilities: Floats, classes: Sequence[str]) -> Scores:
-    """Scores from class probabilities, `(images, classes)`: the largest is the prediction, the first of equal ones.
-
-    The loss of an image is −ln of its true class's probability, clipped to 1e-7 … 1 − 1e-7 as in Keras.
-
-    Raises:
-        InputError: as `score`, or the shape of the probabilities does not fit.
-    """
-    if probabilities.shape != (len(labels), len(classes)):
-        raise InputError(
-            f"probabilities of shape {probabilities.shape}: expected ({len(labels)}, {len(classes)}), one row per "
-            "label and one column per class."
-        )
-    broken = np.flatnonzero(~np.isfinite(probabilities).all(axis=1))
-    if len(broken):
-        raise InputError(f"row {broken[0]} of the probabilities holds NaN or infinity: expected numbers from 0 to 1.")
-    if len(labels) and not (labels.min() >= 0 and labels.max() < len(classes)):
-        raise InputError(
-            f"labels from {labels.min()} to {labels.max()}: expected classes from 0 to {len(classes) - 1}."
-        )
-    true_class = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    losses = -np.log(np.clip(true_class, KERAS_EPSILON, 1 - KERAS_EPSILON))
-    return score(labels, np.argmax(probabilities, axis=1), losses, classes)
