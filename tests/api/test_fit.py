@@ -163,6 +163,7 @@ X, Y = np.zeros((4, 8, 8), np.float32), np.arange(4)
         ({"x": X, "y": Y, "stop": "losss<0.4"}, InputError, "Did you mean 'loss'"),
         ({"x": X, "y": Y, "stop": ["val_loss<0.4"]}, InputError, "looks at validation data"),
         ({"x": X[:0], "y": Y[:0]}, DataError, "x holds no images"),
+        ({"x": X, "y": Y * 0 + 3}, DataError, "All 4 labels are class 3"),
         ({"x": X, "y": Y[:3]}, DataError, "x has 4 images and y has 3 labels"),
     ],
 )

@@ -29,7 +29,7 @@ RECIPE = Recipe(name="tiny", hidden=(8,), dropout=0.2, epochs=2, batch_size=64)
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of programs for each test. (What JAX compiles stays in the cache of the session.)"""
+    """A cache of programs for each test. (What JAX compiles stays in the cache of all tests.)"""
     monkeypatch.setenv("FITTINGROOM_CACHE_DIR", str(tmp_path / "cache"))
     return tmp_path / "cache"
 

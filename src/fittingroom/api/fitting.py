@@ -238,6 +238,7 @@ def _arrays(
         if y is None:
             raise InputError("y is missing: with arrays, fit takes the images and their labels, fit(model, x, y).")
         train = inputs.of_user(x, y, sample_weight)
+        inputs.require_classes(train)
     validation = None
     if validation_data is not None:
         validation = inputs.alike(inputs.of_validation(validation_data), train)

@@ -105,6 +105,15 @@ def of_user(x: Any, y: Any, sample_weight: Any = None) -> Arrays:
     return weighted(Arrays(images, labels), sample_weight)
 
 
+def require_classes(train: Arrays) -> None:
+    """Raises DataError unless the training labels name two classes at least."""
+    found = np.unique(train.class_indices)
+    if len(found) < 2:
+        raise DataError(
+            f"All {len(train):,} labels are class {found[0]}. Training needs images of two classes at least."
+        )
+
+
 def of_validation(given: Any) -> Arrays:
     """`validation_data` as `fit` takes it: a dataset's part, `(x, y)` or `(x, y, sample_weight)`."""
     if isinstance(given, Part):
