@@ -79,7 +79,10 @@ def test_list_and_number_become_what_a_recipe_keeps() -> None:
         ({"learning_rate": float("nan")}, r"learning_rate = nan: expected a number above 0"),
         ({"learning_rate": float("inf")}, r"learning_rate = inf"),
         ({"learning_rate": -0.1}, r"learning_rate = -0.1: expected a number above 0"),
-        ({"learning_rate": "0.1x"}, r"learning_rate = '0.1x': expected a number above 0, for example 0.001"),
+        (
+            {"learning_rate": "0.1x"},
+            r"learning_rate = '0.1x': expected a number above 0 and at most 1e9, for example 0.001",
+        ),
         ({"dropout": 1.0}, r"dropout = 1.0: expected the share .* not including 1"),
         ({"dropout": -0.1}, r"dropout = -0.1"),
         ({"dropout": 0.2, "hidden": ()}, r"dropout = 0.2: expected 0, since there is no hidden layer"),

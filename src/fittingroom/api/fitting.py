@@ -114,10 +114,16 @@ def fit(  # noqa: PLR0913 - the arguments are those of keras.Model.fit, so that 
 
 
 def fit_recipe(
-    model: keras.Model, recipe: Recipe, dataset: Dataset, *, seed: int, out: Path | None, progress: Progress
+    model: keras.Model,
+    recipe: Recipe,
+    dataset: Dataset,
+    *,
+    seed: int,
+    out: Path | None,
+    progress: Progress,
+    started: float,
 ) -> Run:
     """Trains the model that a recipe's own Python file made, as the rest of the recipe says."""
-    started = time.perf_counter()
     batch_size, notes = clamped_batch_size(recipe.batch_size, len(dataset.train))
     validation = None if dataset.validation is None else inputs.of_part(dataset.validation, scale=recipe.scale)
     return Fitting(
@@ -128,7 +134,7 @@ def fit_recipe(
         plan=Plan(recipe.epochs, batch_size, seed),
         callbacks=(),
         rule=StopRule(recipe.stop, validation=validation is not None),
-        recipe=recipe.to_dict(),
+        recipe=recipe.changed(name=recipe.name, batch_size=batch_size).to_dict(),
         notes=notes,
         progress=progress,
         out=out,

@@ -75,7 +75,8 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
         from fittingroom.api.fitting import fit_recipe
 
         progress.stage("building the model")
-        return fit_recipe(_build(recipe, dataset, seed), recipe, dataset, seed=seed, out=out, progress=progress)
+        model = _build(recipe, dataset, seed)
+        return fit_recipe(model, recipe, dataset, seed=seed, out=out, progress=progress, started=started)
 
 
 def _train_recipe(

@@ -139,7 +139,7 @@ def _check_positive_integer(key: str, value: Any) -> int:
 
 def _check_learning_rate(key: str, value: Any) -> float:
     if not (_is_number(value) and 0 < value <= 1e9):
-        _refuse(key, value, "a number above 0, for example 0.001")
+        _refuse(key, value, "a number above 0 and at most 1e9, for example 0.001")
     return float(value)
 
 
