@@ -32,7 +32,7 @@ bench: setup dataset  ## Measure against Keras on JAX: about 6 minutes
 	$(VENV_PYTHON) -m benchmarks.accuracy keras-jax
 	$(VENV_PYTHON) -m benchmarks.readme
 
-bench-peers: setup setup-peers dataset  ## Measure against Keras on TensorFlow: about 12 minutes
+bench-peers: setup setup-peers dataset  ## Measure against Keras on TensorFlow: about 6 minutes
 	$(VENV_PYTHON) -m benchmarks.whole_process keras-tensorflow
 	$(VENV_PYTHON) -m benchmarks.epochs keras-tensorflow
 	$(VENV_PYTHON) -m benchmarks.readme

@@ -1,9 +1,9 @@
 """The course's first lab as its users run it: Keras alone, on whichever backend KERAS_BACKEND names.
 
-Usage: course_script.py FOLDER [--epoch-times]
+Usage: course_script.py FOLDER [--epoch-times] [--unscaled]
 
 FOLDER holds Fashion-MNIST's four gzip files. With --epoch-times the last line printed is a JSON list, the seconds of
-each epoch, taken by a callback.
+each epoch, taken by a callback. With --unscaled the pixels stay 0 to 255, as in the course's exercise.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def read(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
         images = np.frombuffer(stream.read(), np.uint8, offset=16).reshape(-1, 28, 28)
     with gzip.open(folder / f"{part}-labels-idx1-ubyte.gz") as stream:
         labels = np.frombuffer(stream.read(), np.uint8, offset=8)
-    return images / 255.0, labels
+    return images / (1.0 if "--unscaled" in sys.argv else 255.0), labels
 
 
 def main() -> None:

@@ -41,4 +41,4 @@ def test_numbers_that_are_none_never_stop_a_threshold() -> None:
 
 
 def test_it_watches_no_batches() -> None:
-    assert StopHook(StopRule(["loss<1"])).batches_per_call is None
+    assert not StopHook(StopRule(["loss<1"])).watches_batches

@@ -21,7 +21,7 @@ class Hook:
     Events between epochs and batches take the state and give it back, changed or not.
     """
 
-    batches_per_call: int | None = None  # None: it does not watch batches
+    watches_batches: bool = False
 
     def train_begin(self, state: State) -> State:
         """Before the first epoch."""
@@ -98,7 +98,7 @@ class KerasHook(Hook):
         last = keras.callbacks.LambdaCallback(on_epoch_end=self._remember)
         self._callbacks = keras.callbacks.CallbackList([*callbacks, last], add_history=True, model=model, **params)
         self.watching = tuple(type(callback).__name__ for callback in callbacks if _watches_batches(callback))
-        self.batches_per_call = 1 if self.watching else None
+        self.watches_batches = bool(self.watching)
         self._unheard = tuple(type(callback).__name__ for callback in callbacks if _overrides(callback, _TEST_EVENTS))
 
     def notes(self) -> tuple[str, ...]:

@@ -127,7 +127,7 @@ class Trainer:
 
     def _epoch(self, epoch: int, state: State, request: StopRequest) -> tuple[State, Numbers]:
         order = self._order(epoch)
-        watching = [hook for hook in self.hooks if hook.batches_per_call]
+        watching = [hook for hook in self.hooks if hook.watches_batches]
         logs: Numbers = {}
         step = 0
         while step < self._steps:
