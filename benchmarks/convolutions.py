@@ -1,6 +1,8 @@
 """Ways to write a convolution inside a compiled loop on a CPU: images per second in training, for docs/decisions.md.
 
 Usage: python -m benchmarks.convolutions
+
+One device has one core; two devices share each batch of 64 images (engine/mesh.py).
 """
 
 from __future__ import annotations
@@ -10,15 +12,22 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import fittingroom  # noqa: F401 - before JAX: asks it for one thread per operation and a device per core
+
+# isort: split
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 
 from benchmarks.readme import between_markers
-from fittingroom.engine.convolution import convolve, pool
+from fittingroom.engine.convolution import convolve
+from fittingroom.engine.mesh import BATCH, everywhere
+from fittingroom.engine.pooling import pool
 
-BATCH, STEPS, ROUNDS = 64, 8, 5
+IMAGES, STEPS, ROUNDS = 64, 8, 5
 PAGE = Path(__file__).parents[1] / "docs" / "decisions.md"
+LAYOUT = ("NHWC", "HWIO", "NHWC")
 Function = Callable[..., jax.Array]
 
 
@@ -30,8 +39,8 @@ def shifted(images: jax.Array) -> list[jax.Array]:
 
 
 def by_xla(images: jax.Array, kernel: jax.Array) -> jax.Array:
-    """XLA's own convolution."""
-    return jax.lax.conv_general_dilated(images, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    """XLA's own convolution, with the gradients that JAX derives."""
+    return jax.lax.conv_general_dilated(images, kernel, (1, 1), "SAME", dimension_numbers=LAYOUT)
 
 
 def by_patches(images: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -50,27 +59,42 @@ def by_positions(images: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def by_rows(images: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The engine's way: three products, one for each row of the kernel."""
-    result = convolve(images, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    """The sum of three products, one for each row of the kernel, whose columns lie side by side."""
+    channels, features = kernel.shape[2:]
+    parts = shifted(images)
+    rows = [jnp.concatenate(parts[start : start + 3], axis=3).reshape(-1, 3 * channels) for start in (0, 3, 6)]
+    weights = kernel.reshape(3, 3 * channels, features)
+    total = sum(row @ weight for row, weight in zip(rows, weights, strict=True))
+    return jnp.asarray(total).reshape(*images.shape[:3], features)
+
+
+def with_own_gradients(images: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The engine's way: XLA's convolution, and gradients that are XLA's convolution in the usual order of axes."""
+    result = convolve(images, kernel, (1, 1), "SAME", dimension_numbers=LAYOUT)
     assert result is not None
     return result
 
 
+WINDOW = (1, 2, 2, 1)
+
+
 def pool_by_xla(images: jax.Array) -> jax.Array:
     """XLA's own pooling."""
-    result: jax.Array = jax.lax.reduce_window(images, -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+    result: jax.Array = jax.lax.reduce_window(images, -jnp.inf, jax.lax.max, WINDOW, WINDOW, "VALID")
     return result
 
 
-def pool_by_reshape(images: jax.Array) -> jax.Array:
-    """The maximum over two axes of a reshaped image."""
-    count, height, width, channels = images.shape
-    return images.reshape(count, height // 2, 2, width // 2, 2, channels).max(axis=(2, 4))
-
-
 def pool_by_comparison(images: jax.Array) -> jax.Array:
-    """The engine's way: nested comparisons of slices."""
-    result = pool(images, -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+    """Nested comparisons of slices, with the gradient that JAX derives."""
+    left, right = images[:, :, ::2], images[:, :, 1::2]
+    wide = jnp.where(left >= right, left, right)
+    upper, lower = wide[:, ::2], wide[:, 1::2]
+    return jnp.where(upper >= lower, upper, lower)
+
+
+def pool_by_winner(images: jax.Array) -> jax.Array:
+    """The engine's way: the winner's position is kept, and the gradient is one comparison with it."""
+    result = pool(images, -jnp.inf, jax.lax.max, WINDOW, WINDOW, "VALID")
     assert result is not None
     return result
 
@@ -79,13 +103,15 @@ CONVOLUTIONS: dict[str, Function] = {
     "XLA": by_xla,
     "patches": by_patches,
     "positions": by_positions,
-    "rows (used)": by_rows,
+    "rows": by_rows,
+    "XLA, own gradients (used)": with_own_gradients,
 }
 POOLINGS: dict[str, Function] = {
     "XLA": pool_by_xla,
-    "reshape": pool_by_reshape,
-    "comparisons (used)": pool_by_comparison,
+    "comparisons": pool_by_comparison,
+    "winner (used)": pool_by_winner,
 }
+DEVICES = (1, 2)
 
 
 def parameters() -> list[jax.Array]:
@@ -95,52 +121,67 @@ def parameters() -> list[jax.Array]:
     return [jnp.asarray(random.standard_normal(shape) * 0.05, jnp.float32) for shape in shapes]
 
 
-def training(convolution: Function, pooling: Function) -> Callable[[], float]:
+def training(convolution: Function, pooling: Function, devices: int) -> Callable[[], float]:
     """A function that trains for some steps and gives the images per second; it is compiled already."""
     random = np.random.default_rng(1)
-    images = jnp.asarray(random.random((BATCH, 28, 28, 1)), jnp.float32)
-    labels = jnp.asarray(random.integers(0, 10, BATCH))
+    whole = everywhere(devices)
+    shares = NamedSharding(whole.mesh, PartitionSpec(BATCH))
+    images = jax.device_put(random.random((IMAGES, 28, 28, 1)).astype(np.float32), shares)
+    labels = jax.device_put(random.integers(0, 10, IMAGES), shares)
 
-    def loss(weights: list[jax.Array]) -> jax.Array:
+    def loss(weights: list[jax.Array], images: jax.Array, labels: jax.Array) -> jax.Array:
         hidden = pooling(jax.nn.relu(convolution(images, weights[0]) + weights[1]))
         hidden = pooling(jax.nn.relu(convolution(hidden, weights[2]) + weights[3]))
-        outputs = hidden.reshape(BATCH, -1) @ weights[4] + weights[5]
+        outputs = hidden.reshape(IMAGES, -1) @ weights[4] + weights[5]
         return -jnp.take_along_axis(jax.nn.log_softmax(outputs), labels[:, None], axis=1).mean()
 
-    def step(_: jax.Array, weights: list[jax.Array]) -> list[jax.Array]:
-        return [weight - 0.01 * slope for weight, slope in zip(weights, jax.grad(loss)(weights), strict=True)]
+    def step(weights: list[jax.Array], images: jax.Array, labels: jax.Array) -> list[jax.Array]:
+        slopes = jax.grad(loss)(weights, images, labels)
+        return [weight - 0.01 * slope for weight, slope in zip(weights, slopes, strict=True)]
 
-    run = jax.jit(lambda weights, steps: jax.lax.fori_loop(0, steps, step, weights))
-    weights = parameters()
-    jax.block_until_ready(run(weights, 1))
+    def steps(weights: list[jax.Array], images: jax.Array, labels: jax.Array, count: int) -> list[jax.Array]:
+        result: list[jax.Array] = jax.lax.fori_loop(0, count, lambda _, w: step(w, images, labels), weights)
+        return result
+
+    run = jax.jit(steps, out_shardings=whole)
+    weights = jax.device_put(parameters(), whole)
+    jax.block_until_ready(run(weights, images, labels, 1))
 
     def measure() -> float:
         started = time.perf_counter()
-        jax.block_until_ready(run(weights, STEPS))
-        return BATCH * STEPS / (time.perf_counter() - started)
+        jax.block_until_ready(run(weights, images, labels, STEPS))
+        return IMAGES * STEPS / (time.perf_counter() - started)
 
     return measure
 
 
+def table(speeds: dict[tuple[str, str, int], float]) -> str:
+    """Images per second, one line per way to convolve."""
+    columns = [(pooling, devices) for devices in DEVICES for pooling in POOLINGS]
+    heads = [f"{pooling}, {devices} device{'s' if devices > 1 else ''}" for pooling, devices in columns]
+    lines = ["| convolution \\ pooling | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
+    for convolution in CONVOLUTIONS:
+        cells = [f"{speeds[convolution, pooling, devices]:,.0f}" for pooling, devices in columns]
+        lines.append(f"| {convolution} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def main() -> None:
-    """Measures all pairs in turn, and puts the table of medians into the page of decisions."""
+    """Measures all combinations in turn, and puts the table of medians into the page of decisions."""
     trainings = {
-        (convolution, pooling): training(CONVOLUTIONS[convolution], POOLINGS[pooling])
+        (convolution, pooling, devices): training(CONVOLUTIONS[convolution], POOLINGS[pooling], devices)
         for convolution in CONVOLUTIONS
         for pooling in POOLINGS
+        for devices in DEVICES
     }
-    speeds: dict[tuple[str, str], list[float]] = {pair: [] for pair in trainings}
+    rates: dict[tuple[str, str, int], list[float]] = {combination: [] for combination in trainings}
     for _ in range(ROUNDS):
-        for pair, measure in trainings.items():
-            speeds[pair].append(measure())
-    lines = ["| convolution \\ pooling | " + " | ".join(POOLINGS) + " |", "|---" * (len(POOLINGS) + 1) + "|"]
-    for convolution in CONVOLUTIONS:
-        cells = [f"{statistics.median(speeds[convolution, pooling]):,.0f}" for pooling in POOLINGS]
-        lines.append(f"| {convolution} | " + " | ".join(cells) + " |")
-    table = "\n".join(lines)
-    print(table)
+        for combination, measure in trainings.items():
+            rates[combination].append(measure())
+    found = table({combination: statistics.median(measured) for combination, measured in rates.items()})
+    print(found)
     page = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(between_markers(page, "convolutions", f"\n{table}\n\n"), encoding="utf-8")
+    PAGE.write_text(between_markers(page, "convolutions", f"\n{found}\n\n"), encoding="utf-8")
 
 
 if __name__ == "__main__":

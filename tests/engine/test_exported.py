@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 
 import fittingroom
+from fittingroom.engine import mesh
 from fittingroom.engine.blueprint import Blueprint
 from fittingroom.engine.exported import ExportedPrograms
 from fittingroom.engine.inputs import Arrays, of_part
-from fittingroom.engine.programs import Programs, TracedPrograms
+from fittingroom.engine.programs import Programs, ProgramSource, TracedPrograms
 from fittingroom.engine.recipe_programs import RecipeModel
 from fittingroom.engine.runtime import is_writable
 from fittingroom.recipes.recipe import Recipe
@@ -42,7 +43,7 @@ def arrays() -> Arrays:
 class CountedOrigin:
     """The model of the recipe; counts how often it is built."""
 
-    model = RecipeModel(RECIPE, (8, 8), 10, 16.0)
+    model = RecipeModel(RECIPE, (8, 8), 10, 16.0, train_count=100)
     kept: tuple[Blueprint, TracedPrograms] | None = None
 
     def __init__(self) -> None:
@@ -95,6 +96,26 @@ def test_training_through_the_cache_equals_training_without_it_bit_for_bit(
 ) -> None:
     blueprint, traced = CountedOrigin().trace()
     assert_same_bits(filled[1], two_epochs(Programs(traced), blueprint, arrays))
+
+
+@pytest.mark.skipif(jax.local_device_count() < 2, reason="one device only")
+def test_programs_that_devices_share_are_kept_too(
+    filled: tuple[Path, list[Any]], arrays: Arrays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mesh, "COST_OF_MEETING", 0)
+    monkeypatch.setattr(mesh, "COST_PER_WEIGHT", 0)
+    _, traced = CountedOrigin().trace()
+    results, origins = [], [CountedOrigin(), CountedOrigin()]
+    sources: list[ProgramSource] = [traced.on(2), *(ExportedPrograms("key", origin).on(2) for origin in origins)]
+    for source in sources:
+        programs = Programs(source)
+        results.append(two_epochs(programs, ExportedPrograms("key", CountedOrigin()).blueprint(), arrays))
+        assert programs.devices == 2
+    assert [origin.built for origin in origins] == [1, 0]
+    assert_same_bits(results[0], results[1])
+    assert_same_bits(results[0], results[2])
+    for mine, other in zip(results[0], filled[1], strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-3, atol=1e-4)
 
 
 def test_a_warm_cache_builds_no_model_and_gives_the_same_bits(filled: tuple[Path, list[Any]], arrays: Arrays) -> None:

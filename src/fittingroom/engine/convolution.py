@@ -1,171 +1,171 @@
-"""Convolutions and pooling as matrix products and slices, which XLA's CPU backend runs many times faster in a loop.
+"""Convolutions whose gradients are as fast as they are, for programs that run on a CPU.
 
-Inside a compiled loop that backend has no fast convolution, and its pooling has a slow gradient (figures in
-docs/decisions.md). The same sums as products of slices with the kernel's rows are ordinary matrix products, and their
-gradients are, too. On a GPU nothing is changed.
+XLA's CPU backend has a fast convolution, but only for the order of axes that images and kernels usually have. The
+gradients that JAX derives are convolutions in other orders, for which it falls back to a loop that is many times slower
+(figures in docs/decisions.md), and so does every convolution with groups. Here each gradient is written as a
+convolution in the usual order, and groups are taken apart.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-# A window with more positions than this is left to XLA: each becomes an operation of its own.
-LARGEST_WINDOW = 16
+from fittingroom.engine.pooling import paddings
+
+USUAL = ("NHWC", "HWIO", "NHWC")
+_ORIGINAL = jax.lax.conv_general_dilated  # its name in `jax.lax` is ours while a program is traced
+# XLA's convolution is slow where windows have few numbers (three channels of 3×3) and there are few features for each
+# channel. There one product of windows, laid side by side, is faster.
+FEW_NUMBERS, FEW_FEATURES = 27, 16
 
 
-@contextmanager
-def as_matrix_products() -> Iterator[None]:
-    """While it lasts, what is traced on a CPU has its 2-D convolutions and its pooling rewritten.
+class Windows(NamedTuple):
+    """Which pixels the positions of a kernel meet: for each axis, rows and columns."""
 
-    Keras calls `jax.lax.conv_general_dilated` and `jax.lax.reduce_window`, so these two names are replaced meanwhile.
-    What the replacements do not cover goes to the originals.
-    """
-    if jax.default_backend() != "cpu":
-        yield
-        return
-    convolution, pooling = jax.lax.conv_general_dilated, jax.lax.reduce_window
-    jax.lax.conv_general_dilated = _or_else(convolve, convolution)
-    jax.lax.reduce_window = _or_else(pool, pooling)
-    try:
-        yield
-    finally:
-        jax.lax.conv_general_dilated, jax.lax.reduce_window = convolution, pooling
+    strides: tuple[int, ...]
+    pads: tuple[tuple[int, int], ...]
+    dilation: tuple[int, ...]
 
+    def spread(self, weights: jax.Array) -> list[int]:
+        """From the first to the last pixel of a window, both counted."""
+        return [(extent - 1) * step + 1 for extent, step in zip(weights.shape[:2], self.dilation, strict=True)]
 
-def _or_else(ours: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
-    def call(*arguments: Any, **options: Any) -> Any:
-        result = ours(*arguments, **options)
-        return original(*arguments, **options) if result is None else result
+    def reach(self, gradient: jax.Array) -> list[int]:
+        """From the first to the last place of a window, both counted."""
+        return [(extent - 1) * step + 1 for extent, step in zip(gradient.shape[1:3], self.strides, strict=True)]
 
-    return call
+    def size(self, images: jax.Array, weights: jax.Array) -> list[int]:
+        """How many windows there are."""
+        return [
+            (extent + sum(pads) - spread) // step + 1
+            for extent, pads, spread, step in zip(
+                images.shape[1:3], self.pads, self.spread(weights), self.strides, strict=True
+            )
+        ]
+
+    def met(self, images: jax.Array, weights: jax.Array) -> list[jax.Array]:
+        """What each position of the kernel meets, row by row: `(batch, *size, channels)` each."""
+        padded = jax.lax.pad(
+            images, jnp.zeros((), images.dtype), [(0, 0, 0), *((*pad, 0) for pad in self.pads), (0, 0, 0)]
+        )
+        size = self.size(images, weights)
+
+        def along(array: jax.Array, axis: int, position: int) -> jax.Array:
+            start, step = position * self.dilation[axis - 1], self.strides[axis - 1]
+            return jax.lax.slice_in_dim(array, start, start + (size[axis - 1] - 1) * step + 1, step, axis)
+
+        height, width = weights.shape[:2]
+        return [along(along(padded, 1, row), 2, column) for row in range(height) for column in range(width)]
 
 
 def convolve(
-    inputs: jax.Array,
-    kernel: jax.Array,
-    strides: Sequence[int],
-    padding: Any,
-    **options: Any,
+    inputs: jax.Array, kernel: jax.Array, strides: Sequence[int], padding: Any, **options: Any
 ) -> jax.Array | None:
     """What `jax.lax.conv_general_dilated` gives, or None where this does not cover it.
 
     Covered are two spatial axes in any layout, with strides, padding, `rhs_dilation` and `feature_group_count`.
+    The gradient has a rule of its own: it can be differentiated backwards, as training does, but not forwards.
     """
     dilation = tuple(options.pop("rhs_dilation", None) or (1, 1))
     groups = options.pop("feature_group_count", 1)
     layout = options.pop("dimension_numbers", None)
-    if inputs.ndim != 4 or options:
+    if inputs.ndim != 4 or options or not jnp.issubdtype(inputs.dtype, jnp.floating):
         return None
     layout = jax.lax.conv_dimension_numbers(inputs.shape, kernel.shape, layout)
     batch, channel, *space = layout.lhs_spec
     images = inputs.transpose(batch, *space, channel)
     weights = kernel.transpose(*layout.rhs_spec[2:], layout.rhs_spec[1], layout.rhs_spec[0])
-    spread = [(size - 1) * step + 1 for size, step in zip(weights.shape[:2], dilation, strict=True)]
-    pads = _pads(images.shape[1:3], spread, strides, padding)
-    images = jax.lax.pad(images, jnp.zeros((), images.dtype), [(0, 0, 0), *((*pad, 0) for pad in pads), (0, 0, 0)])
-    size = [
-        (extent - reach) // step + 1 for extent, reach, step in zip(images.shape[1:3], spread, strides, strict=True)
-    ]
-    product = _depthwise if weights.shape[2] == 1 and groups == images.shape[3] > 1 else _grouped
-    result = product(images, weights, groups, _Windows(size, strides, dilation))
-    positions = {
-        axis: place for place, axis in enumerate((layout.out_spec[0], *layout.out_spec[2:], layout.out_spec[1]))
-    }
-    return result.transpose([positions[axis] for axis in range(4)])
+    windows = Windows(tuple(strides), ((0, 0), (0, 0)), dilation)
+    pads = paddings(images.shape[1:3], windows.spread(weights), strides, padding)
+    windows = windows._replace(pads=tuple(pads))
+    if min(*windows.size(images, weights), *images.shape, *weights.shape) < 1:
+        return None
+    wide = jnp.promote_types(inputs.dtype, jnp.float32)  # a CPU has no convolution of shorter numbers
+    result = _grouped(images.astype(wide), weights.astype(wide), groups, windows).astype(inputs.dtype)
+    order = (layout.out_spec[0], *layout.out_spec[2:], layout.out_spec[1])
+    return result.transpose([order.index(axis) for axis in range(4)])
 
 
-class _Windows:
-    """Which pixels a position of the kernel meets: `size` of them per axis, `strides` apart, starting at `dilation`."""
-
-    def __init__(self, size: Sequence[int], strides: Sequence[int], dilation: Sequence[int]) -> None:
-        self.size = size
-        self._strides = strides
-        self._dilation = dilation
-
-    def along(self, images: jax.Array, axis: int, position: int) -> jax.Array:
-        """What a position meets along one axis: 1 for rows, 2 for columns."""
-        start, step = position * self._dilation[axis - 1], self._strides[axis - 1]
-        return jax.lax.slice_in_dim(images, start, start + (self.size[axis - 1] - 1) * step + 1, step, axis)
-
-
-def _grouped(images: jax.Array, weights: jax.Array, groups: int, windows: _Windows) -> jax.Array:
+def _grouped(images: jax.Array, weights: jax.Array, groups: int, windows: Windows) -> jax.Array:
     """One ordinary convolution for each group of channels."""
+    if weights.shape[2] == 1 and groups == images.shape[3] > 1:
+        return _depthwise(images, weights, windows)
     if groups == 1:
         return _dense(images, weights, windows)
     parts = zip(jnp.split(images, groups, axis=3), jnp.split(weights, groups, axis=3), strict=True)
     return jnp.concatenate([_dense(image, weight, windows) for image, weight in parts], axis=3)
 
 
-def _dense(images: jax.Array, weights: jax.Array, windows: _Windows) -> jax.Array:
-    """The columns of a kernel's row are put side by side, so that each row is one matrix product; their sum is it."""
-    height, width, channels, features = weights.shape
-    columns = [windows.along(images, 2, column) for column in range(width)]
-    wide = columns[0] if width == 1 else jnp.concatenate(columns, axis=3)
-    total = sum(
-        windows.along(wide, 1, row).reshape(-1, width * channels) @ weights[row].reshape(width * channels, features)
-        for row in range(height)
-    )
-    return jnp.asarray(total).reshape(images.shape[0], *windows.size, features)
-
-
-def _depthwise(images: jax.Array, weights: jax.Array, groups: int, windows: _Windows) -> jax.Array:
+def _depthwise(images: jax.Array, weights: jax.Array, windows: Windows) -> jax.Array:
     """Each channel has kernels of its own: products number by number, with nothing to sum but positions."""
     height, width, _, features = weights.shape
-    weights = weights.reshape(height, width, groups, features // groups)
-    total = sum(
-        windows.along(windows.along(images, 1, row), 2, column)[..., None] * weights[row, column]
-        for row in range(height)
-        for column in range(width)
+    channels = images.shape[3]
+    own = weights.reshape(height * width, channels, features // channels)
+    total = sum(part[..., None] * weight for part, weight in zip(windows.met(images, weights), own, strict=True))
+    return jnp.asarray(total).reshape(images.shape[0], *windows.size(images, weights), features)
+
+
+def _dense(images: jax.Array, weights: jax.Array, windows: Windows) -> jax.Array:
+    if weights.shape[:2] == (1, 1):
+        return _product(images, weights, windows)
+    return _convolution(images, weights, windows)
+
+
+def _product(images: jax.Array, weights: jax.Array, windows: Windows) -> jax.Array:
+    """The numbers of each window side by side, `(batch, *size, height * width * channels)`, times the kernel."""
+    side_by_side = jnp.concatenate(windows.met(images, weights), axis=3)
+    return side_by_side @ weights.reshape(-1, weights.shape[3])
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _convolution(images: jax.Array, weights: jax.Array, windows: Windows) -> jax.Array:
+    """An ordinary convolution, whose gradients are XLA's convolution in the usual order of axes."""
+    height, width, channels, features = weights.shape
+    if height * width * channels <= FEW_NUMBERS and features <= FEW_FEATURES * channels:
+        return _product(images, weights, windows)
+    return _xla(images, weights, windows.pads, window_strides=windows.strides, rhs_dilation=windows.dilation)
+
+
+def _forward(images: jax.Array, weights: jax.Array, windows: Windows) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return _convolution(images, weights, windows), (images, weights)
+
+
+def _backward(windows: Windows, kept: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+    images, weights = kept
+    return _images_gradient(images, weights, gradient, windows), _kernel_gradient(images, weights, gradient, windows)
+
+
+_convolution.defvjp(_forward, _backward)
+
+
+def _images_gradient(images: jax.Array, weights: jax.Array, gradient: jax.Array, windows: Windows) -> jax.Array:
+    """The gradient, with its strides filled with zeros, convolved with the kernel turned round."""
+    pads = []
+    for axis, (spread, reach) in enumerate(zip(windows.spread(weights), windows.reach(gradient), strict=True)):
+        low = spread - 1 - windows.pads[axis][0]
+        pads.append((low, images.shape[axis + 1] + spread - 1 - reach - low))
+    turned = weights[::-1, ::-1].transpose(0, 1, 3, 2)
+    return _xla(
+        gradient, turned, pads, window_strides=(1, 1), lhs_dilation=windows.strides, rhs_dilation=windows.dilation
     )
-    return jnp.asarray(total).reshape(images.shape[0], *windows.size, features)
 
 
-def pool(
-    inputs: jax.Array, start: Any, combine: Callable[..., Any], window: Sequence[int], strides: Any, padding: Any
-) -> jax.Array | None:
-    """What `jax.lax.reduce_window` gives for the maximum or the sum over a small window, or None otherwise."""
-    axes = [axis for axis, extent in enumerate(window) if extent > 1]
-    if combine not in (jax.lax.max, jax.lax.add) or math.prod(window) > LARGEST_WINDOW or inputs.dtype.kind == "i":
-        return None
-    steps = [1] * inputs.ndim if strides is None else list(strides)
-    pads = _pads(inputs.shape, window, steps, padding)
-    padded = jax.lax.pad(inputs, jnp.asarray(start, inputs.dtype), [(low, high, 0) for low, high in pads])
-    join = _first_largest if combine is jax.lax.max else jnp.add
-    result = padded
-    for axis in reversed(range(inputs.ndim)):
-        count = (padded.shape[axis] - window[axis]) // steps[axis] + 1
-        if axis in axes or steps[axis] > 1:
-            result = _pool_axis(result, axis, window[axis], steps[axis], count, join)
+def _kernel_gradient(images: jax.Array, weights: jax.Array, gradient: jax.Array, windows: Windows) -> jax.Array:
+    """The images convolved with the gradient: channels become the batch, images the channels, strides the dilation."""
+    pads = []
+    for axis, (spread, reach) in enumerate(zip(windows.spread(weights), windows.reach(gradient), strict=True)):
+        low = windows.pads[axis][0]
+        pads.append((low, reach + spread - 1 - images.shape[axis + 1] - low))
+    channels_first, gradient_first = images.transpose(3, 1, 2, 0), gradient.transpose(1, 2, 0, 3)
+    result = _xla(channels_first, gradient_first, pads, window_strides=windows.dilation, rhs_dilation=windows.strides)
+    return result.transpose(1, 2, 0, 3)
+
+
+def _xla(images: jax.Array, weights: jax.Array, pads: Sequence[tuple[int, int]], **options: Any) -> jax.Array:
+    result: jax.Array = _ORIGINAL(images, weights, padding=pads, dimension_numbers=USUAL, **options)
     return result
-
-
-def _pool_axis(
-    images: jax.Array, axis: int, extent: int, step: int, count: int, join: Callable[..., jax.Array]
-) -> jax.Array:
-    parts = [
-        jax.lax.slice_in_dim(images, position, position + (count - 1) * step + 1, step, axis)
-        for position in range(extent)
-    ]
-    result = parts[0]
-    for part in parts[1:]:
-        result = join(result, part)
-    return result
-
-
-def _first_largest(first: jax.Array, second: jax.Array) -> jax.Array:
-    """The larger one; of equals the first, which then has the whole gradient, as in XLA's pooling. NaN stays NaN."""
-    return jnp.where((first >= second) | jnp.isnan(first), first, second)
-
-
-def _pads(extents: Sequence[int], window: Sequence[int], strides: Sequence[int], padding: Any) -> list[tuple[int, int]]:
-    """Zeros to add before and after each axis."""
-    if isinstance(padding, str):
-        pads: list[tuple[int, int]] = jax.lax.padtype_to_pads(extents, window, strides, padding.upper())
-        return pads
-    return [(int(low), int(high)) for low, high in padding]

@@ -21,7 +21,8 @@ from jax import export
 from fittingroom.data.cache import cache_dir
 from fittingroom.engine.blueprint import Blueprint
 from fittingroom.engine.epoch import Examples, Outcomes
-from fittingroom.engine.programs import ProgramName, TracedPrograms
+from fittingroom.engine.mesh import SharedProgram, everywhere
+from fittingroom.engine.programs import ProgramName, TracedPrograms, shapes_of
 from fittingroom.engine.state import State
 from fittingroom.errors import StorageError
 from fittingroom.files import write_bytes
@@ -55,12 +56,26 @@ def _source_digest() -> str:
 
 
 class ExportedPrograms:
-    """A source of programs that reads them from the cache, and puts there what it had to trace."""
+    """A source of programs that reads them from the cache, and puts there what it had to trace.
 
-    def __init__(self, key: str, origin: Origin) -> None:
+    Args:
+        key: the name of the cache folder, from `program_key`.
+        origin: where programs come from when the cache does not have them.
+        devices: the most devices that may share a batch.
+    """
+
+    def __init__(self, key: str, origin: Origin, *, devices: int = 1) -> None:
+        self._key = key
         self._folder = cache_dir() / "programs" / key
         self._origin = origin
+        self._devices = devices
         self._traced: tuple[Blueprint, TracedPrograms] | None = None
+
+    def on(self, devices: int) -> ExportedPrograms:
+        """The same programs, in which up to so many devices share a batch."""
+        other = ExportedPrograms(self._key, self._origin, devices=devices)
+        other._traced = self._traced
+        return other
 
     def blueprint(self) -> Blueprint:
         """The blueprint of the model."""
@@ -74,18 +89,24 @@ class ExportedPrograms:
     def compile(self, name: ProgramName, arguments: tuple[Any, ...]) -> Callable[..., Any]:
         """The program `name`, compiled for arguments of these shapes."""
         exported = self._exported(name, arguments)
+        devices = exported.nr_devices
         with _without_lapack(exported):
-            return jax.jit(exported.call).lower(*arguments).compile()
+            if devices == 1:
+                return jax.jit(exported.call).lower(*arguments).compile()
+            whole = everywhere(devices)
+            shared = jax.jit(exported.call, in_shardings=whole, out_shardings=whole)
+            return SharedProgram(shared.lower(*shapes_of(arguments)).compile(), devices)
 
     def _exported(self, name: ProgramName, arguments: tuple[Any, ...]) -> export.Exported:
         _register_types()
-        shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), arguments)
-        file = f"{name}-{hashlib.sha256(str(shapes).encode()).hexdigest()[:16]}.jax"
+        shapes = shapes_of(arguments)
+        file = f"{name}-{self._devices}-{hashlib.sha256(str(shapes).encode()).hexdigest()[:16]}.jax"
         kept = _read(self._folder / file)
         if kept is not None:
             return export.deserialize(bytearray(kept))
         _, traced = self._trace()
-        exported = export.export(jax.jit(traced.program(name, arguments)))(*shapes)
+        function, _ = traced.on(self._devices).jitted(name, arguments)
+        exported = export.export(function)(*shapes)
         self._keep(file, bytes(exported.serialize()))
         return exported
 

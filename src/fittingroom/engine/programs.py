@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
@@ -9,7 +10,6 @@ from typing import Any, Literal, Protocol
 import jax
 import numpy as np
 
-from fittingroom.engine.convolution import as_matrix_products
 from fittingroom.engine.epoch import (
     Examples,
     Logs,
@@ -19,6 +19,8 @@ from fittingroom.engine.epoch import (
     predict_program,
     train_program,
 )
+from fittingroom.engine.mesh import SharedProgram, everywhere, sharing, sharing_devices, work_per_step
+from fittingroom.engine.rewriting import rewritten_for_cpu
 from fittingroom.engine.state import State
 
 Order = np.ndarray[Any, np.dtype[np.int32]]
@@ -37,7 +39,15 @@ class ProgramSource(Protocol):
 
 
 class TracedPrograms:
-    """Programs traced from the step functions of a model."""
+    """Programs traced from the step functions of a model.
+
+    Args:
+        steps: what the model does with one batch.
+        batch_size: images in a training step.
+        scale: what stored images are divided by, or None.
+        evaluation_batch: images in a step of evaluation.
+        devices: the most devices that may share a batch; how many do is for `mesh.sharing_devices` to say.
+    """
 
     def __init__(
         self,
@@ -46,33 +56,73 @@ class TracedPrograms:
         scale: float | None,
         *,
         evaluation_batch: int = EVALUATION_BATCH,
+        devices: int = 1,
     ) -> None:
         self.steps = steps
         self.batch_size = batch_size
         self.scale = scale
         self.evaluation_batch = evaluation_batch
+        self.devices = devices
+
+    def on(self, devices: int) -> TracedPrograms:
+        """The same programs, in which up to so many devices share a batch."""
+        return TracedPrograms(
+            self.steps, self.batch_size, self.scale, evaluation_batch=self.evaluation_batch, devices=devices
+        )
 
     def compile(self, name: ProgramName, arguments: tuple[Any, ...]) -> Callable[..., Any]:
         """The program `name`, compiled for arguments of these shapes."""
-        return jax.jit(self.program(name, arguments)).lower(*arguments).compile()
+        function, devices = self.jitted(name, arguments)
+        if devices == 1:
+            compiled: Callable[..., Any] = function.lower(*arguments).compile()
+            return compiled
+        return SharedProgram(function.lower(*shapes_of(arguments)).compile(), devices)
+
+    def jitted(self, name: ProgramName, arguments: tuple[Any, ...]) -> tuple[Any, int]:
+        """The function `name` for `jax.jit`'s ways to compile, and how many devices share its batches."""
+        alone = jax.jit(self.program(name, arguments))
+        devices = self._sharing_devices(name, alone, arguments) if self.devices > 1 else 1
+        if devices == 1:
+            return alone, 1
+        shared = self._rewritten(name, arguments, sharing(self.steps, devices))
+        whole = everywhere(devices)
+        return jax.jit(shared, in_shardings=whole, out_shardings=whole), devices
 
     def program(self, name: ProgramName, arguments: tuple[Any, ...]) -> Callable[..., Any]:
-        """The pure function `name`; `arguments` are what it will be called with."""
-        function = self._function(name, arguments)
+        """The pure function `name` for one device; `arguments` are what it will be called with."""
+        return self._rewritten(name, arguments, self.steps)
+
+    def _sharing_devices(self, name: ProgramName, alone: Any, arguments: tuple[Any, ...]) -> int:
+        if name == "predict":
+            return 1
+        batch_size = self.batch_size
+        if name == "evaluate":
+            batch_size = min(self.evaluation_batch, arguments[1].images.shape[0])
+        work = work_per_step(alone.trace(*shapes_of(arguments)).jaxpr.jaxpr)
+        weights = sum(math.prod(leaf.shape) for leaf in arguments[0].trainable)
+        return sharing_devices(work, weights, batch_size, self.devices)
+
+    def _rewritten(self, name: ProgramName, arguments: tuple[Any, ...], steps: StepFunctions) -> Callable[..., Any]:
+        function = self._function(name, arguments, steps)
 
         def rewritten(*arguments: Any) -> Any:
-            with as_matrix_products():
+            with rewritten_for_cpu():
                 return function(*arguments)
 
         return rewritten
 
-    def _function(self, name: ProgramName, arguments: tuple[Any, ...]) -> Callable[..., Any]:
+    def _function(self, name: ProgramName, arguments: tuple[Any, ...], steps: StepFunctions) -> Callable[..., Any]:
         if name == "predict":
-            return predict_program(self.steps, self.scale)
+            return predict_program(steps, self.scale)
         count = arguments[1].images.shape[0]
         if name == "train":
-            return train_program(self.steps, count, self.batch_size, self.scale)
-        return evaluate_program(self.steps, count, self.evaluation_batch, self.scale)
+            return train_program(steps, count, self.batch_size, self.scale)
+        return evaluate_program(steps, count, self.evaluation_batch, self.scale)
+
+
+def shapes_of(arguments: Any) -> Any:
+    """The arguments as shapes and types alone."""
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), arguments)
 
 
 class Programs:
@@ -88,6 +138,11 @@ class Programs:
         """How many programs have been compiled so far."""
         return len(self._compiled)
 
+    @property
+    def devices(self) -> int:
+        """How many devices share a batch in the program, of those compiled so far, that spreads widest."""
+        return max((getattr(program, "devices", 1) for program in self._compiled.values()), default=1)
+
     def train(self, state: State, examples: Examples, order: Order, start: int, stop: int) -> tuple[State, Logs]:
         """Runs steps `start` to `stop` of an epoch; returns at once, before the device is done."""
         result: tuple[State, Logs] = self._call("train", state, examples, order, np.int32(start), np.int32(stop))
@@ -95,7 +150,7 @@ class Programs:
 
     def evaluate(self, state: State, examples: Examples) -> tuple[Logs, Outcomes]:
         """The metrics over all examples, and the outcome of each."""
-        result: tuple[Logs, Outcomes] = self._call("evaluate", _weights(state), examples)
+        result: tuple[Logs, Outcomes] = self._call("evaluate", without_training(state), examples)
         return result
 
     def log_probabilities(self, state: State, images: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -112,7 +167,7 @@ class Programs:
     def _predict_batch(self, state: State, images: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
         size = 1 << (len(images) - 1).bit_length()
         padded = np.concatenate([images, np.zeros((size - len(images), *images.shape[1:]), images.dtype)])
-        return np.asarray(self._call("predict", _weights(state), padded))[: len(images)]
+        return np.asarray(self._call("predict", without_training(state), padded))[: len(images)]
 
     def prepare_train(self, state: State, examples: Examples, order: Order) -> None:
         """Compiles the training program before the clock of training starts."""
@@ -120,7 +175,7 @@ class Programs:
 
     def prepare_evaluate(self, state: State, examples: Examples) -> None:
         """Compiles the evaluation program before the clock of training starts."""
-        self._executable("evaluate", (_weights(state), examples))
+        self._executable("evaluate", (without_training(state), examples))
 
     def _call(self, name: ProgramName, *arguments: Any) -> Any:
         return self._executable(name, arguments)(*arguments)
@@ -135,6 +190,6 @@ class Programs:
         return self._compiled[key]
 
 
-def _weights(state: State) -> State:
+def without_training(state: State) -> State:
     """The part of a state that decides what a model answers."""
     return state._replace(optimizer=(), metrics=())

@@ -1,0 +1,136 @@
+"""Data parallelism: the devices of this process share every batch of one replica, where a step is long enough to gain.
+
+The devices are laid out as a mesh of one axis. The state and the examples lie on each of them; within a step, each
+computes its share of the batch, and XLA adds what has to be added (sums over the batch: gradients, metrics, the moments
+of batch normalisation). So the result is that of one device but for the rounding of sums.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from fittingroom.engine.epoch import Examples, StepFunctions
+
+BATCH = "batch"
+
+# What sharing a step costs each device, in multiply-adds that it could have done meanwhile (measured, see
+# docs/decisions.md): to meet, and for each weight, to add up its gradient and update it on every device.
+COST_OF_MEETING, COST_PER_WEIGHT = 20_000_000, 400
+
+
+def available_devices() -> int:
+    """How many devices may share a batch: all CPU devices of this process; one accelerator, until that is measured."""
+    return jax.local_device_count() if jax.default_backend() == "cpu" else 1
+
+
+def sharing_devices(work: int, weights: int, batch_size: int, available: int) -> int:
+    """How many devices share a batch: as many as get equal parts of it, each with more work than sharing costs.
+
+    It depends on nothing that changes from run to run, so that results can be repeated to the bit.
+
+    Args:
+        work: multiply-adds of one step.
+        weights: how many numbers are trained.
+        batch_size: images in a step.
+        available: the most devices to use.
+    """
+    cost = COST_OF_MEETING + COST_PER_WEIGHT * weights
+    equal = (count for count in range(2, available + 1) if batch_size % count == 0)
+    return max((count for count in equal if work // count >= cost), default=1)
+
+
+def everywhere(devices: int) -> NamedSharding:
+    """An array as a whole on each of the first `devices` devices of this process."""
+    return NamedSharding(Mesh(np.array(jax.local_devices()[:devices]), (BATCH,)), PartitionSpec())
+
+
+def sharing(steps: StepFunctions, devices: int) -> StepFunctions:
+    """The same steps, the batch shared by this many devices. A batch that cannot be, each device computes whole."""
+    mesh = everywhere(devices).mesh
+
+    def shared(batch: Any) -> Any:
+        if jax.tree.leaves(batch)[0].shape[0] % devices:
+            return batch
+        return jax.lax.with_sharding_constraint(batch, NamedSharding(mesh, PartitionSpec(BATCH)))
+
+    return replace(
+        steps,
+        train_step=lambda state, batch: steps.train_step(state, shared(batch)),
+        test_step=lambda state, batch: steps.test_step(state, shared(batch)),
+        forward=lambda state, images: steps.forward(state, shared(images)),
+    )
+
+
+class SharedProgram:
+    """A compiled program whose batches several devices share. Outside it, everything lies on the first of them."""
+
+    def __init__(self, compiled: Callable[..., Any], devices: int) -> None:
+        self.devices = devices
+        self._compiled = compiled
+        self._sharding = everywhere(devices)
+        self._copied: dict[int, tuple[Any, Any]] = {}  # large arguments, which stay the same from call to call
+
+    def __call__(self, *arguments: Any) -> Any:
+        """What the program gives, as arrays on the first device; nothing is copied there."""
+        copies = [
+            self._copies(number, argument) if isinstance(argument, Examples) else self._copy(argument)
+            for number, argument in enumerate(arguments)
+        ]
+        return jax.tree.map(lambda array: array.addressable_shards[0].data, self._compiled(*copies))
+
+    def _copy(self, argument: Any) -> Any:
+        return jax.device_put(argument, self._sharding)
+
+    def _copies(self, number: int, argument: Any) -> Any:
+        original, copies = self._copied.get(number, (None, None))
+        if original is not argument:
+            copies = self._copy(argument)
+            self._copied[number] = argument, copies
+        return copies
+
+
+def work_per_step(jaxpr: Any) -> int:
+    """Multiply-adds of matrix products and convolutions in one step: in the longest loop body of a traced program."""
+    loops = [_work(body) for equation in jaxpr.eqns if _is_loop(equation) for body in _inner(equation)]
+    inner = [work_per_step(body) for equation in jaxpr.eqns if not _is_loop(equation) for body in _inner(equation)]
+    return max((*loops, *inner), default=0)
+
+
+def _work(jaxpr: Any) -> int:
+    return sum(_own_work(equation) + sum(map(_work, _inner(equation))) for equation in jaxpr.eqns)
+
+
+def _own_work(equation: Any) -> int:
+    if equation.primitive.name == "dot_general":
+        (contracted, _), _ = equation.params["dimension_numbers"]
+        inputs = equation.invars[0].aval.shape
+        return _numbers(equation.outvars[0]) * math.prod(int(inputs[axis]) for axis in contracted)
+    if equation.primitive.name == "conv_general_dilated":
+        kernel = tuple(map(int, equation.invars[1].aval.shape))
+        features: int = kernel[equation.params["dimension_numbers"].rhs_spec[0]]
+        return _numbers(equation.outvars[0]) * math.prod(kernel) // features
+    return 0
+
+
+def _numbers(variable: Any) -> int:
+    return math.prod(map(int, variable.aval.shape))
+
+
+def _is_loop(equation: Any) -> bool:
+    return equation.primitive.name in ("while", "scan")
+
+
+def _inner(equation: Any) -> Iterator[Any]:
+    """The programs inside an operation: bodies of loops, branches, calls."""
+    for value in equation.params.values():
+        for part in value if isinstance(value, tuple | list) else (value,):
+            jaxpr = getattr(part, "jaxpr", part)
+            if hasattr(jaxpr, "eqns"):
+                yield jaxpr

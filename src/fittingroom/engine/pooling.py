@@ -1,0 +1,158 @@
+"""Pooling over small windows, with gradients that a CPU computes in one pass over the image.
+
+The gradient of XLA's own maximum compares every window once more, in a loop that is not vectorised. Here the forward
+pass keeps which position of each window won, one byte for each window.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+# A window with more positions than this is left to XLA: each becomes an operation of its own.
+LARGEST_WINDOW = 16
+
+
+class PoolingWindows(NamedTuple):
+    """Where the windows of a pooling lie in a padded array: for each axis of it."""
+
+    shape: tuple[int, ...]  # of the padded array
+    extent: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    @property
+    def positions(self) -> list[tuple[int, ...]]:
+        """The positions in a window, in the order in which XLA visits them."""
+        return list(itertools.product(*(range(extent) for extent in self.extent)))
+
+    @property
+    def size(self) -> list[int]:
+        """How many windows there are along each axis."""
+        return [
+            (length - extent) // step + 1
+            for length, extent, step in zip(self.shape, self.extent, self.strides, strict=True)
+        ]
+
+    @property
+    def _reach(self) -> list[int]:
+        return [(count - 1) * step + 1 for count, step in zip(self.size, self.strides, strict=True)]
+
+    def met(self, values: jax.Array, position: Sequence[int]) -> jax.Array:
+        """What one position of the windows meets, for all windows."""
+        stops = [first + reach for first, reach in zip(position, self._reach, strict=True)]
+        return jax.lax.slice(values, position, stops, self.strides)
+
+    def spread_out(self, gradients: Callable[[int], jax.Array]) -> jax.Array:
+        """The padded array that has at each position of the windows its gradient; where windows overlap, the sum."""
+        zero = jnp.zeros((), gradients(0).dtype)
+        parts = []
+        for number, position in enumerate(self.positions):
+            after = [
+                length - first - reach for length, first, reach in zip(self.shape, position, self._reach, strict=True)
+            ]
+            pads = list(zip(position, after, [step - 1 for step in self.strides], strict=True))
+            parts.append(jax.lax.pad(gradients(number), zero, pads))
+        return functools.reduce(jnp.add, parts)
+
+    @property
+    def side_by_side(self) -> bool:
+        """Whether no number belongs to two windows, and none between two windows is left out."""
+        return self.extent == self.strides
+
+    def each(self, per_window: jax.Array) -> jax.Array:
+        """Numbers of windows, to broadcast against those of positions: each axis becomes two."""
+        return per_window.reshape([length for count in self.size for length in (count, 1)])
+
+    def numbers(self) -> jax.Array:
+        """The numbers of the positions, uint8, to broadcast against those of windows: each axis becomes two."""
+        numbers = jnp.arange(len(self.positions), dtype=jnp.uint8)
+        return numbers.reshape([length for extent in self.extent for length in (1, extent)])
+
+    def joined(self, split: jax.Array) -> jax.Array:
+        """The padded array, from one with two axes for each: windows, and positions in a window."""
+        covered = [count * extent for count, extent in zip(self.size, self.extent, strict=True)]
+        whole = jnp.broadcast_to(
+            split, [length for pair in zip(self.size, self.extent, strict=True) for length in pair]
+        ).reshape(covered)
+        rest = [(0, length - used) for length, used in zip(self.shape, covered, strict=True)]
+        return jnp.pad(whole, rest) if any(after for _, after in rest) else whole
+
+
+def pool(
+    inputs: jax.Array, start: Any, combine: Callable[..., Any], window: Sequence[int], strides: Any, padding: Any
+) -> jax.Array | None:
+    """What `jax.lax.reduce_window` gives for the maximum or the sum over a small window, or None otherwise.
+
+    Of equal numbers the first has the whole gradient, and NaN stays NaN, as in XLA's.
+    """
+    neutral = {jax.lax.max: -math.inf, jax.lax.add: 0.0}.get(combine)
+    if neutral is None or neutral != start or not 1 < math.prod(window) <= LARGEST_WINDOW:
+        return None
+    strides = (1,) * inputs.ndim if strides is None else tuple(strides)
+    pads = paddings(inputs.shape, window, strides, padding)
+    if not jnp.issubdtype(inputs.dtype, jnp.floating):
+        return None
+    padded = jax.lax.pad(inputs, jnp.asarray(start, inputs.dtype), [(low, high, 0) for low, high in pads])
+    windows = PoolingWindows(padded.shape, tuple(window), strides)
+    if min(windows.size) < 1:
+        return None
+    if combine is jax.lax.max:
+        return _largest(padded, windows)
+    wide = jnp.promote_types(inputs.dtype, jnp.float32)
+    return _sum(padded.astype(wide), windows).astype(inputs.dtype)
+
+
+def paddings(
+    extents: Sequence[int], window: Sequence[int], strides: Sequence[int], padding: Any
+) -> list[tuple[int, int]]:
+    """Zeros to add before and after each axis, from pairs of numbers or one of the names that JAX knows."""
+    if isinstance(padding, str):
+        pads: list[tuple[int, int]] = jax.lax.padtype_to_pads(extents, window, strides, padding.upper())
+        return [(int(low), int(high)) for low, high in pads]
+    return [(int(low), int(high)) for low, high in padding]
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _largest(values: jax.Array, windows: PoolingWindows) -> jax.Array:
+    return _largest_and_where(values, windows)[0]
+
+
+def _largest_and_where(values: jax.Array, windows: PoolingWindows) -> tuple[jax.Array, jax.Array]:
+    """The largest number of each window, and the number of its position, uint8."""
+    first, *others = (windows.met(values, position) for position in windows.positions)
+    largest, where = first, jnp.zeros(first.shape, jnp.uint8)
+    for number, other in enumerate(others, start=1):
+        stays = (largest >= other) | jnp.isnan(largest)
+        largest, where = jnp.where(stays, largest, other), jnp.where(stays, where, jnp.uint8(number))
+    return largest, where
+
+
+def _largest_backward(windows: PoolingWindows, where: jax.Array, gradient: jax.Array) -> tuple[jax.Array]:
+    zero = jnp.zeros((), gradient.dtype)
+    if windows.side_by_side:
+        split = jnp.where(windows.each(where) == windows.numbers(), windows.each(gradient), zero)
+        return (windows.joined(split),)
+    return (windows.spread_out(lambda number: jnp.where(where == number, gradient, zero)),)
+
+
+_largest.defvjp(_largest_and_where, _largest_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _sum(values: jax.Array, windows: PoolingWindows) -> jax.Array:
+    return functools.reduce(jnp.add, (windows.met(values, position) for position in windows.positions))
+
+
+def _sum_backward(windows: PoolingWindows, _: None, gradient: jax.Array) -> tuple[jax.Array]:
+    if windows.side_by_side:
+        return (windows.joined(windows.each(gradient)),)
+    return (windows.spread_out(lambda _: gradient),)
+
+
+_sum.defvjp(lambda values, windows: (_sum(values, windows), None), _sum_backward)
