@@ -140,6 +140,43 @@ def test_a_batch_larger_than_the_data_is_clamped_and_it_is_said(
     assert run.record.notes == tuple(caplog.messages)
 
 
+def test_outcomes_have_a_row_for_each_validated_epoch_and_the_record_scores_the_last_weights(digits: Dataset) -> None:
+    run = fr.fit(models.small(), digits, epochs=5, validation_freq=[2, 4], verbose=0)
+    assert [epoch for epoch, row in zip(run.history.epoch, run.history.rows, strict=True) if "val_loss" in row] == [
+        1,
+        3,
+    ]
+    assert run.outcomes is not None
+    np.testing.assert_allclose(run.outcomes.loss.mean(axis=1), run.history["val_loss"], atol=1e-5)
+    assert digits.validation is not None
+    predicted = run.predict(digits.validation.images).argmax(axis=1)
+    assert run.record.validation is not None
+    assert run.record.validation.accuracy == pytest.approx((predicted == digits.validation.y).mean())
+
+
+def test_more_steps_than_the_data_have_are_said(digits: Dataset, caplog: pytest.LogCaptureFixture) -> None:
+    x, y = digits.train.x[:40], digits.train.y[:40]
+    with caplog.at_level(logging.INFO, logger="fittingroom"):
+        fr.fit(models.small(), x, y, steps_per_epoch=9, batch_size=10, verbose=0)
+    assert caplog.messages == ["steps_per_epoch=9 is more than the 4 batches of x; an epoch has 4."]
+
+
+def test_arguments_may_be_given_by_position_as_to_keras(digits: Dataset) -> None:
+    run = fr.fit(models.small(), digits.train.x[:40], digits.train.y[:40], 10, 2, 0)
+    assert run.record.recipe["batch_size"] == 10
+    assert run.record.epochs == 2
+
+
+def test_the_seed_decides_the_order_of_each_pass_where_epochs_are_shorter(digits: Dataset) -> None:
+    """Two epochs of half a pass are the epoch of one pass."""
+    x, y = digits.train.x[:40], digits.train.y[:40]
+    whole, halves = models.small(), models.small()
+    fr.fit(whole, x, y, batch_size=10, epochs=2, verbose=0)
+    fr.fit(halves, x, y, batch_size=10, epochs=4, steps_per_epoch=2, verbose=0)
+    for mine, other in zip(whole.get_weights(), halves.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
 def test_without_a_terminal_it_is_silent(digits: Dataset, capfd: pytest.CaptureFixture[str]) -> None:
     fr.fit(models.small(), digits, epochs=2)
     assert capfd.readouterr() == ("", "")

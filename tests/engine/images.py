@@ -20,9 +20,18 @@ class Images(NamedTuple):
     y_val: Array
 
 
+SMALL_IMAGES = 44
+REAL_IMAGES = 4096
+
+
 def digits_images() -> Images:
     """44 images of scikit-learn's 8x8 digits to train on: two batches of 16, and one of 12."""
-    return _first(fittingroom.load("digits"), 44, 30)
+    return _first(fittingroom.load("digits"), SMALL_IMAGES, 30)
+
+
+def real_images() -> Images:
+    """4,096 images of Fashion-MNIST to train on, and 1,000 others."""
+    return _first(fittingroom.load("fashion-mnist"), REAL_IMAGES, 1000)
 
 
 def fashion_images() -> Images:

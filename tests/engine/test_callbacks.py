@@ -14,6 +14,8 @@ import pytest
 
 import fittingroom
 from fittingroom.api.run import Run
+from fittingroom.engine.programs import Programs
+from fittingroom.errors import InputError
 from tests.engine import models
 from tests.engine.images import Images
 
@@ -22,7 +24,8 @@ Logs = dict[str, float]
 
 def fit(model: keras.Model, images: Images, *callbacks: keras.callbacks.Callback, **arguments: Any) -> Run:
     arguments = {"epochs": 3, "batch_size": 22, "shuffle": False, "verbose": 0, **arguments}
-    return fittingroom.fit(model, images.x, images.y, callbacks=list(callbacks), **arguments)
+    run: Run = fittingroom.fit(model, images.x, images.y, callbacks=list(callbacks), **arguments)
+    return run
 
 
 def keras_fit(model: keras.Model, images: Images, *callbacks: keras.callbacks.Callback, **arguments: Any) -> Any:
@@ -239,16 +242,94 @@ def test_a_lambda_that_watches_batches_is_called_for_each(digits: Images) -> Non
     assert batches == [0, 1, 2, 0, 1, 2]
 
 
-def test_methods_for_batches_of_validation_are_said_not_to_be_called(
+def test_watching_the_batches_of_validation_is_said_to_cost_time_where_there_is_validation(
     digits: Images, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Unheard(keras.callbacks.Callback):
+    class Watches(keras.callbacks.Callback):
         def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-            raise AssertionError
+            batches.append(batch)
 
+    batches: list[int] = []
     with caplog.at_level(logging.INFO, logger="fittingroom"):
-        fit(models.small(), digits, Unheard(), epochs=1, validation_split=0.5)
-    assert caplog.messages[0].startswith("Unheard has methods for batches of validation, which are not called")
+        fit(models.small(), digits, Watches(), epochs=1)
+        assert caplog.messages == []
+        run = fit(models.small(), digits, Watches(), epochs=1, validation_split=0.5, batch_size=16)
+    assert caplog.messages[0].startswith("Watches watches the batches of validation")
+    assert batches == [0, 1]
+    assert run.outcomes is not None
+    assert run.outcomes.loss.shape == (1, 22)
+
+
+def test_batch_hooks_can_come_less_often_with_the_means_of_all_batches_so_far(digits: Images) -> None:
+    each, some = BatchInspector(), BatchInspector()
+    fit(models.small(), digits, each, epochs=1, batch_size=4)
+    fit(models.small(), digits, some, epochs=1, batch_size=4, batch_hooks_every=4)
+    names = [event[:2] for event in some.events if event[0].startswith("batch")]
+    assert names == [
+        (name, index)
+        for first, last in ((0, 3), (4, 7), (8, 10))
+        for name, index in (("batch begins", first), ("batch ends", last))
+    ]
+    means = {event[1]: event[2] for event in each.events if event[0] == "batch ends"}
+    for name, index, logs, _ in some.events:
+        if name == "batch ends":
+            assert logs == means[index]
+
+
+def test_a_backup_goes_on_where_training_was_cut_off_as_in_keras(digits: Images, tmp_path: Path) -> None:
+    class CutOff(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+            if epoch == 1:
+                raise KeyboardInterrupt
+
+    def backup() -> keras.callbacks.Callback:
+        return keras.callbacks.BackupAndRestore(str(tmp_path / "backup"))
+
+    whole = fit(models.small(), digits, epochs=4)
+    with pytest.raises(KeyboardInterrupt):
+        fit(models.small(), digits, backup(), CutOff(), epochs=4)
+    rest = fit(models.small(), digits, backup(), epochs=4)
+    assert rest.history.epoch == [2, 3]
+    assert rest.history["loss"] == pytest.approx(whole.history["loss"][2:], abs=1e-6)
+
+
+def test_a_backup_of_a_training_that_is_over_is_refused(digits: Images) -> None:
+    class AllDone(keras.callbacks.Callback):
+        def on_train_begin(self, logs: Logs | None = None) -> None:
+            self.model._initial_epoch = 3
+
+    with pytest.raises(InputError, match=r"3 epochs are finished, and epochs=3\. Give more epochs"):
+        fit(models.small(), digits, AllDone(), epochs=3)
+
+
+def test_restored_weights_are_what_the_record_scores_and_outcomes_stay_those_of_their_epochs(digits: Images) -> None:
+    stop = keras.callbacks.EarlyStopping("val_loss", patience=2, restore_best_weights=True)
+    model = models.small(optimizer=keras.optimizers.SGD(3.0))
+    run = fit(model, digits, stop, epochs=8, validation_data=(digits.x_val, digits.y_val))
+    losses = run.history["val_loss"]
+    assert losses[-1] > min(losses)
+    assert run.record.validation is not None
+    assert run.record.validation.loss == pytest.approx(min(losses), abs=1e-5)
+    assert run.outcomes is not None
+    np.testing.assert_allclose(run.outcomes.loss.mean(axis=1), losses, atol=1e-4)
+
+
+def test_validation_is_not_repeated_for_weights_that_nothing_has_changed_since(
+    digits: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = []
+    evaluate = Programs.evaluate
+
+    def counting(*arguments: Any) -> Any:
+        counted.append(1)
+        return evaluate(*arguments)
+
+    monkeypatch.setattr(Programs, "evaluate", counting)
+    validation = (digits.x_val, digits.y_val)
+    fit(models.small(), digits, Inspector(), epochs=2, validation_data=validation)
+    assert len(counted) == 2
+    fit(models.small(optimizer=keras.optimizers.Adam(use_ema=True)), digits, epochs=2, validation_data=validation)
+    assert len(counted) == 5
 
 
 def test_stopping_within_an_epoch_ends_it_there_as_in_keras(digits: Images) -> None:

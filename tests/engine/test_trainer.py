@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 
 import fittingroom
-from fittingroom.engine.trainer import Plan, Trainer
+from fittingroom.engine.feeds import ArrayFeed
+from fittingroom.engine.trainer import Plan
 from fittingroom.errors import DivergedError
 from tests.engine import models
 from tests.engine.images import Images
@@ -90,14 +92,32 @@ def test_keras_terminate_on_nan_changes_nothing_about_it(digits: Images) -> None
         )
 
 
-def orders(seed: int, *, shuffle: bool = True) -> list[list[int]]:
-    """The order of ten images in the first three epochs."""
-    from types import SimpleNamespace
+def test_a_last_step_that_spoils_the_weights_is_found_although_its_loss_was_finite(digits: Images) -> None:
+    class SpoilTheWeights(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+            if epoch == 1:
+                self.model.optimizer.learning_rate = float("inf")
 
+    model = models.small(optimizer=keras.optimizers.SGD(0.1))
+    with pytest.raises(DivergedError, match="the weights became NaN or infinite in epoch 2, at its last step; the 1 f"):
+        fittingroom.fit(model, digits.x, digits.y, epochs=3, batch_size=44, callbacks=[SpoilTheWeights()], verbose=0)
+    assert all(np.isfinite(weights).all() for weights in model.get_weights())
+
+
+def test_a_validation_loss_that_is_no_number_is_said(digits: Images) -> None:
+    x_val = digits.x_val.copy()
+    x_val[3] = 3e38
+    run = fittingroom.fit(logits(), digits.x, digits.y, validation_data=(x_val, digits.y_val), epochs=2, verbose=0)
+    assert run.record.status == "finished"
+    assert run.record.notes[-1].startswith("val_loss was NaN or infinite after epoch 1, 2, although the weights")
+
+
+def orders(seed: int, *, shuffle: bool = True) -> list[list[int]]:
+    """The order of ten images in the first three passes."""
     examples: Any = SimpleNamespace(images=np.zeros(10))
     nothing: Any = None
-    trainer = Trainer(nothing, Plan(3, 4, seed, shuffle), examples, None, [], nothing)
-    return [trainer._order(epoch).tolist() for epoch in range(3)]
+    feed = ArrayFeed(nothing, Plan(3, 4, seed, shuffle), examples)
+    return [feed.order(number).tolist() for number in range(3)]
 
 
 def test_each_epoch_has_an_order_of_its_own_that_the_seed_decides() -> None:

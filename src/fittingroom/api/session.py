@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fittingroom.api.keeping import Attempt, keep
+from fittingroom.engine.batches import Batches
+from fittingroom.engine.epoch import Examples
 from fittingroom.engine.hooks import Hook
 from fittingroom.engine.inputs import Arrays
 from fittingroom.engine.programs import Programs
 from fittingroom.engine.state import State
-from fittingroom.engine.trainer import Plan, Trainer, Training, numbers
+from fittingroom.engine.trainer import Plan, Trainer, Training
 from fittingroom.errors import InputError
 from fittingroom.runs.record import Seconds
 
 if TYPE_CHECKING:
+    from fittingroom.engine.batch_programs import BatchPrograms
     from fittingroom.progress import Progress
 
 
@@ -30,44 +34,74 @@ _log = logging.getLogger("fittingroom")
 
 @dataclass(frozen=True)
 class Session:
-    """Everything that one training needs. `started` is the `time.perf_counter()` at which the user's call began."""
+    """Everything that one training needs. `started` is the `time.perf_counter()` at which the user's call began.
+
+    `batchwise` is what the trainer puts single batches through, where it must; see there.
+    """
 
     attempt: Attempt
     plan: Plan
-    train: Arrays
-    validation: Arrays | None
+    train: Arrays | Batches
+    validation: Arrays | Batches | None
     hooks: Sequence[Hook]
     progress: Progress
     started: float
+    batchwise: BatchPrograms | None = None
 
     def run(self, programs: Programs, state: State) -> tuple[Training, Seconds]:
         """Says what there is to say, compiles and trains; nothing is written yet."""
         for note in self.attempt.notes:
             _log.warning(note)
         self.progress.stage("compiling")
-        trainer = Trainer(
-            programs,
-            self.plan,
-            self.train.examples(),
-            None if self.validation is None else self.validation.examples(),
-            self.hooks,
-            self.progress,
-        )
+        validation = None if self.validation is None else self.validation.examples()
+        trainer = self.trainer(programs, self.train.examples(), validation)
         trainer.compile(state)
         ready = time.perf_counter()
         training = trainer.train(state)
-        setup = ready - self.started - programs.compile_seconds
-        return training, Seconds(setup, programs.compile_seconds, time.perf_counter() - ready)
+        train_seconds = time.perf_counter() - ready
+        compile_seconds = programs.compile_seconds + (self.batchwise.compile_seconds if self.batchwise else 0.0)
+        trainer.validate(training)
+        return training, Seconds(ready - self.started - compile_seconds, compile_seconds, train_seconds)
 
-    def validate(self, programs: Programs, training: Training) -> None:
-        """Validates the weights that are kept, where callbacks or the optimizer may have put them there at the end."""
-        if self.validation is not None and training.epochs:
-            logs, outcomes = programs.evaluate(training.state, self.validation.examples())
-            training.validation = numbers(logs), outcomes
+    def trainer(self, programs: Programs, train: Examples | Batches, validation: Examples | Batches | None) -> Trainer:
+        """What trains, from the arrays as they lie on a device."""
+        return Trainer(programs, self.plan, train, validation, self.hooks, self.progress, self.batchwise)
 
     def keep(self, training: Training, seconds: Seconds) -> Path:
         """Writes the run folder; see `keeping.keep` for what it raises."""
-        return keep(self.attempt, training, seconds)
+        return keep(self.attempt_after(training), training, seconds)
+
+    def attempt_after(self, training: Training) -> Attempt:
+        """The attempt with what only training could tell, which is said too."""
+        notes = _notes_after(training)
+        for note in notes:
+            _log.warning(note)
+        return self._counted(replace(self.attempt, notes=(*self.attempt.notes, *notes)), training)
+
+    def _counted(self, attempt: Attempt, training: Training) -> Attempt:
+        """The attempt with what only training could tell: how many images iterables gave, and their labels."""
+        if not training.epochs:
+            return attempt
+        counts = dict(attempt.data.counts)
+        attempt = replace(attempt, train_count=training.epochs[-1].images)
+        if isinstance(self.train, Batches):
+            counts["train"] = attempt.train_count
+        if training.validation is not None and training.validation.labels is not None:
+            labels = training.validation.labels
+            counts["validation"] = len(labels)
+            attempt = replace(attempt, validation=Arrays(labels, labels))  # its labels are all that a run records of it
+        return replace(attempt, data=replace(attempt.data, counts=counts))
+
+
+def _notes_after(training: Training) -> tuple[str, ...]:
+    """What should be said about a training that is over."""
+    bad = [epoch.epoch + 1 for epoch in training.epochs if not math.isfinite(epoch.logs.get("val_loss", 0.0))]
+    if not bad:
+        return ()
+    return (
+        f"val_loss was NaN or infinite after epoch {', '.join(map(str, bad))}, although the weights are finite: look "
+        "for huge values in the validation images, or for a loss that divides by what may be zero.",
+    )
 
 
 def clamped_batch_size(batch_size: int, count: int) -> tuple[int, tuple[str, ...]]:

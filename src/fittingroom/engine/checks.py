@@ -29,7 +29,7 @@ def compile_if_needed(model: keras.Model) -> None:
     model.compile(optimizer="adam", loss=loss, metrics=["accuracy"])
 
 
-def build_checked(model: keras.Model, images: Array, labels: Array, weights: Array | None, classes: int) -> None:
+def build_checked(model: keras.Model, images: Array, labels: Array, weights: Array | None, classes: int) -> int:
     """Builds a compiled model for batches of this form, after checking that it can classify them.
 
     Args:
@@ -38,6 +38,9 @@ def build_checked(model: keras.Model, images: Array, labels: Array, weights: Arr
         labels: `(n,)`, `(n, 1)`, or one-hot `(n, classes)`.
         weights: `(n,)` or None.
         classes: how many classes the labels have.
+
+    Returns:
+        How many classes the model tells apart.
 
     Raises:
         ModelError: the model does not fit the data, or is of a kind that the engine does not train.
@@ -54,6 +57,7 @@ def build_checked(model: keras.Model, images: Array, labels: Array, weights: Arr
         raise ModelError(
             f"Keras cannot build the model's loss and metrics for these labels: {_words(error)}."
         ) from error
+    return max(2, outputs[0])
 
 
 def build_layers(model: keras.Model, images: Array) -> None:
@@ -102,6 +106,11 @@ def _refuse_unsupported(model: keras.Model) -> None:
         raise ModelError(
             f"{type(model).__name__} overrides train_step. Fitting Room compiles Keras's own step; train this model "
             "with model.fit, or move what its step adds into layers (add_loss), a loss or a metric."
+        )
+    if model.run_eagerly:
+        raise ModelError(
+            "The model is compiled with run_eagerly=True, which lets Python run each step, and Fitting Room compiles "
+            "whole epochs. Compile it without, or debug it with model.fit."
         )
     if model.optimizer is None or compiled_loss(model) is None:
         raise ModelError("The model is compiled without a loss or an optimizer. Give both to model.compile(...).")

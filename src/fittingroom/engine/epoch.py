@@ -1,4 +1,4 @@
-"""The three pure programs that everything is compiled from: train, evaluate, predict.
+"""The pure programs that everything is compiled from: train, evaluate, predict, and the first two for single batches.
 
 Each is built once for the sizes at hand and is a function from arrays to arrays, so that JAX compiles it once. Training
 is a loop over the steps `start` to `stop` of an epoch. The bounds are arguments: the whole epoch, a second's worth of
@@ -35,6 +35,10 @@ class Outcomes(NamedTuple):
     probability: jax.Array  # of the true class, 0 to 1
 
 
+class EvaluationChangesStateError(Exception):
+    """A layer draws random numbers, or keeps count, in evaluation too; then batches must be taken one after another."""
+
+
 @dataclass(frozen=True)
 class StepFunctions:
     """What a model does with one batch, as pure functions. `engine.keras_steps` makes them from a Keras model."""
@@ -68,8 +72,7 @@ def train_program(steps: StepFunctions, count: int, batch_size: int, scale: floa
     def run(
         state: State, examples: Examples, order: jax.Array, start: jax.Array, stop: jax.Array
     ) -> tuple[State, Logs]:
-        fresh = jax.tree.map(lambda new, old: jnp.where(start == 0, new, old), steps.fresh_metrics(), state.metrics)
-        state = state._replace(metrics=fresh)
+        state = _with_metrics(steps, state, start == 0)
 
         def step(index: jax.Array, state: State) -> State:
             picked = jax.lax.dynamic_slice(order, (index * batch_size,), (batch_size,))
@@ -85,7 +88,10 @@ def train_program(steps: StepFunctions, count: int, batch_size: int, scale: floa
 
 
 def evaluate_program(steps: StepFunctions, count: int, batch_size: int, scale: float | None) -> Callable[..., Any]:
-    """A pure function `(state, examples) -> (logs, outcomes)` over all `count` images; the state is not changed."""
+    """A pure function `(state, examples) -> (logs, outcomes)` over all `count` images; the state is not changed.
+
+    Tracing it raises EvaluationChangesStateError where the model would change it.
+    """
     batch_size = min(batch_size, count)
     full, rest = divmod(count, batch_size)
 
@@ -96,6 +102,8 @@ def evaluate_program(steps: StepFunctions, count: int, batch_size: int, scale: f
             # `test_step` runs the forward pass too; XLA sees that both are the same and computes it once.
             outputs = steps.forward(state, batch.images)
             after = steps.test_step(state._replace(metrics=metrics), batch)
+            if any(new is not old for new, old in zip(after.non_trainable, state.non_trainable, strict=True)):
+                raise EvaluationChangesStateError
             return after.metrics, outcomes(steps, outputs, batch.labels)
 
         metrics, parts = jax.lax.scan(
@@ -108,6 +116,34 @@ def evaluate_program(steps: StepFunctions, count: int, batch_size: int, scale: f
         return steps.results(metrics), found
 
     return run
+
+
+def train_batch_program(steps: StepFunctions, scale: float | None) -> Callable[..., Any]:
+    """A pure function `(state, batch, first) -> (state, logs)`: one step; `first` starts metrics afresh."""
+
+    def run(state: State, batch: Examples, first: jax.Array) -> tuple[State, Logs]:
+        state = steps.train_step(_with_metrics(steps, state, first), batch._replace(images=scaled(batch.images, scale)))
+        return state, steps.results(state.metrics)
+
+    return run
+
+
+def test_batch_program(steps: StepFunctions, scale: float | None) -> Callable[..., Any]:
+    """A pure function `(state, batch, first) -> (state, logs, outcomes)`: one step of evaluation."""
+
+    def run(state: State, batch: Examples, first: jax.Array) -> tuple[State, Logs, Outcomes]:
+        batch = batch._replace(images=scaled(batch.images, scale))
+        outputs = steps.forward(state, batch.images)
+        state = steps.test_step(_with_metrics(steps, state, first), batch)
+        return state, steps.results(state.metrics), outcomes(steps, outputs, batch.labels)
+
+    return run
+
+
+def _with_metrics(steps: StepFunctions, state: State, first: jax.Array) -> State:
+    """The state, its metrics started afresh where this is the first batch."""
+    fresh = jax.tree.map(lambda new, old: jnp.where(first, new, old), steps.fresh_metrics(), state.metrics)
+    return state._replace(metrics=fresh)
 
 
 def predict_program(steps: StepFunctions, scale: float | None) -> Callable[..., Any]:
@@ -126,3 +162,8 @@ def outcomes(steps: StepFunctions, outputs: jax.Array, labels: jax.Array) -> Out
     return Outcomes(
         loss=-true_class, predicted=jnp.argmax(logs, axis=1).astype(jnp.int32), probability=jnp.exp(true_class)
     )
+
+
+def numbers(logs: Logs) -> dict[str, float]:
+    """Logs as Python floats; this waits for the device."""
+    return {name: float(value) for name, value in jax.device_get(logs).items()}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.engine.state import State, read_state, write_state
+from fittingroom.engine.state import State, read_state, same_values, write_state
 
 if TYPE_CHECKING:
     import keras
@@ -22,6 +22,11 @@ class Hook:
     """
 
     watches_batches: bool = False
+    watches_test_batches: bool = False
+
+    def initial_epoch(self) -> int | None:
+        """Where training goes on, once it has begun; None for where its plan says."""
+        return None
 
     def train_begin(self, state: State) -> State:
         """Before the first epoch."""
@@ -33,18 +38,24 @@ class Hook:
         return state
 
     def batch_begin(self, state: State, step: int) -> State:
-        """Before a batch, counted from 0 in its epoch."""
+        """Before a batch, counted from 0 in its epoch, or before every k-th where the plan says so."""
         del step
         return state
 
     def batch_end(self, state: State, step: int, logs: Numbers) -> State:
-        """After a batch; `logs` are the running means since the epoch began."""
+        """After a batch, or the last of k; `logs` are the running means since the epoch began."""
         del step, logs
         return state
 
     def test_begin(self, state: State) -> State:
         """Before validation."""
         return state
+
+    def test_batch_begin(self, step: int) -> None:
+        """Before a batch of validation, where the hook watches them."""
+
+    def test_batch_end(self, step: int, logs: Numbers) -> None:
+        """After a batch of validation; `logs` are the running means since validation began."""
 
     def test_end(self, state: State, logs: Numbers) -> State:
         """After validation."""
@@ -59,6 +70,10 @@ class Hook:
     def train_end(self, state: State, logs: Numbers) -> State:
         """After the last epoch, also when training was stopped."""
         del logs
+        return state
+
+    def cut_off(self, state: State) -> State:
+        """After Ctrl-C or a loss that is no number, instead of `train_end`; the state is the one that is kept."""
         return state
 
     def stop_reason(self) -> str | None:
@@ -99,20 +114,30 @@ class KerasHook(Hook):
         self._callbacks = keras.callbacks.CallbackList([*callbacks, last], add_history=True, model=model, **params)
         self.watching = tuple(type(callback).__name__ for callback in callbacks if _watches_batches(callback))
         self.watches_batches = bool(self.watching)
-        self._unheard = tuple(type(callback).__name__ for callback in callbacks if _overrides(callback, _TEST_EVENTS))
+        self.watching_tests = tuple(
+            type(callback).__name__ for callback in callbacks if _overrides(callback, _TEST_EVENTS)
+        )
+        self.watches_test_batches = bool(self.watching_tests)
+        self._held: tuple[State, State] | None = None  # a state, and the model's own copy of it
 
-    def notes(self) -> tuple[str, ...]:
-        """What the callbacks cost, and what they are not told, in words."""
+    def notes(self, every: int, *, validation: bool) -> tuple[str, ...]:
+        """What the callbacks cost, in words.
+
+        Args:
+            every: after how many batches they are called.
+            validation: whether there is validation.
+        """
         notes = []
-        if self.watching:
+        if self.watching and every == 1:
             notes.append(
                 f"{', '.join(self.watching)} watches every batch, so the compiled program is left after each one: "
-                "training takes several times as long as with callbacks that only watch epochs."
+                "training takes several times as long as with callbacks that only watch epochs. "
+                "fit(..., batch_hooks_every=100) calls it after every 100th."
             )
-        if self._unheard:
+        if self.watching_tests and validation:
             notes.append(
-                f"{', '.join(self._unheard)} has methods for batches of validation, which are not called: validation "
-                "is one compiled program. Its methods on_test_begin and on_test_end are called."
+                f"{', '.join(self.watching_tests)} watches the batches of validation, so the compiled program is left "
+                "after each one: validation takes several times as long."
             )
         return tuple(notes)
 
@@ -121,9 +146,24 @@ class KerasHook(Hook):
         self._shown = {name: float(value) for name, value in logs.items() if isinstance(value, float | int)}
 
     def _sync(self, state: State, event: str, *arguments: Any) -> State:
-        write_state(self._model, state)
-        getattr(self._callbacks, event)(*arguments)
-        return read_state(self._model)
+        """Calls the callbacks with the state in the model; gives back the very same state if they leave it alone."""
+        return self._through_model(state, lambda: getattr(self._callbacks, event)(*arguments))
+
+    def _through_model(self, state: State, change: Callable[[], object]) -> State:
+        if self._held is None or self._held[0] is not state or not same_values(read_state(self._model), self._held[1]):
+            write_state(self._model, state)
+            self._held = state, read_state(self._model)
+        change()
+        after = read_state(self._model)
+        if same_values(after, self._held[1]):
+            return state
+        self._held = None  # the trainer gets the model's own arrays; the next event must see a copy of them
+        return after
+
+    def initial_epoch(self) -> int | None:
+        """Where `BackupAndRestore` found that training was cut off."""
+        found: int | None = self._model._initial_epoch
+        return found
 
     def train_begin(self, state: State) -> State:
         """Keras's `on_train_begin`."""
@@ -146,6 +186,14 @@ class KerasHook(Hook):
         """Keras's `on_test_begin`."""
         return self._sync(state, "on_test_begin")
 
+    def test_batch_begin(self, step: int) -> None:
+        """Keras's `on_test_batch_begin`; weights that a callback changes there are not taken over."""
+        self._callbacks.on_test_batch_begin(step)
+
+    def test_batch_end(self, step: int, logs: Numbers) -> None:
+        """Keras's `on_test_batch_end`."""
+        self._callbacks.on_test_batch_end(step, dict(logs))
+
     def test_end(self, state: State, logs: Numbers) -> State:
         """Keras's `on_test_end`."""
         return self._sync(state, "on_test_end", dict(logs))
@@ -158,13 +206,12 @@ class KerasHook(Hook):
 
     def train_end(self, state: State, logs: Numbers) -> State:
         """Keras's `on_train_end`, after averaged weights (if the optimizer keeps them) have taken their place."""
-        return self._sync(self.finalized(state), "on_train_end", dict(logs))
+        return self._sync(self.cut_off(state), "on_train_end", dict(logs))
 
-    def finalized(self, state: State) -> State:
+    def cut_off(self, state: State) -> State:
         """The state after the optimizer's averaged weights, if it keeps them, have taken the place of the weights."""
-        write_state(self._model, state)
-        self._model.optimizer.finalize_variable_values(self._model.trainable_weights)
-        return read_state(self._model)
+        optimizer, weights = self._model.optimizer, self._model.trainable_weights
+        return self._through_model(state, lambda: optimizer.finalize_variable_values(weights))
 
     def stop_reason(self) -> str | None:
         """A callback has set `self.model.stop_training`."""

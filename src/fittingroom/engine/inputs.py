@@ -121,7 +121,7 @@ def of_validation(given: Any) -> Arrays:
     if not isinstance(given, tuple | list) or len(given) not in (2, 3):
         raise InputError(
             f"validation_data is a {type(given).__name__}; expected (x_val, y_val), (x_val, y_val, sample_weight), "
-            "or a part of a dataset such as data.validation."
+            "an iterable of such batches, or a part of a dataset such as data.validation."
         )
     return of_user(*given)
 
@@ -146,6 +146,12 @@ def alike(validation: Arrays, train: Arrays) -> Arrays:
         return validation
     images = np.divide(validation.images, np.float32(validation.scale or 1), dtype=np.float32)
     return replace(validation, images=images * np.float32(train.scale or 1), scale=train.scale)
+
+
+def first_images(arrays: Arrays, count: int) -> Arrays:
+    """The first `count` images, with their labels and weights."""
+    weights = None if arrays.weights is None else arrays.weights[:count]
+    return replace(arrays, images=arrays.images[:count], labels=arrays.labels[:count], weights=weights)
 
 
 def split_last(arrays: Arrays, fraction: float) -> tuple[Arrays, Arrays]:

@@ -53,8 +53,9 @@ def _train_step(model: keras.Model, state: State, examples: Examples) -> State:
 
 def _test_step(model: keras.Model, state: State, examples: Examples) -> State:
     groups = (list(state.trainable), list(state.non_trainable), list(state.metrics))
-    _, (_, _, metrics) = model.test_step(groups, tuple(examples._replace(images=fitted(model, examples.images))))
-    return state._replace(metrics=tuple(metrics))
+    batch = tuple(examples._replace(images=fitted(model, examples.images)))
+    _, (_, non_trainable, metrics) = model.test_step(groups, batch)
+    return state._replace(non_trainable=tuple(non_trainable), metrics=tuple(metrics))
 
 
 def _fresh_metrics(model: keras.Model) -> Values:

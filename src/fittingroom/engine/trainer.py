@@ -5,20 +5,23 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-import jax
 import numpy as np
 
-from fittingroom.engine.epoch import Examples, Logs, Outcomes
+from fittingroom.engine.batches import Batches
+from fittingroom.engine.epoch import Examples, Outcomes, numbers
+from fittingroom.engine.feeds import ArrayFeed, BatchFeed, Feed
 from fittingroom.engine.hooks import Hook, Numbers
 from fittingroom.engine.interrupt import StopRequest, stop_requests
-from fittingroom.engine.programs import Order, Programs
-from fittingroom.engine.state import State
-from fittingroom.seeds import generator
+from fittingroom.engine.programs import Programs
+from fittingroom.engine.state import State, same_values
+from fittingroom.engine.validation import Validated, Validation, validation_of
 
 if TYPE_CHECKING:
+    from fittingroom.engine.batch_programs import BatchPrograms
     from fittingroom.progress import Progress
 
 # One call of the compiled program takes about this long: Ctrl-C and the progress line wait no longer than that.
@@ -29,23 +32,50 @@ Status = Literal["finished", "stopped", "interrupted", "diverged"]
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and in which order to train."""
+    """How long and in which order to train. Epochs are counted from 0.
+
+    Args:
+        epochs: the epoch to train to.
+        batch_size: images per step.
+        seed: of the shuffle.
+        shuffle: whether each pass has an order of its own.
+        first_epoch: where to start.
+        steps_per_epoch: fewer steps than a pass through the images has; None for a pass.
+        validation_batch_size: images per step of validation; None for `batch_size`.
+        validation_freq: validate after every so many epochs, or after those listed (counted from 1), as in Keras.
+        batch_hooks_every: after how many batches hooks that watch batches are called.
+    """
 
     epochs: int
     batch_size: int
     seed: int
     shuffle: bool = True
     first_epoch: int = 0
+    steps_per_epoch: int | None = None
+    validation_batch_size: int | None = None
+    validation_freq: int | tuple[int, ...] = 1
+    batch_hooks_every: int = 1
+
+    def validates(self, epoch: int) -> bool:
+        """Whether there is validation after this epoch."""
+        if isinstance(self.validation_freq, int):
+            return (epoch + 1) % self.validation_freq == 0
+        return epoch + 1 in self.validation_freq
 
 
 @dataclass(frozen=True)
 class FinishedEpoch:
-    """One finished epoch: its number from 0, the numbers Keras users know, and what came of each validation image."""
+    """One finished epoch: its number from 0, the numbers Keras users know, and what came of each validation image.
+
+    Outcomes are those of the weights as the epoch's last step left them; None where nothing was validated, and where
+    validation was on an iterable, whose images need not come in the same order twice.
+    """
 
     epoch: int
     logs: Numbers
     outcomes: Outcomes | None  # arrays of NumPy, `(images,)` each
     seconds: float
+    images: int = 0  # trained on
 
 
 @dataclass
@@ -53,14 +83,16 @@ class Training:
     """What training left behind: the state belongs to the last of the finished epochs, whatever happened after it.
 
     At the end, callbacks and optimizers may put other weights in their place (restored, or averaged ones): `validation`
-    is then what those made of the validation images.
+    is then what those made of the validation images, while the epochs keep what their own weights did.
     """
 
     state: State
     epochs: list[FinishedEpoch] = field(default_factory=list)
     status: Status = "finished"
     reason: str | None = None
-    validation: tuple[Numbers, Outcomes] | None = None
+    validation: Validated | None = None
+    devices: int = 1  # that shared each batch
+    last_validation: tuple[State, Validated] | None = None  # the last state that was validated, and what came of it
 
 
 class _LossIsNoNumberError(Exception):
@@ -69,120 +101,191 @@ class _LossIsNoNumberError(Exception):
 
 @dataclass
 class Trainer:
-    """Trains one replica: calls the compiled programs in order and hands the results to the hooks."""
+    """Trains one replica: calls the compiled programs in order and hands the results to the hooks.
+
+    Args:
+        programs: for arrays.
+        plan: how long, and in which order.
+        examples: arrays on the device, or an iterable of batches.
+        validation: the same, or None.
+        hooks: who is told.
+        progress: who shows it.
+        batchwise: what single batches go through; needed for iterables, for hooks that watch the batches of validation,
+            and for models that evaluation changes.
+    """
 
     programs: Programs
     plan: Plan
-    examples: Examples
-    validation: Examples | None
+    examples: Examples | Batches
+    validation: Examples | Batches | None
     hooks: Sequence[Hook]
     progress: Progress
+    batchwise: BatchPrograms | None = None
 
     def __post_init__(self) -> None:
-        self._count = self.examples.images.shape[0]
-        self._steps = -(-self._count // self.plan.batch_size)
+        self._feed = self._feed_of(self.examples)
+        self._validation = None if self.validation is None else self._validation_of(self.validation)
         self._steps_per_call = 1
+        self._first_epoch = self.plan.first_epoch
+
+    def _feed_of(self, examples: Examples | Batches) -> Feed:
+        if isinstance(examples, Batches):
+            assert self.batchwise is not None
+            return BatchFeed(self.batchwise, examples)
+        return ArrayFeed(self.programs, self.plan, examples)
+
+    def _validation_of(self, examples: Examples | Batches) -> Validation:
+        watched = any(hook.watches_test_batches for hook in self.hooks)
+        size = self.plan.validation_batch_size or self.plan.batch_size
+        return validation_of(examples, self.programs, self.batchwise, size, watched=watched)
 
     def compile(self, state: State) -> None:
         """Compiles what training will need, so that its time is known apart."""
-        self.programs.prepare_train(state, self.examples, self._order(self.plan.first_epoch))
-        if self.validation is not None:
-            self.programs.prepare_evaluate(state, self.validation)
+        self._feed.prepare(state)
+        if self._validation is not None:
+            self._validation.prepare(state)
 
-    def train(self, state: State) -> Training:
-        """Trains to the end of the plan, to a hook's stop, to Ctrl-C, or until the loss is no number."""
+    def train(self, state: State, request: StopRequest | None = None) -> Training:
+        """Trains to the end of the plan, to a hook's stop, to Ctrl-C, or until the loss is no number.
+
+        Args:
+            state: where to start.
+            request: where to look whether someone wants it to stop; by default, signals are caught here.
+        """
         training = Training(state)
-        self.progress.start(self.plan.epochs, self._steps)
-        with stop_requests() as request:
+        self.progress.start(self.plan.epochs, self._feed.steps or 1)
+        with stop_requests() if request is None else nullcontext(request) as requested:
             try:
-                self._train(training, request)
+                self._train(training, requested)
             except KeyboardInterrupt:
-                training.status, training.reason = "interrupted", request.reason or "interrupted"
+                self._cut_off(training, "interrupted", requested.reason or "interrupted")
             except _LossIsNoNumberError as error:
-                training.status, training.reason = "diverged", str(error)
+                self._cut_off(training, "diverged", str(error))
+        training.devices = self.programs.devices
         self.progress.finish(training.reason)
         return training
 
+    def validate(self, training: Training) -> None:
+        """Finds what the kept weights make of the validation images; computes it only where it is not known already."""
+        if self._validation is None or not training.epochs:
+            return
+        if training.last_validation is not None and _same_weights(training.last_validation[0], training.state):
+            training.validation = training.last_validation[1]
+        else:
+            _, training.validation = self._validation.evaluate(training.state, ())
+
+    def _cut_off(self, training: Training, status: Status, reason: str) -> None:
+        training.status, training.reason = status, reason
+        training.state = self._each_hook("cut_off", training.state)
+
     def _train(self, training: Training, request: StopRequest) -> None:
-        state = self._each_hook("train_begin", training.state)
+        state = training.state = self._each_hook("train_begin", training.state)
         logs: Numbers = {}
-        for epoch in range(self.plan.first_epoch, self.plan.epochs):
+        self._first_epoch = self._initial_epoch()
+        for epoch in range(self._first_epoch, self.plan.epochs):
             started = time.perf_counter()
             state = self._each_hook("epoch_begin", state, epoch)
-            state, logs = self._epoch(epoch, state, request)
-            outcomes = None
-            if self.validation is not None:
-                state, validation_logs, outcomes = self._validate(state)
-                logs |= validation_logs
+            state, trained = self._epoch(epoch, state, request)
+            if not trained:
+                training.status, training.reason = "stopped", f"the data ended before epoch {epoch + 1}"
+                break
+            logs, outcomes = trained, None
+            if self._validation is not None and self.plan.validates(epoch):
+                state, found = self._validate(self._validation, state, training)
+                logs |= {f"val_{name}": value for name, value in found.logs.items()}
+                outcomes = found.outcomes if found.labels is None else None
+            self._check_weights(epoch, state, logs)
             state = self._each_hook("epoch_end", state, epoch, logs)
-            training.epochs.append(FinishedEpoch(epoch, logs, outcomes, time.perf_counter() - started))
+            seconds = time.perf_counter() - started
+            training.epochs.append(FinishedEpoch(epoch, logs, outcomes, seconds, self._feed.images))
             training.state = state
             self.progress.epoch(epoch, logs)
-            if reason := self._stop_reason():
+            if reason := self._stop_reason() or self._end_of_data(epoch):
                 training.status, training.reason = "stopped", reason
                 break
             if request and epoch + 1 < self.plan.epochs:
                 raise KeyboardInterrupt
         training.state = self._each_hook("train_end", state, logs)
 
+    def _initial_epoch(self) -> int:
+        """Where to start: what a hook says, or the plan."""
+        found = [epoch for hook in self.hooks if (epoch := hook.initial_epoch())]
+        return found[0] if found else self.plan.first_epoch
+
     def _epoch(self, epoch: int, state: State, request: StopRequest) -> tuple[State, Numbers]:
-        order = self._order(epoch)
+        """Trains for an epoch; there are no logs where the data had ended before."""
+        feed, every = self._feed, self.plan.batch_hooks_every
         watching = [hook for hook in self.hooks if hook.watches_batches]
+        # As in Keras, a stop that was asked for before the first batch ends the epoch after that batch.
+        pieces = every if watching or self._stop_reason() else None
+        feed.begin(epoch, self._first_epoch)
         logs: Numbers = {}
-        step = 0
-        while step < self._steps:
-            stop = min(step + (1 if watching else self._steps_per_call), self._steps)
-            for hook in watching:
+        step, told = 0, True
+        while feed.steps is None or step < feed.steps:
+            for hook in watching if step % every == 0 else ():
                 state = hook.batch_begin(state, step)
+            stop = self._next_stop(step, pieces)
             before, started = state, time.perf_counter()
-            state, logs = self._steps_to(before, order, step, stop)
+            result = feed.run(before, step, stop)
+            if result is None:
+                break
+            state, logs = result[0], numbers(result[1])
             if not math.isfinite(logs["loss"]):
-                raise _LossIsNoNumberError(self._diverged(epoch, before, order, step, stop))
+                raise _LossIsNoNumberError(self._diverged(epoch, before, step, stop))
             self._learn_pace(stop - step, time.perf_counter() - started)
             step = stop
-            for hook in watching:
+            told = step % every == 0 or step == feed.steps
+            for hook in watching if told else ():
                 state = hook.batch_end(state, step - 1, logs)
-            self.progress.step(epoch, step, self._steps, logs)
-            if request and step < self._steps:
+            self.progress.step(epoch, step, max(feed.steps or 0, step), logs)
+            if request and step != feed.steps:
                 raise KeyboardInterrupt
-            if watching and self._stop_reason():
+            if told and self._stop_reason():
                 break
+        for hook in () if told else watching:  # the data ended within what hooks are told of together
+            state = hook.batch_end(state, step - 1, logs)
+        feed.end()
         return state, logs
 
-    def _steps_to(self, state: State, order: Order, start: int, stop: int) -> tuple[State, Numbers]:
-        state, logs = self.programs.train(state, self.examples, order, start, stop)
-        return state, numbers(logs)
+    def _next_stop(self, step: int, pieces: int | None) -> int:
+        """Where the next call ends: after a quarter of a second, where hooks want to be told, at the epoch's end."""
+        stop = step + (self._steps_per_call if self._feed.at_once else 1)
+        if pieces is not None:
+            stop = min(stop, (step // pieces + 1) * pieces)
+        return stop if self._feed.steps is None else min(stop, self._feed.steps)
 
-    def _validate(self, state: State) -> tuple[State, Numbers, Outcomes]:
-        assert self.validation is not None
+    def _validate(self, validation: Validation, state: State, training: Training) -> tuple[State, Validated]:
         state = self._each_hook("test_begin", state)
-        logs, outcomes = self.programs.evaluate(state, self.validation)
-        results = numbers(logs)
-        state = self._each_hook("test_end", state, results)
-        return state, {f"val_{name}": value for name, value in results.items()}, jax.tree.map(np.asarray, outcomes)
-
-    def _order(self, epoch: int) -> Order:
-        """The order of the images in an epoch, int32; it depends on the seed and the epoch alone."""
-        if not self.plan.shuffle:
-            return np.arange(self._count, dtype=np.int32)
-        return generator(self.plan.seed, "shuffle", epoch).permutation(self._count).astype(np.int32)
+        state, found = validation.evaluate(state, self.hooks)
+        training.last_validation = state, found
+        return self._each_hook("test_end", state, found.logs), found
 
     def _learn_pace(self, steps: int, seconds: float) -> None:
         """Chooses how many steps the next call runs; it may grow eightfold at a time, since first calls mislead."""
         wanted = int(steps * SECONDS_PER_CALL / max(seconds, 1e-6))
         self._steps_per_call = max(1, min(wanted, 8 * steps)) if steps >= self._steps_per_call else self._steps_per_call
 
-    def _diverged(self, epoch: int, before: State, order: Order, start: int, stop: int) -> str:
+    def _diverged(self, epoch: int, before: State, start: int, stop: int) -> str:
         """Finds the first step whose loss is no number, by running the pure program again in halves."""
         low, high = start, stop
         while high - low > 1:
             middle = (low + high) // 2
-            _, logs = self._steps_to(before, order, start, middle)
-            low, high = (middle, high) if math.isfinite(logs["loss"]) else (low, middle)
-        return f"the loss became NaN or infinite in epoch {epoch + 1}, at step {high} of {self._steps}"
+            result = self._feed.run(before, start, middle)
+            assert result is not None
+            low, high = (middle, high) if math.isfinite(numbers(result[1])["loss"]) else (low, middle)
+        total = "" if self._feed.steps is None else f" of {self._feed.steps}"
+        return f"the loss became NaN or infinite in epoch {epoch + 1}, at step {high}{total}"
+
+    def _check_weights(self, epoch: int, state: State, logs: Numbers) -> None:
+        """The loss is that before a step: a last step that spoils the weights shows only in what they do then."""
+        if not math.isfinite(logs.get("val_loss", math.nan)) and not _finite(state):
+            raise _LossIsNoNumberError(f"the weights became NaN or infinite in epoch {epoch + 1}, at its last step")
 
     def _stop_reason(self) -> str | None:
         return "; ".join(reason for hook in self.hooks if (reason := hook.stop_reason())) or None
+
+    def _end_of_data(self, epoch: int) -> str | None:
+        return f"the data ended in epoch {epoch + 1}" if self._feed.exhausted else None
 
     def _each_hook(self, event: str, state: State, *arguments: Any) -> State:
         for hook in self.hooks:
@@ -190,6 +293,9 @@ class Trainer:
         return state
 
 
-def numbers(logs: Logs) -> Numbers:
-    """Logs as Python floats; this waits for the device."""
-    return {name: float(value) for name, value in jax.device_get(logs).items()}
+def _same_weights(first: State, second: State) -> bool:
+    return same_values(first._replace(optimizer=(), metrics=()), second._replace(optimizer=(), metrics=()))
+
+
+def _finite(state: State) -> bool:
+    return all(bool(np.isfinite(np.asarray(value)).all()) for value in state.trainable)

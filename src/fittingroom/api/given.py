@@ -1,0 +1,199 @@
+"""What `fit` was given, checked and in the form that training takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from fittingroom.api.session import clamped_batch_size, whole_number
+from fittingroom.data.dataset import Dataset, Part
+from fittingroom.engine import inputs
+from fittingroom.engine.batches import Batches, gives_batches
+from fittingroom.engine.trainer import Plan
+from fittingroom.errors import InputError
+from fittingroom.recipes.stop import parse_condition
+
+Data = inputs.Arrays | Batches
+
+
+@dataclass(frozen=True)
+class Given:
+    """The arguments of `fit` that decide on data and steps; their meaning is Keras's."""
+
+    x: Any
+    y: Any
+    batch_size: int | None
+    epochs: int
+    validation_split: float
+    validation_data: Any
+    shuffle: bool
+    class_weight: Mapping[int, float] | None
+    sample_weight: Any
+    initial_epoch: int
+    steps_per_epoch: int | None
+    validation_steps: int | None
+    validation_batch_size: int | None
+    validation_freq: int | Iterable[int]
+    batch_hooks_every: int
+    seed: int
+    stop: Sequence[str]
+
+    def checked(self) -> Prepared:
+        """Data and plan.
+
+        Raises:
+            InputError: an argument is wrong, or makes no sense beside another.
+        """
+        given = self._with_whole_numbers()
+        frequency = given._frequency()
+        if isinstance(given.x, Dataset | Part) or not gives_batches(given.x):
+            prepared = given._of_arrays()
+        else:
+            prepared = given._of_batches()
+        return replace(prepared, plan=replace(prepared.plan, validation_freq=frequency))
+
+    def _with_whole_numbers(self) -> Given:
+        if self.shuffle not in (True, False):
+            raise InputError(
+                f"shuffle={self.shuffle!r}; expected True or False. Shuffling inside batches changes nothing that "
+                "training sees but the order of sums."
+            )
+        numbers = {name: whole_number(name, getattr(self, name), lowest=lowest) for name, lowest in _LOWEST.items()}
+        optional = {
+            name: None if getattr(self, name) is None else whole_number(name, getattr(self, name), lowest=1)
+            for name in ("batch_size", "steps_per_epoch", "validation_steps", "validation_batch_size")
+        }
+        if numbers["initial_epoch"] >= numbers["epochs"]:
+            raise InputError(
+                f"epochs={self.epochs} and initial_epoch={self.initial_epoch} leave no epoch to train. "
+                "Give more epochs."
+            )
+        checked: Mapping[str, Any] = {**numbers, **optional}
+        return replace(self, shuffle=bool(self.shuffle), **checked)
+
+    def _frequency(self) -> int | tuple[int, ...]:
+        """After which epochs there is validation."""
+        given = self.validation_freq
+        if isinstance(given, int | np.integer):
+            frequency: int | tuple[int, ...] = whole_number("validation_freq", int(given), lowest=1)
+        elif isinstance(given, Iterable) and not isinstance(given, str | bytes):
+            frequency = tuple(whole_number("validation_freq", epoch, lowest=1) for epoch in given)
+        else:
+            raise InputError(
+                f"validation_freq={given!r}; expected a whole number from 1, or the epochs, counted from 1, in a list."
+            )
+        watching = [text for text in self.stop if parse_condition(text).metric.startswith("val_")]
+        if frequency != 1 and watching:
+            raise InputError(
+                f"stop condition {watching[0]!r} looks at every epoch, and with validation_freq={given!r} not every "
+                "one is validated. Leave validation_freq out, or use keras.callbacks.EarlyStopping."
+            )
+        return frequency
+
+    def _of_arrays(self) -> Prepared:
+        train, own = self._train_arrays()
+        validation: Data | None = None
+        if (held_out := own if self.validation_data is None else self.validation_data) is not None:
+            validation = self._validation(held_out, train)
+        elif self.validation_split:
+            train, validation = inputs.split_last(train, self.validation_split)
+        train = inputs.class_weighted(train, self.class_weight)
+        steps = self.steps_per_epoch
+        batch_size = self.batch_size or (math.ceil(len(train) / steps) if steps else 32)
+        batch_size, notes = clamped_batch_size(batch_size, len(train))
+        passed = math.ceil(len(train) / batch_size)
+        if steps is not None and steps > passed:
+            notes = (*notes, f"steps_per_epoch={steps} is more than the {passed} batches of x; an epoch has {passed}.")
+        return self._prepared(train, validation, batch_size, notes)
+
+    def _train_arrays(self) -> tuple[inputs.Arrays, Part | None]:
+        """The training arrays, and the validation part that a dataset brings."""
+        x, y = self.x, self.y
+        if isinstance(x, Dataset | Part):
+            if y is not None:
+                raise InputError(
+                    f"y is given besides a {type(x).__name__.lower()}, which has labels of its own. Leave y out."
+                )
+            part, own = (x.train, x.validation) if isinstance(x, Dataset) else (x, None)
+            return inputs.weighted(inputs.of_part(part), self.sample_weight), own
+        if y is None:
+            raise InputError("y is missing: with arrays, fit takes the images and their labels, fit(model, x, y).")
+        train = inputs.of_user(x, y, self.sample_weight)
+        inputs.require_classes(train)
+        return train, None
+
+    def _of_batches(self) -> Prepared:
+        kind = type(self.x).__name__
+        for name, way_out in _NOT_WITH_BATCHES.items():
+            value = getattr(self, name)
+            if not (value is None or (isinstance(value, int | float) and value == 0)):
+                raise InputError(f"{name} is given besides an iterable of batches ({kind}). {way_out}")
+        seed = self.seed if self.shuffle else None
+        train = Batches(self.x, steps=self.steps_per_epoch, seed=seed, class_weight=self.class_weight)
+        epochs = self.epochs - self.initial_epoch
+        if train.single and self.steps_per_epoch is None and epochs > 1:
+            raise InputError(
+                f"x is a {kind}, whose batches can be had once, and there are {epochs} epochs. "
+                "Give steps_per_epoch, or an object that starts anew whenever it is iterated."
+            )
+        if train.endless and self.steps_per_epoch is None:
+            raise InputError(f"x ({kind}) never ends. Give steps_per_epoch.")
+        validation = None if self.validation_data is None else self._validation(self.validation_data, train.first)
+        return self._prepared(train, validation, len(train.first), ())
+
+    def _validation(self, given: Any, train: inputs.Arrays) -> Data:
+        if isinstance(given, Part) or not gives_batches(given):
+            return inputs.alike(inputs.of_validation(given), train)
+        kind = type(given).__name__
+        batches = Batches(given, name="validation_data", steps=self.validation_steps, like=train)
+        if batches.single:
+            raise InputError(
+                f"validation_data is a {kind}, whose batches can be had once, and they are needed after every epoch. "
+                "Give arrays, or an object that starts anew whenever it is iterated."
+            )
+        if batches.endless and self.validation_steps is None:
+            raise InputError(f"validation_data ({kind}) never ends. Give validation_steps.")
+        return batches
+
+    def _prepared(self, train: Data, validation: Data | None, batch_size: int, notes: tuple[str, ...]) -> Prepared:
+        steps = self.validation_steps
+        size = self.validation_batch_size or self.batch_size
+        if isinstance(validation, inputs.Arrays):
+            size = size or (math.ceil(len(validation) / steps) if steps else 32)
+            if steps is not None:
+                validation = inputs.first_images(validation, steps * size)
+        plan = Plan(
+            self.epochs,
+            batch_size,
+            self.seed,
+            self.shuffle,
+            self.initial_epoch,
+            steps_per_epoch=self.steps_per_epoch,
+            validation_batch_size=size,
+            batch_hooks_every=self.batch_hooks_every,
+        )
+        return Prepared(train, validation, plan, notes)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What there is to train on and to validate on, how, and what should be said about it."""
+
+    train: Data
+    validation: Data | None
+    plan: Plan
+    notes: tuple[str, ...]
+
+
+_LOWEST = {"seed": 0, "initial_epoch": 0, "epochs": 0, "batch_hooks_every": 1}
+
+_NOT_WITH_BATCHES = {
+    "y": "Its batches are (images, labels) already; leave y out.",
+    "sample_weight": "Let its batches be (images, labels, sample_weight).",
+    "batch_size": "Its batches have sizes of their own; for those of validation arrays there is validation_batch_size.",
+    "validation_split": "Only arrays can be split; give validation_data.",
+}

@@ -1,0 +1,152 @@
+"""What the steps of an epoch are made of: arrays that lie on the device, or batches that come one by one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from fittingroom.engine.batches import Batches
+from fittingroom.engine.epoch import Examples, Logs
+from fittingroom.engine.programs import Order, Programs
+from fittingroom.engine.state import State
+from fittingroom.seeds import generator
+
+if TYPE_CHECKING:
+    from fittingroom.engine.batch_programs import BatchPrograms
+    from fittingroom.engine.trainer import Plan
+
+
+class Feed(Protocol):
+    """The steps of one epoch after the other."""
+
+    @property
+    def at_once(self) -> bool:
+        """Whether one call can run several steps, and run them again."""
+        ...
+
+    @property
+    def steps(self) -> int | None:
+        """Steps of the epoch that has begun; None where only its end will tell."""
+        ...
+
+    @property
+    def images(self) -> int:
+        """Images of the epoch that has begun, or what it has given so far."""
+        ...
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether there is nothing left for another epoch."""
+        ...
+
+    def prepare(self, state: State) -> None:
+        """Compiles."""
+        ...
+
+    def begin(self, epoch: int, first_epoch: int) -> None:
+        """Starts an epoch of a training that started with `first_epoch`; both are counted from 0."""
+        ...
+
+    def run(self, state: State, start: int, stop: int) -> tuple[State, Logs] | None:
+        """Runs the steps `start` to `stop` of the epoch; None where the epoch has no such steps."""
+        ...
+
+    def end(self) -> None:
+        """Ends the epoch."""
+        ...
+
+
+class ArrayFeed:
+    """Arrays on the device, in an order of each pass's own. A pass is once through all images.
+
+    With fewer steps in an epoch than in a pass, the next epoch goes on where this one ended, and the last epoch of a
+    pass has what is left of it, as in Keras.
+    """
+
+    at_once = True
+    exhausted = False
+
+    def __init__(self, programs: Programs, plan: Plan, examples: Examples) -> None:
+        self._programs = programs
+        self._plan = plan
+        self._examples = examples
+        self._count = examples.images.shape[0]
+        self._pass_steps = -(-self._count // plan.batch_size)
+        self._epoch_steps = min(plan.steps_per_epoch or self._pass_steps, self._pass_steps)
+        self._order = self.order(plan.first_epoch)
+        self._start = 0
+        self.steps: int | None = self._epoch_steps
+        self.images = self._count
+
+    def prepare(self, state: State) -> None:
+        """Compiles the program of the epoch."""
+        self._programs.prepare_train(state, self._examples, self._order)
+
+    def begin(self, epoch: int, first_epoch: int) -> None:
+        """Chooses the order, and the steps of the pass that are the epoch's."""
+        passed, place = divmod(epoch - first_epoch, -(-self._pass_steps // self._epoch_steps))
+        self._order = self.order(first_epoch + passed)
+        self._start = place * self._epoch_steps
+        self.steps = min(self._epoch_steps, self._pass_steps - self._start)
+        size = self._plan.batch_size
+        self.images = min((self._start + self.steps) * size, self._count) - self._start * size
+
+    def run(self, state: State, start: int, stop: int) -> tuple[State, Logs] | None:
+        """Runs the steps `start` to `stop` of the epoch."""
+        if start == 0 and self._start:  # no step at all, but metrics start afresh at step 0 of the program only
+            state, _ = self._programs.train(state, self._examples, self._order, 0, 0)
+        return self._programs.train(state, self._examples, self._order, self._start + start, self._start + stop)
+
+    def end(self) -> None:
+        """Nothing."""
+
+    def order(self, number: int) -> Order:
+        """The order of the images in a pass, int32; it depends on the seed and the number of the pass alone."""
+        if not self._plan.shuffle:
+            return np.arange(self._count, dtype=np.int32)
+        return generator(self._plan.seed, "shuffle", number).permutation(self._count).astype(np.int32)
+
+
+class BatchFeed:
+    """Batches of a user's iterable, one compiled step each."""
+
+    at_once = False
+
+    def __init__(self, programs: BatchPrograms, batches: Batches) -> None:
+        self._programs = programs
+        self._batches = batches
+
+    @property
+    def steps(self) -> int | None:
+        """Batches in an epoch, where it is known."""
+        return self._batches.steps
+
+    @property
+    def images(self) -> int:
+        """How many the epoch has given so far."""
+        return self._batches.taken
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether a generator ended before the epoch did."""
+        return self._batches.exhausted
+
+    def prepare(self, state: State) -> None:
+        """Compiles the step for batches like the first."""
+        self._programs.prepare_train(state, self._batches.first.examples())
+
+    def begin(self, epoch: int, first_epoch: int) -> None:
+        """Starts an epoch."""
+        del first_epoch
+        self._batches.begin(epoch)
+
+    def run(self, state: State, start: int, stop: int) -> tuple[State, Logs] | None:
+        """Runs one step; `stop` is `start + 1`."""
+        del stop
+        batch = self._batches.next()
+        return None if batch is None else self._programs.train(state, batch.examples(), first=start == 0)
+
+    def end(self) -> None:
+        """Ends the epoch."""
+        self._batches.end()

@@ -1,0 +1,151 @@
+"""What `fit` refuses before training, each with the words that say so. docs/keras-parity.md lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+import fittingroom
+from fittingroom.errors import InputError
+from tests.engine import models
+
+X = np.linspace(0, 1, 6 * 64, dtype=np.float32).reshape(6, 8, 8)
+Y = np.array([0, 1, 2, 0, 1, 2])
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Something that is asked of `fit`, and a part of the answer that names it."""
+
+    what: str
+    words: str
+    arguments: Callable[[], dict[str, Any]]
+    model: Callable[[], keras.Model] = models.small
+
+    def message(self) -> str:
+        """What `fit` says, in one line.
+
+        Raises:
+            AssertionError: it does not refuse.
+        """
+        try:
+            fittingroom.fit(self.model(), **{"verbose": 0, **self.arguments()})
+        except InputError as error:
+            return " ".join(str(error).split())
+        raise AssertionError(f"{self.what} was not refused")
+
+
+class Batches(keras.utils.PyDataset):
+    """Three batches, or any number of them."""
+
+    def __init__(self, count: int | None = 3) -> None:
+        super().__init__()
+        self.count = count
+
+    @property
+    def num_batches(self) -> int | None:
+        return self.count
+
+    def __getitem__(self, index: int) -> Any:
+        return X, Y
+
+
+def batches() -> Iterator[Any]:
+    yield X, Y
+
+
+def arrays(**more: Any) -> Callable[[], dict[str, Any]]:
+    return lambda: {"x": X, "y": Y, **more}
+
+
+def iterable(**more: Any) -> Callable[[], dict[str, Any]]:
+    return lambda: {"x": Batches(), **more}
+
+
+class OwnStep(keras.Sequential):
+    """A step of its own."""
+
+    def train_step(self, *arguments: Any) -> Any:
+        raise NotImplementedError
+
+
+def own_step() -> keras.Model:
+    model = OwnStep([keras.Input((8, 8)), layers.Flatten(), layers.Dense(10)])
+    model.compile(loss=models.SPARSE)
+    return model
+
+
+def two_outputs() -> keras.Model:
+    images = keras.Input((8, 8))
+    flat = layers.Flatten()(images)
+    model = keras.Model(images, [layers.Dense(10)(flat), layers.Dense(10)(flat)])
+    model.compile(loss=models.SPARSE)
+    return model
+
+
+def two_inputs() -> keras.Model:
+    images = [keras.Input((8, 8)), keras.Input((8, 8))]
+    model = keras.Model(images, layers.Dense(10)(layers.Flatten()(layers.Add()(images))))
+    model.compile(loss=models.SPARSE)
+    return model
+
+
+def eager() -> keras.Model:
+    model = models.small()
+    model.compile(loss=models.SPARSE, run_eagerly=True)
+    return model
+
+
+def without_loss() -> keras.Model:
+    model = models.uncompiled()
+    model.compile(optimizer="adam")
+    return model
+
+
+def several_numbers() -> keras.Model:
+    return models.small(loss="categorical_crossentropy", metrics=[keras.metrics.F1Score()])
+
+
+REFUSALS: tuple[Refusal, ...] = (
+    Refusal("a train_step of the model's own", "overrides train_step", arrays(), own_step),
+    Refusal("two outputs", "2 outputs", arrays(), two_outputs),
+    Refusal("two inputs", "2 inputs", arrays(), two_inputs),
+    Refusal("run_eagerly", "run_eagerly=True", arrays(), eager),
+    Refusal("no loss", "without a loss", arrays(), without_loss),
+    Refusal("too few outputs", "has 2 outputs, and the labels name 3", arrays(), lambda: models.small(outputs=2)),
+    Refusal(
+        "a metric that gives several numbers",
+        "f1_score gives an array",
+        arrays(y=np.eye(10, dtype=np.float32)[Y]),
+        several_numbers,
+    ),
+    Refusal(
+        "class_weight with sample_weight",
+        "Both sample_weight and class_weight",
+        arrays(class_weight={0: 2.0}, sample_weight=np.ones(6)),
+    ),
+    Refusal("shuffle='batch'", "shuffle='batch'", arrays(shuffle="batch")),
+    Refusal("x as a dictionary", "x is a dict", lambda: {"x": {"image": X}, "y": Y}),
+    Refusal("labels besides an iterable", "y is given besides", iterable(y=Y)),
+    Refusal("batch_size besides an iterable", "batch_size is given besides", iterable(batch_size=32)),
+    Refusal("sample_weight besides an iterable", "sample_weight is given", iterable(sample_weight=np.ones(6))),
+    Refusal("validation_split of an iterable", "validation_split is given", iterable(validation_split=0.5)),
+    Refusal("a generator for several epochs", "Give steps_per_epoch", lambda: {"x": batches(), "epochs": 2}),
+    Refusal("a generator to validate on", "validation_data is a generator", arrays(validation_data=batches())),
+    Refusal("batches without end", "never ends. Give steps_per_epoch", lambda: {"x": Batches(None)}),
+    Refusal("validation without end", "Give validation_steps", arrays(validation_data=Batches(None))),
+    Refusal("no batches", "x gives no batches", lambda: {"x": iter(())}),
+    Refusal("something else than batches", "a dict where a batch", lambda: {"x": iter([{"image": X}])}),
+    Refusal(
+        "a stop condition that validation_freq would starve",
+        "stop condition 'val_loss<0.4'",
+        arrays(validation_split=0.5, validation_freq=2, stop="val_loss<0.4"),
+    ),
+    Refusal("validation_freq=0", "validation_freq=0", arrays(validation_freq=0)),
+    Refusal("steps_per_epoch=0", "steps_per_epoch=0", arrays(steps_per_epoch=0)),
+)
