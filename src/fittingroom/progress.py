@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -37,6 +37,9 @@ class Progress(Protocol):
     def finish(self, reason: str | None) -> None:
         """Training is over; `reason` says why it ended before the last epoch, if it did."""
 
+    def replicas(self, seeds: Sequence[int]) -> Sequence[Progress]:
+        """A listener for each of several replicas that train at once; they are called from several threads."""
+
 
 class Silent:
     """Shows nothing."""
@@ -55,6 +58,10 @@ class Silent:
 
     def finish(self, reason: str | None) -> None:
         """Nothing."""
+
+    def replicas(self, seeds: Sequence[int]) -> Sequence[Progress]:
+        """Nothing for each of them."""
+        return [self] * len(seeds)
 
 
 class TerminalProgress:
@@ -107,6 +114,15 @@ class TerminalProgress:
         self._bar.stop()
         if reason:
             self._print(reason)
+
+    def replicas(self, seeds: Sequence[int]) -> Sequence[Progress]:
+        """A bar for all replicas together, and a line for each finished one."""
+        from fittingroom.board import Board
+
+        def draw(text: str, share: float, numbers: str) -> None:
+            self._draw(text, round(1000 * share), 1000 if share else None, numbers)
+
+        return Board(seeds, draw, self._print, _SECONDS_BETWEEN_DRAWINGS).replicas
 
     def _draw(self, text: str, done: int, total: int | None, numbers: str = "") -> None:
         self._bar.update(self._task, description=text, completed=done, total=total, numbers=numbers)

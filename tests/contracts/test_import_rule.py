@@ -15,7 +15,8 @@ CALLS = LEARNING | {"engine", "runs", "evaluation", "api"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "files": {"errors"},
-    "progress": {"errors"},
+    "progress": {"errors", "board"},
+    "board": set(),
     "seeds": {"errors"},
     "data": BASE,
     "recipes": BASE | {"data"},

@@ -10,7 +10,7 @@ from fittingroom.runs.environment import current_environment
 
 
 def test_it_names_what_is_installed_and_what_it_runs_on() -> None:
-    environment = current_environment("cpu", 1)
+    environment = current_environment("cpu", 1, 2)
     assert environment.versions["jax"] == jax.__version__
     assert environment.versions["fittingroom"] == fittingroom.__version__
     assert environment.versions["python"] == platform.python_version()

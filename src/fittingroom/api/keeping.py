@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,7 +20,11 @@ from fittingroom.runs.environment import current_environment
 from fittingroom.runs.history import History
 from fittingroom.runs.outcomes import Outcomes
 from fittingroom.runs.record import DataRecord, PartResult, RunRecord, Seconds, now
+from fittingroom.runs.replicas import ReplicasRecord, create_replicas
 from fittingroom.runs.store import RunContents, create
+
+_log = logging.getLogger("fittingroom")
+_DIVERGED_MEND = "A smaller learning rate, or images scaled to 0 to 1, usually help."
 
 
 @dataclass(frozen=True)
@@ -84,11 +89,54 @@ def keep(attempt: Attempt, training: Training, seconds: Seconds) -> Path:
     return path
 
 
+def keep_replicas(attempts: Sequence[Attempt], trainings: Sequence[Training], seconds: Seconds) -> Path:
+    """Writes the folder of several replicas and returns it, or says why there is none.
+
+    Args:
+        attempts: one per replica; `out` is the same in all of them.
+        trainings: what each left behind.
+        seconds: times of all together, by the clock.
+
+    Raises:
+        Interrupted: training was interrupted; `path` of the error is the run of the finished epochs, or None.
+        DivergedError: the loss of every replica was no number; where only some have failed, a warning says which.
+        StorageError: the folder cannot be written.
+    """
+    done = [pair for pair in zip(attempts, trainings, strict=True) if pair[1].epochs]
+    path = None
+    if done:
+        own = [replace(seconds, train=sum(epoch.seconds for epoch in training.epochs)) for _, training in done]
+        contents = {
+            attempt.seed: _contents(attempt, training, time)
+            for (attempt, training), time in zip(done, own, strict=True)
+        }
+        record = ReplicasRecord(tuple(attempt.seed for attempt in attempts), tuple(contents), seconds)
+        path = create_replicas(record, contents, attempts[0].out)
+    _raise_for_all(attempts, trainings, path)
+    assert path is not None
+    return path
+
+
+def _raise_for_all(attempts: Sequence[Attempt], trainings: Sequence[Training], path: Path | None) -> None:
+    """Raises what became of the replicas, unless there is a result to return."""
+    kept = "no epoch was finished, so there is no run" if path is None else f"the finished epochs are kept in {path}"
+    for training in trainings:
+        if training.status == "interrupted":
+            raise Interrupted(f"{training.reason}; {kept}", path)
+    failed = {
+        attempt.seed: training.reason
+        for attempt, training in zip(attempts, trainings, strict=True)
+        if training.status == "diverged"
+    }
+    reasons = "; ".join(f"seed {seed}: {reason}" for seed, reason in failed.items())
+    if len(failed) == len(trainings):
+        raise DivergedError(f"{reasons}; {kept}. {_DIVERGED_MEND}")
+    if failed:
+        _log.warning("%s; %s. %s", reasons, kept, _DIVERGED_MEND)
+
+
 def _raise_diverged(training: Training, path: Path | None) -> NoReturn:
-    raise DivergedError(
-        f"{training.reason}; {_kept(training, path)}. "
-        "A smaller learning rate, or images scaled to 0 to 1, usually help."
-    )
+    raise DivergedError(f"{training.reason}; {_kept(training, path)}. {_DIVERGED_MEND}")
 
 
 def _kept(training: Training, path: Path | None) -> str:
@@ -118,7 +166,7 @@ def _record(attempt: Attempt, training: Training, seconds: Seconds) -> RunRecord
         data=attempt.data,
         seed=attempt.seed,
         epochs=len(training.epochs),
-        environment=current_environment(str(device_facts()["platform"]), threads_per_replica()),
+        environment=current_environment(str(device_facts()["platform"]), threads_per_replica(), training.devices),
         seconds=seconds,
         train=PartResult(logs["loss"], logs.get("accuracy"), attempt.train_count),
         validation=_validation_result(attempt.validation, training),
@@ -127,12 +175,16 @@ def _record(attempt: Attempt, training: Training, seconds: Seconds) -> RunRecord
 
 
 def _validation_result(validation: Arrays | None, training: Training) -> PartResult | None:
+    """What the kept weights make of the validation images."""
     last = training.epochs[-1]
-    if validation is None or last.outcomes is None:
+    if validation is None:
         return None
-    loss, outcomes = last.logs["val_loss"], last.outcomes
     if training.validation is not None:
-        loss, outcomes = training.validation[0]["loss"], training.validation[1]
+        loss, outcomes = training.validation.logs["loss"], training.validation.outcomes
+    elif last.outcomes is not None:
+        loss, outcomes = last.logs["val_loss"], last.outcomes
+    else:
+        return None
     correct = int((np.asarray(outcomes.predicted) == validation.class_indices).sum())
     return PartResult.held_out(loss, correct, len(validation))
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from fittingroom.api.keeping import Attempt, data_record
+from fittingroom.api.many import chosen_seeds, train_sessions
+from fittingroom.api.replicas import Replicas
 from fittingroom.api.run import Run
 from fittingroom.api.session import Session, clamped_batch_size, whole_number
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.load import load
 from fittingroom.engine.hooks import StopHook
 from fittingroom.engine.inputs import of_part
+from fittingroom.engine.mesh import available_devices
 from fittingroom.engine.programs import Programs
 from fittingroom.engine.recipe_programs import RecipeModel
 from fittingroom.engine.runtime import prepare_jax
@@ -27,23 +32,51 @@ if TYPE_CHECKING:
     import keras
 
 
+@overload
+def train(
+    dataset: str | Dataset = ...,
+    recipe: str | Recipe = ...,
+    *,
+    seed: int = ...,
+    seeds: None = ...,
+    validation: float | None = ...,
+    data_dir: str | Path | None = ...,
+    image_size: tuple[int, int] | None = ...,
+    out: str | Path | None = ...,
+    progress: Progress | None = ...,
+) -> Run: ...
+@overload
+def train(
+    dataset: str | Dataset = ...,
+    recipe: str | Recipe = ...,
+    *,
+    seeds: int | Sequence[int],
+    validation: float | None = ...,
+    data_dir: str | Path | None = ...,
+    image_size: tuple[int, int] | None = ...,
+    out: str | Path | None = ...,
+    progress: Progress | None = ...,
+) -> Replicas: ...
 def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
     dataset: str | Dataset = "fashion-mnist",
     recipe: str | Recipe = "course",
     *,
     seed: int = 0,
+    seeds: int | Sequence[int] | None = None,
     validation: float | None = None,
     data_dir: str | Path | None = None,
     image_size: tuple[int, int] | None = None,
     out: str | Path | None = None,
     progress: Progress | None = None,
-) -> Run:
+) -> Run | Replicas:
     """Trains a recipe on a dataset and keeps the run.
 
     Args:
         dataset: a name that `fittingroom.load` knows, or a loaded dataset.
         recipe: the name of a recipe, the path of a TOML file, or a recipe.
         seed: of the initial weights, the shuffle and dropout.
+        seeds: in place of `seed`, several: how many (5 means 0 to 4), or which. As many replicas train at once as there
+            are cores (or devices), each exactly as it would alone. All have the same training and validation images.
         validation: how many training images to hold out (a count, or a fraction below 1); None for the default.
         data_dir: where the dataset's files are.
         image_size: the size that the pictures of a `folder:` dataset are brought to.
@@ -51,17 +84,18 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
         progress: what is told of the progress; None for a bar on a terminal.
 
     Returns:
-        The run, its folder written.
+        The run, its folder written; with `seeds`, the `Replicas`.
 
     Raises:
         InputError: something given is wrong, found before training.
         StorageError: the run's folder cannot be written, found before training where it can be known.
-        DivergedError: the loss became NaN or infinite.
+        DivergedError: the loss became NaN or infinite (with `seeds`: in every replica).
         Interrupted: Ctrl-C; the finished epochs are kept.
     """
     started = time.perf_counter()
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
     seed = whole_number("seed", seed, lowest=0)
+    several = None if seeds is None else chosen_seeds(seeds)
     out = None if out is None else Path(out)
     check_writable(out)
     progress = progress or progress_for_terminal()
@@ -71,48 +105,63 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
             folder = None if data_dir is None else Path(data_dir)
             dataset = load(dataset, validation=validation, data_dir=folder, image_size=image_size)
         if recipe.model is None:
-            return _train_recipe(recipe, dataset, seed, out, progress, started)
+            return _train_recipe(recipe, dataset, seed, several, out, progress, started)
         from fittingroom.api.fitting import fit_recipe
 
         progress.stage("building the model")
-        model = _build(recipe, dataset, seed)
-        return fit_recipe(model, recipe, dataset, seed=seed, out=out, progress=progress, started=started)
+        build = partial(_build, recipe, dataset)
+        return fit_recipe(build, recipe, dataset, seed=seed, seeds=several, out=out, progress=progress, started=started)
 
 
 def _train_recipe(
-    recipe: Recipe, dataset: Dataset, seed: int, out: Path | None, progress: Progress, started: float
-) -> Run:
+    recipe: Recipe,
+    dataset: Dataset,
+    seed: int,
+    seeds: Sequence[int] | None,
+    out: Path | None,
+    progress: Progress,
+    started: float,
+) -> Run | Replicas:
     """Trains a recipe through the programs that are kept for it."""
     prepare_jax()
-    rule = StopRule(recipe.stop, validation=dataset.validation is not None)
+    StopRule(recipe.stop, validation=dataset.validation is not None)  # refuses what cannot be known
     batch_size, notes = clamped_batch_size(recipe.batch_size, len(dataset.train))
     recipe = recipe.changed(name=recipe.name, batch_size=batch_size)
-    source = RecipeModel(
-        recipe, dataset.image_shape, len(dataset.classes), dataset.scale if recipe.scale else 1.0
-    ).programs
+    scale = dataset.scale if recipe.scale else 1.0
+    model = RecipeModel(recipe, dataset.image_shape, len(dataset.classes), scale, len(dataset.train))
+    source = model.programs
     progress.stage("building the model")
     blueprint = source.blueprint()
     validation_arrays = None if dataset.validation is None else of_part(dataset.validation, scale=recipe.scale)
-    session = Session(
-        attempt=Attempt(
-            recipe=recipe.to_dict(),
-            data=data_record(dataset, len(dataset.train), validation_arrays),
-            seed=seed,
-            blueprint=blueprint,
-            train_count=len(dataset.train),
+
+    def session(seed: int, progress: Progress) -> Session:
+        return Session(
+            attempt=Attempt(
+                recipe=recipe.to_dict(),
+                data=data_record(dataset, len(dataset.train), validation_arrays),
+                seed=seed,
+                blueprint=blueprint,
+                train_count=len(dataset.train),
+                validation=validation_arrays,
+                notes=(*dataset.notes, *notes, *_scale_note(recipe, dataset)),
+                out=out,
+            ),
+            plan=Plan(recipe.epochs, batch_size, seed),
+            train=of_part(dataset.train, scale=recipe.scale),
             validation=validation_arrays,
-            notes=(*dataset.notes, *notes, *_scale_note(recipe, dataset)),
-            out=out,
-        ),
-        plan=Plan(recipe.epochs, batch_size, seed),
-        train=of_part(dataset.train, scale=recipe.scale),
-        validation=validation_arrays,
-        hooks=[StopHook(rule)],
-        progress=progress,
-        started=started,
-    )
-    training, seconds = session.run(Programs(source), blueprint.initial_state(seed))
-    return Run(session.keep(training, seconds), dataset=dataset)
+            hooks=[StopHook(StopRule(recipe.stop, validation=validation_arrays is not None))],
+            progress=progress,
+            started=started,
+        )
+
+    if seeds is not None:
+        sessions = [session(*pair) for pair in zip(seeds, progress.replicas(seeds), strict=True)]
+        states = [blueprint.initial_state(seed) for seed in seeds]
+        path = train_sessions(sessions, states, source, lambda: model.trace()[1])
+        return Replicas(path, dataset=dataset)
+    alone = session(seed, progress)
+    training, seconds = alone.run(Programs(source.on(available_devices())), blueprint.initial_state(seed))
+    return Run(alone.keep(training, seconds), dataset=dataset)
 
 
 def _scale_note(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:
@@ -122,6 +171,7 @@ def _scale_note(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:
 
 
 def _build(recipe: Recipe, dataset: Dataset, seed: int) -> keras.Model:
+    """The model that the recipe's own file makes, its weights drawn for a seed."""
     from fittingroom.engine.backend import require_jax_backend
 
     require_jax_backend()

@@ -37,6 +37,14 @@ def seed(text: str) -> int:
     return int(text)
 
 
+def seeds(text: str) -> int | list[int]:
+    """How many seeds, `5`, or which, `3,7,11`."""
+    chosen = [seed(part.strip()) for part in text.split(",") if part.strip()]
+    if not chosen or (len(chosen) == 1 and "," not in text and chosen[0] < 1):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected how many seeds, such as 5, or which, such as 3,7,11")
+    return chosen if "," in text else chosen[0]
+
+
 def validation(text: str) -> int | float:
     """A number of images, or a fraction above 0 and below 1."""
     if text.isascii() and text.isdigit():

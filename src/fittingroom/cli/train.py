@@ -7,10 +7,12 @@ from pathlib import Path
 
 from fittingroom.cli.answer import Answer, nats, number, percent, percent_range, say, table
 from fittingroom.cli.facts import epochs_text, run_facts
-from fittingroom.cli.options import add_data, add_json, seed, validation
+from fittingroom.cli.options import add_data, add_json, seed, seeds, validation
+from fittingroom.cli.replicas import replicas_facts, replicas_text
 from fittingroom.errors import InputError, Interrupted, exit_status
 from fittingroom.recipes.named import NAMED, find_recipe
 from fittingroom.recipes.recipe import Recipe
+from fittingroom.runs.place import holds_replicas
 from fittingroom.runs.record import PartResult, RunRecord
 from fittingroom.runs.store import read_record
 
@@ -49,8 +51,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=validation,
         help="images, or the fraction, of the training data to validate on; 0 trains on all of them",
     )
-    parser.add_argument(
+    chosen_seeds = parser.add_mutually_exclusive_group()
+    chosen_seeds.add_argument(
         "--seed", metavar="N", type=seed, default=0, help="seed of initial weights, shuffle and dropout (default: 0)"
+    )
+    chosen_seeds.add_argument(
+        "--seeds",
+        metavar="N|LIST",
+        type=seeds,
+        help="train several replicas at once: 5 for the seeds 0 to 4, or a list such as 3,7,11",
     )
     parser.add_argument(
         "--stop",
@@ -80,6 +89,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     from fittingroom.progress import progress_for_terminal
 
     status, progress = 0, progress_for_terminal()
+    options = {} if arguments.seeds is None else {"seeds": arguments.seeds}
     try:
         path = train(
             arguments.dataset,
@@ -90,6 +100,7 @@ def run(arguments: argparse.Namespace) -> Answer:
             image_size=arguments.image_size,
             out=arguments.out,
             progress=progress,
+            **options,
         ).path
     except Interrupted as interruption:
         if interruption.path is None:
@@ -98,6 +109,8 @@ def run(arguments: argparse.Namespace) -> Answer:
         path, status = interruption.path, exit_status(interruption)
     finally:
         progress.finish(None)  # an error must not leave a bar behind, or a terminal without its cursor
+    if holds_replicas(path):
+        return Answer(replicas_facts(path), f"{replicas_text(path)}\n\n{_whereabouts(path)}", status)
     record = read_record(path)
     return Answer(run_facts(path, record), _text(path, record), status)
 
@@ -140,13 +153,16 @@ def _text(path: Path, record: RunRecord) -> str:
         f"{seconds.total:.1f} s: set-up {seconds.setup:.1f}, compiling {seconds.compile:.1f}, training "
         f"{seconds.train:.1f}\n\n"
         f"{table(header, rows)}\n\n"
-        f"Run: {path}\n"
-        f"Next: `{_next(path)}` opens the sealed test set."
+        f"{_whereabouts(path)}"
     )
 
 
 def _row(name: str, part: PartResult) -> tuple[str, ...]:
     return name, percent(part.accuracy), percent_range(part.interval), nats(part.loss), number(part.count)
+
+
+def _whereabouts(path: Path) -> str:
+    return f"Run: {path}\nNext: `{_next(path)}` opens the sealed test set."
 
 
 def _next(path: Path) -> str:

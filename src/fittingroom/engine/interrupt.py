@@ -27,12 +27,12 @@ class StopRequest:
 
 
 @contextmanager
-def stop_requests() -> Iterator[StopRequest]:
-    """Catches SIGINT and SIGTERM for as long as the context lasts.
+def stop_requests(request: StopRequest | None = None) -> Iterator[StopRequest]:
+    """Catches SIGINT and SIGTERM for as long as the context lasts, and notes them in `request` or a new one.
 
     Only the main thread of a process may do so; in another thread the request stays empty and signals act as before.
     """
-    request = StopRequest()
+    request = StopRequest() if request is None else request
     if threading.current_thread() is not threading.main_thread():
         yield request
         return

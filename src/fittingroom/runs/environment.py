@@ -23,6 +23,7 @@ class Environment:
         threads: threads per replica; None where the engine has set no number.
         platform: operating system and architecture.
         device: what trained, as the engine names it, for example `cpu`.
+        devices: how many of them shared each batch; results differ in the last digits with their number.
     """
 
     versions: Mapping[str, str]
@@ -31,10 +32,11 @@ class Environment:
     threads: int | None
     platform: str
     device: str
+    devices: int = 1
 
 
-def current_environment(device: str, threads: int | None) -> Environment:
-    """The environment of this process; `device` and `threads` are known to the engine alone."""
+def current_environment(device: str, threads: int | None, devices: int) -> Environment:
+    """The environment of this process; device, threads and devices are known to the engine alone."""
     return Environment(
         versions=_versions(),
         processor=_processor(),
@@ -42,6 +44,7 @@ def current_environment(device: str, threads: int | None) -> Environment:
         threads=threads,
         platform=f"{platform.system()} {platform.release()} {platform.machine()}",
         device=device,
+        devices=devices,
     )
 
 

@@ -13,6 +13,7 @@ from fittingroom.errors import RunError, StorageError, UnknownNameError
 from fittingroom.files import storage_errors
 
 RECORD_NAME = "run.json"
+REPLICAS_NAME = "replicas.json"  # what a folder of several runs, one per seed, has in place of it
 LATEST = "latest"
 
 _SPACE_NEEDED = 32 * 2**20  # a run of the course's model on Fashion-MNIST takes about 2 MB
@@ -81,6 +82,8 @@ def run_name(created: str, dataset: str, recipe: str) -> str:
 def find_run(run: str | Path = LATEST) -> Path:
     """The folder of a run: a path, the name of a run in `runs_dir()`, or `latest`, the newest one there.
 
+    A replica of a run with several seeds is a run too: `NAME/seed-2`.
+
     Raises:
         UnknownNameError: there is no such run; the message lists the newest ones.
         RunError: `latest`, and there is no run yet.
@@ -90,28 +93,38 @@ def find_run(run: str | Path = LATEST) -> Path:
             return newest
         raise RunError(f"there is no run in {runs_dir()} yet. `fittingroom train` makes one.")
     for path in (Path(run), runs_dir() / run):
-        if (path / RECORD_NAME).is_file():
+        if is_run(path):
             return path
     if Path(run).is_dir():
-        raise RunError(f"{run} is not a run: it has no {RECORD_NAME}.")
+        raise RunError(f"{run} is not a run: it has no {RECORD_NAME} and no {REPLICAS_NAME}.")
     raise UnknownNameError("run", str(run), [*(path.name for path in list_runs()[:10]), LATEST])
 
 
 def list_runs(parent: Path | None = None) -> list[Path]:
     """The run folders in `parent` (`runs_dir()` by default), newest first. They are not read.
 
-    What is newest is told by the weights, which are written once; `run.json` changes when the test set is opened.
+    What is newest is told by a file that is written once; `run.json` changes when the test set is opened.
     """
     folder = runs_dir() if parent is None else parent
     if not folder.is_dir():
         return []
-    found = [path for path in folder.iterdir() if not path.name.startswith(".") and (path / RECORD_NAME).is_file()]
+    found = [path for path in folder.iterdir() if not path.name.startswith(".") and is_run(path)]
     return sorted(found, key=_age_key, reverse=True)
 
 
+def is_run(path: Path) -> bool:
+    """Whether a folder is a run, of one replica or of several."""
+    return (path / RECORD_NAME).is_file() or holds_replicas(path)
+
+
+def holds_replicas(path: Path) -> bool:
+    """Whether a folder is a run of several replicas."""
+    return (path / REPLICAS_NAME).is_file()
+
+
 def _age_key(path: Path) -> tuple[int, str]:
-    weights = path / "weights.safetensors"
-    return (weights if weights.exists() else path).stat().st_mtime_ns, path.name
+    written_once = [path / name for name in (REPLICAS_NAME, "weights.safetensors") if (path / name).exists()]
+    return (written_once or [path])[0].stat().st_mtime_ns, path.name
 
 
 def _safe(text: str, fallback: str) -> str:

@@ -17,7 +17,7 @@ import itertools
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "RunContents",
     "create",
+    "create_folder",
     "now",
     "read_history",
     "read_model",
@@ -47,6 +48,8 @@ __all__ = [
     "read_weights",
     "record_opening",
     "record_score",
+    "write_run",
+    "write_synced",
 ]
 
 _HISTORY, _OUTCOMES = "history.csv", "outcomes.npz"
@@ -86,14 +89,24 @@ def create(contents: RunContents, out: Path | None = None) -> Path:
         RunError: `out` is there already and is not an empty folder.
         StorageError: it cannot be written; nothing is left behind.
     """
+    return create_folder(lambda folder: write_run(folder, contents), contents.record, out)
+
+
+def create_folder(write: Callable[[Path], None], record: RunRecord, out: Path | None) -> Path:
+    """Makes a folder that `write` fills, whole or not at all; named after `record`, or `out`.
+
+    Raises:
+        RunError: `out` is there already and is not an empty folder.
+        StorageError: it cannot be written; nothing is left behind.
+    """
     parent = runs_dir() if out is None else out.parent
     with storage_errors(parent):
         parent.mkdir(parents=True, exist_ok=True)
         temporary = parent / f".new-{uuid.uuid4().hex[:12]}.tmp"
         temporary.mkdir()
         try:
-            _write_files(temporary, contents)
-            final = _move_into_place(temporary, _names(contents.record, parent, out))
+            write(temporary)
+            final = _move_into_place(temporary, _names(record, parent, out))
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
@@ -164,7 +177,8 @@ def read_model(path: Path) -> dict[str, Any]:
         return read_json(path / _MODEL)
 
 
-def _write_files(folder: Path, contents: RunContents) -> None:
+def write_run(folder: Path, contents: RunContents) -> None:
+    """Writes the files of a run into a folder that is there, and makes sure that they are on the disk."""
     from safetensors.numpy import save
 
     texts = {
@@ -173,8 +187,8 @@ def _write_files(folder: Path, contents: RunContents) -> None:
         _MODEL: json_text(contents.model),
     }
     for name, text in texts.items():
-        _write_synced(folder / name, text.encode())
-    _write_synced(folder / _WEIGHTS, save({name: _contiguous(array) for name, array in contents.weights.items()}))
+        write_synced(folder / name, text.encode())
+    write_synced(folder / _WEIGHTS, save({name: _contiguous(array) for name, array in contents.weights.items()}))
     if contents.outcomes is not None:
         import numpy as np
 
@@ -192,7 +206,8 @@ def _contiguous(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.asarray(array, order="C")
 
 
-def _write_synced(path: Path, content: bytes) -> None:
+def write_synced(path: Path, content: bytes) -> None:
+    """Writes a new file and makes sure that it is on the disk."""
     with path.open("wb") as stream:
         stream.write(content)
         stream.flush()

@@ -1,0 +1,118 @@
+"""`Replicas`: what training with several seeds leaves behind, each one and all together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from fittingroom.api import looking
+from fittingroom.api.run import Run
+from fittingroom.evaluation.spread import ReplicasTestResult, Spread
+from fittingroom.runs.replicas import ReplicasRecord, read_replicas, replica_folder, spread_of_parts
+
+if TYPE_CHECKING:
+    import keras
+
+    from fittingroom.data.dataset import Dataset
+
+Array = np.ndarray[Any, Any]
+
+
+class Replicas(Sequence[Run]):
+    """Trainings of one recipe that differ in their seed. It is a sequence of runs, in the order of the seeds.
+
+    Attributes:
+        path: the folder, which holds a run folder for each replica.
+    """
+
+    def __init__(self, path: Path, *, dataset: Dataset | None = None, model: keras.Model | None = None) -> None:
+        self.path = path
+        self._runs = tuple(
+            Run(replica_folder(path, seed), dataset=dataset, model=model) for seed in read_replicas(path).kept
+        )
+
+    def __repr__(self) -> str:
+        first = self[0].record
+        return f"Replicas({str(self.path)!r}: {first.recipe['name']} on {first.data.name}, seeds {list(self.seeds)})"
+
+    @overload
+    def __getitem__(self, index: int) -> Run: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Run]: ...
+    def __getitem__(self, index: int | slice) -> Run | Sequence[Run]:
+        return self._runs[index]
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self._runs)
+
+    @property
+    def record(self) -> ReplicasRecord:
+        """What the folder says of all replicas together; each replica has a record of its own."""
+        return read_replicas(self.path)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seed of each replica."""
+        return self.record.kept
+
+    @cached_property
+    def history(self) -> dict[str, list[Spread]]:
+        """The numbers of each epoch under Keras's keys: a list of spreads over the replicas that reached the epoch."""
+        rows: dict[str, dict[int, list[float]]] = {}
+        for run in self:
+            for epoch, logs in zip(run.history.epoch, run.history.rows, strict=True):
+                for name, value in logs.items():
+                    rows.setdefault(name, {}).setdefault(epoch, []).append(value)
+        return {name: [Spread.of(epochs[epoch]) for epoch in sorted(epochs)] for name, epochs in rows.items()}
+
+    @property
+    def train(self) -> dict[str, Spread]:
+        """`loss` (nats) and `accuracy` (0 to 1) of the last epoch on the training part."""
+        return spread_of_parts([run.record.train for run in self])
+
+    @property
+    def validation(self) -> dict[str, Spread] | None:
+        """`loss` (nats) and `accuracy` (0 to 1) of the kept weights on the validation part; None without one."""
+        return spread_of_parts([run.record.validation for run in self]) or None
+
+    def predict(self, images: Array) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Class probabilities, float32 `(n, classes)`: the mean over the replicas.
+
+        Args:
+            images: as for `Run.predict`.
+
+        Raises:
+            DataError: as for `Run.predict`.
+        """
+        self._share()
+        probabilities = [run.predict(images) for run in self]
+        return np.asarray(np.mean(probabilities, axis=0), np.float32)
+
+    def evaluate(self, reason: str = "evaluate") -> ReplicasTestResult:
+        """The score of each replica on the sealed test set, and their mean and spread.
+
+        Each replica's is a look of its own, since each can be picked from, and is recorded before it is computed. A
+        replica that has its score already is told it again.
+
+        Args:
+            reason: why the test set is opened, for the record.
+
+        Raises:
+            DataError, RunError, StorageError: as for `Run.evaluate`.
+        """
+        self._share()
+        for run in self:
+            run.look(reason)
+        return ReplicasTestResult(self.seeds, tuple(looking.told([run.record for run in self])))
+
+    def _share(self) -> None:
+        """Lets all replicas use the programs and the dataset that the first one loads."""
+        for run in self[1:]:
+            run.share(self[0])

@@ -1,0 +1,120 @@
+"""One number of several replicas: its mean, how much it varies between seeds, and how sure the mean is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fittingroom.evaluation.intervals import Interval
+
+if TYPE_CHECKING:
+    from fittingroom.evaluation.luck import Reuse
+    from fittingroom.evaluation.scores import TestResult
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The values of one number, one per replica, in the order of the seeds; at least one."""
+
+    values: tuple[float, ...]
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Spread:
+        """The spread of some numbers."""
+        return cls(tuple(float(value) for value in values))
+
+    @property
+    def mean(self) -> float:
+        """The arithmetic mean."""
+        return math.fsum(self.values) / len(self.values)
+
+    @property
+    def deviation(self) -> float | None:
+        """The standard deviation between replicas (with n - 1); None for a single one."""
+        if len(self.values) < 2:
+            return None
+        return math.sqrt(math.fsum((value - self.mean) ** 2 for value in self.values) / (len(self.values) - 1))
+
+    @property
+    def interval(self) -> Interval | None:
+        """95% interval of the mean over seeds, mean ± t·s/√n (Student's t); None for a single replica."""
+        if self.deviation is None:
+            return None
+        from scipy.special import stdtrit
+
+        count = len(self.values)
+        half = float(stdtrit(count - 1, 0.975)) * self.deviation / math.sqrt(count)
+        return Interval(self.mean - half, self.mean + half)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain JSON."""
+        return {
+            "mean": self.mean,
+            "deviation": self.deviation,
+            "interval": None if self.interval is None else list(self.interval),
+            "values": list(self.values),
+        }
+
+
+@dataclass(frozen=True)
+class ReplicasTestResult:
+    """What a sealed test set said about several replicas.
+
+    Args:
+        seeds: the seed of each.
+        results: the result of each, in the same order.
+    """
+
+    seeds: tuple[int, ...]
+    results: tuple[TestResult, ...]
+
+    @property
+    def accuracy(self) -> Spread:
+        """Share of right predictions, 0 to 1, of each replica."""
+        return Spread.of(result.accuracy for result in self.results)
+
+    @property
+    def loss(self) -> Spread:
+        """Mean cross-entropy of each replica, in nats."""
+        return Spread.of(result.loss for result in self.results)
+
+    @property
+    def reuse(self) -> Reuse:
+        """All looks at the test set so far. Each replica's is one, since each can be picked from."""
+        return max((result.reuse for result in self.results), key=lambda reuse: reuse.looks)
+
+    @property
+    def luck(self) -> float:
+        """What the best of all looks so far is worth by luck alone, as a share of the images."""
+        return self.reuse.luck(self.accuracy.mean, self.results[0].scores.count)
+
+    @property
+    def look(self) -> str:
+        """Which looks they were: `3 to 7`, `3, 5, 6 of 9`."""
+        known = sorted(result.look for result in self.results if result.look is not None)
+        if len(known) < len(self.results):
+            return "not all in this ledger,"
+        together = len(known) > 1 and known[-1] - known[0] == len(known) - 1
+        names = f"{known[0]} to {known[-1]}" if together else ", ".join(map(str, known))
+        return names if known[-1] == self.reuse.looks else f"{names} of {self.reuse.looks}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Mean, spread, luck and each one, as plain JSON."""
+        each = [{"seed": seed, **result.to_dict()} for seed, result in zip(self.seeds, self.results, strict=True)]
+        return {
+            "accuracy": self.accuracy.to_dict(),
+            "loss": self.loss.to_dict(),
+            "looks": self.reuse.looks,
+            "luck": self.luck,
+            "correlation": self.reuse.correlation,
+            "replicas": each,
+        }
+
+    def __str__(self) -> str:
+        accuracy, count = self.accuracy, self.results[0].scores.count
+        return (
+            f"test accuracy {accuracy.mean:.4f} ± {accuracy.deviation or 0.0:.4f} over {len(self.seeds)} seeds "
+            f"(looks {self.look} at this test set; {self.reuse.sentence(accuracy.mean, count)})"
+        )

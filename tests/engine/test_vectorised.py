@@ -1,0 +1,135 @@
+"""Replicas that ride together on an accelerator: tried on a CPU, where it is slower but must give the same."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fittingroom.engine.checks import build_checked
+from fittingroom.engine.epoch import Examples
+from fittingroom.engine.hooks import Hook, Numbers, StopHook
+from fittingroom.engine.interrupt import StopRequest
+from fittingroom.engine.keras_steps import step_functions
+from fittingroom.engine.programs import Programs, TracedPrograms
+from fittingroom.engine.replicas import Lane, train_replicas
+from fittingroom.engine.state import State, read_state
+from fittingroom.engine.trainer import Plan, Trainer, Training
+from fittingroom.engine.vectorised import VectorisedPrograms
+from fittingroom.progress import Silent
+from fittingroom.recipes.stop import StopRule
+from tests.engine import models
+from tests.engine.images import Images
+
+
+class Rides:
+    """Four replicas of a small network, to be trained alone or together."""
+
+    def __init__(self, digits: Images) -> None:
+        model = models.small()
+        build_checked(model, digits.x[:1], digits.y[:1], None, 10)
+        self.traced = TracedPrograms(step_functions(model), 16, None)
+        self.train = Examples(jnp.asarray(digits.x), jnp.asarray(digits.y))
+        self.held_out = Examples(jnp.asarray(digits.x_val), jnp.asarray(digits.y_val))
+        start = read_state(model)
+        self.states = [
+            start._replace(trainable=tuple(np.asarray(value) * (1 + seed / 4) for value in start.trainable))
+            for seed in range(4)
+        ]
+
+    def trainer(self, number: int, lane: Lane, hooks: tuple[Hook, ...] = (), epochs: int = 4) -> Trainer:
+        plan = Plan(epochs, 16, seed=number)
+        return Trainer(lane.programs, plan, self.train, self.held_out, hooks, Silent())
+
+    def alone(self, number: int, *hooks: Hook) -> Training:
+        lane = Lane(jax.devices()[0], Programs(self.traced))
+        return self.trainer(number, lane, hooks).train(self.states[number])
+
+    def lane(self, seats: int, request: StopRequest) -> Lane:
+        return Lane(jax.devices()[0], VectorisedPrograms(self.traced, seats, request), seats)
+
+
+@pytest.fixture
+def rides(digits: Images) -> Rides:
+    return Rides(digits)
+
+
+def assert_alike(together: Training, alone: Training) -> None:
+    assert together.status == alone.status
+    assert len(together.epochs) == len(alone.epochs)
+    for mine, other in zip(together.epochs, alone.epochs, strict=True):
+        assert mine.logs == pytest.approx(other.logs, abs=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), together.state, alone.state)
+
+
+@pytest.mark.parametrize("seats", [4, 3])  # with three seats the fourth replica joins when one has left
+def test_riders_train_as_they_would_alone(rides: Rides, seats: int) -> None:
+    request = StopRequest()
+    together = train_replicas([rides.lane(seats, request)], rides.trainer, rides.states, request)
+    for number, training in enumerate(together):
+        assert_alike(training, rides.alone(number))
+
+
+def test_a_rider_that_stops_leaves_and_the_others_ride_on(rides: Rides) -> None:
+    def hooks(number: int) -> tuple[Hook, ...]:
+        return (StopHook(StopRule(["loss<100"])),) if number == 1 else ()
+
+    request = StopRequest()
+    together = train_replicas(
+        [rides.lane(4, request)],
+        lambda number, lane: rides.trainer(number, lane, hooks(number)),
+        rides.states,
+        request,
+    )
+    assert [len(training.epochs) for training in together] == [4, 1, 4, 4]
+    for number, training in enumerate(together):
+        assert_alike(training, rides.alone(number, *hooks(number)))
+
+
+def test_a_rider_whose_loss_is_no_number_is_told_at_which_step_and_the_others_ride_on(rides: Rides) -> None:
+    broken = jax.tree.map(np.array, rides.states[2].trainable)
+    broken[0][:] = np.nan
+    rides.states[2] = rides.states[2]._replace(trainable=broken)
+    request = StopRequest()
+    together = train_replicas([rides.lane(4, request)], rides.trainer, rides.states, request)
+    assert [training.status for training in together] == ["finished", "finished", "diverged", "finished"]
+    assert together[2].reason == rides.alone(2).reason
+    assert_alike(together[3], rides.alone(3))
+
+
+def test_a_request_to_stop_ends_all_riders(rides: Rides) -> None:
+    request = StopRequest()
+
+    class Asks(Hook):
+        def epoch_end(self, state: State, epoch: int, logs: Numbers) -> State:
+            request.reason = "enough"
+            return state
+
+    together = train_replicas(
+        [rides.lane(4, request)],
+        lambda number, lane: rides.trainer(number, lane, (Asks(),), epochs=1000),
+        rides.states,
+        request,
+    )
+    assert {training.status for training in together} == {"interrupted"}
+
+
+def test_calls_are_gathered_into_one(rides: Rides) -> None:
+    """Two riders, one compilation: a program for both, and none for each."""
+    programs = VectorisedPrograms(rides.traced, 2, StopRequest())
+    order = np.arange(rides.train.images.shape[0], dtype=np.int32)
+
+    def call(number: int) -> Mapping[str, float]:
+        _, logs = programs.train(rides.states[number], rides.train, order, 0, 2)
+        return {name: float(value) for name, value in logs.items()}
+
+    with ThreadPoolExecutor(2) as pool:
+        logs = list(pool.map(call, range(2)))
+    assert programs.compilations == 1
+    assert logs[0] != logs[1]
+    assert threading.active_count() < 50
