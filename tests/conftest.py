@@ -15,13 +15,14 @@ from hypothesis import settings
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Gives the session a cache folder and a Keras home of its own, and JAX as Keras's backend."""
+    """Gives the session a cache folder, a ledger and a Keras home of its own, and JAX as Keras's backend."""
     session = tempfile.TemporaryDirectory(prefix="fittingroom-tests-")
     config.add_cleanup(session.cleanup)
     for variable, folder in {"FITTINGROOM_CACHE_DIR": "cache", "KERAS_HOME": "keras"}.items():
         path = Path(session.name, folder)
         path.mkdir()
         os.environ[variable] = str(path)
+    os.environ["FITTINGROOM_LEDGER"] = str(Path(session.name, "ledger.sqlite"))
     os.environ["KERAS_BACKEND"] = "jax"
     # A shared machine pauses for longer than Hypothesis lets one example take.
     settings.register_profile("fittingroom", deadline=None)

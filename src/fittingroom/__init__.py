@@ -1,8 +1,8 @@
 """Fitting Room: where models try data on, and you see how they fit.
 
-Importing this module chooses Keras's JAX backend (unless Keras is already loaded, or `KERAS_BACKEND` is set) and one
-thread per replica for JAX on a CPU (unless `XLA_FLAGS` is set). It loads neither Keras nor JAX: the public names are
-imported on first use (PEP 562).
+Importing this module chooses Keras's JAX backend (unless Keras is already loaded, or `KERAS_BACKEND` is set), and for
+JAX on a CPU one thread per operation (unless `XLA_FLAGS` is set) and a device per core (unless `JAX_NUM_CPU_DEVICES` is
+set). It loads neither Keras nor JAX: the public names are imported on first use (PEP 562).
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fittingroom.api.fitting import fit as fit
+    from fittingroom.api.loading import load as load
+    from fittingroom.api.opening import open_replicas as open_replicas
+    from fittingroom.api.opening import open_run as open_run
+    from fittingroom.api.replicas import Replicas as Replicas
     from fittingroom.api.run import Run as Run
-    from fittingroom.api.run import open_run as open_run
     from fittingroom.api.training import train as train
     from fittingroom.data.dataset import Dataset as Dataset
-    from fittingroom.data.load import load as load
     from fittingroom.errors import FittingRoomError as FittingRoomError
     from fittingroom.recipes.recipe import Recipe as Recipe
 
@@ -28,21 +30,41 @@ _PUBLIC = {
     "Dataset": "fittingroom.data.dataset",
     "FittingRoomError": "fittingroom.errors",
     "Recipe": "fittingroom.recipes.recipe",
+    "Replicas": "fittingroom.api.replicas",
     "Run": "fittingroom.api.run",
     "fit": "fittingroom.api.fitting",
-    "load": "fittingroom.data.load",
-    "open_run": "fittingroom.api.run",
+    "load": "fittingroom.api.loading",
+    "open_replicas": "fittingroom.api.opening",
+    "open_run": "fittingroom.api.opening",
     "train": "fittingroom.api.training",
 }
 
-__all__ = ["Dataset", "FittingRoomError", "Recipe", "Run", "fit", "load", "open_run", "train"]
+__all__ = [
+    "Dataset",
+    "FittingRoomError",
+    "Recipe",
+    "Replicas",
+    "Run",
+    "fit",
+    "load",
+    "open_replicas",
+    "open_run",
+    "train",
+]
 
 # One thread per replica: as fast as two at these sizes, and the same bits every time (see docs/decisions.md).
 _ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
 
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 if "keras" not in sys.modules:
     os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("XLA_FLAGS", _ONE_THREAD)
+if "host_platform_device_count" not in os.environ["XLA_FLAGS"]:  # the older way to say the same
+    os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(_usable_cores()))
 
 
 def __getattr__(name: str) -> object:

@@ -12,7 +12,8 @@ from fittingroom.data.dataset import Dataset
 
 @pytest.fixture(autouse=True)
 def runs_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where runs of the test go."""
+    """Where runs of the test go; its looks go into a ledger of its own."""
+    monkeypatch.setenv("FITTINGROOM_LEDGER", str(tmp_path / "ledger.sqlite"))
     monkeypatch.setenv("FITTINGROOM_RUNS_DIR", str(tmp_path / "runs"))
     return tmp_path / "runs"
 

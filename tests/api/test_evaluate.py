@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,8 +15,12 @@ import pytest
 
 import fittingroom as fr
 from fittingroom.api.run import Run
+from fittingroom.data import load as sealing
 from fittingroom.data.dataset import Dataset, Part, SealedTestSet
-from fittingroom.errors import DataError, RunError
+from fittingroom.errors import DataError, RunError, StorageError
+from fittingroom.evaluation.luck import Reuse, expected_luck, mean_correlation
+from fittingroom.runs.ledger import Counted, Intent, Ledger, recipe_digest
+from fittingroom.runs.ledger_check import verify
 from tests.engine import models
 
 Array = np.ndarray[Any, Any]
@@ -97,13 +103,111 @@ def test_opening_is_on_record_before_any_score_is_computed(digits: Dataset, monk
 def test_a_look_that_cannot_be_recorded_is_not_taken(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     run = fr.train(digits, TINY)
 
-    def full(path: Path, reason: str) -> NoReturn:
+    def full(path: Path, reason: str, counted: Counted) -> NoReturn:
         raise OSError("the disk is full")
 
     monkeypatch.setattr("fittingroom.runs.looks.record_opening", full)
     with pytest.raises(OSError, match="the disk is full"):
         run.evaluate()
     assert digits.test.openings == ()
+
+
+@pytest.mark.parametrize("content", [None, b"no ledger"])
+def test_without_a_ledger_the_test_set_stays_closed(
+    digits: Dataset, tmp_path: Path, content: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = fr.train(digits, TINY)
+    place = tmp_path / "place"
+    if content is not None:
+        place.write_bytes(content)
+    monkeypatch.setenv("FITTINGROOM_LEDGER", str(place if content else tmp_path))
+    monkeypatch.setattr(Run, "_score", lambda self, part: pytest.fail("it was opened"))
+    for look in (run.evaluate, lambda: digits.test.open("by hand"), lambda: fr.load("digits").test.open("by hand")):
+        with pytest.raises(StorageError, match=r"the ledger .* cannot be used.*Until then no test set is opened"):
+            look()
+    assert digits.test.openings == ()
+    assert run.record.looks == ()
+
+
+def test_a_look_is_in_the_ledger_with_its_run_and_its_score(digits: Dataset) -> None:
+    run = fr.train(digits, TINY, seed=4)
+    result = run.evaluate("the final score")
+    (look,) = Ledger.of_user().looks()
+    assert look.test_set == digits.test.fingerprint
+    assert look.intent == Intent(
+        "digits", 360, "the final score", str(run.path), "tiny", recipe_digest(run.record.recipe), 4
+    )
+    assert look.score is not None
+    assert (look.score["correct"], look.score["loss"]) == (result.scores.correct, result.loss)
+    (own,) = run.record.looks
+    assert (own.number, own.hash) == (1, look.hash)
+
+
+def test_opening_by_hand_is_a_look_too(digits: Dataset) -> None:
+    digits.test.open("to see them")
+    (look,) = Ledger.of_user().looks()
+    assert (look.look, look.intent) == (1, Intent("digits", 360, "to see them"))
+    assert fr.train(digits, TINY).evaluate().look == 2
+
+
+def test_copied_and_renamed_data_are_the_same_test_set(tmp_path: Path) -> None:
+    fr.load("digits").test.open("the same images and labels under another name")
+    for number, name in enumerate(("first", "second"), start=2):
+        (tmp_path / name).mkdir()
+        assert fr.train(npz_dataset(tmp_path / name), TINY).evaluate().look == number
+
+
+def test_results_carry_the_looks_so_far_and_their_luck(digits: Dataset) -> None:
+    runs = [fr.train(digits, TINY, seed=seed) for seed in (0, 1)]
+    first, second = [run.evaluate() for run in runs]
+    assert (first.look, first.reuse, first.luck) == (1, Reuse(1), 0)
+    outcomes = [run.outcomes for run in runs]
+    right = [one.predicted[-1] == one.labels for one in outcomes if one is not None]
+    assert second.reuse == Reuse(2, mean_correlation(right))
+    assert second.luck == expected_luck(second.accuracy, 360, 2, second.reuse.correlation or 0) > 0
+    again = runs[0].evaluate()
+    assert (again.scores, again.look, again.reuse) == (first.scores, 1, second.reuse)
+    assert "look 1 of 2 at this test set; best of 2 looks is worth about +" in str(again)
+
+
+def test_without_validation_the_runs_are_taken_as_independent() -> None:
+    results = [fr.train("digits", TINY, seed=seed, validation=0).evaluate() for seed in (0, 1)]
+    assert results[1].reuse == Reuse(2, None)
+    assert "at most about" in str(results[1])
+
+
+def test_a_stored_score_is_told_when_its_ledger_is_gone(digits: Dataset, tmp_path: Path) -> None:
+    run = fr.train(digits, TINY)
+    first = run.evaluate()
+    (tmp_path / "ledger.sqlite").unlink()
+    again = run.evaluate()
+    assert (again.scores, again.look, again.reuse) == (first.scores, None, Reuse(1))
+    assert "a look that is not in the ledger" in str(again)
+
+
+KILLED_BEFORE_THE_SCORE = """
+import os, signal, sys
+import fittingroom as fr
+from fittingroom.api.run import Run
+Run._score = lambda self, part: os.kill(os.getpid(), signal.SIGKILL)
+for _ in range(int(sys.argv[2])):
+    child = os.fork()
+    if not child:
+        fr.open_run(sys.argv[1]).evaluate("a look")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+"""
+
+
+@pytest.mark.parametrize("kills", [5, pytest.param(100, marks=pytest.mark.slow)])
+def test_an_evaluation_that_is_killed_before_its_score_is_a_look(digits: Dataset, kills: int) -> None:
+    run = fr.train(digits, TINY)
+    killing = [sys.executable, "-c", KILLED_BEFORE_THE_SCORE, str(run.path), str(kills)]
+    subprocess.run(killing, check=True, timeout=300)
+    looks = Ledger.of_user().looks()
+    assert [(look.look, look.score) for look in looks] == [(number + 1, None) for number in range(kills)]
+    assert [look.hash for look in run.record.looks] == [look.hash for look in looks]
+    assert verify(Ledger.of_user()).problem is None
+    assert run.evaluate().look == kills + 1
 
 
 def test_a_second_evaluation_is_told_the_score_and_is_no_new_look(digits: Dataset) -> None:
@@ -127,8 +231,8 @@ def write_npz(path: Path, x_train: Array, y_train: Array, x_test: Array, y_test:
 
 
 def npz_dataset(folder: Path, flip: int | None = None) -> str:
-    """A file of digits, in which one test label may be another."""
-    data = fr.load("digits")
+    """A file of digits, in which one test label may be another. To write it is no look."""
+    data = sealing.load("digits")
     test = data.test.open("to write a file")
     labels = test.labels.copy()
     if flip is not None:

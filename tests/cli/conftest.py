@@ -50,8 +50,9 @@ def command(capsys: pytest.CaptureFixture[str]) -> Command:
 
 @pytest.fixture(scope="module")
 def runs_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder of runs that the tests of a module share."""
+    """A folder of runs that the tests of a module share, and a ledger."""
     folder = tmp_path_factory.mktemp("runs-of-module") / "runs"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FITTINGROOM_RUNS_DIR", str(folder))
+        patch.setenv("FITTINGROOM_LEDGER", str(folder.parent / "ledger.sqlite"))
         yield folder

@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from fittingroom.errors import InputError
+from fittingroom.evaluation.luck import Reuse
 from fittingroom.evaluation.scores import Scores, TestResult, score
 
 Array = npt.NDArray[Any]
@@ -114,9 +115,17 @@ def test_plain_form_is_json_and_comes_back() -> None:
 
 
 def test_test_result_says_what_came_out_and_which_look_it_was() -> None:
-    result = TestResult(scored([0, 1], [0, 1], [0.25, 0.75]), reason="the end", look=2)
+    result = TestResult(scored([0, 1], [0, 1], [0.25, 0.75]), reason="the end", look=2, reuse=Reuse(2, 0.5))
     assert (result.accuracy, result.loss, result.interval.high) == (1, 0.5, 1)
     assert str(result) == (
-        "test accuracy 1.0000 [0.3424, 1.0000], loss 0.5000 nats, 2 of 2 right (opening 2 by this run)"
+        "test accuracy 1.0000 [0.3424, 1.0000], loss 0.5000 nats, 2 of 2 right "
+        "(look 2 at this test set; best of 2 looks is worth about +0.0 points of luck (correlation 0.50))"
     )
-    assert {"reason": "the end", "look": 2, "correct": 2}.items() <= result.to_dict().items()
+    assert {
+        "reason": "the end",
+        "look": 2,
+        "looks": 2,
+        "luck": 0,
+        "correlation": 0.5,
+        "correct": 2,
+    }.items() <= result.to_dict().items()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fittingroom.errors import RunError, StorageError
+from fittingroom.runs.ledger import Counted
 from fittingroom.runs.looks import record_opening, record_score
 from fittingroom.runs.store import RunContents, create, read_record
 
@@ -17,25 +18,29 @@ def run(contents: RunContents, runs_folder: Path) -> Path:
     return create(contents)
 
 
+COUNTED = Counted("the ledger's id", 7, 3, "a hash")
+
 OPEN_TEN_TIMES = """
 import sys
 from pathlib import Path
+from fittingroom.runs.ledger import Counted
 from fittingroom.runs.looks import record_opening
 for _ in range(10):
-    record_opening(Path(sys.argv[1]), "a look")
+    record_opening(Path(sys.argv[1]), "a look", Counted("id", 1, 1, "hash"))
 """
 
 
 def test_intent_is_recorded_before_the_score(run: Path) -> None:
-    assert record_opening(run, "first") == 1
+    assert record_opening(run, "first", COUNTED) == 1
     (look,) = read_record(run).looks
     assert (look.reason, look.score) == ("first", None)
+    assert (look.ledger, look.number, look.hash) == ("the ledger's id", 3, "a hash")
     record_score(run, 1, {"accuracy": 0.9})
     assert read_record(run).looks[0].score == {"accuracy": 0.9}
 
 
 def test_looks_are_counted(run: Path) -> None:
-    assert [record_opening(run, reason) for reason in "abc"] == [1, 2, 3]
+    assert [record_opening(run, reason, COUNTED) for reason in "abc"] == [1, 2, 3]
     record_score(run, 2, {"accuracy": 0.5})
     assert [look.score for look in read_record(run).looks] == [None, {"accuracy": 0.5}, None]
 
@@ -43,9 +48,17 @@ def test_looks_are_counted(run: Path) -> None:
 def test_nothing_else_in_the_record_changes(run: Path) -> None:
     before = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(json.dumps({**before, "mood": "unknown to this version"}))
-    record_opening(run, "first")
+    record_opening(run, "first", COUNTED)
     after = json.loads((run / "run.json").read_text())
     assert {**after, "looks": []} == {**before, "mood": "unknown to this version"}
+
+
+def test_a_look_from_before_there_was_a_ledger_is_read(run: Path) -> None:
+    stored = json.loads((run / "run.json").read_text())
+    look = {"time": "then", "reason": "first", "score": None}
+    (run / "run.json").write_text(json.dumps({**stored, "looks": [look]}))
+    (look_read,) = read_record(run).looks
+    assert (look_read.reason, look_read.ledger, look_read.hash) == ("first", None, None)
 
 
 def test_several_processes_at_once_lose_no_look(run: Path) -> None:
@@ -62,13 +75,13 @@ def test_score_without_its_look_is_refused(run: Path) -> None:
 def test_damaged_record_is_not_written_over(run: Path) -> None:
     (run / "run.json").write_text("{}")
     with pytest.raises(RunError, match="damaged"):
-        record_opening(run, "first")
+        record_opening(run, "first", COUNTED)
     assert (run / "run.json").read_text() == "{}"
 
 
 def test_missing_run_says_so(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="is not a whole run"):
-        record_opening(tmp_path / "gone", "first")
+        record_opening(tmp_path / "gone", "first", COUNTED)
 
 
 def test_record_that_cannot_be_written_keeps_the_test_set_closed(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,5 +91,5 @@ def test_record_that_cannot_be_written_keeps_the_test_set_closed(run: Path, monk
     before = (run / "run.json").read_bytes()
     monkeypatch.setattr("os.replace", no_space)
     with pytest.raises(StorageError, match="the disk is full"):
-        record_opening(run, "first")
+        record_opening(run, "first", COUNTED)
     assert (run / "run.json").read_bytes() == before

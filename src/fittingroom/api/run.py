@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fittingroom.api import looking
 from fittingroom.data.dataset import Dataset, Part
 from fittingroom.data.load import load
 from fittingroom.engine.blueprint import Blueprint
@@ -18,30 +19,15 @@ from fittingroom.engine.state import State
 from fittingroom.errors import DataError, RunError
 from fittingroom.evaluation.scores import Scores, TestResult, score
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.runs import looks, store
+from fittingroom.runs import store
 from fittingroom.runs.history import History
 from fittingroom.runs.outcomes import Outcomes
-from fittingroom.runs.place import find_run
 from fittingroom.runs.record import RunRecord
 
 if TYPE_CHECKING:
     import keras
 
 Array = np.ndarray[Any, Any]
-
-
-def open_run(run: str | Path = "latest", *, model: keras.Model | None = None) -> Run:
-    """A run from its folder; it predicts exactly as the one that was saved.
-
-    Args:
-        run: the folder, the name of a run in the runs folder, or `latest`.
-        model: the Keras model, needed only where the run's own description cannot make it again (it then says so).
-
-    Raises:
-        UnknownNameError: there is no such run.
-        RunError: the folder is damaged, or was written by a newer version.
-    """
-    return Run(find_run(run), model=model)
 
 
 class Run:
@@ -56,6 +42,7 @@ class Run:
         self._dataset = dataset
         self._given_model = model
         self._programs: Programs | None = None
+        self._first: Run | None = None  # the replica whose programs and dataset this one uses too
         store.read_record(path)  # a folder that is no run is refused here, not at first use
 
     def __repr__(self) -> str:
@@ -105,7 +92,7 @@ class Run:
     def evaluate(self, reason: str = "evaluate") -> TestResult:
         """The score on the sealed test set. Opening it is recorded before the score is computed.
 
-        A run that has its score already is told it again; that is no new opening.
+        A run that has its score already is told it again; that is no new look.
 
         Args:
             reason: why it is opened, for the record.
@@ -113,20 +100,21 @@ class Run:
         Raises:
             DataError: the reason is empty.
             RunError: the run has no test set, or its data are not the same any more.
-            StorageError: the opening cannot be recorded; the test set then stays closed.
+            StorageError: the look cannot be recorded, in the user's ledger or in the run; the test set then stays
+                closed.
         """
+        self.look(reason)
+        return looking.told([self.record])[0]
+
+    def look(self, reason: str) -> None:
+        """Does what `evaluate` does, and tells nothing."""
         if not reason.strip():
             raise DataError(
                 "the test set would be opened without a reason. Say what its score is for: evaluate('...')."
             )
-        for number, look in enumerate(self.record.looks, start=1):
-            if look.score is not None:
-                return TestResult(Scores.from_dict(look.score), look.reason, number)
-        dataset = self._load_dataset()
-        look_number = looks.record_opening(self.path, reason)
-        scores = self._score(dataset.test.open(reason))
-        looks.record_score(self.path, look_number, scores.to_dict())
-        return TestResult(scores, reason, look_number)
+        record = self.record
+        if not looking.has_score(record):
+            looking.look(self.path, record, self._load_dataset(), reason, self._score)
 
     def model(self) -> keras.Model:
         """A Keras model with the run's weights: a new one, made from the folder's description.
@@ -142,6 +130,10 @@ class Run:
         model = self._structure()
         write_weights(model, self._state)
         return model
+
+    def share(self, first: Run) -> None:
+        """Makes this run use the programs and the dataset of another replica of the same recipe."""
+        self._first = first
 
     def _score(self, part: Part) -> Scores:
         logs = self._compiled().log_probabilities(self._state, part.images)
@@ -174,6 +166,8 @@ class Run:
         return data.load is None and data.scale == 1.0
 
     def _compiled(self) -> Programs:
+        if self._first is not None:
+            return self._first._compiled()
         if self._programs is None:
             prepare_jax()
             self._programs = Programs(self._source())
@@ -185,7 +179,8 @@ class Run:
         of_recipe = record.recipe.get("model", "") is None
         if of_recipe and self._given_model is None:
             recipe = Recipe.from_dict(record.recipe)
-            return RecipeModel(recipe, record.data.image_shape, len(record.data.classes), scale).programs
+            classes, count = len(record.data.classes), record.data.counts["train"]
+            return RecipeModel(recipe, record.data.image_shape, classes, scale, count).programs
         from fittingroom.engine.keras_steps import step_functions
 
         batch_size = int(record.recipe["batch_size"])
@@ -214,9 +209,14 @@ class Run:
 
     def _load_dataset(self) -> Dataset:
         """The run's dataset, made sure to be the one that it was trained on."""
+        if self._first is not None:
+            return self._first._load_dataset()
+        if self._dataset is None:
+            self._dataset = self._load_again()
+        return self._dataset
+
+    def _load_again(self) -> Dataset:
         data = self.record.data
-        if self._dataset is not None:
-            return self._dataset
         if data.load is None:
             raise RunError(
                 "This run was trained on plain arrays, so there is no sealed test set to open. Train on a dataset "

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 
 from fittingroom.cli.answer import Answer, nats, number, percent, percent_range, table
 from fittingroom.cli.options import add_json, add_run
-from fittingroom.runs.place import LATEST, find_run
+from fittingroom.cli.replicas import nats_spread, percent_spread
+from fittingroom.evaluation.luck import WORLD, look_of
+from fittingroom.runs.place import LATEST, find_run, holds_replicas
 
 if TYPE_CHECKING:
     from fittingroom.evaluation.scores import TestResult
+    from fittingroom.evaluation.spread import ReplicasTestResult
+    from fittingroom.runs.record import RunRecord
 
 REASON = "fittingroom evaluate"
 
@@ -25,15 +29,42 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> Answer:
     """Scores the run; the opening is recorded before anything is computed."""
     path = find_run(arguments.run)  # before the heavy packages are imported
-    from fittingroom import open_run
+    from fittingroom import open_replicas, open_run
 
+    if holds_replicas(path):
+        replicas = open_replicas(path)
+        results, record = replicas.evaluate(REASON), replicas[0].record
+        facts = {"run": str(path), "dataset": record.data.name, "test": results.to_dict()}
+        return Answer(facts, _all_text(path, record, results))
     opened = open_run(path)
     result = opened.evaluate(REASON)
     facts = {"run": str(opened.path), "dataset": opened.record.data.name, "test": result.to_dict()}
-    return Answer(facts, _text(opened.path, opened.record.data.name, result))
+    return Answer(facts, _text(opened.path, opened.record, result))
 
 
-def _text(path: Path, dataset: str, result: TestResult) -> str:
+def _all_text(path: Path, record: RunRecord, results: ReplicasTestResult) -> str:
+    rows = [
+        (
+            str(seed),
+            percent(result.accuracy),
+            percent_range(result.interval),
+            nats(result.loss),
+            look_of(result.look, result.reuse.looks),
+        )
+        for seed, result in zip(results.seeds, results.results, strict=True)
+    ]
+    header = ("seed", "accuracy", "95% interval", "loss (nats)", "look")
+    return (
+        f"Test set of {record.data.name}\n\n"
+        f"accuracy  {percent_spread(results.accuracy)}\n"
+        f"loss      {nats_spread(results.loss)} nats\n"
+        f"looks     {results.look} at this test set, by {record.recipe['name']}'s replicas in {path}\n"
+        f"luck      {results.reuse.sentence(results.accuracy.mean, results.results[0].scores.count)}; {WORLD}\n\n"
+        f"{table(header, rows)}"
+    )
+
+
+def _text(path: Path, record: RunRecord, result: TestResult) -> str:
     scores = result.scores
     rows = [
         (
@@ -49,9 +80,15 @@ def _text(path: Path, dataset: str, result: TestResult) -> str:
     ]
     header = ("class", "images", "right", "accuracy", "95% interval", "precision", "F1")
     return (
-        f"Test set of {dataset}, opening {result.look} by {path}\n\n"
+        f"Test set of {record.data.name}\n\n"
         f"accuracy  {percent(scores.accuracy)} (95% interval {percent_range(scores.interval)}): "
         f"{number(scores.correct)} of {number(scores.count)} images\n"
-        f"loss      {nats(scores.loss)} nats\n\n"
+        f"loss      {nats(scores.loss)} nats\n"
+        f"look      {_which(result)} at this test set, by {record.recipe['name']}'s run {path}\n"
+        f"luck      {result.reuse.sentence(scores.accuracy, scores.count)}; {WORLD}\n\n"
         f"{table(header, rows)}"
     )
+
+
+def _which(result: TestResult) -> str:
+    return "not in this ledger," if result.look is None else look_of(result.look, result.reuse.looks)

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fittingroom.runs.record import PartResult, RunRecord
+from fittingroom.runs.record import Look, PartResult, RunRecord
+
+if TYPE_CHECKING:
+    from fittingroom.evaluation.luck import Reuse
+    from fittingroom.runs.ledger_reuse import Standings
 
 
-def run_facts(path: Path, record: RunRecord) -> dict[str, Any]:
-    """What `train --json` prints, and `runs --json` for each run."""
+def run_facts(path: Path, record: RunRecord, standings: Standings | None = None) -> dict[str, Any]:
+    """What `train --json` prints, and `runs --json` for each run.
+
+    Args:
+        path: the run folder.
+        record: what it says.
+        standings: places its looks among all looks; not needed for a run that has just been trained.
+    """
     return {
         "run": str(path),
         "created": record.created,
@@ -28,7 +39,7 @@ def run_facts(path: Path, record: RunRecord) -> dict[str, Any]:
         "train": part_facts(record.train),
         "validation": None if record.validation is None else part_facts(record.validation),
         "notes": list(record.notes),
-        "looks": [{"time": look.time, "reason": look.reason, "score": look.score} for look in record.looks],
+        "looks": [] if standings is None else [_look_facts(record, look, standings) for look in record.looks],
     }
 
 
@@ -47,7 +58,24 @@ def epochs_text(record: RunRecord) -> str:
     return f"{record.status} after {record.epochs}{planned} epochs{why}"
 
 
-def test_score(record: RunRecord) -> dict[str, Any] | None:
-    """The score of the latest look at the test set that has one."""
-    scores = [dict(look.score) for look in record.looks if look.score is not None]
-    return scores[-1] if scores else None
+def test_look(record: RunRecord) -> Look | None:
+    """The latest look at the test set that has a score."""
+    return next((look for look in reversed(record.looks) if look.score is not None), None)
+
+
+def luck(score: Mapping[str, Any], reuse: Reuse) -> float:
+    """What the best of all looks so far is worth by luck alone, as a share of the images."""
+    return reuse.luck(score["accuracy"], score["count"])
+
+
+def _look_facts(record: RunRecord, look: Look, standings: Standings) -> dict[str, Any]:
+    standing = standings.of(record.data, look)
+    return {
+        "time": look.time,
+        "reason": look.reason,
+        "score": look.score,
+        "look": standing.look,
+        "looks": standing.reuse.looks,
+        "luck": None if look.score is None else luck(look.score, standing.reuse),
+        "correlation": standing.reuse.correlation,
+    }

@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "runs": "list the runs there are",
         "show": "show one run",
         "recipes": "list the named recipes and what each claims",
+        "ledger": "list every look at a test set, or check that none is missing",
     }
 )
 

@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from fittingroom.cli.answer import Answer, nats, percent, percent_range, table
-from fittingroom.cli.facts import run_facts, test_score
+from fittingroom.cli.facts import luck, run_facts, test_look
 from fittingroom.cli.options import add_json
+from fittingroom.cli.replicas import replicas_facts, replicas_row
 from fittingroom.errors import RunError
-from fittingroom.runs.place import list_runs, runs_dir
+from fittingroom.evaluation.luck import look_of, points
+from fittingroom.runs.ledger_reuse import Standings
+from fittingroom.runs.place import holds_replicas, list_runs, runs_dir
+from fittingroom.runs.record import RunRecord
 from fittingroom.runs.store import read_record
 
 
@@ -22,29 +26,41 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> Answer:
     """One line per run; a damaged one is listed as such."""
     del arguments
+    standings = Standings()
     facts, rows = [], []
     for path in list_runs():
-        fact, row = _describe(path)
+        fact, row = _describe(path, standings)
         facts.append(fact)
         rows.append(row)
-    header = ("run", "status", "epochs", "validation", "95% interval", "loss (nats)", "test", "looks")
+    header = ("run", "status", "epochs", "validation", "95% interval", "loss (nats)", "test", "look", "luck (points)")
     text = table(header, rows, left=2) if rows else f"No runs in {runs_dir()} yet. `fittingroom train` makes one."
     return Answer({"folder": str(runs_dir()), "runs": facts}, text)
 
 
-def _describe(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _describe(path: Path, standings: Standings) -> tuple[dict[str, Any], tuple[str, ...]]:
     try:
+        if holds_replicas(path):
+            return replicas_facts(path, standings), replicas_row(path, standings)
         record = read_record(path)
     except RunError as error:
-        return {"run": str(path), "error": str(error)}, (path.name, "unreadable", *["-"] * 6)
-    validation, test = record.validation, test_score(record)
-    return run_facts(path, record), (
+        return {"run": str(path), "error": str(error)}, (path.name, "unreadable", *["-"] * 7)
+    validation = record.validation
+    return run_facts(path, record, standings), (
         path.name,
         record.status,
         str(record.epochs),
         percent(validation.accuracy if validation else None),
         percent_range(validation.interval if validation else None),
         nats(validation.loss if validation else None),
-        percent(test["accuracy"] if test else None),
-        str(len(record.looks)),
+        *_test(record, standings),
     )
+
+
+def _test(record: RunRecord, standings: Standings) -> tuple[str, str, str]:
+    """The test score, which look it was, and how much of it may be luck."""
+    look = test_look(record)
+    if look is None or look.score is None:
+        return "-", "-", "-"
+    standing = standings.of(record.data, look)
+    worth = points(luck(look.score, standing.reuse))
+    return percent(look.score["accuracy"]), look_of(standing.look, standing.reuse.looks), worth

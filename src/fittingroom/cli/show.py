@@ -8,9 +8,12 @@ from pathlib import Path
 from fittingroom.cli.answer import Answer, nats, number, percent, percent_range, table
 from fittingroom.cli.facts import epochs_text, run_facts
 from fittingroom.cli.options import add_json, add_run
+from fittingroom.cli.replicas import history_facts, replicas_facts, replicas_text
+from fittingroom.evaluation.luck import WORLD, look_of
 from fittingroom.runs.history import History
-from fittingroom.runs.place import find_run
-from fittingroom.runs.record import Look, PartResult, RunRecord
+from fittingroom.runs.ledger_reuse import Standings
+from fittingroom.runs.place import find_run, holds_replicas
+from fittingroom.runs.record import PartResult, RunRecord
 from fittingroom.runs.store import read_history, read_record
 
 
@@ -23,12 +26,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> Answer:
     """Reads the run's record and history; trains and opens nothing."""
     path = find_run(arguments.run)
+    standings = Standings()
+    if holds_replicas(path):
+        return Answer(
+            {**replicas_facts(path, standings), "history": history_facts(path)}, replicas_text(path, epochs=True)
+        )
     record, history = read_record(path), read_history(path)
-    facts = {**record.to_dict(), **run_facts(path, record), "history": history.history}
-    return Answer(facts, _text(path, record, history))
+    facts = {**record.to_dict(), **run_facts(path, record, standings), "history": history.history}
+    return Answer(facts, _text(path, record, history, standings))
 
 
-def _text(path: Path, record: RunRecord, history: History) -> str:
+def _text(path: Path, record: RunRecord, history: History, standings: Standings) -> str:
     parts = [("training", record.train)]
     if record.validation is not None:
         parts.append(("validation", record.validation))
@@ -40,7 +48,7 @@ def _text(path: Path, record: RunRecord, history: History) -> str:
         _epochs(history),
         table(("recipe", ""), settings, left=2),
         table(("run", ""), _circumstances(record), left=2),
-        _looks(record.looks),
+        _looks(record, standings),
     ]
     return "\n\n".join([*blocks, *(f"Note: {note}" for note in record.notes)])
 
@@ -64,7 +72,8 @@ def _setting(value: object) -> str:
 
 def _circumstances(record: RunRecord) -> list[tuple[str, str]]:
     environment, seconds = record.environment, record.seconds
-    threads = "" if environment.threads is None else f", threads per replica: {environment.threads}"
+    threads = "" if environment.threads is None else f", threads per operation: {environment.threads}"
+    device = environment.device if environment.devices == 1 else f"{environment.devices} × {environment.device}"
     return [
         ("made", record.created),
         ("dataset", f"{record.data.name}, fingerprint {record.data.fingerprint or 'none'}"),
@@ -73,23 +82,21 @@ def _circumstances(record: RunRecord) -> list[tuple[str, str]]:
             "seconds",
             f"set-up {seconds.setup:.2f}, compiling {seconds.compile:.2f}, training {seconds.train:.2f}",
         ),
-        ("machine", f"{environment.processor}, cores: {environment.cores}{threads}, device: {environment.device}"),
+        ("machine", f"{environment.processor}, cores: {environment.cores}{threads}, device: {device}"),
         ("platform", environment.platform),
         ("versions", ", ".join(f"{name} {version}" for name, version in environment.versions.items())),
     ]
 
 
-def _looks(looks: tuple[Look, ...]) -> str:
-    if not looks:
+def _looks(record: RunRecord, standings: Standings) -> str:
+    if not record.looks:
         return "The test set has not been opened by this run."
-    rows = [
-        (
-            str(count),
-            look.time,
-            percent(look.score["accuracy"]) if look.score else "-",
-            percent_range(look.score["interval"]) if look.score else "-",
-            look.reason,
-        )
-        for count, look in enumerate(looks, start=1)
-    ]
-    return table(("look", "time", "accuracy", "95% interval", "reason"), rows, left=5)
+    rows, sentence = [], ""
+    for look in record.looks:
+        look_number, reuse = standings.of(record.data, look)
+        accuracy, interval = "-", "-"
+        if look.score is not None:
+            accuracy, interval = percent(look.score["accuracy"]), percent_range(look.score["interval"])
+            sentence = f"\nluck: {reuse.sentence(look.score['accuracy'], look.score['count'])}; {WORLD}"
+        rows.append((look_of(look_number, reuse.looks), look.time, accuracy, interval, look.reason))
+    return table(("look", "time", "accuracy", "95% interval", "reason"), rows, left=5) + sentence

@@ -149,6 +149,13 @@ class SealedTestSet:
         )
 
 
+def recorded(test: SealedTestSet, recorder: Callable[[Opening], None]) -> SealedTestSet:
+    """The same sealed test set, whose openings are recorded by `recorder` alone. Both list them in `openings`."""
+    other = SealedTestSet(test._part, test.fingerprint, recorder)
+    other._openings = test._openings
+    return other
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Named images and labels, with the test part sealed.

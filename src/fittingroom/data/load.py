@@ -27,22 +27,9 @@ def load(
     data_dir: Path | str | None = None,
     image_size: tuple[int, int] | None = None,
 ) -> Dataset:
-    """A dataset with its test part sealed: `data.train`, `data.validation` and `data.test`.
+    """A dataset with its test part sealed, as `fittingroom.load` describes it, but for the ledger.
 
-    `data.train.images` are the raw uint8 pixels and `data.train.x` the same as float32 in 0 to 1, ready for a model;
-    `data.train.y` are the labels. `data.test.open("why")` is the only way to a test image or label.
-
-    Args:
-        name: `fashion-mnist`, `mnist`, `kmnist`, `digits`; or own data: `idx:FOLDER` with four IDX files named as
-            MNIST's, `npz:FILE` with x_train, y_train and perhaps x_test, y_test, `folder:FOLDER` with pictures in one
-            sub-folder for each class, perhaps below train, validation and test.
-        validation: how many images of the training part are set aside to validate on, the same share of each class: a
-            number, or a fraction between 0 and 1. None means 5,000 of 60,000 and else a twelfth, or the validation part
-            that a folder brings along; 0 means none.
-        split_seed: decides which images these are; the same on every machine.
-        data_dir: a folder with the four files of `fashion-mnist`, `mnist` or `kmnist`, or with a sub-folder of that
-            name that has them.
-        image_size: (height, width) in pixels, for `folder:` only; 28x28 by default.
+    What opens its test set is kept in `data.test.openings` alone. Training needs no more.
 
     Raises:
         UnknownNameError: no dataset has this name.

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from fittingroom.errors import InputError
 from fittingroom.evaluation.intervals import Interval, wilson
+from fittingroom.evaluation.luck import Reuse, look_of
 
 Integers = npt.NDArray[np.integer[Any]]
 Floats = npt.NDArray[np.floating[Any]]
@@ -142,19 +143,21 @@ class Scores:
 
 @dataclass(frozen=True)
 class TestResult:
-    """What a sealed test set said about a run, and which opening of it this was.
+    """What a sealed test set said about a run, and which of all looks at it this was.
 
     Args:
         scores: the scores on all its images.
         reason: why it was opened.
-        look: which opening by this run this is, counted from 1.
+        look: which look of this user at this test set it was, counted from 1; None if the ledger does not have it.
+        reuse: all looks at it so far.
     """
 
     __test__: ClassVar[bool] = False  # not a test, whatever its name makes pytest think
 
     scores: Scores
     reason: str
-    look: int
+    look: int | None
+    reuse: Reuse
 
     @property
     def loss(self) -> float:
@@ -171,12 +174,27 @@ class TestResult:
         """95% interval (Wilson) of the accuracy."""
         return self.scores.interval
 
+    @property
+    def luck(self) -> float:
+        """What the best of all looks so far is worth by luck alone, as a share of the images."""
+        return self.reuse.luck(self.accuracy, self.scores.count)
+
     def to_dict(self) -> dict[str, Any]:
-        """The scores and the opening as plain JSON."""
-        return {**self.scores.to_dict(), "reason": self.reason, "look": self.look}
+        """The scores, the look and its luck (a share of the images) as plain JSON."""
+        return {
+            **self.scores.to_dict(),
+            "reason": self.reason,
+            "look": self.look,
+            "looks": self.reuse.looks,
+            "luck": self.luck,
+            "correlation": self.reuse.correlation,
+        }
 
     def __str__(self) -> str:
-        return f"test {self.scores} (opening {self.look} by this run)"
+        look = (
+            "a look that is not in the ledger" if self.look is None else f"look {look_of(self.look, self.reuse.looks)}"
+        )
+        return f"test {self.scores} ({look} at this test set; {self.reuse.sentence(self.accuracy, self.scores.count)})"
 
 
 def score(labels: Integers, predicted: Integers, losses: Floats, classes: Sequence[str]) -> Scores:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fittingroom.errors import RunError
 from fittingroom.files import write_bytes
@@ -15,9 +15,17 @@ from fittingroom.runs.place import RECORD_NAME
 from fittingroom.runs.plain import json_text
 from fittingroom.runs.record import RunRecord, now
 
+if TYPE_CHECKING:
+    from fittingroom.runs.ledger import Counted
 
-def record_opening(path: Path, reason: str) -> int:
+
+def record_opening(path: Path, reason: str, counted: Counted) -> int:
     """Writes into the run's record that its test set is about to be opened. Call it before any label is read.
+
+    Args:
+        path: the run folder.
+        reason: what for.
+        counted: where the ledger has the look; the run keeps it, so that a ledger cut short is found out.
 
     Returns:
         Which look this is, counted from 1, for `record_score`.
@@ -27,7 +35,8 @@ def record_opening(path: Path, reason: str) -> int:
         StorageError: the record cannot be written; the test set must then stay closed.
     """
     with _record_to_change(path) as stored:
-        stored["looks"].append({"time": now(), "reason": reason, "score": None})
+        place = {"ledger": counted.ledger, "number": counted.look, "hash": counted.hash}
+        stored["looks"].append({"time": now(), "reason": reason, "score": None, **place})
         return len(stored["looks"])
 
 

@@ -96,11 +96,17 @@ class Look:
         time: when, ISO 8601, UTC.
         reason: what for.
         score: what came out; None until it is known, and for good if the computation was cut off.
+        ledger: the id of the ledger in which it was counted; None for a look from before there was one, and so for:
+        number: which look at the test set it was in that ledger.
+        hash: of its entry there.
     """
 
     time: str
     reason: str
     score: Mapping[str, Any] | None = None
+    ledger: str | None = None
+    number: int | None = None
+    hash: str | None = None
 
 
 @dataclass(frozen=True)
@@ -178,6 +184,7 @@ def _read_record(stored: Mapping[str, Any]) -> RunRecord:
     if stored["status"] not in get_args(Status):
         raise ValueError(f"status {stored['status']!r} is none of {', '.join(get_args(Status))}")
     validation = stored["validation"]
+    uncounted = dict.fromkeys(("ledger", "number", "hash"))
     return RunRecord(
         created=str(stored["created"]),
         status=stored["status"],
@@ -191,7 +198,7 @@ def _read_record(stored: Mapping[str, Any]) -> RunRecord:
         train=_read_part(stored["train"]),
         validation=None if validation is None else _read_part(validation),
         notes=tuple(stored["notes"]),
-        looks=tuple(_known_fields(Look, look) for look in stored["looks"]),
+        looks=tuple(_known_fields(Look, {**uncounted, **look}) for look in stored["looks"]),
     )
 
 
@@ -215,5 +222,7 @@ def _optional_number(value: Any) -> float | None:
 
 
 def _known_fields(kind: type[T], stored: Mapping[str, Any]) -> T:
-    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
-    return kind(**{name: stored[name] for name in names})
+    """The fields that `kind` has; one with a default may be missing, as in records of older versions."""
+    fields = dataclasses.fields(kind)  # type: ignore[arg-type]
+    wanted = [field.name for field in fields if field.name in stored or field.default is dataclasses.MISSING]
+    return kind(**{name: stored[name] for name in wanted})

@@ -1,0 +1,52 @@
+"""`load`: a dataset by its name, whose test set is opened on the record only."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from fittingroom.data import load as sealing
+from fittingroom.data.dataset import Dataset, Opening, recorded
+
+
+def load(
+    name: str = "fashion-mnist",
+    *,
+    validation: int | float | None = None,
+    split_seed: int = 0,
+    data_dir: Path | str | None = None,
+    image_size: tuple[int, int] | None = None,
+) -> Dataset:
+    """A dataset with its test part sealed: `data.train`, `data.validation` and `data.test`.
+
+    `data.train.images` are the raw uint8 pixels and `data.train.x` the same as float32 in 0 to 1, ready for a model;
+    `data.train.y` are the labels. `data.test.open("why")` is the only way to a test image or label, and a look that the
+    user's ledger keeps; where it cannot be written, the test set stays closed.
+
+    Args:
+        name: `fashion-mnist`, `mnist`, `kmnist`, `digits`; or own data: `idx:FOLDER` with four IDX files named as
+            MNIST's, `npz:FILE` with x_train, y_train and perhaps x_test, y_test, `folder:FOLDER` with pictures in one
+            sub-folder for each class, perhaps below train, validation and test.
+        validation: how many images of the training part are set aside to validate on, the same share of each class: a
+            number, or a fraction between 0 and 1. None means 5,000 of 60,000 and else a twelfth, or the validation part
+            that a folder brings along; 0 means none.
+        split_seed: decides which images these are; the same on every machine.
+        data_dir: a folder with the four files of `fashion-mnist`, `mnist` or `kmnist`, or with a sub-folder of that
+            name that has them.
+        image_size: (height, width) in pixels, for `folder:` only; 28x28 by default.
+
+    Raises:
+        UnknownNameError: no dataset has this name.
+        DatasetNotFoundError: the data are nowhere to be found; the message says how to get them.
+        DataError: the data are damaged or are not what they should be, or an argument makes no sense.
+    """
+    dataset = sealing.load(name, validation=validation, split_seed=split_seed, data_dir=data_dir, image_size=image_size)
+    return replace(dataset, test=recorded(dataset.test, partial(_count, dataset.name)))
+
+
+def _count(dataset: str, opening: Opening) -> None:
+    """Enters an opening into the ledger; a ledger that cannot be written raises, and the test set stays closed."""
+    from fittingroom.runs.ledger import Intent, Ledger
+
+    Ledger.of_user().record_look(opening.fingerprint, Intent(dataset, opening.count, opening.reason))

@@ -1,0 +1,105 @@
+"""`fittingroom ledger`: every look at a test set that this user took, and whether the record of them is whole."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from fittingroom.cli.answer import Answer, number, percent, table
+from fittingroom.cli.options import add_json
+from fittingroom.errors import InputError, UnknownNameError
+
+if TYPE_CHECKING:
+    from fittingroom.runs.ledger import Ledger, LedgerLook
+
+_SHORT = 8  # digits of a fingerprint or a digest that are shown
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments."""
+    parser.add_argument(
+        "dataset",
+        metavar="DATASET",
+        nargs="?",
+        help="only the looks at the test set that went under this name, or whose fingerprint begins so",
+    )
+    parser.add_argument(
+        "--verify", action="store_true", help="check that no entry was changed, taken out or moved (else status 1)"
+    )
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> Answer:
+    """Reads the ledger; opens no test set and adds nothing."""
+    from fittingroom.runs.ledger import Ledger
+
+    ledger = Ledger.of_user()
+    if not arguments.verify:
+        return _list(ledger, arguments.dataset)
+    if arguments.dataset is not None:
+        raise InputError("--verify checks the whole ledger; leave out the dataset.")
+    return _verify(ledger)
+
+
+def _list(ledger: Ledger, dataset: str | None) -> Answer:
+    looks = ledger.looks()
+    if dataset is not None:
+        looks = _of_dataset(looks, dataset)
+    facts = {"ledger": str(ledger.path), "looks": [_facts(look) for look in looks]}
+    if not looks:
+        return Answer(facts, f"No test set has been opened yet, says {ledger.path}.")
+    header = ("look", "time (UTC)", "test set", "", "run", "recipe", "seed", "score", "reason")
+    return Answer(facts, f"{table(header, [_row(look) for look in looks], left=9)}\n\nLedger: {ledger.path}")
+
+
+def _verify(ledger: Ledger) -> Answer:
+    from fittingroom.runs.ledger_check import verify
+
+    verdict = verify(ledger)
+    facts = {"ledger": str(ledger.path), "intact": verdict.problem is None, **asdict(verdict)}
+    counts = f"{number(verdict.entries)} entries, {number(verdict.looks)} of them looks"
+    if verdict.problem is not None:
+        return Answer(facts, f"Broken: {verdict.problem}.\n{counts}: {ledger.path}", status=1)
+    text = f"Chain intact: {counts}: {ledger.path}"
+    if verdict.elsewhere:
+        text += (
+            f"\n{number(verdict.elsewhere)} looks of runs here were counted in another ledger, or in one deleted since."
+        )
+    return Answer(facts, text)
+
+
+def _of_dataset(looks: list[LedgerLook], dataset: str) -> list[LedgerLook]:
+    """The looks at the test sets that once went under a name, under whatever name they were taken."""
+    by_name = {look.test_set for look in looks if dataset in {look.intent.dataset, look.test_set[:_SHORT]}}
+    chosen = by_name or {
+        look.test_set for look in looks if len(dataset) >= _SHORT and look.test_set.startswith(dataset)
+    }
+    if not chosen:
+        raise UnknownNameError("test set", dataset, sorted({look.intent.dataset for look in looks}))
+    return [look for look in looks if look.test_set in chosen]
+
+
+def _facts(look: LedgerLook) -> dict[str, Any]:
+    score = None if look.score is None else {**look.score, "accuracy": _accuracy(look)}
+    return {"look": look.look, "time": look.time, "test_set": look.test_set, **asdict(look.intent), "score": score}
+
+
+def _row(look: LedgerLook) -> tuple[str, ...]:
+    intent = look.intent
+    recipe = f"{intent.recipe} {intent.recipe_digest[:_SHORT]}" if intent.recipe_digest else "-"
+    return (
+        str(look.look),
+        look.time[:19].replace("T", " "),
+        intent.dataset,
+        look.test_set[:_SHORT],
+        intent.run or "-",
+        recipe,
+        "-" if intent.seed is None else str(intent.seed),
+        percent(_accuracy(look)),
+        intent.reason,
+    )
+
+
+def _accuracy(look: LedgerLook) -> float | None:
+    return None if look.score is None else look.score["correct"] / look.score["count"]

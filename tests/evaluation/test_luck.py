@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.integrate import quad
+from scipy.stats import norm
+
+from fittingroom.errors import InputError
+from fittingroom.evaluation.luck import Reuse, expected_luck, expected_maximum, look_of, mean_correlation, points
+
+CLOSED_FORMS = {1: 0.0, 2: 1 / math.sqrt(math.pi), 3: 1.5 / math.sqrt(math.pi)}
+
+
+@pytest.mark.parametrize(("count", "expected"), CLOSED_FORMS.items())
+def test_the_expected_maximum_of_one_two_and_three_is_the_closed_form(count: int, expected: float) -> None:
+    assert expected_maximum(count) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("count", [4, 20, 1000, 10**6])
+def test_the_expected_maximum_is_the_integral_over_its_density(count: int) -> None:
+    expected, _ = quad(lambda x: x * count * norm.pdf(x) * norm.cdf(x) ** (count - 1), -12, 12, limit=500, points=[4])
+    assert expected_maximum(count) == pytest.approx(expected, abs=1e-6)
+
+
+def test_luck_of_twenty_looks_is_what_the_design_says() -> None:
+    assert round(100 * expected_luck(0.9, 10_000, 20), 2) == 0.56
+    assert round(100 * expected_luck(0.9, 10_000, 20, 0.7), 2) == 0.31
+
+
+def test_simulated_twins_are_as_lucky_as_expected() -> None:
+    generator = np.random.default_rng(0)
+    shared, own, rho = generator.standard_normal((20_000, 1)), generator.standard_normal((20_000, 5)), 0.6
+    best = (math.sqrt(rho) * shared + math.sqrt(1 - rho) * own).max(axis=1).mean()
+    assert expected_luck(0.8, 400, 5, rho) == pytest.approx(best * math.sqrt(0.16 / 400), rel=0.03)
+
+
+@given(st.floats(0, 1), st.integers(1, 10**6), st.integers(1, 1000), st.floats(0, 1))
+def test_more_looks_are_never_less_luck_and_likeness_never_more(
+    accuracy: float, images: int, looks: int, correlation: float
+) -> None:
+    luck = expected_luck(accuracy, images, looks, correlation)
+    assert 0 <= luck <= expected_luck(accuracy, images, looks)
+    assert luck <= expected_luck(accuracy, images, looks + 1, correlation)
+
+
+def test_one_look_twins_and_a_sure_score_have_no_luck() -> None:
+    assert expected_luck(0.9, 100, 1) == 0
+    assert expected_luck(0.9, 100, 50, 1.0) == 0
+    assert expected_luck(1.0, 100, 50) == 0
+
+
+@pytest.mark.parametrize(("accuracy", "images", "looks", "rho"), [(1.1, 9, 2, 0), (0.5, 0, 2, 0), (0.5, 9, 2, -0.1)])
+def test_what_is_no_accuracy_or_correlation_is_refused(accuracy: float, images: int, looks: int, rho: float) -> None:
+    with pytest.raises(InputError, match=r"expected 0 to 1, 1 or more, 0 to 1"):
+        expected_luck(accuracy, images, looks, rho)
+    with pytest.raises(InputError, match=r"0 looks: expected 1 or more"):
+        expected_luck(0.5, 9, 0)
+
+
+def test_correlation_is_the_mean_over_pairs() -> None:
+    generator = np.random.default_rng(1)
+    rows = generator.random((4, 500)) < generator.random(500)
+    pairs = [np.corrcoef(rows[i], rows[j])[0, 1] for i in range(4) for j in range(i)]
+    assert mean_correlation(list(rows)) == pytest.approx(np.mean(pairs))
+
+
+def test_equal_models_correlate_fully_and_opposite_ones_count_as_independent() -> None:
+    right = np.array([True, False, True, True])
+    assert mean_correlation([right, right]) == pytest.approx(1)
+    assert mean_correlation([right, ~right]) == 0
+
+
+@pytest.mark.parametrize("rows", [[], [[True, False]], [[True, True], [True, False]]])
+def test_correlation_of_fewer_than_two_models_that_vary_is_unknown(rows: list[list[bool]]) -> None:
+    assert mean_correlation(rows) is None
+
+
+def test_the_sentence_says_what_the_luck_rests_on() -> None:
+    assert Reuse(1).sentence(0.9, 10_000) == "a first look has no luck of choosing in it"
+    independent = "best of 3 looks is worth at most about +0.3 points of luck (independence assumed)"
+    assert Reuse(3).sentence(0.9, 10_000) == independent
+    alike = "best of 20 looks is worth about +0.3 points of luck (correlation 0.70)"
+    assert Reuse(20, 0.7).sentence(0.9, 10_000) == alike
+
+
+def test_short_forms_of_looks_and_points() -> None:
+    assert [look_of(3, 3), look_of(3, 7), look_of(None, 7)] == ["3", "3 of 7", "-"]
+    assert [points(0.0056), points(0.0004), points(0.0)] == ["+0.6", "+0.04", "+0.0"]
