@@ -9,7 +9,7 @@ export KERAS_BACKEND := jax
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run test test-all lint bench bench-peers claims lock clean help setup setup-dev setup-peers dataset
+.PHONY: run test test-all lint bench bench-peers claims parity lock clean help setup setup-dev setup-peers dataset
 
 run: setup dataset  ## Train the course's model on Fashion-MNIST, then score it on the sealed test set
 	.venv/bin/fittingroom train
@@ -26,20 +26,28 @@ lint: setup-dev  ## Check format, style and types
 	$(VENV_PYTHON) -m ruff check
 	$(VENV_PYTHON) -m mypy
 
-bench: setup dataset  ## Measure against Keras on JAX: about 6 minutes
+bench: setup dataset  ## Measure against Keras on JAX and the matrix products alone: about 10 minutes
 	$(VENV_PYTHON) -m benchmarks.whole_process keras-jax
 	$(VENV_PYTHON) -m benchmarks.epochs keras-jax
-	$(VENV_PYTHON) -m benchmarks.accuracy keras-jax
+	$(VENV_PYTHON) -m benchmarks.cnn keras-jax
+	$(VENV_PYTHON) -m benchmarks.products
 	$(VENV_PYTHON) -m benchmarks.readme
 
-bench-peers: setup setup-peers dataset  ## Measure against Keras on TensorFlow: about 6 minutes
+bench-peers: setup setup-peers dataset  ## Measure against Keras on TensorFlow and PyTorch: about 12 minutes
 	$(VENV_PYTHON) -m benchmarks.whole_process keras-tensorflow
 	$(VENV_PYTHON) -m benchmarks.epochs keras-tensorflow
+	$(VENV_PYTHON) -m benchmarks.cnn keras-tensorflow
+	@if .venv-peers/bin/python -c 'import torch' 2>/dev/null; then \
+		echo '$(VENV_PYTHON) -m benchmarks.epochs pytorch'; $(VENV_PYTHON) -m benchmarks.epochs pytorch; fi
 	$(VENV_PYTHON) -m benchmarks.readme
 
 claims: setup dataset  ## Train every named recipe with five seeds, and keep what they reach as their claims
 	$(VENV_PYTHON) -m benchmarks.claims
+	$(VENV_PYTHON) -m benchmarks.accuracy keras-jax
 	$(VENV_PYTHON) -m benchmarks.readme
+
+parity: setup-dev dataset  ## Train the zoo of models with Keras and with fr.fit, and write docs/keras-parity.md: about 20 minutes
+	$(VENV_PYTHON) -m benchmarks.parity
 
 lock: setup-dev  ## Write the lock files anew from pyproject.toml, keeping the pins that still fit
 	scripts/lock
@@ -60,6 +68,8 @@ setup-dev: setup
 
 setup-peers:
 	@scripts/setup .venv-peers requirements-peers.lock
+	@scripts/setup .venv-peers requirements-peers-torch.lock || \
+		echo "The comparison with PyTorch is left out: pip did not find the build that requirements-peers-torch.in names." >&2
 
 dataset:
 	@scripts/dataset

@@ -1,31 +1,40 @@
 """Epoch for epoch at batch 32, timed inside each process: start-up, data and compilation do not count.
 
-Usage: python -m benchmarks.epochs keras-jax | keras-tensorflow
+Usage: python -m benchmarks.epochs keras-jax | keras-tensorflow | pytorch
 
-Ours is the training time of the run divided by its epochs; compilation is timed apart there. Theirs is the median of
-epochs 2 to 5: the first one holds their compilation and is shown apart.
+Ours is the training time of the run divided by its epochs; compilation is timed apart there. With several replicas, one
+for each core, it is divided by their number too. Theirs is the median of epochs 2 to 5: the first one holds their
+compilation and is kept apart.
 """
 
 from __future__ import annotations
 
 import json
 import statistics
+import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from benchmarks.pairs import Sample, Spread, alternate, report
-from benchmarks.sides import all_versions, chosen_peer, course_script, fitting_room
+from benchmarks.bars import Bar, keep
+from benchmarks.pairs import Sample, in_turn
+from benchmarks.sides import all_versions, chosen_peer, course_script, replicas, training
 
-PAIRS = 5
-
-
-def our_seconds(sample: Sample) -> tuple[float, float]:
-    """Seconds per epoch and seconds of compilation, from the JSON object that `fittingroom train --json` printed."""
-    result = json.loads(sample.output)
-    return result["seconds"]["train"] / result["epochs"], result["seconds"]["compile"]
+ROUNDS = 5
 
 
-def their_seconds(sample: Sample) -> tuple[float, float]:
+def result(sample: Sample) -> dict[str, Any]:
+    """The JSON object that `fittingroom train --json` printed."""
+    return dict(json.loads(sample.output))
+
+
+def our_epoch(trained: Mapping[str, Any]) -> float:
+    """Seconds per epoch and replica."""
+    return float(trained["seconds"]["train"] / trained["epochs"] / len(trained.get("replicas") or [None]))
+
+
+def their_epochs(sample: Sample) -> tuple[float, float]:
     """Seconds per epoch, and those of the first one, from the list that the course's script printed last."""
     first, *others = json.loads(sample.output.strip().splitlines()[-1])
     return statistics.median(others), first
@@ -33,22 +42,26 @@ def their_seconds(sample: Sample) -> tuple[float, float]:
 
 def main() -> None:
     """Measures, prints the table and keeps it."""
-    name, peer = chosen_peer()
-    with tempfile.TemporaryDirectory() as folder:
-        ours = fitting_room(Path(folder), evaluate=False)
-        theirs = course_script(peer, Path(folder), "--epoch-times")
-        pairs = [(our_seconds(a), their_seconds(b)) for a, b in alternate(ours, theirs, PAIRS)]
+    name, peer = chosen_peer(sys.argv[1:])
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        one, many, theirs = training(folder), replicas(folder), course_script(peer, folder, "--epoch-times")
+        rounds = in_turn([one, many, theirs], ROUNDS)
 
-    epoch = [Spread.of(pair[side][0] for pair in pairs) for side in (0, 1)]
-    apart = [Spread.of(pair[side][1] for pair in pairs) for side in (0, 1)]
-    ratio = Spread.of(b[0] / a[0] for a, b in pairs)
-    rows = [
-        ("one epoch, 60,000 images, batch 32", ours.name, theirs.name, f"{theirs.name} / {ours.name}"),
-        ("seconds per epoch", epoch[0].text(" s"), epoch[1].text(" s"), ratio.text()),
-        ("compilation / first epoch", apart[0].text(" s"), apart[1].text(" s"), ""),
+    results = {ours.name: [result(samples[ours.name]) for samples in rounds] for ours in (one, many)}
+    epochs, firsts = zip(*(their_epochs(samples[theirs.name]) for samples in rounds), strict=True)
+    count = len(results[many.name][0]["replicas"])
+    works = {"one replica": one, f"per replica, {count} at once": many}
+    bars = [
+        Bar(f"one epoch of `course`, {work}", peer.title, [our_epoch(each) for each in results[ours.name]], epochs)
+        for work, ours in works.items()
     ]
-    facts = {"versions": all_versions(peer), "pairs": pairs}
-    report(f"epochs-{name}", f"Median of {PAIRS} alternating pairs (lowest–highest), caches warm.", rows, facts)
+    facts = {
+        "versions": all_versions(peer),
+        "compilation": {side: [each["seconds"]["compile"] for each in trained] for side, trained in results.items()},
+        "first_epoch": {peer.title: firsts},
+    }
+    keep(f"epochs-{name}", bars, facts)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Fair timing of two commands: in turn, pair by pair, whole processes, with the peak of their memory.
+"""Fair timing of commands: in turn, round by round, whole processes, with the peak of their memory.
 
-A machine slows down and speeds up while it is measured. Two commands that run one right after the other share most of
-that, so the ratio is taken within each pair, and the median of the ratios is what counts.
+A machine slows down and speeds up while it is measured. Commands that run one right after the other share most of
+that, so the ratio is taken within each round, and the median of the ratios is what counts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -57,7 +57,7 @@ class Spread:
 
     def text(self, unit: str = "", digits: int = 2) -> str:
         """For a table: `5.71 s (5.60–6.02)`."""
-        return f"{self.median:.{digits}f}{unit} ({self.low:.{digits}f}–{self.high:.{digits}f})"
+        return f"{self.median:,.{digits}f}{unit} ({self.low:,.{digits}f}–{self.high:,.{digits}f})"
 
 
 def measure(command: Command) -> Sample:
@@ -94,22 +94,19 @@ def _whole_text(stream: IO[bytes]) -> str:
     return stream.read().decode(errors="replace")
 
 
-def alternate(ours: Command, theirs: Command, pairs: int) -> list[tuple[Sample, Sample]]:
-    """`pairs` samples of each side, in turn, after an unmeasured run of each; every other pair starts with `theirs`."""
-    measured: list[tuple[Sample, Sample]] = []
-    for number in range(pairs + 1):
-        first, second = (ours, theirs) if number % 2 == 0 else (theirs, ours)
-        samples = {command.name: measure(command) for command in (first, second)}
-        pair = samples[ours.name], samples[theirs.name]
-        print(f"  pair {number or 'to warm up'}: {pair[0].seconds:.2f} s, {pair[1].seconds:.2f} s", file=sys.stderr)
+def in_turn(commands: Sequence[Command], rounds: int) -> list[dict[str, Sample]]:
+    """`rounds` times a sample of each command, by its name, after an unmeasured round; every other one goes backwards.
+
+    Two commands give pairs. More than two share what is common to them, such as a slow other side.
+    """
+    measured: list[dict[str, Sample]] = []
+    for number in range(rounds + 1):
+        samples = {command.name: measure(command) for command in commands[:: 1 if number % 2 == 0 else -1]}
+        times = ", ".join(f"{samples[command.name].seconds:.2f} s" for command in commands)
+        print(f"  round {number or 'to warm up'}: {times}", file=sys.stderr)
         if number > 0:
-            measured.append(pair)
+            measured.append(samples)
     return measured
-
-
-def ratios(pairs: Iterable[tuple[Sample, Sample]], figure: Callable[[Sample], float]) -> Spread:
-    """How many times as large a figure of the second side is, pair by pair."""
-    return Spread.of(figure(theirs) / figure(ours) for ours, theirs in pairs)
 
 
 def machine() -> dict[str, Any]:
@@ -135,16 +132,26 @@ def versions(python: str, modules: Sequence[str], environment: dict[str, str]) -
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def report(name: str, title: str, rows: Sequence[tuple[str, ...]], facts: dict[str, Any]) -> None:
-    """Prints a table and keeps it: `results/NAME.md` for the README, `results/NAME.json` with every figure."""
+def markdown_table(rows: Sequence[tuple[str, ...]]) -> str:
+    """Rows of text, the first of them the header, as a table with columns of even width."""
     width = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["| " + " | ".join(cell.ljust(size) for cell, size in zip(row, width, strict=True)) + " |" for row in rows]
     lines.insert(1, "|" + "|".join("-" * (size + 2) for size in width) + "|")
-    measured_on = {"date": time.strftime("%Y-%m-%d"), **machine()}
-    place = f"{title} {measured_on['processor']}, {measured_on['cores']} cores, {measured_on['date']}."
-    table = "\n".join([*lines, "", place, ""])
-    print(table)
+    return "\n".join([*lines, ""])
+
+
+def measured_on() -> dict[str, Any]:
+    """Today's date and this machine."""
+    return {"date": time.strftime("%Y-%m-%d"), **machine()}
+
+
+def place(facts: Mapping[str, Any]) -> str:
+    """What `measured_on` gave, as text: `AMD EPYC, 2 cores, 2026-11-22`."""
+    return f"{facts['processor']}, {facts['cores']} cores, {facts['date']}"
+
+
+def store(name: str, content: Mapping[str, Any]) -> None:
+    """Keeps figures as `results/NAME.json`."""
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.md").write_text(table, encoding="utf-8")
-    content = json.dumps({"machine": measured_on, **facts}, indent=1, ensure_ascii=False)
-    (RESULTS / f"{name}.json").write_text(content + "\n", encoding="utf-8")
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.pairs import Command, Sample, Spread, alternate, measure, ratios
+from benchmarks.pairs import Command, Spread, in_turn, measure
 from tests.contracts.source import ROOT
 
 
@@ -40,11 +40,12 @@ def test_failure_shows_what_the_command_said(tmp_path: Path) -> None:
 
 def test_sides_take_turns_and_the_warm_up_is_not_counted(tmp_path: Path) -> None:
     order = tmp_path / "order"
-    a, b = (script(tmp_path, f"open({str(order)!r}, 'a').write({name!r})", name) for name in "ab")
-    assert len(alternate(a, b, pairs=3)) == 3
-    assert order.read_text() == "ab" + "baabba"
+    commands = [script(tmp_path, f"open({str(order)!r}, 'a').write({name!r})", name) for name in "abc"]
+    rounds = in_turn(commands, rounds=3)
+    assert [set(samples) for samples in rounds] == [{"a", "b", "c"}] * 3
+    assert order.read_text() == "abc" + "cba" + "abc" + "cba"
 
 
-def test_ratio_is_taken_within_each_pair() -> None:
-    pairs = [(Sample(seconds, 1, ""), Sample(seconds * 3, 1, "")) for seconds in (1.0, 10.0, 2.0)]
-    assert ratios(pairs, lambda sample: sample.seconds) == Spread(3.0, 3.0, 3.0)
+def test_spread_is_the_median_between_the_extremes() -> None:
+    assert Spread.of([5.0, 1.0, 2.0]) == Spread(2.0, 1.0, 5.0)
+    assert Spread.of([1234.5]).text(" images/s", 1) == "1,234.5 images/s (1,234.5–1,234.5)"

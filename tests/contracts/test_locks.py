@@ -9,7 +9,7 @@ import pytest
 
 from tests.contracts.source import ROOT
 
-LOCKS = ["requirements.lock", "requirements-dev.lock", "requirements-peers.lock"]
+LOCKS = ["requirements.lock", "requirements-dev.lock", "requirements-peers.lock", "requirements-peers-torch.lock"]
 
 
 def pins(lock: str) -> dict[str, str]:

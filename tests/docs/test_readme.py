@@ -34,7 +34,11 @@ def form(text: str) -> str:
 
 
 def run(arguments: list[str], folder: Path) -> str:
-    environment = {**os.environ, "FITTINGROOM_RUNS_DIR": str(folder / "runs")}
+    environment = {
+        **os.environ,
+        "FITTINGROOM_RUNS_DIR": str(folder / "runs"),
+        "FITTINGROOM_LEDGER": str(folder / "ledger.sqlite"),
+    }
     done = subprocess.run(
         arguments, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
@@ -56,7 +60,7 @@ def test_commands_print_what_is_shown(block: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("block", blocks("python"))
 def test_python_runs_as_it_stands(block: str, tmp_path: Path) -> None:
     printed = run([sys.executable, "-W", "error::UserWarning", "-c", block], tmp_path)
-    assert re.search(r"test accuracy 0\.8\d", printed)
+    assert re.search(r"test accuracy 0\.[89]\d", printed)
 
 
 def test_make_run_runs_the_commands_that_the_next_block_shows() -> None:
