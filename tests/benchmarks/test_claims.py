@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks import claims
+from benchmarks.pairs import Sample
 from fittingroom.recipes.named import NAMED, read_claims
 
 CLAIM: dict[str, Any] = {
@@ -19,6 +20,8 @@ CLAIM: dict[str, Any] = {
     "command": "make claims",
 }
 
+SAMPLE = Sample(seconds=1.0, peak_mib=100.0, output="")
+
 
 @pytest.fixture
 def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -26,7 +29,8 @@ def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "claims.json"
     monkeypatch.setattr(claims, "CLAIMS", path)
     monkeypatch.setattr(claims, "has_gpu", lambda: False)
-    monkeypatch.setattr(claims, "measured", lambda recipe, budget: CLAIM)
+    monkeypatch.setattr(claims, "train_and_evaluate", lambda recipe, seed, folder: (SAMPLE, 0.5))
+    monkeypatch.setattr(claims, "versions", lambda *arguments: {})
     return path
 
 
@@ -47,17 +51,20 @@ def test_without_a_gpu_its_recipe_is_left_out_and_said_so(
 def test_claims_measured_before_an_interruption_are_kept(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stored.write_text(json.dumps({"course": CLAIM}))
 
-    def interrupted(recipe: str, budget: claims.Budget) -> dict[str, Any]:
-        del budget
-        if recipe == "wide":
+    def interrupted(recipe: str, seed: int, folder: Path) -> tuple[Sample, float]:
+        del folder
+        if (recipe, seed) == ("wide", 2):
             raise KeyboardInterrupt
-        return CLAIM
+        return SAMPLE, seed / 10
 
-    monkeypatch.setattr(claims, "measured", interrupted)
+    monkeypatch.setattr(claims, "train_and_evaluate", interrupted)
     monkeypatch.setattr(sys, "argv", ["claims", "linear", "wide"])
     with pytest.raises(KeyboardInterrupt):
         claims.main()
-    assert list(read_claims(stored)) == ["course", "linear"]
+    kept = read_claims(stored)
+    assert list(kept) == ["course", "linear", "wide"]
+    assert kept["linear"].test_accuracies == (0.0, 0.1, 0.2)
+    assert kept["wide"].test_accuracies == (0.0, 0.1)
 
 
 def test_unknown_recipe_is_refused_before_anything_is_measured(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:

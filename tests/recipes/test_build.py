@@ -107,6 +107,57 @@ def test_softmax_in_the_loss_learns_where_keras_has_no_gradient_left() -> None:
     )
 
 
+def smoothed(label_smoothing: float) -> Any:
+    return with_softmax_in_the_loss(
+        sure_of_class_0(Recipe(hidden=(), optimizer="sgd", learning_rate=0.1)), label_smoothing
+    )
+
+
+def test_smoothed_labels_leave_the_loss_that_is_shown_as_it_is() -> None:
+    images, labels = np.random.default_rng(0).random((9, 2, 2)).astype(np.float32), np.arange(9) % 3
+    losses = [smoothed(smoothing).evaluate(images, labels, verbose=0)[0] for smoothing in (0.0, 0.3)]
+    assert losses[0] == losses[1]
+
+
+def test_smoothed_labels_have_keras_s_gradient() -> None:
+    images, labels = np.random.default_rng(0).random((9, 2, 2)).astype(np.float32), np.arange(9) % 3
+    ours, keras_s = smoothed(0.3), smoothed(0.0)
+    keras_s.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.3))
+    keras_s.optimizer.learning_rate = 0.1
+    ours.fit(images, labels, verbose=0)
+    keras_s.fit(images, keras.utils.to_categorical(labels), verbose=0)
+    np.testing.assert_allclose(ours.get_weights()[0], keras_s.get_weights()[0], rtol=1e-5)
+
+
+def rates(recipe: Recipe, steps: int) -> list[float]:
+    schedule = build_model(recipe, (2, 2), 2, steps).optimizer._learning_rate
+    return [float(schedule(step)) for step in range(steps + 1)]
+
+
+def test_cosine_rises_then_falls_to_zero_at_the_last_step() -> None:
+    found = rates(Recipe(hidden=(), schedule="cosine", warmup=0.25, learning_rate=0.4), 100)
+    assert (found[0], found[100]) == pytest.approx((0, 0), abs=1e-7)
+    assert found[25] == max(found) == pytest.approx(0.4)
+    assert found[5] == pytest.approx(0.08)
+    assert found[25 + 75 // 3] == pytest.approx(0.3)
+
+
+def test_cosine_without_warmup_starts_at_the_top() -> None:
+    found = rates(Recipe(hidden=(), schedule="cosine", learning_rate=0.4), 10)
+    assert (found[0], found[5], found[10]) == pytest.approx((0.4, 0.2, 0), abs=1e-7)
+
+
+def test_weight_decay_is_for_kernels_and_left_to_keras_where_it_is_not_set() -> None:
+    model = build_model(Recipe(batch_norm=True, hidden=(3,), weight_decay=0.1), (2, 2), 2)
+    model.optimizer.build(model.trainable_variables)
+    decayed = [variable.name for variable in model.trainable_variables if model.optimizer._use_weight_decay(variable)]
+    assert decayed == ["kernel", "kernel"]
+    defaults = {name: build_model(Recipe(optimizer=name), (2, 2), 2).optimizer for name in ("adam", "adamw")}
+    assert defaults["adam"].weight_decay is None
+    assert defaults["adamw"].weight_decay == keras.optimizers.AdamW().weight_decay > 0
+    assert build_model(Recipe(optimizer="adamw", weight_decay=0), (2, 2), 2).optimizer.weight_decay == 0
+
+
 def test_softmax_in_the_loss_is_the_same_function_elsewhere() -> None:
     recipe = Recipe(hidden=(5,))
     images, labels = np.random.default_rng(0).random((20, 2, 2)).astype(np.float32), np.arange(20) % 3

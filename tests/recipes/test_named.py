@@ -18,12 +18,26 @@ CLAIM = {
 }
 
 
-def test_there_are_a_linear_a_course_and_a_wide_recipe() -> None:
-    assert {name: entry.recipe.hidden for name, entry in NAMED.items()} == {
+def test_the_course_has_a_linear_a_plain_and_a_wide_recipe() -> None:
+    assert {name: NAMED[name].recipe.hidden for name in ("linear", "course", "wide")} == {
         "linear": (),
         "course": (128,),
         "wide": (512,),
     }
+
+
+def test_every_recipe_has_the_name_it_is_known_by_and_one_line_about_it() -> None:
+    for name, entry in NAMED.items():
+        assert entry.recipe.name == name
+        assert entry.summary.endswith(".")
+        assert "\n" not in entry.summary
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_named_recipe_survives_toml(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(NAMED[name].recipe.to_toml(), encoding="utf-8")
+    assert find_recipe(str(path)) == NAMED[name].recipe
 
 
 def test_claim_states_mean_and_standard_deviation_over_seeds() -> None:

@@ -13,14 +13,35 @@ from hypothesis import strategies as st
 from fittingroom.errors import InputError, RecipeError, UnknownNameError
 from fittingroom.recipes.files import read_recipe
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.recipes.settings import ACTIVATIONS, OPTIMIZERS
+from fittingroom.recipes.settings import ACTIVATIONS, OPTIMIZERS, PRECISIONS, SCHEDULES
 
 STOPS = ["loss<0.4", "accuracy>=0.6", "val_loss rises 3", "val_accuracy falls 2", "loss<=1e-07"]
 
 
 @st.composite
+def networks(draw: st.DrawFn, hidden: bool) -> dict[str, Any]:
+    """The settings that a model of the user's own cannot have beside it."""
+    stages = draw(st.lists(st.lists(st.integers(1, 1_000_000), min_size=1, max_size=3), max_size=3))
+    paired = bool(stages) and all(len(stage) % 2 and stage[0] == stage[-1] for stage in stages)
+    schedule = draw(st.sampled_from(SCHEDULES))
+    return {
+        "convolutions": tuple(tuple(stage) for stage in stages),
+        "residual": paired and draw(st.booleans()),
+        "batch_norm": (hidden or bool(stages)) and draw(st.booleans()),
+        "augment": tuple(draw(st.lists(st.sampled_from(["flip", "shift 2", "cutout 8"]), max_size=3))),
+        "label_smoothing": draw(st.floats(0, 1, exclude_max=True)),
+        "schedule": schedule,
+        "warmup": draw(st.floats(0, 1, exclude_max=True)) if schedule == "cosine" else 0.0,
+        "precision": draw(st.sampled_from(PRECISIONS)),
+        "test_views": draw(st.sampled_from([(), ("flip",), ("shift 1",), ("shift 2", "flip")])),
+    }
+
+
+@st.composite
 def recipes(draw: st.DrawFn) -> Recipe:
     hidden = draw(st.lists(st.integers(1, 1_000_000), max_size=4))
+    model = draw(st.sampled_from([None, "model.py:build", "my models/größe.py:make"]))
+    own = {} if model else draw(networks(bool(hidden)))
     return Recipe(
         name=draw(st.text(min_size=1, max_size=20).filter(lambda text: text.isprintable() and bool(text.strip()))),
         hidden=tuple(hidden),
@@ -32,7 +53,9 @@ def recipes(draw: st.DrawFn) -> Recipe:
         epochs=draw(st.integers(1, 2**31 - 1)),
         batch_size=draw(st.integers(1, 2**31 - 1)),
         stop=tuple(draw(st.lists(st.sampled_from(STOPS), max_size=3))),
-        model=draw(st.sampled_from([None, "model.py:build", "my models/größe.py:make"])),
+        weight_decay=draw(st.none() | st.floats(0, 1, exclude_max=True)),
+        model=model,
+        **own,
     )
 
 
@@ -90,6 +113,30 @@ def test_list_and_number_become_what_a_recipe_keeps() -> None:
         ({"hidden": "128"}, r"hidden = '128'"),
         ({"hidden": (10**7,)}, r"whole numbers from 1 to 1,000,000"),
         ({"scale": 255}, r"scale = 255: expected true"),
+        (
+            {"convolutions": 32},
+            r"convolutions = 32: expected the features .* \[\[32\], \[64, 64\]\] .* or \[\] for none",
+        ),
+        ({"convolutions": [32]}, r"convolutions = \[32\]: expected the features"),
+        ({"convolutions": [[]]}, r"convolutions = \[\[\]\]"),
+        ({"convolutions": [[32, 0]]}, r"convolutions = \[\[32, 0\]\]"),
+        ({"residual": True}, r"residual = True: expected stages of one convolution and then pairs .*, not \[\]"),
+        ({"residual": True, "convolutions": [[8, 8]]}, r"residual = True: .*, not \[\[8, 8\]\]"),
+        ({"residual": True, "convolutions": [[8, 8, 9]]}, r"that end with as many features, .*, not \[\[8, 8, 9\]\]"),
+        ({"batch_norm": 1}, r"batch_norm = 1: expected true \(normalize .*\) or false"),
+        ({"batch_norm": True, "hidden": ()}, r"batch_norm = True: expected false, since there is no layer for it"),
+        ({"augment": "spin 3 times"}, r"unknown augmentation 'spin'"),
+        ({"augment": [3]}, r"augment = \[3\]: expected a list of augmentations, for example \['flip', 'shift 2'\]"),
+        ({"label_smoothing": 1}, r"label_smoothing = 1: expected the share of the label .* not including 1"),
+        ({"warmup": 0.1}, r"warmup = 0.1: expected 0, since schedule = 'constant'. Set schedule = 'cosine'"),
+        ({"warmup": 1.5, "schedule": "cosine"}, r"warmup = 1.5: expected the share of all steps"),
+        ({"weight_decay": -1}, r"weight_decay = -1: expected the share of each weight"),
+        ({"test_views": ["cutout 3"]}, r"test_views = \['cutout 3'\]: expected 'flip', 'shift N', both, or \[\]"),
+        ({"test_views": ["shift 1", "shift 2"]}, r"test_views = \['shift 1', 'shift 2'\]: expected"),
+        (
+            {"model": "m.py:f", "augment": ["flip"]},
+            r"augment = \('flip',\): expected \(\), since model = 'm.py:f' brings",
+        ),
         ({"name": " "}, r"name = ' ': expected a name"),
         ({"name": "a\nb"}, r"name = 'a\\nb': expected a name"),
         ({"loss": "categorical_crossentropy"}, r"expected 'sparse_categorical_crossentropy', .* whole numbers"),
@@ -99,7 +146,7 @@ def test_list_and_number_become_what_a_recipe_keeps() -> None:
     ],
 )
 def test_value_that_makes_no_sense_is_refused_by_key(setting: dict[str, Any], message: str) -> None:
-    with pytest.raises(RecipeError, match=message):
+    with pytest.raises(InputError, match=message):
         Recipe(**setting)
 
 
@@ -107,6 +154,8 @@ def test_value_that_makes_no_sense_is_refused_by_key(setting: dict[str, Any], me
     ("setting", "message"),
     [
         ({"activation": "rellu"}, r"unknown activation 'rellu'. Did you mean 'relu'\? Known: elu, .*tanh"),
+        ({"schedule": "cosin"}, r"unknown schedule 'cosin'. Did you mean 'cosine'\? Known: constant, cosine"),
+        ({"precision": "float16"}, r"unknown precision 'float16'.* Known: float32, mixed_bfloat16"),
         ({"optimizer": "Adam"}, r"unknown optimizer 'Adam'. Did you mean 'adam'\? Known: .*sgd"),
         ({"stop": ["losss<0.4"]}, r"'losss'. Did you mean 'loss'\? Known: loss, accuracy, val_loss, val_accuracy"),
     ],
@@ -148,6 +197,20 @@ def test_long_value_is_cut_in_the_message() -> None:
         ("stop=loss<0.4, val_loss rises 3", "stop", ("loss<0.4", "val_loss rises 3")),
         ("stop=accuracy>=0.6", "stop", ("accuracy>=0.6",)),
         ("model=m.py:build", "model", "m.py:build"),
+        ("convolutions=32/64,64", "convolutions", ((32,), (64, 64))),
+        ("convolutions = [[32], [64,64]]", "convolutions", ((32,), (64, 64))),
+        ("convolutions=16,16", "convolutions", ((16, 16),)),
+        ("convolutions=", "convolutions", ()),
+        ("convolutions=[]", "convolutions", ()),
+        ("batch_norm=on", "batch_norm", True),
+        ("augment=flip, shift  2", "augment", ("flip", "shift 2")),
+        ("augment=none", "augment", ()),
+        ("label_smoothing=0.1", "label_smoothing", 0.1),
+        ("schedule=cosine", "schedule", "cosine"),
+        ("weight_decay=5e-4", "weight_decay", 0.0005),
+        ("weight_decay=", "weight_decay", None),
+        ("precision=mixed_bfloat16", "precision", "mixed_bfloat16"),
+        ("test_views=flip,shift 1", "test_views", ("flip", "shift 1")),
     ],
 )
 def test_text_sets_a_key(text: str, key: str, value: object) -> None:
@@ -161,6 +224,7 @@ def test_text_sets_a_key(text: str, key: str, value: object) -> None:
         ("lr=0.1x", "unknown key 'lr'.*'learning_rate'"),
         ("learning_rate=0.1x", "learning_rate = '0.1x'"),
         ("epochs=five", "epochs = 'five'"),
+        ("convolutions=32/a", r"convolutions = \[\[32\], \['a'\]\]"),
         ("hidden=12,a", r"hidden = \[12, 'a'\]"),
         ("scale=maybe", "scale = 'maybe'"),
         ("dropout=nan", "dropout = nan"),
@@ -184,6 +248,14 @@ def test_later_setting_wins() -> None:
 
 
 OTHER: dict[str, Any] = {
+    "convolutions": ((8,),),
+    "batch_norm": True,
+    "augment": ("flip",),
+    "label_smoothing": 0.1,
+    "schedule": "cosine",
+    "weight_decay": 0.01,
+    "precision": "mixed_bfloat16",
+    "test_views": ("flip",),
     "hidden": (64,),
     "activation": "tanh",
     "dropout": 0.1,
@@ -199,6 +271,16 @@ OTHER: dict[str, Any] = {
 @pytest.mark.parametrize("key", OTHER)
 def test_digest_changes_with_every_setting(key: str) -> None:
     assert Recipe(**{key: OTHER[key]}).digest() != Recipe().digest()
+
+
+def test_settings_that_lean_on_others_count_in_the_digest() -> None:
+    staged = Recipe(convolutions=((8, 8, 8),), schedule="cosine")
+    assert len({staged.digest(), staged.changed(residual=True).digest(), staged.changed(warmup=0.1).digest()}) == 3
+
+
+def test_digests_of_the_first_recipes_have_not_changed_since_settings_were_added() -> None:
+    first = (Recipe(hidden=()), Recipe(), Recipe(hidden=(512,)))
+    assert [recipe.digest() for recipe in first] == ["0d0b455a439a2746", "9e2d143ad9cf2f83", "b73a413d68678dda"]
 
 
 def test_digest_does_not_depend_on_the_name() -> None:

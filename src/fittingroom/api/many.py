@@ -80,7 +80,7 @@ def train_sessions(
     trainings = train_replicas(lanes, trainer, states, request)
     seconds = Seconds(ready - first.started - compiling, compiling, time.perf_counter() - ready)
     for number, training in enumerate(trainings):
-        trainer(number, lanes[0]).validate(training)
+        sessions[number].validate(trainer(number, lanes[0]), lanes[0].programs, training)
     attempts = [session.attempt_after(training) for session, training in zip(sessions, trainings, strict=True)]
     return keep_replicas(attempts, trainings, seconds)
 

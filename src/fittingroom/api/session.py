@@ -20,6 +20,7 @@ from fittingroom.engine.inputs import Arrays
 from fittingroom.engine.programs import Programs
 from fittingroom.engine.state import State
 from fittingroom.engine.trainer import Plan, Trainer, Training
+from fittingroom.engine.views import answered
 from fittingroom.errors import InputError
 from fittingroom.runs.record import Seconds
 
@@ -36,7 +37,8 @@ _log = logging.getLogger("fittingroom")
 class Session:
     """Everything that one training needs. `started` is the `time.perf_counter()` at which the user's call began.
 
-    `batchwise` is what the trainer puts single batches through, where it must; see there.
+    `batchwise` is what the trainer puts single batches through, where it must; see there. `averages_views` says that
+    predicting is more than evaluating (`engine.views`), so that the kept weights are validated by their predictions.
     """
 
     attempt: Attempt
@@ -47,6 +49,7 @@ class Session:
     progress: Progress
     started: float
     batchwise: BatchPrograms | None = None
+    averages_views: bool = False
 
     def run(self, programs: Programs, state: State) -> tuple[Training, Seconds]:
         """Says what there is to say, compiles and trains; nothing is written yet."""
@@ -60,8 +63,15 @@ class Session:
         training = trainer.train(state)
         train_seconds = time.perf_counter() - ready
         compile_seconds = programs.compile_seconds + (self.batchwise.compile_seconds if self.batchwise else 0.0)
-        trainer.validate(training)
+        self.validate(trainer, programs, training)
         return training, Seconds(ready - self.started - compile_seconds, compile_seconds, train_seconds)
+
+    def validate(self, trainer: Trainer, programs: Programs, training: Training) -> None:
+        """Finds what the kept weights make of the validation images."""
+        trainer.validate(training)
+        if self.averages_views and training.epochs and isinstance(self.validation, Arrays):
+            images, labels = self.validation.images, self.validation.class_indices
+            training.validation = answered(programs, training.state, images, labels)
 
     def trainer(self, programs: Programs, train: Examples | Batches, validation: Examples | Batches | None) -> Trainer:
         """What trains, from the arrays as they lie on a device."""

@@ -152,6 +152,7 @@ def _train_recipe(
             hooks=[StopHook(StopRule(recipe.stop, validation=validation_arrays is not None))],
             progress=progress,
             started=started,
+            averages_views=bool(recipe.test_views),
         )
 
     if seeds is not None:

@@ -26,8 +26,9 @@ Array = np.ndarray[Any, Any]
 class Start:
     """How one variable starts: filled with `fill`, or drawn by `initializer`.
 
-    `initializer` is the name of a Keras initializer of the variance-scaling family, or `seed` for the state of a random
-    layer. Neither is known where the user gave the values, as for a model that was trained before.
+    `initializer` is the name of a Keras initializer of the variance-scaling family, `seed` for the state of a random
+    layer, or `augmentation seed` for that of the changes that training makes to its images. Neither `fill` nor
+    `initializer` is known where the user gave the values, as for a model that was trained before.
     """
 
     name: str
@@ -171,6 +172,8 @@ def _initial_value(start: Start, seed: int, index: int) -> Array:
         return np.full(start.shape, start.fill, start.dtype)
     if start.initializer == "seed":
         return np.array([integer(seed, "dropout", index), 0], np.uint32)
+    if start.initializer == "augmentation seed":
+        return np.array([integer(seed, "augment"), 0], np.uint32)
     if start.initializer is None:
         raise ModelError(f"No rule says how the variable {start.name} starts, so the model cannot be started anew.")
     return _variance_scaling(start, generator(seed, "init", index))

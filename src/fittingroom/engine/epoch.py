@@ -50,6 +50,8 @@ class StepFunctions:
     true_class: Callable[[jax.Array], jax.Array]  # labels in whatever form -> class indices
     fresh_metrics: Callable[[], Values]
     results: Callable[[Values], Logs]
+    # Logarithms of probabilities that `predict` gives, where they are not those of `forward`.
+    answer: Callable[[State, jax.Array], jax.Array] | None = None
 
 
 def scaled(images: jax.Array, scale: float | None) -> jax.Array:
@@ -150,7 +152,8 @@ def predict_program(steps: StepFunctions, scale: float | None) -> Callable[..., 
     """A pure function `(state, images) -> logarithms of probabilities`, float32 `(images, classes)`."""
 
     def run(state: State, images: jax.Array) -> jax.Array:
-        return steps.log_probabilities(steps.forward(state, scaled(images, scale)))
+        images = scaled(images, scale)
+        return steps.answer(state, images) if steps.answer else steps.log_probabilities(steps.forward(state, images))
 
     return run
 

@@ -15,6 +15,23 @@ from fittingroom.recipes.settings import check_setting, parse_setting, unknown_k
 
 # Fields that change how long a program is called, or what the recipe is called, but not the compiled program.
 _NOT_IN_PROGRAM = frozenset({"name", "epochs", "stop"})
+# These came later: at their defaults they leave a recipe's digest as it was.
+_ADDED = frozenset(
+    {
+        "convolutions",
+        "residual",
+        "batch_norm",
+        "augment",
+        "label_smoothing",
+        "schedule",
+        "warmup",
+        "weight_decay",
+        "precision",
+        "test_views",
+    }
+)
+# A model of the user's own brings these with it.
+_NOT_WITH_MODEL = tuple(sorted(_ADDED - {"weight_decay"}))
 
 
 @dataclass(frozen=True)
@@ -23,41 +40,94 @@ class Recipe:
 
     Args:
         name: what tables and run folders call it.
+        convolutions: features of the 3x3 convolutions before the hidden layers, in stages; `()` for none. Each stage
+            ends with 2x2 max pooling, which halves the image.
+        residual: whether the convolutions of a stage, after its first, come in pairs that add their input to their
+            output (He et al. 2015, arXiv 1512.03385).
         hidden: sizes of the hidden layers, first to last; `()` is a linear classifier.
-        activation: activation function of the hidden layers, by Keras's name.
+        activation: activation function of the convolutions and the hidden layers, by Keras's name.
+        batch_norm: whether batch normalization stands between them and their activation.
         dropout: share of each hidden layer's outputs that is dropped while training, 0 up to but not including 1.
+        augment: random changes of the training images, in this order, as `augment.parse_augmentation` reads them.
         scale: whether pixels are divided by the dataset's scale (255 for 8-bit images), so that they lie in 0 to 1.
         loss: `sparse_categorical_crossentropy`, in nats.
-        optimizer: by Keras's name, with Keras's defaults except for the learning rate.
+        label_smoothing: share of the label that is spread over all classes for the gradient. The loss that is shown
+            stays the cross-entropy of the true class.
+        optimizer: by Keras's name, with Keras's defaults except for the learning rate and what is set here.
         learning_rate: step size of the optimizer, above 0. (Keras's own default depends on the optimizer.)
+        schedule: `constant`, or `cosine`, which lets the learning rate fall to 0 over all epochs.
+        warmup: share of all steps in which the learning rate first rises from 0, for `cosine`.
+        weight_decay: Keras's decoupled weight decay, for kernels; None for the optimizer's own default.
         epochs: passes over the training images, at most.
         batch_size: images per step.
+        precision: `float32`, or `mixed_bfloat16`: 16-bit arithmetic with 32-bit weights, for a GPU.
+        test_views: what the answer for an image is averaged over besides the image itself: `flip` for its mirror image,
+            `shift N` for the image moved by N pixels, down to the right and up to the left. Validation after each epoch
+            is on the image alone; that of the kept weights is as they answer.
         stop: conditions that end training early, as `stop.parse_condition` reads them.
-        model: `FILE.py:FUNCTION`, a function without arguments that returns a Keras model, in place of `hidden`,
-            `activation` and `dropout`. Where that model is compiled, its own loss and optimizer count.
+        model: `FILE.py:FUNCTION`, a function without arguments that returns a Keras model, in place of all that shapes
+            the model and its images here. Where that model is compiled, its own loss and optimizer count.
 
     Raises:
         RecipeError, UnknownNameError: a value makes no sense; the message has the key, the value and what is expected.
     """
 
     name: str = "custom"
+    convolutions: tuple[tuple[int, ...], ...] = ()
+    residual: bool = False
     hidden: tuple[int, ...] = (128,)
     activation: str = "relu"
+    batch_norm: bool = False
     dropout: float = 0.0
+    augment: tuple[str, ...] = ()
     scale: bool = True
     loss: str = "sparse_categorical_crossentropy"
+    label_smoothing: float = 0.0
     optimizer: str = "adam"
     learning_rate: float = 0.001
+    schedule: str = "constant"
+    warmup: float = 0.0
+    weight_decay: float | None = None
     epochs: int = 5
     batch_size: int = 32
+    precision: str = "float32"
+    test_views: tuple[str, ...] = ()
     stop: tuple[str, ...] = ()
     model: str | None = None
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             object.__setattr__(self, field.name, check_setting(field.name, getattr(self, field.name)))
-        if self.dropout > 0 and not self.hidden and self.model is None:
+        if self.model is None:
+            self._check_together()
+        else:
+            self._check_beside_model()
+
+    def _check_together(self) -> None:
+        """Raises RecipeError where one setting makes no sense beside another."""
+        if self.dropout > 0 and not self.hidden:
             raise RecipeError(f"dropout = {self.dropout}: expected 0, since there is no hidden layer (hidden = []).")
+        if self.batch_norm and not (self.hidden or self.convolutions):
+            raise RecipeError("batch_norm = True: expected false, since there is no layer for it (hidden = []).")
+        if self.warmup > 0 and self.schedule == "constant":
+            raise RecipeError(
+                f"warmup = {self.warmup}: expected 0, since schedule = 'constant'. Set schedule = 'cosine'."
+            )
+        paired = all(len(stage) % 2 and set(stage[2::2]) <= {stage[0]} for stage in self.convolutions)
+        if self.residual and not (self.convolutions and paired):
+            raise RecipeError(
+                f"residual = True: expected stages of one convolution and then pairs that end with as many features, "
+                f"for example convolutions = [[32], [64, 64, 64]], not {[list(stage) for stage in self.convolutions]}."
+            )
+
+    def _check_beside_model(self) -> None:
+        """Raises RecipeError for a setting that a model of the user's own would not follow."""
+        for key in _NOT_WITH_MODEL:
+            if getattr(self, key) != _DEFAULTS[key]:
+                raise RecipeError(
+                    f"{key} = {getattr(self, key)!r}: expected {_DEFAULTS[key]!r}, since model = {self.model!r} "
+                    "brings its own."
+                )
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Recipe:
@@ -74,7 +144,7 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """All settings as plain JSON values."""
         values = {key: getattr(self, key) for key in _KEYS}
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+        return {key: _as_list(value) for key, value in values.items()}
 
     def to_toml(self) -> str:
         """The recipe as a TOML file; `files.read_recipe` reads the same recipe back."""
@@ -104,6 +174,8 @@ class Recipe:
     def program_fields(self) -> dict[str, Any]:
         """The settings that shape the compiled program: all but name, epochs and stop.
 
+        (A schedule depends on the number of steps too, which the recipe alone does not know.)
+
         A model of the user's own counts with the contents of its file, wherever it lies.
 
         Raises:
@@ -124,11 +196,20 @@ class Recipe:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def _decisive(self) -> dict[str, Any]:
-        values = self.to_dict()
+        values = {
+            key: value
+            for key, value in self.to_dict().items()
+            if key not in _ADDED or getattr(self, key) != _DEFAULTS[key]
+        }
         del values["name"]
         if self.model is not None:
             values["model"] = parse_model_setting(self.model).digest()
         return values
 
 
+def _as_list(value: Any) -> Any:
+    return [_as_list(item) for item in value] if isinstance(value, tuple) else value
+
+
 _KEYS = tuple(field.name for field in dataclasses.fields(Recipe))
+_DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in dataclasses.fields(Recipe)}

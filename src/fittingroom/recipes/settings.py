@@ -8,26 +8,42 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn
 
 from fittingroom.errors import RecipeError, UnknownNameError
+from fittingroom.recipes.augment import parse_augmentation
 from fittingroom.recipes.modelfile import parse_model_setting
 from fittingroom.recipes.stop import parse_condition
 
 ACTIVATIONS = ("elu", "gelu", "leaky_relu", "linear", "relu", "selu", "sigmoid", "silu", "softplus", "tanh")
 OPTIMIZERS = ("adadelta", "adagrad", "adam", "adamax", "adamw", "lion", "nadam", "rmsprop", "sgd")
 LOSSES = ("sparse_categorical_crossentropy",)
+SCHEDULES = ("constant", "cosine")
+PRECISIONS = ("float32", "mixed_bfloat16")
 
 _LARGEST_LAYER = 1_000_000
 _LARGEST_INTEGER = 2**31 - 1
 
+# How `--set` reads the values of the keys that hold no text.
+_LISTS = frozenset({"augment", "stop", "test_views"})
+_SWITCHES = frozenset({"batch_norm", "residual", "scale"})
+_SWITCHED = MappingProxyType({"true": True, "on": True, "yes": True, "false": False, "off": False, "no": False})
+_INTEGERS = frozenset({"batch_size", "epochs"})
+_FLOATS = frozenset({"dropout", "label_smoothing", "learning_rate", "warmup", "weight_decay"})
+_OPTIONAL = frozenset({"model", "weight_decay"})
+
 # What people call these keys elsewhere, where the spelling alone does not lead to the right one.
 _OTHER_WORDS = MappingProxyType(
     {
+        "augmentation": "augment",
         "batch": "batch_size",
+        "batchnorm": "batch_norm",
+        "conv": "convolutions",
         "early_stopping": "stop",
+        "filters": "convolutions",
         "layers": "hidden",
         "lr": "learning_rate",
         "neurons": "hidden",
@@ -74,21 +90,31 @@ def parse_setting(text: str) -> tuple[str, Any]:
 
 def _from_text(key: str, text: str) -> Any:
     """The value that a text means for this key; a text that means none stays text, so that the check shows it."""
-    if key in {"hidden", "stop"}:
-        inner = text.removeprefix("[").removesuffix("]").removeprefix("(").removesuffix(")").strip(" ,")
-        parts = [part.strip() for part in inner.split(",")] if inner and inner != "none" else []
-        return [_number(part, int) for part in parts] if key == "hidden" else parts
-    if key == "scale":
-        return {"true": True, "on": True, "yes": True, "false": False, "off": False, "no": False}.get(
-            text.lower(), text
-        )
-    if key in {"epochs", "batch_size"}:
-        return _number(text, int)
-    if key in {"learning_rate", "dropout"}:
-        return _number(text, float)
-    if key == "model":
-        return text or None
-    return text
+    if key in _OPTIONAL and not text:
+        return None
+    if key in _SWITCHES:
+        return _SWITCHED.get(text.lower(), text)
+    if key in _INTEGERS | _FLOATS:
+        return _number(text, int if key in _INTEGERS else float)
+    if key in _LISTS:
+        return _parts(text)
+    if key == "hidden":
+        return [_number(part, int) for part in _parts(text)]
+    return _stages(text) if key == "convolutions" else text
+
+
+def _stages(text: str) -> list[list[Any]]:
+    """The stages of `32/64,64` or `[[32], [64, 64]]`; nothing and `none` have none."""
+    stages = re.sub(r"\]\s*,\s*\[", "/", text).replace("[", "").replace("]", "").split("/")
+    if len(stages) == 1 and not _parts(stages[0]):
+        return []
+    return [[_number(part, int) for part in _parts(stage)] for stage in stages]
+
+
+def _parts(text: str) -> list[str]:
+    """The items of `a, b`, `[a, b]` or `(a, b)`; nothing and `none` have none."""
+    inner = text.strip().removeprefix("[").removesuffix("]").removeprefix("(").removesuffix(")").strip(" ,")
+    return [part.strip() for part in inner.split(",")] if inner and inner != "none" else []
 
 
 def _number(text: str, kind: Callable[[str], Any]) -> Any:
@@ -143,16 +169,60 @@ def _check_learning_rate(key: str, value: Any) -> float:
     return float(value)
 
 
-def _check_dropout(key: str, value: Any) -> float:
+def _check_share(meaning: str) -> Callable[[str, Any], float]:
+    def check(key: str, value: Any) -> float:
+        if not (_is_number(value) and 0 <= value < 1):
+            _refuse(key, value, f"{meaning}, from 0 (none) up to but not including 1")
+        return float(value)
+
+    return check
+
+
+def _check_weight_decay(key: str, value: Any) -> float | None:
+    if value is None:
+        return None
     if not (_is_number(value) and 0 <= value < 1):
-        _refuse(key, value, "the share of a layer's outputs to drop, from 0 (none) up to but not including 1")
+        _refuse(key, value, "the share of each weight that is taken away per step and learning rate, from 0 up to 1")
     return float(value)
 
 
-def _check_scale(key: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        _refuse(key, value, "true (divide the pixels so that they lie in 0 to 1) or false")
-    return value
+def _check_switch(meaning: str) -> Callable[[str, Any], bool]:
+    def check(key: str, value: Any) -> bool:
+        if not isinstance(value, bool):
+            _refuse(key, value, f"true ({meaning}) or false")
+        return value
+
+    return check
+
+
+def _check_convolutions(key: str, value: Any) -> tuple[tuple[int, ...], ...]:
+    stages = value if isinstance(value, tuple | list) else None
+    if stages is None or not all(
+        isinstance(stage, tuple | list) and stage and all(_is_integer(size, 1, _LARGEST_LAYER) for size in stage)
+        for stage in stages
+    ):
+        _refuse(
+            key,
+            value,
+            "the features of the 3x3 convolutions, one list for each stage, for example [[32], [64, 64]] for one "
+            "convolution, pooling and two more, or [] for none",
+        )
+    return tuple(tuple(stage) for stage in stages)
+
+
+def _check_augment(key: str, value: Any) -> tuple[str, ...]:
+    changes = (value,) if isinstance(value, str) else value
+    if not isinstance(changes, tuple | list) or not all(isinstance(text, str) for text in changes):
+        _refuse(key, value, "a list of augmentations, for example ['flip', 'shift 2']")
+    return tuple(parse_augmentation(text).text for text in changes)
+
+
+def _check_test_views(key: str, value: Any) -> tuple[str, ...]:
+    views = _check_augment(key, value)
+    names = [view.partition(" ")[0] for view in views]
+    if len(set(names)) < len(names) or not set(names) <= {"flip", "shift"}:
+        _refuse(key, value, "'flip', 'shift N', both, or [] for the image alone")
+    return views
 
 
 def _check_known(names: Iterable[str]) -> Callable[[str, Any], str]:
@@ -196,15 +266,25 @@ def _check_model(key: str, value: Any) -> str | None:
 _CHECKS: Mapping[str, Callable[[str, Any], Any]] = MappingProxyType(
     {
         "name": _check_name,
+        "convolutions": _check_convolutions,
+        "residual": _check_switch("add what goes into each pair of convolutions to what comes out"),
         "hidden": _check_hidden,
         "activation": _check_known(ACTIVATIONS),
-        "dropout": _check_dropout,
-        "scale": _check_scale,
+        "batch_norm": _check_switch("normalize each layer's outputs over the batch"),
+        "dropout": _check_share("the share of a layer's outputs to drop"),
+        "augment": _check_augment,
+        "scale": _check_switch("divide the pixels so that they lie in 0 to 1"),
         "loss": _check_loss,
+        "label_smoothing": _check_share("the share of the label that is spread over all classes"),
         "optimizer": _check_known(OPTIMIZERS),
         "learning_rate": _check_learning_rate,
+        "schedule": _check_known(SCHEDULES),
+        "warmup": _check_share("the share of all steps in which the learning rate rises"),
+        "weight_decay": _check_weight_decay,
         "epochs": _check_positive_integer,
         "batch_size": _check_positive_integer,
+        "precision": _check_known(PRECISIONS),
+        "test_views": _check_test_views,
         "stop": _check_stop,
         "model": _check_model,
     }
