@@ -46,7 +46,7 @@ def test_claim_states_mean_and_standard_deviation_over_seeds() -> None:
     assert claim.spread == pytest.approx(0.01)
     assert (
         claim.text
-        == "88.00% ± 1.00 on the test set of fashion-mnist (3 seeds), 3.1 s on 2 cores; jax 0.10.2; make bench"
+        == "88.00% ± 1.00 (3 seeds) on the test set of fashion-mnist, 3.1 s on 2 cores; jax 0.10.2; make bench"
     )
 
 

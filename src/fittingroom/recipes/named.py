@@ -69,13 +69,17 @@ class Claim:
         return float((squares / (len(self.test_accuracies) - 1)) ** 0.5)
 
     @property
+    def reached(self) -> str:
+        """Mean and standard deviation: `86.96% ± 0.62 (5 seeds)`; one seed has no deviation."""
+        seeds = len(self.test_accuracies)
+        return f"{100 * self.mean:.2f}%" + (f" ± {100 * self.spread:.2f} ({seeds} seeds)" if seeds > 1 else " (1 seed)")
+
+    @property
     def text(self) -> str:
         """The claim as one sentence."""
-        seeds = len(self.test_accuracies)
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
         return (
-            f"{100 * self.mean:.2f}% ± {100 * self.spread:.2f} on the test set of {self.dataset} "
-            f"({seeds} seed{'s' if seeds != 1 else ''}), {self.seconds:.1f} s on {self.hardware}; "
+            f"{self.reached} on the test set of {self.dataset}, {self.seconds:.1f} s on {self.hardware}; "
             f"{versions}; {self.command}"
         )
 
