@@ -173,7 +173,7 @@ def test_a_model_of_the_users_own_file_has_its_weights_drawn_for_each_seed(digit
 
 
 class Remembers(keras.callbacks.Callback):
-    """Counts its epochs, and stops after two if the training accuracy is below that of its first model."""
+    """Counts its epochs, and stops after two where one weight is positive, which it is in some replicas only."""
 
     def __init__(self) -> None:
         super().__init__()
