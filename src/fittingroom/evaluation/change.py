@@ -1,0 +1,177 @@
+"""The ledger of a change: between two epochs, which images account for how much of the change of the mean loss.
+
+The change of the mean loss is the sum over images of (loss after - loss before) / images. Sorting images into groups
+splits it exactly: nothing is modelled and nothing is left over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from fittingroom.evaluation.intervals import Interval
+from fittingroom.evaluation.mean_interval import mean_interval, plain
+from fittingroom.evaluation.trajectories import Trajectories
+
+GroupName = Literal["stayed right", "stayed wrong", "became right", "became wrong"]
+GROUPS: tuple[GroupName, ...] = get_args(GroupName)
+
+
+@dataclass(frozen=True)
+class Share:
+    """Some images and what they account for.
+
+    Args:
+        count: how many images.
+        nats: the sum of their changes of loss, divided by the number of all images.
+    """
+
+    count: int
+    nats: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Both as plain JSON."""
+        return {"count": self.count, "nats": self.nats}
+
+
+@dataclass(frozen=True)
+class Group:
+    """One of the four groups of a ledger.
+
+    Whether its images' loss rose or fell says how confident they became: the loss is -ln of the probability of the true
+    class. Of images that stayed right, those whose loss fell became more confident. Of images that stayed wrong, those
+    whose loss rose became more confidently wrong: the model gives more to classes that are not the true one.
+
+    Args:
+        name: of the group.
+        whole: all of its images.
+        rose: those of them whose loss rose.
+        fell: those of them whose loss fell. Images whose loss did not change are in neither.
+    """
+
+    name: GroupName
+    whole: Share
+    rose: Share
+    fell: Share
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain JSON."""
+        return {
+            "name": self.name,
+            **self.whole.to_dict(),
+            "rose": self.rose.to_dict(),
+            "fell": self.fell.to_dict(),
+        }
+
+
+@dataclass(frozen=True)
+class Change:
+    """What changed between two epochs, split over images.
+
+    The intervals say how the changes would vary with other images, for epochs that were fixed beforehand. An epoch that
+    was chosen because its loss or accuracy was best flatters itself a little; `stopping` allows for that.
+
+    Args:
+        start: number of the epoch before.
+        end: number of the epoch after; it may be an earlier one, or the same.
+        images: how many images.
+        loss: mean loss before and after, in nats.
+        accuracy: share of right predictions before and after, 0 to 1.
+        loss_change: change of the mean loss, in nats.
+        loss_interval: its 95% interval, paired by image; None for a single image.
+        accuracy_points: change of the accuracy in percentage points.
+        accuracy_interval: its 95% interval, in points, paired by image; None for a single image.
+        groups: the four groups in the order of `GROUPS`; their nats sum to `loss_change`.
+    """
+
+    start: int
+    end: int
+    images: int
+    loss: tuple[float, float]
+    accuracy: tuple[float, float]
+    loss_change: float
+    loss_interval: Interval | None
+    accuracy_points: float
+    accuracy_interval: Interval | None
+    groups: tuple[Group, ...]
+
+    def group(self, name: GroupName) -> Group:
+        """The group of a name."""
+        return self.groups[GROUPS.index(name)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain JSON."""
+        return {
+            "start": self.start,
+            "end": self.end,
+            "images": self.images,
+            "loss": list(self.loss),
+            "accuracy": list(self.accuracy),
+            "loss_change": self.loss_change,
+            "loss_interval": plain(self.loss_interval),
+            "accuracy_points": self.accuracy_points,
+            "accuracy_interval": plain(self.accuracy_interval),
+            "groups": [group.to_dict() for group in self.groups],
+        }
+
+
+def change(trajectories: Trajectories, start: int, end: int) -> Change:
+    """The ledger of the change from epoch `start` to epoch `end`.
+
+    Raises:
+        InputError: one of the epochs was not validated.
+    """
+    before, after = trajectories.row(start), trajectories.row(end)
+    changes = loss_changes(trajectories, start, end)
+    members = group_of_images(trajectories, start, end)
+    right = trajectories.right
+    gained = 100.0 * (right[after].astype(np.float64) - right[before])
+    return Change(
+        start=start,
+        end=end,
+        images=trajectories.images,
+        loss=(float(trajectories.mean_loss[before]), float(trajectories.mean_loss[after])),
+        accuracy=(float(trajectories.accuracy[before]), float(trajectories.accuracy[after])),
+        loss_change=float(changes.mean()),
+        loss_interval=mean_interval(changes),
+        accuracy_points=float(gained.mean()),
+        accuracy_interval=mean_interval(gained),
+        groups=tuple(_group(name, changes, members == index) for index, name in enumerate(GROUPS)),
+    )
+
+
+def default_changes(trajectories: Trajectories) -> dict[str, Change]:
+    """The two changes that are told unasked: `best_loss` and `best_accuracy`, each from that epoch to the last.
+
+    Where the best epoch is the last one, nothing changed and every share is 0.
+    """
+    return {
+        "best_loss": change(trajectories, trajectories.best_loss_epoch, trajectories.last_epoch),
+        "best_accuracy": change(trajectories, trajectories.best_accuracy_epoch, trajectories.last_epoch),
+    }
+
+
+def loss_changes(trajectories: Trajectories, start: int, end: int) -> npt.NDArray[np.float64]:
+    """Loss after less loss before of each image, in nats, float64 `(images,)`."""
+    before, after = trajectories.loss[trajectories.row(start)], trajectories.loss[trajectories.row(end)]
+    return np.asarray(after.astype(np.float64) - before)
+
+
+def group_of_images(trajectories: Trajectories, start: int, end: int) -> npt.NDArray[np.int8]:
+    """The group of each image as an index into `GROUPS`, int8 `(images,)`."""
+    before, after = trajectories.right[trajectories.row(start)], trajectories.right[trajectories.row(end)]
+    stayed = np.where(before, 0, 1)
+    moved = np.where(after, 2, 3)
+    return np.where(before == after, stayed, moved).astype(np.int8)
+
+
+def _group(name: GroupName, changes: npt.NDArray[np.float64], members: npt.NDArray[np.bool_]) -> Group:
+    shares = [_share(changes, members & part) for part in (np.True_, changes > 0, changes < 0)]
+    return Group(name, *shares)
+
+
+def _share(changes: npt.NDArray[np.float64], members: npt.NDArray[np.bool_]) -> Share:
+    return Share(int(members.sum()), float(changes[members].sum() / len(changes)))

@@ -1,0 +1,274 @@
+"""Recipes compared on the same images: each one's scores, and for each pair whether a difference is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import combinations
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from fittingroom.errors import InputError
+from fittingroom.evaluation.differences import ENOUGH_SEEDS, Difference, over_images, over_seeds_and_images
+from fittingroom.evaluation.intervals import Interval, wilson
+from fittingroom.evaluation.resampling import Floats, resampled_means
+from fittingroom.evaluation.significance import holm, mcnemar, sign_flip
+from fittingroom.evaluation.spread import Spread
+
+Test = Literal["mcnemar", "sign flip", "seeds and images"]
+
+_ABOUT_MODELS = (
+    f"With fewer than {ENOUGH_SEEDS} seeds on a side, a comparison speaks of these trained models and of images like "
+    f"these, not of the recipes: other seeds may turn it round. Train both with --seeds {ENOUGH_SEEDS} to compare the "
+    "recipes."
+)
+_ABOUT_RECIPES = (
+    f"With {ENOUGH_SEEDS} seeds or more on both sides, a comparison speaks of the recipes: it counts how much seeds "
+    "vary, and how much images do."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Contender:
+    """What the replicas of one recipe made of the images.
+
+    Args:
+        name: of the run.
+        recipe: its name.
+        seeds: one per replica.
+        correct: whether each replica was right about each image, bool `(replicas, images)`.
+        loss: its cross-entropy on it in nats, `(replicas, images)`.
+    """
+
+    name: str
+    recipe: str
+    seeds: tuple[int, ...]
+    correct: npt.NDArray[np.bool_]
+    loss: npt.NDArray[np.floating[Any]]
+
+    @cached_property
+    def accuracy(self) -> Spread:
+        """Share of right predictions, 0 to 1, of each replica."""
+        return Spread.of(self.correct.mean(axis=1))
+
+    @cached_property
+    def mean_loss(self) -> Spread:
+        """Mean cross-entropy of each replica, in nats."""
+        return Spread.of(self.loss.mean(axis=1, dtype=np.float64))
+
+    @property
+    def interval(self) -> Interval:
+        """95% interval of the accuracy: Wilson's for one replica, that of the mean over seeds for several."""
+        return self.accuracy.interval or wilson(int(self.correct.sum()), self.correct.size)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Its scores as plain JSON."""
+        return {
+            "run": self.name,
+            "recipe": self.recipe,
+            "seeds": list(self.seeds),
+            "accuracy": self.accuracy.mean,
+            "interval": list(self.interval),
+            "loss": self.mean_loss.mean,
+            "accuracies": list(self.accuracy.values),
+            "losses": list(self.mean_loss.values),
+        }
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two of the contenders. Differences are the first's number less the second's.
+
+    Args:
+        first: position among the contenders.
+        second: the same.
+        accuracy: difference of the accuracies, as a share of the images.
+        loss: difference of the mean losses, in nats; None where a loss is NaN or infinite.
+        test: what gave the p of the accuracies: McNemar's exact test for one replica on each side, sign flips of the
+            images' differences for a few, seeds and images for five or more on both sides.
+        only: how many images the first alone and the second alone is right about; None unless each has one replica.
+    """
+
+    first: int
+    second: int
+    accuracy: Difference
+    loss: Difference | None
+    test: Test
+    only: tuple[int, int] | None = None
+
+    @property
+    def better(self) -> int | None:
+        """Which of the contenders is shown to be right more often; None if neither is."""
+        if not self.accuracy.shown:
+            return None
+        return self.first if self.accuracy.value > 0 else self.second
+
+    def verdict(self, names: Sequence[str]) -> str:
+        """What is shown, in a sentence or two.
+
+        Args:
+            names: what to call each of the contenders.
+        """
+        return f"{self._of_accuracy(names)} {self._of_loss(names)}".rstrip()
+
+    def _of_accuracy(self, names: Sequence[str]) -> str:
+        low, high = (100 * end for end in self.accuracy.interval)
+        if self.better is not None:
+            worse, size = self.second, 100 * abs(self.accuracy.value)
+            if self.better == self.second:
+                worse, low, high = self.first, -high, -low
+            return (
+                f"{names[self.better]} is right more often than {names[worse]}, by {size:.2f} points "
+                f"({low:.2f} to {high:.2f})."
+            )
+        between = f"No difference shown between {names[self.first]} and {names[self.second]}"
+        if self.only == (0, 0):
+            return f"{between}: both are right about the same images."
+        return f"{between}: anything from {low:+.2f} to {high:+.2f} points would fit these images."
+
+    def _of_loss(self, names: Sequence[str]) -> str:
+        if self.loss is None:
+            return "A loss is not finite, so the losses are not compared."
+        if not self.loss.shown:
+            return "No difference in loss is shown." if self.better is not None else ""
+        lower = self.first if self.loss.value < 0 else self.second
+        also = "its loss is lower too" if lower == self.better else f"the loss of {names[lower]} is lower"
+        return f"{also[0].upper()}{also[1:]}, by {abs(self.loss.value):.4f} nats."
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Recipes compared on the validation images. The test set had no part in it.
+
+    Args:
+        dataset: the name of the dataset.
+        contenders: what is compared, in the order given.
+        pairs: every two of them.
+        notes: what should be known of it, one sentence or two each.
+    """
+
+    dataset: str
+    contenders: tuple[Contender, ...]
+    pairs: tuple[Pair, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def images(self) -> int:
+        """The number of validation images."""
+        return int(self.contenders[0].correct.shape[1])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the runs."""
+        return tuple(contender.name for contender in self.contenders)
+
+    @property
+    def verdicts(self) -> tuple[str, ...]:
+        """For each pair what is shown, with the names of the runs."""
+        return tuple(pair.verdict(self.names) for pair in self.pairs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain JSON."""
+        return {
+            "dataset": self.dataset,
+            "images": self.images,
+            "runs": [contender.to_dict() for contender in self.contenders],
+            "pairs": [self._pair_facts(pair) for pair in self.pairs],
+            "notes": list(self.notes),
+        }
+
+    def _pair_facts(self, pair: Pair) -> dict[str, Any]:
+        return {
+            "first": self.names[pair.first],
+            "second": self.names[pair.second],
+            "accuracy": pair.accuracy.to_dict(),
+            "loss": None if pair.loss is None else pair.loss.to_dict(),
+            "test": pair.test,
+            "only_first_right": None if pair.only is None else pair.only[0],
+            "only_second_right": None if pair.only is None else pair.only[1],
+            "better": None if pair.better is None else self.names[pair.better],
+            "verdict": pair.verdict(self.names),
+        }
+
+    def __str__(self) -> str:
+        return "\n".join([*self.verdicts, *self.notes])
+
+
+def compared(dataset: str, contenders: Sequence[Contender], notes: Sequence[str] = ()) -> Comparison:
+    """Every two contenders compared, the p-values corrected for the number of pairs (Holm).
+
+    Args:
+        dataset: the name of the dataset.
+        contenders: two or more, of the same images in the same order.
+        notes: what is known of them already.
+
+    Raises:
+        InputError: there are fewer than two, or they have no images, or not equally many.
+    """
+    images = {contender.correct.shape[1] for contender in contenders}
+    if len(contenders) < 2 or len(images) != 1 or 0 in images:
+        raise InputError(
+            f"{len(contenders)} to compare, with {sorted(images)} images: expected two or more, with the same images."
+        )
+    resampled = _resampled(contenders)
+    pairs = [
+        _pair((one, other), (contenders[one], contenders[other]), (resampled[one], resampled[other]))
+        for one, other in combinations(range(len(contenders)), 2)
+    ]
+    about = dict.fromkeys(_ABOUT_RECIPES if pair.test == "seeds and images" else _ABOUT_MODELS for pair in pairs)
+    several = (_several(len(pairs)),) if len(pairs) > 1 else ()
+    return Comparison(dataset, tuple(contenders), tuple(_corrected(pairs)), (*notes, *about, *several))
+
+
+def _several(pairs: int) -> str:
+    return (
+        f"Of {pairs} pairs one may look different by chance: what is shown rests on p corrected for their number "
+        "(Holm). Each interval stands by itself."
+    )
+
+
+def _resampled(contenders: Sequence[Contender]) -> list[tuple[Floats, Floats]]:
+    """Accuracies and losses on resampled images, each `(resamples, replicas)`; the same images for all contenders."""
+    rows = [row for one in contenders for row in (one.correct, np.where(np.isfinite(one.loss), one.loss, 0))]
+    ends = np.cumsum([len(row) for row in rows])
+    parts = np.split(resampled_means(np.concatenate(rows)), ends[:-1], axis=1)
+    return list(zip(parts[::2], parts[1::2], strict=True))
+
+
+def _pair(
+    positions: tuple[int, int], sides: tuple[Contender, Contender], resampled: Sequence[tuple[Floats, Floats]]
+) -> Pair:
+    (first, second), ((first_right, first_loss), (second_right, second_loss)) = sides, resampled
+    finite = bool(np.isfinite(first.loss).all() and np.isfinite(second.loss).all())
+    if min(len(first.seeds), len(second.seeds)) >= ENOUGH_SEEDS:
+        accuracy = over_seeds_and_images(first.correct, second.correct, first_right, second_right)
+        loss = over_seeds_and_images(first.loss, second.loss, first_loss, second_loss) if finite else None
+        return Pair(*positions, accuracy, loss, "seeds and images")
+    # Whole numbers: how many more replicas of the first are right about an image, brought to as many on each side.
+    ahead = first.correct.sum(axis=0) * len(second.seeds) - second.correct.sum(axis=0) * len(first.seeds)
+    alone = len(first.seeds) == len(second.seeds) == 1
+    only = (int((ahead > 0).sum()), int((ahead < 0).sum())) if alone else None
+    p = sign_flip(ahead) if only is None else mcnemar(*only)
+    accuracy = over_images(
+        first.accuracy.mean - second.accuracy.mean, first_right.mean(axis=1) - second_right.mean(axis=1), p
+    )
+    loss_value = first.mean_loss.mean - second.mean_loss.mean
+    loss = over_images(loss_value, first_loss.mean(axis=1) - second_loss.mean(axis=1)) if finite else None
+    return Pair(*positions, accuracy, loss, "mcnemar" if alone else "sign flip", only)
+
+
+def _corrected(pairs: Sequence[Pair]) -> list[Pair]:
+    """The pairs with p-values corrected for their number, accuracies and losses each by themselves."""
+    accuracies = iter(holm([pair.accuracy.p for pair in pairs]))
+    losses = iter(holm([pair.loss.p for pair in pairs if pair.loss is not None]))
+    return [
+        replace(
+            pair,
+            accuracy=pair.accuracy.with_corrected(next(accuracies)),
+            loss=None if pair.loss is None else pair.loss.with_corrected(next(losses)),
+        )
+        for pair in pairs
+    ]

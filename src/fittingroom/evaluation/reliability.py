@@ -1,0 +1,162 @@
+"""Is the confidence honest: of predictions made with 80% confidence, are 80% right?
+
+Bins are 15 of equal width, as in Guo et al. (arXiv 1706.04599), so that numbers compare with published ones and the
+diagram's axis is the confidence itself. Even an honest model shows a calibration error above 0, because few images
+leave noise in each bin; how large that is with these confidences is computed beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fittingroom.errors import InputError
+from fittingroom.evaluation.intervals import Interval, wilson
+from fittingroom.evaluation.mean_interval import plain
+from fittingroom.evaluation.trajectories import Trajectories
+from fittingroom.seeds import generator
+
+BINS = 15
+
+_DRAWS = 1000
+
+
+@dataclass(frozen=True)
+class Bin:
+    """The predictions whose confidence is in one range.
+
+    Args:
+        low: above this confidence (the first bin: from 0).
+        high: up to this one.
+        count: how many predictions.
+        confidence: their mean confidence, 0 to 1; None without any.
+        accuracy: share of them that is right, 0 to 1; None without any.
+        interval: its 95% interval (Wilson); None without any.
+    """
+
+    low: float
+    high: float
+    count: int
+    confidence: float | None
+    accuracy: float | None
+    interval: Interval | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain JSON."""
+        return {
+            "low": self.low,
+            "high": self.high,
+            "count": self.count,
+            "confidence": self.confidence,
+            "accuracy": self.accuracy,
+            "interval": plain(self.interval),
+        }
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """The expected calibration error, what an honest model would show, and the diagram.
+
+    Args:
+        error: the expected calibration error: |accuracy - confidence| of each bin, weighted with its count; 0 to 1.
+        floor: the same of a perfectly calibrated model with these confidences, on average.
+        ceiling: what 95% of such models stay below.
+        confidence: mean confidence, 0 to 1.
+        accuracy: share of right predictions, 0 to 1.
+        bins: `BINS` of them, from the least confident.
+    """
+
+    error: float
+    floor: float
+    ceiling: float
+    confidence: float
+    accuracy: float
+    bins: tuple[Bin, ...]
+
+    @property
+    def shown(self) -> bool:
+        """Whether an honest model would rarely (5%) show so large an error."""
+        return self.error > self.ceiling
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain JSON."""
+        return {
+            "error": self.error,
+            "floor": self.floor,
+            "ceiling": self.ceiling,
+            "shown": self.shown,
+            "confidence": self.confidence,
+            "accuracy": self.accuracy,
+            "bins": [part.to_dict() for part in self.bins],
+        }
+
+
+def reliability(confidence: npt.NDArray[Any], right: npt.NDArray[np.bool_]) -> Reliability:
+    """How far confidence and accuracy are apart.
+
+    The floor is simulated: in each bin as many images are right as a binomial draw with the bin's mean confidence says,
+    1,000 times, with a fixed seed. Confidences differ within a bin, which makes the true noise a trace smaller.
+
+    Args:
+        confidence: probability of the predicted class, 0 to 1, `(images,)`.
+        right: whether the prediction is right, `(images,)`.
+
+    Raises:
+        InputError: there are no images, the lengths differ, or a confidence is not between 0 and 1.
+    """
+    if len(confidence) != len(right) or len(right) == 0:
+        raise InputError(f"{len(confidence)} confidences, {len(right)} predictions: expected as many of each, above 0.")
+    values = np.asarray(confidence, np.float64)
+    if not ((values >= 0) & (values <= 1)).all():
+        raise InputError(f"confidences from {values.min()} to {values.max()}: expected 0 to 1.")
+    index = bin_of(values)
+    counts = np.bincount(index, minlength=BINS)
+    correct = np.bincount(index, right, BINS)
+    total = np.bincount(index, values, BINS)
+    means = np.clip(total / np.maximum(counts, 1), 0, 1)
+    drawn = generator(0, "bootstrap", 3).binomial(counts, means, size=(_DRAWS, BINS))
+    errors = np.abs(drawn - counts * means).sum(axis=1) / len(values)
+    return Reliability(
+        error=float(np.abs(correct - total).sum() / len(values)),
+        floor=float(errors.mean()),
+        ceiling=float(np.quantile(errors, 0.95)),
+        confidence=float(values.mean()),
+        accuracy=float(right.mean()),
+        bins=tuple(_bin(place, int(counts[place]), int(correct[place]), float(means[place])) for place in range(BINS)),
+    )
+
+
+def reliability_of(trajectories: Trajectories, epoch: int) -> Reliability | None:
+    """The reliability after an epoch; None where the probabilities of all classes were not kept.
+
+    Raises:
+        InputError: that epoch was not validated.
+    """
+    confidence = confidences(trajectories, epoch)
+    return None if confidence is None else reliability(confidence, trajectories.right[trajectories.row(epoch)])
+
+
+def confidences(trajectories: Trajectories, epoch: int) -> npt.NDArray[np.float64] | None:
+    """The probability of the predicted class after an epoch, 0 to 1, `(images,)`; None where it was not kept."""
+    if not trajectories.has_all_classes:
+        return None
+    logs = trajectories.all_log_probabilities(epoch)
+    predicted = trajectories.predicted[trajectories.row(epoch)]
+    # Rounding may leave a sure prediction a trace above 1.
+    chosen = logs[np.arange(trajectories.images), predicted].astype(np.float64)
+    return np.asarray(np.minimum(np.exp(chosen), 1.0))
+
+
+def bin_of(probability: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+    """The bin of each probability, 0 to `BINS` - 1: a bin holds its upper edge, the first one 0 too."""
+    return np.clip(np.ceil(probability * BINS).astype(np.intp) - 1, 0, BINS - 1)
+
+
+def _bin(place: int, count: int, correct: int, confidence: float) -> Bin:
+    low, high = place / BINS, (place + 1) / BINS
+    if count == 0:
+        return Bin(low, high, 0, None, None, None)
+    return Bin(low, high, count, confidence, correct / count, wilson(correct, count))

@@ -1,0 +1,228 @@
+"""When to stop: the epoch that loss would choose, the one accuracy would choose, and whether they truly differ.
+
+The best of many epochs looks better on the images it was chosen on than on others. So every difference here is measured
+on images that had no part in the choice: each half of the images chooses its epochs, and the other half measures them.
+Intervals come from the paired bootstrap over images, and over replicas too from five on, with the choices held fixed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fittingroom.errors import InputError
+from fittingroom.evaluation.differences import ENOUGH_SEEDS, Difference, over_images, over_seeds_and_images
+from fittingroom.evaluation.halves import first_half
+from fittingroom.evaluation.resampling import resampled_means
+from fittingroom.evaluation.trajectories import Flags, Trajectories
+
+Floats = npt.NDArray[np.float64]
+
+_RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Differences:
+    """What the choice of an epoch is worth on images that had no part in it.
+
+    "loss's epoch" is the one with the lowest loss, "accuracy's epoch" the one with the highest accuracy.
+
+    Args:
+        accuracy: accuracy at accuracy's epoch less that at loss's, a share of the images.
+        loss: loss at accuracy's epoch less that at loss's, in nats.
+        rise: loss at the last epoch less that at loss's, in nats.
+        accuracy_since: accuracy at the last epoch less that at loss's, a share of the images.
+        gap_growth: generalisation gap at the last epoch less the smallest, in nats; None without training losses.
+    """
+
+    accuracy: Difference
+    loss: Difference
+    rise: Difference
+    accuracy_since: Difference
+    gap_growth: Difference | None
+
+    @property
+    def differ(self) -> bool:
+        """Whether loss and accuracy would stop at epochs that differ by more than noise, in loss or in accuracy."""
+        return self.accuracy.shown or self.loss.shown
+
+    @property
+    def rises(self) -> bool:
+        """Whether the loss rises for good: at the last epoch it is higher than where loss would have stopped."""
+        return self.rise.shown and self.rise.value > 0
+
+    @property
+    def gap_grows(self) -> bool:
+        """Whether the generalisation gap is larger at the last epoch than where it was smallest."""
+        return self.gap_growth is not None and self.gap_growth.shown and self.gap_growth.value > 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain JSON."""
+        return {
+            "accuracy": self.accuracy.to_dict(),
+            "loss": self.loss.to_dict(),
+            "rise": self.rise.to_dict(),
+            "accuracy_since": self.accuracy_since.to_dict(),
+            "gap_growth": None if self.gap_growth is None else self.gap_growth.to_dict(),
+            "differ": self.differ,
+            "rises": self.rises,
+            "gap_grows": self.gap_grows,
+        }
+
+
+@dataclass(frozen=True)
+class ReplicaStopping:
+    """When one replica should have stopped. The epochs are those that all of its images choose; the first, if several.
+
+    Args:
+        loss_epoch: with the lowest validation loss.
+        accuracy_epoch: with the highest validation accuracy.
+        last_epoch: the last validated one.
+        gaps: generalisation gap of each validated epoch, in nats: validation loss less training loss. The training loss
+            is a mean over the epoch while the weights changed, so early gaps come out too small, often below 0. None
+            where the training loss is missing.
+        smallest_gap_epoch: with the smallest gap; None without gaps.
+        differences: what the choices are worth.
+    """
+
+    loss_epoch: int
+    accuracy_epoch: int
+    last_epoch: int
+    gaps: tuple[float, ...] | None
+    smallest_gap_epoch: int | None
+    differences: Differences
+
+    @property
+    def rising_since(self) -> int | None:
+        """The epoch after which the validation loss rises for good; None if that is not shown."""
+        return self.loss_epoch if self.differences.rises else None
+
+    @property
+    def gap_growing_since(self) -> int | None:
+        """The epoch after which the generalisation gap grows; None if that is not shown."""
+        return self.smallest_gap_epoch if self.differences.gap_grows else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain JSON."""
+        return {
+            "loss_epoch": self.loss_epoch,
+            "accuracy_epoch": self.accuracy_epoch,
+            "last_epoch": self.last_epoch,
+            "rising_since": self.rising_since,
+            "gaps": None if self.gaps is None else list(self.gaps),
+            "smallest_gap_epoch": self.smallest_gap_epoch,
+            "gap_growing_since": self.gap_growing_since,
+            "differences": self.differences.to_dict(),
+        }
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """When to stop, for one or more replicas.
+
+    Args:
+        replicas: each on its own, in the order given.
+        differences: the means over replicas. With `ENOUGH_SEEDS` replicas they speak of other seeds too (`over_seeds`),
+            with fewer of these replicas on other images.
+        over_seeds: whether they do.
+    """
+
+    replicas: tuple[ReplicaStopping, ...]
+    differences: Differences
+    over_seeds: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain JSON."""
+        return {
+            "replicas": [replica.to_dict() for replica in self.replicas],
+            "differences": self.differences.to_dict(),
+            "over_seeds": self.over_seeds,
+        }
+
+
+def stopping(
+    replicas: Sequence[Trajectories], training_losses: Sequence[npt.NDArray[np.floating[Any]] | None]
+) -> Stopping:
+    """When to stop.
+
+    Args:
+        replicas: one or more, with the same validation images.
+        training_losses: for each replica the training loss of the history at its validated epochs, in nats,
+            `(epochs,)`; None where there is none. Penalties that layers add to it make gaps too small.
+
+    Raises:
+        InputError: there is no replica, the images differ, or a training loss does not fit the epochs.
+    """
+    _check(replicas, training_losses)
+    half = first_half(replicas[0].labels)
+    train = [None if losses is None else np.asarray(losses, np.float64) for losses in training_losses]
+    with_gap = all(losses is not None for losses in train)
+    # Axes: quantities, replicas, images; below: quantities, resamples, replicas.
+    values = np.stack([_per_image(*pair, half, with_gap) for pair in zip(replicas, train, strict=True)], axis=1)
+    means = resampled_means(values.reshape(-1, values.shape[-1]), _RESAMPLES)
+    means = np.moveaxis(means.reshape(_RESAMPLES, *values.shape[:2]), 0, 1)
+    each = tuple(
+        _replica(replica, losses, _differences(values[:, [index]], means[:, :, [index]]))
+        for index, (replica, losses) in enumerate(zip(replicas, train, strict=True))
+    )
+    return Stopping(each, _differences(values, means), len(replicas) >= ENOUGH_SEEDS)
+
+
+def _check(replicas: Sequence[Trajectories], training_losses: Sequence[npt.NDArray[Any] | None]) -> None:
+    if not replicas or len(replicas) != len(training_losses):
+        raise InputError(
+            f"{len(replicas)} replicas, {len(training_losses)} training losses: expected as many of each, 1 or more."
+        )
+    for replica, losses in zip(replicas, training_losses, strict=True):
+        if not np.array_equal(replica.labels, replicas[0].labels):
+            raise InputError("replicas with different validation images: expected the same for all.")
+        if losses is not None and np.shape(losses) != (len(replica.epochs),):
+            raise InputError(f"training loss of shape {np.shape(losses)}: expected one per epoch {replica.epochs}.")
+
+
+def _per_image(trajectories: Trajectories, train: Floats | None, half: Flags, with_gap: bool) -> Floats:
+    """The differences of each image, at epochs that the other half chose, `(quantities, images)`."""
+    values = np.empty((5 if with_gap else 4, trajectories.images))
+    for chosen_by, measured in ((half, ~half), (~half, half)):
+        # One image has no other half: it chooses for itself.
+        choosers = chosen_by if chosen_by.any() else measured
+        losses = trajectories.loss[:, choosers].mean(axis=1, dtype=np.float64)
+        by_loss, by_accuracy = losses.argmin(), trajectories.right[:, choosers].mean(axis=1).argmax()
+        loss, right = trajectories.loss[:, measured], trajectories.right[:, measured].astype(np.float64)
+        values[0, measured] = right[by_accuracy] - right[by_loss]
+        values[1, measured] = loss[by_accuracy].astype(np.float64) - loss[by_loss]
+        values[2, measured] = loss[-1].astype(np.float64) - loss[by_loss]
+        values[3, measured] = right[-1] - right[by_loss]
+        if with_gap and train is not None:
+            smallest = (losses - train).argmin()
+            values[4, measured] = loss[-1].astype(np.float64) - loss[smallest] - (train[-1] - train[smallest])
+    return values
+
+
+def _differences(values: Floats, means: Floats) -> Differences:
+    """From `(quantities, replicas, images)` and the resampled `(quantities, resamples, replicas)`."""
+    found = [_difference(value, mean) for value, mean in zip(values, means, strict=True)]
+    return Differences(found[0], found[1], found[2], found[3], found[4] if len(found) > 4 else None)
+
+
+def _difference(values: Floats, means: Floats) -> Difference:
+    if len(values) < ENOUGH_SEEDS:
+        return over_images(float(values.mean()), means.mean(axis=1))
+    # A difference within each replica, against nothing that varies.
+    return over_seeds_and_images(values, np.zeros_like(values), means, np.zeros_like(means))
+
+
+def _replica(trajectories: Trajectories, train: Floats | None, differences: Differences) -> ReplicaStopping:
+    gaps = None if train is None else trajectories.mean_loss - train
+    return ReplicaStopping(
+        loss_epoch=trajectories.best_loss_epoch,
+        accuracy_epoch=trajectories.best_accuracy_epoch,
+        last_epoch=trajectories.last_epoch,
+        gaps=None if gaps is None else tuple(float(gap) for gap in gaps),
+        smallest_gap_epoch=None if gaps is None else trajectories.epochs[int(gaps.argmin())],
+        differences=differences,
+    )
