@@ -13,11 +13,14 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fittingroom.api.fitting import fit as fit
+    from fittingroom.api.comparing import compare as compare
+    from fittingroom.api.fit import fit as fit
     from fittingroom.api.loading import load as load
     from fittingroom.api.opening import open_replicas as open_replicas
     from fittingroom.api.opening import open_run as open_run
+    from fittingroom.api.replaying import replay as replay
     from fittingroom.api.replicas import Replicas as Replicas
+    from fittingroom.api.resuming import resume as resume
     from fittingroom.api.run import Run as Run
     from fittingroom.api.training import train as train
     from fittingroom.data.dataset import Dataset as Dataset
@@ -32,10 +35,13 @@ _PUBLIC = {
     "Recipe": "fittingroom.recipes.recipe",
     "Replicas": "fittingroom.api.replicas",
     "Run": "fittingroom.api.run",
-    "fit": "fittingroom.api.fitting",
+    "compare": "fittingroom.api.comparing",
+    "fit": "fittingroom.api.fit",
     "load": "fittingroom.api.loading",
     "open_replicas": "fittingroom.api.opening",
     "open_run": "fittingroom.api.opening",
+    "replay": "fittingroom.api.replaying",
+    "resume": "fittingroom.api.resuming",
     "train": "fittingroom.api.training",
 }
 
@@ -45,10 +51,13 @@ __all__ = [
     "Recipe",
     "Replicas",
     "Run",
+    "compare",
     "fit",
     "load",
     "open_replicas",
     "open_run",
+    "replay",
+    "resume",
     "train",
 ]
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from fittingroom.cli.answer import nats, number, percent, percent_range, table
+from fittingroom.cli.answer import nats, number, percent, percent_range, printable, table
 
 
 def test_columns_are_aligned_texts_left_and_numbers_right() -> None:
@@ -20,3 +20,8 @@ def test_numbers_have_one_form() -> None:
         "55,000",
     )
     assert percent(None) == percent_range(None) == nats(None) == number(None) == "-"
+
+
+def test_what_would_move_the_cursor_or_turn_the_letters_is_not_printed() -> None:
+    assert printable("a\x1b[2J\x9b\r\u202eb\tc\n") == "a\ufffd[2J\ufffd\ufffd\ufffdb\tc\n"
+    assert printable("größe 👩‍👧 ×") == "größe 👩‍👧 ×"

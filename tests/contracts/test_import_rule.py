@@ -10,7 +10,8 @@ from tests.contracts.source import PACKAGE, imported_names, source_files
 
 BASE = {"errors", "files", "progress", "seeds"}
 LEARNING = BASE | {"data", "recipes"}
-CALLS = LEARNING | {"engine", "runs", "evaluation", "api"}
+REPORTING = LEARNING | {"runs", "evaluation"}
+CALLS = REPORTING | {"engine", "reports", "api"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
@@ -23,12 +24,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine": LEARNING,
     "evaluation": LEARNING,
     "runs": LEARNING | {"evaluation"},
+    "reports": REPORTING,  # they are made from what is stored, and `run.report()` calls them
     "api": CALLS,
     "experiments": CALLS,
-    "reports": CALLS | {"experiments"},
-    "web": CALLS | {"experiments", "reports"},
-    "cli": CALLS | {"experiments", "reports", "web"},
-    "__init__": CALLS | {"experiments", "reports"},
+    "web": CALLS | {"experiments"},
+    "cli": CALLS | {"experiments", "web"},
+    "__init__": CALLS | {"experiments"},
     "__main__": {"cli"},
 }
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fittingroom.data.pictures import MOST_PIXELS, fit, open_picture, pixels, quiet_pillow
+from fittingroom.data.pictures import MOST_BYTES, fit, open_picture, pixels, quiet_pillow
 from fittingroom.errors import DataError
 from tests.data.builders import picture
 
@@ -51,13 +51,33 @@ def test_lossy_formats_come_close(tmp_path: Path, suffix: str) -> None:
 
 def test_a_picture_beyond_the_pixel_limit_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png_of_declared_size(13300, 13300))
-    with quiet_pillow(), pytest.raises(DataError, match=f"13300×13300 pixels; at most {MOST_PIXELS:,} are decoded"):
+    with quiet_pillow(), pytest.raises(DataError, match=f"13300×13300 pixels; at most {MOST_BYTES // 4:,} are decoded"):
         open_picture(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options", "bytes_per_pixel"),
+    [
+        ("png", {"mode": "RGBA"}, 8),
+        ("jpg", {"progressive": True}, 12),
+        ("webp", {"lossless": True, "method": 0}, 17),
+        ("webp", {"quality": 0, "method": 0}, 17),
+        ("webp", {"mode": "RGBA", "quality": 0, "method": 0}, 17),
+    ],
+)
+def test_what_takes_more_memory_per_pixel_may_have_fewer(
+    tmp_path: Path, suffix: str, options: dict[str, Any], bytes_per_pixel: int
+) -> None:
+    side = int((MOST_BYTES / bytes_per_pixel) ** 0.5) + 1
+    image = Image.new(options.pop("mode", "RGB"), (side, side))
+    path = saved(image, tmp_path / f"a.{suffix}", **options)
+    with quiet_pillow(), pytest.raises(DataError, match=f"at most {MOST_BYTES // bytes_per_pixel:,} are decoded"):
+        open_picture(path)
 
 
 def test_a_picture_beyond_pillows_own_limit_is_refused_too(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png_of_declared_size(100_000, 100_000))
-    with quiet_pillow(), pytest.raises(DataError, match=f"far too many pixels; at most {MOST_PIXELS:,} are decoded"):
+    with quiet_pillow(), pytest.raises(DataError, match="far too many pixels to be decoded"):
         open_picture(tmp_path / "a.png")
 
 

@@ -298,7 +298,7 @@ def test_a_backup_of_a_training_that_is_over_is_refused(digits: Images) -> None:
         def on_train_begin(self, logs: Logs | None = None) -> None:
             self.model._initial_epoch = 3
 
-    with pytest.raises(InputError, match=r"3 epochs are finished, and epochs=3\. Give more epochs"):
+    with pytest.raises(InputError, match=r"all 3 epochs are finished\. Give more epochs"):
         fit(models.small(), digits, AllDone(), epochs=3)
 
 

@@ -16,10 +16,12 @@ from fittingroom.engine.epoch import Examples
 from fittingroom.engine.hooks import Hook, Numbers, StopHook
 from fittingroom.engine.interrupt import StopRequest
 from fittingroom.engine.keras_steps import step_functions
+from fittingroom.engine.plan import Plan
 from fittingroom.engine.programs import Programs, TracedPrograms
-from fittingroom.engine.replicas import Lane, train_replicas
+from fittingroom.engine.replicas import Lane, Start, train_replicas
 from fittingroom.engine.state import State, read_state
-from fittingroom.engine.trainer import Plan, Trainer, Training
+from fittingroom.engine.trainer import Trainer
+from fittingroom.engine.training import Training
 from fittingroom.engine.vectorised import VectorisedPrograms
 from fittingroom.progress import Silent
 from fittingroom.recipes.stop import StopRule
@@ -41,6 +43,10 @@ class Rides:
             start._replace(trainable=tuple(np.asarray(value) * (1 + seed / 4) for value in start.trainable))
             for seed in range(4)
         ]
+
+    @property
+    def starts(self) -> list[Start]:
+        return [Start(state) for state in self.states]
 
     def trainer(self, number: int, lane: Lane, hooks: tuple[Hook, ...] = (), epochs: int = 4) -> Trainer:
         plan = Plan(epochs, 16, seed=number)
@@ -70,7 +76,7 @@ def assert_alike(together: Training, alone: Training) -> None:
 @pytest.mark.parametrize("seats", [4, 3])  # with three seats the fourth replica joins when one has left
 def test_riders_train_as_they_would_alone(rides: Rides, seats: int) -> None:
     request = StopRequest()
-    together = train_replicas([rides.lane(seats, request)], rides.trainer, rides.states, request)
+    together = train_replicas([rides.lane(seats, request)], rides.trainer, rides.starts, request)
     for number, training in enumerate(together):
         assert_alike(training, rides.alone(number))
 
@@ -83,7 +89,7 @@ def test_a_rider_that_stops_leaves_and_the_others_ride_on(rides: Rides) -> None:
     together = train_replicas(
         [rides.lane(4, request)],
         lambda number, lane: rides.trainer(number, lane, hooks(number)),
-        rides.states,
+        rides.starts,
         request,
     )
     assert [len(training.epochs) for training in together] == [4, 1, 4, 4]
@@ -96,7 +102,7 @@ def test_a_rider_whose_loss_is_no_number_is_told_at_which_step_and_the_others_ri
     broken[0][:] = np.nan
     rides.states[2] = rides.states[2]._replace(trainable=broken)
     request = StopRequest()
-    together = train_replicas([rides.lane(4, request)], rides.trainer, rides.states, request)
+    together = train_replicas([rides.lane(4, request)], rides.trainer, rides.starts, request)
     assert [training.status for training in together] == ["finished", "finished", "diverged", "finished"]
     assert together[2].reason == rides.alone(2).reason
     assert_alike(together[3], rides.alone(3))
@@ -113,7 +119,7 @@ def test_a_request_to_stop_ends_all_riders(rides: Rides) -> None:
     together = train_replicas(
         [rides.lane(4, request)],
         lambda number, lane: rides.trainer(number, lane, (Asks(),), epochs=1000),
-        rides.states,
+        rides.starts,
         request,
     )
     assert {training.status for training in together} == {"interrupted"}

@@ -19,7 +19,8 @@ from fittingroom.errors import StorageError
 from fittingroom.runs.ledger import Intent, Ledger, canonical, chained_hash
 from fittingroom.runs.ledger_check import verify
 from fittingroom.runs.looks import record_opening
-from fittingroom.runs.store import RunContents, create
+from fittingroom.runs.store import RunContents
+from tests.runs.writing import create
 
 COLUMNS = ("number", "kind", "test_set", "look", "content", "hash")
 SIZE = 7  # entries of the ledger below

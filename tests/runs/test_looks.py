@@ -10,7 +10,8 @@ import pytest
 from fittingroom.errors import RunError, StorageError
 from fittingroom.runs.ledger import Counted
 from fittingroom.runs.looks import record_opening, record_score
-from fittingroom.runs.store import RunContents, create, read_record
+from fittingroom.runs.store import RunContents, read_record
+from tests.runs.writing import create
 
 
 @pytest.fixture

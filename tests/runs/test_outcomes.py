@@ -9,7 +9,8 @@ from fittingroom.runs.outcomes import Outcomes
 
 def test_types_are_small() -> None:
     outcomes = Outcomes.of([[0.5]], [[3]], [[0.5]], [3])
-    assert [array.dtype for array in outcomes.arrays().values()] == [np.float32, np.uint8, np.float32, np.int32]
+    types = [np.float32, np.uint8, np.float32, np.int32, np.int32, np.float16]
+    assert [array.dtype for array in outcomes.arrays().values()] == types
 
 
 def test_many_classes_need_two_bytes() -> None:
@@ -22,5 +23,5 @@ def test_many_classes_need_two_bytes() -> None:
     ("loss", "labels"), [([[0.1, 0.2]], [1, 2]), ([[0.1]], [1, 2]), ([0.1], [1])], ids=["loss", "labels", "no epochs"]
 )
 def test_shapes_that_do_not_fit_are_refused(loss: object, labels: list[int]) -> None:
-    with pytest.raises(InputError, match=r"expected three of \(epochs, images\) and labels of \(images,\)"):
+    with pytest.raises(InputError, match=r"expected three of \(epochs, images\), labels of \(images,\)"):
         Outcomes.of(loss, [[1]], [[0.5]], labels)  # type: ignore[arg-type]

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from fittingroom.errors import RunError, StorageError, UnknownNameError
 from fittingroom.runs.place import check_writable, find_run, list_runs, run_name, runs_dir
-from fittingroom.runs.store import RunContents, create
+from fittingroom.runs.store import RunContents
+from tests.runs.writing import create
 
 NOON = "2026-03-04T12:00:00.000+00:00"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from fittingroom.errors import RunError
-from fittingroom.runs.place import find_run, list_runs
+from fittingroom.runs.place import find_run, is_run, list_runs
 from fittingroom.runs.record import Seconds
-from fittingroom.runs.replicas import ReplicasRecord, create_replicas, read_records, read_replicas
+from fittingroom.runs.replicas import ReplicasRecord, read_records, read_replicas, write_replicas
 from fittingroom.runs.store import RunContents
 
 RECORD = ReplicasRecord(seeds=(4, 2, 9), kept=(4, 2), seconds=Seconds(1.0, 2.0, 3.5))
@@ -17,7 +17,10 @@ RECORD = ReplicasRecord(seeds=(4, 2, 9), kept=(4, 2), seconds=Seconds(1.0, 2.0, 
 
 @pytest.fixture
 def path(contents: RunContents, tmp_path: Path) -> Path:
-    return create_replicas(RECORD, {4: contents, 2: contents}, tmp_path / "runs" / "mine")
+    folder = tmp_path / "runs" / "mine"
+    folder.mkdir(parents=True)
+    write_replicas(folder, RECORD, {4: contents, 2: contents})
+    return folder
 
 
 def test_what_is_written_is_read_again(path: Path, contents: RunContents) -> None:
@@ -34,11 +37,11 @@ def test_the_folder_is_one_run_in_the_list_and_is_found_by_its_name(
     assert find_run("mine/seed-4") == path / "seed-4"
 
 
-def test_nothing_is_left_where_a_replica_cannot_be_written(contents: RunContents, tmp_path: Path) -> None:
+def test_there_is_no_run_where_a_replica_cannot_be_written(contents: RunContents, tmp_path: Path) -> None:
     broken = RunContents(contents.record, contents.history, {"kernel": None}, contents.model)  # type: ignore[dict-item]
     with pytest.raises(Exception, match=r"kernel|None|object"):
-        create_replicas(RECORD, {4: contents, 2: broken}, tmp_path / "mine")
-    assert list(tmp_path.iterdir()) == []
+        write_replicas(tmp_path, RECORD, {4: contents, 2: broken})
+    assert not is_run(tmp_path)
 
 
 @pytest.mark.parametrize(

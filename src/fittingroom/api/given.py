@@ -13,7 +13,7 @@ from fittingroom.api.session import clamped_batch_size, whole_number
 from fittingroom.data.dataset import Dataset, Part
 from fittingroom.engine import inputs
 from fittingroom.engine.batches import Batches, gives_batches
-from fittingroom.engine.trainer import Plan
+from fittingroom.engine.plan import Plan
 from fittingroom.errors import InputError
 from fittingroom.recipes.stop import parse_condition
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -14,16 +15,19 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.engine.blueprint import Blueprint
 from fittingroom.engine.inputs import Arrays
 from fittingroom.engine.runtime import device_facts, threads_per_replica
-from fittingroom.engine.trainer import Training
-from fittingroom.errors import DivergedError, Interrupted
-from fittingroom.runs.environment import current_environment
+from fittingroom.engine.training import Training
+from fittingroom.errors import DivergedError, InputError, Interrupted
+from fittingroom.recipes.trust import RecordedFile
+from fittingroom.runs.begun import BegunRun
+from fittingroom.runs.environment import Environment, current_environment
 from fittingroom.runs.history import History
 from fittingroom.runs.outcomes import Outcomes
 from fittingroom.runs.record import DataRecord, PartResult, RunRecord, Seconds, now
-from fittingroom.runs.replicas import ReplicasRecord, create_replicas
-from fittingroom.runs.store import RunContents, create
+from fittingroom.runs.replicas import ReplicasRecord, write_replicas
+from fittingroom.runs.store import RunContents, write_run
 
 _log = logging.getLogger("fittingroom")
+_NOTHING_KEPT = "no epoch was finished, so there is no run"
 _DIVERGED_MEND = "A smaller learning rate, or images scaled to 0 to 1, usually help."
 
 
@@ -38,7 +42,7 @@ class Attempt:
     train_count: int
     validation: Arrays | None
     notes: tuple[str, ...]
-    out: Path | None
+    model_file: RecordedFile | None = None
 
 
 def data_record(dataset: Dataset, train_count: int, validation: Arrays | None) -> DataRecord:
@@ -72,78 +76,102 @@ def array_record(train: Arrays, validation: Arrays | None) -> DataRecord:
     )
 
 
-def keep(attempt: Attempt, training: Training, seconds: Seconds) -> Path:
-    """Writes the run folder and returns it, or says why there is none.
+def keep(begun: BegunRun, attempt: Attempt, training: Training, seconds: Seconds) -> Path:
+    """Writes the files of the run and returns its folder, or says why there is none.
 
     Raises:
         Interrupted: training was interrupted; `path` of the error is the run of the finished epochs, or None.
         DivergedError: the loss was no number; the message says where the finished epochs are kept.
-        StorageError: the folder cannot be written.
+        InputError: there was no epoch to train.
+        StorageError: the files cannot be written.
     """
-    path = create(_contents(attempt, training, seconds), attempt.out) if training.epochs else None
-    if training.status == "interrupted":
-        raise Interrupted(f"{training.reason}; {_kept(training, path)}", path)
-    if training.status == "diverged":
-        _raise_diverged(training, path)
+    if not training.epochs and training.status == "finished":
+        raise InputError(
+            f"A callback (BackupAndRestore, say) has it that all {attempt.recipe['epochs']} epochs are finished. Give "
+            "more epochs."
+        )
+    contents = _contents(attempt, training, seconds) if training.epochs else None
+    path = begun.finish(
+        None if contents is None else partial(write_run, contents=contents),
+        resumable=_resumable(begun, [attempt], [training]),
+    )
+    count = len(training.epochs)
+    kept = f"the {count} finished epoch{'s are' if count > 1 else ' is'} kept in {path}"
+    _raise_for_all(begun, [attempt], [training], path, kept if contents else _NOTHING_KEPT)
     assert path is not None
     return path
 
 
-def keep_replicas(attempts: Sequence[Attempt], trainings: Sequence[Training], seconds: Seconds) -> Path:
-    """Writes the folder of several replicas and returns it, or says why there is none.
+def keep_replicas(
+    begun: BegunRun, attempts: Sequence[Attempt], trainings: Sequence[Training], seconds: Seconds
+) -> Path:
+    """Writes the files of several replicas and returns the run's folder, or says why there is none.
 
     Args:
-        attempts: one per replica; `out` is the same in all of them.
+        begun: the run's folder.
+        attempts: one per replica.
         trainings: what each left behind.
         seconds: times of all together, by the clock.
 
     Raises:
         Interrupted: training was interrupted; `path` of the error is the run of the finished epochs, or None.
         DivergedError: the loss of every replica was no number; where only some have failed, a warning says which.
-        StorageError: the folder cannot be written.
+        StorageError: the files cannot be written.
     """
     done = [pair for pair in zip(attempts, trainings, strict=True) if pair[1].epochs]
-    path = None
-    if done:
-        own = [replace(seconds, train=sum(epoch.seconds for epoch in training.epochs)) for _, training in done]
-        contents = {
-            attempt.seed: _contents(attempt, training, time)
-            for (attempt, training), time in zip(done, own, strict=True)
-        }
-        record = ReplicasRecord(tuple(attempt.seed for attempt in attempts), tuple(contents), seconds)
-        path = create_replicas(record, contents, attempts[0].out)
-    _raise_for_all(attempts, trainings, path)
+    own = [replace(seconds, train=sum(epoch.seconds for epoch in training.epochs)) for _, training in done]
+    contents = {
+        attempt.seed: _contents(attempt, training, time) for (attempt, training), time in zip(done, own, strict=True)
+    }
+    record = ReplicasRecord(tuple(attempt.seed for attempt in attempts), tuple(contents), seconds)
+    path = begun.finish(
+        partial(write_replicas, record=record, replicas=contents) if contents else None,
+        resumable=_resumable(begun, attempts, trainings),
+    )
+    kept = f"the finished epochs are kept in {path}" if contents else _NOTHING_KEPT
+    _raise_for_all(begun, attempts, trainings, path, kept)
     assert path is not None
     return path
 
 
-def _raise_for_all(attempts: Sequence[Attempt], trainings: Sequence[Training], path: Path | None) -> None:
+def _resumable(begun: BegunRun, attempts: Sequence[Attempt], trainings: Sequence[Training]) -> bool:
+    """Whether training was cut off where it can go on."""
+    interrupted = any(training.status == "interrupted" for training in trainings)
+    return interrupted and any(begun.checkpoints(attempt.seed).exist() for attempt in attempts)
+
+
+def _raise_for_all(
+    begun: BegunRun, attempts: Sequence[Attempt], trainings: Sequence[Training], path: Path | None, kept: str
+) -> None:
     """Raises what became of the replicas, unless there is a result to return."""
-    kept = "no epoch was finished, so there is no run" if path is None else f"the finished epochs are kept in {path}"
     for training in trainings:
         if training.status == "interrupted":
-            raise Interrupted(f"{training.reason}; {kept}", path)
+            goes_on = "" if path is None else f". {how_to_go_on(path, own_model=begun.record.own_model)}"
+            run = path if any(one.epochs for one in trainings) else None
+            raise Interrupted(f"{training.reason}; {kept}{goes_on}", run)
     failed = {
         attempt.seed: training.reason
         for attempt, training in zip(attempts, trainings, strict=True)
         if training.status == "diverged"
     }
-    reasons = "; ".join(f"seed {seed}: {reason}" for seed, reason in failed.items())
+    alone = len(trainings) == 1 and not begun.record.replicas
+    reasons = "; ".join(f"{reason}" if alone else f"seed {seed}: {reason}" for seed, reason in failed.items())
     if len(failed) == len(trainings):
         raise DivergedError(f"{reasons}; {kept}. {_DIVERGED_MEND}")
     if failed:
         _log.warning("%s; %s. %s", reasons, kept, _DIVERGED_MEND)
 
 
-def _raise_diverged(training: Training, path: Path | None) -> NoReturn:
-    raise DivergedError(f"{training.reason}; {_kept(training, path)}. {_DIVERGED_MEND}")
+def how_to_go_on(path: Path, *, own_model: bool) -> str:
+    """What to do to go on with a training that was stopped."""
+    if own_model:
+        return f"To go on, call fit with the same arguments and resume={str(path)!r}."
+    return f"`fittingroom train --resume {path}` goes on."
 
 
-def _kept(training: Training, path: Path | None) -> str:
-    count = len(training.epochs)
-    if path is None:
-        return "no epoch was finished, so there is no run"
-    return f"the {count} finished epoch{'s are' if count > 1 else ' is'} kept in {path}"
+def environment_of(devices: int) -> Environment:
+    """Software and machine of this process, where so many devices share each batch."""
+    return current_environment(str(device_facts()["platform"]), threads_per_replica(), devices)
 
 
 def _contents(attempt: Attempt, training: Training, seconds: Seconds) -> RunContents:
@@ -166,11 +194,12 @@ def _record(attempt: Attempt, training: Training, seconds: Seconds) -> RunRecord
         data=attempt.data,
         seed=attempt.seed,
         epochs=len(training.epochs),
-        environment=current_environment(str(device_facts()["platform"]), threads_per_replica(), training.devices),
+        environment=environment_of(training.devices),
         seconds=seconds,
         train=PartResult(logs["loss"], logs.get("accuracy"), attempt.train_count),
         validation=_validation_result(attempt.validation, training),
         notes=attempt.notes,
+        model_file=attempt.model_file,
     )
 
 
@@ -198,4 +227,6 @@ def _outcomes(validation: Arrays | None, training: Training) -> Outcomes | None:
         predicted=np.stack([np.asarray(row.predicted) for row in rows]),
         probability=np.stack([np.asarray(row.probability) for row in rows]),
         labels=validation.class_indices,
+        epoch=[epoch.epoch for epoch in training.epochs if epoch.outcomes is not None],
+        log_probabilities=np.stack([np.asarray(row.log_probabilities) for row in rows]),
     )

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fittingroom.data.dataset import Dataset, Opening, Part, recorded
+from fittingroom.errors import RunError
 from fittingroom.evaluation.scores import Scores, TestResult
 from fittingroom.runs import looks
 from fittingroom.runs.ledger import Counted, Intent, Ledger, recipe_digest
 from fittingroom.runs.ledger_reuse import Standings
+from fittingroom.runs.lock import holder
 from fittingroom.runs.record import RunRecord
 
 
@@ -24,8 +26,11 @@ def look(path: Path, record: RunRecord, dataset: Dataset, reason: str, score: Ca
         score: gives the scores on the opened test set.
 
     Raises:
+        RunError: the run is being trained further.
         StorageError: the ledger or the record cannot be written. Before the intent is in both, nothing is opened.
     """
+    if trainer := holder(path) or holder(path.parent):
+        raise RunError(f"{path} is being trained further by {trainer}, and would not be what was scored. Wait for it.")
     ledger = Ledger.of_user()
     intent = Intent(
         dataset=dataset.name,

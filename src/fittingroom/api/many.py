@@ -9,13 +9,14 @@ from pathlib import Path
 
 import jax
 
+from fittingroom.api.keeper import Keeper, saver
 from fittingroom.api.keeping import keep_replicas
 from fittingroom.api.session import Session, whole_number
 from fittingroom.engine.batches import Batches
 from fittingroom.engine.epoch import Examples
 from fittingroom.engine.interrupt import StopRequest
 from fittingroom.engine.programs import TracedPrograms
-from fittingroom.engine.replicas import Lane, ShareableSource, compiled_lanes, train_replicas
+from fittingroom.engine.replicas import Lane, ShareableSource, Start, compiled_lanes, train_replicas
 from fittingroom.engine.state import State
 from fittingroom.engine.trainer import Trainer
 from fittingroom.errors import InputError
@@ -49,6 +50,7 @@ def train_sessions(
     states: Sequence[State],
     source: ShareableSource,
     traced: Callable[[], TracedPrograms],
+    keeper: Keeper,
 ) -> Path:
     """Trains one replica per session, as many at once as the devices take, and keeps them; gives the run's folder.
 
@@ -57,12 +59,13 @@ def train_sessions(
         states: where each starts.
         source: where the programs of all of them come from.
         traced: the same programs, traced in this process.
+        keeper: where they are kept.
 
     Raises:
         Interrupted, DivergedError, StorageError: as `keeping.keep_replicas` says.
     """
     first, request = sessions[0], StopRequest()
-    for note in first.attempt.notes:
+    for note in dict.fromkeys(note for session in sessions for note in session.attempt.notes):
         _log.warning(note)
     first.progress.stage("compiling")
     arrays: dict[jax.Device, tuple[Examples | Batches, Examples | Batches | None]] = {}
@@ -77,12 +80,18 @@ def train_sessions(
 
     lanes = compiled_lanes(len(sessions), source, traced, compile_lane, request)
     ready, compiling = time.perf_counter(), sum(lane.programs.compile_seconds for lane in lanes)
-    trainings = train_replicas(lanes, trainer, states, request)
-    seconds = Seconds(ready - first.started - compiling, compiling, time.perf_counter() - ready)
-    for number, training in enumerate(trainings):
-        sessions[number].validate(trainer(number, lanes[0]), lanes[0].programs, training)
-    attempts = [session.attempt_after(training) for session, training in zip(sessions, trainings, strict=True)]
-    return keep_replicas(attempts, trainings, seconds)
+    with keeper.begin([session.attempt for session in sessions]) as begun:
+        starts = [
+            Start(state, session.resume, saver(begun, session.attempt.seed))
+            for session, state in zip(sessions, states, strict=True)
+        ]
+        trainings = train_replicas(lanes, trainer, starts, request)
+        before = max(session.seconds_before for session in sessions)
+        seconds = Seconds(ready - first.started - compiling, compiling, before + time.perf_counter() - ready)
+        for number, training in enumerate(trainings):
+            sessions[number].validate(trainer(number, lanes[0]), lanes[0].programs, training)
+        attempts = [session.attempt_after(training) for session, training in zip(sessions, trainings, strict=True)]
+        return keep_replicas(begun, attempts, trainings, seconds)
 
 
 def _arrays_on(device: jax.Device, session: Session) -> tuple[Examples | Batches, Examples | Batches | None]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import keras
 
     from fittingroom.data.dataset import Dataset
+    from fittingroom.reports.explanation import Explanation
 
 Array = np.ndarray[Any, Any]
 
@@ -29,10 +30,13 @@ class Replicas(Sequence[Run]):
         path: the folder, which holds a run folder for each replica.
     """
 
-    def __init__(self, path: Path, *, dataset: Dataset | None = None, model: keras.Model | None = None) -> None:
+    def __init__(
+        self, path: Path, *, dataset: Dataset | None = None, model: keras.Model | None = None, trust: bool = False
+    ) -> None:
         self.path = path
         self._runs = tuple(
-            Run(replica_folder(path, seed), dataset=dataset, model=model) for seed in read_replicas(path).kept
+            Run(replica_folder(path, seed), dataset=dataset, model=model, trust=trust)
+            for seed in read_replicas(path).kept
         )
 
     def __repr__(self) -> str:
@@ -111,6 +115,22 @@ class Replicas(Sequence[Run]):
         for run in self:
             run.look(reason)
         return ReplicasTestResult(self.seeds, tuple(looking.told([run.record for run in self])))
+
+    def explain(self, start: int | None = None, end: int | None = None) -> Explanation:
+        """What loss and accuracy really say about the replicas: printed, it answers in words; `.facts` has all numbers.
+
+        What is told image by image is of one replica, which is named: that with the median validation loss.
+
+        Args:
+            start: as for `Run.explain`, of that replica.
+            end: as for `Run.explain`.
+
+        Raises:
+            InputError: as for `Run.explain`.
+        """
+        from fittingroom.reports.explanation import explain
+
+        return explain(self.path, start, end)
 
     def _share(self) -> None:
         """Lets all replicas use the programs and the dataset that the first one loads."""

@@ -10,8 +10,8 @@ import numpy as np
 
 from fittingroom.api import looking
 from fittingroom.data.dataset import Dataset, Part
-from fittingroom.data.load import load
 from fittingroom.engine.blueprint import Blueprint
+from fittingroom.engine.outline import Outline, Shapes
 from fittingroom.engine.programs import Programs, ProgramSource, TracedPrograms
 from fittingroom.engine.recipe_programs import RecipeModel
 from fittingroom.engine.runtime import prepare_jax
@@ -19,13 +19,18 @@ from fittingroom.engine.state import State
 from fittingroom.errors import DataError, RunError
 from fittingroom.evaluation.scores import Scores, TestResult, score
 from fittingroom.recipes.recipe import Recipe
+from fittingroom.recipes.trust import trusted_file
 from fittingroom.runs import store
+from fittingroom.runs.damage import damage
 from fittingroom.runs.history import History
 from fittingroom.runs.outcomes import Outcomes
 from fittingroom.runs.record import RunRecord
+from fittingroom.runs.reloading import load_again
 
 if TYPE_CHECKING:
     import keras
+
+    from fittingroom.reports.explanation import Explanation
 
 Array = np.ndarray[Any, Any]
 
@@ -37,10 +42,13 @@ class Run:
         path: the run folder.
     """
 
-    def __init__(self, path: Path, *, dataset: Dataset | None = None, model: keras.Model | None = None) -> None:
+    def __init__(
+        self, path: Path, *, dataset: Dataset | None = None, model: keras.Model | None = None, trust: bool = False
+    ) -> None:
         self.path = path
         self._dataset = dataset
         self._given_model = model
+        self._trust = trust
         self._programs: Programs | None = None
         self._first: Run | None = None  # the replica whose programs and dataset this one uses too
         store.read_record(path)  # a folder that is no run is refused here, not at first use
@@ -89,6 +97,22 @@ class Run:
         )
         return probabilities
 
+    def validate(self) -> Outcomes:
+        """What the kept weights make of the validation images, computed anew: outcomes with one row.
+
+        `outcomes` has what the weights of each epoch made of them, which need not be the kept ones.
+
+        Raises:
+            RunError: the validation images are not those of a dataset that can be loaded again.
+        """
+        stored, part = self.outcomes, self._load_dataset().validation
+        count = 0 if stored is None else len(stored.labels)
+        if stored is None or part is None or not np.array_equal(part.labels[:count], stored.labels):
+            raise RunError(f"{self.path} was not validated on its dataset's validation images, which are all there is.")
+        logs = self._compiled().log_probabilities(self._state, part.images[:count])
+        of_true_class = logs[np.arange(count), stored.labels]
+        return Outcomes.of(-of_true_class[None], logs.argmax(axis=1)[None], np.exp(of_true_class)[None], stored.labels)
+
     def evaluate(self, reason: str = "evaluate") -> TestResult:
         """The score on the sealed test set. Opening it is recorded before the score is computed.
 
@@ -116,14 +140,33 @@ class Run:
         if not looking.has_score(record):
             looking.look(self.path, record, self._load_dataset(), reason, self._score)
 
+    def explain(self, start: int | None = None, end: int | None = None) -> Explanation:
+        """What loss and accuracy really say about this run: printed, it answers in words; `.facts` has all numbers.
+
+        It rests on what is stored of the validation images. Nothing is trained, and no test set is opened.
+
+        Args:
+            start: first epoch, from 1, of a change to tell; the one with the lowest validation loss if only `end` is
+                given, and if neither is.
+            end: last epoch of it; else the last one.
+
+        Raises:
+            InputError: there are no validation images, no epoch has finite losses, or `start` or `end` was not
+                validated.
+        """
+        from fittingroom.reports.explanation import explain
+
+        return explain(self.path, start, end)
+
     def model(self) -> keras.Model:
         """A Keras model with the run's weights: a new one, made from the folder's description.
 
         Where the description cannot make it, because the model holds code of the user's, it is the model that was
-        given to `fit` or `open_run`, and its weights become those of the run.
+        given to `fit` or `open_run`, and its weights become those of the run; or it is made by the file that the
+        recipe named, if `open_run` was told to trust it.
 
         Raises:
-            RunError: neither of the two is there, or the given model is another one.
+            RunError: none of these is there, or the given model is another one.
         """
         from fittingroom.engine.state import write_weights
 
@@ -141,19 +184,19 @@ class Run:
 
     @cached_property
     def _blueprint(self) -> Blueprint:
-        try:
+        with damage(self.path, "model.json"):
             return Blueprint.from_json(store.read_model(self.path))
-        except (KeyError, TypeError, ValueError) as error:
-            raise RunError(f"{self.path / 'model.json'} is damaged and cannot be read: {error!r}.") from error
 
     @cached_property
     def _state(self) -> State:
-        try:
-            return self._blueprint.state_of_weights(store.read_weights(self.path))
-        except KeyError as error:
-            raise RunError(f"{self.path / 'weights.safetensors'} is damaged: it lacks the weights {error}.") from error
-        except ValueError as error:
-            raise RunError(f"{self.path / 'weights.safetensors'} is damaged: {error}.") from error
+        weights = store.read_weights(self.path, self._blueprint.weight_shapes)
+        with damage(self.path, "weights.safetensors"):
+            return self._blueprint.state_of_weights(weights)
+
+    @property
+    def _shapes(self) -> tuple[Shapes, Shapes]:
+        """The shapes of the weights, which are those in the folder's file once `_state` was read."""
+        return _shapes_of(self._blueprint)
 
     @property
     def _scaled(self) -> bool:
@@ -167,6 +210,8 @@ class Run:
 
     def _compiled(self) -> Programs:
         if self._first is not None:
+            if self._shapes != self._first._shapes:
+                raise RunError(f"{self.path} has other weights than {self._first.path}, so they are no replicas.")
             return self._first._compiled()
         if self._programs is None:
             prepare_jax()
@@ -176,15 +221,28 @@ class Run:
     def _source(self) -> ProgramSource:
         record = self.record
         scale = record.data.scale if self._scaled else 1.0
-        of_recipe = record.recipe.get("model", "") is None
-        if of_recipe and self._given_model is None:
-            recipe = Recipe.from_dict(record.recipe)
-            classes, count = len(record.data.classes), record.data.counts["train"]
-            return RecipeModel(recipe, record.data.image_shape, classes, scale, count).programs
+        if record.recipe.get("model", "") is None and self._given_model is None:
+            return self._recipe_programs(record, scale)
         from fittingroom.engine.keras_steps import step_functions
 
-        batch_size = int(record.recipe["batch_size"])
+        batch_size = record.recipe.get("batch_size")
+        if not isinstance(batch_size, int):
+            raise RunError(f"{self.path}: run.json is damaged: its batch size is {batch_size!r}.")
         return TracedPrograms(step_functions(self._structure()), batch_size, None if self._as_given else scale)
+
+    def _recipe_programs(self, record: RunRecord, scale: float) -> ProgramSource:
+        """The programs of the recorded recipe, made sure to be for weights like those in the folder."""
+        self._state  # noqa: B018 - read here, so that shapes are real before they are relied on
+        recipe, data = Recipe.from_dict(record.recipe), record.data
+        outline = Outline(data.image_shape, self._shapes)
+        programs = RecipeModel(
+            recipe, data.image_shape, len(data.classes), scale, data.counts["train"], outline
+        ).programs
+        try:
+            outline.check_weights(_shapes_of(programs.blueprint()))
+        except RunError as error:
+            raise RunError(f"{self.path} is damaged: its recipe and its weights do not fit: {error}.") from error
+        return programs
 
     def _structure(self) -> keras.Model:
         """A model that has the run's structure, with any weights."""
@@ -195,46 +253,40 @@ class Run:
         from fittingroom.engine.description import rebuild
         from fittingroom.engine.state import weight_shapes
 
+        self._state  # noqa: B018 - read here, so that shapes are real before they are relied on
+        outline = Outline(self.record.data.image_shape, self._shapes)
         description = self._blueprint.description
-        own = self._given_model is None or description.get("keras") is not None
-        model = rebuild(description) if own else self._given_model
-        build_layers(model, np.zeros((1, *self.record.data.image_shape), np.float32))
-        expected = tuple(tuple(start.shape for start in group) for group in self._blueprint.weight_groups)
-        if weight_shapes(model) != expected:
-            raise RunError(
-                "The model is not the one of this run: its trainable or its other weights have other shapes. "
-                "A layer that was frozen or unfrozen since makes such a difference too."
-            )
+        if description.get("keras") is not None:
+            model = rebuild(description, outline)
+        else:
+            model = self._given_model or self._trusted_model() or rebuild(description)
+        build_layers(model, np.broadcast_to(np.float32(0), (1, *outline.image_shape)))
+        try:
+            outline.check_weights(weight_shapes(model))
+        except RunError as error:
+            raise RunError(f"The model is not the one of this run: {error}.") from error
         return model
+
+    def _trusted_model(self) -> keras.Model | None:
+        """What the run's model file gives, if it may be run; None where the model came from no file."""
+        from fittingroom.recipes.build import build_model
+
+        record = self.record
+        if record.model_file is None:
+            return None
+        file = trusted_file(record.model_file, trust=self._trust)
+        recipe = Recipe.from_dict({**record.recipe, "model": file.text})
+        return build_model(recipe, record.data.image_shape, len(record.data.classes), file=file)
 
     def _load_dataset(self) -> Dataset:
         """The run's dataset, made sure to be the one that it was trained on."""
         if self._first is not None:
             return self._first._load_dataset()
         if self._dataset is None:
-            self._dataset = self._load_again()
+            self._dataset = load_again(self.record.data)
         return self._dataset
 
-    def _load_again(self) -> Dataset:
-        data = self.record.data
-        if data.load is None:
-            raise RunError(
-                "This run was trained on plain arrays, so there is no sealed test set to open. Train on a dataset "
-                "(fittingroom.load) to have one, or score arrays of your own with run.predict(images)."
-            )
-        dataset = load(**_load_arguments(data.load))
-        if (dataset.fingerprint, dataset.test.fingerprint) != (data.fingerprint, data.test_fingerprint):
-            raise RunError(
-                f"The dataset {data.name} is not the one that this run was trained on: its images or labels have "
-                "changed since. Bring the old files back, or train again."
-            )
-        return dataset
 
-
-def _load_arguments(stored: Any) -> dict[str, Any]:
-    arguments = dict(stored)
-    if arguments.get("data_dir") is not None:
-        arguments["data_dir"] = Path(arguments["data_dir"])
-    if arguments.get("image_size") is not None:
-        arguments["image_size"] = tuple(arguments["image_size"])
-    return arguments
+def _shapes_of(blueprint: Blueprint) -> tuple[Shapes, Shapes]:
+    trainable, others = blueprint.weight_groups
+    return tuple(start.shape for start in trainable), tuple(start.shape for start in others)

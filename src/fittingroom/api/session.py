@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fittingroom.api.keeper import Keeper, saver
 from fittingroom.api.keeping import Attempt, keep
 from fittingroom.engine.batches import Batches
 from fittingroom.engine.epoch import Examples
 from fittingroom.engine.hooks import Hook
 from fittingroom.engine.inputs import Arrays
+from fittingroom.engine.plan import Plan
 from fittingroom.engine.programs import Programs
 from fittingroom.engine.state import State
-from fittingroom.engine.trainer import Plan, Trainer, Training
+from fittingroom.engine.trainer import Trainer
+from fittingroom.engine.training import Snapshot, Training
 from fittingroom.engine.views import answered
 from fittingroom.errors import InputError
 from fittingroom.runs.record import Seconds
@@ -39,6 +42,7 @@ class Session:
 
     `batchwise` is what the trainer puts single batches through, where it must; see there. `averages_views` says that
     predicting is more than evaluating (`engine.views`), so that the kept weights are validated by their predictions.
+    `resume` is where a stopped training goes on.
     """
 
     attempt: Attempt
@@ -50,9 +54,10 @@ class Session:
     started: float
     batchwise: BatchPrograms | None = None
     averages_views: bool = False
+    resume: Snapshot | None = None
 
-    def run(self, programs: Programs, state: State) -> tuple[Training, Seconds]:
-        """Says what there is to say, compiles and trains; nothing is written yet."""
+    def run(self, programs: Programs, state: State, keeper: Keeper) -> tuple[Path, Training]:
+        """Says what there is to say, compiles, trains, and writes the run; see `keeping.keep` for what it raises."""
         for note in self.attempt.notes:
             _log.warning(note)
         self.progress.stage("compiling")
@@ -60,26 +65,37 @@ class Session:
         trainer = self.trainer(programs, self.train.examples(), validation)
         trainer.compile(state)
         ready = time.perf_counter()
-        training = trainer.train(state)
-        train_seconds = time.perf_counter() - ready
-        compile_seconds = programs.compile_seconds + (self.batchwise.compile_seconds if self.batchwise else 0.0)
-        self.validate(trainer, programs, training)
-        return training, Seconds(ready - self.started - compile_seconds, compile_seconds, train_seconds)
+        with keeper.begin([self.attempt]) as begun:
+            training = trainer.train(state, resume=self.resume, save=saver(begun, self.attempt.seed))
+            train_seconds = time.perf_counter() - ready + self.seconds_before
+            compile_seconds = programs.compile_seconds + (self.batchwise.compile_seconds if self.batchwise else 0.0)
+            self.validate(trainer, programs, training)
+            seconds = Seconds(ready - self.started - compile_seconds, compile_seconds, train_seconds)
+            return keep(begun, self.attempt_after(training), training, seconds), training
+
+    @property
+    def seconds_before(self) -> float:
+        """How long the part of the training took that is not done again."""
+        if self.resume is None:
+            return 0.0
+        return sum(epoch.seconds for epoch in self.resume.epochs) + self.resume.seconds
 
     def validate(self, trainer: Trainer, programs: Programs, training: Training) -> None:
         """Finds what the kept weights make of the validation images."""
         trainer.validate(training)
-        if self.averages_views and training.epochs and isinstance(self.validation, Arrays):
+        # Whoever ends a training waits for no more than must be.
+        if (
+            training.status != "interrupted"
+            and self.averages_views
+            and training.epochs
+            and isinstance(self.validation, Arrays)
+        ):
             images, labels = self.validation.images, self.validation.class_indices
             training.validation = answered(programs, training.state, images, labels)
 
     def trainer(self, programs: Programs, train: Examples | Batches, validation: Examples | Batches | None) -> Trainer:
         """What trains, from the arrays as they lie on a device."""
         return Trainer(programs, self.plan, train, validation, self.hooks, self.progress, self.batchwise)
-
-    def keep(self, training: Training, seconds: Seconds) -> Path:
-        """Writes the run folder; see `keeping.keep` for what it raises."""
-        return keep(self.attempt_after(training), training, seconds)
 
     def attempt_after(self, training: Training) -> Attempt:
         """The attempt with what only training could tell, which is said too."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
+from fittingroom.api.keeper import Keeper
 from fittingroom.api.keeping import Attempt, data_record
 from fittingroom.api.many import chosen_seeds, train_sessions
 from fittingroom.api.replicas import Replicas
@@ -21,15 +21,15 @@ from fittingroom.engine.mesh import available_devices
 from fittingroom.engine.programs import Programs
 from fittingroom.engine.recipe_programs import RecipeModel
 from fittingroom.engine.runtime import prepare_jax
-from fittingroom.engine.trainer import Plan
 from fittingroom.progress import Progress, finishing, progress_for_terminal
+from fittingroom.recipes.modelfile import ModelFile, parse_model_setting
 from fittingroom.recipes.named import find_recipe
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.recipes.stop import StopRule
 from fittingroom.runs.place import check_writable
 
 if TYPE_CHECKING:
-    import keras
+    pass
 
 
 @overload
@@ -42,6 +42,7 @@ def train(
     validation: float | None = ...,
     data_dir: str | Path | None = ...,
     image_size: tuple[int, int] | None = ...,
+    checkpoint_every: int = ...,
     out: str | Path | None = ...,
     progress: Progress | None = ...,
 ) -> Run: ...
@@ -54,6 +55,7 @@ def train(
     validation: float | None = ...,
     data_dir: str | Path | None = ...,
     image_size: tuple[int, int] | None = ...,
+    checkpoint_every: int = ...,
     out: str | Path | None = ...,
     progress: Progress | None = ...,
 ) -> Replicas: ...
@@ -66,6 +68,7 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
     validation: float | None = None,
     data_dir: str | Path | None = None,
     image_size: tuple[int, int] | None = None,
+    checkpoint_every: int = 1,
     out: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Run | Replicas:
@@ -80,6 +83,8 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
         validation: how many training images to hold out (a count, or a fraction below 1); None for the default.
         data_dir: where the dataset's files are.
         image_size: the size that the pictures of a `folder:` dataset are brought to.
+        checkpoint_every: epochs between checkpoints, from which `resume` goes on after a crash. (Ctrl-C and SIGTERM
+            write one at once.)
         out: the run's own folder; None for the next free one in the runs folder.
         progress: what is told of the progress; None for a bar on a terminal.
 
@@ -90,37 +95,57 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
         InputError: something given is wrong, found before training.
         StorageError: the run's folder cannot be written, found before training where it can be known.
         DivergedError: the loss became NaN or infinite (with `seeds`: in every replica).
-        Interrupted: Ctrl-C; the finished epochs are kept.
+        Interrupted: Ctrl-C or SIGTERM; the finished epochs are kept, and `resume` goes on.
     """
     started = time.perf_counter()
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
     seed = whole_number("seed", seed, lowest=0)
-    several = None if seeds is None else chosen_seeds(seeds)
-    out = None if out is None else Path(out)
-    check_writable(out)
+    chosen = (seed,) if seeds is None else chosen_seeds(seeds)
+    every = whole_number("checkpoint_every", checkpoint_every, lowest=1)
+    keeper = Keeper(None if out is None else Path(out), every, replicas=seeds is not None)
+    check_writable(keeper.out)
     progress = progress or progress_for_terminal()
     with finishing(progress):
         if isinstance(dataset, str):
             progress.stage("loading")
             folder = None if data_dir is None else Path(data_dir)
             dataset = load(dataset, validation=validation, data_dir=folder, image_size=image_size)
-        if recipe.model is None:
-            return _train_recipe(recipe, dataset, seed, several, out, progress, started)
-        from fittingroom.api.fitting import fit_recipe
-
-        progress.stage("building the model")
-        build = partial(_build, recipe, dataset)
-        return fit_recipe(build, recipe, dataset, seed=seed, seeds=several, out=out, progress=progress, started=started)
+        return train_recipe(recipe, dataset, chosen, keeper, progress, started)
 
 
-def _train_recipe(
+def train_recipe(
     recipe: Recipe,
     dataset: Dataset,
-    seed: int,
-    seeds: Sequence[int] | None,
-    out: Path | None,
+    seeds: Sequence[int],
+    keeper: Keeper,
     progress: Progress,
     started: float,
+    file: ModelFile | None = None,
+) -> Run | Replicas:
+    """Trains a recipe with one or several seeds, from the start or from where a stopped training can go on.
+
+    Args:
+        recipe: with a model of its own or of the user's.
+        dataset: what to train on.
+        seeds: one, unless the keeper is one of replicas.
+        keeper: where the training is kept.
+        progress: what is told of the progress.
+        started: the `time.perf_counter()` at which the user's call began.
+        file: the user's own model file, where it is not simply the one that the recipe names (see `recipes.trust`).
+
+    Raises:
+        InputError, StorageError, DivergedError, Interrupted: as `train` says.
+    """
+    if recipe.model is None:
+        return _train_named(recipe, dataset, seeds, keeper, progress, started)
+    from fittingroom.api.fitting import fit_recipe
+
+    progress.stage("building the model")
+    return fit_recipe(recipe, file or parse_model_setting(recipe.model), dataset, seeds, keeper, progress, started)
+
+
+def _train_named(
+    recipe: Recipe, dataset: Dataset, seeds: Sequence[int], keeper: Keeper, progress: Progress, started: float
 ) -> Run | Replicas:
     """Trains a recipe through the programs that are kept for it."""
     prepare_jax()
@@ -135,6 +160,7 @@ def _train_recipe(
     validation_arrays = None if dataset.validation is None else of_part(dataset.validation, scale=recipe.scale)
 
     def session(seed: int, progress: Progress) -> Session:
+        resume, resume_notes = keeper.earlier(seed, blueprint)
         return Session(
             attempt=Attempt(
                 recipe=recipe.to_dict(),
@@ -143,42 +169,30 @@ def _train_recipe(
                 blueprint=blueprint,
                 train_count=len(dataset.train),
                 validation=validation_arrays,
-                notes=(*dataset.notes, *notes, *_scale_note(recipe, dataset)),
-                out=out,
+                notes=(*dataset.notes, *notes, *_scale_note(recipe, dataset), *resume_notes),
             ),
-            plan=Plan(recipe.epochs, batch_size, seed),
+            plan=keeper.plan(recipe.epochs, batch_size, seed),
             train=of_part(dataset.train, scale=recipe.scale),
             validation=validation_arrays,
             hooks=[StopHook(StopRule(recipe.stop, validation=validation_arrays is not None))],
             progress=progress,
             started=started,
             averages_views=bool(recipe.test_views),
+            resume=resume,
         )
 
-    if seeds is not None:
+    if keeper.replicas:
         sessions = [session(*pair) for pair in zip(seeds, progress.replicas(seeds), strict=True)]
         states = [blueprint.initial_state(seed) for seed in seeds]
-        path = train_sessions(sessions, states, source, lambda: model.trace()[1])
+        path = train_sessions(sessions, states, source, lambda: model.trace()[1], keeper)
         return Replicas(path, dataset=dataset)
-    alone = session(seed, progress)
-    training, seconds = alone.run(Programs(source.on(available_devices())), blueprint.initial_state(seed))
-    return Run(alone.keep(training, seconds), dataset=dataset)
+    [seed] = seeds
+    programs = Programs(source.on(available_devices()))
+    path, _ = session(seed, progress).run(programs, blueprint.initial_state(seed), keeper)
+    return Run(path, dataset=dataset)
 
 
 def _scale_note(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:
     if recipe.scale:
         return ()
     return (f"The images are not scaled: their values go from 0 to {dataset.scale:g}, not from 0 to 1.",)
-
-
-def _build(recipe: Recipe, dataset: Dataset, seed: int) -> keras.Model:
-    """The model that the recipe's own file makes, its weights drawn for a seed."""
-    from fittingroom.engine.backend import require_jax_backend
-
-    require_jax_backend()
-    import keras
-
-    from fittingroom.recipes.build import build_model
-
-    keras.utils.set_random_seed(seed)
-    return build_model(recipe, dataset.image_shape, len(dataset.classes))

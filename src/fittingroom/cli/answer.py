@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,12 @@ class Answer:
 
 def say(kind: str, text: str) -> None:
     """Prints a line that is no result, such as a note, on standard error."""
-    print(f"fittingroom: {kind}: {text}", file=sys.stderr)
+    print(printable(f"fittingroom: {kind}: {text}"), file=sys.stderr)
+
+
+def printable(text: str) -> str:
+    """The text without what moves a cursor, clears a screen or turns the order of letters, whoever wrote it."""
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", "\ufffd", text)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fittingroom.cli.answer import Answer, nats, number, percent, percent_range, table
-from fittingroom.cli.options import add_json, add_run
+from fittingroom.cli.facts import INSTEAD_OF_LOOKS
+from fittingroom.cli.options import add_json, add_run, add_trust
 from fittingroom.cli.replicas import nats_spread, percent_spread
 from fittingroom.evaluation.luck import WORLD, look_of
 from fittingroom.runs.place import LATEST, find_run, holds_replicas
 
 if TYPE_CHECKING:
+    from fittingroom.evaluation.luck import Reuse
     from fittingroom.evaluation.scores import TestResult
     from fittingroom.evaluation.spread import ReplicasTestResult
     from fittingroom.runs.record import RunRecord
@@ -23,6 +25,7 @@ REASON = "fittingroom evaluate"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments."""
     add_run(parser, default=LATEST)
+    add_trust(parser)
     add_json(parser)
 
 
@@ -32,11 +35,11 @@ def run(arguments: argparse.Namespace) -> Answer:
     from fittingroom import open_replicas, open_run
 
     if holds_replicas(path):
-        replicas = open_replicas(path)
+        replicas = open_replicas(path, trust=arguments.trust)
         results, record = replicas.evaluate(REASON), replicas[0].record
         facts = {"run": str(path), "dataset": record.data.name, "test": results.to_dict()}
         return Answer(facts, _all_text(path, record, results))
-    opened = open_run(path)
+    opened = open_run(path, trust=arguments.trust)
     result = opened.evaluate(REASON)
     facts = {"run": str(opened.path), "dataset": opened.record.data.name, "test": result.to_dict()}
     return Answer(facts, _text(opened.path, opened.record, result))
@@ -60,7 +63,7 @@ def _all_text(path: Path, record: RunRecord, results: ReplicasTestResult) -> str
         f"loss      {nats_spread(results.loss)} nats\n"
         f"looks     {results.look} at this test set, by {record.recipe['name']}'s replicas in {path}\n"
         f"luck      {results.reuse.sentence(results.accuracy.mean, results.results[0].scores.count)}; {WORLD}\n\n"
-        f"{table(header, rows)}"
+        f"{table(header, rows)}{_instead(results.reuse, len(results.seeds))}"
     )
 
 
@@ -86,8 +89,13 @@ def _text(path: Path, record: RunRecord, result: TestResult) -> str:
         f"loss      {nats(scores.loss)} nats\n"
         f"look      {_which(result)} at this test set, by {record.recipe['name']}'s run {path}\n"
         f"luck      {result.reuse.sentence(scores.accuracy, scores.count)}; {WORLD}\n\n"
-        f"{table(header, rows)}"
+        f"{table(header, rows)}{_instead(result.reuse, 1)}"
     )
+
+
+def _instead(reuse: Reuse, own: int) -> str:
+    """Where others have looked too: how to compare without looks."""
+    return f"\n\n{INSTEAD_OF_LOOKS}" if reuse.looks > own else ""
 
 
 def _which(result: TestResult) -> str:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from fittingroom.evaluation.luck import Reuse
     from fittingroom.runs.ledger_reuse import Standings
 
+INSTEAD_OF_LOOKS = "To compare recipes, `fittingroom compare RUN RUN` needs no look: it compares on validation images."
+"""What to say where test scores of several runs meet."""
+
 
 def run_facts(path: Path, record: RunRecord, standings: Standings | None = None) -> dict[str, Any]:
     """What `train --json` prints, and `runs --json` for each run.

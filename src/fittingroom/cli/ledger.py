@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from fittingroom.cli.answer import Answer, number, percent, table
+from fittingroom.cli.facts import INSTEAD_OF_LOOKS
 from fittingroom.cli.options import add_json
 from fittingroom.errors import InputError, UnknownNameError
 
@@ -50,7 +51,15 @@ def _list(ledger: Ledger, dataset: str | None) -> Answer:
     if not looks:
         return Answer(facts, f"No test set has been opened yet, says {ledger.path}.")
     header = ("look", "time (UTC)", "test set", "", "run", "recipe", "seed", "score", "reason")
-    return Answer(facts, f"{table(header, [_row(look) for look in looks], left=9)}\n\nLedger: {ledger.path}")
+    rows = table(header, [_row(look) for look in looks], left=9)
+    instead = f"\n{INSTEAD_OF_LOOKS}" if _compares(looks) else ""
+    return Answer(facts, f"{rows}\n\nLedger: {ledger.path}{instead}")
+
+
+def _compares(looks: list[LedgerLook]) -> bool:
+    """Whether two recipes have looked at one test set."""
+    looked = {(look.test_set, look.intent.recipe_digest) for look in looks if look.intent.recipe_digest}
+    return len(looked) > len({test_set for test_set, _ in looked})
 
 
 def _verify(ledger: Ledger) -> Answer:

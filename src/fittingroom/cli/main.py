@@ -13,17 +13,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NoReturn
 
-from fittingroom.cli.answer import Answer, say
+from fittingroom.cli.answer import Answer, printable, say
 from fittingroom.errors import FittingRoomError, InputError, UnknownNameError, exit_status
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "train": "train a recipe on a dataset",
         "evaluate": "open the sealed test set and score a run on it",
+        "explain": "say what loss and accuracy really mean for a run, image by image",
+        "compare": "compare runs on their validation images",
         "predict": "say what a run makes of images in files",
         "data": "list the datasets, or describe one",
         "runs": "list the runs there are",
         "show": "show one run",
+        "replay": "train a run again: the same, bit for bit, or what differs",
         "recipes": "list the named recipes and what each claims",
         "ledger": "list every look at a test set, or check that none is missing",
     }
@@ -136,7 +139,7 @@ def _print(answer: Answer, *, as_json: bool) -> int:
 
         print(json_text(answer.facts), flush=True)
     else:
-        print(answer.text, flush=True)
+        print(printable(answer.text), flush=True)
     return answer.status
 
 

@@ -30,10 +30,26 @@ def add_run(parser: argparse.ArgumentParser, default: str | None = None) -> None
         parser.add_argument("run", metavar="RUN", nargs="?", default=default, help=f"{where} (default: {default})")
 
 
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Adds `--trust`."""
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="run the Python file again that the model came from, where the model cannot be made without it",
+    )
+
+
 def seed(text: str) -> int:
     """A whole number, 0 or more."""
     if not (text.isascii() and text.isdigit()) or int(text) >= 2**31:
         raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from 0 to {2**31 - 1}")
+    return int(text)
+
+
+def count(text: str) -> int:
+    """A whole number, 1 or more."""
+    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) < 2**31:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number, 1 or more")
     return int(text)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fittingroom.cli.answer import Answer, percent, say, table
-from fittingroom.cli.options import add_json, add_run
+from fittingroom.cli.options import add_json, add_run, add_trust
 from fittingroom.runs.place import find_run, holds_replicas
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "files", metavar="FILE", nargs="+", type=Path, help="pictures, IDX or NPZ files with images of the model's size"
     )
+    add_trust(parser)
     add_json(parser)
 
 
@@ -31,7 +32,8 @@ def run(arguments: argparse.Namespace) -> Answer:
     from fittingroom import Replicas, open_replicas, open_run
     from fittingroom.data.inputs import read_images
 
-    opened = open_replicas(path) if holds_replicas(path) else open_run(path)
+    trust = arguments.trust
+    opened = open_replicas(path, trust=trust) if holds_replicas(path) else open_run(path, trust=trust)
     data = (opened[0] if isinstance(opened, Replicas) else opened).record.data
     inputs = [read_images(path, data.image_shape, data.scale) for path in arguments.files]
     for note in (note for images in inputs for note in images.notes):

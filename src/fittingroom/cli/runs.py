@@ -13,7 +13,8 @@ from fittingroom.cli.replicas import replicas_facts, replicas_row
 from fittingroom.errors import RunError
 from fittingroom.evaluation.luck import look_of, points
 from fittingroom.runs.ledger_reuse import Standings
-from fittingroom.runs.place import holds_replicas, list_runs, runs_dir
+from fittingroom.runs.lock import holder
+from fittingroom.runs.place import holds_replicas, is_run, list_begun, list_runs, runs_dir
 from fittingroom.runs.record import RunRecord
 from fittingroom.runs.store import read_record
 
@@ -28,6 +29,11 @@ def run(arguments: argparse.Namespace) -> Answer:
     del arguments
     standings = Standings()
     facts, rows = [], []
+    for path in list_begun():
+        if not is_run(path):
+            fact, row = _unfinished(path)
+            facts.append(fact)
+            rows.append(row)
     for path in list_runs():
         fact, row = _describe(path, standings)
         facts.append(fact)
@@ -35,6 +41,14 @@ def run(arguments: argparse.Namespace) -> Answer:
     header = ("run", "status", "epochs", "validation", "95% interval", "loss (nats)", "test", "look", "luck (points)")
     text = table(header, rows, left=2) if rows else f"No runs in {runs_dir()} yet. `fittingroom train` makes one."
     return Answer({"folder": str(runs_dir()), "runs": facts}, text)
+
+
+def _unfinished(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """A training that is under way, or that was stopped and can go on."""
+    trainer = holder(path)
+    status = f"in training by {trainer}" if trainer else f"stopped: fittingroom train --resume {path.name}"
+    facts = {"run": str(path), "status": "training" if trainer else "unfinished", "holder": trainer}
+    return facts, (path.name, status, *["-"] * 7)
 
 
 def _describe(path: Path, standings: Standings) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fittingroom.cli.answer import Answer, nats, number, percent, percent_range, say, table
 from fittingroom.cli.facts import epochs_text, run_facts
-from fittingroom.cli.options import add_data, add_json, seed, seeds, validation
+from fittingroom.cli.options import add_data, add_json, add_trust, count, seed, seeds, validation
 from fittingroom.cli.replicas import replicas_facts, replicas_text
 from fittingroom.errors import InputError, Interrupted, exit_status
 from fittingroom.recipes.named import NAMED, find_recipe
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.runs.place import holds_replicas
+from fittingroom.runs.place import has_begun, holds_replicas
 from fittingroom.runs.record import PartResult, RunRecord
 from fittingroom.runs.store import read_record
+
+if TYPE_CHECKING:
+    from fittingroom.api.replicas import Replicas
+    from fittingroom.api.run import Run
 
 DEFAULT_DATASET = "fashion-mnist"
 
@@ -73,6 +80,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--model", metavar="FILE.py:FUNCTION", help="train the Keras model that this function of yours returns"
     )
     parser.add_argument(
+        "--checkpoint-every",
+        metavar="N",
+        type=count,
+        default=1,
+        help="epochs between checkpoints, from which --resume goes on (default: 1)",
+    )
+    parser.add_argument(
+        "--resume",
+        metavar="RUN",
+        help="go on with a training that was stopped: its folder, its name, or latest (with --trust and --json only)",
+    )
+    add_trust(parser)
+    parser.add_argument(
         "--out",
         metavar="DIR",
         type=Path,
@@ -84,24 +104,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> Answer:
     """Trains, and says what came of it and what to do next."""
-    recipe = chosen_recipe(arguments)
-    from fittingroom import train
+    start = _resumption(arguments) if arguments.resume is not None else _training(arguments)
     from fittingroom.progress import progress_for_terminal
 
     status, progress = 0, progress_for_terminal()
-    options = {} if arguments.seeds is None else {"seeds": arguments.seeds}
     try:
-        path = train(
-            arguments.dataset,
-            recipe,
-            seed=arguments.seed,
-            validation=arguments.validation,
-            data_dir=arguments.data_dir,
-            image_size=arguments.image_size,
-            out=arguments.out,
-            progress=progress,
-            **options,
-        ).path
+        path = start(progress=progress).path
     except Interrupted as interruption:
         if interruption.path is None:
             raise
@@ -113,6 +121,46 @@ def run(arguments: argparse.Namespace) -> Answer:
         return Answer(replicas_facts(path), f"{replicas_text(path)}\n\n{_whereabouts(path)}", status)
     record = read_record(path)
     return Answer(run_facts(path, record), _text(path, record), status)
+
+
+def _training(arguments: argparse.Namespace) -> Callable[..., Run | Replicas]:
+    """A new training."""
+    recipe = chosen_recipe(arguments)
+    from fittingroom import train
+
+    options = {} if arguments.seeds is None else {"seeds": arguments.seeds}
+    return partial(
+        train,
+        arguments.dataset,
+        recipe,
+        seed=arguments.seed,
+        validation=arguments.validation,
+        data_dir=arguments.data_dir,
+        image_size=arguments.image_size,
+        checkpoint_every=arguments.checkpoint_every,
+        out=arguments.out,
+        **options,
+    )
+
+
+def _resumption(arguments: argparse.Namespace) -> Callable[..., Run | Replicas]:
+    """A training that goes on; everything else was said when it began."""
+    parser = argparse.ArgumentParser()
+    configure(parser)
+    without = vars(parser.parse_args(["--resume", arguments.resume]))
+    said = [
+        f"--{name.replace('_', '-')}" if name != "dataset" else "DATASET"
+        for name, value in without.items()
+        if name not in {"json", "trust"} and getattr(arguments, name) != value
+    ]
+    if said:
+        raise InputError(
+            f"--resume goes on with all that was said when the training began; leave out {', '.join(said)}, or begin a "
+            "new training without --resume."
+        )
+    from fittingroom import resume
+
+    return partial(resume, arguments.resume, trust=arguments.trust)
 
 
 def chosen_recipe(arguments: argparse.Namespace) -> Recipe:
@@ -162,6 +210,8 @@ def _row(name: str, part: PartResult) -> tuple[str, ...]:
 
 
 def _whereabouts(path: Path) -> str:
+    if has_begun(path):
+        return f"Run: {path}\nNext: `fittingroom train --resume {path}` goes on, unless its test set is opened first."
     return f"Run: {path}\nNext: `{_next(path)}` opens the sealed test set."
 
 

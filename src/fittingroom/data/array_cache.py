@@ -57,9 +57,29 @@ def read(folder: Path, is_current: Callable[[Stamp], bool]) -> Contents | None:
             return None
         arrays = {name: np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r")) for name in _ARRAYS}
         tuples = {name: tuple(meta["facts"][name]) for name in ("classes", "notes")}
-        return Contents(**{**arrays, **meta["facts"], **tuples})
-    except (OSError, ValueError, KeyError, TypeError):
+        contents = Contents(**{**arrays, **meta["facts"], **tuples})
+        return contents if _is_sound(contents) else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _is_sound(contents: Contents) -> bool:
+    """Whether types and shapes are those that `contents.check` gives; values are not looked at."""
+    pairs = ((contents.images, contents.labels), (contents.test_images, contents.test_labels))
+    arrays = all(
+        images.dtype == np.uint8 and labels.dtype == np.int32 and labels.shape == images.shape[:1] and len(labels)
+        for images, labels in pairs
+    )
+    same = contents.images.shape[1:] == contents.test_images.shape[1:] and contents.images.ndim in {3, 4}
+    rule = contents.resize_rule
+    texts = (*contents.classes, *contents.notes, contents.source, contents.fingerprint, contents.test_fingerprint)
+    return (
+        arrays
+        and same
+        and all(isinstance(text, str) for text in (*texts, "" if rule is None else rule))
+        and isinstance(contents.scale, int | float)
+        and isinstance(contents.given_validation, int)
+    )
 
 
 def write(folder: Path, contents: Contents, stamp: Stamp) -> None:

@@ -18,6 +18,9 @@ TEST_FRACTION = 0.15
 
 _MOST_CLASSES = 10_000
 
+_SMALLEST_SIDE = 2
+"""Pixels. A packed file of kilobytes can hold millions of images of one pixel, and each costs far more to check."""
+
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
@@ -125,6 +128,11 @@ def _check(found: Found) -> Contents:
 def _checked_labels(pairs: Pairs, part: str, classes: tuple[str, ...] | None) -> Labels:
     if len(pairs.images) == 0:
         raise DataError(f"the {part} part has no images.")
+    height, width = pairs.images.shape[1:3]
+    if min(height, width) < _SMALLEST_SIDE:
+        raise DataError(
+            f"the {part} part has images of {height}x{width} pixels; each side must have at least {_SMALLEST_SIDE}."
+        )
     labels = to_labels(pairs.labels, f"the {part} part", len(classes) if classes else _MOST_CLASSES)
     if len(labels) != len(pairs.images):
         raise DataError(

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from fittingroom.data.arrays import Images
+from fittingroom.data.budget import Budget
 from fittingroom.data.contents import Found, Pairs
 from fittingroom.data.folder import PictureFolder
-from fittingroom.data.pictures import RESIZE_RULE, fit, open_picture, pixels, quiet_pillow
+from fittingroom.data.pictures import MOST_BYTES, RESIZE_RULE, fit, open_picture, pixels, quiet_pillow
 from fittingroom.data.progress import progress_bar
 from fittingroom.data.streams import LARGEST_ARRAY
 from fittingroom.errors import DataError
@@ -56,9 +57,11 @@ def decode_folder(folder: PictureFolder, height: int, width: int) -> Found:
 
 
 def _decode_all(paths: Sequence[Path], height: int, width: int) -> list[_Decoded]:
+    budget = Budget(MOST_BYTES)
+
     def decode(path: Path) -> _Decoded | DataError:
         try:
-            picture = open_picture(path)
+            picture = open_picture(path, budget)
         except DataError as error:
             return error
         resized = ("resized",) if picture.image.size != (width, height) else ()

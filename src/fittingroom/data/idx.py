@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.data.sniff import what_it_is
-from fittingroom.data.streams import check_declared, read_declared
+from fittingroom.data.streams import LARGEST_ARRAY, check_declared, open_file, read_declared
 from fittingroom.errors import DataError
 
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -54,6 +54,8 @@ def _read(path: Path, dimensions: set[int], expected: str) -> NDArray[Any]:
                 f"{path} has {len(shape)} dimension(s), but {expected}. Are the files of images and labels swapped?"
             )
         declared = math.prod(shape) * dtype.itemsize
+        if not declared and math.prod(max(size, 1) for size in shape) > LARGEST_ARRAY:
+            raise DataError(f"{path} declares the shape {shape}: there are no pictures in it.")
         check_declared(str(path), declared, stored if compressed else stored - stream.tell(), compressed=compressed)
         content = read_declared(stream, declared, f"{path} ({stored:,} bytes)")
     return np.frombuffer(content, dtype=dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
@@ -63,7 +65,7 @@ def _read(path: Path, dimensions: set[int], expected: str) -> NDArray[Any]:
 def _opened(path: Path) -> Iterator[tuple[io.BufferedIOBase, int, bool]]:
     """The unpacked stream of a file, the number of bytes of the file, and whether it is compressed."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             stored = file.seek(0, io.SEEK_END)
             file.seek(0)
             if file.peek(2)[:2] == _GZIP:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from fittingroom.data.arrays import Images, read_only
 from fittingroom.data.idx import read_idx_images
-from fittingroom.data.npz import array_names, read_array
+from fittingroom.data.npz import array_names, listed, read_array
 from fittingroom.data.pictures import open_picture, pixels, quiet_pillow
+from fittingroom.data.streams import open_file
 from fittingroom.data.values import to_images
 from fittingroom.errors import DataError
 
@@ -59,7 +60,7 @@ def read_images(path: Path, image_shape: tuple[int, ...], scale: float = 255.0) 
         DataError: the file cannot be read, is of no accepted kind, or its images have another size or colour.
     """
     try:
-        with path.open("rb") as stream:
+        with open_file(path) as stream:
             start = stream.read(4)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
@@ -78,7 +79,7 @@ def _array_name(path: Path) -> str:
     if len(names) == 1:
         return names[0]
     raise DataError(
-        f"{path} has the arrays {', '.join(names) or '(none)'}; expected one alone, or one named "
+        f"{path} has the arrays {listed(names)}; expected one alone, or one named "
         f"{', '.join(_ARRAY_NAMES[:-1])} or {_ARRAY_NAMES[-1]}."
     )
 

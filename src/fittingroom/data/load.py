@@ -82,7 +82,7 @@ def _contents(
         raise UnknownNameError("form of dataset", f"{form}:", FORMS)
     if not place:
         raise DataError(f"{name!r} names no {'file' if form == 'npz' else 'folder'}; write it after the colon.")
-    path = Path(place).expanduser().resolve()
+    path = _resolved(place)
     if form == "idx":
         contents = sources.idx_folder(path)
     elif form == "npz":
@@ -90,6 +90,16 @@ def _contents(
     else:
         contents = sources.picture_folder(path, _checked_size(image_size or DEFAULT_IMAGE_SIZE))
     return f"{form}:{path}", contents, DatasetInfo(title=path.name)
+
+
+def _resolved(place: str) -> Path:
+    try:
+        path = Path(place).expanduser().resolve()
+        path.exists()  # a name may be too long to ask for
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"{place[:100]!r} is no path: {reason}.") from error
+    return path
 
 
 def _checked_size(size: tuple[int, int]) -> tuple[int, int]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 import math
 import zipfile
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +16,15 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from fittingroom.data.sniff import what_it_is
-from fittingroom.data.streams import check_declared, read_declared
+from fittingroom.data.streams import LARGEST_ARRAY, check_declared, open_file, read_declared
 from fittingroom.errors import DataError
 
 _READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+_LENGTHS = {(1, 0): 2, (2, 0): 4}
+_LONGEST_HEADER = 10_000  # bytes; NumPy's own limit, which it applies after it has read the header
+
+_LARGEST_READ = 2 * 2**20
+"""Bytes of an archive read at once: at most its directory, of some 20,000 members."""
 
 
 def array_names(path: Path) -> tuple[str, ...]:
@@ -31,6 +35,12 @@ def array_names(path: Path) -> tuple[str, ...]:
     """
     with _opened(path) as archive:
         return _names(archive)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names of arrays for a message: the first ten, as Python writes what is no plain text."""
+    shown = [name if name.isprintable() else ascii(name) for name in names[:10]]
+    return ", ".join(name[:50] for name in shown) + (f" and {len(names) - 10:,} more" if names[10:] else "") or "(none)"
 
 
 def _names(archive: zipfile.ZipFile) -> tuple[str, ...]:
@@ -49,7 +59,7 @@ def read_array(path: Path, name: str) -> NDArray[Any]:
         try:
             member = archive.getinfo(f"{name}.npy")
         except KeyError:
-            known = ", ".join(_names(archive)) or "none"
+            known = listed(_names(archive))
             raise DataError(f"{path} has no array {name!r}; the arrays there are: {known}.") from None
         if member.flag_bits & 0x1 or member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
             raise DataError(f"{what} is encrypted or packed in an unusual way. Save it with numpy.savez_compressed.")
@@ -57,7 +67,9 @@ def read_array(path: Path, name: str) -> NDArray[Any]:
             header = _read_header(stream, what)
             declared = math.prod(header.shape) * header.dtype.itemsize
             actual = member.file_size - stream.tell()
-            if declared != actual or any(size < 0 for size in header.shape):
+            # Where one side is 0, the others may still be too much for NumPy.
+            sides = math.prod(max(size, 1) for size in header.shape) * header.dtype.itemsize
+            if declared != actual or sides > LARGEST_ARRAY or any(size < 0 or size is True for size in header.shape):
                 raise DataError(
                     f"{what} declares the shape {header.shape} of {header.dtype}, {declared:,} bytes, "
                     f"but it has {actual:,}. Get the file again."
@@ -73,7 +85,7 @@ def read_array(path: Path, name: str) -> NDArray[Any]:
 @contextmanager
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
-        with path.open("rb") as file:
+        with open_file(path) as plain, _Bounded(plain.raw) as file:
             if file.peek(4)[:4] != b"PK\x03\x04":
                 raise DataError(f"{path} is not an NPZ file: it {what_it_is(file.read(64))}. Save it with numpy.savez.")
             with zipfile.ZipFile(file) as archive:
@@ -82,6 +94,18 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
         raise DataError(f"{path} is cut off or damaged ({error}). Get the file again.") from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
+
+
+class _Bounded(io.BufferedReader):
+    """A file that is never read in large pieces: `zipfile` makes an object of each member of the directory."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As in the base, up to `_LARGEST_READ`."""
+        most = _LARGEST_READ + 1
+        content = super().read(most if size is None or size < 0 else min(size, most))
+        if len(content) == most:
+            raise zipfile.BadZipFile("its directory has far too many members")
+        return content
 
 
 @dataclass(frozen=True)
@@ -95,11 +119,15 @@ def _read_header(stream: io.BufferedIOBase, what: str) -> _Header:
     """The header of an array, with the stream left at the first value."""
     try:
         version = npy.read_magic(cast("Any", stream))
-        header = _Header(*_READERS[version](cast("Any", stream)))
+        width = _LENGTHS[version]
+        length = int.from_bytes(start := stream.read(width), "little")
+        if length > _LONGEST_HEADER:
+            raise ValueError(f"it declares {length:,} bytes; at most {_LONGEST_HEADER:,} are read")
+        header = _Header(*_READERS[version](cast("Any", io.BytesIO(start + stream.read(length)))))
     except KeyError:
         raise DataError(f"{what} is of NPY format {version}; expected 1.0 or 2.0. Save it with numpy.savez.") from None
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{what} has a damaged header ({error}). Get the file again.") from error
+    except Exception as error:  # NumPy reads it as a piece of Python, and meets nonsense with exceptions of every kind
+        raise DataError(f"{what} has a damaged header ({str(error)[:200]}). Get the file again.") from error
     if header.dtype.hasobject:
         raise DataError(
             f"{what} holds pickled Python objects, which can run any code when they are read, so it is refused. "

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fittingroom.data.arrays import Images
-from fittingroom.data.sniff import what_it_is
+from fittingroom.data.budget import Budget
+from fittingroom.data.sniff import webp_size, what_it_is
+from fittingroom.data.streams import open_file
 from fittingroom.errors import DataError
 
 if TYPE_CHECKING:
@@ -21,9 +23,13 @@ if TYPE_CHECKING:
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"})
 ACCEPTED = "JPEG, PNG, WebP, BMP and GIF"
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+_WEBP_BYTES = 17  # per pixel; its decoder keeps several copies of a picture
 
-MOST_PIXELS = 50_000_000
-"""A larger picture is refused before it is decoded: 50 million pixels already take 150 MB."""
+MOST_BYTES = 160_000_000
+"""What decoding may take. A picture that needs more is refused before it is decoded; 40 million pixels at most."""
+
+_BAND = 500_000
+"""Pixels that are converted at a time, so that no further copies of a large picture are made."""
 
 RESIZE_RULE = (
     "the longest edge is fitted to the size (bilinear, over all pixels that a new one covers), the rest is centred and "
@@ -50,25 +56,31 @@ def quiet_pillow() -> Iterator[None]:
         yield
 
 
-def open_picture(path: Path) -> Picture:
+def open_picture(path: Path, budget: Budget | None = None) -> Picture:
     """A picture file as 8-bit grey or RGB, turned upright, its first frame if it has several.
 
+    Args:
+        path: the file.
+        budget: the memory that threads which decode at the same time have together, `MOST_BYTES` at least.
+
     Raises:
-        DataError: it cannot be read, is no picture in an accepted format, has more than `MOST_PIXELS`, or is cut off.
+        DataError: it cannot be read, is no picture in an accepted format, takes more than `MOST_BYTES`, or is cut off.
     """
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(path, formats=_FORMATS) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise DataError(_too_large(path, f"{image.width}×{image.height} pixels"))
-            return _decoded(image)
-    except UnidentifiedImageError:
-        with path.open("rb") as stream:
+        with open_file(path) as stream:
             start = stream.read(64)
+            stream.seek(0)
+            _check_size(path, webp_size(start), _WEBP_BYTES)  # Pillow takes memory for it as soon as it is opened
+            with Image.open(stream, formats=_FORMATS) as image:
+                needed = _check_size(path, image.size, _bytes_per_pixel(image))
+                with nullcontext() if budget is None else budget.taken(needed):
+                    return _decoded(image, path)
+    except UnidentifiedImageError:
         raise DataError(f"{path} is not an image: it {what_it_is(start)}. Accepted are {ACCEPTED}.") from None
     except Image.DecompressionBombError as error:
-        raise DataError(_too_large(path, "far too many pixels")) from error
+        raise DataError(f"{path} has far too many pixels to be decoded. Make it smaller.") from error
     except DataError:
         raise
     except Exception as error:  # a decoder meets hostile bytes with exceptions of every kind
@@ -80,13 +92,36 @@ def open_picture(path: Path) -> Picture:
         ) from error
 
 
-def _too_large(path: Path, size: str) -> str:
-    return f"{path} has {size}; at most {MOST_PIXELS:,} are decoded. Make it smaller."
+def _check_size(path: Path, size: tuple[int, int], bytes_per_pixel: int) -> int:
+    """The bytes that decoding takes.
+
+    Raises:
+        DataError: they are more than `MOST_BYTES`.
+    """
+    width, height = size
+    needed = width * height * bytes_per_pixel
+    if needed > MOST_BYTES:
+        raise DataError(
+            f"{path} has {width}×{height} pixels; at most {MOST_BYTES // bytes_per_pixel:,} are decoded of a picture "
+            "of its kind. Make it smaller."
+        )
+    return needed
 
 
-def _decoded(image: Image.Image) -> Picture:
+def _bytes_per_pixel(image: Image.Image) -> int:
+    """What Pillow takes at the most to decode an opened picture and to bring it into our form (measured)."""
+    if image.format == "WEBP":
+        return _WEBP_BYTES
+    if image.format == "GIF":
+        return 6
+    # The EXIF data of other formats may come last, and asking for them would decode the picture.
+    copies = 2 if image.has_transparency_data or (image.format == "JPEG" and _is_turned(image)) else 1
+    return 4 * copies + (8 if image.info.get("progressive") else 0)
+
+
+def _decoded(image: Image.Image, path: Path) -> Picture:
     """The pixels of an opened picture as L or RGB."""
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
     changes = []
     if getattr(image, "is_animated", False):
@@ -94,6 +129,7 @@ def _decoded(image: Image.Image) -> Picture:
     sixteen_bits = any("16" in str(tile.args) for tile in getattr(image, "tile", ()))
     image.load()
     if _is_turned(image):
+        _check_size(path, image.size, 8)
         image = ImageOps.exif_transpose(image)
         changes.append("turned upright as its EXIF data say")
     if image.mode == "CMYK":
@@ -101,13 +137,43 @@ def _decoded(image: Image.Image) -> Picture:
     if image.mode.startswith("I") or sixteen_bits:
         changes.append("reduced from 16 bits to 8")
     if image.mode.startswith("I"):
-        image = Image.fromarray(((np.asarray(image, np.uint32) + 128) // 257).astype(np.uint8))
+        image = _banded(image, "L", _eight_bits)
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        if image.getchannel("A").getextrema() != (255, 255):
+        opaque: list[bool] = []
+        image = _banded(image, "RGB", lambda band: _on_white(band, opaque))
+        if not all(opaque):
             changes.append("transparent: laid on white")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return Picture(image.convert("L" if image.mode in {"L", "1"} else "RGB"), tuple(changes))
+    mode = "L" if image.mode in {"L", "1"} else "RGB"
+    return Picture(
+        image if image.mode == mode else _banded(image, mode, lambda band: band.convert(mode)), tuple(changes)
+    )
+
+
+def _banded(image: Image.Image, mode: str, change: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """The picture put together from changed bands of full width, each of at least one row."""
+    from PIL import Image
+
+    result = Image.new(mode, image.size)
+    rows = max(_BAND // image.width, 1)
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        result.paste(change(band), (0, top))
+    return result
+
+
+def _eight_bits(band: Image.Image) -> Image.Image:
+    from PIL import Image
+
+    return Image.fromarray(((np.asarray(band, np.uint32) + 128) // 257).astype(np.uint8))
+
+
+def _on_white(band: Image.Image, opaque: list[bool]) -> Image.Image:
+    """A band without transparency; whether it had none before is added to `opaque`."""
+    from PIL import Image
+
+    band = band.convert("RGBA")
+    opaque.append(band.getchannel("A").getextrema() == (255, 255))
+    return Image.alpha_composite(Image.new("RGBA", band.size, "white"), band).convert("RGB")
 
 
 def _is_turned(image: Image.Image) -> bool:

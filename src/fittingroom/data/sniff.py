@@ -26,6 +26,21 @@ def what_it_is(start: bytes) -> str:
     return f"looks like {kind}"
 
 
+def webp_size(start: bytes) -> tuple[int, int]:
+    """Width and height that the first bytes (30 are enough) of a WebP picture declare; 0 and 0 for any other file.
+
+    The three forms are described at https://developers.google.com/speed/webp/docs/riff_container.
+    """
+    if start[:4] != b"RIFF" or start[8:12] != b"WEBP" or len(start) < 30:
+        return 0, 0
+    if start[12:16] == b"VP8X":
+        return int.from_bytes(start[24:27], "little") + 1, int.from_bytes(start[27:30], "little") + 1
+    if start[12:16] == b"VP8L":
+        bits = int.from_bytes(start[21:25], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    return int.from_bytes(start[26:28], "little") & 0x3FFF, int.from_bytes(start[28:30], "little") & 0x3FFF
+
+
 def _kind_of_text(start: bytes) -> str | None:
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):

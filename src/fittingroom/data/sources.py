@@ -17,7 +17,7 @@ from fittingroom.data.folder import scan_folder
 from fittingroom.data.identity import check_checksums, check_contents, known_as
 from fittingroom.data.idx import read_idx_images, read_idx_labels
 from fittingroom.data.locate import FourFiles, by_download, in_data_folder, in_folder, in_system
-from fittingroom.data.npz import array_names, read_array
+from fittingroom.data.npz import array_names, listed, read_array
 from fittingroom.data.values import to_images
 from fittingroom.errors import DataError, DatasetNotFoundError
 
@@ -135,7 +135,7 @@ def _read_npz(path: Path) -> Found:
     missing = [name for part in {"train", *parts} for name in (f"x_{part}", f"y_{part}") if name not in names]
     if missing:
         raise DataError(
-            f"{path} has the arrays {', '.join(names) or '(none)'}; missing: {', '.join(sorted(missing))}. Expected "
+            f"{path} has the arrays {listed(names)}; missing: {', '.join(sorted(missing))}. Expected "
             "x_train and y_train, and perhaps x_test and y_test."
         )
     images, notes = to_images({f"x_{part} of {path}": read_array(path, f"x_{part}") for part in parts})

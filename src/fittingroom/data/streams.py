@@ -1,11 +1,15 @@
-"""Reading from a stream no more than was declared, whatever the stream holds."""
+"""Reading no more of a file than was declared, and nothing that is no file, whatever is found there."""
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
+import os
+import stat
 import zipfile
 import zlib
+from pathlib import Path
 
 from fittingroom.errors import DataError
 
@@ -15,14 +19,53 @@ LARGEST_ARRAY = 4 * 2**30
 _LARGEST_RATIO = 1032
 """Deflate cannot pack tighter than this, so a compressed file has a largest possible content."""
 
+_SUSPICIOUS_RATIO = 100
+"""Arrays of pictures pack into a tenth, floats that hold bytes into a fiftieth; what packs tighter holds nothing."""
+
+_UNSUSPICIOUS = 16 * 2**20
+"""Bytes. Below this, sorted labels and the like may pack as tight as they can."""
+
 _CHUNK = 2**20
+
+
+def open_file(path: Path) -> io.BufferedReader:
+    """Opens an ordinary file to read bytes.
+
+    Pipes would be waited for without end, and devices such as /dev/zero read without end, also behind a link.
+
+    Raises:
+        OSError: there is no such file, it cannot be read, or it is a folder, a pipe or a device.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe without a writer opens at once
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is not an ordinary file", str(path))
+    return os.fdopen(handle, "rb")
+
+
+def read_file(path: Path, most: int) -> bytes:
+    """The bytes of an ordinary file.
+
+    Args:
+        path: the file.
+        most: bytes that such a file may have.
+
+    Raises:
+        OSError: it cannot be opened (see `open_file`), or is larger.
+    """
+    with open_file(path) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"it is larger than the {most:,} bytes that such a file may have", str(path))
+    return content
 
 
 def check_declared(what: str, declared: int, stored: int, *, compressed: bool) -> None:
     """Compares the bytes that a header declares with the `stored` bytes of the file, before anything is allocated.
 
     Raises:
-        DataError: the file cannot hold what it declares, or it is more than `LARGEST_ARRAY`.
+        DataError: the file cannot hold what it declares, is packed too tight to hold images, or declares more than
+            `LARGEST_ARRAY`.
     """
     possible = stored * _LARGEST_RATIO if compressed else stored
     if declared > possible:
@@ -30,6 +73,11 @@ def check_declared(what: str, declared: int, stored: int, *, compressed: bool) -
         raise DataError(f"{what} declares {declared:,} bytes of values{most}. Get the file again.")
     if declared > LARGEST_ARRAY:
         raise DataError(f"{what} declares {declared:,} bytes of values; at most {LARGEST_ARRAY:,} are read.")
+    if compressed and declared > max(_UNSUSPICIOUS, _SUSPICIOUS_RATIO * stored):
+        raise DataError(
+            f"{what} declares {declared:,} bytes of values in {stored:,} compressed bytes: more than "
+            f"{_SUSPICIOUS_RATIO} times as much, which images never are. Save them uncompressed if they are real."
+        )
 
 
 def read_declared(stream: io.BufferedIOBase, declared: int, what: str) -> bytearray:

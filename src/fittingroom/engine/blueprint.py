@@ -58,6 +58,11 @@ class Blueprint:
         """The variables that decide what the model answers, trainable and not, in the order of `State`."""
         return self.trainable, self.non_trainable
 
+    @property
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each variable of `weight_groups` by its name."""
+        return {start.name: start.shape for group in self.weight_groups for start in group}
+
     def initial_state(self, seed: int) -> State:
         """The state before the first step of the replica with this seed; the same on every machine."""
         groups = (self.trainable, self.non_trainable, self.optimizer, self.metrics)
@@ -76,11 +81,14 @@ class Blueprint:
 
         Raises:
             KeyError: a weight is missing.
-            ValueError: a weight has another shape.
+            ValueError: a weight has another shape or type.
         """
         for start in (*self.trainable, *self.non_trainable):
-            if weights[start.name].shape != start.shape:
-                raise ValueError(f"{start.name} has the shape {weights[start.name].shape}, not {start.shape}")
+            found = weights[start.name]
+            if found.shape != start.shape:
+                raise ValueError(f"{start.name} has the shape {found.shape}, not {start.shape}")
+            if str(found.dtype) != start.dtype:
+                raise ValueError(f"{start.name} is of type {found.dtype}, not {start.dtype}")
         return State(
             tuple(weights[start.name] for start in self.trainable),
             tuple(weights[start.name] for start in self.non_trainable),
@@ -102,12 +110,16 @@ class Blueprint:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Blueprint:
-        """The blueprint that `to_json` wrote."""
+        """The blueprint that `to_json` wrote.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is damaged.
+        """
         groups = {
-            group: tuple(Start(**{**start, "shape": tuple(start["shape"])}) for start in data[group])
+            group: tuple(_start_from_json(start) for start in data[group])
             for group in ("trainable", "non_trainable", "optimizer", "metrics")
         }
-        return cls(**groups, description=data["description"])
+        return cls(**groups, description=dict(data["description"]))
 
 
 def blueprint_of(model: keras.Model, description: dict[str, Any]) -> Blueprint:
@@ -129,6 +141,14 @@ def blueprint_of(model: keras.Model, description: dict[str, Any]) -> Blueprint:
         starts(metrics, tuple(variable.path for variable in metrics)),
         description,
     )
+
+
+def _start_from_json(data: dict[str, Any]) -> Start:
+    start = Start(**{**data, "shape": tuple(data["shape"])})
+    sides = all(isinstance(side, int) and not isinstance(side, bool) and side >= 0 for side in start.shape)
+    if not (sides and isinstance(start.name, str) and isinstance(start.dtype, str)):
+        raise ValueError(f"it describes no variable with {str(data)[:100]}")
+    return start
 
 
 def _initializers(model: keras.Model) -> dict[int, str]:

@@ -14,11 +14,15 @@ from typing import Any
 
 import keras
 
+from fittingroom.engine.outline import Outline, check_metrics
 from fittingroom.errors import RunError
 
 Description = dict[str, Any]
 
 FORMAT = 1
+
+_MOST_OBJECTS = 20_000  # a layer names itself, its data type, initializers and the like: some five
+_LARGEST_NUMBER = 100_000  # such as the thresholds of a metric
 
 _MODULES = (
     "activations",
@@ -34,6 +38,7 @@ _MODULES = (
     "regularizers",
 )
 _HOLDS_CODE = ("Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer")
+_READS_FILES = ("IntegerLookup", "StringLookup", "TextVectorization")  # where a vocabulary is a path
 _FUNCTION_MODULES = ("builtins", "keras.activations", "keras.losses", "keras.metrics")
 
 
@@ -52,11 +57,15 @@ def describe(model: keras.Model) -> Description:
     return {"format": FORMAT, "keras": structure}
 
 
-def rebuild(description: Description) -> keras.Model:
+def rebuild(description: Description, outline: Outline | None = None) -> keras.Model:
     """The model of a description, compiled as it was, with fresh weights.
 
+    Args:
+        description: from `describe`, or from a file.
+        outline: what the model must look like; it is compared before anything of the model's size is allocated.
+
     Raises:
-        RunError: the description holds something that is not Keras's own, or makes no model.
+        RunError: the description holds something that is not Keras's own, makes no model, or another one.
     """
     structure = description.get("keras")
     if structure is None:
@@ -66,7 +75,11 @@ def rebuild(description: Description) -> keras.Model:
         )
     try:
         _check(structure)
-        model = keras.models.model_from_json(json.dumps(structure))
+        _check_size(structure)
+        if outline is not None:
+            check_metrics([_compile_settings(structure).get(name) for name in ("metrics", "weighted_metrics")])
+            outline.check(lambda: _made(_uncompiled(structure)))
+        model = _made({**_uncompiled(structure), "compile_config": structure.get("compile_config")})
     except RunError as error:
         raise RunError(f"The run's model.json is refused: {error}.") from error
     except Exception as error:  # Keras raises many kinds for a description that makes no sense
@@ -77,12 +90,49 @@ def rebuild(description: Description) -> keras.Model:
     return model
 
 
+def _made(structure: Any) -> Any:
+    return keras.models.model_from_json(json.dumps(structure))
+
+
+def _compile_settings(structure: Any) -> dict[str, Any]:
+    settings = structure.get("compile_config") if isinstance(structure, dict) else None
+    return settings if isinstance(settings, dict) else {}
+
+
+def _uncompiled(value: Any) -> Any:
+    """The structure without what it says about compiling the model and the models in it."""
+    if isinstance(value, list):
+        return [_uncompiled(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _uncompiled(item) for key, item in value.items() if key != "compile_config"}
+    return value
+
+
 def _check_functions(model: keras.Model) -> None:
     """Raises RunError if a layer holds a function of the user's: Keras describes it by its name alone."""
     for layer in model._flatten_layers():
         for function in filter(inspect.isfunction, vars(layer).values()):
             if not str(function.__module__).startswith("keras."):
                 raise RunError(f"its layer {layer.name} holds {function.__name__}, which is not one of Keras's own")
+
+
+def _check_size(structure: Any) -> None:
+    """Raises RunError where building would take long whatever the weights are: layer by layer, or number by number."""
+    objects, waiting = 0, [structure]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            objects += "class_name" in value
+            for key, item in value.items():
+                if key.startswith("num_") and isinstance(item, int) and item > _LARGEST_NUMBER:
+                    raise RunError(f"it has {key} = {item:,}, which is too large; up to {_LARGEST_NUMBER:,} are built")
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+    if objects > _MOST_OBJECTS:
+        raise RunError(
+            f"it names {objects:,} layers and the like, which are too many; up to {_MOST_OBJECTS:,} are built"
+        )
 
 
 def _check(value: Any) -> None:
@@ -108,7 +158,7 @@ def _check_named(value: dict[str, Any]) -> None:
             raise RunError(f"it names the function {module}.{function}, which is not one of Keras's own")
         return
     own = registered in (None, name) and (_is_public(name, module) or _is_private(name, module))
-    if name in _HOLDS_CODE or not own:
+    if name in (*_HOLDS_CODE, *_READS_FILES) or not own:
         raise RunError(f"it names {module}.{name}, which is not one of Keras's own building blocks without code")
 
 

@@ -18,6 +18,10 @@ from fittingroom.engine.state import State, Values
 
 Logs = dict[str, jax.Array]
 
+# With more classes than this, the probabilities of all classes would take more room than everything else in a run.
+MOST_CLASSES_KEPT = 100
+_SMALLEST_FLOAT16 = -65504.0
+
 
 class Examples(NamedTuple):
     """Images, labels and (when some count more than others) weights, resident on the device; first axis: the image."""
@@ -28,11 +32,12 @@ class Examples(NamedTuple):
 
 
 class Outcomes(NamedTuple):
-    """What a model made of each image; every array has the shape `(images,)`."""
+    """What a model made of each image; the first axis of every array is the image."""
 
-    loss: jax.Array  # cross-entropy of the true class, nats
-    predicted: jax.Array  # class index
-    probability: jax.Array  # of the true class, 0 to 1
+    loss: jax.Array  # cross-entropy of the true class, nats, (images,)
+    predicted: jax.Array  # class index, (images,)
+    probability: jax.Array  # of the true class, 0 to 1, (images,)
+    log_probabilities: jax.Array  # of all classes, float16, (images, classes); (images, 0) where there are many
 
 
 class EvaluationChangesStateError(Exception):
@@ -111,7 +116,7 @@ def evaluate_program(steps: StepFunctions, count: int, batch_size: int, scale: f
         metrics, parts = jax.lax.scan(
             lambda metrics, index: one(metrics, index * batch_size, batch_size), steps.fresh_metrics(), jnp.arange(full)
         )
-        found = jax.tree.map(lambda part: part.reshape(-1), parts)
+        found = jax.tree.map(lambda part: part.reshape(-1, *part.shape[2:]), parts)
         if rest:
             metrics, last = one(metrics, full * batch_size, rest)
             found = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), found, last)
@@ -159,12 +164,21 @@ def predict_program(steps: StepFunctions, scale: float | None) -> Callable[..., 
 
 
 def outcomes(steps: StepFunctions, outputs: jax.Array, labels: jax.Array) -> Outcomes:
-    """Loss, predicted class and probability of the true class for each image of a batch."""
+    """What the outputs for a batch of images say of each."""
     logs = steps.log_probabilities(outputs)
     true_class = jnp.take_along_axis(logs, steps.true_class(labels)[:, None], axis=1)[:, 0]
     return Outcomes(
-        loss=-true_class, predicted=jnp.argmax(logs, axis=1).astype(jnp.int32), probability=jnp.exp(true_class)
+        loss=-true_class,
+        predicted=jnp.argmax(logs, axis=1).astype(jnp.int32),
+        probability=jnp.exp(true_class),
+        log_probabilities=kept_probabilities(logs),
     )
+
+
+def kept_probabilities(logs: jax.Array) -> jax.Array:
+    """Logarithms of probabilities as a run keeps them: float16, which is within 0.05% of each, and never infinite."""
+    kept = logs if logs.shape[1] <= MOST_CLASSES_KEPT else logs[:, :0]
+    return jnp.maximum(kept, _SMALLEST_FLOAT16).astype(jnp.float16)
 
 
 def numbers(logs: Logs) -> dict[str, float]:

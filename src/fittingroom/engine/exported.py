@@ -25,9 +25,7 @@ from fittingroom.engine.mesh import SharedProgram, everywhere
 from fittingroom.engine.programs import ProgramName, TracedPrograms, shapes_of
 from fittingroom.engine.state import State
 from fittingroom.errors import StorageError
-from fittingroom.files import write_bytes
-
-DIGEST_BYTES = 32
+from fittingroom.files import read_checked, write_checked
 
 
 class Origin(Protocol):
@@ -79,7 +77,7 @@ class ExportedPrograms:
 
     def blueprint(self) -> Blueprint:
         """The blueprint of the model."""
-        kept = _read(self._folder / "blueprint.json")
+        kept = read_checked(self._folder / "blueprint.json")
         if kept is not None:
             return Blueprint.from_json(json.loads(kept))
         blueprint, _ = self._trace()
@@ -101,7 +99,7 @@ class ExportedPrograms:
         _register_types()
         shapes = shapes_of(arguments)
         file = f"{name}-{self._devices}-{hashlib.sha256(str(shapes).encode()).hexdigest()[:16]}.jax"
-        kept = _read(self._folder / file)
+        kept = read_checked(self._folder / file)
         if kept is not None:
             return export.deserialize(bytearray(kept))
         _, traced = self._trace()
@@ -116,22 +114,12 @@ class ExportedPrograms:
         return self._traced
 
     def _keep(self, file: str, content: bytes) -> None:
-        """Writes a cache file behind a hash of itself. A cache that cannot be written only costs time next time."""
+        """Writes a cache file. A cache that cannot be written only costs time next time."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            write_bytes(self._folder / file, hashlib.sha256(content).digest() + content)
+            write_checked(self._folder / file, content)
         except (OSError, StorageError):
             return
-
-
-def _read(path: Path) -> bytes | None:
-    """The content of a cache file, or None when it is missing or damaged."""
-    try:
-        stored = path.read_bytes()
-    except OSError:
-        return None
-    content = stored[DIGEST_BYTES:]
-    return content if hashlib.sha256(content).digest() == stored[:DIGEST_BYTES] else None
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from fittingroom.seeds import generator
 
 if TYPE_CHECKING:
     from fittingroom.engine.batch_programs import BatchPrograms
-    from fittingroom.engine.trainer import Plan
+    from fittingroom.engine.plan import Plan
 
 
 class Feed(Protocol):

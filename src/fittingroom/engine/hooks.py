@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fittingroom.engine.callback_memory import continue_files, recall, remembered
 from fittingroom.engine.state import State, read_state, same_values, write_state
 
 if TYPE_CHECKING:
@@ -72,6 +73,20 @@ class Hook:
         del logs
         return state
 
+    def memory(self) -> Any:
+        """What the hook remembers between epochs: plain data and arrays, a copy of its own."""
+        return None
+
+    def resume(self, state: State, memory: Any) -> State:
+        """In place of `train_begin` in a training that goes on where another one stopped.
+
+        Args:
+            state: of the model, there.
+            memory: what `memory` gave there.
+        """
+        del memory
+        return state
+
     def cut_off(self, state: State) -> State:
         """After Ctrl-C or a loss that is no number, instead of `train_end`; the state is the one that is kept."""
         return state
@@ -94,6 +109,15 @@ class StopHook(Hook):
         self._reason = self._rule.update(logs)
         return state
 
+    def memory(self) -> Any:
+        """What the rule has counted."""
+        return self._rule.state()
+
+    def resume(self, state: State, memory: Any) -> State:
+        """Goes on counting."""
+        self._rule.restore(memory)
+        return state
+
     def stop_reason(self) -> str | None:
         """The conditions that hold, or None."""
         return self._reason
@@ -112,6 +136,8 @@ class KerasHook(Hook):
         self._shown: Numbers = {}  # the last epoch's numbers, as the last of the callbacks saw them
         last = keras.callbacks.LambdaCallback(on_epoch_end=self._remember)
         self._callbacks = keras.callbacks.CallbackList([*callbacks, last], add_history=True, model=model, **params)
+        # What lasts from epoch to epoch: that of the user's callbacks, and `model.history`.
+        self._lasting = [*callbacks, model.history]
         self.watching = tuple(type(callback).__name__ for callback in callbacks if _watches_batches(callback))
         self.watches_batches = bool(self.watching)
         self.watching_tests = tuple(
@@ -169,6 +195,18 @@ class KerasHook(Hook):
         """Keras's `on_train_begin`."""
         self._model.stop_training = False
         return self._sync(state, "on_train_begin")
+
+    def memory(self) -> Any:
+        """What each callback remembers, and what `model.history` shows."""
+        return {"callbacks": remembered(self._lasting), "stop_training": bool(self._model.stop_training)}
+
+    def resume(self, state: State, memory: Any) -> State:
+        """Keras's `on_train_begin`, after which the callbacks know again what they knew."""
+        continue_files(self._lasting)
+        self.train_begin(state)
+        recall(self._lasting, memory["callbacks"])
+        self._model.stop_training = memory["stop_training"]
+        return state
 
     def epoch_begin(self, state: State, epoch: int) -> State:
         """Keras's `on_epoch_begin`."""

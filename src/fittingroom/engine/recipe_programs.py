@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from fittingroom.engine.exported import ExportedPrograms, program_key
 from fittingroom.engine.programs import TracedPrograms
 from fittingroom.recipes.augment import parse_augmentation
 from fittingroom.recipes.recipe import Recipe
+
+if TYPE_CHECKING:
+    from fittingroom.engine.outline import Outline
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class RecipeModel:
         classes: number of classes.
         scale: what the stored images are divided by to become the model's input.
         train_count: number of training images, which a schedule of the learning rate depends on.
+        outline: what the model must look like, where all of this comes from a file; None where the user asks for it.
     """
 
     recipe: Recipe
@@ -30,6 +35,7 @@ class RecipeModel:
     classes: int
     scale: float
     train_count: int
+    outline: Outline | None = None
 
     @property
     def programs(self) -> ExportedPrograms:
@@ -44,7 +50,11 @@ class RecipeModel:
         return self.recipe.epochs * -(-self.train_count // self.recipe.batch_size)
 
     def trace(self) -> tuple[Blueprint, TracedPrograms]:
-        """Builds the Keras model, and from it the blueprint and the programs."""
+        """Builds the Keras model, and from it the blueprint and the programs.
+
+        Raises:
+            RunError: the model does not look as `outline` says; nothing of its size was allocated.
+        """
         from fittingroom.engine.backend import require_jax_backend
 
         require_jax_backend()
@@ -53,8 +63,10 @@ class RecipeModel:
         from fittingroom.engine.description import describe
         from fittingroom.engine.keras_steps import step_functions
         from fittingroom.engine.views import averaging
-        from fittingroom.recipes.build import build_model, with_softmax_in_the_loss
+        from fittingroom.recipes.build import build_model, layers_of, with_softmax_in_the_loss
 
+        if self.outline is not None:
+            self.outline.check(lambda: layers_of(self.recipe, self.image_shape, self.classes))
         model = build_model(self.recipe, self.image_shape, self.classes, self._steps)
         description = describe(model)
         model = with_softmax_in_the_loss(model, self.recipe.label_smoothing)

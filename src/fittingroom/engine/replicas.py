@@ -20,7 +20,8 @@ from fittingroom.engine.interrupt import StopRequest, stop_requests
 from fittingroom.engine.mesh import available_devices
 from fittingroom.engine.programs import Programs, ProgramSource, TracedPrograms
 from fittingroom.engine.state import State
-from fittingroom.engine.trainer import Trainer, Training
+from fittingroom.engine.trainer import Trainer
+from fittingroom.engine.training import Snapshot, Training
 from fittingroom.engine.vectorised import VectorisedPrograms
 
 SECONDS_BETWEEN_LOOKS = 0.1
@@ -85,23 +86,32 @@ def compiled_lanes(
     return [alone, *others]
 
 
+@dataclass(frozen=True)
+class Start:
+    """Where a replica starts, or goes on, and what saves its snapshots; as `Trainer.train` has them."""
+
+    state: State
+    resume: Snapshot | None = None
+    save: Callable[[Snapshot], None] | None = None
+
+
 def train_replicas(
-    lanes: Sequence[Lane], trainer: TrainerOf, states: Sequence[State], request: StopRequest
+    lanes: Sequence[Lane], trainer: TrainerOf, starts: Sequence[Start], request: StopRequest
 ) -> list[Training]:
-    """Trains one replica from each state, and returns what each left behind, in the same order.
+    """Trains one replica from each start, and returns what each left behind, in the same order.
 
     A seat takes the next replica as soon as it is free. A request to stop (Ctrl-C) reaches all of them; those that have
     not begun come back interrupted, without an epoch. An error in one of them, such as a callback's, stops the others
     too and is raised.
     """
-    work = _Work(trainer, states, request)
+    work = _Work(trainer, starts, request)
     seats = [lane for lane in lanes for _ in range(lane.seats)]
     with stop_requests(request), ThreadPoolExecutor(len(seats)) as pool:
         futures = [pool.submit(work.in_lane, lane) for lane in seats]
         _wait(futures)
     for future in futures:
         future.result()
-    return [work.results[number] for number in range(len(states))]
+    return [work.results[number] for number in range(len(starts))]
 
 
 def _wait(futures: Sequence[Future[None]]) -> None:
@@ -117,13 +127,13 @@ def _wait(futures: Sequence[Future[None]]) -> None:
 class _Work:
     """The replicas that wait for a seat, and what has come of the others."""
 
-    def __init__(self, trainer: TrainerOf, states: Sequence[State], request: StopRequest) -> None:
+    def __init__(self, trainer: TrainerOf, starts: Sequence[Start], request: StopRequest) -> None:
         self.results: dict[int, Training] = {}
         self._trainer = trainer
-        self._states = states
+        self._starts = starts
         self._request = request
         self._waiting: SimpleQueue[int] = SimpleQueue()
-        for number in range(len(states)):
+        for number in range(len(starts)):
             self._waiting.put(number)
 
     def in_lane(self, lane: Lane) -> None:
@@ -140,8 +150,17 @@ class _Work:
                 lane.programs.leave()
 
     def _train(self, number: int, lane: Lane) -> None:
-        state = jax.device_put(self._states[number], lane.device)
+        start = self._starts[number]
+        state = jax.device_put(start.state, lane.device)
+        resume = None if start.resume is None else start.resume.on(lane.device)
         if self._request:
-            self.results[number] = Training(state, status="interrupted", reason=self._request.reason)
+            self.results[number] = _left_alone(state, resume, self._request)
         else:
-            self.results[number] = self._trainer(number, lane).train(state, self._request)
+            self.results[number] = self._trainer(number, lane).train(state, self._request, resume, start.save)
+
+
+def _left_alone(state: State, resume: Snapshot | None, request: StopRequest) -> Training:
+    """What a replica leaves behind that was asked to stop before it could begin, or go on."""
+    if resume is None:
+        return Training(state, status="interrupted", reason=request.reason)
+    return Training(resume.kept or state, list(resume.epochs), "interrupted", request.reason)

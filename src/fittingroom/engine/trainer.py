@@ -1,23 +1,25 @@
-"""The training loop: epochs, validation, hooks, and what happens when it is interrupted or the loss is no number."""
+"""The training loop: epochs, validation, hooks, snapshots, and what happens on Ctrl-C or when the loss is no number."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fittingroom.engine.batches import Batches
-from fittingroom.engine.epoch import Examples, Outcomes, numbers
+from fittingroom.engine.epoch import Examples, numbers
 from fittingroom.engine.feeds import ArrayFeed, BatchFeed, Feed
 from fittingroom.engine.hooks import Hook, Numbers
 from fittingroom.engine.interrupt import StopRequest, stop_requests
+from fittingroom.engine.plan import Plan
 from fittingroom.engine.programs import Programs
 from fittingroom.engine.state import State, same_values
+from fittingroom.engine.training import FinishedEpoch, Snapshot, Status, Training
 from fittingroom.engine.validation import Validated, Validation, validation_of
 
 if TYPE_CHECKING:
@@ -26,73 +28,6 @@ if TYPE_CHECKING:
 
 # One call of the compiled program takes about this long: Ctrl-C and the progress line wait no longer than that.
 SECONDS_PER_CALL = 0.25
-
-Status = Literal["finished", "stopped", "interrupted", "diverged"]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How long and in which order to train. Epochs are counted from 0.
-
-    Args:
-        epochs: the epoch to train to.
-        batch_size: images per step.
-        seed: of the shuffle.
-        shuffle: whether each pass has an order of its own.
-        first_epoch: where to start.
-        steps_per_epoch: fewer steps than a pass through the images has; None for a pass.
-        validation_batch_size: images per step of validation; None for `batch_size`.
-        validation_freq: validate after every so many epochs, or after those listed (counted from 1), as in Keras.
-        batch_hooks_every: after how many batches hooks that watch batches are called.
-    """
-
-    epochs: int
-    batch_size: int
-    seed: int
-    shuffle: bool = True
-    first_epoch: int = 0
-    steps_per_epoch: int | None = None
-    validation_batch_size: int | None = None
-    validation_freq: int | tuple[int, ...] = 1
-    batch_hooks_every: int = 1
-
-    def validates(self, epoch: int) -> bool:
-        """Whether there is validation after this epoch."""
-        if isinstance(self.validation_freq, int):
-            return (epoch + 1) % self.validation_freq == 0
-        return epoch + 1 in self.validation_freq
-
-
-@dataclass(frozen=True)
-class FinishedEpoch:
-    """One finished epoch: its number from 0, the numbers Keras users know, and what came of each validation image.
-
-    Outcomes are those of the weights as the epoch's last step left them; None where nothing was validated, and where
-    validation was on an iterable, whose images need not come in the same order twice.
-    """
-
-    epoch: int
-    logs: Numbers
-    outcomes: Outcomes | None  # arrays of NumPy, `(images,)` each
-    seconds: float
-    images: int = 0  # trained on
-
-
-@dataclass
-class Training:
-    """What training left behind: the state belongs to the last of the finished epochs, whatever happened after it.
-
-    At the end, callbacks and optimizers may put other weights in their place (restored, or averaged ones): `validation`
-    is then what those made of the validation images, while the epochs keep what their own weights did.
-    """
-
-    state: State
-    epochs: list[FinishedEpoch] = field(default_factory=list)
-    status: Status = "finished"
-    reason: str | None = None
-    validation: Validated | None = None
-    devices: int = 1  # that shared each batch
-    last_validation: tuple[State, Validated] | None = None  # the last state that was validated, and what came of it
 
 
 class _LossIsNoNumberError(Exception):
@@ -127,6 +62,8 @@ class Trainer:
         self._validation = None if self.validation is None else self._validation_of(self.validation)
         self._steps_per_call = 1
         self._first_epoch = self.plan.first_epoch
+        self._saves: Callable[[Snapshot], None] | None = None
+        self._unsaved: Snapshot | None = None
 
     def _feed_of(self, examples: Examples | Batches) -> Feed:
         if isinstance(examples, Batches):
@@ -145,19 +82,30 @@ class Trainer:
         if self._validation is not None:
             self._validation.prepare(state)
 
-    def train(self, state: State, request: StopRequest | None = None) -> Training:
+    def train(
+        self,
+        state: State,
+        request: StopRequest | None = None,
+        resume: Snapshot | None = None,
+        save: Callable[[Snapshot], None] | None = None,
+    ) -> Training:
         """Trains to the end of the plan, to a hook's stop, to Ctrl-C, or until the loss is no number.
 
         Args:
             state: where to start.
             request: where to look whether someone wants it to stop; by default, signals are caught here.
+            resume: where to go on, in place of `state`; it ends with the very bits of a training that never stopped.
+            save: what keeps snapshots, as often as the plan says, and when training is interrupted. What it raises is
+                raised.
         """
-        training = Training(state)
+        training = Training(state) if resume is None else Training(resume.kept or resume.state, list(resume.epochs))
+        self._saves = save
         self.progress.start(self.plan.epochs, self._feed.steps or 1)
         with stop_requests() if request is None else nullcontext(request) as requested:
             try:
-                self._train(training, requested)
+                self._train(training, requested, resume)
             except KeyboardInterrupt:
+                self._save()
                 self._cut_off(training, "interrupted", requested.reason or "interrupted")
             except _LossIsNoNumberError as error:
                 self._cut_off(training, "diverged", str(error))
@@ -178,18 +126,19 @@ class Trainer:
         training.status, training.reason = status, reason
         training.state = self._each_hook("cut_off", training.state)
 
-    def _train(self, training: Training, request: StopRequest) -> None:
-        state = training.state = self._each_hook("train_begin", training.state)
-        logs: Numbers = {}
-        self._first_epoch = self._initial_epoch()
-        for epoch in range(self._first_epoch, self.plan.epochs):
-            started = time.perf_counter()
-            state = self._each_hook("epoch_begin", state, epoch)
-            state, trained = self._epoch(epoch, state, request)
-            if not trained:
+    def _train(self, training: Training, request: StopRequest, resume: Snapshot | None) -> None:
+        now = self._begun(training) if resume is None else self._resumed(resume)
+        self._first_epoch = now.first_epoch
+        while now.epoch < self.plan.epochs and now.stop is None:
+            started = time.perf_counter() - now.seconds
+            epoch, state = now.epoch, now.state
+            if not now.step:
+                state = self._each_hook("epoch_begin", state, epoch)
+            state, logs = self._epoch(training, now, state, request)
+            if not logs:
                 training.status, training.reason = "stopped", f"the data ended before epoch {epoch + 1}"
                 break
-            logs, outcomes = trained, None
+            outcomes = None
             if self._validation is not None and self.plan.validates(epoch):
                 state, found = self._validate(self._validation, state, training)
                 logs |= {f"val_{name}": value for name, value in found.logs.items()}
@@ -200,27 +149,63 @@ class Trainer:
             training.epochs.append(FinishedEpoch(epoch, logs, outcomes, seconds, self._feed.images))
             training.state = state
             self.progress.epoch(epoch, logs)
-            if reason := self._stop_reason() or self._end_of_data(epoch):
-                training.status, training.reason = "stopped", reason
-                break
-            if request and epoch + 1 < self.plan.epochs:
+            now = self._after_epoch(training)
+            if request and now.stop is None and now.epoch < self.plan.epochs:
                 raise KeyboardInterrupt
-        training.state = self._each_hook("train_end", state, logs)
+        if now.stop:
+            training.status, training.reason = "stopped", now.stop
+        logs = dict(training.epochs[-1].logs) if training.epochs else {}
+        training.state = self._each_hook("train_end", training.state, logs)
+
+    def _begun(self, training: Training) -> Snapshot:
+        """Where a new training starts, after all hooks have been told."""
+        state = training.state = self._each_hook("train_begin", training.state)
+        first = self._initial_epoch()
+        return Snapshot(state, (), first, first, 0, 0.0, None, (), None)
+
+    def _resumed(self, snapshot: Snapshot) -> Snapshot:
+        """Where a stopped training goes on, after all hooks have been told."""
+        state = snapshot.state
+        for hook, memory in zip(self.hooks, snapshot.memories, strict=True):
+            state = hook.resume(state, memory)
+        return replace(snapshot, state=state)
+
+    def _after_epoch(self, training: Training) -> Snapshot:
+        """Where training is after an epoch; it is saved as often as the plan says."""
+        epoch = training.epochs[-1].epoch
+        stop = self._stop_reason() or self._end_of_data(epoch)
+        now = self._unsaved = self._snapshot(training, training.state, epoch + 1, 0, 0.0, stop)
+        if (epoch + 1 - self._first_epoch) % self.plan.checkpoint_every == 0:
+            self._save()
+        return now
+
+    def _snapshot(
+        self, training: Training, state: State, epoch: int, step: int, seconds: float, stop: str | None
+    ) -> Snapshot:
+        memories = tuple(hook.memory() for hook in self.hooks)
+        kept = training.state if training.epochs else None
+        return Snapshot(state, tuple(training.epochs), self._first_epoch, epoch, step, seconds, kept, memories, stop)
+
+    def _save(self) -> None:
+        """Saves where training is, if that has not been done."""
+        if self._saves is not None and self._unsaved is not None:
+            self._saves(self._unsaved)
+        self._unsaved = None
 
     def _initial_epoch(self) -> int:
         """Where to start: what a hook says, or the plan."""
         found = [epoch for hook in self.hooks if (epoch := hook.initial_epoch())]
         return found[0] if found else self.plan.first_epoch
 
-    def _epoch(self, epoch: int, state: State, request: StopRequest) -> tuple[State, Numbers]:
-        """Trains for an epoch; there are no logs where the data had ended before."""
-        feed, every = self._feed, self.plan.batch_hooks_every
+    def _epoch(self, training: Training, now: Snapshot, state: State, request: StopRequest) -> tuple[State, Numbers]:
+        """Trains for an epoch, or for the rest of one; there are no logs where the data had ended before."""
+        feed, every, epoch, began = self._feed, self.plan.batch_hooks_every, now.epoch, time.perf_counter()
         watching = [hook for hook in self.hooks if hook.watches_batches]
         # As in Keras, a stop that was asked for before the first batch ends the epoch after that batch.
         pieces = every if watching or self._stop_reason() else None
         feed.begin(epoch, self._first_epoch)
         logs: Numbers = {}
-        step, told = 0, True
+        step, told = now.step, True
         while feed.steps is None or step < feed.steps:
             for hook in watching if step % every == 0 else ():
                 state = hook.batch_begin(state, step)
@@ -239,6 +224,9 @@ class Trainer:
                 state = hook.batch_end(state, step - 1, logs)
             self.progress.step(epoch, step, max(feed.steps or 0, step), logs)
             if request and step != feed.steps:
+                if feed.at_once:  # else the steps done could not be left out next time
+                    seconds = now.seconds + time.perf_counter() - began
+                    self._unsaved = self._snapshot(training, state, epoch, step, seconds, None)
                 raise KeyboardInterrupt
             if told and self._stop_reason():
                 break

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fittingroom.engine.epoch import Outcomes, StepFunctions
+from fittingroom.engine.epoch import Outcomes, StepFunctions, kept_probabilities
 from fittingroom.engine.programs import Programs
 from fittingroom.engine.state import State
 from fittingroom.engine.validation import Validated
@@ -41,7 +41,10 @@ def answered(programs: Programs, state: State, images: Array, labels: Array) -> 
     true_class = logs[np.arange(len(labels)), labels]
     predicted = logs.argmax(axis=1).astype(np.int32)
     numbers = {"accuracy": float((predicted == labels).mean()), "loss": float(-true_class.mean())}
-    return Validated(numbers, Outcomes(*map(jnp.asarray, (-true_class, predicted, np.exp(true_class)))), None)
+    outcomes = Outcomes(
+        *map(jnp.asarray, (-true_class, predicted, np.exp(true_class), kept_probabilities(jnp.asarray(logs))))
+    )
+    return Validated(numbers, outcomes, None)
 
 
 def _views(images: jax.Array, augmentations: Sequence[Augmentation]) -> list[jax.Array]:

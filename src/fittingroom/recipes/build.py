@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from fittingroom.errors import ModelError
-from fittingroom.recipes.modelfile import parse_model_setting
+from fittingroom.recipes.modelfile import ModelFile, parse_model_setting
 from fittingroom.recipes.network import network
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.recipes.views import averaged, inner_model
@@ -29,7 +29,9 @@ _OPTIMIZERS = {
 _NOT_DECAYED = ("bias", "beta", "gamma")
 
 
-def build_model(recipe: Recipe, image_shape: tuple[int, ...], classes: int, steps: int = 1) -> Any:
+def build_model(
+    recipe: Recipe, image_shape: tuple[int, ...], classes: int, steps: int = 1, *, file: ModelFile | None = None
+) -> Any:
     """The compiled `keras.Model` of a recipe. Initial weights follow `keras.utils.set_random_seed`.
 
     The model takes images as floats, `(batch, *image_shape)`, already divided by the dataset's scale where the recipe
@@ -41,21 +43,27 @@ def build_model(recipe: Recipe, image_shape: tuple[int, ...], classes: int, step
         image_shape: `(height, width)` or `(height, width, 3)`.
         classes: number of classes.
         steps: how many steps training takes in all, for the recipe's schedule.
+        file: the user's own model file, where it is not simply the one that the recipe names (see `trust`).
 
     Raises:
         RecipeError, ModelError: the user's own model file has no such function, fails, or gives no Keras model; or the
             recipe does not fit the images.
     """
     if recipe.model is not None:
-        model = _users_model(recipe.model)
+        model = _users_model(file or parse_model_setting(recipe.model))
     else:
-        model = network(recipe, image_shape, classes)
-        model = averaged(model, recipe.test_views) if recipe.test_views else model
+        model = layers_of(recipe, image_shape, classes)
     if not getattr(model, "compiled", False):
         gives_logits = recipe.model is not None and not _ends_with_softmax(model)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=gives_logits)
         model.compile(optimizer=_optimizer(recipe, steps), loss=loss, metrics=["accuracy"])
     return model
+
+
+def layers_of(recipe: Recipe, image_shape: tuple[int, ...], classes: int) -> Any:
+    """The model of a recipe that names no file, not compiled."""
+    model = network(recipe, image_shape, classes)
+    return averaged(model, recipe.test_views) if recipe.test_views else model
 
 
 def with_softmax_in_the_loss(model: Any, label_smoothing: float = 0.0) -> Any:
@@ -124,10 +132,10 @@ def _ends_with_softmax(model: Any) -> bool:
     return isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is keras.activations.softmax
 
 
-def _users_model(setting: str) -> Any:
-    model = parse_model_setting(setting).call()
+def _users_model(file: ModelFile) -> Any:
+    model = file.call()
     if not isinstance(model, keras.Model):
         raise ModelError(
-            f"{setting} gave {type(model).__name__}, not a Keras model: end the function with `return model`."
+            f"{file.text} gave {type(model).__name__}, not a Keras model: end the function with `return model`."
         )
     return model

@@ -6,10 +6,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+from fittingroom.data.streams import read_file
 from fittingroom.errors import InputError, RecipeError
 from fittingroom.recipes.modelfile import parse_model_setting
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.recipes.settings import check_setting
+
+_LARGEST = 32 * 2**10  # bytes; with all its settings a recipe has about one thousand
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -35,7 +38,7 @@ def read_recipe(path: Path) -> Recipe:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")  # editors on Windows write a byte order mark
+        return read_file(path, _LARGEST).decode("utf-8-sig")  # editors on Windows write a byte order mark
     except OSError as error:
         raise RecipeError(f"the recipe {path} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
@@ -47,7 +50,7 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
 
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (RecursionError, ValueError) as error:  # too deep, or a number of thousands of digits
         raise RecipeError(f"{path} is not valid TOML: {error}. A line looks like `learning_rate = 0.001`.") from error
 
 

@@ -1,12 +1,11 @@
 """A user's own model: the setting `FILE.py:FUNCTION`, and calling that function.
 
-Only what the user has just named is run: nothing here reads a path from a stored run.
+Only what the user has just named is run: nothing here reads a path from a stored run. (`trust.py` does, if told to.)
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,15 +14,25 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from fittingroom.data.streams import read_file
 from fittingroom.errors import ModelError, RecipeError
+
+_LARGEST = 16 * 2**20  # bytes
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A function in a Python file that takes no arguments and returns a Keras model."""
+    """A function in a Python file that takes no arguments and returns a Keras model.
+
+    Args:
+        path: the file.
+        function: the function's name.
+        sha256: the only contents that `call` runs, as `contents_sha256` gives it; None for whatever the file holds.
+    """
 
     path: Path
     function: str
+    sha256: str | None = None
 
     @property
     def text(self) -> str:
@@ -38,16 +47,29 @@ class ModelFile:
         """
         return hashlib.sha256(self._read() + b"\0" + self.function.encode()).hexdigest()
 
+    def contents_sha256(self) -> str:
+        """SHA-256 of the file alone. Files that this one imports are not covered.
+
+        Raises:
+            RecipeError: the file cannot be read.
+        """
+        return hashlib.sha256(self._read()).hexdigest()
+
     def call(self) -> Any:
         """What the function returns. The file's own folder is on the import path meanwhile, as for a script.
 
         Raises:
-            RecipeError: the file cannot be read, or has no such function.
+            RecipeError: the file cannot be read, has no such function, or other contents than `sha256` says.
             ModelError: the file or the function failed.
         """
-        self._read()
+        content = self._read()
+        found = hashlib.sha256(content).hexdigest()
+        if self.sha256 not in {None, found}:
+            raise RecipeError(
+                f"{self.path} has changed: its SHA-256 is {found}, and was {self.sha256}. Nothing of it was run."
+            )
         with self._failures("the file"), _import_path(self.path.absolute().parent):
-            module = self._load()
+            module = self._load(content)
             function = getattr(module, self.function, None)
         if not callable(function):
             found = ", ".join(_functions_of(module)) or "none"
@@ -57,17 +79,16 @@ class ModelFile:
 
     def _read(self) -> bytes:
         try:
-            return self.path.read_bytes()
+            return read_file(self.path, _LARGEST)
         except OSError as error:
             raise RecipeError(f"the model file {self.path} cannot be read: {error.strerror}.") from error
 
-    def _load(self) -> ModuleType:
-        spec = importlib.util.spec_from_file_location(f"fittingroom_user_{self.path.stem}", self.path)
-        if spec is None or spec.loader is None:
-            raise RecipeError(f"the model file {self.path} is not a Python file.")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module
-        spec.loader.exec_module(module)
+    def _load(self, content: bytes) -> ModuleType:
+        """The module that these contents make; a `__pycache__` beside the file may say that they are something else."""
+        module = ModuleType(f"fittingroom_user_{self.path.stem}")
+        module.__file__ = str(self.path)
+        sys.modules[module.__name__] = module
+        exec(compile(content, str(self.path), "exec"), module.__dict__)
         return module
 
     @contextmanager

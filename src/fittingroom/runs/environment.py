@@ -48,6 +48,18 @@ def current_environment(device: str, threads: int | None, devices: int) -> Envir
     )
 
 
+def differences(before: Environment, after: Environment) -> tuple[str, ...]:
+    """What differs between two environments and can change a result's last digits, each as `what: before, then after`.
+
+    The number of cores does so only where it changes how many devices share a batch, which is compared itself.
+    """
+    names = ("processor", "platform", "threads", "device", "devices")
+    found = {name: (getattr(before, name), getattr(after, name)) for name in names}
+    versions = sorted(before.versions.keys() | after.versions.keys())
+    found |= {name: (before.versions.get(name), after.versions.get(name)) for name in versions}
+    return tuple(f"{name}: {old}, then {new}" for name, (old, new) in found.items() if old != new)
+
+
 def _versions() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 

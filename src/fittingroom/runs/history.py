@@ -9,6 +9,8 @@ from typing import Any
 
 from fittingroom.errors import RunError
 
+_MOST_EPOCHS, _MOST_NAMES = 200_000, 1000  # what a hostile file has more of takes far more memory than the file
+
 
 class History(Mapping[str, list[float]]):
     """Name of a number (`loss`, `accuracy`, `val_loss`, ...) -> its values, one per epoch.
@@ -75,6 +77,11 @@ class History(Mapping[str, list[float]]):
         Raises:
             RunError: the text is no such table.
         """
+        if text.count("\n") > _MOST_EPOCHS or text.partition("\n")[0].count(",") > _MOST_NAMES:
+            raise RunError(
+                f"history.csv is damaged: it has more than {_MOST_EPOCHS:,} epochs, or more than {_MOST_NAMES:,} "
+                "numbers for each."
+            )
         rows = list(csv.reader(io.StringIO(text)))
         if not rows or rows[0][:1] != ["epoch"]:
             raise RunError("history.csv is damaged: its first line does not begin with 'epoch'.")

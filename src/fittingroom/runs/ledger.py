@@ -238,7 +238,7 @@ def _look(entry: Entry, number: int, score: dict[str, Any] | None, path: Path) -
 def _content(entry: Entry, path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(entry.content))
-    except (TypeError, ValueError) as error:
+    except (RecursionError, TypeError, ValueError) as error:
         raise _unreadable(entry, path) from error
 
 

@@ -99,12 +99,22 @@ def _problems(head: tuple[Any, ...], entries: list[Entry]) -> Iterator[tuple[int
 
 def _oddities(entry: Entry, looks: dict[int, str]) -> Iterator[str]:
     """What no program of ours writes, even if its hash is right."""
-    if canonical(json.loads(entry.content)) != entry.content:
+    if not _is_written_by_us(entry.content):
         yield "is not written in the one form that entries have"
     if entry.kind == "look":
         looks[entry.number] = entry.test_set
     elif entry.look is None or looks.pop(entry.look, None) != entry.test_set:
         yield "is a score that belongs to no look before it"
+
+
+def _is_written_by_us(text: str) -> bool:
+    """Whether a content is canonical JSON, an object, and names its run by a path if at all."""
+    try:
+        content = json.loads(text)
+        own_form = canonical(content) == text
+    except (RecursionError, TypeError, ValueError):
+        return False
+    return own_form and isinstance(content, dict) and isinstance(content.get("run"), str | None)
 
 
 def _missing_looks(ledger_id: str, entries: list[Entry]) -> tuple[str | None, int]:
@@ -124,7 +134,7 @@ def _missing_looks(ledger_id: str, entries: list[Entry]) -> tuple[str | None, in
 
 def _looks_of_runs(entries: list[Entry]) -> Iterator[tuple[Path, Look]]:
     """The looks that runs say they took: those in the folder of runs, and those that the ledger names."""
-    named = [json.loads(entry.content)["run"] for entry in entries if entry.kind == "look"]
+    named = [json.loads(entry.content).get("run") for entry in entries if entry.kind == "look"]
     folders = {path.resolve() for path in [*_all_runs(list_runs()), *(Path(run) for run in named if run)]}
     for path in sorted(folders):
         try:

@@ -16,10 +16,13 @@ VERSION = 1
 _APPLICATION = 0x46524C47  # "FRLG", in the file's header: another program's database is not taken for a ledger
 _PATIENCE = 60.0  # seconds to wait for other processes, each of which needs a few milliseconds
 
-_TABLES = (
+_SCHEMA = (
     "CREATE TABLE entries (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, test_set TEXT NOT NULL, look INTEGER, "
     "content TEXT NOT NULL, hash TEXT NOT NULL)",
     "CREATE TABLE head (ledger TEXT NOT NULL, number INTEGER NOT NULL, hash TEXT NOT NULL)",
+)
+_TABLES = (
+    *_SCHEMA,
     f"PRAGMA application_id = {_APPLICATION}",
     f"PRAGMA user_version = {VERSION}",
 )
@@ -122,6 +125,11 @@ def read_version(connection: sqlite3.Connection) -> int:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != _APPLICATION or version < 1:
         raise sqlite3.DatabaseError("it is the database of another program")
+    if version == VERSION:
+        # A view or a trigger in place of a table would compute whatever it says, for ever if it likes.
+        found = sorted(row[0] or "" for row in connection.execute("SELECT sql FROM sqlite_master"))
+        if found != sorted(_SCHEMA):
+            raise sqlite3.DatabaseError("its tables are not those of a ledger")
     if version > VERSION:
         (_, _, path) = connection.execute("PRAGMA database_list").fetchone()
         raise StorageError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ from fittingroom.files import storage_errors
 
 RECORD_NAME = "run.json"
 REPLICAS_NAME = "replicas.json"  # what a folder of several runs, one per seed, has in place of it
+BEGUN_NAME = "training.json"  # in the folder of a training that is under way, or can go on
 LATEST = "latest"
 
 _SPACE_NEEDED = 32 * 2**20  # a run of the course's model on Fashion-MNIST takes about 2 MB
@@ -65,6 +67,29 @@ def check_new(out: Path) -> None:
         )
 
 
+def new_folder(name: str, out: Path | None) -> Path:
+    """Makes the folder of a new run: `out`, or the next free `<name>-<number>` in `runs_dir()`.
+
+    Raises:
+        RunError: `out` is there already and is not an empty folder.
+        StorageError: it cannot be made.
+    """
+    parent = runs_dir() if out is None else out.parent
+    with storage_errors(parent):
+        parent.mkdir(parents=True, exist_ok=True)
+        if out is not None:
+            check_new(out)
+            out.mkdir(exist_ok=True)
+            return out
+        for number in itertools.count(1):
+            try:
+                (parent / f"{name}-{number}").mkdir()
+            except FileExistsError:  # perhaps by another process, this very moment
+                continue
+            break
+    return parent / f"{name}-{number}"
+
+
 def run_name(created: str, dataset: str, recipe: str) -> str:
     """`<date>-<dataset>-<recipe>`, safe as a folder's name. `folder:/data/clothes` becomes `folder-clothes`.
 
@@ -92,12 +117,43 @@ def find_run(run: str | Path = LATEST) -> Path:
         for newest in list_runs():
             return newest
         raise RunError(f"there is no run in {runs_dir()} yet. `fittingroom train` makes one.")
-    for path in (Path(run), runs_dir() / run):
+    places = (Path(run), runs_dir() / run)
+    for path in places:
         if is_run(path):
             return path
+    for path in places:
+        if has_begun(path):
+            raise RunError(f"{path} is not trained to its end. `fittingroom train --resume {path}` goes on with it.")
     if Path(run).is_dir():
         raise RunError(f"{run} is not a run: it has no {RECORD_NAME} and no {REPLICAS_NAME}.")
     raise UnknownNameError("run", str(run), [*(path.name for path in list_runs()[:10]), LATEST])
+
+
+def find_begun(run: str | Path = LATEST) -> Path:
+    """The folder of a training that can go on: a path, a name in `runs_dir()`, or `latest`, the newest one there.
+
+    Raises:
+        UnknownNameError: there is no such folder; the message lists those that can go on.
+        RunError: the run is trained to its end; or `latest`, and there is none that can go on.
+    """
+    known = list_begun()
+    if str(run) == LATEST:
+        if known:
+            return known[0]
+        raise RunError(f"there is no training in {runs_dir()} that was stopped and can go on.")
+    for path in (Path(run), runs_dir() / run):
+        if has_begun(path):
+            return path
+        if is_run(path):
+            raise RunError(f"{path} is trained to its end, so there is nothing to go on with.")
+    raise UnknownNameError("stopped training", str(run), [*(path.name for path in known[:10]), LATEST])
+
+
+def list_begun() -> list[Path]:
+    """The folders in `runs_dir()` of trainings that are under way or can go on, newest first."""
+    folder = runs_dir()
+    found = [path for path in folder.iterdir() if has_begun(path)] if folder.is_dir() else []
+    return sorted(found, key=lambda path: (path / BEGUN_NAME).stat().st_mtime_ns, reverse=True)
 
 
 def list_runs(parent: Path | None = None) -> list[Path]:
@@ -115,6 +171,11 @@ def list_runs(parent: Path | None = None) -> list[Path]:
 def is_run(path: Path) -> bool:
     """Whether a folder is a run, of one replica or of several."""
     return (path / RECORD_NAME).is_file() or holds_replicas(path)
+
+
+def has_begun(path: Path) -> bool:
+    """Whether a folder is that of a training that is under way, or was stopped and can go on."""
+    return (path / BEGUN_NAME).is_file()
 
 
 def holds_replicas(path: Path) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,10 +12,14 @@ from typing import Any, Literal, TypeVar, get_args
 
 from fittingroom.errors import RunError
 from fittingroom.evaluation.intervals import Interval, wilson
+from fittingroom.recipes.trust import RecordedFile
 from fittingroom.runs.environment import Environment
 
 FORMAT = 1
 """The form of the run folder. It grows by one when an older version could no longer read what is written."""
+
+_LARGEST_IMAGE = 2**26
+"""Numbers in one image. A model is built for images of the recorded shape, whatever its file has of them."""
 
 T = TypeVar("T")
 Status = Literal["finished", "stopped", "interrupted", "diverged"]
@@ -128,6 +134,7 @@ class RunRecord:
         validation: result on the validation part; None if there is none.
         notes: what the user should know about it, one sentence each.
         looks: openings of the test set, oldest first.
+        model_file: the Python file that the model came from; None where it came from none.
     """
 
     created: str
@@ -143,6 +150,7 @@ class RunRecord:
     validation: PartResult | None
     notes: tuple[str, ...] = ()
     looks: tuple[Look, ...] = ()
+    model_file: RecordedFile | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The contents of `run.json`."""
@@ -184,27 +192,74 @@ def _read_record(stored: Mapping[str, Any]) -> RunRecord:
     if stored["status"] not in get_args(Status):
         raise ValueError(f"status {stored['status']!r} is none of {', '.join(get_args(Status))}")
     validation = stored["validation"]
-    uncounted = dict.fromkeys(("ledger", "number", "hash"))
     return RunRecord(
         created=str(stored["created"]),
         status=stored["status"],
-        reason=stored["reason"],
+        reason=None if stored["reason"] is None else str(stored["reason"]),
         recipe={**stored["recipe"], "name": str(stored["recipe"]["name"])},
-        data=_read_data(stored["data"]),
+        data=read_data(stored["data"]),
         seed=int(stored["seed"]),
         epochs=int(stored["epochs"]),
-        environment=_known_fields(Environment, stored["environment"]),
+        environment=_read_environment(stored["environment"]),
         seconds=Seconds(**{part: float(stored["seconds"][part]) for part in ("setup", "compile", "train")}),
         train=_read_part(stored["train"]),
         validation=None if validation is None else _read_part(validation),
-        notes=tuple(stored["notes"]),
-        looks=tuple(_known_fields(Look, {**uncounted, **look}) for look in stored["looks"]),
+        notes=tuple(str(note) for note in stored["notes"]),
+        looks=tuple(_read_look(look) for look in stored["looks"]),
+        model_file=read_model_file(stored.get("model_file")),
     )
 
 
-def _read_data(stored: Mapping[str, Any]) -> DataRecord:
-    lists = {"classes": tuple(stored["classes"]), "image_shape": tuple(stored["image_shape"])}
-    return _known_fields(DataRecord, {**stored, **lists})
+def read_data(stored: Mapping[str, Any]) -> DataRecord:
+    """The record of data from plain JSON; raises whatever a damaged one makes it raise."""
+    classes, shape = tuple(stored["classes"]), tuple(stored["image_shape"])
+    for name in classes:
+        if not isinstance(name, str) or any(unicodedata.category(character) in {"Cc", "Cs"} for character in name):
+            raise ValueError(f"the class {name!r} is no text")
+    if not all(_is_count(side) and side for side in shape) or math.prod(shape) > _LARGEST_IMAGE:
+        raise ValueError(f"the image shape {list(shape)!r} is none")
+    if not (float(stored["scale"]) > 0 and math.isfinite(stored["scale"])):
+        raise ValueError(f"the scale {stored['scale']!r} is no number above 0")
+    counts, load = dict(stored["counts"]), stored["load"]
+    if not all(_is_count(counts[part]) for part in ("train", "validation", "test")):
+        raise ValueError(f"the counts {counts!r} are no numbers of images")
+    if not (load is None or isinstance(load, dict)):
+        raise ValueError(f"what to load is {load!r}")
+    texts = {name: str(stored[name]) for name in ("name", "fingerprint", "test_fingerprint")}
+    return known_fields(DataRecord, {**stored, **texts, "classes": classes, "image_shape": shape, "counts": counts})
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**40
+
+
+def read_model_file(stored: Mapping[str, Any] | None) -> RecordedFile | None:
+    """The record of a model file from plain JSON; raises whatever a damaged one makes it raise."""
+    return None if stored is None else RecordedFile(*(str(stored[name]) for name in ("path", "function", "sha256")))
+
+
+def _read_environment(stored: Mapping[str, Any]) -> Environment:
+    return known_fields(Environment, {**stored, "versions": dict(stored["versions"])})
+
+
+def _read_look(stored: Mapping[str, Any]) -> Look:
+    uncounted = dict.fromkeys(("ledger", "number", "hash"))
+    look = known_fields(Look, {**uncounted, **stored})
+    if look.score is not None:
+        _check_score(look.score)
+    return look
+
+
+def _check_score(stored: Any) -> None:
+    """Raises ValueError or TypeError where a part of a score is of another kind than `Scores.to_dict` gives."""
+    score = dict(stored.items())
+    for name in ("accuracy", "loss", "correct", "count"):
+        _optional_number(score.get(name))
+    numbers = [*score.get("interval", ()), *(number for row in score.get("confusion", ()) for number in row)]
+    if not all(isinstance(number, int | float) for number in numbers):
+        raise ValueError("a score has an interval or a confusion matrix without numbers")
+    if not all(isinstance(part["name"], str) for part in score.get("per_class", ())):
+        raise ValueError("a score has classes without names")
 
 
 def _read_part(stored: Mapping[str, Any]) -> PartResult:
@@ -221,7 +276,7 @@ def _optional_number(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
-def _known_fields(kind: type[T], stored: Mapping[str, Any]) -> T:
+def known_fields(kind: type[T], stored: Mapping[str, Any]) -> T:
     """The fields that `kind` has; one with a default may be missing, as in records of older versions."""
     fields = dataclasses.fields(kind)  # type: ignore[arg-type]
     wanted = [field.name for field in fields if field.name in stored or field.default is dataclasses.MISSING]

@@ -4,7 +4,7 @@
     seed-0/          the replica with seed 0: a run folder like any other (`store.py`)
     seed-1/          ...
 
-It is written whole or not at all, as a single run is. Openings of the test set are kept with each replica.
+`replicas.json` is written last: a folder without it is no run. Openings of the test set are kept with each replica.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from typing import Any
 
 from fittingroom.errors import RunError
 from fittingroom.evaluation.spread import Spread
-from fittingroom.files import sync_folder
+from fittingroom.files import storage_errors, write_bytes
 from fittingroom.runs.damage import damage, read_json
 from fittingroom.runs.place import REPLICAS_NAME
 from fittingroom.runs.plain import json_text
 from fittingroom.runs.record import PartResult, RunRecord, Seconds
-from fittingroom.runs.store import RunContents, create_folder, read_record, write_run, write_synced
+from fittingroom.runs.store import RunContents, read_record, write_run
 
 FORMAT = 1
+_MOST_SEEDS = 10_000
 
 
 @dataclass(frozen=True)
@@ -46,27 +47,22 @@ def replica_folder(path: Path, seed: int) -> Path:
     return path / f"seed-{seed}"
 
 
-def create_replicas(record: ReplicasRecord, replicas: Mapping[int, RunContents], out: Path | None = None) -> Path:
-    """Writes the folder of a run of several replicas, whole or not at all.
+def write_replicas(folder: Path, record: ReplicasRecord, replicas: Mapping[int, RunContents]) -> None:
+    """Writes a run of several replicas into a folder that is there; `replicas.json` comes last.
 
     Args:
+        folder: the run's.
         record: what `replicas.json` will say.
         replicas: the contents of each kept replica by its seed; at least one.
-        out: the run's own folder, new or empty; None for the next free name, as for a single run.
 
     Raises:
-        RunError: `out` is there already and is not an empty folder.
-        StorageError: it cannot be written; nothing is left behind.
+        StorageError: a file cannot be written; the folder is then no run.
     """
-
-    def write(folder: Path) -> None:
-        for seed, contents in replicas.items():
-            replica_folder(folder, seed).mkdir()
-            write_run(replica_folder(folder, seed), contents)
-        write_synced(folder / REPLICAS_NAME, json_text({"format": FORMAT, **asdict(record)}).encode())
-        sync_folder(folder)
-
-    return create_folder(write, next(iter(replicas.values())).record, out)
+    for seed, contents in replicas.items():
+        with storage_errors(folder):
+            replica_folder(folder, seed).mkdir(exist_ok=True)
+        write_run(replica_folder(folder, seed), contents)
+    write_bytes(folder / REPLICAS_NAME, json_text({"format": FORMAT, **asdict(record)}).encode())
 
 
 def read_replicas(path: Path) -> ReplicasRecord:
@@ -83,8 +79,18 @@ def read_replicas(path: Path) -> ReplicasRecord:
                 "pip install --upgrade fittingroom."
             )
         seconds = Seconds(**{part: float(stored["seconds"][part]) for part in ("setup", "compile", "train")})
-        seeds, kept = (tuple(int(seed) for seed in stored[name]) for name in ("seeds", "kept"))
+        seeds, kept = (_read_seeds(stored[name]) for name in ("seeds", "kept"))
     return ReplicasRecord(seeds, kept, seconds)
+
+
+def _read_seeds(stored: Any) -> tuple[int, ...]:
+    """Seeds from plain JSON: whole numbers, since folders are named after them; at least one, and each once."""
+    known = set(stored)
+    if not (
+        known and len(known) == len(stored) <= _MOST_SEEDS and all(type(seed) is int and seed >= 0 for seed in known)
+    ):
+        raise ValueError(f"its seeds are no list of different whole numbers: {str(stored)[:100]}")
+    return tuple(stored)
 
 
 def read_records(path: Path) -> dict[int, RunRecord]:

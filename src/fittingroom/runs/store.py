@@ -1,33 +1,29 @@
-"""The run folder: five files, written whole or not at all, and read with suspicion.
+"""The files of a run, each written whole or not at all, and read with suspicion.
 
-    run.json              the record (`record.py`): recipe, data, machine, times, results, looks at the test set
     history.csv           the numbers of each epoch
-    outcomes.npz          loss, prediction and probability per epoch and validation image; absent without validation
+    outcomes.npz          what came of each validation image in each epoch; absent without validation
     weights.safetensors   the model's arrays by name
     model.json            the model's structure, as the engine describes it
+    run.json              the record (`record.py`): recipe, data, machine, times, results, looks at the test set
 
-All is written into a folder with a temporary name beside the final one, which is then renamed. Only `run.json` changes
-later, when the test set is opened (`looks.py`); it is replaced whole.
+`run.json` is written last: a folder without it is no run. It alone changes later, when the test set is opened
+(`looks.py`). While training lasts, the folder holds other files (`begun.py`).
 """
 
 from __future__ import annotations
 
-import errno
-import itertools
-import os
-import shutil
-import uuid
-from collections.abc import Callable, Iterator, Mapping
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.errors import RunError
-from fittingroom.files import storage_errors, sync_folder
+from fittingroom.data.streams import open_file, read_file
+from fittingroom.files import storage_errors, write_atomically, write_bytes
 from fittingroom.runs.damage import damage, read_json
 from fittingroom.runs.history import History
 from fittingroom.runs.looks import record_opening, record_score
-from fittingroom.runs.place import RECORD_NAME, check_new, run_name, runs_dir
+from fittingroom.runs.place import RECORD_NAME
 from fittingroom.runs.plain import json_text
 from fittingroom.runs.record import RunRecord, now
 
@@ -38,8 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RunContents",
-    "create",
-    "create_folder",
     "now",
     "read_history",
     "read_model",
@@ -49,11 +43,13 @@ __all__ = [
     "record_opening",
     "record_score",
     "write_run",
-    "write_synced",
 ]
 
 _HISTORY, _OUTCOMES = "history.csv", "outcomes.npz"
 _WEIGHTS, _MODEL = "weights.safetensors", "model.json"
+
+_LARGEST_HISTORY = 16 * 2**20  # bytes; a hundred thousand epochs of four numbers have eight million
+_LARGEST_HEADER = 4 * 2**20  # bytes; two thousand weights have some three hundred thousand
 
 
 @dataclass(frozen=True)
@@ -75,45 +71,6 @@ class RunContents:
     outcomes: Outcomes | None = None
 
 
-def create(contents: RunContents, out: Path | None = None) -> Path:
-    """Writes a run folder, whole or not at all.
-
-    Args:
-        contents: what to write.
-        out: the run's own folder, new or empty; None for the next free `<date>-<dataset>-<recipe>-<n>` in `runs_dir()`.
-
-    Returns:
-        The folder.
-
-    Raises:
-        RunError: `out` is there already and is not an empty folder.
-        StorageError: it cannot be written; nothing is left behind.
-    """
-    return create_folder(lambda folder: write_run(folder, contents), contents.record, out)
-
-
-def create_folder(write: Callable[[Path], None], record: RunRecord, out: Path | None) -> Path:
-    """Makes a folder that `write` fills, whole or not at all; named after `record`, or `out`.
-
-    Raises:
-        RunError: `out` is there already and is not an empty folder.
-        StorageError: it cannot be written; nothing is left behind.
-    """
-    parent = runs_dir() if out is None else out.parent
-    with storage_errors(parent):
-        parent.mkdir(parents=True, exist_ok=True)
-        temporary = parent / f".new-{uuid.uuid4().hex[:12]}.tmp"
-        temporary.mkdir()
-        try:
-            write(temporary)
-            final = _move_into_place(temporary, _names(record, parent, out))
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
-        sync_folder(parent)
-    return final
-
-
 def read_record(path: Path) -> RunRecord:
     """What `run.json` says.
 
@@ -131,7 +88,7 @@ def read_history(path: Path) -> History:
         RunError: the file is missing or damaged.
     """
     with damage(path, _HISTORY):
-        return History.from_csv((path / _HISTORY).read_text(encoding="utf-8"))
+        return History.from_csv(read_file(path / _HISTORY, _LARGEST_HISTORY).decode())
 
 
 def read_outcomes(path: Path) -> Outcomes | None:
@@ -140,31 +97,44 @@ def read_outcomes(path: Path) -> Outcomes | None:
     Raises:
         RunError: the file is damaged.
     """
-    import numpy as np
-
+    from fittingroom.data.npz import array_names, read_array
     from fittingroom.runs.outcomes import Outcomes
 
-    if not (path / _OUTCOMES).exists():
+    file = path / _OUTCOMES
+    if not file.exists():
         return None
-    # NumPy leaves a file open when it finds that it is damaged, so the file is opened here.
-    with (
-        damage(path, _OUTCOMES),
-        (path / _OUTCOMES).open("rb") as stream,
-        np.load(stream, allow_pickle=False) as stored,
-    ):
-        return Outcomes(**{name: stored[name] for name in ("loss", "predicted", "probability", "labels")})
+    with damage(path, _OUTCOMES):
+        names = array_names(file)
+        known = [field.name for field in dataclasses.fields(Outcomes) if field.name in names]
+        return Outcomes.of(**{name: read_array(file, name) for name in known})
 
 
-def read_weights(path: Path) -> dict[str, npt.NDArray[Any]]:
+def read_weights(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None) -> dict[str, npt.NDArray[Any]]:
     """The model's arrays by name.
 
-    Raises:
-        RunError: the file is missing or damaged.
-    """
-    from safetensors.numpy import load_file
+    Args:
+        path: the run folder.
+        shapes: the name and the shape of each array that there must be; None for all that there are.
 
+    Raises:
+        RunError: the file is missing or damaged, or holds other arrays, in which case none of them is read.
+    """
+    from safetensors import safe_open
+
+    file = path / _WEIGHTS
     with damage(path, _WEIGHTS):
-        return dict(load_file(path / _WEIGHTS))
+        with open_file(file) as stream:
+            header = int.from_bytes(stream.read(8), "little")
+        if header > _LARGEST_HEADER:
+            raise ValueError(f"its header declares {header:,} bytes, and those of ours have less than 4 MB")
+        with safe_open(file, framework="np") as stored:
+            if missing := sorted((shapes or {}).keys() - stored.keys()):
+                raise ValueError(f"it lacks the weights {missing[0]!r}")
+            for name, shape in (shapes or {}).items():
+                found = tuple(stored.get_slice(name).get_shape())
+                if found != shape:
+                    raise ValueError(f"{name} has the shape {found}, not {shape}")
+            return {name: stored.get_tensor(name) for name in shapes or stored.keys()}
 
 
 def read_model(path: Path) -> dict[str, Any]:
@@ -178,25 +148,24 @@ def read_model(path: Path) -> dict[str, Any]:
 
 
 def write_run(folder: Path, contents: RunContents) -> None:
-    """Writes the files of a run into a folder that is there, and makes sure that they are on the disk."""
+    """Writes the files of a run into a folder that is there, in place of those of an earlier part of its training.
+
+    Raises:
+        StorageError: one of them cannot be written; the folder is then no run.
+    """
     from safetensors.numpy import save
 
-    texts = {
-        RECORD_NAME: json_text(contents.record.to_dict()),
-        _HISTORY: contents.history.to_csv(),
-        _MODEL: json_text(contents.model),
-    }
-    for name, text in texts.items():
-        write_synced(folder / name, text.encode())
-    write_synced(folder / _WEIGHTS, save({name: _contiguous(array) for name, array in contents.weights.items()}))
-    if contents.outcomes is not None:
+    with storage_errors(folder):
+        (folder / RECORD_NAME).unlink(missing_ok=True)
+    write_bytes(folder / _HISTORY, contents.history.to_csv().encode())
+    write_bytes(folder / _MODEL, json_text(contents.model).encode())
+    write_bytes(folder / _WEIGHTS, save({name: _contiguous(array) for name, array in contents.weights.items()}))
+    outcomes = contents.outcomes
+    if outcomes is not None:
         import numpy as np
 
-        with (folder / _OUTCOMES).open("wb") as stream:
-            np.savez(stream, allow_pickle=False, **contents.outcomes.arrays())
-            stream.flush()
-            os.fsync(stream.fileno())
-    sync_folder(folder)
+        write_atomically(folder / _OUTCOMES, lambda stream: np.savez(stream, allow_pickle=False, **outcomes.arrays()))
+    write_bytes(folder / RECORD_NAME, json_text(contents.record.to_dict()).encode())
 
 
 def _contiguous(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -204,35 +173,3 @@ def _contiguous(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     import numpy as np
 
     return np.asarray(array, order="C")
-
-
-def write_synced(path: Path, content: bytes) -> None:
-    """Writes a new file and makes sure that it is on the disk."""
-    with path.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def _names(record: RunRecord, parent: Path, out: Path | None) -> Iterator[Path]:
-    """The folders to try, in order."""
-    if out is not None:
-        check_new(out)
-        return iter([out])
-    name = run_name(record.created, record.data.name, record.recipe["name"])
-    return (parent / f"{name}-{number}" for number in itertools.count(1))
-
-
-def _move_into_place(temporary: Path, names: Iterator[Path]) -> Path:
-    """Renames a folder to the first of the names that is free, even if another process takes names meanwhile."""
-    for name in names:
-        if name.exists() and any(name.iterdir()):
-            continue
-        try:
-            temporary.rename(name)  # replaces an empty folder, and fails on any other
-        except OSError as error:
-            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
-                raise
-        else:
-            return name
-    raise RunError("the run's folder was made by another process meanwhile. Choose another name with --out.")

@@ -1,0 +1,158 @@
+"""`compare`: recipes against each other on the validation images, the test set left closed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fittingroom.errors import InputError
+from fittingroom.evaluation.comparison import Comparison, Contender, compared
+from fittingroom.runs.kept import Validated, other_images, read_validated
+from fittingroom.runs.outcomes import Outcomes
+from fittingroom.runs.place import find_run, holds_replicas
+from fittingroom.runs.replicas import read_replicas, replica_folder
+
+if TYPE_CHECKING:
+    from fittingroom.api.replicas import Replicas
+    from fittingroom.api.run import Run
+
+_log = logging.getLogger("fittingroom")
+
+_SAME_BY_LABELS = (
+    "Runs on plain arrays leave no fingerprint: that their validation images are the same rests on their labels alone."
+)
+
+
+def compare(runs: Sequence[str | Path | Run | Replicas]) -> Comparison:
+    """Compares runs on the validation images that they share: the honest way to choose between recipes.
+
+    Every two are compared by a paired test. For one replica on each side that is McNemar's exact test, with a bootstrap
+    over images for the intervals; from five replicas on both sides, seeds are drawn too, and the comparison speaks of
+    the recipes. With more than two runs, p-values are corrected for their number (Holm). "No difference shown" is a
+    possible answer. The test set has no part in it: choose here, then open it once, for what you chose.
+
+    Args:
+        runs: two or more: folders, names of runs in the runs folder, `latest`, or what `train`, `fit` and `open_run`
+            gave. A run of several seeds counts as one, with all its replicas.
+
+    Returns:
+        The scores of each run and the differences of each pair; printed, it says what is shown.
+
+    Raises:
+        UnknownNameError: there is no such run.
+        RunError: a run is damaged, or has no validation images.
+        InputError: there are fewer than two runs, one is given twice, or their validation images are not the same.
+    """
+    if isinstance(runs, str | Path):
+        raise InputError(f"compare({str(runs)!r}): expected a list of two runs or more, such as ['first', 'second'].")
+    entries = [_Entry.of(run) for run in runs]
+    _check_apart([entry.path for entry in entries])
+    names = _names([entry.path for entry in entries])
+    validated = [[read_validated(folder) for folder in entry.folders()] for entry in entries]
+    notes = _check_same_images(names, validated)
+    contenders = []
+    for name, entry, replicas in zip(names, entries, validated, strict=True):
+        contender, more = _contender(name, entry, replicas)
+        contenders.append(contender)
+        notes += more
+    return compared(validated[0][0].record.data.name, contenders, notes)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One of the runs to compare, and, where it was given open, the runs of its replicas."""
+
+    path: Path
+    given: tuple[Run, ...] | None = None
+
+    @classmethod
+    def of(cls, run: str | Path | Run | Replicas) -> _Entry:
+        if isinstance(run, str | Path):
+            return cls(find_run(run))
+        from fittingroom.api.run import Run
+
+        return cls(run.path, (run,) if isinstance(run, Run) else tuple(run))
+
+    def folders(self) -> list[Path]:
+        """The folder of each replica."""
+        if not holds_replicas(self.path):
+            return [self.path]
+        return [replica_folder(self.path, seed) for seed in read_replicas(self.path).kept]
+
+    def opened(self) -> tuple[Run, ...]:
+        """A run for each replica."""
+        from fittingroom.api.opening import open_replicas, open_run
+
+        if self.given is not None:
+            return self.given
+        return tuple(open_replicas(self.path)) if holds_replicas(self.path) else (open_run(self.path),)
+
+
+def _check_apart(paths: Sequence[Path]) -> None:
+    """Raises InputError unless there are two runs or more, none of them part of another."""
+    if len(paths) < 2:
+        raise InputError(f"{len(paths)} run{'' if len(paths) == 1 else 's'} to compare; expected two or more.")
+    whole = [path.resolve() for path in paths]
+    for index, path in enumerate(whole):
+        if path in whole[:index]:
+            raise InputError(f"{paths[index]} was given twice; a run does not differ from itself. Give two runs.")
+        for parent in set(whole) & set(path.parents):
+            raise InputError(f"{paths[index]} is one of the replicas in {parent}. Give the one or the other.")
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """What to call the runs: the name of the folder, as far as that tells them apart."""
+    short = [f"{path.parent.name}/{path.name}" if holds_replicas(path.parent) else path.name for path in paths]
+    return short if len(set(short)) == len(short) else [str(path) for path in paths]
+
+
+def _check_same_images(names: Sequence[str], validated: Sequence[Sequence[Validated]]) -> list[str]:
+    """Raises InputError where validation images differ; a note where they are the same by their labels only."""
+    first = validated[0][0]
+    for name, replicas in zip(names, validated, strict=True):
+        for one in replicas:
+            if (difference := other_images(first, one)) is not None:
+                raise InputError(
+                    f"{names[0]} and {name} cannot be compared, since {difference}. Runs are compared on the same "
+                    "images: train both on the same dataset with the same --validation."
+                )
+    unmarked = any(not one.record.data.fingerprint for replicas in validated for one in replicas)
+    return [_SAME_BY_LABELS] if unmarked else []
+
+
+def _contender(name: str, entry: _Entry, replicas: Sequence[Validated]) -> tuple[Contender, list[str]]:
+    """A run as what its kept weights made of the images, and what should be said of it."""
+    missing = [number for number, one in enumerate(replicas) if one.row is None]
+    computed: dict[int, Outcomes] = {}
+    notes = []
+    if missing:
+        _log.warning("%s: its folder lacks what its kept weights make of the validation images; computing it.", name)
+        try:
+            computed = _computed(entry.opened(), missing)
+        except InputError:
+            notes.append(
+                f"{name} is compared by its last validated epoch: what its kept weights, which are others, make of the "
+                "validation images is not in its folder and could not be computed again."
+            )
+    found = [computed.get(number, one.outcomes) for number, one in enumerate(replicas)]
+    rows = [-1 if one.row is None else one.row for one in replicas]  # what is computed has a single row
+    contender = Contender(
+        name=name,
+        recipe=str(replicas[0].record.recipe["name"]),
+        seeds=tuple(one.record.seed for one in replicas),
+        correct=np.stack([one.predicted[row] == one.labels for one, row in zip(found, rows, strict=True)]),
+        loss=np.stack([one.loss[row] for one, row in zip(found, rows, strict=True)]),
+    )
+    return contender, notes
+
+
+def _computed(runs: Sequence[Run], missing: Sequence[int]) -> dict[int, Outcomes]:
+    """What the kept weights of the replicas that are missing make of the validation images."""
+    for number in missing[1:]:
+        runs[number].share(runs[missing[0]])
+    return {number: runs[number].validate() for number in missing}

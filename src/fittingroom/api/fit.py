@@ -1,0 +1,236 @@
+"""`fit`: the user's own Keras model, with the arguments of `keras.Model.fit`."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from fittingroom.api.fitting import Fitting
+from fittingroom.api.given import Data, Given
+from fittingroom.api.keeper import Keeper, reopened
+from fittingroom.api.many import chosen_seeds
+from fittingroom.api.replicas import Replicas
+from fittingroom.api.run import Run
+from fittingroom.api.session import whole_number
+from fittingroom.data.dataset import Dataset
+from fittingroom.engine.backend import require_jax_backend
+from fittingroom.engine.batches import Batches
+from fittingroom.errors import InputError
+from fittingroom.progress import Silent, progress_for_terminal
+from fittingroom.recipes.stop import StopRule
+from fittingroom.runs.place import check_writable
+
+if TYPE_CHECKING:
+    import keras
+
+_SAMPLED_IMAGES = 1000
+
+
+@overload
+def fit(
+    model: keras.Model,
+    x: Any = ...,
+    y: Any = ...,
+    batch_size: int | None = ...,
+    epochs: int = ...,
+    verbose: str | int = ...,
+    callbacks: Sequence[keras.callbacks.Callback] | None = ...,
+    validation_split: float = ...,
+    validation_data: Any = ...,
+    shuffle: bool = ...,
+    class_weight: Mapping[int, float] | None = ...,
+    sample_weight: Any = ...,
+    initial_epoch: int = ...,
+    steps_per_epoch: int | None = ...,
+    validation_steps: int | None = ...,
+    validation_batch_size: int | None = ...,
+    validation_freq: int | Iterable[int] = ...,
+    *,
+    batch_hooks_every: int | None = ...,
+    seed: int = ...,
+    seeds: None = ...,
+    stop: str | Sequence[str] = ...,
+    checkpoint_every: int = ...,
+    resume: str | Path | None = ...,
+    out: str | Path | None = ...,
+) -> Run: ...
+@overload
+def fit(
+    model: keras.Model,
+    x: Any = ...,
+    y: Any = ...,
+    batch_size: int | None = ...,
+    epochs: int = ...,
+    verbose: str | int = ...,
+    callbacks: Sequence[keras.callbacks.Callback] | None = ...,
+    validation_split: float = ...,
+    validation_data: Any = ...,
+    shuffle: bool = ...,
+    class_weight: Mapping[int, float] | None = ...,
+    sample_weight: Any = ...,
+    initial_epoch: int = ...,
+    steps_per_epoch: int | None = ...,
+    validation_steps: int | None = ...,
+    validation_batch_size: int | None = ...,
+    validation_freq: int | Iterable[int] = ...,
+    *,
+    batch_hooks_every: int | None = ...,
+    seeds: int | Sequence[int],
+    stop: str | Sequence[str] = ...,
+    checkpoint_every: int = ...,
+    resume: str | Path | None = ...,
+    out: str | Path | None = ...,
+) -> Replicas: ...
+def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit, so that its users can change one word
+    model: keras.Model,
+    x: Any = None,
+    y: Any = None,
+    batch_size: int | None = None,
+    epochs: int = 1,
+    verbose: str | int = "auto",
+    callbacks: Sequence[keras.callbacks.Callback] | None = None,
+    validation_split: float = 0.0,
+    validation_data: Any = None,
+    shuffle: bool = True,
+    class_weight: Mapping[int, float] | None = None,
+    sample_weight: Any = None,
+    initial_epoch: int = 0,
+    steps_per_epoch: int | None = None,
+    validation_steps: int | None = None,
+    validation_batch_size: int | None = None,
+    validation_freq: int | Iterable[int] = 1,
+    *,
+    batch_hooks_every: int | None = None,
+    seed: int = 0,
+    seeds: int | Sequence[int] | None = None,
+    stop: str | Sequence[str] = (),
+    checkpoint_every: int = 1,
+    resume: str | Path | None = None,
+    out: str | Path | None = None,
+) -> Run | Replicas:
+    """Trains a Keras model, compiled or not, and keeps the run; afterwards the model has the trained weights.
+
+    Every argument up to `validation_freq` means what it means in `keras.Model.fit`; docs/keras-parity.md shows how that
+    is known, and what is refused.
+
+    Args:
+        model: any Keras image classifier with one input and one output that JAX can trace.
+        x: a dataset from `fittingroom.load`, a part of one, images `(n, ...)` as an array, or an iterable of batches
+            `(images, labels)` or `(images, labels, sample_weight)`: a `keras.utils.PyDataset`, a `tf.data.Dataset`, a
+            PyTorch `DataLoader`, a generator. Each batch of an iterable is a call of its own, which is slower than
+            arrays; each epoch iterates anew, so that its own shuffle and augmentation count.
+        y: labels, where `x` is an array: class numbers `(n,)`, or one-hot `(n, classes)`.
+        batch_size: images per step; 32 by default. Iterables have their own.
+        epochs: the epoch to train to; counted from 0, `initial_epoch` included, as in Keras.
+        verbose: 0 for silence; otherwise a progress bar on a terminal.
+        callbacks: Keras callbacks, unchanged.
+        validation_split: the last share of the arrays to validate on.
+        validation_data: `(x, y)` or `(x, y, sample_weight)`, or an iterable of such batches; a dataset brings its own.
+        shuffle: whether each epoch has an order of its own. Of the iterables, only a `PyDataset` is shuffled, by batch.
+        class_weight: class number -> weight of its images in the loss.
+        sample_weight: weight of each image in the loss, `(n,)`.
+        initial_epoch: the number of the first epoch.
+        steps_per_epoch: batches in an epoch; the next epoch goes on where it ended. Needed for generators, unless there
+            is one epoch.
+        validation_steps: validate on so many batches only, the first ones.
+        validation_batch_size: images per step of validation; `batch_size` by default. It matters only for losses and
+            metrics that depend on the batch.
+        validation_freq: validate after every so many epochs, or after those in a list, counted from 1. The run's
+            outcomes have a row for each validated epoch.
+        batch_hooks_every: after how many batches callbacks that watch batches are called; in between, the compiled
+            program runs them at once. By default the `steps_per_execution` that the model was compiled with: 1.
+        seed: of the shuffle. (The initial weights are the model's own.)
+        seeds: in place of `seed`, several: how many (5 means 0 to 4), or which. For each, the model is made once more
+            and its weights are drawn anew; the given one stays as it is. As many replicas train at once as there are
+            cores (or devices), each with callbacks of its own, exactly as it would alone.
+        stop: conditions such as `"loss<0.4"` or `"val_loss rises 3"`.
+        checkpoint_every: epochs between checkpoints. (Ctrl-C and SIGTERM write one at once.)
+        resume: the folder, or the name, of a training that was stopped, or `latest`; it goes on there as if it had
+            never stopped. All other arguments must be those of its beginning: the same model, data and callbacks.
+        out: the run's own folder; None for the next free one in the runs folder.
+
+    Returns:
+        The run, its folder written; with `seeds`, the `Replicas`.
+
+    Raises:
+        InputError: something given is wrong, found before training; a `ModelError` where it is the model, a `DataError`
+            where it is the data (in an iterable, when its batch comes).
+        StorageError: the run's folder cannot be written, found before training where it can be known.
+        DivergedError: the loss became NaN or infinite (with `seeds`: in every replica).
+        Interrupted: Ctrl-C or SIGTERM; the finished epochs are kept, and `resume` goes on.
+    """
+    started = time.perf_counter()
+    if resume is not None and out is not None:
+        raise InputError("resume goes on in the folder of the stopped training, so there is no other one: leave out.")
+    out = None if out is None else Path(out)
+    check_writable(out)
+    every = whole_number("checkpoint_every", checkpoint_every, lowest=1)
+    require_jax_backend()
+    import keras
+
+    from fittingroom.engine.checks import require_model
+
+    require_model(model)
+    stop = [stop] if isinstance(stop, str) else list(stop)
+    chosen = (whole_number("seed", seed, lowest=0),) if seeds is None else chosen_seeds(seeds)
+    given = Given(
+        x=x,
+        y=y,
+        batch_size=batch_size,
+        epochs=epochs,
+        validation_split=validation_split,
+        validation_data=validation_data,
+        shuffle=shuffle,
+        class_weight=class_weight,
+        sample_weight=sample_weight,
+        initial_epoch=initial_epoch,
+        steps_per_epoch=steps_per_epoch,
+        validation_steps=validation_steps,
+        validation_batch_size=validation_batch_size,
+        validation_freq=validation_freq,
+        batch_hooks_every=(model.steps_per_execution or 1) if batch_hooks_every is None else batch_hooks_every,
+        seed=seed,
+        stop=stop,
+    )
+    prepared = given.checked()
+    listed = callbacks.callbacks if isinstance(callbacks, keras.callbacks.CallbackList) else callbacks
+    with nullcontext() if resume is None else reopened(resume) as stopped:
+        fitting = Fitting(
+            model=model,
+            dataset=x if isinstance(x, Dataset) else None,
+            train=prepared.train,
+            validation=prepared.validation,
+            plan=replace(prepared.plan, checkpoint_every=every),
+            callbacks=tuple(keras.tree.flatten(listed or ())),
+            rule=StopRule(stop, validation=prepared.validation is not None),
+            recipe={"name": model.name, "epochs": epochs, "batch_size": prepared.plan.batch_size, "stop": stop},
+            notes=prepared.notes,
+            progress=Silent() if verbose == 0 else progress_for_terminal(),
+            keeper=Keeper(
+                out,
+                every,
+                replicas=seeds is not None,
+                own_model=True,
+                sample=_sample(x, prepared.train),
+                stopped=stopped,
+            ),
+            started=started,
+        )
+        return fitting.run() if seeds is None else fitting.run_replicas(chosen)
+
+
+def _sample(x: Any, train: Data) -> str:
+    """A hash that tells other arrays from these, mostly; a dataset has a fingerprint, and an iterable has nothing."""
+    if isinstance(x, Dataset) or isinstance(train, Batches):
+        return ""
+    digest = hashlib.sha256(np.ascontiguousarray(train.labels).tobytes())
+    for image in train.images[:: max(1, len(train) // _SAMPLED_IMAGES)]:
+        digest.update(np.ascontiguousarray(image).tobytes())
+    return digest.hexdigest()

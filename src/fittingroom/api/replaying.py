@@ -1,0 +1,157 @@
+"""`replay`: trains a run's recipe again with its seed, and says whether the very same weights come out."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fittingroom.api.keeper import Keeper
+from fittingroom.api.training import train_recipe
+from fittingroom.errors import DivergedError, RunError
+from fittingroom.progress import Progress, finishing, progress_for_terminal
+from fittingroom.recipes.recipe import Recipe
+from fittingroom.recipes.trust import file_to_run
+from fittingroom.runs.environment import differences
+from fittingroom.runs.place import find_run, holds_replicas
+from fittingroom.runs.record import RunRecord
+from fittingroom.runs.reloading import load_again
+from fittingroom.runs.replicas import read_records, replica_folder
+from fittingroom.runs.store import read_history, read_model, read_record, read_weights
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class ReplicaReplay:
+    """What came of one replica when it was trained again.
+
+    Args:
+        seed: of the replica.
+        same: whether every bit of the weights and of the history is the same.
+        numbers: how many numbers the weights are.
+        largest_difference: between two weights; None where their shapes differ.
+        first_epoch: the first epoch, from 1, whose numbers differ; None where only the weights do, or nothing.
+    """
+
+    seed: int
+    same: bool
+    numbers: int
+    largest_difference: float | None
+    first_epoch: int | None
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What came of a run when it was trained again.
+
+    Args:
+        run: its folder.
+        replicas: one for each seed.
+        differences: what differs between then and now, as `what: before, then after`: versions, threads, processor,
+            device. It may differ although the weights are the same.
+        seconds: how long it took.
+    """
+
+    run: Path
+    replicas: tuple[ReplicaReplay, ...]
+    differences: tuple[str, ...]
+    seconds: float
+
+    @property
+    def same(self) -> bool:
+        """Whether every bit of every replica is the same."""
+        return all(replica.same for replica in self.replicas)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain JSON."""
+        return {**asdict(self), "run": str(self.run), "same": self.same}
+
+
+def replay(run: str | Path = "latest", *, trust: bool = False, progress: Progress | None = None) -> Replay:
+    """Trains the recipe of a run again, with its seeds and as many epochs, and compares. The run is not changed.
+
+    On the same machine with the same versions the weights are the same to the last bit.
+
+    Args:
+        run: the folder, the name of a run in the runs folder, or `latest`.
+        trust: whether the Python file that the model came from may be run again. It is run only if its contents are
+            those of the training, and its path and hash are logged first.
+        progress: what is told of the progress; None for a bar on a terminal.
+
+    Raises:
+        UnknownNameError: there is no such run.
+        RunError: it was trained by `fit`, whose model and callbacks it does not know, or its data have changed (the
+            message says which).
+    """
+    started = time.perf_counter()
+    path = find_run(run)
+    several = holds_replicas(path)
+    before = read_records(path) if several else {(record := read_record(path)).seed: record}
+    first = next(iter(before.values()))
+    if "model" not in first.recipe:
+        raise RunError(
+            f"{path} was trained by fit with a model of your own. To see whether it can be repeated, run that program "
+            "again and compare the weights of the two runs."
+        )
+    recipe = Recipe.from_dict(first.recipe)
+    file = file_to_run(recipe.model, first.model_file, trust=trust)
+    progress = progress or progress_for_terminal()
+    with finishing(progress), tempfile.TemporaryDirectory() as folder:
+        progress.stage("loading")
+        dataset = load_again(first.data)
+        again = Path(folder) / "run"
+        epochs = {seed: record.epochs for seed, record in before.items()}
+        keeper = Keeper(again, checkpoint_every=10**9, replicas=several, last_epochs=epochs)
+        with suppress(DivergedError):  # as the run did; the epochs before are kept
+            train_recipe(recipe, dataset, tuple(before), keeper, progress, started, file)
+        after = read_records(again) if several else {first.seed: read_record(again)}
+        replicas = tuple(
+            _compared(seed, *(replica_folder(one, seed) if several else one for one in (path, again)))
+            for seed in before
+        )
+    return Replay(path, replicas, _differences(before, after), time.perf_counter() - started)
+
+
+def _compared(seed: int, before: Path, after: Path) -> ReplicaReplay:
+    old, new = _weights(before), _weights(after)
+    pairs = list(zip(old, new, strict=False))
+    comparable = len(old) == len(new) and all(one.shape == other.shape for one, other in pairs)
+    same_weights = comparable and all(_bits(one) == _bits(other) for one, other in pairs)
+    epochs = zip(read_history(before).rows, read_history(after).rows, strict=False)
+    first = next((number for number, (one, other) in enumerate(epochs, start=1) if repr(one) != repr(other)), None)
+    return ReplicaReplay(
+        seed=seed,
+        same=same_weights and first is None,
+        numbers=sum(array.size for array in old),
+        largest_difference=max((_distance(*pair) for pair in pairs), default=0.0) if comparable else None,
+        first_epoch=first,
+    )
+
+
+def _weights(run: Path) -> list[Array]:
+    """The weights in the model's order; their names have numbers that Keras counts up within a process."""
+    weights, model = read_weights(run), read_model(run)
+    return [weights[start["name"]] for group in ("trainable", "non_trainable") for start in model[group]]
+
+
+def _bits(array: Array) -> tuple[str, bytes]:
+    return str(array.dtype), array.tobytes()
+
+
+def _distance(one: Array, other: Array) -> float:
+    return float(np.abs(one.astype(np.float64) - other.astype(np.float64)).max(initial=0.0))
+
+
+def _differences(before: Mapping[int, RunRecord], after: Mapping[int, RunRecord]) -> tuple[str, ...]:
+    """What differs in the environment of any replica."""
+    found: Sequence[str] = [
+        difference for seed in before for difference in differences(before[seed].environment, after[seed].environment)
+    ]
+    return tuple(dict.fromkeys(found))

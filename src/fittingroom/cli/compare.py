@@ -1,0 +1,109 @@
+"""`fittingroom compare`: runs against each other on their validation images, the test set left closed."""
+
+from __future__ import annotations
+
+import argparse
+import string
+from typing import TYPE_CHECKING, Any
+
+from fittingroom.cli.answer import Answer, nats, number, percent_range, table
+from fittingroom.cli.options import add_json
+from fittingroom.runs.place import find_run
+
+if TYPE_CHECKING:
+    from fittingroom.evaluation.comparison import Comparison, Contender, Pair
+    from fittingroom.evaluation.differences import Difference
+
+TESTS = {
+    "mcnemar": "McNemar's exact test",
+    "sign flip": "sign flips of the images' differences",
+    "seeds and images": "t over seeds and images",
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments."""
+    parser.add_argument(
+        "runs", metavar="RUN", nargs="+", help="two runs or more: folders, names in the folder of runs, or latest"
+    )
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> Answer:
+    """Compares the runs; reads no test score and opens no test set."""
+    paths = [find_run(name) for name in arguments.runs]  # before the heavy packages are imported
+    from fittingroom import compare
+
+    comparison = compare(paths)
+    folders = {name: str(path) for name, path in zip(comparison.names, paths, strict=True)}
+    facts = comparison.to_dict()
+    runs = [{**one, "folder": folders[one["run"]]} for one in facts["runs"]]
+    return Answer({**facts, "runs": runs}, _text(comparison))
+
+
+def _text(comparison: Comparison) -> str:
+    letters = [_letter(index) for index in range(len(comparison.contenders))]
+    runs = table(
+        ("", "run", "recipe", "seeds", "accuracy", "95% interval", "loss (nats)"),
+        [_row(letter, one) for letter, one in zip(letters, comparison.contenders, strict=True)],
+        left=3,
+    )
+    several = len(comparison.pairs) > 1
+    header = ("", "points", "95% interval", "p", *(("p, corrected",) if several else ()), "loss (nats)", "95% interval")
+    pairs = table(header, [_pair(pair, letters, several=several) for pair in comparison.pairs])
+    tests = dict.fromkeys(TESTS[pair.test] for pair in comparison.pairs)
+    return "\n".join(
+        [
+            f"{number(comparison.images)} validation images of {comparison.dataset}",
+            "",
+            runs,
+            "",
+            pairs,
+            f"p of the accuracies: {'; '.join(tests)}.",
+            "",
+            *(pair.verdict(letters) for pair in comparison.pairs),
+            "",
+            *(f"Note: {note}" for note in comparison.notes),
+            "Next: choose here, then open the test set once, for the one you chose: `fittingroom evaluate RUN`.",
+        ]
+    )
+
+
+def _letter(index: int) -> str:
+    """A, B, ..., Z, AA, BB, ..."""
+    return string.ascii_uppercase[index % 26] * (index // 26 + 1)
+
+
+def _row(letter: str, one: Contender) -> tuple[str, ...]:
+    accuracy, loss = one.accuracy, one.mean_loss
+    return (
+        letter,
+        one.name,
+        one.recipe,
+        str(len(one.seeds)),
+        f"{100 * accuracy.mean:.2f}%",
+        percent_range(one.interval),
+        nats(loss.mean),
+    )
+
+
+def _pair(pair: Pair, letters: list[str], *, several: bool) -> tuple[str, ...]:
+    accuracy, loss = pair.accuracy, pair.loss
+    return (
+        f"{letters[pair.first]} − {letters[pair.second]}",
+        f"{100 * accuracy.value:+.2f}",
+        _range(accuracy, 100, 2),
+        _p(accuracy.p),
+        *((_p(accuracy.corrected),) if several else ()),
+        "-" if loss is None else f"{loss.value:+.4f}",
+        "-" if loss is None else _range(loss, 1, 4),
+    )
+
+
+def _range(difference: Difference, factor: int, digits: int) -> str:
+    low, high = (factor * end for end in difference.interval)
+    return f"{low:+.{digits}f} to {high:+.{digits}f}"
+
+
+def _p(value: Any) -> str:
+    return f"{value:.3f}" if value >= 0.001 else "<0.001"

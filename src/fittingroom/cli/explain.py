@@ -1,0 +1,91 @@
+"""`fittingroom explain`: what loss and accuracy really say about a run, in words, tables and small charts."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import shutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from fittingroom.cli.answer import Answer
+from fittingroom.cli.options import add_json, add_run, count
+from fittingroom.runs.place import find_run
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from fittingroom.reports.explanation import Explanation
+
+_NARROWEST, _WIDEST = 60, 100
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments."""
+    add_run(parser)
+    parser.add_argument(
+        "--from",
+        dest="start",
+        metavar="EPOCH",
+        type=count,
+        help="first epoch of a change to tell (default: the one with the lowest validation loss)",
+    )
+    parser.add_argument(
+        "--to", dest="end", metavar="EPOCH", type=count, help="last epoch of it (default: the last one)"
+    )
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> Answer:
+    """Reads what the run kept of its validation images; trains nothing and opens no test set."""
+    path = find_run(arguments.run)  # before the heavy packages are imported
+    from fittingroom.reports.explanation import explain
+
+    explanation = explain(path, arguments.start, arguments.end)
+    facts = explanation.to_dict()
+    return Answer(facts, "" if arguments.json else _text(explanation, facts))
+
+
+def _text(explanation: Explanation, facts: dict[str, Any]) -> str:
+    """The whole answer, as wide as the terminal; 80 columns where there is none."""
+    from rich.console import Console
+
+    width = min(max(shutil.get_terminal_size((80, 24)).columns, _NARROWEST), _WIDEST)
+    page = io.StringIO()
+    # No colour and no markup: names of classes are other people's text.
+    console = Console(
+        file=page, width=width, color_system=None, force_terminal=False, markup=False, emoji=False, highlight=False
+    )
+    for part in _parts(explanation, facts, width):
+        console.print(part, crop=False)
+    return "\n".join(line.rstrip() for line in page.getvalue().splitlines()).strip("\n")
+
+
+def _parts(explanation: Explanation, facts: dict[str, Any], width: int) -> Iterator[RenderableType]:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    from fittingroom.cli import explain_tables as tables
+    from fittingroom.reports.sentences import QUESTIONS
+
+    drawn = tables.by_topic(facts, width)
+    yield Text(tables.title(facts))
+    yield Text("")
+    yield tables.answers(facts, QUESTIONS)
+    for question, sentences in explanation.topics():
+        yield Text(f"\n{question}", style="bold")
+        for sentence in sentences:
+            yield Padding(Text(sentence["text"]), (0, 0, 0, 2))
+            for term in sentence["terms"]:
+                yield Padding(Text(f"{term['name']}: {term['meaning']}", style="dim"), (0, 0, 0, 6))
+        for table in drawn.get(sentences[0]["topic"], []):
+            yield Text("")
+            yield Padding(table, (0, 0, 0, 2))
+    yield Text("\nThe images behind it", style="bold")
+    yield Padding(Text("Numbers are places among the validation images; true class → predicted class."), (0, 0, 0, 2))
+    yield from (Padding(Text(line), (0, 0, 0, 2)) for line in tables.images(facts))
+    yield Text("")
+    yield from (Text(line) for line in tables.closing(facts))
+    if facts["run"]["command"] is not None:
+        yield Text("To train it again:")
+        yield Text(facts["run"]["command"], no_wrap=True, overflow="ignore")  # one line, to copy

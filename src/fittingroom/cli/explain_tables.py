@@ -1,0 +1,183 @@
+"""The tables and charts of `fittingroom explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from fittingroom.cli.answer import number, percent, percent_range
+from fittingroom.cli.bars import marked_bar, signed_bar, sparkline
+from fittingroom.reports.sentences import signed_nats
+
+_MOST_CLASSES = 12  # a wider confusion matrix has no room in a terminal
+_SHOWN_IMAGES = 3
+
+_CURVES = (("loss", "training loss"), ("val_loss", "validation loss"), ("accuracy", "training accuracy"))
+_LAST_CURVE = ("val_accuracy", "validation accuracy")
+
+
+def title(facts: dict[str, Any]) -> str:
+    """What run this is, in a line."""
+    run, replicas = facts["run"], facts["replicas"]
+    seeds = ", ".join(str(replica["seed"]) for replica in replicas)
+    statuses = "/".join(sorted({replica["status"] for replica in replicas}))
+    epochs = max(replica["epochs"] for replica in replicas)
+    which = "seed" if len(replicas) == 1 else "seeds"
+    return f"{run['recipe']} on {facts['data']['name']}, {which} {seeds}: {epochs} epochs, {statuses}"
+
+
+def by_topic(facts: dict[str, Any], width: int) -> dict[str, list[Table]]:
+    """Topic -> its tables."""
+    drawn = {
+        "overfit": [curves(facts, width)],
+        "change": [ledger(facts, width)],
+        "confidence": [reliability(facts)] if facts["reliability"] is not None else [],
+        "classes": [per_class(facts)],
+    }
+    if 1 < len(facts["data"]["classes"]) <= _MOST_CLASSES:
+        drawn["classes"].append(confusion(facts))
+    return drawn
+
+
+def curves(facts: dict[str, Any], width: int) -> Table:
+    """The course of each number, its first and last value, its best one and when; means over replicas."""
+    table = _table(("", "first", "best", "epoch", "last", ""), left=(0, 5))
+    rows = [(name, title, facts["curves"].get(name)) for name, title in (*_CURVES, _LAST_CURVE)]
+    if facts["calibration_curves"] is not None:
+        rows.append(("loss", "overconfidence", facts["calibration_curves"]["overconfidence"]))
+    for name, title, rows_of in rows:
+        points = [point for point in rows_of or [] if point["mean"] is not None]
+        if not points:
+            continue
+        best = (max if "accuracy" in name else min)(points, key=lambda point: point["mean"])
+        show = percent if "accuracy" in name else _nats
+        table.add_row(
+            title,
+            show(points[0]["mean"]),
+            show(best["mean"]),
+            str(best["epoch"]),
+            show(points[-1]["mean"]),
+            sparkline([point["mean"] for point in points], width - 56),
+        )
+    return table
+
+
+def ledger(facts: dict[str, Any], width: int) -> Table:
+    """The groups of the change that is told in words."""
+    changes = facts["changes"]
+    change = changes.get("asked", changes["best_loss"])
+    if change["start"] == change["end"]:
+        change = facts["ledgers"]["to_last"][0]
+    table = _table(
+        (f"epoch {change['start']} to {change['end']}", "images", "nats", "of them rose", "fell", ""), (0, 5)
+    )
+    most = max(abs(group["nats"]) for group in change["groups"])
+    for group in change["groups"]:
+        table.add_row(
+            group["name"],
+            number(group["count"]),
+            signed_nats(group["nats"]),
+            number(group["rose"]["count"]),
+            number(group["fell"]["count"]),
+            signed_bar(group["nats"], most, (width - 60) // 2),
+        )
+    rose, fell = (sum(group[name]["count"] for group in change["groups"]) for name in ("rose", "fell"))
+    table.add_row("all", number(change["images"]), signed_nats(change["loss_change"]), number(rose), number(fell), "")
+    return table
+
+
+def reliability(facts: dict[str, Any]) -> Table:
+    """The reliability diagram: of the answers with so much confidence, how many are right."""
+    table = _table(("confidence", "answers", "mean", "right", "95% interval", "right █, confidence ┃"), (0, 5))
+    for part in facts["reliability"]["bins"]:
+        if part["count"]:
+            table.add_row(
+                f"{100 * part['low']:.0f} to {100 * part['high']:.0f}%",
+                number(part["count"]),
+                percent(part["confidence"]),
+                percent(part["accuracy"]),
+                percent_range(part["interval"]),
+                marked_bar(part["accuracy"], part["confidence"], 20),
+            )
+    return table
+
+
+def per_class(facts: dict[str, Any]) -> Table:
+    """How each class fares, and what it is most often taken for."""
+    names, confusion = facts["data"]["classes"], facts["classes"]["confusion"]
+    table = _table(("class", "images", "recall", "95% interval", "precision", "F1", "most taken for"), (0, 6))
+    for label, one in enumerate(facts["classes"]["per_class"]):
+        wrong = [(count, other) for other, count in enumerate(confusion[label]) if other != label]
+        count, other = max(wrong, key=lambda pair: pair[0], default=(0, 0))
+        table.add_row(
+            Text(names[label]),
+            number(one["count"]),
+            percent(one["recall"]),
+            percent_range(one["recall_interval"]),
+            percent(one["precision"]),
+            "-" if one["f1"] is None else f"{one['f1']:.3f}",
+            Text(f"{names[other]} ({count:,})" if count else "-"),
+        )
+    return table
+
+
+def confusion(facts: dict[str, Any]) -> Table:
+    """The confusion matrix with counts: a row for each true class, a column for each predicted one."""
+    names, counts = facts["data"]["classes"], facts["classes"]["confusion"]
+    table = _table(("true class, predicted as", *map(str, range(len(names)))), left=(0,), gap=1)
+    for label, row in enumerate(counts):
+        table.add_row(Text(f"{label} {names[label]}"), *(number(count) if count else "·" for count in row))
+    return table
+
+
+def answers(facts: dict[str, Any], questions: Mapping[Any, str]) -> Table:
+    """Each question with its answer in a few words."""
+    table = _table(("", ""), left=(0, 1))
+    table.show_header = False
+    for sentence in facts["words"]:
+        if sentence["short"]:
+            table.add_row(questions[sentence["topic"]], Text(sentence["short"]))
+    return table
+
+
+def images(facts: dict[str, Any]) -> Iterator[str]:
+    """Each list of images: its name, how many there are, the rule, and the first of them."""
+    names = facts["data"]["classes"]
+    for one in facts["images"]:
+        first = [
+            f"{image['index']} {names[image['label']]} → {names[image['predicted']]}"
+            for image in one["images"][:_SHOWN_IMAGES]
+        ]
+        yield f"{one['name']} ({one['count']:,}): {one['rule']}"
+        if first:
+            yield f"    {'; '.join(first)}"
+
+
+def closing(facts: dict[str, Any]) -> Iterator[str]:
+    """What is known of the test set, and the notes."""
+    scores = [(replica["seed"], replica["test"]) for replica in facts["replicas"] if replica["test"] is not None]
+    if not scores:
+        yield "The test set has not been opened by this run; nothing here rests on it."
+    for seed, test in scores:
+        look = "a look that is not in the ledger" if test["look"] is None else f"look {test['look']} of {test['looks']}"
+        yield (
+            f"Test set, seed {seed}: accuracy {percent(test['score']['accuracy'])} "
+            f"({percent_range(test['score']['interval'])}); {look}, {test['sentence']}."
+        )
+    yield from (f"Note: {note}" for note in facts["run"]["notes"])
+
+
+def _nats(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _table(header: Sequence[str], left: Sequence[int], gap: int = 2) -> Table:
+    """An empty table: columns of text flush left, numbers flush right."""
+    table = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, show_edge=False)
+    for column, name in enumerate(header):
+        justify = "left" if column in left else "right"
+        table.add_column(Text(name), justify=justify, no_wrap=justify == "right" or column == 0)  # type: ignore[arg-type]
+    return table

@@ -1,0 +1,56 @@
+"""`fittingroom replay`: trains a run again and says whether it comes out the same, bit for bit."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from fittingroom.cli.answer import Answer
+from fittingroom.cli.options import add_json, add_run, add_trust
+from fittingroom.runs.place import LATEST, find_run
+
+if TYPE_CHECKING:
+    from fittingroom.api.replaying import Replay, ReplicaReplay
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments."""
+    add_run(parser, default=LATEST)
+    add_trust(parser)
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> Answer:
+    """Trains again; the exit status is 1 where something differs."""
+    path = find_run(arguments.run)  # before the heavy packages are imported
+    from fittingroom import replay
+
+    result = replay(path, trust=arguments.trust)
+    return Answer(result.to_dict(), _text(result), 0 if result.same else 1)
+
+
+def _text(result: Replay) -> str:
+    lines = [_line(replica) for replica in result.replicas]
+    if result.same:
+        lines.append(f"{result.run} trained again in {result.seconds:.1f} s: the same, bit for bit.")
+    else:
+        lines.append(f"{result.run} trained again in {result.seconds:.1f} s: not the same.")
+    if result.differences:
+        lines += ["", "What differs between then and now:", *(f"  {one}" for one in result.differences)]
+    elif not result.same:
+        lines += [
+            "",
+            "Versions, threads, processor, device and data are the same. What the record does not know of may differ: "
+            "the code of Fitting Room itself, or of the file with your model.",
+        ]
+    return "\n".join(lines)
+
+
+def _line(replica: ReplicaReplay) -> str:
+    start = f"seed {replica.seed}: "
+    if replica.same:
+        return f"{start}all {replica.numbers:,} weights and every epoch's numbers are the same"
+    if replica.largest_difference is None:
+        return f"{start}the weights have other names or shapes"
+    where = "" if replica.first_epoch is None else f", first seen in the numbers of epoch {replica.first_epoch}"
+    return f"{start}weights differ by at most {replica.largest_difference:.3g}{where}"

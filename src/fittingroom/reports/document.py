@@ -1,0 +1,102 @@
+"""The file that a page becomes: templates filled in, other people's text escaped, everything external forbidden."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fittingroom.reports import sentences
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+_SCRIPTS = ("data.js", "ledger.js", "pictures.js", "explorer.js", "detail.js", "page.js")
+# What turns the order of letters round, and control characters: in a name they could disguise what a sentence says.
+_DISGUISE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_IN_SCRIPT = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+
+
+def page(template: str, context: Mapping[str, Any], data: Mapping[str, Any], pictures: str = "") -> str:
+    """The text of an HTML file that needs no other file, and may load none.
+
+    Args:
+        template: the name of a file in `templates/`.
+        context: what it shows. Strings are escaped, but for `Markup`, which is ours.
+        data: what its scripts read.
+        pictures: style rules with pictures in them, ours too.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(_filters())
+    style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
+    script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in _SCRIPTS)
+    script = f'"use strict";\n(() => {{\n{script}}})();\n'
+    return environment.get_template(template).render(
+        **harmless(context),
+        policy=_policy([style, pictures], script),
+        style=Markup(style),
+        pictures=Markup(pictures),
+        script=Markup(script),
+        data=json_text(harmless(data)),
+    )
+
+
+def _policy(styles: list[str], script: str) -> str:
+    """The content security policy: this style and this script, pictures from the file itself, and nothing else."""
+    hashes = " ".join(_hash(style) for style in styles if style)
+    return (
+        f"default-src 'none'; img-src data:; style-src {hashes}; script-src {_hash(script)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def json_text(value: Any) -> Markup:
+    """JSON that can stand in a script element: nothing in it ends the element, begins a tag or ends a line."""
+    from markupsafe import Markup
+
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return Markup(re.sub("[<>&\u2028\u2029]", lambda found: _IN_SCRIPT[found[0]], text))
+
+
+def harmless(value: Any) -> Any:
+    """The same value, its texts without what could disguise them; what is ours (`Markup`) stays as it is."""
+    if isinstance(value, str):
+        return value if hasattr(value, "__html__") else _DISGUISE.sub("\ufffd", value)
+    if isinstance(value, Mapping):
+        return {harmless(key): harmless(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [harmless(one) for one in value]
+    return value
+
+
+def _filters() -> dict[str, Any]:
+    """How the templates write numbers: as the sentences do."""
+    return {
+        "percent": sentences.percent,
+        "nats": sentences.nats,
+        "signed_nats": sentences.signed_nats,
+        "signed_points": sentences.signed_points,
+        "epochs": lambda one: sentences.epochs(one["low"], one["high"]),
+        "number": lambda value: f"{value:,}",
+        "json": json_text,
+    }

@@ -1,0 +1,166 @@
+"""The images that a page lets its reader explore: a choice of them, and their way through the epochs in few bytes.
+
+A page that held all of 5,000 images would be several times as large as one that is opened on a phone may be.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fittingroom.reports.pictures import COLUMNS, Sheet, sheet, thumbnail_bytes
+
+if TYPE_CHECKING:
+    from fittingroom.data.dataset import Part
+    from fittingroom.reports.subject import Replica
+
+MOST_IMAGES = 1000
+MOST_CLASSES = 10
+"""So many probabilities are kept of each image: with more classes those that were ever most probable, and the true one."""
+
+_MOST_PROBABILITIES = 400_000
+_MOST_PIXELS = 1_000_000
+_LEAST_RIGHT = 200  # right answers are worth a look too, however many mistakes there are
+_LOSS_STEPS = 1000  # losses are kept in thousandths of a nat
+
+Indices = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """What a page needs to show images.
+
+    Args:
+        data: for its scripts, plain JSON.
+        sheet: the thumbnails; None where the pictures are not to be had.
+        chosen: place of each image among the validation images.
+    """
+
+    data: dict[str, Any]
+    sheet: Sheet | None
+    chosen: Indices
+
+
+def explorer(replica: Replica, lists: Sequence[Mapping[str, Any]], part: Part | None) -> Explorer:
+    """The chosen images of a replica.
+
+    Args:
+        replica: whose outcomes are shown.
+        lists: the lists of images, as the facts have them.
+        part: the validation images; None where they are not to be had.
+    """
+    trajectories = replica.trajectories
+    kept = _kept_classes(replica)
+    most = min(MOST_IMAGES, _MOST_PROBABILITIES // max(len(trajectories.epochs) * kept, 1))
+    if part is not None:
+        most = min(most, _MOST_PIXELS // thumbnail_bytes(part.images.shape[1:]))
+    listed = [[image["index"] for image in one["images"]] for one in lists]
+    chosen = choose(replica, listed, most)
+    place = {index: position for position, index in enumerate(chosen.tolist())}
+    thumbnails = None if part is None else sheet(np.asarray(part.images)[chosen], part.scale)
+    data = {
+        "total": trajectories.images,
+        "index": chosen.tolist(),
+        "label": trajectories.labels[chosen].tolist(),
+        "epochs": list(trajectories.epochs),
+        "shown": trajectories.row(replica.shown_epoch),
+        "lists": [
+            {"name": one["name"], "rule": one["rule"], "images": [place[index] for index in found if index in place]}
+            for one, found in zip(lists, listed, strict=True)
+        ],
+        "lossSteps": _LOSS_STEPS,
+        "loss": _packed(np.minimum(np.rint(trajectories.loss[:, chosen].T * _LOSS_STEPS), 65_535), "<u2"),
+        "predicted": _packed(trajectories.predicted[:, chosen].T, "<u2"),
+        "sheet": None
+        if thumbnails is None
+        else {"columns": COLUMNS, "rows": thumbnails.rows, "ratio": thumbnails.ratio},
+        **_probabilities(replica, chosen, kept),
+    }
+    return Explorer(data, thumbnails, chosen)
+
+
+def choose(replica: Replica, listed: Sequence[Sequence[int]], most: int) -> Indices:
+    """The places of at most `most` images, rising: those of the lists, then mistakes, then right answers.
+
+    Mistakes are taken from all pairs of classes in turn, those with the largest loss first, and right answers from all
+    classes in turn, evenly over the images of each.
+    """
+    trajectories = replica.trajectories
+    row = trajectories.row(replica.shown_epoch)
+    right, loss = trajectories.right[row], trajectories.loss[row]
+    pairs = trajectories.labels.astype(np.int64) * len(trajectories.classes) + trajectories.predicted[row]
+    wrong = np.flatnonzero(~right)
+    wrong = wrong[np.argsort(-loss[wrong], kind="stable")]
+    correct = _spread(np.flatnonzero(right), trajectories.labels)
+    first = dict.fromkeys(index for rank in _ranks(listed) for index in rank)
+    order = dict.fromkeys(list(first)[: max(most - _LEAST_RIGHT, 0)])
+    for index in wrong[_in_turn(pairs[wrong])].tolist():
+        if len(order) >= most - _LEAST_RIGHT:
+            break
+        order[index] = None
+    for index in [*correct.tolist(), *wrong.tolist()]:
+        if len(order) >= most:
+            break
+        order[index] = None
+    return np.sort(np.fromiter(order, np.intp, len(order)))
+
+
+def _ranks(listed: Sequence[Sequence[int]]) -> list[list[int]]:
+    """The first of all lists, the second of all lists, and so on."""
+    return [[one[rank] for one in listed if rank < len(one)] for rank in range(max(map(len, listed), default=0))]
+
+
+def _in_turn(groups: npt.NDArray[np.integer[Any]]) -> Indices:
+    """An order that takes the first member of each group, then the second of each, and so on."""
+    seen: dict[int, int] = {}
+    ranks = np.empty(len(groups), np.intp)
+    for position, group in enumerate(groups.tolist()):
+        ranks[position] = seen.get(group, 0)
+        seen[group] = ranks[position] + 1
+    return np.argsort(ranks, kind="stable")
+
+
+def _spread(members: Indices, labels: npt.NDArray[np.integer[Any]]) -> Indices:
+    """Images of all classes in turn, each class in an order whose beginnings are spread evenly over it."""
+    ordered: list[int] = []
+    for label in np.unique(labels[members]):
+        own = members[labels[members] == label]
+        # Multiples of the golden ratio fill 0 to 1 evenly however many are taken.
+        ordered += own[np.argsort(np.argsort(np.arange(len(own)) * 0.6180339887498949 % 1))].tolist()
+    found = np.asarray(ordered, np.intp)
+    return found[_in_turn(labels[found])] if len(found) else found
+
+
+def _kept_classes(replica: Replica) -> int:
+    trajectories = replica.trajectories
+    return min(len(trajectories.classes), MOST_CLASSES) if trajectories.has_all_classes else 0
+
+
+def _probabilities(replica: Replica, chosen: Indices, kept: int) -> dict[str, Any]:
+    """Probabilities in steps of 1/255 `(images, kept, epochs)`, and which classes they are of `(images, kept)`."""
+    trajectories = replica.trajectories
+    logs = trajectories.log_probabilities
+    if logs is None or not kept:
+        return {"kept": 0, "keptClasses": "", "probabilities": ""}
+    values = np.exp(logs[:, chosen].astype(np.float32)).transpose(1, 2, 0)
+    ever = values.max(axis=2)
+    ever[np.arange(len(chosen)), trajectories.labels[chosen]] = 2.0  # the true class is always among them
+    classes = np.argsort(-ever, axis=1, kind="stable")[:, :kept]
+    if kept == len(trajectories.classes):
+        classes = np.broadcast_to(np.arange(kept), classes.shape)
+    values = np.take_along_axis(values, classes[:, :, None], axis=1)
+    return {
+        "kept": kept,
+        "keptClasses": _packed(classes, "<u2"),
+        "probabilities": _packed(np.rint(np.minimum(values, 1) * 255), "u1"),
+    }
+
+
+def _packed(values: npt.NDArray[Any], kind: str) -> str:
+    """Whole numbers as base64 of their bytes, the last axis fastest."""
+    return base64.b64encode(np.ascontiguousarray(values, np.dtype(kind)).tobytes()).decode()

@@ -1,0 +1,128 @@
+"""Every fact of a run, as plain JSON: the one source of what the terminal, the page and the summary in words tell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fittingroom.evaluation.calibration import Calibration, calibration
+from fittingroom.evaluation.change import change, default_changes
+from fittingroom.evaluation.stopping import Stopping, stopping
+from fittingroom.reports import facts_replica, facts_run, facts_spread
+from fittingroom.reports.subject import Replica, Subject, read_subject
+from fittingroom.reports.words import ledger_words, words_of
+from fittingroom.runs.ledger_reuse import Standings
+from fittingroom.runs.plain import plain
+
+FORMAT = 1
+
+NOT_KEPT = (
+    "The probabilities of all classes were not kept by this run, so that its confidence cannot be judged. A run that "
+    "is trained now keeps them."
+)
+NO_GAP = (
+    "The training loss is missing, or is not the cross-entropy that was measured in validation, so that there is no "
+    "generalisation gap."
+)
+
+
+def facts_of(run: str | Path, start: int | None = None, end: int | None = None) -> dict[str, Any]:
+    """Every fact of a run of one or several replicas. Nothing is trained, and no test set is opened.
+
+    Losses are in nats, accuracies and probabilities 0 to 1, accuracies' changes in percentage points where the name
+    says so; epochs count from 1. What is not known is null; `missing` says why.
+
+    Args:
+        run: the folder, the name of a run in the runs folder, or `latest`.
+        start: with `end`, or instead of the last epoch, a change to tell besides the default ones: its first epoch.
+        end: its last epoch.
+
+    Raises:
+        UnknownNameError: there is no such run.
+        InputError: it has no validation images, or no epoch with finite losses; `start` or `end` was not validated; or
+            a file is missing or damaged.
+    """
+    return subject_facts(read_subject(run), start, end)
+
+
+def subject_facts(subject: Subject, start: int | None = None, end: int | None = None) -> dict[str, Any]:
+    """The same of a run that was read already."""
+    example = subject.replicas[subject.example]
+    trajectories, shown = example.trajectories, example.shown_epoch
+    asked = {}
+    if start is not None or end is not None:
+        first, last = trajectories.best_loss_epoch, trajectories.last_epoch
+        asked = {"asked": change(trajectories, first if start is None else start, last if end is None else end)}
+    changes = [default_changes(replica.trajectories) for replica in subject.replicas]
+    calibrations = [calibration(replica.trajectories) for replica in subject.replicas]
+    standings = Standings()
+    facts = {
+        "format": FORMAT,
+        "run": facts_run.run_facts(subject),
+        "data": facts_run.data_facts(subject),
+        "results": facts_run.results_facts(subject),
+        "replicas": [
+            facts_replica.replica_facts(replica, found, split, standings)
+            for replica, found, split in zip(subject.replicas, changes, calibrations, strict=True)
+        ],
+        "example": _example(subject),
+        "curves": facts_spread.curve_facts(subject.replicas),
+        "calibration_curves": _calibration_curves(calibrations),
+        "change_spreads": facts_spread.change_spreads(changes),
+        "class_spreads": facts_spread.class_spreads(subject.replicas),
+        "agreement": facts_spread.agreement(subject.replicas, changes, calibrations),
+        "stopping": _stopping(subject.replicas),
+        "changes": {name: one.to_dict() for name, one in {**changes[subject.example], **asked}.items()},
+        "ledgers": facts_replica.ledgers(trajectories),
+        "reliability": facts_replica.reliability_facts(trajectories, shown),
+        "brier": facts_replica.brier_facts(trajectories, shown),
+        "images": facts_replica.image_facts(example),
+        "classes": facts_replica.class_facts(trajectories, shown),
+        "missing": _missing(subject),
+    }
+    told: dict[str, Any] = plain(facts)
+    for name, found in told["ledgers"].items():
+        for index, ledger in enumerate(found):
+            ledger["words"] = ledger_words(told, f"ledgers.{name}.{index}")
+    return {**told, "words": [sentence.to_dict() for sentence in words_of(told)]}
+
+
+def _example(subject: Subject) -> dict[str, Any]:
+    """Which replica is shown image by image, and its calibration is at `replicas[index]`."""
+    example = subject.replicas[subject.example]
+    only = len(subject.replicas) == 1
+    return {
+        "index": subject.example,
+        "seed": example.record.seed,
+        "why": "the only replica" if only else "its validation loss is the median of the replicas",
+        "shown_epoch": example.shown_epoch,
+        "kept": example.kept_epoch == example.shown_epoch,
+    }
+
+
+def _calibration_curves(found: list[tuple[Calibration, ...] | None]) -> dict[str, Any] | None:
+    known = [one for one in found if one is not None]
+    return facts_spread.calibration_curves(known) if len(known) == len(found) else None
+
+
+def _stopping(replicas: tuple[Replica, ...]) -> dict[str, Any]:
+    found: Stopping = stopping(
+        [replica.trajectories for replica in replicas], [replica.training_loss for replica in replicas]
+    )
+    return {
+        **found.to_dict(),
+        "training_loss": facts_spread.training_losses(replicas),
+        "loss_epochs": facts_spread.epochs([one.loss_epoch for one in found.replicas]),
+        "accuracy_epochs": facts_spread.epochs([one.accuracy_epoch for one in found.replicas]),
+        "last_epochs": facts_spread.epochs([one.last_epoch for one in found.replicas]),
+    }
+
+
+def _missing(subject: Subject) -> dict[str, str]:
+    """What is null, and why."""
+    missing = {}
+    if not all(replica.trajectories.has_all_classes for replica in subject.replicas):
+        missing["calibration"] = NOT_KEPT
+    if any(replica.training_loss is None for replica in subject.replicas):
+        missing["gaps"] = NO_GAP
+    return missing

@@ -1,0 +1,148 @@
+"""The facts of one replica: its epochs, what changed, its confidence, images, classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from fittingroom.evaluation.brier import brier_of
+from fittingroom.evaluation.calibration import Calibration
+from fittingroom.evaluation.change import Change, change
+from fittingroom.evaluation.classes import Classes, MixedPair, classes_of
+from fittingroom.evaluation.differences import SHOWN_BELOW
+from fittingroom.evaluation.images import (
+    carried_rise,
+    confident_mistakes,
+    ever_more_confident,
+    forgotten,
+    largest_loss,
+    never_learned,
+)
+from fittingroom.evaluation.reliability import Reliability, reliability_of
+from fittingroom.reports.facts_run import part_facts, test_facts
+
+if TYPE_CHECKING:
+    from fittingroom.evaluation.trajectories import Trajectories
+    from fittingroom.reports.subject import Replica
+    from fittingroom.runs.ledger_reuse import Standings
+
+MOST_PAIRS = 6
+
+
+def replica_facts(
+    replica: Replica,
+    changes: dict[str, Change],
+    calibrations: Sequence[Calibration] | None,
+    standings: Standings,
+) -> dict[str, Any]:
+    """What is told of every replica; `history` has a row for each epoch, counted from 1."""
+    record, trajectories = replica.record, replica.trajectories
+    return {
+        "seed": record.seed,
+        "path": str(replica.path),
+        "status": record.status,
+        "reason": record.reason,
+        "epochs": record.epochs,
+        "train": part_facts(record.train),
+        "validation": None if record.validation is None else part_facts(record.validation),
+        "test": test_facts(replica, standings),
+        "history": [
+            {"epoch": epoch + 1, **logs}
+            for epoch, logs in zip(replica.history.epoch, replica.history.rows, strict=True)
+        ],
+        "validated_epochs": list(trajectories.epochs),
+        "left_out_epochs": list(replica.left_out),
+        "validation_loss": trajectories.mean_loss.tolist(),
+        "validation_accuracy": trajectories.accuracy.tolist(),
+        "best_loss_epoch": trajectories.best_loss_epoch,
+        "best_accuracy_epoch": trajectories.best_accuracy_epoch,
+        "last_epoch": trajectories.last_epoch,
+        "kept_epoch": replica.kept_epoch,
+        "shown_epoch": replica.shown_epoch,
+        "changes": {name: found.to_dict() for name, found in changes.items()},
+        "calibration": None if calibrations is None else [one.to_dict() for one in calibrations],
+    }
+
+
+def ledgers(trajectories: Trajectories) -> dict[str, list[dict[str, Any]]]:
+    """The ledgers of all epochs, for a slider: each against the last, and against the best-loss one.
+
+    Each is told forward in time, from the earlier epoch to the later; `epoch` is the one that the slider stands at.
+    """
+    best, last = trajectories.best_loss_epoch, trajectories.last_epoch
+
+    def against(epoch: int, other: int) -> dict[str, Any]:
+        return {"epoch": epoch, **change(trajectories, min(epoch, other), max(epoch, other)).to_dict()}
+
+    return {
+        "to_last": [against(epoch, last) for epoch in trajectories.epochs],
+        "to_best_loss": [against(epoch, best) for epoch in trajectories.epochs],
+    }
+
+
+def reliability_facts(trajectories: Trajectories, epoch: int) -> dict[str, Any] | None:
+    """The reliability diagram of an epoch, and the calibration error of each; None without all probabilities."""
+    found: list[Reliability] = []
+    for each in trajectories.epochs:
+        one = reliability_of(trajectories, each)
+        if one is None:
+            return None
+        found.append(one)
+    errors = [
+        {"epoch": number, "error": one.error, "floor": one.floor, "ceiling": one.ceiling, "shown": one.shown}
+        for number, one in zip(trajectories.epochs, found, strict=True)
+    ]
+    return {"epoch": epoch, **found[trajectories.row(epoch)].to_dict(), "errors": errors}
+
+
+def brier_facts(trajectories: Trajectories, epoch: int) -> dict[str, Any] | None:
+    """The Brier score of an epoch and its parts; None without all probabilities."""
+    found = brier_of(trajectories, epoch)
+    return None if found is None else {"epoch": epoch, **found.to_dict()}
+
+
+def image_facts(replica: Replica) -> list[dict[str, Any]]:
+    """The lists of images. Those about the model as it is are of the kept epoch, those about the way of the last one.
+
+    The rise begins at the best-loss epoch; where that is the last, at the first.
+    """
+    trajectories = replica.trajectories
+    shown, last, best = replica.shown_epoch, trajectories.last_epoch, trajectories.best_loss_epoch
+    lists = (
+        largest_loss(trajectories, shown),
+        confident_mistakes(trajectories, shown),
+        carried_rise(trajectories, best if best != last else trajectories.epochs[0], last),
+        forgotten(trajectories, last),
+        never_learned(trajectories, last),
+        ever_more_confident(trajectories, trajectories.epochs[0], last),
+    )
+    return [one.to_dict() for one in lists]
+
+
+def class_facts(trajectories: Trajectories, epoch: int) -> dict[str, Any]:
+    """The confusion matrix, the scores of each class, all pairs, and how many of these matter."""
+    found = classes_of(trajectories, epoch)
+    scores = found.scores
+    return {
+        **found.to_dict(),
+        "mistakes": scores.count - scores.correct,
+        "accuracy": scores.accuracy,
+        "interval": list(scores.interval),
+        "pairs_that_matter": [pair.to_dict() for pair in pairs_that_matter(found)],
+    }
+
+
+def pairs_that_matter(classes: Classes) -> list[MixedPair]:
+    """Pairs that take more of the mistakes than an even share would be, beyond noise; at most `MOST_PAIRS`.
+
+    By an exact binomial test, corrected for the number of pairs (Bonferroni).
+    """
+    from scipy.special import bdtrc
+
+    size = len(classes.scores.confusion)
+    possible = size * (size - 1) // 2
+    return [
+        pair
+        for pair in classes.pairs[:MOST_PAIRS]
+        if possible > 1 and possible * float(bdtrc(pair.count - 1, pair.mistakes, 1 / possible)) < SHOWN_BELOW
+    ]

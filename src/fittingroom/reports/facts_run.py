@@ -1,0 +1,115 @@
+"""The facts of a run that need no outcomes: what was trained on what, where, and how its test set was looked at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fittingroom.evaluation.mean_interval import plain
+from fittingroom.evaluation.spread import Spread
+from fittingroom.reports.command import command_of
+from fittingroom.runs.replicas import spread_of_parts
+
+if TYPE_CHECKING:
+    from fittingroom.reports.subject import Replica, Subject
+    from fittingroom.runs.ledger_reuse import Standings
+    from fittingroom.runs.record import PartResult
+
+
+def run_facts(subject: Subject) -> dict[str, Any]:
+    """The run as a whole: name, recipe, seeds, times, machine, notes, and the command that repeats it."""
+    record = subject.replicas[0].record
+    notes = dict.fromkeys(note for replica in subject.replicas for note in replica.record.notes)
+    return {
+        "name": subject.path.name,
+        "path": str(subject.path),
+        "recipe": record.recipe["name"],
+        "settings": dict(record.recipe),
+        "seeds": list(subject.seeds),
+        "unusable_seeds": list(subject.unusable),
+        "created": max(replica.record.created for replica in subject.replicas),
+        "seconds": {
+            "setup": subject.seconds.setup,
+            "compile": subject.seconds.compile,
+            "train": subject.seconds.train,
+        },
+        "environment": {
+            "versions": dict(record.environment.versions),
+            "processor": record.environment.processor,
+            "cores": record.environment.cores,
+            "threads": record.environment.threads,
+            "platform": record.environment.platform,
+            "device": record.environment.device,
+            "devices": record.environment.devices,
+        },
+        "notes": list(notes),
+        "command": command_of(subject),
+    }
+
+
+def data_facts(subject: Subject) -> dict[str, Any]:
+    """The data: name, classes, number of images of each part, and of each class of the validation part."""
+    record, labels = subject.replicas[0].record, subject.replicas[0].trajectories.labels
+    data = record.data
+    return {
+        "name": data.name,
+        "classes": list(data.classes),
+        "image_shape": list(data.image_shape),
+        "counts": dict(data.counts),
+        "validation_images": len(labels),
+        "validation_per_class": np.bincount(labels, minlength=len(data.classes)).tolist(),
+        "fingerprint": data.fingerprint,
+        "test_fingerprint": data.test_fingerprint,
+        "load": None if data.load is None else dict(data.load),
+    }
+
+
+def results_facts(subject: Subject) -> dict[str, Any]:
+    """Loss and accuracy as spreads over the replicas: of the last epoch on `train`, of the kept weights else."""
+    records = [replica.record for replica in subject.replicas]
+    scores = [test_score(replica) for replica in subject.replicas]
+    known = [score for score in scores if score is not None]
+    whole = len(known) == len(scores)
+    return {
+        "train": _spreads([record.train for record in records]),
+        "validation": _spreads([record.validation for record in records]),
+        "test": {name: Spread.of(score[name] for score in known).to_dict() for name in ("loss", "accuracy")}
+        if whole
+        else None,
+    }
+
+
+def _spreads(parts: list[PartResult | None]) -> dict[str, Any]:
+    return {name: spread.to_dict() for name, spread in spread_of_parts(parts).items()}
+
+
+def part_facts(part: PartResult) -> dict[str, Any]:
+    """Loss, accuracy with its interval, and number of images."""
+    return {"loss": part.loss, "accuracy": part.accuracy, "interval": plain(part.interval), "count": part.count}
+
+
+def test_score(replica: Replica) -> dict[str, Any] | None:
+    """The score of its latest look at the test set that has one."""
+    scores = [dict(look.score) for look in replica.record.looks if look.score is not None]
+    return scores[-1] if scores else None
+
+
+def test_facts(replica: Replica, standings: Standings) -> dict[str, Any] | None:
+    """The test result, which look at the test set it was, and what luck it may hold; None if there is none yet."""
+    record = replica.record
+    look = next((one for one in reversed(record.looks) if one.score is not None), None)
+    if look is None or look.score is None:
+        return None
+    number, reuse = standings.of(record.data, look)
+    accuracy, count = look.score["accuracy"], look.score["count"]
+    return {
+        "score": dict(look.score),
+        "time": look.time,
+        "reason": look.reason,
+        "look": number,
+        "looks": reuse.looks,
+        "luck": reuse.luck(accuracy, count),
+        "correlation": reuse.correlation,
+        "sentence": reuse.sentence(accuracy, count),
+    }

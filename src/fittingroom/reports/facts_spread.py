@@ -1,0 +1,133 @@
+"""What several replicas say together: curves with their band, and how much each fact differs between seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from fittingroom.evaluation.calibration import Calibration
+from fittingroom.evaluation.change import GROUPS, Change
+from fittingroom.evaluation.classes import classes_of
+from fittingroom.evaluation.spread import Spread
+
+if TYPE_CHECKING:
+    from fittingroom.reports.subject import Replica
+
+_SPLIT = ("loss", "refinement", "overconfidence", "temperature")
+
+
+def curve_facts(replicas: Sequence[Replica]) -> dict[str, list[dict[str, Any]]]:
+    """Name of a number of the history -> mean, lowest and highest over the replicas of each epoch, counted from 1."""
+    rows: dict[str, dict[int, list[float]]] = {}
+    for replica in replicas:
+        for epoch, logs in zip(replica.history.epoch, replica.history.rows, strict=True):
+            for name, value in logs.items():
+                rows.setdefault(name, {}).setdefault(epoch + 1, []).append(value)
+    return {name: [band(epoch, epochs[epoch]) for epoch in sorted(epochs)] for name, epochs in rows.items()}
+
+
+def band(epoch: int, values: Sequence[float]) -> dict[str, Any]:
+    """Mean, lowest and highest value of an epoch, and of how many replicas."""
+    mean = sum(values) / len(values)
+    return {"epoch": epoch, "mean": mean, "low": min(values), "high": max(values), "replicas": len(values)}
+
+
+def calibration_curves(found: Sequence[Sequence[Calibration]]) -> dict[str, list[dict[str, Any]]]:
+    """Loss, refinement, overconfidence and temperature of each epoch, as the curves."""
+    rows: dict[int, list[Calibration]] = {}
+    for replica in found:
+        for one in replica:
+            rows.setdefault(one.epoch, []).append(one)
+    return {
+        name: [band(epoch, [getattr(one, name) for one in rows[epoch]]) for epoch in sorted(rows)] for name in _SPLIT
+    }
+
+
+def change_spreads(found: Sequence[Mapping[str, Change]]) -> dict[str, Any]:
+    """For each default change how much it differs between the replicas, each from its own best epoch to its last."""
+    return {name: _change([changes[name] for changes in found]) for name in found[0]}
+
+
+def _change(changes: Sequence[Change]) -> dict[str, Any]:
+    return {
+        "start": epochs([one.start for one in changes]),
+        "end": epochs([one.end for one in changes]),
+        "loss_before": _spread(one.loss[0] for one in changes),
+        "loss_after": _spread(one.loss[1] for one in changes),
+        "loss_change": _spread(one.loss_change for one in changes),
+        "accuracy_points": _spread(one.accuracy_points for one in changes),
+        "groups": [
+            {
+                "name": name,
+                "count": _spread(one.group(name).whole.count for one in changes),
+                "nats": _spread(one.group(name).whole.nats for one in changes),
+            }
+            for name in GROUPS
+        ],
+    }
+
+
+def epochs(numbers: Sequence[int]) -> dict[str, Any]:
+    """The first and the last of some epochs, and each."""
+    return {"low": min(numbers), "high": max(numbers), "values": list(numbers)}
+
+
+def training_losses(replicas: Sequence[Replica]) -> dict[str, Any] | None:
+    """Training loss at the epoch with the lowest validation loss and at the last one; None where one is not known."""
+    pairs = []
+    for replica in replicas:
+        if replica.training_loss is None:
+            return None
+        best = replica.trajectories.row(replica.trajectories.best_loss_epoch)
+        pairs.append((float(replica.training_loss[best]), float(replica.training_loss[-1])))
+    return {
+        "at_loss_epoch": _spread(before for before, _ in pairs),
+        "at_last_epoch": _spread(after for _, after in pairs),
+        "fell": all(after < before for before, after in pairs),
+    }
+
+
+def class_spreads(replicas: Sequence[Replica]) -> dict[str, Any]:
+    """The recall of each class over the replicas, and the pair that each replica mixes up most."""
+    found = [classes_of(replica.trajectories, replica.shown_epoch) for replica in replicas]
+    first = [classes.pairs[0] if classes.pairs else None for classes in found]
+    recalls = zip(*([one.score.accuracy for one in classes.per_class] for classes in found), strict=True)
+    return {
+        "recall": [_spread(value for value in values if value is not None) for values in recalls],
+        "accuracy": _spread(classes.scores.accuracy for classes in found),
+        "loss": _spread(replica.shown_loss for replica in replicas),
+        "shown_epochs": epochs([replica.shown_epoch for replica in replicas]),
+        "most_mixed": [
+            None if pair is None else sorted([pair.directions[0].label, pair.directions[0].predicted]) for pair in first
+        ],
+    }
+
+
+def agreement(
+    replicas: Sequence[Replica], changes: Sequence[Mapping[str, Change]], found: Sequence[Sequence[Calibration] | None]
+) -> dict[str, int]:
+    """In how many replicas the same is found: the verdict on confidence at the shown epoch, and what carries the rise."""
+    verdicts = [
+        one.verdict
+        for replica, split in zip(replicas, found, strict=True)
+        for one in split or ()
+        if one.epoch == replica.shown_epoch
+    ]
+    return {
+        "replicas": len(replicas),
+        "overconfident": verdicts.count("overconfident"),
+        "underconfident": verdicts.count("underconfident"),
+        "stayed_wrong_carries": sum(stayed_wrong_carries(one["best_loss"].to_dict()) for one in changes),
+    }
+
+
+def stayed_wrong_carries(change: Mapping[str, Any]) -> bool:
+    """Whether a rise of the loss is due to images that stayed wrong: to no group more, and at least half of it."""
+    nats = [group["nats"] for group in change["groups"]]
+    wrong, rise = nats[GROUPS.index("stayed wrong")], change["loss_change"]
+    return bool(rise > 0 and wrong >= rise / 2 and wrong >= max(nats))
+
+
+def _spread(values: Iterable[float]) -> dict[str, Any] | None:
+    found = list(values)
+    return Spread.of(found).to_dict() if found else None

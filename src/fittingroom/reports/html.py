@@ -1,0 +1,213 @@
+"""A run's page: one HTML file with everything that its facts say, its charts and its images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fittingroom.errors import FittingRoomError, InputError
+from fittingroom.files import write_bytes
+from fittingroom.reports import figures, side_by_side
+from fittingroom.reports.document import page
+from fittingroom.reports.explorer import Explorer, explorer
+from fittingroom.reports.facts import subject_facts
+from fittingroom.reports.pictures import strip
+from fittingroom.reports.sentences import QUESTIONS
+from fittingroom.reports.subject import Replica, Subject, read_subject
+from fittingroom.runs.reloading import load_again
+
+if TYPE_CHECKING:
+    from fittingroom.data.dataset import Dataset, Part
+
+_EXAMPLES = 8
+_MOST_STRIPS = 60
+_IN_NOTEBOOK = 'width="100%" height="720" style="border:1px solid #8888;border-radius:6px" sandbox="allow-scripts"'
+
+
+@dataclass(frozen=True)
+class Report:
+    """A page about one run or several. A notebook shows it inline.
+
+    Args:
+        html: the whole file.
+        title: what it is about.
+    """
+
+    html: str
+    title: str
+
+    def save(self, path: str | Path) -> Path:
+        """Writes the page to a file, and returns its path.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        target = Path(path)
+        write_bytes(target, self.html.encode())
+        return target
+
+    def __repr__(self) -> str:
+        return f"Report({self.title!r}: {len(self.html.encode()) / 1e6:.1f} MB; .save('report.html') writes it)"
+
+    def _repr_html_(self) -> str:
+        """The page in a frame of its own, which keeps its style apart from the notebook's."""
+        return f'<iframe title="{escape(self.title)}" srcdoc="{escape(self.html)}" {_IN_NOTEBOOK}></iframe>'
+
+
+def report_of(runs: Sequence[str | Path], comparison: Mapping[str, Any] | None = None) -> Report:
+    """The page of a run, or of several side by side. Nothing is trained, and no test set is opened.
+
+    Args:
+        runs: one or more: folders, names of runs in the runs folder, or `latest`.
+        comparison: of several runs, `Comparison.to_dict()`; its runs in the same order.
+
+    Raises:
+        UnknownNameError: there is no such run.
+        InputError: there is none, or there are several without a comparison; a run has no validation images, or no
+            epoch with finite losses; or a file is missing or damaged.
+    """
+    subjects = [read_subject(run) for run in runs]
+    if len(subjects) == 1:
+        return _single(subjects[0])
+    if not subjects or comparison is None:
+        raise InputError(f"{len(subjects)} runs for a report: expected one, or several with their comparison.")
+    facts = [subject_facts(subject) for subject in subjects]
+    title = f"{len(facts)} runs on {facts[0]['data']['name']}"
+    context = side_by_side.context(facts, comparison)
+    return Report(page("compare.html", {"title": title, **context}, {}), title)
+
+
+def _single(subject: Subject) -> Report:
+    facts = subject_facts(subject)
+    example = subject.replicas[subject.example]
+    dataset, why_not = _dataset(example)
+    part = None if dataset is None else _validation(dataset, example)
+    if dataset is not None and part is None:
+        why_not = "its validation images are none of its dataset's"
+    found = explorer(example, facts["images"], part)
+    title = f"{facts['run']['recipe']} on {facts['data']['name']}"
+    context = {
+        "title": title,
+        "facts": facts,
+        "replica": facts["replicas"][facts["example"]["index"]],
+        "topics": list(topics(facts["words"])),
+        "curves": figures.curves(facts),
+        "courses": figures.courses(facts),
+        "confidence": figures.confidence(facts),
+        "frame": figures.frame(facts),
+        "ledger": _ledger(facts),
+        "explorer": found.data,
+        "no_pictures": why_not,
+        "classes": list(_classes(facts, dataset)),
+        "confusion": list(_confusion(facts)),
+        "settings": _settings(facts["run"]["settings"]),
+    }
+    pictures = "" if found.sheet is None else found.sheet.style
+    return Report(page("run.html", context, _data(facts, found), pictures), f"{title}: {facts['run']['name']}")
+
+
+def topics(words: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Each question that the sentences answer: `name`, `question`, the answer in `short`, `sentences` and `terms`."""
+    for name, found in groupby(words, key=lambda sentence: sentence["topic"]):
+        sentences = list(found)
+        yield {
+            "name": name,
+            "question": QUESTIONS[name],
+            "short": sentences[0]["short"],
+            "sentences": [sentence["text"] for sentence in sentences],
+            "terms": [term for sentence in sentences for term in sentence["terms"]],
+        }
+
+
+def _dataset(replica: Replica) -> tuple[Dataset | None, str | None]:
+    """The dataset of the run, or why it cannot be had. Its test set stays sealed."""
+    if replica.record.data.load is None:
+        return None, "it was trained on plain arrays, which its folder does not keep"
+    try:
+        return load_again(replica.record.data), None
+    except (FittingRoomError, OSError) as error:
+        return None, str(error).rstrip(".")
+
+
+def _validation(dataset: Dataset, replica: Replica) -> Part | None:
+    """The images that the replica was validated on, if they are the dataset's."""
+    labels, part = replica.trajectories.labels, dataset.validation
+    same = part is not None and np.array_equal(part.labels[: len(labels)], labels)
+    return part if same else None
+
+
+def _ledger(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Where the slider stands at first: the best-loss epoch, or the first where the best is the last."""
+    ledgers = facts["ledgers"]["to_last"]
+    replica = facts["replicas"][facts["example"]["index"]]
+    best = replica["best_loss_epoch"]
+    row = next(place for place, one in enumerate(ledgers) if one["epoch"] == best)
+    start = 0 if best == replica["last_epoch"] else row
+    most = {
+        name: max((abs(group["nats"]) for one in found for group in one["groups"]), default=0) or 1
+        for name, found in facts["ledgers"].items()
+    }
+    return {"row": start, "one": ledgers[start], "most": most["to_last"], "rows": len(ledgers)}
+
+
+def _confusion(facts: Mapping[str, Any]) -> Iterator[list[dict[str, Any]]]:
+    """The rows of the confusion matrix: for each cell its count and its shade, 0 to 9 by its share of the row."""
+    for label, row in enumerate(facts["classes"]["confusion"]):
+        total = sum(row) or 1
+        # The square root, so that a few mistakes are seen beside many right answers.
+        yield [
+            {
+                "count": count,
+                "shade": min(round(9 * (count / total) ** 0.5), 9) if count else 0,
+                "right": label == predicted,
+                "label": label,
+                "predicted": predicted,
+            }
+            for predicted, count in enumerate(row)
+        ]
+
+
+def _classes(facts: Mapping[str, Any], dataset: Dataset | None) -> Iterator[dict[str, Any]]:
+    """Name, number of images of each part, and some training images of each class."""
+    data = facts["data"]
+    train = dataset.train.counts() if dataset is not None else None
+    test = dataset.test.counts() if dataset is not None else None
+    for label, name in enumerate(data["classes"]):
+        pictures = None
+        if dataset is not None and label < _MOST_STRIPS:
+            first = np.flatnonzero(dataset.train.labels == label)[:_EXAMPLES]
+            pictures = strip(np.asarray(dataset.train.images)[first], dataset.scale) if len(first) else None
+        yield {
+            "name": name,
+            "train": None if train is None else train[label],
+            "validation": data["validation_per_class"][label],
+            "test": None if test is None else test[label],
+            "pictures": pictures,
+            "shown": 0 if pictures is None else len(first),
+        }
+
+
+def _settings(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The recipe as text, without what is empty."""
+
+    def text(value: Any) -> str:
+        if isinstance(value, list | tuple):
+            return ", ".join(map(str, value))
+        return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+
+    return [(name.replace("_", " "), text(value)) for name, value in settings.items() if value not in (None, [], "")]
+
+
+def _data(facts: Mapping[str, Any], found: Explorer) -> dict[str, Any]:
+    """What the scripts of the page read."""
+    return {
+        "classes": facts["data"]["classes"],
+        "ledgers": facts["ledgers"],
+        "explorer": found.data,
+    }

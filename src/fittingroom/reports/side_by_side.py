@@ -1,0 +1,61 @@
+"""Several runs on one page: what their paired comparison shows, and each beside the others."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fittingroom.reports import figures
+from fittingroom.reports.sentences import QUESTIONS
+
+Facts = Mapping[str, Any]
+
+_TOLD = ("overfit", "change", "stopping", "confidence", "classes")
+
+
+def context(runs: Sequence[Facts], comparison: Facts) -> dict[str, Any]:
+    """What the page shows of several runs.
+
+    Args:
+        runs: the facts of each.
+        comparison: of the same runs in the same order, as plain JSON.
+    """
+    domains = figures.curve_domains(runs)
+    letters = [letter(place) for place in range(len(runs))]
+    pairs = [_pair(pair, comparison, letters) for pair in comparison["pairs"]]
+    return {
+        "dataset": comparison["dataset"],
+        "images": comparison["images"],
+        "notes": comparison["notes"],
+        "pairs": pairs,
+        "differences": {name: figures.differences(pairs, name) for name in ("accuracy", "loss")},
+        "runs": [
+            {
+                "letter": letters[place],
+                "facts": facts,
+                "score": score,
+                "curves": figures.curves(facts, domains),
+                "confidence": figures.confidence(facts),
+                "answers": _answers(facts),
+            }
+            for place, (facts, score) in enumerate(zip(runs, comparison["runs"], strict=True))
+        ],
+        "questions": [(topic, QUESTIONS[topic]) for topic in _TOLD],
+    }
+
+
+def letter(place: int) -> str:
+    """A, B, ..., Z, AA, BB, ..."""
+    return string.ascii_uppercase[place % 26] * (place // 26 + 1)
+
+
+def _pair(pair: Facts, comparison: Facts, letters: Sequence[str]) -> dict[str, Any]:
+    names = [one["run"] for one in comparison["runs"]]
+    first, second = (letters[names.index(pair[side])] for side in ("first", "second"))
+    return {**pair, "letters": f"{first} − {second}"}
+
+
+def _answers(facts: Facts) -> dict[str, list[Facts]]:
+    """The sentences of each topic."""
+    return {topic: [word for word in facts["words"] if word["topic"] == topic] for topic in _TOLD}

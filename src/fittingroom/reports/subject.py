@@ -1,0 +1,152 @@
+"""A run as it is reported on: each replica's record, history and trajectories, read from its folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fittingroom.errors import InputError
+from fittingroom.evaluation.trajectories import Trajectories
+from fittingroom.runs.history import History
+from fittingroom.runs.kept import Validated, read_validated
+from fittingroom.runs.place import find_run, holds_replicas
+from fittingroom.runs.record import RunRecord, Seconds
+from fittingroom.runs.replicas import read_replicas, replica_folder
+from fittingroom.runs.store import read_history
+
+_SAME = 1e-3  # relative: so close are the history's loss and the outcomes' mean where they are one quantity
+
+
+@dataclass(frozen=True, eq=False)
+class Replica:
+    """One training and what its validation images went through.
+
+    Args:
+        path: its folder.
+        record: what its folder says of it.
+        history: the numbers of each epoch.
+        trajectories: of the validated epochs whose losses are finite.
+        left_out: epochs that were validated, but have a loss that is not finite.
+        kept_epoch: the one whose weights were kept; None where that is none of the validated epochs.
+        training_loss: of the history at the epochs of `trajectories`, in nats; None where there is none, or where it is
+            another quantity than the cross-entropy.
+    """
+
+    path: Path
+    record: RunRecord
+    history: History
+    trajectories: Trajectories
+    left_out: tuple[int, ...]
+    kept_epoch: int | None
+    training_loss: npt.NDArray[np.float64] | None
+
+    @property
+    def shown_epoch(self) -> int:
+        """The epoch that tells of the model as it is: that of the kept weights, else the last."""
+        known = self.kept_epoch in self.trajectories.epochs
+        return self.kept_epoch if known and self.kept_epoch is not None else self.trajectories.last_epoch
+
+    @property
+    def shown_loss(self) -> float:
+        """Mean validation loss after that epoch, in nats."""
+        return float(self.trajectories.mean_loss[self.trajectories.row(self.shown_epoch)])
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A run of one or several replicas, as it is reported on.
+
+    Args:
+        path: the run folder.
+        replicas: in the order of their seeds; at least one.
+        seeds: all seeds that were asked for; a replica that ended before its first epoch is in no other list.
+        seconds: times of all together.
+        unusable: seeds of the replicas that are left out, because after no epoch all their losses are finite.
+    """
+
+    path: Path
+    replicas: tuple[Replica, ...]
+    seeds: tuple[int, ...]
+    seconds: Seconds
+    unusable: tuple[int, ...] = ()
+
+    @property
+    def example(self) -> int:
+        """The place of the replica that is shown image by image: its validation loss is the median.
+
+        Of an even number of replicas it is the better one of the two in the middle.
+        """
+        order = sorted(range(len(self.replicas)), key=lambda place: self.replicas[place].shown_loss)
+        return order[(len(order) - 1) // 2]
+
+
+def read_subject(run: str | Path) -> Subject:
+    """A run from its folder.
+
+    Args:
+        run: the folder, the name of a run in the runs folder, or `latest`.
+
+    Raises:
+        UnknownNameError: there is no such run.
+        InputError: it has no validation images, or in no epoch finite losses; or a file is missing or damaged.
+    """
+    path = find_run(run)
+    folders, seeds = [path], None
+    if holds_replicas(path):
+        stored = read_replicas(path)
+        folders, seeds = [replica_folder(path, seed) for seed in stored.kept], stored
+    validated = [read_validated(folder, "explain it") for folder in folders]
+    found = [_replica(one) for one in validated]
+    replicas = tuple(replica for replica in found if replica is not None)
+    if not replicas:
+        raise InputError(f"{path}: after no epoch are all validation losses finite, so there is nothing to explain.")
+    if any(not np.array_equal(one.trajectories.labels, replicas[0].trajectories.labels) for one in replicas):
+        raise InputError(f"{path} is damaged: its replicas were validated on different images.")
+    unusable = tuple(one.record.seed for one, replica in zip(validated, found, strict=True) if replica is None)
+    record = validated[0].record
+    if seeds is None:
+        return Subject(path, replicas, (record.seed,), record.seconds, unusable)
+    return Subject(path, replicas, seeds.seeds, seeds.seconds, unusable)
+
+
+def _replica(validated: Validated) -> Replica | None:
+    """The replica; None if after no epoch are all its losses finite."""
+    record, outcomes, history = validated.record, validated.outcomes, read_history(validated.path)
+    numbers = outcomes.epoch + 1
+    finite = np.isfinite(outcomes.loss).all(axis=1)
+    if not finite.any():
+        return None
+    trajectories = Trajectories(
+        loss=outcomes.loss[finite],
+        predicted=outcomes.predicted[finite],
+        probability=outcomes.probability[finite],
+        labels=outcomes.labels,
+        classes=record.data.classes,
+        epochs=tuple(numbers[finite].tolist()),
+        log_probabilities=outcomes.log_probabilities[finite],
+    )
+    return Replica(
+        path=validated.path,
+        record=record,
+        history=history,
+        trajectories=trajectories,
+        left_out=tuple(numbers[~finite].tolist()),
+        kept_epoch=None if validated.row is None else int(numbers[validated.row]),
+        training_loss=_training_loss(history, trajectories),
+    )
+
+
+def _training_loss(history: History, trajectories: Trajectories) -> npt.NDArray[np.float64] | None:
+    """The training loss at the validated epochs, where it and the validation loss of the history are cross-entropies.
+
+    The loss of a model of the user's own may be anything; then the history's validation loss is no mean of outcomes.
+    """
+    rows = {epoch + 1: logs for epoch, logs in zip(history.epoch, history.rows, strict=True)}
+    logs = [rows.get(epoch, {}) for epoch in trajectories.epochs]
+    pairs = np.array([(one.get("loss", np.nan), one.get("val_loss", np.nan)) for one in logs])
+    if not np.isfinite(pairs).all() or not np.allclose(pairs[:, 1], trajectories.mean_loss, rtol=_SAME, atol=1e-6):
+        return None
+    return np.asarray(pairs[:, 0], np.float64)

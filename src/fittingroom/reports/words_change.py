@@ -1,0 +1,135 @@
+"""In words: which images account for a change of the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from fittingroom.evaluation.change import GROUPS
+from fittingroom.reports.facts_spread import stayed_wrong_carries
+from fittingroom.reports.sentences import (
+    Quote,
+    Sentence,
+    holds_zero,
+    listed,
+    nats,
+    nats_range,
+    points,
+    points_range,
+    signed_nats,
+    signed_points,
+)
+
+_STAYED_WRONG = GROUPS.index("stayed wrong")
+_BOTH = (".loss_change", ".accuracy_points")
+_MORE_CONFIDENT = "Mistakes became more confident; there are not more of them"
+
+
+def change(quote: Quote) -> Iterator[Sentence]:
+    """The change that was asked for, else that from the best-loss epoch to the last, else that of all epochs."""
+    place = "changes.asked" if "asked" in quote.facts["changes"] else "changes.best_loss"
+    if place == "changes.best_loss" and _still(quote, place):
+        place = "ledgers.to_last.0"
+    if _still(quote, place):
+        quote.forget()
+        return
+    which = ""
+    if quote.several():
+        which = f"In the replica with seed {quote('example.seed')}, the one with the median loss, from"
+    told = of_change(quote, place, which or "From")
+    conclusion = _conclusion(quote, place)
+    yield replace(told, short=_MORE_CONFIDENT if conclusion else _short(told))
+    if conclusion:
+        yield quote.sentence("change", conclusion + _all_replicas(quote, place))
+    quote.forget()
+
+
+def _short(told: Sentence) -> str:
+    """Both changes that the sentence tells."""
+    loss, accuracy = (next(value for place, value in told.facts.items() if place.endswith(name)) for name in _BOTH)
+    return f"Loss {signed_nats(loss)} nats, accuracy {signed_points(accuracy)} points"
+
+
+def of_change(quote: Quote, place: str, start: str = "From") -> Sentence:
+    """One ledger as a sentence or two.
+
+    Args:
+        quote: the facts.
+        place: of the ledger among them.
+        start: the first words, up to the epochs.
+    """
+    first, last = quote(f"{place}.start"), quote(f"{place}.end")
+    if first == last:
+        return quote.sentence("change", f"Epoch {first} is the one to compare with: nothing changes.")
+    return quote.sentence(
+        "change",
+        f"{start} epoch {first} to {last} validation loss {_loss(quote, place)}, while accuracy "
+        f"{_accuracy(quote, place)}. {_groups(quote, place)}",
+    )
+
+
+def _still(quote: Quote, place: str) -> bool:
+    return bool(quote.look(f"{place}.start") == quote.look(f"{place}.end"))
+
+
+def _loss(quote: Quote, place: str) -> str:
+    value, interval = quote(f"{place}.loss_change"), quote(f"{place}.loss_interval")
+    if interval is None:
+        return f"changed by {signed_nats(value)} nats, on a single image"
+    if holds_zero(interval):
+        return f"did not change measurably ({signed_nats(value)} nats, {nats_range(interval)})"
+    return f"{'rose' if value > 0 else 'fell'} by {nats(value)} nats ({nats_range(interval)})"
+
+
+def _accuracy(quote: Quote, place: str) -> str:
+    value, interval = quote(f"{place}.accuracy_points"), quote(f"{place}.accuracy_interval")
+    if interval is None:
+        return f"changed by {signed_points(value)} points"
+    if holds_zero(interval):
+        return f"did not change measurably ({signed_points(value)} points, {points_range(interval)})"
+    return f"{'rose' if value > 0 else 'fell'} by {points(value)} points ({points_range(interval)})"
+
+
+def _groups(quote: Quote, place: str) -> str:
+    """What each group accounts for, the largest part first; empty groups are left out."""
+    groups: list[dict[str, Any]] = quote.look(f"{place}.groups")
+    parts: list[str] = []
+    for index in sorted(range(len(groups)), key=lambda index: -abs(groups[index]["nats"])):
+        if not groups[index]["count"]:
+            continue
+        count, share = quote(f"{place}.groups.{index}.count"), quote(f"{place}.groups.{index}.nats")
+        name = groups[index]["name"]
+        if parts:
+            text = f"the {count:,} that {name} for {signed_nats(share)}"
+        elif count == 1:
+            text = f"the one image that {name} accounts for {signed_nats(share)} nats"
+        else:
+            text = f"the {count:,} images that {name} account for {signed_nats(share)} nats"
+        if index == _STAYED_WRONG and groups[index]["rose"]["count"]:
+            text += f" ({quote(f'{place}.groups.{index}.rose.count'):,} of them became more confidently wrong)"
+        parts.append(text)
+    return f"{parts[0][0].upper()}{listed(parts)[1:]}."
+
+
+def _conclusion(quote: Quote, place: str) -> str:
+    """Why the loss rose while accuracy did not fall; empty where that is not what happened."""
+    change = quote.look(place)
+    interval = change["loss_interval"]
+    if interval is None or interval[0] <= 0 or change["accuracy_points"] < 0 or not stayed_wrong_carries(change):
+        return ""
+    for name in ("loss_interval", "accuracy_points", f"groups.{_STAYED_WRONG}.nats"):
+        quote(f"{place}.{name}")
+    return (
+        "So the loss rose because mistakes became more confident, not because there are more of them: accuracy only "
+        "counts right answers, loss also asks how sure they are."
+    )
+
+
+def _all_replicas(quote: Quote, place: str) -> str:
+    """In how many replicas the same images carry the rise."""
+    if not quote.several() or place != "changes.best_loss":
+        return ""
+    count, replicas = quote("agreement.stayed_wrong_carries"), quote("agreement.replicas")
+    which = f"all {count}" if count == replicas else f"{count} of the {replicas}"
+    return f" In {which} replicas the images that stayed wrong account for most of the rise."

@@ -1,0 +1,170 @@
+"""In words: whether the training overfitted and since when, and what stopping earlier would have changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fittingroom.reports.sentences import (
+    Quote,
+    Sentence,
+    epochs,
+    nats,
+    nats_range,
+    points,
+    points_range,
+    signed_nats,
+    signed_points,
+)
+
+_DIFFERENCES = "stopping.differences"
+
+
+def single_epoch(quote: Quote) -> bool:
+    """Whether no replica has more than one epoch to tell of."""
+    return all(len(replica["validated_epochs"]) < 2 for replica in quote.facts["replicas"])
+
+
+def overfit(quote: Quote) -> Iterator[Sentence]:
+    """Whether it did, by loss; what accuracy and the gap say beside it."""
+    if single_epoch(quote):
+        text = "A single validated epoch shows no course, so this cannot be told."
+        yield quote.sentence("overfit", text, "One epoch cannot tell")
+    elif quote(f"{_DIFFERENCES}.rises"):
+        yield _rise(quote)
+        yield _accuracy_meanwhile(quote)
+    else:
+        yield _no_rise(quote)
+        if quote(f"{_DIFFERENCES}.gap_grows"):
+            yield _gap(quote)
+        quote.forget()
+
+
+def _rise(quote: Quote) -> Sentence:
+    low, high = quote("stopping.loss_epochs.low"), quote("stopping.loss_epochs.high")
+    rise, interval = quote(f"{_DIFFERENCES}.rise.difference"), quote(f"{_DIFFERENCES}.rise.interval")
+    over = "images and seeds" if quote("stopping.over_seeds") else "images"
+    training = ""
+    if quote.look("stopping.training_loss") is not None and quote.look("stopping.training_loss.fell"):
+        before = quote("stopping.training_loss.at_loss_epoch.mean")
+        after = quote("stopping.training_loss.at_last_epoch.mean")
+        training = f" Meanwhile training loss went on falling, from {nats(before)} to {nats(after)} nats."
+    return quote.sentence(
+        "overfit",
+        f"Yes, by its loss: validation loss was lowest after {epochs(low, high)} and then rose, by {nats(rise)} "
+        f"nats until the last epoch ({nats_range(interval)}, over {over}; measured on images that had no part in choosing the epoch)."
+        f"{training}",
+        f"By its loss yes, after {_span(low, high)}; by its accuracy {_fell(quote)}",
+    )
+
+
+def _fell(quote: Quote) -> str:
+    """Whether accuracy fell measurably since the epoch that loss would choose."""
+    since = quote.look(f"{_DIFFERENCES}.accuracy_since")
+    return "too" if since["shown"] and since["difference"] < 0 else "no"
+
+
+def _accuracy_meanwhile(quote: Quote) -> Sentence:
+    change, interval = _points(quote, "accuracy_since")
+    if not quote(f"{_DIFFERENCES}.accuracy_since.shown"):
+        text = f"By its accuracy no: that did not change measurably ({signed_points(change)} points, {interval})."
+    elif change > 0:
+        text = f"By its accuracy no: that even rose, by {points(change)} points ({interval})."
+    else:
+        text = f"By its accuracy too: that fell, by {points(change)} points ({interval})."
+    return quote.sentence("overfit", text)
+
+
+def _no_rise(quote: Quote) -> Sentence:
+    last, low = quote("stopping.last_epochs.high"), quote("stopping.loss_epochs.low")
+    if low >= last:
+        return quote.sentence(
+            "overfit",
+            f"No: validation loss was lowest after the last epoch, {last}, so more epochs may lower it further.",
+            f"No: its loss was lowest after the last epoch, {last}",
+        )
+    rise, interval = quote(f"{_DIFFERENCES}.rise.difference"), quote(f"{_DIFFERENCES}.rise.interval")
+    return quote.sentence(
+        "overfit",
+        "Nothing shows it: from where it was lowest to the last epoch, validation loss did not change measurably "
+        f"({signed_nats(rise)} nats, {nats_range(interval)}).",
+        "Nothing shows it: its loss did not rise measurably",
+    )
+
+
+def _gap(quote: Quote) -> Sentence:
+    growth, interval = quote(f"{_DIFFERENCES}.gap_growth.difference"), quote(f"{_DIFFERENCES}.gap_growth.interval")
+    return quote.sentence(
+        "overfit",
+        f"But the gap between validation and training loss grows, by {nats(growth)} nats since it was smallest "
+        f"({nats_range(interval)}): what it learns by now helps on training images more than on others.",
+    )
+
+
+def stopping(quote: Quote) -> Iterator[Sentence]:
+    """Which epochs loss and accuracy would choose, whether that makes a difference, and what it would have been."""
+    if single_epoch(quote):
+        return
+    by_loss = quote("stopping.loss_epochs.low"), quote("stopping.loss_epochs.high")
+    by_accuracy = quote("stopping.accuracy_epochs.low"), quote("stopping.accuracy_epochs.high")
+    short = _short(quote)
+    if quote.look("stopping.loss_epochs.values") == quote.look("stopping.accuracy_epochs.values"):
+        text = f"Loss and accuracy would choose the same: {epochs(*by_loss).rstrip(',')}."
+    else:
+        text = f"Loss would choose {_span(*by_loss)} and accuracy {_span(*by_accuracy)}. {_worth(quote)}"
+    yield quote.sentence("stopping", text, short)
+    if quote(f"{_DIFFERENCES}.rises"):
+        yield _stopped(quote)
+    quote.forget()
+
+
+def _short(quote: Quote) -> str:
+    if not quote(f"{_DIFFERENCES}.rises"):
+        return "No measurably lower loss"
+    return f"{nats(quote(f'{_DIFFERENCES}.rise.difference'))} nats less loss, {_other_accuracy(quote)}"
+
+
+def _span(low: int, high: int) -> str:
+    return f"epoch {low}" if low == high else f"epoch {low} to {high}"
+
+
+def _worth(quote: Quote) -> str:
+    """What accuracy's choice is worth against loss's."""
+    gain, accuracy = _points(quote, "accuracy")
+    cost, interval = quote(f"{_DIFFERENCES}.loss.difference"), quote(f"{_DIFFERENCES}.loss.interval")
+    if not quote(f"{_DIFFERENCES}.differ"):
+        return (
+            f"These images cannot tell which is better: accuracy's choice has {signed_points(gain)} points of accuracy "
+            f"({accuracy}) and {signed_nats(cost)} nats of loss ({nats_range(interval)}) against the other."
+        )
+    if quote(f"{_DIFFERENCES}.loss.shown"):
+        loss = f"{nats(cost)} nats {'more' if cost > 0 else 'less'} loss ({nats_range(interval)})"
+    else:
+        loss = f"a loss that is not measurably different ({signed_nats(cost)} nats, {nats_range(interval)})"
+    if quote(f"{_DIFFERENCES}.accuracy.shown"):
+        right = f"{points(gain)} points {'more' if gain > 0 else 'less'} accuracy ({accuracy})"
+    else:
+        right = f"an accuracy that is not measurably different ({signed_points(gain)} points, {accuracy})"
+    return f"Accuracy's choice comes with {loss} and {right}."
+
+
+def _stopped(quote: Quote) -> Sentence:
+    rise = quote(f"{_DIFFERENCES}.rise.difference")
+    return quote.sentence(
+        "stopping",
+        f"Where loss would stop, the model has {nats(rise)} nats less loss than after the last epoch, with "
+        f"{_other_accuracy(quote)}.",
+    )
+
+
+def _other_accuracy(quote: Quote) -> str:
+    """How accuracy would differ where loss would stop, against the last epoch."""
+    change = quote(f"{_DIFFERENCES}.accuracy_since.difference")
+    if not quote(f"{_DIFFERENCES}.accuracy_since.shown"):
+        return "accuracy not measurably different"
+    return f"{points(100 * change)} points {'less' if change > 0 else 'more'} accuracy"
+
+
+def _points(quote: Quote, name: str) -> tuple[float, str]:
+    """A difference of accuracies in percentage points, and its interval in words."""
+    low, high = quote(f"{_DIFFERENCES}.{name}.interval")
+    return 100 * quote(f"{_DIFFERENCES}.{name}.difference"), points_range([100 * low, 100 * high])

@@ -1,0 +1,216 @@
+"""In words: what came out, whether the confidence is honest, and which classes get mixed up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fittingroom.reports.sentences import Quote, Sentence, epochs, listed, nats, nats_range, percent, percent_range
+
+
+def result(quote: Quote) -> Iterator[Sentence]:
+    """Accuracy and loss on the validation images."""
+    images = quote("data.validation_images")
+    accuracy, loss = quote("class_spreads.accuracy.mean"), quote("class_spreads.loss.mean")
+    if quote.several():
+        interval = quote("class_spreads.accuracy.interval")
+        count = quote("agreement.replicas")
+        text = (
+            f"The {count} replicas get {percent(accuracy)} of the {images:,} validation images right on average "
+            f"({percent_range(interval)}, over seeds); their mean loss is {nats(loss)} nats."
+        )
+    else:
+        interval = quote("classes.interval")
+        text = (
+            f"The model gets {percent(accuracy)} of the {images:,} validation images right "
+            f"({percent_range(interval)}); its mean loss is {nats(loss)} nats."
+        )
+    yield quote.sentence("result", text, f"{percent(accuracy)} right, a loss of {nats(loss)} nats")
+    yield from _kept(quote)
+    quote.forget()
+    yield from _left_out(quote)
+
+
+def _kept(quote: Quote) -> Iterator[Sentence]:
+    """Which weights this is about, where they are not those of the last epoch."""
+    low, high = quote("class_spreads.shown_epochs.low"), quote("class_spreads.shown_epochs.high")
+    if not quote("example.kept"):
+        yield quote.sentence(
+            "result",
+            f"This is told of the weights after {epochs(low, high).rstrip(',')}; others were kept.",
+        )
+    elif high < quote("stopping.last_epochs.low"):
+        yield quote.sentence(
+            "result", f"The weights after {epochs(low, high).rstrip(',')} were kept, not the last ones."
+        )
+    quote.forget()
+
+
+def _left_out(quote: Quote) -> Iterator[Sentence]:
+    for index, replica in enumerate(quote.facts["replicas"]):
+        if replica["left_out_epochs"]:
+            numbers = listed([str(epoch) for epoch in quote(f"replicas.{index}.left_out_epochs")])
+            seed = quote(f"replicas.{index}.seed")
+            yield quote.sentence(
+                "result",
+                f"Left out, because a loss in it is not finite: epoch {numbers} of the replica with seed {seed}.",
+            )
+    if quote("run.unusable_seeds"):
+        seeds = listed([str(seed) for seed in quote("run.unusable_seeds")])
+        yield quote.sentence("result", f"Left out, because no epoch has finite losses: the replica with seed {seeds}.")
+    quote.forget()
+
+
+def confidence(quote: Quote) -> Iterator[Sentence]:
+    """Whether accuracy keeps what confidence promises, and how much of the loss is overconfidence."""
+    if "calibration" in quote.facts["missing"]:
+        yield quote.sentence("confidence", quote("missing.calibration"), "Not known for this run")
+        return
+    place = _calibration(quote)
+    verdict = quote(f"{place}.verdict")
+    accuracy, mean = quote("reliability.accuracy"), quote("reliability.confidence")
+    start = f"In the replica with seed {quote('example.seed')}, the" if quote.several() else "The"
+    compare = f"{start} mean confidence is {percent(mean)}, and {percent(accuracy)} of the answers are right."
+    if verdict is not None:
+        answer = "No, it is too sure" if verdict == "overconfident" else "No, it is not sure enough"
+    elif quote("reliability.shown"):
+        answer = "Not quite, but it is neither too sure nor too unsure throughout"
+    else:
+        answer = "Nothing in these images speaks against it"
+    yield quote.sentence(
+        "confidence",
+        f"{answer}. {compare} {_error(quote)}{_agreement(quote, verdict)}",
+        f"{answer}: {percent(mean)} confidence, {percent(accuracy)} right",
+    )
+    if verdict == "overconfident":
+        yield _split(quote, place)
+        yield from _since(quote, place)
+
+
+def _calibration(quote: Quote) -> str:
+    """The place of the shown epoch's calibration."""
+    epoch = quote.look("example.shown_epoch")
+    index = quote.look(quote.example("validated_epochs")).index(epoch)
+    return quote.example(f"calibration.{index}")
+
+
+def _error(quote: Quote) -> str:
+    error, floor, ceiling = (quote(f"reliability.{name}") for name in ("error", "floor", "ceiling"))
+    return (
+        f"The calibration error is {error:.3f}; an honest model would show about {floor:.3f} on so many images, and "
+        f"seldom more than {ceiling:.3f}."
+    )
+
+
+def _agreement(quote: Quote, verdict: str | None) -> str:
+    """In how many replicas the verdict is the same."""
+    if not quote.several() or verdict is None:
+        return ""
+    same, replicas = quote(f"agreement.{verdict}"), quote("agreement.replicas")
+    return f" {f'All {same}' if same == replicas else f'{same} of the {replicas}'} replicas are {verdict}."
+
+
+def _split(quote: Quote, place: str) -> Sentence:
+    loss, too_sure = quote(f"{place}.loss"), quote(f"{place}.overconfidence")
+    interval, left = quote(f"{place}.interval"), quote(f"{place}.refinement")
+    return quote.sentence(
+        "confidence",
+        f"Of its loss of {nats(loss)} nats, {nats(too_sure)} is overconfidence ({nats_range(interval)}). The other "
+        f"{nats(left)} stays when all confidences are lowered alike: there it cannot tell the classes apart.",
+    )
+
+
+def _since(quote: Quote, place: str) -> Iterator[Sentence]:
+    """That a rise of the loss is mostly overconfidence; withheld where it is not, or the two intervals overlap."""
+    best = quote.look(quote.example("best_loss_epoch"))
+    before = quote.example(f"calibration.{quote.look(quote.example('validated_epochs')).index(best)}")
+    one, other = quote.look(before), quote.look(place)
+    rise, grown = other["loss"] - one["loss"], other["overconfidence"] - one["overconfidence"]
+    if (
+        not one["interval"]
+        or not other["interval"]
+        or one["interval"][1] >= other["interval"][0]
+        or not 0 < rise / 2 <= grown
+    ):
+        return
+    first, last = quote(f"{before}.epoch"), quote(f"{place}.epoch")
+    start, end = quote(f"{before}.overconfidence"), quote(f"{place}.overconfidence")
+    yield quote.sentence(
+        "confidence",
+        f"From epoch {first} to {last} overconfidence grew from {nats(start)} to {nats(end)} nats: it is most of the "
+        "rise of the loss.",
+    )
+
+
+def classes(quote: Quote) -> Iterator[Sentence]:
+    """The pairs that take more of the mistakes than an even share, and the class that is recognised least."""
+    mistakes, images = quote("classes.mistakes"), quote("data.validation_images")
+    if not mistakes:
+        yield quote.sentence("classes", f"None: all {images:,} validation images are right.", "None")
+        return
+    matter = quote.look("classes.pairs_that_matter")
+    if not matter:
+        yield quote.sentence(
+            "classes", f"No pair of classes stands out among the {mistakes:,} mistakes.", "none stand out"
+        )
+    else:
+        yield _first_pair(quote)
+    if len(matter) > 1:
+        parts = [
+            f"{_names(quote, index)} ({quote(f'classes.pairs_that_matter.{index}.count'):,})"
+            for index in range(1, len(matter))
+        ]
+        yield quote.sentence(
+            "classes", f"Then {listed(parts)}; each of these is more than an even share of the mistakes."
+        )
+    yield from _lowest(quote)
+
+
+def _first_pair(quote: Quote) -> Sentence:
+    place = "classes.pairs_that_matter.0"
+    count, share, interval = quote(f"{place}.count"), quote(f"{place}.share"), quote(f"{place}.interval")
+    there, back = quote(f"{place}.directions.0.count"), quote(f"{place}.directions.1.count")
+    one, other = (_class(quote, f"{place}.directions.0.{name}") for name in ("label", "predicted"))
+    which = f" in the replica with seed {quote('example.seed')}" if quote.several() else ""
+    same = ""
+    if quote.several() and _all_equal(quote.look("class_spreads.most_mixed")):
+        same = f" All {quote('agreement.replicas')} replicas mix up this pair most."
+    return quote.sentence(
+        "classes",
+        f"Most of all {one} and {other}: {count:,} of {quote('classes.mistakes'):,} mistakes{which} "
+        f"({percent(share)}, {percent_range(interval)}), {there:,} times {one} taken for {other} "
+        f"and {back:,} times the reverse.{same}",
+        f"Most of all {one} and {other}: {percent(share)} of the mistakes",
+    )
+
+
+def _all_equal(pairs: list[list[int] | None]) -> bool:
+    return all(pair == pairs[0] for pair in pairs)
+
+
+def _names(quote: Quote, index: int) -> str:
+    direction = f"classes.pairs_that_matter.{index}.directions.0"
+    return f"{_class(quote, f'{direction}.label')} and {_class(quote, f'{direction}.predicted')}"
+
+
+def _class(quote: Quote, place: str) -> str:
+    """The name of the class whose number is at a place."""
+    return str(quote(f"data.classes.{quote(place)}"))
+
+
+def _lowest(quote: Quote) -> Iterator[Sentence]:
+    """The class with the lowest recall; withheld where it may be no lower than all images together."""
+    known = [one for one in enumerate(quote.look("classes.per_class")) if one[1]["recall_interval"] is not None]
+    index, lowest = min(known, key=lambda one: one[1]["recall"])
+    if len(known) < 2 or lowest["recall_interval"][1] >= quote.look("classes.interval")[0]:
+        return
+    name = quote(f"data.classes.{index}")
+    recall, interval = (
+        quote(f"classes.per_class.{index}.recall"),
+        quote(f"classes.per_class.{index}.recall_interval"),
+    )
+    accuracy = quote("classes.accuracy")
+    yield quote.sentence(
+        "classes",
+        f"Least often recognised is {name}: {percent(recall)} of its images ({percent_range(interval)}), "
+        f"against {percent(accuracy)} of all.",
+    )

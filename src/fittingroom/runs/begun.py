@@ -1,0 +1,209 @@
+"""A run while it is trained: its folder is there from the first step on, and says what is being trained.
+
+    training.json     what is trained, with which seeds; gone when nothing is left to go on with
+    lock              held by the process that trains (`lock.py`)
+    checkpoints/      what training goes on from (`checkpoints.py`); of several replicas, one in each `seed-<n>/`
+
+The files of the finished run are written into the same folder at the end, its record last (`store.py`).
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fittingroom.errors import RunError
+from fittingroom.files import storage_errors, sweep, sync_folder, write_bytes
+from fittingroom.recipes.trust import RecordedFile
+from fittingroom.runs.checkpoints import FOLDER as CHECKPOINTS
+from fittingroom.runs.checkpoints import Checkpoints
+from fittingroom.runs.damage import damage, read_json
+from fittingroom.runs.environment import Environment
+from fittingroom.runs.lock import RunLock
+from fittingroom.runs.place import BEGUN_NAME, RECORD_NAME, REPLICAS_NAME, has_begun, is_run, new_folder, run_name
+from fittingroom.runs.plain import json_text
+from fittingroom.runs.record import DataRecord, known_fields, read_data, read_model_file
+from fittingroom.runs.replicas import replica_folder
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class BegunRecord:
+    """What `training.json` says: all that must be known to go on.
+
+    Args:
+        created: when training began, ISO 8601, UTC.
+        recipe: as in `RunRecord`.
+        own_model: whether `fit` was given the model, so that only its caller can go on with it.
+        data: what it is trained on.
+        sample: hash of a part of the images and labels, where `data` has no fingerprint of them.
+        model: the model's variables and structure, as in `model.json`.
+        seeds: one per replica.
+        replicas: whether the folder is one of several replicas, of which there may be one.
+        checkpoint_every: epochs between checkpoints.
+        environment: software and machine.
+        model_file: the Python file that the model came from; None where it came from none.
+    """
+
+    created: str
+    recipe: Mapping[str, Any]
+    own_model: bool
+    data: DataRecord
+    sample: str
+    model: Mapping[str, Any]
+    seeds: tuple[int, ...]
+    replicas: bool
+    checkpoint_every: int
+    environment: Environment
+    model_file: RecordedFile | None = None
+
+
+class BegunRun:
+    """The folder of a training that this process has locked. `begin` and `reopen` make one.
+
+    Args:
+        path: the folder.
+        record: what it says.
+        lock: held until `finish`, or the end of a `with` block.
+    """
+
+    def __init__(self, path: Path, record: BegunRecord, lock: RunLock) -> None:
+        self.path = path
+        self.record = record
+        self._lock: RunLock | None = lock
+        self._checkpoints: dict[int, Checkpoints] = {}
+
+    def __enter__(self) -> BegunRun:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        """Ends a training that has failed, if nothing has ended it yet.
+
+        It can go on from its checkpoints; where there are none, nothing is left of it.
+        """
+        if self._lock is None:
+            return
+        if any(self.checkpoints(seed).exist() for seed in self.record.seeds) or is_run(self.path):
+            self._release()
+        else:
+            self.finish(None, resumable=False)
+
+    def checkpoints(self, seed: int) -> Checkpoints:
+        """The checkpoints of the replica with this seed."""
+        return self._checkpoints.setdefault(seed, Checkpoints(self.folder(seed)))
+
+    def folder(self, seed: int) -> Path:
+        """The folder of the replica with this seed; the run's own where it has only one."""
+        return replica_folder(self.path, seed) if self.record.replicas else self.path
+
+    def finish(self, write: Callable[[Path], None] | None, *, resumable: bool) -> Path | None:
+        """Ends the training: writes the run, and removes what only a training that goes on would need.
+
+        Args:
+            write: writes the files of the run into the folder, the one that makes it a run last; None for no run.
+            resumable: whether training can go on from the checkpoints, which are then left.
+
+        Returns:
+            The folder; None if nothing of it is left.
+
+        Raises:
+            StorageError: a file cannot be written; the checkpoints are then left.
+        """
+        with storage_errors(self.path):
+            if write is not None:
+                for name in (RECORD_NAME, REPLICAS_NAME):  # of what was kept when training was interrupted
+                    (self.path / name).unlink(missing_ok=True)
+                write(self.path)
+            if not resumable:
+                self._remove_checkpoints()
+        self._release()
+        if write is None and not resumable:
+            shutil.rmtree(self.path, ignore_errors=True)
+            return None
+        return self.path
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+        self._lock = None
+
+    def _remove_checkpoints(self) -> None:
+        (self.path / BEGUN_NAME).unlink(missing_ok=True)
+        for seed in self.record.seeds:
+            shutil.rmtree(self.folder(seed) / CHECKPOINTS, ignore_errors=True)
+
+
+def begin(record: BegunRecord, out: Path | None) -> BegunRun:
+    """Makes the folder of a new training, and locks it.
+
+    Args:
+        record: what is trained.
+        out: the run's own folder, new or empty; None for the next free `<date>-<dataset>-<recipe>-<n>` in `runs_dir()`.
+
+    Raises:
+        RunError: `out` is there already and is not an empty folder.
+        StorageError: it cannot be written.
+    """
+    path = new_folder(run_name(record.created, record.data.name, record.recipe["name"]), out)
+    lock = RunLock(path)
+    begun = BegunRun(path, record, lock)
+    try:
+        write_bytes(path / BEGUN_NAME, json_text({"format": FORMAT, **asdict(record)}).encode())
+        with storage_errors(path.parent):
+            sync_folder(path.parent)
+    except BaseException:
+        begun.finish(None, resumable=False)
+        raise
+    return begun
+
+
+def reopen(path: Path) -> BegunRun:
+    """Locks the folder of a training that was stopped, and removes what a killed process left half-written.
+
+    Raises:
+        RunError: there is nothing to go on with, another process trains it, or the record is damaged.
+        StorageError: it cannot be written.
+    """
+    if not has_begun(path):
+        done = "it is trained to its end" if is_run(path) else f"it has no {BEGUN_NAME}"
+        raise RunError(f"{path} cannot go on: {done}. `fittingroom runs` lists those that can.")
+    lock = RunLock(path)
+    try:
+        record = read_begun(path)
+        for folder in {path, *(replica_folder(path, seed) for seed in record.seeds)}:
+            sweep(folder)
+    except BaseException:
+        lock.release()
+        raise
+    return BegunRun(path, record, lock)
+
+
+def read_begun(path: Path) -> BegunRecord:
+    """What `training.json` says.
+
+    Raises:
+        RunError: it is missing or damaged, or was written in another format.
+    """
+    with damage(path, BEGUN_NAME):
+        stored = read_json(path / BEGUN_NAME)
+        if stored["format"] != FORMAT:
+            raise RunError(
+                f"the training was begun in format {stored['format']!r}; this version reads format {FORMAT}."
+            )
+        return BegunRecord(
+            created=str(stored["created"]),
+            recipe={**stored["recipe"], "name": str(stored["recipe"]["name"])},
+            own_model=bool(stored["own_model"]),
+            data=read_data(stored["data"]),
+            sample=str(stored["sample"]),
+            model=dict(stored["model"]),
+            seeds=tuple(int(seed) for seed in stored["seeds"]),
+            replicas=bool(stored["replicas"]),
+            checkpoint_every=int(stored["checkpoint_every"]),
+            environment=known_fields(Environment, stored["environment"]),
+            model_file=read_model_file(stored["model_file"]),
+        )

@@ -1,0 +1,45 @@
+"""The dataset of a run, loaded again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fittingroom.data.dataset import Dataset
+from fittingroom.data.load import load
+from fittingroom.errors import RunError
+from fittingroom.runs.record import DataRecord
+
+
+def load_again(data: DataRecord) -> Dataset:
+    """The dataset that a run records, made sure to be the same.
+
+    Raises:
+        RunError: the run was trained on plain arrays, or the data have changed since.
+        DataError: the dataset cannot be loaded.
+    """
+    if data.load is None:
+        raise RunError(
+            "This run was trained on plain arrays, so there is no sealed test set to open. Train on a dataset "
+            "(fittingroom.load) to have one, or score arrays of your own with run.predict(images)."
+        )
+    try:
+        dataset = load(**_arguments(data.load))
+    except (TypeError, AttributeError) as error:
+        raise RunError(f"run.json is damaged: its data cannot be loaded with {data.load!r}.") from error
+    if (dataset.fingerprint, dataset.test.fingerprint) != (data.fingerprint, data.test_fingerprint):
+        raise RunError(
+            f"The dataset {data.name} is not the one that this run was trained on: its images or labels have changed "
+            "since. Bring the old files back, or train again."
+        )
+    return dataset
+
+
+def _arguments(stored: Mapping[str, Any]) -> dict[str, Any]:
+    arguments = dict(stored)
+    if arguments.get("data_dir") is not None:
+        arguments["data_dir"] = Path(arguments["data_dir"])
+    if arguments.get("image_size") is not None:
+        arguments["image_size"] = tuple(arguments["image_size"])
+    return arguments

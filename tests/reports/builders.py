@@ -1,0 +1,121 @@
+"""Runs made of trajectories, without a training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from fittingroom.evaluation.trajectories import Trajectories
+from fittingroom.recipes.recipe import Recipe
+from fittingroom.reports.subject import Replica, Subject
+from fittingroom.runs.environment import Environment
+from fittingroom.runs.history import History
+from fittingroom.runs.outcomes import Outcomes
+from fittingroom.runs.record import DataRecord, PartResult, RunRecord, Seconds
+from fittingroom.runs.replicas import ReplicasRecord, write_replicas
+from fittingroom.runs.store import RunContents, write_run
+from tests.evaluation.examples import trajectories_of
+
+SECONDS = Seconds(0.5, 0.25, 1.25)
+
+
+def record_of(trajectories: Trajectories, seed: int = 0) -> RunRecord:
+    """The record of a run that kept the weights of the last epoch."""
+    right = int(trajectories.right[-1].sum())
+    count = trajectories.images
+    return RunRecord(
+        created="2026-03-04T12:00:00.000+00:00",
+        status="finished",
+        reason=None,
+        recipe=Recipe(name="course").to_dict(),
+        data=DataRecord(
+            name="made up",
+            fingerprint="ab12",
+            test_fingerprint="cd34",
+            classes=trajectories.classes,
+            image_shape=(2, 2),
+            scale=255.0,
+            counts={"train": 100, "validation": count, "test": 20},
+            load=None,
+        ),
+        seed=seed,
+        epochs=trajectories.last_epoch,
+        environment=Environment({"python": "3.13.1"}, "a processor", 2, 1, "Linux", "cpu"),
+        seconds=SECONDS,
+        train=PartResult(0.4, 0.9, 100),
+        validation=PartResult.held_out(float(trajectories.mean_loss[-1]), right, count),
+    )
+
+
+def history_of(trajectories: Trajectories, training: Sequence[float] | None = None) -> History:
+    """Its history: training losses as given, halving otherwise."""
+    losses = [0.5**row for row in range(len(trajectories.epochs))] if training is None else training
+    rows = zip(trajectories.epochs, losses, trajectories.mean_loss, trajectories.accuracy, strict=True)
+    return History(
+        (epoch - 1, {"loss": loss, "val_loss": float(held_out), "val_accuracy": float(accuracy)})
+        for epoch, loss, held_out, accuracy in rows
+    )
+
+
+def contents_of(trajectories: Trajectories, seed: int = 0, training: Sequence[float] | None = None) -> RunContents:
+    """All that the folder of such a run holds."""
+    return RunContents(
+        record=record_of(trajectories, seed),
+        history=history_of(trajectories, training),
+        weights={"step": np.asarray(7, np.int32)},
+        model={"format": 1},
+        outcomes=Outcomes.of(
+            trajectories.loss,
+            trajectories.predicted,
+            trajectories.probability,
+            trajectories.labels,
+            np.array(trajectories.epochs) - 1,
+            trajectories.log_probabilities,
+        ),
+    )
+
+
+def written(folder: Path, *contents: RunContents) -> Path:
+    """The folder of a run with these replicas."""
+    folder.mkdir(parents=True)
+    if len(contents) == 1:
+        write_run(folder, contents[0])
+        return folder
+    seeds = tuple(one.record.seed for one in contents)
+    write_replicas(folder, ReplicasRecord(seeds, seeds, SECONDS), dict(zip(seeds, contents, strict=True)))
+    return folder
+
+
+def subject_of(*replicas: Trajectories) -> Subject:
+    """A run that was read already."""
+    return Subject(
+        path=Path("made-up"),
+        replicas=tuple(
+            Replica(
+                path=Path("made-up"),
+                record=record_of(one, seed),
+                history=history_of(one),
+                trajectories=one,
+                left_out=(),
+                kept_epoch=one.last_epoch,
+                training_loss=0.5 ** np.arange(len(one.epochs)),
+            )
+            for seed, one in enumerate(replicas)
+        ),
+        seeds=tuple(range(len(replicas))),
+        seconds=SECONDS,
+    )
+
+
+def course_of(sharpness: Sequence[float], images: int = 2000, classes: int = 4, seed: int = 0) -> Trajectories:
+    """A training that always predicts the same, but with another confidence after each epoch.
+
+    A sharpness of 1 is honest, for labels are drawn with the probabilities that the model then gives; above 1 it is too
+    sure, below 1 not sure enough.
+    """
+    random = np.random.default_rng(seed)
+    logits = 2.5 * random.normal(size=(images, classes))
+    labels = (logits + random.gumbel(size=logits.shape)).argmax(axis=1)
+    return trajectories_of(np.stack([sharp * logits for sharp in sharpness]), labels)

@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from fittingroom.errors import InputError, RunError, UnknownNameError
+from fittingroom.evaluation.trajectories import Trajectories
+from fittingroom.reports.facts import facts_of, subject_facts
+from fittingroom.reports.subject import read_subject
+from fittingroom.runs.record import Look
+from fittingroom.runs.store import RunContents
+from tests.evaluation.examples import any_trajectories, is_json, trajectories_of
+from tests.reports.builders import contents_of, course_of, history_of, subject_of, written
+
+RISING = [0.4, 0.7, 1.0, 1.5, 2.0, 3.0, 4.0]
+
+
+@pytest.fixture(autouse=True)
+def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FITTINGROOM_LEDGER", str(tmp_path / "ledger.sqlite"))
+    monkeypatch.setenv("FITTINGROOM_RUNS_DIR", str(tmp_path / "runs"))
+
+
+def with_loss(contents: RunContents, row: int, value: float) -> RunContents:
+    """The same with one loss replaced."""
+    assert contents.outcomes is not None
+    loss = contents.outcomes.loss.copy()
+    loss[row, 0] = value
+    return replace(contents, outcomes=replace(contents.outcomes, loss=loss))
+
+
+@given(any_trajectories())
+@settings(deadline=None, max_examples=25)
+def test_facts_of_any_training_are_plain_json_and_all_ledgers_sum(trajectories: Trajectories) -> None:
+    facts = subject_facts(subject_of(trajectories))
+    assert is_json(facts)
+    for ledger in [*facts["changes"].values(), *facts["ledgers"]["to_last"], *facts["ledgers"]["to_best_loss"]]:
+        assert sum(group["count"] for group in ledger["groups"]) == trajectories.images
+        total = sum(group["nats"] for group in ledger["groups"])
+        assert total == pytest.approx(ledger["loss_change"], rel=1e-9, abs=1e-9 * max(ledger["loss"]) + 1e-12)
+    for split in facts["replicas"][0]["calibration"]:
+        assert split["refinement"] + split["overconfidence"] == pytest.approx(split["loss"])
+
+
+def test_a_run_from_its_folder_tells_what_was_stored(tmp_path: Path) -> None:
+    trajectories = course_of(RISING)
+    facts = facts_of(written(tmp_path / "run", contents_of(trajectories)))
+    assert facts["run"]["seeds"] == [0]
+    assert facts["data"]["validation_images"] == 2000
+    assert facts["data"]["validation_per_class"] == np.bincount(trajectories.labels).tolist()
+    assert facts["replicas"][0]["history"][0]["epoch"] == 1
+    assert facts["replicas"][0]["validation_loss"] == pytest.approx(trajectories.mean_loss, rel=1e-6)
+    assert facts["replicas"][0]["best_loss_epoch"] == 3
+    assert facts["example"] == {
+        "index": 0,
+        "seed": 0,
+        "why": "the only replica",
+        "shown_epoch": 7,
+        "kept": True,
+    }
+    assert facts["missing"] == {}
+    assert [one["name"] for one in facts["images"]][:2] == ["largest loss", "confident mistakes"]
+
+
+def test_of_several_replicas_the_one_with_the_median_loss_is_shown_image_by_image(tmp_path: Path) -> None:
+    runs = [contents_of(course_of([1.0, last]), seed) for seed, last in ((3, 4.0), (5, 1.2), (9, 2.0))]
+    facts = facts_of(written(tmp_path / "run", *runs))
+    assert (facts["example"]["index"], facts["example"]["seed"]) == (2, 9)
+    assert facts["run"]["seeds"] == [3, 5, 9]
+    last = facts["curves"]["val_loss"][-1]
+    losses = [replica["validation_loss"][-1] for replica in facts["replicas"]]
+    assert (last["low"], last["high"]) == pytest.approx((min(losses), max(losses)), rel=1e-6)
+    assert facts["changes"]["best_loss"] == facts["replicas"][2]["changes"]["best_loss"]
+    assert facts["agreement"]["replicas"] == 3
+
+
+def test_a_change_between_two_epochs_is_told_on_request(tmp_path: Path) -> None:
+    path = written(tmp_path / "run", contents_of(course_of(RISING)))
+    asked = facts_of(path, 2, 5)["changes"]["asked"]
+    assert (asked["start"], asked["end"]) == (2, 5)
+    assert facts_of(path, end=5)["changes"]["asked"]["start"] == 3
+    assert facts_of(path, start=2)["changes"]["asked"]["end"] == 7
+    assert "asked" not in facts_of(path)["changes"]
+    with pytest.raises(InputError, match="epoch 8 has no validation outcomes: expected one of 1, 2, 3, 4, 5, 6, 7"):
+        facts_of(path, 8)
+
+
+def test_a_run_without_validation_images_says_how_to_have_some(tmp_path: Path) -> None:
+    contents = contents_of(course_of(RISING))
+    bare = replace(contents, record=replace(contents.record, validation=None), outcomes=None)
+    with pytest.raises(
+        InputError, match=r"has no validation images. Train with some \(--validation 5000, .* explain it"
+    ):
+        facts_of(written(tmp_path / "run", bare))
+
+
+def test_a_run_that_is_not_there_is_named() -> None:
+    with pytest.raises(UnknownNameError, match="unknown run 'nothing'"):
+        facts_of("nothing")
+
+
+def test_an_epoch_whose_losses_are_not_finite_is_left_out_and_said(tmp_path: Path) -> None:
+    contents = with_loss(contents_of(course_of(RISING)), 5, np.nan)
+    facts = facts_of(written(tmp_path / "run", contents))
+    assert facts["replicas"][0]["left_out_epochs"] == [6]
+    assert facts["replicas"][0]["validated_epochs"] == [1, 2, 3, 4, 5, 7]
+    said = [sentence["text"] for sentence in facts["words"]]
+    assert "Left out, because a loss in it is not finite: epoch 6 of the replica with seed 0." in said
+
+
+def test_a_replica_without_finite_losses_is_left_out_and_said(tmp_path: Path) -> None:
+    good, bad = contents_of(course_of([1.0, 2.0])), with_loss(contents_of(course_of([1.0]), 1), 0, np.inf)
+    facts = facts_of(written(tmp_path / "run", good, bad))
+    assert facts["run"]["unusable_seeds"] == [1]
+    assert len(facts["replicas"]) == 1
+    assert any("no epoch has finite losses: the replica with seed 1" in one["text"] for one in facts["words"])
+    with pytest.raises(InputError, match="after no epoch are all validation losses finite"):
+        facts_of(written(tmp_path / "all-bad", bad))
+
+
+def test_without_the_probabilities_of_all_classes_confidence_is_unknown_and_the_reason_is_said(tmp_path: Path) -> None:
+    trajectories = course_of(RISING)
+    old = replace(trajectories, log_probabilities=np.zeros((*trajectories.loss.shape, 0), np.float16))
+    facts = facts_of(written(tmp_path / "run", contents_of(old)))
+    assert facts["reliability"] is facts["brier"] is facts["calibration_curves"] is None
+    assert facts["replicas"][0]["calibration"] is None
+    assert "were not kept by this run" in facts["missing"]["calibration"]
+    assert facts["missing"]["calibration"] in [sentence["text"] for sentence in facts["words"]]
+    assert facts["changes"]["best_loss"]["start"] == 3
+
+
+def test_a_loss_of_the_users_own_gives_no_gap(tmp_path: Path) -> None:
+    contents = contents_of(course_of(RISING))
+    rows = [(epoch, {**logs, "val_loss": 2 * logs["val_loss"]}) for epoch, logs in enumerate(contents.history.rows)]
+    other = replace(contents, history=type(contents.history)(rows))
+    facts = facts_of(written(tmp_path / "run", other))
+    assert facts["stopping"]["replicas"][0]["gaps"] is None
+    assert "not the cross-entropy" in facts["missing"]["gaps"]
+    assert facts["stopping"]["training_loss"] is None
+
+
+def test_a_model_without_an_accuracy_metric_is_explained_by_its_predictions(tmp_path: Path) -> None:
+    trajectories = course_of(RISING)
+    contents = contents_of(trajectories)
+    record = contents.record
+    assert record.validation is not None
+    bare = replace(record, validation=replace(record.validation, accuracy=None, interval=None))
+    facts = facts_of(written(tmp_path / "run", replace(contents, record=bare)))
+    assert facts["classes"]["accuracy"] == pytest.approx(trajectories.accuracy[-1])
+
+
+def test_restored_weights_are_shown_at_their_own_epoch(tmp_path: Path) -> None:
+    trajectories = course_of(RISING)
+    contents = contents_of(trajectories)
+    kept = replace(contents.record, validation=record_at(trajectories, 2))
+    facts = facts_of(written(tmp_path / "run", replace(contents, record=kept)))
+    assert (facts["example"]["shown_epoch"], facts["example"]["kept"]) == (3, True)
+    assert facts["classes"]["epoch"] == facts["reliability"]["epoch"] == 3
+    assert facts["changes"]["best_loss"]["end"] == 7
+    assert "The weights after epoch 3 were kept, not the last ones." in [one["text"] for one in facts["words"]]
+
+
+def record_at(trajectories: Trajectories, row: int):  # type: ignore[no-untyped-def]
+    """The validation result of the weights after the epoch of a row."""
+    from fittingroom.runs.record import PartResult
+
+    right = int(trajectories.right[row].sum())
+    return PartResult.held_out(float(trajectories.mean_loss[row]), right, trajectories.images)
+
+
+def test_weights_of_no_epoch_are_told_as_such(tmp_path: Path) -> None:
+    contents = contents_of(course_of(RISING))
+    assert contents.record.validation is not None
+    averaged = replace(contents.record, validation=replace(contents.record.validation, loss=0.123))
+    facts = facts_of(written(tmp_path / "run", replace(contents, record=averaged)))
+    assert (facts["example"]["kept"], facts["example"]["shown_epoch"]) == (False, 7)
+    assert "This is told of the weights after epoch 7; others were kept." in [one["text"] for one in facts["words"]]
+
+
+def test_a_test_score_is_told_with_its_look_and_opens_nothing(tmp_path: Path) -> None:
+    contents = contents_of(course_of(RISING))
+    score = {"loss": 0.4, "accuracy": 0.8, "count": 20, "interval": [0.58, 0.92]}
+    looked = replace(contents.record, looks=(Look("2026-03-05T12:00:00.000+00:00", "claim", score),))
+    facts = facts_of(written(tmp_path / "run", replace(contents, record=looked)))
+    assert facts["replicas"][0]["test"]["score"]["accuracy"] == 0.8
+    assert facts["replicas"][0]["test"]["looks"] == 1
+    assert facts["results"]["test"]["accuracy"]["mean"] == 0.8
+    closed = facts_of(written(tmp_path / "closed", contents))
+    assert closed["replicas"][0]["test"] is closed["results"]["test"] is None
+    assert not (tmp_path / "ledger.sqlite").exists()
+
+
+def test_replicas_that_saw_different_images_are_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "run", contents_of(course_of([1.0])), contents_of(course_of([1.0], seed=7), 1))
+    with pytest.raises(InputError, match="its replicas were validated on different images"):
+        facts_of(path)
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path / "run", contents_of(course_of([1.0])))
+    (path / "history.csv").write_text("nonsense")
+    with pytest.raises(RunError, match="history.csv"):
+        facts_of(path)
+
+
+def test_a_label_that_is_no_class_is_refused(tmp_path: Path) -> None:
+    contents = contents_of(course_of([1.0]))
+    few = replace(contents.record, data=replace(contents.record.data, classes=("only", "two")))
+    with pytest.raises(InputError, match="expected a class from 0 to 1"):
+        read_subject(written(tmp_path / "run", replace(contents, record=few)))
+
+
+def test_training_losses_belong_to_the_validated_epochs(tmp_path: Path) -> None:
+    every_second = trajectories_of(np.random.default_rng(0).normal(size=(2, 30, 3)), np.arange(30) % 3, epochs=(2, 4))
+    history = history_of(every_second)
+    rows = {epoch: logs for epoch, logs in zip(history.epoch, history.rows, strict=True)}
+    full = type(history)((epoch, rows.get(epoch, {"loss": 9.0})) for epoch in range(4))
+    path = written(tmp_path / "run", replace(contents_of(every_second), history=full))
+    assert read_subject(path).replicas[0].training_loss == pytest.approx([1.0, 0.5])
+
+
+def test_fifty_planted_labels_show_up_in_the_list_of_ever_more_confident_mistakes() -> None:
+    course = course_of([0.5, 1.0, 2.0, 3.0, 4.0, 5.0], images=3000)
+    logits = np.asarray(course.log_probabilities, np.float64)
+    planted = np.random.default_rng(1).choice(np.flatnonzero(course.right[-1]), 50, replace=False)
+    labels = course.labels.copy()
+    labels[planted] = (labels[planted] + 1) % 4
+    facts = subject_facts(subject_of(trajectories_of(logits, labels)))
+    listed = next(one for one in facts["images"] if one["name"] == "stayed wrong, ever more confident")
+    found = {image["index"] for image in listed["images"][:100]}
+    assert len(found & set(planted.tolist())) >= 40

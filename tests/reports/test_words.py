@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from fittingroom.evaluation.trajectories import Trajectories
+from fittingroom.reports.facts import subject_facts
+from fittingroom.reports.sentences import QUESTIONS, Quote
+from fittingroom.reports.words import ledger_words
+from tests.evaluation.examples import any_trajectories, trajectories_of
+from tests.reports.builders import course_of, subject_of
+
+RISING = [0.4, 0.7, 1.0, 1.5, 2.0, 3.0, 4.0]
+
+
+def facts_of(*replicas: Trajectories) -> dict[str, Any]:
+    return subject_facts(subject_of(*replicas))
+
+
+def told(facts: dict[str, Any], topic: str) -> str:
+    """All sentences about a topic."""
+    return " ".join(sentence["text"] for sentence in facts["words"] if sentence["topic"] == topic)
+
+
+def numbers_in(values: Iterable[Any]) -> list[float]:
+    found: list[float] = []
+    for value in values:
+        if isinstance(value, list):
+            found += numbers_in(value)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            found.append(value)
+    return found
+
+
+def forms(value: float) -> set[str]:
+    """All ways in which a sentence may write a number, without its sign."""
+    size = abs(value)
+    return {f"{size:,}", f"{size:.4f}", f"{size:.3f}", *(f"{f * size:.{d}f}" for f in (1, 100) for d in (1, 2))}
+
+
+def strange_numbers(sentence: dict[str, Any]) -> list[str]:
+    """Numbers of a sentence that are no fact that it names."""
+    texts = [value for value in sentence["facts"].values() if isinstance(value, str)]
+    known = set().union(*map(forms, numbers_in(sentence["facts"].values())))
+    text = f"{sentence['text']} {sentence['short']}".replace("95% interval", "")
+    for name in sorted(texts, key=len, reverse=True):
+        text = text.replace(name, "")
+    return [number for number in re.findall(r"\d[\d,]*(?:\.\d+)?", text) if number.rstrip(",") not in known]
+
+
+def test_the_check_sees_a_number_that_is_no_fact() -> None:
+    assert strange_numbers({"text": "It rose by 0.041 to 7.", "short": "", "facts": {"a": 0.0412}}) == ["7"]
+
+
+@given(any_trajectories())
+@settings(deadline=None, max_examples=40)
+def test_every_number_in_the_words_is_a_fact_that_the_sentence_names(trajectories: Trajectories) -> None:
+    facts = facts_of(trajectories)
+    look = Quote(facts).look
+    for sentence in facts["words"]:
+        assert strange_numbers(sentence) == []
+        assert all(look(place) == value for place, value in sentence["facts"].items())
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_every_number_about_several_replicas_is_a_fact_too(count: int) -> None:
+    facts = facts_of(*(course_of(RISING, seed=0) for _ in range(count)))
+    assert [strange for sentence in facts["words"] for strange in strange_numbers(sentence)] == []
+
+
+@given(any_trajectories())
+@settings(deadline=None, max_examples=15)
+def test_each_topic_is_answered_first_and_terms_are_explained_once(trajectories: Trajectories) -> None:
+    words = facts_of(trajectories)["words"]
+    topics = [sentence["topic"] for sentence in words]
+    assert list(dict.fromkeys(topics)) == [topic for topic in QUESTIONS if topic in topics]
+    for place, sentence in enumerate(words):
+        assert bool(sentence["short"]) == (topics.index(sentence["topic"]) == place)
+        assert sentence["text"].endswith(".")
+    names = [term["name"] for sentence in words for term in sentence["terms"]]
+    assert len(names) == len(set(names))
+    assert {"loss", "accuracy", "nats", "validation images"} <= set(names)
+
+
+def test_a_loss_that_rises_while_accuracy_stays_is_told_as_overfitting_by_loss_alone() -> None:
+    facts = facts_of(course_of(RISING))
+    assert told(facts, "overfit").startswith("Yes, by its loss: validation loss was lowest after epoch 3 and then rose")
+    assert "By its accuracy no: that did not change measurably" in told(facts, "overfit")
+    assert "training loss went on falling" in told(facts, "overfit")
+
+
+def test_the_ledger_says_which_images_and_concludes_what_happened() -> None:
+    facts = facts_of(course_of(RISING))
+    wrong = next(group for group in facts["changes"]["best_loss"]["groups"] if group["name"] == "stayed wrong")
+    said = told(facts, "change")
+    assert f"The {wrong['count']:,} images that stayed wrong account for +{wrong['nats']:.3f} nats" in said
+    assert f"({wrong['rose']['count']:,} of them became more confidently wrong)" in said
+    assert "So the loss rose because mistakes became more confident, not because there are more of them" in said
+
+
+def test_no_conclusion_is_drawn_where_mistakes_became_more() -> None:
+    right = course_of([1.0], images=500)
+    logits = np.asarray(right.log_probabilities, np.float64)[0]
+    spoiled = logits.copy()
+    spoiled[:200] = np.roll(spoiled[:200], 1, axis=1)  # another class is the most probable one
+    facts = facts_of(trajectories_of(np.stack([logits, spoiled]), right.labels))
+    assert "accuracy fell by" in told(facts, "change")
+    assert "So the loss rose" not in told(facts, "change")
+    assert "By its accuracy too: that fell" in told(facts, "overfit")
+
+
+def test_a_loss_that_only_falls_is_no_overfitting() -> None:
+    facts = facts_of(course_of([0.1, 0.3, 0.5, 0.8]))
+    assert told(facts, "overfit").startswith("No: validation loss was lowest after the last epoch, 4")
+    assert "less loss" not in told(facts, "stopping")
+
+
+def test_a_change_within_noise_is_not_called_a_change() -> None:
+    facts = facts_of(course_of([1.0, 1.001], images=40))
+    assert "not change measurably" in told(facts, "overfit") or "lowest after the last" in told(facts, "overfit")
+    assert "rose" not in told(facts, "change")
+
+
+@pytest.mark.parametrize(
+    ("sharpness", "answer"),
+    [
+        (3.0, "No, it is too sure"),
+        (0.3, "No, it is not sure enough"),
+        (1.0, "Nothing in these images speaks against it"),
+    ],
+)
+def test_confidence_is_judged_as_the_numbers_allow(sharpness: float, answer: str) -> None:
+    facts = facts_of(course_of([0.5, sharpness]))
+    assert told(facts, "confidence").startswith(answer)
+    assert ("overconfidence" in told(facts, "confidence")) == (sharpness > 1)
+
+
+def test_all_right_mixes_up_nothing() -> None:
+    labels = np.arange(40) % 4
+    facts = facts_of(trajectories_of(np.stack([10.0 * np.eye(4)[labels]] * 2), labels))
+    assert told(facts, "classes") == "None: all 40 validation images are right."
+
+
+def test_a_pair_that_takes_most_mistakes_is_named_and_one_that_may_be_chance_is_not() -> None:
+    labels = np.arange(400) % 4
+    logits = 5.0 * np.eye(4)[labels]
+    taken = np.flatnonzero(labels == 1)[:30]
+    logits[taken, 2] += 9
+    facts = facts_of(trajectories_of(logits[None], labels))
+    assert told(facts, "classes").startswith("Most of all class 1 and class 2: 30 of 30 mistakes")
+    assert "Least often recognised is class 1: 70.0% of its images" in told(facts, "classes")
+    one = 5.0 * np.eye(4)[labels]
+    one[0, 1] += 9
+    single = facts_of(trajectories_of(one[None], labels))
+    assert told(single, "classes") == "No pair of classes stands out with a single mistake."
+
+
+def test_a_single_epoch_tells_no_course() -> None:
+    facts = facts_of(course_of([2.0]))
+    assert told(facts, "overfit") == "A single validated epoch shows no course, so this cannot be told."
+    assert told(facts, "change") == told(facts, "stopping") == ""
+
+
+def test_replicas_are_told_together_and_one_of_them_by_name() -> None:
+    facts = facts_of(*(course_of(RISING, seed=0) for _ in range(5)))
+    assert told(facts, "result").startswith("The 5 replicas get")
+    seed = facts["example"]["seed"]
+    assert told(facts, "change").startswith(
+        f"In the replica with seed {seed}, the one with the median loss, from epoch 3"
+    )
+    assert "All 5 replicas are overconfident." in told(facts, "confidence")
+    assert "over images and seeds" in told(facts, "overfit")
+
+
+def test_each_ledger_of_the_slider_has_its_sentence() -> None:
+    facts = facts_of(course_of(RISING))
+    for name, ledgers in facts["ledgers"].items():
+        for index, ledger in enumerate(ledgers):
+            assert ledger["words"] == ledger_words(facts, f"ledgers.{name}.{index}")
+    assert facts["ledgers"]["to_last"][-1]["words"] == "Epoch 7 is the one to compare with: nothing changes."
+    assert facts["ledgers"]["to_best_loss"][-1]["words"].startswith("From epoch 3 to 7 validation loss rose by")

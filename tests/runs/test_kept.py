@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fittingroom.errors import RunError
+from fittingroom.runs.history import History
+from fittingroom.runs.kept import Validated, other_images, read_validated
+from fittingroom.runs.outcomes import Outcomes
+from fittingroom.runs.plain import json_text
+from fittingroom.runs.record import PartResult, RunRecord
+
+LABELS = [0, 1, 2, 2]
+PREDICTED = [[0, 1, 0, 0], [0, 1, 2, 0], [0, 0, 0, 2]]  # 2, 3 and 2 right
+LOSSES = [0.7, 0.5, 0.6]
+
+
+def folder(path: Path, record: RunRecord, losses: list[float] = LOSSES) -> Path:
+    """A run folder with three validated epochs of five."""
+    path.mkdir()
+    (path / "run.json").write_text(json_text(record.to_dict()))
+    history = History((2 * epoch, {"loss": 1.0, "val_loss": loss}) for epoch, loss in enumerate(losses))
+    (path / "history.csv").write_text(history.to_csv())
+    outcomes = Outcomes.of(np.ones((3, 4)), PREDICTED, np.ones((3, 4)), LABELS)
+    np.savez(path / "outcomes.npz", **outcomes.arrays())  # type: ignore[arg-type]
+    return path
+
+
+@pytest.mark.parametrize(("loss", "right", "row"), [(0.7, 2, 0), (0.5, 3, 1), (0.6, 2, 2)])
+def test_the_row_of_the_kept_weights_is_that_with_their_loss_and_their_right_answers(
+    tmp_path: Path, record: RunRecord, loss: float, right: int, row: int
+) -> None:
+    record = replace(record, validation=PartResult.held_out(loss, right, 4))
+    assert read_validated(folder(tmp_path / "run", record)).row == row
+
+
+@pytest.mark.parametrize(("loss", "right"), [(0.55, 2), (0.5, 2), (0.7001, 2)])
+def test_weights_that_no_epoch_had_have_no_row(tmp_path: Path, record: RunRecord, loss: float, right: int) -> None:
+    record = replace(record, validation=PartResult.held_out(loss, right, 4))
+    assert read_validated(folder(tmp_path / "run", record)).row is None
+
+
+def test_of_equal_epochs_it_is_the_last_and_an_infinite_loss_is_one_too(tmp_path: Path, record: RunRecord) -> None:
+    record = replace(record, validation=PartResult.held_out(float("inf"), 2, 4))
+    assert read_validated(folder(tmp_path / "run", record, [float("inf"), 0.5, float("nan")])).row == 2
+
+
+def test_a_history_that_does_not_fit_the_outcomes_tells_no_row(tmp_path: Path, record: RunRecord) -> None:
+    record = replace(record, validation=PartResult.held_out(0.5, 3, 4))
+    assert read_validated(folder(tmp_path / "run", record, LOSSES[:2])).row is None
+
+
+def test_a_run_without_validation_or_without_its_outcomes_says_how_to_have_them(
+    tmp_path: Path, record: RunRecord
+) -> None:
+    with pytest.raises(RunError, match=r"no validation images\. Train with some \(--validation 5000"):
+        read_validated(folder(tmp_path / "none", replace(record, validation=None)))
+    path = folder(tmp_path / "iterable", record)
+    (path / "outcomes.npz").unlink()
+    with pytest.raises(RunError, match=r"an iterable gave them.*Give arrays or a dataset"):
+        read_validated(path)
+
+
+def validated(record: RunRecord, labels: list[int] = LABELS, **data: Any) -> Validated:
+    ones = np.ones((1, len(labels)))
+    outcomes = Outcomes.of(ones, ones, ones, labels)
+    return Validated(Path("run"), replace(record, data=replace(record.data, **data)), outcomes, 0)
+
+
+def test_the_same_images_are_the_same_whatever_the_dataset_is_called(record: RunRecord) -> None:
+    assert other_images(validated(record), validated(record)) is None
+    assert other_images(validated(record), validated(record, name="npz:/copy.npz")) is None
+    assert other_images(validated(record), validated(record, fingerprint="", load=None)) is None
+
+
+def test_other_images_are_told_by_what_differs(record: RunRecord) -> None:
+    first = validated(record)
+    load = dict(record.data.load or {})
+    others = {
+        "their datasets are digits and mnist": validated(record, name="mnist", fingerprint="ef56"),
+        "the images or labels of digits were changed between the two": validated(record, fingerprint="ef56"),
+        "(split seed 0 and split seed 7)": validated(record, load={**load, "split_seed": 7}),
+        "they have 4 and 3 validation images": validated(record, LABELS[:3]),
+        "the labels of their validation images differ": validated(record, [0, 1, 2, 1], fingerprint="", load=None),
+    }
+    for words, other in others.items():
+        assert words in (other_images(first, other) or "")
+
+
+def test_a_folders_own_validation_images_are_not_those_that_are_cut(record: RunRecord) -> None:
+    load = {"name": "folder:/clothes", "validation": None, "split_seed": 0}
+    own, cut = validated(record, load=load), validated(record, load={**load, "validation": 4})
+    assert "(split seed 0, validation None and split seed 0, validation 4)" in (other_images(own, cut) or "")
+    assert other_images(own, own) is None
