@@ -90,7 +90,7 @@ def write_checked(path: Path, content: bytes) -> None:
 def read_checked(path: Path) -> bytes | None:
     """The content that `write_checked` wrote; None when the file is missing or damaged."""
     try:
-        stored = path.read_bytes()
+        stored = path.read_bytes() if path.is_file() else b""  # a pipe or a device would never end
     except OSError:
         return None
     content = stored[_DIGEST_BYTES:]

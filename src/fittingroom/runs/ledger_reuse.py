@@ -81,14 +81,14 @@ def _correlation(looks: list[LedgerLook]) -> float | None:
 
 def _right_or_wrong(run: Path) -> tuple[Any, npt.NDArray[np.bool_]] | None:
     """What tells a run's validation images from others, and about which of them it was right in the end."""
-    from fittingroom.runs.store import read_outcomes, read_record
+    from fittingroom.runs.kept import read_validated
 
     try:
-        data, outcomes = read_record(run).data, read_outcomes(run)
+        kept = read_validated(run)
     except (FittingRoomError, OSError):
         return None  # moved, deleted or damaged since
-    if outcomes is None or not len(outcomes.predicted):
-        return None
+    data, outcomes = kept.record.data, kept.outcomes
     load = dict(data.load or {})
     images = (data.fingerprint, load.get("validation"), load.get("split_seed"), outcomes.labels.tobytes())
-    return images, outcomes.predicted[-1] == outcomes.labels
+    row = -1 if kept.row is None else kept.row  # other weights than those of any epoch are much like the last one's
+    return images, outcomes.predicted[row] == outcomes.labels

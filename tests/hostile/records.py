@@ -1,0 +1,210 @@
+"""Hostile `run.json`, `history.csv`, `outcomes.npz` and `replicas.json`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.hostile.arrays import packed_zip
+from tests.hostile.case import (
+    Case,
+    Json,
+    Place,
+    deflated,
+    evil_module,
+    header_of,
+    npy_header,
+    objects_npy,
+    pickled,
+)
+
+BRACKETS = b"[" * 100_000
+DIGITS = b"1" * 5_000_000
+
+
+def copied(name: str, place: Place) -> Path:
+    """A copy of an honest run, in the case's own folder."""
+    shutil.copytree(place.honest / name, place.folder, dirs_exist_ok=True)
+    return place.folder
+
+
+def replaced(run: str, file: str, change: Callable[[bytes], bytes]) -> Callable[[Place], None]:
+    """Writes an honest run with one file changed."""
+
+    def build(place: Place) -> None:
+        path = copied(run, place) / file
+        path.write_bytes(change(path.read_bytes()))
+
+    return build
+
+
+def changed_json(run: str, file: str, change: Callable[[Json], object]) -> Callable[[Place], None]:
+    """Writes an honest run with one JSON file changed."""
+
+    def changed(content: bytes) -> bytes:
+        stored = json.loads(content)
+        change(stored)
+        return json.dumps(stored).encode()
+
+    return replaced(run, file, changed)
+
+
+def record(run: str = "recipe", /, **values: Any) -> Callable[[Place], None]:
+    """An honest run whose record has these values; `data__name` is the name in `data`."""
+
+    def change(stored: Json) -> None:
+        for key, value in values.items():
+            *outer, last = key.split("__")
+            part = stored
+            for name in outer:
+                part = part[name]
+            part[last] = value
+
+    return changed_json(run, "run.json", change)
+
+
+def linked(file: str, target: str) -> Callable[[Place], None]:
+    """Writes an honest run, one file of which is a link."""
+
+    def build(place: Place) -> None:
+        path = copied("recipe", place) / file
+        path.unlink()
+        path.symlink_to(target)
+
+    return build
+
+
+def pipes(place: Place) -> None:
+    """An honest record, and pipes in place of everything else: whoever opens one waits for ever."""
+    run = copied("recipe", place)
+    for name in ("history.csv", "model.json", "outcomes.npz", "weights.safetensors"):
+        (run / name).unlink()
+        os.mkfifo(run / name)
+
+
+def outcomes(members: Callable[[Place], dict[str, bytes]]) -> Callable[[Place], None]:
+    def build(place: Place) -> None:
+        with zipfile.ZipFile(copied("recipe", place) / "outcomes.npz", "w") as archive:
+            for name, content in members(place).items():
+                archive.writestr(f"{name}.npy", content)
+
+    return build
+
+
+def bomb_of_outcomes(place: Place) -> None:
+    """Half a gigabyte of zeros in each array."""
+    start = npy_header(header_of("<f4", (1, 2**27)))
+    member = deflated(start, 512), len(start) + 2**29
+    names = ("loss", "probability", "predicted", "labels")
+    content = packed_zip({f"{name}.npy": member for name in names})
+    (copied("recipe", place) / "outcomes.npz").write_bytes(content)
+
+
+def with_trusted_code(place: Place) -> None:
+    """A run that says it came from a Python file, which it brings along."""
+    path = evil_module(place.folder, place.canary)
+    record(recipe__model=f"{path}:build", model_file={"path": str(path), "function": "build", "sha256": "0" * 64})(
+        place
+    )
+
+
+def undescribed_code(place: Place) -> None:
+    """The same, and no description: only running the file would give the model."""
+    with_trusted_code(place)
+    stored = json.loads((place.folder / "model.json").read_text())
+    stored["description"] = {"format": 1, "keras": None, "reason": "it is code"}
+    (place.folder / "model.json").write_text(json.dumps(stored))
+
+
+def terminal_tricks(stored: Json) -> None:
+    """Texts that would clear the screen, move the cursor or set the window's title."""
+    trick = "\x1b[2J\x1b]0;evil\x07\x9b2J\r\u202e"
+    stored["notes"] = [trick]
+    stored["reason"], stored["status"] = trick, "stopped"
+    stored["data"]["name"] = trick
+    stored["environment"]["processor"] = trick
+
+
+def replicas(**values: Any) -> Callable[[Place], None]:
+    return changed_json("replicas", "replicas.json", lambda stored: stored.update(values))
+
+
+_RECORD = r"run\.json (is damaged|has|is larger)|is damaged and cannot be read"
+_HISTORY = r"history\.csv"
+_OUTCOMES = r"outcomes\.npz is damaged"
+_REPLICAS = r"replicas\.json"
+
+CASES: dict[str, Case] = {
+    "record of brackets": Case("run", replaced("recipe", "run.json", lambda _: BRACKETS), _RECORD),
+    "record with a number of 5,000,000 digits": Case(
+        "run", replaced("recipe", "run.json", lambda text: text.replace(b'"seed": 0', b'"seed": ' + DIGITS)), _RECORD
+    ),
+    "record with NaN and Infinity": Case(
+        "run", record(seed=float("inf"), epochs=float("nan"), data__scale=float("nan")), _RECORD
+    ),
+    "record with a key twice": Case(
+        "run",
+        replaced("recipe", "run.json", lambda text: text.replace(b'"seed": 0', b'"seed": 0, "seed": []')),
+        _RECORD,
+    ),
+    "record of 100 MB": Case("run", replaced("recipe", "run.json", lambda text: text + b" " * 10**8), r"run\.json"),
+    "record of a million lists": Case(
+        "run", replaced("recipe", "run.json", lambda text: b'{"a": [' + b"[]," * 5_000_000 + b"[]]}"), r"run\.json"
+    ),
+    "record of a huge image": Case("run", record("own", data__image_shape=[10**9, 10**9, 3]), _RECORD),
+    "record of a negative image": Case("run", record("own", data__image_shape=[-8, "8"]), _RECORD),
+    "record of classes that are no texts": Case("run", record(data__classes=[["a"], {"b": 1}, 3]), _RECORD),
+    "record of classes with NUL and escapes": Case("run", record(data__classes=["a\x00", "\x1b[2J"] * 5), _RECORD),
+    "record of too few classes": Case("run", record(data__classes=[]), r"."),
+    "record with tricks for terminals": Case("run", changed_json("recipe", "run.json", terminal_tricks), None),
+    "record with a recipe of 10^12 weights": Case("run", record(recipe__hidden=[10**6, 10**6]), r"recipe|weights"),
+    "record with a recipe of other layers": Case("run", record(recipe__hidden=[5]), r"recipe|weights"),
+    "record with a recipe of huge batches": Case("run", record("own", recipe__batch_size=2**31 - 1), None),
+    "record with a batch size that is a text": Case("run", record("own", recipe__batch_size="os.system"), _RECORD),
+    "record that loads with unknown arguments": Case("run", record(data__load={"name": "digits", "evil": 1}), r"load"),
+    "record that loads /dev/zero": Case("run", record(data__load={"name": "npz:/dev/zero"}), r"no file"),
+    "record that loads a list": Case("run", record(data__load=["digits"]), r"."),
+    "record that loads a name that is no text": Case("run", record(data__load={"name": {"a": 1}}), r"load"),
+    "record that loads for ever": Case(
+        "run", record(data__load={"name": "folder:/dev", "image_size": [10**9, 10**9]}), r"image size"
+    ),
+    "record whose looks are texts": Case("run", record(looks=["look"]), _RECORD),
+    "record whose score is a text": Case("run", record(looks=[{"time": "", "reason": "", "score": "9"}]), _RECORD),
+    "record whose model is a file": Case("run", with_trusted_code, None),
+    "record whose model is nothing but a file": Case("run", undescribed_code, r"code"),
+    "history with a cell of 30 MB": Case(
+        "run", replaced("recipe", "history.csv", lambda _: b"epoch,loss\n1," + b"9" * 30_000_000 + b"\n"), _HISTORY
+    ),
+    "history of 5,000,000 epochs": Case(
+        "run", replaced("recipe", "history.csv", lambda _: b"epoch\n" + b"1\n" * 5_000_000), _HISTORY
+    ),
+    "history of 3,000,000 columns": Case(
+        "run", replaced("recipe", "history.csv", lambda _: b"epoch" + b",a" * 3_000_000 + b"\n"), _HISTORY
+    ),
+    "history that is /dev/zero": Case("run", linked("history.csv", "/dev/zero"), _HISTORY),
+    "pipes in place of files": Case("run", pipes, r"damaged"),
+    "outcomes of pickles": Case(
+        "run",
+        outcomes(
+            lambda place: dict.fromkeys(("loss", "predicted", "probability", "labels"), objects_npy(place.canary))
+        ),
+        _OUTCOMES,
+    ),
+    "outcomes that are a pickle": Case(
+        "run", lambda place: replaced("recipe", "outcomes.npz", lambda _: pickled(place.canary))(place), _OUTCOMES
+    ),
+    "outcomes that unpack to 2 GB": Case("run", bomb_of_outcomes, _OUTCOMES),
+    "outcomes of huge shapes": Case(
+        "run", outcomes(lambda _: {"loss": npy_header(header_of("<f4", (2**40, 2**20)))}), _OUTCOMES
+    ),
+    "replicas whose seeds are paths": Case("replicas", replicas(kept=["../../outside"]), _REPLICAS),
+    "replicas whose seeds are huge": Case("replicas", replicas(kept=[10**400, -1, 1e308]), _REPLICAS),
+    "replicas without one": Case("replicas", replicas(kept=[]), _REPLICAS),
+    "replicas of the same seed": Case("replicas", replicas(kept=[0] * 100_000), _REPLICAS),
+    "replicas of brackets": Case("replicas", replaced("replicas", "replicas.json", lambda _: BRACKETS), _REPLICAS),
+}
