@@ -16,10 +16,10 @@ run: setup dataset  ## Train the course's model on Fashion-MNIST, then score it 
 	.venv/bin/fittingroom evaluate
 
 test: setup-dev dataset  ## Run the tests
-	$(VENV_PYTHON) -m pytest
+	$(VENV_PYTHON) -m pytest --numprocesses=auto --dist=loadfile
 
 test-all: setup-dev dataset  ## Run the tests, the slow ones too
-	$(VENV_PYTHON) -m pytest -m ""
+	$(VENV_PYTHON) -m pytest --numprocesses=auto --dist=loadfile -m ""
 
 lint: setup-dev  ## Check format, style and types
 	$(VENV_PYTHON) -m ruff format --check

@@ -24,7 +24,7 @@ from fittingroom.runs.lock import holder
 from fittingroom.runs.place import has_begun
 from tests.api.stopping import assert_same_training
 
-RECIPE = Recipe(name="killed", hidden=(8,), dropout=0.1, epochs=40)
+RECIPE = Recipe(name="killed", hidden=(8,), dropout=0.1, epochs=150)
 PROGRAM = f"""
 import sys
 import fittingroom as fr
@@ -57,8 +57,9 @@ def kill_some(folder: Path, count: int, chance: random.Random) -> list[Path]:
     folders = [folder / str(number) for number in range(count)]
     processes = [started(path) for path in folders]
     for path, process in zip(folders, processes, strict=True):
-        wait_for(lambda path=path: has_begun(path), process)
-        time.sleep(chance.uniform(0, 0.15))
+        while not has_begun(path) and process.poll() is None:
+            time.sleep(0.005)
+        time.sleep(chance.uniform(0, 0.3))
         process.kill()
         process.communicate()
     return [path for path in folders if has_begun(path)]  # the others had come to their end

@@ -21,6 +21,7 @@ from fittingroom.runs.place import runs_dir
 from tests.api.stopping import assert_same_training
 
 EPOCHS = 8
+LAST = 5  # epochs that the callbacks let it train
 
 
 class CtrlC(keras.callbacks.Callback):
@@ -92,14 +93,12 @@ def whole(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def test_the_callbacks_do_end_this_training_early_and_change_the_learning_rate(whole: Run) -> None:
     assert whole.record.status == "stopped"
-    assert 3 < whole.record.epochs < EPOCHS
+    assert whole.record.epochs == LAST < EPOCHS
     assert whole.history["learning_rate"][0] > whole.history["learning_rate"][-1]
 
 
-@pytest.mark.parametrize("epoch", range(1, 7))
+@pytest.mark.parametrize("epoch", range(1, LAST))
 def test_callbacks_go_on_where_they_were_after_any_epoch(data: Dataset, whole: Run, epoch: int) -> None:
-    if epoch >= whole.record.epochs:
-        pytest.skip("this training ends before that epoch")
     with pytest.raises(Interrupted):
         fr.fit(network(), data, epochs=EPOCHS, callbacks=callbacks(epoch))
     model = network()

@@ -8,7 +8,7 @@ import tomllib
 
 from tests.contracts.source import ROOT, imported_names, source_files
 
-PACKAGE_OF_MODULE = {"PIL": "pillow", "sklearn": "scikit-learn", "jaxlib": "jax"}
+PACKAGE_OF_MODULE = {"PIL": "pillow", "sklearn": "scikit-learn", "jaxlib": "jax", "vl_convert": "vl-convert-python"}
 
 
 def test_every_imported_package_is_a_declared_dependency() -> None:

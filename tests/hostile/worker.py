@@ -61,6 +61,7 @@ def run(folder: Path) -> Steps:
         "model": lambda: opened().model(),
         "evaluate": lambda: opened().evaluate("a test"),
         "show": lambda: _command("show", str(folder)),
+        "explain": lambda: _command("explain", str(folder)),
     }
 
 
@@ -77,6 +78,7 @@ def replicas(folder: Path) -> Steps:
         "predict": lambda: opened().predict(images),
         "evaluate": lambda: opened().evaluate("a test"),
         "show": lambda: _command("show", str(folder)),
+        "explain": lambda: _command("explain", str(folder)),
     }
 
 
