@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -168,6 +169,17 @@ def test_a_run_that_is_being_trained_is_not_trained_or_scored_by_another(tmp_pat
     fr.resume()
 
 
+def test_a_training_killed_before_its_first_checkpoint_begins_anew_whenever_it_can(tmp_path: Path) -> None:
+    whole = fr.train("digits", MLP, seed=SEEDS[0], out=tmp_path / "whole")
+    stopped(MLP, CrashIn(1), Crash, out=tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    with pytest.raises(Crash):  # whatever goes wrong then, it stays as it was
+        fr.resume(tmp_path / "run", progress=CrashIn(0))
+    run = fr.resume(tmp_path / "run")
+    assert_same_training(run, whole)  # type: ignore[arg-type]
+    assert "Training was stopped before its first checkpoint, and began anew." in run.record.notes  # type: ignore[union-attr]
+
+
 def test_what_is_finished_cannot_go_on() -> None:
     run = fr.train("digits", MLP)
     with pytest.raises(RunError, match="trained to its end"):
@@ -186,11 +198,11 @@ def test_data_that_have_changed_are_refused(tmp_path: Path) -> None:
         "x_test": generator.integers(0, 255, (30, 8, 8), np.uint8),
         "y_test": np.arange(30, dtype=np.uint8) % 3,
     }
-    np.savez(tmp_path / "data.npz", **arrays)
+    np.savez(tmp_path / "data.npz", **arrays)  # type: ignore[arg-type]
     with pytest.raises(Interrupted):
         fr.train(f"npz:{tmp_path / 'data.npz'}", MLP, progress=CtrlCIn(1))
     arrays["x_train"][0, 0, 0] ^= 1
-    np.savez(tmp_path / "data.npz", **arrays)
+    np.savez(tmp_path / "data.npz", **arrays)  # type: ignore[arg-type]
     with pytest.raises(RunError, match="its images or labels have changed"):
         fr.resume()
 
@@ -237,7 +249,7 @@ def test_a_damaged_checkpoint_costs_an_epoch_and_not_a_bit(what: str, runs_dir: 
     resumed = fr.resume()
     assert_same_training(resumed, whole)  # type: ignore[arg-type]
     notes = " ".join(resumed.record.notes)  # type: ignore[union-attr]
-    assert re.search(r"The checkpoint 00002-000000\.state is not used: .* damaged or missing\.", notes)
+    assert re.search(r"The checkpoint 0000002-00000000\.state is not used: .* damaged or missing\.", notes)
     assert "went on after epoch 1." in notes
 
 
@@ -245,7 +257,7 @@ def test_outcomes_that_are_lost_for_good_are_left_out(runs_dir: Path, tmp_path: 
     whole = fr.train("digits", MLP, seed=SEEDS[0], out=tmp_path / "whole")
     stopped(MLP, CrashIn(2), Crash)
     [run] = runs_dir.iterdir()
-    (run / "checkpoints" / "00000.outcomes").unlink()
+    (run / "checkpoints" / "0000000.outcomes").unlink()
     resumed = fr.resume()
     assert isinstance(resumed, Run)
     assert resumed.history == whole.history
@@ -259,14 +271,16 @@ def test_a_training_whose_checkpoints_are_all_damaged_says_so(runs_dir: Path) ->
     [run] = runs_dir.iterdir()
     for file in (run / "checkpoints").glob("*.state"):
         file.write_bytes(b"")
-    with pytest.raises(RunError, match=r"cannot go on: .*00002-000000\.state.*00001-000000\.state.* Train anew"):
+    with pytest.raises(
+        RunError, match=r"cannot go on: .*0000002-00000000\.state.*0000001-00000000\.state.* Train anew"
+    ):
         fr.resume()
 
 
 def test_what_a_killed_process_left_half_written_is_swept(runs_dir: Path) -> None:
     stopped(MLP, CrashIn(2), Crash)
     [run] = runs_dir.iterdir()
-    strays = [run / ".run.json.0.tmp", run / "checkpoints" / ".00002-000000.state.0.tmp"]
+    strays = [run / ".run.json.0.tmp", run / "checkpoints" / ".0000002-00000000.state.0.tmp"]
     for stray in strays:
         stray.write_bytes(b"half")
     with pytest.raises(Interrupted):

@@ -144,9 +144,10 @@ def test_a_table_of_the_epochs_goes_on_where_it_ended(data: Dataset, tmp_path: P
 
 def test_arrays_go_on_too(data: Dataset, tmp_path: Path) -> None:
     def trained(epoch: int, **options: Any) -> Run:
-        return fr.fit(
+        run: Run = fr.fit(
             network(), data.train.x, data.train.y, epochs=4, validation_split=0.1, callbacks=[CtrlC(epoch)], **options
         )
+        return run
 
     whole = trained(0, out=tmp_path / "whole")
     with pytest.raises(Interrupted):
@@ -155,7 +156,7 @@ def test_arrays_go_on_too(data: Dataset, tmp_path: Path) -> None:
 
 
 def test_batches_go_on_with_the_weights_and_a_word_of_warning(data: Dataset) -> None:
-    class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+    class Batches(keras.utils.PyDataset):
         def __len__(self) -> int:
             return 10
 

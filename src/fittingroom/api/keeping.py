@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from fittingroom.engine.blueprint import Blueprint
 from fittingroom.engine.inputs import Arrays
 from fittingroom.engine.runtime import device_facts, threads_per_replica
 from fittingroom.engine.training import Training
-from fittingroom.errors import DivergedError, InputError, Interrupted
+from fittingroom.errors import DivergedError, InputError, Interrupted, StorageError
 from fittingroom.recipes.trust import RecordedFile
 from fittingroom.runs.begun import BegunRun
 from fittingroom.runs.environment import Environment, current_environment
@@ -91,10 +91,7 @@ def keep(begun: BegunRun, attempt: Attempt, training: Training, seconds: Seconds
             "more epochs."
         )
     contents = _contents(attempt, training, seconds) if training.epochs else None
-    path = begun.finish(
-        None if contents is None else partial(write_run, contents=contents),
-        resumable=_resumable(begun, [attempt], [training]),
-    )
+    path = _finished(begun, contents and partial(write_run, contents=contents), [training])
     count = len(training.epochs)
     kept = f"the {count} finished epoch{'s are' if count > 1 else ' is'} kept in {path}"
     _raise_for_all(begun, [attempt], [training], path, kept if contents else _NOTHING_KEPT)
@@ -124,20 +121,22 @@ def keep_replicas(
         attempt.seed: _contents(attempt, training, time) for (attempt, training), time in zip(done, own, strict=True)
     }
     record = ReplicasRecord(tuple(attempt.seed for attempt in attempts), tuple(contents), seconds)
-    path = begun.finish(
-        partial(write_replicas, record=record, replicas=contents) if contents else None,
-        resumable=_resumable(begun, attempts, trainings),
-    )
+    path = _finished(begun, partial(write_replicas, record=record, replicas=contents) if contents else None, trainings)
     kept = f"the finished epochs are kept in {path}" if contents else _NOTHING_KEPT
     _raise_for_all(begun, attempts, trainings, path, kept)
     assert path is not None
     return path
 
 
-def _resumable(begun: BegunRun, attempts: Sequence[Attempt], trainings: Sequence[Training]) -> bool:
-    """Whether training was cut off where it can go on."""
+def _finished(begun: BegunRun, write: Callable[[Path], None] | None, trainings: Sequence[Training]) -> Path | None:
+    """Ends the training in its folder; gives the folder, or None if nothing of it is left."""
     interrupted = any(training.status == "interrupted" for training in trainings)
-    return interrupted and any(begun.checkpoints(attempt.seed).exist() for attempt in attempts)
+    can_go_on = any(begun.checkpoints(seed).exist() for seed in begun.record.seeds)
+    try:
+        return begun.finish(write, resumable=interrupted and can_go_on)
+    except StorageError as error:
+        goes_on = f" {how_to_go_on(begun.path, own_model=begun.record.own_model)}" if can_go_on else ""
+        raise StorageError(f"{error}{goes_on}") from error
 
 
 def _raise_for_all(

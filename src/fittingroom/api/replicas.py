@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from fittingroom.data.dataset import Dataset
     from fittingroom.reports.explanation import Explanation
+    from fittingroom.reports.html import Report
 
 Array = np.ndarray[Any, Any]
 
@@ -42,6 +43,11 @@ class Replicas(Sequence[Run]):
     def __repr__(self) -> str:
         first = self[0].record
         return f"Replicas({str(self.path)!r}: {first.recipe['name']} on {first.data.name}, seeds {list(self.seeds)})"
+
+    def _repr_html_(self) -> str:
+        from fittingroom.reports.card import run_card
+
+        return run_card(self.path, [run.record for run in self])
 
     @overload
     def __getitem__(self, index: int) -> Run: ...
@@ -131,6 +137,31 @@ class Replicas(Sequence[Run]):
         from fittingroom.reports.explanation import explain
 
         return explain(self.path, start, end)
+
+    @overload
+    def report(self) -> Report: ...
+    @overload
+    def report(self, path: str | Path) -> Path: ...
+    def report(self, path: str | Path | None = None) -> Report | Path:
+        """A page about all replicas; image by image it shows the one with the median validation loss.
+
+        It is one HTML file that loads nothing: a summary in words, curves, what loss and accuracy really say, the
+        confidence, the images. `fittingroom.report` takes several runs.
+
+        Args:
+            path: the file to write.
+
+        Returns:
+            The path of the file; without `path` the page itself, which a notebook shows inline.
+
+        Raises:
+            InputError: there are no validation images, or no epoch has finite losses.
+            StorageError: the file cannot be written.
+        """
+        from fittingroom.reports.html import report_of
+
+        page = report_of([self.path])
+        return page if path is None else page.save(path)
 
     def _share(self) -> None:
         """Lets all replicas use the programs and the dataset that the first one loads."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import keras
 
     from fittingroom.reports.explanation import Explanation
+    from fittingroom.reports.html import Report
 
 Array = np.ndarray[Any, Any]
 
@@ -55,6 +56,11 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}: {self.record.recipe['name']} on {self.record.data.name}, {self.record.status})"
+
+    def _repr_html_(self) -> str:
+        from fittingroom.reports.card import run_card
+
+        return run_card(self.path, [self.record])
 
     @property
     def record(self) -> RunRecord:
@@ -157,6 +163,31 @@ class Run:
         from fittingroom.reports.explanation import explain
 
         return explain(self.path, start, end)
+
+    @overload
+    def report(self) -> Report: ...
+    @overload
+    def report(self, path: str | Path) -> Path: ...
+    def report(self, path: str | Path | None = None) -> Report | Path:
+        """A page about this run.
+
+        It is one HTML file that loads nothing: a summary in words, curves, what loss and accuracy really say, the
+        confidence, the images. `fittingroom.report` takes several runs.
+
+        Args:
+            path: the file to write.
+
+        Returns:
+            The path of the file; without `path` the page itself, which a notebook shows inline.
+
+        Raises:
+            InputError: there are no validation images, or no epoch has finite losses.
+            StorageError: the file cannot be written.
+        """
+        from fittingroom.reports.html import report_of
+
+        page = report_of([self.path])
+        return page if path is None else page.save(path)
 
     def model(self) -> keras.Model:
         """A Keras model with the run's weights: a new one, made from the folder's description.

@@ -69,11 +69,13 @@ class BegunRun:
         path: the folder.
         record: what it says.
         lock: held until `finish`, or the end of a `with` block.
+        new: whether this process began the training.
     """
 
-    def __init__(self, path: Path, record: BegunRecord, lock: RunLock) -> None:
+    def __init__(self, path: Path, record: BegunRecord, lock: RunLock, *, new: bool) -> None:
         self.path = path
         self.record = record
+        self._new = new
         self._lock: RunLock | None = lock
         self._checkpoints: dict[int, Checkpoints] = {}
 
@@ -83,14 +85,14 @@ class BegunRun:
     def __exit__(self, *failure: object) -> None:
         """Ends a training that has failed, if nothing has ended it yet.
 
-        It can go on from its checkpoints; where there are none, nothing is left of it.
+        It can go on from its checkpoints. Where there are none yet, nothing is left of a new one.
         """
         if self._lock is None:
             return
-        if any(self.checkpoints(seed).exist() for seed in self.record.seeds) or is_run(self.path):
-            self._release()
-        else:
+        if self._new and not any(self.checkpoints(seed).exist() for seed in self.record.seeds):
             self.finish(None, resumable=False)
+        else:
+            self._release()
 
     def checkpoints(self, seed: int) -> Checkpoints:
         """The checkpoints of the replica with this seed."""
@@ -150,7 +152,7 @@ def begin(record: BegunRecord, out: Path | None) -> BegunRun:
     """
     path = new_folder(run_name(record.created, record.data.name, record.recipe["name"]), out)
     lock = RunLock(path)
-    begun = BegunRun(path, record, lock)
+    begun = BegunRun(path, record, lock, new=True)
     try:
         write_bytes(path / BEGUN_NAME, json_text({"format": FORMAT, **asdict(record)}).encode())
         with storage_errors(path.parent):
@@ -179,7 +181,7 @@ def reopen(path: Path) -> BegunRun:
     except BaseException:
         lock.release()
         raise
-    return BegunRun(path, record, lock)
+    return BegunRun(path, record, lock, new=False)
 
 
 def read_begun(path: Path) -> BegunRecord:

@@ -1,7 +1,7 @@
 """Checkpoints: what a training that was stopped goes on from, in the run's folder while it trains.
 
-    checkpoints/00007-000000.state      everything after 7 epochs and no further step, behind its SHA-256
-    checkpoints/00006.outcomes          what came of each validation image in the epoch of that number, likewise
+    checkpoints/0000007-00000000.state  everything after 7 epochs and no further step, behind its SHA-256
+    checkpoints/0000006.outcomes        what came of each validation image in the epoch of that number, likewise
 
 A checkpoint needs the outcomes of all epochs before it. Each is written once, so that a checkpoint costs the same after
 the last epoch as after the first. The last two states are kept: if the newest is damaged, the other takes its place.
@@ -70,7 +70,7 @@ class Checkpoints:
             write_checked(self._outcomes_file(epoch), _packed({}, checkpoint.outcomes[epoch]))
             self._written.add(epoch)
         facts = {"format": FORMAT, "outcomes": sorted(checkpoint.outcomes), "facts": checkpoint.facts}
-        name = f"{checkpoint.epoch:05d}-{checkpoint.step:06d}.state"
+        name = f"{checkpoint.epoch:07d}-{checkpoint.step:08d}.state"
         write_checked(self._folder / name, _packed(facts, checkpoint.arrays))
         with storage_errors(self._folder):
             for old in self._states()[KEPT:]:
@@ -132,7 +132,7 @@ class Checkpoints:
         return sorted(self._folder.glob("*.state"), reverse=True)
 
     def _outcomes_file(self, epoch: int) -> Path:
-        return self._folder / f"{epoch:05d}.outcomes"
+        return self._folder / f"{epoch:07d}.outcomes"
 
 
 def _packed(facts: Mapping[str, Any], arrays: Arrays) -> bytes:
