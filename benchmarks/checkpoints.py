@@ -12,14 +12,11 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import fittingroom
-from fittingroom.api import session
-from fittingroom.engine.training import Snapshot
 from fittingroom.progress import Silent
-from fittingroom.runs.begun import BegunRun
+from fittingroom.runs.checkpoints import Checkpoint, Checkpoints
 
 ROUNDS = 7
 
@@ -27,19 +24,14 @@ ROUNDS = 7
 def measured(recipe: str) -> list[tuple[float, float]]:
     """Seconds in checkpoints and of the training, checkpoints included, for each round."""
     spent: list[float] = []
-    original = session.saver
+    write = Checkpoints.write
 
-    def timed(begun: BegunRun, seed: int) -> Callable[[Snapshot], None]:
-        save = original(begun, seed)
+    def timed(checkpoints: Checkpoints, checkpoint: Checkpoint) -> None:
+        started = time.perf_counter()
+        write(checkpoints, checkpoint)
+        spent.append(time.perf_counter() - started)
 
-        def timed_save(snapshot: Snapshot) -> None:
-            started = time.perf_counter()
-            save(snapshot)
-            spent.append(time.perf_counter() - started)
-
-        return timed_save
-
-    session.saver = timed  # type: ignore[assignment]
+    Checkpoints.write = timed  # type: ignore[method-assign, assignment]
     data = fittingroom.load("fashion-mnist")
     rounds = []
     with tempfile.TemporaryDirectory() as folder:

@@ -91,7 +91,7 @@ def keep(begun: BegunRun, attempt: Attempt, training: Training, seconds: Seconds
             "more epochs."
         )
     contents = _contents(attempt, training, seconds) if training.epochs else None
-    path = _finished(begun, contents and partial(write_run, contents=contents), [training])
+    path = _finished(begun, None if contents is None else partial(write_run, contents=contents), [training])
     count = len(training.epochs)
     kept = f"the {count} finished epoch{'s are' if count > 1 else ' is'} kept in {path}"
     _raise_for_all(begun, [attempt], [training], path, kept if contents else _NOTHING_KEPT)
