@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fittingroom.api.opening import open_run as open_run
     from fittingroom.api.replaying import replay as replay
     from fittingroom.api.replicas import Replicas as Replicas
+    from fittingroom.api.reporting import report as report
     from fittingroom.api.resuming import resume as resume
     from fittingroom.api.run import Run as Run
     from fittingroom.api.training import train as train
@@ -41,6 +42,7 @@ _PUBLIC = {
     "open_replicas": "fittingroom.api.opening",
     "open_run": "fittingroom.api.opening",
     "replay": "fittingroom.api.replaying",
+    "report": "fittingroom.api.reporting",
     "resume": "fittingroom.api.resuming",
     "train": "fittingroom.api.training",
 }
@@ -57,6 +59,7 @@ __all__ = [
     "open_replicas",
     "open_run",
     "replay",
+    "report",
     "resume",
     "train",
 ]

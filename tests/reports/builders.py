@@ -100,7 +100,7 @@ def subject_of(*replicas: Trajectories) -> Subject:
                 trajectories=one,
                 left_out=(),
                 kept_epoch=one.last_epoch,
-                training_loss=0.5 ** np.arange(len(one.epochs)),
+                training_loss=np.asarray(0.5 ** np.arange(len(one.epochs)), np.float64),
             )
             for seed, one in enumerate(replicas)
         ),

@@ -11,7 +11,7 @@ from fittingroom.errors import InputError, RunError, UnknownNameError
 from fittingroom.evaluation.trajectories import Trajectories
 from fittingroom.reports.facts import facts_of, subject_facts
 from fittingroom.reports.subject import read_subject
-from fittingroom.runs.record import Look
+from fittingroom.runs.record import Look, PartResult
 from fittingroom.runs.store import RunContents
 from tests.evaluation.examples import any_trajectories, is_json, trajectories_of
 from tests.reports.builders import contents_of, course_of, history_of, subject_of, written
@@ -164,10 +164,8 @@ def test_restored_weights_are_shown_at_their_own_epoch(tmp_path: Path) -> None:
     assert "The weights after epoch 3 were kept, not the last ones." in [one["text"] for one in facts["words"]]
 
 
-def record_at(trajectories: Trajectories, row: int):  # type: ignore[no-untyped-def]
+def record_at(trajectories: Trajectories, row: int) -> PartResult:
     """The validation result of the weights after the epoch of a row."""
-    from fittingroom.runs.record import PartResult
-
     right = int(trajectories.right[row].sum())
     return PartResult.held_out(float(trajectories.mean_loss[row]), right, trajectories.images)
 
@@ -203,33 +201,21 @@ def test_replicas_that_saw_different_images_are_refused(tmp_path: Path) -> None:
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     path = written(tmp_path / "run", contents_of(course_of([1.0])))
     (path / "history.csv").write_text("nonsense")
-    with pytest.raises(RunError, match="history.csv"):
+    with pytest.raises(RunError, match=r"history\.csv"):
         facts_of(path)
 
 
-def test_a_label_that_is_no_class_is_refused(tmp_path: Path) -> None:
+def test_outcomes_of_more_classes_than_there_are_names_are_refused(tmp_path: Path) -> None:
     contents = contents_of(course_of([1.0]))
     few = replace(contents.record, data=replace(contents.record.data, classes=("only", "two")))
-    with pytest.raises(InputError, match="expected a class from 0 to 1"):
+    with pytest.raises(InputError, match=r"expected .epochs, images, classes. = .1, 2000, 2."):
         read_subject(written(tmp_path / "run", replace(contents, record=few)))
 
 
 def test_training_losses_belong_to_the_validated_epochs(tmp_path: Path) -> None:
     every_second = trajectories_of(np.random.default_rng(0).normal(size=(2, 30, 3)), np.arange(30) % 3, epochs=(2, 4))
     history = history_of(every_second)
-    rows = {epoch: logs for epoch, logs in zip(history.epoch, history.rows, strict=True)}
+    rows = dict(zip(history.epoch, history.rows, strict=True))
     full = type(history)((epoch, rows.get(epoch, {"loss": 9.0})) for epoch in range(4))
     path = written(tmp_path / "run", replace(contents_of(every_second), history=full))
     assert read_subject(path).replicas[0].training_loss == pytest.approx([1.0, 0.5])
-
-
-def test_fifty_planted_labels_show_up_in_the_list_of_ever_more_confident_mistakes() -> None:
-    course = course_of([0.5, 1.0, 2.0, 3.0, 4.0, 5.0], images=3000)
-    logits = np.asarray(course.log_probabilities, np.float64)
-    planted = np.random.default_rng(1).choice(np.flatnonzero(course.right[-1]), 50, replace=False)
-    labels = course.labels.copy()
-    labels[planted] = (labels[planted] + 1) % 4
-    facts = subject_facts(subject_of(trajectories_of(logits, labels)))
-    listed = next(one for one in facts["images"] if one["name"] == "stayed wrong, ever more confident")
-    found = {image["index"] for image in listed["images"][:100]}
-    assert len(found & set(planted.tolist())) >= 40

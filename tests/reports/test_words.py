@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -118,6 +119,20 @@ def test_a_loss_that_only_falls_is_no_overfitting() -> None:
     facts = facts_of(course_of([0.1, 0.3, 0.5, 0.8]))
     assert told(facts, "overfit").startswith("No: validation loss was lowest after the last epoch, 4")
     assert "less loss" not in told(facts, "stopping")
+
+
+def test_a_gap_that_only_comes_from_averaging_over_the_epoch_is_not_told() -> None:
+    course = course_of([0.1, 0.3, 0.5, 0.8])
+    assert "the gap" not in told(facts_with_gaps(course, [-0.3, -0.2, -0.1, 0.0]), "overfit")
+    wide = told(facts_with_gaps(course, [-0.1, 0.1, 0.2, 0.4]), "overfit")
+    assert "above training loss since epoch 2, and the gap has grown to 0.400 nats" in wide
+
+
+def facts_with_gaps(course: Trajectories, gaps: list[float]) -> dict[str, Any]:
+    """The facts of a run whose training losses leave these gaps."""
+    subject = subject_of(course)
+    losses = np.asarray(course.mean_loss - gaps, np.float64)
+    return subject_facts(replace(subject, replicas=(replace(subject.replicas[0], training_loss=losses),)))
 
 
 def test_a_change_within_noise_is_not_called_a_change() -> None:

@@ -1,11 +1,10 @@
-"""Small charts made of characters, for a terminal: a line of a curve, and bars to the left and right of 0."""
+"""Small charts made of characters, for a terminal: the line of a curve, and bars."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 _LEVELS = "▁▂▃▄▅▆▇█"
-_EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
 def sparkline(values: Sequence[float | None], width: int) -> str:
@@ -21,12 +20,6 @@ def sparkline(values: Sequence[float | None], width: int) -> str:
     low, high = min(known), max(known)
     step = (high - low) / (len(_LEVELS) - 1) or 1.0
     return "".join(" " if value is None else _LEVELS[round((value - low) / step)] for value in values)
-
-
-def bar(value: float, most: float, width: int) -> str:
-    """A bar from the left, as long as `value` is of `most`, in eighths of a character."""
-    eighths = round(8 * width * value / most) if most > 0 else 0
-    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
 
 
 def signed_bar(value: float, most: float, width: int) -> str:

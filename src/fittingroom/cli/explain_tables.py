@@ -15,8 +15,12 @@ from fittingroom.reports.sentences import signed_nats
 _MOST_CLASSES = 12  # a wider confusion matrix has no room in a terminal
 _SHOWN_IMAGES = 3
 
-_CURVES = (("loss", "training loss"), ("val_loss", "validation loss"), ("accuracy", "training accuracy"))
-_LAST_CURVE = ("val_accuracy", "validation accuracy")
+_CURVES = (
+    ("loss", "training loss"),
+    ("val_loss", "validation loss"),
+    ("accuracy", "training accuracy"),
+    ("val_accuracy", "validation accuracy"),
+)
 
 
 def title(facts: dict[str, Any]) -> str:
@@ -45,23 +49,20 @@ def by_topic(facts: dict[str, Any], width: int) -> dict[str, list[Table]]:
 def curves(facts: dict[str, Any], width: int) -> Table:
     """The course of each number, its first and last value, its best one and when; means over replicas."""
     table = _table(("", "first", "best", "epoch", "last", ""), left=(0, 5))
-    rows = [(name, title, facts["curves"].get(name)) for name, title in (*_CURVES, _LAST_CURVE)]
-    if facts["calibration_curves"] is not None:
-        rows.append(("loss", "overconfidence", facts["calibration_curves"]["overconfidence"]))
-    for name, title, rows_of in rows:
-        points = [point for point in rows_of or [] if point["mean"] is not None]
-        if not points:
+    rows = [(title, name, facts["curves"].get(name, [])) for name, title in _CURVES]
+    rows.append(("gap", "", (facts["stopping"]["gap"] or {}).get("curve", [])))
+    rows.append(("overconfidence", "", (facts["calibration_curves"] or {}).get("overconfidence", [])))
+    for title, name, values in rows:
+        known = [point for point in values if point["mean"] is not None]
+        if not known:
             continue
-        best = (max if "accuracy" in name else min)(points, key=lambda point: point["mean"])
         show = percent if "accuracy" in name else _nats
-        table.add_row(
-            title,
-            show(points[0]["mean"]),
-            show(best["mean"]),
-            str(best["epoch"]),
-            show(points[-1]["mean"]),
-            sparkline([point["mean"] for point in points], width - 56),
-        )
+        best = ("", "")
+        if name:  # lower is not simply better for the others
+            found = (max if "accuracy" in name else min)(known, key=lambda point: point["mean"])
+            best = (show(found["mean"]), str(found["epoch"]))
+        course = sparkline([point["mean"] for point in known], width - 56)
+        table.add_row(title, show(known[0]["mean"]), *best, show(known[-1]["mean"]), course)
     return table
 
 
@@ -171,7 +172,8 @@ def closing(facts: dict[str, Any]) -> Iterator[str]:
 
 
 def _nats(value: float) -> str:
-    return f"{value:.3f}"
+    text = f"{abs(value):.3f}"
+    return f"−{text}" if value < 0 and float(text) else text
 
 
 def _table(header: Sequence[str], left: Sequence[int], gap: int = 2) -> Table:

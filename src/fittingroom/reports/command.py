@@ -28,6 +28,8 @@ def command_of(subject: Subject) -> str | None:
 
 
 def _recipe(record: RunRecord) -> list[str] | None:
+    if "model" not in record.recipe:
+        return None  # `fit` was given a model, and recorded what it knew of it
     try:
         recipe = Recipe.from_dict(record.recipe)
     except (InputError, TypeError):
@@ -38,7 +40,7 @@ def _recipe(record: RunRecord) -> list[str] | None:
     settings = [f"{key}={_text(own[key])}" for key in changed]
     stop = [*recipe.stop]
     try:
-        again = base.with_settings(settings).changed(stop=stop, model=recipe.model)
+        again = base.with_settings(settings).changed(stop=[*base.stop, *stop], model=recipe.model)
     except InputError:
         return None
     if {**again.to_dict(), "name": ""} != {**own, "name": ""}:

@@ -48,10 +48,9 @@ class Explanation:
             parts.append(f"<h4>{escape(question)}</h4>")
             for sentence in sentences:
                 parts.append(f"<p>{escape(sentence['text'])}</p>")
-                parts += [
-                    f"<p><small><b>{escape(term['name'])}</b>: {escape(term['meaning'])}</small></p>"
-                    for term in sentence["terms"]
-                ]
+                for term in sentence["terms"]:
+                    name, meaning = escape(term["name"]), escape(term["meaning"])
+                    parts.append(f"<p><small><strong>{name}</strong>: {meaning}</small></p>")
         return "\n".join(parts)
 
 

@@ -9,6 +9,7 @@ from fittingroom.evaluation.calibration import Calibration
 from fittingroom.evaluation.change import GROUPS, Change
 from fittingroom.evaluation.classes import classes_of
 from fittingroom.evaluation.spread import Spread
+from fittingroom.evaluation.stopping import Stopping
 
 if TYPE_CHECKING:
     from fittingroom.reports.subject import Replica
@@ -87,6 +88,39 @@ def training_losses(replicas: Sequence[Replica]) -> dict[str, Any] | None:
     }
 
 
+def gaps(replicas: Sequence[Replica], found: Stopping) -> dict[str, Any] | None:
+    """The generalisation gap over the replicas, and whether it grows; None where a training loss is not known.
+
+    A training loss is the mean over its epoch while the weights get better, so early gaps come out below 0. What the
+    gap grows out of that is no sign of anything: `grows` counts only what is above 0, beyond noise.
+    """
+    known = [one.gaps for one in found.replicas if one.gaps is not None]
+    growth = found.differences.gap_growth
+    if len(known) < len(replicas) or growth is None:
+        return None
+    rows: dict[int, list[float]] = {}
+    for replica, values in zip(replicas, known, strict=True):
+        for epoch, value in zip(replica.trajectories.epochs, values, strict=True):
+            rows.setdefault(epoch, []).append(value)
+    below = sum(min(0.0, *values, 0.0) for values in known) / len(known)
+    since = [_positive_since(replica.trajectories.epochs, each) for replica, each in zip(replicas, known, strict=True)]
+    positive = [epoch for epoch in since if epoch is not None]
+    return {
+        "curve": [band(epoch, rows[epoch]) for epoch in sorted(rows)],
+        "last": _spread(values[-1] for values in known),
+        "positive_since": epochs(positive) if len(positive) == len(since) else None,
+        "grows": found.differences.gap_grows and growth.interval.low + below > 0 and len(positive) == len(since),
+    }
+
+
+def _positive_since(numbers: Sequence[int], values: Sequence[float]) -> int | None:
+    """The epoch from which on all values are above 0; None if the last one is not."""
+    since = None
+    for epoch, value in zip(numbers, values, strict=True):
+        since = None if value <= 0 else since or epoch
+    return since
+
+
 def class_spreads(replicas: Sequence[Replica]) -> dict[str, Any]:
     """The recall of each class over the replicas, and the pair that each replica mixes up most."""
     found = [classes_of(replica.trajectories, replica.shown_epoch) for replica in replicas]
@@ -106,7 +140,7 @@ def class_spreads(replicas: Sequence[Replica]) -> dict[str, Any]:
 def agreement(
     replicas: Sequence[Replica], changes: Sequence[Mapping[str, Change]], found: Sequence[Sequence[Calibration] | None]
 ) -> dict[str, int]:
-    """In how many replicas the same is found: the verdict on confidence at the shown epoch, and what carries the rise."""
+    """In how many replicas the same is found: the verdict on confidence at the shown epoch, what carries the rise."""
     verdicts = [
         one.verdict
         for replica, split in zip(replicas, found, strict=True)

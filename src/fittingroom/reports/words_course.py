@@ -34,9 +34,9 @@ def overfit(quote: Quote) -> Iterator[Sentence]:
         yield _accuracy_meanwhile(quote)
     else:
         yield _no_rise(quote)
-        if quote(f"{_DIFFERENCES}.gap_grows"):
-            yield _gap(quote)
-        quote.forget()
+    if quote.look("stopping.gap") is not None and quote("stopping.gap.grows"):
+        yield _gap(quote)
+    quote.forget()
 
 
 def _rise(quote: Quote) -> Sentence:
@@ -51,8 +51,8 @@ def _rise(quote: Quote) -> Sentence:
     return quote.sentence(
         "overfit",
         f"Yes, by its loss: validation loss was lowest after {epochs(low, high)} and then rose, by {nats(rise)} "
-        f"nats until the last epoch ({nats_range(interval)}, over {over}; measured on images that had no part in choosing the epoch)."
-        f"{training}",
+        f"nats until the last epoch ({nats_range(interval)}, over {over}; measured on images that had no part in "
+        f"choosing the epoch).{training}",
         f"By its loss yes, after {_span(low, high)}; by its accuracy {_fell(quote)}",
     )
 
@@ -92,11 +92,12 @@ def _no_rise(quote: Quote) -> Sentence:
 
 
 def _gap(quote: Quote) -> Sentence:
-    growth, interval = quote(f"{_DIFFERENCES}.gap_growth.difference"), quote(f"{_DIFFERENCES}.gap_growth.interval")
+    low, high = quote("stopping.gap.positive_since.low"), quote("stopping.gap.positive_since.high")
+    last = quote("stopping.gap.last.mean")
     return quote.sentence(
         "overfit",
-        f"But the gap between validation and training loss grows, by {nats(growth)} nats since it was smallest "
-        f"({nats_range(interval)}): what it learns by now helps on training images more than on others.",
+        f"Validation loss has been above training loss since {epochs(low, high).rstrip(',')}, and the gap has grown to "
+        f"{nats(last)} nats: what the model learns by now helps on training images more than on others.",
     )
 
 

@@ -149,9 +149,8 @@ def classes(quote: Quote) -> Iterator[Sentence]:
         return
     matter = quote.look("classes.pairs_that_matter")
     if not matter:
-        yield quote.sentence(
-            "classes", f"No pair of classes stands out among the {mistakes:,} mistakes.", "none stand out"
-        )
+        among = "with a single mistake" if mistakes == 1 else f"among {mistakes:,} mistakes"
+        yield quote.sentence("classes", f"No pair of classes stands out {among}.", "None stands out")
     else:
         yield _first_pair(quote)
     if len(matter) > 1:

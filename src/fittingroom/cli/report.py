@@ -1,0 +1,38 @@
+"""`fittingroom report`: a page about a run, or about several side by side, in one HTML file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from fittingroom.cli.answer import Answer
+from fittingroom.cli.options import add_json
+from fittingroom.runs.place import find_run
+
+NAME = "report.html"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments."""
+    parser.add_argument(
+        "runs", metavar="RUN", nargs="+", help="one run or several: folders, names in the folder of runs, or latest"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE.html",
+        help=f"the file to write (default: {NAME} in the folder of the first run)",
+    )
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> Answer:
+    """Writes the page; trains nothing and opens no test set."""
+    paths = [find_run(name) for name in arguments.runs]  # before the heavy packages are imported
+    from fittingroom import report
+
+    target = arguments.out or paths[0] / NAME
+    written = report(paths, target)
+    size = written.stat().st_size
+    facts = {"report": str(written), "bytes": size, "runs": [str(path) for path in paths]}
+    return Answer(facts, f"Report: {written} ({size / 1e6:.1f} MB). It opens in any browser, without a network.")
