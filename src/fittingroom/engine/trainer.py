@@ -117,6 +117,8 @@ class Trainer:
         """Finds what the kept weights make of the validation images; computes it only where it is not known already."""
         if self._validation is None or not training.epochs:
             return
+        if training.status == "interrupted" and training.as_trained and training.epochs[-1].outcomes is not None:
+            return  # the last epoch says it, and whoever ends a training should not wait
         if training.last_validation is not None and _same_weights(training.last_validation[0], training.state):
             training.validation = training.last_validation[1]
         else:
@@ -124,7 +126,9 @@ class Trainer:
 
     def _cut_off(self, training: Training, status: Status, reason: str) -> None:
         training.status, training.reason = status, reason
-        training.state = self._each_hook("cut_off", training.state)
+        kept = training.state
+        training.state = self._each_hook("cut_off", kept)
+        training.as_trained = training.state is kept
 
     def _train(self, training: Training, request: StopRequest, resume: Snapshot | None) -> None:
         now = self._begun(training) if resume is None else self._resumed(resume)

@@ -76,3 +76,4 @@ class Training:
     validation: Validated | None = None
     devices: int = 1  # that shared each batch
     last_validation: tuple[State, Validated] | None = None  # the last state that was validated, and what came of it
+    as_trained: bool = True  # whether the state is the last finished epoch's own, when training was cut off
