@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import socket
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -45,7 +44,7 @@ class RunLock:
                 "Ctrl-C or SIGTERM make it write a checkpoint first."
             )
         self._handle = handle
-        content = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": now()}).encode()
+        content = json.dumps({"pid": os.getpid(), "host": os.uname().nodename, "since": now()}).encode()
         with storage_errors(self._path):
             os.truncate(handle, 0)
             os.pwrite(handle, content, 0)
