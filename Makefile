@@ -9,16 +9,16 @@ export KERAS_BACKEND := jax
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run test test-all lint bench bench-peers claims parity lock clean help setup setup-dev setup-peers dataset
+.PHONY: run test test-all lint bench bench-peers claims parity lock clean help setup setup-dev setup-peers dataset browser
 
 run: setup dataset  ## Train the course's model on Fashion-MNIST, then score it on the sealed test set
 	.venv/bin/fittingroom train
 	.venv/bin/fittingroom evaluate
 
-test: setup-dev dataset  ## Run the tests
+test: setup-dev dataset browser  ## Run the tests
 	$(VENV_PYTHON) -m pytest --numprocesses=auto --dist=loadfile
 
-test-all: setup-dev dataset  ## Run the tests, the slow ones too
+test-all: setup-dev dataset browser  ## Run the tests, the slow ones too
 	$(VENV_PYTHON) -m pytest --numprocesses=auto --dist=loadfile -m ""
 
 lint: setup-dev  ## Check format, style and types
@@ -73,3 +73,6 @@ setup-peers:
 
 dataset:
 	@scripts/dataset
+
+browser:
+	@scripts/browser

@@ -55,6 +55,11 @@ class Part:
     def __repr__(self) -> str:
         return f"Part({len(self):,} images {self.images.shape[1:]}, {len(self.classes)} classes)"
 
+    def _repr_html_(self) -> str:
+        from fittingroom.data.card import part_card
+
+        return part_card(self)
+
     @property
     def x(self) -> NDArray[np.float32]:
         """The images as model input: float32, divided by `scale`. Made anew at each access."""
@@ -191,3 +196,8 @@ class Dataset:
     scale: float
     info: DatasetInfo
     arguments: Mapping[str, Any]
+
+    def _repr_html_(self) -> str:
+        from fittingroom.data.card import dataset_card
+
+        return dataset_card(self)

@@ -35,7 +35,7 @@ _CONFIG: Mapping[str, Any] = {
         "labelFontSize": 12,
         "titleFontSize": 12,
     },
-    "axisY": {"minExtent": 34, "domain": False, "ticks": False, "tickCount": 5},
+    "axisY": {"minExtent": 40, "domain": False, "ticks": False, "tickCount": 5},
     "axisX": {"grid": False, "tickCount": 7, "tickMinStep": 1},
 }
 
@@ -187,7 +187,7 @@ def calibration_errors(errors: Rows) -> Chart:
 
     x, first, last = _epochs(alt, [one["epoch"] for one in errors])
     base = alt.Chart(alt.Data(values=list(errors))).encode(x=x)
-    axis = {"axis": alt.Axis(title="calibration error"), "scale": alt.Scale(zero=True)}
+    axis: dict[str, Any] = {"axis": alt.Axis(title="calibration error"), "scale": alt.Scale(zero=True)}
     return _drawn(
         alt.layer(
             base.mark_area(color="var(--muted)", opacity=0.22).encode(y=alt.Y("ceiling:Q", **axis)),
@@ -219,7 +219,7 @@ def differences(values: Rows, quantity: str) -> Chart:
     rows = [{**one, "pair": one["pair"]} for one in values]
     title = "difference in accuracy (points)" if quantity == "accuracy" else "difference in loss (nats)"
     base = alt.Chart(alt.Data(values=rows)).encode(y=alt.Y("pair:N", axis=alt.Axis(title=None), sort=None))
-    x = {"axis": alt.Axis(title=title, tickMinStep=0), "scale": alt.Scale(zero=True)}
+    x: dict[str, Any] = {"axis": alt.Axis(title=title, tickMinStep=0, tickCount=4), "scale": alt.Scale(zero=True)}
     zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color="var(--muted)", strokeDash=[3, 3])
     return _drawn(
         alt.layer(

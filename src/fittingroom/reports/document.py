@@ -89,6 +89,11 @@ def harmless(value: Any) -> Any:
     return value
 
 
+def epochs(low: int, high: int) -> str:
+    """`epoch 9`, or `epochs 9 to 15`."""
+    return f"epoch {low}" if low == high else f"epochs {low} to {high}"
+
+
 def _filters() -> dict[str, Any]:
     """How the templates write numbers: as the sentences do."""
     return {
@@ -96,7 +101,11 @@ def _filters() -> dict[str, Any]:
         "nats": sentences.nats,
         "signed_nats": sentences.signed_nats,
         "signed_points": sentences.signed_points,
-        "epochs": lambda one: sentences.epochs(one["low"], one["high"]),
+        "epochs": lambda one: epochs(one["low"], one["high"]),
+        "moved": lambda share, how: (
+            f"{share['count']:,} {how}{' ' + sentences.signed_nats(share['nats']) if share['count'] else ''}"
+        ),
+        "signed": lambda value, digits: f"{value:+.{digits}f}".replace("-", "\u2212"),
         "number": lambda value: f"{value:,}",
         "json": json_text,
     }

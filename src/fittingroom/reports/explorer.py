@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 MOST_IMAGES = 1000
 MOST_CLASSES = 10
-"""So many probabilities are kept of each image: with more classes those that were ever most probable, and the true one."""
+"""Of so many the probabilities are kept: with more classes, those that were ever most probable, and the true one."""
 
-_MOST_PROBABILITIES = 400_000
+_MOST_PROBABILITIES = 600_000
 _MOST_PIXELS = 1_000_000
-_LEAST_RIGHT = 200  # right answers are worth a look too, however many mistakes there are
+_LEAST_RIGHT = 0.2  # a share: right answers are worth a look too, however many mistakes there are
 _LOSS_STEPS = 1000  # losses are kept in thousandths of a nat
 
 Indices = npt.NDArray[np.intp]
@@ -98,9 +98,10 @@ def choose(replica: Replica, listed: Sequence[Sequence[int]], most: int) -> Indi
     wrong = wrong[np.argsort(-loss[wrong], kind="stable")]
     correct = _spread(np.flatnonzero(right), trajectories.labels)
     first = dict.fromkeys(index for rank in _ranks(listed) for index in rank)
-    order = dict.fromkeys(list(first)[: max(most - _LEAST_RIGHT, 0)])
+    telling = most - round(_LEAST_RIGHT * most)
+    order = dict.fromkeys(list(first)[:telling])
     for index in wrong[_in_turn(pairs[wrong])].tolist():
-        if len(order) >= most - _LEAST_RIGHT:
+        if len(order) >= telling:
             break
         order[index] = None
     for index in [*correct.tolist(), *wrong.tolist()]:

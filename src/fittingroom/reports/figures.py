@@ -8,7 +8,8 @@ from typing import Any
 
 from fittingroom.reports import charts
 from fittingroom.reports.charts import Chart
-from fittingroom.reports.sentences import epochs, nats, percent
+from fittingroom.reports.document import epochs
+from fittingroom.reports.sentences import nats, percent
 
 Facts = Mapping[str, Any]
 
@@ -52,7 +53,7 @@ def curves(facts: Facts, domains: Mapping[str, tuple[float, float]] | None = Non
         found[quantity] = Figure(
             chart,
             _curve_alt(facts, quantity),
-            _curve_caption(facts, quantity, marked),
+            _curve_caption(quantity, marked),
             _curve_legend(facts, rows, marked),
         )
     return found
@@ -80,8 +81,8 @@ def _curve_alt(facts: Facts, quantity: str) -> str:
             (first, start), (last, end) = known[0], known[-1]
             best = (min if quantity == "loss" else max)(known, key=lambda one: one[1])
             parts.append(
-                f"{part} {quantity} from {_value(quantity, start)} after epoch {first} to {_value(quantity, end)} after "
-                f"epoch {last}, best {_value(quantity, best[1])} after epoch {best[0]}."
+                f"{part} {quantity} from {_value(quantity, start)} after epoch {first} to {_value(quantity, end)} "
+                f"after epoch {last}, best {_value(quantity, best[1])} after epoch {best[0]}."
             )
     several = len(facts["replicas"])
     return " ".join([f"Line chart of {quantity}{f', means of {several} replicas' if several > 1 else ''}.", *parts])
@@ -91,7 +92,7 @@ def _value(quantity: str, value: float) -> str:
     return f"{nats(value)} nats" if quantity == "loss" else percent(value)
 
 
-def _curve_caption(facts: Facts, quantity: str, marked: tuple[int, int] | None) -> str:
+def _curve_caption(quantity: str, marked: tuple[int, int] | None) -> str:
     if marked is None:
         return ""
     best = "lowest" if quantity == "loss" else "highest"
@@ -132,7 +133,7 @@ def confidence(facts: Facts) -> dict[str, Figure]:
         found["reliability"] = _reliability(diagram)
         found["errors"] = _errors(diagram)
     if (curves := facts["calibration_curves"]) is not None:
-        found["split"] = _split(curves, len(facts["replicas"]))
+        found["split"] = _split(facts, curves)
     return found
 
 
@@ -161,22 +162,34 @@ def _errors(diagram: Facts) -> Figure:
     )
 
 
-def _split(curves: Facts, replicas: int) -> Figure:
+def _split(facts: Facts, curves: Facts) -> Figure:
+    replicas, verdict = len(facts["replicas"]), _verdict(facts)
+    removed = {"overconfident": "too sure: overconfidence", "underconfident": "not sure enough"}
+    what = {"overconfident": "too sure of", "underconfident": "not sure enough of"}.get(
+        verdict, "too sure or not sure enough of"
+    )
     start, end = (
         {name: curves[name][at]["mean"] for name in ("loss", "refinement", "overconfidence")} for at in (0, -1)
     )
     mean = f" Means of {replicas} replicas." if replicas > 1 else ""
     return Figure(
         charts.split(curves),
-        f"Validation loss in two parts. First epoch: {nats(start['loss'])} nats, of which overconfidence "
-        f"{start['overconfidence']:.3f}. Last epoch: {nats(end['loss'])} nats, of which {end['overconfidence']:.3f}.",
-        f"Loss = what it cannot tell apart (refinement) + what it is too sure of (overconfidence).{mean}",
+        "Validation loss in two parts; scaling all confidences alike would remove the second. First epoch: "
+        f"{nats(start['loss'])} nats, {start['overconfidence']:.3f} of it the second part. Last epoch: "
+        f"{nats(end['loss'])} nats, {end['overconfidence']:.3f} of it the second part.",
+        f"Loss = what it cannot tell apart (refinement) + what it is {what}.{mean}",
         (
             ("validation", "validation loss"),
-            ("overconfidence", "too sure: overconfidence"),
+            ("overconfidence", removed.get(verdict, "too sure, or not sure enough")),
             ("refinement", "cannot tell: refinement"),
         ),
     )
+
+
+def _verdict(facts: Facts) -> str:
+    """`overconfident`, `underconfident`, or nothing, of the epoch and the replica that are shown."""
+    calibrations = facts["replicas"][facts["example"]["index"]]["calibration"] or []
+    return next((one["verdict"] or "" for one in calibrations if one["epoch"] == facts["example"]["shown_epoch"]), "")
 
 
 def frame(facts: Facts) -> Chart:

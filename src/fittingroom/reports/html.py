@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _EXAMPLES = 8
 _MOST_STRIPS = 60
+_MOST_LEDGERS = 120
 _IN_NOTEBOOK = 'width="100%" height="720" style="border:1px solid #8888;border-radius:6px" sandbox="allow-scripts"'
 
 
@@ -85,6 +86,7 @@ def report_of(runs: Sequence[str | Path], comparison: Mapping[str, Any] | None =
 
 def _single(subject: Subject) -> Report:
     facts = subject_facts(subject)
+    facts["ledgers"] = {name: _thinned(found, facts) for name, found in facts["ledgers"].items()}
     example = subject.replicas[subject.example]
     dataset, why_not = _dataset(example)
     part = None if dataset is None else _validation(dataset, example)
@@ -140,6 +142,14 @@ def _validation(dataset: Dataset, replica: Replica) -> Part | None:
     labels, part = replica.trajectories.labels, dataset.validation
     same = part is not None and np.array_equal(part.labels[: len(labels)], labels)
     return part if same else None
+
+
+def _thinned(ledgers: list[dict[str, Any]], facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """At most about `_MOST_LEDGERS` of them, spread evenly, with those of the best epochs, the first and the last."""
+    replica = facts["replicas"][facts["example"]["index"]]
+    step = -(-len(ledgers) // _MOST_LEDGERS)
+    kept = {replica["best_loss_epoch"], replica["best_accuracy_epoch"], replica["last_epoch"]}
+    return [one for place, one in enumerate(ledgers) if place % step == 0 or one["epoch"] in kept]
 
 
 def _ledger(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -80,8 +80,8 @@ def _small(images: Pixels) -> Pixels:
 def _shades(images: Pixels, scale: float) -> Pixels:
     """The images with 255 for the brightest shade there can be."""
     if scale == 255:
-        return np.asarray(images)
-    return np.clip(np.rint(images * (255 / scale)), 0, 255).astype(np.uint8)
+        return images
+    return np.asarray(np.clip(np.rint(images * (255 / scale)), 0, 255), np.uint8)
 
 
 def _url(pixels: npt.NDArray[Any]) -> str:

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fittingroom.reports import figures
-from fittingroom.reports.sentences import QUESTIONS
+from fittingroom.reports.sentences import QUESTIONS, Topic
 
 Facts = Mapping[str, Any]
 
-_TOLD = ("overfit", "change", "stopping", "confidence", "classes")
+_TOLD: tuple[Topic, ...] = ("overfit", "change", "stopping", "confidence", "classes")
 
 
 def context(runs: Sequence[Facts], comparison: Facts) -> dict[str, Any]:

@@ -1,0 +1,61 @@
+"""What a notebook shows of a run: a short card, read from its record alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from fittingroom.reports.document import harmless
+from fittingroom.runs.record import PartResult, RunRecord
+from fittingroom.runs.replicas import spread_of_parts
+
+_CELL = 'style="text-align:left;padding:2px 12px 2px 0"'
+
+
+def run_card(path: Path, records: Sequence[RunRecord]) -> str:
+    """HTML: what was trained on what, and loss and accuracy of each part.
+
+    Args:
+        path: the run folder.
+        records: of its replicas, at least one.
+    """
+    first = records[0]
+    seeds = ", ".join(str(record.seed) for record in records)
+    replicas = f"{len(records)} replicas, seeds {seeds}" if len(records) > 1 else f"seed {seeds}"
+    facts = [
+        ("run", str(path)),
+        ("trained", f"{replicas}; {', '.join(dict.fromkeys(record.status for record in records))}"),
+        ("training", _part([record.train for record in records])),
+        ("validation", _part([record.validation for record in records])),
+        ("test set", _test(records)),
+    ]
+    rows = "".join(f"<tr><th {_CELL}>{escape(name)}</th><td {_CELL}>{_text(value)}</td></tr>" for name, value in facts)
+    title = f"{_text(str(first.recipe['name']))} on {_text(first.data.name)}"
+    calls = "<code>.explain()</code> says what that means, <code>.report()</code> shows it."
+    return f"<div><b>{title}</b><table>{rows}</table><small>{calls}</small></div>"
+
+
+def _text(value: str) -> str:
+    return escape(harmless(value))
+
+
+def _part(parts: Sequence[PartResult | None]) -> str:
+    """Accuracy with its interval, and loss: of one replica, or the means of several."""
+    spreads = spread_of_parts(parts)
+    told = []
+    if "accuracy" in spreads:
+        spread, only = spreads["accuracy"], parts[0]
+        interval = spread.interval if len(parts) > 1 or only is None else only.interval
+        ends = "" if interval is None else f" (95% interval {100 * interval[0]:.1f} to {100 * interval[1]:.1f}%)"
+        told.append(f"accuracy {100 * spread.mean:.1f}%{ends}")
+    if "loss" in spreads:
+        told.append(f"loss {spreads['loss'].mean:.4f} nats")
+    return ", ".join(told) or "none"
+
+
+def _test(records: Sequence[RunRecord]) -> str:
+    scores = [look.score for record in records for look in record.looks if look.score is not None]
+    if not scores:
+        return "sealed"
+    return f"opened; accuracy {', '.join(format(100 * score['accuracy'], '.1f') for score in scores)}%"
