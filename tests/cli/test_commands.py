@@ -39,9 +39,11 @@ def test_train_prints_the_results_and_the_next_command(command: Command, runs_fo
     assert lines[0] == "course+ on digits, seed 0: 2 epochs"
     assert lines[3].split() == ["accuracy", "95%", "interval", "loss", "(nats)", "images"]
     assert [line.split()[0] for line in lines[4:6]] == ["training", "validation"]
-    assert lines[-2:] == [
-        f"Run: {tmp_path / 'mine'}",
-        f"Next: `fittingroom evaluate {tmp_path / 'mine'}` opens the sealed test set.",
+    run = tmp_path / "mine"
+    assert lines[-3:] == [
+        f"Run: {run}",
+        f"Next: `fittingroom explain {run}` and `fittingroom report {run}` tell and show what loss and accuracy say;",
+        f"      `fittingroom evaluate {run}` opens the sealed test set.",
     ]
     assert_no_test_was_opened(tmp_path / "mine")
 

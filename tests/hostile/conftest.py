@@ -52,7 +52,7 @@ class World:
             "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}",
         }
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.hostile.worker"],
+            [sys.executable, "-B", "-m", "tests.hostile.worker"],  # bytecode of ours would be a file written elsewhere
             cwd=self.folder / "home",
             env=environment,
             stdin=subprocess.PIPE,

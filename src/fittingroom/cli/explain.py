@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fittingroom.cli.answer import Answer
 from fittingroom.cli.options import add_json, add_run, count
-from fittingroom.runs.place import find_run
+from fittingroom.runs.place import LATEST, find_run
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -22,7 +22,7 @@ _NARROWEST, _WIDEST = 60, 100
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments."""
-    add_run(parser)
+    add_run(parser, default=LATEST)
     parser.add_argument(
         "--from",
         dest="start",
@@ -89,3 +89,5 @@ def _parts(explanation: Explanation, facts: dict[str, Any], width: int) -> Itera
     if facts["run"]["command"] is not None:
         yield Text("To train it again:")
         yield Text(facts["run"]["command"], no_wrap=True, overflow="ignore")  # one line, to copy
+    yield Text("To see it, with the images:")
+    yield Text(f"fittingroom report {facts['run']['path']}", no_wrap=True, overflow="ignore")

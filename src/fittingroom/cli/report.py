@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fittingroom.cli.answer import Answer
 from fittingroom.cli.options import add_json
-from fittingroom.runs.place import find_run
+from fittingroom.runs.place import LATEST, find_run
 
 NAME = "report.html"
 
@@ -15,7 +15,11 @@ NAME = "report.html"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments."""
     parser.add_argument(
-        "runs", metavar="RUN", nargs="+", help="one run or several: folders, names in the folder of runs, or latest"
+        "runs",
+        metavar="RUN",
+        nargs="*",
+        default=[LATEST],
+        help="one run or several: folders, names in the folder of runs, or latest (default: latest)",
     )
     parser.add_argument(
         "--out",

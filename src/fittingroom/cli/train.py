@@ -212,10 +212,11 @@ def _row(name: str, part: PartResult) -> tuple[str, ...]:
 def _whereabouts(path: Path) -> str:
     if has_begun(path):
         return f"Run: {path}\nNext: `fittingroom train --resume {path}` goes on, unless its test set is opened first."
-    return f"Run: {path}\nNext: `{_next(path)}` opens the sealed test set."
-
-
-def _next(path: Path) -> str:
     from fittingroom.runs.place import list_runs
 
-    return "fittingroom evaluate" if list_runs()[:1] == [path] else f"fittingroom evaluate {path}"
+    run = "" if list_runs()[:1] == [path] else f" {path}"
+    return (
+        f"Run: {path}\n"
+        f"Next: `fittingroom explain{run}` and `fittingroom report{run}` tell and show what loss and accuracy say;\n"
+        f"      `fittingroom evaluate{run}` opens the sealed test set."
+    )
