@@ -49,9 +49,10 @@ def test_a_trained_run_is_explained_in_eighty_columns_without_colour(
     monkeypatch.setenv("COLUMNS", "80")
     done = command("explain", trained)
     *lines, last = done.out.splitlines()
+    assert f"fittingroom report {trained}" in lines
     assert done.status == 0
     assert done.err == ""
-    assert max(len(line) for line in lines) <= 80
+    assert max(len(line) for line in lines if not line.startswith("fittingroom ")) <= 80
     assert "\x1b" not in done.out
     assert last == "fittingroom train digits --set epochs=3 --seeds 2"
     assert "The test set has not been opened by this run" in done.out

@@ -86,8 +86,11 @@ def _parts(explanation: Explanation, facts: dict[str, Any], width: int) -> Itera
     yield from (Padding(Text(line), (0, 0, 0, 2)) for line in tables.images(facts))
     yield Text("")
     yield from (Text(line) for line in tables.closing(facts))
-    if facts["run"]["command"] is not None:
-        yield Text("To train it again:")
-        yield Text(facts["run"]["command"], no_wrap=True, overflow="ignore")  # one line, to copy
-    yield Text("To see it, with the images:")
-    yield Text(f"fittingroom report {facts['run']['path']}", no_wrap=True, overflow="ignore")
+    commands = {
+        "To see it, with the images:": f"fittingroom report {facts['run']['path']}",
+        "To train it again:": facts["run"]["command"],
+    }
+    for purpose, line in commands.items():
+        if line is not None:
+            yield Text(purpose)
+            yield Text(line, no_wrap=True, overflow="ignore")  # one line, to copy
