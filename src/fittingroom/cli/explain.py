@@ -57,11 +57,15 @@ def _text(explanation: Explanation, facts: dict[str, Any]) -> str:
         file=page, width=width, color_system=None, force_terminal=False, markup=False, emoji=False, highlight=False
     )
     for part in _parts(explanation, facts, width):
-        console.print(part, crop=False)
+        if isinstance(part, str):
+            page.write(f"{part}\n")
+        else:
+            console.print(part, crop=False)
     return "\n".join(line.rstrip() for line in page.getvalue().splitlines()).strip("\n")
 
 
 def _parts(explanation: Explanation, facts: dict[str, Any], width: int) -> Iterator[RenderableType]:
+    """The answer in parts to be laid out; a plain string is a line that stays as it is."""
     from rich.padding import Padding
     from rich.text import Text
 
@@ -93,4 +97,4 @@ def _parts(explanation: Explanation, facts: dict[str, Any], width: int) -> Itera
     for purpose, line in commands.items():
         if line is not None:
             yield Text(purpose)
-            yield Text(line, no_wrap=True, overflow="ignore")  # one line, to copy
+            yield line  # as it is, however long: it is there to be copied
