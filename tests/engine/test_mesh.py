@@ -67,7 +67,7 @@ def one_epoch(programs: Programs, state: State, examples: Examples) -> Any:
 @pytest.mark.parametrize(
     "model",
     [
-        pytest.param(convolutional, id="batch normalisation"),
+        pytest.param(convolutional, id="batch normalisation", marks=pytest.mark.slow),
         pytest.param(lambda: convolutional([layers.Dropout(0.5)]), id="dropout", marks=pytest.mark.slow),
         pytest.param(lambda: small(optimizer="rmsprop"), id="dense"),
     ],

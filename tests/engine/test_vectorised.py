@@ -73,7 +73,8 @@ def assert_alike(together: Training, alone: Training) -> None:
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), together.state, alone.state)
 
 
-@pytest.mark.parametrize("seats", [4, 3])  # with three seats the fourth replica joins when one has left
+# With three seats the fourth replica joins when one has left.
+@pytest.mark.parametrize("seats", [pytest.param(4, marks=pytest.mark.slow), 3])
 def test_riders_train_as_they_would_alone(rides: Rides, seats: int) -> None:
     request = StopRequest()
     together = train_replicas([rides.lane(seats, request)], rides.trainer, rides.starts, request)

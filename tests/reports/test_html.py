@@ -108,6 +108,7 @@ def test_a_run_without_all_probabilities_has_a_page_without_confidence(tmp_path:
     assert block_of(html)["explorer"]["kept"] == 0
 
 
+@pytest.mark.slow
 def test_a_long_training_has_a_page_that_stays_small(tmp_path: Path) -> None:
     sharpness = [0.4 + epoch / 100 for epoch in range(400)]
     html = report_of([written(tmp_path / "run", contents_of(course_of(sharpness, classes=10)))]).html
