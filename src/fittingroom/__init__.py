@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fittingroom.api.training import train as train
     from fittingroom.data.dataset import Dataset as Dataset
     from fittingroom.errors import FittingRoomError as FittingRoomError
+    from fittingroom.experiments.experiment import experiment as experiment
     from fittingroom.recipes.recipe import Recipe as Recipe
 
 __version__ = "0.1.0"
@@ -37,6 +38,7 @@ _PUBLIC = {
     "Replicas": "fittingroom.api.replicas",
     "Run": "fittingroom.api.run",
     "compare": "fittingroom.api.comparing",
+    "experiment": "fittingroom.experiments.experiment",
     "fit": "fittingroom.api.fit",
     "load": "fittingroom.api.loading",
     "open_replicas": "fittingroom.api.opening",
@@ -54,6 +56,7 @@ __all__ = [
     "Replicas",
     "Run",
     "compare",
+    "experiment",
     "fit",
     "load",
     "open_replicas",

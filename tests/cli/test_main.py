@@ -18,7 +18,7 @@ COMMAND_LINE = [sys.executable, "-m", "fittingroom"]
 def test_help_lists_every_command(command: Command) -> None:
     done = command("--help")
     assert done.status == 0
-    assert all(f"{name} " in done.out and summary in done.out for name, summary in COMMANDS.items())
+    assert all(f"    {name}" in done.out and summary in done.out for name, summary in COMMANDS.items())
 
 
 @pytest.mark.parametrize("name", COMMANDS)

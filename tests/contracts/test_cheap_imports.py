@@ -22,7 +22,9 @@ def test_importing_loads_no_heavy_package(module: str) -> None:
     assert heavy_modules_after(f"import {module}") == set()
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["evaluate", "--help"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["train", "--help"], ["evaluate", "--help"], ["experiment", "--help"]], ids=" ".join
+)
 def test_help_loads_no_heavy_package(arguments: list[str]) -> None:
     start = f"sys.argv = {['fittingroom', *arguments]!r}\nfrom fittingroom.cli.main import main\nsys.exit(main())"
     assert heavy_modules_after(start) == set()

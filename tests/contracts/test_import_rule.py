@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "runs": LEARNING | {"evaluation"},
     "reports": REPORTING,  # they are made from what is stored, and `run.report()` calls them
     "api": CALLS,
-    "experiments": CALLS,
+    "experiments": CALLS | {"board"},  # its live table shows replicas as the bar of one training does
     "web": CALLS | {"experiments"},
     "cli": CALLS | {"experiments", "web"},
     "__init__": CALLS | {"experiments"},

@@ -50,28 +50,34 @@ def compare(runs: Sequence[str | Path | Run | Replicas]) -> Comparison:
     """
     if isinstance(runs, str | Path):
         raise InputError(f"compare({str(runs)!r}): expected a list of two runs or more, such as ['first', 'second'].")
-    entries = [_Entry.of(run) for run in runs]
+    entries = [Entry.of(run) for run in runs]
     _check_apart([entry.path for entry in entries])
     names = _names([entry.path for entry in entries])
     validated = [[read_validated(folder) for folder in entry.folders()] for entry in entries]
     notes = _check_same_images(names, validated)
     contenders = []
     for name, entry, replicas in zip(names, entries, validated, strict=True):
-        contender, more = _contender(name, entry, replicas)
+        contender, more = contender_of(name, entry, replicas)
         contenders.append(contender)
         notes += more
     return compared(validated[0][0].record.data.name, contenders, notes)
 
 
 @dataclass(frozen=True)
-class _Entry:
-    """One of the runs to compare, and, where it was given open, the runs of its replicas."""
+class Entry:
+    """One of the runs to compare, and, where it was given open, the runs of its replicas.
+
+    Args:
+        path: the folder.
+        given: the runs that count as its replicas; None for those that the folder holds.
+    """
 
     path: Path
     given: tuple[Run, ...] | None = None
 
     @classmethod
-    def of(cls, run: str | Path | Run | Replicas) -> _Entry:
+    def of(cls, run: str | Path | Run | Replicas) -> Entry:
+        """The entry of what `compare` was given."""
         if isinstance(run, str | Path):
             return cls(find_run(run))
         from fittingroom.api.run import Run
@@ -80,6 +86,8 @@ class _Entry:
 
     def folders(self) -> list[Path]:
         """The folder of each replica."""
+        if self.given is not None:
+            return [run.path for run in self.given]
         if not holds_replicas(self.path):
             return [self.path]
         return [replica_folder(self.path, seed) for seed in read_replicas(self.path).kept]
@@ -125,8 +133,14 @@ def _check_same_images(names: Sequence[str], validated: Sequence[Sequence[Valida
     return [_SAME_BY_LABELS] if unmarked else []
 
 
-def _contender(name: str, entry: _Entry, replicas: Sequence[Validated]) -> tuple[Contender, list[str]]:
-    """A run as what its kept weights made of the images, and what should be said of it."""
+def contender_of(name: str, entry: Entry, replicas: Sequence[Validated]) -> tuple[Contender, list[str]]:
+    """A run as what its kept weights made of the images, and what should be said of it.
+
+    Args:
+        name: what to call it.
+        entry: the run.
+        replicas: what is stored of each of its replicas, as `entry.folders()` has them.
+    """
     missing = [number for number, one in enumerate(replicas) if one.row is None]
     computed: dict[int, Outcomes] = {}
     notes = []

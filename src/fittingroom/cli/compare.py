@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import string
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fittingroom.cli.answer import Answer, nats, number, percent_range, table
@@ -42,24 +43,19 @@ def run(arguments: argparse.Namespace) -> Answer:
 
 
 def _text(comparison: Comparison) -> str:
-    letters = [_letter(index) for index in range(len(comparison.contenders))]
+    letters = [letter(index) for index in range(len(comparison.contenders))]
     runs = table(
         ("", "run", "recipe", "seeds", "accuracy", "95% interval", "loss (nats)"),
         [_row(letter, one) for letter, one in zip(letters, comparison.contenders, strict=True)],
         left=3,
     )
-    several = len(comparison.pairs) > 1
-    header = ("", "points", "95% interval", "p", *(("p, corrected",) if several else ()), "loss (nats)", "95% interval")
-    pairs = table(header, [_pair(pair, letters, several=several) for pair in comparison.pairs])
-    tests = dict.fromkeys(TESTS[pair.test] for pair in comparison.pairs)
     return "\n".join(
         [
             f"{number(comparison.images)} validation images of {comparison.dataset}",
             "",
             runs,
             "",
-            pairs,
-            f"p of the accuracies: {'; '.join(tests)}.",
+            pairs_text(comparison.pairs, letters, several=len(comparison.pairs) > 1),
             "",
             *(pair.verdict(letters) for pair in comparison.pairs),
             "",
@@ -69,7 +65,21 @@ def _text(comparison: Comparison) -> str:
     )
 
 
-def _letter(index: int) -> str:
+def pairs_text(pairs: Sequence[Pair], letters: Sequence[str], *, several: bool) -> str:
+    """The differences of some pairs as a table, and which tests they rest on.
+
+    Args:
+        pairs: they.
+        letters: what to call each of the contenders.
+        several: whether the p-values are corrected for more than one pair.
+    """
+    header = ("", "points", "95% interval", "p", *(("p, corrected",) if several else ()), "loss (nats)", "95% interval")
+    tests = dict.fromkeys(TESTS[pair.test] for pair in pairs)
+    rows = [_pair(pair, letters, several=several) for pair in pairs]
+    return f"{table(header, rows)}\np of the accuracies: {'; '.join(tests)}."
+
+
+def letter(index: int) -> str:
     """A, B, ..., Z, AA, BB, ..."""
     return string.ascii_uppercase[index % 26] * (index // 26 + 1)
 
@@ -87,7 +97,7 @@ def _row(letter: str, one: Contender) -> tuple[str, ...]:
     )
 
 
-def _pair(pair: Pair, letters: list[str], *, several: bool) -> tuple[str, ...]:
+def _pair(pair: Pair, letters: Sequence[str], *, several: bool) -> tuple[str, ...]:
     accuracy, loss = pair.accuracy, pair.loss
     return (
         f"{letters[pair.first]} − {letters[pair.second]}",

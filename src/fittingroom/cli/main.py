@@ -20,8 +20,9 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "train": "train a recipe on a dataset",
         "evaluate": "open the sealed test set and score a run on it",
-        "explain": "say what loss and accuracy really mean for a run, image by image",
+        "explain": "say what loss and accuracy mean for a run, image by image",
         "report": "write a page about a run, or several, as one HTML file",
+        "experiment": "train recipes with several seeds each, and compare them",
         "compare": "compare runs on their validation images",
         "predict": "say what a run makes of images in files",
         "data": "list the datasets, or describe one",

@@ -23,8 +23,7 @@ def read_recipe(path: Path) -> Recipe:
     Raises:
         RecipeError: the file is missing, is no TOML, or has a key or a value that makes no sense; with file and line.
     """
-    text = _read_text(path)
-    settings = _parse(path, text)
+    text, settings = read_toml(path, "recipe")
     for key, value in settings.items():
         try:
             check_setting(key, value)
@@ -36,11 +35,25 @@ def read_recipe(path: Path) -> Recipe:
     return Recipe.from_dict({"name": path.stem, **settings})
 
 
-def _read_text(path: Path) -> str:
+def read_toml(path: Path, what: str) -> tuple[str, dict[str, Any]]:
+    """The text of a small TOML file, and what it says.
+
+    Args:
+        path: the file.
+        what: what it holds, for the message of an error.
+
+    Raises:
+        RecipeError: the file is missing, too large, or no TOML.
+    """
+    text = _read_text(path, what)
+    return text, _parse(path, text)
+
+
+def _read_text(path: Path, what: str) -> str:
     try:
         return read_file(path, _LARGEST).decode("utf-8-sig")  # editors on Windows write a byte order mark
     except OSError as error:
-        raise RecipeError(f"the recipe {path} cannot be read: {error.strerror}.") from error
+        raise RecipeError(f"the {what} {path} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path} is not a text file in UTF-8: byte {error.start} does not belong there.") from error
 

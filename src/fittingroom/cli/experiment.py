@@ -1,0 +1,220 @@
+"""`fittingroom experiment`: recipes and seeds on a dataset, trained, kept and compared on validation."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fittingroom.cli.answer import Answer, nats, number, percent, percent_range, table
+from fittingroom.cli.compare import letter, pairs_text
+from fittingroom.cli.options import add_data, add_json, seeds, validation
+from fittingroom.cli.replicas import nats_spread, percent_spread
+from fittingroom.errors import InputError
+from fittingroom.recipes.named import NAMED, find_recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fittingroom.evaluation.comparison import Comparison
+    from fittingroom.experiments.results import Experiment
+    from fittingroom.experiments.summary import Summary
+    from fittingroom.recipes.recipe import Recipe
+
+DEFAULT_DATASET, DEFAULT_RECIPE = "fashion-mnist", "course"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments."""
+    parser.add_argument(
+        "dataset",
+        metavar="DATASET|FILE.toml",
+        nargs="?",
+        default=DEFAULT_DATASET,
+        help="a name that `fittingroom data` lists, or idx:FOLDER, npz:FILE, folder:FOLDER; or a file with the whole "
+        f"experiment: dataset, recipe, seeds, validation, [set], [vary] (default: {DEFAULT_DATASET})",
+    )
+    parser.add_argument(
+        "--vary",
+        metavar="KEY=VALUE,VALUE",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="settings of the recipe to try in every combination, for example hidden=128,512 batch_size=32,128; a list "
+        "goes in brackets: 'hidden=128,[512,256],[]' tries one layer, two and none",
+    )
+    parser.add_argument(
+        "--recipe",
+        metavar="NAME|FILE.toml",
+        nargs="+",
+        help=f"the recipe to begin with, or several: {', '.join(NAMED)} or TOML files (default: {DEFAULT_RECIPE})",
+    )
+    parser.add_argument(
+        "--set", metavar="KEY=VALUE", nargs="+", action="extend", default=[], help="change settings of all recipes"
+    )
+    parser.add_argument(
+        "--seeds",
+        metavar="N|LIST",
+        type=seeds,
+        help="seeds of each recipe: 5 for the seeds 0 to 4, or a list such as 3,7,11 (default: 5)",
+    )
+    parser.add_argument(
+        "--validation",
+        metavar="N",
+        type=validation,
+        help="images, or the fraction, of the training data to compare the recipes on",
+    )
+    parser.add_argument(
+        "--final", action="store_true", help="open the test set at the end, for the one recipe that validation chose"
+    )
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        help="the experiment's folder, new or one to go on with (else one in FITTINGROOM_RUNS_DIR, or ./runs, that "
+        "belongs to these recipes and data)",
+    )
+    add_data(parser)
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> Answer:
+    """Trains what is missing, and says what came of it."""
+    recipes, vary = chosen_recipes(arguments), chosen_vary(arguments.vary)
+    from fittingroom import experiment
+
+    done = experiment(
+        arguments.dataset,
+        recipes,
+        vary=vary,
+        seeds=arguments.seeds,
+        validation=arguments.validation,
+        data_dir=arguments.data_dir,
+        image_size=arguments.image_size,
+        out=arguments.out,
+        final=arguments.final,
+    )
+    return Answer(done.to_dict(), _text(done), 0 if any(cell.status == "done" for cell in done.cells) else 1)
+
+
+def chosen_recipes(arguments: argparse.Namespace) -> list[Recipe] | None:
+    """The recipes to begin with, as `--recipe` and `--set` say; None where neither is given.
+
+    Raises:
+        InputError: a recipe is unknown, or a setting makes no sense.
+    """
+    for text in arguments.set:
+        if "=" not in text:
+            raise InputError(f"--set {text!r}: expected KEY=VALUE, for example epochs=3.")
+    if arguments.recipe is None and not arguments.set:
+        return None
+    return [find_recipe(name).with_settings(arguments.set) for name in arguments.recipe or [DEFAULT_RECIPE]]
+
+
+def chosen_vary(texts: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+    """What `--vary` says.
+
+    Raises:
+        InputError: a text cannot be read, or a key is there twice.
+    """
+    from fittingroom.experiments.grid import parse_vary
+
+    vary: dict[str, tuple[Any, ...]] = {}
+    for text in texts:
+        key, values = parse_vary(text)
+        if key in vary:
+            raise InputError(f"--vary {key} is there twice. Write all its values behind one: --vary {key}=A,B,C.")
+        vary[key] = values
+    return vary
+
+
+def _text(done: Experiment) -> str:
+    count = sum(cell.status == "done" for cell in done.cells)
+    letters = [letter(index) for index in range(len(done.recipes))]
+    parts = [
+        f"{_counted(len(done.recipes), 'recipe')} × {_counted(len(done.plan.seeds), 'seed')} on {done.plan.dataset}: "
+        f"{count} of {len(done.cells)} cells done",
+        _recipes_text(done, letters),
+        "\n".join(_failures(done)),
+        "" if done.comparison is None else _comparison_text(done, done.comparison, letters),
+        _choice(done),
+        f"Experiment: {done.path}\nTables: {done.epochs_csv.name} (every cell and epoch), {done.cells_csv.name} (every "
+        "cell), in that folder",
+    ]
+    return "\n\n".join(filter(None, parts))
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _recipes_text(done: Experiment, letters: Sequence[str]) -> str:
+    front = {one.variant.digest for one in done.pareto}
+    header = ("", "recipe", "seeds", "accuracy", "95% interval", "loss (nats)", "seconds", "parameters", "front")
+    rows = [
+        (
+            name,
+            one.variant.name,
+            f"{len(one.done)}" if one.complete else f"{len(one.done)} of {len(one.cells)}",
+            *_numbers(one),
+            "*" if one.variant.digest in front else "",
+        )
+        for name, one in zip(letters, done.recipes, strict=True)
+    ]
+    return (
+        f"{table(header, rows, left=2)}\n"
+        "On validation, means over seeds; seconds of training. Front (*): no other is as accurate, as fast and as "
+        "small."
+    )
+
+
+def _numbers(one: Summary) -> tuple[str, ...]:
+    return (
+        "-" if one.accuracy is None else f"{100 * one.accuracy.mean:.2f}%",
+        percent_range(one.interval),
+        nats(None if one.loss is None else one.loss.mean),
+        "-" if one.seconds is None else f"{one.seconds.mean:.2f}",
+        number(one.parameters),
+    )
+
+
+def _failures(done: Experiment) -> list[str]:
+    return [
+        f"Failed: {cell.cell.variant.name}, seed {cell.cell.seed}: {cell.reason}"
+        for cell in done.cells
+        if cell.status == "failed"
+    ]
+
+
+def _comparison_text(done: Experiment, comparison: Comparison, letters: Sequence[str]) -> str:
+    """The chosen recipe against each other one; all pairs where there is none."""
+    own = [name for name, one in zip(letters, done.recipes, strict=True) if one.done]
+    best = None if done.chosen is None else comparison.names.index(done.chosen.variant.name)
+    pairs = [pair for pair in comparison.pairs if best is None or best in {pair.first, pair.second}]
+    return "\n".join(
+        [
+            pairs_text(pairs, own, several=len(comparison.pairs) > 1),
+            "",
+            *(pair.verdict(own) for pair in pairs),
+            *(f"Note: {note}" for note in comparison.notes),
+        ]
+    )
+
+
+def _choice(done: Experiment) -> str:
+    """Which recipe validation chose, and its score on the test set if that was opened."""
+    best = done.chosen
+    if best is None:
+        return "No recipe is trained to its end with all seeds, so none is chosen."
+    count = sum(one.accuracy is not None for one in done.recipes)
+    flattered = f", the best of {count}: being picked flatters that number" if count > 1 else ""
+    text = f"Validation chooses {best.variant.name}{flattered}."
+    if done.final is None:
+        return f"{text}\nNext: the same with --final opens the test set once, for this recipe."
+    result = done.final
+    return (
+        f"{text}\nThe test set was opened for it, and for no other of them: looks {result.look}.\n"
+        f"accuracy  {percent(result.accuracy.mean) if len(result.seeds) == 1 else percent_spread(result.accuracy)}\n"
+        f"loss      {nats_spread(result.loss)} nats\n"
+        f"luck      {result.reuse.sentence(result.accuracy.mean, result.results[0].scores.count)}"
+    )
