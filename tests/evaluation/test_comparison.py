@@ -90,7 +90,7 @@ def test_a_model_compared_with_its_twin_differs_in_nothing_however_its_losses_ro
         assert (pair.accuracy.p, pair.loss.p) == (1, 1)
     same_seeds = [contender(right[[0] * 5], loss[[0] * 5])] * 2
     (pair,) = compared("clothes", same_seeds).pairs
-    assert pair.test == "seeds and images"
+    assert pair.test == "paired seeds and images"
     assert pair.better is None
 
 
@@ -132,7 +132,7 @@ def test_five_seeds_on_both_sides_speak_of_recipes_and_four_do_not() -> None:
     generator = np.random.default_rng(0)
     five, four = (contender(generator.random((count, 100)) < 0.8) for count in (5, 4))
     comparison = compared("clothes", [five, five, four])
-    assert [pair.test for pair in comparison.pairs] == ["seeds and images", "sign flip", "sign flip"]
+    assert [pair.test for pair in comparison.pairs] == ["paired seeds and images", "sign flip", "sign flip"]
     assert "speaks of the recipes" in comparison.notes[0]
     assert "speaks of these trained models" in comparison.notes[1]
 

@@ -19,6 +19,7 @@ TESTS = {
     "mcnemar": "McNemar's exact test",
     "sign flip": "sign flips of the images' differences",
     "seeds and images": "t over seeds and images",
+    "paired seeds and images": "t over seeds and images, paired by both",
 }
 
 

@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fittingroom.errors import InputError
-from fittingroom.evaluation.differences import ENOUGH_SEEDS, Difference, over_images, over_seeds_and_images
+from fittingroom.evaluation.differences import ENOUGH_SEEDS, Difference, over_images, over_recipes, shared_order
 from fittingroom.evaluation.intervals import Interval, wilson
 from fittingroom.evaluation.resampling import Floats, resampled_means
 from fittingroom.evaluation.significance import holm, mcnemar, sign_flip
 from fittingroom.evaluation.spread import Spread
 
-Test = Literal["mcnemar", "sign flip", "seeds and images"]
+Test = Literal["mcnemar", "sign flip", "seeds and images", "paired seeds and images"]
 
 _ABOUT_MODELS = (
     f"With fewer than {ENOUGH_SEEDS} seeds on a side, a comparison speaks of these trained models and of images like "
@@ -88,7 +88,8 @@ class Pair:
         accuracy: difference of the accuracies, as a share of the images.
         loss: difference of the mean losses, in nats; None where a loss is NaN or infinite.
         test: what gave the p of the accuracies: McNemar's exact test for one replica on each side, sign flips of the
-            images' differences for a few, seeds and images for five or more on both sides.
+            images' differences for a few, seeds and images for five or more on both sides, seeds paired where both
+            sides have the same.
         only: how many images the first alone and the second alone is right about; None unless each has one replica.
     """
 
@@ -218,7 +219,7 @@ def compared(dataset: str, contenders: Sequence[Contender], notes: Sequence[str]
         _pair((one, other), (contenders[one], contenders[other]), (resampled[one], resampled[other]))
         for one, other in combinations(range(len(contenders)), 2)
     ]
-    about = dict.fromkeys(_ABOUT_RECIPES if pair.test == "seeds and images" else _ABOUT_MODELS for pair in pairs)
+    about = dict.fromkeys(_ABOUT_RECIPES if pair.test.endswith("seeds and images") else _ABOUT_MODELS for pair in pairs)
     several = (_several(len(pairs)),) if len(pairs) > 1 else ()
     return Comparison(dataset, tuple(contenders), tuple(_corrected(pairs)), (*notes, *about, *several))
 
@@ -244,9 +245,10 @@ def _pair(
     (first, second), ((first_right, first_loss), (second_right, second_loss)) = sides, resampled
     finite = bool(np.isfinite(first.loss).all() and np.isfinite(second.loss).all())
     if min(len(first.seeds), len(second.seeds)) >= ENOUGH_SEEDS:
-        accuracy = over_seeds_and_images(first.correct, second.correct, first_right, second_right)
-        loss = over_seeds_and_images(first.loss, second.loss, first_loss, second_loss) if finite else None
-        return Pair(*positions, accuracy, loss, "seeds and images")
+        order = shared_order(first.seeds, second.seeds)
+        accuracy = over_recipes((first.correct, first_right), (second.correct, second_right), order)
+        loss = over_recipes((first.loss, first_loss), (second.loss, second_loss), order) if finite else None
+        return Pair(*positions, accuracy, loss, "seeds and images" if order is None else "paired seeds and images")
     # Whole numbers: how many more replicas of the first are right about an image, brought to as many on each side.
     ahead = first.correct.sum(axis=0) * len(second.seeds) - second.correct.sum(axis=0) * len(first.seeds)
     alone = len(first.seeds) == len(second.seeds) == 1

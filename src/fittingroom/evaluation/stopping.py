@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fittingroom.errors import InputError
-from fittingroom.evaluation.differences import ENOUGH_SEEDS, Difference, over_images, over_seeds_and_images
+from fittingroom.evaluation.differences import ENOUGH_SEEDS, Difference, over_images, over_paired_seeds_and_images
 from fittingroom.evaluation.halves import first_half
 from fittingroom.evaluation.resampling import resampled_means
 from fittingroom.evaluation.trajectories import Flags, Trajectories
@@ -213,7 +213,7 @@ def _difference(values: Floats, means: Floats) -> Difference:
     if len(values) < ENOUGH_SEEDS:
         return over_images(float(values.mean()), means.mean(axis=1))
     # A difference within each replica, against nothing that varies.
-    return over_seeds_and_images(values, np.zeros_like(values), means, np.zeros_like(means))
+    return over_paired_seeds_and_images(values, means)
 
 
 def _replica(trajectories: Trajectories, train: Floats | None, differences: Differences) -> ReplicaStopping:
