@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = {"jax", "keras", "numpy", "PIL", "pooch", "scipy", "sklearn"}
+HEAVY = {"arro3", "jax", "keras", "numpy", "optuna", "PIL", "pooch", "ray", "scipy", "sklearn"}
 
 
 def heavy_modules_after(statement: str) -> set[str]:
@@ -23,7 +23,9 @@ def test_importing_loads_no_heavy_package(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["train", "--help"], ["evaluate", "--help"], ["experiment", "--help"]], ids=" ".join
+    "arguments",
+    [["--help"], ["train", "--help"], ["evaluate", "--help"], ["experiment", "--help"], ["search", "--help"]],
+    ids=" ".join,
 )
 def test_help_loads_no_heavy_package(arguments: list[str]) -> None:
     start = f"sys.argv = {['fittingroom', *arguments]!r}\nfrom fittingroom.cli.main import main\nsys.exit(main())"

@@ -103,6 +103,8 @@ def test_ctrl_c_says_where_the_cells_are_and_the_same_call_goes_on(tmp_path: Pat
     asked = {"vary": VARY, "seeds": 2, "out": tmp_path / "one"}
     with pytest.raises(Interrupted, match=r"stopped with 2 of 4 cells done, kept in .*one\. The same call goes on"):
         fr.experiment("digits", BASE, **asked, watcher=CtrlC())  # type: ignore[arg-type]
+    page = (tmp_path / "one" / "experiment.html").read_text(encoding="utf-8")
+    assert "2 of 4" in page
     done = fr.experiment("digits", BASE, **asked)  # type: ignore[arg-type]
     assert [cell.status for cell in done.cells] == ["done"] * 4
     other = fr.experiment("digits", BASE, **{**asked, "out": tmp_path / "other"})  # type: ignore[arg-type]

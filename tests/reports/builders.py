@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from fittingroom.data.load import load
 from fittingroom.evaluation.trajectories import Trajectories
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.reports.subject import Replica, Subject
@@ -119,3 +121,25 @@ def course_of(sharpness: Sequence[float], images: int = 2000, classes: int = 4, 
     logits = 2.5 * random.normal(size=(images, classes))
     labels = (logits + random.gumbel(size=logits.shape)).argmax(axis=1)
     return trajectories_of(np.stack([sharp * logits for sharp in sharpness]), labels)
+
+
+def digits_contents(seed: int = 0) -> RunContents:
+    """A run on `digits` without a training: four epochs that get surer, with the dataset's own images and labels."""
+    dataset = load("digits")
+    assert dataset.validation is not None
+    labels = np.asarray(dataset.validation.labels)
+    logits = np.random.default_rng(seed).normal(size=(len(labels), 10)) + 1.6 * np.eye(10)[labels]
+    noise = np.random.default_rng(seed + 1).normal(size=(4, len(labels), 10))
+    sharpness = np.array([0.5, 1.0, 2.0, 4.0])[:, None, None]
+    contents = contents_of(trajectories_of(sharpness * (logits + 0.3 * noise), labels), seed)
+    data = replace(
+        contents.record.data,
+        name=dataset.name,
+        fingerprint=dataset.fingerprint,
+        test_fingerprint=dataset.test.fingerprint,
+        classes=dataset.classes,
+        image_shape=dataset.image_shape,
+        scale=dataset.scale,
+        load=dataset.arguments,
+    )
+    return replace(contents, record=replace(contents.record, data=data))

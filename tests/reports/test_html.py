@@ -7,7 +7,6 @@ import hashlib
 import json
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -23,45 +22,15 @@ from fittingroom.reports.document import harmless, json_text, page
 from fittingroom.reports.html import report_of
 from tests.evaluation.examples import any_trajectories
 from tests.reports.builders import contents_of, course_of, written
-from tests.reports.pages import block_of
+from tests.reports.pages import block_of, parsed
 
 RISING = [0.4, 1.0, 2.0, 4.0]
-VOID = {"meta", "img", "input", "br", "hr", "link"}
 
 
 @pytest.fixture(autouse=True)
 def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FITTINGROOM_LEDGER", str(tmp_path / "ledger.sqlite"))
     monkeypatch.setenv("FITTINGROOM_RUNS_DIR", str(tmp_path / "runs"))
-
-
-class Nesting(HTMLParser):
-    """Checks that each element that was opened is closed, in order."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.addresses: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.addresses += [value or "" for name, value in attrs if name in {"src", "href", "srcset", "action", "data"}]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        return
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
-def parsed(html: str) -> Nesting:
-    """The page, read to its end."""
-    nesting = Nesting()
-    nesting.feed(html)
-    nesting.close()
-    assert nesting.open == []
-    return nesting
 
 
 def test_a_page_is_one_file_that_points_only_into_itself(tmp_path: Path) -> None:

@@ -68,6 +68,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--final", action="store_true", help="open the test set at the end, for the one recipe that validation chose"
     )
     parser.add_argument(
+        "--executor",
+        metavar="NAME",
+        default="local",
+        help="what trains: local, this process on all its cores; or ray, a cell on each core of a Ray cluster, which "
+        "needs fittingroom[ray] (default: local)",
+    )
+    parser.add_argument(
+        "--address",
+        metavar="ADDRESS",
+        help="of the Ray cluster, for example auto, HOST:PORT or ray://HOST:PORT (else RAY_ADDRESS, or a cluster of "
+        "this machine's cores)",
+    )
+    parser.add_argument(
         "--out",
         metavar="DIR",
         type=Path,
@@ -93,6 +106,8 @@ def run(arguments: argparse.Namespace) -> Answer:
         image_size=arguments.image_size,
         out=arguments.out,
         final=arguments.final,
+        executor=arguments.executor,
+        address=arguments.address,
     )
     return Answer(done.to_dict(), _text(done), 0 if any(cell.status == "done" for cell in done.cells) else 1)
 
@@ -138,8 +153,8 @@ def _text(done: Experiment) -> str:
         "\n".join(_failures(done)),
         "" if done.comparison is None else _comparison_text(done, done.comparison, letters),
         _choice(done),
-        f"Experiment: {done.path}\nTables: {done.epochs_csv.name} (every cell and epoch), {done.cells_csv.name} (every "
-        "cell), in that folder",
+        f"Experiment: {done.path}\nPage: {done.page}\nTables: {done.epochs_csv.name} (every cell and epoch), {done.cells_csv.name} (every "
+        "cell), in that folder, and both as .parquet",
     ]
     return "\n\n".join(filter(None, parts))
 

@@ -10,14 +10,14 @@ from fittingroom.api.many import chosen_seeds
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.load import load
 from fittingroom.errors import DataError, InputError, Interrupted
+from fittingroom.experiments.executing import Executor, find_executor, train_missing
 from fittingroom.experiments.grid import variants
 from fittingroom.experiments.live import Watcher, watcher_for_terminal
-from fittingroom.experiments.local import train_missing
 from fittingroom.experiments.plan import Plan, data_digest
 from fittingroom.experiments.planfile import PlanFile, read_plan
 from fittingroom.experiments.results import Experiment
 from fittingroom.experiments.store import CellState, ExperimentFolder, locked
-from fittingroom.experiments.tables import CELLS_NAME, EPOCHS_NAME, cells_table, epochs_table
+from fittingroom.experiments.tables import write_tables
 from fittingroom.recipes.named import find_recipe
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.place import runs_dir
@@ -38,6 +38,8 @@ def experiment(  # noqa: PLR0913 - what to train on, what to try, and where to k
     image_size: tuple[int, int] | None = None,
     out: str | Path | None = None,
     final: bool = False,
+    executor: str = "local",
+    address: str | None = None,
     watcher: Watcher | None = None,
 ) -> Experiment:
     """Trains recipes with several seeds each, and compares them on validation.
@@ -57,10 +59,12 @@ def experiment(  # noqa: PLR0913 - what to train on, what to try, and where to k
         image_size: the size that the pictures of a `folder:` dataset are brought to.
         out: the experiment's folder; None for one in the runs folder that belongs to these recipes and data.
         final: whether to open the test set at the end, for the single recipe that validation chose.
+        executor: what trains: `local`, this process on all its cores; or `ray`, the cores of a Ray cluster.
+        address: of the Ray cluster; None for the one in RAY_ADDRESS, else this machine's cores.
         watcher: is told what is going on; None for a live table on a terminal.
 
     Returns:
-        The experiment; its tables are written into its folder.
+        The experiment; its tables and its page are written into its folder.
 
     Raises:
         InputError: something given is wrong, found before any training.
@@ -68,6 +72,7 @@ def experiment(  # noqa: PLR0913 - what to train on, what to try, and where to k
         StorageError: the folder cannot be written.
         Interrupted: Ctrl-C or SIGTERM; the same call goes on.
     """
+    trainer = find_executor(executor, address)
     if str(dataset).endswith(".toml") and not isinstance(dataset, Dataset):
         file = _only_file(Path(dataset), recipe, vary, seeds, validation)
         recipe, vary, seeds, validation = file.recipes, file.vary, file.seeds, file.validation
@@ -85,10 +90,13 @@ def experiment(  # noqa: PLR0913 - what to train on, what to try, and where to k
     path = runs_dir() / f"experiment-{plan.digest}" if out is None else Path(out)
     watcher = watcher or watcher_for_terminal()
     with locked(path, plan) as kept:
-        _train(kept, plan, dataset, watcher)
+        _train(kept, plan, dataset, watcher, trainer)
         result = Experiment(path, plan, _states(kept, plan), dataset)
-        if final:
-            result.look()
+        try:
+            if final:
+                result.look()
+        finally:
+            result.report(result.page)
     return result
 
 
@@ -116,12 +124,16 @@ def _recipes(given: Recipes | None) -> list[Recipe]:
     return [find_recipe(one) if isinstance(one, str) else one for one in listed]
 
 
-def _train(folder: ExperimentFolder, plan: Plan, dataset: Dataset, watcher: Watcher) -> None:
-    """Trains what is missing, and writes the tables, also when it is interrupted."""
+def _train(folder: ExperimentFolder, plan: Plan, dataset: Dataset, watcher: Watcher, executor: Executor) -> None:
+    """Trains what is missing, and writes the tables, also when it is interrupted; the page then too."""
     try:
-        train_missing(folder, plan, dataset, watcher)
+        train_missing(folder, plan, dataset, watcher, executor)
     except KeyboardInterrupt as error:
-        done = sum(state.status == "done" for state in _states(folder, plan))
+        states = _states(folder, plan)
+        done = sum(state.status == "done" for state in states)
+        if done:
+            stopped = Experiment(folder.path, plan, states, dataset)
+            stopped.report(stopped.page)
         raise Interrupted(
             f"the experiment was stopped with {done} of {len(plan.cells)} cells done, kept in {folder.path}. The same "
             "call goes on.",
@@ -129,9 +141,7 @@ def _train(folder: ExperimentFolder, plan: Plan, dataset: Dataset, watcher: Watc
         ) from error
     finally:
         watcher.close()
-        states = _states(folder, plan)
-        folder.write(EPOCHS_NAME, epochs_table(plan, states))
-        folder.write(CELLS_NAME, cells_table(plan, states))
+        write_tables(folder, plan, _states(folder, plan))
 
 
 def _states(folder: ExperimentFolder, plan: Plan) -> list[CellState]:

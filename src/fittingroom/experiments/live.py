@@ -92,6 +92,16 @@ class LiveTable:
     def _over(self) -> int:
         return sum(state.status != "missing" for state in self._states)
 
+    @property
+    def _total(self) -> int:
+        return len(self._states)
+
+    def _counted(self) -> tuple[str, str]:
+        """What is counted, and how far it is."""
+        failed = sum(state.status == "failed" for state in self._states)
+        done = sum(state.status == "done" for state in self._states)
+        return "cells", f"{done} of {self._total} done" + (f", {failed} failed" if failed else "")
+
     def _draw(self) -> None:
         self._live.update(self._table(), refresh=True)
 
@@ -99,10 +109,9 @@ class LiveTable:
         from rich.table import Table
         from rich.text import Text
 
-        failed = sum(state.status == "failed" for state in self._states)
-        done = sum(state.status == "done" for state in self._states)
+        counted, text = self._counted()
         rows = {
-            "cells": f"{done} of {len(self._states)} done" + (f", {failed} failed" if failed else ""),
+            counted: text,
             "running": self._running or "-",
             "best so far": self._best,
             "time left": self._left(),
@@ -118,7 +127,7 @@ class LiveTable:
             return "-"
         started, before = self._first
         trained = self._over - before + self._share * self._cells
-        to_come = len(self._states) - before - trained
+        to_come = self._total - before - trained
         if trained <= 0:
             return "-"
         return _duration((time.perf_counter() - started) * max(to_come, 0) / trained)

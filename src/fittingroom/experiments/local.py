@@ -5,43 +5,42 @@ The engine spreads replicas over cores or accelerators (`engine/replicas.py`), s
 
 from __future__ import annotations
 
+from collections.abc import Generator, Sequence
+
 from fittingroom.api.resuming import resume
 from fittingroom.api.training import train
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import StorageError
+from fittingroom.experiments.executing import Ended
 from fittingroom.experiments.live import Watcher
-from fittingroom.experiments.plan import Plan
-from fittingroom.experiments.store import Batch, CellState, ExperimentFolder
+from fittingroom.experiments.store import Batch, ExperimentFolder, Failure
 from fittingroom.progress import Progress
 
 
-def train_missing(folder: ExperimentFolder, plan: Plan, dataset: Dataset, watcher: Watcher) -> None:
-    """Trains every cell that is not trained yet. One that fails is recorded with its reason, and the others go on.
+class LocalExecutor:
+    """Trains in this process; all missing cells of a recipe are a batch."""
 
-    Args:
-        folder: of the experiment.
-        plan: what it is to hold.
-        dataset: what the plan is about.
-        watcher: is told what is going on.
+    together: int | None = None
 
-    Raises:
-        StorageError: something cannot be written, which would hit all others too.
-        Interrupted: Ctrl-C or SIGTERM; the cell that was trained can go on.
-        RunError: a file of the experiment is damaged.
-    """
-    states: dict[str, list[CellState]] = {variant.digest: folder.states(variant) for variant in plan.variants}
-    watcher.state([state for each in states.values() for state in each])
-    for variant in plan.variants:
-        for batch in folder.work(variant):
-            folder.forget_failures(batch)
+    def train(
+        self, folder: ExperimentFolder, batches: Sequence[Batch], dataset: Dataset, watcher: Watcher
+    ) -> Generator[Ended]:
+        """Trains the batches in their order.
+
+        Raises:
+            StorageError: something cannot be written, which would hit all others too.
+            Interrupted: Ctrl-C or SIGTERM; the cell that was trained can go on.
+        """
+        del folder  # trainings write their folders themselves
+        for batch in batches:
+            failure = None
             try:
-                _train(batch, dataset, watcher.training(variant.name, len(batch.seeds)))
+                _train(batch, dataset, watcher.training(batch.variant.name, len(batch.seeds)))
             except StorageError:
                 raise
             except Exception as error:  # a model of the user's, or a device without memory, may raise anything
-                folder.fail(batch, error)
-            states[variant.digest] = folder.states(variant)
-            watcher.state([state for each in states.values() for state in each])
+                failure = Failure.of(error)
+            yield batch, failure
 
 
 def _train(batch: Batch, dataset: Dataset, progress: Progress) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 from fittingroom.api import looking
 from fittingroom.api.comparing import Entry, contender_of
@@ -17,9 +17,14 @@ from fittingroom.evaluation.spread import ReplicasTestResult
 from fittingroom.experiments.plan import Plan
 from fittingroom.experiments.store import CellState
 from fittingroom.experiments.summary import Summary, chosen, pareto_front, summaries
-from fittingroom.experiments.tables import CELLS_NAME, EPOCHS_NAME
+from fittingroom.experiments.tables import CELLS_NAME, CELLS_PARQUET, EPOCHS_NAME, EPOCHS_PARQUET
 from fittingroom.runs.kept import read_validated
+from fittingroom.runs.store import read_history
 
+if TYPE_CHECKING:
+    from fittingroom.reports.html import Report
+
+PAGE_NAME = "experiment.html"
 FINAL_REASON = "the final score of an experiment, for the recipe that validation chose"
 
 
@@ -45,6 +50,11 @@ class Experiment:
     def __repr__(self) -> str:
         done = sum(cell.status == "done" for cell in self.cells)
         return f"Experiment({str(self.path)!r}: {done} of {len(self.cells)} cells done, on {self.plan.dataset})"
+
+    @property
+    def page(self) -> Path:
+        """The file with its page."""
+        return self.path / PAGE_NAME
 
     @property
     def epochs_csv(self) -> Path:
@@ -84,16 +94,19 @@ class Experiment:
             notes += more
         return compared(self.plan.dataset, contenders, notes) if len(contenders) > 1 else None
 
-    def look(self) -> ReplicasTestResult:
+    def look(self, recipe: Summary | None = None) -> ReplicasTestResult:
         """The score of the chosen recipe on the sealed test set, one look for each seed; kept as `final` too.
 
         Asked again, it tells the same score: that is no new look.
+
+        Args:
+            recipe: one of `recipes`, where validation has chosen in another way than `chosen` does.
 
         Raises:
             RunError: no recipe can be chosen, or the test set was opened for another recipe of this experiment.
             StorageError: the look cannot be recorded; the test set then stays closed.
         """
-        best = self.chosen
+        best = recipe or self.chosen
         if best is None:
             raise RunError("No recipe is trained to its end with all seeds, so there is none to open the test set for.")
         self._check_unseen(best)
@@ -105,6 +118,36 @@ class Experiment:
         seeds = tuple(cell.cell.seed for cell in best.done)
         self.final = ReplicasTestResult(seeds, tuple(looking.told([run.record for run in runs])))
         return self.final
+
+    @overload
+    def report(self) -> Report: ...
+    @overload
+    def report(self, path: str | Path) -> Path: ...
+    def report(self, path: str | Path | None = None) -> Report | Path:
+        """A page about the experiment: each recipe with its seeds, what it costs, its curves, and all differences.
+
+        It is one HTML file that loads nothing. `experiment` writes it into the experiment's folder.
+
+        Args:
+            path: the file to write.
+
+        Returns:
+            The path of the file; without `path` the page itself, which a notebook shows inline.
+
+        Raises:
+            RunError: a run is damaged.
+            StorageError: the file cannot be written.
+        """
+        from fittingroom.reports.experiment_page import experiment_report
+
+        histories = {}
+        for cell in self.cells:
+            if cell.folder is not None:
+                history = read_history(cell.folder)
+                rows = zip(history.epoch, history.rows, strict=True)
+                histories[cell.cell.id] = [{**logs, "epoch": epoch + 1} for epoch, logs in rows]
+        page = experiment_report(self.to_dict(), histories)
+        return page if path is None else page.save(path)
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain JSON."""
@@ -120,7 +163,13 @@ class Experiment:
             "comparison": None if self.comparison is None else self.comparison.to_dict(),
             "chosen": None if self.chosen is None else self.chosen.variant.name,
             "test": None if self.final is None else self.final.to_dict(),
-            "tables": {"epochs": str(self.epochs_csv), "cells": str(self.cells_csv)},
+            "opened": [one.variant.name for one in self.recipes if self._was_opened(one)],
+            "tables": {
+                "epochs": str(self.epochs_csv),
+                "cells": str(self.cells_csv),
+                "epochs_parquet": str(self.path / EPOCHS_PARQUET),
+                "cells_parquet": str(self.path / CELLS_PARQUET),
+            },
         }
 
     def _runs(self, one: Summary) -> tuple[Run, ...]:
@@ -130,10 +179,14 @@ class Experiment:
     def _check_unseen(self, best: Summary) -> None:
         """Raises RunError if the test set has been opened for another recipe: this one may be chosen for it."""
         for other in self.recipes:
-            looks = [cell for cell in other.cells if cell.record is not None and cell.record.looks]
-            if looks and other is not best:
+            if self._was_opened(other) and other is not best:
                 raise RunError(
                     f"The test set has been opened for {other.variant.name!r} already, and validation now chooses "
                     f"{best.variant.name!r}. An experiment opens it for a single recipe. `fittingroom evaluate RUN` "
                     "scores another one, as a further look that is counted."
                 )
+
+    @staticmethod
+    def _was_opened(one: Summary) -> bool:
+        """Whether the test set has been opened for a recipe before this experiment was read."""
+        return any(cell.record is not None and cell.record.looks for cell in one.cells)

@@ -3,9 +3,11 @@
     experiment.json   what was asked for last (`plan.py`)
     runs/             run folders of replicas of one recipe, `<recipe>-<data>-<n>`; each replica is a cell
     failed/           `<cell>.json`: why a cell that left no run has failed
-    epochs.csv        every cell and epoch (`tables.py`)
-    cells.csv         every cell
+    epochs.csv        every cell and epoch (`tables.py`), and the same as epochs.parquet
+    cells.csv         every cell, and the same as cells.parquet
+    experiment.html   the page about it (`results.py`)
     lock              held by the process that trains
+    incoming/         a run on its way here from another process
 
 What is there is told by the run folders alone, so that a kill at any moment leaves nothing to mend: a cell counts as
 trained when its run is whole, and a training that was stopped goes on from its checkpoint.
@@ -13,8 +15,9 @@ trained when its run is whole, and a training that was stopped goes on from its 
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +26,7 @@ from typing import Literal
 from fittingroom.errors import DivergedError, RunError
 from fittingroom.experiments.grid import Variant
 from fittingroom.experiments.plan import Cell, Plan
-from fittingroom.files import storage_errors, sweep, write_bytes
+from fittingroom.files import storage_errors, sweep, sync_folder, write_bytes
 from fittingroom.runs.begun import read_begun
 from fittingroom.runs.damage import damage, read_json
 from fittingroom.runs.lock import LOCK_NAME, RunLock
@@ -34,6 +37,7 @@ from fittingroom.runs.replicas import read_records, read_replicas, replica_folde
 
 PLAN_NAME = "experiment.json"
 
+_INCOMING = "incoming"
 _NO_EPOCH = "The loss became NaN or infinite before the first epoch was over."
 
 
@@ -76,6 +80,30 @@ class Batch:
     begun: bool
 
 
+@dataclass(frozen=True)
+class Failure:
+    """Why a training has failed.
+
+    Args:
+        kind: what the error is called.
+        reason: what it says.
+        again: whether it may go better the next time.
+    """
+
+    kind: str
+    reason: str
+    again: bool = True
+
+    @classmethod
+    def of(cls, error: Exception) -> Failure:
+        """The failure that an error is. A loss that became no number would do so again."""
+        return cls(
+            type(error).__name__,
+            str(error) or "there was no more to learn of it",
+            again=not isinstance(error, DivergedError),
+        )
+
+
 class ExperimentFolder:
     """The folder of an experiment, locked. `locked` makes one.
 
@@ -103,10 +131,14 @@ class ExperimentFolder:
         cells = [cell for cell in self._plan.cells if cell.variant is variant]
         return [trained.get(cell.seed) or self._untrained(cell) for cell in cells]
 
-    def work(self, variant: Variant) -> list[Batch]:
-        """What is to be trained of a recipe: first what was stopped, then all that is missing, together.
+    def work(self, variant: Variant, together: int | None = None) -> list[Batch]:
+        """What is to be trained of a recipe: first what was stopped, then all that is missing.
 
         What a killed process left before its training had begun is removed.
+
+        Args:
+            variant: the recipe.
+            together: how many cells make a batch at most; None for all of them.
         """
         wanted = [state.cell.seed for state in self.states(variant) if state.status != "done" and state.again]
         batches, last = [], 0
@@ -119,17 +151,18 @@ class ExperimentFolder:
                     wanted = [seed for seed in wanted if seed not in seeds]
             elif not holds_replicas(folder):
                 shutil.rmtree(folder, ignore_errors=True)
-        if wanted:
-            batches.append(Batch(variant, tuple(wanted), self._folder(variant, last + 1), begun=False))
+        size = together or max(len(wanted), 1)
+        for number, first in enumerate(range(0, len(wanted), size), last + 1):
+            seeds = tuple(wanted[first : first + size])
+            batches.append(Batch(variant, seeds, self._folder(variant, number), begun=False))
         return batches
 
-    def fail(self, batch: Batch, error: Exception) -> None:
+    def fail(self, batch: Batch, failure: Failure) -> None:
         """Keeps why a batch has failed, for those of its cells that left no run."""
         with storage_errors(self._failed):
             self._failed.mkdir(exist_ok=True)
         kept = {state.cell.seed for state in self.states(batch.variant) if state.folder is not None}
-        reason = str(error) or "there was no more to learn of it"
-        content = {"error": type(error).__name__, "reason": reason, "again": not isinstance(error, DivergedError)}
+        content = {"error": failure.kind, "reason": failure.reason, "again": failure.again}
         for seed in batch.seeds:
             if seed not in kept:
                 write_bytes(self._failure(Cell(batch.variant, seed, self._plan.data)), json_text(content).encode())
@@ -139,9 +172,27 @@ class ExperimentFolder:
         for seed in batch.seeds:
             self._failure(Cell(batch.variant, seed, self._plan.data)).unlink(missing_ok=True)
 
-    def write(self, name: str, text: str) -> None:
+    def receive(self, batch: Batch, files: Mapping[str, bytes]) -> None:
+        """Makes the run folder of a batch that was trained elsewhere, whole or not at all.
+
+        Args:
+            batch: what was trained.
+            files: path in the run's folder -> contents.
+        """
+        incoming = self.path / _INCOMING
+        with storage_errors(incoming):
+            shutil.rmtree(incoming, ignore_errors=True)
+            for name, content in files.items():
+                path = incoming / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_bytes(path, content)
+            batch.folder.parent.mkdir(exist_ok=True)
+            os.replace(incoming, batch.folder)
+            sync_folder(batch.folder.parent)
+
+    def write(self, name: str, content: bytes) -> None:
         """Writes a file of the experiment, whole or not at all."""
-        write_bytes(self.path / name, text.encode())
+        write_bytes(self.path / name, content)
 
     def _trained(self, variant: Variant, folder: Path) -> dict[int, CellState]:
         """The cells that a whole run of replicas has brought to their end, by their seed."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from fittingroom.engine.blueprint import Blueprint
@@ -69,11 +70,7 @@ class Summary:
     def parameters(self) -> int | None:
         """Numbers that are trained; None where no cell is finished."""
         folders = [cell.folder for cell in self.done if cell.folder is not None]
-        if not folders:
-            return None
-        with damage(folders[0], "model.json"):
-            trainable, _ = Blueprint.from_json(read_model(folders[0])).weight_groups
-        return sum(math.prod(start.shape) for start in trainable)
+        return trained_numbers(folders[0]) if folders else None
 
     @property
     def _records(self) -> list[RunRecord]:
@@ -106,6 +103,17 @@ class Summary:
                 for cell in self.cells
             ],
         }
+
+
+def trained_numbers(run: Path) -> int:
+    """How many numbers the training of a run could change.
+
+    Raises:
+        RunError: its model is damaged.
+    """
+    with damage(run, "model.json"):
+        trainable, _ = Blueprint.from_json(read_model(run)).weight_groups
+    return sum(math.prod(start.shape) for start in trainable)
 
 
 def summaries(states: Sequence[CellState]) -> tuple[Summary, ...]:

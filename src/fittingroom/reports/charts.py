@@ -20,6 +20,7 @@ WIDTHS = {"wide": (460, 230), "narrow": (268, 200)}
 """Of the plot itself in pixels, without its axes: width and height."""
 
 _PARTS = ["training", "validation"]
+_FEW_EPOCHS = 7
 _CONFIG: Mapping[str, Any] = {
     "background": None,
     "font": "inherit",
@@ -235,7 +236,8 @@ def _epochs(alt: Any, epochs: Sequence[int]) -> tuple[alt.X, int, int]:
     """The axis of epochs, its first and its last."""
     first, last = min(epochs), max(epochs)
     domain = [first, last] if last > first else [first - 1, first + 1]
-    axis = alt.Axis(title="epoch", format="d", values=[first] if first == last else alt.Undefined)
+    few = last - first < _FEW_EPOCHS  # ticks between whole epochs would be named after them
+    axis = alt.Axis(title="epoch", format="d", values=list(range(first, last + 1)) if few else alt.Undefined)
     return alt.X("epoch:Q", scale=alt.Scale(domain=domain, nice=False), axis=axis), first, last
 
 

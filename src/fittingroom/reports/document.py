@@ -107,5 +107,6 @@ def _filters() -> dict[str, Any]:
         ),
         "signed": lambda value, digits: f"{value:+.{digits}f}".replace("-", "\u2212"),
         "number": lambda value: f"{value:,}",
+        "p_value": lambda value: f"{value:.3f}" if value >= 0.001 else "<0.001",
         "json": json_text,
     }

@@ -19,6 +19,7 @@ from fittingroom.reports.explorer import Explorer, explorer
 from fittingroom.reports.facts import subject_facts
 from fittingroom.reports.pictures import strip
 from fittingroom.reports.sentences import QUESTIONS
+from fittingroom.reports.settings import settings_shown
 from fittingroom.reports.subject import Replica, Subject, read_subject
 from fittingroom.runs.reloading import load_again
 
@@ -88,8 +89,8 @@ def _single(subject: Subject) -> Report:
     facts = subject_facts(subject)
     facts["ledgers"] = {name: _thinned(found, facts) for name, found in facts["ledgers"].items()}
     example = subject.replicas[subject.example]
-    dataset, why_not = _dataset(example)
-    part = None if dataset is None else _validation(dataset, example)
+    dataset, why_not = dataset_of(example)
+    part = None if dataset is None else validation_of(dataset, example)
     if dataset is not None and part is None:
         why_not = "its validation images are none of its dataset's"
     found = explorer(example, facts["images"], part)
@@ -108,7 +109,7 @@ def _single(subject: Subject) -> Report:
         "no_pictures": why_not,
         "classes": list(_classes(facts, dataset)),
         "confusion": list(_confusion(facts)),
-        "settings": _settings(facts["run"]["settings"]),
+        "settings": settings_shown(facts["run"]["settings"]),
     }
     pictures = "" if found.sheet is None else found.sheet.style
     return Report(page("run.html", context, _data(facts, found), pictures), f"{title}: {facts['run']['name']}")
@@ -127,7 +128,7 @@ def topics(words: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
         }
 
 
-def _dataset(replica: Replica) -> tuple[Dataset | None, str | None]:
+def dataset_of(replica: Replica) -> tuple[Dataset | None, str | None]:
     """The dataset of the run, or why it cannot be had. Its test set stays sealed."""
     if replica.record.data.load is None:
         return None, "it was trained on plain arrays, which its folder does not keep"
@@ -137,7 +138,7 @@ def _dataset(replica: Replica) -> tuple[Dataset | None, str | None]:
         return None, str(error).rstrip(".")
 
 
-def _validation(dataset: Dataset, replica: Replica) -> Part | None:
+def validation_of(dataset: Dataset, replica: Replica) -> Part | None:
     """The images that the replica was validated on, if they are the dataset's."""
     labels, part = replica.trajectories.labels, dataset.validation
     same = part is not None and np.array_equal(part.labels[: len(labels)], labels)
@@ -201,17 +202,6 @@ def _classes(facts: Mapping[str, Any], dataset: Dataset | None) -> Iterator[dict
             "pictures": pictures,
             "shown": 0 if pictures is None else len(first),
         }
-
-
-def _settings(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The recipe as text, without what is empty."""
-
-    def text(value: Any) -> str:
-        if isinstance(value, list | tuple):
-            return ", ".join(map(str, value))
-        return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
-
-    return [(name.replace("_", " "), text(value)) for name, value in settings.items() if value not in (None, [], "")]
 
 
 def _data(facts: Mapping[str, Any], found: Explorer) -> dict[str, Any]:

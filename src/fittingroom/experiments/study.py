@@ -1,0 +1,220 @@
+"""The trials of a search as Optuna keeps them: proposing, telling, and giving up what a killed process left.
+
+Which trial comes next depends on the search and on the trials before it alone: each is sampled with a seed of its own.
+So a search that was killed goes on with the very trials that it would have had.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from fittingroom.errors import InputError, StorageError
+from fittingroom.experiments.grid import Variant, setting_text, variants
+from fittingroom.experiments.searchfile import Choices, Range, SearchFile
+
+if TYPE_CHECKING:
+    import optuna
+
+INSTALL = "pip install 'fittingroom[search]'"
+
+Status = Literal["finished", "pruned", "failed", "running"]
+
+# Attributes of Optuna's trials: where one is trained, and why it failed (none: it was not brought to its end).
+_PLACE, _REASON = "place", "reason"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A recipe that was proposed, and what became of it.
+
+    Args:
+        number: from 0, as Optuna counts.
+        variant: the recipe.
+        status: `finished`, `pruned` (ended early, since others were better then), `failed` or `running`.
+        place: where it is trained: host and folder.
+        value: what was reached on validation; of a pruned one, when it was ended.
+        reason: why it failed.
+    """
+
+    number: int
+    variant: Variant
+    status: Status
+    place: str
+    value: float | None = None
+    reason: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain JSON."""
+        return {
+            "trial": self.number,
+            "recipe": self.variant.name,
+            "digest": self.variant.digest,
+            "settings": dict(self.variant.settings),
+            "status": self.status,
+            "value": self.value,
+            "reason": self.reason,
+            "place": self.place,
+        }
+
+
+@dataclass
+class Proposal:
+    """A trial that this process is to train.
+
+    Args:
+        variant: the recipe; None where its settings do not go together.
+        trial: Optuna's.
+        told: epoch -> what is known of it already.
+        problem: why there is no recipe.
+    """
+
+    variant: Variant | None
+    trial: optuna.Trial
+    told: dict[int, float] = field(default_factory=dict)
+    problem: str | None = None
+
+    def epoch(self, epoch: int, value: float) -> bool:
+        """Keeps what was reached after an epoch; whether others were so much better then that it should end."""
+        if epoch not in self.told:
+            self.trial.report(value, epoch)
+            self.told[epoch] = value
+        return bool(self.trial.should_prune())
+
+
+class Study:
+    """A search in a database.
+
+    Args:
+        asked: what to search.
+        name: what the database calls it; the same search has the same name everywhere.
+        storage: the database, as Optuna takes it.
+        place: host and folder of this process.
+
+    Raises:
+        StorageError: the database cannot be reached.
+    """
+
+    def __init__(self, asked: SearchFile, name: str, storage: str, place: str) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._asked, self._name, self._place = asked, name, place
+        try:
+            self._study = optuna.create_study(
+                study_name=name,
+                storage=storage,
+                direction="maximize" if asked.objective == "accuracy" else "minimize",
+                pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1),
+                load_if_exists=True,
+            )
+        except Exception as error:  # whatever the driver of a database raises
+            first = next(iter(str(error).strip().splitlines()), "")
+            raise StorageError(
+                f"the search's database cannot be used: {type(error).__name__}: {first}. --storage takes what Optuna "
+                "takes, for example sqlite:///search.sqlite or postgresql://USER@HOST/NAME."
+            ) from error
+        self._left = self._give_up_left()
+
+    def trials(self) -> list[Trial]:
+        """All that are over or are trained somewhere now, the oldest first."""
+        return [trial for trial in map(self._trial, self._study.get_trials(deepcopy=False)) if trial is not None]
+
+    def propose(self) -> Proposal:
+        """The next recipe to try."""
+        import optuna
+
+        abandoned = sum(_abandoned(trial) for trial in self._study.get_trials(deepcopy=False))
+        trial = self._study.ask()
+        trial.set_user_attr(_PLACE, self._place)
+        text = f"{self._name} {trial.number - abandoned}"
+        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+        self._study.sampler = optuna.samplers.TPESampler(seed=seed, multivariate=False)
+        chosen = {key: _suggested(trial, key, one) for key, one in self._asked.space.items()}
+        proposal = Proposal(None, trial)
+        try:
+            proposal.variant = self._variant(chosen)
+        except InputError as error:
+            proposal.problem = str(error)
+        for epoch, value in self._left.pop(_key(trial.params), {}).items():
+            proposal.epoch(epoch, value)
+        return proposal
+
+    def finished(self, proposal: Proposal, value: float) -> None:
+        """A trial was trained to its end."""
+        self._study.tell(proposal.trial, value)
+
+    def pruned(self, proposal: Proposal) -> None:
+        """A trial was ended early."""
+        import optuna
+
+        self._study.tell(proposal.trial, state=optuna.trial.TrialState.PRUNED)
+
+    def failed(self, proposal: Proposal, reason: str | None) -> None:
+        """A trial has failed for a reason; for None it was not brought to its end, and is proposed again."""
+        import optuna
+
+        if reason is not None:
+            proposal.trial.set_user_attr(_REASON, reason)
+        self._study.tell(proposal.trial, state=optuna.trial.TrialState.FAIL)
+
+    def _give_up_left(self) -> dict[str, dict[int, float]]:
+        """Gives up what a process that is gone was training here; settings -> its epochs."""
+        import optuna
+
+        left = {}
+        for trial in self._study.get_trials():
+            if trial.user_attrs.get(_PLACE) == self._place and (trial.state.name == "RUNNING" or _abandoned(trial)):
+                left[_key(trial.params)] = dict(trial.intermediate_values)
+                if trial.state.name == "RUNNING":
+                    self._study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        return left
+
+    def _trial(self, trial: optuna.trial.FrozenTrial) -> Trial | None:
+        statuses: dict[str, Status] = {
+            "COMPLETE": "finished",
+            "PRUNED": "pruned",
+            "FAIL": "failed",
+            "RUNNING": "running",
+        }
+        if _abandoned(trial) or trial.state.name not in statuses or len(trial.params) < len(self._asked.space):
+            return None
+        reason, place = trial.user_attrs.get(_REASON), str(trial.user_attrs.get(_PLACE, ""))
+        try:
+            variant = self._variant({key: self._value(key, value) for key, value in trial.params.items()})
+        except InputError:  # settings that do not go together
+            variant = Variant(self._asked.recipe, {key: str(value) for key, value in trial.params.items()})
+        return Trial(trial.number, variant, statuses[trial.state.name], place, trial.value, reason)
+
+    def _value(self, key: str, stored: Any) -> Any:
+        one = self._asked.space[key]
+        return one.values[stored] if isinstance(one, Choices) else stored
+
+    def _variant(self, chosen: Mapping[str, Any]) -> Variant:
+        (variant,) = variants([self._asked.recipe], {key: [value] for key, value in chosen.items()})
+        return variant
+
+
+def require_optuna() -> None:
+    """Raises InputError where Optuna is not installed."""
+    if importlib.util.find_spec("optuna") is None:
+        raise InputError(f"a search needs Optuna, which is not installed. Install it: {INSTALL}.")
+
+
+def _abandoned(trial: optuna.trial.FrozenTrial) -> bool:
+    return trial.state.name == "FAIL" and _REASON not in trial.user_attrs
+
+
+def _suggested(trial: optuna.Trial, key: str, one: Range | Choices) -> Any:
+    if isinstance(one, Choices):
+        return one.values[trial.suggest_categorical(key, list(one.values))]
+    if one.whole:
+        return trial.suggest_int(key, int(one.low), int(one.high), step=int(one.step or 1), log=one.log)
+    return trial.suggest_float(key, one.low, one.high, step=one.step, log=one.log)
+
+
+def _key(settings: Mapping[str, Any]) -> str:
+    return " ".join(f"{key}={setting_text(value)}" for key, value in sorted(settings.items()))

@@ -1,0 +1,107 @@
+"""Axes of the small drawings: every value has its place, and the ticks are round."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fittingroom.reports.axis import Axis, linear_axis, log_axis, tick_text
+from fittingroom.reports.plots import HEIGHT, Dot, Line, cost, curves, cut, line_of
+from fittingroom.reports.strips import scale_of, strip
+
+numbers = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20)
+factors = st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=20)
+
+
+@given(numbers)
+def test_all_values_lie_within_in_their_order_and_ticks_are_few(values: list[float]) -> None:
+    _holds(linear_axis(values), values)
+
+
+@given(factors)
+def test_factors_lie_within_in_their_order_and_ticks_are_few(values: list[float]) -> None:
+    _holds(log_axis(values), values)
+
+
+def _holds(axis: Axis, values: list[float]) -> None:
+    places = [axis.at(value) for value in sorted(values)]
+    assert places == sorted(places)
+    assert all(0 < place < 100 for place in places)
+    assert all(axis.holds(value) for value in values)
+    assert len(axis.ticks) <= 6
+    assert list(axis.ticks) == sorted(set(axis.ticks))
+    assert all(axis.holds(tick) for tick in axis.ticks)
+
+
+def test_ticks_are_round() -> None:
+    assert linear_axis([71.2, 94.8]).ticks == (75.0, 80.0, 85.0, 90.0, 95.0)
+    assert linear_axis([-0.3, 0.9]).ticks == (-0.25, 0.0, 0.25, 0.5, 0.75)
+
+
+def test_equal_factors_are_equal_distances_and_one_is_among_the_ticks() -> None:
+    axis = log_axis([0.1, 1, 10])
+    assert axis.at(1) - axis.at(0.1) == pytest.approx(axis.at(10) - axis.at(1), abs=0.02)
+    assert 1.0 in axis.ticks
+
+
+def test_percentages_end_at_their_limits() -> None:
+    axis = linear_axis([99.0, 100.0], (0, 100))
+    assert axis.high == 100
+    assert axis.at(104.0) == axis.at(100.0)
+
+
+def test_differences_have_signs_and_the_mark_of_no_difference() -> None:
+    scale = scale_of(linear_axis([-2.0, 2.0]), mark=0.0)
+    assert [text for _, text in scale.ticks] == ["\u22122", "\u22121", "0", "+1", "+2"]
+    assert scale.mark == 50
+    assert scale_of(linear_axis([3.0, 4.0]), mark=0.0).mark is None
+
+
+def test_a_band_of_a_ratio_reaches_from_its_inverse() -> None:
+    axis = log_axis([0.5, 2.0])
+    assert strip(axis, 1.0, None, band=1.5).band == (axis.at(1 / 1.5), axis.at(1.5))
+    wide = linear_axis([-1.0, 1.0])
+    assert strip(wide, 0.5, None, band=0.5).band == (wide.at(-0.5), wide.at(0.5))
+
+
+def test_large_ticks_have_commas() -> None:
+    assert tick_text(20000) == "20,000"
+    assert tick_text(-0.5, signed=True) == "\u22120.5"
+
+
+def test_the_mean_of_an_epoch_is_over_the_seeds_that_reached_it() -> None:
+    line = line_of("a", "s0", [[(1, 1.0), (2, 4.0)], [(1, 3.0), (2, float("nan"))]])
+    assert line is not None
+    assert list(line.mean) == [(1, 2.0), (2, 4.0)]
+    assert line_of("a", "s0", [[(1, float("nan"))], []]) is None
+
+
+def test_names_beside_lines_do_not_lie_on_each_other() -> None:
+    plot = curves([Line(f"n{place}", f"s{place}", [(1, 0.5), (2, 0.3 + place / 1e4)]) for place in range(6)])
+    ys = sorted(name.y for name in plot.beside)
+    assert len(ys) == 6
+    assert min(after - before for before, after in pairwise(ys)) >= 14
+    assert 0 < ys[0] <= ys[-1] < HEIGHT
+
+
+def test_a_loss_that_explodes_gets_an_axis_of_factors() -> None:
+    assert curves([Line("a", "s0", [(1, 1.0), (2, 0.5), (3, 900.0)])]).log
+    assert not curves([Line("a", "s0", [(1, 2.3), (2, 0.5), (3, 0.4)])]).log
+
+
+def test_a_single_epoch_is_drawn_as_a_dot() -> None:
+    plot = curves([Line("a", "s0", [(1, 90.0)])], "%")
+    assert [kind for _, _, kind in plot.dots] == ["alone s0"]
+
+
+def test_names_in_a_crowd_are_left_out_and_the_first_has_its_own() -> None:
+    plot = cost([Dot(f"recipe {place}", "", 1 + place / 1e3, 90.0) for place in range(20)], "seconds")
+    assert plot.names[0].text == "recipe 0"
+    assert len(plot.names) < 20
+
+
+def test_long_names_are_cut() -> None:
+    assert len(cut("long" * 100)) == 22
