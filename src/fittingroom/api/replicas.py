@@ -47,7 +47,7 @@ class Replicas(Sequence[Run]):
     def _repr_html_(self) -> str:
         from fittingroom.reports.card import run_card
 
-        return run_card(self.path, [run.record for run in self])
+        return run_card(self.path, [run.record for run in self], [run.history for run in self])
 
     @overload
     def __getitem__(self, index: int) -> Run: ...
@@ -143,21 +143,7 @@ class Replicas(Sequence[Run]):
     @overload
     def report(self, path: str | Path) -> Path: ...
     def report(self, path: str | Path | None = None) -> Report | Path:
-        """A page about all replicas; image by image it shows the one with the median validation loss.
-
-        It is one HTML file that loads nothing: a summary in words, curves, what loss and accuracy really say, the
-        confidence, the images. `fittingroom.report` takes several runs.
-
-        Args:
-            path: the file to write.
-
-        Returns:
-            The path of the file; without `path` the page itself, which a notebook shows inline.
-
-        Raises:
-            InputError: there are no validation images, or no epoch has finite losses.
-            StorageError: the file cannot be written.
-        """
+        """A page about all replicas, as `Run.report` has it; image by image the one with the median validation loss."""
         from fittingroom.reports.html import report_of
 
         page = report_of([self.path])

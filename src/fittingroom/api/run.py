@@ -60,7 +60,7 @@ class Run:
     def _repr_html_(self) -> str:
         from fittingroom.reports.card import run_card
 
-        return run_card(self.path, [self.record])
+        return run_card(self.path, [self.record], [self.history])
 
     @property
     def record(self) -> RunRecord:
@@ -69,8 +69,11 @@ class Run:
 
     @cached_property
     def history(self) -> History:
-        """The numbers of each epoch, under Keras's keys."""
-        return store.read_history(self.path)
+        """The numbers of each epoch, under Keras's keys; a notebook shows them as curves and as a table."""
+        from fittingroom.reports.curves import ShownHistory
+
+        read = store.read_history(self.path)
+        return ShownHistory(zip(read.epoch, read.rows, strict=True))
 
     @cached_property
     def outcomes(self) -> Outcomes | None:
@@ -117,7 +120,13 @@ class Run:
             raise RunError(f"{self.path} was not validated on its dataset's validation images, which are all there is.")
         logs = self._compiled().log_probabilities(self._state, part.images[:count])
         of_true_class = logs[np.arange(count), stored.labels]
-        return Outcomes.of(-of_true_class[None], logs.argmax(axis=1)[None], np.exp(of_true_class)[None], stored.labels)
+        return Outcomes.of(
+            -of_true_class[None],
+            logs.argmax(axis=1)[None],
+            np.exp(of_true_class)[None],
+            stored.labels,
+            log_probabilities=logs[None],
+        )
 
     def evaluate(self, reason: str = "evaluate") -> TestResult:
         """The score on the sealed test set. Opening it is recorded before the score is computed.

@@ -1,4 +1,4 @@
-"""What a notebook shows of a run: a short card, read from its record alone."""
+"""What a notebook shows of a run: a short card with its curves, read from its record and its history."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from fittingroom.reports.curves import curves_shown
 from fittingroom.reports.document import harmless
+from fittingroom.runs.history import History
 from fittingroom.runs.record import PartResult, RunRecord
 from fittingroom.runs.replicas import spread_of_parts
 
 _CELL = 'style="text-align:left;padding:2px 12px 2px 0"'
 
 
-def run_card(path: Path, records: Sequence[RunRecord]) -> str:
-    """HTML: what was trained on what, and loss and accuracy of each part.
+def run_card(path: Path, records: Sequence[RunRecord], histories: Sequence[History]) -> str:
+    """HTML: what was trained on what, loss and accuracy of each part, and their curves.
 
     Args:
         path: the run folder.
         records: of its replicas, at least one.
+        histories: of the same replicas.
     """
     first = records[0]
     seeds = ", ".join(str(record.seed) for record in records)
@@ -33,7 +36,7 @@ def run_card(path: Path, records: Sequence[RunRecord]) -> str:
     rows = "".join(f"<tr><th {_CELL}>{escape(name)}</th><td {_CELL}>{_text(value)}</td></tr>" for name, value in facts)
     title = f"{_text(str(first.recipe['name']))} on {_text(first.data.name)}"
     calls = "<code>.explain()</code> says what that means, <code>.report()</code> shows it."
-    return f"<div><b>{title}</b><table>{rows}</table><small>{calls}</small></div>"
+    return f"<div><b>{title}</b><table>{rows}</table>{curves_shown(histories)}<small>{calls}</small></div>"
 
 
 def _text(value: str) -> str:
