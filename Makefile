@@ -9,7 +9,7 @@ export KERAS_BACKEND := jax
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run test test-all lint bench bench-peers claims parity lock clean help setup setup-dev setup-peers dataset browser
+.PHONY: run test test-all lint bench bench-peers claims labs parity lock clean help setup setup-dev setup-peers dataset browser
 
 run: setup dataset  ## Train the course's model on Fashion-MNIST, then score it on the sealed test set
 	.venv/bin/fittingroom train
@@ -26,17 +26,19 @@ lint: setup-dev  ## Check format, style and types
 	$(VENV_PYTHON) -m ruff check
 	$(VENV_PYTHON) -m mypy
 
-bench: setup dataset  ## Measure against Keras on JAX and the matrix products alone: about 10 minutes
+bench: setup dataset  ## Measure against Keras on JAX and the matrix products alone: about 30 minutes
 	$(VENV_PYTHON) -m benchmarks.whole_process keras-jax
 	$(VENV_PYTHON) -m benchmarks.epochs keras-jax
 	$(VENV_PYTHON) -m benchmarks.cnn keras-jax
+	$(VENV_PYTHON) -m benchmarks.exercise2 keras-jax
 	$(VENV_PYTHON) -m benchmarks.products
 	$(VENV_PYTHON) -m benchmarks.readme
 
-bench-peers: setup setup-peers dataset  ## Measure against Keras on TensorFlow and PyTorch: about 12 minutes
+bench-peers: setup setup-peers dataset  ## Measure against Keras on TensorFlow and PyTorch: about 30 minutes
 	$(VENV_PYTHON) -m benchmarks.whole_process keras-tensorflow
 	$(VENV_PYTHON) -m benchmarks.epochs keras-tensorflow
 	$(VENV_PYTHON) -m benchmarks.cnn keras-tensorflow
+	$(VENV_PYTHON) -m benchmarks.exercise2 keras-tensorflow
 	@if .venv-peers/bin/python -c 'import torch' 2>/dev/null; then \
 		echo '$(VENV_PYTHON) -m benchmarks.epochs pytorch'; $(VENV_PYTHON) -m benchmarks.epochs pytorch; fi
 	$(VENV_PYTHON) -m benchmarks.readme
@@ -45,6 +47,9 @@ claims: setup dataset  ## Train every named recipe with five seeds, and keep wha
 	$(VENV_PYTHON) -m benchmarks.claims
 	$(VENV_PYTHON) -m benchmarks.accuracy keras-jax
 	$(VENV_PYTHON) -m benchmarks.readme
+
+labs: setup dataset  ## Run all labs and write docs/labs anew: about 10 minutes
+	$(VENV_PYTHON) -m benchmarks.labs
 
 parity: setup-dev dataset  ## Train the zoo of models with Keras and with fr.fit, and write docs/keras-parity.md: about 20 minutes
 	$(VENV_PYTHON) -m benchmarks.parity

@@ -67,7 +67,7 @@ def fashion_mnist() -> Path:
 
 def training(folder: Path, *options: str, dataset: str = "fashion-mnist", name: str = OURS) -> Command:
     """`fittingroom train` on all training images; it prints one JSON object."""
-    return Command(name, ("sh", "-c", _train(dataset, options)), _environment(folder), folder)
+    return Command(name, ("sh", "-c", _train(dataset, options)), program_environment(folder), folder)
 
 
 def replicas(folder: Path) -> Command:
@@ -84,13 +84,13 @@ def training_and_test(folder: Path, *options: str, cold: bool = False) -> Comman
     line = f"{_train('fashion-mnist', options)} > train.json && {_program()} evaluate --json"
     if cold:
         line = f"FITTINGROOM_CACHE_DIR=$(mktemp -d ./cache.XXXXXX) && export FITTINGROOM_CACHE_DIR && {line}"
-    return Command(f"{OURS}, nothing cached" if cold else OURS, ("sh", "-c", line), _environment(folder), folder)
+    return Command(f"{OURS}, nothing cached" if cold else OURS, ("sh", "-c", line), program_environment(folder), folder)
 
 
 def one_script(folder: Path) -> Command:
     """The same training and test score as one Python script of three lines, as the course's is."""
     arguments = (sys.executable, str(HERE / "our_script.py"))
-    return Command(f"{OURS}, one script", arguments, _environment(folder), folder)
+    return Command(f"{OURS}, one script", arguments, program_environment(folder), folder)
 
 
 def course_script(peer: Peer, folder: Path, *options: str) -> Command:
@@ -100,7 +100,7 @@ def course_script(peer: Peer, folder: Path, *options: str) -> Command:
     )
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def program_environment(folder: Path) -> dict[str, str]:
     """A benchmark looks at the test set to time it, not to choose by it: its looks go to a ledger of its own."""
     return {"KERAS_BACKEND": "jax", "FITTINGROOM_LEDGER": str(folder / "ledger.sqlite")}
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from fittingroom.data.dataset import Dataset as Dataset
     from fittingroom.errors import FittingRoomError as FittingRoomError
     from fittingroom.experiments.experiment import experiment as experiment
+    from fittingroom.experiments.search import search as search
+    from fittingroom.labs.lab import lab as lab
     from fittingroom.recipes.recipe import Recipe as Recipe
 
 __version__ = "0.1.0"
@@ -40,12 +42,14 @@ _PUBLIC = {
     "compare": "fittingroom.api.comparing",
     "experiment": "fittingroom.experiments.experiment",
     "fit": "fittingroom.api.fit",
+    "lab": "fittingroom.labs.lab",
     "load": "fittingroom.api.loading",
     "open_replicas": "fittingroom.api.opening",
     "open_run": "fittingroom.api.opening",
     "replay": "fittingroom.api.replaying",
     "report": "fittingroom.api.reporting",
     "resume": "fittingroom.api.resuming",
+    "search": "fittingroom.experiments.search",
     "train": "fittingroom.api.training",
 }
 
@@ -58,12 +62,14 @@ __all__ = [
     "compare",
     "experiment",
     "fit",
+    "lab",
     "load",
     "open_replicas",
     "open_run",
     "replay",
     "report",
     "resume",
+    "search",
     "train",
 ]
 

@@ -27,9 +27,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "reports": REPORTING,  # they are made from what is stored, and `run.report()` calls them
     "api": CALLS,
     "experiments": CALLS | {"board"},  # its live table shows replicas as the bar of one training does
-    "web": CALLS | {"experiments"},
-    "cli": CALLS | {"experiments", "web"},
-    "__init__": CALLS | {"experiments"},
+    "labs": CALLS | {"experiments"},
+    "web": CALLS | {"experiments", "labs"},
+    "cli": CALLS | {"experiments", "labs", "web"},
+    "__init__": CALLS | {"experiments", "labs"},
     "__main__": {"cli"},
 }
 

@@ -35,3 +35,17 @@ def marked_bar(value: float, mark: float, width: int) -> str:
     cells = ["█" if cell < filled else "·" for cell in range(width)]
     cells[place] = "┃"
     return "".join(cells)
+
+
+def dots(values: Sequence[float], low: float, high: float, width: int) -> str:
+    """Values as dots on an axis from `low` to `high` over `width` characters, with a `┃` at their mean."""
+    step = (high - low) / (width - 1) or 1.0
+
+    def place(value: float) -> int:
+        return min(width - 1, max(0, round((value - low) / step)))
+
+    cells = ["·"] * width
+    for value in values:
+        cells[place(value)] = "•"
+    cells[place(sum(values) / len(values))] = "┃"
+    return "".join(cells)

@@ -23,6 +23,8 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "explain": "say what loss and accuracy mean for a run, image by image",
         "report": "write a page about a run, or several, as one HTML file",
         "experiment": "train recipes with several seeds each, and compare them",
+        "lab": "answer a question of the course by measurement",
+        "search": "let Optuna propose recipes, and find the best on validation",
         "compare": "compare runs on their validation images",
         "predict": "say what a run makes of images in files",
         "data": "list the datasets, or describe one",

@@ -1,0 +1,255 @@
+"""`fittingroom lab`: a question, a guess, and the answer by measurement."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import subprocess
+import sys
+import textwrap
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fittingroom.cli.answer import Answer, percent, percent_range, table
+from fittingroom.cli.bars import dots, sparkline
+from fittingroom.cli.options import add_json
+from fittingroom.errors import RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from fittingroom.labs.arms import Arm
+    from fittingroom.labs.description import Lab, Prediction
+    from fittingroom.labs.result import LabResult
+
+ALL = "all"
+_WIDTH = 80
+_AXIS = 50
+_INTERRUPTED = 130  # the exit status of a command that Ctrl-C or SIGTERM ended
+_SIGNS = {"supported": "✓", "not supported": "✗", "no difference shown": "=", "not judged": "-"}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments."""
+    parser.add_argument(
+        "lab",
+        metavar="LAB|FILE.toml",
+        nargs="?",
+        help="the number or name of a lab, a file with one (docs/labs-format.md), or `all`; without it, a list of them",
+    )
+    parser.add_argument("--yes", action="store_true", help="ask for no prediction")
+    parser.add_argument(
+        "--trust", action="store_true", help="run the Python code in FILE.toml; the labs of ours need no such word"
+    )
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        help="the lab's folder, new or one to go on with; of `all`, the folder of their folders (else one in "
+        "FITTINGROOM_RUNS_DIR, or ./runs)",
+    )
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> Answer:
+    """Lists the labs, or runs one or all of them."""
+    from fittingroom.labs.catalogue import check_trust, find_lab, labs
+
+    if arguments.lab is None:
+        return _list(labs())
+    chosen = labs() if arguments.lab == ALL else (find_lab(arguments.lab),)
+    for one in chosen:
+        check_trust(one, trust=arguments.trust)
+    return _run_all(chosen, arguments) if arguments.lab == ALL else _run_one(chosen[0], arguments)
+
+
+def _list(labs: Sequence[Lab]) -> Answer:
+    facts = [{"lab": str(lab.number), "name": lab.name, "title": lab.title, "question": lab.question} for lab in labs]
+    rows = [(str(lab.number), lab.title, lab.name) for lab in labs]
+    text = f"{table(('', 'lab', 'name'), rows, left=3)}\n\nRun one with `fittingroom lab 2`, or `fittingroom lab all`."
+    return Answer({"labs": facts}, text)
+
+
+def _run_one(lab: Lab, arguments: argparse.Namespace) -> Answer:
+    asked = _may_ask(arguments)
+    result = _result(lab, arguments, arguments.out, asked=asked)
+    return Answer(result.to_dict(), lab_text(result, introduced=asked), 0)
+
+
+def _run_all(labs: Sequence[Lab], arguments: argparse.Namespace) -> Answer:
+    """Each lab in a process of its own, so that what one leaves in memory is gone before the next."""
+    from fittingroom.labs.result import FACTS_NAME
+    from fittingroom.reports.lab_page import labs_index
+    from fittingroom.runs.damage import read_json
+    from fittingroom.runs.place import runs_dir
+
+    base, facts = arguments.out or runs_dir() / "labs", []
+    for lab in labs:
+        folder = base / lab.name
+        _run_apart(lab, folder, arguments)
+        facts.append(read_json(folder / FACTS_NAME))
+    links = [f"{lab.name}/{lab.name}.html" for lab in labs]
+    page = labs_index(facts, links).save(base / "index.html")
+    rows = [(one["lab"], claim["says"], claim["verdict"]) for one in facts for claim in one["claims"]]
+    lines = [f"{number:>2}  {_SIGNS[verdict]} {verdict:<19}  {says}" for number, says, verdict in rows]
+    return Answer({"labs": facts, "page": str(page)}, "\n".join([*lines, "", f"Page: {page}"]))
+
+
+def _run_apart(lab: Lab, folder: Path, arguments: argparse.Namespace) -> None:
+    """Runs a lab in another process, which asks at our terminal and prints where we print what is no result.
+
+    Raises:
+        RunError: it failed; it has said why.
+        KeyboardInterrupt: Ctrl-C or SIGTERM ended it.
+    """
+    yes = ["--yes"] if arguments.yes or arguments.json else []
+    command = [sys.executable, "-m", "fittingroom", "lab", lab.name, "--out", str(folder), *yes]
+    status = subprocess.run(
+        command, stdout=subprocess.DEVNULL if arguments.json else sys.stderr, check=False
+    ).returncode
+    if status == _INTERRUPTED:
+        raise KeyboardInterrupt
+    if status:
+        raise RunError(f"{lab.title!r} failed, as it says above. The same call goes on there.")
+
+
+def _may_ask(arguments: argparse.Namespace) -> bool:
+    return not arguments.yes and not arguments.json and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _result(lab: Lab, arguments: argparse.Namespace, out: Path | None, *, asked: bool) -> LabResult:
+    from fittingroom.labs.lab import lab as run_lab
+
+    predicted = None
+    if asked:
+        print(f"{_introduction(lab)}\n", file=sys.stderr)
+        predicted = None if lab.predict is None else _ask(lab.predict)
+    return run_lab(lab, predicted=predicted, trust=arguments.trust, out=out)
+
+
+def _ask(predict: Prediction) -> int | None:
+    """The answer that the learner gives, from 0; None for an empty line."""
+    print(_wrapped(f"Your prediction first. {predict.ask}"), file=sys.stderr)
+    for number, answer in enumerate(predict.answers, start=1):
+        print(f"  {number}  {answer}", file=sys.stderr)
+    while True:
+        print(f"1 to {len(predict.answers)}, or Enter to skip: ", end="", file=sys.stderr, flush=True)
+        given = sys.stdin.readline().strip()
+        if not given:
+            return None
+        if given.isdecimal() and 1 <= int(given) <= len(predict.answers):
+            return int(given) - 1
+
+
+def lab_text(result: LabResult, *, introduced: bool) -> str:
+    """A lab for a terminal.
+
+    Args:
+        result: what came of it.
+        introduced: whether its question stands on the screen already.
+    """
+    lab = result.lab
+    parts = [
+        "" if introduced else _introduction(lab),
+        _prediction(result),
+        _picture(result),
+        "\n".join(_wrapped(text) for text in result.left_out),
+        "\n\n".join(_claims(result)),
+        _wrapped(lab.explanation),
+        _wrapped(f"Try next: {lab.next}"),
+        f"Page: {result.page}",
+    ]
+    return "\n\n".join(filter(None, parts))
+
+
+def _introduction(lab: Lab) -> str:
+    number = "" if lab.number is None else f"Lab {lab.number}: "
+    parts = [f"{number}{lab.title}", _wrapped(lab.question)]
+    if lab.course is not None:
+        parts.append(_wrapped(f"The course says: {lab.course}"))
+    return "\n\n".join([*parts, *_codes(lab)])
+
+
+def _codes(lab: Lab) -> Iterable[str]:
+    """The first piece of code in full, and of each other one what is different."""
+    for index, one in enumerate(lab.codes):
+        if index == 0:
+            yield f"{one.name}:\n{textwrap.indent(one.code.rstrip(), '    ')}"
+            continue
+        changes = difflib.ndiff(lab.codes[0].code.splitlines(), one.code.splitlines())
+        changed = "\n".join(line.rstrip() for line in changes if line.startswith(("+ ", "- ")) and line[2:].strip())
+        yield f"{one.name}: the same, but\n{textwrap.indent(changed, '    ')}"
+
+
+def _prediction(result: LabResult) -> str:
+    asked, outcome = result.lab.predict, result.outcome
+    if asked is None or outcome is None:
+        return ""
+    came = f"It came out: {asked.answers[outcome]}."
+    if result.allowed:
+        came += f" The interval also allows: {'; '.join(asked.answers[other] for other in result.allowed)}."
+    if result.predicted is None:
+        return _wrapped(f"{asked.ask} {came}")
+    return _wrapped(f"Your prediction was: {asked.answers[result.predicted]}. {came}")
+
+
+def _claims(result: LabResult) -> Iterable[str]:
+    for one in result.claims:
+        said = _wrapped(f"{_SIGNS[one.verdict]} {one.verdict.upper()}: {one.claim.says}")
+        yield f"{said}\n{textwrap.indent(_wrapped(one.sentence, _WIDTH - 4), '    ')}"
+
+
+def _picture(result: LabResult) -> str:
+    """The arms as a table and, each seed a dot, on an axis of accuracy; and the errors of those that were refused."""
+    arms = [arm for arm in result.arms if arm.runs]
+    header = ("", "seeds", "epochs", "accuracy", "95% interval", "loss", "seconds", "loss by epoch")
+    parts = [
+        f"{table(header, [_row(arm) for arm in arms])}\nOn validation images, means over seeds." if arms else "",
+        _axis(arms) if len(arms) > 1 else "",
+        "\n".join(_wrapped(f"{arm.name} printed: {_printed(arm)}") for arm in result.arms if arm.printed),
+        *(_wrapped(f"{arm.name} was refused: {arm.error}") for arm in result.arms if arm.error is not None),
+    ]
+    return "\n\n".join(filter(None, parts))
+
+
+def _printed(arm: Arm) -> str:
+    """Each line that the code printed, and how often: with several seeds each replica prints."""
+    counts = Counter(line for line in arm.printed.splitlines() if line.strip())
+    return "; ".join(f'"{line}"' + (f" ({count} times)" if count > 1 else "") for line, count in counts.items())
+
+
+def _axis(arms: Sequence[Arm]) -> str:
+    from fittingroom.labs.measures import MEASURES
+
+    accuracies = {arm.name: arm.on_seeds(MEASURES["accuracy"]) or () for arm in arms}
+    low, high = (choose(value for values in accuracies.values() for value in values) for choose in (min, max))
+    ends = f"{percent(low)}{percent(high):>{_AXIS - len(percent(low))}}"
+    rows = [(name, dots(values, low, high, _AXIS)) for name, values in accuracies.items() if values]
+    return table(("accuracy", ends), rows, left=2)
+
+
+def _row(arm: Arm) -> tuple[str, ...]:
+    measures = arm.to_dict()["measures"]
+
+    def mean(name: str, form: str) -> str:
+        return format(measures[name]["mean"], form) if name in measures else "-"
+
+    losses = arm.runs[0].history.get("val_loss", [])
+    return (
+        arm.name,
+        str(len(arm.runs)),
+        mean("epochs", ".3g"),
+        percent(measures["accuracy"]["mean"]),
+        percent_range(measures["accuracy"]["interval"]),
+        mean("loss", ".4f"),
+        mean("seconds", ".2f"),
+        sparkline(losses, 12),
+    )
+
+
+def _wrapped(text: str, width: int = _WIDTH) -> str:
+    """Each paragraph in lines of at most `width` characters."""
+    return "\n\n".join(
+        textwrap.fill(part, width, break_long_words=False, break_on_hyphens=False) for part in text.split("\n\n")
+    )

@@ -1,0 +1,172 @@
+"""An arm of a lab: what was trained in one way, with one seed or several, or the error that came instead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fittingroom.api.opening import open_replicas
+from fittingroom.api.run import Run
+from fittingroom.data.dataset import Dataset
+from fittingroom.evaluation.spread import Spread
+from fittingroom.experiments.grid import Variant
+from fittingroom.experiments.results import Experiment
+from fittingroom.experiments.summary import trained_numbers
+from fittingroom.labs.measures import MEASURES, Measure
+from fittingroom.runs.kept import read_validated
+from fittingroom.runs.outcomes import Outcomes
+from fittingroom.runs.place import holds_replicas
+
+
+@dataclass(frozen=True, eq=False)
+class Arm:
+    """One of the ways that a lab compares.
+
+    Args:
+        name: what the lab's file calls it.
+        dataset: the name of the data.
+        runs: one per seed that was trained to its end; empty where an error came instead.
+        error: its message; None for none.
+        code: the Python that was run; None for a recipe.
+        printed: what that printed.
+    """
+
+    name: str
+    dataset: str
+    runs: tuple[Run, ...] = ()
+    error: str | None = None
+    code: str | None = None
+    printed: str = ""
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seed of each run."""
+        return tuple(run.record.seed for run in self.runs)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the runs lie: the folder of the replicas, or of the only run."""
+        if not self.runs:
+            return None
+        path = self.runs[0].path
+        return path.parent if holds_replicas(path.parent) else path
+
+    @cached_property
+    def outcomes(self) -> tuple[Outcomes, ...]:
+        """What the kept weights of each run make of the validation images: outcomes with a single row."""
+        return tuple(_kept(run) for run in self.runs)
+
+    def on_images(self, measure: Measure) -> npt.NDArray[Any]:
+        """A measure of images, `(replicas, images)`."""
+        of_images = measure.of_images
+        if of_images is None:
+            raise ValueError(f"{measure.words}: it belongs to no image")
+        return np.stack([of_images(one) for one in self.outcomes]).astype(np.float64)
+
+    def on_seeds(self, measure: Measure) -> tuple[float, ...] | None:
+        """A measure of each run; None where there is no run, or one has no such number."""
+        if measure.of_images is not None:
+            return tuple(map(float, self.on_images(measure).mean(axis=1))) if self.runs else None
+        of_run = measure.of_run
+        values = [None if of_run is None else of_run(run.record, run.history) for run in self.runs]
+        known = tuple(float(value) for value in values if value is not None)
+        return known if known and len(known) == len(values) else None
+
+    def same_images(self, other: Arm) -> bool:
+        """Whether both were validated on the same images, as far as their labels tell."""
+        return self.dataset == other.dataset and np.array_equal(self.outcomes[0].labels, other.outcomes[0].labels)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain JSON."""
+        spreads = {name: self.on_seeds(measure) for name, measure in MEASURES.items()}
+        histories = [run.history for run in self.runs]
+        names = dict.fromkeys(name for history in histories for name in history)
+        return {
+            "name": self.name,
+            "dataset": self.dataset,
+            "code": self.code,
+            "printed": self.printed,
+            "error": self.error,
+            "seeds": list(self.seeds),
+            "measures": {name: Spread.of(values).to_dict() for name, values in spreads.items() if values is not None},
+            "parameters": trained_numbers(self.runs[0].path) if self.runs else None,
+            "history": {name: [history.get(name, []) for history in histories] for name in names},
+            "stops": [run.record.reason for run in self.runs],
+            "run": None if self.folder is None else str(self.folder),
+        }
+
+
+def arm_names(variants: Sequence[Variant], dataset: str, *, datasets: int) -> list[str]:
+    """What the arms of an experiment are called: `hidden=512`, `linear`, `course augment=flip on digits`.
+
+    Args:
+        variants: its recipes.
+        dataset: the name of its data.
+        datasets: how many datasets the lab has; with several, names of arms say which.
+    """
+    with_recipe = len({_base(one) for one in variants}) > 1
+    return [
+        " ".join(
+            [
+                *([_base(one)] if with_recipe or not one.settings else []),
+                *(f"{key}={value}" for key, value in one.settings.items()),
+                *([f"on {dataset}"] if datasets > 1 else []),
+            ]
+        )
+        for one in variants
+    ]
+
+
+def arms_of(experiment: Experiment, names: Sequence[str], dataset: Dataset) -> list[Arm]:
+    """An arm for each recipe of an experiment.
+
+    Args:
+        experiment: it.
+        names: what to call each.
+        dataset: its data.
+    """
+    return [
+        Arm(
+            name=name,
+            dataset=experiment.plan.dataset,
+            runs=tuple(Run(cell.folder, dataset=dataset, trust=True) for cell in one.done if cell.folder is not None),
+            error=None if one.done else next((cell.reason for cell in one.cells if cell.reason), None),
+        )
+        for name, one in zip(names, experiment.recipes, strict=True)
+    ]
+
+
+def runs_in(folder: Path) -> tuple[Run, ...]:
+    """The runs in a run folder: one, or one per seed."""
+    return tuple(open_replicas(folder, trust=True)) if holds_replicas(folder) else (Run(folder, trust=True),)
+
+
+def named(arms: Sequence[Arm], name: str) -> Arm | None:
+    """The arm with a name; None if there is none."""
+    return next((arm for arm in arms if arm.name == name), None)
+
+
+def _kept(run: Run) -> Outcomes:
+    stored = read_validated(run.path, "measure a lab on them")
+    if stored.row is None:
+        return run.validate()
+    every, row = stored.outcomes, slice(stored.row, stored.row + 1)
+    return Outcomes(
+        every.loss[row],
+        every.predicted[row],
+        every.probability[row],
+        every.labels,
+        every.epoch[row],
+        every.log_probabilities[row],
+    )
+
+
+def _base(one: Variant) -> str:
+    """The recipe without what was set and varied: a changed one has a plus sign behind its name."""
+    return one.name.split(" ")[0].rstrip("+")

@@ -1,0 +1,205 @@
+"""Claims judged by what came out: for each its effect with an interval, the verdict, and both in a sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from fittingroom.errors import UnknownNameError
+from fittingroom.evaluation.claims import (
+    Side,
+    Verdict,
+    effect_against_number,
+    effect_on_images,
+    effect_on_seeds,
+    verdict,
+)
+from fittingroom.evaluation.differences import ENOUGH_SEEDS, Difference
+from fittingroom.evaluation.significance import holm
+from fittingroom.labs.arms import Arm, named
+from fittingroom.labs.description import Claim
+from fittingroom.labs.measures import MEASURES, Measure
+
+NOT_JUDGED: Literal["not judged"] = "not judged"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim and what came of it.
+
+    Args:
+        claim: it.
+        verdict: what its effect says, or `not judged` where an arm could not be trained.
+        sentence: the effect in words.
+        value: the effect in the unit of the measure: a difference, a factor, or 1 for an error and 0 for none; None
+            where there is none.
+        interval: its 95% interval; None where seeds do not vary it.
+        p: after Holm's correction for the lab's claims; None where there is none.
+    """
+
+    claim: Claim
+    verdict: Verdict | Literal["not judged"]
+    sentence: str
+    value: float | None = None
+    interval: tuple[float, float] | None = None
+    p: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain JSON."""
+        measure = MEASURES.get(self.claim.measure)
+        kind = "error" if measure is None else "ratio" if measure.unit == "times" else "difference"
+        return {
+            "says": self.claim.says,
+            "verdict": self.verdict,
+            "sentence": self.sentence,
+            "kind": kind,
+            "measure": self.claim.measure,
+            "unit": None if measure is None else measure.unit,
+            "first": self.claim.arm,
+            "second": self.claim.than,
+            "within": self.claim.within if self.claim.expected == "same" else None,
+            "value": self.value,
+            "interval": None if self.interval is None else list(self.interval),
+            "p": self.p,
+        }
+
+
+def check_arms(claims: Sequence[Claim], names: Sequence[str]) -> None:
+    """Makes sure, before any training, that every claim is about arms that there will be.
+
+    Raises:
+        UnknownNameError: one is not; the nearest name is told.
+    """
+    for claim in claims:
+        for name in (claim.arm, claim.than):
+            if isinstance(name, str) and name not in names:
+                raise UnknownNameError("arm", name, names)
+
+
+def judged(claims: Sequence[Claim], arms: Sequence[Arm]) -> tuple[Judged, ...]:
+    """Each claim with its verdict; p-values are corrected for the number of claims that have one (Holm)."""
+    effects = [_effect(claim, arms) for claim in claims]
+    corrected = iter(holm([effect.p for effect in effects if isinstance(effect, Difference)]))
+    return tuple(
+        _judged(claim, arms, effect.with_corrected(next(corrected)) if isinstance(effect, Difference) else effect)
+        for claim, effect in zip(claims, effects, strict=True)
+    )
+
+
+def _effect(claim: Claim, arms: Sequence[Arm]) -> Difference | None:
+    """The first arm's number less the second's, as the measure has it; None where there is nothing to test."""
+    first = named(arms, claim.arm)
+    second = named(arms, claim.than) if isinstance(claim.than, str) else None
+    if claim.expected == "error" or first is None or not first.runs or claim.than is None:
+        return None
+    if isinstance(claim.than, str) and (second is None or not second.runs):
+        return None
+    measure = MEASURES[claim.measure]
+    if measure.of_images is not None:
+        own = Side(first.on_images(measure), first.seeds)
+        if second is None:
+            return effect_against_number(own, float(claim.than) / measure.scale)
+        other = Side(second.on_images(measure), second.seeds)
+        return effect_on_images(own, other, same_images=first.same_images(second))
+    return _effect_on_runs(claim, measure, first, second)
+
+
+def _effect_on_runs(claim: Claim, measure: Measure, first: Arm, second: Arm | None) -> Difference | None:
+    own = first.on_seeds(measure)
+    other = (float(claim.than or 0) / measure.scale,) * len(own or ()) if second is None else second.on_seeds(measure)
+    if own is None or other is None:
+        return None
+    if second is not None:
+        shared = [seed for seed in first.seeds if seed in second.seeds]
+        own = tuple(own[first.seeds.index(seed)] for seed in shared)
+        other = tuple(other[second.seeds.index(seed)] for seed in shared)
+    return effect_on_seeds(own, other, ratio=measure.unit == "times") if own else None
+
+
+def _judged(claim: Claim, arms: Sequence[Arm], effect: Difference | None) -> Judged:
+    first = named(arms, claim.arm)
+    if claim.expected == "error":
+        return _error_judged(claim, first)
+    if effect is None:
+        return Judged(claim, NOT_JUDGED, _why_not(claim, arms))
+    measure = MEASURES[claim.measure]
+    within = math.log(claim.within) if measure.unit == "times" and claim.within else claim.within / measure.scale
+    low, high = effect.interval
+    value = _in_unit(effect.value, measure)
+    found = Judged(claim, verdict(effect, claim.expected, within), "", value, p=effect.corrected)
+    found = replace(found, interval=(_in_unit(low, measure), _in_unit(high, measure)))
+    return replace(found, sentence=_sentence(found, measure, arms))
+
+
+def _error_judged(claim: Claim, arm: Arm | None) -> Judged:
+    if arm is None or (arm.error is None and not arm.runs):
+        return Judged(claim, NOT_JUDGED, _why_not(claim, [] if arm is None else [arm]))
+    if arm.error is None:
+        return Judged(claim, "not supported", f"{arm.name} was trained to its end, without an error.", 0.0)
+    return Judged(claim, "supported", f"{arm.name} ends with an error; its message stands with the results.", 1.0)
+
+
+def _why_not(claim: Claim, arms: Sequence[Arm]) -> str:
+    for name in (claim.arm, claim.than):
+        if isinstance(name, str):
+            arm = named(arms, name)
+            if arm is None:
+                return f"{name} was left out: its data are not here."
+            if not arm.runs:
+                return f"{name} could not be trained: {arm.error}"
+    return f"A single seed does not tell how much {MEASURES[claim.measure].words} varies."
+
+
+def _in_unit(value: float, measure: Measure) -> float:
+    return math.exp(value) if measure.unit == "times" else value * measure.scale
+
+
+def _sentence(one: Judged, measure: Measure, arms: Sequence[Arm]) -> str:
+    """What was measured: `hidden=1024 against hidden=128, accuracy on validation images: +0.91 points (95% ...)`."""
+    claim, interval = one.claim, one.interval
+    assert one.value is not None
+    assert interval is not None
+    if isinstance(claim.than, str):
+        sides = f"{claim.arm} against {claim.than}, {measure.words}"
+        found, low, high = (_effect_text(value, measure) for value in (one.value, *interval))
+        text = f"{sides}: {found} {_unit(one.value, measure)} ({_range(low, high)})"
+    else:
+        than = float(claim.than or 0)
+        values = [value * than if measure.unit == "times" else value + than for value in (one.value, *interval)]
+        found, low, high = (_level(value, measure) for value in values)
+        text = f"{claim.arm}, {measure.words}: {found} ({_range(low, high)}), against {_level(than, measure)}"
+    if claim.expected == "same" and claim.within:
+        unit = _unit(claim.within, measure)
+        text += f"; up to {claim.within:g} {unit} {'counts' if claim.within == 1 else 'count'} as the same"
+        if one.verdict == "no difference shown":
+            text += ". Neither a difference nor its absence is shown"
+    arm = named(arms, claim.arm)
+    if measure.of_images is not None and arm is not None and len(arm.seeds) < ENOUGH_SEEDS:
+        text += ". With so few seeds this is about these models, not about the recipe"
+    return f"{text}."
+
+
+def _range(low: str, high: str) -> str:
+    return "the same with every seed" if low == high else f"95% interval {low} to {high}"
+
+
+def _effect_text(value: float, measure: Measure) -> str:
+    """A difference or a factor without its unit: `+0.91`, `5.40`."""
+    form = {"points": "+.2f", "nats": "+.4f", "times": ".2f", "epochs": "+.1f"}[measure.unit]
+    return format(value, form).replace("-", "\u2212")
+
+
+def _level(value: float, measure: Measure) -> str:
+    """A number that is no difference, with its unit: `87.95%`, `0.4000 nats`, `1 epoch`."""
+    if measure.unit == "points":
+        return f"{value:.2f}".rstrip("0").rstrip(".").replace("-", "\u2212") + "%"
+    if measure.unit == "nats":
+        return f"{value:.4f} nats"
+    return f"{value:.2f} s" if measure.unit == "times" else f"{value:g} {_unit(value, measure)}"
+
+
+def _unit(value: float, measure: Measure) -> str:
+    singular = {"points": "point", "epochs": "epoch"}
+    return singular.get(measure.unit, measure.unit) if abs(value) == 1 else measure.unit

@@ -1,0 +1,127 @@
+"""`lab`: runs a lab from its file to its page."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from fittingroom.api.loading import load
+from fittingroom.data.dataset import Dataset
+from fittingroom.errors import DatasetNotFoundError
+from fittingroom.experiments.experiment import experiment
+from fittingroom.experiments.grid import variants
+from fittingroom.experiments.live import Watcher
+from fittingroom.files import storage_errors, write_bytes
+from fittingroom.labs.arms import Arm, arm_names, arms_of
+from fittingroom.labs.catalogue import check_trust, find_lab
+from fittingroom.labs.code import run_code
+from fittingroom.labs.description import Lab, LabExperiment
+from fittingroom.labs.judging import check_arms, judged
+from fittingroom.labs.result import FACTS_NAME, LabResult
+from fittingroom.runs.place import runs_dir
+from fittingroom.runs.plain import json_text
+from fittingroom.runs.record import now
+
+
+def lab(
+    name: str | int | Path | Lab,
+    *,
+    predicted: int | None = None,
+    trust: bool = False,
+    out: str | Path | None = None,
+    watcher: Watcher | None = None,
+) -> LabResult:
+    """Runs a lab: trains what it asks for, judges its claims, and writes its page.
+
+    What was trained before is not trained again, so that a lab that was stopped goes on.
+
+    Args:
+        name: the number or the name of a lab of ours, a TOML file, or a lab that was read.
+        predicted: the answer that the learner has chosen, from 0.
+        trust: whether code in a file that is not ours may be run.
+        out: the lab's folder, new or one to go on with; None for one of its name in the runs folder.
+        watcher: is told how its experiments get on; None for a live table on a terminal.
+
+    Returns:
+        What came out; its page and `lab.json` lie in its folder.
+
+    Raises:
+        UnknownNameError: there is no such lab, or a claim is about an arm that there is not.
+        RecipeError: its file is missing, or makes no sense; with file and line.
+        InputError: its code may not be run.
+        DatasetNotFoundError: data that it needs are not there.
+        StorageError: its folder cannot be written.
+        Interrupted: Ctrl-C or SIGTERM; the same call goes on.
+    """
+    started = time.perf_counter()
+    found = name if isinstance(name, Lab) else find_lab(str(name))
+    check_trust(found, trust=trust)
+    check_arms(found.claims, arm_names_of(found))
+    folder = runs_dir() / f"lab-{found.name}" if out is None else Path(out)
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    arms, left_out = _trained(found, folder, watcher)
+    claims = judged(found.claims, arms)
+    environment = next((run.record.environment for arm in arms for run in arm.runs), None)
+    result = LabResult(
+        lab=found,
+        path=folder,
+        arms=tuple(arms),
+        claims=claims,
+        left_out=tuple(left_out),
+        predicted=predicted,
+        environment=environment,
+        date=now(),
+        seconds=time.perf_counter() - started,
+    )
+    _write(result)
+    return result
+
+
+def arm_names_of(found: Lab) -> list[str]:
+    """What the arms of a lab will be called: those of its experiments, then those of its code."""
+    datasets = len({one.dataset for one in found.experiments})
+    of_experiments = [name for one in found.experiments for name in _names(one, datasets)]
+    return [*of_experiments, *(code.name for code in found.codes)]
+
+
+def _names(one: LabExperiment, datasets: int) -> list[str]:
+    return arm_names(variants(one.plan.recipes, one.plan.vary), one.dataset, datasets=datasets)
+
+
+def _trained(found: Lab, folder: Path, watcher: Watcher | None) -> tuple[list[Arm], list[str]]:
+    """All arms, and for each dataset that could not be had a sentence."""
+    arms: list[Arm] = []
+    left_out: list[str] = []
+    datasets = len({one.dataset for one in found.experiments})
+    for number, one in enumerate(found.experiments, start=1):
+        try:
+            dataset = load(one.dataset, validation=one.plan.validation)
+        except DatasetNotFoundError as error:
+            if not one.optional:
+                raise
+            why = str(error).partition(". ")[0]
+            left_out.append(
+                f"{one.dataset} was left out: {why}. `fittingroom data {one.dataset}` tells the ways to it."
+            )
+            continue
+        arms += _of_experiment(one, dataset, _names(one, datasets), folder / f"experiment-{number}", watcher)
+    for code in found.codes:
+        arms.append(run_code(code, load(code.dataset), folder / "code"))
+    return arms, left_out
+
+
+def _of_experiment(
+    one: LabExperiment, dataset: Dataset, names: Sequence[str], out: Path, watcher: Watcher | None
+) -> list[Arm]:
+    done = experiment(dataset, one.plan.recipes, vary=one.plan.vary, seeds=one.plan.seeds, out=out, watcher=watcher)
+    return arms_of(done, names, dataset)
+
+
+def _write(result: LabResult) -> None:
+    from fittingroom.reports.lab_page import lab_report
+
+    facts = result.to_dict()
+    write_bytes(result.path / FACTS_NAME, json_text(facts).encode())
+    lab_report(facts).save(result.page)
