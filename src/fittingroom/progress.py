@@ -133,6 +133,39 @@ class TerminalProgress:
         self._console.print(text, markup=False)
 
 
+class NotebookProgress(Silent):
+    """A line for each finished epoch in the output of a notebook's cell, where nothing can be drawn over."""
+
+    def __init__(self) -> None:
+        self._epochs = 0
+        self._epoch_started = 0.0
+
+    def start(self, epochs: int, steps: int) -> None:
+        """Notes how many epochs there are."""
+        del steps
+        self._epochs, self._epoch_started = epochs, time.perf_counter()
+
+    def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
+        """Prints the epoch's line."""
+        now = time.perf_counter()
+        _print_line(f"epoch {epoch + 1}/{self._epochs}  {_numbers(logs)}  {now - self._epoch_started:.1f}s")
+        self._epoch_started = now
+
+    def finish(self, reason: str | None) -> None:
+        """Prints why it ended early, if it did."""
+        if reason:
+            _print_line(reason)
+
+    def replicas(self, seeds: Sequence[int]) -> Sequence[Progress]:
+        """A line for each finished replica."""
+        from fittingroom.board import Board
+
+        def draw_nothing(text: str, share: float, numbers: str) -> None:
+            del text, share, numbers
+
+        return Board(seeds, draw_nothing, _print_line, _SECONDS_BETWEEN_DRAWINGS).replicas
+
+
 @contextmanager
 def finishing(progress: Progress) -> Iterator[None]:
     """Makes sure that an error leaves no half-drawn bar on the terminal."""
@@ -144,8 +177,22 @@ def finishing(progress: Progress) -> Iterator[None]:
 
 
 def progress_for_terminal() -> Progress:
-    """A bar if standard error is a terminal, silence otherwise."""
-    return TerminalProgress() if sys.stderr.isatty() else Silent()
+    """A bar if standard error is a terminal, lines in a notebook, silence otherwise."""
+    if sys.stderr.isatty():
+        return TerminalProgress()
+    return NotebookProgress() if _in_notebook() else Silent()
+
+
+def _in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook; IPython is looked for, and not imported."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return hasattr(shell, "kernel")
+
+
+def _print_line(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def _numbers(logs: Mapping[str, float]) -> str:

@@ -91,6 +91,13 @@ def test_every_cell_runs_in_its_turn_and_none_fails_or_warns(name: str, request:
         assert not [output for output in cell.outputs if "Warning" in output.get("text", "")]
 
 
+def test_training_tells_each_epoch_as_it_ends(first: Shown, second: Shown) -> None:
+    (told,) = [text for text in (first.printed(cell) for cell in first.cells) if text.startswith("epoch 1/")]
+    assert [line.split()[1] for line in told.splitlines()] == [f"{epoch}/5" for epoch in range(1, 6)]
+    assert "val_accuracy 0." in told
+    assert any("all 3  " in second.printed(cell) for cell in second.cells)  # one line for three replicas together
+
+
 def test_curves_are_there(first: Shown, second: Shown) -> None:
     assert first.curves("curves") == ["Loss", "Accuracy"]
     for cell in ("loss-curves", "early", "seeds"):

@@ -153,8 +153,8 @@ def _text(done: Experiment) -> str:
         "\n".join(_failures(done)),
         "" if done.comparison is None else _comparison_text(done, done.comparison, letters),
         _choice(done),
-        f"Experiment: {done.path}\nPage: {done.page}\nTables: {done.epochs_csv.name} (every cell and epoch), {done.cells_csv.name} (every "
-        "cell), in that folder, and both as .parquet",
+        f"Experiment: {done.path}\nPage: {done.page}\nTables: {done.epochs_csv.name} (every cell and epoch), "
+        f"{done.cells_csv.name} (every cell), in that folder, and both as .parquet",
     ]
     return "\n\n".join(filter(None, parts))
 
