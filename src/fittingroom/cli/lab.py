@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fittingroom.cli.answer import Answer, percent, percent_range, table
+from fittingroom.cli.answer import Answer, percent, percent_range, printable, table
 from fittingroom.cli.bars import dots, sparkline
 from fittingroom.cli.options import add_json
 from fittingroom.errors import RunError
@@ -123,16 +123,16 @@ def _result(lab: Lab, arguments: argparse.Namespace, out: Path | None, *, asked:
 
     predicted = None
     if asked:
-        print(f"{_introduction(lab)}\n", file=sys.stderr)
+        print(printable(f"{_introduction(lab)}\n"), file=sys.stderr)
         predicted = None if lab.predict is None else _ask(lab.predict)
     return run_lab(lab, predicted=predicted, trust=arguments.trust, out=out)
 
 
 def _ask(predict: Prediction) -> int | None:
     """The answer that the learner gives, from 0; None for an empty line."""
-    print(_wrapped(f"Your prediction first. {predict.ask}"), file=sys.stderr)
+    print(printable(_wrapped(f"Your prediction first. {predict.ask}")), file=sys.stderr)
     for number, answer in enumerate(predict.answers, start=1):
-        print(f"  {number}  {answer}", file=sys.stderr)
+        print(printable(f"  {number}  {answer}"), file=sys.stderr)
     while True:
         print(f"1 to {len(predict.answers)}, or Enter to skip: ", end="", file=sys.stderr, flush=True)
         given = sys.stdin.readline().strip()
