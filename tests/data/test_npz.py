@@ -83,6 +83,16 @@ def test_a_cut_or_changed_file_never_fails_otherwise_than_with_a_data_error(
         pass
 
 
+def test_a_way_of_packing_that_cannot_be_read_is_an_error_of_the_data(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    np.savez(path, a=np.arange(3))
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + 6] = 109  # the version of zip that is needed, in the directory
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"cut off or damaged \(zip file version 10\.9\)"):
+        array_names(path)
+
+
 def test_pickled_objects_are_refused_with_the_reason_and_never_run(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x_train=np.array([Malice(str(tmp_path / "made"))], dtype=object))
     with pytest.raises(DataError, match=r"'x_train' of .* pickled Python objects, which can run any code"):

@@ -90,7 +90,7 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
                 raise DataError(f"{path} is not an NPZ file: it {what_it_is(file.read(64))}. Save it with numpy.savez.")
             with zipfile.ZipFile(file) as archive:
                 yield archive
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, NotImplementedError) as error:  # the latter for ways of packing that zipfile lacks
         raise DataError(f"{path} is cut off or damaged ({error}). Get the file again.") from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
