@@ -143,6 +143,7 @@ def test_a_search_that_was_stopped_goes_on_with_the_same_trials(finished: Search
     assert outcome(nothing) == outcome(finished)
 
 
+@pytest.mark.slow
 def test_a_trial_whose_settings_do_not_go_together_fails_and_the_others_go_on(tmp_path: Path) -> None:
     path = tmp_path / "search.toml"
     path.write_text(

@@ -80,6 +80,7 @@ def records(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.glob("runs/*/seed-*/run.json")}
 
 
+@pytest.mark.slow
 def test_crashes_at_any_moment_change_no_bit_of_the_table(tmp_path: Path) -> None:
     whole = fr.experiment("digits", BASE, vary=VARY, seeds=SEEDS, out=tmp_path / "whole")
     stopped, chance = tmp_path / "stopped", random.Random(6)
