@@ -26,7 +26,7 @@ lint: setup-dev  ## Check format, style and types
 	$(VENV_PYTHON) -m ruff check
 	$(VENV_PYTHON) -m mypy
 
-bench: setup dataset  ## Measure against Keras on JAX and the matrix products alone: about 30 minutes
+bench: setup dataset  ## Measure against Keras on JAX and the matrix products alone: about 20 minutes
 	$(VENV_PYTHON) -m benchmarks.whole_process keras-jax
 	$(VENV_PYTHON) -m benchmarks.epochs keras-jax
 	$(VENV_PYTHON) -m benchmarks.cnn keras-jax
@@ -34,7 +34,7 @@ bench: setup dataset  ## Measure against Keras on JAX and the matrix products al
 	$(VENV_PYTHON) -m benchmarks.products
 	$(VENV_PYTHON) -m benchmarks.readme
 
-bench-peers: setup setup-peers dataset  ## Measure against Keras on TensorFlow and PyTorch: about 30 minutes
+bench-peers: setup setup-peers dataset  ## Measure against Keras on TensorFlow and PyTorch: about 20 minutes
 	$(VENV_PYTHON) -m benchmarks.whole_process keras-tensorflow
 	$(VENV_PYTHON) -m benchmarks.epochs keras-tensorflow
 	$(VENV_PYTHON) -m benchmarks.cnn keras-tensorflow
