@@ -9,7 +9,7 @@ export KERAS_BACKEND := jax
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run test test-all lint bench bench-peers claims labs parity lock clean help setup setup-dev setup-peers dataset browser
+.PHONY: run test test-all lint bench bench-peers bench-photos claims labs parity lock clean help setup setup-dev setup-peers dataset browser
 
 run: setup dataset  ## Train the course's model on Fashion-MNIST, then score it on the sealed test set
 	.venv/bin/fittingroom train
@@ -47,6 +47,10 @@ claims: setup dataset  ## Train every named recipe with five seeds, and keep wha
 	$(VENV_PYTHON) -m benchmarks.claims
 	$(VENV_PYTHON) -m benchmarks.accuracy keras-jax
 	$(VENV_PYTHON) -m benchmarks.readme
+
+bench-photos: setup dataset  ## Measure on photos of clothes, a folder for each class: make bench-photos PHOTOS=DIR
+	@test -n "$(PHOTOS)" || { echo 'Give the folder of photos: make bench-photos PHOTOS=DIR' >&2; exit 2; }
+	$(VENV_PYTHON) -m benchmarks.photos "$(PHOTOS)" $(PHOTOS_OPTIONS)
 
 labs: setup dataset  ## Run all labs and write docs/labs anew: about 10 minutes
 	$(VENV_PYTHON) -m benchmarks.labs

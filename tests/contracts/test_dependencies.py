@@ -10,6 +10,7 @@ from tests.contracts.source import ROOT, imported_names, source_files
 
 PACKAGE_OF_MODULE = {
     "arro3": "arro3-io",  # and `arro3-core`, which it needs
+    "cv2": "opencv-python-headless",
     "jaxlib": "jax",
     "PIL": "pillow",
     "sklearn": "scikit-learn",

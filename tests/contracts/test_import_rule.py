@@ -11,7 +11,7 @@ from tests.contracts.source import PACKAGE, imported_names, source_files
 BASE = {"errors", "files", "progress", "seeds"}
 LEARNING = BASE | {"data", "recipes"}
 REPORTING = LEARNING | {"runs", "evaluation"}
-CALLS = REPORTING | {"engine", "reports", "api"}
+CALLS = REPORTING | {"engine", "reports", "api", "photos"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
@@ -21,6 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "seeds": {"errors"},
     "data": BASE,
     "recipes": BASE | {"data"},
+    "photos": BASE | {"data"},
     "engine": LEARNING,
     "evaluation": LEARNING,
     "runs": LEARNING | {"evaluation"},

@@ -16,7 +16,24 @@ from fittingroom.engine.state import State
 from fittingroom.recipes.augment import AUGMENTATIONS, parse_augmentation
 
 Array = np.ndarray[Any, Any]
-ALL = ("flip", "shift 2", "cutout 3")
+ALL = (
+    "flip",
+    "shift 2",
+    "cutout 3",
+    "spare 30",
+    "rotate 20",
+    "stretch 30",
+    "bend 2",
+    "contrast 50",
+    "invert 50",
+    "texture 40",
+    "bite 50",
+    "clutter 50",
+    "blur 1",
+)
+FEW = ("flip", "shift 2", "texture 40")  # a program with all of them takes long to compile
+SHAPES = ("rotate 20", "stretch 30", "bend 2")
+LIGHTS = ("contrast 50", "invert 50", "texture 40")
 
 
 def changed(images: Array, *texts: str, seed: int = 0) -> Array:
@@ -72,11 +89,113 @@ def test_cutout_blackens_one_square_which_the_edge_may_cut() -> None:
 def test_colours_are_changed_together(text: str) -> None:
     grey = ramp(50, (8, 8))
     colour = changed(np.repeat(grey[..., None], 3, axis=3), text)
-    np.testing.assert_array_equal(colour, np.repeat(changed(grey, text)[..., None], 3, axis=3))
+    np.testing.assert_allclose(colour, np.repeat(changed(grey, text)[..., None], 3, axis=3), rtol=1e-4)
 
 
 def test_every_known_augmentation_is_tested_here() -> None:
     assert {text.split()[0] for text in ALL} == set(AUGMENTATIONS)
+
+
+def square(count: int = 100, side: int = 12) -> Array:
+    """A dim square with a bright spot, on black."""
+    images = np.zeros((count, 20, 20), np.float32)
+    low = (20 - side) // 2
+    images[:, low : low + side, low : low + side] = 0.4
+    images[:, 8:11, 8:11] = 0.9
+    return images
+
+
+def test_rotation_turns_around_the_centre_by_no_more_than_it_says() -> None:
+    bar = np.zeros((200, 21, 21), np.float32)
+    bar[:, 10] = 1
+    rows, columns = np.mgrid[:21, :21] - 10
+    angles = []
+    for image in changed(bar, "rotate 20"):
+        np.testing.assert_allclose([(image * rows).sum(), (image * columns).sum()], 0, atol=0.1)
+        angles.append(np.degrees(np.arctan2((image * rows * columns).sum(), (image * columns**2).sum())))
+    assert -21 < min(angles) < -15
+    assert 15 < max(angles) < 21
+
+
+def test_stretch_changes_width_and_height_by_no_more_than_it_says() -> None:
+    after = changed(square(300), "stretch 30")
+    widths, heights = ((after.sum(axis=axis) > 0.2).sum(axis=1) for axis in (1, 2))
+    for sides in (widths, heights):
+        assert 8 <= sides.min() < 11
+        assert 13 < sides.max() <= 17
+    assert abs(np.corrcoef(widths, heights)[0, 1]) < 0.3
+
+
+def test_bend_moves_no_part_farther_than_it_says() -> None:
+    ramps = np.broadcast_to(np.arange(20, dtype=np.float32)[:, None], (100, 20, 20))
+    moved = (changed(ramps, "bend 2") - ramps)[:, 3:-3, 3:-3]
+    assert 1 < np.abs(moved).max() <= 2.001
+    assert moved.std(axis=(1, 2)).min() > 0.1  # not all parts alike
+
+
+@pytest.mark.parametrize("text", SHAPES)
+def test_what_comes_in_at_the_edge_is_black(text: str) -> None:
+    after = changed(np.ones((50, 9, 9), np.float32), text)
+    assert after.min() == 0
+    assert after.max() <= 1.001
+
+
+@pytest.mark.parametrize("text", LIGHTS)
+def test_light_changes_on_the_thing_alone_and_stays_in_its_range(text: str) -> None:
+    before = square()
+    after = changed(before, text)
+    np.testing.assert_array_equal(after[before == 0], 0)
+    assert after[before > 0].min() > 0
+    assert after.max() <= before.max() + 1e-6
+    assert (np.abs(after - before).max(axis=(1, 2)) > 0.02).mean() > 0.3
+
+
+@pytest.mark.parametrize("text", [*LIGHTS, "clutter 100", "bite 100"])
+def test_scale_of_the_images_does_not_matter(text: str) -> None:
+    np.testing.assert_allclose(changed(square() * 255, text), changed(square(), text) * 255, rtol=1e-4)
+
+
+def test_outline_gets_no_brighter_so_that_no_frame_appears() -> None:
+    before = square()
+    inner = np.zeros_like(before, bool)
+    inner[:, 5:15, 5:15] = True
+    outline = (before > 0) & ~inner
+    assert (changed(before, "invert 100")[outline] <= before[outline] + 1e-6).all()
+
+
+def test_inversion_makes_dark_bright_in_so_many_images() -> None:
+    after = changed(square(400), "invert 25")
+    inverted = after[:, 9, 9] < after[:, 6, 6]
+    assert 60 < inverted.sum() < 140
+
+
+def test_bite_takes_pieces_and_clutter_adds_some() -> None:
+    before = square(300)
+    bitten, cluttered = changed(before, "bite 100"), changed(before, "clutter 100")
+    assert set(np.unique(bitten)) <= set(np.unique(before))
+    assert ((bitten == 0) & (before > 0)).any(axis=(1, 2)).mean() > 0.4
+    np.testing.assert_array_equal(cluttered[before > 0], before[before > 0])
+    assert ((cluttered > 0) & (before == 0)).any(axis=(1, 2)).mean() > 0.5
+
+
+def test_blur_keeps_the_light_and_loses_the_edges() -> None:
+    before = square(200)
+    after = changed(before, "blur 2")
+    np.testing.assert_allclose(after.sum(axis=(1, 2)), before.sum(axis=(1, 2)), rtol=0.05)
+    blurred = after.max(axis=(1, 2)) < 0.899
+    assert 60 < blurred.sum() < 140
+
+
+def test_spared_images_go_without_what_follows_only() -> None:
+    images = ramp(400)
+    after = changed(images, "spare 50", "shift 1", seed=3)
+    assert 130 < (after == images).all(axis=(1, 2)).sum() < 270  # one in nine is not shifted anyway
+    np.testing.assert_array_equal(changed(images, "flip", "spare 100", "shift 1"), changed(images, "flip"))
+
+
+@pytest.mark.parametrize("text", [*LIGHTS, "bite 50", "clutter 50", "blur 1"])
+def test_no_image_becomes_nan_not_even_a_black_one(text: str) -> None:
+    assert np.isfinite(changed(np.zeros((20, 9, 9), np.float32), text)).all()
 
 
 def recording() -> StepFunctions:
@@ -101,14 +220,14 @@ def steps_of(seed: int, count: int, *texts: str) -> list[Array]:
 
 
 def test_every_step_changes_images_anew() -> None:
-    first, second = steps_of(0, 2, *ALL)
+    first, second = steps_of(0, 2, *FEW)
     assert not np.array_equal(first, second)
 
 
 def test_seed_decides_what_is_changed() -> None:
-    again, first = steps_of(0, 2, *ALL), steps_of(0, 2, *ALL)
+    again, first = steps_of(0, 2, *FEW), steps_of(0, 2, *FEW)
     np.testing.assert_array_equal(first, again)
-    assert not np.array_equal(first, steps_of(1, 2, *ALL))
+    assert not np.array_equal(first, steps_of(1, 2, *FEW))
 
 
 def test_two_augmentations_draw_independently() -> None:

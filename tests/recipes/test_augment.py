@@ -12,6 +12,7 @@ from fittingroom.recipes.augment import AUGMENTATIONS, Augmentation, parse_augme
         ("flip", Augmentation("flip")),
         ("shift 2", Augmentation("shift", 2)),
         ("  cutout   08 ", Augmentation("cutout", 8)),
+        ("rotate 15", Augmentation("rotate", 15)),
     ],
 )
 def test_text_says_which_change_and_how_much(text: str, augmentation: Augmentation) -> None:

@@ -59,16 +59,32 @@ def read_images(path: Path, image_shape: tuple[int, ...], scale: float = 255.0) 
     Raises:
         DataError: the file cannot be read, is of no accepted kind, or its images have another size or colour.
     """
+    kind = _array_kind(path)
+    if kind == "idx":
+        return _from_array(path, read_idx_images(path), image_shape, scale)
+    if kind == "npz":
+        return _from_array(path, read_array(path, _array_name(path)), image_shape, scale)
+    return _from_picture(path, image_shape)
+
+
+def holds_arrays(path: Path) -> bool:
+    """Whether a file is IDX (packed or not) or NPZ by its first bytes, and no picture.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    return _array_kind(path) is not None
+
+
+def _array_kind(path: Path) -> str | None:
     try:
         with open_file(path) as stream:
             start = stream.read(4)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
     if start[:2] in {b"\x1f\x8b", b"\0\0"}:
-        return _from_array(path, read_idx_images(path), image_shape, scale)
-    if start == b"PK\x03\x04":
-        return _from_array(path, read_array(path, _array_name(path)), image_shape, scale)
-    return _from_picture(path, image_shape)
+        return "idx"
+    return "npz" if start == b"PK\x03\x04" else None
 
 
 def _array_name(path: Path) -> str:

@@ -56,12 +56,14 @@ def quiet_pillow() -> Iterator[None]:
         yield
 
 
-def open_picture(path: Path, budget: Budget | None = None) -> Picture:
+def open_picture(path: Path, budget: Budget | None = None, *, at_least: int | None = None) -> Picture:
     """A picture file as 8-bit grey or RGB, turned upright, its first frame if it has several.
 
     Args:
         path: the file.
         budget: the memory that threads which decode at the same time have together, `MOST_BYTES` at least.
+        at_least: pixels that each edge must keep. A JPEG may then be decoded to a half, a quarter or an eighth of its
+            size, which takes less time; None for all its pixels.
 
     Raises:
         DataError: it cannot be read, is no picture in an accepted format, takes more than `MOST_BYTES`, or is cut off.
@@ -75,6 +77,8 @@ def open_picture(path: Path, budget: Budget | None = None) -> Picture:
             _check_size(path, webp_size(start), _WEBP_BYTES)  # Pillow takes memory for it as soon as it is opened
             with Image.open(stream, formats=_FORMATS) as image:
                 needed = _check_size(path, image.size, _bytes_per_pixel(image))
+                if at_least is not None:
+                    image.draft(None, (at_least, at_least))  # only JPEG can be decoded so
                 with nullcontext() if budget is None else budget.taken(needed):
                     return _decoded(image, path)
     except UnidentifiedImageError:

@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from fittingroom.engine import shading, warping
 from fittingroom.engine.blueprint import Blueprint, Start
 from fittingroom.engine.epoch import Examples, StepFunctions
 from fittingroom.engine.state import State
@@ -44,9 +45,20 @@ def with_seed(blueprint: Blueprint) -> Blueprint:
 
 
 def augmented(key: jax.Array, images: jax.Array, augmentations: Sequence[Augmentation]) -> jax.Array:
-    """Images changed at random, each in its own way: `(batch, height, width)` or `(batch, height, width, channels)`."""
+    """Images changed at random, each in its own way: `(batch, height, width)` or `(batch, height, width, channels)`.
+
+    `spare` takes some images out of all changes that follow it.
+    """
+    spared = []
     for number, augmentation in enumerate(augmentations):
-        images = _CHANGES[augmentation.name](jax.random.fold_in(key, number), images, augmentation.strength)
+        own_key = jax.random.fold_in(key, number)
+        if augmentation.name == "spare":
+            share = (augmentation.strength or 0) / 100
+            spared.append((jax.random.bernoulli(own_key, share, (images.shape[0], *[1] * (images.ndim - 1))), images))
+        else:
+            images = _CHANGES[augmentation.name](own_key, images, augmentation.strength)
+    for chosen, before in reversed(spared):
+        images = jnp.where(chosen, before, images)
     return images
 
 
@@ -82,4 +94,19 @@ def _cutout(key: jax.Array, images: jax.Array, side: int) -> jax.Array:
     return jnp.where(inside.reshape(*inside.shape, *[1] * (images.ndim - 3)), 0.0, images)
 
 
-_CHANGES: Mapping[str, Callable[..., Any]] = MappingProxyType({"flip": _flip, "shift": _shift, "cutout": _cutout})
+_CHANGES: Mapping[str, Callable[..., Any]] = MappingProxyType(
+    {
+        "flip": _flip,
+        "shift": _shift,
+        "cutout": _cutout,
+        "rotate": warping.rotate,
+        "stretch": warping.stretch,
+        "bend": warping.bend,
+        "contrast": shading.contrast,
+        "invert": shading.invert,
+        "texture": shading.texture,
+        "bite": shading.bite,
+        "clutter": shading.clutter,
+        "blur": shading.blur,
+    }
+)

@@ -15,6 +15,16 @@ AUGMENTATIONS: Mapping[str, str | None] = MappingProxyType(
         "flip": None,
         "shift": "pixels, at most, up or down and left or right",
         "cutout": "pixels, the side of the square that is blackened",
+        "spare": "percent of the images, which go without what follows",
+        "rotate": "degrees, at most, either way",
+        "stretch": "percent, at most, by which each side grows or shrinks",
+        "bend": "pixels, at most, by which parts of the image move against each other",
+        "contrast": "percent, at most, by which the thing's contrast and brightness change",
+        "invert": "percent of the images whose thing is inverted",
+        "texture": "percent of the full brightness, at most, that blotches and stripes add to the thing",
+        "bite": "percent of the images whose thing has pieces missing",
+        "clutter": "percent of the images that have pieces of background",
+        "blur": "pixels, at most, of a Gaussian's deviation",
     }
 )
 _LARGEST_STRENGTH = 1000
@@ -26,7 +36,8 @@ class Augmentation:
 
     Args:
         name: a key of `AUGMENTATIONS`.
-        strength: its number, in pixels; None for `flip`, which mirrors every second image, left to right.
+        strength: its number, in the unit that `AUGMENTATIONS` says; None for `flip`, which mirrors every second image,
+            left to right.
     """
 
     name: str

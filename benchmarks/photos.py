@@ -1,0 +1,188 @@
+"""Measures how often a run is right about photographs, with the way from photo to input and with a plain resize.
+
+Usage: python -m benchmarks.photos DIR [--run RUN]... [--mapping FILE.toml] [--half report|choose|all]
+
+DIR has a folder of photographs for each class. The mapping says which of the model's classes are right for each of
+them (`[right]`), and which are counted apart (`[apart]`). Without `--run`, the recipes `course` and `photo` are trained
+first.
+
+What can be chosen was chosen on the training data and on the photographs whose SHA-256 of the file name is even
+(`--half choose`). The others are what is reported, and all of another collection (`--half all`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import statistics
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.pairs import markdown_table
+from fittingroom import Run, load, open_run, train
+from fittingroom.cli.answer import percent, percent_range
+from fittingroom.data.pictures import open_picture
+from fittingroom.errors import DataError
+from fittingroom.evaluation.intervals import wilson
+from fittingroom.photos.conversion import convert
+from fittingroom.photos.reading import open_photo, picture_files
+from fittingroom.photos.style import Style, style_of
+
+Answers = Sequence[str | None]
+"""A class for each photo; None where the model declines to name one."""
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """Which of the model's classes are right for each class of photographs, and which classes are counted apart."""
+
+    right: Mapping[str, frozenset[str]]
+    apart: frozenset[str]
+
+    @property
+    def known(self) -> list[str]:
+        """The classes of photographs for which some answer is right."""
+        return [name for name, classes in self.right.items() if classes]
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many photos there are, how many were answered, and how many of these answers were right."""
+
+    photos: int
+    answered: int
+    right: int
+
+
+def read_mapping(path: Path) -> Mapped:
+    """The mapping in a TOML file."""
+    content = tomllib.loads(path.read_text(encoding="utf-8"))
+    right = {name: frozenset(classes) for name, classes in content["right"].items()}
+    return Mapped(right, frozenset(content.get("apart", {})))
+
+
+def is_reported(path: Path) -> bool:
+    """Whether a photo belongs to the half that is reported; nothing was chosen on it."""
+    return hashlib.sha256(path.name.encode()).digest()[-1] % 2 == 1
+
+
+def photos_in(folder: Path, mapping: Mapped, half: str) -> list[Path]:
+    """The photos of mapped classes, in order."""
+    found = [path for path, _ in picture_files([folder])]
+    wanted = {"report": (True,), "choose": (False,), "all": (True, False)}[half]
+    return [path for path in found if path.parent.name in mapping.right and is_reported(path) in wanted]
+
+
+def tally(paths: Iterable[Path], answers: Answers, mapping: Mapped, classes: Iterable[str]) -> Tally:
+    """The tally over the photos of some classes."""
+    wanted = set(classes)
+    pairs = [
+        (path.parent.name, answer) for path, answer in zip(paths, answers, strict=True) if path.parent.name in wanted
+    ]
+    answered = [(name, answer) for name, answer in pairs if answer is not None]
+    return Tally(len(pairs), len(answered), sum(answer in mapping.right[name] for name, answer in answered))
+
+
+def naive(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """The whole photo at the size of the model's images, whatever its proportions: what people try first."""
+    image = open_picture(path).image.convert("L" if len(shape) == 2 else "RGB")
+    return np.asarray(image.resize((shape[1], shape[0])))
+
+
+def converted(path: Path, style: Style) -> NDArray[np.uint8]:
+    """The photo as the pipeline converts it."""
+    return convert(open_photo(path, style.image_shape).image, style).image
+
+
+def answers_of(run: Run, images: NDArray[np.uint8]) -> Answers:
+    """What a run says about images of 0 to 255."""
+    data = run.record.data
+    rows = run.predict(np.rint(images * (data.scale / 255)).astype(np.uint8))
+    return [data.classes[int(row.argmax())] for row in rows]
+
+
+def timed(paths: Sequence[Path], make: Callable[[Path], NDArray[np.uint8]]) -> tuple[NDArray[np.uint8], list[float]]:
+    """The images of all photos that can be read, and the milliseconds of processor time that each took."""
+    make(paths[0])  # imports
+    images, times = [], []
+    for path in paths:
+        start = time.process_time()
+        images.append(make(path))
+        times.append(1000 * (time.process_time() - start))
+    return np.stack(images), times
+
+
+def rows_of(paths: Sequence[Path], sides: Sequence[Answers], mapping: Mapped) -> list[tuple[str, ...]]:
+    """A row for all photos of known classes, and one for each class: photos, accuracy and interval of each side."""
+    together = [name for name in mapping.known if name not in mapping.apart]
+    groups: dict[str, list[str]] = {"all": together}
+    for name in sorted(mapping.apart & set(mapping.known)):
+        groups[f"with {name}"] = [*together, name]
+    groups |= {name: [name] for name in mapping.known}
+    rows = []
+    for title, classes in groups.items():
+        tallies = [tally(paths, answers, mapping, classes) for answers in sides]
+        if tallies[0].photos:
+            rows.append((title, str(tallies[0].photos), *(cell for each in tallies for cell in _cells(each))))
+    return rows
+
+
+def _cells(each: Tally) -> list[str]:
+    return [percent(each.right / each.photos), percent_range(wilson(each.right, each.photos))]
+
+
+def report(run: Run, paths: Sequence[Path], mapping: Mapped) -> str:
+    """The measurements of one run as text."""
+    style = style_of(load(run.record.data.name))
+    plain, plain_times = timed(paths, lambda path: naive(path, style.image_shape))
+    images, times = timed(paths, lambda path: converted(path, style))
+    sides = [answers_of(run, plain), answers_of(run, images)]
+    header = ("photos of", "number", "resized", "95%", "cut out", "95%")
+    return "\n".join(
+        [
+            f"{run.record.recipe['name']} ({run.path.name}): right answers",
+            "",
+            markdown_table([header, *rows_of(paths, sides, mapping)]),
+            f"Milliseconds of one core per photo, decoding included: {statistics.median(times):.0f} "
+            f"(the slowest {max(times):.0f}); resized {statistics.median(plain_times):.0f}.",
+        ]
+    )
+
+
+def trained() -> list[Run]:
+    """Runs of the recipes that are measured when no run is named."""
+    return [train("fashion-mnist", name) for name in ("course", "photo")]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints a table for each run."""
+    parser = argparse.ArgumentParser(prog="benchmarks.photos", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("folder", metavar="DIR", type=Path)
+    parser.add_argument("--run", action="append", default=[], metavar="RUN", type=Path)
+    parser.add_argument("--mapping", type=Path, default=Path(__file__).with_suffix(".toml"), metavar="FILE.toml")
+    parser.add_argument("--half", choices=("report", "choose", "all"), default="report")
+    given: Any = parser.parse_args(arguments)
+    mapping = read_mapping(given.mapping)
+    paths = photos_in(given.folder, mapping, given.half)
+    if not paths:
+        raise DataError(f"{given.folder} has no photos in folders named {', '.join(mapping.right)}.")
+    runs = [open_run(path) for path in given.run] or trained()
+    half = {"report": "the half that nothing was chosen on", "choose": "the half to choose on", "all": "all"}[
+        given.half
+    ]
+    print(f"{len(paths)} photos in {given.folder.name}: {half}")
+    for run in runs:
+        print("", report(run, paths, mapping), sep="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

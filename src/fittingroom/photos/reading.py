@@ -1,0 +1,77 @@
+"""Photos from files: read, checked and converted for a model."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from fittingroom.data.pictures import ACCEPTED, SUFFIXES, Picture, open_picture, quiet_pillow
+from fittingroom.errors import DataError
+
+_DECODED = 256  # pixels that each edge of a photo keeps when it is decoded
+_SHORTEST = 16  # pixels
+_MOST_OBLONG = 20  # longest edge / shortest edge
+
+
+def open_photo(path: Path, image_shape: tuple[int, ...]) -> Picture:
+    """A photo, decoded to no more pixels than a conversion needs, unless it has exactly the size of the model's images.
+
+    Args:
+        path: a picture file.
+        image_shape: `(height, width)` or `(height, width, 3)`, of the model's images.
+
+    Raises:
+        DataError: it is no picture that can be read, or has too few pixels in one direction to show anything.
+    """
+    with quiet_pillow():
+        # Twice the model's size, so that a larger photo never looks as if it had exactly that size.
+        picture = open_picture(path, at_least=max(_DECODED, 2 * max(image_shape[:2])))
+    width, height = picture.image.size
+    if (height, width) == image_shape[:2]:
+        return picture
+    if min(width, height) < _SHORTEST or max(width, height) > _MOST_OBLONG * min(width, height):
+        raise DataError(
+            f"{path} has {width}×{height} pixels, too few to show a thing; expected at least {_SHORTEST} at the "
+            f"shortest edge, and a longest edge of at most {_MOST_OBLONG} times that. Give a larger picture."
+        )
+    return picture
+
+
+def picture_files(paths: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
+    """The files that are meant by paths of files and folders, each with whether it was found in a folder.
+
+    Of a folder, all pictures below it are taken, by their suffixes and in order; links and hidden files are not.
+
+    Raises:
+        DataError: a path is a URL, or a folder cannot be read or has no picture.
+    """
+    for path in paths:
+        # `https://x` has become `https:/x` where it was made a path.
+        if re.match(r"(https?|ftp|data|file):/?", str(path), re.IGNORECASE):
+            raise DataError(
+                f"{path} is an address on the network, and nothing is fetched from there. Save the picture, and give "
+                "the file."
+            )
+        if path.is_dir():
+            found = sorted(_below(path))
+            if not found:
+                raise DataError(f"the folder {path} has no pictures in it. Accepted are {ACCEPTED}.")
+            yield from ((file, True) for file in found)
+        else:
+            yield path, False
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """The pictures below a folder."""
+
+    def refuse(error: OSError) -> None:
+        raise DataError(f"cannot read the folder {error.filename or folder}: {error.strerror or error}.") from error
+
+    for place, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            path = Path(place, name)
+            if path.suffix.lower() in SUFFIXES and not name.startswith(".") and not path.is_symlink():
+                yield path

@@ -1,0 +1,38 @@
+"""The picture of the steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from fittingroom.photos.conversion import convert
+from fittingroom.photos.show import MOST_ROWS, Shown, drawn, write_shown
+from fittingroom.photos.style import Style, thing_style
+from tests.photos.drawing import photo, training_images
+
+
+def shown(title: str = "x.jpg") -> Shown:
+    style = Style((28, 28), thing_style(training_images().astype(np.float32)))
+    return Shown(title, convert(photo()[0], style), {"Shirt": 0.75, "<b>Träger</b> 👕": 0.25})
+
+
+def test_a_row_for_each_photo_up_to_a_limit() -> None:
+    row = shown()
+    one = drawn([row])
+    assert drawn([row] * 3).height == 3 * one.height
+    assert drawn([row] * (MOST_ROWS + 5)).height == MOST_ROWS * one.height
+
+
+def test_it_is_written_as_png_whatever_the_names_are(tmp_path: Path) -> None:
+    write_shown(tmp_path / "steps.png", [shown("日本.jpg")])
+    with Image.open(tmp_path / "steps.png") as picture:
+        assert picture.format == "PNG"
+
+
+def test_larger_probability_has_the_longer_bar() -> None:
+    pixels = np.asarray(drawn([shown()]))
+    blue = (pixels == (70, 110, 190)).all(axis=2).sum(axis=1)
+    lengths = sorted(set(blue[blue > 0]), reverse=True)
+    assert lengths[0] > 2.5 * lengths[1]
