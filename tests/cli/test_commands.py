@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+import fittingroom
 from fittingroom.cli.main import main
 from fittingroom.evaluation.intervals import wilson
 from fittingroom.recipes.named import NAMED
@@ -148,11 +149,26 @@ def test_predict_gives_a_probability_per_class(command: Command, trained: Path, 
     predictions = facts["predictions"]
     assert [row["index"] for row in predictions] == [0, 1, 2, 3]
     for row in predictions:
-        assert row.keys() == {"file", "index", "class", "probability", "probabilities"}
+        assert row.keys() == {
+            "file", "index", "class", "probability", "probabilities", "set", "unlike", "why", "steps",
+        }  # fmt: skip
+        assert row["steps"] == []  # it is no photo
         assert row["file"] == str(tmp_path / "some.npz")
         assert sum(row["probabilities"]) == pytest.approx(1, abs=1e-5)
         assert row["probability"] == max(row["probabilities"])
         assert row["class"] == facts["classes"][int(np.argmax(row["probabilities"]))]
+        assert set(row["set"]) <= set(facts["classes"])
+        assert row["class"] in row["why"]
+
+
+def test_predict_answers_as_python_does(command: Command, trained: Path, pixels: Any, tmp_path: Path) -> None:
+    np.savez(tmp_path / "some.npz", x=pixels)
+    rows = command("predict", trained, tmp_path / "some.npz", "--json").json["predictions"]
+    answers = fittingroom.open_run(trained).answer(pixels)
+    assert [(row["class"], tuple(row["set"]), row["unlike"], row["why"]) for row in rows] == [
+        (answer.label, answer.set, answer.unlike, answer.why) for answer in answers
+    ]
+    assert [row["probabilities"] for row in rows] == [answer.probabilities.tolist() for answer in answers]
 
 
 def test_picture_and_array_of_the_same_image_are_predicted_alike(
@@ -168,7 +184,7 @@ def test_picture_and_array_of_the_same_image_are_predicted_alike(
 def test_predict_prints_a_line_per_image(command: Command, trained: Path, pixels: Any, tmp_path: Path) -> None:
     np.savez(tmp_path / "some.npz", x=pixels)
     lines = command("predict", trained, tmp_path / "some.npz").out.splitlines()
-    assert lines[0].split() == ["file", "class", "image", "probability"]
+    assert lines[0].split() == ["file", "image", "answer"]
     assert len(lines) == 5
 
 
@@ -183,9 +199,9 @@ def test_predict_refuses_what_is_no_image(
     assert "x.png" in done.err
 
 
-def test_predict_refuses_another_size(command: Command, trained: Path, tmp_path: Path) -> None:
-    Image.new("L", (28, 28)).save(tmp_path / "x.png")
-    done = command("predict", trained, tmp_path / "x.png")
+def test_predict_refuses_arrays_of_another_size(command: Command, trained: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", x=np.zeros((1, 28, 28), np.uint8))
+    done = command("predict", trained, tmp_path / "x.npz")
     assert done.status == 2
     assert "28x28" in done.err
     assert "8x8" in done.err

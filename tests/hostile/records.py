@@ -1,4 +1,4 @@
-"""Hostile `run.json`, `history.csv`, `outcomes.npz` and `replicas.json`."""
+"""Hostile `run.json`, `history.csv`, `outcomes.npz`, `judgement.npz` and `replicas.json`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import json
 import os
 import shutil
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from tests.hostile.arrays import npy as array_bytes
 from tests.hostile.arrays import packed_zip
 from tests.hostile.case import (
     Case,
@@ -105,6 +109,40 @@ def bomb_of_outcomes(place: Place) -> None:
     (copied("recipe", place) / "outcomes.npz").write_bytes(content)
 
 
+def judgement(**members: bytes) -> Callable[[Place], None]:
+    """Writes an honest run with a judgement of its weights, in which these arrays are other bytes."""
+
+    def build(place: Place) -> None:
+        from fittingroom.runs.judgement import digest_of
+
+        honest = {
+            "format": array_bytes(np.array(1)),
+            "weights": array_bytes(np.frombuffer(digest_of([copied("recipe", place)]), np.uint8)),
+            "temperature": array_bytes(np.array(1)),
+            "scores": array_bytes(np.arange(20, dtype=np.float32)),
+            "outlines": array_bytes(np.zeros((20, 588), np.uint8)),
+            "classes": array_bytes(np.arange(20, dtype=np.int32) // 2),
+            "threshold": array_bytes(np.array(0.5)),
+        }
+        with zipfile.ZipFile(place.folder / "judgement.npz", "w") as archive:
+            for name, content in {**honest, **members}.items():
+                archive.writestr(f"{name}.npy", content)
+
+    return build
+
+
+def bomb_of_judgement(place: Place) -> None:
+    """Half a gigabyte of zeros in each array that may be large."""
+    start = npy_header(header_of("|u1", (2**20, 512)))
+    member = deflated(start, 512), len(start) + 2**29
+    number = array_bytes(np.array(1))
+    packed = zlib.compressobj(9, wbits=-15)
+    small = packed.compress(number) + packed.flush(), len(number)
+    names = ("weights", "scores", "outlines", "classes")
+    content = packed_zip({"format.npy": small, **{f"{name}.npy": member for name in names}})
+    (copied("recipe", place) / "judgement.npz").write_bytes(content)
+
+
 def with_trusted_code(place: Place) -> None:
     """A run that says it came from a Python file, which it brings along."""
     path = evil_module(place.folder, place.canary)
@@ -134,6 +172,7 @@ def replicas(**values: Any) -> Callable[[Place], None]:
     return changed_json("replicas", "replicas.json", lambda stored: stored.update(values))
 
 
+_JUDGEMENT = r"judgement\.npz is damaged.*Delete "
 _RECORD = r"run\.json (is damaged|has|is larger)|is damaged and cannot be read"
 _HISTORY = r"history\.csv"
 _OUTCOMES = r"outcomes\.npz is damaged"
@@ -201,6 +240,30 @@ CASES: dict[str, Case] = {
     "outcomes that unpack to 2 GB": Case("run", bomb_of_outcomes, _OUTCOMES),
     "outcomes of huge shapes": Case(
         "run", outcomes(lambda _: {"loss": npy_header(header_of("<f4", (2**40, 2**20)))}), _OUTCOMES
+    ),
+    "judgement that is honest": Case("run", judgement(), None),
+    "judgement of pickles": Case("run", lambda place: judgement(scores=objects_npy(place.canary))(place), _JUDGEMENT),
+    "judgement that is a pickle": Case(
+        "run", lambda place: (copied("recipe", place) / "judgement.npz").write_bytes(pickled(place.canary)), _JUDGEMENT
+    ),
+    "judgement of huge outlines": Case(
+        "run", judgement(outlines=npy_header(header_of("|u1", (2**40, 588)))), _JUDGEMENT
+    ),
+    "judgement of outlines without a width": Case(
+        "run", judgement(outlines=npy_header(header_of("|u1", (2**62, 0)))), _JUDGEMENT
+    ),
+    "judgement of classes that there are not": Case(
+        "run", judgement(classes=array_bytes(np.full(20, 2**31 - 1, np.int32))), _JUDGEMENT
+    ),
+    "judgement of endless scores": Case(
+        "run", judgement(scores=array_bytes(np.array([np.nan, np.inf], np.float32))), _JUDGEMENT
+    ),
+    "judgement that unpacks to 2 GB": Case("run", bomb_of_judgement, _JUDGEMENT),
+    "judgement that is /dev/zero": Case(
+        "run", lambda place: (copied("recipe", place) / "judgement.npz").symlink_to("/dev/zero"), _JUDGEMENT
+    ),
+    "judgement that is a pipe": Case(
+        "run", lambda place: os.mkfifo(copied("recipe", place) / "judgement.npz"), _JUDGEMENT
     ),
     "replicas whose seeds are paths": Case("replicas", replicas(kept=["../../outside"]), _REPLICAS),
     "replicas whose seeds are huge": Case("replicas", replicas(kept=[10**400, -1, 1e308]), _REPLICAS),

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from fittingroom.api import looking
+from fittingroom.api.judging import judgement_of, mean_of
 from fittingroom.api.run import Run
+from fittingroom.evaluation.conformal import ALPHA
+from fittingroom.evaluation.judgement import Answer, Judgement
 from fittingroom.evaluation.spread import ReplicasTestResult, Spread
 from fittingroom.runs.replicas import ReplicasRecord, read_replicas, replica_folder, spread_of_parts
 
@@ -101,9 +104,34 @@ class Replicas(Sequence[Run]):
         Raises:
             DataError: as for `Run.predict`.
         """
+        return np.asarray(np.exp(self.log_probabilities(images)), np.float32)
+
+    def answer(self, images: Array, alpha: float = ALPHA) -> list[Answer]:
+        """What the replicas together say of each image: that of `Run.answer`, from the mean of their probabilities.
+
+        What it takes is fitted on those means, and kept in the folder that holds the replicas.
+
+        Args:
+            images: as for `Run.predict`.
+            alpha: as for `Run.answer`.
+
+        Raises:
+            DataError, InputError, RunError: as for `Run.answer`.
+        """
+        logs, data = self.log_probabilities(images), self[0].record.data
+        return self._judgement.answers(logs, np.asarray(images), data.scale, (data.name, data.classes), alpha)
+
+    def log_probabilities(self, images: Array) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Logarithms of what `predict` gives, float32 `(n, classes)`.
+
+        Args:
+            images: as for `Run.predict`.
+
+        Raises:
+            DataError: as for `Run.predict`.
+        """
         self._share()
-        probabilities = [run.predict(images) for run in self]
-        return np.asarray(np.mean(probabilities, axis=0), np.float32)
+        return np.asarray(mean_of([run.log_probabilities(images) for run in self]), np.float32)
 
     def evaluate(self, reason: str = "evaluate") -> ReplicasTestResult:
         """The score of each replica on the sealed test set, and their mean and spread.
@@ -148,6 +176,10 @@ class Replicas(Sequence[Run]):
 
         page = report_of([self.path])
         return page if path is None else page.save(path)
+
+    @cached_property
+    def _judgement(self) -> Judgement:
+        return judgement_of(self.path, self, self.log_probabilities, self[0]._load_dataset)
 
     def _share(self) -> None:
         """Lets all replicas use the programs and the dataset that the first one loads."""

@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.cli.answer import Answer, percent, say, table
+from fittingroom.cli.answer import Answer, say, table
 from fittingroom.cli.options import add_json, add_run, add_trust
+from fittingroom.errors import DataError, RunError
 from fittingroom.runs.place import find_run, holds_replicas
 
 if TYPE_CHECKING:
     from fittingroom import Replicas, Run
-    from fittingroom.data.inputs import InputImages
+    from fittingroom.photos.inputs import Given
+    from fittingroom.photos.style import Style
     from fittingroom.runs.record import DataRecord
+
+_SHOWN = "photos.png"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments."""
     add_run(parser)
     parser.add_argument(
-        "files", metavar="FILE", nargs="+", type=Path, help="pictures, IDX or NPZ files with images of the model's size"
+        "files",
+        metavar="FILE",
+        nargs="+",
+        type=Path,
+        help="photos and other pictures, a folder of them, IDX or NPZ files with images of the model's size",
+    )
+    parser.add_argument(
+        "--show",
+        metavar="PNG",
+        nargs="?",
+        const=_SHOWN,
+        help=f"draw each photo, every step from it to the model's input, and the probabilities (default: {_SHOWN})",
     )
     add_trust(parser)
     add_json(parser)
@@ -29,23 +47,74 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> Answer:
     """Predicts the class of every image in every file. All files are read before the first is predicted."""
     path = find_run(arguments.run)  # before the heavy packages are imported
+    if arguments.show is not None and not arguments.show.lower().endswith(".png"):
+        raise DataError(f"--show {arguments.show}: expected the name of a PNG file, or --show at the end of the line.")
     from fittingroom import Replicas, open_replicas, open_run
-    from fittingroom.data.inputs import read_images
+    from fittingroom.photos.inputs import read_all, read_given
 
     trust = arguments.trust
     opened = open_replicas(path, trust=trust) if holds_replicas(path) else open_run(path, trust=trust)
     data = (opened[0] if isinstance(opened, Replicas) else opened).record.data
-    inputs = [read_images(path, data.image_shape, data.scale) for path in arguments.files]
-    for note in (note for images in inputs for note in images.notes):
-        say("note", note)
-    predictions = [row for images in inputs for row in _predict(opened, data, images)]
+    read = partial(read_given, image_shape=data.image_shape, scale=data.scale, style=_style_of(data))
+    given = []
+    for each in read_all(arguments.files, read, lambda why: say("left out", why)):
+        for note in each.images.notes:
+            say("note", note)
+        given.append(each if arguments.show else each.without_pictures())
+    _tell_of_photos(given, data, arguments.show)
+    _tell_of_first_answer(opened.path, data)
+    predictions = [row for each in given for row in _predict(opened, data, each)]
+    if arguments.show:
+        _show(Path(arguments.show), given, predictions, data.classes)
     facts = {"run": str(opened.path), "classes": list(data.classes), "predictions": predictions}
     return Answer(facts, _text(predictions))
 
 
-def _predict(opened: Run | Replicas, data: DataRecord, inputs: InputImages) -> list[dict[str, Any]]:
+def _style_of(data: DataRecord) -> Callable[[], Style]:
+    """A function that gives the style of the run's dataset, which is loaded when the first photo needs it."""
+
+    @cache
+    def style() -> Style:
+        from fittingroom.photos.style import style_of
+        from fittingroom.runs.reloading import load_again
+
+        if data.load is None:
+            height, width = data.image_shape[:2]
+            raise RunError(
+                "this run was trained on plain arrays, so it is not known how their images were made. Bring the photo "
+                f"to {width}×{height} pixels yourself, as they were."
+            )
+        return style_of(load_again(data))
+
+    return style
+
+
+def _tell_of_photos(given: list[Given], data: DataRecord, shown: str | None) -> None:
+    """Says that photos were changed before the model saw them, and how that can be seen."""
+    photos = [each for each in given if each.how]
+    if not photos:
+        return
+    height, width = data.image_shape[:2]
+    one = len(photos) == 1
+    which = f"{photos[0].images.path} has" if one else f"{len(photos):,} of {len(given):,} files have"
+    thing = f"the thing in {'it' if one else 'each'} was cut out and shown as training images show theirs"
+    what = thing if photos[0].cut_out else f"{'it was' if one else 'they were'} resized as training images were"
+    advice = "" if shown else " --show draws every step."
+    say("note", f"{which} not {width}×{height} pixels: {what}.{advice}")
+
+
+def _tell_of_first_answer(path: Path, data: DataRecord) -> None:
+    """Says at a terminal why the first answer of a run takes longer."""
+    from fittingroom.runs.judgement import FILE
+
+    if sys.stderr.isatty() and data.counts["validation"] and not (path / FILE).exists():
+        say("note", "this run's first answer looks at its validation images once, to learn how far it can be trusted.")
+
+
+def _predict(opened: Run | Replicas, data: DataRecord, given: Given) -> list[dict[str, Any]]:
     import numpy as np
 
+    inputs = given.images
     images = inputs.images
     if inputs.scale != data.scale:  # a picture's 0 to 255 for a model that was trained on 0 to 16
         images = np.rint(images * (data.scale / inputs.scale)).astype(np.uint8)
@@ -53,14 +122,40 @@ def _predict(opened: Run | Replicas, data: DataRecord, inputs: InputImages) -> l
         {
             "file": str(inputs.path),
             "index": index,
-            "class": data.classes[int(row.argmax())],
-            "probability": float(row.max()),
-            "probabilities": row.tolist(),
+            "class": answer.label,
+            "probability": answer.probability,
+            "probabilities": answer.probabilities.tolist(),
+            "set": list(answer.set),
+            "unlike": answer.unlike,
+            "why": answer.why,
+            "steps": [{"name": name, "note": note} for name, note in given.how],
         }
-        for index, row in enumerate(opened.predict(images))
+        for index, answer in enumerate(opened.answer(images))
     ]
 
 
+def _show(path: Path, given: list[Given], predictions: list[dict[str, Any]], classes: Sequence[str]) -> None:
+    """Draws the photos' ways to the model.
+
+    Raises:
+        DataError: no file is a photo.
+        StorageError: the picture cannot be written.
+    """
+    from fittingroom.photos.show import MOST_ROWS, Shown, write_shown
+
+    probabilities = {row["file"]: dict(zip(classes, row["probabilities"], strict=True)) for row in predictions}
+    rows = [
+        Shown(str(each.images.path), each.conversion, probabilities[str(each.images.path)])
+        for each in given
+        if each.conversion is not None
+    ]
+    if not rows:
+        raise DataError("--show: none of the files is a photo; images of the model's own size go in as they are.")
+    write_shown(path, rows)
+    more = f"; the first {MOST_ROWS} of {len(rows):,} photos are in it" if len(rows) > MOST_ROWS else ""
+    say("note", f"{path} shows every step{more}.")
+
+
 def _text(predictions: list[dict[str, Any]]) -> str:
-    rows = [(row["file"], row["class"], str(row["index"]), percent(row["probability"])) for row in predictions]
-    return table(("file", "class", "image", "probability"), rows, left=2)
+    rows = [(row["file"], str(row["index"]), row["why"]) for row in predictions]
+    return table(("file", "image", "answer"), rows, left=3)

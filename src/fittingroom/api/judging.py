@@ -1,0 +1,96 @@
+"""Answers that say how far they can be trusted: what is fitted for them, from what, and when.
+
+Everything is fitted on validation images, when an answer is first asked for, and kept in the run's folder. Not when the
+training ends: that would compile one more program, which takes a third of the time that the course's model trains. What
+cannot be kept, as in a folder that is read-only, is fitted again by the next process.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fittingroom.errors import DataError, RunError, StorageError
+from fittingroom.evaluation.judgement import Judgement
+from fittingroom.runs.judgement import digest_of, read_judgement, write_judgement
+from fittingroom.runs.kept import read_validated
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fittingroom.api.run import Run
+    from fittingroom.data.dataset import Dataset, Part
+    from fittingroom.runs.outcomes import Outcomes
+
+Array = np.ndarray[Any, Any]
+Predict = Callable[[Array], Array]
+"""From images to logarithms of probabilities `(n, classes)`."""
+
+_log = logging.getLogger("fittingroom")
+
+
+def judgement_of(path: Path, runs: Sequence[Run], predict: Predict, load_dataset: Callable[[], Dataset]) -> Judgement:
+    """What the validation images teach about the answers of a run, or of replicas that answer together.
+
+    It is read from `path` if it is there, and else fitted and kept there.
+
+    Args:
+        path: the folder of the run, or of all replicas.
+        runs: the run, or each of the replicas.
+        predict: what they make of images.
+        load_dataset: gives the dataset that they were trained on.
+
+    Raises:
+        RunError: what is kept is damaged, or a file of the run is.
+    """
+    digest = digest_of([run.path for run in runs])
+    data = runs[0].record.data
+    kept = read_judgement(path, digest, len(data.classes))
+    if kept is not None:
+        return kept
+    part = _held_out(runs[0].outcomes, load_dataset)
+    if part is None:
+        return _from_outcomes([run.path for run in runs])
+    judgement = Judgement.of(predict(part.images), part.labels, part.images, data.scale)
+    try:
+        write_judgement(path, judgement, digest)
+    except StorageError as error:
+        _log.info("What was learned from the validation images is not kept: %s", error)
+    return judgement
+
+
+def _held_out(outcomes: Outcomes | None, load_dataset: Callable[[], Dataset]) -> Part | None:
+    """The images that gave these outcomes, if the dataset has them and can be loaded as it was."""
+    if outcomes is None or not len(outcomes.labels):
+        return None
+    try:
+        part = load_dataset().validation
+    except (DataError, RunError):
+        return None
+    same = part is not None and np.array_equal(part.labels, outcomes.labels)
+    return part if same else None
+
+
+def _from_outcomes(paths: Sequence[Path]) -> Judgement:
+    """What the folders tell without the images: what the kept weights made of each. Nothing, where they do not."""
+    try:
+        validated = [read_validated(path) for path in paths]
+    except RunError:
+        return Judgement.nothing()
+    labels = validated[0].outcomes.labels
+    logs = [one.outcomes.log_probabilities[one.row] for one in validated if one.row is not None]
+    same = all(np.array_equal(one.outcomes.labels, labels) for one in validated)
+    if len(logs) < len(paths) or not same or not logs[0].shape[-1]:
+        return Judgement.nothing()
+    return Judgement.of(mean_of([each.astype(np.float32) for each in logs]), labels)
+
+
+def mean_of(log_probabilities: Sequence[Array]) -> Array:
+    """Logarithms of the mean probabilities, from the logarithms of each."""
+    if len(log_probabilities) == 1:
+        return log_probabilities[0]
+    total = np.logaddexp.reduce(np.stack(log_probabilities), axis=0)
+    return np.asarray(total - np.float32(np.log(len(log_probabilities))))
