@@ -19,7 +19,7 @@ from benchmarks.bars import Bar, keep
 from benchmarks.pairs import Command, Sample, measure
 from benchmarks.sides import PEERS, ROOT, Peer, all_versions, chosen_peer, fashion_mnist, program_environment
 
-ROUNDS = {"keras-jax": 1, "keras-tensorflow": 1}
+KNOWN = ("keras-jax", "keras-tensorflow")
 WORK = "exercise 2: three sizes, five seeds, five epochs"
 
 
@@ -44,30 +44,24 @@ def measured(folder: Path) -> Sample:
 
 def main() -> None:
     """Measures, prints the table and keeps it."""
-    name, peer = chosen_peer(sys.argv[1:], {key: PEERS[key] for key in ROUNDS})
-    pairs: list[tuple[Sample, Sample]] = []
+    name, peer = chosen_peer(sys.argv[1:], {key: PEERS[key] for key in KNOWN})
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        measured(folder)
-        for number in range(ROUNDS[name]):
-            if number % 2:
-                other = measure(theirs(peer))
-                pairs.append((measured(folder), other))
-            else:
-                pairs.append((measured(folder), measure(theirs(peer))))
-            print(f"  round {number + 1}: {pairs[-1][0].seconds:.2f} s, {pairs[-1][1].seconds:.2f} s", file=sys.stderr)
-    own = json.loads(pairs[-1][0].output)["recipes"]
+        measured(folder)  # to warm up
+        own, other = measured(folder), measure(theirs(peer))
     accuracies = {
-        "Fitting Room": {one["varied"]["hidden"]: one["accuracy"]["values"] for one in own},
-        peer.title: json.loads(pairs[-1][1].output.strip().splitlines()[-1]),
+        "Fitting Room": {
+            one["varied"]["hidden"]: one["accuracy"]["values"] for one in json.loads(own.output)["recipes"]
+        },
+        peer.title: json.loads(other.output.strip().splitlines()[-1]),
     }
     bars = [
-        Bar(WORK, peer.title, [one.seconds for one, _ in pairs], [other.seconds for _, other in pairs]),
+        Bar(WORK, peer.title, [own.seconds], [other.seconds]),
         Bar(
             f"peak memory of {WORK}",
             peer.title,
-            [one.peak_mib for one, _ in pairs],
-            [other.peak_mib for _, other in pairs],
+            [own.peak_mib],
+            [other.peak_mib],
             unit=" MiB",
             digits=0,
             ratio="ours / theirs",
