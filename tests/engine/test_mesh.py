@@ -16,7 +16,7 @@ from fittingroom.engine import mesh
 from fittingroom.engine.epoch import Examples
 from fittingroom.engine.keras_steps import step_functions
 from fittingroom.engine.mesh import SharedProgram, sharing_devices, work_per_step
-from fittingroom.engine.programs import Programs, TracedPrograms
+from fittingroom.engine.programs import Programs, TracedPrograms, without_training
 from fittingroom.engine.state import State, read_state
 from tests.engine.images import Images
 from tests.engine.models import SPARSE, small
@@ -125,6 +125,26 @@ def test_replicas_give_the_same_bits_on_every_device(digits: Images) -> None:
             own = jax.device_put((state, examples), device)
             results.append(one_epoch(Programs(traced), *own))
     jax.tree.map(np.testing.assert_array_equal, *results)
+
+
+@two_devices
+def test_evaluation_is_shared_only_where_training_is(monkeypatch: pytest.MonkeyPatch, digits: Images) -> None:
+    """Where it was shared alone, replicas of a wide layer took turns on all cores instead of a core each."""
+    model = keras.Sequential([keras.Input((8, 8)), layers.Flatten(), layers.Dense(64, "relu"), layers.Dense(10)])
+    model.compile("sgd", SPARSE)
+    traced, state, examples = prepared(model, digits)
+    large = traced.on(2)
+    large.evaluation_batch = 40  # so many images are more work than a training step with its 16
+    monkeypatch.setattr(mesh, "COST_PER_WEIGHT", 0)
+    evaluation = (without_training(state), examples)
+    work = work_per_step(jax.make_jaxpr(large.program("evaluate", evaluation))(*evaluation).jaxpr)
+    monkeypatch.setattr(mesh, "COST_OF_MEETING", work // 2)
+    assert isinstance(large.compile("evaluate", evaluation), SharedProgram)
+    programs = Programs(large)
+    programs.prepare_train(state, examples, ORDER)
+    programs.prepare_evaluate(state, examples)
+    assert programs.devices == 1
+    assert not any(isinstance(program, SharedProgram) for program in programs._compiled.values())
 
 
 def test_small_steps_are_not_shared(digits: Images) -> None:

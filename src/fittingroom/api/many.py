@@ -15,8 +15,8 @@ from fittingroom.api.session import Session, whole_number
 from fittingroom.engine.batches import Batches
 from fittingroom.engine.epoch import Examples
 from fittingroom.engine.interrupt import StopRequest
-from fittingroom.engine.programs import TracedPrograms
-from fittingroom.engine.replicas import Lane, ShareableSource, Start, compiled_lanes, train_replicas
+from fittingroom.engine.programs import ProgramSource, TracedPrograms
+from fittingroom.engine.replicas import Lane, Start, compiled_lanes, train_replicas
 from fittingroom.engine.state import State
 from fittingroom.engine.trainer import Trainer
 from fittingroom.errors import InputError
@@ -48,7 +48,7 @@ def chosen_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
 def train_sessions(
     sessions: Sequence[Session],
     states: Sequence[State],
-    source: ShareableSource,
+    source: ProgramSource,
     traced: Callable[[], TracedPrograms],
     keeper: Keeper,
 ) -> Path:

@@ -37,6 +37,10 @@ class ProgramSource(Protocol):
         """The program `name`, compiled for arguments of these shapes."""
         ...
 
+    def on(self, devices: int) -> ProgramSource:
+        """The same programs, in which up to so many devices share a batch."""
+        ...
+
 
 class TracedPrograms:
     """Programs traced from the step functions of a model.
@@ -126,7 +130,11 @@ def shapes_of(arguments: Any) -> Any:
 
 
 class Programs:
-    """Calls the programs of a source, compiling each once for the shapes it meets."""
+    """Calls the programs of a source, compiling each once for the shapes it meets.
+
+    Devices share the batches of evaluation only where they share those of training. Else replicas train side by side,
+    a core each, and one that evaluated on all cores would hold up the others.
+    """
 
     def __init__(self, source: ProgramSource) -> None:
         self._source = source
@@ -140,8 +148,9 @@ class Programs:
 
     @property
     def devices(self) -> int:
-        """How many devices share a batch in the program, of those compiled so far, that spreads widest."""
-        return max((getattr(program, "devices", 1) for program in self._compiled.values()), default=1)
+        """How many devices share a batch of training; 1 until that is compiled."""
+        training = (program for key, program in self._compiled.items() if key[0] == "train")
+        return max((getattr(program, "devices", 1) for program in training), default=1)
 
     def train(self, state: State, examples: Examples, order: Order, start: int, stop: int) -> tuple[State, Logs]:
         """Runs steps `start` to `stop` of an epoch; returns at once, before the device is done."""
@@ -185,7 +194,8 @@ class Programs:
         key = (name, structure, *((leaf.shape, leaf.dtype) for leaf in leaves))
         if key not in self._compiled:
             started = time.perf_counter()
-            self._compiled[key] = self._source.compile(name, arguments)
+            source = self._source.on(1) if name == "evaluate" and self.devices == 1 else self._source
+            self._compiled[key] = source.compile(name, arguments)
             self.compile_seconds += time.perf_counter() - started
         return self._compiled[key]
 

@@ -12,7 +12,6 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Protocol
 
 import jax
 
@@ -38,21 +37,13 @@ class Lane:
     seats: int = 1
 
 
-class ShareableSource(ProgramSource, Protocol):
-    """A source whose programs can be had for one device, and for several that share each batch."""
-
-    def on(self, devices: int) -> ProgramSource:
-        """The programs in which up to so many devices share a batch."""
-        ...
-
-
 # Makes the trainer of the replica with a given number, from 0, in a lane.
 TrainerOf = Callable[[int, Lane], Trainer]
 
 
 def compiled_lanes(
     replicas: int,
-    source: ShareableSource,
+    source: ProgramSource,
     traced: Callable[[], TracedPrograms],
     compile_lane: Callable[[Lane], None],
     request: StopRequest,

@@ -152,6 +152,11 @@ class _Vectorised:
     def __init__(self, source: TracedPrograms) -> None:
         self._source = source
 
+    def on(self, devices: int) -> _Vectorised:
+        """The same programs: riders share a device, no batch is shared by devices."""
+        del devices
+        return self
+
     def compile(self, name: ProgramName, arguments: tuple[Any, ...]) -> Callable[..., Any]:
         """The program `name`, vectorised over what belongs to a replica."""
         own = _OWN[name]
