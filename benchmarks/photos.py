@@ -1,4 +1,4 @@
-"""Measures how often a run is right about photographs, with the way from photo to input and with a plain resize.
+"""Measures how often a run is right about photographs, cut out and plainly resized, and which it refuses.
 
 Usage: python -m benchmarks.photos DIR [--run RUN]... [--mapping FILE.toml] [--half report|choose|all]
 
@@ -32,6 +32,7 @@ from fittingroom.cli.answer import percent, percent_range
 from fittingroom.data.pictures import open_picture
 from fittingroom.errors import DataError
 from fittingroom.evaluation.intervals import wilson
+from fittingroom.evaluation.judgement import Answer
 from fittingroom.photos.conversion import convert
 from fittingroom.photos.reading import open_photo, picture_files
 from fittingroom.photos.style import Style, style_of
@@ -102,11 +103,14 @@ def converted(path: Path, style: Style) -> NDArray[np.uint8]:
     return convert(open_photo(path, style.image_shape).image, style).image
 
 
-def answers_of(run: Run, images: NDArray[np.uint8]) -> Answers:
+def answers_of(run: Run, images: NDArray[np.uint8]) -> list[Answer]:
     """What a run says about images of 0 to 255."""
-    data = run.record.data
-    rows = run.predict(np.rint(images * (data.scale / 255)).astype(np.uint8))
-    return [data.classes[int(row.argmax())] for row in rows]
+    return run.answer(np.rint(images * (run.record.data.scale / 255)).astype(np.uint8))
+
+
+def labels(answers: Sequence[Answer], *, declining: bool) -> Answers:
+    """The likeliest classes; with `declining`, None where the run says that the image is unlike its training data."""
+    return [None if declining and answer.unlike else answer.label for answer in answers]
 
 
 def timed(paths: Sequence[Path], make: Callable[[Path], NDArray[np.uint8]]) -> tuple[NDArray[np.uint8], list[float]]:
@@ -120,18 +124,45 @@ def timed(paths: Sequence[Path], make: Callable[[Path], NDArray[np.uint8]]) -> t
     return np.stack(images), times
 
 
-def rows_of(paths: Sequence[Path], sides: Sequence[Answers], mapping: Mapped) -> list[tuple[str, ...]]:
-    """A row for all photos of known classes, and one for each class: photos, accuracy and interval of each side."""
+def groups_of(mapping: Mapped) -> dict[str, list[str]]:
+    """What has a row of its own: the classes of photos under a title."""
     together = [name for name in mapping.known if name not in mapping.apart]
     groups: dict[str, list[str]] = {"all": together}
     for name in sorted(mapping.apart & set(mapping.known)):
         groups[f"with {name}"] = [*together, name]
-    groups |= {name: [name] for name in mapping.known}
+    return groups | {name: [name] for name in mapping.known}
+
+
+def rows_of(paths: Sequence[Path], sides: Sequence[Answers], mapping: Mapped) -> list[tuple[str, ...]]:
+    """A row for each group of photos: how many, accuracy and interval of each side."""
     rows = []
-    for title, classes in groups.items():
+    for title, classes in groups_of(mapping).items():
         tallies = [tally(paths, answers, mapping, classes) for answers in sides]
         if tallies[0].photos:
             rows.append((title, str(tallies[0].photos), *(cell for each in tallies for cell in _cells(each))))
+    return rows
+
+
+def refusal_rows(paths: Sequence[Path], answers: Answers, mapping: Mapped) -> list[tuple[str, ...]]:
+    """A row for each group: photos, how many are refused, and accuracy among the others; those in no class too."""
+    unknown = [name for name, right in mapping.right.items() if not right]
+    groups = groups_of(mapping) | {"in no class": unknown} | {name: [name] for name in unknown}
+    rows: list[tuple[str, ...]] = []
+    for title, classes in groups.items():
+        each = tally(paths, answers, mapping, classes)
+        if each.photos:
+            refused = each.photos - each.answered
+            row: tuple[str, ...] = (
+                title,
+                str(each.photos),
+                percent(refused / each.photos),
+                percent_range(wilson(refused, each.photos)),
+            )
+            if each.answered and not set(classes) <= set(unknown):
+                row += (percent(each.right / each.answered), percent_range(wilson(each.right, each.answered)))
+            else:
+                row += ("", "")
+            rows.append(row)
     return rows
 
 
@@ -144,13 +175,21 @@ def report(run: Run, paths: Sequence[Path], mapping: Mapped) -> str:
     style = style_of(load(run.record.data.name))
     plain, plain_times = timed(paths, lambda path: naive(path, style.image_shape))
     images, times = timed(paths, lambda path: converted(path, style))
-    sides = [answers_of(run, plain), answers_of(run, images)]
+    of_plain, answers = answers_of(run, plain), answers_of(run, images)
+    sides = [labels(each, declining=False) for each in (of_plain, answers)]
+    plain_refused = sum(answer.unlike for answer in of_plain)
     header = ("photos of", "number", "resized", "95%", "cut out", "95%")
+    refusals = ("photos of", "number", "refused", "95%", "right among the answered", "95%")
     return "\n".join(
         [
             f"{run.record.recipe['name']} ({run.path.name}): right answers",
             "",
             markdown_table([header, *rows_of(paths, sides, mapping)]),
+            "Cut out, and refused where the run finds them unlike its training data:",
+            "",
+            markdown_table([refusals, *refusal_rows(paths, labels(answers, declining=True), mapping)]),
+            f"Of the resized ones {percent(plain_refused / len(paths))} are refused "
+            f"({percent_range(wilson(plain_refused, len(paths)))}).",
             f"Milliseconds of one core per photo, decoding included: {statistics.median(times):.0f} "
             f"(the slowest {max(times):.0f}); resized {statistics.median(plain_times):.0f}.",
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from benchmarks.photos import Mapped, Tally, is_reported, photos_in, read_mapping, rows_of, tally
+from benchmarks.photos import Mapped, Tally, is_reported, photos_in, read_mapping, refusal_rows, rows_of, tally
 
 MAPPED = Mapped(
     {"tee": frozenset({"T-shirt/top"}), "long": frozenset({"Shirt", "Pullover"}), "boot": frozenset({"Ankle boot"}),
@@ -33,6 +33,19 @@ def test_classes_apart_are_left_out_of_the_first_row_and_unknown_ones_of_all() -
         ("tee", "2", "50.0%"),
         ("long", "1", "100.0%"),
         ("boot", "1", "0.0%"),
+    ]
+
+
+def test_refusals_are_counted_and_accuracy_is_that_among_the_answered() -> None:
+    rows = refusal_rows(PATHS, ["T-shirt/top", None, "Bag", None, None], MAPPED)
+    assert [(row[0], row[1], row[2], row[4]) for row in rows] == [
+        ("all", "3", "33.3%", "50.0%"),
+        ("with boot", "4", "50.0%", "50.0%"),
+        ("tee", "2", "50.0%", "100.0%"),
+        ("long", "1", "0.0%", "0.0%"),
+        ("boot", "1", "100.0%", ""),
+        ("in no class", "1", "100.0%", ""),
+        ("hat", "1", "100.0%", ""),
     ]
 
 

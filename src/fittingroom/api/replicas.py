@@ -10,24 +10,23 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from fittingroom.api import looking
-from fittingroom.api.judging import judgement_of, mean_of
+from fittingroom.api.asking import Asked
+from fittingroom.api.judging import mean_of
 from fittingroom.api.run import Run
-from fittingroom.evaluation.conformal import ALPHA
-from fittingroom.evaluation.judgement import Answer, Judgement
+from fittingroom.data.dataset import Dataset
 from fittingroom.evaluation.spread import ReplicasTestResult, Spread
 from fittingroom.runs.replicas import ReplicasRecord, read_replicas, replica_folder, spread_of_parts
 
 if TYPE_CHECKING:
     import keras
 
-    from fittingroom.data.dataset import Dataset
     from fittingroom.reports.explanation import Explanation
     from fittingroom.reports.html import Report
 
 Array = np.ndarray[Any, Any]
 
 
-class Replicas(Sequence[Run]):
+class Replicas(Asked, Sequence[Run]):
     """Trainings of one recipe that differ in their seed. It is a sequence of runs, in the order of the seeds.
 
     Attributes:
@@ -95,41 +94,8 @@ class Replicas(Sequence[Run]):
         """`loss` (nats) and `accuracy` (0 to 1) of the kept weights on the validation part; None without one."""
         return spread_of_parts([run.record.validation for run in self]) or None
 
-    def predict(self, images: Array) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Class probabilities, float32 `(n, classes)`: the mean over the replicas.
-
-        Args:
-            images: as for `Run.predict`.
-
-        Raises:
-            DataError: as for `Run.predict`.
-        """
-        return np.asarray(np.exp(self.log_probabilities(images)), np.float32)
-
-    def answer(self, images: Array, alpha: float = ALPHA) -> list[Answer]:
-        """What the replicas together say of each image: that of `Run.answer`, from the mean of their probabilities.
-
-        What it takes is fitted on those means, and kept in the folder that holds the replicas.
-
-        Args:
-            images: as for `Run.predict`.
-            alpha: as for `Run.answer`.
-
-        Raises:
-            DataError, InputError, RunError: as for `Run.answer`.
-        """
-        logs, data = self.log_probabilities(images), self[0].record.data
-        return self._judgement.answers(logs, np.asarray(images), data.scale, (data.name, data.classes), alpha)
-
     def log_probabilities(self, images: Array) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Logarithms of what `predict` gives, float32 `(n, classes)`.
-
-        Args:
-            images: as for `Run.predict`.
-
-        Raises:
-            DataError: as for `Run.predict`.
-        """
+        """Logarithms of what `predict` gives, for an array: as `Asked.log_probabilities` has it."""
         self._share()
         return np.asarray(mean_of([run.log_probabilities(images) for run in self]), np.float32)
 
@@ -177,9 +143,12 @@ class Replicas(Sequence[Run]):
         page = report_of([self.path])
         return page if path is None else page.save(path)
 
-    @cached_property
-    def _judgement(self) -> Judgement:
-        return judgement_of(self.path, self, self.log_probabilities, self[0]._load_dataset)
+    @property
+    def _members(self) -> Sequence[Run]:
+        return self._runs
+
+    def _load_dataset(self) -> Dataset:
+        return self[0]._load_dataset()
 
     def _share(self) -> None:
         """Lets all replicas use the programs and the dataset that the first one loads."""

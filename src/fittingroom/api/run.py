@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from fittingroom.api import looking
-from fittingroom.api.judging import judgement_of
+from fittingroom.api.asking import Asked
 from fittingroom.data.dataset import Dataset, Part
 from fittingroom.engine.blueprint import Blueprint
 from fittingroom.engine.outline import Outline, Shapes
@@ -18,8 +19,6 @@ from fittingroom.engine.recipe_programs import RecipeModel
 from fittingroom.engine.runtime import prepare_jax
 from fittingroom.engine.state import State
 from fittingroom.errors import DataError, RunError
-from fittingroom.evaluation.conformal import ALPHA
-from fittingroom.evaluation.judgement import Answer, Judgement
 from fittingroom.evaluation.scores import Scores, TestResult, score
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.recipes.trust import trusted_file
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 
-class Run:
+class Run(Asked):
     """A training that is over: its folder, its numbers, and its model.
 
     Attributes:
@@ -83,47 +82,8 @@ class Run:
         """What came of each validation image in each epoch; None without validation."""
         return store.read_outcomes(self.path)
 
-    def predict(self, images: Array) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Class probabilities, float32 `(n, classes)`.
-
-        Args:
-            images: `(n, ...)` in the form that the model was trained on: a dataset's raw uint8 images, or, where `fit`
-                was given arrays, values like those.
-
-        Raises:
-            DataError: the images have another shape, are none, or are scaled already and would be scaled twice.
-        """
-        probabilities: np.ndarray[Any, np.dtype[np.float32]] = np.exp(self.log_probabilities(images))
-        return probabilities
-
-    def answer(self, images: Array, alpha: float = ALPHA) -> list[Answer]:
-        """What the run says of each image, and how far that can be trusted: calibrated, and judged.
-
-        An answer has the class and its calibrated probability, the set of classes that holds the right one in 90% of
-        the cases, whether the image is unlike the training data, and `why` in words. What that takes is fitted on the
-        validation images when it is first asked for, and kept in the run's folder.
-
-        Args:
-            images: as for `predict`.
-            alpha: the share of sets that may miss the right class.
-
-        Raises:
-            DataError: as for `predict`.
-            InputError: alpha is not between 0 and 1.
-            RunError: what is kept in the folder is damaged.
-        """
-        logs, data = self.log_probabilities(images), self.record.data
-        return self._judgement.answers(logs, np.asarray(images), data.scale, (data.name, data.classes), alpha)
-
     def log_probabilities(self, images: Array) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Logarithms of what `predict` gives, float32 `(n, classes)`.
-
-        Args:
-            images: as for `predict`.
-
-        Raises:
-            DataError: as for `predict`.
-        """
+        """Logarithms of what `predict` gives, for an array: as `Asked.log_probabilities` has it."""
         images = np.asarray(images)
         data = self.record.data
         if images.shape[1:] != data.image_shape or not len(images):
@@ -264,9 +224,9 @@ class Run:
         with damage(self.path, "weights.safetensors"):
             return self._blueprint.state_of_weights(weights)
 
-    @cached_property
-    def _judgement(self) -> Judgement:
-        return judgement_of(self.path, [self], self.log_probabilities, self._load_dataset)
+    @property
+    def _members(self) -> Sequence[Run]:
+        return (self,)
 
     @property
     def _shapes(self) -> tuple[Shapes, Shapes]:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
-from functools import cache, partial
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fittingroom.cli.answer import Answer, say, table
 from fittingroom.cli.options import add_json, add_run, add_trust
-from fittingroom.errors import DataError, RunError
+from fittingroom.errors import DataError
 from fittingroom.runs.place import find_run, holds_replicas
 
 if TYPE_CHECKING:
     from fittingroom import Replicas, Run
     from fittingroom.photos.inputs import Given
-    from fittingroom.photos.style import Style
     from fittingroom.runs.record import DataRecord
 
 _SHOWN = "photos.png"
@@ -55,7 +54,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     trust = arguments.trust
     opened = open_replicas(path, trust=trust) if holds_replicas(path) else open_run(path, trust=trust)
     data = (opened[0] if isinstance(opened, Replicas) else opened).record.data
-    read = partial(read_given, image_shape=data.image_shape, scale=data.scale, style=_style_of(data))
+    read = partial(read_given, image_shape=data.image_shape, scale=data.scale, style=lambda: opened.style)
     given = []
     for each in read_all(arguments.files, read, lambda why: say("left out", why)):
         for note in each.images.notes:
@@ -68,25 +67,6 @@ def run(arguments: argparse.Namespace) -> Answer:
         _show(Path(arguments.show), given, predictions, data.classes)
     facts = {"run": str(opened.path), "classes": list(data.classes), "predictions": predictions}
     return Answer(facts, _text(predictions))
-
-
-def _style_of(data: DataRecord) -> Callable[[], Style]:
-    """A function that gives the style of the run's dataset, which is loaded when the first photo needs it."""
-
-    @cache
-    def style() -> Style:
-        from fittingroom.photos.style import style_of
-        from fittingroom.runs.reloading import load_again
-
-        if data.load is None:
-            height, width = data.image_shape[:2]
-            raise RunError(
-                "this run was trained on plain arrays, so it is not known how their images were made. Bring the photo "
-                f"to {width}×{height} pixels yourself, as they were."
-            )
-        return style_of(load_again(data))
-
-    return style
 
 
 def _tell_of_photos(given: list[Given], data: DataRecord, shown: str | None) -> None:
@@ -112,15 +92,9 @@ def _tell_of_first_answer(path: Path, data: DataRecord) -> None:
 
 
 def _predict(opened: Run | Replicas, data: DataRecord, given: Given) -> list[dict[str, Any]]:
-    import numpy as np
-
-    inputs = given.images
-    images = inputs.images
-    if inputs.scale != data.scale:  # a picture's 0 to 255 for a model that was trained on 0 to 16
-        images = np.rint(images * (data.scale / inputs.scale)).astype(np.uint8)
     return [
         {
-            "file": str(inputs.path),
+            "file": str(given.images.path),
             "index": index,
             "class": answer.label,
             "probability": answer.probability,
@@ -130,7 +104,7 @@ def _predict(opened: Run | Replicas, data: DataRecord, given: Given) -> list[dic
             "why": answer.why,
             "steps": [{"name": name, "note": note} for name, note in given.how],
         }
-        for index, answer in enumerate(opened.answer(images))
+        for index, answer in enumerate(opened.answer(given.on_scale(data.scale)))
     ]
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fittingroom.data.arrays import Images, read_only
 from fittingroom.data.idx import read_idx_images
 from fittingroom.data.npz import array_names, listed, read_array
-from fittingroom.data.pictures import open_picture, pixels, quiet_pillow
+from fittingroom.data.pictures import Picture, open_picture, pixels, quiet_pillow
 from fittingroom.data.streams import open_file
 from fittingroom.data.values import to_images
 from fittingroom.errors import DataError
@@ -64,7 +64,31 @@ def read_images(path: Path, image_shape: tuple[int, ...], scale: float = 255.0) 
         return _from_array(path, read_idx_images(path), image_shape, scale)
     if kind == "npz":
         return _from_array(path, read_array(path, _array_name(path)), image_shape, scale)
-    return _from_picture(path, image_shape)
+    with quiet_pillow():
+        return of_its_size(open_picture(path), path, image_shape)
+
+
+def of_its_size(picture: Picture, path: Path, image_shape: tuple[int, ...]) -> InputImages:
+    """A decoded picture that has the size of the model's images, as the one image that it is.
+
+    Args:
+        picture: what was decoded.
+        path: its file, or what to call it in messages.
+        image_shape: as for `read_images`.
+
+    Raises:
+        DataError: it has another size.
+    """
+    image, notes = picture.image, [f"{path}: {change}." for change in picture.changes]
+    if (image.height, image.width) != image_shape[:2]:
+        raise DataError(_other_size(path, (image.height, image.width), image_shape))
+    found = pixels(image)
+    if found.ndim < len(image_shape):
+        found = found[..., None].repeat(3, axis=2)
+    elif found.ndim > len(image_shape):
+        found = np.asarray(image.convert("L"))
+        notes.append(f"{path}: converted from colour to grey.")
+    return InputImages(path, read_only(found[None]), 255.0, tuple(notes))
 
 
 def holds_arrays(path: Path) -> bool:
@@ -117,21 +141,6 @@ def _from_array(path: Path, array: NDArray[Any], image_shape: tuple[int, ...], s
             f"Scale them to 0-1 or to 0-{scale:g}."
         )
     return InputImages(path, read_only(found), scale, notes)
-
-
-def _from_picture(path: Path, image_shape: tuple[int, ...]) -> InputImages:
-    with quiet_pillow():
-        picture = open_picture(path)
-    image, notes = picture.image, [f"{path}: {change}." for change in picture.changes]
-    if (image.height, image.width) != image_shape[:2]:
-        raise DataError(_other_size(path, (image.height, image.width), image_shape))
-    found = pixels(image)
-    if found.ndim < len(image_shape):
-        found = found[..., None].repeat(3, axis=2)
-    elif found.ndim > len(image_shape):
-        found = np.asarray(image.convert("L"))
-        notes.append(f"{path}: converted from colour to grey.")
-    return InputImages(path, read_only(found[None]), 255.0, tuple(notes))
 
 
 def _other_size(path: Path, found: tuple[int, ...], image_shape: tuple[int, ...]) -> str:

@@ -96,6 +96,25 @@ def open_picture(path: Path, budget: Budget | None = None, *, at_least: int | No
         ) from error
 
 
+def as_picture(image: Image.Image, name: Path) -> Picture:
+    """A picture that Pillow has opened, as 8-bit grey or RGB, turned upright.
+
+    Args:
+        image: in any mode, decoded or not.
+        name: what to call it in messages.
+
+    Raises:
+        DataError: it cannot be decoded, or that takes more than `MOST_BYTES`.
+    """
+    _check_size(name, image.size, _bytes_per_pixel(image))
+    try:
+        return _decoded(image, name)
+    except DataError:
+        raise
+    except Exception as error:  # as in `open_picture`
+        raise DataError(f"{name} cannot be decoded; it is cut off or damaged ({error}).") from error
+
+
 def _check_size(path: Path, size: tuple[int, int], bytes_per_pixel: int) -> int:
     """The bytes that decoding takes.
 

@@ -13,6 +13,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.errors import StorageError
 from fittingroom.experiments.executing import Ended
 from fittingroom.experiments.live import Watcher
+from fittingroom.experiments.memory import give_back_free_memory
 from fittingroom.experiments.store import Batch, ExperimentFolder, Failure
 from fittingroom.progress import Progress
 
@@ -40,6 +41,7 @@ class LocalExecutor:
                 raise
             except Exception as error:  # a model of the user's, or a device without memory, may raise anything
                 failure = Failure.of(error)
+            give_back_free_memory()
             yield batch, failure
 
 

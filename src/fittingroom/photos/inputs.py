@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fittingroom.data.arrays import read_only
-from fittingroom.data.inputs import InputImages, holds_arrays, read_images
+import numpy as np
+
+from fittingroom.data.arrays import Images, read_only
+from fittingroom.data.inputs import InputImages, holds_arrays, of_its_size, read_images
+from fittingroom.data.pictures import Picture
 from fittingroom.errors import DataError
 from fittingroom.photos.conversion import Conversion, convert
 from fittingroom.photos.reading import open_photo, picture_files
@@ -34,6 +37,13 @@ class Given:
         """The same, but for the pictures of the steps, which take 0.3 MB for each photo."""
         return replace(self, conversion=None)
 
+    def on_scale(self, scale: float) -> Images:
+        """The images on the scale of the model's own dataset: 0 to 255 of a picture may be 0 to 16 there."""
+        if scale == self.images.scale:
+            return self.images.images
+        scaled: Images = np.rint(self.images.images * (scale / self.images.scale)).astype(np.uint8)
+        return scaled
+
 
 def read_given(path: Path, image_shape: tuple[int, ...], scale: float, style: Callable[[], Style]) -> Given:
     """The images of one file, as a model takes them.
@@ -49,12 +59,23 @@ def read_given(path: Path, image_shape: tuple[int, ...], scale: float, style: Ca
     """
     if holds_arrays(path):
         return Given(read_images(path, image_shape, scale))
-    photo = open_photo(path, image_shape)
+    return of_picture(open_photo(path, image_shape), path, image_shape, style)
+
+
+def of_picture(photo: Picture, name: Path, image_shape: tuple[int, ...], style: Callable[[], Style]) -> Given:
+    """The image of one decoded picture, as a model takes it.
+
+    Args:
+        photo: as `photos.reading` gives it.
+        name: its file, or what to call it in messages.
+        image_shape: as for `read_given`.
+        style: as for `read_given`.
+    """
     if (photo.image.height, photo.image.width) == image_shape[:2]:
-        return Given(read_images(path, image_shape, scale))
+        return Given(of_its_size(photo, name, image_shape))
     conversion = convert(photo.image, style())
-    notes = tuple(f"{path}: {change}." for change in photo.changes)
-    images = InputImages(path, read_only(conversion.image[None]), 255.0, notes)
+    notes = tuple(f"{name}: {change}." for change in photo.changes)
+    images = InputImages(name, read_only(conversion.image[None]), 255.0, notes)
     how = tuple((step.name, step.note) for step in conversion.steps)
     return Given(images, how, conversion.found is not None, conversion)
 

@@ -6,9 +6,13 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fittingroom.data.pictures import ACCEPTED, SUFFIXES, Picture, open_picture, quiet_pillow
+from fittingroom.data.pictures import ACCEPTED, SUFFIXES, Picture, as_picture, open_picture, quiet_pillow
 from fittingroom.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _DECODED = 256  # pixels that each edge of a photo keeps when it is decoded
 _SHORTEST = 16  # pixels
@@ -27,7 +31,25 @@ def open_photo(path: Path, image_shape: tuple[int, ...]) -> Picture:
     """
     with quiet_pillow():
         # Twice the model's size, so that a larger photo never looks as if it had exactly that size.
-        picture = open_picture(path, at_least=max(_DECODED, 2 * max(image_shape[:2])))
+        return _checked(open_picture(path, at_least=max(_DECODED, 2 * max(image_shape[:2]))), path, image_shape)
+
+
+def as_photo(image: Image.Image, name: Path, image_shape: tuple[int, ...]) -> Picture:
+    """The same of a picture that Pillow has opened.
+
+    Args:
+        image: in any mode, decoded or not.
+        name: what to call it in messages.
+        image_shape: as for `open_photo`.
+
+    Raises:
+        DataError: as for `open_photo`.
+    """
+    with quiet_pillow():
+        return _checked(as_picture(image, name), name, image_shape)
+
+
+def _checked(picture: Picture, path: Path, image_shape: tuple[int, ...]) -> Picture:
     width, height = picture.image.size
     if (height, width) == image_shape[:2]:
         return picture

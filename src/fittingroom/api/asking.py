@@ -1,0 +1,150 @@
+"""What runs and replicas have in common: they can be asked what an image or a photo shows."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from fittingroom.api.judging import judgement_of
+from fittingroom.data.dataset import Dataset
+from fittingroom.errors import DataError, RunError
+from fittingroom.evaluation.conformal import ALPHA
+from fittingroom.evaluation.judgement import Answer, Judgement
+from fittingroom.photos.inputs import of_picture, read_given
+from fittingroom.photos.reading import as_photo
+from fittingroom.photos.style import Style, style_of
+from fittingroom.runs.record import DataRecord
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from fittingroom.api.run import Run
+
+Array = np.ndarray[Any, Any]
+Photo: TypeAlias = "str | os.PathLike[str] | Image.Image"
+Images: TypeAlias = "Array | Photo | Sequence[Photo]"
+
+
+class Asked(ABC):
+    """Something trained that can be asked.
+
+    Attributes:
+        path: its folder.
+    """
+
+    path: Path
+
+    def predict(self, images: Images) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Class probabilities, float32 `(n, classes)`; of replicas the mean over all of them.
+
+        Args:
+            images: an array `(n, ...)` in the form that the model was trained on: a dataset's raw uint8 images, or,
+                where `fit` was given arrays, values like those. Or a photo or several: paths of JPEG, PNG, WebP, BMP or
+                GIF files, or pictures that Pillow has opened. Of a photo that is not of the model's size, the thing in
+                it is cut out and shown as training images show theirs.
+
+        Raises:
+            DataError: the images have another shape, are none, or are scaled already and would be scaled twice; a
+                picture cannot be read.
+            RunError: it is a photo, and it is not known how the training images were made, since they were arrays.
+        """
+        probabilities: np.ndarray[Any, np.dtype[np.float32]] = np.exp(self.log_probabilities(self._inputs(images)))
+        return probabilities
+
+    def answer(self, images: Images, alpha: float = ALPHA) -> list[Answer]:
+        """What it says of each image, and how far that can be trusted: calibrated, and judged.
+
+        An answer has the class and its calibrated probability, the set of classes that holds the right one in 90% of
+        the cases, whether the image is unlike the training data, and `why` in words. What that takes is fitted on the
+        validation images when it is first asked for, and kept in the folder; for replicas, on the means of their
+        probabilities.
+
+        Args:
+            images: as for `predict`.
+            alpha: the share of sets that may miss the right class.
+
+        Raises:
+            DataError: as for `predict`.
+            InputError: alpha is not between 0 and 1.
+            RunError: as for `predict`; or what is kept in the folder is damaged.
+        """
+        inputs, data = self._inputs(images), self._data
+        logs = self.log_probabilities(inputs)
+        return self._judgement.answers(logs, inputs, data.scale, (data.name, data.classes), alpha)
+
+    @abstractmethod
+    def log_probabilities(self, images: Array) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Logarithms of what `predict` gives, float32 `(n, classes)`.
+
+        Args:
+            images: an array, as for `predict`.
+
+        Raises:
+            DataError: as for `predict`.
+        """
+
+    @cached_property
+    def style(self) -> Style:
+        """How the training images were made, measured from them: what a photo is brought to.
+
+        Raises:
+            DataError, RunError: the dataset cannot be loaded again, or is unknown, since `fit` was given arrays.
+        """
+        if self._data.load is None:
+            height, width = (*self._data.image_shape, 0, 0)[:2]
+            raise RunError(
+                "this run was trained on plain arrays, so it is not known how their images were made. Bring the photo "
+                f"to {width}×{height} pixels yourself, as they were."
+            )
+        return style_of(self._load_dataset())
+
+    @property
+    @abstractmethod
+    def _members(self) -> Sequence[Run]:
+        """The runs that answer together."""
+
+    @property
+    def _data(self) -> DataRecord:
+        return self._members[0].record.data
+
+    @abstractmethod
+    def _load_dataset(self) -> Dataset: ...
+
+    @cached_property
+    def _judgement(self) -> Judgement:
+        return judgement_of(self.path, self._members, self.log_probabilities, self._load_dataset)
+
+    def _inputs(self, images: Images) -> Array:
+        """Arrays as they are, photos as the model takes them."""
+        if isinstance(images, np.ndarray):
+            return images
+        photos = [images] if _is_photo(images) else images
+        if not isinstance(photos, Sequence) or not photos or not all(map(_is_photo, photos)):
+            return np.asarray(images)
+        return np.concatenate([self._input(photo) for photo in photos])
+
+    def _input(self, photo: Any) -> Array:
+        data = self._data
+        if isinstance(photo, str | os.PathLike):
+            path = Path(photo)
+            if path.is_dir():
+                raise DataError(f"{path} is a folder. Give its files: sorted(Path({str(path)!r}).glob('*.jpg')).")
+            given = read_given(path, data.image_shape, data.scale, lambda: self.style)
+        else:
+            name = Path(getattr(photo, "filename", "") or "the picture")
+            given = of_picture(as_photo(photo, name, data.image_shape), name, data.image_shape, lambda: self.style)
+        return given.on_scale(data.scale)
+
+
+def _is_photo(value: Any) -> bool:
+    if isinstance(value, str | os.PathLike):
+        return True
+    from PIL import Image
+
+    return isinstance(value, Image.Image)
