@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.cli.answer import Answer, say, table
+from fittingroom.cli.answer import Answer, printable, say, table
 from fittingroom.cli.options import add_json, add_run, add_trust
 from fittingroom.errors import DataError
 from fittingroom.runs.place import find_run, holds_replicas
@@ -109,23 +109,27 @@ def _predict(opened: Run | Replicas, data: DataRecord, given: Given) -> list[dic
 
 
 def _show(path: Path, given: list[Given], predictions: list[dict[str, Any]], classes: Sequence[str]) -> None:
-    """Draws the photos' ways to the model.
+    """Draws the photos' ways to the model, and shows the first of them in a terminal that has colours.
 
     Raises:
         DataError: no file is a photo.
         StorageError: the picture cannot be written.
     """
+    from rich.console import Console
+
     from fittingroom.photos.show import MOST_ROWS, Shown, write_shown
+    from fittingroom.photos.terminal import show_in_terminal
 
     probabilities = {row["file"]: dict(zip(classes, row["probabilities"], strict=True)) for row in predictions}
     rows = [
-        Shown(str(each.images.path), each.conversion, probabilities[str(each.images.path)])
+        Shown(printable(str(each.images.path)), each.conversion, probabilities[str(each.images.path)])
         for each in given
         if each.conversion is not None
     ]
     if not rows:
         raise DataError("--show: none of the files is a photo; images of the model's own size go in as they are.")
     write_shown(path, rows)
+    show_in_terminal(Console(stderr=True), rows)
     more = f"; the first {MOST_ROWS} of {len(rows):,} photos are in it" if len(rows) > MOST_ROWS else ""
     say("note", f"{path} shows every step{more}.")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -68,30 +68,50 @@ def open_picture(path: Path, budget: Budget | None = None, *, at_least: int | No
     Raises:
         DataError: it cannot be read, is no picture in an accepted format, takes more than `MOST_BYTES`, or is cut off.
     """
+    try:
+        stream = open_file(path)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
+    with stream:
+        return picture_in(stream, path, budget, at_least=at_least)
+
+
+def picture_in(stream: BinaryIO, name: Path, budget: Budget | None = None, *, at_least: int | None = None) -> Picture:
+    """The picture that the bytes of a stream are, as `open_picture` has it.
+
+    Args:
+        stream: at its start; it can be searched.
+        name: what to call it in messages.
+        budget: as for `open_picture`.
+        at_least: as for `open_picture`.
+
+    Raises:
+        DataError: as for `open_picture`.
+    """
     from PIL import Image, UnidentifiedImageError
 
+    start = b""
     try:
-        with open_file(path) as stream:
-            start = stream.read(64)
-            stream.seek(0)
-            _check_size(path, webp_size(start), _WEBP_BYTES)  # Pillow takes memory for it as soon as it is opened
-            with Image.open(stream, formats=_FORMATS) as image:
-                needed = _check_size(path, image.size, _bytes_per_pixel(image))
-                if at_least is not None:
-                    image.draft(None, (at_least, at_least))  # only JPEG can be decoded so
-                with nullcontext() if budget is None else budget.taken(needed):
-                    return _decoded(image, path)
+        start = stream.read(64)
+        stream.seek(0)
+        _check_size(name, webp_size(start), _WEBP_BYTES)  # Pillow takes memory for it as soon as it is opened
+        with Image.open(stream, formats=_FORMATS) as image:
+            needed = _check_size(name, image.size, _bytes_per_pixel(image))
+            if at_least is not None:
+                image.draft(None, (at_least, at_least))  # only JPEG can be decoded so
+            with nullcontext() if budget is None else budget.taken(needed):
+                return _decoded(image, name)
     except UnidentifiedImageError:
-        raise DataError(f"{path} is not an image: it {what_it_is(start)}. Accepted are {ACCEPTED}.") from None
+        raise DataError(f"{name} is not an image: it {what_it_is(start)}. Accepted are {ACCEPTED}.") from None
     except Image.DecompressionBombError as error:
-        raise DataError(f"{path} has far too many pixels to be decoded. Make it smaller.") from error
+        raise DataError(f"{name} has far too many pixels to be decoded. Make it smaller.") from error
     except DataError:
         raise
     except Exception as error:  # a decoder meets hostile bytes with exceptions of every kind
         if isinstance(error, OSError) and error.errno:
-            raise DataError(f"cannot read {path}: {error.strerror}.") from error
+            raise DataError(f"cannot read {name}: {error.strerror}.") from error
         raise DataError(
-            f"{path} cannot be decoded; it is cut off or damaged ({error}). Get the file again; nothing is made up for "
+            f"{name} cannot be decoded; it is cut off or damaged ({error}). Get the file again; nothing is made up for "
             "the missing part."
         ) from error
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fittingroom.data.pictures import ACCEPTED, SUFFIXES, Picture, as_picture, open_picture, quiet_pillow
+from fittingroom.data.pictures import ACCEPTED, SUFFIXES, Picture, as_picture, open_picture, picture_in, quiet_pillow
 from fittingroom.errors import DataError
 
 if TYPE_CHECKING:
@@ -30,8 +31,21 @@ def open_photo(path: Path, image_shape: tuple[int, ...]) -> Picture:
         DataError: it is no picture that can be read, or has too few pixels in one direction to show anything.
     """
     with quiet_pillow():
-        # Twice the model's size, so that a larger photo never looks as if it had exactly that size.
-        return _checked(open_picture(path, at_least=max(_DECODED, 2 * max(image_shape[:2]))), path, image_shape)
+        return _checked(open_picture(path, at_least=_kept(image_shape)), path, image_shape)
+
+
+def photo_in(content: bytes, name: Path, image_shape: tuple[int, ...]) -> Picture:
+    """The same of the bytes of a picture file.
+
+    Args:
+        content: the bytes.
+        name: what to call it in messages.
+        image_shape: as for `open_photo`.
+
+    Raises:
+        DataError: as for `open_photo`.
+    """
+    return _checked(picture_in(BytesIO(content), name, at_least=_kept(image_shape)), name, image_shape)
 
 
 def as_photo(image: Image.Image, name: Path, image_shape: tuple[int, ...]) -> Picture:
@@ -47,6 +61,11 @@ def as_photo(image: Image.Image, name: Path, image_shape: tuple[int, ...]) -> Pi
     """
     with quiet_pillow():
         return _checked(as_picture(image, name), name, image_shape)
+
+
+def _kept(image_shape: tuple[int, ...]) -> int:
+    """Pixels that each edge keeps: twice the model's, so that no larger photo looks as if it had exactly its size."""
+    return max(_DECODED, 2 * max(image_shape[:2]))
 
 
 def _checked(picture: Picture, path: Path, image_shape: tuple[int, ...]) -> Picture:
