@@ -9,7 +9,7 @@ export KERAS_BACKEND := jax
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run test test-all lint bench bench-peers bench-photos claims labs parity lock clean help setup setup-dev setup-peers dataset browser
+.PHONY: run test test-all lint bench bench-peers bench-photos bench-serving claims labs parity lock clean help setup setup-dev setup-peers dataset browser
 
 run: setup dataset  ## Train the course's model on Fashion-MNIST, then score it on the sealed test set
 	.venv/bin/fittingroom train
@@ -51,6 +51,10 @@ claims: setup dataset  ## Train every named recipe with five seeds, and keep wha
 bench-photos: setup dataset  ## Measure on photos of clothes, a folder for each class: make bench-photos PHOTOS=DIR
 	@test -n "$(PHOTOS)" || { echo 'Give the folder of photos: make bench-photos PHOTOS=DIR' >&2; exit 2; }
 	$(VENV_PYTHON) -m benchmarks.photos "$(PHOTOS)" $(PHOTOS_OPTIONS)
+
+bench-serving: setup-dev dataset  ## Measure the server with wrk: throughput, latency, 500 at once, 10 GB; about a minute
+	@command -v wrk >/dev/null || scripts/apt-install wrk || { echo 'wrk is needed: https://github.com/wg/wrk' >&2; exit 2; }
+	$(VENV_PYTHON) -m benchmarks.serving $(SERVING_OPTIONS)
 
 labs: setup dataset  ## Run all labs and write docs/labs anew: about 10 minutes
 	$(VENV_PYTHON) -m benchmarks.labs

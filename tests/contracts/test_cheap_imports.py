@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = {"arro3", "jax", "keras", "numpy", "optuna", "PIL", "pooch", "ray", "scipy", "sklearn"}
+HEAVY = {"arro3", "fastapi", "jax", "keras", "numpy", "optuna", "PIL", "pooch", "ray", "scipy", "sklearn", "uvicorn"}
 
 
 def heavy_modules_after(statement: str) -> set[str]:
@@ -24,7 +24,7 @@ def test_importing_loads_no_heavy_package(module: str) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["train", "--help"], ["evaluate", "--help"], ["experiment", "--help"], ["search", "--help"]],
+    [["--help"], *([command, "--help"] for command in ("train", "evaluate", "experiment", "search", "serve"))],
     ids=" ".join,
 )
 def test_help_loads_no_heavy_package(arguments: list[str]) -> None:

@@ -12,6 +12,8 @@ PACKAGE_OF_MODULE = {
     "arro3": "arro3-io",  # and `arro3-core`, which it needs
     "cv2": "opencv-python-headless",
     "jaxlib": "jax",
+    "prometheus_client": "prometheus-client",
+    "python_multipart": "python-multipart",
     "PIL": "pillow",
     "sklearn": "scikit-learn",
     "vl_convert": "vl-convert-python",

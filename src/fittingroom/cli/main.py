@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "search": "let Optuna propose recipes, and find the best on validation",
         "compare": "compare runs on their validation images",
         "predict": "say what a run makes of images in files",
+        "serve": "answer over HTTP what a run makes of images",
         "data": "list the datasets, or describe one",
         "runs": "list the runs there are",
         "show": "show one run",

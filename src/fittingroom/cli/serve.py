@@ -1,0 +1,56 @@
+"""`fittingroom serve`: a run behind HTTP."""
+
+from __future__ import annotations
+
+import argparse
+
+from fittingroom.cli.answer import Answer, say
+from fittingroom.cli.options import add_json, add_run, add_trust, count
+from fittingroom.runs.place import find_run
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments."""
+    add_run(parser, default="latest")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen at (default: 127.0.0.1, this machine alone; any other needs the token that is printed)",
+    )
+    parser.add_argument("--port", type=port, default=8000, help="port to listen at (default: 8000; 0: any free one)")
+    parser.add_argument(
+        "--workers", metavar="N", type=count, default=1, help="processes that share the port (default: 1)"
+    )
+    add_trust(parser)
+    add_json(parser)
+
+
+def port(text: str) -> int:
+    """A port of TCP."""
+    if not (text.isascii() and text.isdigit()) or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a port, 0 to 65535")
+    return int(text)
+
+
+def run(arguments: argparse.Namespace) -> Answer:
+    """Serves until it is told to end."""
+    from fittingroom.web.security import Security
+    from fittingroom.web.server import Application, bound, picture_folder, require_server, serve
+
+    require_server()
+    path = find_run(arguments.run)  # before the heavy packages are imported
+    security = Security.of(arguments.host)
+    with bound(arguments.host, arguments.port) as sock, picture_folder() as folder:
+        number = sock.getsockname()[1]
+        host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
+        url = f"http://{host}:{number}"
+        if security.token is not None:
+            say("token", f"{security.token} (each request needs the header `Authorization: Bearer TOKEN`)")
+        application = Application(path, arguments.trust, security, folder)
+        serve(
+            application,
+            sock,
+            arguments.workers,
+            lambda: say("serving", f"{path} at {url}; {url}/docs says how to ask. Ctrl-C ends it."),
+        )
+    return Answer({"run": str(path), "url": url}, f"{path} was served at {url}.")

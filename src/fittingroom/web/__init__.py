@@ -1,0 +1,1 @@
+"""A run behind HTTP: `server` starts it, `app` has its routes, `connection` and `gate` what keeps it safe."""

@@ -1,0 +1,48 @@
+"""How much one request, one connection and all of them together may take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The server's limits. What lies beyond them is refused with a status and a reason, never served slowly.
+
+    Args:
+        body_bytes: of a body with pictures; 413 beyond.
+        json_bytes: of a JSON body, which is read at once and holds up all others meanwhile (20 ms for so many).
+        images: in one request, and in one batch of the model.
+        photos: pictures in one request that are not of the model's size, each of which takes 25 to 60 ms.
+        waiting: images that wait for the model, of all requests; 503 beyond.
+        waiting_photos: pictures that wait to be read and converted, of all requests; 503 beyond.
+        held_bytes: of all bodies that are there at the same time; 503 beyond.
+        connections: open at the same time; 503 beyond.
+        patience: seconds in which a request's head must have arrived, and its body have begun; 408 beyond.
+        pace: bytes per second that a body must keep up after that.
+        idle: seconds after which a connection without a request is closed.
+        overhead: bytes of a request that are not its body; 431 beyond.
+        leftover: bytes of a body that are still read and thrown away after the request was refused, for at most
+            `patience` seconds, so that the client comes to read the answer.
+        unread: seconds that a client may take to read its answer.
+    """
+
+    body_bytes: int = 20 * MIB
+    json_bytes: int = 2 * MIB
+    images: int = 64
+    photos: int = 16
+    waiting: int = 128
+    waiting_photos: int = 32
+    held_bytes: int = 256 * MIB
+    connections: int = 768
+    patience: float = 1.5
+    pace: int = 32 * 1024
+    idle: int = 5
+    overhead: int = 64 * 1024
+    leftover: int = 32 * MIB
+    unread: float = 10.0
+
+
+LIMITS = Limits()

@@ -1,0 +1,238 @@
+"""What the model is to look at, from the pictures and numbers of a request: as `fittingroom predict` makes it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fittingroom.data.pictures import Picture, as_picture
+from fittingroom.data.values import to_images
+from fittingroom.errors import DataError
+from fittingroom.photos.inputs import of_picture
+from fittingroom.photos.reading import open_photo
+from fittingroom.web.bodies import Part
+from fittingroom.web.limits import LIMITS
+from fittingroom.web.refusals import RefusedError
+
+if TYPE_CHECKING:
+    from fittingroom.photos.style import Style
+    from fittingroom.runs.record import DataRecord
+
+Array = np.ndarray[Any, Any]
+
+_PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+_SMALL = 64 * 1024  # bytes; a PNG of 28x28 pixels has one
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    """One image for the model.
+
+    Args:
+        image: in the shape and on the scale of the model's own images.
+        name: of the file that it came in, if it has one.
+        notes: what was guessed or changed.
+        steps: name and note of each step that made it of a photo, and `picture` where that was asked for.
+    """
+
+    image: Array
+    name: str | None = None
+    notes: tuple[str, ...] = ()
+    steps: tuple[dict[str, str], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Reader:
+    """Reads for one model.
+
+    Args:
+        data: what the model was trained on.
+        style: how those images were made, so that photos are made alike; or why that is not known.
+        folder: where pictures are put while they are read.
+    """
+
+    data: DataRecord
+    style: Style | str
+    folder: Path
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether the model was trained on a dataset, and not on plain arrays, whose pixels may mean anything."""
+        return self.data.load is not None
+
+    def is_small(self, content: bytes) -> bool:
+        """Whether it says that it is a PNG of the model's own size, which is read in no time."""
+        height, width = (*self.data.image_shape, 0, 0)[:2]
+        start = _PNG + width.to_bytes(4, "big") + height.to_bytes(4, "big")
+        return len(content) <= _SMALL and content.startswith(start)
+
+    def read(self, part: Part, index: int, *, pictures: bool) -> Input:
+        """The image of one picture.
+
+        Args:
+            part: the picture.
+            index: its number in the request, for messages.
+            pictures: whether the pictures of the steps are wanted too.
+
+        Raises:
+            RefusedError: 422 if it is no picture that can be read, or cannot be made what the model takes.
+        """
+        what = f"the picture {part.name!r}" if part.name else "the picture"
+        if not self.takes_pictures:
+            raise RefusedError(422, "no_pictures", f"{what}: {self.style}", index=[index])
+        path = self.folder / str(threading.get_ident())  # each thread reads one picture at a time
+        try:
+            return self._input(self._photo(part.content, path), path, part.name, pictures=pictures)
+        except DataError as error:
+            message = str(error).replace(str(path), what)
+            raise RefusedError(422, "not_readable", message, index=[index]) from None
+
+    def _photo(self, content: bytes, path: Path) -> Picture:
+        """The decoded picture; a small one without a file, which takes longer than the rest."""
+        if self.is_small(content):
+            from PIL import Image
+
+            with suppress(OSError, ValueError):  # reading it as a file says what is wrong
+                return as_picture(Image.open(BytesIO(content), formats=("PNG",)), path)
+        try:
+            path.write_bytes(content)
+            return open_photo(path, self.data.image_shape)
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _input(self, photo: Picture, path: Path, name: str | None, *, pictures: bool) -> Input:
+        given = of_picture(photo, path, self.data.image_shape, self._style)
+        notes = tuple(note.removeprefix(f"{path}: ") for note in given.images.notes)
+        steps = [{"name": name, "note": note} for name, note in given.how]
+        if pictures and given.conversion is not None:
+            shown = [png(step.picture) for step in given.conversion.steps]
+            steps = [{**step, "picture": picture} for step, picture in zip(steps, shown, strict=True)]
+        return Input(given.on_scale(self.data.scale)[0], name, notes, tuple(steps))
+
+    def _style(self) -> Style:
+        if isinstance(self.style, str):
+            raise DataError(self.style)
+        return self.style
+
+    def numbers(self, body: bytes) -> list[Input]:
+        """The images of a JSON body: one array in the shape of the model's images, or several in a list.
+
+        Raises:
+            RefusedError: 400 if it is no JSON, 413 for too many images, 422 if it is no array of numbers of that shape,
+                with the index of what is wrong.
+        """
+        try:
+            values = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise RefusedError(
+                400, "not_json", f"the body is not JSON: {error}. Expected {self._expected()}."
+            ) from None
+        shape = self.data.image_shape
+        # Of a list of lists of lists, either the outermost are images or the innermost are colours.
+        lengths = _lengths(values)
+        alike = lengths[1:] in ([*shape], [*shape[:2]])
+        one = lengths == [*shape] or not (alike or len(lengths) > len(shape))
+        images = [values] if one else values
+        if not one and len(images) > LIMITS.images:
+            raise RefusedError(
+                413, "too_many", f"the body has {len(images)} images. Send at most {LIMITS.images} at once."
+            )
+        plain = b"true" not in body and b"false" not in body  # NumPy would take them for 1 and 0
+        arrays = np.stack(
+            [self._array(image, [] if one else [number], plain=plain) for number, image in enumerate(images)]
+        )
+        if not self.takes_pictures:
+            return [Input(image) for image in arrays.astype(np.float32)]
+        try:
+            found, notes = to_images({"the images": arrays})
+        except DataError as error:
+            raise RefusedError(422, "wrong_values", str(error)) from None
+        scale = 255.0 if arrays.max() <= 1 else self.data.scale
+        taken = found["the images"]
+        said = notes if arrays.dtype.kind == "f" or arrays.max() <= 1 else ()
+        if taken.max() > scale:
+            raise RefusedError(
+                422,
+                "wrong_values",
+                f"the images have values up to {taken.max()}, but the model's own have values up to {scale:g}. Scale "
+                f"them to 0-1 or to 0-{scale:g}.",
+            )
+        if scale != self.data.scale:
+            taken = np.rint(taken * (self.data.scale / scale)).astype(np.uint8)
+        return [Input(image, notes=said) for image in taken]
+
+    def _array(self, values: Any, at: list[int], *, plain: bool) -> Array:
+        """The numbers of one image, looked at one by one only where something is wrong with them."""
+        shape = self.data.image_shape
+        try:
+            array = np.asarray(values)
+        except ValueError:  # rows of different length
+            array = np.asarray(None)
+        if array.dtype.kind in "iuf" and array.shape == shape[:2] and len(shape) == 3:
+            array, values = array[..., None].repeat(3, axis=2), np.repeat(array[..., None], 3, axis=2).tolist()
+        right = plain and array.shape == shape and array.dtype.kind in "iuf" and np.isfinite(array).all()
+        if right and (not self.takes_pictures or (array.min() >= 0 and array.max() <= 255)):
+            return array
+        expected = f"Expected {self._expected()}"
+        wrong = self._wrong(values, list(shape), at)
+        if wrong is None:
+            raise RefusedError(422, "wrong_values", f"there are numbers that are too large. {expected}.", index=at)
+        code, message, place = wrong
+        raise RefusedError(422, code, f"{message}. {expected}.", index=place)
+
+    def _wrong(self, values: Any, shape: list[int], at: list[int]) -> tuple[str, str, list[int]] | None:
+        """The first thing that is wrong in an image: a word for it, what it is, and where."""
+        where = f" at {at}" if at else ""
+        if not shape:
+            wrong = self._wrong_number(values)
+            return None if wrong is None else ("wrong_values", f"{_shown(values)}{where} {wrong}", at)
+        if not isinstance(values, list):
+            return "wrong_shape", f"{_shown(values)}{where} is no list of {shape[0]} values", at
+        if len(values) != shape[0]:
+            return "wrong_shape", f"the list{where} has the length {len(values)}, not {shape[0]}", at
+        found = (self._wrong(value, shape[1:], [*at, number]) for number, value in enumerate(values))
+        return next((one for one in found if one is not None), None)
+
+    def _wrong_number(self, value: Any) -> str | None:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return "is no number"
+        if isinstance(value, float) and not np.isfinite(value):
+            return "is not finite"
+        return "lies outside of 0 to 255" if self.takes_pictures and not 0 <= value <= 255 else None
+
+    def _expected(self) -> str:
+        sides = "×".join(map(str, self.data.image_shape))
+        values = "numbers from 0 to 255, or from 0 to 1" if self.takes_pictures else "numbers as in training"
+        return f"an array of {sides} ({values}), or a list of up to {LIMITS.images} of them"
+
+
+def _lengths(values: Any) -> list[int]:
+    """The length of a list, of the first list in it, and so on."""
+    lengths = []
+    while isinstance(values, list):
+        lengths.append(len(values))
+        values = values[0] if values else None
+    return lengths
+
+
+def _shown(value: Any) -> str:
+    text = "a list" if isinstance(value, list) else json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."
+
+
+def png(picture: Array) -> str:
+    """A picture as a `data:` address that a page can show."""
+    import base64
+
+    from PIL import Image
+
+    stream = BytesIO()
+    Image.fromarray(picture).save(stream, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"

@@ -1,0 +1,116 @@
+"""What goes in and comes out, as OpenAPI tells it. The answers themselves are made elsewhere, and fast."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from fittingroom.runs.record import DataRecord
+from fittingroom.web.bodies import JSON, MULTIPART, PICTURES
+from fittingroom.web.limits import LIMITS
+
+
+class Step(BaseModel):
+    """A step from a photo to the model's input."""
+
+    name: str = Field(description="of the step")
+    note: str = Field(description="what was done, and by what it was decided")
+    picture: str | None = Field(None, description="as `data:image/png;base64,...`, with `?steps=pictures`")
+
+
+class Prediction(BaseModel):
+    """What the model says of one image, and how far that can be trusted."""
+
+    file: str | None = Field(description="name of the file that it came in")
+    index: int = Field(ge=0, description="its number in the request")
+    label: str = Field(alias="class", description="the most likely class")
+    probability: float = Field(ge=0, le=1, description="of that class, calibrated")
+    probabilities: list[float] = Field(description="of all classes, calibrated, in the order of `classes`")
+    set: list[str] = Field(description="the right class is among these for 90% of images like the training data")
+    unlike: bool = Field(description="whether it is unlike the training data; then the rest means little")
+    why: str = Field(description="all of it in a sentence or two")
+    notes: list[str] = Field(description="what was guessed or changed")
+    steps: list[Step] = Field(description="what a photo went through; empty for images of the model's own size")
+
+
+class Predictions(BaseModel):
+    """An answer for each image of a request, in its order."""
+
+    model: str = Field(description="the version of the model")
+    classes: list[str] = Field(description="all that it knows")
+    predictions: list[Prediction] = Field(description="one for each image")
+
+
+class ErrorFacts(BaseModel):
+    """What arrived, what was expected, how to mend it."""
+
+    status: int = Field(description="that of HTTP")
+    code: str = Field(description="one word for programs")
+    message: str = Field(description="for people")
+    index: list[int] | None = Field(None, description="where it is: number of the image, row, column")
+
+
+class Error(BaseModel):
+    """The form of every error."""
+
+    error: ErrorFacts
+
+
+class Health(BaseModel):
+    """Whether the server can answer."""
+
+    status: str
+    model: str
+
+
+REFUSALS: dict[int, str] = {
+    400: "The request or its body is malformed.",
+    401: "The token is missing or wrong.",
+    403: "The Host or the Origin is not this server.",
+    404: "There is no such page.",
+    405: "The method does not exist there.",
+    408: "The request came too slowly.",
+    413: "The body is too large, or has too many images.",
+    415: "The body is of no accepted type.",
+    422: "The body is of an accepted type, and the model cannot take what is in it.",
+    431: "The head of the request is too large.",
+    500: "A fault of the server, which its log explains.",
+    503: "Too much waits; Retry-After says when to try again.",
+}
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The descriptions of errors that a route can give."""
+    return {
+        status: {
+            "model": Error,
+            "description": REFUSALS[status],
+            **({"headers": {"Retry-After": {"schema": {"type": "integer"}}}} if status == 503 else {}),
+        }
+        for status in statuses
+    }
+
+
+def request_body(data: DataRecord) -> dict[str, Any]:
+    """The bodies that a model takes."""
+    numbers: dict[str, Any] = {"type": "number", "minimum": 0, "maximum": data.scale}
+    if data.load is None:
+        numbers = {"type": "number"}
+    image = numbers
+    for length in reversed(data.image_shape):
+        image = {"type": "array", "items": image, "minItems": length, "maxItems": length}
+    several = {"type": "array", "items": image, "minItems": 1}
+    content: dict[str, Any] = {JSON: {"schema": {"anyOf": [image, several]}}}
+    if data.load is not None:
+        binary = {"type": "string", "format": "binary"}
+        content |= {kind: {"schema": binary} for kind in PICTURES}
+        files = {"type": "array", "items": binary, "minItems": 1}
+        content[MULTIPART] = {
+            "schema": {"type": "object", "properties": {"files": files}, "required": ["files"]},
+            "encoding": {"files": {"contentType": ", ".join(PICTURES)}},
+        }
+    limits = (
+        f"At most {LIMITS.images} images, {LIMITS.photos} of them not of the model's size; {LIMITS.body_bytes:,} bytes."
+    )
+    return {"required": True, "description": limits, "content": content}

@@ -1,0 +1,111 @@
+"""How a server begins and ends, for whom, and what it does when there is too much to do."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import socket
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.web.serving import Serving, multipart, png, serving, within
+
+SMALL = png(np.arange(64, dtype=np.uint8).reshape(8, 8))
+HEAD = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
+
+
+def begun(server: Serving) -> socket.socket:
+    """A connection with a request that lacks its last bytes."""
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+    connection.sendall(HEAD % (b"image/png", len(SMALL)) + SMALL[:-5])
+    time.sleep(0.2)
+    return connection
+
+
+def test_a_signal_lets_what_was_begun_finish_and_the_run_may_be_gone(digits_run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(digits_run, copy)
+    with serving(copy) as server:
+        expected = server.predict(SMALL).json
+        shutil.rmtree(copy)
+        assert server.predict(SMALL).json == expected
+        assert server.get("/v1/model").json["classes"] == expected["classes"]
+        with begun(server) as connection:
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(0.3)
+            with pytest.raises(OSError, match="refused"):
+                socket.create_connection(("127.0.0.1", server.port))
+            connection.sendall(SMALL[-5:])
+            assert connection.recv(100).startswith(b"HTTP/1.1 200")
+        assert server.process.wait(timeout=10) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
+def test_the_second_signal_ends_it_at_once(digits_run: Path, sig: signal.Signals) -> None:
+    with serving(digits_run) as server:
+        parts = [("photo.png", png(np.random.default_rng(0).integers(0, 255, (600, 800, 3), np.uint8)))] * 16
+        body, kind = multipart(*parts)
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+            connection.sendall(HEAD % (kind.encode(), len(body)) + body)
+            time.sleep(0.1)
+            started = time.monotonic()
+            server.process.send_signal(sig)
+            time.sleep(0.1)
+            server.process.send_signal(sig)
+            assert server.process.wait(timeout=10) == 0
+            assert within(1.5, started)
+
+
+def test_other_addresses_need_the_token_which_is_printed_once(digits_run: Path) -> None:
+    with serving(digits_run, "--host", "0.0.0.0") as server:
+        (token,) = re.findall(r"token: ([\w-]{22}) ", server.said)
+        for path in ("/v1/model", "/metrics", "/docs", "/nothing"):
+            reply = server.get(path)
+            assert reply.status == 401
+            assert reply.error["code"] == "no_token"
+            assert "bearer" in reply.headers["www-authenticate"].lower()
+        assert server.predict(SMALL, Authorization="Bearer wrong").error["code"] == "wrong_token"
+        assert server.predict(SMALL, Authorization=f"Bearer {token}").status == 200
+        assert b"<form" not in server.get("/docs", Authorization=f"Bearer {token}").body
+        assert server.get("/healthz").status == 200
+        assert server.end() == 0
+        assert server.process.stderr is not None
+        assert token not in server.process.stderr.read()
+
+
+@pytest.mark.slow
+def test_several_processes_share_the_port_and_their_numbers(digits_run: Path) -> None:
+    with serving(digits_run, "--workers", "2") as server:
+        answers = [server.predict(SMALL) for _ in range(40)]
+        assert len({answer.body for answer in answers}) == 1
+        text = server.get("/metrics").body.decode()
+        assert 'fittingroom_requests_total{path="/v1/predict",status="200"} 40.0' in text
+        assert "fittingroom_images_waiting 0.0" in text
+        with begun(server) as connection:
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(1)
+            connection.sendall(SMALL[-5:])
+            assert connection.recv(100).startswith(b"HTTP/1.1 200")
+        assert server.process.wait(timeout=20) == 0
+
+
+@pytest.mark.slow
+def test_a_run_of_plain_arrays_takes_numbers_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import fittingroom
+
+    monkeypatch.setenv("FITTINGROOM_RUNS_DIR", str(tmp_path / "runs"))
+    import keras
+
+    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3, activation="softmax")])
+    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    rng = np.random.default_rng(0)
+    run = fittingroom.fit(model, rng.normal(size=(60, 5)).astype(np.float32), rng.integers(0, 3, 60), verbose=0)
+    with serving(run.path) as server:
+        assert server.numbers([[0.5, -2.0, 1e3, 0, 1]] * 3).status == 200
+        assert server.numbers([0.5, -2.0, 1e3, 0]).error["code"] == "wrong_shape"
+        assert server.predict(SMALL).error["code"] == "no_pictures"
