@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fittingroom.evaluation.outlines import CELLS, DIRECTIONS, LENGTH, distances, outlines, vectors
+from fittingroom.evaluation.outlines import CELLS, DIRECTIONS, LENGTH, Vectors, distances, outlines
 
 RANDOM = np.random.default_rng(0).integers(0, 256, (3, 28, 28)).astype(np.uint8)
 
 
 def apart(one: np.ndarray, other: np.ndarray, scale: float = 255.0) -> float:
-    return float(distances(vectors(outlines(one[None], scale)), vectors(outlines(other[None], scale)))[0, 0])
+    return float(distances(Vectors.of(outlines(one[None], scale)), Vectors.of(outlines(other[None], scale)))[0, 0])
 
 
 def square(brightness: int = 200, background: int = 0) -> np.ndarray:
@@ -53,8 +53,8 @@ def test_a_large_image_is_seen_as_the_small_one() -> None:
 
 
 def test_distances_are_those_of_hellinger() -> None:
-    found = vectors(outlines(RANDOM, 255.0))
-    shares = found.astype(float) ** 2
+    found = Vectors.of(outlines(RANDOM, 255.0))
+    shares = found.values.astype(float) ** 2
     plain = [[np.sqrt(((np.sqrt(one) - np.sqrt(other)) ** 2).sum()) for other in shares] for one in shares]
     np.testing.assert_allclose(distances(found, found), plain, atol=1e-3)
     assert np.diag(distances(found, found)).max() < 1e-3

@@ -35,18 +35,18 @@ def port(text: str) -> int:
 def run(arguments: argparse.Namespace) -> Answer:
     """Serves until it is told to end."""
     from fittingroom.web.security import Security
-    from fittingroom.web.server import Application, bound, picture_folder, require_server, serve
+    from fittingroom.web.server import Application, bound, require_server, serve
 
     require_server()
     path = find_run(arguments.run)  # before the heavy packages are imported
     security = Security.of(arguments.host)
-    with bound(arguments.host, arguments.port) as sock, picture_folder() as folder:
+    with bound(arguments.host, arguments.port) as sock:
         number = sock.getsockname()[1]
         host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
         url = f"http://{host}:{number}"
         if security.token is not None:
             say("token", f"{security.token} (each request needs the header `Authorization: Bearer TOKEN`)")
-        application = Application(path, arguments.trust, security, folder)
+        application = Application(path, arguments.trust, security)
         serve(
             application,
             sock,

@@ -10,6 +10,7 @@ square root, Arandjelovic and Zisserman, Three things everyone should know to im
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -72,12 +73,30 @@ def _reduced(grey: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.asarray(cut.reshape(len(grey), height, block, width, block).mean(axis=(2, 4)))
 
 
-def vectors(found: Outlines) -> npt.NDArray[np.float32]:
-    """The square roots of the shares, float32 `(n, LENGTH)`: what distances are taken between."""
-    return found.astype(np.float32) / np.float32(_STEP)
+@dataclass(frozen=True, eq=False)
+class Vectors:
+    """Outlines as what distances are taken between.
+
+    Args:
+        values: the square roots of the shares, float32 `(n, LENGTH)`.
+        squares: the squared length of each, float32 `(n,)`; 1 but for rounding, and 0 where there is nothing to see.
+    """
+
+    values: npt.NDArray[np.float32]
+    squares: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(cls, found: Outlines) -> Vectors:
+        """Of outlines `(n, LENGTH)`."""
+        values = found.astype(np.float32) / np.float32(_STEP)
+        return cls(values, np.einsum("ij,ij->i", values, values))
+
+    def __getitem__(self, places: slice | npt.NDArray[np.intp]) -> Vectors:
+        """Some of them."""
+        return Vectors(self.values[places], self.squares[places])
 
 
-def distances(some: npt.NDArray[np.float32], others: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """The Hellinger distance of each of `some` vectors to each of `others`, 0 to 1.42 (no edge in common), float32."""
-    squares = (some**2).sum(axis=1)[:, None] + np.einsum("ij,ij->i", others, others) - 2 * some @ others.T
+def distances(some: Vectors, others: Vectors) -> npt.NDArray[np.float32]:
+    """The Hellinger distance of each of `some` to each of `others`, 0 to 1.42 (no edge in common), float32."""
+    squares = some.squares[:, None] + others.squares - 2 * some.values @ others.values.T
     return np.asarray(np.sqrt(np.maximum(squares, 0)), np.float32)

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fittingroom.evaluation.conformal import conformal_quantile
-from fittingroom.evaluation.outlines import Outlines, distances, outlines, vectors
+from fittingroom.evaluation.outlines import Outlines, Vectors, distances, outlines
 from fittingroom.seeds import generator
 
 FALSE_ALARMS = 0.05
@@ -90,15 +90,15 @@ class UnlikeByOutline:
             k = min(NEIGHBOUR, max(1, (end - first) // 10))
             for start in range(0, len(places), _AT_ONCE):
                 part = places[start : start + _AT_ONCE]
-                apart = distances(vectors(some[part]), self._vectors[first:end])
+                apart = distances(Vectors.of(some[part]), self._vectors[first:end])
                 if itself is not None:
                     apart[itself[part][:, None] == np.arange(first, end)] = np.inf
                 result[part] = np.partition(apart, k - 1, axis=1)[:, k - 1]
         return result
 
     @cached_property
-    def _vectors(self) -> npt.NDArray[np.float32]:
-        return vectors(self.outlines)
+    def _vectors(self) -> Vectors:
+        return Vectors.of(self.outlines)
 
     def judge(self, images: npt.NDArray[Any], scale: float, log_probabilities: npt.NDArray[Any]) -> Verdicts:
         """Whether each image is unlike, bool `(n,)`, and the class of the nearest outline for those, `(n,)`.
@@ -114,7 +114,7 @@ class UnlikeByOutline:
         places = np.flatnonzero(unlike)
         for start in range(0, len(places), _AT_ONCE):
             part = places[start : start + _AT_ONCE]
-            closest[part] = self.classes[distances(vectors(found[part]), self._vectors).argmin(axis=1)]
+            closest[part] = self.classes[distances(Vectors.of(found[part]), self._vectors).argmin(axis=1)]
         return unlike, closest
 
 

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import FastAPI, Query, Request, Response
@@ -37,16 +36,15 @@ _AT_ONCE = 4 * 1024  # bytes of JSON that are read where they arrive: one image 
 _OPEN_METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def create_app(model: Model, security: Security, folder: Path) -> Gate:
+def create_app(model: Model, security: Security) -> Gate:
     """The server's ASGI application.
 
     Args:
         model: what answers, warmed up.
         security: who may ask.
-        folder: where pictures are put while they are read.
     """
     metrics = Metrics()
-    service = Service(model, metrics, folder)
+    service = Service(model, metrics)
     app = FastAPI(
         title="Fitting Room",
         version=__version__,
@@ -158,13 +156,12 @@ class Service:
     Args:
         model: what answers.
         metrics: are told of batches and answers.
-        folder: where pictures are put while they are read.
     """
 
-    def __init__(self, model: Model, metrics: Metrics, folder: Path) -> None:
+    def __init__(self, model: Model, metrics: Metrics) -> None:
         self.model = model
         self.batcher = Batcher(model, metrics)
-        self._reader = Reader(model.data, model.style, folder)
+        self._reader = Reader(model.data, model.style)
         self._held = Held()
         self._pool = ThreadPoolExecutor(min(os.cpu_count() or 1, 2), thread_name_prefix="pictures")
         self._photos = 0

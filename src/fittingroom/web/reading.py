@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -12,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fittingroom.data.pictures import Picture, as_picture
 from fittingroom.data.values import to_images
 from fittingroom.errors import DataError
 from fittingroom.photos.inputs import of_picture
-from fittingroom.photos.reading import open_photo
+from fittingroom.photos.reading import photo_in
 from fittingroom.web.bodies import Part
 from fittingroom.web.limits import LIMITS
 from fittingroom.web.refusals import RefusedError
@@ -55,12 +52,10 @@ class Reader:
     Args:
         data: what the model was trained on.
         style: how those images were made, so that photos are made alike; or why that is not known.
-        folder: where pictures are put while they are read.
     """
 
     data: DataRecord
     style: Style | str
-    folder: Path
 
     @property
     def takes_pictures(self) -> bool:
@@ -87,34 +82,18 @@ class Reader:
         what = f"the picture {part.name!r}" if part.name else "the picture"
         if not self.takes_pictures:
             raise RefusedError(422, "no_pictures", f"{what}: {self.style}", index=[index])
-        path = self.folder / str(threading.get_ident())  # each thread reads one picture at a time
+        name = Path(what)
         try:
-            return self._input(self._photo(part.content, path), path, part.name, pictures=pictures)
+            photo = photo_in(part.content, name, self.data.image_shape)
+            given = of_picture(photo, name, self.data.image_shape, self._style)
         except DataError as error:
-            message = str(error).replace(str(path), what)
-            raise RefusedError(422, "not_readable", message, index=[index]) from None
-
-    def _photo(self, content: bytes, path: Path) -> Picture:
-        """The decoded picture; a small one without a file, which takes longer than the rest."""
-        if self.is_small(content):
-            from PIL import Image
-
-            with suppress(OSError, ValueError):  # reading it as a file says what is wrong
-                return as_picture(Image.open(BytesIO(content), formats=("PNG",)), path)
-        try:
-            path.write_bytes(content)
-            return open_photo(path, self.data.image_shape)
-        finally:
-            path.unlink(missing_ok=True)
-
-    def _input(self, photo: Picture, path: Path, name: str | None, *, pictures: bool) -> Input:
-        given = of_picture(photo, path, self.data.image_shape, self._style)
-        notes = tuple(note.removeprefix(f"{path}: ") for note in given.images.notes)
-        steps = [{"name": name, "note": note} for name, note in given.how]
+            raise RefusedError(422, "not_readable", str(error), index=[index]) from None
+        notes = tuple(note.removeprefix(f"{name}: ") for note in given.images.notes)
+        steps = [{"name": step, "note": note} for step, note in given.how]
         if pictures and given.conversion is not None:
             shown = [png(step.picture) for step in given.conversion.steps]
             steps = [{**step, "picture": picture} for step, picture in zip(steps, shown, strict=True)]
-        return Input(given.on_scale(self.data.scale)[0], name, notes, tuple(steps))
+        return Input(given.on_scale(self.data.scale)[0], part.name, notes, tuple(steps))
 
     def _style(self) -> Style:
         if isinstance(self.style, str):

@@ -43,13 +43,11 @@ class Application:
         path: the run's folder.
         trust: whether a model file may be run.
         security: who may ask.
-        folder: where pictures are put while they are read.
     """
 
     path: Path
     trust: bool
     security: Security
-    folder: Path
 
     def __call__(self) -> Gate:
         """Loads the model and warms it up."""
@@ -70,9 +68,7 @@ class Application:
                 raise
             print(f"fittingroom: error: {error}", file=sys.stderr)  # noqa: T201 - a process of its own
             sys.exit(_STARTUP_FAILURE)
-        folder = self.folder / str(os.getpid())
-        folder.mkdir(exist_ok=True)
-        return create_app(model, self.security, folder)
+        return create_app(model, self.security)
 
 
 def require_server() -> None:
@@ -211,12 +207,3 @@ def _shared_numbers() -> Iterator[None]:
             yield
         finally:
             del os.environ[_SHARED]
-
-
-@contextmanager
-def picture_folder() -> Iterator[Path]:
-    """A folder for pictures while they are read, in memory where there is such a place."""
-    memory = Path("/dev/shm")
-    place = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="fittingroom-", dir=place) as folder:
-        yield Path(folder)
