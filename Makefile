@@ -16,10 +16,10 @@ run: setup dataset  ## Train the course's model on Fashion-MNIST, then score it 
 	.venv/bin/fittingroom evaluate
 
 test: setup-dev dataset browser  ## Run the tests
-	$(VENV_PYTHON) -m pytest --numprocesses=auto --dist=loadfile
+	$(VENV_PYTHON) -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
 test-all: setup-dev dataset browser  ## Run the tests, the slow ones too
-	$(VENV_PYTHON) -m pytest --numprocesses=auto --dist=loadfile -m ""
+	$(VENV_PYTHON) -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder -m ""
 
 lint: setup-dev  ## Check format, style and types
 	$(VENV_PYTHON) -m ruff format --check

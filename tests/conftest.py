@@ -6,6 +6,7 @@ Subprocesses inherit it.
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 from pathlib import Path
@@ -13,17 +14,28 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# A shared machine pauses for longer than Hypothesis lets one example take.
+settings.register_profile("fittingroom", deadline=None)
+
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Gives the session a cache folder, a ledger and a Keras home of its own, and JAX as Keras's backend."""
+    """Gives the session a cache folder, a ledger and a Keras home of its own, and JAX as Keras's backend.
+
+    The processes of `--numprocesses` share the cache folder: what one has compiled, the others need not.
+    """
     session = tempfile.TemporaryDirectory(prefix="fittingroom-tests-")
     config.add_cleanup(session.cleanup)
-    for variable, folder in {"FITTINGROOM_CACHE_DIR": "cache", "KERAS_HOME": "keras"}.items():
-        path = Path(session.name, folder)
-        path.mkdir()
-        os.environ[variable] = str(path)
     os.environ["FITTINGROOM_LEDGER"] = str(Path(session.name, "ledger.sqlite"))
     os.environ["KERAS_BACKEND"] = "jax"
-    # A shared machine pauses for longer than Hypothesis lets one example take.
-    settings.register_profile("fittingroom", deadline=None)
+    if not hasattr(config, "workerinput"):
+        for variable, folder in {"FITTINGROOM_CACHE_DIR": "cache", "KERAS_HOME": "keras"}.items():
+            path = Path(session.name, folder)
+            path.mkdir()
+            os.environ[variable] = str(path)
     settings.load_profile("fittingroom")
+
+
+def pytest_collection_finish() -> None:
+    """Leaves what the test modules import out of each later search for garbage, which took a second for each model."""
+    gc.collect()
+    gc.freeze()

@@ -17,7 +17,7 @@ from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs import store
 from tests.api.stopping import CtrlCIn
 
-MLP = Recipe(name="mlp", hidden=(16,), dropout=0.2, epochs=3)
+MLP = Recipe(name="mlp", hidden=(8,), dropout=0.1, epochs=3)
 
 
 @pytest.fixture

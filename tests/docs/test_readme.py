@@ -1,4 +1,7 @@
-"""Everything that the README shows is run, and prints what it shows."""
+"""Everything that the README shows is run, and prints what it shows.
+
+`make test` runs what a reader meets first: the first commands and the first Python. `make test-all` runs the rest.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +23,13 @@ TEXT = README.read_text(encoding="utf-8")
 def blocks(language: str) -> list[str]:
     """The fenced blocks of a language."""
     return re.findall(rf"^```{language}\n(.*?)^```", TEXT, flags=re.MULTILINE | re.DOTALL)
+
+
+def in_their_turn(language: str) -> list[Any]:
+    """The blocks of a language; all but the first are slow."""
+    return [
+        pytest.param(block, marks=pytest.mark.slow if number else ()) for number, block in enumerate(blocks(language))
+    ]
 
 
 def commands(block: str) -> list[tuple[str, str]]:
@@ -46,7 +57,7 @@ def run(arguments: list[str], folder: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("block", blocks("console"))
+@pytest.mark.parametrize("block", in_their_turn("console"))
 def test_commands_print_what_is_shown(block: str, tmp_path: Path) -> None:
     for command, shown in commands(block):
         program, *arguments = [word.strip("'") for word in re.findall(r"'[^']*'|\S+", command)]
@@ -57,7 +68,7 @@ def test_commands_print_what_is_shown(block: str, tmp_path: Path) -> None:
             assert form(printed) == form(shown)
 
 
-@pytest.mark.parametrize("block", blocks("python"))
+@pytest.mark.parametrize("block", in_their_turn("python"))
 def test_python_runs_as_it_stands(block: str, tmp_path: Path) -> None:
     printed = run([sys.executable, "-W", "error::UserWarning", "-c", block], tmp_path)
     assert re.search(r"test accuracy 0\.[89]\d", printed)

@@ -57,7 +57,7 @@ def assert_as_xla(inputs: jax.Array, weights: jax.Array, strides: Pair, padding:
         )
 
 
-@settings(max_examples=10)  # each one compiles anew
+@settings(max_examples=5)  # each one compiles anew
 @given(
     size=st.tuples(st.integers(5, 9), st.integers(5, 9)),
     kernel=st.tuples(st.integers(1, 3), st.integers(1, 3)),
@@ -75,7 +75,7 @@ def test_convolution_and_its_gradients_are_those_of_xla(
     assert_as_xla(inputs, weights, strides, padding, **options)
 
 
-@pytest.mark.parametrize("groups", CHANNELS)
+@pytest.mark.parametrize("groups", CHANNELS[::2])
 def test_short_numbers_stay_short(groups: tuple[int, int, int]) -> None:
     inputs, weights = operands((5, 6), (3, 3), groups, kind=jnp.bfloat16)
     assert_as_xla(inputs, weights, (1, 1), "same", dimension_numbers=LAST, feature_group_count=groups[0])
@@ -91,9 +91,9 @@ def test_vectorised_convolution_is_that_of_each(groups: tuple[int, int, int]) ->
     def gradients(inputs: jax.Array, weights: jax.Array) -> Any:
         return jax.grad(lambda *both: jnp.square(convolution(*both)).sum(), argnums=(0, 1))(inputs, weights)
 
-    together = jax.vmap(gradients)(inputs, weights)
+    together, alone = jax.jit(jax.vmap(gradients))(inputs, weights), jax.jit(gradients)
     for number in range(2):
-        for one, all_of_them in zip(gradients(inputs[number], weights[number]), together, strict=True):
+        for one, all_of_them in zip(alone(inputs[number], weights[number]), together, strict=True):
             np.testing.assert_allclose(all_of_them[number], one, rtol=1e-4, atol=1e-3)
 
 

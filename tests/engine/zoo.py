@@ -79,8 +79,11 @@ _SLOW = frozenset(
         "adagrad",
         "attention",
         "auc-top-k",
+        "binary",
+        "conv-strides",
         "dataset-steps",
         "dropout-always",
+        "flip-shift",
         "focal",
         "ftrl",
         "lion",
@@ -92,12 +95,14 @@ _SLOW = frozenset(
         "pydataset",
         "recurrent",
         "residual",
+        "rmsprop",
         "rotate-zoom",
         "separable",
         "sparse-top-k",
         "swap-ema",
         "transposed",
         "validation-epochs",
+        "validation-split",
     ]
 )
 

@@ -1,4 +1,7 @@
-"""The notebooks run from top to bottom, show what their texts speak of, and are stored without results."""
+"""The notebooks run from top to bottom, show what their texts speak of, and are stored without results.
+
+`make test` runs the first one, `make test-all` the second one too.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +85,7 @@ def second(tmp_path_factory: pytest.TempPathFactory) -> Shown:
     return run(NOTEBOOKS[1], tmp_path_factory.mktemp("second"))
 
 
-@pytest.mark.parametrize("name", ["first", "second"])
+@pytest.mark.parametrize("name", ["first", pytest.param("second", marks=pytest.mark.slow)])
 def test_every_cell_runs_in_its_turn_and_none_fails_or_warns(name: str, request: pytest.FixtureRequest) -> None:
     shown: Shown = request.getfixturevalue(name)
     assert [cell.execution_count for cell in shown.cells.values()] == list(range(1, len(shown.cells) + 1))
@@ -91,17 +94,25 @@ def test_every_cell_runs_in_its_turn_and_none_fails_or_warns(name: str, request:
         assert not [output for output in cell.outputs if "Warning" in output.get("text", "")]
 
 
-def test_training_tells_each_epoch_as_it_ends(first: Shown, second: Shown) -> None:
+def test_training_tells_each_epoch_as_it_ends(first: Shown) -> None:
     (told,) = [text for text in (first.printed(cell) for cell in first.cells) if text.startswith("epoch 1/")]
     assert [line.split()[1] for line in told.splitlines()] == [f"{epoch}/5" for epoch in range(1, 6)]
     assert "val_accuracy 0." in told
-    assert any("all 3  " in second.printed(cell) for cell in second.cells)  # one line for three replicas together
 
 
-def test_curves_are_there(first: Shown, second: Shown) -> None:
+@pytest.mark.slow
+def test_replicas_tell_each_epoch_together(second: Shown) -> None:
+    assert any("all 3  " in second.printed(cell) for cell in second.cells)  # one line for three replicas
+
+
+def test_curves_are_there(first: Shown) -> None:
     assert first.curves("curves") == ["Loss", "Accuracy"]
-    for cell in ("loss-curves", "early", "seeds"):
-        assert second.curves(cell) == ["Loss", "Accuracy"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", ["loss-curves", "early", "seeds"])
+def test_curves_of_callbacks_and_replicas_are_there(second: Shown, cell: str) -> None:
+    assert second.curves(cell) == ["Loss", "Accuracy"]
 
 
 def test_pictures_are_there(first: Shown) -> None:
@@ -119,11 +130,15 @@ def test_loss_and_accuracy_by_hand_are_those_of_the_training(first: Shown) -> No
         assert by_hand == told
 
 
-def test_the_test_set_says_why_it_gives_nothing_and_is_opened_once(first: Shown, second: Shown) -> None:
+def test_the_test_set_says_why_it_gives_nothing_and_is_opened_once(first: Shown) -> None:
     assert "it gives nothing until it is opened" in first.printed("sealed")
     (look,) = Ledger(first.ledger).looks()
     assert look.score is not None
     assert f"test accuracy {look.score['correct'] / look.score['count']:.4f}" in first.printed("test")
+
+
+@pytest.mark.slow
+def test_the_second_notebook_opens_no_test_set(second: Shown) -> None:
     assert not second.ledger.exists()
 
 
@@ -135,10 +150,12 @@ def test_what_is_said_of_loss_and_accuracy_is_there(first: Shown) -> None:
     assert float(careful[1]) < float(bold[1])
 
 
+@pytest.mark.slow
 def test_the_wrong_message_comes_whatever_the_accuracy_is(second: Shown) -> None:
     assert second.printed("message") == "Reached 60% accuracy!\n"
 
 
+@pytest.mark.slow
 def test_a_loss_of_four_tenths_is_no_accuracy(second: Shown) -> None:
     accuracy = re.search(r"accuracy of that epoch is ([\d.]+)%", second.printed("stopped-at"))
     assert accuracy
@@ -148,11 +165,13 @@ def test_a_loss_of_four_tenths_is_no_accuracy(second: Shown) -> None:
     assert len({share for _, share in losses}) == 2
 
 
+@pytest.mark.slow
 def test_stopping_early_keeps_the_weights_of_the_best_epoch(second: Shown) -> None:
     best, _, kept = re.findall(r"\d\.\d{4}", second.printed("kept"))
     assert kept == best
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_goes_on_to_the_same_bits(second: Shown) -> None:
     assert "interrupted" in second.printed("interrupt")
     assert second.printed("go-on").count("True") == 2
