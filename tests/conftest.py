@@ -39,3 +39,8 @@ def pytest_collection_finish() -> None:
     """Leaves what the test modules import out of each later search for garbage, which took a second for each model."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """Lets what was imported be cleared at the end; else extension modules complain of leaks."""
+    gc.unfreeze()

@@ -51,9 +51,9 @@ class Opened:
 Open = Callable[..., Opened]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium."""
+    """Chromium. It ends with the module: while it runs, so does an event loop, and no other test can have its own."""
     if CHROMIUM is None:
         pytest.skip("there is no Chromium here: `scripts/apt-install chromium` installs Debian's")
     with sync_playwright() as playwright:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,6 +12,12 @@ import pytest
 from fittingroom.web.bodies import Held
 from fittingroom.web.limits import LIMITS
 from fittingroom.web.refusals import RefusedError
+
+
+def in_a_loop(work: Coroutine[Any, Any, bytes]) -> bytes:
+    """Runs it in a thread of its own: the browser's driver leaves a running loop in the tests' own."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
 
 
 def read(held: Held, parts: Iterable[bytes], length: str = "") -> bytes:
@@ -24,7 +31,7 @@ def read(held: Held, parts: Iterable[bytes], length: str = "") -> bytes:
         with held.body() as body:
             return await body.read(receive, headers, 100)
 
-    return asyncio.run(whole())
+    return in_a_loop(whole())
 
 
 def test_a_body_is_put_together_and_counts_only_while_it_is_needed() -> None:
@@ -60,4 +67,4 @@ def test_a_client_that_goes_away_ends_it() -> None:
             return await body.read(receive, {}, 100)
 
     with pytest.raises(RefusedError, match="went away"):
-        asyncio.run(whole())
+        in_a_loop(whole())
