@@ -1,71 +1,110 @@
-"""How long the matrix products of exercise 2 alone take: what no engine with dense float32 products goes below here.
+"""How much more than its matrix products an epoch of `course` costs, alone and with a replica on every core.
 
-Usage: python -m benchmarks.products
+Usage: python -m benchmarks.products                      the comparison
+       python -m benchmarks.products --at-once NUMBER     the products alone, in so many processes at the same time
 
-The exercise trains 128, 512 and 1,024 neurons with five seeds each, five epochs of 55,000 images in batches of 32. A
-training step has two large products, forward and for the gradient; the rest (the last layer, the update of the weights,
-validation, compiling, files) is left out. Each core runs products of its own, as replicas do, one after another with
-nothing between them.
+The products have one thread, as a replica has; that of JAX and NumPy which is faster counts. For as many replicas as
+cores, as many processes do the products side by side, and both times are divided by their number.
 """
 
 from __future__ import annotations
 
-import time
-from concurrent.futures import ThreadPoolExecutor
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import IO
 
-import fittingroom  # noqa: F401 - asks JAX for a device per core, before JAX is imported
+from benchmarks.bars import Bar, keep
+from benchmarks.epochs import our_epoch, result
+from benchmarks.gemms import LIBRARIES, ONE_THREAD, OPERATIONS
+from benchmarks.pairs import Command, Sample, in_turn, machine
+from benchmarks.sides import OURS, ROOT, our_versions, replicas, training
 
-import jax  # isort: skip
-import jax.numpy as jnp
-
-from benchmarks.pairs import markdown_table
-
-HIDDEN, SEEDS, EPOCHS, IMAGES, BATCH, PIXELS = (128, 512, 1024), 5, 5, 55_000, 32, 28 * 28
-STEPS = 2_000
-
-
-def products(images: jax.Array, weights: jax.Array, gradient: jax.Array) -> jax.Array:
-    """The two products of `STEPS` steps; each needs what the one before it gave, so that none is left out."""
-
-    def step(_: int, carried: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        images, gradient = carried
-        hidden = images @ weights
-        update = images.T @ (gradient + 1e-9 * hidden[:1, :1])
-        return images + 1e-9 * update[:1, :1], gradient
-
-    result: jax.Array = jax.lax.fori_loop(0, STEPS, step, (images, gradient))[0]
-    return result
+ROUNDS = 5
+PRODUCTS = "matrix products alone"
 
 
-def seconds_per_step(hidden: int) -> float:
-    """Seconds of one step with all cores at work, divided by their number; the best of five."""
-    compiled = jax.jit(products)
-    shapes = ((BATCH, PIXELS), (PIXELS, hidden), (BATCH, hidden))
-    devices = jax.local_devices()
-    arguments = [[jax.device_put(jnp.full(shape, 0.01), device) for shape in shapes] for device in devices]
+def products_at_once(count: int) -> dict[str, float]:
+    """Seconds that one epoch's products take in each library, by process, while `count` processes do them."""
+    command = [sys.executable, "-m", "benchmarks.gemms"]
+    environment = {**os.environ, **ONE_THREAD}
+    processes = [
+        subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+        for _ in range(count)
+    ]
+    pipes = [(_open(process.stdin), _open(process.stdout)) for process in processes]
+    for _ in LIBRARIES:
+        for _, output in pipes:
+            output.readline()
+        for order, _ in pipes:
+            order.write("go\n")
+    times = [json.loads(output.readline()) for _, output in pipes]
+    for process in processes:
+        process.communicate()
+    return {library: sum(time[library] for time in times) / count for library in LIBRARIES}
 
-    def on_its_core(mine: list[jax.Array]) -> None:
-        compiled(*mine).block_until_ready()
 
-    times = []
-    with ThreadPoolExecutor(len(devices)) as pool:
-        list(pool.map(on_its_core, arguments))  # compiles
-        for _ in range(5):
-            started = time.perf_counter()
-            list(pool.map(on_its_core, arguments))
-            times.append(time.perf_counter() - started)
-    return min(times) / STEPS / len(devices)
+def _open(stream: IO[str] | None) -> IO[str]:
+    if stream is None:
+        raise RuntimeError("a process was started without a pipe")
+    return stream
+
+
+def products(count: int, folder: Path) -> Command:
+    """The products in so many processes, as a command that can take turns with others."""
+    arguments = (sys.executable, "-m", "benchmarks.products", "--at-once", str(count))
+    return Command(f"{PRODUCTS}, {count} at once", arguments, {"PYTHONPATH": str(ROOT)}, folder)
+
+
+def fastest(sample: Sample) -> float:
+    """Seconds per epoch in the library that is faster."""
+    return float(min(json.loads(sample.output).values()))
+
+
+def compare() -> None:
+    """Measures, prints the table and keeps it."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        one, many, count = training(folder), replicas(folder), machine()["cores"]
+        alone, together = products(1, folder), products(count, folder)
+        rounds = in_turn([one, alone, many, together], ROUNDS)
+
+    sides = {
+        "one replica": (one, alone, 1),
+        f"per replica, {count} at once": (many, together, count),
+    }
+    bars = [
+        Bar(
+            f"one epoch of `course`, {work}",
+            PRODUCTS,
+            [our_epoch(result(samples[ours.name])) for samples in rounds],
+            [fastest(samples[theirs.name]) / number for samples in rounds],
+            ratio="ours / theirs",
+            reading="the time",
+        )
+        for work, (ours, theirs, number) in sides.items()
+    ]
+    facts = {
+        "versions": {OURS: our_versions()},
+        "operations": OPERATIONS,
+        "products": {
+            side.name: [json.loads(samples[side.name].output) for samples in rounds] for side in (alone, together)
+        },
+    }
+    keep("products", bars, facts)
 
 
 def main() -> None:
-    """Measures each size and prints what the exercise would take."""
-    steps = SEEDS * EPOCHS * -(-IMAGES // BATCH)
-    rows, total = [("neurons", "GFLOP/s, all cores", "seconds of the exercise")], 0.0
-    for hidden in HIDDEN:
-        seconds = seconds_per_step(hidden)
-        total += steps * seconds
-        rows.append((f"{hidden:,}", f"{4 * BATCH * PIXELS * hidden / seconds / 1e9:.0f}", f"{steps * seconds:.1f}"))
-    print(markdown_table([*rows, ("all", "", f"{total:.1f}")]))
+    """Compares, or is one of the sides."""
+    if sys.argv[1:2] == ["--at-once"]:
+        print(json.dumps(products_at_once(int(sys.argv[2]))))
+    else:
+        compare()
 
 
 if __name__ == "__main__":
