@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from fittingroom.api.judging import judgement_of
+from fittingroom.api.loaded import Loaded
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import DataError, RunError
 from fittingroom.evaluation.conformal import ALPHA
@@ -19,6 +20,7 @@ from fittingroom.evaluation.judgement import Answer, Judgement
 from fittingroom.photos.inputs import of_picture, read_given
 from fittingroom.photos.reading import as_photo
 from fittingroom.photos.style import Style, style_of
+from fittingroom.runs.judgement import digest_of
 from fittingroom.runs.record import DataRecord
 
 if TYPE_CHECKING:
@@ -89,6 +91,15 @@ class Asked(ABC):
             DataError: as for `predict`.
         """
 
+    def loaded(self) -> Loaded:
+        """The same in memory, for a server: it answers on when the folder is gone.
+
+        Raises:
+            RunError: a file of the folder is damaged.
+        """
+        version = digest_of([run.path for run in self._members]).hex()[:16]
+        return Loaded(version, self._data, self._judgement, self._in_memory())
+
     @cached_property
     def style(self) -> Style:
         """How the training images were made, measured from them: what a photo is brought to.
@@ -108,6 +119,10 @@ class Asked(ABC):
     @abstractmethod
     def _members(self) -> Sequence[Run]:
         """The runs that answer together."""
+
+    @abstractmethod
+    def _in_memory(self) -> Callable[[Array], Array]:
+        """What gives `log_probabilities` of images without a look at the folder, or at whether they are right."""
 
     @property
     def _data(self) -> DataRecord:

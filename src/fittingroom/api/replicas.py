@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -146,6 +146,11 @@ class Replicas(Asked, Sequence[Run]):
     @property
     def _members(self) -> Sequence[Run]:
         return self._runs
+
+    def _in_memory(self) -> Callable[[Array], Array]:
+        self._share()
+        each = [run._in_memory() for run in self]
+        return lambda images: np.asarray(mean_of([one(images) for one in each]), np.float32)
 
     def _load_dataset(self) -> Dataset:
         return self[0]._load_dataset()

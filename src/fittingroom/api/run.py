@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -227,6 +227,9 @@ class Run(Asked):
     @property
     def _members(self) -> Sequence[Run]:
         return (self,)
+
+    def _in_memory(self) -> Callable[[Array], Array]:
+        return partial(self._compiled().log_probabilities, self._state)
 
     @property
     def _shapes(self) -> tuple[Shapes, Shapes]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from fittingroom.data.dataset import Dataset
 from fittingroom.engine.backend import require_jax_backend
 from fittingroom.errors import FittingRoomError, Interrupted, RecipeError, StorageError
+from fittingroom.experiments.memory import give_back_free_memory
 from fittingroom.files import storage_errors, write_bytes
 from fittingroom.labs.arms import Arm, runs_in
 from fittingroom.labs.description import LabCode
@@ -42,11 +43,24 @@ def run_code(code: LabCode, dataset: Dataset, folder: Path) -> Arm:
         shutil.rmtree(place, ignore_errors=True)
         with storage_errors(place):
             place.mkdir(parents=True)
-        error, text = _executed(code, dataset, out)
+        try:
+            error, text = _executed(code, dataset, out)
+        finally:
+            _forget()
         if error is not None:
             return Arm(code.name, dataset.name, error=error, code=code.code, printed=text)
         write_bytes(printed, text.encode())
     return Arm(code.name, dataset.name, runs_in(out), code=code.code, printed=printed.read_text(encoding="utf-8"))
+
+
+def _forget() -> None:
+    """Lets go of the models that the code made, which Keras and JAX hold on to, with their compiled programs."""
+    import jax
+    import keras
+
+    keras.utils.clear_session()
+    jax.clear_caches()
+    give_back_free_memory()
 
 
 def _is_whole(out: Path) -> bool:

@@ -58,7 +58,7 @@ class Batcher:
         self._ended = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
-        self._classes = json.dumps(list(model.data.classes))
+        self._start = f'"model": "{model.loaded.version}", "classes": {json.dumps(list(model.data.classes))}'
 
     def start(self) -> None:
         """Begins to answer."""
@@ -134,7 +134,7 @@ class Batcher:
                 read.append(error)
         images = [one.image for inputs in read if not isinstance(inputs, Exception) for one in inputs]
         try:
-            answers = iter(self._model.answer(np.stack(images)) if images else [])
+            answers = iter(self._model.loaded.answer(np.stack(images)) if images else [])
         except Exception as error:
             _log.exception("The model could not answer: %r", error)
             return [error for _ in jobs]
@@ -151,8 +151,7 @@ class Batcher:
     def _json(self, inputs: Sequence[Input], answers: Sequence[Answer]) -> bytes:
         self._metrics.answered(answers)
         rows = [_prediction(number, *pair) for number, pair in enumerate(zip(inputs, answers, strict=True))]
-        text = f'{{"model": "{self._model.version}", "classes": {self._classes}, "predictions": {json.dumps(rows)}}}'
-        return text.encode()
+        return f'{{{self._start}, "predictions": {json.dumps(rows)}}}'.encode()
 
 
 def _prediction(number: int, given: Input, answer: Answer) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def card(model: Model) -> dict[str, Any]:
     first, data, standings = model.records[0], model.data, Standings()
     facts: dict[str, Any] = plain(
         {
-            "version": model.version,
+            "version": model.loaded.version,
             "run": model.path.name,
             "recipe": {"name": first.recipe["name"], "settings": dict(first.recipe)},
             "classes": list(data.classes),
@@ -70,7 +70,7 @@ def _part(part: PartResult | None) -> dict[str, Any] | None:
 
 def _answers(model: Model) -> dict[str, Any]:
     """How answers were fitted, on images that were held out from training."""
-    judgement = model.judgement
+    judgement = model.loaded.judgement
     return {
         "temperature": judgement.temperature,
         "held_out": len(judgement.conformal.scores),
@@ -84,7 +84,7 @@ def _answers(model: Model) -> dict[str, Any]:
 
 def _meaning(model: Model) -> list[str]:
     """What an answer does not say."""
-    data, judgement = model.data, model.judgement
+    data, judgement = model.data, model.loaded.judgement
     found = [
         f"It knows the {len(data.classes)} classes of {data.name} and nothing else; scores are of images like its own, "
         "and photographs of another origin are harder."

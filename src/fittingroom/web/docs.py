@@ -44,7 +44,7 @@ def docs_page(document: Mapping[str, Any], model: Model, *, token: bool) -> Page
         routes=list(_routes(document)),
         schemas=document["components"]["schemas"],
         run=harmless(model.path.name),
-        version=model.version,
+        version=model.loaded.version,
         data=harmless({"name": model.data.name, "classes": list(model.data.classes)}),
         shape=model.data.image_shape,
         pictures=model.data.load is not None,

@@ -62,7 +62,7 @@ class Application:
         try:
             opened = open_replicas if holds_replicas(self.path) else open_run
             model = Model.of(opened(self.path, trust=self.trust))
-            model.warm_up(LIMITS.images)
+            model.loaded.warm_up(LIMITS.images)
         except FittingRoomError as error:
             if _SHARED not in os.environ:
                 raise
