@@ -96,12 +96,7 @@ def _predict(opened: Run | Replicas, data: DataRecord, given: Given) -> list[dic
         {
             "file": str(given.images.path),
             "index": index,
-            "class": answer.label,
-            "probability": answer.probability,
-            "probabilities": answer.probabilities.tolist(),
-            "set": list(answer.set),
-            "unlike": answer.unlike,
-            "why": answer.why,
+            **answer.to_dict(),
             "steps": [{"name": name, "note": note} for name, note in given.how],
         }
         for index, answer in enumerate(opened.answer(given.on_scale(data.scale)))

@@ -45,6 +45,17 @@ class Answer:
     unlike: bool
     why: str
 
+    def to_dict(self) -> dict[str, Any]:
+        """The answer as plain JSON."""
+        return {
+            "class": self.label,
+            "probability": self.probability,
+            "probabilities": self.probabilities.tolist(),
+            "set": list(self.set),
+            "unlike": self.unlike,
+            "why": self.why,
+        }
+
 
 @dataclass(frozen=True, eq=False)
 class Judgement:

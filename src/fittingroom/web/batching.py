@@ -158,12 +158,7 @@ def _prediction(number: int, given: Input, answer: Answer) -> dict[str, Any]:
     return {
         "file": given.name,
         "index": number,
-        "class": answer.label,
-        "probability": answer.probability,
-        "probabilities": answer.probabilities.tolist(),
-        "set": list(answer.set),
-        "unlike": answer.unlike,
-        "why": answer.why,
+        **answer.to_dict(),
         "notes": list(given.notes),
         "steps": list(given.steps),
     }
