@@ -76,14 +76,9 @@ class Batcher:
         """Whether there is somebody to answer."""
         return self._thread.is_alive()
 
-    @property
-    def full(self) -> bool:
-        """Whether as much waits as may."""
-        return self._waiting >= LIMITS.waiting
-
     def check(self) -> None:
         """Raises RefusedError, 503, where as much waits as may."""
-        if self.full:
+        if self._waiting >= LIMITS.waiting:
             raise overloaded(f"{self._waiting} images wait for the model, as many as may")
 
     def answer(self, count: int, inputs: Callable[[], Sequence[Input]]) -> asyncio.Future[bytes]:
