@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import struct
+import time
 import warnings
 import zlib
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fittingroom.data.pictures import MOST_BYTES, fit, open_picture, pixels, quiet_pillow
+from fittingroom.data.pictures import MOST_BYTES, fit, open_picture, picture_in, pixels, quiet_pillow
 from fittingroom.errors import DataError
 from tests.data.builders import picture
 
@@ -73,6 +75,26 @@ def test_what_takes_more_memory_per_pixel_may_have_fewer(
     path = saved(image, tmp_path / f"a.{suffix}", **options)
     with quiet_pillow(), pytest.raises(DataError, match=f"at most {MOST_BYTES // bytes_per_pixel:,} are decoded"):
         open_picture(path)
+
+
+@pytest.mark.parametrize(
+    ("form", "at", "piece", "what"),
+    [
+        ("PNG", 33, bytes(4) + b"abCd" + struct.pack(">I", zlib.crc32(b"abCd")), "chunks"),  # behind its header
+        ("PNG", 33, bytes(4) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT")), "chunks"),
+        ("GIF", 781, b"\x21\xfe\x01a\0", "comments"),  # behind its palette
+    ],
+)
+def test_a_picture_in_pieces_without_end_is_refused_at_once(form: str, at: int, piece: bytes, what: str) -> None:
+    stream = BytesIO()
+    picture(1).save(stream, form)
+    content = stream.getvalue()
+    many, few = (content[:at] + piece * count + content[at:] for count in (1_000_000, 5_000))
+    started = time.process_time()
+    with pytest.raises(DataError, match=f"has more than 10,000 {what}, as no photo has. Save it anew"):
+        picture_in(BytesIO(many), Path("a"))
+    assert time.process_time() - started < 1
+    np.testing.assert_array_equal(pixels(picture_in(BytesIO(few), Path("a")).image), np.asarray(picture(1)))
 
 
 def test_a_picture_beyond_pillows_own_limit_is_refused_too(tmp_path: Path) -> None:

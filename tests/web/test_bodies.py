@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -56,6 +57,22 @@ def test_bodies_have_a_limit_together() -> None:
     assert (refused.value.status, refused.value.headers) == (503, {"retry-after": "1"})
     assert read(held, [b"a" * 10]) == b"a" * 10
     assert held.bytes == LIMITS.held_bytes - 10
+
+
+def test_a_body_that_keeps_the_pace_may_still_not_take_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fittingroom.web.bodies.LIMITS", replace(LIMITS, longest=0.3))
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": bytes(LIMITS.pace), "more_body": True}
+
+    async def whole() -> bytes:
+        with Held().body() as body:
+            return await body.read(receive, {}, LIMITS.body_bytes)
+
+    with pytest.raises(RefusedError, match=r"all of it within 0\.3 seconds") as refused:
+        in_a_loop(whole())
+    assert refused.value.status == 408
 
 
 def test_a_client_that_goes_away_ends_it() -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from tests.contracts.source import ROOT
-from tests.hostile.pictures import huge_webp, saved, text_bomb
+from tests.hostile.pictures import chunk, huge_webp, saved, text_bomb
 from tests.hostile.pictures import png as zeros
 from tests.web.serving import Serving, memory_of, multipart, png, within
 
@@ -41,6 +41,12 @@ def cut_off(content: bytes) -> bytes:
     return content[: len(content) * 2 // 3]
 
 
+def many_scans() -> bytes:
+    """A progressive JPEG of 13 million pixels that adds nothing to them 500,000 times, 10 ms each time."""
+    content = saved((3600, 3600), "JPEG", "L", progressive=True)
+    return content[:-2] + content[content.rindex(b"\xff\xda") : -2] * 500_000 + content[-2:]
+
+
 PICTURES: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "13,300 x 13,300": (lambda: zeros(13_300, 13_300), "image/png", r"13300×13300 pixels; at most"),
     "2^31 x 1": (lambda: zeros(2**31 - 1, 1), "image/png", "pixel"),
@@ -51,6 +57,12 @@ PICTURES: dict[str, tuple[Callable[[], bytes], str, str]] = {
         lambda: cut_off(saved((300, 200), "JPEG", quality=95)),
         "image/jpeg",
         "cut off or damaged|cannot be decoded",
+    ),
+    "JPEG of 500,000 scans": (many_scans, "image/jpeg", "more than 100 scans"),
+    "PNG of 1,600,000 chunks": (
+        lambda: zeros(40, 40, extra=chunk(b"abCd", b"") * 1_600_000),
+        "image/png",
+        "more than 10,000 chunks",
     ),
     "cut-off PNG of the model's size": (
         lambda: cut_off(png(np.random.default_rng(0).integers(0, 255, (8, 8), np.uint8))),

@@ -185,6 +185,13 @@ def test_the_page_has_no_script_and_loads_nothing(server: Serving) -> None:
         assert b"/v1/predict" in page.body
 
 
+def test_the_examples_name_the_address_that_the_page_was_asked_at(server: Serving) -> None:
+    for host in (f"127.0.0.1:{server.port}", "LOCALHOST:8080", "[::1]:9"):
+        page = server.get("/docs", Host=host).body.decode()
+        assert f"--data-binary @photo.jpg http://{host}/v1/predict" in page
+        assert page.count(f"http://{host}/v1/predict") == 3
+
+
 def test_the_document_describes_every_route(server: Serving) -> None:
     document = server.get("/openapi.json").json
     assert set(document["paths"]) == {"/v1/predict", "/v1/model", "/healthz", "/metrics"}

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fittingroom.web.limits import LIMITS
 from tests.web.serving import Serving, multipart, png, serving, within
 
 SMALL = png(np.arange(64, dtype=np.uint8).reshape(8, 8))
@@ -24,6 +25,11 @@ def begun(server: Serving) -> socket.socket:
     connection.sendall(HEAD % (b"image/png", len(SMALL)) + SMALL[:-5])
     time.sleep(0.2)
     return connection
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()))
 
 
 def test_a_signal_lets_what_was_begun_finish_and_the_run_may_be_gone(digits_run: Path, tmp_path: Path) -> None:
@@ -92,6 +98,27 @@ def test_several_processes_share_the_port_and_their_numbers(digits_run: Path) ->
             connection.sendall(SMALL[-5:])
             assert connection.recv(100).startswith(b"HTTP/1.1 200")
         assert server.process.wait(timeout=20) == 0
+
+
+@pytest.mark.slow
+def test_the_second_signal_ends_several_processes_at_once(digits_run: Path) -> None:
+    with serving(digits_run, "--workers", "2") as server:
+        workers = children(server.process.pid)
+        assert len(workers) >= 2
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+            # So much at once may be followed by the rest within 10 seconds, and would be waited for.
+            connection.sendall(HEAD % (b"image/png", 10**6) + bytes(9 * LIMITS.pace))
+            time.sleep(0.2)
+            started = time.monotonic()
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(1)
+            assert server.process.poll() is None
+            server.process.send_signal(signal.SIGTERM)
+            assert server.process.wait(timeout=10) == 0
+            assert within(3, started)
+        while any(Path(f"/proc/{worker}").exists() for worker in workers):
+            assert within(5, started)
+            time.sleep(0.05)
 
 
 @pytest.mark.slow

@@ -13,6 +13,8 @@ import numpy as np
 
 from fittingroom.data.arrays import Images
 from fittingroom.data.budget import Budget
+from fittingroom.data.jpeg import START, JpegFile
+from fittingroom.data.pieces import check_pieces
 from fittingroom.data.sniff import webp_size, what_it_is
 from fittingroom.data.streams import open_file
 from fittingroom.errors import DataError
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"})
 ACCEPTED = "JPEG, PNG, WebP, BMP and GIF"
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+_JPEG = ("JPEG", "MPO")  # MPO has more pictures behind the first
 _WEBP_BYTES = 17  # per pixel; its decoder keeps several copies of a picture
 
 MOST_BYTES = 160_000_000
@@ -95,8 +98,15 @@ def picture_in(stream: BinaryIO, name: Path, budget: Budget | None = None, *, at
         start = stream.read(64)
         stream.seek(0)
         _check_size(name, webp_size(start), _WEBP_BYTES)  # Pillow takes memory for it as soon as it is opened
+        check_pieces(stream, start, name)
+        several_scans = False
+        if start.startswith(START):
+            file = JpegFile.read(stream, name)
+            several_scans = file.has_several_scans
+            if at_least is not None:
+                stream = file.for_edges(at_least) or stream
         with Image.open(stream, formats=_FORMATS) as image:
-            needed = _check_size(name, image.size, _bytes_per_pixel(image))
+            needed = _check_size(name, image.size, _bytes_per_pixel(image, several_scans=several_scans))
             if at_least is not None:
                 image.draft(None, (at_least, at_least))  # only JPEG can be decoded so
             with nullcontext() if budget is None else budget.taken(needed):
@@ -151,15 +161,15 @@ def _check_size(path: Path, size: tuple[int, int], bytes_per_pixel: int) -> int:
     return needed
 
 
-def _bytes_per_pixel(image: Image.Image) -> int:
+def _bytes_per_pixel(image: Image.Image, *, several_scans: bool = False) -> int:
     """What Pillow takes at the most to decode an opened picture and to bring it into our form (measured)."""
     if image.format == "WEBP":
         return _WEBP_BYTES
     if image.format == "GIF":
         return 6
     # The EXIF data of other formats may come last, and asking for them would decode the picture.
-    copies = 2 if image.has_transparency_data or (image.format == "JPEG" and _is_turned(image)) else 1
-    return 4 * copies + (8 if image.info.get("progressive") else 0)
+    copies = 2 if image.has_transparency_data or (image.format in _JPEG and _is_turned(image)) else 1
+    return 4 * copies + (8 if several_scans or image.info.get("progressive") else 0)
 
 
 def _decoded(image: Image.Image, path: Path) -> Picture:

@@ -61,8 +61,9 @@ def create_app(model: Model, security: Security) -> Gate:
 
     @app.get("/", include_in_schema=False)
     @app.get("/docs", include_in_schema=False)
-    async def docs() -> HTMLResponse:
-        return HTMLResponse(page.html, headers={"content-security-policy": page.policy})
+    async def docs(request: Request) -> HTMLResponse:
+        url = f"http://{request.headers['host']}"  # the gate has let pass none but our own
+        return HTMLResponse(page.html(url), headers={"content-security-policy": page.policy})
 
     paths = frozenset({"/v1/predict", "/v1/model", "/healthz", "/metrics", "/docs", "/openapi.json", "/"})
     return Gate(app, security, metrics, paths)

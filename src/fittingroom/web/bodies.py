@@ -75,13 +75,14 @@ class Body:
                     self._take(message.get("body", b""), most)
                     if not message.get("more_body", False):
                         return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-                    clock.reschedule(started + LIMITS.patience + self.size / LIMITS.pace)
+                    clock.reschedule(started + min(LIMITS.patience + self.size / LIMITS.pace, LIMITS.longest))
         except TimeoutError:
             raise RefusedError(
                 408,
                 "too_slow",
                 f"only {self.size:,} bytes of the body came in {loop.time() - started:.1f} seconds; expected the first "
-                f"within {LIMITS.patience} seconds and at least {LIMITS.pace:,} per second after that. Send it again.",
+                f"within {LIMITS.patience} seconds, at least {LIMITS.pace:,} per second after that, and all of it "
+                f"within {LIMITS.longest:g} seconds. Send it again, or less at once.",
                 headers={"connection": "close"},
             ) from None
 

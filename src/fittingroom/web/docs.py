@@ -1,4 +1,4 @@
-"""The page that describes the server: rendered once from its OpenAPI document, with no script and nothing to load.
+"""The page that describes the server: rendered from its OpenAPI document, with no script and nothing to load.
 
 Swagger's page would be two megabytes of another project's scripts for six routes, and weaken the page's policy.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,14 @@ _TEMPLATE = Path(__file__).with_name("templates") / "docs.html"
 
 @dataclass(frozen=True)
 class Page:
-    """A page, and the content security policy that it is sent with."""
+    """A page, and the content security policy that it is sent with.
 
-    html: str
+    Args:
+        html: the page for those who reach the server at `url`, which its examples name.
+        policy: the header.
+    """
+
+    html: Callable[[str], str]
     policy: str
 
 
@@ -39,23 +44,23 @@ def docs_page(document: Mapping[str, Any], model: Model, *, token: bool) -> Page
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
-    html = template.render(
-        document=document,
-        routes=list(_routes(document)),
-        schemas=document["components"]["schemas"],
-        run=harmless(model.path.name),
-        version=model.loaded.version,
-        data=harmless({"name": model.data.name, "classes": list(model.data.classes)}),
-        shape=model.data.image_shape,
-        pictures=model.data.load is not None,
-        token=token,
-        style=Markup(_STYLE),
-    )
+    facts = {
+        "document": document,
+        "routes": list(_routes(document)),
+        "schemas": document["components"]["schemas"],
+        "run": harmless(model.path.name),
+        "version": model.loaded.version,
+        "data": harmless({"name": model.data.name, "classes": list(model.data.classes)}),
+        "shape": model.data.image_shape,
+        "pictures": model.data.load is not None,
+        "token": token,
+        "style": Markup(_STYLE),
+    }
     hashed = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode("ascii")
     policy = (
         f"default-src 'none'; style-src 'sha256-{hashed}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     )
-    return Page(html, policy)
+    return Page(lambda url: template.render(facts, url=url), policy)
 
 
 def _routes(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:

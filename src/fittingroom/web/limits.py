@@ -22,6 +22,8 @@ class Limits:
         connections: open at the same time; 503 beyond.
         patience: seconds in which a request's head must have arrived, and its body have begun; 408 beyond.
         pace: bytes per second that a body must keep up after that.
+        longest: seconds in which a body must be whole, so that a few that keep just that pace cannot take up
+            `held_bytes` for ten minutes; 408 beyond.
         idle: seconds after which a connection without a request is closed.
         overhead: bytes of a request that are not its body; 431 beyond.
         leftover: bytes of a body that are still read and thrown away after the request was refused, for at most
@@ -39,6 +41,7 @@ class Limits:
     connections: int = 768
     patience: float = 1.5
     pace: int = 32 * 1024
+    longest: float = 60.0
     idle: int = 5
     overhead: int = 64 * 1024
     leftover: int = 32 * MIB

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib.util
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -182,7 +183,24 @@ def _serve_in_processes(config: uvicorn.Config, sock: socket.socket, ready: Call
     from uvicorn.supervisors import Multiprocess
 
     class Processes(Multiprocess):
-        """Says when all processes are ready."""
+        """Says when all processes are ready, and ends them at once when it is told to end a second time.
+
+        Multiprocess passes the first signal on, then waits for the processes and hears nothing any more.
+        """
+
+        def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+            super().__init__(config, sockets)
+            self._ending = False
+            for sig in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(sig, self._end)
+
+        def _end(self, sig: int, frame: FrameType | None) -> None:
+            del frame
+            if self._ending:
+                for one in self.processes:
+                    one.process.kill()
+            self._ending = True
+            self.signal_queue.append(sig)
 
         def init_processes(self) -> None:
             super().init_processes()

@@ -1,0 +1,172 @@
+"""JPEGs that are decoded at an eighth: the same picture from less of the file; and hostile ones."""
+
+from __future__ import annotations
+
+import time
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from fittingroom.data.jpeg import JpegFile
+from fittingroom.data.pictures import MOST_BYTES, open_picture, picture_in, quiet_pillow
+from fittingroom.errors import DataError
+
+NAME = Path("photo.jpg")
+AT_LEAST = 8
+
+
+def noisy(width: int, height: int, mode: str = "RGB") -> Image.Image:
+    """A picture with detail at every scale."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 200, (height // 8 + 1, width // 8 + 1, 4)).repeat(8, 0).repeat(8, 1)[:height, :width]
+    pixels = (coarse + rng.integers(0, 56, coarse.shape)).astype(np.uint8)
+    return Image.fromarray(pixels, "CMYK").convert(mode)
+
+
+def jpeg(image: Image.Image, **options: Any) -> bytes:
+    stream = BytesIO()
+    image.save(stream, "JPEG", **{"progressive": True, "quality": 80, **options})
+    return stream.getvalue()
+
+
+def shorter(content: bytes, at_least: int = AT_LEAST) -> bytes | None:
+    found = JpegFile.read(BytesIO(content), NAME).for_edges(at_least)
+    return None if found is None else found.getvalue()
+
+
+def whole(content: bytes) -> np.ndarray[Any, Any]:
+    """What Pillow makes of all of the file at an eighth."""
+    with Image.open(BytesIO(content)) as image:
+        image.draft(None, (AT_LEAST, AT_LEAST))
+        return np.asarray(image.convert("L" if image.mode == "L" else "RGB"))
+
+
+CONTENT = jpeg(noisy(70, 75))
+
+
+@pytest.mark.parametrize("size", [(64, 64), (65, 71), (127, 64), (200, 133), (1001, 66)])
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [
+        ("L", {}),
+        ("CMYK", {}),
+        ("RGB", {"subsampling": "4:4:4"}),
+        ("RGB", {"subsampling": "4:2:2"}),
+        ("RGB", {"subsampling": "4:2:0"}),
+        ("RGB", {"subsampling": "4:2:0", "restart_marker_rows": 1}),
+        ("RGB", {"subsampling": "4:2:0", "quality": 5}),
+        ("RGB", {"subsampling": "4:4:4", "keep_rgb": True}),
+    ],
+)
+def test_less_of_the_file_gives_the_very_same_pixels(size: tuple[int, int], mode: str, options: dict[str, Any]) -> None:
+    content = jpeg(noisy(*size, mode), **options)
+    less = shorter(content)
+    assert less is not None
+    assert len(less) < len(content)
+    opened = picture_in(BytesIO(content), NAME, at_least=AT_LEAST).image
+    assert opened.size == (-(-size[0] // 8), -(-size[1] // 8))
+    np.testing.assert_array_equal(np.asarray(opened), whole(content))
+
+
+def test_most_of_a_progressive_photo_is_left_out() -> None:
+    content = jpeg(noisy(640, 480))
+    assert len(shorter(content) or content) < len(content) / 3
+
+
+@pytest.mark.parametrize(
+    ("content", "at_least"),
+    [
+        (jpeg(noisy(70, 75), progressive=False), AT_LEAST),
+        (CONTENT, AT_LEAST + 1),  # a quarter of its size, which other coefficients count in
+        (jpeg(noisy(70, 75), subsampling="4:2:0", qtables=[[9] * 64]), AT_LEAST),  # one table for all components
+        (CONTENT[:-2], AT_LEAST),
+        (CONTENT[:2], AT_LEAST),
+    ],
+)
+def test_other_files_are_left_as_they_are(content: bytes, at_least: int) -> None:
+    assert shorter(content, at_least) is None
+
+
+def test_one_table_for_all_components_is_no_obstacle() -> None:
+    content = jpeg(noisy(70, 75), subsampling="4:2:0", qtables=[[9] * 64])
+    opened = picture_in(BytesIO(content), NAME, at_least=AT_LEAST).image
+    np.testing.assert_array_equal(np.asarray(opened), whole(content))
+
+
+@given(length=st.integers(1, len(CONTENT) - 1))
+@settings(max_examples=300, deadline=None)
+def test_wherever_it_is_cut_off_it_is_refused(length: int) -> None:
+    with quiet_pillow(), pytest.raises(DataError, match=r"cut off or damaged|not an image"):
+        picture_in(BytesIO(CONTENT[:length]), NAME, at_least=AT_LEAST)
+
+
+@given(at=st.integers(0, len(CONTENT) - 1), flip=st.integers(1, 255))
+@settings(max_examples=300, deadline=None)
+def test_what_is_refused_as_a_whole_is_refused_in_part(at: int, flip: int) -> None:
+    content = bytearray(CONTENT)
+    content[at] ^= flip
+    with quiet_pillow():
+        try:
+            picture_in(BytesIO(content), NAME, at_least=AT_LEAST)
+        except DataError:
+            return
+        picture_in(BytesIO(content), NAME)
+
+
+@given(st.binary(max_size=200).map(lambda end: b"\xff\xd8\xff\xc2" + end))
+@settings(deadline=None)
+def test_any_bytes_can_be_walked(content: bytes) -> None:
+    shorter(content, 0)
+
+
+def test_what_comes_with_the_pixels_stays(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter clockwise
+    content = jpeg(noisy(160, 80), exif=exif)
+    opened = picture_in(BytesIO(content), NAME, at_least=AT_LEAST)
+    assert opened.image.size == (10, 20)
+    assert opened.changes == ("turned upright as its EXIF data say",)
+    frames = [noisy(64, 64), noisy(64, 64)]
+    frames[0].save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=frames[1:], progressive=True)
+    content = (tmp_path / "a.jpg").read_bytes()
+    opened = open_picture(tmp_path / "a.jpg", at_least=AT_LEAST)
+    assert opened.changes == ("animated: its first frame is used",)
+    np.testing.assert_array_equal(np.asarray(opened.image), whole(content))
+
+
+@pytest.mark.parametrize("before", [b"", b"\xff\x02\xff\xff", b"\xff" * 9])
+def test_scans_without_end_are_refused_at_once(before: bytes) -> None:
+    content = jpeg(Image.new("L", (3600, 3600)))
+    last = content[content.rindex(b"\xff\xda") : -2]
+    started = time.process_time()
+    with pytest.raises(DataError, match=r"photo.jpg has more than 100 scans, as no photo has. Save it anew"):
+        picture_in(BytesIO(content[:-2] + before + last * 300_000 + content[-2:]), NAME)
+    assert time.process_time() - started < 1
+
+
+def test_segments_without_end_are_refused_at_once() -> None:
+    started = time.process_time()
+    with pytest.raises(DataError, match="more than 10,000 segments"):
+        picture_in(BytesIO(CONTENT[:2] + b"\xff\xfe\0\2" * 3_000_000 + CONTENT[2:]), NAME)
+    assert time.process_time() - started < 1
+
+
+def test_a_run_of_fill_bytes_is_walked_once() -> None:
+    started = time.process_time()
+    assert shorter(CONTENT[:-2] + b"\xff" * 20_000_000 + CONTENT[-2:]) is not None
+    assert time.process_time() - started < 1
+
+
+def test_several_scans_take_more_memory_progressive_or_not() -> None:
+    plain = jpeg(Image.new("L", (64, 64)), progressive=False)
+    scan = plain[plain.rindex(b"\xff\xda") : -2]
+    size = plain.index(b"\xff\xc0") + 5
+    large = plain[:size] + (4000).to_bytes(2, "big") * 2 + plain[size + 4 : -2] + scan + plain[-2:]
+    with pytest.raises(DataError, match=f"4000×4000 pixels; at most {MOST_BYTES // 12:,} are decoded"):
+        picture_in(BytesIO(large), NAME)
