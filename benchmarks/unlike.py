@@ -29,7 +29,7 @@ from fittingroom.data.dataset import Part
 from fittingroom.evaluation.halves import first_half
 from fittingroom.evaluation.judgement import Judgement, at_temperature
 from fittingroom.evaluation.outlines import outlines
-from fittingroom.evaluation.unlike import FALSE_ALARMS, NEIGHBOUR, UnlikeByOutline
+from fittingroom.evaluation.unlike import FALSE_ALARMS, NEIGHBOUR, UnlikeByOutlineAndDoubt
 from fittingroom.photos.style import style_of
 
 Floats = NDArray[np.floating[Any]]
@@ -111,15 +111,35 @@ def mahalanobis(fitted: Seen, labels: NDArray[Any]) -> Score:
     return score
 
 
+def fitted_rule(fitted: Seen, labels: NDArray[Any]) -> UnlikeByOutlineAndDoubt:
+    """What is used, fitted."""
+    temperature = Judgement.of(fitted.logits, labels).temperature
+    return UnlikeByOutlineAndDoubt.of(fitted.images, 255.0, labels, at_temperature(fitted.logits, temperature))
+
+
 def by_outline(fitted: Seen, labels: NDArray[Any]) -> Score:
-    """What is used: the distance to the k-th nearest outline of the predicted class."""
-    rule = UnlikeByOutline.of(fitted.images, 255.0, labels, fitted.logits.argmax(axis=1))
+    """A half of what is used: the distance to the k-th nearest outline of the predicted class."""
+    rule = fitted_rule(fitted, labels)
 
     def score(seen: Seen, own: bool) -> Floats:
-        itself = np.argsort(np.argsort(labels, kind="stable")) if own else None  # the rule has them by class
-        return rule.distances(outlines(seen.images, 255.0), seen.logits.argmax(axis=1), itself)
+        return rule.distances(outlines(seen.images, 255.0), seen.logits.argmax(axis=1), _itself(labels, own))
 
     return score
+
+
+def by_outline_and_doubt(fitted: Seen, labels: NDArray[Any]) -> Score:
+    """What is used: both shares of held-out images, as far from such outlines and as doubtful, weighed together."""
+    rule, temperature = fitted_rule(fitted, labels), Judgement.of(fitted.logits, labels).temperature
+
+    def score(seen: Seen, own: bool) -> Floats:
+        scaled = at_temperature(seen.logits, temperature)
+        return -rule.rarity(outlines(seen.images, 255.0), scaled, _itself(labels, own))
+
+    return score
+
+
+def _itself(labels: NDArray[Any], own: bool) -> NDArray[np.intp] | None:
+    return np.argsort(np.argsort(labels, kind="stable")) if own else None  # the rule has them by class
 
 
 def ways(fitted: Seen, labels: NDArray[Any]) -> dict[str, Score]:
@@ -134,6 +154,7 @@ def ways(fitted: Seen, labels: NDArray[Any]) -> dict[str, Score]:
         "neighbour, pixels": neighbour(lambda seen: seen.images.reshape(len(seen.images), -1) / 255.0, fitted),
         "neighbour, outlines": neighbour(lambda seen: outlines(seen.images, 255.0) / 255.0, fitted),
         "the same, of the predicted class": by_outline(fitted, labels),
+        "and largest probability": by_outline_and_doubt(fitted, labels),
     }
 
 

@@ -17,7 +17,7 @@ from fittingroom.evaluation.conformal import Conformal
 from fittingroom.evaluation.judgement import Answer, Judgement, at_temperature
 from fittingroom.evaluation.outlines import outlines
 from fittingroom.evaluation.reliability import reliability
-from fittingroom.evaluation.unlike import UnlikeByOutline
+from fittingroom.evaluation.unlike import UnlikeByOutlineAndDoubt
 from fittingroom.runs.judgement import FILE
 from tests.engine import models
 
@@ -207,7 +207,7 @@ def test_half_of_the_validation_images_promises_for_the_other_half(clothes: tupl
         covered.append(Conformal(judgement.conformal.scores).sets(scaled)[np.arange(2500), labels[other]].mean())
         errors.append(reliability(np.exp(scaled.max(axis=1)), scaled.argmax(axis=1) == labels[other]))
         if repetition < 2:
-            rule = UnlikeByOutline.of(images[one], 255.0, labels[one], logs[one].argmax(axis=1))
+            rule = UnlikeByOutlineAndDoubt.of(images[one], 255.0, labels[one], logs[one])
             assert len(rule.outlines) == len(outlines(images[one], 255.0))
             alarms.append(rule.judge(images[other], 255.0, logs[other])[0].mean())
     assert 0.89 <= np.mean(covered) <= 0.91

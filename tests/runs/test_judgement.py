@@ -10,7 +10,7 @@ import pytest
 
 from fittingroom.errors import RunError, StorageError
 from fittingroom.evaluation.judgement import Judgement
-from fittingroom.evaluation.unlike import UnlikeByOutline
+from fittingroom.evaluation.unlike import UnlikeByOutlineAndDoubt
 from fittingroom.runs.judgement import FILE, digest_of, read_judgement, write_judgement
 
 DIGEST = bytes(range(32))
@@ -39,12 +39,14 @@ def test_what_is_written_is_read(judgement: Judgement, tmp_path: Path) -> None:
     write_judgement(tmp_path, judgement, DIGEST)
     found = read_judgement(tmp_path, DIGEST, 3)
     assert found is not None
-    assert isinstance(found.unlike, UnlikeByOutline)
-    assert isinstance(judgement.unlike, UnlikeByOutline)
+    assert isinstance(found.unlike, UnlikeByOutlineAndDoubt)
+    assert isinstance(judgement.unlike, UnlikeByOutlineAndDoubt)
     assert (found.temperature, found.unlike.threshold) == (judgement.temperature, judgement.unlike.threshold)
     np.testing.assert_array_equal(found.conformal.scores, judgement.conformal.scores)
     np.testing.assert_array_equal(found.unlike.outlines, judgement.unlike.outlines)
     np.testing.assert_array_equal(found.unlike.classes, judgement.unlike.classes)
+    np.testing.assert_array_equal(found.unlike.apart, judgement.unlike.apart)
+    np.testing.assert_array_equal(found.unlike.doubts, judgement.unlike.doubts)
     assert [path.name for path in tmp_path.iterdir()] == [FILE]
 
 
@@ -52,6 +54,12 @@ def test_a_run_that_has_none_and_one_of_other_weights_are_the_same(judgement: Ju
     assert read_judgement(tmp_path, DIGEST, 3) is None
     write_judgement(tmp_path, judgement, DIGEST)
     assert read_judgement(tmp_path, bytes(32), 3) is None
+
+
+def test_one_of_an_older_version_is_as_good_as_none(judgement: Judgement, tmp_path: Path) -> None:
+    write_judgement(tmp_path, judgement, DIGEST)
+    changed(tmp_path, format=np.int64(1), apart=None, doubts=None)
+    assert read_judgement(tmp_path, DIGEST, 3) is None
 
 
 def test_the_digest_is_of_the_weights_in_their_order(tmp_path: Path) -> None:
@@ -100,6 +108,8 @@ def flipped(content: bytes, place: int, generator: np.random.Generator) -> bytes
         {"temperature": np.float64(1000)},
         {"temperature": np.ones(2)},
         {"threshold": np.float64(-1)},
+        {"apart": np.zeros(39, np.float32)},
+        {"doubts": np.arange(40, dtype=np.float32)[::-1]},
         {"scores": np.array([2, 1], np.float32)},
         {"scores": np.array([np.nan], np.float32)},
         {"scores": np.zeros((2, 2), np.float32)},
@@ -126,6 +136,6 @@ def test_values_that_make_no_sense_are_refused(values: dict[str, Any], judgement
 
 def test_a_newer_format_is_refused(judgement: Judgement, tmp_path: Path) -> None:
     write_judgement(tmp_path, judgement, DIGEST)
-    changed(tmp_path, format=np.int64(2))
-    with pytest.raises(RunError, match=r"has the format 2, and this version of fittingroom reads up to 1"):
+    changed(tmp_path, format=np.int64(3))
+    with pytest.raises(RunError, match=r"has the format 3, and this version of fittingroom reads up to 2"):
         read_judgement(tmp_path, DIGEST, 3)

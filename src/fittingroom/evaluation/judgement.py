@@ -19,7 +19,7 @@ import numpy.typing as npt
 from fittingroom.evaluation.conformal import ALPHA, Conformal
 from fittingroom.evaluation.sentences import Verdict, why
 from fittingroom.evaluation.temperature import LOWEST, fit_temperature
-from fittingroom.evaluation.unlike import UnlikeByOutline, UnlikeByProbability
+from fittingroom.evaluation.unlike import UnlikeByOutlineAndDoubt, UnlikeByProbability
 
 Array = npt.NDArray[Any]
 
@@ -69,7 +69,7 @@ class Judgement:
 
     temperature: float
     conformal: Conformal
-    unlike: UnlikeByOutline | UnlikeByProbability | None
+    unlike: UnlikeByOutlineAndDoubt | UnlikeByProbability | None
 
     @classmethod
     def nothing(cls) -> Judgement:
@@ -101,7 +101,7 @@ class Judgement:
         conformal = Conformal.of(scaled, labels)
         if images is None:
             return cls(temperature, conformal, UnlikeByProbability.of(scaled))
-        unlike = UnlikeByOutline.of(images, scale, labels, log_probabilities.argmax(axis=1))
+        unlike = UnlikeByOutlineAndDoubt.of(images, scale, labels, scaled)
         return cls(temperature, conformal, unlike)
 
     def answers(
@@ -155,7 +155,7 @@ class Judgement:
             closest=closest,
             coverage=coverage,
             checked=len(self.conformal.scores) > 0,
-            by_outline=isinstance(self.unlike, UnlikeByOutline),
+            by_outline=isinstance(self.unlike, UnlikeByOutlineAndDoubt),
         )
         return Answer(
             label=verdict.guess[0],

@@ -61,14 +61,14 @@ def why(verdict: Verdict, dataset: str, classes: Sequence[str]) -> str:
 def _unlike(verdict: Verdict, closest: str, dataset: str, classes: Sequence[str]) -> str:
     usual, (guess, probability) = f"{1 - FALSE_ALARMS:.0%} of the images held out from training", verdict.guess
     start = f"Unlike anything I was trained on: {dataset} ({_listed(classes)}). It is closest to {closest}"
+    sure = _percent(probability)
     if not verdict.by_outline:
         return (
-            f"{start}, at {_percent(probability)}: the model is less sure of it than of {usual}. These are gone, so "
-            "nothing could be compared with them."
+            f"{start}, at {sure}: the model is less sure of it than of {usual}. These are gone, so nothing could be "
+            "compared with them."
         )
-    if closest == guess:
-        return f"{start}, the model's guess, but farther from it than {usual} are from theirs."
-    return f"{start}, and farther from {guess}, the model's guess, than {usual} are from theirs."
+    guessed = f", the model's guess at {sure}" if closest == guess else f"; the model's guess is {guess} at {sure}"
+    return f"{start}{guessed}. Its outline for that class and the model's doubt, together, are rarer than for {usual}."
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -1,20 +1,25 @@
 """Whether an image is unlike those that a model was trained on, and which class it is closest to.
 
-The model names a class. If the image were of that class, its outline (see `outlines`) would lie as near to outlines of
-held-out images of that class as theirs lie to each other. The distance to the k-th nearest of them is what is compared;
-5% of the held-out images lie farther away, each compared with the others.
+The model names a class. Two things are then asked, and of each how many held-out images are as far or farther from what
+is usual: whether the image's outline (see `outlines`) lies near to outlines of held-out images of that class, by the
+distance to the k-th nearest of them; and how much the model doubts, by the probability of the class. An image is unlike
+if the first share times the square root of the second is smaller than for 95% of the held-out images, each compared
+with the others. So an outline that no image of the class has is enough, and so are an unusual one and a doubt together.
+The root gives the outline twice the weight, because models are often sure of nonsense.
 
-It was chosen by measurement (`docs/decisions.md`, `benchmarks/unlike.py`): the model's own confidence, its energy and
-distances between its last hidden layers all miss kinds of images that are nothing like its training data.
+It was chosen by measurement (`docs/decisions.md`, `benchmarks/unlike.py`): the model's own confidence alone, its energy
+and distances between its last hidden layers all miss kinds of images that are nothing like its training data.
 
-Source: the k-th neighbour's distance is that of Sun et al., Out-of-Distribution Detection with Deep Nearest Neighbors,
+Sources: the k-th neighbour's distance is that of Sun et al., Out-of-Distribution Detection with Deep Nearest Neighbors,
 ICML 2022 (arXiv 2204.06507); to compare with the predicted class alone is Jiang et al., To Trust Or Not To Trust A
-Classifier, NeurIPS 2018 (arXiv 1805.11783).
+Classifier, NeurIPS 2018 (arXiv 1805.11783); products of such shares are Fisher's, Statistical Methods for Research
+Workers, 4th edition, 1932, and their weights Good's, Journal of the Royal Statistical Society B 17 (1955). What a
+product is worth is not derived but counted on the held-out images, as the two may depend on each other.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -42,34 +47,67 @@ Verdicts = tuple[npt.NDArray[np.bool_], Integers]
 
 
 @dataclass(frozen=True, eq=False)
-class UnlikeByOutline:
-    """Outlines of held-out images, and how far from them an image may be.
+class UnlikeByOutlineAndDoubt:
+    """Held-out images to compare with, and how rare an image may be.
 
     Args:
         outlines: uint8, `(n, LENGTH)`.
         classes: the true class of each, `(n,)`, rising.
-        threshold: the largest distance, 0 to 1.42, of an image that is not unlike.
+        apart: the distances of these images from the others, 0 to 1.42, float32 `(n,)`, rising.
+        doubts: -ln of the probability of their most likely class, nats, float32 `(n,)`, rising.
+        threshold: the smallest `rarity`, 0 to 1, of an image that is not unlike.
     """
 
     outlines: Outlines
     classes: Integers
+    apart: npt.NDArray[np.float32]
+    doubts: npt.NDArray[np.float32]
     threshold: float
 
     @classmethod
-    def of(cls, images: npt.NDArray[Any], scale: float, labels: Integers, predicted: Integers) -> UnlikeByOutline:
+    def of(
+        cls,
+        images: npt.NDArray[Any],
+        scale: float,
+        labels: Integers,
+        log_probabilities: npt.NDArray[np.floating[Any]],
+    ) -> UnlikeByOutlineAndDoubt:
         """From held-out images.
 
         Args:
             images: `(n, height, width)` or `(n, height, width, channels)`.
             scale: what they are divided by to lie in 0 to 1.
             labels: true class, `(n,)`.
-            predicted: class that the model gives them, `(n,)`.
+            log_probabilities: what the model makes of them, `(n, classes)`.
         """
         drawn = np.sort(generator(0, "bootstrap", 4).permutation(len(images))[:MOST_IMAGES])
         chosen = drawn[np.argsort(labels[drawn], kind="stable")]
-        found = cls(outlines(images[chosen], scale), labels[chosen], 0.0)
-        own = found.distances(found.outlines, predicted[chosen], itself=np.arange(len(chosen)))
-        return cls(found.outlines, found.classes, conformal_quantile(np.sort(own), FALSE_ALARMS))
+        logs, own = log_probabilities[chosen], np.arange(len(chosen))
+        none = np.zeros(0, np.float32)
+        found = cls(outlines(images[chosen], scale), labels[chosen], none, none, 0.0)
+        apart = np.sort(found.distances(found.outlines, logs.argmax(axis=1), own))
+        found = replace(found, apart=apart, doubts=np.sort(_doubts(logs)))
+        threshold = -conformal_quantile(np.sort(-found.rarity(found.outlines, logs, own)), FALSE_ALARMS)
+        return replace(found, threshold=max(threshold, 0.0))
+
+    def rarity(
+        self, some: Outlines, log_probabilities: npt.NDArray[Any], itself: npt.NDArray[np.intp] | None = None
+    ) -> npt.NDArray[np.float64]:
+        """How rare each image is, 0 to 1, `(n,)`.
+
+        It is the share of held-out images that are as far away, times the root of the share that are as doubtful.
+
+        Args:
+            some: the outlines of the images, `(n, LENGTH)`.
+            log_probabilities: what the model makes of them, `(n, classes)`.
+            itself: as for `distances`.
+        """
+        apart = self.distances(some, log_probabilities.argmax(axis=1), itself)
+        beyond = [_beyond(self.apart, apart), _beyond(self.doubts, _doubts(log_probabilities))]
+        count = len(self.classes)
+        if itself is None:  # then each is one more beside those held out
+            beyond, count = [found + 1 for found in beyond], count + 1
+        return np.asarray(beyond[0] / count * np.sqrt(beyond[1] / count), np.float64)
 
     def distances(
         self, some: Outlines, predicted: Integers, itself: npt.NDArray[np.intp] | None = None
@@ -109,13 +147,23 @@ class UnlikeByOutline:
             log_probabilities: what the model makes of them, `(n, classes)`.
         """
         found, predicted = outlines(images, scale), log_probabilities.argmax(axis=1)
-        unlike = self.distances(found, predicted) > self.threshold
+        unlike = self.rarity(found, log_probabilities) < self.threshold
         closest = predicted.copy()
         places = np.flatnonzero(unlike)
         for start in range(0, len(places), _AT_ONCE):
             part = places[start : start + _AT_ONCE]
             closest[part] = self.classes[distances(Vectors.of(found[part]), self._vectors).argmin(axis=1)]
         return unlike, closest
+
+
+def _doubts(log_probabilities: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
+    """-ln of the probability of the most likely class of each image, nats, `(n,)`."""
+    return np.asarray(-log_probabilities.max(axis=1), np.float32)
+
+
+def _beyond(held_out: npt.NDArray[np.float32], values: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    """How many of the rising held-out values are as large as each of some values, or larger, `(n,)`."""
+    return np.asarray(len(held_out) - np.searchsorted(held_out, values, side="left"), np.int64)
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,14 @@
 It is written when a run is first asked for an answer, and belongs to the weights whose hash it has. Where these have
 changed, because training went on, it is as good as absent.
 
-    format        1
+    format        2
     weights       SHA-256 of the weights, uint8 (32,)
     temperature   float64
     scores        float32 (n,), rising: see `evaluation.conformal`
-    outlines      uint8 (m, LENGTH), classes int32 (m,), rising, and threshold float64: see `evaluation.unlike`
+    outlines      uint8 (m, LENGTH), classes int32 (m,), apart and doubts float32 (m,), the last three rising, and
+    threshold     float64: see `evaluation.unlike`
+
+Files of format 1 lack apart and doubts, and are as good as absent, too.
 """
 
 from __future__ import annotations
@@ -28,11 +31,11 @@ from fittingroom.evaluation.conformal import Conformal
 from fittingroom.evaluation.judgement import Judgement
 from fittingroom.evaluation.outlines import LENGTH
 from fittingroom.evaluation.temperature import HIGHEST, LOWEST
-from fittingroom.evaluation.unlike import MOST_IMAGES, UnlikeByOutline
+from fittingroom.evaluation.unlike import MOST_IMAGES, UnlikeByOutlineAndDoubt
 from fittingroom.files import write_atomically
 from fittingroom.runs.damage import damage
 
-FORMAT = 1
+FORMAT = 2
 FILE = "judgement.npz"
 
 _LARGEST = 64 * 2**20  # bytes; 5,000 outlines have three million, the scores of ten million images forty
@@ -65,7 +68,7 @@ def write_judgement(path: Path, judgement: Judgement, digest: bytes) -> None:
         StorageError: it cannot be written; what was there before is intact.
     """
     unlike = judgement.unlike
-    if not isinstance(unlike, UnlikeByOutline):
+    if not isinstance(unlike, UnlikeByOutlineAndDoubt):
         raise TypeError("only a judgement that has outlines is worth keeping")
     arrays = {
         "format": np.int64(FORMAT),
@@ -74,6 +77,8 @@ def write_judgement(path: Path, judgement: Judgement, digest: bytes) -> None:
         "scores": judgement.conformal.scores,
         "outlines": unlike.outlines,
         "classes": unlike.classes.astype(np.int32),
+        "apart": unlike.apart,
+        "doubts": unlike.doubts,
         "threshold": np.float64(unlike.threshold),
     }
     write_atomically(path / FILE, lambda stream: np.savez(stream, allow_pickle=False, **arrays))  # type: ignore[arg-type]
@@ -101,7 +106,7 @@ def read_judgement(path: Path, digest: bytes, class_count: int) -> Judgement | N
         found = _number(file, "format")
         if found > FORMAT:
             raise RunError(f"{FILE} has the format {found:g}, and this version of fittingroom reads up to {FORMAT}.")
-        if read_array(file, "weights").tobytes() != digest:
+        if found < FORMAT or read_array(file, "weights").tobytes() != digest:
             return None
         return _checked(file, class_count)
 
@@ -117,23 +122,28 @@ def _mendable(file: Path) -> Iterator[None]:
 
 def _checked(file: Path, class_count: int) -> Judgement:
     temperature, threshold = _number(file, "temperature"), _number(file, "threshold")
-    scores, outlines, classes = (read_array(file, name) for name in ("scores", "outlines", "classes"))
-    if not LOWEST <= temperature <= HIGHEST or not threshold >= 0:
+    outlines, classes = read_array(file, "outlines"), read_array(file, "classes")
+    scores, apart, doubts = (_rising(file, name) for name in ("scores", "apart", "doubts"))
+    if not LOWEST <= temperature <= HIGHEST or not 0 <= threshold <= 1:
         raise ValueError(f"a temperature of {temperature} and a threshold of {threshold} make no sense")
-    if (
-        scores.ndim != 1
-        or scores.dtype != np.float32
-        or not (scores[:-1] <= scores[1:]).all()
-        or np.isnan(scores).any()
-    ):
-        raise ValueError("its scores are no rising numbers")
     if outlines.dtype != np.uint8 or outlines.shape != (len(classes), LENGTH) or not 1 <= len(classes) <= MOST_IMAGES:
         raise ValueError(f"its outlines are {outlines.dtype} of the shape {outlines.shape}")
     if classes.dtype != np.int32 or classes.ndim != 1 or not 0 <= classes[0] <= classes[-1] < class_count:
         raise ValueError(f"its classes are not of 0 to {class_count - 1}")
     if (classes[:-1] > classes[1:]).any():
         raise ValueError("its classes do not rise")
-    return Judgement(temperature, Conformal(scores), UnlikeByOutline(outlines, classes, threshold))
+    if not len(apart) == len(doubts) == len(classes):
+        raise ValueError(f"it has {len(classes)} outlines, {len(apart)} distances and {len(doubts)} doubts")
+    unlike = UnlikeByOutlineAndDoubt(outlines, classes, apart, doubts, threshold)
+    return Judgement(temperature, Conformal(scores), unlike)
+
+
+def _rising(file: Path, name: str) -> npt.NDArray[np.float32]:
+    array = read_array(file, name)
+    rises = array.ndim == 1 and array.dtype == np.float32 and bool((array[:-1] <= array[1:]).all())
+    if not rises or np.isnan(array).any():
+        raise ValueError(f"its {name} are no rising numbers")
+    return array
 
 
 def _number(file: Path, name: str) -> float:

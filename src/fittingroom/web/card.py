@@ -6,7 +6,7 @@ from typing import Any
 
 from fittingroom.evaluation.conformal import ALPHA
 from fittingroom.evaluation.luck import WORLD
-from fittingroom.evaluation.unlike import FALSE_ALARMS, UnlikeByOutline
+from fittingroom.evaluation.unlike import FALSE_ALARMS, UnlikeByOutlineAndDoubt
 from fittingroom.runs.ledger_reuse import Standings
 from fittingroom.runs.plain import plain
 from fittingroom.runs.record import PartResult, RunRecord
@@ -77,7 +77,7 @@ def _answers(model: Model) -> dict[str, Any]:
         "coverage": 1 - ALPHA if len(judgement.conformal.scores) else None,
         "unlike": "none"
         if judgement.unlike is None
-        else ("outline" if isinstance(judgement.unlike, UnlikeByOutline) else "probability"),
+        else ("outline and probability" if isinstance(judgement.unlike, UnlikeByOutlineAndDoubt) else "probability"),
         "false_alarms": None if judgement.unlike is None else FALSE_ALARMS,
     }
 
