@@ -73,7 +73,7 @@ def _resized(photo: Image.Image, shape: tuple[int, ...]) -> Conversion:
 def _cut_out(picture: Pixels, style: ThingStyle, shape: tuple[int, ...]) -> Conversion:
     """The thing in a photo, shown as training images show theirs."""
     done = [Step("photo", f"{picture.shape[1]}x{picture.shape[0]} pixels of it are looked at", picture)]
-    found = find_thing(picture, style.silhouettes)
+    found = find_thing(picture, style.silhouettes, style.templates)
     done.append(Step("thing", f"found by {found.way}", _on_white(picture, found.mask)))
     cropped, mask = steps.crop(picture, found.mask)
     done.append(Step("crop", "what has the thing in it", cropped))
@@ -92,9 +92,6 @@ def _cut_out(picture: Pixels, style: ThingStyle, shape: tuple[int, ...]) -> Conv
     done.append(Step("contrast", "mean and deviation of training images", _shown(values)))
     values, share = steps.fit(values, mask, style, shape)
     done.append(Step("size", "longest edge as in training images", _shown(values * _like(share, values))))
-    values, amount = steps.sharpen(values, share, style)
-    sharpened = _shown(values * _like(share, values))
-    done.append(Step("sharpness", f"{amount:.1f} times sharper: nearest to the detail of training images", sharpened))
     image = steps.place(values, share, style, shape)
     centred = "centre of mass" if style.by_mass else "box"
     done.append(Step("centre", f"{centred} in the middle, on the background of training images", image))

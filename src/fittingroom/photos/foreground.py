@@ -1,42 +1,39 @@
 """Finds the thing in a photo: where it is, as a mask.
 
-Several ways propose a mask of a small copy of the photo: colours that the border does not have, and GrabCut (Rother,
-Kolmogorov and Blake 2004) begun from that or from a frame. The best of them, which looks like a silhouette of the
-training images and has other colours than the border, is refined along its outline in a larger copy.
+Training silhouettes, laid over a small copy of the photo, and the colours that they part say for each pixel how likely
+it belongs to the thing (`templates.py`). GrabCut (Rother, Kolmogorov and Blake 2004) begins from that, and again from a
+frame. The mask that parts the colours better is refined along its outline in a larger copy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.photos.silhouettes import Mask, likeness
+from fittingroom.photos.templates import ColourKinds, colour_kinds, expected, kind_of, on_grid, parting
 
 Colours = NDArray[np.uint8]
 """`(height, width, 3)`, RGB."""
 
 SEARCHED = 64
-"""Longest edge, in pixels, of the copy that the ways search."""
+"""Longest edge, in pixels, of the copy that is searched."""
 
 REFINED = 128
 """Longest edge, in pixels, of the copy that gives the final mask."""
 
 _FRAME = 0.05  # share of the longest edge at each side that is taken to be background
-_COLOURS = 4  # kinds of colour that a background may have
-_FEW = 0.06  # share of the border that a kind of colour must have to be background
-_FARTHEST = 12.0  # deviations from the background; more makes no difference
 _SPECK = 0.25  # parts with less than this share of the largest part's weight are left out
 _HOLE = 0.06  # holes up to this share of the thing are filled
-_ROUNDS = 2  # of GrabCut
-_PARTED = 0.6  # what a mask gains if all of it, and nothing else, differs from the border
-_BESIDE = 0.5  # what it loses if all the border of the photo belongs to it
-_TOO_SMALL = 0.5  # what it loses if there is nothing left of it
-_SMALL = 0.12  # share of the photo below which a mask is small: people photograph things from near
+_ROUNDS = 2  # of GrabCut from a frame; from a mask, one does
+_DOUBT = 0.1  # no place is likelier than 1 - this to be of the thing, or of the background, before its colour is seen
+_PLACE = 0.5  # what the odds by place count for
+_COLOUR = 1.5  # what the odds by colour count for: more than 1, as a pixel's neighbours mostly have its colour
+_LOOKS = 3  # times that the colours of the thing are learned from where it seems to be
+_SURE = 0.02  # GrabCut may not change pixels that are less likely than this to be of the thing, or of the background
 
 
 @dataclass(frozen=True)
@@ -54,21 +51,25 @@ class Found:
     likeness: float
 
 
-def find_thing(picture: Colours, silhouettes: NDArray[np.float32]) -> Found:
+def find_thing(picture: Colours, silhouettes: NDArray[np.float32], templates: NDArray[np.float32]) -> Found:
     """The thing in a picture of `REFINED` pixels at its longest edge.
 
     Args:
         picture: `(height, width, 3)`.
         silhouettes: what things look like, `(n, SIDE * SIDE)`.
+        templates: where they may be, as `templates.templates_of` makes them of the silhouettes.
     """
     import cv2
 
     small = resized(picture, SEARCHED)
-    seen = border_distance(small)
-    masks = [(cleaned(find(small, seen)), way) for way, find in WAYS.items()]
-    mask, way = max(masks, key=lambda pair: _rating(pair[0], seen, silhouettes))
+    kinds = colour_kinds(small)
+    masks = {
+        "GrabCut from where training silhouettes part its colours": cleaned(_from_templates(small, kinds, templates)),
+        "GrabCut from a frame": cleaned(_from_frame(small)),
+    }
+    way = max(masks, key=lambda name: float(parting(on_grid(masks[name]), kinds)[0]))
     height, width = picture.shape[:2]
-    larger = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR) > 0
+    larger = cv2.resize(masks[way].astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR) > 0
     mask = cleaned(_refined(picture, larger))
     return Found(mask, way, likeness(mask, silhouettes))
 
@@ -83,61 +84,48 @@ def resized(picture: Colours, longest: int) -> Colours:
     return np.asarray(cv2.resize(picture, size, interpolation=method), np.uint8)
 
 
-def border_distance(picture: Colours) -> NDArray[np.float32]:
-    """How far each pixel's colour is from those of the border, in deviations: `(height, width)`."""
+# What GrabCut calls its pixels.
+_BACKGROUND, _THING, _LIKELY_BACKGROUND, _LIKELY_THING = range(4)
+
+
+def _from_templates(picture: Colours, kinds: ColourKinds, templates: NDArray[np.float32]) -> Mask:
+    """GrabCut, begun from what is likely to be the thing; what is all but sure stays as it is."""
+    likely = _likely(picture, kinds, templates)
+    start = np.where(likely > 0.5, _LIKELY_THING, _LIKELY_BACKGROUND).astype(np.uint8)
+    start[likely < _SURE], start[likely > 1 - _SURE] = _BACKGROUND, _THING
+    return _grab_cut(picture, start, 1)
+
+
+def _likely(picture: Colours, kinds: ColourKinds, templates: NDArray[np.float32]) -> NDArray[np.float64]:
+    """How likely each pixel belongs to the thing, by its place and its kind of colour: `(height, width)`, 0 to 1.
+
+    How often the thing and the background show each kind is learned from where they seem to be, by turns with that
+    (expectation and maximization).
+    """
     import cv2
 
-    smooth = cv2.GaussianBlur(picture, (0, 0), 0.7)
-    # Lightness counts half: shadows change it, and they belong to the background.
-    colours = cv2.cvtColor(smooth, cv2.COLOR_RGB2LAB).astype(np.float32) * np.array([0.5, 1, 1], np.float32)
-    border = colours[_frame(picture.shape, _FRAME)]
-    cv2.setRNGSeed(0)
-    criteria = (cv2.TERM_CRITERIA_MAX_ITER, 10, 0)
-    kinds = min(_COLOURS, len(border))
-    _, labels, centres = cv2.kmeans(border, kinds, None, criteria, 1, cv2.KMEANS_PP_CENTERS)  # type: ignore[call-overload]
-    distance = np.full(picture.shape[:2], np.inf, np.float32)
-    for kind in range(kinds):
-        own = labels[:, 0] == kind
-        if own.mean() >= min(_FEW, 1 / kinds):
-            deviation = border[own].std(axis=0) + 4
-            distance = np.minimum(distance, np.sqrt((((colours - centres[kind]) / deviation) ** 2).sum(axis=2)))
-    return np.minimum(distance, np.float32(_FARTHEST))
+    height, width = picture.shape[:2]
+    likely = cv2.resize(expected(templates, kinds), (width, height), interpolation=cv2.INTER_LINEAR).astype(np.float64)
+    by_place = _PLACE * _log_odds(np.clip(likely, _DOUBT, 1 - _DOUBT))
+    shown = kind_of(np.asarray(cv2.GaussianBlur(picture, (0, 0), 0.7), np.uint8), kinds)
+    count = len(kinds.centres)
+    for _ in range(_LOOKS):
+        thing = np.bincount(shown.ravel(), likely.ravel(), minlength=count) + 1
+        other = np.bincount(shown.ravel(), 1 - likely.ravel(), minlength=count) + 1
+        by_colour = np.log(thing / thing.sum()) - np.log(other / other.sum())
+        likely = 1 / (1 + np.exp(-by_place - _COLOUR * by_colour[shown]))
+    return np.asarray(likely)
 
 
-def _other_colours(picture: Colours, seen: NDArray[np.float32]) -> Mask:
-    """What has other colours than the border, where that says more towards the middle."""
-    import cv2
-
-    weighted = seen * _centre_weight(picture.shape)
-    scaled = np.clip(weighted / max(float(weighted.max()), 1e-6) * 255, 0, 255).astype(np.uint8)
-    threshold, _ = cv2.threshold(scaled, 0, 255, cv2.THRESH_OTSU)
-    return np.asarray(scaled > 0.9 * threshold)
+def _log_odds(probability: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.log(probability) - np.log1p(-probability)
 
 
-def _from_colours(picture: Colours, seen: NDArray[np.float32]) -> Mask:
-    """GrabCut, begun from what has other colours than the border."""
-    start = np.where(_other_colours(picture, seen), _LIKELY_THING, _LIKELY_BACKGROUND).astype(np.uint8)
-    start[_frame(picture.shape, 0.6 * _FRAME)] = _BACKGROUND
-    return _grab_cut(picture, start, _ROUNDS)
-
-
-def _from_frame(picture: Colours, _: NDArray[np.float32]) -> Mask:
+def _from_frame(picture: Colours) -> Mask:
     """GrabCut, begun from all but a frame."""
     start = np.full(picture.shape[:2], _LIKELY_THING, np.uint8)
     start[_frame(picture.shape, _FRAME)] = _BACKGROUND
     return _grab_cut(picture, start, _ROUNDS)
-
-
-# What GrabCut calls its pixels.
-_BACKGROUND, _THING, _LIKELY_BACKGROUND, _LIKELY_THING = range(4)
-
-WAYS: Mapping[str, Callable[[Colours, NDArray[np.float32]], Mask]] = MappingProxyType(
-    {
-        "colours unlike the border's": _other_colours,
-        "GrabCut from these colours": _from_colours,
-        "GrabCut from a frame": _from_frame,
-    }
-)
 
 
 def _grab_cut(picture: Colours, start: NDArray[np.uint8], rounds: int) -> Mask:
@@ -185,19 +173,6 @@ def cleaned(mask: Mask) -> Mask:
     holes = inside & (area < _HOLE * kept.sum())
     holes[0] = False  # the thing itself
     return np.asarray(kept | holes[gaps])
-
-
-def _rating(mask: Mask, seen: NDArray[np.float32], silhouettes: NDArray[np.float32]) -> float:
-    """How good a mask is: how much it is like training images, and how well it parts the border's colours from others.
-
-    It is less for a mask that runs along the border of the photo, or is small.
-    """
-    inside = float(seen[mask].mean())
-    outside = float(seen[~mask].mean()) if not mask.all() else inside
-    parted = (inside - outside) / (inside + outside + 1e-6)
-    at_border = float(mask[_frame(mask.shape, 1 / max(mask.shape))].mean())
-    small = max(1 - float(mask.mean()) / _SMALL, 0.0)
-    return likeness(mask, silhouettes) + _PARTED * parted - _BESIDE * at_border - _TOO_SMALL * small
 
 
 def _frame(shape: tuple[int, ...], share: float) -> Mask:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.photos.silhouettes import Mask, box, likeness
-from fittingroom.photos.style import ThingStyle, blurred, detail
+from fittingroom.photos.style import ThingStyle
 
 Floats = NDArray[np.float32]
 """Brightness in 0 to 255: `(height, width)` or `(height, width, 3)`."""
 
 _MOST_STRETCH = 3.0  # differences within a thing grow by no more, so that noise does not become a pattern
-_WIDTHS = (1.0, 0.92, 0.85, 0.78, 0.7)  # tried for a thing that is too wide
-_CHANGE_COSTS = 0.05  # of likeness, for each unit of the logarithm of the change in width
+_WIDTHS = (1.0, 0.92, 0.85, 0.78, 0.7, 0.64, 0.58)  # tried for a thing that is too wide
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -43,10 +41,7 @@ def narrow(picture: NDArray[Any], mask: Mask, style: ThingStyle) -> tuple[NDArra
     def at(width: float) -> Mask:
         return mask if width == 1 else np.asarray(changed(mask.astype(np.uint8) * 255, width) > 127)
 
-    def liked(width: float) -> float:
-        return likeness(at(width), style.silhouettes) + _CHANGE_COSTS * math.log(width)
-
-    best = max(_WIDTHS, key=liked)
+    best = max(_WIDTHS, key=lambda width: likeness(at(width), style.silhouettes))
     return (picture if best == 1 else changed(picture, best)), at(best), best
 
 
@@ -87,22 +82,6 @@ def fit(picture: Floats, mask: Mask, style: ThingStyle, shape: tuple[int, ...]) 
     resized = np.asarray(cv2.resize(weighted, size, interpolation=method), np.float32)
     light = resized / np.maximum(share, 1e-3).reshape(*share.shape, *[1] * (picture.ndim - 2))
     return np.asarray(light, np.float32), share
-
-
-def sharpen(picture: Floats, share: Floats, style: ThingStyle) -> tuple[Floats, float]:
-    """The thing with as much fine detail as things have in training images: what a Gaussian takes away is added again.
-
-    Returns:
-        The picture, and how many times it was added, 0 to 1.
-    """
-    inner = share > 0.99
-    if not inner.any():
-        return picture, 0.0
-    fine = picture - blurred(picture)
-    amounts = np.linspace(0, 1, 6)
-    found = [detail(picture + np.float32(amount) * fine, inner) for amount in amounts]
-    amount = float(amounts[np.abs(np.array(found) - style.detail).argmin()])
-    return np.clip(picture + np.float32(amount) * fine, 0, 255), amount
 
 
 def place(picture: Floats, share: Floats, style: ThingStyle, shape: tuple[int, ...]) -> NDArray[np.uint8]:

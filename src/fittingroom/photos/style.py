@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.photos.silhouettes import Mask, box, silhouette
+from fittingroom.photos.templates import templates_of
 
 _LOOKED_AT = 1_000  # training images that are measured
 _SAME = 4  # of 255: how far pixels of one background differ
@@ -24,7 +26,6 @@ class ThingStyle:
         background: its brightness.
         mean: mean brightness of a thing, the median over the images.
         deviation: standard deviation of the brightness within a thing, the median over the images.
-        detail: how much of a thing's deviation is fine detail, as `detail` measures it, the median over the images.
         extent: longest edge of a thing, as a share of that side of the image.
         by_mass: whether things lie with their centre of mass in the middle of the image, and not with their box.
         silhouettes: those of the measured things, `(n, SIDE * SIDE)`, 0 and 1.
@@ -33,10 +34,14 @@ class ThingStyle:
     background: int
     mean: float
     deviation: float
-    detail: float
     extent: float
     by_mass: bool
     silhouettes: NDArray[np.float32]
+
+    @cached_property
+    def templates(self) -> NDArray[np.float32]:
+        """The silhouettes as `photos.templates` lays them over photos; made when the first photo comes."""
+        return templates_of(self.silhouettes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,31 +91,10 @@ def thing_style(images: NDArray[np.float32]) -> ThingStyle | None:
         background,
         float(mean),
         float(deviation),
-        float(np.median([detail(image, mask) for image, mask in zip(images, masks, strict=True) if mask.any()])),
         float(extent),
         bool(mass_spread < box_spread),
         silhouettes,
     )
-
-
-def blurred(picture: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A picture through a Gaussian with a deviation of a pixel."""
-    import cv2
-
-    return np.asarray(cv2.GaussianBlur(picture, (0, 0), 1.0))
-
-
-def detail(picture: NDArray[np.float32], mask: Mask) -> float:
-    """What a Gaussian takes away within a mask, its mean absolute value, in units of the deviation there.
-
-    The outline is left out; a mask that is all outline counts with it.
-    """
-    import cv2
-
-    inner = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=0) > 0
-    inner = inner if inner.any() else mask
-    fine = np.abs(picture - blurred(picture))[inner].mean()
-    return float(fine / max(float(picture[inner].std()), 1.0))
 
 
 def _place(mask: Mask) -> tuple[float, ...]:

@@ -1,0 +1,66 @@
+"""Where the thing is: in made-up photos of which that is known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fittingroom
+from fittingroom.photos.foreground import REFINED, find_thing, resized
+from fittingroom.photos.style import ThingStyle, style_of, thing_style
+from tests.photos.drawing import photo, training_images
+
+
+@pytest.fixture(scope="module")
+def style() -> ThingStyle:
+    found = thing_style(training_images().astype(np.float32))
+    assert found is not None
+    return found
+
+
+def overlap(picture: Any, mask: Any, style: ThingStyle) -> float:
+    """Intersection over union of what is found and what is there."""
+    small = resized(np.asarray(picture), REFINED)
+    found = find_thing(small, style.silhouettes, style.templates)
+    there = resized(np.repeat(mask[..., None], 3, axis=2).astype(np.uint8) * 255, REFINED)[..., 0] > 127
+    return float((found.mask & there).sum() / (found.mask | there).sum())
+
+
+@pytest.mark.parametrize("shirt", [(225, 220, 210), (150, 140, 120)])
+def test_print_is_not_taken_for_a_shirt_with_colours_like_the_floor(
+    style: ThingStyle, shirt: tuple[int, int, int]
+) -> None:
+    picture, mask = photo(corner=(10, 30), side=(280, 350), colour=shirt)
+    pixels = np.array(picture)
+    pixels[135:275, 94:206] = 200, 30, 30
+    pixels[170:205, 122:178] = 30, 60, 200
+    assert overlap(pixels, mask, style) > 0.85
+
+
+@pytest.mark.parametrize(("corner", "side"), [((0, 60), (240, 300)), ((30, 100), (240, 300)), ((60, 60), (240, 300))])
+def test_shirt_that_touches_an_edge_is_not_cut_there(
+    style: ThingStyle, corner: tuple[int, int], side: tuple[int, int]
+) -> None:
+    picture, mask = photo(corner=corner, side=side)
+    assert overlap(picture, mask, style) > 0.9
+
+
+def test_shirt_before_a_striped_background_is_found(style: ThingStyle) -> None:
+    picture, mask = photo(colour=(120, 60, 120))
+    pixels = np.array(picture)
+    stripes = np.array([[30, 60, 160], [230, 220, 60], [240, 240, 235]], np.uint8)[np.arange(400) // 25 % 3]
+    pixels[~mask] = np.broadcast_to(stripes[:, None], pixels.shape)[~mask]
+    assert overlap(pixels, mask, style) > 0.9
+
+
+def test_digit_on_paper_is_found_with_the_silhouettes_of_digits() -> None:
+    digits = style_of(fittingroom.load("digits")).thing
+    assert digits is not None
+    mask = np.zeros((300, 300), np.bool_)
+    mask[50:250, 130:170] = True  # a one
+    ink = np.random.default_rng(0).normal(0, 5, (300, 300, 1)) + np.where(
+        mask[..., None], [30, 30, 90], [225, 220, 210]
+    )
+    assert overlap(np.clip(ink, 0, 255).astype(np.uint8), mask, digits) > 0.8
