@@ -113,15 +113,17 @@ def judgement(**members: bytes) -> Callable[[Place], None]:
     """Writes an honest run with a judgement of its weights, in which these arrays are other bytes."""
 
     def build(place: Place) -> None:
-        from fittingroom.runs.judgement import digest_of
+        from fittingroom.runs.judgement import FORMAT, digest_of
 
         honest = {
-            "format": array_bytes(np.array(1)),
+            "format": array_bytes(np.array(FORMAT)),
             "weights": array_bytes(np.frombuffer(digest_of([copied("recipe", place)]), np.uint8)),
             "temperature": array_bytes(np.array(1)),
             "scores": array_bytes(np.arange(20, dtype=np.float32)),
             "outlines": array_bytes(np.zeros((20, 588), np.uint8)),
             "classes": array_bytes(np.arange(20, dtype=np.int32) // 2),
+            "apart": array_bytes(np.arange(20, dtype=np.float32)),
+            "doubts": array_bytes(np.arange(20, dtype=np.float32)),
             "threshold": array_bytes(np.array(0.5)),
         }
         with zipfile.ZipFile(place.folder / "judgement.npz", "w") as archive:
@@ -135,10 +137,10 @@ def bomb_of_judgement(place: Place) -> None:
     """Half a gigabyte of zeros in each array that may be large."""
     start = npy_header(header_of("|u1", (2**20, 512)))
     member = deflated(start, 512), len(start) + 2**29
-    number = array_bytes(np.array(1))
+    number = array_bytes(np.array(2))
     packed = zlib.compressobj(9, wbits=-15)
     small = packed.compress(number) + packed.flush(), len(number)
-    names = ("weights", "scores", "outlines", "classes")
+    names = ("weights", "scores", "outlines", "classes", "apart", "doubts")
     content = packed_zip({"format.npy": small, **{f"{name}.npy": member for name in names}})
     (copied("recipe", place) / "judgement.npz").write_bytes(content)
 
@@ -255,6 +257,7 @@ CASES: dict[str, Case] = {
     "judgement of classes that there are not": Case(
         "run", judgement(classes=array_bytes(np.full(20, 2**31 - 1, np.int32))), _JUDGEMENT
     ),
+    "judgement of endless doubts": Case("run", judgement(doubts=npy_header(header_of("<f4", (2**40,)))), _JUDGEMENT),
     "judgement of endless scores": Case(
         "run", judgement(scores=array_bytes(np.array([np.nan, np.inf], np.float32))), _JUDGEMENT
     ),
