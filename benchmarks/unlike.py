@@ -111,15 +111,8 @@ def mahalanobis(fitted: Seen, labels: NDArray[Any]) -> Score:
     return score
 
 
-def fitted_rule(fitted: Seen, labels: NDArray[Any]) -> UnlikeByOutlineAndDoubt:
-    """What is used, fitted."""
-    temperature = Judgement.of(fitted.logits, labels).temperature
-    return UnlikeByOutlineAndDoubt.of(fitted.images, 255.0, labels, at_temperature(fitted.logits, temperature))
-
-
-def by_outline(fitted: Seen, labels: NDArray[Any]) -> Score:
+def by_outline(rule: UnlikeByOutlineAndDoubt, labels: NDArray[Any]) -> Score:
     """A half of what is used: the distance to the k-th nearest outline of the predicted class."""
-    rule = fitted_rule(fitted, labels)
 
     def score(seen: Seen, own: bool) -> Floats:
         return rule.distances(outlines(seen.images, 255.0), seen.logits.argmax(axis=1), _itself(labels, own))
@@ -127,9 +120,8 @@ def by_outline(fitted: Seen, labels: NDArray[Any]) -> Score:
     return score
 
 
-def by_outline_and_doubt(fitted: Seen, labels: NDArray[Any]) -> Score:
+def by_outline_and_doubt(rule: UnlikeByOutlineAndDoubt, labels: NDArray[Any], temperature: float) -> Score:
     """What is used: both shares of held-out images, as far from such outlines and as doubtful, weighed together."""
-    rule, temperature = fitted_rule(fitted, labels), Judgement.of(fitted.logits, labels).temperature
 
     def score(seen: Seen, own: bool) -> Floats:
         scaled = at_temperature(seen.logits, temperature)
@@ -145,6 +137,8 @@ def _itself(labels: NDArray[Any], own: bool) -> NDArray[np.intp] | None:
 def ways(fitted: Seen, labels: NDArray[Any]) -> dict[str, Score]:
     """Every way, fitted."""
     temperature = Judgement.of(fitted.logits, labels).temperature
+    scaled = at_temperature(fitted.logits, temperature)
+    rule = UnlikeByOutlineAndDoubt.of(fitted.images, 255.0, labels, scaled)
     return {
         "largest probability": lambda seen, _: -at_temperature(seen.logits, temperature).max(axis=1),
         "energy": lambda seen, _: -log_sum(seen.logits / temperature),
@@ -153,8 +147,8 @@ def ways(fitted: Seen, labels: NDArray[Any]) -> dict[str, Score]:
         "Mahalanobis, normalised": mahalanobis(fitted, labels),
         "neighbour, pixels": neighbour(lambda seen: seen.images.reshape(len(seen.images), -1) / 255.0, fitted),
         "neighbour, outlines": neighbour(lambda seen: outlines(seen.images, 255.0) / 255.0, fitted),
-        "the same, of the predicted class": by_outline(fitted, labels),
-        "and largest probability": by_outline_and_doubt(fitted, labels),
+        "the same, of the predicted class": by_outline(rule, labels),
+        "and largest probability": by_outline_and_doubt(rule, labels, temperature),
     }
 
 

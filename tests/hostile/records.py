@@ -135,9 +135,11 @@ def judgement(**members: bytes) -> Callable[[Place], None]:
 
 def bomb_of_judgement(place: Place) -> None:
     """Half a gigabyte of zeros in each array that may be large."""
+    from fittingroom.runs.judgement import FORMAT
+
     start = npy_header(header_of("|u1", (2**20, 512)))
     member = deflated(start, 512), len(start) + 2**29
-    number = array_bytes(np.array(2))
+    number = array_bytes(np.array(FORMAT))
     packed = zlib.compressobj(9, wbits=-15)
     small = packed.compress(number) + packed.flush(), len(number)
     names = ("weights", "scores", "outlines", "classes", "apart", "doubts")

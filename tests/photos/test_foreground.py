@@ -23,7 +23,7 @@ def style() -> ThingStyle:
 def overlap(picture: Any, mask: Any, style: ThingStyle) -> float:
     """Intersection over union of what is found and what is there."""
     small = resized(np.asarray(picture), REFINED)
-    found = find_thing(small, style.silhouettes, style.templates)
+    found = find_thing(small, style.templates)
     there = resized(np.repeat(mask[..., None], 3, axis=2).astype(np.uint8) * 255, REFINED)[..., 0] > 127
     return float((found.mask & there).sum() / (found.mask | there).sum())
 

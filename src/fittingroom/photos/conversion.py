@@ -43,7 +43,7 @@ class Conversion:
     Args:
         steps: in order, the photo itself first; the last one has `image`.
         image: uint8 in 0 to 255, in the shape of the model's images.
-        found: where the thing is in the first step's picture, and how sure that is; None where none was looked for.
+        found: where the thing is in the first step's picture; None where none was looked for.
     """
 
     steps: tuple[Step, ...]
@@ -73,7 +73,7 @@ def _resized(photo: Image.Image, shape: tuple[int, ...]) -> Conversion:
 def _cut_out(picture: Pixels, style: ThingStyle, shape: tuple[int, ...]) -> Conversion:
     """The thing in a photo, shown as training images show theirs."""
     done = [Step("photo", f"{picture.shape[1]}x{picture.shape[0]} pixels of it are looked at", picture)]
-    found = find_thing(picture, style.silhouettes, style.templates)
+    found = find_thing(picture, style.templates)
     done.append(Step("thing", f"found by {found.way}", _on_white(picture, found.mask)))
     cropped, mask = steps.crop(picture, found.mask)
     done.append(Step("crop", "what has the thing in it", cropped))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.photos.silhouettes import Mask, likeness
+from fittingroom.photos.silhouettes import Mask
 from fittingroom.photos.templates import ColourKinds, colour_kinds, expected, kind_of, on_grid, parting
 
 Colours = NDArray[np.uint8]
@@ -43,21 +43,18 @@ class Found:
     Args:
         mask: of the picture that was searched.
         way: which way found it.
-        likeness: to the most similar silhouette of the training images, 0 to 1.
     """
 
     mask: Mask
     way: str
-    likeness: float
 
 
-def find_thing(picture: Colours, silhouettes: NDArray[np.float32], templates: NDArray[np.float32]) -> Found:
+def find_thing(picture: Colours, templates: NDArray[np.float32]) -> Found:
     """The thing in a picture of `REFINED` pixels at its longest edge.
 
     Args:
         picture: `(height, width, 3)`.
-        silhouettes: what things look like, `(n, SIDE * SIDE)`.
-        templates: where they may be, as `templates.templates_of` makes them of the silhouettes.
+        templates: where things may be, as `templates.templates_of` makes them of silhouettes.
     """
     import cv2
 
@@ -70,8 +67,7 @@ def find_thing(picture: Colours, silhouettes: NDArray[np.float32], templates: ND
     way = max(masks, key=lambda name: float(parting(on_grid(masks[name]), kinds)[0]))
     height, width = picture.shape[:2]
     larger = cv2.resize(masks[way].astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR) > 0
-    mask = cleaned(_refined(picture, larger))
-    return Found(mask, way, likeness(mask, silhouettes))
+    return Found(cleaned(_refined(picture, larger)), way)
 
 
 def resized(picture: Colours, longest: int) -> Colours:
