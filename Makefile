@@ -4,7 +4,7 @@
 VENV_PYTHON := .venv/bin/python
 
 # What a shell may hold for another project must not reach this one.
-unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 export KERAS_BACKEND := jax
 
 .DEFAULT_GOAL := help

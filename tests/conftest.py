@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,24 @@ def pytest_collection_finish() -> None:
 def pytest_unconfigure() -> None:
     """Lets what was imported be cleared at the end; else extension modules complain of leaks."""
     gc.unfreeze()
+
+
+@pytest.fixture(scope="module")
+def quick_compiler(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Compiles with fewer of XLA's optimizations, here and in the processes that are started from here.
+
+    Compiling is most of what trainings of a few images wait for. This is for modules whose promises hold whatever the
+    compiler makes of a program: what is written, said or refused, and numbers within a tolerance. Where different
+    programs must give equal bits, they are compiled as for users. So is everything in `make test-all`.
+    """
+    import jax
+
+    if request.config.option.markexpr == "":
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+        jax.config.update("jax_disable_most_optimizations", True)
+        yield
+        jax.config.update("jax_disable_most_optimizations", False)
+    jax.clear_caches()  # other modules must not go on with programs that were compiled so

@@ -21,6 +21,8 @@ from fittingroom.evaluation.unlike import UnlikeByOutlineAndDoubt
 from fittingroom.runs.judgement import FILE
 from tests.engine import models
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 TINY = fr.Recipe(name="tiny", hidden=(16,), epochs=3, batch_size=64)
 
 

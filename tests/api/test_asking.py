@@ -14,6 +14,8 @@ from fittingroom.photos.conversion import convert
 from tests.engine import models
 from tests.photos.drawing import photo
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 TINY = fr.Recipe(name="tiny", hidden=(16,), epochs=1, batch_size=64)
 
 

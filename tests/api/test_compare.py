@@ -17,6 +17,8 @@ from fittingroom.evaluation.significance import mcnemar
 from fittingroom.runs.ledger import Ledger
 from tests.engine import models
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 TINY = fr.Recipe(name="tiny", hidden=(8,), epochs=1, batch_size=64)
 LONG = fr.Recipe(name="long", hidden=(8,), epochs=12, batch_size=64)  # the same program
 

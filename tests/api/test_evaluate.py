@@ -23,6 +23,8 @@ from fittingroom.runs.ledger import Counted, Intent, Ledger, recipe_digest
 from fittingroom.runs.ledger_check import verify
 from tests.engine import models
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 Array = np.ndarray[Any, Any]
 TINY = fr.Recipe(name="tiny", hidden=(8,), epochs=2, batch_size=64)
 

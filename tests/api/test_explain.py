@@ -13,6 +13,8 @@ from fittingroom.errors import InputError
 from fittingroom.reports.sentences import QUESTIONS
 from tests.reports.builders import contents_of, course_of, written
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 RISING = [0.4, 0.7, 1.0, 1.5, 2.0, 3.0, 4.0]
 
 

@@ -105,21 +105,25 @@ def test_going_on_with_replicas_after_a_crash_gives_the_very_same_runs(
 MLP = RECIPES["mlp"]
 
 
-def test_a_training_can_be_stopped_again_and_again(tmp_path: Path) -> None:
-    whole = fr.train("digits", MLP, seed=SEEDS[0], out=tmp_path / "whole")
+@pytest.fixture(scope="module")
+def whole_mlp(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The run of a training of `MLP` that was never stopped."""
+    return fr.train("digits", MLP, seed=SEEDS[0], out=tmp_path_factory.mktemp("whole") / "run")
+
+
+def test_a_training_can_be_stopped_again_and_again(whole_mlp: Run) -> None:
     stopped(MLP, CtrlCIn(0), Interrupted)
     for epoch in range(EPOCHS):
         with pytest.raises(Interrupted):
             fr.resume(progress=CtrlCIn(epoch))
-    assert_same_training(fr.resume(), whole)  # type: ignore[arg-type]
+    assert_same_training(fr.resume(), whole_mlp)  # type: ignore[arg-type]
 
 
-def test_rare_checkpoints_train_the_epochs_since_the_last_one_again(tmp_path: Path) -> None:
-    whole = fr.train("digits", MLP, seed=SEEDS[0], out=tmp_path / "whole")
+def test_rare_checkpoints_train_the_epochs_since_the_last_one_again(whole_mlp: Run) -> None:
     stopped(MLP, CrashIn(2), Crash, checkpoint_every=2)
     run = fr.resume()
     assert "Training was stopped, and went on after epoch 2." in run.record.notes  # type: ignore[union-attr]
-    assert_same_training(run, whole)  # type: ignore[arg-type]
+    assert_same_training(run, whole_mlp)  # type: ignore[arg-type]
     stopped(MLP, CrashIn(2), Crash, checkpoint_every=3)
     with pytest.raises(RunError, match="no training"):
         fr.resume()
@@ -169,14 +173,15 @@ def test_a_run_that_is_being_trained_is_not_trained_or_scored_by_another(tmp_pat
     fr.resume()
 
 
-def test_a_training_killed_before_its_first_checkpoint_begins_anew_whenever_it_can(tmp_path: Path) -> None:
-    whole = fr.train("digits", MLP, seed=SEEDS[0], out=tmp_path / "whole")
+def test_a_training_killed_before_its_first_checkpoint_begins_anew_whenever_it_can(
+    tmp_path: Path, whole_mlp: Run
+) -> None:
     stopped(MLP, CrashIn(1), Crash, out=tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "checkpoints")
     with pytest.raises(Crash):  # whatever goes wrong then, it stays as it was
         fr.resume(tmp_path / "run", progress=CrashIn(0))
     run = fr.resume(tmp_path / "run")
-    assert_same_training(run, whole)  # type: ignore[arg-type]
+    assert_same_training(run, whole_mlp)  # type: ignore[arg-type]
     assert "Training was stopped before its first checkpoint, and began anew." in run.record.notes  # type: ignore[union-attr]
 
 
@@ -240,27 +245,25 @@ def test_any_damage_to_the_newest_checkpoint_is_noticed_and_the_one_before_is_us
 
 
 @pytest.mark.parametrize("what", ["state", "outcomes"])
-def test_a_damaged_checkpoint_costs_an_epoch_and_not_a_bit(what: str, runs_dir: Path, tmp_path: Path) -> None:
-    whole = fr.train("digits", MLP, seed=SEEDS[0], out=tmp_path / "whole")
+def test_a_damaged_checkpoint_costs_an_epoch_and_not_a_bit(what: str, runs_dir: Path, whole_mlp: Run) -> None:
     stopped(MLP, CrashIn(2), Crash)
     [run] = runs_dir.iterdir()
     file = max((run / "checkpoints").glob(f"*.{what}"))
     file.write_bytes(file.read_bytes()[:-1])
     resumed = fr.resume()
-    assert_same_training(resumed, whole)  # type: ignore[arg-type]
+    assert_same_training(resumed, whole_mlp)  # type: ignore[arg-type]
     notes = " ".join(resumed.record.notes)  # type: ignore[union-attr]
     assert re.search(r"The checkpoint 0000002-00000000\.state is not used: .* damaged or missing\.", notes)
     assert "went on after epoch 1." in notes
 
 
-def test_outcomes_that_are_lost_for_good_are_left_out(runs_dir: Path, tmp_path: Path) -> None:
-    whole = fr.train("digits", MLP, seed=SEEDS[0], out=tmp_path / "whole")
+def test_outcomes_that_are_lost_for_good_are_left_out(runs_dir: Path, whole_mlp: Run) -> None:
     stopped(MLP, CrashIn(2), Crash)
     [run] = runs_dir.iterdir()
     (run / "checkpoints" / "0000000.outcomes").unlink()
     resumed = fr.resume()
     assert isinstance(resumed, Run)
-    assert resumed.history == whole.history
+    assert resumed.history == whole_mlp.history
     assert resumed.outcomes is not None
     assert resumed.outcomes.epoch.tolist() == [1, 2]
     assert "The outcomes of some epochs are damaged or missing" in " ".join(resumed.record.notes)

@@ -17,6 +17,8 @@ from fittingroom.errors import InputError, Interrupted, RecipeError, RunError, S
 from fittingroom.progress import Silent
 from fittingroom.runs.place import list_runs
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 TINY = fr.Recipe(name="tiny", hidden=(8,), epochs=3, batch_size=64)
 
 

@@ -14,6 +14,8 @@ from fittingroom.cli.main import main
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import RunError
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 OWN = """
 import pathlib
 import keras

@@ -18,6 +18,8 @@ from fittingroom.recipes.named import NAMED
 from fittingroom.runs.store import read_record
 from tests.cli.conftest import Command
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 # Keras's own variables lack NumPy 2's `copy` keyword, which Keras itself trips over when it describes an optimizer.
 
 

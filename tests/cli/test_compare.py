@@ -12,6 +12,8 @@ import pytest
 from fittingroom.cli.main import main
 from tests.cli.conftest import Command
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 
 @pytest.fixture(scope="module")
 def three(runs_folder: Path) -> list[Path]:

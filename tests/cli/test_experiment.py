@@ -9,6 +9,8 @@ import pytest
 
 from tests.cli.conftest import Command
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 SMALL = ("--vary", "batch_size=32,128", "--set", "epochs=1", "hidden=8", "--seeds", "2")
 
 

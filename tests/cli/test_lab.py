@@ -12,6 +12,8 @@ from tests.cli.conftest import Command
 from tests.labs.conftest import WHOLE
 from tests.labs.test_lab import CODE_LAB, PREDICT
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 
 class Terminal(io.StringIO):
     """Input from somebody who sits at a terminal."""

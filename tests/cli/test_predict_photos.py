@@ -13,6 +13,8 @@ import fittingroom
 from tests.cli.conftest import Command
 from tests.photos.drawing import photo, training_images
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 
 @pytest.fixture(scope="module")
 def of_shirts(tmp_path_factory: pytest.TempPathFactory) -> Path:

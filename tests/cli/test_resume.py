@@ -14,6 +14,8 @@ from fittingroom.runs.begun import reopen
 from tests.api.stopping import Crash, CrashIn, CtrlCIn
 from tests.cli.conftest import Command
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 RECIPE = Recipe(name="course", hidden=(8,), epochs=3)
 
 

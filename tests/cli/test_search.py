@@ -8,6 +8,8 @@ import pytest
 
 from tests.cli.conftest import Command
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 SMALL = """
 dataset = "digits"
 seeds = 1

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 
 from fittingroom.data.catalogue import FASHION_MNIST
 from fittingroom.data.dataset import Dataset
@@ -18,6 +20,20 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FITTINGROOM_CACHE_DIR", str(folder))
     monkeypatch.delenv("FITTINGROOM_DATA_DIR", raising=False)
     return folder
+
+
+@pytest.fixture
+def opened_by_pillow(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What Pillow has been given to open: nothing while files are refused, since it walks their pieces one by one."""
+    given: list[object] = []
+    pillow = Image.open
+
+    def heard(file: Any, *arguments: Any, **options: Any) -> Image.Image:
+        given.append(file)
+        return pillow(file, *arguments, **options)
+
+    monkeypatch.setattr(Image, "open", heard)
+    return given
 
 
 @pytest.fixture(scope="session")

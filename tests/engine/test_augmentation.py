@@ -17,6 +17,8 @@ from fittingroom.engine.epoch import Examples, StepFunctions
 from fittingroom.engine.state import State
 from fittingroom.recipes.augment import AUGMENTATIONS, parse_augmentation
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 Array = np.ndarray[Any, Any]
 ALL = (
     "flip",

@@ -17,6 +17,8 @@ from tests.engine import models
 from tests.engine.arrangements import Dataset, Loader, Tensor
 from tests.engine.images import Images
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 
 class Numbered:
     """Batches of one image whose only pixel says which it is; starts anew whenever it is iterated."""

@@ -19,6 +19,8 @@ from fittingroom.errors import InputError
 from tests.engine import models
 from tests.engine.images import Images
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 Logs = dict[str, float]
 
 

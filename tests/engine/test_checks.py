@@ -17,6 +17,8 @@ from fittingroom.errors import ModelError, RecipeError
 from tests.engine import models
 from tests.engine.images import Images
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 
 @pytest.fixture
 def refused(digits: Images, runs_dir: Any) -> Callable[..., None]:

@@ -14,6 +14,8 @@ from fittingroom.engine.cloning import copied, drawn_anew
 from fittingroom.errors import InputError, ModelError
 from tests.engine import models
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 
 def weights(model: keras.Model) -> list[np.ndarray[Any, Any]]:
     return [np.asarray(value) for value in model.get_weights()]

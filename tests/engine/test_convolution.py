@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from fittingroom.engine.convolution import convolve
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 LAST, FIRST = ("NHWC", "HWIO", "NHWC"), ("NCHW", "HWIO", "NCHW")
 Pair = tuple[int, int]
 # groups, channels, features: few and many numbers in a window, split, and depthwise

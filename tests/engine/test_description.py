@@ -18,6 +18,8 @@ from fittingroom.engine.description import describe, rebuild
 from fittingroom.errors import RunError
 from tests.engine import models
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 Json = dict[str, Any]
 
 

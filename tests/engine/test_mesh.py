@@ -13,6 +13,7 @@ import pytest
 from keras import layers
 
 from fittingroom.engine import mesh
+from fittingroom.engine.checks import build_checked
 from fittingroom.engine.epoch import Examples
 from fittingroom.engine.keras_steps import step_functions
 from fittingroom.engine.mesh import SharedProgram, sharing_devices, work_per_step
@@ -65,7 +66,7 @@ def whole_batches(digits: Images) -> Images:
 
 def prepared(model: keras.Model, digits: Images) -> tuple[TracedPrograms, State, Examples]:
     model.optimizer.build(model.trainable_variables)
-    model.train_on_batch(digits.x[:2], digits.y[:2])  # makes the variables of the metrics
+    build_checked(model, digits.x, digits.y, None, 10)  # makes the variables of the metrics
     examples = Examples(jnp.asarray(digits.x), jnp.asarray(digits.y))
     return TracedPrograms(step_functions(model), 16, None, evaluation_batch=12), read_state(model), examples
 

@@ -17,6 +17,8 @@ from fittingroom.engine.state import weight_shapes
 from fittingroom.errors import RunError
 from tests.engine import models, zoo
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 SHAPE = (28, 28)
 DESCRIBABLE = ["attention", "mixed-bfloat16", "normalizations", "recurrent", "residual", "separable", "sgd-cosine"]
 

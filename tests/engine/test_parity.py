@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import jax
 import pytest
 from keras import layers
 
@@ -14,14 +12,6 @@ import fittingroom
 from tests.engine import arrangements, zoo
 from tests.engine.images import Images, real_images
 from tests.engine.zoo import CASES, Case, Differences, Tolerance
-
-
-@pytest.fixture
-def quick_compiler() -> Iterator[None]:
-    """Compiling takes nearly all of the time here: the same programs, with fewer of the compiler's optimizations."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def assert_within(found: Differences, allowed: Tolerance) -> None:

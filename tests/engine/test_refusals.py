@@ -12,6 +12,8 @@ from benchmarks import parity
 from tests.engine.refusals import REFUSALS, Refusal
 from tests.engine.zoo import CASES
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 PAGE = parity.PAGE.read_text(encoding="utf-8")
 
 

@@ -16,6 +16,8 @@ from fittingroom.errors import DivergedError
 from tests.engine import models
 from tests.engine.images import Images
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 STEPS = 44 // 4
 
 

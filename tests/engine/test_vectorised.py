@@ -28,6 +28,8 @@ from fittingroom.recipes.stop import StopRule
 from tests.engine import models
 from tests.engine.images import Images
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 
 class Rides:
     """Four replicas of a small network, to be trained alone or together."""

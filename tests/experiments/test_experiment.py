@@ -22,6 +22,8 @@ from fittingroom.runs.ledger import Ledger
 from fittingroom.runs.lock import RunLock
 from fittingroom.runs.place import list_runs
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 BASE = Recipe(name="base", hidden=(8,), epochs=2)
 SGD = Recipe(name="sgd", hidden=(8,), activation="linear", optimizer="sgd", epochs=2)
 VARY = {"batch_size": [32, 128]}

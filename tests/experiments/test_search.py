@@ -29,6 +29,8 @@ from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.ledger import Ledger
 from tests.api.stopping import Crash
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 SMALL = """
 dataset = "digits"
 recipe = "course"

@@ -19,6 +19,8 @@ from fittingroom.experiments.results import Experiment
 from fittingroom.experiments.tables import Kind, Table, cells_table
 from fittingroom.recipes.recipe import Recipe
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 KINDS: dict[str, Kind] = {"name": "text", "epoch": "integer", "loss": "float"}
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), min_size=1)
 ROWS = st.lists(

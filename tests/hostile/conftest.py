@@ -49,6 +49,7 @@ class World:
             **os.environ,
             "HOME": str(self.folder / "home"),
             "HONEST": str(self.folder / "honest"),
+            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # the honest runs are there sooner
             "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}",
         }
         self._process = subprocess.Popen(

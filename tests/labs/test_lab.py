@@ -14,6 +14,8 @@ from fittingroom.labs.arms import named
 from fittingroom.labs.result import LabResult
 from tests.labs.conftest import CLAIM, EXPERIMENT, PICTURE, TEXTS, WHOLE, Written
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 PREDICT = '\n[predict]\nask = "And?"\nanswers = ["It falls", "It rises"]\nclaim = 1\nbounds = [0]\n'
 
 MODEL = """

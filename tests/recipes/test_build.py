@@ -13,6 +13,8 @@ from fittingroom.recipes.named import NAMED
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.recipes.settings import ACTIVATIONS, OPTIMIZERS
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 
 def names(model: Any) -> list[str]:
     return [layer.name for layer in model.layers]

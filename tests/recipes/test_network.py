@@ -10,6 +10,8 @@ from fittingroom.errors import RecipeError
 from fittingroom.recipes.network import network
 from fittingroom.recipes.recipe import Recipe
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 
 def names(recipe: Recipe, image_shape: tuple[int, ...] = (8, 8)) -> list[str]:
     return [layer.name for layer in network(recipe, image_shape, 10).layers]

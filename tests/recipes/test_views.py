@@ -14,6 +14,8 @@ from fittingroom.recipes.augment import parse_augmentation
 from fittingroom.recipes.build import build_model, with_softmax_in_the_loss
 from fittingroom.recipes.recipe import Recipe
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 Array = np.ndarray[Any, Any]
 
 

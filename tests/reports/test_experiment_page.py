@@ -16,6 +16,8 @@ from fittingroom.reports.recipes_shown import shown
 from tests.reports.experiments import experiment_facts
 from tests.reports.pages import parsed
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 
 def html_of(**asked: int | str | bool) -> str:
     """The page of an experiment made up, whose facts have been JSON."""

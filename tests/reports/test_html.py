@@ -19,7 +19,7 @@ from fittingroom.data.dataset import SealedTestSet
 from fittingroom.errors import InputError, StorageError
 from fittingroom.evaluation.trajectories import Trajectories
 from fittingroom.reports.document import harmless, json_text, page
-from fittingroom.reports.html import report_of
+from fittingroom.reports.html import Report, report_of
 from tests.evaluation.examples import any_trajectories
 from tests.reports.builders import contents_of, course_of, written
 from tests.reports.pages import block_of, parsed
@@ -33,14 +33,20 @@ def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FITTINGROOM_RUNS_DIR", str(tmp_path / "runs"))
 
 
-def test_a_page_is_one_file_that_points_only_into_itself(tmp_path: Path) -> None:
-    html = report_of([written(tmp_path / "run", contents_of(course_of(RISING)))]).html
+@pytest.fixture(scope="module")
+def rising(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """The report of a run whose loss rises, with nothing of note."""
+    return report_of([written(tmp_path_factory.mktemp("rising") / "run", contents_of(course_of(RISING)))])
+
+
+def test_a_page_is_one_file_that_points_only_into_itself(rising: Report) -> None:
+    html = rising.html
     assert all(re.match(r"#|data:image/png;", address) for address in parsed(html).addresses)
     assert not re.search(r"@import|url\((?!data:)", html)
 
 
-def test_the_policy_allows_this_style_and_this_script_and_nothing_else(tmp_path: Path) -> None:
-    html = report_of([written(tmp_path / "run", contents_of(course_of(RISING)))]).html
+def test_the_policy_allows_this_style_and_this_script_and_nothing_else(rising: Report) -> None:
+    html = rising.html
     (policy,) = re.findall(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', html)
     rules = dict(rule.strip().split(" ", 1) for rule in policy.replace("&#39;", "'").split(";"))
     assert rules["default-src"] == "'none'"
@@ -62,10 +68,9 @@ def test_any_training_has_a_page(trajectories: Trajectories, tmp_path_factory: p
     assert block_of(html)["explorer"]["total"] == trajectories.images
 
 
-def test_a_run_without_pictures_says_why(tmp_path: Path) -> None:
-    html = report_of([written(tmp_path / "run", contents_of(course_of(RISING)))]).html
-    assert "The pictures are not here: it was trained on plain arrays" in html
-    assert block_of(html)["explorer"]["sheet"] is None
+def test_a_run_without_pictures_says_why(rising: Report) -> None:
+    assert "The pictures are not here: it was trained on plain arrays" in rising.html
+    assert block_of(rising.html)["explorer"]["sheet"] is None
 
 
 def test_a_run_without_all_probabilities_has_a_page_without_confidence(tmp_path: Path) -> None:
@@ -148,10 +153,9 @@ def test_python_and_the_command_write_the_same_page(tmp_path: Path, capsys: pyte
     assert fittingroom.open_replicas(tmp_path / "run").seeds == (0, 1)  # the page in its folder harms no run
 
 
-def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
-    report = report_of([written(tmp_path / "run", contents_of(course_of(RISING)))])
+def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, rising: Report) -> None:
     with pytest.raises(StorageError, match="cannot write"):
-        report.save(tmp_path / "missing" / "page.html")
+        rising.save(tmp_path / "missing" / "page.html")
 
 
 def test_cards_of_a_notebook_escape_and_tell_the_numbers(tmp_path: Path) -> None:

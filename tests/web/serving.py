@@ -99,7 +99,7 @@ class Serving:
                         break
             except OSError:  # it closed on us, and has said why before
                 pass
-            return _read_reply(connection)
+            return read_reply(connection)
 
     def end(self, sig: int = signal.SIGTERM) -> int:
         """Its exit status after a signal."""
@@ -107,7 +107,8 @@ class Serving:
         return self.process.wait(timeout=30)
 
 
-def _read_reply(connection: socket.socket) -> Reply:
+def read_reply(connection: socket.socket) -> Reply:
+    """The whole answer that a connection brings, however many pieces it comes in."""
     data = b""
     while True:
         head, found, rest = data.partition(b"\r\n\r\n")
