@@ -22,7 +22,8 @@ settings.register_profile("fittingroom", deadline=None)
 def pytest_configure(config: pytest.Config) -> None:
     """Gives the session a cache folder, a ledger and a Keras home of its own, and JAX as Keras's backend.
 
-    The processes of `--numprocesses` share the cache folder: what one has compiled, the others need not.
+    The processes of `--numprocesses` share the cache folder. What JAX compiles stays in pytest's own cache, so that the
+    next session need not compile it again: in a fresh clone nothing is there, and `make clean` empties it.
     """
     session = tempfile.TemporaryDirectory(prefix="fittingroom-tests-")
     config.add_cleanup(session.cleanup)
@@ -33,6 +34,10 @@ def pytest_configure(config: pytest.Config) -> None:
             path = Path(session.name, folder)
             path.mkdir()
             os.environ[variable] = str(path)
+        if config.cache is not None:
+            os.environ["JAX_COMPILATION_CACHE_DIR"] = str(config.cache.mkdir("compiled"))
+            os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+            os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
     settings.load_profile("fittingroom")
 
 

@@ -216,9 +216,10 @@ print(json.dumps({"keras": "keras" in sys.modules, "compiled": misses, "weights"
 
 
 def train_in_a_process(cache: Path, **environment: str) -> dict[str, Any]:
+    own = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
     process = subprocess.run(
         [sys.executable, "-c", TRAIN],
-        env={**os.environ, "FITTINGROOM_CACHE_DIR": str(cache), **environment},
+        env={**own, "FITTINGROOM_CACHE_DIR": str(cache), **environment},
         check=True,
         capture_output=True,
         text=True,
