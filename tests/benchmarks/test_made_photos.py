@@ -1,0 +1,44 @@
+"""The photographs that are made of validation images show the thing, and the pipeline finds it again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.made_photos import made_photo, rows_of
+from fittingroom import load
+from fittingroom.data.dataset import Dataset
+from fittingroom.photos.conversion import convert
+from fittingroom.photos.style import style_of
+
+
+@pytest.fixture(scope="module")
+def fashion_mnist() -> Dataset:
+    return load("fashion-mnist")
+
+
+def test_the_thing_is_found_where_it_was_laid(fashion_mnist: Dataset) -> None:
+    style = style_of(fashion_mnist)
+    trousers = fashion_mnist.train.images[fashion_mnist.train.labels == 1][:5]
+    for image in trousers:
+        found = convert(made_photo(image, np.random.default_rng(0)), style).image
+        rows, columns = np.nonzero(found > 20)
+        assert np.ptp(rows) == 27
+        assert np.ptp(columns) < 20  # turned and widened, but no floor beside it
+
+
+def test_the_same_numbers_make_the_same_photograph_and_others_another(fashion_mnist: Dataset) -> None:
+    image = fashion_mnist.train.images[0]
+    one, again, other = (np.asarray(made_photo(image, np.random.default_rng(seed))) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, again)
+    assert one.shape == other.shape
+    assert (one != other).any()
+
+
+def test_a_class_that_is_named_too_often_shows() -> None:
+    rows = rows_of(np.array([0, 0, 1, 1]), np.array([0, 0, 0, 1]), ["coat", "shirt"])
+    assert [(row[0], row[1], row[2], row[4]) for row in rows] == [
+        ("all", "4", "75.0%", ""),
+        ("coat", "2", "100.0%", "1.50"),
+        ("shirt", "2", "50.0%", "0.50"),
+    ]
