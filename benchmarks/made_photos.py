@@ -1,6 +1,6 @@
 """Measures runs on photographs made from validation images of Fashion-MNIST: how often right, and what for what.
 
-Usage: python -m benchmarks.made_photos --run RUN... [--images N]
+Usage: python -m benchmarks.made_photos --run RUN [--run RUN]... [--images N]
 
 Each image is enlarged, turned, widened, bent, folded and lit at random, laid on a floor of another colour, and goes the
 whole way of a photo (`photos.conversion`). Shoes are left out: nobody lays them flat. Photographs at hand are few, and
@@ -107,7 +107,7 @@ def main(arguments: list[str]) -> int:
     """Runs the measurement."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.made_photos")
     parser.add_argument("--run", action="append", required=True)
-    parser.add_argument("--images", type=int, default=1_500, help="validation images; 25 ms each")
+    parser.add_argument("--images", type=int, default=1_500, help="validation images, at most")
     options = parser.parse_args(arguments)
     data = load()
     assert data.validation is not None

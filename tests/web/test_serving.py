@@ -63,7 +63,7 @@ def wait_until_it_is_ending(server: Serving) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
 def test_the_second_signal_ends_it_at_once(digits_run: Path, sig: signal.Signals) -> None:
-    """The pictures would take ten times as long as the two signals; nobody gets an answer of them."""
+    """The pictures are large, so they are still being decoded when the second signal comes; nobody gets an answer."""
     body, kind = multipart(*[("photo.png", zeros(6000, 6000))] * LIMITS.photos)
     with serving(digits_run) as server, socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
         connection.sendall(HEAD[:-2] % (kind.encode(), len(body)) + b"Expect: 100-continue\r\n\r\n")
