@@ -34,6 +34,7 @@ from fittingroom.errors import DataError
 from fittingroom.evaluation.intervals import wilson
 from fittingroom.evaluation.judgement import Answer
 from fittingroom.photos.conversion import convert
+from fittingroom.photos.inputs import Inputs
 from fittingroom.photos.reading import open_photo, picture_files
 from fittingroom.photos.style import Style, style_of
 
@@ -103,9 +104,10 @@ def converted(path: Path, style: Style) -> NDArray[np.uint8]:
     return convert(open_photo(path, style.image_shape).image, style).image
 
 
-def answers_of(run: Run, images: NDArray[np.uint8]) -> list[Answer]:
-    """What a run says about images of 0 to 255."""
-    return run.answer(np.rint(images * (run.record.data.scale / 255)).astype(np.uint8))
+def answers_of(run: Run, images: NDArray[np.uint8], *, cut_out: bool) -> list[Answer]:
+    """What a run says about images of 0 to 255, which show things that were cut out of photos, or do not."""
+    scaled = np.rint(images * (run.record.data.scale / 255)).astype(np.uint8)
+    return run.answer(Inputs(scaled, np.full(len(scaled), cut_out)))
 
 
 def labels(answers: Sequence[Answer], *, declining: bool) -> Answers:
@@ -175,7 +177,8 @@ def report(run: Run, paths: Sequence[Path], mapping: Mapped) -> str:
     style = style_of(load(run.record.data.name))
     plain, plain_times = timed(paths, lambda path: naive(path, style.image_shape))
     images, times = timed(paths, lambda path: converted(path, style))
-    of_plain, answers = answers_of(run, plain), answers_of(run, images)
+    of_plain = answers_of(run, plain, cut_out=False)
+    answers = answers_of(run, images, cut_out=style.thing is not None)
     sides = [labels(each, declining=False) for each in (of_plain, answers)]
     plain_refused = sum(answer.unlike for answer in of_plain)
     header = ("photos of", "number", "resized", "95%", "cut out", "95%")
@@ -188,12 +191,30 @@ def report(run: Run, paths: Sequence[Path], mapping: Mapped) -> str:
             "Cut out, and refused where the run finds them unlike its training data:",
             "",
             markdown_table([refusals, *refusal_rows(paths, labels(answers, declining=True), mapping)]),
+            *covering(paths, answers, mapping),
             f"Of the resized ones {percent(plain_refused / len(paths))} are refused "
             f"({percent_range(wilson(plain_refused, len(paths)))}).",
             f"Milliseconds of one core per photo, decoding included: {statistics.median(times):.0f} "
             f"(the slowest {max(times):.0f}); resized {statistics.median(plain_times):.0f}.",
         ]
     )
+
+
+def covering(paths: Sequence[Path], answers: Sequence[Answer], mapping: Mapped) -> list[str]:
+    """How often the sets hold a right class, of all photos of classes that exist, and of those that are not refused."""
+    together = groups_of(mapping)["all"]
+    pairs = [(path.parent.name, answer) for path, answer in zip(paths, answers, strict=True)]
+    known = [(mapping.right[name], answer) for name, answer in pairs if name in together]
+    lines = []
+    for which, some in (("", known), (" not refused", [pair for pair in known if not pair[1].unlike])):
+        held = sum(not right.isdisjoint(answer.set) for right, answer in some)
+        if some:
+            classes = statistics.mean(len(answer.set) for _, answer in some)
+            lines.append(
+                f"Sets of the {len(some)} photos{which} hold a right class for {percent(held / len(some))} "
+                f"({percent_range(wilson(held, len(some)))}), with {classes:.2f} classes on average."
+            )
+    return lines
 
 
 def trained() -> list[Run]:

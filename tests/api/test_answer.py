@@ -18,7 +18,7 @@ from fittingroom.evaluation.judgement import Answer, Judgement, at_temperature
 from fittingroom.evaluation.outlines import outlines
 from fittingroom.evaluation.reliability import reliability
 from fittingroom.evaluation.unlike import UnlikeByOutlineAndDoubt
-from fittingroom.runs.judgement import FILE
+from fittingroom.runs.judgement import JUDGEMENT
 from tests.engine import models
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")
@@ -36,7 +36,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def copied(trained: Path, tmp_path: Path) -> Path:
     """The folder of a run of which no answer was asked."""
     path = Path(shutil.copytree(trained, tmp_path / "copy"))
-    (path / FILE).unlink(missing_ok=True)
+    (path / JUDGEMENT.name).unlink(missing_ok=True)
     return path
 
 
@@ -51,7 +51,7 @@ def test_answers_rest_on_the_validation_images_and_are_kept_in_the_run(copied: P
     assert held_out is not None
     images = digits.train.images[:20]
     answers = run.answer(images)
-    assert (copied / FILE).is_file()
+    assert (copied / JUDGEMENT.name).is_file()
     expected = Judgement.of(run.log_probabilities(held_out.images), held_out.labels, held_out.images, 16.0)
     assert same(answers, expected.answers(run.log_probabilities(images), images, 16.0, (digits.name, digits.classes)))
     assert same(fr.open_run(copied).answer(images), answers)
@@ -79,27 +79,27 @@ def test_a_folder_that_cannot_be_written_answers_too(
         raise StorageError("the file system is read-only")
 
     expected = fr.open_run(copied).answer(digits.train.images[:5])
-    (copied / FILE).unlink()
+    (copied / JUDGEMENT.name).unlink()
     monkeypatch.setattr("fittingroom.api.judging.write_judgement", full)
     assert same(fr.open_run(copied).answer(digits.train.images[:5]), expected)
-    assert not (copied / FILE).exists()
+    assert not (copied / JUDGEMENT.name).exists()
 
 
 def test_what_is_kept_for_other_weights_is_fitted_again(copied: Path, digits: Dataset, tmp_path: Path) -> None:
     other = fr.train(digits, TINY, seed=1, out=tmp_path / "other")
     expected = other.answer(digits.train.images[:5])
     fr.open_run(copied).answer(digits.train.images[:5])
-    shutil.copy(copied / FILE, other.path / FILE)
+    shutil.copy(copied / JUDGEMENT.name, other.path / JUDGEMENT.name)
     assert same(fr.open_run(other.path).answer(digits.train.images[:5]), expected)
 
 
 def test_damage_is_named_with_what_mends_it(copied: Path, digits: Dataset) -> None:
     fr.open_run(copied).answer(digits.train.images[:1])
-    (copied / FILE).write_bytes((copied / FILE).read_bytes()[:1000])
+    (copied / JUDGEMENT.name).write_bytes((copied / JUDGEMENT.name).read_bytes()[:1000])
     with pytest.raises(RunError, match=r"judgement\.npz is damaged.*Delete .*judgement\.npz"):
         fr.open_run(copied).answer(digits.train.images[:1])
     fr.open_run(copied).predict(digits.train.images[:1])
-    (copied / FILE).unlink()
+    (copied / JUDGEMENT.name).unlink()
     fr.open_run(copied).answer(digits.train.images[:1])
 
 
@@ -114,14 +114,14 @@ def test_a_larger_alpha_gives_smaller_sets(copied: Path, digits: Dataset) -> Non
 def test_images_of_another_shape_are_refused_before_anything_is_fitted(copied: Path) -> None:
     with pytest.raises(DataError, match=r"expected \('n', 8, 8\)"):
         fr.open_run(copied).answer(np.zeros((1, 28, 28), np.uint8))
-    assert not (copied / FILE).exists()
+    assert not (copied / JUDGEMENT.name).exists()
 
 
 def test_a_users_own_model_answers_as_a_recipe_does(digits: Dataset) -> None:
     run = fr.fit(models.small(), digits, verbose=0)
     answers = run.answer(digits.train.images[:5])
     assert same(fr.open_run(run.path).answer(digits.train.images[:5]), answers)
-    assert (run.path / FILE).is_file()
+    assert (run.path / JUDGEMENT.name).is_file()
 
 
 def test_plain_arrays_leave_probabilities_and_sets_and_unlike_says_what_it_goes_by(digits: Dataset) -> None:
@@ -133,7 +133,7 @@ def test_plain_arrays_leave_probabilities_and_sets_and_unlike_says_what_it_goes_
     assert 0.02 < len(refused) / len(answers) <= 0.05
     assert all("nothing could be compared" in answer.why for answer in refused)
     assert np.mean(covered) == pytest.approx(0.9, abs=0.01)
-    assert not (run.path / FILE).exists()  # it costs nothing to read the outcomes again
+    assert not (run.path / JUDGEMENT.name).exists()  # it costs nothing to read the outcomes again
 
 
 def test_without_validation_the_model_is_taken_at_its_own_word_and_that_is_said() -> None:
@@ -156,7 +156,7 @@ def test_replicas_answer_together_by_the_mean_of_their_probabilities(digits: Dat
         answers, at_temperature(np.log(replicas.predict(images)), expected.temperature), strict=True
     ):
         np.testing.assert_allclose(answer.probabilities, np.exp(row), atol=1e-4)
-    assert (replicas.path / FILE).is_file()
+    assert (replicas.path / JUDGEMENT.name).is_file()
     assert same(fr.open_replicas(replicas.path).answer(images), answers)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,11 @@ from PIL import Image
 
 import fittingroom as fr
 from fittingroom.errors import DataError, RunError
+from fittingroom.evaluation.correction import Correction
 from fittingroom.photos.conversion import convert
+from fittingroom.photos.inputs import Inputs
+from fittingroom.photos.made import made_inputs
+from fittingroom.runs.correction import CORRECTION
 from tests.engine import models
 from tests.photos.drawing import photo
 
@@ -31,9 +36,14 @@ def shirt(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_photo_is_brought_to_what_the_model_was_trained_on(run: fr.Run, shirt: Path) -> None:
+def cut_out(run: fr.Run) -> Inputs:
+    """The photo of these tests, as it goes into the model."""
     image = convert(photo()[0], run.style).image
-    expected = run.predict(np.rint(image[None] * (16 / 255)).astype(np.uint8))
+    return Inputs(np.rint(image[None] * (16 / 255)).astype(np.uint8), np.array([True]))
+
+
+def test_a_photo_is_brought_to_what_the_model_was_trained_on(run: fr.Run, shirt: Path) -> None:
+    expected = run.predict(cut_out(run))
     for given in (shirt, str(shirt), Image.open(shirt), [shirt]):
         np.testing.assert_array_equal(run.predict(given), expected)
 
@@ -53,16 +63,38 @@ def test_a_picture_of_the_models_size_goes_in_as_it_is(run: fr.Run) -> None:
 
 
 def test_an_answer_to_a_photo_says_how_far_it_can_be_trusted(run: fr.Run, shirt: Path) -> None:
-    image = convert(photo()[0], run.style).image
-    [expected] = run.answer(np.rint(image[None] * (16 / 255)).astype(np.uint8))
+    [expected] = run.answer(cut_out(run))
     [answer] = run.answer(shirt)
     assert (answer.why, answer.set, answer.unlike) == (expected.why, expected.set, expected.unlike)
 
 
+def test_what_is_cut_out_is_corrected_and_nothing_else_is(run: fr.Run, shirt: Path) -> None:
+    pixels = cut_out(run).images
+    plain, corrected = run.predict(pixels), run.predict(shirt)
+    correction = run.loaded().judgement.correction
+    assert correction is not None
+    np.testing.assert_allclose(corrected, np.exp(correction.corrected(np.log(plain))), rtol=1e-4)
+    assert np.abs(corrected - plain).max() > 0.01
+    both = Inputs(np.concatenate([pixels, pixels]), np.array([False, True]))
+    np.testing.assert_allclose(run.predict(both), np.concatenate([plain, corrected]), rtol=1e-4)
+    unlike_photo, photo = run.answer(both)
+    np.testing.assert_allclose(photo.probabilities, corrected[0], rtol=1e-4)
+    np.testing.assert_allclose(unlike_photo.probabilities, run.answer(pixels)[0].probabilities, rtol=1e-4)
+
+
+def test_the_class_that_is_named_has_the_largest_of_the_predicted_probabilities(run: fr.Run, shirt: Path) -> None:
+    photos: list[Path | Image.Image] = [shirt, photo(side=(60, 300))[0], photo(side=(300, 60))[0]]
+    named = [run.record.data.classes[index] for index in run.predict(photos).argmax(axis=1)]
+    assert [answer.label for answer in run.answer(photos)] == named
+
+
 def test_replicas_are_asked_alike(run: fr.Run, tmp_path: Path, shirt: Path) -> None:
     replicas = fr.train("digits", TINY, seeds=2, out=tmp_path / "replicas")
-    expected = np.mean([each.predict(shirt) for each in replicas], axis=0)
-    np.testing.assert_allclose(replicas.predict(shirt), expected, rtol=1e-5)
+    plain = np.mean([each.predict(cut_out(run).images) for each in replicas], axis=0)
+    correction = replicas.loaded().judgement.correction
+    assert correction is not None
+    expected = np.exp(correction.corrected(np.log(plain)))
+    np.testing.assert_allclose(replicas.predict(shirt), expected, rtol=1e-4)
     assert replicas.answer(shirt)[0].label == run.record.data.classes[int(expected.argmax())]
 
 
@@ -95,3 +127,51 @@ def test_where_fit_was_given_arrays_a_photo_cannot_be_brought_to_them(tmp_path: 
     run = fr.fit(models.small(), x, y, epochs=1, verbose=0, out=tmp_path / "run")
     with pytest.raises(RunError, match="trained on plain arrays"):
         run.predict(shirt)
+
+
+def test_the_correction_is_learned_from_held_out_images_once_and_kept(run: fr.Run, shirt: Path, tmp_path: Path) -> None:
+    copied = Path(shutil.copytree(run.path, tmp_path / "copy"))
+    (copied / CORRECTION.name).unlink(missing_ok=True)
+    opened, held_out = fr.open_run(copied), fr.load("digits").validation
+    opened.answer(cut_out(run).images)
+    assert not (copied / CORRECTION.name).exists()  # no photo has been asked about
+    expected = opened.predict(shirt)
+    assert held_out is not None
+    assert opened.style.thing is not None
+    made = made_inputs(held_out.images, opened.style.thing, 16.0)
+    fitted = Correction.of(opened.log_probabilities(made), held_out.labels)
+    plain = opened.log_probabilities(cut_out(run).images)
+    np.testing.assert_allclose(expected, np.exp(fitted.corrected(plain)), rtol=1e-4)
+    written = (copied / CORRECTION.name).stat().st_mtime_ns
+    np.testing.assert_array_equal(fr.open_run(copied).predict(shirt), expected)
+    assert (copied / CORRECTION.name).stat().st_mtime_ns == written
+
+
+def test_a_run_on_whole_pictures_corrects_nothing(tmp_path: Path, shirt: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for number in range(8):
+            colour = (255 * (name == "a"), 20 * number, 0)
+            Image.new("RGB", (8, 8), colour).save(tmp_path / "pictures" / name / f"{number}.png")
+    run = fr.train(f"folder:{tmp_path / 'pictures'}", TINY, out=tmp_path / "run")
+    run.predict(shirt)
+    assert run.loaded().judgement.correction is None
+    assert not (run.path / CORRECTION.name).exists()
+
+
+def test_corrected_answers_to_photos_fit_better_and_their_sets_cover(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fittingroom.api.judging.MADE", 600)
+    data = fr.load("fashion-mnist")
+    run = fr.train(data, fr.Recipe(name="small", hidden=(32,), epochs=1), out=tmp_path / "run")
+    assert run.style.thing is not None
+    assert data.validation is not None
+    others = slice(600, 1100)  # of which the correction knows nothing
+    made, labels = made_inputs(data.validation.images[others], run.style.thing, 255.0), data.validation.labels[others]
+    photos = Inputs(made, np.ones(500, np.bool_))
+    plain, corrected = (-np.log(run.predict(each)[np.arange(500), labels]).mean() for each in (made, photos))
+    assert corrected < plain - 0.05
+    covered = np.mean([data.classes[label] in one.set for one, label in zip(run.answer(photos), labels, strict=True)])
+    assert covered == pytest.approx(0.9, abs=0.05)
+    assert np.mean([data.classes[label] in one.set for one, label in zip(run.answer(made), labels, strict=True)]) < 0.8

@@ -1,4 +1,4 @@
-"""Hostile `run.json`, `history.csv`, `outcomes.npz`, `judgement.npz` and `replicas.json`."""
+"""Hostile `run.json`, `history.csv`, `outcomes.npz`, `judgement.npz`, `correction.npz` and `replicas.json`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import shutil
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -109,15 +109,31 @@ def bomb_of_outcomes(place: Place) -> None:
     (copied("recipe", place) / "outcomes.npz").write_bytes(content)
 
 
-def judgement(**members: bytes) -> Callable[[Place], None]:
-    """Writes an honest run with a judgement of its weights, in which these arrays are other bytes."""
+def fitted(kind: str, honest: Mapping[str, bytes]) -> Callable[[Place], None]:
+    """Writes an honest run with a judgement or a correction of its weights that has these arrays."""
 
     def build(place: Place) -> None:
-        from fittingroom.runs.judgement import FORMAT, digest_of
+        from fittingroom.runs.correction import CORRECTION
+        from fittingroom.runs.fitted import digest_of
+        from fittingroom.runs.judgement import JUDGEMENT
 
-        honest = {
-            "format": array_bytes(np.array(FORMAT)),
+        file = {"judgement": JUDGEMENT, "correction": CORRECTION}[kind]
+        start = {
+            "format": array_bytes(np.array(file.format)),
             "weights": array_bytes(np.frombuffer(digest_of([copied("recipe", place)]), np.uint8)),
+        }
+        with zipfile.ZipFile(place.folder / file.name, "w") as archive:
+            for name, content in {**start, **honest}.items():
+                archive.writestr(f"{name}.npy", content)
+
+    return build
+
+
+def judgement(**members: bytes) -> Callable[[Place], None]:
+    """Writes an honest run with a judgement, in which these arrays are other bytes."""
+    return fitted(
+        "judgement",
+        {
             "temperature": array_bytes(np.array(1)),
             "scores": array_bytes(np.arange(20, dtype=np.float32)),
             "outlines": array_bytes(np.zeros((20, 588), np.uint8)),
@@ -125,21 +141,28 @@ def judgement(**members: bytes) -> Callable[[Place], None]:
             "apart": array_bytes(np.arange(20, dtype=np.float32)),
             "doubts": array_bytes(np.arange(20, dtype=np.float32)),
             "threshold": array_bytes(np.array(0.5)),
-        }
-        with zipfile.ZipFile(place.folder / "judgement.npz", "w") as archive:
-            for name, content in {**honest, **members}.items():
-                archive.writestr(f"{name}.npy", content)
+            **members,
+        },
+    )
 
-    return build
+
+def correction(**members: bytes) -> Callable[[Place], None]:
+    """Writes an honest run with a correction of its answers to photos, in which these arrays are other bytes."""
+    honest = {
+        "sharpness": array_bytes(np.array(1.0)),
+        "shifts": array_bytes(np.zeros(10)),
+        "scores": array_bytes(np.arange(20, dtype=np.float32)),
+    }
+    return fitted("correction", {**honest, **members})
 
 
 def bomb_of_judgement(place: Place) -> None:
     """Half a gigabyte of zeros in each array that may be large."""
-    from fittingroom.runs.judgement import FORMAT
+    from fittingroom.runs.judgement import JUDGEMENT
 
     start = npy_header(header_of("|u1", (2**20, 512)))
     member = deflated(start, 512), len(start) + 2**29
-    number = array_bytes(np.array(FORMAT))
+    number = array_bytes(np.array(JUDGEMENT.format))
     packed = zlib.compressobj(9, wbits=-15)
     small = packed.compress(number) + packed.flush(), len(number)
     names = ("weights", "scores", "outlines", "classes", "apart", "doubts")
@@ -177,6 +200,7 @@ def replicas(**values: Any) -> Callable[[Place], None]:
 
 
 _JUDGEMENT = r"judgement\.npz is damaged.*Delete "
+_CORRECTION = r"correction\.npz is damaged.*Delete "
 _RECORD = r"run\.json (is damaged|has|is larger)|is damaged and cannot be read"
 _HISTORY = r"history\.csv"
 _OUTCOMES = r"outcomes\.npz is damaged"
@@ -269,6 +293,15 @@ CASES: dict[str, Case] = {
     ),
     "judgement that is a pipe": Case(
         "run", lambda place: os.mkfifo(copied("recipe", place) / "judgement.npz"), _JUDGEMENT
+    ),
+    "correction that is honest": Case("run", correction(), None),
+    "correction of pickles": Case(
+        "run", lambda place: correction(shifts=objects_npy(place.canary))(place), _CORRECTION
+    ),
+    "correction of endless shifts": Case("run", correction(shifts=array_bytes(np.full(10, np.inf))), _CORRECTION),
+    "correction of huge scores": Case("run", correction(scores=npy_header(header_of("<f4", (2**40,)))), _CORRECTION),
+    "correction that is /dev/zero": Case(
+        "run", lambda place: (copied("recipe", place) / "correction.npz").symlink_to("/dev/zero"), _CORRECTION
     ),
     "replicas whose seeds are paths": Case("replicas", replicas(kept=["../../outside"]), _REPLICAS),
     "replicas whose seeds are huge": Case("replicas", replicas(kept=[10**400, -1, 1e308]), _REPLICAS),

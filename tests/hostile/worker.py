@@ -31,7 +31,9 @@ import fittingroom as fr
 from fittingroom.cli.main import main as command
 from fittingroom.data.inputs import read_images
 from fittingroom.errors import FittingRoomError
+from fittingroom.photos.inputs import Inputs
 from fittingroom.recipes.named import find_recipe
+from fittingroom.runs.correction import CORRECTION
 from fittingroom.runs.ledger import Ledger
 from fittingroom.runs.ledger_check import verify
 from tests.api.stopping import Crash, CrashIn
@@ -53,7 +55,9 @@ def run(folder: Path) -> Steps:
     def opened() -> fr.Run:
         return fr.open_run(folder)
 
-    return {
+    photos = Inputs(images, np.ones(2, np.bool_))
+    asked = {"photo": lambda: opened().answer(photos)} if os.path.lexists(folder / CORRECTION.name) else {}
+    return asked | {
         "record": lambda: opened().record,
         "history": lambda: opened().history,
         "outcomes": lambda: opened().outcomes,

@@ -5,7 +5,20 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from benchmarks.photos import Mapped, Tally, is_reported, photos_in, read_mapping, refusal_rows, rows_of, tally
+import numpy as np
+
+from benchmarks.photos import (
+    Mapped,
+    Tally,
+    covering,
+    is_reported,
+    photos_in,
+    read_mapping,
+    refusal_rows,
+    rows_of,
+    tally,
+)
+from fittingroom.evaluation.judgement import Answer
 
 MAPPED = Mapped(
     {"tee": frozenset({"T-shirt/top"}), "long": frozenset({"Shirt", "Pullover"}), "boot": frozenset({"Ankle boot"}),
@@ -47,6 +60,17 @@ def test_refusals_are_counted_and_accuracy_is_that_among_the_answered() -> None:
         ("in no class", "1", "100.0%", ""),
         ("hat", "1", "100.0%", ""),
     ]
+
+
+def test_sets_are_counted_that_hold_any_right_class_of_classes_that_exist() -> None:
+    def answer(*names: str, unlike: bool = False) -> Answer:
+        return Answer("Bag", 0.5, np.zeros(0, np.float32), names, unlike, "")
+
+    answers = [answer("Bag", "T-shirt/top"), answer("Bag"), answer("Pullover", unlike=True), answer(), answer()]
+    every, answered = covering(PATHS, answers, MAPPED)
+    assert every.startswith("Sets of the 3 photos hold a right class for 66.7%")
+    assert every.endswith("with 1.33 classes on average.")
+    assert answered.startswith("Sets of the 2 photos not refused hold a right class for 50.0%")
 
 
 def test_halves_are_by_the_hash_of_the_name_and_disjoint(tmp_path: Path) -> None:

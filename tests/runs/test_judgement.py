@@ -11,7 +11,8 @@ import pytest
 from fittingroom.errors import RunError, StorageError
 from fittingroom.evaluation.judgement import Judgement
 from fittingroom.evaluation.unlike import UnlikeByOutlineAndDoubt
-from fittingroom.runs.judgement import FILE, digest_of, read_judgement, write_judgement
+from fittingroom.runs.fitted import digest_of
+from fittingroom.runs.judgement import JUDGEMENT, read_judgement, write_judgement
 
 DIGEST = bytes(range(32))
 
@@ -25,14 +26,14 @@ def judgement() -> Judgement:
 
 
 def arrays(path: Path) -> dict[str, Any]:
-    with np.load(path / FILE) as stored:
+    with np.load(path / JUDGEMENT.name) as stored:
         return dict(stored)
 
 
 def changed(path: Path, **values: Any) -> None:
     """Writes the file again, with these arrays in place of those that it had; None takes one away."""
     stored = {name: value for name, value in {**arrays(path), **values}.items() if value is not None}
-    np.savez(path / FILE, allow_pickle=True, **stored)
+    np.savez(path / JUDGEMENT.name, allow_pickle=True, **stored)
 
 
 def test_what_is_written_is_read(judgement: Judgement, tmp_path: Path) -> None:
@@ -47,7 +48,7 @@ def test_what_is_written_is_read(judgement: Judgement, tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.unlike.classes, judgement.unlike.classes)
     np.testing.assert_array_equal(found.unlike.apart, judgement.unlike.apart)
     np.testing.assert_array_equal(found.unlike.doubts, judgement.unlike.doubts)
-    assert [path.name for path in tmp_path.iterdir()] == [FILE]
+    assert [path.name for path in tmp_path.iterdir()] == [JUDGEMENT.name]
 
 
 def test_a_run_that_has_none_and_one_of_other_weights_are_the_same(judgement: Judgement, tmp_path: Path) -> None:
@@ -75,13 +76,13 @@ def test_the_digest_is_of_the_weights_in_their_order(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_keeps_what_it_had(judgement: Judgement, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(StorageError, match=FILE):
+    with pytest.raises(StorageError, match=JUDGEMENT.name):
         write_judgement(tmp_path / "file", judgement, DIGEST)
 
 
 def test_any_damage_is_named_and_mended_by_deleting_the_file(judgement: Judgement, tmp_path: Path) -> None:
     write_judgement(tmp_path, judgement, DIGEST)
-    content = (tmp_path / FILE).read_bytes()
+    content = (tmp_path / JUDGEMENT.name).read_bytes()
     generator = np.random.default_rng(1)
     outlines = content.index(b"outlines.npy") + 200
     places = [outlines, outlines + 5000, content.index(b"scores.npy") + 160, len(content) - 30]
@@ -92,7 +93,7 @@ def test_any_damage_is_named_and_mended_by_deleting_the_file(judgement: Judgemen
         b"text",
         *[flipped(content, place, generator) for place in places],
     ]:
-        (tmp_path / FILE).write_bytes(damaged)
+        (tmp_path / JUDGEMENT.name).write_bytes(damaged)
         with pytest.raises(RunError, match=r"judgement\.npz is damaged.*Delete .*judgement\.npz: the next answer"):
             read_judgement(tmp_path, DIGEST, 3)
 

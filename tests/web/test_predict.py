@@ -150,7 +150,7 @@ def test_the_card_has_scores_with_their_looks(server: Serving) -> None:
     assert replica["validation"]["accuracy"] > 0.5
     assert (replica["test"]["look"], replica["test"]["looks"]) == (1, 1)
     assert "luck" in replica["test"]["luck"]
-    assert len(facts["limits"]["meaning"]) == 3
+    assert len(facts["limits"]["meaning"]) == 4
 
 
 def test_metrics_count(server: Serving, images: np.ndarray[Any, Any]) -> None:

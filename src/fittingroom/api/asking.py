@@ -5,22 +5,23 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from fittingroom.api.judging import judgement_of
+from fittingroom.api.judging import correction_of, judgement_of
 from fittingroom.api.loaded import Loaded
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import DataError, RunError
 from fittingroom.evaluation.conformal import ALPHA
 from fittingroom.evaluation.judgement import Answer, Judgement
-from fittingroom.photos.inputs import of_picture, read_given
+from fittingroom.photos.inputs import Inputs, of_picture, read_given
 from fittingroom.photos.reading import as_photo
 from fittingroom.photos.style import Style, style_of
-from fittingroom.runs.judgement import digest_of
+from fittingroom.runs.fitted import digest_of
 from fittingroom.runs.record import DataRecord
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 Photo: TypeAlias = "str | os.PathLike[str] | Image.Image"
-Images: TypeAlias = "Array | Photo | Sequence[Photo]"
+Images: TypeAlias = "Array | Photo | Sequence[Photo] | Inputs"
 
 
 class Asked(ABC):
@@ -49,15 +50,20 @@ class Asked(ABC):
             images: an array `(n, ...)` in the form that the model was trained on: a dataset's raw uint8 images, or,
                 where `fit` was given arrays, values like those. Or a photo or several: paths of JPEG, PNG, WebP, BMP or
                 GIF files, or pictures that Pillow has opened. Of a photo that is not of the model's size, the thing in
-                it is cut out and shown as training images show theirs.
+                it is cut out and shown as training images show theirs, and the probabilities are those of `answer`,
+                corrected by what photos made of validation images teach.
 
         Raises:
             DataError: the images have another shape, are none, or are scaled already and would be scaled twice; a
                 picture cannot be read.
             RunError: it is a photo, and it is not known how the training images were made, since they were arrays.
         """
-        probabilities: np.ndarray[Any, np.dtype[np.float32]] = np.exp(self.log_probabilities(self._inputs(images)))
-        return probabilities
+        inputs = self._inputs(images)
+        logs = self.log_probabilities(inputs.images)
+        correction = self._judgement_of_photos.correction if inputs.cut_out.any() else None
+        if correction is not None:
+            logs = np.where(inputs.cut_out[:, None], correction.corrected(logs), logs)
+        return np.asarray(np.exp(logs), np.float32)
 
     def answer(self, images: Images, alpha: float = ALPHA) -> list[Answer]:
         """What it says of each image, and how far that can be trusted: calibrated, and judged.
@@ -65,7 +71,7 @@ class Asked(ABC):
         An answer has the class and its calibrated probability, the set of classes that holds the right one in 90% of
         the cases, whether the image is unlike the training data, and `why` in words. What that takes is fitted on the
         validation images when it is first asked for, and kept in the folder; for replicas, on the means of their
-        probabilities.
+        probabilities. Answers to photos are corrected by what photos made of 2,000 of these images teach.
 
         Args:
             images: as for `predict`.
@@ -77,8 +83,10 @@ class Asked(ABC):
             RunError: as for `predict`; or what is kept in the folder is damaged.
         """
         inputs, data = self._inputs(images), self._data
-        logs = self.log_probabilities(inputs)
-        return self._judgement.answers(logs, inputs, data.scale, (data.name, data.classes), alpha)
+        logs = self.log_probabilities(inputs.images)
+        judgement = self._judgement_of_photos if inputs.cut_out.any() else self._judgement
+        trained_on = data.name, data.classes
+        return judgement.answers(logs, inputs.images, data.scale, trained_on, alpha, inputs.cut_out)
 
     @abstractmethod
     def log_probabilities(self, images: Array) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -98,7 +106,7 @@ class Asked(ABC):
             RunError: a file of the folder is damaged.
         """
         version = digest_of([run.path for run in self._members]).hex()[:16]
-        return Loaded(version, self._data, self._judgement, self._in_memory())
+        return Loaded(version, self._data, self._judgement_of_photos, self._in_memory())
 
     @cached_property
     def style(self) -> Style:
@@ -135,16 +143,22 @@ class Asked(ABC):
     def _judgement(self) -> Judgement:
         return judgement_of(self.path, self._members, self.log_probabilities, self._load_dataset)
 
-    def _inputs(self, images: Images) -> Array:
+    @cached_property
+    def _judgement_of_photos(self) -> Judgement:
+        """The same, with the correction of what is cut out of photos. It takes longer, so not every answer needs it."""
+        correction = correction_of(self.path, self._members, self.log_probabilities, self._load_dataset)
+        return replace(self._judgement, correction=correction)
+
+    def _inputs(self, images: Images) -> Inputs:
         """Arrays as they are, photos as the model takes them."""
-        if isinstance(images, np.ndarray):
+        if isinstance(images, Inputs):
             return images
         photos = [images] if _is_photo(images) else images
         if not isinstance(photos, Sequence) or not photos or not all(map(_is_photo, photos)):
-            return np.asarray(images)
-        return np.concatenate([self._input(photo) for photo in photos])
+            return Inputs.plain(np.asarray(images))
+        return Inputs.joined([self._input(photo) for photo in photos])
 
-    def _input(self, photo: Any) -> Array:
+    def _input(self, photo: Any) -> Inputs:
         data = self._data
         if isinstance(photo, str | os.PathLike):
             path = Path(photo)
@@ -154,7 +168,7 @@ class Asked(ABC):
         else:
             name = Path(getattr(photo, "filename", "") or "the picture")
             given = of_picture(as_photo(photo, name, data.image_shape), name, data.image_shape, lambda: self.style)
-        return given.on_scale(data.scale)
+        return given.inputs(data.scale)
 
 
 def _is_photo(value: Any) -> bool:

@@ -14,8 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fittingroom.errors import DataError, RunError, StorageError
+from fittingroom.evaluation.correction import Correction
 from fittingroom.evaluation.judgement import Judgement
-from fittingroom.runs.judgement import digest_of, read_judgement, write_judgement
+from fittingroom.photos.made import made_inputs
+from fittingroom.photos.style import style_of
+from fittingroom.runs.correction import read_correction, write_correction
+from fittingroom.runs.fitted import digest_of
+from fittingroom.runs.judgement import read_judgement, write_judgement
 from fittingroom.runs.kept import read_validated
 
 if TYPE_CHECKING:
@@ -28,6 +33,9 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 Predict = Callable[[Array], Array]
 """From images to logarithms of probabilities `(n, classes)`."""
+
+MADE = 2_000
+"""Photos that are made of held-out images; with 1,000, which ones they are still shows in the answers."""
 
 _log = logging.getLogger("fittingroom")
 
@@ -55,11 +63,41 @@ def judgement_of(path: Path, runs: Sequence[Run], predict: Predict, load_dataset
     if part is None:
         return _from_outcomes([run.path for run in runs])
     judgement = Judgement.of(predict(part.images), part.labels, part.images, data.scale)
+    _keep(lambda: write_judgement(path, judgement, digest))
+    return judgement
+
+
+def correction_of(
+    path: Path, runs: Sequence[Run], predict: Predict, load_dataset: Callable[[], Dataset]
+) -> Correction | None:
+    """What photos made of validation images teach about the answers to photos; None where none can be made.
+
+    None can be made without the validation images, or of images that are whole pictures, as those of a folder. It is
+    read from `path` if it is there, and else fitted and kept there.
+
+    Args, Raises: as for `judgement_of`.
+    """
+    digest = digest_of([run.path for run in runs])
+    data = runs[0].record.data
+    kept = read_correction(path, digest, len(data.classes))
+    if kept is not None:
+        return kept
+    part = _held_out(runs[0].outcomes, load_dataset)
+    style = None if part is None else style_of(load_dataset()).thing
+    if part is None or style is None:
+        return None
+    images, labels = part.images[:MADE], part.labels[:MADE]
+    correction = Correction.of(predict(made_inputs(images, style, data.scale)), labels)
+    _keep(lambda: write_correction(path, correction, digest))
+    return correction
+
+
+def _keep(write: Callable[[], None]) -> None:
+    """Writes what was fitted, if that can be done."""
     try:
-        write_judgement(path, judgement, digest)
+        write()
     except StorageError as error:
         _log.info("What was learned from the validation images is not kept: %s", error)
-    return judgement
 
 
 def _held_out(outcomes: Outcomes | None, load_dataset: Callable[[], Dataset]) -> Part | None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from fittingroom.evaluation.conformal import ALPHA
 from fittingroom.evaluation.judgement import Answer, Judgement
+from fittingroom.photos.inputs import Inputs
 from fittingroom.runs.record import DataRecord
 
 Array = np.ndarray[Any, Any]
@@ -31,15 +32,15 @@ class Loaded:
     judgement: Judgement
     log_probabilities: Callable[[Array], Array]
 
-    def answer(self, images: Array) -> list[Answer]:
-        """What `run.answer` says of images, `(n, ...)`, in the form that the model was trained on."""
-        data = self.data
+    def answer(self, inputs: Inputs, alpha: float = ALPHA) -> list[Answer]:
+        """What `run.answer` says of images."""
+        data, images = self.data, inputs.images
         logs = self.log_probabilities(images)
-        return self.judgement.answers(logs, images, data.scale, (data.name, data.classes), ALPHA)
+        return self.judgement.answers(logs, images, data.scale, (data.name, data.classes), alpha, inputs.cut_out)
 
     def warm_up(self, most: int) -> None:
         """Compiles the programs for all sizes of batches, which are powers of two, up to `most` images."""
         dtype, size = np.float32 if self.data.load is None else np.uint8, 1
         while size <= most:
-            self.answer(np.zeros((size, *self.data.image_shape), dtype))
+            self.answer(Inputs.plain(np.zeros((size, *self.data.image_shape), dtype)))
             size *= 2

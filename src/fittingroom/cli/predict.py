@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> Answer:
             say("note", note)
         given.append(each if arguments.show else each.without_pictures())
     _tell_of_photos(given, data, arguments.show)
-    _tell_of_first_answer(opened.path, data)
+    _tell_of_first_answer(opened.path, data, photos=any(each.cut_out for each in given))
     predictions = [row for each in given for row in _predict(opened, data, each)]
     if arguments.show:
         _show(Path(arguments.show), given, predictions, data.classes)
@@ -83,12 +83,17 @@ def _tell_of_photos(given: list[Given], data: DataRecord, shown: str | None) -> 
     say("note", f"{which} not {width}×{height} pixels: {what}.{advice}")
 
 
-def _tell_of_first_answer(path: Path, data: DataRecord) -> None:
+def _tell_of_first_answer(path: Path, data: DataRecord, *, photos: bool) -> None:
     """Says at a terminal why the first answer of a run takes longer."""
-    from fittingroom.runs.judgement import FILE
+    from fittingroom.runs.correction import CORRECTION
+    from fittingroom.runs.judgement import JUDGEMENT
 
-    if sys.stderr.isatty() and data.counts["validation"] and not (path / FILE).exists():
+    if not sys.stderr.isatty() or not data.counts["validation"]:
+        return
+    if not (path / JUDGEMENT.name).exists():
         say("note", "this run's first answer looks at its validation images once, to learn how far it can be trusted.")
+    if photos and not (path / CORRECTION.name).exists():
+        say("note", "its first answer to a photo makes photos of them once, to learn what it takes for what.")
 
 
 def _predict(opened: Run | Replicas, data: DataRecord, given: Given) -> list[dict[str, Any]]:
@@ -99,7 +104,7 @@ def _predict(opened: Run | Replicas, data: DataRecord, given: Given) -> list[dic
             **answer.to_dict(),
             "steps": [{"name": name, "note": note} for name, note in given.how],
         }
-        for index, answer in enumerate(opened.answer(given.on_scale(data.scale)))
+        for index, answer in enumerate(opened.answer(given.inputs(data.scale)))
     ]
 
 

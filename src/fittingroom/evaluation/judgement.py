@@ -1,7 +1,8 @@
 """What held-out images teach about a model's answers, and answers that make use of it.
 
 A judgement is fitted on the validation images: the temperature that makes probabilities honest, the scores that
-prediction sets are made from, and what is unlike the training data.
+prediction sets are made from, and what is unlike the training data. Images that were cut out of photos have
+probabilities and sets that are corrected by what photos made of the validation images teach.
 
 Temperature and scores come from the same images. That bends the guarantee of the sets in theory. Measured
 (`docs/decisions.md`), their coverage is 0.900 all the same, and steadier than with half of the images for each.
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fittingroom.evaluation.conformal import ALPHA, Conformal
+from fittingroom.evaluation.correction import Correction
 from fittingroom.evaluation.sentences import Verdict, why
 from fittingroom.evaluation.temperature import LOWEST, fit_temperature
 from fittingroom.evaluation.unlike import UnlikeByOutlineAndDoubt, UnlikeByProbability
@@ -33,7 +35,8 @@ class Answer:
         probability: of that class, 0 to 1, calibrated.
         probabilities: of all classes, calibrated, float32 `(classes,)`.
         set: names of the classes that are likely enough, most likely first: the right one is among them for 90% of the
-            images like those that were held out from training. It may be empty.
+            images like those that were held out from training (or, of a photo, of the photos made of them). It may be
+            empty.
         unlike: whether the image is unlike the training data; then neither class nor set means much.
         why: all of it in a sentence or two.
     """
@@ -65,11 +68,13 @@ class Judgement:
         temperature: what logarithms of probabilities are divided by.
         conformal: what prediction sets are made from; without scores, sets hold all classes.
         unlike: the rule for what is unlike the training data; None where nothing is known to go by.
+        correction: of the probabilities of images that were cut out of photos; None where none is known.
     """
 
     temperature: float
     conformal: Conformal
     unlike: UnlikeByOutlineAndDoubt | UnlikeByProbability | None
+    correction: Correction | None = None
 
     @classmethod
     def nothing(cls) -> Judgement:
@@ -111,6 +116,7 @@ class Judgement:
         scale: float,
         trained_on: tuple[str, Sequence[str]],
         alpha: float = ALPHA,
+        cut_out: npt.NDArray[np.bool_] | None = None,
     ) -> list[Answer]:
         """An answer for each image.
 
@@ -120,21 +126,28 @@ class Judgement:
             scale: as in `of`.
             trained_on: name of the dataset, and its class names.
             alpha: the share of sets that may miss the right class.
+            cut_out: which images were cut out of photos, `(n,)`; none unless given.
 
         Raises:
             InputError: alpha is not between 0 and 1.
         """
         _, classes = trained_on
         scaled = at_temperature(log_probabilities, self.temperature)
-        inside = self.conformal.sets(scaled, alpha)
+        told, inside = scaled.copy(), self.conformal.sets(scaled, alpha)
+        corrected = np.zeros(len(scaled), np.bool_)
+        if self.correction is not None and cut_out is not None and cut_out.any():
+            corrected = cut_out
+            told[cut_out] = self.correction.corrected(log_probabilities[cut_out])
+            inside[cut_out] = self.correction.conformal.sets(told[cut_out], alpha)
+        named = told.argmax(axis=1)
         if self.unlike is None:
-            unlike, closest = np.zeros(len(scaled), np.bool_), scaled.argmax(axis=1)
+            unlike, closest = np.zeros(len(scaled), np.bool_), named
         else:
-            unlike, closest = self.unlike.judge(images, scale, scaled)
+            unlike, closest = self.unlike.judge(images, scale, scaled, named)
         return [
-            self._answer(row, chosen, classes[nearest] if refused else None, 1 - alpha, trained_on)
-            for row, chosen, refused, nearest in zip(
-                np.exp(scaled).astype(np.float32), inside, unlike, closest, strict=True
+            self._answer(row, chosen, classes[nearest] if refused else None, 1 - alpha, trained_on, photo)
+            for row, chosen, refused, nearest, photo in zip(
+                np.exp(told).astype(np.float32), inside, unlike, closest, corrected.tolist(), strict=True
             )
         ]
 
@@ -145,6 +158,7 @@ class Judgement:
         closest: str | None,
         coverage: float,
         trained_on: tuple[str, Sequence[str]],
+        cut_out: bool,
     ) -> Answer:
         """The answer for one image: its probabilities, which classes are in its set, and what it is closest to."""
         name, classes = trained_on
@@ -156,6 +170,7 @@ class Judgement:
             coverage=coverage,
             checked=len(self.conformal.scores) > 0,
             by_outline=isinstance(self.unlike, UnlikeByOutlineAndDoubt),
+            cut_out=cut_out,
         )
         return Answer(
             label=verdict.guess[0],

@@ -24,6 +24,7 @@ class Verdict:
         coverage: the share of sets that hold the right class, 0 to 1.
         checked: whether any image was held out to check the model's probabilities.
         by_outline: whether images were compared by their outlines, and not by the model's probabilities alone.
+        cut_out: whether the image was cut out of a photo, and its probabilities are corrected for that.
     """
 
     guess: Likely
@@ -32,6 +33,7 @@ class Verdict:
     coverage: float
     checked: bool
     by_outline: bool
+    cut_out: bool = False
 
 
 def why(verdict: Verdict, dataset: str, classes: Sequence[str]) -> str:
@@ -47,9 +49,8 @@ def why(verdict: Verdict, dataset: str, classes: Sequence[str]) -> str:
     name, probability = verdict.guess
     if not verdict.checked:
         return f"{name}, at {_percent(probability)} by the model's own word: no image was held out to check it against."
-    right = (
-        f"a set that holds the right class {_percent(verdict.coverage)} of the time, on images like the training data"
-    )
+    where = "photos made of images held out from training" if verdict.cut_out else "images like the training data"
+    right = f"a set that holds the right class {_percent(verdict.coverage)} of the time, on {where}"
     if not verdict.chosen:
         return f"{name} is the likeliest, but at {_percent(probability)} not likely enough to be in {right}."
     if len(verdict.chosen) == 1:

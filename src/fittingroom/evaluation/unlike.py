@@ -85,13 +85,18 @@ class UnlikeByOutlineAndDoubt:
         logs, own = log_probabilities[chosen], np.arange(len(chosen))
         none = np.zeros(0, np.float32)
         found = cls(outlines(images[chosen], scale), labels[chosen], none, none, 0.0)
-        apart = np.sort(found.distances(found.outlines, logs.argmax(axis=1), own))
+        named = logs.argmax(axis=1)
+        apart = np.sort(found.distances(found.outlines, named, own))
         found = replace(found, apart=apart, doubts=np.sort(_doubts(logs)))
         threshold = -conformal_quantile(np.sort(-found.rarity(found.outlines, logs, own)), FALSE_ALARMS)
         return replace(found, threshold=max(threshold, 0.0))
 
     def rarity(
-        self, some: Outlines, log_probabilities: npt.NDArray[Any], itself: npt.NDArray[np.intp] | None = None
+        self,
+        some: Outlines,
+        log_probabilities: npt.NDArray[Any],
+        itself: npt.NDArray[np.intp] | None = None,
+        named: Integers | None = None,
     ) -> npt.NDArray[np.float64]:
         """How rare each image is, 0 to 1, `(n,)`.
 
@@ -101,8 +106,9 @@ class UnlikeByOutlineAndDoubt:
             some: the outlines of the images, `(n, LENGTH)`.
             log_probabilities: what the model makes of them, `(n, classes)`.
             itself: as for `distances`.
+            named: the class that is named for each, `(n,)`; the most likely one unless given.
         """
-        apart = self.distances(some, log_probabilities.argmax(axis=1), itself)
+        apart = self.distances(some, log_probabilities.argmax(axis=1) if named is None else named, itself)
         beyond = [_beyond(self.apart, apart), _beyond(self.doubts, _doubts(log_probabilities))]
         count = len(self.classes)
         if itself is None:  # then each is one more beside those held out
@@ -110,19 +116,19 @@ class UnlikeByOutlineAndDoubt:
         return np.asarray(beyond[0] / count * np.sqrt(beyond[1] / count), np.float64)
 
     def distances(
-        self, some: Outlines, predicted: Integers, itself: npt.NDArray[np.intp] | None = None
+        self, some: Outlines, named: Integers, itself: npt.NDArray[np.intp] | None = None
     ) -> npt.NDArray[np.float32]:
-        """The distance of each outline to the k-th nearest of its predicted class, float32 `(n,)`.
+        """The distance of each outline to the k-th nearest of the class that is named for it, float32 `(n,)`.
 
         Args:
             some: `(n, LENGTH)`.
-            predicted: class, `(n,)`.
+            named: that class, `(n,)`.
             itself: which of the held-out images each is, `(n,)`, so that none is compared with itself.
         """
         result = np.zeros(len(some), np.float32)
-        for predicted_class in np.unique(predicted):
-            places = np.flatnonzero(predicted == predicted_class)
-            first, end = np.searchsorted(self.classes, (predicted_class, predicted_class + 1))
+        for one in np.unique(named):
+            places = np.flatnonzero(named == one)
+            first, end = np.searchsorted(self.classes, (one, one + 1))
             if end - first < 2:  # then there is no such class to compare with
                 first, end = 0, len(self.classes)
             k = min(NEIGHBOUR, max(1, (end - first) // 10))
@@ -138,17 +144,20 @@ class UnlikeByOutlineAndDoubt:
     def _vectors(self) -> Vectors:
         return Vectors.of(self.outlines)
 
-    def judge(self, images: npt.NDArray[Any], scale: float, log_probabilities: npt.NDArray[Any]) -> Verdicts:
+    def judge(
+        self, images: npt.NDArray[Any], scale: float, log_probabilities: npt.NDArray[Any], named: Integers | None = None
+    ) -> Verdicts:
         """Whether each image is unlike, bool `(n,)`, and the class of the nearest outline for those, `(n,)`.
 
         Args:
             images: as for `of`.
             scale: as for `of`.
             log_probabilities: what the model makes of them, `(n, classes)`.
+            named: as for `rarity`.
         """
-        found, predicted = outlines(images, scale), log_probabilities.argmax(axis=1)
-        unlike = self.rarity(found, log_probabilities) < self.threshold
-        closest = predicted.copy()
+        found = outlines(images, scale)
+        unlike = self.rarity(found, log_probabilities, named=named) < self.threshold
+        closest = log_probabilities.argmax(axis=1)
         places = np.flatnonzero(unlike)
         for start in range(0, len(places), _AT_ONCE):
             part = places[start : start + _AT_ONCE]
@@ -183,7 +192,10 @@ class UnlikeByProbability:
         """From what the model makes of held-out images, `(n, classes)`."""
         return cls(-conformal_quantile(np.sort(-log_probabilities.max(axis=1)), FALSE_ALARMS))
 
-    def judge(self, images: npt.NDArray[Any], scale: float, log_probabilities: npt.NDArray[Any]) -> Verdicts:
-        """Whether each image is unlike, bool `(n,)`, and its most likely class; the image itself is not looked at."""
+    def judge(
+        self, images: npt.NDArray[Any], scale: float, log_probabilities: npt.NDArray[Any], named: Integers | None = None
+    ) -> Verdicts:
+        """Whether each image is unlike, bool `(n,)`, and the class that is named; the image itself is not looked at."""
         del images, scale
-        return log_probabilities.max(axis=1) < self.threshold, log_probabilities.argmax(axis=1)
+        closest = log_probabilities.argmax(axis=1) if named is None else named
+        return log_probabilities.max(axis=1) < self.threshold, closest

@@ -72,11 +72,24 @@ def _resized(photo: Image.Image, shape: tuple[int, ...]) -> Conversion:
 
 def _cut_out(picture: Pixels, style: ThingStyle, shape: tuple[int, ...]) -> Conversion:
     """The thing in a photo, shown as training images show theirs."""
-    done = [Step("photo", f"{picture.shape[1]}x{picture.shape[0]} pixels of it are looked at", picture)]
+    photo = Step("photo", f"{picture.shape[1]}x{picture.shape[0]} pixels of it are looked at", picture)
     found = find_thing(picture, style.templates)
-    done.append(Step("thing", f"found by {found.way}", _on_white(picture, found.mask)))
-    cropped, mask = steps.crop(picture, found.mask)
-    done.append(Step("crop", "what has the thing in it", cropped))
+    thing = Step("thing", f"found by {found.way}", _on_white(picture, found.mask))
+    done = (photo, thing, *of_thing(picture, found.mask, style, shape))
+    return Conversion(done, done[-1].picture, found)
+
+
+def of_thing(picture: Pixels, mask: Mask, style: ThingStyle, shape: tuple[int, ...]) -> list[Step]:
+    """The steps from a picture and where the thing is in it to an image of the given shape, the last one's picture.
+
+    Args:
+        picture: `(height, width, 3)`.
+        mask: of the thing, not empty.
+        style: of the dataset whose images it shall be like.
+        shape: of these images, `(height, width)` or `(height, width, 3)`.
+    """
+    cropped, mask = steps.crop(picture, mask)
+    done = [Step("crop", "what has the thing in it", cropped)]
     cropped, mask, width = steps.narrow(cropped, mask, style)
     kept = "as it is" if width == 1 else f"{100 * width:.0f}% of its width"
     done.append(Step("proportions", f"{kept}: nearest to the silhouette of a training image", cropped))
@@ -95,7 +108,7 @@ def _cut_out(picture: Pixels, style: ThingStyle, shape: tuple[int, ...]) -> Conv
     image = steps.place(values, share, style, shape)
     centred = "centre of mass" if style.by_mass else "box"
     done.append(Step("centre", f"{centred} in the middle, on the background of training images", image))
-    return Conversion(tuple(done), image, found)
+    return done
 
 
 def _shown(values: NDArray[Any]) -> Pixels:

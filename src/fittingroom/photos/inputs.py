@@ -2,19 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fittingroom.data.arrays import Images, read_only
+from fittingroom.data.arrays import read_only
 from fittingroom.data.inputs import InputImages, holds_arrays, of_its_size, read_images
 from fittingroom.data.pictures import Picture
 from fittingroom.errors import DataError
 from fittingroom.photos.conversion import Conversion, convert
 from fittingroom.photos.reading import open_photo, picture_files
 from fittingroom.photos.style import Style
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """Images in the form that a model was trained on.
+
+    Args:
+        images: `(n, ...)`.
+        cut_out: which of them show a thing that was cut out of a photo, bool `(n,)`.
+    """
+
+    images: NDArray[Any]
+    cut_out: NDArray[np.bool_]
+
+    @classmethod
+    def plain(cls, images: NDArray[Any]) -> Inputs:
+        """Images that come from no photo."""
+        return cls(images, np.zeros(len(images) if images.ndim else 0, np.bool_))
+
+    @classmethod
+    def joined(cls, several: Sequence[Inputs]) -> Inputs:
+        """All of several, in their order; there is at least one."""
+        return cls(
+            np.concatenate([each.images for each in several]), np.concatenate([each.cut_out for each in several])
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +64,12 @@ class Given:
         """The same, but for the pictures of the steps, which take 0.3 MB for each photo."""
         return replace(self, conversion=None)
 
-    def on_scale(self, scale: float) -> Images:
+    def inputs(self, scale: float) -> Inputs:
         """The images on the scale of the model's own dataset: 0 to 255 of a picture may be 0 to 16 there."""
-        if scale == self.images.scale:
-            return self.images.images
-        scaled: Images = np.rint(self.images.images * (scale / self.images.scale)).astype(np.uint8)
-        return scaled
+        images = self.images.images
+        if scale != self.images.scale:
+            images = np.rint(images * (scale / self.images.scale)).astype(np.uint8)
+        return Inputs(images, np.full(len(images), self.cut_out))
 
 
 def read_given(path: Path, image_shape: tuple[int, ...], scale: float, style: Callable[[], Style]) -> Given:

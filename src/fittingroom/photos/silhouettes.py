@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,13 +40,14 @@ def silhouette(mask: Mask) -> NDArray[np.float32]:
     return placed.ravel()
 
 
-def likeness(mask: Mask, silhouettes: NDArray[np.float32]) -> float:
-    """How much a mask is like the most similar of some silhouettes: intersection over union, 0 to 1.
+def likeness(masks: Sequence[Mask], silhouettes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How much each mask is like the most similar of some silhouettes: intersection over union, 0 to 1, `(masks,)`.
 
     Args:
-        mask: of any size.
+        masks: of any size.
         silhouettes: `(n, SIDE * SIDE)`, as `silhouette` gives them.
     """
-    own = silhouette(mask)
-    common = silhouettes @ own
-    return float((common / np.maximum(silhouettes.sum(axis=1) + own.sum() - common, 1)).max(initial=0.0))
+    own = np.stack([silhouette(mask) for mask in masks])
+    common = own @ silhouettes.T
+    either = own.sum(axis=1)[:, None] + silhouettes.sum(axis=1) - common
+    return np.asarray((common / np.maximum(either, 1)).max(axis=1, initial=0.0))

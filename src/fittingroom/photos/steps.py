@@ -41,8 +41,9 @@ def narrow(picture: NDArray[Any], mask: Mask, style: ThingStyle) -> tuple[NDArra
     def at(width: float) -> Mask:
         return mask if width == 1 else np.asarray(changed(mask.astype(np.uint8) * 255, width) > 127)
 
-    best = max(_WIDTHS, key=lambda width: likeness(at(width), style.silhouettes))
-    return (picture if best == 1 else changed(picture, best)), at(best), best
+    masks = [at(width) for width in _WIDTHS]
+    best = int(likeness(masks, style.silhouettes).argmax())
+    return (picture if best == 0 else changed(picture, _WIDTHS[best])), masks[best], _WIDTHS[best]
 
 
 def grey(picture: NDArray[Any]) -> Floats:

@@ -7,8 +7,9 @@
     run.json              the record (`record.py`): recipe, data, machine, times, results, looks at the test set
 
 `run.json` is written last: a folder without it is no run. It alone changes later, when the test set is opened
-(`looks.py`). `judgement.npz` (`judgement.py`) comes when an answer is first asked for, and can be made again. While
-training lasts, the folder holds other files (`begun.py`).
+(`looks.py`). `judgement.npz` (`judgement.py`) comes when an answer is first asked for, `correction.npz`
+(`correction.py`) with the first photo; both can be made again. While training lasts, the folder holds other files
+(`begun.py`).
 """
 
 from __future__ import annotations

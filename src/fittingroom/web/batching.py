@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from fittingroom.evaluation.judgement import Answer
+from fittingroom.photos.inputs import Inputs
 from fittingroom.web.limits import LIMITS
 from fittingroom.web.metrics import Metrics
 from fittingroom.web.model import Model
@@ -127,14 +128,14 @@ class Batcher:
                 read.append(job.inputs())
             except Exception as error:
                 read.append(error)
-        images = [one.image for inputs in read if not isinstance(inputs, Exception) for one in inputs]
+        given = [one for inputs in read if not isinstance(inputs, Exception) for one in inputs]
         try:
-            answers = iter(self._model.loaded.answer(np.stack(images)) if images else [])
+            answers = iter(self._model.loaded.answer(_together(given)) if given else [])
         except Exception as error:
             _log.exception("The model could not answer: %r", error)
             return [error for _ in jobs]
-        if images:
-            self._metrics.batch(len(images))
+        if given:
+            self._metrics.batch(len(given))
         results: list[bytes | Exception] = []
         for inputs in read:
             if isinstance(inputs, Exception):
@@ -147,6 +148,10 @@ class Batcher:
         self._metrics.answered(answers)
         rows = [_prediction(number, *pair) for number, pair in enumerate(zip(inputs, answers, strict=True))]
         return f'{{{self._start}, "predictions": {json.dumps(rows)}}}'.encode()
+
+
+def _together(given: Sequence[Input]) -> Inputs:
+    return Inputs(np.stack([one.image for one in given]), np.array([one.cut_out for one in given]))
 
 
 def _prediction(number: int, given: Input, answer: Answer) -> dict[str, Any]:

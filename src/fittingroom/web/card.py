@@ -79,6 +79,7 @@ def _answers(model: Model) -> dict[str, Any]:
         if judgement.unlike is None
         else ("outline and probability" if isinstance(judgement.unlike, UnlikeByOutlineAndDoubt) else "probability"),
         "false_alarms": None if judgement.unlike is None else FALSE_ALARMS,
+        "photos_made": None if judgement.correction is None else len(judgement.correction.conformal.scores),
     }
 
 
@@ -95,6 +96,11 @@ def _meaning(model: Model) -> list[str]:
         f"`set` holds the right class for {1 - ALPHA:.0%} of images like the training data, on average over all of "
         "them: not for each class, and not for photographs of another origin."
     )
+    if judgement.correction is not None:
+        found.append(
+            "What is cut out of a photo has probabilities and a set that were fitted on photos made of images held out "
+            "from training. Real ones are harder, so their sets hold the right class less often."
+        )
     if judgement.unlike is not None:
         found.append(
             f"`unlike` is true for about {FALSE_ALARMS:.0%} of images like the training data, too, and misses some "

@@ -37,12 +37,14 @@ class Input:
         name: of the file that it came in, if it has one.
         notes: what was guessed or changed.
         steps: name and note of each step that made it of a photo, and `picture` where that was asked for.
+        cut_out: whether it shows a thing that was cut out of a photo.
     """
 
     image: Array
     name: str | None = None
     notes: tuple[str, ...] = ()
     steps: tuple[dict[str, str], ...] = ()
+    cut_out: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +95,8 @@ class Reader:
         if pictures and given.conversion is not None:
             shown = [png(step.picture) for step in given.conversion.steps]
             steps = [{**step, "picture": picture} for step, picture in zip(steps, shown, strict=True)]
-        return Input(given.on_scale(self.data.scale)[0], part.name, notes, tuple(steps))
+        image = given.inputs(self.data.scale).images[0]
+        return Input(image, part.name, notes, tuple(steps), cut_out=given.cut_out)
 
     def _style(self) -> Style:
         if isinstance(self.style, str):

@@ -1,0 +1,59 @@
+"""What photos made of held-out images taught is read as it was written, or its damage is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fittingroom.errors import RunError
+from fittingroom.evaluation.correction import Correction
+from fittingroom.runs.correction import CORRECTION, read_correction, write_correction
+
+DIGEST = bytes(range(32))
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Correction:
+    generator = np.random.default_rng(0)
+    correction = Correction.of(np.log(generator.dirichlet(np.ones(3), 40)), generator.integers(0, 3, 40))
+    write_correction(tmp_path, correction, DIGEST)
+    return correction
+
+
+def test_what_is_written_is_read(written: Correction, tmp_path: Path) -> None:
+    found = read_correction(tmp_path, DIGEST, 3)
+    assert found is not None
+    assert found.sharpness == written.sharpness
+    np.testing.assert_array_equal(found.shifts, written.shifts)
+    np.testing.assert_array_equal(found.conformal.scores, written.conformal.scores)
+
+
+def test_one_of_other_weights_is_as_good_as_none(written: Correction, tmp_path: Path) -> None:
+    assert read_correction(tmp_path, bytes(32), 3) is None
+    assert read_correction(tmp_path / "none", DIGEST, 3) is None
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"sharpness": np.float64("nan")},
+        {"sharpness": np.float64(0)},
+        {"sharpness": np.ones(2)},
+        {"shifts": np.zeros(4)},
+        {"shifts": np.zeros(3, np.float32)},
+        {"shifts": np.array([0, np.inf, 0])},
+        {"scores": np.array([2, 1], np.float32)},
+        {"shifts": None},
+    ],
+    ids=lambda values: f"{values}"[:40],
+)
+def test_values_that_make_no_sense_are_refused(values: dict[str, Any], written: Correction, tmp_path: Path) -> None:
+    file = tmp_path / CORRECTION.name
+    with np.load(file) as stored:
+        arrays = {name: value for name, value in {**stored, **values}.items() if value is not None}
+    np.savez(file, **arrays)
+    with pytest.raises(RunError, match=r"correction\.npz is damaged.*Delete .*correction\.npz: the next answer"):
+        read_correction(tmp_path, DIGEST, 3)
