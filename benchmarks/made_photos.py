@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> int:
     """Runs the measurement."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.made_photos")
     parser.add_argument("--run", action="append", required=True)
-    parser.add_argument("--images", type=int, default=1_500, help="validation images, at most")
+    parser.add_argument("--images", type=int, default=1_400, help="validation images, at most")
     options = parser.parse_args(arguments)
     data = load()
     style = style_of(data)

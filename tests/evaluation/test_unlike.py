@@ -54,7 +54,7 @@ def test_rarity_weighs_both_shares_of_the_held_out_images_with_the_new_one() -> 
     apart = rule.distances(found, logs[40:].argmax(axis=1))
     doubts = -logs[40:].max(axis=1)
     plain = [
-        (1 + (rule.apart >= far).sum()) / 41 * ((1 + (rule.doubts >= np.float32(doubt)).sum()) / 41) ** 0.5
+        min(1 + (rule.apart >= far).sum(), 2 * (1 + (rule.doubts >= np.float32(doubt)).sum())) / 41
         for far, doubt in zip(apart, doubts, strict=True)
     ]
     np.testing.assert_allclose(rule.rarity(found, logs[40:]), plain)

@@ -59,7 +59,7 @@ def test_a_run_that_has_none_and_one_of_other_weights_are_the_same(judgement: Ju
 
 def test_one_of_an_older_version_is_as_good_as_none(judgement: Judgement, tmp_path: Path) -> None:
     write_judgement(tmp_path, judgement, DIGEST)
-    changed(tmp_path, format=np.int64(1), apart=None, doubts=None)
+    changed(tmp_path, format=np.int64(2))
     assert read_judgement(tmp_path, DIGEST, 3) is None
 
 
@@ -137,6 +137,6 @@ def test_values_that_make_no_sense_are_refused(values: dict[str, Any], judgement
 
 def test_a_newer_format_is_refused(judgement: Judgement, tmp_path: Path) -> None:
     write_judgement(tmp_path, judgement, DIGEST)
-    changed(tmp_path, format=np.int64(3))
-    with pytest.raises(RunError, match=r"has the format 3, and this version of fittingroom reads up to 2"):
+    changed(tmp_path, format=np.int64(4))
+    with pytest.raises(RunError, match=r"has the format 4, and this version of fittingroom reads up to 3"):
         read_judgement(tmp_path, DIGEST, 3)

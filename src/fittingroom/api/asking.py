@@ -71,7 +71,7 @@ class Asked(ABC):
         An answer has the class and its calibrated probability, the set of classes that holds the right one in 90% of
         the cases, whether the image is unlike the training data, and `why` in words. What that takes is fitted on the
         validation images when it is first asked for, and kept in the folder; for replicas, on the means of their
-        probabilities. Answers to photos are corrected by what photos made of 2,000 of these images teach.
+        probabilities. Answers to photos are corrected by what photos made of 3,000 of these images teach.
 
         Args:
             images: as for `predict`.

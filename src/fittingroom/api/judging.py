@@ -34,8 +34,8 @@ Array = np.ndarray[Any, Any]
 Predict = Callable[[Array], Array]
 """From images to logarithms of probabilities `(n, classes)`."""
 
-MADE = 2_000
-"""Photos that are made of held-out images; with 1,000, which ones they are still shows in the answers."""
+MADE = 3_000
+"""Photos that are made of held-out images; with fewer, which ones they are shows more in the answers."""
 
 _log = logging.getLogger("fittingroom")
 

@@ -139,11 +139,10 @@ class Judgement:
             corrected = cut_out
             told[cut_out] = self.correction.corrected(log_probabilities[cut_out])
             inside[cut_out] = self.correction.conformal.sets(told[cut_out], alpha)
-        named = told.argmax(axis=1)
         if self.unlike is None:
-            unlike, closest = np.zeros(len(scaled), np.bool_), named
+            unlike, closest = np.zeros(len(told), np.bool_), told.argmax(axis=1)
         else:
-            unlike, closest = self.unlike.judge(images, scale, scaled, named)
+            unlike, closest = self.unlike.judge(images, scale, told)
         return [
             self._answer(row, chosen, classes[nearest] if refused else None, 1 - alpha, trained_on, photo)
             for row, chosen, refused, nearest, photo in zip(

@@ -69,7 +69,7 @@ def _unlike(verdict: Verdict, closest: str, dataset: str, classes: Sequence[str]
             "compared with them."
         )
     guessed = f", the model's guess at {sure}" if closest == guess else f"; the model's guess is {guess} at {sure}"
-    return f"{start}{guessed}. Its outline for that class and the model's doubt, together, are rarer than for {usual}."
+    return f"{start}{guessed}. By its outline for that class, or by the model's doubt, it is rarer than {usual}."
 
 
 def _listed(names: Sequence[str]) -> str:

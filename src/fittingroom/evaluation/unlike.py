@@ -2,19 +2,18 @@
 
 The model names a class. Two things are then asked, and of each how many held-out images are as far or farther from what
 is usual: whether the image's outline (see `outlines`) lies near to outlines of held-out images of that class, by the
-distance to the k-th nearest of them; and how much the model doubts, by the probability of the class. An image is unlike
-if the first share times the square root of the second is smaller than for 95% of the held-out images, each compared
-with the others. So an outline that no image of the class has is enough, and so are an unusual one and a doubt together.
-The root gives the outline twice the weight, because models are often sure of nonsense.
+distance to the k-th nearest of them; and how much the model doubts, by the probability of the class. The smaller of the
+first share and twice the second is how rare the image is, and it is unlike if that is smaller than for 95% of the
+held-out images, each compared with the others. So an outline that hardly any image of the class has is enough, and so
+is a doubt that is twice as rare: models are often sure of nonsense.
 
 It was chosen by measurement (`docs/decisions.md`, `benchmarks/unlike.py`): the model's own confidence alone, its energy
 and distances between its last hidden layers all miss kinds of images that are nothing like its training data.
 
 Sources: the k-th neighbour's distance is that of Sun et al., Out-of-Distribution Detection with Deep Nearest Neighbors,
 ICML 2022 (arXiv 2204.06507); to compare with the predicted class alone is Jiang et al., To Trust Or Not To Trust A
-Classifier, NeurIPS 2018 (arXiv 1805.11783); products of such shares are Fisher's, Statistical Methods for Research
-Workers, 4th edition, 1932, and their weights Good's, Journal of the Royal Statistical Society B 17 (1955). What a
-product is worth is not derived but counted on the held-out images, as the two may depend on each other.
+Classifier, NeurIPS 2018 (arXiv 1805.11783); to take the smaller of such shares is Tippett's, The Methods of Statistics,
+1931. What it is worth is not derived but counted on the held-out images, as the two may depend on each other.
 """
 
 from __future__ import annotations
@@ -96,24 +95,23 @@ class UnlikeByOutlineAndDoubt:
         some: Outlines,
         log_probabilities: npt.NDArray[Any],
         itself: npt.NDArray[np.intp] | None = None,
-        named: Integers | None = None,
     ) -> npt.NDArray[np.float64]:
         """How rare each image is, 0 to 1, `(n,)`.
 
-        It is the share of held-out images that are as far away, times the root of the share that are as doubtful.
+        It is the share of held-out images that are as far away, or twice the share that are as doubtful, if that is
+        smaller.
 
         Args:
             some: the outlines of the images, `(n, LENGTH)`.
             log_probabilities: what the model makes of them, `(n, classes)`.
             itself: as for `distances`.
-            named: the class that is named for each, `(n,)`; the most likely one unless given.
         """
-        apart = self.distances(some, log_probabilities.argmax(axis=1) if named is None else named, itself)
+        apart = self.distances(some, log_probabilities.argmax(axis=1), itself)
         beyond = [_beyond(self.apart, apart), _beyond(self.doubts, _doubts(log_probabilities))]
         count = len(self.classes)
         if itself is None:  # then each is one more beside those held out
             beyond, count = [found + 1 for found in beyond], count + 1
-        return np.asarray(beyond[0] / count * np.sqrt(beyond[1] / count), np.float64)
+        return np.asarray(np.minimum(beyond[0], 2 * beyond[1]) / count, np.float64)
 
     def distances(
         self, some: Outlines, named: Integers, itself: npt.NDArray[np.intp] | None = None
@@ -144,19 +142,16 @@ class UnlikeByOutlineAndDoubt:
     def _vectors(self) -> Vectors:
         return Vectors.of(self.outlines)
 
-    def judge(
-        self, images: npt.NDArray[Any], scale: float, log_probabilities: npt.NDArray[Any], named: Integers | None = None
-    ) -> Verdicts:
+    def judge(self, images: npt.NDArray[Any], scale: float, log_probabilities: npt.NDArray[Any]) -> Verdicts:
         """Whether each image is unlike, bool `(n,)`, and the class of the nearest outline for those, `(n,)`.
 
         Args:
             images: as for `of`.
             scale: as for `of`.
             log_probabilities: what the model makes of them, `(n, classes)`.
-            named: as for `rarity`.
         """
         found = outlines(images, scale)
-        unlike = self.rarity(found, log_probabilities, named=named) < self.threshold
+        unlike = self.rarity(found, log_probabilities) < self.threshold
         closest = log_probabilities.argmax(axis=1)
         places = np.flatnonzero(unlike)
         for start in range(0, len(places), _AT_ONCE):
@@ -192,10 +187,7 @@ class UnlikeByProbability:
         """From what the model makes of held-out images, `(n, classes)`."""
         return cls(-conformal_quantile(np.sort(-log_probabilities.max(axis=1)), FALSE_ALARMS))
 
-    def judge(
-        self, images: npt.NDArray[Any], scale: float, log_probabilities: npt.NDArray[Any], named: Integers | None = None
-    ) -> Verdicts:
-        """Whether each image is unlike, bool `(n,)`, and the class that is named; the image itself is not looked at."""
+    def judge(self, images: npt.NDArray[Any], scale: float, log_probabilities: npt.NDArray[Any]) -> Verdicts:
+        """Whether each image is unlike, bool `(n,)`, and its most likely class; the image itself is not looked at."""
         del images, scale
-        closest = log_probabilities.argmax(axis=1) if named is None else named
-        return log_probabilities.max(axis=1) < self.threshold, closest
+        return log_probabilities.max(axis=1) < self.threshold, log_probabilities.argmax(axis=1)

@@ -160,7 +160,7 @@ NAMED: Mapping[str, NamedRecipe] = MappingProxyType(
                     augment=(
                         "flip",
                         "shift 2",
-                        "spare 50",
+                        "spare 75",
                         "rotate 12",
                         "stretch 35",
                         "bend 2",

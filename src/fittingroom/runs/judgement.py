@@ -7,7 +7,7 @@ See `fitted.py` for when it counts. It has besides:
     outlines      uint8 (m, LENGTH), classes int32 (m,), apart and doubts float32 (m,), the last three rising, and
     threshold     float64: see `evaluation.unlike`
 
-Format 1 lacked apart and doubts.
+Format 1 lacked apart and doubts; the threshold of format 2 was for another rarity.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from fittingroom.evaluation.unlike import MOST_IMAGES, UnlikeByOutlineAndDoubt
 from fittingroom.runs.fitted import FittedFile, number_in, rising_in
 
 # 5,000 outlines have three million bytes, the scores of ten million images forty.
-JUDGEMENT = FittedFile("judgement.npz", 2, 64 * 2**20)
+JUDGEMENT = FittedFile("judgement.npz", 3, 64 * 2**20)
 
 
 def write_judgement(path: Path, judgement: Judgement, digest: bytes) -> None:
