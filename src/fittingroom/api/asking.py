@@ -17,6 +17,7 @@ from fittingroom.api.loaded import Loaded
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import DataError, RunError
 from fittingroom.evaluation.conformal import ALPHA
+from fittingroom.evaluation.correction import Correction
 from fittingroom.evaluation.judgement import Answer, Judgement
 from fittingroom.photos.inputs import Inputs, of_picture, read_given
 from fittingroom.photos.reading import as_photo
@@ -51,7 +52,8 @@ class Asked(ABC):
                 where `fit` was given arrays, values like those. Or a photo or several: paths of JPEG, PNG, WebP, BMP or
                 GIF files, or pictures that Pillow has opened. Of a photo that is not of the model's size, the thing in
                 it is cut out and shown as training images show theirs, and the probabilities are those of `answer`,
-                corrected by what photos made of validation images teach.
+                corrected by what photos made of validation images teach. Or `Inputs`, arrays that say which of the
+                images were cut out of photos.
 
         Raises:
             DataError: the images have another shape, are none, or are scaled already and would be scaled twice; a
@@ -60,7 +62,7 @@ class Asked(ABC):
         """
         inputs = self._inputs(images)
         logs = self.log_probabilities(inputs.images)
-        correction = self._judgement_of_photos.correction if inputs.cut_out.any() else None
+        correction = self._correction if inputs.cut_out.any() else None
         if correction is not None:
             logs = np.where(inputs.cut_out[:, None], correction.corrected(logs), logs)
         return np.asarray(np.exp(logs), np.float32)
@@ -144,10 +146,13 @@ class Asked(ABC):
         return judgement_of(self.path, self._members, self.log_probabilities, self._load_dataset)
 
     @cached_property
+    def _correction(self) -> Correction | None:
+        return correction_of(self.path, self._members, self.log_probabilities, self._load_dataset)
+
+    @cached_property
     def _judgement_of_photos(self) -> Judgement:
         """The same, with the correction of what is cut out of photos. It takes longer, so not every answer needs it."""
-        correction = correction_of(self.path, self._members, self.log_probabilities, self._load_dataset)
-        return replace(self._judgement, correction=correction)
+        return replace(self._judgement, correction=self._correction)
 
     def _inputs(self, images: Images) -> Inputs:
         """Arrays as they are, photos as the model takes them."""
