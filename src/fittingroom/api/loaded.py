@@ -32,11 +32,11 @@ class Loaded:
     judgement: Judgement
     log_probabilities: Callable[[Array], Array]
 
-    def answer(self, inputs: Inputs, alpha: float = ALPHA) -> list[Answer]:
+    def answer(self, inputs: Inputs) -> list[Answer]:
         """What `run.answer` says of images."""
         data, images = self.data, inputs.images
         logs = self.log_probabilities(images)
-        return self.judgement.answers(logs, images, data.scale, (data.name, data.classes), alpha, inputs.cut_out)
+        return self.judgement.answers(logs, images, data.scale, (data.name, data.classes), ALPHA, inputs.cut_out)
 
     def warm_up(self, most: int) -> None:
         """Compiles the programs for all sizes of batches, which are powers of two, up to `most` images."""
