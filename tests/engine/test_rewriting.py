@@ -52,6 +52,51 @@ def test_keras_layers_are_rewritten_and_give_the_same(name: str) -> None:
     np.testing.assert_allclose(ours, expected, rtol=2e-4, atol=2e-5)
 
 
+AXES = ("NHWC", "HWIO", "NHWC")
+KERNEL: Any = np.random.default_rng(6).standard_normal((3, 3, 4, 2)).astype(np.float32)
+
+# What a layer of the user's may do, and what Keras's own do outside of its `conv` and its pooling.
+OTHERS: dict[str, Callable[[jax.Array], Any]] = {
+    "keywords": lambda x: jax.lax.conv_general_dilated(
+        lhs=x, rhs=KERNEL, window_strides=(1, 2), padding="SAME", dimension_numbers=AXES
+    ),
+    "positions": lambda x: jax.lax.conv_general_dilated(x, KERNEL, (1, 1), "VALID", None, (2, 1), AXES),
+    "every argument": lambda x: jax.lax.conv_general_dilated(
+        x, KERNEL, (1, 1), ((0, 0), (1, 1)), (2, 2), (1, 1), AXES, 1, 1, jax.lax.Precision.HIGHEST
+    ),
+    "pooling by keywords": lambda x: jax.lax.reduce_window(
+        operand=x, init_value=-jnp.inf, computation=jax.lax.max, window_dimensions=(1, 2, 2, 1)
+    ),
+    "pooling from a traced start": lambda x: jax.lax.reduce_window(x, 0 * x[0, 0, 0, 0], jax.lax.add, (1, 2, 2, 1)),
+    "pooling with holes": lambda x: jax.lax.reduce_window(
+        x, 0.0, jax.lax.add, (1, 2, 2, 1), window_dilation=(1, 2, 2, 1)
+    ),
+    "gaussian_blur": keras.ops.image.gaussian_blur,
+    "sobel_edges": keras.ops.image.sobel_edges,
+    "extract_patches": lambda x: keras.ops.image.extract_patches(x, 3),
+    "forward mode": lambda x: jax.jvp(
+        lambda v: keras.ops.max_pool(keras.ops.conv(v, KERNEL), 2, 2), (x,), (jnp.ones_like(x),)
+    )[1],
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_whoever_calls_jax_gets_what_jax_gives(name: str) -> None:
+    """Forwards, and the gradient that training takes through it."""
+    images = jnp.asarray(np.random.default_rng(5).standard_normal((2, 7, 8, 4)), jnp.float32)
+    score = jax.value_and_grad(lambda x: jnp.sum(jnp.cos(OTHERS[name](x))))
+    expected = score(images)
+    with rewritten_for_cpu():
+        ours = score(images)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4), ours, expected)
+
+
+def test_gradients_of_training_are_ours() -> None:
+    with rewritten_for_cpu():
+        traced = str(jax.make_jaxpr(jax.grad(lambda x: jnp.sum(keras.ops.max_pool(x, 2, 2))))(jnp.ones((1, 4, 4, 1))))
+    assert "select_and" not in traced
+
+
 def test_what_is_not_covered_goes_to_xla() -> None:
     signal, kernel = jnp.ones((3, 9, 3)), jnp.ones((3, 3, 5))
     with rewritten_for_cpu():

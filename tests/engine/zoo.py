@@ -238,7 +238,7 @@ def residual(shape: tuple[int, ...]) -> keras.Model:
 
 
 class Subclassed(keras.Model):
-    """A model as code, whose last layer was not made last."""
+    """A model as code, as most tutorials write it: `call` takes no `training`. Its last layer was not made last."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -247,8 +247,8 @@ class Subclassed(keras.Model):
         self.hidden = layers.Dense(8, activation="relu")
         self.dropout = layers.Dropout(0.2)
 
-    def call(self, images: Any, training: bool = False) -> Any:
-        return self.classes(self.dropout(self.hidden(self.flatten(images)), training=training))
+    def call(self, images: Any) -> Any:
+        return self.classes(self.dropout(self.hidden(self.flatten(images))))
 
 
 def subclassed(shape: tuple[int, ...]) -> keras.Model:
@@ -345,8 +345,8 @@ CASES: tuple[Case, ...] = (
     Case("validation-split", "validation_split with class_weight", course(), given.split_and_class_weight),
     Case(
         "sample-weight",
-        "sample_weight in training and validation, weighted_metrics",
-        sequential(weighted_metrics=lambda: ["accuracy"], metrics=list),
+        "sample_weight in training and validation, weighted_metrics, 101 outputs",
+        sequential(weighted_metrics=lambda: ["accuracy"], metrics=list, outputs=101),
         given.sample_weights,
     ),
     Case("validation-freq", "validation_freq=2 over five epochs", course(), given.every_second_epoch),
@@ -464,7 +464,12 @@ CASES: tuple[Case, ...] = (
         sequential(lambda: [layers.Flatten(), layers.Dense(8, activation="relu"), SmallOutputs()]),
         given.validated,
     ),
-    Case("subclassed", "a subclassed model with dropout", subclassed, given.validated),
+    Case(
+        "subclassed",
+        "a subclassed model with dropout, whose call takes no training argument",
+        subclassed,
+        given.validated,
+    ),
     Case("frozen", "a frozen dense layer and a frozen BatchNormalization", frozen, given.validated),
     Case("batch-norm", "Conv2D, BatchNormalization", images_to(*BATCH_NORMALIZED), given.validated),
     Case(

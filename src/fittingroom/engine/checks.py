@@ -9,7 +9,7 @@ import jax
 import keras
 import numpy as np
 
-from fittingroom.engine.keras_steps import compiled_loss, fitted, last_activation, step_functions
+from fittingroom.engine.keras_steps import compiled_loss, evaluating, fitted, last_activation, step_functions
 from fittingroom.errors import ModelError
 
 Array = np.ndarray[Any, Any]
@@ -127,7 +127,7 @@ def _output_shape(model: keras.Model, images: Array) -> tuple[int, ...]:
     shape = images.shape[1:]
     images = fitted(model, images)
     try:
-        output = model(keras.KerasTensor((1, *images.shape[1:]), dtype=images.dtype.name))
+        output = model(keras.KerasTensor((1, *images.shape[1:]), dtype=images.dtype.name), **evaluating(model))
     except (ValueError, TypeError) as error:
         raise ModelError(
             f"The model does not take images of shape {shape}: {_words(error)}. Make keras.Input({shape}) its first "

@@ -64,17 +64,18 @@ class Windows(NamedTuple):
 
 
 def convolve(
-    inputs: jax.Array, kernel: jax.Array, strides: Sequence[int], padding: Any, **options: Any
+    lhs: jax.Array, rhs: jax.Array, window_strides: Sequence[int], padding: Any, **options: Any
 ) -> jax.Array | None:
-    """What `jax.lax.conv_general_dilated` gives, or None where this does not cover it.
+    """What `jax.lax.conv_general_dilated` gives for these of its arguments, or None where this does not cover it.
 
     Covered are two spatial axes in any layout, with strides, padding, `rhs_dilation` and `feature_group_count`.
     The gradient has a rule of its own: it can be differentiated backwards, as training does, but not forwards.
     """
+    inputs, kernel, strides = lhs, rhs, window_strides
     dilation = tuple(options.pop("rhs_dilation", None) or (1, 1))
     groups = options.pop("feature_group_count", 1)
     layout = options.pop("dimension_numbers", None)
-    if inputs.ndim != 4 or options or not jnp.issubdtype(inputs.dtype, jnp.floating):
+    if inputs.ndim != 4 or options or inputs.dtype != kernel.dtype or not jnp.issubdtype(inputs.dtype, jnp.floating):
         return None
     layout = jax.lax.conv_dimension_numbers(inputs.shape, kernel.shape, layout)
     batch, channel, *space = layout.lhs_spec

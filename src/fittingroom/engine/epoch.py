@@ -116,7 +116,7 @@ def evaluate_program(steps: StepFunctions, count: int, batch_size: int, scale: f
         metrics, parts = jax.lax.scan(
             lambda metrics, index: one(metrics, index * batch_size, batch_size), steps.fresh_metrics(), jnp.arange(full)
         )
-        found = jax.tree.map(lambda part: part.reshape(-1, *part.shape[2:]), parts)
+        found = jax.tree.map(lambda part: part.reshape(full * batch_size, *part.shape[2:]), parts)
         if rest:
             metrics, last = one(metrics, full * batch_size, rest)
             found = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), found, last)

@@ -26,7 +26,7 @@ def step_functions(model: keras.Model) -> StepFunctions:
         train_step=lambda state, examples: _train_step(model, state, examples),
         test_step=lambda state, examples: _test_step(model, state, examples),
         forward=lambda state, images: model.stateless_call(
-            list(state.trainable), list(state.non_trainable), fitted(model, images), training=False
+            list(state.trainable), list(state.non_trainable), fitted(model, images), **evaluating(model)
         )[0],
         log_probabilities=lambda outputs: class_log_probabilities(outputs.astype(jnp.float32), kind),
         true_class=class_indices,
@@ -43,6 +43,11 @@ def fitted(model: keras.Model, images: Any) -> Any:
     if len(expected) == images.ndim - 1 and images.shape[-1] == 1:
         return images[..., 0]
     return images
+
+
+def evaluating(model: keras.Model) -> dict[str, Any]:
+    """`training=False` as arguments of a call, where the `call` of the user's own class takes it, as Keras does."""
+    return {"training": False} if model._call_has_training_arg else {}
 
 
 def _train_step(model: keras.Model, state: State, examples: Examples) -> State:

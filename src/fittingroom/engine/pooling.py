@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 # A window with more positions than this is left to XLA: each becomes an operation of its own.
 LARGEST_WINDOW = 16
@@ -85,16 +86,26 @@ class PoolingWindows(NamedTuple):
 
 
 def pool(
-    inputs: jax.Array, start: Any, combine: Callable[..., Any], window: Sequence[int], strides: Any, padding: Any
+    operand: jax.Array,
+    init_value: Any,
+    computation: Callable[..., Any],
+    window_dimensions: Sequence[int],
+    window_strides: Any = None,
+    padding: Any = "VALID",
+    **options: Any,
 ) -> jax.Array | None:
-    """What `jax.lax.reduce_window` gives for the maximum or the sum over a small window, or None otherwise.
+    """What `jax.lax.reduce_window` gives for these of its arguments, or None where this does not cover it.
 
-    Of equal numbers the first has the whole gradient, and NaN stays NaN, as in XLA's.
+    Covered are the maximum and the sum over a small window. Of equal numbers the first has the whole gradient, and NaN
+    stays NaN, as in XLA's.
     """
+    inputs, start, combine, window, strides = operand, init_value, computation, window_dimensions, window_strides
     neutral = {jax.lax.max: -math.inf, jax.lax.add: 0.0}.get(combine)
-    if neutral is None or neutral != start or not 1 < math.prod(window) <= LARGEST_WINDOW:
+    if neutral is None or options or not isinstance(start, int | float | np.generic) or neutral != start:
         return None
     strides = (1,) * inputs.ndim if strides is None else tuple(strides)
+    if not 1 < math.prod(window) <= LARGEST_WINDOW or not len(window) == len(strides) == inputs.ndim:
+        return None
     pads = paddings(inputs.shape, window, strides, padding)
     if not jnp.issubdtype(inputs.dtype, jnp.floating):
         return None
