@@ -34,7 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
             path = Path(session.name, folder)
             path.mkdir()
             os.environ[variable] = str(path)
-        if config.cache is not None:
+        if getattr(config, "cache", None) is not None:  # pytest has none with -p no:cacheprovider
             os.environ["JAX_COMPILATION_CACHE_DIR"] = str(config.cache.mkdir("compiled"))
             os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
             os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
