@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fittingroom.api.comparing import compare as compare
     from fittingroom.api.fit import fit as fit
+    from fittingroom.api.fitted import FittedRun as FittedRun
     from fittingroom.api.loading import load as load
     from fittingroom.api.opening import open_replicas as open_replicas
     from fittingroom.api.opening import open_run as open_run
@@ -35,6 +36,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Dataset": "fittingroom.data.dataset",
+    "FittedRun": "fittingroom.api.fitted",
     "FittingRoomError": "fittingroom.errors",
     "Recipe": "fittingroom.recipes.recipe",
     "Replicas": "fittingroom.api.replicas",
@@ -55,6 +57,7 @@ _PUBLIC = {
 
 __all__ = [
     "Dataset",
+    "FittedRun",
     "FittingRoomError",
     "Recipe",
     "Replicas",

@@ -133,8 +133,8 @@ class TerminalProgress:
         self._console.print(text, markup=False)
 
 
-class NotebookProgress(Silent):
-    """A line for each finished epoch in the output of a notebook's cell, where nothing can be drawn over."""
+class LineProgress(Silent):
+    """A line for each finished epoch on standard output: in a notebook's cell, or in a file that it goes to."""
 
     def __init__(self) -> None:
         self._epochs = 0
@@ -180,7 +180,19 @@ def progress_for_terminal() -> Progress:
     """A bar if standard error is a terminal, lines in a notebook, silence otherwise."""
     if sys.stderr.isatty():
         return TerminalProgress()
-    return NotebookProgress() if _in_notebook() else Silent()
+    return LineProgress() if _in_notebook() else Silent()
+
+
+def progress_for_verbose(verbose: str | int) -> Progress:
+    """What Keras's `verbose` asks for: 0 for silence, 1 for a bar, 2 for a line for each epoch.
+
+    As in Keras, lines take the place of the bar where nothing can be drawn over; `auto` is silent there.
+    """
+    if verbose == 0:
+        return Silent()
+    if verbose == 2 or (verbose == 1 and not sys.stderr.isatty()):
+        return LineProgress()
+    return progress_for_terminal()
 
 
 def _in_notebook() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -73,6 +74,23 @@ def test_the_model_that_was_given_is_trained_afterwards(digits: Dataset) -> None
     np.testing.assert_allclose(
         model.predict(digits.train.x[:50], verbose=0), run.predict(digits.train.images[:50]), atol=1e-6
     )
+
+
+def test_what_comes_back_is_a_history_of_keras_too(digits: Dataset) -> None:
+    """`pd.DataFrame(history.history).plot()` is the course's next line; pandas asks whether it is a dict."""
+    x, y = digits.train.x[:44], digits.train.y[:44]
+    arguments: Any = {"epochs": 3, "validation_split": 0.5, "validation_freq": 2, "verbose": 0, "shuffle": False}
+    theirs, model = models.small(), models.small()
+    expected, history = theirs.fit(x, y, **arguments), fr.fit(model, x, y, **arguments)
+    assert isinstance(history, fr.Run)
+    assert isinstance(history, keras.callbacks.History)
+    assert history.model is model
+    assert (history.epoch, history.params) == (expected.epoch, expected.params)
+    assert isinstance(history.history, dict)
+    assert list(history.history) == list(expected.history)
+    assert json.loads(json.dumps(history.history)) == dict(history.history) == history.history | {}
+    for name, values in expected.history.items():
+        np.testing.assert_allclose(history.history[name], values, atol=1e-6)
 
 
 def test_keras_can_go_on_with_the_model_and_the_run_stays_what_it_was(digits: Dataset) -> None:
@@ -177,9 +195,14 @@ def test_the_seed_decides_the_order_of_each_pass_where_epochs_are_shorter(digits
         np.testing.assert_array_equal(mine, other)
 
 
-def test_without_a_terminal_it_is_silent(digits: Dataset, capfd: pytest.CaptureFixture[str]) -> None:
-    fr.fit(models.small(), digits, epochs=2)
-    assert capfd.readouterr() == ("", "")
+@pytest.mark.parametrize(("verbose", "lines"), [("auto", 0), (0, 0), (1, 2), (2, 2)])
+def test_without_a_terminal_it_prints_lines_where_they_are_asked_for(
+    verbose: Any, lines: int, digits: Dataset, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = fr.fit(models.small(), digits.train.x[:20], digits.train.y[:20], epochs=2, verbose=verbose)
+    out, err = capfd.readouterr()
+    assert (out.count("\n"), out.count("loss "), err) == (lines, lines, "")
+    assert run.params["verbose"] == verbose
 
 
 X, Y = np.zeros((4, 8, 8), np.float32), np.arange(4)

@@ -17,18 +17,19 @@ from fittingroom.api.given import Data, Given
 from fittingroom.api.keeper import Keeper, reopened
 from fittingroom.api.many import chosen_seeds
 from fittingroom.api.replicas import Replicas
-from fittingroom.api.run import Run
 from fittingroom.api.session import whole_number
 from fittingroom.data.dataset import Dataset
 from fittingroom.engine.backend import require_jax_backend
 from fittingroom.engine.batches import Batches
 from fittingroom.errors import InputError
-from fittingroom.progress import Silent, progress_for_terminal
+from fittingroom.progress import progress_for_verbose
 from fittingroom.recipes.stop import StopRule
 from fittingroom.runs.place import check_writable
 
 if TYPE_CHECKING:
     import keras
+
+    from fittingroom.api.fitted import FittedRun
 
 _SAMPLED_IMAGES = 1000
 
@@ -60,7 +61,7 @@ def fit(
     checkpoint_every: int = ...,
     resume: str | Path | None = ...,
     out: str | Path | None = ...,
-) -> Run: ...
+) -> FittedRun: ...
 @overload
 def fit(
     model: keras.Model,
@@ -114,7 +115,7 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
     checkpoint_every: int = 1,
     resume: str | Path | None = None,
     out: str | Path | None = None,
-) -> Run | Replicas:
+) -> FittedRun | Replicas:
     """Trains a Keras model, compiled or not, and keeps the run; afterwards the model has the trained weights.
 
     Every argument up to `validation_freq` means what it means in `keras.Model.fit`; docs/keras-parity.md shows how that
@@ -129,7 +130,8 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
         y: labels, where `x` is an array: class numbers `(n,)`, or one-hot `(n, classes)`.
         batch_size: images per step; 32 by default. Iterables have their own.
         epochs: the epoch to train to; counted from 0, `initial_epoch` included, as in Keras.
-        verbose: 0 for silence; otherwise a progress bar on a terminal.
+        verbose: 0 for silence, 1 for a progress bar on a terminal and lines elsewhere, 2 for a line for each epoch;
+            "auto" for a bar on a terminal, lines in a notebook, and silence elsewhere.
         callbacks: Keras callbacks, unchanged.
         validation_split: the last share of the arrays to validate on.
         validation_data: `(x, y)` or `(x, y, sample_weight)`, or an iterable of such batches; a dataset brings its own.
@@ -157,7 +159,8 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
         out: the run's own folder; None for the next free one in the runs folder.
 
     Returns:
-        The run, its folder written; with `seeds`, the `Replicas`.
+        The run, its folder written. It is Keras's `History` too: `run.history["loss"]`, `run.epoch`, `run.params` and
+        `run.model` (this model) are what they are there. With `seeds`, the `Replicas`.
 
     Raises:
         InputError: something given is wrong, found before training; a `ModelError` where it is the model, a `DataError`
@@ -212,7 +215,7 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
             rule=StopRule(stop, validation=prepared.validation is not None),
             recipe={"name": model.name, "epochs": epochs, "batch_size": prepared.plan.batch_size, "stop": stop},
             notes=prepared.notes,
-            progress=Silent() if verbose == 0 else progress_for_terminal(),
+            progress=progress_for_verbose(verbose),
             keeper=Keeper(
                 out,
                 every,
@@ -222,8 +225,9 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
                 stopped=stopped,
             ),
             started=started,
+            verbose=verbose,
         )
-        return fitting.run() if seeds is None else fitting.run_replicas(chosen)
+        return fitting.run_fitted() if seeds is None else fitting.run_replicas(chosen)
 
 
 def _sample(x: Any, train: Data) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fittingroom.api.given import Data
@@ -35,6 +36,8 @@ from fittingroom.runs.record import DataRecord
 
 if TYPE_CHECKING:
     import keras
+
+    from fittingroom.api.fitted import FittedRun
 
 
 def fit_recipe(
@@ -98,11 +101,17 @@ class Fitting:
     keeper: Keeper
     started: float
     model_file: RecordedFile | None = None
+    verbose: str | int = 0  # what callbacks are given as Keras's verbose
 
     def run(self) -> Run:
         """Checks the model, trains it and keeps the run. The model has the weights of the last finished epoch."""
-        with finishing(self.progress):
-            return self._run()
+        return Run(self._trained(), dataset=self.dataset, model=self.model)
+
+    def run_fitted(self) -> FittedRun:
+        """The same for `fit`: what comes back is Keras's `History`, too."""
+        from fittingroom.api.fitted import FittedRun
+
+        return FittedRun(self._trained(), dataset=self.dataset, model=self.model, params=self._callback_params())
 
     def run_replicas(self, seeds: Sequence[int], make: Callable[[int], keras.Model] | None = None) -> Replicas:
         """Trains a replica for each seed and keeps them.
@@ -145,13 +154,15 @@ class Fitting:
         notes = (*notes, *keras_hook.notes(self.plan.batch_hooks_every, validation=self.validation is not None))
         return self._session(notes, [keras_hook, StopHook(self.rule)])
 
-    def _run(self) -> Run:
-        prepare_jax()
-        session = self._ready()
-        programs = Programs(self._programs().on(available_devices()))
-        path, training = session.run(programs, read_state(self.model), self.keeper)
-        write_state(self.model, training.state)
-        return Run(path, dataset=self.dataset, model=self.model)
+    def _trained(self) -> Path:
+        """The folder of the run."""
+        with finishing(self.progress):
+            prepare_jax()
+            session = self._ready()
+            programs = Programs(self._programs().on(available_devices()))
+            path, training = session.run(programs, read_state(self.model), self.keeper)
+            write_state(self.model, training.state)
+            return path
 
     @property
     def _first_arrays(self) -> inputs.Arrays:
@@ -196,7 +207,11 @@ class Fitting:
 
     def _callback_params(self) -> dict[str, Any]:
         passed = self.train.steps if isinstance(self.train, Batches) else -(-len(self.train) // self.plan.batch_size)
-        return {"epochs": self.plan.epochs, "steps": self.plan.steps_per_epoch or passed, "verbose": 0}
+        return {
+            "verbose": self.verbose,
+            "epochs": self.plan.epochs,
+            "steps": self.plan.steps_per_epoch or passed,
+        }
 
     def _session(self, notes: tuple[str, ...], hooks: Sequence[Hook]) -> Session:
         from fittingroom.engine.batch_programs import BatchPrograms

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from fittingroom.errors import RunError
 
 _MOST_EPOCHS, _MOST_NAMES = 200_000, 1000  # what a hostile file has more of takes far more memory than the file
 
 
-class History(Mapping[str, list[float]]):
+class History(dict[str, list[float]]):
     """Name of a number (`loss`, `accuracy`, `val_loss`, ...) -> its values, one per epoch.
 
-    Like Keras's `History`, it has `epoch` (numbers of the epochs, from 0) and `history` (the same as a dict). A number
-    that some epochs do not have (validation every second epoch, say) has fewer values, as in Keras.
+    It is what Keras's `History.history` is: a dict of lists, for `pd.DataFrame(history)` and `json.dumps(history)`.
+    Like the `History` around it, it has `epoch` (numbers of the epochs, from 0) and `history` (itself).
+
+    A number that some epochs do not have (validation every second epoch, say) has fewer values, as in Keras.
 
     Args:
         epochs: per finished epoch its number, from 0, and its numbers.
     """
 
     def __init__(self, epochs: Iterable[tuple[int, Mapping[str, float]]] = ()) -> None:
+        super().__init__()
         self._rows = [(int(epoch), {name: float(value) for name, value in logs.items()}) for epoch, logs in epochs]
+        for _, logs in self._rows:
+            for name, value in logs.items():
+                self.setdefault(name, []).append(value)
 
     @property
     def epoch(self) -> list[int]:
@@ -33,28 +38,17 @@ class History(Mapping[str, list[float]]):
     @property
     def history(self) -> dict[str, list[float]]:
         """All values by name, as Keras's `History.history`."""
-        return dict(self)
+        return self
 
     @property
     def rows(self) -> list[dict[str, float]]:
         """The numbers of each epoch, oldest first."""
         return [dict(logs) for _, logs in self._rows]
 
-    def __getitem__(self, name: str) -> list[float]:
-        if name not in self._names():
-            raise KeyError(name)
-        return [logs[name] for _, logs in self._rows if name in logs]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names())
-
-    def __len__(self) -> int:
-        return len(self._names())
-
     def __eq__(self, other: object) -> bool:
-        return self._rows == other._rows if isinstance(other, History) else NotImplemented
+        return self._rows == other._rows if isinstance(other, History) else super().__eq__(other)
 
-    __hash__ = None  # type: ignore[assignment]  # it is compared by its values
+    __hash__ = None  # it is compared by its values
 
     def __repr__(self) -> str:
         last = ", ".join(f"{name} {values[-1]:.4f}" for name, values in self.items())
@@ -64,7 +58,7 @@ class History(Mapping[str, list[float]]):
         """A table with a line per epoch, counted from 1 as people do; floats in full, an empty cell for no value."""
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
-        names = self._names()
+        names = list(self)
         table.writerow(["epoch", *names])
         for epoch, logs in self._rows:
             table.writerow([epoch + 1, *(repr(logs[name]) if name in logs else "" for name in names)])
@@ -88,12 +82,6 @@ class History(Mapping[str, list[float]]):
         if not text.endswith("\n"):
             raise RunError("history.csv is damaged: its last line is cut off.")
         return cls(_read_row(number, rows[0], row) for number, row in enumerate(rows[1:], start=2))
-
-    def _names(self) -> list[str]:
-        names: dict[str, Any] = {}
-        for _, logs in self._rows:
-            names.update(dict.fromkeys(logs))
-        return list(names)
 
 
 def _read_row(number: int, header: list[str], row: list[str]) -> tuple[int, dict[str, float]]:
