@@ -23,7 +23,7 @@ from fittingroom.engine.blueprint import blueprint_of
 from fittingroom.engine.hooks import Hook, KerasHook, StopHook
 from fittingroom.engine.mesh import available_devices
 from fittingroom.engine.plan import Plan
-from fittingroom.engine.programs import Programs, TracedPrograms
+from fittingroom.engine.programs import TracedPrograms
 from fittingroom.engine.runtime import prepare_jax
 from fittingroom.engine.state import read_state, write_state
 from fittingroom.errors import InputError
@@ -158,9 +158,13 @@ class Fitting:
         """The folder of the run."""
         with finishing(self.progress):
             prepare_jax()
+            from fittingroom.engine.kept_programs import programs_of
+
             session = self._ready()
-            programs = Programs(self._programs().on(available_devices()))
-            path, training = session.run(programs, read_state(self.model), self.keeper)
+            data = tuple(_form(part) for part in (self.train, self.validation))
+            programs = programs_of(self.model, self._programs(), available_devices(), data)
+            session = replace(session, batchwise=programs.batchwise)
+            path, training = session.run(programs.whole, read_state(self.model), self.keeper)
             write_state(self.model, training.state)
             return path
 
@@ -254,3 +258,13 @@ class Fitting:
         if isinstance(self.train, inputs.Arrays):
             return record
         return replace(record, name="batches", classes=tuple(str(number) for number in range(self.train.classes)))
+
+
+def _form(data: Data | None) -> Any:
+    """The shapes and types of data, which decide their programs; of an iterable, those of its first batch."""
+    if data is None:
+        return None
+    arrays = data.first if isinstance(data, Batches) else data
+    weights = arrays.weights
+    forms = tuple((part.shape, part.dtype) for part in (arrays.images, arrays.labels, weights) if part is not None)
+    return type(data), forms, weights is None

@@ -115,7 +115,7 @@ def _refuse_unsupported(model: keras.Model) -> None:
     if model.optimizer is None or compiled_loss(model) is None:
         raise ModelError("The model is compiled without a loss or an optimizer. Give both to model.compile(...).")
     for kind, tensors in (("inputs", getattr(model, "inputs", None)), ("outputs", getattr(model, "outputs", None))):
-        if tensors is not None and len(tensors) != 1:
+        if isinstance(tensors, list | tuple) and len(tensors) != 1:  # else a layer that the user calls so
             raise ModelError(
                 f"The model has {len(tensors)} {kind}. Fitting Room trains classifiers with one input (an image) and "
                 "one output (its class); train this model with model.fit."

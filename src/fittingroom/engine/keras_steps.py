@@ -37,7 +37,8 @@ def step_functions(model: keras.Model) -> StepFunctions:
 
 def fitted(model: keras.Model, images: Any) -> Any:
     """The images with the axis of a single channel added or dropped, where the model's input says so, as Keras does."""
-    expected = model.inputs[0].shape if getattr(model, "inputs", None) else images.shape
+    inputs = getattr(model, "inputs", None)  # may be a layer of that name, in a subclass
+    expected = inputs[0].shape if inputs and isinstance(inputs, list | tuple) else images.shape
     if len(expected) == images.ndim + 1 and expected[-1] == 1:
         return images[..., None]
     if len(expected) == images.ndim - 1 and images.shape[-1] == 1:
