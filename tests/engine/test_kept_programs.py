@@ -99,7 +99,7 @@ def test_what_changes_between_two_calls_counts_in_the_second(digits: Images) -> 
     for one in (model, right):
         fit(one, digits)
     for name, change in CHANGES.items():
-        del vars(right)["_fittingroom_programs"]
+        right.__dict__.pop("_fittingroom_programs")
         for one in (model, right):
             change(one)
             fit(one, digits)
