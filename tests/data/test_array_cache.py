@@ -4,6 +4,7 @@ import json
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,12 @@ from fittingroom.data.contents import Contents, Found, Pairs, check
 from tests.data.builders import images, labels
 
 STAMP = (("source", 1, 2),)
-ARRAYS = ("images", "labels", "test_images", "test_labels")
+ARRAYS = ("images", "labels", "test_images", "test_labels", "test_digests")
 
 
 def contents(seed: int = 1) -> Contents:
-    train, test = Pairs(images(60, seed=seed), labels(30, 30)), Pairs(images(12, seed=seed + 1), labels(6, 6))
+    train = Pairs(images(60, seed=seed), labels(30, 30))
+    test = Pairs(images(12, seed=seed + 1), labels(6, 6), images(12, 4, 4, seed).reshape(12, 16))
     return check(Found(train, test, "a test", ("Hose", "Kleid 👗"), notes=("a note",), resize_rule="a rule"))
 
 
@@ -84,9 +86,26 @@ def damage_older_format(folder: Path) -> None:
     (folder / "contents.json").write_text(json.dumps(meta | {"format": 0}))
 
 
+def damage_one_bit(folder: Path, name: str = "images") -> None:
+    """As a disk does it: size and time stay."""
+    path = folder / f"{name}.npy"
+    before, content = path.stat(), bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def damage_what_is_said(folder: Path) -> None:
+    meta = json.loads((folder / "contents.json").read_text())
+    facts = meta["facts"] | {"test_fingerprint": "0" * 32}
+    (folder / "contents.json").write_text(json.dumps(meta | {"facts": facts}))
+
+
 @pytest.mark.parametrize(
     "damage",
     [
+        *(partial(damage_one_bit, name=name) for name in ARRAYS),
+        damage_what_is_said,
         damage_truncate,
         damage_in_the_middle,
         damage_missing,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fittingroom.data.arrays import fingerprint, image_digests
+from fittingroom.data.arrays import fingerprint, image_digests, source_fingerprint
 from tests.data.builders import images, labels
 
 X, Y = images(6), labels(3, 2, 1).astype(np.int32)
@@ -38,3 +38,31 @@ def test_the_fingerprint_does_not_depend_on_how_arrays_lie_in_memory() -> None:
 def test_equal_images_have_equal_digests() -> None:
     digests = image_digests(np.stack([X[0], X[1], X[0]]))
     assert digests[0] == digests[2] != digests[1]
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        (X[::-1], Y[::-1]),
+        (X, np.array([2, 0, 1], np.int32)[Y]),
+        (X[..., None].repeat(3, axis=3), Y),
+    ],
+    ids=["the order", "the numbers of the classes", "equal channels"],
+)
+def test_the_source_is_the_same_in_another_order_and_with_other_names(x: np.ndarray, y: np.ndarray) -> None:
+    assert source_fingerprint(x, y) == source_fingerprint(X, Y)
+
+
+def test_the_source_is_the_same_on_another_scale() -> None:
+    sixteen = (X // 16).astype(np.uint8)  # 0 to 15
+    stretched = np.rint(sixteen * (255 / 15)).astype(np.uint8)
+    assert source_fingerprint(sixteen, Y) == source_fingerprint(stretched, Y)
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [(changed(X), Y), (X, changed(Y)), (X[:5], Y[:5]), (X.reshape(6, 14, 56), Y), (X.swapaxes(1, 2), Y)],
+    ids=["a pixel", "a label", "an image less", "the shape", "lying"],
+)
+def test_the_source_is_another_where_images_or_classes_are(x: np.ndarray, y: np.ndarray) -> None:
+    assert source_fingerprint(x, y) != source_fingerprint(X, Y)

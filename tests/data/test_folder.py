@@ -223,3 +223,13 @@ def test_more_pictures_than_fit_in_memory_are_refused_before_they_are_decoded(tm
         (root / "a" / f"{number}.jpg").touch()
     with pytest.raises(DataError, match="1,402 pictures of 1024×1024 take more than"):
         load(f"folder:{root}", image_size=(1024, 1024))
+
+
+@pytest.mark.parametrize("counts", [{"a": 20, "b": 10}, {"train/a": 6, "train/b": 6, "test/a": 4, "test/b": 3}])
+def test_pictures_are_one_test_set_at_every_size(tmp_path: Path, counts: dict[str, int]) -> None:
+    folder = write_picture_folder(tmp_path / "p", counts)
+    tests = [load(f"folder:{folder}", image_size=(side, side)).test for side in (28, 20, 64)]
+    for test in tests:
+        test.open("to compare")
+    assert len({test.openings[0].source_fingerprint for test in tests}) == 1
+    assert len({test.fingerprint for test in tests}) == 3

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from fittingroom.runs.history import History
 from fittingroom.runs.outcomes import Outcomes
 from fittingroom.runs.record import DataRecord, PartResult, RunRecord, Seconds
 from fittingroom.runs.store import RunContents
+from fittingroom.runs.weights import serialized, sha256_of
 
 
 @pytest.fixture
@@ -43,16 +45,17 @@ def record() -> RunRecord:
 @pytest.fixture
 def contents(record: RunRecord) -> RunContents:
     generator = np.random.default_rng(0)
+    weights = {
+        "hidden_1/kernel": generator.random((64, 8), np.float32),
+        "transposed": generator.random((3, 5), np.float32).T,
+        "step": np.asarray(7, np.int32),
+        "seed": np.array([1, 2**32 - 1], np.uint32),
+    }
     return RunContents(
-        record=record,
+        record=replace(record, weights_sha256=sha256_of(serialized(weights), weights)),
         history=History([(0, {"loss": 0.5, "val_loss": 0.6}), (1, {"loss": 0.1 + 0.2, "val_loss": 0.5})]),
-        weights={
-            "hidden_1/kernel": generator.random((64, 8), np.float32),
-            "transposed": generator.random((3, 5), np.float32).T,
-            "step": np.asarray(7, np.int32),
-            "seed": np.array([1, 2**32 - 1], np.uint32),
-        },
-        model={"format": 1, "layers": ["größe"]},
+        weights=weights,
+        model={"layers": ["größe"], "trainable": [{"name": name} for name in weights], "non_trainable": []},
         outcomes=Outcomes.of(
             generator.random((2, 4)), [[0, 1, 2, 0], [0, 1, 2, 1]], generator.random((2, 4)), [0, 1, 2, 2]
         ),

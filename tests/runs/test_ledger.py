@@ -42,7 +42,7 @@ def test_a_look_and_its_score_come_back(ledger: Ledger) -> None:
     counted = ledger.record_look("fp", INTENT)
     (intended,) = ledger.looks()
     assert (intended.look, intended.test_set, intended.intent, intended.score) == (1, "fp", INTENT, None)
-    ledger.record_score(counted, 300, 360, 0.5)
+    ledger.record_score(counted, {"correct": 300, "count": 360, "loss": 0.5})
     (scored,) = ledger.looks()
     assert scored.score is not None
     assert {"correct": 300, "count": 360, "loss": 0.5}.items() <= scored.score.items()
@@ -106,7 +106,7 @@ def test_several_processes_at_once_lose_no_row(ledger: Ledger, processes: int, l
         "for _ in range(int(sys.argv[1])):\n"
         "    counted = ledger.record_look('fp', intent)\n"
         "    print(counted.look)\n"
-        "    ledger.record_score(counted, 1, 2, 0.5)\n"
+        "    ledger.record_score(counted, {'correct': 1, 'count': 2, 'loss': 0.5})\n"
     )
     running = [process(code, looks) for _ in range(processes)]
     printed = [one.communicate(timeout=600)[0].split() for one in running]
@@ -152,10 +152,10 @@ def test_the_database_of_another_program_is_refused(ledger: Ledger) -> None:
 def test_a_ledger_of_a_newer_version_is_refused(ledger: Ledger) -> None:
     ledger.record_look("fp", INTENT)
     with sqlite3.connect(ledger.path) as changed:
-        changed.execute("PRAGMA user_version = 2")
+        changed.execute("PRAGMA user_version = 3")
     changed.close()
     for use in (lambda: ledger.record_look("fp", INTENT), ledger.looks, lambda: verify(ledger)):
-        with pytest.raises(StorageError, match=r"of version 2.*up to 1: pip install --upgrade"):
+        with pytest.raises(StorageError, match=r"of version 3.*up to 2: pip install --upgrade"):
             use()
 
 
@@ -199,4 +199,4 @@ def test_a_disk_that_is_full_leaves_the_ledger_as_it_was(ledger: Ledger) -> None
 def test_a_score_of_a_look_that_is_gone_is_refused(ledger: Ledger) -> None:
     ledger.record_look("fp", INTENT)
     with pytest.raises(StorageError, match=r"has lost entry 1.*--verify"):
-        ledger.record_score(Counted("other", 1, 1, "0" * 64), 1, 2, 0.5)
+        ledger.record_score(Counted("other", 1, 1, "0" * 64), {})

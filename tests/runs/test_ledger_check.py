@@ -38,7 +38,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
     for index, test_set in enumerate("aaba"):
         counted = ledger.record_look(test_set, Intent("digits", 360, f"look {index}"))
         if index != 1:
-            ledger.record_score(counted, 300 + index, 360, 0.5)
+            ledger.record_score(counted, {"correct": 300 + index, "count": 360, "loss": 0.5})
     assert verify(ledger).problem is None
     return ledger
 

@@ -49,4 +49,5 @@ def _count(dataset: str, opening: Opening) -> None:
     """Enters an opening into the ledger; a ledger that cannot be written raises, and the test set stays closed."""
     from fittingroom.runs.ledger import Intent, Ledger
 
-    Ledger.of_user().record_look(opening.fingerprint, Intent(dataset, opening.count, opening.reason))
+    intent = Intent(dataset, opening.count, opening.reason, fingerprint=opening.fingerprint)
+    Ledger.of_user().record_look(opening.source_fingerprint, intent)

@@ -13,6 +13,7 @@ from fittingroom.runs.ledger import Counted, Intent, Ledger, recipe_digest
 from fittingroom.runs.ledger_reuse import Standings
 from fittingroom.runs.lock import holder
 from fittingroom.runs.record import RunRecord
+from fittingroom.runs.weights import weights_sha256
 
 
 def look(path: Path, record: RunRecord, dataset: Dataset, reason: str, score: Callable[[Part], Scores]) -> None:
@@ -32,26 +33,42 @@ def look(path: Path, record: RunRecord, dataset: Dataset, reason: str, score: Ca
     if trainer := holder(path) or holder(path.parent):
         raise RunError(f"{path} is being trained further by {trainer}, and would not be what was scored. Wait for it.")
     ledger = Ledger.of_user()
-    intent = Intent(
-        dataset=dataset.name,
-        images=len(dataset.test),
+    intent = intent_of(path, record, dataset.name, len(dataset.test), reason)
+    taken: list[tuple[Counted, int]] = []
+
+    def write_intent(opening: Opening) -> None:
+        looks.check_writable(path)  # else a look would be counted, and nothing opened
+        counted = ledger.record_look(opening.source_fingerprint, intent)
+        taken.append((counted, looks.record_opening(path, reason, counted)))
+
+    stored = score(recorded(dataset.test, write_intent).open(reason)).to_dict()
+    ((counted, number),) = taken
+    # The ledger first: a score that only the run has would be one that nobody can vouch for.
+    ledger.record_score(counted, stored)
+    looks.record_score(path, number, stored)
+
+
+def intent_of(path: Path, record: RunRecord, dataset: str, images: int, reason: str) -> Intent:
+    """What the ledger keeps of a run that is about to look.
+
+    Args:
+        path: the run folder.
+        record: what it says.
+        dataset: the name under which the test images were loaded.
+        images: how many there are.
+        reason: what for.
+    """
+    return Intent(
+        dataset=dataset,
+        images=images,
         reason=reason,
         run=str(path.resolve()),
         recipe=record.recipe["name"],
         recipe_digest=recipe_digest(record.recipe),
         seed=record.seed,
+        weights=weights_sha256(path),
+        fingerprint=record.data.test_fingerprint,
     )
-    taken: list[tuple[Counted, int]] = []
-
-    def write_intent(opening: Opening) -> None:
-        counted = ledger.record_look(opening.fingerprint, intent)
-        taken.append((counted, looks.record_opening(path, reason, counted)))
-
-    scores = score(recorded(dataset.test, write_intent).open(reason))
-    ((counted, number),) = taken
-    # The run first: it is what tells the score again. The ledger has the look already.
-    looks.record_score(path, number, scores.to_dict())
-    ledger.record_score(counted, scores.correct, scores.count, scores.loss)
 
 
 def has_score(record: RunRecord) -> bool:
@@ -59,12 +76,23 @@ def has_score(record: RunRecord) -> bool:
     return any(one.score is not None for one in record.looks)
 
 
-def told(records: Sequence[RunRecord]) -> list[TestResult]:
-    """The stored score of each run, the first where there are several, and where its look stands among all looks."""
+def told(runs: Sequence[tuple[Path, RunRecord]]) -> list[TestResult]:
+    """The stored score of each run, the latest where there are several, and where its look stands among all looks.
+
+    Args:
+        runs: the folder of each, and what it says.
+
+    Raises:
+        RunError: the ledger contradicts a score.
+    """
     standings = Standings()
     results = []
-    for record in records:
-        stored = next(one for one in record.looks if one.score is not None)
-        standing = standings.of(record.data, stored)
+    for path, record in runs:
+        found = standings.scored(path, record)
+        if found is None:
+            raise RunError(f"{path} has no score on its test set.")
+        stored, standing = found
+        if standing.problem is not None:
+            raise RunError(f"The test score is not believed: {standing.problem}")
         results.append(TestResult(Scores.from_dict(stored.score or {}), stored.reason, standing.look, standing.reuse))
     return results

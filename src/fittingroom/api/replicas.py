@@ -114,7 +114,7 @@ class Replicas(Asked, Sequence[Run]):
         self._share()
         for run in self:
             run.look(reason)
-        return ReplicasTestResult(self.seeds, tuple(looking.told([run.record for run in self])))
+        return ReplicasTestResult(self.seeds, tuple(looking.told([(run.path, run.record) for run in self])))
 
     def explain(self, start: int | None = None, end: int | None = None) -> Explanation:
         """What loss and accuracy really say about the replicas: printed, it answers in words; `.facts` has all numbers.

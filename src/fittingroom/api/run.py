@@ -28,6 +28,7 @@ from fittingroom.runs.history import History
 from fittingroom.runs.outcomes import Outcomes
 from fittingroom.runs.record import RunRecord
 from fittingroom.runs.reloading import load_again
+from fittingroom.runs.weights import check_weights
 
 if TYPE_CHECKING:
     import keras
@@ -134,7 +135,7 @@ class Run(Asked):
                 closed.
         """
         self.look(reason)
-        return looking.told([self.record])[0]
+        return looking.told([(self.path, self.record)])[0]
 
     def look(self, reason: str) -> None:
         """Does what `evaluate` does, and tells nothing."""
@@ -144,6 +145,7 @@ class Run(Asked):
             )
         record = self.record
         if not looking.has_score(record):
+            self._compiled()  # what cannot answer is found before the test set is opened
             looking.look(self.path, record, self._load_dataset(), reason, self._score)
 
     def explain(self, start: int | None = None, end: int | None = None) -> Explanation:
@@ -221,6 +223,7 @@ class Run(Asked):
     @cached_property
     def _state(self) -> State:
         weights = store.read_weights(self.path, self._blueprint.weight_shapes)
+        check_weights(self.path, self.record.weights_sha256)
         with damage(self.path, "weights.safetensors"):
             return self._blueprint.state_of_weights(weights)
 

@@ -160,7 +160,9 @@ def images(facts: dict[str, Any]) -> Iterator[str]:
 def closing(facts: dict[str, Any]) -> Iterator[str]:
     """What is known of the test set, and the notes."""
     scores = [(replica["seed"], replica["test"]) for replica in facts["replicas"] if replica["test"] is not None]
-    if not scores:
+    problems = [replica["test_problem"] for replica in facts["replicas"] if replica["test_problem"] is not None]
+    yield from (f"Test score not believed: {problem}" for problem in problems)
+    if not scores and not problems:
         yield "The test set has not been opened by this run; nothing here rests on it."
     for seed, test in scores:
         look = "a look that is not in the ledger" if test["look"] is None else f"look {test['look']} of {test['looks']}"

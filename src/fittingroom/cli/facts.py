@@ -42,7 +42,7 @@ def run_facts(path: Path, record: RunRecord, standings: Standings | None = None)
         "train": part_facts(record.train),
         "validation": None if record.validation is None else part_facts(record.validation),
         "notes": list(record.notes),
-        "looks": [] if standings is None else [_look_facts(record, look, standings) for look in record.looks],
+        "looks": [] if standings is None else [_look_facts(path, record, look, standings) for look in record.looks],
     }
 
 
@@ -61,24 +61,22 @@ def epochs_text(record: RunRecord) -> str:
     return f"{record.status} after {record.epochs}{planned} epochs{why}"
 
 
-def test_look(record: RunRecord) -> Look | None:
-    """The latest look at the test set that has a score."""
-    return next((look for look in reversed(record.looks) if look.score is not None), None)
-
-
 def luck(score: Mapping[str, Any], reuse: Reuse) -> float:
     """What the best of all looks so far is worth by luck alone, as a share of the images."""
     return reuse.luck(score["accuracy"], score["count"])
 
 
-def _look_facts(record: RunRecord, look: Look, standings: Standings) -> dict[str, Any]:
-    standing = standings.of(record.data, look)
+def _look_facts(path: Path, record: RunRecord, look: Look, standings: Standings) -> dict[str, Any]:
+    standing = standings.of(path, record, look)
+    score = look.score if standing.problem is None else None
     return {
         "time": look.time,
         "reason": look.reason,
-        "score": look.score,
+        "score": score,
         "look": standing.look,
         "looks": standing.reuse.looks,
-        "luck": None if look.score is None else luck(look.score, standing.reuse),
+        "luck": None if score is None else luck(score, standing.reuse),
         "correlation": standing.reuse.correlation,
+        "elsewhere": standing.elsewhere,
+        "problem": standing.problem,
     }

@@ -66,10 +66,17 @@ def _verify(ledger: Ledger) -> Answer:
     from fittingroom.runs.ledger_check import verify
 
     verdict = verify(ledger)
-    facts = {"ledger": str(ledger.path), "intact": verdict.problem is None, **asdict(verdict)}
+    facts = {
+        "ledger": str(ledger.path),
+        "intact": verdict.problem is None and not verdict.contradictions,
+        **asdict(verdict),
+    }
     counts = f"{number(verdict.entries)} entries, {number(verdict.looks)} of them looks"
     if verdict.problem is not None:
         return Answer(facts, f"Broken: {verdict.problem}.\n{counts}: {ledger.path}", status=1)
+    if verdict.contradictions:
+        listed = "".join(f"\nNot believed: {one}" for one in verdict.contradictions)
+        return Answer(facts, f"Chain intact, and runs contradict it: {counts}: {ledger.path}{listed}", status=1)
     text = f"Chain intact: {counts}: {ledger.path}"
     if verdict.elsewhere:
         text += (
@@ -80,9 +87,11 @@ def _verify(ledger: Ledger) -> Answer:
 
 def _of_dataset(looks: list[LedgerLook], dataset: str) -> list[LedgerLook]:
     """The looks at the test sets that once went under a name, under whatever name they were taken."""
-    by_name = {look.test_set for look in looks if dataset in {look.intent.dataset, look.test_set[:_SHORT]}}
+    by_name = {look.test_set for look in looks if look.intent.dataset == dataset}
     chosen = by_name or {
-        look.test_set for look in looks if len(dataset) >= _SHORT and look.test_set.startswith(dataset)
+        look.test_set
+        for look in looks
+        if len(dataset) >= _SHORT and any(name.startswith(dataset) for name in look.known_as)
     }
     if not chosen:
         raise UnknownNameError("test set", dataset, sorted({look.intent.dataset for look in looks}))
@@ -91,14 +100,15 @@ def _of_dataset(looks: list[LedgerLook], dataset: str) -> list[LedgerLook]:
 
 def _facts(look: LedgerLook) -> dict[str, Any]:
     score = None if look.score is None else {**look.score, "accuracy": _accuracy(look)}
-    return {"look": look.look, "time": look.time, "test_set": look.test_set, **asdict(look.intent), "score": score}
+    place = {"look": look.look, "repeats": look.repeats, "time": look.time, "test_set": look.test_set}
+    return {**place, **asdict(look.intent), "score": score}
 
 
 def _row(look: LedgerLook) -> tuple[str, ...]:
     intent = look.intent
     recipe = f"{intent.recipe} {intent.recipe_digest[:_SHORT]}" if intent.recipe_digest else "-"
     return (
-        str(look.look),
+        f"{look.look} again" if look.repeats else str(look.look),
         look.time[:19].replace("T", " "),
         intent.dataset,
         look.test_set[:_SHORT],

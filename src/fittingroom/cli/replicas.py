@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fittingroom.cli.answer import nats, percent, percent_range, table
-from fittingroom.cli.facts import run_facts, test_look
+from fittingroom.cli.facts import run_facts
 from fittingroom.evaluation.luck import points
 from fittingroom.evaluation.spread import Spread
 from fittingroom.runs.history import History
@@ -71,7 +71,7 @@ def replicas_row(path: Path, standings: Standings) -> tuple[str, ...]:
         percent(validation["accuracy"].mean) if "accuracy" in validation else "-",
         percent_range(validation["accuracy"].interval) if "accuracy" in validation else "-",
         nats(validation["loss"].mean) if "loss" in validation else "-",
-        *_test(list(each.values()), standings),
+        *_test(path, each, standings),
     )
 
 
@@ -97,17 +97,20 @@ def _spreads(each: Mapping[int, RunRecord]) -> tuple[dict[str, Spread], dict[str
     return spread_of_parts([one.train for one in records]), spread_of_parts([one.validation for one in records])
 
 
-def _test(records: Sequence[RunRecord], standings: Standings) -> tuple[str, str, str]:
+def _test(path: Path, each: Mapping[int, RunRecord], standings: Standings) -> tuple[str, str, str]:
     """The mean of the test scores, which looks they were, and how much of the best may be luck."""
-    looks = [(one, look, look.score) for one in records if (look := test_look(one)) and look.score is not None]
+    found = [standings.scored(replica_folder(path, seed), one) for seed, one in each.items()]
+    looks = [(look.score, standing) for look, standing in filter(None, found) if look.score is not None]
     if not looks:
         return "-", "-", "-"
-    mean = Spread.of(score["accuracy"] for _, _, score in looks).mean
-    placed = [standings.of(one.data, look) for one, look, _ in looks]
+    placed = [standing for _, standing in looks]
+    if any(standing.problem is not None for standing in placed):
+        return "not believed", "-", "-"
+    mean = Spread.of(score["accuracy"] for score, _ in looks).mean
     numbers = [standing.look for standing in placed if standing.look is not None]
     reuse = max((standing.reuse for standing in placed), key=lambda reuse: reuse.looks)
     which = f"{min(numbers)}–{max(numbers)} of {reuse.looks}" if numbers else "-"
-    return percent(mean), which, points(reuse.luck(mean, looks[0][2]["count"]))
+    return percent(mean), which, points(reuse.luck(mean, looks[0][0]["count"]))
 
 
 def _results(each: Mapping[int, RunRecord]) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from fittingroom.cli.answer import Answer, nats, percent, percent_range, table
-from fittingroom.cli.facts import luck, run_facts, test_look
+from fittingroom.cli.facts import luck, run_facts
 from fittingroom.cli.options import add_json
 from fittingroom.cli.replicas import replicas_facts, replicas_row
 from fittingroom.errors import RunError
@@ -39,8 +40,20 @@ def run(arguments: argparse.Namespace) -> Answer:
         facts.append(fact)
         rows.append(row)
     header = ("run", "status", "epochs", "validation", "95% interval", "loss (nats)", "test", "look", "luck (points)")
-    text = table(header, rows, left=2) if rows else f"No runs in {runs_dir()} yet. `fittingroom train` makes one."
+    problems = dict.fromkeys(problem for fact in facts for problem in _problems(fact))
+    said = "".join(f"\nNot believed: {problem}" for problem in problems)
+    text = (
+        table(header, rows, left=2) + (f"\n{said}" if said else "")
+        if rows
+        else f"No runs in {runs_dir()} yet. `fittingroom train` makes one."
+    )
     return Answer({"folder": str(runs_dir()), "runs": facts}, text)
+
+
+def _problems(facts: dict[str, Any]) -> Iterator[str]:
+    """Why looks of a run, or of its replicas, are not believed."""
+    for one in (facts, *facts.get("replicas", ())):
+        yield from (look["problem"] for look in one.get("looks", ()) if look["problem"] is not None)
 
 
 def _unfinished(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -66,15 +79,17 @@ def _describe(path: Path, standings: Standings) -> tuple[dict[str, Any], tuple[s
         percent(validation.accuracy if validation else None),
         percent_range(validation.interval if validation else None),
         nats(validation.loss if validation else None),
-        *_test(record, standings),
+        *_test(path, record, standings),
     )
 
 
-def _test(record: RunRecord, standings: Standings) -> tuple[str, str, str]:
+def _test(path: Path, record: RunRecord, standings: Standings) -> tuple[str, str, str]:
     """The test score, which look it was, and how much of it may be luck."""
-    look = test_look(record)
-    if look is None or look.score is None:
+    found = standings.scored(path, record)
+    if found is None or found[0].score is None:
         return "-", "-", "-"
-    standing = standings.of(record.data, look)
-    worth = points(luck(look.score, standing.reuse))
-    return percent(look.score["accuracy"]), look_of(standing.look, standing.reuse.looks), worth
+    _, standing = found
+    if standing.problem is not None:
+        return "not believed", "-", "-"
+    which = "elsewhere" if standing.elsewhere else look_of(standing.look, standing.reuse.looks)
+    return percent(found[0].score["accuracy"]), which, points(luck(found[0].score, standing.reuse))

@@ -48,7 +48,7 @@ def _text(path: Path, record: RunRecord, history: History, standings: Standings)
         _epochs(history),
         table(("recipe", ""), settings, left=2),
         table(("run", ""), _circumstances(record), left=2),
-        _looks(record, standings),
+        _looks(path, record, standings),
     ]
     return "\n\n".join([*blocks, *(f"Note: {note}" for note in record.notes)])
 
@@ -88,15 +88,20 @@ def _circumstances(record: RunRecord) -> list[tuple[str, str]]:
     ]
 
 
-def _looks(record: RunRecord, standings: Standings) -> str:
+def _looks(path: Path, record: RunRecord, standings: Standings) -> str:
     if not record.looks:
         return "The test set has not been opened by this run."
-    rows, sentence = [], ""
+    rows, sentence, problems = [], "", ""
     for look in record.looks:
-        look_number, reuse = standings.of(record.data, look)
+        number_of_look, reuse, problem, elsewhere = standings.of(path, record, look)
         accuracy, interval = "-", "-"
-        if look.score is not None:
+        if problem is not None:
+            problems += f"\nNot believed: {problem}"
+        elif look.score is not None:
             accuracy, interval = percent(look.score["accuracy"]), percent_range(look.score["interval"])
             sentence = f"\nluck: {reuse.sentence(look.score['accuracy'], look.score['count'])}; {WORLD}"
-        rows.append((look_of(look_number, reuse.looks), look.time, accuracy, interval, look.reason))
-    return table(("look", "time", "accuracy", "95% interval", "reason"), rows, left=5) + sentence
+        which = "elsewhere" if elsewhere else look_of(number_of_look, reuse.looks)
+        rows.append((which, look.time, accuracy, interval, look.reason))
+    if any(row[0] == "elsewhere" for row in rows):
+        sentence += "\nelsewhere: another ledger counted the look, so its score cannot be checked here."
+    return table(("look", "time", "accuracy", "95% interval", "reason"), rows, left=5) + sentence + problems

@@ -1,32 +1,40 @@
 """Checked contents, kept as uncompressed arrays that are mapped into memory in a millisecond.
 
-One folder for each dataset: four .npy files and `contents.json`, which says from which source files they were made and
-how large and how old each array file must be. A folder is written under another name and then renamed, so it is whole
-or absent. What does not match is made anew; bits that rot without a trace in size or time are not noticed.
+One folder for each dataset: .npy files and `contents.json`, which says from which source files they were made, what
+each array file holds, and the rest that is known of them. A folder is written under another name and then renamed, so
+it is whole or absent. Every byte is checked whenever it is read, and what does not match is made again. The check is
+CRC-32, which takes 7 ms for the 47 MB of Fashion-MNIST, where SHA-256 takes 23 and BLAKE2b 33: it is there for disks
+that lose a bit and backups that mix two states. Whoever wants to deceive can write all of the folder anyway.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import json
+import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fittingroom.data.arrays import DIGEST_BYTES
 from fittingroom.data.contents import Contents
 from fittingroom.errors import StorageError
 from fittingroom.files import storage_errors, write_atomically, write_bytes
 
-_FORMAT = 1
+_FORMAT = 2
 """To be raised when the files, the checks or what they say change, so that older contents are made anew."""
 
-_ARRAYS = ("images", "labels", "test_images", "test_labels")
+_ARRAYS = ("images", "labels", "test_images", "test_labels", "test_digests")
+
+_log = logging.getLogger("fittingroom")
 
 Stamp = tuple[tuple[str, int, int], ...]
 """What the contents were made from: name, size in bytes and time of the last change in nanoseconds of each file."""
@@ -53,9 +61,12 @@ def read(folder: Path, is_current: Callable[[Stamp], bool]) -> Contents | None:
     try:
         meta = json.loads((folder / "contents.json").read_bytes())
         stamp = tuple((name, size, time) for name, size, time in meta["stamp"])
-        if meta["format"] != _FORMAT or not is_current(stamp) or _sizes_and_times(folder) != meta["arrays"]:
+        if meta["format"] != _FORMAT or not is_current(stamp):
             return None
         arrays = {name: np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r")) for name in _ARRAYS}
+        if _described(arrays) != meta["arrays"] or _digest(meta) != meta["digest"]:
+            _log.warning("The arrays kept in %s are damaged, and are made again.", folder)
+            return None
         tuples = {name: tuple(meta["facts"][name]) for name in ("classes", "notes")}
         contents = Contents(**{**arrays, **meta["facts"], **tuples})
         return contents if _is_sound(contents) else None
@@ -71,11 +82,16 @@ def _is_sound(contents: Contents) -> bool:
         for images, labels in pairs
     )
     same = contents.images.shape[1:] == contents.test_images.shape[1:] and contents.images.ndim in {3, 4}
-    rule = contents.resize_rule
+    rule, digests = contents.resize_rule, contents.test_digests
+    hashed = digests.dtype == np.uint8 and digests.shape in {
+        (0, DIGEST_BYTES),
+        (len(contents.test_labels), DIGEST_BYTES),
+    }
     texts = (*contents.classes, *contents.notes, contents.source, contents.fingerprint, contents.test_fingerprint)
     return (
         arrays
         and same
+        and hashed
         and all(isinstance(text, str) for text in (*texts, "" if rule is None else rule))
         and isinstance(contents.scale, int | float)
         and isinstance(contents.given_validation, int)
@@ -95,8 +111,9 @@ def write(folder: Path, contents: Contents, stamp: Stamp) -> None:
         for name in _ARRAYS:
             _write_array(draft / f"{name}.npy", getattr(contents, name))
         facts = {f.name: getattr(contents, f.name) for f in dataclasses.fields(contents) if f.name not in _ARRAYS}
-        meta = {"format": _FORMAT, "stamp": stamp, "arrays": _sizes_and_times(draft), "facts": facts}
-        write_bytes(draft / "contents.json", json.dumps(meta).encode())
+        arrays = {name: getattr(contents, name) for name in _ARRAYS}
+        meta = {"format": _FORMAT, "stamp": stamp, "arrays": _described(arrays), "facts": facts}
+        write_bytes(draft / "contents.json", json.dumps({**meta, "digest": _digest(meta)}).encode())
         shutil.rmtree(folder, ignore_errors=True)
         try:
             with storage_errors(folder):
@@ -121,9 +138,18 @@ def _write_array(path: Path, array: np.ndarray[Any, Any]) -> None:
     write_atomically(path, lambda stream: np.save(stream, array, allow_pickle=False))
 
 
-def _sizes_and_times(folder: Path) -> list[list[int]]:
-    states = [(folder / f"{name}.npy").stat() for name in _ARRAYS]
-    return [[state.st_size, state.st_mtime_ns] for state in states]
+def _described(arrays: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, list[Any]]:
+    """Type, shape and CRC-32 of each array."""
+    return {
+        name: [str(array.dtype), list(array.shape), zlib.crc32(np.ascontiguousarray(array).data)]
+        for name, array in arrays.items()
+    }
+
+
+def _digest(meta: Mapping[str, Any]) -> str:
+    """A hash of all that is in `contents.json` but itself."""
+    rest = {name: value for name, value in meta.items() if name != "digest"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def kept(folder: Path, stamp: Stamp, make: Callable[[], Contents]) -> Contents:

@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.data.arrays import Images, Labels, count_per_class, fingerprint, image_digests
+from fittingroom.data.arrays import (
+    DIGEST_BYTES,
+    Digests,
+    Images,
+    Labels,
+    count_per_class,
+    fingerprint,
+    image_digests,
+)
 from fittingroom.data.split import cut_test
 from fittingroom.data.values import to_labels
 from fittingroom.errors import DataError
@@ -28,6 +36,8 @@ class Pairs:
 
     images: Images
     labels: NDArray[Any]
+    digests: Digests | None = None
+    """Of the files that they came from; None for arrays."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,12 +69,16 @@ class Found:
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """The checked contents of a dataset, as they are cached. For the attributes see `Found`."""
+    """The checked contents of a dataset, as they are cached. For the attributes see `Found`.
+
+    `test_digests` are those of the files that the test images came from; there are none of arrays.
+    """
 
     images: Images
     labels: Labels
     test_images: Images
     test_labels: Labels
+    test_digests: Digests
     classes: tuple[str, ...]
     source: str
     scale: float
@@ -95,8 +109,9 @@ def _check(found: Found) -> Contents:
     images, given_validation = found.train.images, found.given_validation
     if found.test is None:
         _check_classes(labels, classes)
-        chosen = cut_test(images, labels, len(classes), found.test_fraction)
+        chosen = cut_test(images, labels, len(classes), found.test_fraction, found.train.digests)
         test_images, test_labels = images[chosen], labels[chosen]
+        test_digests = None if found.train.digests is None else found.train.digests[chosen]
         given_validation -= int(chosen[len(chosen) - given_validation :].sum())
         images, labels = images[~chosen], labels[~chosen]
         notes.append(
@@ -105,6 +120,7 @@ def _check(found: Found) -> Contents:
         )
     else:
         test_images, test_labels = found.test.images, _checked_labels(found.test, "test", classes)
+        test_digests = found.test.digests
         notes += _check_apart(images, test_images)
     _check_classes(labels, classes)
     notes += _say_empty_test_classes(test_labels, classes)
@@ -114,6 +130,7 @@ def _check(found: Found) -> Contents:
         labels=labels,
         test_images=test_images,
         test_labels=test_labels,
+        test_digests=np.empty((0, DIGEST_BYTES), np.uint8) if test_digests is None else test_digests,
         classes=classes,
         source=found.source,
         scale=found.scale,

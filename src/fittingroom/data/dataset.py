@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.data.arrays import Images, Labels, count_per_class, read_only
+from fittingroom.data.arrays import Digests, Images, Labels, count_per_class, fingerprint, read_only, source_fingerprint
 from fittingroom.data.catalogue import DatasetInfo
 from fittingroom.errors import DataError
 
@@ -77,12 +77,16 @@ class Part:
 
 @dataclass(frozen=True)
 class Opening:
-    """One opening of a sealed test set: when (UTC), why, and of which images."""
+    """One opening of a sealed test set: when (UTC), why, and of which images.
+
+    `fingerprint` is that of the images as the model sees them, `source_fingerprint` that of what they were before.
+    """
 
     time: datetime.datetime
     reason: str
     fingerprint: str
     count: int
+    source_fingerprint: str
 
 
 class SealedTestSet:
@@ -95,12 +99,20 @@ class SealedTestSet:
         part: what is sealed.
         fingerprint: the fingerprint of the part's images and labels.
         recorder: called with each opening.
+        digests: of the files that the images came from; None for arrays.
     """
 
-    __slots__ = ("_openings", "_part", "_recorder", "fingerprint")
+    __slots__ = ("_digests", "_openings", "_part", "_recorder", "fingerprint")
 
-    def __init__(self, part: Part, fingerprint: str, recorder: Callable[[Opening], None] | None = None) -> None:
+    def __init__(
+        self,
+        part: Part,
+        fingerprint: str,
+        recorder: Callable[[Opening], None] | None = None,
+        digests: Digests | None = None,
+    ) -> None:
         self._part = part
+        self._digests = digests
         self._recorder = recorder
         self._openings: list[Opening] = []
         self.fingerprint = fingerprint
@@ -109,15 +121,20 @@ class SealedTestSet:
         """The test images and labels, after the opening was recorded.
 
         Raises:
-            DataError: the reason is empty.
+            DataError: the reason is empty, or the images are not those that were loaded.
         """
         if not reason.strip():
             raise DataError("the test set was opened without a reason. Say what its score is for: test.open('...').")
-        opening = Opening(datetime.datetime.now(datetime.UTC), reason, self.fingerprint, len(self))
+        part = self._part
+        # Computed from what is handed out: what was read from a file may say anything.
+        if fingerprint(part.images, part.labels) != self.fingerprint:
+            raise DataError("the test images are not those that were loaded: they have changed since. Load them again.")
+        source = source_fingerprint(part.images, part.labels, self._digests)
+        opening = Opening(datetime.datetime.now(datetime.UTC), reason, self.fingerprint, len(self), source)
         if self._recorder is not None:
             self._recorder(opening)
         self._openings.append(opening)
-        return self._part
+        return part
 
     @property
     def openings(self) -> tuple[Opening, ...]:
@@ -156,7 +173,7 @@ class SealedTestSet:
 
 def recorded(test: SealedTestSet, recorder: Callable[[Opening], None]) -> SealedTestSet:
     """The same sealed test set, whose openings are recorded by `recorder` alone. Both list them in `openings`."""
-    other = SealedTestSet(test._part, test.fingerprint, recorder)
+    other = SealedTestSet(test._part, test.fingerprint, recorder, test._digests)
     other._openings = test._openings
     return other
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from fittingroom.data.arrays import Images
+from fittingroom.data.arrays import DIGEST_BYTES, Images
 from fittingroom.data.budget import Budget
 from fittingroom.data.contents import Found, Pairs
 from fittingroom.data.folder import PictureFolder
 from fittingroom.data.pictures import MOST_BYTES, RESIZE_RULE, fit, open_picture, pixels, quiet_pillow
 from fittingroom.data.progress import progress_bar
-from fittingroom.data.streams import LARGEST_ARRAY
+from fittingroom.data.streams import LARGEST_ARRAY, open_file
 from fittingroom.errors import DataError
 
 
@@ -26,6 +27,7 @@ from fittingroom.errors import DataError
 class _Decoded:
     pixels: Images
     changes: tuple[str, ...]
+    digest: bytes
 
 
 def decode_folder(folder: PictureFolder, height: int, width: int) -> Found:
@@ -44,10 +46,11 @@ def decode_folder(folder: PictureFolder, height: int, width: int) -> Found:
     decoded = _decode_all([path for path, _ in files], height, width)
     images = _stack([one.pixels for one in decoded])
     labels = np.array([label for _, label in files], np.int32)
+    digests = np.frombuffer(b"".join(one.digest for one in decoded), np.uint8).reshape(-1, DIGEST_BYTES)
     first_test = len(files) - len(parts[2])
     return Found(
-        train=Pairs(images[:first_test], labels[:first_test]),
-        test=Pairs(images[first_test:], labels[first_test:]) if parts[2] else None,
+        train=Pairs(images[:first_test], labels[:first_test], digests[:first_test]),
+        test=Pairs(images[first_test:], labels[first_test:], digests[first_test:]) if parts[2] else None,
         source=f"folder {folder.root}",
         classes=folder.classes,
         notes=(*folder.notes, *_say_changes(decoded)),
@@ -65,7 +68,8 @@ def _decode_all(paths: Sequence[Path], height: int, width: int) -> list[_Decoded
         except DataError as error:
             return error
         resized = ("resized",) if picture.image.size != (width, height) else ()
-        return _Decoded(pixels(fit(picture.image, height, width)), (*picture.changes, *resized))
+        changes = (*picture.changes, *resized)
+        return _Decoded(pixels(fit(picture.image, height, width)), changes, _digest(path))
 
     done: list[_Decoded] = []
     errors: list[DataError] = []
@@ -89,6 +93,12 @@ def _decode_all(paths: Sequence[Path], height: int, width: int) -> list[_Decoded
         more = f" And {len(errors) - 5:,} more files." if len(errors) > 5 else ""
         raise DataError(" ".join(str(error) for error in errors[:5]) + more)
     return done
+
+
+def _digest(path: Path) -> bytes:
+    """A hash of a file's bytes."""
+    with open_file(path) as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES)).digest()
 
 
 def _stack(arrays: Sequence[Images]) -> Images:

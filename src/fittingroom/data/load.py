@@ -41,12 +41,13 @@ def load(
     if split_seed < 0:
         raise DataError(f"the seed of the split is {split_seed}; it must not be negative.")
     train, held_out = _split(contents, validation, split_seed)
+    digests = contents.test_digests if len(contents.test_digests) else None
     sealed = Part(contents.test_images, contents.test_labels, contents.classes, contents.scale)
     return Dataset(
         name=name,
         train=train,
         validation=held_out,
-        test=SealedTestSet(sealed, contents.test_fingerprint),
+        test=SealedTestSet(sealed, contents.test_fingerprint, digests=digests),
         classes=contents.classes,
         image_shape=contents.images.shape[1:],
         source=contents.source,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.data.arrays import Images, Labels, count_per_class, image_digests
+from fittingroom.data.arrays import Digests, Images, Labels, count_per_class, image_digests
 from fittingroom.errors import DataError
 from fittingroom.seeds import generator
 
@@ -81,14 +81,24 @@ def cut_validation(labels: Labels, classes: int, validation: int | float | None,
     return _lowest(keys, labels, shares(counts, size, at_least_one=validation is None))
 
 
-def cut_test(images: Images, labels: Labels, classes: int, fraction: float) -> NDArray[np.bool_]:
+def cut_test(
+    images: Images, labels: Labels, classes: int, fraction: float, sources: Digests | None = None
+) -> NDArray[np.bool_]:
     """Marks the images that become the test part of a dataset that came without one, stratified by class.
 
     What decides is the content of an image, not its place: the cut is the same when it is made again, when files are
-    renamed, and nearly the same when images are added.
+    renamed, and nearly the same when images are added. Of pictures it is the content of their files, so that the cut is
+    the same at every size.
+
+    Args:
+        images: all of them.
+        labels: theirs.
+        classes: how many there are.
+        fraction: the share of the images that goes to the test part.
+        sources: a hash of each picture's file; None for arrays.
     """
     counts = count_per_class(labels, classes)
-    digests = image_digests(images, _TEST_SALT)
+    digests = image_digests(images if sources is None else sources, _TEST_SALT)
     keys = np.frombuffer(b"".join(digest[:8] for digest in digests), "<u8")
     return _lowest(keys, labels, shares(counts, round(fraction * len(labels)), at_least_one=True))
 

@@ -116,7 +116,7 @@ class Experiment:
         for run in runs:
             run.look(FINAL_REASON)
         seeds = tuple(cell.cell.seed for cell in best.done)
-        self.final = ReplicasTestResult(seeds, tuple(looking.told([run.record for run in runs])))
+        self.final = ReplicasTestResult(seeds, tuple(looking.told([(run.path, run.record) for run in runs])))
         return self.final
 
     @overload

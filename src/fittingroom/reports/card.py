@@ -9,8 +9,10 @@ from pathlib import Path
 from fittingroom.reports.curves import curves_shown
 from fittingroom.reports.document import harmless
 from fittingroom.runs.history import History
+from fittingroom.runs.ledger_reuse import Standings
+from fittingroom.runs.place import holds_replicas
 from fittingroom.runs.record import PartResult, RunRecord
-from fittingroom.runs.replicas import spread_of_parts
+from fittingroom.runs.replicas import replica_folder, spread_of_parts
 
 _CELL = 'style="text-align:left;padding:2px 12px 2px 0"'
 
@@ -31,7 +33,7 @@ def run_card(path: Path, records: Sequence[RunRecord], histories: Sequence[Histo
         ("trained", f"{replicas}; {', '.join(dict.fromkeys(record.status for record in records))}"),
         ("training", _part([record.train for record in records])),
         ("validation", _part([record.validation for record in records])),
-        ("test set", _test(records)),
+        ("test set", _test(path, records)),
     ]
     rows = "".join(f"<tr><th {_CELL}>{escape(name)}</th><td {_CELL}>{_text(value)}</td></tr>" for name, value in facts)
     title = f"{_text(str(first.recipe['name']))} on {_text(first.data.name)}"
@@ -57,8 +59,14 @@ def _part(parts: Sequence[PartResult | None]) -> str:
     return ", ".join(told) or "none"
 
 
-def _test(records: Sequence[RunRecord]) -> str:
-    scores = [look.score for record in records for look in record.looks if look.score is not None]
-    if not scores:
+def _test(path: Path, records: Sequence[RunRecord]) -> str:
+    folders = [replica_folder(path, record.seed) if holds_replicas(path) else path for record in records]
+    standings = Standings()
+    pairs = zip(folders, records, strict=True)
+    found = [one for one in (standings.scored(folder, record) for folder, record in pairs) if one is not None]
+    if not found:
         return "sealed"
+    if problem := next((standing.problem for _, standing in found if standing.problem is not None), None):
+        return f"not believed: {problem}"
+    scores = [look.score for look, _ in found if look.score is not None]
     return f"opened; accuracy {', '.join(format(100 * score['accuracy'], '.1f') for score in scores)}%"

@@ -56,15 +56,16 @@ def subject_facts(subject: Subject, start: int | None = None, end: int | None = 
     changes = [default_changes(replica.trajectories) for replica in subject.replicas]
     calibrations = [calibration(replica.trajectories) for replica in subject.replicas]
     standings = Standings()
+    replicas = [
+        facts_replica.replica_facts(replica, found, split, standings)
+        for replica, found, split in zip(subject.replicas, changes, calibrations, strict=True)
+    ]
     facts = {
         "format": FORMAT,
         "run": facts_run.run_facts(subject),
         "data": facts_run.data_facts(subject),
-        "results": facts_run.results_facts(subject),
-        "replicas": [
-            facts_replica.replica_facts(replica, found, split, standings)
-            for replica, found, split in zip(subject.replicas, changes, calibrations, strict=True)
-        ],
+        "results": facts_run.results_facts(subject, [one["test"] for one in replicas]),
+        "replicas": replicas,
         "example": _example(subject),
         "curves": facts_spread.curve_facts(subject.replicas),
         "calibration_curves": _calibration_curves(calibrations),

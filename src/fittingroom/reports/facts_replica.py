@@ -19,7 +19,7 @@ from fittingroom.evaluation.images import (
     never_learned,
 )
 from fittingroom.evaluation.reliability import Reliability, reliability_of
-from fittingroom.reports.facts_run import part_facts, test_facts
+from fittingroom.reports.facts_run import part_facts, test_facts, test_problem
 
 if TYPE_CHECKING:
     from fittingroom.evaluation.trajectories import Trajectories
@@ -46,6 +46,7 @@ def replica_facts(
         "train": part_facts(record.train),
         "validation": None if record.validation is None else part_facts(record.validation),
         "test": test_facts(replica, standings),
+        "test_problem": test_problem(replica, standings),
         "history": [
             {"epoch": epoch + 1, **logs}
             for epoch, logs in zip(replica.history.epoch, replica.history.rows, strict=True)

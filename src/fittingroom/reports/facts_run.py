@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,12 +66,16 @@ def data_facts(subject: Subject) -> dict[str, Any]:
     }
 
 
-def results_facts(subject: Subject) -> dict[str, Any]:
-    """Loss and accuracy as spreads over the replicas: of the last epoch on `train`, of the kept weights else."""
+def results_facts(subject: Subject, tests: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
+    """Loss and accuracy as spreads over the replicas: of the last epoch on `train`, of the kept weights else.
+
+    Args:
+        subject: the run.
+        tests: `test_facts` of each replica.
+    """
     records = [replica.record for replica in subject.replicas]
-    scores = [test_score(replica) for replica in subject.replicas]
-    known = [score for score in scores if score is not None]
-    whole = len(known) == len(scores)
+    known = [test["score"] for test in tests if test is not None]
+    whole = len(known) == len(tests)
     return {
         "train": _spreads([record.train for record in records]),
         "validation": _spreads([record.validation for record in records]),
@@ -89,19 +94,17 @@ def part_facts(part: PartResult) -> dict[str, Any]:
     return {"loss": part.loss, "accuracy": part.accuracy, "interval": plain(part.interval), "count": part.count}
 
 
-def test_score(replica: Replica) -> dict[str, Any] | None:
-    """The score of its latest look at the test set that has one."""
-    scores = [dict(look.score) for look in replica.record.looks if look.score is not None]
-    return scores[-1] if scores else None
-
-
 def test_facts(replica: Replica, standings: Standings) -> dict[str, Any] | None:
-    """The test result, which look at the test set it was, and what luck it may hold; None if there is none yet."""
-    record = replica.record
-    look = next((one for one in reversed(record.looks) if one.score is not None), None)
-    if look is None or look.score is None:
+    """The test result, which look at the test set it was, and what luck it may hold.
+
+    None if there is none yet, or if the ledger contradicts it; `test_problem` then says how.
+    """
+    found = standings.scored(replica.path, replica.record)
+    if found is None:
         return None
-    number, reuse = standings.of(record.data, look)
+    look, (number, reuse, problem, elsewhere) = found
+    if look.score is None or problem is not None:
+        return None
     accuracy, count = look.score["accuracy"], look.score["count"]
     return {
         "score": dict(look.score),
@@ -109,7 +112,14 @@ def test_facts(replica: Replica, standings: Standings) -> dict[str, Any] | None:
         "reason": look.reason,
         "look": number,
         "looks": reuse.looks,
+        "elsewhere": elsewhere,
         "luck": reuse.luck(accuracy, count),
         "correlation": reuse.correlation,
         "sentence": reuse.sentence(accuracy, count),
     }
+
+
+def test_problem(replica: Replica, standings: Standings) -> str | None:
+    """Why its test result is not believed, in words; None where there is none, or nothing speaks against it."""
+    found = standings.scored(replica.path, replica.record)
+    return None if found is None else found[1].problem

@@ -1,7 +1,7 @@
 """The ledger: the record of every look at a sealed test set, one file per user that all processes write to.
 
 It is an SQLite database with a table of entries that are only ever added: a *look* before anything is computed, a
-*score* after. Test sets are told apart by the fingerprint of their images and labels. Each entry has a hash over its
+*score* after. What they say, and how looks are counted, is in `ledger_entries.py`. Each entry has a hash over its
 contents and the hash before it, so that a later change shows (`ledger_check.py`).
 """
 
@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import sqlite3
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 from fittingroom.errors import StorageError
-from fittingroom.runs.ledger_file import connect, create_tables, read_head
+from fittingroom.runs.ledger_entries import Entry, Intent, Kind, LedgerLook, looks_of
+from fittingroom.runs.ledger_file import connect, create_tables, read_head, upgrade
+from fittingroom.runs.plain import plain
 from fittingroom.runs.record import now
 
-Kind = Literal["look", "score"]
+__all__ = ["Counted", "Entry", "Intent", "Ledger", "LedgerLook", "canonical", "chained_hash", "recipe_digest"]
 
 
 def ledger_path() -> Path:
@@ -34,29 +35,6 @@ def ledger_path() -> Path:
     from platformdirs import user_data_dir
 
     return Path(user_data_dir("fittingroom", appauthor=False), "ledger.sqlite")
-
-
-@dataclass(frozen=True)
-class Intent:
-    """What is known of a look before it is taken.
-
-    Args:
-        dataset: the name under which the data were loaded.
-        images: the number of test images.
-        reason: what for.
-        run: the run folder, absolute; None for an opening from Python without a run, and so for the next three.
-        recipe: the recipe's name.
-        recipe_digest: of the recipe's settings without the name, as `recipe_digest` gives it.
-        seed: the run's seed.
-    """
-
-    dataset: str
-    images: int
-    reason: str
-    run: str | None = None
-    recipe: str | None = None
-    recipe_digest: str | None = None
-    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -76,47 +54,6 @@ class Counted:
     hash: str
 
 
-class Entry(NamedTuple):
-    """A row of the table.
-
-    Args:
-        number: 1, 2, 3, ... without a gap.
-        kind: `look` or `score`.
-        test_set: the fingerprint.
-        look: for a score the number of the entry of its look; None for a look.
-        content: the rest, as canonical JSON.
-        hash: of all of this and of the hash before.
-    """
-
-    number: int
-    kind: Kind
-    test_set: str
-    look: int | None
-    content: str
-    hash: str
-
-
-@dataclass(frozen=True)
-class LedgerLook:
-    """A look as the ledger tells it.
-
-    Args:
-        look: which look at this test set it is, counted from 1.
-        test_set: the fingerprint.
-        time: ISO 8601, UTC.
-        intent: what was known before.
-        hash: the hash of its entry.
-        score: `correct`, `count` and `loss` (nats); None if the computation was cut off, or for an opening from Python.
-    """
-
-    look: int
-    test_set: str
-    time: str
-    intent: Intent
-    hash: str
-    score: dict[str, Any] | None
-
-
 class Ledger:
     """A ledger in a file. Each call opens and closes it; a file that is not there is made by the first look.
 
@@ -132,21 +69,23 @@ class Ledger:
         return cls(ledger_path())
 
     def record_look(self, test_set: str, intent: Intent) -> Counted:
-        """Adds a look and makes sure that it is on the disk. Call it before any label is read."""
+        """Adds a look and makes sure that it is on the disk. Call it before any label is read.
+
+        Args:
+            test_set: what the test set is known by, as `data.arrays.source_fingerprint` gives it.
+            intent: what is known of the look.
+        """
         with self._writing() as connection:
             entry = _add(connection, "look", test_set, None, {"time": now(), **asdict(intent)})
-            counting = "SELECT count(*) FROM entries WHERE kind = 'look' AND test_set = ?"
-            (look,) = connection.execute(counting, [test_set]).fetchone()
+            look = looks_of(_entries(connection), self.path)[-1].look
             return Counted(read_head(connection).ledger, entry.number, look, entry.hash)
 
-    def record_score(self, counted: Counted, correct: int, count: int, loss: float) -> None:
+    def record_score(self, counted: Counted, score: Mapping[str, Any]) -> None:
         """Adds what came out of a look.
 
         Args:
             counted: the look.
-            correct: how many images were classified rightly.
-            count: of how many.
-            loss: mean cross-entropy, in nats.
+            score: as the run's own record keeps it: `correct`, `count`, `loss` and more, of which a hash is kept.
         """
         with self._writing() as connection:
             found = connection.execute(
@@ -157,7 +96,7 @@ class Ledger:
                     f"the ledger {self.path} has lost entry {counted.entry}, a look of this process, meanwhile. "
                     "`fittingroom ledger --verify` says more."
                 )
-            content = {"time": now(), "correct": correct, "count": count, "loss": loss if math.isfinite(loss) else None}
+            content = {"time": now(), **summary(score)}
             _add(connection, "score", found[0], counted.entry, content)
 
     def entries(self) -> tuple[str, list[Entry]]:
@@ -169,20 +108,11 @@ class Ledger:
             head = read_head(connection, missing_ok=True)
             if head is None:
                 return "", []
-            rows = connection.execute("SELECT number, kind, test_set, look, content, hash FROM entries ORDER BY number")
-            return head.ledger, [Entry(*row) for row in rows]
+            return head.ledger, _entries(connection)
 
     def looks(self) -> list[LedgerLook]:
         """All looks, the oldest first, each with its score if it has one."""
-        _, entries = self.entries()
-        scores = {entry.look: _content(entry, self.path) for entry in entries if entry.kind == "score"}
-        counts: dict[str, int] = {}
-        looks = []
-        for entry in entries:
-            if entry.kind == "look":
-                counts[entry.test_set] = counts.get(entry.test_set, 0) + 1
-                looks.append(_look(entry, counts[entry.test_set], scores.get(entry.number), self.path))
-        return looks
+        return looks_of(self.entries()[1], self.path)
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -191,6 +121,7 @@ class Ledger:
             connection.execute("BEGIN IMMEDIATE")
             if read_head(connection, missing_ok=True) is None:
                 create_tables(connection, uuid.uuid4().hex)
+            upgrade(connection)
             yield connection
             connection.execute("COMMIT")
 
@@ -198,6 +129,17 @@ class Ledger:
 def recipe_digest(recipe: Any) -> str:
     """What a recipe's settings are, whatever its name, as 64 hexadecimal digits."""
     return hashlib.sha256(canonical({name: recipe[name] for name in recipe if name != "name"}).encode()).hexdigest()
+
+
+def summary(score: Mapping[str, Any]) -> dict[str, Any]:
+    """What the ledger keeps of a score: `correct`, `count`, `loss` (nats; None if it is not finite) and `digest`.
+
+    Args:
+        score: what a run's record keeps of it, or will.
+    """
+    whole = plain(score)
+    digest = hashlib.sha256(canonical(whole).encode()).hexdigest()
+    return {**{name: whole.get(name) for name in ("correct", "count", "loss")}, "digest": digest}
 
 
 def canonical(value: Any) -> str:
@@ -215,6 +157,12 @@ def chained_hash(previous: str, fields: tuple[Any, ...]) -> str:
     return hashlib.sha256(canonical([previous, *fields]).encode()).hexdigest()
 
 
+def _entries(connection: sqlite3.Connection) -> list[Entry]:
+    """All entries, in order."""
+    rows = connection.execute("SELECT number, kind, test_set, look, content, hash FROM entries ORDER BY number")
+    return [Entry(*row) for row in rows]
+
+
 def _add(connection: sqlite3.Connection, kind: Kind, test_set: str, look: int | None, content: dict[str, Any]) -> Entry:
     """Writes an entry after the last one."""
     head = read_head(connection)
@@ -223,27 +171,3 @@ def _add(connection: sqlite3.Connection, kind: Kind, test_set: str, look: int | 
     connection.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?)", entry)
     connection.execute("UPDATE head SET number = ?, hash = ?", [entry.number, entry.hash])
     return entry
-
-
-def _look(entry: Entry, number: int, score: dict[str, Any] | None, path: Path) -> LedgerLook:
-    content = _content(entry, path)
-    try:
-        time = content.pop("time")
-        intent = Intent(**content)
-    except (KeyError, TypeError) as error:
-        raise _unreadable(entry, path) from error
-    return LedgerLook(number, entry.test_set, time, intent, entry.hash, score)
-
-
-def _content(entry: Entry, path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(entry.content))
-    except (RecursionError, TypeError, ValueError) as error:
-        raise _unreadable(entry, path) from error
-
-
-def _unreadable(entry: Entry, path: Path) -> StorageError:
-    return StorageError(
-        f"entry {entry.number} of the ledger {path} cannot be read: it was changed. `fittingroom ledger --verify` says "
-        "more; bring the file back from a copy, or move it away to begin a new ledger."
-    )

@@ -14,9 +14,11 @@ from typing import Any
 
 from fittingroom.errors import FittingRoomError
 from fittingroom.runs.ledger import Entry, Ledger, canonical, chained_hash
+from fittingroom.runs.ledger_claims import contradiction
+from fittingroom.runs.ledger_entries import looks_of
 from fittingroom.runs.ledger_file import connect, read_version
 from fittingroom.runs.place import holds_replicas, list_runs
-from fittingroom.runs.record import Look
+from fittingroom.runs.record import Look, RunRecord
 from fittingroom.runs.replicas import read_replicas, replica_folder
 from fittingroom.runs.store import read_record
 
@@ -31,6 +33,7 @@ class Verdict:
         problem: the first thing that is wrong, in words; None for an intact ledger.
         entry: the entry at which it shows; None if it is in none.
         elsewhere: looks of the runs that were seen which were counted in another ledger.
+        contradictions: looks and scores of these runs that the ledger does not bear out, in words.
     """
 
     entries: int
@@ -38,6 +41,7 @@ class Verdict:
     problem: str | None = None
     entry: int | None = None
     elsewhere: int = 0
+    contradictions: tuple[str, ...] = ()
 
 
 def verify(ledger: Ledger) -> Verdict:
@@ -66,7 +70,8 @@ def verify(ledger: Ledger) -> Verdict:
     missing, elsewhere = _missing_looks(ledger_id, entries)
     if missing:
         return _broken(entries, missing)
-    return Verdict(len(entries), _count_looks(entries), elsewhere=elsewhere)
+    contradictions = tuple(_contradictions(ledger_id, entries, ledger.path))
+    return Verdict(len(entries), _count_looks(entries), elsewhere=elsewhere, contradictions=contradictions)
 
 
 def _broken(entries: list[Entry], problem: str, number: int | None = None) -> Verdict:
@@ -121,7 +126,7 @@ def _missing_looks(ledger_id: str, entries: list[Entry]) -> tuple[str | None, in
     """The first look in a run's record that this ledger should have and lacks; how many are in other ledgers."""
     known = {entry.hash for entry in entries}
     elsewhere = 0
-    for path, look in _looks_of_runs(entries):
+    for path, _, look in _looks_of_runs(entries):
         if look.ledger != ledger_id:
             elsewhere += 1
         elif look.hash not in known:
@@ -132,16 +137,24 @@ def _missing_looks(ledger_id: str, entries: list[Entry]) -> tuple[str | None, in
     return None, elsewhere
 
 
-def _looks_of_runs(entries: list[Entry]) -> Iterator[tuple[Path, Look]]:
+def _contradictions(ledger_id: str, entries: list[Entry], ledger: Path) -> Iterator[str]:
+    """Why looks and scores in runs' records are not believed, in words."""
+    known = {look.hash: look for look in looks_of(entries, ledger)}
+    for path, record, look in _looks_of_runs(entries):
+        if look.ledger == ledger_id and (problem := contradiction(path, record, look, known.get(look.hash or ""))):
+            yield problem
+
+
+def _looks_of_runs(entries: list[Entry]) -> Iterator[tuple[Path, RunRecord, Look]]:
     """The looks that runs say they took: those in the folder of runs, and those that the ledger names."""
     named = [json.loads(entry.content).get("run") for entry in entries if entry.kind == "look"]
     folders = {path.resolve() for path in [*_all_runs(list_runs()), *(Path(run) for run in named if run)]}
     for path in sorted(folders):
         try:
-            looks = read_record(path).looks
+            record = read_record(path)
         except (FittingRoomError, OSError):
             continue  # moved, deleted or damaged since: it can say nothing
-        yield from ((path, look) for look in looks if look.hash is not None)
+        yield from ((path, record, look) for look in record.looks if look.hash is not None)
 
 
 def _all_runs(paths: Iterable[Path]) -> Iterator[Path]:

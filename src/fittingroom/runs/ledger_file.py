@@ -10,8 +10,12 @@ from typing import Literal, NamedTuple, overload
 
 from fittingroom.errors import StorageError
 
-VERSION = 1
-"""The form of the tables. It grows by one when they change; a newer one is refused."""
+VERSION = 2
+"""The form of the tables and entries. It grows by one when they change; a newer one is refused.
+
+Version 1 knew a test set by its images as the model saw them, and lacked `weights`, `fingerprint` and `digest` in what
+entries say. Its tables are the same, and its entries stay as they are, under the hashes that they have.
+"""
 
 _APPLICATION = 0x46524C47  # "FRLG", in the file's header: another program's database is not taken for a ledger
 _PATIENCE = 60.0  # seconds to wait for other processes, each of which needs a few milliseconds
@@ -90,6 +94,12 @@ def create_tables(connection: sqlite3.Connection, ledger: str) -> None:
     connection.execute("INSERT INTO head VALUES (?, 0, ?)", [ledger, ledger])
 
 
+def upgrade(connection: sqlite3.Connection) -> None:
+    """Says in an older ledger that entries of this version may follow, as a part of the transaction."""
+    if read_version(connection) < VERSION:
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
 @overload
 def read_head(connection: sqlite3.Connection, *, missing_ok: Literal[False] = False) -> Head: ...
 @overload
@@ -125,7 +135,7 @@ def read_version(connection: sqlite3.Connection) -> int:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != _APPLICATION or version < 1:
         raise sqlite3.DatabaseError("it is the database of another program")
-    if version == VERSION:
+    if version <= VERSION:
         # A view or a trigger in place of a table would compute whatever it says, for ever if it likes.
         found = sorted(row[0] or "" for row in connection.execute("SELECT sql FROM sqlite_master"))
         if found != sorted(_SCHEMA):

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fittingroom.errors import FittingRoomError, StorageError
 from fittingroom.evaluation.luck import Reuse, mean_correlation
 from fittingroom.runs.ledger import Ledger, LedgerLook
+from fittingroom.runs.ledger_claims import contradiction
+from fittingroom.runs.ledger_entries import count_looks, looks_of
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from fittingroom.runs.record import DataRecord, Look
+    from fittingroom.runs.record import Look, RunRecord
 
 _log = logging.getLogger("fittingroom")
 _MOST_COMPARED = 20  # runs; each one's outcomes are a file of some hundred kilobytes
@@ -27,11 +29,15 @@ class Standing(NamedTuple):
 
     Args:
         look: which look at its test set it was, counted from 1; None if the ledger does not have it.
-        reuse: all looks at the test set so far, this one among them.
+        reuse: all looks at the test set so far that told something new, this one among them.
+        problem: why the look or its score is not believed, in words; None where nothing speaks against it.
+        elsewhere: whether another ledger counted it, so that it cannot be checked here.
     """
 
     look: int | None
     reuse: Reuse
+    problem: str | None = None
+    elsewhere: bool = False
 
 
 @dataclass
@@ -44,30 +50,48 @@ class Standings:
     ledger: Ledger = field(default_factory=Ledger.of_user)
     _correlations: dict[str, float | None] = field(default_factory=dict)
 
-    @cached_property
+    @property
     def looks(self) -> list[LedgerLook]:
         """All looks, the oldest first."""
+        return self._read[1]
+
+    @cached_property
+    def _read(self) -> tuple[str, list[LedgerLook]]:
+        """The ledger's id, empty where there is no ledger, and its looks."""
         try:
-            return self.ledger.looks()
+            ledger, entries = self.ledger.entries()
+            return ledger, looks_of(entries, self.ledger.path)
         except StorageError as error:
             _log.warning("The look cannot be placed among the others: %s", error)
-            return []
+            return "", []
 
-    def of(self, data: DataRecord, look: Look) -> Standing:
-        """Where a look of a run stands.
+    def of(self, path: Path, record: RunRecord, look: Look) -> Standing:
+        """Where a look of a run stands, and whether the ledger bears it out.
 
         Args:
-            data: what the run was trained on.
-            look: one from its record.
+            path: the run folder.
+            record: what it says.
+            look: one of its looks.
         """
-        same = [one for one in self.looks if one.test_set == data.test_fingerprint]
-        number = next((one.look for one in same if one.hash == look.hash), None)
-        looks = len(same) + (number is None)
-        return Standing(number, Reuse(looks, self._correlation(data.test_fingerprint, same) if looks > 1 else None))
+        ledger, looks = self._read
+        own = next((one for one in looks if one.hash == look.hash), None)
+        test_set = record.data.test_fingerprint
+        same = [one for one in looks if test_set in one.known_as]
+        told = count_looks(same) + (own is None)
+        correlation = self._correlation(same) if told > 1 else None
+        elsewhere = own is None and look.ledger != ledger
+        problem = None if elsewhere or not ledger else contradiction(path, record, look, own)
+        return Standing(None if own is None else own.look, Reuse(told, correlation), problem, elsewhere)
 
-    def _correlation(self, test_set: str, looks: list[LedgerLook]) -> float | None:
+    def scored(self, path: Path, record: RunRecord) -> tuple[Look, Standing] | None:
+        """The latest look of a run that has a score, and where it stands; None where there is none."""
+        look = next((one for one in reversed(record.looks) if one.score is not None), None)
+        return None if look is None else (look, self.of(path, record, look))
+
+    def _correlation(self, looks: list[LedgerLook]) -> float | None:
+        test_set = looks[0].test_set if looks else ""
         if test_set not in self._correlations:
-            self._correlations[test_set] = _correlation(looks)
+            self._correlations[test_set] = _correlation([one for one in looks if not one.repeats])
         return self._correlations[test_set]
 
 

@@ -19,6 +19,17 @@ if TYPE_CHECKING:
     from fittingroom.runs.ledger import Counted
 
 
+def check_writable(path: Path) -> None:
+    """Writes the run's record as it is, so that nothing is counted where it cannot be written.
+
+    Raises:
+        RunError: the record is missing or damaged.
+        StorageError: the record cannot be written; the test set must then stay closed.
+    """
+    with _record_to_change(path):
+        pass
+
+
 def record_opening(path: Path, reason: str, counted: Counted) -> int:
     """Writes into the run's record that its test set is about to be opened. Call it before any label is read.
 

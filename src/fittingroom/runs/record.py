@@ -135,6 +135,7 @@ class RunRecord:
         notes: what the user should know about it, one sentence each.
         looks: openings of the test set, oldest first.
         model_file: the Python file that the model came from; None where it came from none.
+        weights_sha256: hash of the weights, as `runs.weights` computes it; None in runs of older versions.
     """
 
     created: str
@@ -151,6 +152,7 @@ class RunRecord:
     notes: tuple[str, ...] = ()
     looks: tuple[Look, ...] = ()
     model_file: RecordedFile | None = None
+    weights_sha256: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The contents of `run.json`."""
@@ -207,6 +209,7 @@ def _read_record(stored: Mapping[str, Any]) -> RunRecord:
         notes=tuple(str(note) for note in stored["notes"]),
         looks=tuple(_read_look(look) for look in stored["looks"]),
         model_file=read_model_file(stored.get("model_file")),
+        weights_sha256=_optional_text(stored.get("weights_sha256")),
     )
 
 
@@ -270,6 +273,12 @@ def _read_part(stored: Mapping[str, Any]) -> PartResult:
         count=int(stored["count"]),
         interval=None if interval is None else Interval(float(interval[0]), float(interval[1])),
     )
+
+
+def _optional_text(value: Any) -> str | None:
+    if not isinstance(value, str | None):
+        raise TypeError(f"{str(value)[:100]!r} stands where a text is expected")
+    return value
 
 
 def _optional_number(value: Any) -> float | None:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.data.streams import open_file, read_file
+from fittingroom.data.streams import read_file
 from fittingroom.files import storage_errors, write_atomically, write_bytes
 from fittingroom.runs.damage import damage, read_json
 from fittingroom.runs.history import History
@@ -28,6 +28,7 @@ from fittingroom.runs.looks import record_opening, record_score
 from fittingroom.runs.place import RECORD_NAME
 from fittingroom.runs.plain import json_text
 from fittingroom.runs.record import RunRecord, now
+from fittingroom.runs.weights import MODEL_NAME, WEIGHTS_NAME, read_weights, serialized, sha256_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -48,10 +49,8 @@ __all__ = [
 ]
 
 _HISTORY, _OUTCOMES = "history.csv", "outcomes.npz"
-_WEIGHTS, _MODEL = "weights.safetensors", "model.json"
 
 _LARGEST_HISTORY = 16 * 2**20  # bytes; a hundred thousand epochs of four numbers have eight million
-_LARGEST_HEADER = 4 * 2**20  # bytes; two thousand weights have some three hundred thousand
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class RunContents:
     Args:
         record: what `run.json` will say.
         history: the numbers of each epoch.
-        weights: name -> array.
+        weights: name -> array, in the order of the model's description.
         model: the model's structure as plain JSON.
         outcomes: what came of each validation image; None without validation.
     """
@@ -111,42 +110,14 @@ def read_outcomes(path: Path) -> Outcomes | None:
         return Outcomes.of(**{name: read_array(file, name) for name in known})
 
 
-def read_weights(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None) -> dict[str, npt.NDArray[Any]]:
-    """The model's arrays by name.
-
-    Args:
-        path: the run folder.
-        shapes: the name and the shape of each array that there must be; None for all that there are.
-
-    Raises:
-        RunError: the file is missing or damaged, or holds other arrays, in which case none of them is read.
-    """
-    from safetensors import safe_open
-
-    file = path / _WEIGHTS
-    with damage(path, _WEIGHTS):
-        with open_file(file) as stream:
-            header = int.from_bytes(stream.read(8), "little")
-        if header > _LARGEST_HEADER:
-            raise ValueError(f"its header declares {header:,} bytes, and those of ours have less than 4 MB")
-        with safe_open(file, framework="np") as stored:
-            if missing := sorted((shapes or {}).keys() - stored.keys()):
-                raise ValueError(f"it lacks the weights {missing[0]!r}")
-            for name, shape in (shapes or {}).items():
-                found = tuple(stored.get_slice(name).get_shape())
-                if found != shape:
-                    raise ValueError(f"{name} has the shape {found}, not {shape}")
-            return {name: stored.get_tensor(name) for name in shapes or stored.keys()}
-
-
 def read_model(path: Path) -> dict[str, Any]:
     """The model's structure, as the engine described it. It is data: nothing in it has been run or checked.
 
     Raises:
         RunError: the file is missing or damaged.
     """
-    with damage(path, _MODEL):
-        return read_json(path / _MODEL)
+    with damage(path, MODEL_NAME):
+        return read_json(path / MODEL_NAME)
 
 
 def write_run(folder: Path, contents: RunContents) -> None:
@@ -155,23 +126,16 @@ def write_run(folder: Path, contents: RunContents) -> None:
     Raises:
         StorageError: one of them cannot be written; the folder is then no run.
     """
-    from safetensors.numpy import save
-
     with storage_errors(folder):
         (folder / RECORD_NAME).unlink(missing_ok=True)
     write_bytes(folder / _HISTORY, contents.history.to_csv().encode())
-    write_bytes(folder / _MODEL, json_text(contents.model).encode())
-    write_bytes(folder / _WEIGHTS, save({name: _contiguous(array) for name, array in contents.weights.items()}))
+    write_bytes(folder / MODEL_NAME, json_text(contents.model).encode())
+    weights = serialized(contents.weights)
+    write_bytes(folder / WEIGHTS_NAME, weights)
     outcomes = contents.outcomes
     if outcomes is not None:
         import numpy as np
 
         write_atomically(folder / _OUTCOMES, lambda stream: np.savez(stream, allow_pickle=False, **outcomes.arrays()))
-    write_bytes(folder / RECORD_NAME, json_text(contents.record.to_dict()).encode())
-
-
-def _contiguous(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The array in C order: the memory is written as it lies, and a transposed one would come back wrong."""
-    import numpy as np
-
-    return np.asarray(array, order="C")
+    record = dataclasses.replace(contents.record, weights_sha256=sha256_of(weights, contents.weights))
+    write_bytes(folder / RECORD_NAME, json_text(record.to_dict()).encode())

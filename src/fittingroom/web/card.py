@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from fittingroom.evaluation.conformal import ALPHA
@@ -25,7 +26,9 @@ def card(model: Model) -> dict[str, Any]:
             "classes": list(data.classes),
             "image_shape": list(data.image_shape),
             "dataset": {"name": data.name, "counts": dict(data.counts), "fingerprint": data.fingerprint},
-            "replicas": [_replica(record, standings) for record in model.records],
+            "replicas": [
+                _replica(path, record, standings) for path, record in zip(model.paths, model.records, strict=True)
+            ],
             "answers": _answers(model),
             "limits": {
                 "meaning": _meaning(model),
@@ -41,19 +44,21 @@ def card(model: Model) -> dict[str, Any]:
     return facts
 
 
-def _replica(record: RunRecord, standings: Standings) -> dict[str, Any]:
-    look = next((one for one in reversed(record.looks) if one.score is not None), None)
-    test = None
-    if look is not None and look.score is not None:
-        number, reuse = standings.of(record.data, look)
-        sentence = reuse.sentence(look.score["accuracy"], look.score["count"])
+def _replica(path: Path, record: RunRecord, standings: Standings) -> dict[str, Any]:
+    found = standings.scored(path, record)
+    test: dict[str, Any] | None = None
+    if found is not None and found[0].score is not None:
+        score, standing = found[0].score, found[1]
+        sentence = standing.reuse.sentence(score["accuracy"], score["count"])
         test = {
-            **{name: look.score.get(name) for name in ("accuracy", "interval", "loss", "count")},
-            "time": look.time,
-            "look": number,
-            "looks": reuse.looks,
+            **{name: score.get(name) for name in ("accuracy", "interval", "loss", "count")},
+            "time": found[0].time,
+            "look": standing.look,
+            "looks": standing.reuse.looks,
             "luck": f"{sentence}; {WORLD}",
         }
+        if standing.problem is not None:
+            test = {"problem": standing.problem}
     return {"seed": record.seed, "status": record.status, "validation": _part(record.validation), "test": test}
 
 

@@ -19,12 +19,14 @@ class Model:
 
     Args:
         path: the folder that it was read from, which is not needed again.
-        records: what the folder says of each replica.
+        paths: the folder of each replica, or the run's own.
+        records: what it says.
         style: how the images that it was trained on were made, or why that is not known.
         loaded: what answers.
     """
 
     path: Path
+    paths: tuple[Path, ...]
     records: tuple[RunRecord, ...]
     style: Style | str
     loaded: Loaded
@@ -38,7 +40,8 @@ class Model:
         """
         runs = [opened] if isinstance(opened, Run) else list(opened)
         loaded = opened.loaded()
-        return cls(opened.path, tuple(run.record for run in runs), _style(opened, loaded.data), loaded)
+        paths, records = tuple(run.path for run in runs), tuple(run.record for run in runs)
+        return cls(opened.path, paths, records, _style(opened, loaded.data), loaded)
 
     @property
     def data(self) -> DataRecord:

@@ -1,0 +1,177 @@
+"""What the entries of a ledger say: looks, which of them are at one test set, and which tell nothing new.
+
+A test set is known by its source content (`data.arrays.source_fingerprint`). A look also keeps the fingerprint of the
+images as the model saw them, by which alone looks of version 1 of the ledger know theirs. Looks that share either are
+at one test set, directly or through others. Pictures of a folder have another such fingerprint at each size, and so an
+old look at a folder counts also where the folder and the number of test images are the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from fittingroom.errors import StorageError
+
+Kind = Literal["look", "score"]
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What is known of a look before it is taken.
+
+    Args:
+        dataset: the name under which the data were loaded.
+        images: the number of test images.
+        reason: what for.
+        run: the run folder, absolute; None for an opening from Python without a run, and so for the next four.
+        recipe: the recipe's name.
+        recipe_digest: of the recipe's settings without the name, as `recipe_digest` gives it.
+        seed: the run's seed.
+        weights: SHA-256 of the run's weights, as `runs.weights` computes it; None in looks of version 1.
+        fingerprint: of the test images as the model saw them; None in looks of version 1, whose test set it is.
+    """
+
+    dataset: str
+    images: int
+    reason: str
+    run: str | None = None
+    recipe: str | None = None
+    recipe_digest: str | None = None
+    seed: int | None = None
+    weights: str | None = None
+    fingerprint: str | None = None
+
+
+class Entry(NamedTuple):
+    """A row of the table.
+
+    Args:
+        number: 1, 2, 3, ... without a gap.
+        kind: `look` or `score`.
+        test_set: what the test set is known by.
+        look: for a score the number of the entry of its look; None for a look.
+        content: the rest, as canonical JSON.
+        hash: of all of this and of the hash before.
+    """
+
+    number: int
+    kind: Kind
+    test_set: str
+    look: int | None
+    content: str
+    hash: str
+
+
+@dataclass(frozen=True)
+class LedgerLook:
+    """A look as the ledger tells it.
+
+    Args:
+        look: which look at this test set it is, counted from 1. A repetition has the number of the look it repeats.
+        test_set: what the test set is known by: the same for all looks at it.
+        time: ISO 8601, UTC.
+        intent: what was known before.
+        hash: the hash of its entry.
+        score: `correct`, `count`, `loss` (nats) and, since version 2, `digest`; None if the computation was cut off, or
+            for an opening from Python.
+        repeats: whether the same weights of the same recipe and seed had looked at the same images before, which tells
+            nothing new.
+        known_as: all that the test set is known by, its fingerprints at several sizes among them.
+    """
+
+    look: int
+    test_set: str
+    time: str
+    intent: Intent
+    hash: str
+    score: dict[str, Any] | None
+    repeats: bool = False
+    known_as: frozenset[str] = frozenset()
+
+
+def looks_of(entries: Sequence[Entry], path: Path) -> list[LedgerLook]:
+    """All looks among entries in their order, counted.
+
+    Raises:
+        StorageError: one of them cannot be read; the message names the ledger's `path`.
+    """
+    scores = {entry.look: _content(entry, path) for entry in entries if entry.kind == "score"}
+    read = [(entry, *_intent(entry, path)) for entry in entries if entry.kind == "look"]
+    sets = _test_sets([(entry.test_set, intent) for entry, _, intent in read])
+    counts: dict[str, int] = {}
+    known: dict[tuple[Any, ...], int] = {}
+    looks = []
+    for entry, time, intent in read:
+        test_set, known_as = sets[entry.test_set]
+        same = (test_set, intent.fingerprint, intent.weights, intent.recipe_digest, intent.seed)
+        number = known.get(same) if intent.weights is not None else None
+        repeats = number is not None
+        if number is None:
+            number = known[same] = counts[test_set] = counts.get(test_set, 0) + 1
+        score = scores.get(entry.number)
+        looks.append(LedgerLook(number, test_set, time, intent, entry.hash, score, repeats, known_as))
+    return looks
+
+
+def count_looks(looks: Iterable[LedgerLook]) -> int:
+    """How many of some looks told something new."""
+    return sum(not look.repeats for look in looks)
+
+
+def _test_sets(looks: Sequence[tuple[str, Intent]]) -> dict[str, tuple[str, frozenset[str]]]:
+    """For all that test sets are known by: the oldest name of that test set, and all of them."""
+    parent: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        parent.setdefault(name, name)
+        while parent[name] != name:
+            name = parent[name]
+        return name
+
+    old_folders = {_folder(intent): test_set for test_set, intent in looks if intent.fingerprint is None}
+    for test_set, intent in looks:
+        first = root(test_set)
+        for other in (intent.fingerprint, old_folders.get(_folder(intent)) if _folder(intent) else None):
+            if other is not None and root(other) != first:
+                parent[root(other)] = first
+    groups: dict[str, list[str]] = {}
+    for name in parent:  # in the order of the looks
+        groups.setdefault(root(name), []).append(name)
+    return {name: (members[0], frozenset(members)) for members in groups.values() for name in members}
+
+
+def _folder(intent: Intent) -> tuple[str, int] | None:
+    """A folder of pictures and how many of them are tested on; None for other data."""
+    return (intent.dataset, intent.images) if intent.dataset.startswith("folder:") else None
+
+
+def _intent(entry: Entry, path: Path) -> tuple[str, Intent]:
+    """When a look was taken, and what was known before."""
+    content = _content(entry, path)
+    try:
+        known = {field.name: content[field.name] for field in fields(Intent) if field.name in content}
+        intent = Intent(**known)
+        if not (isinstance(intent.dataset, str) and isinstance(intent.images, int)):
+            raise TypeError("it names no dataset")
+        return str(content["time"]), intent
+    except (KeyError, TypeError) as error:
+        raise _unreadable(entry, path) from error
+
+
+def _content(entry: Entry, path: Path) -> dict[str, Any]:
+    try:
+        content: Mapping[str, Any] = json.loads(entry.content)
+        return dict(content)
+    except (RecursionError, TypeError, ValueError) as error:
+        raise _unreadable(entry, path) from error
+
+
+def _unreadable(entry: Entry, path: Path) -> StorageError:
+    return StorageError(
+        f"entry {entry.number} of the ledger {path} cannot be read: it was changed. `fittingroom ledger --verify` says "
+        "more; bring the file back from a copy, or move it away to begin a new ledger."
+    )
