@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,7 +83,7 @@ def test_old_looks_at_a_folder_count_at_every_size(ledger: Ledger) -> None:
         ({"run": None, "recipe": None, "recipe_digest": None, "seed": None, "weights": None}, 2),
     ],
 )
-def test_a_repetition_is_recorded_and_tells_nothing_new(ledger: Ledger, changes: dict[str, str], look: int) -> None:
+def test_a_repetition_is_recorded_and_tells_nothing_new(ledger: Ledger, changes: dict[str, Any], look: int) -> None:
     ledger.record_look("source", LOOK)
     assert ledger.record_look("source", replace(LOOK, **changes)).look == look
     assert [one.repeats for one in ledger.looks()] == [False, look == 1]
