@@ -52,7 +52,11 @@ MEANING = """## What to know
 - **Callbacks that watch batches** are called after each, or after every `batch_hooks_every`; `logs` are the means since
   the epoch began. The last call of an epoch has the number of its last batch.
 - **`model.stop_evaluating`** is not looked at. Weights changed in `on_test_batch_end` are not taken over.
-- **A loss that is NaN** ends training with an error that names epoch and step, where Keras goes on.
+- **A loss that is NaN** ends training with an error that names epoch and step, where Keras goes on. With the callback
+  `TerminateOnNaN`, training ends as in Keras: quietly, with the epoch in the history.
+- **Ctrl-C** leaves the model with the steps that were done, as in Keras. The run keeps the finished epochs, and a
+  checkpoint of all steps for `resume=`.
+- **`verbose="auto"`** prints nothing into a pipe or a file; 1 and 2 print a line for each epoch there.
 - **Outcomes** have a row for each validated epoch, of the weights of that epoch, also where `EarlyStopping` or averaged
   weights replace them at the end. What the kept weights reach is in the run's record. Validation on an iterable leaves
   no outcomes, since nothing says that its images come in the same order twice.

@@ -13,7 +13,7 @@ import pytest
 
 from fittingroom.engine.augmentation import augmented, augmenting, with_seed
 from fittingroom.engine.blueprint import Blueprint
-from fittingroom.engine.epoch import Examples, StepFunctions
+from fittingroom.engine.epoch import Examples, Logs, StepFunctions
 from fittingroom.engine.state import State
 from fittingroom.recipes.augment import AUGMENTATIONS, parse_augmentation
 
@@ -213,15 +213,15 @@ def test_no_image_becomes_nan_not_even_a_black_one(text: str) -> None:
 def recording() -> StepFunctions:
     """Step functions whose training leaves the images that it was given as the trainable part of the state."""
 
-    def train_step(state: State, examples: Examples) -> State:
-        return state._replace(trainable=(examples.images,))
+    def train_step(state: State, examples: Examples) -> tuple[State, Logs]:
+        return state._replace(trainable=(examples.images,)), {}
 
     unused: Any = None
     return StepFunctions(train_step, unused, unused, unused, unused, unused, unused)
 
 
 @functools.cache
-def training_step(texts: tuple[str, ...]) -> Callable[..., State]:
+def training_step(texts: tuple[str, ...]) -> Callable[..., tuple[State, Logs]]:
     return jax.jit(augmenting(recording(), [parse_augmentation(text) for text in texts]).train_step)
 
 
@@ -230,7 +230,7 @@ def steps_of(seed: int, count: int, *texts: str) -> list[Array]:
     state = with_seed(Blueprint((), (), (), (), {})).initial_state(seed)
     seen = []
     for _ in range(count):
-        state = training_step(texts)(state, Examples(jnp.asarray(ramp(20)), jnp.zeros(20, jnp.int32)))
+        state, _ = training_step(texts)(state, Examples(jnp.asarray(ramp(20)), jnp.zeros(20, jnp.int32)))
         seen.append(np.asarray(state.trainable[0]))
     return seen
 

@@ -43,7 +43,8 @@ def train(number, batch, times):
         run = fr.open_run(interrupted.path)
         difference = float(abs(run.predict(x) - model.predict(x, verbose=0)).max())
         went_on = getattr(callback, "went_on", None)
-        print(json.dumps([str(interrupted), run.record.status, run.record.epochs, difference, went_on]), flush=True)
+        found = [str(interrupted), run.record.status, run.record.epochs, difference, int(model.optimizer.iterations)]
+        print(json.dumps([*found, went_on]), flush=True)
         return interrupted
 
 data = fr.load("digits")
@@ -78,13 +79,16 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedPro
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_finished_epochs_are_a_usable_run(scenario: str, process: subprocess.CompletedProcess[str]) -> None:
+def test_finished_epochs_are_a_run_and_the_model_has_the_steps_that_were_done(
+    scenario: str, process: subprocess.CompletedProcess[str]
+) -> None:
     line = process.stdout.splitlines()[list(SCENARIOS).index(scenario)]
-    message, status, epochs, difference, went_on = json.loads(line)
+    message, status, epochs, difference, steps, went_on = json.loads(line)
     reason = "asked to end by SIGTERM" if scenario == "SIGTERM" else "interrupted by Ctrl-C"
     assert message.startswith(f"{reason}; the 2 finished epochs are kept in ")
     assert (status, epochs) == ("interrupted", 2)
-    assert difference < 1e-6  # the model has the weights of the run, not those of the unfinished epoch
+    assert steps == (2 * 11 if scenario == "between epochs" else 2 * 11 + 5)  # as Keras leaves the model
+    assert (difference > 1e-6) == (steps > 2 * 11)
     # The first signal lets the batch end; the second does not wait for it.
     assert went_on is {"between epochs": None, "twice": False}.get(scenario, True)
 

@@ -81,17 +81,40 @@ def softmax(outputs: Any) -> Any:
     return np.asarray(keras.ops.softmax(outputs))
 
 
-def test_keras_terminate_on_nan_changes_nothing_about_it(digits: Images) -> None:
-    with pytest.raises(DivergedError, match=f"at step 3 of {STEPS}"):
-        fittingroom.fit(
-            logits(),
-            poisoned(digits, 9),
-            digits.y,
-            batch_size=4,
-            shuffle=False,
-            callbacks=[keras.callbacks.TerminateOnNaN()],
-            verbose=0,
-        )
+class Heard(keras.callbacks.Callback):
+    """What callbacks are told at the end."""
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        self.logs = dict(logs or {})
+
+
+@pytest.mark.parametrize("batchwise", [False, True])
+def test_with_terminate_on_nan_training_ends_quietly_as_in_keras(
+    batchwise: bool, digits: Images, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The history has the epoch with NaN, its validation too, and callbacks hear of the end."""
+    found = []
+    for fit in (keras.Model.fit, fittingroom.fit):
+        model, heard = logits(), Heard()
+        watch = [keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None)] if batchwise else []
+        arguments: Any = {"validation_data": (digits.x_val, digits.y_val), "batch_size": 4, "epochs": 3, "verbose": 0}
+        callbacks = [keras.callbacks.TerminateOnNaN(), heard, *watch]
+        result = fit(model, poisoned(digits, 9), digits.y, shuffle=False, callbacks=callbacks, **arguments)
+        steps = int(model.optimizer.iterations)
+        found.append((result.epoch, {name: str(values) for name, values in result.history.items()}, heard.logs, steps))
+        assert capsys.readouterr().out == "Batch 2: Invalid loss, terminating training\n"
+    np.testing.assert_equal(found[1][2], found[0][2])
+    assert found[0][:2] + found[0][3:] == found[1][:2] + found[1][3:]
+    assert (result.record.status, result.record.train.loss) == ("stopped", None)
+    assert result.record.reason == f"the loss became NaN or infinite in epoch 1, at step 3 of {STEPS}"
+    assert np.isnan(fittingroom.open_run(result.path).history["loss"]).all()
+
+
+def test_terminate_on_nan_raises_where_it_is_told_to(digits: Images) -> None:
+    callback = keras.callbacks.TerminateOnNaN(raise_error=True)
+    arguments: Any = {"batch_size": 4, "shuffle": False, "callbacks": [callback], "verbose": 0}
+    with pytest.raises(RuntimeError, match="NaN or Inf loss encountered at batch 2"):
+        fittingroom.fit(logits(), poisoned(digits, 9), digits.y, **arguments)
 
 
 def test_a_last_step_that_spoils_the_weights_is_found_although_its_loss_was_finite(digits: Images) -> None:

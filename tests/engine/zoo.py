@@ -251,6 +251,41 @@ class Subclassed(keras.Model):
         return self.classes(self.dropout(self.hidden(self.flatten(images))))
 
 
+class OwnNumbers(Subclassed):
+    """Numbers of its own: one in every batch, by `compute_metrics`, and one in validation, by `test_step`."""
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        return {**super().compute_metrics(x, y, y_pred, sample_weight), "surest": keras.ops.max(y_pred)}
+
+    def test_step(self, state: Any, data: Any) -> Any:
+        logs, state = super().test_step(state, data)
+        return {**logs, "twice": 2 * logs["loss"]}, state
+
+
+def own_numbers(shape: tuple[int, ...]) -> keras.Model:
+    del shape
+    keras.utils.set_random_seed(1)
+    return compiled(OwnNumbers())
+
+
+class Count(metrics.Metric):
+    """Counts batches of training and validation together, for `reset_state` keeps half of what it has."""
+
+    def __init__(self) -> None:
+        super().__init__(name="count")
+        self.batches = self.add_weight(shape=(), initializer="zeros")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        del y_true, y_pred, sample_weight
+        self.batches.assign_add(1.0)
+
+    def result(self) -> Any:
+        return self.batches + 0.0
+
+    def reset_state(self) -> None:
+        self.batches.assign(self.batches / 2)
+
+
 def subclassed(shape: tuple[int, ...]) -> keras.Model:
     del shape
     keras.utils.set_random_seed(1)
@@ -468,6 +503,18 @@ CASES: tuple[Case, ...] = (
         "subclassed",
         "a subclassed model with dropout, whose call takes no training argument",
         subclassed,
+        given.validated,
+    ),
+    Case(
+        "own-numbers",
+        "compute_metrics and test_step of the model's own add numbers, one of which EarlyStopping watches",
+        own_numbers,
+        given.stopping_on_an_own_number,
+    ),
+    Case(
+        "lasting-metric",
+        "a metric whose reset_state keeps something, from training to validation and on",
+        course(metrics=lambda: [Count()]),
         given.validated,
     ),
     Case("frozen", "a frozen dense layer and a frozen BatchNormalization", frozen, given.validated),

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 
 from fittingroom.engine import shading, warping
 from fittingroom.engine.blueprint import Blueprint, Start
-from fittingroom.engine.epoch import Examples, StepFunctions
+from fittingroom.engine.epoch import Examples, Logs, StepFunctions
 from fittingroom.engine.state import State
 from fittingroom.recipes.augment import Augmentation
 
@@ -27,13 +27,13 @@ from fittingroom.recipes.augment import Augmentation
 def augmenting(steps: StepFunctions, augmentations: Sequence[Augmentation]) -> StepFunctions:
     """The same step functions, which train on changed images. `with_seed` adds what they need to the blueprint."""
 
-    def train_step(state: State, examples: Examples) -> State:
+    def train_step(state: State, examples: Examples) -> tuple[State, Logs]:
         *optimizer, seed = state.optimizer
         seed = jnp.asarray(seed)
         key = jax.random.fold_in(jax.random.key(seed[0]), seed[1])
         changed = examples._replace(images=augmented(key, examples.images, augmentations))
-        after = steps.train_step(state._replace(optimizer=tuple(optimizer)), changed)
-        return after._replace(optimizer=(*after.optimizer, seed + jnp.array([0, 1], jnp.uint32)))
+        after, logs = steps.train_step(state._replace(optimizer=tuple(optimizer)), changed)
+        return after._replace(optimizer=(*after.optimizer, seed + jnp.array([0, 1], jnp.uint32))), logs
 
     return dataclasses.replace(steps, train_step=train_step)
 

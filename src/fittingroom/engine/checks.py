@@ -76,7 +76,7 @@ def logged_names(model: keras.Model) -> tuple[str, ...]:
         ModelError: a metric gives several numbers.
     """
     steps = step_functions(model)
-    logs = jax.eval_shape(lambda: steps.results(steps.fresh_metrics()))
+    logs = jax.eval_shape(lambda: steps.results(steps.fresh_metrics(())))
     for name, result in logs.items():
         if result.shape != ():
             raise ModelError(

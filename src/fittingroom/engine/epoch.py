@@ -48,15 +48,18 @@ class EvaluationChangesStateError(Exception):
 class StepFunctions:
     """What a model does with one batch, as pure functions. `engine.keras_steps` makes them from a Keras model."""
 
-    train_step: Callable[[State, Examples], State]
-    test_step: Callable[[State, Examples], State]
+    # Both give, too, the logs of this batch where they are the model's own; else none: those of the metrics count.
+    train_step: Callable[[State, Examples], tuple[State, Logs]]
+    test_step: Callable[[State, Examples], tuple[State, Logs]]
     forward: Callable[[State, jax.Array], jax.Array]  # (batch, classes) as the model gives them
     log_probabilities: Callable[[jax.Array], jax.Array]  # those, as logarithms of probabilities
     true_class: Callable[[jax.Array], jax.Array]  # labels in whatever form -> class indices
-    fresh_metrics: Callable[[], Values]
+    fresh_metrics: Callable[[Values], Values]  # from those before; () stands for the model's own
     results: Callable[[Values], Logs]
     # Logarithms of probabilities that `predict` gives, where they are not those of `forward`.
     answer: Callable[[State, jax.Array], jax.Array] | None = None
+    own_logs: bool = False  # whether `train_step` or `test_step` may give logs
+    keeps_metrics: bool = False  # whether a metric, started afresh, still depends on what came before
 
 
 def scaled(images: jax.Array, scale: float | None) -> jax.Array:
@@ -80,16 +83,19 @@ def train_program(steps: StepFunctions, count: int, batch_size: int, scale: floa
         state: State, examples: Examples, order: jax.Array, start: jax.Array, stop: jax.Array
     ) -> tuple[State, Logs]:
         state = _with_metrics(steps, state, start == 0)
+        logs = _no_logs(steps, steps.train_step, state, batch(examples, order[:batch_size]))
 
-        def step(index: jax.Array, state: State) -> State:
+        def step(index: jax.Array, now: tuple[State, Logs]) -> tuple[State, Logs]:
             picked = jax.lax.dynamic_slice(order, (index * batch_size,), (batch_size,))
-            return steps.train_step(state, batch(examples, picked))
+            return steps.train_step(now[0], batch(examples, picked))
 
-        state = jax.lax.fori_loop(start, jnp.minimum(stop, full), step, state)
+        state, logs = jax.lax.fori_loop(start, jnp.minimum(stop, full), step, (state, logs))
         if rest:
             last = batch(examples, order[full * batch_size :])
-            state = jax.lax.cond(stop > full, lambda s: steps.train_step(s, last), lambda s: s, state)
-        return state, steps.results(state.metrics)
+            state, logs = jax.lax.cond(
+                stop > full, lambda now: steps.train_step(now[0], last), lambda now: now, (state, logs)
+            )
+        return state, logs or steps.results(state.metrics)
 
     return run
 
@@ -103,24 +109,32 @@ def evaluate_program(steps: StepFunctions, count: int, batch_size: int, scale: f
     full, rest = divmod(count, batch_size)
 
     def run(state: State, examples: Examples) -> tuple[Logs, Outcomes]:
-        def one(metrics: Values, start: Any, size: int) -> tuple[Values, Outcomes]:
+        if steps.keeps_metrics:
+            raise EvaluationChangesStateError
+
+        def batch_at(start: Any, size: int) -> Examples:
             batch: Examples = jax.tree.map(lambda part: jax.lax.dynamic_slice_in_dim(part, start, size), examples)
-            batch = batch._replace(images=scaled(batch.images, scale))
+            return batch._replace(images=scaled(batch.images, scale))
+
+        def one(now: tuple[Values, Logs], start: Any, size: int) -> tuple[tuple[Values, Logs], Outcomes]:
+            batch = batch_at(start, size)
             # `test_step` runs the forward pass too; XLA sees that both are the same and computes it once.
             outputs = steps.forward(state, batch.images)
-            after = steps.test_step(state._replace(metrics=metrics), batch)
+            after, logs = steps.test_step(state._replace(metrics=now[0]), batch)
             if any(new is not old for new, old in zip(after.non_trainable, state.non_trainable, strict=True)):
                 raise EvaluationChangesStateError
-            return after.metrics, outcomes(steps, outputs, batch.labels)
+            return (after.metrics, logs), outcomes(steps, outputs, batch.labels)
 
-        metrics, parts = jax.lax.scan(
-            lambda metrics, index: one(metrics, index * batch_size, batch_size), steps.fresh_metrics(), jnp.arange(full)
+        metrics = steps.fresh_metrics(())
+        logs = _no_logs(steps, steps.test_step, state._replace(metrics=metrics), batch_at(0, batch_size))
+        (metrics, logs), parts = jax.lax.scan(
+            lambda now, index: one(now, index * batch_size, batch_size), (metrics, logs), jnp.arange(full)
         )
         found = jax.tree.map(lambda part: part.reshape(full * batch_size, *part.shape[2:]), parts)
         if rest:
-            metrics, last = one(metrics, full * batch_size, rest)
+            (metrics, logs), last = one((metrics, logs), full * batch_size, rest)
             found = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), found, last)
-        return steps.results(metrics), found
+        return logs or steps.results(metrics), found
 
     return run
 
@@ -129,8 +143,9 @@ def train_batch_program(steps: StepFunctions, scale: float | None) -> Callable[.
     """A pure function `(state, batch, first) -> (state, logs)`: one step; `first` starts metrics afresh."""
 
     def run(state: State, batch: Examples, first: jax.Array) -> tuple[State, Logs]:
-        state = steps.train_step(_with_metrics(steps, state, first), batch._replace(images=scaled(batch.images, scale)))
-        return state, steps.results(state.metrics)
+        batch = batch._replace(images=scaled(batch.images, scale))
+        state, logs = steps.train_step(_with_metrics(steps, state, first), batch)
+        return state, logs or steps.results(state.metrics)
 
     return run
 
@@ -141,16 +156,26 @@ def test_batch_program(steps: StepFunctions, scale: float | None) -> Callable[..
     def run(state: State, batch: Examples, first: jax.Array) -> tuple[State, Logs, Outcomes]:
         batch = batch._replace(images=scaled(batch.images, scale))
         outputs = steps.forward(state, batch.images)
-        state = steps.test_step(_with_metrics(steps, state, first), batch)
-        return state, steps.results(state.metrics), outcomes(steps, outputs, batch.labels)
+        state, logs = steps.test_step(_with_metrics(steps, state, first), batch)
+        return state, logs or steps.results(state.metrics), outcomes(steps, outputs, batch.labels)
 
     return run
 
 
 def _with_metrics(steps: StepFunctions, state: State, first: jax.Array) -> State:
     """The state, its metrics started afresh where this is the first batch."""
-    fresh = jax.tree.map(lambda new, old: jnp.where(first, new, old), steps.fresh_metrics(), state.metrics)
-    return state._replace(metrics=fresh)
+    fresh = steps.fresh_metrics(state.metrics)
+    return state._replace(metrics=jax.tree.map(lambda new, old: jnp.where(first, new, old), fresh, state.metrics))
+
+
+def _no_logs(
+    steps: StepFunctions, step: Callable[[State, Examples], tuple[State, Logs]], state: State, batch: Examples
+) -> Logs:
+    """What a loop begins with for logs of the model's own, those of its last batch: zeros in their form."""
+    if not steps.own_logs:
+        return {}
+    zeros: Logs = jax.tree.map(lambda log: jnp.zeros(log.shape, log.dtype), jax.eval_shape(step, state, batch)[1])
+    return zeros
 
 
 def predict_program(steps: StepFunctions, scale: float | None) -> Callable[..., Any]:

@@ -24,6 +24,7 @@ class Hook:
 
     watches_batches: bool = False
     watches_test_batches: bool = False
+    ends_quietly_on_nan: bool = False  # whether training ends without an error when the loss is no number
 
     def initial_epoch(self) -> int | None:
         """Where training goes on, once it has begun; None for where its plan says."""
@@ -91,6 +92,9 @@ class Hook:
         """After Ctrl-C or a loss that is no number, instead of `train_end`; the state is the one that is kept."""
         return state
 
+    def left(self, state: State) -> None:
+        """After Ctrl-C within an epoch: the state after the steps that are done, which is not the one that is kept."""
+
     def stop_reason(self) -> str | None:
         """Why training should end now, or None."""
         return None
@@ -144,6 +148,7 @@ class KerasHook(Hook):
             type(callback).__name__ for callback in callbacks if _overrides(callback, _TEST_EVENTS)
         )
         self.watches_test_batches = bool(self.watching_tests)
+        self.ends_quietly_on_nan = any(isinstance(callback, keras.callbacks.TerminateOnNaN) for callback in callbacks)
         self._held: tuple[State, State] | None = None  # a state, and the model's own copy of it
 
     def notes(self, every: int, *, validation: bool) -> tuple[str, ...]:
@@ -250,6 +255,10 @@ class KerasHook(Hook):
         """The state after the optimizer's averaged weights, if it keeps them, have taken the place of the weights."""
         optimizer, weights = self._model.optimizer, self._model.trainable_weights
         return self._through_model(state, lambda: optimizer.finalize_variable_values(weights))
+
+    def left(self, state: State) -> None:
+        """Leaves the model with the steps that were done, as Keras does."""
+        self.cut_off(state)
 
     def stop_reason(self) -> str | None:
         """A callback has set `self.model.stop_training`."""

@@ -30,8 +30,10 @@ def step_functions(model: keras.Model) -> StepFunctions:
         )[0],
         log_probabilities=lambda outputs: class_log_probabilities(outputs.astype(jnp.float32), kind),
         true_class=class_indices,
-        fresh_metrics=lambda: _fresh_metrics(model),
+        fresh_metrics=lambda metrics: _fresh_metrics(model, metrics),
         results=lambda metrics: _results(model, metrics),
+        own_logs=has_own_logs(model),
+        keeps_metrics=_keeps_metrics(model),
     )
 
 
@@ -51,24 +53,57 @@ def evaluating(model: keras.Model) -> dict[str, Any]:
     return {"training": False} if model._call_has_training_arg else {}
 
 
-def _train_step(model: keras.Model, state: State, examples: Examples) -> State:
+def overrides(model: keras.Model, method: str) -> bool:
+    """Whether the user's class, or the model itself, has a method of its own in the place of Keras's."""
+    return getattr(getattr(model, method), "__func__", None) is not getattr(keras.Model, method)
+
+
+def has_own_logs(model: keras.Model) -> bool:
+    """Whether the numbers of a batch may be others than those of the metrics."""
+    return overrides(model, "compute_metrics") or overrides(model, "test_step")
+
+
+def _train_step(model: keras.Model, state: State, examples: Examples) -> tuple[State, Logs]:
     batch = examples._replace(images=fitted(model, examples.images))
-    _, new = model.train_step(tuple(list(group) for group in state), tuple(batch))
-    return State(*(tuple(group) for group in new))
+    logs, new = model.train_step(tuple(list(group) for group in state), tuple(batch))
+    after = State(*(tuple(group) for group in new))
+    return after, _own_logs(model, logs, after.metrics)
 
 
-def _test_step(model: keras.Model, state: State, examples: Examples) -> State:
+def _test_step(model: keras.Model, state: State, examples: Examples) -> tuple[State, Logs]:
     groups = (list(state.trainable), list(state.non_trainable), list(state.metrics))
     batch = tuple(examples._replace(images=fitted(model, examples.images)))
-    _, (_, non_trainable, metrics) = model.test_step(groups, batch)
-    return state._replace(non_trainable=tuple(non_trainable), metrics=tuple(metrics))
+    logs, (_, non_trainable, metrics) = model.test_step(groups, batch)
+    after = state._replace(non_trainable=tuple(non_trainable), metrics=tuple(metrics))
+    return after, _own_logs(model, logs, after.metrics)
 
 
-def _fresh_metrics(model: keras.Model) -> Values:
+def _own_logs(model: keras.Model, logs: Any, metrics: Values) -> Logs:
+    """The logs of a batch, if they are the model's own; as in Keras, their names are then not those of the metrics."""
+    if not has_own_logs(model) or set(logs) == set(_results(model, metrics)):
+        return {}
+    return {name: jnp.asarray(value) for name, value in logs.items()}
+
+
+def _fresh_metrics(model: keras.Model, metrics: Values) -> Values:
+    """What Keras's `reset_metrics` makes of these values, or of the model's own where none are given."""
     variables = model.metrics_variables
-    with keras.StatelessScope(state_mapping=list(zip(variables, values_of(variables), strict=True))) as scope:
+    before = metrics or values_of(variables)
+    with keras.StatelessScope(state_mapping=list(zip(variables, before, strict=True))) as scope:
         model.reset_metrics()
     return tuple(jnp.asarray(scope.get_current_value(variable), variable.dtype) for variable in variables)
+
+
+def _keeps_metrics(model: keras.Model) -> bool:
+    """Whether a metric of the user's own keeps something when it is reset: then it depends on what came before."""
+    metrics = [part for metric in model.metrics for part in (metric, *getattr(metric, "metrics", ()))]
+    keras_own = all(type(metric).reset_state.__module__.startswith("keras.") for metric in metrics)
+    if keras_own and not overrides(model, "reset_metrics"):
+        return False
+    zeros = tuple(jnp.zeros_like(variable.value) for variable in model.metrics_variables)
+    ones = tuple(jnp.ones_like(variable.value) for variable in model.metrics_variables)
+    pairs = zip(_fresh_metrics(model, zeros), _fresh_metrics(model, ones), strict=True)
+    return any(bool(jnp.any(first != second)) for first, second in pairs)
 
 
 def _results(model: keras.Model, metrics: Values) -> Logs:

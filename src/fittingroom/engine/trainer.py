@@ -64,6 +64,9 @@ class Trainer:
         self._first_epoch = self.plan.first_epoch
         self._saves: Callable[[Snapshot], None] | None = None
         self._unsaved: Snapshot | None = None
+        self._epoch_logs: Numbers = {}  # the last epoch's own numbers, without what callbacks add to them
+        self._nan: str | None = None  # why training ends, where the loss is no number and a hook takes that quietly
+        self._reached: State | None = None  # the state after all steps that are done, whatever is kept of them
 
     def _feed_of(self, examples: Examples | Batches) -> Feed:
         if isinstance(examples, Batches):
@@ -106,7 +109,10 @@ class Trainer:
                 self._train(training, requested, resume)
             except KeyboardInterrupt:
                 self._save()
+                reached = self._reached
                 self._cut_off(training, "interrupted", requested.reason or "interrupted")
+                if reached is not None and reached is not training.state:
+                    self._each_hook("left", reached)
             except _LossIsNoNumberError as error:
                 self._cut_off(training, "diverged", str(error))
         training.devices = self.programs.devices
@@ -148,6 +154,7 @@ class Trainer:
                 logs |= {f"val_{name}": value for name, value in found.logs.items()}
                 outcomes = found.outcomes if found.labels is None else None
             self._check_weights(epoch, state, logs)
+            self._epoch_logs = dict(logs)
             state = self._each_hook("epoch_end", state, epoch, logs)
             seconds = time.perf_counter() - started
             training.epochs.append(FinishedEpoch(epoch, logs, outcomes, seconds, self._feed.images))
@@ -158,7 +165,7 @@ class Trainer:
                 raise KeyboardInterrupt
         if now.stop:
             training.status, training.reason = "stopped", now.stop
-        logs = dict(training.epochs[-1].logs) if training.epochs else {}
+        logs = self._epoch_logs or (dict(training.epochs[-1].logs) if training.epochs else {})
         training.state = self._each_hook("train_end", training.state, logs)
 
     def _begun(self, training: Training) -> Snapshot:
@@ -220,9 +227,18 @@ class Trainer:
                 break
             state, logs = result[0], numbers(result[1])
             if not math.isfinite(logs["loss"]):
-                raise _LossIsNoNumberError(self._diverged(epoch, before, step, stop))
+                bad = self._first_bad_step(before, step, stop)
+                reason = self._diverged(epoch, bad)
+                if not any(hook.ends_quietly_on_nan for hook in self.hooks):
+                    raise _LossIsNoNumberError(reason)
+                # The feed of single batches cannot run one again, and need not: the call was this step alone.
+                ended = feed.run(before, step, bad) if feed.at_once else result
+                assert ended is not None
+                state, logs = self._end_by_nan(ended[0], numbers(ended[1]), bad, reason)
+                break
             self._learn_pace(stop - step, time.perf_counter() - started)
             step = stop
+            self._reached = state
             told = step % every == 0 or step == feed.steps
             for hook in watching if told else ():
                 state = hook.batch_end(state, step - 1, logs)
@@ -234,9 +250,24 @@ class Trainer:
                 raise KeyboardInterrupt
             if told and self._stop_reason():
                 break
-        for hook in () if told else watching:  # the data ended within what hooks are told of together
+        for hook in () if told or self._nan else watching:  # the data ended within what hooks are told of together
             state = hook.batch_end(state, step - 1, logs)
         feed.end()
+        return state, logs
+
+    def _end_by_nan(self, state: State, logs: Numbers, step: int, reason: str) -> tuple[State, Numbers]:
+        """Ends training after a step whose loss is no number, quietly, as Keras's TerminateOnNaN does.
+
+        Args:
+            state: after that step.
+            logs: of it.
+            step: its number, counted from 1.
+            reason: why training ends.
+        """
+        self._nan = reason
+        for hook in self.hooks:
+            if hook.watches_batches or hook.ends_quietly_on_nan:
+                state = hook.batch_end(state, step - 1, logs)
         return state, logs
 
     def _next_stop(self, step: int, pieces: int | None) -> int:
@@ -257,23 +288,28 @@ class Trainer:
         wanted = int(steps * SECONDS_PER_CALL / max(seconds, 1e-6))
         self._steps_per_call = max(1, min(wanted, 8 * steps)) if steps >= self._steps_per_call else self._steps_per_call
 
-    def _diverged(self, epoch: int, before: State, start: int, stop: int) -> str:
-        """Finds the first step whose loss is no number, by running the pure program again in halves."""
+    def _first_bad_step(self, before: State, start: int, stop: int) -> int:
+        """The first step whose loss is no number, counted from 1, by running the pure program again in halves."""
         low, high = start, stop
         while high - low > 1:
             middle = (low + high) // 2
             result = self._feed.run(before, start, middle)
             assert result is not None
             low, high = (middle, high) if math.isfinite(numbers(result[1])["loss"]) else (low, middle)
+        return high
+
+    def _diverged(self, epoch: int, step: int) -> str:
         total = "" if self._feed.steps is None else f" of {self._feed.steps}"
-        return f"the loss became NaN or infinite in epoch {epoch + 1}, at step {high}{total}"
+        return f"the loss became NaN or infinite in epoch {epoch + 1}, at step {step}{total}"
 
     def _check_weights(self, epoch: int, state: State, logs: Numbers) -> None:
         """The loss is that before a step: a last step that spoils the weights shows only in what they do then."""
-        if not math.isfinite(logs.get("val_loss", math.nan)) and not _finite(state):
+        if self._nan is None and not math.isfinite(logs.get("val_loss", math.nan)) and not _finite(state):
             raise _LossIsNoNumberError(f"the weights became NaN or infinite in epoch {epoch + 1}, at its last step")
 
     def _stop_reason(self) -> str | None:
+        if self._nan is not None:
+            return self._nan
         return "; ".join(reason for hook in self.hooks if (reason := hook.stop_reason())) or None
 
     def _end_of_data(self, epoch: int) -> str | None:
