@@ -90,6 +90,21 @@ os.environ.setdefault("XLA_FLAGS", _ONE_THREAD)
 if "host_platform_device_count" not in os.environ["XLA_FLAGS"]:  # the older way to say the same
     os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(_usable_cores()))
 
+jax_ran_before_fork = False
+"""Whether this process was forked from one in which JAX had run. Its threads are gone then (`engine/runtime.py`)."""
+
+
+def _note_fork() -> None:
+    bridge = sys.modules.get("jax._src.xla_bridge")
+    initialized = getattr(bridge, "backends_are_initialized", None)  # no public name tells without starting them
+    if initialized is not None and initialized():
+        global jax_ran_before_fork  # noqa: PLW0603 - a fact about this process
+        jax_ran_before_fork = True
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no forks
+    os.register_at_fork(after_in_child=_note_fork)
+
 
 def __getattr__(name: str) -> object:
     if name not in _PUBLIC:

@@ -8,7 +8,6 @@ killed process left can be told from what a living one is writing.
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
 import uuid
@@ -17,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from fittingroom.errors import StorageError
+from fittingroom.errors import InputError, StorageError
 
 _DIGEST_BYTES = 32
 _REASONS = {
@@ -40,6 +39,40 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise StorageError(
             f"cannot write {path}: {reason}. Free some space or choose another folder; what was saved before is intact."
         ) from error
+
+
+def expanded(path: str | Path) -> Path:
+    """The path with `~` and `~user` in place of home folders.
+
+    Raises:
+        InputError: there is no such user, or no home folder.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        user = str(path).partition("/")[0]
+        raise InputError(
+            f"{path} begins with {user}, and this system knows no home folder for it. Write the path in full."
+        ) from error
+
+
+def absolute(path: str | Path) -> Path:
+    """The path from the root on, with `~` expanded.
+
+    Raises:
+        InputError: as `expanded`.
+        StorageError: it begins at the current folder, which is not there any more.
+    """
+    path = expanded(path)
+    try:
+        return path.absolute()
+    except FileNotFoundError as error:
+        raise current_folder_is_gone() from error
+
+
+def current_folder_is_gone() -> StorageError:
+    """The error for whoever works in a folder that was deleted."""
+    return StorageError("the current folder was deleted or moved away. Change to one that exists (cd), and try again.")
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -71,7 +104,7 @@ def _temporary(path: Path) -> tuple[Path, BinaryIO]:
         temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
         stream = temporary.open("xb")
         with suppress(OSError):  # some network file systems know no locks; there, `sweep` leaves all files alone
-            fcntl.flock(stream, fcntl.LOCK_EX)
+            try_lock(stream.fileno())
         if os.fstat(stream.fileno()).st_nlink:
             return temporary, stream
         stream.close()  # `sweep` was faster than the lock
@@ -101,12 +134,52 @@ def sweep(folder: Path) -> None:
     """Removes the temporary files that killed processes left in a folder; those of living ones are left alone."""
     for path in folder.glob(".*.tmp"):
         with suppress(OSError), path.open("rb") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()
+            if try_lock(stream.fileno()):
+                path.unlink()
+
+
+def try_lock(handle: int) -> bool:
+    """Locks an open file for this process, unless another one has it locked.
+
+    The lock ends with the handle, also when the process is killed.
+
+    Args:
+        handle: the descriptor of an open file.
+
+    Returns:
+        Whether the lock was free.
+
+    Raises:
+        OSError: the file system has no locks.
+    """
+    from filelock import lock_descriptor  # imported here: it takes 20 ms, and most commands lock nothing
+
+    return lock_descriptor(handle, blocking=False)
+
+
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Waits until no other process has a folder locked, and locks it meanwhile.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    from filelock import lock_descriptor
+
+    # Windows cannot open a folder; a file in it stands for it there.
+    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT) if os.name == "nt" else os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems know no locks
+            lock_descriptor(handle, poll_interval=0.01)
+        yield
+    finally:
+        os.close(handle)
 
 
 def sync_folder(folder: Path) -> None:
     """Makes a rename inside `folder` survive a power cut."""
+    if os.name == "nt":  # cannot open a folder
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -16,7 +16,7 @@ from fittingroom.engine.blueprint import Blueprint
 from fittingroom.engine.outline import Outline, Shapes
 from fittingroom.engine.programs import Programs, ProgramSource, TracedPrograms
 from fittingroom.engine.recipe_programs import RecipeModel
-from fittingroom.engine.runtime import prepare_jax
+from fittingroom.engine.runtime import check_not_forked, prepare_jax
 from fittingroom.engine.state import State
 from fittingroom.errors import DataError, RunError
 from fittingroom.evaluation.scores import Scores, TestResult, score
@@ -250,6 +250,7 @@ class Run(Asked):
         return data.load is None and data.scale == 1.0
 
     def _compiled(self) -> Programs:
+        check_not_forked()
         if self._first is not None:
             if self._shapes != self._first._shapes:
                 raise RunError(f"{self.path} has other weights than {self._first.path}, so they are no replicas.")

@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+# Compiled here, so that an error can be printed when memory has run out.
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -31,7 +34,7 @@ def say(kind: str, text: str) -> None:
 
 def printable(text: str) -> str:
     """The text without what moves a cursor, clears a screen or turns the order of letters, whoever wrote it."""
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", "\ufffd", text)
+    return _UNPRINTABLE.sub("\ufffd", text)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:

@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     from fittingroom.data.load import load
 
     dataset = load(arguments.dataset, data_dir=arguments.data_dir, image_size=arguments.image_size)
-    facts = {**describe(dataset), "sprite": str(_write_sprite(dataset, arguments.sprite))}
+    facts = {**describe(dataset), "sprite": _write_sprite(dataset, arguments.sprite)}
     for note in dataset.notes:
         say("note", note)
     return Answer(facts, _text(facts))
@@ -52,16 +52,24 @@ def _list() -> Answer:
     return Answer({"datasets": facts, "forms": list(FORMS)}, f"{lines}\n\nYour own data: {', '.join(FORMS)}")
 
 
-def _write_sprite(dataset: Dataset, chosen: Path | None) -> Path:
+def _write_sprite(dataset: Dataset, chosen: Path | None) -> Path | None:
+    """Writes the picture of a dataset; None where the cache folder cannot be written."""
     from fittingroom.data.cache import cache_dir
     from fittingroom.data.sprite import write_sprite
+    from fittingroom.errors import StorageError
     from fittingroom.files import storage_errors
 
-    path = chosen or cache_dir() / "sprites" / f"{dataset.fingerprint}.png"
-    if chosen is None:
+    if chosen is not None:
+        write_sprite(dataset.train, chosen)
+        return chosen
+    path = cache_dir() / "sprites" / f"{dataset.fingerprint}.png"
+    try:
         with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-    write_sprite(dataset.train, path)
+        write_sprite(dataset.train, path)
+    except StorageError as error:  # nobody asked for it, so the counts are shown without it
+        say("note", f"The picture of the first images was left out: {error} --sprite FILE.png names another place.")
+        return None
     return path
 
 

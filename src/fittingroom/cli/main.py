@@ -14,7 +14,9 @@ from types import MappingProxyType
 from typing import NoReturn
 
 from fittingroom.cli.answer import Answer, printable, say
+from fittingroom.cli.surroundings import fault_of_the_surroundings, print_anywhere
 from fittingroom.errors import FittingRoomError, InputError, UnknownNameError, exit_status
+from fittingroom.files import absolute
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
@@ -65,6 +67,7 @@ def build_parser(commands: Iterable[str] = COMMANDS) -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit status: 0 done, 2 wrong input, 130 interrupted, 1 anything else."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    print_anywhere()
     try:
         return _run(arguments)
     except BrokenPipeError:
@@ -116,6 +119,7 @@ def _run(arguments: list[str]) -> int:
 
 def _answer(command: str, parsed: argparse.Namespace) -> Answer:
     """What the command says. Whatever is printed meanwhile, by a user's model file for instance, is no result."""
+    absolute(".")  # a current folder that is gone would fail in a hundred places
     with contextlib.redirect_stdout(sys.stderr), _notes():
         answer: Answer = importlib.import_module(f"fittingroom.cli.{command}").run(parsed)
     return answer
@@ -142,7 +146,7 @@ def _print(answer: Answer, *, as_json: bool) -> int:
     if as_json:
         from fittingroom.runs.plain import json_text
 
-        print(json_text(answer.facts), flush=True)
+        print(json_text(answer.facts, sys.stdout.encoding), flush=True)
     else:
         print(printable(answer.text), flush=True)
     return answer.status
@@ -166,7 +170,8 @@ def _say_error(error: BaseException) -> None:
     elif isinstance(error, FittingRoomError):
         say("error", str(error))
     else:
-        say(
-            "error",
-            f"unexpected {type(error).__name__}: {error}. This is a fault of Fitting Room; --debug shows where.",
-        )
+        say("error", fault_of_the_surroundings(error) or _fault_of_ours(error))
+
+
+def _fault_of_ours(error: BaseException) -> str:
+    return f"unexpected {type(error).__name__}: {error}. This is a fault of Fitting Room; --debug shows where."

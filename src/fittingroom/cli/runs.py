@@ -15,7 +15,7 @@ from fittingroom.errors import RunError
 from fittingroom.evaluation.luck import look_of, points
 from fittingroom.runs.ledger_reuse import Standings
 from fittingroom.runs.lock import holder
-from fittingroom.runs.place import holds_replicas, is_run, list_begun, list_runs, runs_dir
+from fittingroom.runs.place import holds_replicas, is_run, list_begun, list_runs, list_unreadable, runs_dir
 from fittingroom.runs.record import RunRecord
 from fittingroom.runs.store import read_record
 
@@ -39,6 +39,9 @@ def run(arguments: argparse.Namespace) -> Answer:
         fact, row = _describe(path, standings)
         facts.append(fact)
         rows.append(row)
+    for path in list_unreadable():
+        facts.append({"run": str(path), "error": "permission is denied"})
+        rows.append((path.name, "unreadable", *["-"] * 7))
     header = ("run", "status", "epochs", "validation", "95% interval", "loss (nats)", "test", "look", "luck (points)")
     problems = dict.fromkeys(problem for fact in facts for problem in _problems(fact))
     said = "".join(f"\nNot believed: {problem}" for problem in problems)

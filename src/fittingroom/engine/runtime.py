@@ -6,18 +6,54 @@ import functools
 import os
 from pathlib import Path
 
+import fittingroom
 from fittingroom.data.cache import cache_dir
+from fittingroom.errors import InputError
+
+
+def prepare_jax() -> None:
+    """Makes sure that JAX can run programs here, and turns on its persistent compile cache.
+
+    Raises:
+        InputError: JAX ran before this process was forked, finds no device, or is set to compile nothing.
+    """
+    check_not_forked()
+    _start_jax()
+
+
+def check_not_forked() -> None:
+    """Raises InputError in a process that was forked after JAX had run: there, its programs would wait for ever."""
+    if fittingroom.jax_ran_before_fork:
+        raise InputError(
+            "this process was forked from one in which JAX had already run, and JAX's threads do not survive a fork: "
+            "training here would wait for ever. Start processes with multiprocessing.get_context('spawn'), or train "
+            "several seeds or recipes in one call: fr.train(..., seeds=5), fr.experiment(...)."
+        )
 
 
 @functools.cache
-def prepare_jax() -> None:
-    """Turns on JAX's persistent compile cache in our cache folder, unless the user has chosen one.
+def _start_jax() -> None:
+    """Starts JAX's devices, and keeps compiled programs in our cache folder unless the user has chosen another.
 
     A folder that cannot be written is left alone, since JAX would warn about it at every program. Thresholds are zero
     because the programs here are small: the default would keep none of them.
     """
     import jax
 
+    if jax.config.jax_disable_jit:  # type: ignore[attr-defined]
+        raise InputError(
+            "JAX is set to compile nothing (JAX_DISABLE_JIT), and training is a compiled program. Unset it."
+        )
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # an assertion, where a platform was asked for that has no device
+        chosen = jax.config.jax_platforms  # type: ignore[attr-defined]
+        reason = f": {error}" if str(error) else ""
+        if chosen:
+            raise InputError(
+                f"JAX_PLATFORMS={chosen}, but JAX finds no such device here{reason}. Unset it, or set it to cpu."
+            ) from error
+        raise InputError(f"JAX finds no device to run on{reason}.") from error
     folder = cache_dir() / "compiled"
     if jax.config.jax_compilation_cache_dir is None and is_writable(folder):  # type: ignore[attr-defined]
         jax.config.update("jax_compilation_cache_dir", str(folder))

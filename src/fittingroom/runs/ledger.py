@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from fittingroom.errors import StorageError
+from fittingroom.files import absolute
 from fittingroom.runs.ledger_entries import Entry, Intent, Kind, LedgerLook, looks_of
 from fittingroom.runs.ledger_file import connect, create_tables, read_head, upgrade
 from fittingroom.runs.plain import plain
@@ -28,13 +29,23 @@ __all__ = ["Counted", "Entry", "Intent", "Ledger", "LedgerLook", "canonical", "c
 
 
 def ledger_path() -> Path:
-    """The user's ledger: the file `FITTINGROOM_LEDGER`, else one in the place that the system has for users' data."""
+    """The user's ledger: the file `FITTINGROOM_LEDGER`, else one in the place that the system has for users' data.
+
+    Raises:
+        StorageError: the user has no home folder, and named no file.
+    """
     chosen = os.environ.get("FITTINGROOM_LEDGER")
     if chosen:
-        return Path(chosen).expanduser().absolute()
+        return absolute(chosen)
     from platformdirs import user_data_dir
 
-    return Path(user_data_dir("fittingroom", appauthor=False), "ledger.sqlite")
+    try:
+        return Path(user_data_dir("fittingroom", appauthor=False), "ledger.sqlite")
+    except RuntimeError as error:
+        raise StorageError(
+            "the ledger, which counts the looks at test sets, has no place: this user has no home folder. Name a file "
+            "for it with FITTINGROOM_LEDGER. Until then no test set is opened."
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,15 @@ holds it.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
+import platform
 import time
 from contextlib import suppress
 from pathlib import Path
 
 from fittingroom.errors import RunError
-from fittingroom.files import storage_errors
+from fittingroom.files import storage_errors, try_lock
 from fittingroom.runs.record import now
 
 LOCK_NAME = "lock"
@@ -44,23 +44,23 @@ class RunLock:
                 "Ctrl-C or SIGTERM make it write a checkpoint first."
             )
         self._handle = handle
-        content = json.dumps({"pid": os.getpid(), "host": os.uname().nodename, "since": now()}).encode()
+        content = json.dumps({"pid": os.getpid(), "host": platform.node(), "since": now()}).encode()
         with storage_errors(self._path):
-            os.truncate(handle, 0)
-            os.pwrite(handle, content, 0)
+            os.ftruncate(handle, 0)
+            os.write(handle, content)
 
     def _taken(self) -> int | None:
         """The open, locked file; None if another process has it locked."""
         for _ in range(_TRIES):
             handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+                free = try_lock(handle)
+            except OSError:  # a network file system without locks
+                return handle
+            if not free:
                 os.close(handle)
                 time.sleep(_SECONDS_BETWEEN_TRIES)
                 continue
-            except OSError:  # a network file system without locks
-                return handle
             if os.fstat(handle).st_nlink:
                 return handle
             os.close(handle)  # its last holder has just removed it
@@ -68,7 +68,7 @@ class RunLock:
 
     def release(self) -> None:
         """Removes the lock."""
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # gone already; or on Windows, where an open file cannot be removed: it is then left
             self._path.unlink()
         os.close(self._handle)
 
@@ -77,13 +77,13 @@ def holder(run: Path) -> str | None:
     """Who trains a run at this moment, in words; None where nobody does."""
     try:
         with (run / LOCK_NAME).open("rb") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return _named(stream.read(4096))
+            for _ in range(_TRIES):
+                if try_lock(stream.fileno()):
+                    return None
+                time.sleep(_SECONDS_BETWEEN_TRIES)
+            return _named(stream.read(4096))
     except OSError:
         return None
-    return None
 
 
 def _named(content: bytes) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fittingroom.errors import RunError
-from fittingroom.files import write_bytes
+from fittingroom.files import locked_folder, write_bytes
 from fittingroom.runs.damage import damage, read_json
 from fittingroom.runs.place import RECORD_NAME
 from fittingroom.runs.plain import json_text
@@ -70,16 +69,10 @@ def _record_to_change(path: Path) -> Iterator[dict[str, Any]]:
 
     Keys that this version does not know are kept.
     """
-    import fcntl
-
-    with damage(path, RECORD_NAME):
-        folder = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+    with ExitStack() as lock:
         with damage(path, RECORD_NAME):
+            lock.enter_context(locked_folder(path))
             stored = read_json(path / RECORD_NAME)
             RunRecord.from_dict(stored)
         yield stored
         write_bytes(path / RECORD_NAME, json_text(stored).encode())
-    finally:
-        os.close(folder)

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from fittingroom.errors import RunError, StorageError, UnknownNameError
-from fittingroom.files import storage_errors
+from fittingroom.files import absolute, expanded, storage_errors
 
 RECORD_NAME = "run.json"
 REPLICAS_NAME = "replicas.json"  # what a folder of several runs, one per seed, has in place of it
@@ -23,7 +23,7 @@ _SPACE_NEEDED = 32 * 2**20  # a run of the course's model on Fashion-MNIST takes
 
 def runs_dir() -> Path:
     """The folder of runs: `FITTINGROOM_RUNS_DIR`, else `runs` in the current folder. It is not made here."""
-    return Path(os.environ.get("FITTINGROOM_RUNS_DIR") or "runs").expanduser()
+    return expanded(os.environ.get("FITTINGROOM_RUNS_DIR") or "runs")
 
 
 def check_writable(out: Path | None, needed: int = _SPACE_NEEDED) -> None:
@@ -39,7 +39,7 @@ def check_writable(out: Path | None, needed: int = _SPACE_NEEDED) -> None:
     """
     if out is not None:
         check_new(out)
-    folder = (runs_dir() if out is None else out.parent).absolute()
+    folder = absolute(runs_dir() if out is None else out.parent)
     with storage_errors(folder):
         while not folder.exists():
             folder = folder.parent
@@ -124,7 +124,9 @@ def find_run(run: str | Path = LATEST) -> Path:
     for path in places:
         if has_begun(path):
             raise RunError(f"{path} is not trained to its end. `fittingroom train --resume {path}` goes on with it.")
-    if Path(run).is_dir():
+    for path in places:
+        _check_may_be_read(path)
+    if _is_folder(Path(run)):
         raise RunError(f"{run} is not a run: it has no {RECORD_NAME} and no {REPLICAS_NAME}.")
     raise UnknownNameError("run", str(run), [*(path.name for path in list_runs()[:10]), LATEST])
 
@@ -152,8 +154,8 @@ def find_begun(run: str | Path = LATEST) -> Path:
 def list_begun() -> list[Path]:
     """The folders in `runs_dir()` of trainings that are under way or can go on, newest first."""
     folder = runs_dir()
-    found = [path for path in folder.iterdir() if has_begun(path)] if folder.is_dir() else []
-    return sorted(found, key=lambda path: (path / BEGUN_NAME).stat().st_mtime_ns, reverse=True)
+    found = [path for path in _folders_in(folder) if has_begun(path)]
+    return sorted(found, key=lambda path: _written(path / BEGUN_NAME), reverse=True)
 
 
 def list_runs(parent: Path | None = None) -> list[Path]:
@@ -162,30 +164,84 @@ def list_runs(parent: Path | None = None) -> list[Path]:
     What is newest is told by a file that is written once; `run.json` changes when the test set is opened.
     """
     folder = runs_dir() if parent is None else parent
-    if not folder.is_dir():
-        return []
-    found = [path for path in folder.iterdir() if not path.name.startswith(".") and is_run(path)]
+    found = [path for path in _folders_in(folder) if is_run(path)]
     return sorted(found, key=_age_key, reverse=True)
+
+
+def list_unreadable() -> list[Path]:
+    """The folders in `runs_dir()` that may not be looked into: other users' runs, perhaps."""
+    return sorted(
+        path for path in _folders_in(runs_dir()) if _is_folder(path) and not os.access(path, os.R_OK | os.X_OK)
+    )
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    """What is in a folder and not hidden; nothing where there is no such folder.
+
+    Raises:
+        RunError: it may not be read.
+    """
+    if not _is_folder(folder):
+        return []
+    try:
+        return [path for path in folder.iterdir() if not path.name.startswith(".")]
+    except OSError as error:
+        raise RunError(
+            f"the folder of runs, {folder}, cannot be read: {error.strerror}. Name another with FITTINGROOM_RUNS_DIR."
+        ) from error
+
+
+def _check_may_be_read(path: Path) -> None:
+    """Raises RunError where the system refuses to look at a path, so that nobody can tell whether it is a run."""
+    try:
+        (path / RECORD_NAME).stat()
+    except PermissionError as error:
+        raise RunError(f"{path} cannot be read: permission is denied.") from error
+    except (OSError, ValueError):  # it is not there, or its name is none that the file system knows
+        return
 
 
 def is_run(path: Path) -> bool:
     """Whether a folder is a run, of one replica or of several."""
-    return (path / RECORD_NAME).is_file() or holds_replicas(path)
+    return _is_file(path / RECORD_NAME) or holds_replicas(path)
 
 
 def has_begun(path: Path) -> bool:
     """Whether a folder is that of a training that is under way, or was stopped and can go on."""
-    return (path / BEGUN_NAME).is_file()
+    return _is_file(path / BEGUN_NAME)
 
 
 def holds_replicas(path: Path) -> bool:
     """Whether a folder is a run of several replicas."""
-    return (path / REPLICAS_NAME).is_file()
+    return _is_file(path / REPLICAS_NAME)
 
 
 def _age_key(path: Path) -> tuple[int, str]:
-    written_once = [path / name for name in (REPLICAS_NAME, "weights.safetensors") if (path / name).exists()]
-    return (written_once or [path])[0].stat().st_mtime_ns, path.name
+    written_once = [path / name for name in (REPLICAS_NAME, "weights.safetensors") if _is_file(path / name)]
+    return _written((written_once or [path])[0]), path.name
+
+
+def _written(path: Path) -> int:
+    """When a file was written, in nanoseconds; 0 where it is gone by now."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; False too where nobody can tell, as in another user's folder."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def _safe(text: str, fallback: str) -> str:

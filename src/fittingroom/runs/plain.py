@@ -26,6 +26,17 @@ def plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no plain form")
 
 
-def json_text(value: Any) -> str:
-    """The value as indented JSON that every parser reads."""
-    return json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+def json_text(value: Any, encoding: str | None = "utf-8") -> str:
+    """The value as indented JSON that every parser reads.
+
+    Args:
+        value: what `plain` takes.
+        encoding: that the text will be written in. Where it lacks a character, all beyond ASCII are escaped.
+    """
+    content = plain(value)
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode(encoding or "ascii")
+    except UnicodeEncodeError:  # a terminal without UTF-8, or a path that is not UTF-8
+        return json.dumps(content, indent=2, ensure_ascii=True, allow_nan=False)
+    return text

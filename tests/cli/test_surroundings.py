@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import ast
+import errno
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fittingroom.cli import surroundings
+from fittingroom.cli.main import main
+from fittingroom.cli.surroundings import fault_of_the_surroundings, print_anywhere
+from tests.contracts.source import source_files
+
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
+SIGNS = sorted(
+    {
+        sign
+        for path in source_files()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for sign in node.value
+        if not sign.isascii() and "reports" not in path.parts
+    }
+)
+
+
+def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    start = "import sys; from fittingroom.cli.main import console; console()"
+    return subprocess.run(
+        [sys.executable, "-c", start, *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("surroundings") / "run"
+    assert main(["train", "digits", "--epochs", "1", "--out", str(path)]) == 0
+    return path
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp850", "cp1252"])
+def test_every_sign_that_commands_print_has_a_plain_one(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", stream)
+    print_anywhere()
+    print("".join(SIGNS), "\udcff", flush=True)
+    printed = raw.getvalue().decode(encoding)
+    assert "\\udcff" in printed
+    assert not any(f"\\u{ord(sign):04x}" in printed for sign in surroundings._PLAIN)
+
+
+def test_a_terminal_without_utf_8_is_answered_in_its_own_signs(run: Path) -> None:
+    for arguments in (["evaluate"], ["show"], ["explain"]):
+        done = command(*arguments, str(run), PYTHONIOENCODING="ascii")
+        assert done.returncode == 0, done.stderr
+        assert b"%" in done.stdout
+        assert done.stdout.isascii()
+
+
+def test_without_a_home_folder_a_command_works_without_a_cache(tmp_path: Path, run: Path) -> None:
+    nobody = {"HOME": str(tmp_path / "none"), "XDG_CACHE_HOME": "", "FITTINGROOM_CACHE_DIR": "/dev/null/cache"}
+    done = command("data", "digits", **nobody)
+    assert done.returncode == 0, done.stderr
+    assert b"1,438" in done.stdout or b"digits" in done.stdout
+    assert b"note: The picture of the first images was left out" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [
+        ({"JAX_PLATFORMS": "cuda"}, b"JAX_PLATFORMS=cuda, but JAX finds no such device here"),
+        ({"JAX_DISABLE_JIT": "1"}, b"(JAX_DISABLE_JIT), and training is a compiled program. Unset it."),
+        ({"JAX_NUM_CPU_DEVICES": "many"}, b"JAX does not accept one of its settings"),
+    ],
+)
+def test_settings_of_jax_that_cannot_work_are_named(environment: dict[str, str], says: bytes, tmp_path: Path) -> None:
+    done = command("train", "digits", "--out", str(tmp_path / "run"), **environment)
+    assert done.returncode != 0
+    assert says in done.stderr
+    assert b"fault of Fitting Room" not in done.stderr
+
+
+def test_a_current_folder_that_is_gone_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gone").mkdir()
+    os.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert main(["runs"]) == 1
+    assert "the current folder was deleted or moved away" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (MemoryError("std::bad_alloc"), "there is not enough memory"),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes."), "there is not enough memory"),
+        (OSError(errno.EIO, "Input/output error", "/data/x"), "the system refused /data/x: Input/output error."),
+        (ImportError("No module named 'numpy'"), "the installation is not whole"),
+        (ValueError("x"), None),
+    ],
+)
+def test_what_the_system_is_the_cause_of_is_no_fault_of_ours(error: Exception, says: str | None) -> None:
+    said = fault_of_the_surroundings(error)
+    assert said is None if says is None else said is not None and says in said
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no forks")
+def test_a_process_forked_after_training_is_told_to_spawn(run: Path) -> None:
+    program = (
+        "import os, sys, warnings; warnings.simplefilter('ignore')\n"
+        "import numpy as np, fittingroom as fr\n"
+        "run = fr.open_run(sys.argv[1]); images = np.zeros((1, 8, 8), np.uint8); run.predict(images)\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    try: run.predict(images)\n"
+        "    except fr.FittingRoomError as error: print(error, flush=True)\n"
+        "    os._exit(7)\n"
+        "sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, run], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 7, done.stderr
+    assert "forked from one in which JAX had already run" in done.stdout
