@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fittingroom.errors import RunError, StorageError, UnknownNameError
-from fittingroom.runs.place import check_writable, find_run, list_runs, run_name, runs_dir
+from fittingroom.errors import InputError, RunError, StorageError, UnknownNameError
+from fittingroom.runs.place import check_writable, find_run, list_runs, list_unreadable, run_name, runs_dir
 from fittingroom.runs.store import RunContents
 from tests.runs.writing import create
 
@@ -126,3 +129,40 @@ def test_place_of_a_run_must_be_new_or_empty(tmp_path: Path) -> None:
     (tmp_path / "old.txt").write_text("")
     with pytest.raises(RunError, match=r"is there already, .* set FITTINGROOM_RUNS_DIR"):
         check_writable(tmp_path)
+
+
+@contextmanager
+def without_the_rights_of_root() -> Iterator[None]:
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+def test_a_folder_that_may_not_be_read_spoils_nothing(contents: RunContents, monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        monkeypatch.setenv("FITTINGROOM_RUNS_DIR", place)
+        mine = create(contents)
+        locked = Path(place, "of-somebody-else")
+        locked.mkdir()
+        (locked / "run.json").write_text("{}")
+        locked.chmod(0)
+        with without_the_rights_of_root():
+            assert list_runs() == [mine]
+            assert list_unreadable() == [locked]
+            with pytest.raises(RunError, match="of-somebody-else cannot be read: permission is denied"):
+                find_run("of-somebody-else")
+            with pytest.raises(UnknownNameError):
+                find_run("a" * 300)
+        locked.chmod(0o755)
+
+
+def test_a_home_folder_that_is_not_known_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FITTINGROOM_RUNS_DIR", "~no-such-user/runs")
+    with pytest.raises(InputError, match="~no-such-user/runs begins with ~no-such-user, and this system knows no home"):
+        runs_dir()

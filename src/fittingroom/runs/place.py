@@ -170,9 +170,16 @@ def list_runs(parent: Path | None = None) -> list[Path]:
 
 def list_unreadable() -> list[Path]:
     """The folders in `runs_dir()` that may not be looked into: other users' runs, perhaps."""
-    return sorted(
-        path for path in _folders_in(runs_dir()) if _is_folder(path) and not os.access(path, os.R_OK | os.X_OK)
-    )
+    return sorted(path for path in _folders_in(runs_dir()) if _is_folder(path) and not _may_be_read(path))
+
+
+def _may_be_read(folder: Path) -> bool:
+    try:
+        (folder / RECORD_NAME).exists()
+        next(folder.iterdir(), None)
+    except OSError:
+        return False
+    return True
 
 
 def _folders_in(folder: Path) -> list[Path]:
