@@ -2,7 +2,7 @@
 # happens once, and again only when a lock file, pyproject.toml or Python changes.
 
 # make VENV=.venv-3.13 PYTHON=python3.13 test: another environment, beside the first.
-VENV ?= .venv
+VENV := .venv
 VENV_PYTHON := $(VENV)/bin/python
 
 # What a shell may hold for another project must not reach this one.

@@ -63,9 +63,16 @@ def test_readme_names_only_subcommands_that_exist() -> None:
     assert named <= known
 
 
-def test_ci_runs_the_same_two_commands() -> None:
+def test_ci_runs_what_a_contributor_runs_with_the_oldest_and_the_newest_python() -> None:
     lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
-    assert [line for line in lines if line.startswith("make")] == ["make lint", "make test"]
+    assert [line.strip() for line in lines if line.strip().startswith("make")] == [
+        "make lint",
+        'make run test-quick PYTHON="$newest" VENV=.venv-newest',
+        "make test",
+    ]
+    oldest, *_, newest = 2 * output_of("scripts/pythons").split()
+    versions = [output_of(python, "-c", "import sys; print(sys.version_info[1])") for python in (oldest, newest)]
+    assert 11 <= int(versions[0]) <= sys.version_info[1] <= int(versions[1])
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
 
 
