@@ -7,7 +7,7 @@ training of the same recipe starts without building a Keras model, or importing 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -106,7 +106,11 @@ class Blueprint:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data that `from_json` reads."""
-        return asdict(self)
+        groups = ("trainable", "non_trainable", "optimizer", "metrics")  # `asdict` would copy the description, slowly
+        return {
+            **{group: [dict(vars(start)) for start in getattr(self, group)] for group in groups},
+            "description": self.description,
+        }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Blueprint:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from fittingroom.engine.state import State, Values
 
@@ -208,4 +209,4 @@ def kept_probabilities(logs: jax.Array) -> jax.Array:
 
 def numbers(logs: Logs) -> dict[str, float]:
     """Logs as Python floats; this waits for the device."""
-    return {name: float(value) for name, value in jax.device_get(logs).items()}
+    return {name: float(np.asarray(value)) for name, value in logs.items()}

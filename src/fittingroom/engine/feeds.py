@@ -8,8 +8,9 @@ import numpy as np
 
 from fittingroom.engine.batches import Batches
 from fittingroom.engine.epoch import Examples, Logs
+from fittingroom.engine.inputs import Arrays
 from fittingroom.engine.programs import Order, Programs
-from fittingroom.engine.state import State
+from fittingroom.engine.state import State, copied
 from fittingroom.seeds import generator
 
 if TYPE_CHECKING:
@@ -67,8 +68,10 @@ class ArrayFeed:
     at_once = True
     exhausted = False
 
-    def __init__(self, programs: Programs, plan: Plan, examples: Examples) -> None:
+    def __init__(self, programs: Programs, plan: Plan, examples: Examples, *, single_steps: bool = False) -> None:
         self._programs = programs
+        self._single_steps = single_steps
+        self._own: State | None = None  # what the last step made and nobody else keeps
         self._plan = plan
         self._examples = examples
         self._count = examples.images.shape[0]
@@ -81,12 +84,13 @@ class ArrayFeed:
 
     def prepare(self, state: State) -> None:
         """Compiles the program of the epoch."""
-        self._programs.prepare_train(state, self._examples, self._order)
+        self._programs.prepare_train(state, self._examples, self._order, steps=self._single_steps)
 
     def begin(self, epoch: int, first_epoch: int) -> None:
         """Chooses the order, and the steps of the pass that are the epoch's."""
         passed, place = divmod(epoch - first_epoch, -(-self._pass_steps // self._epoch_steps))
         self._order = self.order(first_epoch + passed)
+        self._own = None  # that of the epoch before is kept
         self._start = place * self._epoch_steps
         self.steps = min(self._epoch_steps, self._pass_steps - self._start)
         size = self._plan.batch_size
@@ -94,9 +98,18 @@ class ArrayFeed:
 
     def run(self, state: State, start: int, stop: int) -> tuple[State, Logs] | None:
         """Runs the steps `start` to `stop` of the epoch."""
+        first, last = self._start + start, self._start + stop
         if start == 0 and self._start:  # no step at all, but metrics start afresh at step 0 of the program only
-            state, _ = self._programs.train(state, self._examples, self._order, 0, 0)
-        return self._programs.train(state, self._examples, self._order, self._start + start, self._start + stop)
+            state, _ = self._call(state, 0, 0)
+        return self._call(state, first, last)
+
+    def _call(self, state: State, start: int, stop: int) -> tuple[State, Logs]:
+        if not self._single_steps:
+            return self._programs.train(state, self._examples, self._order, start, stop)
+        state = state if state is self._own else copied(state)
+        result = self._programs.step(state, self._examples, self._order, start, stop)
+        self._own = result[0]
+        return result
 
     def end(self) -> None:
         """Nothing."""
@@ -116,6 +129,7 @@ class BatchFeed:
     def __init__(self, programs: BatchPrograms, batches: Batches) -> None:
         self._programs = programs
         self._batches = batches
+        self._own: State | None = None  # what the last step made and nobody else keeps
 
     @property
     def steps(self) -> int | None:
@@ -139,14 +153,26 @@ class BatchFeed:
     def begin(self, epoch: int, first_epoch: int) -> None:
         """Starts an epoch."""
         del first_epoch
+        self._own = None  # that of the epoch before is kept
         self._batches.begin(epoch)
 
     def run(self, state: State, start: int, stop: int) -> tuple[State, Logs] | None:
         """Runs one step; `stop` is `start + 1`."""
         del stop
         batch = self._batches.next()
-        return None if batch is None else self._programs.train(state, batch.examples(), first=start == 0)
+        if batch is None:
+            return None
+        state = state if state is self._own else copied(state)
+        result = self._programs.train(state, _of_its_own(batch), first=start == 0)
+        self._own = result[0]
+        return result
 
     def end(self) -> None:
         """Ends the epoch."""
         self._batches.end()
+
+
+def _of_its_own(batch: Arrays) -> Examples:
+    """A batch in memory of its own: its step may still wait when an iterable fills the same arrays again."""
+    parts = (batch.images, batch.labels, batch.weights)
+    return Examples(*(None if part is None else np.array(part) for part in parts))  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fittingroom.engine.callback_memory import continue_files, recall, remembered
-from fittingroom.engine.state import State, read_state, same_values, write_state
+from fittingroom.engine.state import State, Variables, is_alive, read_state, same_values, write_state
 
 if TYPE_CHECKING:
     import keras
@@ -95,6 +95,10 @@ class Hook:
     def left(self, state: State) -> None:
         """After Ctrl-C within an epoch: the state after the steps that are done, which is not the one that is kept."""
 
+    def failed(self, state: State) -> State:
+        """After an error that ends training; the state is that after the last finished epoch."""
+        return state
+
     def stop_reason(self) -> str | None:
         """Why training should end now, or None."""
         return None
@@ -150,6 +154,7 @@ class KerasHook(Hook):
         self.watches_test_batches = bool(self.watching_tests)
         self.ends_quietly_on_nan = any(isinstance(callback, keras.callbacks.TerminateOnNaN) for callback in callbacks)
         self._held: tuple[State, State] | None = None  # a state, and the model's own copy of it
+        self._shown_variables: Variables | None = None
 
     def notes(self, every: int, *, validation: bool) -> tuple[str, ...]:
         """What the callbacks cost, in words.
@@ -181,7 +186,7 @@ class KerasHook(Hook):
         return self._through_model(state, lambda: getattr(self._callbacks, event)(*arguments))
 
     def _through_model(self, state: State, change: Callable[[], object]) -> State:
-        if self._held is None or self._held[0] is not state or not same_values(read_state(self._model), self._held[1]):
+        if not (self._held and self._held[0] is state and same_values(read_state(self._model), self._held[1])):
             write_state(self._model, state)
             self._held = state, read_state(self._model)
         change()
@@ -190,6 +195,23 @@ class KerasHook(Hook):
             return state
         self._held = None  # the trainer gets the model's own arrays; the next event must see a copy of them
         return after
+
+    def _sync_batch(self, state: State, event: str, *arguments: Any) -> State:
+        """As `_sync`, between two batches: there the model may hold the state's own arrays, since nobody else does.
+
+        (A copy for every batch took longer than the batch. Keras's evaluate, which a callback may call, gives away what
+        the model holds; then the model holds other arrays afterwards, and these are the state from there on.)
+        """
+        if self._held and self._held[0] is state:  # a copy: the state may be that of the epoch before, which is kept
+            return self._sync(state, event, *arguments)
+        if self._shown_variables is None or not self._shown_variables.are_those_of(self._model):
+            self._shown_variables = Variables(self._model)
+        self._held = None
+        if not self._shown_variables.show(state):
+            return self._sync(state, event, *arguments)
+        getattr(self._callbacks, event)(*arguments)
+        unchanged = self._shown_variables.are_those_of(self._model) and self._shown_variables.hold(state)
+        return state if unchanged else read_state(self._model)
 
     def initial_epoch(self) -> int | None:
         """Where `BackupAndRestore` found that training was cut off."""
@@ -219,11 +241,11 @@ class KerasHook(Hook):
 
     def batch_begin(self, state: State, step: int) -> State:
         """Keras's `on_train_batch_begin`."""
-        return self._sync(state, "on_train_batch_begin", step)
+        return self._sync_batch(state, "on_train_batch_begin", step)
 
     def batch_end(self, state: State, step: int, logs: Numbers) -> State:
         """Keras's `on_train_batch_end`."""
-        return self._sync(state, "on_train_batch_end", step, dict(logs))
+        return self._sync_batch(state, "on_train_batch_end", step, dict(logs))
 
     def test_begin(self, state: State) -> State:
         """Keras's `on_test_begin`."""
@@ -259,6 +281,12 @@ class KerasHook(Hook):
     def left(self, state: State) -> None:
         """Leaves the model with the steps that were done, as Keras does."""
         self.cut_off(state)
+
+    def failed(self, state: State) -> State:
+        """Leaves the model as it is, unless its memory went to the step that failed."""
+        if not is_alive(read_state(self._model)):
+            write_state(self._model, state)
+        return state
 
     def stop_reason(self) -> str | None:
         """A callback has set `self.model.stop_training`."""

@@ -24,7 +24,8 @@ from fittingroom.engine.rewriting import rewritten_for_cpu
 from fittingroom.engine.state import State
 
 Order = np.ndarray[Any, np.dtype[np.int32]]
-ProgramName = Literal["train", "evaluate", "predict"]
+# A step is the training program too, and takes over the memory of the state that it is given.
+ProgramName = Literal["train", "step", "evaluate", "predict"]
 
 # Large enough that a batch keeps one core busy, small enough that a convolutional network's activations fit in memory.
 EVALUATION_BATCH = 500
@@ -84,7 +85,7 @@ class TracedPrograms:
 
     def jitted(self, name: ProgramName, arguments: tuple[Any, ...]) -> tuple[Any, int]:
         """The function `name` for `jax.jit`'s ways to compile, and how many devices share its batches."""
-        alone = jax.jit(self.program(name, arguments))
+        alone = jax.jit(self.program(name, arguments), donate_argnums=(0,) if name == "step" else ())
         devices = self._sharing_devices(name, alone, arguments) if self.devices > 1 else 1
         if devices == 1:
             return alone, 1
@@ -119,7 +120,7 @@ class TracedPrograms:
         if name == "predict":
             return predict_program(steps, self.scale)
         count = arguments[1].images.shape[0]
-        if name == "train":
+        if name in {"train", "step"}:
             return train_program(steps, count, self.batch_size, self.scale)
         return evaluate_program(steps, count, self.evaluation_batch, self.scale)
 
@@ -149,12 +150,17 @@ class Programs:
     @property
     def devices(self) -> int:
         """How many devices share a batch of training; 1 until that is compiled."""
-        training = (program for key, program in self._compiled.items() if key[0] == "train")
+        training = (program for key, program in self._compiled.items() if key[0] in {"train", "step"})
         return max((getattr(program, "devices", 1) for program in training), default=1)
 
     def train(self, state: State, examples: Examples, order: Order, start: int, stop: int) -> tuple[State, Logs]:
         """Runs steps `start` to `stop` of an epoch; returns at once, before the device is done."""
         result: tuple[State, Logs] = self._call("train", state, examples, order, np.int32(start), np.int32(stop))
+        return result
+
+    def step(self, state: State, examples: Examples, order: Order, start: int, stop: int) -> tuple[State, Logs]:
+        """What `train` does; the state that it is given is gone afterwards, which makes single steps faster."""
+        result: tuple[State, Logs] = self._call("step", state, examples, order, np.int32(start), np.int32(stop))
         return result
 
     def evaluate(self, state: State, examples: Examples) -> tuple[Logs, Outcomes]:
@@ -178,9 +184,9 @@ class Programs:
         padded = np.concatenate([images, np.zeros((size - len(images), *images.shape[1:]), images.dtype)])
         return np.asarray(self._call("predict", without_training(state), padded))[: len(images)]
 
-    def prepare_train(self, state: State, examples: Examples, order: Order) -> None:
-        """Compiles the training program before the clock of training starts."""
-        self._executable("train", (state, examples, order, np.int32(0), np.int32(0)))
+    def prepare_train(self, state: State, examples: Examples, order: Order, *, steps: bool = False) -> None:
+        """Compiles the training program, or that of single steps, before the clock of training starts."""
+        self._executable("step" if steps else "train", (state, examples, order, np.int32(0), np.int32(0)))
 
     def prepare_evaluate(self, state: State, examples: Examples) -> None:
         """Compiles the evaluation program before the clock of training starts."""

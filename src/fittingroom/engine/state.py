@@ -53,14 +53,58 @@ def same_values(first: State, second: State) -> bool:
     return all(len(mine) == len(other) and all(map(operator.is_, mine, other)) for mine, other in groups)
 
 
+def is_alive(state: State) -> bool:
+    """Whether no step has taken over the memory of a state."""
+    return not any(isinstance(value, jax.Array) and value.is_deleted() for group in state for value in group)
+
+
+def copied(state: State) -> State:
+    """A state with memory of its own, on the same device."""
+    copy: State = jax.device_put(state, may_alias=False)
+    return copy
+
+
 def write_state(model: keras.Model, state: State) -> None:
     """Makes the variables of `model` hold copies of the values of `state`.
 
     Copies, because Keras's own fit and evaluate, which a callback may call, give the memory of the variables away.
     """
-    for group, values in zip(_groups(model), jax.device_put(state, may_alias=False), strict=True):
+    for group, values in zip(_groups(model), copied(state), strict=True):
         for variable, value in zip(group, values, strict=True):
             variable.assign(value)
+
+
+class Variables:
+    """The variables of a model, looked up once, for those who show it a new state hundreds of times a second."""
+
+    def __init__(self, model: keras.Model) -> None:
+        self._optimizer = model.optimizer
+        self._variables = [variable for group in _groups(model) for variable in group]
+        self._model_trains = model.trainable
+        self._trainable = [variable.trainable for variable in self._variables]
+
+    def are_those_of(self, model: keras.Model) -> bool:
+        """Whether they still are, in the same groups: the model was neither compiled nor frozen meanwhile."""
+        return (
+            model.optimizer is self._optimizer
+            and model.trainable == self._model_trains
+            and [variable.trainable for variable in self._variables] == self._trainable
+        )
+
+    def show(self, state: State) -> bool:
+        """Makes the variables hold the very arrays of a state, without a copy; False where that cannot be."""
+        values = [value for group in state for value in group]
+        if len(values) != len(self._variables) or not all(isinstance(value, jax.Array) for value in values):
+            return False
+        for variable, value in zip(self._variables, values, strict=True):
+            if variable._value is not value:  # `assign` looks at each array for 20 µs
+                variable._value = value
+        return True
+
+    def hold(self, state: State) -> bool:
+        """Whether the variables hold the very arrays of a state."""
+        values = (value for group in state for value in group)
+        return all(variable._value is value for variable, value in zip(self._variables, values, strict=True))
 
 
 def write_weights(model: keras.Model, state: State) -> None:

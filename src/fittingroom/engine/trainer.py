@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fittingroom.engine.batches import Batches
-from fittingroom.engine.epoch import Examples, numbers
+from fittingroom.engine.epoch import Examples, Logs, numbers
 from fittingroom.engine.feeds import ArrayFeed, BatchFeed, Feed
 from fittingroom.engine.hooks import Hook, Numbers
 from fittingroom.engine.interrupt import StopRequest, stop_requests
 from fittingroom.engine.plan import Plan
 from fittingroom.engine.programs import Programs
-from fittingroom.engine.state import State, same_values
+from fittingroom.engine.state import State, is_alive, same_values
 from fittingroom.engine.training import FinishedEpoch, Snapshot, Status, Training
 from fittingroom.engine.validation import Validated, Validation, validation_of
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # One call of the compiled program takes about this long: Ctrl-C and the progress line wait no longer than that.
 SECONDS_PER_CALL = 0.25
+# Single steps are begun, at most so many, while the one before them runs: the next batch is made meanwhile.
+MOST_STEPS_UNSEEN = 32
 
 
 class _LossIsNoNumberError(Exception):
@@ -72,7 +74,8 @@ class Trainer:
         if isinstance(examples, Batches):
             assert self.batchwise is not None
             return BatchFeed(self.batchwise, examples)
-        return ArrayFeed(self.programs, self.plan, examples)
+        single = self.plan.batch_hooks_every == 1 and any(hook.watches_batches for hook in self.hooks)
+        return ArrayFeed(self.programs, self.plan, examples, single_steps=single)
 
     def _validation_of(self, examples: Examples | Batches) -> Validation:
         watched = any(hook.watches_test_batches for hook in self.hooks)
@@ -111,10 +114,13 @@ class Trainer:
                 self._save()
                 reached = self._reached
                 self._cut_off(training, "interrupted", requested.reason or "interrupted")
-                if reached is not None and reached is not training.state:
+                if reached is not None and reached is not training.state and is_alive(reached):
                     self._each_hook("left", reached)
             except _LossIsNoNumberError as error:
                 self._cut_off(training, "diverged", str(error))
+            except BaseException:
+                self._each_hook("failed", training.state)
+                raise
         training.devices = self.programs.devices
         self.progress.finish(training.reason)
         return training
@@ -216,30 +222,26 @@ class Trainer:
         pieces = every if watching or self._stop_reason() else None
         feed.begin(epoch, self._first_epoch)
         logs: Numbers = {}
-        step, told = now.step, True
+        step, told, unseen = now.step, True, _Unseen()
+        one_by_one = feed.at_once or watching or any(hook.ends_quietly_on_nan for hook in self.hooks)
         while feed.steps is None or step < feed.steps:
             for hook in watching if step % every == 0 else ():
                 state = hook.batch_begin(state, step)
-            stop = self._next_stop(step, pieces)
-            before, started = state, time.perf_counter()
-            result = feed.run(before, step, stop)
+            before, start, stop = state, step, self._next_stop(step, pieces)
+            result = feed.run(before, start, stop)
             if result is None:
                 break
-            state, logs = result[0], numbers(result[1])
-            if not math.isfinite(logs["loss"]):
-                bad = self._first_bad_step(before, step, stop)
-                reason = self._diverged(epoch, bad)
-                if not any(hook.ends_quietly_on_nan for hook in self.hooks):
-                    raise _LossIsNoNumberError(reason)
-                # The feed of single batches cannot run one again, and need not: the call was this step alone.
-                ended = feed.run(before, step, bad) if feed.at_once else result
-                assert ended is not None
-                state, logs = self._end_by_nan(ended[0], numbers(ended[1]), bad, reason)
-                break
-            self._learn_pace(stop - step, time.perf_counter() - started)
+            self._reached = state = result[0]
             step = stop
-            self._reached = state
+            unseen.add(start, stop, result[1])
             told = step % every == 0 or step == feed.steps
+            if not (one_by_one or request or step == feed.steps or unseen.steps >= self._most_unseen):
+                continue
+            if (bad := unseen.first_bad()) is not None:
+                state, logs = self._end_by_nan(epoch, before, result, bad)
+                break
+            logs = self._seen(unseen)
+            unseen = _Unseen()
             for hook in watching if told else ():
                 state = hook.batch_end(state, step - 1, logs)
             self.progress.step(epoch, step, max(feed.steps or 0, step), logs)
@@ -250,21 +252,51 @@ class Trainer:
                 raise KeyboardInterrupt
             if told and self._stop_reason():
                 break
+        if unseen.steps and self._nan is None:  # the data ended before it was time to look
+            if (bad := unseen.first_bad()) is not None:
+                raise _LossIsNoNumberError(self._diverged(epoch, bad[1]))
+            logs = self._seen(unseen)
         for hook in () if told or self._nan else watching:  # the data ended within what hooks are told of together
             state = hook.batch_end(state, step - 1, logs)
         feed.end()
         return state, logs
 
-    def _end_by_nan(self, state: State, logs: Numbers, step: int, reason: str) -> tuple[State, Numbers]:
-        """Ends training after a step whose loss is no number, quietly, as Keras's TerminateOnNaN does.
+    @property
+    def _most_unseen(self) -> int:
+        """How many single steps are begun before their numbers are looked at, for which all must be done."""
+        return min(self._steps_per_call, MOST_STEPS_UNSEEN)
+
+    def _seen(self, unseen: _Unseen) -> Numbers:
+        """The numbers after the last of some steps, which tell the pace too."""
+        logs = numbers(unseen.calls[-1][2])
+        self._learn_pace(unseen.steps, time.perf_counter() - unseen.began)
+        return logs
+
+    def _end_by_nan(
+        self, epoch: int, before: State, result: tuple[State, Logs], bad: tuple[int, int]
+    ) -> tuple[State, Numbers]:
+        """Ends training after a step whose loss is no number: by an error, or quietly, as Keras's TerminateOnNaN does.
 
         Args:
-            state: after that step.
-            logs: of it.
-            step: its number, counted from 1.
-            reason: why training ends.
+            epoch: counted from 0.
+            before: the state before the last call.
+            result: of that call.
+            bad: the first and the last step of the first call after which the loss is no number.
+
+        Returns:
+            The state after the first such step, and its numbers.
         """
+        start, stop = bad
+        step = self._first_bad_step(before, start, stop)
+        reason = self._diverged(epoch, step)
+        if not any(hook.ends_quietly_on_nan for hook in self.hooks):
+            raise _LossIsNoNumberError(reason)
         self._nan = reason
+        if step != stop:
+            ended = self._feed.run(before, start, step)
+            assert ended is not None
+            result = ended
+        state, logs = result[0], numbers(result[1])
         for hook in self.hooks:
             if hook.watches_batches or hook.ends_quietly_on_nan:
                 state = hook.batch_end(state, step - 1, logs)
@@ -319,6 +351,26 @@ class Trainer:
         for hook in self.hooks:
             state = getattr(hook, event)(state, *arguments)
         return state
+
+
+class _Unseen:
+    """Calls of programs that have begun, and whose logs nobody has looked at: first step, last step, logs."""
+
+    def __init__(self) -> None:
+        """Begins to count."""
+        self.began = time.perf_counter()
+        self.calls: list[tuple[int, int, Logs]] = []
+        self.steps = 0
+
+    def add(self, start: int, stop: int, logs: Logs) -> None:
+        """Takes the logs of a call, which may still run."""
+        self.calls.append((start, stop, logs))
+        self.steps += stop - start
+
+    def first_bad(self) -> tuple[int, int] | None:
+        """The first and the last step of the first call after which the loss is no number; this waits for all."""
+        bad = ((start, stop) for start, stop, logs in self.calls if not math.isfinite(float(np.asarray(logs["loss"]))))
+        return next(bad, None)
 
 
 def _same_weights(first: State, second: State) -> bool:

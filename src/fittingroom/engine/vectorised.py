@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fittingroom.engine.epoch import Examples
+from fittingroom.engine.epoch import Examples, Logs
 from fittingroom.engine.interrupt import StopRequest
 from fittingroom.engine.programs import Order, ProgramName, Programs, TracedPrograms, without_training
 from fittingroom.engine.state import State
@@ -56,6 +56,10 @@ class VectorisedPrograms(Programs):
     def prepare_evaluate(self, state: State, examples: Examples) -> None:
         """Compiles the evaluation program for all riders."""
         self._prepare("evaluate", (without_training(state), examples))
+
+    def step(self, state: State, examples: Examples, order: Order, start: int, stop: int) -> tuple[State, Logs]:
+        """What `train` does: riders' states are parts of one."""
+        return self.train(state, examples, order, start, stop)
 
     def _prepare(self, name: ProgramName, arguments: tuple[Any, ...]) -> None:
         self._executable(name, tuple(_stacked(name, [arguments] * self._seats)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import sys
@@ -38,7 +39,7 @@ class Environment:
 def current_environment(device: str, threads: int | None, devices: int) -> Environment:
     """The environment of this process; device, threads and devices are known to the engine alone."""
     return Environment(
-        versions=_versions(),
+        versions=dict(_versions()),
         processor=_processor(),
         cores=_cores(),
         threads=threads,
@@ -60,7 +61,9 @@ def differences(before: Environment, after: Environment) -> tuple[str, ...]:
     return tuple(f"{name}: {old}, then {new}" for name, (old, new) in found.items() if old != new)
 
 
+@functools.cache
 def _versions() -> dict[str, str]:
+    """They are read once: that takes milliseconds, and what is loaded stays what it is."""
     from importlib.metadata import PackageNotFoundError, version
 
     found = {"python": platform.python_version()}
@@ -78,6 +81,7 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
+@functools.cache
 def _processor() -> str:
     """The processor's name. `platform.processor()` starts a program for it, and knows less on Linux."""
     if sys.platform == "linux":
