@@ -53,7 +53,7 @@ class Evaluates(keras.callbacks.Callback):
 
 def test_watching_evaluating_and_filling_one_buffer_change_nothing(digits: Images) -> None:
     plain, watched, streamed = models.small(), models.small(), models.small()
-    settings = {"epochs": 2, "shuffle": False, "verbose": 0}
+    settings: dict[str, Any] = {"epochs": 2, "shuffle": False, "verbose": 0}
     fittingroom.fit(plain, digits.x, digits.y, batch_size=4, **settings)
     callback = Evaluates(digits)
     fittingroom.fit(watched, digits.x, digits.y, batch_size=4, callbacks=[callback], **settings)

@@ -49,8 +49,9 @@ class VectorisedPrograms(Programs):
         self._turn = threading.Condition()
         self._waiting: dict[int, _Call] = {}  # by thread
 
-    def prepare_train(self, state: State, examples: Examples, order: Order) -> None:
+    def prepare_train(self, state: State, examples: Examples, order: Order, *, steps: bool = False) -> None:
         """Compiles the training program for all riders."""
+        del steps  # there are none of a rider alone
         self._prepare("train", (state, examples, order, np.int32(0), np.int32(0)))
 
     def prepare_evaluate(self, state: State, examples: Examples) -> None:
