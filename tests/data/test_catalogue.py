@@ -36,7 +36,7 @@ def test_no_two_files_of_the_table_have_the_same_checksum() -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones_and_the_forms() -> None:
-    with pytest.raises(UnknownNameError, match="fashion-mnist, mnist, kmnist, digits, idx:FOLDER, npz:FILE"):
+    with pytest.raises(UnknownNameError, match="fashion-mnist, mnist, kmnist, digits, folder:FOLDER, npz:FILE"):
         entry("cifar")
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fittingroom.data.edges import size_of
 from fittingroom.data.folder import scan_folder
 from fittingroom.data.load import load
 from fittingroom.data.pictures import RESIZE_RULE
@@ -86,7 +88,7 @@ def test_pictures_are_brought_to_the_image_size_and_it_is_said(tmp_path: Path) -
     write_pictures(tmp_path / "p" / "b", 9, seed=1, size=(24, 16))
     data = load(f"folder:{tmp_path / 'p'}", image_size=(16, 24))
     assert data.image_shape == (16, 24)
-    assert "9 pictures resized." in data.notes
+    assert "9 pictures resized to 16x24 (height x width), the one in the middle from 20x40." in " ".join(data.notes)
     assert data.info.resize_rule == RESIZE_RULE
 
 
@@ -100,14 +102,18 @@ def test_links_hidden_and_other_files_are_skipped_and_counted(tmp_path: Path) ->
     (root / "a" / ".DS_Store").write_bytes(b"x")
     (root / ".git").mkdir()
     (root / "a" / "deeper").mkdir()
+    (root / "__MACOSX" / "a").mkdir(parents=True)
+    (root / "a" / "phone.heic").write_bytes(b"\0\0\0\x24ftypheic")
     (root / "b" / "drawing.svg").write_text("<svg/>")
     (root / "README").write_text("hello")
     folder = scan_folder(root)
     assert folder.classes == ("a", "b")
     assert sum(len(files) for files in folder.files.values()) == 20
     assert folder.notes == (
-        f"Skipped in {root}: 1 .svg files, 1 files outside the class folders, 1 folders inside class folders, "
-        "2 hidden files or folders, 4 links. Accepted are JPEG, PNG, WebP, BMP and GIF.",
+        f"Skipped in {root}: 1 .heic file (such as phone.heic, a HEIC picture: Save it as JPEG or PNG), "
+        "1 .svg file (b/drawing.svg), 1 file outside the class folders (README), 2 hidden files or folders, "
+        "4 links, which are not followed (c, a/leads-out, a/loop, b/file.png), 1 system file or folder (__MACOSX). "
+        "Accepted are JPEG, PNG, WebP, BMP and GIF.",
     )
 
 
@@ -178,7 +184,10 @@ def test_the_same_picture_in_train_and_test_is_counted_before_sealing(tmp_path: 
 def test_a_class_folder_without_pictures_is_refused(tmp_path: Path) -> None:
     root = write_picture_folder(tmp_path / "p", {"a": 2, "b": 2})
     (root / "empty").mkdir()
-    with pytest.raises(DataError, match=r"class folder 'empty' in .* has no pictures. Accepted are JPEG"):
+    with pytest.raises(DataError, match=r"class folder 'empty' in .* has no pictures: it is empty. Accepted are JPEG"):
+        load(f"folder:{root}")
+    (root / "empty" / "a.tif").write_bytes(b"II*\0")
+    with pytest.raises(DataError, match=r"it holds 1 .tif file \(such as a.tif, a TIFF picture: Save it as JPEG"):
         load(f"folder:{root}")
 
 
@@ -200,9 +209,177 @@ def test_parts_and_classes_side_by_side_are_refused(tmp_path: Path, names: list[
         load(f"folder:{root}")
 
 
-def test_a_folder_without_folders_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="has no folders in it; expected one for each class"):
-        load(f"folder:{write_pictures(tmp_path / 'p', 3)}")
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (["0.png", "1.png"], "has 2 pictures and no folders in it; expected one folder for each class.*Move the pict"),
+        (["cat.0.png", "cat.1.png", "dog_0.png", "dog_1.png"], r"names begin with 'cat' \(2\), 'dog' \(2\): if these"),
+        (["IMG_1.png", "IMG_2.png"], "Move the pictures of each class into a folder with its name"),
+        (["0.png", "labels.csv"], "If labels.csv says their classes, call it metadata.csv"),
+        (["train.npz"], "no pictures: it holds train.npz, which npz:.*train.npz reads"),
+        (["train-images-idx3-ubyte"], "looks like|IDX|idx:"),
+        ([], "no pictures: it is empty"),
+    ],
+)
+def test_a_folder_without_folders_is_refused_by_what_is_in_it(tmp_path: Path, files: list[str], message: str) -> None:
+    (tmp_path / "p").mkdir()
+    for name in files:
+        (tmp_path / "p" / name).write_bytes(b"")
+    with pytest.raises(DataError, match=message):
+        load(f"folder:{tmp_path / 'p'}")
+
+
+@pytest.mark.parametrize(
+    ("layout", "parts"),
+    [
+        ({"dataset/a": 9, "dataset/b": 9}, {"train": 18}),
+        ({"x/y/train/a": 3, "x/y/train/b": 3, "x/y/test/a": 1, "x/y/test/b": 1}, {"train": 6, "test": 2}),
+        ({"training/a": 3, "training/b": 3, "testing/a": 1, "testing/b": 1}, {"train": 6, "test": 2}),
+        ({"Train/train/a": 3, "Train/train/b": 3, "Valid/a": 1, "Valid/b": 1}, {"train": 6, "validation": 2}),
+        ({"bus": 2, "car": 2, "train": 2}, {"train": 6}),
+        ({"a/one": 2, "a/two": 2, "b": 3, "b/more/most": 1}, {"train": 8}),
+        ({"train/a": 3, "train/b": 3, "test": 5}, {"train": 6}),
+    ],
+)
+def test_folders_are_read_as_people_have_them(tmp_path: Path, layout: dict[str, int], parts: dict[str, int]) -> None:
+    folder = scan_folder(write_picture_folder(tmp_path / "p", layout))
+    assert {part: len(files) for part, files in folder.files.items()} == parts
+    assert folder.classes == (("bus", "car", "train") if "car" in layout else ("a", "b"))
+    for files in folder.files.values():
+        assert all(folder.classes[label] in path.parts for path, label in files)
+    quiet = {"bus", "training/a"} & set(layout)
+    assert bool(folder.notes) == (not quiet), folder.notes
+
+
+def test_pictures_of_the_test_part_without_classes_are_said_to_be_unused(tmp_path: Path) -> None:
+    root = write_picture_folder(tmp_path / "p", {"train/a": 3, "train/b": 3, "test": 5})
+    (note,) = scan_folder(root).notes
+    assert f"The 5 pictures in {root / 'test'} are not used: neither folders nor metadata.csv give" in note
+
+
+def test_parts_inside_classes_are_refused_with_the_right_order(tmp_path: Path) -> None:
+    root = write_picture_folder(tmp_path / "p", {"a/train": 2, "a/test": 2, "b/train": 2, "b/test": 2})
+    with pytest.raises(DataError, match=rf"expected it the other way round: {root}/train/a. Move the folders"):
+        scan_folder(root)
+
+
+def test_links_to_class_folders_are_named_with_where_they_lead(tmp_path: Path) -> None:
+    real = write_picture_folder(tmp_path / "real", {"a": 2, "b": 2})
+    (tmp_path / "links").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "links" / name).symlink_to(real / name)
+    with pytest.raises(DataError, match=rf"holds 2 links and no folders.*lead into: folder:{real}\."):
+        scan_folder(tmp_path / "links")
+
+
+def test_jpegs_under_the_names_of_browsers_are_pictures(tmp_path: Path) -> None:
+    root = write_picture_folder(tmp_path / "p", {"a": 9, "b": 9})
+    for path in (root / "a").iterdir():
+        Image.open(path).save(path.with_suffix(".jfif"), "JPEG")
+        path.unlink()
+    assert load(f"folder:{root}", validation=0).classes == ("a", "b")
+
+
+def test_numbered_classes_stand_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    root = write_picture_folder(tmp_path / "p", {"10": 1, "2": 1, "1": 1, "size 12": 1, "size 9": 1})
+    assert scan_folder(root).classes == ("1", "2", "10", "size 9", "size 12")
+    assert scan_folder(root, first_rules=True).classes == ("1", "10", "2", "size 12", "size 9")
+
+
+def test_photographs_get_64_pixels_and_small_pictures_28(tmp_path: Path) -> None:
+    photos = write_picture_folder(tmp_path / "photos", {"a": 8})
+    write_pictures(photos / "a", 8, size=(64, 48))
+    write_pictures(photos / "b", 7, seed=1, size=(20, 20))
+    data = load(f"folder:{photos}")
+    assert (data.image_shape, data.arguments["image_size"]) == ((64, 64), [64, 64])
+    assert "15 pictures resized to 64x64 (height x width), the one in the middle from 48x64. Another size: " in str(
+        data.notes
+    )
+    for suffix in (".jpg", ".gif", ".bmp", ".webp"):
+        picture(1, (63, 300)).save(tmp_path / f"a{suffix}")
+        assert size_of(tmp_path / f"a{suffix}") == (300, 63)
+    write_pictures(photos / "c", 16, seed=2, size=(63, 63))
+    assert load(f"folder:{photos}").image_shape == (28, 28)
+    assert load(f"folder:{photos}", image_size=(32, 32)).image_shape == (32, 32)
+
+
+def test_each_image_has_the_name_of_its_file(tmp_path: Path) -> None:
+    parts = {f"{part}/{k}": n for part, n in (("train", 9), ("test", 2)) for k in ("a", "b")}
+    root = write_picture_folder(tmp_path / "p", parts)
+    data = load(f"folder:{root}", validation=4)
+    assert data.validation is not None
+    for part in (data.train, data.validation, data.test.open("test"), load(f"folder:{root}", validation=4).train):
+        assert len(part.files) == len(part)
+        for file, image in zip(part.files, part.images, strict=True):
+            np.testing.assert_array_equal(np.asarray(Image.open(root / file)), image)
+    assert data.validation.files[0].startswith("train/a/")
+
+
+def write_table(folder: Path, rows: str, count: int = 6) -> Path:
+    write_pictures(folder, count)
+    (folder / "metadata.csv").write_text(rows)
+    return folder
+
+
+def table(labels: str, column: str = "label") -> str:
+    rows = "".join(f"{number:03}.png,{label}\n" for number, label in enumerate(labels))
+    return f"file_name,{column}\n{rows}"
+
+
+def test_a_table_gives_the_classes_of_pictures(tmp_path: Path) -> None:
+    write_table(tmp_path / "p" / "train", table("bababa"))
+    write_table(tmp_path / "p" / "test", table("ab"), 2)
+    folder = scan_folder(tmp_path / "p")
+    assert folder.classes == ("a", "b")
+    named = [(path.name, folder.classes[label]) for path, label in folder.files["train"]]
+    assert sorted(named) == [(f"{number:03}.png", name) for number, name in enumerate("bababa")]
+    assert len(folder.files["test"]) == 2
+    assert (folder.notes, len(folder.tables)) == ((), 2)
+
+
+def test_a_table_in_the_root_may_name_files_in_folders_of_parts(tmp_path: Path) -> None:
+    root = write_picture_folder(tmp_path / "p", {"train": 2, "test": 2, "extra": 1})
+    rows = [f"{part}/00{number}.png;{'ab'[number]}" for part in ("train", "test") for number in range(2)]
+    (root / "metadata.csv").write_text("\ufefffile_name;kind\r\n" + "\r\n".join(rows), encoding="utf-8")
+    folder = scan_folder(root)
+    assert {part: len(files) for part, files in folder.files.items()} == {"train": 2, "test": 2}
+    assert "no column 'label', so its column 'kind' is taken" in folder.notes[0]
+    assert "1 picture that metadata.csv does not name (extra/000.png)" in folder.notes[1]
+
+
+def test_json_lines_name_classes_too(tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / "p", 2)
+    lines = [json.dumps({"file_name": f"00{number}.png", "label": number}) for number in range(2)]
+    (root / "metadata.jsonl").write_text("\n".join(lines))
+    assert scan_folder(root).classes == ("0", "1")
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (table("ab") + "../outside.png,a", r"line 4: '../outside.png' leads out of the folder"),
+        (table("ab") + "/etc/passwd,a", r"line 4: '/etc/passwd' leads out of the folder"),
+        (table("ab") + "link.png,a", r"line 4: there is no picture 'link.png' beside it \(links"),
+        (table("ab") + "gone.png,a", r"line 4: there is no picture 'gone.png'"),
+        (table("ab") + "000.png,b", r"lines 2 and 4: '000.png' is both 'a' and 'b'"),
+        (table("ab") + "002.png,", r"line 4: '002.png' has no label"),
+        (table("ab") + "002.png,a,b", r"line 4: it has 3 values, and the header names 2"),
+        (
+            table("ab").replace("file_name", "image_id"),
+            r"columns 'image_id', 'label'; expected 'file_name' and 'label'",
+        ),
+        ("file_name,label\n", "has no rows"),
+        ("", "has the columns none"),
+        (table("ab") + '002.png,"' + "a" * 200_000, "line 4: field larger than field limit"),
+        (table("ab") + "002.png," + "a" * 300, "has 300 characters; at most 200"),
+    ],
+)
+def test_a_wrong_table_is_refused_by_its_line(tmp_path: Path, rows: str, message: str) -> None:
+    root = write_table(tmp_path / "p", rows, 3)
+    picture(1).save(tmp_path / "outside.png")
+    (root / "link.png").symlink_to(tmp_path / "outside.png")
+    with pytest.raises(DataError, match=message):
+        scan_folder(root)
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:

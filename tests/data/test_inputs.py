@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import gzip
+import tarfile
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,24 @@ from PIL import Image
 from fittingroom.data.inputs import read_images
 from fittingroom.errors import DataError
 from tests.data.builders import images, labels, picture, write_idx
+
+
+def tar_of_nothing() -> bytes:
+    stream = BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("a.jpg"))
+    return stream.getvalue()
+
+
+def test_a_csv_file_gives_its_rows_with_or_without_labels(tmp_path: Path) -> None:
+    pictures = images(3, 4, 4)
+    rows = pictures.reshape(3, 16).tolist()
+    (tmp_path / "plain.csv").write_text("\n".join(",".join(map(str, row)) for row in rows))
+    (tmp_path / "labelled.csv").write_text("\n".join(",".join(map(str, [7, *row])) for row in rows))
+    for name in ("plain.csv", "labelled.csv"):
+        read = read_images(tmp_path / name, (4, 4))
+        np.testing.assert_array_equal(read.images, pictures)
+        assert any("labels are not looked at" in note for note in read.notes) == (name == "labelled.csv")
 
 
 def test_a_picture_of_the_right_size_is_one_image(tmp_path: Path) -> None:
@@ -45,7 +66,7 @@ def test_an_idx_file_is_known_by_its_first_bytes(tmp_path: Path, name: str) -> N
     np.testing.assert_array_equal(read.images, images(5))
 
 
-@pytest.mark.parametrize("array", ["images", "x", "x_test", "anything"])
+@pytest.mark.parametrize("array", ["images", "x", "x_test", "test_images", "anything"])
 def test_an_npz_file_gives_its_images(tmp_path: Path, array: str) -> None:
     arrays: dict[str, Any] = {array: images(5)}
     np.savez(tmp_path / "a.npz", **arrays)
@@ -54,7 +75,9 @@ def test_an_npz_file_gives_its_images(tmp_path: Path, array: str) -> None:
 
 def test_an_npz_file_with_other_arrays_lists_them(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", a=images(5), b=labels(5))
-    with pytest.raises(DataError, match="has the arrays a, b; expected one alone, or one named images, x or x_test"):
+    with pytest.raises(
+        DataError, match="has the arrays a, b; expected one alone, or one named images, x, x_test or test_images"
+    ):
         read_images(tmp_path / "a.npz", (28, 28))
 
 
@@ -106,6 +129,11 @@ def test_images_to_predict_cannot_be_changed(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"", "not an image: it is empty"),
+        (b"\x1f\x8b" + bytes(20), "damaged in its first bytes"),
+        (gzip.compress(tar_of_nothing()), "not an image: it looks like a packed tar archive"),
+        (b"\x00\x00\x00\x24ftypheic", "is a HEIC picture, which cannot be read.*Save it as JPEG"),
+        (b"\x00\x00\x01\x00\x05\x00\x10\x10", "is an ICO icon, which cannot be read"),
+        (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "is a JPEG 2000 picture, which cannot be read"),
         (b"hello", "not an image: it looks like text"),
         (b"PK\x03\x04rubbish", "cut off or damaged"),
         (b"\x1f\x8brubbish", "cut off or damaged"),

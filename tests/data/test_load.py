@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -205,7 +207,10 @@ def test_pictures_in_colour_come_from_npz_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("fashon-mnist", "unknown dataset 'fashon-mnist'. Did you mean 'fashion-mnist'.*npz:FILE, folder:FOLDER"),
+        (
+            "fashon-mnist",
+            "unknown dataset 'fashon-mnist'. Did you mean 'fashion-mnist'.*folder:FOLDER, npz:FILE, csv:FILE",
+        ),
         ("foldr:pets", "unknown form of dataset 'foldr:'. Did you mean 'folder:FOLDER'"),
     ],
 )
@@ -265,3 +270,81 @@ def test_nothing_in_a_dataset_but_opening_reaches_a_test_label(fashion_mnist: Da
 
 def test_the_classes_of_fashion_mnist_stand_in_the_order_of_its_labels() -> None:
     assert FASHION_MNIST.classes[:3] == ("T-shirt/top", "Trouser", "Pullover")
+
+
+@pytest.mark.parametrize("names", ["{letter}_{part}", "{part}_{word}", "{word}_{part}", "{LETTER}_{part}"])
+def test_the_arrays_of_an_npz_file_go_by_the_names_that_people_give_them(tmp_path: Path, names: str) -> None:
+    """MedMNIST's labels are a column, and its parts are train, val and test."""
+    arrays: dict[str, Any] = {}
+    for number, part in enumerate(("train", "val", "test")):
+        for letter, word, array in (("x", "images", images(30, seed=number)), ("y", "labels", labels(18, 12)[:, None])):
+            arrays[names.format(letter=letter, LETTER=letter.upper(), word=word, part=part)] = array
+    np.savez(tmp_path / "a.npz", **arrays, class_names=np.array(["cat", "dog"]))
+    data = load(f"npz:{tmp_path / 'a.npz'}")
+    assert data.validation is not None
+    np.testing.assert_array_equal(data.train.images, images(30, seed=0))
+    np.testing.assert_array_equal(data.validation.images, images(30, seed=1))
+    np.testing.assert_array_equal(data.test.open("test").images, images(30, seed=2))
+    assert (data.classes, data.notes) == (("cat", "dog"), ())
+
+
+def test_text_labels_of_an_npz_file_name_its_classes(tmp_path: Path) -> None:
+    text = np.array(["b", "a10", "a2"])
+    data = load(save_npz(tmp_path / "a.npz", y_train=text[labels(30, 20, 10)], y_test=text[labels(6, 4, 2)]))
+    assert data.classes == ("a2", "a10", "b")
+    assert data.test.counts() == (2, 4, 6)
+
+
+def test_what_is_not_used_of_an_npz_file_is_said(tmp_path: Path) -> None:
+    name = save_npz(tmp_path / "a.npz", extra=np.zeros(3), y_val=None, weights=np.ones(60))
+    assert "Not used of a.npz: extra, weights. Used are x_train and y_train" in load(name).notes[0]
+    with pytest.raises(DataError, match=r"x_train and train_images, and either could be the train images"):
+        load(save_npz(tmp_path / "a.npz", train_images=images(60)))
+    with pytest.raises(DataError, match=r"missing: y_val"):
+        load(save_npz(tmp_path / "a.npz", x_val=images(3)))
+    with pytest.raises(DataError, match=r"class_names of .* has the shape \(1, 2\)"):
+        load(save_npz(tmp_path / "a.npz", class_names=np.array([["a", "b"]])))
+
+
+def test_a_class_that_only_validation_has_is_refused_and_one_that_it_lacks_is_said(tmp_path: Path) -> None:
+    few = {"x_val": images(4, seed=7), "y_val": labels(2, 2)}
+    assert "No validation image of: 2." in load(save_npz(tmp_path / "a.npz", **few)).notes
+    with pytest.raises(DataError, match="1 of 4 classes have no training image: '3'"):
+        load(save_npz(tmp_path / "a.npz", x_val=images(4, seed=7), y_val=labels(1, 1, 1, 1)))
+
+
+def test_a_path_alone_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_picture_folder(tmp_path / "pets", {"a": 9, "b": 9})
+    write_four_files(tmp_path / "idx")
+    save_npz(tmp_path / "a.npz")
+    monkeypatch.chdir(tmp_path)
+    for bare, form in (("./pets", "folder:pets"), ("pets", "folder:pets"), ("idx", "idx:idx"), ("a.npz", "npz:a.npz")):
+        assert load(bare).name == load(form).name
+    assert load("./pets", image_size=(9, 9)).image_shape == (9, 9)
+    with pytest.raises(DataError, match="whose images have a size; it is for folders only"):
+        load("a.npz", image_size=(9, 9))
+
+
+def test_another_form_or_file_is_answered_with_what_to_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = write_picture_folder(tmp_path / "pets", {"a": 1, "b": 1})
+    save_npz(tmp_path / "a.npz")
+    write_four_files(tmp_path / "idx")
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        archive.write(root / "a" / "000.png", "a/000.png")
+    (tmp_path / "photos.tar.gz").write_bytes(gzip.compress(bytes(257) + b"ustar" + bytes(250)))
+    monkeypatch.chdir(tmp_path)
+    for name, message in {
+        "npz:pets": rf"pets is a folder, and npz: expects an NPZ file.*Did you mean folder:{root}\?",
+        "idx:pets": rf"idx: expects a folder with the four files.*Did you mean folder:{root}\?",
+        "folder:idx": rf"Did you mean idx:{tmp_path / 'idx'}\?",
+        "folder:a.npz": rf"is a file, and folder: expects.*Did you mean npz:{tmp_path / 'a.npz'}\?",
+        "folder:pets/a/000.png": rf"One picture is not a dataset: give the folder.*folder:{root}\.",
+        "./pest": rf"no file or folder {tmp_path / 'pest'}. Did you mean {root}\?",
+        "folder:pest": rf"there is no folder {tmp_path / 'pest'}; expected .* Did you mean {root}\?",
+        "photos.zip": rf"ZIP archive with 1 .png files.*zipfile -e photos.zip photos.*folder:{tmp_path}/photos\.",
+        "folder:photos.zip": r"is a ZIP archive with 1 .png files",
+        "photos.tar.gz": r"looks like a packed tar archive \(.tar.gz\); expected a folder.*Unpack it first",
+        "idx/train-images-idx3-ubyte.gz": rf"Give its folder: idx:{tmp_path / 'idx'}\.",
+    }.items():
+        with pytest.raises(DataError, match=message):
+            load(name)

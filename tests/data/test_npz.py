@@ -4,6 +4,7 @@ import io
 import os
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -175,3 +176,46 @@ def test_unusual_packing_is_refused(tmp_path: Path) -> None:
     path = write_member(tmp_path / "a.npz", "a.npy", npy_bytes("{}"), zipfile.ZIP_LZMA)
     with pytest.raises(DataError, match="packed in an unusual way"):
         read_array(path, "a")
+
+
+@pytest.mark.parametrize("field", ["size", "count"])
+def test_a_part_that_a_damaged_directory_hides_is_noticed(tmp_path: Path, field: str) -> None:
+    """Where the size of the directory is too small, `zipfile` leaves out its last members without a word."""
+    path = tmp_path / "a.npz"
+    np.savez(path, x_train=np.zeros(3), x_test=np.ones(3))
+    content = bytearray(path.read_bytes())
+    end = content.rindex(b"PK\x05\x06")
+    last = content.rindex(b"PK\x01\x02")
+    if field == "count":
+        content[end + 10] = 1
+    else:  # the last entry's own length, taken from the size; the start is moved, so that the first one is found
+        size = int.from_bytes(content[end + 12 : end + 16], "little")
+        content[end + 12 : end + 16] = (size - (end - last)).to_bytes(4, "little")
+        del content[last:end]
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"cut off or damaged \(it declares \d members, but its directory has \d\)"):
+        array_names(path)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_damage_ends_otherwise_than_with_a_data_error_or_all_arrays(tmp_path: Path, seed: int) -> None:
+    """Single bytes of an archive changed, mostly of its directory: what is read has every array, as it was."""
+    path = tmp_path / "a.npz"
+    names = ("x_train", "y_train", "x_test")
+    arrays: dict[str, Any] = {name: np.arange(6, dtype=np.uint8) + number for number, name in enumerate(names)}
+    np.savez(path, **arrays)
+    sound = path.read_bytes()
+    start = sound.index(b"PK\x01\x02")
+    rng = np.random.default_rng(seed)
+    for _ in range(60):
+        content = bytearray(sound)
+        at = int(rng.integers(start, len(sound))) if rng.random() < 0.7 else int(rng.integers(len(sound)))
+        content[at] = int(rng.integers(256))
+        path.write_bytes(content)
+        try:
+            found = {name: read_array(path, name) for name in array_names(path)}
+        except DataError:
+            continue
+        assert found.keys() == arrays.keys(), at
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(found[name], array)

@@ -112,14 +112,30 @@ def test_a_picture_beyond_pillows_own_limit_is_refused_too(tmp_path: Path) -> No
         (b"<!doctype html><p>Not found", "looks like a web page"),
         (b'<?xml version="1.0"?><svg></svg>', "looks like SVG or other XML"),
         (b"%PDF-1.7\n", "looks like a PDF document"),
-        (b"\x00\x00\x00\x18ftypheic\x00\x00", "looks like a HEIC picture or a film"),
-        (b"II*\x00\x08\x00\x00\x00", "looks like a TIFF picture"),
+        (b"PK\x03\x04", "looks like a ZIP archive"),
+        (b"7z\xbc\xaf\x27\x1c", "looks like a 7-Zip archive"),
         (b"\x01\x02\x03\x04", "begins with the bytes 01 02 03 04"),
     ],
 )
 def test_what_is_no_picture_is_named_with_the_accepted_formats(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(DataError, match=f"not an image: it {message}.*Accepted are JPEG, PNG, WebP, BMP and GIF"):
+        open_picture(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"\x00\x00\x00\x18ftypheic\x00\x00", "a HEIC picture"),
+        (b"\x00\x00\x00\x1cftypavif\x00\x00", "an AVIF picture"),
+        (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "a JPEG 2000 picture"),
+        (b"II*\x00\x08\x00\x00\x00", "a TIFF picture"),
+        (b"\x00\x00\x01\x00\x05\x00\x10\x10", "an ICO icon"),
+    ],
+)
+def test_a_picture_of_another_kind_is_named_with_what_to_do(tmp_path: Path, content: bytes, kind: str) -> None:
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(DataError, match=rf"a.png is {kind}, which cannot be read. Accepted are .* Save it as JPEG"):
         open_picture(tmp_path / "a.png")
 
 

@@ -150,6 +150,6 @@ CASES: dict[str, Case] = {
         "name", lambda place: (place.folder / "name.json").write_text('"npz:a\\u0000b"'), r"."
     ),
     "dataset name of 100,000 characters": Case("name", name("npz:" + "a" * 100_000), r"."),
-    "dataset that is /dev/zero": Case("name", name("npz:/dev/zero"), r"no file"),
+    "dataset that is /dev/zero": Case("name", name("npz:/dev/zero"), r"not an ordinary file"),
     "dataset that is the whole /dev": Case("name", name("folder:/dev"), r"."),
 }

@@ -234,7 +234,7 @@ CASES: dict[str, Case] = {
     "record with a recipe of huge batches": Case("run", record("own", recipe__batch_size=2**31 - 1), None),
     "record with a batch size that is a text": Case("run", record("own", recipe__batch_size="os.system"), _RECORD),
     "record that loads with unknown arguments": Case("run", record(data__load={"name": "digits", "evil": 1}), r"load"),
-    "record that loads /dev/zero": Case("run", record(data__load={"name": "npz:/dev/zero"}), r"no file"),
+    "record that loads /dev/zero": Case("run", record(data__load={"name": "npz:/dev/zero"}), r"not an ordinary file"),
     "record that loads a list": Case("run", record(data__load=["digits"]), r"."),
     "record that loads a name that is no text": Case("run", record(data__load={"name": {"a": 1}}), r"load"),
     "record that loads for ever": Case(

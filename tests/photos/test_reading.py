@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +82,13 @@ def test_array_files_stay_as_they_are(tmp_path: Path, style: Style) -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (10_000, 1), (15, 400), (1700, 80)])
-def test_picture_without_enough_pixels_is_refused(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_a_thing_is_not_looked_for_in_few_pixels_and_a_whole_picture_has_always_enough(
+    tmp_path: Path, style: Style, size: tuple[int, int]
+) -> None:
     Image.new("RGB", size).save(tmp_path / "x.png")
     with pytest.raises(DataError, match=rf"x.png has {size[0]}×{size[1]} pixels, too few to show a thing; expected"):
-        open_photo(tmp_path / "x.png", (28, 28))
+        read(tmp_path / "x.png", style)
+    assert read(tmp_path / "x.png", replace(style, thing=None)).images.images.shape == (1, 28, 28)
 
 
 def test_cut_off_jpeg_is_refused(tmp_path: Path) -> None:

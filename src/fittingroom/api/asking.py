@@ -172,7 +172,7 @@ class Asked(ABC):
             given = read_given(path, data.image_shape, data.scale, lambda: self.style)
         else:
             name = Path(getattr(photo, "filename", "") or "the picture")
-            given = of_picture(as_photo(photo, name, data.image_shape), name, data.image_shape, lambda: self.style)
+            given = of_picture(as_photo(photo, name), name, data.image_shape, lambda: self.style)
         return given.inputs(data.scale)
 
 

@@ -97,6 +97,9 @@ class Given:
     def _of_arrays(self) -> Prepared:
         train, own = self._train_arrays()
         validation: Data | None = None
+        replaced: tuple[str, ...] = ()
+        if own is not None and self.validation_data is not None:
+            replaced = (f"validation_data is used, and not the dataset's own {len(own):,} validation images.",)
         if (held_out := own if self.validation_data is None else self.validation_data) is not None:
             validation = self._validation(held_out, train)
         elif self.validation_split:
@@ -108,7 +111,7 @@ class Given:
         passed = math.ceil(len(train) / batch_size)
         if steps is not None and steps > passed:
             notes = (*notes, f"steps_per_epoch={steps} is more than the {passed} batches of x; an epoch has {passed}.")
-        return self._prepared(train, validation, batch_size, notes)
+        return self._prepared(train, validation, batch_size, (*replaced, *notes))
 
     def _train_arrays(self) -> tuple[inputs.Arrays, Part | None]:
         """The training arrays, and the validation part that a dataset brings."""
@@ -119,6 +122,12 @@ class Given:
                     f"y is given besides a {type(x).__name__.lower()}, which has labels of its own. Leave y out."
                 )
             part, own = (x.train, x.validation) if isinstance(x, Dataset) else (x, None)
+            if own is not None and self.validation_split:
+                raise InputError(
+                    f"validation_split={self.validation_split:g} is given beside a dataset, which has {len(own):,} "
+                    "validation images of its own. Leave it out, or load the dataset with "
+                    f"validation={self.validation_split:g}."
+                )
             return inputs.weighted(inputs.of_part(part), self.sample_weight), own
         if y is None:
             raise InputError("y is missing: with arrays, fit takes the images and their labels, fit(model, x, y).")

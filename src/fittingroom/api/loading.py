@@ -25,16 +25,19 @@ def load(
     user's ledger keeps; where it cannot be written, the test set stays closed.
 
     Args:
-        name: `fashion-mnist`, `mnist`, `kmnist`, `digits`; or own data: `idx:FOLDER` with four IDX files named as
-            MNIST's, `npz:FILE` with x_train, y_train and perhaps x_test, y_test, `folder:FOLDER` with pictures in one
-            sub-folder for each class, perhaps below train, validation and test.
+        name: `fashion-mnist`, `mnist`, `kmnist`, `digits`; or own data, by their path alone or as `folder:FOLDER`
+            with pictures in one sub-folder for each class, perhaps below train, validation and test, or with a table
+            metadata.csv of file_name and label; `npz:FILE` with x_train, y_train and perhaps x_val, y_val, x_test,
+            y_test and class_names, or as MedMNIST names them; `csv:FILE` with a label and the pixels in each row;
+            `idx:FOLDER` with four IDX files named as MNIST's.
         validation: how many images of the training part are set aside to validate on, the same share of each class: a
             number, or a fraction between 0 and 1. None means 5,000 of 60,000 and else a twelfth, or the validation part
-            that a folder brings along; 0 means none.
+            that a folder or a file brings along; 0 means none.
         split_seed: decides which images these are; the same on every machine.
         data_dir: a folder with the four files of `fashion-mnist`, `mnist` or `kmnist`, or with a sub-folder of that
             name that has them.
-        image_size: (height, width) in pixels, for `folder:` only; 28x28 by default.
+        image_size: (height, width) in pixels, for folders of pictures only; 64x64 by default where half of them are as
+            large as that, else 28x28.
 
     Raises:
         UnknownNameError: no dataset has this name.

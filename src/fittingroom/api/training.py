@@ -82,7 +82,7 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
             are cores (or devices), each exactly as it would alone. All have the same training and validation images.
         validation: how many training images to hold out (a count, or a fraction below 1); None for the default.
         data_dir: where the dataset's files are.
-        image_size: the size that the pictures of a `folder:` dataset are brought to.
+        image_size: the size that the pictures of a folder are resized to; None for one that suits them.
         checkpoint_every: epochs between checkpoints, from which `resume` goes on after a crash. (Ctrl-C and SIGTERM
             write one at once.)
         out: the run's own folder; None for the next free one in the runs folder.

@@ -31,8 +31,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="DATASET|FILE.toml",
         nargs="?",
         default=DEFAULT_DATASET,
-        help="a name that `fittingroom data` lists, or idx:FOLDER, npz:FILE, folder:FOLDER; or a file with the whole "
-        f"experiment: dataset, recipe, seeds, validation, [set], [vary] (default: {DEFAULT_DATASET})",
+        help="a name that `fittingroom data` lists, or the path of a folder of pictures, an NPZ or a CSV file; or a "
+        "file with the whole experiment: dataset, recipe, seeds, validation, [set], [vary] (default: "
+        f"{DEFAULT_DATASET})",
     )
     parser.add_argument(
         "--vary",

@@ -17,7 +17,10 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         "--data-dir", type=Path, metavar="DIR", help="folder with the dataset's files (else FITTINGROOM_DATA_DIR)"
     )
     parser.add_argument(
-        "--image-size", type=image_size, metavar="N|HxW", help="resize the pictures of a folder: dataset to this size"
+        "--image-size",
+        type=image_size,
+        metavar="N|HxW",
+        help="resize the pictures of a folder to this size (default: 64 for photographs, 28 for small pictures)",
     )
 
 

@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="DATASET",
         nargs="?",
         default=DEFAULT_DATASET,
-        help="a name that `fittingroom data` lists, or idx:FOLDER, npz:FILE, folder:FOLDER "
+        help="a name that `fittingroom data` lists, or the path of a folder of pictures, an NPZ or a CSV file "
         f"(default: {DEFAULT_DATASET})",
     )
     parser.add_argument(

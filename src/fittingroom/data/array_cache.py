@@ -29,7 +29,7 @@ from fittingroom.data.contents import Contents
 from fittingroom.errors import StorageError
 from fittingroom.files import storage_errors, write_atomically, write_bytes
 
-_FORMAT = 2
+_FORMAT = 3
 """To be raised when the files, the checks or what they say change, so that older contents are made anew."""
 
 _ARRAYS = ("images", "labels", "test_images", "test_labels", "test_digests")
@@ -67,7 +67,7 @@ def read(folder: Path, is_current: Callable[[Stamp], bool]) -> Contents | None:
         if _described(arrays) != meta["arrays"] or _digest(meta) != meta["digest"]:
             _log.warning("The arrays kept in %s are damaged, and are made again.", folder)
             return None
-        tuples = {name: tuple(meta["facts"][name]) for name in ("classes", "notes")}
+        tuples = {name: tuple(meta["facts"][name]) for name in ("classes", "notes", "files", "test_files")}
         contents = Contents(**{**arrays, **meta["facts"], **tuples})
         return contents if _is_sound(contents) else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -87,12 +87,18 @@ def _is_sound(contents: Contents) -> bool:
         (0, DIGEST_BYTES),
         (len(contents.test_labels), DIGEST_BYTES),
     }
+    named = all(
+        len(files) in {0, len(labels)}
+        for files, labels in ((contents.files, contents.labels), (contents.test_files, contents.test_labels))
+    )
     texts = (*contents.classes, *contents.notes, contents.source, contents.fingerprint, contents.test_fingerprint)
     return (
         arrays
         and same
         and hashed
+        and named
         and all(isinstance(text, str) for text in (*texts, "" if rule is None else rule))
+        and all(isinstance(file, str) for file in (*contents.files, *contents.test_files))
         and isinstance(contents.scale, int | float)
         and isinstance(contents.given_validation, int)
     )

@@ -174,7 +174,7 @@ CATALOGUE: Mapping[str, CatalogueEntry] = MappingProxyType(
     {entry.name: entry for entry in (FASHION_MNIST, MNIST, KMNIST, DIGITS)}
 )
 
-FORMS = ("idx:FOLDER", "npz:FILE", "folder:FOLDER")
+FORMS = ("folder:FOLDER", "npz:FILE", "csv:FILE", "idx:FOLDER")
 """How a user's own data are named."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from fittingroom.data.arrays import (
     fingerprint,
     image_digests,
 )
+from fittingroom.data.labels import named, say_uneven
 from fittingroom.data.split import cut_test
 from fittingroom.data.values import to_labels
 from fittingroom.errors import DataError
@@ -54,6 +56,10 @@ class Found:
         given_validation: how many images at the end of `train` came as a validation part.
         test_fraction: the size of a test part that must be cut, as a fraction of all images.
         resize_rule: how pictures of other sizes were brought to one, or None.
+        files: the names of the picture files of `train`, as paths in their folder; empty where images have no files.
+        test_files: the same of `test`.
+        cut_by_source: whether a test part is cut by the files that images came from, where there are some, and not by
+            their pixels, as the first versions did.
     """
 
     train: Pairs
@@ -65,6 +71,9 @@ class Found:
     given_validation: int = 0
     test_fraction: float = TEST_FRACTION
     resize_rule: str | None = None
+    files: tuple[str, ...] = ()
+    test_files: tuple[str, ...] = ()
+    cut_by_source: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +96,8 @@ class Contents:
     resize_rule: str | None
     fingerprint: str
     test_fingerprint: str
+    files: tuple[str, ...] = ()
+    test_files: tuple[str, ...] = ()
 
 
 def check(found: Found) -> Contents:
@@ -103,27 +114,37 @@ def check(found: Found) -> Contents:
 
 
 def _check(found: Found) -> Contents:
-    labels = _checked_labels(found.train, "train", found.classes)
-    classes = found.classes or tuple(str(k) for k in range(int(labels.max()) + 1))
-    notes = list(found.notes)
+    if len(found.train.images) == 0:
+        raise DataError("the train part has no images.")
+    renamed = named(found.train.labels, None if found.test is None else found.test.labels, found.classes)
+    labels = _checked_labels(Pairs(found.train.images, renamed.train), "train", renamed.classes)
+    classes = renamed.classes or tuple(str(k) for k in range(int(labels.max()) + 1))
+    notes = [*found.notes, *renamed.notes]
     images, given_validation = found.train.images, found.given_validation
-    if found.test is None:
+    files, test_files = found.files, found.test_files
+    if found.test is None or renamed.test is None:
         _check_classes(labels, classes)
-        chosen = cut_test(images, labels, len(classes), found.test_fraction, found.train.digests)
+        sources = found.train.digests if found.cut_by_source else None
+        chosen = cut_test(images, labels, len(classes), found.test_fraction, sources)
         test_images, test_labels = images[chosen], labels[chosen]
         test_digests = None if found.train.digests is None else found.train.digests[chosen]
         given_validation -= int(chosen[len(chosen) - given_validation :].sum())
         images, labels = images[~chosen], labels[~chosen]
+        test_files, files = tuple(compress(files, chosen)), tuple(compress(files, ~chosen))
         notes.append(
             f"There was no test part, so {len(test_labels):,} images were cut from the others, stratified by class and "
             "decided by their content; the cut is the same each time."
         )
     else:
-        test_images, test_labels = found.test.images, _checked_labels(found.test, "test", classes)
+        test = Pairs(found.test.images, renamed.test)
+        test_images, test_labels = test.images, _checked_labels(test, "test", classes)
         test_digests = found.test.digests
         notes += _check_apart(images, test_images)
-    _check_classes(labels, classes)
-    notes += _say_empty_test_classes(test_labels, classes)
+    learned = labels[: len(labels) - given_validation]
+    _check_classes(learned, classes)
+    notes += say_uneven(learned, classes)
+    notes += _say_empty("validation", labels[len(learned) :], classes)
+    notes += _say_empty("test", test_labels, classes)
     notes += _say_shared_images(images, test_images)
     return Contents(
         images=images,
@@ -139,6 +160,8 @@ def _check(found: Found) -> Contents:
         resize_rule=found.resize_rule,
         fingerprint=fingerprint(images, labels),
         test_fingerprint=fingerprint(test_images, test_labels),
+        files=files,
+        test_files=test_files,
     )
 
 
@@ -191,10 +214,10 @@ def _check_apart(images: Images, test_images: Images) -> list[str]:
     return []
 
 
-def _say_empty_test_classes(test_labels: Labels, classes: tuple[str, ...]) -> list[str]:
-    counts = count_per_class(test_labels, len(classes))
+def _say_empty(part: str, labels: Labels, classes: tuple[str, ...]) -> list[str]:
+    counts = count_per_class(labels, len(classes))
     empty = [name for name, count in zip(classes, counts, strict=True) if count == 0]
-    return [f"No test image of: {', '.join(empty)}."] if empty else []
+    return [f"No {part} image of: {', '.join(empty)}."] if empty and len(labels) else []
 
 
 def _say_shared_images(images: Images, test_images: Images) -> list[str]:

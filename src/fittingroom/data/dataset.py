@@ -25,6 +25,7 @@ class Part:
         labels: int32, `(n,)`, positions in `classes`; read-only.
         classes: the names of the classes.
         scale: what images are divided by to become model input in 0 to 1: 255 for 8-bit pictures, 16 for `digits`.
+        files: the picture file of each image, as its path in the dataset's folder; empty where images have no files.
 
     Raises:
         DataError: images and labels have another type or shape, or their numbers differ.
@@ -34,6 +35,7 @@ class Part:
     labels: Labels
     classes: tuple[str, ...]
     scale: float = 255.0
+    files: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.images.dtype != np.uint8 or self.images.ndim not in {3, 4}:
@@ -46,6 +48,8 @@ class Part:
                 f"labels are {self.labels.dtype} of shape {self.labels.shape}; expected int32 of shape "
                 f"({len(self.images)},), one for each image."
             )
+        if self.files and len(self.files) != len(self.labels):
+            raise DataError(f"there are {len(self.files):,} names of files for {len(self.labels):,} images.")
         object.__setattr__(self, "images", read_only(self.images))
         object.__setattr__(self, "labels", read_only(self.labels))
 

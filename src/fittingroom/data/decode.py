@@ -16,11 +16,14 @@ import numpy as np
 from fittingroom.data.arrays import DIGEST_BYTES, Images
 from fittingroom.data.budget import Budget
 from fittingroom.data.contents import Found, Pairs
+from fittingroom.data.edges import median_size
 from fittingroom.data.folder import PictureFolder
 from fittingroom.data.pictures import MOST_BYTES, RESIZE_RULE, fit, open_picture, pixels, quiet_pillow
 from fittingroom.data.progress import progress_bar
 from fittingroom.data.streams import LARGEST_ARRAY, open_file
 from fittingroom.errors import DataError
+
+_RESIZED = "resized"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,14 +51,18 @@ def decode_folder(folder: PictureFolder, height: int, width: int) -> Found:
     labels = np.array([label for _, label in files], np.int32)
     digests = np.frombuffer(b"".join(one.digest for one in decoded), np.uint8).reshape(-1, DIGEST_BYTES)
     first_test = len(files) - len(parts[2])
+    names = tuple(path.relative_to(folder.root).as_posix() for path, _ in files)
     return Found(
         train=Pairs(images[:first_test], labels[:first_test], digests[:first_test]),
         test=Pairs(images[first_test:], labels[first_test:], digests[first_test:]) if parts[2] else None,
         source=f"folder {folder.root}",
         classes=folder.classes,
-        notes=(*folder.notes, *_say_changes(decoded)),
+        notes=(*folder.notes, *_say_changes(decoded, (height, width), median_size([path for path, _ in files]))),
         given_validation=len(parts[1]),
         resize_rule=RESIZE_RULE,
+        files=names[:first_test],
+        test_files=names[first_test:],
+        cut_by_source=not folder.first_rules,
     )
 
 
@@ -67,7 +74,7 @@ def _decode_all(paths: Sequence[Path], height: int, width: int) -> list[_Decoded
             picture = open_picture(path, budget)
         except DataError as error:
             return error
-        resized = ("resized",) if picture.image.size != (width, height) else ()
+        resized = (_RESIZED,) if picture.image.size != (width, height) else ()
         changes = (*picture.changes, *resized)
         return _Decoded(pixels(fit(picture.image, height, width)), changes, _digest(path))
 
@@ -112,9 +119,22 @@ def _stack(arrays: Sequence[Images]) -> Images:
     return stacked
 
 
-def _say_changes(decoded: Iterable[_Decoded]) -> list[str]:
+def _say_changes(decoded: Iterable[_Decoded], size: tuple[int, int], median: tuple[int, int] | None) -> list[str]:
+    """What was done to how many pictures; of a change of size, also from and to which."""
     changes = Counter(change for one in decoded for change in one.changes)
-    return [f"{count:,} pictures {change}." for change, count in sorted(changes.items())]
+    resized = changes.pop(_RESIZED, 0)
+    said = [f"{_pictures(count)} {change}." for change, count in sorted(changes.items())]
+    if resized:
+        was = f", the one in the middle from {median[0]}x{median[1]}" if median else ""
+        said.append(
+            f"{_pictures(resized)} resized to {size[0]}x{size[1]} (height x width){was}. Another size: --image-size N, "
+            "or image_size= in Python."
+        )
+    return said
+
+
+def _pictures(count: int) -> str:
+    return f"{count:,} picture{'' if count == 1 else 's'}"
 
 
 @contextmanager

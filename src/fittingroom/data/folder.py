@@ -1,17 +1,33 @@
-"""Finds the pictures of a folder: one sub-folder for each class, or `train`, `validation` and `test` above them."""
+"""Finds the pictures of a folder and their classes, in the layouts that people have.
+
+One sub-folder for each class; `train`, `validation` and `test` above them; a table `metadata.csv` in place of class
+folders; and all of these one folder deeper, as archives unpack. What is left out is said in the notes, and where
+nothing can be read, the error says what is there.
+"""
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from fittingroom.data.pictures import ACCEPTED, SUFFIXES
+from fittingroom.data.layout import Listing, Skipped, list_folder, what_is_in, why_flat, why_links
+from fittingroom.data.metadata import read_table, table_in
+from fittingroom.data.names import class_names, natural_key
+from fittingroom.data.pictures import ACCEPTED
 from fittingroom.errors import DataError
 
-_PARTS = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
+_PARTS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "val", "valid", "validate"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+_MOST_FILES = 2_000_000  # a folder such as / or a home has more; each would be looked at
+_DEEPEST = 5  # folders that hold nothing but one other folder
+
+Pictures = dict[str, list[Path]]
+"""The pictures of each class, under the names that folders or tables give it."""
 
 
 @dataclass(frozen=True)
@@ -20,109 +36,217 @@ class PictureFolder:
 
     Attributes:
         root: the folder.
-        classes: the names of the class folders, in order.
+        classes: the names of the classes, in order.
         files: for each part there is, its files, each with the position of its class.
-        notes: what was skipped.
+        tables: the files that name their classes, where no folders do.
+        notes: what was left out, and what was guessed.
+        first_rules: whether it was read as the first versions did.
     """
 
     root: Path
     classes: tuple[str, ...]
     files: Mapping[str, tuple[tuple[Path, int], ...]]
+    tables: tuple[Path, ...]
     notes: tuple[str, ...]
+    first_rules: bool = False
+
+    def paths(self) -> tuple[Path, ...]:
+        """All pictures, and the tables behind them."""
+        return (*(path for part in self.files.values() for path, _ in part), *self.tables)
 
 
-def scan_folder(root: Path) -> PictureFolder:
+def scan_folder(root: Path, *, first_rules: bool = False) -> PictureFolder:
     """Which pictures a folder holds, by part and class. Links, hidden and other files are skipped and counted.
 
+    Args:
+        root: the folder.
+        first_rules: reads it as the first versions did, for the runs that they left behind: classes in the order of
+            their characters (`10` before `2`), no pictures from folders inside class folders, and fewer file endings.
+
     Raises:
-        DataError: there is no such folder, or no class folders in it, a class folder of the training part without
-            pictures, or names of classes that cannot be told apart.
+        DataError: there is no such folder, no classes are found in it, a class of the training part has no pictures,
+            or names of classes cannot be told apart.
     """
-    skipped: Counter[str] = Counter()
+    scan = _Scan(root, first_rules)
     try:
-        parts = {
-            part: {folder.name: _pictures(folder, skipped) for folder in folders}
-            for part, folders in _class_folders(root, skipped).items()
-        }
+        parts = scan.parts()
     except OSError as error:
         raise DataError(f"cannot read the folder {error.filename or root}: {error.strerror or error}.") from error
-    for name, pictures in parts["train"].items():
-        if not pictures:
-            raise DataError(f"the class folder {name!r} in {root} has no pictures. Accepted are {ACCEPTED}.")
-    names = _class_names({name for classes in parts.values() for name in classes})
-    order = sorted(names.values())
+    forms = class_names(
+        {name for classes in parts.values() for name in classes}, "label" if scan.tables else "class folder"
+    )
+    order = sorted(forms.values(), key=None if first_rules else natural_key)
+    place = {name: position for position, name in enumerate(order)}
     files = {
-        part: tuple((path, order.index(names[name])) for name, pictures in classes.items() for path in pictures)
+        part: tuple((path, place[forms[name]]) for name, pictures in classes.items() for path in pictures)
         for part, classes in parts.items()
     }
-    listed = ", ".join(f"{count:,} {what}" for what, count in sorted(skipped.items()))
     return PictureFolder(
-        root, tuple(order), files, (f"Skipped in {root}: {listed}. Accepted are {ACCEPTED}.",) if skipped else ()
+        root, tuple(order), files, tuple(scan.tables), (*scan.notes, *scan.skipped.notes(root)), first_rules
     )
 
 
-def _class_folders(root: Path, skipped: Counter[str]) -> dict[str, list[Path]]:
-    """The class folders of each part; they are the training part if they lie directly in `root`."""
-    folders = _folders(root, skipped)
-    if not folders:
-        raise DataError(f"{root} has no folders in it; expected one for each class, or train, validation and test.")
-    parts = [_PARTS.get(folder.name.lower()) for folder in folders]
-    if "train" not in parts and None in parts:
-        return {"train": folders}
-    if "train" not in parts or None in parts or len(set(parts)) < len(parts):
-        raise DataError(
-            f"{root} has the folders {', '.join(folder.name for folder in folders)}; expected one for each class, or "
-            "train with, if you like, validation and test beside it and nothing else."
-        )
-    return {str(part): _folders(folder, skipped) for part, folder in zip(parts, folders, strict=True)}
+@dataclass
+class _Scan:
+    """One walk over a folder, and what is to be said about it."""
 
+    root: Path
+    first_rules: bool
+    skipped: Skipped = field(default_factory=Skipped)
+    notes: list[str] = field(default_factory=list)
+    tables: list[Path] = field(default_factory=list)
+    seen: int = 0
 
-def _folders(folder: Path, skipped: Counter[str]) -> list[Path]:
-    """The folders in a folder, sorted by name; the files there are counted as skipped."""
-    folders, files = _visible(folder, skipped)
-    skipped.update("files outside the class folders" for _ in files)
-    return folders
+    def parts(self) -> dict[str, Pictures]:
+        """The pictures of each part; those of class folders in the root itself are the training part."""
+        top = self._entered(self.root)
+        table = table_in(top)
+        if table is not None:
+            return self._parts_of_table(top, table)
+        listing = self._list(top)
+        if not listing.folders:
+            raise why_links(top, listing) if listing.links and not listing.pictures else why_flat(top, listing)
+        by_part = self._part_folders(top, listing)
+        if by_part is None:
+            return {"train": self._classes(top, listing)}
+        found = {part: self._part(folder) for part, folder in by_part.items()}
+        return {part: pictures for part, pictures in found.items() if pictures is not None}
 
+    def _list(self, folder: Path) -> Listing:
+        listing = list_folder(folder, self.skipped, first_rules=self.first_rules)
+        self.seen += len(listing.folders) + len(listing.pictures) + len(listing.others)
+        if self.seen > _MOST_FILES:
+            raise DataError(f"{self.root} has more than {_MOST_FILES:,} files in it. Is it the right folder?")
+        return listing
 
-def _pictures(folder: Path, skipped: Counter[str]) -> list[Path]:
-    """The picture files in a class folder, sorted by name."""
-    folders, files = _visible(folder, skipped)
-    skipped.update("folders inside class folders" for _ in folders)
-    skipped.update(f"{path.suffix.lower() or 'other'} files" for path in files if path.suffix.lower() not in SUFFIXES)
-    return [path for path in files if path.suffix.lower() in SUFFIXES]
+    def _entered(self, folder: Path, *, in_part: bool = False) -> Path:
+        """The folder, or the one below it that has the pictures, where each on the way holds nothing else."""
+        start = folder
+        for _ in range(_DEEPEST):
+            listing = list_folder(folder, Skipped())
+            if table_in(folder) or listing.pictures or len(listing.folders) != 1:
+                break
+            (only,) = listing.folders
+            inside = list_folder(only, Skipped())
+            if (only.name.lower() in _PARTS and not in_part) or not (inside.folders or table_in(only)):
+                break
+            self._list(folder)  # counts what is skipped beside it
+            folder = only
+        if folder != start:
+            self.notes.append(f"{start} holds only the folder {folder.relative_to(start).as_posix()}, which is read.")
+        return folder
 
-
-def _visible(folder: Path, skipped: Counter[str]) -> tuple[list[Path], list[Path]]:
-    """Folders and files in a folder, sorted by name, without links, which may lead anywhere, and hidden ones."""
-    folders, files = [], []
-    for path in sorted(folder.iterdir()):
-        if path.is_symlink():
-            skipped["links"] += 1
-        elif path.name.startswith("."):
-            skipped["hidden files or folders"] += 1
-        elif path.is_dir():
-            folders.append(path)
-        elif path.is_file():
-            files.append(path)
-    return folders, files
-
-
-def _class_names(folder_names: Iterable[str]) -> dict[str, str]:
-    """For each name of a folder the name of its class: the same, in one Unicode form.
-
-    Raises:
-        DataError: a name has characters that are no text, or two differ only in case or Unicode form.
-    """
-    names = {name: unicodedata.normalize("NFC", name) for name in sorted(folder_names)}
-    alike: dict[str, list[str]] = {}
-    for folder_name, name in names.items():
-        if any(unicodedata.category(character) in {"Cc", "Cs"} for character in name):
-            raise DataError(f"the class folder {folder_name!r} has characters in its name that are no text. Rename it.")
-        alike.setdefault(name.casefold(), []).append(folder_name)
-    for group in alike.values():
-        if len(group) > 1:
+    def _part_folders(self, top: Path, listing: Listing) -> dict[str, Path] | None:
+        """The folders of the parts; None where the folders are classes."""
+        named = {folder: part for folder in listing.folders if (part := _PARTS.get(folder.name.lower()))}
+        inside = {folder: list_folder(folder, Skipped()) for folder in named}
+        # A folder of pictures is a class, whatever its name; a part has folders of its own, or a table.
+        nested = {folder: part for folder, part in named.items() if inside[folder].folders or table_in(folder)}
+        flat = [folder for folder in named if folder not in nested]
+        only_parts = len(named) == len(listing.folders)
+        if not nested:
+            if only_parts and flat and all(inside[folder].pictures for folder in flat):
+                raise why_flat(flat[0], inside[flat[0]])
+            if not only_parts:
+                return None
+        parts = Counter(nested.values())
+        if not only_parts or parts["train"] != 1 or max(parts.values()) > 1:
             raise DataError(
-                f"the class folders {' and '.join(ascii(name) for name in group)} differ only in case or Unicode form. "
-                "Rename one, or put their pictures together."
+                f"{top} has the folders {_listed(folder.name for folder in listing.folders)}; expected one for each "
+                "class, or train with, if you like, validation and test beside it and nothing else."
             )
-    return names
+        for folder in flat:
+            self.notes.append(
+                f"The {len(inside[folder].pictures):,} pictures in {folder} are not used: neither folders nor "
+                f"metadata.csv give their classes. `fittingroom predict RUN {folder}` answers for them."
+            )
+        return {part: folder for folder, part in nested.items()}
+
+    def _part(self, folder: Path) -> Pictures:
+        """The pictures of one part's folder."""
+        folder = self._entered(folder, in_part=True)
+        table = table_in(folder)
+        if table is not None:
+            return self._labelled(folder, table)
+        return self._classes(folder, self._list(folder))
+
+    def _classes(self, top: Path, listing: Listing) -> Pictures:
+        """The pictures of class folders."""
+        self.skipped.add("files outside the class folders", (*listing.pictures, *listing.others))
+        deeper: list[str] = []
+        found = {folder.name: list(self._of_class(folder, folder, deeper)) for folder in listing.folders}
+        for name, pictures in found.items():
+            if not pictures:
+                inside = what_is_in(top / name)
+                raise DataError(
+                    f"the class folder {name!r} in {top} has no pictures: {inside}. Accepted are {ACCEPTED}."
+                )
+        if deeper:
+            self.notes.append(
+                f"Folders inside class folders ({_listed(deeper)}) count for the class folder that they are in."
+            )
+        return found
+
+    def _of_class(self, folder: Path, outermost: Path, deeper: list[str]) -> Iterator[Path]:
+        """The pictures below a class folder."""
+        listing = self._list(folder)
+        self.skipped.add_files(listing.others)
+        yield from listing.pictures
+        if self.first_rules:
+            self.skipped.add("folders inside class folders", listing.folders)
+            return
+        names = [inner.name.lower() for inner in listing.folders]
+        if folder == outermost and "train" in {_PARTS.get(name) for name in names} and not listing.pictures:
+            raise DataError(
+                f"{folder.parent} has the class folders outside and {' and '.join(names)} inside them ({folder}); "
+                f"expected it the other way round: {folder.parent}/train/{folder.name}. Move the folders."
+            )
+        for inner in listing.folders:
+            pictures = list(self._of_class(inner, outermost, deeper))
+            if pictures and inner.parent == outermost:
+                deeper.append(inner.relative_to(outermost.parent).as_posix())
+            yield from pictures
+
+    def _parts_of_table(self, top: Path, table: Path) -> dict[str, Pictures]:
+        """The pictures of a table in the root; folders train, validation and test in its paths are parts."""
+        labelled = self._labelled(top, table)
+
+        def part_of(path: Path) -> str | None:
+            first, *rest = path.relative_to(top).parts
+            return _PARTS.get(first.lower()) if rest else None
+
+        parts = {part_of(path) for pictures in labelled.values() for path in pictures}
+        if None in parts or "train" not in parts:
+            return {"train": labelled}
+        found: dict[str, Pictures] = {}
+        for name, paths in labelled.items():
+            for path in paths:
+                found.setdefault(str(part_of(path)), {}).setdefault(name, []).append(path)
+        return found
+
+    def _labelled(self, folder: Path, table: Path) -> Pictures:
+        """The pictures that a table names, by their classes in it."""
+        below = {path.relative_to(folder).as_posix(): path for path in self._below(folder, table)}
+        labels = read_table(table, below)
+        self.notes += labels.notes
+        self.tables.append(table)
+        self.skipped.add(
+            f"pictures that {table.name} does not name", [below[name] for name in below.keys() - labels.classes.keys()]
+        )
+        found: Pictures = {}
+        for name in sorted(labels.classes):
+            found.setdefault(labels.classes[name], []).append(below[name])
+        return dict(sorted(found.items()))
+
+    def _below(self, folder: Path, table: Path) -> Iterator[Path]:
+        listing = self._list(folder)
+        self.skipped.add_files(path for path in listing.others if path != table)
+        yield from listing.pictures
+        for inner in listing.folders:
+            yield from self._below(inner, table)
+
+
+def _listed(names: Iterable[str]) -> str:
+    every = list(names)
+    more = f" and {len(every) - 10:,} more" if len(every) > 10 else ""
+    return ", ".join(every[:10]) + more

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.data.sniff import what_it_is
+from fittingroom.data.sniff import LOOKED_AT, what_it_is
 from fittingroom.data.streams import LARGEST_ARRAY, check_declared, open_file, read_declared
 from fittingroom.errors import DataError
 
@@ -82,8 +82,9 @@ def _read_header(stream: io.BufferedIOBase, path: Path) -> tuple[np.dtype[Any], 
     try:
         magic = stream.read(4)
         if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _TYPES or not 1 <= magic[3] <= _MOST_DIMENSIONS:
+            start = magic + stream.read(LOOKED_AT)
             raise DataError(
-                f"{path} is not an IDX file: it {what_it_is(magic + stream.read(60))}. Expected two zero bytes, a type "
+                f"{path} is not an IDX file: it {what_it_is(start)}. Expected two zero bytes, a type "
                 "and a number of dimensions, as in train-images-idx3-ubyte."
             )
         sizes = stream.read(4 * magic[3])

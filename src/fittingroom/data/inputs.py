@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.data.arrays import Images, read_only
+from fittingroom.data.csvfile import read_table
 from fittingroom.data.idx import read_idx_images
-from fittingroom.data.npz import array_names, listed, read_array
-from fittingroom.data.pictures import Picture, open_picture, pixels, quiet_pillow
-from fittingroom.data.streams import open_file
+from fittingroom.data.npz import array_names, listed, member_names, read_array
+from fittingroom.data.pictures import Picture, not_accepted, open_picture, pixels, quiet_pillow
+from fittingroom.data.sniff import is_idx, start_of, unpacked_start
 from fittingroom.data.values import to_images
 from fittingroom.errors import DataError
 
-_ARRAY_NAMES = ("images", "x", "x_test")
+_ARRAY_NAMES = ("images", "x", "x_test", "test_images")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,10 +50,11 @@ def read_images(path: Path, image_shape: tuple[int, ...], scale: float = 255.0) 
     """The images of one file, as a model takes them.
 
     A picture file has one image; an IDX file (packed or not) has as many as it declares; of an NPZ file the array
-    `images`, `x` or `x_test` is taken, or its only one.
+    `images`, `x`, `x_test` or `test_images` is taken, or its only one; a CSV file has one in each row, with or without
+    a label.
 
     Args:
-        path: the file; its first bytes tell what it is.
+        path: the file; its first bytes tell what it is, and a CSV file by its ending.
         image_shape: `(height, width)` or `(height, width, 3)`, what the model takes.
         scale: the scale of the model's own dataset; whole numbers in IDX and NPZ files are taken to be on it.
 
@@ -64,6 +66,8 @@ def read_images(path: Path, image_shape: tuple[int, ...], scale: float = 255.0) 
         return _from_array(path, read_idx_images(path), image_shape, scale)
     if kind == "npz":
         return _from_array(path, read_array(path, _array_name(path)), image_shape, scale)
+    if kind == "csv":
+        return _from_table(path, image_shape, scale)
     with quiet_pillow():
         return of_its_size(open_picture(path), path, image_shape)
 
@@ -92,23 +96,39 @@ def of_its_size(picture: Picture, path: Path, image_shape: tuple[int, ...]) -> I
 
 
 def holds_arrays(path: Path) -> bool:
-    """Whether a file is IDX (packed or not) or NPZ by its first bytes, and no picture.
+    """Whether a file is IDX (packed or not), NPZ or CSV, and not a picture.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: it cannot be read, or is an archive.
     """
     return _array_kind(path) is not None
 
 
 def _array_kind(path: Path) -> str | None:
     try:
-        with open_file(path) as stream:
-            start = stream.read(4)
+        start = start_of(path)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
-    if start[:2] in {b"\x1f\x8b", b"\0\0"}:
+    if is_idx(start) or (start[:2] == b"\x1f\x8b" and _holds_idx(start)):
         return "idx"
-    return "npz" if start == b"PK\x03\x04" else None
+    if start.startswith(b"PK\x03\x04"):
+        if path.suffix.lower() == ".npz" or any(name.endswith(".npy") for name in member_names(path)):
+            return "npz"
+        raise not_accepted(path, start)
+    return "csv" if path.suffix.lower() in {".csv", ".tsv"} else None
+
+
+def _holds_idx(start: bytes) -> bool:
+    """Whether a packed file is IDX, or is so damaged that only its reader can say what is wrong."""
+    inside = unpacked_start(start)
+    return not inside or is_idx(inside)
+
+
+def _from_table(path: Path, image_shape: tuple[int, ...], scale: float) -> InputImages:
+    table = read_table(path)
+    images = _from_array(path, table.images, image_shape, scale)
+    without = () if table.labels is None else (f"{path}: its labels are not looked at.",)
+    return replace(images, notes=(*without, *images.notes))
 
 
 def _array_name(path: Path) -> str:

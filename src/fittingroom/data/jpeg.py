@@ -171,3 +171,15 @@ def _without_smoothing(tables: bytes, numbers: frozenset[int]) -> bytes | None:
             changed[at + 1 + size : at + 1 + 2 * size] = bytes(size)
         at += 1 + 64 * size
     return bytes(changed)
+
+
+def frame_size(content: bytes) -> tuple[int, int] | None:
+    """Height and width that the first bytes of a JPEG declare; None where they have no frame."""
+    for number, segment in enumerate(_segments(content)):
+        if segment.marker in _FRAMES:
+            size = content[segment.start + 5 : segment.start + 9]
+            height, width = int.from_bytes(size[:2], "big"), int.from_bytes(size[2:], "big")
+            return (height, width) if len(size) == 4 and height and width else None
+        if segment.marker == _SCAN or number > MOST_PIECES:
+            break
+    return None

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.data import sources
-from fittingroom.data.catalogue import DIGITS, FORMS, DatasetInfo, entry
+from fittingroom.data.catalogue import CATALOGUE, DIGITS, FORMS, DatasetInfo, entry
 from fittingroom.data.contents import Contents
 from fittingroom.data.dataset import Dataset, Part, SealedTestSet
+from fittingroom.data.recognise import check_form, form_of, looks_like_a_path
 from fittingroom.data.split import cut_validation
 from fittingroom.errors import DataError, UnknownNameError
 
-DEFAULT_IMAGE_SIZE = (28, 28)
 _LARGEST_SIDE = 1024
 
 
@@ -26,10 +27,12 @@ def load(
     split_seed: int = 0,
     data_dir: Path | str | None = None,
     image_size: tuple[int, int] | None = None,
+    first_rules: bool = False,
 ) -> Dataset:
     """A dataset with its test part sealed, as `fittingroom.load` describes it, but for the ledger.
 
-    What opens its test set is kept in `data.test.openings` alone. Training needs no more.
+    What opens its test set is kept in `data.test.openings` alone. Training needs no more. With `first_rules` a folder
+    is read as the first versions did, for the runs that they left behind.
 
     Raises:
         UnknownNameError: no dataset has this name.
@@ -37,12 +40,15 @@ def load(
         DataError: the data are damaged or are not what they should be, or an argument makes no sense.
     """
     data_dir = None if data_dir is None else Path(data_dir).expanduser().absolute()
-    name, contents, info = _contents(name, data_dir, image_size)
+    name, contents, info = _contents(name, data_dir, image_size, first_rules=first_rules)
     if split_seed < 0:
         raise DataError(f"the seed of the split is {split_seed}; it must not be negative.")
     train, held_out = _split(contents, validation, split_seed)
     digests = contents.test_digests if len(contents.test_digests) else None
-    sealed = Part(contents.test_images, contents.test_labels, contents.classes, contents.scale)
+    sealed = Part(
+        contents.test_images, contents.test_labels, contents.classes, contents.scale, files=contents.test_files
+    )
+    size = contents.images.shape[1:3] if name.startswith("folder:") else None
     return Dataset(
         name=name,
         train=train,
@@ -61,36 +67,53 @@ def load(
             "validation": validation,
             "split_seed": split_seed,
             "data_dir": None if data_dir is None else str(data_dir),
-            "image_size": None if image_size is None else list(image_size),
+            "image_size": None if size is None else list(size),
         },
     )
 
 
 def _contents(
-    name: str, data_dir: Path | None, image_size: tuple[int, int] | None
+    name: str, data_dir: Path | None, image_size: tuple[int, int] | None, *, first_rules: bool
 ) -> tuple[str, Contents, DatasetInfo]:
     """The full name of a dataset, its contents, and what is known about it."""
     form, colon, place = name.partition(":")
-    if image_size is not None and form != "folder":
+    bare = name not in CATALOGUE and (not colon or "/" in form or "\\" in form) and _is_path(name)
+    if image_size is not None and form != "folder" and not bare:
         raise DataError(
             f"an image size was given for {name!r}, whose images have a size; it is for folder:FOLDER only."
         )
-    if not colon:
+    if not colon and not bare:
         row = entry(name)
         contents = sources.digits() if row is DIGITS else sources.catalogued(row, data_dir)
         return name, contents, row.info
-    if form not in {"idx", "npz", "folder"}:
+    if bare:
+        path = _resolved(name)
+        form = form_of(path)
+        if image_size is not None and form != "folder":
+            raise DataError(f"an image size was given for {name!r}, whose images have a size; it is for folders only.")
+    elif form not in {"idx", "npz", "csv", "folder"}:
         raise UnknownNameError("form of dataset", f"{form}:", FORMS)
-    if not place:
-        raise DataError(f"{name!r} names no {'file' if form == 'npz' else 'folder'}; write it after the colon.")
-    path = _resolved(place)
+    elif not place:
+        kind = "file" if form in {"npz", "csv"} else "folder"
+        raise DataError(f"{name!r} names no {kind}; write it after the colon.")
+    else:
+        path = _resolved(place)
+        check_form(form, path)
     if form == "idx":
         contents = sources.idx_folder(path)
     elif form == "npz":
         contents = sources.npz_file(path)
+    elif form == "csv":
+        contents = sources.csv_file(path)
     else:
-        contents = sources.picture_folder(path, _checked_size(image_size or DEFAULT_IMAGE_SIZE))
+        size = None if image_size is None else _checked_size(image_size)
+        contents = sources.picture_folder(path, size, first_rules=first_rules)
     return f"{form}:{path}", contents, DatasetInfo(title=path.name)
+
+
+def _is_path(name: str) -> bool:
+    """Whether a name without a form is a path: it is written as one, or there is something of that name."""
+    return looks_like_a_path(name) or _resolved(name).exists()
 
 
 def _resolved(place: str) -> Path:
@@ -113,7 +136,8 @@ def _split(contents: Contents, validation: int | float | None, seed: int) -> tup
     """The training part and what is held out of it; without a copy where nothing is cut."""
 
     def part(chosen: slice | NDArray[np.bool_]) -> Part:
-        return Part(contents.images[chosen], contents.labels[chosen], contents.classes, contents.scale)
+        files = contents.files[chosen] if isinstance(chosen, slice) else tuple(compress(contents.files, chosen))
+        return Part(contents.images[chosen], contents.labels[chosen], contents.classes, contents.scale, files=files)
 
     given = contents.given_validation
     if validation is None and given:

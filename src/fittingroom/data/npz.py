@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import math
+import struct
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from fittingroom.data.sniff import what_it_is
+from fittingroom.data.sniff import LOOKED_AT, what_it_is
 from fittingroom.data.streams import LARGEST_ARRAY, check_declared, open_file, read_declared
 from fittingroom.errors import DataError
 
@@ -34,7 +35,21 @@ def array_names(path: Path) -> tuple[str, ...]:
         DataError: the file cannot be read or is not NPZ.
     """
     with _opened(path) as archive:
+        for member in archive.infolist():
+            # Where the directory calls a member otherwise than the member itself, this raises.
+            with suppress(RuntimeError, NotImplementedError):  # encrypted, or packed in a way that `zipfile` lacks
+                archive.open(member).close()
         return _names(archive)
+
+
+def member_names(path: Path) -> tuple[str, ...]:
+    """The names of all members of a ZIP archive, arrays or not, in the file's order.
+
+    Raises:
+        DataError: as for `array_names`.
+    """
+    with _opened(path) as archive:
+        return tuple(archive.namelist())
 
 
 def listed(names: Sequence[str]) -> str:
@@ -47,8 +62,13 @@ def _names(archive: zipfile.ZipFile) -> tuple[str, ...]:
     return tuple(name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy"))
 
 
-def read_array(path: Path, name: str) -> NDArray[Any]:
+def read_array(path: Path, name: str, *, text: bool = False) -> NDArray[Any]:
     """One array of numbers from an NPZ file.
+
+    Args:
+        path: the file.
+        name: of the array.
+        text: whether it may hold text in place of numbers.
 
     Raises:
         DataError: there is no such array, it holds pickled objects or anything but numbers, its declared shape and its
@@ -65,6 +85,8 @@ def read_array(path: Path, name: str) -> NDArray[Any]:
             raise DataError(f"{what} is encrypted or packed in an unusual way. Save it with numpy.savez_compressed.")
         with cast("io.BufferedIOBase", archive.open(member)) as stream:
             header = _read_header(stream, what)
+            if header.dtype.kind not in ("biufUS" if text else "biuf"):
+                raise DataError(f"{what} is of type {header.dtype}; expected numbers.")
             declared = math.prod(header.shape) * header.dtype.itemsize
             actual = member.file_size - stream.tell()
             # Where one side is 0, the others may still be too much for NumPy.
@@ -87,13 +109,35 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with open_file(path) as plain, _Bounded(plain.raw) as file:
             if file.peek(4)[:4] != b"PK\x03\x04":
-                raise DataError(f"{path} is not an NPZ file: it {what_it_is(file.read(64))}. Save it with numpy.savez.")
+                start = file.read(LOOKED_AT)
+                raise DataError(f"{path} is not an NPZ file: it {what_it_is(start)}. Save it with numpy.savez.")
             with zipfile.ZipFile(file) as archive:
+                _check_directory(archive, file)
                 yield archive
-    except (zipfile.BadZipFile, NotImplementedError) as error:  # the latter for ways of packing that zipfile lacks
+    # NotImplementedError for ways of packing that zipfile lacks, the last three for damaged names and numbers in it.
+    except (zipfile.BadZipFile, NotImplementedError, UnicodeError, struct.error, OverflowError) as error:
         raise DataError(f"{path} is cut off or damaged ({error}). Get the file again.") from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
+
+
+def _check_directory(archive: zipfile.ZipFile, file: io.BufferedReader) -> None:
+    """Compares the members with their number in the record at the end: `zipfile` stops early where a size is damaged.
+
+    Raises:
+        BadZipFile: they differ, or two members have one name.
+    """
+    names = archive.namelist()
+    size = file.seek(0, io.SEEK_END)
+    file.seek(max(size - _LONGEST_END, 0))
+    end = file.read(_LONGEST_END)
+    record = end[end.rfind(_END) :]
+    declared = int.from_bytes(record[10:12], "little")
+    # From 65,535 members on, the number stands elsewhere; so many are not looked at.
+    if declared != len(names):
+        raise zipfile.BadZipFile(f"it declares {declared:,} members, but its directory has {len(names):,}")
+    if len(set(names)) < len(names):
+        raise zipfile.BadZipFile("two of its members have the same name")
 
 
 class _Bounded(io.BufferedReader):
@@ -106,6 +150,10 @@ class _Bounded(io.BufferedReader):
         if len(content) == most:
             raise zipfile.BadZipFile("its directory has far too many members")
         return content
+
+
+_END = b"PK\x05\x06"
+_LONGEST_END = 22 + 65_535  # bytes of the record at the end with the longest possible comment
 
 
 @dataclass(frozen=True)
@@ -133,6 +181,4 @@ def _read_header(stream: io.BufferedIOBase, what: str) -> _Header:
             f"{what} holds pickled Python objects, which can run any code when they are read, so it is refused. "
             "Save it again as an array of numbers, for example with .astype('uint8')."
         )
-    if header.dtype.kind not in "biuf":
-        raise DataError(f"{what} is of type {header.dtype}; expected numbers.")
     return header

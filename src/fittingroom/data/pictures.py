@@ -15,14 +15,19 @@ from fittingroom.data.arrays import Images
 from fittingroom.data.budget import Budget
 from fittingroom.data.jpeg import START, JpegFile
 from fittingroom.data.pieces import check_pieces
-from fittingroom.data.sniff import webp_size, what_it_is
+from fittingroom.data.sniff import LOOKED_AT, unread_picture, webp_size, what_it_is, what_to_do
 from fittingroom.data.streams import open_file
 from fittingroom.errors import DataError
 
 if TYPE_CHECKING:
     from PIL import Image
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"})
+FIRST_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"})
+"""Those of the first versions, so that the folder of an old run is read as it was."""
+
+SUFFIXES = FIRST_SUFFIXES | {".jfif", ".jpe", ".pjpeg", ".pjp", ".dib"}
+"""What the names of accepted picture files end in; `.jfif` is what browsers on Windows call a JPEG."""
+
 ACCEPTED = "JPEG, PNG, WebP, BMP and GIF"
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 _JPEG = ("JPEG", "MPO")  # MPO has more pictures behind the first
@@ -95,7 +100,7 @@ def picture_in(stream: BinaryIO, name: Path, budget: Budget | None = None, *, at
 
     start = b""
     try:
-        start = stream.read(64)
+        start = stream.read(LOOKED_AT)
         stream.seek(0)
         _check_size(name, webp_size(start), _WEBP_BYTES)  # Pillow takes memory for it as soon as it is opened
         check_pieces(stream, start, name)
@@ -112,7 +117,7 @@ def picture_in(stream: BinaryIO, name: Path, budget: Budget | None = None, *, at
             with nullcontext() if budget is None else budget.taken(needed):
                 return _decoded(image, name)
     except UnidentifiedImageError:
-        raise DataError(f"{name} is not an image: it {what_it_is(start)}. Accepted are {ACCEPTED}.") from None
+        raise not_accepted(name, start) from None
     except Image.DecompressionBombError as error:
         raise DataError(f"{name} has far too many pixels to be decoded. Make it smaller.") from error
     except DataError:
@@ -124,6 +129,13 @@ def picture_in(stream: BinaryIO, name: Path, budget: Budget | None = None, *, at
             f"{name} cannot be decoded; it is cut off or damaged ({error}). Get the file again; nothing is made up for "
             "the missing part."
         ) from error
+
+
+def not_accepted(name: Path, start: bytes) -> DataError:
+    """The error for a file of another kind than the accepted ones, which begins with these bytes."""
+    kind = unread_picture(start)
+    what = f"is not an image: it {what_it_is(start)}" if kind is None else f"is {kind}, which cannot be read"
+    return DataError(f"{name} {what}. Accepted are {ACCEPTED}.{what_to_do(start)}")
 
 
 def as_picture(image: Image.Image, name: Path) -> Picture:

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fittingroom.data.array_cache import kept, read, stamp_files, unchanged_or_gone
+from fittingroom.data.arraynames import EXPECTED, Roles, roles
 from fittingroom.data.cache import cache_dir
 from fittingroom.data.catalogue import FOUR_FILES, CatalogueEntry
 from fittingroom.data.contents import Contents, Found, Pairs, check
+from fittingroom.data.csvfile import read_columns, read_table
 from fittingroom.data.decode import decode_folder
 from fittingroom.data.digits import read_digits
+from fittingroom.data.edges import SMALL, default_size
 from fittingroom.data.folder import scan_folder
 from fittingroom.data.identity import check_checksums, check_contents, known_as
 from fittingroom.data.idx import read_idx_images, read_idx_labels
 from fittingroom.data.locate import FourFiles, by_download, in_data_folder, in_folder, in_system
-from fittingroom.data.npz import array_names, listed, read_array
+from fittingroom.data.names import class_names
+from fittingroom.data.npz import array_names, listed, member_names, read_array
 from fittingroom.data.values import to_images
 from fittingroom.errors import DataError, DatasetNotFoundError
 
@@ -119,44 +128,122 @@ def idx_folder(folder: Path) -> Contents:
 
 
 def npz_file(path: Path) -> Contents:
-    """The contents of a user's NPZ file with `x_train`, `y_train` and perhaps `x_test`, `y_test`, as Keras names them.
+    """The contents of a user's NPZ file, under Keras's names (`x_train`, `y_train`) or MedMNIST's (`train_images`).
 
     Raises:
         DataError: the file is damaged, lacks arrays, or its arrays do not make a dataset.
     """
-    if not path.is_file():
-        raise DatasetNotFoundError(f"there is no file {path}; expected an NPZ file with x_train and y_train.")
     return kept(_cache_folder("npz", str(path)), stamp_files((path,)), lambda: check(_read_npz(path)))
 
 
 def _read_npz(path: Path) -> Found:
     names = array_names(path)
-    parts = [part for part in ("train", "test") if {f"x_{part}", f"y_{part}"} & set(names)]
-    missing = [name for part in {"train", *parts} for name in (f"x_{part}", f"y_{part}") if name not in names]
-    if missing:
+    found = roles(path, names, listed(names))
+    images, notes = to_images(
+        {_called(part, found, path): read_array(path, found.images[part]) for part in found.images}
+    )
+    pairs = {
+        part: Pairs(images[_called(part, found, path)], read_array(path, found.labels[part], text=True))
+        for part in found.images
+    }
+    train, validation = pairs["train"], pairs.get("validation")
+    if validation is not None:
+        train = Pairs(*(np.concatenate(both) for both in zip(_arrays(train), _arrays(validation), strict=True)))
+    unused = (*found.unused, *(name for name in member_names(path) if not name.endswith(".npy")))
+    if unused:
+        notes = (*notes, f"Not used of {path.name}: {listed(unused)}. Used are {EXPECTED}.")
+    return Found(
+        train=train,
+        test=pairs.get("test"),
+        source=f"file {path}",
+        classes=None if found.classes is None else _class_names(path, found.classes),
+        notes=notes,
+        given_validation=0 if validation is None else len(validation.labels),
+    )
+
+
+def _called(part: str, found: Roles, path: Path) -> str:
+    return f"{found.images[part]} of {path}"
+
+
+def _arrays(pairs: Pairs) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Images and labels, these without the axis of a column."""
+    labels = pairs.labels
+    return pairs.images, labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+
+
+def _class_names(path: Path, name: str) -> tuple[str, ...]:
+    """The names of the classes that an NPZ file brings along."""
+    array = read_array(path, name, text=True)
+    if array.ndim != 1 or len(array) == 0:
+        raise DataError(f"{name} of {path} has the shape {array.shape}; expected one name for each class, (classes,).")
+    names = tuple(str(one) for one in (np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array))
+    class_names(names, "class")
+    if len(set(names)) < len(names):
         raise DataError(
-            f"{path} has the arrays {listed(names)}; missing: {', '.join(sorted(missing))}. Expected "
-            "x_train and y_train, and perhaps x_test and y_test."
+            f"{name} of {path} has a name twice: {', '.join(names[:10])}. Each class has a name of its own."
         )
-    images, notes = to_images({f"x_{part} of {path}": read_array(path, f"x_{part}") for part in parts})
-    pairs = {part: Pairs(images[f"x_{part} of {path}"], read_array(path, f"y_{part}")) for part in parts}
-    return Found(train=pairs["train"], test=pairs.get("test"), source=f"file {path}", notes=notes)
+    return names
 
 
-def picture_folder(root: Path, size: tuple[int, int]) -> Contents:
-    """The contents of a user's folder of pictures, brought to `size`, (height, width).
+def csv_file(path: Path) -> Contents:
+    """The contents of a user's CSV file of labels and pixels, with the test part of a file `...test.csv` beside it.
 
     Raises:
-        DatasetNotFoundError: there is no such folder.
+        DataError: the file cannot be read, or its rows do not make a dataset.
+    """
+    other, note = _beside(path)
+    files = (path,) if other is None else (path, other)
+    return kept(_cache_folder("csv", str(path)), stamp_files(files), lambda: check(_read_csv(path, other, note)))
+
+
+def _read_csv(path: Path, other: Path | None, note: tuple[str, ...]) -> Found:
+    tables = {str(file): read_table(file) for file in (path, other) if file is not None}
+    train = tables[str(path)]
+    if train.labels is None:
+        height, width = train.images.shape[1:3]
+        raise DataError(
+            f"{path} has as many columns as a picture of {height}x{width} pixels, so none is left for the label. Add a "
+            f"column label, or use the rows to predict: fittingroom predict RUN {path}."
+        )
+    images, notes = to_images({name: table.images for name, table in tables.items()})
+    test = None
+    if other is not None and (labels := tables[str(other)].labels) is not None:
+        test = Pairs(images[str(other)], labels)
+    return Found(
+        train=Pairs(images[str(path)], train.labels),
+        test=test,
+        source=f"file {path}",
+        notes=(*(note for table in tables.values() for note in table.notes), *note, *notes),
+    )
+
+
+def _beside(path: Path) -> tuple[Path | None, tuple[str, ...]]:
+    """The file with the test part that belongs to a file of the training part by its name, and a sentence about it."""
+    name = re.sub("train(ing)?", "test", path.name, flags=re.IGNORECASE)
+    other = path.with_name(name)
+    if name == path.name or not other.is_file():
+        return None, ()
+    if read_columns(other).label is None:
+        return None, (f"{other.name}, which lies beside it, has no labels, so it is not the test part.",)
+    return other, (f"The test part is {other.name}, which lies beside it.",)
+
+
+def picture_folder(root: Path, size: tuple[int, int] | None, *, first_rules: bool = False) -> Contents:
+    """The contents of a user's folder of pictures, resized to `size`, (height, width).
+
+    Args:
+        root: the folder.
+        size: None for one that suits the pictures, see `edges.default_size`.
+        first_rules: reads it as the first versions did; see `folder.scan_folder`.
+
+    Raises:
         DataError: a picture cannot be used, or the pictures do not make a dataset.
     """
-    if not root.is_dir():
-        raise DatasetNotFoundError(f"there is no folder {root}; expected one with a sub-folder for each class.")
-    height, width = size
-    folder = scan_folder(root)
-    stamp = stamp_files(tuple(path for part in folder.files.values() for path, _ in part))
-    place = _cache_folder("folder", f"{height}x{width} {root}")
-    return kept(place, stamp, lambda: check(decode_folder(folder, height, width)))
+    folder = scan_folder(root, first_rules=first_rules)
+    height, width = size or (SMALL if first_rules else default_size(folder.paths()))
+    place = _cache_folder("folder", f"{height}x{width} {root}{' first rules' if first_rules else ''}")
+    return kept(place, stamp_files(folder.paths()), lambda: check(decode_folder(folder, height, width)))
 
 
 def _cache_folder(kind: str, what: str) -> Path:

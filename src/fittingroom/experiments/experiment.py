@@ -56,7 +56,7 @@ def experiment(  # noqa: PLR0913 - what to train on, what to try, and where to k
         seeds: how many seeds (the default is 5: 0 to 4), or which.
         validation: how many training images to hold out (a count, or a fraction below 1); None for the default.
         data_dir: where the dataset's files are.
-        image_size: the size that the pictures of a `folder:` dataset are brought to.
+        image_size: the size that the pictures of a folder are resized to; None for one that suits them.
         out: the experiment's folder; None for one in the runs folder that belongs to these recipes and data.
         final: whether to open the test set at the end, for the single recipe that validation chose.
         executor: what trains: `local`, this process on all its cores; or `ray`, the cores of a Ray cluster.

@@ -49,7 +49,7 @@ def search(  # noqa: PLR0913 - what to search, how far, and where to keep it
         trials: how many there should be in all; None for what the file says.
         storage: a database that Optuna takes, which several machines may share; None for a file in the folder.
         data_dir: where the dataset's files are.
-        image_size: the size that the pictures of a `folder:` dataset are brought to.
+        image_size: the size that the pictures of a folder are resized to; None for one that suits them.
         out: the folder; None for one in the runs folder that belongs to this search.
         final: whether to open the test set at the end, for the best trial.
         watcher: is told what is going on; None for a live table on a terminal.

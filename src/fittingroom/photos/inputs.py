@@ -15,7 +15,7 @@ from fittingroom.data.inputs import InputImages, holds_arrays, of_its_size, read
 from fittingroom.data.pictures import Picture
 from fittingroom.errors import DataError
 from fittingroom.photos.conversion import Conversion, convert
-from fittingroom.photos.reading import open_photo, picture_files
+from fittingroom.photos.reading import check_shows_thing, open_photo, picture_files
 from fittingroom.photos.style import Style
 
 
@@ -76,7 +76,7 @@ def read_given(path: Path, image_shape: tuple[int, ...], scale: float, style: Ca
     """The images of one file, as a model takes them.
 
     Args:
-        path: IDX, NPZ or a picture.
+        path: IDX, NPZ, CSV or a picture.
         image_shape: `(height, width)` or `(height, width, 3)`, of the model's images.
         scale: of the model's own dataset.
         style: gives that dataset's style; called for photos alone.
@@ -97,10 +97,16 @@ def of_picture(photo: Picture, name: Path, image_shape: tuple[int, ...], style: 
         name: its file, or what to call it in messages.
         image_shape: as for `read_given`.
         style: as for `read_given`.
+
+    Raises:
+        DataError: things are cut out of photos for this model, and it has too few pixels to show one.
     """
     if (photo.image.height, photo.image.width) == image_shape[:2]:
         return Given(of_its_size(photo, name, image_shape))
-    conversion = convert(photo.image, style())
+    made = style()
+    if made.thing is not None:
+        check_shows_thing(photo, name)
+    conversion = convert(photo.image, made)
     notes = tuple(f"{name}: {change}." for change in photo.changes)
     images = InputImages(name, read_only(conversion.image[None]), 255.0, notes)
     how = tuple((step.name, step.note) for step in conversion.steps)

@@ -28,10 +28,10 @@ def open_photo(path: Path, image_shape: tuple[int, ...]) -> Picture:
         image_shape: `(height, width)` or `(height, width, 3)`, of the model's images.
 
     Raises:
-        DataError: it is no picture that can be read, or has too few pixels in one direction to show anything.
+        DataError: it is not a picture that can be read.
     """
     with quiet_pillow():
-        return _checked(open_picture(path, at_least=_kept(image_shape)), path, image_shape)
+        return open_picture(path, at_least=_kept(image_shape))
 
 
 def photo_in(content: bytes, name: Path, image_shape: tuple[int, ...]) -> Picture:
@@ -45,22 +45,21 @@ def photo_in(content: bytes, name: Path, image_shape: tuple[int, ...]) -> Pictur
     Raises:
         DataError: as for `open_photo`.
     """
-    return _checked(picture_in(BytesIO(content), name, at_least=_kept(image_shape)), name, image_shape)
+    return picture_in(BytesIO(content), name, at_least=_kept(image_shape))
 
 
-def as_photo(image: Image.Image, name: Path, image_shape: tuple[int, ...]) -> Picture:
+def as_photo(image: Image.Image, name: Path) -> Picture:
     """The same of a picture that Pillow has opened.
 
     Args:
         image: in any mode, decoded or not.
         name: what to call it in messages.
-        image_shape: as for `open_photo`.
 
     Raises:
         DataError: as for `open_photo`.
     """
     with quiet_pillow():
-        return _checked(as_picture(image, name), name, image_shape)
+        return as_picture(image, name)
 
 
 def _kept(image_shape: tuple[int, ...]) -> int:
@@ -68,16 +67,18 @@ def _kept(image_shape: tuple[int, ...]) -> int:
     return max(_DECODED, 2 * max(image_shape[:2]))
 
 
-def _checked(picture: Picture, path: Path, image_shape: tuple[int, ...]) -> Picture:
+def check_shows_thing(picture: Picture, name: Path) -> None:
+    """Makes sure that there are pixels enough to look for a thing in. Where pictures are only resized, any will do.
+
+    Raises:
+        DataError: there are too few in one direction.
+    """
     width, height = picture.image.size
-    if (height, width) == image_shape[:2]:
-        return picture
     if min(width, height) < _SHORTEST or max(width, height) > _MOST_OBLONG * min(width, height):
         raise DataError(
-            f"{path} has {width}×{height} pixels, too few to show a thing; expected at least {_SHORTEST} at the "
+            f"{name} has {width}×{height} pixels, too few to show a thing; expected at least {_SHORTEST} at the "
             f"shortest edge, and a longest edge of at most {_MOST_OBLONG} times that. Give a larger picture."
         )
-    return picture
 
 
 def picture_files(paths: Iterable[Path]) -> Iterator[tuple[Path, bool]]:

@@ -25,15 +25,35 @@ def load_again(data: DataRecord) -> Dataset:
             "(fittingroom.load) to have one, or score arrays of your own with run.predict(images)."
         )
     try:
-        dataset = load(**_arguments(data.load))
+        dataset = _loaded(data)
     except (TypeError, AttributeError) as error:
         raise RunError(f"run.json is damaged: its data cannot be loaded with {data.load!r}.") from error
-    if (dataset.fingerprint, dataset.test.fingerprint) != (data.fingerprint, data.test_fingerprint):
+    if not _is_same(dataset, data):
         raise RunError(
             f"The dataset {data.name} is not the one that this run was trained on: its images or labels have changed "
             "since. Bring the old files back, or train again."
         )
     return dataset
+
+
+def _loaded(data: DataRecord) -> Dataset:
+    """The dataset, a folder by today's rules or, where that gives another one, by those of the first versions.
+
+    These named no size where none was asked for, so a run that has none was left behind by them.
+    """
+    arguments = _arguments(data.load or {})
+    if not str(arguments.get("name", "")).startswith("folder:"):
+        return load(**arguments)
+    if arguments.get("image_size") is not None:
+        dataset = load(**arguments)
+        if _is_same(dataset, data):
+            return dataset
+    before = load(**arguments, first_rules=True)
+    return before if arguments.get("image_size") is None or _is_same(before, data) else dataset
+
+
+def _is_same(dataset: Dataset, data: DataRecord) -> bool:
+    return (dataset.fingerprint, dataset.test.fingerprint) == (data.fingerprint, data.test_fingerprint)
 
 
 def _arguments(stored: Mapping[str, Any]) -> dict[str, Any]:

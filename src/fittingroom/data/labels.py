@@ -1,0 +1,122 @@
+"""Labels as files have them, text or numbers that need not begin at 0, as positions in a tuple of class names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fittingroom.data.arrays import Labels, count_per_class
+from fittingroom.data.names import class_names, natural_key
+from fittingroom.errors import DataError
+
+_UNEVEN = 4  # times as many images in the largest class as in the smallest: from here on it is worth a sentence
+_MOST_CLASSES = 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class NamedLabels:
+    """Labels of both parts, and the classes that they name.
+
+    Attributes:
+        train: `(n,)` or `(n, 1)`; whole numbers from 0, as far as they were whole numbers before.
+        test: the same, or None.
+        classes: None where the numbers need no other names than themselves.
+        notes: what was guessed.
+    """
+
+    train: NDArray[Any]
+    test: NDArray[Any] | None
+    classes: tuple[str, ...] | None
+    notes: tuple[str, ...]
+
+
+def named(train: NDArray[Any], test: NDArray[Any] | None, classes: tuple[str, ...] | None) -> NamedLabels:
+    """Labels that are text, begin at 1 or have gaps, as numbers from 0 with the names of their classes.
+
+    Args:
+        train: labels as they were read.
+        test: the same of the test part, if there is one.
+        classes: names that came along; whole numbers then are positions in it.
+
+    Raises:
+        DataError: text that cannot be names of classes, or that `classes` lacks.
+    """
+    arrays = [array for array in (train, test) if array is not None]
+    if any(array.dtype.kind in "US" for array in arrays):
+        return _of_text(train, test, classes)
+    values = [_whole(array) for array in arrays]
+    if any(value is None for value in values):
+        return NamedLabels(train, test, classes, ())  # which labels are wrong is said where they are checked
+    distinct = np.unique(np.concatenate([value for value in values if value is not None]))
+    low, high, count = int(distinct[0]), int(distinct[-1]), len(distinct)
+    if classes is not None:
+        if low == 1 and high == len(classes):
+            note = f"The labels run from 1 to {high}, and there are {high} names of classes: 1 is {classes[0]!r}."
+            return NamedLabels(train - 1, None if test is None else test - 1, classes, (note,))
+        return NamedLabels(train, test, classes, ())
+    if (low, high) == (0, count - 1):
+        return NamedLabels(train, test, None, ())
+    gaps = "" if count == high - low + 1 else f" {high - low + 1 - count:,} numbers between are no label, and no class."
+    note = f"The labels run from {low} to {high}; the {count:,} classes are named by these numbers.{gaps}"
+    found = tuple(str(int(value)) for value in distinct)
+    return NamedLabels(np.searchsorted(distinct, train), _position(distinct, test), found, (note,))
+
+
+def _whole(array: NDArray[Any]) -> NDArray[Any] | None:
+    """The values, if they can be labels: whole numbers from 0, and not too many different ones."""
+    if array.size == 0 or array.dtype.kind not in "biuf":
+        return None
+    values = np.unique(array)
+    sound = bool(np.isfinite(values).all()) and values[0] >= 0 and len(values) <= _MOST_CLASSES
+    return values if sound and bool((values == np.floor(values)).all()) else None
+
+
+def _position(distinct: NDArray[Any], values: NDArray[Any] | None) -> NDArray[Any] | None:
+    return None if values is None else np.searchsorted(distinct, values)
+
+
+def _of_text(train: NDArray[Any], test: NDArray[Any] | None, classes: tuple[str, ...] | None) -> NamedLabels:
+    texts = [None if array is None else _as_text(array) for array in (train, test)]
+    distinct = {str(name) for text in texts if text is not None for name in np.unique(text)}
+    if "" in distinct:
+        raise DataError("there are empty labels. Name a class for each image, or leave the image out.")
+    if len(distinct) > _MOST_CLASSES:
+        raise DataError(f"there are {len(distinct):,} different labels; at most {_MOST_CLASSES:,} classes can be.")
+    forms = class_names(distinct, "label")
+    order = classes or tuple(sorted(forms.values(), key=natural_key))
+    unknown = sorted(set(forms.values()) - set(order))
+    if unknown:
+        raise DataError(f"the label {unknown[0]!r} is not among the names of the classes: {', '.join(order[:10])}.")
+    place = {name: order.index(form) for name, form in forms.items()}
+    return NamedLabels(_placed(texts[0], place), _placed(texts[1], place), order, ())
+
+
+def _as_text(array: NDArray[Any]) -> NDArray[np.str_]:
+    try:
+        return array.astype(np.str_)
+    except UnicodeDecodeError as error:
+        raise DataError(f"there are labels of bytes that are not ASCII text ({error}). Save them as str.") from error
+
+
+def _placed(text: NDArray[np.str_] | None, place: dict[str, int]) -> Any:
+    if text is None:
+        return None
+    distinct, inverse = np.unique(text, return_inverse=True)
+    return np.array([place[str(name)] for name in distinct], np.int32)[inverse.reshape(text.shape)]
+
+
+def say_uneven(labels: Labels, classes: tuple[str, ...]) -> list[str]:
+    """A sentence where the largest class has several times as many training images as the smallest, and what helps."""
+    counts = count_per_class(labels, len(classes))
+    most, least = max(counts), min(counts)
+    if not least or most < _UNEVEN * least:
+        return []
+    large, small = classes[counts.index(most)], classes[counts.index(least)]
+    return [
+        f"The classes are uneven: {most:,} images of {large!r} and {least:,} of {small!r}. A model may score well and "
+        f"hardly ever name {small!r}, so look at each class's own score (`fittingroom explain`). More images of the "
+        "small classes help, or weights for them: fittingroom.fit(..., class_weight={class number: weight})."
+    ]

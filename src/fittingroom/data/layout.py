@@ -1,0 +1,166 @@
+"""What lies in a folder, what of it is skipped, and sentences about folders in which no classes are found."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fittingroom.data.pictures import ACCEPTED, FIRST_SUFFIXES, SUFFIXES
+from fittingroom.data.sniff import start_of, unread_picture, what_to_do
+from fittingroom.errors import DataError
+
+_SYSTEM = {"__macosx", "@eadir", "$recycle.bin", "system volume information", "thumbs.db", "desktop.ini"}
+"""What file managers and archives leave behind; nobody put it there."""
+
+_NAMED = 5  # of what was skipped
+_PREFIX = re.compile(r"([^\W\d_]+)[ ._-]*[0-9]")
+_MOST_PREFIXES = 50
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What lies in a folder, each sorted by name; hidden and system files are in none of these."""
+
+    folders: tuple[Path, ...]
+    pictures: tuple[Path, ...]
+    others: tuple[Path, ...]
+    links: tuple[Path, ...]
+
+
+@dataclass
+class Skipped:
+    """What is left out of a folder, counted by kind, and which it was where the names help."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    named: dict[str, list[Path]] = field(default_factory=dict)
+
+    def add(self, what: str, paths: Iterable[Path]) -> None:
+        """Counts these paths under a kind."""
+        for path in paths:
+            self.counts[what] += 1
+            self.named.setdefault(what, []).append(path)
+
+    def add_files(self, paths: Iterable[Path]) -> None:
+        """Counts files that are not pictures by their endings."""
+        for path in paths:
+            self.add(f"{path.suffix.lower()} files" if path.suffix else "files without an ending", [path])
+
+    def notes(self, root: Path) -> tuple[str, ...]:
+        """A sentence that lists all that was skipped, if anything was."""
+        if not self.counts:
+            return ()
+        listed = ", ".join(self._entry(what, root) for what in sorted(self.counts))
+        return (f"Skipped in {root}: {listed}. Accepted are {ACCEPTED}.",)
+
+    def _entry(self, what: str, root: Path) -> str:
+        paths = self.named[what]
+        text = f"{len(paths):,} {what if len(paths) > 1 else _singular(what)}"
+        if what.startswith("hidden"):
+            return text
+        kind = _kind_of(paths[0])
+        if kind:
+            return f"{text} ({kind})"
+        shown = [path.relative_to(root).as_posix() for path in paths[:_NAMED]]
+        return f"{text} ({', '.join(shown)}{', ...' if len(paths) > _NAMED else ''})"
+
+
+def list_folder(folder: Path, skipped: Skipped, *, first_rules: bool = False) -> Listing:
+    """What lies in a folder. Links, which may lead anywhere, and hidden and system files are counted as skipped.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    suffixes = FIRST_SUFFIXES if first_rules else SUFFIXES
+    folders: list[Path] = []
+    pictures: list[Path] = []
+    others: list[Path] = []
+    links: list[Path] = []
+    for path in sorted(folder.iterdir()):
+        if path.is_symlink():
+            links.append(path)
+        elif path.name.startswith("."):
+            skipped.add("hidden files or folders", [path])
+        elif path.name.lower() in _SYSTEM and not first_rules:
+            skipped.add("system files or folders", [path])
+        elif path.is_dir():
+            folders.append(path)
+        elif path.is_file():
+            (pictures if path.suffix.lower() in suffixes else others).append(path)
+    skipped.add("links, which are not followed", links)
+    return Listing(tuple(folders), tuple(pictures), tuple(others), tuple(links))
+
+
+def what_is_in(folder: Path) -> str:
+    """What a folder without pictures holds instead, as an ending for 'it has no pictures: ...'."""
+    skipped = Skipped()
+    listing = list_folder(folder, skipped)
+    skipped.add_files(listing.others)
+    skipped.add("folders without pictures", listing.folders)
+    entries = [skipped._entry(what, folder) for what in sorted(skipped.counts)]
+    return "it holds " + ", ".join(entries) if entries else "it is empty"
+
+
+def why_links(folder: Path, listing: Listing) -> DataError:
+    """The error for a folder whose classes are links."""
+    aims = {path: path.resolve() for path in listing.links}
+    parents = {aim.parent for aim in aims.values()}
+    shown = ", ".join(f"{path.name} -> {aim}" for path, aim in list(aims.items())[:_NAMED])
+    way = (
+        f"Give the folder that they lead into: folder:{parents.pop()}"
+        if len(parents) == 1
+        else "Copy what they lead to"
+    )
+    return DataError(
+        f"{folder} holds {len(aims):,} links and no folders ({shown}); links are not followed, because they may lead "
+        f"anywhere. {way}."
+    )
+
+
+def why_flat(folder: Path, listing: Listing) -> DataError:
+    """The error for a folder without class folders, by what it has instead."""
+    expected = "expected one folder for each class, or train, validation and test, or metadata.csv"
+    if not listing.pictures:
+        return DataError(f"{folder} has no folders in it and no pictures: {_other_data(folder, listing)}; {expected}.")
+    count = f"{len(listing.pictures):,} picture{'s' if len(listing.pictures) > 1 else ''}"
+    tables = [path.name for path in listing.others if path.suffix.lower() in {".csv", ".tsv"}]
+    prefixes = Counter(found[1] for path in listing.pictures if (found := _PREFIX.match(path.stem)))
+    if tables:
+        way = f"If {tables[0]} says their classes, call it metadata.csv and its columns file_name and label."
+    elif 2 <= len(prefixes) <= _MOST_PREFIXES and min(prefixes.values()) > 1:
+        some = ", ".join(f"{name!r} ({number:,})" for name, number in sorted(prefixes.items())[:_NAMED])
+        way = (
+            f"Their names begin with {some}{', ...' if len(prefixes) > _NAMED else ''}: if these are the classes, move "
+            "each into a folder of that name, or write metadata.csv with the columns file_name and label beside them."
+        )
+    else:
+        way = "Move the pictures of each class into a folder with its name."
+    return DataError(f"{folder} has {count} and no folders in it; {expected}. {way}")
+
+
+def _other_data(folder: Path, listing: Listing) -> str:
+    """What there is instead of pictures, with the name that reads it where there is one."""
+    for path in listing.others:
+        form = {".npz": "npz", ".csv": "csv"}.get(path.suffix.lower())
+        if form:
+            return f"it holds {path.name}, which {form}:{path} reads"
+        if "idx3-ubyte" in path.name:
+            return f"it holds {path.name}, which idx:{folder} reads"
+    return what_is_in(folder)
+
+
+def _kind_of(path: Path) -> str | None:
+    """What a skipped picture of another kind is and what to do with it; None for all other files."""
+    try:
+        start = start_of(path) if path.is_file() and not path.is_symlink() else b""
+    except OSError:
+        return None
+    kind = unread_picture(start)
+    return f"such as {path.name}, {kind}:{what_to_do(start).rstrip('.')}" if kind else None
+
+
+def _singular(what: str) -> str:
+    one = what.replace("files or folders", "file or folder").replace("which are", "which is")
+    return re.sub(r"\b(file|folder|link|picture)s\b", r"\1", one, count=1)

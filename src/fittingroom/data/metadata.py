@@ -1,0 +1,138 @@
+"""Reads the tables that give pictures their classes: `metadata.csv` or `metadata.jsonl`, as Hugging Face's ImageFolder.
+
+A table lies beside its pictures and names each by its path from there, in the column `file_name`; its class stands in
+`label`. A row is looked up among the files that a walk over the folder has found, so no row can name any other file.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fittingroom.data.streams import read_file
+from fittingroom.errors import DataError
+
+NAMES = ("metadata.csv", "metadata.tsv", "metadata.jsonl")
+_MOST_BYTES = 256 * 2**20
+_FILE, _LABEL = "file_name", "label"
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """What a table says of its pictures.
+
+    Attributes:
+        classes: for each path from the table's folder, in the order of the table, the name of its class.
+        notes: what was guessed.
+    """
+
+    classes: Mapping[str, str]
+    notes: tuple[str, ...]
+
+
+def table_in(folder: Path) -> Path | None:
+    """The table of a folder, if there is one."""
+    return next((folder / name for name in NAMES if (folder / name).is_file()), None)
+
+
+def read_table(path: Path, pictures: Mapping[str, Path]) -> Labelled:
+    """Which of these pictures have which class.
+
+    Args:
+        path: of the table.
+        pictures: those below its folder, by their paths from there.
+
+    Raises:
+        DataError: it cannot be read, lacks a column, names a file that is not among the pictures, or gives a picture
+            two classes; rows are named by their lines.
+    """
+    try:
+        text = read_file(path, _MOST_BYTES).decode("utf-8-sig")
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text ({error}). Save it as UTF-8.") from error
+    rows = _json_rows(path, text) if path.suffix == ".jsonl" else _csv_rows(path, text)
+    classes: dict[str, str] = {}
+    lines: dict[str, int] = {}
+    notes: tuple[str, ...] = ()
+    for line, name, label, column in rows:
+        if column != _LABEL and not notes:
+            notes = (f"{path.name} has no column {_LABEL!r}, so its column {column!r} is taken for the classes.",)
+        known = _looked_up(name, pictures)
+        if known is None:
+            raise DataError(f"{path}, line {line}: {_why_not(name)} Correct or remove the row.")
+        if not label:
+            raise DataError(f"{path}, line {line}: {name!r} has no label. Fill it in, or remove the row.")
+        if classes.setdefault(known, label) != label:
+            raise DataError(
+                f"{path}, lines {lines[known]} and {line}: {name!r} is both {classes[known]!r} and {label!r}. "
+                "A picture has one class."
+            )
+        lines.setdefault(known, line)
+    if not classes:
+        raise DataError(f"{path} has no rows. Expected one for each picture, with {_FILE} and {_LABEL}.")
+    return Labelled(classes, notes)
+
+
+def _looked_up(name: str, pictures: Mapping[str, Path]) -> str | None:
+    plain = name.removeprefix("./")
+    return next((form for form in (plain, plain.replace("\\", "/")) if form in pictures), None)
+
+
+def _why_not(name: str) -> str:
+    shown = repr(name[:100])
+    if not name:
+        return f"{_FILE} is empty."
+    if name.startswith(("/", "\\", "~")) or ".." in name.replace("\\", "/").split("/") or name[1:2] == ":":
+        return f"{shown} leads out of the folder; expected a path from the table's own folder."
+    return f"there is no picture {shown} beside it (links and hidden files do not count)."
+
+
+def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, str, str, str]]:
+    """Line, file, class, and the column that it stood in, of each row."""
+    first = text.split("\n", 1)[0]
+    delimiter = max(",;\t", key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        file, label = _columns(path, header)
+        for row in reader:
+            if not row:
+                continue
+            if len(row) != len(header):
+                raise DataError(
+                    f"{path}, line {reader.line_num}: it has {len(row)} values, and the header names {len(header)}."
+                )
+            yield reader.line_num, row[file].strip(), row[label].strip(), header[label]
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num}: {error}.") from error
+
+
+def _columns(path: Path, header: list[str]) -> tuple[int, int]:
+    """Which columns have the file and the class."""
+    others = [name for name in header if name != _FILE]
+    if _FILE not in header or not others or (_LABEL not in others and len(others) > 1):
+        shown = ", ".join(repr(name[:30]) for name in header[:10]) or "none"
+        raise DataError(f"{path} has the columns {shown}; expected {_FILE!r} and {_LABEL!r}. Rename them.")
+    return header.index(_FILE), header.index(_LABEL if _LABEL in others else others[0])
+
+
+def _json_rows(path: Path, text: str) -> Iterator[tuple[int, str, str, str]]:
+    """The same of a table with a JSON object on each line."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row: Any = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path}, line {number}: it is not JSON ({error}).") from error
+        values = (row.get(_FILE), row.get(_LABEL)) if isinstance(row, dict) else (None, None)
+        if not isinstance(values[0], str) or not isinstance(values[1], str | int):
+            raise DataError(f'{path}, line {number}: expected {{"{_FILE}": "0001.png", "{_LABEL}": "cat"}}.')
+        yield number, values[0], str(values[1]), _LABEL

@@ -1,0 +1,149 @@
+"""Which form of dataset a path is, so that a bare path is enough, and what to type where another form was named."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path, PurePosixPath
+
+from fittingroom.data.catalogue import FOUR_FILES
+from fittingroom.data.npz import member_names
+from fittingroom.data.pictures import SUFFIXES
+from fittingroom.data.sniff import start_of, what_it_is, what_to_do
+from fittingroom.errors import DataError, DatasetNotFoundError
+
+_TABLES = {".csv", ".tsv"}
+
+
+def looks_like_a_path(name: str) -> bool:
+    """Whether a name without a form is meant as a path: it is written as one, or something of that name is there."""
+    return (
+        "/" in name
+        or "\\" in name
+        or name.startswith((".", "~"))
+        or Path(name).suffix.lower()
+        in {
+            *_TABLES,
+            ".npz",
+            ".zip",
+        }
+    )
+
+
+def form_of(path: Path) -> str:
+    """`idx`, `npz`, `csv` or `folder`: what reads the dataset at this path.
+
+    Raises:
+        DatasetNotFoundError: nothing is there.
+        DataError: it is a file that is not a dataset; the message says what it is and what to do.
+    """
+    if path.is_dir():
+        return "idx" if _has_idx(path) else "folder"
+    if not path.exists():
+        raise DatasetNotFoundError(f"there is no file or folder {path}.{_beside(path)}")
+    try:
+        start = start_of(path)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
+    if start.startswith(b"PK\x03\x04"):
+        return _form_of_archive(path)
+    if path.suffix.lower() in _TABLES:
+        return "csv"
+    raise _no_dataset(path, start)
+
+
+def check_form(form: str, path: Path) -> None:
+    """Makes sure that a form reads what is at this path.
+
+    Raises:
+        DatasetNotFoundError: nothing is there.
+        DataError: something else is there; the message says what, and what to type.
+    """
+    if not path.exists():
+        kind = "folder" if form in {"folder", "idx"} else "file"
+        raise DatasetNotFoundError(f"there is no {kind} {path}; expected {_EXPECTED[form]}.{_beside(path)}")
+    if form in {"npz", "csv"} and path.is_file():
+        return  # what is wrong in it is said by its reader
+    if form == "folder" and path.is_dir() and not _has_idx(path):
+        return
+    if form == "idx" and path.is_dir() and (_has_idx(path) or not _has_folders(path)):
+        return
+    actual = form_of(path)
+    if actual != form:
+        what = "a folder" if path.is_dir() else "a file"
+        raise DataError(f"{path} is {what}, and {form}: expects {_EXPECTED[form]}. Did you mean {actual}:{path}?")
+
+
+_EXPECTED = {
+    "folder": "a folder with a sub-folder for each class",
+    "idx": f"a folder with the four files {', '.join(FOUR_FILES)}",
+    "npz": "an NPZ file with x_train and y_train",
+    "csv": "a CSV file with a row for each picture: its label and its pixels",
+}
+
+
+def _has_idx(folder: Path) -> bool:
+    return any("idx3-ubyte" in path.name and path.is_file() for path in _inside(folder))
+
+
+def _has_folders(folder: Path) -> bool:
+    return any(path.is_dir() for path in _inside(folder))
+
+
+def _inside(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"cannot read the folder {folder}: {error.strerror or error}.") from error
+
+
+def _form_of_archive(path: Path) -> str:
+    """`npz` for a ZIP archive of arrays.
+
+    Raises:
+        DataError: it holds other files.
+    """
+    try:
+        names = [name for name in member_names(path) if not name.endswith("/")]
+    except DataError:
+        if path.suffix.lower() == ".npz":
+            return "npz"  # its reader says what is wrong
+        names = []
+    if any(name.endswith(".npy") for name in names) or path.suffix.lower() == ".npz":
+        return "npz"
+    endings = Counter(PurePosixPath(name).suffix.lower() or "other" for name in names)
+    pictures = sum(count for ending, count in endings.items() if ending in SUFFIXES)
+    listed = ", ".join(f"{count:,} {ending} files" for ending, count in endings.most_common(4)) or "files"
+    form = "folder:" if pictures else ""
+    place = path.with_suffix("")
+    raise DataError(
+        f"{path} is a ZIP archive with {listed}, and archives are not read. Unpack it, for example with "
+        f"`python -m zipfile -e {path.name} {place.name}`, and give {form}{place}."
+    )
+
+
+def _no_dataset(path: Path, start: bytes) -> DataError:
+    what = what_it_is(start)
+    if path.suffix.lower() in SUFFIXES:
+        way = (
+            f" One picture is not a dataset: give the folder of the class folders, such as folder:{path.parent.parent}."
+        )
+    elif any(name in path.name for name in FOUR_FILES):
+        way = f" Give its folder: idx:{path.parent}."
+    else:
+        way = what_to_do(start)
+    return DataError(
+        f"{path} {what}; expected a folder of pictures, an NPZ or CSV file, or a folder of IDX files.{way}"
+    )
+
+
+def _beside(path: Path) -> str:
+    """A hint where a folder or file of nearly this name is there."""
+    import difflib
+
+    try:
+        names = [other.name for other in path.parent.iterdir() if not other.name.startswith(".")]
+    except OSError:
+        missing = next((parent for parent in path.parents if parent.is_dir()), path.anchor)
+        return f" The last folder of this path that is there is {missing}."
+    near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.7)
+    return f" Did you mean {path.with_name(near[0])}?" if near else ""
