@@ -57,6 +57,11 @@ MEANING = """## What to know
 - **Ctrl-C** leaves the model with the steps that were done, as in Keras. The run keeps the finished epochs, and a
   checkpoint of all steps for `resume=`.
 - **`verbose="auto"`** prints nothing into a pipe or a file; 1 and 2 print a line for each epoch there.
+- **Probabilities** of a run (`predict`, `explain`, `evaluate`, outcomes) are those that the compiled loss computes from
+  the outputs. A note says before training where activation, loss and metrics do not fit, and where a number of the
+  history (accuracy at 0.5 of a logit, a loss other than cross-entropy) means something else than the run's.
+- **Labels** are class numbers, one-hot rows or shares that sum to 1, and what the loss defines besides: -1 and 1 for
+  `hinge` and `squared_hinge`, and the number of `ignore_class` in training.
 - **Outcomes** have a row for each validated epoch, of the weights of that epoch, also where `EarlyStopping` or averaged
   weights replace them at the end. What the kept weights reach is in the run's record. Validation on an iterable leaves
   no outcomes, since nothing says that its images come in the same order twice.

@@ -111,6 +111,15 @@ def several_numbers() -> keras.Model:
     return models.small(loss="categorical_crossentropy", metrics=[keras.metrics.F1Score()])
 
 
+def ignoring() -> keras.Model:
+    return models.small(loss=keras.losses.SparseCategoricalCrossentropy(ignore_class=-1))
+
+
+def binary_logits(activation: str) -> Callable[[], keras.Model]:
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    return lambda: models.small(outputs=1, activation=activation, loss=loss)
+
+
 REFUSALS: tuple[Refusal, ...] = (
     Refusal("a train_step of the model's own", "overrides train_step", arrays(), own_step),
     Refusal("two outputs", "2 outputs", arrays(), two_outputs),
@@ -118,6 +127,50 @@ REFUSALS: tuple[Refusal, ...] = (
     Refusal("run_eagerly", "run_eagerly=True", arrays(), eager),
     Refusal("no loss", "without a loss", arrays(), without_loss),
     Refusal("too few outputs", "has 2 outputs, and the labels name 3", arrays(), lambda: models.small(outputs=2)),
+    Refusal(
+        "no softmax before a loss on probabilities",
+        "The softmax is missing",
+        arrays(),
+        lambda: models.small(activation=None),
+    ),
+    Refusal("relu before a loss on probabilities", "0 / 0 is NaN", arrays(), lambda: models.small(activation="relu")),
+    Refusal(
+        "softmax over one output",
+        "1 for every image",
+        arrays(y=Y % 2),
+        lambda: models.small(outputs=1, loss="binary_crossentropy"),
+    ),
+    Refusal(
+        "sigmoid before a loss on the logit of two classes",
+        "no image could be of class 0",
+        arrays(y=Y % 2),
+        binary_logits("sigmoid"),
+    ),
+    Refusal(
+        "class numbers for a loss on one-hot labels",
+        "expects one-hot labels",
+        arrays(),
+        lambda: models.small(loss="mean_squared_error"),
+    ),
+    Refusal(
+        "regression",
+        "This looks like regression",
+        arrays(),
+        lambda: models.small(outputs=1, activation=None, loss="mean_squared_error"),
+    ),
+    Refusal("regression on fractions", "6 of 6 labels are fractions", arrays(y=X.mean(axis=(1, 2)))),
+    Refusal("several targets", "regression with several targets", arrays(y=X[:, 0, :2])),
+    Refusal("several classes for an image", "several classes, or none", arrays(y=(X[:, 0, 5:] > 0.5).astype(int))),
+    Refusal("labels for parts of an image", "segmentation", arrays(y=np.zeros((6, 8, 8), int))),
+    Refusal("metric learning", "The loss circle", arrays(), lambda: models.small(loss=keras.losses.Circle())),
+    Refusal("a single class", "All 6 labels are class 0", arrays(y=np.zeros(6, int))),
+    Refusal(
+        "validation images whose class the loss ignores",
+        "2 of 6 validation images",
+        arrays(validation_data=(X, np.where(Y == 2, -1, Y))),
+        ignoring,
+    ),
+    Refusal("a loss that Keras does not name", "which Keras cannot use", arrays(), lambda: models.small(loss="cross")),
     Refusal(
         "a metric that gives several numbers",
         "f1_score gives an array",

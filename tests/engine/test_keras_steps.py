@@ -1,16 +1,14 @@
-"""What Keras does without being asked: the axis of a single channel, and the logarithms of probabilities."""
+"""What Keras does without being asked: the axis of a single channel."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
 
 import fittingroom as fr
-from fittingroom.engine.keras_steps import SMALLEST_PROBABILITY, class_log_probabilities
 
 layers = keras.layers
 
@@ -35,21 +33,3 @@ def test_a_missing_or_superfluous_channel_axis_is_taken_as_keras_takes_it(
     np.testing.assert_allclose(run.predict(images), theirs.predict(images, verbose=0), atol=1e-5)
     again = fr.open_run(run.path)
     np.testing.assert_array_equal(again.predict(images), run.predict(images))
-
-
-def test_logarithms_from_logits_are_exact_far_below_what_keras_clips() -> None:
-    logs = class_log_probabilities(jnp.array([[0.0, 60.0]]), "logits")
-    np.testing.assert_allclose(logs, [[-60.0, 0.0]], atol=1e-6)
-
-
-def test_logarithms_from_probabilities_are_bounded_as_in_keras() -> None:
-    logs = class_log_probabilities(jnp.array([[0.0, 1.0]]), "probabilities")
-    np.testing.assert_allclose(logs, [[np.log(SMALLEST_PROBABILITY), 0.0]], atol=1e-6)
-
-
-@pytest.mark.parametrize("kind", ["logits", "probabilities"])
-def test_one_output_means_two_classes(kind: str) -> None:
-    outputs = jnp.array([[0.3], [0.9]])
-    positive = 1 / (1 + np.exp(-outputs)) if kind == "logits" else outputs
-    found = np.exp(class_log_probabilities(outputs, kind))  # type: ignore[arg-type]
-    np.testing.assert_allclose(found, np.hstack([1 - positive, positive]), rtol=1e-6)

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.usefixtures("quick_compiler")
 PAGE = parity.PAGE.read_text(encoding="utf-8")
 
 
+@pytest.mark.filterwarnings("ignore:You are using a softmax over axis")  # Keras's own word on one of the cases
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.what)
 def test_it_is_refused_by_name_before_training(refusal: Refusal, runs_dir: Path) -> None:
     message = refusal.message()

@@ -179,6 +179,7 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
     import keras
 
     from fittingroom.engine.checks import require_model
+    from fittingroom.engine.losses import label_form
 
     require_model(model)
     stop = [stop] if isinstance(stop, str) else list(stop)
@@ -201,6 +202,7 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
         batch_hooks_every=(model.steps_per_execution or 1) if batch_hooks_every is None else batch_hooks_every,
         seed=seed,
         stop=stop,
+        label_form=label_form(model),
     )
     prepared = given.checked()
     listed = callbacks.callbacks if isinstance(callbacks, keras.callbacks.CallbackList) else callbacks

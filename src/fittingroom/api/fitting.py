@@ -149,10 +149,11 @@ class Fitting:
 
     def _ready(self) -> Session:
         """Checks the model; the session that trains it."""
-        notes = (*self.notes, *self._check_model())
+        said, if_diverged = self._check_model()
+        notes = (*self.notes, *said)
         keras_hook = KerasHook(self.model, self.callbacks, self._callback_params())
         notes = (*notes, *keras_hook.notes(self.plan.batch_hooks_every, validation=self.validation is not None))
-        return self._session(notes, [keras_hook, StopHook(self.rule)])
+        return self._session(notes, if_diverged, [keras_hook, StopHook(self.rule)])
 
     def _trained(self) -> Path:
         """The folder of the run."""
@@ -177,25 +178,29 @@ class Fitting:
     def _scale(self) -> float | None:
         return self._first_arrays.scale
 
-    def _check_model(self) -> tuple[str, ...]:
-        from fittingroom.engine import checks
+    def _check_model(self) -> tuple[tuple[str, ...], str]:
+        """Builds the model; what should be said of it, and what to look at if its loss becomes NaN or infinite."""
+        from fittingroom.engine import checks, misfits
 
-        checks.compile_if_needed(self.model)
-        labels, weights = self._first_arrays.labels[:1], self._first_arrays.weights
+        first = self._first_arrays
+        checks.compile_if_needed(self.model, first.input_batch())
+        labels, weights = first.labels[:1], first.weights
         outputs = checks.build_checked(
             self.model,
-            self._first_arrays.input_batch(),
+            first.input_batch(),
             labels,
             None if weights is None else weights[:1],
             self._class_count(),
         )
         for data in (self.train, self.validation):
             if isinstance(data, Batches):
-                data.expect_classes(outputs)
+                data.expect_classes(max(2, outputs))
         names = checks.logged_names(self.model)
         held_out = () if self.validation is None else tuple(f"val_{name}" for name in names)
         StopRule(self.recipe["stop"]).update(dict.fromkeys((*names, *held_out), 0.0))  # refuses what will be missing
-        return checks.notes(self.model, self._first_arrays.images, self._scale)
+        found = misfits.misfits(self.model, first.input_batch(32), outputs)
+        notes = (*misfits.meanings(self.model, outputs), *checks.notes(self.model, first.images, self._scale))
+        return (*found, *notes), misfits.if_diverged(self.model, first.input_batch(32), found)
 
     def _class_count(self) -> int:
         named = 0 if self.dataset is None else len(self.dataset.classes)
@@ -217,7 +222,7 @@ class Fitting:
             "steps": self.plan.steps_per_epoch or passed,
         }
 
-    def _session(self, notes: tuple[str, ...], hooks: Sequence[Hook]) -> Session:
+    def _session(self, notes: tuple[str, ...], if_diverged: str, hooks: Sequence[Hook]) -> Session:
         from fittingroom.engine.batch_programs import BatchPrograms
         from fittingroom.engine.description import describe
         from fittingroom.engine.keras_steps import step_functions
@@ -236,6 +241,7 @@ class Fitting:
             validation=self.validation if isinstance(self.validation, inputs.Arrays) else None,
             notes=(*data_notes, *notes, *resume_notes),
             model_file=self.model_file,
+            if_diverged=if_diverged,
         )
         batchwise = BatchPrograms(step_functions(self.model), self._scale)
         return Session(

@@ -41,6 +41,7 @@ class Given:
     batch_hooks_every: int
     seed: int
     stop: Sequence[str]
+    label_form: inputs.LabelForm
 
     def checked(self) -> Prepared:
         """Data and plan.
@@ -104,6 +105,8 @@ class Given:
             validation = self._validation(held_out, train)
         elif self.validation_split:
             train, validation = inputs.split_last(train, self.validation_split)
+        if isinstance(validation, inputs.Arrays):
+            inputs.require_class_of_each(validation)
         train = inputs.class_weighted(train, self.class_weight)
         steps = self.steps_per_epoch
         batch_size = self.batch_size or (math.ceil(len(train) / steps) if steps else 32)
@@ -128,10 +131,10 @@ class Given:
                     "validation images of its own. Leave it out, or load the dataset with "
                     f"validation={self.validation_split:g}."
                 )
-            return inputs.weighted(inputs.of_part(part), self.sample_weight), own
+            return inputs.weighted(replace(inputs.of_part(part), form=self.label_form), self.sample_weight), own
         if y is None:
             raise InputError("y is missing: with arrays, fit takes the images and their labels, fit(model, x, y).")
-        train = inputs.of_user(x, y, self.sample_weight)
+        train = inputs.of_user(x, y, self.sample_weight, form=self.label_form)
         inputs.require_classes(train)
         return train, None
 
@@ -142,7 +145,9 @@ class Given:
             if not (value is None or (isinstance(value, int | float) and value == 0)):
                 raise InputError(f"{name} is given besides an iterable of batches ({kind}). {way_out}")
         seed = self.seed if self.shuffle else None
-        train = Batches(self.x, steps=self.steps_per_epoch, seed=seed, class_weight=self.class_weight)
+        train = Batches(
+            self.x, steps=self.steps_per_epoch, seed=seed, class_weight=self.class_weight, form=self.label_form
+        )
         epochs = self.epochs - self.initial_epoch
         if train.single and self.steps_per_epoch is None and epochs > 1:
             raise InputError(
@@ -156,9 +161,9 @@ class Given:
 
     def _validation(self, given: Any, train: inputs.Arrays) -> Data:
         if isinstance(given, Part) or not gives_batches(given):
-            return inputs.alike(inputs.of_validation(given), train)
+            return inputs.alike(inputs.of_validation(given, self.label_form), train)
         kind = type(given).__name__
-        batches = Batches(given, name="validation_data", steps=self.validation_steps, like=train)
+        batches = Batches(given, name="validation_data", steps=self.validation_steps, like=train, form=self.label_form)
         if batches.single:
             raise InputError(
                 f"validation_data is a {kind}, whose batches can be had once, and they are needed after every epoch. "

@@ -33,7 +33,10 @@ _DIVERGED_MEND = "A smaller learning rate, or images scaled to 0 to 1, usually h
 
 @dataclass(frozen=True)
 class Attempt:
-    """What was trained and on what: all that a run records besides the training itself."""
+    """What was trained and on what: all that a run records besides the training itself.
+
+    `if_diverged` is what to look at where the loss becomes NaN or infinite.
+    """
 
     recipe: Mapping[str, Any]
     data: DataRecord
@@ -43,6 +46,7 @@ class Attempt:
     validation: Arrays | None
     notes: tuple[str, ...]
     model_file: RecordedFile | None = None
+    if_diverged: str = _DIVERGED_MEND
 
 
 def data_record(dataset: Dataset, train_count: int, validation: Arrays | None) -> DataRecord:
@@ -66,9 +70,7 @@ def array_record(train: Arrays, validation: Arrays | None) -> DataRecord:
         name="arrays",
         fingerprint="",
         test_fingerprint="",
-        classes=tuple(
-            str(number) for number in range(max(train.classes, 0 if validation is None else validation.classes))
-        ),
+        classes=max(train.class_names, () if validation is None else validation.class_names, key=len),
         image_shape=train.images.shape[1:],
         scale=train.scale or 1.0,
         counts={"train": len(train), "validation": 0 if validation is None else len(validation), "test": 0},
@@ -156,9 +158,9 @@ def _raise_for_all(
     alone = len(trainings) == 1 and not begun.record.replicas
     reasons = "; ".join(f"{reason}" if alone else f"seed {seed}: {reason}" for seed, reason in failed.items())
     if len(failed) == len(trainings):
-        raise DivergedError(f"{reasons}; {kept}. {_DIVERGED_MEND}")
+        raise DivergedError(f"{reasons}; {kept}. {attempts[0].if_diverged}")
     if failed:
-        _log.warning("%s; %s. %s", reasons, kept, _DIVERGED_MEND)
+        _log.warning("%s; %s. %s", reasons, kept, attempts[0].if_diverged)
 
 
 def how_to_go_on(path: Path, *, own_model: bool) -> str:

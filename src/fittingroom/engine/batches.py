@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fittingroom.engine.batch_sources import SinglePass, source_of
-from fittingroom.engine.inputs import Arrays, alike, class_weighted, of_user
+from fittingroom.engine.inputs import Arrays, LabelForm, alike, class_weighted, of_user, require_class_of_each
 from fittingroom.errors import DataError, InputError
 
 
@@ -34,6 +34,7 @@ class Batches:
         seed: of the order of a PyDataset's batches; None for their own.
         class_weight: class number -> weight of its images.
         like: training arrays whose form and scale validation batches are brought to.
+        form: what the labels may be besides class numbers.
 
     Attributes:
         first: the first batch; it is trained on nevertheless.
@@ -53,12 +54,14 @@ class Batches:
         seed: int | None = None,
         class_weight: Mapping[int, float] | None = None,
         like: Arrays | None = None,
+        form: LabelForm | None = None,
     ) -> None:
         self.name = name
         self._source = source_of(given, seed)
         self._given_steps = steps
         self._class_weight = class_weight
         self._like = like
+        self._form = form or LabelForm()
         self._classes: int | None = None
         self._iterator: Iterator[Any] | None = None
         self._pass: int | None = None  # the next one's number: that of its epoch where each epoch is one
@@ -166,8 +169,11 @@ class Batches:
                 "(images, labels, sample_weight)."
             )
         try:
-            arrays = class_weighted(of_user(*(_on_host(part) for part in batch)), self._class_weight)
-            arrays = arrays if self._like is None else alike(arrays, self._like)
+            arrays = of_user(*(_on_host(part) for part in batch), form=self._form)
+            arrays = class_weighted(arrays, self._class_weight)
+            if self._like is not None:
+                arrays = alike(arrays, self._like)
+                require_class_of_each(arrays)
         except InputError as error:
             raise DataError(f"{place}: {error}") from error
         if self._step:

@@ -9,8 +9,10 @@ import jax
 import keras
 import numpy as np
 
-from fittingroom.engine.keras_steps import compiled_loss, evaluating, fitted, last_activation, step_functions
+from fittingroom.engine.keras_steps import evaluating, fitted, step_functions
+from fittingroom.engine.losses import CLASSWISE, OUTPUTWISE, LossFacts, compiled_loss, loss_facts
 from fittingroom.errors import ModelError
+from fittingroom.recipes.last_activation import crossentropy_for
 
 Array = np.ndarray[Any, Any]
 
@@ -21,12 +23,15 @@ def require_model(model: Any) -> None:
         raise ModelError(f"The model is a {type(model).__name__}; expected a keras.Model, such as keras.Sequential.")
 
 
-def compile_if_needed(model: keras.Model) -> None:
-    """Compiles a model that its user has not compiled: Adam, cross-entropy for its kind of output, accuracy."""
-    if model.compiled:
-        return
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=last_activation(model) != "softmax")
-    model.compile(optimizer="adam", loss=loss, metrics=["accuracy"])
+def compile_if_needed(model: keras.Model, images: Array) -> None:
+    """Compiles a model that its user has not compiled: Adam, cross-entropy for its kind of output, accuracy.
+
+    Raises:
+        ModelError: it does not take images like these.
+    """
+    if not model.compiled:
+        build_layers(model, images)
+        model.compile(optimizer="adam", loss=crossentropy_for(model), metrics=["accuracy"])
 
 
 def build_checked(model: keras.Model, images: Array, labels: Array, weights: Array | None, classes: int) -> int:
@@ -40,7 +45,7 @@ def build_checked(model: keras.Model, images: Array, labels: Array, weights: Arr
         classes: how many classes the labels have.
 
     Returns:
-        How many classes the model tells apart.
+        How many numbers the model gives for an image: one per class, or one for two classes.
 
     Raises:
         ModelError: the model does not fit the data, or is of a kind that the engine does not train.
@@ -48,7 +53,7 @@ def build_checked(model: keras.Model, images: Array, labels: Array, weights: Arr
     _refuse_unsupported(model)
     images = fitted(model, images)
     outputs = _output_shape(model, images)
-    _check_outputs(outputs, classes)
+    _check_outputs(outputs, classes, loss_facts(model, outputs[-1] if outputs else None))
     _check_loss(model, labels, outputs)
     batch = tuple(None if part is None else part[:1] for part in (images, labels, weights))
     try:
@@ -57,7 +62,7 @@ def build_checked(model: keras.Model, images: Array, labels: Array, weights: Arr
         raise ModelError(
             f"Keras cannot build the model's loss and metrics for these labels: {_words(error)}."
         ) from error
-    return max(2, outputs[0])
+    return outputs[0]
 
 
 def build_layers(model: keras.Model, images: Array) -> None:
@@ -112,7 +117,8 @@ def _refuse_unsupported(model: keras.Model) -> None:
             "The model is compiled with run_eagerly=True, which lets Python run each step, and Fitting Room compiles "
             "whole epochs. Compile it without, or debug it with model.fit."
         )
-    if model.optimizer is None or compiled_loss(model) is None:
+    own_loss = type(model).compute_loss is not keras.Model.compute_loss
+    if model.optimizer is None or (compiled_loss(model) is None and not own_loss):
         raise ModelError("The model is compiled without a loss or an optimizer. Give both to model.compile(...).")
     for kind, tensors in (("inputs", getattr(model, "inputs", None)), ("outputs", getattr(model, "outputs", None))):
         if isinstance(tensors, list | tuple) and len(tensors) != 1:  # else a layer that the user calls so
@@ -147,7 +153,12 @@ def _words(error: Exception) -> str:
     return " ".join(re.sub(r"^Exception encountered when calling .*\n", "", text).split()).rstrip(".")
 
 
-def _check_outputs(outputs: tuple[int, ...], classes: int) -> None:
+def _check_outputs(outputs: tuple[int, ...], classes: int, loss: LossFacts) -> None:
+    if loss.function == "circle":
+        raise ModelError(
+            "The loss circle teaches an embedding, whose outputs are not classes. Fitting Room trains classifiers; "
+            "train this model with model.fit."
+        )
     if len(outputs) != 1:
         raise ModelError(
             f"For each image the model gives an output of shape {outputs}, and a classifier gives one number per "
@@ -155,30 +166,42 @@ def _check_outputs(outputs: tuple[int, ...], classes: int) -> None:
             "numbers first: add keras.layers.Flatten() after the input."
         )
     (count,) = outputs
-    if count == 1 and classes <= 2:
+    if count >= classes or (count == 1 and classes <= 2):
         return
-    if count < classes:
+    if count == 1 and loss.is_regression:
         raise ModelError(
-            f"The model has {count} outputs, and the labels name {classes} classes (0 to {classes - 1}). Keras on JAX "
-            f"would train on this silently, with a loss that looks good and means nothing. Give the last layer "
-            f"{classes} outputs: Dense({classes})."
+            f"The model has one output, its loss is {loss.name}, and the labels are numbers up to {classes - 1}. This "
+            "looks like regression. Fitting Room trains classifiers; train this model with model.fit. If the numbers "
+            f"are classes: Dense({classes}, activation='softmax') and loss='sparse_categorical_crossentropy'."
         )
+    silently = (
+        "Keras on JAX would train on this silently, with a loss that looks good and means nothing. "
+        if loss.function == "sparse_categorical_crossentropy"
+        else ""
+    )
+    raise ModelError(
+        f"The model has {count} output{'s' * (count > 1)}, and the labels name {classes} classes (0 to {classes - 1}). "
+        f"{silently}Give the last layer {classes} outputs: Dense({classes})."
+    )
 
 
 def _check_loss(model: keras.Model, labels: Array, outputs: tuple[int, ...]) -> None:
-    name = _loss_name(model)
-    one_hot = labels.ndim == 2 and labels.shape[1] > 1
-    if outputs[0] == 1 and name.endswith("categorical_crossentropy"):
+    loss = loss_facts(model, outputs[0])
+    name, one_hot = loss.name, labels.ndim == 2 and labels.shape[1] > 1
+    if outputs[0] == 1 and loss.function in CLASSWISE:
         raise ModelError(
             f"The model has one output, and with the loss {name} it would learn nothing: the probability of the only "
             "class is always 1. Compile it with binary_crossentropy, or give the last layer 2 outputs."
         )
-    if name == "categorical_crossentropy" and not one_hot:
+    chosen_by_labels = isinstance(compiled_loss(model), str)
+    sparse = loss.function == "sparse_categorical_crossentropy"
+    if loss.function and not (sparse or one_hot or outputs[0] == 1):
+        why = "" if loss.function in (*CLASSWISE, *OUTPUTWISE) else " and would compare each output with the number"
         raise ModelError(
-            "The loss categorical_crossentropy expects one-hot labels, and these are class numbers of shape "
-            f"{labels.shape}. Use sparse_categorical_crossentropy, or keras.utils.to_categorical(labels)."
+            f"The loss {name} expects one-hot labels{why}, and these are class numbers, one for each image. Use "
+            "sparse_categorical_crossentropy, or keras.utils.to_categorical(labels)."
         )
-    if name == "sparse_categorical_crossentropy" and one_hot:
+    if sparse and one_hot and not chosen_by_labels:
         raise ModelError(
             f"The loss sparse_categorical_crossentropy expects class numbers, and these labels have shape "
             f"{labels.shape}. Use categorical_crossentropy, or labels.argmax(axis=1)."
@@ -188,9 +211,3 @@ def _check_loss(model: keras.Model, labels: Array, outputs: tuple[int, ...]) -> 
             f"The labels are one-hot with {labels.shape[1]} classes, and the model has {outputs[0]} outputs. "
             "Make the two numbers equal."
         )
-
-
-def _loss_name(model: keras.Model) -> str:
-    """Keras's name of the compiled loss, or the function's own."""
-    loss = compiled_loss(model)
-    return str(getattr(loss, "name", None) or getattr(loss, "__name__", type(loss).__name__))

@@ -17,13 +17,54 @@ Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
+class LabelForm:
+    """What labels may be besides class numbers (0, 1, 2, ...) and one-hot rows, where the loss says so.
+
+    Args:
+        signed: -1 and 1 are classes 0 and 1, as the hinge losses have them.
+        ignored: a number that marks images without a class (`ignore_class`), which the loss leaves out.
+    """
+
+    signed: bool = False
+    ignored: int | None = None
+
+    def indices(self, labels: Any) -> Any:
+        """Class indices int32 `(n,)` from labels `(n,)`, `(n, 1)` or one-hot `(n, classes)`; -1 without a class.
+
+        Takes arrays of NumPy and, inside programs, of JAX.
+        """
+        if labels.ndim == 2 and labels.shape[1] > 1:
+            return labels.argmax(axis=1).astype(np.int32)
+        labels = labels.reshape(labels.shape[0])
+        if self.signed:
+            return (labels > 0).astype(np.int32)
+        labels = labels.astype(np.int32)
+        if self.ignored is None:
+            return labels
+        missing = labels == self.ignored
+        return labels * ~missing - missing
+
+
+_CLASS_NUMBERS = LabelForm()
+
+
+@dataclass(frozen=True)
 class Arrays:
-    """Images, labels and perhaps weights, checked; `scale` is what the images are still to be divided by, if at all."""
+    """Images, labels and perhaps weights, checked.
+
+    Args:
+        images: `(n, ...)`.
+        labels: `(n,)`, `(n, 1)`, or one-hot `(n, classes)`.
+        weights: in the loss, `(n,)`.
+        scale: what the images are still to be divided by, if at all.
+        form: what the labels may be.
+    """
 
     images: Array
     labels: Array
     weights: Array | None = None
     scale: float | None = None
+    form: LabelForm = _CLASS_NUMBERS
 
     def __len__(self) -> int:
         return len(self.images)
@@ -31,7 +72,14 @@ class Arrays:
     @property
     def classes(self) -> int:
         """How many classes the labels name."""
-        return self.one_hot_classes or int(self.labels.max()) + 1
+        return self.one_hot_classes or (2 if self.form.signed else max(1, int(self.class_indices.max()) + 1))
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes as the labels write them."""
+        if self.form.signed and not self.one_hot_classes and (self.labels < 0).any():
+            return "-1", "1"
+        return tuple(str(number) for number in range(self.classes))
 
     @property
     def one_hot_classes(self) -> int | None:
@@ -40,10 +88,8 @@ class Arrays:
 
     @property
     def class_indices(self) -> Array:
-        """The labels as class indices, int32 `(n,)`."""
-        if self.one_hot_classes:
-            return np.asarray(np.argmax(self.labels, axis=1), np.int32)
-        return np.asarray(self.labels.reshape(-1), np.int32)
+        """The labels as class indices, int32 `(n,)`; -1 for images without a class."""
+        return np.asarray(self.form.indices(self.labels))
 
     def examples(self) -> Examples:
         """The arrays on the device."""
@@ -52,10 +98,10 @@ class Arrays:
         examples: Examples = jax.device_put(Examples(self.images, self.labels, self.weights))  # type: ignore[arg-type]
         return examples
 
-    def input_batch(self) -> Array:
-        """One image as the model will get it, to build the model with."""
-        first = np.asarray(self.images[:1])
-        return first if self.scale is None else first.astype(np.float32)
+    def input_batch(self, count: int = 1) -> Array:
+        """The first images as the model will get them; one is enough to build it with."""
+        first = np.asarray(self.images[:count])
+        return first if self.scale is None else first.astype(np.float32) / np.float32(self.scale)
 
 
 def of_part(part: Part, *, scale: bool = True) -> Arrays:
@@ -87,8 +133,8 @@ def class_weighted(arrays: Arrays, class_weight: Mapping[int, float] | None) -> 
     return replace(arrays, weights=weights)
 
 
-def of_user(x: Any, y: Any, sample_weight: Any = None) -> Arrays:
-    """Arrays as given by the user, in the types that Keras would turn them into.
+def of_user(x: Any, y: Any, sample_weight: Any = None, *, form: LabelForm = _CLASS_NUMBERS) -> Arrays:
+    """Arrays as given by the user, in the types that Keras would turn them into; `form` is what the loss takes.
 
     Raises:
         DataError: they are no arrays, are empty, differ in length, or hold NaN or impossible labels.
@@ -101,20 +147,29 @@ def of_user(x: Any, y: Any, sample_weight: Any = None) -> Arrays:
     if not len(images):
         raise DataError("x holds no images. Training needs at least one image of each class.")
     _check_finite(images)
-    _check_labels(labels)
-    return weighted(Arrays(images, labels), sample_weight)
+    _check_labels(labels, form)
+    return weighted(Arrays(images, labels, form=form), sample_weight)
 
 
 def require_classes(train: Arrays) -> None:
     """Raises DataError unless the training labels name two classes at least."""
-    found = np.unique(train.class_indices)
+    found = np.unique(train.class_indices[train.class_indices >= 0])
     if len(found) < 2:
+        which = f"class {found[0]}" if len(found) else f"{train.form.ignored}, which the loss ignores"
+        raise DataError(f"All {len(train):,} labels are {which}. Training needs images of two classes at least.")
+
+
+def require_class_of_each(validation: Arrays) -> None:
+    """Raises DataError where validation images have no class: nothing says whether an answer to them is right."""
+    without = int((validation.class_indices < 0).sum())
+    if without:
         raise DataError(
-            f"All {len(train):,} labels are class {found[0]}. Training needs images of two classes at least."
+            f"{without:,} of {len(validation):,} validation images have the label {validation.form.ignored}, which the "
+            "loss ignores, so no answer to them is right or wrong. Leave them out of the validation data."
         )
 
 
-def of_validation(given: Any) -> Arrays:
+def of_validation(given: Any, form: LabelForm = _CLASS_NUMBERS) -> Arrays:
     """`validation_data` as `fit` takes it: a dataset's part, `(x, y)` or `(x, y, sample_weight)`."""
     if isinstance(given, Part):
         return of_part(given)
@@ -123,7 +178,7 @@ def of_validation(given: Any) -> Arrays:
             f"validation_data is a {type(given).__name__}; expected (x_val, y_val), (x_val, y_val, sample_weight), "
             "an iterable of such batches, or a part of a dataset such as data.validation."
         )
-    return of_user(*given)
+    return of_user(*given, form=form)
 
 
 def alike(validation: Arrays, train: Arrays) -> Arrays:
@@ -166,7 +221,7 @@ def split_last(arrays: Arrays, fraction: float) -> tuple[Arrays, Arrays]:
 
     def part(piece: slice) -> Arrays:
         weights = None if arrays.weights is None else arrays.weights[piece]
-        return Arrays(arrays.images[piece], arrays.labels[piece], weights, arrays.scale)
+        return replace(arrays, images=arrays.images[piece], labels=arrays.labels[piece], weights=weights)
 
     return part(slice(None, cut)), part(slice(cut, None))
 
@@ -198,11 +253,51 @@ def _check_finite(images: Array) -> None:
         )
 
 
-def _check_labels(labels: Array) -> None:
+def _check_labels(labels: Array, form: LabelForm) -> None:
     if labels.ndim > 2:
-        raise DataError(f"y has the shape {labels.shape}; expected one class number per image, or one-hot rows.")
+        raise DataError(
+            f"y has the shape {labels.shape}; expected one class number per image, or one-hot rows. {_WHAT_IS_TRAINED}"
+        )
     if labels.ndim == 2 and labels.shape[1] > 1:
+        _check_rows(labels, form)
         return
-    wrong = labels[(labels < 0) | (labels != np.floor(labels)) | np.isinf(labels)]
-    if wrong.size:
-        raise DataError(f"{wrong.size:,} labels are no class numbers (0, 1, 2, ...): {wrong[:5].tolist()}.")
+    allowed = (labels >= 0) & (labels == np.floor(labels)) & np.isfinite(labels)
+    if form.ignored is not None:
+        allowed |= labels == form.ignored
+    expected = "class numbers (0, 1, 2, ...)"
+    if form.signed:
+        numbers = (-1, 1) if (labels == -1).any() else (0, 1)
+        allowed, expected = np.isin(labels, numbers), "-1 and 1, or 0 and 1, as this loss reads them"
+    wrong = labels[~allowed]
+    if not wrong.size:
+        return
+    some = ", ".join(f"{value:g}" for value in wrong[:5].tolist())
+    if (wrong != np.floor(wrong)).any() and np.isfinite(wrong).all():
+        raise DataError(f"{wrong.size:,} of {len(labels):,} labels are fractions, such as {some}. {_WHAT_IS_TRAINED}")
+    signed = {*np.unique(labels[np.isfinite(labels)]).tolist()} == {-1.0, 1.0} and not form.signed
+    mend = " For -1 and 1, use (y > 0).astype(int), or a hinge loss, which takes them." if signed else ""
+    raise DataError(f"{wrong.size:,} of {len(labels):,} labels are not {expected}: {some}.{mend}")
+
+
+def _check_rows(labels: Array, form: LabelForm) -> None:
+    """Raises DataError unless each row says one class, or shares of classes that sum to 1 (smoothed, or mixed)."""
+    if form.signed and np.isin(labels, (-1, 1)).all():
+        labels = (labels + 1) / 2
+    sums = labels.sum(axis=1, dtype=np.float64)
+    fits = (labels >= 0).all(axis=1) & (np.abs(sums - 1) < 0.01)
+    if fits.all():
+        return
+    row = int(np.argmin(fits))
+    shown = ", ".join(f"{value:g}" for value in labels[row][:10].tolist())
+    several = np.isin(labels, (0, 1)).all()
+    what = "several classes, or none, for an image" if several else "regression with several targets"
+    raise DataError(
+        f"y has the shape {labels.shape}, and its rows are not one-hot: that of image {row} is [{shown}"
+        f"{', ...' if labels.shape[1] > 10 else ''}]. This looks like {what}. {_WHAT_IS_TRAINED}"
+    )
+
+
+_WHAT_IS_TRAINED = (
+    "Fitting Room trains classifiers that name one class per image: y holds class numbers (0, 1, 2, ...) or one-hot "
+    "rows. Train other models (regression, several classes per image, segmentation) with model.fit."
+)

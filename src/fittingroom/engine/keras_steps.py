@@ -6,22 +6,19 @@ layers, metrics, gradient clipping, schedules, averaged weights and loss scaling
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 import keras
 
 from fittingroom.engine.epoch import Examples, Logs, StepFunctions
+from fittingroom.engine.losses import class_log_probabilities, label_form, output_kind
 from fittingroom.engine.state import State, Values, values_of
-
-if TYPE_CHECKING:
-    OutputKind = Literal["probabilities", "logits"]
 
 
 def step_functions(model: keras.Model) -> StepFunctions:
     """The pure step functions of a built, compiled, single-input and single-output Keras classifier."""
-    kind = output_kind(model)
+    kind, form = output_kind(model), label_form(model)
     return StepFunctions(
         train_step=lambda state, examples: _train_step(model, state, examples),
         test_step=lambda state, examples: _test_step(model, state, examples),
@@ -29,7 +26,7 @@ def step_functions(model: keras.Model) -> StepFunctions:
             list(state.trainable), list(state.non_trainable), fitted(model, images), **evaluating(model)
         )[0],
         log_probabilities=lambda outputs: class_log_probabilities(outputs.astype(jnp.float32), kind),
-        true_class=class_indices,
+        true_class=form.indices,
         fresh_metrics=lambda metrics: _fresh_metrics(model, metrics),
         results=lambda metrics: _results(model, metrics),
         own_logs=has_own_logs(model),
@@ -113,63 +110,3 @@ def _results(model: keras.Model, metrics: Values) -> Logs:
     for name, value in results.items():
         flat |= value if isinstance(value, dict) else {name: value}
     return flat
-
-
-def compiled_loss(model: keras.Model) -> Any:
-    """The loss that the model is compiled with, as Keras resolves it; None where there is none.
-
-    Keras takes the one loss of a model with one output in a list or a dictionary too.
-    """
-    loss = model.loss
-    if isinstance(loss, dict | list | tuple):
-        loss = next(iter(loss.values() if isinstance(loss, dict) else loss), None)
-    return None if loss is None else keras.losses.get(loss)
-
-
-def output_kind(model: keras.Model) -> OutputKind:
-    """Whether the model's outputs are probabilities or logits.
-
-    The compiled loss knows when it is one of Keras's; otherwise the activation of the last layer tells.
-    """
-    loss = compiled_loss(model)
-    settings = getattr(loss, "_fn_kwargs", {})
-    from_logits = getattr(loss, "from_logits", settings.get("from_logits"))
-    if from_logits is None:
-        from_logits = last_activation(model) not in ("softmax", "sigmoid")
-    return "logits" if from_logits else "probabilities"
-
-
-def last_activation(model: keras.Model) -> str:
-    """The name of the last layer's activation, or an empty string where it has none."""
-    layers = getattr(model, "layers", [])
-    if not layers:
-        return ""
-    last = layers[-1]
-    if isinstance(last, keras.layers.Softmax):
-        return "softmax"
-    return getattr(getattr(last, "activation", None), "__name__", "")
-
-
-# Keras's bound: a probability of zero costs -ln(1e-7) = 16.1 nats, not infinity, so that means stay finite and agree.
-SMALLEST_PROBABILITY = 1e-7
-
-
-def class_log_probabilities(outputs: jax.Array, kind: OutputKind) -> jax.Array:
-    """Logarithms of probabilities `(batch, classes)` from outputs `(batch, classes)`, or `(batch, 1)` for two classes.
-
-    Those of logits are exact; probabilities are clipped from below, as in Keras's loss.
-    """
-    if kind == "logits":
-        if outputs.shape[-1] == 1:
-            return jax.nn.log_sigmoid(jnp.concatenate([-outputs, outputs], axis=-1))
-        return jax.nn.log_softmax(outputs, axis=-1)
-    if outputs.shape[-1] == 1:
-        outputs = jnp.concatenate([1 - outputs, outputs], axis=-1)
-    return jnp.log(jnp.clip(outputs, SMALLEST_PROBABILITY, 1.0))
-
-
-def class_indices(labels: jax.Array) -> jax.Array:
-    """Class indices int32 `(batch,)` from labels `(batch,)`, `(batch, 1)`, or one-hot `(batch, classes)`."""
-    if labels.ndim == 2 and labels.shape[1] > 1:
-        return jnp.argmax(labels, axis=1).astype(jnp.int32)
-    return labels.reshape(labels.shape[0]).astype(jnp.int32)

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from fittingroom.errors import ModelError
+from fittingroom.recipes.last_activation import crossentropy_for
 from fittingroom.recipes.modelfile import ModelFile, parse_model_setting
 from fittingroom.recipes.network import network
 from fittingroom.recipes.recipe import Recipe
@@ -54,8 +55,7 @@ def build_model(
     else:
         model = layers_of(recipe, image_shape, classes)
     if not getattr(model, "compiled", False):
-        gives_logits = recipe.model is not None and not _ends_with_softmax(model)
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=gives_logits)
+        loss = crossentropy_for(model) if recipe.model is not None else keras.losses.SparseCategoricalCrossentropy()
         model.compile(optimizer=_optimizer(recipe, steps), loss=loss, metrics=["accuracy"])
     return model
 
@@ -125,11 +125,6 @@ def _learning_rate(recipe: Recipe, steps: int) -> Any:
     return keras.optimizers.schedules.CosineDecay(
         0.0, steps - rising, warmup_target=recipe.learning_rate, warmup_steps=rising
     )
-
-
-def _ends_with_softmax(model: Any) -> bool:
-    last = model.layers[-1] if model.layers else None
-    return isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is keras.activations.softmax
 
 
 def _users_model(file: ModelFile) -> Any:

@@ -1,0 +1,204 @@
+"""How the compiled loss reads a model's outputs (logits, probabilities or margins), and which labels it takes.
+
+Everything that a run says of an image (`predict`, `explain`, `evaluate`, `serve`, its loss) is read here, as the loss
+reads it, so that these numbers and those of Keras's history mean the same.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+
+from fittingroom.engine.inputs import LabelForm
+from fittingroom.errors import ModelError
+from fittingroom.recipes.last_activation import last_activation
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    # Of a row of outputs: softmax of all; each one a sigmoid; shares of their sum; or margins from -1 to 1.
+    OutputKind = Literal["logits", "sigmoid logits", "probabilities", "margins"]
+
+# Keras's losses by what they do with outputs. Those that it computes of class probabilities:
+CLASSWISE = (
+    "sparse_categorical_crossentropy",
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "categorical_generalized_cross_entropy",
+)
+# of the probability of each output by itself:
+OUTPUTWISE = ("binary_crossentropy", "binary_focal_crossentropy")
+# and those that compare outputs with targets, which for a class are 0 and 1.
+_TARGETS = (
+    "kl_divergence",
+    "mean_squared_error",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_logarithmic_error",
+    "huber",
+    "log_cosh",
+    "poisson",
+    "dice",
+    "tversky",
+)
+_MARGINS = ("hinge", "squared_hinge")
+_CHOSEN_BY_LABELS = ("crossentropy", "ce")
+
+
+class LossFacts(NamedTuple):
+    """A compiled loss: what it is called, Keras's function behind it (or an empty string), and that one's settings."""
+
+    name: str
+    function: str
+    settings: dict[str, Any]
+
+    @property
+    def from_logits(self) -> bool:
+        """Whether it takes its outputs for logits."""
+        return bool(self.settings.get("from_logits", False))
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether it measures the distance from targets, as losses of regression do."""
+        return self.function in _TARGETS[1:8]
+
+    @property
+    def is_plain_crossentropy(self) -> bool:
+        """Whether its value for an image is the cross-entropy of the true class, in nats."""
+        plain = self.function in (*CLASSWISE[:2], OUTPUTWISE[0], "kl_divergence")
+        return plain and not self.settings.get("label_smoothing")
+
+
+def compiled_loss(model: keras.Model) -> Any:
+    """The loss that the model is compiled with, as Keras resolves it; None where there is none.
+
+    Keras takes the one loss of a model with one output in lists and dictionaries too. "crossentropy" and "ce" stay
+    what they are: Keras chooses by the labels.
+
+    Raises:
+        ModelError: Keras has no loss of this name.
+    """
+    given = getattr(model, "loss", None)
+    loss = next((loss for loss in keras.tree.flatten(given) if loss is not None), None)
+    if loss is None or str(loss).lower() in _CHOSEN_BY_LABELS:
+        return loss
+    try:
+        return keras.losses.get(loss)
+    except (ValueError, TypeError) as error:
+        raise ModelError(
+            f"The model is compiled with loss={given!r}, which Keras cannot use: {str(error).partition(chr(10))[0]}. "
+            "Give a loss that keras.losses has, such as 'sparse_categorical_crossentropy', or a function of your own."
+        ) from error
+
+
+def loss_facts(model: keras.Model, outputs: int | None = None) -> LossFacts:
+    """What is known of the model's compiled loss.
+
+    Args:
+        model: compiled.
+        outputs: how many it has, by which "crossentropy" is resolved; without, it is taken for that of classes.
+    """
+    loss = compiled_loss(model)
+    if isinstance(loss, str):
+        return LossFacts(loss, "binary_crossentropy" if outputs == 1 else "sparse_categorical_crossentropy", {})
+    name = str(getattr(loss, "name", None) or getattr(loss, "__name__", type(loss).__name__))
+    settings: dict[str, Any] = {}
+    function: Any = loss
+    own = getattr(loss, "from_logits", None)
+    while not inspect.isfunction(function):
+        if isinstance(function, functools.partial):
+            settings, function = {**function.keywords, **settings}, function.func
+        elif hasattr(function, "fn"):
+            settings, function = {**function._fn_kwargs, **settings}, function.fn
+        else:
+            break
+    if own is not None:
+        settings.setdefault("from_logits", own)
+    of_keras = inspect.isfunction(function) and str(function.__module__).startswith("keras.")
+    return LossFacts(name, function.__name__ if of_keras else "", settings)
+
+
+def label_form(model: keras.Model) -> LabelForm:
+    """Which labels besides 0, 1, 2, ... the model's loss takes."""
+    if not model.compiled:
+        return LabelForm()
+    facts = loss_facts(model)
+    return LabelForm(signed=facts.function in _MARGINS, ignored=facts.settings.get("ignore_class"))
+
+
+def output_kind(model: keras.Model) -> OutputKind:
+    """How the model's loss reads its outputs.
+
+    Keras's own losses say it. A loss of the user's is tried on one row of numbers, where `from_logits` does not tell;
+    where that says nothing either, the last activation decides.
+    """
+    facts = loss_facts(model)
+    known = {
+        **dict.fromkeys(CLASSWISE, "logits" if facts.from_logits else "probabilities"),
+        **dict.fromkeys(OUTPUTWISE, "sigmoid logits" if facts.from_logits else "probabilities"),
+        **dict.fromkeys(_TARGETS, "probabilities"),
+        **dict.fromkeys(_MARGINS, "margins"),
+    }
+    if facts.function in known:
+        return known[facts.function]  # type: ignore[return-value]
+    if "from_logits" in facts.settings:
+        return "logits" if facts.from_logits else "probabilities"
+    loss = None if facts.function else compiled_loss(model)
+    if (tried := None if loss is None else _tried(loss)) is not None:
+        return tried
+    return "probabilities" if last_activation(model) in _PROBABILITIES else "logits"
+
+
+_PROBABILITIES = ("softmax", "sigmoid", "hard_sigmoid", "relu", "softplus", "exponential")
+
+
+def _tried(loss: Any) -> OutputKind | None:
+    """How a loss of the user's reads outputs, where it is a cross-entropy: its value for one row tells."""
+    row = np.array([[0.2, 0.3, 0.5]], np.float32)
+    for label in (np.array([2]), np.array([[0.0, 0.0, 1.0]], np.float32)):
+        try:
+            value = float(np.mean(np.asarray(loss(label, jnp.asarray(row)))))
+        except Exception:  # whatever a user's code says of a row that is not the data's
+            continue
+        if np.isclose(value, -np.log(0.5), rtol=1e-4):
+            return "probabilities"
+        if np.isclose(value, np.log(np.exp(row).sum()) - 0.5, rtol=1e-4):
+            return "logits"
+    return None
+
+
+def class_log_probabilities(outputs: jax.Array, kind: OutputKind) -> jax.Array:
+    """Logarithms of probabilities `(batch, classes)` from outputs `(batch, classes)`, or `(batch, 1)` for two classes.
+
+    Those of logits are exact. Others are clipped as Keras's losses clip them, after each row of several was divided by
+    its sum.
+    """
+    if kind == "logits" and outputs.shape[-1] > 1:
+        return jax.nn.log_softmax(outputs, axis=-1)
+    if kind in ("logits", "sigmoid logits") and outputs.shape[-1] == 1:
+        return jax.nn.log_sigmoid(jnp.concatenate([-outputs, outputs], axis=-1))
+    positive = outputs
+    if kind == "sigmoid logits":
+        positive = jax.nn.sigmoid(outputs)
+    if kind == "margins":
+        positive = (1 + jnp.clip(outputs, -1, 1)) / 2
+    if outputs.shape[-1] == 1:
+        positive = _clipped(positive)
+        return jnp.log(jnp.concatenate([1 - positive, positive], axis=-1))
+    positive = jnp.maximum(positive, 0)
+    total = jnp.sum(positive, axis=-1, keepdims=True)
+    shares = positive / jnp.where(total > 0, total, 1)
+    # A row without a single positive output holds no probabilities; its order is all there is.
+    return jnp.where(total > 0, jnp.log(_clipped(shares)), jax.nn.log_softmax(outputs, axis=-1))
+
+
+def _clipped(probabilities: jax.Array) -> jax.Array:
+    """Keras's bound: a probability of 0 costs -ln(1e-7) = 16.1 nats, not infinity, so means stay finite and agree."""
+    smallest = keras.config.epsilon()
+    return jnp.clip(probabilities, smallest, 1 - smallest)

@@ -1,0 +1,230 @@
+"""Whether the last activation, the loss and the metrics of a model fit together, said before training.
+
+Refused is what cannot be learned or would contradict itself; the rest trains, as in Keras, with a note on what its
+numbers mean.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import keras
+import numpy as np
+
+from fittingroom.engine.keras_steps import evaluating, fitted
+from fittingroom.engine.losses import CLASSWISE, OUTPUTWISE, LossFacts, loss_facts, output_kind
+from fittingroom.engine.state import values_of
+from fittingroom.errors import ModelError
+from fittingroom.recipes.last_activation import last_activation
+
+Array = np.ndarray[Any, Any]
+
+_UP_TO_ONE = ("softmax", "sigmoid", "hard_sigmoid")
+_POSITIVE = ("softplus", "exponential")
+_FLOORED = ("relu", "relu6")
+
+
+class _End(NamedTuple):
+    """How a model ends: its last activation, what to call that, and how many outputs it has."""
+
+    activation: str
+    words: str  # subject and verb: "the last activation is relu"
+    outputs: int
+
+
+def misfits(model: keras.Model, images: Array, outputs: int) -> tuple[str, ...]:
+    """What does not fit in a compiled and built model, one sentence or more for each mistake.
+
+    Args:
+        model: compiled and built.
+        images: some of training, as the model gets them; looked at where the structure does not say what it gives.
+        outputs: how many numbers the model gives for an image.
+
+    Raises:
+        ModelError: with this activation and this loss nothing can be learned.
+    """
+    facts = loss_facts(model, outputs)
+    if facts.function not in (*CLASSWISE, *OUTPUTWISE, "kl_divergence"):
+        return ()
+    end = _end_of(model, images, outputs)
+    if end.activation == "softmax" and outputs == 1:
+        raise ModelError(
+            f"{end.words.capitalize()} over one output, which is 1 for every image, so nothing can be learned. Use "
+            "activation='sigmoid' with binary_crossentropy, or give the last layer 2 outputs."
+        )
+    if facts.function in OUTPUTWISE:
+        return _of_outputs(facts, end)
+    return _of_logits(facts, end) if facts.from_logits else _of_probabilities(facts, end)
+
+
+def _end_of(model: keras.Model, images: Array, outputs: int) -> _End:
+    activation = last_activation(model)
+    if activation not in ("", "input"):
+        words = "the last layer has no activation" if activation == "linear" else f"the last activation is {activation}"
+        return _End(activation, words, outputs)
+    seen = _outputs_of(model, images)
+    lowest, highest, sums = float(seen.min()), float(seen.max()), seen.sum(axis=1)
+    words = f"for the first {len(seen)} training images the outputs are {lowest:.3g} to {highest:.3g}"
+    if lowest < -0.001:
+        return _End("linear", words, outputs)
+    if outputs > 1 and len(seen) > 1 and np.allclose(sums, 1, atol=0.01) and np.ptp(seen) > 0:
+        return _End("softmax", f"{words} and sum to 1, so they are probabilities", outputs)
+    return _End("", words, outputs)
+
+
+def _outputs_of(model: keras.Model, images: Array) -> Array:
+    """What the model gives for some images, as it is, float32 `(images, outputs)`."""
+
+    def forward(trainable: Any, non_trainable: Any, images: Any) -> Any:
+        weights = list(trainable), list(non_trainable)
+        return model.stateless_call(*weights, fitted(model, images), **evaluating(model))[0]
+
+    weights = values_of(model.trainable_variables), values_of(model.non_trainable_variables)
+    return np.asarray(jax.jit(forward)(*weights, images), np.float32)
+
+
+def _of_probabilities(facts: LossFacts, end: _End) -> tuple[str, ...]:
+    """A loss on class probabilities, and outputs that are none."""
+    if end.activation in ("", "softmax"):
+        return ()
+    if facts.function == "kl_divergence":
+        return (
+            f"{_subject(end)}, and the loss {facts.name} expects probabilities that sum to 1: it is lowest where "
+            "every output is 1. Use activation='softmax'.",
+        )
+    if end.activation in (*_UP_TO_ONE, *_POSITIVE):
+        return (
+            f"{_subject(end)}, so the outputs of an image need not sum to 1. The loss {facts.name} divides "
+            "them by their sum, and so do predict, explain and evaluate of the run; model.predict does not divide. "
+            "For one class per image, softmax is usual.",
+        )
+    why = (
+        "divides them by their sum, and 0 / 0 is NaN"
+        if end.activation in _FLOORED
+        else "divides them by their sum and takes logarithms, which means nothing for negative numbers"
+    )
+    raise ModelError(
+        f"{_subject(end)}, and the loss {facts.name} expects probabilities: it {why}. The softmax is missing. Use "
+        f"activation='softmax' in the last layer{_or_from_logits(facts, end)}."
+    )
+
+
+def _or_from_logits(facts: LossFacts, end: _End) -> str:
+    one = {"categorical_crossentropy": "CategoricalCrossentropy"}.get(facts.function, "SparseCategoricalCrossentropy")
+    without = "" if end.activation == "linear" else "no activation there and "
+    return f", or {without}loss=keras.losses.{one}(from_logits=True)"
+
+
+def _of_logits(facts: LossFacts, end: _End) -> tuple[str, ...]:
+    """A loss on the logits of classes, and outputs that are bounded."""
+    if end.activation in _UP_TO_ONE:
+        highest = math.e / (math.e + end.outputs - 1)
+        return (
+            f"{_subject(end)}, and the loss {facts.name} has from_logits=True, so it applies softmax to numbers "
+            f"from 0 to 1: no probability can be higher than {highest:.0%}, the loss stays above "
+            f"{-math.log(highest):.2f}, and training is slow. predict, explain and evaluate of the run use the "
+            "probabilities that the loss computes; model.predict gives the outputs. Leave out the activation or "
+            "from_logits=True.",
+        )
+    if end.activation in (*_FLOORED, *_POSITIVE):
+        return (
+            f"{_subject(end)}, and the loss {facts.name} has from_logits=True: logits may be negative, and this "
+            "activation makes them 0 or more, where little is learned. Leave it out in the last layer.",
+        )
+    return ()
+
+
+def _of_outputs(facts: LossFacts, end: _End) -> tuple[str, ...]:
+    """A loss on each output by itself."""
+    bounded = (*_UP_TO_ONE, *_FLOORED, *_POSITIVE)
+    if facts.from_logits and end.activation in bounded:
+        if end.outputs == 1:
+            raise ModelError(
+                f"{_subject(end)}, and the loss {facts.name} has from_logits=True: an output of 0 or more means "
+                "a probability of at least 0.5 for class 1, so no image could be of class 0. Leave out the activation "
+                "or from_logits=True."
+            )
+        return (
+            f"{_subject(end)}, and the loss {facts.name} has from_logits=True: it applies the sigmoid to numbers "
+            "that are 0 or more, so no probability can be below 0.5. Leave out the activation or from_logits=True.",
+        )
+    if not facts.from_logits and end.activation not in ("", *_UP_TO_ONE):
+        name = "BinaryFocalCrossentropy" if "focal" in facts.function else "BinaryCrossentropy"
+        return (
+            f"{_subject(end)}, and the loss {facts.name} reads its outputs as probabilities: below 0 counts as 0 and "
+            "above 1 as 1, where nothing is learned. predict, explain and evaluate of the run read them so too; "
+            "model.predict gives the outputs. Use activation='sigmoid', or no activation and "
+            f"loss=keras.losses.{name}(from_logits=True).",
+        )
+    return ()
+
+
+def _subject(end: _End) -> str:
+    return end.words[0].upper() + end.words[1:]
+
+
+def meanings(model: keras.Model, outputs: int) -> tuple[str, ...]:
+    """Which numbers of Keras's history are others than those that a run reports, and what each means."""
+    facts = loss_facts(model, outputs)
+    said = []
+    if facts.function in OUTPUTWISE and outputs > 1:
+        said.append(
+            f"The loss {facts.name} is a mean over the {outputs} outputs, each by itself. The run takes an image's "
+            "outputs together: its probabilities are their shares of the sum, and the loss that explain and evaluate "
+            "give is the cross-entropy of the true class."
+        )
+    elif facts.function and not facts.is_plain_crossentropy:
+        smoothed = " with label_smoothing" if facts.settings.get("label_smoothing") else ""
+        said.append(
+            f"loss and val_loss of the history are those of {facts.name}{smoothed}. The loss that explain and evaluate "
+            "give is the cross-entropy of the true class, in nats."
+        )
+    return (*said, *_metric_meanings(model, outputs))
+
+
+def _metric_meanings(model: keras.Model, outputs: int) -> tuple[str, ...]:
+    metrics = getattr(getattr(model, "_compile_metrics", None), "metrics", [])
+    even = 0.5 if output_kind(model) == "probabilities" else 0.0
+    said = []
+    for metric in metrics:
+        if not isinstance(metric, keras.metrics.BinaryAccuracy):
+            continue
+        if outputs > 1:
+            said.append(
+                f"{metric.name} in the history counts outputs, {outputs} for each image, and is high for a model that "
+                "knows nothing. The accuracy that the run reports counts images."
+            )
+        elif metric.threshold != even:
+            said.append(
+                f"{metric.name} in the history counts an output above {metric.threshold:g} as class 1, and to the loss "
+                f"both classes are even at {even:g}. The accuracy that explain, show and evaluate give for "
+                "validation and test images is counted as the loss reads them. For the same in the history, use "
+                f"metrics=[keras.metrics.BinaryAccuracy(threshold={even})]."
+            )
+    return tuple(said)
+
+
+def if_diverged(model: keras.Model, images: Array, found: tuple[str, ...]) -> str:
+    """What to look at if the loss of a model becomes NaN or infinite: what is known to be wrong, or else the usual.
+
+    Args:
+        model: compiled.
+        images: some of training, as the model gets them.
+        found: what `misfits` says of it.
+    """
+    if found:
+        return f"The likely cause: {found[0]}"
+    top = float(np.abs(images).max(initial=0))
+    own = (
+        " A logarithm of 0 or a division by 0 in the loss may be the cause too."
+        if not loss_facts(model).function
+        else ""
+    )
+    if top > 1.5:
+        return (
+            f"The values of the images go up to {top:g}: scaled to 0 to 1, or with a smaller learning rate, training "
+            f"usually stays finite.{own}"
+        )
+    return f"A smaller learning rate usually helps, or clipnorm=1.0 in the optimizer.{own}"
