@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
@@ -21,10 +22,10 @@ from fittingroom.api.session import whole_number
 from fittingroom.data.dataset import Dataset
 from fittingroom.engine.backend import require_jax_backend
 from fittingroom.engine.batches import Batches
-from fittingroom.errors import InputError
+from fittingroom.errors import InputError, StorageError
 from fittingroom.progress import progress_for_verbose
 from fittingroom.recipes.stop import StopRule
-from fittingroom.runs.place import check_writable
+from fittingroom.runs.place import check_writable, fit_writes_folders
 
 if TYPE_CHECKING:
     import keras
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from fittingroom.api.fitted import FittedRun
 
 _SAMPLED_IMAGES = 1000
+_log = logging.getLogger("fittingroom")
 
 
 @overload
@@ -60,7 +62,7 @@ def fit(
     stop: str | Sequence[str] = ...,
     checkpoint_every: int = ...,
     resume: str | Path | None = ...,
-    out: str | Path | None = ...,
+    out: str | Path | bool | None = ...,
 ) -> FittedRun: ...
 @overload
 def fit(
@@ -87,7 +89,7 @@ def fit(
     stop: str | Sequence[str] = ...,
     checkpoint_every: int = ...,
     resume: str | Path | None = ...,
-    out: str | Path | None = ...,
+    out: str | Path | bool | None = ...,
 ) -> Replicas: ...
 def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit, so that its users can change one word
     model: keras.Model,
@@ -114,7 +116,7 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
     stop: str | Sequence[str] = (),
     checkpoint_every: int = 1,
     resume: str | Path | None = None,
-    out: str | Path | None = None,
+    out: str | Path | bool | None = None,
 ) -> FittedRun | Replicas:
     """Trains a Keras model, compiled or not, and keeps the run; afterwards the model has the trained weights.
 
@@ -156,7 +158,9 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
         checkpoint_every: epochs between checkpoints. (Ctrl-C and SIGTERM write one at once.)
         resume: the folder, or the name, of a training that was stopped, or `latest`; it goes on there as if it had
             never stopped. All other arguments must be those of its beginning: the same model, data and callbacks.
-        out: the run's own folder; None for the next free one in the runs folder.
+        out: the run's own folder; None for the next free one in the runs folder. With False the run stays in memory:
+            history, `predict`, `explain` and `report` work as ever, and what lasts says that it needs a folder. None
+            means the same, with a note, where the runs folder cannot be written, and with `FITTINGROOM_RUNS_DIR=none`.
 
     Returns:
         The run, its folder written. It is Keras's `History` too: `run.history["loss"]`, `run.epoch`, `run.params` and
@@ -172,8 +176,7 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
     started = time.perf_counter()
     if resume is not None and out is not None:
         raise InputError("resume goes on in the folder of the stopped training, so there is no other one: leave out.")
-    out = None if out is None else Path(out)
-    check_writable(out)
+    place, why_no_folder = _place(out, alone=seeds is None and resume is None)
     every = whole_number("checkpoint_every", checkpoint_every, lowest=1)
     require_jax_backend()
     import keras
@@ -219,8 +222,9 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
             notes=prepared.notes,
             progress=progress_for_verbose(verbose),
             keeper=Keeper(
-                out,
+                place,
                 every,
+                why_no_folder=why_no_folder,
                 replicas=seeds is not None,
                 own_model=True,
                 sample=_sample(x, prepared.train),
@@ -230,6 +234,34 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
             verbose=verbose,
         )
         return fitting.run_fitted() if seeds is None else fitting.run_replicas(chosen)
+
+
+def _place(out: str | Path | bool | None, *, alone: bool) -> tuple[Path | None, str | None]:
+    """The run's own folder, or None for the next free one; and why there is none, where it stays in memory.
+
+    Args:
+        out: as `fit` has it.
+        alone: whether it is one training from its beginning, which can do without.
+
+    Raises:
+        InputError: it is True, or several trainings shall do without a folder.
+        RunError, StorageError: as `check_writable` says.
+    """
+    if out is True:
+        raise InputError("out=True; expected a folder, None for the next free one, or False for none.")
+    if out is False or (out is None and alone and not fit_writes_folders()):
+        if not alone:
+            raise InputError("out=False is for one training from its beginning. With seeds or resume, leave out= away.")
+        return None, "fit was called with out=False" if out is False else "FITTINGROOM_RUNS_DIR is none"
+    place = None if out is None else Path(out)
+    try:
+        check_writable(place)
+    except StorageError as error:
+        if place is not None or not alone:
+            raise
+        _log.warning("The run is not kept in a folder: %s fit(..., out=False) says that none is wanted.", error)
+        return None, f"fit {error}"
+    return place, None
 
 
 def _sample(x: Any, train: Data) -> str:

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from fittingroom.api.judging import correction_of, judgement_of
+from fittingroom.api.loaded import Loaded
 from fittingroom.api.run import Run
 from fittingroom.data.dataset import Dataset
+from fittingroom.engine.blueprint import Blueprint
+from fittingroom.engine.state import State
+from fittingroom.errors import RunError
+from fittingroom.evaluation.correction import Correction
+from fittingroom.evaluation.judgement import Judgement
+from fittingroom.files import storage_errors
+from fittingroom.reports.curves import ShownHistory
+from fittingroom.reports.explanation import Explanation
+from fittingroom.reports.html import Report
+from fittingroom.runs.history import History
+from fittingroom.runs.outcomes import Outcomes
+from fittingroom.runs.record import RunRecord
+from fittingroom.runs.store import RunContents, write_run
 
 
 class FittedRun(Run, keras.callbacks.History):
@@ -32,3 +51,118 @@ class FittedRun(Run, keras.callbacks.History):
     def model(self) -> keras.Model:
         """The model that was trained, as in Keras's `History`. `open_run(run.path).model()` makes a new one."""
         return self._model
+
+
+class UnsavedRun(FittedRun):
+    """A run without a folder, as `fit(..., out=False)` gives it: history and predictions come from memory.
+
+    What is made from a run's files (an explanation, a report, what answers rest on) is made in a temporary folder,
+    which is gone afterwards. What lasts (`evaluate`, `compare`, `serve`, `resume`) needs a folder, and says so.
+    """
+
+    def __init__(
+        self, contents: RunContents, why: str, *, dataset: Dataset | None, model: keras.Model, params: dict[str, Any]
+    ) -> None:
+        self._contents = contents
+        self._why = why
+        self._temporary: Path | None = None
+        super().__init__(Path(), dataset=dataset, model=model, params=params)
+
+    def __repr__(self) -> str:
+        return f"Run(no folder: {self.record.recipe['name']} on {self.record.data.name}, {self.record.status})"
+
+    def _repr_html_(self) -> str:
+        from fittingroom.reports.card import run_card
+
+        return run_card(Path("(no folder)"), [self.record], [self.history])
+
+    @property
+    def path(self) -> Path:
+        """The temporary folder, while there is one.
+
+        Raises:
+            RunError: there is none.
+        """
+        if self._temporary is None:
+            raise RunError(
+                f"This run is in memory only, since {self._why}, and this needs its folder. Train with one: "
+                "fit(..., out='runs/mine')."
+            )
+        return self._temporary
+
+    @path.setter
+    def path(self, value: Path) -> None:
+        """There is none to set."""
+
+    @property
+    def record(self) -> RunRecord:
+        """What the run's folder would say of it."""
+        return self._contents.record
+
+    @cached_property
+    def history(self) -> History:
+        """The numbers of each epoch, under Keras's keys."""
+        rows = self._contents.history
+        return ShownHistory(zip(rows.epoch, rows.rows, strict=True))
+
+    @cached_property
+    def outcomes(self) -> Outcomes | None:
+        """What came of each validation image in each epoch; None without validation."""
+        return self._contents.outcomes
+
+    @cached_property
+    def _blueprint(self) -> Blueprint:
+        return Blueprint.from_json(dict(self._contents.model))
+
+    @cached_property
+    def _state(self) -> State:
+        return self._blueprint.state_of_weights(dict(self._contents.weights))
+
+    def look(self, reason: str) -> None:
+        """A look is recorded in the run's folder.
+
+        Raises:
+            RunError: there is none.
+        """
+        del reason
+        self.path  # noqa: B018 - says that there is none
+
+    def explain(self, start: int | None = None, end: int | None = None) -> Explanation:
+        """What loss and accuracy really say about this run, as `Run.explain` has it."""
+        with self._folder():
+            return super().explain(start, end)
+
+    def report(self, path: str | Path | None = None) -> Any:
+        """A page about this run, as `Run.report` has it."""
+        with self._folder():
+            page: Report = super().report()
+        return page if path is None else page.save(path)
+
+    def loaded(self) -> Loaded:
+        """The same for a server."""
+        with self._folder():
+            return super().loaded()
+
+    @cached_property
+    def _judgement(self) -> Judgement:
+        with self._folder():
+            return judgement_of(self.path, self._members, self.log_probabilities, self._load_dataset)
+
+    @cached_property
+    def _correction(self) -> Correction | None:
+        with self._folder():
+            return correction_of(self.path, self._members, self.log_probabilities, self._load_dataset)
+
+    @contextmanager
+    def _folder(self) -> Iterator[None]:
+        """While it lasts, the run has a folder."""
+        if self._temporary is not None:
+            yield
+            return
+        with storage_errors(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory(prefix="fittingroom-") as place:
+            self._temporary = Path(place)
+            try:
+                write_run(self._temporary, self._contents)
+                yield
+            finally:
+                self._temporary = None

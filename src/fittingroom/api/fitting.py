@@ -33,6 +33,7 @@ from fittingroom.recipes.recipe import Recipe
 from fittingroom.recipes.stop import StopRule
 from fittingroom.recipes.trust import RecordedFile, recorded_file
 from fittingroom.runs.record import DataRecord
+from fittingroom.runs.store import RunContents
 
 if TYPE_CHECKING:
     import keras
@@ -105,13 +106,19 @@ class Fitting:
 
     def run(self) -> Run:
         """Checks the model, trains it and keeps the run. The model has the weights of the last finished epoch."""
-        return Run(self._trained(), dataset=self.dataset, model=self.model)
+        path = self._trained()
+        assert isinstance(path, Path)  # a recipe's run has a folder
+        return Run(path, dataset=self.dataset, model=self.model)
 
     def run_fitted(self) -> FittedRun:
         """The same for `fit`: what comes back is Keras's `History`, too."""
-        from fittingroom.api.fitted import FittedRun
+        from fittingroom.api.fitted import FittedRun, UnsavedRun
 
-        return FittedRun(self._trained(), dataset=self.dataset, model=self.model, params=self._callback_params())
+        kept, params = self._trained(), self._callback_params()
+        if isinstance(kept, Path):
+            return FittedRun(kept, dataset=self.dataset, model=self.model, params=params)
+        why = str(self.keeper.why_no_folder)
+        return UnsavedRun(kept, why, dataset=self.dataset, model=self.model, params=params)
 
     def run_replicas(self, seeds: Sequence[int], make: Callable[[int], keras.Model] | None = None) -> Replicas:
         """Trains a replica for each seed and keeps them.
@@ -155,8 +162,8 @@ class Fitting:
         notes = (*notes, *keras_hook.notes(self.plan.batch_hooks_every, validation=self.validation is not None))
         return self._session(notes, if_diverged, [keras_hook, StopHook(self.rule)])
 
-    def _trained(self) -> Path:
-        """The folder of the run."""
+    def _trained(self) -> Path | RunContents:
+        """The folder of the run, or what it would hold."""
         with finishing(self.progress):
             prepare_jax()
             from fittingroom.engine.kept_programs import programs_of

@@ -39,6 +39,7 @@ class Keeper:
         sample: hash of a part of the training images and labels, where they have no fingerprint.
         stopped: the folder of the training to go on with, locked; `out` does not count then.
         last_epochs: seed -> epochs to train, where that is fewer than planned, because another training got no further.
+        why_no_folder: why the run stays in memory; None where it has a folder.
     """
 
     out: Path | None = None
@@ -48,6 +49,7 @@ class Keeper:
     sample: str = ""
     stopped: BegunRun | None = None
     last_epochs: Mapping[int, int] = field(default_factory=dict)
+    why_no_folder: str | None = None
 
     def plan(self, epochs: int, batch_size: int, seed: int) -> Plan:
         """The plan of the replica with this seed."""

@@ -87,11 +87,7 @@ def keep(begun: BegunRun, attempt: Attempt, training: Training, seconds: Seconds
         InputError: there was no epoch to train.
         StorageError: the files cannot be written.
     """
-    if not training.epochs and training.status == "finished":
-        raise InputError(
-            f"A callback (BackupAndRestore, say) has it that all {attempt.recipe['epochs']} epochs are finished. Give "
-            "more epochs."
-        )
+    _check_trained(attempt, training)
     contents = _contents(attempt, training, seconds) if training.epochs else None
     path = _finished(begun, None if contents is None else partial(write_run, contents=contents), [training])
     count = len(training.epochs)
@@ -99,6 +95,28 @@ def keep(begun: BegunRun, attempt: Attempt, training: Training, seconds: Seconds
     _raise_for_all(begun, [attempt], [training], path, kept if contents else _NOTHING_KEPT)
     assert path is not None
     return path
+
+
+def keep_in_memory(attempt: Attempt, training: Training, seconds: Seconds) -> RunContents:
+    """What a run's folder would hold, or says why there is none.
+
+    Raises:
+        Interrupted, DivergedError, InputError: as `keep` does; nothing is kept then but the model in memory.
+    """
+    _check_trained(attempt, training)
+    if training.status == "interrupted":
+        raise Interrupted(f"{training.reason}; this training has no folder, so it cannot be resumed", None)
+    if training.status == "diverged":
+        raise DivergedError(f"{training.reason}. {_DIVERGED_MEND}")
+    return _contents(attempt, training, seconds)
+
+
+def _check_trained(attempt: Attempt, training: Training) -> None:
+    if not training.epochs and training.status == "finished":
+        raise InputError(
+            f"A callback (BackupAndRestore, say) has it that all {attempt.recipe['epochs']} epochs are finished. Give "
+            "more epochs."
+        )
 
 
 def keep_replicas(

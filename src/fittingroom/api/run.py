@@ -55,7 +55,7 @@ class Run(Asked):
         self._trust = trust
         self._programs: Programs | None = None
         self._first: Run | None = None  # the replica whose programs and dataset this one uses too
-        store.read_record(path)  # a folder that is no run is refused here, not at first use
+        self.record  # noqa: B018 - a folder that is no run is refused here, not at first use
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}: {self.record.recipe['name']} on {self.record.data.name}, {self.record.status})"

@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fittingroom.api.keeper import Keeper, saver
-from fittingroom.api.keeping import Attempt, keep
+from fittingroom.api.keeping import Attempt, keep, keep_in_memory
 from fittingroom.engine.batches import Batches
 from fittingroom.engine.epoch import Examples
 from fittingroom.engine.hooks import Hook
@@ -26,6 +27,7 @@ from fittingroom.engine.training import Snapshot, Training
 from fittingroom.engine.views import answered
 from fittingroom.errors import InputError
 from fittingroom.runs.record import Seconds
+from fittingroom.runs.store import RunContents
 
 if TYPE_CHECKING:
     from fittingroom.engine.batch_programs import BatchPrograms
@@ -56,8 +58,12 @@ class Session:
     averages_views: bool = False
     resume: Snapshot | None = None
 
-    def run(self, programs: Programs, state: State, keeper: Keeper) -> tuple[Path, Training]:
-        """Says what there is to say, compiles, trains, and writes the run; see `keeping.keep` for what it raises."""
+    def run(self, programs: Programs, state: State, keeper: Keeper) -> tuple[Path | RunContents, Training]:
+        """Says what there is to say, compiles, trains, and writes the run; see `keeping.keep` for what it raises.
+
+        Returns:
+            The run's folder, or its contents where `keeper` has it that there is no folder; and the training.
+        """
         for note in self.attempt.notes:
             _log.warning(note)
         self.progress.stage("compiling")
@@ -65,13 +71,17 @@ class Session:
         trainer = self.trainer(programs, self.train.examples(), validation)
         trainer.compile(state)
         ready = time.perf_counter()
-        with keeper.begin([self.attempt]) as begun:
-            training = trainer.train(state, resume=self.resume, save=saver(begun, self.attempt.seed))
+        with nullcontext() if keeper.why_no_folder else keeper.begin([self.attempt]) as begun:
+            save = None if begun is None else saver(begun, self.attempt.seed)
+            training = trainer.train(state, resume=self.resume, save=save)
             train_seconds = time.perf_counter() - ready + self.seconds_before
             compile_seconds = programs.compile_seconds + (self.batchwise.compile_seconds if self.batchwise else 0.0)
             self.validate(trainer, programs, training)
             seconds = Seconds(ready - self.started - compile_seconds, compile_seconds, train_seconds)
-            return keep(begun, self.attempt_after(training), training, seconds), training
+            attempt = self.attempt_after(training)
+            if begun is None:
+                return keep_in_memory(attempt, training, seconds), training
+            return keep(begun, attempt, training, seconds), training
 
     @property
     def seconds_before(self) -> float:

@@ -188,8 +188,9 @@ def _train_named(
         return Replicas(path, dataset=dataset)
     [seed] = seeds
     programs = Programs(source.on(available_devices()))
-    path, _ = session(seed, progress).run(programs, blueprint.initial_state(seed), keeper)
-    return Run(path, dataset=dataset)
+    kept, _ = session(seed, progress).run(programs, blueprint.initial_state(seed), keeper)
+    assert isinstance(kept, Path)  # a recipe's run has a folder
+    return Run(kept, dataset=dataset)
 
 
 def _scale_note(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:

@@ -17,13 +17,20 @@ RECORD_NAME = "run.json"
 REPLICAS_NAME = "replicas.json"  # what a folder of several runs, one per seed, has in place of it
 BEGUN_NAME = "training.json"  # in the folder of a training that is under way, or can go on
 LATEST = "latest"
+NO_FOLDERS = "none"  # as FITTINGROOM_RUNS_DIR; a folder of that name is ./none
 
 _SPACE_NEEDED = 32 * 2**20  # a run of the course's model on Fashion-MNIST takes about 2 MB
 
 
 def runs_dir() -> Path:
     """The folder of runs: `FITTINGROOM_RUNS_DIR`, else `runs` in the current folder. It is not made here."""
-    return expanded(os.environ.get("FITTINGROOM_RUNS_DIR") or "runs")
+    setting = os.environ.get("FITTINGROOM_RUNS_DIR")
+    return expanded("runs" if setting in {None, "", NO_FOLDERS} else str(setting))
+
+
+def fit_writes_folders() -> bool:
+    """Whether `fit` writes a run's folder where its caller names none: not with `FITTINGROOM_RUNS_DIR=none`."""
+    return os.environ.get("FITTINGROOM_RUNS_DIR") != NO_FOLDERS
 
 
 def check_writable(out: Path | None, needed: int = _SPACE_NEEDED) -> None:
