@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,11 @@ import pytest
 
 from fittingroom.cli.bars import marked_bar, signed_bar, sparkline
 from fittingroom.cli.main import main
+from fittingroom.errors import RunError
 from fittingroom.reports.sentences import QUESTIONS
+from fittingroom.runs.imagefiles import read_files
 from tests.cli.conftest import Command
+from tests.data.builders import write_picture_folder
 from tests.reports.builders import contents_of, course_of, written
 
 RISING = [0.4, 0.7, 1.0, 1.5, 2.0, 3.0, 4.0]
@@ -141,3 +145,28 @@ def test_bars_stand_on_their_side_of_the_line() -> None:
     assert signed_bar(1.0, 1.0, 4) == "    │████"
     assert signed_bar(0.0, 0.0, 2) == "  │  "
     assert marked_bar(0.5, 1.0, 4) == "██·┃"
+
+
+def test_images_that_came_from_files_are_named_by_them(command: Command, tmp_path: Path) -> None:
+    root = write_picture_folder(tmp_path / "p", {"train/a": 20, "train/b": 20, "validation/a": 6, "validation/b": 6})
+    (root / "validation" / "a" / "000.png").rename(root / "validation" / "a" / "<b>\x1b[31m \udcff.png")
+    run = tmp_path / "run"
+    command("train", root, "--epochs", "2", "--out", run)
+    files = sorted(path.relative_to(root).as_posix() for path in (root / "validation").rglob("*.png"))
+    files = [os.fsencode(file).decode("utf-8", "backslashreplace") for file in files]
+    assert read_files(run, 12) == tuple(files)
+    done = command("explain", run)
+    assert "Files are in the dataset's folder" in done.out
+    assert re.search(r"validation/[ab]/00\d.png [ab] → [ab]", done.out)
+    assert "\x1b" not in done.out
+    (listed, *_) = command("explain", run, "--json").json()["images"]
+    assert len(listed["images"]) == 12
+    for image in listed["images"]:
+        assert image["file"] == files[image["index"]]
+        assert image["file"].startswith(f"validation/{'ab'[image['label']]}/")
+    html = Path(command("report", run, "--json").json()["path"]).read_text(encoding="utf-8")
+    assert "validation/b/005.png" in html
+    assert "<b>\x1b" not in html
+    (run / "validation_files.json").write_text('{"files": ["a"]}')
+    with pytest.raises(RunError, match="it has not one name for each of 12 validation images"):
+        command("explain", run)

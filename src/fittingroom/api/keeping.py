@@ -200,6 +200,7 @@ def _contents(attempt: Attempt, training: Training, seconds: Seconds) -> RunCont
         weights=attempt.blueprint.weights(training.state),
         model=attempt.blueprint.to_json(),
         outcomes=_outcomes(attempt.validation, training),
+        files=() if attempt.validation is None else attempt.validation.files,
     )
 
 

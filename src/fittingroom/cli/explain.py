@@ -86,7 +86,9 @@ def _parts(explanation: Explanation, facts: dict[str, Any], width: int) -> Itera
             yield Text("")
             yield Padding(table, (0, 0, 0, 2))
     yield Text("\nThe images behind it", style="bold")
-    yield Padding(Text("Numbers are places among the validation images; true class → predicted class."), (0, 0, 0, 2))
+    files = any("file" in image for one in facts["images"] for image in one["images"])
+    where = "Files are in the dataset's folder" if files else "Numbers are places among the validation images"
+    yield Padding(Text(f"{where}; true class → predicted class."), (0, 0, 0, 2))
     yield from (Padding(Text(line), (0, 0, 0, 2)) for line in tables.images(facts))
     yield Text("")
     yield from (Text(line) for line in tables.closing(facts))

@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from fittingroom.cli.answer import number, percent, percent_range
+from fittingroom.cli.answer import number, percent, percent_range, printable
 from fittingroom.cli.bars import marked_bar, signed_bar, sparkline
 from fittingroom.reports.sentences import signed_nats
 
@@ -149,12 +149,17 @@ def images(facts: dict[str, Any]) -> Iterator[str]:
     names = facts["data"]["classes"]
     for one in facts["images"]:
         first = [
-            f"{image['index']} {names[image['label']]} → {names[image['predicted']]}"
+            f"{_name(image)} {names[image['label']]} → {names[image['predicted']]}"
             for image in one["images"][:_SHOWN_IMAGES]
         ]
         yield f"{one['name']} ({one['count']:,}): {one['rule']}"
         if first:
             yield f"    {'; '.join(first)}"
+
+
+def _name(image: Mapping[str, Any]) -> str:
+    """The file of an image, or its place among the validation images."""
+    return printable(image["file"]) if "file" in image else str(image["index"])
 
 
 def closing(facts: dict[str, Any]) -> Iterator[str]:

@@ -51,7 +51,7 @@ def decode_folder(folder: PictureFolder, height: int, width: int) -> Found:
     labels = np.array([label for _, label in files], np.int32)
     digests = np.frombuffer(b"".join(one.digest for one in decoded), np.uint8).reshape(-1, DIGEST_BYTES)
     first_test = len(files) - len(parts[2])
-    names = tuple(path.relative_to(folder.root).as_posix() for path, _ in files)
+    names = tuple(_name(path.relative_to(folder.root)) for path, _ in files)
     return Found(
         train=Pairs(images[:first_test], labels[:first_test], digests[:first_test]),
         test=Pairs(images[first_test:], labels[first_test:], digests[first_test:]) if parts[2] else None,
@@ -117,6 +117,11 @@ def _stack(arrays: Sequence[Images]) -> Images:
     for row, array in zip(stacked, arrays, strict=True):
         row[:] = array if array.ndim == 3 else array[..., None]
     return stacked
+
+
+def _name(path: Path) -> str:
+    """A path as text that can be written anywhere; bytes that are not UTF-8 are shown as numbers."""
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
 
 
 def _say_changes(decoded: Iterable[_Decoded], size: tuple[int, int], median: tuple[int, int] | None) -> list[str]:

@@ -58,6 +58,7 @@ class Arrays:
         weights: in the loss, `(n,)`.
         scale: what the images are still to be divided by, if at all.
         form: what the labels may be.
+        files: the picture file of each image; empty where they came from none.
     """
 
     images: Array
@@ -65,6 +66,7 @@ class Arrays:
     weights: Array | None = None
     scale: float | None = None
     form: LabelForm = _CLASS_NUMBERS
+    files: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -106,7 +108,7 @@ class Arrays:
 
 def of_part(part: Part, *, scale: bool = True) -> Arrays:
     """A dataset's part; images stay uint8 and are divided by the dataset's scale inside the program."""
-    return Arrays(part.images, part.labels, scale=part.scale if scale else 1.0)
+    return Arrays(part.images, part.labels, scale=part.scale if scale else 1.0, files=part.files)
 
 
 def weighted(arrays: Arrays, sample_weight: Any) -> Arrays:
@@ -206,7 +208,8 @@ def alike(validation: Arrays, train: Arrays) -> Arrays:
 def first_images(arrays: Arrays, count: int) -> Arrays:
     """The first `count` images, with their labels and weights."""
     weights = None if arrays.weights is None else arrays.weights[:count]
-    return replace(arrays, images=arrays.images[:count], labels=arrays.labels[:count], weights=weights)
+    files = arrays.files[:count]
+    return replace(arrays, images=arrays.images[:count], labels=arrays.labels[:count], weights=weights, files=files)
 
 
 def split_last(arrays: Arrays, fraction: float) -> tuple[Arrays, Arrays]:
@@ -221,7 +224,13 @@ def split_last(arrays: Arrays, fraction: float) -> tuple[Arrays, Arrays]:
 
     def part(piece: slice) -> Arrays:
         weights = None if arrays.weights is None else arrays.weights[piece]
-        return replace(arrays, images=arrays.images[piece], labels=arrays.labels[piece], weights=weights)
+        return replace(
+            arrays,
+            images=arrays.images[piece],
+            labels=arrays.labels[piece],
+            weights=weights,
+            files=arrays.files[piece],
+        )
 
     return part(slice(None, cut)), part(slice(cut, None))
 

@@ -66,6 +66,7 @@ def explorer(replica: Replica, lists: Sequence[Mapping[str, Any]], part: Part | 
     data = {
         "total": trajectories.images,
         "index": chosen.tolist(),
+        "files": [replica.files[index] for index in chosen.tolist()] if replica.files else None,
         "label": trajectories.labels[chosen].tolist(),
         "epochs": list(trajectories.epochs),
         "shown": trajectories.row(replica.shown_epoch),

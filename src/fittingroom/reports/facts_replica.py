@@ -105,7 +105,8 @@ def brier_facts(trajectories: Trajectories, epoch: int) -> dict[str, Any] | None
 def image_facts(replica: Replica) -> list[dict[str, Any]]:
     """The lists of images. Those about the model as it is are of the kept epoch, those about the way of the last one.
 
-    The rise begins at the best-loss epoch; where that is the last, at the first.
+    The rise begins at the best-loss epoch; where that is the last, at the first. An image that came from a file has its
+    path in the dataset's folder as `file`.
     """
     trajectories = replica.trajectories
     shown, last, best = replica.shown_epoch, trajectories.last_epoch, trajectories.best_loss_epoch
@@ -117,7 +118,12 @@ def image_facts(replica: Replica) -> list[dict[str, Any]]:
         never_learned(trajectories, last),
         ever_more_confident(trajectories, trajectories.epochs[0], last),
     )
-    return [one.to_dict() for one in lists]
+    found = [one.to_dict() for one in lists]
+    if replica.files:
+        for one in found:
+            for image in one["images"]:
+                image["file"] = replica.files[image["index"]]
+    return found
 
 
 def class_facts(trajectories: Trajectories, epoch: int) -> dict[str, Any]:

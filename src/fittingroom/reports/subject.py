@@ -11,6 +11,7 @@ import numpy.typing as npt
 from fittingroom.errors import InputError
 from fittingroom.evaluation.trajectories import Trajectories
 from fittingroom.runs.history import History
+from fittingroom.runs.imagefiles import read_files
 from fittingroom.runs.kept import Validated, read_validated
 from fittingroom.runs.place import find_run, holds_replicas
 from fittingroom.runs.record import RunRecord, Seconds
@@ -33,6 +34,7 @@ class Replica:
         kept_epoch: the one whose weights were kept; None where that is none of the validated epochs.
         training_loss: of the history at the epochs of `trajectories`, in nats; None where there is none, or where it is
             another quantity than the cross-entropy.
+        files: the picture file of each validation image; empty where they came from none.
     """
 
     path: Path
@@ -42,6 +44,7 @@ class Replica:
     left_out: tuple[int, ...]
     kept_epoch: int | None
     training_loss: npt.NDArray[np.float64] | None
+    files: tuple[str, ...] = ()
 
     @property
     def shown_epoch(self) -> int:
@@ -136,6 +139,7 @@ def _replica(validated: Validated) -> Replica | None:
         left_out=tuple(numbers[~finite].tolist()),
         kept_epoch=None if validated.row is None else int(numbers[validated.row]),
         training_loss=_training_loss(history, trajectories),
+        files=read_files(validated.path, trajectories.images),
     )
 
 

@@ -2,6 +2,7 @@
 
     history.csv           the numbers of each epoch
     outcomes.npz          what came of each validation image in each epoch; absent without validation
+    validation_files.json the picture file of each validation image (`imagefiles.py`); absent where there are none
     weights.safetensors   the model's arrays by name
     model.json            the model's structure, as the engine describes it
     run.json              the record (`record.py`): recipe, data, machine, times, results, looks at the test set
@@ -24,6 +25,7 @@ from fittingroom.data.streams import read_file
 from fittingroom.files import storage_errors, write_atomically, write_bytes
 from fittingroom.runs.damage import damage, read_json
 from fittingroom.runs.history import History
+from fittingroom.runs.imagefiles import write_files
 from fittingroom.runs.looks import record_opening, record_score
 from fittingroom.runs.place import RECORD_NAME
 from fittingroom.runs.plain import json_text
@@ -63,6 +65,7 @@ class RunContents:
         weights: name -> array, in the order of the model's description.
         model: the model's structure as plain JSON.
         outcomes: what came of each validation image; None without validation.
+        files: the picture file of each validation image; none where they came from no files.
     """
 
     record: RunRecord
@@ -70,6 +73,7 @@ class RunContents:
     weights: Mapping[str, npt.NDArray[Any]]
     model: Mapping[str, Any]
     outcomes: Outcomes | None = None
+    files: tuple[str, ...] = ()
 
 
 def read_record(path: Path) -> RunRecord:
@@ -137,5 +141,7 @@ def write_run(folder: Path, contents: RunContents) -> None:
         import numpy as np
 
         write_atomically(folder / _OUTCOMES, lambda stream: np.savez(stream, allow_pickle=False, **outcomes.arrays()))
+    if contents.files:
+        write_files(folder, contents.files)
     record = dataclasses.replace(contents.record, weights_sha256=sha256_of(weights, contents.weights))
     write_bytes(folder / RECORD_NAME, json_text(record.to_dict()).encode())

@@ -24,7 +24,7 @@ function openDetail(image, among) {
   const row = chosen.shown;
   byId("detail-title").textContent = describe(image, row);
   setThumb(byId("detail-picture"), image);
-  byId("detail-picture").setAttribute("aria-label", `Picture of validation image ${chosen.index[image]}`);
+  byId("detail-picture").setAttribute("aria-label", `Picture of validation image ${nameOf(image)}`);
   byId("detail-epoch").value = row;
   drawCourses();
   showEpoch();
@@ -70,7 +70,7 @@ function showEpoch() {
   mark(byId("detail-chart"), "mark-epoch", epoch, "other");
   const taken = facts.classes[images.predicted(image, row)];
   byId("detail-facts").textContent =
-    `Validation image ${chosen.index[image]}. After epoch ${epoch}: loss ${images.loss(image, row).toFixed(3)} nats, ` +
+    `Validation image ${nameOf(image)}. After epoch ${epoch}: loss ${images.loss(image, row).toFixed(3)} nats, ` +
     `predicted ${taken}, ${images.right(image, row) ? "right" : "wrong"}.`;
   byId("detail-rows").replaceChildren(...courses.map(({ label, shares }) => probability(label, shares[row])));
 }

@@ -65,12 +65,18 @@ function setThumb(thumb, image) {
 }
 
 // A button with the picture of an image; `shown` are the images beside it, for going on to the next.
+// The file that an image came from, or its place among the validation images.
+function nameOf(image) {
+  return chosen.files ? chosen.files[image] : String(chosen.index[image]);
+}
+
 function shot(image, shown) {
   const row = chosen.shown;
   const button = element("button", undefined, `shot ${group(image).replace(" ", "-")}`);
   button.type = "button";
   button.dataset.image = image;
-  button.setAttribute("aria-label", `Image ${chosen.index[image]}: ${describe(image, row)}`);
+  button.setAttribute("aria-label", `Image ${nameOf(image)}: ${describe(image, row)}`);
+  if (chosen.files) button.title = nameOf(image);
   const thumb = element("span", undefined, "thumb");
   setThumb(thumb, image);
   const names = element("span", undefined, "names");
