@@ -44,7 +44,7 @@ def test_two_runs_have_a_row_each_their_difference_and_a_verdict(command: Comman
 
 def test_more_than_two_have_corrected_p_values(command: Command, three: list[Path]) -> None:
     out = command("compare", *three).out
-    assert re.search(r"\n +points +95% interval +p +p, corrected +loss \(nats\)", out)
+    assert re.search(r"\n +points +adjusted interval +p +p, corrected +loss \(nats\)", out)
     assert re.findall(r"^[A-C] − [A-C]", out, flags=re.MULTILINE) == ["A − B", "A − C", "B − C"]
     assert "p of the accuracies: McNemar's exact test; sign flips of the images' differences." in out
     assert "Of 3 pairs one may look different by chance" in out

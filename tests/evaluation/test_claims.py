@@ -14,40 +14,45 @@ from scipy.stats import ttest_rel
 
 from fittingroom.evaluation.claims import Expected, Side, effect_on_images, effect_on_seeds, verdict
 from fittingroom.evaluation.differences import Difference
-from fittingroom.evaluation.intervals import Interval
+from fittingroom.evaluation.estimate import Estimate
 
 Array = npt.NDArray[np.float64]
 
 SEEDS = (0, 1, 2, 3, 4)
 
 
-def effect(low: float, high: float, p: float) -> Difference:
-    return Difference((low + high) / 2, Interval(low, high), p, p)
+def effect(low: float, high: float) -> Difference:
+    """A difference with this 95% interval."""
+    return Difference((low + high) / 2, Estimate((low + high) / 2, (high - low) / 2 / 1.96, 1e6))
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "p", "expected", "within", "found"),
+    ("low", "high", "expected", "within", "found"),
     [
-        (0.5, 1.5, 0.01, "higher", 0, "supported"),
-        (0.5, 1.5, 0.01, "lower", 0, "not supported"),
-        (-1.5, -0.5, 0.01, "lower", 0, "supported"),
-        (-0.5, 1.5, 0.3, "higher", 0, "no difference shown"),
-        (-0.4, 0.4, 0.9, "same", 0.5, "supported"),
-        (0.1, 0.4, 0.01, "same", 0.5, "supported"),  # shown, and too small to matter
-        (0.1, 0.9, 0.01, "same", 0.5, "not supported"),
-        (-0.1, 0.9, 0.1, "same", 0.5, "no difference shown"),
-        (0.0, 0.0, 1.0, "same", 0, "supported"),
+        (0.5, 1.5, "higher", 0, "supported"),
+        (0.5, 1.5, "lower", 0, "not supported"),
+        (-1.5, -0.5, "lower", 0, "supported"),
+        (-0.5, 1.5, "higher", 0, "no difference shown"),
+        (-0.4, 0.4, "same", 0.5, "supported"),
+        (0.1, 0.4, "same", 0.5, "supported"),  # shown, and too small to matter
+        (0.1, 0.9, "same", 0.5, "not supported"),
+        (-0.1, 0.9, "same", 0.5, "no difference shown"),
+        (0.0, 0.0, "same", 0, "supported"),
     ],
 )
 def test_a_verdict_follows_from_the_interval_and_p(
-    low: float, high: float, p: float, expected: Expected, within: float, found: str
+    low: float, high: float, expected: Expected, within: float, found: str
 ) -> None:
-    assert verdict(effect(low, high, p), expected, within) == found
+    assert verdict(effect(low, high), expected, within) == found
 
 
-def test_p_is_corrected_before_a_verdict() -> None:
-    seen = effect(0.1, 1.9, 0.03).with_corrected(0.09)
-    assert verdict(seen, "higher") == "no difference shown"
+def test_p_and_interval_are_adjusted_before_a_verdict() -> None:
+    alone = effect(0.1, 1.9)
+    assert alone.interval == pytest.approx((0.1, 1.9), abs=1e-4)
+    of_three = alone.among(3)
+    assert (verdict(alone, "higher"), verdict(of_three, "higher")) == ("supported", "no difference shown")
+    assert of_three.corrected == pytest.approx(3 * alone.p)
+    assert of_three.interval.low < 0
 
 
 @given(st.lists(st.tuples(st.floats(-5, 5), st.floats(-5, 5)), min_size=2, max_size=12))

@@ -38,6 +38,27 @@ def test_simulated_twins_are_as_lucky_as_expected() -> None:
     assert expected_luck(0.8, 400, 5, rho) == pytest.approx(best * math.sqrt(0.16 / 400), rel=0.03)
 
 
+@pytest.mark.parametrize(
+    ("looks", "images", "accuracy"), [(20, 50, 0.99), (20, 100, 0.98), (20, 360, 0.99), (50, 100, 0.97)]
+)
+def test_near_100_percent_luck_comes_from_the_mean_of_the_looks(looks: int, images: int, accuracy: float) -> None:
+    """The luckiest of equals often has 100%, which from itself alone would seem to be no luck at all."""
+    scores = np.random.default_rng(1).binomial(images, accuracy, size=(300, looks)) / images
+    lead = scores.max(axis=1).mean() - accuracy
+    reported = [Reuse(looks, None, float(each.mean())).luck(float(each.max()), images) for each in scores]
+    assert np.mean(reported) == pytest.approx(lead, rel=0.25)
+    assert Reuse(looks, None, accuracy).luck(1.0, images) > 0.7 * lead
+
+
+@given(st.floats(0.01, 1), st.integers(1, 10**6), st.integers(1, 1000), st.floats(0, 1))
+def test_without_other_scores_the_best_is_taken_to_be_as_lucky_as_the_best_is_on_average(
+    best: float, images: int, looks: int, correlation: float
+) -> None:
+    luck = Reuse(looks, correlation).luck(best, images)
+    assert 0 <= luck <= best
+    assert expected_luck(best - luck, images, looks, correlation) == pytest.approx(luck, abs=1e-6)
+
+
 @given(st.floats(0, 1), st.integers(1, 10**6), st.integers(1, 1000), st.floats(0, 1))
 def test_more_looks_are_never_less_luck_and_likeness_never_more(
     accuracy: float, images: int, looks: int, correlation: float

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest, false_discovery_control
+from scipy.stats import binomtest
 
-from fittingroom.evaluation.significance import holm, mcnemar, sign_flip
+from fittingroom.evaluation.significance import mcnemar, sign_flip
 
 counts = st.integers(0, 3000)
 
@@ -40,20 +40,3 @@ def test_sign_flips_are_counted_over_all_signs(differences: list[int]) -> None:
     ]
     expected = np.mean([abs(one) >= abs(sum(differences)) for one in sums])
     assert sign_flip(np.array(differences)) == pytest.approx(expected, abs=1e-12)
-
-
-def test_holm_of_the_textbook() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.3]) == [0.3]
-    assert holm([]) == []
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
-def test_holm_lies_between_the_p_values_and_bonferroni_and_keeps_their_order(values: list[float]) -> None:
-    corrected = holm(values)
-    for value, one in zip(values, corrected, strict=True):
-        assert value <= one <= min(1.0, len(values) * value)
-    order = np.argsort(values, kind="stable")
-    assert (np.diff(np.array(corrected)[order]) >= 0).all()
-    assert corrected[order[0]] == min(1.0, len(values) * values[order[0]])
-    assert (np.array(corrected) >= false_discovery_control(values, method="bh") - 1e-12).all()

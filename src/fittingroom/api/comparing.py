@@ -31,10 +31,11 @@ _SAME_BY_LABELS = (
 def compare(runs: Sequence[str | Path | Run | Replicas]) -> Comparison:
     """Compares runs on the validation images that they share: the honest way to choose between recipes.
 
-    Every two are compared by a paired test. For one replica on each side that is McNemar's exact test, with a bootstrap
-    over images for the intervals; from five replicas on both sides, seeds are drawn too, and the comparison speaks of
-    the recipes. With more than two runs, p-values are corrected for their number (Holm). "No difference shown" is a
-    possible answer. The test set has no part in it: choose here, then open it once, for what you chose.
+    Every two are compared by a paired test: accuracies of one replica on each side by McNemar's exact test, losses by
+    Student's t over images; from five replicas on both sides, seeds count too, and the comparison speaks of the
+    recipes. With more than two runs, p and intervals are adjusted for the number of pairs (Bonferroni), so that an
+    interval holds 0 if, and only if, no difference is shown. "No difference shown" is a possible answer. The test set
+    has no part in it: choose here, then open it once, for what you chose.
 
     Args:
         runs: two or more: folders, names of runs in the runs folder, `latest`, or what `train`, `fit` and `open_run`

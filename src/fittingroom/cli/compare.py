@@ -72,9 +72,10 @@ def pairs_text(pairs: Sequence[Pair], letters: Sequence[str], *, several: bool) 
     Args:
         pairs: they.
         letters: what to call each of the contenders.
-        several: whether the p-values are corrected for more than one pair.
+        several: whether p and intervals are adjusted for more than one pair.
     """
-    header = ("", "points", "95% interval", "p", *(("p, corrected",) if several else ()), "loss (nats)", "95% interval")
+    interval = "adjusted interval" if several else "95% interval"
+    header = ("", "points", interval, "p", *(("p, corrected",) if several else ()), "loss (nats)", interval)
     tests = dict.fromkeys(TESTS[pair.test] for pair in pairs)
     rows = [_pair(pair, letters, several=several) for pair in pairs]
     return f"{table(header, rows)}\np of the accuracies: {'; '.join(tests)}."

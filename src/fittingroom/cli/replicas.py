@@ -76,13 +76,13 @@ def replicas_row(path: Path, standings: Standings) -> tuple[str, ...]:
 
 
 def percent_spread(spread: Spread) -> str:
-    """`87.12% ± 0.43 (95% interval of the mean 86.59–87.65%)`; the value alone where there is one replica."""
+    """`87.12% ± 0.43 (95% interval for other seeds, these images: 86.59–87.65%)`; of one replica the value alone."""
     if spread.deviation is None or spread.interval is None:
         return percent(spread.mean)
     low, high = spread.interval
     return (
         f"{100 * spread.mean:.2f}% ± {100 * spread.deviation:.2f} "
-        f"(95% interval of the mean {100 * low:.2f}–{100 * high:.2f}%)"
+        f"(95% interval for other seeds, these images: {100 * low:.2f}–{100 * high:.2f}%)"
     )
 
 

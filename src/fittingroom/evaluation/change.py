@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from fittingroom.evaluation import jitter
 from fittingroom.evaluation.intervals import Interval
 from fittingroom.evaluation.mean_interval import mean_interval, plain
 from fittingroom.evaluation.trajectories import Trajectories
@@ -71,8 +72,8 @@ class Group:
 class Change:
     """What changed between two epochs, split over images.
 
-    The intervals say how the changes would vary with other images, for epochs that were fixed beforehand. An epoch that
-    was chosen because its loss or accuracy was best flatters itself a little; `stopping` allows for that.
+    The intervals say how the changes would vary with other images, for the weights of these two epochs. Nothing in them
+    says that another training, or the next epoch, would have changed alike: `beyond_jitter` does.
 
     Args:
         start: number of the epoch before.
@@ -85,6 +86,8 @@ class Change:
         accuracy_points: change of the accuracy in percentage points.
         accuracy_interval: its 95% interval, in points, paired by image; None for a single image.
         groups: the four groups in the order of `GROUPS`; their nats sum to `loss_change`.
+        beyond_jitter: whether the loss changed by more than the lowest of so many epochs may differ from another one by
+            jitter alone.
     """
 
     start: int
@@ -97,6 +100,7 @@ class Change:
     accuracy_points: float
     accuracy_interval: Interval | None
     groups: tuple[Group, ...]
+    beyond_jitter: bool
 
     def group(self, name: GroupName) -> Group:
         """The group of a name."""
@@ -115,6 +119,7 @@ class Change:
             "accuracy_points": self.accuracy_points,
             "accuracy_interval": plain(self.accuracy_interval),
             "groups": [group.to_dict() for group in self.groups],
+            "beyond_jitter": self.beyond_jitter,
         }
 
 
@@ -140,7 +145,14 @@ def change(trajectories: Trajectories, start: int, end: int) -> Change:
         accuracy_points=float(gained.mean()),
         accuracy_interval=mean_interval(gained),
         groups=tuple(_group(name, changes, members == index) for index, name in enumerate(GROUPS)),
+        beyond_jitter=abs(float(changes.mean())) > _most_jitter(trajectories),
     )
+
+
+def _most_jitter(trajectories: Trajectories) -> float:
+    """How far the lowest epoch of a flat course is from another one at most, in 97.5% of cases, in nats."""
+    epochs = len(trajectories.epochs)
+    return jitter.bound(epochs, 1) * jitter.jitter([trajectories.mean_loss]) if epochs > 1 else 0.0
 
 
 def default_changes(trajectories: Trajectories) -> dict[str, Change]:

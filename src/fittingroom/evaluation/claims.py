@@ -1,13 +1,12 @@
 """What a claim about recipes comes to: an effect with its 95% interval, and a verdict.
 
-The verdict rests on p after Holm's correction for the number of claims that are judged together. "The same" is judged
-by its interval: a difference that is not shown is no proof of sameness (Schuirmann, A Comparison of the Two One-Sided
-Tests Procedure, Journal of Pharmacokinetics and Biopharmaceutics 15, 1987).
+The interval and its p are adjusted for the number of claims that are judged together. "The same" is judged by its
+interval: a difference that is not shown is no proof of sameness (Schuirmann, A Comparison of the Two One-Sided Tests
+Procedure, Journal of Pharmacokinetics and Biopharmaceutics 15, 1987).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,10 +14,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fittingroom.evaluation.differences import ENOUGH_SEEDS, Difference, over_images, over_recipes, shared_order
-from fittingroom.evaluation.intervals import Interval
-from fittingroom.evaluation.resampling import resampled_means
-from fittingroom.evaluation.spread import Spread
+from fittingroom.evaluation.differences import Difference, difference, shared_order
+from fittingroom.evaluation.estimate import over_seeds
 
 Expected = Literal["higher", "lower", "same"]
 Verdict = Literal["supported", "not supported", "no difference shown"]
@@ -73,16 +70,8 @@ def effect_on_images(first: Side, second: Side, *, same_images: bool = True) -> 
         second: the other one.
         same_images: whether both sides have the same images, in the same order.
     """
-    if same_images:
-        both = resampled_means(np.concatenate([first.values, second.values]))
-        drawn = both[:, : len(first.values)], both[:, len(first.values) :]
-    else:
-        drawn = resampled_means(first.values), resampled_means(second.values, seed=1)
-    if min(len(first.values), len(second.values)) >= ENOUGH_SEEDS:
-        order = shared_order(first.seeds, second.seeds) if same_images else None
-        return over_recipes((first.values, drawn[0]), (second.values, drawn[1]), order)
-    value = float(first.values.mean(dtype=np.float64) - second.values.mean(dtype=np.float64))
-    return over_images(value, drawn[0].mean(axis=1) - drawn[1].mean(axis=1))
+    order = shared_order(first.seeds, second.seeds)
+    return difference(first.values, second.values, order, same_images=same_images)
 
 
 def effect_against_number(side: Side, number: float) -> Difference:
@@ -103,19 +92,7 @@ def effect_on_seeds(first: Sequence[float], second: Sequence[float], *, ratio: b
         The difference; None for a single seed, which says nothing of how much seeds vary.
     """
     one, other = (np.log(values) if ratio else np.asarray(values, np.float64) for values in (first, second))
-    return _t_test([float(value) for value in np.round(one - other, _DIGITS)])
-
-
-def _t_test(differences: Sequence[float]) -> Difference | None:
-    from scipy.special import stdtr
-
-    spread = Spread.of(differences)
-    if spread.interval is None or spread.deviation is None:
+    differences = np.round(one - other, _DIGITS)
+    if len(differences) < 2:
         return None
-    if spread.deviation == 0:
-        p = float(spread.mean == 0)
-        return Difference(spread.mean, Interval(spread.mean, spread.mean), p, p)
-    count = len(differences)
-    statistic = abs(spread.mean) / (spread.deviation / math.sqrt(count))
-    p = 2 * float(stdtr(count - 1, -statistic))
-    return Difference(spread.mean, spread.interval, p, p)
+    return Difference(float(differences.mean()), over_seeds(differences.tolist()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from fittingroom.evaluation.differences import SHOWN_BELOW
 from fittingroom.evaluation.intervals import Interval, wilson
 from fittingroom.evaluation.mean_interval import plain
 from fittingroom.evaluation.scores import ClassScore, Scores, score
@@ -164,6 +165,19 @@ class Classes:
                     found.append(MixedPair((back, there) if back.count > there.count else (there, back), mistakes))
         return tuple(sorted(found, key=lambda pair: -pair.count))
 
+    @property
+    def least_recognised(self) -> int | None:
+        """The class with the lowest recall, if it is lower than the accuracy of all images beyond chance.
+
+        By the binomial distribution, corrected for the number of classes (Bonferroni): one of many is always lowest.
+        """
+        from scipy.special import bdtr
+
+        known = [(index, one) for index, one in enumerate(self.scores.per_class) if one.count]
+        index, lowest = min(known, key=lambda pair: pair[1].correct / pair[1].count)
+        p = len(known) * float(bdtr(lowest.correct, lowest.count, self.scores.accuracy))
+        return index if len(known) > 1 and p < SHOWN_BELOW else None
+
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain JSON; `confusion[i][j]` images of class i were predicted as class j."""
         return {
@@ -171,6 +185,7 @@ class Classes:
             "confusion": [list(row) for row in self.scores.confusion],
             "per_class": [each.to_dict() for each in self.per_class],
             "pairs": [pair.to_dict() for pair in self.pairs],
+            "least_recognised": self.least_recognised,
         }
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fittingroom.errors import InputError
-from fittingroom.evaluation.differences import ENOUGH_SEEDS, Difference, over_images, over_recipes, shared_order
-from fittingroom.evaluation.intervals import Interval, wilson
-from fittingroom.evaluation.resampling import Floats, resampled_means
-from fittingroom.evaluation.significance import holm, mcnemar, sign_flip
+from fittingroom.evaluation.differences import ENOUGH_SEEDS, Difference, difference, shared_order
+from fittingroom.evaluation.estimate import accuracy_interval
+from fittingroom.evaluation.intervals import Interval
+from fittingroom.evaluation.significance import mcnemar, sign_flip
 from fittingroom.evaluation.spread import Spread
 
 Test = Literal["mcnemar", "sign flip", "seeds and images", "paired seeds and images"]
@@ -61,8 +61,8 @@ class Contender:
 
     @property
     def interval(self) -> Interval:
-        """95% interval of the accuracy: Wilson's for one replica, that of the mean over seeds for several."""
-        return self.accuracy.interval or wilson(int(self.correct.sum()), self.correct.size)
+        """95% interval of the accuracy on new images: Wilson's for one replica; for several, with other seeds too."""
+        return accuracy_interval(self.correct)
 
     def to_dict(self) -> dict[str, Any]:
         """Its scores as plain JSON."""
@@ -137,7 +137,8 @@ class Pair:
             return "No difference in loss is shown." if self.better is not None else ""
         lower = self.first if self.loss.value < 0 else self.second
         also = "its loss is lower too" if lower == self.better else f"the loss of {names[lower]} is lower"
-        return f"{also[0].upper()}{also[1:]}, by {abs(self.loss.value):.4f} nats."
+        low, high = sorted(map(abs, self.loss.interval))
+        return f"{also[0].upper()}{also[1:]}, by {abs(self.loss.value):.4f} nats ({low:.4f} to {high:.4f})."
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,7 @@ class Comparison:
 
 
 def compared(dataset: str, contenders: Sequence[Contender], notes: Sequence[str] = ()) -> Comparison:
-    """Every two contenders compared, the p-values corrected for the number of pairs (Holm).
+    """Every two contenders compared, p and intervals adjusted for the number of pairs (Bonferroni).
 
     Args:
         dataset: the name of the dataset.
@@ -214,9 +215,8 @@ def compared(dataset: str, contenders: Sequence[Contender], notes: Sequence[str]
         raise InputError(
             f"{len(contenders)} to compare, with {sorted(images)} images: expected two or more, with the same images."
         )
-    resampled = _resampled(contenders)
     pairs = [
-        _pair((one, other), (contenders[one], contenders[other]), (resampled[one], resampled[other]))
+        _pair((one, other), contenders[one], contenders[other])
         for one, other in combinations(range(len(contenders)), 2)
     ]
     about = dict.fromkeys(_ABOUT_RECIPES if pair.test.endswith("seeds and images") else _ABOUT_MODELS for pair in pairs)
@@ -226,51 +226,34 @@ def compared(dataset: str, contenders: Sequence[Contender], notes: Sequence[str]
 
 def _several(pairs: int) -> str:
     return (
-        f"Of {pairs} pairs one may look different by chance: what is shown rests on p corrected for their number "
-        "(Holm). Each interval stands by itself."
+        f"Of {pairs} pairs one may look different by chance, so p and intervals are adjusted for their number "
+        "(Bonferroni): all intervals of the accuracies hold together in 95% of cases, and so do those of the losses."
     )
 
 
-def _resampled(contenders: Sequence[Contender]) -> list[tuple[Floats, Floats]]:
-    """Accuracies and losses on resampled images, each `(resamples, replicas)`; the same images for all contenders."""
-    rows = [row for one in contenders for row in (one.correct, np.where(np.isfinite(one.loss), one.loss, 0))]
-    ends = np.cumsum([len(row) for row in rows])
-    parts = np.split(resampled_means(np.concatenate(rows)), ends[:-1], axis=1)
-    return list(zip(parts[::2], parts[1::2], strict=True))
-
-
-def _pair(
-    positions: tuple[int, int], sides: tuple[Contender, Contender], resampled: Sequence[tuple[Floats, Floats]]
-) -> Pair:
-    (first, second), ((first_right, first_loss), (second_right, second_loss)) = sides, resampled
+def _pair(positions: tuple[int, int], first: Contender, second: Contender) -> Pair:
     finite = bool(np.isfinite(first.loss).all() and np.isfinite(second.loss).all())
+    order = shared_order(first.seeds, second.seeds)
+    accuracy = difference(first.correct, second.correct, order)
+    loss = difference(first.loss, second.loss, order) if finite else None
     if min(len(first.seeds), len(second.seeds)) >= ENOUGH_SEEDS:
-        order = shared_order(first.seeds, second.seeds)
-        accuracy = over_recipes((first.correct, first_right), (second.correct, second_right), order)
-        loss = over_recipes((first.loss, first_loss), (second.loss, second_loss), order) if finite else None
         return Pair(*positions, accuracy, loss, "seeds and images" if order is None else "paired seeds and images")
     # Whole numbers: how many more replicas of the first are right about an image, brought to as many on each side.
     ahead = first.correct.sum(axis=0) * len(second.seeds) - second.correct.sum(axis=0) * len(first.seeds)
     alone = len(first.seeds) == len(second.seeds) == 1
     only = (int((ahead > 0).sum()), int((ahead < 0).sum())) if alone else None
     p = sign_flip(ahead) if only is None else mcnemar(*only)
-    accuracy = over_images(
-        first.accuracy.mean - second.accuracy.mean, first_right.mean(axis=1) - second_right.mean(axis=1), p
-    )
-    loss_value = first.mean_loss.mean - second.mean_loss.mean
-    loss = over_images(loss_value, first_loss.mean(axis=1) - second_loss.mean(axis=1)) if finite else None
-    return Pair(*positions, accuracy, loss, "mcnemar" if alone else "sign flip", only)
+    return Pair(*positions, replace(accuracy, exact=p), loss, "mcnemar" if alone else "sign flip", only)
 
 
 def _corrected(pairs: Sequence[Pair]) -> list[Pair]:
-    """The pairs with p-values corrected for their number, accuracies and losses each by themselves."""
-    accuracies = iter(holm([pair.accuracy.p for pair in pairs]))
-    losses = iter(holm([pair.loss.p for pair in pairs if pair.loss is not None]))
+    """The pairs, adjusted for their number: accuracies and losses are a family each."""
+    losses = sum(pair.loss is not None for pair in pairs)
     return [
         replace(
             pair,
-            accuracy=pair.accuracy.with_corrected(next(accuracies)),
-            loss=None if pair.loss is None else pair.loss.with_corrected(next(losses)),
+            accuracy=pair.accuracy.among(len(pairs)),
+            loss=None if pair.loss is None else pair.loss.among(losses),
         )
         for pair in pairs
     ]

@@ -24,19 +24,26 @@ class Reuse:
         looks: the looks at it so far, 1 or more.
         correlation: how much the runs that looked are right and wrong about the same images, 0 to 1; None where that
             cannot be told, and independence is assumed, which gives the most luck.
+        mean: the mean accuracy of the looks whose scores are known, 0 to 1; None where none is.
     """
 
     looks: int
     correlation: float | None = None
+    mean: float | None = None
 
     def luck(self, accuracy: float, images: int) -> float:
         """What the best of the looks is worth by luck alone, as a share of the images.
 
+        It rests on the mean of all looks: a score that luck brought near 100% would leave no room for luck.
+
         Args:
-            accuracy: 0 to 1.
+            accuracy: that of the look that is asked about, 0 to 1. Where no mean is known, it is taken for the best,
+                and the mean for what leaves it as far ahead as the best of so many is on average.
             images: the number of test images.
         """
-        return expected_luck(accuracy, images, self.looks, self.correlation or 0.0)
+        correlation = self.correlation or 0.0
+        mean = _mean_below(accuracy, images, self.looks, correlation) if self.mean is None else self.mean
+        return expected_luck(mean, images, self.looks, correlation)
 
     def sentence(self, accuracy: float, images: int) -> str:
         """`best of 3 looks is worth about +0.2 points of luck`, and what that rests on."""
@@ -64,10 +71,11 @@ def expected_luck(accuracy: float, images: int, looks: int, correlation: float =
     """By how much the best score of equally good models exceeds their true accuracy, on average, as a share.
 
     The scores are taken as normal with the accuracy's standard error, each pair with the same correlation: 20 looks at
-    90% on 10,000 images are worth 0.0056 if they are independent, and 0.0031 at a correlation of 0.7.
+    90% on 10,000 images are worth 0.0056 if they are independent, and 0.0031 at a correlation of 0.7. No score exceeds
+    1, and the luck not what is left to it.
 
     Args:
-        accuracy: 0 to 1.
+        accuracy: the true one of each, 0 to 1; the mean of their scores is the best guess of it.
         images: the number of test images.
         looks: the number of models, 1 or more.
         correlation: 0 to 1, of being right about an image between two of the models.
@@ -80,7 +88,18 @@ def expected_luck(accuracy: float, images: int, looks: int, correlation: float =
             f"accuracy {accuracy}, {images} images, correlation {correlation}: expected 0 to 1, 1 or more, 0 to 1."
         )
     error = math.sqrt(accuracy * (1 - accuracy) / images)
-    return error * math.sqrt(1 - correlation) * expected_maximum(looks)
+    return min(error * math.sqrt(1 - correlation) * expected_maximum(looks), 1 - accuracy)
+
+
+def _mean_below(best: float, images: int, looks: int, correlation: float) -> float:
+    """The true accuracy from which the best of so many looks is this one on average.
+
+    `best - m` equals `c * sqrt(m * (1 - m))`, with c the expected maximum over the root of the images: a quadratic
+    equation in m, whose smaller root is below the best.
+    """
+    square = (1 - correlation) * expected_maximum(looks) ** 2 / images
+    half = best + square / 2
+    return max(0.0, (half - math.sqrt(max(half**2 - (1 + square) * best**2, 0.0))) / (1 + square))
 
 
 def expected_maximum(count: int) -> float:

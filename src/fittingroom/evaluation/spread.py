@@ -39,7 +39,10 @@ class Spread:
 
     @property
     def interval(self) -> Interval | None:
-        """95% interval of the mean over seeds, mean ± t·s/√n (Student's t); None for a single replica."""
+        """95% interval of the mean for other seeds on the same images, mean ± t·s/√n (Student's t); None for one value.
+
+        It says nothing of other images: `evaluation.estimate.accuracy_interval` does, from the outcomes of each.
+        """
         if self.deviation is None:
             return None
         from scipy.special import stdtrit

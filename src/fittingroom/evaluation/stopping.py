@@ -2,7 +2,8 @@
 
 The best of many epochs looks better on the images it was chosen on than on others. So every difference here is measured
 on images that had no part in the choice: each half of the images chooses its epochs, and the other half measures them.
-Intervals come from the paired bootstrap over images, and over replicas too from five on, with the choices held fixed.
+And the best of many epochs is best by luck in part, on all images: curves jitter from epoch to epoch (`jitter.py`). The
+intervals allow for both: for other images (from five replicas on, for other seeds too), and for the jitter.
 """
 
 from __future__ import annotations
@@ -15,28 +16,28 @@ import numpy as np
 import numpy.typing as npt
 
 from fittingroom.errors import InputError
-from fittingroom.evaluation.differences import ENOUGH_SEEDS, Difference, over_images, over_paired_seeds_and_images
+from fittingroom.evaluation import jitter
+from fittingroom.evaluation.differences import ENOUGH_SEEDS, Difference
+from fittingroom.evaluation.estimate import over_images, over_seeds_and_images
 from fittingroom.evaluation.halves import first_half
-from fittingroom.evaluation.resampling import resampled_means
 from fittingroom.evaluation.trajectories import Flags, Trajectories
 
 Floats = npt.NDArray[np.float64]
-
-_RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
 class Differences:
     """What the choice of an epoch is worth on images that had no part in it.
 
-    "loss's epoch" is the one with the lowest loss, "accuracy's epoch" the one with the highest accuracy.
+    "loss's epoch" is the one with the lowest loss, "accuracy's epoch" the one with the highest accuracy. In longer
+    trainings the last few epochs, and as many around the lowest loss, are taken together (`jitter.window`).
 
     Args:
         accuracy: accuracy at accuracy's epoch less that at loss's, a share of the images.
         loss: loss at accuracy's epoch less that at loss's, in nats.
-        rise: loss at the last epoch less that at loss's, in nats.
-        accuracy_since: accuracy at the last epoch less that at loss's, a share of the images.
-        gap_growth: generalisation gap at the last epoch less the smallest, in nats; None without training losses.
+        rise: loss at the last epochs less that at loss's, in nats.
+        accuracy_since: accuracy at the last epochs less that at loss's, a share of the images.
+        gap_growth: generalisation gap at the last epochs less the smallest, in nats; None without training losses.
     """
 
     accuracy: Difference
@@ -52,7 +53,7 @@ class Differences:
 
     @property
     def rises(self) -> bool:
-        """Whether the loss rises for good: at the last epoch it is higher than where loss would have stopped."""
+        """Whether the loss rose: at the end it is higher than at its lowest, beyond other images and jitter."""
         return self.rise.shown and self.rise.value > 0
 
     @property
@@ -129,11 +130,13 @@ class Stopping:
         differences: the means over replicas. With `ENOUGH_SEEDS` replicas they speak of other seeds too (`over_seeds`),
             with fewer of these replicas on other images.
         over_seeds: whether they do.
+        window: how many of the last epochs a rise is measured over.
     """
 
     replicas: tuple[ReplicaStopping, ...]
     differences: Differences
     over_seeds: bool
+    window: int
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain JSON."""
@@ -141,6 +144,7 @@ class Stopping:
             "replicas": [replica.to_dict() for replica in self.replicas],
             "differences": self.differences.to_dict(),
             "over_seeds": self.over_seeds,
+            "window": self.window,
         }
 
 
@@ -161,15 +165,13 @@ def stopping(
     half = first_half(replicas[0].labels)
     train = [None if losses is None else np.asarray(losses, np.float64) for losses in training_losses]
     with_gap = all(losses is not None for losses in train)
-    # Axes: quantities, replicas, images; below: quantities, resamples, replicas.
-    values = np.stack([_per_image(*pair, half, with_gap) for pair in zip(replicas, train, strict=True)], axis=1)
-    means = resampled_means(values.reshape(-1, values.shape[-1]), _RESAMPLES)
-    means = np.moveaxis(means.reshape(_RESAMPLES, *values.shape[:2]), 0, 1)
-    each = tuple(
-        _replica(replica, losses, _differences(values[:, [index]], means[:, :, [index]]))
-        for index, (replica, losses) in enumerate(zip(replicas, train, strict=True))
+    each = [_measured(*pair, half, with_gap) for pair in zip(replicas, train, strict=True)]
+    alone = tuple(
+        _replica(replica, losses, _differences([one]))
+        for replica, losses, one in zip(replicas, train, each, strict=True)
     )
-    return Stopping(each, _differences(values, means), len(replicas) >= ENOUGH_SEEDS)
+    width = max(jitter.window(len(replica.epochs)) for replica in replicas)
+    return Stopping(alone, _differences(each), len(replicas) >= ENOUGH_SEEDS, width)
 
 
 def _check(replicas: Sequence[Trajectories], training_losses: Sequence[npt.NDArray[Any] | None]) -> None:
@@ -184,36 +186,76 @@ def _check(replicas: Sequence[Trajectories], training_losses: Sequence[npt.NDArr
             raise InputError(f"training loss of shape {np.shape(losses)}: expected one per epoch {replica.epochs}.")
 
 
-def _per_image(trajectories: Trajectories, train: Floats | None, half: Flags, with_gap: bool) -> Floats:
-    """The differences of each image, at epochs that the other half chose, `(quantities, images)`."""
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """One difference in one replica.
+
+    Args:
+        values: it, for each image, at epochs that the other half chose, `(images,)`.
+        curve: what jitters: a number per epoch.
+        width: how many epochs are taken together on either side.
+    """
+
+    values: Floats
+    curve: Floats
+    width: int
+
+
+def _measured(trajectories: Trajectories, train: Floats | None, half: Flags, with_gap: bool) -> list[_Measured]:
+    """The differences of a replica, in the order of `Differences`."""
+    width = jitter.window(len(trajectories.epochs))
     values = np.empty((5 if with_gap else 4, trajectories.images))
     for chosen_by, measured in ((half, ~half), (~half, half)):
         # One image has no other half: it chooses for itself.
         choosers = chosen_by if chosen_by.any() else measured
         losses = trajectories.loss[:, choosers].mean(axis=1, dtype=np.float64)
         by_loss, by_accuracy = losses.argmin(), trajectories.right[:, choosers].mean(axis=1).argmax()
-        loss, right = trajectories.loss[:, measured], trajectories.right[:, measured].astype(np.float64)
-        values[0, measured] = right[by_accuracy] - right[by_loss]
-        values[1, measured] = loss[by_accuracy].astype(np.float64) - loss[by_loss]
-        values[2, measured] = loss[-1].astype(np.float64) - loss[by_loss]
-        values[3, measured] = right[-1] - right[by_loss]
+        loss, right = trajectories.loss[:, measured].astype(np.float64), trajectories.right[:, measured]
+        lowest = _stretch(losses, width)
+        values[0, measured] = right[by_accuracy].astype(np.float64) - right[by_loss]
+        values[1, measured] = loss[by_accuracy] - loss[by_loss]
+        values[2, measured] = loss[-width:].mean(axis=0) - loss[lowest].mean(axis=0)
+        values[3, measured] = right[-width:].mean(axis=0) - right[lowest].mean(axis=0)
         if with_gap and train is not None:
-            smallest = (losses - train).argmin()
-            values[4, measured] = loss[-1].astype(np.float64) - loss[smallest] - (train[-1] - train[smallest])
-    return values
+            smallest = _stretch(losses - train, width)
+            since = train[-width:].mean() - train[smallest].mean()
+            values[4, measured] = loss[-width:].mean(axis=0) - loss[smallest].mean(axis=0) - since
+    loss, accuracy = trajectories.mean_loss, trajectories.accuracy
+    curves = [(accuracy, 1), (loss, 1), (loss, width), (accuracy, width)]
+    if with_gap and train is not None:
+        curves.append((loss - train, width))
+    return [_Measured(each, *curve) for each, curve in zip(values, curves, strict=True)]
 
 
-def _differences(values: Floats, means: Floats) -> Differences:
-    """From `(quantities, replicas, images)` and the resampled `(quantities, resamples, replicas)`."""
-    found = [_difference(value, mean) for value, mean in zip(values, means, strict=True)]
-    return Differences(found[0], found[1], found[2], found[3], found[4] if len(found) > 4 else None)
+def _stretch(curve: Floats, width: int) -> slice:
+    """So many epochs in a row, where a curve is lowest."""
+    sums = np.concatenate([[0.0], curve.cumsum()])
+    start = int((sums[width:] - sums[:-width]).argmin())
+    return slice(start, start + width)
 
 
-def _difference(values: Floats, means: Floats) -> Difference:
-    if len(values) < ENOUGH_SEEDS:
-        return over_images(float(values.mean()), means.mean(axis=1))
-    # A difference within each replica, against nothing that varies.
-    return over_paired_seeds_and_images(values, means)
+def _differences(each: Sequence[Sequence[_Measured]]) -> Differences:
+    """From what was measured in each replica."""
+    found = [_difference(measured) for measured in zip(*each, strict=True)]
+    # Whether loss and accuracy choose differently is asked twice: of the accuracy and of the loss.
+    accuracy, loss = found[0].among(2), found[1].among(2)
+    return Differences(accuracy, loss, found[2], found[3], found[4] if len(found) > 4 else None)
+
+
+def _difference(measured: Sequence[_Measured]) -> Difference:
+    values = np.stack([one.values for one in measured])
+    enough = len(values) >= ENOUGH_SEEDS
+    estimate = over_seeds_and_images([values]) if enough else over_images(values.mean(axis=0))
+    return Difference(float(values.mean()), estimate.widened(_jitter(measured)))
+
+
+def _jitter(measured: Sequence[_Measured]) -> float:
+    """By how much flat curves would seem to rise, at most, in 97.5% of cases."""
+    curves = [one.curve for one in measured if len(one.curve) > 1]
+    if not curves or not any(one.values.any() for one in measured):
+        return 0.0
+    longest = max(map(len, curves))
+    return jitter.bound(longest, min(one.width for one in measured), len(curves)) * jitter.jitter(curves)
 
 
 def _replica(trajectories: Trajectories, train: Floats | None, differences: Differences) -> ReplicaStopping:

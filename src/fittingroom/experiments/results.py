@@ -78,7 +78,7 @@ class Experiment:
 
     @cached_property
     def comparison(self) -> Comparison | None:
-        """Every two recipes by a paired test, corrected for their number (Holm); None with fewer than two.
+        """Every two recipes by a paired test, adjusted for their number (Bonferroni); None with fewer than two.
 
         Raises:
             RunError: a run is damaged.

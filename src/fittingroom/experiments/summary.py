@@ -55,7 +55,7 @@ class Summary:
 
     @property
     def interval(self) -> Interval | None:
-        """95% interval of the accuracy: of the mean over seeds, or Wilson's for a single seed; None without any."""
+        """95% interval of the accuracy: for other seeds on these images; Wilson's of a single seed; None without."""
         if self.accuracy is None:
             return None
         return self.accuracy.interval or self._validation[0].interval

@@ -17,7 +17,6 @@ from fittingroom.evaluation.claims import (
     verdict,
 )
 from fittingroom.evaluation.differences import ENOUGH_SEEDS, Difference
-from fittingroom.evaluation.significance import holm
 from fittingroom.labs.arms import Arm, named
 from fittingroom.labs.description import Claim
 from fittingroom.labs.measures import MEASURES, Measure
@@ -35,8 +34,10 @@ class Judged:
         sentence: the effect in words.
         value: the effect in the unit of the measure: a difference, a factor, or 1 for an error and 0 for none; None
             where there is none.
-        interval: its 95% interval; None where seeds do not vary it.
-        p: after Holm's correction for the lab's claims; None where there is none.
+        interval: its interval, which holds with those of the lab's other claims in 95% of cases; None where there is
+            none.
+        p: adjusted for the number of the lab's claims, as the interval is; None where there is none.
+        together: how many claims are judged together.
     """
 
     claim: Claim
@@ -45,6 +46,7 @@ class Judged:
     value: float | None = None
     interval: tuple[float, float] | None = None
     p: float | None = None
+    together: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain JSON."""
@@ -79,11 +81,11 @@ def check_arms(claims: Sequence[Claim], names: Sequence[str]) -> None:
 
 
 def judged(claims: Sequence[Claim], arms: Sequence[Arm]) -> tuple[Judged, ...]:
-    """Each claim with its verdict; p-values are corrected for the number of claims that have one (Holm)."""
+    """Each claim with its verdict; p and interval are adjusted for the number of claims that have one (Bonferroni)."""
     effects = [_effect(claim, arms) for claim in claims]
-    corrected = iter(holm([effect.p for effect in effects if isinstance(effect, Difference)]))
+    count = sum(effect is not None for effect in effects)
     return tuple(
-        _judged(claim, arms, effect.with_corrected(next(corrected)) if isinstance(effect, Difference) else effect)
+        _judged(claim, arms, None if effect is None else effect.among(count))
         for claim, effect in zip(claims, effects, strict=True)
     )
 
@@ -128,7 +130,9 @@ def _judged(claim: Claim, arms: Sequence[Arm], effect: Difference | None) -> Jud
     within = math.log(claim.within) if measure.unit == "times" and claim.within else claim.within / measure.scale
     low, high = effect.interval
     value = _in_unit(effect.value, measure)
-    found = Judged(claim, verdict(effect, claim.expected, within), "", value, p=effect.corrected)
+    found = Judged(
+        claim, verdict(effect, claim.expected, within), "", value, p=effect.corrected, together=effect.comparisons
+    )
     found = replace(found, interval=(_in_unit(low, measure), _in_unit(high, measure)))
     return replace(found, sentence=_sentence(found, measure, arms))
 
@@ -164,12 +168,13 @@ def _sentence(one: Judged, measure: Measure, arms: Sequence[Arm]) -> str:
     if isinstance(claim.than, str):
         sides = f"{claim.arm} against {claim.than}, {measure.words}"
         found, low, high = (_effect_text(value, measure) for value in (one.value, *interval))
-        text = f"{sides}: {found} {_unit(one.value, measure)} ({_range(low, high)})"
+        text = f"{sides}: {found} {_unit(one.value, measure)} ({_range(low, high, one.together)})"
     else:
         than = float(claim.than or 0)
         values = [value * than if measure.unit == "times" else value + than for value in (one.value, *interval)]
         found, low, high = (_level(value, measure) for value in values)
-        text = f"{claim.arm}, {measure.words}: {found} ({_range(low, high)}), against {_level(than, measure)}"
+        reached = f"{found} ({_range(low, high, one.together)})"
+        text = f"{claim.arm}, {measure.words}: {reached}, against {_level(than, measure)}"
     if claim.expected == "same" and claim.within:
         unit = _unit(claim.within, measure)
         text += f"; up to {claim.within:g} {unit} {'counts' if claim.within == 1 else 'count'} as the same"
@@ -181,8 +186,10 @@ def _sentence(one: Judged, measure: Measure, arms: Sequence[Arm]) -> str:
     return f"{text}."
 
 
-def _range(low: str, high: str) -> str:
-    return "the same with every seed" if low == high else f"95% interval {low} to {high}"
+def _range(low: str, high: str, together: int) -> str:
+    if low == high:
+        return "the same with every seed"
+    return f"95% interval{'' if together == 1 else f', adjusted for {together} claims,'} {low} to {high}"
 
 
 def _effect_text(value: float, measure: Measure) -> str:

@@ -52,7 +52,8 @@ def _part(parts: Sequence[PartResult | None]) -> str:
     if "accuracy" in spreads:
         spread, only = spreads["accuracy"], parts[0]
         interval = spread.interval if len(parts) > 1 or only is None else only.interval
-        ends = "" if interval is None else f" (95% interval {100 * interval[0]:.1f} to {100 * interval[1]:.1f}%)"
+        what = "95% interval for other seeds, these images" if len(parts) > 1 else "95% interval"
+        ends = "" if interval is None else f" ({what}: {100 * interval[0]:.1f} to {100 * interval[1]:.1f}%)"
         told.append(f"accuracy {100 * spread.mean:.1f}%{ends}")
     if "loss" in spreads:
         told.append(f"loss {spreads['loss'].mean:.4f} nats")

@@ -113,6 +113,7 @@ def _stopping(replicas: tuple[Replica, ...]) -> dict[str, Any]:
     return {
         **found.to_dict(),
         "gap": facts_spread.gaps(replicas, found),
+        "accuracy_gap": facts_spread.accuracy_gap(replicas),
         "training_loss": facts_spread.training_losses(replicas),
         "loss_epochs": facts_spread.epochs([one.loss_epoch for one in found.replicas]),
         "accuracy_epochs": facts_spread.epochs([one.accuracy_epoch for one in found.replicas]),

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fittingroom.evaluation.calibration import Calibration
 from fittingroom.evaluation.change import GROUPS, Change
 from fittingroom.evaluation.classes import classes_of
+from fittingroom.evaluation.estimate import accuracy_interval
 from fittingroom.evaluation.spread import Spread
 from fittingroom.evaluation.stopping import Stopping
 
 if TYPE_CHECKING:
     from fittingroom.reports.subject import Replica
+
+LARGE_GAP = 0.05
+"""A share of the images: from here on the gap between training and validation accuracy is called large."""
 
 _SPLIT = ("loss", "refinement", "overconfidence", "temperature")
 
@@ -113,6 +119,29 @@ def gaps(replicas: Sequence[Replica], found: Stopping) -> dict[str, Any] | None:
     }
 
 
+def accuracy_gap(replicas: Sequence[Replica]) -> dict[str, Any] | None:
+    """How much more of the training images are right than of the validation images, in the last epoch.
+
+    The training accuracy is the mean over that epoch, while the weights changed; None where one is not known, or the
+    last epoch was not validated. The gap is large where its whole 95% interval, for other validation images, is above
+    `LARGE_GAP`: a gap of a point or two is in every model that learns.
+    """
+    known = [replica.record.train.accuracy for replica in replicas]
+    training = [value for value in known if value is not None]
+    if len(training) < len(known) or any(one.record.epochs != one.trajectories.last_epoch for one in replicas):
+        return None
+    right = np.stack([replica.trajectories.right[-1] for replica in replicas])
+    interval = accuracy_interval(right)
+    trained, validated = sum(training) / len(training), float(right.mean())
+    return {
+        "training": trained,
+        "validation": validated,
+        "gap": trained - validated,
+        "interval": [trained - interval.high, trained - interval.low],
+        "large": trained - interval.high > LARGE_GAP,
+    }
+
+
 def _positive_since(numbers: Sequence[int], values: Sequence[float]) -> int | None:
     """The epoch from which on all values are above 0; None if the last one is not."""
     since = None
@@ -129,6 +158,11 @@ def class_spreads(replicas: Sequence[Replica]) -> dict[str, Any]:
     return {
         "recall": [_spread(value for value in values if value is not None) for values in recalls],
         "accuracy": _spread(classes.scores.accuracy for classes in found),
+        "interval": list(
+            accuracy_interval(
+                np.stack([one.trajectories.right[one.trajectories.row(one.shown_epoch)] for one in replicas])
+            )
+        ),
         "loss": _spread(replica.shown_loss for replica in replicas),
         "shown_epochs": epochs([replica.shown_epoch for replica in replicas]),
         "most_mixed": [

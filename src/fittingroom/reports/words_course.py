@@ -10,6 +10,7 @@ from fittingroom.reports.sentences import (
     epochs,
     nats,
     nats_range,
+    percent,
     points,
     points_range,
     signed_nats,
@@ -25,15 +26,17 @@ def single_epoch(quote: Quote) -> bool:
 
 
 def overfit(quote: Quote) -> Iterator[Sentence]:
-    """Whether it did, by loss; what accuracy and the gap say beside it."""
+    """Whether it did, by loss; what accuracy, the gap of the accuracies and that of the losses say beside it."""
     if single_epoch(quote):
-        text = "A single validated epoch shows no course, so this cannot be told."
-        yield quote.sentence("overfit", text, "One epoch cannot tell")
+        text = "A single validated epoch shows no course, so the loss cannot tell."
+        yield quote.sentence("overfit", text, _large_gap(quote) or "One epoch cannot tell")
     elif quote(f"{_DIFFERENCES}.rises"):
         yield _rise(quote)
         yield _accuracy_meanwhile(quote)
     else:
         yield _no_rise(quote)
+    if quote.look("stopping.accuracy_gap") is not None and quote.look("stopping.accuracy_gap.large"):
+        yield _accuracy_gap(quote)
     if quote.look("stopping.gap") is not None and quote("stopping.gap.grows"):
         yield _gap(quote)
     quote.forget()
@@ -42,7 +45,7 @@ def overfit(quote: Quote) -> Iterator[Sentence]:
 def _rise(quote: Quote) -> Sentence:
     low, high = quote("stopping.loss_epochs.low"), quote("stopping.loss_epochs.high")
     rise, interval = quote(f"{_DIFFERENCES}.rise.difference"), quote(f"{_DIFFERENCES}.rise.interval")
-    over = "images and seeds" if quote("stopping.over_seeds") else "images"
+    over = "images, seeds" if quote("stopping.over_seeds") else "images"
     training = ""
     if quote.look("stopping.training_loss") is not None and quote.look("stopping.training_loss.fell"):
         before = quote("stopping.training_loss.at_loss_epoch.mean")
@@ -51,10 +54,16 @@ def _rise(quote: Quote) -> Sentence:
     return quote.sentence(
         "overfit",
         f"Yes, by its loss: validation loss was lowest after {epochs(low, high)} and then rose, by {nats(rise)} "
-        f"nats until the last epoch ({nats_range(interval)}, over {over}; measured on images that had no part in "
-        f"choosing the epoch).{training}",
+        f"nats until {_the_last(quote)} ({nats_range(interval)}, for other {over} and the jitter between epochs; "
+        f"measured on images that had no part in choosing the epoch).{training}",
         f"By its loss yes, after {_span(low, high)}; by its accuracy {_fell(quote)}",
     )
+
+
+def _the_last(quote: Quote) -> str:
+    """What a rise is measured until: `the last epoch`, `the last 5 epochs`."""
+    width = quote("stopping.window")
+    return "the last epoch" if width == 1 else f"the last {width} epochs"
 
 
 def _fell(quote: Quote) -> str:
@@ -79,15 +88,37 @@ def _no_rise(quote: Quote) -> Sentence:
     if low >= last:
         return quote.sentence(
             "overfit",
-            f"No: validation loss was lowest after the last epoch, {last}, so more epochs may lower it further.",
-            f"No: its loss was lowest after the last epoch, {last}",
+            f"Not by its loss: that was lowest after the last epoch, {last}, so more epochs may lower it further.",
+            _large_gap(quote) or f"No: its loss was lowest after the last epoch, {last}",
         )
     rise, interval = quote(f"{_DIFFERENCES}.rise.difference"), quote(f"{_DIFFERENCES}.rise.interval")
     return quote.sentence(
         "overfit",
-        "Nothing shows it: from where it was lowest to the last epoch, validation loss did not change measurably "
-        f"({signed_nats(rise)} nats, {nats_range(interval)}).",
-        "Nothing shows it: its loss did not rise measurably",
+        f"By its loss nothing shows it: from where that was lowest to {_the_last(quote)}, it did not rise by more than "
+        f"other images and the jitter between epochs explain ({signed_nats(rise)} nats, {nats_range(interval)}).",
+        _large_gap(quote) or "Nothing shows it: its loss did not rise measurably",
+    )
+
+
+def _large_gap(quote: Quote) -> str:
+    """The gap between the accuracies in a few words; empty where it is not large."""
+    gap = quote.look("stopping.accuracy_gap")
+    if gap is None or not gap["large"]:
+        return ""
+    training, validation = quote("stopping.accuracy_gap.training"), quote("stopping.accuracy_gap.validation")
+    return f"A large gap: {percent(training)} of training images right, {percent(validation)} of others"
+
+
+def _accuracy_gap(quote: Quote) -> Sentence:
+    training, validation = quote("stopping.accuracy_gap.training"), quote("stopping.accuracy_gap.validation")
+    low, high = (100 * end for end in quote("stopping.accuracy_gap.interval"))
+    return quote.sentence(
+        "overfit",
+        f"In the last epoch {percent(training)} of the training images were right (a mean over the epoch, while the "
+        f"weights changed), and {percent(validation)} of the validation images after it: a gap of "
+        f"{points(100 * quote('stopping.accuracy_gap.gap'))} points ({points_range([low, high])}). So it knows its "
+        "training images much better than others. What helps: more training images, augmentation (`augment`), "
+        "`dropout`, `weight_decay`, or a smaller model.",
     )
 
 
@@ -134,7 +165,7 @@ def _worth(quote: Quote) -> str:
     cost, interval = quote(f"{_DIFFERENCES}.loss.difference"), quote(f"{_DIFFERENCES}.loss.interval")
     if not quote(f"{_DIFFERENCES}.differ"):
         return (
-            f"These images cannot tell which is better: accuracy's choice has {signed_points(gain)} points of accuracy "
+            f"Neither is shown to be better: accuracy's choice has {signed_points(gain)} points of accuracy "
             f"({accuracy}) and {signed_nats(cost)} nats of loss ({nats_range(interval)}) against the other."
         )
     if quote(f"{_DIFFERENCES}.loss.shown"):
@@ -152,7 +183,7 @@ def _stopped(quote: Quote) -> Sentence:
     rise = quote(f"{_DIFFERENCES}.rise.difference")
     return quote.sentence(
         "stopping",
-        f"Where loss would stop, the model has {nats(rise)} nats less loss than after the last epoch, with "
+        f"Where loss would stop, the model has {nats(rise)} nats less loss than after {_the_last(quote)}, with "
         f"{_other_accuracy(quote)}.",
     )
 

@@ -12,11 +12,11 @@ def result(quote: Quote) -> Iterator[Sentence]:
     images = quote("data.validation_images")
     accuracy, loss = quote("class_spreads.accuracy.mean"), quote("class_spreads.loss.mean")
     if quote.several():
-        interval = quote("class_spreads.accuracy.interval")
+        interval = quote("class_spreads.interval")
         count = quote("agreement.replicas")
         text = (
             f"The {count} replicas get {percent(accuracy)} of the {images:,} validation images right on average "
-            f"({percent_range(interval)}, over seeds); their mean loss is {nats(loss)} nats."
+            f"({percent_range(interval)}, for other seeds and images); their mean loss is {nats(loss)} nats."
         )
     else:
         interval = quote("classes.interval")
@@ -120,13 +120,14 @@ def _split(quote: Quote, place: str) -> Sentence:
 
 
 def _since(quote: Quote, place: str) -> Iterator[Sentence]:
-    """That a rise of the loss is mostly overconfidence; withheld where it is not, or the two intervals overlap."""
+    """That a shown rise of the loss is mostly overconfidence; withheld where it is not, or the intervals overlap."""
     best = quote.look(quote.example("best_loss_epoch"))
     before = quote.example(f"calibration.{quote.look(quote.example('validated_epochs')).index(best)}")
     one, other = quote.look(before), quote.look(place)
     rise, grown = other["loss"] - one["loss"], other["overconfidence"] - one["overconfidence"]
     if (
-        not one["interval"]
+        not quote.look("stopping.differences.rises")
+        or not one["interval"]
         or not other["interval"]
         or one["interval"][1] >= other["interval"][0]
         or not 0 < rise / 2 <= grown
@@ -197,10 +198,9 @@ def _class(quote: Quote, place: str) -> str:
 
 
 def _lowest(quote: Quote) -> Iterator[Sentence]:
-    """The class with the lowest recall; withheld where it may be no lower than all images together."""
-    known = [one for one in enumerate(quote.look("classes.per_class")) if one[1]["recall_interval"] is not None]
-    index, lowest = min(known, key=lambda one: one[1]["recall"])
-    if len(known) < 2 or lowest["recall_interval"][1] >= quote.look("classes.interval")[0]:
+    """The class with the lowest recall; withheld where chance may have made it the lowest."""
+    index = quote.look("classes.least_recognised")
+    if index is None:
         return
     name = quote(f"data.classes.{index}")
     recall, interval = (

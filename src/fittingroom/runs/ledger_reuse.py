@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -78,10 +79,12 @@ class Standings:
         test_set = record.data.test_fingerprint
         same = [one for one in looks if test_set in one.known_as]
         told = count_looks(same) + (own is None)
-        correlation = self._correlation(same) if told > 1 else None
+        reuse = Reuse(told)
+        if told > 1:
+            reuse = Reuse(told, self._correlation(same), mean_accuracy(same, look if own is None else None))
         elsewhere = own is None and look.ledger != ledger
         problem = None if elsewhere or not ledger else contradiction(path, record, look, own)
-        return Standing(None if own is None else own.look, Reuse(told, correlation), problem, elsewhere)
+        return Standing(None if own is None else own.look, reuse, problem, elsewhere)
 
     def scored(self, path: Path, record: RunRecord) -> tuple[Look, Standing] | None:
         """The latest look of a run that has a score, and where it stands; None where there is none."""
@@ -93,6 +96,18 @@ class Standings:
         if test_set not in self._correlations:
             self._correlations[test_set] = _correlation([one for one in looks if not one.repeats])
         return self._correlations[test_set]
+
+
+def mean_accuracy(looks: Iterable[LedgerLook], own: Look | None = None) -> float | None:
+    """The mean accuracy, 0 to 1, of the looks that told something new, and of one that the ledger does not have.
+
+    Looks without a score are left out; None where no score is known.
+    """
+    scores = [look.score for look in looks if look.score is not None and not look.repeats]
+    known = [score["correct"] / score["count"] for score in scores if score["count"]]
+    known += [own.score["accuracy"]] if own is not None and own.score is not None else []
+    believable = [accuracy for accuracy in known if 0 <= accuracy <= 1]  # a file that somebody edited holds anything
+    return sum(believable) / len(believable) if believable else None
 
 
 def _correlation(looks: list[LedgerLook]) -> float | None:

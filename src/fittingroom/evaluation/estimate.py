@@ -1,0 +1,180 @@
+"""A mean with its standard error, from which p and intervals of any confidence follow, by one method.
+
+Student's t. Where the mean is one over images, losses of few images are skewed, and t alone would call too many equals
+different (measured in `docs/measurements.md`): a difference then has to hold both for t and for t corrected for the
+skewness (Hall, On the Removal of Skewness by Transformation, Journal of the Royal Statistical Society B 54, 1992). The
+correction alone would be too bold where tails are heavy, and t alone where they are uneven.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fittingroom.evaluation.intervals import Interval, wilson
+
+_DIGITS = 12  # what is left of a difference between equal columns is rounding
+_MANY = 1e6  # degrees of freedom of an error that is known
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean that is known with an error.
+
+    Args:
+        mean: it.
+        error: its standard error, 0 or more.
+        freedom: degrees of freedom of the error, above 0.
+        skewness: of the mean, in standard errors: that of the single values, divided by the root of their number.
+    """
+
+    mean: float
+    error: float
+    freedom: float
+    skewness: float = 0.0
+
+    @property
+    def p(self) -> float:
+        """How likely so large a mean would be, in either direction, were it 0 in truth; two-sided."""
+        if self.error == 0:
+            return float(self.mean == 0)
+        from scipy.special import stdtr
+
+        statistic = self.mean / self.error
+        smallest = min(abs(statistic), abs(_corrected(statistic, self.skewness)))
+        return min(1.0, 2 * float(stdtr(self.freedom, -smallest)))
+
+    def interval(self, confidence: float = 0.95) -> Interval:
+        """Where the true mean lies with this confidence: every mean from which p would not tell it apart."""
+        if self.error == 0:
+            return Interval(self.mean, self.mean)
+        from scipy.special import stdtrit
+
+        bound = -float(stdtrit(self.freedom, (1 - confidence) / 2))
+        highest = max(bound, _uncorrected(bound, self.skewness))
+        lowest = min(-bound, _uncorrected(-bound, self.skewness))
+        return Interval(self.mean - highest * self.error, self.mean - lowest * self.error)
+
+    def widened(self, half: float) -> Estimate:
+        """The same with a further doubt that is independent: half the width of its own 95% interval."""
+        if half == 0:
+            return self
+        from scipy.special import stdtrit
+
+        freedom = self.freedom if self.error else _MANY
+        bound = -float(stdtrit(freedom, 0.025))
+        error = math.hypot(self.error, half / bound)
+        return Estimate(self.mean, error, freedom, self.skewness * self.error / error)
+
+
+def over_images(values: npt.NDArray[Any]) -> Estimate:
+    """The mean over images, as it would vary with other images.
+
+    Args:
+        values: a number per image, `(images,)`; at least one.
+    """
+    single = np.round(np.asarray(values, np.float64), _DIGITS)
+    count, mean = len(single), float(single.mean())
+    left = single - mean
+    deviation = math.sqrt(float(left @ left) / count)
+    if count < 2 or deviation == 0:
+        # All alike: how much others may differ is not known, so one more is taken to be as far on the other side.
+        return Estimate(mean, 0.0, 1.0) if mean == 0 else with_two_more(single, abs(mean))
+    skewness = float((left**3).mean()) / deviation**3 / math.sqrt(count)
+    return Estimate(mean, deviation / math.sqrt(count - 1), count - 1, skewness)
+
+
+def with_two_more(values: npt.NDArray[Any], size: float = 1.0) -> Estimate:
+    """The same after two more images, one `size` and one `-size`: sound for shares, also where few images differ.
+
+    Source: Bonett and Price, Adjusted Wald Confidence Interval for a Difference of Binomial Proportions Based on Paired
+    Data, Journal of Educational and Behavioral Statistics 37 (2012).
+
+    Args:
+        values: for each image how much more of one side is right, -1 to 1, `(images,)`.
+        size: of the two.
+    """
+    more = np.append(np.asarray(values, np.float64), [size, -size])
+    return Estimate(float(more.mean()), float(more.std(ddof=1)) / math.sqrt(len(more)), len(more) - 1)
+
+
+def over_seeds(values: Sequence[float]) -> Estimate:
+    """The mean over seeds, as it would vary with other seeds, on the same images.
+
+    Args:
+        values: a number per seed; two at least.
+    """
+    known = np.asarray(values, np.float64)
+    deviation = float(known.std(ddof=1)) if np.ptp(known) else 0.0  # whose rounding would leave a trace
+    return Estimate(float(known.mean()), deviation / math.sqrt(len(known)), len(known) - 1)
+
+
+def over_seeds_and_images(sides: Sequence[npt.NDArray[Any]], *, same_images: bool = True) -> Estimate:
+    """The first side's mean (less the second's), as it would vary with other seeds and other images.
+
+    The variance is taken apart as that of a table with two ways: what seeds do to all images, what images do to all
+    seeds, and what is peculiar to a seed on an image. The variance between the seeds' means holds the last, and so does
+    that between the images' means; it is taken off once (Owen, The Pigeonhole Bootstrap, Annals of Applied Statistics
+    1, 2007, has the bootstrap of the same). Seeds are few, so p and interval are those of Student's t with Welch's
+    degrees of freedom (Biometrika 34, 1947).
+
+    Args:
+        sides: one or two, each a number for each seed and image, `(seeds, images)`, two seeds at least.
+        same_images: whether two sides have the same images, in the same order.
+    """
+    tables = [np.asarray(side, np.float64) for side in sides]
+    signs = (1.0, -1.0)[: len(tables)]
+    value = round(float(sum(sign * table.mean() for sign, table in zip(signs, tables, strict=True))), _DIGITS)
+    by_seed = [(float(table.mean(axis=1).var(ddof=1)) / len(table), len(table)) for table in tables]
+    means = [sign * table.mean(axis=0) for sign, table in zip(signs, tables, strict=True)]
+    over = [np.sum(means, axis=0)] if same_images else means
+    by_image = [(float(mean.var(ddof=1)) / len(mean) if len(mean) > 1 else 0.0, len(mean)) for mean in over]
+    seeds, images = (sum(part for part, _ in parts) for parts in (by_seed, by_image))
+    variance = seeds + max(images - sum(map(_peculiar, tables)), 0.0)
+    if round(variance, 2 * _DIGITS) <= 0:
+        return Estimate(value, 0.0, 1.0)
+    doubt = sum(part**2 / (count - 1) for part, count in [*by_seed, *by_image] if count > 1)
+    fewest = min(len(table) for table in tables) - 1
+    return Estimate(value, math.sqrt(variance), max(fewest, variance**2 / doubt))
+
+
+def accuracy_interval(correct: npt.NDArray[np.bool_]) -> Interval:
+    """The 95% interval of an accuracy on new images: Wilson's of one model; of a recipe, with other seeds too.
+
+    For several seeds, two images more that are right and two that are wrong, for every seed, keep it sound where nearly
+    all are right (Agresti and Coull, Approximate Is Better than "Exact", The American Statistician 52, 1998).
+
+    Args:
+        correct: whether each seed was right about each image, `(seeds, images)`.
+    """
+    if len(correct) == 1:
+        return wilson(int(correct.sum()), correct.size)
+    more = np.broadcast_to([True, True, False, False], (len(correct), 4))
+    low, high = over_seeds_and_images([np.concatenate([correct, more], axis=1)]).interval()
+    return Interval(max(0.0, low), min(1.0, high))
+
+
+def _peculiar(table: npt.NDArray[np.float64]) -> float:
+    """What is peculiar to a seed on an image: its share of the variance of the mean over both."""
+    seeds, images = table.shape
+    left = table - table.mean(axis=0) - table.mean(axis=1, keepdims=True) + table.mean()
+    return float((left**2).sum() / ((seeds - 1) * max(images - 1, 1)) / table.size)
+
+
+def _corrected(statistic: float, skewness: float) -> float:
+    """Hall's transformation of t, which rises with it."""
+    third = skewness / 3
+    return statistic + third * statistic**2 + third**2 * statistic**3 / 3 + skewness / 6
+
+
+def _uncorrected(corrected: float, skewness: float) -> float:
+    """The t that is transformed to this."""
+    third = skewness / 3
+    if abs(third) < 1e-9:
+        return corrected - skewness / 6
+    return (math.cbrt(1 + 3 * third * (corrected - skewness / 6)) - 1) / third
