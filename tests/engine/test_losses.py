@@ -173,6 +173,7 @@ def test_labels_and_losses_that_keras_takes_train_as_in_keras(
     make: Callable[[], keras.Model], labels: Callable[[Any], Any], names: Any, digits: Images
 ) -> None:
     settings: dict[str, Any] = {"epochs": 2, "batch_size": 32, "shuffle": False, "verbose": 0}
+    settings["class_weight"] = {-1: 2.0, 1: 0.5}
     y, y_val = labels(digits.y), labels(digits.y_val)
     known = y_val >= (0 if len(names) > 2 else -1)
     validation = (digits.x_val[known], y_val[known])

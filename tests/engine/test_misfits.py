@@ -140,6 +140,15 @@ GIVE_PROBABILITIES = {
     "code with an operation": lambda: Code(None, keras.ops.softmax),
     "code that divides": lambda: Code("softplus", lambda x: x / keras.ops.sum(x, axis=-1, keepdims=True)),
 }
+
+
+def mixture() -> keras.Model:
+    """Probabilities weighed by a layer without activation."""
+    share = keras.initializers.Constant(0.2)
+    weighed = layers.Dense(5, use_bias=False, kernel_initializer=share, kernel_constraint="non_neg")
+    return stack(layers.Dense(5, activation="softmax"), weighed)
+
+
 GIVE_LOGITS = {
     "no activation": lambda: stack(layers.Dense(5)),
     "batch normalization": lambda: stack(layers.Dense(5), layers.BatchNormalization()),
@@ -170,6 +179,12 @@ def test_logits_of_any_origin_fit_a_loss_on_logits_only(make: Callable[[], keras
     assert said(model) == ""
     model.compile(loss="sparse_categorical_crossentropy")
     assert "The softmax is missing" in said(model)
+
+
+def test_a_mixture_of_probabilities_is_not_refused() -> None:
+    model = mixture()
+    model.compile(loss="sparse_categorical_crossentropy")
+    assert said(model) == ""
 
 
 @pytest.mark.parametrize(

@@ -270,7 +270,9 @@ class Fitting:
         record = array_record(self._first_arrays, validation)
         if isinstance(self.train, inputs.Arrays):
             return record
-        return replace(record, name="batches", classes=tuple(str(number) for number in range(self.train.classes)))
+        first, count = self.train.first, self.train.classes
+        names = first.class_names if first.form.signed else tuple(str(number) for number in range(count))
+        return replace(record, name="batches", classes=names)
 
 
 def _form(data: Data | None) -> Any:

@@ -130,8 +130,9 @@ def class_weighted(arrays: Arrays, class_weight: Mapping[int, float] | None) -> 
             "Both sample_weight and class_weight are given; expected one. Multiply them into sample_weight."
         )
     weights = np.ones(len(arrays), np.float32)
+    numbers = arrays.class_indices if arrays.one_hot_classes else arrays.labels.reshape(-1)
     for number, weight in class_weight.items():
-        weights[arrays.class_indices == number] = weight
+        weights[numbers == number] = weight
     return replace(arrays, weights=weights)
 
 

@@ -56,7 +56,11 @@ def misfits(model: keras.Model, images: Array, outputs: int) -> tuple[str, ...]:
         )
     if facts.function in OUTPUTWISE:
         return _of_outputs(facts, end)
-    return _of_logits(facts, end) if facts.from_logits else _of_probabilities(facts, end)
+    if facts.from_logits:
+        return _of_logits(facts, end)
+    if end.activation not in ("", *_UP_TO_ONE, *_POSITIVE) and _are_probabilities(_outputs_of(model, images)):
+        return ()  # a mixture of probabilities, say, by weights that sum to 1
+    return _of_probabilities(facts, end)
 
 
 def _end_of(model: keras.Model, images: Array, outputs: int) -> _End:
@@ -65,13 +69,19 @@ def _end_of(model: keras.Model, images: Array, outputs: int) -> _End:
         words = "the last layer has no activation" if activation == "linear" else f"the last activation is {activation}"
         return _End(activation, words, outputs)
     seen = _outputs_of(model, images)
-    lowest, highest, sums = float(seen.min()), float(seen.max()), seen.sum(axis=1)
+    lowest, highest = float(seen.min()), float(seen.max())
     words = f"for the first {len(seen)} training images the outputs are {lowest:.3g} to {highest:.3g}"
     if lowest < -0.001:
         return _End("linear", words, outputs)
-    if outputs > 1 and len(seen) > 1 and np.allclose(sums, 1, atol=0.01) and np.ptp(seen) > 0:
+    if _are_probabilities(seen) and np.ptp(seen) > 0:
         return _End("softmax", f"{words} and sum to 1, so they are probabilities", outputs)
     return _End("", words, outputs)
+
+
+def _are_probabilities(outputs: Array) -> bool:
+    """Whether each row is positive and sums to 1."""
+    several = outputs.shape[1] > 1 and len(outputs) > 1
+    return several and float(outputs.min()) > -0.001 and np.allclose(outputs.sum(axis=1), 1, atol=0.01)
 
 
 def _outputs_of(model: keras.Model, images: Array) -> Array:
