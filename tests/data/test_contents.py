@@ -92,3 +92,34 @@ def test_a_test_part_is_cut_when_there_is_none() -> None:
     assert (len(contents.labels), len(contents.test_labels)) == (51, 9)
     assert len({image.tobytes() for image in (*contents.images, *contents.test_images)}) == 60
     assert "so 9 images were cut" in contents.notes[0]
+
+
+def test_whole_numbers_up_to_16_are_divided_by_16_and_it_is_said() -> None:
+    few = check(found(train=Pairs(images(60) // 16 + 1, labels(30, 20, 10)), test=None))
+    assert few.scale == 16
+    assert few.notes[-1].startswith("No value of the images is above 16, so 16 is taken as white")
+    pictures = check(found(train=Pairs(images(60) // 16 + 1, labels(30, 20, 10)), test=None, resize_rule="as they are"))
+    assert pictures.scale == 255
+    assert "no value is above 16 of 255, and a model learns less from that" in pictures.notes[-1]
+    assert "multiply their values by 15.9" in pictures.notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [(None, ""), (255, r" \(each value is 255\)"), (0, r" \(each value is 0\)")]
+)
+def test_training_images_that_are_all_the_same_are_refused(value: int | None, words: str) -> None:
+    one = images(1) if value is None else np.full((1, 28, 28), value, np.uint8)
+    with pytest.raises(DataError, match=f"a test: all 60 training images are the same, pixel for pixel{words}, so"):
+        check(found(train=Pairs(one.repeat(60, axis=0), labels(30, 20, 10))))
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_images_of_one_colour_throughout_are_counted_if_there_are_many(colour: bool) -> None:
+    some = images(60)
+    some[:2] = some[:2, :1, :1]
+    shown = some[..., None] // np.array([1, 2, 3], np.uint8) if colour else some
+    parts = {"test": None, "train": Pairs(shown, labels(30, 20, 10))}
+    assert not any("throughout" in note for note in check(found(**parts)).notes)
+    shown[:30] = shown[:30, :1, :1]
+    notes = check(found(**parts, test_fraction=0.01)).notes
+    assert any(note.endswith("training images have one colour throughout: nothing shows in them.") for note in notes)

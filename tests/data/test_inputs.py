@@ -10,9 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fittingroom.data.inputs import read_images
+from fittingroom.data.inputs import InputImages
+from fittingroom.data.inputs import read_images as read_for
+from fittingroom.data.ranges import ValueRange
 from fittingroom.errors import DataError
 from tests.data.builders import images, labels, picture, write_idx
+
+
+def read_images(path: Path, shape: tuple[int, ...], scale: float = 255.0) -> InputImages:
+    return read_for(path, shape, ValueRange.of_scale(scale))
 
 
 def tar_of_nothing() -> bytes:
@@ -37,8 +43,7 @@ def test_a_picture_of_the_right_size_is_one_image(tmp_path: Path) -> None:
     picture(1).save(tmp_path / "a.png")
     read = read_images(tmp_path / "a.png", (28, 28))
     np.testing.assert_array_equal(read.images, np.asarray(picture(1))[None])
-    np.testing.assert_allclose(read.x, read.images / 255, rtol=1e-6)
-    assert (len(read), read.scale, read.notes) == (1, 255.0, ())
+    assert (len(read), read.notes) == (1, ())
 
 
 def test_a_picture_of_another_size_is_refused_with_both(tmp_path: Path) -> None:
@@ -99,24 +104,18 @@ def test_float_images_are_guessed_and_said(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=images(3) / 255)
     read = read_images(tmp_path / "a.npz", (28, 28))
     np.testing.assert_array_equal(read.images, images(3))
-    assert "multiplied by 255" in read.notes[0]
+    assert read.notes[0].endswith("up to 1 were taken as 0-1 and converted to 0-255, as in training.")
 
 
-def test_digits_keep_their_scale_from_0_to_16(tmp_path: Path) -> None:
-    whole = images(3, 8, 8) // 16
-    np.savez(tmp_path / "a.npz", x=whole.astype(float))
-    np.savez(tmp_path / "b.npz", x=whole / 16)
-    for name in ("a.npz", "b.npz"):
-        np.testing.assert_allclose(read_images(tmp_path / name, (8, 8), scale=16.0).x, whole / 16, atol=1 / 255)
+def test_images_of_every_usual_scale_become_those_of_training(tmp_path: Path) -> None:
+    whole = images(3, 8, 8) // 16 + 1
+    arrays = {"own": whole.astype(float), "fractions": whole / 16, "16 bits": whole.astype("u2") * 4095}
+    for name, array in arrays.items():
+        np.savez(tmp_path / f"{name}.npz", x=array)
+        np.testing.assert_array_equal(read_images(tmp_path / f"{name}.npz", (8, 8), 16.0).images, whole)
     picture(1, (8, 8)).save(tmp_path / "c.png")
-    read = read_images(tmp_path / "c.png", (8, 8), scale=16.0)
-    np.testing.assert_allclose(read.x, np.asarray(picture(1, (8, 8)))[None] / 255, rtol=1e-6)
-
-
-def test_values_beyond_the_models_own_scale_are_refused(tmp_path: Path) -> None:
-    np.savez(tmp_path / "a.npz", x=np.full((1, 8, 8), 200, np.uint8))
-    with pytest.raises(DataError, match="values up to 200, but this model's own images have values up to 16"):
-        read_images(tmp_path / "a.npz", (8, 8), scale=16.0)
+    read = read_images(tmp_path / "c.png", (8, 8), 16.0).images
+    np.testing.assert_array_equal(read[0], np.rint(np.asarray(picture(1, (8, 8))) * (16 / 255)))
 
 
 def test_images_to_predict_cannot_be_changed(tmp_path: Path) -> None:

@@ -198,6 +198,13 @@ def test_16_bits_become_8_without_clipping_and_it_is_said(tmp_path: Path) -> Non
     assert opened.changes == ("reduced from 16 bits to 8",)
 
 
+def test_12_bits_in_a_file_of_16_are_not_black_and_it_is_said(tmp_path: Path) -> None:
+    levels = np.array([[0, 16, 2048, 4095]], np.uint16)
+    opened = open_picture(saved(Image.fromarray(levels), tmp_path / "a.png"))
+    assert pixels(opened.image).tolist() == [[0, 1, 128, 255]]
+    assert opened.changes == ("of 16 bits without values above 4,095: taken as 12 bits",)
+
+
 def test_16_bits_in_colour_are_said_too(tmp_path: Path) -> None:
     content = png_of_declared_size(2, 2)
     header = struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0)
@@ -220,6 +227,22 @@ def test_transparency_in_a_palette_or_a_channel_is_laid_on_white_and_it_is_said(
         assert opened.image.mode == "RGB"
         assert opened.image.getpixel((6, 4)) == (255, 255, 255)
         assert opened.changes == ("transparent: laid on white",)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_would_be_white_on_white_is_laid_on_black(tmp_path: Path, mode: str) -> None:
+    image = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
+    image.paste((255, 255, 255, 255), (0, 0, 4, 8))
+    image.putpixel((4, 0), (255, 255, 255, 100))  # the edge of a sign
+    opened = open_picture(saved(image.quantize(4) if mode == "P" else image.convert(mode), tmp_path / "a.png"))
+    assert opened.image.convert("L").getpixel((0, 0)) == 255
+    assert opened.image.convert("L").getpixel((6, 4)) == 0
+    assert opened.changes == ("transparent, and all that shows is white: laid on black",)
+
+
+def test_a_picture_in_which_nothing_shows_is_told(tmp_path: Path) -> None:
+    opened = open_picture(saved(Image.new("RGBA", (8, 8), (9, 9, 9, 0)), tmp_path / "a.png"))
+    assert opened.changes == ("transparent throughout: laid on white",)
 
 
 def test_an_alpha_channel_that_hides_nothing_is_not_worth_a_word(tmp_path: Path) -> None:

@@ -64,10 +64,29 @@ def test_nan_rows_are_listed() -> None:
         to_images({"x": array})
 
 
-@pytest.mark.parametrize(("low", "high"), [(-1.0, 1.0), (0, 65535), (-3, 255)])
+@pytest.mark.parametrize(("low", "high"), [(-1.0, 1.0), (0, 300), (0, 4000.5), (-3, 255)])
 def test_values_on_neither_scale_are_refused_with_their_range(low: float, high: float) -> None:
     with pytest.raises(DataError, match=f"values from {low:g} to {high:g}; expected 0-255 or 0-1"):
         to_images({"x": np.array([[[low, high]]])})
+
+
+@pytest.mark.parametrize(("white", "factor"), [(4095, 16.0588), (65535, 257)])
+def test_pictures_of_12_and_16_bits_become_8_and_it_is_said(white: int, factor: float) -> None:
+    array = images(3)
+    converted, notes = to_images({"x": np.rint(array * (white / 255)).astype(np.uint16)})
+    np.testing.assert_array_equal(converted["x"], array)
+    assert f"taken as 0-{white} and divided by {factor:g}" in notes[0]
+
+
+def test_values_that_were_divided_twice_are_refused_and_one_dark_picture_is_not() -> None:
+    with pytest.raises(DataError, match=r"from 0 to 0.0039.* divided by 255 twice. Multiply them by 255."):
+        to_images({"x": images(3) / 255 / 255})
+    assert to_images({"x": np.eye(8)[None] / 255})[0]["x"].max() == 1
+
+
+def test_an_array_that_is_far_darker_than_another_is_told() -> None:
+    _, notes = to_images({"a": images(9), "b": images(9) // 16})
+    assert notes == ("b has no value above 15, and the brightest array goes up to 255: are they on one scale?",)
 
 
 @pytest.mark.parametrize("shape", [(5, 784), (5,), (5, 28, 28, 4), (5, 28, 28, 3, 1)])

@@ -199,6 +199,11 @@ REFUSALS: tuple[Refusal, ...] = (
         "stop condition 'val_loss<0.4'",
         arrays(validation_split=0.5, validation_freq=2, stop="val_loss<0.4"),
     ),
+    Refusal(
+        "validation images on another scale than the training images",
+        "Divide them by 255",
+        arrays(validation_data=(X * 255, Y)),
+    ),
     Refusal("validation_freq=0", "validation_freq=0", arrays(validation_freq=0)),
     Refusal("steps_per_epoch=0", "steps_per_epoch=0", arrays(steps_per_epoch=0)),
 )

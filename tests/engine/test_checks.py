@@ -11,7 +11,7 @@ import pytest
 from keras import layers
 
 import fittingroom
-from fittingroom.engine.checks import build_checked, compile_if_needed, logged_names, notes
+from fittingroom.engine.checks import build_checked, compile_if_needed, logged_names
 from fittingroom.engine.losses import output_kind
 from fittingroom.errors import ModelError, RecipeError
 from tests.engine import models
@@ -193,11 +193,3 @@ def test_a_compiled_model_keeps_its_optimizer() -> None:
     optimizer = model.optimizer
     compile_if_needed(model, np.zeros((1, 8, 8), np.float32))
     assert model.optimizer is optimizer
-
-
-def test_images_that_are_not_scaled_are_worth_a_word() -> None:
-    images = np.full((1, 8, 8), 255, np.uint8)
-    (note,) = notes(models.small(), images, None)
-    assert note.startswith("The images are not scaled: values go up to 255")
-    assert notes(models.small(), images, 255.0) == ()
-    assert notes(models.small(lambda: [layers.Rescaling(1 / 255)]), images, None) == ()

@@ -30,6 +30,7 @@ import numpy as np
 import fittingroom as fr
 from fittingroom.cli.main import main as command
 from fittingroom.data.inputs import read_images
+from fittingroom.data.ranges import ValueRange
 from fittingroom.errors import FittingRoomError
 from fittingroom.photos.inputs import Inputs
 from fittingroom.recipes.named import find_recipe
@@ -136,7 +137,9 @@ OPEN: Mapping[str, Callable[[Path], Steps]] = MappingProxyType(
 
 
 def _images(path: Path) -> object:
-    return fr.open_run(os.environ["HONEST"] + "/recipe").predict(read_images(path, (8, 8), 16.0).images)
+    return fr.open_run(os.environ["HONEST"] + "/recipe").predict(
+        read_images(path, (8, 8), ValueRange.of_scale(16.0)).images
+    )
 
 
 class Watch:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from fittingroom.data.pictures import open_picture
+from fittingroom.data.ranges import ValueRange
 from fittingroom.errors import DataError
 from fittingroom.photos.conversion import convert
 from fittingroom.photos.inputs import Given, read_all, read_given
@@ -26,7 +27,7 @@ def style() -> Style:
 
 
 def read(path: Path, style: Style) -> Given:
-    return read_given(path, (28, 28), 255.0, lambda: style)
+    return read_given(path, (28, 28), ValueRange.of_scale(255.0), lambda: style)
 
 
 @pytest.mark.parametrize("name", ["x.jpg", "x.png", "x.webp", "x.bmp", "x.gif"])

@@ -150,6 +150,9 @@ def test_a_run_of_plain_arrays_takes_numbers_alone(tmp_path: Path, monkeypatch: 
     rng = np.random.default_rng(0)
     run = fittingroom.fit(model, rng.normal(size=(60, 5)).astype(np.float32), rng.integers(0, 3, 60), verbose=0)
     with serving(run.path) as server:
-        assert server.numbers([[0.5, -2.0, 1e3, 0, 1]] * 3).status == 200
+        assert server.numbers([[0.5, -2.0, 1.5, 0, 1]] * 3).status == 200
+        refused = server.numbers([[0.5, -2.0, 1e3, 0, 1]] * 3).error
+        assert refused["code"] == "wrong_values"
+        assert "values from -2 to 1,000, and the training images from -" in refused["message"]
         assert server.numbers([0.5, -2.0, 1e3, 0]).error["code"] == "wrong_shape"
         assert server.predict(SMALL).error["code"] == "no_pictures"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ import numpy as np
 
 from fittingroom.api.judging import correction_of, judgement_of
 from fittingroom.api.loaded import Loaded
+from fittingroom.api.scales import checked_images
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import DataError, RunError
 from fittingroom.evaluation.conformal import ALPHA
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from fittingroom.api.run import Run
+
+_log = logging.getLogger("fittingroom")
 
 Array = np.ndarray[Any, Any]
 Photo: TypeAlias = "str | os.PathLike[str] | Image.Image"
@@ -49,15 +53,17 @@ class Asked(ABC):
 
         Args:
             images: an array `(n, ...)` in the form that the model was trained on: a dataset's raw uint8 images, or,
-                where `fit` was given arrays, values like those. Or a photo or several: paths of JPEG, PNG, WebP, BMP or
+                where `fit` was given arrays, values like those. (Values on another usual scale, such as 0 to 255 for 0
+                to 1, are converted, and the log says so.) Or a photo or several: paths of JPEG, PNG, WebP, BMP or
                 GIF files, or pictures that Pillow has opened. Of a photo that is not of the model's size, the thing in
                 it is cut out and shown as training images show theirs, and the probabilities are those of `answer`,
                 corrected by what photos made of validation images teach. Or `Inputs`, arrays that say which of the
                 images were cut out of photos.
 
         Raises:
-            DataError: the images have another shape, are none, or are scaled already and would be scaled twice; a
-                picture cannot be read.
+            DataError: the images have another shape, are none, hold NaN, are on another scale than the training images
+                and it is not known how to convert them, or are scaled already and would be scaled twice; a picture
+                cannot be read.
             RunError: it is a photo, and it is not known how the training images were made, since they were arrays.
         """
         inputs = self._inputs(images)
@@ -85,10 +91,11 @@ class Asked(ABC):
             RunError: as for `predict`; or what is kept in the folder is damaged.
         """
         inputs, data = self._inputs(images), self._data
-        logs = self.log_probabilities(inputs.images)
+        taken = checked_images(inputs.images, data)
+        logs = self._in_memory()(taken)
         judgement = self._judgement_of_photos if inputs.cut_out.any() else self._judgement
         trained_on = data.name, data.classes
-        return judgement.answers(logs, inputs.images, data.scale, trained_on, alpha, inputs.cut_out)
+        return judgement.answers(logs, taken, data.scale, trained_on, alpha, inputs.cut_out)
 
     @abstractmethod
     def log_probabilities(self, images: Array) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -118,7 +125,7 @@ class Asked(ABC):
             DataError, RunError: the dataset cannot be loaded again, or is unknown, since `fit` was given arrays.
         """
         if self._data.load is None:
-            height, width = (*self._data.image_shape, 0, 0)[:2]
+            height, width = (*self._data.picture_shape, 0, 0)[:2]
             raise RunError(
                 "this run was trained on plain arrays, so it is not known how their images were made. Bring the photo "
                 f"to {width}×{height} pixels yourself, as they were."
@@ -169,11 +176,14 @@ class Asked(ABC):
             path = Path(photo)
             if path.is_dir():
                 raise DataError(f"{path} is a folder. Give its files: sorted(Path({str(path)!r}).glob('*.jpg')).")
-            given = read_given(path, data.image_shape, data.scale, lambda: self.style)
+            given = read_given(path, data.picture_shape, data.range, lambda: self.style)
         else:
             name = Path(getattr(photo, "filename", "") or "the picture")
-            given = of_picture(as_photo(photo, name), name, data.image_shape, lambda: self.style)
-        return given.inputs(data.scale)
+            picture = as_photo(photo, name)
+            given = of_picture(picture, name, data.picture_shape, data.range, lambda: self.style)
+        for note in given.images.notes:
+            _log.warning(note)
+        return given.inputs(data.image_shape)
 
 
 def _is_photo(value: Any) -> bool:

@@ -188,6 +188,7 @@ class Fitting:
     def _check_model(self) -> tuple[tuple[str, ...], str]:
         """Builds the model; what should be said of it, and what to look at if its loss becomes NaN or infinite."""
         from fittingroom.engine import checks, misfits
+        from fittingroom.engine.scales import scale_notes
 
         first = self._first_arrays
         checks.compile_if_needed(self.model, first.input_batch())
@@ -206,7 +207,7 @@ class Fitting:
         held_out = () if self.validation is None else tuple(f"val_{name}" for name in names)
         StopRule(self.recipe["stop"]).update(dict.fromkeys((*names, *held_out), 0.0))  # refuses what will be missing
         found = misfits.misfits(self.model, first.input_batch(32), outputs)
-        notes = (*misfits.meanings(self.model, outputs), *checks.notes(self.model, first.images, self._scale))
+        notes = (*misfits.meanings(self.model, outputs), *scale_notes(self.model, first))
         return (*found, *notes), misfits.if_diverged(self.model, first.input_batch(32), found)
 
     def _class_count(self) -> int:

@@ -99,10 +99,11 @@ class Given:
         train, own = self._train_arrays()
         validation: Data | None = None
         replaced: tuple[str, ...] = ()
+        said: tuple[str, ...] = ()
         if own is not None and self.validation_data is not None:
             replaced = (f"validation_data is used, and not the dataset's own {len(own):,} validation images.",)
         if (held_out := own if self.validation_data is None else self.validation_data) is not None:
-            validation = self._validation(held_out, train)
+            validation, said = self._validation(held_out, train)
         elif self.validation_split:
             train, validation = inputs.split_last(train, self.validation_split)
         if isinstance(validation, inputs.Arrays):
@@ -114,7 +115,7 @@ class Given:
         passed = math.ceil(len(train) / batch_size)
         if steps is not None and steps > passed:
             notes = (*notes, f"steps_per_epoch={steps} is more than the {passed} batches of x; an epoch has {passed}.")
-        return self._prepared(train, validation, batch_size, (*replaced, *notes))
+        return self._prepared(train, validation, batch_size, (*replaced, *notes, *said))
 
     def _train_arrays(self) -> tuple[inputs.Arrays, Part | None]:
         """The training arrays, and the validation part that a dataset brings."""
@@ -156,12 +157,18 @@ class Given:
             )
         if train.endless and self.steps_per_epoch is None:
             raise InputError(f"x ({kind}) never ends. Give steps_per_epoch.")
-        validation = None if self.validation_data is None else self._validation(self.validation_data, train.first)
-        return self._prepared(train, validation, len(train.first), ())
+        validation: Data | None = None
+        notes: tuple[str, ...] = ()
+        if self.validation_data is not None:
+            validation, notes = self._validation(self.validation_data, train.first)
+        return self._prepared(train, validation, len(train.first), notes)
 
-    def _validation(self, given: Any, train: inputs.Arrays) -> Data:
+    def _validation(self, given: Any, train: inputs.Arrays) -> tuple[Data, tuple[str, ...]]:
+        """The validation data, and what should be said about their values."""
         if isinstance(given, Part) or not gives_batches(given):
-            return inputs.alike(inputs.of_validation(given, self.label_form), train)
+            arrays = inputs.of_validation(given, self.label_form)
+            alike = inputs.alike(arrays, train)
+            return alike, inputs.check_scales(arrays, train)
         kind = type(given).__name__
         batches = Batches(given, name="validation_data", steps=self.validation_steps, like=train, form=self.label_form)
         if batches.single:
@@ -171,7 +178,7 @@ class Given:
             )
         if batches.endless and self.validation_steps is None:
             raise InputError(f"validation_data ({kind}) never ends. Give validation_steps.")
-        return batches
+        return batches, inputs.check_scales(batches.first, train)
 
     def _prepared(self, train: Data, validation: Data | None, batch_size: int, notes: tuple[str, ...]) -> Prepared:
         steps = self.validation_steps

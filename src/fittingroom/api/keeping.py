@@ -75,6 +75,7 @@ def array_record(train: Arrays, validation: Arrays | None) -> DataRecord:
         scale=train.scale or 1.0,
         counts={"train": len(train), "validation": 0 if validation is None else len(validation), "test": 0},
         load=None,
+        values=train.values if train.scale is None else None,
     )
 
 

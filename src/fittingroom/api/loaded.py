@@ -40,7 +40,7 @@ class Loaded:
 
     def warm_up(self, most: int) -> None:
         """Compiles the programs for all sizes of batches, which are powers of two, up to `most` images."""
-        dtype, size = np.float32 if self.data.load is None else np.uint8, 1
+        dtype, size = np.float32 if self.data.as_given else np.uint8, 1
         while size <= most:
             self.answer(Inputs.plain(np.zeros((size, *self.data.image_shape), dtype)))
             size *= 2

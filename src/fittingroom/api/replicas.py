@@ -13,6 +13,7 @@ from fittingroom.api import looking
 from fittingroom.api.asking import Asked
 from fittingroom.api.judging import mean_of
 from fittingroom.api.run import Run
+from fittingroom.api.scales import checked_images
 from fittingroom.data.dataset import Dataset
 from fittingroom.evaluation.spread import ReplicasTestResult, Spread
 from fittingroom.runs.replicas import ReplicasRecord, read_replicas, replica_folder, spread_of_parts
@@ -96,8 +97,7 @@ class Replicas(Asked, Sequence[Run]):
 
     def log_probabilities(self, images: Array) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Logarithms of what `predict` gives, for an array: as `Asked.log_probabilities` has it."""
-        self._share()
-        return np.asarray(mean_of([run.log_probabilities(images) for run in self]), np.float32)
+        return self._in_memory()(checked_images(np.asarray(images), self._data))
 
     def evaluate(self, reason: str = "evaluate") -> ReplicasTestResult:
         """The score of each replica on the sealed test set, and their mean and spread.

@@ -11,6 +11,7 @@ import numpy as np
 
 from fittingroom.api import looking
 from fittingroom.api.asking import Asked
+from fittingroom.api.scales import checked_images
 from fittingroom.data.dataset import Dataset, Part
 from fittingroom.engine.blueprint import Blueprint
 from fittingroom.engine.outline import Outline, Shapes
@@ -85,18 +86,7 @@ class Run(Asked):
 
     def log_probabilities(self, images: Array) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Logarithms of what `predict` gives, for an array: as `Asked.log_probabilities` has it."""
-        images = np.asarray(images)
-        data = self.record.data
-        if images.shape[1:] != data.image_shape or not len(images):
-            raise DataError(
-                f"the images have the shape {images.shape}; expected {('n', *data.image_shape)}, as in training."
-            )
-        if not self._as_given and images.dtype.kind == "f":
-            raise DataError(
-                f"the images are {images.dtype}; expected the dataset's raw pixels, such as data.train.images (uint8), "
-                "since this run scales them itself. For scaled images there is run.model().predict(x)."
-            )
-        return self._compiled().log_probabilities(self._state, images)
+        return self._compiled().log_probabilities(self._state, checked_images(np.asarray(images), self.record.data))
 
     def validate(self) -> Outcomes:
         """What the kept weights make of the validation images, computed anew: outcomes with one row.
@@ -243,12 +233,6 @@ class Run(Asked):
     def _scaled(self) -> bool:
         return bool(self.record.recipe.get("scale", True))
 
-    @property
-    def _as_given(self) -> bool:
-        """Whether `fit` was given plain arrays, which went into the model in their own type."""
-        data = self.record.data
-        return data.load is None and data.scale == 1.0
-
     def _compiled(self) -> Programs:
         check_not_forked()
         if self._first is not None:
@@ -270,7 +254,7 @@ class Run(Asked):
         batch_size = record.recipe.get("batch_size")
         if not isinstance(batch_size, int):
             raise RunError(f"{self.path}: run.json is damaged: its batch size is {batch_size!r}.")
-        return TracedPrograms(step_functions(self._structure()), batch_size, None if self._as_given else scale)
+        return TracedPrograms(step_functions(self._structure()), batch_size, None if record.data.as_given else scale)
 
     def _recipe_programs(self, record: RunRecord, scale: float) -> ProgramSource:
         """The programs of the recorded recipe, made sure to be for weights like those in the folder."""

@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     trust = arguments.trust
     opened = open_replicas(path, trust=trust) if holds_replicas(path) else open_run(path, trust=trust)
     data = (opened[0] if isinstance(opened, Replicas) else opened).record.data
-    read = partial(read_given, image_shape=data.image_shape, scale=data.scale, style=lambda: opened.style)
+    read = partial(read_given, image_shape=data.picture_shape, values=data.range, style=lambda: opened.style)
     given = []
     for each in read_all(arguments.files, read, lambda why: say("left out", why)):
         for note in each.images.notes:
@@ -74,7 +74,7 @@ def _tell_of_photos(given: list[Given], data: DataRecord, shown: str | None) -> 
     photos = [each for each in given if each.how]
     if not photos:
         return
-    height, width = data.image_shape[:2]
+    height, width = data.picture_shape[:2]
     one = len(photos) == 1
     which = f"{photos[0].images.path} has" if one else f"{len(photos):,} of {len(given):,} files have"
     thing = f"the thing in {'it' if one else 'each'} was cut out and shown as training images show theirs"
@@ -104,7 +104,7 @@ def _predict(opened: Run | Replicas, data: DataRecord, given: Given) -> list[dic
             **answer.to_dict(),
             "steps": [{"name": name, "note": note} for name, note in given.how],
         }
-        for index, answer in enumerate(opened.answer(given.inputs(data.scale)))
+        for index, answer in enumerate(opened.answer(given.inputs(data.image_shape)))
     ]
 
 

@@ -29,7 +29,7 @@ from fittingroom.data.contents import Contents
 from fittingroom.errors import StorageError
 from fittingroom.files import storage_errors, write_atomically, write_bytes
 
-_FORMAT = 3
+_FORMAT = 4
 """To be raised when the files, the checks or what they say change, so that older contents are made anew."""
 
 _ARRAYS = ("images", "labels", "test_images", "test_labels", "test_digests")

@@ -19,6 +19,7 @@ from fittingroom.data.arrays import (
     image_digests,
 )
 from fittingroom.data.labels import named, say_uneven
+from fittingroom.data.ranges import NOTED_DARK
 from fittingroom.data.split import cut_test
 from fittingroom.data.values import to_labels
 from fittingroom.errors import DataError
@@ -27,6 +28,12 @@ TEST_FRACTION = 0.15
 """The share of the images that becomes the test part of own data that came without one."""
 
 _MOST_CLASSES = 10_000
+
+FEW_LEVELS = 16
+"""The largest value that is taken as white where no value of a dataset is above it, as in scikit-learn's digits."""
+
+_LOOKED_AT = 64  # images, before all are compared
+_FLAT = 0.05  # the share of images without anything in them from where on it is said
 
 _SMALLEST_SIDE = 2
 """Pixels. A packed file of kilobytes can hold millions of images of one pixel, and each costs far more to check."""
@@ -142,6 +149,8 @@ def _check(found: Found) -> Contents:
         notes += _check_apart(images, test_images)
     learned = labels[: len(labels) - given_validation]
     _check_classes(learned, classes)
+    scale, said = scale_of(found, int(max(images.max(), test_images.max())))
+    notes += (*said, *_say_flat(images))
     notes += say_uneven(learned, classes)
     notes += _say_empty("validation", labels[len(learned) :], classes)
     notes += _say_empty("test", test_labels, classes)
@@ -154,7 +163,7 @@ def _check(found: Found) -> Contents:
         test_digests=np.empty((0, DIGEST_BYTES), np.uint8) if test_digests is None else test_digests,
         classes=classes,
         source=found.source,
-        scale=found.scale,
+        scale=scale,
         notes=tuple(notes),
         given_validation=given_validation,
         resize_rule=found.resize_rule,
@@ -180,6 +189,40 @@ def _checked_labels(pairs: Pairs, part: str, classes: tuple[str, ...] | None) ->
             "each image. Are files of two parts or two datasets mixed?"
         )
     return labels
+
+
+def scale_of(found: Found, highest: int) -> tuple[float, list[str]]:
+    """What images are divided by, by their largest value, and what should be said about it."""
+    if found.scale != 255 or highest > 255 * NOTED_DARK:
+        return found.scale, []
+    if found.resize_rule is None and highest <= FEW_LEVELS:
+        return float(highest or 255), [
+            f"No value of the images is above {highest}, so {highest} is taken as white: they are divided by {highest}."
+        ]
+    return found.scale, [
+        f"The images are nearly black: no value is above {highest} of 255, and a model learns less from that. "
+        f"If they are not meant to be dark, multiply their values by {255 / max(highest, 1):.3g}."
+    ]
+
+
+def _say_flat(images: Images) -> list[str]:
+    """Counts the images in which nothing shows.
+
+    Raises:
+        DataError: all images are the same.
+    """
+    if (images[:_LOOKED_AT] == images[0]).all() and (images == images[0]).all():
+        raise DataError(
+            f"all {len(images):,} training images are the same, pixel for pixel"
+            + (f" (each value is {images.flat[0]})" if (images[0] == images.flat[0]).all() else "")
+            + ", so there is nothing to learn. Look at them: was something lost when they were saved or converted?"
+        )
+    rows = images.reshape(len(images), -1) if images.ndim == 3 else images.reshape(len(images), -1, 3)
+    flat = int((rows.max(axis=1) == rows.min(axis=1)).reshape(len(images), -1).all(axis=1).sum())
+    if flat < _FLAT * len(images):
+        return []
+    which = f"All {flat:,}" if flat == len(images) else f"{flat:,} of {len(images):,}"
+    return [f"{which} training images have one colour throughout: nothing shows in them."]
 
 
 def _check_classes(labels: Labels, classes: tuple[str, ...]) -> None:

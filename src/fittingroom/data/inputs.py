@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.data.arrays import Images, read_only
+from fittingroom.data.arrays import read_only
 from fittingroom.data.csvfile import read_table
 from fittingroom.data.idx import read_idx_images
 from fittingroom.data.npz import array_names, listed, member_names, read_array
 from fittingroom.data.pictures import Picture, not_accepted, open_picture, pixels, quiet_pillow
+from fittingroom.data.ranges import ValueRange
 from fittingroom.data.sniff import is_idx, start_of, unpacked_start
-from fittingroom.data.values import to_images
+from fittingroom.data.values import to_range
 from fittingroom.errors import DataError
 
 _ARRAY_NAMES = ("images", "x", "x_test", "test_images")
@@ -27,26 +29,19 @@ class InputImages:
 
     Attributes:
         path: the file.
-        images: uint8, `(n, height, width)` or `(n, height, width, 3)`.
-        scale: what they are divided by to become model input in 0 to 1.
+        images: `(n, height, width)` or `(n, height, width, 3)`, with values as the model's training images had them.
         notes: what was guessed or changed.
     """
 
     path: Path
-    images: Images
-    scale: float
+    images: NDArray[Any]
     notes: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.images)
 
-    @property
-    def x(self) -> NDArray[np.float32]:
-        """The images as model input: float32, divided by `scale`."""
-        return np.divide(self.images, np.float32(self.scale), dtype=np.float32)
 
-
-def read_images(path: Path, image_shape: tuple[int, ...], scale: float = 255.0) -> InputImages:
+def read_images(path: Path, image_shape: tuple[int, ...], values: ValueRange) -> InputImages:
     """The images of one file, as a model takes them.
 
     A picture file has one image; an IDX file (packed or not) has as many as it declares; of an NPZ file the array
@@ -56,32 +51,34 @@ def read_images(path: Path, image_shape: tuple[int, ...], scale: float = 255.0) 
     Args:
         path: the file; its first bytes tell what it is, and a CSV file by its ending.
         image_shape: `(height, width)` or `(height, width, 3)`, what the model takes.
-        scale: the scale of the model's own dataset; whole numbers in IDX and NPZ files are taken to be on it.
+        values: those that it was trained on.
 
     Raises:
-        DataError: the file cannot be read, is of no accepted kind, or its images have another size or colour.
+        DataError: the file cannot be read, is of no accepted kind, its images have another size or colour, or it is not
+            known how their values become those of training.
     """
     kind = _array_kind(path)
     if kind == "idx":
-        return _from_array(path, read_idx_images(path), image_shape, scale)
+        return _from_array(path, read_idx_images(path), image_shape, values)
     if kind == "npz":
-        return _from_array(path, read_array(path, _array_name(path)), image_shape, scale)
+        return _from_array(path, read_array(path, _array_name(path)), image_shape, values)
     if kind == "csv":
-        return _from_table(path, image_shape, scale)
+        return _from_table(path, image_shape, values)
     with quiet_pillow():
-        return of_its_size(open_picture(path), path, image_shape)
+        return of_its_size(open_picture(path), path, image_shape, values)
 
 
-def of_its_size(picture: Picture, path: Path, image_shape: tuple[int, ...]) -> InputImages:
+def of_its_size(picture: Picture, path: Path, image_shape: tuple[int, ...], values: ValueRange) -> InputImages:
     """A decoded picture that has the size of the model's images, as the one image that it is.
 
     Args:
         picture: what was decoded.
         path: its file, or what to call it in messages.
         image_shape: as for `read_images`.
+        values: as for `read_images`.
 
     Raises:
-        DataError: it has another size.
+        DataError: it has another size, or it is not known how its values become those of training.
     """
     image, notes = picture.image, [f"{path}: {change}." for change in picture.changes]
     if (image.height, image.width) != image_shape[:2]:
@@ -92,7 +89,7 @@ def of_its_size(picture: Picture, path: Path, image_shape: tuple[int, ...]) -> I
     elif found.ndim > len(image_shape):
         found = np.asarray(image.convert("L"))
         notes.append(f"{path}: converted from colour to grey.")
-    return InputImages(path, read_only(found[None]), 255.0, tuple(notes))
+    return InputImages(path, read_only(values.of_pixels(found[None], str(path))), tuple(notes))
 
 
 def holds_arrays(path: Path) -> bool:
@@ -124,9 +121,9 @@ def _holds_idx(start: bytes) -> bool:
     return not inside or is_idx(inside)
 
 
-def _from_table(path: Path, image_shape: tuple[int, ...], scale: float) -> InputImages:
+def _from_table(path: Path, image_shape: tuple[int, ...], values: ValueRange) -> InputImages:
     table = read_table(path)
-    images = _from_array(path, table.images, image_shape, scale)
+    images = _from_array(path, table.images, image_shape, values)
     without = () if table.labels is None else (f"{path}: its labels are not looked at.",)
     return replace(images, notes=(*without, *images.notes))
 
@@ -144,27 +141,35 @@ def _array_name(path: Path) -> str:
     )
 
 
-def _from_array(path: Path, array: NDArray[Any], image_shape: tuple[int, ...], scale: float) -> InputImages:
-    images, notes = to_images({str(path): array})
-    found = images[str(path)]
-    if found.shape[1:3] != image_shape[:2]:
-        raise DataError(_other_size(path, found.shape[1:3], image_shape))
-    if found.ndim < len(image_shape) + 1:
-        found = found[..., None].repeat(3, axis=3)
-    elif found.ndim > len(image_shape) + 1:
-        raise DataError(f"{path} has images in colour, but this model takes grey ones. Convert them to grey.")
-    if array.max() <= 1:  # then `to_images` has multiplied by 255
-        scale = 255.0
-    if found.max() > scale:
+def _from_array(path: Path, array: NDArray[Any], image_shape: tuple[int, ...], values: ValueRange) -> InputImages:
+    images, notes = to_range(_shaped(path, array, image_shape), values, str(path))
+    return InputImages(path, read_only(images), notes)
+
+
+def _shaped(path: Path, array: NDArray[Any], image_shape: tuple[int, ...]) -> NDArray[Any]:
+    """An array as `(n, *image_shape)`; with more channels only where they are copies."""
+    if array.ndim < 2 or 0 in array.shape:
+        raise DataError(f"{path} has an array of shape {array.shape}; expected ('n', {str(image_shape)[1:]}.")
+    found = array.shape[1:]
+    if found == image_shape or (
+        len({len(found), len(image_shape)} & {1}) and math.prod(found) == math.prod(image_shape)
+    ):
+        return array.reshape(len(array), *image_shape)
+    grey = array[..., 0] if array.ndim == 4 and array.shape[3] == 1 else array
+    if grey.ndim not in {3, 4} or (grey.ndim == 4 and grey.shape[3] != 3):
         raise DataError(
-            f"{path} has values up to {found.max()}, but this model's own images have values up to {scale:g}. "
-            f"Scale them to 0-1 or to 0-{scale:g}."
+            f"{path} has images of shape {found}; this model takes {image_shape}. Bring them to that shape first; "
+            "images with channels first need .transpose(0, 2, 3, 1)."
         )
-    return InputImages(path, read_only(found), scale, notes)
+    if grey.shape[1:3] != image_shape[:2]:
+        raise DataError(_other_size(path, grey.shape[1:3], image_shape))
+    if grey.ndim > len(image_shape) + 1:
+        raise DataError(f"{path} has images in colour, but this model takes grey ones. Convert them to grey.")
+    return grey if grey.ndim == len(image_shape) + 1 else grey[..., None].repeat(3, axis=3)
 
 
 def _other_size(path: Path, found: tuple[int, ...], image_shape: tuple[int, ...]) -> str:
-    return (
-        f"{path} is {found[0]}x{found[1]} pixels (height x width); this model takes exactly "
-        f"{image_shape[0]}x{image_shape[1]}. Bring it to that size first."
-    )
+    size = f"{path} is {found[0]}x{found[1]} pixels (height x width); this model takes "
+    if len(image_shape) < 2:
+        return f"{size}rows of {image_shape[0]} values, which are not a square picture. Give an array of them."
+    return f"{size}exactly {image_shape[0]}x{image_shape[1]}. Bring it to that size first."

@@ -36,6 +36,14 @@ _WEBP_BYTES = 17  # per pixel; its decoder keeps several copies of a picture
 MOST_BYTES = 160_000_000
 """What decoding may take. A picture that needs more is refused before it is decoded; 40 million pixels at most."""
 
+TWELVE_BITS = 4095
+"""The largest value of 12 bits."""
+
+_REDUCED = "reduced from 16 bits to 8"
+
+_VISIBLE = 64  # of 255: the opacity from where on a pixel shows
+_WHITE = 230  # of 255: the darkest channel of a pixel that would not be seen on white
+
 _BAND = 500_000
 """Pixels that are converted at a time, so that no further copies of a large picture are made."""
 
@@ -199,15 +207,20 @@ def _decoded(image: Image.Image, path: Path) -> Picture:
         changes.append("turned upright as its EXIF data say")
     if image.mode == "CMYK":
         changes.append("converted from CMYK")
-    if image.mode.startswith("I") or sixteen_bits:
-        changes.append("reduced from 16 bits to 8")
     if image.mode.startswith("I"):
-        image = _banded(image, "L", _eight_bits)
+        # Cameras and scanners of 12 bits write files of 16, in which white is 4,095: as 16 bits they are all but black.
+        few = bool(np.asarray(image.getextrema()).max() <= TWELVE_BITS)
+        changes.append(f"of 16 bits without values above {TWELVE_BITS:,}: taken as 12 bits" if few else _REDUCED)
+        image = _banded(image, "L", lambda band: _eight_bits(band, TWELVE_BITS if few else 65535))
+    elif sixteen_bits:
+        changes.append(_REDUCED)
     if image.has_transparency_data:
-        opaque: list[bool] = []
-        image = _banded(image, "RGB", lambda band: _on_white(band, opaque))
-        if not all(opaque):
-            changes.append("transparent: laid on white")
+        shown = _shown(image)
+        background = "black" if shown.white else "white"
+        image = _banded(image, "RGB", lambda band: _laid_on(background, band))
+        if not shown.opaque:
+            reason = ", and all that shows is white" if shown.white else "" if shown.anything else " throughout"
+            changes.append(f"transparent{reason}: laid on {background}")
     mode = "L" if image.mode in {"L", "1"} else "RGB"
     return Picture(
         image if image.mode == mode else _banded(image, mode, lambda band: band.convert(mode)), tuple(changes)
@@ -218,27 +231,51 @@ def _banded(image: Image.Image, mode: str, change: Callable[[Image.Image], Image
     """The picture put together from changed bands of full width, each of at least one row."""
     from PIL import Image
 
-    result = Image.new(mode, image.size)
-    rows = max(_BAND // image.width, 1)
-    for top in range(0, image.height, rows):
-        band = image.crop((0, top, image.width, min(top + rows, image.height)))
+    result, top = Image.new(mode, image.size), 0
+    for band in _bands(image):
         result.paste(change(band), (0, top))
+        top += band.height
     return result
 
 
-def _eight_bits(band: Image.Image) -> Image.Image:
+def _bands(image: Image.Image) -> Iterator[Image.Image]:
+    rows = max(_BAND // image.width, 1)
+    for top in range(0, image.height, rows):
+        yield image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
+def _eight_bits(band: Image.Image, white: int) -> Image.Image:
     from PIL import Image
 
-    return Image.fromarray(((np.asarray(band, np.uint32) + 128) // 257).astype(np.uint8))
+    values = np.asarray(band, np.uint32)
+    return Image.fromarray(((values * 255 + white // 2) // white).clip(0, 255).astype(np.uint8))
 
 
-def _on_white(band: Image.Image, opaque: list[bool]) -> Image.Image:
-    """A band without transparency; whether it had none before is added to `opaque`."""
+@dataclass(frozen=True)
+class _Shown:
+    """What shows of a picture with transparency: whether nothing is transparent, whether anything shows, all white."""
+
+    opaque: bool
+    anything: bool
+    white: bool
+
+
+def _shown(image: Image.Image) -> _Shown:
+    opaque, anything, white = True, False, True
+    for band in _bands(image):
+        pixels = np.asarray(band.convert("RGBA"))
+        visible = pixels[..., 3] >= _VISIBLE
+        opaque = opaque and bool((pixels[..., 3] == 255).all())
+        anything = anything or bool(visible.any())
+        white = white and bool((pixels[..., :3].min(axis=2)[visible] >= _WHITE).all())
+    return _Shown(opaque, anything, white and anything and not opaque)
+
+
+def _laid_on(background: str, band: Image.Image) -> Image.Image:
     from PIL import Image
 
     band = band.convert("RGBA")
-    opaque.append(band.getchannel("A").getextrema() == (255, 255))
-    return Image.alpha_composite(Image.new("RGBA", band.size, "white"), band).convert("RGB")
+    return Image.alpha_composite(Image.new("RGBA", band.size, background), band).convert("RGB")
 
 
 def _is_turned(image: Image.Image) -> bool:

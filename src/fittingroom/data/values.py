@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.data.arrays import Images, Labels
+from fittingroom.data.ranges import NOTED_DARK, TOO_DARK, ValueRange, centred, is_usual, require_finite, usual_scale
 from fittingroom.errors import DataError
+
+_DARK_LEVELS = 3  # that an 8-bit picture can have below `TOO_DARK`
 
 _BLOCK = 4096
 """Images that are converted at a time, so that no second copy of all of them is made."""
@@ -18,34 +21,50 @@ _BLOCK = 4096
 def to_images(arrays: Mapping[str, NDArray[Any]]) -> tuple[dict[str, Images], tuple[str, ...]]:
     """Named arrays of pictures as uint8 on one common scale, and sentences about what was guessed and changed.
 
-    The scale is guessed: values up to 1 are taken as 0 to 1 and multiplied by 255, values up to 255 are taken as they
-    are. Fractions are rounded to whole steps, and the largest change is said.
+    The scale is guessed: values up to 1 are taken as 0 to 1, values up to 255 as they are, and whole numbers above
+    1,023 as pictures of 12 or 16 bits. Fractions are rounded to whole steps, and the largest change is said.
 
     Raises:
-        DataError: no shape of pictures, values that are not finite (the rows are listed), negative or above 255, or
-            arrays whose scales or shapes differ.
+        DataError: no shape of pictures, values that are not finite (the rows are listed), negative or on no usual
+            scale, too small to be 0 to 1, or arrays whose scales or shapes differ.
     """
     pictures = {name: _shaped(array, name) for name, array in arrays.items()}
     shapes = {name: array.shape[1:] for name, array in pictures.items()}
     if len(set(shapes.values())) > 1:
         raise DataError(f"the pictures differ in shape: {shapes}. All must be of one size and colour.")
     highest = {name: _highest(array, name) for name, array in pictures.items()}
-    ups = {top <= 1 for top in highest.values() if top > 0}
-    if len(ups) > 1:
-        raise DataError(
-            f"the scales differ: the largest values are {highest}. Bring all pictures to 0-255 or all to 0-1."
-        )
-    factor = 255.0 if ups == {True} else 1.0
+    scale = _common_scale(highest)
+    factor = 255 / scale
     converted, notes = {}, []
     for name, array in pictures.items():
         converted[name], change = _to_bytes(array, factor)
         if array.dtype != np.uint8 or factor != 1:
-            guess = "0-1 and multiplied by 255" if factor != 1 else "0-255"
+            how = "0-1 and multiplied by 255" if scale == 1 else "0-255"
+            guess = f"0-{scale:g} and divided by {1 / factor:g}" if scale > 255 else how
             rounded = f"; rounding changed them by at most {change:.2g} of 255" if change > 1e-3 else ""
             notes.append(
                 f"{name}: values of type {array.dtype} up to {highest[name]:g} were taken as {guess}{rounded}."
             )
-    return converted, tuple(notes)
+    return converted, (*notes, *_say_darker(highest))
+
+
+def _common_scale(highest: Mapping[str, float]) -> float:
+    """What white is in all arrays, by their largest values."""
+    scales = {1.0 if top <= 1 else max(usual_scale(top), 255.0) for top in highest.values() if top > 0}
+    if len(scales) > 1:
+        raise DataError(
+            f"the scales differ: the largest values are {dict(highest)}. Bring all pictures to 0-255 or all to 0-1."
+        )
+    return scales.pop() if scales else 255.0
+
+
+def _say_darker(highest: Mapping[str, float]) -> list[str]:
+    top = max(highest.values())
+    return [
+        f"{name} has no value above {value:g}, and the brightest array goes up to {top:g}: are they on one scale?"
+        for name, value in highest.items()
+        if 0 < value <= top * NOTED_DARK
+    ]
 
 
 def _shaped(array: NDArray[Any], name: str) -> NDArray[Any]:
@@ -69,11 +88,20 @@ def _highest(array: NDArray[Any], name: str) -> float:
         finite = np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
         rows = _first_five(f"row {row}" for row in np.flatnonzero(~finite).tolist())
         raise DataError(f"{name} has NaN or infinite values in {rows}. Remove or mend these rows.")
-    if lowest < 0 or highest > 255:
+    top, whole = float(highest), array.dtype.kind in "bui" or bool((array == np.floor(array)).all())
+    if lowest < 0 or (top > 255 and not (whole and is_usual(usual_scale(top)) and usual_scale(top) > 255)):
+        span = centred(float(lowest), top)
+        way = "Undo their standardisation." if lowest < 0 else "Scale them to one of the two."
         raise DataError(
-            f"{name} has values from {lowest:g} to {highest:g}; expected 0-255 or 0-1. Scale them to one of the two."
+            f"{name} has values from {lowest:g} to {highest:g}; expected 0-255 or 0-1. "
+            + (way if span is None else f"Convert them to 0-1: (x + {-lowest:g}) / {span:g}.")
         )
-    return float(highest)
+    if 0 < top <= TOO_DARK and len(np.unique(array)) > _DARK_LEVELS:
+        raise DataError(
+            f"{name} has values from {lowest:g} to {highest:g}, which would all be black as 0-1: they look as if they "
+            "were divided by 255 twice. Multiply them by 255."
+        )
+    return top
 
 
 def _to_bytes(array: NDArray[Any], factor: float) -> tuple[Images, float]:
@@ -87,6 +115,60 @@ def _to_bytes(array: NDArray[Any], factor: float) -> tuple[Images, float]:
         whole[start : start + _BLOCK] = rounded
         change = max(change, float(np.abs(rounded - exact).max()))
     return whole, change
+
+
+def to_range(
+    array: NDArray[Any], values: ValueRange, what: str, *, rounded: bool = True
+) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Images with values as a model was trained on, and sentences about what was guessed and changed.
+
+    Values that may be training's stay as they are. Others are converted if they are on a usual scale (0 to 1, or whole
+    numbers of 8, 12 or 16 bits) and it is known which of training's values stand for black and white.
+
+    Args:
+        array: `(n, ...)`, of any number type.
+        values: the values of training.
+        what: what to call the array in messages.
+        rounded: whether values that stay become whole numbers where training's were.
+
+    Returns:
+        uint8, where training's were whole numbers that fit; else the array's own type, or float32.
+
+    Raises:
+        DataError: values that are not finite, or that cannot be training's and are on no known scale.
+    """
+    require_finite(array, f"the {len(array):,} images of {what}")
+    lowest, highest = float(array.min()), float(array.max())
+    difference, black, white = values.difference(array), values.black, values.white
+    beyond = values.whole and white is not None and (highest > white or (0 < highest <= 1 < white))
+    if not beyond and (difference is None or not difference.meaningless):
+        notes = () if difference is None else (f"{what}: the images {difference.sentence}",)
+        whole, change = _whole(array, values) if rounded else (array, 0.0)
+        return whole, (*notes, *_say_rounded(what, change))
+    scale = usual_scale(highest)
+    faint = ValueRange(0.0, scale, False, 0.0, scale).difference(array) if scale == 1 else None
+    unclear = lowest < 0 or not is_usual(scale) or scale == white or (faint is not None and faint.meaningless)
+    if black is None or white is None or unclear:
+        raise DataError(f"{what}: the images {values.sentence(lowest, highest)}")
+    exact = array.astype(np.float32) * np.float32((white - black) / scale) + np.float32(black)
+    whole, change = _whole(exact, values)
+    note = (
+        f"{what}: values of type {array.dtype} up to {highest:g} were taken as 0-{scale:g} and converted to "
+        f"{black:g}-{white:g}, as in training."
+    )
+    return whole, (note, *_say_rounded(what, change))
+
+
+def _whole(array: NDArray[Any], values: ValueRange) -> tuple[NDArray[Any], float]:
+    """Whole numbers where training's were whole numbers of a picture's kind, and the largest change by rounding."""
+    top = max(values.highest, values.white or 0.0, float(array.max()))
+    if not values.whole or values.lowest < 0 or array.min() < 0 or top > 255:
+        return array.astype(np.float32) if array.dtype.kind == "f" else array, 0.0
+    return _to_bytes(array, 1.0)
+
+
+def _say_rounded(what: str, change: float) -> tuple[str, ...]:
+    return (f"{what}: rounding to whole numbers changed values by at most {change:.2g}.",) if change > 1e-3 else ()
 
 
 def to_labels(values: NDArray[Any], name: str, classes: int | None = None) -> Labels:

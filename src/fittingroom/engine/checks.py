@@ -91,21 +91,6 @@ def logged_names(model: keras.Model) -> tuple[str, ...]:
     return tuple(logs)
 
 
-def notes(model: keras.Model, images: Array, scale: float | None) -> tuple[str, ...]:
-    """What should be said about a model and its images although it is no error."""
-    said = []
-    top = float(images[:1000].max(initial=0)) / (scale or 1.0)
-    if top > 1.5 and not any(isinstance(layer, _SCALING_LAYERS) for layer in model.layers):
-        said.append(
-            f"The images are not scaled: values go up to {top:g}. Training works better on values from 0 to 1 "
-            "(divide by 255), and results will differ from the course's."
-        )
-    return tuple(said)
-
-
-_SCALING_LAYERS = (keras.layers.Rescaling, keras.layers.Normalization, keras.layers.BatchNormalization)
-
-
 def _refuse_unsupported(model: keras.Model) -> None:
     if type(model).train_step is not keras.Model.train_step:
         raise ModelError(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from fittingroom.data.dataset import Part
+from fittingroom.data.ranges import ValueRange, require_finite
 from fittingroom.engine.epoch import Examples
 from fittingroom.errors import DataError, InputError
 
@@ -93,6 +95,18 @@ class Arrays:
         """The labels as class indices, int32 `(n,)`; -1 for images without a class."""
         return np.asarray(self.form.indices(self.labels))
 
+    @cached_property
+    def values(self) -> ValueRange:
+        """The range of the images' values as they are here, not divided by `scale`."""
+        return ValueRange.of(self.images)
+
+    @property
+    def model_range(self) -> ValueRange:
+        """The range of the values that the model gets."""
+        if self.scale is None or self.scale == 1:
+            return self.values
+        return ValueRange(0.0, 1.0, False, 0.0, 1.0)  # a dataset is known by its scale, and not looked at again
+
     def examples(self) -> Examples:
         """The arrays on the device."""
         import jax
@@ -149,7 +163,7 @@ def of_user(x: Any, y: Any, sample_weight: Any = None, *, form: LabelForm = _CLA
         )
     if not len(images):
         raise DataError("x holds no images. Training needs at least one image of each class.")
-    _check_finite(images)
+    require_finite(images, f"{len(images):,} images")
     _check_labels(labels, form)
     return weighted(Arrays(images, labels, form=form), sample_weight)
 
@@ -206,6 +220,25 @@ def alike(validation: Arrays, train: Arrays) -> Arrays:
     return replace(validation, images=images * np.float32(train.scale or 1), scale=train.scale)
 
 
+def check_scales(validation: Arrays, train: Arrays) -> tuple[str, ...]:
+    """What should be said about the values of validation images beside those of the training images.
+
+    Raises:
+        DataError: they are on another scale, so that validation would mean nothing.
+    """
+    images = validation.images
+    if validation.scale == train.scale is not None and images.dtype == np.uint8:  # parts of datasets
+        return ()
+    if validation.scale not in (None, 1):
+        images = np.divide(images, np.float32(validation.scale), dtype=np.float32)
+    difference = train.model_range.difference(images)
+    if difference is None:
+        return ()
+    if difference.meaningless:
+        raise DataError(f"The validation images {difference.sentence}")
+    return (f"The validation images {difference.sentence}",)
+
+
 def first_images(arrays: Arrays, count: int) -> Arrays:
     """The first `count` images, with their labels and weights."""
     weights = None if arrays.weights is None else arrays.weights[:count]
@@ -250,17 +283,6 @@ def _array(name: str, given: Any) -> Array:
     if array.ndim < 1:
         raise DataError(f"{name} is a single number; expected one entry per image.")
     return array.astype(np.float32) if array.dtype.kind == "f" and array.dtype.itemsize > 4 else array
-
-
-def _check_finite(images: Array) -> None:
-    if images.dtype.kind != "f":
-        return
-    bad = np.flatnonzero(~np.isfinite(images.reshape(len(images), -1)).all(axis=1))
-    if bad.size:
-        raise DataError(
-            f"{bad.size:,} of {len(images):,} images hold NaN or infinite values, the first at {bad[:5].tolist()}. "
-            "Leave them out or repair them."
-        )
 
 
 def _check_labels(labels: Array, form: LabelForm) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fittingroom.data.arrays import read_only
 from fittingroom.data.inputs import InputImages, holds_arrays, of_its_size, read_images
 from fittingroom.data.pictures import Picture
+from fittingroom.data.ranges import ValueRange
 from fittingroom.errors import DataError
 from fittingroom.photos.conversion import Conversion, convert
 from fittingroom.photos.reading import check_shows_thing, open_photo, picture_files
@@ -49,7 +50,7 @@ class Given:
     """The images of one file.
 
     Args:
-        images: as the model takes them.
+        images: with values as in training.
         how: name and note of each step that made them, where the file is a photo of another size than the model's.
         cut_out: whether a thing was cut out of it.
         conversion: the pictures of these steps.
@@ -64,51 +65,52 @@ class Given:
         """The same, but for the pictures of the steps, which take 0.3 MB for each photo."""
         return replace(self, conversion=None)
 
-    def inputs(self, scale: float) -> Inputs:
-        """The images on the scale of the model's own dataset: 0 to 255 of a picture may be 0 to 16 there."""
-        images = self.images.images
-        if scale != self.images.scale:
-            images = np.rint(images * (scale / self.images.scale)).astype(np.uint8)
+    def inputs(self, image_shape: tuple[int, ...]) -> Inputs:
+        """The images in the shape that the model takes: that of pictures, or in a row, or with an axis more."""
+        images = self.images.images.reshape(len(self.images), *image_shape)
         return Inputs(images, np.full(len(images), self.cut_out))
 
 
-def read_given(path: Path, image_shape: tuple[int, ...], scale: float, style: Callable[[], Style]) -> Given:
+def read_given(path: Path, image_shape: tuple[int, ...], values: ValueRange, style: Callable[[], Style]) -> Given:
     """The images of one file, as a model takes them.
 
     Args:
         path: IDX, NPZ, CSV or a picture.
         image_shape: `(height, width)` or `(height, width, 3)`, of the model's images.
-        scale: of the model's own dataset.
+        values: those that the model was trained on.
         style: gives that dataset's style; called for photos alone.
 
     Raises:
         DataError: the file cannot be read, or cannot be made what the model takes.
     """
     if holds_arrays(path):
-        return Given(read_images(path, image_shape, scale))
-    return of_picture(open_photo(path, image_shape), path, image_shape, style)
+        return Given(read_images(path, image_shape, values))
+    return of_picture(open_photo(path, image_shape), path, image_shape, values, style)
 
 
-def of_picture(photo: Picture, name: Path, image_shape: tuple[int, ...], style: Callable[[], Style]) -> Given:
+def of_picture(
+    photo: Picture, name: Path, image_shape: tuple[int, ...], values: ValueRange, style: Callable[[], Style]
+) -> Given:
     """The image of one decoded picture, as a model takes it.
 
     Args:
         photo: as `photos.reading` gives it.
         name: its file, or what to call it in messages.
         image_shape: as for `read_given`.
+        values: as for `read_given`.
         style: as for `read_given`.
 
     Raises:
         DataError: things are cut out of photos for this model, and it has too few pixels to show one.
     """
     if (photo.image.height, photo.image.width) == image_shape[:2]:
-        return Given(of_its_size(photo, name, image_shape))
+        return Given(of_its_size(photo, name, image_shape, values))
     made = style()
     if made.thing is not None:
         check_shows_thing(photo, name)
     conversion = convert(photo.image, made)
     notes = tuple(f"{name}: {change}." for change in photo.changes)
-    images = InputImages(name, read_only(conversion.image[None]), 255.0, notes)
+    images = InputImages(name, read_only(values.of_pixels(conversion.image[None], str(name))), notes)
     how = tuple((step.name, step.note) for step in conversion.steps)
     return Given(images, how, conversion.found is not None, conversion)
 

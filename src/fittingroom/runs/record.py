@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar, get_args
 
+from fittingroom.data.ranges import ANY_VALUES, ValueRange
 from fittingroom.errors import RunError
 from fittingroom.evaluation.intervals import Interval, wilson
 from fittingroom.recipes.trust import RecordedFile
@@ -43,6 +44,8 @@ class DataRecord:
         scale: what images are divided by to lie in 0 to 1.
         counts: part (`train`, `validation`, `test`) -> number of images.
         load: the arguments of `fittingroom.data.load.load` that give the same data; None for plain arrays.
+        values: the range of the training images' values, for plain arrays; None for a dataset, whose raw pixels go from
+            0 to `scale`, and for arrays of runs from before it was recorded.
     """
 
     name: str
@@ -53,6 +56,40 @@ class DataRecord:
     scale: float
     counts: Mapping[str, int]
     load: Mapping[str, Any] | None
+    values: ValueRange | None = None
+
+    @property
+    def as_given(self) -> bool:
+        """Whether `fit` was given plain arrays, which went into the model as they are."""
+        return self.load is None and self.scale == 1.0
+
+    @property
+    def range(self) -> ValueRange:
+        """The values that the model takes: those of a dataset's raw pixels, or of the arrays that `fit` was given."""
+        return (self.values or ANY_VALUES) if self.as_given else ValueRange.of_scale(self.scale)
+
+    @property
+    def picture_shape(self) -> tuple[int, ...]:
+        """`(height, width)` or `(height, width, 3)` of a picture that has exactly the model's numbers.
+
+        It is the image shape without an axis of one channel, or that of a square picture whose rows lie in one row.
+        Where there is none, it is the image shape as it is.
+        """
+        shape = self.image_shape
+        if len(shape) == 3 and shape[2] == 1:
+            return shape[:2]
+        if len(shape) != 1:
+            return shape
+        for channels in ((), (3,)):
+            side = math.isqrt(shape[0] // math.prod(channels))
+            if side * side * math.prod(channels) == shape[0]:
+                return (side, side, *channels)
+        return shape
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether it is known which of the model's values stand for a picture's black and white."""
+        return self.range.white is not None
 
 
 @dataclass(frozen=True)
@@ -229,7 +266,9 @@ def read_data(stored: Mapping[str, Any]) -> DataRecord:
     if not (load is None or isinstance(load, dict)):
         raise ValueError(f"what to load is {load!r}")
     texts = {name: str(stored[name]) for name in ("name", "fingerprint", "test_fingerprint")}
-    return known_fields(DataRecord, {**stored, **texts, "classes": classes, "image_shape": shape, "counts": counts})
+    values = None if stored.get("values") is None else ValueRange.from_dict(stored["values"])
+    facts = {"classes": classes, "image_shape": shape, "counts": counts, "values": values}
+    return known_fields(DataRecord, {**stored, **texts, **facts})
 
 
 def _is_count(value: Any) -> bool:

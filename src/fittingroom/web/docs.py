@@ -52,7 +52,7 @@ def docs_page(document: Mapping[str, Any], model: Model, *, token: bool) -> Page
         "version": model.loaded.version,
         "data": harmless({"name": model.data.name, "classes": list(model.data.classes)}),
         "shape": model.data.image_shape,
-        "pictures": model.data.load is not None,
+        "pictures": model.data.takes_pictures,
         "token": token,
         "style": Markup(_STYLE),
     }

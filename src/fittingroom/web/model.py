@@ -50,15 +50,16 @@ class Model:
 
 
 def _style(opened: Run | Replicas, data: DataRecord) -> Style | str:
+    height, width = (*data.picture_shape, 0, 0)[:2]
     if data.load is None:
         return (
-            "this model was trained on plain arrays, so it is not known how pictures become what it takes. Send "
-            "numbers as in training, as JSON."
+            "this model was trained on plain arrays, so it is not known how photos become what it takes. Send "
+            + (f"pictures of {width}×{height} pixels, or " if data.takes_pictures else "")
+            + "numbers as in training, as JSON."
         )
     try:
         return opened.style
     except (DataError, RunError) as error:
-        height, width = data.image_shape[:2]
         return (
             f"the dataset that the model was trained on is not there any more, so photos cannot be made like it: send "
             f"pictures of {width}×{height} pixels. ({error})"

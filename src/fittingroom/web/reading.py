@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fittingroom.data.values import to_images
+from fittingroom.data.values import to_range
 from fittingroom.errors import DataError
 from fittingroom.photos.inputs import of_picture
 from fittingroom.photos.reading import photo_in
@@ -61,12 +61,12 @@ class Reader:
 
     @property
     def takes_pictures(self) -> bool:
-        """Whether the model was trained on a dataset, and not on plain arrays, whose pixels may mean anything."""
-        return self.data.load is not None
+        """Whether it is known how pixels become what the model takes."""
+        return self.data.takes_pictures
 
     def is_small(self, content: bytes) -> bool:
         """Whether it says that it is a PNG of the model's own size, which is read in no time."""
-        height, width = (*self.data.image_shape, 0, 0)[:2]
+        height, width = (*self.data.picture_shape, 0, 0)[:2]
         start = _PNG + width.to_bytes(4, "big") + height.to_bytes(4, "big")
         return len(content) <= _SMALL and content.startswith(start)
 
@@ -86,8 +86,9 @@ class Reader:
             raise RefusedError(422, "no_pictures", f"{what}: {self.style}", index=[index])
         name = Path(what)
         try:
-            photo = photo_in(part.content, name, self.data.image_shape)
-            given = of_picture(photo, name, self.data.image_shape, self._style)
+            shape = self.data.picture_shape
+            photo = photo_in(part.content, name, shape)
+            given = of_picture(photo, name, shape, self.data.range, self._style)
         except DataError as error:
             raise RefusedError(422, "not_readable", str(error), index=[index]) from None
         notes = tuple(note.removeprefix(f"{name}: ") for note in given.images.notes)
@@ -95,7 +96,7 @@ class Reader:
         if pictures and given.conversion is not None:
             shown = [png(step.picture) for step in given.conversion.steps]
             steps = [{**step, "picture": picture} for step, picture in zip(steps, shown, strict=True)]
-        image = given.inputs(self.data.scale).images[0]
+        image = given.inputs(self.data.image_shape).images[0]
         return Input(image, part.name, notes, tuple(steps), cut_out=given.cut_out)
 
     def _style(self) -> Style:
@@ -130,25 +131,13 @@ class Reader:
         arrays = np.stack(
             [self._array(image, [] if one else [number], plain=plain) for number, image in enumerate(images)]
         )
-        if not self.takes_pictures:
-            return [Input(image) for image in arrays.astype(np.float32)]
         try:
-            found, notes = to_images({"the images": arrays})
+            taken, notes = to_range(arrays, self.data.range, "the request")
         except DataError as error:
             raise RefusedError(422, "wrong_values", str(error)) from None
-        scale = 255.0 if arrays.max() <= 1 else self.data.scale
-        taken = found["the images"]
-        said = notes if arrays.dtype.kind == "f" or arrays.max() <= 1 else ()
-        if taken.max() > scale:
-            raise RefusedError(
-                422,
-                "wrong_values",
-                f"the images have values up to {taken.max()}, but the model's own have values up to {scale:g}. Scale "
-                f"them to 0-1 or to 0-{scale:g}.",
-            )
-        if scale != self.data.scale:
-            taken = np.rint(taken * (self.data.scale / scale)).astype(np.uint8)
-        return [Input(image, notes=said) for image in taken]
+        if self.data.as_given:  # one type, so that no other program is compiled
+            taken = taken.astype(np.float32)
+        return [Input(image, notes=notes) for image in taken]
 
     def _array(self, values: Any, at: list[int], *, plain: bool) -> Array:
         """The numbers of one image, looked at one by one only where something is wrong with them."""
@@ -160,7 +149,7 @@ class Reader:
         if array.dtype.kind in "iuf" and array.shape == shape[:2] and len(shape) == 3:
             array, values = array[..., None].repeat(3, axis=2), np.repeat(array[..., None], 3, axis=2).tolist()
         right = plain and array.shape == shape and array.dtype.kind in "iuf" and np.isfinite(array).all()
-        if right and (not self.takes_pictures or (array.min() >= 0 and array.max() <= 255)):
+        if right and (self.data.as_given or (array.min() >= 0 and array.max() <= 255)):
             return array
         expected = f"Expected {self._expected()}"
         wrong = self._wrong(values, list(shape), at)
@@ -187,11 +176,11 @@ class Reader:
             return "is no number"
         if isinstance(value, float) and not np.isfinite(value):
             return "is not finite"
-        return "lies outside of 0 to 255" if self.takes_pictures and not 0 <= value <= 255 else None
+        return "lies outside of 0 to 255" if not self.data.as_given and not 0 <= value <= 255 else None
 
     def _expected(self) -> str:
         sides = "×".join(map(str, self.data.image_shape))
-        values = "numbers from 0 to 255, or from 0 to 1" if self.takes_pictures else "numbers as in training"
+        values = "numbers as in training" if self.data.as_given else "numbers from 0 to 255, or from 0 to 1"
         return f"an array of {sides} ({values}), or a list of up to {LIMITS.images} of them"
 
 

@@ -94,15 +94,15 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def request_body(data: DataRecord) -> dict[str, Any]:
     """The bodies that a model takes."""
-    numbers: dict[str, Any] = {"type": "number", "minimum": 0, "maximum": data.scale}
-    if data.load is None:
-        numbers = {"type": "number"}
+    numbers: dict[str, Any] = {"type": "number"}
+    if not data.as_given:
+        numbers |= {"minimum": 0, "maximum": data.scale}
     image = numbers
     for length in reversed(data.image_shape):
         image = {"type": "array", "items": image, "minItems": length, "maxItems": length}
     several = {"type": "array", "items": image, "minItems": 1}
     content: dict[str, Any] = {JSON: {"schema": {"anyOf": [image, several]}}}
-    if data.load is not None:
+    if data.takes_pictures:
         binary = {"type": "string", "format": "binary"}
         content |= {kind: {"schema": binary} for kind in PICTURES}
         files = {"type": "array", "items": binary, "minItems": 1}

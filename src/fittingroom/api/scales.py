@@ -1,0 +1,45 @@
+"""Images that a model is asked about, with values like those that it was trained on."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+
+from fittingroom.data.values import to_range
+from fittingroom.errors import DataError
+from fittingroom.runs.record import DataRecord
+
+Array = np.ndarray[Any, Any]
+
+_log = logging.getLogger("fittingroom")
+
+
+def checked_images(images: Array, data: DataRecord) -> Array:
+    """Images as the model takes them; where their values had to be converted, or look odd, the log says so.
+
+    Args:
+        images: `(n, ...)`.
+        data: what the model was trained on.
+
+    Raises:
+        DataError: they have another shape, are none, are not numbers, hold NaN or infinite values, or are on a scale
+            from which it is not known how to convert them; or they are fractions for a run that was trained on a
+            dataset, whose raw pixels it scales itself.
+    """
+    if images.shape[1:] != data.image_shape or not len(images):
+        raise DataError(
+            f"the images have the shape {images.shape}; expected {('n', *data.image_shape)}, as in training."
+        )
+    if images.dtype.kind not in "buif":
+        raise DataError(f"the images are {images.dtype}; expected numbers, as in training.")
+    if not data.as_given and images.dtype.kind == "f":
+        raise DataError(
+            f"the images are {images.dtype}; expected the dataset's raw pixels, such as data.train.images (uint8), "
+            "since this run scales them itself. For scaled images there is run.model().predict(x)."
+        )
+    images, notes = to_range(images, data.range, "predict", rounded=False)
+    for note in notes:
+        _log.warning(note)
+    return images

@@ -1,0 +1,192 @@
+"""What is said before training about the values of images, as they are and as they reach a model's first weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from fittingroom.data.ranges import usual_scale
+from fittingroom.engine.inputs import Arrays
+from fittingroom.engine.keras_steps import fitted
+
+Array = np.ndarray[Any, Any]
+
+_LOOKED_AT = 64  # images, besides those with the largest and the smallest value
+
+TOO_LARGE = 1.5
+"""The largest value from where on images without negative values are called not scaled."""
+
+TOO_LARGE_BEHIND = 16.0
+"""The same behind a layer that scales, which may mean any values but such."""
+
+TOO_SMALL = 1 / 16
+"""How far values may lie apart at most to be called too small. Dark pictures among others never come to that."""
+
+_PASSIVE = (
+    keras.layers.InputLayer,
+    keras.layers.Flatten,
+    keras.layers.Reshape,
+    keras.layers.Permute,
+    keras.layers.Resizing,
+    keras.layers.CenterCrop,
+    keras.layers.ZeroPadding2D,
+    keras.layers.Cropping2D,
+    keras.layers.Dropout,
+    keras.layers.GaussianNoise,
+    keras.layers.Identity,
+)
+_NORMALISING = (
+    keras.layers.BatchNormalization,
+    keras.layers.LayerNormalization,
+    keras.layers.GroupNormalization,
+    keras.layers.UnitNormalization,
+)
+_ARITHMETIC = {
+    "Add": np.add,
+    "Subtract": np.subtract,
+    "Multiply": np.multiply,
+    "Divide": np.divide,
+    "TrueDivide": np.divide,
+}
+
+
+def scale_notes(model: keras.Model, arrays: Arrays) -> tuple[str, ...]:
+    """What should be said about the values of a built model's training images.
+
+    Args:
+        model: built.
+        arrays: all training images, or the first batch.
+    """
+    divisor = arrays.scale or 1.0
+    lowest, highest = arrays.values.lowest / divisor, arrays.values.highest / divisor
+    if lowest == highest:
+        return (f"All training images are alike: each value is {highest:.3g}. There is nothing to learn from them.",)
+    reached = _reaching(model, _sample(arrays.images) / divisor)
+    if reached is None:
+        return ()
+    low, high = (lowest, highest) if not reached.layers else (reached.lowest, reached.highest)
+    if high - low <= TOO_SMALL:
+        return (_too_small(reached, (lowest, highest), (low, high), scaled=divisor != 1),)
+    normalised = any(isinstance(layer, _NORMALISING) for layer in model.layers)
+    if not (normalised or reached.layers) and lowest >= 0 and high > TOO_LARGE:
+        return (
+            f"The images are not scaled: values go up to {high:g}. Training works better on values from 0 to 1 "
+            f"(divide by {usual_scale(high):g}), and results will differ from the course's.",
+        )
+    if not normalised and reached.layers and max(high, -low) > TOO_LARGE_BEHIND:
+        return (
+            f"The images have values from {lowest:.3g} to {highest:.3g}, and behind {reached.named} from {low:.3g} to "
+            f"{high:.3g}: it was made for images on another scale, or does not scale enough. Values near 0 to 1 train "
+            "better.",
+        )
+    return ()
+
+
+def _too_small(reached: _Reached, before: tuple[float, float], after: tuple[float, float], *, scaled: bool) -> str:
+    if before[1] - before[0] <= TOO_SMALL:
+        twice = ", as if they were divided by 255 twice" if before[1] <= 1.01 / 255 else ""
+        factor = 255 if twice else round(1 / max(before[1] - before[0], 1e-9), 3)
+        return (
+            f"The training images hardly differ from black: their values go from {before[0]:.3g} to {before[1]:.3g}"
+            f"{twice}. A model learns little from that. Training works on values from 0 to 1: multiply by {factor:g}."
+        )
+    way_out = (
+        "A dataset's images are divided by its scale already: leave the layer out, or give the raw pixels, "
+        "fit(model, data.train.images, data.train.labels)"
+        if scaled
+        else "Leave the layer out, or give images as it expects them"
+    )
+    return (
+        f"The images are scaled twice: their values go from {before[0]:.3g} to {before[1]:.3g}, and behind "
+        f"{reached.named} from {after[0]:.3g} to {after[1]:.3g}. A model learns little from that. {way_out}."
+    )
+
+
+def _sample(images: Array) -> Array:
+    """Some images, among them those with the largest and the smallest value."""
+    size = int(np.prod(images.shape[1:]))
+    extreme = [int(images.argmin()) // size, int(images.argmax()) // size]
+    some = images[:: max(1, len(images) // _LOOKED_AT)]
+    return np.concatenate([some, images[extreme]]).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class _Reached:
+    """The values that reach the first layer with weights, and the layers that changed them on the way."""
+
+    lowest: float
+    highest: float
+    layers: tuple[str, ...]
+
+    @property
+    def named(self) -> str:
+        """The layers, for a message."""
+        return f"the model's {' and '.join(self.layers)}"
+
+
+def _reaching(model: keras.Model, images: Array) -> _Reached | None:
+    """None where a model normalises its images itself, or where it cannot be told what it makes of them."""
+    operations = _operations(model)
+    if operations is None:
+        known = not any(isinstance(layer, _SCALING) for layer in model._flatten_layers())
+        return _Reached(float(images.min()), float(images.max()), ()) if known else None
+    names: list[str] = []
+    try:
+        values, stopped = _walked(operations, fitted(model, images), names)
+    except (ValueError, TypeError, AttributeError, LookupError):  # of shapes or arguments that are unusual
+        return None
+    if isinstance(stopped, _NORMALISING) or not np.isfinite(values).all():
+        return None
+    inner = stopped._flatten_layers(include_self=True) if isinstance(stopped, keras.layers.Layer) else ()
+    if not getattr(stopped, "weights", None) or any(isinstance(layer, _SCALING) for layer in inner):
+        return None
+    return _Reached(float(values.min()), float(values.max()), tuple(names))
+
+
+_SCALING = (keras.layers.Rescaling, keras.layers.Normalization, *_NORMALISING, keras.layers.Lambda)
+
+
+def _operations(model: Any) -> list[Any] | None:
+    """The operations of a model in their order; None where its own code has the order."""
+    functional = getattr(model, "_functional", None) or model
+    operations = getattr(functional, "operations", None)
+    return None if operations is None else list(operations)
+
+
+def _walked(operations: Iterable[Any], values: Array, names: list[str]) -> tuple[Array, Any]:
+    """Values up to the first operation that does more than to scale them, and that one; None at the end."""
+    for operation in operations:
+        inner = _operations(operation) if isinstance(operation, keras.Model) else None
+        if inner is not None:
+            values, stopped = _walked(inner, values, names)
+            if stopped is not None:
+                return values, stopped
+        elif isinstance(operation, _PASSIVE) or type(operation).__name__.startswith("Random"):
+            continue
+        else:
+            scaled = _scaled(operation, values)
+            if scaled is None:
+                return values, operation
+            names.append(f"{type(operation).__name__} layer" if hasattr(operation, "weights") else "arithmetic")
+            values = scaled
+    return values, None
+
+
+def _scaled(operation: Any, values: Array) -> Array | None:
+    """The values behind an operation that only scales; None for another one."""
+    if isinstance(operation, keras.layers.Rescaling):
+        return np.asarray(values * np.asarray(operation.scale) + np.asarray(operation.offset))
+    if isinstance(operation, keras.layers.Normalization) and not operation.invert:
+        deviation = np.sqrt(np.asarray(operation.variance, np.float64))
+        return np.asarray((values - np.asarray(operation.mean)) / np.maximum(deviation, keras.config.epsilon()))
+    function = _ARITHMETIC.get(type(operation).__name__)
+    if function is None:
+        return None
+    first, second = operation._inbound_nodes[0].arguments.args
+    if not isinstance(first, keras.KerasTensor):
+        return np.asarray(function(np.asarray(first), values))
+    return None if isinstance(second, keras.KerasTensor) else np.asarray(function(values, np.asarray(second)))
