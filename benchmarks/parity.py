@@ -50,7 +50,7 @@ MEANING = """## What to know
   workers of a `PyDataset` are not used. Keras takes fewer kinds; the others are treated like a PyTorch `DataLoader`.
 - **A generator that ends early** ends training after that epoch, where Keras goes on with its first two batches.
 - **Callbacks that watch batches** are called after each, or after every `batch_hooks_every`; `logs` are the means since
-  the epoch began. The last call of an epoch has the number of its last batch.
+  the epoch began. Without `batch_hooks_every`, groups are those of the model's `steps_per_execution`, as in Keras.
 - **`model.stop_evaluating`** is not looked at. Weights changed in `on_test_batch_end` are not taken over.
 - **A loss that is NaN** ends training with an error that names epoch and step, where Keras goes on. With the callback
   `TerminateOnNaN`, training ends as in Keras: quietly, with the epoch in the history.

@@ -103,6 +103,7 @@ class Fitting:
     started: float
     model_file: RecordedFile | None = None
     verbose: str | int = 0  # what callbacks are given as Keras's verbose
+    steps_asked: int | None = None  # what callbacks are given as steps_per_epoch; None for a pass
 
     def run(self) -> Run:
         """Checks the model, trains it and keeps the run. The model has the weights of the last finished epoch."""
@@ -227,7 +228,7 @@ class Fitting:
         return {
             "verbose": self.verbose,
             "epochs": self.plan.epochs,
-            "steps": self.plan.steps_per_epoch or passed,
+            "steps": self.steps_asked or passed,
         }
 
     def _session(self, notes: tuple[str, ...], if_diverged: str, hooks: Sequence[Hook]) -> Session:

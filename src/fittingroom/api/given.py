@@ -39,6 +39,7 @@ class Given:
     validation_batch_size: int | None
     validation_freq: int | Iterable[int]
     batch_hooks_every: int
+    steps_per_execution: int
     seed: int
     stop: Sequence[str]
     label_form: inputs.LabelForm
@@ -49,13 +50,19 @@ class Given:
         Raises:
             InputError: an argument is wrong, or makes no sense beside another.
         """
-        given = self._with_whole_numbers()
+        given, notes = self._with_whole_numbers()._limited()
+        if given.initial_epoch >= given.epochs:
+            raise InputError(
+                f"epochs={given.epochs} and initial_epoch={self.initial_epoch} leave no epoch to train. "
+                "Give more epochs."
+            )
         frequency = given._frequency()
         if isinstance(given.x, Dataset | Part) or not gives_batches(given.x):
             prepared = given._of_arrays()
         else:
             prepared = given._of_batches()
-        return replace(prepared, plan=replace(prepared.plan, validation_freq=frequency))
+        plan = replace(prepared.plan, validation_freq=frequency)
+        return replace(prepared, plan=plan, notes=(*notes, *prepared.notes))
 
     def _with_whole_numbers(self) -> Given:
         if self.shuffle not in (True, False):
@@ -68,13 +75,27 @@ class Given:
             name: None if getattr(self, name) is None else whole_number(name, getattr(self, name), lowest=1)
             for name in ("batch_size", "steps_per_epoch", "validation_steps", "validation_batch_size")
         }
-        if numbers["initial_epoch"] >= numbers["epochs"]:
-            raise InputError(
-                f"epochs={self.epochs} and initial_epoch={self.initial_epoch} leave no epoch to train. "
-                "Give more epochs."
-            )
         checked: Mapping[str, Any] = {**numbers, **optional}
         return replace(self, shuffle=bool(self.shuffle), **checked)
+
+    def _limited(self) -> tuple[Given, tuple[str, ...]]:
+        """The same within the limits of `keras.config`, in steps as Keras takes them; and what should be said of it."""
+        import keras
+
+        epochs, steps = keras.config.max_epochs(), keras.config.max_steps_per_epoch()
+        given, notes = self, []
+        if epochs and epochs < self.epochs:
+            given = replace(given, epochs=int(epochs))
+            notes.append(f"Training is limited to {epochs} epochs by keras.config.set_max_epochs.")
+        if steps:
+            limited = {name: min(getattr(self, name) or steps, steps) for name in _STEPS}
+            given = replace(given, **limited)
+            notes.append(f"Each epoch is limited to {steps} steps by keras.config.set_max_steps_per_epoch.")
+        return given, tuple(notes)
+
+    def _whole_groups(self, steps: int | None) -> int | None:
+        """Steps in an epoch: Keras takes whole groups of steps_per_execution, so there may be more than asked for."""
+        return None if steps is None else math.ceil(steps / self.steps_per_execution) * self.steps_per_execution
 
     def _frequency(self) -> int | tuple[int, ...]:
         """After which epochs there is validation."""
@@ -147,7 +168,11 @@ class Given:
                 raise InputError(f"{name} is given besides an iterable of batches ({kind}). {way_out}")
         seed = self.seed if self.shuffle else None
         train = Batches(
-            self.x, steps=self.steps_per_epoch, seed=seed, class_weight=self.class_weight, form=self.label_form
+            self.x,
+            steps=self._whole_groups(self.steps_per_epoch),
+            seed=seed,
+            class_weight=self.class_weight,
+            form=self.label_form,
         )
         epochs = self.epochs - self.initial_epoch
         if train.single and self.steps_per_epoch is None and epochs > 1:
@@ -170,7 +195,8 @@ class Given:
             alike = inputs.alike(arrays, train)
             return alike, inputs.check_scales(arrays, train)
         kind = type(given).__name__
-        batches = Batches(given, name="validation_data", steps=self.validation_steps, like=train, form=self.label_form)
+        steps = self._whole_groups(self.validation_steps)
+        batches = Batches(given, name="validation_data", steps=steps, like=train, form=self.label_form)
         if batches.single:
             raise InputError(
                 f"validation_data is a {kind}, whose batches can be had once, and they are needed after every epoch. "
@@ -186,18 +212,18 @@ class Given:
         if isinstance(validation, inputs.Arrays):
             size = size or (math.ceil(len(validation) / steps) if steps else 32)
             if steps is not None:
-                validation = inputs.first_images(validation, steps * size)
+                validation = inputs.first_images(validation, (self._whole_groups(steps) or 0) * size)
         plan = Plan(
             self.epochs,
             batch_size,
             self.seed,
             self.shuffle,
             self.initial_epoch,
-            steps_per_epoch=self.steps_per_epoch,
+            steps_per_epoch=self._whole_groups(self.steps_per_epoch),
             validation_batch_size=size,
             batch_hooks_every=self.batch_hooks_every,
         )
-        return Prepared(train, validation, plan, notes)
+        return Prepared(train, validation, plan, notes, self.steps_per_epoch)
 
 
 @dataclass(frozen=True)
@@ -208,8 +234,10 @@ class Prepared:
     validation: Data | None
     plan: Plan
     notes: tuple[str, ...]
+    steps_asked: int | None  # the steps_per_epoch that callbacks are told
 
 
+_STEPS = ("steps_per_epoch", "validation_steps")
 _LOWEST = {"seed": 0, "initial_epoch": 0, "epochs": 0, "batch_hooks_every": 1}
 
 _NOT_WITH_BATCHES = {

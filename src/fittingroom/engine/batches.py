@@ -8,6 +8,7 @@ iterates anew, so that a loader's own shuffle and augmentation mean what they me
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from fittingroom.engine.batch_sources import SinglePass, source_of
@@ -66,6 +67,7 @@ class Batches:
         self._iterator: Iterator[Any] | None = None
         self._pass: int | None = None  # the next one's number: that of its epoch where each epoch is one
         self._seen = self._epoch = self._step = self.taken = 0
+        self._begun: Iterator[Any] | None = None  # the pass whose first batch was looked at, and is not lost by that
         self.exhausted = False
         self.first = self._peeked()
 
@@ -143,7 +145,7 @@ class Batches:
 
     def _start_pass(self) -> None:
         self._pass = self._pass or 0
-        self._iterator = self._source.iterator(self._pass)
+        self._iterator, self._begun = self._begun or self._source.iterator(self._pass), None
         self._pass, self._seen = self._pass + 1, 0
 
     def _taken_from_pass(self) -> Any:
@@ -151,14 +153,20 @@ class Batches:
         return None if self._seen == self._source.count else next(self._iterator, None)
 
     def _peeked(self) -> Arrays:
-        """The first batch, as Keras looks at it to build the model."""
-        self._source.epoch_begins()
-        batch = next(self._source.iterator(0), None)
-        self._source.epoch_ends()
+        """The first batch. Keras looks at that of training alone, to build the model, and tells a PyDataset so."""
+        validation = self._like is not None
+        if not validation:
+            self._source.epoch_begins()
+        iterator = self._source.iterator(0)
+        batch = next(iterator, None)
+        if not validation:
+            self._source.epoch_ends()
         if batch is None:
             raise InputError(f"{self.name} gives no batches. Each epoch needs one at least.")
         if self.single:
-            self._source = SinglePass(batch, self._source.iterator(0))
+            self._source = SinglePass(batch, iterator)
+        elif validation:
+            self._begun = chain([batch], iterator)
         return self._checked(batch)
 
     def _checked(self, batch: Any) -> Arrays:

@@ -49,8 +49,12 @@ class Feed(Protocol):
         """Starts an epoch of a training that started with `first_epoch`; both are counted from 0."""
         ...
 
-    def run(self, state: State, start: int, stop: int) -> tuple[State, Logs] | None:
-        """Runs the steps `start` to `stop` of the epoch; None where the epoch has no such steps."""
+    def more(self) -> bool:
+        """Whether there is something for another step, which is looked at before hooks are told of the step."""
+        ...
+
+    def run(self, state: State, start: int, stop: int) -> tuple[State, Logs]:
+        """Runs the steps `start` to `stop` of the epoch."""
         ...
 
     def end(self) -> None:
@@ -96,7 +100,11 @@ class ArrayFeed:
         size = self._plan.batch_size
         self.images = min((self._start + self.steps) * size, self._count) - self._start * size
 
-    def run(self, state: State, start: int, stop: int) -> tuple[State, Logs] | None:
+    def more(self) -> bool:
+        """Always: the steps of an epoch are known."""
+        return True
+
+    def run(self, state: State, start: int, stop: int) -> tuple[State, Logs]:
         """Runs the steps `start` to `stop` of the epoch."""
         first, last = self._start + start, self._start + stop
         if start == 0 and self._start:  # no step at all, but metrics start afresh at step 0 of the program only
@@ -129,6 +137,7 @@ class BatchFeed:
     def __init__(self, programs: BatchPrograms, batches: Batches) -> None:
         self._programs = programs
         self._batches = batches
+        self._next: Arrays | None = None
         self._own: State | None = None  # what the last step made and nobody else keeps
 
     @property
@@ -156,12 +165,16 @@ class BatchFeed:
         self._own = None  # that of the epoch before is kept
         self._batches.begin(epoch)
 
-    def run(self, state: State, start: int, stop: int) -> tuple[State, Logs] | None:
-        """Runs one step; `stop` is `start + 1`."""
+    def more(self) -> bool:
+        """Takes the next batch, if there is one."""
+        self._next = self._batches.next()
+        return self._next is not None
+
+    def run(self, state: State, start: int, stop: int) -> tuple[State, Logs]:
+        """Runs one step on the batch that `more` took; `stop` is `start + 1`."""
         del stop
-        batch = self._batches.next()
-        if batch is None:
-            return None
+        batch = self._next
+        assert batch is not None
         state = state if state is self._own else copied(state)
         result = self._programs.train(state, _of_its_own(batch), first=start == 0)
         self._own = result[0]

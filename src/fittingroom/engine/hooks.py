@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 Numbers = dict[str, float]
 
 
+def last_of_group(done: int, every: int) -> int:
+    """The number of the last batch in the group to which batch `done`, counted from 1, belongs; as Keras counts it.
+
+    At the end of an epoch a group may have fewer batches, and Keras gives the number that its last one would have.
+    """
+    return (done - 1) // every * every + every - 1
+
+
 class Hook:
     """Does nothing at every event; a hook overrides the events that it cares about.
 

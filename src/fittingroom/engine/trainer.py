@@ -14,7 +14,7 @@ import numpy as np
 from fittingroom.engine.batches import Batches
 from fittingroom.engine.epoch import Examples, Logs, numbers
 from fittingroom.engine.feeds import ArrayFeed, BatchFeed, Feed
-from fittingroom.engine.hooks import Hook, Numbers
+from fittingroom.engine.hooks import Hook, Numbers, last_of_group
 from fittingroom.engine.interrupt import StopRequest, stop_requests
 from fittingroom.engine.plan import Plan
 from fittingroom.engine.programs import Programs
@@ -80,7 +80,8 @@ class Trainer:
     def _validation_of(self, examples: Examples | Batches) -> Validation:
         watched = any(hook.watches_test_batches for hook in self.hooks)
         size = self.plan.validation_batch_size or self.plan.batch_size
-        return validation_of(examples, self.programs, self.batchwise, size, watched=watched)
+        every = self.plan.batch_hooks_every if watched else None
+        return validation_of(examples, self.programs, self.batchwise, size, watched_every=every)
 
     def compile(self, state: State) -> None:
         """Compiles what training will need, so that its time is known apart."""
@@ -224,13 +225,11 @@ class Trainer:
         logs: Numbers = {}
         step, told, unseen = now.step, True, _Unseen()
         one_by_one = feed.at_once or watching or any(hook.ends_quietly_on_nan for hook in self.hooks)
-        while feed.steps is None or step < feed.steps:
+        while (feed.steps is None or step < feed.steps) and feed.more():
             for hook in watching if step % every == 0 else ():
                 state = hook.batch_begin(state, step)
             before, start, stop = state, step, self._next_stop(step, pieces)
             result = feed.run(before, start, stop)
-            if result is None:
-                break
             self._reached = state = result[0]
             step = stop
             unseen.add(start, stop, result[1])
@@ -243,7 +242,7 @@ class Trainer:
             logs = self._seen(unseen)
             unseen = _Unseen()
             for hook in watching if told else ():
-                state = hook.batch_end(state, step - 1, logs)
+                state = hook.batch_end(state, last_of_group(step, every), logs)
             self.progress.step(epoch, step, max(feed.steps or 0, step), logs)
             if request and step != feed.steps:
                 if feed.at_once:  # else the steps done could not be left out next time
@@ -257,7 +256,7 @@ class Trainer:
                 raise _LossIsNoNumberError(self._diverged(epoch, bad[1]))
             logs = self._seen(unseen)
         for hook in () if told or self._nan else watching:  # the data ended within what hooks are told of together
-            state = hook.batch_end(state, step - 1, logs)
+            state = hook.batch_end(state, last_of_group(step, every), logs)
         feed.end()
         return state, logs
 
@@ -293,13 +292,11 @@ class Trainer:
             raise _LossIsNoNumberError(reason)
         self._nan = reason
         if step != stop:
-            ended = self._feed.run(before, start, step)
-            assert ended is not None
-            result = ended
+            result = self._feed.run(before, start, step)
         state, logs = result[0], numbers(result[1])
         for hook in self.hooks:
             if hook.watches_batches or hook.ends_quietly_on_nan:
-                state = hook.batch_end(state, step - 1, logs)
+                state = hook.batch_end(state, last_of_group(step, self.plan.batch_hooks_every), logs)
         return state, logs
 
     def _next_stop(self, step: int, pieces: int | None) -> int:
@@ -325,9 +322,8 @@ class Trainer:
         low, high = start, stop
         while high - low > 1:
             middle = (low + high) // 2
-            result = self._feed.run(before, start, middle)
-            assert result is not None
-            low, high = (middle, high) if math.isfinite(numbers(result[1])["loss"]) else (low, middle)
+            logs = numbers(self._feed.run(before, start, middle)[1])
+            low, high = (middle, high) if math.isfinite(logs["loss"]) else (low, middle)
         return high
 
     def _diverged(self, epoch: int, step: int) -> str:

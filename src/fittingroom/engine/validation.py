@@ -10,7 +10,7 @@ import numpy as np
 
 from fittingroom.engine.batches import Batches
 from fittingroom.engine.epoch import EvaluationChangesStateError, Examples, Outcomes, numbers
-from fittingroom.engine.hooks import Hook, Numbers
+from fittingroom.engine.hooks import Hook, Numbers, last_of_group
 from fittingroom.engine.inputs import Arrays
 from fittingroom.engine.programs import Programs
 from fittingroom.engine.state import State
@@ -41,7 +41,12 @@ class Validation(Protocol):
 
 
 def validation_of(
-    examples: Examples | Batches, programs: Programs, batchwise: BatchPrograms | None, batch_size: int, *, watched: bool
+    examples: Examples | Batches,
+    programs: Programs,
+    batchwise: BatchPrograms | None,
+    batch_size: int,
+    *,
+    watched_every: int | None,
 ) -> Validation:
     """How these are best validated on.
 
@@ -50,13 +55,13 @@ def validation_of(
         programs: for arrays.
         batchwise: for iterables, for hooks that watch batches, and for models that evaluation changes.
         batch_size: of arrays, where they are taken batch by batch.
-        watched: whether a hook wants to hear of each batch.
+        watched_every: after how many batches a hook wants to hear of them; None where none does.
     """
     if isinstance(examples, Batches):
         assert batchwise is not None
-        return BatchValidation(batchwise, lambda: _pairs(examples.walk()), ordered=False)
-    if watched and batchwise is not None:
-        return _of_arrays(examples, batchwise, batch_size)
+        return BatchValidation(batchwise, lambda: _pairs(examples.walk()), watched_every or 1, ordered=False)
+    if watched_every is not None and batchwise is not None:
+        return _of_arrays(examples, batchwise, batch_size, watched_every)
     return ArrayValidation(examples, programs, batchwise, batch_size)
 
 
@@ -64,14 +69,14 @@ def _pairs(walk: Iterator[Arrays]) -> Iterator[tuple[Examples, np.ndarray[Any, A
     return ((batch.examples(), batch.class_indices) for batch in walk)
 
 
-def _of_arrays(examples: Examples, batchwise: BatchPrograms, batch_size: int) -> BatchValidation:
+def _of_arrays(examples: Examples, batchwise: BatchPrograms, batch_size: int, every: int = 1) -> BatchValidation:
     def walk() -> Iterator[tuple[Examples, np.ndarray[Any, Any] | None]]:
         for start in range(0, examples.images.shape[0], batch_size):
             piece = slice(start, start + batch_size)
             weights = None if examples.weights is None else examples.weights[piece]
             yield Examples(examples.images[piece], examples.labels[piece], weights), None
 
-    return BatchValidation(batchwise, walk, ordered=True)
+    return BatchValidation(batchwise, walk, every, ordered=True)
 
 
 class ArrayValidation:
@@ -111,11 +116,13 @@ class BatchValidation:
         self,
         programs: BatchPrograms,
         walk: Callable[[], Iterator[tuple[Examples, np.ndarray[Any, Any] | None]]],
+        every: int,
         *,
         ordered: bool,
     ) -> None:
         self._programs = programs
         self._walk = walk
+        self._every = every
         self._ordered = ordered
 
     def prepare(self, state: State) -> None:
@@ -129,13 +136,16 @@ class BatchValidation:
         logs: Any = {}
         found, labels = [], []
         for step, (batch, indices) in enumerate(self._walk()):
-            for hook in watching:
-                hook.test_batch_begin(step)
+            if step % self._every == 0:
+                for hook in watching if step else ():
+                    hook.test_batch_end(step - 1, numbers(logs))
+                for hook in watching:
+                    hook.test_batch_begin(step)
             state, logs, outcomes = self._programs.test(state, batch, first=step == 0)
             found.append(outcomes)
             labels.append(indices)
-            for hook in watching:
-                hook.test_batch_end(step, numbers(logs))
+        for hook in watching if found else ():
+            hook.test_batch_end(last_of_group(len(found), self._every), numbers(logs))
         if not found:
             raise DataError("validation_data gave batches before training, and gives none now.")
         joined: Outcomes = jax.tree.map(lambda *parts: np.concatenate([np.asarray(part) for part in parts]), *found)
