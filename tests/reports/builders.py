@@ -68,15 +68,21 @@ def contents_of(trajectories: Trajectories, seed: int = 0, training: Sequence[fl
         history=history_of(trajectories, training),
         weights={"step": np.asarray(7, np.int32)},
         model={"format": 1},
-        outcomes=Outcomes.of(
-            trajectories.loss,
-            trajectories.predicted,
-            trajectories.probability,
-            trajectories.labels,
-            np.array(trajectories.epochs) - 1,
-            trajectories.log_probabilities,
-        ),
+        outcomes=outcomes_of(trajectories),
     )
+
+
+def outcomes_of(trajectories: Trajectories, kept: int = -1) -> Outcomes:
+    """What the folder of such a run holds of the images: the kept weights are those after the epoch of a row."""
+    rows = Outcomes.of(
+        trajectories.loss,
+        trajectories.predicted,
+        trajectories.probability,
+        trajectories.labels,
+        np.array(trajectories.epochs) - 1,
+        trajectories.log_probabilities,
+    )
+    return replace(rows, kept=rows.row_as_kept(kept))
 
 
 def written(folder: Path, *contents: RunContents) -> Path:
@@ -101,13 +107,15 @@ def subject_of(*replicas: Trajectories) -> Subject:
                 history=history_of(one),
                 trajectories=one,
                 left_out=(),
-                kept_epoch=one.last_epoch,
+                kept=outcomes_of(one).row_as_kept(-1),
+                known=True,
                 training_loss=np.asarray(0.5 ** np.arange(len(one.epochs)), np.float64),
             )
             for seed, one in enumerate(replicas)
         ),
         seeds=tuple(range(len(replicas))),
         seconds=SECONDS,
+        records=tuple(record_of(one, seed) for seed, one in enumerate(replicas)),
     )
 
 

@@ -14,7 +14,7 @@ from fittingroom.reports.subject import read_subject
 from fittingroom.runs.record import Look, PartResult
 from fittingroom.runs.store import RunContents
 from tests.evaluation.examples import any_trajectories, is_json, trajectories_of
-from tests.reports.builders import contents_of, course_of, history_of, subject_of, written
+from tests.reports.builders import contents_of, course_of, history_of, outcomes_of, subject_of, written
 
 RISING = [0.4, 0.7, 1.0, 1.5, 2.0, 3.0, 4.0]
 
@@ -157,7 +157,8 @@ def test_restored_weights_are_shown_at_their_own_epoch(tmp_path: Path) -> None:
     trajectories = course_of(RISING)
     contents = contents_of(trajectories)
     kept = replace(contents.record, validation=record_at(trajectories, 2))
-    facts = facts_of(written(tmp_path / "run", replace(contents, record=kept)))
+    restored = replace(contents, record=kept, outcomes=outcomes_of(trajectories, 2))
+    facts = facts_of(written(tmp_path / "run", restored))
     assert (facts["example"]["shown_epoch"], facts["example"]["kept"]) == (3, True)
     assert facts["classes"]["epoch"] == facts["reliability"]["epoch"] == 3
     assert facts["changes"]["best_loss"]["end"] == 7
@@ -170,13 +171,62 @@ def record_at(trajectories: Trajectories, row: int) -> PartResult:
     return PartResult.held_out(float(trajectories.mean_loss[row]), right, trajectories.images)
 
 
-def test_weights_of_no_epoch_are_told_as_such(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("epoch", "views", "said"),
+    [(None, 1, "The kept weights are those of no single epoch"), (6, 6, "Each answer is the mean over 6 views")],
+)
+def test_what_no_epoch_says_is_told_of_the_kept_weights_themselves(
+    tmp_path: Path, epoch: int | None, views: int, said: str
+) -> None:
+    trajectories, other = course_of(RISING), course_of([1.0])
+    contents = contents_of(trajectories)
+    assert contents.outcomes is not None
+    row, labels = outcomes_of(other).row_as_kept(0), contents.outcomes.labels
+    kept = replace(row, labels=labels, epoch=epoch, views=views)
+    record = replace(
+        contents.record, validation=PartResult.held_out(kept.mean_loss, int(kept.right.sum()), len(kept.labels))
+    )
+    facts = facts_of(
+        written(tmp_path / "run", replace(contents, record=record, outcomes=replace(contents.outcomes, kept=kept)))
+    )
+    assert facts["classes"]["accuracy"] == facts["reliability"]["accuracy"] == kept.accuracy
+    assert facts["replicas"][0]["shown"]["calibration"]["loss"] == kept.mean_loss
+    assert facts["replicas"][0]["shown"]["row"] is None
+    assert facts["classes"]["as"] == "of the kept weights"
+    assert facts["images"][0]["rule"] == "the loss of the kept weights, largest first"
+    assert facts["images"][0]["images"][0]["loss"] == kept.loss.max()
+    assert any(said in one["text"] for one in facts["words"])
+
+
+def test_an_older_run_whose_kept_weights_are_not_known_says_what_it_is_about(tmp_path: Path) -> None:
     contents = contents_of(course_of(RISING))
     assert contents.record.validation is not None
+    assert contents.outcomes is not None
     averaged = replace(contents.record, validation=replace(contents.record.validation, loss=0.123))
-    facts = facts_of(written(tmp_path / "run", replace(contents, record=averaged)))
+    old = replace(contents, record=averaged, outcomes=replace(contents.outcomes, kept=None))
+    facts = facts_of(written(tmp_path / "run", old))
     assert (facts["example"]["kept"], facts["example"]["shown_epoch"]) == (False, 7)
-    assert "This is told of the weights after epoch 7; others were kept." in [one["text"] for one in facts["words"]]
+    said = [one["text"] for one in facts["words"]]
+    assert any("its mean loss is 0.123 nats." in one for one in said)
+    assert any("weights after epoch 7: this run was written by an older" in one for one in said)
+
+
+def test_where_a_loss_of_the_kept_weights_is_not_finite_the_last_finite_epoch_is_told(tmp_path: Path) -> None:
+    contents = contents_of(course_of(RISING))
+    assert contents.outcomes is not None
+    assert contents.outcomes.kept is not None
+    loss = contents.outcomes.kept.loss.copy()
+    loss[3] = np.nan
+    kept = replace(contents.outcomes.kept, loss=loss)
+    assert contents.record.validation is not None
+    record = replace(contents.record, validation=replace(contents.record.validation, loss=None))
+    facts = facts_of(
+        written(tmp_path / "run", replace(contents, record=record, outcomes=replace(contents.outcomes, kept=kept)))
+    )
+    said = [one["text"] for one in facts["words"]]
+    assert any("its mean loss is not finite." in one for one in said)
+    assert any("weights after epoch 7: the loss of an image is not finite for the kept ones" in one for one in said)
+    assert is_json(facts)
 
 
 def test_a_test_score_is_told_with_its_look_and_opens_nothing(tmp_path: Path) -> None:

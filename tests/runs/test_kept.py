@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from fittingroom.errors import RunError
-from fittingroom.runs.history import History
 from fittingroom.runs.kept import Validated, other_images, read_validated
 from fittingroom.runs.outcomes import Outcomes
 from fittingroom.runs.plain import json_text
@@ -17,41 +16,40 @@ from fittingroom.runs.record import PartResult, RunRecord
 LABELS = [0, 1, 2, 2]
 PREDICTED = [[0, 1, 0, 0], [0, 1, 2, 0], [0, 0, 0, 2]]  # 2, 3 and 2 right
 LOSSES = [0.7, 0.5, 0.6]
+ROWS = Outcomes.of(np.repeat(LOSSES, 4).reshape(3, 4), PREDICTED, np.ones((3, 4)), LABELS, [0, 2, 4])
 
 
-def folder(path: Path, record: RunRecord, losses: list[float] = LOSSES) -> Path:
+def folder(path: Path, record: RunRecord, outcomes: Outcomes = ROWS) -> Path:
     """A run folder with three validated epochs of five."""
     path.mkdir()
     (path / "run.json").write_text(json_text(record.to_dict()))
-    history = History((2 * epoch, {"loss": 1.0, "val_loss": loss}) for epoch, loss in enumerate(losses))
-    (path / "history.csv").write_text(history.to_csv())
-    outcomes = Outcomes.of(np.ones((3, 4)), PREDICTED, np.ones((3, 4)), LABELS)
     np.savez(path / "outcomes.npz", **outcomes.arrays())  # type: ignore[arg-type]
     return path
 
 
-@pytest.mark.parametrize(("loss", "right", "row"), [(0.7, 2, 0), (0.5, 3, 1), (0.6, 2, 2)])
-def test_the_row_of_the_kept_weights_is_that_with_their_loss_and_their_right_answers(
-    tmp_path: Path, record: RunRecord, loss: float, right: int, row: int
+@pytest.mark.parametrize(("epoch", "views"), [(None, 1), (4, 6)])
+def test_what_the_kept_weights_make_of_the_images_is_read_as_it_was_written(
+    tmp_path: Path, record: RunRecord, epoch: int | None, views: int
+) -> None:
+    loss, predicted, probability = [0.1, 0.2, 0.3, 1.4], [0, 1, 2, 1], [0.9, 0.8, 0.7, 0.2]
+    row = Outcomes.of([loss], [predicted], [probability], LABELS).row_as_kept(0)
+    kept = replace(row, epoch=epoch, views=views)
+    found = read_validated(folder(tmp_path / "run", record, replace(ROWS, kept=kept)))
+    assert found.known
+    assert (found.kept.epoch, found.kept.views) == (epoch, views)
+    assert found.kept.accuracy == 0.75
+    assert found.kept.mean_loss == pytest.approx(0.5)
+    assert found.kept.right.tolist() == [True, True, True, False]
+
+
+@pytest.mark.parametrize(("loss", "right", "known"), [(0.6, 2, True), (0.5, 3, False), (0.6, 3, False)])
+def test_of_a_run_of_an_older_version_the_last_epoch_is_taken_and_known_only_if_its_record_agrees(
+    tmp_path: Path, record: RunRecord, loss: float, right: int, known: bool
 ) -> None:
     record = replace(record, validation=PartResult.held_out(loss, right, 4))
-    assert read_validated(folder(tmp_path / "run", record)).row == row
-
-
-@pytest.mark.parametrize(("loss", "right"), [(0.55, 2), (0.5, 2), (0.7001, 2)])
-def test_weights_that_no_epoch_had_have_no_row(tmp_path: Path, record: RunRecord, loss: float, right: int) -> None:
-    record = replace(record, validation=PartResult.held_out(loss, right, 4))
-    assert read_validated(folder(tmp_path / "run", record)).row is None
-
-
-def test_of_equal_epochs_it_is_the_last_and_an_infinite_loss_is_one_too(tmp_path: Path, record: RunRecord) -> None:
-    record = replace(record, validation=PartResult.held_out(float("inf"), 2, 4))
-    assert read_validated(folder(tmp_path / "run", record, [float("inf"), 0.5, float("nan")])).row == 2
-
-
-def test_a_history_that_does_not_fit_the_outcomes_tells_no_row(tmp_path: Path, record: RunRecord) -> None:
-    record = replace(record, validation=PartResult.held_out(0.5, 3, 4))
-    assert read_validated(folder(tmp_path / "run", record, LOSSES[:2])).row is None
+    found = read_validated(folder(tmp_path / "run", record))
+    assert found.known is known
+    assert (found.kept.epoch, found.kept.predicted.tolist()) == (4, PREDICTED[2])
 
 
 def test_a_run_without_validation_or_without_its_outcomes_says_how_to_have_them(
@@ -68,7 +66,8 @@ def test_a_run_without_validation_or_without_its_outcomes_says_how_to_have_them(
 def validated(record: RunRecord, labels: list[int] = LABELS, **data: Any) -> Validated:
     ones = np.ones((1, len(labels)))
     outcomes = Outcomes.of(ones, ones, ones, labels)
-    return Validated(Path("run"), replace(record, data=replace(record.data, **data)), outcomes, 0)
+    kept = outcomes.row_as_kept(0)
+    return Validated(Path("run"), replace(record, data=replace(record.data, **data)), outcomes, kept, known=True)
 
 
 def test_the_same_images_are_the_same_whatever_the_dataset_is_called(record: RunRecord) -> None:

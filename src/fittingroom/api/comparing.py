@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +12,12 @@ import numpy as np
 from fittingroom.errors import InputError
 from fittingroom.evaluation.comparison import Comparison, Contender, compared
 from fittingroom.runs.kept import Validated, other_images, read_validated
-from fittingroom.runs.outcomes import Outcomes
 from fittingroom.runs.place import find_run, holds_replicas
 from fittingroom.runs.replicas import read_replicas, replica_folder
 
 if TYPE_CHECKING:
     from fittingroom.api.replicas import Replicas
     from fittingroom.api.run import Run
-
-_log = logging.getLogger("fittingroom")
 
 _SAME_BY_LABELS = (
     "Runs on plain arrays leave no fingerprint: that their validation images are the same rests on their labels alone."
@@ -57,8 +53,8 @@ def compare(runs: Sequence[str | Path | Run | Replicas]) -> Comparison:
     validated = [[read_validated(folder) for folder in entry.folders()] for entry in entries]
     notes = _check_same_images(names, validated)
     contenders = []
-    for name, entry, replicas in zip(names, entries, validated, strict=True):
-        contender, more = contender_of(name, entry, replicas)
+    for name, replicas in zip(names, validated, strict=True):
+        contender, more = contender_of(name, replicas)
         contenders.append(contender)
         notes += more
     return compared(validated[0][0].record.data.name, contenders, notes)
@@ -93,14 +89,6 @@ class Entry:
             return [self.path]
         return [replica_folder(self.path, seed) for seed in read_replicas(self.path).kept]
 
-    def opened(self) -> tuple[Run, ...]:
-        """A run for each replica."""
-        from fittingroom.api.opening import open_replicas, open_run
-
-        if self.given is not None:
-            return self.given
-        return tuple(open_replicas(self.path)) if holds_replicas(self.path) else (open_run(self.path),)
-
 
 def _check_apart(paths: Sequence[Path]) -> None:
     """Raises InputError unless there are two runs or more, none of them part of another."""
@@ -134,40 +122,25 @@ def _check_same_images(names: Sequence[str], validated: Sequence[Sequence[Valida
     return [_SAME_BY_LABELS] if unmarked else []
 
 
-def contender_of(name: str, entry: Entry, replicas: Sequence[Validated]) -> tuple[Contender, list[str]]:
-    """A run as what its kept weights made of the images, and what should be said of it.
+def contender_of(name: str, replicas: Sequence[Validated]) -> tuple[Contender, list[str]]:
+    """A run as what its kept weights make of the images, and what should be said of it.
 
     Args:
         name: what to call it.
-        entry: the run.
-        replicas: what is stored of each of its replicas, as `entry.folders()` has them.
+        replicas: what is stored of each of its seeds.
     """
-    missing = [number for number, one in enumerate(replicas) if one.row is None]
-    computed: dict[int, Outcomes] = {}
-    notes = []
-    if missing:
-        _log.warning("%s: its folder lacks what its kept weights make of the validation images; computing it.", name)
-        try:
-            computed = _computed(entry.opened(), missing)
-        except InputError:
-            notes.append(
-                f"{name} is compared by its last validated epoch: what its kept weights, which are others, make of the "
-                "validation images is not in its folder and could not be computed again."
-            )
-    found = [computed.get(number, one.outcomes) for number, one in enumerate(replicas)]
-    rows = [-1 if one.row is None else one.row for one in replicas]  # what is computed has a single row
+    each = [one.kept for one in replicas]
     contender = Contender(
         name=name,
         recipe=str(replicas[0].record.recipe["name"]),
         seeds=tuple(one.record.seed for one in replicas),
-        correct=np.stack([one.predicted[row] == one.labels for one, row in zip(found, rows, strict=True)]),
-        loss=np.stack([one.loss[row] for one, row in zip(found, rows, strict=True)]),
+        correct=np.stack([kept.right for kept in each]),
+        loss=np.stack([kept.loss for kept in each]),
     )
+    notes = []
+    if not all(one.known for one in replicas):
+        notes.append(
+            f"{name} was written by an older version, which did not store what its kept weights make of the validation "
+            "images; it is compared by its last validated epoch. Train it again to compare what it keeps."
+        )
     return contender, notes
-
-
-def _computed(runs: Sequence[Run], missing: Sequence[int]) -> dict[int, Outcomes]:
-    """What the kept weights of the replicas that are missing make of the validation images."""
-    for number in missing[1:]:
-        runs[number].share(runs[missing[0]])
-    return {number: runs[number].validate() for number in missing}

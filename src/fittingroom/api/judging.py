@@ -119,7 +119,7 @@ def _from_outcomes(paths: Sequence[Path]) -> Judgement:
     except RunError:
         return Judgement.nothing()
     labels = validated[0].outcomes.labels
-    logs = [one.outcomes.log_probabilities[one.row] for one in validated if one.row is not None]
+    logs = [one.kept.log_probabilities for one in validated if one.known]
     same = all(np.array_equal(one.outcomes.labels, labels) for one in validated)
     if len(logs) < len(paths) or not same or not logs[0].shape[-1]:
         return Judgement.nothing()

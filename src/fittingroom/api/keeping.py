@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,12 +22,13 @@ from fittingroom.recipes.trust import RecordedFile
 from fittingroom.runs.begun import BegunRun
 from fittingroom.runs.environment import Environment, current_environment
 from fittingroom.runs.history import History
-from fittingroom.runs.outcomes import Outcomes
+from fittingroom.runs.outcomes import Kept, Outcomes
 from fittingroom.runs.record import DataRecord, PartResult, RunRecord, Seconds, now
 from fittingroom.runs.replicas import ReplicasRecord, write_replicas
 from fittingroom.runs.store import RunContents, write_run
 
 _log = logging.getLogger("fittingroom")
+_SAME_LOSS = 1e-4  # relative: so close are two sums of the same cross-entropies in float32
 _NOTHING_KEPT = "no epoch was finished, so there is no run"
 _DIVERGED_MEND = "A smaller learning rate, or images scaled to 0 to 1, usually help."
 
@@ -195,17 +197,18 @@ def environment_of(devices: int) -> Environment:
 
 
 def _contents(attempt: Attempt, training: Training, seconds: Seconds) -> RunContents:
+    kept = _kept(attempt.validation, training)
     return RunContents(
-        record=_record(attempt, training, seconds),
+        record=_record(attempt, training, seconds, _validation_result(kept, training)),
         history=History((epoch.epoch, epoch.logs) for epoch in training.epochs),
         weights=attempt.blueprint.weights(training.state),
         model=attempt.blueprint.to_json(),
-        outcomes=_outcomes(attempt.validation, training),
+        outcomes=_outcomes(kept, training),
         files=() if attempt.validation is None else attempt.validation.files,
     )
 
 
-def _record(attempt: Attempt, training: Training, seconds: Seconds) -> RunRecord:
+def _record(attempt: Attempt, training: Training, seconds: Seconds, validation: PartResult | None) -> RunRecord:
     logs = training.epochs[-1].logs
     return RunRecord(
         created=now(),
@@ -218,36 +221,40 @@ def _record(attempt: Attempt, training: Training, seconds: Seconds) -> RunRecord
         environment=environment_of(training.devices),
         seconds=seconds,
         train=PartResult(logs["loss"], logs.get("accuracy"), attempt.train_count),
-        validation=_validation_result(attempt.validation, training),
+        validation=validation,
         notes=attempt.notes,
         model_file=attempt.model_file,
     )
 
 
-def _validation_result(validation: Arrays | None, training: Training) -> PartResult | None:
-    """What the kept weights make of the validation images."""
-    last = training.epochs[-1]
-    if validation is None:
+def _validation_result(kept: Kept | None, training: Training) -> PartResult | None:
+    """The numbers of the kept weights on the validation images: what everybody says of this training."""
+    if kept is None or training.validation is None:
         return None
-    if training.validation is not None:
-        loss, outcomes = training.validation.logs["loss"], training.validation.outcomes
-    elif last.outcomes is not None:
-        loss, outcomes = last.logs["val_loss"], last.outcomes
-    else:
-        return None
-    correct = int((np.asarray(outcomes.predicted) == validation.class_indices).sum())
-    return PartResult.held_out(loss, correct, len(validation))
+    found = PartResult.held_out(kept.mean_loss, int(kept.right.sum()), len(kept.labels))
+    compiled = training.validation.logs["loss"]
+    same = math.isclose(compiled, kept.mean_loss, rel_tol=_SAME_LOSS, abs_tol=1e-6)
+    return found if same or not math.isfinite(compiled) else replace(found, compiled_loss=compiled)
 
 
-def _outcomes(validation: Arrays | None, training: Training) -> Outcomes | None:
+def _kept(validation: Arrays | None, training: Training) -> Kept | None:
+    """What the kept weights make of the validation images; None without any."""
+    if validation is None or training.validation is None:
+        return None
+    arrays = {name: np.asarray(array) for name, array in training.validation.outcomes._asdict().items()}
+    return Kept.of(arrays, validation.class_indices, training.kept_epoch, training.views)
+
+
+def _outcomes(kept: Kept | None, training: Training) -> Outcomes | None:
     rows = [epoch.outcomes for epoch in training.epochs if epoch.outcomes is not None]
-    if validation is None or not rows:
+    if kept is None or not rows:
         return None
     return Outcomes.of(
         loss=np.stack([np.asarray(row.loss) for row in rows]),
         predicted=np.stack([np.asarray(row.predicted) for row in rows]),
         probability=np.stack([np.asarray(row.probability) for row in rows]),
-        labels=validation.class_indices,
+        labels=kept.labels,
         epoch=[epoch.epoch for epoch in training.epochs if epoch.outcomes is not None],
         log_probabilities=np.stack([np.asarray(row.log_probabilities) for row in rows]),
+        kept=kept,
     )

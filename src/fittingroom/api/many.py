@@ -89,6 +89,7 @@ def train_sessions(
         before = max(session.seconds_before for session in sessions)
         seconds = Seconds(ready - first.started - compiling, compiling, before + time.perf_counter() - ready)
         for number, training in enumerate(trainings):
+            training.state = jax.device_put(training.state, lanes[0].device)  # each was trained where there was room
             sessions[number].validate(trainer(number, lanes[0]), lanes[0].programs, training)
         attempts = [session.attempt_after(training) for session, training in zip(sessions, trainings, strict=True)]
         return keep_replicas(begun, attempts, trainings, seconds)

@@ -81,34 +81,12 @@ class Run(Asked):
 
     @cached_property
     def outcomes(self) -> Outcomes | None:
-        """What came of each validation image in each epoch; None without validation."""
+        """What came of each validation image in each epoch, and with the kept weights; None without validation."""
         return store.read_outcomes(self.path)
 
     def log_probabilities(self, images: Array) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Logarithms of what `predict` gives, for an array: as `Asked.log_probabilities` has it."""
         return self._compiled().log_probabilities(self._state, checked_images(np.asarray(images), self.record.data))
-
-    def validate(self) -> Outcomes:
-        """What the kept weights make of the validation images, computed anew: outcomes with one row.
-
-        `outcomes` has what the weights of each epoch made of them, which need not be the kept ones.
-
-        Raises:
-            RunError: the validation images are not those of a dataset that can be loaded again.
-        """
-        stored, part = self.outcomes, self._load_dataset().validation
-        count = 0 if stored is None else len(stored.labels)
-        if stored is None or part is None or not np.array_equal(part.labels[:count], stored.labels):
-            raise RunError(f"{self.path} was not validated on its dataset's validation images, which are all there is.")
-        logs = self._compiled().log_probabilities(self._state, part.images[:count])
-        of_true_class = logs[np.arange(count), stored.labels]
-        return Outcomes.of(
-            -of_true_class[None],
-            logs.argmax(axis=1)[None],
-            np.exp(of_true_class)[None],
-            stored.labels,
-            log_probabilities=logs[None],
-        )
 
     def evaluate(self, reason: str = "evaluate") -> TestResult:
         """The score on the sealed test set. Opening it is recorded before the score is computed.

@@ -42,8 +42,9 @@ _log = logging.getLogger("fittingroom")
 class Session:
     """Everything that one training needs. `started` is the `time.perf_counter()` at which the user's call began.
 
-    `batchwise` is what the trainer puts single batches through, where it must; see there. `averages_views` says that
-    predicting is more than evaluating (`engine.views`), so that the kept weights are validated by their predictions.
+    `batchwise` is what the trainer puts single batches through, where it must; see there. `views` is how many of
+    each image predicting averages over (`engine.views`); with several, the kept weights are validated by their
+    predictions.
     `resume` is where a stopped training goes on.
     """
 
@@ -55,7 +56,7 @@ class Session:
     progress: Progress
     started: float
     batchwise: BatchPrograms | None = None
-    averages_views: bool = False
+    views: int = 1
     resume: Snapshot | None = None
 
     def run(self, programs: Programs, state: State, keeper: Keeper) -> tuple[Path | RunContents, Training]:
@@ -96,12 +97,12 @@ class Session:
         # Whoever ends a training waits for no more than must be.
         if (
             training.status != "interrupted"
-            and self.averages_views
+            and self.views > 1
             and training.epochs
             and isinstance(self.validation, Arrays)
         ):
             images, labels = self.validation.images, self.validation.class_indices
-            training.validation = answered(programs, training.state, images, labels)
+            training.validation, training.views = answered(programs, training.state, images, labels), self.views
 
     def trainer(self, programs: Programs, train: Examples | Batches, validation: Examples | Batches | None) -> Trainer:
         """What trains, from the arrays as they lie on a device."""

@@ -21,7 +21,9 @@ from fittingroom.engine.mesh import available_devices
 from fittingroom.engine.programs import Programs
 from fittingroom.engine.recipe_programs import RecipeModel
 from fittingroom.engine.runtime import prepare_jax
+from fittingroom.engine.views import count_views
 from fittingroom.progress import Progress, finishing, progress_for_terminal
+from fittingroom.recipes.augment import parse_augmentation
 from fittingroom.recipes.modelfile import ModelFile, parse_model_setting
 from fittingroom.recipes.named import find_recipe
 from fittingroom.recipes.recipe import Recipe
@@ -177,7 +179,7 @@ def _train_named(
             hooks=[StopHook(StopRule(recipe.stop, validation=validation_arrays is not None))],
             progress=progress,
             started=started,
-            averages_views=bool(recipe.test_views),
+            views=count_views([parse_augmentation(text) for text in recipe.test_views]),
             resume=resume,
         )
 

@@ -49,7 +49,20 @@ def run_facts(path: Path, record: RunRecord, standings: Standings | None = None)
 def part_facts(part: PartResult) -> dict[str, Any]:
     """Loss, accuracy, number of images and, for held-out images, the accuracy's interval."""
     facts: dict[str, Any] = {"loss": part.loss, "accuracy": part.accuracy, "count": part.count}
+    if part.compiled_loss is not None:
+        facts["compiled_loss"] = part.compiled_loss
     return facts if part.interval is None else {**facts, "interval": list(part.interval)}
+
+
+def compiled_loss_text(record: RunRecord) -> str:
+    """What belongs below a table of results where the loss of training is not the cross-entropy; else nothing."""
+    validation = record.validation
+    if validation is None or validation.compiled_loss is None:
+        return ""
+    return (
+        "\nThe validation loss is the cross-entropy, by which runs are compared. The training loss is the one that the "
+        f"model was compiled with; on the validation images that is {validation.compiled_loss:.4f}."
+    )
 
 
 def epochs_text(record: RunRecord) -> str:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from fittingroom.cli.answer import Answer, nats, number, percent, percent_range, table
-from fittingroom.cli.facts import epochs_text, run_facts
+from fittingroom.cli.facts import compiled_loss_text, epochs_text, run_facts
 from fittingroom.cli.options import add_json, add_run
 from fittingroom.cli.replicas import history_facts, replicas_facts, replicas_text
 from fittingroom.evaluation.luck import WORLD, look_of
@@ -41,6 +41,7 @@ def _text(path: Path, record: RunRecord, history: History, standings: Standings)
     if record.validation is not None:
         parts.append(("validation", record.validation))
     results = table(("", "accuracy", "95% interval", "loss (nats)", "images"), [_row(*part) for part in parts])
+    results += compiled_loss_text(record)
     settings = [(key, _setting(value)) for key, value in record.recipe.items()]
     blocks = [
         f"{path}: {epochs_text(record)}",

@@ -130,9 +130,12 @@ class Trainer:
         """Finds what the kept weights make of the validation images; computes it only where it is not known already."""
         if self._validation is None or not training.epochs:
             return
-        if training.status == "interrupted" and training.as_trained and training.epochs[-1].outcomes is not None:
-            return  # the last epoch says it, and whoever ends a training should not wait
-        if training.last_validation is not None and _same_weights(training.last_validation[0], training.state):
+        last = training.epochs[-1]
+        if training.status == "interrupted" and training.as_trained and last.outcomes is not None:
+            # The last epoch says it, and whoever ends a training should not wait.
+            logs = {name.removeprefix("val_"): value for name, value in last.logs.items() if name.startswith("val_")}
+            training.validation = Validated(logs, last.outcomes, None)
+        elif training.last_validation is not None and _same_weights(training.last_validation[0], training.state):
             training.validation = training.last_validation[1]
         else:
             _, training.validation = self._validation.evaluate(training.state, ())
@@ -141,7 +144,7 @@ class Trainer:
         training.status, training.reason = status, reason
         kept = training.state
         training.state = self._each_hook("cut_off", kept)
-        training.as_trained = training.state is kept
+        training.as_trained = _unchanged(kept, training.state)
 
     def _train(self, training: Training, request: StopRequest, resume: Snapshot | None) -> None:
         now = self._begun(training) if resume is None else self._resumed(resume)
@@ -173,7 +176,9 @@ class Trainer:
         if now.stop:
             training.status, training.reason = "stopped", now.stop
         logs = self._epoch_logs or (dict(training.epochs[-1].logs) if training.epochs else {})
-        training.state = self._each_hook("train_end", training.state, logs)
+        last = training.state
+        training.state = self._each_hook("train_end", last, logs)
+        training.as_trained = _unchanged(last, training.state)
 
     def _begun(self, training: Training) -> Snapshot:
         """Where a new training starts, after all hooks have been told."""
@@ -367,6 +372,11 @@ class _Unseen:
         """The first and the last step of the first call after which the loss is no number; this waits for all."""
         bad = ((start, stop) for start, stop, logs in self.calls if not math.isfinite(float(np.asarray(logs["loss"]))))
         return next(bad, None)
+
+
+def _unchanged(before: State, after: State) -> bool:
+    """Whether the weights are the same; where nobody touched them, they need not be compared."""
+    return after is before or _same_weights(before, after)
 
 
 def _same_weights(first: State, second: State) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import jax
+import numpy as np
 
 from fittingroom.engine.epoch import Outcomes
 from fittingroom.engine.hooks import Numbers
@@ -76,4 +77,25 @@ class Training:
     validation: Validated | None = None
     devices: int = 1  # that shared each batch
     last_validation: tuple[State, Validated] | None = None  # the last state that was validated, and what came of it
-    as_trained: bool = True  # whether the state is the last finished epoch's own, when training was cut off
+    as_trained: bool = True  # whether the weights are the last finished epoch's own
+    views: int = 1  # of each image, that `validation` is averaged over
+
+    @property
+    def kept_epoch(self) -> int | None:
+        """Number of the epoch whose weights these are, from 0; None where they are those of no single epoch.
+
+        Weights that a callback put back are known by what they make of the validation images, to the last bit.
+        """
+        if self.as_trained and self.epochs:
+            return self.epochs[-1].epoch
+        if self.validation is not None:
+            for epoch in reversed(self.epochs):
+                if epoch.outcomes is not None and same_outcomes(epoch.outcomes, self.validation.outcomes):
+                    return epoch.epoch
+        return None
+
+
+def same_outcomes(first: Outcomes, second: Outcomes) -> bool:
+    """Whether two are equal, bit for bit."""
+    pairs = zip(first, second, strict=True)
+    return all(np.asarray(one).tobytes() == np.asarray(other).tobytes() for one, other in pairs)

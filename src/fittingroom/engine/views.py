@@ -35,6 +35,12 @@ def averaging(steps: StepFunctions, augmentations: Sequence[Augmentation]) -> St
     return dataclasses.replace(steps, answer=answer)
 
 
+def count_views(augmentations: Sequence[Augmentation]) -> int:
+    """How many views of an image there are, with the image itself."""
+    moved = 1 + 2 * sum(augmentation.name == "shift" for augmentation in augmentations)
+    return moved * (2 if any(augmentation.name == "flip" for augmentation in augmentations) else 1)
+
+
 def answered(programs: Programs, state: State, images: Array, labels: Array) -> Validated:
     """What comes of images `(n, ...)` with class indices `(n,)` when they are answered as `predict` does."""
     logs = programs.log_probabilities(state, images)

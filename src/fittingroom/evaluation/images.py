@@ -114,13 +114,15 @@ def of_pair(trajectories: Trajectories, label: int, predicted: int, epoch: int) 
     return np.asarray(of_class(trajectories, label) & taken)
 
 
-def largest_loss(trajectories: Trajectories, epoch: int, limit: int = LIMIT, among: Flags | None = None) -> ImageList:
-    """The images with the largest loss after an epoch."""
+def largest_loss(
+    trajectories: Trajectories, epoch: int, limit: int = LIMIT, among: Flags | None = None, when: str = ""
+) -> ImageList:
+    """The images with the largest loss after an epoch; `when` says in words what is not simply after that epoch."""
     row = trajectories.row(epoch)
     loss = trajectories.loss[row]
     return _listed(
         trajectories,
-        ("largest loss", f"the loss after epoch {epoch}, largest first", epoch),
+        ("largest loss", f"the loss {when or f'after epoch {epoch}'}, largest first", epoch),
         _all(trajectories, among),
         loss,
         {"loss": loss, "probability": trajectories.probability[row]},
@@ -190,11 +192,11 @@ def never_learned(trajectories: Trajectories, end: int, limit: int = LIMIT, amon
 
 
 def confident_mistakes(
-    trajectories: Trajectories, epoch: int, limit: int = LIMIT, among: Flags | None = None
+    trajectories: Trajectories, epoch: int, limit: int = LIMIT, among: Flags | None = None, when: str = ""
 ) -> ImageList:
     """The wrong predictions with the most confidence, the probability of the predicted class.
 
-    Where that was not kept, those with the least probability of the true class.
+    Where that was not kept, those with the least probability of the true class. `when` as for `largest_loss`.
     """
     row = trajectories.row(epoch)
     probability = trajectories.probability[row]
@@ -203,7 +205,7 @@ def confident_mistakes(
     first = "least probable true class" if confidence is None else "most confident"
     return _listed(
         trajectories,
-        ("confident mistakes", f"wrong after epoch {epoch}, {first} first", epoch),
+        ("confident mistakes", f"mistakes {when or f'after epoch {epoch}'}, {first} first", epoch),
         _all(trajectories, among) & ~trajectories.right[row],
         -probability if confidence is None else confidence,
         {**known, "probability": probability},

@@ -7,8 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fittingroom.api.comparing import Entry, contender_of
-from fittingroom.api.run import Run
+from fittingroom.api.comparing import contender_of
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import RunError
 from fittingroom.evaluation.spread import ReplicasTestResult
@@ -80,10 +79,8 @@ class Search:
         scores = []
         for one in () if self.experiment is None else self.experiment.recipes:
             if one.complete:
-                runs = self._runs(one)
-                contender, _ = contender_of(
-                    one.variant.name, Entry(self.path, runs), [read_validated(run.path) for run in runs]
-                )
+                folders = [cell.folder for cell in one.done if cell.folder]
+                contender, _ = contender_of(one.variant.name, [read_validated(folder) for folder in folders])
                 each = contender.correct if self.asked.objective == "accuracy" else contender.loss
                 scores.append(each.mean(axis=0, dtype=float))
         return BestOf(judged, self.asked.objective, best.value, luck_of_best(scores, judged))
@@ -131,6 +128,3 @@ class Search:
     def _facts(self, trial: Trial) -> dict[str, Any]:
         run = self.run_of(trial)
         return {**trial.to_dict(), "run": None if run is None else str(run)}
-
-    def _runs(self, one: Summary) -> tuple[Run, ...]:
-        return tuple(Run(cell.folder, dataset=self._dataset, trust=True) for cell in one.done if cell.folder)

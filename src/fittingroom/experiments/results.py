@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from fittingroom.api import looking
-from fittingroom.api.comparing import Entry, contender_of
+from fittingroom.api.comparing import contender_of
 from fittingroom.api.run import Run
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import RunError
@@ -89,7 +89,7 @@ class Experiment:
             if not runs:
                 continue
             replicas = [read_validated(run.path) for run in runs]
-            contender, more = contender_of(one.variant.name, Entry(self.path, runs), replicas)
+            contender, more = contender_of(one.variant.name, replicas)
             contenders.append(contender)
             notes += more
         return compared(self.plan.dataset, contenders, notes) if len(contenders) > 1 else None

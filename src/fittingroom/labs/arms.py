@@ -20,7 +20,7 @@ from fittingroom.experiments.results import Experiment
 from fittingroom.experiments.summary import trained_numbers
 from fittingroom.labs.measures import MEASURES, Measure
 from fittingroom.runs.kept import read_validated
-from fittingroom.runs.outcomes import Outcomes
+from fittingroom.runs.outcomes import Kept
 from fittingroom.runs.place import holds_replicas
 
 
@@ -58,9 +58,9 @@ class Arm:
         return path.parent if holds_replicas(path.parent) else path
 
     @cached_property
-    def outcomes(self) -> tuple[Outcomes, ...]:
-        """What the kept weights of each run make of the validation images: outcomes with a single row."""
-        return tuple(_kept(run) for run in self.runs)
+    def outcomes(self) -> tuple[Kept, ...]:
+        """What the kept weights of each run make of the validation images."""
+        return tuple(read_validated(run.path, "measure a lab on them").kept for run in self.runs)
 
     def on_images(self, measure: Measure) -> npt.NDArray[Any]:
         """A measure of images, `(replicas, images)`."""
@@ -150,21 +150,6 @@ def runs_in(folder: Path) -> tuple[Run, ...]:
 def named(arms: Sequence[Arm], name: str) -> Arm | None:
     """The arm with a name; None if there is none."""
     return next((arm for arm in arms if arm.name == name), None)
-
-
-def _kept(run: Run) -> Outcomes:
-    stored = read_validated(run.path, "measure a lab on them")
-    if stored.row is None:
-        return run.validate()
-    every, row = stored.outcomes, slice(stored.row, stored.row + 1)
-    return Outcomes(
-        every.loss[row],
-        every.predicted[row],
-        every.probability[row],
-        every.labels,
-        every.epoch[row],
-        every.log_probabilities[row],
-    )
 
 
 def _base(one: Variant) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fittingroom.runs.history import History
-from fittingroom.runs.outcomes import Outcomes
+from fittingroom.runs.outcomes import Kept
 from fittingroom.runs.record import RunRecord
 
 Unit = Literal["points", "nats", "times", "epochs"]
@@ -24,14 +24,14 @@ class Measure:
     Args:
         words: what it is called in a sentence.
         unit: of a difference: percentage points, nats, epochs; `times` for numbers that are compared by their ratio.
-        of_images: the number for each validation image from the outcomes of the kept weights, in a single row,
-            `(images,)`; its mean is the run's.
+        of_images: the number for each validation image from what the kept weights make of it, `(images,)`; its mean is
+            the run's.
         of_run: the number from the run's record and history, for one that belongs to no image.
     """
 
     words: str
     unit: Unit
-    of_images: Callable[[Outcomes], npt.NDArray[Any]] | None = None
+    of_images: Callable[[Kept], npt.NDArray[Any]] | None = None
     of_run: Callable[[RunRecord, History], float | None] | None = None
 
     @property
@@ -40,25 +40,20 @@ class Measure:
         return 100.0 if self.unit == "points" else 1.0
 
 
-def _correct(outcomes: Outcomes) -> npt.NDArray[Any]:
-    right: npt.NDArray[Any] = outcomes.predicted[0] == outcomes.labels
-    return right
-
-
-def _confidence(outcomes: Outcomes) -> npt.NDArray[Any]:
-    largest: npt.NDArray[Any] = np.exp(outcomes.log_probabilities[0].astype(np.float64)).max(axis=-1)
+def _confidence(kept: Kept) -> npt.NDArray[Any]:
+    largest: npt.NDArray[Any] = np.exp(kept.log_probabilities.astype(np.float64)).max(axis=-1)
     return largest
 
 
 MEASURES: Mapping[str, Measure] = MappingProxyType(
     {
-        "accuracy": Measure("accuracy on validation images", "points", of_images=_correct),
-        "loss": Measure("loss on validation images", "nats", of_images=lambda outcomes: outcomes.loss[0]),
+        "accuracy": Measure("accuracy on validation images", "points", of_images=lambda kept: kept.right),
+        "loss": Measure("loss on validation images", "nats", of_images=lambda kept: kept.loss),
         "confidence": Measure("mean of the largest of the probabilities", "points", of_images=_confidence),
         "overconfidence": Measure(
             "confidence beyond accuracy",
             "points",
-            of_images=lambda outcomes: _confidence(outcomes) - _correct(outcomes),
+            of_images=lambda kept: _confidence(kept) - kept.right,
         ),
         "train_accuracy": Measure(
             "accuracy on training images", "points", of_run=lambda record, _: record.train.accuracy

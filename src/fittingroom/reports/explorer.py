@@ -17,6 +17,7 @@ from fittingroom.reports.pictures import COLUMNS, Sheet, sheet, thumbnail_bytes
 
 if TYPE_CHECKING:
     from fittingroom.data.dataset import Part
+    from fittingroom.evaluation.trajectories import Trajectories
     from fittingroom.reports.subject import Replica
 
 MOST_IMAGES = 1000
@@ -46,6 +47,25 @@ class Explorer:
     chosen: Indices
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """What came of all images in each epoch, with a last row for the kept weights where no epoch says the same."""
+
+    loss: npt.NDArray[Any]
+    predicted: npt.NDArray[Any]
+    log_probabilities: npt.NDArray[Any] | None
+
+    @classmethod
+    def of(cls, replica: Replica) -> _Rows:
+        each = [replica.trajectories, *([replica.shown] if replica.shown_row is None else [])]
+        logs = [one.log_probabilities for one in each if one.log_probabilities is not None]
+        return cls(
+            np.concatenate([one.loss for one in each]),
+            np.concatenate([one.predicted for one in each]),
+            np.concatenate(logs) if len(logs) == len(each) else None,
+        )
+
+
 def explorer(replica: Replica, lists: Sequence[Mapping[str, Any]], part: Part | None) -> Explorer:
     """The chosen images of a replica.
 
@@ -54,9 +74,9 @@ def explorer(replica: Replica, lists: Sequence[Mapping[str, Any]], part: Part | 
         lists: the lists of images, as the facts have them.
         part: the validation images; None where they are not to be had.
     """
-    trajectories = replica.trajectories
+    trajectories, rows = replica.trajectories, _Rows.of(replica)
     kept = _kept_classes(replica)
-    most = min(MOST_IMAGES, _MOST_PROBABILITIES // max(len(trajectories.epochs) * kept, 1))
+    most = min(MOST_IMAGES, _MOST_PROBABILITIES // max(len(rows.loss) * kept, 1))
     if part is not None:
         most = min(most, _MOST_PIXELS // thumbnail_bytes(part.images.shape[1:]))
     listed = [[image["index"] for image in one["images"]] for one in lists]
@@ -69,18 +89,19 @@ def explorer(replica: Replica, lists: Sequence[Mapping[str, Any]], part: Part | 
         "files": [replica.files[index] for index in chosen.tolist()] if replica.files else None,
         "label": trajectories.labels[chosen].tolist(),
         "epochs": list(trajectories.epochs),
-        "shown": trajectories.row(replica.shown_epoch),
+        "rows": len(rows.loss),
+        "shown": len(rows.loss) - 1 if replica.shown_row is None else replica.shown_row,
         "lists": [
             {"name": one["name"], "rule": one["rule"], "images": [place[index] for index in found if index in place]}
             for one, found in zip(lists, listed, strict=True)
         ],
         "lossSteps": _LOSS_STEPS,
-        "loss": _packed(np.minimum(np.rint(trajectories.loss[:, chosen].T * _LOSS_STEPS), 65_535), "<u2"),
-        "predicted": _packed(trajectories.predicted[:, chosen].T, "<u2"),
+        "loss": _packed(np.minimum(np.rint(rows.loss[:, chosen].T * _LOSS_STEPS), 65_535), "<u2"),
+        "predicted": _packed(rows.predicted[:, chosen].T, "<u2"),
         "sheet": None
         if thumbnails is None
         else {"columns": COLUMNS, "rows": thumbnails.rows, "ratio": thumbnails.ratio},
-        **_probabilities(replica, chosen, kept),
+        **_probabilities(trajectories, rows.log_probabilities, chosen, kept),
     }
     return Explorer(data, thumbnails, chosen)
 
@@ -91,10 +112,9 @@ def choose(replica: Replica, listed: Sequence[Sequence[int]], most: int) -> Indi
     Mistakes are taken from all pairs of classes in turn, those with the largest loss first, and right answers from all
     classes in turn, evenly over the images of each.
     """
-    trajectories = replica.trajectories
-    row = trajectories.row(replica.shown_epoch)
-    right, loss = trajectories.right[row], trajectories.loss[row]
-    pairs = trajectories.labels.astype(np.int64) * len(trajectories.classes) + trajectories.predicted[row]
+    trajectories = replica.shown
+    right, loss = trajectories.right[0], trajectories.loss[0]
+    pairs = trajectories.labels.astype(np.int64) * len(trajectories.classes) + trajectories.predicted[0]
     wrong = np.flatnonzero(~right)
     wrong = wrong[np.argsort(-loss[wrong], kind="stable")]
     correct = _spread(np.flatnonzero(right), trajectories.labels)
@@ -143,10 +163,10 @@ def _kept_classes(replica: Replica) -> int:
     return min(len(trajectories.classes), MOST_CLASSES) if trajectories.has_all_classes else 0
 
 
-def _probabilities(replica: Replica, chosen: Indices, kept: int) -> dict[str, Any]:
-    """Probabilities in steps of 1/255 `(images, kept, epochs)`, and which classes they are of `(images, kept)`."""
-    trajectories = replica.trajectories
-    logs = trajectories.log_probabilities
+def _probabilities(
+    trajectories: Trajectories, logs: npt.NDArray[Any] | None, chosen: Indices, kept: int
+) -> dict[str, Any]:
+    """Probabilities in steps of 1/255 `(images, kept, rows)`, and which classes they are of `(images, kept)`."""
     if logs is None or not kept:
         return {"kept": 0, "keptClasses": "", "probabilities": ""}
     values = np.exp(logs[:, chosen].astype(np.float32)).transpose(1, 2, 0)

@@ -48,7 +48,7 @@ def facts_of(run: str | Path, start: int | None = None, end: int | None = None) 
 def subject_facts(subject: Subject, start: int | None = None, end: int | None = None) -> dict[str, Any]:
     """The same of a run that was read already."""
     example = subject.replicas[subject.example]
-    trajectories, shown = example.trajectories, example.shown_epoch
+    trajectories = example.trajectories
     asked = {}
     if start is not None or end is not None:
         first, last = trajectories.best_loss_epoch, trajectories.last_epoch
@@ -71,14 +71,14 @@ def subject_facts(subject: Subject, start: int | None = None, end: int | None = 
         "calibration_curves": _calibration_curves(calibrations),
         "change_spreads": facts_spread.change_spreads(changes),
         "class_spreads": facts_spread.class_spreads(subject.replicas),
-        "agreement": facts_spread.agreement(subject.replicas, changes, calibrations),
+        "agreement": facts_spread.agreement(replicas, changes),
         "stopping": _stopping(subject.replicas),
         "changes": {name: one.to_dict() for name, one in {**changes[subject.example], **asked}.items()},
         "ledgers": facts_replica.ledgers(trajectories),
-        "reliability": facts_replica.reliability_facts(trajectories, shown),
-        "brier": facts_replica.brier_facts(trajectories, shown),
+        "reliability": facts_replica.reliability_facts(example),
+        "brier": facts_replica.brier_facts(example),
         "images": facts_replica.image_facts(example),
-        "classes": facts_replica.class_facts(trajectories, shown),
+        "classes": facts_replica.class_facts(example),
         "missing": _missing(subject),
     }
     told: dict[str, Any] = plain(facts)
@@ -97,7 +97,7 @@ def _example(subject: Subject) -> dict[str, Any]:
         "seed": example.record.seed,
         "why": "the only replica" if only else "its validation loss is the median of the replicas",
         "shown_epoch": example.shown_epoch,
-        "kept": example.kept_epoch == example.shown_epoch,
+        "kept": example.known,
     }
 
 

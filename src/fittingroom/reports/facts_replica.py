@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fittingroom.evaluation.brier import brier_of
-from fittingroom.evaluation.calibration import Calibration
+from fittingroom.evaluation.calibration import Calibration, calibration
 from fittingroom.evaluation.change import Change, change
 from fittingroom.evaluation.classes import Classes, MixedPair, classes_of
 from fittingroom.evaluation.differences import SHOWN_BELOW
@@ -58,10 +58,28 @@ def replica_facts(
         "best_loss_epoch": trajectories.best_loss_epoch,
         "best_accuracy_epoch": trajectories.best_accuracy_epoch,
         "last_epoch": trajectories.last_epoch,
-        "kept_epoch": replica.kept_epoch,
-        "shown_epoch": replica.shown_epoch,
+        "shown": shown_facts(replica),
         "changes": {name: found.to_dict() for name, found in changes.items()},
         "calibration": None if calibrations is None else [one.to_dict() for one in calibrations],
+    }
+
+
+def shown_facts(replica: Replica) -> dict[str, Any]:
+    """The model as it is: what the kept weights make of the images, and how that is to be called.
+
+    `epoch` is the one whose weights these are, None where they are those of no single epoch. `row` is the place of the
+    validated epoch that says the same, None where none does. `known` is false where these are not the kept weights.
+    """
+    kept, split = replica.kept, calibration(replica.shown)
+    return {
+        "epoch": None if kept.epoch is None else kept.epoch + 1,
+        "views": kept.views,
+        "known": replica.known,
+        "row": replica.shown_row,
+        "as": replica.shown_as,
+        "accuracy": kept.accuracy,
+        "loss": kept.mean_loss,
+        "calibration": None if split is None else split[0].to_dict(),
     }
 
 
@@ -81,38 +99,46 @@ def ledgers(trajectories: Trajectories) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def reliability_facts(trajectories: Trajectories, epoch: int) -> dict[str, Any] | None:
-    """The reliability diagram of an epoch, and the calibration error of each; None without all probabilities."""
+def reliability_facts(replica: Replica) -> dict[str, Any] | None:
+    """The reliability diagram of the kept weights, and the calibration error of each epoch.
+
+    None without the probabilities of all classes.
+    """
+    trajectories, shown = replica.trajectories, reliability_of(replica.shown, replica.shown_epoch)
     found: list[Reliability] = []
     for each in trajectories.epochs:
         one = reliability_of(trajectories, each)
-        if one is None:
+        if one is None or shown is None:
             return None
         found.append(one)
     errors = [
         {"epoch": number, "error": one.error, "floor": one.floor, "ceiling": one.ceiling, "shown": one.shown}
         for number, one in zip(trajectories.epochs, found, strict=True)
     ]
-    return {"epoch": epoch, **found[trajectories.row(epoch)].to_dict(), "errors": errors}
+    return (
+        None
+        if shown is None
+        else {"epoch": replica.shown_epoch, "as": replica.shown_as, **shown.to_dict(), "errors": errors}
+    )
 
 
-def brier_facts(trajectories: Trajectories, epoch: int) -> dict[str, Any] | None:
-    """The Brier score of an epoch and its parts; None without all probabilities."""
-    found = brier_of(trajectories, epoch)
-    return None if found is None else {"epoch": epoch, **found.to_dict()}
+def brier_facts(replica: Replica) -> dict[str, Any] | None:
+    """The Brier score of the kept weights and its parts; None without all probabilities."""
+    found = brier_of(replica.shown, replica.shown_epoch)
+    return None if found is None else {"epoch": replica.shown_epoch, "as": replica.shown_as, **found.to_dict()}
 
 
 def image_facts(replica: Replica) -> list[dict[str, Any]]:
-    """The lists of images. Those about the model as it is are of the kept epoch, those about the way of the last one.
+    """The lists of images: of the kept weights for the model as it is, of the last epoch for the way there.
 
     The rise begins at the best-loss epoch; where that is the last, at the first. An image that came from a file has its
     path in the dataset's folder as `file`.
     """
     trajectories = replica.trajectories
-    shown, last, best = replica.shown_epoch, trajectories.last_epoch, trajectories.best_loss_epoch
+    last, best = trajectories.last_epoch, trajectories.best_loss_epoch
     lists = (
-        largest_loss(trajectories, shown),
-        confident_mistakes(trajectories, shown),
+        largest_loss(replica.shown, replica.shown_epoch, when=replica.shown_as),
+        confident_mistakes(replica.shown, replica.shown_epoch, when=replica.shown_as),
         carried_rise(trajectories, best if best != last else trajectories.epochs[0], last),
         forgotten(trajectories, last),
         never_learned(trajectories, last),
@@ -126,12 +152,13 @@ def image_facts(replica: Replica) -> list[dict[str, Any]]:
     return found
 
 
-def class_facts(trajectories: Trajectories, epoch: int) -> dict[str, Any]:
+def class_facts(replica: Replica) -> dict[str, Any]:
     """The confusion matrix, the scores of each class, all pairs, and how many of these matter."""
-    found = classes_of(trajectories, epoch)
+    found = classes_of(replica.shown, replica.shown_epoch)
     scores = found.scores
     return {
         **found.to_dict(),
+        "as": replica.shown_as,
         "mistakes": scores.count - scores.correct,
         "accuracy": scores.accuracy,
         "interval": list(scores.interval),

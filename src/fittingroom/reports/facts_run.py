@@ -28,6 +28,7 @@ def run_facts(subject: Subject) -> dict[str, Any]:
         "recipe": record.recipe["name"],
         "settings": dict(record.recipe),
         "seeds": list(subject.seeds),
+        "recorded": len(subject.records),
         "unusable_seeds": list(subject.unusable),
         "created": max(replica.record.created for replica in subject.replicas),
         "seconds": {
@@ -67,18 +68,22 @@ def data_facts(subject: Subject) -> dict[str, Any]:
 
 
 def results_facts(subject: Subject, tests: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
-    """Loss and accuracy as spreads over the replicas: of the last epoch on `train`, of the kept weights else.
+    """Loss and accuracy as spreads over all seeds: of the last epoch on `train`, of the kept weights else.
+
+    A loss that is not finite for each of them is left out, as everywhere else.
 
     Args:
         subject: the run.
         tests: `test_facts` of each replica.
     """
-    records = [replica.record for replica in subject.replicas]
     known = [test["score"] for test in tests if test is not None]
     whole = len(known) == len(tests)
+    validation = _spreads([record.validation for record in subject.records])
+    if "accuracy" not in validation:  # of old runs of models that were compiled without it
+        validation["accuracy"] = Spread.of(replica.kept.accuracy for replica in subject.replicas).to_dict()
     return {
-        "train": _spreads([record.train for record in records]),
-        "validation": _spreads([record.validation for record in records]),
+        "train": _spreads([record.train for record in subject.records]),
+        "validation": validation,
         "test": {name: Spread.of(score[name] for score in known).to_dict() for name in ("loss", "accuracy")}
         if whole
         else None,
@@ -90,8 +95,14 @@ def _spreads(parts: list[PartResult | None]) -> dict[str, Any]:
 
 
 def part_facts(part: PartResult) -> dict[str, Any]:
-    """Loss, accuracy with its interval, and number of images."""
-    return {"loss": part.loss, "accuracy": part.accuracy, "interval": plain(part.interval), "count": part.count}
+    """Loss, accuracy with its interval, and number of images; `compiled_loss` as `PartResult` has it."""
+    return {
+        "loss": part.loss,
+        "accuracy": part.accuracy,
+        "interval": plain(part.interval),
+        "count": part.count,
+        "compiled_loss": part.compiled_loss,
+    }
 
 
 def test_facts(replica: Replica, standings: Standings) -> dict[str, Any] | None:

@@ -152,17 +152,13 @@ def _positive_since(numbers: Sequence[int], values: Sequence[float]) -> int | No
 
 def class_spreads(replicas: Sequence[Replica]) -> dict[str, Any]:
     """The recall of each class over the replicas, and the pair that each replica mixes up most."""
-    found = [classes_of(replica.trajectories, replica.shown_epoch) for replica in replicas]
+    found = [classes_of(replica.shown, replica.shown_epoch) for replica in replicas]
     first = [classes.pairs[0] if classes.pairs else None for classes in found]
     recalls = zip(*([one.score.accuracy for one in classes.per_class] for classes in found), strict=True)
     return {
         "recall": [_spread(value for value in values if value is not None) for values in recalls],
         "accuracy": _spread(classes.scores.accuracy for classes in found),
-        "interval": list(
-            accuracy_interval(
-                np.stack([one.trajectories.right[one.trajectories.row(one.shown_epoch)] for one in replicas])
-            )
-        ),
+        "interval": list(accuracy_interval(np.stack([one.kept.right for one in replicas]))),
         "loss": _spread(replica.shown_loss for replica in replicas),
         "shown_epochs": epochs([replica.shown_epoch for replica in replicas]),
         "most_mixed": [
@@ -171,16 +167,15 @@ def class_spreads(replicas: Sequence[Replica]) -> dict[str, Any]:
     }
 
 
-def agreement(
-    replicas: Sequence[Replica], changes: Sequence[Mapping[str, Change]], found: Sequence[Sequence[Calibration] | None]
-) -> dict[str, int]:
-    """In how many replicas the same is found: the verdict on confidence at the shown epoch, what carries the rise."""
-    verdicts = [
-        one.verdict
-        for replica, split in zip(replicas, found, strict=True)
-        for one in split or ()
-        if one.epoch == replica.shown_epoch
-    ]
+def agreement(replicas: Sequence[Mapping[str, Any]], changes: Sequence[Mapping[str, Change]]) -> dict[str, int]:
+    """In how many replicas the same is found: the verdict on the kept weights' confidence, what carries the rise.
+
+    Args:
+        replicas: the facts of each.
+        changes: of each.
+    """
+    splits = [replica["shown"]["calibration"] for replica in replicas]
+    verdicts = [None if split is None else split["verdict"] for split in splits]
     return {
         "replicas": len(replicas),
         "overconfident": verdicts.count("overconfident"),

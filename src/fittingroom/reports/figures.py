@@ -142,8 +142,8 @@ def _reliability(diagram: Facts) -> Figure:
     told = "; ".join(f"{percent(one['confidence'])} sure, {percent(one['accuracy'])} right" for one in known)
     return Figure(
         charts.reliability(diagram["bins"]),
-        f"Reliability diagram after epoch {diagram['epoch']}, from the least confident predictions: {told}.",
-        f"After epoch {diagram['epoch']}: calibration error {diagram['error']:.3f}. An honest model would show about "
+        f"Reliability diagram {diagram['as']}, from the least confident predictions: {told}.",
+        f"{_capital(diagram['as'])}: calibration error {diagram['error']:.3f}. An honest model would show about "
         f"{diagram['floor']:.3f} on as many images, and seldom more than {diagram['ceiling']:.3f}. Points below the "
         "diagonal are too sure; larger points hold more images.",
         (("validation", "share right, with 95% interval"), ("honest", "where an honest model lies")),
@@ -187,9 +187,14 @@ def _split(facts: Facts, curves: Facts) -> Figure:
 
 
 def _verdict(facts: Facts) -> str:
-    """`overconfident`, `underconfident`, or nothing, of the epoch and the replica that are shown."""
-    calibrations = facts["replicas"][facts["example"]["index"]]["calibration"] or []
-    return next((one["verdict"] or "" for one in calibrations if one["epoch"] == facts["example"]["shown_epoch"]), "")
+    """`overconfident`, `underconfident`, or nothing, of the kept weights of the replica that is shown."""
+    split = facts["replicas"][facts["example"]["index"]]["shown"]["calibration"]
+    return (split or {}).get("verdict") or ""
+
+
+def _capital(words: str) -> str:
+    """The words as the beginning of a caption."""
+    return words[0].upper() + words[1:]
 
 
 def frame(facts: Facts) -> Chart:

@@ -31,27 +31,24 @@ def numbers(subject: Subject) -> dict[str, Any]:
         subject: the run; its replica with the median loss is shown.
     """
     replica = subject.replicas[subject.example]
-    trajectories = replica.trajectories
+    trajectories = replica.shown
     if trajectories.log_probabilities is None or not trajectories.has_all_classes:
         return {"why_not": "the run did not keep the probabilities of all classes"}
-    row = trajectories.row(replica.shown_epoch)
-    right = trajectories.right[row]
+    right = trajectories.right[0]
     chosen = [*np.flatnonzero(right)[:_EACH].tolist(), *np.flatnonzero(~right)[:_EACH].tolist()]
     part, why_not = _part(replica)
-    shares = np.exp(trajectories.log_probabilities[row, chosen].astype(np.float64))
+    shares = np.exp(trajectories.log_probabilities[0, chosen].astype(np.float64))
     return {
         "seed": replica.record.seed,
         "no_pictures": why_not,
-        "images": [
-            _with_numbers(trajectories, row, image, each, part) for image, each in zip(chosen, shares, strict=True)
-        ],
+        "images": [_with_numbers(trajectories, image, each, part) for image, each in zip(chosen, shares, strict=True)],
     }
 
 
 def _with_numbers(
-    trajectories: Trajectories, row: int, image: int, shares: npt.NDArray[np.float64], part: Part | None
+    trajectories: Trajectories, image: int, shares: npt.NDArray[np.float64], part: Part | None
 ) -> dict[str, Any]:
-    label, predicted = int(trajectories.labels[image]), int(trajectories.predicted[row, image])
+    label, predicted = int(trajectories.labels[image]), int(trajectories.predicted[0, image])
     order = sorted(np.argsort(-shares, kind="stable")[:_MOST_CLASSES].tolist())
     if label not in order:
         order[-1] = label

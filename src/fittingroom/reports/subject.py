@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from fittingroom.evaluation.trajectories import Trajectories
 from fittingroom.runs.history import History
 from fittingroom.runs.imagefiles import read_files
 from fittingroom.runs.kept import Validated, read_validated
+from fittingroom.runs.outcomes import Kept
 from fittingroom.runs.place import find_run, holds_replicas
 from fittingroom.runs.record import RunRecord, Seconds
 from fittingroom.runs.replicas import read_replicas, replica_folder
@@ -31,7 +33,8 @@ class Replica:
         history: the numbers of each epoch.
         trajectories: of the validated epochs whose losses are finite.
         left_out: epochs that were validated, but have a loss that is not finite.
-        kept_epoch: the one whose weights were kept; None where that is none of the validated epochs.
+        kept: what the kept weights make of the images; where `known` is false, the last epoch of `trajectories`.
+        known: whether that can be told: not of some runs of older versions, nor where a loss of theirs is not finite.
         training_loss: of the history at the epochs of `trajectories`, in nats; None where there is none, or where it is
             another quantity than the cross-entropy.
         files: the picture file of each validation image; empty where they came from none.
@@ -42,20 +45,49 @@ class Replica:
     history: History
     trajectories: Trajectories
     left_out: tuple[int, ...]
-    kept_epoch: int | None
+    kept: Kept
+    known: bool
     training_loss: npt.NDArray[np.float64] | None
     files: tuple[str, ...] = ()
 
+    @cached_property
+    def shown(self) -> Trajectories:
+        """The model as it is, as trajectories of a single epoch: of the kept weights, else the last of training."""
+        kept = self.kept
+        return Trajectories(
+            loss=kept.loss[None],
+            predicted=kept.predicted[None],
+            probability=kept.probability[None],
+            labels=kept.labels,
+            classes=self.trajectories.classes,
+            epochs=(self.record.epochs if kept.epoch is None else kept.epoch + 1,),
+            log_probabilities=kept.log_probabilities[None],
+        )
+
     @property
     def shown_epoch(self) -> int:
-        """The epoch that tells of the model as it is: that of the kept weights, else the last."""
-        known = self.kept_epoch in self.trajectories.epochs
-        return self.kept_epoch if known and self.kept_epoch is not None else self.trajectories.last_epoch
+        """The number of that epoch, from 1."""
+        return self.shown.last_epoch
+
+    @cached_property
+    def shown_row(self) -> int | None:
+        """The row of `trajectories` that says the same as `shown`; None where no epoch does.
+
+        None does for weights that were averaged over epochs, nor for answers that are averaged over several views.
+        """
+        if self.kept.epoch is None or self.kept.views > 1 or self.shown_epoch not in self.trajectories.epochs:
+            return None
+        return self.trajectories.row(self.shown_epoch)
+
+    @property
+    def shown_as(self) -> str:
+        """What the numbers of `shown` belong to, for captions: `after epoch 3`, or `of the kept weights`."""
+        return "of the kept weights" if self.shown_row is None else f"after epoch {self.shown_epoch}"
 
     @property
     def shown_loss(self) -> float:
-        """Mean validation loss after that epoch, in nats."""
-        return float(self.trajectories.mean_loss[self.trajectories.row(self.shown_epoch)])
+        """Mean validation loss of the model as it is, in nats."""
+        return self.kept.mean_loss
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +99,7 @@ class Subject:
         replicas: in the order of their seeds; at least one.
         seeds: all seeds that were asked for; a replica that ended before its first epoch is in no other list.
         seconds: times of all together.
+        records: what is recorded of each seed, those among them that are left out.
         unusable: seeds of the replicas that are left out, because after no epoch all their losses are finite.
     """
 
@@ -74,6 +107,7 @@ class Subject:
     replicas: tuple[Replica, ...]
     seeds: tuple[int, ...]
     seconds: Seconds
+    records: tuple[RunRecord, ...]
     unusable: tuple[int, ...] = ()
 
     @property
@@ -105,14 +139,28 @@ def read_subject(run: str | Path) -> Subject:
     found = [_replica(one) for one in validated]
     replicas = tuple(replica for replica in found if replica is not None)
     if not replicas:
-        raise InputError(f"{path}: after no epoch are all validation losses finite, so there is nothing to explain.")
+        raise InputError(f"{path}: {_not_finite(validated[0])}")
     if any(not np.array_equal(one.trajectories.labels, replicas[0].trajectories.labels) for one in replicas):
         raise InputError(f"{path} is damaged: its replicas were validated on different images.")
     unusable = tuple(one.record.seed for one, replica in zip(validated, found, strict=True) if replica is None)
-    record = validated[0].record
+    records = tuple(one.record for one in validated)
     if seeds is None:
-        return Subject(path, replicas, (record.seed,), record.seconds, unusable)
-    return Subject(path, replicas, seeds.seeds, seeds.seconds, unusable)
+        return Subject(path, replicas, (records[0].seed,), records[0].seconds, records, unusable)
+    return Subject(path, replicas, seeds.seeds, seeds.seconds, records, unusable)
+
+
+def _not_finite(validated: Validated) -> str:
+    """Why there is nothing to explain, with the images that no epoch has a finite loss for."""
+    finite = np.isfinite(validated.outcomes.loss)
+    never = np.flatnonzero(~finite.any(axis=0))
+    why = "after no epoch are all validation losses finite, so there is nothing to explain."
+    if not len(never):
+        return why
+    few = ", ".join(map(str, never[:5].tolist())) + (", ..." if len(never) > 5 else "")
+    return (
+        f"{why} {len(never):,} of {finite.shape[1]:,} validation images never have a finite loss (counted from 0: "
+        f"{few}); look for NaN or huge values in them."
+    )
 
 
 def _replica(validated: Validated) -> Replica | None:
@@ -131,13 +179,15 @@ def _replica(validated: Validated) -> Replica | None:
         epochs=tuple(numbers[finite].tolist()),
         log_probabilities=outcomes.log_probabilities[finite],
     )
+    known = bool(validated.known and np.isfinite(validated.kept.loss).all())
     return Replica(
         path=validated.path,
         record=record,
         history=history,
         trajectories=trajectories,
         left_out=tuple(numbers[~finite].tolist()),
-        kept_epoch=None if validated.row is None else int(numbers[validated.row]),
+        kept=validated.kept if known else outcomes.row_as_kept(int(np.flatnonzero(finite)[-1])),
+        known=known,
         training_loss=_training_loss(history, trajectories),
         files=read_files(validated.path, trajectories.images),
     )

@@ -8,41 +8,88 @@ from fittingroom.reports.sentences import Quote, Sentence, epochs, listed, nats,
 
 
 def result(quote: Quote) -> Iterator[Sentence]:
-    """Accuracy and loss on the validation images."""
-    images = quote("data.validation_images")
-    accuracy, loss = quote("class_spreads.accuracy.mean"), quote("class_spreads.loss.mean")
-    if quote.several():
+    """Accuracy and loss on the validation images: what `train` and `show` print too."""
+    images, accuracy = quote("data.validation_images"), quote("results.validation.accuracy.mean")
+    loss, short = _loss(quote)
+    if len(quote.look("results.validation.accuracy.values")) > 1:
+        count = quote("run.recorded")
         interval = quote("class_spreads.interval")
-        count = quote("agreement.replicas")
         text = (
             f"The {count} replicas get {percent(accuracy)} of the {images:,} validation images right on average "
-            f"({percent_range(interval)}, for other seeds and images); their mean loss is {nats(loss)} nats."
+            f"({percent_range(interval)}, for other seeds and images); their mean loss is {loss}."
         )
     else:
-        interval = quote("classes.interval")
+        recorded = quote.look("replicas.0.validation.interval") is not None
+        interval = quote("replicas.0.validation.interval" if recorded else "classes.interval")
         text = (
             f"The model gets {percent(accuracy)} of the {images:,} validation images right "
-            f"({percent_range(interval)}); its mean loss is {nats(loss)} nats."
+            f"({percent_range(interval)}); its mean loss is {loss}."
         )
-    yield quote.sentence("result", text, f"{percent(accuracy)} right, a loss of {nats(loss)} nats")
+    yield quote.sentence("result", text, f"{percent(accuracy)} right, {short}")
     yield from _kept(quote)
     quote.forget()
+    yield from _compiled_loss(quote)
     yield from _left_out(quote)
 
 
+def _loss(quote: Quote) -> tuple[str, str]:
+    """The mean loss in words, and in few words."""
+    if "loss" not in quote.look("results.validation"):
+        return "not finite", "a loss that is not finite"
+    loss = quote("results.validation.loss.mean")
+    return f"{nats(loss)} nats", f"a loss of {nats(loss)} nats"
+
+
 def _kept(quote: Quote) -> Iterator[Sentence]:
-    """Which weights this is about, where they are not those of the last epoch."""
-    low, high = quote("class_spreads.shown_epochs.low"), quote("class_spreads.shown_epochs.high")
-    if not quote("example.kept"):
+    """Which weights this is about and how they answer, where that is not simply the last epoch."""
+    shown = [replica["shown"] for replica in quote.facts["replicas"]]
+    place = quote.example("shown")
+    if not all(one["known"] for one in shown):
+        yield from _unknown(quote)
+    elif quote.look(f"{place}.views") > 1:
+        views = quote(f"{place}.views")
         yield quote.sentence(
             "result",
-            f"This is told of the weights after {epochs(low, high).rstrip(',')}; others were kept.",
+            f"Each answer is the mean over {views} views of the image, mirrored or moved a little. The epochs of "
+            "training were measured on the images as they are, so their numbers differ a little from these.",
         )
-    elif high < quote("stopping.last_epochs.low"):
+    elif any(one["epoch"] is None for one in shown):
         yield quote.sentence(
-            "result", f"The weights after {epochs(low, high).rstrip(',')} were kept, not the last ones."
+            "result",
+            "The kept weights are those of no single epoch: the optimizer or a callback averaged or replaced them when "
+            "training ended. The numbers of the epochs are those of the weights that training had then.",
         )
-    quote.forget()
+    else:
+        kept = [quote(f"replicas.{index}.shown.epoch") for index in range(len(shown))]
+        if max(kept) < quote("stopping.last_epochs.low"):
+            which = epochs(min(kept), max(kept)).rstrip(",")
+            yield quote.sentence("result", f"The weights after {which} were kept, not the last ones.")
+
+
+def _unknown(quote: Quote) -> Iterator[Sentence]:
+    """That what follows is told of other weights than the kept ones, and why."""
+    for index, replica in enumerate(quote.facts["replicas"]):
+        if replica["shown"]["known"]:
+            continue
+        epoch, seed = quote(f"replicas.{index}.shown.epoch"), quote(f"replicas.{index}.seed")
+        whose = f" of seed {seed}" if quote.several() else ""
+        why = (
+            "the loss of an image is not finite for the kept ones"
+            if "loss" not in quote.look("results.validation")
+            else "this run was written by an older version, which did not store what the kept ones make of each image"
+        )
+        yield quote.sentence("result", f"What follows is about the weights{whose} after epoch {epoch}: {why}.")
+
+
+def _compiled_loss(quote: Quote) -> Iterator[Sentence]:
+    """What the loss that the model was compiled with comes to, where it is not the cross-entropy."""
+    place = "replicas.0.validation.compiled_loss"
+    if quote.look(place) is not None and not quote.several():
+        yield quote.sentence(
+            "result",
+            "That is the cross-entropy. The loss that the model was compiled with, `val_loss`, is "
+            f"{quote(place):.4f} on these images.",
+        )
 
 
 def _left_out(quote: Quote) -> Iterator[Sentence]:
@@ -65,7 +112,7 @@ def confidence(quote: Quote) -> Iterator[Sentence]:
     if "calibration" in quote.facts["missing"]:
         yield quote.sentence("confidence", quote("missing.calibration"), "Not known for this run")
         return
-    place = _calibration(quote)
+    place = quote.example("shown.calibration")
     verdict = quote(f"{place}.verdict")
     accuracy, mean = quote("reliability.accuracy"), quote("reliability.confidence")
     start = f"In the replica with seed {quote('example.seed')}, the" if quote.several() else "The"
@@ -84,13 +131,6 @@ def confidence(quote: Quote) -> Iterator[Sentence]:
     if verdict == "overconfident":
         yield _split(quote, place)
         yield from _since(quote, place)
-
-
-def _calibration(quote: Quote) -> str:
-    """The place of the shown epoch's calibration."""
-    epoch = quote.look("example.shown_epoch")
-    index = quote.look(quote.example("validated_epochs")).index(epoch)
-    return quote.example(f"calibration.{index}")
 
 
 def _error(quote: Quote) -> str:
@@ -133,7 +173,8 @@ def _since(quote: Quote, place: str) -> Iterator[Sentence]:
         or not 0 < rise / 2 <= grown
     ):
         return
-    first, last = quote(f"{before}.epoch"), quote(f"{place}.epoch")
+    first, row = quote(f"{before}.epoch"), quote.look(quote.example("shown.row"))
+    last = "the kept weights" if row is None else quote(f"{place}.epoch")
     start, end = quote(f"{before}.overconfidence"), quote(f"{place}.overconfidence")
     yield quote.sentence(
         "confidence",

@@ -1,4 +1,4 @@
-"""What a run's kept weights made of its validation images, as far as its folder tells."""
+"""What a run's kept weights make of its validation images, and whether two runs have the same ones."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fittingroom.errors import RunError
-from fittingroom.runs.history import History
 from fittingroom.runs.record import RunRecord
-from fittingroom.runs.store import read_history, read_outcomes, read_record
+from fittingroom.runs.store import read_outcomes, read_record
 
 if TYPE_CHECKING:
-    from fittingroom.runs.outcomes import Outcomes
+    from fittingroom.runs.outcomes import Kept, Outcomes
+
+_SAME = 1e-4  # relative: so close are a loss that an older version recorded and the mean of its outcomes
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,14 +25,16 @@ class Validated:
         path: the run folder.
         record: what it says.
         outcomes: a row for each validated epoch.
-        row: the row that belongs to the kept weights; None if none does, because other weights were put in their place
-            after the last epoch, or because they are asked for the mean over several views.
+        kept: those of the kept weights. A run of an older version has none: then those of the last validated epoch.
+        known: whether `kept` is what the kept weights make of the images. It is not known of a run of an older version
+            whose record has other numbers than its last validated epoch.
     """
 
     path: Path
     record: RunRecord
     outcomes: Outcomes
-    row: int | None
+    kept: Kept
+    known: bool
 
 
 def read_validated(path: Path, purpose: str = "compare runs on them") -> Validated:
@@ -49,34 +52,30 @@ def read_validated(path: Path, purpose: str = "compare runs on them") -> Validat
         raise RunError(
             f"{path} has no validation images. Train with some (--validation 5000, or validation_data) to {purpose}."
         )
-    if outcomes is None:
+    if outcomes is None or not outcomes.loss.size:
         raise RunError(
             f"{path} kept nothing of its validation images: an iterable gave them, in no fixed order, or no epoch was "
             "validated. Give arrays or a dataset to validate on, after the last epoch at least."
         )
-    return Validated(path, record, outcomes, _kept_row(record, read_history(path), outcomes))
+    if outcomes.kept is not None:
+        return Validated(path, record, outcomes, outcomes.kept, known=True)
+    last = outcomes.row_as_kept(-1)
+    return Validated(path, record, outcomes, last, known=_agrees(record, last))
 
 
-def _kept_row(record: RunRecord, history: History, outcomes: Outcomes) -> int | None:
-    """The last validated epoch with the loss and the number of right answers that the record gives the kept weights.
-
-    The loss is compared as the history has it: that of a model of the user's own need not be the outcomes' mean.
-    """
-    validation, losses = record.validation, history.get("val_loss", [])
-    if validation is None or validation.accuracy is None or len(losses) != len(outcomes.loss):
-        return None
-    right = round(validation.accuracy * validation.count)
-    for row in reversed(range(len(losses))):
-        if _same(losses[row], validation.loss) and int((outcomes.predicted[row] == outcomes.labels).sum()) == right:
-            return row
-    return None
-
-
-def _same(loss: float, recorded: float | None) -> bool:
-    """Whether two losses are one number; a record has none for NaN and infinity."""
-    if recorded is None:
+def _agrees(record: RunRecord, last: Kept) -> bool:
+    """Whether the record of an older version has the numbers of the last validated epoch."""
+    validation = record.validation
+    if (
+        validation is None
+        or validation.accuracy is None
+        or round(validation.accuracy * validation.count) != int(last.right.sum())
+    ):
+        return False
+    loss = last.mean_loss
+    if validation.loss is None:
         return not math.isfinite(loss)
-    return math.isclose(loss, recorded, rel_tol=1e-6)
+    return math.isclose(loss, validation.loss, rel_tol=_SAME, abs_tol=1e-6)
 
 
 def other_images(first: Validated, second: Validated) -> str | None:

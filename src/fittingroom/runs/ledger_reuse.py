@@ -123,11 +123,10 @@ def _right_or_wrong(run: Path) -> tuple[Any, npt.NDArray[np.bool_]] | None:
     from fittingroom.runs.kept import read_validated
 
     try:
-        kept = read_validated(run)
+        validated = read_validated(run)
     except (FittingRoomError, OSError):
         return None  # moved, deleted or damaged since
-    data, outcomes = kept.record.data, kept.outcomes
+    data, kept = validated.record.data, validated.kept
     load = dict(data.load or {})
-    images = (data.fingerprint, load.get("validation"), load.get("split_seed"), outcomes.labels.tobytes())
-    row = -1 if kept.row is None else kept.row  # other weights than those of any epoch are much like the last one's
-    return images, outcomes.predicted[row] == outcomes.labels
+    images = (data.fingerprint, load.get("validation"), load.get("split_seed"), kept.labels.tobytes())
+    return images, kept.right

@@ -118,12 +118,16 @@ class PartResult:
         accuracy: 0 to 1; None for a model that was compiled without it.
         count: number of images.
         interval: 95% interval (Wilson) of the accuracy; None for the training part.
+        compiled_loss: of the validation part, what the loss that the model was compiled with comes to, where that is
+            another number than the cross-entropy: with penalties on weights, say, or weights of images. None where it
+            is the same.
     """
 
     loss: float | None
     accuracy: float | None
     count: int
     interval: Interval | None = None
+    compiled_loss: float | None = None
 
     @classmethod
     def held_out(cls, loss: float, correct: int, count: int) -> PartResult:
@@ -311,6 +315,7 @@ def _read_part(stored: Mapping[str, Any]) -> PartResult:
         accuracy=_optional_number(stored["accuracy"]),
         count=int(stored["count"]),
         interval=None if interval is None else Interval(float(interval[0]), float(interval[1])),
+        compiled_loss=_optional_number(stored.get("compiled_loss")),
     )
 
 

@@ -1,7 +1,8 @@
 """The files of a run, each written whole or not at all, and read with suspicion.
 
     history.csv           the numbers of each epoch
-    outcomes.npz          what came of each validation image in each epoch; absent without validation
+    outcomes.npz          what came of each validation image in each epoch, and of the kept weights; absent without
+                          validation
     validation_files.json the picture file of each validation image (`imagefiles.py`); absent where there are none
     weights.safetensors   the model's arrays by name
     model.json            the model's structure, as the engine describes it
@@ -15,9 +16,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,15 +103,13 @@ def read_outcomes(path: Path) -> Outcomes | None:
         RunError: the file is damaged.
     """
     from fittingroom.data.npz import array_names, read_array
-    from fittingroom.runs.outcomes import Outcomes
+    from fittingroom.runs.outcomes import ARRAYS, Outcomes
 
     file = path / _OUTCOMES
     if not file.exists():
         return None
     with damage(path, _OUTCOMES):
-        names = array_names(file)
-        known = [field.name for field in dataclasses.fields(Outcomes) if field.name in names]
-        return Outcomes.of(**{name: read_array(file, name) for name in known})
+        return Outcomes.from_arrays({name: read_array(file, name) for name in array_names(file) if name in ARRAYS})
 
 
 def read_model(path: Path) -> dict[str, Any]:
@@ -143,5 +141,5 @@ def write_run(folder: Path, contents: RunContents) -> None:
         write_atomically(folder / _OUTCOMES, lambda stream: np.savez(stream, allow_pickle=False, **outcomes.arrays()))
     if contents.files:
         write_files(folder, contents.files)
-    record = dataclasses.replace(contents.record, weights_sha256=sha256_of(weights, contents.weights))
+    record = replace(contents.record, weights_sha256=sha256_of(weights, contents.weights))
     write_bytes(folder / RECORD_NAME, json_text(record.to_dict()).encode())

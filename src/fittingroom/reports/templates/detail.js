@@ -46,7 +46,7 @@ function drawCourses() {
     // The two that matter come last, above the others.
     const order = [...shownNow.courses].sort((one, other) => kind(one.label).length - kind(other.label).length);
     for (const { label, shares } of order) {
-      const points = shares.map((share, row) => `${place(chart, chosen.epochs[row], width)},${(1 - share) * height}`);
+      const points = chosen.epochs.map((epoch, row) => `${place(chart, epoch, width)},${(1 - shares[row]) * height}`);
       lines.append(drawn("polyline", { class: `path ${kind(label)}`, points: points.join(" ") }));
     }
     plot.append(lines);
@@ -56,7 +56,7 @@ function drawCourses() {
     "aria-label",
     truth
       ? `Probability of the true class: ${percent(truth.shares[0])} after epoch ${chosen.epochs[0]}, ` +
-          `${percent(truth.shares.at(-1))} after epoch ${chosen.epochs.at(-1)}. The table has all classes.`
+          `${percent(truth.shares[chosen.epochs.length - 1])} after epoch ${chosen.epochs.at(-1)}. The table has all classes.`
       : "This run did not keep the probabilities of its classes.",
   );
 }
@@ -65,12 +65,13 @@ function showEpoch() {
   const { image, courses } = shownNow;
   const row = Number(byId("detail-epoch").value);
   const epoch = chosen.epochs[row];
-  byId("detail-epoch-value").textContent = epoch;
-  byId("detail-epoch").setAttribute("aria-valuetext", `epoch ${epoch}`);
-  mark(byId("detail-chart"), "mark-epoch", epoch, "other");
+  const when = epoch === undefined ? "of the kept weights" : `after epoch ${epoch}`;
+  byId("detail-epoch-value").textContent = epoch ?? "kept weights";
+  byId("detail-epoch").setAttribute("aria-valuetext", epoch === undefined ? "kept weights" : `epoch ${epoch}`);
+  mark(byId("detail-chart"), "mark-epoch", epoch ?? chosen.epochs.at(-1), "other");
   const taken = facts.classes[images.predicted(image, row)];
   byId("detail-facts").textContent =
-    `Validation image ${nameOf(image)}. After epoch ${epoch}: loss ${images.loss(image, row).toFixed(3)} nats, ` +
+    `Validation image ${nameOf(image)}, ${when}: loss ${images.loss(image, row).toFixed(3)} nats, ` +
     `predicted ${taken}, ${images.right(image, row) ? "right" : "wrong"}.`;
   byId("detail-rows").replaceChildren(...courses.map(({ label, shares }) => probability(label, shares[row])));
 }

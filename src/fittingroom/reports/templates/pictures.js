@@ -3,7 +3,8 @@ const chosen = facts.explorer;
 const images = chosen ? readImages(chosen) : null;
 
 function readImages(given) {
-  const rows = given.epochs.length;
+  // A row for each epoch; a last one for the kept weights where no epoch says the same.
+  const rows = given.rows;
   const predicted = pairsOfBytes(given.predicted);
   const losses = pairsOfBytes(given.loss);
   const classes = pairsOfBytes(given.keptClasses);

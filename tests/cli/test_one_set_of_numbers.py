@@ -1,0 +1,288 @@
+"""One training has one validation accuracy and one validation loss, whoever tells them and however it was trained."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import fittingroom as fr
+from fittingroom.data.dataset import Dataset
+from fittingroom.errors import DivergedError, Interrupted
+from fittingroom.recipes.named import NAMED
+from fittingroom.runs.replicas import read_replicas
+from tests.cli.conftest import Command
+from tests.engine import models
+
+pytestmark = pytest.mark.usefixtures("quick_compiler", "runs_folder")
+
+Numbers = tuple[float, float]
+"""Accuracy and mean cross-entropy, of one seed or as the mean of several."""
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    """A few hundred real images."""
+    data = fr.load("digits")
+    train = dataclasses.replace(data.train, images=data.train.images[:300], labels=data.train.labels[:300])
+    return dataclasses.replace(data, train=train)
+
+
+class Interrupting(keras.callbacks.Callback):
+    """Ctrl-C in the third epoch."""
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+
+class Spoiling(keras.callbacks.Callback):
+    """Weights that are not finite from the third epoch on."""
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if epoch == 2:
+            self.model.set_weights([np.full_like(one, np.nan) for one in self.model.get_weights()])
+
+
+class Restoring(keras.callbacks.Callback):
+    """What a callback does that puts weights of its own in place when training ends."""
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self.model.set_weights([0.5 * one for one in self.model.get_weights()])
+
+
+def best_weights() -> keras.callbacks.Callback:
+    return keras.callbacks.EarlyStopping("val_loss", patience=2, restore_best_weights=True)
+
+
+def restless(**settings: Any) -> keras.Model:
+    """A model whose validation loss goes up and down."""
+    return models.small(optimizer=keras.optimizers.SGD(1.5, **settings))
+
+
+def fitted(model: keras.Model, data: Dataset, *callbacks: keras.callbacks.Callback, **options: Any) -> Path:
+    options = {"epochs": 5, "verbose": 0, "seed": 0, **options}
+    try:
+        path: Path = fr.fit(model, data, callbacks=list(callbacks), **options).path
+        return path
+    except (Interrupted, DivergedError) as ended:
+        return next(Path(word.rstrip(".;")) for word in str(ended).split() if "runs-of-module" in word)
+
+
+def weighted(data: Dataset) -> Path:
+    """Plain arrays, and weights of the validation images, which the compiled loss counts."""
+    assert data.validation is not None
+    weights = np.linspace(0, 2, len(data.validation))
+    model = models.small(loss="sparse_categorical_crossentropy")
+    held_out = (data.validation.x, data.validation.y, weights)
+    return fr.fit(model, data.train.x, data.train.y, validation_data=held_out, epochs=2, verbose=0).path
+
+
+def smoothed() -> keras.Model:
+    """A compiled loss that is not the cross-entropy: smoothed labels, and a penalty on the weights."""
+    hidden = lambda: [keras.layers.Dense(8, "relu", kernel_regularizer="l2")]  # noqa: E731
+    return models.small(hidden, loss=keras.losses.SparseCategoricalCrossentropy(label_smoothing=0.1))
+
+
+OWN: Mapping[str, Callable[[Dataset], Path]] = {
+    "plain": lambda data: fitted(restless(), data),
+    "best weights": lambda data: fitted(restless(), data, best_weights(), epochs=9),
+    "best weights of seeds": lambda data: fitted(restless(), data, best_weights(), epochs=9, seeds=2),
+    "EMA": lambda data: fitted(restless(use_ema=True, ema_momentum=0.9), data),
+    "swapped EMA": lambda data: fitted(
+        restless(use_ema=True, ema_momentum=0.9), data, keras.callbacks.SwapEMAWeights()
+    ),
+    "callback": lambda data: fitted(restless(), data, Restoring()),
+    "validated seldom": lambda data: fitted(restless(), data, validation_freq=2),
+    "interrupted": lambda data: fitted(restless(use_ema=True, ema_momentum=0.9), data, Interrupting()),
+    "diverged": lambda data: fitted(restless(), data, Spoiling()),
+    "regularized": lambda data: fitted(models.functional(), data),
+    "weighted": weighted,
+}
+
+
+@pytest.fixture(scope="module")
+def trained(runs_folder: Path, digits: Dataset) -> Mapping[str, Path]:
+    """The folder of every training that is not told by `train` itself."""
+    return {name: train(digits) for name, train in OWN.items()}
+
+
+@pytest.fixture
+def all_told(command: Command) -> Callable[[Path, Path], dict[str, Numbers]]:
+    """Who tells what of a run: accuracy and loss by the name of the teller."""
+
+    def told(path: Path, other: Path) -> dict[str, Numbers]:
+        several = (path / "replicas.json").exists()
+        shown, explained = command("show", path, "--json").json, command("explain", path, "--json").json
+        (listed,) = [one for one in command("runs", "--json").json["runs"] if one["run"] == str(path)]
+        compared = command("compare", path, other, "--json").json["runs"][0]
+        found = {
+            "show": _numbers(shown["validation"]),
+            "runs": _numbers(listed["validation"]),
+            "explain": _numbers(explained["results"]["validation"]),
+            "explain, of its seeds": _numbers(explained["class_spreads"]),
+            "compare": (compared["accuracy"], compared["loss"]),
+        }
+        example = explained["replicas"][explained["example"]["index"]]
+        if not several:
+            found["explain, of its classes"] = explained["classes"]["accuracy"], example["shown"]["loss"]
+            found["explain, of its confidence"] = (
+                explained["reliability"]["accuracy"],
+                example["shown"]["calibration"]["loss"],
+            )
+        text = command("show", path).out
+        (line,) = re.findall(r"^mean .*$" if several else r"^validation .*$", text, re.MULTILINE)
+        share = r"(\d+\.\d\d)%" if several else r"^validation +(\d+\.\d)%"
+        found["show, in words"] = _rounded(line, share, r"\s(\d+\.\d{4})\b")
+        found["explain, in words"] = _rounded(command("explain", path).out, *RESULT)
+        found["report"] = _rounded(fr.report(path).html, *RESULT)
+        opened = fr.open_replicas(path) if several else fr.open_run(path)
+        card = opened._repr_html_().partition(">validation<")[2].partition("</tr>")[0]
+        found["card"] = _rounded(card, r"accuracy (\d+\.\d)%", r"loss ([\d.]+)")
+        return found
+
+    return told
+
+
+RESULT = (r"(\d+\.\d)% right, a loss of", r"right, a loss of\s+([\d.]+) nats")
+
+
+def _numbers(facts: Mapping[str, Any]) -> Numbers:
+    accuracy, loss = facts["accuracy"], facts["loss"]
+    return (accuracy["mean"], loss["mean"]) if isinstance(accuracy, dict) else (accuracy, loss)
+
+
+def _rounded(text: str, accuracy: str, loss: str) -> Numbers:
+    """The last numbers that a text tells, as it rounds them: the validation part comes after the training part."""
+    flat = re.sub(r"\s+", " ", text) if "right" in loss else text
+    return float(re.findall(accuracy, flat)[-1]) / 100, float(re.findall(loss, flat)[-1])
+
+
+def disagreements(told: Mapping[str, Numbers]) -> list[str]:
+    """Who tells something else than the first; what is rounded may differ by half of its last digit."""
+    first = next(iter(told.values()))
+    different = []
+    for name, numbers in told.items():
+        words = name in {"show, in words", "explain, in words", "report", "card"}
+        tolerance = (5.001e-4, 5.001e-4) if words else (0.0, 0.0)
+        if any(abs(one - other) > most for one, other, most in zip(numbers, first, tolerance, strict=True)):
+            different.append(f"{name} tells {numbers}, not {first}")
+    return different
+
+
+@pytest.mark.parametrize("how", OWN)
+def test_a_model_of_ones_own_has_one_set_of_numbers(
+    how: str, trained: Mapping[str, Path], digits: Dataset, all_told: Callable[[Path, Path], dict[str, Numbers]]
+) -> None:
+    path = trained[how]
+    found = all_told(path, next(one for one in trained.values() if one != path))
+    assert disagreements(found) == []
+    assert as_answered(path, digits) == pytest.approx(found["show"], rel=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_named_recipe_has_one_set_of_numbers(
+    name: str,
+    trained: Mapping[str, Path],
+    digits: Dataset,
+    command: Command,
+    all_told: Callable[[Path, Path], dict[str, Numbers]],
+) -> None:
+    recipe = NAMED[name].recipe
+    narrow = ((2,), (2,)) if recipe.convolutions else ()  # what compiles in a second; `slow` below has the whole ones
+    check_recipe(recipe.changed(epochs=2, convolutions=narrow), trained["plain"], digits, all_told)
+    assert "validation" in command("show", "latest").out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name, one in NAMED.items() if one.recipe.convolutions])
+def test_a_named_recipe_of_its_whole_size_has_one_set_of_numbers(
+    name: str, trained: Mapping[str, Path], digits: Dataset, all_told: Callable[[Path, Path], dict[str, Numbers]]
+) -> None:
+    check_recipe(NAMED[name].recipe.changed(epochs=2), trained["plain"], digits, all_told)
+
+
+def test_seeds_of_a_recipe_that_averages_over_views_have_one_set_of_numbers(
+    trained: Mapping[str, Path], digits: Dataset, all_told: Callable[[Path, Path], dict[str, Numbers]]
+) -> None:
+    recipe = fr.Recipe(hidden=(8,), epochs=2, test_views=("flip", "shift 1"))
+    runs = fr.train(digits, recipe, seeds=3)
+    found = all_told(runs.path, trained["plain"])
+    assert disagreements(found) == []
+    assert as_answered(runs.path, digits) == pytest.approx(found["show"], rel=1e-5)
+
+
+def check_recipe(
+    recipe: fr.Recipe, other: Path, digits: Dataset, all_told: Callable[[Path, Path], dict[str, Numbers]]
+) -> None:
+    run = fr.train(digits, recipe)
+    found = all_told(run.path, other)
+    assert disagreements(found) == []
+    tolerance = 1e-5 if recipe.precision == "float32" else 2e-2
+    assert as_answered(run.path, digits) == pytest.approx(found["show"], rel=tolerance)
+    kept = run.outcomes.kept if run.outcomes is not None else None
+    assert kept is not None
+    assert (kept.epoch, kept.views) == (1, 6 if recipe.test_views else 1)
+
+
+def as_answered(path: Path, digits: Dataset) -> Numbers:
+    """What the answers of the run, or the mean of its seeds, come to on the validation images."""
+    assert digits.validation is not None
+    found = []
+    for run in fr.open_replicas(path) if (path / "replicas.json").exists() else [fr.open_run(path)]:
+        images = digits.validation.x if run.record.data.load is None else digits.validation.images
+        logs = run.log_probabilities(images)
+        labels = digits.validation.labels
+        found.append(((logs.argmax(axis=1) == labels).mean(), -logs[np.arange(len(labels)), labels].mean()))
+    accuracy, loss = np.mean(found, axis=0)
+    return float(accuracy), float(loss)
+
+
+def test_each_reader_that_differs_is_found(
+    trained: Mapping[str, Path], all_told: Callable[[Path, Path], dict[str, Numbers]]
+) -> None:
+    found = all_told(trained["plain"], trained["EMA"])
+    assert len(found) == 11
+    for name, (accuracy, loss) in found.items():
+        others = {other: numbers for other, numbers in found.items() if other != name}
+        assert disagreements({**others, name: (accuracy + 0.002, loss)})
+        assert disagreements({**others, name: (accuracy, loss + 0.002)})
+
+
+def kinds_of_weights(path: Path) -> Iterator[int | None]:
+    seeds = read_replicas(path).kept if (path / "replicas.json").exists() else None
+    for folder in [path] if seeds is None else [path / f"seed-{seed}" for seed in seeds]:
+        outcomes = fr.open_run(folder).outcomes
+        assert outcomes is not None
+        assert outcomes.kept is not None
+        yield outcomes.kept.epoch
+
+
+def test_whose_weights_were_kept_is_known(trained: Mapping[str, Path], command: Command) -> None:
+    (best,) = kinds_of_weights(trained["best weights"])
+    losses = fr.open_run(trained["best weights"]).history["val_loss"]
+    assert best == int(np.argmin(losses)) < len(losses) - 1
+    # SwapEMAWeights validates the averaged weights after each epoch; the optimizer's own averaging does not.
+    known = {"plain": 4, "EMA": None, "swapped EMA": 4, "callback": None, "diverged": 1, "validated seldom": 4}
+    assert {how: next(kinds_of_weights(trained[how])) for how in known} == known
+    assert "those of no single epoch" in re.sub(r"\s+", " ", command("explain", trained["EMA"]).out)
+
+
+def test_a_compiled_loss_that_is_not_the_cross_entropy_is_told_as_such(
+    trained: Mapping[str, Path], command: Command
+) -> None:
+    for how in ("regularized", "weighted"):
+        run = fr.open_run(trained[how])
+        validation = run.record.validation
+        assert validation is not None
+        assert validation.compiled_loss == pytest.approx(run.history["val_loss"][-1])
+        assert validation.compiled_loss != pytest.approx(validation.loss, rel=1e-3)
+        for shown in (command("show", run.path).out, command("explain", run.path).out):
+            assert f"{validation.compiled_loss:.4f}" in shown
+            assert "cross-entropy" in shown
