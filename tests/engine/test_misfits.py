@@ -233,6 +233,12 @@ def test_what_the_numbers_of_the_history_mean_is_said() -> None:
     even = [keras.metrics.BinaryAccuracy(threshold=0.0)]
     logit = losses.BinaryCrossentropy(from_logits=True)
     assert said(models.small(outputs=1, activation=None, loss=logit, metrics=even)) == ""
+    ranks = [keras.metrics.AUC(), keras.metrics.AUC(from_logits=True, name="b"), keras.metrics.Recall(thresholds=0.0)]
+    answer = said(models.small(outputs=1, activation=None, loss=logit, metrics=[*ranks, keras.metrics.Precision()]))
+    assert re.findall(r"Use keras.metrics.([^.]+)\.", answer) == ["AUC(from_logits=True)", "Precision(thresholds=0"]
+    loss = losses.SparseCategoricalCrossentropy(from_logits=True)
+    answer = said(models.small(outputs=5, activation=None, loss=loss, metrics=[models.SPARSE]))
+    assert "Use keras.metrics.SparseCategoricalCrossentropy(from_logits=True)" in answer
 
 
 def test_a_loss_that_becomes_nan_is_explained_by_the_misfit_not_the_learning_rate(digits: Images) -> None:

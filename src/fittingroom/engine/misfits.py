@@ -196,22 +196,36 @@ def meanings(model: keras.Model, outputs: int) -> tuple[str, ...]:
 
 def _metric_meanings(model: keras.Model, outputs: int) -> tuple[str, ...]:
     metrics = getattr(getattr(model, "_compile_metrics", None), "metrics", [])
-    even = 0.5 if output_kind(model) == "probabilities" else 0.0
+    kind = output_kind(model)
+    even = 0.5 if kind == "probabilities" else 0.0
     said = []
     for metric in metrics:
-        if not isinstance(metric, keras.metrics.BinaryAccuracy):
-            continue
-        if outputs > 1:
+        settings = getattr(metric, "_fn_kwargs", {})
+        if isinstance(metric, keras.metrics.BinaryAccuracy) and outputs > 1:
             said.append(
                 f"{metric.name} in the history counts outputs, {outputs} for each image, and is high for a model that "
                 "knows nothing. The accuracy that the run reports counts images."
             )
-        elif metric.threshold != even:
+        elif isinstance(metric, keras.metrics.BinaryAccuracy) and metric.threshold != even:
             said.append(
                 f"{metric.name} in the history counts an output above {metric.threshold:g} as class 1, and to the loss "
                 f"both classes are even at {even:g}. The accuracy that explain, show and evaluate give for "
                 "validation and test images is counted as the loss reads them. For the same in the history, use "
                 f"metrics=[keras.metrics.BinaryAccuracy(threshold={even})]."
+            )
+        elif outputs == 1 and even == 0 and hasattr(metric, "thresholds") and not getattr(metric, "_from_logits", 0):
+            logits = isinstance(metric, keras.metrics.AUC)
+            mend = "AUC(from_logits=True)" if logits else f"{type(metric).__name__}(thresholds=0.0)"
+            if logits or min(np.atleast_1d(metric.thresholds)) > 0:
+                said.append(
+                    f"{metric.name} in the history compares outputs with thresholds from 0 to 1, as if they were "
+                    f"probabilities, and to the loss both classes are even at 0. Use keras.metrics.{mend}."
+                )
+        elif "from_logits" in settings and settings["from_logits"] != (kind in ("logits", "sigmoid logits")):
+            right = not settings["from_logits"]
+            said.append(
+                f"{metric.name} in the history has from_logits={not right}, and the loss reads the outputs the other "
+                f"way. Use keras.metrics.{type(metric).__name__}(from_logits={right})."
             )
     return tuple(said)
 
