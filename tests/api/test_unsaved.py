@@ -79,6 +79,6 @@ def test_the_setting_and_what_makes_no_sense(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(InputError, match="out=True; expected a folder"):
         trained(out=True)
     model = small()
-    model.compile(keras.optimizers.SGD(1e38), "sparse_categorical_crossentropy")
+    model.compile(keras.optimizers.SGD(float("inf")), "sparse_categorical_crossentropy")
     with pytest.raises(DivergedError, match=r"the loss became NaN.*A smaller learning rate"):
         fittingroom.fit(model, fittingroom.load("digits"), epochs=3, verbose=0, out=False)
