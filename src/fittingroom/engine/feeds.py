@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+import jax
 import numpy as np
 
 from fittingroom.engine.batches import Batches
@@ -76,6 +77,7 @@ class ArrayFeed:
         self._programs = programs
         self._single_steps = single_steps
         self._own: State | None = None  # what the last step made and nobody else keeps
+        self._order_on_device: Any = None
         self._plan = plan
         self._examples = examples
         self._count = examples.images.shape[0]
@@ -94,6 +96,7 @@ class ArrayFeed:
         """Chooses the order, and the steps of the pass that are the epoch's."""
         passed, place = divmod(epoch - first_epoch, -(-self._pass_steps // self._epoch_steps))
         self._order = self.order(first_epoch + passed)
+        self._order_on_device = None
         self._own = None  # that of the epoch before is kept
         self._start = place * self._epoch_steps
         self.steps = min(self._epoch_steps, self._pass_steps - self._start)
@@ -115,7 +118,9 @@ class ArrayFeed:
         if not self._single_steps:
             return self._programs.train(state, self._examples, self._order, start, stop)
         state = state if state is self._own else copied(state)
-        result = self._programs.step(state, self._examples, self._order, start, stop)
+        if self._order_on_device is None:
+            self._order_on_device = jax.device_put(self._order)
+        result = self._programs.step(state, self._examples, self._order_on_device, start, stop)
         self._own = result[0]
         return result
 

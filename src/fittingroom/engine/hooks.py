@@ -31,6 +31,7 @@ class Hook:
     """
 
     watches_batches: bool = False
+    watches_batch_begins: bool = True  # of these; else only their ends
     watches_test_batches: bool = False
     ends_quietly_on_nan: bool = False  # whether training ends without an error when the loss is no number
 
@@ -156,6 +157,7 @@ class KerasHook(Hook):
         self._lasting = [*callbacks, model.history]
         self.watching = tuple(type(callback).__name__ for callback in callbacks if _watches_batches(callback))
         self.watches_batches = bool(self.watching)
+        self.watches_batch_begins = any(_overrides(callback, _BATCH_BEGINS) for callback in callbacks)
         self.watching_tests = tuple(
             type(callback).__name__ for callback in callbacks if _overrides(callback, _TEST_EVENTS)
         )
@@ -303,6 +305,7 @@ class KerasHook(Hook):
         return f"a callback set stop_training ({self._names})"
 
 
+_BATCH_BEGINS = ("on_batch_begin", "on_train_batch_begin")
 _BATCH_EVENTS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
 _TEST_EVENTS = ("on_test_batch_begin", "on_test_batch_end")
 

@@ -140,6 +140,7 @@ class Programs:
     def __init__(self, source: ProgramSource) -> None:
         self._source = source
         self._compiled: dict[tuple[Any, ...], Callable[..., Any]] = {}
+        self._stepping: tuple[tuple[int, ...], Callable[..., Any], Any] | None = None
         self.compile_seconds = 0.0
 
     @property
@@ -160,7 +161,12 @@ class Programs:
 
     def step(self, state: State, examples: Examples, order: Order, start: int, stop: int) -> tuple[State, Logs]:
         """What `train` does; the state that it is given is gone afterwards, which makes single steps faster."""
-        result: tuple[State, Logs] = self._call("step", state, examples, order, np.int32(start), np.int32(stop))
+        arguments = (state, examples, order, np.int32(start), np.int32(stop))
+        # The shapes of all arguments would be compared in every step; those of a state change only with its groups.
+        same = (id(examples), id(order), *map(len, state))
+        if self._stepping is None or self._stepping[0] != same:
+            self._stepping = same, self._executable("step", arguments), (examples, order)
+        result: tuple[State, Logs] = self._stepping[1](*arguments)
         return result
 
     def evaluate(self, state: State, examples: Examples) -> tuple[Logs, Outcomes]:

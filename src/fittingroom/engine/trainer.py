@@ -224,6 +224,7 @@ class Trainer:
         """Trains for an epoch, or for the rest of one; there are no logs where the data had ended before."""
         feed, every, epoch, began = self._feed, self.plan.batch_hooks_every, now.epoch, time.perf_counter()
         watching = [hook for hook in self.hooks if hook.watches_batches]
+        beginning = [hook for hook in watching if hook.watches_batch_begins]
         # As in Keras, a stop that was asked for before the first batch ends the epoch after that batch.
         pieces = every if watching or self._stop_reason() else None
         feed.begin(epoch, self._first_epoch)
@@ -231,7 +232,7 @@ class Trainer:
         step, told, unseen = now.step, True, _Unseen()
         one_by_one = feed.at_once or watching or any(hook.ends_quietly_on_nan for hook in self.hooks)
         while (feed.steps is None or step < feed.steps) and feed.more():
-            for hook in watching if step % every == 0 else ():
+            for hook in beginning if step % every == 0 else ():
                 state = hook.batch_begin(state, step)
             before, start, stop = state, step, self._next_stop(step, pieces)
             result = feed.run(before, start, stop)
