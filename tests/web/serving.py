@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-_START = "import sys; from fittingroom.cli.main import main; sys.exit(main())"
+START = "import sys; from fittingroom.cli.main import main; sys.exit(main())"
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def read_reply(connection: socket.socket) -> Reply:
 def serving(run: Path, *options: str, environment: Mapping[str, str] | None = None) -> Iterator[Serving]:
     """A server that is ready, on a free port; ended at the end."""
     process = subprocess.Popen(
-        [sys.executable, "-c", _START, "serve", str(run), "--port", "0", *options],
+        [sys.executable, "-c", START, "serve", str(run), "--port", "0", *options],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

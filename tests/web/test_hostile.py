@@ -245,6 +245,42 @@ def test_an_endless_head(server: Serving) -> None:
     assert server.raw([b"GET / HTTP/1.1\r\nHost: localhost\r\n", *[b"A: b\r\n" * 10_000] * 50]).status == 431
 
 
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        (b"GET /healthz HTTP/1.1\r\nA: " + b"b" * 150_000 + b"\r\n\r\n", "65,536 bytes"),
+        (b"GET /" + b"a" * 150_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", "65,536 bytes"),
+        (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + b"A: b\r\n" * 300 + b"\r\n", "256 lines"),
+        (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + b"A:\r\n" * 25_000 + b"\r\n", "256 lines"),
+    ],
+)
+def test_a_head_that_is_too_large_is_refused_although_it_comes_at_once(
+    head: bytes, message: str, server: Serving
+) -> None:
+    reply = server.raw([head])
+    assert reply.status == 431
+    assert message in reply.error["message"]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n-1\r\nabc\r\n0\r\n\r\n",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabcdef\r\n0\r\n\r\n",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\nabc\r\n",
+        HEAD + b"Transfer-Encoding: squeezed\r\n\r\nabc",
+        HEAD + b"Transfer-Encoding: chunked, squeezed\r\n\r\nabc",
+    ],
+)
+@pytest.mark.parametrize("at_once", [True, False])
+def test_bad_framing_is_told(request_: bytes, at_once: bool, server: Serving) -> None:
+    head, end, body = request_.partition(b"\r\n\r\n")
+    reply = server.raw([request_] if at_once else [head + end, body], pause=0.2)
+    assert reply.status == 400
+    assert reply.error["code"] == "not_http"
+
+
 def test_a_body_after_a_refusal_is_not_read_without_end(server: Serving) -> None:
     """Ten gigabytes to a page that takes no body."""
     sent = 0

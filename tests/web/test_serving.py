@@ -7,15 +7,19 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from fittingroom.errors import InputError
 from fittingroom.web.limits import LIMITS
+from fittingroom.web.server import check_workers
 from tests.hostile.pictures import png as zeros
-from tests.web.serving import Serving, multipart, png, serving, within
+from tests.web.serving import START, Serving, multipart, png, serving, within
 
 SMALL = png(np.arange(64, dtype=np.uint8).reshape(8, 8))
 HEAD = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
@@ -99,6 +103,47 @@ def test_other_addresses_need_the_token_which_is_printed_once(digits_run: Path) 
         assert server.end() == 0
         assert server.process.stderr is not None
         assert token not in server.process.stderr.read()
+
+
+def never_reads(server: Serving) -> socket.socket:
+    """A connection that asks until the server writes no more, and reads nothing."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.connect(("127.0.0.1", server.port))
+    connection.settimeout(0.5)
+    with contextlib.suppress(TimeoutError):
+        for _ in range(2000):
+            connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 10)
+    return connection
+
+
+@pytest.mark.slow
+def test_a_client_that_never_reads_leaves_nothing_in_the_log(digits_run: Path) -> None:
+    with serving(digits_run) as server:
+        with never_reads(server):
+            time.sleep(LIMITS.unread + 2)
+        assert server.get("/healthz").status == 200
+        assert server.end() == 0
+        assert server.process.stderr is not None
+        assert "Traceback" not in server.process.stderr.read()
+
+
+def test_there_are_no_more_processes_than_cores() -> None:
+    check_workers(2, 2)
+    with pytest.raises(InputError, match=r"--workers 1,000 is more than the 2 cores .* Give at most --workers 2\."):
+        check_workers(1000, 2)
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_signal_ends_a_start(digits_run: Path, workers: int) -> None:
+    command = [sys.executable, "-c", START, "serve", str(digits_run), "--port", "0", "--workers", str(workers)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    time.sleep(1.0)
+    process.terminate()
+    _, said = process.communicate(timeout=10)
+    assert "serving:" not in said
+    assert "Traceback" not in said
 
 
 @pytest.mark.slow

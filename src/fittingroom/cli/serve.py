@@ -6,6 +6,7 @@ import argparse
 
 from fittingroom.cli.answer import Answer, say
 from fittingroom.cli.options import add_json, add_run, add_trust, count
+from fittingroom.runs.environment import usable_cores
 from fittingroom.runs.place import find_run
 
 
@@ -19,7 +20,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--port", type=port, default=8000, help="port to listen at (default: 8000; 0: any free one)")
     parser.add_argument(
-        "--workers", metavar="N", type=count, default=1, help="processes that share the port (default: 1)"
+        "--workers",
+        metavar="N",
+        type=count,
+        default=1,
+        help="processes that share the port, at most one for each core (default: 1)",
     )
     add_trust(parser)
     add_json(parser)
@@ -35,9 +40,10 @@ def port(text: str) -> int:
 def run(arguments: argparse.Namespace) -> Answer:
     """Serves until it is told to end."""
     from fittingroom.web.security import Security
-    from fittingroom.web.server import Application, bound, require_server, serve
+    from fittingroom.web.server import Application, bound, check_workers, require_server, serve
 
     require_server()
+    check_workers(arguments.workers, usable_cores())
     path = find_run(arguments.run)  # before the heavy packages are imported
     security = Security.of(arguments.host)
     with bound(arguments.host, arguments.port) as sock:

@@ -41,7 +41,7 @@ def current_environment(device: str, threads: int | None, devices: int) -> Envir
     return Environment(
         versions=dict(_versions()),
         processor=_processor(),
-        cores=_cores(),
+        cores=usable_cores(),
         threads=threads,
         platform=f"{platform.system()} {platform.release()} {platform.machine()}",
         device=device,
@@ -75,7 +75,8 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _cores() -> int:
+def usable_cores() -> int:
+    """How many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

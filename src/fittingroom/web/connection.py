@@ -26,6 +26,9 @@ class Connection(HttpToolsProtocol):
         self._unread: asyncio.TimerHandle | None = None
         self._in_head = self._in_message = False
         self._bytes = self._body_bytes = self._leftover = 0
+        self._unanswered: list[Any] = []  # uvicorn's cycles of requests
+        self._head_bytes = self._fields = 0  # of the request that is being parsed
+        self._reason: RefusedError | None = None  # why it is refused, where the parser is told to stop
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Refuses what is too much, and waits for the first request no longer than for others."""
@@ -36,9 +39,13 @@ class Connection(HttpToolsProtocol):
             self.timeout_keep_alive_task = self.loop.call_later(LIMITS.idle, self.timeout_keep_alive_handler)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stops the clocks."""
+        """Stops the clocks, and the answers to all requests: uvicorn forgets those before the last one."""
         self._stop_timer()
         self._stop_unread()
+        for cycle in self._unanswered:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self.pipeline.clear()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -48,22 +55,24 @@ class Connection(HttpToolsProtocol):
         self._bytes += len(data)
         super().data_received(data)
         if self._in_message and self._bytes - _WORTH * self._body_bytes > LIMITS.overhead:
-            what = "header fields" if self._in_head else "trailers or pieces of chunks"
-            self._refuse(
-                RefusedError(
-                    431, "head_too_large", f"the {what} have more than {LIMITS.overhead:,} bytes. Send fewer of them."
-                )
-            )
+            self._refuse(_too_large(self._in_head, f"{LIMITS.overhead:,} bytes"))
 
     def on_message_begin(self) -> None:
         """A request begins: its head must be there in time."""
         super().on_message_begin()
         self._in_head = self._in_message = True
-        self._bytes = self._body_bytes = self._leftover = 0
+        self._bytes = self._body_bytes = self._leftover = self._head_bytes = self._fields = 0
         self._start_timer(self._head_is_late)
+
+    def on_url(self, url: bytes) -> None:
+        """Part of the first line, which counts too."""
+        self._count(len(url))
+        super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Trailers, which come after the body, are of no use here."""
+        self._fields += 1
+        self._count(len(name) + len(value))
         if self._in_head:
             super().on_header(name, value)
 
@@ -72,6 +81,7 @@ class Connection(HttpToolsProtocol):
         self._in_head = False
         self._stop_timer()
         super().on_headers_complete()
+        self._unanswered = [cycle for cycle in (*self._unanswered, self.cycle) if not cycle.response_complete]
 
     def on_body(self, body: bytes) -> None:
         """Part of the body. After the answer it is thrown away, for a while."""
@@ -107,13 +117,26 @@ class Connection(HttpToolsProtocol):
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
-        """What came is not HTTP."""
-        self._refuse(RefusedError(400, "not_http", f"{msg.rstrip('.')}: expected HTTP/1.1, on a plain connection."))
+        """What came is not HTTP, or is too much of it."""
+        self._refuse(
+            self._reason
+            or RefusedError(400, "not_http", f"{msg.rstrip('.')}: expected HTTP/1.1, on a plain connection.")
+        )
 
     def _unsupported_upgrade_warning(self) -> None:
         """There are no websockets here. The request is answered as any other, and is the last of its connection."""
         if self.cycle is not None:
             self.cycle.keep_alive = False
+
+    def _count(self, size: int) -> None:
+        """Counts a line while it is parsed: a whole request may come at once, and would be answered by then."""
+        self._head_bytes += size
+        if self._fields > LIMITS.fields:
+            self._reason = _too_large(self._in_head, f"{LIMITS.fields} lines")
+        elif self._head_bytes > LIMITS.overhead:
+            self._reason = _too_large(self._in_head, f"{LIMITS.overhead:,} bytes")
+        if self._reason is not None:
+            raise ValueError  # the parser stops, and `send_400_response` says why
 
     def _head_is_late(self) -> None:
         self._refuse(
@@ -125,12 +148,18 @@ class Connection(HttpToolsProtocol):
         )
 
     def _refuse(self, error: RefusedError) -> None:
-        """Answers where no request has come to be, and ends the connection."""
+        """Answers in place of the application, unless its answer has begun, and ends the connection."""
         self._stop_timer()
-        if not self.transport.is_closing():
-            if self.cycle is None or self.cycle.response_complete:
-                self.transport.write(error.as_http())
-            self.transport.close()
+        if self.transport.is_closing():
+            return
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            self.transport.write(error.as_http())
+        elif not (cycle.response_started or self.pipeline):
+            self.transport.write(error.as_http())
+            cycle.disconnected = True  # what the application says now is for nobody
+            cycle.message_event.set()
+        self.transport.close()
 
     def _start_timer(self, late: Any) -> None:
         self._stop_timer()
@@ -145,3 +174,8 @@ class Connection(HttpToolsProtocol):
         if self._unread is not None:
             self._unread.cancel()
             self._unread = None
+
+
+def _too_large(in_head: bool, limit: str) -> RefusedError:
+    what = "header fields" if in_head else "trailers or pieces of chunks"
+    return RefusedError(431, "head_too_large", f"the {what} have more than {limit}. Send fewer of them.")

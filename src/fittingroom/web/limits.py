@@ -26,6 +26,7 @@ class Limits:
             `held_bytes` for ten minutes; 408 beyond.
         idle: seconds after which a connection without a request is closed.
         overhead: bytes of a request that are not its body; 431 beyond.
+        fields: lines of a head, and of the trailers after a body; 431 beyond.
         leftover: bytes of a body that are still read and thrown away after the request was refused, for at most
             `patience` seconds, so that the client comes to read the answer.
         unread: seconds that a client may take to read its answer.
@@ -44,6 +45,7 @@ class Limits:
     longest: float = 60.0
     idle: int = 5
     overhead: int = 64 * 1024
+    fields: int = 256
     leftover: int = 32 * MIB
     unread: float = 10.0
 

@@ -109,6 +109,15 @@ def bound(host: str, port: int) -> socket.socket:
         ) from error
 
 
+def check_workers(workers: int, cores: int) -> None:
+    """Raises InputError where there would be more processes than cores: each has a model of its own, in memory."""
+    if workers > cores:
+        raise InputError(
+            f"--workers {workers:,} is more than the {cores} core{'s' if cores > 1 else ''} that this process may use. "
+            f"More processes answer no faster, and each holds the model. Give at most --workers {cores}."
+        )
+
+
 def _listening(family: int, address: tuple[object, ...]) -> socket.socket:
     sock = socket.socket(family)
     try:
@@ -180,7 +189,7 @@ def _serve_here(config: uvicorn.Config, sock: socket.socket, ready: Callable[[],
 
 
 def _serve_in_processes(config: uvicorn.Config, sock: socket.socket, ready: Callable[[], None]) -> None:
-    from uvicorn.supervisors import Multiprocess
+    from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
     class Processes(Multiprocess):
         """Says when all processes are ready, and ends them at once when it is told to end a second time.
@@ -203,9 +212,13 @@ def _serve_in_processes(config: uvicorn.Config, sock: socket.socket, ready: Call
             self.signal_queue.append(sig)
 
         def init_processes(self) -> None:
-            super().init_processes()
+            for _ in range(self.processes_num):
+                if self.signal_queue:  # told to end before all have started
+                    return
+                self.processes.append(Process(self.config, self.sockets))
+                self.processes[-1].start()
             while not self.signal_queue and all(one.process.is_alive() for one in self.processes):
-                if all(one.is_ready(timeout=1) for one in self.processes):
+                if all(not self.signal_queue and one.is_ready(timeout=1) for one in self.processes):
                     ready()
                     return
 
