@@ -177,7 +177,7 @@ class KerasHook(Hook):
         if self.watching and every == 1:
             notes.append(
                 f"{', '.join(self.watching)} watches every batch, so the compiled program is left after each one: "
-                "training takes several times as long as with callbacks that only watch epochs. "
+                "a small model takes up to twice as long as with callbacks that only watch epochs. "
                 "fit(..., batch_hooks_every=100) calls it after every 100th."
             )
         if self.watching_tests and validation:
