@@ -9,31 +9,33 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
 from fittingroom.api.judging import correction_of, judgement_of
 from fittingroom.api.loaded import Loaded
 from fittingroom.api.scales import checked_images
-from fittingroom.data.dataset import Dataset
 from fittingroom.errors import DataError, RunError
 from fittingroom.evaluation.conformal import ALPHA
 from fittingroom.evaluation.correction import Correction
 from fittingroom.evaluation.judgement import Answer, Judgement
 from fittingroom.photos.inputs import Inputs, of_picture, read_given
 from fittingroom.photos.reading import as_photo
-from fittingroom.photos.style import Style, style_of
+from fittingroom.photos.style import Style, style_of_images
 from fittingroom.runs.fitted import digest_of
+from fittingroom.runs.images import RunImages, exceeds
 from fittingroom.runs.record import DataRecord
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from fittingroom.api.run import Run
+    from fittingroom.data.dataset import Dataset
 
 _log = logging.getLogger("fittingroom")
 
+T = TypeVar("T", bound="Asked")
 Array = np.ndarray[Any, Any]
 Photo: TypeAlias = "str | os.PathLike[str] | Image.Image"
 Images: TypeAlias = "Array | Photo | Sequence[Photo] | Inputs"
@@ -122,7 +124,8 @@ class Asked(ABC):
         """How the training images were made, measured from them: what a photo is brought to.
 
         Raises:
-            DataError, RunError: the dataset cannot be loaded again, or is unknown, since `fit` was given arrays.
+            DataError, RunError: the run keeps no images, and its dataset cannot be loaded again, or is unknown, since
+                `fit` was given arrays.
         """
         if self._data.load is None:
             height, width = (*self._data.picture_shape, 0, 0)[:2]
@@ -130,7 +133,9 @@ class Asked(ABC):
                 "this run was trained on plain arrays, so it is not known how their images were made. Bring the photo "
                 f"to {width}×{height} pixels yourself, as they were."
             )
-        return style_of(self._load_dataset())
+        if self._data.name.startswith("folder:"):
+            return Style(self._data.picture_shape)
+        return style_of_images(self._data.name, self._images().train)
 
     @property
     @abstractmethod
@@ -146,15 +151,24 @@ class Asked(ABC):
         return self._members[0].record.data
 
     @abstractmethod
-    def _load_dataset(self) -> Dataset: ...
+    def _images(self) -> RunImages:
+        """Images of the dataset that it was trained on.
+
+        Raises:
+            DataError, RunError: it keeps none, and its dataset cannot be loaded again.
+        """
+
+    def keep_answers(self) -> None:
+        """Fits and keeps what answers rest on, of a run that has just been trained on more images than it keeps."""
+        _ = self._judgement, self._correction
 
     @cached_property
     def _judgement(self) -> Judgement:
-        return judgement_of(self.path, self._members, self.log_probabilities, self._load_dataset)
+        return judgement_of(self.path, self._members, self.log_probabilities, self._images)
 
     @cached_property
     def _correction(self) -> Correction | None:
-        return correction_of(self.path, self._members, self.log_probabilities, self._load_dataset)
+        return correction_of(self.path, self._members, self.log_probabilities, self._images)
 
     @cached_property
     def _judgement_of_photos(self) -> Judgement:
@@ -184,6 +198,13 @@ class Asked(ABC):
         for note in given.images.notes:
             _log.warning(note)
         return given.inputs(data.image_shape)
+
+
+def finished(trained: T, dataset: Dataset | None) -> T:
+    """A run that has just been trained, with what its answers rest on where it does not keep the images for that."""
+    if dataset is not None and exceeds(dataset):
+        trained.keep_answers()
+    return trained
 
 
 def _is_photo(value: Any) -> bool:

@@ -146,12 +146,12 @@ class UnsavedRun(FittedRun):
     @cached_property
     def _judgement(self) -> Judgement:
         with self._folder():
-            return judgement_of(self.path, self._members, self.log_probabilities, self._load_dataset)
+            return judgement_of(self.path, self._members, self.log_probabilities, self._images)
 
     @cached_property
     def _correction(self) -> Correction | None:
         with self._folder():
-            return correction_of(self.path, self._members, self.log_probabilities, self._load_dataset)
+            return correction_of(self.path, self._members, self.log_probabilities, self._images)
 
     @contextmanager
     def _folder(self) -> Iterator[None]:

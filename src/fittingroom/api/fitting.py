@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fittingroom.api.asking import finished
 from fittingroom.api.given import Data
 from fittingroom.api.keeper import Keeper
 from fittingroom.api.keeping import Attempt, array_record, data_record
@@ -109,7 +110,7 @@ class Fitting:
         """Checks the model, trains it and keeps the run. The model has the weights of the last finished epoch."""
         path = self._trained()
         assert isinstance(path, Path)  # a recipe's run has a folder
-        return Run(path, dataset=self.dataset, model=self.model)
+        return finished(Run(path, dataset=self.dataset, model=self.model), self.dataset)
 
     def run_fitted(self) -> FittedRun:
         """The same for `fit`: what comes back is Keras's `History`, too."""
@@ -117,7 +118,8 @@ class Fitting:
 
         kept, params = self._trained(), self._callback_params()
         if isinstance(kept, Path):
-            return FittedRun(kept, dataset=self.dataset, model=self.model, params=params)
+            run = FittedRun(kept, dataset=self.dataset, model=self.model, params=params)
+            return finished(run, self.dataset)
         why = str(self.keeper.why_no_folder)
         return UnsavedRun(kept, why, dataset=self.dataset, model=self.model, params=params)
 
@@ -153,7 +155,7 @@ class Fitting:
                 states.append(read_state(model))
                 programs = replica._programs()
             path = train_sessions(sessions, states, programs, lambda: programs, self.keeper)
-        return Replicas(path, dataset=self.dataset, model=self.model)
+        return finished(Replicas(path, dataset=self.dataset, model=self.model), self.dataset)
 
     def _ready(self) -> Session:
         """Checks the model; the session that trains it."""
@@ -251,6 +253,7 @@ class Fitting:
             notes=(*data_notes, *notes, *resume_notes),
             model_file=self.model_file,
             if_diverged=if_diverged,
+            dataset=self.dataset,
         )
         batchwise = BatchPrograms(step_functions(self.model), self._scale)
         return Session(

@@ -17,7 +17,7 @@ from fittingroom.errors import DataError, RunError, StorageError
 from fittingroom.evaluation.correction import Correction
 from fittingroom.evaluation.judgement import Judgement
 from fittingroom.photos.made import made_inputs
-from fittingroom.photos.style import style_of
+from fittingroom.photos.style import style_of_images
 from fittingroom.runs.correction import read_correction, write_correction
 from fittingroom.runs.fitted import digest_of
 from fittingroom.runs.judgement import read_judgement, write_judgement
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fittingroom.api.run import Run
-    from fittingroom.data.dataset import Dataset, Part
+    from fittingroom.data.dataset import Part
+    from fittingroom.runs.images import RunImages
     from fittingroom.runs.outcomes import Outcomes
 
 Array = np.ndarray[Any, Any]
@@ -40,7 +41,7 @@ MADE = 3_000
 _log = logging.getLogger("fittingroom")
 
 
-def judgement_of(path: Path, runs: Sequence[Run], predict: Predict, load_dataset: Callable[[], Dataset]) -> Judgement:
+def judgement_of(path: Path, runs: Sequence[Run], predict: Predict, load_images: Callable[[], RunImages]) -> Judgement:
     """What the validation images teach about the answers of a run, or of replicas that answer together.
 
     It is read from `path` if it is there, and else fitted and kept there.
@@ -49,7 +50,7 @@ def judgement_of(path: Path, runs: Sequence[Run], predict: Predict, load_dataset
         path: the folder of the run, or of all replicas.
         runs: the run, or each of the replicas.
         predict: what they make of images.
-        load_dataset: gives the dataset that they were trained on.
+        load_images: gives images of the dataset that they were trained on.
 
     Raises:
         RunError: what is kept is damaged, or a file of the run is.
@@ -59,7 +60,7 @@ def judgement_of(path: Path, runs: Sequence[Run], predict: Predict, load_dataset
     kept = read_judgement(path, digest, len(data.classes))
     if kept is not None:
         return kept
-    part = _held_out(runs[0].outcomes, load_dataset)
+    part = _held_out(runs[0].outcomes, load_images)
     if part is None:
         return _from_outcomes([run.path for run in runs])
     judgement = Judgement.of(predict(part.images), part.labels, part.images, data.scale)
@@ -68,7 +69,7 @@ def judgement_of(path: Path, runs: Sequence[Run], predict: Predict, load_dataset
 
 
 def correction_of(
-    path: Path, runs: Sequence[Run], predict: Predict, load_dataset: Callable[[], Dataset]
+    path: Path, runs: Sequence[Run], predict: Predict, load_images: Callable[[], RunImages]
 ) -> Correction | None:
     """What photos made of validation images teach about the answers to photos; None where none can be made.
 
@@ -82,8 +83,8 @@ def correction_of(
     kept = read_correction(path, digest, len(data.classes))
     if kept is not None:
         return kept
-    part = _held_out(runs[0].outcomes, load_dataset)
-    style = None if part is None else style_of(load_dataset()).thing
+    part = _held_out(runs[0].outcomes, load_images)
+    style = None if part is None else style_of_images(data.name, load_images().train).thing
     if part is None or style is None:
         return None
     images, labels = part.images[:MADE], part.labels[:MADE]
@@ -100,12 +101,12 @@ def _keep(write: Callable[[], None]) -> None:
         _log.info("What was learned from the validation images is not kept: %s", error)
 
 
-def _held_out(outcomes: Outcomes | None, load_dataset: Callable[[], Dataset]) -> Part | None:
-    """The images that gave these outcomes, if the dataset has them and can be loaded as it was."""
+def _held_out(outcomes: Outcomes | None, load_images: Callable[[], RunImages]) -> Part | None:
+    """The images that gave these outcomes, if all of them are to be had."""
     if outcomes is None or not len(outcomes.labels):
         return None
     try:
-        part = load_dataset().validation
+        part = load_images().validation
     except (DataError, RunError):
         return None
     same = part is not None and np.array_equal(part.labels, outcomes.labels)

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from fittingroom.recipes.trust import RecordedFile
 from fittingroom.runs.begun import BegunRun
 from fittingroom.runs.environment import Environment, current_environment
 from fittingroom.runs.history import History
+from fittingroom.runs.images import RunImages, images_of
 from fittingroom.runs.outcomes import Kept, Outcomes
 from fittingroom.runs.record import DataRecord, PartResult, RunRecord, Seconds, now
 from fittingroom.runs.replicas import ReplicasRecord, write_replicas
@@ -49,6 +50,12 @@ class Attempt:
     notes: tuple[str, ...]
     model_file: RecordedFile | None = None
     if_diverged: str = _DIVERGED_MEND
+    dataset: Dataset | None = None
+
+    @cached_property
+    def images(self) -> RunImages | None:
+        """The images that the run keeps; None for plain arrays."""
+        return None if self.dataset is None else images_of(self.dataset)
 
 
 def data_record(dataset: Dataset, train_count: int, validation: Arrays | None) -> DataRecord:
@@ -91,7 +98,7 @@ def keep(begun: BegunRun, attempt: Attempt, training: Training, seconds: Seconds
         StorageError: the files cannot be written.
     """
     _check_trained(attempt, training)
-    contents = _contents(attempt, training, seconds) if training.epochs else None
+    contents = _contents(attempt, training, seconds, attempt.images) if training.epochs else None
     path = _finished(begun, None if contents is None else partial(write_run, contents=contents), [training])
     count = len(training.epochs)
     kept = f"the {count} finished epoch{'s are' if count > 1 else ' is'} kept in {path}"
@@ -111,7 +118,7 @@ def keep_in_memory(attempt: Attempt, training: Training, seconds: Seconds) -> Ru
         raise Interrupted(f"{training.reason}; this training has no folder, so it cannot be resumed", None)
     if training.status == "diverged":
         raise DivergedError(f"{training.reason}. {_DIVERGED_MEND}")
-    return _contents(attempt, training, seconds)
+    return _contents(attempt, training, seconds, attempt.images)
 
 
 def _check_trained(attempt: Attempt, training: Training) -> None:
@@ -140,8 +147,10 @@ def keep_replicas(
     """
     done = [pair for pair in zip(attempts, trainings, strict=True) if pair[1].epochs]
     own = [replace(seconds, train=sum(epoch.seconds for epoch in training.epochs)) for _, training in done]
+    images = attempts[0].images  # one dataset for all
     contents = {
-        attempt.seed: _contents(attempt, training, time) for (attempt, training), time in zip(done, own, strict=True)
+        attempt.seed: _contents(attempt, training, time, images)
+        for (attempt, training), time in zip(done, own, strict=True)
     }
     record = ReplicasRecord(tuple(attempt.seed for attempt in attempts), tuple(contents), seconds)
     path = _finished(begun, partial(write_replicas, record=record, replicas=contents) if contents else None, trainings)
@@ -196,7 +205,7 @@ def environment_of(devices: int) -> Environment:
     return current_environment(str(device_facts()["platform"]), threads_per_replica(), devices)
 
 
-def _contents(attempt: Attempt, training: Training, seconds: Seconds) -> RunContents:
+def _contents(attempt: Attempt, training: Training, seconds: Seconds, images: RunImages | None) -> RunContents:
     kept = _kept(attempt.validation, training)
     return RunContents(
         record=_record(attempt, training, seconds, _validation_result(kept, training)),
@@ -205,6 +214,7 @@ def _contents(attempt: Attempt, training: Training, seconds: Seconds) -> RunCont
         model=attempt.blueprint.to_json(),
         outcomes=_outcomes(kept, training),
         files=() if attempt.validation is None else attempt.validation.files,
+        images=images,
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from fittingroom.api.keeper import Keeper
 from fittingroom.api.training import train_recipe
+from fittingroom.data.dataset import Dataset
 from fittingroom.errors import DivergedError, RunError
 from fittingroom.progress import Progress, finishing, progress_for_terminal
 from fittingroom.recipes.recipe import Recipe
@@ -74,13 +75,21 @@ class Replay:
         return {**asdict(self), "run": str(self.run), "same": self.same}
 
 
-def replay(run: str | Path = "latest", *, trust: bool = False, progress: Progress | None = None) -> Replay:
+def replay(
+    run: str | Path = "latest",
+    *,
+    data: str | Dataset | None = None,
+    trust: bool = False,
+    progress: Progress | None = None,
+) -> Replay:
     """Trains the recipe of a run again, with its seeds and as many epochs, and compares. The run is not changed.
 
     On the same machine with the same versions the weights are the same to the last bit.
 
     Args:
         run: the folder, the name of a run in the runs folder, or `latest`.
+        data: where the run's dataset is now, as `fittingroom.load` takes it, or the loaded dataset; None for where it
+            was.
         trust: whether the Python file that the model came from may be run again. It is run only if its contents are
             those of the training, and its path and hash are logged first.
         progress: what is told of the progress; None for a bar on a terminal.
@@ -105,7 +114,7 @@ def replay(run: str | Path = "latest", *, trust: bool = False, progress: Progres
     progress = progress or progress_for_terminal()
     with finishing(progress), tempfile.TemporaryDirectory() as folder:
         progress.stage("loading")
-        dataset = load_again(first.data)
+        dataset = load_again(first.data, data)
         again = Path(folder) / "run"
         epochs = {seed: record.epochs for seed, record in before.items()}
         keeper = Keeper(again, checkpoint_every=10**9, replicas=several, last_epochs=epochs)

@@ -16,6 +16,7 @@ from fittingroom.api.run import Run
 from fittingroom.api.scales import checked_images
 from fittingroom.data.dataset import Dataset
 from fittingroom.evaluation.spread import ReplicasTestResult, Spread
+from fittingroom.runs.images import RunImages
 from fittingroom.runs.replicas import ReplicasRecord, read_replicas, replica_folder, spread_of_parts
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class Replicas(Asked, Sequence[Run]):
         """Logarithms of what `predict` gives, for an array: as `Asked.log_probabilities` has it."""
         return self._in_memory()(checked_images(np.asarray(images), self._data))
 
-    def evaluate(self, reason: str = "evaluate") -> ReplicasTestResult:
+    def evaluate(self, reason: str = "evaluate", *, data: str | Dataset | None = None) -> ReplicasTestResult:
         """The score of each replica on the sealed test set, and their mean and spread.
 
         Each replica's is a look of its own, since each can be picked from, and is recorded before it is computed. A
@@ -107,10 +108,13 @@ class Replicas(Asked, Sequence[Run]):
 
         Args:
             reason: why the test set is opened, for the record.
+            data: as for `Run.evaluate`.
 
         Raises:
             DataError, RunError, StorageError: as for `Run.evaluate`.
         """
+        if data is not None:
+            self[0].use_data(data)
         self._share()
         for run in self:
             run.look(reason)
@@ -152,8 +156,8 @@ class Replicas(Asked, Sequence[Run]):
         each = [run._in_memory() for run in self]
         return lambda images: np.asarray(mean_of([one(images) for one in each]), np.float32)
 
-    def _load_dataset(self) -> Dataset:
-        return self[0]._load_dataset()
+    def _images(self) -> RunImages:
+        return self[0]._images()
 
     def _share(self) -> None:
         """Lets all replicas use the programs and the dataset that the first one loads."""

@@ -26,6 +26,7 @@ from fittingroom.recipes.trust import trusted_file
 from fittingroom.runs import store
 from fittingroom.runs.damage import damage
 from fittingroom.runs.history import History
+from fittingroom.runs.images import RunImages, images_of, read_images
 from fittingroom.runs.outcomes import Outcomes
 from fittingroom.runs.record import RunRecord
 from fittingroom.runs.reloading import load_again
@@ -55,6 +56,7 @@ class Run(Asked):
         self._given_model = model
         self._trust = trust
         self._programs: Programs | None = None
+        self._kept_images: RunImages | None = None
         self._first: Run | None = None  # the replica whose programs and dataset this one uses too
         self.record  # noqa: B018 - a folder that is no run is refused here, not at first use
 
@@ -88,20 +90,24 @@ class Run(Asked):
         """Logarithms of what `predict` gives, for an array: as `Asked.log_probabilities` has it."""
         return self._compiled().log_probabilities(self._state, checked_images(np.asarray(images), self.record.data))
 
-    def evaluate(self, reason: str = "evaluate") -> TestResult:
+    def evaluate(self, reason: str = "evaluate", *, data: str | Dataset | None = None) -> TestResult:
         """The score on the sealed test set. Opening it is recorded before the score is computed.
 
         A run that has its score already is told it again; that is no new look.
 
         Args:
             reason: why it is opened, for the record.
+            data: where the run's dataset is now, as `fittingroom.load` takes it, or the loaded dataset, where it is not
+                where it was; None for the place that the run recorded.
 
         Raises:
-            DataError: the reason is empty.
+            DataError: the reason is empty, or `data` cannot be loaded.
             RunError: the run has no test set, or its data are not the same any more.
             StorageError: the look cannot be recorded, in the user's ledger or in the run; the test set then stays
                 closed.
         """
+        if data is not None:
+            self.use_data(data)
         self.look(reason)
         return looking.told([(self.path, self.record)])[0]
 
@@ -174,6 +180,18 @@ class Run(Asked):
         model = self._structure()
         write_weights(model, self._state)
         return model
+
+    def use_data(self, data: str | Dataset) -> None:
+        """Takes the run's dataset from another place than the recorded one.
+
+        Args:
+            data: as for `evaluate`.
+
+        Raises:
+            RunError: it is another dataset.
+            DataError: it cannot be loaded.
+        """
+        self._dataset = load_again(self.record.data, data)
 
     def share(self, first: Run) -> None:
         """Makes this run use the programs and the dataset of another replica of the same recipe."""
@@ -281,6 +299,15 @@ class Run(Asked):
         file = trusted_file(record.model_file, trust=self._trust)
         recipe = Recipe.from_dict({**record.recipe, "model": file.text})
         return build_model(recipe, record.data.image_shape, len(record.data.classes), file=file)
+
+    def _images(self) -> RunImages:
+        if self._first is not None:
+            return self._first._images()
+        if self._kept_images is None:
+            data = self.record.data
+            kept = read_images(self.path, data.classes, data.scale) if self._dataset is None else None
+            self._kept_images = images_of(self._load_dataset(), every=True) if kept is None else kept
+        return self._kept_images
 
     def _load_dataset(self) -> Dataset:
         """The run's dataset, made sure to be the one that it was trained on."""

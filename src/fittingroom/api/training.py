@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
+from fittingroom.api.asking import finished
 from fittingroom.api.keeper import Keeper
 from fittingroom.api.keeping import Attempt, data_record
 from fittingroom.api.many import chosen_seeds, train_sessions
@@ -172,6 +173,7 @@ def _train_named(
                 train_count=len(dataset.train),
                 validation=validation_arrays,
                 notes=(*dataset.notes, *notes, *_scale_note(recipe, dataset), *resume_notes),
+                dataset=dataset,
             ),
             plan=keeper.plan(recipe.epochs, batch_size, seed),
             train=of_part(dataset.train, scale=recipe.scale),
@@ -187,12 +189,12 @@ def _train_named(
         sessions = [session(*pair) for pair in zip(seeds, progress.replicas(seeds), strict=True)]
         states = [blueprint.initial_state(seed) for seed in seeds]
         path = train_sessions(sessions, states, source, lambda: model.trace()[1], keeper)
-        return Replicas(path, dataset=dataset)
+        return finished(Replicas(path, dataset=dataset), dataset)
     [seed] = seeds
     programs = Programs(source.on(available_devices()))
     kept, _ = session(seed, progress).run(programs, blueprint.initial_state(seed), keeper)
     assert isinstance(kept, Path)  # a recipe's run has a folder
-    return Run(kept, dataset=dataset)
+    return finished(Run(kept, dataset=dataset), dataset)
 
 
 def _scale_note(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:

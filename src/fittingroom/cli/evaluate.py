@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fittingroom.cli.answer import Answer, nats, number, percent, percent_range, table
 from fittingroom.cli.facts import INSTEAD_OF_LOOKS
-from fittingroom.cli.options import add_json, add_run, add_trust
+from fittingroom.cli.options import add_json, add_place, add_run, add_trust
 from fittingroom.cli.replicas import nats_spread, percent_spread
 from fittingroom.evaluation.luck import WORLD, look_of
 from fittingroom.runs.place import LATEST, find_run, holds_replicas
@@ -25,6 +25,7 @@ REASON = "fittingroom evaluate"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments."""
     add_run(parser, default=LATEST)
+    add_place(parser)
     add_trust(parser)
     add_json(parser)
 
@@ -36,11 +37,11 @@ def run(arguments: argparse.Namespace) -> Answer:
 
     if holds_replicas(path):
         replicas = open_replicas(path, trust=arguments.trust)
-        results, record = replicas.evaluate(REASON), replicas[0].record
+        results, record = replicas.evaluate(REASON, data=arguments.data), replicas[0].record
         facts = {"run": str(path), "dataset": record.data.name, "test": results.to_dict()}
         return Answer(facts, _all_text(path, record, results))
     opened = open_run(path, trust=arguments.trust)
-    result = opened.evaluate(REASON)
+    result = opened.evaluate(REASON, data=arguments.data)
     facts = {"run": str(opened.path), "dataset": opened.record.data.name, "test": result.to_dict()}
     return Answer(facts, _text(opened.path, opened.record, result))
 

@@ -24,6 +24,13 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_place(parser: argparse.ArgumentParser) -> None:
+    """Adds `--data`, which says where a run's dataset is now."""
+    parser.add_argument(
+        "--data", metavar="DATASET", help="where the run's dataset is now, if not where it was (it must be the same)"
+    )
+
+
 def add_run(parser: argparse.ArgumentParser, default: str | None = None) -> None:
     """Adds the positional argument RUN."""
     where = "a run: its folder, its name in the folder of runs, or latest"

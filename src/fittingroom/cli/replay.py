@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from fittingroom.cli.answer import Answer
-from fittingroom.cli.options import add_json, add_run, add_trust
+from fittingroom.cli.options import add_json, add_place, add_run, add_trust
 from fittingroom.runs.place import LATEST, find_run
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments."""
     add_run(parser, default=LATEST)
+    add_place(parser)
     add_trust(parser)
     add_json(parser)
 
@@ -25,7 +26,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     path = find_run(arguments.run)  # before the heavy packages are imported
     from fittingroom import replay
 
-    result = replay(path, trust=arguments.trust)
+    result = replay(path, data=arguments.data, trust=arguments.trust)
     return Answer(result.to_dict(), _text(result), 0 if result.same else 1)
 
 

@@ -29,6 +29,7 @@ from fittingroom.experiments.plan import Cell, Plan
 from fittingroom.files import storage_errors, sweep, sync_folder, write_bytes
 from fittingroom.runs.begun import read_begun
 from fittingroom.runs.damage import damage, read_json
+from fittingroom.runs.images import PREFIX, link_images, place_file
 from fittingroom.runs.lock import LOCK_NAME, RunLock
 from fittingroom.runs.place import has_begun, holds_replicas
 from fittingroom.runs.plain import json_text
@@ -185,7 +186,9 @@ class ExperimentFolder:
             for name, content in files.items():
                 path = incoming / name
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_bytes(path, content)
+                beside = self._runs.iterdir() if name.startswith(PREFIX) and self._runs.is_dir() else iter(())
+                place_file(path, content, beside)
+            link_images(incoming, incoming.glob("seed-*"))
             batch.folder.parent.mkdir(exist_ok=True)
             os.replace(incoming, batch.folder)
             sync_folder(batch.folder.parent)

@@ -18,6 +18,7 @@ from fittingroom.data.dataset import Dataset, Part, SealedTestSet
 from fittingroom.errors import DataError, RecipeError
 from fittingroom.experiments.store import Failure
 from fittingroom.recipes.recipe import Recipe
+from fittingroom.runs.images import PREFIX
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,12 @@ def train_cells(data: PackedDataset, recipe: Recipe, digest: str, seeds: tuple[i
             train(data.unpacked(), recipe, seeds=seeds, out=run, progress=Silent())
         except Exception as error:  # as in `local.py`
             failure = Failure.of(error)
-        files = {path.relative_to(run).as_posix(): path.read_bytes() for path in run.rglob("*") if path.is_file()}
+        files = {
+            path.relative_to(run).as_posix(): path.read_bytes()
+            for path in run.rglob("*")
+            # The images of all replicas are the run's own.
+            if path.is_file() and (path.parent == run or not path.name.startswith(PREFIX))
+        }
         return TrainedCell(files, failure)
 
 

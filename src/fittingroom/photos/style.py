@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.data.dataset import Dataset
+from fittingroom.data.dataset import Dataset, Part
 from fittingroom.photos.silhouettes import Mask, box, silhouette
 from fittingroom.photos.templates import templates_of
 
@@ -58,15 +58,24 @@ class Style:
 
 
 def style_of(dataset: Dataset) -> Style:
-    """The style of a dataset. No image but those of its training part is looked at.
+    """The style of a dataset. No image but those of its training part is looked at."""
+    return style_of_images(dataset.name, dataset.train)
+
+
+def style_of_images(name: str, train: Part) -> Style:
+    """The style of a dataset.
 
     The pictures of a `folder:` were resized as they were, so a photo is too. Another dataset shows cut-out things if
     one brightness makes up most of the border of its images.
+
+    Args:
+        name: of the dataset.
+        train: training images, of which the first thousand are measured.
     """
-    shape = dataset.train.images.shape[1:]
-    if dataset.name.startswith("folder:"):
+    shape = train.images.shape[1:]
+    if name.startswith("folder:"):
         return Style(shape)
-    images = dataset.train.images[:_LOOKED_AT].astype(np.float32) * np.float32(255 / dataset.scale)
+    images = train.images[:_LOOKED_AT].astype(np.float32) * np.float32(255 / train.scale)
     return Style(shape, thing_style(images if images.ndim == 3 else images.mean(axis=3)))
 
 

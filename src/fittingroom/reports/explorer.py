@@ -66,13 +66,19 @@ class _Rows:
         )
 
 
-def explorer(replica: Replica, lists: Sequence[Mapping[str, Any]], part: Part | None) -> Explorer:
+def explorer(
+    replica: Replica,
+    lists: Sequence[Mapping[str, Any]],
+    part: Part | None,
+    index: npt.NDArray[np.integer[Any]] | None = None,
+) -> Explorer:
     """The chosen images of a replica.
 
     Args:
         replica: whose outcomes are shown.
         lists: the lists of images, as the facts have them.
         part: the validation images; None where they are not to be had.
+        index: which of the validation images these are, rising; None for all of them. No other is chosen.
     """
     trajectories, rows = replica.trajectories, _Rows.of(replica)
     kept = _kept_classes(replica)
@@ -81,8 +87,10 @@ def explorer(replica: Replica, lists: Sequence[Mapping[str, Any]], part: Part | 
         most = min(most, _MOST_PIXELS // thumbnail_bytes(part.images.shape[1:]))
     listed = [[image["index"] for image in one["images"]] for one in lists]
     chosen = choose(replica, listed, most)
+    if part is not None and index is not None and len(index) < trajectories.images:
+        chosen = np.intersect1d(chosen, index)
     place = {index: position for position, index in enumerate(chosen.tolist())}
-    thumbnails = None if part is None else sheet(np.asarray(part.images)[chosen], part.scale)
+    thumbnails = None if part is None else sheet(part.images[_places(chosen, index)], part.scale)
     data = {
         "total": trajectories.images,
         "index": chosen.tolist(),
@@ -104,6 +112,11 @@ def explorer(replica: Replica, lists: Sequence[Mapping[str, Any]], part: Part | 
         **_probabilities(trajectories, rows.log_probabilities, chosen, kept),
     }
     return Explorer(data, thumbnails, chosen)
+
+
+def _places(chosen: Indices, index: npt.NDArray[np.integer[Any]] | None) -> Indices:
+    """Where the chosen images are among those that there are."""
+    return chosen if index is None else np.searchsorted(index, chosen)
 
 
 def choose(replica: Replica, listed: Sequence[Sequence[int]], most: int) -> Indices:

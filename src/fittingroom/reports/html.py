@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fittingroom.data.catalogue import CATALOGUE
 from fittingroom.errors import FittingRoomError, InputError
 from fittingroom.files import write_bytes
 from fittingroom.reports import figures, side_by_side
@@ -21,10 +22,11 @@ from fittingroom.reports.pictures import strip
 from fittingroom.reports.sentences import QUESTIONS
 from fittingroom.reports.settings import settings_shown
 from fittingroom.reports.subject import Replica, Subject, read_subject
+from fittingroom.runs.images import RunImages, images_of, read_images
 from fittingroom.runs.reloading import load_again
 
 if TYPE_CHECKING:
-    from fittingroom.data.dataset import Dataset, Part
+    from fittingroom.data.dataset import Part
 
 _EXAMPLES = 8
 _MOST_STRIPS = 60
@@ -89,11 +91,11 @@ def _single(subject: Subject) -> Report:
     facts = subject_facts(subject)
     facts["ledgers"] = {name: _thinned(found, facts) for name, found in facts["ledgers"].items()}
     example = subject.replicas[subject.example]
-    dataset, why_not = dataset_of(example)
-    part = None if dataset is None else validation_of(dataset, example)
-    if dataset is not None and part is None:
-        why_not = "its validation images are none of its dataset's"
-    found = explorer(example, facts["images"], part)
+    images, why_not = images_for(example)
+    part = None if images is None else validation_of(images, example)
+    if images is not None and part is None:
+        why_not = "its validation images are not those of its dataset"
+    found = explorer(example, facts["images"], part, None if images is None else images.index)
     title = f"{facts['run']['recipe']} on {facts['data']['name']}"
     context = {
         "title": title,
@@ -107,7 +109,7 @@ def _single(subject: Subject) -> Report:
         "ledger": _ledger(facts),
         "explorer": found.data,
         "no_pictures": why_not,
-        "classes": list(_classes(facts, dataset)),
+        "classes": list(_classes(facts, images)),
         "confusion": list(_confusion(facts)),
         "settings": settings_shown(facts["run"]["settings"]),
     }
@@ -128,21 +130,32 @@ def topics(words: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
         }
 
 
-def dataset_of(replica: Replica) -> tuple[Dataset | None, str | None]:
-    """The dataset of the run, or why it cannot be had. Its test set stays sealed."""
-    if replica.record.data.load is None:
-        return None, "it was trained on plain arrays, which its folder does not keep"
+def images_for(replica: Replica) -> tuple[RunImages | None, str | None]:
+    """The images of the replica's dataset, or why they cannot be had.
+
+    A folder of an older version keeps none. Its record may name any place of this machine, so none but the datasets
+    that everybody has is loaded for it.
+    """
+    data = replica.record.data
     try:
-        return load_again(replica.record.data), None
+        kept = read_images(replica.path, data.classes, data.scale)
+        if kept is not None:
+            return kept, None
+        if data.load is None:
+            return None, "it was trained on plain arrays, which its folder does not keep"
+        if data.name not in CATALOGUE or data.load.get("data_dir") is not None:
+            return None, f"an older version trained it, which did not keep them, and {data.name} is not opened unasked"
+        return images_of(load_again(data), every=True), None
     except (FittingRoomError, OSError) as error:
         return None, str(error).rstrip(".")
 
 
-def validation_of(dataset: Dataset, replica: Replica) -> Part | None:
-    """The images that the replica was validated on, if they are the dataset's."""
-    labels, part = replica.trajectories.labels, dataset.validation
-    same = part is not None and np.array_equal(part.labels[: len(labels)], labels)
-    return part if same else None
+def validation_of(images: RunImages, replica: Replica) -> Part | None:
+    """The images that the replica was validated on, if they are among these; with `images.index`, which ones."""
+    labels, part = replica.trajectories.labels, images.validation
+    if part is None or not len(images.index) or images.index[-1] >= len(labels):
+        return None
+    return part if np.array_equal(part.labels, labels[images.index]) else None
 
 
 def _thinned(ledgers: list[dict[str, Any]], facts: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -184,16 +197,16 @@ def _confusion(facts: Mapping[str, Any]) -> Iterator[list[dict[str, Any]]]:
         ]
 
 
-def _classes(facts: Mapping[str, Any], dataset: Dataset | None) -> Iterator[dict[str, Any]]:
+def _classes(facts: Mapping[str, Any], images: RunImages | None) -> Iterator[dict[str, Any]]:
     """Name, number of images of each part, and some training images of each class."""
     data = facts["data"]
-    train = dataset.train.counts() if dataset is not None else None
-    test = dataset.test.counts() if dataset is not None else None
+    train = images.train_counts if images is not None else None
+    test = images.test_counts if images is not None else None
     for label, name in enumerate(data["classes"]):
         pictures = None
-        if dataset is not None and label < _MOST_STRIPS:
-            first = np.flatnonzero(dataset.train.labels == label)[:_EXAMPLES]
-            pictures = strip(np.asarray(dataset.train.images)[first], dataset.scale) if len(first) else None
+        if images is not None and label < _MOST_STRIPS:
+            first = np.flatnonzero(images.train.labels == label)[:_EXAMPLES]
+            pictures = strip(images.train.images[first], images.train.scale) if len(first) else None
         yield {
             "name": name,
             "train": None if train is None else train[label],

@@ -12,7 +12,7 @@ from fittingroom.data.dataset import Part
 from fittingroom.evaluation.change import GROUPS, Change, change
 from fittingroom.evaluation.trajectories import Trajectories
 from fittingroom.reports import plots
-from fittingroom.reports.html import dataset_of, validation_of
+from fittingroom.reports.html import images_for, validation_of
 from fittingroom.reports.pictures import strip
 from fittingroom.reports.sentences import nats, signed_nats, signed_points
 from fittingroom.reports.subject import Replica, Subject
@@ -155,10 +155,12 @@ def _strips(
 
 def _part(replica: Replica) -> tuple[Part | None, str | None]:
     """The images that the replica was validated on, or why they cannot be had. The test set stays sealed."""
-    dataset, why_not = dataset_of(replica)
-    part = None if dataset is None else validation_of(dataset, replica)
-    if dataset is not None and part is None:
-        why_not = "its validation images are none of its dataset's"
+    images, why_not = images_for(replica)
+    if images is not None and not images.whole:
+        return None, "it keeps only some of its validation images, since they have more than 64 MB"
+    part = None if images is None else validation_of(images, replica)
+    if images is not None and part is None:
+        why_not = "its validation images are not those of its dataset"
     return part, why_not
 
 

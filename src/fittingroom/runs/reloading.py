@@ -12,8 +12,12 @@ from fittingroom.errors import RunError
 from fittingroom.runs.record import DataRecord
 
 
-def load_again(data: DataRecord) -> Dataset:
+def load_again(data: DataRecord, place: str | Dataset | None = None) -> Dataset:
     """The dataset that a run records, made sure to be the same.
+
+    Args:
+        data: what the run records.
+        place: where it is now, as `load` takes it, or the dataset itself; None for where it was.
 
     Raises:
         RunError: the run was trained on plain arrays, or the data have changed since.
@@ -25,23 +29,24 @@ def load_again(data: DataRecord) -> Dataset:
             "(fittingroom.load) to have one, or score arrays of your own with run.predict(images)."
         )
     try:
-        dataset = _loaded(data)
+        dataset = place if isinstance(place, Dataset) else _loaded(data, place)
     except (TypeError, AttributeError) as error:
         raise RunError(f"run.json is damaged: its data cannot be loaded with {data.load!r}.") from error
     if not _is_same(dataset, data):
         raise RunError(
-            f"The dataset {data.name} is not the one that this run was trained on: its images or labels have changed "
-            "since. Bring the old files back, or train again."
+            f"The dataset {dataset.name} is not the one that this run was trained on"
+            + (": its images or labels have changed since." if place is None else f", {data.name}.")
+            + " Bring the old files back (--data DATASET says where they are now), or train again."
         )
     return dataset
 
 
-def _loaded(data: DataRecord) -> Dataset:
+def _loaded(data: DataRecord, place: str | None) -> Dataset:
     """The dataset, a folder by today's rules or, where that gives another one, by those of the first versions.
 
     These named no size where none was asked for, so a run that has none was left behind by them.
     """
-    arguments = _arguments(data.load or {})
+    arguments = _arguments(data.load or {}, place)
     if not str(arguments.get("name", "")).startswith("folder:"):
         return load(**arguments)
     if arguments.get("image_size") is not None:
@@ -56,8 +61,10 @@ def _is_same(dataset: Dataset, data: DataRecord) -> bool:
     return (dataset.fingerprint, dataset.test.fingerprint) == (data.fingerprint, data.test_fingerprint)
 
 
-def _arguments(stored: Mapping[str, Any]) -> dict[str, Any]:
+def _arguments(stored: Mapping[str, Any], place: str | None) -> dict[str, Any]:
     arguments = dict(stored)
+    if place is not None:
+        arguments |= {"name": place, "data_dir": None}
     if arguments.get("data_dir") is not None:
         arguments["data_dir"] = Path(arguments["data_dir"])
     if arguments.get("image_size") is not None:

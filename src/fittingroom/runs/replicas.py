@@ -18,6 +18,7 @@ from fittingroom.errors import RunError
 from fittingroom.evaluation.spread import Spread
 from fittingroom.files import storage_errors, write_bytes
 from fittingroom.runs.damage import damage, read_json
+from fittingroom.runs.images import write_images
 from fittingroom.runs.place import REPLICAS_NAME
 from fittingroom.runs.plain import json_text
 from fittingroom.runs.record import PartResult, RunRecord, Seconds
@@ -58,6 +59,9 @@ def write_replicas(folder: Path, record: ReplicasRecord, replicas: Mapping[int, 
     Raises:
         StorageError: a file cannot be written; the folder is then no run.
     """
+    images = next(iter(replicas.values())).images
+    if images is not None:  # here too, so that runs beside this one find it at once
+        write_images(folder, images)
     for seed, contents in replicas.items():
         with storage_errors(folder):
             replica_folder(folder, seed).mkdir(exist_ok=True)

@@ -6,6 +6,7 @@
     validation_files.json the picture file of each validation image (`imagefiles.py`); absent where there are none
     weights.safetensors   the model's arrays by name
     model.json            the model's structure, as the engine describes it
+    images-<hash>.npz     images that answers and pages need (`images.py`); absent for plain arrays
     run.json              the record (`record.py`): recipe, data, machine, times, results, looks at the test set
 
 `run.json` is written last: a folder without it is no run. It alone changes later, when the test set is opened
@@ -26,6 +27,7 @@ from fittingroom.files import storage_errors, write_atomically, write_bytes
 from fittingroom.runs.damage import damage, read_json
 from fittingroom.runs.history import History
 from fittingroom.runs.imagefiles import write_files
+from fittingroom.runs.images import RunImages, write_images
 from fittingroom.runs.looks import record_opening, record_score
 from fittingroom.runs.place import RECORD_NAME
 from fittingroom.runs.plain import json_text
@@ -66,6 +68,7 @@ class RunContents:
         model: the model's structure as plain JSON.
         outcomes: what came of each validation image; None without validation.
         files: the picture file of each validation image; none where they came from no files.
+        images: those of its dataset that it needs; None for plain arrays.
     """
 
     record: RunRecord
@@ -74,6 +77,7 @@ class RunContents:
     model: Mapping[str, Any]
     outcomes: Outcomes | None = None
     files: tuple[str, ...] = ()
+    images: RunImages | None = None
 
 
 def read_record(path: Path) -> RunRecord:
@@ -141,5 +145,7 @@ def write_run(folder: Path, contents: RunContents) -> None:
         write_atomically(folder / _OUTCOMES, lambda stream: np.savez(stream, allow_pickle=False, **outcomes.arrays()))
     if contents.files:
         write_files(folder, contents.files)
+    if contents.images is not None:
+        write_images(folder, contents.images)
     record = replace(contents.record, weights_sha256=sha256_of(weights, contents.weights))
     write_bytes(folder / RECORD_NAME, json_text(record.to_dict()).encode())

@@ -1,0 +1,135 @@
+"""A run works without its dataset: moved, on another machine, when the pictures are gone."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import fittingroom as fr
+from fittingroom.api.opening import open_replicas
+from fittingroom.errors import DataError, RunError
+from fittingroom.runs import images as kept
+from fittingroom.runs.images import images_of, read_images
+from tests.data.builders import write_picture_folder
+
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
+TINY = fr.Recipe(name="tiny", hidden=(8,), epochs=1, batch_size=64)
+
+
+def answers(run: fr.Run | fr.Replicas, asked: Any) -> list[dict[str, Any]]:
+    return [one.to_dict() for one in run.answer(asked)]
+
+
+def move(run: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The run in another folder of runs; the cache is empty."""
+    place.mkdir()
+    monkeypatch.setenv("FITTINGROOM_RUNS_DIR", str(place))
+    monkeypatch.setenv("FITTINGROOM_CACHE_DIR", str(place / "cache"))
+    return Path(shutil.move(run, place / "run"))
+
+
+def test_a_run_on_pictures_works_when_they_are_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = write_picture_folder(tmp_path / "pictures", {"train/a": 30, "train/b": 30, "test/a": 4, "test/b": 4})
+    run = fr.train(f"folder:{pictures}", replace(TINY, batch_size=8), validation=20)
+    photo = tmp_path / "photo.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 40, 3), np.uint8)).save(photo)
+    before = answers(run, photo), run.predict(photo)
+    moved = move(run.path, tmp_path / "other", monkeypatch)
+    elsewhere = pictures.rename(tmp_path / "elsewhere")
+    for name in ("judgement.npz", "correction.npz"):
+        (moved / name).unlink(missing_ok=True)
+    again = fr.open_run(moved)
+    assert answers(again, photo) == before[0]
+    np.testing.assert_array_equal(again.predict(photo), before[1])
+    assert "data:image/png" in again.report().html
+    assert "no_pictures" not in again.report().html
+    assert str(again.explain())
+    assert again.loaded().data.classes == ("a", "b")
+    assert not (tmp_path / "other" / "cache" / "datasets").exists()
+    with pytest.raises(DataError, match="there is no folder"):
+        again.evaluate()
+    with pytest.raises(RunError, match=r"digits is not the one that this run was trained on, folder:.*--data"):
+        again.evaluate(data="digits")
+    assert again.evaluate(data=f"folder:{elsewhere}").look == 1
+    assert fr.replay(moved, data=f"folder:{elsewhere}").same
+
+
+def test_photos_are_answered_without_the_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = fr.train("digits", TINY, seeds=2, validation=24)
+    photo = tmp_path / "photo.png"
+    dark = np.full((60, 60), 230, np.uint8)
+    dark[10:50, 25:35] = 20
+    Image.fromarray(dark).save(photo)
+    before = answers(runs, photo)
+    moved = move(runs.path, tmp_path / "other", monkeypatch)
+    for name in ("judgement.npz", "correction.npz"):
+        (moved / name).unlink()
+    monkeypatch.setattr("fittingroom.api.run.load_again", lambda *arguments: pytest.fail("the data were loaded"))
+    assert answers(open_replicas(moved), photo) == before
+    assert fr.open_run(moved / "seed-1").style.thing is not None
+
+
+def test_a_hundred_runs_keep_their_images_once(runs_dir: Path) -> None:
+    data = fr.load("digits")
+    runs = [fr.train(data, TINY), fr.train(data, TINY, seed=1), fr.train(data, TINY, seeds=2)]
+    files = [file for run in runs for file in run.path.rglob("images-*.npz")]
+    assert len(files) == 5
+    assert len({file.stat().st_ino for file in files}) == 1
+    assert files[0].stat().st_nlink == 5
+    other = fr.train(fr.load("digits", split_seed=1), TINY)
+    assert next(other.path.glob("images-*.npz")).name != files[0].name
+
+
+def test_more_validation_images_than_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = fr.load("digits")
+    monkeypatch.setattr(kept, "MOST_VALIDATION", 64 * 30)
+    run = fr.train(data, TINY)
+    assert (run.path / "judgement.npz").is_file()
+    images = read_images(run.path, data.classes, data.scale)
+    assert images is not None
+    assert images.validation is not None
+    assert data.validation is not None
+    assert (len(images.validation), images.whole) == (30, False)
+    np.testing.assert_array_equal(images.validation.images, data.validation.images[images.index])
+    monkeypatch.setattr("fittingroom.api.run.load_again", lambda *arguments: pytest.fail("the data were loaded"))
+    again = fr.open_run(run.path)
+    assert answers(again, data.train.images[:3]) == answers(run, data.train.images[:3])
+    shown = again.report().html
+    assert '"total": 120' in shown or '"total":120' in shown
+    assert "data:image/png" in shown
+
+
+def test_what_is_kept_is_read_again(tmp_path: Path) -> None:
+    images = images_of(fr.load("digits"))
+    kept.write_images(tmp_path, images)
+    back = read_images(tmp_path, images.train.classes, 16.0)
+    assert back is not None
+    assert back.content == images.content
+
+
+@pytest.mark.parametrize("place", [30, 5_000, -400, -60])
+def test_damage_to_the_images_is_a_run_error(tmp_path: Path, place: int) -> None:
+    images = images_of(fr.load("digits"))
+    kept.write_images(tmp_path, images)
+    (file,) = tmp_path.glob("images-*.npz")
+    content = bytearray(file.read_bytes())
+    content[place] ^= 64
+    file.write_bytes(content)
+    with pytest.raises(RunError, match=r"images-\w+\.npz is damaged"):
+        read_images(tmp_path, images.train.classes, 16.0)
+
+
+def test_a_report_opens_no_folder_that_a_foreign_record_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = write_picture_folder(tmp_path / "pictures", {"a": 20, "b": 20})
+    run = fr.train(f"folder:{pictures}", replace(TINY, batch_size=8))
+    (file,) = run.path.glob("images-*.npz")
+    file.unlink()  # as an older version leaves a run behind
+    monkeypatch.setattr("fittingroom.reports.html.load_again", lambda *arguments: pytest.fail("it was opened"))
+    assert "is not opened unasked" in fr.open_run(run.path).report().html
