@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fittingroom.data.catalogue import CATALOGUE
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.load import load
 from fittingroom.errors import RunError
@@ -65,6 +66,8 @@ def _arguments(stored: Mapping[str, Any], place: str | None) -> dict[str, Any]:
     arguments = dict(stored)
     if place is not None:
         arguments |= {"name": place, "data_dir": None}
+        if place in CATALOGUE or place.partition(":")[0] in {"idx", "npz", "csv"}:
+            arguments["image_size"] = None  # its images have a size
     if arguments.get("data_dir") is not None:
         arguments["data_dir"] = Path(arguments["data_dir"])
     if arguments.get("image_size") is not None:
