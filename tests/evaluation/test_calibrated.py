@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pytest
 
 from fittingroom.evaluation.calibration import calibration
+from fittingroom.evaluation.claims import Expected, Side, effect_on_images, verdict
 from fittingroom.evaluation.classes import classes_of
 from fittingroom.evaluation.comparison import Comparison, Contender, compared
 from fittingroom.evaluation.estimate import accuracy_interval
@@ -117,6 +118,13 @@ def pair_stands_out(random: np.random.Generator, classes: int, images: int) -> b
     return bool(pairs_that_matter(classes_of(trajectories_of(logits[None], labels), 1)))
 
 
+def any_claim(random: np.random.Generator, expected: Expected) -> bool:
+    """Whether one of the four claims of a lab, each about another pair of equals, is decided."""
+    made = [Side(one.correct, one.seeds) for one in sides(random, 8, images=200, seeds=5, varied=0.05)]
+    effects = [effect_on_images(made[place], made[place + 1]).among(4) for place in range(0, 8, 2)]
+    return any(verdict(effect, expected) != "no difference shown" for effect in effects)
+
+
 NOTHING: dict[str, Verdict] = {
     "compare, accuracy, 50 images": lambda random: any_accuracy(compared("x", sides(random, images=50))),
     "compare, accuracy, 300 images": lambda random: any_accuracy(compared("x", sides(random))),
@@ -129,6 +137,7 @@ NOTHING: dict[str, Verdict] = {
     "compare, loss, 300 images, extreme tails": lambda random: any_loss(compared("x", sides(random, tail=2.6))),
     "compare, loss, 5 seeds": lambda random: any_loss(compared("x", sides(random, seeds=5, varied=0.05))),
     "compare, loss, 8 runs": lambda random: any_loss(compared("x", sides(random, count=8))),
+    "four claims of a lab": lambda random: any_claim(random, "higher"),
     "overfit, 3 epochs, jitter": lambda random: overfits(random, 3, 0.1),
     "overfit, 8 epochs, images alone": lambda random: overfits(random, 8, 0.0),
     "overfit, 8 epochs, jitter as large": lambda random: overfits(random, 8, 0.03),

@@ -6,6 +6,7 @@ splits it exactly: nothing is modelled and nothing is left over.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -72,8 +73,8 @@ class Group:
 class Change:
     """What changed between two epochs, split over images.
 
-    The intervals say how the changes would vary with other images, for the weights of these two epochs. Nothing in them
-    says that another training, or the next epoch, would have changed alike: `beyond_jitter` does.
+    The intervals say how the changes would vary with other images, for the weights of these two epochs. Where one of
+    them is the epoch with the best loss or accuracy, they allow for that choice and for the jitter between epochs, too.
 
     Args:
         start: number of the epoch before.
@@ -86,8 +87,6 @@ class Change:
         accuracy_points: change of the accuracy in percentage points.
         accuracy_interval: its 95% interval, in points, paired by image; None for a single image.
         groups: the four groups in the order of `GROUPS`; their nats sum to `loss_change`.
-        beyond_jitter: whether the loss changed by more than the lowest of so many epochs may differ from another one by
-            jitter alone.
     """
 
     start: int
@@ -100,7 +99,6 @@ class Change:
     accuracy_points: float
     accuracy_interval: Interval | None
     groups: tuple[Group, ...]
-    beyond_jitter: bool
 
     def group(self, name: GroupName) -> Group:
         """The group of a name."""
@@ -119,7 +117,6 @@ class Change:
             "accuracy_points": self.accuracy_points,
             "accuracy_interval": plain(self.accuracy_interval),
             "groups": [group.to_dict() for group in self.groups],
-            "beyond_jitter": self.beyond_jitter,
         }
 
 
@@ -134,6 +131,10 @@ def change(trajectories: Trajectories, start: int, end: int) -> Change:
     members = group_of_images(trajectories, start, end)
     right = trajectories.right
     gained = 100.0 * (right[after].astype(np.float64) - right[before])
+    picked = {start, end} & {trajectories.best_loss_epoch, trajectories.best_accuracy_epoch} and start != end
+    jitters = [
+        _most_jitter(curve) if picked else 0.0 for curve in (trajectories.mean_loss, 100 * trajectories.accuracy)
+    ]
     return Change(
         start=start,
         end=end,
@@ -141,18 +142,24 @@ def change(trajectories: Trajectories, start: int, end: int) -> Change:
         loss=(float(trajectories.mean_loss[before]), float(trajectories.mean_loss[after])),
         accuracy=(float(trajectories.accuracy[before]), float(trajectories.accuracy[after])),
         loss_change=float(changes.mean()),
-        loss_interval=mean_interval(changes),
+        loss_interval=_widened(mean_interval(changes), jitters[0]),
         accuracy_points=float(gained.mean()),
-        accuracy_interval=mean_interval(gained),
+        accuracy_interval=_widened(mean_interval(gained), jitters[1]),
         groups=tuple(_group(name, changes, members == index) for index, name in enumerate(GROUPS)),
-        beyond_jitter=abs(float(changes.mean())) > _most_jitter(trajectories),
     )
 
 
-def _most_jitter(trajectories: Trajectories) -> float:
-    """How far the lowest epoch of a flat course is from another one at most, in 97.5% of cases, in nats."""
-    epochs = len(trajectories.epochs)
-    return jitter.bound(epochs, 1) * jitter.jitter([trajectories.mean_loss]) if epochs > 1 else 0.0
+def _most_jitter(curve: npt.NDArray[np.float64]) -> float:
+    """How far the best epoch of a flat course is from another one at most, in 97.5% of cases."""
+    return jitter.bound(len(curve), 1) * jitter.jitter([curve]) if len(curve) > 1 else 0.0
+
+
+def _widened(interval: Interval | None, half: float) -> Interval | None:
+    """An interval with a further doubt that is independent of the images, half the width of its own interval."""
+    if interval is None or not half:
+        return interval
+    middle, own = (interval.low + interval.high) / 2, (interval.high - interval.low) / 2
+    return Interval(middle - math.hypot(own, half), middle + math.hypot(own, half))
 
 
 def default_changes(trajectories: Trajectories) -> dict[str, Change]:

@@ -77,24 +77,23 @@ def _loss(quote: Quote, place: str) -> str:
     value, interval = quote(f"{place}.loss_change"), quote(f"{place}.loss_interval")
     if interval is None:
         return f"changed by {signed_nats(value)} nats, on a single image"
+    if _shown(quote, place):
+        sure = "on these images" if holds_zero(interval) else f"{nats_range(interval)}"
+        return f"{'rose' if value > 0 else 'fell'} by {nats(value)} nats ({sure})"
     if holds_zero(interval):
         return f"did not change measurably ({signed_nats(value)} nats, {nats_range(interval)})"
-    if not _shown(quote, place):
-        return f"changed by {signed_nats(value)} nats, no more than the jitter between epochs explains"
-    return f"{'rose' if value > 0 else 'fell'} by {nats(value)} nats ({nats_range(interval)} over images)"
+    return f"changed by {signed_nats(value)} nats, no more than the jitter between epochs explains"
 
 
 def _shown(quote: Quote, place: str) -> bool:
-    """Whether a change of the loss is one of the training, and not of the epoch that was picked for its low loss.
+    """Whether a change of the loss is more than chance.
 
-    Of epochs that nobody picked, the interval over images says all. The rise from the lowest to the last is judged once
-    for all places, by `stopping`.
+    The rise from the lowest to the last epoch is judged once for all places, by `stopping`, which averages over epochs.
     """
     best, last = (quote.look(quote.example(name)) for name in ("best_loss_epoch", "last_epoch"))
-    ends = quote.look(f"{place}.start"), quote.look(f"{place}.end")
-    if ends == (best, last):
+    if (quote.look(f"{place}.start"), quote.look(f"{place}.end")) == (best, last):
         return bool(quote.look("stopping.differences.rises"))
-    return best not in ends or bool(quote.look(f"{place}.beyond_jitter"))
+    return not holds_zero(quote.look(f"{place}.loss_interval"))
 
 
 def _accuracy(quote: Quote, place: str) -> str:
@@ -103,7 +102,7 @@ def _accuracy(quote: Quote, place: str) -> str:
         return f"changed by {signed_points(value)} points"
     if holds_zero(interval):
         return f"did not change measurably ({signed_points(value)} points, {points_range(interval)})"
-    return f"{'rose' if value > 0 else 'fell'} by {points(value)} points ({points_range(interval)} over images)"
+    return f"{'rose' if value > 0 else 'fell'} by {points(value)} points ({points_range(interval)})"
 
 
 def _groups(quote: Quote, place: str) -> str:
@@ -131,7 +130,7 @@ def _conclusion(quote: Quote, place: str) -> str:
     """Why the loss rose while accuracy did not fall; empty where that is not what happened."""
     change = quote.look(place)
     interval = change["loss_interval"]
-    if interval is None or interval[0] <= 0 or change["accuracy_points"] < 0 or not stayed_wrong_carries(change):
+    if interval is None or change["accuracy_points"] < 0 or not stayed_wrong_carries(change):
         return ""
     if not _shown(quote, place):
         return ""
