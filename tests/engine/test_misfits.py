@@ -27,9 +27,10 @@ FROM_LOGITS = {"from_logits": True}
 
 def said(model: keras.Model, labels: Any = None) -> str:
     """What is said of a compiled model before training, or refused."""
-    outputs = build_checked(model, IMAGES[:1], np.zeros(1, np.int32) if labels is None else labels, None, 2)
+    labels = np.zeros(1, np.int32) if labels is None else labels
+    outputs = build_checked(model, IMAGES[:1], labels, None, 2)
     try:
-        return " ".join((*misfits(model, IMAGES, outputs), *meanings(model, outputs)))
+        return " ".join((*misfits(model, IMAGES, outputs), *meanings(model, outputs, labels)))
     except ModelError as error:
         return f"refused: {error}"
 
@@ -230,6 +231,8 @@ def test_what_the_numbers_of_the_history_mean_is_said() -> None:
     assert "val_loss of the history are those of categorical_crossentropy with label_smoothing" in said(
         smoothed, one_hot
     )
+    shares = models.small(outputs=5, loss="categorical_crossentropy")
+    assert "1 of 1 labels are shares of several classes" in said(shares, one_hot * 0.9 + 0.02)
     even = [keras.metrics.BinaryAccuracy(threshold=0.0)]
     logit = losses.BinaryCrossentropy(from_logits=True)
     assert said(models.small(outputs=1, activation=None, loss=logit, metrics=even)) == ""

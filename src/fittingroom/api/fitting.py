@@ -210,7 +210,7 @@ class Fitting:
         held_out = () if self.validation is None else tuple(f"val_{name}" for name in names)
         StopRule(self.recipe["stop"]).update(dict.fromkeys((*names, *held_out), 0.0))  # refuses what will be missing
         found = misfits.misfits(self.model, first.input_batch(32), outputs)
-        notes = (*misfits.meanings(self.model, outputs), *scale_notes(self.model, first))
+        notes = (*misfits.meanings(self.model, outputs, first.labels), *scale_notes(self.model, first))
         return (*found, *notes), misfits.if_diverged(self.model, first.input_batch(32), found)
 
     def _class_count(self) -> int:

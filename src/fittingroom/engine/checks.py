@@ -139,9 +139,10 @@ def _words(error: Exception) -> str:
 
 
 def _check_outputs(outputs: tuple[int, ...], classes: int, loss: LossFacts) -> None:
-    if loss.function == "circle":
+    if loss.function in ("circle", "ctc"):
+        what = "an embedding" if loss.function == "circle" else "sequences"
         raise ModelError(
-            "The loss circle teaches an embedding, whose outputs are not classes. Fitting Room trains classifiers; "
+            f"The loss {loss.name} teaches {what}, so the outputs are not classes. Fitting Room trains classifiers; "
             "train this model with model.fit."
         )
     if len(outputs) != 1:
@@ -154,10 +155,15 @@ def _check_outputs(outputs: tuple[int, ...], classes: int, loss: LossFacts) -> N
     if count >= classes or (count == 1 and classes <= 2):
         return
     if count == 1 and loss.is_regression:
+        mend = (
+            f" If the numbers are classes: Dense({classes}, activation='softmax') and "
+            "loss='sparse_categorical_crossentropy'."
+            if classes <= 100
+            else ""
+        )
         raise ModelError(
             f"The model has one output, its loss is {loss.name}, and the labels are numbers up to {classes - 1}. This "
-            "looks like regression. Fitting Room trains classifiers; train this model with model.fit. If the numbers "
-            f"are classes: Dense({classes}, activation='softmax') and loss='sparse_categorical_crossentropy'."
+            f"looks like regression. Fitting Room trains classifiers; train this model with model.fit.{mend}"
         )
     silently = (
         "Keras on JAX would train on this silently, with a loss that looks good and means nothing. "

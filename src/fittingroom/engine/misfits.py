@@ -175,10 +175,22 @@ def _subject(end: _End) -> str:
     return end.words[0].upper() + end.words[1:]
 
 
-def meanings(model: keras.Model, outputs: int) -> tuple[str, ...]:
-    """Which numbers of Keras's history are others than those that a run reports, and what each means."""
+def meanings(model: keras.Model, outputs: int, labels: Array) -> tuple[str, ...]:
+    """Which numbers of Keras's history are others than those that a run reports, and what each means.
+
+    Args:
+        model: compiled and built.
+        outputs: how many numbers it gives for an image.
+        labels: of training, as `fit` got them.
+    """
     facts = loss_facts(model, outputs)
     said = []
+    if labels.ndim == 2 and labels.shape[1] > 1 and (shares := labels.max(axis=1) < 0.999).any():
+        said.append(
+            f"{shares.sum():,} of {len(labels):,} labels are shares of several classes. loss and val_loss of the "
+            "history compare probabilities with the shares; the loss and the accuracy that explain and evaluate give "
+            "take the class with the largest share for the true one."
+        )
     if facts.function in OUTPUTWISE and outputs > 1:
         said.append(
             f"The loss {facts.name} is a mean over the {outputs} outputs, each by itself. The run takes an image's "
