@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fittingroom.data.ranges import require_finite
 from fittingroom.data.values import to_range
 from fittingroom.errors import DataError
 from fittingroom.runs.record import DataRecord
@@ -39,6 +40,7 @@ def checked_images(images: Array, data: DataRecord) -> Array:
             f"the images are {images.dtype}; expected the dataset's raw pixels, such as data.train.images (uint8), "
             "since this run scales them itself. For scaled images there is run.model().predict(x)."
         )
+    require_finite(images, f"{len(images):,} images")
     images, notes = to_range(images, data.range, "predict", rounded=False)
     for note in notes:
         _log.warning(note)

@@ -17,6 +17,7 @@ _SAMPLED = 1_000_000
 """Values that are looked at one by one; all are, for the smallest and the largest."""
 
 _LEVELS = 32  # different values at least, before steps of equal size mean that they were 8-bit pixels
+_DIGITS = 17  # the values of scikit-learn's digits, 0 to 16: all of them
 _ON_STEP = 0.02  # of a step: how far float32 values of standardised pixels lie from it
 _ROOM = 0.05  # of the way from black to white: how far resizing overshoots
 
@@ -292,7 +293,9 @@ def _ends(
     for half in (1.0, 0.5):
         if abs(lowest + half) <= half / 100 and abs(highest - half) <= half / 100:
             return -half, half
-    return (lowest, highest) if _has_steps(sample, lowest, (highest - lowest) / 255) else (None, None)
+    pixels = _has_steps(sample, lowest, (highest - lowest) / 255)
+    digits = _has_steps(sample, lowest, (highest - lowest) / 16, _DIGITS)
+    return (lowest, highest) if pixels or digits else (None, None)
 
 
 def _white_of_whole(highest: float) -> float | None:
@@ -305,8 +308,8 @@ def _white_of_whole(highest: float) -> float | None:
     return 65535.0 if 32768 <= highest <= 65535 else None
 
 
-def _has_steps(sample: NDArray[np.float64], start: float, step: float) -> bool:
-    """Whether values lie on a ladder of equal steps, and no coarser one: 8-bit pixels, times and plus something."""
+def _has_steps(sample: NDArray[np.float64], start: float, step: float, least: int = _LEVELS) -> bool:
+    """Whether values lie on a ladder of equal steps, `least` of them, and no coarser one: pixels, times and plus some."""
     import numpy as np
 
     if step <= 0:
@@ -315,4 +318,4 @@ def _has_steps(sample: NDArray[np.float64], start: float, step: float) -> bool:
     if np.abs(steps - np.rint(steps)).max() > _ON_STEP:
         return False
     levels = np.unique(np.rint(steps)).astype(np.int64)
-    return len(levels) >= _LEVELS and int(np.gcd.reduce(levels)) == 1
+    return len(levels) >= least and int(np.gcd.reduce(levels)) == 1
