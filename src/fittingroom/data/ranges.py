@@ -309,7 +309,7 @@ def _white_of_whole(highest: float) -> float | None:
 
 
 def _has_steps(sample: NDArray[np.float64], start: float, step: float, least: int = _LEVELS) -> bool:
-    """Whether values lie on a ladder of equal steps, `least` of them, and no coarser one: pixels, times and plus some."""
+    """Whether values lie on a ladder of equal steps and no coarser one, on `least` steps of it: pixels, scaled."""
     import numpy as np
 
     if step <= 0:
