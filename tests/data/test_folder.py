@@ -280,6 +280,12 @@ def test_jpegs_under_the_names_of_browsers_are_pictures(tmp_path: Path) -> None:
     assert load(f"folder:{root}", validation=0).classes == ("a", "b")
 
 
+def test_one_class_alone_is_answered_with_the_folder_above(tmp_path: Path) -> None:
+    root = write_picture_folder(tmp_path / "p", {"a": 2, "b": 2})
+    with pytest.raises(DataError, match=rf"give the folder above it: folder:{root}\."):
+        scan_folder(root / "a")
+
+
 def test_numbered_classes_stand_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     root = write_picture_folder(tmp_path / "p", {"10": 1, "2": 1, "1": 1, "size 12": 1, "size 9": 1})
     assert scan_folder(root).classes == ("1", "2", "10", "size 9", "size 12")

@@ -348,3 +348,12 @@ def test_another_form_or_file_is_answered_with_what_to_type(tmp_path: Path, monk
     }.items():
         with pytest.raises(DataError, match=message):
             load(name)
+
+
+def test_rows_of_pixels_are_pictures_unless_the_label_is_still_in_them(tmp_path: Path) -> None:
+    flat = {"x_train": images(60, seed=1).reshape(60, 784), "x_test": images(12, seed=2).reshape(12, 784)}
+    data = load(save_npz(tmp_path / "a.npz", **flat), validation=0)
+    np.testing.assert_array_equal(data.train.images, images(60, seed=1))
+    assert "each row of 784 values is taken as a picture of 28x28." in data.notes[0]
+    with pytest.raises(DataError, match=r"shape \(60, 785\): one column more than .* Is the label still in it\?"):
+        load(save_npz(tmp_path / "a.npz", x_train=np.zeros((60, 785), np.uint8)))

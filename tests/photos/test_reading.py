@@ -118,16 +118,23 @@ def test_all_pictures_below_a_folder_are_found_in_order(tmp_path: Path) -> None:
 def test_folder_without_pictures_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"has no pictures in it. Accepted are JPEG, PNG"):
         list(picture_files([tmp_path]))
+    (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x24ftypheic")
+    with pytest.raises(DataError, match=r"has no pictures in it. Skipped in .*IMG_1.HEIC, a HEIC picture: Save it as"):
+        list(picture_files([tmp_path]))
 
 
 def test_picture_of_a_folder_that_cannot_be_read_is_left_out_and_said(tmp_path: Path, style: Style) -> None:
     photo()[0].save(tmp_path / "good.png")
     (tmp_path / "bad.png").write_bytes(b"no picture")
+    (tmp_path / ".DS_Store").write_bytes(b"x")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "q.tif").write_bytes(b"II*\0")
     said: list[str] = []
     given = list(read_all([tmp_path], lambda path: read(path, style), said.append))
     assert [each.images.path.name for each in given] == ["good.png"]
-    assert len(said) == 1
+    assert len(said) == 2
     assert "bad.png is not an image" in said[0]
+    assert "1 .tif file (such as q.tif, a TIFF picture: Save it as JPEG or PNG). Accepted" in said[1]
 
 
 def test_named_picture_that_cannot_be_read_is_an_error(tmp_path: Path, style: Style) -> None:

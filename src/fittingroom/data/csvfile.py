@@ -138,9 +138,9 @@ def _columns(path: Path, line: str) -> Columns:
         label, pixels, others = _named_columns(names)
     else:
         # Only the numbers of columns tell: as many as a picture has, or one more.
-        label = None if _shape(len(names)) else 0
+        label = None if square(len(names)) else 0
         pixels, others = list(range(0 if label is None else 1, len(names))), []
-    shape = _shape(len(pixels))
+    shape = square(len(pixels))
     if shape is None:
         raise DataError(
             f"{path} has {len(names):,} columns ({', '.join(name[:20] for name in names[:3])}, ...), of which "
@@ -171,8 +171,8 @@ def _named_columns(names: list[str]) -> tuple[int | None, list[int], list[str]]:
     return label, pixels, [names[at] for at in others]
 
 
-def _shape(pixels: int) -> tuple[int, ...] | None:
-    """Of a square picture of so many values: grey where that is possible, else in colour."""
+def square(pixels: int) -> tuple[int, ...] | None:
+    """The shape of a square picture of so many values: grey where that is possible, else in colour; None for none."""
     side = math.isqrt(pixels)
     if side > 1 and side * side == pixels:
         return side, side

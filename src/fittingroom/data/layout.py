@@ -15,7 +15,10 @@ from fittingroom.errors import DataError
 _SYSTEM = {"__macosx", "@eadir", "$recycle.bin", "system volume information", "thumbs.db", "desktop.ini"}
 """What file managers and archives leave behind; nobody put it there."""
 
+HIDDEN = "hidden files or folders"
+
 _NAMED = 5  # of what was skipped
+_FEW = 5
 _PREFIX = re.compile(r"([^\W\d_]+)[ ._-]*[0-9]")
 _MOST_PREFIXES = 50
 
@@ -58,7 +61,7 @@ class Skipped:
     def _entry(self, what: str, root: Path) -> str:
         paths = self.named[what]
         text = f"{len(paths):,} {what if len(paths) > 1 else _singular(what)}"
-        if what.startswith("hidden"):
+        if what == HIDDEN:
             return text
         kind = _kind_of(paths[0])
         if kind:
@@ -82,7 +85,7 @@ def list_folder(folder: Path, skipped: Skipped, *, first_rules: bool = False) ->
         if path.is_symlink():
             links.append(path)
         elif path.name.startswith("."):
-            skipped.add("hidden files or folders", [path])
+            skipped.add(HIDDEN, [path])
         elif path.name.lower() in _SYSTEM and not first_rules:
             skipped.add("system files or folders", [path])
         elif path.is_dir():
@@ -135,9 +138,20 @@ def why_flat(folder: Path, listing: Listing) -> DataError:
             f"Their names begin with {some}{', ...' if len(prefixes) > _NAMED else ''}: if these are the classes, move "
             "each into a folder of that name, or write metadata.csv with the columns file_name and label beside them."
         )
+    elif _has_classes_beside(folder):
+        way = f"If it is one class of several, give the folder above it: folder:{folder.parent}."
     else:
         way = "Move the pictures of each class into a folder with its name."
     return DataError(f"{folder} has {count} and no folders in it; {expected}. {way}")
+
+
+def _has_classes_beside(folder: Path) -> bool:
+    """Whether a folder is one of several with pictures."""
+    try:
+        beside = [other for other in list_folder(folder.parent, Skipped()).folders if other != folder]
+        return any(list_folder(other, Skipped()).pictures for other in beside[:_FEW])
+    except OSError:  # it cannot be read, and need not be
+        return False
 
 
 def _other_data(folder: Path, listing: Listing) -> str:

@@ -14,6 +14,7 @@ LOOKED_AT = 512
 
 _AS_JPEG = "Save it as JPEG or PNG"
 _UNPACK = "Unpack it first"
+_NO_PICKLE = "It can run any code when it is read, so it is not; save its arrays with numpy.savez"
 
 _STARTS = (
     (b"PK\x03\x04", "a ZIP archive (such as .npz)", _UNPACK),
@@ -36,6 +37,8 @@ _STARTS = (
     (b"\0\0\0\x0cJXL \r\n", "a JPEG XL picture", _AS_JPEG),
     (b"\xff\x0a", "a JPEG XL picture", _AS_JPEG),
     (b"8BPS", "a Photoshop picture (.psd)", _AS_JPEG),
+    *((b"\x80" + protocol, "a pickle of Python", _NO_PICKLE) for protocol in (b"\2", b"\3", b"\4\x95", b"\5\x95")),
+    (b"MATLAB 5.0", "a MATLAB file (.mat)", "Save its arrays with numpy.savez"),
     (b"%PDF", "a PDF document", "Save its pictures as JPEG or PNG"),
     (b"\x89HDF", "an HDF5 file", "Save its arrays with numpy.savez"),
     (b"PAR1", "a Parquet table", "Save it as CSV, or its pictures as files"),

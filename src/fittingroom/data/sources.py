@@ -17,7 +17,7 @@ from fittingroom.data.arraynames import EXPECTED, Roles, roles
 from fittingroom.data.cache import cache_dir
 from fittingroom.data.catalogue import FOUR_FILES, CatalogueEntry
 from fittingroom.data.contents import Contents, Found, Pairs, check
-from fittingroom.data.csvfile import read_columns, read_table
+from fittingroom.data.csvfile import read_columns, read_table, square
 from fittingroom.data.decode import decode_folder
 from fittingroom.data.digits import read_digits
 from fittingroom.data.edges import SMALL, default_size
@@ -139,9 +139,10 @@ def npz_file(path: Path) -> Contents:
 def _read_npz(path: Path) -> Found:
     names = array_names(path)
     found = roles(path, names, listed(names))
-    images, notes = to_images(
-        {_called(part, found, path): read_array(path, found.images[part]) for part in found.images}
-    )
+    arrays = {_called(part, found, path): read_array(path, found.images[part]) for part in found.images}
+    arrays, flat = _unflattened(arrays)
+    images, notes = to_images(arrays)
+    notes = (*flat, *notes)
     pairs = {
         part: Pairs(images[_called(part, found, path)], read_array(path, found.labels[part], text=True))
         for part in found.images
@@ -160,6 +161,27 @@ def _read_npz(path: Path) -> Found:
         notes=notes,
         given_validation=0 if validation is None else len(validation.labels),
     )
+
+
+def _unflattened(arrays: dict[str, NDArray[Any]]) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
+    """Rows of pixels as square pictures, and a sentence about them.
+
+    Raises:
+        DataError: there is one column more than a square picture has pixels.
+    """
+    shaped, notes = {}, []
+    for name, array in arrays.items():
+        shape = square(array.shape[1]) if array.ndim == 2 else None
+        shaped[name] = array if shape is None else array.reshape(-1, *shape)
+        if shape is not None:
+            size = f"{shape[0]}x{shape[1]}{' in colour' if len(shape) == 3 else ''}"
+            notes.append(f"{name}: each row of {array.shape[1]:,} values is taken as a picture of {size}.")
+        elif array.ndim == 2 and square(array.shape[1] - 1) is not None:
+            raise DataError(
+                f"{name} has the shape {array.shape}: one column more than a square picture has pixels. Is the label "
+                "still in it?"
+            )
+    return shaped, tuple(notes)
 
 
 def _called(part: str, found: Roles, path: Path) -> str:

@@ -16,7 +16,7 @@ from fittingroom.data.pictures import Picture
 from fittingroom.data.ranges import ValueRange
 from fittingroom.errors import DataError
 from fittingroom.photos.conversion import Conversion, convert
-from fittingroom.photos.reading import check_shows_thing, open_photo, picture_files
+from fittingroom.photos.reading import check_shows_thing, open_photo, picture_files, skipped_in
 from fittingroom.photos.style import Style
 
 
@@ -121,7 +121,8 @@ def read_all(paths: list[Path], read: Callable[[Path], Given], left_out: Callabl
     Args:
         paths: files and folders.
         read: reads one file.
-        left_out: is told why a picture in a folder cannot be read. A file that was named itself is an error.
+        left_out: is told why a picture in a folder cannot be read, and which files there are not pictures. A
+            file that was named itself is an error.
 
     Raises:
         DataError: a file that was named cannot be read, a folder has no picture that can be, or a path is a URL.
@@ -139,5 +140,8 @@ def read_all(paths: list[Path], read: Callable[[Path], Given], left_out: Callabl
                 continue
             count += 1
             yield given
+        if path.is_dir():
+            for note in skipped_in(path):
+                left_out(note)
         if not count:
             raise DataError(f"no picture in the folder {path} can be read. The last one: {why}")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fittingroom.data.pictures import ACCEPTED, SUFFIXES, Picture, as_picture, open_picture, picture_in, quiet_pillow
+from fittingroom.data.layout import HIDDEN, Skipped, list_folder
+from fittingroom.data.pictures import ACCEPTED, Picture, as_picture, open_picture, picture_in, quiet_pillow
 from fittingroom.errors import DataError
 
 if TYPE_CHECKING:
@@ -97,23 +97,35 @@ def picture_files(paths: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
                 "the file."
             )
         if path.is_dir():
-            found = sorted(_below(path))
+            found = sorted(_below(path, Skipped()))
             if not found:
-                raise DataError(f"the folder {path} has no pictures in it. Accepted are {ACCEPTED}.")
+                others = " ".join(skipped_in(path))
+                raise DataError(f"the folder {path} has no pictures in it. {others or f'Accepted are {ACCEPTED}.'}")
             yield from ((file, True) for file in found)
         else:
             yield path, False
 
 
-def _below(folder: Path) -> Iterator[Path]:
+def skipped_in(folder: Path) -> tuple[str, ...]:
+    """A sentence that lists what is not a picture below a folder, if there is anything but hidden files.
+
+    Raises:
+        DataError: the folder cannot be read.
+    """
+    skipped = Skipped()
+    for _ in _below(folder, skipped):
+        pass
+    skipped.counts.pop(HIDDEN, None)
+    return skipped.notes(folder)
+
+
+def _below(folder: Path, skipped: Skipped) -> Iterator[Path]:
     """The pictures below a folder."""
-
-    def refuse(error: OSError) -> None:
+    try:
+        listing = list_folder(folder, skipped)
+    except OSError as error:
         raise DataError(f"cannot read the folder {error.filename or folder}: {error.strerror or error}.") from error
-
-    for place, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            path = Path(place, name)
-            if path.suffix.lower() in SUFFIXES and not name.startswith(".") and not path.is_symlink():
-                yield path
+    skipped.add_files(listing.others)
+    yield from listing.pictures
+    for inner in listing.folders:
+        yield from _below(inner, skipped)

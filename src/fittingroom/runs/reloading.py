@@ -48,7 +48,7 @@ def _loaded(data: DataRecord, place: str | None) -> Dataset:
     These named no size where none was asked for, so a run that has none was left behind by them.
     """
     arguments = _arguments(data.load or {}, place)
-    if not str(arguments.get("name", "")).startswith("folder:"):
+    if not data.name.startswith("folder:"):
         return load(**arguments)
     if arguments.get("image_size") is not None:
         dataset = load(**arguments)
