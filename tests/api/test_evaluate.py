@@ -155,7 +155,9 @@ def test_opening_by_hand_is_a_look_too(digits: Dataset) -> None:
 
 
 def test_copied_and_renamed_data_are_the_same_test_set(tmp_path: Path) -> None:
+    assert repr(fr.load("digits").test) == "SealedTestSet(360 images, opened 0 times from here; 0 looks in the ledger)"
     fr.load("digits").test.open("the same images and labels under another name")
+    assert "opened 0 times from here; 1 look in the ledger)" in repr(fr.load("digits").test)
     for number, name in enumerate(("first", "second"), start=2):
         (tmp_path / name).mkdir()
         assert fr.train(npz_dataset(tmp_path / name), TINY, seed=number).evaluate().look == number

@@ -286,3 +286,15 @@ def test_a_compiled_loss_that_is_not_the_cross_entropy_is_told_as_such(
         for shown in (command("show", run.path).out, command("explain", run.path).out):
             assert f"{validation.compiled_loss:.4f}" in shown
             assert "cross-entropy" in shown
+
+
+def test_a_run_on_plain_arrays_has_no_test_set_whoever_tells(trained: Mapping[str, Path], command: Command) -> None:
+    path = trained["weighted"]
+    for told in (command("show", path).out, command("explain", path).out, fr.report(path).html):
+        assert "This run has no test set" in re.sub(r"\s+", " ", told)
+        assert not re.search(r"still sealed|0 sealed|not been opened|was not opened", told)
+    assert ">test set</th><td" in (card := fr.open_run(path)._repr_html_())
+    assert ">none</td>" in card
+    assert "sealed" not in card
+    assert "still sealed" in fr.report(trained["plain"]).html
+    assert ">sealed</td>" in fr.open_run(trained["plain"])._repr_html_()

@@ -151,6 +151,10 @@ def test_the_test_set_is_opened_only_at_the_end_for_the_chosen_recipe_and_once(t
     assert first.final.seeds == (0, 1)
     looks = Ledger.of_user().looks()
     assert {look.intent.recipe for look in looks} == {"base batch_size=32"}
+    assert [look.look for look in looks] == [1, 1]  # the seeds of one chosen recipe are one look
+    assert first.final.looks == "look 1"
+    assert (first.final.reuse.looks, first.final.luck) == (1, 0)
+    assert "best of" not in str(first.final)
     again = asked(final=True)
     assert again.final is not None
     assert again.final.accuracy == first.final.accuracy

@@ -239,6 +239,7 @@ def test_changed_recipe_no_longer_has_the_name_of_the_original() -> None:
     course = Recipe(name="course")
     assert course.with_settings(["epochs=5"]).name == "course"
     assert course.with_settings(["epochs=6"]).name == "course+"
+    assert course.with_settings(["epochs=6", "model=mine.py:my_network"]).name == "my_network"
     assert course.with_settings(["epochs=6"]).with_settings(["hidden=64"]).name == "course+"
     assert course.with_settings(["epochs=6", "name=mine"]).name == "mine"
 

@@ -11,9 +11,10 @@ import pytest
 
 from fittingroom.runs.ledger import Intent, Ledger, canonical, chained_hash
 from fittingroom.runs.ledger_check import verify
+from fittingroom.runs.ledger_entries import count_looks
 from fittingroom.runs.ledger_file import VERSION
 
-NEW = ("weights", "fingerprint")
+NEW = ("weights", "fingerprint", "together")
 LOOK = Intent("digits", 360, "a look", "/runs/one", "course", "ab" * 32, 3, "cd" * 32, "pixels")
 
 
@@ -87,6 +88,17 @@ def test_a_repetition_is_recorded_and_tells_nothing_new(ledger: Ledger, changes:
     ledger.record_look("source", LOOK)
     assert ledger.record_look("source", replace(LOOK, **changes)).look == look
     assert [one.repeats for one in ledger.looks()] == [False, look == 1]
+
+
+def test_the_seeds_of_a_chosen_recipe_are_one_look(ledger: Ledger) -> None:
+    seeds = [replace(LOOK, seed=seed, weights=f"{seed}", together="chosen") for seed in range(3)]
+    assert [ledger.record_look("source", one).look for one in [*seeds, seeds[0], LOOK]] == [1, 1, 1, 1, 2]
+    # Other weights with a seed that has looked are another try; and so is another recipe that was chosen.
+    assert ledger.record_look("source", replace(seeds[1], weights="retrained")).look == 3
+    assert ledger.record_look("source", replace(seeds[1], weights="other", together="another")).look == 4
+    looks = ledger.looks()
+    assert [one.joins for one in looks] == [False, True, True, False, False, False, False]
+    assert count_looks(looks) == 4
 
 
 def test_two_openings_by_hand_are_two_looks(ledger: Ledger) -> None:

@@ -118,13 +118,13 @@ class UnsavedRun(FittedRun):
     def _state(self) -> State:
         return self._blueprint.state_of_weights(dict(self._contents.weights))
 
-    def look(self, reason: str) -> None:
+    def look(self, reason: str, together: str | None = None) -> None:
         """A look is recorded in the run's folder.
 
         Raises:
             RunError: there is none.
         """
-        del reason
+        del reason, together
         self.path  # noqa: B018 - says that there is none
 
     def explain(self, start: int | None = None, end: int | None = None) -> Explanation:

@@ -45,7 +45,7 @@ def load(
         DataError: the data are damaged or are not what they should be, or an argument makes no sense.
     """
     dataset = sealing.load(name, validation=validation, split_seed=split_seed, data_dir=data_dir, image_size=image_size)
-    return replace(dataset, test=recorded(dataset.test, partial(_count, dataset.name)))
+    return replace(dataset, test=recorded(dataset.test, partial(_count, dataset.name), _looks))
 
 
 def _count(dataset: str, opening: Opening) -> None:
@@ -54,3 +54,16 @@ def _count(dataset: str, opening: Opening) -> None:
 
     intent = Intent(dataset, opening.count, opening.reason, fingerprint=opening.fingerprint)
     Ledger.of_user().record_look(opening.source_fingerprint, intent)
+
+
+def _looks(known_as: frozenset[str]) -> str:
+    """How many looks the user's ledger has at the test set that is known by these."""
+    from fittingroom.errors import StorageError
+    from fittingroom.runs.ledger import Ledger
+    from fittingroom.runs.ledger_entries import count_looks
+
+    try:
+        looks = count_looks(look for look in Ledger.of_user().looks() if look.known_as & known_as)
+    except StorageError:
+        return "the ledger cannot be read"
+    return f"{looks} look{'' if looks == 1 else 's'} in the ledger"

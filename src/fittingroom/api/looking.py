@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fittingroom.data.dataset import Dataset, Opening, Part, recorded
@@ -16,7 +17,14 @@ from fittingroom.runs.record import RunRecord
 from fittingroom.runs.weights import weights_sha256
 
 
-def look(path: Path, record: RunRecord, dataset: Dataset, reason: str, score: Callable[[Part], Scores]) -> None:
+def look(
+    path: Path,
+    record: RunRecord,
+    dataset: Dataset,
+    reason: str,
+    score: Callable[[Part], Scores],
+    together: str | None = None,
+) -> None:
     """Opens the test set for a run and keeps its score, in the ledger and in the run's own record.
 
     Args:
@@ -25,6 +33,7 @@ def look(path: Path, record: RunRecord, dataset: Dataset, reason: str, score: Ca
         dataset: the run's dataset.
         reason: what for.
         score: gives the scores on the opened test set.
+        together: what the other seeds have in common that are scored in the same look; None for a look by itself.
 
     Raises:
         RunError: the run is being trained further.
@@ -33,7 +42,7 @@ def look(path: Path, record: RunRecord, dataset: Dataset, reason: str, score: Ca
     if trainer := holder(path) or holder(path.parent):
         raise RunError(f"{path} is being trained further by {trainer}, and would not be what was scored. Wait for it.")
     ledger = Ledger.of_user()
-    intent = intent_of(path, record, dataset.name, len(dataset.test), reason)
+    intent = replace(intent_of(path, record, dataset.name, len(dataset.test), reason), together=together)
     taken: list[tuple[Counted, int]] = []
 
     def write_intent(opening: Opening) -> None:

@@ -111,8 +111,13 @@ class Run(Asked):
         self.look(reason)
         return looking.told([(self.path, self.record)])[0]
 
-    def look(self, reason: str) -> None:
-        """Does what `evaluate` does, and tells nothing."""
+    def look(self, reason: str, together: str | None = None) -> None:
+        """Does what `evaluate` does, and tells nothing.
+
+        Args:
+            reason: why the test set is opened, for the record.
+            together: what the other seeds have in common that are scored in the same look; None for a look by itself.
+        """
         if not reason.strip():
             raise DataError(
                 "the test set would be opened without a reason. Say what its score is for: evaluate('...')."
@@ -120,7 +125,7 @@ class Run(Asked):
         record = self.record
         if not looking.has_score(record):
             self._compiled()  # what cannot answer is found before the test set is opened
-            looking.look(self.path, record, self._load_dataset(), reason, self._score)
+            looking.look(self.path, record, self._load_dataset(), reason, self._score, together)
 
     def explain(self, start: int | None = None, end: int | None = None) -> Explanation:
         """What loss and accuracy really say about this run: printed, it answers in words; `.facts` has all numbers.

@@ -229,7 +229,7 @@ def _choice(done: Experiment) -> str:
         return f"{text}\nNext: the same with --final opens the test set once, for this recipe."
     result = done.final
     return (
-        f"{text}\nThe test set was opened for it, and for no other of them: looks {result.look}.\n"
+        f"{text}\nThe test set was opened for it, and for no other of them: {result.looks}.\n"
         f"accuracy  {percent(result.accuracy.mean) if len(result.seeds) == 1 else percent_spread(result.accuracy)}\n"
         f"loss      {nats_spread(result.loss)} nats\n"
         f"luck      {result.reuse.sentence(result.accuracy.mean, result.results[0].scores.count)}"

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from fittingroom.cli.answer import number, percent, percent_range, printable
 from fittingroom.cli.bars import marked_bar, signed_bar, sparkline
+from fittingroom.cli.facts import NO_TEST_SET
 from fittingroom.reports.sentences import signed_nats
 
 _MOST_CLASSES = 12  # a wider confusion matrix has no room in a terminal
@@ -168,7 +169,8 @@ def closing(facts: dict[str, Any]) -> Iterator[str]:
     problems = [replica["test_problem"] for replica in facts["replicas"] if replica["test_problem"] is not None]
     yield from (f"Test score not believed: {problem}" for problem in problems)
     if not scores and not problems:
-        yield "The test set has not been opened by this run; nothing here rests on it."
+        sealed = "The test set has not been opened by this run; nothing here rests on it."
+        yield sealed if facts["data"]["has_test_set"] else NO_TEST_SET
     for seed, test in scores:
         look = "a look that is not in the ledger" if test["look"] is None else f"look {test['look']} of {test['looks']}"
         yield (

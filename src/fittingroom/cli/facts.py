@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 INSTEAD_OF_LOOKS = "To compare recipes, `fittingroom compare RUN RUN` needs no look: it compares on validation images."
 """What to say where test scores of several runs meet."""
 
+NO_TEST_SET = "This run has no test set: it was trained on plain arrays, or on a dataset without one."
+"""What to say where the test set of a run is spoken of and there is none."""
+
 
 def run_facts(path: Path, record: RunRecord, standings: Standings | None = None) -> dict[str, Any]:
     """What `train --json` prints, and `runs --json` for each run.

@@ -100,8 +100,8 @@ def _of_dataset(looks: list[LedgerLook], dataset: str) -> list[LedgerLook]:
 
 def _facts(look: LedgerLook) -> dict[str, Any]:
     score = None if look.score is None else {**look.score, "accuracy": _accuracy(look)}
-    place = {"look": look.look, "repeats": look.repeats, "time": look.time, "test_set": look.test_set}
-    return {**place, **asdict(look.intent), "score": score}
+    what = {"look": look.look, "repeats": look.repeats, "joins": look.joins}
+    return {**what, "time": look.time, "test_set": look.test_set, **asdict(look.intent), "score": score}
 
 
 def _row(look: LedgerLook) -> tuple[str, ...]:

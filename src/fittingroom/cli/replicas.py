@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fittingroom.cli.answer import nats, percent, percent_range, table
 from fittingroom.cli.facts import run_facts
-from fittingroom.evaluation.luck import points
+from fittingroom.evaluation.luck import look_of, points
 from fittingroom.evaluation.spread import Spread
 from fittingroom.runs.history import History
 from fittingroom.runs.record import RunRecord
@@ -110,6 +110,8 @@ def _test(path: Path, each: Mapping[int, RunRecord], standings: Standings) -> tu
     numbers = [standing.look for standing in placed if standing.look is not None]
     reuse = max((standing.reuse for standing in placed), key=lambda reuse: reuse.looks)
     which = f"{min(numbers)}–{max(numbers)} of {reuse.looks}" if numbers else "-"
+    if len(set(numbers)) == 1:
+        which = look_of(numbers[0], reuse.looks)
     return percent(mean), which, points(reuse.luck(mean, looks[0][0]["count"]))
 
 

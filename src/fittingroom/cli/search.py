@@ -129,7 +129,7 @@ def _winner(found: Search) -> str:
         return "\n".join(lines)
     result = found.final
     lines += [
-        f"The test set was opened for it, and for no other trial: looks {result.look}.",
+        f"The test set was opened for it, and for no other trial: {result.looks}.",
         f"accuracy  {percent(result.accuracy.mean) if len(result.seeds) == 1 else percent_spread(result.accuracy)}",
         f"loss      {nats_spread(result.loss)} nats",
         f"luck      {result.reuse.sentence(result.accuracy.mean, result.results[0].scores.count)}",

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from fittingroom.cli.answer import Answer, nats, number, percent, percent_range, table
-from fittingroom.cli.facts import compiled_loss_text, epochs_text, run_facts
+from fittingroom.cli.facts import NO_TEST_SET, compiled_loss_text, epochs_text, run_facts
 from fittingroom.cli.options import add_json, add_run
 from fittingroom.cli.replicas import history_facts, replicas_facts, replicas_text
 from fittingroom.evaluation.luck import WORLD, look_of
@@ -91,7 +91,7 @@ def _circumstances(record: RunRecord) -> list[tuple[str, str]]:
 
 def _looks(path: Path, record: RunRecord, standings: Standings) -> str:
     if not record.looks:
-        return "The test set has not been opened by this run."
+        return "The test set has not been opened by this run." if record.data.has_test_set else NO_TEST_SET
     rows, sentence, problems = [], "", ""
     for look in record.looks:
         number_of_look, reuse, problem, elsewhere = standings.of(path, record, look)

@@ -17,6 +17,7 @@ from fittingroom.recipes.named import NAMED, find_recipe
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.place import has_begun, holds_replicas
 from fittingroom.runs.record import PartResult, RunRecord
+from fittingroom.runs.replicas import read_records
 from fittingroom.runs.store import read_record
 
 if TYPE_CHECKING:
@@ -215,8 +216,9 @@ def _whereabouts(path: Path) -> str:
     from fittingroom.runs.place import list_runs
 
     run = "" if list_runs()[:1] == [path] else f" {path}"
+    data = (next(iter(read_records(path).values())) if holds_replicas(path) else read_record(path)).data
+    test = f";\n      `fittingroom evaluate{run}` opens the sealed test set." if data.has_test_set else "."
     return (
         f"Run: {path}\n"
-        f"Next: `fittingroom explain{run}` and `fittingroom report{run}` tell and show what loss and accuracy say;\n"
-        f"      `fittingroom evaluate{run}` opens the sealed test set."
+        f"Next: `fittingroom explain{run}` and `fittingroom report{run}` tell and show what loss and accuracy say{test}"
     )

@@ -104,9 +104,10 @@ class SealedTestSet:
         fingerprint: the fingerprint of the part's images and labels.
         recorder: called with each opening.
         digests: of the files that the images came from; None for arrays.
+        looks: says in words how often the test set was looked at, by anybody, from what it is known by.
     """
 
-    __slots__ = ("_digests", "_openings", "_part", "_recorder", "fingerprint")
+    __slots__ = ("_digests", "_looks", "_openings", "_part", "_recorder", "fingerprint")
 
     def __init__(
         self,
@@ -114,8 +115,10 @@ class SealedTestSet:
         fingerprint: str,
         recorder: Callable[[Opening], None] | None = None,
         digests: Digests | None = None,
+        looks: Callable[[frozenset[str]], str] | None = None,
     ) -> None:
         self._part = part
+        self._looks = looks
         self._digests = digests
         self._recorder = recorder
         self._openings: list[Opening] = []
@@ -158,7 +161,11 @@ class SealedTestSet:
         return self._part.counts()
 
     def __repr__(self) -> str:
-        return f"SealedTestSet({self.count:,} images, opened {len(self._openings)} times)"
+        here = f"{self.count:,} images, opened {len(self._openings)} times"
+        if self._looks is None:
+            return f"SealedTestSet({here})"
+        known_as = {self.fingerprint, source_fingerprint(self._part.images, self._part.labels, self._digests)}
+        return f"SealedTestSet({here} from here; {self._looks(frozenset(known_as))})"
 
     if not TYPE_CHECKING:  # so that a type checker still sees that there is no `images`
 
@@ -175,9 +182,14 @@ class SealedTestSet:
         )
 
 
-def recorded(test: SealedTestSet, recorder: Callable[[Opening], None]) -> SealedTestSet:
-    """The same sealed test set, whose openings are recorded by `recorder` alone. Both list them in `openings`."""
-    other = SealedTestSet(test._part, test.fingerprint, recorder, test._digests)
+def recorded(
+    test: SealedTestSet, recorder: Callable[[Opening], None], looks: Callable[[frozenset[str]], str] | None = None
+) -> SealedTestSet:
+    """The same sealed test set, whose openings are recorded by `recorder` alone. Both list them in `openings`.
+
+    `looks` says how often it was looked at, as `SealedTestSet` has it.
+    """
+    other = SealedTestSet(test._part, test.fingerprint, recorder, test._digests, looks or test._looks)
     other._openings = test._openings
     return other
 

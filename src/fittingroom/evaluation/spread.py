@@ -85,7 +85,7 @@ class ReplicasTestResult:
 
     @property
     def reuse(self) -> Reuse:
-        """All looks at the test set so far. Each replica's is one, since each can be picked from."""
+        """All looks at the test set so far."""
         return max((result.reuse for result in self.results), key=lambda reuse: reuse.looks)
 
     @property
@@ -95,13 +95,20 @@ class ReplicasTestResult:
 
     @property
     def look(self) -> str:
-        """Which looks they were: `3 to 7`, `3, 5, 6 of 9`."""
-        known = sorted(result.look for result in self.results if result.look is not None)
-        if len(known) < len(self.results):
+        """Which looks they were: `3 to 7`, `3, 5, 6 of 9`; `3` where the seeds were scored in one look."""
+        found = [result.look for result in self.results if result.look is not None]
+        known = sorted(set(found))
+        if len(found) < len(self.results):
             return "not all in this ledger,"
         together = len(known) > 1 and known[-1] - known[0] == len(known) - 1
         names = f"{known[0]} to {known[-1]}" if together else ", ".join(map(str, known))
         return names if known[-1] == self.reuse.looks else f"{names} of {self.reuse.looks}"
+
+    @property
+    def looks(self) -> str:
+        """The same with the word before it: `look 3`, `looks 3 to 7`."""
+        numbers = {result.look for result in self.results}
+        return f"look {self.look}" if len(numbers) == 1 and None not in numbers else f"looks {self.look}"
 
     def to_dict(self) -> dict[str, Any]:
         """Mean, spread, luck and each one, as plain JSON."""
@@ -119,5 +126,5 @@ class ReplicasTestResult:
         accuracy, count = self.accuracy, self.results[0].scores.count
         return (
             f"test accuracy {accuracy.mean:.4f} ± {accuracy.deviation or 0.0:.4f} over {len(self.seeds)} seeds "
-            f"(looks {self.look} at this test set; {self.reuse.sentence(accuracy.mean, count)})"
+            f"({self.looks} at this test set; {self.reuse.sentence(accuracy.mean, count)})"
         )

@@ -91,7 +91,7 @@ class Search:
         return next((folder for folder in folders if holds_replicas(folder)), None)
 
     def look(self) -> ReplicasTestResult:
-        """The score of the best trial on the sealed test set, one look for each seed; kept as `final` too.
+        """The score of the best trial on the sealed test set, one look for all its seeds; kept as `final` too.
 
         Asked again, it tells the same score: that is no new look.
 

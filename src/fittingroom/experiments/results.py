@@ -95,7 +95,9 @@ class Experiment:
         return compared(self.plan.dataset, contenders, notes) if len(contenders) > 1 else None
 
     def look(self, recipe: Summary | None = None) -> ReplicasTestResult:
-        """The score of the chosen recipe on the sealed test set, one look for each seed; kept as `final` too.
+        """The score of the chosen recipe on the sealed test set; kept as `final` too.
+
+        All its seeds are one look: none of them can be picked for its score, for it is their mean that counts.
 
         Asked again, it tells the same score: that is no new look.
 
@@ -114,7 +116,7 @@ class Experiment:
         for run in others:
             run.share(first)
         for run in runs:
-            run.look(FINAL_REASON)
+            run.look(FINAL_REASON, f"{self.path.resolve()} {best.variant.digest}")
         seeds = tuple(cell.cell.seed for cell in best.done)
         self.final = ReplicasTestResult(seeds, tuple(looking.told([(run.path, run.record) for run in runs])))
         return self.final

@@ -155,12 +155,16 @@ class Recipe:
     def changed(self, **settings: Any) -> Recipe:
         """This recipe with other settings. If any differs, the name gets a `+`: `course+` is no longer `course`.
 
+        With a model of the user's own it gets the name of the function that makes it: nothing of `course` is in it.
+
         Raises:
             RecipeError, UnknownNameError: an unknown key, or a value that makes no sense.
         """
         result = Recipe.from_dict({**self.to_dict(), **settings})
         if result == self or result.name != self.name:
             return result
+        if self.model is None and result.model is not None:
+            return dataclasses.replace(result, name=result.model.rpartition(":")[2])
         return dataclasses.replace(result, name=f"{self.name.rstrip('+')}+")
 
     def with_settings(self, settings: Iterable[str]) -> Recipe:

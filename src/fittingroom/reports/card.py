@@ -66,7 +66,7 @@ def _test(path: Path, records: Sequence[RunRecord]) -> str:
     pairs = zip(folders, records, strict=True)
     found = [one for one in (standings.scored(folder, record) for folder, record in pairs) if one is not None]
     if not found:
-        return "sealed"
+        return "sealed" if records[0].data.has_test_set else "none"
     if problem := next((standing.problem for _, standing in found if standing.problem is not None), None):
         return f"not believed: {problem}"
     scores = [look.score for look, _ in found if look.score is not None]

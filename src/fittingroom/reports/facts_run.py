@@ -59,6 +59,7 @@ def data_facts(subject: Subject) -> dict[str, Any]:
         "classes": list(data.classes),
         "image_shape": list(data.image_shape),
         "counts": dict(data.counts),
+        "has_test_set": data.has_test_set,
         "validation_images": len(labels),
         "validation_per_class": np.bincount(labels, minlength=len(data.classes)).tolist(),
         "fingerprint": data.fingerprint,

@@ -120,17 +120,18 @@ def gaps(replicas: Sequence[Replica], found: Stopping) -> dict[str, Any] | None:
 
 
 def accuracy_gap(replicas: Sequence[Replica]) -> dict[str, Any] | None:
-    """How much more of the training images are right than of the validation images, in the last epoch.
+    """How much more of the training images were right in the last epoch than of the validation images are.
 
-    The training accuracy is the mean over that epoch, while the weights changed; None where one is not known, or the
-    last epoch was not validated. The gap is large where its whole 95% interval, for other validation images, is above
-    `LARGE_GAP`: a gap of a point or two is in every model that learns.
+    These are the two accuracies that `train` and `show` tell: the training accuracy is the mean over that epoch, while
+    the weights changed, and the validation accuracy that of the kept weights. None where one is not known. The gap is
+    large where its whole 95% interval, for other validation images, is above `LARGE_GAP`: a gap of a point or two is in
+    every model that learns.
     """
     known = [replica.record.train.accuracy for replica in replicas]
     training = [value for value in known if value is not None]
-    if len(training) < len(known) or any(one.record.epochs != one.trajectories.last_epoch for one in replicas):
+    if len(training) < len(known) or not all(replica.known for replica in replicas):
         return None
-    right = np.stack([replica.trajectories.right[-1] for replica in replicas])
+    right = np.stack([replica.kept.right for replica in replicas])
     interval = accuracy_interval(right)
     trained, validated = sum(training) / len(training), float(right.mean())
     return {

@@ -115,7 +115,7 @@ def _accuracy_gap(quote: Quote) -> Sentence:
     return quote.sentence(
         "overfit",
         f"In the last epoch {percent(training)} of the training images were right (a mean over the epoch, while the "
-        f"weights changed), and {percent(validation)} of the validation images after it: a gap of "
+        f"weights changed), and {percent(validation)} of the validation images are: a gap of "
         f"{points(100 * quote('stopping.accuracy_gap.gap'))} points ({points_range([low, high])}). So it knows its "
         "training images much better than others. What helps: more training images, augmentation (`augment`), "
         "`dropout`, `weight_decay`, or a smaller model.",

@@ -33,6 +33,8 @@ class Intent:
         seed: the run's seed.
         weights: SHA-256 of the run's weights, as `runs.weights` computes it; None in looks of version 1.
         fingerprint: of the test images as the model saw them; None in looks of version 1, whose test set it is.
+        together: what the seeds of one recipe have in common that are scored in one look, such as those that an
+            experiment chose; None for a look by itself.
     """
 
     dataset: str
@@ -44,6 +46,7 @@ class Intent:
     seed: int | None = None
     weights: str | None = None
     fingerprint: str | None = None
+    together: str | None = None
 
 
 class Entry(NamedTuple):
@@ -80,6 +83,7 @@ class LedgerLook:
             for an opening from Python.
         repeats: whether the same weights of the same recipe and seed had looked at the same images before, which tells
             nothing new.
+        joins: whether it is a further seed of the look whose number it has.
         known_as: all that the test set is known by, its fingerprints at several sizes among them.
     """
 
@@ -90,6 +94,7 @@ class LedgerLook:
     hash: str
     score: dict[str, Any] | None
     repeats: bool = False
+    joins: bool = False
     known_as: frozenset[str] = frozenset()
 
 
@@ -104,22 +109,31 @@ def looks_of(entries: Sequence[Entry], path: Path) -> list[LedgerLook]:
     sets = _test_sets([(entry.test_set, intent) for entry, _, intent in read])
     counts: dict[str, int] = {}
     known: dict[tuple[Any, ...], int] = {}
+    groups: dict[tuple[str, str | None], tuple[int, set[int | None]]] = {}
     looks = []
     for entry, time, intent in read:
         test_set, known_as = sets[entry.test_set]
         same = (test_set, intent.fingerprint, intent.weights, intent.recipe_digest, intent.seed)
         number = known.get(same) if intent.weights is not None else None
         repeats = number is not None
+        of_group, seeds = groups.get((test_set, intent.together), (None, set()))
+        joins = not repeats and intent.seed not in seeds
+        if of_group is not None and joins:
+            number = known[same] = of_group
+        else:
+            joins = False
         if number is None:
             number = known[same] = counts[test_set] = counts.get(test_set, 0) + 1
+        if intent.together is not None and not repeats:
+            groups[test_set, intent.together] = number, {*(seeds if joins else ()), intent.seed}
         score = scores.get(entry.number)
-        looks.append(LedgerLook(number, test_set, time, intent, entry.hash, score, repeats, known_as))
+        looks.append(LedgerLook(number, test_set, time, intent, entry.hash, score, repeats, joins, known_as))
     return looks
 
 
 def count_looks(looks: Iterable[LedgerLook]) -> int:
-    """How many of some looks told something new."""
-    return sum(not look.repeats for look in looks)
+    """How many of some looks told something new; the seeds of one chosen recipe are one."""
+    return sum(not (look.repeats or look.joins) for look in looks)
 
 
 def _test_sets(looks: Sequence[tuple[str, Intent]]) -> dict[str, tuple[str, frozenset[str]]]:

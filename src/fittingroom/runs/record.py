@@ -59,6 +59,11 @@ class DataRecord:
     values: ValueRange | None = None
 
     @property
+    def has_test_set(self) -> bool:
+        """Whether there is a sealed test set: plain arrays have none."""
+        return bool(self.test_fingerprint) and self.counts["test"] > 0
+
+    @property
     def as_given(self) -> bool:
         """Whether `fit` was given plain arrays, which went into the model as they are."""
         return self.load is None and self.scale == 1.0
