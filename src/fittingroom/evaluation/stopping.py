@@ -30,7 +30,7 @@ class Differences:
     """What the choice of an epoch is worth on images that had no part in it.
 
     "loss's epoch" is the one with the lowest loss, "accuracy's epoch" the one with the highest accuracy. In longer
-    trainings the last few epochs, and as many around the lowest loss, are taken together (`jitter.window`).
+    trainings a few epochs around each, and the last few, are taken together (`jitter.window`).
 
     Args:
         accuracy: accuracy at accuracy's epoch less that at loss's, a share of the images.
@@ -209,11 +209,11 @@ def _measured(trajectories: Trajectories, train: Floats | None, half: Flags, wit
         # One image has no other half: it chooses for itself.
         choosers = chosen_by if chosen_by.any() else measured
         losses = trajectories.loss[:, choosers].mean(axis=1, dtype=np.float64)
-        by_loss, by_accuracy = losses.argmin(), trajectories.right[:, choosers].mean(axis=1).argmax()
+        accuracies = trajectories.right[:, choosers].mean(axis=1)
         loss, right = trajectories.loss[:, measured].astype(np.float64), trajectories.right[:, measured]
-        lowest = _stretch(losses, width)
-        values[0, measured] = right[by_accuracy].astype(np.float64) - right[by_loss]
-        values[1, measured] = loss[by_accuracy] - loss[by_loss]
+        lowest, highest = _stretch(losses, width), _stretch(-accuracies, width)
+        values[0, measured] = right[highest].mean(axis=0) - right[lowest].mean(axis=0)
+        values[1, measured] = loss[highest].mean(axis=0) - loss[lowest].mean(axis=0)
         values[2, measured] = loss[-width:].mean(axis=0) - loss[lowest].mean(axis=0)
         values[3, measured] = right[-width:].mean(axis=0) - right[lowest].mean(axis=0)
         if with_gap and train is not None:
@@ -221,10 +221,10 @@ def _measured(trajectories: Trajectories, train: Floats | None, half: Flags, wit
             since = train[-width:].mean() - train[smallest].mean()
             values[4, measured] = loss[-width:].mean(axis=0) - loss[smallest].mean(axis=0) - since
     loss, accuracy = trajectories.mean_loss, trajectories.accuracy
-    curves = [(accuracy, 1), (loss, 1), (loss, width), (accuracy, width)]
+    curves = [accuracy, loss, loss, accuracy]
     if with_gap and train is not None:
-        curves.append((loss - train, width))
-    return [_Measured(each, *curve) for each, curve in zip(values, curves, strict=True)]
+        curves.append(loss - train)
+    return [_Measured(each, curve, width) for each, curve in zip(values, curves, strict=True)]
 
 
 def _stretch(curve: Floats, width: int) -> slice:
