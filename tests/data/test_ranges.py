@@ -155,7 +155,16 @@ def test_images_that_are_not_finite_are_counted(bad: float) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"lowest": None}, {"lowest": 2.0}, {"black": None}, {"white": float("nan")}, {"whole": "x"}, {"highest": "a"}],
+    [
+        {"lowest": None},
+        {"lowest": 2.0},
+        {"black": None},
+        {"white": float("nan")},
+        {"whole": "x"},
+        {"highest": "a"},
+        {"highest": 10**400},
+        {"highest": True},
+    ],
 )
 def test_a_damaged_range_is_refused(change: dict[str, Any]) -> None:
     stored = {"lowest": 0.0, "highest": 1.0, "whole": False, "black": 0.0, "white": 1.0, **change}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import compress
 from typing import Any
@@ -150,7 +151,7 @@ def _check(found: Found) -> Contents:
     learned = labels[: len(labels) - given_validation]
     _check_classes(learned, classes)
     scale, said = scale_of(found, int(max(images.max(), test_images.max())))
-    notes += (*said, *_say_flat(images))
+    notes += (*said, *_say_flat(images, found.notes))
     notes += say_uneven(learned, classes)
     notes += _say_empty("validation", labels[len(learned) :], classes)
     notes += _say_empty("test", test_labels, classes)
@@ -205,7 +206,7 @@ def scale_of(found: Found, highest: int) -> tuple[float, list[str]]:
     ]
 
 
-def _say_flat(images: Images) -> list[str]:
+def _say_flat(images: Images, changes: Sequence[str]) -> list[str]:
     """Counts the images in which nothing shows.
 
     Raises:
@@ -216,6 +217,7 @@ def _say_flat(images: Images) -> list[str]:
             f"all {len(images):,} training images are the same, pixel for pixel"
             + (f" (each value is {images.flat[0]})" if (images[0] == images.flat[0]).all() else "")
             + ", so there is nothing to learn. Look at them: was something lost when they were saved or converted?"
+            + "".join(f" {change}" for change in changes)
         )
     rows = images.reshape(len(images), -1) if images.ndim == 3 else images.reshape(len(images), -1, 3)
     flat = int((rows.max(axis=1) == rows.min(axis=1)).reshape(len(images), -1).all(axis=1).sum())

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _SAMPLED = 1_000_000
 """Values that are looked at one by one; all are, for the smallest and the largest."""
 
+_LARGEST = 1e38  # what float32 holds
+
 _LEVELS = 32  # different values at least, before steps of equal size mean that they were 8-bit pixels
 _DIGITS = 17  # the values of scikit-learn's digits, 0 to 16: all of them
 _ON_STEP = 0.02  # of a step: how far float32 values of standardised pixels lie from it
@@ -84,7 +86,7 @@ class ValueRange:
         """
         numbers = [stored[name] for name in ("lowest", "highest", "black", "white")]
         for number in numbers:
-            if number is not None and (isinstance(number, bool) or not math.isfinite(number)):
+            if number is not None and not (type(number) in {int, float} and abs(number) <= _LARGEST):
                 raise ValueError(f"the range of values has {number!r}")
         lowest, highest, black, white = numbers
         ordered = lowest is not None and highest is not None and lowest <= highest

@@ -96,7 +96,7 @@ class Reader:
         if pictures and given.conversion is not None:
             shown = [png(step.picture) for step in given.conversion.steps]
             steps = [{**step, "picture": picture} for step, picture in zip(steps, shown, strict=True)]
-        image = given.inputs(self.data.image_shape).images[0]
+        image = self._typed(given.inputs(self.data.image_shape).images)[0]
         return Input(image, part.name, notes, tuple(steps), cut_out=given.cut_out)
 
     def _style(self) -> Style:
@@ -135,9 +135,11 @@ class Reader:
             taken, notes = to_range(arrays, self.data.range, "the request")
         except DataError as error:
             raise RefusedError(422, "wrong_values", str(error)) from None
-        if self.data.as_given:  # one type, so that no other program is compiled
-            taken = taken.astype(np.float32)
-        return [Input(image, notes=notes) for image in taken]
+        return [Input(image, notes=notes) for image in self._typed(taken)]
+
+    def _typed(self, images: Array) -> Array:
+        """Images in the one type that the model's programs were compiled for."""
+        return images.astype(np.float32 if self.data.as_given else np.uint8, copy=False)
 
     def _array(self, values: Any, at: list[int], *, plain: bool) -> Array:
         """The numbers of one image, looked at one by one only where something is wrong with them."""
