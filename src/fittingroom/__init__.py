@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from fittingroom.api.comparing import compare as compare
     from fittingroom.api.fit import fit as fit
     from fittingroom.api.fitted import FittedRun as FittedRun
+    from fittingroom.api.loaded import Loaded as Loaded
     from fittingroom.api.loading import load as load
     from fittingroom.api.opening import open_replicas as open_replicas
     from fittingroom.api.opening import open_run as open_run
+    from fittingroom.api.replaying import Replay as Replay
     from fittingroom.api.replaying import replay as replay
     from fittingroom.api.replicas import Replicas as Replicas
     from fittingroom.api.reporting import report as report
@@ -26,21 +28,79 @@ if TYPE_CHECKING:
     from fittingroom.api.run import Run as Run
     from fittingroom.api.training import train as train
     from fittingroom.data.dataset import Dataset as Dataset
+    from fittingroom.data.dataset import Part as Part
+    from fittingroom.data.dataset import SealedTestSet as SealedTestSet
+    from fittingroom.errors import DataError as DataError
+    from fittingroom.errors import DatasetNotFoundError as DatasetNotFoundError
+    from fittingroom.errors import DivergedError as DivergedError
     from fittingroom.errors import FittingRoomError as FittingRoomError
+    from fittingroom.errors import InputError as InputError
+    from fittingroom.errors import Interrupted as Interrupted
+    from fittingroom.errors import ModelError as ModelError
+    from fittingroom.errors import RecipeError as RecipeError
+    from fittingroom.errors import RunError as RunError
+    from fittingroom.errors import StorageError as StorageError
+    from fittingroom.errors import UnknownNameError as UnknownNameError
+    from fittingroom.evaluation.comparison import Comparison as Comparison
+    from fittingroom.evaluation.judgement import Answer as Answer
+    from fittingroom.evaluation.scores import Scores as Scores
+    from fittingroom.evaluation.scores import TestResult as TestResult
+    from fittingroom.evaluation.spread import ReplicasTestResult as ReplicasTestResult
+    from fittingroom.evaluation.spread import Spread as Spread
     from fittingroom.experiments.experiment import experiment as experiment
+    from fittingroom.experiments.found import Search as Search
+    from fittingroom.experiments.results import Experiment as Experiment
     from fittingroom.experiments.search import search as search
     from fittingroom.labs.lab import lab as lab
+    from fittingroom.labs.result import LabResult as LabResult
+    from fittingroom.photos.style import Style as Style
     from fittingroom.recipes.recipe import Recipe as Recipe
+    from fittingroom.reports.explanation import Explanation as Explanation
+    from fittingroom.reports.html import Report as Report
+    from fittingroom.runs.history import History as History
+    from fittingroom.runs.outcomes import Outcomes as Outcomes
+    from fittingroom.runs.record import RunRecord as RunRecord
+    from fittingroom.runs.replicas import ReplicasRecord as ReplicasRecord
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "Answer": "fittingroom.evaluation.judgement",
+    "Comparison": "fittingroom.evaluation.comparison",
+    "DataError": "fittingroom.errors",
     "Dataset": "fittingroom.data.dataset",
+    "DatasetNotFoundError": "fittingroom.errors",
+    "DivergedError": "fittingroom.errors",
+    "Experiment": "fittingroom.experiments.results",
+    "Explanation": "fittingroom.reports.explanation",
     "FittedRun": "fittingroom.api.fitted",
     "FittingRoomError": "fittingroom.errors",
+    "History": "fittingroom.runs.history",
+    "InputError": "fittingroom.errors",
+    "Interrupted": "fittingroom.errors",
+    "LabResult": "fittingroom.labs.result",
+    "Loaded": "fittingroom.api.loaded",
+    "ModelError": "fittingroom.errors",
+    "Outcomes": "fittingroom.runs.outcomes",
+    "Part": "fittingroom.data.dataset",
     "Recipe": "fittingroom.recipes.recipe",
+    "RecipeError": "fittingroom.errors",
+    "Replay": "fittingroom.api.replaying",
     "Replicas": "fittingroom.api.replicas",
+    "ReplicasRecord": "fittingroom.runs.replicas",
+    "ReplicasTestResult": "fittingroom.evaluation.spread",
+    "Report": "fittingroom.reports.html",
     "Run": "fittingroom.api.run",
+    "RunError": "fittingroom.errors",
+    "RunRecord": "fittingroom.runs.record",
+    "Scores": "fittingroom.evaluation.scores",
+    "SealedTestSet": "fittingroom.data.dataset",
+    "Search": "fittingroom.experiments.found",
+    "Spread": "fittingroom.evaluation.spread",
+    "StorageError": "fittingroom.errors",
+    "Style": "fittingroom.photos.style",
+    "TestResult": "fittingroom.evaluation.scores",
+    "UnknownNameError": "fittingroom.errors",
     "compare": "fittingroom.api.comparing",
     "experiment": "fittingroom.experiments.experiment",
     "fit": "fittingroom.api.fit",
@@ -56,12 +116,42 @@ _PUBLIC = {
 }
 
 __all__ = [
+    "Answer",
+    "Comparison",
+    "DataError",
     "Dataset",
+    "DatasetNotFoundError",
+    "DivergedError",
+    "Experiment",
+    "Explanation",
     "FittedRun",
     "FittingRoomError",
+    "History",
+    "InputError",
+    "Interrupted",
+    "LabResult",
+    "Loaded",
+    "ModelError",
+    "Outcomes",
+    "Part",
     "Recipe",
+    "RecipeError",
+    "Replay",
     "Replicas",
+    "ReplicasRecord",
+    "ReplicasTestResult",
+    "Report",
     "Run",
+    "RunError",
+    "RunRecord",
+    "Scores",
+    "SealedTestSet",
+    "Search",
+    "Spread",
+    "StorageError",
+    "Style",
+    "TestResult",
+    "UnknownNameError",
     "compare",
     "experiment",
     "fit",

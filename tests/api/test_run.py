@@ -108,7 +108,7 @@ def test_images_that_would_be_scaled_twice_are_refused(digits: Dataset) -> None:
 
 @pytest.mark.parametrize("images", [np.zeros((3, 28, 28)), np.zeros((8, 8)), np.zeros((0, 8, 8)), [], 3])
 def test_images_of_another_shape_are_refused(images: Any, trained: Path) -> None:
-    with pytest.raises(DataError, match=r"expected \('n', 8, 8\), as in training"):
+    with pytest.raises(DataError, match=r"expected \(n, 8, 8\), as in training"):
         fr.open_run(trained).predict(images)
 
 

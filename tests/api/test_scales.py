@@ -163,4 +163,5 @@ def test_validation_images_that_are_darker_are_told_and_dark_ones_are_not_refuse
     images = (PIXELS / 255.0).astype(np.float32)
     (note,) = _fit(images, validation_data=(images / 16, LABELS)).record.notes
     assert note.startswith("The validation images have values from 0 to 0.0625, and the training images from 0 to 1.")
-    assert _fit(images, validation_data=(images[:5] * 0, LABELS[:5])).record.notes == ()
+    black = _fit(images, validation_data=(images[:10] * 0, LABELS[:10])).record.notes
+    assert not any("values" in note for note in black)

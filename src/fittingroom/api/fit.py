@@ -48,7 +48,7 @@ def fit(
     validation_split: float = ...,
     validation_data: Any = ...,
     shuffle: bool = ...,
-    class_weight: Mapping[int, float] | None = ...,
+    class_weight: Mapping[int, float] | str | None = ...,
     sample_weight: Any = ...,
     initial_epoch: int = ...,
     steps_per_epoch: int | None = ...,
@@ -76,7 +76,7 @@ def fit(
     validation_split: float = ...,
     validation_data: Any = ...,
     shuffle: bool = ...,
-    class_weight: Mapping[int, float] | None = ...,
+    class_weight: Mapping[int, float] | str | None = ...,
     sample_weight: Any = ...,
     initial_epoch: int = ...,
     steps_per_epoch: int | None = ...,
@@ -102,7 +102,7 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
     validation_split: float = 0.0,
     validation_data: Any = None,
     shuffle: bool = True,
-    class_weight: Mapping[int, float] | None = None,
+    class_weight: Mapping[int, float] | str | None = None,
     sample_weight: Any = None,
     initial_epoch: int = 0,
     steps_per_epoch: int | None = None,
@@ -138,7 +138,8 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
         validation_split: the last share of the arrays to validate on.
         validation_data: `(x, y)` or `(x, y, sample_weight)`, or an iterable of such batches; a dataset brings its own.
         shuffle: whether each epoch has an order of its own. Of the iterables, only a `PyDataset` is shuffled, by batch.
-        class_weight: class number -> weight of its images in the loss.
+        class_weight: class number -> weight of its images in the loss; or "balanced", which gives every class the same
+            total weight, as scikit-learn does.
         sample_weight: weight of each image in the loss, `(n,)`.
         initial_epoch: the number of the first epoch.
         steps_per_epoch: batches in an epoch; the next epoch goes on where it ended. Needed for generators, unless there
@@ -181,7 +182,7 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
     require_jax_backend()
     import keras
 
-    from fittingroom.engine.checks import require_model
+    from fittingroom.engine.checks import checked_callbacks, require_model
     from fittingroom.engine.losses import label_form
 
     require_model(model)
@@ -217,7 +218,7 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
             train=prepared.train,
             validation=prepared.validation,
             plan=replace(prepared.plan, checkpoint_every=every),
-            callbacks=tuple(keras.tree.flatten(listed or ())),
+            callbacks=checked_callbacks(keras.tree.flatten(listed or ())),
             rule=StopRule(stop, validation=prepared.validation is not None),
             recipe={
                 "name": model.name,

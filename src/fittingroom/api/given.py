@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from fittingroom.data.dataset import Dataset, Part
 from fittingroom.engine import inputs
 from fittingroom.engine.batches import Batches, gives_batches
 from fittingroom.engine.plan import Plan
+from fittingroom.engine.weights import checked_class_weight, unused_weights
 from fittingroom.errors import InputError
 from fittingroom.recipes.stop import parse_condition
 
@@ -31,7 +34,7 @@ class Given:
     validation_split: float
     validation_data: Any
     shuffle: bool
-    class_weight: Mapping[int, float] | None
+    class_weight: Mapping[int, float] | str | None
     sample_weight: Any
     initial_epoch: int
     steps_per_epoch: int | None
@@ -65,6 +68,9 @@ class Given:
         return replace(prepared, plan=plan, notes=(*notes, *prepared.notes))
 
     def _with_whole_numbers(self) -> Given:
+        split = self.validation_split
+        if isinstance(split, bool) or not isinstance(split, Real):
+            raise InputError(f"validation_split={split!r}; expected a fraction from 0 to 1, such as 0.1.")
         if self.shuffle not in (True, False):
             raise InputError(
                 f"shuffle={self.shuffle!r}; expected True or False. Shuffling inside batches changes nothing that "
@@ -129,7 +135,10 @@ class Given:
             train, validation = inputs.split_last(train, self.validation_split)
         if isinstance(validation, inputs.Arrays):
             inputs.require_class_of_each(validation)
-        train = inputs.class_weighted(train, self.class_weight)
+            replaced = (*replaced, *_classes_on_one_side(train, validation))
+        class_weight = checked_class_weight(self.class_weight, self.x.classes if isinstance(self.x, Dataset) else ())
+        replaced = (*replaced, *unused_weights(class_weight, train.label_numbers))
+        train = inputs.class_weighted(train, class_weight)
         steps = self.steps_per_epoch
         batch_size = self.batch_size or (math.ceil(len(train) / steps) if steps else 32)
         batch_size, notes = clamped_batch_size(batch_size, len(train))
@@ -154,6 +163,8 @@ class Given:
                     f"validation={self.validation_split:g}."
                 )
             return inputs.weighted(replace(inputs.of_part(part), form=self.label_form), self.sample_weight), own
+        if isinstance(x, str | os.PathLike):
+            raise InputError(f"x is {str(x)!r}. Load it first: fittingroom.fit(model, fittingroom.load({str(x)!r})).")
         if y is None:
             raise InputError("y is missing: with arrays, fit takes the images and their labels, fit(model, x, y).")
         train = inputs.of_user(x, y, self.sample_weight, form=self.label_form)
@@ -166,12 +177,18 @@ class Given:
             value = getattr(self, name)
             if not (value is None or (isinstance(value, int | float) and value == 0)):
                 raise InputError(f"{name} is given besides an iterable of batches ({kind}). {way_out}")
+        class_weight = checked_class_weight(self.class_weight)
+        if isinstance(class_weight, str):
+            raise InputError(
+                f"class_weight='balanced' counts the images of each class, and an iterable of batches ({kind}) does "
+                "not tell them beforehand. Give a weight for each class number."
+            )
         seed = self.seed if self.shuffle else None
         train = Batches(
             self.x,
             steps=self._whole_groups(self.steps_per_epoch),
             seed=seed,
-            class_weight=self.class_weight,
+            class_weight=class_weight,
             form=self.label_form,
         )
         epochs = self.epochs - self.initial_epoch
@@ -224,6 +241,27 @@ class Given:
             batch_hooks_every=self.batch_hooks_every,
         )
         return Prepared(train, validation, plan, notes, self.steps_per_epoch)
+
+
+def _classes_on_one_side(train: inputs.Arrays, validation: inputs.Arrays) -> tuple[str, ...]:
+    """Notes about classes that only the training images have, or only the validation images."""
+    trained, held_out = (set(np.unique(part.class_indices).tolist()) - {-1} for part in (train, validation))
+    said = []
+    if unseen := sorted(held_out - trained):
+        said.append(
+            f"Validation has images of {_classes(unseen)}, which training has none of: the model cannot be right about "
+            "them. Shuffle the images before they are split."
+        )
+    if untested := sorted(trained - held_out):
+        said.append(
+            f"Validation has no images of {_classes(untested)}, which training has: it says nothing about them."
+        )
+    return tuple(said)
+
+
+def _classes(found: Sequence[int]) -> str:
+    named = ", ".join(map(str, found[:10]))
+    return f"class {named}" if len(found) == 1 else f"classes {named}{', ...' if len(found) > 10 else ''}"
 
 
 @dataclass(frozen=True)

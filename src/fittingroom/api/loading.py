@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,12 +12,12 @@ from fittingroom.data.dataset import Dataset, Opening, recorded
 
 
 def load(
-    name: str = "fashion-mnist",
+    name: str | os.PathLike[str] = "fashion-mnist",
     *,
     validation: int | float | None = None,
     split_seed: int = 0,
     data_dir: Path | str | None = None,
-    image_size: tuple[int, int] | None = None,
+    image_size: int | tuple[int, int] | None = None,
 ) -> Dataset:
     """A dataset with its test part sealed: `data.train`, `data.validation` and `data.test`.
 

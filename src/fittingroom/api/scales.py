@@ -29,10 +29,7 @@ def checked_images(images: Array, data: DataRecord) -> Array:
             from which it is not known how to convert them; or they are fractions for a run that was trained on a
             dataset, whose raw pixels it scales itself.
     """
-    if images.shape[1:] != data.image_shape or not len(images):
-        raise DataError(
-            f"the images have the shape {images.shape}; expected {('n', *data.image_shape)}, as in training."
-        )
+    images = shaped(images, data.image_shape)
     if images.dtype.kind not in "buif":
         raise DataError(f"the images are {images.dtype}; expected numbers, as in training.")
     if not data.as_given and images.dtype.kind == "f":
@@ -45,3 +42,23 @@ def checked_images(images: Array, data: DataRecord) -> Array:
     for note in notes:
         _log.warning(note)
     return images
+
+
+def shaped(images: Array, shape: tuple[int, ...]) -> Array:
+    """Images in the shape of training, `(n, *shape)`: the axis of a single channel is added or dropped, as Keras does.
+
+    Raises:
+        DataError: they have another shape, or there are none.
+    """
+    found = images.shape[1:]
+    takes = [shape, (*shape, 1), *([shape[:-1]] if shape[-1:] == (1,) else [])]
+    if images.ndim and len(images) and found in takes:
+        return images.reshape(len(images), *shape)
+    mend = ""
+    if images.shape in (shape, (*shape, 1)):
+        mend = " It is a single image: give image[None]."
+    elif len(found) == 3 and (*found[1:], found[0]) == shape:
+        mend = " They are channels first: give images.transpose(0, 2, 3, 1)."
+    raise DataError(
+        f"the images have the shape {images.shape}; expected (n, {', '.join(map(str, shape))}), as in training.{mend}"
+    )

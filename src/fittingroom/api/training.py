@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import Any, overload
 
 from fittingroom.api.asking import finished
 from fittingroom.api.keeper import Keeper
@@ -14,6 +14,7 @@ from fittingroom.api.many import chosen_seeds, train_sessions
 from fittingroom.api.replicas import Replicas
 from fittingroom.api.run import Run
 from fittingroom.api.session import Session, clamped_batch_size, whole_number
+from fittingroom.api.trainable import Named, Prescribed, check_dataset, chosen_recipe
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.load import load
 from fittingroom.engine.hooks import StopHook
@@ -26,60 +27,59 @@ from fittingroom.engine.views import count_views
 from fittingroom.progress import Progress, finishing, progress_for_terminal
 from fittingroom.recipes.augment import parse_augmentation
 from fittingroom.recipes.modelfile import ModelFile, parse_model_setting
-from fittingroom.recipes.named import find_recipe
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.recipes.stop import StopRule
 from fittingroom.runs.place import check_writable
 
-if TYPE_CHECKING:
-    pass
-
 
 @overload
 def train(
-    dataset: str | Dataset = ...,
-    recipe: str | Recipe = ...,
+    dataset: Named = ...,
+    recipe: Prescribed = ...,
     *,
     seed: int = ...,
     seeds: None = ...,
     validation: float | None = ...,
     data_dir: str | Path | None = ...,
-    image_size: tuple[int, int] | None = ...,
+    image_size: int | tuple[int, int] | None = ...,
     checkpoint_every: int = ...,
     out: str | Path | None = ...,
     progress: Progress | None = ...,
+    **settings: Any,
 ) -> Run: ...
 @overload
 def train(
-    dataset: str | Dataset = ...,
-    recipe: str | Recipe = ...,
+    dataset: Named = ...,
+    recipe: Prescribed = ...,
     *,
     seeds: int | Sequence[int],
     validation: float | None = ...,
     data_dir: str | Path | None = ...,
-    image_size: tuple[int, int] | None = ...,
+    image_size: int | tuple[int, int] | None = ...,
     checkpoint_every: int = ...,
     out: str | Path | None = ...,
     progress: Progress | None = ...,
+    **settings: Any,
 ) -> Replicas: ...
 def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
-    dataset: str | Dataset = "fashion-mnist",
-    recipe: str | Recipe = "course",
+    dataset: Named = "fashion-mnist",
+    recipe: Prescribed = "course",
     *,
     seed: int = 0,
     seeds: int | Sequence[int] | None = None,
     validation: float | None = None,
     data_dir: str | Path | None = None,
-    image_size: tuple[int, int] | None = None,
+    image_size: int | tuple[int, int] | None = None,
     checkpoint_every: int = 1,
     out: str | Path | None = None,
     progress: Progress | None = None,
+    **settings: Any,
 ) -> Run | Replicas:
     """Trains a recipe on a dataset and keeps the run.
 
     Args:
-        dataset: a name that `fittingroom.load` knows, or a loaded dataset.
-        recipe: the name of a recipe, the path of a TOML file, or a recipe.
+        dataset: a name or path that `fittingroom.load` knows, or a loaded dataset.
+        recipe: the name of a recipe, the path of a TOML file, a recipe, or a mapping of its settings.
         seed: of the initial weights, the shuffle and dropout.
         seeds: in place of `seed`, several: how many (5 means 0 to 4), or which. As many replicas train at once as there
             are cores (or devices), each exactly as it would alone. All have the same training and validation images.
@@ -90,6 +90,7 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
             write one at once.)
         out: the run's own folder; None for the next free one in the runs folder.
         progress: what is told of the progress; None for a bar on a terminal.
+        **settings: settings of the recipe to change: `epochs=3`, `hidden=(512,)`.
 
     Returns:
         The run, its folder written; with `seeds`, the `Replicas`.
@@ -101,7 +102,8 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
         Interrupted: Ctrl-C or SIGTERM; the finished epochs are kept, and `resume` goes on.
     """
     started = time.perf_counter()
-    recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
+    recipe = chosen_recipe(recipe, settings, beside=train)
+    check_dataset(dataset, validation=validation, data_dir=data_dir, image_size=image_size)
     seed = whole_number("seed", seed, lowest=0)
     chosen = (seed,) if seeds is None else chosen_seeds(seeds)
     every = whole_number("checkpoint_every", checkpoint_every, lowest=1)
@@ -109,10 +111,9 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
     check_writable(keeper.out)
     progress = progress or progress_for_terminal()
     with finishing(progress):
-        if isinstance(dataset, str):
+        if not isinstance(dataset, Dataset):
             progress.stage("loading")
-            folder = None if data_dir is None else Path(data_dir)
-            dataset = load(dataset, validation=validation, data_dir=folder, image_size=image_size)
+            dataset = load(dataset, validation=validation, data_dir=data_dir, image_size=image_size)
         return train_recipe(recipe, dataset, chosen, keeper, progress, started)
 
 

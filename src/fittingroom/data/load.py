@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from itertools import compress
 from pathlib import Path
@@ -9,24 +10,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.data import sources
+from fittingroom.data import arguments, sources
 from fittingroom.data.catalogue import CATALOGUE, DIGITS, FORMS, DatasetInfo, entry
 from fittingroom.data.contents import Contents
 from fittingroom.data.dataset import Dataset, Part, SealedTestSet
 from fittingroom.data.recognise import check_form, form_of, looks_like_a_path
 from fittingroom.data.split import cut_validation
 from fittingroom.errors import DataError, UnknownNameError
-
-_LARGEST_SIDE = 1024
+from fittingroom.files import absolute
 
 
 def load(
-    name: str = "fashion-mnist",
+    name: str | os.PathLike[str] = "fashion-mnist",
     *,
     validation: int | float | None = None,
     split_seed: int = 0,
     data_dir: Path | str | None = None,
-    image_size: tuple[int, int] | None = None,
+    image_size: int | tuple[int, int] | None = None,
     first_rules: bool = False,
 ) -> Dataset:
     """A dataset with its test part sealed, as `fittingroom.load` describes it, but for the ledger.
@@ -39,10 +39,10 @@ def load(
         DatasetNotFoundError: the data are nowhere to be found; the message says how to get them.
         DataError: the data are damaged or are not what they should be, or an argument makes no sense.
     """
-    data_dir = None if data_dir is None else Path(data_dir).expanduser().absolute()
+    name, image_size = arguments.dataset_name(name), arguments.image_size(image_size)
+    validation, split_seed = arguments.validation(validation), arguments.whole("split_seed", split_seed)
+    data_dir = None if data_dir is None else absolute(data_dir)
     name, contents, info = _contents(name, data_dir, image_size, first_rules=first_rules)
-    if split_seed < 0:
-        raise DataError(f"the seed of the split is {split_seed}; it must not be negative.")
     train, held_out = _split(contents, validation, split_seed)
     digests = contents.test_digests if len(contents.test_digests) else None
     sealed = Part(
@@ -106,8 +106,7 @@ def _contents(
     elif form == "csv":
         contents = sources.csv_file(path)
     else:
-        size = None if image_size is None else _checked_size(image_size)
-        contents = sources.picture_folder(path, size, first_rules=first_rules)
+        contents = sources.picture_folder(path, image_size, first_rules=first_rules)
     return f"{form}:{path}", contents, DatasetInfo(title=path.name)
 
 
@@ -124,12 +123,6 @@ def _resolved(place: str) -> Path:
         reason = error.strerror if isinstance(error, OSError) else error
         raise DataError(f"{place[:100]!r} is no path: {reason}.") from error
     return path
-
-
-def _checked_size(size: tuple[int, int]) -> tuple[int, int]:
-    if not all(1 <= side <= _LARGEST_SIDE for side in size):
-        raise DataError(f"the image size is {size[0]}x{size[1]}; each side must be from 1 to {_LARGEST_SIDE} pixels.")
-    return size
 
 
 def _split(contents: Contents, validation: int | float | None, seed: int) -> tuple[Part, Part | None]:

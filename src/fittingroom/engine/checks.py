@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ import numpy as np
 
 from fittingroom.engine.keras_steps import evaluating, fitted, step_functions
 from fittingroom.engine.losses import CLASSWISE, OUTPUTWISE, LossFacts, compiled_loss, loss_facts
-from fittingroom.errors import ModelError
+from fittingroom.errors import InputError, ModelError
 from fittingroom.recipes.last_activation import crossentropy_for
 
 Array = np.ndarray[Any, Any]
@@ -21,6 +22,31 @@ def require_model(model: Any) -> None:
     """Raises ModelError unless this is a Keras model."""
     if not isinstance(model, keras.Model):
         raise ModelError(f"The model is a {type(model).__name__}; expected a keras.Model, such as keras.Sequential.")
+
+
+def checked_callbacks(given: Sequence[Any]) -> tuple[keras.callbacks.Callback, ...]:
+    """The callbacks, made sure to be some.
+
+    Raises:
+        InputError: one is a class, a function, or something else.
+    """
+    for callback in given:
+        if isinstance(callback, keras.callbacks.Callback):
+            continue
+        if isinstance(callback, type) and issubclass(callback, keras.callbacks.Callback):
+            name = callback.__name__
+            raise InputError(f"The callback {name} is a class; expected an object of it: {name}().")
+        if callable(callback):
+            name = getattr(callback, "__name__", type(callback).__name__)
+            raise InputError(
+                f"The callback {name} is a function; expected an object of keras.callbacks.Callback, such as "
+                f"keras.callbacks.LambdaCallback(on_epoch_end={'...' if name == '<lambda>' else name})."
+            )
+        raise InputError(
+            f"The callbacks hold a {type(callback).__name__}; expected objects of keras.callbacks.Callback, such as "
+            "keras.callbacks.EarlyStopping()."
+        )
+    return tuple(given)
 
 
 def compile_if_needed(model: keras.Model, images: Array) -> None:
@@ -55,14 +81,24 @@ def build_checked(model: keras.Model, images: Array, labels: Array, weights: Arr
     outputs = _output_shape(model, images)
     _check_outputs(outputs, classes, loss_facts(model, outputs[-1] if outputs else None))
     _check_loss(model, labels, outputs)
-    batch = tuple(None if part is None else part[:1] for part in (images, labels, weights))
+    # The first image twice, where the model takes any number: shapes of one fit each other where those of more do not.
+    first = [0] if _has_fixed_batches(model) else [0, 0]
+    batch = tuple(None if part is None else part[first] for part in (images, labels, weights))
     try:
         model._symbolic_build(data_batch=batch)
     except (ValueError, TypeError, RuntimeError) as error:
         raise ModelError(
-            f"Keras cannot build the model's loss and metrics for these labels: {_words(error)}."
+            f"Keras cannot build the model's loss and metrics for these labels: {_words(error)}. A metric that "
+            "compares each output with its label, such as Precision, expects one-hot labels: "
+            "keras.utils.to_categorical(y)."
         ) from error
     return outputs[0]
+
+
+def _has_fixed_batches(model: keras.Model) -> bool:
+    """Whether the model's `Input` says how many images a batch has."""
+    inputs = getattr(model, "inputs", None)  # a subclass may call a layer of its own so
+    return isinstance(inputs, list | tuple) and bool(inputs) and inputs[0].shape[0] is not None
 
 
 def build_layers(model: keras.Model, images: Array) -> None:

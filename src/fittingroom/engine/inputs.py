@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from fittingroom.data.dataset import Part
 from fittingroom.data.ranges import ValueRange, require_finite
 from fittingroom.engine.epoch import Examples
+from fittingroom.engine.weights import ClassWeight, checked_sample_weight, of_classes
 from fittingroom.errors import DataError, InputError
 
 Array = np.ndarray[Any, Any]
@@ -86,6 +86,11 @@ class Arrays:
         return tuple(str(number) for number in range(self.classes))
 
     @property
+    def label_numbers(self) -> Array:
+        """The labels as they are written, `(n,)`, which need not be class indices; class indices where one-hot."""
+        return self.class_indices if self.one_hot_classes else self.labels.reshape(-1)
+
+    @property
     def one_hot_classes(self) -> int | None:
         """How many columns one-hot labels have; None where the labels are class numbers."""
         return int(self.labels.shape[1]) if self.labels.ndim == 2 and self.labels.shape[1] > 1 else None
@@ -129,29 +134,31 @@ def weighted(arrays: Arrays, sample_weight: Any) -> Arrays:
     """The arrays with a weight in the loss for each image, `(n,)`; None leaves them as they are."""
     if sample_weight is None:
         return arrays
-    weights = _array("sample_weight", sample_weight).astype(np.float32)
-    if weights.shape != (len(arrays),):
-        raise DataError(f"sample_weight has the shape {weights.shape}; expected ({len(arrays)},), one for each image.")
-    return replace(arrays, weights=weights)
+    weights = _array("sample_weight", sample_weight)
+    return replace(arrays, weights=checked_sample_weight(weights, len(arrays)))
 
 
-def class_weighted(arrays: Arrays, class_weight: Mapping[int, float] | None) -> Arrays:
-    """Training arrays with a weight in the loss for each class: class number -> weight, 1 for those not named."""
+def class_weighted(arrays: Arrays, class_weight: ClassWeight | None) -> Arrays:
+    """Training arrays with a weight in the loss for each class, as `weights.of_classes` gives them."""
     if class_weight is None:
         return arrays
     if arrays.weights is not None:
         raise InputError(
             "Both sample_weight and class_weight are given; expected one. Multiply them into sample_weight."
         )
-    weights = np.ones(len(arrays), np.float32)
-    numbers = arrays.class_indices if arrays.one_hot_classes else arrays.labels.reshape(-1)
-    for number, weight in class_weight.items():
-        weights[numbers == number] = weight
-    return replace(arrays, weights=weights)
+    numbers = arrays.class_indices if isinstance(class_weight, str) else arrays.label_numbers
+    return replace(arrays, weights=of_classes(class_weight, numbers))
 
 
-def of_user(x: Any, y: Any, sample_weight: Any = None, *, form: LabelForm = _CLASS_NUMBERS) -> Arrays:
-    """Arrays as given by the user, in the types that Keras would turn them into; `form` is what the loss takes.
+def of_user(x: Any, y: Any, sample_weight: Any = None, *, form: LabelForm = _CLASS_NUMBERS, name: str = "x") -> Arrays:
+    """Arrays as given by the user, in the types that Keras would turn them into.
+
+    Args:
+        x: images.
+        y: labels.
+        sample_weight: weights, or None.
+        form: what labels the loss takes.
+        name: of the argument, for messages.
 
     Raises:
         DataError: they are no arrays, are empty, differ in length, or hold NaN or impossible labels.
@@ -162,6 +169,8 @@ def of_user(x: Any, y: Any, sample_weight: Any = None, *, form: LabelForm = _CLA
             f"x has {len(images):,} images and y has {len(labels):,} labels. Both must have the same number."
         )
     if not len(images):
+        if name == "validation_data":
+            raise DataError("validation_data holds no images. Leave it out, or give some: validation_split=0.1, say.")
         raise DataError("x holds no images. Training needs at least one image of each class.")
     require_finite(images, f"{len(images):,} images")
     _check_labels(labels, form)
@@ -195,7 +204,7 @@ def of_validation(given: Any, form: LabelForm = _CLASS_NUMBERS) -> Arrays:
             f"validation_data is a {type(given).__name__}; expected (x_val, y_val), (x_val, y_val, sample_weight), "
             "an iterable of such batches, or a part of a dataset such as data.validation."
         )
-    return of_user(*given, form=form)
+    return of_user(*given, form=form, name="validation_data")
 
 
 def alike(validation: Arrays, train: Arrays) -> Arrays:
@@ -205,7 +214,10 @@ def alike(validation: Arrays, train: Arrays) -> Arrays:
         DataError: the shapes of the images or of the labels differ.
     """
     theirs, ours = validation.images.shape[1:], train.images.shape[1:]
-    if theirs != ours:
+    if ours in ((*theirs, 1), theirs[:-1]) and (ours[-1] == 1 or theirs[-1] == 1):
+        # A single channel may have an axis of its own or not: Keras takes both.
+        validation = replace(validation, images=validation.images.reshape(len(validation), *ours))
+    elif theirs != ours:
         raise DataError(f"The validation images have the shape {theirs}, and the training images {ours}.")
     if validation.one_hot_classes != train.one_hot_classes:
         forms = [
@@ -278,11 +290,50 @@ def _array(name: str, given: Any) -> Array:
         array = np.asarray(given)
     except ValueError as error:  # rows of different lengths
         raise DataError(f"{name} is not one rectangular array: its rows differ in length.") from error
-    if array.dtype == object or array.dtype.kind not in "buif":
-        raise DataError(f"{name} holds {array.dtype}, not numbers in one rectangular array. Give a NumPy array.")
+    if array.dtype.kind in "OSUT":
+        raise _not_numbers(name, array)
+    if array.dtype.kind not in "buif":
+        raise DataError(f"{name} holds {array.dtype}; expected numbers. Convert it with x.astype('float32').")
     if array.ndim < 1:
         raise DataError(f"{name} is a single number; expected one entry per image.")
-    return array.astype(np.float32) if array.dtype.kind == "f" and array.dtype.itemsize > 4 else array
+    if array.dtype.kind == "f" and array.dtype.itemsize > 4:
+        return array.astype(np.float32)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)  # JAX takes the machine's order of bytes alone
+
+
+def _not_numbers(name: str, array: Array) -> DataError:
+    """The error for an array of texts or of objects, after a look at some of them."""
+    some = array.reshape(-1)[:1000].tolist()
+    texts = [value.decode(errors="replace") if isinstance(value, bytes) else value for value in some]
+    if texts and all(isinstance(value, str) for value in texts):
+        return DataError(f"{name} holds {_texts(name, texts)}")
+    missing = sum(value is None for value in array.reshape(-1).tolist())
+    if missing:
+        return DataError(f"{missing:,} of the {array.size:,} values in {name} are None. Leave those images out.")
+    return DataError(f"{name} {_objects(name, array, some)}")
+
+
+def _texts(name: str, texts: list[str]) -> str:
+    shown = ", ".join(repr(value) for value in list(dict.fromkeys(texts))[:3])
+    if all(value.strip().lstrip("+-").isdecimal() for value in texts):
+        return f"numbers as text: {shown}. Give {name}.astype(int)."
+    if name != "y":
+        return f"text: {shown}; expected numbers."
+    return (
+        f"text: {shown}. Keras trains on class numbers: classes, y = numpy.unique(y, return_inverse=True) gives the "
+        "names and the numbers."
+    )
+
+
+def _objects(name: str, array: Array, some: list[Any]) -> str:
+    shapes = {getattr(value, "shape", None) for value in some}
+    if array.ndim == 1 and None not in shapes:
+        if len(shapes) == 1:
+            return f"is an array of {len(array):,} arrays of shape {shapes.pop()}. Give numpy.stack(list({name}))."
+        listed = ", ".join(str(shape) for shape in list(shapes)[:3])
+        return f"holds arrays of different shapes, such as {listed}. All must have one shape."
+    kinds = ", ".join(sorted({type(value).__name__ for value in some})[:3])
+    return f"holds Python objects ({kinds}), not numbers. Give {name}.astype('float32')."
 
 
 def _check_labels(labels: Array, form: LabelForm) -> None:

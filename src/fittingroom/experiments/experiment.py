@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fittingroom.api.many import chosen_seeds
+from fittingroom.api.trainable import Named, Prescribed, check_dataset, chosen_recipe
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.load import load
 from fittingroom.errors import DataError, InputError, Interrupted
@@ -18,24 +19,23 @@ from fittingroom.experiments.planfile import PlanFile, read_plan
 from fittingroom.experiments.results import Experiment
 from fittingroom.experiments.store import CellState, ExperimentFolder, locked
 from fittingroom.experiments.tables import write_tables
-from fittingroom.recipes.named import find_recipe
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.place import runs_dir
 
 DEFAULT_DATASET, DEFAULT_RECIPE, DEFAULT_SEEDS = "fashion-mnist", "course", 5
 
-Recipes = str | Recipe | Sequence[str | Recipe]
+Recipes = Prescribed | Sequence[Prescribed]
 
 
 def experiment(  # noqa: PLR0913 - what to train on, what to try, and where to keep it
-    dataset: str | Path | Dataset = DEFAULT_DATASET,
+    dataset: Named = DEFAULT_DATASET,
     recipe: Recipes | None = None,
     *,
     vary: Mapping[str, Sequence[Any]] | None = None,
     seeds: int | Sequence[int] | None = None,
     validation: float | None = None,
     data_dir: str | Path | None = None,
-    image_size: tuple[int, int] | None = None,
+    image_size: int | tuple[int, int] | None = None,
     out: str | Path | None = None,
     final: bool = False,
     executor: str = "local",
@@ -79,9 +79,9 @@ def experiment(  # noqa: PLR0913 - what to train on, what to try, and where to k
         dataset = file.dataset or DEFAULT_DATASET
     found = variants(_recipes(recipe), vary or {})
     chosen = chosen_seeds(DEFAULT_SEEDS if seeds is None else seeds)
+    check_dataset(dataset, validation=validation, data_dir=data_dir, image_size=image_size)
     if not isinstance(dataset, Dataset):
-        folder = None if data_dir is None else Path(data_dir)
-        dataset = load(str(dataset), validation=validation, data_dir=folder, image_size=image_size)
+        dataset = load(dataset, validation=validation, data_dir=data_dir, image_size=image_size)
     if dataset.validation is None:
         raise DataError(
             "an experiment compares recipes on validation images, and there are none. Hold some out: validation=5000."
@@ -120,8 +120,8 @@ def _only_file(
 def _recipes(given: Recipes | None) -> list[Recipe]:
     if given is None:
         given = DEFAULT_RECIPE
-    listed = [given] if isinstance(given, str | Recipe) else given
-    return [find_recipe(one) if isinstance(one, str) else one for one in listed]
+    several = isinstance(given, Sequence) and not isinstance(given, str)
+    return [chosen_recipe(one, {}, beside=experiment) for one in (given if several else [given])]
 
 
 def _train(folder: ExperimentFolder, plan: Plan, dataset: Dataset, watcher: Watcher, executor: Executor) -> None:

@@ -36,7 +36,7 @@ _FLOATS = frozenset({"dropout", "label_smoothing", "learning_rate", "warmup", "w
 _OPTIONAL = frozenset({"model", "weight_decay"})
 
 # What people call these keys elsewhere, where the spelling alone does not lead to the right one.
-_OTHER_WORDS = MappingProxyType(
+OTHER_WORDS = MappingProxyType(
     {
         "augmentation": "augment",
         "batch": "batch_size",
@@ -68,7 +68,7 @@ def check_setting(key: str, value: Any) -> Any:
 
 def unknown_key(key: str) -> RecipeError:
     """The error for a key that recipes do not have; it names the nearest one and lists them all."""
-    nearest = [_OTHER_WORDS[key]] if key in _OTHER_WORDS else difflib.get_close_matches(key, _CHECKS, n=1, cutoff=0.5)
+    nearest = [OTHER_WORDS[key]] if key in OTHER_WORDS else difflib.get_close_matches(key, _CHECKS, n=1, cutoff=0.5)
     hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
     return RecipeError(f"unknown key {key!r} in a recipe.{hint} Known: {', '.join(_CHECKS)}.")
 

@@ -1,0 +1,93 @@
+"""A dataset and a recipe in the forms that people give them to `train` and `experiment`."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from fittingroom.data.dataset import Dataset
+from fittingroom.errors import InputError, UnknownNameError
+from fittingroom.recipes.named import find_recipe
+from fittingroom.recipes.recipe import Recipe
+from fittingroom.recipes.settings import OTHER_WORDS, unknown_key
+
+Named = str | os.PathLike[str] | Dataset
+"""A dataset: loaded, or by its name or path."""
+
+Prescribed = str | os.PathLike[str] | Recipe | Mapping[str, Any]
+"""A recipe: as it is, by its name or the path of a TOML file, or as its settings."""
+
+
+_FIT = "A Keras model is trained by fit: fittingroom.fit(model, dataset)."
+
+
+def chosen_recipe(given: Any, settings: Mapping[str, Any], *, beside: Callable[..., Any]) -> Recipe:
+    """The recipe that was given in any form, with settings changed.
+
+    Args:
+        given: the recipe, its name, the path of its file, or a mapping of its settings.
+        settings: those to change.
+        beside: the function whose other keyword arguments these are, for the message about an unknown one.
+
+    Raises:
+        InputError: it is not a recipe, or a setting is unknown or makes no sense.
+    """
+    if isinstance(given, str | os.PathLike):
+        recipe = find_recipe(os.fspath(given))
+    elif isinstance(given, Mapping):
+        recipe = Recipe.from_dict(given)
+    elif isinstance(given, Recipe):
+        recipe = given
+    else:
+        mend = f" {_FIT}" if _is_keras(given) else ""
+        raise InputError(
+            f"recipe is a {type(given).__name__}; expected a recipe, its name, the path of a TOML file, or a mapping "
+            f"of settings such as {{'hidden': [64]}}.{mend}"
+        )
+    known = [field.name for field in fields(Recipe)]
+    for key in settings:
+        if key not in known:
+            if key in OTHER_WORDS:
+                raise unknown_key(key)
+            own = [name for name in inspect.signature(beside).parameters if name != "settings"]
+            raise UnknownNameError(f"argument of {beside.__name__}", key, [*own, *known])
+    return recipe.changed(**settings) if settings else recipe
+
+
+def check_dataset(dataset: Any, **loading: Any) -> None:
+    """Makes sure that a recipe can be trained on this.
+
+    Args:
+        dataset: what the user gave: a dataset, or the name or path of one.
+        **loading: how it is to be loaded; None for what was not given.
+
+    Raises:
+        InputError: it is something else; or it is loaded already, and how to load it was given too.
+    """
+    if isinstance(dataset, str | os.PathLike):
+        return
+    if isinstance(dataset, Dataset):
+        given = [name for name, value in loading.items() if value is not None]
+        if given:
+            raise InputError(
+                f"{', '.join(given)} says how to load a dataset, and {dataset.name} is loaded already. Give it to "
+                f"load: fittingroom.load(..., {given[0]}={loading[given[0]]!r})."
+            )
+        return
+    if _is_keras(dataset):
+        mend = f"train takes a dataset and a recipe. {_FIT}"
+    elif hasattr(dataset, "__array__") or isinstance(dataset, list | tuple):
+        mend = (
+            "train takes a dataset and a recipe. Arrays are for fit, fittingroom.fit(model, x, y), or load: npz:FILE."
+        )
+    else:
+        mend = "Expected the name of a dataset, such as 'fashion-mnist', a path, or what fittingroom.load gives."
+    raise InputError(f"dataset is a {type(dataset).__name__}. {mend}")
+
+
+def _is_keras(value: Any) -> bool:
+    """Whether a value is an object of Keras's, such as a model; Keras is not imported for it."""
+    return any(kind.__module__.startswith("keras.") for kind in type(value).__mro__)
