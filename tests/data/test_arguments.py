@@ -70,9 +70,9 @@ def test_a_model_is_for_fit_and_a_loaded_dataset_is_not_loaded_again() -> None:
 
     model = keras.Sequential([keras.Input((8, 8)), keras.layers.Flatten(), keras.layers.Dense(10)])
     with pytest.raises(InputError, match=r"recipe is a Sequential.*fittingroom.fit\(model, dataset\)"):
-        fittingroom.train("digits", model)  # type: ignore[call-overload]
+        fittingroom.train("digits", model)
     with pytest.raises(InputError, match=r"dataset is a Sequential.*fittingroom.fit\(model, dataset\)"):
-        fittingroom.train(model)  # type: ignore[call-overload]
+        fittingroom.train(model)
     with pytest.raises(InputError, match=r"x is 'digits'. Load it first: .*fittingroom.load\('digits'\)"):
         fittingroom.fit(model, "digits")
     with pytest.raises(InputError, match=r"validation says how to load a dataset, and digits is loaded already"):

@@ -80,9 +80,10 @@ def _input_shape(model: keras.Model) -> Shape | None:
 def _output_count(model: keras.Model) -> int | None:
     outputs = getattr(model, "outputs", None)
     if isinstance(outputs, list | tuple) and len(outputs) == 1 and len(outputs[0].shape) == 2:
-        return outputs[0].shape[-1]
-    layers = getattr(model, "layers", None) or [None]
-    return getattr(layers[-1], "units", None)
+        count = outputs[0].shape[-1]
+    else:
+        count = getattr((getattr(model, "layers", None) or [None])[-1], "units", None)
+    return count if isinstance(count, int) else None
 
 
 def _takes(expected: Shape, found: Shape) -> bool:

@@ -96,7 +96,7 @@ def unused_weights(class_weight: ClassWeight | None, labels: Array) -> tuple[str
 
 def _class_number(key: Any, names: tuple[str, ...]) -> int:
     if isinstance(key, numbers.Real) and not isinstance(key, bool) and float(key).is_integer():
-        return int(key)
+        return int(float(key))
     if isinstance(key, str) and key in names:
         hint = f" {key!r} is class {names.index(key)}."
     elif isinstance(key, str) and key.isdecimal():

@@ -120,8 +120,8 @@ def _only_file(
 def _recipes(given: Recipes | None) -> list[Recipe]:
     if given is None:
         given = DEFAULT_RECIPE
-    several = isinstance(given, Sequence) and not isinstance(given, str)
-    return [chosen_recipe(one, {}, beside=experiment) for one in (given if several else [given])]
+    listed = given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+    return [chosen_recipe(one, {}, beside=experiment) for one in listed]
 
 
 def _train(folder: ExperimentFolder, plan: Plan, dataset: Dataset, watcher: Watcher, executor: Executor) -> None:
