@@ -4,14 +4,21 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fittingroom.errors import RunError, StorageError
+from fittingroom.evaluation.scores import Scores
 from fittingroom.runs.ledger import Counted
 from fittingroom.runs.looks import record_opening, record_score
 from fittingroom.runs.store import RunContents, read_record
 from tests.runs.writing import create
+
+
+def score_of(right: int) -> dict[str, Any]:
+    """A score of so many right answers about ten images of two classes."""
+    return Scores(0.5, ((right, 10 - right), (0, 0)), ("a", "b")).to_dict()
 
 
 @pytest.fixture
@@ -24,6 +31,7 @@ COUNTED = Counted("the ledger's id", 7, 3, "a hash")
 OPEN_TEN_TIMES = """
 import sys
 from pathlib import Path
+from typing import Any
 from fittingroom.runs.ledger import Counted
 from fittingroom.runs.looks import record_opening
 for _ in range(10):
@@ -36,14 +44,14 @@ def test_intent_is_recorded_before_the_score(run: Path) -> None:
     (look,) = read_record(run).looks
     assert (look.reason, look.score) == ("first", None)
     assert (look.ledger, look.number, look.hash) == ("the ledger's id", 3, "a hash")
-    record_score(run, 1, {"accuracy": 0.9})
-    assert read_record(run).looks[0].score == {"accuracy": 0.9}
+    record_score(run, 1, score_of(9))
+    assert read_record(run).looks[0].score == score_of(9)
 
 
 def test_looks_are_counted(run: Path) -> None:
     assert [record_opening(run, reason, COUNTED) for reason in "abc"] == [1, 2, 3]
-    record_score(run, 2, {"accuracy": 0.5})
-    assert [look.score for look in read_record(run).looks] == [None, {"accuracy": 0.5}, None]
+    record_score(run, 2, score_of(5))
+    assert [look.score for look in read_record(run).looks] == [None, score_of(5), None]
 
 
 def test_nothing_else_in_the_record_changes(run: Path) -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from fittingroom.errors import RunError
+from fittingroom.evaluation.scores import Scores
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.plain import json_text
 from fittingroom.runs.record import FORMAT, Look, PartResult, RunRecord, Seconds
@@ -97,3 +99,39 @@ def test_damaged_record_is_a_run_error(stored: Stored, damage: str) -> None:
     DAMAGES[damage](stored)
     with pytest.raises(RunError, match=r"run\.json is damaged: "):
         RunRecord.from_dict(stored)
+
+
+ODD: list[Any] = [None, True, -1, 10**400, 1.5, "x", "\ud800", [], {}, [None], [[1], [2, 3]], {"a": 1}]
+
+
+def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to each value in a record."""
+    yield place
+    if isinstance(value, dict | list):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            yield from places(value[key], (*place, key))
+
+
+def test_a_record_with_an_odd_value_anywhere_reads_as_it_may_be_written_or_is_a_run_error(stored: Stored) -> None:
+    score = Scores(0.5, ((3, 1, 0), (0, 2, 0), (0, 0, 0)), ("0", "größe", "<b>")).to_dict()
+    stored["looks"] = [{"time": "now", "reason": "why", "score": score, "ledger": "a", "number": 1, "hash": "b"}]
+    stored = json.loads(json_text(stored))
+    RunRecord.from_dict(stored)
+    refused = 0
+    for *way, last in filter(None, places(stored)):
+        for odd in ODD:
+            changed = copy.deepcopy(stored)
+            inner = changed
+            for key in way:
+                inner = inner[key]
+            inner[last] = odd
+            try:
+                record = RunRecord.from_dict(changed)
+            except RunError:
+                refused += 1
+                continue
+            json_text(record.to_dict()).encode()
+            for look in record.looks:
+                if look.score is not None:
+                    Scores.from_dict(look.score).to_dict()
+    assert refused > 500

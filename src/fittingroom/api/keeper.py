@@ -20,7 +20,7 @@ from fittingroom.runs.begun import BegunRecord, BegunRun, begin, reopen
 from fittingroom.runs.checkpoints import FOLDER
 from fittingroom.runs.damage import damage
 from fittingroom.runs.environment import differences
-from fittingroom.runs.place import find_begun, holds_replicas, is_run
+from fittingroom.runs.place import BEGUN_NAME, find_begun, holds_replicas, is_run
 from fittingroom.runs.plain import json_text
 from fittingroom.runs.record import RunRecord, now
 from fittingroom.runs.replicas import read_records
@@ -68,7 +68,9 @@ class Keeper:
         record = self._record(attempts)
         if self.stopped is None:
             return begin(record, self.out)
-        _check_same(self.stopped.record, record)
+        with damage(self.stopped.path, BEGUN_NAME):
+            before = _identity(self.stopped.record)
+        _check_same(before, _identity(record))
         return self.stopped
 
     def earlier(self, seed: int, blueprint: Blueprint) -> tuple[Snapshot | None, tuple[str, ...]]:
@@ -162,9 +164,8 @@ def _notes(snapshot: Snapshot) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _check_same(stopped: BegunRecord, given: BegunRecord) -> None:
+def _check_same(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
     """Raises InputError unless this is what was trained before."""
-    before, after = _identity(stopped), _identity(given)
     different = [name for name in before if before[name] != after[name]]
     if different:
         raise InputError(

@@ -45,7 +45,12 @@ def read_json(path: Path) -> dict[str, Any]:
     content = read_file(path, _LARGEST_JSON)
     if sum(content.count(mark) for mark in (b",", b"[", b"{")) > _MOST_VALUES:
         raise RunError(f"{path.name} is damaged: it has more than {_MOST_VALUES:,} values.")
-    stored = json.loads(content)
+    stored = json.loads(content, parse_constant=_refuse)
     if not isinstance(stored, dict):
         raise RunError(f"{path.name} is damaged: it holds no JSON object.")
     return stored
+
+
+def _refuse(constant: str) -> None:
+    """NaN and infinity are not JSON, and nothing of ours writes them."""
+    raise ValueError(f"it holds {constant}")

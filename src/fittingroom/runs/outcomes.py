@@ -150,7 +150,7 @@ class Outcomes:
             epoch, views = (int(arrays[f"{_KEPT}{name}"]) for name in ("epoch", "views"))
             stored = {name: arrays[f"{_KEPT}{name}"] for name in _ROWS}
             kept = Kept.of(stored, arrays["labels"], None if epoch < 0 else epoch, views)
-        return cls.of(
+        outcomes = cls.of(
             arrays["loss"],
             arrays["predicted"],
             arrays["probability"],
@@ -159,6 +159,31 @@ class Outcomes:
             arrays.get("log_probabilities"),
             kept,
         )
+        outcomes._check_values()
+        return outcomes
+
+    def _check_values(self) -> None:
+        """Makes sure that what came from a file makes sense: where a loss is finite, probabilities are such.
+
+        Raises:
+            InputError: it does not.
+        """
+        classes = self.log_probabilities.shape[-1] or np.iinfo(np.int32).max
+        each: list[Outcomes | Kept] = [self, *([] if self.kept is None else [self.kept])]
+        numbers = [self.labels, *(one.predicted for one in each)]
+        if any(len(one) and not 0 <= one.min() <= one.max() < classes for one in map(np.ravel, numbers)):
+            raise InputError("its labels or predictions are not those of its classes.")
+        if (np.diff(self.epoch) <= 0).any() or (self.epoch < 0).any():
+            raise InputError("its epochs do not rise.")
+        for one in each:
+            finite = np.isfinite(one.loss)
+            probability = one.probability[finite]
+            if (one.loss[finite] < -1e-3).any():
+                raise InputError("its losses are below 0.")
+            if not ((probability >= -1e-3) & (probability <= 1.001)).all():
+                raise InputError("its probabilities are not from 0 to 1.")
+            if np.isnan(one.log_probabilities[finite]).any() or (one.log_probabilities[finite] > 0.1).any():
+                raise InputError("its logarithms of probabilities are not those of numbers from 0 to 1.")
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """The arrays by name, as `outcomes.npz` has them."""

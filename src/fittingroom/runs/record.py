@@ -15,6 +15,17 @@ from fittingroom.errors import RunError
 from fittingroom.evaluation.intervals import Interval, wilson
 from fittingroom.recipes.trust import RecordedFile
 from fittingroom.runs.environment import Environment
+from fittingroom.runs.strict import (
+    check_plain,
+    check_score,
+    number,
+    optional_number,
+    optional_share,
+    optional_text,
+    share,
+    text,
+    whole,
+)
 
 FORMAT = 1
 """The form of the run folder. It grows by one when an older version could no longer read what is written."""
@@ -241,21 +252,21 @@ def _read_record(stored: Mapping[str, Any]) -> RunRecord:
         raise ValueError(f"status {stored['status']!r} is none of {', '.join(get_args(Status))}")
     validation = stored["validation"]
     return RunRecord(
-        created=str(stored["created"]),
+        created=text(stored["created"]),
         status=stored["status"],
         reason=None if stored["reason"] is None else str(stored["reason"]),
-        recipe={**stored["recipe"], "name": str(stored["recipe"]["name"])},
+        recipe=_read_recipe(stored["recipe"]),
         data=read_data(stored["data"]),
-        seed=int(stored["seed"]),
-        epochs=int(stored["epochs"]),
+        seed=whole(stored["seed"]),
+        epochs=whole(stored["epochs"]),
         environment=_read_environment(stored["environment"]),
-        seconds=Seconds(**{part: float(stored["seconds"][part]) for part in ("setup", "compile", "train")}),
+        seconds=Seconds(**{part: number(stored["seconds"][part]) for part in ("setup", "compile", "train")}),
         train=_read_part(stored["train"]),
         validation=None if validation is None else _read_part(validation),
         notes=tuple(str(note) for note in stored["notes"]),
         looks=tuple(_read_look(look) for look in stored["looks"]),
         model_file=read_model_file(stored.get("model_file")),
-        weights_sha256=_optional_text(stored.get("weights_sha256")),
+        weights_sha256=optional_text(stored.get("weights_sha256")),
     )
 
 
@@ -267,7 +278,7 @@ def read_data(stored: Mapping[str, Any]) -> DataRecord:
             raise ValueError(f"the class {name!r} is no text")
     if not all(_is_count(side) and side for side in shape) or math.prod(shape) > _LARGEST_IMAGE:
         raise ValueError(f"the image shape {list(shape)!r} is none")
-    if not (float(stored["scale"]) > 0 and math.isfinite(stored["scale"])):
+    if not number(stored["scale"]) > 0:
         raise ValueError(f"the scale {stored['scale']!r} is no number above 0")
     counts, load = dict(stored["counts"]), stored["load"]
     if not all(_is_count(counts[part]) for part in ("train", "validation", "test")):
@@ -290,48 +301,42 @@ def read_model_file(stored: Mapping[str, Any] | None) -> RecordedFile | None:
 
 
 def _read_environment(stored: Mapping[str, Any]) -> Environment:
-    return known_fields(Environment, {**stored, "versions": dict(stored["versions"])})
+    environment = known_fields(Environment, {**stored, "versions": dict(stored["versions"])})
+    check_plain(dict(environment.versions))
+    for name in (environment.processor, environment.platform, environment.device, *environment.versions.values()):
+        text(name)
+    for count in (environment.cores, environment.devices, environment.threads or 0):
+        whole(count)
+    return environment
+
+
+def _read_recipe(stored: Mapping[str, Any]) -> dict[str, Any]:
+    recipe = {**stored, "name": text(stored["name"])}
+    check_plain({key: value for key, value in recipe.items() if key != "model"})  # which may be a path of any bytes
+    return recipe
 
 
 def _read_look(stored: Mapping[str, Any]) -> Look:
     uncounted = dict.fromkeys(("ledger", "number", "hash"))
     look = known_fields(Look, {**uncounted, **stored})
+    for one in (text(look.time), text(look.reason), look.ledger, look.hash):
+        optional_text(one)
+    if look.number is not None:
+        whole(look.number)
     if look.score is not None:
-        _check_score(look.score)
+        check_score(look.score)
     return look
-
-
-def _check_score(stored: Any) -> None:
-    """Raises ValueError or TypeError where a part of a score is of another kind than `Scores.to_dict` gives."""
-    score = dict(stored.items())
-    for name in ("accuracy", "loss", "correct", "count"):
-        _optional_number(score.get(name))
-    numbers = [*score.get("interval", ()), *(number for row in score.get("confusion", ()) for number in row)]
-    if not all(isinstance(number, int | float) for number in numbers):
-        raise ValueError("a score has an interval or a confusion matrix without numbers")
-    if not all(isinstance(part["name"], str) for part in score.get("per_class", ())):
-        raise ValueError("a score has classes without names")
 
 
 def _read_part(stored: Mapping[str, Any]) -> PartResult:
     interval = stored["interval"]
     return PartResult(
-        loss=_optional_number(stored["loss"]),
-        accuracy=_optional_number(stored["accuracy"]),
-        count=int(stored["count"]),
-        interval=None if interval is None else Interval(float(interval[0]), float(interval[1])),
-        compiled_loss=_optional_number(stored.get("compiled_loss")),
+        loss=optional_number(stored["loss"]),
+        accuracy=optional_share(stored["accuracy"]),
+        count=whole(stored["count"]),
+        interval=None if interval is None else Interval(share(interval[0]), share(interval[1])),
+        compiled_loss=optional_number(stored.get("compiled_loss")),
     )
-
-
-def _optional_text(value: Any) -> str | None:
-    if not isinstance(value, str | None):
-        raise TypeError(f"{str(value)[:100]!r} stands where a text is expected")
-    return value
-
-
-def _optional_number(value: Any) -> float | None:
-    return None if value is None else float(value)
 
 
 def known_fields(kind: type[T], stored: Mapping[str, Any]) -> T:
