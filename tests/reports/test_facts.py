@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from fittingroom.errors import InputError, RunError, UnknownNameError
+from fittingroom.evaluation.scores import Scores
 from fittingroom.evaluation.trajectories import Trajectories
 from fittingroom.reports.facts import facts_of, subject_facts
 from fittingroom.reports.subject import read_subject
@@ -231,7 +232,7 @@ def test_where_a_loss_of_the_kept_weights_is_not_finite_the_last_finite_epoch_is
 
 def test_a_test_score_is_told_with_its_look_and_opens_nothing(tmp_path: Path) -> None:
     contents = contents_of(course_of(RISING))
-    score = {"loss": 0.4, "accuracy": 0.8, "count": 20, "interval": [0.58, 0.92]}
+    score = Scores(0.4, ((10, 3), (1, 6)), ("a", "b")).to_dict()
     looked = replace(contents.record, looks=(Look("2026-03-05T12:00:00.000+00:00", "claim", score),))
     facts = facts_of(written(tmp_path / "run", replace(contents, record=looked)))
     assert facts["replicas"][0]["test"]["score"]["accuracy"] == 0.8

@@ -44,6 +44,6 @@ def test_values_from_a_file_that_make_no_sense_are_refused(name: str, value: flo
     rows = np.full((2, 3), 0.5)
     arrays = Outcomes.of(rows, np.zeros((2, 3)), rows, [0, 1, 1], [0, 1], logs).arrays()
     Outcomes.from_arrays(arrays)
+    arrays[name].flat[-1] = value
     with pytest.raises(InputError, match=message):
-        arrays[name].flat[-1] = value
         Outcomes.from_arrays(arrays)
