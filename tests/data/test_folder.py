@@ -353,6 +353,13 @@ def test_a_table_in_the_root_may_name_files_in_folders_of_parts(tmp_path: Path) 
     assert "1 picture that metadata.csv does not name (extra/000.png)" in folder.notes[1]
 
 
+def test_a_link_is_not_a_table(tmp_path: Path) -> None:
+    root = write_picture_folder(tmp_path / "p", {"a": 1, "b": 1})
+    (tmp_path / "outside.csv").write_text("file_name,label\na/000.png,x\n")
+    (root / "metadata.csv").symlink_to(tmp_path / "outside.csv")
+    assert scan_folder(root).classes == ("a", "b")
+
+
 def test_json_lines_name_classes_too(tmp_path: Path) -> None:
     root = write_pictures(tmp_path / "p", 2)
     lines = [json.dumps({"file_name": f"00{number}.png", "label": number}) for number in range(2)]

@@ -36,8 +36,9 @@ class Labelled:
 
 
 def table_in(folder: Path) -> Path | None:
-    """The table of a folder, if there is one."""
-    return next((folder / name for name in NAMES if (folder / name).is_file()), None)
+    """The table of a folder, if there is one; a link, which may lead anywhere, is not."""
+    paths = (folder / name for name in NAMES)
+    return next((path for path in paths if path.is_file() and not path.is_symlink()), None)
 
 
 def read_table(path: Path, pictures: Mapping[str, Path]) -> Labelled:
