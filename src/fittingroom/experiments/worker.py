@@ -29,11 +29,13 @@ class PackedDataset:
         arrays: images and labels to learn from, then those to validate on.
         facts: the other attributes of the dataset that training needs.
         test: fingerprint of the test set, and how many images of each class it has.
+        files: the picture file of each image to validate on; empty where they came from none.
     """
 
     arrays: tuple[Any, ...]
     facts: Mapping[str, Any]
     test: tuple[str, tuple[int, ...]]
+    files: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, dataset: Dataset) -> PackedDataset:
@@ -46,6 +48,7 @@ class PackedDataset:
             tuple(np.ascontiguousarray(array) for array in arrays),
             facts,
             (dataset.test.fingerprint, dataset.test.counts()),
+            validation.files,
         )
 
     def unpacked(self) -> Dataset:
@@ -54,7 +57,7 @@ class PackedDataset:
         classes, scale = self.facts["classes"], self.facts["scale"]
         return Dataset(
             train=Part(images, labels, classes, scale),
-            validation=Part(held_out_images, held_out_labels, classes, scale),
+            validation=Part(held_out_images, held_out_labels, classes, scale, self.files),
             test=_TestSetElsewhere(*self.test),
             info=DatasetInfo(self.facts["name"]),
             **self.facts,
