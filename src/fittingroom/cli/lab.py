@@ -204,8 +204,9 @@ def _picture(result: LabResult) -> str:
     """The arms as a table and, each seed a dot, on an axis of accuracy; and the errors of those that were refused."""
     arms = [arm for arm in result.arms if arm.runs]
     header = ("", "seeds", "epochs", "accuracy", "95% interval", "loss", "seconds", "loss by epoch")
+    covers = "On validation images, means over seeds, with intervals for other seeds on these images."
     parts = [
-        f"{table(header, [_row(arm) for arm in arms])}\nOn validation images, means over seeds." if arms else "",
+        f"{table(header, [_row(arm) for arm in arms])}\n{covers}" if arms else "",
         _axis(arms) if len(arms) > 1 else "",
         "\n".join(_wrapped(f"{arm.name} printed: {_printed(arm)}") for arm in result.arms if arm.printed),
         *(_wrapped(f"{arm.name} was refused: {arm.error}") for arm in result.arms if arm.error is not None),

@@ -64,12 +64,13 @@ def replicas_row(path: Path, standings: Standings) -> tuple[str, ...]:
     each = read_records(path)
     _, validation = _spreads(each)
     statuses = sorted({one.status for one in each.values()})
+    interval = validation["accuracy"].interval if "accuracy" in validation else None
     return (
         path.name,
         f"{len(each)} replicas {'/'.join(statuses)}",
         str(max(one.epochs for one in each.values())),
         percent(validation["accuracy"].mean) if "accuracy" in validation else "-",
-        percent_range(validation["accuracy"].interval) if "accuracy" in validation else "-",
+        "-" if interval is None else f"{percent_range(interval)} over seeds",
         nats(validation["loss"].mean) if "loss" in validation else "-",
         *_test(path, each, standings),
     )
