@@ -14,7 +14,7 @@ import pytest
 
 import fittingroom as fr
 from fittingroom.data.dataset import Dataset
-from fittingroom.errors import DivergedError, Interrupted
+from fittingroom.errors import DivergedError, Interrupted, RunError
 from fittingroom.recipes.named import NAMED
 from fittingroom.runs.replicas import read_replicas
 from tests.cli.conftest import Command
@@ -298,3 +298,23 @@ def test_a_run_on_plain_arrays_has_no_test_set_whoever_tells(trained: Mapping[st
     assert "sealed" not in card
     assert "still sealed" in fr.report(trained["plain"]).html
     assert ">sealed</td>" in fr.open_run(trained["plain"])._repr_html_()
+
+
+def test_a_model_that_gives_nan_answers_with_a_sentence_and_opens_no_test_set(
+    command: Command, digits: Dataset
+) -> None:
+    deep = fr.Recipe(name="huge", hidden=(64,) * 6, learning_rate=1e9, batch_size=300, epochs=1)
+    run = fr.train(digits, deep)
+    assert run.record.validation is not None
+    assert run.record.validation.loss is None
+    for argument in ("show", "runs"):
+        assert command(argument, *([run.path] if argument == "show" else []), "--json").json  # strict JSON
+    for _ in range(2):  # nothing was kept that the second time stumbles over
+        with pytest.raises(RunError, match=r"the model gives NaN for 3 of 3 images, .* smaller learning rate"):
+            run.answer(digits.train.images[:3])
+    for arguments in (("evaluate", run.path), ("explain", run.path), ("report", run.path)):
+        done = command(*arguments)
+        assert done.status == 2
+        assert "nan" not in done.out.lower()
+        assert re.search("NaN for 120 of 120 images|120 of 120 validation images never have a finite loss", done.err)
+    assert run.record.looks == ()

@@ -73,8 +73,8 @@ def test_a_lab_trains_judges_and_writes_its_page_and_its_facts(written: Written,
         "ask": "And?",
         "choices": ["It falls", "It rises"],
         "chosen": 1,
-        "outcome": 1,
-        "allowed": [0] if low <= 0 else [],
+        "outcome": None if low <= 0 else 1,
+        "allowed": [0, 1] if low <= 0 else [1],
     }
     assert [len(arm["history"]["val_loss"]) for arm in facts["arms"]] == [2, 2]
     assert facts["arms"][0]["parameters"] == 65 * 4 + 5 * 10

@@ -51,7 +51,10 @@ def test_the_prediction_stands_beside_what_came_out() -> None:
     asked = lab_facts()["prediction"]
     assert "Your prediction came true." in html_of(prediction={**asked, "chosen": 2})
     assert "No prediction was asked for" in html_of(prediction={**asked, "chosen": None})
-    assert "What came out is not known" in html_of(prediction={**asked, "outcome": None})
+    assert "What came out is not known" in html_of(prediction={**asked, "outcome": None, "allowed": []})
+    undecided = html_of(prediction={**asked, "outcome": None, "allowed": [1, 2]})
+    assert "The measurement cannot tell between the answers" in undecided
+    assert "✓</span> what came out" not in undecided
 
 
 def test_a_lab_without_prediction_course_or_number_has_a_page() -> None:

@@ -124,7 +124,9 @@ def _from_outcomes(paths: Sequence[Path]) -> Judgement:
     same = all(np.array_equal(one.outcomes.labels, labels) for one in validated)
     if len(logs) < len(paths) or not same or not logs[0].shape[-1]:
         return Judgement.nothing()
-    return Judgement.of(mean_of([each.astype(np.float32) for each in logs]), labels)
+    mean = mean_of([each.astype(np.float32) for each in logs])
+    known = ~np.isnan(mean).any(axis=1)  # an image with NaN in it has no answer, and teaches nothing
+    return Judgement.of(mean[known], labels[known]) if known.any() else Judgement.nothing()
 
 
 def mean_of(log_probabilities: Sequence[Array]) -> Array:

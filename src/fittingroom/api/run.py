@@ -88,7 +88,7 @@ class Run(Asked):
 
     def log_probabilities(self, images: Array) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Logarithms of what `predict` gives, for an array: as `Asked.log_probabilities` has it."""
-        return self._compiled().log_probabilities(self._state, checked_images(np.asarray(images), self.record.data))
+        return self._in_memory()(checked_images(np.asarray(images), self.record.data))
 
     def evaluate(self, reason: str = "evaluate", *, data: str | Dataset | None = None) -> TestResult:
         """The score on the sealed test set. Opening it is recorded before the score is computed.
@@ -125,6 +125,9 @@ class Run(Asked):
         record = self.record
         if not looking.has_score(record):
             self._compiled()  # what cannot answer is found before the test set is opened
+            kept = None if self.outcomes is None else self.outcomes.kept
+            if kept is not None and np.isnan(kept.loss).all():
+                check_numbers(kept.loss[:, None], self.path)
             looking.look(self.path, record, self._load_dataset(), reason, self._score, together)
 
     def explain(self, start: int | None = None, end: int | None = None) -> Explanation:
@@ -223,7 +226,7 @@ class Run(Asked):
         return (self,)
 
     def _in_memory(self) -> Callable[[Array], Array]:
-        return partial(self._compiled().log_probabilities, self._state)
+        return partial(_answers, self._compiled(), self._state, self.path)
 
     @property
     def _shapes(self) -> tuple[Shapes, Shapes]:
@@ -326,3 +329,21 @@ class Run(Asked):
 def _shapes_of(blueprint: Blueprint) -> tuple[Shapes, Shapes]:
     trainable, others = blueprint.weight_groups
     return tuple(start.shape for start in trainable), tuple(start.shape for start in others)
+
+
+def _answers(programs: Programs, state: State, path: Path, images: Array) -> Array:
+    """Logarithms of probabilities, none of which is NaN."""
+    logs = programs.log_probabilities(state, images)
+    check_numbers(logs, path)
+    return logs
+
+
+def check_numbers(values: Array, path: Path) -> None:
+    """Raises RunError where what a model makes of images, `(images, ...)`, is NaN: it is no answer to them."""
+    bad = int(np.isnan(values).any(axis=1).sum())
+    if bad:
+        raise RunError(
+            f"{path}: the model gives NaN for {bad:,} of {len(values):,} images, so it has no answer to them. Its "
+            "training has diverged, or the images have values that are far too large. Train again with a smaller "
+            "learning rate and images scaled to 0 to 1."
+        )

@@ -184,11 +184,14 @@ def _codes(lab: Lab) -> Iterable[str]:
 
 def _prediction(result: LabResult) -> str:
     asked, outcome = result.lab.predict, result.outcome
-    if asked is None or outcome is None:
+    if asked is None or not result.allowed:
         return ""
-    came = f"It came out: {asked.answers[outcome]}."
-    if result.allowed:
-        came += f" The interval also allows: {'; '.join(asked.answers[other] for other in result.allowed)}."
+    if outcome is None:
+        came = (
+            f"The measurement cannot tell: {'; '.join(asked.answers[one] for one in result.allowed)} are all possible."
+        )
+    else:
+        came = f"It came out: {asked.answers[outcome]}."
     if result.predicted is None:
         return _wrapped(f"{asked.ask} {came}")
     return _wrapped(f"Your prediction was: {asked.answers[result.predicted]}. {came}")

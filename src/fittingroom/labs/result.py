@@ -49,22 +49,21 @@ class LabResult:
 
     @property
     def outcome(self) -> int | None:
-        """Which of the answers came true, from 0; None if that is not known or nothing was asked."""
-        if self.lab.predict is None:
-            return None
-        value = self.claims[self.lab.predict.claim].value
-        return None if value is None else bisect_left(self.lab.predict.bounds, value)
+        """Which of the answers came true, from 0; None if nothing was asked, or the measurement cannot tell."""
+        return self.allowed[0] if len(self.allowed) == 1 else None
 
     @property
     def allowed(self) -> tuple[int, ...]:
-        """The answers that the interval of the effect would also allow, from 0."""
-        if self.lab.predict is None or self.outcome is None:
+        """The answers that the effect's whole interval allows, from 0; none if nothing was asked or measured.
+
+        With several, no answer is said to have come true: what is measured to be +0.6 and may be 0 is no rise.
+        """
+        asked = self.lab.predict
+        judged = None if asked is None else self.claims[asked.claim]
+        if asked is None or judged is None or judged.value is None:
             return ()
-        interval = self.claims[self.lab.predict.claim].interval
-        if interval is None:
-            return ()
-        first, last = (bisect_left(self.lab.predict.bounds, end) for end in interval)
-        return tuple(answer for answer in range(first, last + 1) if answer != self.outcome)
+        first, last = (bisect_left(asked.bounds, end) for end in judged.interval or (judged.value, judged.value))
+        return tuple(range(first, last + 1))
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain JSON."""

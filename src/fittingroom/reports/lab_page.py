@@ -88,7 +88,15 @@ def labs_index(labs: Sequence[Facts], links: Sequence[str] | None = None) -> Rep
 
 def _answer(prediction: Facts | None) -> str:
     """Whether the learner's prediction came true; empty where nothing can be said."""
-    if prediction is None or prediction["chosen"] is None or prediction["outcome"] is None:
+    if prediction is None:
+        return ""
+    if prediction["outcome"] is None:
+        return (
+            ""
+            if not prediction["allowed"]
+            else "The measurement cannot tell between the answers that its interval allows."
+        )
+    if prediction["chosen"] is None:
         return ""
     return "Your prediction came true." if prediction["chosen"] == prediction["outcome"] else "It came out otherwise."
 
