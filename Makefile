@@ -39,6 +39,7 @@ bench: setup dataset  ## Measure against Keras on JAX and the matrix products al
 	$(VENV_PYTHON) -m benchmarks.epochs keras-jax
 	$(VENV_PYTHON) -m benchmarks.cnn keras-jax
 	$(VENV_PYTHON) -m benchmarks.exercise2 keras-jax
+	$(VENV_PYTHON) -m benchmarks.short_calls
 	$(VENV_PYTHON) -m benchmarks.products
 	$(VENV_PYTHON) -m benchmarks.readme
 

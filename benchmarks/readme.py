@@ -17,7 +17,7 @@ from benchmarks.sides import PEERS
 from fittingroom.recipes.named import read_claims
 
 README = Path(__file__).parents[1] / "README.md"
-SPEEDS = ("whole-process", "epochs", "cnn", "exercise2", "products")
+SPEEDS = ("whole-process", "epochs", "short-calls", "cnn", "exercise2", "products")
 CAPTION = (
     "Medians of rounds in which the sides took turns (lowest–highest); ratios within a round; caches warm, unless said."
     " Exercise 2 had one round."

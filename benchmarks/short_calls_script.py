@@ -1,0 +1,98 @@
+"""One side of the comparison of short calls: trains as it is told on standard input, and says how long each took.
+
+Usage: python -m benchmarks.short_calls_script keras | fittingroom | fittingroom-without-a-folder FOLDER
+
+FOLDER holds Fashion-MNIST's four gzip files. Each line of standard input names a work; for each, a line of JSON comes
+back: seconds by the clock, and seconds of all cores. The side `keras` needs Keras alone.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+IMAGES, BATCH = 6_400, 32
+
+
+def fit_of(side: str) -> Callable[..., Any]:
+    """The function that trains. Fitting Room is imported before Keras, as its users do."""
+    if side == "keras":
+        import keras
+
+        return keras.Model.fit
+    import logging
+
+    import fittingroom
+
+    logging.getLogger("fittingroom").setLevel(logging.ERROR)
+    return fittingroom.fit
+
+
+def works(fit: Callable[..., Any], options: dict[str, Any], folder: Path) -> dict[str, Callable[[], None]]:
+    """What can be asked for: each trains a model that stays, so that only the first call compiles."""
+    import keras
+
+    from benchmarks.course_script import read
+
+    images, labels = (part[:IMAGES] for part in read(folder, "train"))
+
+    class Watch(keras.callbacks.Callback):  # type: ignore[misc]
+        """Looks at the loss after every batch."""
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            del batch
+            self.loss = logs["loss"]
+
+    class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+        """Gives the images batch by batch."""
+
+        def __len__(self) -> int:
+            return IMAGES // BATCH
+
+        def __getitem__(self, index: int) -> Any:
+            piece = slice(index * BATCH, (index + 1) * BATCH)
+            return images[piece], labels[piece]
+
+    def model() -> keras.Model:
+        keras.utils.set_random_seed(0)
+        stack = [
+            keras.Input((28, 28)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(128, activation="relu"),
+            keras.layers.Dense(10, activation="softmax"),
+        ]
+        made = keras.Sequential(stack)
+        made.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        return made
+
+    calls, watched, streamed = model(), model(), model()
+
+    def ten_calls() -> None:
+        for _ in range(10):
+            fit(calls, images, labels, verbose=0, **options)
+
+    return {
+        "calls": ten_calls,
+        "callback": lambda: fit(watched, images, labels, epochs=3, callbacks=[Watch()], verbose=0, **options),
+        "iterable": lambda: fit(streamed, Batches(), epochs=3, verbose=0, **options),
+    }
+
+
+def main() -> None:
+    """Answers until its standard input ends."""
+    side, folder = sys.argv[1:]
+    fit = fit_of(side)
+    known = works(fit, {"out": False} if side.endswith("folder") else {}, Path(folder))
+    for line in sys.stdin:
+        clock, core = time.perf_counter(), time.process_time()
+        known[line.strip()]()
+        seconds = {"clock": time.perf_counter() - clock, "core": time.process_time() - core}
+        print(json.dumps(seconds), flush=True)
+
+
+if __name__ == "__main__":
+    main()
