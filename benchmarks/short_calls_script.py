@@ -23,7 +23,8 @@ def fit_of(side: str) -> Callable[..., Any]:
     if side == "keras":
         import keras
 
-        return keras.Model.fit
+        fit: Callable[..., Any] = keras.Model.fit
+        return fit
     import logging
 
     import fittingroom
@@ -40,14 +41,14 @@ def works(fit: Callable[..., Any], options: dict[str, Any], folder: Path) -> dic
 
     images, labels = (part[:IMAGES] for part in read(folder, "train"))
 
-    class Watch(keras.callbacks.Callback):  # type: ignore[misc]
+    class Watch(keras.callbacks.Callback):
         """Looks at the loss after every batch."""
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             del batch
             self.loss = logs["loss"]
 
-    class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+    class Batches(keras.utils.PyDataset):
         """Gives the images batch by batch."""
 
         def __len__(self) -> int:

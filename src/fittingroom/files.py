@@ -13,6 +13,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import BinaryIO
 
@@ -75,8 +76,31 @@ def current_folder_is_gone() -> StorageError:
     return StorageError("the current folder was deleted or moved away. Change to one that exists (cd), and try again.")
 
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+_synced_once: ContextVar[frozenset[Path]] = ContextVar("_synced_once", default=frozenset())
+
+
+@contextmanager
+def names_synced_once(folder: Path) -> Iterator[None]:
+    """Makes the names of the files that are written into a folder survive a power cut at the end, not one by one.
+
+    Waiting for the disk is most of what a short training's run takes to write.
+    """
+    token = _synced_once.set(_synced_once.get() | {folder})
+    try:
+        yield
+    finally:
+        _synced_once.reset(token)
+    with storage_errors(folder):
+        sync_folder(folder)
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, durable: bool = True) -> None:
     """Writes one file through `write(stream)`, so that `path` is afterwards either whole or as it was.
+
+    Args:
+        path: the file.
+        write: writes its content.
+        durable: whether it must survive a power cut from now on; else it survives the end of this process only.
 
     Raises:
         StorageError: the file cannot be written; `path` is unchanged and no temporary file is left.
@@ -87,12 +111,14 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
             with stream:
                 write(stream)
                 stream.flush()
-                os.fsync(stream.fileno())
+                if durable:
+                    os.fsync(stream.fileno())
             os.replace(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        sync_folder(path.parent)
+        if durable and path.parent not in _synced_once.get():
+            sync_folder(path.parent)
 
 
 def _temporary(path: Path) -> tuple[Path, BinaryIO]:
@@ -110,9 +136,9 @@ def _temporary(path: Path) -> tuple[Path, BinaryIO]:
         stream.close()  # `sweep` was faster than the lock
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Writes `content` to `path`, whole or not at all."""
-    write_atomically(path, lambda stream: stream.write(content))
+def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Writes `content` to `path`, whole or not at all; see `write_atomically`."""
+    write_atomically(path, lambda stream: stream.write(content), durable=durable)
 
 
 def write_checked(path: Path, content: bytes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     import keras
 
     from fittingroom.api.fitted import FittedRun
+    from fittingroom.engine.kept_programs import KeptPrograms
 
 
 def fit_recipe(
@@ -169,15 +170,20 @@ class Fitting:
         """The folder of the run, or what it would hold."""
         with finishing(self.progress):
             prepare_jax()
-            from fittingroom.engine.kept_programs import programs_of
-
             session = self._ready()
-            data = tuple(_form(part) for part in (self.train, self.validation))
-            programs = programs_of(self.model, self._programs(), available_devices(), data)
+            programs = self._kept_programs
             session = replace(session, batchwise=programs.batchwise)
             path, training = session.run(programs.whole, read_state(self.model), self.keeper)
             write_state(self.model, training.state)
             return path
+
+    @cached_property
+    def _kept_programs(self) -> KeptPrograms:
+        """The programs of the model, once it is built, and what an earlier call has found out about it."""
+        from fittingroom.engine.kept_programs import programs_of
+
+        data = tuple(_form(part) for part in (self.train, self.validation))
+        return programs_of(self.model, self._programs(), available_devices(), data)
 
     @property
     def _first_arrays(self) -> inputs.Arrays:
@@ -207,7 +213,7 @@ class Fitting:
         for data in (self.train, self.validation):
             if isinstance(data, Batches):
                 data.expect_classes(max(2, outputs))
-        names = checks.logged_names(self.model)
+        names = self._kept_programs.logged_names(lambda: checks.logged_names(self.model))
         held_out = () if self.validation is None else tuple(f"val_{name}" for name in names)
         StopRule(self.recipe["stop"]).update(dict.fromkeys((*names, *held_out), 0.0))  # refuses what will be missing
         found = misfits.misfits(self.model, first.input_batch(32), outputs)

@@ -146,6 +146,7 @@ def saver(begun: BegunRun, seed: int) -> Callable[[Snapshot], None]:
 
     def save(snapshot: Snapshot) -> None:
         try:
+            begun.settle()
             checkpoints.write(checkpoint_of(snapshot))
         except StorageError as error:
             goes_on = how_to_go_on(begun.path, own_model=begun.record.own_model) if checkpoints.exist() else ""

@@ -9,7 +9,7 @@ What no attribute shows (a global variable that `call` reads) is as old as in Ke
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -59,7 +59,14 @@ class KeptPrograms:
     def __init__(self, model: keras.Model, traced: TracedPrograms, devices: int, objects: list[Any]) -> None:
         self.whole = Programs(traced.on(devices))
         self.batchwise = BatchPrograms(step_functions(model), traced.scale)
+        self._names: tuple[str, ...] | None = None
         self._objects = objects  # held, so that no other object can take over an identity that is part of the key
+
+    def logged_names(self, find: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
+        """The names of the numbers that each epoch has, found once: that traces the metrics."""
+        if self._names is None:
+            self._names = find()
+        return self._names
 
 
 def programs_of(model: keras.Model, traced: TracedPrograms, devices: int, shapes: tuple[Any, ...]) -> KeptPrograms:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # One call of the compiled program takes about this long: Ctrl-C and the progress line wait no longer than that.
 SECONDS_PER_CALL = 0.25
+# At the end of a training that has saved itself so short a time ago, the run alone is written, no checkpoint before it.
+LEAST_SECONDS_TO_LOSE = 1.0
 # Single steps are begun, at most so many, while the one before them runs: the next batch is made meanwhile.
 MOST_STEPS_UNSEEN = 32
 
@@ -66,6 +68,7 @@ class Trainer:
         self._first_epoch = self.plan.first_epoch
         self._saves: Callable[[Snapshot], None] | None = None
         self._unsaved: Snapshot | None = None
+        self._saved_at = 0.0  # by `time.perf_counter`
         self._epoch_logs: Numbers = {}  # the last epoch's own numbers, without what callbacks add to them
         self._nan: str | None = None  # why training ends, where the loss is no number and a hook takes that quietly
         self._reached: State | None = None  # the state after all steps that are done, whatever is kept of them
@@ -106,7 +109,7 @@ class Trainer:
                 raised.
         """
         training = Training(state) if resume is None else Training(resume.kept or resume.state, list(resume.epochs))
-        self._saves = save
+        self._saves, self._saved_at = save, time.perf_counter()
         self.progress.start(self.plan.epochs, self._feed.steps or 1)
         with stop_requests() if request is None else nullcontext(request) as requested:
             try:
@@ -198,7 +201,9 @@ class Trainer:
         epoch = training.epochs[-1].epoch
         stop = self._stop_reason() or self._end_of_data(epoch)
         now = self._unsaved = self._snapshot(training, training.state, epoch + 1, 0, 0.0, stop)
-        if (epoch + 1 - self._first_epoch) % self.plan.checkpoint_every == 0:
+        over = stop is not None or epoch + 1 >= self.plan.epochs
+        little = time.perf_counter() - self._saved_at < LEAST_SECONDS_TO_LOSE  # and the run is written at once
+        if (epoch + 1 - self._first_epoch) % self.plan.checkpoint_every == 0 and not (over and little):
             self._save()
         return now
 
@@ -213,6 +218,7 @@ class Trainer:
         """Saves where training is, if that has not been done."""
         if self._saves is not None and self._unsaved is not None:
             self._saves(self._unsaved)
+            self._saved_at = time.perf_counter()
         self._unsaved = None
 
     def _initial_epoch(self) -> int:

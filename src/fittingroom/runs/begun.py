@@ -9,6 +9,7 @@ The files of the finished run are written into the same folder at the end, its r
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -76,6 +77,7 @@ class BegunRun:
         self.path = path
         self.record = record
         self._new = new
+        self._settled = not new  # whether the folder, and what it says, survive a power cut
         self._lock: RunLock | None = lock
         self._checkpoints: dict[int, Checkpoints] = {}
 
@@ -120,6 +122,8 @@ class BegunRun:
                 for name in (RECORD_NAME, REPLICAS_NAME):  # of what was kept when training was interrupted
                     (self.path / name).unlink(missing_ok=True)
                 write(self.path)
+                if not self._settled:
+                    sync_folder(self.path.parent)
             if not resumable:
                 self._remove_checkpoints()
         self._release()
@@ -127,6 +131,20 @@ class BegunRun:
             shutil.rmtree(self.path, ignore_errors=True)
             return None
         return self.path
+
+    def settle(self) -> None:
+        """Makes the folder, and what it says, survive a power cut, for the first checkpoint.
+
+        Raises:
+            StorageError: the disk does not take it.
+        """
+        if not self._settled:
+            with storage_errors(self.path):
+                with (self.path / BEGUN_NAME).open("rb") as stream:
+                    os.fsync(stream.fileno())
+                sync_folder(self.path)
+                sync_folder(self.path.parent)
+            self._settled = True
 
     def _release(self) -> None:
         if self._lock is not None:
@@ -154,9 +172,7 @@ def begin(record: BegunRecord, out: Path | None) -> BegunRun:
     lock = RunLock(path)
     begun = BegunRun(path, record, lock, new=True)
     try:
-        write_bytes(path / BEGUN_NAME, json_text({"format": FORMAT, **asdict(record)}).encode())
-        with storage_errors(path.parent):
-            sync_folder(path.parent)
+        write_bytes(path / BEGUN_NAME, json_text({"format": FORMAT, **asdict(record)}).encode(), durable=False)
     except BaseException:
         begun.finish(None, resumable=False)
         raise

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fittingroom.data.streams import read_file
-from fittingroom.files import storage_errors, write_atomically, write_bytes
+from fittingroom.files import names_synced_once, storage_errors, write_atomically, write_bytes
 from fittingroom.runs.damage import damage, read_json
 from fittingroom.runs.history import History
 from fittingroom.runs.imagefiles import write_files
@@ -134,18 +134,21 @@ def write_run(folder: Path, contents: RunContents) -> None:
     """
     with storage_errors(folder):
         (folder / RECORD_NAME).unlink(missing_ok=True)
-    write_bytes(folder / _HISTORY, contents.history.to_csv().encode())
-    write_bytes(folder / MODEL_NAME, json_text(contents.model).encode())
-    weights = serialized(contents.weights)
-    write_bytes(folder / WEIGHTS_NAME, weights)
-    outcomes = contents.outcomes
-    if outcomes is not None:
-        import numpy as np
+    with names_synced_once(folder):
+        write_bytes(folder / _HISTORY, contents.history.to_csv().encode())
+        write_bytes(folder / MODEL_NAME, json_text(contents.model).encode())
+        weights = serialized(contents.weights)
+        write_bytes(folder / WEIGHTS_NAME, weights)
+        outcomes = contents.outcomes
+        if outcomes is not None:
+            import numpy as np
 
-        write_atomically(folder / _OUTCOMES, lambda stream: np.savez(stream, allow_pickle=False, **outcomes.arrays()))
-    if contents.files:
-        write_files(folder, contents.files)
-    if contents.images is not None:
-        write_images(folder, contents.images)
+            write_atomically(
+                folder / _OUTCOMES, lambda stream: np.savez(stream, allow_pickle=False, **outcomes.arrays())
+            )
+        if contents.files:
+            write_files(folder, contents.files)
+        if contents.images is not None:
+            write_images(folder, contents.images)
     record = replace(contents.record, weights_sha256=sha256_of(weights, contents.weights))
     write_bytes(folder / RECORD_NAME, json_text(record.to_dict()).encode())
