@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import random
+import shutil
+import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -241,3 +243,56 @@ def test_trials_that_fall_behind_are_ended_early_and_kills_change_none(tmp_path:
     assert [one[:2] for one in outcome(again)] == [one[:2] for one in outcome(whole)]
     finished = [one for one in outcome(whole) if one[1] == "finished"]
     assert [one for one in outcome(again) if one[1] == "finished"] == finished
+
+
+def a_view(file: Path) -> None:
+    """A table of Optuna's that computes for ever."""
+    with sqlite3.connect(file) as connection:
+        connection.execute("ALTER TABLE trials RENAME TO others")
+        endless = "WITH RECURSIVE n(trial_id) AS (SELECT 1 UNION ALL SELECT trial_id + 1 FROM n) SELECT trial_id FROM n"
+        connection.execute(f"CREATE VIEW trials AS {endless}")
+    connection.close()
+
+
+def a_virtual_table(file: Path) -> None:
+    with sqlite3.connect(file) as connection:
+        connection.execute("CREATE VIRTUAL TABLE more USING fts5(a)")
+    connection.close()
+
+
+def damaged_pages(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[4096:] = b"\x55" * (len(content) - 4096)
+    file.write_bytes(content)
+
+
+def an_odd_value(file: Path) -> None:
+    with sqlite3.connect(file) as connection:
+        connection.execute("UPDATE trial_user_attributes SET value_json = 'nonsense'")
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (a_view, r"was not written by a search: 'trials' is not a table\. Move the file away"),
+        (a_virtual_table, "'more' is not a table"),
+        (damaged_pages, r"search\.sqlite is damaged|search\.sqlite cannot be used: database disk image is malformed"),
+        (an_odd_value, "the search's database cannot be used: JSONDecodeError"),
+        (lambda file: file.write_bytes(b"nothing of ours" * 100), "is not a database of SQLite"),
+    ],
+    ids=["a view", "a virtual table", "damaged pages", "an odd value", "another file"],
+)
+def test_a_hostile_database_is_refused(
+    finished: Search, tmp_path: Path, spoil: Callable[[Path], object], why: str
+) -> None:
+    folder = tmp_path / "search"
+    shutil.copytree(finished.path, folder)
+    spoil(folder / "search.sqlite")
+    with pytest.raises(StorageError, match=why):
+        fr.search(written(tmp_path), out=folder)
+
+
+def test_no_connection_is_left_open(finished: Search) -> None:
+    left = [target for file in Path("/proc/self/fd").iterdir() if (target := file.resolve()).name == "search.sqlite"]
+    assert left == []

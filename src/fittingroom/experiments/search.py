@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,9 +79,10 @@ def search(  # noqa: PLR0913 - what to search, how far, and where to keep it
     with locked(path, plan):
         place = f"{socket.gethostname()}:{path.resolve()}"
         study = Study(asked, digest, storage or f"sqlite:///{path.resolve() / STORAGE_NAME}", place)
-        result = _Searching(asked, plan, dataset, path, study, place).done(
-            total, watcher or search_watcher_for_terminal()
-        )
+        with closing(study):
+            result = _Searching(asked, plan, dataset, path, study, place).done(
+                total, watcher or search_watcher_for_terminal()
+            )
         if final:
             result.look()
     return result

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from fittingroom.errors import InputError, StorageError
+from fittingroom.errors import InputError
+from fittingroom.experiments.database import close_storage, database_errors, open_storage
 from fittingroom.experiments.grid import Variant, setting_text, variants
 from fittingroom.experiments.searchfile import Choices, Range, SearchFile
 
@@ -79,10 +80,11 @@ class Proposal:
 
     def epoch(self, epoch: int, value: float) -> bool:
         """Keeps what was reached after an epoch; whether others were so much better then that it should end."""
-        if epoch not in self.told:
-            self.trial.report(value, epoch)
-            self.told[epoch] = value
-        return bool(self.trial.should_prune())
+        with database_errors():
+            if epoch not in self.told:
+                self.trial.report(value, epoch)
+                self.told[epoch] = value
+            return bool(self.trial.should_prune())
 
 
 class Study:
@@ -103,37 +105,46 @@ class Study:
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._asked, self._name, self._place = asked, name, place
+        self._storage = open_storage(storage)
         try:
-            self._study = optuna.create_study(
-                study_name=name,
-                storage=storage,
-                direction="maximize" if asked.objective == "accuracy" else "minimize",
-                pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1),
-                load_if_exists=True,
-            )
-        except Exception as error:  # whatever the driver of a database raises
-            first = next(iter(str(error).strip().splitlines()), "")
-            raise StorageError(
-                f"the search's database cannot be used: {type(error).__name__}: {first}. --storage takes what Optuna "
-                "takes, for example sqlite:///search.sqlite or postgresql://USER@HOST/NAME."
-            ) from error
-        self._left = self._give_up_left()
+            with database_errors():
+                self._study = optuna.create_study(
+                    study_name=name,
+                    storage=self._storage,
+                    direction="maximize" if asked.objective == "accuracy" else "minimize",
+                    pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1),
+                    load_if_exists=True,
+                )
+                self._left = self._give_up_left()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Closes the database."""
+        close_storage(self._storage)
+
+    def _all(self) -> list[optuna.trial.FrozenTrial]:
+        with database_errors():
+            return self._study.get_trials(deepcopy=False)
 
     def trials(self) -> list[Trial]:
         """All that are over or are trained somewhere now, the oldest first."""
-        return [trial for trial in map(self._trial, self._study.get_trials(deepcopy=False)) if trial is not None]
+        return [trial for trial in map(self._read, self._all()) if trial is not None]
 
     def propose(self) -> Proposal:
         """The next recipe to try."""
         import optuna
 
-        abandoned = sum(_abandoned(trial) for trial in self._study.get_trials(deepcopy=False))
-        trial = self._study.ask()
-        trial.set_user_attr(_PLACE, self._place)
+        abandoned = sum(_abandoned(trial) for trial in self._all())
+        with database_errors():
+            trial = self._study.ask()
+            trial.set_user_attr(_PLACE, self._place)
         text = f"{self._name} {trial.number - abandoned}"
         seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
         self._study.sampler = optuna.samplers.TPESampler(seed=seed, multivariate=False)
-        chosen = {key: _suggested(trial, key, one) for key, one in self._asked.space.items()}
+        with database_errors():
+            chosen = {key: _suggested(trial, key, one) for key, one in self._asked.space.items()}
         proposal = Proposal(None, trial)
         try:
             proposal.variant = self._variant(chosen)
@@ -145,21 +156,24 @@ class Study:
 
     def finished(self, proposal: Proposal, value: float) -> None:
         """A trial was trained to its end."""
-        self._study.tell(proposal.trial, value)
+        with database_errors():
+            self._study.tell(proposal.trial, value)
 
     def pruned(self, proposal: Proposal) -> None:
         """A trial was ended early."""
         import optuna
 
-        self._study.tell(proposal.trial, state=optuna.trial.TrialState.PRUNED)
+        with database_errors():
+            self._study.tell(proposal.trial, state=optuna.trial.TrialState.PRUNED)
 
     def failed(self, proposal: Proposal, reason: str | None) -> None:
         """A trial has failed for a reason; for None it was not brought to its end, and is proposed again."""
         import optuna
 
-        if reason is not None:
-            proposal.trial.set_user_attr(_REASON, reason)
-        self._study.tell(proposal.trial, state=optuna.trial.TrialState.FAIL)
+        with database_errors():
+            if reason is not None:
+                proposal.trial.set_user_attr(_REASON, reason)
+            self._study.tell(proposal.trial, state=optuna.trial.TrialState.FAIL)
 
     def _give_up_left(self) -> dict[str, dict[int, float]]:
         """Gives up what a process that is gone was training here; settings -> its epochs."""
@@ -172,6 +186,10 @@ class Study:
                 if trial.state.name == "RUNNING":
                     self._study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
         return left
+
+    def _read(self, trial: optuna.trial.FrozenTrial) -> Trial | None:
+        with database_errors():
+            return self._trial(trial)
 
     def _trial(self, trial: optuna.trial.FrozenTrial) -> Trial | None:
         statuses: dict[str, Status] = {
