@@ -48,6 +48,9 @@ MEANING = """## What to know
   With `steps_per_epoch`, each pass through the data has an order of its own, as in Keras.
 - **Iterables** go through a slower path, a compiled step per batch. Each epoch iterates anew; nothing is kept. The
   workers of a `PyDataset` are not used. Keras takes fewer kinds; the others are treated like a PyTorch `DataLoader`.
+- **Batches of one shape**: an iterable whose images have several sizes ends with an error when the size changes.
+- **`jit_compile=False`** is compiled nevertheless, which a note says: Python code in layers, losses and metrics runs
+  once, while it is traced. Where that code asks for the value of a tensor, training is refused.
 - **A generator that ends early** ends training after that epoch, where Keras goes on with its first two batches.
 - **Callbacks that watch batches** are called after each, or after every `batch_hooks_every`; `logs` are the means since
   the epoch began. Without `batch_hooks_every`, groups are those of the model's `steps_per_execution`, as in Keras.

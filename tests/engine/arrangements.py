@@ -40,6 +40,15 @@ def validated(images: Images) -> dict[str, Any]:
     return with_validation(even(images))
 
 
+def in_lists(images: Images) -> dict[str, Any]:
+    return {"x": [images.x], "y": [images.y], "validation_data": ([images.x_val], [images.y_val])}
+
+
+def in_batches_of_16(images: Images) -> dict[str, Any]:
+    """Keras does not train such a model on anything else."""
+    return {**validated(images), "batch_size": 16}
+
+
 def jax_arrays(images: Images) -> dict[str, Any]:
     return {"x": jnp.asarray(images.x), "y": jnp.asarray(images.y), "validation_split": 0.25}
 

@@ -120,10 +120,73 @@ def binary_logits(activation: str) -> Callable[[], keras.Model]:
     return lambda: models.small(outputs=1, activation=activation, loss=loss)
 
 
+class OwnEvaluate(keras.Sequential):
+    """Adds something to what Keras's evaluate gives, which Keras's fit calls after each epoch."""
+
+    def evaluate(self, *arguments: Any, **options: Any) -> Any:
+        return super().evaluate(*arguments, **options)
+
+
+def own_evaluate() -> keras.Model:
+    model = OwnEvaluate([keras.Input((8, 8)), layers.Flatten(), layers.Dense(10, activation="softmax")])
+    model.compile(loss=models.SPARSE)
+    return model
+
+
+class NoModel(keras.src.trainers.trainer.Trainer, layers.Dense):
+    """A layer with Keras's Trainer, as Keras's own tests have it."""
+
+    def __init__(self) -> None:
+        layers.Dense.__init__(self, 3)
+        keras.src.trainers.trainer.Trainer.__init__(self)
+
+
+class SeveralOutputs(keras.Model):
+    """Gives two outputs, which only its code says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flat, self.out = layers.Flatten(), layers.Dense(3)
+
+    def call(self, images: Any) -> Any:
+        outputs = self.out(self.flat(images))
+        return {"first": outputs, "second": outputs}
+
+
+def several_outputs() -> keras.Model:
+    model = SeveralOutputs()
+    model.compile(loss=models.SPARSE)
+    return model
+
+
+def without_flatten() -> keras.Model:
+    model = keras.Sequential([keras.Input((8, 8)), layers.Dense(10, activation="softmax")])
+    model.compile(loss=models.SPARSE)
+    return model
+
+
+def any_size() -> keras.Model:
+    model = keras.Sequential([keras.Input((None, None, 1)), layers.GlobalMaxPooling2D(), layers.Dense(3, "softmax")])
+    model.compile(loss=models.SPARSE)
+    return model
+
+
+class Sparse:
+    """What matters of a matrix of SciPy's."""
+
+    todense = shape = None
+
+
 REFUSALS: tuple[Refusal, ...] = (
+    Refusal("a layer that is trained without being a model", "expected a keras.Model", arrays(), NoModel),
+    Refusal("a fit or an evaluate of the model's own", "overrides evaluate", arrays(), own_evaluate),
     Refusal("a train_step of the model's own", "overrides train_step", arrays(), own_step),
     Refusal("two outputs", "2 outputs", arrays(), two_outputs),
     Refusal("two inputs", "2 inputs", arrays(), two_inputs),
+    Refusal("several inputs for a model as code", "takes for 2 inputs", lambda: {"x": [X, X], "y": Y}),
+    Refusal("several targets in a list", "takes for 2 outputs", lambda: {"x": X, "y": [Y, Y]}),
+    Refusal("several outputs of a model as code", "output is a dict", arrays(), several_outputs),
+    Refusal("an output for each part of an image", "an output of shape (8, 10)", arrays(), without_flatten),
     Refusal("run_eagerly", "run_eagerly=True", arrays(), eager),
     Refusal("no loss", "without a loss", arrays(), without_loss),
     Refusal("too few outputs", "has 2 outputs, and the labels name 3", arrays(), lambda: models.small(outputs=2)),
@@ -183,6 +246,33 @@ REFUSALS: tuple[Refusal, ...] = (
         arrays(class_weight={0: 2.0}, sample_weight=np.ones(6)),
     ),
     Refusal("shuffle='batch'", "shuffle='batch'", arrays(shuffle="batch")),
+    Refusal(
+        "a metric that the labels do not suit",
+        "Keras cannot build the model's loss and metrics",
+        arrays(),
+        lambda: models.small(metrics=[keras.metrics.Precision()]),
+    ),
+    Refusal(
+        "labels that are infinite",
+        "6 labels are not class numbers",
+        arrays(y=np.full(6, np.inf)),
+    ),
+    Refusal("x without y", "y is missing", lambda: {"x": X}),
+    Refusal("a sparse matrix", "x is a sparse matrix", lambda: {"x": Sparse(), "y": Y}),
+    Refusal("NaN in the images", "hold NaN", arrays(x=np.full_like(X, np.nan))),
+    Refusal(
+        "validation images of another size",
+        "The validation images have the shape",
+        arrays(x=X[..., None], validation_data=(np.ones((6, 9, 9, 1), np.float32), Y)),
+        any_size,
+    ),
+    Refusal("no epoch to train", "leave no epoch to train", arrays(epochs=0)),
+    Refusal("a callback's class", "is a class; expected an object", arrays(callbacks=[keras.callbacks.History])),
+    Refusal(
+        "a callback that watches an unknown number",
+        "Did you mean 'val_accuracy'",
+        arrays(callbacks=[keras.callbacks.EarlyStopping("val_acc")]),
+    ),
     Refusal("x as a dictionary", "x is a dict", lambda: {"x": {"image": X}, "y": Y}),
     Refusal("labels besides an iterable", "y is given besides", iterable(y=Y)),
     Refusal("batch_size besides an iterable", "batch_size is given besides", iterable(batch_size=32)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
@@ -21,17 +22,50 @@ from fittingroom.engine.inputs import (
     split_last,
     weighted,
 )
-from fittingroom.errors import DataError, InputError
+from fittingroom.errors import DataError, InputError, ModelError
 
 X = np.linspace(0, 1, 6 * 4, dtype=np.float32).reshape(6, 2, 2)
 Y = np.array([0, 1, 2, 0, 1, 2])
 
 
-@pytest.mark.parametrize("given", [X.astype(np.float64), X.tolist(), jnp.asarray(X), [jnp.asarray(row) for row in X]])
+@pytest.mark.parametrize(
+    "given",
+    [X.astype(np.float64), X.astype(">f4"), X.tolist(), jnp.asarray(X), [jnp.asarray(row) for row in X], [X], (X,)],
+)
 def test_fractions_of_any_kind_become_float32(given: Any) -> None:
     arrays = of_user(given, Y)
     assert arrays.images.dtype == np.float32
     np.testing.assert_allclose(arrays.images, X, atol=1e-7)
+
+
+def test_what_keras_casts_is_cast() -> None:
+    assert of_user(X.astype(np.float16), Y).images.dtype == np.float32
+    assert of_user(jnp.asarray(X, jnp.bfloat16), Y).images.dtype == np.float32
+    arrays = of_user([X], [Y.astype(">i8")], np.ones((6, 1)))
+    assert arrays.labels.dtype == np.dtype("=i8")
+    assert arrays.weights is not None
+    assert arrays.weights.shape == (6,)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "words"),
+    [
+        ([X, X[:, :1]], Y, "x is a list of 2 arrays, which Keras takes for 2 inputs"),
+        (X, [Y, Y, Y], "y is a list of 3 arrays, which Keras takes for 3 outputs"),
+    ],
+)
+def test_several_inputs_or_outputs_are_refused_as_what_they_are(x: Any, y: Any, words: str) -> None:
+    with pytest.raises(ModelError, match=words):
+        of_user(x, y)
+
+
+def test_float64_stays_float64_where_keras_and_jax_have_it() -> None:
+    with jax.enable_x64(True):
+        keras.config.set_floatx("float64")
+        try:
+            assert of_user(X, Y).images.dtype == np.float64
+        finally:
+            keras.config.set_floatx("float32")
 
 
 def test_bytes_stay_bytes_and_are_not_scaled() -> None:

@@ -99,6 +99,7 @@ _SLOW = frozenset(
         "rotate-zoom",
         "separable",
         "sparse-top-k",
+        "stateful",
         "swap-ema",
         "transposed",
         "validation-epochs",
@@ -308,6 +309,21 @@ class AlwaysDropout(layers.Dropout):
         return super().call(inputs, training=True)
 
 
+def in_lists(shape: tuple[int, ...]) -> keras.Model:
+    """A graph whose one input and one output stand in lists."""
+    keras.utils.set_random_seed(1)
+    images = keras.Input(shape)
+    outputs = layers.Dense(10, activation="softmax")(layers.Flatten()(images))
+    return compiled(keras.Model([images], [outputs]))
+
+
+def stateful(shape: tuple[int, ...]) -> keras.Model:
+    """It takes 16 images at once, neither more nor fewer, and remembers in one batch what was in the one before."""
+    keras.utils.set_random_seed(1)
+    rows = keras.Input(batch_shape=(16, *shape))
+    return compiled(keras.Model(rows, layers.Dense(10, activation="softmax")(layers.GRU(4, stateful=True)(rows))))
+
+
 def transformer(shape: tuple[int, ...]) -> keras.Model:
     keras.utils.set_random_seed(1)
     rows = keras.Input(shape)
@@ -373,6 +389,7 @@ _ROUNDING = "where a gradient is zero but for rounding, Adam makes full steps of
 CASES: tuple[Case, ...] = (
     # What is given
     Case("course", "the course's model: NumPy arrays, validation_data", course(), given.with_validation),
+    Case("lists", "[x] and [y] for a model with lists of one input and one output", in_lists, given.in_lists),
     Case("jax-arrays", "x and y as JAX arrays", course(), given.jax_arrays),
     Case(
         "bytes", "uint8 images, labels (n, 1), a model that learns its input's shape from them", unbuilt, given.bytes_
@@ -630,6 +647,7 @@ CASES: tuple[Case, ...] = (
     Case("attention", "MultiHeadAttention over the rows of an image", transformer, given.plain),
     Case("recurrent", "a GRU over the rows of an image", sequential(lambda: [layers.GRU(6)]), given.plain),
     # Optimizers
+    Case("stateful", "a stateful GRU, built for batches of 16", stateful, given.in_batches_of_16),
     Case(
         "sgd-cosine",
         "SGD with Nesterov momentum, CosineDecay, clipnorm",

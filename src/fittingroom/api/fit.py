@@ -182,10 +182,12 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
     require_jax_backend()
     import keras
 
-    from fittingroom.engine.checks import checked_callbacks, require_model
+    from fittingroom.engine.checks import checked_callbacks, require_model, require_one_input_and_output
     from fittingroom.engine.losses import label_form
 
     require_model(model)
+    require_one_input_and_output(model)
+    require_one_input_and_output(model)
     stop = [stop] if isinstance(stop, str) else list(stop)
     chosen = (whole_number("seed", seed, lowest=0),) if seeds is None else chosen_seeds(seeds)
     given = Given(

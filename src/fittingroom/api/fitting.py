@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -27,7 +28,7 @@ from fittingroom.engine.plan import Plan
 from fittingroom.engine.programs import TracedPrograms
 from fittingroom.engine.runtime import prepare_jax
 from fittingroom.engine.state import read_state, write_state
-from fittingroom.errors import InputError
+from fittingroom.errors import InputError, ModelError
 from fittingroom.progress import Progress, finishing
 from fittingroom.recipes.modelfile import ModelFile
 from fittingroom.recipes.recipe import Recipe
@@ -173,7 +174,8 @@ class Fitting:
             session = self._ready()
             programs = self._kept_programs
             session = replace(session, batchwise=programs.batchwise)
-            path, training = session.run(programs.whole, read_state(self.model), self.keeper)
+            with self._traceable():
+                path, training = session.run(programs.whole, read_state(self.model), self.keeper)
             write_state(self.model, training.state)
             return path
 
@@ -184,6 +186,22 @@ class Fitting:
 
         data = tuple(_form(part) for part in (self.train, self.validation))
         return programs_of(self.model, self._programs(), available_devices(), data)
+
+    @contextmanager
+    def _traceable(self) -> Iterator[None]:
+        """Says why a model that Keras would run without compiling cannot be trained."""
+        import jax
+
+        try:
+            yield
+        except jax.errors.JAXTypeError as error:
+            if self.model.jit_compile:
+                raise
+            raise ModelError(
+                "The model is compiled with jit_compile=False and cannot be compiled: its Python code asks for the "
+                "value of a tensor. Train it with model.fit, or use keras.ops.where and keras.ops.cond in place of "
+                "Python's if."
+            ) from error
 
     @property
     def _first_arrays(self) -> inputs.Arrays:
@@ -197,17 +215,19 @@ class Fitting:
     def _check_model(self) -> tuple[tuple[str, ...], str]:
         """Builds the model; what should be said of it, and what to look at if its loss becomes NaN or infinite."""
         from fittingroom.engine import checks, misfits, slips
+        from fittingroom.engine.keras_steps import fixed_batch
         from fittingroom.engine.scales import scale_notes
 
         first = self._first_arrays
         slips.refuse_slips(self.model, first.images, first.class_indices)
         checks.compile_if_needed(self.model, first.input_batch())
-        labels, weights = first.labels[:1], first.weights
+        size = min(fixed_batch(self.model) or self.plan.batch_size, len(first))
+        labels, weights = first.labels[:size], first.weights
         outputs = checks.build_checked(
             self.model,
-            first.input_batch(),
+            first.input_batch(size),
             labels,
-            None if weights is None else weights[:1],
+            None if weights is None else weights[:size],
             self._class_count(),
         )
         for data in (self.train, self.validation):
@@ -216,13 +236,15 @@ class Fitting:
         names = self._kept_programs.logged_names(lambda: checks.logged_names(self.model))
         held_out = () if self.validation is None else tuple(f"val_{name}" for name in names)
         StopRule(self.recipe["stop"]).update(dict.fromkeys((*names, *held_out), 0.0))  # refuses what will be missing
-        found = misfits.misfits(self.model, first.input_batch(32), outputs)
+        some = first.input_batch(fixed_batch(self.model) or 32)
+        found = misfits.misfits(self.model, some, outputs)
         notes = (
+            *checks.notes(self.model),
             *misfits.meanings(self.model, outputs, first.labels),
             *scale_notes(self.model, first),
             *slips.notes_on_slips(first.images, first.class_indices),
         )
-        return (*found, *notes), misfits.if_diverged(self.model, first.input_batch(32), found)
+        return (*found, *notes), misfits.if_diverged(self.model, some, found)
 
     def _class_count(self) -> int:
         named = 0 if self.dataset is None else len(self.dataset.classes)

@@ -18,7 +18,9 @@ from fittingroom.errors import DataError, InputError
 
 def gives_batches(x: Any) -> bool:
     """Whether this is an iterable of batches rather than an array of images."""
-    return hasattr(x, "__iter__") and not (isinstance(x, _NO_BATCHES) or hasattr(x, "__array__"))
+    return hasattr(x, "__iter__") and not (
+        isinstance(x, _NO_BATCHES) or hasattr(x, "__array__") or hasattr(x, "todense")
+    )
 
 
 _NO_BATCHES = (list, tuple, dict, set, str, bytes)

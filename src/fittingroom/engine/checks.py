@@ -10,7 +10,7 @@ import jax
 import keras
 import numpy as np
 
-from fittingroom.engine.keras_steps import evaluating, fitted, step_functions
+from fittingroom.engine.keras_steps import evaluating, fitted, fixed_batch, only, overrides, step_functions
 from fittingroom.engine.losses import CLASSWISE, OUTPUTWISE, LossFacts, compiled_loss, loss_facts
 from fittingroom.errors import InputError, ModelError
 from fittingroom.recipes.last_activation import crossentropy_for
@@ -65,8 +65,8 @@ def build_checked(model: keras.Model, images: Array, labels: Array, weights: Arr
 
     Args:
         model: compiled; built or not.
-        images: `(n, ...)`, in the type that the model will be given.
-        labels: `(n,)`, `(n, 1)`, or one-hot `(n, classes)`.
+        images: a batch, `(n, ...)`, in the type that the model will be given.
+        labels: of the batch, `(n,)`, `(n, 1)`, or one-hot `(n, classes)`.
         weights: `(n,)` or None.
         classes: how many classes the labels have.
 
@@ -81,11 +81,8 @@ def build_checked(model: keras.Model, images: Array, labels: Array, weights: Arr
     outputs = _output_shape(model, images)
     _check_outputs(outputs, classes, loss_facts(model, outputs[-1] if outputs else None))
     _check_loss(model, labels, outputs)
-    # The first image twice, where the model takes any number: shapes of one fit each other where those of more do not.
-    first = [0] if _has_fixed_batches(model) else [0, 0]
-    batch = tuple(None if part is None else part[first] for part in (images, labels, weights))
     try:
-        model._symbolic_build(data_batch=batch)
+        model._symbolic_build(data_batch=(images, labels, weights))
     except (ValueError, TypeError, RuntimeError) as error:
         raise ModelError(
             f"Keras cannot build the model's loss and metrics for these labels: {_words(error)}. A metric that "
@@ -93,12 +90,6 @@ def build_checked(model: keras.Model, images: Array, labels: Array, weights: Arr
             "keras.utils.to_categorical(y)."
         ) from error
     return outputs[0]
-
-
-def _has_fixed_batches(model: keras.Model) -> bool:
-    """Whether the model's `Input` says how many images a batch has."""
-    inputs = getattr(model, "inputs", None)  # a subclass may call a layer of its own so
-    return isinstance(inputs, list | tuple) and bool(inputs) and inputs[0].shape[0] is not None
 
 
 def build_layers(model: keras.Model, images: Array) -> None:
@@ -133,6 +124,12 @@ def _refuse_unsupported(model: keras.Model) -> None:
             f"{type(model).__name__} overrides train_step. Fitting Room compiles Keras's own step; train this model "
             "with model.fit, or move what its step adds into layers (add_loss), a loss or a metric."
         )
+    for method in ("fit", "evaluate", "make_train_function", "make_test_function"):
+        if overrides(model, method):
+            raise ModelError(
+                f"{type(model).__name__} overrides {method}, which Keras calls in training and Fitting Room does not. "
+                "Train this model with model.fit, or move what it adds into a callback, a metric or compute_metrics."
+            )
     if model.run_eagerly:
         raise ModelError(
             "The model is compiled with run_eagerly=True, which lets Python run each step, and Fitting Room compiles "
@@ -141,6 +138,11 @@ def _refuse_unsupported(model: keras.Model) -> None:
     own_loss = type(model).compute_loss is not keras.Model.compute_loss
     if model.optimizer is None or (compiled_loss(model) is None and not own_loss):
         raise ModelError("The model is compiled without a loss or an optimizer. Give both to model.compile(...).")
+    require_one_input_and_output(model)
+
+
+def require_one_input_and_output(model: keras.Model) -> None:
+    """Raises ModelError where a model has several inputs or outputs; a subclassed one does not say so."""
     for kind, tensors in (("inputs", getattr(model, "inputs", None)), ("outputs", getattr(model, "outputs", None))):
         if isinstance(tensors, list | tuple) and len(tensors) != 1:  # else a layer that the user calls so
             raise ModelError(
@@ -153,8 +155,9 @@ def _output_shape(model: keras.Model, images: Array) -> tuple[int, ...]:
     """The shape of one image's output."""
     shape = images.shape[1:]
     images = fitted(model, images)
+    batch = (fixed_batch(model) or len(images), *images.shape[1:])
     try:
-        output = model(keras.KerasTensor((1, *images.shape[1:]), dtype=images.dtype.name), **evaluating(model))
+        output = only(model(keras.KerasTensor(batch, dtype=images.dtype.name), **evaluating(model)))
     except (ValueError, TypeError) as error:
         raise ModelError(
             f"The model does not take images of shape {shape}: {_words(error)}. Make keras.Input({shape}) its first "
@@ -166,6 +169,16 @@ def _output_shape(model: keras.Model, images: Array) -> tuple[int, ...]:
             "one output; train this model with model.fit."
         )
     return tuple(output.shape[1:])
+
+
+def notes(model: keras.Model) -> tuple[str, ...]:
+    """What should be said of how a model is compiled."""
+    if model.jit_compile:
+        return ()
+    return (
+        "The model is compiled with jit_compile=False, or has a layer that asks for it. Fitting Room compiles every "
+        "model: Python code in its layers, loss and metrics runs once, while it is traced, and not at each step.",
+    )
 
 
 def _words(error: Exception) -> str:

@@ -60,6 +60,7 @@ class StepFunctions:
     # Logarithms of probabilities that `predict` gives, where they are not those of `forward`.
     answer: Callable[[State, jax.Array], jax.Array] | None = None
     own_logs: bool = False  # whether `train_step` or `test_step` may give logs
+    fixed_batch: int | None = None  # images that the model takes at once, where it takes no other number
     keeps_metrics: bool = False  # whether a metric, started afresh, still depends on what came before
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fittingroom.engine.callback_checks import check_monitors, without_its_package
 from fittingroom.engine.callback_memory import continue_files, recall, remembered
 from fittingroom.engine.state import State, Variables, is_alive, read_state, same_values, write_state
 
@@ -152,7 +153,11 @@ class KerasHook(Hook):
         self._names = ", ".join(type(callback).__name__ for callback in callbacks)
         self._shown: Numbers = {}  # the last epoch's numbers, as the last of the callbacks saw them
         last = keras.callbacks.LambdaCallback(on_epoch_end=self._remember)
-        self._callbacks = keras.callbacks.CallbackList([*callbacks, last], add_history=True, model=model, **params)
+        try:
+            self._callbacks = keras.callbacks.CallbackList([*callbacks, last], add_history=True, model=model, **params)
+        except ImportError as error:
+            raise without_its_package(error, callbacks) from error
+        check_monitors(callbacks)
         # What lasts from epoch to epoch: that of the user's callbacks, and `model.history`.
         self._lasting = [*callbacks, model.history]
         self.watching = tuple(type(callback).__name__ for callback in callbacks if _watches_batches(callback))

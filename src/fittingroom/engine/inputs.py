@@ -11,6 +11,7 @@ import numpy as np
 
 from fittingroom.data.dataset import Part
 from fittingroom.data.ranges import ValueRange, require_finite
+from fittingroom.engine.array_forms import alone, array_of
 from fittingroom.engine.epoch import Examples
 from fittingroom.engine.weights import ClassWeight, checked_sample_weight, of_classes
 from fittingroom.errors import DataError, InputError
@@ -134,7 +135,7 @@ def weighted(arrays: Arrays, sample_weight: Any) -> Arrays:
     """The arrays with a weight in the loss for each image, `(n,)`; None leaves them as they are."""
     if sample_weight is None:
         return arrays
-    weights = _array("sample_weight", sample_weight)
+    weights = array_of("sample_weight", sample_weight)
     return replace(arrays, weights=checked_sample_weight(weights, len(arrays)))
 
 
@@ -163,7 +164,8 @@ def of_user(x: Any, y: Any, sample_weight: Any = None, *, form: LabelForm = _CLA
     Raises:
         DataError: they are no arrays, are empty, differ in length, or hold NaN or impossible labels.
     """
-    images, labels = _array("x", x), _array("y", y)
+    x, y = alone(x, y)
+    images, labels = array_of("x", x), array_of("y", y)
     if len(images) != len(labels):
         raise DataError(
             f"x has {len(images):,} images and y has {len(labels):,} labels. Both must have the same number."
@@ -279,61 +281,6 @@ def split_last(arrays: Arrays, fraction: float) -> tuple[Arrays, Arrays]:
         )
 
     return part(slice(None, cut)), part(slice(cut, None))
-
-
-def _array(name: str, given: Any) -> Array:
-    if not (isinstance(given, list | tuple) or hasattr(given, "__array__")):
-        raise InputError(
-            f"{name} is a {type(given).__name__}; expected an array (NumPy or JAX), or a dataset from fittingroom.load."
-        )
-    try:
-        array = np.asarray(given)
-    except ValueError as error:  # rows of different lengths
-        raise DataError(f"{name} is not one rectangular array: its rows differ in length.") from error
-    if array.dtype.kind in "OSUT":
-        raise _not_numbers(name, array)
-    if array.dtype.kind not in "buif":
-        raise DataError(f"{name} holds {array.dtype}; expected numbers. Convert it with x.astype('float32').")
-    if array.ndim < 1:
-        raise DataError(f"{name} is a single number; expected one entry per image.")
-    if array.dtype.kind == "f" and array.dtype.itemsize > 4:
-        return array.astype(np.float32)
-    return array.astype(array.dtype.newbyteorder("="), copy=False)  # JAX takes the machine's order of bytes alone
-
-
-def _not_numbers(name: str, array: Array) -> DataError:
-    """The error for an array of texts or of objects, after a look at some of them."""
-    some = array.reshape(-1)[:1000].tolist()
-    texts = [value.decode(errors="replace") if isinstance(value, bytes) else value for value in some]
-    if texts and all(isinstance(value, str) for value in texts):
-        return DataError(f"{name} holds {_texts(name, texts)}")
-    missing = sum(value is None for value in array.reshape(-1).tolist())
-    if missing:
-        return DataError(f"{missing:,} of the {array.size:,} values in {name} are None. Leave those images out.")
-    return DataError(f"{name} {_objects(name, array, some)}")
-
-
-def _texts(name: str, texts: list[str]) -> str:
-    shown = ", ".join(repr(value) for value in list(dict.fromkeys(texts))[:3])
-    if all(value.strip().lstrip("+-").isdecimal() for value in texts):
-        return f"numbers as text: {shown}. Give {name}.astype(int)."
-    if name != "y":
-        return f"text: {shown}; expected numbers."
-    return (
-        f"text: {shown}. Keras trains on class numbers: classes, y = numpy.unique(y, return_inverse=True) gives the "
-        "names and the numbers."
-    )
-
-
-def _objects(name: str, array: Array, some: list[Any]) -> str:
-    shapes = {getattr(value, "shape", None) for value in some}
-    if array.ndim == 1 and None not in shapes:
-        if len(shapes) == 1:
-            return f"is an array of {len(array):,} arrays of shape {shapes.pop()}. Give numpy.stack(list({name}))."
-        listed = ", ".join(str(shape) for shape in list(shapes)[:3])
-        return f"holds arrays of different shapes, such as {listed}. All must have one shape."
-    kinds = ", ".join(sorted({type(value).__name__ for value in some})[:3])
-    return f"holds Python objects ({kinds}), not numbers. Give {name}.astype('float32')."
 
 
 def _check_labels(labels: Array, form: LabelForm) -> None:

@@ -22,14 +22,17 @@ def step_functions(model: keras.Model) -> StepFunctions:
     return StepFunctions(
         train_step=lambda state, examples: _train_step(model, state, examples),
         test_step=lambda state, examples: _test_step(model, state, examples),
-        forward=lambda state, images: model.stateless_call(
-            list(state.trainable), list(state.non_trainable), fitted(model, images), **evaluating(model)
-        )[0],
+        forward=lambda state, images: only(
+            model.stateless_call(
+                list(state.trainable), list(state.non_trainable), fitted(model, images), **evaluating(model)
+            )[0]
+        ),
         log_probabilities=lambda outputs: class_log_probabilities(outputs.astype(jnp.float32), kind),
         true_class=form.indices,
         fresh_metrics=lambda metrics: _fresh_metrics(model, metrics),
         results=lambda metrics: _results(model, metrics),
         own_logs=has_own_logs(model),
+        fixed_batch=fixed_batch(model),
         keeps_metrics=_keeps_metrics(model),
     )
 
@@ -43,6 +46,21 @@ def fitted(model: keras.Model, images: Any) -> Any:
     if len(expected) == images.ndim - 1 and images.shape[-1] == 1:
         return images[..., 0]
     return images
+
+
+def only(output: Any) -> Any:
+    """The one output of a model, which it may give in a list or a dict as it was made: `Model([i], [o])`."""
+    if isinstance(output, list | tuple | dict) and len(output) == 1:
+        return next(iter(output.values())) if isinstance(output, dict) else output[0]
+    return output
+
+
+def fixed_batch(model: keras.Model) -> int | None:
+    """How many images a model takes at once, where it takes no other number (a stateful RNN); else None."""
+    inputs = getattr(model, "inputs", None)  # a subclass may call a layer of its own so
+    shape = getattr(inputs[0], "shape", None) if isinstance(inputs, list | tuple) and inputs else None
+    size = shape[0] if shape else None
+    return None if size is None else int(size)
 
 
 def evaluating(model: keras.Model) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import jax
 import keras
 import numpy as np
 
-from fittingroom.engine.keras_steps import evaluating, fitted
+from fittingroom.engine.keras_steps import evaluating, fitted, only
 from fittingroom.engine.losses import CLASSWISE, OUTPUTWISE, LossFacts, loss_facts, output_kind
 from fittingroom.engine.state import values_of
 from fittingroom.errors import ModelError
@@ -89,7 +89,7 @@ def _outputs_of(model: keras.Model, images: Array) -> Array:
 
     def forward(trainable: Any, non_trainable: Any, images: Any) -> Any:
         weights = list(trainable), list(non_trainable)
-        return model.stateless_call(*weights, fitted(model, images), **evaluating(model))[0]
+        return only(model.stateless_call(*weights, fitted(model, images), **evaluating(model))[0])
 
     weights = values_of(model.trainable_variables), values_of(model.non_trainable_variables)
     return np.asarray(jax.jit(forward)(*weights, images), np.float32)

@@ -179,14 +179,19 @@ class Programs:
 
         Images go through in batches padded to a power of two, so that few shapes are ever compiled.
         """
+        at_once = self._fixed_batch or EVALUATION_BATCH
         parts = [
-            self._predict_batch(state, images[start : start + EVALUATION_BATCH])
-            for start in range(0, len(images), EVALUATION_BATCH)
+            self._predict_batch(state, images[start : start + at_once]) for start in range(0, len(images), at_once)
         ]
         return np.concatenate(parts)
 
+    @property
+    def _fixed_batch(self) -> int | None:
+        steps = getattr(self._source, "steps", None)
+        return None if steps is None else steps.fixed_batch
+
     def _predict_batch(self, state: State, images: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        size = 1 << (len(images) - 1).bit_length()
+        size = self._fixed_batch or 1 << (len(images) - 1).bit_length()
         padded = np.concatenate([images, np.zeros((size - len(images), *images.shape[1:]), images.dtype)])
         return np.asarray(self._call("predict", without_training(state), padded))[: len(images)]
 
