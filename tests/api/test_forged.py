@@ -8,10 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import fittingroom as fr
 from fittingroom.cli.main import main
+from fittingroom.data import load as sealing
 from fittingroom.errors import RunError, StorageError
 from fittingroom.reports.facts import facts_of
 from fittingroom.runs.ledger import Ledger
@@ -179,3 +181,23 @@ def test_what_cannot_be_recorded_is_no_look(runs: Path, monkeypatch: pytest.Monk
         with pytest.raises(StorageError, match="cannot write"):
             fr.open_run(runs / "twin").evaluate()
     assert len(Ledger.of_user().looks()) == 1
+
+
+def test_predicting_the_test_part_of_a_dataset_is_a_look(runs: Path, tmp_path: Path) -> None:
+    data = sealing.load("digits")
+    test = data.test.open("to write a file")
+    arrays: dict[str, Any] = {
+        "x_train": data.train.images,
+        "y_train": data.train.labels,
+        "x_test": test.images,
+        "y_test": test.labels,
+    }
+    np.savez(tmp_path / "data.npz", allow_pickle=False, **arrays)
+    np.savez(tmp_path / "others.npz", allow_pickle=False, **{**arrays, "x_test": test.images[::-1]})
+    run = fr.open_run(runs / "twin")
+    run.predict(tmp_path / "others.npz")
+    assert len(Ledger.of_user().looks()) == 1
+    for _ in range(2):
+        run.predict(tmp_path / "data.npz")
+    assert [(look.look, look.repeats) for look in Ledger.of_user().looks()] == [(1, False), (2, False), (2, True)]
+    assert Ledger.of_user().looks()[1].intent.reason == "predict data.npz"

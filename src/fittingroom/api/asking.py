@@ -15,6 +15,7 @@ import numpy as np
 
 from fittingroom.api.judging import correction_of, judgement_of
 from fittingroom.api.loaded import Loaded
+from fittingroom.api.looking import count_test_part
 from fittingroom.api.scales import checked_images
 from fittingroom.errors import DataError, RunError
 from fittingroom.evaluation.conformal import ALPHA
@@ -158,6 +159,14 @@ class Asked(ABC):
             DataError, RunError: it keeps none, and its dataset cannot be loaded again.
         """
 
+    def count_test_part(self, path: Path) -> None:
+        """Counts a look where a file to predict has the run's own test set, labels and all, as `looking` says.
+
+        Raises:
+            StorageError: the ledger cannot be written.
+        """
+        count_test_part([(run.path, run.record) for run in self._members], path)
+
     def keep_answers(self) -> None:
         """Fits and keeps what answers rest on, of a run that has just been trained on more images than it keeps."""
         _ = self._judgement, self._correction
@@ -190,6 +199,7 @@ class Asked(ABC):
             path = Path(photo)
             if path.is_dir():
                 raise DataError(f"{path} is a folder. Give its files: sorted(Path({str(path)!r}).glob('*.jpg')).")
+            self.count_test_part(path)
             given = read_given(path, data.picture_shape, data.range, lambda: self.style)
         else:
             name = Path(getattr(photo, "filename", "") or "the picture")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from fittingroom.data.dataset import Dataset, Opening, Part, recorded
-from fittingroom.errors import RunError
+from fittingroom.data.load import load
+from fittingroom.data.npz import array_names
+from fittingroom.errors import DataError, RunError
 from fittingroom.evaluation.scores import Scores, TestResult
 from fittingroom.runs import looks
 from fittingroom.runs.ledger import Counted, Intent, Ledger, recipe_digest
@@ -15,6 +18,8 @@ from fittingroom.runs.ledger_reuse import Standings
 from fittingroom.runs.lock import holder
 from fittingroom.runs.record import RunRecord
 from fittingroom.runs.weights import weights_sha256
+
+_log = logging.getLogger("fittingroom")
 
 
 def look(
@@ -105,3 +110,35 @@ def told(runs: Sequence[tuple[Path, RunRecord]]) -> list[TestResult]:
             raise RunError(f"The test score is not believed: {standing.problem}")
         results.append(TestResult(Scores.from_dict(stored.score or {}), stored.reason, standing.look, standing.reuse))
     return results
+
+
+def count_test_part(runs: Sequence[tuple[Path, RunRecord]], path: Path) -> None:
+    """Counts a look where a file to predict is an NPZ dataset whose test part is the runs' own test set.
+
+    Its labels are in the file, so that whoever has the predictions has the score.
+
+    Args:
+        runs: the folder of each run that is asked, and what it says.
+        path: the file.
+
+    Raises:
+        StorageError: the ledger cannot be written.
+    """
+    try:
+        names = set(array_names(path))
+        if not (names & {"x_test", "test_images"} and names & {"y_test", "test_labels"}):
+            return
+        dataset = load(f"npz:{path}")
+    except (DataError, OSError):
+        return  # no dataset, so that its test part is none
+    ledger = Ledger.of_user()
+    for folder, record in runs:
+        if record.data.test_fingerprint != dataset.test.fingerprint:
+            continue
+        _log.warning("%s has the run's own sealed test set: predicting it is a look, which the ledger counts.", path)
+        intent = intent_of(folder, record, dataset.name, len(dataset.test), f"predict {path.name}")
+        recorded(dataset.test, partial(_record, ledger, intent)).open(intent.reason)
+
+
+def _record(ledger: Ledger, intent: Intent, opening: Opening) -> None:
+    ledger.record_look(opening.source_fingerprint, intent)
