@@ -104,6 +104,18 @@ def test_a_loss_may_differ_where_accuracy_does_not() -> None:
     assert pair.loss.interval.low < pair.loss.value < pair.loss.interval.high < 0
 
 
+def test_of_few_images_a_difference_in_loss_is_not_to_be_relied_on() -> None:
+    for images, told in ((99, True), (100, False)):
+        right = np.ones(images, bool)
+        noise = np.random.default_rng(0).normal(size=images) / 100
+        comparison = compared("clothes", [contender(right, 0.3 + noise), contender(right, np.full(images, 0.4))])
+        assert comparison.pairs[0].loss is not None
+        assert comparison.pairs[0].loss.shown
+        assert any("do not rely on a difference in loss" in note for note in comparison.notes) == told
+    same = compared("clothes", [contender(np.ones(20, bool)), contender(np.ones(20, bool))])
+    assert not any("rely" in note for note in same.notes)
+
+
 def test_a_loss_that_is_no_number_is_not_compared() -> None:
     right = np.arange(50) % 2 > 0
     for bad in (np.nan, np.inf):

@@ -31,6 +31,13 @@ _ABOUT_RECIPES = (
 )
 
 
+_FEW_IMAGES = 100
+_RARE = (
+    f"With fewer than {_FEW_IMAGES} images, do not rely on a difference in loss: an answer that is rare and very wrong "
+    "may be missing from them, and would change it."
+)
+
+
 @dataclass(frozen=True, eq=False)
 class Contender:
     """What the replicas of one recipe made of the images.
@@ -221,7 +228,10 @@ def compared(dataset: str, contenders: Sequence[Contender], notes: Sequence[str]
     ]
     about = dict.fromkeys(_ABOUT_RECIPES if pair.test.endswith("seeds and images") else _ABOUT_MODELS for pair in pairs)
     several = (_several(len(pairs)),) if len(pairs) > 1 else ()
-    return Comparison(dataset, tuple(contenders), tuple(_corrected(pairs)), (*notes, *about, *several))
+    corrected = tuple(_corrected(pairs))
+    by_loss = any(pair.loss is not None and pair.loss.shown for pair in corrected)
+    rare = (_RARE,) if by_loss and images.pop() < _FEW_IMAGES else ()
+    return Comparison(dataset, tuple(contenders), corrected, (*notes, *about, *several, *rare))
 
 
 def _several(pairs: int) -> str:
