@@ -112,7 +112,7 @@ def test_a_larger_alpha_gives_smaller_sets(copied: Path, digits: Dataset) -> Non
 
 
 def test_images_of_another_shape_are_refused_before_anything_is_fitted(copied: Path) -> None:
-    with pytest.raises(DataError, match=r"expected \('n', 8, 8\)"):
+    with pytest.raises(DataError, match=r"expected \(n, 8, 8\)"):
         fr.open_run(copied).answer(np.zeros((1, 28, 28), np.uint8))
     assert not (copied / JUDGEMENT.name).exists()
 
