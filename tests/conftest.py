@@ -41,8 +41,15 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("fittingroom")
 
 
-def pytest_collection_finish() -> None:
-    """Leaves what the test modules import out of each later search for garbage, which took a second for each model."""
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Leaves what the test modules import out of each later search for garbage, which took a second for each model.
+
+    Raises:
+        pytest.UsageError: the name of a test holds an address in memory. Processes that share the tests would each have
+            another one, and `--numprocesses` ends with "Different tests were collected".
+    """
+    if unstable := [item.nodeid for item in session.items if " at 0x" in item.nodeid]:
+        raise pytest.UsageError(f"Give `ids` to what these tests are parametrized with: {', '.join(unstable)}")
     gc.collect()
     gc.freeze()
 

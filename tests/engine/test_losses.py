@@ -55,7 +55,6 @@ LOGITS = {"from_logits": True}
         *("categorical_crossentropy", ONE_HOT(), ONE_HOT(**LOGITS), losses.categorical_crossentropy),
         *(own_of_logits, own_of_probabilities),
     ],
-    ids=str,
 )
 def test_the_cross_entropy_of_a_run_is_the_value_of_the_loss(loss: Any) -> None:
     """For every form in which a loss may be given; positive outputs, whose rows do not sum to 1, are divided."""
@@ -73,7 +72,7 @@ def test_the_cross_entropy_of_a_run_is_the_value_of_the_loss(loss: Any) -> None:
     np.testing.assert_array_equal(logs.argmax(axis=1), outputs.argmax(axis=1))
 
 
-@pytest.mark.parametrize("loss", ["binary_crossentropy", "bce", "ce", BINARY(), BINARY(**LOGITS)], ids=str)
+@pytest.mark.parametrize("loss", ["binary_crossentropy", "bce", "ce", BINARY(), BINARY(**LOGITS)])
 def test_one_output_is_the_second_of_two_classes(loss: Any) -> None:
     model = compiled(loss, outputs=1)
     outputs = np.array([[-0.5], [0.2], [0.7], [3.0]], np.float32)  # what is no probability is cut off, as Keras does

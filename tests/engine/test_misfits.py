@@ -213,7 +213,6 @@ def test_a_relu_at_the_end_is_found_wherever_it_is(make: Callable[[], keras.Mode
         ("kl_divergence", "softmax"),
         (lambda y_true, y_pred: losses.categorical_crossentropy(y_true, y_pred, from_logits=True), None),
     ],
-    ids=str,
 )
 def test_other_losses_with_what_they_take_are_not_blamed(loss: Any, activation: str | None) -> None:
     model = models.small(outputs=5, activation=activation, loss=loss)
