@@ -19,6 +19,7 @@ A message has three parts in this order: what arrived, what was expected, how to
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -81,7 +82,7 @@ class Interrupted(KeyboardInterrupt):
 
 def exit_status(error: BaseException) -> int:
     """The exit status of the command line for an error: 2 wrong input, 130 interrupted, 1 anything else."""
-    if isinstance(error, InputError):
+    if isinstance(error, InputError) or (isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG):
         return 2
     if isinstance(error, KeyboardInterrupt):
         return 130

@@ -13,6 +13,7 @@ import pytest
 from fittingroom.cli import surroundings
 from fittingroom.cli.main import main
 from fittingroom.cli.surroundings import fault_of_the_surroundings, print_anywhere
+from fittingroom.errors import exit_status
 from tests.contracts.source import source_files
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")
@@ -107,6 +108,10 @@ def test_a_current_folder_that_is_gone_is_said(
     [
         (MemoryError("std::bad_alloc"), "there is not enough memory"),
         (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes."), "there is not enough memory"),
+        (
+            OSError(errno.ENAMETOOLONG, "File name too long", "a" * 300),
+            f"too long for a file: {'a' * 60}... Shorten it.",
+        ),
         (OSError(errno.EIO, "Input/output error", "/data/x"), "the system refused /data/x: Input/output error."),
         (ImportError("No module named 'numpy'"), "the installation is not whole"),
         (ValueError("x"), None),
@@ -115,6 +120,7 @@ def test_a_current_folder_that_is_gone_is_said(
 def test_what_the_system_is_the_cause_of_is_no_fault_of_ours(error: Exception, says: str | None) -> None:
     said = fault_of_the_surroundings(error)
     assert said is None if says is None else said is not None and says in said
+    assert exit_status(error) == (2 if "too long" in str(says) else 1)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no forks")

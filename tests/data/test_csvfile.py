@@ -85,7 +85,12 @@ def test_colours_and_fractions_are_read_and_said(tmp_path: Path) -> None:
         (f"{HEADER}\n1,{rows(1)[0]},9\n", r"line 2: it has 18 values"),
         (f"{HEADER}\n\n1,{rows(1)[0].replace(',', ',x', 1)}\n", r"line 3: 'x\d+' is not a number \(column 3 of 17\)"),
         (f"{HEADER}\n1,{','.join([''] * 16)}\n", r"line 2: a value is missing \(column 2 of 17\)"),
-        ("label,pixel0\n1,2\n", r"has 2 columns \(label, pixel0, ...\), of which 1 are pixels"),
+        ("label,pixel0\n1,2\n", r"has 2 columns \(label, pixel0\), of which 1 is a pixel"),
+        ("label\n1\n", r"has 1 column \(label\), of which 0 are pixels"),
+        (f"{HEADER}\n1,{rows(1)[0]}".replace(",", " "), "separates its 17 values by spaces; expected commas"),
+        ("path,label\na.png,cat\n", "no columns of pixels, but 'path'. If it names files of pictures.*metadata.csv"),
+        (f"{HEADER}\nf\udcfcnf,{rows(1)[0]}\n", r"is not UTF-8 text \(a label is 'f.udcfcnf'\). Save it as UTF-8"),
+        ("\udcff\udcfel\0a\0", "is not a CSV file: it looks like text in UTF-16. Save it as UTF-8"),
         (f"{HEADER}\n", "has no rows"),
         ("\n\n", "is empty"),
         ("a\0b", "is not a CSV file"),
@@ -93,7 +98,7 @@ def test_colours_and_fractions_are_read_and_said(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_rows_are_refused_by_their_lines(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "a.csv").write_text(text)
+    (tmp_path / "a.csv").write_text(text, errors="surrogateescape")
     with pytest.raises(DataError, match=message):
         read_table(tmp_path / "a.csv")
 
@@ -101,4 +106,10 @@ def test_wrong_rows_are_refused_by_their_lines(tmp_path: Path, text: str, messag
 def test_rows_without_labels_are_no_dataset(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("\n".join(rows(5)))
     with pytest.raises(DataError, match=r"as many columns as a picture of 4x4 pixels, so none is left for the label"):
+        load(f"csv:{tmp_path / 'a.csv'}")
+
+
+def test_a_label_in_the_last_column_of_a_file_without_header_is_suspected(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("\n".join(f"0,{','.join(['7'] * 15)},{number % 3}" for number in range(9)))
+    with pytest.raises(DataError, match=r"one class only \('0'\).* a.csv has no header; its first column is taken"):
         load(f"csv:{tmp_path / 'a.csv'}")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,38 @@ def test_links_hidden_and_other_files_are_skipped_and_counted(tmp_path: Path) ->
     )
 
 
+@pytest.mark.parametrize(
+    ("layout", "skipped"),
+    [
+        ("p/{part}/{name}", r"3 files outside the class folders \(labels.txt, test/labels.txt, train/labels.txt\)"),
+        ("p/one/{name}", r"2 files outside the class folders \(labels.txt, one/labels.txt\)"),
+    ],
+)
+def test_files_beside_parts_and_around_a_single_folder_are_counted_too(
+    tmp_path: Path, layout: str, skipped: str
+) -> None:
+    for part in ("train", "test"):
+        for name in "ab":
+            write_pictures(tmp_path / layout.format(part=part, name=name), 3)
+    for folder in {*tmp_path.glob(layout.format(part="*", name="")), tmp_path / "p"}:
+        (folder / "labels.txt").write_text("a\nb\n")
+    (note,) = (note for note in scan_folder(tmp_path / "p").notes if "Skipped" in note)
+    assert re.search(skipped, note)
+
+
+def test_pictures_that_are_links_or_have_no_ending_are_refused_with_what_helps(tmp_path: Path) -> None:
+    root = write_picture_folder(tmp_path / "p", {"a": 2, "b": 2})
+    for number, path in enumerate(sorted((root / "a").iterdir())):
+        path.rename(root / "a" / f"{number}")
+    with pytest.raises(DataError, match=r"2 files without an ending \(such as 0, a PNG picture: Call it 0.png\)"):
+        scan_folder(root)
+    for path in list((root / "a").iterdir()):
+        path.rename(tmp_path / path.name)
+        path.with_suffix(".png").symlink_to(tmp_path / path.name)
+    with pytest.raises(DataError, match=r"2 links, which are not followed.* Copy the files that they lead to\."):
+        scan_folder(root)
+
+
 def test_names_that_look_like_code_or_paths_are_just_names(tmp_path: Path) -> None:
     names = ["<script>alert(1)<", "a..%2f..%2f", "👗 dress", "$(rm -rf)", "a, b; c"]
     data = load(f"folder:{write_picture_folder(tmp_path / 'p', dict.fromkeys(names, 4))}")
@@ -215,7 +248,9 @@ def test_parts_and_classes_side_by_side_are_refused(tmp_path: Path, names: list[
         (["0.png", "1.png"], "has 2 pictures and no folders in it; expected one folder for each class.*Move the pict"),
         (["cat.0.png", "cat.1.png", "dog_0.png", "dog_1.png"], r"names begin with 'cat' \(2\), 'dog' \(2\): if these"),
         (["IMG_1.png", "IMG_2.png"], "Move the pictures of each class into a folder with its name"),
-        (["0.png", "labels.csv"], "If labels.csv says their classes, call it metadata.csv"),
+        (["0.png", "labels.csv", "a.json"], "If labels.csv says their classes, call it metadata.csv"),
+        (["0.png", "metadata.parquet"], "If metadata.parquet says their classes, save it as metadata.csv"),
+        (["test.csv", "my_train.csv"], r"it holds my_train.csv, which csv:\S*my_train.csv reads"),
         (["train.npz"], "no pictures: it holds train.npz, which npz:.*train.npz reads"),
         (["train-images-idx3-ubyte"], "looks like|IDX|idx:"),
         ([], "no pictures: it is empty"),
@@ -382,7 +417,10 @@ def test_json_lines_name_classes_too(tmp_path: Path) -> None:
             r"columns 'image_id', 'label'; expected 'file_name' and 'label'",
         ),
         ("file_name,label\n", "has no rows"),
-        ("", "has the columns none"),
+        ("", "metadata.csv is empty. Expected a header"),
+        ("\n000.png,a\n", "begins with an empty line. Expected a header"),
+        (table("ab").partition("\n")[2], "has no header: its first line names a picture. Write a first line file_name"),
+        (table("ab") + "002,a", "line 4: there is no picture '002' beside it, but '002.png': file names have their"),
         (table("ab") + '002.png,"' + "a" * 200_000, "line 4: field larger than field limit"),
         (table("ab") + "002.png," + "a" * 300, "has 300 characters; at most 200"),
     ],

@@ -71,7 +71,7 @@ def test_an_idx_file_is_known_by_its_first_bytes(tmp_path: Path, name: str) -> N
     np.testing.assert_array_equal(read.images, images(5))
 
 
-@pytest.mark.parametrize("array", ["images", "x", "x_test", "test_images", "anything"])
+@pytest.mark.parametrize("array", ["images", "x", "x_test", "test_images", "anything", "X_test", "data"])
 def test_an_npz_file_gives_its_images(tmp_path: Path, array: str) -> None:
     arrays: dict[str, Any] = {array: images(5)}
     np.savez(tmp_path / "a.npz", **arrays)

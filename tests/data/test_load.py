@@ -16,7 +16,7 @@ import pytest
 from fittingroom.data.catalogue import DIGITS, FASHION_MNIST
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.load import load
-from fittingroom.errors import DataError, DatasetNotFoundError, UnknownNameError
+from fittingroom.errors import DataError, DatasetNotFoundError, InputError, UnknownNameError
 from tests.data.builders import images, labels, write_four_files, write_picture_folder
 
 
@@ -236,7 +236,7 @@ def test_an_image_size_is_for_folders_only() -> None:
 
 
 def test_a_negative_split_seed_is_refused() -> None:
-    with pytest.raises(DataError, match="seed of the split is -1"):
+    with pytest.raises(DataError, match="split_seed=-1; expected a whole number from 0"):
         load("digits", split_seed=-1)
 
 
@@ -331,6 +331,13 @@ def test_another_form_or_file_is_answered_with_what_to_type(tmp_path: Path, monk
     write_four_files(tmp_path / "idx")
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
         archive.write(root / "a" / "000.png", "a/000.png")
+    with zipfile.ZipFile(tmp_path / "table.xlsx", "w") as archive:
+        archive.writestr("xl/workbook.xml", "")
+    (tmp_path / "a.txt").write_text("label,pixel0")
+    write_four_files(tmp_path / "MNIST" / "raw")
+    write_four_files(tmp_path / "emnist")
+    for path in list((tmp_path / "emnist").iterdir()):
+        path.rename(path.with_name(f"emnist-{path.name}"))
     (tmp_path / "photos.tar.gz").write_bytes(gzip.compress(bytes(257) + b"ustar" + bytes(250)))
     monkeypatch.chdir(tmp_path)
     for name, message in {
@@ -343,11 +350,18 @@ def test_another_form_or_file_is_answered_with_what_to_type(tmp_path: Path, monk
         "folder:pest": rf"there is no folder {tmp_path / 'pest'}; expected .* Did you mean {root}\?",
         "photos.zip": rf"ZIP archive with 1 .png files.*zipfile -e photos.zip photos.*folder:{tmp_path}/photos\.",
         "folder:photos.zip": r"is a ZIP archive with 1 .png files",
+        "table.xlsx": "is a document of an office program. Save its table as CSV",
+        "a.txt": rf"If it is a CSV file, give csv:{tmp_path / 'a.txt'}\.",
+        "MNIST": rf"no IDX files, but its folder raw has. Give idx:{tmp_path / 'MNIST' / 'raw'}\.",
+        "idx:MNIST": rf"Give idx:{tmp_path / 'MNIST' / 'raw'}\.",
+        "idx:emnist": r"has the IDX files emnist-t10k-images.*; expected train-images-idx3-ubyte.* Rename them\.",
         "photos.tar.gz": r"looks like a packed tar archive \(.tar.gz\); expected a folder.*Unpack it first",
         "idx/train-images-idx3-ubyte.gz": rf"Give its folder: idx:{tmp_path / 'idx'}\.",
     }.items():
         with pytest.raises(DataError, match=message):
             load(name)
+    with pytest.raises(InputError, match="begins with ~nobody-here, and this system knows no home folder for it"):
+        load("folder:~nobody-here/pets")
 
 
 def test_rows_of_pixels_are_pictures_unless_the_label_is_still_in_them(tmp_path: Path) -> None:

@@ -99,6 +99,9 @@ def test_pickled_objects_are_refused_with_the_reason_and_never_run(tmp_path: Pat
     with pytest.raises(DataError, match=r"'x_train' of .* pickled Python objects, which can run any code"):
         read_array(tmp_path / "a.npz", "x_train")
     assert not (tmp_path / "made").exists()
+    np.savez(tmp_path / "b.npz", y_train=np.array(["cat", "dog"], dtype=object))
+    with pytest.raises(DataError, match=r"for example with \.astype\('uint8'\), or of text with \.astype\(str\)"):
+        read_array(tmp_path / "b.npz", "y_train")
 
 
 def test_a_structure_with_objects_inside_is_refused(tmp_path: Path) -> None:

@@ -172,6 +172,10 @@ def test_a_picture_turned_by_exif_stands_upright(tmp_path: Path) -> None:
     opened = open_picture(saved(image, tmp_path / "a.png", exif=exif))
     np.testing.assert_array_equal(pixels(opened.image), np.rot90(np.asarray(image), -1))
     assert opened.changes == ("turned upright as its EXIF data say",)
+    exif[0x0112] = 99  # means nothing
+    opened = open_picture(saved(image, tmp_path / "b.png", exif=exif))
+    np.testing.assert_array_equal(pixels(opened.image), np.asarray(image))
+    assert opened.changes == ()
 
 
 def test_of_an_animation_the_first_frame_is_used_and_it_is_said(tmp_path: Path) -> None:

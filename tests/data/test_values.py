@@ -89,10 +89,24 @@ def test_an_array_that_is_far_darker_than_another_is_told() -> None:
     assert notes == ("b has no value above 15, and the brightest array goes up to 255: are they on one scale?",)
 
 
-@pytest.mark.parametrize("shape", [(5, 784), (5,), (5, 28, 28, 4), (5, 28, 28, 3, 1)])
-def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(DataError, match=r"expected \(n, height, width\) or"):
+@pytest.mark.parametrize(
+    ("shape", "way"),
+    [
+        ((5, 783), r"\.reshape\(n, height, width\)"),
+        ((5,), r"\.reshape"),
+        ((5, 28, 28, 4), r"transparency: \[..., :3\]"),
+        ((5, 3, 28, 28), r"channels come first: \.transpose\(0, 2, 3, 1\)"),
+        ((5, 28, 28, 3, 1), r"\.reshape"),
+    ],
+)
+def test_other_shapes_are_refused_with_what_mends_them(shape: tuple[int, ...], way: str) -> None:
+    with pytest.raises(DataError, match=rf"expected \(n, height, width\) or.*{way}"):
         to_images({"x": np.zeros(shape, np.uint8)})
+
+
+def test_bytes_with_a_sign_are_told_from_standardised_values() -> None:
+    with pytest.raises(DataError, match=r"above 127 became negative: \.view\('uint8'\) restores them"):
+        to_images({"x": images(3).view(np.int8)})
 
 
 def test_one_channel_is_grey() -> None:

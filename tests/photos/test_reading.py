@@ -46,6 +46,15 @@ def test_photo_turned_by_its_exif_data_is_turned_back(tmp_path: Path, style: Sty
     assert "turned upright" in given.images.notes[0]
 
 
+def test_images_in_which_nothing_shows_are_said(tmp_path: Path, style: Style) -> None:
+    Image.new("L", (28, 28), 200).save(tmp_path / "a.png")
+    np.savez(tmp_path / "a.npz", x=np.stack([np.zeros((28, 28), np.uint8), np.eye(28, dtype=np.uint8) * 255]))
+    assert read(tmp_path / "a.png", style).images.notes[-1].endswith("it has one colour throughout: nothing shows.")
+    assert "1 of 2 images have one colour throughout" in read(tmp_path / "a.npz", style).images.notes[-1]
+    photo()[0].save(tmp_path / "b.png")
+    assert read(tmp_path / "b.png", style).images.notes == ()
+
+
 def _turned() -> Any:
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fittingroom.cli.answer import Answer, number, say, table
-from fittingroom.cli.options import add_data, add_json
+from fittingroom.cli.options import add_data, add_json, file_path
 
 if TYPE_CHECKING:
     from fittingroom.data.dataset import Dataset
@@ -19,7 +19,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "dataset", metavar="DATASET", nargs="?", help="the dataset to describe (default: list them all)"
     )
     parser.add_argument(
-        "--sprite", metavar="FILE.png", type=Path, help="where to write the picture of it (else in the cache folder)"
+        "--sprite",
+        metavar="FILE.png",
+        type=file_path,
+        help="where to write the picture of it (else in the cache folder)",
     )
     add_data(parser)
     add_json(parser)

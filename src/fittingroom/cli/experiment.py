@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fittingroom.cli.answer import Answer, nats, number, percent, percent_range, table
 from fittingroom.cli.compare import letter, pairs_text
-from fittingroom.cli.options import add_data, add_json, seeds, validation
+from fittingroom.cli.options import add_data, add_json, file_path, seeds, validation
 from fittingroom.cli.replicas import nats_spread, percent_spread
 from fittingroom.errors import InputError
 from fittingroom.recipes.named import NAMED, find_recipe
@@ -84,7 +83,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         metavar="DIR",
-        type=Path,
+        type=file_path,
         help="the experiment's folder, new or one to go on with (else one in FITTINGROOM_RUNS_DIR, or ./runs, that "
         "belongs to these recipes and data)",
     )

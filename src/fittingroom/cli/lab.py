@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from fittingroom.cli.answer import Answer, percent, percent_range, printable, table
 from fittingroom.cli.bars import dots, sparkline
-from fittingroom.cli.options import add_json
+from fittingroom.cli.options import add_json, file_path
 from fittingroom.errors import RunError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         metavar="DIR",
-        type=Path,
+        type=file_path,
         help="the lab's folder, new or one to go on with; of `all`, the folder of their folders (else one in "
         "FITTINGROOM_RUNS_DIR, or ./runs)",
     )

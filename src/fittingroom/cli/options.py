@@ -14,7 +14,7 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 def add_data(parser: argparse.ArgumentParser) -> None:
     """Adds `--data-dir` and `--image-size`, which say where and how a dataset is read."""
     parser.add_argument(
-        "--data-dir", type=Path, metavar="DIR", help="folder with the dataset's files (else FITTINGROOM_DATA_DIR)"
+        "--data-dir", type=file_path, metavar="DIR", help="folder with the dataset's files (else FITTINGROOM_DATA_DIR)"
     )
     parser.add_argument(
         "--image-size",
@@ -47,6 +47,13 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="run the Python file again that the model came from, where the model cannot be made without it",
     )
+
+
+def file_path(text: str) -> Path:
+    """A path; an empty one, as of a shell's variable that is not set, would be the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("'' is not a path")
+    return Path(text)
 
 
 def seed(text: str) -> int:

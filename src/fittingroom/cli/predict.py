@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fittingroom.cli.answer import Answer, printable, say, table
-from fittingroom.cli.options import add_json, add_run, add_trust
+from fittingroom.cli.options import add_json, add_run, add_trust, file_path
 from fittingroom.errors import DataError
 from fittingroom.runs.place import find_run, holds_replicas
 
@@ -29,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "files",
         metavar="FILE",
         nargs="+",
-        type=Path,
+        type=file_path,
         help="photos and other pictures, a folder of them, IDX or NPZ files with images of the model's size",
     )
     parser.add_argument(

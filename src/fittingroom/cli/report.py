@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from fittingroom.cli.answer import Answer
-from fittingroom.cli.options import add_json
+from fittingroom.cli.options import add_json, file_path
 from fittingroom.runs.place import LATEST, find_run
 
 NAME = "report.html"
@@ -23,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=file_path,
         metavar="FILE.html",
         help=f"the file to write (default: {NAME} in the folder of the first run)",
     )

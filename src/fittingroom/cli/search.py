@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fittingroom.cli.answer import Answer, percent, table
-from fittingroom.cli.options import add_data, add_json, count
+from fittingroom.cli.options import add_data, add_json, count, file_path
 from fittingroom.cli.replicas import nats_spread, percent_spread
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "file",
         metavar="FILE.toml",
-        type=Path,
+        type=file_path,
         help="dataset, recipe, seeds, validation and [set] as for an experiment; trials; objective (accuracy or "
         "loss); and [search] with lines such as learning_rate = {low = 1e-4, high = 1e-2, log = true}, batch_size = "
         "{low = 16, high = 128, step = 16} and hidden = {choices = [128, [512, 256]]}",
@@ -40,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         metavar="DIR",
-        type=Path,
+        type=file_path,
         help="the search's folder, new or one to go on with (else one in FITTINGROOM_RUNS_DIR, or ./runs, that belongs "
         "to this search)",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import io
 import sys
 import traceback
@@ -64,6 +65,8 @@ def fault_of_the_surroundings(error: BaseException) -> str | None:
         return f"a package cannot be imported, so the installation is not whole: {error}. Install Fitting Room again."
     if isinstance(error, OSError):
         reason = error.strerror or str(error)
+        if error.errno == errno.ENAMETOOLONG:
+            return f"a name is too long for a file: {str(error.filename)[:60]}... Shorten it."
         return f"the system refused {error.filename}: {reason}." if error.filename else f"the system refused: {reason}."
     frames = traceback.extract_tb(error.__traceback__)
     if frames and "jax" in frames[-1].filename and frames[-1].filename.endswith("config.py"):

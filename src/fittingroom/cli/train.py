@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fittingroom.cli.answer import Answer, nats, number, percent, percent_range, say, table
 from fittingroom.cli.facts import compiled_loss_text, epochs_text, run_facts
-from fittingroom.cli.options import add_data, add_json, add_trust, count, seed, seeds, validation
+from fittingroom.cli.options import add_data, add_json, add_trust, count, file_path, seed, seeds, validation
 from fittingroom.cli.replicas import replicas_facts, replicas_text
 from fittingroom.errors import InputError, Interrupted, exit_status
 from fittingroom.recipes.named import NAMED, find_recipe
@@ -96,7 +96,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         metavar="DIR",
-        type=Path,
+        type=file_path,
         help="the run's own folder, new or empty (else a numbered one in FITTINGROOM_RUNS_DIR, or ./runs)",
     )
     add_data(parser)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,11 @@ def roles(path: Path, names: Sequence[str], listed: str) -> Roles:
         if not found[part]
     ]
     if missing:
-        raise DataError(f"{path} has the arrays {listed}; missing: {', '.join(sorted(missing))}. Expected {EXPECTED}.")
+        unnamed = any(re.fullmatch(r"arr_\d+", name) for name in names)
+        raise DataError(
+            f"{path} has the arrays {listed}; missing: {', '.join(sorted(missing))}. Expected {EXPECTED}."
+            + (" Save them with names: np.savez(FILE, x_train=images, y_train=labels)." if unnamed else "")
+        )
     classes = _only(path, names, _CLASSES, "the names of the classes")
     found = {part: str(images[part]) for part in present}, {part: str(labels[part]) for part in present}
     used = {*found[0].values(), *found[1].values(), classes}

@@ -128,10 +128,11 @@ def _check(found: Found) -> Contents:
     labels = _checked_labels(Pairs(found.train.images, renamed.train), "train", renamed.classes)
     classes = renamed.classes or tuple(str(k) for k in range(int(labels.max()) + 1))
     notes = [*found.notes, *renamed.notes]
+    guesses = found.notes if found.resize_rule is None else ()
     images, given_validation = found.train.images, found.given_validation
     files, test_files = found.files, found.test_files
     if found.test is None or renamed.test is None:
-        _check_classes(labels, classes)
+        _check_classes(labels, classes, guesses)
         sources = found.train.digests if found.cut_by_source else None
         chosen = cut_test(images, labels, len(classes), found.test_fraction, sources)
         test_images, test_labels = images[chosen], labels[chosen]
@@ -149,7 +150,7 @@ def _check(found: Found) -> Contents:
         test_digests = found.test.digests
         notes += _check_apart(images, test_images)
     learned = labels[: len(labels) - given_validation]
-    _check_classes(learned, classes)
+    _check_classes(learned, classes, guesses)
     scale, said = scale_of(found, int(max(images.max(), test_images.max())))
     notes += (*said, *_say_flat(images, found.notes))
     notes += say_uneven(learned, classes)
@@ -227,15 +228,20 @@ def _say_flat(images: Images, changes: Sequence[str]) -> list[str]:
     return [f"{which} training images have one colour throughout: nothing shows in them."]
 
 
-def _check_classes(labels: Labels, classes: tuple[str, ...]) -> None:
+def _check_classes(labels: Labels, classes: tuple[str, ...], guesses: Sequence[str]) -> None:
+    """Refuses classes that cannot be learned; what was guessed or left out of the files may be the cause."""
     if len(classes) < 2:
-        raise DataError(f"there is one class only ({classes[0]!r}); a classifier needs at least two.")
+        raise DataError(
+            f"there is one class only ({classes[0]!r}); a classifier needs at least two."
+            + "".join(f" {guess}" for guess in guesses)
+        )
     counts = count_per_class(labels, len(classes))
     empty = [repr(name) for name, count in zip(classes, counts, strict=True) if count == 0]
     if empty:
+        gaps = " and number the others without gaps" if all(name.isdecimal() for name in classes) else ""
         raise DataError(
             f"{len(empty)} of {len(classes)} classes have no training image: {', '.join(empty[:5])}"
-            f"{' and others' if len(empty) > 5 else ''}. Add images, or leave the class out and number without gaps."
+            f"{' and others' if len(empty) > 5 else ''}. Add images, or leave the class out everywhere{gaps}."
         )
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.data.sniff import what_it_is
+from fittingroom.data.sniff import LOOKED_AT, what_it_is, what_to_do
 from fittingroom.data.streams import LARGEST_ARRAY, open_file
 from fittingroom.errors import DataError
 
@@ -29,6 +29,7 @@ _BLOCK = 2048
 """Rows that are read at a time; a file is never in memory as text."""
 
 _LABELS = ("label", "labels", "class", "class_label", "target", "y")
+_FILES = ("file_name", "filename", "file", "path", "filepath", "image", "image_path", "image_id", "image_name")
 _PIXEL = re.compile(r"(pixel|pix|px|p|x|v|f|col|column|feature)?[ _.-]?\d+([x_:,.-]\d+)?", re.IGNORECASE)
 
 
@@ -106,7 +107,7 @@ def read_columns(path: Path) -> Columns:
 
 
 def _text(path: Path) -> io.TextIOWrapper:
-    # Bytes that are not UTF-8 can stand in labels alone, where they are refused as names of classes.
+    # Bytes that are not UTF-8 can stand in labels alone, where they are refused.
     return io.TextIOWrapper(open_file(path), encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
@@ -126,7 +127,8 @@ def _first_line(path: Path, stream: io.TextIOWrapper) -> str:
     if not line:
         raise DataError(f"{path} is empty. Expected a row for each picture: its label and its pixels.")
     if "\0" in line:
-        raise DataError(f"{path} is not a CSV file: it {what_it_is(line[:64].encode(errors='surrogateescape'))}.")
+        start = line[:LOOKED_AT].encode(errors="surrogateescape")
+        raise DataError(f"{path} is not a CSV file: it {what_it_is(start)}.{what_to_do(start)}")
     return line
 
 
@@ -142,11 +144,7 @@ def _columns(path: Path, line: str) -> Columns:
         pixels, others = list(range(0 if label is None else 1, len(names))), []
     shape = square(len(pixels))
     if shape is None:
-        raise DataError(
-            f"{path} has {len(names):,} columns ({', '.join(name[:20] for name in names[:3])}, ...), of which "
-            f"{len(pixels):,} are pixels. Expected those of a square picture and perhaps a label: for 28x28 label, "
-            "pixel0, ..., pixel783."
-        )
+        raise _no_pixels(path, names, len(pixels))
     notes = [f"{path.name}: the column {name!r} is not used." for name in others[:5]]
     if len(others) > 5:
         notes.append(f"{path.name}: {len(others) - 5:,} more columns are not used.")
@@ -157,6 +155,27 @@ def _columns(path: Path, line: str) -> Columns:
     span = range(pixels[0], pixels[-1] + 1)
     return Columns(
         len(names), label, span if list(span) == pixels else tuple(pixels), shape, delimiter, header, tuple(notes)
+    )
+
+
+def _no_pixels(path: Path, names: list[str], pixels: int) -> DataError:
+    """The error for columns that are not those of a square picture, by what they are."""
+    files = [name for name in names if name.lower() in _FILES]
+    if len(names) == 1 and square(len(names[0].split()) - 1) is not None:
+        return DataError(
+            f"{path} separates its {len(names[0].split()):,} values by spaces; expected commas, semicolons or tabs. "
+            "Replace the spaces."
+        )
+    if files:
+        return DataError(
+            f"{path} has no columns of pixels, but {files[0]!r}. If it names files of pictures, put it beside them as "
+            "metadata.csv with the columns file_name and label, and give that folder."
+        )
+    listed = ", ".join(name[:20] for name in names[:3]) + (", ..." if len(names) > 3 else "")
+    return DataError(
+        f"{path} has {len(names):,} column{'s' if len(names) != 1 else ''} ({listed}), of which {pixels:,} "
+        f"{'is a pixel' if pixels == 1 else 'are pixels'}. Expected those of a square picture and perhaps a label: for "
+        "28x28 label, pixel0, ..., pixel783."
     )
 
 
@@ -268,6 +287,9 @@ class _Blocks:
         if not self._pixels:
             raise DataError(f"{self._path} has no rows. Expected one for each picture.")
         images = np.concatenate(self._pixels, dtype=self._dtype).reshape(-1, *self._columns.shape)
+        for label in dict.fromkeys(self._labels):
+            if not label.isprintable() and any("\udc80" <= sign <= "\udcff" for sign in label):
+                raise DataError(f"{self._path} is not UTF-8 text (a label is {label[:30]!a}). Save it as UTF-8.")
         labels = None if self._columns.label is None else _labels(self._labels)
         return Table(images, labels, self._columns.notes)
 

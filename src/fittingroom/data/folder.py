@@ -26,6 +26,8 @@ _PARTS = {
 _MOST_FILES = 2_000_000  # a folder such as / or a home has more; each would be looked at
 _DEEPEST = 5  # folders that hold nothing but one other folder
 
+_OUTSIDE = "files outside the class folders"
+
 Pictures = dict[str, list[Path]]
 """The pictures of each class, under the names that folders or tables give it."""
 
@@ -109,6 +111,7 @@ class _Scan:
         by_part = self._part_folders(top, listing)
         if by_part is None:
             return {"train": self._classes(top, listing)}
+        self.skipped.add(_OUTSIDE, (*listing.pictures, *listing.others))
         found = {part: self._part(folder) for part, folder in by_part.items()}
         return {part: pictures for part, pictures in found.items() if pictures is not None}
 
@@ -130,7 +133,7 @@ class _Scan:
             inside = list_folder(only, Skipped())
             if (only.name.lower() in _PARTS and not in_part) or not (inside.folders or table_in(only)):
                 break
-            self._list(folder)  # counts what is skipped beside it
+            self.skipped.add(_OUTSIDE, self._list(folder).others)  # and what else is skipped beside it
             folder = only
         if folder != start:
             self.notes.append(f"{start} holds only the folder {folder.relative_to(start).as_posix()}, which is read.")
@@ -172,15 +175,14 @@ class _Scan:
 
     def _classes(self, top: Path, listing: Listing) -> Pictures:
         """The pictures of class folders."""
-        self.skipped.add("files outside the class folders", (*listing.pictures, *listing.others))
+        self.skipped.add(_OUTSIDE, (*listing.pictures, *listing.others))
         deeper: list[str] = []
         found = {folder.name: list(self._of_class(folder, folder, deeper)) for folder in listing.folders}
         for name, pictures in found.items():
             if not pictures:
                 inside = what_is_in(top / name)
-                raise DataError(
-                    f"the class folder {name!r} in {top} has no pictures: {inside}. Accepted are {ACCEPTED}."
-                )
+                way = "Copy the files that they lead to" if " links, which" in inside else f"Accepted are {ACCEPTED}"
+                raise DataError(f"the class folder {name!r} in {top} has no pictures: {inside}. {way}.")
         if deeper:
             self.notes.append(
                 f"Folders inside class folders ({_listed(deeper)}) count for the class folder that they are in."
@@ -231,7 +233,7 @@ class _Scan:
         self.notes += labels.notes
         self.tables.append(table)
         self.skipped.add(
-            f"pictures that {table.name} does not name", [below[name] for name in below.keys() - labels.classes.keys()]
+            f"pictures that {table.name} does not name", [below[name] for name in below if name not in labels.classes]
         )
         found: Pictures = {}
         for name in sorted(labels.classes):

@@ -21,6 +21,7 @@ from fittingroom.data.values import to_range
 from fittingroom.errors import DataError
 
 _ARRAY_NAMES = ("images", "x", "x_test", "test_images")
+_OTHER_NAMES = ("test_x", "image", "data", "pixels")
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,9 +131,10 @@ def _from_table(path: Path, image_shape: tuple[int, ...], values: ValueRange) ->
 
 def _array_name(path: Path) -> str:
     names = array_names(path)
-    for name in _ARRAY_NAMES:
-        if name in names:
-            return name
+    lower = {name.lower(): name for name in names}
+    for name in (*_ARRAY_NAMES, *_OTHER_NAMES):
+        if name in lower:
+            return lower[name]
     if len(names) == 1:
         return names[0]
     raise DataError(

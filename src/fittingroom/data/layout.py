@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fittingroom.data.pictures import ACCEPTED, FIRST_SUFFIXES, SUFFIXES
-from fittingroom.data.sniff import start_of, unread_picture, what_to_do
+from fittingroom.data.sniff import is_idx, picture_ending, start_of, unread_picture, what_it_is, what_to_do
 from fittingroom.errors import DataError
 
 _SYSTEM = {"__macosx", "@eadir", "$recycle.bin", "system volume information", "thumbs.db", "desktop.ini"}
 """What file managers and archives leave behind; nobody put it there."""
+
+_TABLES = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx", ".xls", ".json", ".txt", ".xml")
+"""Endings of files that may say the classes of pictures beside them; the likeliest first."""
 
 HIDDEN = "hidden files or folders"
 
@@ -128,10 +131,12 @@ def why_flat(folder: Path, listing: Listing) -> DataError:
     if not listing.pictures:
         return DataError(f"{folder} has no folders in it and no pictures: {_other_data(folder, listing)}; {expected}.")
     count = f"{len(listing.pictures):,} picture{'s' if len(listing.pictures) > 1 else ''}"
-    tables = [path.name for path in listing.others if path.suffix.lower() in {".csv", ".tsv"}]
+    tables = [path for path in listing.others if path.suffix.lower() in _TABLES]
     prefixes = Counter(found[1] for path in listing.pictures if (found := _PREFIX.match(path.stem)))
     if tables:
-        way = f"If {tables[0]} says their classes, call it metadata.csv and its columns file_name and label."
+        table = min(tables, key=lambda path: _TABLES.index(path.suffix.lower()))
+        saved = "call it" if table.suffix.lower() == ".csv" else "save it as"
+        way = f"If {table.name} says their classes, {saved} metadata.csv and its columns file_name and label."
     elif 2 <= len(prefixes) <= _MOST_PREFIXES and min(prefixes.values()) > 1:
         some = ", ".join(f"{name!r} ({number:,})" for name, number in sorted(prefixes.items())[:_NAMED])
         way = (
@@ -156,13 +161,21 @@ def _has_classes_beside(folder: Path) -> bool:
 
 def _other_data(folder: Path, listing: Listing) -> str:
     """What there is instead of pictures, with the name that reads it where there is one."""
-    for path in listing.others:
+    # `csv:` of a file `train.csv` reads `test.csv` beside it, too.
+    for path in sorted(listing.others, key=lambda path: "train" not in path.name.lower()):
         form = {".npz": "npz", ".csv": "csv"}.get(path.suffix.lower())
         if form:
             return f"it holds {path.name}, which {form}:{path} reads"
-        if "idx3-ubyte" in path.name:
-            return f"it holds {path.name}, which idx:{folder} reads"
+        if "idx3-ubyte" in path.name or _is_idx_file(path):
+            return f"it holds IDX files, such as {path.name}, which idx:{folder} reads"
     return what_is_in(folder)
+
+
+def _is_idx_file(path: Path) -> bool:
+    try:
+        return is_idx(start_of(path))
+    except OSError:
+        return False
 
 
 def _kind_of(path: Path) -> str | None:
@@ -172,7 +185,12 @@ def _kind_of(path: Path) -> str | None:
     except OSError:
         return None
     kind = unread_picture(start)
-    return f"such as {path.name}, {kind}:{what_to_do(start).rstrip('.')}" if kind else None
+    if kind:
+        return f"such as {path.name}, {kind}:{what_to_do(start).rstrip('.')}"
+    ending = picture_ending(start)
+    if ending is None or path.suffix.lower() in SUFFIXES:
+        return None
+    return f"such as {path.name}, {what_it_is(start).removeprefix('looks like ')}: Call it {path.name}{ending}"
 
 
 def _singular(what: str) -> str:

@@ -17,7 +17,7 @@ from fittingroom.data.dataset import Dataset, Part, SealedTestSet
 from fittingroom.data.recognise import check_form, form_of, looks_like_a_path
 from fittingroom.data.split import cut_validation
 from fittingroom.errors import DataError, UnknownNameError
-from fittingroom.files import absolute
+from fittingroom.files import absolute, expanded
 
 
 def load(
@@ -116,12 +116,13 @@ def _is_path(name: str) -> bool:
 
 
 def _resolved(place: str) -> Path:
+    path = expanded(place)
     try:
-        path = Path(place).expanduser().resolve()
+        path = path.resolve()
         path.exists()  # a name may be too long to ask for
     except (OSError, RuntimeError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise DataError(f"{place[:100]!r} is no path: {reason}.") from error
+        raise DataError(f"{place[:100]!r} cannot be a path: {reason}.") from error
     return path
 
 

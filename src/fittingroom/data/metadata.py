@@ -58,7 +58,9 @@ def read_table(path: Path, pictures: Mapping[str, Path]) -> Labelled:
         raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text ({error}). Save it as UTF-8.") from error
-    rows = _json_rows(path, text) if path.suffix == ".jsonl" else _csv_rows(path, text)
+    if not text.strip():
+        raise DataError(f"{path} is empty. Expected a header and a row for each picture, with {_FILE} and {_LABEL}.")
+    rows = _json_rows(path, text) if path.suffix == ".jsonl" else _csv_rows(path, text, pictures)
     classes: dict[str, str] = {}
     lines: dict[str, int] = {}
     notes: tuple[str, ...] = ()
@@ -67,7 +69,7 @@ def read_table(path: Path, pictures: Mapping[str, Path]) -> Labelled:
             notes = (f"{path.name} has no column {_LABEL!r}, so its column {column!r} is taken for the classes.",)
         known = _looked_up(name, pictures)
         if known is None:
-            raise DataError(f"{path}, line {line}: {_why_not(name)} Correct or remove the row.")
+            raise DataError(f"{path}, line {line}: {_why_not(name, pictures)} Correct or remove the row.")
         if not label:
             raise DataError(f"{path}, line {line}: {name!r} has no label. Fill it in, or remove the row.")
         if classes.setdefault(known, label) != label:
@@ -86,22 +88,29 @@ def _looked_up(name: str, pictures: Mapping[str, Path]) -> str | None:
     return next((form for form in (plain, plain.replace("\\", "/")) if form in pictures), None)
 
 
-def _why_not(name: str) -> str:
+def _why_not(name: str, pictures: Mapping[str, Path]) -> str:
     shown = repr(name[:100])
     if not name:
         return f"{_FILE} is empty."
     if name.startswith(("/", "\\", "~")) or ".." in name.replace("\\", "/").split("/") or name[1:2] == ":":
         return f"{shown} leads out of the folder; expected a path from the table's own folder."
+    longer = next((other for other in pictures if Path(other).with_suffix("") == Path(name)), None)
+    if longer is not None:
+        return f"there is no picture {shown} beside it, but {longer!r}: file names have their endings."
     return f"there is no picture {shown} beside it (links and hidden files do not count)."
 
 
-def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, str, str, str]]:
+def _csv_rows(path: Path, text: str, pictures: Mapping[str, Path]) -> Iterator[tuple[int, str, str, str]]:
     """Line, file, class, and the column that it stood in, of each row."""
     first = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
+        if any(_looked_up(name, pictures) for name in header):
+            raise DataError(
+                f"{path} has no header: its first line names a picture. Write a first line {_FILE},{_LABEL} above it."
+            )
         file, label = _columns(path, header)
         for row in reader:
             if not row:
@@ -119,7 +128,9 @@ def _columns(path: Path, header: list[str]) -> tuple[int, int]:
     """Which columns have the file and the class."""
     others = [name for name in header if name != _FILE]
     if _FILE not in header or not others or (_LABEL not in others and len(others) > 1):
-        shown = ", ".join(repr(name[:30]) for name in header[:10]) or "none"
+        if not header:
+            raise DataError(f"{path} begins with an empty line. Expected a header with {_FILE} and {_LABEL}.")
+        shown = ", ".join(repr(name[:30]) for name in header[:10])
         raise DataError(f"{path} has the columns {shown}; expected {_FILE!r} and {_LABEL!r}. Rename them.")
     return header.index(_FILE), header.index(_LABEL if _LABEL in others else others[0])
 

@@ -179,6 +179,6 @@ def _read_header(stream: io.BufferedIOBase, what: str) -> _Header:
     if header.dtype.hasobject:
         raise DataError(
             f"{what} holds pickled Python objects, which can run any code when they are read, so it is refused. "
-            "Save it again as an array of numbers, for example with .astype('uint8')."
+            "Save it again as an array of numbers, for example with .astype('uint8'), or of text with .astype(str)."
         )
     return header

@@ -281,7 +281,7 @@ def _laid_on(background: str, band: Image.Image) -> Image.Image:
 def _is_turned(image: Image.Image) -> bool:
     """Whether the EXIF data name an orientation other than upright; broken EXIF data name none."""
     try:
-        return bool(image.getexif().get(0x0112, 1) != 1)
+        return image.getexif().get(0x0112, 1) in range(2, 9)  # others mean nothing
     except Exception:  # the parser meets broken metadata with exceptions of every kind; the pixels are fine
         return False
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from fittingroom.data.catalogue import FOUR_FILES
 from fittingroom.data.npz import member_names
 from fittingroom.data.pictures import SUFFIXES
-from fittingroom.data.sniff import start_of, what_it_is, what_to_do
+from fittingroom.data.sniff import is_idx, start_of, unpacked_start, what_it_is, what_to_do
 from fittingroom.errors import DataError, DatasetNotFoundError
 
 _TABLES = {".csv", ".tsv"}
+_LOOKED_AT = 50  # files
+_DOCUMENTS = (".xlsx", ".ods", ".docx", ".odt", ".pptx", ".odp")
+"""Endings of ZIP archives that nobody takes for one."""
 
 
 def looks_like_a_path(name: str) -> bool:
@@ -37,6 +41,7 @@ def form_of(path: Path) -> str:
         DataError: it is a file that is not a dataset; the message says what it is and what to do.
     """
     if path.is_dir():
+        _check_above_idx(path)
         return "idx" if _has_idx(path) else "folder"
     if not path.exists():
         raise DatasetNotFoundError(f"there is no file or folder {path}.{_beside(path)}")
@@ -63,6 +68,8 @@ def check_form(form: str, path: Path) -> None:
         raise DatasetNotFoundError(f"there is no {kind} {path}; expected {_EXPECTED[form]}.{_beside(path)}")
     if form in {"npz", "csv"} and path.is_file():
         return  # what is wrong in it is said by its reader
+    if path.is_dir():
+        _check_above_idx(path)
     if form == "folder" and path.is_dir() and not _has_idx(path):
         return
     if form == "idx" and path.is_dir() and (_has_idx(path) or not _has_folders(path)):
@@ -71,6 +78,17 @@ def check_form(form: str, path: Path) -> None:
     if actual != form:
         what = "a folder" if path.is_dir() else "a file"
         raise DataError(f"{path} is {what}, and {form}: expects {_EXPECTED[form]}. Did you mean {actual}:{path}?")
+
+
+def idx_names(folder: Path) -> list[str]:
+    """The names of the IDX files in a folder, whatever they are called."""
+    names = []
+    for path in sorted(_inside(folder))[:_LOOKED_AT]:
+        with suppress(OSError):
+            start = start_of(path)
+            if is_idx(unpacked_start(start) if start[:2] == b"\x1f\x8b" else start):
+                names.append(path.name)
+    return names
 
 
 _EXPECTED = {
@@ -83,6 +101,13 @@ _EXPECTED = {
 
 def _has_idx(folder: Path) -> bool:
     return any("idx3-ubyte" in path.name and path.is_file() for path in _inside(folder))
+
+
+def _check_above_idx(folder: Path) -> None:
+    """Refuses a folder whose only folder has the IDX files, as torchvision lays them out (`MNIST/raw`)."""
+    folders = [path for path in _inside(folder) if path.is_dir()]
+    if len(folders) == 1 and not _has_idx(folder) and _has_idx(folders[0]):
+        raise DataError(f"{folder} has no IDX files, but its folder {folders[0].name} has. Give idx:{folders[0]}.")
 
 
 def _has_folders(folder: Path) -> bool:
@@ -110,6 +135,8 @@ def _form_of_archive(path: Path) -> str:
         names = []
     if any(name.endswith(".npy") for name in names) or path.suffix.lower() == ".npz":
         return "npz"
+    if path.suffix.lower() in _DOCUMENTS:
+        raise DataError(f"{path} is a document of an office program. Save its table as CSV, or its pictures as files.")
     endings = Counter(PurePosixPath(name).suffix.lower() or "other" for name in names)
     pictures = sum(count for ending, count in endings.items() if ending in SUFFIXES)
     listed = ", ".join(f"{count:,} {ending} files" for ending, count in endings.most_common(4)) or "files"
@@ -129,6 +156,8 @@ def _no_dataset(path: Path, start: bytes) -> DataError:
         )
     elif any(name in path.name for name in FOUR_FILES):
         way = f" Give its folder: idx:{path.parent}."
+    elif path.suffix.lower() in {"", ".txt", ".data", ".dat"} and "," in start.decode("latin-1").split("\n")[0]:
+        way = f" If it is a CSV file, give csv:{path}."
     else:
         way = what_to_do(start)
     return DataError(

@@ -43,7 +43,17 @@ _STARTS = (
     (b"\x89HDF", "an HDF5 file", "Save its arrays with numpy.savez"),
     (b"PAR1", "a Parquet table", "Save it as CSV, or its pictures as files"),
     (b"SQLite format 3", "an SQLite database", ""),
+    (b"\xff\xfe", "text in UTF-16", "Save it as UTF-8"),
+    (b"\xfe\xff", "text in UTF-16", "Save it as UTF-8"),
 )
+
+_ENDINGS = {
+    "a PNG picture": ".png",
+    "a JPEG picture": ".jpg",
+    "a GIF picture": ".gif",
+    "a WebP picture": ".webp",
+    "a BMP picture": ".bmp",
+}
 
 _BRANDS = {
     **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "a HEIC picture"),
@@ -76,6 +86,11 @@ def unread_picture(start: bytes) -> str | None:
     """The kind of a picture that is none of ours, such as 'a HEIC picture'; None for all other files."""
     kind, mend = _kind(start)
     return kind if mend == _AS_JPEG else None
+
+
+def picture_ending(start: bytes) -> str | None:
+    """The ending that a picture of an accepted kind goes by, such as '.png'; None for all other files."""
+    return _ENDINGS.get(_kind(start)[0] or "")
 
 
 def what_to_do(start: bytes) -> str:
@@ -132,6 +147,8 @@ def _kind_by_fields(start: bytes) -> tuple[str, str] | None:
         return _ICONS[start[:4]], _AS_JPEG
     if start[257:262] == b"ustar":
         return "a tar archive", _UNPACK
+    if is_idx(start) and 1 <= start[3] <= 4:
+        return "an IDX file", ""
     if webp_size(start) != (0, 0):
         return "a WebP picture", ""
     return ("a BMP picture", "") if start[:2] == b"BM" and start[6:10] == bytes(4) else None

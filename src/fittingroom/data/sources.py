@@ -27,6 +27,7 @@ from fittingroom.data.idx import read_idx_images, read_idx_labels
 from fittingroom.data.locate import FourFiles, by_download, in_data_folder, in_folder, in_system
 from fittingroom.data.names import class_names
 from fittingroom.data.npz import array_names, listed, member_names, read_array
+from fittingroom.data.recognise import idx_names
 from fittingroom.data.values import to_images
 from fittingroom.errors import DataError, DatasetNotFoundError
 
@@ -123,7 +124,11 @@ def idx_folder(folder: Path) -> Contents:
     """
     files = in_folder(folder)
     if files is None:
-        raise DatasetNotFoundError(f"{folder} has no IDX files; expected {', '.join(FOUR_FILES)}, with or without .gz.")
+        there = idx_names(folder)
+        raise DatasetNotFoundError(
+            f"{folder} has {f'the IDX files {listed(there)}' if there else 'no IDX files'}; expected "
+            f"{', '.join(FOUR_FILES)}, with or without .gz.{' Rename them.' if there else ''}"
+        )
     return _kept_four_files(_cache_folder("idx", str(folder)), files, None)
 
 

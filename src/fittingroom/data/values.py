@@ -73,12 +73,20 @@ def _shaped(array: NDArray[Any], name: str) -> NDArray[Any]:
         array = array[..., 0]
     if array.ndim not in {3, 4} or (array.ndim == 4 and array.shape[3] != 3):
         raise DataError(
-            f"{name} has the shape {array.shape}; expected (n, height, width) or (n, height, width, 3). "
-            "Flat pictures can be brought into shape with numpy's reshape."
+            f"{name} has the shape {array.shape}; expected (n, height, width) or (n, height, width, 3). {_way(array)}"
         )
     if 0 in array.shape:
         raise DataError(f"{name} has the shape {array.shape}: there are no pictures in it.")
     return array
+
+
+def _way(array: NDArray[Any]) -> str:
+    """What gives such an array the shape of pictures, by its axes."""
+    if array.ndim == 4 and array.shape[1] in {1, 3}:
+        return "Its channels come first: .transpose(0, 2, 3, 1) puts them last."
+    if array.ndim == 4 and array.shape[3] == 4:
+        return "Its fourth channel seems to be transparency: [..., :3] leaves it out."
+    return "Rows of pixels become pictures with .reshape(n, height, width)."
 
 
 def _highest(array: NDArray[Any], name: str) -> float:
@@ -92,9 +100,11 @@ def _highest(array: NDArray[Any], name: str) -> float:
     if lowest < 0 or (top > 255 and not (whole and is_usual(usual_scale(top)) and usual_scale(top) > 255)):
         span = centred(float(lowest), top)
         way = "Undo their standardisation." if lowest < 0 else "Scale them to one of the two."
+        if array.dtype == np.int8:
+            way = "As bytes with a sign, values above 127 became negative: .view('uint8') restores them."
         raise DataError(
             f"{name} has values from {lowest:g} to {highest:g}; expected 0-255 or 0-1. "
-            + (way if span is None else f"Convert them to 0-1: (x + {-lowest:g}) / {span:g}.")
+            + (way if span is None or array.dtype == np.int8 else f"Convert them to 0-1: (x + {-lowest:g}) / {span:g}.")
         )
     if 0 < top <= TOO_DARK and len(np.unique(array)) > _DARK_LEVELS:
         raise DataError(

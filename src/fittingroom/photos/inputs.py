@@ -84,8 +84,20 @@ def read_given(path: Path, image_shape: tuple[int, ...], values: ValueRange, sty
         DataError: the file cannot be read, or cannot be made what the model takes.
     """
     if holds_arrays(path):
-        return Given(read_images(path, image_shape, values))
-    return of_picture(open_photo(path, image_shape), path, image_shape, values, style)
+        given = Given(read_images(path, image_shape, values))
+    else:
+        given = of_picture(open_photo(path, image_shape), path, image_shape, values, style)
+    return replace(given, images=replace(given.images, notes=(*given.images.notes, *_say_flat(given.images))))
+
+
+def _say_flat(images: InputImages) -> tuple[str, ...]:
+    """Counts the images in which nothing shows: a model has an answer to them, too."""
+    found = images.images
+    flat = int((found == found[:, :1, :1]).all(axis=tuple(range(1, found.ndim))).sum()) if found.ndim > 2 else 0
+    if not flat:
+        return ()
+    which = "it has" if len(found) == 1 else f"{flat:,} of {len(found):,} images have"
+    return (f"{images.path}: {which} one colour throughout: nothing shows.",)
 
 
 def of_picture(
