@@ -57,7 +57,7 @@ def seen_by(run: Run) -> Callable[[NDArray[np.uint8]], Seen]:
     """A function that shows images to a recipe's model."""
     import keras
 
-    model = run.model()
+    model = run.model
     inner = next(part for part in model._flatten_layers() if part.name == "classifier")
     last = inner.get_layer("classes")
     weights, bias = last.get_weights()

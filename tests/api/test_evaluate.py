@@ -52,7 +52,7 @@ def test_nothing_in_training_opens_the_test_set_or_depends_on_it(digits: Dataset
     ):
         for name in ("history.csv", "outcomes.npz"):
             assert (run.path / name).read_bytes() == (open_run.path / name).read_bytes()
-        for mine, other in zip(run.model().get_weights(), open_run.model().get_weights(), strict=True):
+        for mine, other in zip(run.model.get_weights(), open_run.model.get_weights(), strict=True):
             np.testing.assert_array_equal(mine, other)
         run.predict(digits.train.images[:5])
         fr.open_run(run.path).predict(digits.train.images[:5])
@@ -64,7 +64,7 @@ def test_the_score_is_that_of_the_test_images(digits: Dataset) -> None:
     run = fr.train(digits, TINY)
     result = run.evaluate()
     test = fr.load("digits").test.open("to check the score")
-    probabilities = run.model().predict(test.x, verbose=0).astype(np.float64)
+    probabilities = run.model.predict(test.x, verbose=0).astype(np.float64)
     assert result.scores.correct == int((probabilities.argmax(axis=1) == test.labels).sum())
     assert result.scores.count == 360
     expected = -np.log(probabilities[np.arange(360), test.labels]).mean()

@@ -53,7 +53,7 @@ def test_a_fitted_run_predicts_exactly_as_the_one_that_was_saved_and_as_keras(di
 def test_the_keras_model_of_a_run_predicts_the_same(kind: str, digits: Dataset) -> None:
     run = fr.train(digits, TINY) if kind == "recipe" else fr.fit(models.small(), digits, verbose=0)
     for each in (fr.open_run(run.path), *([run] if kind == "recipe" else [])):
-        model = each.model()
+        model = each.model
         predicted = model.predict(digits.train.x[:37], verbose=0)
         np.testing.assert_allclose(predicted, each.predict(digits.train.images[:37]), atol=1e-6)
         model.fit(digits.train.x[:32], digits.train.y[:32], verbose=0)  # it is compiled, and can be trained on
@@ -63,7 +63,7 @@ def test_the_model_of_a_run_is_a_new_one_so_that_the_users_own_keeps_its_weights
     model = models.small()
     run = fr.fit(model, digits, verbose=0)
     model.set_weights([weights * 0 for weights in model.get_weights()])
-    assert any(weights.any() for weights in fr.open_run(run.path).model().get_weights())
+    assert any(weights.any() for weights in fr.open_run(run.path).model.get_weights())
     assert not any(weights.any() for weights in model.get_weights())
 
 
@@ -125,7 +125,7 @@ def test_a_model_with_code_of_the_users_needs_that_model_to_be_opened(digits: Da
     for fresh in (models.subclassed(), models.Subclassed()):  # compiled or not
         opened = fr.open_run(run.path, model=fresh)
         np.testing.assert_array_equal(opened.predict(images), run.predict(images))
-        assert opened.model() is fresh
+        assert opened.model is fresh
         np.testing.assert_allclose(
             fresh.predict(digits.train.x[:37], verbose=0) if fresh.compiled else np.asarray(fresh(digits.train.x[:37])),
             model.predict(digits.train.x[:37], verbose=0),

@@ -201,7 +201,7 @@ class Remembers(keras.callbacks.Callback):
 def assert_same(first: fr.Run, second: fr.Run) -> None:
     """Bit for bit the same training, whatever names Keras gave to the layers."""
     assert first.history == second.history
-    assert all(map(np.array_equal, first.model().get_weights(), second.model().get_weights()))
+    assert all(map(np.array_equal, first.model.get_weights(), second.model.get_weights()))
 
 
 def small() -> keras.Model:

@@ -96,7 +96,7 @@ def test_images_that_are_not_scaled_are_trained_on_and_it_is_said(
     assert run.record.notes == ("The images are not scaled: their values go from 0 to 16, not from 0 to 1.",)
     assert caplog.messages == list(run.record.notes)
     raw = digits.train.images[:20]
-    np.testing.assert_allclose(run.predict(raw), run.model().predict(raw.astype(np.float32), verbose=0), atol=1e-6)
+    np.testing.assert_allclose(run.predict(raw), run.model.predict(raw.astype(np.float32), verbose=0), atol=1e-6)
 
 
 def test_a_batch_larger_than_the_data_is_clamped_and_it_is_said(digits: Dataset) -> None:

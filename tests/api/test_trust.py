@@ -56,12 +56,12 @@ def test_the_file_is_recorded_and_older_records_have_none(trained: fr.Run, own: 
     (trained.path / "run.json").write_text(json.dumps(stored))
     assert fr.open_run(trained.path).record.model_file is None
     with pytest.raises(RunError, match=r"cannot be built from its folder .*fittingroom.open_run\(path, model=model\)"):
-        fr.open_run(trained.path, trust=True).model()
+        _ = fr.open_run(trained.path, trust=True).model
 
 
 def test_without_trust_nothing_is_run_and_no_test_set_is_opened(trained: fr.Run, own: Path, digits: Dataset) -> None:
     opened = fr.open_run(trained.path)
-    for use in (lambda: opened.predict(digits.train.images[:2]), opened.model, opened.evaluate):
+    for use in (lambda: opened.predict(digits.train.images[:2]), lambda: opened.model, opened.evaluate):
         with pytest.raises(RunError, match=r"is code in .*own\.py .*SHA-256 .*nothing of it was run"):
             use()
     assert not (own.parent / "canary").exists()
@@ -88,7 +88,7 @@ def test_a_changed_file_is_refused_whatever_is_trusted(trained: fr.Run, own: Pat
 
 def test_the_given_model_needs_no_trust(trained: fr.Run, own: Path, digits: Dataset) -> None:
     images = digits.train.images[:9]
-    again = fr.open_run(trained.path, model=trained.model())
+    again = fr.open_run(trained.path, model=trained.model)
     np.testing.assert_allclose(again.predict(images), trained.predict(images), atol=1e-7)
     assert not (own.parent / "canary").exists()
 

@@ -64,7 +64,7 @@ def run(folder: Path) -> Steps:
         "outcomes": lambda: opened().outcomes,
         "predict": lambda: opened().predict(images),
         "answer": lambda: opened().answer(images),
-        "model": lambda: opened().model(),
+        "model": lambda: opened().model,
         "evaluate": lambda: opened().evaluate("a test"),
         "show": lambda: _command("show", str(folder)),
         "explain": lambda: _command("explain", str(folder)),

@@ -66,7 +66,7 @@ def check_two_steps(recipe: Recipe, few: Dataset) -> None:
     right = run.predict(few.validation.images).argmax(axis=1) == few.validation.labels
     assert run.record.validation.accuracy == right.mean()
     images = few.train.images[:7]
-    found, of_keras = run.predict(images), run.model().predict(images / np.float32(few.scale), verbose=0)
+    found, of_keras = run.predict(images), run.model.predict(images / np.float32(few.scale), verbose=0)
     tolerance = 1e-5 if recipe.precision == "float32" else 0.02  # 16 bits round differently in another program
     np.testing.assert_allclose(found, of_keras, atol=tolerance)
 

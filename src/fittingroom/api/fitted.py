@@ -49,7 +49,7 @@ class FittedRun(Run, keras.callbacks.History):
 
     @property
     def model(self) -> keras.Model:
-        """The model that was trained, as in Keras's `History`. `open_run(run.path).model()` makes a new one."""
+        """The model that was trained, as in Keras's `History`. `open_run(run.path).model` is a new one."""
         return self._model
 
 

@@ -54,6 +54,7 @@ class Run(Asked):
         self.path = path
         self._dataset = dataset
         self._given_model = model
+        self._made: keras.Model | None = None
         self._trust = trust
         self._programs: Programs | None = None
         self._kept_images: RunImages | None = None
@@ -173,8 +174,9 @@ class Run(Asked):
         page = report_of([self.path])
         return page if path is None else page.save(path)
 
+    @property
     def model(self) -> keras.Model:
-        """A Keras model with the run's weights: a new one, made from the folder's description.
+        """A Keras model with the run's weights, made from the folder's description when it is first asked for.
 
         Where the description cannot make it, because the model holds code of the user's, it is the model that was
         given to `fit` or `open_run`, and its weights become those of the run; or it is made by the file that the
@@ -183,11 +185,12 @@ class Run(Asked):
         Raises:
             RunError: none of these is there, or the given model is another one.
         """
-        from fittingroom.engine.state import write_weights
+        if self._made is None:
+            from fittingroom.engine.state import write_weights
 
-        model = self._structure()
-        write_weights(model, self._state)
-        return model
+            self._made = self._structure()
+            write_weights(self._made, self._state)
+        return self._made
 
     def use_data(self, data: str | Dataset) -> None:
         """Takes the run's dataset from another place than the recorded one.

@@ -35,7 +35,7 @@ def checked_images(images: Array, data: DataRecord) -> Array:
     if not data.as_given and images.dtype.kind == "f":
         raise DataError(
             f"the images are {images.dtype}; expected the dataset's raw pixels, such as data.train.images (uint8), "
-            "since this run scales them itself. For scaled images there is run.model().predict(x)."
+            "since this run scales them itself. For scaled images there is run.model.predict(x)."
         )
     require_finite(images, f"{len(images):,} images")
     images, notes = to_range(images, data.range, "predict", rounded=False)

@@ -2,7 +2,7 @@
 
 An image and its mirror image, or itself one pixel further, show the same thing, but a network's errors on them differ
 in part, so the mean of its answers is right more often. Training, and validation while it lasts, see images as they
-are: six views would cost validation six times its time. `recipes.views` is the same in Keras, for `run.model()`.
+are: six views would cost validation six times its time. `recipes.views` is the same in Keras, for `run.model`.
 """
 
 from __future__ import annotations

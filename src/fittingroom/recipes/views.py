@@ -1,6 +1,6 @@
 """A Keras model that averages its answers over several views of an image, as a recipe's `test_views` say.
 
-`run.model()` gives it; what the engine runs is `engine.views`, which says more.
+`run.model` gives it; what the engine runs is `engine.views`, which says more.
 """
 
 from __future__ import annotations
