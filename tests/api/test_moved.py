@@ -55,8 +55,12 @@ def test_a_run_on_pictures_works_when_they_are_gone(tmp_path: Path, monkeypatch:
     assert not (tmp_path / "other" / "cache" / "datasets").exists()
     with pytest.raises(DataError, match="there is no folder"):
         again.evaluate()
-    with pytest.raises(RunError, match=r"digits is not the one that this run was trained on, folder:.*--data"):
-        again.evaluate(data="digits")
+    np.savez(
+        tmp_path / "a.npz", x=np.arange(1600, dtype=np.uint16).astype(np.uint8).reshape(100, 4, 4), y=np.arange(100) % 2
+    )
+    for other in ("digits", str(tmp_path / "a.npz")):  # neither is refused for a size that nobody gave
+        with pytest.raises(RunError, match=rf"{other} is not the one that this run was trained on, folder:.*--data"):
+            again.evaluate(data=other)
     assert again.evaluate(data=f"folder:{elsewhere}").look == 1
     assert fr.replay(moved, data=f"folder:{elsewhere}").same
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -240,7 +241,11 @@ def test_show_says_whether_the_test_set_was_opened(command: Command, runs_folder
     command("train", "digits", "--epochs", "1", "--out", path)
     assert "The test set has not been opened by this run." in command("show", path).out
     command("evaluate", path)
-    assert "fittingroom evaluate" in command("show", path).out.splitlines()[-1] + command("show", path).out
+    assert "fittingroom evaluate" in command("show", path).out
+    record = json.loads((path / "run.json").read_text())
+    (path / "run.json").write_text(json.dumps(record | {"looks": []}))
+    taken_out = command("show", path).out
+    assert re.search(rf"records no look.*in the ledger these weights took look \d+ \(.*, run {path}\)", taken_out)
 
 
 def test_data_lists_the_datasets(command: Command) -> None:

@@ -91,7 +91,7 @@ def _circumstances(record: RunRecord) -> list[tuple[str, str]]:
 
 def _looks(path: Path, record: RunRecord, standings: Standings) -> str:
     if not record.looks:
-        return "The test set has not been opened by this run." if record.data.has_test_set else NO_TEST_SET
+        return _no_looks(path, record, standings)
     rows, sentence, problems = [], "", ""
     for look in record.looks:
         number_of_look, reuse, problem, elsewhere = standings.of(path, record, look)
@@ -106,3 +106,16 @@ def _looks(path: Path, record: RunRecord, standings: Standings) -> str:
     if any(row[0] == "elsewhere" for row in rows):
         sentence += "\nelsewhere: another ledger counted the look, so its score cannot be checked here."
     return table(("look", "time", "accuracy", "95% interval", "reason"), rows, left=5) + sentence + problems
+
+
+def _no_looks(path: Path, record: RunRecord, standings: Standings) -> str:
+    """What is known of the test set where the run's folder records no look at it."""
+    if not record.data.has_test_set:
+        return NO_TEST_SET
+    look = standings.unrecorded(path, record)
+    if look is None:
+        return "The test set has not been opened by this run."
+    return (
+        f"run.json records no look at the test set, but in the ledger these weights took look {look.look} "
+        f"({look.time[:19]}, run {look.intent.run}): they were trained twice, or the folder was copied or edited."
+    )

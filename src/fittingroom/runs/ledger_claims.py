@@ -35,6 +35,14 @@ def contradiction(path: Path, record: RunRecord, look: Look, own: LedgerLook | N
     return _other_run(path, record, own) or _other_weights(path, own) or _other_score(path, look, own)
 
 
+def is_of(path: Path, record: RunRecord, own: LedgerLook) -> bool:
+    """Whether a look in the ledger is one of a run, by its recipe, seed, test set and weights."""
+    try:
+        return _other_run(path, record, own) is None and own.intent.weights == weights_sha256(path)
+    except (FittingRoomError, OSError):
+        return False  # its weights cannot be read
+
+
 def _other_run(path: Path, record: RunRecord, own: LedgerLook) -> str | None:
     """Whether the look in the ledger is one of another recipe, seed or dataset."""
     intent = own.intent

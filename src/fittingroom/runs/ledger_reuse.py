@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fittingroom.errors import FittingRoomError, StorageError
 from fittingroom.evaluation.luck import Reuse, mean_correlation
 from fittingroom.runs.ledger import Ledger, LedgerLook
-from fittingroom.runs.ledger_claims import contradiction
+from fittingroom.runs.ledger_claims import contradiction, is_of
 from fittingroom.runs.ledger_entries import count_looks, looks_of
 
 if TYPE_CHECKING:
@@ -90,6 +90,13 @@ class Standings:
         """The latest look of a run that has a score, and where it stands; None where there is none."""
         look = next((one for one in reversed(record.looks) if one.score is not None), None)
         return None if look is None else (look, self.of(path, record, look))
+
+    def unrecorded(self, path: Path, record: RunRecord) -> LedgerLook | None:
+        """The latest look of a run's recipe, seed and weights that its folder does not record; None where none is."""
+        recorded = {look.hash for look in record.looks}
+        return next(
+            (look for look in reversed(self.looks) if look.hash not in recorded and is_of(path, record, look)), None
+        )
 
     def _correlation(self, looks: list[LedgerLook]) -> float | None:
         test_set = looks[0].test_set if looks else ""

@@ -9,7 +9,9 @@ from typing import Any
 from fittingroom.data.catalogue import CATALOGUE
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.load import load
-from fittingroom.errors import RunError
+from fittingroom.data.recognise import form_of
+from fittingroom.errors import FittingRoomError, RunError
+from fittingroom.files import expanded
 from fittingroom.runs.record import DataRecord
 
 
@@ -58,6 +60,17 @@ def _loaded(data: DataRecord, place: str | None) -> Dataset:
     return before if arguments.get("image_size") is None or _is_same(before, data) else dataset
 
 
+def _is_folder(place: str) -> bool:
+    """Whether a place is a folder of pictures; what cannot be one is refused where it is loaded."""
+    form, colon, _ = place.partition(":")
+    if colon and form in {"idx", "npz", "csv", "folder"}:
+        return form == "folder"
+    try:
+        return form_of(expanded(place)) == "folder"
+    except FittingRoomError:
+        return True
+
+
 def _is_same(dataset: Dataset, data: DataRecord) -> bool:
     return (dataset.fingerprint, dataset.test.fingerprint) == (data.fingerprint, data.test_fingerprint)
 
@@ -66,7 +79,7 @@ def _arguments(stored: Mapping[str, Any], place: str | None) -> dict[str, Any]:
     arguments = dict(stored)
     if place is not None:
         arguments |= {"name": place, "data_dir": None}
-        if place in CATALOGUE or place.partition(":")[0] in {"idx", "npz", "csv"}:
+        if place in CATALOGUE or not _is_folder(place):
             arguments["image_size"] = None  # its images have a size
     if arguments.get("data_dir") is not None:
         arguments["data_dir"] = Path(arguments["data_dir"])
