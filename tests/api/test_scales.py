@@ -20,6 +20,8 @@ from fittingroom.web.bodies import Part
 from fittingroom.web.reading import Reader
 from tests.data.builders import write_idx
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 Array = np.ndarray[Any, Any]
 
 

@@ -61,12 +61,17 @@ def test_every_sign_that_commands_print_has_a_plain_one(encoding: str, monkeypat
     assert not any(f"\\u{ord(sign):04x}" in printed for sign in surroundings._PLAIN)
 
 
-def test_a_terminal_without_utf_8_is_answered_in_its_own_signs(run: Path) -> None:
-    for arguments in (["evaluate"], ["show"], ["explain"]):
-        done = command(*arguments, str(run), PYTHONIOENCODING="ascii")
-        assert done.returncode == 0, done.stderr
-        assert b"%" in done.stdout
-        assert done.stdout.isascii()
+def test_a_terminal_without_utf_8_is_answered_in_its_own_signs(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = command("evaluate", str(run), PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert b"%" in done.stdout
+    assert done.stdout.isascii()
+    for arguments in (["show"], ["explain"]):  # in this process, which has imported what they need
+        raw = io.BytesIO()
+        monkeypatch.setattr(sys, "stdout", stream := io.TextIOWrapper(raw, encoding="ascii"))
+        assert main([*arguments, str(run)]) == 0
+        stream.flush()
+        assert b"%" in raw.getvalue()
 
 
 def test_without_a_home_folder_a_command_works_without_a_cache(tmp_path: Path, run: Path) -> None:
