@@ -179,6 +179,19 @@ def test_more_steps_than_the_data_have_are_said(digits: Dataset, caplog: pytest.
     assert caplog.messages == ["steps_per_epoch=9 is more than the 4 batches of x; an epoch has 4."]
 
 
+def test_what_is_given_and_changes_nothing_is_said(digits: Dataset) -> None:
+    x, y = digits.train.x[:40], digits.train.y[:40]
+    run = fr.fit(models.small(), x, y, validation_steps=2, validation_freq=3, verbose=0, out=False)
+    assert run.record.notes == (
+        "There is no validation, so validation_steps and validation_freq changed nothing: validation_data is missing.",
+    )
+    run = fr.fit(models.small(), x, y, validation_split=0.5, validation_data=(x.copy(), y), verbose=0, out=False)
+    assert [note.split(".")[0] for note in run.record.notes] == [
+        "validation_data is used, and validation_split=0",
+        "The validation images are the training images",
+    ]
+
+
 def test_arguments_may_be_given_by_position_as_to_keras(digits: Dataset) -> None:
     run = fr.fit(models.small(), digits.train.x[:40], digits.train.y[:40], 10, 2, 0)
     assert run.record.recipe["batch_size"] == 10
@@ -225,6 +238,8 @@ X, Y = np.zeros((4, 8, 8), np.float32), np.arange(4)
         ({"x": X[:0], "y": Y[:0]}, DataError, "x holds no images"),
         ({"x": X, "y": Y * 0 + 3}, DataError, "All 4 labels are class 3"),
         ({"x": X, "y": Y[:3]}, DataError, "x has 4 images and y has 3 labels"),
+        ({"x": X, "y": Y, "out": ""}, InputError, "out=''; expected a folder"),
+        ({"x": X, "y": Y, "validation_data": (X, None)}, InputError, "In validation_data, y is missing"),
     ],
 )
 def test_wrong_arguments_are_refused_before_training(

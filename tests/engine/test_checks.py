@@ -157,6 +157,10 @@ def test_what_is_no_model_is_named(model: Any, refused: Callable[..., None]) -> 
     refused(model, f"The model is a {type(model).__name__}; expected a keras.Model")
 
 
+def test_a_class_of_models_is_no_model(refused: Callable[..., None]) -> None:
+    refused(models.Subclassed, r"The model Subclassed is a class; expected an object of it: Subclassed\(...\)")
+
+
 def test_a_stop_condition_on_a_number_that_there_will_not_be_is_refused_before_training(
     digits: Images, runs_dir: Any
 ) -> None:

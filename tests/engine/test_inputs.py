@@ -107,6 +107,11 @@ def test_what_is_no_array_is_named(given: Any, name: str) -> None:
         (X[:0], Y[:0], "x holds no images"),
         ([[1, 2], [3]], [0, 1], "x is not one rectangular array"),
         (np.array(["a", "b"]), [0, 1], "x holds text: 'a', 'b'; expected numbers"),
+        (np.ma.masked_less(X, 0.5), Y, r"x is a masked array, .* its 12 masked values. Give x.filled\(0\)"),
+        (X, np.ma.masked_equal(Y, 2), "y is a masked array, .* its 2 masked values"),
+        (X.astype(complex), Y, r"x holds complex128; expected real numbers. Give numpy.abs\(x\)"),
+        (X, Y.astype("datetime64[D]"), r"y holds datetime64\[D\]; expected class numbers: classes, y = numpy.unique"),
+        (X, Y.astype(object), r"y holds Python objects \(int\), not numbers. Give y.astype\(int\)"),
         (np.array(3.0), Y, "x is a single number"),
         (X, Y - 1, r"2 of 6 labels are not class numbers .*: -1, -1\.$"),
         (X, Y + 0.5, r"6 of 6 labels are fractions, such as 0.5, 1.5, .*regression.* with model.fit"),
@@ -167,8 +172,13 @@ def test_a_split_that_leaves_nothing_is_refused(fraction: float) -> None:
 
 @pytest.mark.parametrize("given", [X, (X,), (X, Y, None, None), "validation"])
 def test_validation_data_of_another_form_are_refused(given: Any) -> None:
-    with pytest.raises(InputError, match="validation_data is a"):
+    with pytest.raises(InputError, match=r"validation_data is a (str|dict|tuple of [14]);"):
         of_validation(given if not isinstance(given, np.ndarray) else {"x": given})
+
+
+def test_what_is_wrong_in_validation_data_is_said_to_be_there() -> None:
+    with pytest.raises(DataError, match="In validation_data, x has 6 images and y has 5 labels"):
+        of_validation((X, Y[:5]))
 
 
 PART = Part((X * 16).astype(np.uint8), Y.astype(np.int32), ("a", "b", "c"), scale=16.0)
@@ -190,6 +200,8 @@ def test_validation_images_of_another_shape_are_refused() -> None:
         alike(of_user(X[:, :, :1], Y), of_user(X, Y))
 
 
-def test_labels_in_two_forms_are_refused() -> None:
+def test_validation_in_two_forms_is_refused() -> None:
+    with pytest.raises(DataError, match=r"shape \(4,\), .* \(2, 2\)\. Give x_val.reshape\(-1, 2, 2\)"):
+        alike(of_user(X.reshape(6, 4), Y), of_user(X, Y))
     with pytest.raises(DataError, match=r"\(6, 3\) for validation and \(6,\) for training"):
         alike(of_user(X, np.eye(3)[Y]), of_user(X, Y))

@@ -176,7 +176,7 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
     """
     started = time.perf_counter()
     if resume is not None and out is not None:
-        raise InputError("resume goes on in the folder of the stopped training, so there is no other one: leave out.")
+        raise InputError("resume= continues in the stopped run's own folder, so out= cannot be given too. Remove out=.")
     place, why_no_folder = _place(out, alone=seeds is None and resume is None)
     every = whole_number("checkpoint_every", checkpoint_every, lowest=1)
     require_jax_backend()
@@ -250,18 +250,18 @@ def _place(out: str | Path | bool | None, *, alone: bool) -> tuple[Path | None, 
     """The run's own folder, or None for the next free one; and why there is none, where it stays in memory.
 
     Args:
-        out: as `fit` has it.
+        out: as `fit` has it; an empty text is a slip, and not the current folder.
         alone: whether it is one training from its beginning, which can do without.
 
     Raises:
         InputError: it is True, or several trainings shall do without a folder.
         RunError, StorageError: as `check_writable` says.
     """
-    if out is True:
-        raise InputError("out=True; expected a folder, None for the next free one, or False for none.")
+    if out is True or out == "":
+        raise InputError(f"out={out!r}; expected a folder, None for the next free one, or False for none.")
     if out is False or (out is None and alone and not fit_writes_folders()):
         if not alone:
-            raise InputError("out=False is for one training from its beginning. With seeds or resume, leave out= away.")
+            raise InputError("With seeds= or resume=, training needs a run folder. Remove out=False.")
         return None, "fit was called with out=False" if out is False else "FITTINGROOM_RUNS_DIR is none"
     place = None if out is None else Path(out)
     try:

@@ -65,7 +65,16 @@ class Given:
         else:
             prepared = given._of_batches()
         plan = replace(prepared.plan, validation_freq=frequency)
-        return replace(prepared, plan=plan, notes=(*notes, *prepared.notes))
+        unused = () if prepared.validation is not None else self._unused_without_validation()
+        return replace(prepared, plan=plan, notes=(*notes, *unused, *prepared.notes))
+
+    def _unused_without_validation(self) -> tuple[str, ...]:
+        """A note about arguments that mean nothing where nothing is validated."""
+        defaults = {"validation_steps": None, "validation_batch_size": None, "validation_freq": 1}
+        named = [name for name, default in defaults.items() if getattr(self, name) != default]
+        if not named:
+            return ()
+        return (f"There is no validation, so {' and '.join(named)} changed nothing: validation_data is missing.",)
 
     def _with_whole_numbers(self) -> Given:
         split = self.validation_split
@@ -129,13 +138,17 @@ class Given:
         said: tuple[str, ...] = ()
         if own is not None and self.validation_data is not None:
             replaced = (f"validation_data is used, and not the dataset's own {len(own):,} validation images.",)
+        elif self.validation_split and self.validation_data is not None:
+            replaced = (
+                f"validation_data is used, and validation_split={self.validation_split:g} is not, as in Keras.",
+            )
         if (held_out := own if self.validation_data is None else self.validation_data) is not None:
             validation, said = self._validation(held_out, train)
         elif self.validation_split:
             train, validation = inputs.split_last(train, self.validation_split)
         if isinstance(validation, inputs.Arrays):
             inputs.require_class_of_each(validation)
-            replaced = (*replaced, *_classes_on_one_side(train, validation))
+            replaced = (*replaced, *_same_images(train, validation), *_classes_on_one_side(train, validation))
         class_weight = checked_class_weight(self.class_weight, self.x.classes if isinstance(self.x, Dataset) else ())
         replaced = (*replaced, *unused_weights(class_weight, train.label_numbers))
         train = inputs.class_weighted(train, class_weight)
@@ -241,6 +254,17 @@ class Given:
             batch_hooks_every=self.batch_hooks_every,
         )
         return Prepared(train, validation, plan, notes, self.steps_per_epoch)
+
+
+def _same_images(train: inputs.Arrays, validation: inputs.Arrays) -> tuple[str, ...]:
+    """A note where validation repeats the training images."""
+    ours, theirs = train.images, validation.images
+    if ours is not theirs and not ((ours[:1] == theirs[:1]).all() and np.array_equal(ours, theirs)):
+        return ()
+    return (
+        "The validation images are the training images. Validation then says how well these are known by heart, not "
+        "how good the model is on others: validation_split=0.1 holds some out.",
+    )
 
 
 def _classes_on_one_side(train: inputs.Arrays, validation: inputs.Arrays) -> tuple[str, ...]:

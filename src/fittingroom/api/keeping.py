@@ -117,7 +117,7 @@ def keep_in_memory(attempt: Attempt, training: Training, seconds: Seconds) -> Ru
     if training.status == "interrupted":
         raise Interrupted(f"{training.reason}; this training has no folder, so it cannot be resumed", None)
     if training.status == "diverged":
-        raise DivergedError(f"{training.reason}. {_DIVERGED_MEND}")
+        raise DivergedError(f"{training.reason}. {attempt.if_diverged}")
     return _contents(attempt, training, seconds, attempt.images)
 
 

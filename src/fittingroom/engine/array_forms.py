@@ -67,12 +67,17 @@ def array_of(name: str, given: Any) -> Array:
     if hasattr(given, "todense"):
         raise InputError(
             f"{name} is a sparse matrix ({type(given).__name__}), and Fitting Room trains on whole images. Give "
-            f"{name}.todense() as an array."
+            f"{name}.{'toarray' if hasattr(given, 'toarray') else 'todense'}()."
+        )
+    if isinstance(given, np.ma.MaskedArray) and (masked := int(np.ma.count_masked(given))):
+        raise DataError(
+            f"{name} is a masked array, and training would see what is behind its {masked:,} masked values. Give "
+            f"{name}.filled(0), or leave those images out."
         )
     if not (isinstance(given, list | tuple) or hasattr(given, "__array__")):
-        raise InputError(
-            f"{name} is a {type(given).__name__}; expected an array (NumPy or JAX), or a dataset from fittingroom.load."
-        )
+        dataset = ", or a dataset from fittingroom.load" if name == "x" else ", one number for each image"
+        what = "missing" if given is None else f"a {type(given).__name__}"
+        raise InputError(f"{name} is {what}; expected an array (NumPy or JAX){dataset}.")
     floatx = _floatx()
     try:
         array = np.asarray(given)
@@ -82,7 +87,7 @@ def array_of(name: str, given: Any) -> Array:
     if array.dtype.kind in "OSUT":
         raise _not_numbers(name, array)
     if array.dtype.kind not in "buif":
-        raise DataError(f"{name} holds {array.dtype}; expected numbers. Convert it with x.astype('float32').")
+        raise DataError(f"{name} holds {array.dtype}; expected {_real_numbers(name, array)}")
     if array.ndim < 1:
         raise DataError(f"{name} is a single number; expected one entry per image.")
     if array.dtype.kind == "f":
@@ -100,6 +105,15 @@ def _not_numbers(name: str, array: Array) -> DataError:
     if missing:
         return DataError(f"{missing:,} of the {array.size:,} values in {name} are None. Leave those images out.")
     return DataError(f"{name} {_objects(name, array, some)}")
+
+
+def _real_numbers(name: str, array: Array) -> str:
+    """What to give in place of complex numbers, dates or records."""
+    if array.dtype.kind == "c":
+        return f"real numbers. Give numpy.abs({name}) or {name}.real, whichever is the image."
+    if name != "y":
+        return "numbers."
+    return "class numbers: classes, y = numpy.unique(y, return_inverse=True) makes a class of each value."
 
 
 def _texts(name: str, texts: list[str]) -> str:
@@ -122,4 +136,5 @@ def _objects(name: str, array: Array, some: list[Any]) -> str:
         listed = ", ".join(str(shape) for shape in list(shapes)[:3])
         return f"holds arrays of different shapes, such as {listed}. All must have one shape."
     kinds = ", ".join(sorted({type(value).__name__ for value in some})[:3])
-    return f"holds Python objects ({kinds}), not numbers. Give {name}.astype('float32')."
+    kind = "int" if name == "y" else "'float32'"
+    return f"holds Python objects ({kinds}), not numbers. Give {name}.astype({kind})."

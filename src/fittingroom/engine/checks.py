@@ -20,6 +20,8 @@ Array = np.ndarray[Any, Any]
 
 def require_model(model: Any) -> None:
     """Raises ModelError unless this is a Keras model."""
+    if isinstance(model, type) and issubclass(model, keras.Model):
+        raise ModelError(f"The model {model.__name__} is a class; expected an object of it: {model.__name__}(...).")
     if not isinstance(model, keras.Model):
         raise ModelError(f"The model is a {type(model).__name__}; expected a keras.Model, such as keras.Sequential.")
 

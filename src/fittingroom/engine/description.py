@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import json
 import sys
+import warnings
 from typing import Any
 
 import keras
@@ -50,7 +51,10 @@ def describe(model: keras.Model) -> Description:
     """
     try:
         _check_functions(model)
-        structure = json.loads(model.to_json())
+        with warnings.catch_warnings():
+            # Keras 3.15 reads the learning rate with np.array(variable), whose __array__ does not know NumPy 2's `copy`.
+            warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+            structure = json.loads(model.to_json())
         _check(structure)
     except (NotImplementedError, TypeError, ValueError, RunError) as error:
         return {"format": FORMAT, "keras": None, "reason": str(error).partition("\n")[0]}

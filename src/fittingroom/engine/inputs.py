@@ -202,11 +202,17 @@ def of_validation(given: Any, form: LabelForm = _CLASS_NUMBERS) -> Arrays:
     if isinstance(given, Part):
         return of_part(given)
     if not isinstance(given, tuple | list) or len(given) not in (2, 3):
+        count = f" of {len(given)}" if isinstance(given, tuple | list) else ""
         raise InputError(
-            f"validation_data is a {type(given).__name__}; expected (x_val, y_val), (x_val, y_val, sample_weight), "
+            f"validation_data is a {type(given).__name__}{count}; expected (x_val, y_val), (x_val, y_val, sample_weight), "
             "an iterable of such batches, or a part of a dataset such as data.validation."
         )
-    return of_user(*given, form=form, name="validation_data")
+    try:
+        return of_user(*given, form=form, name="validation_data")
+    except InputError as error:
+        if str(error).startswith("validation_data"):
+            raise
+        raise type(error)(f"In validation_data, {error}") from error
 
 
 def alike(validation: Arrays, train: Arrays) -> Arrays:
@@ -220,7 +226,9 @@ def alike(validation: Arrays, train: Arrays) -> Arrays:
         # A single channel may have an axis of its own or not: Keras takes both.
         validation = replace(validation, images=validation.images.reshape(len(validation), *ours))
     elif theirs != ours:
-        raise DataError(f"The validation images have the shape {theirs}, and the training images {ours}.")
+        flat = math.prod(theirs) == math.prod(ours)
+        mend = f" Give x_val.reshape{(-1, *ours)}." if flat and 1 in (len(theirs), len(ours)) else ""
+        raise DataError(f"The validation images have the shape {theirs}, and the training images {ours}.{mend}")
     if validation.one_hot_classes != train.one_hot_classes:
         forms = [
             f"{arrays.labels.shape} for {name}" for name, arrays in (("validation", validation), ("training", train))
