@@ -74,7 +74,7 @@ def test_the_setting_and_what_makes_no_sense(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("FITTINGROOM_RUNS_DIR", "none")
     assert "no folder" in repr(trained())
     assert not list(tmp_path.iterdir())
-    with pytest.raises(InputError, match="With seeds or resume"):
+    with pytest.raises(InputError, match="With seeds= or resume="):
         trained(out=False, seeds=2)
     with pytest.raises(InputError, match="out=True; expected a folder"):
         trained(out=True)

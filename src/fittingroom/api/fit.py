@@ -261,7 +261,7 @@ def _place(out: str | Path | bool | None, *, alone: bool) -> tuple[Path | None, 
         raise InputError(f"out={out!r}; expected a folder, None for the next free one, or False for none.")
     if out is False or (out is None and alone and not fit_writes_folders()):
         if not alone:
-            raise InputError("With seeds= or resume=, training needs a run folder. Remove out=False.")
+            raise InputError("out=False is for one training from its beginning. With seeds= or resume=, remove it.")
         return None, "fit was called with out=False" if out is False else "FITTINGROOM_RUNS_DIR is none"
     place = None if out is None else Path(out)
     try:

@@ -95,6 +95,10 @@ class UnsavedRun(FittedRun):
         """There is none to set."""
 
     @property
+    def _title(self) -> str:
+        return "This run"
+
+    @property
     def record(self) -> RunRecord:
         """What the run's folder would say of it."""
         return self._contents.record

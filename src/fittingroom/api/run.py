@@ -128,7 +128,7 @@ class Run(Asked):
             self._compiled()  # what cannot answer is found before the test set is opened
             kept = None if self.outcomes is None else self.outcomes.kept
             if kept is not None and np.isnan(kept.loss).all():
-                check_numbers(kept.loss[:, None], self.path)
+                check_numbers(kept.loss[:, None], str(self.path))
             looking.look(self.path, record, self._load_dataset(), reason, self._score, together)
 
     def explain(self, start: int | None = None, end: int | None = None) -> Explanation:
@@ -225,11 +225,16 @@ class Run(Asked):
             return self._blueprint.state_of_weights(weights)
 
     @property
+    def _title(self) -> str:
+        """What messages call the run."""
+        return str(self.path)
+
+    @property
     def _members(self) -> Sequence[Run]:
         return (self,)
 
     def _in_memory(self) -> Callable[[Array], Array]:
-        return partial(_answers, self._compiled(), self._state, self.path)
+        return partial(_answers, self._compiled(), self._state, self._title)
 
     @property
     def _shapes(self) -> tuple[Shapes, Shapes]:
@@ -334,19 +339,19 @@ def _shapes_of(blueprint: Blueprint) -> tuple[Shapes, Shapes]:
     return tuple(start.shape for start in trainable), tuple(start.shape for start in others)
 
 
-def _answers(programs: Programs, state: State, path: Path, images: Array) -> Array:
+def _answers(programs: Programs, state: State, run: str, images: Array) -> Array:
     """Logarithms of probabilities, none of which is NaN."""
     logs = programs.log_probabilities(state, images)
-    check_numbers(logs, path)
+    check_numbers(logs, run)
     return logs
 
 
-def check_numbers(values: Array, path: Path) -> None:
+def check_numbers(values: Array, run: str) -> None:
     """Raises RunError where what a model makes of images, `(images, ...)`, is NaN: it is no answer to them."""
     bad = int(np.isnan(values).any(axis=1).sum())
     if bad:
         raise RunError(
-            f"{path}: the model gives NaN for {bad:,} of {len(values):,} images, so it has no answer to them. Its "
+            f"{run}: the model gives NaN for {bad:,} of {len(values):,} images, so it has no answer to them. Its "
             "training has diverged, or the images have values that are far too large. Train again with a smaller "
             "learning rate and images scaled to 0 to 1."
         )

@@ -52,7 +52,7 @@ def describe(model: keras.Model) -> Description:
     try:
         _check_functions(model)
         with warnings.catch_warnings():
-            # Keras 3.15 reads the learning rate with np.array(variable), whose __array__ does not know NumPy 2's `copy`.
+            # Keras 3.15 calls np.array(variable), whose __array__ does not know NumPy 2's `copy`.
             warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
             structure = json.loads(model.to_json())
         _check(structure)

@@ -204,8 +204,8 @@ def of_validation(given: Any, form: LabelForm = _CLASS_NUMBERS) -> Arrays:
     if not isinstance(given, tuple | list) or len(given) not in (2, 3):
         count = f" of {len(given)}" if isinstance(given, tuple | list) else ""
         raise InputError(
-            f"validation_data is a {type(given).__name__}{count}; expected (x_val, y_val), (x_val, y_val, sample_weight), "
-            "an iterable of such batches, or a part of a dataset such as data.validation."
+            f"validation_data is a {type(given).__name__}{count}; expected (x_val, y_val), (x_val, y_val, "
+            "sample_weight), an iterable of such batches, or a part of a dataset such as data.validation."
         )
     try:
         return of_user(*given, form=form, name="validation_data")
