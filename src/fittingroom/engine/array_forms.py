@@ -69,7 +69,7 @@ def array_of(name: str, given: Any) -> Array:
             f"{name} is a sparse matrix ({type(given).__name__}), and Fitting Room trains on whole images. Give "
             f"{name}.{'toarray' if hasattr(given, 'toarray') else 'todense'}()."
         )
-    if isinstance(given, np.ma.MaskedArray) and (masked := int(np.ma.count_masked(given))):
+    if isinstance(given, np.ma.MaskedArray) and (masked := int(np.ma.getmaskarray(given).sum())):
         raise DataError(
             f"{name} is a masked array, and training would see what is behind its {masked:,} masked values. Give "
             f"{name}.filled(0), or leave those images out."
