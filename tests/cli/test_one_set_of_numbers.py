@@ -312,8 +312,16 @@ def test_a_model_that_gives_nan_answers_with_a_sentence_and_opens_no_test_set(
     run = fr.train(digits, deep)
     assert run.record.validation is not None
     assert run.record.validation.loss is None
-    for argument in ("show", "runs"):
-        assert command(argument, *([run.path] if argument == "show" else []), "--json").json  # strict JSON
+    sentence = r"gives NaN for 120 of 120 validation images: it diverged, and its accuracy says nothing"
+    for arguments in (("show", run.path), ("runs",)):
+        assert re.search(sentence, str(command(*arguments, "--json").json))  # strict JSON
+        assert re.search(sentence, shown := command(*arguments).out)
+        assert "not finite" in shown
+        assert "nan" not in shown
+    assert re.search(sentence, run._repr_html_())
+    good = fr.train(digits, fr.Recipe(name="small", hidden=(8,), epochs=1))
+    with pytest.raises(RunError, match=rf"cannot be compared\. The model {sentence}"):
+        fr.compare([good, run])
     for _ in range(2):  # nothing was kept that the second time stumbles over
         with pytest.raises(RunError, match=r"the model gives NaN for 3 of 3 images, .* smaller learning rate"):
             run.answer(digits.train.images[:3])

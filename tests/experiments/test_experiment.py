@@ -100,11 +100,14 @@ def test_of_replicas_that_trained_together_only_those_that_diverged_have_failed(
     (run / "replicas.json").write_text(json.dumps(replicas | {"kept": [1, 2]}))
     reason = "the loss became NaN in step 3 of epoch 2"
     (run / "seed-1" / "run.json").write_text(json.dumps(record | {"status": "diverged", "reason": reason}))
+    last = run / "seed-2" / "run.json"
+    stored = json.loads(last.read_text())
+    last.write_text(json.dumps(stored | {"validation": stored["validation"] | {"loss": None}}))
     again = fr.experiment("digits", BASE, seeds=3, out=done.path)
     assert [(cell.status, cell.reason) for cell in again.cells] == [
         ("failed", "The loss became NaN or infinite before the first epoch was over."),
         ("failed", reason),
-        ("done", None),
+        ("failed", "The validation loss is infinite: an image's class got the probability 0."),
     ]
     assert again.chosen is None
     assert list((done.path / "runs").iterdir()) == [run]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fittingroom.errors import InputError
+from fittingroom.errors import InputError, RunError
 from fittingroom.evaluation.comparison import Comparison, Contender, compared
-from fittingroom.runs.kept import Validated, other_images, read_validated
+from fittingroom.runs.kept import Validated, other_images, read_validated, without_answers
 from fittingroom.runs.place import find_run, holds_replicas
 from fittingroom.runs.replicas import read_replicas, replica_folder
 
@@ -54,6 +54,7 @@ def compare(runs: Sequence[str | Path | Run | Replicas]) -> Comparison:
     notes = _check_same_images(names, validated)
     contenders = []
     for name, replicas in zip(names, validated, strict=True):
+        _check_answers(replicas)
         contender, more = contender_of(name, replicas)
         contenders.append(contender)
         notes += more
@@ -120,6 +121,13 @@ def _check_same_images(names: Sequence[str], validated: Sequence[Sequence[Valida
                 )
     unmarked = any(not one.record.data.fingerprint for replicas in validated for one in replicas)
     return [_SAME_BY_LABELS] if unmarked else []
+
+
+def _check_answers(replicas: Sequence[Validated]) -> None:
+    """Raises RunError where a model has no answers to the images, so that there is nothing to compare."""
+    for one in replicas:
+        if (why := without_answers(one.path, one.record)) is not None:
+            raise RunError(f"{one.path} cannot be compared. {why}")
 
 
 def contender_of(name: str, replicas: Sequence[Validated]) -> tuple[Contender, list[str]]:

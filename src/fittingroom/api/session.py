@@ -136,8 +136,9 @@ def _notes_after(training: Training) -> tuple[str, ...]:
     if not bad:
         return ()
     return (
-        f"val_loss was NaN or infinite after epoch {', '.join(map(str, bad))}, although the weights are finite: look "
-        "for huge values in the validation images, or for a loss that divides by what may be zero.",
+        f"val_loss was NaN or infinite after epoch {', '.join(map(str, bad))}, although the weights are finite. Try a "
+        "smaller learning rate, and look for huge values in the validation images, or for a loss that divides by what "
+        "may be zero.",
     )
 
 

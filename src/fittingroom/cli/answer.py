@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -54,13 +55,16 @@ def percent(share: float | None) -> str:
 
 
 def percent_range(interval: Sequence[float] | None) -> str:
-    """The interval of an accuracy: `87.0–88.8%`; a hyphen for none."""
-    return "-" if interval is None else f"{100 * interval[0]:.1f}–{100 * interval[1]:.1f}%"
+    """The interval of an accuracy: `87.0–88.8%`; a hyphen for none.
+
+    One that few seeds give may reach beyond 0 to 1, where no accuracy lies.
+    """
+    return "-" if interval is None else f"{100 * max(interval[0], 0):.1f}–{100 * min(interval[1], 1):.1f}%"
 
 
 def nats(loss: float | None) -> str:
-    """A loss, without its unit: `0.3352`; a hyphen for none."""
-    return "-" if loss is None else f"{loss:.4f}"
+    """A loss, without its unit, or another number: `0.3352`, `not finite`; a hyphen for none."""
+    return "-" if loss is None else f"{loss:.4f}" if math.isfinite(loss) else "not finite"
 
 
 def number(count: int | None) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fittingroom.cli.answer import nats
+from fittingroom.runs.kept import without_answers
 from fittingroom.runs.record import Look, PartResult, RunRecord
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ def run_facts(path: Path, record: RunRecord, standings: Standings | None = None)
         },
         "train": part_facts(record.train),
         "validation": None if record.validation is None else part_facts(record.validation),
+        "not_finite": without_answers(path, record),
         "notes": list(record.notes),
         "looks": [] if standings is None else [_look_facts(path, record, look, standings) for look in record.looks],
     }
@@ -55,6 +58,17 @@ def part_facts(part: PartResult) -> dict[str, Any]:
     if part.compiled_loss is not None:
         facts["compiled_loss"] = part.compiled_loss
     return facts if part.interval is None else {**facts, "interval": list(part.interval)}
+
+
+def loss_text(part: PartResult | None) -> str:
+    """The loss of a part for a table: `0.3352`, `not finite`, or a hyphen where there is no such part."""
+    return "-" if part is None else "not finite" if part.loss is None else nats(part.loss)
+
+
+def not_finite_text(path: Path, record: RunRecord) -> str:
+    """What belongs below a table of results whose validation loss is not finite; else nothing."""
+    why = without_answers(path, record)
+    return "" if why is None else f"\n{why}"
 
 
 def compiled_loss_text(record: RunRecord) -> str:

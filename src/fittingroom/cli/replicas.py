@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fittingroom.cli.answer import nats, percent, percent_range, table
-from fittingroom.cli.facts import run_facts
+from fittingroom.cli.facts import loss_text, run_facts
 from fittingroom.evaluation.luck import look_of, points
 from fittingroom.evaluation.spread import Spread
 from fittingroom.runs.history import History
-from fittingroom.runs.record import RunRecord
+from fittingroom.runs.kept import without_answers
+from fittingroom.runs.record import PartResult, RunRecord
 from fittingroom.runs.replicas import read_records, read_replicas, replica_folder, spread_of_parts
 from fittingroom.runs.store import read_history
 
@@ -53,6 +55,7 @@ def replicas_text(path: Path, *, epochs: bool = False) -> str:
         f"{seconds.total:.1f} s: set-up {seconds.setup:.1f}, compiling {seconds.compile:.1f}, training "
         f"{seconds.train:.1f}",
         _results(each),
+        "\n".join(f"Seed {seed}: {why}" for seed, why in _not_finite(path, each)),
         f"Without a finished epoch, and so without a run: seeds {', '.join(lost)}" if lost else "",
         _epochs([read_history(replica_folder(path, seed)) for seed in each]) if epochs else "",
     ]
@@ -89,7 +92,9 @@ def percent_spread(spread: Spread) -> str:
 
 def nats_spread(spread: Spread) -> str:
     """`0.3412 ± 0.0051`; the value alone where there is one replica."""
-    return nats(spread.mean) if spread.deviation is None else f"{spread.mean:.4f} ± {spread.deviation:.4f}"
+    if spread.deviation is None or not math.isfinite(spread.mean):
+        return nats(spread.mean)
+    return f"{spread.mean:.4f} ± {spread.deviation:.4f}"
 
 
 def _spreads(each: Mapping[int, RunRecord]) -> tuple[dict[str, Spread], dict[str, Spread]]:
@@ -116,13 +121,20 @@ def _test(path: Path, each: Mapping[int, RunRecord], standings: Standings) -> tu
     return percent(mean), which, points(reuse.luck(mean, looks[0][0]["count"]))
 
 
+def _not_finite(path: Path, each: Mapping[int, RunRecord]) -> Iterator[tuple[int, str]]:
+    """Seeds whose validation loss is not finite, and why."""
+    for seed, record in each.items():
+        if (why := without_answers(replica_folder(path, seed), record)) is not None:
+            yield seed, why
+
+
 def _results(each: Mapping[int, RunRecord]) -> str:
     rows: list[tuple[str, ...]] = [
         (
             str(seed),
             f"{one.epochs} {one.status}",
-            *_part(one.train.accuracy, one.train.loss),
-            *(_part(one.validation.accuracy, one.validation.loss) if one.validation else ("-", "-")),
+            *_part(one.train),
+            *_part(one.validation),
         )
         for seed, one in each.items()
     ]
@@ -134,8 +146,8 @@ def _results(each: Mapping[int, RunRecord]) -> str:
     return table(header, rows, left=2)
 
 
-def _part(accuracy: float | None, loss: float | None) -> tuple[str, str]:
-    return percent(accuracy), nats(loss)
+def _part(part: PartResult | None) -> tuple[str, str]:
+    return percent(None if part is None else part.accuracy), loss_text(part)
 
 
 def _summary(spread: Spread | None, column: int, figure: str) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fittingroom.cli.answer import Answer, nats, percent, percent_range, table
-from fittingroom.cli.facts import luck, run_facts
+from fittingroom.cli.answer import Answer, percent, percent_range, table
+from fittingroom.cli.facts import loss_text, luck, run_facts
 from fittingroom.cli.options import add_json
 from fittingroom.cli.replicas import replicas_facts, replicas_row
 from fittingroom.errors import RunError
@@ -45,6 +45,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     header = ("run", "status", "epochs", "validation", "95% interval", "loss (nats)", "test", "look", "luck (points)")
     problems = dict.fromkeys(problem for fact in facts for problem in _problems(fact))
     said = "".join(f"\nNot believed: {problem}" for problem in problems)
+    said += "".join(f"\n{run}: {why}" for fact in facts for run, why in _not_finite(fact))
     text = (
         table(header, rows, left=2) + (f"\n{said}" if said else "")
         if rows
@@ -57,6 +58,13 @@ def _problems(facts: dict[str, Any]) -> Iterator[str]:
     """Why looks of a run, or of its replicas, are not believed."""
     for one in (facts, *facts.get("replicas", ())):
         yield from (look["problem"] for look in one.get("looks", ()) if look["problem"] is not None)
+
+
+def _not_finite(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Runs, or seeds of a run, whose validation loss is not finite, and why."""
+    for one in facts.get("replicas", (facts,)):
+        if one.get("not_finite") is not None:
+            yield Path(one["run"]).relative_to(Path(facts["run"]).parent).as_posix(), one["not_finite"]
 
 
 def _unfinished(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -81,7 +89,7 @@ def _describe(path: Path, standings: Standings) -> tuple[dict[str, Any], tuple[s
         str(record.epochs),
         percent(validation.accuracy if validation else None),
         percent_range(validation.interval if validation else None),
-        nats(validation.loss if validation else None),
+        loss_text(validation),
         *_test(path, record, standings),
     )
 

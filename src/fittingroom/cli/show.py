@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from fittingroom.cli.answer import Answer, nats, number, percent, percent_range, table
-from fittingroom.cli.facts import NO_TEST_SET, compiled_loss_text, epochs_text, run_facts
+from fittingroom.cli.facts import NO_TEST_SET, compiled_loss_text, epochs_text, loss_text, not_finite_text, run_facts
 from fittingroom.cli.options import add_json, add_run
 from fittingroom.cli.replicas import history_facts, replicas_facts, replicas_text
 from fittingroom.evaluation.luck import WORLD, look_of
@@ -41,7 +41,7 @@ def _text(path: Path, record: RunRecord, history: History, standings: Standings)
     if record.validation is not None:
         parts.append(("validation", record.validation))
     results = table(("", "accuracy", "95% interval", "loss (nats)", "images"), [_row(*part) for part in parts])
-    results += compiled_loss_text(record)
+    results += compiled_loss_text(record) + not_finite_text(path, record)
     settings = [(key, _setting(value)) for key, value in record.recipe.items()]
     blocks = [
         f"{path}: {epochs_text(record)}",
@@ -55,13 +55,13 @@ def _text(path: Path, record: RunRecord, history: History, standings: Standings)
 
 
 def _row(name: str, part: PartResult) -> tuple[str, ...]:
-    return name, percent(part.accuracy), percent_range(part.interval), nats(part.loss), number(part.count)
+    return name, percent(part.accuracy), percent_range(part.interval), loss_text(part), number(part.count)
 
 
 def _epochs(history: History) -> str:
     names = list(history)
     rows = [
-        (str(epoch + 1), *(f"{logs[name]:.4f}" if name in logs else "-" for name in names))
+        (str(epoch + 1), *(nats(logs.get(name)) for name in names))
         for epoch, logs in zip(history.epoch, history.rows, strict=True)
     ]
     return table(("epoch", *names), rows)

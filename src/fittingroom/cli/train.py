@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fittingroom.cli.answer import Answer, nats, number, percent, percent_range, say, table
-from fittingroom.cli.facts import compiled_loss_text, epochs_text, run_facts
+from fittingroom.cli.answer import Answer, number, percent, percent_range, say, table
+from fittingroom.cli.facts import compiled_loss_text, epochs_text, loss_text, not_finite_text, run_facts
 from fittingroom.cli.options import add_data, add_json, add_trust, count, file_path, seed, seeds, validation
 from fittingroom.cli.replicas import replicas_facts, replicas_text
 from fittingroom.errors import InputError, Interrupted, exit_status
@@ -201,13 +201,13 @@ def _text(path: Path, record: RunRecord) -> str:
         f"{record.recipe['name']} on {record.data.name}, seed {record.seed}: {epochs_text(record)}\n"
         f"{seconds.total:.1f} s: set-up {seconds.setup:.1f}, compiling {seconds.compile:.1f}, training "
         f"{seconds.train:.1f}\n\n"
-        f"{table(header, rows)}{compiled_loss_text(record)}\n\n"
+        f"{table(header, rows)}{compiled_loss_text(record)}{not_finite_text(path, record)}\n\n"
         f"{_whereabouts(path)}"
     )
 
 
 def _row(name: str, part: PartResult) -> tuple[str, ...]:
-    return name, percent(part.accuracy), percent_range(part.interval), nats(part.loss), number(part.count)
+    return name, percent(part.accuracy), percent_range(part.interval), loss_text(part), number(part.count)
 
 
 def _whereabouts(path: Path) -> str:

@@ -30,6 +30,7 @@ from fittingroom.files import storage_errors, sweep, sync_folder, write_bytes
 from fittingroom.runs.begun import read_begun
 from fittingroom.runs.damage import damage, read_json
 from fittingroom.runs.images import PREFIX, link_images, place_file
+from fittingroom.runs.kept import without_answers
 from fittingroom.runs.lock import LOCK_NAME, RunLock
 from fittingroom.runs.place import has_begun, holds_replicas
 from fittingroom.runs.plain import json_text
@@ -208,6 +209,8 @@ class ExperimentFolder:
                 states[seed] = CellState(cell, "failed", _NO_EPOCH, again=False)
             elif record is not None and record.status == "diverged":
                 states[seed] = CellState(cell, "failed", record.reason, again=False, folder=place, record=record)
+            elif record is not None and place is not None and (why := without_answers(place, record)) is not None:
+                states[seed] = CellState(cell, "failed", why, again=False, folder=place, record=record)
             elif record is not None and record.status != "interrupted":
                 states[seed] = CellState(cell, "done", folder=place, record=record)
         return states

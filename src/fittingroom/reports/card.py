@@ -9,6 +9,7 @@ from pathlib import Path
 from fittingroom.reports.curves import curves_shown
 from fittingroom.reports.document import harmless
 from fittingroom.runs.history import History
+from fittingroom.runs.kept import without_answers
 from fittingroom.runs.ledger_reuse import Standings
 from fittingroom.runs.place import holds_replicas
 from fittingroom.runs.record import PartResult, RunRecord
@@ -35,6 +36,8 @@ def run_card(path: Path, records: Sequence[RunRecord], histories: Sequence[Histo
         ("validation", _part([record.validation for record in records])),
         ("test set", _test(path, records)),
     ]
+    why = filter(None, map(without_answers, _folders(path, records), records))
+    facts += [("not finite", sentence) for sentence in dict.fromkeys(why)]
     rows = "".join(f"<tr><th {_CELL}>{escape(name)}</th><td {_CELL}>{_text(value)}</td></tr>" for name, value in facts)
     title = f"{_text(str(first.recipe['name']))} on {_text(first.data.name)}"
     calls = "<code>.explain()</code> says what that means, <code>.report()</code> shows it."
@@ -60,10 +63,13 @@ def _part(parts: Sequence[PartResult | None]) -> str:
     return ", ".join(told) or "none"
 
 
+def _folders(path: Path, records: Sequence[RunRecord]) -> list[Path]:
+    return [replica_folder(path, record.seed) if holds_replicas(path) else path for record in records]
+
+
 def _test(path: Path, records: Sequence[RunRecord]) -> str:
-    folders = [replica_folder(path, record.seed) if holds_replicas(path) else path for record in records]
     standings = Standings()
-    pairs = zip(folders, records, strict=True)
+    pairs = zip(_folders(path, records), records, strict=True)
     found = [one for one in (standings.scored(folder, record) for folder, record in pairs) if one is not None]
     if not found:
         return "sealed" if records[0].data.has_test_set else "none"

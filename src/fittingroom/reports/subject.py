@@ -120,6 +120,9 @@ class Subject:
         return order[(len(order) - 1) // 2]
 
 
+_CAUSE = "The training diverged. Train again with a smaller learning rate and images scaled to 0 to 1."
+
+
 def read_subject(run: str | Path) -> Subject:
     """A run from its folder.
 
@@ -159,7 +162,7 @@ def _not_finite(validated: Validated) -> str:
     few = ", ".join(map(str, never[:5].tolist())) + (", ..." if len(never) > 5 else "")
     return (
         f"{why} {len(never):,} of {finite.shape[1]:,} validation images never have a finite loss (counted from 0: "
-        f"{few}); look for NaN or huge values in them."
+        f"{few}). {_CAUSE if len(never) == finite.shape[1] else 'Look for NaN or huge values in them.'}"
     )
 
 

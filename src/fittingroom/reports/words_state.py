@@ -11,6 +11,7 @@ def result(quote: Quote) -> Iterator[Sentence]:
     """Accuracy and loss on the validation images: what `train` and `show` print too."""
     images, accuracy = quote("data.validation_images"), quote("results.validation.accuracy.mean")
     loss, short = _loss(quote)
+    diverged = "loss" not in quote.look("results.validation")
     if len(quote.look("results.validation.accuracy.values")) > 1:
         count = quote("run.recorded")
         interval = quote("class_spreads.interval")
@@ -18,6 +19,8 @@ def result(quote: Quote) -> Iterator[Sentence]:
             f"The {count} replicas get {percent(accuracy)} of the {images:,} validation images right on average "
             f"({percent_range(interval)}, for other seeds and images); their mean loss is {loss}."
         )
+        if diverged:
+            text += " A seed whose loss is not finite has diverged, and its accuracy says nothing."
     else:
         recorded = quote.look("replicas.0.validation.interval") is not None
         interval = quote("replicas.0.validation.interval" if recorded else "classes.interval")
@@ -25,7 +28,9 @@ def result(quote: Quote) -> Iterator[Sentence]:
             f"The model gets {percent(accuracy)} of the {images:,} validation images right "
             f"({percent_range(interval)}); its mean loss is {loss}."
         )
-    yield quote.sentence("result", text, f"{percent(accuracy)} right, {short}")
+        if diverged:
+            text += " It has diverged: NaN counts as the first class, so the accuracy says nothing."
+    yield quote.sentence("result", text, "It has diverged" if diverged else f"{percent(accuracy)} right, {short}")
     yield from _kept(quote)
     quote.forget()
     yield from _compiled_loss(quote)

@@ -63,6 +63,27 @@ def read_validated(path: Path, purpose: str = "compare runs on them") -> Validat
     return Validated(path, record, outcomes, last, known=_agrees(record, last))
 
 
+def without_answers(path: Path, record: RunRecord) -> str | None:
+    """Why the validation numbers of a run are not a result, in a sentence or two: its loss is not finite.
+
+    None where it is, and where there are no validation images. The outcomes are read only where it is not.
+    """
+    validation = record.validation
+    if validation is None or validation.loss is not None:
+        return None
+    try:
+        nan = int(sum(math.isnan(loss) for loss in read_validated(path).kept.loss.tolist()))
+    except RunError:
+        nan = 0
+    if not nan:
+        return "The validation loss is infinite: an image's class got the probability 0."
+    return (
+        f"The model gives NaN for {nan:,} of {validation.count:,} validation images: it diverged, and its accuracy "
+        "says nothing, since NaN counts as the first class. Train again with a smaller learning rate and images scaled "
+        "to 0 to 1."
+    )
+
+
 def _agrees(record: RunRecord, last: Kept) -> bool:
     """Whether the record of an older version has the numbers of the last validated epoch."""
     validation = record.validation
