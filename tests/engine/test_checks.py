@@ -11,7 +11,7 @@ import pytest
 from keras import layers
 
 import fittingroom
-from fittingroom.engine.checks import build_checked, compile_if_needed, logged_names
+from fittingroom.engine.checks import build_checked, compile_if_needed, logged_names, notes
 from fittingroom.engine.losses import output_kind
 from fittingroom.errors import ModelError, RecipeError
 from tests.engine import models
@@ -65,6 +65,29 @@ def test_metrics_that_compare_each_output_with_its_label_are_named(refused: Call
     model = models.small()
     model.compile("adam", "sparse_categorical_crossentropy", metrics=[keras.metrics.Precision()])
     refused(model, "such as Precision, expects one-hot labels: keras.utils.to_categorical")
+
+
+@pytest.mark.parametrize(
+    ("metric", "one_hot", "words"),
+    [
+        ("accurcy", False, r"metric identifier: accurcy\. Give a metric that keras\.metrics has, such as 'accuracy'"),
+        ("sparse_categorical_accuracy", True, r"does not take one-hot labels: 'accuracy' takes both\.$"),
+        (lambda y_true, y_pred: np.mean(np.asarray(y_pred)), False, "asks for the value of a tensor, .* keras.ops"),
+    ],
+)
+def test_metrics_that_cannot_be_built_have_mends_of_their_own(
+    metric: Any, one_hot: bool, words: str, refused: Callable[..., None], digits: Images
+) -> None:
+    labels = keras.utils.to_categorical(digits.y, 10) if one_hot else digits.y
+    loss = "categorical_crossentropy" if one_hot else models.SPARSE
+    refused(models.small(loss=loss, metrics=[metric]), words, labels)
+
+
+def test_what_no_training_changes_is_said() -> None:
+    model = models.small()
+    model.trainable = False
+    assert any("No weight of the model is trainable" in note for note in notes(model))
+    assert not any("trainable" in note for note in notes(models.small()))
 
 
 def two_inputs() -> keras.Model:

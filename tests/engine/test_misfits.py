@@ -132,7 +132,7 @@ GIVE_PROBABILITIES = {
     "a layer as activation": lambda: stack(layers.Dense(5, activation=layers.Softmax())),
     "a function of the user's": lambda: stack(layers.Dense(5, activation=own_softmax)),
     "an operation": lambda: graph(lambda x: keras.ops.softmax(layers.Dense(5)(layers.Flatten()(x)))),
-    "nested": lambda: graph(lambda x: layers.Dropout(0.1)(stack(layers.Dense(5, activation="softmax"))(x))),
+    "nested": lambda: graph(lambda x: layers.Identity()(stack(layers.Dense(5, activation="softmax"))(x))),
     "averaged over places": lambda: places("softmax"),
     "an ensemble": lambda: graph(
         lambda x: layers.Average()([stack(layers.Dense(5, activation="softmax"))(x) for _ in range(2)])
@@ -220,7 +220,45 @@ def test_other_losses_with_what_they_take_are_not_blamed(loss: Any, activation: 
     assert misfits(model, IMAGES, 5) == ()
 
 
+def test_dropout_behind_the_softmax_is_said_to_make_nan() -> None:
+    model = stack(layers.Dense(5, activation="softmax"), layers.Dropout(0.5))
+    model.compile("adam", models.SPARSE)
+    assert re.search(r"^Dropout is the last layer: .* loss is NaN\. Put it before", said(model))
+    code = Code("softmax")
+    code.dropout = layers.Dropout(0.5)
+    code.compile("adam", models.SPARSE)
+    assert said(code) == ""
+
+
+class AddsLoss(layers.Layer):
+    """A layer with a penalty of its own."""
+
+    def call(self, inputs: Any) -> Any:
+        self.add_loss(keras.ops.mean(inputs))
+        return inputs
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        lambda: (layers.Dense(5, activation="softmax", kernel_regularizer="l2"),),
+        lambda: (layers.ActivityRegularization(0.1), layers.Dense(5, activation="softmax")),
+        lambda: (AddsLoss(), layers.Dense(5, activation="softmax")),
+    ],
+)
+def test_penalties_in_the_loss_of_the_history_are_named(last: Callable[[], Any]) -> None:
+    model = stack(*last())
+    model.compile("adam", models.SPARSE)
+    assert re.search("^loss and val_loss of the history include the penalties", said(model))
+
+
 def test_what_the_numbers_of_the_history_mean_is_said() -> None:
+    answer = said(models.small(outputs=5, metrics=["categorical_accuracy"]))
+    assert re.search(r"^categorical_accuracy in the history expects one-hot.*SparseCategoricalAccuracy\(\)", answer)
+    assert said(models.small(outputs=5, metrics=["accuracy", "sparse_categorical_accuracy"])) == ""
+    margins = models.small(outputs=1, activation="tanh", loss="hinge")
+    assert "so no image of class -1 counts as right" in said(margins, np.array([-1]))
+    assert "so no image of class -1 counts as right" not in said(margins, np.array([0]))
     one_hot = np.eye(5, dtype=np.float32)[:1]
     each = models.small(outputs=5, activation="sigmoid", loss="binary_crossentropy", metrics=["binary_accuracy"])
     found = said(each, one_hot)

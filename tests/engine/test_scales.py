@@ -10,7 +10,7 @@ import pytest
 from keras import layers
 
 from fittingroom.engine.inputs import Arrays
-from fittingroom.engine.scales import scale_notes
+from fittingroom.engine.scales import augmentation_notes, scale_notes
 
 PIXELS = (np.arange(64 * 64) * 67).reshape(64, 8, 8).astype(np.uint8)
 
@@ -76,7 +76,24 @@ QUIET: dict[str, tuple[Callable[[], keras.Model], Arrays]] = {
 @pytest.mark.parametrize("name", QUIET)
 def test_images_that_reach_the_weights_scaled_are_not_worth_a_word(name: str) -> None:
     make, arrays = QUIET[name]
-    assert scale_notes(make(), arrays) == ()
+    assert (*scale_notes(make(), arrays), *augmentation_notes(make(), arrays)) == ()
+
+
+@pytest.mark.parametrize(
+    ("before", "arrays", "spoils"),
+    [
+        ((layers.RandomBrightness(0.2),), SCALED, r"RandomBrightness layer is set to values from 0 to 255, .* 0 to 1,"),
+        ((layers.RandomBrightness(0.2),), DATASET, r"Give it value_range=\(0, 1\)"),
+        ((layers.RandomBrightness(0.2), layers.Rescaling(1 / 255)), RAW, ""),
+        ((layers.Rescaling(1 / 255), layers.RandomBrightness(0.2)), RAW, r"reach it with values from 0 to 1,"),
+        ((layers.RandomBrightness(0.2, value_range=(0, 1)),), SCALED, ""),
+        ((layers.AutoContrast(value_range=(0, 1)),), RAW, r"from 0 to 1, .* 0 to 255, .* value_range=\(0, 255\)"),
+        ((layers.RandomContrast(0.2), layers.RandomFlip()), SCALED, ""),
+    ],
+)
+def test_augmentation_for_values_of_another_scale_is_named(before: Any, arrays: Arrays, spoils: str) -> None:
+    notes = augmentation_notes(_model(layers.Reshape((8, 8, 1)), *before), arrays)
+    assert re.search(spoils, " ".join(notes)) if spoils else notes == ()
 
 
 TOLD: dict[str, tuple[Callable[[], keras.Model], Arrays, str]] = {

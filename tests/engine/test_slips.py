@@ -64,6 +64,11 @@ def test_labels_counted_from_1_are_told_from_labels_of_more_classes() -> None:
     with pytest.raises(ModelError, match=r"from 1 to 2, and the model has 1 output: .*Give y - 1"):
         refuse_slips(dense((8, 8), 1), images, np.array([1, 2, 1, 2, 1, 2]))
     refuse_slips(dense((8, 8), 4), images, LABELS + 1)
+    with pytest.raises(ModelError, match=r"3 different numbers up to 9 \(0, 3, 9\).*searchsorted\(\[0, 3, 9\], y\)"):
+        refuse_slips(dense((8, 8), 3), images, np.array([0, 3, 9, 9, 9, 0]))
+    with pytest.raises(ModelError, match=r"2 different numbers up to 8 \(3, 8\), and the model has 1 output:"):
+        refuse_slips(dense((8, 8), 1), images, np.array([3, 8, 8, 3, 3, 8]))
+    refuse_slips(dense((8, 8), 10), images, np.array([0, 3, 9, 9, 9, 0]))
     assert any("labels begin at 1" in note for note in notes_on_slips(images, LABELS + 1))
     assert notes_on_slips(images, LABELS) == ()
     assert any("looks like channels first" in note for note in notes_on_slips(np.zeros((6, 3, 8, 8)), LABELS))

@@ -216,7 +216,7 @@ class Fitting:
         """Builds the model; what should be said of it, and what to look at if its loss becomes NaN or infinite."""
         from fittingroom.engine import checks, misfits, slips
         from fittingroom.engine.keras_steps import fixed_batch
-        from fittingroom.engine.scales import scale_notes
+        from fittingroom.engine.scales import augmentation_notes, scale_notes
 
         first = self._first_arrays
         slips.refuse_slips(self.model, first.images, first.class_indices)
@@ -242,6 +242,7 @@ class Fitting:
             *checks.notes(self.model),
             *misfits.meanings(self.model, outputs, first.labels),
             *scale_notes(self.model, first),
+            *augmentation_notes(self.model, first),
             *slips.notes_on_slips(first.images, first.class_indices),
         )
         return (*found, *notes), misfits.if_diverged(self.model, some, found)

@@ -86,12 +86,38 @@ def build_checked(model: keras.Model, images: Array, labels: Array, weights: Arr
     try:
         model._symbolic_build(data_batch=(images, labels, weights))
     except (ValueError, TypeError, RuntimeError) as error:
-        raise ModelError(
-            f"Keras cannot build the model's loss and metrics for these labels: {_words(error)}. A metric that "
-            "compares each output with its label, such as Precision, expects one-hot labels: "
-            "keras.utils.to_categorical(y)."
-        ) from error
+        raise ModelError(_unbuilt(error, labels)) from error
     return outputs[0]
+
+
+def _unbuilt(error: Exception, labels: Array) -> str:
+    """What to say where Keras cannot build a model whose layers it has built, with its loss and its metrics."""
+    said = str(error)
+    if "Could not interpret metric" in said:
+        return (
+            f"{_words(error)}. Give a metric that keras.metrics has, such as 'accuracy', or a function of your own "
+            "with the arguments (y_true, y_pred)."
+        )
+    if isinstance(error, jax.errors.JAXTypeError | jax.errors.JAXIndexError):
+        return (
+            "The loss, a metric or a layer asks for the value of a tensor, with NumPy, float() or Python's if, and JAX "
+            "compiles them without values. Use keras.ops in place of NumPy, and keras.ops.where in place of if."
+        )
+    if "__jax_array__" in said:
+        return (
+            "A metric or a layer gives a variable where its value is expected. End with keras.ops.convert_to_tensor("
+            "variable) or variable.value."
+        )
+    if "Exception encountered when calling" in said:
+        return f"Keras cannot run the model on these images: {_words(error)}."
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        mend = "A metric for class numbers, such as SparseCategoricalAccuracy, does not take one-hot labels: 'accuracy'"
+        return f"Keras cannot build the model's loss and metrics for these labels: {_words(error)}. {mend} takes both."
+    return (
+        f"Keras cannot build the model's loss and metrics for these labels: {_words(error)}. A metric that compares "
+        "each output with its label, such as Precision, expects one-hot labels: keras.utils.to_categorical(y), with "
+        "the loss categorical_crossentropy. For the share of right answers, use metrics=['accuracy']."
+    )
 
 
 def build_layers(model: keras.Model, images: Array) -> None:
@@ -174,10 +200,14 @@ def _output_shape(model: keras.Model, images: Array) -> tuple[int, ...]:
 
 
 def notes(model: keras.Model) -> tuple[str, ...]:
-    """What should be said of how a model is compiled."""
+    """What should be said of how a built model is compiled."""
+    said = []
+    if not model.trainable_variables:
+        said.append("No weight of the model is trainable, so training changes nothing: layer.trainable is False.")
     if model.jit_compile:
-        return ()
+        return tuple(said)
     return (
+        *said,
         "The model is compiled with jit_compile=False, or has a layer that asks for it. Fitting Room compiles every "
         "model: Python code in its layers, loss and metrics runs once, while it is traced, and not at each step.",
     )

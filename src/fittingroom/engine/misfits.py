@@ -48,6 +48,13 @@ def misfits(model: keras.Model, images: Array, outputs: int) -> tuple[str, ...]:
     facts = loss_facts(model, outputs)
     if facts.function not in (*CLASSWISE, *OUTPUTWISE, "kl_divergence"):
         return ()
+    of_layers = type(model).call.__qualname__ in ("Functional.call", "Sequential.call")
+    last = model.outputs[0]._keras_history.operation if of_layers else None  # code names its layers in any order
+    if isinstance(last, keras.layers.Dropout) and not facts.from_logits:
+        return (
+            "Dropout is the last layer: in training it makes probabilities 0, and where it takes all of an image's, "
+            "the loss is NaN. Put it before the last layer with weights.",
+        )
     end = _end_of(model, images, outputs)
     if end.activation == "softmax" and outputs == 1:
         raise ModelError(
@@ -203,13 +210,29 @@ def meanings(model: keras.Model, outputs: int, labels: Array) -> tuple[str, ...]
             f"loss and val_loss of the history are those of {facts.name}{smoothed}. The loss that explain and evaluate "
             "give is the cross-entropy of the true class, in nats."
         )
-    return (*said, *_metric_meanings(model, outputs))
+    elif facts.function and _has_penalties(model):
+        said.append(
+            "loss and val_loss of the history include the penalties of regularizers and add_loss. The loss that "
+            "explain and evaluate give is the cross-entropy of the true class alone, in nats."
+        )
+    return (*said, *_metric_meanings(model, outputs, labels))
 
 
-def _metric_meanings(model: keras.Model, outputs: int) -> tuple[str, ...]:
+def _has_penalties(model: keras.Model) -> bool:
+    """Whether something is added to the loss of the labels."""
+    layers = model._flatten_layers()
+    return bool(model.losses) or any(
+        getattr(layer, "activity_regularizer", None) is not None
+        or "add_loss" in getattr(getattr(type(layer).call, "__code__", None), "co_names", ())
+        for layer in layers
+    )
+
+
+def _metric_meanings(model: keras.Model, outputs: int, labels: Array) -> tuple[str, ...]:
     metrics = getattr(getattr(model, "_compile_metrics", None), "metrics", [])
     kind = output_kind(model)
     even = 0.5 if kind == "probabilities" else 0.0
+    one_hot = labels.ndim == 2 and labels.shape[1] > 1
     said = []
     for metric in metrics:
         settings = getattr(metric, "_fn_kwargs", {})
@@ -217,6 +240,17 @@ def _metric_meanings(model: keras.Model, outputs: int) -> tuple[str, ...]:
             said.append(
                 f"{metric.name} in the history counts outputs, {outputs} for each image, and is high for a model that "
                 "knows nothing. The accuracy that the run reports counts images."
+            )
+        elif isinstance(metric, keras.metrics.BinaryAccuracy) and labels.min() < 0:
+            said.append(
+                f"{metric.name} in the history compares 0 and 1 with the labels -1 and 1, so no image of class -1 "
+                "counts as right. Labels 0 and 1, which the loss takes too, with metrics=[keras.metrics.BinaryAccuracy("
+                f"threshold={even})] count what explain and evaluate count."
+            )
+        elif isinstance(metric, keras.metrics.CategoricalAccuracy) and outputs > 1 and not one_hot:
+            said.append(
+                f"{metric.name} in the history expects one-hot labels, and these are class numbers, so it means "
+                f"nothing. Use keras.metrics.SparseCategoricalAccuracy()."
             )
         elif isinstance(metric, keras.metrics.BinaryAccuracy) and metric.threshold != even:
             said.append(

@@ -39,6 +39,20 @@ _PASSIVE = (
     keras.layers.GaussianNoise,
     keras.layers.Identity,
 )
+# Those of Keras's augmentations that set values, or move them by shares of `value_range`. The others only clip to it.
+_SETTING_VALUES = (
+    keras.layers.AugMix,
+    keras.layers.AutoContrast,
+    keras.layers.Equalization,
+    keras.layers.RandAugment,
+    keras.layers.RandomBrightness,
+    keras.layers.RandomColorJitter,
+    keras.layers.RandomErasing,
+    keras.layers.RandomInvert,
+    keras.layers.RandomPosterization,
+    keras.layers.Solarization,
+)
+_FAR = 8  # times the largest value: another scale, and not a dark picture
 _NORMALISING = (
     keras.layers.BatchNormalization,
     keras.layers.LayerNormalization,
@@ -84,6 +98,29 @@ def scale_notes(model: keras.Model, arrays: Arrays) -> tuple[str, ...]:
             "better.",
         )
     return ()
+
+
+def augmentation_notes(model: keras.Model, arrays: Arrays) -> tuple[str, ...]:
+    """What should be said of layers that are set to other values than those of the images that reach them.
+
+    Args:
+        model: built.
+        arrays: all training images, or the first batch.
+    """
+    operations, met = _operations(model), []
+    if operations is None:
+        return ()
+    try:
+        _walked(operations, fitted(model, _sample(arrays.images) / (arrays.scale or 1.0)), [], met)
+    except (ValueError, TypeError, AttributeError, LookupError):  # of shapes or arguments that are unusual
+        return ()
+    return tuple(
+        f"The model's {type(layer).__name__} layer is set to values from {layer.value_range[0]:g} to "
+        f"{layer.value_range[1]:g}, and images reach it with values from {values.min():.3g} to {values.max():.3g}, so "
+        f"it spoils them. Give it value_range=(0, {usual_scale(float(values.max())):g})."
+        for layer, values in met
+        if (values.max() <= TOO_LARGE and layer.value_range[1] >= _FAR) or values.max() >= _FAR * layer.value_range[1]
+    )
 
 
 def _too_small(reached: _Reached, before: tuple[float, float], after: tuple[float, float], *, scaled: bool) -> str:
@@ -157,14 +194,19 @@ def _operations(model: Any) -> list[Any] | None:
     return None if operations is None else list(operations)
 
 
-def _walked(operations: Iterable[Any], values: Array, names: list[str]) -> tuple[Array, Any]:
+def _walked(
+    operations: Iterable[Any], values: Array, names: list[str], met: list[tuple[Any, Array]] | None = None
+) -> tuple[Array, Any]:
     """Values up to the first operation that does more than to scale them, and that one; None at the end."""
     for operation in operations:
         inner = _operations(operation) if isinstance(operation, keras.Model) else None
         if inner is not None:
-            values, stopped = _walked(inner, values, names)
+            values, stopped = _walked(inner, values, names, met)
             if stopped is not None:
                 return values, stopped
+        elif isinstance(operation, _SETTING_VALUES):
+            if met is not None:
+                met.append((operation, values))
         elif isinstance(operation, _PASSIVE) or type(operation).__name__.startswith("Random"):
             continue
         else:

@@ -43,6 +43,15 @@ def refuse_slips(model: keras.Model, images: Array, labels: Array) -> None:
             f"The labels go from 1 to {highest}, and the model has {outputs} output{'s' * (outputs > 1)}: classes are "
             "counted from 0. Give y - 1."
         )
+    numbers = np.unique(named)
+    if highest >= max(outputs, 2) and 2 <= len(numbers) <= max(outputs, 2):
+        some = ", ".join(map(str, numbers[:5]))
+        listed = numbers.tolist() if len(numbers) <= 10 else "numpy.unique(y)"
+        raise ModelError(
+            f"The labels are {len(numbers)} different numbers up to {highest} ({some}{', ...' * (len(numbers) > 5)}), "
+            f"and the model has {outputs} output{'s' * (outputs > 1)}: classes are counted from 0 without gaps. Give "
+            f"numpy.searchsorted({listed}, y), in validation too."
+        )
 
 
 def notes_on_slips(images: Array, labels: Array) -> tuple[str, ...]:

@@ -120,7 +120,7 @@ class Trajectories:
         """
         if epoch not in self.epochs:
             known = ", ".join(map(str, self.epochs))
-            raise InputError(f"epoch {epoch} has no validation outcomes: expected one of {known}.")
+            raise InputError(f"epoch {epoch!r} has no validation outcomes: expected one of {known}.")
         return self.epochs.index(epoch)
 
     def all_log_probabilities(self, epoch: int) -> npt.NDArray[np.float32]:

@@ -111,6 +111,14 @@ def run_name(created: str, dataset: str, recipe: str) -> str:
     return "-".join([date, _safe(f"{form}-{place}" if form else dataset, "data"), _safe(recipe, "recipe")])
 
 
+def _require_name(run: object) -> None:
+    if isinstance(run, str | Path):
+        return
+    given = " It is open already: use it as it is." if hasattr(run, "record") else ""
+    kind = "nothing" if run is None else f"a {type(run).__name__}"
+    raise RunError(f"expected the folder or the name of a run, such as 'latest', and not {kind}.{given}")
+
+
 def find_run(run: str | Path = LATEST) -> Path:
     """The folder of a run: a path, the name of a run in `runs_dir()`, or `latest`, the newest one there.
 
@@ -120,6 +128,7 @@ def find_run(run: str | Path = LATEST) -> Path:
         UnknownNameError: there is no such run; the message lists the newest ones.
         RunError: `latest`, and there is no run yet.
     """
+    _require_name(run)
     if str(run) == LATEST:
         for newest in list_runs():
             return newest
@@ -145,6 +154,7 @@ def find_begun(run: str | Path = LATEST) -> Path:
         UnknownNameError: there is no such folder; the message lists those that can go on.
         RunError: the run is trained to its end; or `latest`, and there is none that can go on.
     """
+    _require_name(run)
     known = list_begun()
     if str(run) == LATEST:
         if known:
