@@ -107,7 +107,8 @@ def augmentation_notes(model: keras.Model, arrays: Arrays) -> tuple[str, ...]:
         model: built.
         arrays: all training images, or the first batch.
     """
-    operations, met = _operations(model), []
+    operations = _operations(model)
+    met: list[tuple[Any, Array]] = []
     if operations is None:
         return ()
     try:
