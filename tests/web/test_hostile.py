@@ -124,10 +124,14 @@ def test_numbers_that_are_no_image(server: Serving, values: Any, index: list[int
     assert re.search(message, reply.error["message"])
 
 
-def test_values_above_the_models_scale(server: Serving) -> None:
-    reply = server.numbers(changed(17))
-    assert reply.status == 422
-    assert "values up to 16" in reply.error["message"]
+def test_values_above_the_models_scale_are_converted_and_it_is_said(server: Serving) -> None:
+    reply = server.numbers(changed(255))
+    assert reply.status == 200
+    assert "up to 255 were taken as 0-255 and converted to 0-16" in reply.body.decode()
+    assert (
+        reply.json["predictions"][0]["probabilities"]
+        == server.numbers(changed(16)).json["predictions"][0]["probabilities"]
+    )
 
 
 @pytest.mark.parametrize("body", [b"{", b"", b"[" * 100_000, b"\xff\xfe", b"[1e9999999999999", b"1" * 5000])

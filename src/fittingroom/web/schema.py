@@ -96,7 +96,7 @@ def request_body(data: DataRecord) -> dict[str, Any]:
     """The bodies that a model takes."""
     numbers: dict[str, Any] = {"type": "number"}
     if not data.as_given:
-        numbers |= {"minimum": 0, "maximum": data.scale}
+        numbers |= {"minimum": 0, "maximum": 255}  # another scale than training's is converted
     image = numbers
     for length in reversed(data.image_shape):
         image = {"type": "array", "items": image, "minItems": length, "maxItems": length}
