@@ -282,7 +282,8 @@ def test_a_model_of_two_classes_on_one_output_is_scored(tmp_path: Path) -> None:
     path = tmp_path / "two.npz"
     write_npz(path, data.train.images, data.train.labels % 2, test.images, test.labels % 2)
     model = models.small(outputs=1, activation="sigmoid", loss="binary_crossentropy", optimizer="adam")
-    run = fr.fit(model, fr.load(f"npz:{path}"), epochs=3, verbose=0)
+    dataset = fr.load(f"npz:{path}")
+    run = fr.fit(model, dataset, epochs=3, verbose=0)
     scores = run.evaluate().scores
-    outputs = np.asarray(keras.ops.reshape(model(test.images / np.float32(255)), -1))
+    outputs = np.asarray(keras.ops.reshape(model(test.images / np.float32(dataset.scale)), -1))
     assert scores.correct == int(((outputs > 0.5) == (test.labels % 2)).sum())
