@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from fittingroom.cli import surroundings
 from fittingroom.cli.main import main
@@ -85,6 +86,7 @@ def test_without_a_home_folder_a_command_works_without_a_cache(tmp_path: Path, r
 @pytest.mark.parametrize(
     ("environment", "says"),
     [
+        ({"JAX_PLATFORM_NAME": "gpu"}, b"JAX_PLATFORM_NAME=gpu asks for one: unset it, or set it to cpu."),
         ({"JAX_PLATFORMS": "cuda"}, b"JAX_PLATFORMS=cuda, but JAX finds no such device here"),
         ({"JAX_DISABLE_JIT": "1"}, b"(JAX_DISABLE_JIT), and training is a compiled program. Unset it."),
         ({"JAX_NUM_CPU_DEVICES": "many"}, b"JAX does not accept one of its settings"),
@@ -106,6 +108,35 @@ def test_a_current_folder_that_is_gone_is_said(
     (tmp_path / "gone").rmdir()
     assert main(["runs"]) == 1
     assert "the current folder was deleted or moved away" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a shell of POSIX")
+@pytest.mark.parametrize(
+    ("redirection", "status", "says"),
+    [
+        (">&-", 1, b"error: standard output is closed, so the answer could not be printed."),
+        (">/dev/full", 1, b"error: the answer could not be printed: No space left on device."),
+        ("2>&-", 0, b""),
+        ("2>/dev/full", 0, b""),
+        ("<&-", 0, b""),
+    ],
+)
+def test_streams_that_are_closed_or_full_lose_nothing(
+    run: Path, tmp_path: Path, redirection: str, status: int, says: bytes
+) -> None:
+    (tmp_path / "flat").mkdir()
+    Image.new("L", (8, 8), 9).save(tmp_path / "flat" / "a.png")  # is noted on standard error
+    start = "from fittingroom.cli.main import console; console()"
+    shown = subprocess.run(
+        ["sh", "-c", f'"$0" -c "$1" predict "$2" "$3" {redirection}', sys.executable, start, run, tmp_path / "flat"],
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+    assert shown.returncode == status
+    assert says in shown.stderr
+    assert b"Traceback" not in shown.stderr
+    assert status or b"flat" in shown.stdout
 
 
 @pytest.mark.parametrize(

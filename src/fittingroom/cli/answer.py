@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 import sys
@@ -29,8 +30,9 @@ class Answer:
 
 
 def say(kind: str, text: str) -> None:
-    """Prints a line that is no result, such as a note, on standard error."""
-    print(printable(f"fittingroom: {kind}: {text}"), file=sys.stderr)
+    """Prints a line that is no result, such as a note, on standard error. Where that fails, the work goes on."""
+    with contextlib.suppress(OSError):
+        print(printable(f"fittingroom: {kind}: {text}"), file=sys.stderr, flush=True)
 
 
 def printable(text: str) -> str:

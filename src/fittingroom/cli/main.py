@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from fittingroom.cli.answer import Answer, printable, say
 from fittingroom.cli.surroundings import fault_of_the_surroundings, print_anywhere
-from fittingroom.errors import FittingRoomError, InputError, UnknownNameError, exit_status
+from fittingroom.errors import FittingRoomError, InputError, StorageError, UnknownNameError, exit_status
 from fittingroom.files import absolute
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
@@ -67,9 +67,12 @@ def build_parser(commands: Iterable[str] = COMMANDS) -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit status: 0 done, 2 wrong input, 130 interrupted, 1 anything else."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    print_anywhere()
+    is_open = print_anywhere()
     try:
-        return _run(arguments)
+        status = _run(arguments)
+        if not is_open:
+            raise StorageError("standard output is closed, so the answer could not be printed.")
+        return status
     except BrokenPipeError:
         # Whoever read our output has gone, as in `fittingroom runs | head -1`. Python must not write again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -146,9 +149,15 @@ def _print(answer: Answer, *, as_json: bool) -> int:
     if as_json:
         from fittingroom.runs.plain import json_text
 
-        print(json_text(answer.facts, sys.stdout.encoding), flush=True)
+        text = json_text(answer.facts, sys.stdout.encoding)
     else:
-        print(printable(answer.text), flush=True)
+        text = printable(answer.text)
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise StorageError(f"the answer could not be printed: {error.strerror or error}.") from error
     return answer.status
 
 

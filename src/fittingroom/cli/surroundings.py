@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import errno
 import io
+import os
 import sys
 import traceback
 import unicodedata
@@ -31,12 +32,29 @@ _SIGNS_OF_LITTLE_MEMORY = (
 )
 
 
-def print_anywhere() -> None:
-    """Lets standard output and error print whatever they are given, with plain signs for those that they lack."""
+def print_anywhere() -> bool:
+    """Lets standard output and error print whatever they are given, with plain signs for those that they lack.
+
+    Streams that whoever started the command has closed lead nowhere from then on. Left closed, the next file that is
+    opened, such as the ledger, would take their place, and be printed into.
+
+    Returns:
+        Whether standard output can be read by anybody.
+    """
+    is_open = sys.stdout is not None
+    for handle, mode in enumerate("rww"):
+        try:
+            os.fstat(handle)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest handle that is free: this one
+        name = ("stdin", "stdout", "stderr")[handle]
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(handle, mode, closefd=False))  # noqa: SIM115 - until the end
     codecs.register_error("fittingroom", _plain)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="fittingroom")
+    return is_open
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:

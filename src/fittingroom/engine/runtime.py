@@ -53,7 +53,9 @@ def _start_jax() -> None:
             raise InputError(
                 f"JAX_PLATFORMS={chosen}, but JAX finds no such device here{reason}. Unset it, or set it to cpu."
             ) from error
-        raise InputError(f"JAX finds no device to run on{reason}.") from error
+        named = os.environ.get("JAX_PLATFORM_NAME")
+        way = f" JAX_PLATFORM_NAME={named} asks for one: unset it, or set it to cpu." if named else ""
+        raise InputError(f"JAX finds no device to run on{reason}.{way}".replace("..", ".")) from error
     folder = cache_dir() / "compiled"
     if jax.config.jax_compilation_cache_dir is None and is_writable(folder):  # type: ignore[attr-defined]
         jax.config.update("jax_compilation_cache_dir", str(folder))
