@@ -99,6 +99,16 @@ def test_settings_of_jax_that_cannot_work_are_named(environment: dict[str, str],
     assert b"fault of Fitting Room" not in done.stderr
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems set no such limit")
+def test_a_limit_that_leaves_jax_too_few_addresses_is_named(tmp_path: Path) -> None:
+    start = "from fittingroom.cli.main import console; console()"
+    limited = f'ulimit -v 900000; exec "$0" -c "$1" train digits --epochs 1 --out {tmp_path / "run"}'
+    done = subprocess.run(["sh", "-c", limited, sys.executable, start], capture_output=True, check=False, timeout=120)
+    assert done.returncode == 1
+    assert b"there is not enough memory" in done.stderr
+    assert b"ulimit -v allows 879 MB of addresses, and JAX needs at least 1,024" in done.stderr
+
+
 def test_a_current_folder_that_is_gone_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -108,6 +118,21 @@ def test_a_current_folder_that_is_gone_is_said(
     (tmp_path / "gone").rmdir()
     assert main(["runs"]) == 1
     assert "the current folder was deleted or moved away" in capsys.readouterr().err
+
+
+def test_an_interrupt_that_python_cannot_raise_is_delivered_after_all() -> None:
+    program = (
+        "import sys, time; from fittingroom.cli.surroundings import interrupt_again\n"
+        "sys.unraisablehook = interrupt_again\n"
+        "class Interrupted:\n    def __del__(self): raise KeyboardInterrupt\n"
+        "try:\n    Interrupted(); time.sleep(60)\nexcept KeyboardInterrupt: print('heard')\n"
+        "class Faulty:\n    def __del__(self): raise ValueError('told')\n"
+        "Faulty()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, timeout=30)
+    assert done.stdout.strip() == b"heard"
+    assert b"KeyboardInterrupt" not in done.stderr
+    assert b"ValueError: told" in done.stderr
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a shell of POSIX")

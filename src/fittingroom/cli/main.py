@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import NoReturn
 
 from fittingroom.cli.answer import Answer, printable, say
-from fittingroom.cli.surroundings import fault_of_the_surroundings, print_anywhere
+from fittingroom.cli.surroundings import fault_of_the_surroundings, interrupt_again, print_anywhere
 from fittingroom.errors import FittingRoomError, InputError, StorageError, UnknownNameError, exit_status
 from fittingroom.files import absolute
 
@@ -93,6 +93,7 @@ def console() -> NoReturn:
     takes a tenth of a second, and so does taking them down one by one before the process ends.
     """
     gc.set_threshold(100_000)
+    sys.unraisablehook = interrupt_again
     status = main()
     with contextlib.suppress(OSError):
         sys.stdout.flush()

@@ -72,6 +72,22 @@ def _plain_sign(sign: str) -> str:
     return letters or ascii(sign)[1:-1]  # \u6771
 
 
+def interrupt_again(unraisable: sys.UnraisableHookArgs) -> None:
+    """Delivers a Ctrl-C that came while Python could not raise it: in a callback of its garbage collection, say.
+
+    JAX has such a callback, which imports run through hundreds of times. Python prints the traceback and goes on, and
+    whoever pressed Ctrl-C waits for good. As `sys.unraisablehook`.
+    """
+    if not isinstance(unraisable.exc_value, KeyboardInterrupt) or os.name == "nt":
+        sys.__unraisablehook__(unraisable)
+        return
+    import signal
+    import threading
+
+    # A signal that the system sends also ends a wait, and comes after the callback has ended.
+    threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+
 def fault_of_the_surroundings(error: BaseException) -> str | None:
     """What to say of an error whose cause is the system, its settings or the installation; None for any other."""
     if isinstance(error, MemoryError) or any(sign in str(error) for sign in _SIGNS_OF_LITTLE_MEMORY):

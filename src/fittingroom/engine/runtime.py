@@ -10,12 +10,15 @@ import fittingroom
 from fittingroom.data.cache import cache_dir
 from fittingroom.errors import InputError
 
+_LEAST_ADDRESSES = 2**30  # bytes; with fewer, XLA and LLVM abort the process
+
 
 def prepare_jax() -> None:
     """Makes sure that JAX can run programs here, and turns on its persistent compile cache.
 
     Raises:
         InputError: JAX ran before this process was forked, finds no device, or is set to compile nothing.
+        MemoryError: a limit is set that leaves JAX too few addresses.
     """
     check_not_forked()
     _start_jax()
@@ -38,6 +41,7 @@ def _start_jax() -> None:
     A folder that cannot be written is left alone, since JAX would warn about it at every program. Thresholds are zero
     because the programs here are small: the default would keep none of them.
     """
+    _check_address_space()
     import jax
 
     if jax.config.jax_disable_jit:  # type: ignore[attr-defined]
@@ -61,6 +65,19 @@ def _start_jax() -> None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _check_address_space() -> None:
+    """Raises MemoryError under a limit (`ulimit -v`) that JAX's libraries meet by ending the process without a word."""
+    if os.name == "nt":
+        return
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < _LEAST_ADDRESSES:
+        raise MemoryError(
+            f"ulimit -v allows {limit / 2**20:,.0f} MB of addresses, and JAX needs at least {_LEAST_ADDRESSES >> 20:,}"
+        )
 
 
 def is_writable(folder: Path) -> bool:
