@@ -165,6 +165,17 @@ def test_a_changed_picture_never_fails_otherwise_than_with_a_data_error(
         pass
 
 
+def test_too_little_memory_is_no_damage_to_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(picture(1, (30, 20)), tmp_path / "a.png")
+
+    def load(self: Image.Image) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", load)
+    with pytest.raises(MemoryError):
+        open_picture(path)
+
+
 def test_a_picture_turned_by_exif_stands_upright(tmp_path: Path) -> None:
     image = picture(1, (30, 20))
     exif = Image.Exif()

@@ -128,7 +128,7 @@ def picture_in(stream: BinaryIO, name: Path, budget: Budget | None = None, *, at
         raise not_accepted(name, start) from None
     except Image.DecompressionBombError as error:
         raise DataError(f"{name} has far too many pixels to be decoded. Make it smaller.") from error
-    except DataError:
+    except (DataError, MemoryError):
         raise
     except Exception as error:  # a decoder meets hostile bytes with exceptions of every kind
         if isinstance(error, OSError) and error.errno:
@@ -159,7 +159,7 @@ def as_picture(image: Image.Image, name: Path) -> Picture:
     _check_size(name, image.size, _bytes_per_pixel(image))
     try:
         return _decoded(image, name)
-    except DataError:
+    except (DataError, MemoryError):
         raise
     except Exception as error:  # as in `open_picture`
         raise DataError(f"{name} cannot be decoded; it is cut off or damaged ({error}).") from error
