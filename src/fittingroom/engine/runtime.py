@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from pathlib import Path
 
 import fittingroom
@@ -69,14 +70,14 @@ def _start_jax() -> None:
 
 def _check_address_space() -> None:
     """Raises MemoryError under a limit (`ulimit -v`) that JAX's libraries meet by ending the process without a word."""
-    if os.name == "nt":
+    try:
+        found = re.search(r"^Max address space +(\d+) ", Path("/proc/self/limits").read_text(), re.MULTILINE)
+    except OSError:  # not Linux
         return
-    import resource
-
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if limit != resource.RLIM_INFINITY and limit < _LEAST_ADDRESSES:
+    if found is not None and int(found[1]) < _LEAST_ADDRESSES:
         raise MemoryError(
-            f"ulimit -v allows {limit / 2**20:,.0f} MB of addresses, and JAX needs at least {_LEAST_ADDRESSES >> 20:,}"
+            f"ulimit -v allows {int(found[1]) / 2**20:,.0f} MB of addresses, and JAX needs at least "
+            f"{_LEAST_ADDRESSES >> 20:,}"
         )
 
 
