@@ -33,7 +33,7 @@ def test_the_answer_has_recipes_pairs_and_the_choice_and_opens_no_test_set(comma
 @pytest.mark.usefixtures("runs_folder")
 def test_final_tells_the_score_of_the_chosen_recipe_alone(command: Command, tmp_path: Path) -> None:
     done = command("experiment", "digits", *SMALL, "--out", tmp_path / "one", "--final")
-    assert "The test set was opened for it, and for no other of them: look 1 of 1" in done.out
+    assert "The test set was opened for it, and for no other of them: look 1." in done.out
     facts = command("experiment", "digits", *SMALL, "--out", tmp_path / "one", "--final", "--json").json
     assert facts["cells"] == {"done": 4, "failed": 0, "missing": 0}
     assert [one["seed"] for one in facts["test"]["replicas"]] == [0, 1]
