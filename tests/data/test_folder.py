@@ -230,6 +230,12 @@ def test_a_test_class_that_training_does_not_know_is_refused(tmp_path: Path) -> 
         load(f"folder:{root}")
 
 
+def test_too_few_pictures_to_cut_a_test_part_from_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"3 images of 3 classes are too few to cut a test part .* Add images"):
+        load(f"folder:{write_picture_folder(tmp_path / 'p', {'a': 1, 'b': 1, 'c': 1})}")
+    assert len(load(f"folder:{write_picture_folder(tmp_path / 'q', {'a': 2, 'b': 1})}").test) == 1
+
+
 def test_one_class_only_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"one class only \('a'\)"):
         load(f"folder:{write_picture_folder(tmp_path / 'p', {'a': 5})}")

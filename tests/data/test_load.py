@@ -350,6 +350,8 @@ def test_another_form_or_file_is_answered_with_what_to_type(tmp_path: Path, monk
         "folder:pest": rf"there is no folder {tmp_path / 'pest'}; expected .* Did you mean {root}\?",
         "photos.zip": rf"ZIP archive with 1 .png files.*zipfile -e photos.zip photos.*folder:{tmp_path}/photos\.",
         "folder:photos.zip": r"is a ZIP archive with 1 .png files",
+        "https://example.org/a.npz": "is an address, and nothing is fetched from there",
+        "C:\\data\\pets": r"there is no file or folder .*C:",
         "table.xlsx": "is a document of an office program. Save its table as CSV",
         "a.txt": rf"If it is a CSV file, give csv:{tmp_path / 'a.txt'}\.",
         "MNIST": rf"no IDX files, but its folder raw has. Give idx:{tmp_path / 'MNIST' / 'raw'}\.",

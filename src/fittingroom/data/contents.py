@@ -135,6 +135,11 @@ def _check(found: Found) -> Contents:
         _check_classes(labels, classes, guesses)
         sources = found.train.digests if found.cut_by_source else None
         chosen = cut_test(images, labels, len(classes), found.test_fraction, sources)
+        if not chosen.any():
+            raise DataError(
+                f"{len(labels):,} images of {len(classes):,} classes are too few to cut a test part from: each class "
+                "keeps at least one to train on. Add images, or a test part."
+            )
         test_images, test_labels = images[chosen], labels[chosen]
         test_digests = None if found.train.digests is None else found.train.digests[chosen]
         given_validation -= int(chosen[len(chosen) - given_validation :].sum())

@@ -77,7 +77,12 @@ def _contents(
 ) -> tuple[str, Contents, DatasetInfo]:
     """The full name of a dataset, its contents, and what is known about it."""
     form, colon, place = name.partition(":")
-    bare = name not in CATALOGUE and (not colon or "/" in form or "\\" in form) and _is_path(name)
+    if form.lower() in {"http", "https", "ftp", "file"} and place.startswith("//"):
+        raise DataError(
+            f"{name} is an address, and nothing is fetched from there. Give the path of the file or folder."
+        )
+    # One letter is a drive of Windows.
+    bare = name not in CATALOGUE and (not colon or len(form) == 1 or "/" in form or "\\" in form) and _is_path(name)
     if image_size is not None and form != "folder" and not bare:
         raise DataError(
             f"an image size was given for {name!r}, whose images have a size; it is for folder:FOLDER only."
