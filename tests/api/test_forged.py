@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
 
 import fittingroom as fr
 from fittingroom.cli.main import main
@@ -181,6 +183,46 @@ def test_what_cannot_be_recorded_is_no_look(runs: Path, monkeypatch: pytest.Monk
         with pytest.raises(StorageError, match="cannot write"):
             fr.open_run(runs / "twin").evaluate()
     assert len(Ledger.of_user().looks()) == 1
+
+
+def as_idx(folder: Path, parts: Mapping[str, tuple[Any, Any]]) -> tuple[str, Any]:
+    for name, (images, labels) in zip(("train", "t10k"), parts.values(), strict=True):
+        for what, array in ((f"{name}-images-idx3", images), (f"{name}-labels-idx1", labels)):
+            head = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
+            (folder / f"{what}-ubyte").write_bytes(head + array.astype(np.uint8).tobytes())
+    return f"idx:{folder}", folder / "t10k-images-idx3-ubyte"
+
+
+def as_csv(folder: Path, parts: Mapping[str, tuple[Any, Any]]) -> tuple[str, Any]:
+    for name, (images, labels) in parts.items():
+        rows = np.column_stack([labels, images.reshape(len(images), -1)])
+        names = ",".join(["label", *(f"pixel{place}" for place in range(64))])
+        np.savetxt(folder / f"{name}.csv", rows, "%d", ",", header=names, comments="")
+    return f"csv:{folder / 'train.csv'}", folder / "test.csv"
+
+
+def as_pictures(folder: Path, parts: Mapping[str, tuple[Any, Any]]) -> tuple[str, Any]:
+    for name, (images, labels) in parts.items():
+        for place, (image, label) in enumerate(zip(images, labels, strict=True)):
+            (file := folder / name / f"digit{label}" / f"{place}.png").parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image.astype(np.uint8)).save(file)
+    return f"folder:{folder}", sorted((folder / "test").rglob("*.png"))
+
+
+@pytest.mark.parametrize("form", [as_idx, as_csv, as_pictures])
+def test_predicting_the_test_part_of_files_is_a_look(form: Any, tmp_path: Path, runs: Path) -> None:
+    digits = load_digits()
+    images, labels = 15 * digits.images[:160], digits.target[:160]
+    (place := tmp_path / "data").mkdir()
+    name, test = form(place, {"train": (images[:120], labels[:120]), "test": (images[120:], labels[120:])})
+    run = fr.train(name, TINY, validation=40, **({"image_size": 8} if form is as_pictures else {}))
+    several = test if isinstance(test, list) else [test]
+    if isinstance(test, list):
+        run.predict(several[1:])  # an image less is another set
+    assert len(Ledger.of_user().looks()) == 1
+    assert main(["predict", str(run.path), str(place / "test" if isinstance(test, list) else test)]) == 0
+    run.predict(several)
+    assert [(look.look, look.repeats) for look in Ledger.of_user().looks()[1:]] == [(1, False), (1, True)]
 
 
 def test_predicting_the_test_part_of_a_dataset_is_a_look(runs: Path, tmp_path: Path) -> None:

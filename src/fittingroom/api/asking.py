@@ -159,13 +159,13 @@ class Asked(ABC):
             DataError, RunError: it keeps none, and its dataset cannot be loaded again.
         """
 
-    def count_test_part(self, path: Path) -> None:
-        """Counts a look where a file to predict has the run's own test set, labels and all, as `looking` says.
+    def count_test_part(self, files: Sequence[Path]) -> None:
+        """Counts a look where files to predict have the run's own test set, labels and all, as `looking` says.
 
         Raises:
             StorageError: the ledger cannot be written.
         """
-        count_test_part([(run.path, run.record) for run in self._members], path)
+        count_test_part([(run.path, run.record) for run in self._members], files)
 
     def keep_answers(self) -> None:
         """Fits and keeps what answers rest on, of a run that has just been trained on more images than it keeps."""
@@ -191,15 +191,19 @@ class Asked(ABC):
         photos = [images] if _is_photo(images) else images
         if not isinstance(photos, Sequence) or not photos or not all(map(_is_photo, photos)):
             return Inputs.plain(np.asarray(images))
-        return Inputs.joined([self._input(photo) for photo in photos])
+        files = [Path(photo) for photo in photos if isinstance(photo, str | os.PathLike)]
+        if any(path.is_dir() for path in files):
+            folder = next(path for path in files if path.is_dir())
+            raise DataError(f"{folder} is a folder. Give its files: sorted(Path({str(folder)!r}).glob('*.jpg')).")
+        joined = Inputs.joined([self._input(photo) for photo in photos])
+        if files:
+            self.count_test_part(files)
+        return joined
 
     def _input(self, photo: Any) -> Inputs:
         data = self._data
         if isinstance(photo, str | os.PathLike):
             path = Path(photo)
-            if path.is_dir():
-                raise DataError(f"{path} is a folder. Give its files: sorted(Path({str(path)!r}).glob('*.jpg')).")
-            self.count_test_part(path)
             given = read_given(path, data.picture_shape, data.range, lambda: self.style)
         else:
             name = Path(getattr(photo, "filename", "") or "the picture")

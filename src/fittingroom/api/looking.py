@@ -8,8 +8,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from fittingroom.data.dataset import Dataset, Opening, Part, recorded
+from fittingroom.data.csvfile import test_file
+from fittingroom.data.dataset import Dataset, Opening, Part, is_among, recorded
+from fittingroom.data.inputs import holds_arrays
 from fittingroom.data.load import load
+from fittingroom.data.locate import is_test_images
 from fittingroom.data.npz import array_names
 from fittingroom.errors import DataError, RunError
 from fittingroom.evaluation.scores import Scores, TestResult
@@ -113,31 +116,63 @@ def told(runs: Sequence[tuple[Path, RunRecord]]) -> list[TestResult]:
     return results
 
 
-def count_test_part(runs: Sequence[tuple[Path, RunRecord]], path: Path) -> None:
-    """Counts a look where a file to predict is an NPZ dataset whose test part is the runs' own test set.
+def count_test_part(runs: Sequence[tuple[Path, RunRecord]], files: Sequence[Path]) -> None:
+    """Counts a look where files to predict have the runs' own test set, with its labels in or beside them.
 
-    Its labels are in the file, so that whoever has the predictions has the score.
+    Whoever has these predictions has the score. The dataset is looked for where the files are: an NPZ file itself, the
+    folder of an IDX file, the CSV file of the training part beside one of the test part, and the folders above
+    pictures in folders with the names of the classes.
 
     Args:
         runs: the folder of each run that is asked, and what it says.
-        path: the file.
+        files: all files that are predicted together.
 
     Raises:
         StorageError: the ledger cannot be written.
     """
+    data = runs[0][1].data
+    if not data.has_test_set:
+        return
+    for path in filter(holds_arrays, files):
+        for name in _datasets_of(path):
+            _count(runs, _loaded(name), path.name)
+    pictures = {path.resolve() for path in files if path.parent.name in data.classes}
+    if data.name.startswith("folder:") and len(pictures) >= data.counts["test"]:
+        for root in list(min(pictures).parents)[1:3]:
+            dataset = _loaded(f"folder:{root}", image_size=data.image_shape[:2])
+            if dataset is not None and is_among(dataset.test, root, pictures):
+                _count(runs, dataset, root.name)
+
+
+def _datasets_of(path: Path) -> list[str]:
+    """The datasets that a file with arrays may hold the test part of, as `load` takes them."""
     try:
         names = set(array_names(path))
-        if not (names & {"x_test", "test_images"} and names & {"y_test", "test_labels"}):
-            return
-        dataset = load(f"npz:{path}")
     except (DataError, OSError):
-        return  # no dataset, so that its test part is none
+        names = set()
+    if names:
+        labelled = names & {"x_test", "test_images"} and names & {"y_test", "test_labels"}
+        return [f"npz:{path}"] if labelled else []
+    if path.suffix.lower() in {".csv", ".tsv"}:
+        return [f"csv:{other}" for other in sorted(path.parent.glob(f"*{path.suffix}")) if test_file(other) == path]
+    return [f"idx:{path.parent}"] if is_test_images(path) else []
+
+
+def _loaded(name: str, image_size: tuple[int, ...] | None = None) -> Dataset | None:
+    try:
+        return load(name, image_size=image_size)  # type: ignore[arg-type]
+    except (DataError, OSError):
+        return None  # no dataset, so that its test part is none
+
+
+def _count(runs: Sequence[tuple[Path, RunRecord]], dataset: Dataset | None, name: str) -> None:
+    """Counts a look of the runs whose test set a dataset has."""
     ledger = Ledger.of_user()
     for folder, record in runs:
-        if record.data.test_fingerprint != dataset.test.fingerprint:
+        if dataset is None or record.data.test_fingerprint != dataset.test.fingerprint:
             continue
-        _log.warning("%s has the run's own sealed test set: predicting it is a look, which the ledger counts.", path)
-        intent = intent_of(folder, record, dataset.name, len(dataset.test), f"predict {path.name}")
+        _log.warning("%s has the run's own sealed test set: predicting it is a look, which the ledger counts.", name)
+        intent = intent_of(folder, record, dataset.name, len(dataset.test), f"predict {name}")
         recorded(dataset.test, partial(_record, ledger, intent)).open(intent.reason)
 
 

@@ -17,7 +17,6 @@ from fittingroom.api.training import train_recipe
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import DivergedError, RunError
 from fittingroom.progress import Progress, finishing, progress_for_terminal
-from fittingroom.recipes.recipe import Recipe
 from fittingroom.recipes.trust import file_to_run
 from fittingroom.runs.environment import differences
 from fittingroom.runs.place import find_run, holds_replicas
@@ -109,7 +108,7 @@ def replay(
             f"{path} was trained by fit with a model of your own. To see whether it can be repeated, run that program "
             "again and compare the weights of the two runs."
         )
-    recipe = Recipe.from_dict(first.recipe)
+    recipe = first.trained_recipe()
     file = file_to_run(recipe.model, first.model_file, trust=trust)
     progress = progress or progress_for_terminal()
     with finishing(progress), tempfile.TemporaryDirectory() as folder:

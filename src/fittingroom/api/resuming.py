@@ -10,7 +10,7 @@ from fittingroom.api.keeping import how_to_go_on
 from fittingroom.api.replicas import Replicas
 from fittingroom.api.run import Run
 from fittingroom.api.training import train_recipe
-from fittingroom.errors import RunError
+from fittingroom.errors import InputError, RunError
 from fittingroom.progress import Progress, finishing, progress_for_terminal
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.recipes.trust import file_to_run
@@ -44,7 +44,10 @@ def resume(run: str | Path = "latest", *, trust: bool = False, progress: Progres
         record = begun.record
         if record.own_model:
             raise RunError(f"{begun.path} was begun by fit. {how_to_go_on(begun.path, own_model=True)}")
-        recipe = Recipe.from_dict(record.recipe)
+        try:
+            recipe = Recipe.from_dict(record.recipe)
+        except InputError as error:
+            raise RunError(f"{begun.path}: training.json is damaged: its recipe says {error}") from error
         file = file_to_run(recipe.model, record.model_file, trust=trust)
         progress.stage("loading")
         dataset = load_again(record.data)

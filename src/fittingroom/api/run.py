@@ -21,7 +21,6 @@ from fittingroom.engine.runtime import check_not_forked, prepare_jax
 from fittingroom.engine.state import State
 from fittingroom.errors import DataError, RunError
 from fittingroom.evaluation.scores import Scores, TestResult, score
-from fittingroom.recipes.recipe import Recipe
 from fittingroom.recipes.trust import trusted_file
 from fittingroom.runs import store
 from fittingroom.runs.damage import damage
@@ -271,7 +270,7 @@ class Run(Asked):
     def _recipe_programs(self, record: RunRecord, scale: float) -> ProgramSource:
         """The programs of the recorded recipe, made sure to be for weights like those in the folder."""
         self._state  # noqa: B018 - read here, so that shapes are real before they are relied on
-        recipe, data = Recipe.from_dict(record.recipe), record.data
+        recipe, data = record.trained_recipe(), record.data
         outline = Outline(data.image_shape, self._shapes)
         programs = RecipeModel(
             recipe, data.image_shape, len(data.classes), scale, data.counts["train"], outline
@@ -313,7 +312,7 @@ class Run(Asked):
         if record.model_file is None:
             return None
         file = trusted_file(record.model_file, trust=self._trust)
-        recipe = Recipe.from_dict({**record.recipe, "model": file.text})
+        recipe = record.trained_recipe(model=file.text)
         return build_model(recipe, record.data.image_shape, len(record.data.classes), file=file)
 
     def _images(self) -> RunImages:

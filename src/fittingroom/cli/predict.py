@@ -59,9 +59,8 @@ def run(arguments: argparse.Namespace) -> Answer:
     for each in read_all(arguments.files, read, lambda why: say("left out", why)):
         for note in each.images.notes:
             say("note", note)
-        if each.conversion is None:
-            opened.count_test_part(each.images.path)
         given.append(each if arguments.show else each.without_pictures())
+    opened.count_test_part([each.images.path for each in given])
     _tell_of_photos(given, data, arguments.show)
     _tell_of_first_answer(opened.path, data, photos=any(each.cut_out for each in given))
     predictions = [row for each in given for row in _predict(opened, data, each)]

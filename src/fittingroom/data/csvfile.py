@@ -93,6 +93,12 @@ def read_table(path: Path) -> Table:
     return blocks.table()
 
 
+def test_file(path: Path) -> Path | None:
+    """Where the test part would be that belongs to a file of the training part by its name; None for other names."""
+    name = re.sub("train(ing)?", "test", path.name, flags=re.IGNORECASE)
+    return None if name == path.name else path.with_name(name)
+
+
 def read_columns(path: Path) -> Columns:
     """What the columns of a CSV file mean; only its first line is read.
 

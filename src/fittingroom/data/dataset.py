@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -192,6 +193,11 @@ def recorded(
     other = SealedTestSet(test._part, test.fingerprint, recorder, test._digests, looks or test._looks)
     other._openings = test._openings
     return other
+
+
+def is_among(test: SealedTestSet, folder: Path, files: Set[Path]) -> bool:
+    """Whether some files are those of all test images of a dataset in a folder; their names are not handed out."""
+    return bool(test._part.files) and all(folder / name in files for name in test._part.files)
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,6 +45,11 @@ def _variant(folder: Path, name: str) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
+def is_test_images(path: Path) -> bool:
+    """Whether a file has the name of the test images among the four."""
+    return path.name.replace(".idx", "-idx").removesuffix(".gz") == FOUR_FILES[2]
+
+
 def in_data_folder(entry: CatalogueEntry, folder: Path) -> FourFiles | None:
     """The four files of a folder of the user's: in its sub-folder with the dataset's name, or in it; None if neither.
 

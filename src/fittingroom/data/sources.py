@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from fittingroom.data.arraynames import EXPECTED, Roles, roles
 from fittingroom.data.cache import cache_dir
 from fittingroom.data.catalogue import FOUR_FILES, CatalogueEntry
 from fittingroom.data.contents import Contents, Found, Pairs, check
-from fittingroom.data.csvfile import read_columns, read_table, square
+from fittingroom.data.csvfile import read_columns, read_table, square, test_file
 from fittingroom.data.decode import decode_folder
 from fittingroom.data.digits import read_digits
 from fittingroom.data.edges import SMALL, default_size
@@ -247,9 +246,8 @@ def _read_csv(path: Path, other: Path | None, note: tuple[str, ...]) -> Found:
 
 def _beside(path: Path) -> tuple[Path | None, tuple[str, ...]]:
     """The file with the test part that belongs to a file of the training part by its name, and a sentence about it."""
-    name = re.sub("train(ing)?", "test", path.name, flags=re.IGNORECASE)
-    other = path.with_name(name)
-    if name == path.name or not other.is_file():
+    other = test_file(path)
+    if other is None or not other.is_file():
         return None, ()
     if read_columns(other).label is None:
         return None, (f"{other.name}, which lies beside it, has no labels, so it is not the test part.",)

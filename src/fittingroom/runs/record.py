@@ -8,10 +8,10 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from fittingroom.data.ranges import ANY_VALUES, ValueRange
-from fittingroom.errors import RunError
+from fittingroom.errors import InputError, RunError
 from fittingroom.evaluation.intervals import Interval, wilson
 from fittingroom.recipes.trust import RecordedFile
 from fittingroom.runs.environment import Environment
@@ -26,6 +26,9 @@ from fittingroom.runs.strict import (
     text,
     whole,
 )
+
+if TYPE_CHECKING:
+    from fittingroom.recipes.recipe import Recipe
 
 FORMAT = 1
 """The form of the run folder. It grows by one when an older version could no longer read what is written."""
@@ -210,6 +213,19 @@ class RunRecord:
     looks: tuple[Look, ...] = ()
     model_file: RecordedFile | None = None
     weights_sha256: str | None = None
+
+    def trained_recipe(self, **changes: Any) -> Recipe:
+        """The recipe that the record names, with some settings changed.
+
+        Raises:
+            RunError: a setting makes no sense, so the record is damaged.
+        """
+        from fittingroom.recipes.recipe import Recipe
+
+        try:
+            return Recipe.from_dict({**self.recipe, **changes})
+        except InputError as error:
+            raise RunError(f"run.json is damaged: its recipe says {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
         """The contents of `run.json`."""
