@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -185,6 +187,21 @@ def test_what_cannot_be_recorded_is_no_look(runs: Path, monkeypatch: pytest.Monk
     assert len(Ledger.of_user().looks()) == 1
 
 
+@pytest.mark.slow
+def test_four_evaluations_at_once_are_one_look_and_tell_one_score(runs: Path) -> None:
+    command = [sys.executable, "-m", "fittingroom", "evaluate", str(runs / "bad"), "--json"]
+    four = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    scores = {json.loads(one.communicate()[0])["test"]["accuracy"] for one in four}
+    assert [one.returncode for one in four] == [0] * 4
+    assert len(scores) == 1
+    looks = Ledger.of_user().looks()
+    assert [look.look for look in looks[1:]] == [2] * (len(looks) - 1)
+    record = fr.open_run(runs / "bad").record
+    assert len(record.looks) == len(looks) - 1 <= 4
+    assert {look.number for look in record.looks} == {2}
+    assert verify(Ledger.of_user()).contradictions == ()
+
+
 def as_idx(folder: Path, parts: Mapping[str, tuple[Any, Any]]) -> tuple[str, Any]:
     for name, (images, labels) in zip(("train", "t10k"), parts.values(), strict=True):
         for what, array in ((f"{name}-images-idx3", images), (f"{name}-labels-idx1", labels)):
@@ -215,7 +232,8 @@ def test_predicting_the_test_part_of_files_is_a_look(form: Any, tmp_path: Path, 
     images, labels = 15 * digits.images[:160], digits.target[:160]
     (place := tmp_path / "data").mkdir()
     name, test = form(place, {"train": (images[:120], labels[:120]), "test": (images[120:], labels[120:])})
-    run = fr.train(name, TINY, validation=40, **({"image_size": 8} if form is as_pictures else {}))
+    size = 8 if form is as_pictures else None
+    run = fr.train(name, TINY, validation=40, image_size=size)
     several = test if isinstance(test, list) else [test]
     if isinstance(test, list):
         run.predict(several[1:])  # an image less is another set

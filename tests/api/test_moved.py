@@ -130,10 +130,21 @@ def test_damage_to_the_images_is_a_run_error(tmp_path: Path, place: int) -> None
         read_images(tmp_path, images.train.classes, 16.0)
 
 
-def test_a_report_opens_no_folder_that_a_foreign_record_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_and_answers_open_no_folder_that_a_foreign_record_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pictures = write_picture_folder(tmp_path / "pictures", {"a": 20, "b": 20})
     run = fr.train(f"folder:{pictures}", replace(TINY, batch_size=8))
     (file,) = run.path.glob("images-*.npz")
     file.unlink()  # as an older version leaves a run behind
-    monkeypatch.setattr("fittingroom.reports.html.load_again", lambda *arguments: pytest.fail("it was opened"))
-    assert "is not opened unasked" in fr.open_run(run.path).report().html
+    asked = fr.open_run(run.path)
+    asked.use_data(f"folder:{pictures}")
+    with monkeypatch.context() as patch:
+        patch.setattr("fittingroom.runs.reloading.load_again", lambda *arguments: pytest.fail("it was opened"))
+        patch.setattr("fittingroom.api.run.load_again", lambda *arguments: pytest.fail("it was opened"))
+        assert "is not opened unasked" in fr.open_run(run.path).report().html
+        assert fr.open_run(run.path).answer(np.zeros((1, *run.record.data.image_shape), np.uint8))
+    assert not list(run.path.glob("judgement*"))  # what was learned without images is not kept for later
+    monkeypatch.setattr("fittingroom.runs.reloading.load_unasked", lambda *arguments: pytest.fail("it was opened"))
+    assert asked.answer(np.zeros((1, *run.record.data.image_shape), np.uint8))
+    assert list(run.path.glob("judgement*"))

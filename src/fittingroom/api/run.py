@@ -28,7 +28,7 @@ from fittingroom.runs.history import History
 from fittingroom.runs.images import RunImages, images_of, read_images
 from fittingroom.runs.outcomes import Outcomes
 from fittingroom.runs.record import RunRecord
-from fittingroom.runs.reloading import load_again
+from fittingroom.runs.reloading import load_again, load_unasked
 from fittingroom.runs.weights import check_weights
 
 if TYPE_CHECKING:
@@ -321,7 +321,9 @@ class Run(Asked):
         if self._kept_images is None:
             data = self.record.data
             kept = read_images(self.path, data.classes, data.scale) if self._dataset is None else None
-            self._kept_images = images_of(self._load_dataset(), every=True) if kept is None else kept
+            if kept is None:
+                self._dataset = self._dataset or load_unasked(self.path, data)
+            self._kept_images = kept or images_of(self._load_dataset(), every=True)
         return self._kept_images
 
     def _load_dataset(self) -> Dataset:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fittingroom.cli.answer import Answer, printable, say, table
-from fittingroom.cli.options import add_json, add_run, add_trust, file_path
+from fittingroom.cli.options import add_json, add_place, add_run, add_trust, file_path
 from fittingroom.errors import DataError
 from fittingroom.runs.place import find_run, holds_replicas
 
@@ -39,6 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         const=_SHOWN,
         help=f"draw each photo, every step from it to the model's input, and the probabilities (default: {_SHOWN})",
     )
+    add_place(parser)
     add_trust(parser)
     add_json(parser)
 
@@ -53,7 +54,10 @@ def run(arguments: argparse.Namespace) -> Answer:
 
     trust = arguments.trust
     opened = open_replicas(path, trust=trust) if holds_replicas(path) else open_run(path, trust=trust)
-    data = (opened[0] if isinstance(opened, Replicas) else opened).record.data
+    first = opened[0] if isinstance(opened, Replicas) else opened
+    if arguments.data is not None:
+        first.use_data(arguments.data)
+    data = first.record.data
     read = partial(read_given, image_shape=data.picture_shape, values=data.range, style=lambda: opened.style)
     given = []
     for each in read_all(arguments.files, read, lambda why: say("left out", why)):

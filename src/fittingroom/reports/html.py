@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fittingroom.data.catalogue import CATALOGUE
 from fittingroom.errors import FittingRoomError, InputError
 from fittingroom.files import write_bytes
 from fittingroom.reports import figures, side_by_side
@@ -23,7 +22,7 @@ from fittingroom.reports.sentences import QUESTIONS
 from fittingroom.reports.settings import settings_shown
 from fittingroom.reports.subject import Replica, Subject, read_subject
 from fittingroom.runs.images import RunImages, images_of, read_images
-from fittingroom.runs.reloading import load_again
+from fittingroom.runs.reloading import load_unasked
 
 if TYPE_CHECKING:
     from fittingroom.data.dataset import Part
@@ -133,8 +132,7 @@ def topics(words: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
 def images_for(replica: Replica) -> tuple[RunImages | None, str | None]:
     """The images of the replica's dataset, or why they cannot be had.
 
-    A folder of an older version keeps none. Its record may name any place of this machine, so none but the datasets
-    that everybody has is loaded for it.
+    A folder of an older version keeps none; then they are loaded as `load_unasked` says.
     """
     data = replica.record.data
     try:
@@ -143,9 +141,7 @@ def images_for(replica: Replica) -> tuple[RunImages | None, str | None]:
             return kept, None
         if data.load is None:
             return None, "it was trained on plain arrays, which its folder does not keep"
-        if data.name not in CATALOGUE or data.load.get("data_dir") is not None:
-            return None, f"an older version trained it, which did not keep them, and {data.name} is not opened unasked"
-        return images_of(load_again(data), every=True), None
+        return images_of(load_unasked(replica.path, data), every=True), None
     except (FittingRoomError, OSError) as error:
         return None, str(error).rstrip(".")
 

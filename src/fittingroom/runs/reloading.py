@@ -44,6 +44,28 @@ def load_again(data: DataRecord, place: str | Dataset | None = None) -> Dataset:
     return dataset
 
 
+def load_unasked(path: Path, data: DataRecord) -> Dataset:
+    """The dataset of a run that keeps no images, for what nobody asked to open a dataset for: answers and pages.
+
+    Runs of older versions keep none. A record may name any folder of this machine, which must not be decoded because a
+    file from elsewhere says so: only what everybody has is loaded.
+
+    Args:
+        path: the run folder.
+        data: what the run records.
+
+    Raises:
+        RunError: it is not to be loaded, or is not the same any more.
+        DataError: it cannot be loaded.
+    """
+    if data.load is not None and (data.name not in CATALOGUE or data.load.get("data_dir") is not None):
+        raise RunError(
+            f"{path} was trained by an older version, which did not keep its images, and {data.name} is not opened "
+            "unasked. Say where the data are: --data DATASET, or run.use_data(DATASET)."
+        )
+    return load_again(data)
+
+
 def _loaded(data: DataRecord, place: str | None) -> Dataset:
     """The dataset, a folder by today's rules or, where that gives another one, by those of the first versions.
 
