@@ -22,11 +22,12 @@ from tests.photos.drawing import photo
 pytestmark = pytest.mark.usefixtures("quick_compiler")
 
 TINY = fr.Recipe(name="tiny", hidden=(16,), epochs=1, batch_size=64)
+HELD_OUT = 50  # of each a photo is made for the correction, which takes a fiftieth of a second
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> fr.Run:
-    return fr.train("digits", TINY, out=tmp_path_factory.mktemp("asked") / "run")
+    return fr.train("digits", TINY, validation=HELD_OUT, out=tmp_path_factory.mktemp("asked") / "run")
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_the_class_that_is_named_has_the_largest_of_the_predicted_probabilities(
 
 
 def test_replicas_are_asked_alike(run: fr.Run, tmp_path: Path, shirt: Path) -> None:
-    replicas = fr.train("digits", TINY, seeds=2, out=tmp_path / "replicas")
+    replicas = fr.train("digits", TINY, validation=HELD_OUT, seeds=2, out=tmp_path / "replicas")
     plain = np.mean([each.predict(cut_out(run).images) for each in replicas], axis=0)
     correction = replicas.loaded().judgement.correction
     assert correction is not None
@@ -132,7 +133,7 @@ def test_where_fit_was_given_arrays_a_photo_cannot_be_brought_to_them(tmp_path: 
 def test_the_correction_is_learned_from_held_out_images_once_and_kept(run: fr.Run, shirt: Path, tmp_path: Path) -> None:
     copied = Path(shutil.copytree(run.path, tmp_path / "copy"))
     (copied / CORRECTION.name).unlink(missing_ok=True)
-    opened, held_out = fr.open_run(copied), fr.load("digits").validation
+    opened, held_out = fr.open_run(copied), fr.load("digits", validation=HELD_OUT).validation
     opened.answer(cut_out(run).images)
     assert not (copied / CORRECTION.name).exists()  # no photo has been asked about
     expected = opened.predict(shirt)
@@ -159,19 +160,23 @@ def test_a_run_on_whole_pictures_corrects_nothing(tmp_path: Path, shirt: Path) -
     assert not (run.path / CORRECTION.name).exists()
 
 
+@pytest.mark.parametrize(("count", "others"), [(200, 200), pytest.param(600, 500, marks=pytest.mark.slow)])
 def test_corrected_answers_to_photos_fit_better_and_their_sets_cover(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    count: int, others: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fittingroom.api.judging.MADE", 600)
+    monkeypatch.setattr("fittingroom.api.judging.MADE", count)
     data = fr.load("fashion-mnist")
     run = fr.train(data, fr.Recipe(name="small", hidden=(32,), epochs=1), out=tmp_path / "run")
     assert run.style.thing is not None
     assert data.validation is not None
-    others = slice(600, 1100)  # of which the correction knows nothing
-    made, labels = made_inputs(data.validation.images[others], run.style.thing, 255.0), data.validation.labels[others]
-    photos = Inputs(made, np.ones(500, np.bool_))
-    plain, corrected = (-np.log(run.predict(each)[np.arange(500), labels]).mean() for each in (made, photos))
+    unseen = slice(count, count + others)  # of which the correction knows nothing
+    made, labels = made_inputs(data.validation.images[unseen], run.style.thing, 255.0), data.validation.labels[unseen]
+    photos = Inputs(made, np.ones(others, np.bool_))
+    plain, corrected = (-np.log(run.predict(each)[np.arange(others), labels]).mean() for each in (made, photos))
     assert corrected < plain - 0.05
-    covered = np.mean([data.classes[label] in one.set for one, label in zip(run.answer(photos), labels, strict=True)])
+    covered, uncorrected = (
+        np.mean([data.classes[label] in one.set for one, label in zip(run.answer(each), labels, strict=True)])
+        for each in (photos, made)
+    )
     assert covered == pytest.approx(0.9, abs=0.05)
-    assert np.mean([data.classes[label] in one.set for one, label in zip(run.answer(made), labels, strict=True)]) < 0.8
+    assert uncorrected < 0.8
