@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +107,30 @@ def test_images_that_would_be_scaled_twice_are_refused(digits: Dataset) -> None:
             run.predict(digits.train.x[:5])
 
 
-@pytest.mark.parametrize("images", [np.zeros((3, 28, 28)), np.zeros((8, 8)), np.zeros((0, 8, 8)), [], 3])
-def test_images_of_another_shape_are_refused(images: Any, trained: Path) -> None:
-    with pytest.raises(DataError, match=r"expected \(n, 8, 8\), as in training"):
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        (np.zeros((3, 28, 28)), r"expected \(n, 8, 8\), as in training\.$"),
+        (np.zeros((8, 8)), r"It is a single image: give image\[None\]"),
+        (np.zeros((0, 8, 8)), r"expected \(n, 8, 8\), as in training"),
+        ([], r"expected \(n, 8, 8\), as in training"),
+        (np.zeros((3, 64)), r"They are flat: give images\.reshape\(-1, 8, 8\)"),
+        (np.zeros((3, 8, 8, 3)), r"They are in colour: give images\[\.\.\., :3\]\.mean\(axis=-1\)"),
+        (3, "the images are of type int; expected an array, such as data.validation.images"),
+        (
+            fr.load("digits").validation,
+            "the images are of type Part; expected an array, such as data.validation.images",
+        ),
+        (
+            fr.load("digits").test,
+            r"the images are of type SealedTestSet; .* run.evaluate\(\) scores the sealed test set",
+        ),
+    ],
+    ids=["28x28", "one", "none", "nothing", "flat", "colour", "number", "part", "test set"],
+)
+def test_images_of_another_shape_are_refused(images: Any, words: str, trained: Path, digits: Dataset) -> None:
+    images = images(digits) if isinstance(images, attrgetter) else images
+    with pytest.raises(DataError, match=words):
         fr.open_run(trained).predict(images)
 
 

@@ -119,4 +119,4 @@ def test_what_is_unlike_names_what_was_trained_on_and_what_is_closest() -> None:
 def test_without_the_held_out_images_what_is_unlike_is_told_by_probability_alone(sure: Judgement) -> None:
     (answer,) = sure.answers(rows([0.1001]), np.zeros((1, 8, 8)), 1.0, ("letters", CLASSES))
     assert answer.unlike
-    assert "These are gone, so nothing could be compared with them." in answer.why
+    assert "The run keeps no images, so nothing else could be compared." in answer.why

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -94,6 +95,16 @@ def test_unknown_run_lists_the_newest_ones(three: list[Path]) -> None:
 def test_folder_that_is_no_run_is_refused(runs_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"is not a run: it has no run.json"):
         find_run(tmp_path)
+
+
+def test_an_open_run_is_found_in_its_folder_and_what_is_no_name_is_named(three: list[Path]) -> None:
+    class Opened:
+        path, record = three[0], None
+
+    assert find_run(cast("Any", Opened())) == three[0]
+    for wrong, named in ((None, "nothing"), (3, "an object of type int")):
+        with pytest.raises(RunError, match=f"the name of a run, such as 'latest', and not {named}"):
+            find_run(cast("Any", wrong))
 
 
 def test_latest_without_any_run_says_how_to_make_one(runs_folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,8 +45,9 @@ def compare(runs: Sequence[str | Path | Run | Replicas]) -> Comparison:
         RunError: a run is damaged, or has no validation images.
         InputError: there are fewer than two runs, one is given twice, or their validation images are not the same.
     """
-    if isinstance(runs, str | Path):
-        raise InputError(f"compare({str(runs)!r}): expected a list of two runs or more, such as ['first', 'second'].")
+    if isinstance(runs, str | Path) or not isinstance(runs, Iterable):
+        given = repr(str(runs)) if isinstance(runs, str | Path) else f"of type {type(runs).__name__}"
+        raise InputError(f"compare({given}): expected a list of two runs or more, such as ['first', 'second'].")
     entries = [Entry.of(run) for run in runs]
     _check_apart([entry.path for entry in entries])
     names = _names([entry.path for entry in entries])

@@ -178,6 +178,9 @@ class Given:
             return inputs.weighted(replace(inputs.of_part(part), form=self.label_form), self.sample_weight), own
         if isinstance(x, str | os.PathLike):
             raise InputError(f"x is {str(x)!r}. Load it first: fittingroom.fit(model, fittingroom.load({str(x)!r})).")
+        if callable(x) and not hasattr(x, "__array__"):
+            name = getattr(x, "__name__", type(x).__name__)
+            raise InputError(f"x is a function ({name}); expected what it gives. Call it: {name}().")
         if y is None:
             raise InputError("y is missing: with arrays, fit takes the images and their labels, fit(model, x, y).")
         train = inputs.of_user(x, y, self.sample_weight, form=self.label_form)

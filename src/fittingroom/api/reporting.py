@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, overload
 
@@ -56,4 +56,6 @@ def _listed(runs: AnyRun | Sequence[AnyRun]) -> list[AnyRun]:
     """The runs as a list. `Replicas` is a sequence too, but one run; its class is not imported, which loads JAX."""
     if isinstance(runs, str | Path) or hasattr(runs, "path"):
         return [cast("AnyRun", runs)]
+    if not isinstance(runs, Iterable):
+        find_run(runs)  # says what a run is
     return list(runs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 import numpy as np
@@ -50,15 +51,23 @@ def shaped(images: Array, shape: tuple[int, ...]) -> Array:
     Raises:
         DataError: they have another shape, or there are none.
     """
+    if not images.ndim:
+        given = type(images.item()).__name__
+        mend = " run.evaluate() scores the sealed test set." if given == "SealedTestSet" else ""
+        raise DataError(f"the images are of type {given}; expected an array, such as data.validation.images.{mend}")
     found = images.shape[1:]
     takes = [shape, (*shape, 1), *([shape[:-1]] if shape[-1:] == (1,) else [])]
-    if images.ndim and len(images) and found in takes:
+    if len(images) and found in takes:
         return images.reshape(len(images), *shape)
     mend = ""
     if images.shape in (shape, (*shape, 1)):
         mend = " It is a single image: give image[None]."
     elif len(found) == 3 and (*found[1:], found[0]) == shape:
         mend = " They are channels first: give images.transpose(0, 2, 3, 1)."
+    elif len(found) == 1 and found[0] == math.prod(shape):
+        mend = f" They are flat: give images.reshape{(-1, *shape)}."
+    elif found in ((*shape, 3), (*shape, 4)):
+        mend = " They are in colour: give images[..., :3].mean(axis=-1)."
     raise DataError(
         f"the images have the shape {images.shape}; expected (n, {', '.join(map(str, shape))}), as in training.{mend}"
     )

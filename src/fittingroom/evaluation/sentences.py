@@ -65,8 +65,8 @@ def _unlike(verdict: Verdict, closest: str, dataset: str, classes: Sequence[str]
     sure = _percent(probability)
     if not verdict.by_outline:
         return (
-            f"{start}, at {sure}: the model is less sure of it than of {usual}. These are gone, so nothing could be "
-            "compared with them."
+            f"{start}, at {sure}: the model is less sure of it than of {usual}. The run keeps no images, so "
+            "nothing else could be compared."
         )
     guessed = f", the model's guess at {sure}" if closest == guess else f"; the model's guess is {guess} at {sure}"
     return f"{start}{guessed}. By its outline for that class, or by the model's doubt, it is rarer than {usual}."

@@ -111,12 +111,18 @@ def run_name(created: str, dataset: str, recipe: str) -> str:
     return "-".join([date, _safe(f"{form}-{place}" if form else dataset, "data"), _safe(recipe, "recipe")])
 
 
-def _require_name(run: object) -> None:
+def _named(run: object) -> str | Path:
+    """A path or a name as it is; of a run that is open, its folder.
+
+    Raises:
+        RunError: it is neither.
+    """
     if isinstance(run, str | Path):
-        return
-    given = " It is open already: use it as it is." if hasattr(run, "record") else ""
-    kind = "nothing" if run is None else f"a {type(run).__name__}"
-    raise RunError(f"expected the folder or the name of a run, such as 'latest', and not {kind}.{given}")
+        return run
+    if hasattr(run, "record") and isinstance(path := getattr(run, "path", None), Path):
+        return path
+    kind = "nothing" if run is None else f"an object of type {type(run).__name__}"
+    raise RunError(f"expected the folder or the name of a run, such as 'latest', and not {kind}.")
 
 
 def find_run(run: str | Path = LATEST) -> Path:
@@ -128,7 +134,7 @@ def find_run(run: str | Path = LATEST) -> Path:
         UnknownNameError: there is no such run; the message lists the newest ones.
         RunError: `latest`, and there is no run yet.
     """
-    _require_name(run)
+    run = _named(run)
     if str(run) == LATEST:
         for newest in list_runs():
             return newest
@@ -154,7 +160,7 @@ def find_begun(run: str | Path = LATEST) -> Path:
         UnknownNameError: there is no such folder; the message lists those that can go on.
         RunError: the run is trained to its end; or `latest`, and there is none that can go on.
     """
-    _require_name(run)
+    run = _named(run)
     known = list_begun()
     if str(run) == LATEST:
         if known:
