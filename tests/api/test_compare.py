@@ -141,6 +141,6 @@ def test_what_cannot_be_compared_is_refused(digits: Dataset, tmp_path: Path) -> 
     with pytest.raises(InputError, match=r"expected a list of two runs or more"):
         fr.compare(run.path.name)
     with pytest.raises(InputError, match=r"compare\(of type Run\): expected a list of two runs or more"):
-        fr.compare(run)
+        fr.compare(run)  # type: ignore[arg-type]
     with pytest.raises(UnknownNameError, match=r"unknown run 'nothing'"):
         fr.compare([run, "nothing"])
