@@ -93,7 +93,7 @@ def test_an_array_that_is_far_darker_than_another_is_told() -> None:
     ("shape", "way"),
     [
         ((5, 783), r"\.reshape\(n, height, width\)"),
-        ((5,), r"\.reshape"),
+        ((5,), r"Are images and labels swapped\?"),
         ((5, 28, 28, 4), r"transparency: \[..., :3\]"),
         ((5, 3, 28, 28), r"channels come first: \.transpose\(0, 2, 3, 1\)"),
         ((5, 28, 28, 3, 1), r"\.reshape"),

@@ -86,6 +86,8 @@ def _way(array: NDArray[Any]) -> str:
         return "Its channels come first: .transpose(0, 2, 3, 1) puts them last."
     if array.ndim == 4 and array.shape[3] == 4:
         return "Its fourth channel seems to be transparency: [..., :3] leaves it out."
+    if array.ndim == 1:
+        return "Are images and labels swapped?"
     return "Rows of pixels become pictures with .reshape(n, height, width)."
 
 
