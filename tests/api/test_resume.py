@@ -313,5 +313,5 @@ def test_other_arguments_than_at_the_beginning_are_refused_by_fit(tmp_path: Path
         InputError, match="the callbacks are none, and those of the stopped training were LambdaCallback"
     ):
         fr.fit(model, data, epochs=3, resume="latest")
-    with pytest.raises(InputError, match="leave out"):
+    with pytest.raises(InputError, match=r"out= cannot be given too\. Remove out="):
         fr.fit(model, data, epochs=3, resume="latest", out=tmp_path / "elsewhere")
