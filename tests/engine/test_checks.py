@@ -90,6 +90,18 @@ def test_what_no_training_changes_is_said() -> None:
     assert not any("trainable" in note for note in notes(models.small()))
 
 
+class OwnTurn(layers.RandomRotation):
+    """A layer of the user's, which asks not to be compiled as Keras's does."""
+
+
+@pytest.mark.parametrize(("turn", "noted"), [(layers.RandomRotation, False), (OwnTurn, True)])
+def test_augmentation_of_keras_needs_no_note_on_compiling(turn: Any, noted: bool) -> None:
+    model = keras.Sequential([keras.Input((8, 8, 1)), turn(0.1), layers.Flatten(), layers.Dense(10)])
+    model.compile("adam", models.SPARSE)
+    assert not model.jit_compile
+    assert bool(notes(model)) == noted
+
+
 def two_inputs() -> keras.Model:
     one, two = keras.Input((8, 8)), keras.Input((8, 8))
     return keras.Model([one, two], layers.Dense(10)(layers.Flatten()(layers.Add()([one, two]))))

@@ -204,8 +204,9 @@ def notes(model: keras.Model) -> tuple[str, ...]:
     said = []
     if not model.trainable_variables:
         said.append("No weight of the model is trainable, so training changes nothing: layer.trainable is False.")
-    if model.jit_compile:
-        return tuple(said)
+    asking = [layer for layer in model._flatten_layers() if not getattr(layer, "supports_jit", True)]
+    if model.jit_compile or (asking and all(type(layer).__module__.startswith("keras.") for layer in asking)):
+        return tuple(said)  # Keras's own augmentation asks for it, and is the same when compiled
     return (
         *said,
         "The model is compiled with jit_compile=False, or has a layer that asks for it. Fitting Room compiles every "
