@@ -17,6 +17,7 @@ from fittingroom.errors import DataError, RunError
 from fittingroom.runs import images as kept
 from fittingroom.runs.images import images_of, read_images
 from tests.data.builders import write_picture_folder
+from tests.web.serving import serving
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")
 
@@ -63,6 +64,22 @@ def test_a_run_on_pictures_works_when_they_are_gone(tmp_path: Path, monkeypatch:
             again.evaluate(data=other)
     assert again.evaluate(data=f"folder:{elsewhere}").look == 1
     assert fr.replay(moved, data=f"folder:{elsewhere}").same
+
+
+@pytest.mark.slow
+def test_a_moved_run_without_its_pictures_is_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = write_picture_folder(tmp_path / "pictures", {"train/a": 30, "train/b": 30, "test/a": 4, "test/b": 4})
+    run = fr.train(f"folder:{pictures}", replace(TINY, batch_size=8), validation=20)
+    asked = np.zeros((1, *run.record.data.image_shape), np.uint8)
+    moved = move(run.path, tmp_path / "other", monkeypatch)
+    shutil.rmtree(pictures)
+    with serving(moved) as server:
+        reply = server.numbers(asked.tolist())
+    assert reply.status == 200
+    (served,) = reply.json["predictions"]
+    (here,) = fr.open_run(moved).answer(asked)
+    assert served["class"] == here.label
+    assert served["probability"] == pytest.approx(here.probability, abs=1e-5)
 
 
 def test_photos_are_answered_without_the_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

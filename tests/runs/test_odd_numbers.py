@@ -49,7 +49,7 @@ def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
         for key, item in value.items():
             yield from places(item, (*place, key))
     elif isinstance(value, list):
-        for index in sorted({0, len(value) - 1} - {-1}):
+        for index in sorted({0, len(value) - 1}) if value else ():
             yield from places(value[index], (*place, index))
     elif isinstance(value, int | float):
         yield place

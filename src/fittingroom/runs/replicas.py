@@ -23,6 +23,7 @@ from fittingroom.runs.place import REPLICAS_NAME
 from fittingroom.runs.plain import json_text
 from fittingroom.runs.record import PartResult, RunRecord, Seconds
 from fittingroom.runs.store import RunContents, read_record, write_run
+from fittingroom.runs.strict import number
 
 FORMAT = 1
 _MOST_SEEDS = 10_000
@@ -82,7 +83,7 @@ def read_replicas(path: Path) -> ReplicasRecord:
                 f"the run was written in format {stored['format']!r}; this version reads format {FORMAT}. "
                 "pip install --upgrade fittingroom."
             )
-        seconds = Seconds(**{part: float(stored["seconds"][part]) for part in ("setup", "compile", "train")})
+        seconds = Seconds(**{part: number(stored["seconds"][part]) for part in ("setup", "compile", "train")})
         seeds, kept = (_read_seeds(stored[name]) for name in ("seeds", "kept"))
     return ReplicasRecord(seeds, kept, seconds)
 
