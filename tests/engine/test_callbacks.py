@@ -275,7 +275,7 @@ def test_batch_hooks_can_come_less_often_with_the_means_of_all_batches_so_far(di
     means = {event[1]: event[2] for event in each.events if event[0] == "batch ends"}
     for name, index, logs, _ in some.events:
         if name == "batch ends":
-            assert logs == means[index]
+            assert logs == means[min(index, 10)]
 
 
 def test_a_backup_goes_on_where_training_was_cut_off_as_in_keras(digits: Images, tmp_path: Path) -> None:

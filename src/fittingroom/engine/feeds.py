@@ -24,7 +24,12 @@ class Feed(Protocol):
 
     @property
     def at_once(self) -> bool:
-        """Whether one call can run several steps, and run them again."""
+        """Whether an epoch can go on from any of its steps."""
+        ...
+
+    @property
+    def single_steps(self) -> bool:
+        """Whether each call runs one step, and takes over the memory of the state before it."""
         ...
 
     @property
@@ -75,7 +80,7 @@ class ArrayFeed:
 
     def __init__(self, programs: Programs, plan: Plan, examples: Examples, *, single_steps: bool = False) -> None:
         self._programs = programs
-        self._single_steps = single_steps
+        self.single_steps = single_steps
         self._own: State | None = None  # what the last step made and nobody else keeps
         self._order_on_device: Any = None
         self._plan = plan
@@ -90,7 +95,7 @@ class ArrayFeed:
 
     def prepare(self, state: State) -> None:
         """Compiles the program of the epoch."""
-        self._programs.prepare_train(state, self._examples, self._order, steps=self._single_steps)
+        self._programs.prepare_train(state, self._examples, self._order, steps=self.single_steps)
 
     def begin(self, epoch: int, first_epoch: int) -> None:
         """Chooses the order, and the steps of the pass that are the epoch's."""
@@ -115,7 +120,7 @@ class ArrayFeed:
         return self._call(state, first, last)
 
     def _call(self, state: State, start: int, stop: int) -> tuple[State, Logs]:
-        if not self._single_steps:
+        if not self.single_steps:
             return self._programs.train(state, self._examples, self._order, start, stop)
         state = state if state is self._own else copied(state)
         if self._order_on_device is None:
@@ -138,6 +143,7 @@ class BatchFeed:
     """Batches of a user's iterable, one compiled step each."""
 
     at_once = False
+    single_steps = True
 
     def __init__(self, programs: BatchPrograms, batches: Batches) -> None:
         self._programs = programs

@@ -201,6 +201,7 @@ class KerasHook(Hook):
         return self._through_model(state, lambda: getattr(self._callbacks, event)(*arguments))
 
     def _through_model(self, state: State, change: Callable[[], object]) -> State:
+        self._shown_variables = None  # callbacks may compile, freeze or unfreeze
         if not (self._held and self._held[0] is state and same_values(read_state(self._model), self._held[1])):
             write_state(self._model, state)
             self._held = state, read_state(self._model)
@@ -219,14 +220,18 @@ class KerasHook(Hook):
         """
         if self._held and self._held[0] is state:  # a copy: the state may be that of the epoch before, which is kept
             return self._sync(state, event, *arguments)
-        if self._shown_variables is None or not self._shown_variables.are_those_of(self._model):
+        if self._shown_variables is None:
             self._shown_variables = Variables(self._model)
         self._held = None
         if not self._shown_variables.show(state):
             return self._sync(state, event, *arguments)
-        getattr(self._callbacks, event)(*arguments)
-        unchanged = self._shown_variables.are_those_of(self._model) and self._shown_variables.hold(state)
-        return state if unchanged else read_state(self._model)
+        # Keras's CallbackList would fetch the numbers, whether or not a callback looks at them.
+        for callback in self._callbacks.callbacks:
+            getattr(callback, event)(*arguments)
+        if not self._shown_variables.are_those_of(self._model):
+            self._shown_variables = None
+            return read_state(self._model)
+        return state if self._shown_variables.hold(state) else read_state(self._model)
 
     def initial_epoch(self) -> int | None:
         """Where `BackupAndRestore` found that training was cut off."""
@@ -256,11 +261,11 @@ class KerasHook(Hook):
 
     def batch_begin(self, state: State, step: int) -> State:
         """Keras's `on_train_batch_begin`."""
-        return self._sync_batch(state, "on_train_batch_begin", step)
+        return self._sync_batch(state, "on_train_batch_begin", step, {})
 
     def batch_end(self, state: State, step: int, logs: Numbers) -> State:
         """Keras's `on_train_batch_end`."""
-        return self._sync_batch(state, "on_train_batch_end", step, dict(logs))
+        return self._sync_batch(state, "on_train_batch_end", step, logs)
 
     def test_begin(self, state: State) -> State:
         """Keras's `on_test_begin`."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fittingroom.engine.batch_logs import BatchLogs
 from fittingroom.engine.batches import Batches
 from fittingroom.engine.epoch import Examples, Logs, numbers
 from fittingroom.engine.feeds import ArrayFeed, BatchFeed, Feed
@@ -236,7 +237,8 @@ class Trainer:
         feed.begin(epoch, self._first_epoch)
         logs: Numbers = {}
         step, told, unseen = now.step, True, _Unseen()
-        one_by_one = feed.at_once or watching or any(hook.ends_quietly_on_nan for hook in self.hooks)
+        # Several steps that one call has run must be looked at while the state before them is there to run them again.
+        each_seen = not feed.single_steps or any(hook.ends_quietly_on_nan for hook in self.hooks)
         while (feed.steps is None or step < feed.steps) and feed.more():
             for hook in beginning if step % every == 0 else ():
                 state = hook.batch_begin(state, step)
@@ -246,24 +248,25 @@ class Trainer:
             step = stop
             unseen.add(start, stop, result[1])
             told = step % every == 0 or step == feed.steps
-            if not (one_by_one or request or step == feed.steps or unseen.steps >= self._most_unseen):
-                continue
-            if (bad := unseen.first_bad()) is not None:
+            looks = each_seen or bool(request) or step == feed.steps or unseen.steps >= self._most_unseen
+            if looks and (bad := unseen.first_bad()) is not None:
                 state, logs = self._end_by_nan(epoch, before, result, bad)
                 break
-            logs = self._seen(unseen)
-            unseen = _Unseen()
+            shown = BatchLogs(result[1])
             for hook in watching if told else ():
-                state = hook.batch_end(state, last_of_group(step, every), logs)
-            self.progress.step(epoch, step, max(feed.steps or 0, step), logs)
+                state = hook.batch_end(state, last_of_group(step, every), shown)
+            if looks:
+                logs = self._seen(unseen)
+                unseen = _Unseen()
+                self.progress.step(epoch, step, max(feed.steps or 0, step), logs)
             if request and step != feed.steps:
                 if feed.at_once:  # else the steps done could not be left out next time
                     seconds = now.seconds + time.perf_counter() - began
                     self._unsaved = self._snapshot(training, state, epoch, step, seconds, None)
                 raise KeyboardInterrupt
-            if told and self._stop_reason():
+            if (told and self._stop_reason()) or (shown.has_read_nan and unseen.first_bad()):
                 break
-        if unseen.steps and self._nan is None:  # the data ended before it was time to look
+        if unseen.steps and self._nan is None:  # the epoch ended before it was time to look
             if (bad := unseen.first_bad()) is not None:
                 raise _LossIsNoNumberError(self._diverged(epoch, bad[1]))
             logs = self._seen(unseen)
