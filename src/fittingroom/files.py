@@ -79,19 +79,33 @@ def current_folder_is_gone() -> StorageError:
 _synced_once: ContextVar[frozenset[Path]] = ContextVar("_synced_once", default=frozenset())
 
 
+_durable: ContextVar[bool] = ContextVar("_durable", default=True)
+
+
+@contextmanager
+def not_durable() -> Iterator[None]:
+    """Meanwhile, files are written whole or not at all, as ever, but nobody waits until they would survive a power cut.
+
+    Waiting for the disk can take longer than a short training.
+    """
+    token = _durable.set(False)
+    try:
+        yield
+    finally:
+        _durable.reset(token)
+
+
 @contextmanager
 def names_synced_once(folder: Path) -> Iterator[None]:
-    """Makes the names of the files that are written into a folder survive a power cut at the end, not one by one.
-
-    Waiting for the disk is most of what a short training's run takes to write.
-    """
+    """Makes the names of the files that are written into a folder survive a power cut at the end, not one by one."""
     token = _synced_once.set(_synced_once.get() | {folder})
     try:
         yield
     finally:
         _synced_once.reset(token)
-    with storage_errors(folder):
-        sync_folder(folder)
+    if _durable.get():
+        with storage_errors(folder):
+            sync_folder(folder)
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, durable: bool = True) -> None:
@@ -105,6 +119,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, durable
     Raises:
         StorageError: the file cannot be written; `path` is unchanged and no temporary file is left.
     """
+    durable = durable and _durable.get()
     with storage_errors(path):
         temporary, stream = _temporary(path)
         try:

@@ -176,7 +176,8 @@ class Fitting:
             session = replace(session, batchwise=programs.batchwise)
             with self._traceable():
                 path, training = session.run(programs.whole, read_state(self.model), self.keeper)
-            write_state(self.model, training.state)
+            if not any(isinstance(hook, KerasHook) and hook.shows(training.state) for hook in session.hooks):
+                write_state(self.model, training.state)
             return path
 
     @cached_property

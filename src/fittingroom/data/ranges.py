@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -64,12 +64,17 @@ class ValueRange:
     white: float | None = None
 
     @classmethod
-    def of(cls, images: NDArray[Any]) -> ValueRange:
-        """The range of finite images, `(n, ...)`, at least one."""
-        lowest, highest = float(images.min()), float(images.max())
-        sample = _sample(images)
-        whole = bool((sample == sample.round()).all())
-        black, white = _ends(sample, lowest, highest, whole=whole)
+    def of(cls, images: NDArray[Any], extremes: tuple[int, int] | None = None) -> ValueRange:
+        """The range of finite images, `(n, ...)`, at least one.
+
+        Args:
+            images: the images.
+            extremes: what `extremes_of(images)` gave, if it was called before.
+        """
+        extremes = extremes or extremes_of(images)
+        lowest, highest = (float(images.flat[place]) for place in extremes)
+        whole = _are_whole(images, extremes)
+        black, white = _ends(lambda: _sample(images, extremes), lowest, highest, whole=whole)
         return cls(lowest, highest, whole, black, white)
 
     @classmethod
@@ -250,8 +255,21 @@ def is_usual(scale: float) -> bool:
     return scale in _SCALES
 
 
-def require_finite(images: NDArray[Any], what: str) -> None:
+def extremes_of(images: NDArray[Any]) -> tuple[int, int]:
+    """Where the smallest and the largest value of images are, as positions in `images.flat`; of NaN, the first is both.
+
+    All that must look at every value looks there, since large arrays take milliseconds for each pass.
+    """
+    return int(images.argmin()), int(images.argmax())
+
+
+def require_finite(images: NDArray[Any], what: str, extremes: tuple[int, int] | None = None) -> None:
     """Refuses images with NaN or infinite values.
+
+    Args:
+        images: the images.
+        what: they are, for the message.
+        extremes: what `extremes_of(images)` gave, if it was called before.
 
     Raises:
         DataError: there are some; the first five images that have them are listed.
@@ -259,7 +277,9 @@ def require_finite(images: NDArray[Any], what: str) -> None:
     import numpy as np
 
     # The smallest and the largest value tell, and take far less time than a look at each.
-    if images.dtype.kind not in "fc" or not images.size or np.isfinite([images.min(), images.max()]).all():
+    if images.dtype.kind not in "fc" or not images.size:
+        return
+    if np.isfinite([images.flat[place] for place in extremes or extremes_of(images)]).all():
         return
     bad = np.flatnonzero(~np.isfinite(images.reshape(len(images), -1)).all(axis=1))
     raise DataError(
@@ -268,26 +288,37 @@ def require_finite(images: NDArray[Any], what: str) -> None:
     )
 
 
-def _sample(images: NDArray[Any]) -> NDArray[np.float64]:
+def _are_whole(images: NDArray[Any], extremes: tuple[int, int]) -> bool:
+    """Whether all values are whole numbers."""
+    if images.dtype.kind in "bui":
+        return True
+    some = images[len(images) // 2]  # most fractions show in any image
+    if (some != some.round()).any():
+        return False
+    sample = _sample(images, extremes)
+    return bool((sample == sample.round()).all())
+
+
+def _sample(images: NDArray[Any], extremes: tuple[int, int] | None = None) -> NDArray[np.float64]:
     """Values of evenly spaced images, and of those with the smallest and the largest value."""
     import numpy as np
 
     size = math.prod(images.shape[1:])
     step = max(1, math.ceil(len(images) / max(1, _SAMPLED // max(size, 1))))
-    extreme = [int(images.argmin()) // size, int(images.argmax()) // size]
+    extreme = [place // size for place in extremes or extremes_of(images)]
     chosen = [images[::step], images[extreme]] if step > 1 else [images]
     return np.concatenate([part.reshape(-1) for part in chosen]).astype(np.float64)
 
 
 def _ends(
-    sample: NDArray[np.float64], lowest: float, highest: float, *, whole: bool
+    sampled: Callable[[], NDArray[np.float64]], lowest: float, highest: float, *, whole: bool
 ) -> tuple[float, float] | tuple[None, None]:
     """The values of black and white, where the values of training tell them for sure enough."""
     if whole and lowest >= 0:
         white = _white_of_whole(highest)
         return (None, None) if white is None else (0.0, white)
     if (lowest >= -_ROOM and 0.5 < highest <= 1 + _ROOM) or (
-        lowest == 0 and highest < 1 and _has_steps(sample, 0.0, 1 / 255)
+        lowest == 0 and highest < 1 and _has_steps(sampled(), 0.0, 1 / 255)
     ):
         return 0.0, 1.0
     if lowest >= 0 and 128 <= highest <= 255 * (1 + _ROOM):
@@ -295,6 +326,7 @@ def _ends(
     for half in (1.0, 0.5):
         if abs(lowest + half) <= half / 100 and abs(highest - half) <= half / 100:
             return -half, half
+    sample = sampled()
     pixels = _has_steps(sample, lowest, (highest - lowest) / 255)
     digits = _has_steps(sample, lowest, (highest - lowest) / 16, _DIGITS)
     return (lowest, highest) if pixels or digits else (None, None)

@@ -160,6 +160,7 @@ class KerasHook(Hook):
         check_monitors(callbacks)
         # What lasts from epoch to epoch: that of the user's callbacks, and `model.history`.
         self._lasting = [*callbacks, model.history]
+        self._unwatched = not callbacks  # nobody looks at the model before training ends
         self.watching = tuple(type(callback).__name__ for callback in callbacks if _watches_batches(callback))
         self.watches_batches = bool(self.watching)
         self.watches_batch_begins = any(_overrides(callback, _BATCH_BEGINS) for callback in callbacks)
@@ -198,17 +199,24 @@ class KerasHook(Hook):
 
     def _sync(self, state: State, event: str, *arguments: Any) -> State:
         """Calls the callbacks with the state in the model; gives back the very same state if they leave it alone."""
+        if self._unwatched:
+            getattr(self._callbacks, event)(*arguments)
+            return state
         return self._through_model(state, lambda: getattr(self._callbacks, event)(*arguments))
+
+    def shows(self, state: State) -> bool:
+        """Whether the model holds a copy of this state."""
+        return bool(self._held and self._held[0] is state and same_values(read_state(self._model), self._held[1]))
 
     def _through_model(self, state: State, change: Callable[[], object]) -> State:
         self._shown_variables = None  # callbacks may compile, freeze or unfreeze
-        if not (self._held and self._held[0] is state and same_values(read_state(self._model), self._held[1])):
+        if not self.shows(state):
             write_state(self._model, state)
             self._held = state, read_state(self._model)
         change()
-        after = read_state(self._model)
-        if same_values(after, self._held[1]):
+        if self.shows(state):
             return state
+        after = read_state(self._model)
         self._held = None  # the trainer gets the model's own arrays; the next event must see a copy of them
         return after
 
@@ -303,8 +311,8 @@ class KerasHook(Hook):
         self.cut_off(state)
 
     def failed(self, state: State) -> State:
-        """Leaves the model as it is, unless its memory went to the step that failed."""
-        if not is_alive(read_state(self._model)):
+        """Leaves the model as it is, unless its memory went to the step that failed, or it was not shown the state."""
+        if self._unwatched or not is_alive(read_state(self._model)):
             write_state(self._model, state)
         return state
 

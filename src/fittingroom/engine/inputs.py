@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fittingroom.data.dataset import Part
-from fittingroom.data.ranges import ValueRange, require_finite
+from fittingroom.data.ranges import ValueRange, extremes_of, require_finite
 from fittingroom.engine.array_forms import alone, array_of
 from fittingroom.engine.epoch import Examples
 from fittingroom.engine.weights import ClassWeight, checked_sample_weight, of_classes
@@ -102,9 +102,14 @@ class Arrays:
         return np.asarray(self.form.indices(self.labels))
 
     @cached_property
+    def extremes(self) -> tuple[int, int]:
+        """Where the smallest and the largest value of the images are, as positions in `images.flat`."""
+        return extremes_of(self.images)
+
+    @cached_property
     def values(self) -> ValueRange:
         """The range of the images' values as they are here, not divided by `scale`."""
-        return ValueRange.of(self.images)
+        return ValueRange.of(self.images, self.extremes)
 
     @property
     def model_range(self) -> ValueRange:
@@ -174,9 +179,10 @@ def of_user(x: Any, y: Any, sample_weight: Any = None, *, form: LabelForm = _CLA
         if name == "validation_data":
             raise DataError("validation_data holds no images. Leave it out, or give some: validation_split=0.1, say.")
         raise DataError("x holds no images. Training needs at least one image of each class.")
-    require_finite(images, f"{len(images):,} images")
+    arrays = Arrays(images, labels, form=form)
+    require_finite(images, f"{len(images):,} images", arrays.extremes if images.size else None)
     _check_labels(labels, form)
-    return weighted(Arrays(images, labels, form=form), sample_weight)
+    return weighted(arrays, sample_weight)
 
 
 def require_classes(train: Arrays) -> None:

@@ -142,6 +142,7 @@ class Programs:
         self._compiled: dict[tuple[Any, ...], Callable[..., Any]] = {}
         self._stepping: tuple[tuple[int, ...], Callable[..., Any], Any] | None = None
         self.compile_seconds = 0.0
+        self.steps_per_call = 1  # as many as take about a quarter of a second, once a training has found that out
 
     @property
     def compilations(self) -> int:

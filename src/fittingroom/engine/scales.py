@@ -79,7 +79,7 @@ def scale_notes(model: keras.Model, arrays: Arrays) -> tuple[str, ...]:
     lowest, highest = arrays.values.lowest / divisor, arrays.values.highest / divisor
     if lowest == highest:
         return (f"All training images are alike: each value is {highest:.3g}. There is nothing to learn from them.",)
-    reached = _reaching(model, _sample(arrays.images) / divisor)
+    reached = _reaching(model, _sample(arrays) / divisor)
     if reached is None:
         return ()
     low, high = (lowest, highest) if not reached.layers else (reached.lowest, reached.highest)
@@ -144,10 +144,11 @@ def _too_small(reached: _Reached, before: tuple[float, float], after: tuple[floa
     )
 
 
-def _sample(images: Array) -> Array:
+def _sample(arrays: Arrays) -> Array:
     """Some images, among them those with the largest and the smallest value."""
+    images = arrays.images
     size = int(np.prod(images.shape[1:]))
-    extreme = [int(images.argmin()) // size, int(images.argmax()) // size]
+    extreme = [place // size for place in arrays.extremes]
     some = images[:: max(1, len(images) // _LOOKED_AT)]
     return np.concatenate([some, images[extreme]]).astype(np.float64)
 

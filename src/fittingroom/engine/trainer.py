@@ -65,7 +65,6 @@ class Trainer:
     def __post_init__(self) -> None:
         self._feed = self._feed_of(self.examples)
         self._validation = None if self.validation is None else self._validation_of(self.validation)
-        self._steps_per_call = 1
         self._first_epoch = self.plan.first_epoch
         self._saves: Callable[[Snapshot], None] | None = None
         self._unsaved: Snapshot | None = None
@@ -278,7 +277,7 @@ class Trainer:
     @property
     def _most_unseen(self) -> int:
         """How many single steps are begun before their numbers are looked at, for which all must be done."""
-        return min(self._steps_per_call, MOST_STEPS_UNSEEN)
+        return min(self.programs.steps_per_call, MOST_STEPS_UNSEEN)
 
     def _seen(self, unseen: _Unseen) -> Numbers:
         """The numbers after the last of some steps, which tell the pace too."""
@@ -316,7 +315,7 @@ class Trainer:
 
     def _next_stop(self, step: int, pieces: int | None) -> int:
         """Where the next call ends: after a quarter of a second, where hooks want to be told, at the epoch's end."""
-        stop = step + (self._steps_per_call if self._feed.at_once else 1)
+        stop = step + (self.programs.steps_per_call if self._feed.at_once else 1)
         if pieces is not None:
             stop = min(stop, (step // pieces + 1) * pieces)
         return stop if self._feed.steps is None else min(stop, self._feed.steps)
@@ -330,7 +329,9 @@ class Trainer:
     def _learn_pace(self, steps: int, seconds: float) -> None:
         """Chooses how many steps the next call runs; it may grow eightfold at a time, since first calls mislead."""
         wanted = int(steps * SECONDS_PER_CALL / max(seconds, 1e-6))
-        self._steps_per_call = max(1, min(wanted, 8 * steps)) if steps >= self._steps_per_call else self._steps_per_call
+        self.programs.steps_per_call = (
+            max(1, min(wanted, 8 * steps)) if steps >= self.programs.steps_per_call else self.programs.steps_per_call
+        )
 
     def _first_bad_step(self, before: State, start: int, stop: int) -> int:
         """The first step whose loss is no number, counted from 1, by running the pure program again in halves."""

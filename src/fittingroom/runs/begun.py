@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from fittingroom.errors import RunError
-from fittingroom.files import storage_errors, sweep, sync_folder, write_bytes
+from fittingroom.files import not_durable, storage_errors, sweep, sync_folder, write_bytes
 from fittingroom.recipes.trust import RecordedFile
 from fittingroom.runs.checkpoints import FOLDER as CHECKPOINTS
 from fittingroom.runs.checkpoints import Checkpoints
@@ -25,11 +27,15 @@ from fittingroom.runs.damage import damage, read_json
 from fittingroom.runs.environment import Environment
 from fittingroom.runs.lock import RunLock
 from fittingroom.runs.place import BEGUN_NAME, RECORD_NAME, REPLICAS_NAME, has_begun, is_run, new_folder, run_name
-from fittingroom.runs.plain import json_text
+from fittingroom.runs.plain import json_line
 from fittingroom.runs.record import DataRecord, known_fields, read_data, read_model_file
 from fittingroom.runs.replicas import replica_folder
 
 FORMAT = 1
+
+# A training that took no longer does not wait for the disk: after a power cut its run may be missing, or damaged, which
+# its hashes tell.
+LEAST_SECONDS_TO_LOSE = 1.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,12 @@ class BegunRecord:
     environment: Environment
     model_file: RecordedFile | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """The contents of `training.json`."""
+        parts = ("data", "environment", "model_file")  # `asdict` of all would copy the model's description, slowly
+        own = {name: None if getattr(self, name) is None else asdict(getattr(self, name)) for name in parts}
+        return {"format": FORMAT, **vars(self), **own}
+
 
 class BegunRun:
     """The folder of a training that this process has locked. `begin` and `reopen` make one.
@@ -77,6 +89,7 @@ class BegunRun:
         self.path = path
         self.record = record
         self._new = new
+        self._since = time.perf_counter()
         self._settled = not new  # whether the folder, and what it says, survive a power cut
         self._lock: RunLock | None = lock
         self._checkpoints: dict[int, Checkpoints] = {}
@@ -117,12 +130,13 @@ class BegunRun:
         Raises:
             StorageError: a file cannot be written; the checkpoints are then left.
         """
-        with storage_errors(self.path):
+        little = not self._settled and time.perf_counter() - self._since < LEAST_SECONDS_TO_LOSE
+        with storage_errors(self.path), not_durable() if little else nullcontext():
             if write is not None:
                 for name in (RECORD_NAME, REPLICAS_NAME):  # of what was kept when training was interrupted
                     (self.path / name).unlink(missing_ok=True)
                 write(self.path)
-                if not self._settled:
+                if not (self._settled or little):
                     sync_folder(self.path.parent)
             if not resumable:
                 self._remove_checkpoints()
@@ -172,7 +186,7 @@ def begin(record: BegunRecord, out: Path | None) -> BegunRun:
     lock = RunLock(path)
     begun = BegunRun(path, record, lock, new=True)
     try:
-        write_bytes(path / BEGUN_NAME, json_text({"format": FORMAT, **asdict(record)}).encode(), durable=False)
+        write_bytes(path / BEGUN_NAME, json_line(record.to_dict()), durable=False)
     except BaseException:
         begun.finish(None, resumable=False)
         raise

@@ -30,7 +30,7 @@ from fittingroom.runs.imagefiles import write_files
 from fittingroom.runs.images import RunImages, write_images
 from fittingroom.runs.looks import record_opening, record_score
 from fittingroom.runs.place import RECORD_NAME
-from fittingroom.runs.plain import json_text
+from fittingroom.runs.plain import json_line, json_text
 from fittingroom.runs.record import RunRecord, now
 from fittingroom.runs.weights import MODEL_NAME, WEIGHTS_NAME, read_weights, serialized, sha256_of
 
@@ -136,7 +136,7 @@ def write_run(folder: Path, contents: RunContents) -> None:
         (folder / RECORD_NAME).unlink(missing_ok=True)
     with names_synced_once(folder):
         write_bytes(folder / _HISTORY, contents.history.to_csv().encode())
-        write_bytes(folder / MODEL_NAME, json_text(contents.model).encode())
+        write_bytes(folder / MODEL_NAME, json_line(contents.model))
         weights = serialized(contents.weights)
         write_bytes(folder / WEIGHTS_NAME, weights)
         outcomes = contents.outcomes
