@@ -82,3 +82,15 @@ def test_the_setting_and_what_makes_no_sense(tmp_path: Path, monkeypatch: pytest
     model.compile(keras.optimizers.SGD(float("inf")), "sparse_categorical_crossentropy")
     with pytest.raises(DivergedError, match=r"the loss became NaN.*A smaller learning rate"):
         fittingroom.fit(model, fittingroom.load("digits"), epochs=3, verbose=0, out=False)
+
+
+@pytest.mark.parametrize(("least", "waits"), [(60.0, False), (0.0, True)])
+def test_only_a_training_of_some_length_waits_for_the_disk(
+    least: float, waits: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr("os.fsync", synced.append)
+    monkeypatch.setattr("fittingroom.runs.begun.LEAST_SECONDS_TO_LOSE", least)
+    x, y = np.random.default_rng(0).random((40, 8, 8), np.float32), np.arange(40) % 10
+    fittingroom.fit(small(), x, y, verbose=0, out=tmp_path / "run")
+    assert bool(synced) is waits

@@ -236,3 +236,17 @@ def test_a_compiled_model_keeps_its_optimizer() -> None:
     optimizer = model.optimizer
     compile_if_needed(model, np.zeros((1, 8, 8), np.float32))
     assert model.optimizer is optimizer
+
+
+@pytest.mark.parametrize("frozen_before", [False, True])
+def test_freezing_and_unfreezing_need_a_new_compile(frozen_before: bool, digits: Images) -> None:
+    model = models.small()
+    layer = next(layer for layer in model.layers if layer.trainable_variables)
+    layer.trainable = not frozen_before
+    model.compile("adam", "sparse_categorical_crossentropy")
+    fittingroom.fit(model, digits.x, digits.y, verbose=0)
+    layer.trainable = frozen_before
+    with pytest.raises(ModelError, match=r"frozen or unfrozen after compile: .* Call model.compile"):
+        fittingroom.fit(model, digits.x, digits.y, verbose=0)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    fittingroom.fit(model, digits.x, digits.y, verbose=0)

@@ -87,6 +87,7 @@ def build_checked(model: keras.Model, images: Array, labels: Array, weights: Arr
         model._symbolic_build(data_batch=(images, labels, weights))
     except (ValueError, TypeError, RuntimeError) as error:
         raise ModelError(_unbuilt(error, labels)) from error
+    _require_its_optimizer(model)
     return outputs[0]
 
 
@@ -177,6 +178,17 @@ def require_one_input_and_output(model: keras.Model) -> None:
                 f"The model has {len(tensors)} {kind}. Fitting Room trains classifiers with one input (an image) and "
                 "one output (its class); train this model with model.fit."
             )
+
+
+def _require_its_optimizer(model: keras.Model) -> None:
+    """Raises ModelError where layers were frozen or unfrozen since the optimizer was made, which Keras refuses too."""
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    made_for, now = len(getattr(optimizer, "_trainable_variables", ())), len(model.trainable_variables)
+    if optimizer.built and made_for != now:
+        raise ModelError(
+            f"Layers were frozen or unfrozen after compile: the model has {now} trainable variables, and its optimizer "
+            f"was made for {made_for}. Call model.compile(...) again, with a new optimizer; Keras asks for that too."
+        )
 
 
 def _output_shape(model: keras.Model, images: Array) -> tuple[int, ...]:
