@@ -112,7 +112,7 @@ def augmentation_notes(model: keras.Model, arrays: Arrays) -> tuple[str, ...]:
     if operations is None:
         return ()
     try:
-        _walked(operations, fitted(model, _sample(arrays.images) / (arrays.scale or 1.0)), [], met)
+        _walked(operations, fitted(model, _sample(arrays) / (arrays.scale or 1.0)), [], met)
     except (ValueError, TypeError, AttributeError, LookupError):  # of shapes or arguments that are unusual
         return ()
     return tuple(
