@@ -111,6 +111,27 @@ def test_callbacks_go_on_where_they_were_after_any_epoch(data: Dataset, whole: R
     assert model.history.history == whole.history.history
 
 
+class Fails(keras.callbacks.Callback):
+    """Raises an error in the third epoch, the first time that a process gets there."""
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        flag = runs_dir() / "failed"
+        if epoch == 2 and not flag.exists():
+            flag.mkdir()
+            raise ZeroDivisionError
+
+
+def test_an_error_of_a_callback_loses_no_finished_epoch_whatever_was_saved_before(data: Dataset) -> None:
+    def trained(**options: Any) -> Run:
+        return fr.fit(network(), data, epochs=3, callbacks=[Fails()], checkpoint_every=10, **options)
+
+    with pytest.raises(ZeroDivisionError):
+        trained()
+    run = trained(resume="latest")
+    assert "Training was stopped, and went on after epoch 2." in run.record.notes
+    assert_same_training(run, fr.fit(network(), data, epochs=3, callbacks=[Fails()]))
+
+
 def test_each_replica_goes_on_with_its_own_callbacks(data: Dataset, tmp_path: Path) -> None:
     def trained(epoch: int, **options: Any) -> Sequence[Run]:
         return fr.fit(network(), data, epochs=EPOCHS, callbacks=callbacks(epoch), seeds=[2, 7], **options)

@@ -156,7 +156,8 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
             and its weights are drawn anew; the given one stays as it is. As many replicas train at once as there are
             cores (or devices), each with callbacks of its own, exactly as it would alone.
         stop: conditions such as `"loss<0.4"` or `"val_loss rises 3"`.
-        checkpoint_every: epochs between checkpoints. (Ctrl-C and SIGTERM write one at once.)
+        checkpoint_every: epochs between checkpoints. (Ctrl-C, SIGTERM and errors write one at once; those of large
+            models wait until training has taken twenty times as long as writing takes.)
         resume: the folder, or the name, of a training that was stopped, or `latest`; it goes on there as if it had
             never stopped. All other arguments must be those of its beginning: the same model, data and callbacks.
         out: the run's own folder; None for the next free one in the runs folder. With False the run stays in memory:

@@ -86,8 +86,9 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
         validation: how many training images to hold out (a count, or a fraction below 1); None for the default.
         data_dir: where the dataset's files are.
         image_size: the size that the pictures of a folder are resized to; None for one that suits them.
-        checkpoint_every: epochs between checkpoints, from which `resume` goes on after a crash. (Ctrl-C and SIGTERM
-            write one at once.)
+        checkpoint_every: epochs between checkpoints, from which `resume` goes on after a crash. (Ctrl-C, SIGTERM and
+            errors write one at once; those of large models wait until training has taken twenty times as long as
+            writing takes.)
         out: the run's own folder; None for the next free one in the runs folder.
         progress: what is told of the progress; None for a bar on a terminal.
         **settings: settings of the recipe to change: `epochs=3`, `hidden=(512,)`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +19,11 @@ from fittingroom.engine.hooks import Hook, Numbers, last_of_group
 from fittingroom.engine.interrupt import StopRequest, stop_requests
 from fittingroom.engine.plan import Plan
 from fittingroom.engine.programs import Programs
+from fittingroom.engine.saving import Saving
 from fittingroom.engine.state import State, is_alive, same_values
 from fittingroom.engine.training import FinishedEpoch, Snapshot, Status, Training
 from fittingroom.engine.validation import Validated, Validation, validation_of
+from fittingroom.errors import StorageError
 
 if TYPE_CHECKING:
     from fittingroom.engine.batch_programs import BatchPrograms
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
 
 # One call of the compiled program takes about this long: Ctrl-C and the progress line wait no longer than that.
 SECONDS_PER_CALL = 0.25
-# At the end of a training that has saved itself so short a time ago, the run alone is written, no checkpoint before it.
-LEAST_SECONDS_TO_LOSE = 1.0
 # Single steps are begun, at most so many, while the one before them runs: the next batch is made meanwhile.
 MOST_STEPS_UNSEEN = 32
 
@@ -66,9 +66,7 @@ class Trainer:
         self._feed = self._feed_of(self.examples)
         self._validation = None if self.validation is None else self._validation_of(self.validation)
         self._first_epoch = self.plan.first_epoch
-        self._saves: Callable[[Snapshot], None] | None = None
-        self._unsaved: Snapshot | None = None
-        self._saved_at = 0.0  # by `time.perf_counter`
+        self._saving = Saving(None, self.plan.checkpoint_every)
         self._epoch_logs: Numbers = {}  # the last epoch's own numbers, without what callbacks add to them
         self._nan: str | None = None  # why training ends, where the loss is no number and a hook takes that quietly
         self._reached: State | None = None  # the state after all steps that are done, whatever is kept of them
@@ -105,17 +103,17 @@ class Trainer:
             state: where to start.
             request: where to look whether someone wants it to stop; by default, signals are caught here.
             resume: where to go on, in place of `state`; it ends with the very bits of a training that never stopped.
-            save: what keeps snapshots, as often as the plan says, and when training is interrupted. What it raises is
-                raised.
+            save: what keeps snapshots: as often as the plan says, but for what `Saving` says of large ones, and when
+                training is interrupted or ends with an error. What it raises is raised.
         """
         training = Training(state) if resume is None else Training(resume.kept or resume.state, list(resume.epochs))
-        self._saves, self._saved_at = save, time.perf_counter()
+        self._saving = Saving(save, self.plan.checkpoint_every)
         self.progress.start(self.plan.epochs, self._feed.steps or 1)
         with stop_requests() if request is None else nullcontext(request) as requested:
             try:
                 self._train(training, requested, resume)
             except KeyboardInterrupt:
-                self._save()
+                self._saving.save()
                 reached = self._reached
                 self._cut_off(training, "interrupted", requested.reason or "interrupted")
                 if reached is not None and reached is not training.state and is_alive(reached):
@@ -124,6 +122,8 @@ class Trainer:
                 self._cut_off(training, "diverged", str(error))
             except BaseException:
                 self._each_hook("failed", training.state)
+                with suppress(StorageError):  # the error that ends training matters more
+                    self._saving.save()
                 raise
         training.devices = self.programs.devices
         self.progress.finish(training.reason)
@@ -200,11 +200,8 @@ class Trainer:
         """Where training is after an epoch; it is saved as often as the plan says."""
         epoch = training.epochs[-1].epoch
         stop = self._stop_reason() or self._end_of_data(epoch)
-        now = self._unsaved = self._snapshot(training, training.state, epoch + 1, 0, 0.0, stop)
-        over = stop is not None or epoch + 1 >= self.plan.epochs
-        little = time.perf_counter() - self._saved_at < LEAST_SECONDS_TO_LOSE  # and the run is written at once
-        if (epoch + 1 - self._first_epoch) % self.plan.checkpoint_every == 0 and not (over and little):
-            self._save()
+        now = self._snapshot(training, training.state, epoch + 1, 0, 0.0, stop)
+        self._saving.after_epoch(now, over=stop is not None or epoch + 1 >= self.plan.epochs)
         return now
 
     def _snapshot(
@@ -213,13 +210,6 @@ class Trainer:
         memories = tuple(hook.memory() for hook in self.hooks)
         kept = training.state if training.epochs else None
         return Snapshot(state, tuple(training.epochs), self._first_epoch, epoch, step, seconds, kept, memories, stop)
-
-    def _save(self) -> None:
-        """Saves where training is, if that has not been done."""
-        if self._saves is not None and self._unsaved is not None:
-            self._saves(self._unsaved)
-            self._saved_at = time.perf_counter()
-        self._unsaved = None
 
     def _initial_epoch(self) -> int:
         """Where to start: what a hook says, or the plan."""
@@ -261,7 +251,7 @@ class Trainer:
             if request and step != feed.steps:
                 if feed.at_once:  # else the steps done could not be left out next time
                     seconds = now.seconds + time.perf_counter() - began
-                    self._unsaved = self._snapshot(training, state, epoch, step, seconds, None)
+                    self._saving.take(self._snapshot(training, state, epoch, step, seconds, None))
                 raise KeyboardInterrupt
             if (told and self._stop_reason()) or (shown.has_read_nan and unseen.first_bad()):
                 break

@@ -1,0 +1,47 @@
+"""When snapshots are saved: small ones whenever they are due, large ones when training has taken much longer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fittingroom.engine import saving
+from fittingroom.engine.saving import BYTES_SAVED_AT_ONCE, Saving
+from fittingroom.engine.state import State
+from fittingroom.engine.training import Snapshot
+
+
+def snapshot(epoch: int, size: int) -> Snapshot:
+    """After so many epochs, with so many bytes of state."""
+    return Snapshot(State((np.zeros(size, np.uint8),), (), (), ()), (), 0, epoch, 0, 0.0, None, (), None)
+
+
+def saved(size: int, every: int = 1) -> list[int]:
+    """After which of six epochs, which take no time, the snapshot is saved; the last one ends the training."""
+    found: list[Snapshot] = []
+    kept = Saving(found.append, every)
+    for epoch in range(1, 7):
+        kept.after_epoch(snapshot(epoch, size), over=epoch == 6)
+    return [one.epoch for one in found]
+
+
+def test_small_snapshots_are_saved_whenever_they_are_due_but_at_the_end() -> None:
+    assert saved(100) == [1, 2, 3, 4, 5]
+    assert saved(100, every=2) == [2, 4]
+
+
+def test_a_large_snapshot_waits_until_training_has_taken_much_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert saved(BYTES_SAVED_AT_ONCE) == []
+    monkeypatch.setattr(saving, "BYTES_PER_SECOND", 1e18)  # a disk that takes no time
+    monkeypatch.setattr(saving, "TRAINING_PER_SAVING", 0)
+    assert saved(BYTES_SAVED_AT_ONCE, every=2) == [2, 4]
+
+
+def test_the_latest_snapshot_is_saved_when_asked_for_and_once() -> None:
+    found: list[Snapshot] = []
+    kept = Saving(found.append, 1)
+    for epoch in (1, 2):
+        kept.after_epoch(snapshot(epoch, BYTES_SAVED_AT_ONCE), over=False)
+    kept.save()
+    kept.save()
+    assert [one.epoch for one in found] == [2]
