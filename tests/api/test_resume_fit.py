@@ -123,7 +123,8 @@ class Fails(keras.callbacks.Callback):
 
 def test_an_error_of_a_callback_loses_no_finished_epoch_whatever_was_saved_before(data: Dataset) -> None:
     def trained(**options: Any) -> Run:
-        return fr.fit(network(), data, epochs=3, callbacks=[Fails()], checkpoint_every=10, **options)
+        run: Run = fr.fit(network(), data, epochs=3, callbacks=[Fails()], checkpoint_every=10, **options)
+        return run
 
     with pytest.raises(ZeroDivisionError):
         trained()
