@@ -51,6 +51,9 @@ MEANING = """## What to know
 - **Batches of one shape**: an iterable whose images have several sizes ends with an error when the size changes.
 - **`jit_compile=False`** is compiled nevertheless, which a note says: Python code in layers, losses and metrics runs
   once, while it is traced. Where that code asks for the value of a tensor, training is refused.
+- **Arguments of other models** (several inputs or outputs, regression, several classes per image, a target for each
+  part of an image, a `Trainer` that is not a `keras.Model`) are what Keras's own tests of layers, models and trainers
+  are refused for; `docs/measurements.md` has the count.
 - **A generator that ends early** ends training after that epoch, where Keras goes on with its first two batches.
 - **Callbacks that watch batches** are called after each, or after every `batch_hooks_every`; `logs` are the means since
   the epoch began. Without `batch_hooks_every`, groups are those of the model's `steps_per_execution`, as in Keras.

@@ -111,6 +111,25 @@ def several_numbers() -> keras.Model:
     return models.small(loss="categorical_crossentropy", metrics=[keras.metrics.F1Score()])
 
 
+class OwnNumbers(keras.Sequential):
+    """Gives a number of its own, and not the loss."""
+
+    def compute_metrics(self, *arguments: Any, **options: Any) -> Any:
+        return {"mine": super().compute_metrics(*arguments, **options)["loss"]}
+
+
+def without_loss_in_logs() -> keras.Model:
+    model = OwnNumbers([keras.Input((8, 8)), layers.Flatten(), layers.Dense(10, activation="softmax")])
+    model.compile(loss=models.SPARSE)
+    return model
+
+
+def asking_for_a_value() -> keras.Model:
+    model = models.small()
+    model.compile(loss=lambda labels, outputs: float(keras.ops.mean(outputs)), jit_compile=False)
+    return model
+
+
 def ignoring() -> keras.Model:
     return models.small(loss=keras.losses.SparseCategoricalCrossentropy(ignore_class=-1))
 
@@ -161,6 +180,20 @@ def several_outputs() -> keras.Model:
 
 def without_flatten() -> keras.Model:
     model = keras.Sequential([keras.Input((8, 8)), layers.Dense(10, activation="softmax")])
+    model.compile(loss=models.SPARSE)
+    return model
+
+
+def one_hot() -> keras.Model:
+    return models.small(loss="categorical_crossentropy")
+
+
+def channels_first() -> dict[str, Any]:
+    return {"x": np.repeat(X[:, None], 3, axis=1), "y": Y}
+
+
+def colour() -> keras.Model:
+    model = keras.Sequential([keras.Input((8, 8, 3)), layers.Flatten(), layers.Dense(3, activation="softmax")])
     model.compile(loss=models.SPARSE)
     return model
 
@@ -245,6 +278,8 @@ REFUSALS: tuple[Refusal, ...] = (
         "Both sample_weight and class_weight",
         arrays(class_weight={0: 2.0}, sample_weight=np.ones(6)),
     ),
+    Refusal("numbers of the model's own without a loss", "have no 'loss'", arrays(), without_loss_in_logs),
+    Refusal("Python code that asks for a tensor's value", "asks for the value", arrays(), asking_for_a_value),
     Refusal("shuffle='batch'", "shuffle='batch'", arrays(shuffle="batch")),
     Refusal(
         "a metric that the labels do not suit",
@@ -257,6 +292,30 @@ REFUSALS: tuple[Refusal, ...] = (
         "6 labels are not class numbers",
         arrays(y=np.full(6, np.inf)),
     ),
+    Refusal("labels counted from 1", "Give y - 1", arrays(y=Y + 1), lambda: models.small(outputs=3)),
+    Refusal("labels as text", "numpy.unique", arrays(y=np.array(list("abcabc")))),
+    Refusal("one-hot labels for a loss on class numbers", "expects class numbers", arrays(y=np.eye(10)[Y])),
+    Refusal("one-hot labels of other classes", "one-hot with 3 classes", arrays(y=np.eye(3)[Y]), one_hot),
+    Refusal(
+        "one output with a loss on classes",
+        "it would learn nothing",
+        arrays(y=Y % 2),
+        lambda: models.small(outputs=1, activation="sigmoid"),
+    ),
+    Refusal("more images than labels", "6 images and y has 5 labels", arrays(y=Y[:5])),
+    Refusal("no images", "x holds no images", lambda: {"x": X[:0], "y": Y[:0]}),
+    Refusal("None among the values", "values in x are None", arrays(x=np.full((6, 8, 8), None))),
+    Refusal("images of another shape than the input", "Resize the images", arrays(x=X[:, :7])),
+    Refusal("channels first for an input with channels last", "channels first", channels_first, colour),
+    Refusal("weights of another number", "sample_weight has the shape", arrays(sample_weight=np.ones(5))),
+    Refusal("negative weights", "negative or not finite", arrays(sample_weight=-np.ones(6))),
+    Refusal("weights that are all 0", "All sample weights are 0", arrays(sample_weight=np.zeros(6))),
+    Refusal("class weights that are no numbers", "expected a number from 0", arrays(class_weight={0: "heavy"})),
+    Refusal("class weights under names", "names the class", arrays(class_weight={"shirt": 2.0})),
+    Refusal("balanced classes of an iterable", "class_weight='balanced'", iterable(class_weight="balanced")),
+    Refusal("validation_data without labels", "expected (x_val, y_val)", arrays(validation_data=X)),
+    Refusal("a split that leaves nothing", "leaves no images", arrays(validation_split=0.99)),
+    Refusal("validation labels of another form", "Give both", arrays(validation_data=(X, np.eye(10)[Y]))),
     Refusal("x without y", "y is missing", lambda: {"x": X}),
     Refusal("a sparse matrix", "x is a sparse matrix", lambda: {"x": Sparse(), "y": Y}),
     Refusal("NaN in the images", "hold NaN", arrays(x=np.full_like(X, np.nan))),
@@ -273,13 +332,18 @@ REFUSALS: tuple[Refusal, ...] = (
         "Did you mean 'val_accuracy'",
         arrays(callbacks=[keras.callbacks.EarlyStopping("val_acc")]),
     ),
-    Refusal("x as a dictionary", "x is a dict", lambda: {"x": {"image": X}, "y": Y}),
+    Refusal("one array in a dictionary", "Give the array itself", lambda: {"x": {"image": X}, "y": Y}),
+    Refusal("several arrays in a dictionary", "dict of 2", lambda: {"x": {"a": X, "b": X}, "y": Y}),
     Refusal("labels besides an iterable", "y is given besides", iterable(y=Y)),
     Refusal("batch_size besides an iterable", "batch_size is given besides", iterable(batch_size=32)),
     Refusal("sample_weight besides an iterable", "sample_weight is given", iterable(sample_weight=np.ones(6))),
     Refusal("validation_split of an iterable", "validation_split is given", iterable(validation_split=0.5)),
     Refusal("a generator for several epochs", "Give steps_per_epoch", lambda: {"x": batches(), "epochs": 2}),
-    Refusal("a generator to validate on", "validation_data is a generator", arrays(validation_data=batches())),
+    Refusal(
+        "a generator to validate on",
+        "validation_data is a generator",
+        lambda: {"x": X, "y": Y, "validation_data": batches()},
+    ),
     Refusal("batches without end", "never ends. Give steps_per_epoch", lambda: {"x": Batches(None)}),
     Refusal("validation without end", "Give validation_steps", arrays(validation_data=Batches(None))),
     Refusal("no batches", "x gives no batches", lambda: {"x": iter(())}),

@@ -12,6 +12,7 @@ from keras import layers
 
 import fittingroom
 from fittingroom.engine.checks import build_checked, compile_if_needed, logged_names, notes
+from fittingroom.engine.epoch import Examples
 from fittingroom.engine.losses import output_kind
 from fittingroom.errors import ModelError, RecipeError
 from tests.engine import models
@@ -204,6 +205,14 @@ def test_a_stop_condition_on_a_number_that_there_will_not_be_is_refused_before_t
     assert not runs_dir.exists()
 
 
+def test_a_stop_condition_may_watch_any_number_of_the_history(digits: Images) -> None:
+    model = models.small(metrics=[keras.metrics.SparseTopKCategoricalAccuracy(k=9, name="top")])
+    watched = {"stop": ["val_top<=1", "top falls 3"], "validation_split": 0.5, "verbose": 0, "out": False}
+    run = fittingroom.fit(model, digits.x, digits.y, epochs=3, **watched)
+    assert run.record.epochs == 1
+    assert "val_top<=1 after epoch 1" in str(run.record.reason)
+
+
 def test_the_one_loss_may_stand_in_a_list_or_a_dictionary() -> None:
     images = keras.Input((8, 8))
     outputs = layers.Dense(10, activation="softmax", name="classes")(layers.Flatten()(images))
@@ -228,7 +237,9 @@ def test_a_model_that_is_not_compiled_gets_adam_and_cross_entropy_for_its_output
     assert isinstance(model.loss, keras.losses.SparseCategoricalCrossentropy)
     assert model.loss.from_logits is from_logits
     build_checked(model, np.zeros((1, 8, 8), np.float32), np.zeros(1, np.int32), None, 10)
-    assert set(logged_names(model)) == {"loss", "accuracy"}
+    batch = Examples(np.zeros((1, 8, 8), np.float32), np.zeros(1, np.int32), None)
+    names = logged_names(model, batch, validation=True)
+    assert set(names) == {"loss", "accuracy", "val_loss", "val_accuracy"}
 
 
 def test_a_compiled_model_keeps_its_optimizer() -> None:

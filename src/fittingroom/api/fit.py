@@ -155,7 +155,7 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
         seeds: in place of `seed`, several: how many (5 means 0 to 4), or which. For each, the model is made once more
             and its weights are drawn anew; the given one stays as it is. As many replicas train at once as there are
             cores (or devices), each with callbacks of its own, exactly as it would alone.
-        stop: conditions such as `"loss<0.4"` or `"val_loss rises 3"`.
+        stop: conditions such as `"loss<0.4"` or `"val_loss rises 3"`, on any number that the history will have.
         checkpoint_every: epochs between checkpoints. (Ctrl-C, SIGTERM and errors write one at once; those of large
             models wait until training has taken twenty times as long as writing takes.)
         resume: the folder, or the name, of a training that was stopped, or `latest`; it goes on there as if it had
@@ -222,7 +222,7 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
             validation=prepared.validation,
             plan=replace(prepared.plan, checkpoint_every=every),
             callbacks=checked_callbacks(keras.tree.flatten(listed or ())),
-            rule=StopRule(stop, validation=prepared.validation is not None),
+            rule=StopRule(stop, validation=prepared.validation is not None, own=True),
             recipe={
                 "name": model.name,
                 "epochs": prepared.plan.epochs,

@@ -22,6 +22,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.engine import inputs
 from fittingroom.engine.batches import Batches
 from fittingroom.engine.blueprint import blueprint_of
+from fittingroom.engine.epoch import Examples
 from fittingroom.engine.hooks import Hook, KerasHook, StopHook
 from fittingroom.engine.mesh import available_devices
 from fittingroom.engine.plan import Plan
@@ -198,11 +199,9 @@ class Fitting:
         except jax.errors.JAXTypeError as error:
             if self.model.jit_compile:
                 raise
-            raise ModelError(
-                "The model is compiled with jit_compile=False and cannot be compiled: its Python code asks for the "
-                "value of a tensor. Train it with model.fit, or use keras.ops.where and keras.ops.cond in place of "
-                "Python's if."
-            ) from error
+            from fittingroom.engine.checks import ASKS_FOR_A_VALUE
+
+            raise ModelError(f"{ASKS_FOR_A_VALUE} Or train it with model.fit.") from error
 
     @property
     def _first_arrays(self) -> inputs.Arrays:
@@ -234,9 +233,11 @@ class Fitting:
         for data in (self.train, self.validation):
             if isinstance(data, Batches):
                 data.expect_classes(max(2, outputs))
-        names = self._kept_programs.logged_names(lambda: checks.logged_names(self.model))
-        held_out = () if self.validation is None else tuple(f"val_{name}" for name in names)
-        StopRule(self.recipe["stop"]).update(dict.fromkeys((*names, *held_out), 0.0))  # refuses what will be missing
+        batch = Examples(first.input_batch(size), labels, None if weights is None else weights[:size])
+        names = self._kept_programs.logged_names(
+            lambda: checks.logged_names(self.model, batch, validation=self.validation is not None)
+        )
+        StopRule(self.recipe["stop"], own=True).update(dict.fromkeys(names, 0.0))  # refuses what will be missing
         some = first.input_batch(fixed_batch(self.model) or 32)
         found = misfits.misfits(self.model, some, outputs)
         notes = (

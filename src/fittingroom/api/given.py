@@ -123,7 +123,7 @@ class Given:
             raise InputError(
                 f"validation_freq={given!r}; expected a whole number from 1, or the epochs, counted from 1, in a list."
             )
-        watching = [text for text in self.stop if parse_condition(text).metric.startswith("val_")]
+        watching = [text for text in self.stop if parse_condition(text, own=True).metric.startswith("val_")]
         if frequency != 1 and watching:
             raise InputError(
                 f"stop condition {watching[0]!r} looks at every epoch, and with validation_freq={given!r} not every "

@@ -74,6 +74,10 @@ def array_of(name: str, given: Any) -> Array:
             f"{name} is a masked array, and training would see what is behind its {masked:,} masked values. Give "
             f"{name}.filled(0), or leave those images out."
         )
+    if isinstance(given, dict) and given:
+        if len(given) > 1:
+            raise ModelError(_several(f"{name} is a dict of {len(given)} arrays, which Keras takes for as many inputs"))
+        raise InputError(f"{name} is a dict of one array. Give the array itself: {name}[{next(iter(given))!r}].")
     if not (isinstance(given, list | tuple) or hasattr(given, "__array__")):
         dataset = ", or a dataset from fittingroom.load" if name == "x" else ", one number for each image"
         what = "missing" if given is None else f"a {type(given).__name__}"

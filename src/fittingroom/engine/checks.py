@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import keras
 import numpy as np
 
+from fittingroom.engine.epoch import Examples
 from fittingroom.engine.keras_steps import evaluating, fitted, fixed_batch, only, overrides, step_functions
 from fittingroom.engine.losses import CLASSWISE, OUTPUTWISE, LossFacts, compiled_loss, loss_facts
+from fittingroom.engine.state import read_state
 from fittingroom.errors import InputError, ModelError
 from fittingroom.recipes.last_activation import crossentropy_for
 
 Array = np.ndarray[Any, Any]
+
+ASKS_FOR_A_VALUE = (
+    "The loss, a metric or a layer asks for the value of a tensor, with NumPy, float() or Python's if, and JAX "
+    "compiles them without values. Use keras.ops in place of NumPy, and keras.ops.where in place of if."
+)
 
 
 def require_model(model: Any) -> None:
@@ -99,11 +106,8 @@ def _unbuilt(error: Exception, labels: Array) -> str:
             f"{_words(error)}. Give a metric that keras.metrics has, such as 'accuracy', or a function of your own "
             "with the arguments (y_true, y_pred)."
         )
-    if isinstance(error, jax.errors.JAXTypeError | jax.errors.JAXIndexError):
-        return (
-            "The loss, a metric or a layer asks for the value of a tensor, with NumPy, float() or Python's if, and JAX "
-            "compiles them without values. Use keras.ops in place of NumPy, and keras.ops.where in place of if."
-        )
+    if _asks_for_a_value(error):
+        return ASKS_FOR_A_VALUE
     if "__jax_array__" in said:
         return (
             "A metric or a layer gives a variable where its value is expected. End with keras.ops.convert_to_tensor("
@@ -130,21 +134,46 @@ def build_layers(model: keras.Model, images: Array) -> None:
     _output_shape(model, images)
 
 
-def logged_names(model: keras.Model) -> tuple[str, ...]:
+def logged_names(model: keras.Model, batch: Examples, *, validation: bool) -> tuple[str, ...]:
     """The names of the numbers that each epoch of a built model will have.
 
+    Args:
+        model: with its loss, metrics and optimizer built.
+        batch: like those that it will get.
+        validation: whether there will be validation, whose numbers have names too.
+
     Raises:
-        ModelError: a metric gives several numbers.
+        ModelError: a metric gives several numbers, or the model's own numbers lack the loss.
     """
     steps = step_functions(model)
-    logs = jax.eval_shape(lambda: steps.results(steps.fresh_metrics(())))
-    for name, result in logs.items():
+    results = jax.eval_shape(lambda: steps.results(steps.fresh_metrics(())))
+    trained = validated = dict(results)
+    if steps.own_logs:
+        state = read_state(model)
+        trained = jax.eval_shape(steps.train_step, state, batch)[1] or trained
+        validated = jax.eval_shape(steps.test_step, state, batch)[1] or validated
+    _require_loss(model, trained)
+    if validation:
+        _require_loss(model, validated)
+    for name, result in {**trained, **validated}.items():
         if result.shape != ():
             raise ModelError(
                 f"The metric {name} gives an array of shape {result.shape}, and a history has one number for each "
                 "epoch. Let the metric average: keras.metrics.F1Score(average='macro'), for example."
             )
-    return tuple(logs)
+    return (*trained, *(f"val_{name}" for name in validated if validation))
+
+
+def _require_loss(model: keras.Model, logs: Mapping[str, Any]) -> None:
+    """Raises ModelError where a model's own numbers have no loss, by which training sees whether it diverges."""
+    if "loss" not in logs:
+        own = [name for name in ("test_step", "compute_metrics", "get_metrics_result") if overrides(model, name)]
+        method = own[0] if own else "compute_metrics"
+        raise ModelError(
+            f"The numbers that {type(model).__name__} gives for a batch ({', '.join(logs) or 'none'}) have no 'loss', "
+            f"by which Fitting Room sees whether training diverges. Let {method} keep what it gets from Keras's own "
+            f"(logs = super().{method}(...)) and add to it, or train this model with model.fit."
+        )
 
 
 def _refuse_unsupported(model: keras.Model) -> None:
@@ -224,6 +253,17 @@ def notes(model: keras.Model) -> tuple[str, ...]:
         "The model is compiled with jit_compile=False, or has a layer that asks for it. Fitting Room compiles every "
         "model: Python code in its layers, loss and metrics runs once, while it is traced, and not at each step.",
     )
+
+
+def _asks_for_a_value(error: BaseException | None) -> bool:
+    """Whether Python code asked for the value of a tensor that is traced."""
+    while error is not None:
+        if isinstance(error, jax.errors.JAXTypeError) or "_error_repr" in str(
+            error
+        ):  # as JAX says it of Keras's tensors
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _words(error: Exception) -> str:

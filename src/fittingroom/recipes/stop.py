@@ -71,16 +71,22 @@ class Patience:
 Condition = Threshold | Patience
 
 
-def parse_condition(text: str) -> Condition:
+def parse_condition(text: str, *, own: bool = False) -> Condition:
     """Reads one stop condition.
+
+    Args:
+        text: the condition.
+        own: whether a user's model may have other numbers than `METRICS`; which, its training will tell.
 
     Raises:
         RecipeError: the text has another form, or the condition could never do what it seems to say.
         UnknownNameError: a metric that there is not; the message lists the known ones.
     """
     if match := _PATIENCE.fullmatch(text):
+        _check_metric(match[1], own=own)
         return _patience(text, *match.groups())
     if match := _THRESHOLD.fullmatch(text):
+        _check_metric(match[1], own=own)
         return _threshold(text, *match.groups())
     raise RecipeError(
         f"stop condition {text!r}: expected a comparison such as 'loss<0.4' or 'accuracy>=0.6', or a number of epochs "
@@ -89,24 +95,22 @@ def parse_condition(text: str) -> Condition:
 
 
 def _patience(text: str, metric: str, direction: str, epochs: str | None) -> Patience:
-    _check_metric(metric)
     if epochs is None or not epochs.isascii() or not epochs.isdigit() or not 1 <= int(epochs) <= 1_000_000:
         raise RecipeError(
             f"stop condition {text!r}: expected a number of epochs, 1 or more, at the end, "
             f"as in '{metric} {direction} 3'."
         )
     better = "falls" if metric.endswith("accuracy") else "rises"
-    if direction != better:
+    if direction != better and metric in METRICS:
         good = "high" if better == "falls" else "low"
         raise RecipeError(
             f"stop condition {text!r} would stop while the model gets better: a {good} {metric} is good. Write "
             f"'{metric} {better} {int(epochs)}' to stop when it gets worse."
         )
-    return Patience(metric, better, int(epochs))  # type: ignore[arg-type]
+    return Patience(metric, direction, int(epochs))  # type: ignore[arg-type]
 
 
 def _threshold(text: str, metric: str, comparison: str, number: str) -> Threshold:
-    _check_metric(metric)
     if comparison not in _COMPARISONS:
         raise RecipeError(f"stop condition {text!r}: expected one of {', '.join(_COMPARISONS)}, not {comparison!r}.")
     try:
@@ -122,8 +126,8 @@ def _threshold(text: str, metric: str, comparison: str, number: str) -> Threshol
     return Threshold(metric, comparison, value)
 
 
-def _check_metric(metric: str) -> None:
-    if metric not in METRICS:
+def _check_metric(metric: str, *, own: bool) -> None:
+    if metric not in METRICS and not own:
         raise UnknownNameError("metric in a stop condition", metric, METRICS)
 
 
@@ -135,13 +139,14 @@ class StopRule:
     Args:
         conditions: texts as `parse_condition` reads them. None of them: never stops.
         validation: whether there will be validation numbers.
+        own: as `parse_condition` has it.
 
     Raises:
         RecipeError: a condition cannot be read, or needs validation data and there are none.
     """
 
-    def __init__(self, conditions: Iterable[str], *, validation: bool = True) -> None:
-        self._conditions = [parse_condition(text) for text in conditions]
+    def __init__(self, conditions: Iterable[str], *, validation: bool = True, own: bool = False) -> None:
+        self._conditions = [parse_condition(text, own=own) for text in conditions]
         self._epoch = 0
         self._best: dict[str, float] = {}
         self._best_epoch: dict[str, int] = {}
