@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
@@ -207,8 +208,8 @@ def test_a_stop_condition_on_a_number_that_there_will_not_be_is_refused_before_t
 
 def test_a_stop_condition_may_watch_any_number_of_the_history(digits: Images) -> None:
     model = models.small(metrics=[keras.metrics.SparseTopKCategoricalAccuracy(k=9, name="top")])
-    watched = {"stop": ["val_top<=1", "top falls 3"], "validation_split": 0.5, "verbose": 0, "out": False}
-    run = fittingroom.fit(model, digits.x, digits.y, epochs=3, **watched)
+    stop = ["val_top<=1", "top falls 3"]
+    run = fittingroom.fit(model, digits.x, digits.y, epochs=3, validation_split=0.5, stop=stop, verbose=0, out=False)
     assert run.record.epochs == 1
     assert "val_top<=1 after epoch 1" in str(run.record.reason)
 
@@ -237,7 +238,7 @@ def test_a_model_that_is_not_compiled_gets_adam_and_cross_entropy_for_its_output
     assert isinstance(model.loss, keras.losses.SparseCategoricalCrossentropy)
     assert model.loss.from_logits is from_logits
     build_checked(model, np.zeros((1, 8, 8), np.float32), np.zeros(1, np.int32), None, 10)
-    batch = Examples(np.zeros((1, 8, 8), np.float32), np.zeros(1, np.int32), None)
+    batch = Examples(jnp.zeros((1, 8, 8)), jnp.zeros(1, jnp.int32), None)
     names = logged_names(model, batch, validation=True)
     assert set(names) == {"loss", "accuracy", "val_loss", "val_accuracy"}
 

@@ -184,6 +184,12 @@ def test_what_is_wrong_in_validation_data_is_said_to_be_there() -> None:
 PART = Part((X * 16).astype(np.uint8), Y.astype(np.int32), ("a", "b", "c"), scale=16.0)
 
 
+def test_images_that_are_single_numbers_have_no_axis_to_add_or_drop() -> None:
+    numbers = of_user(np.arange(6), Y)
+    assert alike(of_user(np.arange(6)[:, None], Y), numbers).images.shape == (6,)
+    assert alike(numbers, numbers).images.shape == (6,)
+
+
 @pytest.mark.parametrize("train", [lambda: of_user(X, Y), lambda: of_part(PART)], ids=["arrays", "part"])
 @pytest.mark.parametrize("validation", [lambda: of_user(PART.x, Y), lambda: of_part(PART)], ids=["arrays", "part"])
 def test_validation_images_reach_the_model_on_the_same_scale_as_training_images(

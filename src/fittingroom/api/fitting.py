@@ -222,18 +222,19 @@ class Fitting:
         slips.refuse_slips(self.model, first.images, first.class_indices)
         checks.compile_if_needed(self.model, first.input_batch())
         size = min(fixed_batch(self.model) or self.plan.batch_size, len(first))
-        labels, weights = first.labels[:size], first.weights
+        labels = first.labels[:size]
+        some_weights = None if first.weights is None else first.weights[:size]
         outputs = checks.build_checked(
             self.model,
             first.input_batch(size),
             labels,
-            None if weights is None else weights[:size],
+            some_weights,
             self._class_count(),
         )
         for data in (self.train, self.validation):
             if isinstance(data, Batches):
                 data.expect_classes(max(2, outputs))
-        batch = Examples(first.input_batch(size), labels, None if weights is None else weights[:size])
+        batch = Examples(first.input_batch(size), labels, some_weights)  # type: ignore[arg-type]  # NumPy's
         names = self._kept_programs.logged_names(
             lambda: checks.logged_names(self.model, batch, validation=self.validation is not None)
         )

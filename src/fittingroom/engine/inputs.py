@@ -228,7 +228,7 @@ def alike(validation: Arrays, train: Arrays) -> Arrays:
         DataError: the shapes of the images or of the labels differ.
     """
     theirs, ours = validation.images.shape[1:], train.images.shape[1:]
-    if ours in ((*theirs, 1), theirs[:-1]) and (ours[-1] == 1 or theirs[-1] == 1):
+    if ours == (*theirs, 1) or theirs == (*ours, 1):
         # A single channel may have an axis of its own or not: Keras takes both.
         validation = replace(validation, images=validation.images.reshape(len(validation), *ours))
     elif theirs != ours:
