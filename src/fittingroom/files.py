@@ -27,6 +27,7 @@ _REASONS = {
     errno.EACCES: "permission is denied",
     errno.EPERM: "permission is denied",
     errno.ENOTDIR: "a part of the path is a file, not a folder",
+    errno.EISDIR: "it is a folder, not a file",
 }
 
 
@@ -37,9 +38,9 @@ def storage_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
-        raise StorageError(
-            f"cannot write {path}: {reason}. Free some space or choose another folder; what was saved before is intact."
-        ) from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        mend = "Free some space or choose another folder" if full else "Choose another place"
+        raise StorageError(f"cannot write {path}: {reason}. {mend}; what was saved before is intact.") from error
 
 
 def expanded(path: str | Path) -> Path:
