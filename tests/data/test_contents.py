@@ -91,7 +91,7 @@ def test_a_test_part_is_cut_when_there_is_none() -> None:
     contents = check(found(test=None))
     assert (len(contents.labels), len(contents.test_labels)) == (51, 9)
     assert len({image.tobytes() for image in (*contents.images, *contents.test_images)}) == 60
-    assert "so 9 images were cut" in contents.notes[0]
+    assert "so one was set aside: 9 of" in contents.notes[0]
 
 
 def test_whole_numbers_up_to_16_are_divided_by_16_and_it_is_said() -> None:

@@ -41,7 +41,7 @@ def test_without_a_test_part_one_is_cut_once_for_all(tmp_path: Path) -> None:
     first, again = (load(name, validation=v, split_seed=s) for v, s in ((0, 0), (5, 9)))
     assert first.test.counts() == (6, 3)
     assert first.test.fingerprint == again.test.fingerprint
-    assert any("no test part, so 9 images were cut" in note for note in first.notes)
+    assert any("no test part, so one was set aside: 9 of" in note for note in first.notes)
 
 
 def test_a_test_cut_does_not_move_when_files_are_renamed(tmp_path: Path) -> None:

@@ -166,7 +166,7 @@ def test_an_npz_file_as_keras_has_them_is_a_dataset(tmp_path: Path) -> None:
 def test_an_npz_file_without_a_test_part_gets_one_cut_with_a_note(tmp_path: Path) -> None:
     data = load(save_npz(tmp_path / "a.npz", x_test=None, y_test=None), validation=0)
     assert (len(data.train), len(data.test)) == (51, 9)
-    assert "There was no test part, so 9 images were cut" in data.notes[0]
+    assert "There was no test part, so one was set aside: 9 of" in data.notes[0]
 
 
 @pytest.mark.parametrize(

@@ -146,8 +146,8 @@ def _check(found: Found) -> Contents:
         images, labels = images[~chosen], labels[~chosen]
         test_files, files = tuple(compress(files, chosen)), tuple(compress(files, ~chosen))
         notes.append(
-            f"There was no test part, so one was set aside: {len(test_labels):,} of {len(chosen):,} images, stratified by "
-            "class and decided by their content; the cut is the same each time."
+            f"There was no test part, so one was set aside: {len(test_labels):,} of {len(chosen):,} images, stratified "
+            "by class and decided by their content; the cut is the same each time."
         )
     else:
         test = Pairs(found.test.images, renamed.test)
