@@ -93,11 +93,12 @@ def test_with_terminate_on_nan_training_ends_quietly_as_in_keras(
     batchwise: bool, digits: Images, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The history has the epoch with NaN, its validation too, and callbacks hear of the end."""
-    found = []
+    found, x_val = [], digits.x_val.copy()
+    x_val[0] = 3e38  # on the scale of the training images, or it would be refused
     for fit in (keras.Model.fit, fittingroom.fit):
         model, heard = logits(), Heard()
         watch = [keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None)] if batchwise else []
-        arguments: Any = {"validation_data": (digits.x_val, digits.y_val), "batch_size": 4, "epochs": 3, "verbose": 0}
+        arguments: Any = {"validation_data": (x_val, digits.y_val), "batch_size": 4, "epochs": 3, "verbose": 0}
         callbacks = [keras.callbacks.TerminateOnNaN(), heard, *watch]
         result = fit(model, poisoned(digits, 9), digits.y, shuffle=False, callbacks=callbacks, **arguments)
         steps = int(model.optimizer.iterations)
@@ -131,8 +132,11 @@ def test_a_last_step_that_spoils_the_weights_is_found_although_its_loss_was_fini
 
 def test_a_validation_loss_that_is_no_number_is_said(digits: Images) -> None:
     x_val = digits.x_val.copy()
-    x_val[3] = 3e38
-    run = fittingroom.fit(logits(), digits.x, digits.y, validation_data=(x_val, digits.y_val), epochs=2, verbose=0)
+    x_val[3] = 1  # a white image, and the model divides by what is missing to white
+    divided = keras.layers.Lambda(lambda x: x / (1 - keras.ops.mean(x, axis=(1, 2), keepdims=True)))
+    model = keras.Sequential([keras.Input((8, 8)), divided, keras.layers.Flatten(), keras.layers.Dense(10)])
+    model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    run = fittingroom.fit(model, digits.x, digits.y, validation_data=(x_val, digits.y_val), epochs=2, verbose=0)
     assert run.record.status == "finished"
     assert run.record.notes[-1].startswith("val_loss was NaN or infinite after epoch 1, 2, although the weights")
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _SAMPLED = 1_000_000
 """Values that are looked at one by one; all are, for the smallest and the largest."""
 
-_LARGEST = 1e38  # what float32 holds
+_LARGEST = 3.5e38  # a little above what float32 holds
 
 _LEVELS = 32  # different values at least, before steps of equal size mean that they were 8-bit pixels
 _DIGITS = 17  # the values of scikit-learn's digits, 0 to 16: all of them

@@ -115,8 +115,8 @@ def _keeps_metrics(model: keras.Model) -> bool:
     keras_own = all(type(metric).reset_state.__module__.startswith("keras.") for metric in metrics)
     if keras_own and not overrides(model, "reset_metrics"):
         return False
-    zeros = tuple(jnp.zeros_like(variable.value) for variable in model.metrics_variables)
-    ones = tuple(jnp.ones_like(variable.value) for variable in model.metrics_variables)
+    values = values_of(model.metrics_variables)
+    zeros, ones = tuple(map(jnp.zeros_like, values)), tuple(map(jnp.ones_like, values))
     pairs = zip(_fresh_metrics(model, zeros), _fresh_metrics(model, ones), strict=True)
     return any(bool(jnp.any(first != second)) for first, second in pairs)
 
