@@ -124,9 +124,8 @@ def test_rare_checkpoints_train_the_epochs_since_the_last_one_again(whole_mlp: R
     run = fr.resume()
     assert "Training was stopped, and went on after epoch 2." in run.record.notes  # type: ignore[union-attr]
     assert_same_training(run, whole_mlp)  # type: ignore[arg-type]
-    stopped(MLP, CrashIn(2), Crash, checkpoint_every=3)
-    with pytest.raises(RunError, match="no training"):
-        fr.resume()
+    stopped(MLP, CrashIn(2), Crash, checkpoint_every=3)  # an error, unlike a kill, still lets the state be written
+    assert_same_training(fr.resume(), whole_mlp)  # type: ignore[arg-type]
 
 
 def test_the_part_that_was_trained_is_a_run_that_can_go_on(tmp_path: Path, runs_dir: Path) -> None:

@@ -7,6 +7,7 @@ rule of Keras's `EarlyStopping` with `patience=3`. The weights stay those of the
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -179,8 +180,10 @@ class StopRule:
 
     def _reason(self, condition: Condition, logs: Mapping[str, float]) -> str | None:
         if condition.metric not in logs:
+            nearest = difflib.get_close_matches(condition.metric, logs, n=1, cutoff=0.75)
+            hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
             raise RecipeError(
-                f"stop condition {condition.text!r}: this training has no {condition.metric!r}. "
+                f"stop condition {condition.text!r}: this training has no {condition.metric!r}.{hint} "
                 f"It has: {', '.join(logs)}."
             )
         value = float(logs[condition.metric])
