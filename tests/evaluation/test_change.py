@@ -107,3 +107,17 @@ def test_an_epoch_that_was_picked_for_its_low_loss_shows_no_rise_after_it() -> N
 def test_an_epoch_that_was_not_validated_is_refused_with_those_that_were() -> None:
     with pytest.raises(InputError, match="epoch 7 has no validation outcomes: expected one of 1, 2"):
         change(of_right([[1], [0]]), 1, 7)
+
+
+def test_a_fall_to_the_last_epoch_is_told_by_its_images_and_a_rise_from_the_best_by_jitter_too() -> None:
+    """The course's five epochs: the curve jitters, and the last weights are better than the first all the same."""
+    random = np.random.default_rng(0)
+    steps = np.array([0.42, 0.36, 0.38, 0.33, 0.32])[:, None]
+    loss = steps + random.normal(scale=0.2, size=400) + random.normal(scale=0.05, size=(5, 400))
+    fall = change(of_right(np.ones((5, 400)), np.clip(loss, 1e-3, None)), 1, 5)
+    assert fall.loss_interval is not None
+    assert fall.loss_interval.low > -0.13
+    assert fall.loss_interval.high < -0.07
+    rise = change(of_right(np.ones((5, 400)), np.clip(loss[::-1], 1e-3, None)), 1, 5)
+    assert rise.loss_interval is not None
+    assert rise.loss_interval.high - rise.loss_interval.low > 3 * (fall.loss_interval.high - fall.loss_interval.low)

@@ -74,7 +74,8 @@ class Change:
     """What changed between two epochs, split over images.
 
     The intervals say how the changes would vary with other images, for the weights of these two epochs. Where one of
-    them is the epoch with the best loss or accuracy, they allow for that choice and for the jitter between epochs, too.
+    them is the epoch with the best loss or accuracy, they allow for that choice and for the jitter between epochs, too;
+    unless it is the last one, to which changes are told anyway.
 
     Args:
         start: number of the epoch before.
@@ -131,7 +132,9 @@ def change(trajectories: Trajectories, start: int, end: int) -> Change:
     members = group_of_images(trajectories, start, end)
     right = trajectories.right
     gained = 100.0 * (right[after].astype(np.float64) - right[before])
-    picked = {start, end} & {trajectories.best_loss_epoch, trajectories.best_accuracy_epoch} and start != end
+    best = {trajectories.best_loss_epoch, trajectories.best_accuracy_epoch}
+    # The last epoch is an end by its place, also where it happens to be the best.
+    picked = start != end and (start in best or (end in best and end != trajectories.last_epoch))
     jitters = [
         _most_jitter(curve) if picked else 0.0 for curve in (trajectories.mean_loss, 100 * trajectories.accuracy)
     ]
