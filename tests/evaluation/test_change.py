@@ -114,10 +114,11 @@ def test_a_fall_to_the_last_epoch_is_told_by_its_images_and_a_rise_from_the_best
     random = np.random.default_rng(0)
     steps = np.array([0.42, 0.36, 0.38, 0.33, 0.32])[:, None]
     loss = steps + random.normal(scale=0.2, size=400) + random.normal(scale=0.05, size=(5, 400))
-    fall = change(of_right(np.ones((5, 400)), np.clip(loss, 1e-3, None)), 1, 5)
+    right = np.arange(400) < 300 + 15 * np.arange(5)[:, None]
+    fall = change(of_right(right, np.clip(loss, 1e-3, None)), 1, 5)
     assert fall.loss_interval is not None
     assert fall.loss_interval.low > -0.13
     assert fall.loss_interval.high < -0.07
-    rise = change(of_right(np.ones((5, 400)), np.clip(loss[::-1], 1e-3, None)), 1, 5)
+    rise = change(of_right(right[::-1], np.clip(loss[::-1], 1e-3, None)), 1, 5)
     assert rise.loss_interval is not None
     assert rise.loss_interval.high - rise.loss_interval.low > 3 * (fall.loss_interval.high - fall.loss_interval.low)
