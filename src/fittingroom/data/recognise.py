@@ -24,12 +24,7 @@ def looks_like_a_path(name: str) -> bool:
         "/" in name
         or "\\" in name
         or name.startswith((".", "~"))
-        or Path(name).suffix.lower()
-        in {
-            *_TABLES,
-            ".npz",
-            ".zip",
-        }
+        or Path(name).suffix.lower() in {*_TABLES, ".npz", ".zip"}
     )
 
 
