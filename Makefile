@@ -21,7 +21,7 @@ test: setup-dev dataset browser  ## Run the tests
 	$(VENV_PYTHON) -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
 # The half that trains little, for one more Python: `.ci/run` runs it with the newest that the machine has.
-QUICK_TESTS := tests/contracts tests/data tests/evaluation tests/experiments tests/recipes tests/reports tests/runs
+QUICK_TESTS := tests/answers tests/contracts tests/data tests/evaluation tests/experiments tests/recipes tests/reports tests/runs
 
 test-quick: setup-dev dataset  ## Run the tests that train little: a minute or two
 	$(VENV_PYTHON) -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder $(QUICK_TESTS)

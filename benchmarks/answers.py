@@ -18,8 +18,8 @@ import numpy as np
 from benchmarks.pairs import markdown_table
 from fittingroom import Run, load, open_run
 from fittingroom.cli.answer import percent, percent_range
-from fittingroom.evaluation.intervals import wilson
 from fittingroom.evaluation.reliability import reliability
+from fittingroom.evaluation.spread import wilson
 
 
 def row(run: Run) -> tuple[str, ...]:

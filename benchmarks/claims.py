@@ -21,7 +21,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from benchmarks.pairs import Command, Sample, machine, measure, versions
-from fittingroom.files import write_bytes
+from fittingroom.atomic import write_bytes
 from fittingroom.recipes import named
 
 DATASET = "fashion-mnist"

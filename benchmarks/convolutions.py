@@ -2,7 +2,7 @@
 
 Usage: python -m benchmarks.convolutions
 
-One device has one core; two devices share each batch of 64 images (engine/mesh.py).
+One device has one core; two devices share each batch of 64 images (engine/devices.py).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from benchmarks.readme import between_markers
 from fittingroom.engine.convolution import convolve
-from fittingroom.engine.mesh import BATCH, everywhere
+from fittingroom.engine.devices import BATCH, everywhere
 from fittingroom.engine.pooling import pool
 
 IMAGES, STEPS, ROUNDS = 64, 8, 5

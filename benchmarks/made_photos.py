@@ -26,10 +26,10 @@ from benchmarks.photos import answers_of
 from fittingroom import load, open_run
 from fittingroom.api.judging import MADE
 from fittingroom.cli.answer import percent, percent_range
-from fittingroom.evaluation.intervals import wilson
+from fittingroom.evaluation.spread import wilson
 from fittingroom.photos.conversion import convert
-from fittingroom.photos.made import blotches, made_photo
 from fittingroom.photos.style import ThingStyle, style_of
+from fittingroom.photos.synthetic import blotches, made_photo
 
 _LEFT_OUT = ("Sandal", "Sneaker", "Ankle boot")
 

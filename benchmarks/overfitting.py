@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from benchmarks.pairs import markdown_table
 from fittingroom import Run, open_run, train
-from fittingroom.evaluation.intervals import wilson
+from fittingroom.evaluation.spread import wilson
 from fittingroom.evaluation.stopping import stopping
 from fittingroom.evaluation.trajectories import Trajectories
 from fittingroom.recipes.named import find_recipe

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from benchmarks.pairs import markdown_table
 from fittingroom import Run, load, open_run, train
-from fittingroom.evaluation.conformal import ALPHA, Conformal, conformal_quantile
-from fittingroom.evaluation.judgement import at_temperature
+from fittingroom.answers.conformal import ALPHA, Conformal, conformal_quantile
+from fittingroom.answers.judgement import at_temperature
+from fittingroom.evaluation.calibration import fit_temperature
 from fittingroom.evaluation.reliability import reliability
-from fittingroom.evaluation.temperature import fit_temperature
 
 REPETITIONS = 100
 

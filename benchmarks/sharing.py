@@ -20,7 +20,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from fittingroom.engine import mesh
+from fittingroom.engine import devices as mesh
 from fittingroom.engine.epoch import Examples
 from fittingroom.engine.keras_steps import step_functions
 from fittingroom.engine.programs import Programs, TracedPrograms

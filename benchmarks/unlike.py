@@ -24,12 +24,11 @@ from numpy.typing import NDArray
 from benchmarks.pairs import markdown_table
 from benchmarks.photos import Mapped, converted, naive, photos_in, read_mapping
 from fittingroom import Run, load, open_run, train
+from fittingroom.answers.judgement import Judgement, at_temperature
+from fittingroom.answers.out_of_distribution import FALSE_ALARMS, NEIGHBOUR, UnlikeByOutlineAndDoubt, outlines
 from fittingroom.cli.answer import percent
 from fittingroom.data.dataset import Part
-from fittingroom.evaluation.halves import first_half
-from fittingroom.evaluation.judgement import Judgement, at_temperature
-from fittingroom.evaluation.outlines import outlines
-from fittingroom.evaluation.unlike import FALSE_ALARMS, NEIGHBOUR, UnlikeByOutlineAndDoubt
+from fittingroom.evaluation.trajectories import first_half
 from fittingroom.photos.style import style_of
 
 Floats = NDArray[np.floating[Any]]

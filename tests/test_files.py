@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fittingroom.files import read_checked, sweep, write_atomically, write_bytes, write_checked
+from fittingroom.atomic import read_checked, sweep, write_atomically, write_bytes, write_checked
 
 
 def test_what_a_living_writer_is_writing_is_left_alone(tmp_path: Path) -> None:
@@ -25,7 +25,7 @@ def test_what_a_living_writer_is_writing_is_left_alone(tmp_path: Path) -> None:
 
 def test_what_a_killed_writer_left_is_swept(tmp_path: Path) -> None:
     program = (
-        "import os, sys; from pathlib import Path; from fittingroom.files import write_atomically;"
+        "import os, sys; from pathlib import Path; from fittingroom.atomic import write_atomically;"
         "write_atomically(Path(sys.argv[1]), lambda stream: (stream.write(b'half'), stream.flush(), os._exit(9)))"
     )
     killed = subprocess.run([sys.executable, "-c", program, tmp_path / "file"], check=False, timeout=60)

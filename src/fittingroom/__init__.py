@@ -13,6 +13,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fittingroom.answers.judgement import Answer as Answer
     from fittingroom.api.comparing import compare as compare
     from fittingroom.api.fit import fit as fit
     from fittingroom.api.fitted import FittedRun as FittedRun
@@ -42,17 +43,16 @@ if TYPE_CHECKING:
     from fittingroom.errors import StorageError as StorageError
     from fittingroom.errors import UnknownNameError as UnknownNameError
     from fittingroom.evaluation.comparison import Comparison as Comparison
-    from fittingroom.evaluation.judgement import Answer as Answer
     from fittingroom.evaluation.scores import Scores as Scores
     from fittingroom.evaluation.scores import TestResult as TestResult
     from fittingroom.evaluation.spread import ReplicasTestResult as ReplicasTestResult
     from fittingroom.evaluation.spread import Spread as Spread
     from fittingroom.experiments.experiment import experiment as experiment
-    from fittingroom.experiments.found import Search as Search
     from fittingroom.experiments.results import Experiment as Experiment
     from fittingroom.experiments.search import search as search
+    from fittingroom.experiments.search_result import Search as Search
     from fittingroom.labs.lab import lab as lab
-    from fittingroom.labs.result import LabResult as LabResult
+    from fittingroom.labs.lab_result import LabResult as LabResult
     from fittingroom.photos.style import Style as Style
     from fittingroom.recipes.recipe import Recipe as Recipe
     from fittingroom.reports.explanation import Explanation as Explanation
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "Answer": "fittingroom.evaluation.judgement",
+    "Answer": "fittingroom.answers.judgement",
     "Comparison": "fittingroom.evaluation.comparison",
     "DataError": "fittingroom.errors",
     "Dataset": "fittingroom.data.dataset",
@@ -78,7 +78,7 @@ _PUBLIC = {
     "History": "fittingroom.runs.history",
     "InputError": "fittingroom.errors",
     "Interrupted": "fittingroom.errors",
-    "LabResult": "fittingroom.labs.result",
+    "LabResult": "fittingroom.labs.lab_result",
     "Loaded": "fittingroom.api.loaded",
     "ModelError": "fittingroom.errors",
     "Outcomes": "fittingroom.runs.outcomes",
@@ -95,7 +95,7 @@ _PUBLIC = {
     "RunRecord": "fittingroom.runs.record",
     "Scores": "fittingroom.evaluation.scores",
     "SealedTestSet": "fittingroom.data.dataset",
-    "Search": "fittingroom.experiments.found",
+    "Search": "fittingroom.experiments.search_result",
     "Spread": "fittingroom.evaluation.spread",
     "StorageError": "fittingroom.errors",
     "Style": "fittingroom.photos.style",
@@ -181,7 +181,7 @@ if "host_platform_device_count" not in os.environ["XLA_FLAGS"]:  # the older way
     os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(_usable_cores()))
 
 jax_ran_before_fork = False
-"""Whether this process was forked from one in which JAX had run. Its threads are gone then (`engine/runtime.py`)."""
+"""Whether this process was forked from one in which JAX had run. Its threads are gone then (`engine/devices.py`)."""
 
 
 def _note_fork() -> None:

@@ -11,14 +11,13 @@ import pytest
 from sklearn.datasets import load_digits
 
 import fittingroom as fr
+from fittingroom.answers.conformal import Conformal
+from fittingroom.answers.judgement import Answer, Judgement, at_temperature
+from fittingroom.answers.out_of_distribution import UnlikeByOutlineAndDoubt, outlines
+from fittingroom.answers.stored import JUDGEMENT
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import DataError, InputError, RunError, StorageError
-from fittingroom.evaluation.conformal import Conformal
-from fittingroom.evaluation.judgement import Answer, Judgement, at_temperature
-from fittingroom.evaluation.outlines import outlines
 from fittingroom.evaluation.reliability import reliability
-from fittingroom.evaluation.unlike import UnlikeByOutlineAndDoubt
-from fittingroom.runs.judgement import JUDGEMENT
 from tests.engine import models
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")

@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 import fittingroom as fr
+from fittingroom.answers.label_shift import Correction
+from fittingroom.answers.stored import CORRECTION
 from fittingroom.errors import DataError, RunError
-from fittingroom.evaluation.correction import Correction
 from fittingroom.photos.conversion import convert
-from fittingroom.photos.inputs import Inputs
-from fittingroom.photos.made import made_inputs
-from fittingroom.runs.correction import CORRECTION
+from fittingroom.photos.photo_reader import Inputs
+from fittingroom.photos.synthetic import made_inputs
 from tests.engine import models
 from tests.photos.drawing import photo
 

@@ -13,7 +13,7 @@ import pytest
 import fittingroom as fr
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import InputError, RunError, UnknownNameError
-from fittingroom.evaluation.significance import mcnemar
+from fittingroom.evaluation.differences import mcnemar
 from fittingroom.runs.ledger import Ledger
 from tests.engine import models
 

@@ -108,7 +108,7 @@ def test_a_look_that_cannot_be_recorded_is_not_taken(digits: Dataset, monkeypatc
     def full(path: Path, reason: str, counted: Counted) -> NoReturn:
         raise OSError("the disk is full")
 
-    monkeypatch.setattr("fittingroom.runs.looks.record_opening", full)
+    monkeypatch.setattr("fittingroom.runs.ledger.record_opening", full)
     with pytest.raises(OSError, match="the disk is full"):
         run.evaluate()
     assert digits.test.openings == ()

@@ -18,9 +18,8 @@ from fittingroom.api.run import Run
 from fittingroom.errors import RunError, StorageError
 from fittingroom.progress import Silent
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.runs.begun import read_begun
+from fittingroom.runs.begun import holder, read_begun
 from fittingroom.runs.checkpoints import Checkpoints
-from fittingroom.runs.lock import holder
 from fittingroom.runs.place import has_begun
 from tests.api.stopping import assert_same_training
 

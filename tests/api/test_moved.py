@@ -17,7 +17,7 @@ from fittingroom.errors import DataError, RunError
 from fittingroom.runs import images as kept
 from fittingroom.runs.images import images_of, read_images
 from tests.data.builders import write_picture_folder
-from tests.web.serving import serving
+from tests.serving.serving import serving
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")
 

@@ -16,8 +16,8 @@ from PIL import Image
 import fittingroom as fr
 from fittingroom.cli.main import main
 from fittingroom.errors import DataError
-from fittingroom.web.bodies import Part
-from fittingroom.web.reading import Reader
+from fittingroom.serving.bodies import Part
+from fittingroom.serving.request_images import Reader
 from tests.data.builders import write_idx
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")

@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 
 import fittingroom
 from fittingroom.cli.main import main
-from fittingroom.evaluation.intervals import wilson
+from fittingroom.evaluation.spread import wilson
 from fittingroom.recipes.named import NAMED
 from fittingroom.runs.store import read_record
 from tests.cli.conftest import Command

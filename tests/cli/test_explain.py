@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from fittingroom.cli.bars import marked_bar, signed_bar, sparkline
+from fittingroom.cli.explain_tables import marked_bar, signed_bar, sparkline
 from fittingroom.cli.main import main
 from fittingroom.reports.sentences import QUESTIONS
-from fittingroom.runs.imagefiles import read_files
+from fittingroom.runs.images import read_files
 from tests.cli.conftest import Command
 from tests.data.builders import write_picture_folder
 from tests.reports.builders import contents_of, course_of, written

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fittingroom.errors import InputError
-from fittingroom.web.server import bound
+from fittingroom.serving.server import bound
 from tests.cli.conftest import Command
 
 

@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from fittingroom.cli import surroundings
-from fittingroom.cli.main import main
-from fittingroom.cli.surroundings import fault_of_the_surroundings, print_anywhere
+from fittingroom.cli import main as surroundings
+from fittingroom.cli.main import fault_of_the_surroundings, main, print_anywhere
 from fittingroom.errors import exit_status
 from tests.contracts.source import source_files
 
@@ -122,7 +121,7 @@ def test_a_current_folder_that_is_gone_is_said(
 
 def test_an_interrupt_that_python_cannot_raise_is_delivered_after_all() -> None:
     program = (
-        "import sys, time; from fittingroom.cli.surroundings import interrupt_again\n"
+        "import sys, time; from fittingroom.cli.main import interrupt_again\n"
         "sys.unraisablehook = interrupt_again\n"
         "class Interrupted:\n    def __del__(self): raise KeyboardInterrupt\n"
         "try:\n    Interrupted(); time.sleep(60)\nexcept KeyboardInterrupt: print('heard')\n"

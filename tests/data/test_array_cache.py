@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fittingroom.data.array_cache import kept, read, stamp_files, unchanged_or_gone, write
+from fittingroom.data.cache import kept, read, stamp_files, unchanged_or_gone, write
 from fittingroom.data.contents import Contents, Found, Pairs, check
 from tests.data.builders import images, labels
 
@@ -139,7 +139,7 @@ def test_an_interrupted_writer_leaves_the_old_contents_and_no_draft(
     def interrupt(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fittingroom.data.array_cache.write_bytes", interrupt)
+    monkeypatch.setattr("fittingroom.data.cache.write_bytes", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / "c", contents(5), STAMP)
     assert [path.name for path in tmp_path.iterdir()] == ["c"]

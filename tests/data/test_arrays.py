@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fittingroom.data.arrays import fingerprint, image_digests, source_fingerprint
+from fittingroom.data.values import fingerprint, image_digests, source_fingerprint
 from tests.data.builders import images, labels
 
 X, Y = images(6), labels(3, 2, 1).astype(np.int32)

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fittingroom.data.arrays import fingerprint
 from fittingroom.data.contents import Found, Pairs, check
+from fittingroom.data.values import fingerprint
 from fittingroom.errors import DataError
 from tests.data.builders import images, labels
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fittingroom.data.arrays import fingerprint
 from fittingroom.data.dataset import Opening, Part, SealedTestSet
+from fittingroom.data.values import fingerprint
 from fittingroom.errors import DataError
 from tests.data.builders import images, labels
 

@@ -8,9 +8,8 @@ import pytest
 from PIL import Image
 
 from fittingroom.data.dataset import Dataset, Part
-from fittingroom.data.describe import describe
+from fittingroom.data.dataset_card import describe, write_sprite
 from fittingroom.data.load import load
-from fittingroom.data.sprite import write_sprite
 from fittingroom.errors import StorageError
 from tests.data.builders import images, labels, write_picture_folder
 

@@ -15,8 +15,7 @@ import pytest
 
 from fittingroom.data import sources
 from fittingroom.data.catalogue import FASHION_MNIST, FOUR_FILES, CatalogueEntry
-from fittingroom.data.download import download
-from fittingroom.data.identity import md5
+from fittingroom.data.locate import download, md5
 from fittingroom.errors import DatasetNotFoundError
 from tests.data.builders import write_four_files
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fittingroom.data.edges import size_of
+from fittingroom.data.decode import size_of
 from fittingroom.data.folder import scan_folder
 from fittingroom.data.load import load
 from fittingroom.data.pictures import RESIZE_RULE

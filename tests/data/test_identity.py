@@ -11,8 +11,8 @@ import pytest
 from fittingroom.data import sources
 from fittingroom.data.catalogue import FASHION_MNIST, FOUR_FILES, KMNIST, MNIST, CatalogueEntry
 from fittingroom.data.dataset import Dataset
-from fittingroom.data.identity import md5
 from fittingroom.data.load import load
+from fittingroom.data.locate import md5
 from fittingroom.errors import DataError
 from tests.data.builders import idx_bytes, labels, write_four_files
 
@@ -55,7 +55,7 @@ def test_files_with_mnists_checksums_in_place_of_fashion_mnist_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mnist = publishing(MNIST, write_four_files(tmp_path / "m"))
-    monkeypatch.setattr("fittingroom.data.identity.CATALOGUE", {"mnist": mnist})
+    monkeypatch.setattr("fittingroom.data.locate.CATALOGUE", {"mnist": mnist})
     with pytest.raises(
         DataError,
         match=r"is train-images-idx3-ubyte.gz of MNIST, by its checksum. Fashion-MNIST was asked for: load 'mnist'",

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fittingroom.data.inputs import InputImages
-from fittingroom.data.inputs import read_images as read_for
+from fittingroom.data.image_files import InputImages
+from fittingroom.data.image_files import read_images as read_for
 from fittingroom.data.ranges import ValueRange
 from fittingroom.errors import DataError
 from tests.data.builders import images, labels, picture, write_idx

@@ -15,7 +15,7 @@ from fittingroom.engine.augmentation import augmented, augmenting, with_seed
 from fittingroom.engine.blueprint import Blueprint
 from fittingroom.engine.epoch import Examples, Logs, StepFunctions
 from fittingroom.engine.state import State
-from fittingroom.recipes.augment import AUGMENTATIONS, parse_augmentation
+from fittingroom.recipes.settings import AUGMENTATIONS, parse_augmentation
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")
 

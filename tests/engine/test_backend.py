@@ -36,7 +36,7 @@ def test_a_backend_that_is_not_installed_is_named_with_the_mend(call: str, tmp_p
 
 
 BACKEND = """
-from fittingroom.engine.backend import require_jax_backend
+from fittingroom.engine.devices import require_jax_backend
 require_jax_backend()
 import keras
 print(keras.config.backend())

@@ -12,8 +12,8 @@ import pytest
 from keras import layers
 
 from fittingroom.engine.blueprint import Blueprint, Start, blueprint_of
-from fittingroom.engine.checks import build_checked
 from fittingroom.engine.description import describe
+from fittingroom.engine.model_checks import build_checked
 from fittingroom.engine.state import State, read_state
 from fittingroom.errors import ModelError
 from tests.engine import models

@@ -12,9 +12,9 @@ import pytest
 from keras import layers
 
 import fittingroom
-from fittingroom.engine.checks import build_checked, compile_if_needed, logged_names, notes
 from fittingroom.engine.epoch import Examples
 from fittingroom.engine.losses import output_kind
+from fittingroom.engine.model_checks import build_checked, compile_if_needed, logged_names, notes
 from fittingroom.errors import ModelError, RecipeError
 from tests.engine import models
 from tests.engine.images import Images

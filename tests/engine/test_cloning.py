@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from fittingroom.engine.cloning import copied, drawn_anew
+from fittingroom.engine.description import copied, drawn_anew
 from fittingroom.errors import InputError, ModelError
 from tests.engine import models
 

@@ -16,13 +16,12 @@ import numpy as np
 import pytest
 
 import fittingroom
-from fittingroom.engine import mesh
+from fittingroom.engine import devices as mesh
+from fittingroom.engine.arrays import Arrays, of_part
 from fittingroom.engine.blueprint import Blueprint
-from fittingroom.engine.exported import ExportedPrograms
-from fittingroom.engine.inputs import Arrays, of_part
+from fittingroom.engine.devices import is_writable
 from fittingroom.engine.programs import Programs, ProgramSource, TracedPrograms
-from fittingroom.engine.recipe_programs import RecipeModel
-from fittingroom.engine.runtime import is_writable
+from fittingroom.engine.recipe_programs import ExportedPrograms, RecipeModel
 from fittingroom.recipes.recipe import Recipe
 
 RECIPE = Recipe(name="tiny", hidden=(8,), dropout=0.2, epochs=2, batch_size=64)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fittingroom.data.dataset import Part
-from fittingroom.engine.inputs import (
+from fittingroom.engine.arrays import (
     Arrays,
     alike,
     class_weighted,

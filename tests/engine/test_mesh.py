@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from keras import layers
 
-from fittingroom.engine import mesh
-from fittingroom.engine.checks import build_checked
+from fittingroom.engine import devices as mesh
+from fittingroom.engine.devices import SharedProgram, sharing_devices, work_per_step
 from fittingroom.engine.epoch import Examples
 from fittingroom.engine.keras_steps import step_functions
-from fittingroom.engine.mesh import SharedProgram, sharing_devices, work_per_step
+from fittingroom.engine.model_checks import build_checked
 from fittingroom.engine.programs import Programs, TracedPrograms, without_training
 from fittingroom.engine.state import State, read_state
 from tests.engine.images import Images

@@ -13,8 +13,8 @@ import pytest
 from keras import layers, losses
 
 import fittingroom as fr
-from fittingroom.engine.checks import build_checked
 from fittingroom.engine.misfits import meanings, misfits
+from fittingroom.engine.model_checks import build_checked
 from fittingroom.errors import DivergedError, ModelError
 from tests.engine import models
 from tests.engine.images import Images

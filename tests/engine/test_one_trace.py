@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import fittingroom
-from fittingroom.engine.checks import build_checked
+from fittingroom.engine.arrays import Arrays
 from fittingroom.engine.epoch import Examples
-from fittingroom.engine.inputs import Arrays
 from fittingroom.engine.keras_steps import step_functions
+from fittingroom.engine.model_checks import build_checked
 from fittingroom.engine.programs import Programs, TracedPrograms
 from fittingroom.engine.state import State, read_state
 from tests.engine import models

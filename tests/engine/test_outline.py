@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import pytest
 
-from fittingroom.engine.checks import build_layers
+from fittingroom.engine.blueprint import Outline, check_metrics, no_values
 from fittingroom.engine.description import describe, rebuild
-from fittingroom.engine.outline import Outline, check_metrics, no_values
+from fittingroom.engine.model_checks import build_layers
 from fittingroom.engine.state import weight_shapes
 from fittingroom.errors import RunError
 from tests.engine import models, zoo

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fittingroom.engine import saving
-from fittingroom.engine.saving import BYTES_SAVED_AT_ONCE, Saving
+from fittingroom.engine import snapshots as saving
+from fittingroom.engine.snapshots import BYTES_SAVED_AT_ONCE, Saving, Snapshot
 from fittingroom.engine.state import State
-from fittingroom.engine.training import Snapshot
 
 
 def snapshot(epoch: int, size: int) -> Snapshot:

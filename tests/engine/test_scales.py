@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from fittingroom.engine.inputs import Arrays
-from fittingroom.engine.scales import augmentation_notes, scale_notes
+from fittingroom.engine.arrays import Arrays
+from fittingroom.engine.data_checks import augmentation_notes, scale_notes
 
 PIXELS = (np.arange(64 * 64) * 67).reshape(64, 8, 8).astype(np.uint8)
 

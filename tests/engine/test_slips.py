@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fittingroom.engine.checks import checked_callbacks
-from fittingroom.engine.inputs import alike, class_weighted, of_user, of_validation
-from fittingroom.engine.slips import notes_on_slips, refuse_slips
-from fittingroom.engine.weights import checked_class_weight, checked_sample_weight, of_classes, unused_weights
+from fittingroom.engine.array_forms import checked_class_weight, checked_sample_weight, of_classes, unused_weights
+from fittingroom.engine.arrays import alike, class_weighted, of_user, of_validation
+from fittingroom.engine.data_checks import notes_on_slips, refuse_slips
+from fittingroom.engine.model_checks import checked_callbacks
 from fittingroom.errors import DataError, InputError, ModelError
 
 LABELS = np.array([0, 1, 2, 2, 2, 0], np.int32)

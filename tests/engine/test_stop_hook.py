@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fittingroom.engine.hooks import StopHook
+from fittingroom.engine.callbacks import StopHook
 from fittingroom.engine.state import State
 from fittingroom.recipes.stop import StopRule
 

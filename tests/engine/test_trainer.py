@@ -11,7 +11,7 @@ import pytest
 
 import fittingroom
 from fittingroom.engine.feeds import ArrayFeed
-from fittingroom.engine.plan import Plan
+from fittingroom.engine.snapshots import Plan
 from fittingroom.errors import DivergedError
 from tests.engine import models
 from tests.engine.images import Images

@@ -11,18 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fittingroom.engine.checks import build_checked
+from fittingroom.engine.callbacks import Hook, Numbers, StopHook
 from fittingroom.engine.epoch import Examples
-from fittingroom.engine.hooks import Hook, Numbers, StopHook
 from fittingroom.engine.interrupt import StopRequest
 from fittingroom.engine.keras_steps import step_functions
-from fittingroom.engine.plan import Plan
+from fittingroom.engine.lanes import Lane, Start, VectorisedPrograms, train_replicas
+from fittingroom.engine.model_checks import build_checked
 from fittingroom.engine.programs import Programs, TracedPrograms
-from fittingroom.engine.replicas import Lane, Start, train_replicas
+from fittingroom.engine.snapshots import Plan, Training
 from fittingroom.engine.state import State, read_state
 from fittingroom.engine.trainer import Trainer
-from fittingroom.engine.training import Training
-from fittingroom.engine.vectorised import VectorisedPrograms
 from fittingroom.progress import Silent
 from fittingroom.recipes.stop import StopRule
 from tests.engine import models

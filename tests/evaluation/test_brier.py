@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fittingroom.errors import InputError
-from fittingroom.evaluation.brier import brier, brier_of
+from fittingroom.evaluation.reliability import brier, brier_of
 from fittingroom.evaluation.trajectories import Trajectories
 from tests.evaluation.examples import any_trajectories, honest_logits, is_json, trajectories_of
 

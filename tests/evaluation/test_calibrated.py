@@ -15,13 +15,13 @@ import numpy.typing as npt
 import pytest
 
 from fittingroom.evaluation.calibration import calibration
-from fittingroom.evaluation.claims import Expected, Side, effect_on_images, verdict
 from fittingroom.evaluation.classes import classes_of
 from fittingroom.evaluation.comparison import Comparison, Contender, compared
 from fittingroom.evaluation.estimate import accuracy_interval
 from fittingroom.evaluation.reliability import reliability_of
 from fittingroom.evaluation.stopping import stopping
 from fittingroom.evaluation.trajectories import Trajectories
+from fittingroom.labs.judging import Expected, Side, effect_on_images, verdict
 from fittingroom.reports.facts_replica import pairs_that_matter
 from tests.evaluation.examples import honest_logits, of_right, trajectories_of
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from fittingroom.evaluation.calibration import Calibration, calibration
-from fittingroom.evaluation.temperature import HIGHEST, LOWEST
+from fittingroom.evaluation.calibration import HIGHEST, LOWEST, Calibration, calibration
 from fittingroom.evaluation.trajectories import Trajectories
 from tests.evaluation.examples import any_trajectories, honest_logits, is_json, trajectories_of
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ttest_rel
 
-from fittingroom.evaluation.claims import Expected, Side, effect_on_images, effect_on_seeds, verdict
 from fittingroom.evaluation.differences import Difference
 from fittingroom.evaluation.estimate import Estimate
+from fittingroom.labs.judging import Expected, Side, effect_on_images, effect_on_seeds, verdict
 
 Array = npt.NDArray[np.float64]
 

@@ -13,9 +13,9 @@ from scipy.stats import ttest_ind, ttest_rel
 
 from fittingroom.errors import InputError
 from fittingroom.evaluation.comparison import Comparison, Contender, compared
+from fittingroom.evaluation.differences import mcnemar, sign_flip
 from fittingroom.evaluation.estimate import over_seeds_and_images
-from fittingroom.evaluation.intervals import wilson
-from fittingroom.evaluation.significance import mcnemar, sign_flip
+from fittingroom.evaluation.spread import wilson
 
 Array = npt.NDArray[Any]
 

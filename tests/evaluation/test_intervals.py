@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from fittingroom.errors import InputError
-from fittingroom.evaluation.intervals import wilson
+from fittingroom.evaluation.spread import wilson
 
 
 @given(count=st.integers(1, 100_000), share=st.floats(0, 1), confidence=st.floats(0.5, 0.999))

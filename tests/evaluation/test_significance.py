@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from fittingroom.evaluation.significance import mcnemar, sign_flip
+from fittingroom.evaluation.differences import mcnemar, sign_flip
 
 counts = st.integers(0, 3000)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fittingroom.evaluation.temperature import HIGHEST, LOWEST, Logits, Temperature, fit_temperature
+from fittingroom.evaluation.calibration import HIGHEST, LOWEST, Logits, Temperature, fit_temperature
 from tests.evaluation.examples import honest_logits
 
 

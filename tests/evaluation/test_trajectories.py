@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 
 from fittingroom.errors import InputError
-from fittingroom.evaluation.halves import first_half
-from fittingroom.evaluation.mean_interval import mean_interval
-from fittingroom.evaluation.trajectories import Trajectories
+from fittingroom.evaluation.estimate import mean_interval
+from fittingroom.evaluation.trajectories import Trajectories, first_half
 from tests.evaluation.examples import any_trajectories, of_right, trajectories_of
 
 GOOD = trajectories_of(np.zeros((2, 3, 4)), [0, 1, 2])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fittingroom.experiments.best_of import BestOf, luck_of_best
+from fittingroom.experiments.search_result import BestOf, luck_of_best
 
 
 @pytest.mark.parametrize(("shared", "seeds"), [(0.0, 1), (0.6, 1), (0.6, 4)])

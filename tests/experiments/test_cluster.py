@@ -16,11 +16,11 @@ import pytest
 
 import fittingroom as fr
 from fittingroom.errors import DataError, InputError, Interrupted, UnknownNameError
+from fittingroom.experiments.cluster import PackedDataset, train_cells
+from fittingroom.experiments.experiment_store import CellState
 from fittingroom.experiments.live import Quiet
 from fittingroom.experiments.plan import data_digest
 from fittingroom.experiments.results import Experiment
-from fittingroom.experiments.store import CellState
-from fittingroom.experiments.worker import PackedDataset, train_cells
 from fittingroom.progress import Progress
 from fittingroom.recipes.recipe import Recipe
 from tests.api.stopping import CtrlCIn, OnlyFirst

@@ -14,12 +14,12 @@ from rich.console import Console
 import fittingroom as fr
 from fittingroom.api.training import train
 from fittingroom.errors import DataError, InputError, RunError
-from fittingroom.experiments import local
+from fittingroom.experiments import executor as local
 from fittingroom.experiments.live import LiveTable, watcher_for_terminal
 from fittingroom.experiments.results import Experiment
 from fittingroom.recipes.recipe import Recipe
+from fittingroom.runs.begun import RunLock
 from fittingroom.runs.ledger import Ledger
-from fittingroom.runs.lock import RunLock
 from fittingroom.runs.place import list_runs
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 import fittingroom as fr
 from fittingroom.errors import InputError, RecipeError, UnknownNameError
-from fittingroom.experiments.grid import parse_vary, setting_text, variants
-from fittingroom.experiments.plan import Cell, data_digest
+from fittingroom.experiments.plan import Cell, data_digest, parse_vary, setting_text, variants
 from fittingroom.recipes.recipe import Recipe
 
 COURSE = Recipe(name="course")

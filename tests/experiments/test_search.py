@@ -18,14 +18,12 @@ from rich.console import Console
 
 import fittingroom as fr
 from fittingroom.errors import InputError, Interrupted, RunError, StorageError
-from fittingroom.experiments.executing import train_missing
-from fittingroom.experiments.found import Search
-from fittingroom.experiments.grid import Variant
+from fittingroom.experiments.executor import LocalExecutor, train_missing
+from fittingroom.experiments.experiment_store import locked
 from fittingroom.experiments.live import Quiet
-from fittingroom.experiments.local import LocalExecutor
-from fittingroom.experiments.plan import Plan, data_digest
-from fittingroom.experiments.searching import Pruning, QuietSearch, SearchTable
-from fittingroom.experiments.store import locked
+from fittingroom.experiments.plan import Plan, Variant, data_digest
+from fittingroom.experiments.search import Pruning, QuietSearch, SearchTable
+from fittingroom.experiments.search_result import Search
 from fittingroom.progress import Progress, Silent
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.ledger import Ledger

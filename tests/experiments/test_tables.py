@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import fittingroom as fr
 from fittingroom.experiments.results import Experiment
-from fittingroom.experiments.tables import Kind, Table, cells_table
+from fittingroom.experiments.summary import Kind, Table, cells_table
 from fittingroom.recipes.recipe import Recipe
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")

@@ -113,9 +113,7 @@ def fitted(kind: str, honest: Mapping[str, bytes]) -> Callable[[Place], None]:
     """Writes an honest run with a judgement or a correction of its weights that has these arrays."""
 
     def build(place: Place) -> None:
-        from fittingroom.runs.correction import CORRECTION
-        from fittingroom.runs.fitted import digest_of
-        from fittingroom.runs.judgement import JUDGEMENT
+        from fittingroom.answers.stored import CORRECTION, JUDGEMENT, digest_of
 
         file = {"judgement": JUDGEMENT, "correction": CORRECTION}[kind]
         start = {
@@ -158,7 +156,7 @@ def correction(**members: bytes) -> Callable[[Place], None]:
 
 def bomb_of_judgement(place: Place) -> None:
     """Half a gigabyte of zeros in each array that may be large."""
-    from fittingroom.runs.judgement import JUDGEMENT
+    from fittingroom.answers.stored import JUDGEMENT
 
     start = npy_header(header_of("|u1", (2**20, 512)))
     member = deflated(start, 512), len(start) + 2**29

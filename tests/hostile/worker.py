@@ -28,13 +28,13 @@ from typing import Any
 import numpy as np
 
 import fittingroom as fr
+from fittingroom.answers.stored import CORRECTION
 from fittingroom.cli.main import main as command
-from fittingroom.data.inputs import read_images
+from fittingroom.data.image_files import read_images
 from fittingroom.data.ranges import ValueRange
 from fittingroom.errors import FittingRoomError
-from fittingroom.photos.inputs import Inputs
+from fittingroom.photos.photo_reader import Inputs
 from fittingroom.recipes.named import find_recipe
-from fittingroom.runs.correction import CORRECTION
 from fittingroom.runs.ledger import Ledger
 from fittingroom.runs.ledger_check import verify
 from tests.api.stopping import Crash, CrashIn

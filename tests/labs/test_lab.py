@@ -11,7 +11,7 @@ import fittingroom as fr
 from fittingroom.errors import DatasetNotFoundError, InputError, RecipeError, UnknownNameError
 from fittingroom.experiments.live import Quiet
 from fittingroom.labs.arms import named
-from fittingroom.labs.result import LabResult
+from fittingroom.labs.lab_result import LabResult
 from tests.labs.conftest import CLAIM, EXPERIMENT, PICTURE, TEXTS, WHOLE, Written
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")

@@ -8,13 +8,11 @@ from pathlib import Path
 import pytest
 
 from fittingroom.errors import RecipeError
-from fittingroom.labs.catalogue import TEXTS as OURS
-from fittingroom.labs.catalogue import find_lab, labs
-from fittingroom.labs.description import EXPECTED, PICTURES
 from fittingroom.labs.judging import check_arms
-from fittingroom.labs.lab import arm_names_of
+from fittingroom.labs.lab import TEXTS as OURS
+from fittingroom.labs.lab import arm_names_of, find_lab, labs
+from fittingroom.labs.lab_description import EXPECTED, MEASURES, PICTURES
 from fittingroom.labs.labfile import read_lab
-from fittingroom.labs.measures import MEASURES
 from tests.contracts.source import ROOT
 from tests.labs.conftest import CLAIM, EXPERIMENT, PICTURE, TEXTS, WHOLE, Written
 

@@ -18,7 +18,7 @@ from benchmarks.photos import (
     rows_of,
     tally,
 )
-from fittingroom.evaluation.judgement import Answer
+from fittingroom.answers.judgement import Answer
 
 MAPPED = Mapped(
     {"tee": frozenset({"T-shirt/top"}), "long": frozenset({"Shirt", "Pullover"}), "boot": frozenset({"Ankle boot"}),

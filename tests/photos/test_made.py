@@ -7,8 +7,8 @@ import pytest
 
 import fittingroom
 from fittingroom.data.dataset import Dataset
-from fittingroom.photos.made import made_inputs, made_photo
 from fittingroom.photos.style import ThingStyle, style_of
+from fittingroom.photos.synthetic import made_inputs, made_photo
 
 
 @pytest.fixture(scope="module")

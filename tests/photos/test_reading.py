@@ -15,8 +15,7 @@ from fittingroom.data.pictures import open_picture
 from fittingroom.data.ranges import ValueRange
 from fittingroom.errors import DataError
 from fittingroom.photos.conversion import convert
-from fittingroom.photos.inputs import Given, read_all, read_given
-from fittingroom.photos.reading import open_photo, picture_files
+from fittingroom.photos.photo_reader import Given, open_photo, picture_files, read_all, read_given
 from fittingroom.photos.style import Style, thing_style
 from tests.photos.drawing import photo, training_images
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from fittingroom.photos.contact_sheet import MOST_ROWS, Shown, drawn, write_shown
 from fittingroom.photos.conversion import convert
-from fittingroom.photos.show import MOST_ROWS, Shown, drawn, write_shown
 from fittingroom.photos.style import Style, thing_style
 from tests.photos.drawing import photo, training_images
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fittingroom.photos.foreground import GRID, ColourKinds, colour_kinds, expected, parting, templates_of
 from fittingroom.photos.style import thing_style
-from fittingroom.photos.templates import GRID, ColourKinds, colour_kinds, expected, parting, templates_of
 from tests.photos.drawing import photo, training_images
 
 BLUE, YELLOW = np.array([20, 40, 200], np.uint8), np.array([220, 220, 60], np.uint8)

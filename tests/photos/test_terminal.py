@@ -7,9 +7,8 @@ import io
 import numpy as np
 from rich.console import Console
 
+from fittingroom.photos.contact_sheet import MOST_SHOWN, Shown, drawn_in_blocks, show_in_terminal
 from fittingroom.photos.conversion import Conversion, Step
-from fittingroom.photos.show import Shown
-from fittingroom.photos.terminal import MOST_SHOWN, drawn_in_blocks, show_in_terminal
 
 
 def shown(title: str = "a.jpg") -> Shown:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from fittingroom.errors import RecipeError, UnknownNameError
-from fittingroom.recipes.augment import AUGMENTATIONS, Augmentation, parse_augmentation
+from fittingroom.recipes.settings import AUGMENTATIONS, Augmentation, parse_augmentation
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fittingroom.errors import RecipeError
-from fittingroom.recipes.files import read_recipe
+from fittingroom.recipes.recipe import read_recipe
 
 
 @pytest.fixture

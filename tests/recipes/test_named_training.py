@@ -10,8 +10,8 @@ import pytest
 
 import fittingroom
 from fittingroom.data.dataset import Dataset, Part
+from fittingroom.recipes.build import network
 from fittingroom.recipes.named import NAMED
-from fittingroom.recipes.network import network
 from fittingroom.recipes.recipe import Recipe
 
 

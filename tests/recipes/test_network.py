@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fittingroom.errors import RecipeError
-from fittingroom.recipes.network import network
+from fittingroom.recipes.build import network
 from fittingroom.recipes.recipe import Recipe
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")

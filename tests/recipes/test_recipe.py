@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fittingroom.errors import InputError, RecipeError, UnknownNameError
-from fittingroom.recipes.files import read_recipe
-from fittingroom.recipes.recipe import Recipe
+from fittingroom.recipes.recipe import Recipe, read_recipe
 from fittingroom.recipes.settings import ACTIVATIONS, OPTIMIZERS, PRECISIONS, SCHEDULES
 
 STOPS = ["loss<0.4", "accuracy>=0.6", "val_loss rises 3", "val_accuracy falls 2", "loss<=1e-07"]

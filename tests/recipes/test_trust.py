@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from fittingroom.errors import RecipeError, RunError
-from fittingroom.recipes.modelfile import ModelFile
-from fittingroom.recipes.trust import RecordedFile, recorded_file, trusted_file
+from fittingroom.recipes.modelfile import ModelFile, RecordedFile, recorded_file, trusted_file
 
 
 @pytest.fixture

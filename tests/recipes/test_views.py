@@ -8,11 +8,11 @@ import pytest
 
 from fittingroom.engine.description import describe, rebuild
 from fittingroom.engine.keras_steps import step_functions
+from fittingroom.engine.recipe_programs import averaging
 from fittingroom.engine.state import State, values_of
-from fittingroom.engine.views import averaging
-from fittingroom.recipes.augment import parse_augmentation
 from fittingroom.recipes.build import build_model, with_softmax_in_the_loss
 from fittingroom.recipes.recipe import Recipe
+from fittingroom.recipes.settings import parse_augmentation
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")
 

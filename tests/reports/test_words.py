@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from fittingroom.evaluation.mean_interval import mean_interval
+from fittingroom.evaluation.estimate import mean_interval
 from fittingroom.evaluation.trajectories import Trajectories
 from fittingroom.reports.facts import subject_facts
 from fittingroom.reports.sentences import QUESTIONS, Quote

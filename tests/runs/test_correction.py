@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fittingroom.answers.label_shift import Correction
+from fittingroom.answers.stored import CORRECTION, read_correction, write_correction
 from fittingroom.errors import RunError
-from fittingroom.evaluation.correction import Correction
-from fittingroom.runs.correction import CORRECTION, read_correction, write_correction
 
 DIGEST = bytes(range(32))
 

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fittingroom.answers.judgement import Judgement
+from fittingroom.answers.out_of_distribution import UnlikeByOutlineAndDoubt
+from fittingroom.answers.stored import JUDGEMENT, digest_of, read_judgement, write_judgement
 from fittingroom.errors import RunError, StorageError
-from fittingroom.evaluation.judgement import Judgement
-from fittingroom.evaluation.unlike import UnlikeByOutlineAndDoubt
-from fittingroom.runs.fitted import digest_of
-from fittingroom.runs.judgement import JUDGEMENT, read_judgement, write_judgement
 
 DIGEST = bytes(range(32))
 

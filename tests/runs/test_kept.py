@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from fittingroom.errors import RunError
-from fittingroom.runs.kept import Validated, other_images, read_validated
+from fittingroom.runs.json_files import json_text
 from fittingroom.runs.outcomes import Outcomes
-from fittingroom.runs.plain import json_text
 from fittingroom.runs.record import PartResult, RunRecord
+from fittingroom.runs.store import Validated, other_images, read_validated
 
 LABELS = [0, 1, 2, 2]
 PREDICTED = [[0, 1, 0, 0], [0, 1, 2, 0], [0, 0, 0, 2]]  # 2, 3 and 2 right

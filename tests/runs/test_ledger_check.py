@@ -16,9 +16,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fittingroom.errors import StorageError
-from fittingroom.runs.ledger import Intent, Ledger, canonical, chained_hash
+from fittingroom.runs.ledger import Intent, Ledger, canonical, chained_hash, record_opening
 from fittingroom.runs.ledger_check import verify
-from fittingroom.runs.looks import record_opening
 from fittingroom.runs.store import RunContents
 from tests.runs.writing import create
 

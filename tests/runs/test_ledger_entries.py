@@ -11,8 +11,7 @@ import pytest
 
 from fittingroom.runs.ledger import Intent, Ledger, canonical, chained_hash
 from fittingroom.runs.ledger_check import verify
-from fittingroom.runs.ledger_entries import count_looks
-from fittingroom.runs.ledger_file import VERSION
+from fittingroom.runs.ledger_entries import VERSION, count_looks
 
 NEW = ("weights", "fingerprint", "together")
 LOOK = Intent("digits", 360, "a look", "/runs/one", "course", "ab" * 32, 3, "cd" * 32, "pixels")

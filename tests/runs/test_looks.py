@@ -10,8 +10,7 @@ import pytest
 
 from fittingroom.errors import RunError, StorageError
 from fittingroom.evaluation.scores import Scores
-from fittingroom.runs.ledger import Counted
-from fittingroom.runs.looks import record_opening, record_score
+from fittingroom.runs.ledger import Counted, record_opening, record_score
 from fittingroom.runs.store import RunContents, read_record
 from tests.runs.writing import create
 
@@ -33,7 +32,7 @@ import sys
 from pathlib import Path
 from typing import Any
 from fittingroom.runs.ledger import Counted
-from fittingroom.runs.looks import record_opening
+from fittingroom.runs.ledger import record_opening
 for _ in range(10):
     record_opening(Path(sys.argv[1]), "a look", Counted("id", 1, 1, "hash"))
 """

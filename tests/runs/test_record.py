@@ -10,7 +10,7 @@ import pytest
 from fittingroom.errors import RunError
 from fittingroom.evaluation.scores import Scores
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.runs.plain import json_text
+from fittingroom.runs.json_files import json_text
 from fittingroom.runs.record import FORMAT, Look, PartResult, RunRecord, Seconds
 
 Stored = dict[str, Any]

@@ -13,18 +13,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
+from fittingroom.answers.conformal import ALPHA
+from fittingroom.answers.judgement import Answer, Judgement
+from fittingroom.answers.label_shift import Correction
+from fittingroom.answers.stored import digest_of
 from fittingroom.api.judging import correction_of, judgement_of
 from fittingroom.api.loaded import Loaded
 from fittingroom.api.looking import count_test_part
 from fittingroom.api.scales import checked_images
 from fittingroom.errors import DataError, RunError
-from fittingroom.evaluation.conformal import ALPHA
-from fittingroom.evaluation.correction import Correction
-from fittingroom.evaluation.judgement import Answer, Judgement
-from fittingroom.photos.inputs import Inputs, of_picture, read_given
-from fittingroom.photos.reading import as_photo
+from fittingroom.photos.photo_reader import Inputs, as_photo, of_picture, read_given
 from fittingroom.photos.style import Style, style_of_images
-from fittingroom.runs.fitted import digest_of
 from fittingroom.runs.images import RunImages, exceeds
 from fittingroom.runs.record import DataRecord
 

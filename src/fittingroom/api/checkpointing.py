@@ -9,8 +9,8 @@ import numpy as np
 
 from fittingroom.engine.blueprint import Blueprint
 from fittingroom.engine.epoch import Outcomes
+from fittingroom.engine.snapshots import FinishedEpoch, Snapshot
 from fittingroom.engine.state import State
-from fittingroom.engine.training import FinishedEpoch, Snapshot
 from fittingroom.errors import RunError
 from fittingroom.runs.checkpoints import Checkpoint
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from fittingroom.errors import InputError, RunError
 from fittingroom.evaluation.comparison import Comparison, Contender, compared
-from fittingroom.runs.kept import Validated, other_images, read_validated, without_answers
 from fittingroom.runs.place import find_run, holds_replicas
 from fittingroom.runs.replicas import read_replicas, replica_folder
+from fittingroom.runs.store import Validated, other_images, read_validated, without_answers
 
 if TYPE_CHECKING:
     from fittingroom.api.replicas import Replicas

@@ -20,8 +20,8 @@ from fittingroom.api.many import chosen_seeds
 from fittingroom.api.replicas import Replicas
 from fittingroom.api.session import whole_number
 from fittingroom.data.dataset import Dataset
-from fittingroom.engine.backend import require_jax_backend
 from fittingroom.engine.batches import Batches
+from fittingroom.engine.devices import require_jax_backend
 from fittingroom.errors import InputError, StorageError
 from fittingroom.progress import progress_for_verbose
 from fittingroom.recipes.stop import StopRule
@@ -183,8 +183,8 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
     require_jax_backend()
     import keras
 
-    from fittingroom.engine.checks import checked_callbacks, require_model, require_one_input_and_output
     from fittingroom.engine.losses import label_form
+    from fittingroom.engine.model_checks import checked_callbacks, require_model, require_one_input_and_output
 
     require_model(model)
     require_one_input_and_output(model)

@@ -11,16 +11,16 @@ from typing import Any
 
 import keras
 
+from fittingroom.answers.judgement import Judgement
+from fittingroom.answers.label_shift import Correction
 from fittingroom.api.judging import correction_of, judgement_of
 from fittingroom.api.loaded import Loaded
 from fittingroom.api.run import Run
+from fittingroom.atomic import storage_errors
 from fittingroom.data.dataset import Dataset
 from fittingroom.engine.blueprint import Blueprint
 from fittingroom.engine.state import State
 from fittingroom.errors import RunError
-from fittingroom.evaluation.correction import Correction
-from fittingroom.evaluation.judgement import Judgement
-from fittingroom.files import storage_errors
 from fittingroom.reports.curves import ShownHistory
 from fittingroom.reports.explanation import Explanation
 from fittingroom.reports.html import Report

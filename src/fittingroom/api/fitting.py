@@ -19,22 +19,20 @@ from fittingroom.api.replicas import Replicas
 from fittingroom.api.run import Run
 from fittingroom.api.session import Session, clamped_batch_size
 from fittingroom.data.dataset import Dataset
-from fittingroom.engine import inputs
+from fittingroom.engine import arrays as inputs
 from fittingroom.engine.batches import Batches
 from fittingroom.engine.blueprint import blueprint_of
+from fittingroom.engine.callbacks import Hook, KerasHook, StopHook
+from fittingroom.engine.devices import available_devices, prepare_jax
 from fittingroom.engine.epoch import Examples
-from fittingroom.engine.hooks import Hook, KerasHook, StopHook
-from fittingroom.engine.mesh import available_devices
-from fittingroom.engine.plan import Plan
 from fittingroom.engine.programs import TracedPrograms
-from fittingroom.engine.runtime import prepare_jax
+from fittingroom.engine.snapshots import Plan
 from fittingroom.engine.state import read_state, write_state
 from fittingroom.errors import InputError, ModelError
 from fittingroom.progress import Progress, finishing
-from fittingroom.recipes.modelfile import ModelFile
+from fittingroom.recipes.modelfile import ModelFile, RecordedFile, recorded_file
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.recipes.stop import StopRule
-from fittingroom.recipes.trust import RecordedFile, recorded_file
 from fittingroom.runs.record import DataRecord
 from fittingroom.runs.store import RunContents
 
@@ -78,7 +76,7 @@ def fit_recipe(
 
 def _build(recipe: Recipe, dataset: Dataset, file: ModelFile, seed: int) -> keras.Model:
     """The model that the recipe's own file makes, its weights drawn for a seed."""
-    from fittingroom.engine.backend import require_jax_backend
+    from fittingroom.engine.devices import require_jax_backend
 
     require_jax_backend()
     import keras
@@ -133,7 +131,7 @@ class Fitting:
             seeds: one per replica.
             make: makes the model of a seed; by default it is this one with its weights drawn anew.
         """
-        from fittingroom.engine.cloning import copied, drawn_anew
+        from fittingroom.engine.description import copied, drawn_anew
 
         if isinstance(self.train, Batches) or isinstance(self.validation, Batches):
             raise InputError(
@@ -199,7 +197,7 @@ class Fitting:
         except jax.errors.JAXTypeError as error:
             if self.model.jit_compile:
                 raise
-            from fittingroom.engine.checks import ASKS_FOR_A_VALUE
+            from fittingroom.engine.model_checks import ASKS_FOR_A_VALUE
 
             raise ModelError(f"{ASKS_FOR_A_VALUE} Or train it with model.fit.") from error
 
@@ -214,9 +212,11 @@ class Fitting:
 
     def _check_model(self) -> tuple[tuple[str, ...], str]:
         """Builds the model; what should be said of it, and what to look at if its loss becomes NaN or infinite."""
-        from fittingroom.engine import checks, misfits, slips
+        from fittingroom.engine import data_checks as slips
+        from fittingroom.engine import misfits
+        from fittingroom.engine import model_checks as checks
+        from fittingroom.engine.data_checks import augmentation_notes, scale_notes
         from fittingroom.engine.keras_steps import fixed_batch
-        from fittingroom.engine.scales import augmentation_notes, scale_notes
 
         first = self._first_arrays
         slips.refuse_slips(self.model, first.images, first.class_indices)
@@ -271,9 +271,9 @@ class Fitting:
         }
 
     def _session(self, notes: tuple[str, ...], if_diverged: str, hooks: Sequence[Hook]) -> Session:
-        from fittingroom.engine.batch_programs import BatchPrograms
         from fittingroom.engine.description import describe
         from fittingroom.engine.keras_steps import step_functions
+        from fittingroom.engine.programs import BatchPrograms
 
         data_notes = () if self.dataset is None else self.dataset.notes
         blueprint = blueprint_of(self.model, describe(self.model))

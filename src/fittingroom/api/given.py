@@ -13,10 +13,10 @@ import numpy as np
 
 from fittingroom.api.session import clamped_batch_size, whole_number
 from fittingroom.data.dataset import Dataset, Part
-from fittingroom.engine import inputs
+from fittingroom.engine import arrays as inputs
+from fittingroom.engine.array_forms import checked_class_weight, unused_weights
 from fittingroom.engine.batches import Batches, gives_batches
-from fittingroom.engine.plan import Plan
-from fittingroom.engine.weights import checked_class_weight, unused_weights
+from fittingroom.engine.snapshots import Plan
 from fittingroom.errors import InputError
 from fittingroom.recipes.stop import parse_condition
 

@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fittingroom.answers.judgement import Judgement
+from fittingroom.answers.label_shift import Correction
+from fittingroom.answers.stored import digest_of, read_correction, read_judgement, write_correction, write_judgement
 from fittingroom.errors import DataError, RunError, StorageError
-from fittingroom.evaluation.correction import Correction
-from fittingroom.evaluation.judgement import Judgement
-from fittingroom.photos.made import made_inputs
 from fittingroom.photos.style import style_of_images
-from fittingroom.runs.correction import read_correction, write_correction
-from fittingroom.runs.fitted import digest_of
-from fittingroom.runs.judgement import read_judgement, write_judgement
-from fittingroom.runs.kept import read_validated
+from fittingroom.photos.synthetic import made_inputs
+from fittingroom.runs.store import read_validated
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,15 +13,13 @@ from fittingroom.api.checkpointing import checkpoint_of, snapshot_of
 from fittingroom.api.keeping import Attempt, environment_of, how_to_go_on
 from fittingroom.engine.blueprint import Blueprint
 from fittingroom.engine.callback_memory import forgotten
-from fittingroom.engine.plan import Plan
-from fittingroom.engine.training import Snapshot
+from fittingroom.engine.snapshots import Plan, Snapshot
 from fittingroom.errors import InputError, RunError, StorageError
 from fittingroom.runs.begun import BegunRecord, BegunRun, begin, reopen
 from fittingroom.runs.checkpoints import FOLDER
-from fittingroom.runs.damage import damage
 from fittingroom.runs.environment import differences
+from fittingroom.runs.json_files import damage, json_text
 from fittingroom.runs.place import BEGUN_NAME, find_begun, holds_replicas, is_run
-from fittingroom.runs.plain import json_text
 from fittingroom.runs.record import RunRecord, now
 from fittingroom.runs.replicas import read_records
 from fittingroom.runs.store import read_record

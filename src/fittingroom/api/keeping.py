@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from fittingroom.data.dataset import Dataset
+from fittingroom.engine.arrays import Arrays
 from fittingroom.engine.blueprint import Blueprint
-from fittingroom.engine.inputs import Arrays
-from fittingroom.engine.runtime import device_facts, threads_per_replica
-from fittingroom.engine.training import Training
+from fittingroom.engine.devices import device_facts, threads_per_replica
+from fittingroom.engine.snapshots import Training
 from fittingroom.errors import DivergedError, InputError, Interrupted, StorageError
-from fittingroom.recipes.trust import RecordedFile
+from fittingroom.recipes.modelfile import RecordedFile
 from fittingroom.runs.begun import BegunRun
 from fittingroom.runs.environment import Environment, current_environment
 from fittingroom.runs.history import History

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from fittingroom.evaluation.conformal import ALPHA
-from fittingroom.evaluation.judgement import Answer, Judgement
-from fittingroom.photos.inputs import Inputs
+from fittingroom.answers.conformal import ALPHA
+from fittingroom.answers.judgement import Answer, Judgement
+from fittingroom.photos.photo_reader import Inputs
 from fittingroom.runs.record import DataRecord
 
 Array = np.ndarray[Any, Any]

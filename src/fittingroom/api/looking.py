@@ -10,16 +10,16 @@ from pathlib import Path
 
 from fittingroom.data.csvfile import test_file
 from fittingroom.data.dataset import Dataset, Opening, Part, is_among, recorded
-from fittingroom.data.inputs import holds_arrays
+from fittingroom.data.image_files import holds_arrays
 from fittingroom.data.load import load
 from fittingroom.data.locate import is_test_images
 from fittingroom.data.npz import array_names
 from fittingroom.errors import DataError, RunError
 from fittingroom.evaluation.scores import Scores, TestResult
-from fittingroom.runs import looks
+from fittingroom.runs import ledger as looks
+from fittingroom.runs.begun import holder
 from fittingroom.runs.ledger import Counted, Intent, Ledger, recipe_digest
 from fittingroom.runs.ledger_reuse import Standings
-from fittingroom.runs.lock import holder
 from fittingroom.runs.record import RunRecord
 from fittingroom.runs.weights import weights_sha256
 

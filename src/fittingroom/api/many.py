@@ -15,8 +15,8 @@ from fittingroom.api.session import Session, whole_number
 from fittingroom.engine.batches import Batches
 from fittingroom.engine.epoch import Examples
 from fittingroom.engine.interrupt import StopRequest
+from fittingroom.engine.lanes import Lane, Start, compiled_lanes, train_replicas
 from fittingroom.engine.programs import ProgramSource, TracedPrograms
-from fittingroom.engine.replicas import Lane, Start, compiled_lanes, train_replicas
 from fittingroom.engine.state import State
 from fittingroom.engine.trainer import Trainer
 from fittingroom.errors import InputError

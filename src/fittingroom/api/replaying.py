@@ -17,7 +17,7 @@ from fittingroom.api.training import train_recipe
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import DivergedError, RunError
 from fittingroom.progress import Progress, finishing, progress_for_terminal
-from fittingroom.recipes.trust import file_to_run
+from fittingroom.recipes.modelfile import file_to_run
 from fittingroom.runs.environment import differences
 from fittingroom.runs.place import find_run, holds_replicas
 from fittingroom.runs.record import RunRecord

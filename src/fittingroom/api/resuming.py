@@ -12,8 +12,8 @@ from fittingroom.api.run import Run
 from fittingroom.api.training import train_recipe
 from fittingroom.errors import InputError, RunError
 from fittingroom.progress import Progress, finishing, progress_for_terminal
+from fittingroom.recipes.modelfile import file_to_run
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.recipes.trust import file_to_run
 from fittingroom.runs.reloading import load_again
 
 

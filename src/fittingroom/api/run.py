@@ -13,19 +13,18 @@ from fittingroom.api import looking
 from fittingroom.api.asking import Asked
 from fittingroom.api.scales import checked_images
 from fittingroom.data.dataset import Dataset, Part
-from fittingroom.engine.blueprint import Blueprint
-from fittingroom.engine.outline import Outline, Shapes
+from fittingroom.engine.blueprint import Blueprint, Outline, Shapes
+from fittingroom.engine.devices import check_not_forked, prepare_jax
 from fittingroom.engine.programs import Programs, ProgramSource, TracedPrograms
 from fittingroom.engine.recipe_programs import RecipeModel
-from fittingroom.engine.runtime import check_not_forked, prepare_jax
 from fittingroom.engine.state import State
 from fittingroom.errors import DataError, RunError
 from fittingroom.evaluation.scores import Scores, TestResult, score
-from fittingroom.recipes.trust import trusted_file
+from fittingroom.recipes.modelfile import trusted_file
 from fittingroom.runs import store
-from fittingroom.runs.damage import damage
 from fittingroom.runs.history import History
 from fittingroom.runs.images import RunImages, images_of, read_images
+from fittingroom.runs.json_files import damage
 from fittingroom.runs.outcomes import Outcomes
 from fittingroom.runs.record import RunRecord
 from fittingroom.runs.reloading import load_again, load_unasked
@@ -283,11 +282,11 @@ class Run(Asked):
 
     def _structure(self) -> keras.Model:
         """A model that has the run's structure, with any weights."""
-        from fittingroom.engine.backend import require_jax_backend
+        from fittingroom.engine.devices import require_jax_backend
 
         require_jax_backend()
-        from fittingroom.engine.checks import build_layers
         from fittingroom.engine.description import rebuild
+        from fittingroom.engine.model_checks import build_layers
         from fittingroom.engine.state import weight_shapes
 
         self._state  # noqa: B018 - read here, so that shapes are real before they are relied on

@@ -15,22 +15,21 @@ import numpy as np
 
 from fittingroom.api.keeper import Keeper, saver
 from fittingroom.api.keeping import Attempt, keep, keep_in_memory
+from fittingroom.engine.arrays import Arrays
 from fittingroom.engine.batches import Batches
+from fittingroom.engine.callbacks import Hook
 from fittingroom.engine.epoch import Examples
-from fittingroom.engine.hooks import Hook
-from fittingroom.engine.inputs import Arrays
-from fittingroom.engine.plan import Plan
 from fittingroom.engine.programs import Programs
+from fittingroom.engine.recipe_programs import answered
+from fittingroom.engine.snapshots import Plan, Snapshot, Training
 from fittingroom.engine.state import State
 from fittingroom.engine.trainer import Trainer
-from fittingroom.engine.training import Snapshot, Training
-from fittingroom.engine.views import answered
 from fittingroom.errors import InputError
 from fittingroom.runs.record import Seconds
 from fittingroom.runs.store import RunContents
 
 if TYPE_CHECKING:
-    from fittingroom.engine.batch_programs import BatchPrograms
+    from fittingroom.engine.programs import BatchPrograms
     from fittingroom.progress import Progress
 
 

@@ -17,17 +17,15 @@ from fittingroom.api.session import Session, clamped_batch_size, whole_number
 from fittingroom.api.trainable import Named, Prescribed, check_dataset, chosen_recipe
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.load import load
-from fittingroom.engine.hooks import StopHook
-from fittingroom.engine.inputs import of_part
-from fittingroom.engine.mesh import available_devices
+from fittingroom.engine.arrays import of_part
+from fittingroom.engine.callbacks import StopHook
+from fittingroom.engine.devices import available_devices, prepare_jax
 from fittingroom.engine.programs import Programs
-from fittingroom.engine.recipe_programs import RecipeModel
-from fittingroom.engine.runtime import prepare_jax
-from fittingroom.engine.views import count_views
+from fittingroom.engine.recipe_programs import RecipeModel, count_views
 from fittingroom.progress import Progress, finishing, progress_for_terminal
-from fittingroom.recipes.augment import parse_augmentation
 from fittingroom.recipes.modelfile import ModelFile, parse_model_setting
 from fittingroom.recipes.recipe import Recipe
+from fittingroom.recipes.settings import parse_augmentation
 from fittingroom.recipes.stop import StopRule
 from fittingroom.runs.place import check_writable
 

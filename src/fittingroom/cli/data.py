@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     """Lists the datasets, or describes one and writes a picture of its first training images."""
     if arguments.dataset is None:
         return _list()
-    from fittingroom.data.describe import describe
+    from fittingroom.data.dataset_card import describe
     from fittingroom.data.load import load
 
     dataset = load(arguments.dataset, data_dir=arguments.data_dir, image_size=arguments.image_size)
@@ -57,10 +57,10 @@ def _list() -> Answer:
 
 def _write_sprite(dataset: Dataset, chosen: Path | None) -> Path | None:
     """Writes the picture of a dataset; None where the cache folder cannot be written."""
+    from fittingroom.atomic import storage_errors
     from fittingroom.data.cache import cache_dir
-    from fittingroom.data.sprite import write_sprite
+    from fittingroom.data.dataset_card import write_sprite
     from fittingroom.errors import StorageError
-    from fittingroom.files import storage_errors
 
     if chosen is not None:
         write_sprite(dataset.train, chosen)

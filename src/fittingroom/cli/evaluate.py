@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fittingroom.cli.answer import Answer, nats, number, percent, percent_range, table
-from fittingroom.cli.facts import INSTEAD_OF_LOOKS
 from fittingroom.cli.options import add_json, add_place, add_run, add_trust
-from fittingroom.cli.replicas import nats_spread, percent_spread
+from fittingroom.cli.run_text import INSTEAD_OF_LOOKS, nats_spread, percent_spread
 from fittingroom.evaluation.luck import WORLD, look_of
 from fittingroom.runs.place import LATEST, find_run, holds_replicas
 

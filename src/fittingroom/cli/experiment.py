@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fittingroom.cli.answer import Answer, nats, number, percent, percent_range, table
 from fittingroom.cli.compare import letter, pairs_text
 from fittingroom.cli.options import add_data, add_json, file_path, seeds, validation
-from fittingroom.cli.replicas import nats_spread, percent_spread
+from fittingroom.cli.run_text import nats_spread, percent_spread
 from fittingroom.errors import InputError
 from fittingroom.recipes.named import NAMED, find_recipe
 
@@ -132,7 +132,7 @@ def chosen_vary(texts: Sequence[str]) -> dict[str, tuple[Any, ...]]:
     Raises:
         InputError: a text cannot be read, or a key is there twice.
     """
-    from fittingroom.experiments.grid import parse_vary
+    from fittingroom.experiments.plan import parse_vary
 
     vary: dict[str, tuple[Any, ...]] = {}
     for text in texts:

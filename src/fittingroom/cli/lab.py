@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fittingroom.cli.answer import Answer, percent, percent_range, printable, table
-from fittingroom.cli.bars import dots, sparkline
+from fittingroom.cli.explain_tables import dots, sparkline
 from fittingroom.cli.options import add_json, file_path
 from fittingroom.errors import RunError
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from fittingroom.labs.arms import Arm
-    from fittingroom.labs.description import Lab, Prediction
-    from fittingroom.labs.result import LabResult
+    from fittingroom.labs.lab_description import Lab, Prediction
+    from fittingroom.labs.lab_result import LabResult
 
 ALL = "all"
 _WIDTH = 80
@@ -54,7 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> Answer:
     """Lists the labs, or runs one or all of them."""
-    from fittingroom.labs.catalogue import check_trust, find_lab, labs
+    from fittingroom.labs.lab import check_trust, find_lab, labs
 
     if arguments.lab is None:
         return _list(labs())
@@ -79,9 +79,9 @@ def _run_one(lab: Lab, arguments: argparse.Namespace) -> Answer:
 
 def _run_all(labs: Sequence[Lab], arguments: argparse.Namespace) -> Answer:
     """Each lab in a process of its own, so that what one leaves in memory is gone before the next."""
-    from fittingroom.labs.result import FACTS_NAME
+    from fittingroom.labs.lab_result import FACTS_NAME
     from fittingroom.reports.lab_page import labs_index
-    from fittingroom.runs.damage import read_json
+    from fittingroom.runs.json_files import read_json
     from fittingroom.runs.place import runs_dir
 
     base, facts = arguments.out or runs_dir() / "labs", []
@@ -224,7 +224,7 @@ def _printed(arm: Arm) -> str:
 
 
 def _axis(arms: Sequence[Arm]) -> str:
-    from fittingroom.labs.measures import MEASURES
+    from fittingroom.labs.lab_description import MEASURES
 
     accuracies = {arm.name: arm.on_seeds(MEASURES["accuracy"]) or () for arm in arms}
     low, high = (choose(value for values in accuracies.values() for value in values) for choose in (min, max))

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from fittingroom.cli.answer import Answer, number, percent, table
-from fittingroom.cli.facts import INSTEAD_OF_LOOKS
 from fittingroom.cli.options import add_json
+from fittingroom.cli.run_text import INSTEAD_OF_LOOKS
 from fittingroom.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:

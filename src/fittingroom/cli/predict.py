@@ -16,7 +16,7 @@ from fittingroom.runs.place import find_run, holds_replicas
 
 if TYPE_CHECKING:
     from fittingroom import Replicas, Run
-    from fittingroom.photos.inputs import Given
+    from fittingroom.photos.photo_reader import Given
     from fittingroom.runs.record import DataRecord
 
 _SHOWN = "photos.png"
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     if arguments.show is not None and not arguments.show.lower().endswith(".png"):
         raise DataError(f"--show {arguments.show}: expected the name of a PNG file, or --show at the end of the line.")
     from fittingroom import Replicas, open_replicas, open_run
-    from fittingroom.photos.inputs import read_all, read_given
+    from fittingroom.photos.photo_reader import read_all, read_given
 
     trust = arguments.trust
     opened = open_replicas(path, trust=trust) if holds_replicas(path) else open_run(path, trust=trust)
@@ -90,8 +90,7 @@ def _tell_of_photos(given: list[Given], data: DataRecord, shown: str | None) -> 
 
 def _tell_of_first_answer(path: Path, data: DataRecord, *, photos: bool) -> None:
     """Says at a terminal why the first answer of a run takes longer."""
-    from fittingroom.runs.correction import CORRECTION
-    from fittingroom.runs.judgement import JUDGEMENT
+    from fittingroom.answers.stored import CORRECTION, JUDGEMENT
 
     if not sys.stderr.isatty() or not data.counts["validation"]:
         return
@@ -122,8 +121,7 @@ def _show(path: Path, given: list[Given], predictions: list[dict[str, Any]], cla
     """
     from rich.console import Console
 
-    from fittingroom.photos.show import MOST_ROWS, Shown, write_shown
-    from fittingroom.photos.terminal import show_in_terminal
+    from fittingroom.photos.contact_sheet import MOST_ROWS, Shown, show_in_terminal, write_shown
 
     probabilities = {row["file"]: dict(zip(classes, row["probabilities"], strict=True)) for row in predictions}
     rows = [

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from fittingroom.cli.answer import Answer, percent, percent_range, table
-from fittingroom.cli.facts import loss_text, luck, run_facts
 from fittingroom.cli.options import add_json
-from fittingroom.cli.replicas import replicas_facts, replicas_row
+from fittingroom.cli.run_text import loss_text, luck, replicas_facts, replicas_row, run_facts
 from fittingroom.errors import RunError
 from fittingroom.evaluation.luck import look_of, points
+from fittingroom.runs.begun import holder
 from fittingroom.runs.ledger_reuse import Standings
-from fittingroom.runs.lock import holder
 from fittingroom.runs.place import holds_replicas, is_run, list_begun, list_runs, list_unreadable, runs_dir
 from fittingroom.runs.record import RunRecord
 from fittingroom.runs.store import read_record

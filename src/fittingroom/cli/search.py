@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from fittingroom.cli.answer import Answer, percent, table
 from fittingroom.cli.options import add_data, add_json, count, file_path
-from fittingroom.cli.replicas import nats_spread, percent_spread
+from fittingroom.cli.run_text import nats_spread, percent_spread
 
 if TYPE_CHECKING:
-    from fittingroom.experiments.found import Search
+    from fittingroom.experiments.search_result import Search
 
 MOST_SHOWN = 10
 

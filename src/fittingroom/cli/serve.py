@@ -39,8 +39,8 @@ def port(text: str) -> int:
 
 def run(arguments: argparse.Namespace) -> Answer:
     """Serves until it is told to end."""
-    from fittingroom.web.security import Security
-    from fittingroom.web.server import Application, bound, check_workers, require_server, serve
+    from fittingroom.serving.gate import Security
+    from fittingroom.serving.server import Application, bound, check_workers, require_server, serve
 
     require_server()
     check_workers(arguments.workers, usable_cores())

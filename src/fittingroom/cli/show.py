@@ -6,9 +6,18 @@ import argparse
 from pathlib import Path
 
 from fittingroom.cli.answer import Answer, nats, number, percent, percent_range, table
-from fittingroom.cli.facts import NO_TEST_SET, compiled_loss_text, epochs_text, loss_text, not_finite_text, run_facts
 from fittingroom.cli.options import add_json, add_run
-from fittingroom.cli.replicas import history_facts, replicas_facts, replicas_text
+from fittingroom.cli.run_text import (
+    NO_TEST_SET,
+    compiled_loss_text,
+    epochs_text,
+    history_facts,
+    loss_text,
+    not_finite_text,
+    replicas_facts,
+    replicas_text,
+    run_facts,
+)
 from fittingroom.evaluation.luck import WORLD, look_of
 from fittingroom.runs.history import History
 from fittingroom.runs.ledger_reuse import Standings

@@ -9,9 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fittingroom.cli.answer import Answer, number, percent, percent_range, say, table
-from fittingroom.cli.facts import compiled_loss_text, epochs_text, loss_text, not_finite_text, run_facts
 from fittingroom.cli.options import add_data, add_json, add_trust, count, file_path, seed, seeds, validation
-from fittingroom.cli.replicas import replicas_facts, replicas_text
+from fittingroom.cli.run_text import (
+    compiled_loss_text,
+    epochs_text,
+    loss_text,
+    not_finite_text,
+    replicas_facts,
+    replicas_text,
+    run_facts,
+)
 from fittingroom.errors import InputError, Interrupted, exit_status
 from fittingroom.recipes.named import NAMED, find_recipe
 from fittingroom.recipes.recipe import Recipe

@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.data.arrays import (
+from fittingroom.data.labels import named, say_uneven
+from fittingroom.data.ranges import NOTED_DARK
+from fittingroom.data.split import cut_test
+from fittingroom.data.values import (
     DIGEST_BYTES,
     Digests,
     Images,
@@ -18,11 +21,8 @@ from fittingroom.data.arrays import (
     count_per_class,
     fingerprint,
     image_digests,
+    to_labels,
 )
-from fittingroom.data.labels import named, say_uneven
-from fittingroom.data.ranges import NOTED_DARK
-from fittingroom.data.split import cut_test
-from fittingroom.data.values import to_labels
 from fittingroom.errors import DataError
 
 TEST_FRACTION = 0.15

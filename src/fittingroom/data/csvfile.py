@@ -20,8 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.data.sniff import LOOKED_AT, what_it_is, what_to_do
-from fittingroom.data.streams import LARGEST_ARRAY, open_file
+from fittingroom.data.sniff import LARGEST_ARRAY, LOOKED_AT, open_file, what_it_is, what_to_do
 from fittingroom.errors import DataError
 
 _LONGEST_LINE = 16 * 2**20  # bytes

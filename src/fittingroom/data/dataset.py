@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.data.arrays import Digests, Images, Labels, count_per_class, fingerprint, read_only, source_fingerprint
 from fittingroom.data.catalogue import DatasetInfo
+from fittingroom.data.values import Digests, Images, Labels, count_per_class, fingerprint, read_only, source_fingerprint
 from fittingroom.errors import DataError
 
 
@@ -61,7 +61,7 @@ class Part:
         return f"Part({len(self):,} images {self.images.shape[1:]}, {len(self.classes)} classes)"
 
     def _repr_html_(self) -> str:
-        from fittingroom.data.card import part_card
+        from fittingroom.data.dataset_card import part_card
 
         return part_card(self)
 
@@ -237,6 +237,6 @@ class Dataset:
     arguments: Mapping[str, Any]
 
     def _repr_html_(self) -> str:
-        from fittingroom.data.card import dataset_card
+        from fittingroom.data.dataset_card import dataset_card
 
         return dataset_card(self)

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fittingroom.data.labels import class_names, natural_key
 from fittingroom.data.layout import Listing, Skipped, list_folder, what_is_in, why_flat, why_links
 from fittingroom.data.metadata import read_table, table_in
-from fittingroom.data.names import class_names, natural_key
 from fittingroom.data.pictures import ACCEPTED
 from fittingroom.errors import DataError
 

@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.data.sniff import LOOKED_AT, what_it_is
-from fittingroom.data.streams import LARGEST_ARRAY, check_declared, open_file, read_declared
+from fittingroom.data.sniff import LARGEST_ARRAY, LOOKED_AT, check_declared, open_file, read_declared, what_it_is
 from fittingroom.errors import DataError
 
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}

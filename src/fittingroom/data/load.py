@@ -10,14 +10,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.data import arguments, sources
+from fittingroom.atomic import absolute, expanded
+from fittingroom.data import recognise as arguments
+from fittingroom.data import sources
 from fittingroom.data.catalogue import CATALOGUE, DIGITS, FORMS, DatasetInfo, entry
 from fittingroom.data.contents import Contents
 from fittingroom.data.dataset import Dataset, Part, SealedTestSet
 from fittingroom.data.recognise import check_form, form_of, looks_like_a_path
 from fittingroom.data.split import cut_validation
 from fittingroom.errors import DataError, UnknownNameError
-from fittingroom.files import absolute, expanded
 
 
 def load(

@@ -1,7 +1,11 @@
-"""Reads one picture file, whatever is wrong with it, and brings it to a size by a stated rule."""
+"""Memory that threads share, so that what they take together does not grow with their number.
+
+Reads one picture file, whatever is wrong with it, and brings it to a size by a stated rule.
+"""
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -11,16 +15,40 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from fittingroom.data.arrays import Images
-from fittingroom.data.budget import Budget
-from fittingroom.data.jpeg import START, JpegFile
-from fittingroom.data.pieces import check_pieces
-from fittingroom.data.sniff import LOOKED_AT, unread_picture, webp_size, what_it_is, what_to_do
-from fittingroom.data.streams import open_file
+from fittingroom.data.jpeg import START, JpegFile, check_pieces
+from fittingroom.data.sniff import LOOKED_AT, open_file, unread_picture, webp_size, what_it_is, what_to_do
+from fittingroom.data.values import Images
 from fittingroom.errors import DataError
 
 if TYPE_CHECKING:
     from PIL import Image
+
+
+class Budget:
+    """So many bytes, of which threads take what they need and wait while it is not there.
+
+    Args:
+        total: bytes that may be taken at any one time.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._total = self._left = total
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def taken(self, wanted: int) -> Iterator[None]:
+        """Waits until so many bytes are left; who wants more than all waits for all."""
+        wanted = min(wanted, self._total)
+        with self._changed:
+            self._changed.wait_for(lambda: self._left >= wanted)
+            self._left -= wanted
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._left += wanted
+                self._changed.notify_all()
+
 
 FIRST_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"})
 """Those of the first versions, so that the folder of an old run is read as it was."""

@@ -1,4 +1,7 @@
-"""The contents of a dataset by its name: found, read, checked, and kept for a quick start next time."""
+"""The contents of a dataset by its name: found, read, checked, and kept for a quick start next time.
+
+Reads the 8x8 digits that come with scikit-learn, so that there is always a dataset.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +14,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.data.array_cache import kept, read, stamp_files, unchanged_or_gone
-from fittingroom.data.arraynames import EXPECTED, Roles, roles
-from fittingroom.data.cache import cache_dir
-from fittingroom.data.catalogue import FOUR_FILES, CatalogueEntry
+from fittingroom.data.cache import cache_dir, kept, read, stamp_files, unchanged_or_gone
+from fittingroom.data.catalogue import DIGITS, FOUR_FILES, CatalogueEntry
 from fittingroom.data.contents import Contents, Found, Pairs, check
 from fittingroom.data.csvfile import read_columns, read_table, square, test_file
-from fittingroom.data.decode import decode_folder
-from fittingroom.data.digits import read_digits
-from fittingroom.data.edges import SMALL, default_size
+from fittingroom.data.decode import SMALL, decode_folder, default_size
 from fittingroom.data.folder import scan_folder
-from fittingroom.data.identity import check_checksums, check_contents, known_as
 from fittingroom.data.idx import read_idx_images, read_idx_labels
-from fittingroom.data.locate import FourFiles, by_download, in_data_folder, in_folder, in_system
-from fittingroom.data.names import class_names
-from fittingroom.data.npz import array_names, listed, member_names, read_array
+from fittingroom.data.labels import class_names
+from fittingroom.data.locate import (
+    FourFiles,
+    by_download,
+    check_checksums,
+    check_contents,
+    in_data_folder,
+    in_folder,
+    in_system,
+    known_as,
+)
+from fittingroom.data.npz import EXPECTED, Roles, array_names, listed, member_names, read_array, roles
 from fittingroom.data.recognise import idx_names
 from fittingroom.data.values import to_images
 from fittingroom.errors import DataError, DatasetNotFoundError
@@ -274,3 +281,22 @@ def picture_folder(root: Path, size: tuple[int, int] | None, *, first_rules: boo
 def _cache_folder(kind: str, what: str) -> Path:
     """Where the contents of something that the user chose are kept."""
     return cache_dir() / "datasets" / f"{kind}-{hashlib.sha256(what.encode(errors='surrogateescape')).hexdigest()[:16]}"
+
+
+_TEST_IMAGES = 360
+
+
+def read_digits() -> Found:
+    """All 1,797 digits, values 0 to 16; 360 of them are to become the test part."""
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    images = data.images.astype(np.uint8)
+    return Found(
+        train=Pairs(images, data.target),
+        test=None,
+        source="scikit-learn's own copy, with a train/test split of ours",
+        classes=DIGITS.classes,
+        scale=DIGITS.scale,
+        test_fraction=_TEST_IMAGES / len(images),
+    )

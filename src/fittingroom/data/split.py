@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.data.arrays import Digests, Images, Labels, count_per_class, image_digests
+from fittingroom.data.values import Digests, Images, Labels, count_per_class, image_digests
 from fittingroom.errors import DataError
 from fittingroom.seeds import generator
 

@@ -4,18 +4,24 @@ XLA's CPU backend has a fast convolution, but only for the order of axes that im
 gradients that JAX derives are convolutions in other orders, for which it falls back to a loop that is many times slower
 (figures in docs/decisions.md), and so does every convolution with groups. Here each gradient is written as a
 convolution in the usual order, and groups are taken apart.
+
+Puts the engine's convolutions and pooling in the place of JAX's while a program is traced for a CPU.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import inspect
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.interpreters.ad import JVPTracer
 
-from fittingroom.engine.pooling import paddings
+from fittingroom.engine.pooling import paddings, pool
 
 USUAL = ("NHWC", "HWIO", "NHWC")
 _ORIGINAL = jax.lax.conv_general_dilated  # its name in `jax.lax` is ours while a program is traced
@@ -170,3 +176,51 @@ def _kernel_gradient(images: jax.Array, weights: jax.Array, gradient: jax.Array,
 def _xla(images: jax.Array, weights: jax.Array, pads: Sequence[tuple[int, int]], **options: Any) -> jax.Array:
     result: jax.Array = _ORIGINAL(images, weights, padding=pads, dimension_numbers=USUAL, **options)
     return result
+
+
+_lock = threading.Lock()
+_tracing: list[int] = []  # the threads that rewrite just now; one stands here more than once when it nests
+_originals = jax.lax.conv_general_dilated, jax.lax.reduce_window
+
+
+@contextmanager
+def rewritten_for_cpu() -> Iterator[None]:
+    """While it lasts, what this thread traces on a CPU has the engine's 2-D convolutions and pooling.
+
+    Keras calls `jax.lax.conv_general_dilated` and `jax.lax.reduce_window`, so these two names are replaced until the
+    last thread is done. A layer of the user's may call them too, in any of the ways that JAX's signature allows. Calls
+    that are not covered, and those of other threads, go to the originals. On a GPU nothing is changed.
+    """
+    if jax.default_backend() != "cpu":
+        yield
+        return
+    me = threading.get_ident()
+    with _lock:
+        _tracing.append(me)
+        jax.lax.conv_general_dilated, jax.lax.reduce_window = _CONVOLUTION, _POOLING
+    try:
+        yield
+    finally:
+        with _lock:
+            _tracing.remove(me)
+            if not _tracing:
+                jax.lax.conv_general_dilated, jax.lax.reduce_window = _originals
+
+
+def _or_else(ours: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
+    signature = inspect.signature(original)
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        result = None
+        if threading.get_ident() in _tracing:
+            given = signature.bind(*arguments, **options).arguments
+            # Our gradients are rules for going backwards only, so forward-mode differentiation needs JAX's own.
+            if not any(isinstance(value, JVPTracer) for value in given.values()):
+                defaults = {name: parameter.default for name, parameter in signature.parameters.items()}
+                result = ours(**{name: value for name, value in given.items() if value is not defaults[name]})
+        return original(*arguments, **options) if result is None else result
+
+    return call
+
+
+_CONVOLUTION, _POOLING = _or_else(convolve, _originals[0]), _or_else(pool, _originals[1])

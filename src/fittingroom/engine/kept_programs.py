@@ -15,9 +15,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from fittingroom.engine.batch_programs import BatchPrograms
 from fittingroom.engine.keras_steps import step_functions
-from fittingroom.engine.programs import Programs, TracedPrograms
+from fittingroom.engine.programs import BatchPrograms, Programs, TracedPrograms
 
 # Programs for so many kinds of calls stay with a model; the one that was used least recently goes first.
 MOST_KEPT = 8

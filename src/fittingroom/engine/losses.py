@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from fittingroom.engine.inputs import LabelForm
+from fittingroom.engine.arrays import LabelForm
 from fittingroom.errors import ModelError
 from fittingroom.recipes.last_activation import last_activation
 

@@ -11,22 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fittingroom.engine.batch_logs import BatchLogs
 from fittingroom.engine.batches import Batches
+from fittingroom.engine.callbacks import Hook, Numbers, last_of_group
 from fittingroom.engine.epoch import Examples, Logs, numbers
-from fittingroom.engine.feeds import ArrayFeed, BatchFeed, Feed
-from fittingroom.engine.hooks import Hook, Numbers, last_of_group
+from fittingroom.engine.feeds import ArrayFeed, BatchFeed, BatchLogs, Feed
 from fittingroom.engine.interrupt import StopRequest, stop_requests
-from fittingroom.engine.plan import Plan
 from fittingroom.engine.programs import Programs
-from fittingroom.engine.saving import Saving
+from fittingroom.engine.snapshots import FinishedEpoch, Plan, Saving, Snapshot, Status, Training
 from fittingroom.engine.state import State, is_alive, same_values
-from fittingroom.engine.training import FinishedEpoch, Snapshot, Status, Training
 from fittingroom.engine.validation import Validated, Validation, validation_of
 from fittingroom.errors import StorageError
 
 if TYPE_CHECKING:
-    from fittingroom.engine.batch_programs import BatchPrograms
+    from fittingroom.engine.programs import BatchPrograms
     from fittingroom.progress import Progress
 
 # One call of the compiled program takes about this long: Ctrl-C and the progress line wait no longer than that.

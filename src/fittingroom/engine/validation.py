@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import jax
 import numpy as np
 
+from fittingroom.engine.arrays import Arrays
 from fittingroom.engine.batches import Batches
+from fittingroom.engine.callbacks import Hook, Numbers, last_of_group
 from fittingroom.engine.epoch import EvaluationChangesStateError, Examples, Outcomes, numbers
-from fittingroom.engine.hooks import Hook, Numbers, last_of_group
-from fittingroom.engine.inputs import Arrays
 from fittingroom.engine.programs import Programs
 from fittingroom.engine.state import State
 from fittingroom.errors import DataError
 
 if TYPE_CHECKING:
-    from fittingroom.engine.batch_programs import BatchPrograms
+    from fittingroom.engine.programs import BatchPrograms
 
 
 class Validated(NamedTuple):

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from fittingroom.evaluation.differences import SHOWN_BELOW
-from fittingroom.evaluation.intervals import Interval, wilson
-from fittingroom.evaluation.mean_interval import plain
+from fittingroom.evaluation.estimate import plain
 from fittingroom.evaluation.scores import ClassScore, Scores, score
+from fittingroom.evaluation.spread import Interval, wilson
 from fittingroom.evaluation.trajectories import Trajectories
 
 

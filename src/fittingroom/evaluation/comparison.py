@@ -12,11 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fittingroom.errors import InputError
-from fittingroom.evaluation.differences import ENOUGH_SEEDS, Difference, difference, shared_order
+from fittingroom.evaluation.differences import ENOUGH_SEEDS, Difference, difference, mcnemar, shared_order, sign_flip
 from fittingroom.evaluation.estimate import accuracy_interval
-from fittingroom.evaluation.intervals import Interval
-from fittingroom.evaluation.significance import mcnemar, sign_flip
-from fittingroom.evaluation.spread import Spread
+from fittingroom.evaluation.spread import Interval, Spread
 
 Test = Literal["mcnemar", "sign flip", "seeds and images", "paired seeds and images"]
 

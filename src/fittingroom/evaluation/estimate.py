@@ -4,6 +4,8 @@ Student's t. Where the mean is one over images, losses of few images are skewed,
 different (measured in `docs/measurements.md`): a difference then has to hold both for t and for t corrected for the
 skewness (Hall, On the Removal of Skewness by Transformation, Journal of the Royal Statistical Society B 54, 1992). The
 correction alone would be too bold where tails are heavy, and t alone where they are uneven.
+
+How sure a mean over images is.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fittingroom.evaluation.intervals import Interval, wilson
+from fittingroom.evaluation.spread import Interval, wilson
 
 _DIGITS = 12  # what is left of a difference between equal columns is rounding
 _MANY = 1e6  # degrees of freedom of an error that is known
@@ -178,3 +180,26 @@ def _uncorrected(corrected: float, skewness: float) -> float:
     if abs(third) < 1e-9:
         return corrected - skewness / 6
     return (math.cbrt(1 + 3 * third * (corrected - skewness / 6)) - 1) / third
+
+
+_Z = 1.959963984540054  # of 95%, both sides
+
+
+def mean_interval(values: npt.NDArray[Any]) -> Interval | None:
+    """The 95% interval of a mean over images, mean ± 1.96·s/√n; None for a single image.
+
+    By the central limit theorem, in closed form, because it is needed for every epoch and replica.
+
+    Args:
+        values: a number per image, `(images,)`; at least one.
+    """
+    mean = float(np.mean(values, dtype=np.float64))
+    if len(values) < 2:
+        return None
+    half = _Z * float(np.std(values, dtype=np.float64, ddof=1)) / math.sqrt(len(values))
+    return Interval(mean - half, mean + half)
+
+
+def plain(interval: Interval | None) -> list[float] | None:
+    """An interval as plain JSON."""
+    return None if interval is None else list(interval)

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fittingroom.errors import InputError
-from fittingroom.evaluation.intervals import Interval, wilson
 from fittingroom.evaluation.luck import Reuse, look_of
+from fittingroom.evaluation.spread import Interval, wilson
 
 Integers = npt.NDArray[np.integer[Any]]
 Floats = npt.NDArray[np.floating[Any]]

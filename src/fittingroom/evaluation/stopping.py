@@ -16,11 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fittingroom.errors import InputError
-from fittingroom.evaluation import jitter
+from fittingroom.evaluation.change import jitter, jitter_bound, window
 from fittingroom.evaluation.differences import ENOUGH_SEEDS, Difference
 from fittingroom.evaluation.estimate import over_images, over_seeds_and_images
-from fittingroom.evaluation.halves import first_half
-from fittingroom.evaluation.trajectories import Flags, Trajectories
+from fittingroom.evaluation.trajectories import Flags, Trajectories, first_half
 
 Floats = npt.NDArray[np.float64]
 
@@ -30,7 +29,7 @@ class Differences:
     """What the choice of an epoch is worth on images that had no part in it.
 
     "loss's epoch" is the one with the lowest loss, "accuracy's epoch" the one with the highest accuracy. In longer
-    trainings a few epochs around each, and the last few, are taken together (`jitter.window`).
+    trainings a few epochs around each, and the last few, are taken together (`window`).
 
     Args:
         accuracy: accuracy at accuracy's epoch less that at loss's, a share of the images.
@@ -170,7 +169,7 @@ def stopping(
         _replica(replica, losses, _differences([one]))
         for replica, losses, one in zip(replicas, train, each, strict=True)
     )
-    width = max(jitter.window(len(replica.epochs)) for replica in replicas)
+    width = max(window(len(replica.epochs)) for replica in replicas)
     return Stopping(alone, _differences(each), len(replicas) >= ENOUGH_SEEDS, width)
 
 
@@ -203,7 +202,7 @@ class _Measured:
 
 def _measured(trajectories: Trajectories, train: Floats | None, half: Flags, with_gap: bool) -> list[_Measured]:
     """The differences of a replica, in the order of `Differences`."""
-    width = jitter.window(len(trajectories.epochs))
+    width = window(len(trajectories.epochs))
     values = np.empty((5 if with_gap else 4, trajectories.images))
     for chosen_by, measured in ((half, ~half), (~half, half)):
         # One image has no other half: it chooses for itself.
@@ -255,7 +254,7 @@ def _jitter(measured: Sequence[_Measured]) -> float:
     if not curves or not any(one.values.any() for one in measured):
         return 0.0
     longest = max(map(len, curves))
-    return jitter.bound(longest, min(one.width for one in measured), len(curves)) * jitter.jitter(curves)
+    return jitter_bound(longest, min(one.width for one in measured), len(curves)) * jitter(curves)
 
 
 def _replica(trajectories: Trajectories, train: Floats | None, differences: Differences) -> ReplicaStopping:

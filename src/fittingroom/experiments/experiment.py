@@ -11,14 +11,13 @@ from fittingroom.api.trainable import Named, Prescribed, check_dataset, chosen_r
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.load import load
 from fittingroom.errors import DataError, InputError, Interrupted
-from fittingroom.experiments.executing import Executor, find_executor, train_missing
-from fittingroom.experiments.grid import variants
+from fittingroom.experiments.executor import Executor, find_executor, train_missing
+from fittingroom.experiments.experiment_store import CellState, ExperimentFolder, locked
 from fittingroom.experiments.live import Watcher, watcher_for_terminal
-from fittingroom.experiments.plan import Plan, data_digest
+from fittingroom.experiments.plan import Plan, data_digest, variants
 from fittingroom.experiments.planfile import PlanFile, read_plan
 from fittingroom.experiments.results import Experiment
-from fittingroom.experiments.store import CellState, ExperimentFolder, locked
-from fittingroom.experiments.tables import write_tables
+from fittingroom.experiments.summary import write_tables
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.place import runs_dir
 

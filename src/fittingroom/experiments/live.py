@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from fittingroom.board import Board, Draw
-from fittingroom.experiments.store import CellState
+from fittingroom.experiments.experiment_store import CellState
 from fittingroom.experiments.summary import chosen, summaries
 from fittingroom.progress import Progress, Silent
 

@@ -1,17 +1,153 @@
-"""The plan of an experiment: its cells, each one training, known by a stable id."""
+"""The recipes of an experiment: some to begin with, and every combination of the settings that vary.
+
+The plan of an experiment: its cells, each one training, known by a stable id.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from fittingroom.data.dataset import Dataset
-from fittingroom.experiments.grid import Variant
+from fittingroom.errors import InputError, RecipeError
+from fittingroom.recipes.recipe import Recipe
+from fittingroom.recipes.settings import check_setting, parse_setting
+
+MOST_RECIPES = 10_000
+SYNTAX = (
+    "KEY=VALUE,VALUE,... with a list in brackets, for example hidden=128,512 for two networks of one layer each, "
+    "or hidden=128,[512,256],[] for one layer, two and none"
+)
+
+_LONGEST_NAME = 100  # as a recipe's name may be
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One of the recipes of an experiment.
+
+    Args:
+        recipe: it, with a name that says what was varied, such as `course hidden=512`.
+        settings: what was varied: key -> its value as text.
+    """
+
+    recipe: Recipe
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        return self.recipe.name
+
+    @cached_property
+    def digest(self) -> str:
+        """The recipe's digest, which does not depend on its name."""
+        return self.recipe.digest()
+
+
+def parse_vary(text: str) -> tuple[str, tuple[Any, ...]]:
+    """Key and checked values of `KEY=VALUE,VALUE,...`. Commas inside brackets belong to a value.
+
+    Raises:
+        RecipeError, UnknownNameError: the text has another form, the key is unknown (the nearest is named), or a value
+            makes no sense for it.
+    """
+    key, equals, values = text.partition("=")
+    if not equals:
+        raise RecipeError(f"{text!r} to vary: expected {SYNTAX}.")
+    parts = _split(values)
+    if not all(parts):
+        raise RecipeError(f"{text!r} to vary: a value is missing before, after or between commas. Expected {SYNTAX}.")
+    return key.strip(), tuple(parse_setting(f"{key}={part}")[1] for part in parts)
+
+
+def variants(bases: Sequence[Recipe], vary: Mapping[str, Sequence[Any]]) -> tuple[Variant, ...]:
+    """Every recipe to begin with, in every combination of the values; the last key varies fastest.
+
+    Args:
+        bases: the recipes to begin with, at least one.
+        vary: key of a recipe -> the values that it takes.
+
+    Raises:
+        RecipeError, UnknownNameError: a key or a value makes no sense, or two values do not go together.
+        InputError: there are none, too many, or two that are the same.
+    """
+    checked = {key: _checked(key, values) for key, values in vary.items()}
+    count = len(bases)
+    for values in checked.values():
+        count *= len(values)
+    if not 1 <= count <= MOST_RECIPES:
+        raise InputError(f"{count:,} recipes in an experiment; expected 1 to {MOST_RECIPES:,}.")
+    found = [
+        _variant(base, dict(zip(checked, chosen, strict=True)))
+        for base in bases
+        for chosen in itertools.product(*checked.values())
+    ]
+    _check_different(found)
+    return tuple(found)
+
+
+def setting_text(value: Any) -> str:
+    """A setting as `--vary` reads it: `512`, `[512,256]`, `on`."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, tuple):
+        if len(value) == 1 and not isinstance(value[0], tuple):
+            return setting_text(value[0])
+        return f"[{','.join(f'[{_joined(item)}]' if isinstance(item, tuple) else str(item) for item in value)}]"
+    return "" if value is None else str(value)
+
+
+def _joined(values: Iterable[Any]) -> str:
+    return ",".join(map(str, values))
+
+
+def _split(text: str) -> list[str]:
+    """The parts of a text between the commas that are in no brackets."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character == "[") - (character == "]")
+        if depth < 0:
+            break
+        if character == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += character
+    if depth:
+        raise RecipeError(f"{text!r} to vary: its brackets do not match. Expected {SYNTAX}.")
+    return [part.strip() for part in parts]
+
+
+def _checked(key: str, values: Sequence[Any]) -> tuple[Any, ...]:
+    if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+        raise RecipeError(f"vary {key} = {values!r}: expected a list of values, for example [128, 512].")
+    return tuple(check_setting(key, value) for value in values)
+
+
+def _variant(base: Recipe, settings: Mapping[str, Any]) -> Variant:
+    texts = {key: setting_text(value) for key, value in settings.items()}
+    name = " ".join([base.name, *(f"{key}={text}" for key, text in texts.items())])
+    if len(name) > _LONGEST_NAME:
+        name = f"{name[: _LONGEST_NAME - 3]}..."
+    return Variant(base.changed(**{**settings, "name": name}), texts)
+
+
+def _check_different(found: Sequence[Variant]) -> None:
+    """Raises InputError where two recipes are one, or have one name."""
+    for what in ("digest", "name"):
+        first: dict[str, Variant] = {}
+        for variant in found:
+            other = first.setdefault(getattr(variant, what), variant)
+            if other is not variant:
+                same = "the same recipe" if what == "digest" else "called the same"
+                raise InputError(f"{other.name!r} and {variant.name!r} are {same}. Leave one of them out.")
+
 
 FORMAT = 1
 

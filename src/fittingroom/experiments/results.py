@@ -14,12 +14,19 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.errors import RunError
 from fittingroom.evaluation.comparison import Comparison, compared
 from fittingroom.evaluation.spread import ReplicasTestResult
+from fittingroom.experiments.experiment_store import CellState
 from fittingroom.experiments.plan import Plan
-from fittingroom.experiments.store import CellState
-from fittingroom.experiments.summary import Summary, chosen, pareto_front, summaries
-from fittingroom.experiments.tables import CELLS_NAME, CELLS_PARQUET, EPOCHS_NAME, EPOCHS_PARQUET
-from fittingroom.runs.kept import read_validated
-from fittingroom.runs.store import read_history
+from fittingroom.experiments.summary import (
+    CELLS_NAME,
+    CELLS_PARQUET,
+    EPOCHS_NAME,
+    EPOCHS_PARQUET,
+    Summary,
+    chosen,
+    pareto_front,
+    summaries,
+)
+from fittingroom.runs.store import read_history, read_validated
 
 if TYPE_CHECKING:
     from fittingroom.reports.html import Report

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fittingroom.errors import InputError, RecipeError, UnknownNameError
-from fittingroom.experiments.grid import setting_text
+from fittingroom.experiments.plan import setting_text
 from fittingroom.experiments.planfile import PlanFile, plan_of
 from fittingroom.recipes.modelfile import parse_model_setting
 from fittingroom.recipes.recipe import Recipe

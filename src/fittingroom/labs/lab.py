@@ -1,26 +1,29 @@
-"""`lab`: runs a lab from its file to its page."""
+"""`lab`: runs a lab from its file to its page.
+
+The labs that come with Fitting Room, and finding one, ours or not.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from fittingroom.api.loading import load
+from fittingroom.atomic import storage_errors, write_bytes
 from fittingroom.data.dataset import Dataset
-from fittingroom.errors import DatasetNotFoundError
+from fittingroom.errors import DatasetNotFoundError, InputError, UnknownNameError
 from fittingroom.experiments.experiment import experiment
-from fittingroom.experiments.grid import variants
 from fittingroom.experiments.live import Watcher
-from fittingroom.files import storage_errors, write_bytes
-from fittingroom.labs.arms import Arm, arm_names, arms_of
-from fittingroom.labs.catalogue import check_trust, find_lab
-from fittingroom.labs.code import run_code
-from fittingroom.labs.description import Lab, LabExperiment
+from fittingroom.experiments.plan import variants
+from fittingroom.labs.arms import Arm, arm_names, arms_of, run_code
 from fittingroom.labs.judging import check_arms, judged
-from fittingroom.labs.result import FACTS_NAME, LabResult
+from fittingroom.labs.lab_description import Lab, LabExperiment
+from fittingroom.labs.lab_result import FACTS_NAME, LabResult
+from fittingroom.labs.labfile import read_lab
+from fittingroom.runs.json_files import json_text
 from fittingroom.runs.place import runs_dir
-from fittingroom.runs.plain import json_text
 from fittingroom.runs.record import now
 
 
@@ -125,3 +128,41 @@ def _write(result: LabResult) -> None:
     facts = result.to_dict()
     write_bytes(result.path / FACTS_NAME, json_text(facts).encode())
     lab_report(facts).save(result.page)
+
+
+TEXTS = Path(__file__).with_name("texts")
+
+
+def labs() -> tuple[Lab, ...]:
+    """All labs of ours, in the order of their numbers."""
+    return tuple(read_lab(path) for path in sorted(TEXTS.glob("*.toml")))
+
+
+def find_lab(name: str | int) -> Lab:
+    """The lab with a number or a name, or that in a TOML file.
+
+    Raises:
+        UnknownNameError: there is none of that name; the nearest is told.
+        RecipeError: its file is missing, or makes no sense.
+    """
+    if isinstance(name, str) and name.endswith(".toml"):
+        return read_lab(Path(name))
+    found = {key: one for one in labs() for key in (str(one.number), one.name)}
+    if str(name) not in found:
+        raise UnknownNameError("lab", str(name), found)
+    return found[str(name)]
+
+
+def check_trust(found: Lab, *, trust: bool) -> None:
+    """Makes sure that code which is not ours runs only if that was asked for.
+
+    Raises:
+        InputError: it was not.
+    """
+    ours = found.path.parent == TEXTS  # it came with Fitting Room, and is as trusted as the rest of that
+    if found.codes and not ours and not trust:
+        digest = hashlib.sha256(found.path.read_bytes()).hexdigest()
+        raise InputError(
+            f"{found.path} has Python code in it (SHA-256 of the file {digest}), and nothing of it was run. If you "
+            "know this file, --trust runs it (in Python: trust=True)."
+        )

@@ -51,9 +51,10 @@ from typing import Any
 
 from fittingroom.errors import RecipeError, UnknownNameError
 from fittingroom.experiments.planfile import plan_of
-from fittingroom.labs.description import (
+from fittingroom.labs.lab_description import (
     DEFAULT_DATASET,
     EXPECTED,
+    MEASURES,
     PICTURES,
     Claim,
     Lab,
@@ -62,7 +63,6 @@ from fittingroom.labs.description import (
     Picture,
     Prediction,
 )
-from fittingroom.labs.measures import MEASURES
 from fittingroom.recipes.toml import Place, TomlFile, read_toml
 
 _TEXTS = ("title", "question", "explanation", "next")

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.data.dataset import Dataset, Part
-from fittingroom.photos.silhouettes import Mask, box, silhouette
-from fittingroom.photos.templates import templates_of
+from fittingroom.photos.foreground import Mask, box, silhouette, templates_of
 
 _LOOKED_AT = 1_000  # training images that are measured
 _SAME = 4  # of 255: how far pixels of one background differ

@@ -15,8 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from fittingroom.errors import UnknownNameError
-from fittingroom.recipes.files import read_recipe
-from fittingroom.recipes.recipe import Recipe
+from fittingroom.recipes.recipe import Recipe, read_recipe
 
 NOT_MEASURED = "not measured yet"
 _CLAIMS = Path(__file__).with_name("claims.json")

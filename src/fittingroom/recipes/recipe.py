@@ -1,4 +1,7 @@
-"""A recipe: everything that decides a training run except the data and the seed."""
+"""A recipe: everything that decides a training run except the data and the seed.
+
+Recipes as TOML files: one `key = value` per line, every key optional.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from fittingroom.errors import RecipeError
 from fittingroom.recipes.modelfile import parse_model_setting
 from fittingroom.recipes.settings import check_setting, parse_setting, unknown_key
+from fittingroom.recipes.toml import read_toml
 
 # Fields that change how long a program is called, or what the recipe is called, but not the compiled program.
 _NOT_IN_PROGRAM = frozenset({"name", "epochs", "stop"})
@@ -217,3 +222,22 @@ def _as_list(value: Any) -> Any:
 
 _KEYS = tuple(field.name for field in dataclasses.fields(Recipe))
 _DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in dataclasses.fields(Recipe)}
+
+
+def read_recipe(path: Path) -> Recipe:
+    """The recipe in a TOML file. Without a `name`, the file's name is used.
+
+    A relative path in `model` counts from the recipe's folder, so that the two files can lie side by side.
+
+    Raises:
+        RecipeError: the file is missing, is no TOML, or has a key or a value that makes no sense; with file and line.
+    """
+    file = read_toml(path, "recipe")
+    settings = dict(file.content)
+    for key, value in settings.items():
+        with file.named(key):
+            check_setting(key, value)
+    if isinstance(settings.get("model"), str):
+        model = parse_model_setting(settings["model"])
+        settings["model"] = f"{path.parent / model.path}:{model.function}"
+    return Recipe.from_dict({"name": path.stem, **settings})

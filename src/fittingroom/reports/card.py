@@ -9,11 +9,11 @@ from pathlib import Path
 from fittingroom.reports.curves import curves_shown
 from fittingroom.reports.document import harmless
 from fittingroom.runs.history import History
-from fittingroom.runs.kept import without_answers
 from fittingroom.runs.ledger_reuse import Standings
 from fittingroom.runs.place import holds_replicas
 from fittingroom.runs.record import PartResult, RunRecord
 from fittingroom.runs.replicas import replica_folder, spread_of_parts
+from fittingroom.runs.store import without_answers
 
 _CELL = 'style="text-align:left;padding:2px 12px 2px 0"'
 

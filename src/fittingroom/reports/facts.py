@@ -11,8 +11,8 @@ from fittingroom.evaluation.stopping import Stopping, stopping
 from fittingroom.reports import facts_replica, facts_run, facts_spread
 from fittingroom.reports.subject import Replica, Subject, read_subject
 from fittingroom.reports.words import ledger_words, words_of
+from fittingroom.runs.json_files import plain
 from fittingroom.runs.ledger_reuse import Standings
-from fittingroom.runs.plain import plain
 
 FORMAT = 1
 

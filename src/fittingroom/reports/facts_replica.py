@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.evaluation.brier import brier_of
 from fittingroom.evaluation.calibration import Calibration, calibration
 from fittingroom.evaluation.change import Change, change
 from fittingroom.evaluation.classes import Classes, MixedPair, classes_of
@@ -18,7 +17,7 @@ from fittingroom.evaluation.images import (
     largest_loss,
     never_learned,
 )
-from fittingroom.evaluation.reliability import Reliability, reliability_of
+from fittingroom.evaluation.reliability import Reliability, brier_of, reliability_of
 from fittingroom.reports.facts_run import part_facts, test_facts, test_problem
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fittingroom.evaluation.mean_interval import plain
+from fittingroom.evaluation.estimate import plain
 from fittingroom.evaluation.spread import Spread
 from fittingroom.reports.command import command_of
 from fittingroom.runs.replicas import spread_of_parts

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fittingroom.atomic import write_bytes
 from fittingroom.errors import FittingRoomError, InputError
-from fittingroom.files import write_bytes
 from fittingroom.reports import figures, side_by_side
 from fittingroom.reports.document import page
 from fittingroom.reports.explorer import Explorer, explorer

@@ -12,13 +12,12 @@ import numpy.typing as npt
 from fittingroom.errors import InputError
 from fittingroom.evaluation.trajectories import Trajectories
 from fittingroom.runs.history import History
-from fittingroom.runs.imagefiles import read_files
-from fittingroom.runs.kept import Validated, read_validated
+from fittingroom.runs.images import read_files
 from fittingroom.runs.outcomes import Kept
 from fittingroom.runs.place import find_run, holds_replicas
 from fittingroom.runs.record import RunRecord, Seconds
 from fittingroom.runs.replicas import read_replicas, replica_folder
-from fittingroom.runs.store import read_history
+from fittingroom.runs.store import Validated, read_history, read_validated
 
 _SAME = 1e-3  # relative: so close are the history's loss and the outcomes' mean where they are one quantity
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fittingroom.atomic import read_checked, storage_errors, sweep, write_checked
 from fittingroom.errors import RunError
-from fittingroom.files import read_checked, storage_errors, sweep, write_checked
 
 if TYPE_CHECKING:
     import numpy.typing as npt

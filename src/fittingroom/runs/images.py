@@ -9,6 +9,8 @@
 
 It is not packed, since packing 5,000 images takes longer than an epoch. Its name has the hash of its bytes, and where a
 folder beside the run has the same file, it becomes another link to that: a hundred runs keep their images once.
+
+`validation_files.json`: which picture file each validation image came from; absent where they came from none.
 """
 
 from __future__ import annotations
@@ -16,16 +18,17 @@ from __future__ import annotations
 import hashlib
 import io
 import itertools
+import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fittingroom.files import storage_errors, write_bytes
-from fittingroom.runs.damage import damage
+from fittingroom.atomic import storage_errors, write_bytes
+from fittingroom.runs.json_files import damage, read_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -223,3 +226,34 @@ def _beside(folder: Path) -> Iterator[Path]:
         for entry in entries:
             if entry.name != folder.name and entry.is_dir(follow_symlinks=False):
                 yield Path(entry.path)
+
+
+_NAME = "validation_files.json"
+
+
+def write_files(folder: Path, files: Sequence[str]) -> None:
+    """Keeps the names of files in a run's folder, in the order of its validation images.
+
+    Raises:
+        StorageError: they cannot be written.
+    """
+    write_bytes(folder / _NAME, json.dumps({"files": list(files)}).encode())
+
+
+def read_files(path: Path, count: int) -> tuple[str, ...]:
+    """The names in a run's folder, as paths in the folder of its dataset; none of a run whose images had no files.
+
+    Args:
+        path: the run's folder.
+        count: how many validation images it has.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    if not (path / _NAME).exists():
+        return ()
+    with damage(path, _NAME):
+        files = read_json(path / _NAME)["files"]
+        if not isinstance(files, list) or len(files) != count or not all(isinstance(file, str) for file in files):
+            raise ValueError(f"it has not one name for each of {count:,} validation images")
+        return tuple(files)

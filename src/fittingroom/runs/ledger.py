@@ -3,6 +3,8 @@
 It is an SQLite database with a table of entries that are only ever added: a *look* before anything is computed, a
 *score* after. What they say, and how looks are counted, is in `ledger_entries.py`. Each entry has a hash over its
 contents and the hash before it, so that a later change shows (`ledger_check.py`).
+
+Looks at the sealed test set, as a run's own record keeps them: the intent first, the score after.
 """
 
 from __future__ import annotations
@@ -13,17 +15,27 @@ import os
 import sqlite3
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fittingroom.errors import StorageError
-from fittingroom.files import absolute
-from fittingroom.runs.ledger_entries import Entry, Intent, Kind, LedgerLook, looks_of
-from fittingroom.runs.ledger_file import connect, create_tables, read_head, upgrade
-from fittingroom.runs.plain import plain
-from fittingroom.runs.record import now
+from fittingroom.atomic import absolute, locked_folder, write_bytes
+from fittingroom.errors import RunError, StorageError
+from fittingroom.runs.json_files import damage, json_text, plain, read_json
+from fittingroom.runs.ledger_entries import (
+    Entry,
+    Intent,
+    Kind,
+    LedgerLook,
+    connect,
+    create_tables,
+    looks_of,
+    read_head,
+    upgrade,
+)
+from fittingroom.runs.place import RECORD_NAME
+from fittingroom.runs.record import RunRecord, now
 
 __all__ = ["Counted", "Entry", "Intent", "Ledger", "LedgerLook", "canonical", "chained_hash", "recipe_digest"]
 
@@ -182,3 +194,63 @@ def _add(connection: sqlite3.Connection, kind: Kind, test_set: str, look: int | 
     connection.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?)", entry)
     connection.execute("UPDATE head SET number = ?, hash = ?", [entry.number, entry.hash])
     return entry
+
+
+def check_writable(path: Path) -> None:
+    """Writes the run's record as it is, so that nothing is counted where it cannot be written.
+
+    Raises:
+        RunError: the record is missing or damaged.
+        StorageError: the record cannot be written; the test set must then stay closed.
+    """
+    with _record_to_change(path):
+        pass
+
+
+def record_opening(path: Path, reason: str, counted: Counted) -> int:
+    """Writes into the run's record that its test set is about to be opened. Call it before any label is read.
+
+    Args:
+        path: the run folder.
+        reason: what for.
+        counted: where the ledger has the look; the run keeps it, so that a ledger cut short is found out.
+
+    Returns:
+        Which look this is, counted from 1, for `record_score`.
+
+    Raises:
+        RunError: the record is missing or damaged.
+        StorageError: the record cannot be written; the test set must then stay closed.
+    """
+    with _record_to_change(path) as stored:
+        place = {"ledger": counted.ledger, "number": counted.look, "hash": counted.hash}
+        stored["looks"].append({"time": now(), "reason": reason, "score": None, **place})
+        return len(stored["looks"])
+
+
+def record_score(path: Path, look: int, score: Mapping[str, Any]) -> None:
+    """Writes into the run's record what came out of a look.
+
+    Raises:
+        RunError: the record is missing or damaged, or has no such look.
+        StorageError: the record cannot be written; the look itself stays recorded.
+    """
+    with _record_to_change(path) as stored:
+        if not 1 <= look <= len(stored["looks"]):
+            raise RunError(f"look {look} is not in {path / RECORD_NAME}, which has {len(stored['looks'])}.")
+        stored["looks"][look - 1]["score"] = dict(score)
+
+
+@contextmanager
+def _record_to_change(path: Path) -> Iterator[dict[str, Any]]:
+    """The contents of `run.json`, to change in place; written back at the end. One process at a time.
+
+    Keys that this version does not know are kept.
+    """
+    with ExitStack() as lock:
+        with damage(path, RECORD_NAME):
+            lock.enter_context(locked_folder(path))
+            stored = read_json(path / RECORD_NAME)
+            RunRecord.from_dict(stored)
+        yield stored
+        write_bytes(path / RECORD_NAME, json_text(stored).encode())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fittingroom.errors import FittingRoomError, StorageError
 from fittingroom.evaluation.luck import Reuse, mean_correlation
 from fittingroom.runs.ledger import Ledger, LedgerLook
-from fittingroom.runs.ledger_claims import contradiction, is_of
+from fittingroom.runs.ledger_check import contradiction, is_of
 from fittingroom.runs.ledger_entries import count_looks, looks_of
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _correlation(looks: list[LedgerLook]) -> float | None:
 
 def _right_or_wrong(run: Path) -> tuple[Any, npt.NDArray[np.bool_]] | None:
     """What tells a run's validation images from others, and about which of them it was right in the end."""
-    from fittingroom.runs.kept import read_validated
+    from fittingroom.runs.store import read_validated
 
     try:
         validated = read_validated(run)

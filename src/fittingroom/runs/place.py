@@ -10,8 +10,8 @@ import tempfile
 from datetime import datetime
 from pathlib import Path
 
+from fittingroom.atomic import absolute, expanded, storage_errors
 from fittingroom.errors import RunError, StorageError, UnknownNameError
-from fittingroom.files import absolute, expanded, storage_errors
 
 RECORD_NAME = "run.json"
 REPLICAS_NAME = "replicas.json"  # what a folder of several runs, one per seed, has in place of it

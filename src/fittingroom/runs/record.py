@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from fittingroom.data.ranges import ANY_VALUES, ValueRange
 from fittingroom.errors import InputError, RunError
-from fittingroom.evaluation.intervals import Interval, wilson
-from fittingroom.recipes.trust import RecordedFile
+from fittingroom.evaluation.spread import Interval, wilson
+from fittingroom.recipes.modelfile import RecordedFile
 from fittingroom.runs.environment import Environment
-from fittingroom.runs.strict import (
+from fittingroom.runs.json_files import (
     check_plain,
     check_score,
     number,

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fittingroom.atomic import expanded
 from fittingroom.data.catalogue import CATALOGUE
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.load import load
 from fittingroom.data.recognise import form_of
 from fittingroom.errors import FittingRoomError, RunError
-from fittingroom.files import expanded
 from fittingroom.runs.record import DataRecord
 
 

@@ -14,16 +14,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fittingroom.atomic import storage_errors, write_bytes
 from fittingroom.errors import RunError
 from fittingroom.evaluation.spread import Spread
-from fittingroom.files import storage_errors, write_bytes
-from fittingroom.runs.damage import damage, read_json
 from fittingroom.runs.images import write_images
+from fittingroom.runs.json_files import damage, json_text, number, read_json
 from fittingroom.runs.place import REPLICAS_NAME
-from fittingroom.runs.plain import json_text
 from fittingroom.runs.record import PartResult, RunRecord, Seconds
 from fittingroom.runs.store import RunContents, read_record, write_run
-from fittingroom.runs.strict import number
 
 FORMAT = 1
 _MOST_SEEDS = 10_000

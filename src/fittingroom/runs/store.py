@@ -13,31 +13,33 @@
 (`looks.py`). `judgement.npz` (`judgement.py`) comes when an answer is first asked for, `correction.npz`
 (`correction.py`) with the first photo; both can be made again. While training lasts, the folder holds other files
 (`begun.py`).
+
+What a run's kept weights make of its validation images, and whether two runs have the same ones.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.data.streams import read_file
-from fittingroom.files import names_synced_once, storage_errors, write_atomically, write_bytes
-from fittingroom.runs.damage import damage, read_json
+from fittingroom.atomic import names_synced_once, storage_errors, write_atomically, write_bytes
+from fittingroom.data.sniff import read_file
+from fittingroom.errors import RunError
 from fittingroom.runs.history import History
-from fittingroom.runs.imagefiles import write_files
-from fittingroom.runs.images import RunImages, write_images
-from fittingroom.runs.looks import record_opening, record_score
+from fittingroom.runs.images import RunImages, write_files, write_images
+from fittingroom.runs.json_files import damage, json_line, json_text, read_json
+from fittingroom.runs.ledger import record_opening, record_score
 from fittingroom.runs.place import RECORD_NAME
-from fittingroom.runs.plain import json_line, json_text
 from fittingroom.runs.record import RunRecord, now
 from fittingroom.runs.weights import MODEL_NAME, WEIGHTS_NAME, read_weights, serialized, sha256_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from fittingroom.runs.outcomes import Outcomes
+    from fittingroom.runs.outcomes import Kept, Outcomes
 
 __all__ = [
     "RunContents",
@@ -152,3 +154,122 @@ def write_run(folder: Path, contents: RunContents) -> None:
             write_images(folder, contents.images)
     record = replace(contents.record, weights_sha256=sha256_of(weights, contents.weights))
     write_bytes(folder / RECORD_NAME, json_text(record.to_dict()).encode())
+
+
+_SAME = 1e-4  # relative: so close are a loss that an older version recorded and the mean of its outcomes
+
+
+@dataclass(frozen=True, eq=False)
+class Validated:
+    """A run and its outcomes on the validation images.
+
+    Args:
+        path: the run folder.
+        record: what it says.
+        outcomes: a row for each validated epoch.
+        kept: those of the kept weights. A run of an older version has none: then those of the last validated epoch.
+        known: whether `kept` is what the kept weights make of the images. It is not known of a run of an older version
+            whose record has other numbers than its last validated epoch.
+    """
+
+    path: Path
+    record: RunRecord
+    outcomes: Outcomes
+    kept: Kept
+    known: bool
+
+
+def read_validated(path: Path, purpose: str = "compare runs on them") -> Validated:
+    """A run with its outcomes on the validation images.
+
+    Args:
+        path: the run folder.
+        purpose: what they are for, for the message of an error.
+
+    Raises:
+        RunError: it has none, or its folder is missing or damaged.
+    """
+    record, outcomes = read_record(path), read_outcomes(path)
+    if record.validation is None:
+        raise RunError(
+            f"{path} has no validation images. Train with some (--validation 5000, or validation_data) to {purpose}."
+        )
+    if outcomes is None or not outcomes.loss.size:
+        raise RunError(
+            f"{path} kept nothing of its validation images: an iterable gave them, in no fixed order, or no epoch was "
+            "validated. Give arrays or a dataset to validate on, after the last epoch at least."
+        )
+    if outcomes.kept is not None:
+        return Validated(path, record, outcomes, outcomes.kept, known=True)
+    last = outcomes.row_as_kept(-1)
+    return Validated(path, record, outcomes, last, known=_agrees(record, last))
+
+
+def without_answers(path: Path, record: RunRecord) -> str | None:
+    """Why the validation numbers of a run are not a result, in a sentence or two: its loss is not finite.
+
+    None where it is, and where there are no validation images. The outcomes are read only where it is not.
+    """
+    validation = record.validation
+    if validation is None or validation.loss is not None:
+        return None
+    try:
+        nan = int(sum(math.isnan(loss) for loss in read_validated(path).kept.loss.tolist()))
+    except RunError:
+        nan = 0
+    if not nan:
+        return "The validation loss is infinite: an image's class got the probability 0."
+    return (
+        f"The model gives NaN for {nan:,} of {validation.count:,} validation images: it diverged, and its accuracy "
+        "says nothing, since NaN counts as the first class. Train again with a smaller learning rate and images scaled "
+        "to 0 to 1."
+    )
+
+
+def _agrees(record: RunRecord, last: Kept) -> bool:
+    """Whether the record of an older version has the numbers of the last validated epoch."""
+    validation = record.validation
+    if (
+        validation is None
+        or validation.accuracy is None
+        or round(validation.accuracy * validation.count) != int(last.right.sum())
+    ):
+        return False
+    loss = last.mean_loss
+    if validation.loss is None:
+        return not math.isfinite(loss)
+    return math.isclose(loss, validation.loss, rel_tol=_SAME, abs_tol=1e-6)
+
+
+def other_images(first: Validated, second: Validated) -> str | None:
+    """In what the validation images of two runs differ, in words; None where they are the same as far as can be told.
+
+    Plain arrays leave no fingerprint, so that their labels must do.
+    """
+    one, other = first.record.data, second.record.data
+    if one.fingerprint and other.fingerprint:
+        if one.fingerprint != other.fingerprint:
+            if one.name != other.name:
+                return f"their datasets are {one.name} and {other.name}"
+            return f"the images or labels of {one.name} were changed between the two"
+        if (cuts := _cut(one.load)) != (others := _cut(other.load)):
+            return f"their validation images were cut in different ways ({cuts} and {others})"
+    counts = [len(run.outcomes.labels) for run in (first, second)]
+    if counts[0] != counts[1]:
+        return f"they have {counts[0]:,} and {counts[1]:,} validation images"
+    if (first.outcomes.labels != second.outcomes.labels).any():
+        return "the labels of their validation images differ"
+    return None
+
+
+def _cut(load: Any) -> str:
+    """How validation images were chosen, where their labels do not tell.
+
+    Cuts of other sizes differ in their labels; but a folder of pictures may bring validation images of its own, as many
+    as would have been cut.
+    """
+    arguments = dict(load or {})
+    seed = f"split seed {arguments.get('split_seed', 0)}"
+    if str(arguments.get("name", "")).startswith("folder:"):
+        return f"{seed}, validation {arguments.get('validation')}"
+    return seed

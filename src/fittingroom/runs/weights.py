@@ -14,9 +14,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.data.streams import open_file
+from fittingroom.data.sniff import open_file
 from fittingroom.errors import RunError
-from fittingroom.runs.damage import damage, read_json
+from fittingroom.runs.json_files import damage, read_json
 
 if TYPE_CHECKING:
     import numpy.typing as npt

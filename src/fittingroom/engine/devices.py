@@ -1,0 +1,263 @@
+"""Keras on its JAX backend, or an error that says how to get there.
+
+JAX as the engine needs it: a persistent compile cache, and the facts about the device that a run records.
+
+Data parallelism: the devices of this process share every batch of one replica, where a step is long enough to gain.
+
+The devices are laid out as a mesh of one axis. The state and the examples lie on each of them; within a step, each
+computes its share of the batch, and XLA adds what has to be added (sums over the batch: gradients, metrics, the moments
+of batch normalisation). So the result is that of one device but for the rounding of sums.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+import fittingroom
+from fittingroom.data.cache import cache_dir
+from fittingroom.engine.epoch import Examples, StepFunctions
+from fittingroom.errors import InputError
+
+_MEND = (
+    "Import fittingroom before keras, or set the environment variable KERAS_BACKEND=jax, and start Python again "
+    "(a notebook: restart its kernel)."
+)
+
+
+def require_jax_backend() -> None:
+    """Makes sure that Keras can be imported and runs on JAX.
+
+    Raises:
+        InputError: another backend is active, or the one that is configured is not installed.
+    """
+    try:
+        import keras
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"Keras cannot start: its configured backend needs the package {error.name!r}, which is not installed. "
+            f"Fitting Room trains on JAX. {_MEND}"
+        ) from error
+    active = keras.config.backend()
+    if active != "jax":
+        raise InputError(f"Keras runs on its {active} backend, and Fitting Room trains on JAX. {_MEND}")
+
+
+_LEAST_ADDRESSES = 2**30  # bytes; with fewer, XLA and LLVM abort the process
+
+
+def prepare_jax() -> None:
+    """Makes sure that JAX can run programs here, and turns on its persistent compile cache.
+
+    Raises:
+        InputError: JAX ran before this process was forked, finds no device, or is set to compile nothing.
+        MemoryError: a limit is set that leaves JAX too few addresses.
+    """
+    check_not_forked()
+    _start_jax()
+
+
+def check_not_forked() -> None:
+    """Raises InputError in a process that was forked after JAX had run: there, its programs would wait for ever."""
+    if fittingroom.jax_ran_before_fork:
+        raise InputError(
+            "this process was forked from one in which JAX had already run, and JAX's threads do not survive a fork: "
+            "training here would wait for ever. Start processes with multiprocessing.get_context('spawn'), or train "
+            "several seeds or recipes in one call: fr.train(..., seeds=5), fr.experiment(...)."
+        )
+
+
+@functools.cache
+def _start_jax() -> None:
+    """Starts JAX's devices, and keeps compiled programs in our cache folder unless the user has chosen another.
+
+    A folder that cannot be written is left alone, since JAX would warn about it at every program. Thresholds are zero
+    because the programs here are small: the default would keep none of them.
+    """
+    _check_address_space()
+    import jax
+
+    if jax.config.jax_disable_jit:  # type: ignore[attr-defined]
+        raise InputError(
+            "JAX is set to compile nothing (JAX_DISABLE_JIT), and training is a compiled program. Unset it."
+        )
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # an assertion, where a platform was asked for that has no device
+        chosen = jax.config.jax_platforms  # type: ignore[attr-defined]
+        reason = f": {error}" if str(error) else ""
+        if chosen:
+            raise InputError(
+                f"JAX_PLATFORMS={chosen}, but JAX finds no such device here{reason}. Unset it, or set it to cpu."
+            ) from error
+        named = os.environ.get("JAX_PLATFORM_NAME")
+        way = f" JAX_PLATFORM_NAME={named} asks for one: unset it, or set it to cpu." if named else ""
+        raise InputError(f"JAX finds no device to run on{reason}.{way}".replace("..", ".")) from error
+    folder = cache_dir() / "compiled"
+    if jax.config.jax_compilation_cache_dir is None and is_writable(folder):  # type: ignore[attr-defined]
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _check_address_space() -> None:
+    """Raises MemoryError under a limit (`ulimit -v`) that JAX's libraries meet by ending the process without a word."""
+    try:
+        found = re.search(r"^Max address space +(\d+) ", Path("/proc/self/limits").read_text(), re.MULTILINE)
+    except OSError:  # not Linux
+        return
+    if found is not None and int(found[1]) < _LEAST_ADDRESSES:
+        raise MemoryError(
+            f"ulimit -v allows {int(found[1]) / 2**20:,.0f} MB of addresses, and JAX needs at least "
+            f"{_LEAST_ADDRESSES >> 20:,}"
+        )
+
+
+def is_writable(folder: Path) -> bool:
+    """Whether files can be made in a folder, which is made if it is not there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
+def device_facts() -> dict[str, str | int]:
+    """The device that trains: `platform` (cpu, gpu), `kind` (as JAX names it) and `count`."""
+    import jax
+
+    devices = jax.devices()
+    return {"platform": devices[0].platform, "kind": devices[0].device_kind, "count": len(devices)}
+
+
+def threads_per_replica() -> int | None:
+    """How many threads one arithmetic operation may use on a CPU: 1 as we set it up, None where the user decided."""
+    return 1 if "--xla_cpu_multi_thread_eigen=false" in os.environ.get("XLA_FLAGS", "") else None
+
+
+BATCH = "batch"
+
+# What sharing a step costs each device, in multiply-adds that it could have done meanwhile (measured, see
+# docs/decisions.md): to meet, and for each weight, to add up its gradient and update it on every device.
+COST_OF_MEETING, COST_PER_WEIGHT = 20_000_000, 400
+
+
+def available_devices() -> int:
+    """How many devices may share a batch: all CPU devices of this process; one accelerator, until that is measured."""
+    return jax.local_device_count() if jax.default_backend() == "cpu" else 1
+
+
+def sharing_devices(work: int, weights: int, batch_size: int, available: int) -> int:
+    """How many devices share a batch: as many as get equal parts of it, each with more work than sharing costs.
+
+    It depends on nothing that changes from run to run, so that results can be repeated to the bit.
+
+    Args:
+        work: multiply-adds of one step.
+        weights: how many numbers are trained.
+        batch_size: images in a step.
+        available: the most devices to use.
+    """
+    cost = COST_OF_MEETING + COST_PER_WEIGHT * weights
+    equal = (count for count in range(2, available + 1) if batch_size % count == 0)
+    return max((count for count in equal if work // count >= cost), default=1)
+
+
+def everywhere(devices: int) -> NamedSharding:
+    """An array as a whole on each of the first `devices` devices of this process."""
+    return NamedSharding(Mesh(np.array(jax.local_devices()[:devices]), (BATCH,)), PartitionSpec())
+
+
+def sharing(steps: StepFunctions, devices: int) -> StepFunctions:
+    """The same steps, the batch shared by this many devices. A batch that cannot be, each device computes whole."""
+    mesh = everywhere(devices).mesh
+
+    def shared(batch: Any) -> Any:
+        if jax.tree.leaves(batch)[0].shape[0] % devices:
+            return batch
+        return jax.lax.with_sharding_constraint(batch, NamedSharding(mesh, PartitionSpec(BATCH)))
+
+    return replace(
+        steps,
+        train_step=lambda state, batch: steps.train_step(state, shared(batch)),
+        test_step=lambda state, batch: steps.test_step(state, shared(batch)),
+        forward=lambda state, images: steps.forward(state, shared(images)),
+    )
+
+
+class SharedProgram:
+    """A compiled program whose batches several devices share. Outside it, everything lies on the first of them."""
+
+    def __init__(self, compiled: Callable[..., Any], devices: int) -> None:
+        self.devices = devices
+        self._compiled = compiled
+        self._sharding = everywhere(devices)
+        self._copied: dict[int, tuple[Any, Any]] = {}  # large arguments, which stay the same from call to call
+
+    def __call__(self, *arguments: Any) -> Any:
+        """What the program gives, as arrays on the first device; nothing is copied there."""
+        copies = [
+            self._copies(number, argument) if isinstance(argument, Examples) else self._copy(argument)
+            for number, argument in enumerate(arguments)
+        ]
+        return jax.tree.map(lambda array: array.addressable_shards[0].data, self._compiled(*copies))
+
+    def _copy(self, argument: Any) -> Any:
+        return jax.device_put(argument, self._sharding)
+
+    def _copies(self, number: int, argument: Any) -> Any:
+        original, copies = self._copied.get(number, (None, None))
+        if original is not argument:
+            copies = self._copy(argument)
+            self._copied[number] = argument, copies
+        return copies
+
+
+def work_per_step(jaxpr: Any) -> int:
+    """Multiply-adds of matrix products and convolutions in one step: in the longest loop body of a traced program."""
+    loops = [_work(body) for equation in jaxpr.eqns if _is_loop(equation) for body in _inner(equation)]
+    inner = [work_per_step(body) for equation in jaxpr.eqns if not _is_loop(equation) for body in _inner(equation)]
+    return max((*loops, *inner), default=0)
+
+
+def _work(jaxpr: Any) -> int:
+    return sum(_own_work(equation) + sum(map(_work, _inner(equation))) for equation in jaxpr.eqns)
+
+
+def _own_work(equation: Any) -> int:
+    if equation.primitive.name == "dot_general":
+        (contracted, _), _ = equation.params["dimension_numbers"]
+        inputs = equation.invars[0].aval.shape
+        return _numbers(equation.outvars[0]) * math.prod(int(inputs[axis]) for axis in contracted)
+    if equation.primitive.name == "conv_general_dilated":
+        kernel = tuple(map(int, equation.invars[1].aval.shape))
+        features: int = kernel[equation.params["dimension_numbers"].rhs_spec[0]]
+        return _numbers(equation.outvars[0]) * math.prod(kernel) // features
+    return 0
+
+
+def _numbers(variable: Any) -> int:
+    return math.prod(map(int, variable.aval.shape))
+
+
+def _is_loop(equation: Any) -> bool:
+    return equation.primitive.name in ("while", "scan")
+
+
+def _inner(equation: Any) -> Iterator[Any]:
+    """The programs inside an operation: bodies of loops, branches, calls."""
+    for value in equation.params.values():
+        for part in value if isinstance(value, tuple | list) else (value,):
+            jaxpr = getattr(part, "jaxpr", part)
+            if hasattr(jaxpr, "eqns"):
+                yield jaxpr

@@ -1,0 +1,271 @@
+"""The folder of an experiment: what is trained already, what is half done, what has failed.
+
+    experiment.json   what was asked for last (`plan.py`)
+    runs/             run folders of replicas of one recipe, `<recipe>-<data>-<n>`; each replica is a cell
+    failed/           `<cell>.json`: why a cell that left no run has failed
+    epochs.csv        every cell and epoch (`tables.py`), and the same as epochs.parquet
+    cells.csv         every cell, and the same as cells.parquet
+    experiment.html   the page about it (`results.py`)
+    lock              held by the process that trains
+    incoming/         a run on its way here from another process
+
+What is there is told by the run folders alone, so that a kill at any moment leaves nothing to mend: a cell counts as
+trained when its run is whole, and a training that was stopped goes on from its checkpoint.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from fittingroom.atomic import storage_errors, sweep, sync_folder, write_bytes
+from fittingroom.errors import DivergedError, RunError
+from fittingroom.experiments.plan import Cell, Plan, Variant
+from fittingroom.runs.begun import LOCK_NAME, RunLock, read_begun
+from fittingroom.runs.images import PREFIX, link_images, place_file
+from fittingroom.runs.json_files import damage, json_text, read_json
+from fittingroom.runs.place import has_begun, holds_replicas
+from fittingroom.runs.record import RunRecord
+from fittingroom.runs.replicas import read_records, read_replicas, replica_folder
+from fittingroom.runs.store import without_answers
+
+PLAN_NAME = "experiment.json"
+
+_INCOMING = "incoming"
+_NO_EPOCH = "The loss became NaN or infinite before the first epoch was over."
+
+
+@dataclass(frozen=True)
+class CellState:
+    """What has become of a cell.
+
+    Args:
+        cell: it.
+        status: `done`, `failed`, or `missing`: not trained to its end.
+        reason: why it has failed; None if it has not.
+        again: whether a later call tries it again. A loss that is no number would be none again; memory may be there
+            the next time.
+        folder: its run folder, where it left one.
+        record: what that says.
+    """
+
+    cell: Cell
+    status: Literal["done", "failed", "missing"]
+    reason: str | None = None
+    again: bool = True
+    folder: Path | None = None
+    record: RunRecord | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Replicas of one recipe that are trained together.
+
+    Args:
+        variant: the recipe.
+        seeds: those to train.
+        folder: of the run.
+        begun: whether the folder is that of a training that was stopped, and goes on.
+    """
+
+    variant: Variant
+    seeds: tuple[int, ...]
+    folder: Path
+    begun: bool
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a training has failed.
+
+    Args:
+        kind: what the error is called.
+        reason: what it says.
+        again: whether it may go better the next time.
+    """
+
+    kind: str
+    reason: str
+    again: bool = True
+
+    @classmethod
+    def of(cls, error: Exception) -> Failure:
+        """The failure that an error is. A loss that became no number would do so again."""
+        return cls(
+            type(error).__name__,
+            str(error) or "there was no more to learn of it",
+            again=not isinstance(error, DivergedError),
+        )
+
+
+class ExperimentFolder:
+    """The folder of an experiment, locked. `locked` makes one.
+
+    Attributes:
+        path: the folder.
+    """
+
+    def __init__(self, path: Path, plan: Plan) -> None:
+        self.path = path
+        self._plan = plan
+        self._runs = path / "runs"
+        self._failed = path / "failed"
+
+    def states(self, variant: Variant) -> list[CellState]:
+        """What has become of each cell of a recipe, in the order of the seeds.
+
+        Raises:
+            RunError: a file is damaged.
+        """
+        trained: dict[int, CellState] = {}
+        for folder in self._folders(variant):
+            if holds_replicas(folder) and not has_begun(folder):
+                for seed, state in self._trained(variant, folder).items():
+                    trained.setdefault(seed, state)
+        cells = [cell for cell in self._plan.cells if cell.variant is variant]
+        return [trained.get(cell.seed) or self._untrained(cell) for cell in cells]
+
+    def work(self, variant: Variant, together: int | None = None) -> list[Batch]:
+        """What is to be trained of a recipe: first what was stopped, then all that is missing.
+
+        What a killed process left before its training had begun is removed.
+
+        Args:
+            variant: the recipe.
+            together: how many cells make a batch at most; None for all of them.
+        """
+        wanted = [state.cell.seed for state in self.states(variant) if state.status != "done" and state.again]
+        batches, last = [], 0
+        for folder in self._folders(variant):
+            last = _number(folder)
+            if has_begun(folder):
+                seeds = read_begun(folder).seeds
+                if set(seeds) & set(wanted):
+                    batches.append(Batch(variant, seeds, folder, begun=True))
+                    wanted = [seed for seed in wanted if seed not in seeds]
+            elif not holds_replicas(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+        size = together or max(len(wanted), 1)
+        for number, first in enumerate(range(0, len(wanted), size), last + 1):
+            seeds = tuple(wanted[first : first + size])
+            batches.append(Batch(variant, seeds, self._folder(variant, number), begun=False))
+        return batches
+
+    def fail(self, batch: Batch, failure: Failure) -> None:
+        """Keeps why a batch has failed, for those of its cells that left no run."""
+        with storage_errors(self._failed):
+            self._failed.mkdir(exist_ok=True)
+        kept = {state.cell.seed for state in self.states(batch.variant) if state.folder is not None}
+        content = {"error": failure.kind, "reason": failure.reason, "again": failure.again}
+        for seed in batch.seeds:
+            if seed not in kept:
+                write_bytes(self._failure(Cell(batch.variant, seed, self._plan.data)), json_text(content).encode())
+
+    def forget_failures(self, batch: Batch) -> None:
+        """Removes why the cells of a batch failed before."""
+        for seed in batch.seeds:
+            self._failure(Cell(batch.variant, seed, self._plan.data)).unlink(missing_ok=True)
+
+    def receive(self, batch: Batch, files: Mapping[str, bytes]) -> None:
+        """Makes the run folder of a batch that was trained elsewhere, whole or not at all.
+
+        Args:
+            batch: what was trained.
+            files: path in the run's folder -> contents.
+        """
+        incoming = self.path / _INCOMING
+        with storage_errors(incoming):
+            shutil.rmtree(incoming, ignore_errors=True)
+            for name, content in files.items():
+                path = incoming / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                beside = self._runs.iterdir() if name.startswith(PREFIX) and self._runs.is_dir() else iter(())
+                place_file(path, content, beside)
+            link_images(incoming, incoming.glob("seed-*"))
+            batch.folder.parent.mkdir(exist_ok=True)
+            os.replace(incoming, batch.folder)
+            sync_folder(batch.folder.parent)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Writes a file of the experiment, whole or not at all."""
+        write_bytes(self.path / name, content)
+
+    def _trained(self, variant: Variant, folder: Path) -> dict[int, CellState]:
+        """The cells that a whole run of replicas has brought to their end, by their seed."""
+        records = read_records(folder)
+        states = {}
+        for seed in read_replicas(folder).seeds:
+            cell, record = Cell(variant, seed, self._plan.data), records.get(seed)
+            place = None if record is None else replica_folder(folder, seed)
+            if record is None and not any(one.status == "interrupted" for one in records.values()):
+                states[seed] = CellState(cell, "failed", _NO_EPOCH, again=False)
+            elif record is not None and record.status == "diverged":
+                states[seed] = CellState(cell, "failed", record.reason, again=False, folder=place, record=record)
+            elif record is not None and place is not None and (why := without_answers(place, record)) is not None:
+                states[seed] = CellState(cell, "failed", why, again=False, folder=place, record=record)
+            elif record is not None and record.status != "interrupted":
+                states[seed] = CellState(cell, "done", folder=place, record=record)
+        return states
+
+    def _untrained(self, cell: Cell) -> CellState:
+        file = self._failure(cell)
+        if not file.is_file():
+            return CellState(cell, "missing")
+        with damage(self.path, f"{self._failed.name}/{file.name}"):
+            stored = read_json(file)
+            reason = f"{stored['error']}: {stored['reason']}"
+            return CellState(cell, "failed", reason, again=bool(stored["again"]))
+
+    def _failure(self, cell: Cell) -> Path:
+        return self._failed / f"{cell.id}.json"
+
+    def _folder(self, variant: Variant, number: int) -> Path:
+        return self._runs / f"{variant.digest}-{self._plan.data}-{number}"
+
+    def _folders(self, variant: Variant) -> list[Path]:
+        """The run folders of a recipe, the oldest first."""
+        prefix = f"{variant.digest}-{self._plan.data}-"
+        found = [path for path in self._runs.glob(f"{prefix}*") if path.name.removeprefix(prefix).isdigit()]
+        return sorted(found, key=_number)
+
+
+def _number(folder: Path) -> int:
+    return int(folder.name.rpartition("-")[2])
+
+
+@contextmanager
+def locked(path: Path, plan: Plan) -> Iterator[ExperimentFolder]:
+    """The folder of an experiment, made if need be, and locked until the end of a `with` block.
+
+    Raises:
+        RunError: the folder holds something else, or another process has it locked.
+        StorageError: it cannot be written.
+    """
+    _check_ours(path)
+    with storage_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+    lock = RunLock(path)
+    try:
+        sweep(path)
+        write_bytes(path / PLAN_NAME, json_text(plan.to_dict()).encode())
+        yield ExperimentFolder(path, plan)
+    finally:
+        lock.release()
+
+
+def _check_ours(path: Path) -> None:
+    """Raises RunError for a folder with other contents than an experiment's."""
+    names: Sequence[str] = []
+    with suppress(FileNotFoundError, NotADirectoryError):
+        names = [entry.name for entry in path.iterdir()]
+    foreign = [name for name in names if name != LOCK_NAME and not name.endswith(".tmp")]
+    if (path.exists() and not path.is_dir()) or (foreign and PLAN_NAME not in foreign):
+        raise RunError(
+            f"{path} is there already and is no experiment: it has no {PLAN_NAME}. --out names the folder of an "
+            "experiment, new, empty or one to go on with."
+        )

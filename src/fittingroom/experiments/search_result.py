@@ -1,0 +1,206 @@
+"""`Search`: the trials of a search, the best of them, and how much of its lead may be luck.
+
+How far the best of many trials may lead by luck alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fittingroom.api.comparing import contender_of
+from fittingroom.data.dataset import Dataset
+from fittingroom.errors import RunError
+from fittingroom.evaluation.luck import expected_maximum, points
+from fittingroom.evaluation.spread import ReplicasTestResult
+from fittingroom.experiments.experiment_store import CellState
+from fittingroom.experiments.plan import Plan
+from fittingroom.experiments.results import Experiment
+from fittingroom.experiments.searchfile import SearchFile
+from fittingroom.experiments.study import Trial
+from fittingroom.experiments.summary import Summary
+from fittingroom.runs.place import holds_replicas
+from fittingroom.runs.store import read_validated
+
+
+class Search:
+    """A search that is over, for now: a later call with more trials goes on.
+
+    Attributes:
+        path: its folder.
+        trials: all of them, the oldest first; those too that other machines trained.
+        experiment: the recipes that were tried here, as an experiment; None where there are none.
+        final: the score of the best trial on the test set; None unless it was asked for.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        asked: SearchFile,
+        plan: Plan,
+        trials: Sequence[Trial],
+        cells: Sequence[CellState],
+        dataset: Dataset,
+    ) -> None:
+        self.path = path
+        self.asked = asked
+        self.plan = plan
+        self.trials = tuple(trials)
+        self.experiment = Experiment(path, plan, cells, dataset) if plan.variants else None
+        self.final: ReplicasTestResult | None = None
+        self._dataset = dataset
+
+    def __repr__(self) -> str:
+        return f"Search({str(self.path)!r}: {len(self.trials)} trials, on {self.plan.dataset})"
+
+    @property
+    def best(self) -> Trial | None:
+        """The trial that was best on validation, of equals the first; None where none was trained to its end."""
+        finished = [trial for trial in self.trials if trial.status == "finished"]
+        sign = 1 if self.asked.objective == "accuracy" else -1
+        return max(finished, key=lambda trial: sign * (trial.value or 0.0), default=None)
+
+    @property
+    def best_recipe(self) -> Summary | None:
+        """The best trial's recipe with its cells; None where that is on another machine."""
+        best, here = self.best, () if self.experiment is None else self.experiment.recipes
+        return next((one for one in here if best is not None and one.variant.digest == best.variant.digest), None)
+
+    @cached_property
+    def luck(self) -> BestOf | None:
+        """How far the best of so many trials would lead by luck; None where no trial was trained to its end.
+
+        Raises:
+            RunError: a run is damaged.
+        """
+        best = self.best
+        if best is None or best.value is None:
+            return None
+        judged = len({trial.variant.digest for trial in self.trials if trial.status in {"finished", "pruned"}})
+        scores = []
+        for one in () if self.experiment is None else self.experiment.recipes:
+            if one.complete:
+                folders = [cell.folder for cell in one.done if cell.folder]
+                contender, _ = contender_of(one.variant.name, [read_validated(folder) for folder in folders])
+                each = contender.correct if self.asked.objective == "accuracy" else contender.loss
+                scores.append(each.mean(axis=0, dtype=float))
+        return BestOf(judged, self.asked.objective, best.value, luck_of_best(scores, judged))
+
+    def run_of(self, trial: Trial) -> Path | None:
+        """The run folder of a trial, which can be explained and reported; None where it is not here."""
+        folders = sorted((self.path / "runs").glob(f"{trial.variant.digest}-{self.plan.data}-*"))
+        return next((folder for folder in folders if holds_replicas(folder)), None)
+
+    def look(self) -> ReplicasTestResult:
+        """The score of the best trial on the sealed test set, one look for all its seeds; kept as `final` too.
+
+        Asked again, it tells the same score: that is no new look.
+
+        Raises:
+            RunError: there is no best trial here, or the test set was opened for another trial of this search.
+            StorageError: the look cannot be recorded; the test set then stays closed.
+        """
+        best, recipe = self.best, self.best_recipe
+        if best is None:
+            raise RunError("No trial was trained to its end, so there is none to open the test set for.")
+        if recipe is None or self.experiment is None:
+            raise RunError(f"The best trial was trained elsewhere: {best.place}. Ask for --final there.")
+        self.final = self.experiment.look(recipe)
+        return self.final
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain JSON."""
+        return {
+            "search": str(self.path),
+            "dataset": self.plan.dataset,
+            "seeds": list(self.plan.seeds),
+            "objective": self.asked.objective,
+            "counts": {
+                status: sum(trial.status == status for trial in self.trials)
+                for status in ("finished", "pruned", "failed", "running")
+            },
+            "trials": [self._facts(trial) for trial in self.trials],
+            "best": None if self.best is None else self._facts(self.best),
+            "settings": None if self.best is None else self.best.variant.recipe.to_dict(),
+            "luck": None if self.luck is None else self.luck.to_dict(),
+            "test": None if self.final is None else self.final.to_dict(),
+        }
+
+    def _facts(self, trial: Trial) -> dict[str, Any]:
+        run = self.run_of(trial)
+        return {**trial.to_dict(), "run": None if run is None else str(run)}
+
+
+@dataclass(frozen=True)
+class BestOf:
+    """The lead that the best of equally good trials would have on these images.
+
+    Args:
+        trials: how many there were to choose from.
+        objective: `accuracy` (a share of the images) or `loss` (nats).
+        value: what the best reached on validation.
+        luck: its expected lead over what it is worth, in the same unit, 0 or more.
+    """
+
+    trials: int
+    objective: str
+    value: float
+    luck: float
+
+    @property
+    def expected(self) -> float:
+        """What the best would be expected to reach on new images like these, were all trials equally good."""
+        return self.value - self.luck if self.objective == "accuracy" else self.value + self.luck
+
+    def sentence(self) -> str:
+        """What this means for the winner."""
+        if self.trials == 1:
+            return "one trial was not chosen from others, so its score has no luck of choosing in it"
+        if self.objective == "accuracy":
+            return (
+                f"were all {self.trials} trials equally good, the best would lead by about {points(self.luck)} points "
+                f"by luck alone; that would leave {100 * self.expected:.2f}%"
+            )
+        return (
+            f"were all {self.trials} trials equally good, the best would lead by about {self.luck:.4f} nats by luck "
+            f"alone; that would leave {self.expected:.4f}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain JSON."""
+        return {
+            "trials": self.trials,
+            "objective": self.objective,
+            "value": self.value,
+            "luck": self.luck,
+            "expected": self.expected,
+            "sentence": self.sentence(),
+        }
+
+
+def luck_of_best(scores: Sequence[npt.NDArray[Any]], trials: int) -> float:
+    """By how much the best mean of equally good trials exceeds its true value, on average.
+
+    The differences between trials on the same images say how much a mean varies that is not common to all: half the
+    variance of such a difference, over the number of images. Means are taken as normal, as in `evaluation.luck`.
+
+    Args:
+        scores: for each trial that was trained to its end, its score on each image, mean over seeds; `(images,)`.
+        trials: how many there were to choose from, those too that were ended early.
+    """
+    count = len(scores)
+    if count < 2:
+        return 0.0
+    images = len(scores[0])
+    of_each = sum(float(np.var(each, ddof=1)) for each in scores)
+    # Over all pairs, the variances of the differences sum to this.
+    of_pairs = count * of_each - float(np.var(np.sum(scores, axis=0, dtype=np.float64), ddof=1))
+    error = math.sqrt(max(of_pairs, 0.0) / (count * (count - 1)) / images)
+    return error * expected_maximum(trials)

@@ -1,0 +1,232 @@
+"""The routes: predict, the model's card, health, metrics, and the pages that describe them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Annotated, Any, Literal, TypeVar
+
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse
+from starlette.exceptions import HTTPException
+
+from fittingroom import __version__
+from fittingroom.serving import bodies
+from fittingroom.serving import openapi as schema
+from fittingroom.serving.batching import Batcher
+from fittingroom.serving.bodies import Held, Part
+from fittingroom.serving.gate import Gate, Security, refused
+from fittingroom.serving.limits import LIMITS, RefusedError, overloaded
+from fittingroom.serving.metrics import Metrics
+from fittingroom.serving.openapi import docs_page
+from fittingroom.serving.request_images import Input, Reader
+from fittingroom.serving.served_model import Model, card
+
+T = TypeVar("T")
+
+_DESCRIPTION = "Pictures in; classes out, with how far each answer can be trusted."
+_AT_ONCE = 4 * 1024  # bytes of JSON that are read where they arrive: one image of numbers
+_OPEN_METRICS = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def create_app(model: Model, security: Security) -> Gate:
+    """The server's ASGI application.
+
+    Args:
+        model: what answers, warmed up.
+        security: who may ask.
+    """
+    metrics = Metrics()
+    service = Service(model, metrics)
+    app = FastAPI(
+        title="Fitting Room",
+        version=__version__,
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=service.lifespan,
+        separate_input_output_schemas=False,
+    )
+    _add_errors(app)
+    _add_routes(app, service, card(model), metrics)
+    page = docs_page(app.openapi(), model, token=security.token is not None)
+
+    @app.get("/", include_in_schema=False)
+    @app.get("/docs", include_in_schema=False)
+    async def docs(request: Request) -> HTMLResponse:
+        url = f"http://{request.headers['host']}"  # the gate has let pass none but our own
+        return HTMLResponse(page.html(url), headers={"content-security-policy": page.policy})
+
+    paths = frozenset({"/v1/predict", "/v1/model", "/healthz", "/metrics", "/docs", "/openapi.json", "/"})
+    return Gate(app, security, metrics, paths)
+
+
+def _add_routes(app: FastAPI, service: Service, facts: dict[str, Any], metrics: Metrics) -> None:
+    @app.post(
+        "/v1/predict",
+        summary="What the model makes of pictures",
+        response_model=None,
+        response_description="An answer for each image.",
+        responses={
+            200: {"model": schema.Predictions},
+            **schema.refusals(400, 401, 403, 408, 413, 415, 422, 431, 500, 503),
+        },
+        openapi_extra={"requestBody": schema.request_body(service.model.data)},
+    )
+    async def predict(
+        request: Request,
+        steps: Annotated[
+            Literal["names", "pictures"], Query(description="whether a photo's steps are told with their pictures")
+        ] = "names",
+    ) -> Response:
+        """One picture as the body, several as multipart, or arrays as JSON."""
+        return Response(await service.predict(request, pictures=steps == "pictures"), media_type="application/json")
+
+    @app.get(
+        "/v1/model",
+        summary="The model's card",
+        response_description="The card.",
+        responses=schema.refusals(401, 403, 431),
+    )
+    async def model() -> dict[str, Any]:
+        """Recipe, classes, scores with their looks at the test set, and limits."""
+        return facts
+
+    @app.get(
+        "/healthz",
+        summary="Whether the server can answer",
+        response_description="It can.",
+        responses={200: {"model": schema.Health}, **schema.refusals(403, 431, 503)},
+    )
+    async def health() -> JSONResponse:
+        """It needs no token. The server listens only after the model was loaded and warmed up."""
+        if not service.batcher.alive:
+            raise RefusedError(503, "no_model", "the model's thread has ended; the server's log says why.")
+        return JSONResponse({"status": "ok", "model": service.model.loaded.version})
+
+    @app.get(
+        "/metrics",
+        summary="Numbers for Prometheus",
+        response_description="The numbers.",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **schema.refusals(401, 403, 431)},
+    )
+    async def numbers() -> Response:
+        """Requests by status, latency, batch sizes, what waits, and answers by verdict."""
+        return Response(metrics.text(), media_type=_OPEN_METRICS)
+
+
+def _add_errors(app: FastAPI) -> None:
+    """Gives every error our form."""
+
+    @app.exception_handler(RefusedError)
+    async def ours(_: Request, error: RefusedError) -> Any:
+        return refused(error)
+
+    @app.exception_handler(HTTPException)
+    async def routing(request: Request, error: HTTPException) -> Any:
+        known = "POST /v1/predict, GET /v1/model, /healthz, /metrics and /docs"
+        message = f"{request.method} {request.url.path[:200]} is not served here. There are {known}."
+        code = {404: "not_found", 405: "wrong_method"}.get(error.status_code, "refused")
+        return refused(RefusedError(error.status_code, code, message, headers=error.headers))
+
+    @app.exception_handler(RequestValidationError)
+    async def parameters(_: Request, error: RequestValidationError) -> Any:
+        first = error.errors()[0]
+        name, given = first["loc"][-1], str(first.get("input"))[:80]
+        return refused(
+            RefusedError(422, "wrong_parameter", f"{name} is {given!r}: {first['msg'].removeprefix('Input ')}.")
+        )
+
+    @app.exception_handler(Exception)
+    async def fault(_: Request, __: Exception) -> Any:
+        return refused(RefusedError(500, "fault", "a fault of the server; its log says more."))
+
+
+class Service:
+    """Predictions, from the body of a request to the body of its answer.
+
+    Args:
+        model: what answers.
+        metrics: are told of batches and answers.
+    """
+
+    def __init__(self, model: Model, metrics: Metrics) -> None:
+        self.model = model
+        self.batcher = Batcher(model, metrics)
+        self._reader = Reader(model.data, model.style)
+        self._held = Held()
+        self._pool = ThreadPoolExecutor(min(os.cpu_count() or 1, 2), thread_name_prefix="pictures")
+        self._photos = 0
+
+    @asynccontextmanager
+    async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        """Begins to answer, and ends when all that waits is answered."""
+        self.batcher.start()
+        yield
+        self.batcher.stop()
+        self._pool.shutdown()
+
+    async def predict(self, request: Request, *, pictures: bool) -> bytes:
+        """The JSON of the answers.
+
+        Raises:
+            RefusedError: it is not served, and why.
+        """
+        kind, content_type = bodies.media_type(request.headers)
+        self.batcher.check()  # before the body is read: what cannot be done need not be sent
+        with self._held.body() as coming:
+            most = LIMITS.json_bytes if kind == bodies.JSON else LIMITS.body_bytes
+            body = await coming.read(request.receive, request.headers, most)
+            if kind == bodies.JSON:
+                return await self._numbers(body)
+            if kind != bodies.MULTIPART:
+                return await self._pictures([Part(None, body)], pictures=pictures)
+            parts = await self._aside(partial(bodies.split, body, content_type), small=len(body) <= _AT_ONCE)
+            return await self._pictures(parts, pictures=pictures)
+
+    async def _numbers(self, body: bytes) -> bytes:
+        inputs = await self._aside(partial(self._reader.numbers, body), small=len(body) <= _AT_ONCE)
+        return await self.batcher.answer(len(inputs), lambda: inputs)
+
+    async def _pictures(self, parts: Sequence[Part], *, pictures: bool) -> bytes:
+        """Pictures of the model's size are read by the model's thread, others before, beside each other."""
+        read = self._reader.read
+        large = [index for index, part in enumerate(parts) if not self._reader.is_small(part.content)]
+        if not large:
+            return await self.batcher.answer(
+                len(parts), lambda: [read(part, index, pictures=False) for index, part in enumerate(parts)]
+            )
+        if len(large) > LIMITS.photos:
+            raise RefusedError(
+                413,
+                "too_many",
+                f"{len(large)} of the pictures are not of the model's size. Send at most {LIMITS.photos} such at once.",
+            )
+        if self._photos + len(large) > LIMITS.waiting_photos:
+            raise overloaded(f"{self._photos} pictures wait to be converted")
+        self._photos += len(large)
+        try:
+            works = [
+                self._aside(partial(read, part, index, pictures=pictures), small=False)
+                for index, part in enumerate(parts)
+            ]
+            done = await asyncio.gather(*works, return_exceptions=True)
+        finally:
+            self._photos -= len(large)
+        inputs: list[Input] = []
+        for one in done:
+            if isinstance(one, BaseException):
+                raise one
+            inputs.append(one)
+        return await self.batcher.answer(len(inputs), lambda: inputs)
+
+    async def _aside(self, work: Callable[[], T], *, small: bool) -> T:
+        """What takes longer is done in another thread."""
+        return work() if small else await asyncio.get_running_loop().run_in_executor(self._pool, work)

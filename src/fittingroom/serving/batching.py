@@ -1,0 +1,176 @@
+"""Answers for all requests that wait at the same time, together: nothing is waited for, and nothing is lost.
+
+One thread has the model. While it works on a batch, requests gather; when it is done, they are the next batch. Alone, a
+request is a batch of one; the more there are, the larger the batches, and the less each image costs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fittingroom.answers.judgement import Answer
+from fittingroom.photos.photo_reader import Inputs
+from fittingroom.serving.limits import LIMITS, RefusedError, overloaded
+from fittingroom.serving.metrics import Metrics
+from fittingroom.serving.request_images import Input
+from fittingroom.serving.served_model import Model
+
+_log = logging.getLogger("fittingroom")
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """One request.
+
+    Args:
+        count: its images.
+        inputs: gives them; called by the thread that has the model.
+        done: what the request waits for: the bytes of its answer.
+    """
+
+    count: int
+    inputs: Callable[[], Sequence[Input]]
+    done: asyncio.Future[bytes]
+
+
+class Batcher:
+    """The thread that answers, and the requests that wait for it.
+
+    Args:
+        model: what answers.
+        metrics: are told of batches and answers.
+    """
+
+    def __init__(self, model: Model, metrics: Metrics) -> None:
+        self._model, self._metrics = model, metrics
+        self._jobs: deque[_Job] = deque()
+        self._waiting = 0
+        self._ended = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._work, name="model", daemon=True)
+        self._start = f'"model": "{model.loaded.version}", "classes": {json.dumps(list(model.data.classes))}'
+
+    def start(self) -> None:
+        """Begins to answer."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Answers what waits, and ends."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify()
+        self._thread.join()
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is somebody to answer."""
+        return self._thread.is_alive()
+
+    def check(self) -> None:
+        """Raises RefusedError, 503, where as much waits as may."""
+        if self._waiting >= LIMITS.waiting:
+            raise overloaded(f"{self._waiting} images wait for the model, as many as may")
+
+    def answer(self, count: int, inputs: Callable[[], Sequence[Input]]) -> asyncio.Future[bytes]:
+        """The JSON of the answers for a request's images, when they are there.
+
+        Args:
+            count: how many images it has.
+            inputs: gives them; called in the model's thread. A RefusedError is that request's answer.
+
+        Raises:
+            RefusedError: 503, too much waits.
+        """
+        self.check()
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        with self._changed:
+            self._jobs.append(_Job(count, inputs, future))
+            self._waiting += count
+            self._changed.notify()
+        return future
+
+    def _work(self) -> None:
+        while jobs := self._next():
+            results = list(zip(jobs, self._answered(jobs), strict=True))
+            with suppress(RuntimeError):  # the loop was ended by force, and nobody waits any more
+                jobs[0].done.get_loop().call_soon_threadsafe(_deliver, results)
+
+    def _next(self) -> list[_Job]:
+        """All requests that wait, as far as they go into one batch; none at the end."""
+        with self._changed:
+            while not self._jobs and not self._ended:
+                self._changed.wait()
+            jobs: list[_Job] = []
+            total = 0
+            while self._jobs and (not jobs or total + self._jobs[0].count <= LIMITS.images):
+                jobs.append(self._jobs.popleft())
+                total += jobs[-1].count
+            self._waiting -= total
+            self._metrics.waiting.set(self._waiting)
+            return jobs
+
+    def _answered(self, jobs: list[_Job]) -> list[bytes | Exception]:
+        """The answer of each job, or why there is none."""
+        read: list[Sequence[Input] | Exception] = []
+        for job in jobs:
+            try:
+                read.append(job.inputs())
+            except Exception as error:
+                read.append(error)
+        given = [one for inputs in read if not isinstance(inputs, Exception) for one in inputs]
+        try:
+            answers = iter(self._model.loaded.answer(_together(given)) if given else [])
+        except Exception as error:
+            _log.exception("The model could not answer: %r", error)
+            return [error for _ in jobs]
+        if given:
+            self._metrics.batch(len(given))
+        results: list[bytes | Exception] = []
+        for inputs in read:
+            if isinstance(inputs, Exception):
+                results.append(inputs)
+            else:
+                results.append(self._json(inputs, [next(answers) for _ in inputs]))
+        return results
+
+    def _json(self, inputs: Sequence[Input], answers: Sequence[Answer]) -> bytes:
+        self._metrics.answered(answers)
+        rows = [_prediction(number, *pair) for number, pair in enumerate(zip(inputs, answers, strict=True))]
+        return f'{{{self._start}, "predictions": {json.dumps(rows)}}}'.encode()
+
+
+def _together(given: Sequence[Input]) -> Inputs:
+    return Inputs(np.stack([one.image for one in given]), np.array([one.cut_out for one in given]))
+
+
+def _prediction(number: int, given: Input, answer: Answer) -> dict[str, Any]:
+    return {
+        "file": given.name,
+        "index": number,
+        **answer.to_dict(),
+        "notes": list(given.notes),
+        "steps": list(given.steps),
+    }
+
+
+def _deliver(results: list[tuple[_Job, bytes | Exception]]) -> None:
+    """Gives each request what it waits for, if it still waits."""
+    for job, result in results:
+        if job.done.done():
+            continue
+        if isinstance(result, bytes):
+            job.done.set_result(result)
+        elif isinstance(result, RefusedError):
+            job.done.set_exception(result)
+        else:
+            job.done.set_exception(RefusedError(500, "fault", "the model could not answer; the server's log says why."))

@@ -1,0 +1,240 @@
+"""Starts the server: finds a port, loads the model, and ends when it is told to and all that was begun is done."""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import os
+import signal
+import socket
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from fittingroom.errors import FittingRoomError, InputError
+from fittingroom.serving.gate import Security
+from fittingroom.serving.limits import LIMITS
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from fittingroom.serving.gate import Gate
+
+NEEDED = ("fastapi", "httptools", "prometheus_client", "python_multipart", "uvicorn", "uvloop")
+INSTALL = "pip install 'fittingroom[serve]'"
+
+_NEXT_PORTS = 20
+_LISTENERS = 8  # the loop takes one new connection of each in a turn, and hundreds may come at once
+_LONGEST_END = 15  # seconds in which what was begun is finished
+_STARTUP_FAILURE = 3  # uvicorn's exit status of a process that must not be started again
+_SHARED = "PROMETHEUS_MULTIPROC_DIR"  # where several processes keep their metrics for each other (`metrics.FOLDER`)
+
+
+@dataclass(frozen=True)
+class Application:
+    """Makes the ASGI application; each process of a server calls it once.
+
+    Args:
+        path: the run's folder.
+        trust: whether a model file may be run.
+        security: who may ask.
+    """
+
+    path: Path
+    trust: bool
+    security: Security
+
+    def __call__(self) -> Gate:
+        """Loads the model and warms it up."""
+        from fittingroom.api.opening import open_replicas, open_run
+        from fittingroom.runs.place import holds_replicas
+        from fittingroom.serving.app import create_app
+        from fittingroom.serving.served_model import Model
+
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # of its own limits, which lie above ours
+        # Else the model's thread waits 5 ms for its turn whenever it comes back from arithmetic to a busy loop.
+        sys.setswitchinterval(0.002)
+        try:
+            opened = open_replicas if holds_replicas(self.path) else open_run
+            model = Model.of(opened(self.path, trust=self.trust))
+            model.loaded.warm_up(LIMITS.images)
+        except FittingRoomError as error:
+            if _SHARED not in os.environ:
+                raise
+            print(f"fittingroom: error: {error}", file=sys.stderr)  # noqa: T201 - a process of its own
+            sys.exit(_STARTUP_FAILURE)
+        return create_app(model, self.security)
+
+
+def require_server() -> None:
+    """Raises InputError where the packages that serving needs are not installed."""
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(f"serving needs {', '.join(missing)}, which is not installed. Install it: {INSTALL}.")
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A socket that has the port, on which nobody is heard yet.
+
+    Raises:
+        InputError: the address is none of this machine, or the port is taken; the message names the next free one.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    except OSError as error:
+        raise InputError(f"--host {host}: {error.strerror}. Expected an address or a name of this machine.") from error
+    try:
+        return _listening(family, address)
+    except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise InputError(
+                f"--host {host} is no address of this machine. 127.0.0.1 is, and 0.0.0.0 is all of them."
+            ) from error
+        for following in range(port + 1, min(port + 1 + _NEXT_PORTS, 65_536)):
+            try:
+                _listening(family, (address[0], following, *address[2:])).close()
+            except OSError:
+                continue
+            raise InputError(
+                f"port {port} of {host} cannot be had ({error.strerror}). Free is --port {following}."
+            ) from error
+        raise InputError(
+            f"port {port} of {host} cannot be had ({error.strerror}). Choose another one with --port."
+        ) from error
+
+
+def check_workers(workers: int, cores: int) -> None:
+    """Raises InputError where there would be more processes than cores: each has a model of its own, in memory."""
+    if workers > cores:
+        raise InputError(
+            f"--workers {workers:,} is more than the {cores} core{'s' if cores > 1 else ''} that this process may use. "
+            f"More processes answer no faster, and each holds the model. Give at most --workers {cores}."
+        )
+
+
+def _listening(family: int, address: tuple[object, ...]) -> socket.socket:
+    sock = socket.socket(family)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+    except OSError:
+        sock.close()
+        raise
+    sock.set_inheritable(True)
+    return sock
+
+
+def serve(application: Application, sock: socket.socket, workers: int, ready: Callable[[], None]) -> None:
+    """Serves until SIGTERM or Ctrl-C; what was begun by then is finished. The same signal again ends it at once.
+
+    Args:
+        application: makes what is served.
+        sock: that has the port.
+        workers: processes that share it.
+        ready: called when requests are answered.
+
+    Raises:
+        FittingRoomError: the run cannot be opened.
+    """
+    import uvicorn
+
+    from fittingroom.serving.connection import Connection
+
+    config = uvicorn.Config(
+        application,
+        factory=True,
+        http=Connection,
+        ws="none",
+        loop="uvloop",
+        lifespan="on",
+        log_config=None,
+        log_level="error",  # what clients do wrong is told to them
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        workers=workers,
+        timeout_keep_alive=LIMITS.idle,
+        timeout_graceful_shutdown=_LONGEST_END,
+        timeout_worker_healthcheck=60,
+    )
+    if workers == 1:
+        config.load()
+        _serve_here(config, sock, ready)
+    else:
+        _serve_in_processes(config, sock, ready)
+
+
+def _serve_here(config: uvicorn.Config, sock: socket.socket, ready: Callable[[], None]) -> None:
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        """Says when it is ready, and ends with status 0 when it was told to end."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            ready()
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            del sig, frame
+            self.force_exit = self.should_exit
+            self.should_exit = True
+
+    Server(config).run([sock, *(sock.dup() for _ in range(_LISTENERS - 1))])
+
+
+def _serve_in_processes(config: uvicorn.Config, sock: socket.socket, ready: Callable[[], None]) -> None:
+    from uvicorn.supervisors.multiprocess import Multiprocess, Process
+
+    class Processes(Multiprocess):
+        """Says when all processes are ready, and ends them at once when it is told to end a second time.
+
+        Multiprocess passes the first signal on, then waits for the processes and hears nothing any more.
+        """
+
+        def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+            super().__init__(config, sockets)
+            self._ending = False
+            for sig in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(sig, self._end)
+
+        def _end(self, sig: int, frame: FrameType | None) -> None:
+            del frame
+            if self._ending:
+                for one in self.processes:
+                    one.process.kill()
+            self._ending = True
+            self.signal_queue.append(sig)
+
+        def init_processes(self) -> None:
+            for _ in range(self.processes_num):
+                if self.signal_queue:  # told to end before all have started
+                    return
+                self.processes.append(Process(self.config, self.sockets))
+                self.processes[-1].start()
+            while not self.signal_queue and all(one.process.is_alive() for one in self.processes):
+                if all(not self.signal_queue and one.is_ready(timeout=1) for one in self.processes):
+                    ready()
+                    return
+
+    processes = Processes(config, [sock])
+    with _shared_numbers():
+        processes.run()
+    if any(one.exitcode == _STARTUP_FAILURE for one in processes.processes):
+        raise InputError("the server's processes could not start; why is said above.")
+
+
+@contextmanager
+def _shared_numbers() -> Iterator[None]:
+    """A folder in which the processes keep their metrics for each other."""
+    with tempfile.TemporaryDirectory(prefix="fittingroom-metrics-") as folder:
+        os.environ[_SHARED] = folder
+        try:
+            yield
+        finally:
+            del os.environ[_SHARED]
