@@ -24,7 +24,7 @@ from PIL import Image
 from benchmarks.pairs import markdown_table
 from benchmarks.photos import answers_of
 from fittingroom import load, open_run
-from fittingroom.api.judging import MADE
+from fittingroom.answers.predictor import MADE
 from fittingroom.cli.answer import percent, percent_range
 from fittingroom.evaluation.spread import wilson
 from fittingroom.photos.conversion import convert

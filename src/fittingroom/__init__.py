@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fittingroom.answers.judgement import Answer as Answer
+    from fittingroom.answers.predictor import Loaded as Loaded
     from fittingroom.api.comparing import compare as compare
     from fittingroom.api.fit import fit as fit
     from fittingroom.api.fitted import FittedRun as FittedRun
-    from fittingroom.api.loaded import Loaded as Loaded
     from fittingroom.api.loading import load as load
     from fittingroom.api.opening import open_replicas as open_replicas
     from fittingroom.api.opening import open_run as open_run
@@ -79,7 +79,7 @@ _PUBLIC = {
     "InputError": "fittingroom.errors",
     "Interrupted": "fittingroom.errors",
     "LabResult": "fittingroom.labs.lab_result",
-    "Loaded": "fittingroom.api.loaded",
+    "Loaded": "fittingroom.answers.predictor",
     "ModelError": "fittingroom.errors",
     "Outcomes": "fittingroom.runs.outcomes",
     "Part": "fittingroom.data.dataset",

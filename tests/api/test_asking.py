@@ -164,7 +164,7 @@ def test_a_run_on_whole_pictures_corrects_nothing(tmp_path: Path, shirt: Path) -
 def test_corrected_answers_to_photos_fit_better_and_their_sets_cover(
     count: int, others: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fittingroom.api.judging.MADE", count)
+    monkeypatch.setattr("fittingroom.answers.predictor.MADE", count)
     data = fr.load("fashion-mnist")
     run = fr.train(data, fr.Recipe(name="small", hidden=(32,), epochs=1), out=tmp_path / "run")
     assert run.style.thing is not None

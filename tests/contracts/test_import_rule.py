@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "recipes": BASE | {"data"},
     "photos": BASE | {"data"},
     "engine": LEARNING,
-    "answers": REPORTING,
+    "answers": REPORTING | {"photos"},
     "evaluation": LEARNING,
     "runs": LEARNING | {"evaluation"},
     "reports": REPORTING,  # they are made from what is stored, and `run.report()` calls them

@@ -13,8 +13,7 @@ import keras
 
 from fittingroom.answers.judgement import Judgement
 from fittingroom.answers.label_shift import Correction
-from fittingroom.api.judging import correction_of, judgement_of
-from fittingroom.api.loaded import Loaded
+from fittingroom.answers.predictor import Loaded, correction_of, judgement_of
 from fittingroom.api.run import Run
 from fittingroom.atomic import storage_errors
 from fittingroom.data.dataset import Dataset

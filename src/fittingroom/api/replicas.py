@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from fittingroom.answers.array_inputs import checked_images
+from fittingroom.answers.predictor import Asked, mean_of
 from fittingroom.api import looking
-from fittingroom.api.asking import Asked
-from fittingroom.api.judging import mean_of
 from fittingroom.api.run import Run
-from fittingroom.api.scales import checked_images
 from fittingroom.data.dataset import Dataset
 from fittingroom.evaluation.spread import ReplicasTestResult, Spread
 from fittingroom.runs.images import RunImages
@@ -146,6 +145,14 @@ class Replicas(Asked, Sequence[Run]):
 
         page = report_of([self.path])
         return page if path is None else page.save(path)
+
+    def count_test_part(self, files: Sequence[Path]) -> None:
+        """Counts a look where files to predict have the run's own test set, labels and all, as `looking` says.
+
+        Raises:
+            StorageError: the ledger cannot be written.
+        """
+        looking.count_test_part([(run.path, run.record) for run in self._members], files)
 
     @property
     def _members(self) -> Sequence[Run]:

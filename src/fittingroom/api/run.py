@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from fittingroom.answers.array_inputs import checked_images
+from fittingroom.answers.predictor import Asked
 from fittingroom.api import looking
-from fittingroom.api.asking import Asked
-from fittingroom.api.scales import checked_images
 from fittingroom.data.dataset import Dataset, Part
 from fittingroom.engine.blueprint import Blueprint, Outline, Shapes
 from fittingroom.engine.devices import check_not_forked, prepare_jax
@@ -226,6 +226,14 @@ class Run(Asked):
     def _title(self) -> str:
         """What messages call the run."""
         return str(self.path)
+
+    def count_test_part(self, files: Sequence[Path]) -> None:
+        """Counts a look where files to predict have the run's own test set, labels and all, as `looking` says.
+
+        Raises:
+            StorageError: the ledger cannot be written.
+        """
+        looking.count_test_part([(run.path, run.record) for run in self._members], files)
 
     @property
     def _members(self) -> Sequence[Run]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from fittingroom.answers.conformal import ALPHA
 from fittingroom.answers.out_of_distribution import FALSE_ALARMS, UnlikeByOutlineAndDoubt
-from fittingroom.api.loaded import Loaded
+from fittingroom.answers.predictor import Loaded
 from fittingroom.api.replicas import Replicas
 from fittingroom.api.run import Run
 from fittingroom.errors import DataError, RunError
