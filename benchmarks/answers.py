@@ -17,9 +17,9 @@ import numpy as np
 
 from benchmarks.pairs import markdown_table
 from fittingroom import Run, load, open_run
-from fittingroom.cli.answer import percent, percent_range
 from fittingroom.evaluation.reliability import reliability
 from fittingroom.evaluation.spread import wilson
+from fittingroom.text import percent, percent_range
 
 
 def row(run: Run) -> tuple[str, ...]:

@@ -25,11 +25,11 @@ from benchmarks.pairs import markdown_table
 from benchmarks.photos import answers_of
 from fittingroom import load, open_run
 from fittingroom.answers.predictor import MADE
-from fittingroom.cli.answer import percent, percent_range
 from fittingroom.evaluation.spread import wilson
 from fittingroom.photos.conversion import convert
 from fittingroom.photos.style import ThingStyle, style_of
 from fittingroom.photos.synthetic import blotches, made_photo
+from fittingroom.text import percent, percent_range
 
 _LEFT_OUT = ("Sandal", "Sneaker", "Ankle boot")
 

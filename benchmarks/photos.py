@@ -29,13 +29,13 @@ from numpy.typing import NDArray
 from benchmarks.pairs import markdown_table
 from fittingroom import Run, load, open_run, train
 from fittingroom.answers.judgement import Answer
-from fittingroom.cli.answer import percent, percent_range
 from fittingroom.data.pictures import open_picture
 from fittingroom.errors import DataError
 from fittingroom.evaluation.spread import wilson
 from fittingroom.photos.conversion import convert
 from fittingroom.photos.photo_reader import Inputs, open_photo, picture_files
 from fittingroom.photos.style import Style, style_of
+from fittingroom.text import percent, percent_range
 
 Answers = Sequence[str | None]
 """A class for each photo; None where the model declines to name one."""

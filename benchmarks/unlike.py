@@ -26,10 +26,10 @@ from benchmarks.photos import Mapped, converted, naive, photos_in, read_mapping
 from fittingroom import Run, load, open_run, train
 from fittingroom.answers.judgement import Judgement, at_temperature
 from fittingroom.answers.out_of_distribution import FALSE_ALARMS, NEIGHBOUR, UnlikeByOutlineAndDoubt, outlines
-from fittingroom.cli.answer import percent
 from fittingroom.data.dataset import Part
 from fittingroom.evaluation.trajectories import first_half
 from fittingroom.photos.style import style_of
+from fittingroom.text import percent
 
 Floats = NDArray[np.floating[Any]]
 _MAPPING = Path(__file__).with_name("photos.toml")

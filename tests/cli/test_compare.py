@@ -33,7 +33,7 @@ def test_two_runs_have_a_row_each_their_difference_and_a_verdict(command: Comman
     assert re.split(r" {2,}", lines[2]) == ["", "run", "recipe", "seeds", "accuracy", "95% interval", "loss (nats)"]
     assert [line.split()[:3] for line in lines[3:5]] == [["A", "narrow", "course+"], ["B", "wide", "course+"]]
     assert re.split(r" {2,}", lines[6])[1:] == ["points", "95% interval", "p", "loss (nats)", "95% interval"]
-    assert re.match(r"A − B  -\d+\.\d\d  -\d+\.\d\d to -\d+\.\d\d  <0\.001 +\+\d\.\d{4}", lines[7])
+    assert re.match(r"A − B  −\d+\.\d\d  −\d+\.\d\d to −\d+\.\d\d  <0\.001 +\+\d\.\d{4}", lines[7])
     assert lines[8] == "p of the accuracies: McNemar's exact test."
     assert re.match(r"B is right more often than A, by \d+\.\d\d points \(.*\)\. Its loss is lower too, by", lines[10])
     assert "With fewer than 5 seeds on a side, a comparison speaks of these trained models" in lines[12]

@@ -8,7 +8,7 @@ import pytest
 
 from tests.contracts.source import PACKAGE, imported_names, source_files
 
-BASE = {"atomic", "errors", "progress", "seeds"}
+BASE = {"atomic", "errors", "progress", "seeds", "text"}
 LEARNING = BASE | {"data", "recipes"}
 REPORTING = LEARNING | {"runs", "evaluation"}
 CALLS = REPORTING | {"engine", "reports", "api", "photos", "answers"}
@@ -16,8 +16,9 @@ CALLS = REPORTING | {"engine", "reports", "api", "photos", "answers"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "atomic": {"errors"},
-    "progress": {"errors", "board"},
-    "board": set(),
+    "text": set(),
+    "progress": {"errors", "board", "text"},
+    "board": {"text"},
     "seeds": {"errors"},
     "data": BASE,
     "recipes": BASE | {"data"},

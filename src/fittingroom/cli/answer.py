@@ -1,9 +1,8 @@
-"""What a command answers, and how numbers look in it: aligned plain text, the same with and without a terminal."""
+"""What a command answers: aligned plain text, the same with and without a terminal."""
 
 from __future__ import annotations
 
 import contextlib
-import math
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -49,26 +48,3 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -
         return text.ljust(widths[column]) if column < left else text.rjust(widths[column])
 
     return "\n".join("  ".join(cell(text, column) for column, text in enumerate(line)).rstrip() for line in lines)
-
-
-def percent(share: float | None) -> str:
-    """An accuracy and the like: `87.9%`; a hyphen for none."""
-    return "-" if share is None else f"{100 * share:.1f}%"
-
-
-def percent_range(interval: Sequence[float] | None) -> str:
-    """The interval of an accuracy: `87.0–88.8%`; a hyphen for none.
-
-    One that few seeds give may reach beyond 0 to 1, where no accuracy lies.
-    """
-    return "-" if interval is None else f"{100 * max(interval[0], 0):.1f}–{100 * min(interval[1], 1):.1f}%"
-
-
-def nats(loss: float | None) -> str:
-    """A loss, without its unit, or another number: `0.3352`, `not finite`; a hyphen for none."""
-    return "-" if loss is None else f"{loss:.4f}" if math.isfinite(loss) else "not finite"
-
-
-def number(count: int | None) -> str:
-    """A count: `55,000`; a hyphen for none."""
-    return "-" if count is None else f"{count:,}"

@@ -7,9 +7,10 @@ import string
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.cli.answer import Answer, nats, number, percent_range, table
+from fittingroom.cli.answer import Answer, table
 from fittingroom.cli.options import add_json
 from fittingroom.runs.place import find_run
+from fittingroom.text import number, percent, percent_range
 
 if TYPE_CHECKING:
     from fittingroom.evaluation.comparison import Comparison, Contender, Pair
@@ -93,9 +94,9 @@ def _row(letter: str, one: Contender) -> tuple[str, ...]:
         one.name,
         one.recipe,
         str(len(one.seeds)),
-        f"{100 * accuracy.mean:.2f}%",
+        percent(accuracy.mean, 2),
         percent_range(one.interval),
-        nats(loss.mean),
+        number(loss.mean, 4),
     )
 
 
@@ -103,18 +104,17 @@ def _pair(pair: Pair, letters: Sequence[str], *, several: bool) -> tuple[str, ..
     accuracy, loss = pair.accuracy, pair.loss
     return (
         f"{letters[pair.first]} − {letters[pair.second]}",
-        f"{100 * accuracy.value:+.2f}",
+        number(100 * accuracy.value, 2, signed=True),
         _range(accuracy, 100, 2),
         _p(accuracy.p),
         *((_p(accuracy.corrected),) if several else ()),
-        "-" if loss is None else f"{loss.value:+.4f}",
+        number(None if loss is None else loss.value, 4, signed=True),
         "-" if loss is None else _range(loss, 1, 4),
     )
 
 
 def _range(difference: Difference, factor: int, digits: int) -> str:
-    low, high = (factor * end for end in difference.interval)
-    return f"{low:+.{digits}f} to {high:+.{digits}f}"
+    return " to ".join(number(factor * end, digits, signed=True) for end in difference.interval)
 
 
 def _p(value: Any) -> str:

@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.cli.answer import Answer, number, say, table
+from fittingroom.cli.answer import Answer, say, table
 from fittingroom.cli.options import add_data, add_json, file_path
+from fittingroom.text import number
 
 if TYPE_CHECKING:
     from fittingroom.data.dataset import Dataset

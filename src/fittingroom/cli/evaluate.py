@@ -6,11 +6,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fittingroom.cli.answer import Answer, nats, number, percent, percent_range, table
+from fittingroom.cli.answer import Answer, table
 from fittingroom.cli.options import add_json, add_place, add_run, add_trust
 from fittingroom.cli.run_text import INSTEAD_OF_LOOKS, nats_spread, percent_spread
 from fittingroom.evaluation.luck import WORLD, look_of
 from fittingroom.runs.place import LATEST, find_run, holds_replicas
+from fittingroom.text import number, percent, percent_range
 
 if TYPE_CHECKING:
     from fittingroom.evaluation.luck import Reuse
@@ -51,7 +52,7 @@ def _all_text(path: Path, record: RunRecord, results: ReplicasTestResult) -> str
             str(seed),
             percent(result.accuracy),
             percent_range(result.interval),
-            nats(result.loss),
+            number(result.loss, 4),
             look_of(result.look, result.reuse.looks),
         )
         for seed, result in zip(results.seeds, results.results, strict=True)
@@ -77,7 +78,7 @@ def _text(path: Path, record: RunRecord, result: TestResult) -> str:
             percent(score.accuracy),
             percent_range(score.interval),
             percent(score.precision),
-            "-" if score.f1 is None else f"{score.f1:.3f}",
+            number(score.f1, 3),
         )
         for score in scores.per_class
     ]
@@ -86,7 +87,7 @@ def _text(path: Path, record: RunRecord, result: TestResult) -> str:
         f"Test set of {record.data.name}\n\n"
         f"accuracy  {percent(scores.accuracy)} (95% interval {percent_range(scores.interval)}): "
         f"{number(scores.correct)} of {number(scores.count)} images\n"
-        f"loss      {nats(scores.loss)} nats\n"
+        f"loss      {number(scores.loss, 4)} nats\n"
         f"look      {_which(result)} at this test set, by {record.recipe['name']}'s run {path}\n"
         f"luck      {result.reuse.sentence(scores.accuracy, scores.count)}; {WORLD}\n\n"
         f"{table(header, rows)}{_instead(result.reuse, 1)}"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.cli.answer import Answer, nats, number, percent, percent_range, table
+from fittingroom.cli.answer import Answer, table
 from fittingroom.cli.compare import letter, pairs_text
 from fittingroom.cli.options import add_data, add_json, file_path, seeds, validation
 from fittingroom.cli.run_text import nats_spread, percent_spread
 from fittingroom.errors import InputError
 from fittingroom.recipes.named import NAMED, find_recipe
+from fittingroom.text import amount, number, percent, percent_range
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -147,7 +148,7 @@ def _text(done: Experiment) -> str:
     count = sum(cell.status == "done" for cell in done.cells)
     letters = [letter(index) for index in range(len(done.recipes))]
     parts = [
-        f"{_counted(len(done.recipes), 'recipe')} × {_counted(len(done.plan.seeds), 'seed')} on {done.plan.dataset}: "
+        f"{amount(len(done.recipes), 'recipe')} × {amount(len(done.plan.seeds), 'seed')} on {done.plan.dataset}: "
         f"{count} of {len(done.cells)} cells done",
         _recipes_text(done, letters),
         "\n".join(_failures(done)),
@@ -157,10 +158,6 @@ def _text(done: Experiment) -> str:
         f"{done.cells_csv.name} (every cell), in that folder, and both as .parquet",
     ]
     return "\n\n".join(filter(None, parts))
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _recipes_text(done: Experiment, letters: Sequence[str]) -> str:
@@ -185,10 +182,10 @@ def _recipes_text(done: Experiment, letters: Sequence[str]) -> str:
 
 def _numbers(one: Summary) -> tuple[str, ...]:
     return (
-        "-" if one.accuracy is None else f"{100 * one.accuracy.mean:.2f}%",
+        percent(None if one.accuracy is None else one.accuracy.mean, 2),
         percent_range(one.interval),
-        nats(None if one.loss is None else one.loss.mean),
-        "-" if one.seconds is None else f"{one.seconds.mean:.2f}",
+        number(None if one.loss is None else one.loss.mean, 4),
+        number(None if one.seconds is None else one.seconds.mean, 2),
         number(one.parameters),
     )
 

@@ -11,9 +11,9 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from fittingroom.cli.answer import number, percent, percent_range, printable
+from fittingroom.cli.answer import printable
 from fittingroom.cli.run_text import NO_TEST_SET
-from fittingroom.reports.sentences import signed_nats
+from fittingroom.text import nats, number, percent, percent_range
 
 _LEVELS = "▁▂▃▄▅▆▇█"
 
@@ -106,7 +106,7 @@ def curves(facts: dict[str, Any], width: int) -> Table:
         known = [point for point in values if point["mean"] is not None]
         if not known:
             continue
-        show = percent if "accuracy" in name else _nats
+        show = percent if "accuracy" in name else nats
         best = ("", "")
         if name:  # lower is not simply better for the others
             found = (max if "accuracy" in name else min)(known, key=lambda point: point["mean"])
@@ -130,13 +130,15 @@ def ledger(facts: dict[str, Any], width: int) -> Table:
         table.add_row(
             group["name"],
             number(group["count"]),
-            signed_nats(group["nats"]),
+            nats(group["nats"], signed=True),
             number(group["rose"]["count"]),
             number(group["fell"]["count"]),
             signed_bar(group["nats"], most, (width - 60) // 2),
         )
     rose, fell = (sum(group[name]["count"] for group in change["groups"]) for name in ("rose", "fell"))
-    table.add_row("all", number(change["images"]), signed_nats(change["loss_change"]), number(rose), number(fell), "")
+    table.add_row(
+        "all", number(change["images"]), nats(change["loss_change"], signed=True), number(rose), number(fell), ""
+    )
     return table
 
 
@@ -169,7 +171,7 @@ def per_class(facts: dict[str, Any]) -> Table:
             percent(one["recall"]),
             percent_range(one["recall_interval"]),
             percent(one["precision"]),
-            "-" if one["f1"] is None else f"{one['f1']:.3f}",
+            number(one["f1"], 3),
             Text(f"{names[other]} ({count:,})" if count else "-"),
         )
     return table
@@ -227,11 +229,6 @@ def closing(facts: dict[str, Any]) -> Iterator[str]:
             f"({percent_range(test['score']['interval'])}); {look}, {test['sentence']}."
         )
     yield from (f"Note: {note}" for note in facts["run"]["notes"])
-
-
-def _nats(value: float) -> str:
-    text = f"{abs(value):.3f}"
-    return f"−{text}" if value < 0 and float(text) else text
 
 
 def _table(header: Sequence[str], left: Sequence[int], gap: int = 2) -> Table:

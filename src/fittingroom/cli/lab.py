@@ -11,10 +11,11 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fittingroom.cli.answer import Answer, percent, percent_range, printable, table
+from fittingroom.cli.answer import Answer, printable, table
 from fittingroom.cli.explain_tables import dots, sparkline
 from fittingroom.cli.options import add_json, file_path
 from fittingroom.errors import RunError
+from fittingroom.text import percent, percent_range
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -6,10 +6,11 @@ import argparse
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.cli.answer import Answer, number, percent, table
+from fittingroom.cli.answer import Answer, table
 from fittingroom.cli.options import add_json
 from fittingroom.cli.run_text import INSTEAD_OF_LOOKS
 from fittingroom.errors import InputError, UnknownNameError
+from fittingroom.text import number, percent
 
 if TYPE_CHECKING:
     from fittingroom.runs.ledger import Ledger, LedgerLook

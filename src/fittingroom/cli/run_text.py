@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.cli.answer import nats, percent, percent_range, table
+from fittingroom.cli.answer import table
 from fittingroom.evaluation.luck import look_of, points
 from fittingroom.evaluation.spread import Spread
 from fittingroom.runs.history import History
 from fittingroom.runs.record import Look, PartResult, RunRecord
 from fittingroom.runs.replicas import read_records, read_replicas, replica_folder, spread_of_parts
 from fittingroom.runs.store import read_history, without_answers
+from fittingroom.text import amount, number, percent, percent_range
 
 if TYPE_CHECKING:
     from fittingroom.evaluation.luck import Reuse
@@ -70,7 +71,7 @@ def part_facts(part: PartResult) -> dict[str, Any]:
 
 def loss_text(part: PartResult | None) -> str:
     """The loss of a part for a table: `0.3352`, `not finite`, or a hyphen where there is no such part."""
-    return "-" if part is None else "not finite" if part.loss is None else nats(part.loss)
+    return "-" if part is None else "not finite" if part.loss is None else number(part.loss, 4)
 
 
 def not_finite_text(path: Path, record: RunRecord) -> str:
@@ -93,7 +94,7 @@ def compiled_loss_text(record: RunRecord) -> str:
 def epochs_text(record: RunRecord) -> str:
     """How far the training came: `5 epochs`, or `stopped after 3 of 5 epochs: loss<0.4 after epoch 3 (...)`."""
     if record.status == "finished":
-        return f"{record.epochs} epoch{'' if record.epochs == 1 else 's'}"
+        return amount(record.epochs, "epoch")
     planned = f" of {record.recipe['epochs']}" if "epochs" in record.recipe else ""
     why = f": {record.reason}" if record.reason else ""
     return f"{record.status} after {record.epochs}{planned} epochs{why}"
@@ -173,7 +174,7 @@ def replicas_row(path: Path, standings: Standings) -> tuple[str, ...]:
         str(max(one.epochs for one in each.values())),
         percent(validation["accuracy"].mean) if "accuracy" in validation else "-",
         "-" if interval is None else f"{percent_range(interval)} over seeds",
-        nats(validation["loss"].mean) if "loss" in validation else "-",
+        number(validation["loss"].mean, 4) if "loss" in validation else "-",
         *_test(path, each, standings),
     )
 
@@ -182,18 +183,17 @@ def percent_spread(spread: Spread) -> str:
     """`87.12% ± 0.43 (95% interval for other seeds, these images: 86.59–87.65%)`; of one replica the value alone."""
     if spread.deviation is None or spread.interval is None:
         return percent(spread.mean)
-    low, high = spread.interval
     return (
-        f"{100 * spread.mean:.2f}% ± {100 * spread.deviation:.2f} "
-        f"(95% interval for other seeds, these images: {100 * low:.2f}–{100 * high:.2f}%)"
+        f"{percent(spread.mean, 2)} ± {number(100 * spread.deviation, 2)} "
+        f"(95% interval for other seeds, these images: {percent_range(spread.interval, 2)})"
     )
 
 
 def nats_spread(spread: Spread) -> str:
     """`0.3412 ± 0.0051`; the value alone where there is one replica."""
     if spread.deviation is None or not math.isfinite(spread.mean):
-        return nats(spread.mean)
-    return f"{spread.mean:.4f} ± {spread.deviation:.4f}"
+        return number(spread.mean, 4)
+    return f"{number(spread.mean, 4)} ± {number(spread.deviation, 4)}"
 
 
 def _spreads(each: Mapping[int, RunRecord]) -> tuple[dict[str, Spread], dict[str, Spread]]:
@@ -252,14 +252,14 @@ def _part(part: PartResult | None) -> tuple[str, str]:
 def _summary(spread: Spread | None, column: int, figure: str) -> str:
     """A cell of the rows below the replicas; accuracies and losses take turns."""
     value = None if spread is None else getattr(spread, figure)
-    return nats(value) if column % 2 else ("-" if value is None else f"{100 * value:.2f}%")
+    return number(value, 4) if column % 2 else percent(value, 2)
 
 
 def _epochs(histories: Sequence[History]) -> str:
     """Mean and standard deviation of each epoch's numbers over the replicas that reached it."""
     names = list(histories[0])
     rows = []
-    for epoch in sorted({number for history in histories for number in history.epoch}):
+    for epoch in sorted({epoch for history in histories for epoch in history.epoch}):
         logs = [dict(zip(history.epoch, history.rows, strict=True)).get(epoch, {}) for history in histories]
         reached = [[one[name] for one in logs if name in one] for name in names]
         cells = [nats_spread(Spread.of(values)) if values else "-" for values in reached]

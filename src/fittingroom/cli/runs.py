@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fittingroom.cli.answer import Answer, percent, percent_range, table
+from fittingroom.cli.answer import Answer, table
 from fittingroom.cli.options import add_json
 from fittingroom.cli.run_text import loss_text, luck, replicas_facts, replicas_row, run_facts
 from fittingroom.errors import RunError
@@ -17,6 +17,7 @@ from fittingroom.runs.ledger_reuse import Standings
 from fittingroom.runs.place import holds_replicas, is_run, list_begun, list_runs, list_unreadable, runs_dir
 from fittingroom.runs.record import RunRecord
 from fittingroom.runs.store import read_record
+from fittingroom.text import percent, percent_range
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from fittingroom.cli.answer import Answer, percent, table
+from fittingroom.cli.answer import Answer, table
 from fittingroom.cli.options import add_data, add_json, count, file_path
 from fittingroom.cli.run_text import nats_spread, percent_spread
+from fittingroom.text import amount, number, percent
 
 if TYPE_CHECKING:
     from fittingroom.experiments.search_result import Search
@@ -67,9 +68,9 @@ def _text(found: Search) -> str:
     counts = {
         status: sum(trial.status == status for trial in found.trials) for status in ("pruned", "failed", "running")
     }
-    others = "".join(f", {number} {status}" for status, number in counts.items() if number)
-    trials = f"{len(found.trials)} trial{'' if len(found.trials) == 1 else 's'}"
-    seeds = f"{len(found.plan.seeds)} seed{'' if len(found.plan.seeds) == 1 else 's'}"
+    others = "".join(f", {trials} {status}" for status, trials in counts.items() if trials)
+    trials = amount(len(found.trials), "trial")
+    seeds = amount(len(found.plan.seeds), "seed")
     parts = [
         f"{trials} × {seeds} on {found.plan.dataset}, for {found.asked.objective} on validation{others}",
         _trials_text(found),
@@ -100,9 +101,7 @@ def _trials_text(found: Search) -> str:
 
 
 def _value(found: Search, value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{100 * value:.2f}%" if found.asked.objective == "accuracy" else f"{value:.4f}"
+    return percent(value, 2) if found.asked.objective == "accuracy" else number(value, 4)
 
 
 def _short(text: str) -> str:

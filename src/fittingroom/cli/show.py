@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fittingroom.cli.answer import Answer, nats, number, percent, percent_range, table
+from fittingroom.cli.answer import Answer, table
 from fittingroom.cli.options import add_json, add_run
 from fittingroom.cli.run_text import (
     NO_TEST_SET,
@@ -24,6 +24,7 @@ from fittingroom.runs.ledger_reuse import Standings
 from fittingroom.runs.place import find_run, holds_replicas
 from fittingroom.runs.record import PartResult, RunRecord
 from fittingroom.runs.store import read_history, read_record
+from fittingroom.text import number, percent, percent_range
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -70,7 +71,7 @@ def _row(name: str, part: PartResult) -> tuple[str, ...]:
 def _epochs(history: History) -> str:
     names = list(history)
     rows = [
-        (str(epoch + 1), *(nats(logs.get(name)) for name in names))
+        (str(epoch + 1), *(number(logs.get(name), 4) for name in names))
         for epoch, logs in zip(history.epoch, history.rows, strict=True)
     ]
     return table(("epoch", *names), rows)

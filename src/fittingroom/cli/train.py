@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fittingroom.cli.answer import Answer, number, percent, percent_range, say, table
+from fittingroom.cli.answer import Answer, say, table
 from fittingroom.cli.options import add_data, add_json, add_trust, count, file_path, seed, seeds, validation
 from fittingroom.cli.run_text import (
     compiled_loss_text,
@@ -26,6 +26,7 @@ from fittingroom.runs.place import has_begun, holds_replicas
 from fittingroom.runs.record import PartResult, RunRecord
 from fittingroom.runs.replicas import read_records
 from fittingroom.runs.store import read_record
+from fittingroom.text import number, percent, percent_range
 
 if TYPE_CHECKING:
     from fittingroom.api.replicas import Replicas

@@ -15,6 +15,7 @@ from fittingroom.errors import InputError
 from fittingroom.evaluation.differences import ENOUGH_SEEDS, Difference, difference, mcnemar, shared_order, sign_flip
 from fittingroom.evaluation.estimate import accuracy_interval
 from fittingroom.evaluation.spread import Interval, Spread
+from fittingroom.text import number
 
 Test = Literal["mcnemar", "sign flip", "seeds and images", "paired seeds and images"]
 
@@ -133,7 +134,8 @@ class Pair:
         between = f"No difference shown between {names[self.first]} and {names[self.second]}"
         if self.only == (0, 0):
             return f"{between}: both are right about the same images."
-        return f"{between}: anything from {low:+.2f} to {high:+.2f} points would fit these images."
+        ends = " to ".join(number(end, 2, signed=True) for end in (low, high))
+        return f"{between}: anything from {ends} points would fit these images."
 
     def _of_loss(self, names: Sequence[str]) -> str:
         if self.loss is None:
