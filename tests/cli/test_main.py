@@ -97,7 +97,7 @@ def test_debug_shows_the_traceback_too(command: Command, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("error", "status", "message"),
     [
-        (RuntimeError("boom"), 1, "fittingroom: error: unexpected RuntimeError: boom. This is a fault of Fitting Room"),
+        (RuntimeError("boom"), 1, "fittingroom: error: unexpected RuntimeError: boom. This is a bug in Fitting Room"),
         (KeyboardInterrupt(), 130, "fittingroom: interrupted: the command was ended before it was done."),
         (Interrupted("no epoch was finished", None), 130, "fittingroom: interrupted: no epoch was finished"),
         (StorageError("the disk is full"), 1, "fittingroom: error: the disk is full"),

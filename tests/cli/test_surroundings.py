@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from fittingroom.cli import main as surroundings
-from fittingroom.cli.main import fault_of_the_surroundings, main, print_anywhere
+from fittingroom.cli.main import _print_anywhere, _system_fault, main
 from fittingroom.errors import exit_status
 from tests.contracts.source import source_files
 
@@ -53,7 +53,7 @@ def test_every_sign_that_commands_print_has_a_plain_one(encoding: str, monkeypat
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding=encoding)
     monkeypatch.setattr(sys, "stdout", stream)
-    print_anywhere()
+    _print_anywhere()
     sys.stdout.write("".join(SIGNS) + "\udcff")
     sys.stdout.flush()
     printed = raw.getvalue().decode(encoding)
@@ -88,14 +88,14 @@ def test_without_a_home_folder_a_command_works_without_a_cache(tmp_path: Path, r
         ({"JAX_PLATFORM_NAME": "gpu"}, b"JAX_PLATFORM_NAME=gpu asks for one: unset it, or set it to cpu."),
         ({"JAX_PLATFORMS": "cuda"}, b"JAX_PLATFORMS=cuda, but JAX finds no such device here"),
         ({"JAX_DISABLE_JIT": "1"}, b"(JAX_DISABLE_JIT), and training is a compiled program. Unset it."),
-        ({"JAX_NUM_CPU_DEVICES": "many"}, b"JAX does not accept one of its settings"),
+        ({"JAX_NUM_CPU_DEVICES": "many"}, b"JAX rejects one of its settings"),
     ],
 )
 def test_settings_of_jax_that_cannot_work_are_named(environment: dict[str, str], says: bytes, tmp_path: Path) -> None:
     done = command("train", "digits", "--out", str(tmp_path / "run"), **environment)
     assert done.returncode != 0
     assert says in done.stderr
-    assert b"fault of Fitting Room" not in done.stderr
+    assert b"bug in Fitting Room" not in done.stderr
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems set no such limit")
@@ -121,8 +121,8 @@ def test_a_current_folder_that_is_gone_is_said(
 
 def test_an_interrupt_that_python_cannot_raise_is_delivered_after_all() -> None:
     program = (
-        "import sys, time; from fittingroom.cli.main import interrupt_again\n"
-        "sys.unraisablehook = interrupt_again\n"
+        "import sys, time; from fittingroom.cli.main import _interrupt_again\n"
+        "sys.unraisablehook = _interrupt_again\n"
         "class Interrupted:\n    def __del__(self): raise KeyboardInterrupt\n"
         "try:\n    Interrupted(); time.sleep(60)\nexcept KeyboardInterrupt: print('heard')\n"
         "class Faulty:\n    def __del__(self): raise ValueError('told')\n"
@@ -170,15 +170,15 @@ def test_streams_that_are_closed_or_full_lose_nothing(
         (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes."), "there is not enough memory"),
         (
             OSError(errno.ENAMETOOLONG, "File name too long", "a" * 300),
-            f"too long for a file: {'a' * 60}... Shorten it.",
+            f"the file name {'a' * 60}... is too long. Shorten it.",
         ),
         (OSError(errno.EIO, "Input/output error", "/data/x"), "the system refused /data/x: Input/output error."),
-        (ImportError("No module named 'numpy'"), "the installation is not whole"),
+        (ImportError("No module named 'numpy'"), "the installation is incomplete"),
         (ValueError("x"), None),
     ],
 )
 def test_what_the_system_is_the_cause_of_is_no_fault_of_ours(error: Exception, says: str | None) -> None:
-    said = fault_of_the_surroundings(error)
+    said = _system_fault(error)
     assert said is None if says is None else said is not None and says in said
     assert exit_status(error) == (2 if "too long" in str(says) else 1)
 

@@ -112,7 +112,7 @@ def _command(*arguments: str) -> None:
     text = out.getvalue() + err.getvalue()
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", text), ascii(text)
     if status:
-        assert "fault of Fitting Room" not in text, text
+        assert "bug in Fitting Room" not in text, text
         raise FittingRoomError(text)
 
 

@@ -95,7 +95,7 @@ def test_any_number_in_any_file_of_a_run_may_be_anything(
 ) -> None:
     monkeypatch.setenv("FITTINGROOM_RUNS_DIR", str(tmp_path))
     assert check(run, tmp_path, ODD[odd]) > 50
-    assert "fault of Fitting Room" not in capsys.readouterr().err
+    assert "bug in Fitting Room" not in capsys.readouterr().err
 
 
 def test_a_recipe_of_a_run_that_makes_no_sense_is_a_damaged_run(run: Path, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 """The command line: parsing and printing only. One module per command, imported when that command is asked for.
 
-A command's module has `configure(parser)`, which declares its arguments, and `run(arguments)`, which gives an `Answer`.
+A command's module has `configure(parser)`, which declares its arguments, and `run(arguments)`, which
+returns a `CommandOutput`.
 """

@@ -7,8 +7,7 @@ import string
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.cli.answer import Answer, table
-from fittingroom.cli.options import add_json
+from fittingroom.cli.command import CommandOutput, CommandParser, table
 from fittingroom.runs.place import find_run
 from fittingroom.text import number, percent, percent_range
 
@@ -24,15 +23,14 @@ TESTS = {
 }
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: CommandParser) -> None:
     """Declares the arguments."""
     parser.add_argument(
         "runs", metavar="RUN", nargs="+", help="two runs or more: folders, names in the folder of runs, or latest"
     )
-    add_json(parser)
 
 
-def run(arguments: argparse.Namespace) -> Answer:
+def run(arguments: argparse.Namespace) -> CommandOutput:
     """Compares the runs; reads no test score and opens no test set."""
     paths = [find_run(name) for name in arguments.runs]  # before the heavy packages are imported
     from fittingroom import compare
@@ -41,7 +39,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     folders = {name: str(path) for name, path in zip(comparison.names, paths, strict=True)}
     facts = comparison.to_dict()
     runs = [{**one, "folder": folders[one["run"]]} for one in facts["runs"]]
-    return Answer({**facts, "runs": runs}, _text(comparison))
+    return CommandOutput({**facts, "runs": runs}, _text(comparison))
 
 
 def _text(comparison: Comparison) -> str:

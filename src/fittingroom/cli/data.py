@@ -6,15 +6,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.cli.answer import Answer, say, table
-from fittingroom.cli.options import add_data, add_json, file_path
+from fittingroom.cli.command import CommandOutput, CommandParser, file_path, say, table
 from fittingroom.text import number
 
 if TYPE_CHECKING:
     from fittingroom.data.dataset import Dataset
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: CommandParser) -> None:
     """Declares the arguments."""
     parser.add_argument(
         "dataset", metavar="DATASET", nargs="?", help="the dataset to describe (default: list them all)"
@@ -25,11 +24,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=file_path,
         help="where to write the picture of it (else in the cache folder)",
     )
-    add_data(parser)
-    add_json(parser)
+    parser.add_data_options()
 
 
-def run(arguments: argparse.Namespace) -> Answer:
+def run(arguments: argparse.Namespace) -> CommandOutput:
     """Lists the datasets, or describes one and writes a picture of its first training images."""
     if arguments.dataset is None:
         return _list()
@@ -40,10 +38,10 @@ def run(arguments: argparse.Namespace) -> Answer:
     facts = {**describe(dataset), "sprite": _write_sprite(dataset, arguments.sprite)}
     for note in dataset.notes:
         say("note", note)
-    return Answer(facts, _text(facts))
+    return CommandOutput(facts, _text(facts))
 
 
-def _list() -> Answer:
+def _list() -> CommandOutput:
     from fittingroom.data.catalogue import CATALOGUE, FORMS
 
     rows, facts = [], []
@@ -53,7 +51,7 @@ def _list() -> Answer:
         rows.append((entry.name, entry.info.title, entry.info.licence, size, number(train), number(test)))
         facts.append({"name": entry.name, "title": entry.info.title, "licence": entry.info.licence})
     lines = table(("dataset", "title", "licence", "pixels", "train", "test"), rows, left=3)
-    return Answer({"datasets": facts, "forms": list(FORMS)}, f"{lines}\n\nYour own data: {', '.join(FORMS)}")
+    return CommandOutput({"datasets": facts, "forms": list(FORMS)}, f"{lines}\n\nYour own data: {', '.join(FORMS)}")
 
 
 def _write_sprite(dataset: Dataset, chosen: Path | None) -> Path | None:

@@ -6,8 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fittingroom.cli.answer import Answer, table
-from fittingroom.cli.options import add_json, add_place, add_run, add_trust
+from fittingroom.cli.command import CommandOutput, CommandParser, table
 from fittingroom.cli.run_text import INSTEAD_OF_LOOKS, nats_spread, percent_spread
 from fittingroom.evaluation.luck import WORLD, look_of
 from fittingroom.runs.place import LATEST, find_run, holds_replicas
@@ -22,15 +21,14 @@ if TYPE_CHECKING:
 REASON = "fittingroom evaluate"
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: CommandParser) -> None:
     """Declares the arguments."""
-    add_run(parser, default=LATEST)
-    add_place(parser)
-    add_trust(parser)
-    add_json(parser)
+    parser.add_run(default=LATEST)
+    parser.add_data_place()
+    parser.add_trust()
 
 
-def run(arguments: argparse.Namespace) -> Answer:
+def run(arguments: argparse.Namespace) -> CommandOutput:
     """Scores the run; the opening is recorded before anything is computed."""
     path = find_run(arguments.run)  # before the heavy packages are imported
     from fittingroom import open_replicas, open_run
@@ -39,11 +37,11 @@ def run(arguments: argparse.Namespace) -> Answer:
         replicas = open_replicas(path, trust=arguments.trust)
         results, record = replicas.evaluate(REASON, data=arguments.data), replicas[0].record
         facts = {"run": str(path), "dataset": record.data.name, "test": results.to_dict()}
-        return Answer(facts, _all_text(path, record, results))
+        return CommandOutput(facts, _all_text(path, record, results))
     opened = open_run(path, trust=arguments.trust)
     result = opened.evaluate(REASON, data=arguments.data)
     facts = {"run": str(opened.path), "dataset": opened.record.data.name, "test": result.to_dict()}
-    return Answer(facts, _text(opened.path, opened.record, result))
+    return CommandOutput(facts, _text(opened.path, opened.record, result))
 
 
 def _all_text(path: Path, record: RunRecord, results: ReplicasTestResult) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.cli.answer import Answer, table
+from fittingroom.cli.command import CommandOutput, CommandParser, file_path, seeds, table, validation
 from fittingroom.cli.compare import letter, pairs_text
-from fittingroom.cli.options import add_data, add_json, file_path, seeds, validation
 from fittingroom.cli.run_text import nats_spread, percent_spread
 from fittingroom.errors import InputError
 from fittingroom.recipes.named import NAMED, find_recipe
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 DEFAULT_DATASET, DEFAULT_RECIPE = "fashion-mnist", "course"
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: CommandParser) -> None:
     """Declares the arguments."""
     parser.add_argument(
         "dataset",
@@ -88,11 +87,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="the experiment's folder, new or one to go on with (else one in FITTINGROOM_RUNS_DIR, or ./runs, that "
         "belongs to these recipes and data)",
     )
-    add_data(parser)
-    add_json(parser)
+    parser.add_data_options()
 
 
-def run(arguments: argparse.Namespace) -> Answer:
+def run(arguments: argparse.Namespace) -> CommandOutput:
     """Trains what is missing, and says what came of it."""
     recipes, vary = chosen_recipes(arguments), chosen_vary(arguments.vary)
     from fittingroom import experiment
@@ -110,7 +108,7 @@ def run(arguments: argparse.Namespace) -> Answer:
         executor=arguments.executor,
         address=arguments.address,
     )
-    return Answer(done.to_dict(), _text(done), 0 if any(cell.status == "done" for cell in done.cells) else 1)
+    return CommandOutput(done.to_dict(), _text(done), 0 if any(cell.status == "done" for cell in done.cells) else 1)
 
 
 def chosen_recipes(arguments: argparse.Namespace) -> list[Recipe] | None:

@@ -8,8 +8,7 @@ import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.cli.answer import Answer
-from fittingroom.cli.options import add_json, add_run, count
+from fittingroom.cli.command import CommandOutput, CommandParser, count
 from fittingroom.runs.place import LATEST, find_run
 
 if TYPE_CHECKING:
@@ -20,9 +19,9 @@ if TYPE_CHECKING:
 _NARROWEST, _WIDEST = 60, 100
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: CommandParser) -> None:
     """Declares the arguments."""
-    add_run(parser, default=LATEST)
+    parser.add_run(default=LATEST)
     parser.add_argument(
         "--from",
         dest="start",
@@ -33,17 +32,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--to", dest="end", metavar="EPOCH", type=count, help="last epoch of it (default: the last one)"
     )
-    add_json(parser)
 
 
-def run(arguments: argparse.Namespace) -> Answer:
+def run(arguments: argparse.Namespace) -> CommandOutput:
     """Reads what the run kept of its validation images; trains nothing and opens no test set."""
     path = find_run(arguments.run)  # before the heavy packages are imported
     from fittingroom.reports.explanation import explain
 
     explanation = explain(path, arguments.start, arguments.end)
     facts = explanation.to_dict()
-    return Answer(facts, "" if arguments.json else _text(explanation, facts))
+    return CommandOutput(facts, "" if arguments.json else _text(explanation, facts))
 
 
 def _text(explanation: Explanation, facts: dict[str, Any]) -> str:

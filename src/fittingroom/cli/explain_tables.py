@@ -11,7 +11,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from fittingroom.cli.answer import printable
+from fittingroom.cli.command import printable
 from fittingroom.cli.run_text import NO_TEST_SET
 from fittingroom.text import nats, number, percent, percent_range
 

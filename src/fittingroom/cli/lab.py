@@ -11,9 +11,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fittingroom.cli.answer import Answer, printable, table
+from fittingroom.cli.command import CommandOutput, CommandParser, file_path, printable, table
 from fittingroom.cli.explain_tables import dots, sparkline
-from fittingroom.cli.options import add_json, file_path
 from fittingroom.errors import RunError
 from fittingroom.text import percent, percent_range
 
@@ -31,7 +30,7 @@ _INTERRUPTED = 130  # the exit status of a command that Ctrl-C or SIGTERM ended
 _SIGNS = {"supported": "✓", "not supported": "✗", "no difference shown": "=", "not judged": "-"}
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: CommandParser) -> None:
     """Declares the arguments."""
     parser.add_argument(
         "lab",
@@ -50,10 +49,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="the lab's folder, new or one to go on with; of `all`, the folder of their folders (else one in "
         "FITTINGROOM_RUNS_DIR, or ./runs)",
     )
-    add_json(parser)
 
 
-def run(arguments: argparse.Namespace) -> Answer:
+def run(arguments: argparse.Namespace) -> CommandOutput:
     """Lists the labs, or runs one or all of them."""
     from fittingroom.labs.lab import check_trust, find_lab, labs
 
@@ -65,20 +63,20 @@ def run(arguments: argparse.Namespace) -> Answer:
     return _run_all(chosen, arguments) if arguments.lab == ALL else _run_one(chosen[0], arguments)
 
 
-def _list(labs: Sequence[Lab]) -> Answer:
+def _list(labs: Sequence[Lab]) -> CommandOutput:
     facts = [{"lab": str(lab.number), "name": lab.name, "title": lab.title, "question": lab.question} for lab in labs]
     rows = [(str(lab.number), lab.title, lab.name) for lab in labs]
     text = f"{table(('', 'lab', 'name'), rows, left=3)}\n\nRun one with `fittingroom lab 2`, or `fittingroom lab all`."
-    return Answer({"labs": facts}, text)
+    return CommandOutput({"labs": facts}, text)
 
 
-def _run_one(lab: Lab, arguments: argparse.Namespace) -> Answer:
+def _run_one(lab: Lab, arguments: argparse.Namespace) -> CommandOutput:
     asked = _may_ask(arguments)
     result = _result(lab, arguments, arguments.out, asked=asked)
-    return Answer(result.to_dict(), lab_text(result, introduced=asked), 0)
+    return CommandOutput(result.to_dict(), lab_text(result, introduced=asked), 0)
 
 
-def _run_all(labs: Sequence[Lab], arguments: argparse.Namespace) -> Answer:
+def _run_all(labs: Sequence[Lab], arguments: argparse.Namespace) -> CommandOutput:
     """Each lab in a process of its own, so that what one leaves in memory is gone before the next."""
     from fittingroom.labs.lab_result import FACTS_NAME
     from fittingroom.reports.lab_page import labs_index
@@ -94,7 +92,7 @@ def _run_all(labs: Sequence[Lab], arguments: argparse.Namespace) -> Answer:
     page = labs_index(facts, links).save(base / "index.html")
     rows = [(one["lab"], claim["says"], claim["verdict"]) for one in facts for claim in one["claims"]]
     lines = [f"{number:>2}  {_SIGNS[verdict]} {verdict:<19}  {says}" for number, says, verdict in rows]
-    return Answer({"labs": facts, "page": str(page)}, "\n".join([*lines, "", f"Page: {page}"]))
+    return CommandOutput({"labs": facts, "page": str(page)}, "\n".join([*lines, "", f"Page: {page}"]))
 
 
 def _run_apart(lab: Lab, folder: Path, arguments: argparse.Namespace) -> None:

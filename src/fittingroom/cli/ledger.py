@@ -6,8 +6,7 @@ import argparse
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.cli.answer import Answer, table
-from fittingroom.cli.options import add_json
+from fittingroom.cli.command import CommandOutput, CommandParser, table
 from fittingroom.cli.run_text import INSTEAD_OF_LOOKS
 from fittingroom.errors import InputError, UnknownNameError
 from fittingroom.text import number, percent
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 _SHORT = 8  # digits of a fingerprint or a digest that are shown
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: CommandParser) -> None:
     """Declares the arguments."""
     parser.add_argument(
         "dataset",
@@ -29,10 +28,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--verify", action="store_true", help="check that no entry was changed, taken out or moved (else status 1)"
     )
-    add_json(parser)
 
 
-def run(arguments: argparse.Namespace) -> Answer:
+def run(arguments: argparse.Namespace) -> CommandOutput:
     """Reads the ledger; opens no test set and adds nothing."""
     from fittingroom.runs.ledger import Ledger
 
@@ -44,17 +42,17 @@ def run(arguments: argparse.Namespace) -> Answer:
     return _verify(ledger)
 
 
-def _list(ledger: Ledger, dataset: str | None) -> Answer:
+def _list(ledger: Ledger, dataset: str | None) -> CommandOutput:
     looks = ledger.looks()
     if dataset is not None:
         looks = _of_dataset(looks, dataset)
     facts = {"ledger": str(ledger.path), "looks": [_facts(look) for look in looks]}
     if not looks:
-        return Answer(facts, f"No test set has been opened yet, says {ledger.path}.")
+        return CommandOutput(facts, f"No test set has been opened yet, says {ledger.path}.")
     header = ("look", "time (UTC)", "test set", "", "run", "recipe", "seed", "score", "reason")
     rows = table(header, [_row(look) for look in looks], left=9)
     instead = f"\n{INSTEAD_OF_LOOKS}" if _compares(looks) else ""
-    return Answer(facts, f"{rows}\n\nLedger: {ledger.path}{instead}")
+    return CommandOutput(facts, f"{rows}\n\nLedger: {ledger.path}{instead}")
 
 
 def _compares(looks: list[LedgerLook]) -> bool:
@@ -63,7 +61,7 @@ def _compares(looks: list[LedgerLook]) -> bool:
     return len(looked) > len({test_set for test_set, _ in looked})
 
 
-def _verify(ledger: Ledger) -> Answer:
+def _verify(ledger: Ledger) -> CommandOutput:
     from fittingroom.runs.ledger_check import verify
 
     verdict = verify(ledger)
@@ -74,16 +72,16 @@ def _verify(ledger: Ledger) -> Answer:
     }
     counts = f"{number(verdict.entries)} entries, {number(verdict.looks)} of them looks"
     if verdict.problem is not None:
-        return Answer(facts, f"Broken: {verdict.problem}.\n{counts}: {ledger.path}", status=1)
+        return CommandOutput(facts, f"Broken: {verdict.problem}.\n{counts}: {ledger.path}", status=1)
     if verdict.contradictions:
         listed = "".join(f"\nNot believed: {one}" for one in verdict.contradictions)
-        return Answer(facts, f"Chain intact, and runs contradict it: {counts}: {ledger.path}{listed}", status=1)
+        return CommandOutput(facts, f"Chain intact, and runs contradict it: {counts}: {ledger.path}{listed}", status=1)
     text = f"Chain intact: {counts}: {ledger.path}"
     if verdict.elsewhere:
         text += (
             f"\n{number(verdict.elsewhere)} looks of runs here were counted in another ledger, or in one deleted since."
         )
-    return Answer(facts, text)
+    return CommandOutput(facts, text)
 
 
 def _of_dataset(looks: list[LedgerLook], dataset: str) -> list[LedgerLook]:

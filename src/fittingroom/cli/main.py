@@ -1,6 +1,7 @@
-"""The command `fittingroom`: finds the command, runs it, prints its answer, and turns errors into exit statuses.
+"""The command `fittingroom`: finds the command, runs it, prints its output, and turns errors into exit statuses.
 
-What surrounds the command: terminals that lack signs, and errors whose cause is the system or its settings.
+Three parts, in this order: the way of a command line; what is said of an error; and terminals, whose encoding may lack
+signs that we print, and whose streams may be closed.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from types import MappingProxyType
 from typing import NoReturn
 
 from fittingroom.atomic import absolute
-from fittingroom.cli.answer import Answer, printable, say
+from fittingroom.cli.command import CommandOutput, CommandParser, printable, say
 from fittingroom.errors import FittingRoomError, InputError, StorageError, UnknownNameError, exit_status
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
@@ -30,51 +31,50 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "train": "train a recipe on a dataset",
         "evaluate": "open the sealed test set and score a run on it",
         "explain": "say what loss and accuracy mean for a run, image by image",
-        "report": "write a page about a run, or several, as one HTML file",
+        "report": "write a page about one run or several, as one HTML file",
         "experiment": "train recipes with several seeds each, and compare them",
         "lab": "answer a question of the course by measurement",
         "search": "let Optuna propose recipes, and find the best on validation",
         "compare": "compare runs on their validation images",
-        "predict": "say what a run makes of images in files",
-        "serve": "answer over HTTP what a run makes of images",
+        "predict": "classify images in files with a run",
+        "serve": "classify images over HTTP with a run",
         "data": "list the datasets, or describe one",
-        "runs": "list the runs there are",
+        "runs": "list all runs",
         "show": "show one run",
-        "replay": "train a run again: the same, bit for bit, or what differs",
-        "recipes": "list the named recipes and what each claims",
-        "ledger": "list every look at a test set, or check that none is missing",
+        "replay": "train a run again, and say whether it is the same bit for bit",
+        "recipes": "list the named recipes and the accuracy that each claims",
+        "ledger": "list every look at a sealed test set, or verify the record",
     }
 )
 
 DESCRIPTION = "Train an image classifier in seconds, and keep the test set honestly unseen."
 
 
-class Parser(argparse.ArgumentParser):
-    """An argument parser that raises its errors, so that they look like all the others."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raises what argparse would print."""
-        raise InputError(f"{message}. See `{self.prog} --help`.")
-
-
-def build_parser(commands: Iterable[str] = COMMANDS) -> Parser:
-    """The parser with all commands; only `commands` get their arguments, and only their modules are imported."""
-    parser = Parser(prog="fittingroom", description=DESCRIPTION, allow_abbrev=False)
-    parser.add_argument("--version", action="store_true", help="print the version")
-    _add_debug(parser)
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for name, summary in COMMANDS.items():
-        subparser = subparsers.add_parser(name, help=summary, description=summary, allow_abbrev=False)
-        _add_debug(subparser)
-        if name in commands:
-            importlib.import_module(f"fittingroom.cli.{name}").configure(subparser)
-    return parser
+def console() -> NoReturn:
+    """The entry point of the command `fittingroom`: `main`, in a process that starts and ends faster."""
+    # Importing makes a hundred thousand objects that live to the end. Looking through them for garbage again and again
+    # takes a tenth of a second, and so does freeing them one by one before the process ends.
+    gc.set_threshold(100_000)
+    sys.unraisablehook = _interrupt_again
+    status = main()
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    with contextlib.suppress(OSError):
+        sys.stderr.flush()
+    os._exit(status)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command line and returns its exit status: 0 done, 2 wrong input, 130 interrupted, 1 anything else."""
+    """Runs one command line.
+
+    Args:
+        argv: the arguments after the program's name; None for those of this process.
+
+    Returns:
+        The exit status: 0 for success, 2 for wrong input, 130 for an interruption, 1 for anything else.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    is_open = print_anywhere()
+    is_open = _print_anywhere()
     try:
         status = _run(arguments)
         if not is_open:
@@ -86,27 +86,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except (Exception, KeyboardInterrupt) as error:
         if "--debug" in arguments or os.environ.get("FITTINGROOM_DEBUG") == "1":
-            import traceback
-
             traceback.print_exc()
         _say_error(error)
         return exit_status(error)
 
 
-def console() -> NoReturn:
-    """The entry point of the command `fittingroom`: `main`, in a process that starts and ends faster.
+def build_parser(commands: Iterable[str] = COMMANDS) -> CommandParser:
+    """The parser of the command line.
 
-    Importing makes a hundred thousand objects that live to the end. Looking through them for garbage again and again
-    takes a tenth of a second, and so does taking them down one by one before the process ends.
+    Args:
+        commands: those that get their arguments; only their modules are imported.
     """
-    gc.set_threshold(100_000)
-    sys.unraisablehook = interrupt_again
-    status = main()
-    with contextlib.suppress(OSError):
-        sys.stdout.flush()
-    with contextlib.suppress(OSError):
-        sys.stderr.flush()
-    os._exit(status)
+    parser = CommandParser(prog="fittingroom", description=DESCRIPTION, allow_abbrev=False)
+    parser.add_argument("--version", action="store_true", help="print the version")
+    _add_debug(parser)
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for name, summary in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=summary, description=summary, allow_abbrev=False)
+        _add_debug(subparser)
+        if name in commands:
+            importlib.import_module(f"fittingroom.cli.{name}").configure(subparser)
+            subparser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    return parser
+
+
+def _add_debug(parser: CommandParser) -> None:
+    parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks of errors")
 
 
 def _run(arguments: list[str]) -> int:
@@ -125,19 +130,19 @@ def _run(arguments: list[str]) -> int:
         return 0
     if unknown:
         raise _unknown_arguments(command, unknown, parser)
-    return _print(_answer(command, parsed), as_json=parsed.json)
+    return _print(_output_of(command, parsed), as_json=parsed.json)
 
 
-def _answer(command: str, parsed: argparse.Namespace) -> Answer:
-    """What the command says. Whatever is printed meanwhile, by a user's model file for instance, is no result."""
-    absolute(".")  # a current folder that is gone would fail in a hundred places
+def _output_of(command: str, parsed: argparse.Namespace) -> CommandOutput:
+    """What the command says. Whatever else prints meanwhile, such as a user's model file, goes to standard error."""
+    absolute(".")  # a deleted current folder would fail in a hundred places, and none of them would say so
     with contextlib.redirect_stdout(sys.stderr), _notes():
-        answer: Answer = importlib.import_module(f"fittingroom.cli.{command}").run(parsed)
-    return answer
+        output: CommandOutput = importlib.import_module(f"fittingroom.cli.{command}").run(parsed)
+    return output
 
 
 class _SayNotes(logging.Handler):
-    """Prints what the library notes as `fittingroom: note: ...`."""
+    """Prints what the library logs as `fittingroom: note: ...`."""
 
     def emit(self, record: logging.LogRecord) -> None:
         say("note", record.getMessage())
@@ -153,27 +158,23 @@ def _notes() -> Iterator[None]:
         logger.removeHandler(handler)
 
 
-def _print(answer: Answer, *, as_json: bool) -> int:
+def _print(output: CommandOutput, *, as_json: bool) -> int:
     if as_json:
         from fittingroom.runs.json_files import json_text
 
-        text = json_text(answer.facts, sys.stdout.encoding)
+        text = json_text(output.facts, sys.stdout.encoding)
     else:
-        text = printable(answer.text)
+        text = printable(output.text)
     try:
         print(text, flush=True)
     except BrokenPipeError:
         raise
     except OSError as error:
         raise StorageError(f"the answer could not be printed: {error.strerror or error}.") from error
-    return answer.status
+    return output.status
 
 
-def _add_debug(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks of errors")
-
-
-def _unknown_arguments(command: str, unknown: list[str], parser: Parser) -> InputError:
+def _unknown_arguments(command: str, unknown: list[str], parser: CommandParser) -> InputError:
     if not unknown[0].startswith("-"):
         return InputError(f"unexpected argument {unknown[0]!r}. See `fittingroom {command} --help`.")
     (subparsers,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
@@ -181,32 +182,10 @@ def _unknown_arguments(command: str, unknown: list[str], parser: Parser) -> Inpu
     return UnknownNameError("option", unknown[0].partition("=")[0], options)
 
 
-def _say_error(error: BaseException) -> None:
-    if isinstance(error, KeyboardInterrupt):
-        say("interrupted", str(error) or "the command was ended before it was done.")
-    elif isinstance(error, FittingRoomError):
-        say("error", str(error))
-    else:
-        say("error", fault_of_the_surroundings(error) or _fault_of_ours(error))
+# Errors
 
-
-def _fault_of_ours(error: BaseException) -> str:
-    return f"unexpected {type(error).__name__}: {error}. This is a fault of Fitting Room; --debug shows where."
-
-
-# What the commands draw and write beyond ASCII, for terminals whose encoding lacks it. A lone surrogate, from a path
-# that is not UTF-8, is in no encoding.
-_SIGNS = {
-    "–": "-", "—": "-", "−": "-", "×": "x", "±": "+/-", "≤": "<=", "≥": ">=", "≈": "~", "→": "->", "←": "<-",
-    "…": "...", "·": ".", "•": "o", "│": "|", "┃": "|", "─": "-", "█": "#", "▀": "#", "▄": "#", "’": "'", "‘": "'",
-    "“": '"', "”": '"', "√": "sqrt", "σ": "sigma", "µ": "u", "°": " degrees", "✓": "yes", "✗": "no", "₂": "2", "²": "2",
-}  # fmt: skip
-_LEVELS = "▁▂▃▄▅▆▇█"
-_PLAIN_LEVELS = "_.,-=+*#"
-_PLAIN = {**_SIGNS, **dict(zip(_LEVELS, _PLAIN_LEVELS, strict=True))}
-
-# In the errors of XLA, of Python's threads, of the loader of shared libraries, of the system, and of modules in C that
-# do not look whether they were given memory.
+# In the errors of XLA, of Python's threads, of the loader of shared libraries, of the system, and of C extensions that
+# do not check whether an allocation succeeded.
 _SIGNS_OF_LITTLE_MEMORY = (
     "RESOURCE_EXHAUSTED",
     "can't start new thread",
@@ -216,16 +195,82 @@ _SIGNS_OF_LITTLE_MEMORY = (
 )
 
 
-def print_anywhere() -> bool:
-    """Lets standard output and error print whatever they are given, with plain signs for those that they lack.
+def _say_error(error: BaseException) -> None:
+    if isinstance(error, KeyboardInterrupt):
+        say("interrupted", str(error) or "the command was ended before it was done.")
+    elif isinstance(error, FittingRoomError):
+        say("error", str(error))
+    else:
+        say("error", _system_fault(error) or _fault_of_ours(error))
 
-    Streams that whoever started the command has closed lead nowhere from then on. Left closed, the next file that is
-    opened, such as the ledger, would take their place, and be printed into.
+
+def _fault_of_ours(error: BaseException) -> str:
+    return f"unexpected {type(error).__name__}: {error}. This is a bug in Fitting Room; --debug shows where."
+
+
+def _system_fault(error: BaseException) -> str | None:
+    """What to say of an error whose cause is the system, its settings or the installation; None for any other."""
+    if isinstance(error, MemoryError) or any(sign in str(error) for sign in _SIGNS_OF_LITTLE_MEMORY):
+        return (
+            "there is not enough memory. Close other programs, or ask for less at once: smaller images, a smaller "
+            f"--batch-size, fewer --seeds.{_said(error)}"
+        )
+    if isinstance(error, ImportError):
+        return f"a package cannot be imported, so the installation is incomplete: {error}. Install Fitting Room again."
+    if isinstance(error, OSError):
+        reason = error.strerror or str(error)
+        if error.errno == errno.ENAMETOOLONG:
+            return f"the file name {str(error.filename)[:60]}... is too long. Shorten it."
+        return f"the system refused {error.filename}: {reason}." if error.filename else f"the system refused: {reason}."
+    frames = traceback.extract_tb(error.__traceback__)
+    if frames and "jax" in frames[-1].filename and frames[-1].filename.endswith("config.py"):
+        return f"JAX rejects one of its settings: {error}. Check the environment variables that begin with JAX_."
+    return None
+
+
+def _said(error: BaseException) -> str:
+    text = str(error).strip()
+    return f" (The system said: {text[:200]})" if text else ""
+
+
+def _interrupt_again(unraisable: sys.UnraisableHookArgs) -> None:
+    """Delivers a Ctrl-C that came while Python could not raise it, for `sys.unraisablehook`.
+
+    JAX has a callback of Python's garbage collection, which imports run through hundreds of times. An interrupt inside
+    it cannot be raised: Python prints a traceback and continues, and whoever pressed Ctrl-C waits for good.
+    """
+    if not isinstance(unraisable.exc_value, KeyboardInterrupt) or os.name == "nt":
+        sys.__unraisablehook__(unraisable)
+        return
+    import signal
+    import threading
+
+    # A signal that the system sends also ends a wait, and comes after the callback has ended.
+    threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+
+# Terminals
+
+# What the commands print beyond ASCII, for terminals whose encoding lacks it.
+_SIGNS = {
+    "–": "-", "—": "-", "−": "-", "×": "x", "±": "+/-", "≤": "<=", "≥": ">=", "≈": "~", "→": "->", "←": "<-",
+    "…": "...", "·": ".", "•": "o", "│": "|", "┃": "|", "─": "-", "█": "#", "▀": "#", "▄": "#", "’": "'", "‘": "'",
+    "“": '"', "”": '"', "√": "sqrt", "σ": "sigma", "µ": "u", "°": " degrees", "✓": "yes", "✗": "no", "₂": "2", "²": "2",
+}  # fmt: skip
+_LEVELS = "▁▂▃▄▅▆▇█"
+_PLAIN_LEVELS = "_.,-=+*#"
+_PLAIN = {**_SIGNS, **dict(zip(_LEVELS, _PLAIN_LEVELS, strict=True))}
+
+
+def _print_anywhere() -> bool:
+    """Lets standard output and error print any text, with plain signs for those that their encoding lacks.
 
     Returns:
-        Whether standard output can be read by anybody.
+        Whether standard output was open.
     """
     is_open = sys.stdout is not None
+    # Streams that whoever started the command has closed lead nowhere from now on. Left closed, the next file that is
+    # opened, such as the ledger, would take their place, and be printed into.
     for handle, mode in enumerate("rww"):
         try:
             os.fstat(handle)
@@ -233,7 +278,7 @@ def print_anywhere() -> bool:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest handle that is free: this one
         name = ("stdin", "stdout", "stderr")[handle]
         if getattr(sys, name) is None:
-            setattr(sys, name, open(handle, mode, closefd=False))  # noqa: SIM115 - until the end
+            setattr(sys, name, open(handle, mode, closefd=False))  # noqa: SIM115 - open until the process ends
     codecs.register_error("fittingroom", _plain)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -253,47 +298,5 @@ def _plain_sign(sign: str) -> str:
     if sign in _PLAIN:
         return _PLAIN[sign]
     letters = unicodedata.normalize("NFKD", sign).encode("ascii", "ignore").decode()  # é -> e
-    return letters or ascii(sign)[1:-1]  # \u6771
-
-
-def interrupt_again(unraisable: sys.UnraisableHookArgs) -> None:
-    """Delivers a Ctrl-C that came while Python could not raise it: in a callback of its garbage collection, say.
-
-    JAX has such a callback, which imports run through hundreds of times. Python prints the traceback and goes on, and
-    whoever pressed Ctrl-C waits for good. As `sys.unraisablehook`.
-    """
-    if not isinstance(unraisable.exc_value, KeyboardInterrupt) or os.name == "nt":
-        sys.__unraisablehook__(unraisable)
-        return
-    import signal
-    import threading
-
-    # A signal that the system sends also ends a wait, and comes after the callback has ended.
-    threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT)).start()
-
-
-def fault_of_the_surroundings(error: BaseException) -> str | None:
-    """What to say of an error whose cause is the system, its settings or the installation; None for any other."""
-    if isinstance(error, MemoryError) or any(sign in str(error) for sign in _SIGNS_OF_LITTLE_MEMORY):
-        return (
-            "there is not enough memory. Close other programs, or ask for less at once: smaller images, a smaller "
-            f"--batch-size, fewer --seeds.{_said(error)}"
-        )
-    if isinstance(error, ImportError):
-        return f"a package cannot be imported, so the installation is not whole: {error}. Install Fitting Room again."
-    if isinstance(error, OSError):
-        reason = error.strerror or str(error)
-        if error.errno == errno.ENAMETOOLONG:
-            return f"a name is too long for a file: {str(error.filename)[:60]}... Shorten it."
-        return f"the system refused {error.filename}: {reason}." if error.filename else f"the system refused: {reason}."
-    frames = traceback.extract_tb(error.__traceback__)
-    if frames and "jax" in frames[-1].filename and frames[-1].filename.endswith("config.py"):
-        return (
-            f"JAX does not accept one of its settings: {error}. Look at the environment variables that begin with JAX_."
-        )
-    return None
-
-
-def _said(error: BaseException) -> str:
-    text = str(error).strip()
-    return f" (The system said: {text[:200]})" if text else ""
+    # `\u6771` for a letter of another script, and for a lone surrogate, from a path that is not UTF-8.
+    return letters or ascii(sign)[1:-1]

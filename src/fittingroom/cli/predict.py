@@ -9,8 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.cli.answer import Answer, printable, say, table
-from fittingroom.cli.options import add_json, add_place, add_run, add_trust, file_path
+from fittingroom.cli.command import CommandOutput, CommandParser, file_path, printable, say, table
 from fittingroom.errors import DataError
 from fittingroom.runs.place import find_run, holds_replicas
 
@@ -22,9 +21,9 @@ if TYPE_CHECKING:
 _SHOWN = "photos.png"
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: CommandParser) -> None:
     """Declares the arguments."""
-    add_run(parser)
+    parser.add_run()
     parser.add_argument(
         "files",
         metavar="FILE",
@@ -39,12 +38,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         const=_SHOWN,
         help=f"draw each photo, every step from it to the model's input, and the probabilities (default: {_SHOWN})",
     )
-    add_place(parser)
-    add_trust(parser)
-    add_json(parser)
+    parser.add_data_place()
+    parser.add_trust()
 
 
-def run(arguments: argparse.Namespace) -> Answer:
+def run(arguments: argparse.Namespace) -> CommandOutput:
     """Predicts the class of every image in every file. All files are read before the first is predicted."""
     path = find_run(arguments.run)  # before the heavy packages are imported
     if arguments.show is not None and not arguments.show.lower().endswith(".png"):
@@ -71,7 +69,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     if arguments.show:
         _show(Path(arguments.show), given, predictions, data.classes)
     facts = {"run": str(opened.path), "classes": list(data.classes), "predictions": predictions}
-    return Answer(facts, _text(predictions))
+    return CommandOutput(facts, _text(predictions))
 
 
 def _tell_of_photos(given: list[Given], data: DataRecord, shown: str | None) -> None:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import argparse
 import dataclasses
 
-from fittingroom.cli.answer import Answer
-from fittingroom.cli.options import add_json
+from fittingroom.cli.command import CommandOutput, CommandParser
 from fittingroom.recipes.named import NAMED, NOT_MEASURED, read_claims
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Declares the arguments."""
-    add_json(parser)
+def configure(parser: CommandParser) -> None:
+    """There are no arguments but those of every command."""
 
 
-def run(arguments: argparse.Namespace) -> Answer:
+def run(arguments: argparse.Namespace) -> CommandOutput:
     """One paragraph per recipe."""
     del arguments
     claims = read_claims()
@@ -28,4 +26,4 @@ def run(arguments: argparse.Namespace) -> Answer:
         facts.append({"name": name, "summary": entry.summary, "settings": entry.recipe.to_dict(), "claim": measured})
         blocks.append(f"{name}\n  {entry.summary}\n  {claim.text if claim else NOT_MEASURED}")
     blocks.append("Train one with `fittingroom train --recipe NAME`; `--set KEY=VALUE` changes a setting.")
-    return Answer({"recipes": facts}, "\n\n".join(blocks))
+    return CommandOutput({"recipes": facts}, "\n\n".join(blocks))

@@ -5,29 +5,27 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from fittingroom.cli.answer import Answer
-from fittingroom.cli.options import add_json, add_place, add_run, add_trust
+from fittingroom.cli.command import CommandOutput, CommandParser
 from fittingroom.runs.place import LATEST, find_run
 
 if TYPE_CHECKING:
     from fittingroom.api.replaying import Replay, ReplicaReplay
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: CommandParser) -> None:
     """Declares the arguments."""
-    add_run(parser, default=LATEST)
-    add_place(parser)
-    add_trust(parser)
-    add_json(parser)
+    parser.add_run(default=LATEST)
+    parser.add_data_place()
+    parser.add_trust()
 
 
-def run(arguments: argparse.Namespace) -> Answer:
+def run(arguments: argparse.Namespace) -> CommandOutput:
     """Trains again; the exit status is 1 where something differs."""
     path = find_run(arguments.run)  # before the heavy packages are imported
     from fittingroom import replay
 
     result = replay(path, data=arguments.data, trust=arguments.trust)
-    return Answer(result.to_dict(), _text(result), 0 if result.same else 1)
+    return CommandOutput(result.to_dict(), _text(result), 0 if result.same else 1)
 
 
 def _text(result: Replay) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from fittingroom.cli.answer import Answer
-from fittingroom.cli.options import add_json, file_path
+from fittingroom.cli.command import CommandOutput, CommandParser, file_path
 from fittingroom.runs.place import LATEST, find_run
 
 NAME = "report.html"
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: CommandParser) -> None:
     """Declares the arguments."""
     parser.add_argument(
         "runs",
@@ -26,10 +25,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.html",
         help=f"the file to write (default: {NAME} in the folder of the first run)",
     )
-    add_json(parser)
 
 
-def run(arguments: argparse.Namespace) -> Answer:
+def run(arguments: argparse.Namespace) -> CommandOutput:
     """Writes the page; trains nothing and opens no test set."""
     paths = [find_run(name) for name in arguments.runs]  # before the heavy packages are imported
     from fittingroom import report
@@ -38,4 +36,4 @@ def run(arguments: argparse.Namespace) -> Answer:
     written = report(paths, target)
     size = written.stat().st_size
     facts = {"report": str(written), "bytes": size, "runs": [str(path) for path in paths]}
-    return Answer(facts, f"Report: {written} ({size / 1e6:.1f} MB). It opens in any browser, without a network.")
+    return CommandOutput(facts, f"Report: {written} ({size / 1e6:.1f} MB). It opens in any browser, without a network.")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.cli.answer import table
+from fittingroom.cli.command import table
 from fittingroom.evaluation.luck import look_of, points
 from fittingroom.evaluation.spread import Spread
 from fittingroom.runs.history import History

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fittingroom.cli.answer import Answer, table
-from fittingroom.cli.options import add_json
+from fittingroom.cli.command import CommandOutput, CommandParser, table
 from fittingroom.cli.run_text import loss_text, luck, replicas_facts, replicas_row, run_facts
 from fittingroom.errors import RunError
 from fittingroom.evaluation.luck import look_of, points
@@ -20,12 +19,11 @@ from fittingroom.runs.store import read_record
 from fittingroom.text import percent, percent_range
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Declares the arguments."""
-    add_json(parser)
+def configure(parser: CommandParser) -> None:
+    """There are no arguments but those of every command."""
 
 
-def run(arguments: argparse.Namespace) -> Answer:
+def run(arguments: argparse.Namespace) -> CommandOutput:
     """One line per run; a damaged one is listed as such."""
     del arguments
     standings = Standings()
@@ -51,7 +49,7 @@ def run(arguments: argparse.Namespace) -> Answer:
         if rows
         else f"No runs in {runs_dir()} yet. `fittingroom train` makes one."
     )
-    return Answer({"folder": str(runs_dir()), "runs": facts}, text)
+    return CommandOutput({"folder": str(runs_dir()), "runs": facts}, text)
 
 
 def _problems(facts: dict[str, Any]) -> Iterator[str]:

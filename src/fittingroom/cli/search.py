@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from fittingroom.cli.answer import Answer, table
-from fittingroom.cli.options import add_data, add_json, count, file_path
+from fittingroom.cli.command import CommandOutput, CommandParser, count, file_path, table
 from fittingroom.cli.run_text import nats_spread, percent_spread
 from fittingroom.text import amount, number, percent
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 MOST_SHOWN = 10
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: CommandParser) -> None:
     """Declares the arguments."""
     parser.add_argument(
         "file",
@@ -44,11 +43,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="the search's folder, new or one to go on with (else one in FITTINGROOM_RUNS_DIR, or ./runs, that belongs "
         "to this search)",
     )
-    add_data(parser)
-    add_json(parser)
+    parser.add_data_options()
 
 
-def run(arguments: argparse.Namespace) -> Answer:
+def run(arguments: argparse.Namespace) -> CommandOutput:
     """Tries what is left to try, and says what was found."""
     from fittingroom import search
 
@@ -61,7 +59,7 @@ def run(arguments: argparse.Namespace) -> Answer:
         out=arguments.out,
         final=arguments.final,
     )
-    return Answer(found.to_dict(), _text(found), 0 if found.best is not None else 1)
+    return CommandOutput(found.to_dict(), _text(found), 0 if found.best is not None else 1)
 
 
 def _text(found: Search) -> str:

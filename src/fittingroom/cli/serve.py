@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from fittingroom.cli.answer import Answer, say
-from fittingroom.cli.options import add_json, add_run, add_trust, count
+from fittingroom.cli.command import CommandOutput, CommandParser, count, say
 from fittingroom.runs.environment import usable_cores
 from fittingroom.runs.place import find_run
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: CommandParser) -> None:
     """Declares the arguments."""
-    add_run(parser, default="latest")
+    parser.add_run(default="latest")
     parser.add_argument(
         "--host",
         default="127.0.0.1",
@@ -26,8 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=1,
         help="processes that share the port, at most one for each core (default: 1)",
     )
-    add_trust(parser)
-    add_json(parser)
+    parser.add_trust()
 
 
 def port(text: str) -> int:
@@ -37,7 +35,7 @@ def port(text: str) -> int:
     return int(text)
 
 
-def run(arguments: argparse.Namespace) -> Answer:
+def run(arguments: argparse.Namespace) -> CommandOutput:
     """Serves until it is told to end."""
     from fittingroom.serving.gate import Security
     from fittingroom.serving.server import Application, bound, check_workers, require_server, serve
@@ -59,4 +57,4 @@ def run(arguments: argparse.Namespace) -> Answer:
             arguments.workers,
             lambda: say("serving", f"{path} at {url}; {url}/docs says how to ask. Ctrl-C ends it."),
         )
-    return Answer({"run": str(path), "url": url}, f"{path} was served at {url}.")
+    return CommandOutput({"run": str(path), "url": url}, f"{path} was served at {url}.")

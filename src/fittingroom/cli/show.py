@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fittingroom.cli.answer import Answer, table
-from fittingroom.cli.options import add_json, add_run
+from fittingroom.cli.command import CommandOutput, CommandParser, table
 from fittingroom.cli.run_text import (
     NO_TEST_SET,
     compiled_loss_text,
@@ -27,23 +26,22 @@ from fittingroom.runs.store import read_history, read_record
 from fittingroom.text import number, percent, percent_range
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: CommandParser) -> None:
     """Declares the arguments."""
-    add_run(parser)
-    add_json(parser)
+    parser.add_run()
 
 
-def run(arguments: argparse.Namespace) -> Answer:
+def run(arguments: argparse.Namespace) -> CommandOutput:
     """Reads the run's record and history; trains and opens nothing."""
     path = find_run(arguments.run)
     standings = Standings()
     if holds_replicas(path):
-        return Answer(
+        return CommandOutput(
             {**replicas_facts(path, standings), "history": history_facts(path)}, replicas_text(path, epochs=True)
         )
     record, history = read_record(path), read_history(path)
     facts = {**record.to_dict(), **run_facts(path, record, standings), "history": history.history}
-    return Answer(facts, _text(path, record, history, standings))
+    return CommandOutput(facts, _text(path, record, history, standings))
 
 
 def _text(path: Path, record: RunRecord, history: History, standings: Standings) -> str:

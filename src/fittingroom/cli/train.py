@@ -8,8 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fittingroom.cli.answer import Answer, say, table
-from fittingroom.cli.options import add_data, add_json, add_trust, count, file_path, seed, seeds, validation
+from fittingroom.cli.command import CommandOutput, CommandParser, count, file_path, say, seed, seeds, table, validation
 from fittingroom.cli.run_text import (
     compiled_loss_text,
     epochs_text,
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 DEFAULT_DATASET = "fashion-mnist"
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: CommandParser) -> None:
     """Declares the arguments."""
     parser.add_argument(
         "dataset",
@@ -100,18 +99,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="RUN",
         help="go on with a training that was stopped: its folder, its name, or latest (with --trust and --json only)",
     )
-    add_trust(parser)
+    parser.add_trust()
     parser.add_argument(
         "--out",
         metavar="DIR",
         type=file_path,
         help="the run's own folder, new or empty (else a numbered one in FITTINGROOM_RUNS_DIR, or ./runs)",
     )
-    add_data(parser)
-    add_json(parser)
+    parser.add_data_options()
 
 
-def run(arguments: argparse.Namespace) -> Answer:
+def run(arguments: argparse.Namespace) -> CommandOutput:
     """Trains, and says what came of it and what to do next."""
     start = _resumption(arguments) if arguments.resume is not None else _training(arguments)
     from fittingroom.progress import progress_for_terminal
@@ -127,9 +125,9 @@ def run(arguments: argparse.Namespace) -> Answer:
     finally:
         progress.finish(None)  # an error must not leave a bar behind, or a terminal without its cursor
     if holds_replicas(path):
-        return Answer(replicas_facts(path), f"{replicas_text(path)}\n\n{_whereabouts(path)}", status)
+        return CommandOutput(replicas_facts(path), f"{replicas_text(path)}\n\n{_whereabouts(path)}", status)
     record = read_record(path)
-    return Answer(run_facts(path, record), _text(path, record), status)
+    return CommandOutput(run_facts(path, record), _text(path, record), status)
 
 
 def _training(arguments: argparse.Namespace) -> Callable[..., Run | Replicas]:
@@ -154,7 +152,7 @@ def _training(arguments: argparse.Namespace) -> Callable[..., Run | Replicas]:
 
 def _resumption(arguments: argparse.Namespace) -> Callable[..., Run | Replicas]:
     """A training that goes on; everything else was said when it began."""
-    parser = argparse.ArgumentParser()
+    parser = CommandParser()
     configure(parser)
     without = vars(parser.parse_args(["--resume", arguments.resume]))
     said = [

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from fittingroom.cli.answer import printable, table
+from fittingroom.cli.command import printable, table
 
 
 def test_columns_are_aligned_texts_left_and_numbers_right() -> None:
