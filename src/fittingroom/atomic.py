@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
+import stat
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -227,3 +229,35 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def open_file(path: Path) -> io.BufferedReader:
+    """Opens an ordinary file to read bytes.
+
+    Pipes would be waited for without end, and devices such as /dev/zero read without end, also behind a link.
+
+    Raises:
+        OSError: there is no such file, it cannot be read, or it is a folder, a pipe or a device.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe without a writer opens at once
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is not an ordinary file", str(path))
+    return os.fdopen(handle, "rb")
+
+
+def read_file(path: Path, most: int) -> bytes:
+    """The bytes of an ordinary file.
+
+    Args:
+        path: the file.
+        most: bytes that such a file may have.
+
+    Raises:
+        OSError: it cannot be opened (see `open_file`), or is larger.
+    """
+    with open_file(path) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"it is larger than the {most:,} bytes that such a file may have", str(path))
+    return content

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fittingroom.data.decode import size_of
 from fittingroom.data.folder import scan_folder
+from fittingroom.data.headers import picture_size
 from fittingroom.data.load import load
 from fittingroom.data.pictures import RESIZE_RULE
 from fittingroom.errors import DataError
@@ -344,7 +344,7 @@ def test_photographs_get_64_pixels_and_small_pictures_28(tmp_path: Path) -> None
     )
     for suffix in (".jpg", ".gif", ".bmp", ".webp"):
         picture(1, (63, 300)).save(tmp_path / f"a{suffix}")
-        assert size_of(tmp_path / f"a{suffix}") == (300, 63)
+        assert picture_size(tmp_path / f"a{suffix}") == (300, 63)
     write_pictures(photos / "c", 16, seed=2, size=(63, 63))
     assert load(f"folder:{photos}").image_shape == (28, 28)
     assert load(f"folder:{photos}", image_size=(32, 32)).image_shape == (32, 32)

@@ -91,7 +91,7 @@ def test_a_picture_in_pieces_without_end_is_refused_before_pillow_walks_them(
     picture(1).save(stream, form)
     content = stream.getvalue()
     many, few = (content[:at] + piece * count + content[at:] for count in (1_000_000, 5_000))
-    with pytest.raises(DataError, match=f"has more than 10,000 {what}, as no photo has. Save it anew"):
+    with pytest.raises(DataError, match=f"has more than 10,000 {what}, which no photo has. Save it again as a plain"):
         picture_in(BytesIO(many), Path("a"))
     assert opened_by_pillow == []
     np.testing.assert_array_equal(pixels(picture_in(BytesIO(few), Path("a")).image), np.asarray(picture(1)))

@@ -44,9 +44,8 @@ from fittingroom.answers.conformal import Conformal
 from fittingroom.answers.judgement import Judgement
 from fittingroom.answers.label_shift import SHARPEST, Correction
 from fittingroom.answers.out_of_distribution import LENGTH, MOST_IMAGES, UnlikeByOutlineAndDoubt
-from fittingroom.atomic import write_atomically
+from fittingroom.atomic import open_file, write_atomically
 from fittingroom.data.npz import array_names, read_array
-from fittingroom.data.sniff import open_file
 from fittingroom.errors import RunError
 from fittingroom.evaluation.calibration import HIGHEST, LOWEST
 from fittingroom.runs.json_files import damage

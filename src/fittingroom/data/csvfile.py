@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.data.sniff import LARGEST_ARRAY, LOOKED_AT, open_file, what_it_is, what_to_do
+from fittingroom.atomic import open_file
+from fittingroom.data.sniff import LARGEST_ARRAY, LOOKED_AT, what_it_is, what_to_do
 from fittingroom.errors import DataError
 
 _LONGEST_LINE = 16 * 2**20  # bytes

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.data.sniff import LARGEST_ARRAY, LOOKED_AT, check_declared, open_file, read_declared, what_it_is
+from fittingroom.atomic import open_file
+from fittingroom.data.sniff import LARGEST_ARRAY, LOOKED_AT, check_declared, read_declared, what_it_is
 from fittingroom.errors import DataError
 
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fittingroom.data.sniff import read_file
+from fittingroom.atomic import read_file
 from fittingroom.errors import DataError
 
 NAMES = ("metadata.csv", "metadata.tsv", "metadata.jsonl")

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from fittingroom.data.sniff import LARGEST_ARRAY, LOOKED_AT, check_declared, open_file, read_declared, what_it_is
+from fittingroom.atomic import open_file
+from fittingroom.data.sniff import LARGEST_ARRAY, LOOKED_AT, check_declared, read_declared, what_it_is
 from fittingroom.errors import DataError
 
 _READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from fittingroom.data.jpeg import START, JpegFile, check_pieces
-from fittingroom.data.sniff import LOOKED_AT, open_file, unread_picture, webp_size, what_it_is, what_to_do
+from fittingroom.atomic import open_file
+from fittingroom.data.headers import check_pieces, webp_size
+from fittingroom.data.sniff import LOOKED_AT, unread_picture, what_it_is, what_to_do
 from fittingroom.data.values import Images
 from fittingroom.errors import DataError
 
@@ -139,13 +140,7 @@ def picture_in(stream: BinaryIO, name: Path, budget: Budget | None = None, *, at
         start = stream.read(LOOKED_AT)
         stream.seek(0)
         _check_size(name, webp_size(start), _WEBP_BYTES)  # Pillow takes memory for it as soon as it is opened
-        check_pieces(stream, start, name)
-        several_scans = False
-        if start.startswith(START):
-            file = JpegFile.read(stream, name)
-            several_scans = file.has_several_scans
-            if at_least is not None:
-                stream = file.for_edges(at_least) or stream
+        several_scans = check_pieces(stream, name) > 1
         with Image.open(stream, formats=_FORMATS) as image:
             needed = _check_size(name, image.size, _bytes_per_pixel(image, several_scans=several_scans))
             if at_least is not None:

@@ -5,15 +5,14 @@ What a file is, judged by its first bytes, and what to do with it: for messages 
 
 from __future__ import annotations
 
-import errno
 import gzip
 import io
-import os
-import stat
 import zipfile
 import zlib
 from pathlib import Path
 
+from fittingroom.atomic import open_file
+from fittingroom.data.headers import webp_size
 from fittingroom.errors import DataError
 
 LARGEST_ARRAY = 4 * 2**30
@@ -29,38 +28,6 @@ _UNSUSPICIOUS = 16 * 2**20
 """Bytes. Below this, sorted labels and the like may pack as tight as they can."""
 
 _CHUNK = 2**20
-
-
-def open_file(path: Path) -> io.BufferedReader:
-    """Opens an ordinary file to read bytes.
-
-    Pipes would be waited for without end, and devices such as /dev/zero read without end, also behind a link.
-
-    Raises:
-        OSError: there is no such file, it cannot be read, or it is a folder, a pipe or a device.
-    """
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe without a writer opens at once
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise OSError(errno.EINVAL, "it is not an ordinary file", str(path))
-    return os.fdopen(handle, "rb")
-
-
-def read_file(path: Path, most: int) -> bytes:
-    """The bytes of an ordinary file.
-
-    Args:
-        path: the file.
-        most: bytes that such a file may have.
-
-    Raises:
-        OSError: it cannot be opened (see `open_file`), or is larger.
-    """
-    with open_file(path) as file:
-        content = file.read(most + 1)
-    if len(content) > most:
-        raise OSError(errno.EFBIG, f"it is larger than the {most:,} bytes that such a file may have", str(path))
-    return content
 
 
 def check_declared(what: str, declared: int, stored: int, *, compressed: bool) -> None:
@@ -212,21 +179,6 @@ def unpacked_start(start: bytes) -> bytes:
             return stream.read1(LOOKED_AT)
     except (OSError, EOFError, zlib.error):
         return b""
-
-
-def webp_size(start: bytes) -> tuple[int, int]:
-    """Width and height that the first bytes (30 are enough) of a WebP picture declare; 0 and 0 for any other file.
-
-    The three forms are described at https://developers.google.com/speed/webp/docs/riff_container.
-    """
-    if start[:4] != b"RIFF" or start[8:12] != b"WEBP" or len(start) < 30:
-        return 0, 0
-    if start[12:16] == b"VP8X":
-        return int.from_bytes(start[24:27], "little") + 1, int.from_bytes(start[27:30], "little") + 1
-    if start[12:16] == b"VP8L":
-        bits = int.from_bytes(start[21:25], "little")
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    return int.from_bytes(start[26:28], "little") & 0x3FFF, int.from_bytes(start[28:30], "little") & 0x3FFF
 
 
 def _kind(start: bytes) -> tuple[str | None, str]:

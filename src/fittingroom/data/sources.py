@@ -18,8 +18,9 @@ from fittingroom.data.cache import cache_dir, kept, read, stamp_files, unchanged
 from fittingroom.data.catalogue import DIGITS, FOUR_FILES, CatalogueEntry
 from fittingroom.data.contents import Contents, Found, Pairs, check
 from fittingroom.data.csvfile import read_columns, read_table, square, test_file
-from fittingroom.data.decode import SMALL, decode_folder, default_size
+from fittingroom.data.decode import decode_folder
 from fittingroom.data.folder import scan_folder
+from fittingroom.data.headers import SMALL, default_size
 from fittingroom.data.idx import read_idx_images, read_idx_labels
 from fittingroom.data.labels import class_names
 from fittingroom.data.locate import (
@@ -266,7 +267,7 @@ def picture_folder(root: Path, size: tuple[int, int] | None, *, first_rules: boo
 
     Args:
         root: the folder.
-        size: None for one that suits the pictures, see `edges.default_size`.
+        size: None for one that suits the pictures, see `headers.default_size`.
         first_rules: reads it as the first versions did; see `folder.scan_folder`.
 
     Raises:

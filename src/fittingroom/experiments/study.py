@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote
 
-from fittingroom.data.sniff import open_file
+from fittingroom.atomic import open_file
 from fittingroom.errors import FittingRoomError, InputError, StorageError
 from fittingroom.experiments.plan import Variant, setting_text, variants
 from fittingroom.experiments.searchfile import Choices, Range, SearchFile

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from fittingroom.data.sniff import read_file
+from fittingroom.atomic import read_file
 from fittingroom.errors import InputError, ModelError, RecipeError, RunError
 
 _LARGEST = 16 * 2**20  # bytes

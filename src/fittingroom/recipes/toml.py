@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fittingroom.data.sniff import read_file
+from fittingroom.atomic import read_file
 from fittingroom.errors import InputError, RecipeError
 
 _LARGEST = 128 * 2**10  # bytes; a recipe with all its settings has about one thousand, a lab with its texts ten

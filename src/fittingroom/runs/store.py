@@ -25,8 +25,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.atomic import names_synced_once, storage_errors, write_atomically, write_bytes
-from fittingroom.data.sniff import read_file
+from fittingroom.atomic import names_synced_once, read_file, storage_errors, write_atomically, write_bytes
 from fittingroom.errors import RunError
 from fittingroom.runs.history import History
 from fittingroom.runs.images import RunImages, write_files, write_images

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.data.sniff import open_file
+from fittingroom.atomic import open_file
 from fittingroom.errors import RunError
 from fittingroom.runs.json_files import damage, read_json
 

@@ -1,9 +1,8 @@
-"""JPEGs that are decoded at an eighth: the same picture from less of the file; and hostile ones."""
+"""What the bytes of a JPEG say before it is decoded, and pictures that are decoded at an eighth of their size."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fittingroom.data import jpeg as jpeg_file
-from fittingroom.data.jpeg import JpegFile
+from fittingroom.data import headers
 from fittingroom.data.pictures import MOST_BYTES, open_picture, picture_in, quiet_pillow
 from fittingroom.errors import DataError
 
@@ -37,11 +35,6 @@ def jpeg(image: Image.Image, **options: Any) -> bytes:
     return stream.getvalue()
 
 
-def shorter(content: bytes, at_least: int = AT_LEAST) -> bytes | None:
-    found = JpegFile.read(BytesIO(content), NAME).for_edges(at_least)
-    return None if found is None else found.getvalue()
-
-
 def whole(content: bytes) -> np.ndarray[Any, Any]:
     """What Pillow makes of all of the file at an eighth."""
     with Image.open(BytesIO(content)) as image:
@@ -52,79 +45,11 @@ def whole(content: bytes) -> np.ndarray[Any, Any]:
 CONTENT = jpeg(noisy(70, 75))
 
 
-@pytest.mark.parametrize("size", [(64, 64), (65, 71), (127, 64), (200, 133), (1001, 66)])
-@pytest.mark.parametrize(
-    ("mode", "options"),
-    [
-        ("L", {}),
-        ("CMYK", {}),
-        ("RGB", {"subsampling": "4:4:4"}),
-        ("RGB", {"subsampling": "4:2:2"}),
-        ("RGB", {"subsampling": "4:2:0"}),
-        ("RGB", {"subsampling": "4:2:0", "restart_marker_rows": 1}),
-        ("RGB", {"subsampling": "4:2:0", "quality": 5}),
-        ("RGB", {"subsampling": "4:4:4", "keep_rgb": True}),
-    ],
-)
-def test_less_of_the_file_gives_the_very_same_pixels(size: tuple[int, int], mode: str, options: dict[str, Any]) -> None:
-    content = jpeg(noisy(*size, mode), **options)
-    less = shorter(content)
-    assert less is not None
-    assert len(less) < len(content)
-    opened = picture_in(BytesIO(content), NAME, at_least=AT_LEAST).image
-    assert opened.size == (-(-size[0] // 8), -(-size[1] // 8))
-    np.testing.assert_array_equal(np.asarray(opened), whole(content))
-
-
-def test_most_of_a_progressive_photo_is_left_out() -> None:
-    content = jpeg(noisy(640, 480))
-    assert len(shorter(content) or content) < len(content) / 3
-
-
-@pytest.mark.parametrize(
-    ("content", "at_least"),
-    [
-        (jpeg(noisy(70, 75), progressive=False), AT_LEAST),
-        (CONTENT, AT_LEAST + 1),  # a quarter of its size, which other coefficients count in
-        (jpeg(noisy(70, 75), subsampling="4:2:0", qtables=[[9] * 64]), AT_LEAST),  # one table for all components
-        (CONTENT[:-2], AT_LEAST),
-        (CONTENT[:2], AT_LEAST),
-    ],
-)
-def test_other_files_are_left_as_they_are(content: bytes, at_least: int) -> None:
-    assert shorter(content, at_least) is None
-
-
-def test_one_table_for_all_components_is_no_obstacle() -> None:
-    content = jpeg(noisy(70, 75), subsampling="4:2:0", qtables=[[9] * 64])
-    opened = picture_in(BytesIO(content), NAME, at_least=AT_LEAST).image
-    np.testing.assert_array_equal(np.asarray(opened), whole(content))
-
-
 @given(length=st.integers(1, len(CONTENT) - 1))
 @settings(max_examples=300, deadline=None)
 def test_wherever_it_is_cut_off_it_is_refused(length: int) -> None:
     with quiet_pillow(), pytest.raises(DataError, match=r"cut off or damaged|not an image"):
         picture_in(BytesIO(CONTENT[:length]), NAME, at_least=AT_LEAST)
-
-
-@given(at=st.integers(0, len(CONTENT) - 1), flip=st.integers(1, 255))
-@settings(max_examples=300, deadline=None)
-def test_what_is_refused_as_a_whole_is_refused_in_part(at: int, flip: int) -> None:
-    content = bytearray(CONTENT)
-    content[at] ^= flip
-    with quiet_pillow():
-        try:
-            picture_in(BytesIO(content), NAME, at_least=AT_LEAST)
-        except DataError:
-            return
-        picture_in(BytesIO(content), NAME)
-
-
-@given(st.binary(max_size=200).map(lambda end: b"\xff\xd8\xff\xc2" + end))
-@settings(deadline=None)
-def test_any_bytes_can_be_walked(content: bytes) -> None:
-    shorter(content, 0)
 
 
 def test_what_comes_with_the_pixels_stays(tmp_path: Path) -> None:
@@ -148,17 +73,12 @@ class Walk:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.segments = 0
         self.searched = 0
-        self._segments, self._marker = jpeg_file._segments, jpeg_file._MARKER
-        monkeypatch.setattr(jpeg_file, "_segments", self._walked)
-        monkeypatch.setattr(jpeg_file, "_MARKER", self)
-
-    def _walked(self, content: bytes) -> Iterator[jpeg_file.Segment]:
-        for segment in self._segments(content):
-            self.segments += 1
-            yield segment
+        self._marker = headers._MARKER
+        monkeypatch.setattr(headers, "_MARKER", self)
 
     def search(self, content: bytes, start: int) -> re.Match[bytes] | None:
         found = self._marker.search(content, start)
+        self.segments += found is not None
         self.searched += (len(content) if found is None else found.end()) - start
         return found
 
@@ -174,7 +94,7 @@ def test_scans_without_end_are_refused_before_they_are_walked_or_decoded(
 ) -> None:
     content = jpeg(Image.new("L", (3600, 3600)))
     last = content[content.rindex(b"\xff\xda") : -2]
-    with pytest.raises(DataError, match=r"photo.jpg has more than 100 scans, as no photo has. Save it anew"):
+    with pytest.raises(DataError, match=r"photo.jpg has more than 100 scans, which no photo has. Save it again"):
         picture_in(BytesIO(content[:-2] + before + last * 300_000 + content[-2:]), NAME)
     assert 100 < walk.segments < 200
     assert opened_by_pillow == []
@@ -191,7 +111,7 @@ def test_segments_without_end_are_refused_before_they_are_walked_or_decoded(
 
 def test_a_run_of_fill_bytes_is_walked_once(walk: Walk) -> None:
     filled = CONTENT[:-2] + b"\xff" * 20_000_000 + CONTENT[-2:]
-    assert shorter(filled) is not None
+    assert headers.check_pieces(BytesIO(filled), NAME) == 10
     assert 20_000_000 < walk.searched <= len(filled)
     assert walk.segments < 100
 
