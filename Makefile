@@ -11,7 +11,7 @@ export KERAS_BACKEND := jax
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run test test-quick test-all lint bench bench-peers bench-photos bench-serving claims labs parity lock clean help setup setup-dev setup-peers dataset browser
+.PHONY: run test test-quick test-all lint docs examples coverage bench bench-peers bench-photos bench-serving claims labs parity lock clean help setup setup-dev setup-peers dataset browser
 
 run: setup dataset  ## Train the course's model on Fashion-MNIST, then score it on the sealed test set
 	$(VENV)/bin/fittingroom train
@@ -33,6 +33,17 @@ lint: setup-dev  ## Check format, style and types
 	$(VENV_PYTHON) -m ruff format --check
 	$(VENV_PYTHON) -m ruff check
 	$(VENV_PYTHON) -m mypy
+
+docs: setup-dev  ## Write the generated parts of the docs, and build the site in build/docs
+	$(VENV_PYTHON) -m docs.generate
+	$(VENV_PYTHON) -m sphinx -W --keep-going -q docs build/docs
+	@echo "build/docs/index.html"
+
+examples: setup-dev dataset  ## Run what the docs show, and write what has changed in what it prints
+	$(VENV_PYTHON) -m docs.examples
+
+coverage: setup-dev dataset browser  ## Run the tests, and print how much of the package they run
+	$(VENV_PYTHON) -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder --cov=fittingroom --cov-report=term:skip-covered
 
 bench: setup dataset  ## Measure against Keras on JAX and the matrix products alone: about 20 minutes
 	$(VENV_PYTHON) -m benchmarks.whole_process keras-jax

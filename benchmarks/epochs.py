@@ -51,7 +51,7 @@ def main() -> None:
     results = {ours.name: [result(samples[ours.name]) for samples in rounds] for ours in (one, many)}
     epochs, firsts = zip(*(their_epochs(samples[theirs.name]) for samples in rounds), strict=True)
     count = len(results[many.name][0]["replicas"])
-    works = {"one replica": one, f"per replica, {count} at once": many}
+    works = {"one seed": one, f"per seed, {count} at once": many}
     bars = [
         Bar(f"one epoch of `course`, {work}", peer.title, [our_epoch(each) for each in results[ours.name]], epochs)
         for work, ours in works.items()

@@ -75,8 +75,8 @@ def compare() -> None:
         rounds = in_turn([one, alone, many, together], ROUNDS)
 
     sides = {
-        "one replica": (one, alone, 1),
-        f"per replica, {count} at once": (many, together, count),
+        "one seed": (one, alone, 1),
+        f"per seed, {count} at once": (many, together, count),
     }
     bars = [
         Bar(

@@ -73,7 +73,7 @@ def training(folder: Path, *options: str, dataset: str = "fashion-mnist", name: 
 def replicas(folder: Path) -> Command:
     """`fittingroom train` of as many replicas of the course's model as there are cores."""
     count = machine()["cores"]
-    return training(folder, "--seeds", str(count), name=f"{OURS}, {count} replicas")
+    return training(folder, "--seeds", str(count), name=f"{OURS}, {count} seeds")
 
 
 def training_and_test(folder: Path, *options: str, cold: bool = False) -> Command:

@@ -1,0 +1,39 @@
+"""Every command, option, setting, route and public name has its page, and the page says what the code says."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import pytest
+
+import fittingroom
+from benchmarks.readme import between_markers
+from docs.generate import DOCS, marked_parts, public_names
+from fittingroom.cli.main import COMMANDS
+
+PARTS = marked_parts()
+
+
+@pytest.mark.parametrize(("page", "marker"), PARTS, ids=lambda name: name)
+def test_what_the_code_says_stands_on_its_page(page: str, marker: str) -> None:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    assert between_markers(text, marker, f"\n{PARTS[page, marker]()}\n") == text, "`make docs` writes it anew"
+
+
+def test_every_command_has_a_page_in_the_list_and_no_other_has_one() -> None:
+    pages = {path.stem for path in (DOCS / "reference" / "commands").glob("*.md")} - {"index"}
+    assert pages == set(COMMANDS)
+    listed = re.search(r"```{toctree}.*?\n\n(.*?)```", (DOCS / "reference/commands/index.md").read_text(), re.DOTALL)
+    assert listed is not None
+    assert listed[1].split() == list(COMMANDS)
+
+
+def test_every_public_name_is_described_on_one_page() -> None:
+    described = Counter(name for names in public_names().values() for name in names)
+    assert described == Counter(fittingroom.__all__)
+
+
+def test_every_setting_has_a_heading() -> None:
+    headings = re.findall(r"^### `(\w+)`$", (DOCS / "reference" / "settings.md").read_text(), re.MULTILINE)
+    assert headings == list(fittingroom.Recipe().to_dict())
