@@ -27,10 +27,9 @@ from benchmarks.readme import between_markers
 from fittingroom.cli.main import COMMANDS, build_parser
 from fittingroom.data.catalogue import CATALOGUE
 from fittingroom.errors import RecipeError
-from fittingroom.recipes.settings import AUGMENTATIONS
 from fittingroom.recipes.named import NAMED, read_claims
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.recipes.settings import check_setting
+from fittingroom.recipes.settings import AUGMENTATIONS, check_setting
 
 DOCS = Path(__file__).parent
 SOURCE = DOCS.parent / "src" / "fittingroom"
@@ -156,8 +155,8 @@ def datasets() -> str:
 def openapi() -> Mapping[str, Any]:
     """The document that a server of a small run describes itself with."""
     from fittingroom.serving.app import create_app
-    from fittingroom.serving.served_model import Model
     from fittingroom.serving.gate import Security
+    from fittingroom.serving.served_model import Model
 
     with tempfile.TemporaryDirectory() as folder:
         recipe = NAMED["linear"].recipe.changed(epochs=1)
