@@ -44,13 +44,13 @@ def test_a_page_opens_from_its_file_loads_nothing_and_fits(runs: Path, open_file
         assert page.evaluate("(({ scrollWidth, clientWidth }) => scrollWidth <= clientWidth)(detail)")
     page.wait_for_timeout(100)
     assert opened.requests == opened.complaints == opened.dialogs == []
-    assert page.locator("svg .root").count() > 0
+    assert page.locator("svg.plot").count() > 0
 
 
 def test_the_slider_moves_the_groups_the_markers_and_the_sentence_together(runs: Path, open_file: Open) -> None:
     page = open_file(runs / "two.html").page
     facts = block_of((runs / "two.html").read_text())
-    marker = page.locator("#figure-course-loss .wide .mark-epoch")
+    marker = page.locator("#figure-course-loss .mark-epoch")
     for against in ("to_last", "to_best_loss"):
         page.select_option("#against", against)
         seen = set()
@@ -65,7 +65,7 @@ def test_the_slider_moves_the_groups_the_markers_and_the_sentence_together(runs:
                 width = float(line.locator(".bar-count").get_attribute("width") or "nan")
                 assert width == pytest.approx(100 * group["count"] / ledger["images"])
             assert number(page.inner_text("#ledger-sum")) == pytest.approx(ledger["loss_change"], abs=6e-4)
-            seen.add(marker.get_attribute("transform"))
+            seen.add(marker.get_attribute("x1"))
         assert len(seen) == len(facts["ledgers"][against])
 
 
@@ -132,7 +132,7 @@ def test_an_image_shows_its_ten_probabilities_over_the_epochs(runs: Path, open_f
     page.keyboard.press("Enter")
     dialog = page.locator("dialog[open]")
     expect(dialog).to_be_visible()
-    assert dialog.locator(".wide polyline").count() == 10
+    assert dialog.locator("polyline").count() == 10
     assert dialog.locator("#detail-rows tr").count() == 10
     page.locator("#detail-epoch").fill("0")
     shares = [number(text) for text in dialog.locator("#detail-rows .share").all_inner_texts()]
@@ -323,7 +323,7 @@ def test_print_shows_what_is_folded_and_hides_what_cannot_be_used(runs: Path, op
     assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "light"
     for selector in ("nav", "#epoch", "#filters", "#copy"):
         assert not page.locator(selector).is_visible()
-    for selector in ("#summary", "#ledger-table", "#figure-loss .narrow", "#command"):
+    for selector in ("#summary", "#ledger-table", "#figure-loss .plot", "#command"):
         assert page.locator(selector).is_visible()
     page.emulate_media(media="screen")
     page.evaluate("dispatchEvent(new Event('afterprint'))")

@@ -16,7 +16,6 @@ PACKAGE_OF_MODULE = {
     "python_multipart": "python-multipart",
     "PIL": "pillow",
     "sklearn": "scikit-learn",
-    "vl_convert": "vl-convert-python",
 }
 
 

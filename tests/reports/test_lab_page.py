@@ -125,7 +125,7 @@ def test_curves_of_arms_have_the_same_axes() -> None:
     calm, wild = arm_facts("calm"), arm_facts("wild")
     wild["history"]["loss"] = [[40.0, 1.0, 0.6, 0.5]] * 3
     drawn = picture(lab_facts("curves", arms=[calm, wild]))["arms"]
-    plots = [one["plots"]["loss"][0] for one in drawn]
+    plots = [one["plots"]["loss"].plot for one in drawn]
     assert plots[0].y_ticks == plots[1].y_ticks
     assert plots[0].log
     assert plots[1].log

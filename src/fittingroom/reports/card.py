@@ -56,7 +56,9 @@ def _part(parts: Sequence[PartResult | None]) -> str:
         spread, only = spreads["accuracy"], parts[0]
         interval = spread.interval if len(parts) > 1 or only is None else only.interval
         what = "95% interval for other seeds, these images" if len(parts) > 1 else "95% interval"
-        ends = "" if interval is None else f" ({what}: {100 * interval[0]:.1f} to {100 * interval[1]:.1f}%)"
+        # An interval of few seeds may reach beyond what a share can be.
+        low, high = (None, None) if interval is None else (max(100 * interval[0], 0), min(100 * interval[1], 100))
+        ends = "" if low is None else f" ({what}: {low:.1f} to {high:.1f}%)"
         told.append(f"accuracy {100 * spread.mean:.1f}%{ends}")
     if "loss" in spreads:
         told.append(f"loss {spreads['loss'].mean:.4f} nats")

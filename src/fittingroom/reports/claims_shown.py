@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fittingroom.reports.axis import Axis, linear_axis, log_axis
+from fittingroom.reports.drawing.axes import Axis, Scale, Strip, linear_axis, log_axis, scale_of, strip
 from fittingroom.reports.prose import Piece, pieces
-from fittingroom.reports.strips import Scale, Strip, scale_of, strip
 
 Facts = Mapping[str, Any]
 

@@ -1,19 +1,27 @@
-"""The curves of loss and accuracy as a notebook shows them: pictures that stand alone, on white."""
+"""The curves of loss and accuracy as a notebook shows them, in the notebook's own colours."""
 
 from __future__ import annotations
 
-import base64
-import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
-from fittingroom.reports.document import TEMPLATES, harmless
+from fittingroom.reports.document import TEMPLATES, harmless, macros
+from fittingroom.reports.drawing.plots import Line
 from fittingroom.runs.history import History
 
-# A notebook's own colours are not known here, so there is white below the curves, as there is below most pictures.
-_ON_WHITE = 'style="background:#fff;color:#333;display:inline-block;padding:6px 12px;max-width:100%"'
+# What is around it is not known, light or dark: text and axes take the colour of the notebook's text, and the colours
+# of the curves are between those of the light and the dark page, so that they are seen on both.
+_COLORS = """
+.fittingroom {
+  --ink: currentColor; --muted: currentColor; --paper: transparent; --rest: currentColor;
+  --line: color-mix(in srgb, currentColor 45%, transparent); --grid: color-mix(in srgb, currentColor 16%, transparent);
+  --training: #2f8fd0; --validation: #d9722b;
+  display: flex; flex-wrap: wrap; gap: 4px 24px; background: transparent;
+}
+.fittingroom figure { flex: 1 1 340px; max-width: 470px; min-width: 0; margin: 0; }
+.fittingroom .drawing { display: block; }
+"""
 
 
 class ShownHistory(History):
@@ -27,22 +35,21 @@ def curves_shown(histories: Sequence[History]) -> str:
     """HTML: the curves of loss and accuracy; empty where the histories have no such numbers.
 
     Args:
-        histories: of one run, or of its replicas.
+        histories: of one run, one for each of its seeds.
     """
-    from fittingroom.reports import charts
+    from fittingroom.reports.drawing import figures
 
-    epochs = [list(_epochs(history)) for history in histories]
-    style, pictures = _light_style(), []
-    parts: set[str] = set()
-    for quantity in ("loss", "accuracy"):
-        rows = [row for row in charts.curve_rows(quantity, epochs) if math.isfinite(row["value"])]
-        if rows:
-            svg = _alone(charts.curves(quantity, rows).wide, style)
-            pictures.append(f'<img alt="{_told(quantity, rows)}" src="{svg}" style="max-width:100%">')
-            parts.update(row["part"] for row in rows)
-    if not pictures:
+    rows = [list(_epochs(history)) for history in histories]
+    found = {quantity: lines for quantity in ("loss", "accuracy") if (lines := figures.curve_lines(quantity, rows))}
+    if not found:
         return ""
-    return f"<div {_ON_WHITE}>{''.join(pictures)}<br>{_legend(style, parts, len(histories))}</div>"
+    write = macros("plots.html")
+    pictures = "".join(
+        f"<figure>{write.plot(figures.curve_plot(quantity, lines), _told(quantity, lines))}</figure>"
+        for quantity, lines in found.items()
+    )
+    legend = write.legend(_legend([line for lines in found.values() for line in lines]))
+    return f'<div class="fittingroom"><style>{_style()}</style>{pictures}</div><div class="fittingroom">{legend}</div>'
 
 
 def _epochs(history: History) -> Iterator[dict[str, Any]]:
@@ -51,38 +58,28 @@ def _epochs(history: History) -> Iterator[dict[str, Any]]:
         yield {**logs, "epoch": epoch + 1}
 
 
-def _told(quantity: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    """What a chart shows, for those who do not see it: where each curve begins and ends, as means over replicas."""
-    told = []
-    for part in dict.fromkeys(row["part"] for row in rows):
-        values: dict[int, list[float]] = {}
-        for row in rows:
-            if row["part"] == part:
-                values.setdefault(row["epoch"], []).append(row["value"])
-        start, end = (sum(values[epoch]) / len(values[epoch]) for epoch in (min(values), max(values)))
-        told.append(f"{part} from {start:.4f} to {end:.4f}")
+def _told(quantity: str, lines: Sequence[Line]) -> str:
+    """What a plot shows, for those who do not see it: where each curve begins and ends, as means over the seeds."""
+    factor = 100 if quantity == "accuracy" else 1
+    told = (f"{line.name} from {line.mean[0][1] / factor:.4f} to {line.mean[-1][1] / factor:.4f}" for line in lines)
     return f"{quantity.capitalize()} over the epochs: {', '.join(told)}"
 
 
-def _light_style() -> str:
-    """The rule of the pages' style that gives the colours of a light page their names."""
-    return (TEMPLATES / "style.css").read_text(encoding="utf-8").split("}")[0] + "}"
+def _style() -> str:
+    """The rules of the pages' drawings, each for the inside of this output alone: a notebook has others beside it."""
+    rules = (TEMPLATES / "drawing.css").read_text(encoding="utf-8").split("}")
+    inside = []
+    for rule in filter(str.strip, rules):
+        selectors, _, body = rule.strip().partition("{")
+        inside.append(f"{', '.join(f'.fittingroom {one.strip()}' for one in selectors.split(','))} {{{body}}}")
+    return "\n".join([*inside, _COLORS])
 
 
-def _alone(svg: str, style: str) -> str:
-    """A drawing as the address of a picture, which has the colours and the font in it that a page would give."""
-    rules = f"<style>{style} svg {{ font-family: system-ui, sans-serif }}</style>"
-    text = re.sub(r"<svg[^>]*>", lambda found: found[0] + rules, svg, count=1)
-    return f"data:image/svg+xml;base64,{base64.b64encode(text.encode()).decode()}"
-
-
-def _legend(style: str, parts: set[str], replicas: int) -> str:
-    colours = dict(re.findall(r"--([\w-]+): (#\w+);", style))
-    lines = {"training": "╌╌ training, mean over the epoch", "validation": "── validation, at the end of the epoch"}
-    told = [f'<span style="color:{colours[part]}">{text}</span>' for part, text in lines.items() if part in parts]
-    if replicas > 1:
-        told.append(f"each of the {replicas} replicas thin, their mean thick")
-    return f"<small>{' &nbsp; '.join(told)}</small>"
+def _legend(lines: Sequence[Line]) -> list[tuple[str, str]]:
+    words = {"training": "training, mean over the epoch", "validation": "validation, at the end of the epoch"}
+    seeds = max(len(line.seeds) for line in lines)
+    told = {line.name: (f"dashed {line.color}" if line.dashed else line.color, words[line.name]) for line in lines}
+    return [*told.values(), *([("thin", f"each of the {seeds} seeds; thick is their mean")] if seeds else [])]
 
 
 def _table(history: History) -> str:

@@ -7,16 +7,19 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fittingroom.reports import sentences
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
     from markupsafe import Markup
 
 TEMPLATES = Path(__file__).with_name("templates")
 
+_STYLES = ("style.css", "drawing.css")
 _SCRIPTS = ("data.js", "ledger.js", "pictures.js", "explorer.js", "detail.js", "page.js")
 # What turns the order of letters round, and control characters: in a name they could disguise what a sentence says.
 _DISGUISE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -32,8 +35,37 @@ def page(template: str, context: Mapping[str, Any], data: Mapping[str, Any], pic
         data: what its scripts read.
         pictures: style rules with pictures in them, ours too.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
+
+    style = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in _STYLES)
+    script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in _SCRIPTS)
+    script = f'"use strict";\n(() => {{\n{script}}})();\n'
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            **harmless(context),
+            policy=_policy([style, pictures], script),
+            style=Markup(style),
+            pictures=Markup(pictures),
+            script=Markup(script),
+            data=json_text(harmless(data)),
+        )
+    )
+
+
+def macros(template: str) -> Any:
+    """The macros of a template, each a function that gives `Markup`: for pieces of a page that stand elsewhere.
+
+    Args:
+        template: the name of a file in `templates/`.
+    """
+    return _environment().get_template(template).module
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -43,17 +75,7 @@ def page(template: str, context: Mapping[str, Any], data: Mapping[str, Any], pic
         lstrip_blocks=True,
     )
     environment.filters.update(_filters())
-    style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
-    script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in _SCRIPTS)
-    script = f'"use strict";\n(() => {{\n{script}}})();\n'
-    return environment.get_template(template).render(
-        **harmless(context),
-        policy=_policy([style, pictures], script),
-        style=Markup(style),
-        pictures=Markup(pictures),
-        script=Markup(script),
-        data=json_text(harmless(data)),
-    )
+    return environment
 
 
 def _policy(styles: list[str], script: str) -> str:

@@ -6,15 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fittingroom.evaluation.luck import points
-from fittingroom.reports import plots
-from fittingroom.reports.axis import linear_axis
 from fittingroom.reports.document import harmless, page
+from fittingroom.reports.drawing import plots, scatter
+from fittingroom.reports.drawing.axes import linear_axis, scale_of, spread_values, strip
+from fittingroom.reports.drawing.figures import Figure
+from fittingroom.reports.drawing.scatter import Dot
 from fittingroom.reports.html import Report
 from fittingroom.reports.pairs_shown import pairs_shown
-from fittingroom.reports.plots import Dot, Plot
 from fittingroom.reports.recipes_shown import FEW, Shown, differing, shown
 from fittingroom.reports.settings import settings_shown
-from fittingroom.reports.strips import of_spread, scale_of, strip
 
 Facts = Mapping[str, Any]
 Histories = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -64,7 +64,7 @@ def _strips(recipes: Sequence[Shown]) -> dict[str, Any] | None:
     if not known:
         return None
     ends = [100 * end for one in recipes for end in one.facts["interval"] or ()]
-    axis = linear_axis([*(value for spread in known for value in of_spread(spread, 100)), *ends], (0, 100))
+    axis = linear_axis([*(value for spread in known for value in spread_values(spread, 100)), *ends], (0, 100))
     rows = {}
     for one in recipes:
         spread, interval = one.facts["accuracy"], one.facts["interval"]
@@ -75,8 +75,8 @@ def _strips(recipes: Sequence[Shown]) -> dict[str, Any] | None:
     return {"rows": rows, "scale": scale_of(axis, "%")}
 
 
-def _curves(recipes: Sequence[Shown], histories: Histories) -> Iterator[tuple[str, tuple[Plot, str]]]:
-    """Validation loss and accuracy over the epochs, each with its description in words."""
+def _curves(recipes: Sequence[Shown], histories: Histories) -> Iterator[tuple[str, Figure]]:
+    """Validation loss and accuracy over the epochs, each with what it shows in words."""
     for quantity, unit in (("loss", ""), ("accuracy", "%")):
         factor = 100 if unit else 1
         lines = [
@@ -88,7 +88,8 @@ def _curves(recipes: Sequence[Shown], histories: Histories) -> Iterator[tuple[st
             told = "; ".join(
                 f"{line.name} ends at {line.mean[-1][1]:.3g}{unit or ' nats'}" for line in lines if line.color
             )
-            yield quantity, (plots.curves(lines, unit), f"Line chart of validation {quantity} by epoch: {told}.")
+            plot = plots.curves(lines, unit, y_title="accuracy (share right)" if unit else "loss (nats)")
+            yield quantity, Figure(plot, f"Line chart of validation {quantity} by epoch: {told}.")
 
 
 def _seeds(one: Shown, histories: Histories, key: str, factor: int) -> list[list[tuple[float, float]]]:
@@ -100,7 +101,7 @@ def _seeds(one: Shown, histories: Histories, key: str, factor: int) -> list[list
     ]
 
 
-def _costs(recipes: Sequence[Shown]) -> Iterator[tuple[str, tuple[Plot, str]]]:
+def _costs(recipes: Sequence[Shown]) -> Iterator[tuple[str, Figure]]:
     """Accuracy against seconds and against trained numbers, each with its description in words."""
     known = [one for one in recipes if one.facts["accuracy"] is not None]
     # Those that matter get their names first.
@@ -114,7 +115,7 @@ def _costs(recipes: Sequence[Shown]) -> Iterator[tuple[str, tuple[Plot, str]]]:
             alt = (
                 f"Accuracy on validation images against {title}, {len(dots)} recipes. On the front: {front or 'none'}."
             )
-            yield kind, (plots.cost(dots, title), alt)
+            yield kind, Figure(scatter.cost(dots, title), alt)
 
 
 def _dot(one: Shown, kind: str, *, named: bool, with_seeds: bool) -> Dot:

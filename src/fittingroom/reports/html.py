@@ -13,8 +13,9 @@ import numpy as np
 
 from fittingroom.atomic import write_bytes
 from fittingroom.errors import FittingRoomError, InputError
-from fittingroom.reports import figures, side_by_side
+from fittingroom.reports import side_by_side
 from fittingroom.reports.document import page
+from fittingroom.reports.drawing import figures
 from fittingroom.reports.explorer import Explorer, explorer
 from fittingroom.reports.facts import subject_facts
 from fittingroom.reports.pictures import strip
@@ -104,7 +105,7 @@ def _single(subject: Subject) -> Report:
         "curves": figures.curves(facts),
         "courses": figures.courses(facts),
         "confidence": figures.confidence(facts),
-        "frame": figures.frame(facts),
+        "frame": figures.probabilities_frame(facts),
         "ledger": _ledger(facts),
         "explorer": found.data,
         "no_pictures": why_not,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from fittingroom.data.dataset import Part
 from fittingroom.evaluation.change import GROUPS, Change, change
 from fittingroom.evaluation.trajectories import Trajectories
-from fittingroom.reports import plots
+from fittingroom.reports.drawing import plots
 from fittingroom.reports.html import images_for, validation_of
 from fittingroom.reports.pictures import strip
 from fittingroom.reports.sentences import nats, signed_nats, signed_points
@@ -127,7 +127,7 @@ def _courses(trajectories: Trajectories, masks: dict[str, npt.NDArray[np.bool_]]
             line = plots.line_of(name, name.replace(" ", "-"), [list(zip(trajectories.epochs, parts, strict=True))])
             if line is not None:
                 lines.append(line)
-    return plots.curves(lines)
+    return plots.curves(lines, y_title="loss (nats)")
 
 
 def _strips(

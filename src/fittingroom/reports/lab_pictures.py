@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fittingroom.errors import FittingRoomError
-from fittingroom.reports import lab_images, plots
-from fittingroom.reports.axis import linear_axis
-from fittingroom.reports.plots import Dot, Line
-from fittingroom.reports.strips import of_spread, scale_of, strip
+from fittingroom.reports import lab_images
+from fittingroom.reports.drawing import plots, scatter
+from fittingroom.reports.drawing.axes import linear_axis, scale_of, spread_values, strip
+from fittingroom.reports.drawing.figures import Figure
+from fittingroom.reports.drawing.plots import Line
+from fittingroom.reports.drawing.scatter import Dot
 from fittingroom.reports.subject import read_subject
 
 Facts = Mapping[str, Any]
@@ -47,7 +49,7 @@ def _accuracy(arms: Sequence[Facts], colors: Mapping[str, str]) -> Picture:
     known = [arm["measures"]["accuracy"] for arm in arms if "accuracy" in arm["measures"]]
     if not known:
         return {}
-    axis = linear_axis([value for spread in known for value in of_spread(spread, 100)], (0, 100))
+    axis = linear_axis([value for spread in known for value in spread_values(spread, 100)], (0, 100))
     rows = []
     for arm in arms:
         spread = arm["measures"].get("accuracy")
@@ -82,9 +84,11 @@ def _cost(arms: Sequence[Facts], colors: Mapping[str, str]) -> Picture:
         return {}
     told = "; ".join(f"{dot.name}: {dot.y:.1f}% in {dot.x:.3g} s" for dot in dots)
     return {
-        "plot": plots.cost(dots, "seconds of training"),
-        "alt": f"Accuracy on validation images against seconds of training: {told}.",
-        "legend": [(dot.color, dot.name) for dot in dots],
+        "figure": Figure(
+            scatter.cost(dots, "seconds of training"),
+            f"Accuracy on validation images against seconds of training: {told}.",
+            legend=tuple((dot.color, dot.name) for dot in dots),
+        )
     }
 
 
@@ -105,7 +109,8 @@ def _curves(arms: Sequence[Facts], colors: Mapping[str, str]) -> Picture:
                 every = [line for others in each.values() for line in others]
                 told = "; ".join(f"{line.name} ends at {line.mean[-1][1]:.3g}{unit or ' nats'}" for line in own)
                 alt = f"Line chart of {quantity} by epoch, {arm['name']}: {told}."
-                drawn[quantity] = (plots.curves(own, unit, every), alt)
+                plot = plots.curves(own, unit, every, y_title="accuracy (share right)" if unit else "loss (nats)")
+                drawn[quantity] = Figure(plot, alt)
         if drawn:
             found.append({"arm": arm, "plots": drawn})
     return {"arms": found} if found else {}

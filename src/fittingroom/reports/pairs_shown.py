@@ -9,8 +9,7 @@ from functools import partial
 from itertools import combinations
 from typing import Any
 
-from fittingroom.reports.axis import Axis, linear_axis
-from fittingroom.reports.strips import Scale, Strip, scale_of, strip
+from fittingroom.reports.drawing.axes import Axis, Scale, Strip, linear_axis, scale_of, strip
 
 Facts = Mapping[str, Any]
 Found = Mapping[tuple[str, str], Facts]

@@ -34,29 +34,28 @@ const signedPoints = (value) => sign(value) + Math.abs(value).toFixed(Math.abs(v
 const percent = (share) => `${(100 * share).toFixed(1)}%`;
 const number = (value) => value.toLocaleString("en-US");
 
-// In each of a chart's drawings: the group that the marks are in, and the size of the plot.
-function plots(chart) {
-  return [...chart.querySelectorAll("svg")].map((svg) => {
-    const background = svg.querySelector(".root path.background");
-    const [, width, height] = background.getAttribute("d").match(/h([\d.]+)v([\d.]+)/).map(Number);
-    return { group: background.parentNode, width, height };
-  });
-}
-
-function place(chart, epoch, width) {
-  const first = Number(chart.dataset.first);
-  const last = Number(chart.dataset.last);
-  return last > first ? ((epoch - first) / (last - first)) * width : width / 2;
+// Where an epoch, or a share of the height, lies in a plot: percent of its width and pixels, as the template has them.
+function frameOf(chart) {
+  const svg = chart.querySelector(".plot");
+  const [first, last, left, right, top, bottom] = ["first", "last", "left", "right", "top", "bottom"].map((name) =>
+    Number(svg.dataset[name]),
+  );
+  return {
+    svg,
+    top,
+    bottom,
+    x: (epoch) => left + ((right - left) * (epoch - first)) / (last - first),
+    y: (share) => bottom - (bottom - top) * share,
+  };
 }
 
 function mark(chart, name, epoch, className) {
-  for (const { group, width, height } of plots(chart)) {
-    let line = group.querySelector(`.${name}`);
-    if (!line) {
-      line = drawn("g", { class: name });
-      line.append(drawn("line", { class: `marker ${className}`, y1: 0, y2: height }));
-      group.append(line);
-    }
-    line.setAttribute("transform", `translate(${place(chart, epoch, width)},0)`);
+  const { svg, top, bottom, x } = frameOf(chart);
+  let line = svg.querySelector(`.${name}`);
+  if (!line) {
+    line = drawn("line", { class: `marker ${name} ${className}`, y1: top, y2: bottom });
+    svg.append(line);
   }
+  line.setAttribute("x1", `${x(epoch)}%`);
+  line.setAttribute("x2", `${x(epoch)}%`);
 }

@@ -40,17 +40,18 @@ function drawCourses() {
   const chart = byId("detail-chart");
   const wrong = !images.right(shownNow.image, chosen.shown);
   byId("detail-legend-wrong").hidden = !wrong;
-  for (const { group: plot, width, height } of plots(chart)) {
-    plot.querySelector(".courses")?.remove();
-    const lines = drawn("g", { class: "courses" });
-    // The two that matter come last, above the others.
-    const order = [...shownNow.courses].sort((one, other) => kind(one.label).length - kind(other.label).length);
-    for (const { label, shares } of order) {
-      const points = chosen.epochs.map((epoch, row) => `${place(chart, epoch, width)},${(1 - shares[row]) * height}`);
-      lines.append(drawn("polyline", { class: `path ${kind(label)}`, points: points.join(" ") }));
-    }
-    plot.append(lines);
-  }
+  const { svg, x, y } = frameOf(chart);
+  // The two that matter come last, above the others.
+  const order = [...shownNow.courses].sort((one, other) => kind(one.label).length - kind(other.label).length);
+  svg.querySelector(".stretched").replaceChildren(
+    ...order.map(({ label, shares }) =>
+      drawn("polyline", {
+        class: `path ${kind(label)}`,
+        points: chosen.epochs.map((epoch, row) => `${x(epoch)},${y(shares[row])}`).join(" "),
+        "vector-effect": "non-scaling-stroke",
+      }),
+    ),
+  );
   const truth = shownNow.courses.find(({ label }) => kind(label) === "true");
   chart.setAttribute(
     "aria-label",

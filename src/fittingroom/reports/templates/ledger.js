@@ -6,7 +6,7 @@ function startLedger() {
   const slider = byId("epoch");
   if (!slider) return;
   const against = byId("against");
-  const charts = [...document.querySelectorAll("#ledger .figure .chart")];
+  const charts = [...document.querySelectorAll("#ledger .figure .plot-row")];
   const show = () => {
     const found = facts.ledgers[against.value];
     showLedger(found[Number(slider.value)], found, charts);

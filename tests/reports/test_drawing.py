@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fittingroom.reports.axis import Axis, linear_axis, log_axis, tick_text
-from fittingroom.reports.plots import HEIGHT, Dot, Line, cost, curves, cut, line_of
-from fittingroom.reports.strips import scale_of, strip
+from fittingroom.reports.drawing.axes import Axis, epoch_axis, linear_axis, log_axis, scale_of, strip, tick_texts
+from fittingroom.reports.drawing.plots import HEIGHT, Line, curves, cut, line_of
+from fittingroom.reports.drawing.scatter import Dot, cost, shares_plot
 
 numbers = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20)
 factors = st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=20)
@@ -67,9 +67,50 @@ def test_a_band_of_a_ratio_reaches_from_its_inverse() -> None:
     assert strip(wide, 0.5, None, band=0.5).band == (wide.at(-0.5), wide.at(0.5))
 
 
-def test_large_ticks_have_commas() -> None:
-    assert tick_text(20000) == "20,000"
-    assert tick_text(-0.5, signed=True) == "\u22120.5"
+def test_ticks_have_commas_signs_and_the_same_decimals() -> None:
+    assert tick_texts(linear_axis([0.0, 30000.0])) == ["0", "10,000", "20,000", "30,000"]
+    assert tick_texts(linear_axis([-0.6, 1.2]), signed=True) == ["\u22120.5", "0.0", "+0.5", "+1.0"]
+    assert tick_texts(log_axis([0.02, 300.0])) == ["0.1", "1", "10", "100"]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "ticks"),
+    [
+        (1, 5, (1, 2, 3, 4, 5)),
+        (1, 12, (2, 4, 6, 8, 10, 12)),
+        (1, 30, (1, 5, 10, 15, 20, 25, 30)),
+        (1, 100, (1, 20, 40, 60, 80, 100)),
+        (3, 3, (3,)),
+    ],
+)
+def test_epochs_have_round_ticks(first: int, last: int, ticks: tuple[int, ...]) -> None:
+    assert epoch_axis(range(first, last + 1)).ticks == ticks
+
+
+@given(st.integers(0, 50), st.integers(1, 5000))
+def test_any_number_of_epochs_has_few_ticks_in_order(first: int, more: int) -> None:
+    axis = epoch_axis([first, first + more])
+    assert 2 <= len(axis.ticks) <= 8
+    assert list(axis.ticks) == sorted(set(axis.ticks))
+    assert all(axis.holds(tick) for tick in axis.ticks)
+
+
+def test_plots_side_by_side_have_the_same_axes() -> None:
+    short, long = (Line("a", "s0", [(epoch, 1 / epoch) for epoch in range(1, last + 1)]) for last in (3, 20))
+    one, other = (curves([line], framed=[short, long]) for line in (short, long))
+    assert (one.frame, one.x_ticks, one.y_ticks) == (other.frame, other.x_ticks, other.y_ticks)
+
+
+def test_no_name_lies_on_a_point_or_an_interval() -> None:
+    crowd = [(1 + seed / 40, 90.0) for seed in range(-8, 9)]
+    plot = cost([Dot("recipe", "s0", 1.0, 90.0, (80.0, 95.0), seeds=crowd), Dot("far", "s1", 3.0, 60.0)], "seconds")
+    (name,) = (one for one in plot.names if one.text == "recipe")
+    assert abs(name.y - plot.frame.at_y(90.0)) >= 10
+
+
+def test_a_whisker_is_drawn_to_its_ends() -> None:
+    plot = shares_plot("x", "y", areas=[], lines=[], rules=[(50.0, 0.0, 100.0, "")], dots=[])
+    assert plot.rules[0][1:3] == (plot.frame.top, plot.frame.bottom)
 
 
 def test_the_mean_of_an_epoch_is_over_the_seeds_that_reached_it() -> None:
@@ -94,7 +135,7 @@ def test_a_loss_that_explodes_gets_an_axis_of_factors() -> None:
 
 def test_a_single_epoch_is_drawn_as_a_dot() -> None:
     plot = curves([Line("a", "s0", [(1, 90.0)])], "%")
-    assert [kind for _, _, kind in plot.dots] == ["alone s0"]
+    assert [kind for *_, kind in plot.dots] == ["alone mean s0"]
 
 
 def test_names_in_a_crowd_are_left_out_and_the_first_has_its_own() -> None:
