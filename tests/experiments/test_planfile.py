@@ -9,7 +9,7 @@ import pytest
 
 from fittingroom.errors import InputError, RecipeError
 from fittingroom.experiments.experiment import experiment
-from fittingroom.experiments.planfile import read_plan
+from fittingroom.experiments.experiment_file import ExperimentFile
 
 
 def written(folder: Path, text: str) -> Path:
@@ -20,7 +20,7 @@ def written(folder: Path, text: str) -> Path:
 
 def test_all_that_a_file_can_say_is_read(tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_text('hidden = [64]\nmodel = "model.py:build"\n')
-    plan = read_plan(
+    plan = ExperimentFile.read(
         written(
             tmp_path,
             'dataset = "digits"\nrecipe = ["linear", "own.toml"]\nseeds = [3, 7]\nvalidation = 0.1\n\n'
@@ -34,13 +34,13 @@ def test_all_that_a_file_can_say_is_read(tmp_path: Path) -> None:
 
 
 def test_lists_are_lists_of_lists_as_in_toml(tmp_path: Path) -> None:
-    plan = read_plan(written(tmp_path, "[vary]\nhidden = [128, [512, 256], []]\n"))
+    plan = ExperimentFile.read(written(tmp_path, "[vary]\nhidden = [128, [512, 256], []]\n"))
     assert plan.vary == {"hidden": [(128,), (512, 256), ()]}
     assert [recipe.name for recipe in plan.recipes] == ["course"]
 
 
 def test_a_model_file_counts_from_the_folder_of_the_experiment(tmp_path: Path) -> None:
-    plan = read_plan(written(tmp_path, '[vary]\nmodel = ["a.py:build", "b.py:build"]\n'))
+    plan = ExperimentFile.read(written(tmp_path, '[vary]\nmodel = ["a.py:build", "b.py:build"]\n'))
     assert plan.vary["model"] == [f"{tmp_path / name}:build" for name in ("a.py", "b.py")]
 
 
@@ -64,14 +64,14 @@ def test_a_model_file_counts_from_the_folder_of_the_experiment(tmp_path: Path) -
 def test_errors_name_the_line_and_the_key(tmp_path: Path, text: str, line: int, message: str) -> None:
     path = written(tmp_path, text)
     with pytest.raises(RecipeError, match=re.escape(f"{path}, line {line}: {message}")):
-        read_plan(path)
+        ExperimentFile.read(path)
 
 
 def test_what_is_no_toml_and_what_is_not_there_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"plan\.toml is not valid TOML.*line 1"):
-        read_plan(written(tmp_path, "seeds = = 3"))
+        ExperimentFile.read(written(tmp_path, "seeds = = 3"))
     with pytest.raises(RecipeError, match=r"the experiment .*none\.toml cannot be read: No such file"):
-        read_plan(tmp_path / "none.toml")
+        ExperimentFile.read(tmp_path / "none.toml")
 
 
 def test_a_file_says_all_of_the_experiment(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fittingroom.errors import RecipeError
-from fittingroom.experiments.searchfile import Choices, Range, read_search
+from fittingroom.experiments.experiment_file import Choices, Range, SearchFile
 
 
 def written(folder: Path, text: str) -> Path:
@@ -36,8 +36,8 @@ dropout = {low = 0, high = 0.5}
 
 
 def test_all_that_a_file_can_say_is_read(tmp_path: Path) -> None:
-    asked = read_search(written(tmp_path, WHOLE))
-    assert (asked.plan.dataset, asked.plan.seeds, asked.trials, asked.objective) == ("digits", 3, 7, "loss")
+    asked = SearchFile.read(written(tmp_path, WHOLE))
+    assert (asked.experiment.dataset, asked.experiment.seeds, asked.trials, asked.objective) == ("digits", 3, 7, "loss")
     assert asked.recipe.epochs == 2
     assert asked.space == {
         "learning_rate": Range(1e-4, 1e-2, log=True),
@@ -48,21 +48,21 @@ def test_all_that_a_file_can_say_is_read(tmp_path: Path) -> None:
 
 
 def test_what_decides_the_trials_decides_the_digest_and_their_number_does_not(tmp_path: Path) -> None:
-    digest = read_search(written(tmp_path, WHOLE)).digest("data", (0,))
-    assert read_search(written(tmp_path, WHOLE.replace("trials = 7", "trials = 9"))).digest("data", (0,)) == digest
+    digest = SearchFile.read(written(tmp_path, WHOLE)).digest("data", (0,))
+    assert SearchFile.read(written(tmp_path, WHOLE.replace("trials = 7", "trials = 9"))).digest("data", (0,)) == digest
     for old, new in (("1e-4", "1e-5"), ("128, [", "64, ["), ("epochs = 2", "epochs = 3"), ('"loss"', '"accuracy"')):
-        assert read_search(written(tmp_path, WHOLE.replace(old, new))).digest("data", (0,)) != digest
+        assert SearchFile.read(written(tmp_path, WHOLE.replace(old, new))).digest("data", (0,)) != digest
 
 
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        ("seeds = 3", 1, "search = {}: expected a table [search] with a line for each key"),
+        ("seeds = 3", 1, "a search needs a table [search] with a line for each setting to search"),
         ("[search]\nhiden = {choices = [1, 2]}", 2, "unknown key 'hiden' in a recipe. Did you mean 'hidden'"),
         ("[search]\nhidden = [128, 256]", 2, "hidden = [128, 256]: expected a range or choices: {low = 1e-4"),
         ("[search]\nhidden = {low = 16}", 2, "hidden = {'low': 16}: expected a range or choices"),
         ("[search]\nhidden = {choices = [128]}", 2, "hidden: choices = [128]: expected a list of two values or more"),
-        ("[search]\nhidden = {choices = [128, [128]]}", 2, "hidden: choices = [128, [128]]: a value is there twice"),
+        ("[search]\nhidden = {choices = [128, [128]]}", 2, "hidden: 128 is among the choices twice"),
         ("[search]\nhidden = {choices = [1, 2], log = true}", 2, "hidden: choices stand alone, without log"),
         (
             "\n[search]\ndropout = {low = 0, high = 1}",
@@ -86,11 +86,15 @@ def test_what_decides_the_trials_decides_the_digest_and_their_number_does_not(tm
             "unknown objective 'acuracy'. Did you mean",
         ),
         ("[search]\nhidden = {choices = [1, 2]}\n[vary]\nhidden = [1]", 3, "[vary] in a search"),
-        ('recipe = ["linear", "course"]\n[search]\nhidden = {choices = [1, 2]}', 1, "recipe: 2 of them"),
-        ("sets = 1\n[search]\nhidden = {choices = [1, 2]}", 1, "unknown key of an experiment 'sets'. Did you mean"),
+        (
+            'recipe = ["linear", "course"]\n[search]\nhidden = {choices = [1, 2]}',
+            1,
+            "recipe: 2 recipes; a search",
+        ),
+        ("sets = 1\n[search]\nhidden = {choices = [1, 2]}", 1, "unknown key of a search 'sets'. Did you mean"),
     ],
 )
 def test_errors_name_the_line_and_the_key(tmp_path: Path, text: str, line: int, message: str) -> None:
     path = written(tmp_path, text)
     with pytest.raises(RecipeError, match=re.escape(f"{path}, line {line}: ") + ".*" + re.escape(message)):
-        read_search(path)
+        SearchFile.read(path)

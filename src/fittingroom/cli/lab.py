@@ -223,7 +223,7 @@ def _printed(arm: Arm) -> str:
 
 
 def _axis(arms: Sequence[Arm]) -> str:
-    from fittingroom.labs.lab_description import MEASURES
+    from fittingroom.labs.measures import MEASURES
 
     accuracies = {arm.name: arm.on_seeds(MEASURES["accuracy"]) or () for arm in arms}
     low, high = (choose(value for values in accuracies.values() for value in values) for choose in (min, max))

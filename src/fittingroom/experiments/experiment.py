@@ -12,10 +12,10 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.data.load import load
 from fittingroom.errors import DataError, InputError, Interrupted
 from fittingroom.experiments.executor import Executor, find_executor, train_missing
+from fittingroom.experiments.experiment_file import ExperimentFile
 from fittingroom.experiments.experiment_store import CellState, ExperimentFolder, locked
 from fittingroom.experiments.live import Watcher, watcher_for_terminal
 from fittingroom.experiments.plan import Plan, data_digest, variants
-from fittingroom.experiments.planfile import PlanFile, read_plan
 from fittingroom.experiments.results import Experiment
 from fittingroom.experiments.summary import write_tables
 from fittingroom.recipes.recipe import Recipe
@@ -49,7 +49,7 @@ def experiment(  # noqa: PLR0913 - what to train on, what to try, and where to k
 
     Args:
         dataset: a name that `fittingroom.load` knows, a loaded dataset, or a TOML file with the experiment (the module
-            `experiments.planfile` shows its form), which then says recipe, vary, seeds and validation.
+            `experiments.experiment_file` shows its form), which then says recipe, vary, seeds and validation.
         recipe: the recipe to begin with, or several: names, TOML files or recipes; `course` if not given.
         vary: key of a recipe -> the values to try, in every combination: `{"hidden": [128, [512, 256]]}`.
         seeds: how many seeds (the default is 5: 0 to 4), or which.
@@ -105,7 +105,7 @@ def _only_file(
     vary: Mapping[str, Sequence[Any]] | None,
     seeds: int | Sequence[int] | None,
     validation: float | None,
-) -> PlanFile:
+) -> ExperimentFile:
     """The experiment in the file; it says all of it, so that the file alone tells what was done."""
     given = {"recipe": recipe, "vary": vary, "seeds": seeds, "validation": validation}
     both = [name for name, value in given.items() if value is not None and value != {}]
@@ -113,7 +113,7 @@ def _only_file(
         raise InputError(
             f"{path} says what the experiment is; {', '.join(both)} given beside it. Write it in the file."
         )
-    return read_plan(path)
+    return ExperimentFile.read(path)
 
 
 def _recipes(given: Recipes | None) -> list[Recipe]:

@@ -20,11 +20,11 @@ from fittingroom.data.load import load
 from fittingroom.errors import DataError, Interrupted
 from fittingroom.experiments.executor import LocalExecutor, train_missing
 from fittingroom.experiments.experiment import DEFAULT_DATASET, DEFAULT_SEEDS
+from fittingroom.experiments.experiment_file import SearchFile, check_trials
 from fittingroom.experiments.experiment_store import PLAN_NAME, CellState, ExperimentFolder, locked
 from fittingroom.experiments.live import LiveTable, Quiet, Watcher
 from fittingroom.experiments.plan import Plan, data_digest
 from fittingroom.experiments.search_result import Search
-from fittingroom.experiments.searchfile import SearchFile, checked_trials, read_search
 from fittingroom.experiments.study import Proposal, Study, Trial, require_optuna
 from fittingroom.experiments.summary import Summary, summaries, write_tables
 from fittingroom.progress import Progress
@@ -52,7 +52,7 @@ def search(  # noqa: PLR0913 - what to search, how far, and where to keep it
     stopped or not; where several share a database, they depend on which is faster.
 
     Args:
-        file: a TOML file (the module `experiments.searchfile` shows its form).
+        file: a TOML file (the module `experiments.experiment_file` shows its form).
         trials: how many there should be in all; None for what the file says.
         storage: a database that Optuna takes, which several machines may share; None for a file in the folder.
         data_dir: where the dataset's files are.
@@ -71,12 +71,12 @@ def search(  # noqa: PLR0913 - what to search, how far, and where to keep it
         Interrupted: Ctrl-C or SIGTERM; the same call goes on.
     """
     require_optuna()
-    asked = read_search(Path(file))
-    total = asked.trials if trials is None else checked_trials(trials)
-    seeds = chosen_seeds(DEFAULT_SEEDS if asked.plan.seeds is None else asked.plan.seeds)
+    asked = SearchFile.read(Path(file))
+    total = asked.trials if trials is None else check_trials("trials", trials)
+    seeds = chosen_seeds(DEFAULT_SEEDS if asked.experiment.seeds is None else asked.experiment.seeds)
     folder = None if data_dir is None else Path(data_dir)
-    name = asked.plan.dataset or DEFAULT_DATASET
-    dataset = load(name, validation=asked.plan.validation, data_dir=folder, image_size=image_size)
+    name = asked.experiment.dataset or DEFAULT_DATASET
+    dataset = load(name, validation=asked.experiment.validation, data_dir=folder, image_size=image_size)
     if dataset.validation is None:
         raise DataError("a search judges trials on validation images, and there are none. Hold some out in the file.")
     plan = Plan(dataset.name, data_digest(dataset), dataset.arguments, (), seeds)

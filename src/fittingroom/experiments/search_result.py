@@ -20,10 +20,10 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.errors import RunError
 from fittingroom.evaluation.luck import expected_maximum, points
 from fittingroom.evaluation.spread import ReplicasTestResult
+from fittingroom.experiments.experiment_file import SearchFile
 from fittingroom.experiments.experiment_store import CellState
 from fittingroom.experiments.plan import Plan
 from fittingroom.experiments.results import Experiment
-from fittingroom.experiments.searchfile import SearchFile
 from fittingroom.experiments.study import Trial
 from fittingroom.experiments.summary import Summary
 from fittingroom.runs.place import holds_replicas

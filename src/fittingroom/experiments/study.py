@@ -20,8 +20,8 @@ from urllib.parse import unquote
 
 from fittingroom.atomic import open_file
 from fittingroom.errors import FittingRoomError, InputError, StorageError
+from fittingroom.experiments.experiment_file import Choices, Range, SearchFile
 from fittingroom.experiments.plan import Variant, setting_text, variants
-from fittingroom.experiments.searchfile import Choices, Range, SearchFile
 
 if TYPE_CHECKING:
     import optuna

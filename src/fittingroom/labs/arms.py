@@ -29,7 +29,8 @@ from fittingroom.experiments.executor import give_back_free_memory
 from fittingroom.experiments.plan import Variant
 from fittingroom.experiments.results import Experiment
 from fittingroom.experiments.summary import trained_numbers
-from fittingroom.labs.lab_description import MEASURES, LabCode, Measure
+from fittingroom.labs.lab_description import LabCode
+from fittingroom.labs.measures import MEASURES, Measure
 from fittingroom.runs.outcomes import Kept
 from fittingroom.runs.place import RECORD_NAME, REPLICAS_NAME, has_begun, holds_replicas
 from fittingroom.runs.store import read_validated

@@ -21,7 +21,8 @@ from fittingroom.errors import UnknownNameError
 from fittingroom.evaluation.differences import ENOUGH_SEEDS, Difference, difference, shared_order
 from fittingroom.evaluation.estimate import over_seeds
 from fittingroom.labs.arms import Arm, named
-from fittingroom.labs.lab_description import MEASURES, Claim, Measure
+from fittingroom.labs.lab_description import Claim
+from fittingroom.labs.measures import MEASURES, Measure
 
 NOT_JUDGED: Literal["not judged"] = "not judged"
 

@@ -21,7 +21,6 @@ from fittingroom.labs.arms import Arm, arm_names, arms_of, run_code
 from fittingroom.labs.judging import check_arms, judged
 from fittingroom.labs.lab_description import Lab, LabExperiment
 from fittingroom.labs.lab_result import FACTS_NAME, LabResult
-from fittingroom.labs.labfile import read_lab
 from fittingroom.runs.json_files import json_text
 from fittingroom.runs.place import runs_dir
 from fittingroom.runs.record import now
@@ -90,7 +89,7 @@ def arm_names_of(found: Lab) -> list[str]:
 
 
 def _names(one: LabExperiment, datasets: int) -> list[str]:
-    return arm_names(variants(one.plan.recipes, one.plan.vary), one.dataset, datasets=datasets)
+    return arm_names(variants(one.experiment.recipes, one.experiment.vary), one.dataset, datasets=datasets)
 
 
 def _trained(found: Lab, folder: Path, watcher: Watcher | None) -> tuple[list[Arm], list[str]]:
@@ -100,7 +99,7 @@ def _trained(found: Lab, folder: Path, watcher: Watcher | None) -> tuple[list[Ar
     datasets = len({one.dataset for one in found.experiments})
     for number, one in enumerate(found.experiments, start=1):
         try:
-            dataset = load(one.dataset, validation=one.plan.validation)
+            dataset = load(one.dataset, validation=one.experiment.validation)
         except DatasetNotFoundError as error:
             if not one.optional:
                 raise
@@ -118,7 +117,9 @@ def _trained(found: Lab, folder: Path, watcher: Watcher | None) -> tuple[list[Ar
 def _of_experiment(
     one: LabExperiment, dataset: Dataset, names: Sequence[str], out: Path, watcher: Watcher | None
 ) -> list[Arm]:
-    done = experiment(dataset, one.plan.recipes, vary=one.plan.vary, seeds=one.plan.seeds, out=out, watcher=watcher)
+    done = experiment(
+        dataset, one.experiment.recipes, vary=one.experiment.vary, seeds=one.experiment.seeds, out=out, watcher=watcher
+    )
     return arms_of(done, names, dataset)
 
 
@@ -135,7 +136,7 @@ TEXTS = Path(__file__).with_name("texts")
 
 def labs() -> tuple[Lab, ...]:
     """All labs of ours, in the order of their numbers."""
-    return tuple(read_lab(path) for path in sorted(TEXTS.glob("*.toml")))
+    return tuple(Lab.read(path) for path in sorted(TEXTS.glob("*.toml")))
 
 
 def find_lab(name: str | int) -> Lab:
@@ -146,7 +147,7 @@ def find_lab(name: str | int) -> Lab:
         RecipeError: its file is missing, or makes no sense.
     """
     if isinstance(name, str) and name.endswith(".toml"):
-        return read_lab(Path(name))
+        return Lab.read(Path(name))
     found = {key: one for one in labs() for key in (str(one.number), one.name)}
     if str(name) not in found:
         raise UnknownNameError("lab", str(name), found)

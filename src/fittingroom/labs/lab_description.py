@@ -1,23 +1,58 @@
-"""A lab as a teacher describes it: its texts, what it trains, and the claims that it judges.
+'''A lab as a teacher describes it in a TOML file: its texts, what it trains, and the claims that it judges.
 
-The numbers that a lab's claims can be about, each read from a trained run.
-"""
+docs/labs-format.md describes the file for teachers. This is all that it can say:
+
+title = "More neurons"
+number = 2                    # its place in the list; left out for a lab of one's own
+question = """..."""          # paragraphs, with an empty line between them
+course = """..."""            # what a course or a book says; may be left out
+explanation = """..."""
+next = """..."""              # one thing to try
+
+[predict]                     # may be left out
+ask = "What happens to the accuracy?"
+answers = ["It falls", "It stays, give or take half a point", "It rises"]
+claim = 1                     # the claim whose effect tells which answer came true
+bounds = [-0.5, 0.5]          # between the answers, in the unit of that effect
+
+[picture]
+kind = "accuracy"             # or "cost", "curves", "numbers", "images"
+arms = ["hidden=128"]         # may be left out: all
+text = "..."
+
+[[experiment]]                # what `fittingroom experiment` takes, as often as needed
+dataset = "fashion-mnist"
+recipe = "course"
+seeds = 5
+optional = false              # whether the lab continues without it where its dataset cannot be had
+vary.hidden = [128, 512]
+
+[[code]]                      # Python as a learner writes it, as often as needed
+name = "without Flatten"
+dataset = "fashion-mnist"     # `data` in the code
+code = """..."""              # has `fr`, `keras`, `data` and `out`; makes `run`
+
+[[claim]]                     # judged by what came out
+says = "512 neurons are right more often than 128."
+measure = "accuracy"          # see `arms.MEASURES`
+arm = "hidden=512"
+than = "hidden=128"           # another arm, or a number
+expected = "higher"           # or "lower", "same", or "error", which needs neither measure nor `than`
+within = 0.5                  # for "same", in the unit of the effect
+'''
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal, get_args
 
-import numpy as np
-import numpy.typing as npt
-
-from fittingroom.experiments.planfile import PlanFile
-from fittingroom.runs.history import History
-from fittingroom.runs.outcomes import Kept
-from fittingroom.runs.record import RunRecord
+from fittingroom.errors import RecipeError, UnknownNameError
+from fittingroom.experiments.experiment_file import EXPERIMENT_FORM, ExperimentFile
+from fittingroom.labs.measures import MEASURES
+from fittingroom.recipes.toml import Form, Key, Table, read_toml
 
 DEFAULT_DATASET = "fashion-mnist"
 
@@ -48,7 +83,7 @@ class Picture:
     """The picture that the lab shows.
 
     Args:
-        kind: one of `PICTURES`.
+        kind: `accuracy`, `cost`, `curves`, `numbers` or `images`.
         arms: those it shows; empty for all.
         text: what stands below it.
     """
@@ -63,17 +98,17 @@ class LabExperiment:
     """An experiment of a lab.
 
     Args:
-        plan: what it trains.
-        optional: whether the lab goes on without it where its dataset cannot be had.
+        experiment: what it trains.
+        optional: whether the lab continues without it where its dataset cannot be had.
     """
 
-    plan: PlanFile
+    experiment: ExperimentFile
     optional: bool = False
 
     @property
     def dataset(self) -> str:
         """The name of its dataset."""
-        return self.plan.dataset or DEFAULT_DATASET
+        return self.experiment.dataset or DEFAULT_DATASET
 
 
 @dataclass(frozen=True)
@@ -114,7 +149,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Lab:
-    """A lab, as its file says.
+    """A lab, as its file describes it.
 
     Args:
         path: the file.
@@ -144,59 +179,167 @@ class Lab:
     experiments: tuple[LabExperiment, ...] = ()
     codes: tuple[LabCode, ...] = ()
 
+    @classmethod
+    def read(cls, path: Path) -> Lab:
+        """The lab in a TOML file.
+
+        Raises:
+            RecipeError: the file is missing, is not TOML, or a key or a value makes no sense; with file and line.
+        """
+        table = read_toml(path, _LAB)
+        experiments = tuple(_experiment(one) for one in table.get("experiment", ()))
+        codes = tuple(LabCode(**one) for one in table.get("code", ()))
+        claims = tuple(_claim(one) for one in table.get("claim", ()))
+        for key, described in (("experiment", experiments or codes), ("claim", claims)):
+            if not described:
+                raise RecipeError(f"{path}: a lab needs a [[{key}]]. docs/labs-format.md shows its form.")
+        predict = _prediction(table["predict"], len(claims)) if "predict" in table else None
+        texts = {
+            name: table[name]
+            for name in ("title", "question", "explanation", "next", "number", "course")
+            if name in table
+        }
+        return cls(
+            path=path,
+            **texts,
+            claims=claims,
+            picture=Picture(**table["picture"]),
+            predict=predict,
+            experiments=experiments,
+            codes=codes,
+        )
+
     @property
     def name(self) -> str:
         """The file's name without its ending and without a number in front."""
         return self.path.stem.lstrip("0123456789").lstrip("-") or self.path.stem
 
 
-Unit = Literal["points", "nats", "times", "epochs"]
+def _experiment(table: Table) -> LabExperiment:
+    return LabExperiment(ExperimentFile.of(table), table.get("optional", False))
 
 
-@dataclass(frozen=True)
-class Measure:
-    """A number of a trained run.
-
-    Args:
-        words: what it is called in a sentence.
-        unit: of a difference: percentage points, nats, epochs; `times` for numbers that are compared by their ratio.
-        of_images: the number for each validation image from what the kept weights make of it, `(images,)`; its mean is
-            the run's.
-        of_run: the number from the run's record and history, for one that belongs to no image.
-    """
-
-    words: str
-    unit: Unit
-    of_images: Callable[[Kept], npt.NDArray[Any]] | None = None
-    of_run: Callable[[RunRecord, History], float | None] | None = None
-
-    @property
-    def scale(self) -> float:
-        """What the number is multiplied by to have its unit."""
-        return 100.0 if self.unit == "points" else 1.0
+def _claim(table: Table) -> Claim:
+    if table["expected"] == "error":
+        return Claim(table["says"], table["arm"], "error")
+    for name in ("measure", "than"):
+        with table.at():
+            if name not in table:
+                raise RecipeError(f"a claim has no {name}: expected {_CLAIM.keys[name].expected}.")
+    within = float(table.get("within", 0.0))
+    with table.at("within"):
+        if (table["expected"] == "same") != ("within" in table) or within < 0:
+            raise RecipeError(
+                f"within = {table.get('within')!r} beside expected = {table['expected']!r}: expected a number, 0 or "
+                "above, for 'same', and none for the others."
+            )
+    return Claim(**{**table, "within": within})
 
 
-def _confidence(kept: Kept) -> npt.NDArray[Any]:
-    largest: npt.NDArray[Any] = np.exp(kept.log_probabilities.astype(np.float64)).max(axis=-1)
-    return largest
+def _prediction(table: Table, claims: int) -> Prediction:
+    answers, number, bounds = table.get("answers", ()), table["claim"], table["bounds"]
+    with table.at("claim"):
+        if not 1 <= number <= claims:
+            raise RecipeError(f"claim = {number}: expected the number of a claim, 1 to {claims}.")
+    with table.at("bounds"):
+        numbers = [one for one in bounds if isinstance(one, int | float) and not isinstance(one, bool)]
+        rising = len(numbers) == len(bounds) and sorted(set(numbers)) == numbers
+        if len(answers) < 2 or len(bounds) != len(answers) - 1 or not rising:
+            raise RecipeError(
+                f"bounds = {bounds!r} between {len(answers)} answers: expected two answers or more, and one rising "
+                "number fewer than there are answers."
+            )
+    return Prediction(table["ask"], answers, number - 1, tuple(map(float, numbers)))
 
 
-MEASURES: Mapping[str, Measure] = MappingProxyType(
+def _text(key: str, value: str) -> str:
+    if not value.strip():
+        raise RecipeError(f"{key} is empty: expected a text.")
+    return value.strip()
+
+
+def _paragraphs(key: str, value: str) -> str:
+    """Paragraphs with an empty line between them, each a single line, however the file breaks them."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in re.split(r"\n\s*\n", _text(key, value)))
+
+
+def _texts(key: str, values: list[Any]) -> tuple[str, ...]:
+    if not all(isinstance(one, str) for one in values):
+        raise RecipeError(f"{key} = {values!r}: expected a list of texts.")
+    return tuple(values)
+
+
+def _one_of(what: str, names: Collection[str]) -> Key:
+    def check(key: str, value: str) -> str:
+        if _text(key, value) not in names:
+            raise UnknownNameError(what, value, names)
+        return value.strip()
+
+    return Key(str, f"one of {', '.join(names)}", check, required=True)
+
+
+_PROSE = Key(str, "a text", _paragraphs, required=True)
+_LINE = Key(str, "a text", _text, required=True)
+_NAMES = Key(list, "a list of texts", _texts)
+
+_CLAIM = Form(
+    "a claim",
     {
-        "accuracy": Measure("accuracy on validation images", "points", of_images=lambda kept: kept.right),
-        "loss": Measure("loss on validation images", "nats", of_images=lambda kept: kept.loss),
-        "confidence": Measure("mean of the largest of the probabilities", "points", of_images=_confidence),
-        "overconfidence": Measure(
-            "confidence beyond accuracy",
-            "points",
-            of_images=lambda kept: _confidence(kept) - kept.right,
-        ),
-        "train_accuracy": Measure(
-            "accuracy on training images", "points", of_run=lambda record, _: record.train.accuracy
-        ),
-        "train_loss": Measure("loss on training images", "nats", of_run=lambda record, _: record.train.loss),
-        "seconds": Measure("time of training", "times", of_run=lambda record, _: record.seconds.train),
-        "epochs": Measure("trained epochs", "epochs", of_run=lambda record, _: float(record.epochs)),
-    }
+        "says": _PROSE,
+        "arm": _LINE,
+        "expected": _one_of("expectation", EXPECTED),
+        "measure": replace(_one_of("measure", MEASURES), required=False),
+        "than": Key((str, int, float), "the name of an arm, or a number"),
+        "within": Key((int, float), "a number, 0 or above"),
+    },
 )
-"""Name in a lab's file -> measure. Those of training images are the last epoch's means while the weights changed."""
+_LAB = Form(
+    "a lab",
+    {
+        "title": _PROSE,
+        "number": Key(int, "a whole number"),
+        "question": _PROSE,
+        "course": replace(_PROSE, required=False),
+        "explanation": _PROSE,
+        "next": _PROSE,
+        "predict": Key(
+            Form(
+                "a prediction",
+                {
+                    "ask": _PROSE,
+                    "answers": _NAMES,
+                    "claim": Key(int, "the number of a claim, from 1", required=True),
+                    "bounds": Key(list, "rising numbers between the answers", required=True),
+                },
+            ),
+            "a table [predict]",
+        ),
+        "picture": Key(
+            Form(
+                "a picture",
+                {
+                    "kind": _one_of("kind of picture", PICTURES),
+                    "arms": _NAMES,
+                    "text": Key(str, "a text"),
+                },
+            ),
+            "a table [picture]",
+            required=True,
+        ),
+        "experiment": Key(
+            Form("an experiment", {**EXPERIMENT_FORM.keys, "optional": Key(bool, "true or false")}), many=True
+        ),
+        "code": Key(
+            Form(
+                "code",
+                {
+                    "name": _LINE,
+                    "code": Key(str, "a text", lambda key, value: f"{_text(key, value)}\n", required=True),
+                    "dataset": Key(str, "the name of a dataset"),
+                },
+            ),
+            many=True,
+        ),
+        "claim": Key(_CLAIM, many=True),
+    },
+)

@@ -126,6 +126,12 @@ def parse_model_setting(text: str) -> ModelFile:
     return ModelFile(Path(file), function)
 
 
+def model_beside(folder: Path, setting: str) -> str:
+    """The setting `FILE.py:FUNCTION` of a file in `folder`, from which a relative path counts."""
+    model = parse_model_setting(setting)
+    return f"{folder / model.path}:{model.function}"
+
+
 def _functions_of(module: ModuleType) -> list[str]:
     """Names of the functions that the module itself defines."""
     return [

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from fittingroom.errors import RecipeError
-from fittingroom.recipes.modelfile import parse_model_setting
+from fittingroom.recipes.modelfile import model_beside, parse_model_setting
 from fittingroom.recipes.settings import check_setting, parse_setting, unknown_key
-from fittingroom.recipes.toml import read_toml
+from fittingroom.recipes.toml import Form, Key, read_toml
 
 # Fields that change how long a program is called, or what the recipe is called, but not the compiled program.
 _NOT_IN_PROGRAM = frozenset({"name", "epochs", "stop"})
@@ -152,7 +152,7 @@ class Recipe:
         return {key: _as_list(value) for key, value in values.items()}
 
     def to_toml(self) -> str:
-        """The recipe as a TOML file; `files.read_recipe` reads the same recipe back."""
+        """The recipe as a TOML file; `read_recipe` reads the same recipe back."""
         # JSON's strings, numbers, lists and booleans are TOML's too, for the printable text that a recipe holds.
         values = {key: value for key, value in self.to_dict().items() if value is not None}
         return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in values.items())
@@ -221,6 +221,9 @@ def _as_list(value: Any) -> Any:
 
 
 _KEYS = tuple(field.name for field in dataclasses.fields(Recipe))
+RECIPE_FORM = Form("a recipe", dict.fromkeys(_KEYS, Key(convert=check_setting)), unknown=unknown_key)
+"""A table with settings of a recipe, each key optional."""
+
 _DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in dataclasses.fields(Recipe)}
 
 
@@ -230,14 +233,8 @@ def read_recipe(path: Path) -> Recipe:
     A relative path in `model` counts from the recipe's folder, so that the two files can lie side by side.
 
     Raises:
-        RecipeError: the file is missing, is no TOML, or has a key or a value that makes no sense; with file and line.
+        RecipeError: the file is missing, is not TOML, or has a key or a value that makes no sense; with file and line.
     """
-    file = read_toml(path, "recipe")
-    settings = dict(file.content)
-    for key, value in settings.items():
-        with file.named(key):
-            check_setting(key, value)
-    if isinstance(settings.get("model"), str):
-        model = parse_model_setting(settings["model"])
-        settings["model"] = f"{path.parent / model.path}:{model.function}"
+    table = read_toml(path, RECIPE_FORM)
+    settings = {key: model_beside(table.folder, value) if key == "model" else value for key, value in table.items()}
     return Recipe.from_dict({"name": path.stem, **settings})

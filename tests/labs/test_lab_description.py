@@ -11,14 +11,14 @@ from fittingroom.errors import RecipeError
 from fittingroom.labs.judging import check_arms
 from fittingroom.labs.lab import TEXTS as OURS
 from fittingroom.labs.lab import arm_names_of, find_lab, labs
-from fittingroom.labs.lab_description import EXPECTED, MEASURES, PICTURES
-from fittingroom.labs.labfile import read_lab
+from fittingroom.labs.lab_description import EXPECTED, PICTURES, Lab
+from fittingroom.labs.measures import MEASURES
 from tests.contracts.source import ROOT
 from tests.labs.conftest import CLAIM, EXPERIMENT, PICTURE, TEXTS, WHOLE, Written
 
 
 def test_all_that_a_lab_can_say_is_read(written: Written) -> None:
-    lab = read_lab(
+    lab = Lab.read(
         written(
             'number = 12\ncourse = "Larger is better."\n'
             + TEXTS.replace('"Because."', '"""\nOne\nline.\n\nAnother.\n"""')
@@ -36,7 +36,7 @@ def test_all_that_a_lab_can_say_is_read(written: Written) -> None:
     assert lab.predict is not None
     assert (lab.predict.claim, lab.predict.bounds) == (0, (0.0,))
     assert (lab.picture.kind, lab.picture.arms, lab.picture.text) == ("curves", ("hidden=4",), "Look.")
-    assert (lab.experiments[0].dataset, lab.experiments[0].plan.seeds) == ("digits", 2)
+    assert (lab.experiments[0].dataset, lab.experiments[0].experiment.seeds) == ("digits", 2)
     assert (lab.codes[0].name, lab.codes[0].dataset, lab.codes[0].code) == ("own", "digits", "run = 1\n")
     assert [(claim.expected, claim.than, claim.within) for claim in lab.claims] == [
         ("higher", "hidden=4", 0),
@@ -77,13 +77,13 @@ def test_what_makes_no_sense_is_told_with_file_line_and_key(
 ) -> None:
     path = written(text)
     with pytest.raises(RecipeError, match=f"^{re.escape(f'{path}, line {line}: {message}')}"):
-        read_lab(path)
+        Lab.read(path)
 
 
 @pytest.mark.parametrize("part", [EXPERIMENT, CLAIM, PICTURE])
 def test_a_part_that_is_left_out_is_named(written: Written, part: str) -> None:
     with pytest.raises(RecipeError, match=r"(a lab needs a \[\[(experiment|claim)\]\]|a lab has no picture)"):
-        read_lab(written(WHOLE.replace(part, "")))
+        Lab.read(written(WHOLE.replace(part, "")))
 
 
 def test_the_labs_of_ours_are_numbered_and_their_claims_are_about_their_arms() -> None:
@@ -104,7 +104,7 @@ def test_texts_of_ours_fit_on_a_screen(path: Path) -> None:
 def test_the_description_of_the_format_shows_a_lab_and_names_all_measures(written: Written) -> None:
     text = (ROOT / "docs" / "labs-format.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"^```toml\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
-    lab = read_lab(written(example))
+    lab = Lab.read(written(example))
     check_arms(lab.claims, arm_names_of(lab))
     table = text[text.index("| `measure`") :].split("\n\n")[0]
     assert set(re.findall(r"`(\w+)`", "".join(line.split("|")[1] for line in table.splitlines()[2:]))) == set(MEASURES)

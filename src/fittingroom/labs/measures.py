@@ -1,0 +1,66 @@
+"""The numbers that a lab's claims can be about, each read from a trained run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from fittingroom.runs.history import History
+from fittingroom.runs.outcomes import Kept
+from fittingroom.runs.record import RunRecord
+
+Unit = Literal["points", "nats", "times", "epochs"]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number of a trained run.
+
+    Args:
+        words: what it is called in a sentence.
+        unit: of a difference: percentage points, nats, epochs; `times` for numbers that are compared by their ratio.
+        of_images: the number for each validation image from what the kept weights make of it, `(images,)`; its mean is
+            the run's.
+        of_run: the number from the run's record and history, for one that belongs to no image.
+    """
+
+    words: str
+    unit: Unit
+    of_images: Callable[[Kept], npt.NDArray[Any]] | None = None
+    of_run: Callable[[RunRecord, History], float | None] | None = None
+
+    @property
+    def scale(self) -> float:
+        """What the number is multiplied by to have its unit."""
+        return 100.0 if self.unit == "points" else 1.0
+
+
+def _confidence(kept: Kept) -> npt.NDArray[Any]:
+    largest: npt.NDArray[Any] = np.exp(kept.log_probabilities.astype(np.float64)).max(axis=-1)
+    return largest
+
+
+MEASURES: Mapping[str, Measure] = MappingProxyType(
+    {
+        "accuracy": Measure("accuracy on validation images", "points", of_images=lambda kept: kept.right),
+        "loss": Measure("loss on validation images", "nats", of_images=lambda kept: kept.loss),
+        "confidence": Measure("mean of the largest of the probabilities", "points", of_images=_confidence),
+        "overconfidence": Measure(
+            "confidence beyond accuracy",
+            "points",
+            of_images=lambda kept: _confidence(kept) - kept.right,
+        ),
+        "train_accuracy": Measure(
+            "accuracy on training images", "points", of_run=lambda record, _: record.train.accuracy
+        ),
+        "train_loss": Measure("loss on training images", "nats", of_run=lambda record, _: record.train.loss),
+        "seconds": Measure("time of training", "times", of_run=lambda record, _: record.seconds.train),
+        "epochs": Measure("trained epochs", "epochs", of_run=lambda record, _: float(record.epochs)),
+    }
+)
+"""Name in a lab's file -> measure. Those of training images are the last epoch's means while the weights changed."""
