@@ -24,7 +24,7 @@ from PIL import Image
 from benchmarks.pairs import markdown_table
 from benchmarks.photos import answers_of
 from fittingroom import load, open_run
-from fittingroom.answers.predictor import MADE
+from fittingroom.answers.predictor import SYNTHETIC
 from fittingroom.evaluation.spread import wilson
 from fittingroom.photos.conversion import convert
 from fittingroom.photos.style import ThingStyle, style_of
@@ -73,7 +73,7 @@ def main(arguments: list[str]) -> int:
     style = style_of(data)
     assert data.validation is not None
     assert style.thing is not None
-    images, labels = data.validation.images[MADE:], data.validation.labels[MADE:]
+    images, labels = data.validation.images[SYNTHETIC:], data.validation.labels[SYNTHETIC:]
     kept = ~np.isin(labels, [data.classes.index(name) for name in _LEFT_OUT])
     images, labels, random = images[kept][: options.images], labels[kept][: options.images], np.random.default_rng(0)
     converted = np.stack([convert(on_a_floor(image, style.thing, random), style).image for image in images])

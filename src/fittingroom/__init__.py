@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fittingroom.answers.judgement import Answer as Answer
-    from fittingroom.answers.predictor import Loaded as Loaded
+    from fittingroom.answers.predictor import Predictor as Predictor
     from fittingroom.api.comparing import compare as compare
     from fittingroom.api.fit import fit as fit
     from fittingroom.api.fitted import FittedRun as FittedRun
@@ -79,10 +79,10 @@ _PUBLIC = {
     "InputError": "fittingroom.errors",
     "Interrupted": "fittingroom.errors",
     "LabResult": "fittingroom.labs.lab_result",
-    "Loaded": "fittingroom.answers.predictor",
     "ModelError": "fittingroom.errors",
     "Outcomes": "fittingroom.runs.outcomes",
     "Part": "fittingroom.data.dataset",
+    "Predictor": "fittingroom.answers.predictor",
     "Recipe": "fittingroom.recipes.recipe",
     "RecipeError": "fittingroom.errors",
     "Replay": "fittingroom.api.replaying",
@@ -130,10 +130,10 @@ __all__ = [
     "InputError",
     "Interrupted",
     "LabResult",
-    "Loaded",
     "ModelError",
     "Outcomes",
     "Part",
+    "Predictor",
     "Recipe",
     "RecipeError",
     "Replay",

@@ -72,7 +72,7 @@ def test_an_answer_to_a_photo_says_how_far_it_can_be_trusted(run: fr.Run, shirt:
 def test_what_is_cut_out_is_corrected_and_nothing_else_is(run: fr.Run, shirt: Path) -> None:
     pixels = cut_out(run).images
     plain, corrected = run.predict(pixels), run.predict(shirt)
-    correction = run.loaded().judgement.correction
+    correction = run.predictor.judgement.correction
     assert correction is not None
     np.testing.assert_allclose(corrected, np.exp(correction.corrected(np.log(plain))), rtol=1e-4)
     assert np.abs(corrected - plain).max() > 0.01
@@ -92,7 +92,7 @@ def test_the_class_that_is_named_has_the_largest_of_the_predicted_probabilities(
 def test_replicas_are_asked_alike(run: fr.Run, tmp_path: Path, shirt: Path) -> None:
     replicas = fr.train("digits", TINY, validation=HELD_OUT, seeds=2, out=tmp_path / "replicas")
     plain = np.mean([each.predict(cut_out(run).images) for each in replicas], axis=0)
-    correction = replicas.loaded().judgement.correction
+    correction = replicas.predictor.judgement.correction
     assert correction is not None
     expected = np.exp(correction.corrected(np.log(plain)))
     np.testing.assert_allclose(replicas.predict(shirt), expected, rtol=1e-4)
@@ -156,7 +156,7 @@ def test_a_run_on_whole_pictures_corrects_nothing(tmp_path: Path, shirt: Path) -
             Image.new("RGB", (8, 8), colour).save(tmp_path / "pictures" / name / f"{number}.png")
     run = fr.train(f"folder:{tmp_path / 'pictures'}", TINY, out=tmp_path / "run")
     run.predict(shirt)
-    assert run.loaded().judgement.correction is None
+    assert run.predictor.judgement.correction is None
     assert not (run.path / CORRECTION.name).exists()
 
 
@@ -164,7 +164,7 @@ def test_a_run_on_whole_pictures_corrects_nothing(tmp_path: Path, shirt: Path) -
 def test_corrected_answers_to_photos_fit_better_and_their_sets_cover(
     count: int, others: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fittingroom.answers.predictor.MADE", count)
+    monkeypatch.setattr("fittingroom.answers.predictor.SYNTHETIC", count)
     data = fr.load("fashion-mnist")
     run = fr.train(data, fr.Recipe(name="small", hidden=(32,), epochs=1), out=tmp_path / "run")
     assert run.style.thing is not None

@@ -52,7 +52,7 @@ def test_a_run_on_pictures_works_when_they_are_gone(tmp_path: Path, monkeypatch:
     assert "data:image/png" in again.report().html
     assert "no_pictures" not in again.report().html
     assert str(again.explain())
-    assert again.loaded().data.classes == ("a", "b")
+    assert again.predictor.load().data.classes == ("a", "b")
     assert not (tmp_path / "other" / "cache" / "datasets").exists()
     with pytest.raises(DataError, match="there is no folder"):
         again.evaluate()

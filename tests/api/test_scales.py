@@ -77,7 +77,7 @@ def test_pictures_and_files_become_the_values_of_training(
     assert main(["predict", str(run.path), str(tmp_path / "0.png"), str(tmp_path / "pixels.npz"), "--json"]) == 0
     answers = [each["class"] for each in json.loads(capsys.readouterr().out)["predictions"]]
     assert answers == [answer.label for answer in run.answer(taken[[0, 0, 1, 2]])]
-    loaded = run.loaded()
+    loaded = run.predictor.load()
     reader = Reader(loaded.data, "unknown")
     picture = reader.read(Part(None, (tmp_path / "0.png").read_bytes()), 0, pictures=False)
     numbers = reader.numbers(json.dumps(some.reshape(3, *images.shape[1:]).tolist()).encode())

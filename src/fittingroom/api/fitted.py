@@ -11,9 +11,7 @@ from typing import Any
 
 import keras
 
-from fittingroom.answers.judgement import Judgement
-from fittingroom.answers.label_shift import Correction
-from fittingroom.answers.predictor import Loaded, correction_of, judgement_of
+from fittingroom.answers.predictor import Predictor
 from fittingroom.api.run import Run
 from fittingroom.atomic import storage_errors
 from fittingroom.data.dataset import Dataset
@@ -141,20 +139,10 @@ class UnsavedRun(FittedRun):
             page: Report = super().report()
         return page if path is None else page.save(path)
 
-    def loaded(self) -> Loaded:
-        """The same for a server."""
-        with self._folder():
-            return super().loaded()
-
     @cached_property
-    def _judgement(self) -> Judgement:
-        with self._folder():
-            return judgement_of(self.path, self._members, self.log_probabilities, self._images)
-
-    @cached_property
-    def _correction(self) -> Correction | None:
-        with self._folder():
-            return correction_of(self.path, self._members, self.log_probabilities, self._images)
+    def predictor(self) -> Predictor:
+        """What answers; what it fits is not kept."""
+        return Predictor([self], self.record.data, self._images, folder=None)
 
     @contextmanager
     def _folder(self) -> Iterator[None]:

@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.answers.predictor import finished
+from fittingroom.api.asking import finished
 from fittingroom.api.given import Data
 from fittingroom.api.keeper import Keeper
 from fittingroom.api.keeping import Attempt, array_record, data_record

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from fittingroom.answers.array_inputs import checked_images
-from fittingroom.answers.predictor import Asked, mean_of
+from fittingroom.answers.predictor import Predictor
 from fittingroom.api import looking
+from fittingroom.api.asking import Asked
 from fittingroom.api.run import Run
 from fittingroom.data.dataset import Dataset
 from fittingroom.evaluation.spread import ReplicasTestResult, Spread
@@ -95,9 +95,12 @@ class Replicas(Asked, Sequence[Run]):
         """`loss` (nats) and `accuracy` (0 to 1) of the kept weights on the validation part; None without one."""
         return spread_of_parts([run.record.validation for run in self]) or None
 
-    def log_probabilities(self, images: Array) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Logarithms of what `predict` gives, for an array: as `Asked.log_probabilities` has it."""
-        return self._in_memory()(checked_images(np.asarray(images), self._data))
+    @cached_property
+    def predictor(self) -> Predictor:
+        """What answers: `run.predictor.load()` has all of it in memory, for a server."""
+        self._share()
+        data = self[0].record.data
+        return Predictor(self._runs, data, self._images, folder=self.path, note_files=self.count_test_part)
 
     def evaluate(self, reason: str = "evaluate", *, data: str | Dataset | None = None) -> ReplicasTestResult:
         """The score of each replica on the sealed test set, and their mean and spread.
@@ -152,16 +155,7 @@ class Replicas(Asked, Sequence[Run]):
         Raises:
             StorageError: the ledger cannot be written.
         """
-        looking.count_test_part([(run.path, run.record) for run in self._members], files)
-
-    @property
-    def _members(self) -> Sequence[Run]:
-        return self._runs
-
-    def _in_memory(self) -> Callable[[Array], Array]:
-        self._share()
-        each = [run._in_memory() for run in self]
-        return lambda images: np.asarray(mean_of([one(images) for one in each]), np.float32)
+        looking.count_test_part([(run.path, run.record) for run in self], files)
 
     def _images(self) -> RunImages:
         return self[0]._images()

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from fittingroom.answers.array_inputs import checked_images
-from fittingroom.answers.predictor import Asked
+from fittingroom.answers.predictor import Forward, Predictor
 from fittingroom.api import looking
+from fittingroom.api.asking import Asked
 from fittingroom.data.dataset import Dataset, Part
 from fittingroom.engine.blueprint import Blueprint, Outline, Shapes
 from fittingroom.engine.devices import check_not_forked, prepare_jax
@@ -85,9 +85,15 @@ class Run(Asked):
         """What came of each validation image in each epoch, and with the kept weights; None without validation."""
         return store.read_outcomes(self.path)
 
-    def log_probabilities(self, images: Array) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Logarithms of what `predict` gives, for an array: as `Asked.log_probabilities` has it."""
-        return self._in_memory()(checked_images(np.asarray(images), self.record.data))
+    @cached_property
+    def predictor(self) -> Predictor:
+        """What answers: `run.predictor.load()` has all of it in memory, for a server."""
+        data = self.record.data
+        return Predictor([self], data, self._images, folder=self.path, note_files=self.count_test_part)
+
+    def forward(self) -> Forward:
+        """The compiled model: from images in its form to logarithms of probabilities, float32 `(n, classes)`."""
+        return partial(_answers, self._compiled(), self._state, self._title)
 
     def evaluate(self, reason: str = "evaluate", *, data: str | Dataset | None = None) -> TestResult:
         """The score on the sealed test set. Opening it is recorded before the score is computed.
@@ -233,14 +239,7 @@ class Run(Asked):
         Raises:
             StorageError: the ledger cannot be written.
         """
-        looking.count_test_part([(run.path, run.record) for run in self._members], files)
-
-    @property
-    def _members(self) -> Sequence[Run]:
-        return (self,)
-
-    def _in_memory(self) -> Callable[[Array], Array]:
-        return partial(_answers, self._compiled(), self._state, self._title)
+        looking.count_test_part([(self.path, self.record)], files)
 
     @property
     def _shapes(self) -> tuple[Shapes, Shapes]:

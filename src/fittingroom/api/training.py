@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, overload
 
-from fittingroom.answers.predictor import finished
+from fittingroom.api.asking import finished
 from fittingroom.api.keeper import Keeper
 from fittingroom.api.keeping import Attempt, data_record
 from fittingroom.api.many import chosen_seeds, train_sessions

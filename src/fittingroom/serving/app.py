@@ -108,7 +108,7 @@ def _add_routes(app: FastAPI, service: Service, facts: dict[str, Any], metrics: 
         """It needs no token. The server listens only after the model was loaded and warmed up."""
         if not service.batcher.alive:
             raise RefusedError(503, "no_model", "the model's thread has ended; the server's log says why.")
-        return JSONResponse({"status": "ok", "model": service.model.loaded.version})
+        return JSONResponse({"status": "ok", "model": service.model.predictor.version})
 
     @app.get(
         "/metrics",

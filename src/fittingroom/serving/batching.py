@@ -58,7 +58,7 @@ class Batcher:
         self._ended = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
-        self._start = f'"model": "{model.loaded.version}", "classes": {json.dumps(list(model.data.classes))}'
+        self._start = f'"model": "{model.predictor.version}", "classes": {json.dumps(list(model.data.classes))}'
 
     def start(self) -> None:
         """Begins to answer."""
@@ -129,7 +129,7 @@ class Batcher:
                 read.append(error)
         given = [one for inputs in read if not isinstance(inputs, Exception) for one in inputs]
         try:
-            answers = iter(self._model.loaded.answer(_together(given)) if given else [])
+            answers = iter(self._model.predictor.answer_inputs(_together(given)) if given else [])
         except Exception as error:
             _log.exception("The model could not answer: %r", error)
             return [error for _ in jobs]

@@ -162,7 +162,7 @@ def docs_page(document: Mapping[str, Any], model: Model, *, token: bool) -> Page
         "routes": list(_routes(document)),
         "schemas": document["components"]["schemas"],
         "run": harmless(model.path.name),
-        "version": model.loaded.version,
+        "version": model.predictor.version,
         "data": harmless({"name": model.data.name, "classes": list(model.data.classes)}),
         "shape": model.data.image_shape,
         "pictures": model.data.takes_pictures,

@@ -11,7 +11,7 @@ from typing import Any
 
 from fittingroom.answers.conformal import ALPHA
 from fittingroom.answers.out_of_distribution import FALSE_ALARMS, UnlikeByOutlineAndDoubt
-from fittingroom.answers.predictor import Loaded
+from fittingroom.answers.predictor import Predictor
 from fittingroom.api.replicas import Replicas
 from fittingroom.api.run import Run
 from fittingroom.errors import DataError, RunError
@@ -32,14 +32,14 @@ class Model:
         paths: the folder of each replica, or the run's own.
         records: what it says.
         style: how the images that it was trained on were made, or why that is not known.
-        loaded: what answers.
+        predictor: what answers, in memory.
     """
 
     path: Path
     paths: tuple[Path, ...]
     records: tuple[RunRecord, ...]
     style: Style | str
-    loaded: Loaded
+    predictor: Predictor
 
     @classmethod
     def of(cls, opened: Run | Replicas) -> Model:
@@ -49,14 +49,14 @@ class Model:
             RunError: a file of it is damaged.
         """
         runs = [opened] if isinstance(opened, Run) else list(opened)
-        loaded = opened.loaded()
+        predictor = opened.predictor.load()
         paths, records = tuple(run.path for run in runs), tuple(run.record for run in runs)
-        return cls(opened.path, paths, records, _style(opened, loaded.data), loaded)
+        return cls(opened.path, paths, records, _style(opened, predictor.data), predictor)
 
     @property
     def data(self) -> DataRecord:
         """What it was trained on."""
-        return self.loaded.data
+        return self.predictor.data
 
 
 def _style(opened: Run | Replicas, data: DataRecord) -> Style | str:
@@ -81,7 +81,7 @@ def card(model: Model) -> dict[str, Any]:
     first, data, standings = model.records[0], model.data, Standings()
     facts: dict[str, Any] = plain(
         {
-            "version": model.loaded.version,
+            "version": model.predictor.version,
             "run": model.path.name,
             "recipe": {"name": first.recipe["name"], "settings": dict(first.recipe)},
             "classes": list(data.classes),
@@ -136,7 +136,7 @@ def _part(part: PartResult | None) -> dict[str, Any] | None:
 
 def _answers(model: Model) -> dict[str, Any]:
     """How answers were fitted, on images that were held out from training."""
-    judgement = model.loaded.judgement
+    judgement = model.predictor.judgement
     return {
         "temperature": judgement.temperature,
         "held_out": len(judgement.conformal.scores),
@@ -151,7 +151,7 @@ def _answers(model: Model) -> dict[str, Any]:
 
 def _meaning(model: Model) -> list[str]:
     """What an answer does not say."""
-    data, judgement = model.data, model.loaded.judgement
+    data, judgement = model.data, model.predictor.judgement
     found = [
         f"It knows the {len(data.classes)} classes of {data.name} and nothing else; scores are of images like its own, "
         "and photographs of another origin are harder."

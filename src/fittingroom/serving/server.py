@@ -63,7 +63,7 @@ class Application:
         try:
             opened = open_replicas if holds_replicas(self.path) else open_run
             model = Model.of(opened(self.path, trust=self.trust))
-            model.loaded.warm_up(LIMITS.images)
+            model.predictor.warm_up(LIMITS.images)
         except FittingRoomError as error:
             if _SHARED not in os.environ:
                 raise
