@@ -11,7 +11,7 @@ export KERAS_BACKEND := jax
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run test test-quick test-all lint docs examples coverage bench bench-peers bench-photos bench-serving claims labs parity lock clean help setup setup-dev setup-peers dataset browser
+.PHONY: run test test-quick test-all lint docs examples coverage bench bench-peers bench-photos bench-serving claims labs pictures parity lock clean help setup setup-dev setup-peers dataset browser
 
 run: setup dataset  ## Train the course's model on Fashion-MNIST, then score it on the sealed test set
 	$(VENV)/bin/fittingroom train
@@ -76,8 +76,11 @@ bench-serving: setup-dev dataset  ## Measure the server with wrk: throughput, la
 	@command -v wrk >/dev/null || scripts/apt-install wrk || { echo 'wrk is needed: https://github.com/wg/wrk' >&2; exit 2; }
 	$(VENV_PYTHON) -m benchmarks.serving $(SERVING_OPTIONS)
 
-labs: setup dataset  ## Run all labs and write docs/labs anew: about 10 minutes
+labs: setup-dev dataset browser  ## Run all labs and write docs/labs: 10 minutes the first time, then only what is drawn
 	$(VENV_PYTHON) -m benchmarks.labs
+
+pictures: setup-dev dataset browser  ## Take the picture of a report that the docs show: minutes the first time, then seconds
+	$(VENV_PYTHON) -m benchmarks.pictures
 
 parity: setup-dev dataset  ## Train the zoo of models with Keras and with fr.fit, and write docs/keras-parity.md: about 20 minutes
 	$(VENV_PYTHON) -m benchmarks.parity

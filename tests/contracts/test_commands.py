@@ -12,7 +12,7 @@ import pytest
 
 from tests.contracts.source import ROOT
 
-PROMISED = {"run", "test", "test-all", "lint", "bench", "bench-peers", "clean", "help"}
+PROMISED = {"run", "test", "test-all", "lint", "docs", "coverage", "bench", "bench-peers", "clean", "help"}
 
 
 def output_of(*command: str) -> str:
@@ -78,3 +78,9 @@ def test_ci_runs_what_a_contributor_runs_with_the_oldest_and_the_newest_python()
 
 def test_scripts_are_executable() -> None:
     assert all(os.access(path, os.X_OK) for path in Path(ROOT, "scripts").iterdir())
+
+
+def test_pre_commit_runs_what_make_lint_runs() -> None:
+    hooks = re.findall(r"entry: (.*)", (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    planned = [line for line in output_of("make", "--dry-run", "lint").splitlines() if " -m " in line]
+    assert hooks == planned
