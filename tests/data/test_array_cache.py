@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fittingroom.data.cache import kept, read, stamp_files, unchanged_or_gone, write
+from fittingroom.data.cache import DatasetSource, cached, cached_before, stamp_files
 from fittingroom.data.contents import Contents, Found, Pairs, check
 from tests.data.builders import images, labels
 
-STAMP = (("source", 1, 2),)
 ARRAYS = ("images", "labels", "test_images", "test_labels", "test_digests")
 
 
@@ -24,8 +23,15 @@ def contents(seed: int = 1) -> Contents:
     return check(Found(train, test, "a test", ("Hose", "Kleid 👗"), notes=("a note",), resize_rule="a rule"))
 
 
-def always(stamp: object) -> bool:
-    return True
+def made_from(version: int = 1, read: Callable[[], Contents] = contents) -> DatasetSource:
+    """A source whose file is of some version."""
+    return DatasetSource("c", (("source", 1, version),), read)
+
+
+@pytest.fixture
+def folder(cache: Path) -> Path:
+    """Where the contents are cached."""
+    return cache / "datasets" / "c"
 
 
 def assert_same(one: Contents, other: Contents) -> None:
@@ -34,25 +40,19 @@ def assert_same(one: Contents, other: Contents) -> None:
         assert type(getattr(one, name)) is type(value)
 
 
-def test_what_was_kept_comes_back_as_read_only_memory_maps(tmp_path: Path) -> None:
-    write(tmp_path / "c", contents(), STAMP)
-    back = read(tmp_path / "c", STAMP.__eq__)
-    assert back is not None
+def test_what_was_cached_comes_back_as_read_only_memory_maps() -> None:
+    cached(made_from())
+    back = cached(made_from(read=lambda: pytest.fail("read again")))
     assert_same(back, contents())
     assert isinstance(back.images.base, np.memmap)
     assert not back.images.flags.writeable
 
 
-def test_nothing_is_made_while_the_stamp_is_the_same(tmp_path: Path) -> None:
-    kept(tmp_path / "c", STAMP, contents)
-    assert_same(kept(tmp_path / "c", STAMP, lambda: pytest.fail("made anew")), contents())
-
-
-def test_another_stamp_makes_the_contents_anew(tmp_path: Path) -> None:
-    kept(tmp_path / "c", STAMP, contents)
-    other = kept(tmp_path / "c", (("source", 1, 3),), lambda: contents(5))
+def test_another_stamp_makes_the_contents_again(folder: Path) -> None:
+    cached(made_from())
+    other = cached(made_from(2, lambda: contents(5)))
     assert_same(other, contents(5))
-    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+    assert [path.name for path in folder.parent.iterdir()] == ["c"]
 
 
 def damage_truncate(folder: Path) -> None:
@@ -115,50 +115,50 @@ def damage_what_is_said(folder: Path) -> None:
         damage_older_format,
     ],
 )
-def test_a_damaged_cache_is_noticed_and_made_anew(tmp_path: Path, damage: Callable[[Path], None]) -> None:
-    write(tmp_path / "c", contents(), STAMP)
-    damage(tmp_path / "c")
-    assert read(tmp_path / "c", always) is None
-    assert_same(kept(tmp_path / "c", STAMP, contents), contents())
-    assert read(tmp_path / "c", always) is not None
+def test_a_damaged_cache_is_noticed_and_made_again(folder: Path, damage: Callable[[Path], None]) -> None:
+    cached(made_from())
+    damage(folder)
+    assert cached_before("c") is None
+    assert_same(cached(made_from()), contents())
+    assert cached_before("c") is not None
 
 
-def test_a_cache_that_cannot_be_written_does_not_stop_the_work(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    made = kept(tmp_path / "file" / "c", STAMP, contents)
+def test_a_cache_that_cannot_be_written_does_not_stop_the_work(cache: Path) -> None:
+    cache.write_text("in the way")
+    made = cached(made_from())
     np.testing.assert_array_equal(made.images, contents().images)
     assert made.notes[0] == "a note"
-    assert "could not be kept for a quicker start" in made.notes[1]
+    assert "could not be cached for a quicker start" in made.notes[1]
 
 
 def test_an_interrupted_writer_leaves_the_old_contents_and_no_draft(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(tmp_path / "c", contents(), STAMP)
+    cached(made_from())
 
     def interrupt(*arguments: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("fittingroom.data.cache.write_bytes", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        write(tmp_path / "c", contents(5), STAMP)
-    assert [path.name for path in tmp_path.iterdir()] == ["c"]
-    back = read(tmp_path / "c", always)
+        cached(made_from(2, lambda: contents(5)))
+    assert [path.name for path in folder.parent.iterdir()] == ["c"]
+    back = cached_before("c")
     assert back is not None
     assert_same(back, contents())
 
 
-def test_drafts_of_killed_writers_are_removed_after_an_hour(tmp_path: Path) -> None:
+def test_drafts_of_killed_writers_are_removed_after_an_hour(folder: Path) -> None:
     for name in (".c.old", ".c.young"):
-        (tmp_path / name).mkdir()
-    os.utime(tmp_path / ".c.old", (0, 0))
-    write(tmp_path / "c", contents(), STAMP)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".c.young", "c"]
+        (folder.parent / name).mkdir(parents=True)
+    os.utime(folder.parent / ".c.old", (0, 0))
+    cached(made_from())
+    assert sorted(path.name for path in folder.parent.iterdir()) == [".c.young", "c"]
 
 
-def test_writers_at_the_same_time_all_get_the_contents(tmp_path: Path) -> None:
+def test_writers_at_the_same_time_all_get_the_contents(folder: Path) -> None:
     results: list[Contents] = []
-    threads = [threading.Thread(target=lambda: results.append(kept(tmp_path / "c", STAMP, contents))) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: results.append(cached(made_from()))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -167,16 +167,16 @@ def test_writers_at_the_same_time_all_get_the_contents(tmp_path: Path) -> None:
     for result in results:
         np.testing.assert_array_equal(result.images, contents().images)
         assert result.notes == ("a note",)
-    assert read(tmp_path / "c", always) is not None
-    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+    assert cached_before("c") is not None
+    assert [path.name for path in folder.parent.iterdir()] == ["c"]
 
 
 def test_contents_stay_good_when_their_source_is_deleted_but_not_when_it_changes(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_text("one")
-    stamp = stamp_files((source,))
-    assert unchanged_or_gone(stamp)
+    cached(DatasetSource("c", stamp_files((source,)), contents))
+    assert cached_before("c") is not None
     source.write_text("other")
-    assert not unchanged_or_gone(stamp)
+    assert cached_before("c") is None
     source.unlink()
-    assert unchanged_or_gone(stamp)
+    assert cached_before("c") is not None

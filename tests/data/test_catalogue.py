@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from fittingroom.data.cache import cache_dir
-from fittingroom.data.catalogue import CATALOGUE, FOUR_FILES, CatalogueEntry, entry
+from fittingroom.data.catalogue import CATALOGUE, FOUR_FILES, CatalogueEntry
+from fittingroom.data.load import load
 from fittingroom.errors import UnknownNameError
 
 
@@ -22,7 +23,7 @@ def test_every_row_of_the_table_is_complete(row: CatalogueEntry) -> None:
 
 @pytest.mark.parametrize("name", ["fashion-mnist", "mnist", "kmnist"])
 def test_a_dataset_of_four_files_has_counts_checksums_and_mirrors(name: str) -> None:
-    row = entry(name)
+    row = CATALOGUE[name]
     assert (sum(row.train_counts), sum(row.test_counts)) == (60_000, 10_000)
     assert list(row.info.checksums) == [f"{file}.gz" for file in FOUR_FILES]
     assert all(re.fullmatch("[0-9a-f]{32}", value) for value in row.info.checksums.values())
@@ -37,11 +38,11 @@ def test_no_two_files_of_the_table_have_the_same_checksum() -> None:
 
 def test_an_unknown_name_lists_the_known_ones_and_the_forms() -> None:
     with pytest.raises(UnknownNameError, match="fashion-mnist, mnist, kmnist, digits, folder:FOLDER, npz:FILE"):
-        entry("cifar")
+        load("cifar")
 
 
 def test_the_table_is_listed_without_numpy() -> None:
-    code = "import sys\nimport fittingroom.data.catalogue, fittingroom.data.cache\nprint('numpy' in sys.modules)"
+    code = "import sys\nimport fittingroom.data.catalogue\nprint('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "False\n"
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from fittingroom.data import sources
 from fittingroom.data.catalogue import FASHION_MNIST, FOUR_FILES, CatalogueEntry
-from fittingroom.data.locate import download, md5
+from fittingroom.data.load import catalogued
+from fittingroom.data.published import download, md5
 from fittingroom.errors import DatasetNotFoundError
 from tests.data.builders import write_four_files
 
@@ -159,11 +159,11 @@ def test_when_nothing_can_be_reached_every_mirror_has_its_reason(files: dict[str
 def test_a_dataset_is_loaded_by_download_and_then_without_the_network(files: dict[str, bytes]) -> None:
     with serve(files) as mirror:
         small = replace(entry(files, mirror.address), system_folder=None, classes=("a", "b", "c"))
-        contents = sources.catalogued(small, None)
+        contents = catalogued(small, None)
         assert contents.source == f"download from {mirror.address}"
         assert contents.notes == ()
         asked = len(mirror.asked)
-    assert sources.catalogued(small, None).fingerprint == contents.fingerprint
+    assert catalogued(small, None).fingerprint == contents.fingerprint
     assert asked == 4
 
 
@@ -174,9 +174,9 @@ def test_a_dataset_is_downloaded_even_where_the_cache_cannot_be_written(
     monkeypatch.setenv("FITTINGROOM_CACHE_DIR", str(tmp_path / "file" / "cache"))
     with serve(files) as mirror:
         small = replace(entry(files, mirror.address), system_folder=None, classes=("a", "b", "c"))
-        contents = sources.catalogued(small, None)
+        contents = catalogued(small, None)
     assert len(contents.images) == 60
-    assert any("could not be kept" in note for note in contents.notes)
+    assert any("could not be cached" in note for note in contents.notes)
 
 
 def test_the_published_files_of_fashion_mnist_pass_with_their_real_checksums(

@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fittingroom.data import sources
 from fittingroom.data.catalogue import FASHION_MNIST, FOUR_FILES, KMNIST, MNIST, CatalogueEntry
 from fittingroom.data.dataset import Dataset
-from fittingroom.data.load import load
-from fittingroom.data.locate import md5
+from fittingroom.data.load import catalogued, load
+from fittingroom.data.published import md5
 from fittingroom.errors import DataError
 from tests.data.builders import idx_bytes, labels, write_four_files
 
@@ -55,7 +54,7 @@ def test_files_with_mnists_checksums_in_place_of_fashion_mnist_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mnist = publishing(MNIST, write_four_files(tmp_path / "m"))
-    monkeypatch.setattr("fittingroom.data.locate.CATALOGUE", {"mnist": mnist})
+    monkeypatch.setattr("fittingroom.data.published.CATALOGUE", {"mnist": mnist})
     with pytest.raises(
         DataError,
         match=r"is train-images-idx3-ubyte.gz of MNIST, by its checksum. Fashion-MNIST was asked for: load 'mnist'",
@@ -66,18 +65,18 @@ def test_files_with_mnists_checksums_in_place_of_fashion_mnist_are_named(
 def test_train_and_test_files_swapped_are_named_by_their_checksums(tmp_path: Path) -> None:
     kmnist = publishing(KMNIST, swapped(write_four_files(tmp_path / "m")))
     with pytest.raises(DataError, match=r"holds t10k-images-idx3-ubyte.gz of Kuzushiji-MNIST.* the files are swapped"):
-        sources.catalogued(kmnist, tmp_path / "m")
+        catalogued(kmnist, tmp_path / "m")
 
 
 def test_published_checksums_need_no_other_proof(tmp_path: Path) -> None:
     kmnist = publishing(KMNIST, write_four_files(tmp_path / "m"))
-    assert sources.catalogued(kmnist, tmp_path / "m").notes == ()
+    assert catalogued(kmnist, tmp_path / "m").notes == ()
 
 
 def test_repacked_files_with_the_right_counts_are_taken_with_a_word_of_caution(like_mnist: Path) -> None:
     [note] = load("mnist", data_dir=like_mnist).notes
     assert note == (
-        "The files' checksums are not the published ones, so that they are MNIST rests on their counts per class only."
+        "The checksums of the files are not the published ones, so only their counts per class say that they are MNIST."
     )
 
 
@@ -103,10 +102,7 @@ def test_a_folder_that_holds_fashion_mnist_is_known_by_its_contents(fashion_mnis
         load("mnist", data_dir=tmp_path)
     assert load("fashion-mnist", data_dir=tmp_path).notes == ()
     [note] = load(f"idx:{tmp_path}").notes
-    assert (
-        note
-        == f"These are the files of Fashion-MNIST: `fashion-mnist` with --data-dir {tmp_path} names its classes too."
-    )
+    assert note == f"These are Fashion-MNIST's files: `fashion-mnist` with --data-dir {tmp_path} names its classes too."
 
 
 def test_fashion_mnist_is_the_one_with_the_fingerprints_of_the_table(fashion_mnist: Dataset) -> None:

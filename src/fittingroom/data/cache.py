@@ -1,12 +1,10 @@
-"""Where Fitting Room keeps what it can make again: arrays, downloads and compiled programs.
+"""The cache: checked datasets as uncompressed arrays, which are mapped into memory in a millisecond.
 
-Checked contents, kept as uncompressed arrays that are mapped into memory in a millisecond.
-
-One folder for each dataset: .npy files and `contents.json`, which says from which source files they were made, what
-each array file holds, and the rest that is known of them. A folder is written under another name and then renamed, so
-it is whole or absent. Every byte is checked whenever it is read, and what does not match is made again. The check is
-CRC-32, which takes 7 ms for the 47 MB of Fashion-MNIST, where SHA-256 takes 23 and BLAKE2b 33: it is there for disks
-that lose a bit and backups that mix two states. Whoever wants to deceive can write all of the folder anyway.
+Each dataset has a folder of .npy files with a `contents.json`, which names the source files they were made from, type,
+shape and checksum of each array, and everything else that is known. A folder is written under another name and then
+renamed, so it is whole or absent. Every byte is checked whenever it is read, and what does not match is made again. The
+checksum is CRC-32, which takes 7 ms for the 47 MB of Fashion-MNIST, where SHA-256 takes 23 and BLAKE2b 33: it is there
+for disks that lose a bit and backups that mix two states. An attacker could rewrite the whole folder anyway.
 """
 
 from __future__ import annotations
@@ -32,12 +30,44 @@ from fittingroom.data.contents import Contents
 from fittingroom.data.values import DIGEST_BYTES
 from fittingroom.errors import StorageError
 
+_FORMAT = 4
+"""Raised when the files, the checks or their meaning change, so that older contents are made again."""
+
+_ARRAYS = ("images", "labels", "test_images", "test_labels", "test_digests")
+_OLD_DRAFT = 3600  # seconds, after which nobody is writing a draft any more
+
+_log = logging.getLogger("fittingroom")
+
+Stamp = tuple[tuple[str, int, int], ...]
+"""Path, size in bytes and time of the last change in nanoseconds of each file that contents were made from."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetSource:
+    """A dataset that was found and is not read yet.
+
+    Attributes:
+        key: the name of its folder in the cache.
+        stamp: of its files as they are now; its cached contents are used only while this stays the same.
+        read: gives its checked contents.
+    """
+
+    key: str
+    stamp: Stamp
+    read: Callable[[], Contents]
+
+    @classmethod
+    def of_files(cls, form: str, name: str, files: tuple[Path, ...], read: Callable[[], Contents]) -> DatasetSource:
+        """A source whose key is a hash of `name`, behind the name of its form."""
+        key = f"{form}-{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:16]}"
+        return cls(key, stamp_files(files), read)
+
 
 def cache_dir() -> Path:
     """The cache folder: `FITTINGROOM_CACHE_DIR`, else the place that the operating system has for caches.
 
-    The folder is not made here. Everything in it can be deleted at any time, and all that use it work without it where
-    it cannot be written. A user without a home folder has one that never can be: a folder inside a device.
+    It is not created here. Everything in it can be deleted at any time, and its users work without it where it cannot
+    be written. For a user without a home folder it is a path inside a device, which never can be.
     """
     chosen = os.environ.get("FITTINGROOM_CACHE_DIR")
     if chosen:
@@ -50,15 +80,31 @@ def cache_dir() -> Path:
         return Path(os.devnull, "fittingroom")
 
 
-_FORMAT = 4
-"""To be raised when the files, the checks or what they say change, so that older contents are made anew."""
+def cached(source: DatasetSource) -> Contents:
+    """The contents of a source: from the cache if their stamp is the source's, else read from its files and cached.
 
-_ARRAYS = ("images", "labels", "test_images", "test_labels", "test_digests")
+    If the cache cannot be written, the contents come straight from the files, with a note.
+    """
+    folder = _folder(source.key)
+    contents = _read(folder, source.stamp.__eq__)
+    if contents is not None:
+        return contents
+    contents = source.read()
+    try:
+        _write(folder, contents, source.stamp)
+    except StorageError as error:
+        note = f"The arrays could not be cached for a quicker start next time: {error}"
+        return dataclasses.replace(contents, notes=(*contents.notes, note))
+    return _read(folder, source.stamp.__eq__) or contents
 
-_log = logging.getLogger("fittingroom")
 
-Stamp = tuple[tuple[str, int, int], ...]
-"""What the contents were made from: name, size in bytes and time of the last change in nanoseconds of each file."""
+def cached_before(key: str) -> Contents | None:
+    """The contents cached under a key, if none of their files has changed since; deleted files do not count."""
+    return _read(_folder(key), _is_unchanged_or_gone)
+
+
+def _folder(key: str) -> Path:
+    return cache_dir() / "datasets" / key
 
 
 def stamp_files(paths: tuple[Path, ...]) -> Stamp:
@@ -66,17 +112,17 @@ def stamp_files(paths: tuple[Path, ...]) -> Stamp:
     return tuple((str(path), status.st_size, status.st_mtime_ns) for path in paths for status in [path.stat()])
 
 
-def unchanged_or_gone(stamp: Stamp) -> bool:
+def _is_unchanged_or_gone(stamp: Stamp) -> bool:
     """Whether none of the files that a stamp names has changed; those that were deleted do not count."""
     present = tuple(entry for entry in stamp if Path(entry[0]).exists())
     return stamp_files(tuple(Path(name) for name, _, _ in present)) == present
 
 
-def read(folder: Path, is_current: Callable[[Stamp], bool]) -> Contents | None:
-    """The contents kept in a folder, as read-only memory maps; None if there are none, or old or damaged ones.
+def _read(folder: Path, is_current: Callable[[Stamp], bool]) -> Contents | None:
+    """The contents in a folder, as read-only memory maps; None if there are none, or old or damaged ones.
 
     Args:
-        folder: where `write` put them.
+        folder: where `_write` put them.
         is_current: whether contents with this stamp may still be used.
     """
     try:
@@ -86,7 +132,7 @@ def read(folder: Path, is_current: Callable[[Stamp], bool]) -> Contents | None:
             return None
         arrays = {name: np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r")) for name in _ARRAYS}
         if _described(arrays) != meta["arrays"] or _digest(meta) != meta["digest"]:
-            _log.warning("The arrays kept in %s are damaged, and are made again.", folder)
+            _log.warning("The cached arrays in %s are damaged; they are made again.", folder)
             return None
         tuples = {name: tuple(meta["facts"][name]) for name in ("classes", "notes", "files", "test_files")}
         contents = Contents(**{**arrays, **meta["facts"], **tuples})
@@ -96,7 +142,7 @@ def read(folder: Path, is_current: Callable[[Stamp], bool]) -> Contents | None:
 
 
 def _is_sound(contents: Contents) -> bool:
-    """Whether types and shapes are those that `contents.check` gives; values are not looked at."""
+    """Whether types and shapes are those that `contents.check` gives; values are not checked again."""
     pairs = ((contents.images, contents.labels), (contents.test_images, contents.test_labels))
     arrays = all(
         images.dtype == np.uint8 and labels.dtype == np.int32 and labels.shape == images.shape[:1] and len(labels)
@@ -125,8 +171,8 @@ def _is_sound(contents: Contents) -> bool:
     )
 
 
-def write(folder: Path, contents: Contents, stamp: Stamp) -> None:
-    """Keeps contents in a folder, in place of what was there; another process that does the same at once may win.
+def _write(folder: Path, contents: Contents, stamp: Stamp) -> None:
+    """Writes contents to a folder, in place of what was there; another process that does so at once may win.
 
     Raises:
         StorageError: the folder cannot be written; nothing half-written is left.
@@ -146,7 +192,7 @@ def write(folder: Path, contents: Contents, stamp: Stamp) -> None:
             with storage_errors(folder):
                 draft.rename(folder)
         except StorageError:
-            if not folder.exists():  # else another process has put the same contents there since
+            if not folder.exists():  # else another process has put the same contents there meanwhile
                 raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -154,10 +200,10 @@ def write(folder: Path, contents: Contents, stamp: Stamp) -> None:
 
 
 def _remove_old_drafts(folder: Path) -> None:
-    """Removes what writers that were killed have left; a draft of the last hour may still be written to."""
+    """Removes what killed writers have left; a draft of the last hour may still be written to."""
     for draft in folder.parent.glob(f".{folder.name}.*"):
         with contextlib.suppress(OSError):
-            if time.time() - draft.stat().st_mtime > 3600:
+            if time.time() - draft.stat().st_mtime > _OLD_DRAFT:
                 shutil.rmtree(draft, ignore_errors=True)
 
 
@@ -177,20 +223,3 @@ def _digest(meta: Mapping[str, Any]) -> str:
     """A hash of all that is in `contents.json` but itself."""
     rest = {name: value for name, value in meta.items() if name != "digest"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
-
-
-def kept(folder: Path, stamp: Stamp, make: Callable[[], Contents]) -> Contents:
-    """The contents kept in a folder if their stamp is this one, else newly made and kept.
-
-    If the cache cannot be written, the contents come straight from `make`, with a note.
-    """
-    contents = read(folder, stamp.__eq__)
-    if contents is not None:
-        return contents
-    contents = make()
-    try:
-        write(folder, contents, stamp)
-    except StorageError as error:
-        note = f"The arrays could not be kept for a quicker start next time: {error}"
-        return dataclasses.replace(contents, notes=(*contents.notes, note))
-    return read(folder, stamp.__eq__) or contents

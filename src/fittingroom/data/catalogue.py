@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from fittingroom.errors import UnknownNameError
-
 FOUR_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 """The names of the MNIST form's four files, without `.gz`: train images and labels, test images and labels."""
 
@@ -56,9 +54,7 @@ class CatalogueEntry:
     test_fingerprint: str | None = None
 
 
-def _checksums(*md5: str) -> Mapping[str, str]:
-    return MappingProxyType({f"{name}.gz": value for name, value in zip(FOUR_FILES, md5, strict=True)})
-
+_PACKED = tuple(f"{name}.gz" for name in FOUR_FILES)
 
 FASHION_MNIST = CatalogueEntry(
     name="fashion-mnist",
@@ -68,11 +64,19 @@ FASHION_MNIST = CatalogueEntry(
         homepage="https://github.com/zalandoresearch/fashion-mnist",
         citation="Xiao, Rasul, Vollgraf: Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning "
         "Algorithms, 2017, arXiv:1708.07747",
-        checksums=_checksums(
-            "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-            "25c81989df183df01b3e8a0aad5dffbe",
-            "bef4ecab320f06d8554ea6380940ec79",
-            "bb300cfdad3c16e7a12a480ee83cd310",
+        checksums=MappingProxyType(
+            dict(
+                zip(
+                    _PACKED,
+                    (
+                        "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+                        "25c81989df183df01b3e8a0aad5dffbe",
+                        "bef4ecab320f06d8554ea6380940ec79",
+                        "bb300cfdad3c16e7a12a480ee83cd310",
+                    ),
+                    strict=True,
+                )
+            )
         ),
     ),
     classes=(
@@ -110,11 +114,19 @@ MNIST = CatalogueEntry(
         homepage="http://yann.lecun.com/exdb/mnist/",
         citation="LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document recognition, "
         "Proceedings of the IEEE 86(11), 1998",
-        checksums=_checksums(
-            "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-            "d53e105ee54ea40749a09fcbcd1e9432",
-            "9fb629c4189551a2d022fa330f9573f3",
-            "ec29112dd5afa0611ce80d1b7f02629c",
+        checksums=MappingProxyType(
+            dict(
+                zip(
+                    _PACKED,
+                    (
+                        "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+                        "d53e105ee54ea40749a09fcbcd1e9432",
+                        "9fb629c4189551a2d022fa330f9573f3",
+                        "ec29112dd5afa0611ce80d1b7f02629c",
+                    ),
+                    strict=True,
+                )
+            )
         ),
     ),
     classes=tuple("0123456789"),
@@ -136,11 +148,19 @@ KMNIST = CatalogueEntry(
         citation="KMNIST Dataset (created by CODH), adapted from Kuzushiji Dataset (created by NIJL and others), "
         "doi:10.20676/00000341; Clanuwat et al.: Deep Learning for Classical Japanese Literature, 2018, "
         "arXiv:1812.01718",
-        checksums=_checksums(
-            "bdb82020997e1d708af4cf47b453dcf7",
-            "e144d726b3acfaa3e44228e80efcd344",
-            "5c965bf0a639b31b8f53240b1b52f4d7",
-            "7320c461ea6c1c855c0b718fb2a4b134",
+        checksums=MappingProxyType(
+            dict(
+                zip(
+                    _PACKED,
+                    (
+                        "bdb82020997e1d708af4cf47b453dcf7",
+                        "e144d726b3acfaa3e44228e80efcd344",
+                        "5c965bf0a639b31b8f53240b1b52f4d7",
+                        "7320c461ea6c1c855c0b718fb2a4b134",
+                    ),
+                    strict=True,
+                )
+            )
         ),
     ),
     classes=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
@@ -178,12 +198,7 @@ FORMS = ("folder:FOLDER", "npz:FILE", "csv:FILE", "idx:FOLDER")
 """How a user's own data are named."""
 
 
-def entry(name: str) -> CatalogueEntry:
-    """The row of the table with this name.
-
-    Raises:
-        UnknownNameError: there is no such row; the message lists the known names and the forms for own data.
-    """
-    if name not in CATALOGUE:
-        raise UnknownNameError("dataset", name, [*CATALOGUE, *FORMS])
-    return CATALOGUE[name]
+def known_by(fingerprint: str, test_fingerprint: str) -> CatalogueEntry | None:
+    """The dataset of the table that has these fingerprints; None where it is none of them."""
+    pair = (fingerprint, test_fingerprint)
+    return next((row for row in CATALOGUE.values() if (row.train_fingerprint, row.test_fingerprint) == pair), None)

@@ -21,7 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.atomic import open_file
+from fittingroom.data.cache import DatasetSource
+from fittingroom.data.contents import Found, Pairs, check
 from fittingroom.data.sniff import LARGEST_ARRAY, LOOKED_AT, what_it_is, what_to_do
+from fittingroom.data.values import to_images
 from fittingroom.errors import DataError
 
 _LONGEST_LINE = 16 * 2**20  # bytes
@@ -49,7 +52,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Columns:
+class _Columns:
     """What the columns of a file mean.
 
     Attributes:
@@ -93,13 +96,51 @@ def read_table(path: Path) -> Table:
     return blocks.table()
 
 
+def csv_source(path: Path) -> DatasetSource:
+    """A user's CSV file of labels and pixels, with the test part of a file `...test.csv` beside it."""
+    other, note = _beside(path)
+    files = (path,) if other is None else (path, other)
+    return DatasetSource.of_files("csv", str(path), files, lambda: check(_read_csv(path, other, note)))
+
+
+def _read_csv(path: Path, other: Path | None, note: tuple[str, ...]) -> Found:
+    tables = {str(file): read_table(file) for file in (path, other) if file is not None}
+    train = tables[str(path)]
+    if train.labels is None:
+        height, width = train.images.shape[1:3]
+        raise DataError(
+            f"{path} has as many columns as a picture of {height}x{width} pixels, so none is left for the label. Add a "
+            f"column label, or use the rows to predict: fittingroom predict RUN {path}."
+        )
+    images, notes = to_images({name: table.images for name, table in tables.items()})
+    test = None
+    if other is not None and (labels := tables[str(other)].labels) is not None:
+        test = Pairs(images[str(other)], labels)
+    return Found(
+        train=Pairs(images[str(path)], train.labels),
+        test=test,
+        source=f"file {path}",
+        notes=(*(note for table in tables.values() for note in table.notes), *note, *notes),
+    )
+
+
+def _beside(path: Path) -> tuple[Path | None, tuple[str, ...]]:
+    """The file with the test part that belongs to a file of the training part by its name, and a sentence about it."""
+    other = test_file(path)
+    if other is None or not other.is_file():
+        return None, ()
+    if _read_columns(other).label is None:
+        return None, (f"{other.name}, which lies beside it, has no labels, so it is not the test part.",)
+    return other, (f"The test part is {other.name}, which lies beside it.",)
+
+
 def test_file(path: Path) -> Path | None:
     """Where the test part would be that belongs to a file of the training part by its name; None for other names."""
     name = re.sub("train(ing)?", "test", path.name, flags=re.IGNORECASE)
     return None if name == path.name else path.with_name(name)
 
 
-def read_columns(path: Path) -> Columns:
+def _read_columns(path: Path) -> _Columns:
     """What the columns of a CSV file mean; only its first line is read.
 
     Raises:
@@ -138,7 +179,7 @@ def _first_line(path: Path, stream: io.TextIOWrapper) -> str:
     return line
 
 
-def _columns(path: Path, line: str) -> Columns:
+def _columns(path: Path, line: str) -> _Columns:
     delimiter = max(",;\t", key=line.count)
     names = [name.strip() for name in _cells(line, delimiter)]
     header = not all(_is_number(name) for name in names[1:-1] or names)
@@ -159,7 +200,7 @@ def _columns(path: Path, line: str) -> Columns:
     if not header and label == 0:
         notes.append(f"{path.name} has no header; its first column is taken for the label.")
     span = range(pixels[0], pixels[-1] + 1)
-    return Columns(
+    return _Columns(
         len(names), label, span if list(span) == pixels else tuple(pixels), shape, delimiter, header, tuple(notes)
     )
 
@@ -220,7 +261,7 @@ def _is_number(text: str) -> bool:
 class _Blocks:
     """The rows that were read so far, as arrays."""
 
-    def __init__(self, path: Path, columns: Columns) -> None:
+    def __init__(self, path: Path, columns: _Columns) -> None:
         self._path, self._columns = path, columns
         self._pixels: list[NDArray[Any]] = []
         self._labels: list[str] = []

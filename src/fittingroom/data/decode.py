@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from fittingroom.atomic import open_file
-from fittingroom.data.contents import Found, Pairs
-from fittingroom.data.folder import PictureFolder
-from fittingroom.data.headers import median_size
+from fittingroom.data.cache import DatasetSource
+from fittingroom.data.contents import Found, Pairs, check
+from fittingroom.data.folder import PictureFolder, scan_folder
+from fittingroom.data.headers import SMALL, default_size, median_size
 from fittingroom.data.pictures import MOST_BYTES, RESIZE_RULE, Budget, fit, open_picture, pixels, quiet_pillow
 from fittingroom.data.progress import progress_bar
 from fittingroom.data.sniff import LARGEST_ARRAY
@@ -33,7 +34,24 @@ class _Decoded:
     digest: bytes
 
 
-def decode_folder(folder: PictureFolder, height: int, width: int) -> Found:
+def folder_source(root: Path, size: tuple[int, int] | None, *, first_rules: bool = False) -> DatasetSource:
+    """A user's folder of pictures, which are resized to one size.
+
+    Args:
+        root: the folder.
+        size: height and width; None for what suits the pictures, see `headers.default_size`.
+        first_rules: reads it as the first versions did; see `folder.scan_folder`.
+
+    Raises:
+        DataError: the folder has no pictures in classes.
+    """
+    folder = scan_folder(root, first_rules=first_rules)
+    height, width = size or (SMALL if first_rules else default_size(folder.paths()))
+    name = f"{height}x{width} {root}{' first rules' if first_rules else ''}"
+    return DatasetSource.of_files("folder", name, folder.paths(), lambda: check(_decode_folder(folder, height, width)))
+
+
+def _decode_folder(folder: PictureFolder, height: int, width: int) -> Found:
     """The pictures of a folder at one size: grey if every one is grey all over, else RGB.
 
     Raises:

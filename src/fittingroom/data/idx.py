@@ -1,4 +1,4 @@
-"""Reads IDX, the format of MNIST and its descendants, packed with gzip or not.
+"""IDX, the format of MNIST and its descendants, packed with gzip or not, and datasets of four such files.
 
 An IDX file is a magic number (two zero bytes, a type, the number of dimensions), the dimensions as big-endian 32-bit
 numbers, and the values. It is described at http://yann.lecun.com/exdb/mnist/.
@@ -11,8 +11,9 @@ import io
 import math
 import struct
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,76 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.atomic import open_file
-from fittingroom.data.sniff import LARGEST_ARRAY, LOOKED_AT, check_declared, read_declared, what_it_is
-from fittingroom.errors import DataError
+from fittingroom.data.cache import DatasetSource
+from fittingroom.data.catalogue import FOUR_FILES, known_by
+from fittingroom.data.contents import Contents, Found, Pairs, check
+from fittingroom.data.npz import listed
+from fittingroom.data.sniff import (
+    LARGEST_ARRAY,
+    LOOKED_AT,
+    check_declared,
+    is_idx,
+    read_declared,
+    start_of,
+    unpacked_start,
+    what_it_is,
+)
+from fittingroom.data.values import to_images
+from fittingroom.errors import DataError, DatasetNotFoundError
 
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _MOST_DIMENSIONS = 4
 _GZIP = b"\x1f\x8b"
+_LISTED = 50  # files of a folder that are opened to see whether they are IDX
+
+
+@dataclass(frozen=True)
+class FourFiles:
+    """The files of a dataset in the MNIST form.
+
+    Attributes:
+        paths: by their names in `FOUR_FILES`.
+        source: where they were found, in words.
+    """
+
+    paths: Mapping[str, Path]
+    source: str
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> FourFiles | None:
+        """The four files of a folder, packed or not; None if it has none of them.
+
+        Raises:
+            DatasetNotFoundError: it has only some of the four.
+        """
+        paths = {name: path for name in FOUR_FILES if (path := _variant(folder, name)) is not None}
+        if paths and len(paths) < len(FOUR_FILES):
+            missing = ", ".join(name for name in FOUR_FILES if name not in paths)
+            raise DatasetNotFoundError(
+                f"{folder} has only {len(paths)} of the four files; missing: {missing} (with or without .gz)."
+            )
+        return cls(paths, f"folder {folder}") if paths else None
+
+    def read(self, classes: tuple[str, ...] | None) -> Contents:
+        """The checked contents of the files.
+
+        Args:
+            classes: the names of the classes; None to name them by their numbers.
+
+        Raises:
+            DataError: a file is damaged, or the files do not make a dataset.
+        """
+        train, train_labels, test, test_labels = (self.paths[name] for name in FOUR_FILES)
+        images, notes = to_images({str(path): read_idx_images(path) for path in (train, test)})
+        return check(
+            Found(
+                train=Pairs(images[str(train)], read_idx_labels(train_labels)),
+                test=Pairs(images[str(test)], read_idx_labels(test_labels)),
+                source=self.source,
+                classes=classes,
+                notes=notes,
+            )
+        )
 
 
 def read_idx_images(path: Path) -> NDArray[Any]:
@@ -93,3 +158,51 @@ def _read_header(stream: io.BufferedIOBase, path: Path) -> tuple[np.dtype[Any], 
     if len(sizes) < 4 * magic[3]:
         raise DataError(f"{path} is cut off: it ends within its header. Get the file again.")
     return np.dtype(_TYPES[magic[2]]), struct.unpack(f">{magic[3]}I", sizes)
+
+
+def idx_source(folder: Path) -> DatasetSource:
+    """A user's folder of four IDX files, under the names that MNIST's have.
+
+    Raises:
+        DatasetNotFoundError: the folder lacks some of the files.
+    """
+    files = FourFiles.in_folder(folder)
+    if files is None:
+        there = _idx_names(folder)
+        raise DatasetNotFoundError(
+            f"{folder} has {f'the IDX files {listed(there)}' if there else 'no IDX files'}; expected "
+            f"{', '.join(FOUR_FILES)}, with or without .gz.{' Rename them.' if there else ''}"
+        )
+
+    def read() -> Contents:
+        contents = files.read(None)
+        known = known_by(contents.fingerprint, contents.test_fingerprint)
+        if known is None:
+            return contents
+        note = f"These are {known.info.title}'s files: `{known.name}` with --data-dir {folder} names its classes too."
+        return replace(contents, notes=(*contents.notes, note))
+
+    return DatasetSource.of_files("idx", str(folder), tuple(files.paths.values()), read)
+
+
+def is_test_images(path: Path) -> bool:
+    """Whether a file has the name of the test images among the four."""
+    return path.name.replace(".idx", "-idx").removesuffix(".gz") == FOUR_FILES[2]
+
+
+def _variant(folder: Path, name: str) -> Path | None:
+    """The file under the names that it goes by; the packed one first, because its checksum is published."""
+    dotted = name.replace("-idx", ".idx")
+    candidates = (folder / variant for variant in (f"{name}.gz", name, f"{dotted}.gz", dotted))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _idx_names(folder: Path) -> list[str]:
+    """The names of the IDX files in a folder, whatever they are called."""
+    names = []
+    for path in sorted(folder.iterdir())[:_LISTED]:
+        with suppress(OSError):
+            start = start_of(path)
+            if is_idx(unpacked_start(start) if start[:2] == _GZIP else start):
+                names.append(path.name)
+    return names

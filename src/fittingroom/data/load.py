@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 import os
 from dataclasses import replace
 from itertools import compress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.atomic import absolute, expanded
-from fittingroom.data import recognise as arguments
-from fittingroom.data import sources
-from fittingroom.data.catalogue import CATALOGUE, DIGITS, FORMS, DatasetInfo, entry
+from fittingroom.data.cache import DatasetSource, cached, cached_before
+from fittingroom.data.catalogue import CATALOGUE, DIGITS, FORMS, FOUR_FILES, CatalogueEntry, DatasetInfo
 from fittingroom.data.contents import Contents
 from fittingroom.data.dataset import Dataset, Part, SealedTestSet
-from fittingroom.data.recognise import check_form, form_of, looks_like_a_path
 from fittingroom.data.split import cut_validation
-from fittingroom.errors import DataError, UnknownNameError
+from fittingroom.errors import DataError, DatasetNotFoundError, UnknownNameError
+
+_LARGEST_SIDE = 1024  # pixels
+_NO_IMAGE_SIZE = "image_size cannot be given for {!r}, whose images have a size already; it is for folders of pictures."
 
 
 def load(
@@ -40,10 +44,10 @@ def load(
         DatasetNotFoundError: the data are nowhere to be found; the message says how to get them.
         DataError: the data are damaged or are not what they should be, or an argument makes no sense.
     """
-    name, image_size = arguments.dataset_name(name), arguments.image_size(image_size)
-    validation, split_seed = arguments.validation(validation), arguments.whole("split_seed", split_seed)
+    name, image_size = _dataset_name(name), _image_size(image_size)
+    validation, split_seed = _validation(validation), _whole("split_seed", split_seed)
     data_dir = None if data_dir is None else absolute(data_dir)
-    name, contents, info = _contents(name, data_dir, image_size, first_rules=first_rules)
+    name, contents, info = _find(name, data_dir, image_size, first_rules=first_rules)
     train, held_out = _split(contents, validation, split_seed)
     digests = contents.test_digests if len(contents.test_digests) else None
     sealed = Part(
@@ -73,51 +77,108 @@ def load(
     )
 
 
-def _contents(
+def _find(
     name: str, data_dir: Path | None, image_size: tuple[int, int] | None, *, first_rules: bool
 ) -> tuple[str, Contents, DatasetInfo]:
     """The full name of a dataset, its contents, and what is known about it."""
     form, colon, place = name.partition(":")
     if form.lower() in {"http", "https", "ftp", "file"} and place.startswith("//"):
-        raise DataError(
-            f"{name} is an address, and nothing is fetched from there. Give the path of the file or folder."
-        )
-    # One letter is a drive of Windows.
+        raise DataError(f"{name} is an address, and only local files can be loaded. Download it and give its path.")
+    # Before a colon, one letter is a drive of Windows.
     bare = name not in CATALOGUE and (not colon or len(form) == 1 or "/" in form or "\\" in form) and _is_path(name)
     if image_size is not None and form != "folder" and not bare:
-        raise DataError(
-            f"an image size was given for {name!r}, whose images have a size; it is for folder:FOLDER only."
-        )
+        raise DataError(_NO_IMAGE_SIZE.format(name))
     if not colon and not bare:
-        row = entry(name)
-        contents = sources.digits() if row is DIGITS else sources.catalogued(row, data_dir)
-        return name, contents, row.info
+        if name not in CATALOGUE:
+            raise UnknownNameError("dataset", name, [*CATALOGUE, *FORMS])
+        return name, catalogued(CATALOGUE[name], data_dir), CATALOGUE[name].info
+    from fittingroom.data.find import check_form, form_of
+
     if bare:
         path = _resolved(name)
         form = form_of(path)
         if image_size is not None and form != "folder":
-            raise DataError(f"an image size was given for {name!r}, whose images have a size; it is for folders only.")
+            raise DataError(_NO_IMAGE_SIZE.format(name))
     elif form not in {"idx", "npz", "csv", "folder"}:
         raise UnknownNameError("form of dataset", f"{form}:", FORMS)
     elif not place:
         kind = "file" if form in {"npz", "csv"} else "folder"
-        raise DataError(f"{name!r} names no {kind}; write it after the colon.")
+        raise DataError(f"{name!r} needs the path of a {kind} after the colon.")
     else:
         path = _resolved(place)
         check_form(form, path)
-    if form == "idx":
-        contents = sources.idx_folder(path)
-    elif form == "npz":
-        contents = sources.npz_file(path)
-    elif form == "csv":
-        contents = sources.csv_file(path)
-    else:
-        contents = sources.picture_folder(path, image_size, first_rules=first_rules)
+    contents = cached(_source(form, path, image_size, first_rules=first_rules))
     return f"{form}:{path}", contents, DatasetInfo(title=path.name)
 
 
+def catalogued(entry: CatalogueEntry, data_dir: Path | None) -> Contents:
+    """The contents of a dataset of the catalogue, from the first place that has it.
+
+    The places are: `data_dir`, the folder that `FITTINGROOM_DATA_DIR` names, the cache, the system's package, a
+    download. A `data_dir` that lacks the files is an error; a `FITTINGROOM_DATA_DIR` that lacks them gets a note.
+
+    Raises:
+        DatasetNotFoundError: no place has it; the message names every way to get it.
+        DataError: what was found is damaged, or is another dataset.
+    """
+    named = os.environ.get("FITTINGROOM_DATA_DIR")
+    chosen = data_dir or (Path(named).expanduser().absolute() if named else None)
+    if entry.name != DIGITS.name and chosen is not None:
+        from fittingroom.data.published import in_data_folder, published_source
+
+        files = in_data_folder(entry, chosen)
+        if files is not None:
+            return cached(published_source(entry, files, chosen))
+        if data_dir is not None:
+            raise DatasetNotFoundError(
+                f"{chosen} has no {entry.info.title}; expected {', '.join(FOUR_FILES)}, with or without .gz, in it or "
+                f"in its sub-folder {entry.name}."
+            )
+        note = f"FITTINGROOM_DATA_DIR is {chosen}, which has no {entry.info.title}; another copy is used."
+        contents = _from_usual_places(entry)
+        return replace(contents, notes=(*contents.notes, note))
+    return _from_usual_places(entry)
+
+
+def _from_usual_places(entry: CatalogueEntry) -> Contents:
+    """From the cache, where it needs no other module of this package, or from wherever it comes."""
+    contents = None if entry.name == DIGITS.name else cached_before(entry.name)
+    if contents is not None:
+        return contents
+    from fittingroom.data.published import by_download, digits_source, in_system, published_source
+
+    if entry.name == DIGITS.name:
+        return cached(digits_source())
+    files = in_system(entry)
+    if files is not None:
+        return cached(published_source(entry, files))
+    with by_download(entry) as files:
+        return cached(published_source(entry, files))
+
+
+def _source(form: str, path: Path, image_size: tuple[int, int] | None, *, first_rules: bool) -> DatasetSource:
+    """What reads a user's own data. Only that reader is imported: some need Pillow."""
+    if form == "idx":
+        from fittingroom.data.idx import idx_source
+
+        return idx_source(path)
+    if form == "npz":
+        from fittingroom.data.npz_dataset import npz_source
+
+        return npz_source(path)
+    if form == "csv":
+        from fittingroom.data.csvfile import csv_source
+
+        return csv_source(path)
+    from fittingroom.data.decode import folder_source
+
+    return folder_source(path, image_size, first_rules=first_rules)
+
+
 def _is_path(name: str) -> bool:
-    """Whether a name without a form is a path: it is written as one, or there is something of that name."""
+    """Whether a name without a form is a path: it is written as one, or something of that name exists."""
+    from fittingroom.data.find import looks_like_a_path
+
     return looks_like_a_path(name) or _resolved(name).exists()
 
 
@@ -125,7 +186,7 @@ def _resolved(place: str) -> Path:
     path = expanded(place)
     try:
         path = path.resolve()
-        path.exists()  # a name may be too long to ask for
+        path.exists()  # raises where the name is too long
     except (OSError, RuntimeError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise DataError(f"{place[:100]!r} cannot be a path: {reason}.") from error
@@ -146,3 +207,81 @@ def _split(contents: Contents, validation: int | float | None, seed: int) -> tup
     if not held_out.any():
         return part(slice(None)), None
     return part(~held_out), part(held_out)
+
+
+def _dataset_name(given: Any) -> str:
+    """The name of a dataset: a text as it is, a `Path` as a text that is read as a path.
+
+    Raises:
+        DataError: it is neither.
+    """
+    if isinstance(given, str):
+        return given
+    if isinstance(given, os.PathLike):
+        path = os.fspath(given)
+        # A relative path is never taken for a dataset of the catalogue.
+        return os.path.join(os.curdir, path if isinstance(path, str) else os.fsdecode(path))  # noqa: PTH118
+    mend = ""
+    if hasattr(given, "fingerprint"):
+        mend = " It is loaded already: use it as it is."
+    elif hasattr(given, "__array__") or isinstance(given, list | tuple):
+        mend = " Arrays need no loading: fittingroom.fit(model, x, y)."
+    kind = "nothing" if given is None else f"a {type(given).__name__}"
+    raise DataError(f"load takes the name of a dataset, such as 'fashion-mnist' or 'folder:photos', not {kind}.{mend}")
+
+
+def _image_size(given: Any) -> tuple[int, int] | None:
+    """`(height, width)` from a pair, or from one number for both; None stays None.
+
+    Raises:
+        DataError: it is something else, or not from 1 to 1,024.
+    """
+    if given is None:
+        return None
+    pair = (given, given) if isinstance(given, numbers.Integral) and not isinstance(given, bool) else given
+    whole = (
+        isinstance(pair, tuple | list)
+        and len(pair) == 2
+        and all(isinstance(side, numbers.Integral) and not isinstance(side, bool) for side in pair)
+    )
+    if not whole:
+        raise DataError(f"image_size={given!r}; expected (height, width) in pixels, such as (64, 64), or 64 for both.")
+    height, width = (int(side) for side in pair)
+    if not (1 <= height <= _LARGEST_SIDE and 1 <= width <= _LARGEST_SIDE):
+        raise DataError(f"the image size is {height}x{width}; each side must be from 1 to {_LARGEST_SIDE} pixels.")
+    return height, width
+
+
+def _validation(given: Any) -> int | float | None:
+    """How many images are held out: a count, a fraction, or None for the default.
+
+    Raises:
+        DataError: it is not a number.
+    """
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, numbers.Real) or not math.isfinite(given):
+        mend = _fraction_of(given) if isinstance(given, str) else ""
+        raise DataError(
+            f"validation={given!r}; expected a number of images, such as 5000, or a fraction, such as 0.2.{mend}"
+        )
+    return int(given) if isinstance(given, numbers.Integral) else float(given)
+
+
+def _whole(name: str, given: Any) -> int:
+    """A whole number from 0.
+
+    Raises:
+        DataError: it is not.
+    """
+    if isinstance(given, bool) or not isinstance(given, numbers.Integral) or given < 0:
+        raise DataError(f"{name}={given!r}; expected a whole number from 0.")
+    return int(given)
+
+
+def _fraction_of(text: str) -> str:
+    try:
+        share = float(text.strip().removesuffix("%"))
+    except ValueError:
+        return ""
+    return f" Write {share / 100 if text.strip().endswith('%') else share:g}."

@@ -9,8 +9,8 @@ from typing import Any
 from fittingroom.atomic import expanded
 from fittingroom.data.catalogue import CATALOGUE
 from fittingroom.data.dataset import Dataset
+from fittingroom.data.find import form_of
 from fittingroom.data.load import load
-from fittingroom.data.recognise import form_of
 from fittingroom.errors import FittingRoomError, RunError
 from fittingroom.runs.record import DataRecord
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from fittingroom.data import sources
 from fittingroom.data.catalogue import FASHION_MNIST, FOUR_FILES, KMNIST, CatalogueEntry
-from fittingroom.data.load import load
-from fittingroom.data.locate import in_folder
+from fittingroom.data.idx import FourFiles
+from fittingroom.data.load import catalogued, load
 from fittingroom.errors import DatasetNotFoundError
 from tests.data.builders import write_four_files
 
@@ -39,7 +38,7 @@ def test_files_are_found_packed_or_not_and_with_a_dot_for_the_dash(tmp_path: Pat
     write_four_files(tmp_path, suffix=suffix)
     dotted = tmp_path / f"{name.replace('-idx', '.idx')}{suffix}"
     (tmp_path / f"{name}{suffix}").rename(dotted)
-    found = in_folder(tmp_path)
+    found = FourFiles.in_folder(tmp_path)
     assert found is not None
     assert found.paths[name] == dotted
 
@@ -48,16 +47,16 @@ def test_a_folder_with_some_of_the_files_names_the_missing_ones(tmp_path: Path) 
     write_four_files(tmp_path)
     (tmp_path / "t10k-labels-idx1-ubyte.gz").unlink()
     with pytest.raises(DatasetNotFoundError, match="only 3 of the four files; missing: t10k-labels-idx1-ubyte"):
-        in_folder(tmp_path)
+        FourFiles.in_folder(tmp_path)
 
 
 def test_data_dir_is_looked_into_and_its_folder_with_the_datasets_name_first(
     entry: CatalogueEntry, tmp_path: Path
 ) -> None:
     write_four_files(tmp_path / "d")
-    assert sources.catalogued(entry, tmp_path / "d").source == f"folder {tmp_path / 'd'}"
+    assert catalogued(entry, tmp_path / "d").source == f"folder {tmp_path / 'd'}"
     write_four_files(tmp_path / "d" / "fashion-mnist")
-    assert sources.catalogued(entry, tmp_path / "d").source == f"folder {tmp_path / 'd' / 'fashion-mnist'}"
+    assert catalogued(entry, tmp_path / "d").source == f"folder {tmp_path / 'd' / 'fashion-mnist'}"
 
 
 def test_a_data_dir_without_the_files_is_an_error_even_if_others_have_them(
@@ -65,7 +64,7 @@ def test_a_data_dir_without_the_files_is_an_error_even_if_others_have_them(
 ) -> None:
     write_four_files(tmp_path / "system")
     with pytest.raises(DatasetNotFoundError, match="typo has no Fashion-MNIST; expected train-images-idx3-ubyte, "):
-        sources.catalogued(entry, tmp_path / "typo")
+        catalogued(entry, tmp_path / "typo")
 
 
 def test_the_environments_folder_comes_before_the_systems(
@@ -74,7 +73,7 @@ def test_the_environments_folder_comes_before_the_systems(
     write_four_files(tmp_path / "system")
     write_four_files(tmp_path / "d")
     monkeypatch.setenv("FITTINGROOM_DATA_DIR", str(tmp_path / "d"))
-    assert sources.catalogued(entry, None).source == f"folder {tmp_path / 'd'}"
+    assert catalogued(entry, None).source == f"folder {tmp_path / 'd'}"
 
 
 def test_an_environments_folder_without_the_dataset_is_passed_by_with_a_note(
@@ -82,35 +81,35 @@ def test_an_environments_folder_without_the_dataset_is_passed_by_with_a_note(
 ) -> None:
     write_four_files(tmp_path / "system")
     monkeypatch.setenv("FITTINGROOM_DATA_DIR", str(tmp_path / "d"))
-    contents = sources.catalogued(entry, None)
+    contents = catalogued(entry, None)
     assert contents.source.startswith("Debian package dataset-fashion-mnist")
-    assert f"FITTINGROOM_DATA_DIR is {tmp_path / 'd'}, which has no Fashion-MNIST: it comes from elsewhere." in (
+    assert f"FITTINGROOM_DATA_DIR is {tmp_path / 'd'}, which has no Fashion-MNIST; another copy is used." in (
         contents.notes
     )
 
 
 def test_the_cache_serves_when_the_system_has_the_files_no_more(entry: CatalogueEntry, tmp_path: Path) -> None:
     files = write_four_files(tmp_path / "system")
-    before = sources.catalogued(entry, None)
+    before = catalogued(entry, None)
     for path in files.values():
         path.unlink()
-    assert sources.catalogued(entry, None).fingerprint == before.fingerprint
+    assert catalogued(entry, None).fingerprint == before.fingerprint
 
 
-def test_the_cache_is_made_anew_when_a_source_file_changes(entry: CatalogueEntry, tmp_path: Path) -> None:
+def test_the_cache_is_made_again_when_a_source_file_changes(entry: CatalogueEntry, tmp_path: Path) -> None:
     files = write_four_files(tmp_path / "system")
-    before = sources.catalogued(entry, None)
+    before = catalogued(entry, None)
     path = files["train-images-idx3-ubyte"]
     path.write_bytes(write_four_files(tmp_path / "other", train=(30, 20, 10))["train-images-idx3-ubyte"].read_bytes())
     os.utime(path, ns=(0, 0))
     images = (tmp_path / "cache" / "datasets" / "fashion-mnist" / "images.npy").stat().st_mtime_ns
-    assert sources.catalogued(entry, None).fingerprint == before.fingerprint
+    assert catalogued(entry, None).fingerprint == before.fingerprint
     assert (tmp_path / "cache" / "datasets" / "fashion-mnist" / "images.npy").stat().st_mtime_ns != images
 
 
 def test_found_nowhere_names_all_four_ways_out_in_one_message(entry: CatalogueEntry, tmp_path: Path) -> None:
     with pytest.raises(DatasetNotFoundError) as caught:
-        sources.catalogued(entry, None)
+        catalogued(entry, None)
     message = str(caught.value)
     for part in (
         "Fashion-MNIST was found nowhere",
@@ -128,7 +127,7 @@ def test_a_dataset_without_a_system_package_has_three_ways_out(
     tmp_path: Path, entry: CatalogueEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(DatasetNotFoundError, match=r"3. connect to the network") as caught:
-        sources.catalogued(replace(KMNIST, mirrors=NOWHERE), None)
+        catalogued(replace(KMNIST, mirrors=NOWHERE), None)
     assert "apt-get" not in str(caught.value)
 
 

@@ -1,8 +1,8 @@
-"""Finds the four files of a dataset of the MNIST form: in a folder, where a system package puts them, by download.
+"""The published datasets of the catalogue: where their files are, their download, and whether they are what they seem.
 
-Downloads the four files of a dataset, checked by their published checksums.
-
-Says when files are not the dataset that they are taken for.
+The four files of a dataset in the MNIST form are looked for in a folder of the user's, in the folder of a system
+package, and on the authors' mirrors. They are checked by their published checksums, or by their contents. The digits
+come with scikit-learn, so that there is always a dataset.
 """
 
 from __future__ import annotations
@@ -14,50 +14,68 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
-from fittingroom.data.cache import cache_dir
-from fittingroom.data.catalogue import CATALOGUE, FOUR_FILES, CatalogueEntry
-from fittingroom.data.contents import Contents
+import numpy as np
+
+from fittingroom.data.cache import DatasetSource, cache_dir, stamp_files
+from fittingroom.data.catalogue import CATALOGUE, DIGITS, FOUR_FILES, CatalogueEntry, known_by
+from fittingroom.data.contents import Contents, Found, Pairs, check
+from fittingroom.data.idx import FourFiles
 from fittingroom.data.progress import Bar, progress_bar
 from fittingroom.data.values import count_per_class
 from fittingroom.errors import DataError, DatasetNotFoundError
 
+_ROUNDS = 3
+_TIMEOUT = (5, 30)
+"""Seconds to connect, and between two packets."""
 
-@dataclass(frozen=True)
-class FourFiles:
-    """Where the four files are, by their names in `FOUR_FILES`, and in words."""
-
-    paths: Mapping[str, Path]
-    source: str
+_TEST_DIGITS = 360
 
 
-def in_folder(folder: Path) -> FourFiles | None:
-    """The four files of a folder, packed or not; None if it has none of them.
+def published_source(entry: CatalogueEntry, files: FourFiles, data_dir: Path | None = None) -> DatasetSource:
+    """Four files that should be a dataset of the catalogue; reading them refuses any other.
 
-    Raises:
-        DatasetNotFoundError: it has some of the four only.
+    Args:
+        entry: the dataset.
+        files: where they are.
+        data_dir: the folder of the user's that has them, if one does; it has its own place in the cache.
     """
-    paths = {name: path for name in FOUR_FILES if (path := _variant(folder, name)) is not None}
-    if paths and len(paths) < len(FOUR_FILES):
-        missing = ", ".join(name for name in FOUR_FILES if name not in paths)
-        raise DatasetNotFoundError(
-            f"{folder} has only {len(paths)} of the four files; missing: {missing} (with or without .gz)."
-        )
-    return FourFiles(paths, f"folder {folder}") if paths else None
+
+    def read() -> Contents:
+        verified = _check_checksums(entry, files.paths)
+        contents = files.read(entry.classes)
+        return contents if verified else _check_contents(entry, contents)
+
+    paths = tuple(files.paths.values())
+    if data_dir is not None:
+        return DatasetSource.of_files(entry.name, str(data_dir), paths, read)
+    return DatasetSource(entry.name, stamp_files(paths), read)
 
 
-def _variant(folder: Path, name: str) -> Path | None:
-    """The file under the names that it goes by; the packed one first, because its checksum is published."""
-    dotted = name.replace("-idx", ".idx")
-    candidates = (folder / variant for variant in (f"{name}.gz", name, f"{dotted}.gz", dotted))
-    return next((path for path in candidates if path.is_file()), None)
+def digits_source() -> DatasetSource:
+    """scikit-learn's digits: 1,797 images with values 0 to 16, 360 of them our fixed test part."""
+    import importlib.metadata  # slow to import, and needed here only
+
+    stamp = ((f"digits of scikit-learn {importlib.metadata.version('scikit-learn')}", 0, 0),)
+    return DatasetSource("digits", stamp, _read_digits)
 
 
-def is_test_images(path: Path) -> bool:
-    """Whether a file has the name of the test images among the four."""
-    return path.name.replace(".idx", "-idx").removesuffix(".gz") == FOUR_FILES[2]
+def _read_digits() -> Contents:
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    images = data.images.astype(np.uint8)
+    found = Found(
+        train=Pairs(images, data.target),
+        test=None,
+        source="scikit-learn's own copy, with a train/test split of ours",
+        classes=DIGITS.classes,
+        scale=DIGITS.scale,
+        test_fraction=_TEST_DIGITS / len(images),
+    )
+    return replace(check(found), notes=())
 
 
 def in_data_folder(entry: CatalogueEntry, folder: Path) -> FourFiles | None:
@@ -66,12 +84,12 @@ def in_data_folder(entry: CatalogueEntry, folder: Path) -> FourFiles | None:
     Raises:
         DatasetNotFoundError: some of the four files are missing.
     """
-    return in_folder(folder / entry.name) or in_folder(folder)
+    return FourFiles.in_folder(folder / entry.name) or FourFiles.in_folder(folder)
 
 
 def in_system(entry: CatalogueEntry) -> FourFiles | None:
     """The four files where a package of the operating system puts them."""
-    found = in_folder(entry.system_folder) if entry.system_folder else None
+    found = FourFiles.in_folder(entry.system_folder) if entry.system_folder else None
     return FourFiles(found.paths, f"Debian package {entry.system_package} ({entry.system_folder})") if found else None
 
 
@@ -86,7 +104,7 @@ def by_download(entry: CatalogueEntry) -> Iterator[FourFiles]:
         try:
             paths = download(entry, folder)
         except DatasetNotFoundError as error:
-            raise not_found(entry, str(error)) from error
+            raise _not_found(entry, str(error)) from error
         yield FourFiles(paths, f"download from {entry.mirrors[0]}")
 
 
@@ -105,7 +123,7 @@ def _download_folder(name: str) -> Iterator[Path]:
             yield Path(temporary)
 
 
-def not_found(entry: CatalogueEntry, reason: str) -> DatasetNotFoundError:
+def _not_found(entry: CatalogueEntry, reason: str) -> DatasetNotFoundError:
     """The error that says where a dataset was looked for, and all the ways to get it."""
     ways = [
         f"put the four files ({', '.join(f'{name}.gz' for name in FOUR_FILES)}) into a folder and name it with "
@@ -117,11 +135,6 @@ def not_found(entry: CatalogueEntry, reason: str) -> DatasetNotFoundError:
     ways.append(f"connect to the network (or set HTTPS_PROXY) and try again, so that it comes from {entry.mirrors[0]}")
     listed = "\n".join(f"  {number}. {way}" for number, way in enumerate(ways, 1))
     return DatasetNotFoundError(f"{entry.info.title} was found nowhere. {reason} Ways out:\n{listed}")
-
-
-_ROUNDS = 3
-_TIMEOUT = (5, 30)
-"""Seconds to connect, and between two packets."""
 
 
 def download(entry: CatalogueEntry, folder: Path, pause: float = 1.0) -> Mapping[str, Path]:
@@ -199,7 +212,7 @@ def md5(path: Path) -> str:
         return hashlib.file_digest(stream, "md5").hexdigest()
 
 
-def check_checksums(entry: CatalogueEntry, paths: Mapping[str, Path]) -> bool:
+def _check_checksums(entry: CatalogueEntry, paths: Mapping[str, Path]) -> bool:
     """Whether all four files are the published ones, by MD5.
 
     Args:
@@ -233,22 +246,15 @@ def _file_with(checksum: str, entry: CatalogueEntry) -> str | None:
     return next((file for file, value in entry.info.checksums.items() if value == checksum), None)
 
 
-def check_contents(entry: CatalogueEntry, contents: Contents, *, verified: bool) -> tuple[str, ...]:
-    """Sentences about contents that should be `entry`'s.
-
-    Args:
-        entry: the dataset they should be.
-        contents: what was read.
-        verified: whether the checksums of the files have already shown what they are.
+def _check_contents(entry: CatalogueEntry, contents: Contents) -> Contents:
+    """The contents of files whose checksums are not the published ones, if they are `entry`'s.
 
     Raises:
         DataError: they are another dataset, or its parts are swapped.
     """
-    if verified:
-        return ()
-    actual = known_as(contents)
+    actual = known_by(contents.fingerprint, contents.test_fingerprint)
     if actual is entry:
-        return ()
+        return contents
     place = f"the files from the {contents.source}"
     if actual is not None:
         raise DataError(f"{place} hold {actual.info.title}, by their contents. {_mend(entry, actual)}")
@@ -260,21 +266,16 @@ def check_contents(entry: CatalogueEntry, contents: Contents, *, verified: bool)
         )
     published = (entry.train_counts, entry.test_counts)
     if entry.train_fingerprint is None and counts == published:
-        return (
-            f"The files' checksums are not the published ones, so that they are {entry.info.title} rests on their "
-            "counts per class only.",
+        note = (
+            f"The checksums of the files are not the published ones, so only their counts per class say that they are "
+            f"{entry.info.title}."
         )
+        return replace(contents, notes=(*contents.notes, note))
     alike = next((e for e in CATALOGUE.values() if (e.train_counts, e.test_counts) == counts != published), None)
     looks = f"; by their counts per class they look like {alike.info.title}" if alike else ""
     raise DataError(
         f"{place} are not {entry.info.title}'s{looks}. To use them under their own name, load them as idx:FOLDER."
     )
-
-
-def known_as(contents: Contents) -> CatalogueEntry | None:
-    """The dataset of the table that has these contents, by fingerprint."""
-    pair = (contents.fingerprint, contents.test_fingerprint)
-    return next((e for e in CATALOGUE.values() if (e.train_fingerprint, e.test_fingerprint) == pair), None)
 
 
 def _mend(entry: CatalogueEntry, actual: CatalogueEntry) -> str:
