@@ -8,14 +8,14 @@ import pytest
 from PIL import Image
 
 from fittingroom.data.dataset import Dataset, Part
-from fittingroom.data.dataset_card import describe, write_sprite
+from fittingroom.data.dataset_card import write_sprite
 from fittingroom.data.load import load
 from fittingroom.errors import StorageError
 from tests.data.builders import images, labels, write_picture_folder
 
 
 def test_the_facts_of_fashion_mnist(fashion_mnist: Dataset) -> None:
-    facts = json.loads(json.dumps(describe(fashion_mnist)))
+    facts = json.loads(json.dumps(fashion_mnist.describe()))
     assert facts["title"] == "Fashion-MNIST"
     assert facts["licence"] == "MIT"
     assert facts["counts"]["train"] == {"total": 55_000, "per_class": [5500] * 10}
@@ -29,7 +29,7 @@ def test_the_facts_of_fashion_mnist(fashion_mnist: Dataset) -> None:
 
 def test_own_data_say_what_is_unknown_and_how_pictures_were_resized(tmp_path: Path) -> None:
     root = write_picture_folder(tmp_path / "pets", {"a": 8, "b": 8})
-    facts = json.loads(json.dumps(describe(load(f"folder:{root}", validation=0))))
+    facts = json.loads(json.dumps(load(f"folder:{root}", validation=0).describe()))
     assert (facts["licence"], facts["homepage"], facts["checksums"]) == ("unknown", "unknown", {})
     assert facts["counts"]["validation"] is None
     assert facts["resize_rule"].startswith("the longest edge is fitted")

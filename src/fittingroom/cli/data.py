@@ -31,11 +31,10 @@ def run(arguments: argparse.Namespace) -> CommandOutput:
     """Lists the datasets, or describes one and writes a picture of its first training images."""
     if arguments.dataset is None:
         return _list()
-    from fittingroom.data.dataset_card import describe
     from fittingroom.data.load import load
 
     dataset = load(arguments.dataset, data_dir=arguments.data_dir, image_size=arguments.image_size)
-    facts = {**describe(dataset), "sprite": _write_sprite(dataset, arguments.sprite)}
+    facts = {**dataset.describe(), "sprite": _write_sprite(dataset, arguments.sprite)}
     for note in dataset.notes:
         say("note", note)
     return CommandOutput(facts, _text(facts))

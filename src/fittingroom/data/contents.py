@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 
 from fittingroom.data.labels import named, say_uneven
 from fittingroom.data.ranges import NOTED_DARK
-from fittingroom.data.split import cut_test
+from fittingroom.data.split import count_per_class, cut_test
 from fittingroom.data.values import (
     DIGEST_BYTES,
     Digests,
     Images,
     Labels,
-    count_per_class,
     fingerprint,
     image_digests,
     to_labels,

@@ -5,15 +5,26 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.data.catalogue import DatasetInfo
-from fittingroom.data.values import Digests, Images, Labels, count_per_class, fingerprint, read_only, source_fingerprint
+from fittingroom.data.split import count_per_class
+from fittingroom.data.values import Digests, Images, Labels, fingerprint, source_fingerprint
 from fittingroom.errors import DataError
+
+ArrayT = TypeVar("ArrayT", bound=NDArray[Any])
+
+
+def read_only(array: ArrayT) -> ArrayT:
+    """A view of an array through which nothing can be changed."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,13 +72,13 @@ class Part:
         return f"Part({len(self):,} images {self.images.shape[1:]}, {len(self.classes)} classes)"
 
     def _repr_html_(self) -> str:
-        from fittingroom.data.dataset_card import part_card
+        from fittingroom.data.dataset_card import html_card
 
-        return part_card(self)
+        return html_card(f"{len(self):,} images", {"images": self.counts()}, self)
 
     @property
     def x(self) -> NDArray[np.float32]:
-        """The images as model input: float32, divided by `scale`. Made anew at each access."""
+        """The images as model input: float32 of the same shape, divided by `scale`. A new array at each access."""
         return np.divide(self.images, np.float32(self.scale), dtype=np.float32)
 
     @property
@@ -237,6 +248,46 @@ class Dataset:
     arguments: Mapping[str, Any]
 
     def _repr_html_(self) -> str:
-        from fittingroom.data.dataset_card import dataset_card
+        from fittingroom.data.dataset_card import html_card
 
-        return dataset_card(self)
+        counts = {
+            "training": self.train.counts(),
+            **({} if self.validation is None else {"validation": self.validation.counts()}),
+            "test, sealed": self.test.counts(),
+        }
+        size = " × ".join(map(str, self.image_shape))
+        return html_card(f"<b>{escape(self.name)}</b>, {size} pixels", counts, self.train)
+
+    def describe(self) -> dict[str, Any]:
+        """All that is known without opening the test set, as JSON types.
+
+        `counts` has for each part its `total` and the number of images `per_class`, in the order of `classes`; the
+        parts are `train`, `validation` (None if there is none) and `test`.
+        """
+
+        def counts(part: Part | SealedTestSet) -> dict[str, Any]:
+            return {"total": len(part), "per_class": list(part.counts())}
+
+        info = self.info
+        return {
+            "name": self.name,
+            "title": info.title,
+            "classes": list(self.classes),
+            "image_shape": list(self.image_shape),
+            "scale": self.scale,
+            "counts": {
+                "train": counts(self.train),
+                "validation": counts(self.validation) if self.validation is not None else None,
+                "test": counts(self.test),
+            },
+            "split_seed": self.split_seed,
+            "source": self.source,
+            "licence": info.licence,
+            "homepage": info.homepage,
+            "citation": info.citation,
+            "checksums": {name: f"md5:{value}" for name, value in info.checksums.items()},
+            "fingerprint": self.fingerprint,
+            "test_fingerprint": self.test.fingerprint,
+            "resize_rule": info.resize_rule,
+            "notes": list(self.notes),
+        }

@@ -1,51 +1,60 @@
-"""What a notebook shows of a dataset: its counts, and a picture of its first images.
-
-The plain facts of a dataset, for printing and for JSON.
-
-A picture of a dataset: its first images of each class, in rows.
-"""
+"""A picture of a dataset, its first images of each class in rows, and what a notebook shows of one."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
 from fittingroom.atomic import write_atomically
-from fittingroom.data.dataset import Dataset, Part, SealedTestSet
-from fittingroom.data.values import Images
+from fittingroom.data.values import Images, Labels
 
-PER_CLASS = 12
-MOST_CLASSES = 20
-
-
-def dataset_card(dataset: Dataset) -> str:
-    """HTML: name, number of images of each part and class, and the first training images of each class."""
-    validation = dataset.validation
-    counts = [("training", dataset.train.counts()), ("test, sealed", dataset.test.counts())]
-    if validation is not None:
-        counts.insert(1, ("validation", validation.counts()))
-    size = " × ".join(map(str, dataset.image_shape))
-    title = f"<b>{escape(dataset.name)}</b>, {size} pixels"
-    return f"<div>{title}{_table(dataset.classes, counts)}{_picture(dataset.train)}</div>"
+_PER_CLASS = 12
+_MOST_CLASSES = 20
+_GAP = 2  # pixels
+_SMALLEST_CELL = 28  # pixels
 
 
-def part_card(part: Part) -> str:
-    """HTML: the number of images of each class, and the first of them."""
-    return f"<div>{len(part):,} images{_table(part.classes, [('images', part.counts())])}{_picture(part)}</div>"
+class _LabelledImages(Protocol):
+    """What a picture is drawn of; `dataset.Part` is the one such class. See there for the attributes."""
+
+    @property
+    def images(self) -> Images: ...
+
+    @property
+    def labels(self) -> Labels: ...
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    @property
+    def scale(self) -> float: ...
 
 
-def _table(classes: tuple[str, ...], counts: Iterable[tuple[str, tuple[int, ...]]]) -> str:
+def html_card(title: str, counts: Mapping[str, Sequence[int]], shown: _LabelledImages) -> str:
+    """HTML for a notebook: a title, the number of images of each part and class, and the first images of each class.
+
+    Args:
+        title: HTML.
+        counts: for the name of each part, its number of images of each class.
+        shown: the part whose first images are shown.
+    """
+    return f"<div>{title}{_table(shown.classes, counts)}{_image(shown)}</div>"
+
+
+def _table(classes: tuple[str, ...], counts: Mapping[str, Sequence[int]]) -> str:
     """A row for each part, a column for each of the first classes."""
-    shown = classes[:MOST_CLASSES]
-    more = f"<th>and {len(classes) - len(shown)} more</th>" if len(classes) > len(shown) else ""
-    head = "".join(f"<th>{escape(name)}</th>" for name in shown)
-    rows = "".join(f"<tr><th>{name}</th>{_cells([sum(found), *found[:MOST_CLASSES]])}</tr>" for name, found in counts)
+    first = classes[:_MOST_CLASSES]
+    more = f"<th>and {len(classes) - len(first)} more</th>" if len(classes) > len(first) else ""
+    head = "".join(f"<th>{escape(name)}</th>" for name in first)
+    rows = "".join(
+        f"<tr><th>{name}</th>{_cells([sum(each), *each[:_MOST_CLASSES]])}</tr>" for name, each in counts.items()
+    )
     return f"<table><tr><th></th><th>all</th>{head}{more}</tr>{rows}</table>"
 
 
@@ -53,61 +62,18 @@ def _cells(numbers: Iterable[int]) -> str:
     return "".join(f"<td>{number:,}</td>" for number in numbers)
 
 
-def _picture(part: Part) -> str:
-    from PIL import Image
-
-    if not len(part):
+def _image(shown: _LabelledImages) -> str:
+    if not len(shown.labels):
         return ""
-    shown = min(len(part.classes), MOST_CLASSES)
-    pixels = sprite(part, PER_CLASS)
-    stream = io.BytesIO()
-    rows = pixels[: pixels.shape[0] * shown // len(part.classes)]
-    Image.fromarray(rows).save(stream, format="PNG")
-    data = base64.b64encode(stream.getvalue()).decode()
-    alt = escape(f"The first {PER_CLASS} images of {', '.join(part.classes[:shown])}")
+    first = shown.classes[:_MOST_CLASSES]
+    pixels = _sprite(shown, _PER_CLASS)
+    rows = pixels[: pixels.shape[0] * len(first) // len(shown.classes)]
+    data = base64.b64encode(_png(rows)).decode()
+    alt = escape(f"The first {_PER_CLASS} images of {', '.join(first)}")
     return f'<img alt="{alt}" src="data:image/png;base64,{data}" style="max-width:100%">'
 
 
-def describe(dataset: Dataset) -> dict[str, Any]:
-    """Everything that can be said about a dataset without opening its test set, as JSON types.
-
-    `counts` has for each part its `total` and the number of images `per_class`, in the order of `classes`; the parts
-    are `train`, `validation` (None if there is none) and `test`.
-    """
-    info = dataset.info
-    return {
-        "name": dataset.name,
-        "title": info.title,
-        "classes": list(dataset.classes),
-        "image_shape": list(dataset.image_shape),
-        "scale": dataset.scale,
-        "counts": {
-            "train": _counts(dataset.train),
-            "validation": _counts(dataset.validation) if dataset.validation is not None else None,
-            "test": _counts(dataset.test),
-        },
-        "split_seed": dataset.split_seed,
-        "source": dataset.source,
-        "licence": info.licence,
-        "homepage": info.homepage,
-        "citation": info.citation,
-        "checksums": {name: f"md5:{value}" for name, value in info.checksums.items()},
-        "fingerprint": dataset.fingerprint,
-        "test_fingerprint": dataset.test.fingerprint,
-        "resize_rule": info.resize_rule,
-        "notes": list(dataset.notes),
-    }
-
-
-def _counts(part: Part | SealedTestSet) -> dict[str, Any]:
-    return {"total": len(part), "per_class": list(part.counts())}
-
-
-_GAP = 2
-_SMALLEST_CELL = 28
-
-
-def write_sprite(part: Part, path: Path, per_class: int = 10) -> None:
+def write_sprite(part: _LabelledImages, path: Path, per_class: int = 10) -> None:
     """Writes a PNG with one row for each class, in order, of its first images.
 
     Images smaller than 28 pixels are enlarged by a whole factor.
@@ -120,14 +86,20 @@ def write_sprite(part: Part, path: Path, per_class: int = 10) -> None:
     Raises:
         StorageError: the file cannot be written.
     """
+    content = _png(_sprite(part, per_class))
+    write_atomically(path, lambda stream: stream.write(content))
+
+
+def _png(pixels: Images) -> bytes:
     from PIL import Image
 
-    picture = Image.fromarray(sprite(part, per_class))
-    write_atomically(path, lambda stream: picture.save(stream, format="PNG"))
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, format="PNG")
+    return stream.getvalue()
 
 
-def sprite(part: Part, per_class: int) -> Images:
-    """The pixels of the picture that `write_sprite` writes; white between the images and where a class has fewer."""
+def _sprite(part: _LabelledImages, per_class: int) -> Images:
+    """The pixels of the picture; white between the images and where a class has fewer."""
     height, width, *channels = part.images.shape[1:]
     enlarged = max(-(-_SMALLEST_CELL // min(height, width)), 1)
     high, wide = height * enlarged + _GAP, width * enlarged + _GAP

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.data.csvfile import read_table
+from fittingroom.data.dataset import read_only
 from fittingroom.data.idx import read_idx_images
 from fittingroom.data.npz import array_names, listed, member_names, read_array
 from fittingroom.data.pictures import Picture, not_accepted, open_picture, pixels, quiet_pillow
 from fittingroom.data.ranges import ValueRange
 from fittingroom.data.sniff import is_idx, start_of, unpacked_start
-from fittingroom.data.values import read_only, to_range
+from fittingroom.data.values import to_range
 from fittingroom.errors import DataError
 
 _ARRAY_NAMES = ("images", "x", "x_test", "test_images")

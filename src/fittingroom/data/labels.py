@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.data.values import Labels, count_per_class
+from fittingroom.data.split import count_per_class
+from fittingroom.data.values import Labels
 from fittingroom.errors import DataError
 
 _LONGEST = 200  # characters; a folder's name has at most 255 bytes

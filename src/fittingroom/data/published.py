@@ -24,7 +24,7 @@ from fittingroom.data.catalogue import CATALOGUE, DIGITS, FOUR_FILES, CatalogueE
 from fittingroom.data.contents import Contents, Found, Pairs, check
 from fittingroom.data.idx import FourFiles
 from fittingroom.data.progress import Bar, progress_bar
-from fittingroom.data.values import count_per_class
+from fittingroom.data.split import count_per_class
 from fittingroom.errors import DataError, DatasetNotFoundError
 
 _ROUNDS = 3

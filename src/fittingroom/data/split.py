@@ -7,12 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.data.values import Digests, Images, Labels, count_per_class, image_digests
+from fittingroom.data.values import Digests, Images, Labels, image_digests
 from fittingroom.errors import DataError
 from fittingroom.seeds import generator
 
 _TEST_SALT = b"test split 0"
 """Fixed for good: a test set that moved with a seed could be looked at piece by piece."""
+
+
+def count_per_class(labels: Labels, classes: int) -> tuple[int, ...]:
+    """The number of labels of each class; the labels are positions below `classes`."""
+    return tuple(np.bincount(labels, minlength=classes).tolist())
 
 
 def shares(counts: Sequence[int], total: int, *, at_least_one: bool = False) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,20 +25,6 @@ Digests = NDArray[np.uint8]
 """`(n, DIGEST_BYTES)`: a hash of each picture's file."""
 
 DIGEST_BYTES = 16
-
-ArrayT = TypeVar("ArrayT", bound=NDArray[Any])
-
-
-def read_only(array: ArrayT) -> ArrayT:
-    """A view of an array through which nothing can be changed."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
-def count_per_class(labels: Labels, classes: int) -> tuple[int, ...]:
-    """How many labels each class has."""
-    return tuple(np.bincount(labels, minlength=classes).tolist())
 
 
 def fingerprint(images: Images, labels: Labels) -> str:

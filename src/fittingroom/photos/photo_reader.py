@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fittingroom.data.dataset import read_only
 from fittingroom.data.image_files import InputImages, holds_arrays, of_its_size, read_images
 from fittingroom.data.layout import HIDDEN, Skipped, list_folder
 from fittingroom.data.pictures import ACCEPTED, Picture, as_picture, open_picture, picture_in, quiet_pillow
 from fittingroom.data.ranges import ValueRange
-from fittingroom.data.values import read_only
 from fittingroom.errors import DataError
 from fittingroom.photos.conversion import Conversion, convert
 from fittingroom.photos.style import Style
