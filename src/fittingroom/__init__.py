@@ -55,8 +55,8 @@ if TYPE_CHECKING:
     from fittingroom.labs.lab_result import LabResult as LabResult
     from fittingroom.photos.style import Style as Style
     from fittingroom.recipes.recipe import Recipe as Recipe
-    from fittingroom.reports.explanation import Explanation as Explanation
-    from fittingroom.reports.html import Report as Report
+    from fittingroom.reports.facts.explanation import Explanation as Explanation
+    from fittingroom.reports.pages.document import Report as Report
     from fittingroom.runs.history import History as History
     from fittingroom.runs.outcomes import Outcomes as Outcomes
     from fittingroom.runs.record import RunRecord as RunRecord
@@ -72,7 +72,7 @@ _PUBLIC = {
     "DatasetNotFoundError": "fittingroom.errors",
     "DivergedError": "fittingroom.errors",
     "Experiment": "fittingroom.experiments.results",
-    "Explanation": "fittingroom.reports.explanation",
+    "Explanation": "fittingroom.reports.facts.explanation",
     "FittedRun": "fittingroom.api.fitted",
     "FittingRoomError": "fittingroom.errors",
     "History": "fittingroom.runs.history",
@@ -89,7 +89,7 @@ _PUBLIC = {
     "Replicas": "fittingroom.api.replicas",
     "ReplicasRecord": "fittingroom.runs.replicas",
     "ReplicasTestResult": "fittingroom.evaluation.spread",
-    "Report": "fittingroom.reports.html",
+    "Report": "fittingroom.reports.pages.document",
     "Run": "fittingroom.api.run",
     "RunError": "fittingroom.errors",
     "RunRecord": "fittingroom.runs.record",

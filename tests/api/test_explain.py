@@ -10,7 +10,7 @@ import pytest
 
 import fittingroom
 from fittingroom.errors import InputError
-from fittingroom.reports.sentences import QUESTIONS
+from fittingroom.reports.words.quotes import QUESTIONS
 from tests.reports.builders import contents_of, course_of, written
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")

@@ -19,7 +19,7 @@ import fittingroom as fr
 from fittingroom.cli.main import main
 from fittingroom.data import load as sealing
 from fittingroom.errors import RunError, StorageError
-from fittingroom.reports.facts import facts_of
+from fittingroom.reports.facts.explanation import facts_of
 from fittingroom.runs.ledger import Ledger
 from fittingroom.runs.ledger_check import verify
 

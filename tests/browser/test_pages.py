@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from fittingroom.reports.experiment_page import experiment_report
-from fittingroom.reports.lab_page import lab_report, labs_index
+from fittingroom.reports.pages.experiment_page import experiment_report
+from fittingroom.reports.pages.lab_page import lab_report, labs_index
 from tests.browser.conftest import HOSTILE_NAMES, Open
 from tests.browser.test_report import CONTRAST, WIDTHS
 from tests.reports.builders import digits_contents, written

@@ -11,7 +11,7 @@ import pytest
 
 from fittingroom.cli.explain_tables import marked_bar, signed_bar, sparkline
 from fittingroom.cli.main import main
-from fittingroom.reports.sentences import QUESTIONS
+from fittingroom.reports.words.quotes import QUESTIONS
 from fittingroom.runs.images import read_files
 from tests.cli.conftest import Command
 from tests.data.builders import write_picture_folder

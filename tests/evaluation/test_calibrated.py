@@ -22,7 +22,7 @@ from fittingroom.evaluation.reliability import reliability_of
 from fittingroom.evaluation.stopping import stopping
 from fittingroom.evaluation.trajectories import Trajectories
 from fittingroom.labs.judging import Expected, Side, effect_on_images, verdict
-from fittingroom.reports.facts_replica import pairs_that_matter
+from fittingroom.reports.facts.seed_facts import pairs_that_matter
 from tests.evaluation.examples import honest_logits, of_right, trajectories_of
 
 Array = npt.NDArray[Any]

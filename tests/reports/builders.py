@@ -11,7 +11,7 @@ import numpy as np
 from fittingroom.data.load import load
 from fittingroom.evaluation.trajectories import Trajectories
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.reports.subject import Replica, Subject
+from fittingroom.reports.facts.subject import Replica, Subject
 from fittingroom.runs.environment import Environment
 from fittingroom.runs.history import History
 from fittingroom.runs.outcomes import Outcomes

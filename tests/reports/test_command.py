@@ -10,8 +10,8 @@ from fittingroom.cli.main import build_parser
 from fittingroom.cli.train import chosen_recipe
 from fittingroom.recipes.named import NAMED
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.reports.command import command_of
-from fittingroom.reports.subject import Subject
+from fittingroom.reports.facts.run_facts import command_of
+from fittingroom.reports.facts.subject import Subject
 from tests.reports.builders import course_of, subject_of
 
 LOAD = {"name": "fashion-mnist", "validation": None, "split_seed": 0, "data_dir": None, "image_size": None}

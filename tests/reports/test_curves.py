@@ -11,7 +11,7 @@ import pytest
 
 from fittingroom.api.replicas import Replicas
 from fittingroom.api.run import Run
-from fittingroom.reports.curves import ShownHistory, curves_shown
+from fittingroom.reports.pages.notebook_card import ShownHistory, curves_shown
 from fittingroom.runs.history import History
 from tests.reports.builders import contents_of, course_of, written
 

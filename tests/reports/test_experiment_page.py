@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 import fittingroom
-from fittingroom.reports.experiment_page import experiment_report
-from fittingroom.reports.pairs_shown import pairs_shown
-from fittingroom.reports.recipes_shown import shown
+from fittingroom.reports.pages.experiment_page import experiment_report, shown
+from fittingroom.reports.pages.pair_table import pairs_shown
 from tests.reports.experiments import experiment_facts
 from tests.reports.pages import parsed
 

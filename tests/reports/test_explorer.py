@@ -11,8 +11,16 @@ from PIL import Image
 
 from fittingroom.data.dataset import Part
 from fittingroom.evaluation.images import image_lists
-from fittingroom.reports.explorer import MOST_CLASSES, MOST_IMAGES, choose, explorer
-from fittingroom.reports.pictures import COLUMNS, LARGEST_SIDE, sheet, strip
+from fittingroom.reports.pages.explorer import (
+    COLUMNS,
+    LARGEST_SIDE,
+    MOST_CLASSES,
+    MOST_IMAGES,
+    choose,
+    explorer,
+    picture_row,
+    sheet,
+)
 from tests.reports.builders import course_of, subject_of
 
 COURSE = course_of([0.5, 1.0, 2.0], images=3000, classes=4)
@@ -97,7 +105,7 @@ def test_a_sheet_has_each_image_in_its_place(size: tuple[int, ...]) -> None:
 
 def test_shades_are_spread_over_what_a_picture_can_show() -> None:
     images = np.full((2, 8, 8), 16, np.uint8)
-    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(strip(images, 16.0).partition(",")[2]))))
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture_row(images, 16.0).partition(",")[2]))))
     assert pixels.shape == (8, 16)
     assert (pixels == 255).all()
 

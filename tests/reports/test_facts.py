@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from fittingroom.errors import InputError, RunError, UnknownNameError
 from fittingroom.evaluation.scores import Scores
 from fittingroom.evaluation.trajectories import Trajectories
-from fittingroom.reports.facts import facts_of, subject_facts
-from fittingroom.reports.subject import read_subject
+from fittingroom.reports.facts.explanation import facts_of, subject_facts
+from fittingroom.reports.facts.subject import read_subject
 from fittingroom.runs.record import Look, PartResult
 from fittingroom.runs.store import RunContents
 from tests.evaluation.examples import any_trajectories, is_json, trajectories_of

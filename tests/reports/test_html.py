@@ -18,8 +18,8 @@ from fittingroom.cli.main import main
 from fittingroom.data.dataset import SealedTestSet
 from fittingroom.errors import InputError, StorageError
 from fittingroom.evaluation.trajectories import Trajectories
-from fittingroom.reports.document import harmless, json_text, page
-from fittingroom.reports.html import Report, report_of
+from fittingroom.reports.pages.document import Report, harmless, json_text, page
+from fittingroom.reports.pages.report_page import report_of
 from tests.evaluation.examples import any_trajectories
 from tests.reports.builders import contents_of, course_of, written
 from tests.reports.pages import block_of, parsed

@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from fittingroom.data.dataset import SealedTestSet
-from fittingroom.reports.claims_shown import claims_shown
-from fittingroom.reports.lab_page import lab_report, labs_index
-from fittingroom.reports.lab_pictures import picture
-from fittingroom.reports.prose import Piece, paragraphs
+from fittingroom.reports.pages.document import Piece, paragraphs
+from fittingroom.reports.pages.lab_page import claims_shown, lab_report, labs_index
+from fittingroom.reports.pages.lab_pictures import picture
 from tests.reports.builders import contents_of, course_of, digits_contents, written
 from tests.reports.labs import ERROR, arm_facts, claim_facts, lab_facts, refused_arm
 from tests.reports.pages import parsed

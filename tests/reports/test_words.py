@@ -11,9 +11,8 @@ from hypothesis import given, settings
 
 from fittingroom.evaluation.estimate import mean_interval
 from fittingroom.evaluation.trajectories import Trajectories
-from fittingroom.reports.facts import subject_facts
-from fittingroom.reports.sentences import QUESTIONS, Quote
-from fittingroom.reports.words import ledger_words
+from fittingroom.reports.facts.explanation import ledger_words, subject_facts
+from fittingroom.reports.words.quotes import QUESTIONS, Quote
 from tests.evaluation.examples import any_trajectories, trajectories_of
 from tests.reports.builders import course_of, subject_of
 
@@ -42,7 +41,7 @@ def numbers_in(values: Iterable[Any]) -> list[float]:
 def forms(value: float) -> set[str]:
     """All ways in which a sentence may write a number, without its sign."""
     size = abs(value)
-    return {f"{size:,}", f"{size:.4f}", f"{size:.3f}", *(f"{f * size:.{d}f}" for f in (1, 100) for d in (1, 2))}
+    return {f"{size:,}", f"{size:,.4f}", f"{size:,.3f}", *(f"{f * size:,.{d}f}" for f in (1, 100) for d in (1, 2))}
 
 
 def strange_numbers(sentence: dict[str, Any]) -> list[str]:

@@ -18,9 +18,9 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.engine.blueprint import Blueprint
 from fittingroom.engine.state import State
 from fittingroom.errors import RunError
-from fittingroom.reports.curves import ShownHistory
-from fittingroom.reports.explanation import Explanation
-from fittingroom.reports.html import Report
+from fittingroom.reports.facts.explanation import Explanation
+from fittingroom.reports.pages.document import Report
+from fittingroom.reports.pages.notebook_card import ShownHistory
 from fittingroom.runs.history import History
 from fittingroom.runs.outcomes import Outcomes
 from fittingroom.runs.record import RunRecord
@@ -69,7 +69,7 @@ class UnsavedRun(FittedRun):
         return f"Run(no folder: {self.record.recipe['name']} on {self.record.data.name}, {self.record.status})"
 
     def _repr_html_(self) -> str:
-        from fittingroom.reports.card import run_card
+        from fittingroom.reports.pages.notebook_card import run_card
 
         return run_card(Path("(no folder)"), [self.record], [self.history])
 

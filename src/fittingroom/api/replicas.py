@@ -21,8 +21,8 @@ from fittingroom.runs.replicas import ReplicasRecord, read_replicas, replica_fol
 if TYPE_CHECKING:
     import keras
 
-    from fittingroom.reports.explanation import Explanation
-    from fittingroom.reports.html import Report
+    from fittingroom.reports.facts.explanation import Explanation
+    from fittingroom.reports.pages.document import Report
 
 Array = np.ndarray[Any, Any]
 
@@ -48,7 +48,7 @@ class Replicas(Asked, Sequence[Run]):
         return f"Replicas({str(self.path)!r}: {first.recipe['name']} on {first.data.name}, seeds {list(self.seeds)})"
 
     def _repr_html_(self) -> str:
-        from fittingroom.reports.card import run_card
+        from fittingroom.reports.pages.notebook_card import run_card
 
         return run_card(self.path, [run.record for run in self], [run.history for run in self])
 
@@ -134,7 +134,7 @@ class Replicas(Asked, Sequence[Run]):
         Raises:
             InputError: as for `Run.explain`.
         """
-        from fittingroom.reports.explanation import explain
+        from fittingroom.reports.facts.explanation import explain
 
         return explain(self.path, start, end)
 
@@ -144,7 +144,7 @@ class Replicas(Asked, Sequence[Run]):
     def report(self, path: str | Path) -> Path: ...
     def report(self, path: str | Path | None = None) -> Report | Path:
         """A page about all replicas, as `Run.report` has it; image by image the one with the median validation loss."""
-        from fittingroom.reports.html import report_of
+        from fittingroom.reports.pages.report_page import report_of
 
         page = report_of([self.path])
         return page if path is None else page.save(path)

@@ -11,7 +11,7 @@ from fittingroom.runs.place import find_run
 if TYPE_CHECKING:
     from fittingroom.api.replicas import Replicas
     from fittingroom.api.run import Run
-    from fittingroom.reports.html import Report
+    from fittingroom.reports.pages.document import Report
 
     AnyRun = str | Path | Run | Replicas
 
@@ -40,7 +40,7 @@ def report(runs: AnyRun | Sequence[AnyRun], path: str | Path | None = None) -> R
             several runs were not validated on the same images.
         StorageError: the file cannot be written.
     """
-    from fittingroom.reports.html import report_of
+    from fittingroom.reports.pages.report_page import report_of
 
     given = _listed(runs)
     comparison = None

@@ -33,8 +33,8 @@ from fittingroom.runs.weights import check_weights
 if TYPE_CHECKING:
     import keras
 
-    from fittingroom.reports.explanation import Explanation
-    from fittingroom.reports.html import Report
+    from fittingroom.reports.facts.explanation import Explanation
+    from fittingroom.reports.pages.document import Report
 
 Array = np.ndarray[Any, Any]
 
@@ -63,7 +63,7 @@ class Run(Asked):
         return f"Run({str(self.path)!r}: {self.record.recipe['name']} on {self.record.data.name}, {self.record.status})"
 
     def _repr_html_(self) -> str:
-        from fittingroom.reports.card import run_card
+        from fittingroom.reports.pages.notebook_card import run_card
 
         return run_card(self.path, [self.record], [self.history])
 
@@ -75,7 +75,7 @@ class Run(Asked):
     @cached_property
     def history(self) -> History:
         """The numbers of each epoch, under Keras's keys; a notebook shows them as curves and as a table."""
-        from fittingroom.reports.curves import ShownHistory
+        from fittingroom.reports.pages.notebook_card import ShownHistory
 
         read = store.read_history(self.path)
         return ShownHistory(zip(read.epoch, read.rows, strict=True))
@@ -149,7 +149,7 @@ class Run(Asked):
             InputError: there are no validation images, no epoch has finite losses, or `start` or `end` was not
                 validated.
         """
-        from fittingroom.reports.explanation import explain
+        from fittingroom.reports.facts.explanation import explain
 
         return explain(self.path, start, end)
 
@@ -173,7 +173,7 @@ class Run(Asked):
             InputError: there are no validation images, or no epoch has finite losses.
             StorageError: the file cannot be written.
         """
-        from fittingroom.reports.html import report_of
+        from fittingroom.reports.pages.report_page import report_of
 
         page = report_of([self.path])
         return page if path is None else page.save(path)

@@ -14,7 +14,7 @@ from fittingroom.runs.place import LATEST, find_run
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from fittingroom.reports.explanation import Explanation
+    from fittingroom.reports.facts.explanation import Explanation
 
 _NARROWEST, _WIDEST = 60, 100
 
@@ -37,7 +37,7 @@ def configure(parser: CommandParser) -> None:
 def run(arguments: argparse.Namespace) -> CommandOutput:
     """Reads what the run kept of its validation images; trains nothing and opens no test set."""
     path = find_run(arguments.run)  # before the heavy packages are imported
-    from fittingroom.reports.explanation import explain
+    from fittingroom.reports.facts.explanation import explain
 
     explanation = explain(path, arguments.start, arguments.end)
     facts = explanation.to_dict()
@@ -68,7 +68,7 @@ def _parts(explanation: Explanation, facts: dict[str, Any], width: int) -> Itera
     from rich.text import Text
 
     from fittingroom.cli import explain_tables as tables
-    from fittingroom.reports.sentences import QUESTIONS
+    from fittingroom.reports.words.quotes import QUESTIONS
 
     drawn = tables.by_topic(facts, width)
     yield Text(tables.title(facts))

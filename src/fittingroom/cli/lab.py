@@ -79,7 +79,7 @@ def _run_one(lab: Lab, arguments: argparse.Namespace) -> CommandOutput:
 def _run_all(labs: Sequence[Lab], arguments: argparse.Namespace) -> CommandOutput:
     """Each lab in a process of its own, so that what one leaves in memory is gone before the next."""
     from fittingroom.labs.lab_result import FACTS_NAME
-    from fittingroom.reports.lab_page import labs_index
+    from fittingroom.reports.pages.lab_page import labs_index
     from fittingroom.runs.json_files import read_json
     from fittingroom.runs.place import runs_dir
 

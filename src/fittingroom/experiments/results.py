@@ -29,7 +29,7 @@ from fittingroom.experiments.summary import (
 from fittingroom.runs.store import read_history, read_validated
 
 if TYPE_CHECKING:
-    from fittingroom.reports.html import Report
+    from fittingroom.reports.pages.document import Report
 
 PAGE_NAME = "experiment.html"
 FINAL_REASON = "the final score of an experiment, for the recipe that validation chose"
@@ -147,7 +147,7 @@ class Experiment:
             RunError: a run is damaged.
             StorageError: the file cannot be written.
         """
-        from fittingroom.reports.experiment_page import experiment_report
+        from fittingroom.reports.pages.experiment_page import experiment_report
 
         histories = {}
         for cell in self.cells:

@@ -124,7 +124,7 @@ def _of_experiment(
 
 
 def _write(result: LabResult) -> None:
-    from fittingroom.reports.lab_page import lab_report
+    from fittingroom.reports.pages.lab_page import lab_report
 
     facts = result.to_dict()
     write_bytes(result.path / FACTS_NAME, json_text(facts).encode())

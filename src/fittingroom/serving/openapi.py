@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from fittingroom.reports.document import harmless
+from fittingroom.reports.pages.document import harmless
 from fittingroom.runs.record import DataRecord
 from fittingroom.serving.bodies import JSON, MULTIPART, PICTURES
 from fittingroom.serving.limits import LIMITS

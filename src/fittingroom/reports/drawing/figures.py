@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fittingroom.reports.document import epochs
 from fittingroom.reports.drawing import plots, scatter
 from fittingroom.reports.drawing.axes import Axis, epoch_axis, linear_axis
 from fittingroom.reports.drawing.plots import Frame, Line, Plot
-from fittingroom.reports.sentences import nats, percent
+from fittingroom.reports.words.quotes import epoch_span
+from fittingroom.text import nats, percent
 
 Facts = Mapping[str, Any]
 Rows = Sequence[Mapping[str, Any]]
@@ -125,7 +125,7 @@ def _curve_caption(quantity: str, marked: tuple[int, int] | None) -> str:
         return ""
     best = "lowest" if quantity == "loss" else "highest"
     seeds = ", depending on the seed" if marked[0] != marked[1] else ""
-    return f"Validation {quantity} was {best} after {epochs(*marked)}{seeds}."
+    return f"Validation {quantity} was {best} after {epoch_span(*marked)}{seeds}."
 
 
 def _curve_legend(lines: Sequence[Line], marked: tuple[int, int] | None) -> Legend:

@@ -27,10 +27,13 @@ function drawn(name, attributes, text) {
   return made;
 }
 
-const sign = (value) => (value < 0 ? "\u2212" : "+");
-const size = (value) => (Math.abs(value) >= 0.00995 ? Math.abs(value).toFixed(3) : Math.abs(value).toFixed(4));
-const signedNats = (value) => sign(value) + size(value);
-const signedPoints = (value) => sign(value) + Math.abs(value).toFixed(Math.abs(value) >= 0.095 || value === 0 ? 1 : 2);
+// As `text.py` writes them: what rounds to zero has no sign.
+function signed(value, digits) {
+  const size = Math.abs(value).toFixed(digits);
+  return Number(size) === 0 ? size : (value < 0 ? "\u2212" : "+") + size;
+}
+const signedNats = (value) => signed(value, Math.abs(value) >= 0.00995 ? 3 : 4);
+const signedPoints = (value) => signed(value, Math.abs(value) >= 0.095 || value === 0 ? 1 : 2);
 const percent = (share) => `${(100 * share).toFixed(1)}%`;
 const number = (value) => value.toLocaleString("en-US");
 

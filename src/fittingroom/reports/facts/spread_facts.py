@@ -13,9 +13,10 @@ from fittingroom.evaluation.classes import classes_of
 from fittingroom.evaluation.estimate import accuracy_interval
 from fittingroom.evaluation.spread import Spread
 from fittingroom.evaluation.stopping import Stopping
+from fittingroom.reports.words.change_words import stayed_wrong_carries
 
 if TYPE_CHECKING:
-    from fittingroom.reports.subject import Replica
+    from fittingroom.reports.facts.subject import Replica
 
 LARGE_GAP = 0.05
 """A share of the images: from here on the gap between training and validation accuracy is called large."""
@@ -183,13 +184,6 @@ def agreement(replicas: Sequence[Mapping[str, Any]], changes: Sequence[Mapping[s
         "underconfident": verdicts.count("underconfident"),
         "stayed_wrong_carries": sum(stayed_wrong_carries(one["best_loss"].to_dict()) for one in changes),
     }
-
-
-def stayed_wrong_carries(change: Mapping[str, Any]) -> bool:
-    """Whether a rise of the loss is due to images that stayed wrong: to no group more, and at least half of it."""
-    nats = [group["nats"] for group in change["groups"]]
-    wrong, rise = nats[GROUPS.index("stayed wrong")], change["loss_change"]
-    return bool(rise > 0 and wrong >= rise / 2 and wrong >= max(nats))
 
 
 def _spread(values: Iterable[float]) -> dict[str, Any] | None:

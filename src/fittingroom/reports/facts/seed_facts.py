@@ -18,11 +18,11 @@ from fittingroom.evaluation.images import (
     never_learned,
 )
 from fittingroom.evaluation.reliability import Reliability, brier_of, reliability_of
-from fittingroom.reports.facts_run import part_facts, test_facts, test_problem
+from fittingroom.reports.facts.run_facts import part_facts, test_facts, test_problem
 
 if TYPE_CHECKING:
     from fittingroom.evaluation.trajectories import Trajectories
-    from fittingroom.reports.subject import Replica
+    from fittingroom.reports.facts.subject import Replica
     from fittingroom.runs.ledger_reuse import Standings
 
 MOST_PAIRS = 6

@@ -4,18 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fittingroom.reports.sentences import (
-    Quote,
-    Sentence,
-    epochs,
-    nats,
-    nats_range,
-    percent,
-    points,
-    points_range,
-    signed_nats,
-    signed_points,
-)
+from fittingroom.reports.words.quotes import Quote, Sentence, epoch_span, nats_interval, points_interval
+from fittingroom.text import nats, percent, points
 
 _DIFFERENCES = "stopping.differences"
 
@@ -53,10 +43,10 @@ def _rise(quote: Quote) -> Sentence:
         training = f" Meanwhile training loss went on falling, from {nats(before)} to {nats(after)} nats."
     return quote.sentence(
         "overfit",
-        f"Yes, by its loss: validation loss was lowest after {epochs(low, high)} and then rose, by {nats(rise)} "
-        f"nats until {_the_last(quote)} ({nats_range(interval)}, for other {over} and the jitter between epochs; "
+        f"Yes, by its loss: validation loss was lowest after {_by_seed(low, high)} and then rose, by {nats(rise)} "
+        f"nats until {_the_last(quote)} ({nats_interval(interval)}, for other {over} and the jitter between epochs; "
         f"measured on images that had no part in choosing the epoch).{training}",
-        f"By its loss yes, after {_span(low, high)}; by its accuracy {_fell(quote)}",
+        f"By its loss yes, after {epoch_span(low, high)}; by its accuracy {_fell(quote)}",
     )
 
 
@@ -75,11 +65,11 @@ def _fell(quote: Quote) -> str:
 def _accuracy_meanwhile(quote: Quote) -> Sentence:
     change, interval = _points(quote, "accuracy_since")
     if not quote(f"{_DIFFERENCES}.accuracy_since.shown"):
-        text = f"By its accuracy no: that did not change measurably ({signed_points(change)} points, {interval})."
+        text = f"By its accuracy no: that did not change measurably ({points(change, signed=True)} points, {interval})."
     elif change > 0:
-        text = f"By its accuracy no: that even rose, by {points(change)} points ({interval})."
+        text = f"By its accuracy no: that even rose, by {points(abs(change))} points ({interval})."
     else:
-        text = f"By its accuracy too: that fell, by {points(change)} points ({interval})."
+        text = f"By its accuracy too: that fell, by {points(abs(change))} points ({interval})."
     return quote.sentence("overfit", text)
 
 
@@ -95,7 +85,8 @@ def _no_rise(quote: Quote) -> Sentence:
     return quote.sentence(
         "overfit",
         f"By its loss nothing shows it: from where that was lowest to {_the_last(quote)}, it did not rise by more than "
-        f"other images and the jitter between epochs explain ({signed_nats(rise)} nats, {nats_range(interval)}).",
+        f"other images and the jitter between epochs explain ({nats(rise, signed=True)} nats, "
+        f"{nats_interval(interval)}).",
         _large_gap(quote) or "Nothing shows it: its loss did not rise measurably",
     )
 
@@ -116,7 +107,7 @@ def _accuracy_gap(quote: Quote) -> Sentence:
         "overfit",
         f"In the last epoch {percent(training)} of the training images were right (a mean over the epoch, while the "
         f"weights changed), and {percent(validation)} of the validation images are: a gap of "
-        f"{points(100 * quote('stopping.accuracy_gap.gap'))} points ({points_range([low, high])}). So it knows its "
+        f"{points(100 * quote('stopping.accuracy_gap.gap'))} points ({points_interval([low, high])}). So it knows its "
         "training images much better than others. What helps: more training images, augmentation (`augment`), "
         "`dropout`, `weight_decay`, or a smaller model.",
     )
@@ -127,7 +118,7 @@ def _gap(quote: Quote) -> Sentence:
     last = quote("stopping.gap.last.mean")
     return quote.sentence(
         "overfit",
-        f"Validation loss has been above training loss since {epochs(low, high).rstrip(',')}, and the gap has grown to "
+        f"Validation loss has been above training loss since {epoch_span(low, high)}, and the gap has grown to "
         f"{nats(last)} nats: what the model learns by now helps on training images more than on others.",
     )
 
@@ -140,9 +131,9 @@ def stopping(quote: Quote) -> Iterator[Sentence]:
     by_accuracy = quote("stopping.accuracy_epochs.low"), quote("stopping.accuracy_epochs.high")
     short = _short(quote)
     if quote.look("stopping.loss_epochs.values") == quote.look("stopping.accuracy_epochs.values"):
-        text = f"Loss and accuracy would choose the same: {epochs(*by_loss).rstrip(',')}."
+        text = f"Loss and accuracy would choose the same: {epoch_span(*by_loss)}."
     else:
-        text = f"Loss would choose {_span(*by_loss)} and accuracy {_span(*by_accuracy)}. {_worth(quote)}"
+        text = f"Loss would choose {epoch_span(*by_loss)} and accuracy {epoch_span(*by_accuracy)}. {_worth(quote)}"
     yield quote.sentence("stopping", text, short)
     if quote(f"{_DIFFERENCES}.rises"):
         yield _stopped(quote)
@@ -155,8 +146,8 @@ def _short(quote: Quote) -> str:
     return f"{nats(quote(f'{_DIFFERENCES}.rise.difference'))} nats less loss, {_other_accuracy(quote)}"
 
 
-def _span(low: int, high: int) -> str:
-    return f"epoch {low}" if low == high else f"epoch {low} to {high}"
+def _by_seed(low: int, high: int) -> str:
+    return f"epoch {low}" if low == high else f"{epoch_span(low, high)}, depending on the seed,"
 
 
 def _worth(quote: Quote) -> str:
@@ -165,17 +156,17 @@ def _worth(quote: Quote) -> str:
     cost, interval = quote(f"{_DIFFERENCES}.loss.difference"), quote(f"{_DIFFERENCES}.loss.interval")
     if not quote(f"{_DIFFERENCES}.differ"):
         return (
-            f"Neither is shown to be better: accuracy's choice has {signed_points(gain)} points of accuracy "
-            f"({accuracy}) and {signed_nats(cost)} nats of loss ({nats_range(interval)}) against the other."
+            f"Neither is shown to be better: accuracy's choice has {points(gain, signed=True)} points of accuracy "
+            f"({accuracy}) and {nats(cost, signed=True)} nats of loss ({nats_interval(interval)}) against the other."
         )
     if quote(f"{_DIFFERENCES}.loss.shown"):
-        loss = f"{nats(cost)} nats {'more' if cost > 0 else 'less'} loss ({nats_range(interval)})"
+        loss = f"{nats(abs(cost))} nats {'more' if cost > 0 else 'less'} loss ({nats_interval(interval)})"
     else:
-        loss = f"a loss that is not measurably different ({signed_nats(cost)} nats, {nats_range(interval)})"
+        loss = f"a loss that is not measurably different ({nats(cost, signed=True)} nats, {nats_interval(interval)})"
     if quote(f"{_DIFFERENCES}.accuracy.shown"):
-        right = f"{points(gain)} points {'more' if gain > 0 else 'less'} accuracy ({accuracy})"
+        right = f"{points(abs(gain))} points {'more' if gain > 0 else 'less'} accuracy ({accuracy})"
     else:
-        right = f"an accuracy that is not measurably different ({signed_points(gain)} points, {accuracy})"
+        right = f"an accuracy that is not measurably different ({points(gain, signed=True)} points, {accuracy})"
     return f"Accuracy's choice comes with {loss} and {right}."
 
 
@@ -193,10 +184,10 @@ def _other_accuracy(quote: Quote) -> str:
     change = quote(f"{_DIFFERENCES}.accuracy_since.difference")
     if not quote(f"{_DIFFERENCES}.accuracy_since.shown"):
         return "accuracy not measurably different"
-    return f"{points(100 * change)} points {'less' if change > 0 else 'more'} accuracy"
+    return f"{points(abs(100 * change))} points {'less' if change > 0 else 'more'} accuracy"
 
 
 def _points(quote: Quote, name: str) -> tuple[float, str]:
     """A difference of accuracies in percentage points, and its interval in words."""
     low, high = quote(f"{_DIFFERENCES}.{name}.interval")
-    return 100 * quote(f"{_DIFFERENCES}.{name}.difference"), points_range([100 * low, 100 * high])
+    return 100 * quote(f"{_DIFFERENCES}.{name}.difference"), points_interval([100 * low, 100 * high])

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from fittingroom.evaluation.calibration import Calibration, calibration
 from fittingroom.evaluation.change import change, default_changes
 from fittingroom.evaluation.stopping import Stopping, stopping
-from fittingroom.reports import facts_replica, facts_run, facts_spread
-from fittingroom.reports.subject import Replica, Subject, read_subject
-from fittingroom.reports.words import ledger_words, words_of
+from fittingroom.reports.facts import run_facts as facts_run
+from fittingroom.reports.facts import seed_facts as facts_replica
+from fittingroom.reports.facts import spread_facts as facts_spread
+from fittingroom.reports.facts.subject import Replica, Subject, read_subject
+from fittingroom.reports.words import change_words as words_change
+from fittingroom.reports.words import course_words as words_course
+from fittingroom.reports.words import state_words as words_state
+from fittingroom.reports.words.quotes import QUESTIONS, Quote, Sentence, with_terms
 from fittingroom.runs.json_files import plain
 from fittingroom.runs.ledger_reuse import Standings
 
@@ -129,3 +138,97 @@ def _missing(subject: Subject) -> dict[str, str]:
     if any(replica.training_loss is None for replica in subject.replicas):
         missing["gaps"] = NO_GAP
     return missing
+
+
+def words_of(facts: Mapping[str, Any]) -> list[Sentence]:
+    """The sentences, topic after topic in the order of `QUESTIONS`, each term explained where it first appears.
+
+    Args:
+        facts: as `facts_of` gives them, without `words`.
+    """
+    quote = Quote(facts)
+    tellers = (
+        words_state.result,
+        words_course.overfit,
+        words_change.change,
+        words_course.stopping,
+        words_state.confidence,
+        words_state.classes,
+    )
+    sentences = []
+    for tell in tellers:
+        sentences += list(tell(quote))
+        quote.forget()
+    return with_terms(sentences)
+
+
+def ledger_words(facts: Mapping[str, Any], place: str) -> str:
+    """The sentence of one ledger, such as that at `ledgers.to_last.3`."""
+    return words_change.of_change(Quote(facts), place).text
+
+
+_WIDTH = 80
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What a run's validation images went through, as facts and in words. Printed, it is the words.
+
+    Args:
+        facts: plain JSON, as `facts_of` gives it: `facts["words"]` has each sentence with the facts it rests on.
+    """
+
+    facts: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All facts as plain JSON, the sentences among them."""
+        return dict(self.facts)
+
+    def topics(self) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
+        """Each question that is answered, and its sentences: `text`, `topic`, `facts` and `terms`."""
+        for topic, sentences in groupby(self.facts["words"], key=lambda sentence: sentence["topic"]):
+            yield QUESTIONS[topic], list(sentences)
+
+    def __str__(self) -> str:
+        return "\n\n".join("\n".join([question, *_lines(sentences)]) for question, sentences in self.topics())
+
+    def __repr__(self) -> str:
+        return f"Explanation({self.facts['run']['path']!r}: {len(self.facts['words'])} sentences)"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        parts = []
+        for question, sentences in self.topics():
+            parts.append(f"<h4>{escape(question)}</h4>")
+            for sentence in sentences:
+                parts.append(f"<p>{escape(sentence['text'])}</p>")
+                for term in sentence["terms"]:
+                    name, meaning = escape(term["name"]), escape(term["meaning"])
+                    parts.append(f"<p><small><strong>{name}</strong>: {meaning}</small></p>")
+        return "\n".join(parts)
+
+
+def _lines(sentences: list[Mapping[str, Any]]) -> Iterator[str]:
+    for sentence in sentences:
+        yield textwrap.fill(sentence["text"], _WIDTH)
+        for term in sentence["terms"]:
+            yield textwrap.fill(
+                f"{term['name']}: {term['meaning']}", _WIDTH, initial_indent="  ", subsequent_indent="    "
+            )
+
+
+def explain(run: str | Path, start: int | None = None, end: int | None = None) -> Explanation:
+    """What loss and accuracy really say about a run. Nothing is trained, and no test set is opened.
+
+    Args:
+        run: the folder, the name of a run in the runs folder, or `latest`.
+        start: first epoch of a change to tell, from 1; the one with the lowest validation loss if only `end` is given.
+        end: last epoch of it; the last one if only `start` is given.
+
+    Raises:
+        UnknownNameError: there is no such run.
+        InputError: it has no validation images, or no epoch with finite losses; `start` or `end` was not validated; or
+            a file is missing or damaged.
+    """
+    return Explanation(facts_of(run, start, end))

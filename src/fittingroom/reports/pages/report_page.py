@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from html import escape
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fittingroom.atomic import write_bytes
 from fittingroom.errors import FittingRoomError, InputError
-from fittingroom.reports import side_by_side
-from fittingroom.reports.document import page
 from fittingroom.reports.drawing import figures
-from fittingroom.reports.explorer import Explorer, explorer
-from fittingroom.reports.facts import subject_facts
-from fittingroom.reports.pictures import strip
-from fittingroom.reports.sentences import QUESTIONS
-from fittingroom.reports.settings import settings_shown
-from fittingroom.reports.subject import Replica, Subject, read_subject
+from fittingroom.reports.drawing.axes import linear_axis, scale_of, strip
+from fittingroom.reports.facts.explanation import subject_facts
+from fittingroom.reports.facts.subject import Replica, Subject, read_subject
+from fittingroom.reports.pages.document import Report, page, settings_shown
+from fittingroom.reports.pages.explorer import Explorer, explorer, picture_row
+from fittingroom.reports.words.quotes import QUESTIONS, Topic
 from fittingroom.runs.images import RunImages, images_of, read_images
 from fittingroom.runs.reloading import load_unasked
 
@@ -31,37 +27,6 @@ if TYPE_CHECKING:
 _EXAMPLES = 8
 _MOST_STRIPS = 60
 _MOST_LEDGERS = 120
-_IN_NOTEBOOK = 'width="100%" height="720" style="border:1px solid #8888;border-radius:6px" sandbox="allow-scripts"'
-
-
-@dataclass(frozen=True)
-class Report:
-    """A page about one run or several. A notebook shows it inline.
-
-    Args:
-        html: the whole file.
-        title: what it is about.
-    """
-
-    html: str
-    title: str
-
-    def save(self, path: str | Path) -> Path:
-        """Writes the page to a file, and returns its path.
-
-        Raises:
-            StorageError: it cannot be written.
-        """
-        target = Path(path)
-        write_bytes(target, self.html.encode())
-        return target
-
-    def __repr__(self) -> str:
-        return f"Report({self.title!r}: {len(self.html.encode()) / 1e6:.1f} MB; .save('report.html') writes it)"
-
-    def _repr_html_(self) -> str:
-        """The page in a frame of its own, which keeps its style apart from the notebook's."""
-        return f'<iframe title="{escape(self.title)}" srcdoc="{escape(self.html)}" {_IN_NOTEBOOK}></iframe>'
 
 
 def report_of(runs: Sequence[str | Path], comparison: Mapping[str, Any] | None = None) -> Report:
@@ -83,7 +48,7 @@ def report_of(runs: Sequence[str | Path], comparison: Mapping[str, Any] | None =
         raise InputError(f"{len(subjects)} runs for a report: expected one, or several with their comparison.")
     facts = [subject_facts(subject) for subject in subjects]
     title = f"{len(facts)} runs on {facts[0]['data']['name']}"
-    context = side_by_side.context(facts, comparison)
+    context = _side_by_side(facts, comparison)
     return Report(page("compare.html", {"title": title, **context}, {}), title)
 
 
@@ -203,7 +168,7 @@ def _classes(facts: Mapping[str, Any], images: RunImages | None) -> Iterator[dic
         pictures = None
         if images is not None and label < _MOST_STRIPS:
             first = np.flatnonzero(images.train.labels == label)[:_EXAMPLES]
-            pictures = strip(images.train.images[first], images.train.scale) if len(first) else None
+            pictures = picture_row(images.train.images[first], images.train.scale) if len(first) else None
         yield {
             "name": name,
             "train": None if train is None else train[label],
@@ -221,3 +186,69 @@ def _data(facts: Mapping[str, Any], found: Explorer) -> dict[str, Any]:
         "ledgers": facts["ledgers"],
         "explorer": found.data,
     }
+
+
+Facts = Mapping[str, Any]
+
+_TOLD: tuple[Topic, ...] = ("overfit", "change", "stopping", "confidence", "classes")
+
+
+def _side_by_side(runs: Sequence[Facts], comparison: Facts) -> dict[str, Any]:
+    """What the page shows of several runs.
+
+    Args:
+        runs: the facts of each.
+        comparison: of the same runs in the same order, as plain JSON.
+    """
+    letters = [_letter(place) for place in range(len(runs))]
+    pairs = [_pair(pair, comparison, letters) for pair in comparison["pairs"]]
+    return {
+        "dataset": comparison["dataset"],
+        "images": comparison["images"],
+        "notes": comparison["notes"],
+        "pairs": pairs,
+        "differences": {name: _differences(pairs, name) for name in ("accuracy", "loss")},
+        "runs": [
+            {
+                "letter": letters[place],
+                "facts": facts,
+                "score": score,
+                "curves": figures.curves(facts, runs),
+                "confidence": figures.confidence(facts),
+                "answers": _answers(facts),
+            }
+            for place, (facts, score) in enumerate(zip(runs, comparison["runs"], strict=True))
+        ],
+        "questions": [(topic, QUESTIONS[topic]) for topic in _TOLD],
+    }
+
+
+def _letter(place: int) -> str:
+    """A, B, ..., Z, AA, BB, ..."""
+    return string.ascii_uppercase[place % 26] * (place // 26 + 1)
+
+
+def _pair(pair: Facts, comparison: Facts, letters: Sequence[str]) -> dict[str, Any]:
+    names = [one["run"] for one in comparison["runs"]]
+    first, second = (letters[names.index(pair[side])] for side in ("first", "second"))
+    return {**pair, "letters": f"{first} − {second}"}
+
+
+def _differences(pairs: Sequence[Facts], quantity: str) -> dict[str, Any] | None:
+    """What each pair of runs differs by, drawn over one axis; None where no pair has the quantity."""
+    factor = 100 if quantity == "accuracy" else 1
+    known = {
+        place: [factor * value for value in (pair[quantity]["difference"], *pair[quantity]["interval"])]
+        for place, pair in enumerate(pairs)
+        if pair[quantity] is not None
+    }
+    if not known:
+        return None
+    axis = linear_axis([0.0, *(value for values in known.values() for value in values)])
+    drawings = {place: strip(axis, value, ends) for place, (value, *ends) in known.items()}
+    return {"scale": scale_of(axis, mark=0.0), "drawings": drawings}
+
+
+def _answers(facts: Facts) -> dict[str, list[Facts]]:
+    """The sentences of each topic."""
+    return {topic: [word for word in facts["words"] if word["topic"] == topic] for topic in _TOLD}

@@ -7,23 +7,58 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, partial
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.reports import sentences
+from fittingroom.atomic import write_bytes
+from fittingroom.reports.words.quotes import epoch_span
+from fittingroom.text import nats, number, percent, points
 
 if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
-TEMPLATES = Path(__file__).with_name("templates")
+TEMPLATES = Path(__file__).parents[1] / "templates"
 
 _STYLES = ("style.css", "drawing.css")
+_IN_NOTEBOOK = 'width="100%" height="720" style="border:1px solid #8888;border-radius:6px" sandbox="allow-scripts"'
 _SCRIPTS = ("data.js", "ledger.js", "pictures.js", "explorer.js", "detail.js", "page.js")
 # What turns the order of letters round, and control characters: in a name they could disguise what a sentence says.
 _DISGUISE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _IN_SCRIPT = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+
+
+@dataclass(frozen=True)
+class Report:
+    """A page about one run or several. A notebook shows it inline.
+
+    Args:
+        html: the whole file.
+        title: what it is about.
+    """
+
+    html: str
+    title: str
+
+    def save(self, path: str | Path) -> Path:
+        """Writes the page to a file, and returns its path.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        target = Path(path)
+        write_bytes(target, self.html.encode())
+        return target
+
+    def __repr__(self) -> str:
+        return f"Report({self.title!r}: {len(self.html.encode()) / 1e6:.1f} MB; .save('report.html') writes it)"
+
+    def _repr_html_(self) -> str:
+        """The page in a frame of its own, which keeps its style apart from the notebook's."""
+        return f'<iframe title="{escape(self.title)}" srcdoc="{escape(self.html)}" {_IN_NOTEBOOK}></iframe>'
 
 
 def page(template: str, context: Mapping[str, Any], data: Mapping[str, Any], pictures: str = "") -> str:
@@ -111,24 +146,54 @@ def harmless(value: Any) -> Any:
     return value
 
 
-def epochs(low: int, high: int) -> str:
-    """`epoch 9`, or `epochs 9 to 15`."""
-    return f"epoch {low}" if low == high else f"epochs {low} to {high}"
-
-
 def _filters() -> dict[str, Any]:
     """How the templates write numbers: as the sentences do."""
     return {
-        "percent": sentences.percent,
-        "nats": sentences.nats,
-        "signed_nats": sentences.signed_nats,
-        "signed_points": sentences.signed_points,
-        "epochs": lambda one: epochs(one["low"], one["high"]),
+        "percent": percent,
+        "nats": nats,
+        "signed_nats": partial(nats, signed=True),
+        "signed_points": partial(points, signed=True),
+        "epochs": lambda one: epoch_span(one["low"], one["high"]),
         "moved": lambda share, how: (
-            f"{share['count']:,} {how}{' ' + sentences.signed_nats(share['nats']) if share['count'] else ''}"
+            f"{share['count']:,} {how}{' ' + nats(share['nats'], signed=True) if share['count'] else ''}"
         ),
-        "signed": lambda value, digits: f"{value:+.{digits}f}".replace("-", "\u2212"),
-        "number": lambda value: f"{value:,}",
+        "signed": lambda value, digits: number(value, digits, signed=True),
+        "number": number,
         "p_value": lambda value: f"{value:.3f}" if value >= 0.001 else "<0.001",
         "json": json_text,
     }
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some words of a paragraph.
+
+    Args:
+        text: them.
+        code: whether they are code.
+    """
+
+    text: str
+    code: bool = False
+
+
+def pieces(text: str) -> list[Piece]:
+    """A text in one paragraph, split at its backticks; one without a partner stays as it is."""
+    parts = re.split(r"`([^`]+)`", " ".join(text.split()))
+    return [Piece(part, code=bool(place % 2)) for place, part in enumerate(parts) if part]
+
+
+def paragraphs(text: str | None) -> list[list[Piece]]:
+    """The paragraphs of a text, which blank lines separate; none for None."""
+    return [pieces(one) for one in re.split(r"\n\s*\n", text or "") if one.strip()]
+
+
+def settings_shown(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Name and value of each setting, without what is empty."""
+    return [(name.replace("_", " "), _text(value)) for name, value in settings.items() if value not in (None, [], "")]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)

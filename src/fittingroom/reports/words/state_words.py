@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fittingroom.reports.sentences import Quote, Sentence, epochs, listed, nats, nats_range, percent, percent_range
+from fittingroom.reports.words.quotes import Quote, Sentence, epoch_span, nats_interval, percent_interval
+from fittingroom.text import nats, percent, word_list
 
 
 def result(quote: Quote) -> Iterator[Sentence]:
@@ -17,7 +18,7 @@ def result(quote: Quote) -> Iterator[Sentence]:
         interval = quote("class_spreads.interval")
         text = (
             f"The {count} replicas get {percent(accuracy)} of the {images:,} validation images right on average "
-            f"({percent_range(interval)}, for other seeds and images); their mean loss is {loss}."
+            f"({percent_interval(interval)}, for other seeds and images); their mean loss is {loss}."
         )
         if diverged:
             text += " A seed whose loss is not finite has diverged, and its accuracy says nothing."
@@ -26,7 +27,7 @@ def result(quote: Quote) -> Iterator[Sentence]:
         interval = quote("replicas.0.validation.interval" if recorded else "classes.interval")
         text = (
             f"The model gets {percent(accuracy)} of the {images:,} validation images right "
-            f"({percent_range(interval)}); its mean loss is {loss}."
+            f"({percent_interval(interval)}); its mean loss is {loss}."
         )
         if diverged:
             text += " It has diverged: NaN counts as the first class, so the accuracy says nothing."
@@ -67,7 +68,7 @@ def _kept(quote: Quote) -> Iterator[Sentence]:
     else:
         kept = [quote(f"replicas.{index}.shown.epoch") for index in range(len(shown))]
         if max(kept) < quote("stopping.last_epochs.low"):
-            which = epochs(min(kept), max(kept)).rstrip(",")
+            which = epoch_span(min(kept), max(kept))
             yield quote.sentence("result", f"The weights after {which} were kept, not the last ones.")
 
 
@@ -100,14 +101,14 @@ def _compiled_loss(quote: Quote) -> Iterator[Sentence]:
 def _left_out(quote: Quote) -> Iterator[Sentence]:
     for index, replica in enumerate(quote.facts["replicas"]):
         if replica["left_out_epochs"]:
-            numbers = listed([str(epoch) for epoch in quote(f"replicas.{index}.left_out_epochs")])
+            numbers = word_list([str(epoch) for epoch in quote(f"replicas.{index}.left_out_epochs")])
             seed = quote(f"replicas.{index}.seed")
             yield quote.sentence(
                 "result",
                 f"Left out, because a loss in it is not finite: epoch {numbers} of the replica with seed {seed}.",
             )
     if quote("run.unusable_seeds"):
-        seeds = listed([str(seed) for seed in quote("run.unusable_seeds")])
+        seeds = word_list([str(seed) for seed in quote("run.unusable_seeds")])
         yield quote.sentence("result", f"Left out, because no epoch has finite losses: the replica with seed {seeds}.")
     quote.forget()
 
@@ -159,7 +160,7 @@ def _split(quote: Quote, place: str) -> Sentence:
     interval, left = quote(f"{place}.interval"), quote(f"{place}.refinement")
     return quote.sentence(
         "confidence",
-        f"Of its loss of {nats(loss)} nats, {nats(too_sure)} is overconfidence ({nats_range(interval)}). The other "
+        f"Of its loss of {nats(loss)} nats, {nats(too_sure)} is overconfidence ({nats_interval(interval)}). The other "
         f"{nats(left)} stays when all confidences are lowered alike: there it cannot tell the classes apart.",
     )
 
@@ -206,7 +207,7 @@ def classes(quote: Quote) -> Iterator[Sentence]:
             for index in range(1, len(matter))
         ]
         yield quote.sentence(
-            "classes", f"Then {listed(parts)}; each of these is more than an even share of the mistakes."
+            "classes", f"Then {word_list(parts)}; each of these is more than an even share of the mistakes."
         )
     yield from _lowest(quote)
 
@@ -223,7 +224,7 @@ def _first_pair(quote: Quote) -> Sentence:
     return quote.sentence(
         "classes",
         f"Most of all {one} and {other}: {count:,} of {quote('classes.mistakes'):,} mistakes{which} "
-        f"({percent(share)}, {percent_range(interval)}), {there:,} times {one} taken for {other} "
+        f"({percent(share)}, {percent_interval(interval)}), {there:,} times {one} taken for {other} "
         f"and {back:,} times the reverse.{same}",
         f"Most of all {one} and {other}: {percent(share)} of the mistakes",
     )
@@ -256,6 +257,6 @@ def _lowest(quote: Quote) -> Iterator[Sentence]:
     accuracy = quote("classes.accuracy")
     yield quote.sentence(
         "classes",
-        f"Least often recognised is {name}: {percent(recall)} of its images ({percent_range(interval)}), "
+        f"Least often recognised is {name}: {percent(recall)} of its images ({percent_interval(interval)}), "
         f"against {percent(accuracy)} of all.",
     )

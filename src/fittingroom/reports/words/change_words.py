@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from fittingroom.evaluation.change import GROUPS
-from fittingroom.reports.facts_spread import stayed_wrong_carries
-from fittingroom.reports.sentences import (
-    Quote,
-    Sentence,
-    holds_zero,
-    listed,
-    nats,
-    nats_range,
-    points,
-    points_range,
-    signed_nats,
-    signed_points,
-)
+from fittingroom.reports.words.quotes import Quote, Sentence, nats_interval, points_interval
+from fittingroom.text import nats, points, word_list
 
 _STAYED_WRONG = GROUPS.index("stayed wrong")
 _BOTH = (".loss_change", ".accuracy_points")
@@ -48,7 +37,7 @@ def change(quote: Quote) -> Iterator[Sentence]:
 def _short(told: Sentence) -> str:
     """Both changes that the sentence tells."""
     loss, accuracy = (next(value for place, value in told.facts.items() if place.endswith(name)) for name in _BOTH)
-    return f"Loss {signed_nats(loss)} nats, accuracy {signed_points(accuracy)} points"
+    return f"Loss {nats(loss, signed=True)} nats, accuracy {points(accuracy, signed=True)} points"
 
 
 def of_change(quote: Quote, place: str, start: str = "From") -> Sentence:
@@ -69,6 +58,17 @@ def of_change(quote: Quote, place: str, start: str = "From") -> Sentence:
     )
 
 
+def stayed_wrong_carries(change: Mapping[str, Any]) -> bool:
+    """Whether a rise of the loss is due to images that stayed wrong: to no group more, and at least half of it.
+
+    Args:
+        change: the facts of a change, as `Change.to_dict()` gives them.
+    """
+    nats = [group["nats"] for group in change["groups"]]
+    wrong, rise = nats[_STAYED_WRONG], change["loss_change"]
+    return bool(rise > 0 and wrong >= rise / 2 and wrong >= max(nats))
+
+
 def _still(quote: Quote, place: str) -> bool:
     return bool(quote.look(f"{place}.start") == quote.look(f"{place}.end"))
 
@@ -76,13 +76,13 @@ def _still(quote: Quote, place: str) -> bool:
 def _loss(quote: Quote, place: str) -> str:
     value, interval = quote(f"{place}.loss_change"), quote(f"{place}.loss_interval")
     if interval is None:
-        return f"changed by {signed_nats(value)} nats, on a single image"
+        return f"changed by {nats(value, signed=True)} nats, on a single image"
     if _shown(quote, place):
-        sure = "on these images" if holds_zero(interval) else f"{nats_range(interval)}"
-        return f"{'rose' if value > 0 else 'fell'} by {nats(value)} nats ({sure})"
-    if holds_zero(interval):
-        return f"did not change measurably ({signed_nats(value)} nats, {nats_range(interval)})"
-    return f"changed by {signed_nats(value)} nats, no more than the jitter between epochs explains"
+        sure = "on these images" if _holds_zero(interval) else f"{nats_interval(interval)}"
+        return f"{'rose' if value > 0 else 'fell'} by {nats(abs(value))} nats ({sure})"
+    if _holds_zero(interval):
+        return f"did not change measurably ({nats(value, signed=True)} nats, {nats_interval(interval)})"
+    return f"changed by {nats(value, signed=True)} nats, no more than the jitter between epochs explains"
 
 
 def _shown(quote: Quote, place: str) -> bool:
@@ -93,16 +93,21 @@ def _shown(quote: Quote, place: str) -> bool:
     best, last = (quote.look(quote.example(name)) for name in ("best_loss_epoch", "last_epoch"))
     if (quote.look(f"{place}.start"), quote.look(f"{place}.end")) == (best, last):
         return bool(quote.look("stopping.differences.rises"))
-    return not holds_zero(quote.look(f"{place}.loss_interval"))
+    return not _holds_zero(quote.look(f"{place}.loss_interval"))
+
+
+def _holds_zero(interval: Sequence[float]) -> bool:
+    """Whether an interval of a change leaves its direction open."""
+    return interval[0] <= 0 <= interval[1]
 
 
 def _accuracy(quote: Quote, place: str) -> str:
     value, interval = quote(f"{place}.accuracy_points"), quote(f"{place}.accuracy_interval")
     if interval is None:
-        return f"changed by {signed_points(value)} points"
-    if holds_zero(interval):
-        return f"did not change measurably ({signed_points(value)} points, {points_range(interval)})"
-    return f"{'rose' if value > 0 else 'fell'} by {points(value)} points ({points_range(interval)})"
+        return f"changed by {points(value, signed=True)} points"
+    if _holds_zero(interval):
+        return f"did not change measurably ({points(value, signed=True)} points, {points_interval(interval)})"
+    return f"{'rose' if value > 0 else 'fell'} by {points(abs(value))} points ({points_interval(interval)})"
 
 
 def _groups(quote: Quote, place: str) -> str:
@@ -115,15 +120,15 @@ def _groups(quote: Quote, place: str) -> str:
         count, share = quote(f"{place}.groups.{index}.count"), quote(f"{place}.groups.{index}.nats")
         name = groups[index]["name"]
         if parts:
-            text = f"the {count:,} that {name} for {signed_nats(share)}"
+            text = f"the {count:,} that {name} for {nats(share, signed=True)}"
         elif count == 1:
-            text = f"the one image that {name} accounts for {signed_nats(share)} nats"
+            text = f"the one image that {name} accounts for {nats(share, signed=True)} nats"
         else:
-            text = f"the {count:,} images that {name} account for {signed_nats(share)} nats"
+            text = f"the {count:,} images that {name} account for {nats(share, signed=True)} nats"
         if index == _STAYED_WRONG and groups[index]["rose"]["count"]:
             text += f" ({quote(f'{place}.groups.{index}.rose.count'):,} of them became more confidently wrong)"
         parts.append(text)
-    return f"{parts[0][0].upper()}{listed(parts)[1:]}."
+    return f"{parts[0][0].upper()}{word_list(parts)[1:]}."
 
 
 def _conclusion(quote: Quote, place: str) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+
+from fittingroom.text import interval_of_change, nats, percent, points
 
 Topic = Literal["result", "overfit", "change", "stopping", "confidence", "classes"]
 
@@ -103,71 +106,86 @@ class Quote:
         return f"replicas.{self.facts['example']['index']}.{place}"
 
 
-def nats(value: float) -> str:
-    """A loss without its sign: three decimals, four below 0.01."""
-    size = abs(value)
-    return f"{size:.3f}" if round(size, 4) >= 0.01 else f"{size:.4f}"
-
-
-def points(value: float) -> str:
-    """Percentage points without their sign: one decimal, two below a tenth."""
-    size = abs(value)
-    return f"{size:.1f}" if round(size, 2) >= 0.1 or size == 0 else f"{size:.2f}"
-
-
-def signed_nats(value: float) -> str:
-    """A change of a loss with its sign, `+0.058`."""
-    return _signed(value, nats(value))
-
-
-def signed_points(value: float) -> str:
-    """Percentage points with their sign, `+0.3`."""
-    return _signed(value, points(value))
-
-
-def percent(share: float) -> str:
-    """A share, `90.2%`."""
-    return f"{100 * share:.1f}%"
-
-
-def percent_range(interval: list[float]) -> str:
+def percent_interval(interval: Sequence[float]) -> str:
     """`95% interval 89.3% to 91.0%`."""
     return f"95% interval {percent(interval[0])} to {percent(interval[1])}"
 
 
-def nats_range(interval: list[float]) -> str:
+def nats_interval(interval: Sequence[float]) -> str:
     """`95% interval −0.003 to +0.011`; without signs where all of it is on one side of 0, smaller end first."""
-    return _range(interval, nats, signed_nats)
+    return f"95% interval {interval_of_change(interval, nats)}"
 
 
-def points_range(interval: list[float]) -> str:
+def points_interval(interval: Sequence[float]) -> str:
     """`95% interval −0.5 to +1.4`, the same for percentage points."""
-    return _range(interval, points, signed_points)
+    return f"95% interval {interval_of_change(interval, points)}"
 
 
-def holds_zero(interval: list[float]) -> bool:
-    """Whether an interval of a change leaves its direction open."""
-    return interval[0] <= 0 <= interval[1]
+def epoch_span(low: int, high: int) -> str:
+    """`epoch 9`, or `epochs 9 to 15`."""
+    return f"epoch {low}" if low == high else f"epochs {low} to {high}"
 
 
-def epochs(low: int, high: int) -> str:
-    """`epoch 9`, or `epoch 9 to 15, depending on the seed,`."""
-    return f"epoch {low}" if low == high else f"epoch {low} to {high}, depending on the seed,"
+# The pattern finds the term in a sentence.
+_TERMS: tuple[tuple[str, Term], ...] = (
+    (
+        r"validation images?",
+        Term("validation images", "images that were held out of training, to see how the model does on new ones"),
+    ),
+    (
+        r"replicas?",
+        Term("replica", "one training of the same recipe; replicas differ in their seed, the source of their chance"),
+    ),
+    (
+        r"right|accuracy",
+        Term("accuracy", "the share of images whose most probable class is the true one, however sure the model is"),
+    ),
+    (
+        r"loss",
+        Term(
+            "loss",
+            "cross-entropy: minus the logarithm of the probability given to the true class, averaged over images; to "
+            "be sure and wrong costs most",
+        ),
+    ),
+    (
+        r"nats?",
+        Term("nats", "the unit of the loss: 0 is sure and right, 0.69 a toss-up between two classes, 2.30 among ten"),
+    ),
+    (
+        r"95% interval",
+        Term("95% interval", "a range that holds the true value in about 19 of 20 such measurements"),
+    ),
+    (r"overfit\w*", Term("overfitting", "getting better on training images while getting worse on held-out ones")),
+    (r"training loss", Term("training loss", "the loss on the images that it learns from, averaged during the epoch")),
+    (r"epochs?", Term("epoch", "one pass over all training images")),
+    (r"gap", Term("generalisation gap", "validation loss less training loss")),
+    (r"points?", Term("points", "percentage points: from 90% to 91% is one point")),
+    (r"confidence|confidently", Term("confidence", "the probability that the model gives to the class it predicts")),
+    (
+        r"overconfidence",
+        Term("overconfidence", "the loss that goes away when all confidences are lowered alike (temperature scaling)"),
+    ),
+    (
+        r"calibration error",
+        Term("calibration error", "how far confidence and share of right answers are apart, on average (ECE)"),
+    ),
+)
 
 
-def listed(parts: list[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
-
-
-def _signed(value: float, text: str) -> str:
-    if float(text) == 0:
-        return text
-    return ("\u2212" if value < 0 else "+") + text
-
-
-def _range(interval: list[float], plain: Callable[[float], str], signed: Callable[[float], str]) -> str:
-    if holds_zero(interval):
-        return f"95% interval {signed(interval[0])} to {signed(interval[1])}"
-    low, high = sorted(interval, key=abs)
-    return f"95% interval {plain(low)} to {plain(high)}"
+def with_terms(sentences: Iterable[Sentence]) -> list[Sentence]:
+    """The sentences, each with the terms that appear in it, or in its question, and in none before it."""
+    known: set[str] = set()
+    result: list[Sentence] = []
+    for sentence in sentences:
+        begins = not result or result[-1].topic != sentence.topic
+        text = f"{QUESTIONS[sentence.topic]} {sentence.text}" if begins else sentence.text
+        new = [
+            (found.start(), term)
+            for pattern, term in _TERMS
+            if term.name not in known and (found := re.search(rf"\b(?:{pattern})(?!\w)", text, re.IGNORECASE))
+        ]
+        terms = tuple(term for _, term in sorted(new, key=lambda one: one[0]))
+        known |= {term.name for term in terms}
+        result.append(replace(sentence, terms=terms))
+    return result

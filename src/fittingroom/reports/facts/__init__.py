@@ -1,0 +1,1 @@
+"""The facts of a run as plain JSON, and what they say."""

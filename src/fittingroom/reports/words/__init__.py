@@ -1,0 +1,1 @@
+"""A run in words: sentences that rest on its facts."""
