@@ -1,1 +1,1 @@
-"""What a run tells: its facts, a summary in words, and a page. Works on run folders; trains and opens nothing."""
+"""What a run tells: its facts, a summary in words, and pages. Works on run folders; trains and opens nothing."""

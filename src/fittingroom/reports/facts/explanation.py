@@ -1,4 +1,7 @@
-"""Every fact of a run, as plain JSON: the one source of what the terminal, the page and the summary in words tell."""
+"""Every fact of a run as plain JSON, and `Explanation`: the facts with what they say in words.
+
+The terminal, the page and the summary all read these facts, so they name the same numbers.
+"""
 
 from __future__ import annotations
 

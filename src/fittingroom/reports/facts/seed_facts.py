@@ -1,4 +1,4 @@
-"""The facts of one replica: its epochs, what changed, its confidence, images, classes."""
+"""The facts of one seed: its epochs, what changed, its confidence, images and classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What several replicas say together: curves with their band, and how much each fact differs between seeds."""
+"""What several seeds say together: curves with their band, and how much each fact differs between seeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run as it is reported on: each replica's record, history and trajectories, read from its folder."""
+"""A run as it is reported on: record, history and trajectories of each seed, read from its folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The file that a page becomes: templates filled in, other people's text escaped, everything external forbidden."""
+"""The HTML file of a page: templates filled in, other people's text escaped, everything external forbidden."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def paragraphs(text: str | None) -> list[list[Piece]]:
     return [pieces(one) for one in re.split(r"\n\s*\n", text or "") if one.strip()]
 
 
-def settings_shown(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+def settings_text(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Name and value of each setting, without what is empty."""
     return [(name.replace("_", " "), _text(value)) for name, value in settings.items() if value not in (None, [], "")]
 

@@ -11,8 +11,8 @@ from fittingroom.reports.drawing import plots, scatter
 from fittingroom.reports.drawing.axes import linear_axis, scale_of, spread_values, strip
 from fittingroom.reports.drawing.figures import Figure
 from fittingroom.reports.drawing.scatter import Dot
-from fittingroom.reports.pages.document import Report, harmless, page, settings_shown
-from fittingroom.reports.pages.pair_table import pairs_shown
+from fittingroom.reports.pages.document import Report, harmless, page, settings_text
+from fittingroom.reports.pages.pair_table import pair_table
 
 Facts = Mapping[str, Any]
 Histories = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -30,7 +30,7 @@ def experiment_report(facts: Facts, histories: Histories) -> Report:
             be missing.
     """
     facts, histories = harmless(facts), harmless(histories)
-    recipes = shown(facts)
+    recipes = recipe_rows(facts)
     count = len(recipes)
     title = f"{count} recipes on {facts['dataset']}" if count > 1 else f"{recipes[0].name} on {facts['dataset']}"
     chosen = next((one for one in recipes if one.chosen), None)
@@ -49,14 +49,14 @@ def experiment_report(facts: Facts, histories: Histories) -> Report:
         "strips": _strips(recipes),
         "curves": dict(_curves(recipes, histories)),
         "costs": dict(_costs(recipes)),
-        "pairs": pairs_shown(facts["comparison"], names, facts["chosen"]),
+        "pairs": pair_table(facts["comparison"], names, facts["chosen"]),
         "colored": [(one.color, one.name) for one in recipes if one.color],
         "test": _test(facts["test"]),
     }
     return Report(page("experiment.html", context, {}), f"experiment: {title}")
 
 
-def _strips(recipes: Sequence[Shown]) -> dict[str, Any] | None:
+def _strips(recipes: Sequence[RecipeRow]) -> dict[str, Any] | None:
     """The row of each recipe's accuracies in percent, and the scale that they share; None where there are none."""
     known = [one.facts["accuracy"] for one in recipes if one.facts["accuracy"] is not None]
     if not known:
@@ -73,7 +73,7 @@ def _strips(recipes: Sequence[Shown]) -> dict[str, Any] | None:
     return {"rows": rows, "scale": scale_of(axis, "%")}
 
 
-def _curves(recipes: Sequence[Shown], histories: Histories) -> Iterator[tuple[str, Figure]]:
+def _curves(recipes: Sequence[RecipeRow], histories: Histories) -> Iterator[tuple[str, Figure]]:
     """Validation loss and accuracy over the epochs, each with what it shows in words."""
     for quantity, unit in (("loss", ""), ("accuracy", "%")):
         factor = 100 if unit else 1
@@ -90,7 +90,7 @@ def _curves(recipes: Sequence[Shown], histories: Histories) -> Iterator[tuple[st
             yield quantity, Figure(plot, f"Line chart of validation {quantity} by epoch: {told}.")
 
 
-def _seeds(one: Shown, histories: Histories, key: str, factor: int) -> list[list[tuple[float, float]]]:
+def _seeds(one: RecipeRow, histories: Histories, key: str, factor: int) -> list[list[tuple[float, float]]]:
     """A number after each epoch, for each finished cell of a recipe."""
     return [
         [(row["epoch"], factor * row[key]) for row in histories.get(cell["cell"], ()) if row.get(key) is not None]
@@ -99,7 +99,7 @@ def _seeds(one: Shown, histories: Histories, key: str, factor: int) -> list[list
     ]
 
 
-def _costs(recipes: Sequence[Shown]) -> Iterator[tuple[str, Figure]]:
+def _costs(recipes: Sequence[RecipeRow]) -> Iterator[tuple[str, Figure]]:
     """Accuracy against seconds and against trained numbers, each with its description in words."""
     known = [one for one in recipes if one.facts["accuracy"] is not None]
     # Those that matter get their names first.
@@ -116,7 +116,7 @@ def _costs(recipes: Sequence[Shown]) -> Iterator[tuple[str, Figure]]:
             yield kind, Figure(scatter.cost(dots, title), alt)
 
 
-def _dot(one: Shown, kind: str, *, named: bool, with_seeds: bool) -> Dot:
+def _dot(one: RecipeRow, kind: str, *, named: bool, with_seeds: bool) -> Dot:
     accuracy, found = one.facts["accuracy"], one.facts[kind]
     seeds = []
     if kind == "seconds" and with_seeds and len(accuracy["values"]) > 1:
@@ -138,7 +138,7 @@ def _same_settings(recipes: Sequence[Facts]) -> list[tuple[str, str]]:
     """The settings that all recipes share, as text."""
     first = recipes[0]["settings"]
     same = {key: value for key, value in first.items() if all(one["settings"].get(key) == value for one in recipes)}
-    return settings_shown({key: value for key, value in same.items() if key != "name"})
+    return settings_text({key: value for key, value in same.items() if key != "name"})
 
 
 def _test(test: Facts | None) -> dict[str, Any] | None:
@@ -160,7 +160,7 @@ _LETTER_COLORS = tuple(f"s{place}" for place in range(FEW))
 
 
 @dataclass(frozen=True)
-class Shown:
+class RecipeRow:
     """A recipe.
 
     Args:
@@ -183,7 +183,7 @@ class Shown:
         return sum(cell["status"] == "done" for cell in self.facts["cells"])
 
 
-def shown(facts: Facts) -> list[Shown]:
+def recipe_rows(facts: Facts) -> list[RecipeRow]:
     """All recipes: a few as they were asked for, which keeps rising settings in order; of many the best first.
 
     Args:
@@ -197,7 +197,7 @@ def shown(facts: Facts) -> list[Shown]:
     colors = dict(zip(colored, _LETTER_COLORS, strict=False))
     names = short_names(recipes)
     return [
-        Shown(recipes[place], names[place], colors.get(place, ""), ranks.get(place), _is_chosen(facts, place))
+        RecipeRow(recipes[place], names[place], colors.get(place, ""), ranks.get(place), _is_chosen(facts, place))
         for place in (range(len(recipes)) if few else order)
     ]
 

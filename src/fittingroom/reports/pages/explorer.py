@@ -1,6 +1,6 @@
-"""The images that a page lets its reader explore: a choice of them, and their way through the epochs in few bytes.
+"""The images that a page lets its reader explore: which ones, their thumbnails, and their way through the epochs.
 
-A page that held all of 5,000 images would be several times as large as one that is opened on a phone may be.
+A page with all of 5,000 images would be several times as large as one that is opened on a phone may be.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The page of a lab: question, prediction, picture, verdicts, explanation. And the page that lists several labs."""
+"""The page of a lab: question, prediction, picture, verdicts, explanation; and the page that lists several labs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def lab_report(facts: Facts) -> Report:
         "course": paragraphs(facts["course"]),
         "prediction": facts["prediction"],
         "answer": _answer(facts["prediction"]),
-        "claims": claims_shown(facts["claims"]),
+        "claims": claim_cards(facts["claims"]),
         "picture": lab_pictures.picture(facts),
         "caption": pieces(facts["picture"]["text"] or ""),
         "explanation": paragraphs(facts["explanation"]),
@@ -76,7 +76,7 @@ def labs_index(labs: Sequence[Facts], links: Sequence[str] | None = None) -> Rep
             # Quoted, and begun with a point: whatever the name is, this is a file near this one.
             "link": "./" + quote(place),
             "question": paragraphs(one["question"])[:1],
-            "claims": claims_shown(one["claims"]),
+            "claims": claim_cards(one["claims"]),
             "answer": _answer(one["prediction"]),
         }
         for one, place in zip(labs, places, strict=True)
@@ -138,7 +138,7 @@ _SIGNS = {"supported": ("✓", "yes"), "not supported": ("✗", "no"), "no diffe
 
 
 @dataclass(frozen=True)
-class Claim:
+class ClaimCard:
     """A claim and what came of it.
 
     Args:
@@ -162,7 +162,7 @@ class Claim:
     scale: Scale | None = None
 
 
-def claims_shown(claims: Sequence[Facts]) -> list[Claim]:
+def claim_cards(claims: Sequence[Facts]) -> list[ClaimCard]:
     """The claims, in order. Differences of one measure between arms share an axis, so that they compare by eye."""
     axes = {key: _axis([one for one in claims if _key(one) == key]) for key in map(_key, claims)}
     return [_claim(one, axes[_key(one)]) for one in claims]
@@ -177,16 +177,16 @@ def _key(one: Facts) -> tuple[str, str, bool]:
     return one["kind"], one["measure"], isinstance(one["second"], str)
 
 
-def _claim(one: Facts, axis: Axis | None) -> Claim:
+def _claim(one: Facts, axis: Axis | None) -> ClaimCard:
     sign, color = sign_of(one["verdict"])
-    told = Claim(pieces(one["says"]), one["verdict"], sign, color, pieces(one["sentence"]))
+    told = ClaimCard(pieces(one["says"]), one["verdict"], sign, color, pieces(one["sentence"]))
     if axis is None or one["value"] is None:
         return told
     ratio = one["kind"] == "ratio"
     drawing = strip(axis, one["value"], one["interval"], band=one.get("within") or None)
     unit = "times" if ratio else one.get("unit") or ""
     scale = scale_of(axis, mark=1.0 if ratio else 0.0)
-    return Claim(told.says, told.verdict, sign, color, told.sentence, unit, drawing, scale)
+    return ClaimCard(told.says, told.verdict, sign, color, told.sentence, unit, drawing, scale)
 
 
 def _axis(claims: Sequence[Facts]) -> Axis | None:

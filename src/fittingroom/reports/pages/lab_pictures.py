@@ -1,4 +1,4 @@
-"""The picture of a lab: one of five kinds, each the context of a template of its name."""
+"""The picture of a lab: one of five kinds, from its numbers or from the images of its run."""
 
 from __future__ import annotations
 

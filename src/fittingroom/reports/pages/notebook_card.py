@@ -1,4 +1,4 @@
-"""What a notebook shows of a run: a short card with its curves, read from its record and its history."""
+"""What a notebook shows of a run and of its history: a short card with the curves, in the notebook's own colours."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def run_card(path: Path, records: Sequence[RunRecord], histories: Sequence[Histo
     rows = "".join(f"<tr><th {_CELL}>{escape(name)}</th><td {_CELL}>{_text(value)}</td></tr>" for name, value in facts)
     title = f"{_text(str(first.recipe['name']))} on {_text(first.data.name)}"
     calls = "<code>.explain()</code> says what that means, <code>.report()</code> shows it."
-    return f"<div><b>{title}</b><table>{rows}</table>{curves_shown(histories)}<small>{calls}</small></div>"
+    return f"<div><b>{title}</b><table>{rows}</table>{history_curves(histories)}<small>{calls}</small></div>"
 
 
 def _text(value: str) -> str:
@@ -100,10 +100,10 @@ class ShownHistory(History):
     """A history that a notebook shows: its curves, and a table of its numbers."""
 
     def _repr_html_(self) -> str:
-        return f"<div>{curves_shown([self])}{_table(self)}</div>"
+        return f"<div>{history_curves([self])}{_table(self)}</div>"
 
 
-def curves_shown(histories: Sequence[History]) -> str:
+def history_curves(histories: Sequence[History]) -> str:
     """HTML: the curves of loss and accuracy; empty where the histories have no such numbers.
 
     Args:

@@ -1,4 +1,4 @@
-"""The pairwise comparison as a page shows it: against one recipe first, then every two."""
+"""A pairwise comparison as a table: one recipe against the others first, then every two."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_LISTED = 66  # pairs: twelve recipes
 
 
 @dataclass(frozen=True)
-class Against:
+class PairRow:
     """One recipe less another.
 
     Args:
@@ -40,7 +40,7 @@ class Against:
 
 
 @dataclass(frozen=True)
-class Pairs:
+class PairTable:
     """All that is shown of a comparison.
 
     Args:
@@ -55,9 +55,9 @@ class Pairs:
     """
 
     reference: str
-    against: tuple[Against, ...]
+    against: tuple[PairRow, ...]
     scale: Scale
-    listed: tuple[tuple[str, str, Against], ...]
+    listed: tuple[tuple[str, str, PairRow], ...]
     matrix: tuple[tuple[str, tuple[int | None, ...]], ...]
     notes: tuple[str, ...]
     images: int
@@ -69,7 +69,7 @@ class Pairs:
         return {kind: sum(one.better == kind for one in self.against) for kind in (1, 0, -1)}
 
 
-def pairs_shown(comparison: Facts | None, names: Mapping[str, str], reference: str | None) -> Pairs | None:
+def pair_table(comparison: Facts | None, names: Mapping[str, str], reference: str | None) -> PairTable | None:
     """What a page shows of a comparison; None where there is none.
 
     Args:
@@ -88,7 +88,7 @@ def pairs_shown(comparison: Facts | None, names: Mapping[str, str], reference: s
     every = list(combinations(order, 2))
     axis = linear_axis([0.0, *(end for other in others for end in _points(found, first, other)[1:])])
     drawn = partial(_against, found, names=names, axis=axis, spoken=_spoken(names))
-    return Pairs(
+    return PairTable(
         reference=names[first],
         against=tuple(drawn(first, other) for other in others),
         scale=scale_of(axis, mark=0.0),
@@ -110,13 +110,13 @@ def _against(
     names: Mapping[str, str],
     axis: Axis,
     spoken: Callable[[str], str],
-) -> Against:
+) -> PairRow:
     pair, turn = _pair(found, one, other)
     value, low, high = _points(found, one, other)
     loss = None if pair["loss"] is None else pair["loss"]["difference"] * (-1 if turn else 1)
     facts = {"value": value, "low": low, "high": high, "p": pair["accuracy"]["p_corrected"]}
     drawing = strip(axis, value, (low, high))
-    return Against(names[other], facts, loss, _better(found, one, other), spoken(pair["verdict"]), drawing)
+    return PairRow(names[other], facts, loss, _better(found, one, other), spoken(pair["verdict"]), drawing)
 
 
 def _pair(found: Found, one: str, other: str) -> tuple[Facts, bool]:

@@ -1,4 +1,4 @@
-"""A run's page: one HTML file with everything that its facts say, its charts and its images."""
+"""The page of a run, with everything that its facts say, its plots and its images; and of several runs side by side."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fittingroom.reports.drawing import figures
 from fittingroom.reports.drawing.axes import linear_axis, scale_of, strip
 from fittingroom.reports.facts.explanation import subject_facts
 from fittingroom.reports.facts.subject import Replica, Subject, read_subject
-from fittingroom.reports.pages.document import Report, page, settings_shown
+from fittingroom.reports.pages.document import Report, page, settings_text
 from fittingroom.reports.pages.explorer import Explorer, explorer, picture_row
 from fittingroom.reports.words.quotes import QUESTIONS, Topic
 from fittingroom.runs.images import RunImages, images_of, read_images
@@ -76,7 +76,7 @@ def _single(subject: Subject) -> Report:
         "no_pictures": why_not,
         "classes": list(_classes(facts, images)),
         "confusion": list(_confusion(facts)),
-        "settings": settings_shown(facts["run"]["settings"]),
+        "settings": settings_text(facts["run"]["settings"]),
     }
     pictures = "" if found.sheet is None else found.sheet.style
     return Report(page("run.html", context, _data(facts, found), pictures), f"{title}: {facts['run']['name']}")

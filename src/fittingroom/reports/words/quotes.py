@@ -1,4 +1,7 @@
-"""Sentences that rest on facts: every figure in them is read from the facts by its place, and the places are kept."""
+"""Sentences that rest on facts: each figure is read from the facts by its place, and the places are kept.
+
+Terms are explained in one line where they first appear.
+"""
 
 from __future__ import annotations
 
