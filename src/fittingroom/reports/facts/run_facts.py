@@ -1,4 +1,4 @@
-"""The facts of a run that need no outcomes: what was trained on what, by which command, and how its test set was used."""
+"""The facts of a run that need no outcomes: what was trained on what, by which command, and how it was tested."""
 
 from __future__ import annotations
 
