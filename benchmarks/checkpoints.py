@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 import fittingroom
-from fittingroom.progress import Silent
+from fittingroom.progress import Progress
 from fittingroom.runs.checkpoints import Checkpoint, Checkpoints
 
 ROUNDS = 7
@@ -37,7 +37,7 @@ def measured(recipe: str) -> list[tuple[float, float]]:
     with tempfile.TemporaryDirectory() as folder:
         for number in range(ROUNDS):
             spent.clear()
-            run = fittingroom.train(data, recipe, out=Path(folder) / str(number), progress=Silent())
+            run = fittingroom.train(data, recipe, out=Path(folder) / str(number), progress=Progress())
             rounds.append((sum(spent), run.record.seconds.train))
     return rounds
 

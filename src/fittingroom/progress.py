@@ -1,26 +1,38 @@
-"""Showing how a training gets on: nothing, or a bar with loss and accuracy on a terminal.
+"""How far a training, a download or a folder of pictures is: on a terminal, in a notebook, or not shown at all.
 
-The engine calls these methods; it does not know who listens.
+Whoever works tells a `Progress`, and does not know who listens. Rich draws, and is imported only where something is
+drawn. Everything is drawn by the caller, ten times per second at most: no thread takes time from the training.
 """
 
 from __future__ import annotations
 
+import math
 import sys
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from fittingroom.text import amount, number
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress as Bar
-    from rich.progress import TaskID
+    from rich.progress import Progress as RichProgress
 
 _SECONDS_BETWEEN_DRAWINGS = 0.1
 
+# Draws a bar: its text, the share that is done (0 to 1), and the numbers beside it.
+_Draw = Callable[[str, float, str], None]
+_Print = Callable[[str], None]
 
-class Progress(Protocol):
-    """What listens to a training. Epochs are counted from 0, as in Keras's callbacks."""
+
+class Progress:
+    """What is told of a training. This one shows nothing; subclasses show it. Epochs are counted from 0, as in Keras.
+
+    As a context it makes sure that an error leaves no half-drawn bar on the terminal.
+    """
 
     def stage(self, text: str) -> None:
         """What is being done before the first epoch, for example `compiling`."""
@@ -38,102 +50,18 @@ class Progress(Protocol):
         """Training is over; `reason` says why it ended before the last epoch, if it did."""
 
     def replicas(self, seeds: Sequence[int]) -> Sequence[Progress]:
-        """A listener for each of several replicas that train at once; they are called from several threads."""
-
-
-class Silent:
-    """Shows nothing."""
-
-    def stage(self, text: str) -> None:
-        """Nothing."""
-
-    def start(self, epochs: int, steps: int) -> None:
-        """Nothing."""
-
-    def step(self, epoch: int, done: int, total: int, logs: Mapping[str, float]) -> None:
-        """Nothing."""
-
-    def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
-        """Nothing."""
-
-    def finish(self, reason: str | None) -> None:
-        """Nothing."""
-
-    def replicas(self, seeds: Sequence[int]) -> Sequence[Progress]:
-        """Nothing for each of them."""
+        """One for each of several seeds that train at once; they are told from several threads."""
         return [self] * len(seeds)
 
+    def __enter__(self) -> Self:
+        return self
 
-class TerminalProgress:
-    """A bar for the running epoch, and a line for each finished one.
-
-    It draws only when it is called, and no more than ten times per second, so that it takes no time from the training.
-
-    Args:
-        console: where to draw; by default standard error.
-    """
-
-    def __init__(self, console: Console | None = None) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, TextColumn
-        from rich.progress import Progress as Bar
-
-        self._console = console or Console(stderr=True, highlight=False)
-        columns = (TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.fields[numbers]}"))
-        self._bar: Bar = Bar(*columns, console=self._console, auto_refresh=False, transient=True)
-        self._task: TaskID = self._bar.add_task("", total=None, numbers="")
-        self._epochs = 0
-        self._epoch_started = 0.0
-        self._drawn = 0.0
-
-    def stage(self, text: str) -> None:
-        """Shows a text beside a bar that waits."""
-        self._bar.start()
-        self._draw(text, 0, None)
-
-    def start(self, epochs: int, steps: int) -> None:
-        """Shows the empty bar of the first epoch."""
-        self._epochs, self._epoch_started = epochs, time.perf_counter()
-        self._bar.start()
-        self._draw(f"epoch 1/{epochs}", 0, steps)
-
-    def step(self, epoch: int, done: int, total: int, logs: Mapping[str, float]) -> None:
-        """Moves the bar."""
-        if time.perf_counter() - self._drawn >= _SECONDS_BETWEEN_DRAWINGS:
-            self._draw(f"epoch {epoch + 1}/{self._epochs}", done, total, f"{done}/{total}  {_numbers(logs)}")
-
-    def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
-        """Prints the epoch's line, which fits into 80 columns for fewer than 100 epochs."""
-        now = time.perf_counter()
-        number = f"{epoch + 1:>{len(str(self._epochs))}}"
-        self._print(f"epoch {number}  {_numbers(logs)}  {now - self._epoch_started:.1f}s")
-        self._epoch_started = now
-
-    def finish(self, reason: str | None) -> None:
-        """Takes the bar away."""
-        self._bar.stop()
-        if reason:
-            self._print(reason)
-
-    def replicas(self, seeds: Sequence[int]) -> Sequence[Progress]:
-        """A bar for all replicas together, and a line for each finished one."""
-        from fittingroom.board import Board
-
-        def draw(text: str, share: float, numbers: str) -> None:
-            self._draw(text, round(1000 * share), 1000 if share else None, numbers)
-
-        return Board(seeds, draw, self._print, _SECONDS_BETWEEN_DRAWINGS).replicas
-
-    def _draw(self, text: str, done: int, total: int | None, numbers: str = "") -> None:
-        self._bar.update(self._task, description=text, completed=done, total=total, numbers=numbers)
-        self._bar.refresh()
-        self._drawn = time.perf_counter()
-
-    def _print(self, text: str) -> None:
-        self._console.print(text, markup=False)
+    def __exit__(self, kind: type[BaseException] | None, error: object, where: TracebackType | None) -> None:
+        if kind is not None:
+            self.finish(None)
 
 
-class LineProgress(Silent):
+class LineProgress(Progress):
     """A line for each finished epoch on standard output: in a notebook's cell, or in a file that it goes to."""
 
     def __init__(self) -> None:
@@ -148,51 +76,235 @@ class LineProgress(Silent):
     def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Prints the epoch's line."""
         now = time.perf_counter()
-        _print_line(f"epoch {epoch + 1}/{self._epochs}  {_numbers(logs)}  {now - self._epoch_started:.1f}s")
+        self._print(f"epoch {self._numbered(epoch)}  {_numbers(logs)}  {now - self._epoch_started:.1f}s")
         self._epoch_started = now
 
     def finish(self, reason: str | None) -> None:
-        """Prints why it ended early, if it did."""
+        """Prints why training ended early, if it did."""
         if reason:
-            _print_line(reason)
+            self._print(reason)
 
     def replicas(self, seeds: Sequence[int]) -> Sequence[Progress]:
-        """A line for each finished replica."""
-        from fittingroom.board import Board
+        """Together they print a line for each finished seed."""
+        return seeds_progress(seeds, self._draw_seeds, self._print)
 
-        def draw_nothing(text: str, share: float, numbers: str) -> None:
-            del text, share, numbers
+    def _numbered(self, epoch: int) -> str:
+        return f"{epoch + 1}/{self._epochs}"
 
-        return Board(seeds, draw_nothing, _print_line, _SECONDS_BETWEEN_DRAWINGS).replicas
+    def _draw_seeds(self, text: str, share: float, numbers: str) -> None:
+        """Nothing: lines cannot be drawn over."""
+
+    def _print(self, text: str) -> None:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+
+
+class TerminalProgress(LineProgress):
+    """A bar for the running epoch, and a line for each finished one; of several seeds one bar and a line for each.
+
+    Args:
+        console: where to draw; by default standard error.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn
+        from rich.progress import Progress as RichProgress
+
+        super().__init__()
+        self._console = console or Console(stderr=True, highlight=False)
+        columns = (TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.fields[numbers]}"))
+        # Rich's own thread would draw whether or not there is anything new, and take the lock from Python's other ones.
+        self._bar = RichProgress(*columns, console=self._console, auto_refresh=False, transient=True)
+        self._task = self._bar.add_task("", total=None, numbers="")
+        self._drawn = 0.0
+
+    def stage(self, text: str) -> None:
+        """Shows a text beside a bar that waits."""
+        self._bar.start()
+        self._draw(text, 0, None)
+
+    def start(self, epochs: int, steps: int) -> None:
+        """Shows the empty bar of the first epoch."""
+        super().start(epochs, steps)
+        self._bar.start()
+        self._draw(f"epoch 1/{epochs}", 0, steps)
+
+    def step(self, epoch: int, done: int, total: int, logs: Mapping[str, float]) -> None:
+        """Moves the bar."""
+        if time.perf_counter() - self._drawn >= _SECONDS_BETWEEN_DRAWINGS:
+            self._draw(f"epoch {epoch + 1}/{self._epochs}", done, total, f"{done}/{total}  {_numbers(logs)}")
+
+    def finish(self, reason: str | None) -> None:
+        """Takes the bar away, and prints why training ended early, if it did."""
+        self._bar.stop()
+        super().finish(reason)
+
+    def _numbered(self, epoch: int) -> str:
+        # Without the number of epochs, which the bar shows, a line of fewer than 100 epochs fits into 80 columns.
+        return f"{epoch + 1:>{len(str(self._epochs))}}"
+
+    def _draw_seeds(self, text: str, share: float, numbers: str) -> None:
+        self._draw(text, round(1000 * share), 1000 if share else None, numbers)
+
+    def _draw(self, text: str, done: int, total: int | None, numbers: str = "") -> None:
+        self._bar.update(self._task, description=text, completed=done, total=total, numbers=numbers)
+        self._bar.refresh()
+        self._drawn = time.perf_counter()
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, markup=False)
+
+
+def progress_for(verbose: str | int = "auto") -> Progress:
+    """What Keras's `verbose` asks for: 0 for silence, 1 for a bar, 2 for a line for each epoch.
+
+    `auto` is a bar if standard error is a terminal, lines in a notebook, and silence elsewhere. Where nothing can be
+    drawn over, 1 gives lines, as in Keras.
+    """
+    if verbose == 0:
+        return Progress()
+    if verbose != 2 and sys.stderr.isatty():
+        return TerminalProgress()
+    return LineProgress() if verbose in {1, 2} or _in_notebook() else Progress()
+
+
+def seeds_progress(seeds: Sequence[int], draw: _Draw, print_line: _Print | None = None) -> Sequence[Progress]:
+    """One for each of several seeds, told from any thread: they draw one bar, and a line for each finished seed.
+
+    Args:
+        seeds: those that train at once.
+        draw: draws the bar; called at most ten times per second.
+        print_line: prints a line above it; None for no lines.
+    """
+    return _SeedBoard(seeds, draw, print_line).seeds
+
+
+class _SeedBoard:
+    """Where several seeds are, and mean and spread of what they reached. See `seeds_progress`."""
+
+    def __init__(self, seeds: Sequence[int], draw: _Draw, print_line: _Print | None) -> None:
+        self._lock = threading.Lock()
+        self._draw = draw
+        self._print = print_line
+        self._drawn = 0.0
+        self.seeds = [_SeedProgress(self, seed) for seed in seeds]
+
+    def stage(self, text: str) -> None:
+        with self._lock:
+            self._draw(text, 0.0, "")
+
+    def update(self, line: str | None = None) -> None:
+        """Some seed has got further; `line` is what is to be printed of it."""
+        with self._lock:
+            if line is not None and self._print is not None:
+                self._print(line)
+                if all(each.over for each in self.seeds) and len(self.seeds) > 1:
+                    self._print(f"all {len(self.seeds)}  {_spread([each.logs for each in self.seeds])}")
+            if line is not None or time.perf_counter() - self._drawn >= _SECONDS_BETWEEN_DRAWINGS:
+                self._drawn = time.perf_counter()
+                self._draw(*self._state())
+
+    def _state(self) -> tuple[str, float, str]:
+        over = sum(each.over for each in self.seeds)
+        running = [
+            f"seed {each.seed}: {each.epochs_done + 1}/{each.epochs}"
+            for each in self.seeds
+            if each.epochs and not each.over
+        ]
+        share = math.fsum(each.share for each in self.seeds) / len(self.seeds)
+        reached = _spread([dict(list(_main(each.logs).items())[-1:]) for each in self.seeds if each.logs])
+        numbers = "  ".join(filter(None, [", ".join(running[:4]), reached]))
+        return f"{over}/{len(self.seeds)} seeds", share, numbers
+
+
+class _SeedProgress(Progress):
+    """One seed: tells the board instead of drawing."""
+
+    def __init__(self, board: _SeedBoard, seed: int) -> None:
+        self._board = board
+        self.seed = seed
+        self.epochs = 0
+        self.epochs_done = 0
+        self.logs: dict[str, float] = {}
+        self.over = False
+        self._part = 0.0  # of the running epoch, 0 to 1
+        self._started = 0.0
+
+    @property
+    def share(self) -> float:
+        """How much of its training is done, 0 to 1."""
+        return 1.0 if self.over else (self.epochs_done + self._part) / max(self.epochs, 1)
+
+    def stage(self, text: str) -> None:
+        self._board.stage(text)
+
+    def start(self, epochs: int, steps: int) -> None:
+        del steps
+        self.epochs, self._started = epochs, time.perf_counter()
+        self._board.update()
+
+    def step(self, epoch: int, done: int, total: int, logs: Mapping[str, float]) -> None:
+        del logs
+        self.epochs_done, self._part = epoch, done / total
+        self._board.update()
+
+    def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
+        self.epochs_done, self._part, self.logs = epoch + 1, 0.0, dict(logs)
+        self._board.update()
+
+    def finish(self, reason: str | None) -> None:
+        self.over = True
+        text = "  ".join(f"{name} {number(value, 4)}" for name, value in _main(self.logs).items())
+        seconds = f"{time.perf_counter() - self._started:.1f}s"
+        parts = [f"seed {self.seed}", amount(self.epochs_done, "epoch"), text, seconds, reason]
+        self._board.update("  ".join(filter(None, parts)))
+
+
+class Bar:
+    """One line of progress, with what pooch asks of a progress bar: `total`, `update`, `reset` and `close`.
+
+    Pooch's own needs tqdm, a second library that draws.
+    """
+
+    def __init__(self, progress: RichProgress, title: str) -> None:
+        self._progress = progress
+        self._task = progress.add_task(title, total=None)
+        self._total = 0
+
+    @property
+    def total(self) -> int:
+        """How much there is to do; setting it starts from zero."""
+        return self._total
+
+    @total.setter
+    def total(self, value: int) -> None:
+        self._total = value
+        self._progress.update(self._task, total=value, completed=0)
+
+    def update(self, count: int) -> None:
+        """`count` more are done."""
+        self._progress.advance(self._task, count)
+
+    def reset(self) -> None:
+        """Counts from zero again."""
+        self._progress.update(self._task, completed=0)
+
+    def close(self) -> None:
+        """Does nothing: the line stays until the whole job is done."""
 
 
 @contextmanager
-def finishing(progress: Progress) -> Iterator[None]:
-    """Makes sure that an error leaves no half-drawn bar on the terminal."""
-    try:
-        yield
-    except BaseException:
-        progress.finish(None)
-        raise
+def progress_bar(title: str) -> Iterator[Bar | None]:
+    """A line of progress for the time of a `with` block: files and pictures; None if standard error is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as RichProgress
 
-
-def progress_for_terminal() -> Progress:
-    """A bar if standard error is a terminal, lines in a notebook, silence otherwise."""
-    if sys.stderr.isatty():
-        return TerminalProgress()
-    return LineProgress() if _in_notebook() else Silent()
-
-
-def progress_for_verbose(verbose: str | int) -> Progress:
-    """What Keras's `verbose` asks for: 0 for silence, 1 for a bar, 2 for a line for each epoch.
-
-    As in Keras, lines take the place of the bar where nothing can be drawn over; `auto` is silent there.
-    """
-    if verbose == 0:
-        return Silent()
-    if verbose == 2 or (verbose == 1 and not sys.stderr.isatty()):
-        return LineProgress()
-    return progress_for_terminal()
+    with RichProgress(console=Console(stderr=True), transient=True) as progress:
+        yield Bar(progress, title)
 
 
 def _in_notebook() -> bool:
@@ -202,17 +314,30 @@ def _in_notebook() -> bool:
     return hasattr(shell, "kernel")
 
 
-def _print_line(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
 def _numbers(logs: Mapping[str, float]) -> str:
     """The numbers with loss first, those of validation in a group of their own."""
 
     def group(*, validation: bool) -> str:
         names = [name for name in logs if name.startswith("val_") == validation]
         names.sort(key=lambda name: name.removeprefix("val_") != "loss")
-        return " ".join(f"{name} {logs[name]:.4f}" for name in names)
+        return " ".join(f"{name} {number(logs[name], 4)}" for name in names)
 
     return "  ".join(filter(None, (group(validation=False), group(validation=True))))
+
+
+def _main(logs: Mapping[str, float]) -> dict[str, float]:
+    """The numbers of validation where there are some, else those of training; loss first."""
+    names = [name for name in logs if name.startswith("val_")] or list(logs)
+    return {name: logs[name] for name in sorted(names, key=lambda name: not name.endswith("loss"))}
+
+
+def _spread(each: Sequence[Mapping[str, float]]) -> str:
+    """Mean and standard deviation over seeds: `val_accuracy 0.8741 ± 0.0042`; no deviation for a single one."""
+    texts = []
+    for name in _main(each[0]) if each else ():
+        values = [logs[name] for logs in each if name in logs]
+        mean = math.fsum(values) / len(values)
+        squares = math.fsum((value - mean) ** 2 for value in values)
+        spread = f" ± {number(math.sqrt(squares / (len(values) - 1)), 4)}" if len(values) > 1 else ""
+        texts.append(f"{name} {number(mean, 4)}{spread}")
+    return "  ".join(texts)

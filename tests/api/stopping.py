@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from fittingroom.api.run import Run
-from fittingroom.progress import Progress, Silent
+from fittingroom.progress import Progress
 
 
 class Crash(BaseException):
     """What stands for a kill within this process: nobody catches it."""
 
 
-class CrashIn(Silent):
+class CrashIn(Progress):
     """Crashes at the first steps of an epoch, counted from 0."""
 
     def __init__(self, epoch: int) -> None:
@@ -27,7 +27,7 @@ class CrashIn(Silent):
             raise Crash
 
 
-class CtrlCIn(Silent):
+class CtrlCIn(Progress):
     """Sends this process a signal in the middle of an epoch, once."""
 
     def __init__(self, epoch: int, number: int = signal.SIGINT) -> None:
@@ -41,14 +41,14 @@ class CtrlCIn(Silent):
             os.kill(os.getpid(), self._number)
 
 
-class OnlyFirst(Silent):
+class OnlyFirst(Progress):
     """Gives the first replica a listener of its own, and the others none."""
 
     def __init__(self, first: Progress) -> None:
         self._first = first
 
     def replicas(self, seeds: Sequence[int]) -> Sequence[Progress]:
-        return [self._first, *[Silent()] * (len(seeds) - 1)]
+        return [self._first, *[Progress()] * (len(seeds) - 1)]
 
 
 def assert_same_training(run: Run, whole: Run) -> None:

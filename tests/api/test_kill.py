@@ -16,7 +16,7 @@ import pytest
 import fittingroom as fr
 from fittingroom.api.run import Run
 from fittingroom.errors import RunError, StorageError
-from fittingroom.progress import Silent
+from fittingroom.progress import Progress
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.begun import holder, read_begun
 from fittingroom.runs.checkpoints import Checkpoints
@@ -117,7 +117,7 @@ def test_a_signal_ends_a_training_with_a_checkpoint_and_what_is_finished(
     assert_same_training(fr.resume(path), whole)  # type: ignore[arg-type]
 
 
-class FullDisk(Silent):
+class FullDisk(Progress):
     """After an epoch, counted from 0, no file of this process may grow beyond a kilobyte, as if the disk were full."""
 
     def __init__(self, epoch: int) -> None:

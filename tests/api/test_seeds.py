@@ -17,7 +17,7 @@ import pytest
 import fittingroom as fr
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import DivergedError, InputError, Interrupted, RunError
-from fittingroom.progress import Progress, Silent
+from fittingroom.progress import Progress
 
 TINY = fr.Recipe(name="tiny", hidden=(8,), dropout=0.1, epochs=3)  # a program that other tests have compiled
 
@@ -46,7 +46,7 @@ def test_replicas_are_spread_over_the_cores(digits: Dataset) -> None:
     assert len(jax.local_devices()) == len(os.sched_getaffinity(0))
     seen: set[int] = set()
 
-    class Where(Silent):
+    class Where(Progress):
         def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
             del epoch, logs
             device: Any = jax.config.jax_default_device  # type: ignore[attr-defined]
@@ -124,7 +124,7 @@ def test_seeds_that_make_no_sense_are_refused_before_training(seeds: Any, digits
     assert not runs_dir.exists()
 
 
-class InterruptAt(Silent):
+class InterruptAt(Progress):
     """Presses Ctrl-C when a replica has finished its first epoch."""
 
     def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
@@ -152,9 +152,9 @@ def test_replicas_that_all_diverge_are_an_error_that_names_the_seeds(digits: Dat
 
 
 def test_an_error_in_one_replica_stops_all_and_is_raised(digits: Dataset) -> None:
-    class Fails(Silent):
+    class Fails(Progress):
         def replicas(self, seeds: Sequence[int]) -> Sequence[Progress]:
-            return [self, *[Silent()] * (len(seeds) - 1)]
+            return [self, *[Progress()] * (len(seeds) - 1)]
 
         def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
             raise ZeroDivisionError

@@ -14,7 +14,7 @@ import pytest
 import fittingroom as fr
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import InputError, Interrupted, RecipeError, RunError, StorageError
-from fittingroom.progress import Silent
+from fittingroom.progress import Progress
 from fittingroom.runs.place import list_runs
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")
@@ -139,7 +139,7 @@ def test_wrong_arguments_are_refused_before_training(
     assert not runs_dir.exists()
 
 
-class MustNotStart(Silent):
+class MustNotStart(Progress):
     """Fails the test if training begins."""
 
     def start(self, epochs: int, steps: int) -> None:
@@ -170,7 +170,7 @@ def test_the_runs_own_folder_may_be_given_as_text(digits: Dataset, tmp_path: Pat
     assert fr.train(digits, TINY.changed(epochs=1), out=f"{tmp_path}/mine").path == tmp_path / "mine"
 
 
-class InterruptAt(Silent):
+class InterruptAt(Progress):
     """Presses Ctrl-C at a moment of the training."""
 
     def __init__(self, epoch: int, *, within: bool) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from fittingroom.progress import Silent, TerminalProgress, progress_for_terminal
+from fittingroom.progress import Progress, TerminalProgress, progress_for
 
 TRAIN = [sys.executable, "-m", "fittingroom", "train", "digits"]
 
@@ -148,4 +148,4 @@ def test_text_in_square_brackets_is_shown_as_it_is() -> None:
 
 def test_there_is_no_bar_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    assert isinstance(progress_for_terminal(), Silent)
+    assert type(progress_for()) is Progress

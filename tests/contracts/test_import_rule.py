@@ -17,8 +17,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "atomic": {"errors"},
     "text": set(),
-    "progress": {"errors", "board", "text"},
-    "board": {"text"},
+    "progress": {"text"},
     "seeds": {"errors"},
     "data": BASE,
     "recipes": BASE | {"data"},
@@ -29,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "runs": LEARNING | {"evaluation"},
     "reports": REPORTING,  # they are made from what is stored, and `run.report()` calls them
     "api": CALLS,
-    "experiments": CALLS | {"board"},  # its live table shows replicas as the bar of one training does
+    "experiments": CALLS,
     "labs": CALLS | {"experiments"},
     "serving": CALLS | {"experiments", "labs"},
     "cli": CALLS | {"experiments", "labs", "serving"},

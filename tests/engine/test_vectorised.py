@@ -21,7 +21,7 @@ from fittingroom.engine.programs import Programs, TracedPrograms
 from fittingroom.engine.snapshots import Plan, Training
 from fittingroom.engine.state import State, read_state
 from fittingroom.engine.trainer import Trainer
-from fittingroom.progress import Silent
+from fittingroom.progress import Progress
 from fittingroom.recipes.stop import StopRule
 from tests.engine import models
 from tests.engine.images import Images
@@ -50,7 +50,7 @@ class Rides:
 
     def trainer(self, number: int, lane: Lane, hooks: tuple[Hook, ...] = (), epochs: int = 4) -> Trainer:
         plan = Plan(epochs, 16, seed=number)
-        return Trainer(lane.programs, plan, self.train, self.held_out, hooks, Silent())
+        return Trainer(lane.programs, plan, self.train, self.held_out, hooks, Progress())
 
     def alone(self, number: int, *hooks: Hook) -> Training:
         lane = Lane(jax.devices()[0], Programs(self.traced))

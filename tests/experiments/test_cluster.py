@@ -17,8 +17,8 @@ import pytest
 import fittingroom as fr
 from fittingroom.errors import DataError, InputError, Interrupted, UnknownNameError
 from fittingroom.experiments.cluster import PackedDataset, train_cells
+from fittingroom.experiments.experiment_progress import ExperimentProgress
 from fittingroom.experiments.experiment_store import CellState
-from fittingroom.experiments.live import Quiet
 from fittingroom.experiments.plan import data_digest
 from fittingroom.experiments.results import Experiment
 from fittingroom.progress import Progress
@@ -111,14 +111,14 @@ def test_a_killed_worker_loses_no_cell_and_both_nodes_are_busy(address: str, tmp
 
 @pytest.mark.slow
 def test_what_was_stopped_locally_is_finished_and_the_cluster_trains_the_rest(address: str, tmp_path: Path) -> None:
-    class CtrlC(Quiet):
+    class CtrlC(ExperimentProgress):
         def training(self, name: str, cells: int) -> Progress:
             del name, cells
             return OnlyFirst(CtrlCIn(0))
 
     whole = fr.experiment("digits", BASE, seeds=3, out=tmp_path / "whole")
     with pytest.raises(Interrupted):
-        fr.experiment("digits", BASE, seeds=2, out=tmp_path / "one", watcher=CtrlC())
+        fr.experiment("digits", BASE, seeds=2, out=tmp_path / "one", progress=CtrlC())
     done = fr.experiment("digits", BASE, seeds=3, out=tmp_path / "one", executor="ray", address=address)
     assert done.epochs_csv.read_bytes() == whole.epochs_csv.read_bytes()
     assert len(list((tmp_path / "one" / "runs").iterdir())) == 2
@@ -126,14 +126,14 @@ def test_what_was_stopped_locally_is_finished_and_the_cluster_trains_the_rest(ad
 
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_has_come_back_and_the_same_call_goes_on(address: str, tmp_path: Path) -> None:
-    class CtrlCAfterOne(Quiet):
+    class CtrlCAfterOne(ExperimentProgress):
         def state(self, states: Sequence[CellState]) -> None:
             if any(state.status == "done" for state in states):
                 raise KeyboardInterrupt
 
     asked: dict[str, Any] = {"seeds": 3, "out": tmp_path / "one", "executor": "ray", "address": address}
     with pytest.raises(Interrupted, match="stopped with 1 of 3 cells done"):
-        fr.experiment("digits", BASE, **asked, watcher=CtrlCAfterOne())
+        fr.experiment("digits", BASE, **asked, progress=CtrlCAfterOne())
     done = fr.experiment("digits", BASE, **asked)
     assert len(weights(done)) == 3
     assert len(list((tmp_path / "one" / "runs").iterdir())) == 3

@@ -15,7 +15,7 @@ import fittingroom as fr
 from fittingroom.api.training import train
 from fittingroom.errors import DataError, InputError, RunError
 from fittingroom.experiments import executor as local
-from fittingroom.experiments.live import LiveTable, watcher_for_terminal
+from fittingroom.experiments.experiment_progress import LiveTable, progress_for_experiment
 from fittingroom.experiments.results import Experiment
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.begun import RunLock
@@ -198,15 +198,14 @@ def test_without_a_folder_the_same_experiment_finds_its_own_again(runs_dir: Path
 def test_a_terminal_shows_cells_what_runs_the_best_and_the_time_left(tmp_path: Path) -> None:
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=100)
-    fr.experiment("digits", BASE, vary=VARY, seeds=2, out=tmp_path / "one", watcher=LiveTable(console))
+    fr.experiment("digits", BASE, vary=VARY, seeds=2, out=tmp_path / "one", progress=LiveTable(console))
     shown = screen.getvalue()
     assert "0 of 4 done" in shown
-    assert "base batch_size=32  0/2 replicas" in shown
+    assert "base batch_size=32  0/2 seeds" in shown
     assert "base batch_size=32, " in shown.rpartition("best so far")[2]
     assert "4 of 4 done" in shown.rpartition("cells")[2]
 
 
 def test_without_a_terminal_nothing_is_shown(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    watcher = watcher_for_terminal()
-    fr.experiment("digits", BASE, seeds=1, out=tmp_path / "one", watcher=watcher)
+    fr.experiment("digits", BASE, seeds=1, out=tmp_path / "one", progress=progress_for_experiment())
     assert capfd.readouterr() == ("", "")

@@ -19,12 +19,12 @@ from rich.console import Console
 import fittingroom as fr
 from fittingroom.errors import InputError, Interrupted, RunError, StorageError
 from fittingroom.experiments.executor import LocalExecutor, train_missing
+from fittingroom.experiments.experiment_progress import ExperimentProgress, LiveTable
 from fittingroom.experiments.experiment_store import locked
-from fittingroom.experiments.live import Quiet
 from fittingroom.experiments.plan import Plan, Variant, data_digest
-from fittingroom.experiments.search import Pruning, QuietSearch, SearchTable
+from fittingroom.experiments.search import Pruning
 from fittingroom.experiments.search_result import Search
-from fittingroom.progress import Progress, Silent
+from fittingroom.progress import Progress
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.ledger import Ledger
 from tests.api.stopping import Crash
@@ -69,7 +69,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, screen: io.StringIO) -> S
     """Three trials, which no test takes further."""
     folder = tmp_path_factory.mktemp("search")
     console = Console(file=screen, force_terminal=True, width=100)
-    return fr.search(written(folder), out=folder / "one", watcher=SearchTable(console))
+    return fr.search(written(folder), out=folder / "one", progress=LiveTable(console))
 
 
 def test_trials_stay_in_their_ranges_and_are_kept_as_runs(finished: Search) -> None:
@@ -109,7 +109,7 @@ def test_the_test_set_is_opened_for_the_best_trial_alone(tmp_path: Path) -> None
     assert len(Ledger.of_user().looks()) == 1
 
 
-class Stops(QuietSearch):
+class Stops(ExperimentProgress):
     """Raises at an epoch, counted over all trials."""
 
     def __init__(self, at: int, error: type[BaseException] = Crash) -> None:
@@ -121,7 +121,7 @@ class Stops(QuietSearch):
         return _Stopping(self)
 
 
-class _Stopping(Silent):
+class _Stopping(Progress):
     def __init__(self, watcher: Stops) -> None:
         self._watcher = watcher
 
@@ -135,13 +135,13 @@ class _Stopping(Silent):
 def test_a_search_that_was_stopped_goes_on_with_the_same_trials(finished: Search, tmp_path: Path) -> None:
     asked = written(tmp_path)
     with pytest.raises(Crash):
-        fr.search(asked, out=tmp_path / "one", watcher=Stops(2))
+        fr.search(asked, out=tmp_path / "one", progress=Stops(2))
     with pytest.raises(Interrupted, match=r"was stopped after 1 of 3 trials, kept in .*one\. The same call goes on"):
-        fr.search(asked, out=tmp_path / "one", watcher=Stops(2, KeyboardInterrupt))
+        fr.search(asked, out=tmp_path / "one", progress=Stops(2, KeyboardInterrupt))
     again = fr.search(asked, out=tmp_path / "one")
     assert outcome(again) == outcome(finished)
     assert (again.path / "epochs.csv").read_bytes() == (finished.path / "epochs.csv").read_bytes()
-    nothing = fr.search(asked, out=tmp_path / "one", watcher=Stops(1))
+    nothing = fr.search(asked, out=tmp_path / "one", progress=Stops(1))
     assert outcome(nothing) == outcome(finished)
 
 
@@ -176,7 +176,7 @@ def test_a_trial_that_falls_behind_is_ended_and_its_epochs_are_kept(tmp_path: Pa
     data, proposal = fr.load("digits"), AlwaysBehind()
     variant = Variant(Recipe(name="base", hidden=(8,), epochs=6))
     plan = Plan("digits", data_digest(data), data.arguments, (variant,), (0, 1))
-    pruning = Pruning(Quiet(), proposal, 0, "val_accuracy")  # type: ignore[arg-type]
+    pruning = Pruning(ExperimentProgress(), proposal, 0, "val_accuracy")  # type: ignore[arg-type]
     with locked(tmp_path / "one", plan) as folder, pytest.raises(Interrupted):
         train_missing(folder, plan, data, pruning, LocalExecutor())
     assert pruning.pruned.is_set()
@@ -190,7 +190,7 @@ def test_a_trial_that_falls_behind_is_ended_and_its_epochs_are_kept(tmp_path: Pa
 def test_a_terminal_shows_trials_the_best_and_the_time_left(screen: io.StringIO) -> None:
     shown = screen.getvalue()
     assert "0 of 3 done" in shown
-    assert "1/1 replicas" in shown
+    assert "1/1 seeds" in shown
     assert "3 of 3 done" in shown.rpartition("trials")[2]
     assert "learning_rate=" in shown.rpartition("best so far")[2]
 

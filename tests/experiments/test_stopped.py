@@ -13,8 +13,8 @@ import pytest
 
 import fittingroom as fr
 from fittingroom.errors import Interrupted
-from fittingroom.experiments.live import Quiet
-from fittingroom.progress import Progress, Silent
+from fittingroom.experiments.experiment_progress import ExperimentProgress
+from fittingroom.progress import Progress
 from fittingroom.recipes.recipe import Recipe
 from tests.api.stopping import Crash, CtrlCIn, OnlyFirst
 
@@ -30,7 +30,7 @@ fr.experiment("digits", {LONG!r}, vary={VARY!r}, seeds={SEEDS}, out=sys.argv[1])
 """
 
 
-class CrashAt(Quiet):
+class CrashAt(ExperimentProgress):
     """Crashes after so many steps and epochs of any cell."""
 
     def __init__(self, moment: int) -> None:
@@ -41,7 +41,7 @@ class CrashAt(Quiet):
         return _Counting(self)
 
 
-class _Counting(Silent):
+class _Counting(Progress):
     def __init__(self, watcher: CrashAt) -> None:
         self._watcher = watcher
 
@@ -63,7 +63,7 @@ class _Counting(Silent):
             raise Crash
 
 
-class Trainings(Quiet):
+class Trainings(ExperimentProgress):
     """Counts the cells that each call begins or goes on with."""
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class Trainings(Quiet):
     def training(self, name: str, cells: int) -> Progress:
         del name
         self.cells += cells
-        return Silent()
+        return Progress()
 
 
 def records(folder: Path) -> dict[Path, bytes]:
@@ -86,9 +86,11 @@ def test_crashes_at_any_moment_change_no_bit_of_the_table(tmp_path: Path) -> Non
     stopped, chance = tmp_path / "stopped", random.Random(6)
     for _ in range(4):
         with pytest.raises(Crash):
-            fr.experiment("digits", BASE, vary=VARY, seeds=SEEDS, out=stopped, watcher=CrashAt(chance.randrange(1, 20)))
+            fr.experiment(
+                "digits", BASE, vary=VARY, seeds=SEEDS, out=stopped, progress=CrashAt(chance.randrange(1, 20))
+            )
     before, counted = records(stopped), Trainings()
-    done = fr.experiment("digits", BASE, vary=VARY, seeds=SEEDS, out=stopped, watcher=counted)
+    done = fr.experiment("digits", BASE, vary=VARY, seeds=SEEDS, out=stopped, progress=counted)
     assert done.epochs_csv.read_bytes() == whole.epochs_csv.read_bytes()
     assert len(records(stopped)) == 12
     assert records(stopped).items() >= before.items()  # what was trained to its end was not trained again
@@ -96,14 +98,14 @@ def test_crashes_at_any_moment_change_no_bit_of_the_table(tmp_path: Path) -> Non
 
 
 def test_ctrl_c_says_where_the_cells_are_and_the_same_call_goes_on(tmp_path: Path) -> None:
-    class CtrlC(Quiet):
+    class CtrlC(ExperimentProgress):
         def training(self, name: str, cells: int) -> Progress:
             del cells
-            return OnlyFirst(CtrlCIn(1)) if name.endswith("=8") else Silent()
+            return OnlyFirst(CtrlCIn(1)) if name.endswith("=8") else Progress()
 
     asked = {"vary": VARY, "seeds": 2, "out": tmp_path / "one"}
     with pytest.raises(Interrupted, match=r"stopped with 2 of 4 cells done, kept in .*one\. The same call goes on"):
-        fr.experiment("digits", BASE, **asked, watcher=CtrlC())  # type: ignore[arg-type]
+        fr.experiment("digits", BASE, **asked, progress=CtrlC())  # type: ignore[arg-type]
     page = (tmp_path / "one" / "experiment.html").read_text(encoding="utf-8")
     assert "2 of 4" in page
     done = fr.experiment("digits", BASE, **asked)  # type: ignore[arg-type]

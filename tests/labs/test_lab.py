@@ -9,7 +9,7 @@ import pytest
 
 import fittingroom as fr
 from fittingroom.errors import DatasetNotFoundError, InputError, RecipeError, UnknownNameError
-from fittingroom.experiments.live import Quiet
+from fittingroom.experiments.experiment_progress import ExperimentProgress
 from fittingroom.labs.arms import named
 from fittingroom.labs.lab_result import LabResult
 from tests.labs.conftest import CLAIM, EXPERIMENT, PICTURE, TEXTS, WHOLE, Written
@@ -87,12 +87,12 @@ def test_a_lab_that_is_run_again_trains_nothing_again(written: Written) -> None:
     before = run(path)
     trained: list[str] = []
 
-    class Watching(Quiet):
+    class Watching(ExperimentProgress):
         def training(self, name: str, cells: int):  # type: ignore[no-untyped-def]
             trained.append(name)
             return super().training(name, cells)
 
-    after = run(path, watcher=Watching())
+    after = run(path, progress=Watching())
     assert trained == []
     assert after.claims == before.claims
 

@@ -23,7 +23,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.engine.batches import Batches
 from fittingroom.engine.devices import require_jax_backend
 from fittingroom.errors import InputError, StorageError
-from fittingroom.progress import progress_for_verbose
+from fittingroom.progress import progress_for
 from fittingroom.recipes.stop import StopRule
 from fittingroom.runs.place import check_writable, fit_writes_folders
 
@@ -230,7 +230,7 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
                 "stop": stop,
             },
             notes=prepared.notes,
-            progress=progress_for_verbose(verbose),
+            progress=progress_for(verbose),
             keeper=Keeper(
                 place,
                 every,

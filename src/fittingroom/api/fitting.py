@@ -29,7 +29,7 @@ from fittingroom.engine.programs import TracedPrograms
 from fittingroom.engine.snapshots import Plan
 from fittingroom.engine.state import read_state, write_state
 from fittingroom.errors import InputError, ModelError
-from fittingroom.progress import Progress, finishing
+from fittingroom.progress import Progress
 from fittingroom.recipes.modelfile import ModelFile, RecordedFile, recorded_file
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.recipes.stop import StopRule
@@ -139,7 +139,7 @@ class Fitting:
                 "dataset, or train seed by seed."
             )
         prepare_jax()
-        with finishing(self.progress):
+        with self.progress:
             sessions, states = [], []
             for seed, progress in zip(seeds, self.progress.replicas(seeds), strict=True):
                 model = make(seed) if make else drawn_anew(self.model, seed)
@@ -168,7 +168,7 @@ class Fitting:
 
     def _trained(self) -> Path | RunContents:
         """The folder of the run, or what it would hold."""
-        with finishing(self.progress):
+        with self.progress:
             prepare_jax()
             session = self._ready()
             programs = self._kept_programs

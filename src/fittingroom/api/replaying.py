@@ -16,7 +16,7 @@ from fittingroom.api.keeper import Keeper
 from fittingroom.api.training import train_recipe
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import DivergedError, RunError
-from fittingroom.progress import Progress, finishing, progress_for_terminal
+from fittingroom.progress import Progress, progress_for
 from fittingroom.recipes.modelfile import file_to_run
 from fittingroom.runs.environment import differences
 from fittingroom.runs.place import find_run, holds_replicas
@@ -110,8 +110,8 @@ def replay(
         )
     recipe = first.trained_recipe()
     file = file_to_run(recipe.model, first.model_file, trust=trust)
-    progress = progress or progress_for_terminal()
-    with finishing(progress), tempfile.TemporaryDirectory() as folder:
+    progress = progress or progress_for()
+    with progress, tempfile.TemporaryDirectory() as folder:
         progress.stage("loading")
         dataset = load_again(first.data, data)
         again = Path(folder) / "run"

@@ -11,7 +11,7 @@ from fittingroom.api.replicas import Replicas
 from fittingroom.api.run import Run
 from fittingroom.api.training import train_recipe
 from fittingroom.errors import InputError, RunError
-from fittingroom.progress import Progress, finishing, progress_for_terminal
+from fittingroom.progress import Progress, progress_for
 from fittingroom.recipes.modelfile import file_to_run
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.reloading import load_again
@@ -39,8 +39,8 @@ def resume(run: str | Path = "latest", *, trust: bool = False, progress: Progres
         StorageError, DivergedError, Interrupted: as `train` says.
     """
     started = time.perf_counter()
-    progress = progress or progress_for_terminal()
-    with finishing(progress), reopened(run) as begun:
+    progress = progress or progress_for()
+    with progress, reopened(run) as begun:
         record = begun.record
         if record.own_model:
             raise RunError(f"{begun.path} was begun by fit. {how_to_go_on(begun.path, own_model=True)}")

@@ -22,7 +22,7 @@ from fittingroom.engine.callbacks import StopHook
 from fittingroom.engine.devices import available_devices, prepare_jax
 from fittingroom.engine.programs import Programs
 from fittingroom.engine.recipe_programs import RecipeModel, count_views
-from fittingroom.progress import Progress, finishing, progress_for_terminal
+from fittingroom.progress import Progress, progress_for
 from fittingroom.recipes.modelfile import ModelFile, parse_model_setting
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.recipes.settings import parse_augmentation
@@ -108,8 +108,8 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
     every = whole_number("checkpoint_every", checkpoint_every, lowest=1)
     keeper = Keeper(None if out is None else Path(out), every, replicas=seeds is not None)
     check_writable(keeper.out)
-    progress = progress or progress_for_terminal()
-    with finishing(progress):
+    progress = progress or progress_for()
+    with progress:
         if not isinstance(dataset, Dataset):
             progress.stage("loading")
             dataset = load(dataset, validation=validation, data_dir=data_dir, image_size=image_size)

@@ -112,9 +112,9 @@ def configure(parser: CommandParser) -> None:
 def run(arguments: argparse.Namespace) -> CommandOutput:
     """Trains, and says what came of it and what to do next."""
     start = _resumption(arguments) if arguments.resume is not None else _training(arguments)
-    from fittingroom.progress import progress_for_terminal
+    from fittingroom.progress import progress_for
 
-    status, progress = 0, progress_for_terminal()
+    status, progress = 0, progress_for()
     try:
         path = start(progress=progress).path
     except Interrupted as interruption:

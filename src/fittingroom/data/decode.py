@@ -19,10 +19,10 @@ from fittingroom.data.contents import Found, Pairs, check
 from fittingroom.data.folder import PictureFolder, scan_folder
 from fittingroom.data.headers import SMALL, default_size, median_size
 from fittingroom.data.pictures import MOST_BYTES, RESIZE_RULE, Budget, fit, open_picture, pixels, quiet_pillow
-from fittingroom.data.progress import progress_bar
 from fittingroom.data.sniff import LARGEST_ARRAY
 from fittingroom.data.values import DIGEST_BYTES, Images
 from fittingroom.errors import DataError
+from fittingroom.progress import progress_bar
 
 _RESIZED = "resized"
 

@@ -23,9 +23,9 @@ from fittingroom.data.cache import DatasetSource, cache_dir, stamp_files
 from fittingroom.data.catalogue import CATALOGUE, DIGITS, FOUR_FILES, CatalogueEntry, known_by
 from fittingroom.data.contents import Contents, Found, Pairs, check
 from fittingroom.data.idx import FourFiles
-from fittingroom.data.progress import Bar, progress_bar
 from fittingroom.data.split import count_per_class
 from fittingroom.errors import DataError, DatasetNotFoundError
+from fittingroom.progress import Bar, progress_bar
 
 _ROUNDS = 3
 _TIMEOUT = (5, 30)

@@ -32,8 +32,8 @@ from fittingroom.data.dataset import Dataset, Part, SealedTestSet
 from fittingroom.engine.interrupt import stop_requests
 from fittingroom.errors import DataError, InputError, RecipeError
 from fittingroom.experiments.executor import Ended, LocalExecutor
+from fittingroom.experiments.experiment_progress import ExperimentProgress
 from fittingroom.experiments.experiment_store import Batch, ExperimentFolder, Failure
-from fittingroom.experiments.live import Watcher
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.images import PREFIX
 
@@ -63,7 +63,7 @@ class RayExecutor:
         self._address = address
 
     def train(
-        self, folder: ExperimentFolder, batches: Sequence[Batch], dataset: Dataset, watcher: Watcher
+        self, folder: ExperimentFolder, batches: Sequence[Batch], dataset: Dataset, progress: ExperimentProgress
     ) -> Generator[Ended]:
         """Trains what was stopped before in this process, where its checkpoints are, and all else on the cluster.
 
@@ -72,15 +72,15 @@ class RayExecutor:
             StorageError: a run cannot be written here.
             KeyboardInterrupt: Ctrl-C or SIGTERM; cells that are on their way are given up.
         """
-        yield from LocalExecutor().train(folder, [batch for batch in batches if batch.begun], dataset, watcher)
+        yield from LocalExecutor().train(folder, [batch for batch in batches if batch.begun], dataset, progress)
         new = [batch for batch in batches if not batch.begun]
         if new:
             with _connected(self._address) as ray:
-                yield from _train(ray, folder, new, dataset, watcher)
+                yield from _train(ray, folder, new, dataset, progress)
 
 
 def _train(
-    ray: Any, folder: ExperimentFolder, batches: Sequence[Batch], dataset: Dataset, watcher: Watcher
+    ray: Any, folder: ExperimentFolder, batches: Sequence[Batch], dataset: Dataset, progress: ExperimentProgress
 ) -> Generator[Ended]:
     task = ray.remote(num_cpus=1, max_retries=MOST_RETRIES, runtime_env={"env_vars": dict(worker_environment())})(
         train_cells
@@ -91,7 +91,7 @@ def _train(
     try:
         with stop_requests() as request:
             while waiting:
-                watcher.training(f"{len(waiting)} cells left for {cores} cores of a Ray cluster", 0).stage("")
+                progress.training(f"{len(waiting)} cells left for {cores} cores of a Ray cluster", 0).stage("")
                 ready: list[Any] = []
                 while not ready:
                     ready, _ = ray.wait(list(waiting), num_returns=1, timeout=_SECONDS_BETWEEN_LOOKS)
@@ -258,13 +258,13 @@ def train_cells(data: PackedDataset, recipe: Recipe, digest: str, seeds: tuple[i
         seeds: those to train.
     """
     from fittingroom.api.training import train
-    from fittingroom.progress import Silent
+    from fittingroom.progress import Progress
 
     with tempfile.TemporaryDirectory(prefix="fittingroom-worker-") as place:
         run, failure = Path(place) / "run", None
         try:
             _check_same(recipe, digest)
-            train(data.unpacked(), recipe, seeds=seeds, out=run, progress=Silent())
+            train(data.unpacked(), recipe, seeds=seeds, out=run, progress=Progress())
         except Exception as error:  # as in `local.py`
             failure = Failure.of(error)
         files = {

@@ -24,8 +24,8 @@ from fittingroom.api.resuming import resume
 from fittingroom.api.training import train
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import InputError, StorageError, UnknownNameError
+from fittingroom.experiments.experiment_progress import ExperimentProgress
 from fittingroom.experiments.experiment_store import Batch, CellState, ExperimentFolder, Failure
-from fittingroom.experiments.live import Watcher
 from fittingroom.experiments.plan import Plan
 from fittingroom.progress import Progress
 
@@ -43,7 +43,7 @@ class LocalExecutor:
     together: int | None = None
 
     def train(
-        self, folder: ExperimentFolder, batches: Sequence[Batch], dataset: Dataset, watcher: Watcher
+        self, folder: ExperimentFolder, batches: Sequence[Batch], dataset: Dataset, progress: ExperimentProgress
     ) -> Generator[Ended]:
         """Trains the batches in their order.
 
@@ -55,7 +55,7 @@ class LocalExecutor:
         for batch in batches:
             failure = None
             try:
-                _train(batch, dataset, watcher.training(batch.variant.name, len(batch.seeds)))
+                _train(batch, dataset, progress.training(batch.variant.name, len(batch.seeds)))
             except StorageError:
                 raise
             except Exception as error:  # a model of the user's, or a device without memory, may raise anything
@@ -88,7 +88,7 @@ class Executor(Protocol):
     together: int | None
 
     def train(
-        self, folder: ExperimentFolder, batches: Sequence[Batch], dataset: Dataset, watcher: Watcher
+        self, folder: ExperimentFolder, batches: Sequence[Batch], dataset: Dataset, progress: ExperimentProgress
     ) -> Generator[Ended]:
         """Trains the batches into their folders and yields each when it has ended, in any order."""
         ...
@@ -116,14 +116,16 @@ def find_executor(name: str, address: str | None = None) -> Executor:
     return LocalExecutor()
 
 
-def train_missing(folder: ExperimentFolder, plan: Plan, dataset: Dataset, watcher: Watcher, executor: Executor) -> None:
+def train_missing(
+    folder: ExperimentFolder, plan: Plan, dataset: Dataset, progress: ExperimentProgress, executor: Executor
+) -> None:
     """Trains every cell that is not trained yet. One that fails is recorded with its reason, and the others go on.
 
     Args:
         folder: of the experiment.
         plan: what it is to hold.
         dataset: what the plan is about.
-        watcher: is told what is going on.
+        progress: is told of the progress.
         executor: trains.
 
     Raises:
@@ -136,12 +138,12 @@ def train_missing(folder: ExperimentFolder, plan: Plan, dataset: Dataset, watche
     for batch in batches:
         folder.forget_failures(batch)
     states: dict[str, list[CellState]] = {variant.digest: folder.states(variant) for variant in plan.variants}
-    watcher.state([state for each in states.values() for state in each])
+    progress.state([state for each in states.values() for state in each])
     if not batches:
         return
-    with closing(executor.train(folder, batches, dataset, watcher)) as ended:
+    with closing(executor.train(folder, batches, dataset, progress)) as ended:
         for batch, failure in ended:
             if failure is not None:
                 folder.fail(batch, failure)
             states[batch.variant.digest] = folder.states(batch.variant)
-            watcher.state([state for each in states.values() for state in each])
+            progress.state([state for each in states.values() for state in each])

@@ -13,8 +13,8 @@ from fittingroom.data.load import load
 from fittingroom.errors import DataError, InputError, Interrupted
 from fittingroom.experiments.executor import Executor, find_executor, train_missing
 from fittingroom.experiments.experiment_file import ExperimentFile
+from fittingroom.experiments.experiment_progress import ExperimentProgress, progress_for_experiment
 from fittingroom.experiments.experiment_store import CellState, ExperimentFolder, locked
-from fittingroom.experiments.live import Watcher, watcher_for_terminal
 from fittingroom.experiments.plan import Plan, data_digest, variants
 from fittingroom.experiments.results import Experiment
 from fittingroom.experiments.summary import write_tables
@@ -39,7 +39,7 @@ def experiment(  # noqa: PLR0913 - what to train on, what to try, and where to k
     final: bool = False,
     executor: str = "local",
     address: str | None = None,
-    watcher: Watcher | None = None,
+    progress: ExperimentProgress | None = None,
 ) -> Experiment:
     """Trains recipes with several seeds each, and compares them on validation.
 
@@ -60,7 +60,7 @@ def experiment(  # noqa: PLR0913 - what to train on, what to try, and where to k
         final: whether to open the test set at the end, for the single recipe that validation chose.
         executor: what trains: `local`, this process on all its cores; or `ray`, the cores of a Ray cluster.
         address: of the Ray cluster; None for the one in RAY_ADDRESS, else this machine's cores.
-        watcher: is told what is going on; None for a live table on a terminal.
+        progress: is told of the progress; None for a live table on a terminal.
 
     Returns:
         The experiment; its tables and its page are written into its folder.
@@ -87,9 +87,9 @@ def experiment(  # noqa: PLR0913 - what to train on, what to try, and where to k
         )
     plan = Plan(dataset.name, data_digest(dataset), dataset.arguments, found, chosen)
     path = runs_dir() / f"experiment-{plan.digest}" if out is None else Path(out)
-    watcher = watcher or watcher_for_terminal()
+    progress = progress or progress_for_experiment()
     with locked(path, plan) as kept:
-        _train(kept, plan, dataset, watcher, trainer)
+        _train(kept, plan, dataset, progress, trainer)
         result = Experiment(path, plan, _states(kept, plan), dataset)
         try:
             if final:
@@ -123,10 +123,12 @@ def _recipes(given: Recipes | None) -> list[Recipe]:
     return [chosen_recipe(one, {}, beside=experiment) for one in listed]
 
 
-def _train(folder: ExperimentFolder, plan: Plan, dataset: Dataset, watcher: Watcher, executor: Executor) -> None:
+def _train(
+    folder: ExperimentFolder, plan: Plan, dataset: Dataset, progress: ExperimentProgress, executor: Executor
+) -> None:
     """Trains what is missing, and writes the tables, also when it is interrupted; the page then too."""
     try:
-        train_missing(folder, plan, dataset, watcher, executor)
+        train_missing(folder, plan, dataset, progress, executor)
     except KeyboardInterrupt as error:
         states = _states(folder, plan)
         done = sum(state.status == "done" for state in states)
@@ -139,7 +141,7 @@ def _train(folder: ExperimentFolder, plan: Plan, dataset: Dataset, watcher: Watc
             folder.path,
         ) from error
     finally:
-        watcher.close()
+        progress.close()
         write_tables(folder, plan, _states(folder, plan))
 
 

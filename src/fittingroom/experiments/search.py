@@ -1,18 +1,16 @@
 """`search`: recipes that Optuna proposes, each trained with several seeds, and the best of them on validation.
 
-What listens to a search: the table on a terminal, and the training of a trial that may be ended early.
+A trial may be ended early: where its first seed falls behind the trials before it.
 """
 
 from __future__ import annotations
 
 import socket
-import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from fittingroom.api.many import chosen_seeds
 from fittingroom.data.dataset import Dataset
@@ -21,8 +19,8 @@ from fittingroom.errors import DataError, Interrupted
 from fittingroom.experiments.executor import LocalExecutor, train_missing
 from fittingroom.experiments.experiment import DEFAULT_DATASET, DEFAULT_SEEDS
 from fittingroom.experiments.experiment_file import SearchFile, check_trials
+from fittingroom.experiments.experiment_progress import ExperimentProgress, progress_for_experiment
 from fittingroom.experiments.experiment_store import PLAN_NAME, CellState, ExperimentFolder, locked
-from fittingroom.experiments.live import LiveTable, Quiet, Watcher
 from fittingroom.experiments.plan import Plan, data_digest
 from fittingroom.experiments.search_result import Search
 from fittingroom.experiments.study import Proposal, Study, Trial, require_optuna
@@ -43,7 +41,7 @@ def search(  # noqa: PLR0913 - what to search, how far, and where to keep it
     image_size: tuple[int, int] | None = None,
     out: str | Path | None = None,
     final: bool = False,
-    watcher: SearchWatcher | None = None,
+    progress: ExperimentProgress | None = None,
 ) -> Search:
     """Tries recipes that Optuna proposes, and finds the best on validation.
 
@@ -59,7 +57,7 @@ def search(  # noqa: PLR0913 - what to search, how far, and where to keep it
         image_size: the size that the pictures of a folder are resized to; None for one that suits them.
         out: the folder; None for one in the runs folder that belongs to this search.
         final: whether to open the test set at the end, for the best trial.
-        watcher: is told what is going on; None for a live table on a terminal.
+        progress: is told of the progress; None for a live table on a terminal.
 
     Returns:
         The search, with what was found.
@@ -87,7 +85,7 @@ def search(  # noqa: PLR0913 - what to search, how far, and where to keep it
         study = Study(asked, digest, storage or f"sqlite:///{path.resolve() / STORAGE_NAME}", place)
         with closing(study):
             result = _Searching(asked, plan, dataset, path, study, place).done(
-                total, watcher or search_watcher_for_terminal()
+                total, progress or progress_for_experiment()
             )
         if final:
             result.look()
@@ -114,16 +112,16 @@ class _Searching:
     study: Study
     place: str
 
-    def done(self, total: int, watcher: SearchWatcher) -> Search:
+    def done(self, total: int, progress: ExperimentProgress) -> Search:
         """The search, after so many trials."""
         try:
             while True:
                 trials, states = self.study.trials(), self._states()
-                watcher.trials(trials, total)
-                watcher.state(states)
+                progress.trials(trials, total)
+                progress.state(states)
                 if sum(trial.status != "running" for trial in trials) >= total:
                     break
-                self._try(self.study.propose(), watcher)
+                self._try(self.study.propose(), progress)
         except KeyboardInterrupt as error:
             over = sum(trial.status != "running" for trial in self.study.trials())
             raise Interrupted(
@@ -131,18 +129,18 @@ class _Searching:
                 self.path,
             ) from error
         finally:
-            watcher.close()
+            progress.close()
             self._write()
         plan = self._local_plan()
         return Search(self.path, self.asked, plan, self.study.trials(), self._states(), self.dataset)
 
-    def _try(self, proposal: Proposal, watcher: SearchWatcher) -> None:
+    def _try(self, proposal: Proposal, progress: ExperimentProgress) -> None:
         if proposal.variant is None:
             self.study.failed(proposal, proposal.problem or "its settings do not go together")
             return
         plan = Plan(self.plan.dataset, self.plan.data, self.plan.load, (proposal.variant,), self.plan.seeds)
         folder = ExperimentFolder(self.path, plan)
-        pruning = Pruning(watcher, proposal, self.plan.seeds[0], f"val_{self.asked.objective}")
+        pruning = Pruning(progress, proposal, self.plan.seeds[0], f"val_{self.asked.objective}")
         try:
             train_missing(folder, plan, self.dataset, pruning, LocalExecutor())
         except BaseException as error:
@@ -186,78 +184,28 @@ class _Searching:
             write_tables(folder, plan, self._states())
 
 
-class SearchWatcher(Watcher, Protocol):
-    """What listens to a search."""
-
-    def trials(self, trials: Sequence[Trial], total: int) -> None:
-        """What has become of the trials so far, of so many; told before `state`."""
-
-
-class QuietSearch(Quiet):
-    """Shows nothing."""
-
-    def trials(self, trials: Sequence[Trial], total: int) -> None:
-        """Nothing."""
-
-
-class SearchTable(LiveTable):
-    """The table of an experiment, which counts trials."""
-
-    _trials: Sequence[Trial] = ()
-    _wanted = 0
-
-    def trials(self, trials: Sequence[Trial], total: int) -> None:
-        """Takes over what has become of the trials; the next `state` shows it."""
-        self._trials, self._wanted = trials, total
-
-    @property
-    def _over(self) -> int:
-        return sum(trial.status != "running" for trial in self._trials)
-
-    @property
-    def _total(self) -> int:
-        return self._wanted
-
-    def _counted(self) -> tuple[str, str]:
-        counts = {status: sum(trial.status == status for trial in self._trials) for status in ("pruned", "failed")}
-        others = "".join(f", {count} {status}" for status, count in counts.items() if count)
-        return "trials", f"{self._over} of {self._total} done{others}"
-
-
-def search_watcher_for_terminal() -> SearchWatcher:
-    """A live table if standard error is a terminal, silence otherwise."""
-    return SearchTable() if sys.stderr.isatty() else QuietSearch()
-
-
-class Pruning:
-    """Watches the training of a trial for another watcher, and ends it where its first seed falls behind.
+class Pruning(ExperimentProgress):
+    """Shows the training of a trial as another one does, and ends it where its first seed falls behind.
 
     A single seed decides, so that what is decided does not depend on how many train side by side.
 
     Args:
-        watcher: is told of the training.
+        progress: is told of the training.
         proposal: the trial.
-        seed: the first.
-        metric: what is wanted, as the epochs' numbers name it.
+        seed: the first seed.
+        metric: what is best on validation, as the epochs' numbers name it.
     """
 
-    def __init__(self, watcher: Watcher, proposal: Proposal, seed: int, metric: str) -> None:
+    def __init__(self, progress: ExperimentProgress, proposal: Proposal, seed: int, metric: str) -> None:
         self.pruned = threading.Event()
         self.seed = seed
-        self._watcher = watcher
+        self._progress = progress
         self._proposal = proposal
         self._metric = metric
 
-    def state(self, states: Sequence[CellState]) -> None:
-        """Nothing: the search tells what has become of all trials."""
-
     def training(self, name: str, cells: int) -> Progress:
-        """What listens to the replicas."""
-        del cells
-        return _Listener(self._watcher.training(name, 1), self)
-
-    def close(self) -> None:
-        """Nothing: the search goes on."""
+        """Passes on what is told of the training, and may end it."""
+        return _Prunable(self._progress.training(name, cells), self)
 
     def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
         """An epoch of the first seed is over, and it was not the last."""
@@ -265,51 +213,45 @@ class Pruning:
             self.pruned.set()
 
 
-class _Listener:
-    """Hands on what it hears, and ends a training as Ctrl-C would when the trial is pruned.
+class _Prunable(Progress):
+    """Passes on what it is told, and ends the training as Ctrl-C would when the trial is pruned.
 
     Args:
-        listener: hears all of it too.
+        shown: is told all of it.
         pruning: is told of the epochs.
         decides: whether this is the first seed.
     """
 
-    def __init__(self, listener: Progress, pruning: Pruning, *, decides: bool = False) -> None:
-        self._listener = listener
+    def __init__(self, shown: Progress, pruning: Pruning, *, decides: bool = False) -> None:
+        self._shown = shown
         self._pruning = pruning
         self._decides = decides
         self._epochs = 0
 
     def stage(self, text: str) -> None:
-        """What is being done before the first epoch."""
-        self._listener.stage(text)
+        self._shown.stage(text)
 
     def start(self, epochs: int, steps: int) -> None:
-        """Training begins."""
         self._epochs = epochs
-        self._listener.start(epochs, steps)
+        self._shown.start(epochs, steps)
 
     def step(self, epoch: int, done: int, total: int, logs: Mapping[str, float]) -> None:
-        """A part of an epoch is done."""
-        self._listener.step(epoch, done, total, logs)
+        self._shown.step(epoch, done, total, logs)
         self._end_if_pruned()
 
     def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
-        """An epoch is finished."""
-        self._listener.epoch(epoch, logs)
+        self._shown.epoch(epoch, logs)
         if epoch + 1 < self._epochs:
             if self._decides:
                 self._pruning.epoch(epoch, logs)
             self._end_if_pruned()
 
     def finish(self, reason: str | None) -> None:
-        """Training is over."""
-        self._listener.finish(reason)
+        self._shown.finish(reason)
 
     def replicas(self, seeds: Sequence[int]) -> Sequence[Progress]:
-        """A listener for each replica."""
-        listeners = zip(seeds, self._listener.replicas(seeds), strict=True)
-        return [_Listener(one, self._pruning, decides=seed == self._pruning.seed) for seed, one in listeners]
+        shown = zip(seeds, self._shown.replicas(seeds), strict=True)
+        return [_Prunable(one, self._pruning, decides=seed == self._pruning.seed) for seed, one in shown]
 
     def _end_if_pruned(self) -> None:
         if self._pruning.pruned.is_set():

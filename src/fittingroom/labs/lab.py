@@ -15,7 +15,7 @@ from fittingroom.atomic import storage_errors, write_bytes
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import DatasetNotFoundError, InputError, UnknownNameError
 from fittingroom.experiments.experiment import experiment
-from fittingroom.experiments.live import Watcher
+from fittingroom.experiments.experiment_progress import ExperimentProgress
 from fittingroom.experiments.plan import variants
 from fittingroom.labs.arms import Arm, arm_names, arms_of, run_code
 from fittingroom.labs.judging import check_arms, judged
@@ -32,7 +32,7 @@ def lab(
     predicted: int | None = None,
     trust: bool = False,
     out: str | Path | None = None,
-    watcher: Watcher | None = None,
+    progress: ExperimentProgress | None = None,
 ) -> LabResult:
     """Runs a lab: trains what it asks for, judges its claims, and writes its page.
 
@@ -43,7 +43,7 @@ def lab(
         predicted: the answer that the learner has chosen, from 0.
         trust: whether code in a file that is not ours may be run.
         out: the lab's folder, new or one to go on with; None for one of its name in the runs folder.
-        watcher: is told how its experiments get on; None for a live table on a terminal.
+        progress: is told of the progress of its experiments; None for a live table on a terminal.
 
     Returns:
         What came out; its page and `lab.json` lie in its folder.
@@ -63,7 +63,7 @@ def lab(
     folder = runs_dir() / f"lab-{found.name}" if out is None else Path(out)
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    arms, left_out = _trained(found, folder, watcher)
+    arms, left_out = _trained(found, folder, progress)
     claims = judged(found.claims, arms)
     environment = next((run.record.environment for arm in arms for run in arm.runs), None)
     result = LabResult(
@@ -92,7 +92,7 @@ def _names(one: LabExperiment, datasets: int) -> list[str]:
     return arm_names(variants(one.experiment.recipes, one.experiment.vary), one.dataset, datasets=datasets)
 
 
-def _trained(found: Lab, folder: Path, watcher: Watcher | None) -> tuple[list[Arm], list[str]]:
+def _trained(found: Lab, folder: Path, progress: ExperimentProgress | None) -> tuple[list[Arm], list[str]]:
     """All arms, and for each dataset that could not be had a sentence."""
     arms: list[Arm] = []
     left_out: list[str] = []
@@ -108,17 +108,22 @@ def _trained(found: Lab, folder: Path, watcher: Watcher | None) -> tuple[list[Ar
                 f"{one.dataset} was left out: {why}. `fittingroom data {one.dataset}` tells the ways to it."
             )
             continue
-        arms += _of_experiment(one, dataset, _names(one, datasets), folder / f"experiment-{number}", watcher)
+        arms += _of_experiment(one, dataset, _names(one, datasets), folder / f"experiment-{number}", progress)
     for code in found.codes:
         arms.append(run_code(code, load(code.dataset), folder / "code"))
     return arms, left_out
 
 
 def _of_experiment(
-    one: LabExperiment, dataset: Dataset, names: Sequence[str], out: Path, watcher: Watcher | None
+    one: LabExperiment, dataset: Dataset, names: Sequence[str], out: Path, progress: ExperimentProgress | None
 ) -> list[Arm]:
     done = experiment(
-        dataset, one.experiment.recipes, vary=one.experiment.vary, seeds=one.experiment.seeds, out=out, watcher=watcher
+        dataset,
+        one.experiment.recipes,
+        vary=one.experiment.vary,
+        seeds=one.experiment.seeds,
+        out=out,
+        progress=progress,
     )
     return arms_of(done, names, dataset)
 
