@@ -1,4 +1,4 @@
-"""Ways to write a convolution inside a compiled loop on a CPU: images per second in training, for docs/decisions.md.
+"""Ways to write a convolution inside a compiled loop on a CPU: images per second in training, for docs/measurements.md.
 
 Usage: python -m benchmarks.convolutions
 
@@ -26,7 +26,7 @@ from fittingroom.engine.devices import BATCH, everywhere
 from fittingroom.engine.pooling import pool
 
 IMAGES, STEPS, ROUNDS = 64, 8, 5
-PAGE = Path(__file__).parents[1] / "docs" / "decisions.md"
+PAGE = Path(__file__).parents[1] / "docs" / "measurements.md"
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 Function = Callable[..., jax.Array]
 
@@ -167,7 +167,7 @@ def table(speeds: dict[tuple[str, str, int], float]) -> str:
 
 
 def main() -> None:
-    """Measures all combinations in turn, and puts the table of medians into the page of decisions."""
+    """Measures all combinations in turn, and puts the table of medians into the page of measurements."""
     trainings = {
         (convolution, pooling, devices): training(CONVOLUTIONS[convolution], POOLINGS[pooling], devices)
         for convolution in CONVOLUTIONS

@@ -1,4 +1,4 @@
-"""What it costs two devices to share a batch: core time per training step, for docs/decisions.md.
+"""What it costs two devices to share a batch: core time per training step, for docs/measurements.md.
 
 Usage: python -m benchmarks.sharing
 

@@ -35,3 +35,31 @@ def test_links_lead_somewhere() -> None:
             if not file.exists() or (anchor and file.suffix == ".md" and anchor not in anchors(file)):
                 broken.append(f"{page.relative_to(ROOT)}: {target}")
     assert broken == []
+
+
+def test_benchmarks_targets_and_files_that_pages_name_exist() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
+        "\n"
+    )
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    missing = []
+    for page in pages():
+        if page.name == "CHANGELOG.md":
+            continue  # it speaks of what was
+        text = page.read_text(encoding="utf-8")
+        missing += [
+            f"{page.relative_to(ROOT)}: {name}"
+            for name in re.findall(r"python -m benchmarks\.(\w+)", text)
+            if not (ROOT / "benchmarks" / f"{name}.py").exists()
+        ]
+        missing += [
+            f"{page.relative_to(ROOT)}: make {name}"
+            for name in re.findall(r"(?:`|^)make ([a-z-]+)[ `\n]", text, flags=re.MULTILINE)
+            if name not in targets
+        ]
+        missing += [
+            f"{page.relative_to(ROOT)}: {name}"
+            for name in re.findall(r"`([\w/]+/\w+(?<!_test)\.(?:py|html|toml))`", text)  # `_test.py` are Keras's
+            if not any(one == name or one.endswith(f"/{name}") for one in listed)
+        ]
+    assert missing == []

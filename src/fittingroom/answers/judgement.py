@@ -5,7 +5,7 @@ prediction sets are made from, and what is unlike the training data. Images that
 probabilities and sets that are corrected by what photos made of the validation images teach.
 
 Temperature and scores come from the same images. That bends the guarantee of the sets in theory. Measured
-(`docs/decisions.md`), their coverage is 0.900 all the same, and steadier than with half of the images for each.
+(`docs/measurements.md`), their coverage is 0.900 all the same, and steadier than with half of the images for each.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ first share and twice the second is how rare the image is, and it is unlike if t
 held-out images, each compared with the others. So an outline that hardly any image of the class has is enough, and so
 is a doubt that is twice as rare: models are often sure of nonsense.
 
-It was chosen by measurement (`docs/decisions.md`, `benchmarks/unlike.py`): the model's own confidence alone, its energy
-and distances between its last hidden layers all miss kinds of images that are nothing like its training data.
+It was chosen by measurement (`docs/measurements.md`, `benchmarks/unlike.py`): the model's own confidence alone, its
+energy and distances between its last hidden layers all miss kinds of images that are nothing like its training data.
 
 Sources: the k-th neighbour's distance is that of Sun et al., Out-of-Distribution Detection with Deep Nearest Neighbors,
 ICML 2022 (arXiv 2204.06507); to compare with the predicted class alone is Jiang et al., To Trust Or Not To Trust A

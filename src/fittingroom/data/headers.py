@@ -22,7 +22,7 @@ SMALL = (28, 28)
 """For icons and drawings, and the size that every folder had before sizes were looked at."""
 
 _PHOTOGRAPHS = (64, 64)
-"""For photographs, of which 28x28 pixels show too little. What it costs stands in docs/decisions.md."""
+"""For photographs, of which 28x28 pixels show too little. What it costs stands in docs/measurements.md."""
 
 _SAMPLED = 101  # pictures of a folder
 _START = 32  # bytes, in which all formats but JPEG declare their size

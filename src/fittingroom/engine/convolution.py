@@ -2,7 +2,7 @@
 
 XLA's CPU backend has a fast convolution, but only for the order of axes that images and kernels usually have. The
 gradients that JAX derives are convolutions in other orders, for which it falls back to a loop that is many times slower
-(figures in docs/decisions.md), and so does every convolution with groups. Here each gradient is written as a
+(figures in docs/measurements.md), and so does every convolution with groups. Here each gradient is written as a
 convolution in the usual order, and groups are taken apart.
 
 Puts the engine's convolutions and pooling in the place of JAX's while a program is traced for a CPU.
