@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.pairs import markdown_table
 from fittingroom import Run, load, open_run
-from fittingroom.evaluation.reliability import reliability
+from fittingroom.evaluation.reliability import Reliability
 from fittingroom.evaluation.spread import wilson
 from fittingroom.text import percent, percent_range
 
@@ -30,8 +30,8 @@ def row(run: Run) -> tuple[str, ...]:
     right = np.array([answer.label == name for answer, name in zip(answers, truth, strict=True)])
     covered = sum(name in answer.set for answer, name in zip(answers, truth, strict=True))
     refused = sum(answer.unlike for answer in answers)
-    before = reliability(plain.max(axis=1), right)
-    after = reliability(np.array([answer.probability for answer in answers]), right)
+    before = Reliability.of(plain.max(axis=1), right)
+    after = Reliability.of(np.array([answer.probability for answer in answers]), right)
     return (
         str(run.record.recipe["name"]),
         percent(right.mean()),

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from benchmarks.pairs import markdown_table
 from fittingroom import Run, open_run, train
 from fittingroom.evaluation.spread import wilson
-from fittingroom.evaluation.stopping import stopping
+from fittingroom.evaluation.stopping import Stopping
 from fittingroom.evaluation.trajectories import Trajectories
 from fittingroom.recipes.named import find_recipe
 
@@ -86,7 +86,7 @@ def verdicts(run: Run) -> Iterator[tuple[int, bool, bool]]:
     whole, training = course_of(run)
     losses = whole.mean_loss
     for epochs in (*LENGTHS, *LATE):
-        found = stopping([until(whole, epochs)], [training[:epochs]])
+        found = Stopping.of([until(whole, epochs)], [training[:epochs]])
         yield epochs, found.differences.rises, bool(losses[epochs : 3 * epochs].min() < losses[:epochs].min())
 
 

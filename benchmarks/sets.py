@@ -23,8 +23,8 @@ from benchmarks.pairs import markdown_table
 from fittingroom import Run, load, open_run, train
 from fittingroom.answers.conformal import ALPHA, Conformal, conformal_quantile
 from fittingroom.answers.judgement import at_temperature
-from fittingroom.evaluation.calibration import fit_temperature
-from fittingroom.evaluation.reliability import reliability
+from fittingroom.evaluation.calibration import Temperature
+from fittingroom.evaluation.reliability import Reliability
 
 REPETITIONS = 100
 
@@ -71,11 +71,11 @@ def row(name: str, count: int, logs: Floats, labels: NDArray[Any]) -> tuple[str,
         for_temperature, for_scores, new = order[:count], order[:count], order[count:]
         if images == "halves":
             for_temperature, for_scores = order[: count // 2], order[count // 2 : count]
-        temperature = 1.0 if images == "none" else fit_temperature(logs[for_temperature], labels[for_temperature]).value
+        temperature = 1.0 if images == "none" else Temperature.fit(logs[for_temperature], labels[for_temperature]).value
         scaled = at_temperature(logs, temperature)
         sets = make(scaled[for_scores], labels[for_scores], scaled[new], generator)
         sizes = sets.sum(axis=1)
-        measured = reliability(np.exp(scaled[new].max(axis=1)), scaled[new].argmax(axis=1) == labels[new])
+        measured = Reliability.of(np.exp(scaled[new].max(axis=1)), scaled[new].argmax(axis=1) == labels[new])
         covered = sets[np.arange(len(new)), labels[new]].mean()
         found.append((covered, sizes.mean(), (sizes == 0).mean(), measured.error, measured.floor))
     covered, size, empty, error, floor = np.mean(found, axis=0)

@@ -27,7 +27,7 @@ from fittingroom import Run, load, open_run, train
 from fittingroom.answers.judgement import Judgement, at_temperature
 from fittingroom.answers.out_of_distribution import FALSE_ALARMS, NEIGHBOUR, UnlikeByOutlineAndDoubt, outlines
 from fittingroom.data.dataset import Part
-from fittingroom.evaluation.trajectories import first_half
+from fittingroom.evaluation.trajectories import _first_half
 from fittingroom.photos.style import style_of
 from fittingroom.text import percent
 
@@ -187,7 +187,7 @@ def kinds(folder: Path, half: str, mapping: Mapped) -> dict[str, NDArray[np.uint
 def refused(run: Run, validation: Part, images: Mapping[str, NDArray[np.uint8]]) -> list[tuple[str, ...]]:
     """A row for each way: the share of each kind that it refuses, and its false alarms."""
     see, labels = seen_by(run), validation.labels
-    held_out, one = see(validation.images), first_half(validation.labels)
+    held_out, one = see(validation.images), _first_half(validation.labels)
     shown = {name: see(some) for name, some in images.items()}
     halves = ways(held_out.part(one), labels[one])
     rows = []

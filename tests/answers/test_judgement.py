@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fittingroom.answers.judgement import Answer, Judgement, at_temperature
-from fittingroom.evaluation.reliability import reliability
+from fittingroom.evaluation.reliability import Reliability
 from tests.answers.test_conformal import drawn
 
 CLASSES = tuple("abcdefghij")
@@ -37,8 +37,8 @@ def test_probabilities_of_a_model_that_is_too_sure_become_honest(sure: Judgement
     answers = answered(sure, logs)
     right = np.array([CLASSES.index(answer.label) for answer in answers]) == labels
     assert sure.temperature == pytest.approx(2.0, abs=0.08)
-    assert reliability(np.exp(logs.max(axis=1)), right).error > 0.1
-    assert reliability(np.array([answer.probability for answer in answers]), right).error < 0.012
+    assert Reliability.of(np.exp(logs.max(axis=1)), right).error > 0.1
+    assert Reliability.of(np.array([answer.probability for answer in answers]), right).error < 0.012
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.1, 0.4])

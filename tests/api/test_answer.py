@@ -17,7 +17,7 @@ from fittingroom.answers.out_of_distribution import UnlikeByOutlineAndDoubt, out
 from fittingroom.answers.stored import JUDGEMENT
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import DataError, InputError, RunError, StorageError
-from fittingroom.evaluation.reliability import reliability
+from fittingroom.evaluation.reliability import Reliability
 from tests.engine import models
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")
@@ -206,7 +206,7 @@ def test_half_of_the_validation_images_promises_for_the_other_half(clothes: tupl
         judgement = Judgement.of(logs[one], labels[one])
         scaled = at_temperature(logs[other], judgement.temperature)
         covered.append(Conformal(judgement.conformal.scores).sets(scaled)[np.arange(2500), labels[other]].mean())
-        errors.append(reliability(np.exp(scaled.max(axis=1)), scaled.argmax(axis=1) == labels[other]))
+        errors.append(Reliability.of(np.exp(scaled.max(axis=1)), scaled.argmax(axis=1) == labels[other]))
         if repetition < 2:
             rule = UnlikeByOutlineAndDoubt.of(images[one], 255.0, labels[one], logs[one])
             assert len(rule.outlines) == len(outlines(images[one], 255.0))

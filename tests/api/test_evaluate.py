@@ -18,7 +18,7 @@ from fittingroom.api.run import Run
 from fittingroom.data import load as sealing
 from fittingroom.data.dataset import Dataset, Part, SealedTestSet
 from fittingroom.errors import DataError, RunError, StorageError
-from fittingroom.evaluation.luck import Reuse, expected_luck, mean_correlation
+from fittingroom.evaluation.luck import Reuse, mean_correlation
 from fittingroom.runs.ledger import Counted, Intent, Ledger, recipe_digest
 from fittingroom.runs.ledger_check import verify
 from tests.engine import models
@@ -172,11 +172,11 @@ def test_results_carry_the_looks_so_far_and_their_luck(digits: Dataset) -> None:
     mean = (first.accuracy + second.accuracy) / 2
     assert (second.reuse.looks, second.reuse.correlation) == (2, mean_correlation(right))
     assert second.reuse.mean == pytest.approx(mean)
-    assert second.luck == pytest.approx(expected_luck(mean, 360, 2, second.reuse.correlation or 0))
+    assert second.luck == pytest.approx(Reuse(2, second.reuse.correlation, mean).luck(mean, 360))
     assert second.luck > 0
     again = runs[0].evaluate()
     assert (again.scores, again.look, again.reuse) == (first.scores, 1, second.reuse)
-    assert "look 1 of 2 at this test set; best of 2 looks is worth about +" in str(again)
+    assert "look 1 of 2 at this test set; best of 2 looks: about +" in str(again)
 
 
 def test_without_validation_the_runs_are_taken_as_independent() -> None:

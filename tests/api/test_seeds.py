@@ -100,7 +100,7 @@ def test_every_replica_is_scored_on_the_test_set_and_keeps_its_look(digits: Data
     replicas = fr.train(digits, TINY, seeds=2)
     result = replicas.evaluate("the paper")
     assert result.accuracy.values == tuple(run.evaluate("again").accuracy for run in replicas)
-    assert "(looks 1 to 2 at this test set; best of 2 looks is worth" in str(result)
+    assert "(looks 1 to 2 at this test set; best of 2 looks: " in str(result)
     for number, run in enumerate(fr.open_replicas(replicas.path), start=1):
         (look,) = run.record.looks
         assert look.reason == "the paper"

@@ -124,7 +124,7 @@ def test_evaluate_opens_the_test_set_and_prints_a_table(command: Command, traine
     assert "of 360 images" in lines[2]
     assert lines[3].endswith(" nats")
     assert lines[4] == f"look      1 at this test set, by course+'s run {trained}"
-    assert lines[5].startswith("luck      a first look has no luck of choosing in it; images unlike these")
+    assert lines[5].startswith("luck      first evaluation on this test set, so no selection bias")
     assert [line.split()[0] for line in lines[8:]] == list("0123456789")
     assert len(read_record(trained).looks) == 1
 

@@ -35,7 +35,7 @@ def own_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
 
 def test_every_shown_score_carries_its_look_and_its_luck(command: Command, looked: list[Path]) -> None:
     _, two, both = looked
-    luck = r"best of 4 looks is worth about \+[\d.]+ points of luck \(correlation 0\.\d\d\); images unlike"
+    luck = r"best of 4 looks: about \+[\d.]+ points are luck \(models correlated 0\.\d\d\); images from elsewhere"
     evaluated, all_evaluated, shown = (
         command(*words).out for words in (("evaluate", two), ("evaluate", both), ("show", two))
     )

@@ -35,7 +35,7 @@ def test_the_answer_has_the_trials_the_best_and_its_luck_and_opens_no_test_set(
     assert lines[0] == "1 trial × 1 seed on digits, for accuracy on validation"
     assert lines[2].split() == ["trial", "learning_rate", "accuracy"]
     assert lines[5].startswith("Best on validation: trial 0 (learning_rate 0.")
-    assert "Luck: one trial was not chosen from others, so its score has no luck of choosing in it." in lines
+    assert "Luck: the only trial was not chosen from others, so there is no selection bias." in lines
     assert "the same with --final opens the test set once" in done.out
     assert "Test" not in done.out
     facts = command("search", file, "--out", tmp_path / "one", "--final", "--json").json

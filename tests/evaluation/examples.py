@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 
+from fittingroom.evaluation.image_lists import LIMIT, ImageList, ImageLists
 from fittingroom.evaluation.trajectories import Trajectories
 
 
@@ -74,3 +75,16 @@ def honest_logits(random: np.random.Generator, images: int, classes: int = 10) -
 def is_json(facts: Any) -> bool:
     """Whether it is plain JSON, without NaN or infinity."""
     return bool(json.loads(json.dumps(facts, allow_nan=False)) is not None)
+
+
+def all_lists(trajectories: Trajectories, start: int, end: int, limit: int = LIMIT) -> tuple[ImageList, ...]:
+    """Every list of images, about epoch `end` and the way there from epoch `start`."""
+    lists = ImageLists(trajectories, limit)
+    return (
+        lists.largest_loss(end),
+        lists.carried_rise(start, end),
+        lists.forgotten(end),
+        lists.never_learned(end),
+        lists.confident_mistakes(end),
+        lists.ever_more_confident(trajectories.epochs[0], end),
+    )

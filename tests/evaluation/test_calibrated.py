@@ -15,11 +15,11 @@ import numpy.typing as npt
 import pytest
 
 from fittingroom.evaluation.calibration import calibration
-from fittingroom.evaluation.classes import classes_of
-from fittingroom.evaluation.comparison import Comparison, Contender, compared
+from fittingroom.evaluation.comparison import Comparison, Contender
 from fittingroom.evaluation.estimate import accuracy_interval
-from fittingroom.evaluation.reliability import reliability_of
-from fittingroom.evaluation.stopping import stopping
+from fittingroom.evaluation.reliability import Reliability
+from fittingroom.evaluation.scores import Classes
+from fittingroom.evaluation.stopping import Stopping
 from fittingroom.evaluation.trajectories import Trajectories
 from fittingroom.labs.judging import Expected, Side, effect_on_images, verdict
 from fittingroom.reports.facts.seed_facts import pairs_that_matter
@@ -75,16 +75,16 @@ def flat(random: np.random.Generator, epochs: int, images: int, wobble: float) -
 
 def overfits(random: np.random.Generator, epochs: int, wobble: float, seeds: int = 1) -> bool:
     runs = [flat(random, epochs, 200, wobble) for _ in range(seeds)]
-    return stopping(runs, [None] * seeds).differences.rises
+    return Stopping.of(runs, [None] * seeds).differences.rises
 
 
 def choices_differ(random: np.random.Generator, epochs: int, wobble: float) -> bool:
-    return stopping([flat(random, epochs, 200, wobble)], [None]).differences.differ
+    return Stopping.of([flat(random, epochs, 200, wobble)], [None]).differences.differ
 
 
 def gap_grows(random: np.random.Generator, epochs: int) -> bool:
     training = 0.4 + 0.01 * random.normal(size=epochs)
-    return stopping([flat(random, epochs, 200, 0.05)], [training]).differences.gap_grows
+    return Stopping.of([flat(random, epochs, 200, 0.05)], [training]).differences.gap_grows
 
 
 def honest(random: np.random.Generator, images: int) -> Trajectories:
@@ -95,7 +95,7 @@ def honest(random: np.random.Generator, images: int) -> Trajectories:
 def not_honest(random: np.random.Generator, images: int) -> bool:
     """Whether either of the two verdicts speaks against the confidence of an honest model."""
     course = honest(random, images)
-    split, diagram = calibration(course), reliability_of(course, 1)
+    split, diagram = calibration(course), Reliability.after(course, 1)
     assert split is not None
     assert diagram is not None
     return split[0].verdict is not None or diagram.shown
@@ -107,7 +107,7 @@ def class_stands_out(random: np.random.Generator, classes: int, images: int) -> 
     wrong = (labels + random.integers(1, classes, size=images)) % classes
     predicted = np.where(random.random(images) < 0.9, labels, wrong)
     logits = 3.0 * np.eye(classes)[predicted]
-    return classes_of(trajectories_of(logits[None], labels), 1).least_recognised is not None
+    return Classes.of(trajectories_of(logits[None], labels), 1).least_recognised is not None
 
 
 def pair_stands_out(random: np.random.Generator, classes: int, images: int) -> bool:
@@ -115,7 +115,7 @@ def pair_stands_out(random: np.random.Generator, classes: int, images: int) -> b
     wrong = (labels + random.integers(1, classes, size=images)) % classes
     predicted = np.where(random.random(images) < 0.9, labels, wrong)
     logits = 3.0 * np.eye(classes)[predicted]
-    return bool(pairs_that_matter(classes_of(trajectories_of(logits[None], labels), 1)))
+    return bool(pairs_that_matter(Classes.of(trajectories_of(logits[None], labels), 1)))
 
 
 def any_claim(random: np.random.Generator, expected: Expected) -> bool:
@@ -126,17 +126,17 @@ def any_claim(random: np.random.Generator, expected: Expected) -> bool:
 
 
 NOTHING: dict[str, Verdict] = {
-    "compare, accuracy, 50 images": lambda random: any_accuracy(compared("x", sides(random, images=50))),
-    "compare, accuracy, 300 images": lambda random: any_accuracy(compared("x", sides(random))),
-    "compare, accuracy, 3 seeds": lambda random: any_accuracy(compared("x", sides(random, seeds=3))),
-    "compare, accuracy, 5 seeds": lambda random: any_accuracy(compared("x", sides(random, seeds=5, varied=0.05))),
-    "compare, accuracy, 8 runs": lambda random: any_accuracy(compared("x", sides(random, count=8))),
-    "compare, loss, 20 images": lambda random: any_loss(compared("x", sides(random, images=20))),
-    "compare, loss, 300 images, light tails": lambda random: any_loss(compared("x", sides(random, tail=0.5))),
-    "compare, loss, 300 images, heavy tails": lambda random: any_loss(compared("x", sides(random))),
-    "compare, loss, 300 images, extreme tails": lambda random: any_loss(compared("x", sides(random, tail=2.6))),
-    "compare, loss, 5 seeds": lambda random: any_loss(compared("x", sides(random, seeds=5, varied=0.05))),
-    "compare, loss, 8 runs": lambda random: any_loss(compared("x", sides(random, count=8))),
+    "compare, accuracy, 50 images": lambda random: any_accuracy(Comparison.of("x", sides(random, images=50))),
+    "compare, accuracy, 300 images": lambda random: any_accuracy(Comparison.of("x", sides(random))),
+    "compare, accuracy, 3 seeds": lambda random: any_accuracy(Comparison.of("x", sides(random, seeds=3))),
+    "compare, accuracy, 5 seeds": lambda random: any_accuracy(Comparison.of("x", sides(random, seeds=5, varied=0.05))),
+    "compare, accuracy, 8 runs": lambda random: any_accuracy(Comparison.of("x", sides(random, count=8))),
+    "compare, loss, 20 images": lambda random: any_loss(Comparison.of("x", sides(random, images=20))),
+    "compare, loss, 300 images, light tails": lambda random: any_loss(Comparison.of("x", sides(random, tail=0.5))),
+    "compare, loss, 300 images, heavy tails": lambda random: any_loss(Comparison.of("x", sides(random))),
+    "compare, loss, 300 images, extreme tails": lambda random: any_loss(Comparison.of("x", sides(random, tail=2.6))),
+    "compare, loss, 5 seeds": lambda random: any_loss(Comparison.of("x", sides(random, seeds=5, varied=0.05))),
+    "compare, loss, 8 runs": lambda random: any_loss(Comparison.of("x", sides(random, count=8))),
     "four claims of a lab": lambda random: any_claim(random, "higher"),
     "overfit, 3 epochs, jitter": lambda random: overfits(random, 3, 0.1),
     "overfit, 8 epochs, images alone": lambda random: overfits(random, 8, 0.0),
@@ -189,7 +189,7 @@ def test_single_intervals_of_differences_cover_the_truth_in_19_of_20_cases(
 ) -> None:
     inside = np.zeros(2)
     for seed in range(trials):
-        (pair,) = compared("x", unequal(np.random.default_rng(seed), images, calmer)).pairs
+        (pair,) = Comparison.of("x", unequal(np.random.default_rng(seed), images, calmer)).pairs
         assert pair.loss is not None
         for place, one in enumerate((pair.accuracy, pair.loss)):
             inside[place] += one.interval.low <= truth[calmer][place] <= one.interval.high
@@ -204,7 +204,7 @@ def test_single_intervals_of_differences_cover_the_truth_in_19_of_20_cases(
 def test_adjusted_intervals_hold_all_together(trials: int) -> None:
     together = np.zeros(2)
     for seed in range(trials):
-        pairs = compared("x", sides(np.random.default_rng(seed), count=6)).pairs
+        pairs = Comparison.of("x", sides(np.random.default_rng(seed), count=6)).pairs
         differences = [[pair.accuracy for pair in pairs], [pair.loss for pair in pairs if pair.loss]]
         for place, family in enumerate(differences):
             together[place] += all(one.interval.low <= 0 <= one.interval.high for one in family)
@@ -237,6 +237,6 @@ def test_a_rise_beyond_images_and_jitter_is_found(seed: int) -> None:
     course = flat(random, 30, 300, 0.03)
     rising = np.maximum(0, np.arange(30) - 8) * 0.01
     after = of_right(course.right, course.loss + rising[:, None])
-    found = stopping([after], [None])
+    found = Stopping.of([after], [None])
     assert found.differences.rises
     assert found.window == 5

@@ -4,20 +4,19 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from fittingroom.evaluation.classes import Classes, classes_of
-from fittingroom.evaluation.scores import score
+from fittingroom.evaluation.scores import Classes, Scores
 from fittingroom.evaluation.trajectories import Trajectories
 from tests.evaluation.examples import any_trajectories, is_json
 
 
 def classes_with(labels: np.ndarray, predicted: np.ndarray, size: int) -> Classes:
-    return Classes(1, score(labels, predicted, np.ones(len(labels)), [str(index) for index in range(size)]))
+    return Classes(1, Scores.of(labels, predicted, np.ones(len(labels)), [str(index) for index in range(size)]))
 
 
 @given(any_trajectories())
 def test_everything_is_counted_once(trajectories: Trajectories) -> None:
     epoch = trajectories.last_epoch
-    found = classes_of(trajectories, epoch)
+    found = Classes.of(trajectories, epoch)
     size = range(len(trajectories.classes))
     pairs = list(zip(trajectories.labels, trajectories.predicted[-1], strict=True))
     expected = [[pairs.count((label, predicted)) for predicted in size] for label in size]
@@ -30,11 +29,11 @@ def test_everything_is_counted_once(trajectories: Trajectories) -> None:
 
 @given(any_trajectories())
 def test_intervals_hold_their_numbers(trajectories: Trajectories) -> None:
-    for each in classes_of(trajectories, trajectories.last_epoch).per_class:
+    for each in Classes.of(trajectories, trajectories.last_epoch).scores.per_class:
         for value, interval in (
-            (each.score.recall, each.recall_interval),
-            (each.score.precision, each.precision_interval),
-            (each.score.f1, each.f1_interval),
+            (each.recall, each.interval),
+            (each.precision, each.precision_interval),
+            (each.f1, each.f1_interval),
         ):
             assert (value is None) == (interval is None)
             if value is not None and interval is not None:
@@ -62,8 +61,8 @@ def test_all_right_has_no_pairs() -> None:
 
 def test_a_class_without_images_has_no_recall_and_a_pair_with_it_no_rate() -> None:
     found = classes_with(np.array([0, 0]), np.array([0, 1]), 3)
-    empty, untouched = found.per_class[1], found.per_class[2]
-    assert (empty.recall_interval, empty.score.precision) == (None, 0.0)
+    empty, untouched = found.scores.per_class[1], found.scores.per_class[2]
+    assert (empty.interval, empty.precision) == (None, 0.0)
     assert (untouched.precision_interval, untouched.f1_interval) == (None, None)
     assert (found.pairs[0].directions[1].rate, found.pairs[0].directions[1].interval) == (None, None)
 
@@ -75,7 +74,7 @@ def test_the_interval_of_f1_covers_the_truth_as_often_as_it_says() -> None:
     covered = 0
     for _ in range(400):
         cells = random.choice(9, size=150, p=confusion.ravel())
-        found = classes_with(cells // 3, cells % 3, 3).per_class[0]
+        found = classes_with(cells // 3, cells % 3, 3).scores.per_class[0]
         assert found.f1_interval is not None
         covered += found.f1_interval.low <= truth <= found.f1_interval.high
     assert 0.92 <= covered / 400 <= 0.98

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy.stats import ttest_ind, ttest_rel
 
 from fittingroom.errors import InputError
-from fittingroom.evaluation.comparison import Comparison, Contender, compared
+from fittingroom.evaluation.comparison import Comparison, Contender
 from fittingroom.evaluation.differences import mcnemar, sign_flip
-from fittingroom.evaluation.estimate import over_seeds_and_images
+from fittingroom.evaluation.estimate import Estimate
 from fittingroom.evaluation.spread import wilson
 
 Array = npt.NDArray[Any]
@@ -50,7 +50,7 @@ def models(generator: np.random.Generator, replicas: int, images: int, *, seeds:
 
 
 def test_272_against_228_of_10_000_prove_nothing() -> None:
-    (pair,) = compared("clothes", discordant(272, 228, 8000, 1500)).pairs
+    (pair,) = Comparison.of("clothes", discordant(272, 228, 8000, 1500)).pairs
     assert (pair.test, pair.only) == ("mcnemar", (272, 228))
     assert pair.accuracy.value == pytest.approx(0.0044)
     assert round(pair.accuracy.p, 3) == round(pair.accuracy.corrected, 3) == 0.054
@@ -62,7 +62,7 @@ def test_272_against_228_of_10_000_prove_nothing() -> None:
 def test_the_better_one_is_named_whichever_comes_first() -> None:
     good, bad = discordant(90, 30, 800, 80)
     for order in ((good, bad), (bad, good)):
-        comparison = compared("clothes", order)
+        comparison = Comparison.of("clothes", order)
         (pair,) = comparison.pairs
         low, high = sorted(abs(100 * end) for end in pair.accuracy.interval)
         better = comparison.contenders[pair.better or 0]
@@ -72,10 +72,10 @@ def test_the_better_one_is_named_whichever_comes_first() -> None:
 
 
 def test_models_right_about_the_same_images_are_said_to_be() -> None:
-    (pair,) = compared("clothes", discordant(0, 0, 90, 10)).pairs
+    (pair,) = Comparison.of("clothes", discordant(0, 0, 90, 10)).pairs
     assert (pair.accuracy.value, pair.accuracy.p) == (0, 1)
     assert pair.accuracy.interval == pytest.approx((-0.0274, 0.0274), abs=1e-3)  # others may differ: "rule of three"
-    assert pair.verdict("AB") == "No difference shown between A and B: both are right about the same images."
+    assert pair.verdict("AB") == "No difference shown between A and B: both get the same images right."
     assert pair.loss is not None
     assert (pair.loss.value, pair.loss.p) == (0, 1)
 
@@ -84,11 +84,13 @@ def test_a_model_compared_with_its_twin_differs_in_nothing_however_its_losses_ro
     generator = np.random.default_rng(0)
     right, loss = generator.random((6, 700)) < 0.9, generator.exponential(size=(6, 700)).astype(np.float32)
     for rows in (slice(0, 1), slice(0, 3)):
-        (pair,) = compared("clothes", [contender(right[rows], loss[rows]), contender(right[rows], loss[rows])]).pairs
+        (pair,) = Comparison.of(
+            "clothes", [contender(right[rows], loss[rows]), contender(right[rows], loss[rows])]
+        ).pairs
         assert pair.loss is not None
         assert (pair.accuracy.p, pair.loss.p) == (1, 1)
     same_seeds = [contender(right[[0] * 5], loss[[0] * 5])] * 2
-    (pair,) = compared("clothes", same_seeds).pairs
+    (pair,) = Comparison.of("clothes", same_seeds).pairs
     assert pair.test == "paired seeds and images"
     assert pair.better is None
 
@@ -96,7 +98,7 @@ def test_a_model_compared_with_its_twin_differs_in_nothing_however_its_losses_ro
 def test_a_loss_may_differ_where_accuracy_does_not() -> None:
     right = np.arange(500) % 10 > 0
     noise = np.tile([-0.05, 0.05], 250)
-    (pair,) = compared("clothes", [contender(right, np.full(500, 0.3)), contender(right, 0.4 + noise)]).pairs
+    (pair,) = Comparison.of("clothes", [contender(right, np.full(500, 0.3)), contender(right, 0.4 + noise)]).pairs
     assert pair.better is None
     assert pair.loss is not None
     assert pair.loss.shown
@@ -108,11 +110,11 @@ def test_of_few_images_a_difference_in_loss_is_not_to_be_relied_on() -> None:
     for images, told in ((99, True), (100, False)):
         right = np.ones(images, bool)
         noise = np.random.default_rng(0).normal(size=images) / 100
-        comparison = compared("clothes", [contender(right, 0.3 + noise), contender(right, np.full(images, 0.4))])
+        comparison = Comparison.of("clothes", [contender(right, 0.3 + noise), contender(right, np.full(images, 0.4))])
         assert comparison.pairs[0].loss is not None
         assert comparison.pairs[0].loss.shown
         assert any("do not rely on a difference in loss" in note for note in comparison.notes) == told
-    same = compared("clothes", [contender(np.ones(20, bool)), contender(np.ones(20, bool))])
+    same = Comparison.of("clothes", [contender(np.ones(20, bool)), contender(np.ones(20, bool))])
     assert not any("rely" in note for note in same.notes)
 
 
@@ -121,7 +123,7 @@ def test_a_loss_that_is_no_number_is_not_compared() -> None:
     for bad in (np.nan, np.inf):
         loss = np.full(50, 0.5)
         loss[3] = bad
-        comparison = compared("clothes", [contender(right, loss), contender(right)])
+        comparison = Comparison.of("clothes", [contender(right, loss), contender(right)])
         assert comparison.pairs[0].loss is None
         assert "A loss is not finite" in comparison.verdicts[0]
 
@@ -130,22 +132,22 @@ def test_few_seeds_are_tested_by_sign_flips_and_said_to_be_about_models() -> Non
     generator = np.random.default_rng(0)
     hard = generator.normal(size=400)
     first, second = (models(generator, count, 400, seeds=0.1, own=0.5) + hard > 0 for count in (3, 2))
-    comparison = compared("clothes", [contender(first), contender(second)])
+    comparison = Comparison.of("clothes", [contender(first), contender(second)])
     (pair,) = comparison.pairs
     assert (pair.test, pair.only) == ("sign flip", None)
     assert pair.accuracy.exact == sign_flip(2 * first.sum(0) - 3 * second.sum(0)) <= pair.accuracy.p
     assert pair.accuracy.value == pytest.approx(first.mean() - second.mean())
-    assert "With fewer than 5 seeds on a side" in comparison.notes[0]
-    assert "not of the recipes" in comparison.notes[0]
+    assert "With fewer than 5 seeds on either side" in comparison.notes[0]
+    assert "not about the recipes" in comparison.notes[0]
 
 
 def test_five_seeds_on_both_sides_speak_of_recipes_and_four_do_not() -> None:
     generator = np.random.default_rng(0)
     five, four = (contender(generator.random((count, 100)) < 0.8) for count in (5, 4))
-    comparison = compared("clothes", [five, five, four])
+    comparison = Comparison.of("clothes", [five, five, four])
     assert [pair.test for pair in comparison.pairs] == ["paired seeds and images", "sign flip", "sign flip"]
-    assert "speaks of the recipes" in comparison.notes[0]
-    assert "speaks of these trained models" in comparison.notes[1]
+    assert "is about the recipes" in comparison.notes[0]
+    assert "is about these trained models" in comparison.notes[1]
 
 
 def test_scores_carry_the_interval_of_images_for_one_replica_and_of_seeds_and_images_for_several() -> None:
@@ -161,13 +163,13 @@ def test_scores_carry_the_interval_of_images_for_one_replica_and_of_seeds_and_im
 def test_three_pairs_are_corrected_and_two_contenders_are_not() -> None:
     generator = np.random.default_rng(2)
     contenders = [contender(generator.random(900) < share, name=str(share)) for share in (0.8, 0.85, 0.86)]
-    comparison = compared("clothes", contenders)
+    comparison = Comparison.of("clothes", contenders)
     assert [(pair.first, pair.second) for pair in comparison.pairs] == [(0, 1), (0, 2), (1, 2)]
     raw = [pair.accuracy.p for pair in comparison.pairs]
     assert min(pair.accuracy.corrected for pair in comparison.pairs) == pytest.approx(3 * min(raw))
     assert all(pair.accuracy.confidence == pytest.approx(1 - 0.05 / 3) for pair in comparison.pairs)
     assert "adjusted for their number (Bonferroni)" in comparison.notes[-1]
-    alone = compared("clothes", contenders[:2])
+    alone = Comparison.of("clothes", contenders[:2])
     assert alone.pairs[0].accuracy.corrected == alone.pairs[0].accuracy.p == raw[0]
     assert alone.pairs[0].accuracy.confidence == 0.95
     assert not any("Bonferroni" in note for note in alone.notes)
@@ -175,7 +177,7 @@ def test_three_pairs_are_corrected_and_two_contenders_are_not() -> None:
 
 def test_the_answer_is_the_same_each_time_and_plain_json() -> None:
     def answer() -> str:
-        return json.dumps(compared("clothes", discordant(40, 20, 300)).to_dict())
+        return json.dumps(Comparison.of("clothes", discordant(40, 20, 300)).to_dict())
 
     facts = json.loads(answer())
     assert answer() == json.dumps(facts)
@@ -187,22 +189,22 @@ def test_the_answer_is_the_same_each_time_and_plain_json() -> None:
 
 
 def test_text_has_every_verdict_and_every_note() -> None:
-    comparison = compared("clothes", discordant(40, 20, 300), ["A note."])
+    comparison = Comparison.of("clothes", discordant(40, 20, 300), ["A note."])
     assert str(comparison).splitlines() == [*comparison.verdicts, *comparison.notes]
     assert comparison.notes[0] == "A note."
 
 
 @pytest.mark.parametrize("sizes", [[], [5], [5, 6], [0, 0]])
 def test_fewer_than_two_or_other_images_are_refused(sizes: list[int]) -> None:
-    with pytest.raises(InputError, match=r"expected two or more, with the same images"):
-        compared("clothes", [contender(np.ones(size)) for size in sizes])
+    with pytest.raises(InputError, match=r"expected two runs or more, on the same images"):
+        Comparison.of("clothes", [contender(np.ones(size)) for size in sizes])
 
 
 @settings(max_examples=25)
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 200))
 def test_exchanging_two_models_turns_every_number_round(only_first: int, only_second: int, both: int) -> None:
-    pair = compared("clothes", discordant(only_first, only_second, both)).pairs[0]
-    turned = compared("clothes", discordant(only_first, only_second, both)[::-1]).pairs[0]
+    pair = Comparison.of("clothes", discordant(only_first, only_second, both)).pairs[0]
+    turned = Comparison.of("clothes", discordant(only_first, only_second, both)[::-1]).pairs[0]
     assert turned.accuracy.p == pytest.approx(pair.accuracy.p)
     assert pair.accuracy.exact == mcnemar(only_first, only_second) <= pair.accuracy.p
     assert turned.accuracy.value == -pair.accuracy.value
@@ -214,7 +216,7 @@ def test_with_many_images_two_recipes_are_compared_as_by_welch() -> None:
     """What is left when images add nothing is the textbook's test of two samples."""
     generator = np.random.default_rng(0)
     first, second = generator.normal(0.9, 0.01, (6, 1)), generator.normal(0.88, 0.03, (9, 1))
-    found = over_seeds_and_images([np.repeat(side, 50, axis=1) for side in (first, second)])
+    found = Estimate.over_seeds_and_images([np.repeat(side, 50, axis=1) for side in (first, second)])
     welch = ttest_ind(first[:, 0], second[:, 0], equal_var=False)
     assert found.p == pytest.approx(welch.pvalue)
     assert found.interval() == pytest.approx(tuple(welch.confidence_interval()))
@@ -223,7 +225,7 @@ def test_with_many_images_two_recipes_are_compared_as_by_welch() -> None:
 def test_with_equal_seeds_two_recipes_are_compared_as_two_models() -> None:
     generator = np.random.default_rng(0)
     rows = generator.random((2, 900)) < [[0.9], [0.86]]
-    found = over_seeds_and_images([np.repeat(row[None], 5, axis=0) for row in rows])
+    found = Estimate.over_seeds_and_images([np.repeat(row[None], 5, axis=0) for row in rows])
     by_images = ttest_rel(rows[0].astype(float), rows[1].astype(float))
     assert found.p == pytest.approx(by_images.pvalue)
     assert found.interval() == pytest.approx(tuple(by_images.confidence_interval()))
@@ -233,13 +235,13 @@ def test_an_interval_without_zero_never_stands_beside_no_difference() -> None:
     """Nor one with zero beside a difference: McNemar's test and the interval of five images of 120 disagreed."""
     first = np.arange(120) < 110
     second = first & (np.arange(120) >= 5)
-    (pair,) = compared("clothes", [contender(first), contender(second)]).pairs
+    (pair,) = Comparison.of("clothes", [contender(first), contender(second)]).pairs
     assert (pair.better, pair.accuracy.p) == (None, 0.0625)
     assert pair.accuracy.interval.low <= 0
     generator = np.random.default_rng(0)
     for count, seeds in ((2, 1), (4, 1), (3, 2), (3, 5)):
         sides = [contender(*drawn(generator, seeds, 100, 0.3 * number)) for number in range(count)]
-        for one in compared("clothes", sides).pairs:
+        for one in Comparison.of("clothes", sides).pairs:
             for difference in (one.accuracy, one.loss):
                 assert difference is not None
                 low, high = difference.interval
@@ -256,7 +258,7 @@ def test_of_many_runs_a_clear_difference_is_found_all_the_same() -> None:
     """A bootstrap's p is no smaller than one in so many resamples, which 105 pairs multiply beyond 0.05."""
     generator = np.random.default_rng(0)
     sides = [contender(*drawn(generator, 1, 400, 3.0 * (number == 0)), name=str(number)) for number in range(15)]
-    pairs = compared("clothes", sides).pairs
+    pairs = Comparison.of("clothes", sides).pairs
     assert len(pairs) == 105
     for pair in pairs:
         assert pair.loss is not None
@@ -272,7 +274,7 @@ def share_shown(trials: int, compare: Callable[[np.random.Generator], Comparison
 
 
 def of_scores(first: Array, second: Array) -> Comparison:
-    return compared("clothes", [contender(side > 0, np.log1p(np.exp(-side))) for side in (first, second)])
+    return Comparison.of("clothes", [contender(side > 0, np.log1p(np.exp(-side))) for side in (first, second)])
 
 
 def equal_models(generator: np.random.Generator) -> Comparison:

@@ -46,11 +46,11 @@ def test_more_images_make_it_narrower_and_more_confidence_wider() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((0, 0), "0 correct of 0: expected a count of 1 or more"),
-        ((-1, 5), "-1 correct of 5"),
-        ((6, 5), "6 correct of 5"),
-        ((1, 2, 1.0), "confidence 1.0: expected a number between 0 and 1"),
-        ((1, 2, 0.0), "confidence 0.0"),
+        ((0, 0), "correct=0, count=0: expected count of 1 or more"),
+        ((-1, 5), "correct=-1, count=5"),
+        ((6, 5), "correct=6, count=5"),
+        ((1, 2, 1.0), "confidence=1.0: expected a number between 0 and 1"),
+        ((1, 2, 0.0), "confidence=0.0"),
     ],
 )
 def test_impossible_counts_are_refused(arguments: tuple[int, int], message: str) -> None:

@@ -10,7 +10,13 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 from fittingroom.errors import InputError
-from fittingroom.evaluation.luck import Reuse, expected_luck, expected_maximum, look_of, mean_correlation, points
+from fittingroom.evaluation.luck import Reuse, expected_maximum, mean_correlation
+
+
+def expected_luck(accuracy: float, images: int, looks: int, correlation: float = 0.0) -> float:
+    """The luck of looks with a known mean accuracy."""
+    return Reuse(looks, correlation, accuracy).luck(accuracy, images)
+
 
 CLOSED_FORMS = {1: 0.0, 2: 1 / math.sqrt(math.pi), 3: 1.5 / math.sqrt(math.pi)}
 
@@ -101,13 +107,17 @@ def test_correlation_of_fewer_than_two_models_that_vary_is_unknown(rows: list[li
 
 
 def test_the_sentence_says_what_the_luck_rests_on() -> None:
-    assert Reuse(1).sentence(0.9, 10_000) == "a first look has no luck of choosing in it"
-    independent = "best of 3 looks is worth at most about +0.3 points of luck (independence assumed)"
+    assert Reuse(1).sentence(0.9, 10_000) == "first evaluation on this test set, so no selection bias"
+    independent = "best of 3 looks: at most about +0.3 points are luck (models taken as independent)"
     assert Reuse(3).sentence(0.9, 10_000) == independent
-    alike = "best of 20 looks is worth about +0.3 points of luck (correlation 0.70)"
+    alike = "best of 20 looks: about +0.3 points are luck (models correlated 0.70)"
     assert Reuse(20, 0.7).sentence(0.9, 10_000) == alike
 
 
-def test_short_forms_of_looks_and_points() -> None:
-    assert [look_of(3, 3), look_of(3, 7), look_of(None, 7)] == ["3", "3 of 7", "-"]
-    assert [points(0.0056), points(0.0004), points(0.0)] == ["+0.6", "+0.04", "+0.0"]
+def test_from_the_second_look_on_the_larger_danger_is_named() -> None:
+    assert Reuse(1).caution(0.9, 100) == Reuse(1).sentence(0.9, 100)
+    assert Reuse(2).caution(0.9, 100).endswith("; images from elsewhere usually cost more than reuse does")
+
+
+def test_the_short_form_of_a_look() -> None:
+    assert [Reuse(3).place(3), Reuse(7).place(3), Reuse(7).place(None)] == ["3", "3 of 7", "-"]

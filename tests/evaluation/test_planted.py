@@ -10,7 +10,7 @@ import pytest
 from keras import layers
 
 import fittingroom as fr
-from fittingroom.evaluation.images import ever_more_confident
+from fittingroom.evaluation.image_lists import ImageLists
 from fittingroom.evaluation.trajectories import Trajectories
 
 FLIPPED = 50
@@ -41,7 +41,7 @@ def found_of_planted(name: str, training: int, validation: int, epochs: int, neu
         tuple("0123456789"),
         tuple(range(1, epochs + 1)),
     )
-    listed = ever_more_confident(trajectories, 1, epochs, limit=100).images
+    listed = ImageLists(trajectories, 100).ever_more_confident(1, epochs).images
     return len({image.index for image in listed} & set(flipped.tolist()))
 
 

@@ -12,8 +12,8 @@ from hypothesis.extra import numpy as hnp
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from fittingroom.errors import InputError
-from fittingroom.evaluation.luck import Reuse
-from fittingroom.evaluation.scores import Scores, TestResult, score
+from fittingroom.evaluation.luck import Reuse, TestResult
+from fittingroom.evaluation.scores import Scores
 
 Array = npt.NDArray[Any]
 NAMES = ("shirt", "bag", "boot")
@@ -24,13 +24,13 @@ def labelled(size: int) -> st.SearchStrategy[Array]:
 
 
 def scored(labels: list[int], predicted: list[int], losses: list[float] | None = None) -> Scores:
-    return score(np.array(labels), np.array(predicted), np.array(losses or [0.5] * len(labels)), NAMES)
+    return Scores.of(np.array(labels), np.array(predicted), np.array(losses or [0.5] * len(labels)), NAMES)
 
 
 @given(data=st.data(), size=st.integers(1, 40))
 def test_confusion_and_per_class_numbers_are_scikit_learns(data: st.DataObject, size: int) -> None:
     labels, predicted = data.draw(labelled(size)), data.draw(labelled(size))
-    found = score(labels, predicted, np.zeros(size), NAMES)
+    found = Scores.of(labels, predicted, np.zeros(size), NAMES)
     assert np.array_equal(found.confusion, confusion_matrix(labels, predicted, labels=range(3)))
     expected = precision_recall_fscore_support(labels, predicted, labels=range(3), zero_division=0)
     for index, of_class in enumerate(found.per_class):
@@ -41,7 +41,7 @@ def test_confusion_and_per_class_numbers_are_scikit_learns(data: st.DataObject, 
 @given(data=st.data(), size=st.integers(1, 40))
 def test_parts_sum_to_the_whole(data: st.DataObject, size: int) -> None:
     labels, predicted = data.draw(labelled(size)), data.draw(labelled(size))
-    found = score(labels, predicted, np.zeros(size), NAMES)
+    found = Scores.of(labels, predicted, np.zeros(size), NAMES)
     assert found.count == sum(part.count for part in found.per_class) == size
     assert found.correct == sum(part.correct for part in found.per_class) == int((labels == predicted).sum())
     assert sum(part.predicted for part in found.per_class) == size
@@ -78,7 +78,7 @@ def test_class_that_never_occurs_has_no_numbers() -> None:
 def test_loss_is_the_mean_in_full_precision() -> None:
     losses = np.full(100_000, 0.1, np.float32)
     zeros = np.zeros(len(losses), np.int32)
-    assert score(zeros, zeros, losses, NAMES).loss == pytest.approx(np.float32(0.1), rel=1e-12)
+    assert Scores.of(zeros, zeros, losses, NAMES).loss == pytest.approx(np.float32(0.1), rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_outcomes_that_do_not_fit_are_refused(
     labels: list[int], predicted: list[int], losses: list[float], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        score(np.array(labels, np.int32), np.array(predicted, np.int32), np.array(losses), NAMES)
+        Scores.of(np.array(labels, np.int32), np.array(predicted, np.int32), np.array(losses), NAMES)
 
 
 def test_plain_form_is_json_and_comes_back() -> None:
@@ -119,7 +119,7 @@ def test_test_result_says_what_came_out_and_which_look_it_was() -> None:
     assert (result.accuracy, result.loss, result.interval.high) == (1, 0.5, 1)
     assert str(result) == (
         "test accuracy 1.0000 [0.3424, 1.0000], loss 0.5000 nats, 2 of 2 right "
-        "(look 2 at this test set; best of 2 looks is worth about +0.0 points of luck (correlation 0.50))"
+        "(look 2 at this test set; best of 2 looks: about 0.0 points are luck (models correlated 0.50))"
     )
     assert {
         "reason": "the end",

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 
 from fittingroom.errors import InputError
-from fittingroom.evaluation.stopping import stopping
+from fittingroom.evaluation.stopping import Stopping
 from fittingroom.evaluation.trajectories import Trajectories
 from tests.evaluation.examples import any_trajectories, is_json, of_right
 
@@ -23,8 +23,8 @@ def wavering(seed: int, images: int = 300, epochs: int = 15, rise: float = 0.0, 
 
 
 def test_a_loss_that_rises_is_dated() -> None:
-    found = stopping([wavering(0, rise=0.02)], [None])
-    (replica,) = found.replicas
+    found = Stopping.of([wavering(0, rise=0.02)], [None])
+    (replica,) = found.seeds
     assert replica.rising_since == replica.loss_epoch == 4
     assert found.differences.rise.value == pytest.approx(11 * 0.02, abs=0.02)
     assert found.differences.rises
@@ -32,7 +32,7 @@ def test_a_loss_that_rises_is_dated() -> None:
 
 def test_noise_is_not_called_a_rise_nor_a_difference() -> None:
     """Chosen and measured on the same images, the best of 15 equal epochs would seem to be better than the last."""
-    found = [stopping([wavering(seed)], [None]) for seed in range(60)]
+    found = [Stopping.of([wavering(seed)], [None]) for seed in range(60)]
     assert sum(each.differences.rises for each in found) <= 5
     assert sum(each.differences.accuracy.shown for each in found) <= 7
     naive = [wavering(seed).accuracy for seed in range(60)]
@@ -48,9 +48,9 @@ def test_loss_and_accuracy_that_part_ways_are_shown() -> None:
     right[:, :200] = False
     loss = np.where(right, 0.1, 1.2)
     loss[:, :200] = np.linspace(1, 12, epochs)[:, None] * random.uniform(0.5, 1.5, 200)
-    found = stopping([of_right(right, loss)], [None])
+    found = Stopping.of([of_right(right, loss)], [None])
     differences = found.differences
-    assert found.replicas[0].loss_epoch < found.replicas[0].accuracy_epoch
+    assert found.seeds[0].loss_epoch < found.seeds[0].accuracy_epoch
     assert differences.differ
     assert differences.accuracy.value > 0.1
     assert differences.loss.value > 0.1
@@ -60,7 +60,7 @@ def test_loss_and_accuracy_that_part_ways_are_shown() -> None:
 def test_the_gap_is_validation_less_training_loss_and_its_growth_is_dated() -> None:
     trajectories = wavering(1, rise=0.02)
     training = np.linspace(1.0, 0.1, 15)
-    replica = stopping([trajectories], [training]).replicas[0]
+    replica = Stopping.of([trajectories], [training]).seeds[0]
     assert replica.gaps == pytest.approx(trajectories.mean_loss - training)
     assert replica.smallest_gap_epoch == 1 + int(np.argmin(trajectories.mean_loss - training))
     assert replica.gap_growing_since == replica.smallest_gap_epoch
@@ -68,53 +68,53 @@ def test_the_gap_is_validation_less_training_loss_and_its_growth_is_dated() -> N
 
 
 def test_without_a_training_loss_there_is_no_gap() -> None:
-    found = stopping([wavering(1), wavering(2)], [np.ones(15), None])
+    found = Stopping.of([wavering(1), wavering(2)], [np.ones(15), None])
     assert found.differences.gap_growth is None
-    assert found.replicas[1].gaps is None
-    assert found.replicas[0].gaps is not None
+    assert found.seeds[1].gaps is None
+    assert found.seeds[0].gaps is not None
 
 
 def test_from_five_replicas_on_it_speaks_of_other_seeds() -> None:
     replicas = [wavering(seed, rise=0.02) for seed in range(5)]
-    few, enough = stopping(replicas[:4], [None] * 4), stopping(replicas, [None] * 5)
+    few, enough = Stopping.of(replicas[:4], [None] * 4), Stopping.of(replicas, [None] * 5)
     assert (few.over_seeds, enough.over_seeds) == (False, True)
     assert enough.differences.rises
-    each = [replica.differences.rise.value for replica in enough.replicas]
+    each = [replica.differences.rise.value for replica in enough.seeds]
     assert enough.differences.rise.value == pytest.approx(np.mean(each))
 
 
 def test_a_rise_of_one_seed_among_five_is_not_one_of_the_recipe() -> None:
     replicas = [wavering(0, rise=0.05), *(wavering(seed) for seed in range(1, 5))]
-    found = stopping(replicas, [None] * 5)
-    assert found.replicas[0].differences.rises
+    found = Stopping.of(replicas, [None] * 5)
+    assert found.seeds[0].differences.rises
     assert not found.differences.rises
 
 
 @settings(max_examples=30)
 @given(any_trajectories())
 def test_any_run_is_answered(trajectories: Trajectories) -> None:
-    found = stopping([trajectories], [np.ones(len(trajectories.epochs))])
-    assert found.replicas[0].loss_epoch == trajectories.best_loss_epoch
+    found = Stopping.of([trajectories], [np.ones(len(trajectories.epochs))])
+    assert found.seeds[0].loss_epoch == trajectories.best_loss_epoch
     assert is_json(found.to_dict())
 
 
 def test_a_single_epoch_leaves_no_choice() -> None:
-    found = stopping([of_right([[1, 0, 1]])], [np.ones(1)])
+    found = Stopping.of([of_right([[1, 0, 1]])], [np.ones(1)])
     assert not found.differences.differ
     assert not found.differences.rises
     assert not found.differences.gap_grows
-    assert (found.replicas[0].rising_since, found.replicas[0].gap_growing_since) == (None, None)
+    assert (found.seeds[0].rising_since, found.seeds[0].gap_growing_since) == (None, None)
 
 
 def test_the_same_run_gets_the_same_answer() -> None:
-    assert stopping([wavering(3)], [None]).to_dict() == stopping([wavering(3)], [None]).to_dict()
+    assert Stopping.of([wavering(3)], [None]).to_dict() == Stopping.of([wavering(3)], [None]).to_dict()
 
 
 def test_what_does_not_belong_together_is_refused() -> None:
     one = of_right([[1, 0], [1, 0]])
-    with pytest.raises(InputError, match="0 replicas, 0 training losses"):
-        stopping([], [])
+    with pytest.raises(InputError, match="0 seeds and 0 training losses"):
+        Stopping.of([], [])
     with pytest.raises(InputError, match="different validation images"):
-        stopping([one, of_right([[1]])], [None, None])
+        Stopping.of([one, of_right([[1]])], [None, None])
     with pytest.raises(InputError, match=r"training loss of shape \(3,\): expected one per epoch \(1, 2\)"):
-        stopping([one], [np.ones(3)])
+        Stopping.of([one], [np.ones(3)])

@@ -9,7 +9,7 @@ from hypothesis import given
 
 from fittingroom.errors import InputError
 from fittingroom.evaluation.estimate import mean_interval
-from fittingroom.evaluation.trajectories import Trajectories, first_half
+from fittingroom.evaluation.trajectories import Trajectories, _first_half
 from tests.evaluation.examples import any_trajectories, of_right, trajectories_of
 
 GOOD = trajectories_of(np.zeros((2, 3, 4)), [0, 1, 2])
@@ -21,7 +21,7 @@ GOOD = trajectories_of(np.zeros((2, 3, 4)), [0, 1, 2])
         ({"epochs": (2, 1)}, r"epochs \[2, 1\]: expected rising"),
         ({"epochs": (1,)}, r"loss of shape \(2, 3\): expected \(epochs, images\) = \(1, 3\)"),
         ({"epochs": ()}, "0 epochs and labels of"),
-        ({"labels": np.zeros(0, np.int32)}, "expected one epoch and one image"),
+        ({"labels": np.zeros(0, np.int32)}, "expected at least one epoch and one image"),
         ({"labels": np.array([0, 1, 4])}, "label 4: expected a class from 0 to 3"),
         ({"predicted": np.full((2, 3), -1)}, "prediction -1: expected a class"),
         ({"probability": np.zeros((2, 2))}, r"probability of shape \(2, 2\)"),
@@ -58,17 +58,17 @@ def test_log_probabilities_are_finite_and_hold_the_stored_loss(trajectories: Tra
 def test_without_all_classes_their_probabilities_are_not_made_up() -> None:
     few = trajectories_of(np.zeros((1, 2, 3)), [0, 1], keep_all=False)
     assert not few.has_all_classes
-    with pytest.raises(InputError, match="did not keep the probabilities of all classes"):
+    with pytest.raises(InputError, match="did not store the probabilities of all classes"):
         few.all_log_probabilities(1)
 
 
 def test_halves_share_every_class_equally_and_never_change() -> None:
     labels = np.random.default_rng(0).integers(7, size=1001)
-    half = first_half(labels)
+    half = _first_half(labels)
     for label in range(7):
         mine = half[labels == label]
         assert abs(int(mine.sum()) - int((~mine).sum())) <= 1
-    np.testing.assert_array_equal(half, first_half(labels))
+    np.testing.assert_array_equal(half, _first_half(labels))
     assert abs(np.corrcoef(half, np.arange(1001))[0, 1]) < 0.1
 
 

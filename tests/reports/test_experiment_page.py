@@ -119,7 +119,7 @@ def test_an_experiment_in_which_all_has_failed_has_a_page() -> None:
 def test_the_test_set_is_told_with_its_looks_and_their_luck() -> None:
     assert "It had no part in any of this." in section(html_of(), "test")
     opened = section(html_of(final=True), "test")
-    assert "The best of 5 looks is worth about +0.2 points of luck." in opened
+    assert "Best of 5 looks: about +0.2 points are luck." in opened
     assert "5 of 5" in opened
     facts, histories = experiment_facts()
     before = experiment_report({**facts, "opened": [facts["chosen"]]}, histories).html

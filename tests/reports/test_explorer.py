@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from fittingroom.data.dataset import Part
-from fittingroom.evaluation.images import image_lists
 from fittingroom.reports.pages.explorer import (
     COLUMNS,
     LARGEST_SIDE,
@@ -21,11 +20,12 @@ from fittingroom.reports.pages.explorer import (
     picture_row,
     sheet,
 )
+from tests.evaluation.examples import all_lists
 from tests.reports.builders import course_of, subject_of
 
 COURSE = course_of([0.5, 1.0, 2.0], images=3000, classes=4)
 REPLICA = subject_of(COURSE).replicas[0]
-LISTS = [one.to_dict() for one in image_lists(COURSE, 1, 3)]
+LISTS = [one.to_dict() for one in all_lists(COURSE, 1, 3)]
 LISTED = [[image["index"] for image in one["images"]] for one in LISTS]
 
 

@@ -106,7 +106,7 @@ def test_several_runs_need_their_comparison(tmp_path: Path) -> None:
         report_of(runs)
     html = fittingroom.report(runs).html
     parsed(html)
-    assert "No difference shown between a and b: both are right about the same images." in html
+    assert "No difference shown between a and b: both get the same images right." in html
 
 
 def test_what_turns_letters_round_is_replaced_and_other_text_stays() -> None:

@@ -21,7 +21,7 @@ from fittingroom.answers.answer_text import Verdict, why
 from fittingroom.answers.conformal import ALPHA, Conformal
 from fittingroom.answers.label_shift import Correction
 from fittingroom.answers.out_of_distribution import UnlikeByOutlineAndDoubt, UnlikeByProbability
-from fittingroom.evaluation.calibration import LOWEST, fit_temperature
+from fittingroom.evaluation.calibration import LOWEST, Temperature
 
 Array = npt.NDArray[Any]
 
@@ -99,7 +99,7 @@ class Judgement:
         """
         if not len(labels):
             return cls.nothing()
-        fitted = fit_temperature(log_probabilities, labels)
+        fitted = Temperature.fit(log_probabilities, labels)
         # At the lowest temperature no held-out image speaks against being sure without end, which proves nothing.
         temperature = 1.0 if fitted.at_bound and fitted.value == LOWEST else fitted.value
         scaled = at_temperature(log_probabilities, temperature)

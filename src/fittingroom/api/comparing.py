@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fittingroom.errors import InputError, RunError
-from fittingroom.evaluation.comparison import Comparison, Contender, compared
+from fittingroom.evaluation.comparison import Comparison, Contender
 from fittingroom.runs.place import find_run, holds_replicas
 from fittingroom.runs.replicas import read_replicas, replica_folder
 from fittingroom.runs.store import Validated, other_images, read_validated, without_answers
@@ -59,7 +59,7 @@ def compare(runs: Sequence[str | Path | Run | Replicas]) -> Comparison:
         contender, more = contender_of(name, replicas)
         contenders.append(contender)
         notes += more
-    return compared(validated[0][0].record.data.name, contenders, notes)
+    return Comparison.of(validated[0][0].record.data.name, contenders, notes)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from fittingroom.data.image_files import holds_arrays
 from fittingroom.data.load import load
 from fittingroom.data.npz import array_names
 from fittingroom.errors import DataError, RunError
-from fittingroom.evaluation.scores import Scores, TestResult
+from fittingroom.evaluation.luck import TestResult
+from fittingroom.evaluation.scores import Scores
 from fittingroom.runs import ledger as looks
 from fittingroom.runs.begun import holder
 from fittingroom.runs.ledger import Counted, Intent, Ledger, recipe_digest

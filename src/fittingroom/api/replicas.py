@@ -14,7 +14,8 @@ from fittingroom.api import looking
 from fittingroom.api.asking import Asked
 from fittingroom.api.run import Run
 from fittingroom.data.dataset import Dataset
-from fittingroom.evaluation.spread import ReplicasTestResult, Spread
+from fittingroom.evaluation.luck import ReplicasTestResult
+from fittingroom.evaluation.spread import Spread
 from fittingroom.runs.images import RunImages
 from fittingroom.runs.replicas import ReplicasRecord, read_replicas, replica_folder, spread_of_parts
 

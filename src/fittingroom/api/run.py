@@ -19,7 +19,8 @@ from fittingroom.engine.programs import Programs, ProgramSource, TracedPrograms
 from fittingroom.engine.recipe_programs import RecipeModel
 from fittingroom.engine.state import State
 from fittingroom.errors import DataError, RunError
-from fittingroom.evaluation.scores import Scores, TestResult, score
+from fittingroom.evaluation.luck import TestResult
+from fittingroom.evaluation.scores import Scores
 from fittingroom.recipes.modelfile import trusted_file
 from fittingroom.runs import store
 from fittingroom.runs.history import History
@@ -214,7 +215,7 @@ class Run(Asked):
 
     def _score(self, part: Part) -> Scores:
         logs = self._compiled().log_probabilities(self._state, part.images)
-        return score(part.labels, logs.argmax(axis=1), -logs[np.arange(len(part)), part.labels], part.classes)
+        return Scores.of(part.labels, logs.argmax(axis=1), -logs[np.arange(len(part)), part.labels], part.classes)
 
     @cached_property
     def _blueprint(self) -> Blueprint:

@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING
 
 from fittingroom.cli.command import CommandOutput, CommandParser, table
 from fittingroom.cli.run_text import INSTEAD_OF_LOOKS, nats_spread, percent_spread
-from fittingroom.evaluation.luck import WORLD, look_of
 from fittingroom.runs.place import LATEST, find_run, holds_replicas
 from fittingroom.text import number, percent, percent_range
 
 if TYPE_CHECKING:
-    from fittingroom.evaluation.luck import Reuse
-    from fittingroom.evaluation.scores import TestResult
-    from fittingroom.evaluation.spread import ReplicasTestResult
+    from fittingroom.evaluation.luck import ReplicasTestResult, Reuse, TestResult
     from fittingroom.runs.record import RunRecord
 
 REASON = "fittingroom evaluate"
@@ -51,7 +48,7 @@ def _all_text(path: Path, record: RunRecord, results: ReplicasTestResult) -> str
             percent(result.accuracy),
             percent_range(result.interval),
             number(result.loss, 4),
-            look_of(result.look, result.reuse.looks),
+            result.reuse.place(result.look),
         )
         for seed, result in zip(results.seeds, results.results, strict=True)
     ]
@@ -61,7 +58,7 @@ def _all_text(path: Path, record: RunRecord, results: ReplicasTestResult) -> str
         f"accuracy  {percent_spread(results.accuracy)}\n"
         f"loss      {nats_spread(results.loss)} nats\n"
         f"looks     {results.look} at this test set, by {record.recipe['name']}'s replicas in {path}\n"
-        f"luck      {results.reuse.sentence(results.accuracy.mean, results.results[0].scores.count)}; {WORLD}\n\n"
+        f"luck      {results.reuse.caution(results.accuracy.mean, results.results[0].scores.count)}\n\n"
         f"{table(header, rows)}{_instead(results.reuse, len(results.seeds))}"
     )
 
@@ -87,7 +84,7 @@ def _text(path: Path, record: RunRecord, result: TestResult) -> str:
         f"{number(scores.correct)} of {number(scores.count)} images\n"
         f"loss      {number(scores.loss, 4)} nats\n"
         f"look      {_which(result)} at this test set, by {record.recipe['name']}'s run {path}\n"
-        f"luck      {result.reuse.sentence(scores.accuracy, scores.count)}; {WORLD}\n\n"
+        f"luck      {result.reuse.caution(scores.accuracy, scores.count)}\n\n"
         f"{table(header, rows)}{_instead(result.reuse, 1)}"
     )
 
@@ -98,4 +95,4 @@ def _instead(reuse: Reuse, own: int) -> str:
 
 
 def _which(result: TestResult) -> str:
-    return "not in this ledger," if result.look is None else look_of(result.look, result.reuse.looks)
+    return "not in this ledger," if result.look is None else result.reuse.place(result.look)

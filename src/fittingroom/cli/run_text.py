@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fittingroom.cli.command import table
-from fittingroom.evaluation.luck import look_of, points
 from fittingroom.evaluation.spread import Spread
 from fittingroom.runs.history import History
 from fittingroom.runs.record import Look, PartResult, RunRecord
 from fittingroom.runs.replicas import read_records, read_replicas, replica_folder, spread_of_parts
 from fittingroom.runs.store import read_history, without_answers
-from fittingroom.text import amount, number, percent, percent_range
+from fittingroom.text import amount, number, percent, percent_range, points
 
 if TYPE_CHECKING:
     from fittingroom.evaluation.luck import Reuse
@@ -216,8 +215,8 @@ def _test(path: Path, each: Mapping[int, RunRecord], standings: Standings) -> tu
     reuse = max((standing.reuse for standing in placed), key=lambda reuse: reuse.looks)
     which = f"{min(numbers)}–{max(numbers)} of {reuse.looks}" if numbers else "-"
     if len(set(numbers)) == 1:
-        which = look_of(numbers[0], reuse.looks)
-    return percent(mean), which, points(reuse.luck(mean, looks[0][0]["count"]))
+        which = reuse.place(numbers[0])
+    return percent(mean), which, points(100 * reuse.luck(mean, looks[0][0]["count"]), signed=True)
 
 
 def _not_finite(path: Path, each: Mapping[int, RunRecord]) -> Iterator[tuple[int, str]]:

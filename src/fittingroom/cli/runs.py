@@ -10,13 +10,12 @@ from typing import Any
 from fittingroom.cli.command import CommandOutput, CommandParser, table
 from fittingroom.cli.run_text import loss_text, luck, replicas_facts, replicas_row, run_facts
 from fittingroom.errors import RunError
-from fittingroom.evaluation.luck import look_of, points
 from fittingroom.runs.begun import holder
 from fittingroom.runs.ledger_reuse import Standings
 from fittingroom.runs.place import holds_replicas, is_run, list_begun, list_runs, list_unreadable, runs_dir
 from fittingroom.runs.record import RunRecord
 from fittingroom.runs.store import read_record
-from fittingroom.text import percent, percent_range
+from fittingroom.text import percent, percent_range, points
 
 
 def configure(parser: CommandParser) -> None:
@@ -100,5 +99,5 @@ def _test(path: Path, record: RunRecord, standings: Standings) -> tuple[str, str
     _, standing = found
     if standing.problem is not None:
         return "not believed", "-", "-"
-    which = "elsewhere" if standing.elsewhere else look_of(standing.look, standing.reuse.looks)
-    return percent(found[0].score["accuracy"]), which, points(luck(found[0].score, standing.reuse))
+    which = "elsewhere" if standing.elsewhere else standing.reuse.place(standing.look)
+    return percent(found[0].score["accuracy"]), which, points(100 * luck(found[0].score, standing.reuse), signed=True)

@@ -17,7 +17,6 @@ from fittingroom.cli.run_text import (
     replicas_text,
     run_facts,
 )
-from fittingroom.evaluation.luck import WORLD, look_of
 from fittingroom.runs.history import History
 from fittingroom.runs.ledger_reuse import Standings
 from fittingroom.runs.place import find_run, holds_replicas
@@ -108,8 +107,8 @@ def _looks(path: Path, record: RunRecord, standings: Standings) -> str:
             problems += f"\nNot believed: {problem}"
         elif look.score is not None:
             accuracy, interval = percent(look.score["accuracy"]), percent_range(look.score["interval"])
-            sentence = f"\nluck: {reuse.sentence(look.score['accuracy'], look.score['count'])}; {WORLD}"
-        which = "elsewhere" if elsewhere else look_of(number_of_look, reuse.looks)
+            sentence = f"\nluck: {reuse.caution(look.score['accuracy'], look.score['count'])}"
+        which = "elsewhere" if elsewhere else reuse.place(number_of_look)
         rows.append((which, look.time, accuracy, interval, look.reason))
     if any(row[0] == "elsewhere" for row in rows):
         sentence += "\nelsewhere: another ledger counted the look, so its score cannot be checked here."

@@ -1,4 +1,4 @@
-"""Can't tell, or too sure: the loss of each epoch, split into what other confidence would remove and what it would not.
+"""The loss of each epoch, split into what the model cannot tell apart and what it is too sure of.
 
     loss = refinement + overconfidence
 
@@ -10,10 +10,6 @@ nothing is removed by fitting luck; overconfidence can therefore be a little bel
 Source: the split of a proper score into refinement and calibration is DeGroot and Fienberg, The Comparison and
 Evaluation of Forecasters, The Statistician 32 (1983); temperature scaling stands for recalibration as in Guo et al.,
 arXiv 1706.04599. More flexible recalibration could remove more, so refinement is an upper bound.
-
-Temperature scaling: the one number that logits are divided by so that probabilities fit best.
-
-Source: Guo, Pleiss, Sun and Weinberger, On Calibration of Modern Neural Networks, ICML 2017 (arXiv 1706.04599).
 """
 
 from __future__ import annotations
@@ -25,11 +21,48 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fittingroom.evaluation.estimate import mean_interval, plain
-from fittingroom.evaluation.spread import Interval
-from fittingroom.evaluation.trajectories import Trajectories, first_half
+from fittingroom.evaluation.estimate import mean_interval
+from fittingroom.evaluation.spread import Interval, plain
+from fittingroom.evaluation.trajectories import Trajectories
 
-Verdict = Literal["overconfident", "underconfident"]
+LOWEST, HIGHEST = 0.01, 100.0
+"""The range of temperatures."""
+
+_ITERATIONS = 60
+_PRECISION = 1e-5  # relative; what images leave open is a thousand times as much
+
+
+@dataclass(frozen=True)
+class Temperature:
+    """A fitted temperature: the number that logits are divided by so that probabilities fit the labels best.
+
+    Source: Guo, Pleiss, Sun and Weinberger, On Calibration of Modern Neural Networks, ICML 2017 (arXiv 1706.04599).
+
+    Args:
+        value: `LOWEST` to `HIGHEST`, without a unit; above 1 the model was too sure, below 1 not sure enough.
+        at_bound: whether the loss would still fall beyond that range: at the lowest temperature where all images are
+            right, at the highest where all are wrong.
+    """
+
+    value: float
+    at_bound: bool
+
+    @classmethod
+    def fit(cls, logits: npt.NDArray[Any], labels: npt.NDArray[np.integer[Any]]) -> Temperature:
+        """The temperature with the lowest mean cross-entropy, between `LOWEST` and `HIGHEST`.
+
+        It is 1 where every temperature gives the same loss: without images, or where all logits of an image are equal.
+
+        Args:
+            logits: logits, or logarithms of probabilities, which differ from them by a constant per image; finite,
+                `(images, classes)`.
+            labels: true classes, `(images,)`.
+        """
+        return _fit(_Logits.of(logits, labels))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Both as plain JSON."""
+        return {"value": self.value, "at_bound": self.at_bound}
 
 
 @dataclass(frozen=True)
@@ -37,14 +70,14 @@ class Calibration:
     """The loss of one epoch, split.
 
     Args:
-        epoch: its number.
-        loss: mean loss in nats, the stored one.
+        epoch: its number, from 1.
+        loss: the stored mean loss, in nats.
         refinement: mean loss after scaling, in nats.
         overconfidence: loss - refinement, in nats, by definition.
         interval: 95% interval of the overconfidence over images, paired; None for a single image.
         temperatures: fitted on the first half of the images and on the second.
-        rounding: by how much the stored loss and the one computed from the stored probabilities of all classes differ,
-            in nats: so much of the overconfidence may be due to their 16 bits.
+        rounding: the stored loss less the loss computed from the stored probabilities of all classes, in nats: so much
+            of the overconfidence may be due to their 16 bits.
     """
 
     epoch: int
@@ -66,8 +99,8 @@ class Calibration:
         return any(temperature.at_bound for temperature in self.temperatures)
 
     @property
-    def verdict(self) -> Verdict | None:
-        """What is shown beyond noise: both halves ask for the same correction, and it helps on the half not asked.
+    def verdict(self) -> Literal["overconfident", "underconfident"] | None:
+        """What is shown beyond noise: both halves ask for the same correction, and it helps on the other half.
 
         None where the interval of the overconfidence reaches down to the rounding, or the halves disagree.
         """
@@ -94,10 +127,10 @@ class Calibration:
 
 
 def calibration(trajectories: Trajectories) -> tuple[Calibration, ...] | None:
-    """Refinement and overconfidence of every epoch; None where the probabilities of all classes were not kept."""
+    """Refinement and overconfidence of every epoch; None where the probabilities of all classes were not stored."""
     if not trajectories.has_all_classes:
         return None
-    first = first_half(trajectories.labels)
+    first = trajectories.first_half
     order = np.concatenate([np.flatnonzero(first), np.flatnonzero(~first)])
     return tuple(_epoch(trajectories, epoch, order, int(first.sum())) for epoch in trajectories.epochs)
 
@@ -105,9 +138,9 @@ def calibration(trajectories: Trajectories) -> tuple[Calibration, ...] | None:
 def _epoch(trajectories: Trajectories, epoch: int, order: npt.NDArray[np.intp], middle: int) -> Calibration:
     """One epoch; `order` puts the first half of the images, `middle` of them, before the second."""
     stored = trajectories.loss[trajectories.row(epoch)][order].astype(np.float64)
-    prepared = Logits.of(trajectories.all_log_probabilities(epoch)[order], trajectories.labels[order])
+    prepared = _Logits.of(trajectories.all_log_probabilities(epoch)[order], trajectories.labels[order])
     halves = prepared.part(slice(middle)), prepared.part(slice(middle, None))
-    temperatures = fitted(halves[0]), fitted(halves[1])
+    temperatures = _fit(halves[0]), _fit(halves[1])
     # Each half at the temperature of the other.
     scaled = np.concatenate([halves[0].loss(_used(temperatures[1])), halves[1].loss(_used(temperatures[0]))])
     removed = stored - scaled
@@ -125,62 +158,37 @@ def _epoch(trajectories: Trajectories, epoch: int, order: npt.NDArray[np.intp], 
 
 
 def _used(temperature: Temperature) -> float:
-    """The temperature to measure with: 1 where a half has no mistake that speaks against being surer without end.
+    """The temperature to measure the other half with: 1 where it is at its lower bound.
 
-    At the lowest temperature a single mistake in the other half would cost a hundred times its loss.
+    There a half has no mistake to limit how sure the model may be, and at that temperature a single mistake in the
+    other half would cost a hundred times its loss.
     """
     return 1.0 if temperature.at_bound and temperature.value == LOWEST else temperature.value
 
 
-Float32 = npt.NDArray[np.float32]
-
-LOWEST, HIGHEST = 0.01, 100.0
-
-_ITERATIONS = 60
-_PRECISION = 1e-5  # relative; what images leave open is a thousand times as much
-
-
-@dataclass(frozen=True)
-class Temperature:
-    """A fitted temperature.
-
-    Args:
-        value: above 1 the model was too sure, below 1 not sure enough; `LOWEST` to `HIGHEST`.
-        at_bound: the loss falls beyond the bound. At the lowest temperature no image speaks against being surer, as
-            when all are right; at the highest none speaks for being sure at all, as when all are wrong.
-    """
-
-    value: float
-    at_bound: bool
-
-    def to_dict(self) -> dict[str, Any]:
-        """Both as plain JSON."""
-        return {"value": self.value, "at_bound": self.at_bound}
-
-
 @dataclass(frozen=True, eq=False)
-class Logits:
+class _Logits:
     """Logits, prepared for many evaluations at different temperatures.
 
     Args:
         below: how far each logit is below the largest of its image, float32 `(classes, images)`, at most 0.
-        true: that of the true class, float32 `(images,)`.
+        true: the same of the true class, float32 `(images,)`.
     """
 
-    below: Float32
-    true: Float32
+    below: npt.NDArray[np.float32]
+    true: npt.NDArray[np.float32]
 
     @classmethod
-    def of(cls, logits: npt.NDArray[Any], labels: npt.NDArray[np.integer[Any]]) -> Logits:
+    def of(cls, logits: npt.NDArray[Any], labels: npt.NDArray[np.integer[Any]]) -> _Logits:
         """From logits or logarithms of probabilities `(images, classes)`, finite, and true classes `(images,)`."""
         # One row per class: sums over classes are then sums of long rows, which is several times as fast.
         below = np.array(logits.T, np.float32, order="C")
         below -= below.max(axis=0)
         return cls(below, below[labels, np.arange(len(labels))])
 
-    def part(self, images: slice) -> Logits:
-        """Those of some of the images."""
-        return Logits(self.below[:, images], self.true[images])
+    def part(self, images: slice) -> _Logits:
+        """The logits of some of the images."""
+        return _Logits(self.below[:, images], self.true[images])
 
     def loss(self, temperature: float) -> npt.NDArray[np.float64]:
         """Cross-entropy of each image at a temperature, in nats, float64 `(images,)`."""
@@ -200,21 +208,8 @@ class Logits:
         return first, max(0.0, float(np.mean(variances, dtype=np.float64)))
 
 
-def fit_temperature(logits: npt.NDArray[Any], labels: npt.NDArray[np.integer[Any]]) -> Temperature:
-    """The temperature with the lowest mean cross-entropy, between `LOWEST` and `HIGHEST`.
-
-    It is 1 where every temperature gives the same loss: without images, or when all logits of an image are equal.
-
-    Args:
-        logits: or logarithms of probabilities, which differ from logits by a constant per image; `(images, classes)`,
-            finite.
-        labels: true class, `(images,)`.
-    """
-    return fitted(Logits.of(logits, labels))
-
-
-def fitted(prepared: Logits) -> Temperature:
-    """The same for prepared logits.
+def _fit(prepared: _Logits) -> Temperature:
+    """The temperature with the lowest mean cross-entropy.
 
     In 1 / temperature the loss is convex, so its minimum is where its slope changes sign: a bound, or a root between
     the bounds. Newton's method finds it, and halves the range (of the logarithm) whenever a step leaves the range or
@@ -231,7 +226,7 @@ def fitted(prepared: Logits) -> Temperature:
     return Temperature(1 / _root(prepared, (slope, curvature), min(1.0, bound), max(1.0, bound)), at_bound=False)
 
 
-def _root(prepared: Logits, at_one: tuple[float, float], low: float, high: float) -> float:
+def _root(prepared: _Logits, at_one: tuple[float, float], low: float, high: float) -> float:
     """Where the slope is 0 as a function of 1 / temperature, from 1; below 0 at `low`, above 0 at `high`."""
     sharpness, (slope, curvature) = 1.0, at_one
     halve = False

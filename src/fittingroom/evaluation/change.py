@@ -1,13 +1,7 @@
-"""The ledger of a change: between two epochs, which images account for how much of the change of the mean loss.
+"""Between two epochs: which images account for how much of the change of the mean loss, and how much of it is jitter.
 
 The change of the mean loss is the sum over images of (loss after - loss before) / images. Sorting images into groups
 splits it exactly: nothing is modelled and nothing is left over.
-
-How much a curve jumps from epoch to epoch, and how far apart two of its levels must be to be more than that.
-
-A training with batches of few images never comes to rest: after each epoch the loss is a little higher or lower than
-its course, on all images together, so that no number of images averages it out. And the lowest of many such epochs is
-low by luck. A rise counts only beyond what the luckiest and the last epochs of a flat course differ by.
 """
 
 from __future__ import annotations
@@ -21,21 +15,25 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from fittingroom.evaluation.estimate import mean_interval, plain
-from fittingroom.evaluation.spread import Interval
+from fittingroom.evaluation.estimate import mean_interval
+from fittingroom.evaluation.spread import Interval, plain
 from fittingroom.evaluation.trajectories import Trajectories
 from fittingroom.seeds import generator
 
 GroupName = Literal["stayed right", "stayed wrong", "became right", "became wrong"]
 GROUPS: tuple[GroupName, ...] = get_args(GroupName)
 
+_NUMBERS = 2**20  # drawn for one bound, which limits the time: 30 ms
+_FEWEST, _MOST = 200, 20_000
+_OUTSIDE = 0.025  # on the side of a rise
+
 
 @dataclass(frozen=True)
 class Share:
-    """Some images and what they account for.
+    """How many images a part of a change is, and what they account for.
 
     Args:
-        count: how many images.
+        count: the number of images.
         nats: the sum of their changes of loss, divided by the number of all images.
     """
 
@@ -49,17 +47,17 @@ class Share:
 
 @dataclass(frozen=True)
 class Group:
-    """One of the four groups of a ledger.
+    """Images that were right or wrong alike before and after a change.
 
     Whether its images' loss rose or fell says how confident they became: the loss is -ln of the probability of the true
     class. Of images that stayed right, those whose loss fell became more confident. Of images that stayed wrong, those
     whose loss rose became more confidently wrong: the model gives more to classes that are not the true one.
 
     Args:
-        name: of the group.
-        whole: all of its images.
-        rose: those of them whose loss rose.
-        fell: those of them whose loss fell. Images whose loss did not change are in neither.
+        name: one of `GROUPS`.
+        whole: all images of the group.
+        rose: the images of the group whose loss rose.
+        fell: the images of the group whose loss fell. Images whose loss did not change are in neither.
     """
 
     name: GroupName
@@ -82,13 +80,13 @@ class Change:
     """What changed between two epochs, split over images.
 
     The intervals say how the changes would vary with other images, for the weights of these two epochs. Where one of
-    them is the epoch with the best loss or accuracy, they allow for that choice and for the jitter between epochs, too;
-    unless it is the last one, to which changes are told anyway.
+    them was picked as the epoch with the best loss or accuracy, they allow for that choice and for the jitter between
+    epochs, too. The last epoch counts as not picked.
 
     Args:
-        start: number of the epoch before.
+        start: number of the epoch before, from 1.
         end: number of the epoch after; it may be an earlier one, or the same.
-        images: how many images.
+        images: the number of images.
         loss: mean loss before and after, in nats.
         accuracy: share of right predictions before and after, 0 to 1.
         loss_change: change of the mean loss, in nats.
@@ -108,6 +106,48 @@ class Change:
     accuracy_points: float
     accuracy_interval: Interval | None
     groups: tuple[Group, ...]
+
+    @classmethod
+    def between(cls, trajectories: Trajectories, start: int, end: int) -> Change:
+        """The change from epoch `start` to epoch `end`.
+
+        Raises:
+            InputError: one of the epochs was not validated.
+        """
+        before, after = trajectories.row(start), trajectories.row(end)
+        changes = trajectories.loss_changes(start, end)
+        members = _group_of_images(trajectories, start, end)
+        right = trajectories.right
+        gained = 100.0 * (right[after].astype(np.float64) - right[before])
+        best = {trajectories.best_loss_epoch, trajectories.best_accuracy_epoch}
+        # A best epoch was picked by its number, and so looks better than it is. The last epoch was not picked, even
+        # where it happens to be the best.
+        picked = start != end and (start in best or (end in best and end != trajectories.last_epoch))
+        curves = trajectories.mean_loss, 100 * trajectories.accuracy
+        jitters = [most_jitter([curve], 1) if picked else 0.0 for curve in curves]
+        return cls(
+            start=start,
+            end=end,
+            images=trajectories.images,
+            loss=(float(trajectories.mean_loss[before]), float(trajectories.mean_loss[after])),
+            accuracy=(float(trajectories.accuracy[before]), float(trajectories.accuracy[after])),
+            loss_change=float(changes.mean()),
+            loss_interval=_widened(mean_interval(changes), jitters[0]),
+            accuracy_points=float(gained.mean()),
+            accuracy_interval=_widened(mean_interval(gained), jitters[1]),
+            groups=tuple(_group(name, changes, members == index) for index, name in enumerate(GROUPS)),
+        )
+
+    @classmethod
+    def defaults(cls, trajectories: Trajectories) -> dict[str, Change]:
+        """The changes that a report shows by itself: `best_loss` and `best_accuracy`, each from that epoch to the last.
+
+        Where the best epoch is the last one, nothing changed and every share is 0.
+        """
+        return {
+            "best_loss": cls.between(trajectories, trajectories.best_loss_epoch, trajectories.last_epoch),
+            "best_accuracy": cls.between(trajectories, trajectories.best_accuracy_epoch, trajectories.last_epoch),
+        }
 
     def group(self, name: GroupName) -> Group:
         """The group of a name."""
@@ -129,73 +169,12 @@ class Change:
         }
 
 
-def change(trajectories: Trajectories, start: int, end: int) -> Change:
-    """The ledger of the change from epoch `start` to epoch `end`.
-
-    Raises:
-        InputError: one of the epochs was not validated.
-    """
-    before, after = trajectories.row(start), trajectories.row(end)
-    changes = loss_changes(trajectories, start, end)
-    members = group_of_images(trajectories, start, end)
-    right = trajectories.right
-    gained = 100.0 * (right[after].astype(np.float64) - right[before])
-    best = {trajectories.best_loss_epoch, trajectories.best_accuracy_epoch}
-    # The last epoch is an end by its place, also where it happens to be the best.
-    picked = start != end and (start in best or (end in best and end != trajectories.last_epoch))
-    jitters = [
-        _most_jitter(curve) if picked else 0.0 for curve in (trajectories.mean_loss, 100 * trajectories.accuracy)
-    ]
-    return Change(
-        start=start,
-        end=end,
-        images=trajectories.images,
-        loss=(float(trajectories.mean_loss[before]), float(trajectories.mean_loss[after])),
-        accuracy=(float(trajectories.accuracy[before]), float(trajectories.accuracy[after])),
-        loss_change=float(changes.mean()),
-        loss_interval=_widened(mean_interval(changes), jitters[0]),
-        accuracy_points=float(gained.mean()),
-        accuracy_interval=_widened(mean_interval(gained), jitters[1]),
-        groups=tuple(_group(name, changes, members == index) for index, name in enumerate(GROUPS)),
-    )
-
-
-def _most_jitter(curve: npt.NDArray[np.float64]) -> float:
-    """How far the best epoch of a flat course is from another one at most, in 97.5% of cases."""
-    return jitter_bound(len(curve), 1) * jitter([curve]) if len(curve) > 1 else 0.0
-
-
 def _widened(interval: Interval | None, half: float) -> Interval | None:
-    """An interval with a further doubt that is independent of the images, half the width of its own interval."""
+    """An interval widened for an error that is independent of the images; `half` is half of that error's interval."""
     if interval is None or not half:
         return interval
     middle, own = (interval.low + interval.high) / 2, (interval.high - interval.low) / 2
     return Interval(middle - math.hypot(own, half), middle + math.hypot(own, half))
-
-
-def default_changes(trajectories: Trajectories) -> dict[str, Change]:
-    """The two changes that are told unasked: `best_loss` and `best_accuracy`, each from that epoch to the last.
-
-    Where the best epoch is the last one, nothing changed and every share is 0.
-    """
-    return {
-        "best_loss": change(trajectories, trajectories.best_loss_epoch, trajectories.last_epoch),
-        "best_accuracy": change(trajectories, trajectories.best_accuracy_epoch, trajectories.last_epoch),
-    }
-
-
-def loss_changes(trajectories: Trajectories, start: int, end: int) -> npt.NDArray[np.float64]:
-    """Loss after less loss before of each image, in nats, float64 `(images,)`."""
-    before, after = trajectories.loss[trajectories.row(start)], trajectories.loss[trajectories.row(end)]
-    return np.asarray(after.astype(np.float64) - before)
-
-
-def group_of_images(trajectories: Trajectories, start: int, end: int) -> npt.NDArray[np.int8]:
-    """The group of each image as an index into `GROUPS`, int8 `(images,)`."""
-    before, after = trajectories.right[trajectories.row(start)], trajectories.right[trajectories.row(end)]
-    stayed = np.where(before, 0, 1)
-    moved = np.where(after, 2, 3)
-    return np.where(before == after, stayed, moved).astype(np.int8)
 
 
 def _group(name: GroupName, changes: npt.NDArray[np.float64], members: npt.NDArray[np.bool_]) -> Group:
@@ -207,27 +186,43 @@ def _share(changes: npt.NDArray[np.float64], members: npt.NDArray[np.bool_]) -> 
     return Share(int(members.sum()), float(changes[members].sum() / len(changes)))
 
 
-Floats = npt.NDArray[np.float64]
-
-_NUMBERS = 2**20  # drawn for one bound, which limits the time: 30 ms
-_FEWEST, _MOST = 200, 20_000
-_OUTSIDE = 0.025  # on the side of a rise
+def _group_of_images(trajectories: Trajectories, start: int, end: int) -> npt.NDArray[np.int8]:
+    """The group of each image as an index into `GROUPS`, int8 `(images,)`."""
+    before, after = trajectories.right[trajectories.row(start)], trajectories.right[trajectories.row(end)]
+    stayed = np.where(before, 0, 1)
+    moved = np.where(after, 2, 3)
+    return np.where(before == after, stayed, moved).astype(np.int8)
 
 
 def window(epochs: int) -> int:
-    """How many epochs at the end, and where the curve is lowest, are taken together: a sixth of them, one to five.
-
-    More would count on epochs that are independent of each other, which neighbours in a long training are not.
-    """
+    """How many epochs to average at the end of a curve, and where it is lowest: a sixth of them, one to five."""
+    # Averaging more would rely on epochs that are independent of each other; neighbours in a long training are not.
     return min(5, max(1, epochs // 6))
 
 
-def jitter(curves: Sequence[Floats]) -> float:
-    """The standard deviation of single epochs around the course of a curve, over one or several of the same kind.
+def most_jitter(curves: Sequence[npt.NDArray[np.float64]], width: int) -> float:
+    """By how much flat curves would seem to rise from their lowest to their last epochs, at most, in 97.5% of cases.
 
-    From second differences, e(t-1) - 2 e(t) + e(t+1), which leave nothing of a straight course, and have six times the
-    variance of independent epochs. What a course bends counts as jitter, so the estimate is rather too large. Two
-    epochs have a first difference only.
+    A training with batches of few images never comes to rest: after each epoch the loss is a little higher or lower
+    than its trend, on all images at once, so that no number of images averages it out. And the lowest of many such
+    epochs is low by luck. A rise counts only beyond this.
+
+    Args:
+        curves: a number per epoch for each seed; curves of a single epoch are left out.
+        width: how many epochs are averaged at both places, as `window` says.
+    """
+    several = [curve for curve in curves if len(curve) > 1]
+    if not several:
+        return 0.0
+    return _jitter_bound(max(map(len, several)), width, len(several)) * _jitter(several)
+
+
+def _jitter(curves: Sequence[npt.NDArray[np.float64]]) -> float:
+    """The standard deviation of single epochs around the trend of a curve, over one or several of the same kind.
+
+    From second differences, e(t-1) - 2 e(t) + e(t+1), which leave nothing of a straight trend, and have six times the
+    variance of independent epochs. Where the trend bends, that counts as jitter, so the estimate is rather too large.
+    Two epochs have a first difference only.
 
     Args:
         curves: one number per epoch each, two epochs at least.
@@ -237,16 +232,16 @@ def jitter(curves: Sequence[Floats]) -> float:
 
 
 @lru_cache(maxsize=256)
-def jitter_bound(epochs: int, width: int, curves: int = 1) -> float:
-    """How far above the lowest the last epochs of flat curves are in all but 2.5% of cases, in units of `jitter`.
+def _jitter_bound(epochs: int, width: int, curves: int = 1) -> float:
+    """How far above the lowest the last epochs of flat curves are in all but 2.5% of cases, in jitters.
 
     Simulated with a fixed seed: epochs are independent and normal, each curve is measured from its own lowest stretch,
     and the mean over the curves is divided by the jitter that is estimated from them.
 
     Args:
-        epochs: of each curve, two at least.
-        width: how many epochs are taken together, as `window` says.
-        curves: whose mean it is about.
+        epochs: the number of epochs of each curve, two at least.
+        width: how many epochs are averaged at both places, as `window` says.
+        curves: the number of curves.
     """
     if epochs < 3:
         return 6.0  # two epochs: three times their distance, so that nothing is ever shown

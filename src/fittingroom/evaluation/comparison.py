@@ -12,41 +12,39 @@ import numpy as np
 import numpy.typing as npt
 
 from fittingroom.errors import InputError
-from fittingroom.evaluation.differences import ENOUGH_SEEDS, Difference, difference, mcnemar, shared_order, sign_flip
+from fittingroom.evaluation.differences import ENOUGH_SEEDS, Difference, mcnemar, shared_order, sign_flip
 from fittingroom.evaluation.estimate import accuracy_interval
 from fittingroom.evaluation.spread import Interval, Spread
 from fittingroom.text import number
 
-Test = Literal["mcnemar", "sign flip", "seeds and images", "paired seeds and images"]
+PairTest = Literal["mcnemar", "sign flip", "seeds and images", "paired seeds and images"]
 
 _ABOUT_MODELS = (
-    f"With fewer than {ENOUGH_SEEDS} seeds on a side, a comparison speaks of these trained models and of images like "
-    f"these, not of the recipes: other seeds may turn it round. Train both with --seeds {ENOUGH_SEEDS} to compare the "
-    "recipes."
+    f"With fewer than {ENOUGH_SEEDS} seeds on either side, a comparison is about these trained models, not about the "
+    f"recipes: other seeds may reverse it. Train both with --seeds {ENOUGH_SEEDS} to compare the recipes."
 )
 _ABOUT_RECIPES = (
-    f"With {ENOUGH_SEEDS} seeds or more on both sides, a comparison speaks of the recipes: it counts how much seeds "
-    "vary, and how much images do."
+    f"With {ENOUGH_SEEDS} seeds or more on both sides, a comparison is about the recipes: it allows for other seeds as "
+    "well as for other images."
 )
-
 
 _FEW_IMAGES = 100
 _RARE = (
-    f"With fewer than {_FEW_IMAGES} images, do not rely on a difference in loss: an answer that is rare and very wrong "
-    "may be missing from them, and would change it."
+    f"With fewer than {_FEW_IMAGES} images, do not rely on a difference in loss: a rare, very wrong prediction that "
+    "these images happen to lack would change it."
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Contender:
-    """What the replicas of one recipe made of the images.
+    """How the seeds of one run did on the images.
 
     Args:
-        name: of the run.
-        recipe: its name.
-        seeds: one per replica.
-        correct: whether each replica was right about each image, bool `(replicas, images)`.
-        loss: its cross-entropy on it in nats, `(replicas, images)`.
+        name: the run's name.
+        recipe: the recipe's name.
+        seeds: the run's seeds.
+        correct: whether each seed was right about each image, bool `(seeds, images)`.
+        loss: cross-entropy of each image in nats, `(seeds, images)`.
     """
 
     name: str
@@ -57,17 +55,17 @@ class Contender:
 
     @cached_property
     def accuracy(self) -> Spread:
-        """Share of right predictions, 0 to 1, of each replica."""
+        """Share of right predictions of each seed, 0 to 1."""
         return Spread.of(self.correct.mean(axis=1))
 
     @cached_property
     def mean_loss(self) -> Spread:
-        """Mean cross-entropy of each replica, in nats."""
+        """Mean cross-entropy of each seed, in nats."""
         return Spread.of(self.loss.mean(axis=1, dtype=np.float64))
 
     @property
     def interval(self) -> Interval:
-        """95% interval of the accuracy on new images: Wilson's for one replica; for several, with other seeds too."""
+        """95% interval of the accuracy: on new images for one seed (Wilson), on new images and seeds for several."""
         return accuracy_interval(self.correct)
 
     def to_dict(self) -> dict[str, Any]:
@@ -89,26 +87,26 @@ class Pair:
     """Two of the contenders. Differences are the first's number less the second's.
 
     Args:
-        first: position among the contenders.
-        second: the same.
+        first: position among the contenders, from 0.
+        second: position of the other one.
         accuracy: difference of the accuracies, as a share of the images.
         loss: difference of the mean losses, in nats; None where a loss is NaN or infinite.
-        test: what gave the p of the accuracies: McNemar's exact test for one replica on each side, sign flips of the
-            images' differences for a few, seeds and images for five or more on both sides, seeds paired where both
-            sides have the same.
-        only: how many images the first alone and the second alone is right about; None unless each has one replica.
+        test: the test behind p of the accuracies: McNemar's exact test for one seed on each side, sign flips of the
+            images' differences for a few, seeds and images for five or more on both sides, paired by seed where both
+            sides have the same seeds.
+        only: how many images only the first and only the second gets right; None unless each has one seed.
     """
 
     first: int
     second: int
     accuracy: Difference
     loss: Difference | None
-    test: Test
+    test: PairTest
     only: tuple[int, int] | None = None
 
     @property
     def better(self) -> int | None:
-        """Which of the contenders is shown to be right more often; None if neither is."""
+        """Position of the contender that is shown to be right more often; None if neither is."""
         if not self.accuracy.shown:
             return None
         return self.first if self.accuracy.value > 0 else self.second
@@ -117,7 +115,7 @@ class Pair:
         """What is shown, in a sentence or two.
 
         Args:
-            names: what to call each of the contenders.
+            names: what to call each contender, by its position.
         """
         return f"{self._of_accuracy(names)} {self._of_loss(names)}".rstrip()
 
@@ -133,7 +131,7 @@ class Pair:
             )
         between = f"No difference shown between {names[self.first]} and {names[self.second]}"
         if self.only == (0, 0):
-            return f"{between}: both are right about the same images."
+            return f"{between}: both get the same images right."
         ends = " to ".join(number(end, 2, signed=True) for end in (low, high))
         return f"{between}: anything from {ends} points would fit these images."
 
@@ -150,19 +148,49 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Recipes compared on the validation images. The test set had no part in it.
+    """Runs compared on their validation images, without the test set.
 
     Args:
         dataset: the name of the dataset.
-        contenders: what is compared, in the order given.
+        contenders: the runs that are compared.
         pairs: every two of them.
-        notes: what should be known of it, one sentence or two each.
+        notes: what to know when reading it, one sentence or two each.
     """
 
     dataset: str
     contenders: tuple[Contender, ...]
     pairs: tuple[Pair, ...]
     notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, dataset: str, contenders: Sequence[Contender], notes: Sequence[str] = ()) -> Comparison:
+        """Every two contenders compared, p and intervals adjusted for the number of pairs (Bonferroni).
+
+        Args:
+            dataset: the name of the dataset.
+            contenders: two or more, with the same images in the same order.
+            notes: sentences to put before those that the comparison itself adds.
+
+        Raises:
+            InputError: there are fewer than two, or they have no images, or not equally many.
+        """
+        images = {contender.correct.shape[1] for contender in contenders}
+        if len(contenders) < 2 or len(images) != 1 or 0 in images:
+            raise InputError(
+                f"{len(contenders)} runs with {sorted(images)} images: expected two runs or more, on the same images."
+            )
+        pairs = [
+            _pair((one, other), contenders[one], contenders[other])
+            for one, other in combinations(range(len(contenders)), 2)
+        ]
+        about = dict.fromkeys(
+            _ABOUT_RECIPES if pair.test.endswith("seeds and images") else _ABOUT_MODELS for pair in pairs
+        )
+        several = (_several(len(pairs)),) if len(pairs) > 1 else ()
+        corrected = tuple(_corrected(pairs))
+        by_loss = any(pair.loss is not None and pair.loss.shown for pair in corrected)
+        rare = (_RARE,) if by_loss and images.pop() < _FEW_IMAGES else ()
+        return cls(dataset, tuple(contenders), corrected, (*notes, *about, *several, *rare))
 
     @property
     def images(self) -> int:
@@ -176,7 +204,7 @@ class Comparison:
 
     @property
     def verdicts(self) -> tuple[str, ...]:
-        """For each pair what is shown, with the names of the runs."""
+        """For each pair what is shown, in words."""
         return tuple(pair.verdict(self.names) for pair in self.pairs)
 
     def to_dict(self) -> dict[str, Any]:
@@ -206,49 +234,21 @@ class Comparison:
         return "\n".join([*self.verdicts, *self.notes])
 
 
-def compared(dataset: str, contenders: Sequence[Contender], notes: Sequence[str] = ()) -> Comparison:
-    """Every two contenders compared, p and intervals adjusted for the number of pairs (Bonferroni).
-
-    Args:
-        dataset: the name of the dataset.
-        contenders: two or more, of the same images in the same order.
-        notes: what is known of them already.
-
-    Raises:
-        InputError: there are fewer than two, or they have no images, or not equally many.
-    """
-    images = {contender.correct.shape[1] for contender in contenders}
-    if len(contenders) < 2 or len(images) != 1 or 0 in images:
-        raise InputError(
-            f"{len(contenders)} to compare, with {sorted(images)} images: expected two or more, with the same images."
-        )
-    pairs = [
-        _pair((one, other), contenders[one], contenders[other])
-        for one, other in combinations(range(len(contenders)), 2)
-    ]
-    about = dict.fromkeys(_ABOUT_RECIPES if pair.test.endswith("seeds and images") else _ABOUT_MODELS for pair in pairs)
-    several = (_several(len(pairs)),) if len(pairs) > 1 else ()
-    corrected = tuple(_corrected(pairs))
-    by_loss = any(pair.loss is not None and pair.loss.shown for pair in corrected)
-    rare = (_RARE,) if by_loss and images.pop() < _FEW_IMAGES else ()
-    return Comparison(dataset, tuple(contenders), corrected, (*notes, *about, *several, *rare))
-
-
 def _several(pairs: int) -> str:
     return (
         f"Of {pairs} pairs one may look different by chance, so p and intervals are adjusted for their number "
-        "(Bonferroni): all intervals of the accuracies hold together in 95% of cases, and so do those of the losses."
+        "(Bonferroni): in 95% of cases all intervals of the accuracies hold at once, and so do all of the losses."
     )
 
 
 def _pair(positions: tuple[int, int], first: Contender, second: Contender) -> Pair:
     finite = bool(np.isfinite(first.loss).all() and np.isfinite(second.loss).all())
     order = shared_order(first.seeds, second.seeds)
-    accuracy = difference(first.correct, second.correct, order)
-    loss = difference(first.loss, second.loss, order) if finite else None
+    accuracy = Difference.between(first.correct, second.correct, order)
+    loss = Difference.between(first.loss, second.loss, order) if finite else None
     if min(len(first.seeds), len(second.seeds)) >= ENOUGH_SEEDS:
         return Pair(*positions, accuracy, loss, "seeds and images" if order is None else "paired seeds and images")
-    # Whole numbers: how many more replicas of the first are right about an image, brought to as many on each side.
+    # How many more seeds of the first get an image right, in whole numbers: each side counts times the other's seeds.
     ahead = first.correct.sum(axis=0) * len(second.seeds) - second.correct.sum(axis=0) * len(first.seeds)
     alone = len(first.seeds) == len(second.seeds) == 1
     only = (int((ahead > 0).sum()), int((ahead < 0).sum())) if alone else None

@@ -4,8 +4,6 @@ Student's t. Where the mean is one over images, losses of few images are skewed,
 different (measured in `docs/measurements.md`): a difference then has to hold both for t and for t corrected for the
 skewness (Hall, On the Removal of Skewness by Transformation, Journal of the Royal Statistical Society B 54, 1992). The
 correction alone would be too bold where tails are heavy, and t alone where they are uneven.
-
-How sure a mean over images is.
 """
 
 from __future__ import annotations
@@ -21,24 +19,96 @@ import numpy.typing as npt
 from fittingroom.evaluation.spread import Interval, wilson
 
 _DIGITS = 12  # what is left of a difference between equal columns is rounding
-_MANY = 1e6  # degrees of freedom of an error that is known
+_Z = 1.959963984540054  # the normal quantile of a two-sided 95% interval
+_MANY = 1e6  # degrees of freedom where the error is known, so that t is normal
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean that is known with an error.
+    """A mean and how far it may be from the truth.
 
     Args:
-        mean: it.
-        error: its standard error, 0 or more.
+        mean: the mean, in the unit of the values.
+        error: its standard error, in the same unit, 0 or more.
         freedom: degrees of freedom of the error, above 0.
-        skewness: of the mean, in standard errors: that of the single values, divided by the root of their number.
+        skewness: of the mean, without a unit: the skewness of the single values, divided by the root of their number.
     """
 
     mean: float
     error: float
     freedom: float
     skewness: float = 0.0
+
+    @classmethod
+    def over_images(cls, values: npt.NDArray[Any]) -> Estimate:
+        """The mean over images, as it would vary with other images.
+
+        Args:
+            values: a number per image, `(images,)`; at least one.
+        """
+        single = np.round(np.asarray(values, np.float64), _DIGITS)
+        count, mean = len(single), float(single.mean())
+        left = single - mean
+        deviation = math.sqrt(float(left @ left) / count)
+        if count < 2 or deviation == 0:
+            # All values are equal, so they do not tell how much others may differ. One more is taken to be as far away
+            # on the other side of 0.
+            return cls(mean, 0.0, 1.0) if mean == 0 else cls.with_two_more(single, abs(mean))
+        skewness = float((left**3).mean()) / deviation**3 / math.sqrt(count)
+        return cls(mean, deviation / math.sqrt(count - 1), count - 1, skewness)
+
+    @classmethod
+    def with_two_more(cls, values: npt.NDArray[Any], size: float = 1.0) -> Estimate:
+        """The mean over images after two more, one `size` and one `-size`: sound for shares, also where few differ.
+
+        Source: Bonett and Price, Adjusted Wald Confidence Interval for a Difference of Binomial Proportions Based on
+        Paired Data, Journal of Educational and Behavioral Statistics 37 (2012).
+
+        Args:
+            values: for each image how much more of one side is right, -1 to 1, `(images,)`.
+            size: how far from 0 the two images are.
+        """
+        more = np.append(np.asarray(values, np.float64), [size, -size])
+        return cls(float(more.mean()), float(more.std(ddof=1)) / math.sqrt(len(more)), len(more) - 1)
+
+    @classmethod
+    def over_seeds(cls, values: Sequence[float]) -> Estimate:
+        """The mean over seeds, as it would vary with other seeds, on the same images.
+
+        Args:
+            values: a number per seed; two at least.
+        """
+        known = np.asarray(values, np.float64)
+        deviation = float(known.std(ddof=1)) if np.ptp(known) else 0.0  # whose rounding would leave a trace
+        return cls(float(known.mean()), deviation / math.sqrt(len(known)), len(known) - 1)
+
+    @classmethod
+    def over_seeds_and_images(cls, sides: Sequence[npt.NDArray[Any]], *, same_images: bool = True) -> Estimate:
+        """The first side's mean (less the second's), as it would vary with other seeds and other images.
+
+        The variance is split as in a two-way table: between seeds, between images, and their interaction. Both the
+        variance of the seeds' means and that of the images' means include the interaction, so it is subtracted once
+        (Owen, The Pigeonhole Bootstrap, Annals of Applied Statistics 1, 2007, bootstraps the same). Seeds are few, so p
+        and interval are those of Student's t with Welch's degrees of freedom (Biometrika 34, 1947).
+
+        Args:
+            sides: one or two, each a number for each seed and image, `(seeds, images)`, two seeds at least.
+            same_images: whether two sides have the same images, in the same order.
+        """
+        tables = [np.asarray(side, np.float64) for side in sides]
+        signs = (1.0, -1.0)[: len(tables)]
+        value = round(float(sum(sign * table.mean() for sign, table in zip(signs, tables, strict=True))), _DIGITS)
+        by_seed = [(float(table.mean(axis=1).var(ddof=1)) / len(table), len(table)) for table in tables]
+        means = [sign * table.mean(axis=0) for sign, table in zip(signs, tables, strict=True)]
+        over = [np.sum(means, axis=0)] if same_images else means
+        by_image = [(float(mean.var(ddof=1)) / len(mean) if len(mean) > 1 else 0.0, len(mean)) for mean in over]
+        seeds, images = (sum(part for part, _ in parts) for parts in (by_seed, by_image))
+        variance = seeds + max(images - sum(map(_interaction, tables)), 0.0)
+        if round(variance, 2 * _DIGITS) <= 0:
+            return cls(value, 0.0, 1.0)
+        doubt = sum(part**2 / (count - 1) for part, count in [*by_seed, *by_image] if count > 1)
+        fewest = min(len(table) for table in tables) - 1
+        return cls(value, math.sqrt(variance), max(fewest, variance**2 / doubt))
 
     @property
     def p(self) -> float:
@@ -63,7 +133,11 @@ class Estimate:
         return Interval(self.mean - highest * self.error, self.mean - lowest * self.error)
 
     def widened(self, half: float) -> Estimate:
-        """The same with a further doubt that is independent: half the width of its own 95% interval."""
+        """The same with a further, independent error.
+
+        Args:
+            half: half the width of the 95% interval of that error alone, 0 or more.
+        """
         if half == 0:
             return self
         from scipy.special import stdtrit
@@ -74,81 +148,10 @@ class Estimate:
         return Estimate(self.mean, error, freedom, self.skewness * self.error / error)
 
 
-def over_images(values: npt.NDArray[Any]) -> Estimate:
-    """The mean over images, as it would vary with other images.
-
-    Args:
-        values: a number per image, `(images,)`; at least one.
-    """
-    single = np.round(np.asarray(values, np.float64), _DIGITS)
-    count, mean = len(single), float(single.mean())
-    left = single - mean
-    deviation = math.sqrt(float(left @ left) / count)
-    if count < 2 or deviation == 0:
-        # All alike: how much others may differ is not known, so one more is taken to be as far on the other side.
-        return Estimate(mean, 0.0, 1.0) if mean == 0 else with_two_more(single, abs(mean))
-    skewness = float((left**3).mean()) / deviation**3 / math.sqrt(count)
-    return Estimate(mean, deviation / math.sqrt(count - 1), count - 1, skewness)
-
-
-def with_two_more(values: npt.NDArray[Any], size: float = 1.0) -> Estimate:
-    """The same after two more images, one `size` and one `-size`: sound for shares, also where few images differ.
-
-    Source: Bonett and Price, Adjusted Wald Confidence Interval for a Difference of Binomial Proportions Based on Paired
-    Data, Journal of Educational and Behavioral Statistics 37 (2012).
-
-    Args:
-        values: for each image how much more of one side is right, -1 to 1, `(images,)`.
-        size: of the two.
-    """
-    more = np.append(np.asarray(values, np.float64), [size, -size])
-    return Estimate(float(more.mean()), float(more.std(ddof=1)) / math.sqrt(len(more)), len(more) - 1)
-
-
-def over_seeds(values: Sequence[float]) -> Estimate:
-    """The mean over seeds, as it would vary with other seeds, on the same images.
-
-    Args:
-        values: a number per seed; two at least.
-    """
-    known = np.asarray(values, np.float64)
-    deviation = float(known.std(ddof=1)) if np.ptp(known) else 0.0  # whose rounding would leave a trace
-    return Estimate(float(known.mean()), deviation / math.sqrt(len(known)), len(known) - 1)
-
-
-def over_seeds_and_images(sides: Sequence[npt.NDArray[Any]], *, same_images: bool = True) -> Estimate:
-    """The first side's mean (less the second's), as it would vary with other seeds and other images.
-
-    The variance is taken apart as that of a table with two ways: what seeds do to all images, what images do to all
-    seeds, and what is peculiar to a seed on an image. The variance between the seeds' means holds the last, and so does
-    that between the images' means; it is taken off once (Owen, The Pigeonhole Bootstrap, Annals of Applied Statistics
-    1, 2007, has the bootstrap of the same). Seeds are few, so p and interval are those of Student's t with Welch's
-    degrees of freedom (Biometrika 34, 1947).
-
-    Args:
-        sides: one or two, each a number for each seed and image, `(seeds, images)`, two seeds at least.
-        same_images: whether two sides have the same images, in the same order.
-    """
-    tables = [np.asarray(side, np.float64) for side in sides]
-    signs = (1.0, -1.0)[: len(tables)]
-    value = round(float(sum(sign * table.mean() for sign, table in zip(signs, tables, strict=True))), _DIGITS)
-    by_seed = [(float(table.mean(axis=1).var(ddof=1)) / len(table), len(table)) for table in tables]
-    means = [sign * table.mean(axis=0) for sign, table in zip(signs, tables, strict=True)]
-    over = [np.sum(means, axis=0)] if same_images else means
-    by_image = [(float(mean.var(ddof=1)) / len(mean) if len(mean) > 1 else 0.0, len(mean)) for mean in over]
-    seeds, images = (sum(part for part, _ in parts) for parts in (by_seed, by_image))
-    variance = seeds + max(images - sum(map(_peculiar, tables)), 0.0)
-    if round(variance, 2 * _DIGITS) <= 0:
-        return Estimate(value, 0.0, 1.0)
-    doubt = sum(part**2 / (count - 1) for part, count in [*by_seed, *by_image] if count > 1)
-    fewest = min(len(table) for table in tables) - 1
-    return Estimate(value, math.sqrt(variance), max(fewest, variance**2 / doubt))
-
-
 def accuracy_interval(correct: npt.NDArray[np.bool_]) -> Interval:
-    """The 95% interval of an accuracy on new images: Wilson's of one model; of a recipe, with other seeds too.
+    """The 95% interval of an accuracy: of one model on new images (Wilson), of several seeds on new images and seeds.
 
-    For several seeds, two images more that are right and two that are wrong, for every seed, keep it sound where nearly
+    For several seeds, two more images that are right and two that are wrong for every seed keep it sound where nearly
     all are right (Agresti and Coull, Approximate Is Better than "Exact", The American Statistician 52, 1998).
 
     Args:
@@ -157,38 +160,35 @@ def accuracy_interval(correct: npt.NDArray[np.bool_]) -> Interval:
     if len(correct) == 1:
         return wilson(int(correct.sum()), correct.size)
     more = np.broadcast_to([True, True, False, False], (len(correct), 4))
-    low, high = over_seeds_and_images([np.concatenate([correct, more], axis=1)]).interval()
+    low, high = Estimate.over_seeds_and_images([np.concatenate([correct, more], axis=1)]).interval()
     return Interval(max(0.0, low), min(1.0, high))
 
 
-def _peculiar(table: npt.NDArray[np.float64]) -> float:
-    """What is peculiar to a seed on an image: its share of the variance of the mean over both."""
+def _interaction(table: npt.NDArray[np.float64]) -> float:
+    """What the interaction of seeds and images adds to the variance of the mean over both."""
     seeds, images = table.shape
     left = table - table.mean(axis=0) - table.mean(axis=1, keepdims=True) + table.mean()
     return float((left**2).sum() / ((seeds - 1) * max(images - 1, 1)) / table.size)
 
 
 def _corrected(statistic: float, skewness: float) -> float:
-    """Hall's transformation of t, which rises with it."""
+    """Hall's transformation of t, which corrects it for skewness and rises with it."""
     third = skewness / 3
     return statistic + third * statistic**2 + third**2 * statistic**3 / 3 + skewness / 6
 
 
 def _uncorrected(corrected: float, skewness: float) -> float:
-    """The t that is transformed to this."""
+    """The t whose transformation is this: the inverse of `_corrected`."""
     third = skewness / 3
     if abs(third) < 1e-9:
         return corrected - skewness / 6
     return (math.cbrt(1 + 3 * third * (corrected - skewness / 6)) - 1) / third
 
 
-_Z = 1.959963984540054  # of 95%, both sides
-
-
 def mean_interval(values: npt.NDArray[Any]) -> Interval | None:
     """The 95% interval of a mean over images, mean ± 1.96·s/√n; None for a single image.
 
-    By the central limit theorem, in closed form, because it is needed for every epoch and replica.
+    By the central limit theorem, in closed form, because it is needed for every epoch and seed.
 
     Args:
         values: a number per image, `(images,)`; at least one.
@@ -198,8 +198,3 @@ def mean_interval(values: npt.NDArray[Any]) -> Interval | None:
         return None
     half = _Z * float(np.std(values, dtype=np.float64, ddof=1)) / math.sqrt(len(values))
     return Interval(mean - half, mean + half)
-
-
-def plain(interval: Interval | None) -> list[float] | None:
-    """An interval as plain JSON."""
-    return None if interval is None else list(interval)

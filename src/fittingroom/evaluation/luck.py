@@ -1,19 +1,24 @@
-"""How much of a test score may be luck, when it is the best of several looks at one test set."""
+"""The score of a run on its sealed test set, and how much of the best of several such scores is luck.
+
+A *look* is one opening of a test set to score a run. Whoever scores 20 models on one test set and keeps the best keeps
+the luckiest of 20 scores, too: that is selection bias.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fittingroom.errors import InputError
+from fittingroom.evaluation.spread import Interval, Spread
+from fittingroom.text import points
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-WORLD = "images unlike these are a larger danger than reuse"
-"""What a count of looks must not make forgotten (Recht et al., arXiv 1902.10811)."""
+    from fittingroom.evaluation.scores import Scores
 
 
 @dataclass(frozen=True)
@@ -22,9 +27,9 @@ class Reuse:
 
     Args:
         looks: the looks at it so far, 1 or more.
-        correlation: how much the runs that looked are right and wrong about the same images, 0 to 1; None where that
-            cannot be told, and independence is assumed, which gives the most luck.
-        mean: the mean accuracy of the looks whose scores are known, 0 to 1; None where none is.
+        correlation: how much the runs that looked are right and wrong about the same images, 0 to 1; None where that is
+            unknown. They are then taken as independent, which gives the most luck.
+        mean: the mean accuracy of the looks whose scores are known, 0 to 1; None where none is known.
     """
 
     looks: int
@@ -32,53 +37,182 @@ class Reuse:
     mean: float | None = None
 
     def luck(self, accuracy: float, images: int) -> float:
-        """What the best of the looks is worth by luck alone, as a share of the images.
-
-        It rests on the mean of all looks: a score that luck brought near 100% would leave no room for luck.
+        """How much of the best look's accuracy is luck, as a share of the images.
 
         Args:
-            accuracy: that of the look that is asked about, 0 to 1. Where no mean is known, it is taken for the best,
-                and the mean for what leaves it as far ahead as the best of so many is on average.
+            accuracy: accuracy of the look in question, 0 to 1. Where no mean is known, this look is taken for the best,
+                and the mean for the accuracy that the best of so many exceeds by this much on average.
             images: the number of test images.
+
+        Raises:
+            InputError: an argument is out of its range.
         """
         correlation = self.correlation or 0.0
+        # From the mean of all looks, not from the best: a score that luck brought near 100% would leave no room for
+        # luck.
         mean = _mean_below(accuracy, images, self.looks, correlation) if self.mean is None else self.mean
-        return expected_luck(mean, images, self.looks, correlation)
+        return _expected_luck(mean, images, self.looks, correlation)
 
     def sentence(self, accuracy: float, images: int) -> str:
-        """`best of 3 looks is worth about +0.2 points of luck`, and what that rests on."""
+        """`best of 3 looks: about +0.2 points are luck`, and what that rests on."""
         if self.looks == 1:
-            return "a first look has no luck of choosing in it"
-        worth = points(self.luck(accuracy, images))
+            return "first evaluation on this test set, so no selection bias"
+        worth = points(100 * self.luck(accuracy, images), signed=True)
         if self.correlation is None:
-            return f"best of {self.looks} looks is worth at most about {worth} points of luck (independence assumed)"
-        return f"best of {self.looks} looks is worth about {worth} points of luck (correlation {self.correlation:.2f})"
+            return f"best of {self.looks} looks: at most about {worth} points are luck (models taken as independent)"
+        return f"best of {self.looks} looks: about {worth} points are luck (models correlated {self.correlation:.2f})"
+
+    def caution(self, accuracy: float, images: int) -> str:
+        """The sentence, and from the second look on what must not be forgotten over counting looks.
+
+        Source: Recht, Roelofs, Schmidt and Shankar, Do ImageNet Classifiers Generalize to ImageNet?, ICML 2019 (arXiv
+        1902.10811): a new test set cost models 3 to 15 points, and hardly any of that came from reuse of the old one.
+        """
+        text = self.sentence(accuracy, images)
+        return text if self.looks == 1 else f"{text}; images from elsewhere usually cost more than reuse does"
+
+    def place(self, look: int | None) -> str:
+        """`3`, or `3 of 7` if others came after it; `-` for a look that the ledger does not have."""
+        if look is None:
+            return "-"
+        return str(look) if look == self.looks else f"{look} of {self.looks}"
 
 
-def points(share: float) -> str:
-    """A share as percentage points: `+0.2`, with a digit more below a tenth."""
-    return f"{100 * share:+.1f}" if share >= 0.001 or share == 0 else f"{100 * share:+.2f}"
+@dataclass(frozen=True)
+class TestResult:
+    """The scores of a run on its sealed test set, and which of all looks at that test set this was.
+
+    Args:
+        scores: the scores on all its images.
+        reason: why it was opened.
+        look: which look of this user at this test set it was, counted from 1; None if the ledger does not have it.
+        reuse: all looks at it so far.
+    """
+
+    __test__: ClassVar[bool] = False  # or pytest collects it, by its name
+
+    scores: Scores
+    reason: str
+    look: int | None
+    reuse: Reuse
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy, in nats."""
+        return self.scores.loss
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right predictions, 0 to 1."""
+        return self.scores.accuracy
+
+    @property
+    def interval(self) -> Interval:
+        """95% interval (Wilson) of the accuracy."""
+        return self.scores.interval
+
+    @property
+    def luck(self) -> float:
+        """How much of the best look so far is luck, as a share of the images."""
+        return self.reuse.luck(self.accuracy, self.scores.count)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The scores, the look and its luck (a share of the images) as plain JSON."""
+        return {
+            **self.scores.to_dict(),
+            "reason": self.reason,
+            "look": self.look,
+            "looks": self.reuse.looks,
+            "luck": self.luck,
+            "correlation": self.reuse.correlation,
+        }
+
+    def __str__(self) -> str:
+        look = "a look that is not in the ledger" if self.look is None else f"look {self.reuse.place(self.look)}"
+        return f"test {self.scores} ({look} at this test set; {self.reuse.sentence(self.accuracy, self.scores.count)})"
 
 
-def look_of(look: int | None, looks: int) -> str:
-    """`3`, or `3 of 7` if others came after it; `-` for a look that the ledger does not have."""
-    if look is None:
-        return "-"
-    return str(look) if look == looks else f"{look} of {looks}"
+@dataclass(frozen=True)
+class ReplicasTestResult:
+    """The scores of several seeds of a recipe on their sealed test set.
+
+    Args:
+        seeds: the seeds.
+        results: the result of each, in the same order.
+    """
+
+    seeds: tuple[int, ...]
+    results: tuple[TestResult, ...]
+
+    @property
+    def accuracy(self) -> Spread:
+        """Share of right predictions of each seed, 0 to 1."""
+        return Spread.of(result.accuracy for result in self.results)
+
+    @property
+    def loss(self) -> Spread:
+        """Mean cross-entropy of each seed, in nats."""
+        return Spread.of(result.loss for result in self.results)
+
+    @property
+    def reuse(self) -> Reuse:
+        """All looks at the test set so far."""
+        return max((result.reuse for result in self.results), key=lambda reuse: reuse.looks)
+
+    @property
+    def luck(self) -> float:
+        """How much of the best look so far is luck, as a share of the images."""
+        return self.reuse.luck(self.accuracy.mean, self.results[0].scores.count)
+
+    @property
+    def look(self) -> str:
+        """Which looks they were: `3 to 7`, `3, 5, 6 of 9`; `3` where the seeds were scored in one look."""
+        found = [result.look for result in self.results if result.look is not None]
+        known = sorted(set(found))
+        if len(found) < len(self.results):
+            return "not all in this ledger,"
+        together = len(known) > 1 and known[-1] - known[0] == len(known) - 1
+        names = f"{known[0]} to {known[-1]}" if together else ", ".join(map(str, known))
+        return names if known[-1] == self.reuse.looks else f"{names} of {self.reuse.looks}"
+
+    @property
+    def looks(self) -> str:
+        """The same with the word before it: `look 3`, `looks 3 to 7`."""
+        numbers = {result.look for result in self.results}
+        return f"look {self.look}" if len(numbers) == 1 and None not in numbers else f"looks {self.look}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Mean, spread, luck and each seed's result, as plain JSON."""
+        each = [{"seed": seed, **result.to_dict()} for seed, result in zip(self.seeds, self.results, strict=True)]
+        return {
+            "accuracy": self.accuracy.to_dict(),
+            "loss": self.loss.to_dict(),
+            "looks": self.reuse.looks,
+            "luck": self.luck,
+            "correlation": self.reuse.correlation,
+            "replicas": each,
+        }
+
+    def __str__(self) -> str:
+        accuracy, count = self.accuracy, self.results[0].scores.count
+        return (
+            f"test accuracy {accuracy.mean:.4f} ± {accuracy.deviation or 0.0:.4f} over {len(self.seeds)} seeds "
+            f"({self.looks} at this test set; {self.reuse.sentence(accuracy.mean, count)})"
+        )
 
 
-def expected_luck(accuracy: float, images: int, looks: int, correlation: float = 0.0) -> float:
+def _expected_luck(accuracy: float, images: int, looks: int, correlation: float = 0.0) -> float:
     """By how much the best score of equally good models exceeds their true accuracy, on average, as a share.
 
     The scores are taken as normal with the accuracy's standard error, each pair with the same correlation: 20 looks at
     90% on 10,000 images are worth 0.0056 if they are independent, and 0.0031 at a correlation of 0.7. No score exceeds
-    1, and the luck not what is left to it.
+    1, and no luck what is left up to 1.
 
     Args:
-        accuracy: the true one of each, 0 to 1; the mean of their scores is the best guess of it.
-        images: the number of test images.
+        accuracy: the true accuracy of each model, 0 to 1; the mean of their scores is the best guess of it.
+        images: the number of test images, 1 or more.
         looks: the number of models, 1 or more.
-        correlation: 0 to 1, of being right about an image between two of the models.
+        correlation: between two of the models, of being right about an image, 0 to 1.
 
     Raises:
         InputError: an argument is out of its range.
@@ -103,13 +237,13 @@ def _mean_below(best: float, images: int, looks: int, correlation: float) -> flo
 
 
 def expected_maximum(count: int) -> float:
-    """The expected maximum of independent standard normals.
+    """The expected maximum of independent standard normals: 0 for one, 1.87 for twenty.
 
     The integral of 1 - F(x)^n - F(-x)^n over x > 0, where F is the normal distribution, by the trapezoid rule with
-    steps of 0.01: right to six digits up to a million. (`scipy.stats` would take longer to import than all the rest.)
+    steps of 0.01: right to six digits up to a million.
 
     Args:
-        count: how many, 1 or more.
+        count: the number of normals, 1 or more.
 
     Raises:
         InputError: the count is below 1.
@@ -118,7 +252,7 @@ def expected_maximum(count: int) -> float:
         raise InputError(f"{count} looks: expected 1 or more.")
     if count == 1:
         return 0.0  # where rounding would leave a trace
-    step = 0.01
+    step = 0.01  # by hand, because importing `scipy.stats` would take longer than all the rest
 
     def integrand(x: float) -> float:
         above = math.erfc(x / math.sqrt(2)) / 2
@@ -134,7 +268,7 @@ def mean_correlation(correct: Sequence[npt.ArrayLike]) -> float | None:
         correct: for each model whether it was right, bool `(images,)`, the same images for all.
 
     Returns:
-        None if fewer than two of them are sometimes right and sometimes wrong. A mean below 0 is given as 0.
+        The mean, 0 where it would be below 0; None unless two models at least are sometimes right and sometimes wrong.
     """
     import numpy as np
 

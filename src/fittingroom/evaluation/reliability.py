@@ -25,8 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fittingroom.errors import InputError
-from fittingroom.evaluation.estimate import plain
-from fittingroom.evaluation.spread import Interval, wilson
+from fittingroom.evaluation.spread import Interval, plain, wilson
 from fittingroom.evaluation.trajectories import Trajectories
 from fittingroom.seeds import generator
 
@@ -87,6 +86,56 @@ class Reliability:
     accuracy: float
     bins: tuple[Bin, ...]
 
+    @classmethod
+    def of(cls, confidence: npt.NDArray[Any], right: npt.NDArray[np.bool_]) -> Reliability:
+        """How far confidence and accuracy are apart.
+
+        The floor is simulated: in each bin as many images are right as a binomial draw with the bin's mean confidence
+        says, 1,000 times, with a fixed seed. Confidences differ within a bin, which makes the true noise a trace
+        smaller.
+
+        Args:
+            confidence: probability of the predicted class, 0 to 1, `(images,)`.
+            right: whether the prediction is right, `(images,)`.
+
+        Raises:
+            InputError: there are no images, the lengths differ, or a confidence is not between 0 and 1.
+        """
+        if len(confidence) != len(right) or len(right) == 0:
+            raise InputError(
+                f"{len(confidence)} confidences, {len(right)} predictions: expected as many of each, above 0."
+            )
+        values = np.asarray(confidence, np.float64)
+        if not ((values >= 0) & (values <= 1)).all():
+            raise InputError(f"confidences from {values.min()} to {values.max()}: expected 0 to 1.")
+        index = _bin_of(values)
+        counts = np.bincount(index, minlength=BINS)
+        correct = np.bincount(index, right, BINS)
+        total = np.bincount(index, values, BINS)
+        means = np.clip(total / np.maximum(counts, 1), 0, 1)
+        drawn = generator(0, "bootstrap", 3).binomial(counts, means, size=(_DRAWS, BINS))
+        errors = np.abs(drawn - counts * means).sum(axis=1) / len(values)
+        return cls(
+            error=float(np.abs(correct - total).sum() / len(values)),
+            floor=float(errors.mean()),
+            ceiling=float(np.quantile(errors, 0.95)),
+            confidence=float(values.mean()),
+            accuracy=float(right.mean()),
+            bins=tuple(
+                _bin(place, int(counts[place]), int(correct[place]), float(means[place])) for place in range(BINS)
+            ),
+        )
+
+    @classmethod
+    def after(cls, trajectories: Trajectories, epoch: int) -> Reliability | None:
+        """The reliability after an epoch; None where the probabilities of all classes were not stored.
+
+        Raises:
+            InputError: that epoch was not validated.
+        """
+        confidence = trajectories.confidence(epoch)
+        return None if confidence is None else cls.of(confidence, trajectories.right[trajectories.row(epoch)])
+
     @property
     def shown(self) -> bool:
         """Whether an honest model would rarely (5%) show so large an error."""
@@ -103,74 +152,6 @@ class Reliability:
             "accuracy": self.accuracy,
             "bins": [part.to_dict() for part in self.bins],
         }
-
-
-def reliability(confidence: npt.NDArray[Any], right: npt.NDArray[np.bool_]) -> Reliability:
-    """How far confidence and accuracy are apart.
-
-    The floor is simulated: in each bin as many images are right as a binomial draw with the bin's mean confidence says,
-    1,000 times, with a fixed seed. Confidences differ within a bin, which makes the true noise a trace smaller.
-
-    Args:
-        confidence: probability of the predicted class, 0 to 1, `(images,)`.
-        right: whether the prediction is right, `(images,)`.
-
-    Raises:
-        InputError: there are no images, the lengths differ, or a confidence is not between 0 and 1.
-    """
-    if len(confidence) != len(right) or len(right) == 0:
-        raise InputError(f"{len(confidence)} confidences, {len(right)} predictions: expected as many of each, above 0.")
-    values = np.asarray(confidence, np.float64)
-    if not ((values >= 0) & (values <= 1)).all():
-        raise InputError(f"confidences from {values.min()} to {values.max()}: expected 0 to 1.")
-    index = bin_of(values)
-    counts = np.bincount(index, minlength=BINS)
-    correct = np.bincount(index, right, BINS)
-    total = np.bincount(index, values, BINS)
-    means = np.clip(total / np.maximum(counts, 1), 0, 1)
-    drawn = generator(0, "bootstrap", 3).binomial(counts, means, size=(_DRAWS, BINS))
-    errors = np.abs(drawn - counts * means).sum(axis=1) / len(values)
-    return Reliability(
-        error=float(np.abs(correct - total).sum() / len(values)),
-        floor=float(errors.mean()),
-        ceiling=float(np.quantile(errors, 0.95)),
-        confidence=float(values.mean()),
-        accuracy=float(right.mean()),
-        bins=tuple(_bin(place, int(counts[place]), int(correct[place]), float(means[place])) for place in range(BINS)),
-    )
-
-
-def reliability_of(trajectories: Trajectories, epoch: int) -> Reliability | None:
-    """The reliability after an epoch; None where the probabilities of all classes were not kept.
-
-    Raises:
-        InputError: that epoch was not validated.
-    """
-    confidence = confidences(trajectories, epoch)
-    return None if confidence is None else reliability(confidence, trajectories.right[trajectories.row(epoch)])
-
-
-def confidences(trajectories: Trajectories, epoch: int) -> npt.NDArray[np.float64] | None:
-    """The probability of the predicted class after an epoch, 0 to 1, `(images,)`; None where it was not kept."""
-    if not trajectories.has_all_classes:
-        return None
-    logs = trajectories.all_log_probabilities(epoch)
-    predicted = trajectories.predicted[trajectories.row(epoch)]
-    # Rounding may leave a sure prediction a trace above 1.
-    chosen = logs[np.arange(trajectories.images), predicted].astype(np.float64)
-    return np.asarray(np.minimum(np.exp(chosen), 1.0))
-
-
-def bin_of(probability: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
-    """The bin of each probability, 0 to `BINS` - 1: a bin holds its upper edge, the first one 0 too."""
-    return np.clip(np.ceil(probability * BINS).astype(np.intp) - 1, 0, BINS - 1)
-
-
-def _bin(place: int, count: int, correct: int, confidence: float) -> Bin:
-    low, high = place / BINS, (place + 1) / BINS
-    if count == 0:
-        return Bin(low, high, 0, None, None, None)
-    return Bin(low, high, count, confidence, correct / count, wilson(correct, count))
 
 
 @dataclass(frozen=True)
@@ -191,6 +172,53 @@ class Brier:
     uncertainty: float
     within: float
 
+    @classmethod
+    def of(cls, probabilities: npt.NDArray[Any], labels: npt.NDArray[np.integer[Any]]) -> Brier:
+        """The Brier score and its parts, with 15 bins of equal width for each class.
+
+        Args:
+            probabilities: of each class, 0 to 1, `(images, classes)`.
+            labels: true class, `(images,)`.
+
+        Raises:
+            InputError: there are no images, or the shapes do not fit together.
+        """
+        if probabilities.ndim != 2 or len(labels) == 0 or len(probabilities) != len(labels):
+            shapes = f"{probabilities.shape} and {np.shape(labels)}"
+            raise InputError(f"probabilities and labels of shapes {shapes}: expected (images, classes) and (images,).")
+        images, classes = probabilities.shape
+        forecasts = np.asarray(probabilities, np.float64)
+        cells = _bin_of(forecasts) + BINS * np.arange(classes)
+        true_cells, true_forecasts = cells[np.arange(images), labels], forecasts[np.arange(images), labels]
+        size = BINS * classes
+        flat, values = cells.ravel(), forecasts.ravel()
+        counts = np.maximum(np.bincount(flat, minlength=size), 1)  # 1 avoids 0 / 0 in empty cells, whose sums are all 0
+        true = np.bincount(true_cells, minlength=size)
+        total = np.bincount(flat, values, size)
+        frequency, mean = true / counts, total / counts
+        filled = np.bincount(flat, minlength=size)
+        shares = np.bincount(labels, minlength=classes) / images
+        squares = np.bincount(flat, values**2, size) - total * mean
+        products = np.bincount(true_cells, true_forecasts, size) - true * mean
+        return cls(
+            score=float((values @ values - 2 * true_forecasts.sum()) / images + 1),
+            reliability=float((filled * (mean - frequency) ** 2).sum() / images),
+            resolution=float((filled * (frequency - np.repeat(shares, BINS)) ** 2).sum() / images),
+            uncertainty=float((shares * (1 - shares)).sum()),
+            within=float((squares - 2 * products).sum() / images),
+        )
+
+    @classmethod
+    def after(cls, trajectories: Trajectories, epoch: int) -> Brier | None:
+        """The Brier score after an epoch; None where the probabilities of all classes were not stored.
+
+        Raises:
+            InputError: that epoch was not validated.
+        """
+        if not trajectories.has_all_classes:
+            return None
+        return cls.of(np.exp(trajectories.all_log_probabilities(epoch)), trajectories.labels)
+
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain JSON."""
         return {
@@ -202,48 +230,13 @@ class Brier:
         }
 
 
-def brier(probabilities: npt.NDArray[Any], labels: npt.NDArray[np.integer[Any]]) -> Brier:
-    """The Brier score and its parts, with 15 bins of equal width for each class.
-
-    Args:
-        probabilities: of each class, 0 to 1, `(images, classes)`.
-        labels: true class, `(images,)`.
-
-    Raises:
-        InputError: there are no images, or the shapes do not fit together.
-    """
-    if probabilities.ndim != 2 or len(labels) == 0 or len(probabilities) != len(labels):
-        shapes = f"{probabilities.shape} and {np.shape(labels)}"
-        raise InputError(f"probabilities and labels of shapes {shapes}: expected (images, classes) and (images,).")
-    images, classes = probabilities.shape
-    forecasts = np.asarray(probabilities, np.float64)
-    cells = bin_of(forecasts) + BINS * np.arange(classes)
-    true_cells, true_forecasts = cells[np.arange(images), labels], forecasts[np.arange(images), labels]
-    size = BINS * classes
-    flat, values = cells.ravel(), forecasts.ravel()
-    counts = np.maximum(np.bincount(flat, minlength=size), 1)  # 1 avoids 0 / 0 in empty cells, whose sums are all 0
-    true = np.bincount(true_cells, minlength=size)
-    total = np.bincount(flat, values, size)
-    frequency, mean = true / counts, total / counts
-    filled = np.bincount(flat, minlength=size)
-    shares = np.bincount(labels, minlength=classes) / images
-    squares = np.bincount(flat, values**2, size) - total * mean
-    products = np.bincount(true_cells, true_forecasts, size) - true * mean
-    return Brier(
-        score=float((values @ values - 2 * true_forecasts.sum()) / images + 1),
-        reliability=float((filled * (mean - frequency) ** 2).sum() / images),
-        resolution=float((filled * (frequency - np.repeat(shares, BINS)) ** 2).sum() / images),
-        uncertainty=float((shares * (1 - shares)).sum()),
-        within=float((squares - 2 * products).sum() / images),
-    )
+def _bin_of(probability: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+    """The bin of each probability, 0 to `BINS` - 1: a bin holds its upper edge, the first one 0 too."""
+    return np.clip(np.ceil(probability * BINS).astype(np.intp) - 1, 0, BINS - 1)
 
 
-def brier_of(trajectories: Trajectories, epoch: int) -> Brier | None:
-    """The Brier score after an epoch; None where the probabilities of all classes were not kept.
-
-    Raises:
-        InputError: that epoch was not validated.
-    """
-    if not trajectories.has_all_classes:
-        return None
-    return brier(np.exp(trajectories.all_log_probabilities(epoch)), trajectories.labels)
+def _bin(place: int, count: int, correct: int, confidence: float) -> Bin:
+    low, high = place / BINS, (place + 1) / BINS
+    if count == 0:
+        return Bin(low, high, 0, None, None, None)
+    return Bin(low, high, count, confidence, correct / count, wilson(correct, count))

@@ -2,8 +2,9 @@
 
 The best of many epochs looks better on the images it was chosen on than on others. So every difference here is measured
 on images that had no part in the choice: each half of the images chooses its epochs, and the other half measures them.
-And the best of many epochs is best by luck in part, on all images: curves jitter from epoch to epoch (`jitter.py`). The
-intervals allow for both: for other images (from five replicas on, for other seeds too), and for the jitter.
+And the best of many epochs is best by luck in part, on all images: curves jitter from epoch to epoch
+(`change.most_jitter`). The intervals allow for both: for other images (from five seeds on, for other seeds too), and
+for the jitter.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fittingroom.errors import InputError
-from fittingroom.evaluation.change import jitter, jitter_bound, window
+from fittingroom.evaluation.change import most_jitter, window
 from fittingroom.evaluation.differences import ENOUGH_SEEDS, Difference
-from fittingroom.evaluation.estimate import over_images, over_seeds_and_images
-from fittingroom.evaluation.trajectories import Flags, Trajectories, first_half
+from fittingroom.evaluation.estimate import Estimate
+from fittingroom.evaluation.trajectories import Flags, Trajectories
 
 Floats = npt.NDArray[np.float64]
 
@@ -75,18 +76,18 @@ class Differences:
 
 
 @dataclass(frozen=True)
-class ReplicaStopping:
-    """When one replica should have stopped. The epochs are those that all of its images choose; the first, if several.
+class SeedStopping:
+    """When one seed should have stopped. The epochs are those that all images choose; of several, the first.
 
     Args:
-        loss_epoch: with the lowest validation loss.
-        accuracy_epoch: with the highest validation accuracy.
-        last_epoch: the last validated one.
+        loss_epoch: the epoch with the lowest validation loss.
+        accuracy_epoch: the epoch with the highest validation accuracy.
+        last_epoch: the last validated epoch.
         gaps: generalisation gap of each validated epoch, in nats: validation loss less training loss. The training loss
             is a mean over the epoch while the weights changed, so early gaps come out too small, often below 0. None
             where the training loss is missing.
-        smallest_gap_epoch: with the smallest gap; None without gaps.
-        differences: what the choices are worth.
+        smallest_gap_epoch: the epoch with the smallest gap; None without gaps.
+        differences: what the choices are worth on images that had no part in them.
     """
 
     loss_epoch: int
@@ -122,77 +123,77 @@ class ReplicaStopping:
 
 @dataclass(frozen=True)
 class Stopping:
-    """When to stop, for one or more replicas.
+    """When to stop, for one or more seeds of a run.
 
     Args:
-        replicas: each on its own, in the order given.
-        differences: the means over replicas. With `ENOUGH_SEEDS` replicas they speak of other seeds too (`over_seeds`),
-            with fewer of these replicas on other images.
-        over_seeds: whether they do.
-        window: how many of the last epochs a rise is measured over.
+        seeds: each seed by itself, in the order given.
+        differences: the means over seeds.
+        over_seeds: whether the differences hold for other seeds too: with `ENOUGH_SEEDS` they do, with fewer they are
+            about these trained models on other images.
+        window: over how many of the last epochs a rise is measured.
     """
 
-    replicas: tuple[ReplicaStopping, ...]
+    seeds: tuple[SeedStopping, ...]
     differences: Differences
     over_seeds: bool
     window: int
 
+    @classmethod
+    def of(
+        cls, seeds: Sequence[Trajectories], training_losses: Sequence[npt.NDArray[np.floating[Any]] | None]
+    ) -> Stopping:
+        """When the seeds of a run should have stopped.
+
+        Args:
+            seeds: one or more, with the same validation images.
+            training_losses: for each seed the training loss of the history at its validated epochs, in nats,
+                `(epochs,)`; None where there is none. Penalties that layers add to it make gaps too small.
+
+        Raises:
+            InputError: there is no seed, the images differ, or a training loss does not fit the epochs.
+        """
+        _check(seeds, training_losses)
+        half = seeds[0].first_half
+        train = [None if losses is None else np.asarray(losses, np.float64) for losses in training_losses]
+        with_gap = all(losses is not None for losses in train)
+        each = [_measured(*pair, half, with_gap) for pair in zip(seeds, train, strict=True)]
+        alone = tuple(
+            _seed_stopping(one, losses, _differences([measured]))
+            for one, losses, measured in zip(seeds, train, each, strict=True)
+        )
+        width = max(window(len(one.epochs)) for one in seeds)
+        return cls(alone, _differences(each), len(seeds) >= ENOUGH_SEEDS, width)
+
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain JSON."""
         return {
-            "replicas": [replica.to_dict() for replica in self.replicas],
+            "replicas": [seed.to_dict() for seed in self.seeds],
             "differences": self.differences.to_dict(),
             "over_seeds": self.over_seeds,
             "window": self.window,
         }
 
 
-def stopping(
-    replicas: Sequence[Trajectories], training_losses: Sequence[npt.NDArray[np.floating[Any]] | None]
-) -> Stopping:
-    """When to stop.
-
-    Args:
-        replicas: one or more, with the same validation images.
-        training_losses: for each replica the training loss of the history at its validated epochs, in nats,
-            `(epochs,)`; None where there is none. Penalties that layers add to it make gaps too small.
-
-    Raises:
-        InputError: there is no replica, the images differ, or a training loss does not fit the epochs.
-    """
-    _check(replicas, training_losses)
-    half = first_half(replicas[0].labels)
-    train = [None if losses is None else np.asarray(losses, np.float64) for losses in training_losses]
-    with_gap = all(losses is not None for losses in train)
-    each = [_measured(*pair, half, with_gap) for pair in zip(replicas, train, strict=True)]
-    alone = tuple(
-        _replica(replica, losses, _differences([one]))
-        for replica, losses, one in zip(replicas, train, each, strict=True)
-    )
-    width = max(window(len(replica.epochs)) for replica in replicas)
-    return Stopping(alone, _differences(each), len(replicas) >= ENOUGH_SEEDS, width)
-
-
-def _check(replicas: Sequence[Trajectories], training_losses: Sequence[npt.NDArray[Any] | None]) -> None:
-    if not replicas or len(replicas) != len(training_losses):
+def _check(seeds: Sequence[Trajectories], training_losses: Sequence[npt.NDArray[Any] | None]) -> None:
+    if not seeds or len(seeds) != len(training_losses):
         raise InputError(
-            f"{len(replicas)} replicas, {len(training_losses)} training losses: expected as many of each, 1 or more."
+            f"{len(seeds)} seeds and {len(training_losses)} training losses: expected as many of each, 1 or more."
         )
-    for replica, losses in zip(replicas, training_losses, strict=True):
-        if not np.array_equal(replica.labels, replicas[0].labels):
-            raise InputError("replicas with different validation images: expected the same for all.")
-        if losses is not None and np.shape(losses) != (len(replica.epochs),):
-            raise InputError(f"training loss of shape {np.shape(losses)}: expected one per epoch {replica.epochs}.")
+    for one, losses in zip(seeds, training_losses, strict=True):
+        if not np.array_equal(one.labels, seeds[0].labels):
+            raise InputError("seeds with different validation images: expected the same for all.")
+        if losses is not None and np.shape(losses) != (len(one.epochs),):
+            raise InputError(f"training loss of shape {np.shape(losses)}: expected one per epoch {one.epochs}.")
 
 
 @dataclass(frozen=True, eq=False)
 class _Measured:
-    """One difference in one replica.
+    """One difference in one seed.
 
     Args:
-        values: it, for each image, at epochs that the other half chose, `(images,)`.
-        curve: what jitters: a number per epoch.
-        width: how many epochs are taken together on either side.
+        values: the difference for each image, at epochs that the other half of the images chose, `(images,)`.
+        curve: the curve whose jitter may look like such a difference, `(epochs,)`.
+        width: how many epochs are averaged on either side.
     """
 
     values: Floats
@@ -201,7 +202,7 @@ class _Measured:
 
 
 def _measured(trajectories: Trajectories, train: Floats | None, half: Flags, with_gap: bool) -> list[_Measured]:
-    """The differences of a replica, in the order of `Differences`."""
+    """The differences of a seed, in the order of `Differences`."""
     width = window(len(trajectories.epochs))
     values = np.empty((5 if with_gap else 4, trajectories.images))
     for chosen_by, measured in ((half, ~half), (~half, half)):
@@ -234,7 +235,7 @@ def _stretch(curve: Floats, width: int) -> slice:
 
 
 def _differences(each: Sequence[Sequence[_Measured]]) -> Differences:
-    """From what was measured in each replica."""
+    """The differences over seeds, from what was measured in each."""
     found = [_difference(measured) for measured in zip(*each, strict=True)]
     # Whether loss and accuracy choose differently is asked twice: of the accuracy and of the loss.
     accuracy, loss = found[0].among(2), found[1].among(2)
@@ -244,22 +245,20 @@ def _differences(each: Sequence[Sequence[_Measured]]) -> Differences:
 def _difference(measured: Sequence[_Measured]) -> Difference:
     values = np.stack([one.values for one in measured])
     enough = len(values) >= ENOUGH_SEEDS
-    estimate = over_seeds_and_images([values]) if enough else over_images(values.mean(axis=0))
+    estimate = Estimate.over_seeds_and_images([values]) if enough else Estimate.over_images(values.mean(axis=0))
     return Difference(float(values.mean()), estimate.widened(_jitter(measured)))
 
 
 def _jitter(measured: Sequence[_Measured]) -> float:
-    """By how much flat curves would seem to rise, at most, in 97.5% of cases."""
-    curves = [one.curve for one in measured if len(one.curve) > 1]
-    if not curves or not any(one.values.any() for one in measured):
+    """By how much flat curves would seem to differ, at most, in 97.5% of cases; 0 where all are the same epoch."""
+    if not any(one.values.any() for one in measured):
         return 0.0
-    longest = max(map(len, curves))
-    return jitter_bound(longest, min(one.width for one in measured), len(curves)) * jitter(curves)
+    return most_jitter([one.curve for one in measured], min(one.width for one in measured))
 
 
-def _replica(trajectories: Trajectories, train: Floats | None, differences: Differences) -> ReplicaStopping:
+def _seed_stopping(trajectories: Trajectories, train: Floats | None, differences: Differences) -> SeedStopping:
     gaps = None if train is None else trajectories.mean_loss - train
-    return ReplicaStopping(
+    return SeedStopping(
         loss_epoch=trajectories.best_loss_epoch,
         accuracy_epoch=trajectories.best_accuracy_epoch,
         last_epoch=trajectories.last_epoch,

@@ -1,7 +1,4 @@
-"""What validation images went through during one training: the arrays that every explanation is computed from.
-
-Two halves of the validation images: what is chosen or fitted on one is measured on the other.
-"""
+"""What happened to each validation image during one training: the arrays that every explanation is computed from."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ Flags = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Trajectories:
-    """The path of each validation image through the validated epochs of one replica.
+    """The path of each validation image through the validated epochs of one seed.
 
     Args:
         loss: cross-entropy in nats, `(epochs, images)`; finite.
@@ -32,11 +29,11 @@ class Trajectories:
         classes: names of the classes; labels and predictions are indices into it.
         epochs: number of the epoch of each row, counted from 1, rising.
         log_probabilities: logarithms of the probabilities of all classes, float16, `(epochs, images, classes)`; None or
-            no classes at all, `(epochs, images, 0)`, where a run does not keep them.
+            no classes at all, `(epochs, images, 0)`, where a run did not store them.
 
     Raises:
-        InputError: there is no epoch or no image, the shapes do not fit together, a label or a prediction is no class,
-            epochs do not rise, or a loss is not finite.
+        InputError: there is no epoch or no image, the shapes do not fit together, a label or a prediction is not a
+            class, epochs do not rise, or a loss is not finite.
     """
 
     loss: Floats
@@ -59,12 +56,14 @@ class Trajectories:
         infinite = ~np.isfinite(self.loss).all(axis=1)
         if infinite.any():
             epoch = self.epochs[int(infinite.argmax())]
-            raise InputError(f"a loss of epoch {epoch} is not finite: expected finite ones; leave that epoch out.")
+            raise InputError(f"a loss of epoch {epoch} is not finite. Leave that epoch out.")
 
     def _check_shapes(self) -> None:
         shape = (len(self.epochs), len(self.labels))
         if 0 in shape or self.labels.ndim != 1:
-            raise InputError(f"{shape[0]} epochs and labels of {self.labels.shape}: expected one epoch and one image.")
+            raise InputError(
+                f"{shape[0]} epochs and labels of shape {self.labels.shape}: expected at least one epoch and one image."
+            )
         arrays = {"loss": self.loss, "predicted": self.predicted, "probability": self.probability}
         for name, array in arrays.items():
             if array.shape != shape:
@@ -78,7 +77,7 @@ class Trajectories:
 
     @property
     def images(self) -> int:
-        """How many validation images."""
+        """The number of validation images."""
         return len(self.labels)
 
     @property
@@ -134,26 +133,48 @@ class Trajectories:
         (its logarithm is below -65,504) gets that bound.
 
         Raises:
-            InputError: they are not known, or that epoch was not validated.
+            InputError: the run did not store them, or that epoch was not validated.
         """
         if self.log_probabilities is None or not self.has_all_classes:
-            raise InputError("this run did not keep the probabilities of all classes, which calibration needs.")
+            raise InputError("this run did not store the probabilities of all classes, which calibration needs.")
         row = self.row(epoch)
         logs: npt.NDArray[np.float32] = self.log_probabilities[row].astype(np.float32)
         np.maximum(logs, np.float32(np.finfo(np.float16).min), out=logs)
         logs[np.arange(self.images), self.labels] = -self.loss[row]
         return logs
 
+    def confidence(self, epoch: int) -> npt.NDArray[np.float64] | None:
+        """The probability of the predicted class after an epoch, 0 to 1, `(images,)`; None where it was not stored.
 
-def first_half(labels: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.bool_]:
-    """Which images are in the first half, bool `(images,)`: drawn at random, of each class half (±1), always the same.
+        Raises:
+            InputError: that epoch was not validated.
+        """
+        if not self.has_all_classes:
+            return None
+        predicted = self.predicted[self.row(epoch)]
+        chosen = self.all_log_probabilities(epoch)[np.arange(self.images), predicted].astype(np.float64)
+        return np.asarray(np.minimum(np.exp(chosen), 1.0))  # rounding may leave a sure prediction a trace above 1
 
-    A choice looks better on the images that it was made on than on others. Measured on the other half, both ways, it
-    does not.
+    def loss_changes(self, start: int, end: int) -> npt.NDArray[np.float64]:
+        """Loss after epoch `end` less loss after epoch `start` of each image, in nats, float64 `(images,)`.
 
-    Args:
-        labels: true class, `(images,)`.
-    """
+        Raises:
+            InputError: one of the epochs was not validated.
+        """
+        before, after = self.loss[self.row(start)], self.loss[self.row(end)]
+        return np.asarray(after.astype(np.float64) - before)
+
+    @cached_property
+    def first_half(self) -> Flags:
+        """Which images are in the first half, `(images,)`: half (±1) of each class, drawn at random, always the same.
+
+        A choice looks better on the images that it was made on than on others. Measured on the other half, both ways,
+        it does not.
+        """
+        return _first_half(self.labels)
+
+
+def _first_half(labels: Integers) -> Flags:
     shuffled = generator(0, "bootstrap", 2).permutation(len(labels))
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
     half = np.zeros(len(labels), np.bool_)

@@ -12,8 +12,8 @@ from fittingroom.api.comparing import contender_of
 from fittingroom.api.run import Run
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import RunError
-from fittingroom.evaluation.comparison import Comparison, compared
-from fittingroom.evaluation.spread import ReplicasTestResult
+from fittingroom.evaluation.comparison import Comparison
+from fittingroom.evaluation.luck import ReplicasTestResult
 from fittingroom.experiments.experiment_store import CellState
 from fittingroom.experiments.plan import Plan
 from fittingroom.experiments.summary import (
@@ -99,7 +99,7 @@ class Experiment:
             contender, more = contender_of(one.variant.name, replicas)
             contenders.append(contender)
             notes += more
-        return compared(self.plan.dataset, contenders, notes) if len(contenders) > 1 else None
+        return Comparison.of(self.plan.dataset, contenders, notes) if len(contenders) > 1 else None
 
     def look(self, recipe: Summary | None = None) -> ReplicasTestResult:
         """The score of the chosen recipe on the sealed test set; kept as `final` too.

@@ -18,8 +18,7 @@ import numpy.typing as npt
 from fittingroom.api.comparing import contender_of
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import RunError
-from fittingroom.evaluation.luck import expected_maximum, points
-from fittingroom.evaluation.spread import ReplicasTestResult
+from fittingroom.evaluation.luck import ReplicasTestResult, expected_maximum
 from fittingroom.experiments.experiment_file import SearchFile
 from fittingroom.experiments.experiment_store import CellState
 from fittingroom.experiments.plan import Plan
@@ -28,6 +27,7 @@ from fittingroom.experiments.study import Trial
 from fittingroom.experiments.summary import Summary
 from fittingroom.runs.place import holds_replicas
 from fittingroom.runs.store import read_validated
+from fittingroom.text import points
 
 
 class Search:
@@ -162,11 +162,12 @@ class BestOf:
     def sentence(self) -> str:
         """What this means for the winner."""
         if self.trials == 1:
-            return "one trial was not chosen from others, so its score has no luck of choosing in it"
+            return "the only trial was not chosen from others, so there is no selection bias"
         if self.objective == "accuracy":
             return (
-                f"were all {self.trials} trials equally good, the best would lead by about {points(self.luck)} points "
-                f"by luck alone; that would leave {100 * self.expected:.2f}%"
+                f"were all {self.trials} trials equally good, the best would lead by about "
+                f"{points(100 * self.luck, signed=True)} points by luck alone; "
+                f"that would leave {100 * self.expected:.2f}%"
             )
         return (
             f"were all {self.trials} trials equally good, the best would lead by about {self.luck:.4f} nats by luck "

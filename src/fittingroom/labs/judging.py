@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fittingroom.errors import UnknownNameError
-from fittingroom.evaluation.differences import ENOUGH_SEEDS, Difference, difference, shared_order
-from fittingroom.evaluation.estimate import over_seeds
+from fittingroom.evaluation.differences import ENOUGH_SEEDS, Difference, shared_order
+from fittingroom.evaluation.estimate import Estimate
 from fittingroom.labs.arms import Arm, named
 from fittingroom.labs.lab_description import Claim
 from fittingroom.labs.measures import MEASURES, Measure
@@ -269,7 +269,7 @@ def effect_on_images(first: Side, second: Side, *, same_images: bool = True) -> 
         same_images: whether both sides have the same images, in the same order.
     """
     order = shared_order(first.seeds, second.seeds)
-    return difference(first.values, second.values, order, same_images=same_images)
+    return Difference.between(first.values, second.values, order, same_images=same_images)
 
 
 def effect_against_number(side: Side, number: float) -> Difference:
@@ -293,4 +293,4 @@ def effect_on_seeds(first: Sequence[float], second: Sequence[float], *, ratio: b
     differences = np.round(one - other, _DIGITS)
     if len(differences) < 2:
         return None
-    return Difference(float(differences.mean()), over_seeds(differences.tolist()))
+    return Difference(float(differences.mean()), Estimate.over_seeds(differences.tolist()))

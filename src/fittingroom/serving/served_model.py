@@ -15,7 +15,6 @@ from fittingroom.answers.predictor import Predictor
 from fittingroom.api.replicas import Replicas
 from fittingroom.api.run import Run
 from fittingroom.errors import DataError, RunError
-from fittingroom.evaluation.luck import WORLD
 from fittingroom.photos.style import Style
 from fittingroom.runs.json_files import plain
 from fittingroom.runs.ledger_reuse import Standings
@@ -110,13 +109,12 @@ def _replica(path: Path, record: RunRecord, standings: Standings) -> dict[str, A
     test: dict[str, Any] | None = None
     if found is not None and found[0].score is not None:
         score, standing = found[0].score, found[1]
-        sentence = standing.reuse.sentence(score["accuracy"], score["count"])
         test = {
             **{name: score.get(name) for name in ("accuracy", "interval", "loss", "count")},
             "time": found[0].time,
             "look": standing.look,
             "looks": standing.reuse.looks,
-            "luck": f"{sentence}; {WORLD}",
+            "luck": standing.reuse.caution(score["accuracy"], score["count"]),
         }
         if standing.problem is not None:
             test = {"problem": standing.problem}

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from fittingroom.evaluation.calibration import Calibration, calibration
-from fittingroom.evaluation.change import change, default_changes
-from fittingroom.evaluation.stopping import Stopping, stopping
+from fittingroom.evaluation.change import Change
+from fittingroom.evaluation.stopping import Stopping
 from fittingroom.reports.facts import run_facts as facts_run
 from fittingroom.reports.facts import seed_facts as facts_replica
 from fittingroom.reports.facts import spread_facts as facts_spread
@@ -64,8 +64,8 @@ def subject_facts(subject: Subject, start: int | None = None, end: int | None = 
     asked = {}
     if start is not None or end is not None:
         first, last = trajectories.best_loss_epoch, trajectories.last_epoch
-        asked = {"asked": change(trajectories, first if start is None else start, last if end is None else end)}
-    changes = [default_changes(replica.trajectories) for replica in subject.replicas]
+        asked = {"asked": Change.between(trajectories, first if start is None else start, last if end is None else end)}
+    changes = [Change.defaults(replica.trajectories) for replica in subject.replicas]
     calibrations = [calibration(replica.trajectories) for replica in subject.replicas]
     standings = Standings()
     replicas = [
@@ -119,7 +119,7 @@ def _calibration_curves(found: list[tuple[Calibration, ...] | None]) -> dict[str
 
 
 def _stopping(replicas: tuple[Replica, ...]) -> dict[str, Any]:
-    found: Stopping = stopping(
+    found: Stopping = Stopping.of(
         [replica.trajectories for replica in replicas], [replica.training_loss for replica in replicas]
     )
     return {
@@ -127,9 +127,9 @@ def _stopping(replicas: tuple[Replica, ...]) -> dict[str, Any]:
         "gap": facts_spread.gaps(replicas, found),
         "accuracy_gap": facts_spread.accuracy_gap(replicas),
         "training_loss": facts_spread.training_losses(replicas),
-        "loss_epochs": facts_spread.epochs([one.loss_epoch for one in found.replicas]),
-        "accuracy_epochs": facts_spread.epochs([one.accuracy_epoch for one in found.replicas]),
-        "last_epochs": facts_spread.epochs([one.last_epoch for one in found.replicas]),
+        "loss_epochs": facts_spread.epochs([one.loss_epoch for one in found.seeds]),
+        "accuracy_epochs": facts_spread.epochs([one.accuracy_epoch for one in found.seeds]),
+        "last_epochs": facts_spread.epochs([one.last_epoch for one in found.seeds]),
     }
 
 

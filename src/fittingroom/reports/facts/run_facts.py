@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fittingroom.errors import InputError
-from fittingroom.evaluation.estimate import plain
-from fittingroom.evaluation.spread import Spread
+from fittingroom.evaluation.spread import Spread, plain
 from fittingroom.recipes.named import NAMED
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.replicas import spread_of_parts

@@ -6,18 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fittingroom.evaluation.calibration import Calibration, calibration
-from fittingroom.evaluation.change import Change, change
-from fittingroom.evaluation.classes import Classes, MixedPair, classes_of
-from fittingroom.evaluation.differences import SHOWN_BELOW
-from fittingroom.evaluation.images import (
-    carried_rise,
-    confident_mistakes,
-    ever_more_confident,
-    forgotten,
-    largest_loss,
-    never_learned,
-)
-from fittingroom.evaluation.reliability import Reliability, brier_of, reliability_of
+from fittingroom.evaluation.change import Change
+from fittingroom.evaluation.image_lists import ImageLists
+from fittingroom.evaluation.reliability import Brier, Reliability
+from fittingroom.evaluation.scores import Classes, MixedPair
+from fittingroom.evaluation.spread import SHOWN_BELOW
 from fittingroom.reports.facts.run_facts import part_facts, test_facts, test_problem
 
 if TYPE_CHECKING:
@@ -90,7 +83,7 @@ def ledgers(trajectories: Trajectories) -> dict[str, list[dict[str, Any]]]:
     best, last = trajectories.best_loss_epoch, trajectories.last_epoch
 
     def against(epoch: int, other: int) -> dict[str, Any]:
-        return {"epoch": epoch, **change(trajectories, min(epoch, other), max(epoch, other)).to_dict()}
+        return {"epoch": epoch, **Change.between(trajectories, min(epoch, other), max(epoch, other)).to_dict()}
 
     return {
         "to_last": [against(epoch, last) for epoch in trajectories.epochs],
@@ -103,10 +96,10 @@ def reliability_facts(replica: Replica) -> dict[str, Any] | None:
 
     None without the probabilities of all classes.
     """
-    trajectories, shown = replica.trajectories, reliability_of(replica.shown, replica.shown_epoch)
+    trajectories, shown = replica.trajectories, Reliability.after(replica.shown, replica.shown_epoch)
     found: list[Reliability] = []
     for each in trajectories.epochs:
-        one = reliability_of(trajectories, each)
+        one = Reliability.after(trajectories, each)
         if one is None or shown is None:
             return None
         found.append(one)
@@ -123,7 +116,7 @@ def reliability_facts(replica: Replica) -> dict[str, Any] | None:
 
 def brier_facts(replica: Replica) -> dict[str, Any] | None:
     """The Brier score of the kept weights and its parts; None without all probabilities."""
-    found = brier_of(replica.shown, replica.shown_epoch)
+    found = Brier.after(replica.shown, replica.shown_epoch)
     return None if found is None else {"epoch": replica.shown_epoch, "as": replica.shown_as, **found.to_dict()}
 
 
@@ -135,13 +128,14 @@ def image_facts(replica: Replica) -> list[dict[str, Any]]:
     """
     trajectories = replica.trajectories
     last, best = trajectories.last_epoch, trajectories.best_loss_epoch
+    shown, course = ImageLists(replica.shown), ImageLists(trajectories)
     lists = (
-        largest_loss(replica.shown, replica.shown_epoch, when=replica.shown_as),
-        confident_mistakes(replica.shown, replica.shown_epoch, when=replica.shown_as),
-        carried_rise(trajectories, best if best != last else trajectories.epochs[0], last),
-        forgotten(trajectories, last),
-        never_learned(trajectories, last),
-        ever_more_confident(trajectories, trajectories.epochs[0], last),
+        shown.largest_loss(replica.shown_epoch, when=replica.shown_as),
+        shown.confident_mistakes(replica.shown_epoch, when=replica.shown_as),
+        course.carried_rise(best if best != last else trajectories.epochs[0], last),
+        course.forgotten(last),
+        course.never_learned(last),
+        course.ever_more_confident(trajectories.epochs[0], last),
     )
     found = [one.to_dict() for one in lists]
     if replica.files:
@@ -153,7 +147,7 @@ def image_facts(replica: Replica) -> list[dict[str, Any]]:
 
 def class_facts(replica: Replica) -> dict[str, Any]:
     """The confusion matrix, the scores of each class, all pairs, and how many of these matter."""
-    found = classes_of(replica.shown, replica.shown_epoch)
+    found = Classes.of(replica.shown, replica.shown_epoch)
     scores = found.scores
     return {
         **found.to_dict(),

@@ -9,8 +9,8 @@ import numpy as np
 
 from fittingroom.evaluation.calibration import Calibration
 from fittingroom.evaluation.change import GROUPS, Change
-from fittingroom.evaluation.classes import classes_of
 from fittingroom.evaluation.estimate import accuracy_interval
+from fittingroom.evaluation.scores import Classes
 from fittingroom.evaluation.spread import Spread
 from fittingroom.evaluation.stopping import Stopping
 from fittingroom.reports.words.change_words import stayed_wrong_carries
@@ -101,7 +101,7 @@ def gaps(replicas: Sequence[Replica], found: Stopping) -> dict[str, Any] | None:
     A training loss is the mean over its epoch while the weights get better, so early gaps come out below 0. What the
     gap grows out of that is no sign of anything: `grows` counts only what is above 0, beyond noise.
     """
-    known = [one.gaps for one in found.replicas if one.gaps is not None]
+    known = [one.gaps for one in found.seeds if one.gaps is not None]
     growth = found.differences.gap_growth
     if len(known) < len(replicas) or growth is None:
         return None
@@ -154,9 +154,9 @@ def _positive_since(numbers: Sequence[int], values: Sequence[float]) -> int | No
 
 def class_spreads(replicas: Sequence[Replica]) -> dict[str, Any]:
     """The recall of each class over the replicas, and the pair that each replica mixes up most."""
-    found = [classes_of(replica.shown, replica.shown_epoch) for replica in replicas]
+    found = [Classes.of(replica.shown, replica.shown_epoch) for replica in replicas]
     first = [classes.pairs[0] if classes.pairs else None for classes in found]
-    recalls = zip(*([one.score.accuracy for one in classes.per_class] for classes in found), strict=True)
+    recalls = zip(*([one.accuracy for one in classes.scores.per_class] for classes in found), strict=True)
     return {
         "recall": [_spread(value for value in values if value is not None) for values in recalls],
         "accuracy": _spread(classes.scores.accuracy for classes in found),

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fittingroom.evaluation.luck import points
 from fittingroom.reports.drawing import plots, scatter
 from fittingroom.reports.drawing.axes import linear_axis, scale_of, spread_values, strip
 from fittingroom.reports.drawing.figures import Figure
 from fittingroom.reports.drawing.scatter import Dot
 from fittingroom.reports.pages.document import Report, harmless, page, settings_text
 from fittingroom.reports.pages.pair_table import pair_table
+from fittingroom.text import points
 
 Facts = Mapping[str, Any]
 Histories = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -146,10 +146,10 @@ def _test(test: Facts | None) -> dict[str, Any] | None:
     if test is None:
         return None
     looks = test["looks"]
-    luck = "A first look has no luck of choosing in it."
+    luck = "It was the first evaluation on this test set, so there is no selection bias."
     if looks > 1:
         most = "at most about" if test["correlation"] is None else "about"
-        luck = f"The best of {looks} looks is worth {most} {points(test['luck'])} points of luck."
+        luck = f"Best of {looks} looks: {most} {points(100 * test['luck'], signed=True)} points are luck."
     return {**test, "sentence": luck}
 
 

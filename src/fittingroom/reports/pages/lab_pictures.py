@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fittingroom.data.dataset import Part
 from fittingroom.errors import FittingRoomError
-from fittingroom.evaluation.change import GROUPS, Change, change
+from fittingroom.evaluation.change import GROUPS, Change
 from fittingroom.evaluation.trajectories import Trajectories
 from fittingroom.reports.drawing import plots, scatter
 from fittingroom.reports.drawing.axes import linear_axis, scale_of, spread_values, strip
@@ -198,7 +198,7 @@ def images(subject: Subject) -> dict[str, Any]:
     trajectories = replica.trajectories
     last = trajectories.last_epoch
     start = trajectories.best_loss_epoch if trajectories.best_loss_epoch != last else trajectories.epochs[0]
-    found = change(trajectories, start, last)
+    found = Change.between(trajectories, start, last)
     masks = _masks(trajectories, found)
     part, why_not = _part(replica)
     return {

@@ -4,21 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from fittingroom.evaluation.change import change
-from fittingroom.evaluation.images import (
-    ImageList,
-    carried_rise,
-    confident_mistakes,
-    ever_more_confident,
-    forgotten,
-    image_lists,
-    largest_loss,
-    never_learned,
-    of_class,
-    of_pair,
-)
+from fittingroom.evaluation.change import Change
+from fittingroom.evaluation.image_lists import ImageList, ImageLists
 from fittingroom.evaluation.trajectories import Trajectories
-from tests.evaluation.examples import any_trajectories, is_json, of_right, trajectories_of
+from tests.evaluation.examples import all_lists, any_trajectories, is_json, of_right, trajectories_of
 
 
 def indices(images: ImageList) -> list[int]:
@@ -28,7 +17,7 @@ def indices(images: ImageList) -> list[int]:
 @given(any_trajectories())
 def test_any_run_has_its_lists(trajectories: Trajectories) -> None:
     start, end = trajectories.best_loss_epoch, trajectories.last_epoch
-    for images in image_lists(trajectories, start, end, limit=5):
+    for images in all_lists(trajectories, start, end, limit=5):
         assert len(images.images) == min(images.count, 5)
         assert len(set(indices(images))) == len(images.images)
         assert is_json(images.to_dict())
@@ -38,7 +27,7 @@ def test_any_run_has_its_lists(trajectories: Trajectories) -> None:
 
 
 def test_the_largest_losses_come_first_of_equals_the_first_image() -> None:
-    found = largest_loss(of_right([[1, 1, 1, 1]], [[1, 3, 2, 3]]), 1, limit=3)
+    found = ImageLists(of_right([[1, 1, 1, 1]], [[1, 3, 2, 3]]), 3).largest_loss(1)
     assert indices(found) == [1, 3, 2]
     assert found.count == 4
     assert found.images[0].numbers == {"loss": 3.0, "probability": pytest.approx(np.exp(-3))}
@@ -47,8 +36,8 @@ def test_the_largest_losses_come_first_of_equals_the_first_image() -> None:
 @given(any_trajectories())
 def test_the_images_that_carried_the_rise_account_for_all_of_it(trajectories: Trajectories) -> None:
     start, end = trajectories.epochs[0], trajectories.last_epoch
-    found = carried_rise(trajectories, start, end, limit=trajectories.images)
-    rises = [group.rose for group in change(trajectories, start, end).groups]
+    found = ImageLists(trajectories, trajectories.images).carried_rise(start, end)
+    rises = [group.rose for group in Change.between(trajectories, start, end).groups]
     assert found.count == sum(share.count for share in rises)
     assert sum(image.numbers["nats"] for image in found.images) == pytest.approx(sum(share.nats for share in rises))
 
@@ -64,7 +53,7 @@ def test_forgotten_is_right_once_then_wrong_for_good() -> None:
             [0, 0, 0, 1, 0, 0],
         ]
     )
-    found = forgotten(of_right(right), 6)
+    found = ImageLists(of_right(right)).forgotten(6)
     # 3 is right again, 4 never was, 5 has been wrong for two epochs only.
     assert indices(found) == [1, 0, 2]
     assert found.images[2].numbers == {
@@ -74,12 +63,12 @@ def test_forgotten_is_right_once_then_wrong_for_good() -> None:
         "times": 1,
         "loss": pytest.approx(2),
     }
-    assert forgotten(of_right(right), 4).count == 0
+    assert ImageLists(of_right(right)).forgotten(4).count == 0
 
 
 def test_never_learned_is_wrong_after_every_epoch() -> None:
     right = [[0, 0, 1, 0], [0, 1, 0, 0]]
-    found = never_learned(of_right(right, [[1, 1, 1, 3], [2, 1, 1, 3]]), 2)
+    found = ImageLists(of_right(right, [[1, 1, 1, 3], [2, 1, 1, 3]])).never_learned(2)
     assert indices(found) == [3, 0]
     assert found.images[1].numbers == {"mean_loss": 1.5, "loss": 2.0}
 
@@ -87,8 +76,8 @@ def test_never_learned_is_wrong_after_every_epoch() -> None:
 def test_confident_mistakes_go_by_the_probability_of_the_predicted_class() -> None:
     probabilities = [[0.1, 0.45, 0.45], [0.2, 0.8, 0.0001], [0.9, 0.05, 0.05]]
     logits = np.log(probabilities)[None]
-    assert indices(confident_mistakes(trajectories_of(logits, [0, 0, 0]), 1)) == [1, 0]
-    without = confident_mistakes(trajectories_of(logits, [0, 0, 0], keep_all=False), 1)
+    assert indices(ImageLists(trajectories_of(logits, [0, 0, 0])).confident_mistakes(1)) == [1, 0]
+    without = ImageLists(trajectories_of(logits, [0, 0, 0], keep_all=False)).confident_mistakes(1)
     assert indices(without) == [0, 1]
     assert "least probable true class first" in without.rule
 
@@ -98,7 +87,7 @@ def test_ever_more_confident_is_wrong_in_the_later_half_and_no_surer_of_the_trut
     right = np.zeros((4, 5))
     right[2, 3] = 1  # right once in the later half
     right[0, 0] = 1  # right once in the earlier half
-    found = ever_more_confident(of_right(right, loss), 1, 4)
+    found = ImageLists(of_right(right, loss)).ever_more_confident(1, 4)
     # 2 gave the truth more probability later; 4 was as sure of its mistake all the time.
     assert indices(found) == [4, 1, 0]
     assert found.images[2].numbers == {
@@ -106,25 +95,14 @@ def test_ever_more_confident_is_wrong_in_the_later_half_and_no_surer_of_the_trut
         "probability_before": pytest.approx(np.exp(-1)),
         "probability_after": pytest.approx((np.exp(-2) + np.exp(-3)) / 2),
     }
-    assert indices(ever_more_confident(of_right(right, loss), 3, 4)) == [4, 1, 0, 3, 2]
+    assert indices(ImageLists(of_right(right, loss)).ever_more_confident(3, 4)) == [4, 1, 0, 3, 2]
 
 
 def test_a_single_epoch_shows_no_course() -> None:
     wrong = of_right([[0, 0], [0, 0]])
-    assert ever_more_confident(wrong, 2, 2).count == 0
-    assert ever_more_confident(wrong, 2, 1).count == 0
-    assert ever_more_confident(wrong, 1, 2).count == 2
-
-
-def test_lists_can_be_made_of_a_class_or_of_a_pair() -> None:
-    random = np.random.default_rng(0)
-    trajectories = trajectories_of(random.normal(size=(4, 200, 3)), random.integers(3, size=200))
-    for images in image_lists(trajectories, 1, 4, among=of_class(trajectories, 1)):
-        assert {image.label for image in images.images} <= {1}
-    pair = of_pair(trajectories, 1, 2, 4)
-    found = confident_mistakes(trajectories, 4, among=pair)
-    assert found.count == int(pair.sum()) > 0
-    assert {(image.label, image.predicted) for image in found.images} == {(1, 2)}
+    assert ImageLists(wrong).ever_more_confident(2, 2).count == 0
+    assert ImageLists(wrong).ever_more_confident(2, 1).count == 0
+    assert ImageLists(wrong).ever_more_confident(1, 2).count == 2
 
 
 @pytest.mark.parametrize("start", [1, 5])
@@ -141,6 +119,6 @@ def test_flipped_labels_are_found_on_made_up_trainings(start: int) -> None:
     labels[flipped] = (real[flipped] + random.integers(1, classes, 50)) % classes
     trajectories = trajectories_of(logits, labels)
     assert 0.8 < trajectories.accuracy[-1] < 0.95
-    found = ever_more_confident(trajectories, start, epochs, limit=100)
+    found = ImageLists(trajectories, 100).ever_more_confident(start, epochs)
     assert found.count > 100
     assert len(set(indices(found)) & set(flipped.tolist())) >= 40
