@@ -234,7 +234,7 @@ X, Y = np.zeros((4, 8, 8), np.float32), np.arange(4)
         ({"x": X, "y": Y, "seed": -1}, InputError, "seed=-1; expected a whole number from 0"),
         ({"x": X, "y": Y, "validation_split": 1.0}, InputError, r"validation_split=1\.0 leaves no images"),
         ({"x": X, "y": Y, "stop": "losss<0.4"}, InputError, "Did you mean 'loss'"),
-        ({"x": X, "y": Y, "stop": ["val_loss<0.4"]}, InputError, "looks at validation data"),
+        ({"x": X, "y": Y, "stop": ["val_loss<0.4"]}, InputError, "needs validation data"),
         ({"x": X[:0], "y": Y[:0]}, DataError, "x holds no images"),
         ({"x": X, "y": Y * 0 + 3}, DataError, "All 4 labels are class 3"),
         ({"x": X, "y": Y[:3]}, DataError, "x has 4 images and y has 3 labels"),

@@ -127,7 +127,7 @@ def unknown_recipe() -> Any:
     [
         (no_epochs, RecipeError, "epochs = 0"),
         (negative_seed, InputError, "seed=-1; expected a whole number from 0"),
-        (validation_rule_without_validation, RecipeError, "looks at validation data, and this training has none"),
+        (validation_rule_without_validation, RecipeError, "needs validation data, and this training has none"),
         (unknown_recipe, InputError, "Did you mean 'course'"),
     ],
 )

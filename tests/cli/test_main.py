@@ -58,7 +58,7 @@ def test_version_is_the_packages(command: Command) -> None:
         ("train digits --stop losss<0.4", "--stop: unknown metric in a stop condition 'losss'. Did you mean 'loss'?"),
         (
             "train digits --stop val_loss<1 --validation 0",
-            "'val_loss<1' looks at validation data, and this training has",
+            "'val_loss<1' needs validation data, and this training has",
         ),
         ("train digits --model own.txt", "model = 'own.txt': expected FILE.py:FUNCTION"),
         ("train digits --model gone.py:build", "the model file gone.py cannot be read: No such file"),

@@ -201,7 +201,7 @@ def test_a_class_of_models_is_no_model(refused: Callable[..., None]) -> None:
 def test_a_stop_condition_on_a_number_that_there_will_not_be_is_refused_before_training(
     digits: Images, runs_dir: Any
 ) -> None:
-    with pytest.raises(RecipeError, match=r"this training has no 'accuracy'\. It has: loss"):
+    with pytest.raises(RecipeError, match=r"this training has no metric 'accuracy'\. It has loss"):
         fittingroom.fit(models.small(metrics=[]), digits.x, digits.y, stop="accuracy>0.5", verbose=0)
     assert not runs_dir.exists()
 

@@ -28,11 +28,11 @@ def test_plain_spelling_is_read_back() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("flip 2", r"augmentation 'flip 2': expected 'flip' alone; it has no number"),
-        ("shift", r"augmentation 'shift': expected a whole number of pixels, at most, .* 1 to 1,000, .*'shift 2'"),
+        ("flip 2", r"augmentation 'flip 2': expected 'flip' alone, without a number"),
+        ("shift", r"augmentation 'shift': expected a whole number from 1 to 1,000 .pixels, at most, .*'shift 2'"),
         ("shift 0", r"augmentation 'shift 0'"),
         ("shift -1", r"augmentation 'shift -1'"),
-        ("cutout 2.5", r"augmentation 'cutout 2.5': expected a whole number of pixels, the side of the square"),
+        ("cutout 2.5", r"augmentation 'cutout 2.5': expected .* 1 to 1,000 .pixels, the side of the square"),
         ("cutout 9999", r"from 1 to 1,000"),
     ],
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fittingroom.errors import RecipeError
-from fittingroom.recipes.recipe import read_recipe
+from fittingroom.recipes.recipe import Recipe
 
 
 @pytest.fixture
@@ -15,12 +15,12 @@ def toml(tmp_path: Path) -> Path:
 
 def test_empty_file_is_the_default_recipe_with_the_files_name(toml: Path) -> None:
     toml.write_text("")
-    assert read_recipe(toml).name == "mine"
+    assert Recipe.read(toml).name == "mine"
 
 
 def test_comments_and_windows_line_ends_are_read(toml: Path) -> None:
     toml.write_bytes(b"\xef\xbb\xbf# a comment\r\nepochs = 7 # another\r\nhidden = 512\r\n")
-    recipe = read_recipe(toml)
+    recipe = Recipe.read(toml)
     assert (recipe.epochs, recipe.hidden) == (7, (512,))
 
 
@@ -43,20 +43,20 @@ def test_comments_and_windows_line_ends_are_read(toml: Path) -> None:
 def test_mistake_is_shown_with_file_and_line(toml: Path, text: str, message: str) -> None:
     toml.write_text(text)
     with pytest.raises(RecipeError, match=message):
-        read_recipe(toml)
+        Recipe.read(toml)
 
 
 def test_missing_file_says_so(toml: Path) -> None:
     with pytest.raises(RecipeError, match=r"recipe .*mine.toml cannot be read: No such file"):
-        read_recipe(toml)
+        Recipe.read(toml)
 
 
 def test_file_that_is_no_text_says_so(toml: Path) -> None:
     toml.write_bytes(b"\x89PNG\r\n\xff\xfe")
     with pytest.raises(RecipeError, match=r"not a text file in UTF-8: byte 0"):
-        read_recipe(toml)
+        Recipe.read(toml)
 
 
 def test_model_file_lies_beside_the_recipe(toml: Path) -> None:
     toml.write_text('model = "nets/own.py:build"')
-    assert read_recipe(toml).model == f"{toml.parent / 'nets/own.py'}:build"
+    assert Recipe.read(toml).model == f"{toml.parent / 'nets/own.py'}:build"

@@ -10,7 +10,7 @@ import pytest
 
 import fittingroom
 from fittingroom.data.dataset import Dataset, Part
-from fittingroom.recipes.build import network
+from fittingroom.recipes.build import layers_of
 from fittingroom.recipes.named import NAMED
 from fittingroom.recipes.recipe import Recipe
 
@@ -96,4 +96,4 @@ def test_schedule_spans_all_epochs(few: Dataset) -> None:
 
 
 def test_cnn_has_fewer_than_100_000_parameters() -> None:
-    assert network(NAMED["cnn"].recipe, (28, 28), 10).count_params() < 100_000
+    assert layers_of(NAMED["cnn"].recipe, (28, 28), 10).count_params() < 100_000

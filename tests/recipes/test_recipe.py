@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fittingroom.errors import InputError, RecipeError, UnknownNameError
-from fittingroom.recipes.recipe import Recipe, read_recipe
+from fittingroom.recipes.recipe import Recipe
 from fittingroom.recipes.settings import ACTIVATIONS, OPTIMIZERS, PRECISIONS, SCHEDULES
 
 STOPS = ["loss<0.4", "accuracy>=0.6", "val_loss rises 3", "val_accuracy falls 2", "loss<=1e-07"]
@@ -62,7 +62,7 @@ def recipes(draw: st.DrawFn) -> Recipe:
 def test_toml_gives_the_same_recipe_back(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("recipe") / "recipe.toml"
     path.write_text(recipe.to_toml(), encoding="utf-8")
-    read = read_recipe(path)
+    read = Recipe.read(path)
     model = None if recipe.model is None else str(path.parent / recipe.model)
     assert read == dataclasses.replace(recipe, model=model)
 

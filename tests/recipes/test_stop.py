@@ -107,8 +107,8 @@ def test_spelling_keeps_the_number_exactly(value: float) -> None:
         ("loss", "expected a comparison such as 'loss<0.4'"),
         ("", "expected a comparison"),
         ("0.4>loss", "expected a comparison"),
-        ("loss=<0.4", "expected one of <, <=, >, >=, not '=<'"),
-        ("loss==0.4", "expected one of"),
+        ("loss=<0.4", "expected <, <=, > or >=, not '=<'"),
+        ("loss==0.4", "expected <, <=, > or >=, not"),
         ("loss<low", "expected a number after '<', not 'low'"),
         ("loss<nan", "expected a number after '<', not 'nan'"),
         ("loss<inf", "expected a number after"),
@@ -133,11 +133,13 @@ def test_unknown_metric_lists_the_known_ones(text: str) -> None:
 
 
 def test_condition_on_validation_without_validation_is_refused() -> None:
-    with pytest.raises(RecipeError, match=r"'val_loss<0.4' looks at validation data, and this training has none"):
+    with pytest.raises(RecipeError, match=r"'val_loss<0.4' needs validation data, and this training has none"):
         StopRule(["val_loss<0.4"], validation=False)
     StopRule(["loss<0.4"], validation=False)
 
 
 def test_metric_that_a_training_lacks_is_named_with_those_it_has() -> None:
-    with pytest.raises(RecipeError, match=r"'accuracy>0.6': this training has no 'accuracy'. It has: loss, auc"):
+    with pytest.raises(
+        RecipeError, match=r"'accuracy>0.6': this training has no metric 'accuracy'. It has loss and auc"
+    ):
         StopRule(["accuracy>0.6"]).update({"loss": 0.5, "auc": 0.9})

@@ -39,7 +39,7 @@ from fittingroom.recipes.modelfile import model_beside
 from fittingroom.recipes.named import NAMED, find_recipe
 from fittingroom.recipes.recipe import RECIPE_FORM, Recipe
 from fittingroom.recipes.settings import check_setting
-from fittingroom.recipes.toml import Form, Key, Table, read_toml
+from fittingroom.recipes.toml import Form, Key, Table
 from fittingroom.text import word_list
 
 DEFAULT_TRIALS = 20
@@ -74,7 +74,7 @@ class ExperimentFile:
         Raises:
             RecipeError: the file is missing, is not TOML, or a key or a value makes no sense; with file and line.
         """
-        return cls.of(read_toml(path, EXPERIMENT_FORM))
+        return cls.of(EXPERIMENT_FORM.read(path))
 
     @classmethod
     def of(cls, table: Table) -> ExperimentFile:
@@ -152,7 +152,7 @@ class SearchFile:
         Raises:
             RecipeError: the file is missing, is not TOML, or a key or a value makes no sense; with file and line.
         """
-        table = read_toml(path, SEARCH_FORM)
+        table = _SEARCH_FORM.read(path)
         experiment = ExperimentFile.of(table)
         with table.at("recipe"):
             if len(experiment.recipes) != 1:
@@ -311,4 +311,4 @@ EXPERIMENT_FORM = Form(
 )
 """The keys of an experiment, as a file or as a table in another one."""
 
-SEARCH_FORM = Form("a search", _SEARCH_KEYS, unknown=_unknown_in_search)
+_SEARCH_FORM = Form("a search", _SEARCH_KEYS, unknown=_unknown_in_search)

@@ -52,7 +52,7 @@ from typing import Any, Literal, get_args
 from fittingroom.errors import RecipeError, UnknownNameError
 from fittingroom.experiments.experiment_file import EXPERIMENT_FORM, ExperimentFile
 from fittingroom.labs.measures import MEASURES
-from fittingroom.recipes.toml import Form, Key, Table, read_toml
+from fittingroom.recipes.toml import Form, Key, Table
 
 DEFAULT_DATASET = "fashion-mnist"
 
@@ -186,7 +186,7 @@ class Lab:
         Raises:
             RecipeError: the file is missing, is not TOML, or a key or a value makes no sense; with file and line.
         """
-        table = read_toml(path, _LAB)
+        table = _LAB.read(path)
         experiments = tuple(_experiment(one) for one in table.get("experiment", ()))
         codes = tuple(LabCode(**one) for one in table.get("code", ()))
         claims = tuple(_claim(one) for one in table.get("claim", ()))

@@ -1,10 +1,7 @@
-"""Recipe -> compiled Keras model. This, `network` and `views` import Keras; they are used when nothing is cached.
+"""From a recipe to a compiled Keras model: its layers, its optimizer, and the mean over its `test_views`.
 
-The layers that a recipe describes, as a Keras model with a softmax at its end.
-
-A Keras model that averages its answers over several views of an image, as a recipe's `test_views` say.
-
-`run.model` gives it; what the engine runs is `engine.views`, which says more.
+This imports Keras, and is used only where no compiled program is stored. `run.model` gives this model; what the engine
+runs for `test_views` is `engine.recipe_programs`.
 """
 
 from __future__ import annotations
@@ -34,7 +31,8 @@ _OPTIMIZERS = {
 }
 
 
-# Kernels decay; what shifts and scales does not.
+# Kernels decay; what shifts and scales does not, as is usual: decay would pull the normalization away from what it
+# measures.
 _NOT_DECAYED = ("bias", "beta", "gamma")
 
 
@@ -52,7 +50,7 @@ def build_model(
         image_shape: `(height, width)` or `(height, width, 3)`.
         classes: number of classes.
         steps: how many steps training takes in all, for the recipe's schedule.
-        file: the user's own model file, where it is not simply the one that the recipe names (see `trust`).
+        file: the user's own model file, where it is not the one that the recipe names (see `modelfile`).
 
     Raises:
         RecipeError, ModelError: the user's own model file has no such function, fails, or gives no Keras model; or the
@@ -70,8 +68,8 @@ def build_model(
 
 def layers_of(recipe: Recipe, image_shape: tuple[int, ...], classes: int) -> Any:
     """The model of a recipe that names no file, not compiled."""
-    model = network(recipe, image_shape, classes)
-    return averaged(model, recipe.test_views) if recipe.test_views else model
+    model = _network(recipe, image_shape, classes)
+    return _averaged(model, recipe.test_views) if recipe.test_views else model
 
 
 def with_softmax_in_the_loss(model: Any, label_smoothing: float = 0.0) -> Any:
@@ -88,7 +86,7 @@ def with_softmax_in_the_loss(model: Any, label_smoothing: float = 0.0) -> Any:
         model: from `build_model`, for a recipe without a model of the user's.
         label_smoothing: see `Recipe`.
     """
-    inner = inner_model(model)
+    inner = _inner_model(model)
     inner.layers[-1].activation = keras.activations.linear
     inner.compile(optimizer=model.optimizer, loss=_Crossentropy(label_smoothing), metrics=["accuracy"])
     return inner
@@ -144,10 +142,10 @@ def _users_model(file: ModelFile) -> Any:
     return model
 
 
-NAME = "classifier"
+_NAME = "classifier"
 
 
-def network(recipe: Recipe, image_shape: tuple[int, ...], classes: int) -> Any:
+def _network(recipe: Recipe, image_shape: tuple[int, ...], classes: int) -> Any:
     """A fresh model, images as floats `(batch, *image_shape)` to probabilities `(batch, classes)`, not compiled.
 
     Raises:
@@ -163,9 +161,9 @@ def network(recipe: Recipe, image_shape: tuple[int, ...], classes: int) -> Any:
     images = keras.Input(image_shape, name="images")
     if not recipe.residual:
         chain = [*builder.convolutional(image_shape), *builder.dense(classes)]
-        return keras.Sequential([images, *chain], name=NAME)
-    outputs = through(builder.dense(classes), builder.residual(images, image_shape))
-    return keras.Model(images, outputs, name=NAME)
+        return keras.Sequential([images, *chain], name=_NAME)
+    outputs = _through(builder.dense(classes), builder.residual(images, image_shape))
+    return keras.Model(images, outputs, name=_NAME)
 
 
 class _Builder:
@@ -184,14 +182,14 @@ class _Builder:
 
     def residual(self, images: Any, image_shape: tuple[int, ...]) -> Any:
         """The output of all stages, with a shortcut past each pair of convolutions after a stage's first."""
-        outputs = through(self._with_channels(image_shape), images)
+        outputs = _through(self._with_channels(image_shape), images)
         for number, stage in enumerate(self._recipe.convolutions, start=1):
-            outputs = through(self._convolution(stage[0], number, 1, pooled=len(stage) == 1), outputs)
+            outputs = _through(self._convolution(stage[0], number, 1, pooled=len(stage) == 1), outputs)
             for place in range(1, len(stage), 2):
                 pair = [*self._convolution(stage[place], number, place + 1, pooled=False)]
                 pair += self._convolution(stage[place + 1], number, place + 2, pooled=False)
                 total = layers.Add(name=f"sum_{number}_{place + 2}", **self._policy)
-                outputs = total([outputs, through(pair, outputs)])
+                outputs = total([outputs, _through(pair, outputs)])
             if len(stage) > 1:
                 outputs = self._pooling(number)(outputs)
         return outputs
@@ -246,7 +244,7 @@ class _Builder:
         return layers.BatchNormalization(momentum=0.9, name=f"norm_{number}", **self._policy)
 
 
-def through(chain: Iterable[Any], tensor: Any) -> Any:
+def _through(chain: Iterable[Any], tensor: Any) -> Any:
     """What comes out of the last of some layers when the tensor goes into the first."""
     for layer in chain:
         tensor = layer(tensor)
@@ -258,17 +256,17 @@ View = list[Callable[[Any], Any]]  # what an image goes through, in order
 _AVERAGED = "averaged_classifier"
 
 
-def averaged(inner: Any, texts: Sequence[str]) -> Any:
+def _averaged(inner: Any, texts: Sequence[str]) -> Any:
     """A model of Keras's own layers that gives the mean of a classifier's probabilities over the views."""
     shape = tuple(inner.input_shape[1:])
     images = keras.Input(shape, name="images")
-    answers = [inner(through(view, images)) for view in _views(texts, shape)]
+    answers = [inner(_through(view, images)) for view in _views(texts, shape)]
     return keras.Model(images, layers.Average(name="mean")(answers), name=_AVERAGED)
 
 
-def inner_model(model: Any) -> Any:
+def _inner_model(model: Any) -> Any:
     """The classifier inside a model that `averaged` made; any other model as it is."""
-    return model.get_layer(NAME) if model.name == _AVERAGED else model
+    return model.get_layer(_NAME) if model.name == _AVERAGED else model
 
 
 def _views(texts: Sequence[str], image_shape: tuple[int, ...]) -> list[View]:

@@ -1,8 +1,7 @@
 """A user's own model: the setting `FILE.py:FUNCTION`, and calling that function.
 
-Only what the user has just named is run: nothing here reads a path from a stored run. (`trust.py` does, if told to.)
-
-Running the Python file again that the model of a stored run came from: only when told to, and only if unchanged.
+A file that the user has just named is run. One that a stored run names is run again only if the user says so, and only
+if its contents are those of the training.
 """
 
 from __future__ import annotations
@@ -193,7 +192,7 @@ def file_to_run(setting: str | None, recorded: RecordedFile | None, *, trust: bo
     if recorded is None:
         raise RunError(
             f"The run's model is code in {setting}, but the run does not record what was in that file, so it is not "
-            "run again. Train anew."
+            "run again. Train again with fittingroom.train."
         )
     return trusted_file(recorded, trust=trust)
 

@@ -1,7 +1,7 @@
 """The recipes that are known by name, and what each claims.
 
 A claim rests on stored measurements: `claims.json`, beside this file, is written by the benchmarks. It maps a recipe's
-name to the fields of `Claim`. A recipe that is not in it has not been measured.
+name to the fields of `MeasuredClaim`. A recipe that is not in it has not been measured.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from types import MappingProxyType
 from typing import Any
 
 from fittingroom.errors import UnknownNameError
-from fittingroom.recipes.recipe import Recipe, read_recipe
+from fittingroom.recipes.recipe import Recipe
+from fittingroom.text import number, percent, word_list
 
 NOT_MEASURED = "not measured yet"
 _CLAIMS = Path(__file__).with_name("claims.json")
 
 
 @dataclass(frozen=True)
-class NamedRecipe:
+class _NamedRecipe:
     """A recipe with a line that says what it is."""
 
     recipe: Recipe
@@ -30,16 +31,16 @@ class NamedRecipe:
 
 
 @dataclass(frozen=True)
-class Claim:
-    """What a recipe reached: one test accuracy per seed, and under which circumstances.
+class MeasuredClaim:
+    """What a recipe reached in a measurement that is stored: one test accuracy per seed, and how it was measured.
 
     Args:
-        dataset: what it was trained and tested on.
+        dataset: the name of the dataset that it was trained and tested on.
         test_accuracies: accuracy on the sealed test set, one per seed, each 0 to 1.
         seconds: median time of one training with its set-up, in seconds.
         hardware: processor and number of cores, or the GPU.
         versions: package name -> version.
-        command: the command that measures it again.
+        command: what measures it again.
     """
 
     dataset: str
@@ -50,7 +51,7 @@ class Claim:
     command: str
 
     @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> Claim:
+    def from_dict(cls, fields: Mapping[str, Any]) -> MeasuredClaim:
         """A claim from its JSON form."""
         return cls(**{**fields, "test_accuracies": tuple(fields["test_accuracies"])})
 
@@ -71,35 +72,37 @@ class Claim:
     def reached(self) -> str:
         """Mean and standard deviation: `86.96% ± 0.62 (5 seeds)`; one seed has no deviation."""
         seeds = len(self.test_accuracies)
-        return f"{100 * self.mean:.2f}%" + (f" ± {100 * self.spread:.2f} ({seeds} seeds)" if seeds > 1 else " (1 seed)")
+        return percent(self.mean, 2) + (
+            f" ± {number(100 * self.spread, 2)} ({seeds} seeds)" if seeds > 1 else " (1 seed)"
+        )
 
     @property
     def text(self) -> str:
         """The claim as one sentence."""
-        versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        versions = word_list(f"{name} {version}" for name, version in self.versions.items())
         return (
             f"{self.reached} on the test set of {self.dataset}, {self.seconds:.1f} s on {self.hardware}; "
             f"{versions}; {self.command}"
         )
 
 
-NAMED: Mapping[str, NamedRecipe] = MappingProxyType(
+NAMED: Mapping[str, _NamedRecipe] = MappingProxyType(
     {
         entry.recipe.name: entry
         for entry in (
-            NamedRecipe(
+            _NamedRecipe(
                 Recipe(name="linear", hidden=()),
                 "No hidden layer: softmax regression, the baseline that every network has to beat.",
             ),
-            NamedRecipe(
+            _NamedRecipe(
                 Recipe(name="course"),
                 "The course's model: Flatten, 128 ReLU neurons, ten softmax outputs; Adam, 5 epochs, batches of 32.",
             ),
-            NamedRecipe(
+            _NamedRecipe(
                 Recipe(name="wide", hidden=(512,)),
                 "The course's second exercise: 512 neurons in place of 128.",
             ),
-            NamedRecipe(
+            _NamedRecipe(
                 Recipe(
                     name="cnn",
                     convolutions=((32,), (64,), (64, 64)),
@@ -116,7 +119,7 @@ NAMED: Mapping[str, NamedRecipe] = MappingProxyType(
                 ),
                 "A small convolutional network, under 100,000 parameters, for 5 minutes on 2 CPU cores.",
             ),
-            NamedRecipe(
+            _NamedRecipe(
                 Recipe(
                     name="mlp-best",
                     hidden=(1024, 1024),
@@ -132,7 +135,7 @@ NAMED: Mapping[str, NamedRecipe] = MappingProxyType(
                 ),
                 "The best multilayer perceptron for 5 minutes on 2 CPU cores: wide, with dropout, flips and shifts.",
             ),
-            NamedRecipe(
+            _NamedRecipe(
                 Recipe(
                     name="best-cpu",
                     convolutions=((32,), (64, 64), (128,)),
@@ -150,7 +153,7 @@ NAMED: Mapping[str, NamedRecipe] = MappingProxyType(
                 ),
                 "The best convolutional network for 10 minutes on 2 CPU cores.",
             ),
-            NamedRecipe(
+            _NamedRecipe(
                 Recipe(
                     name="photo",
                     convolutions=((32,), (64,), (64, 64)),
@@ -180,7 +183,7 @@ NAMED: Mapping[str, NamedRecipe] = MappingProxyType(
                 ),
                 "For photos: the network of cnn, trained on images as photos give them; 7 minutes on 2 CPU cores.",
             ),
-            NamedRecipe(
+            _NamedRecipe(
                 Recipe(
                     name="best",
                     convolutions=((128, 128, 128), (256,) * 5, (512,) * 5),
@@ -206,23 +209,23 @@ NAMED: Mapping[str, NamedRecipe] = MappingProxyType(
 )
 
 
-def read_claims(path: Path = _CLAIMS) -> dict[str, Claim]:
+def read_claims(path: Path = _CLAIMS) -> dict[str, MeasuredClaim]:
     """The measured claims by recipe name; empty where nothing has been measured."""
     if not path.is_file():
         return {}
     stored: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-    return {name: Claim.from_dict(fields) for name, fields in stored.items()}
+    return {name: MeasuredClaim.from_dict(fields) for name, fields in stored.items()}
 
 
 def find_recipe(name: str) -> Recipe:
-    """A recipe by its name, or from a TOML file: what ends in `.toml`, holds a path separator, or is a file.
+    """The recipe with a name, or in a TOML file: what ends in `.toml`, has a path separator, or is a file.
 
     Raises:
-        UnknownNameError: neither; the message lists the known names.
+        UnknownNameError: there is neither such a name nor such a file; the message lists the names.
         RecipeError: the file cannot be read as a recipe.
     """
     if name in NAMED:
         return NAMED[name].recipe
     if name.endswith(".toml") or os.sep in name or Path(name).is_file():
-        return read_recipe(Path(name))
+        return Recipe.read(Path(name))
     raise UnknownNameError("recipe", name, [*NAMED, "FILE.toml"])

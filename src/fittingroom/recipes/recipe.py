@@ -1,6 +1,6 @@
-"""A recipe: everything that decides a training run except the data and the seed.
+"""A recipe: everything that decides a training except the data and the seed.
 
-Recipes as TOML files: one `key = value` per line, every key optional.
+As a TOML file it has one `key = value` per line, every key optional.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from typing import Any
 from fittingroom.errors import RecipeError
 from fittingroom.recipes.modelfile import model_beside, parse_model_setting
 from fittingroom.recipes.settings import check_setting, parse_setting, unknown_key
-from fittingroom.recipes.toml import Form, Key, read_toml
+from fittingroom.recipes.toml import Form, Key
 
 # Fields that change how long a program is called, or what the recipe is called, but not the compiled program.
 _NOT_IN_PROGRAM = frozenset({"name", "epochs", "stop"})
-# These came later: at their defaults they leave a recipe's digest as it was.
+# Keys that older versions did not have: at their defaults they do not count in the digest, so that runs of then still
+# have theirs.
 _ADDED = frozenset(
     {
         "convolutions",
@@ -35,7 +36,7 @@ _ADDED = frozenset(
         "test_views",
     }
 )
-# A model of the user's own brings these with it.
+# What a model of the user's own decides itself; its weight decay can still be set, since compiling it may not.
 _NOT_WITH_MODEL = tuple(sorted(_ADDED - {"weight_decay"}))
 
 
@@ -53,7 +54,7 @@ class Recipe:
         activation: activation function of the convolutions and the hidden layers, by Keras's name.
         batch_norm: whether batch normalization stands between them and their activation.
         dropout: share of each hidden layer's outputs that is dropped while training, 0 up to but not including 1.
-        augment: random changes of the training images, in this order, as `augment.parse_augmentation` reads them.
+        augment: random changes of the training images, in this order, as `settings.parse_augmentation` reads them.
         scale: whether pixels are divided by the dataset's scale (255 for 8-bit images), so that they lie in 0 to 1.
         loss: `sparse_categorical_crossentropy`, in nats.
         label_smoothing: share of the label that is spread over all classes for the gradient. The loss that is shown
@@ -146,13 +147,26 @@ class Recipe:
                 raise unknown_key(key)
         return cls(**settings)
 
+    @classmethod
+    def read(cls, path: Path) -> Recipe:
+        """The recipe in a TOML file. Without a `name`, the file's name is used.
+
+        A relative path in `model` counts from the recipe's folder, so that the two files can lie side by side.
+
+        Raises:
+            RecipeError: the file is missing, is not TOML, or a key or a value makes no sense; with file and line.
+        """
+        table = RECIPE_FORM.read(path)
+        settings = {key: model_beside(table.folder, value) if key == "model" else value for key, value in table.items()}
+        return cls.from_dict({"name": path.stem, **settings})
+
     def to_dict(self) -> dict[str, Any]:
         """All settings as plain JSON values."""
         values = {key: getattr(self, key) for key in _KEYS}
         return {key: _as_list(value) for key, value in values.items()}
 
     def to_toml(self) -> str:
-        """The recipe as a TOML file; `read_recipe` reads the same recipe back."""
+        """The recipe as a TOML file; `Recipe.read` reads the same recipe back."""
         # JSON's strings, numbers, lists and booleans are TOML's too, for the printable text that a recipe holds.
         values = {key: value for key, value in self.to_dict().items() if value is not None}
         return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in values.items())
@@ -225,16 +239,3 @@ RECIPE_FORM = Form("a recipe", dict.fromkeys(_KEYS, Key(convert=check_setting)),
 """A table with settings of a recipe, each key optional."""
 
 _DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in dataclasses.fields(Recipe)}
-
-
-def read_recipe(path: Path) -> Recipe:
-    """The recipe in a TOML file. Without a `name`, the file's name is used.
-
-    A relative path in `model` counts from the recipe's folder, so that the two files can lie side by side.
-
-    Raises:
-        RecipeError: the file is missing, is not TOML, or has a key or a value that makes no sense; with file and line.
-    """
-    table = read_toml(path, RECIPE_FORM)
-    settings = {key: model_beside(table.folder, value) if key == "model" else value for key, value in table.items()}
-    return Recipe.from_dict({"name": path.stem, **settings})

@@ -1,9 +1,8 @@
 """What each key of a recipe may hold: one check per key, and the reading of its value from text.
 
 A check gets any value that Python, TOML, JSON or the command line may give, and returns it in the form that a recipe
-keeps (tuples, floats), or raises a RecipeError that shows the key, the value and what was expected.
-
-Which random changes the training images go through: texts such as `flip`, `shift 2` and `cutout 8`.
+keeps (tuples, floats), or raises a RecipeError that shows the key, the value and what was expected. The values of
+`augment`, texts such as `flip`, `shift 2` and `cutout 8`, are read here too; those of `stop` in `stop`.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from typing import Any, NoReturn
 from fittingroom.errors import RecipeError, UnknownNameError
 from fittingroom.recipes.modelfile import parse_model_setting
 from fittingroom.recipes.stop import parse_condition
+from fittingroom.text import word_list
 
 ACTIVATIONS = ("elu", "gelu", "leaky_relu", "linear", "relu", "selu", "sigmoid", "silu", "softplus", "tanh")
 OPTIMIZERS = ("adadelta", "adagrad", "adam", "adamax", "adamw", "lion", "nadam", "rmsprop", "sgd")
@@ -29,7 +29,7 @@ PRECISIONS = ("float32", "mixed_bfloat16")
 _LARGEST_LAYER = 1_000_000
 _LARGEST_INTEGER = 2**31 - 1
 
-# How `--set` reads the values of the keys that hold no text.
+# How `--set` reads the values of keys that do not hold text.
 _LISTS = frozenset({"augment", "stop", "test_views"})
 _SWITCHES = frozenset({"batch_norm", "residual", "scale"})
 _SWITCHED = MappingProxyType({"true": True, "on": True, "yes": True, "false": False, "off": False, "no": False})
@@ -90,8 +90,71 @@ def parse_setting(text: str) -> tuple[str, Any]:
     return key, check_setting(key, _from_text(key, value.strip()))
 
 
+# Random change of a training image -> what its number means; None where it takes none.
+AUGMENTATIONS: Mapping[str, str | None] = MappingProxyType(
+    {
+        "flip": None,
+        "shift": "pixels, at most, up or down and left or right",
+        "cutout": "pixels, the side of the square that is blackened",
+        "spare": "percent of the images, which go without what follows",
+        "rotate": "degrees, at most, either way",
+        "stretch": "percent, at most, by which each side grows or shrinks",
+        "bend": "pixels, at most, by which parts of the image move against each other",
+        "contrast": "percent, at most, by which contrast and brightness of the foreground change",
+        "invert": "percent of the images whose foreground is inverted",
+        "texture": "percent of the full brightness, at most, that blotches and stripes add to the foreground",
+        "bite": "percent of the images whose foreground has pieces missing",
+        "clutter": "percent of the images that have pieces of background",
+        "blur": "pixels, at most, of a Gaussian's deviation",
+    }
+)
+_LARGEST_STRENGTH = 1000
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """One random change of an image.
+
+    Args:
+        name: a key of `AUGMENTATIONS`.
+        strength: its number, in the unit that `AUGMENTATIONS` says; None for `flip`, which mirrors every second image,
+            left to right.
+    """
+
+    name: str
+    strength: int | None = None
+
+    @property
+    def text(self) -> str:
+        """The augmentation in its plain spelling."""
+        return self.name if self.strength is None else f"{self.name} {self.strength}"
+
+
+def parse_augmentation(text: str) -> Augmentation:
+    """The augmentation that a text such as `shift 2` names.
+
+    Raises:
+        RecipeError: its number is missing, makes no sense, or is one too many.
+        UnknownNameError: the augmentation is unknown; the message lists the known ones.
+    """
+    name, _, number = " ".join(text.split()).partition(" ")
+    if name not in AUGMENTATIONS:
+        raise UnknownNameError("augmentation", name, AUGMENTATIONS)
+    meaning = AUGMENTATIONS[name]
+    if meaning is None:
+        if number:
+            raise RecipeError(f"augmentation {text!r}: expected {name!r} alone, without a number.")
+        return Augmentation(name)
+    if not re.fullmatch(r"[0-9]{1,4}", number) or not 1 <= int(number) <= _LARGEST_STRENGTH:
+        raise RecipeError(
+            f"augmentation {text!r}: expected a whole number from 1 to {_LARGEST_STRENGTH:,} ({meaning}), for example "
+            f"'{name} 2'."
+        )
+    return Augmentation(name, int(number))
+
+
 def _from_text(key: str, text: str) -> Any:
-    """The value that a text means for this key; a text that means none stays text, so that the check shows it."""
+    """The value that a text means for this key; a text without a meaning stays text, so that the check shows it."""
     if key in _OPTIONAL and not text:
         return None
     if key in _SWITCHES:
@@ -184,7 +247,11 @@ def _check_weight_decay(key: str, value: Any) -> float | None:
     if value is None:
         return None
     if not (_is_number(value) and 0 <= value < 1):
-        _refuse(key, value, "the share of each weight that is taken away per step and learning rate, from 0 up to 1")
+        _refuse(
+            key,
+            value,
+            "the share of each weight to subtract per step and learning rate, from 0 up to but not including 1",
+        )
     return float(value)
 
 
@@ -231,7 +298,7 @@ def _check_known(names: Iterable[str]) -> Callable[[str, Any], str]:
     def check(key: str, value: Any) -> str:
         known = tuple(names)
         if not isinstance(value, str):
-            _refuse(key, value, f"one of {', '.join(known)}")
+            _refuse(key, value, f"one of {word_list(known, 'or')}")
         if value not in known:
             raise UnknownNameError(key, value, known)
         return value
@@ -269,7 +336,7 @@ _CHECKS: Mapping[str, Callable[[str, Any], Any]] = MappingProxyType(
     {
         "name": _check_name,
         "convolutions": _check_convolutions,
-        "residual": _check_switch("add what goes into each pair of convolutions to what comes out"),
+        "residual": _check_switch("add the input of each pair of convolutions to its output"),
         "hidden": _check_hidden,
         "activation": _check_known(ACTIVATIONS),
         "batch_norm": _check_switch("normalize each layer's outputs over the batch"),
@@ -292,66 +359,3 @@ _CHECKS: Mapping[str, Callable[[str, Any], Any]] = MappingProxyType(
     }
 )
 """One check for each key of a recipe, in the order in which a recipe lists them."""
-
-
-# What each may change, and what its number means; None where it takes none.
-AUGMENTATIONS: Mapping[str, str | None] = MappingProxyType(
-    {
-        "flip": None,
-        "shift": "pixels, at most, up or down and left or right",
-        "cutout": "pixels, the side of the square that is blackened",
-        "spare": "percent of the images, which go without what follows",
-        "rotate": "degrees, at most, either way",
-        "stretch": "percent, at most, by which each side grows or shrinks",
-        "bend": "pixels, at most, by which parts of the image move against each other",
-        "contrast": "percent, at most, by which the thing's contrast and brightness change",
-        "invert": "percent of the images whose thing is inverted",
-        "texture": "percent of the full brightness, at most, that blotches and stripes add to the thing",
-        "bite": "percent of the images whose thing has pieces missing",
-        "clutter": "percent of the images that have pieces of background",
-        "blur": "pixels, at most, of a Gaussian's deviation",
-    }
-)
-_LARGEST_STRENGTH = 1000
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """One random change of an image.
-
-    Args:
-        name: a key of `AUGMENTATIONS`.
-        strength: its number, in the unit that `AUGMENTATIONS` says; None for `flip`, which mirrors every second image,
-            left to right.
-    """
-
-    name: str
-    strength: int | None = None
-
-    @property
-    def text(self) -> str:
-        """The augmentation in its plain spelling."""
-        return self.name if self.strength is None else f"{self.name} {self.strength}"
-
-
-def parse_augmentation(text: str) -> Augmentation:
-    """Reads one augmentation.
-
-    Raises:
-        RecipeError: its number is missing, makes no sense, or is one too many.
-        UnknownNameError: there is no such augmentation; the message lists the known ones.
-    """
-    name, _, number = " ".join(text.split()).partition(" ")
-    if name not in AUGMENTATIONS:
-        raise UnknownNameError("augmentation", name, AUGMENTATIONS)
-    meaning = AUGMENTATIONS[name]
-    if meaning is None:
-        if number:
-            raise RecipeError(f"augmentation {text!r}: expected {name!r} alone; it has no number.")
-        return Augmentation(name)
-    if not re.fullmatch(r"[0-9]{1,4}", number) or not 1 <= int(number) <= _LARGEST_STRENGTH:
-        raise RecipeError(
-            f"augmentation {text!r}: expected a whole number of {meaning}, from 1 to {_LARGEST_STRENGTH:,}, "
-            f"for example '{name} 2'."
-        )
-    return Augmentation(name, int(number))

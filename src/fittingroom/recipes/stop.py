@@ -1,6 +1,6 @@
 """When to stop before the last epoch: conditions such as `loss<0.4`, `accuracy>=0.6` and `val_loss rises 3`.
 
-`METRIC<NUMBER` (also `<=`, `>`, `>=`) stops after the first epoch whose number fulfils it. `val_loss rises 3` stops
+`METRIC<NUMBER` (also `<=`, `>`, `>=`) stops after the first epoch whose number meets it. `val_loss rises 3` stops
 when three epochs in a row brought no new lowest value, `val_accuracy falls 3` when three brought no new highest: the
 rule of Keras's `EarlyStopping` with `patience=3`. The weights stay those of the last epoch.
 """
@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from fittingroom.errors import RecipeError, UnknownNameError
+from fittingroom.text import word_list
 
 METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
 
@@ -32,8 +33,8 @@ _PATIENCE = re.compile(r"\s*(\w+)\s+(rises|falls)(?:\s+(\S+))?\s*")
 
 
 @dataclass(frozen=True)
-class Threshold:
-    """`METRIC<NUMBER` and the like: fulfilled by one epoch's number alone."""
+class _Threshold:
+    """`METRIC<NUMBER` and the like: met by one epoch's number alone."""
 
     metric: str
     comparison: str
@@ -45,12 +46,12 @@ class Threshold:
         return f"{self.metric}{self.comparison}{repr(self.value).removesuffix('.0')}"
 
     def holds(self, value: float) -> bool:
-        """Whether an epoch with this number fulfils the condition; NaN fulfils none."""
+        """Whether an epoch with this number meets the condition; NaN meets none."""
         return _COMPARISONS[self.comparison](value, self.value)
 
 
 @dataclass(frozen=True)
-class Patience:
+class _Patience:
     """`METRIC rises N` or `METRIC falls N`: N epochs in a row without a new best."""
 
     metric: str
@@ -69,19 +70,19 @@ class Patience:
         return best is None or (value < best if self.direction == "rises" else value > best)
 
 
-Condition = Threshold | Patience
+_Condition = _Threshold | _Patience
 
 
-def parse_condition(text: str, *, own: bool = False) -> Condition:
+def parse_condition(text: str, *, own: bool = False) -> _Condition:
     """Reads one stop condition.
 
     Args:
         text: the condition.
-        own: whether a user's model may have other numbers than `METRICS`; which, its training will tell.
+        own: whether metrics other than `METRICS` are allowed: a user's model has its own, known only once it trains.
 
     Raises:
         RecipeError: the text has another form, or the condition could never do what it seems to say.
-        UnknownNameError: a metric that there is not; the message lists the known ones.
+        UnknownNameError: the metric is unknown; the message lists the known ones.
     """
     if match := _PATIENCE.fullmatch(text):
         _check_metric(match[1], own=own)
@@ -95,7 +96,7 @@ def parse_condition(text: str, *, own: bool = False) -> Condition:
     )
 
 
-def _patience(text: str, metric: str, direction: str, epochs: str | None) -> Patience:
+def _patience(text: str, metric: str, direction: str, epochs: str | None) -> _Patience:
     if epochs is None or not epochs.isascii() or not epochs.isdigit() or not 1 <= int(epochs) <= 1_000_000:
         raise RecipeError(
             f"stop condition {text!r}: expected a number of epochs, 1 or more, at the end, "
@@ -108,12 +109,12 @@ def _patience(text: str, metric: str, direction: str, epochs: str | None) -> Pat
             f"stop condition {text!r} would stop while the model gets better: a {good} {metric} is good. Write "
             f"'{metric} {better} {int(epochs)}' to stop when it gets worse."
         )
-    return Patience(metric, direction, int(epochs))  # type: ignore[arg-type]
+    return _Patience(metric, direction, int(epochs))  # type: ignore[arg-type]
 
 
-def _threshold(text: str, metric: str, comparison: str, number: str) -> Threshold:
+def _threshold(text: str, metric: str, comparison: str, number: str) -> _Threshold:
     if comparison not in _COMPARISONS:
-        raise RecipeError(f"stop condition {text!r}: expected one of {', '.join(_COMPARISONS)}, not {comparison!r}.")
+        raise RecipeError(f"stop condition {text!r}: expected {word_list(_COMPARISONS, 'or')}, not {comparison!r}.")
     try:
         value = float(number)
     except ValueError:
@@ -124,7 +125,7 @@ def _threshold(text: str, metric: str, comparison: str, number: str) -> Threshol
         )
     if not math.isfinite(value):
         raise RecipeError(f"stop condition {text!r}: expected a number after {comparison!r}, not {number!r}.")
-    return Threshold(metric, comparison, value)
+    return _Threshold(metric, comparison, value)
 
 
 def _check_metric(metric: str, *, own: bool) -> None:
@@ -133,7 +134,7 @@ def _check_metric(metric: str, *, own: bool) -> None:
 
 
 class StopRule:
-    """Stops training when any of several conditions is fulfilled. Call `update` once per epoch, in order.
+    """Stops training when any of several conditions is met. Call `update` once per epoch, in order.
 
     Its whole memory is `state()`, plain JSON, so that a resumed training stops where the first would have.
 
@@ -154,12 +155,12 @@ class StopRule:
         for condition in self._conditions:
             if condition.metric.startswith("val_") and not validation:
                 raise RecipeError(
-                    f"stop condition {condition.text!r} looks at validation data, and this training has none. "
-                    f"Leave some (--validation 5000), or use {condition.metric.removeprefix('val_')!r}."
+                    f"stop condition {condition.text!r} needs validation data, and this training has none. "
+                    f"Hold some out (--validation 5000), or use {condition.metric.removeprefix('val_')!r}."
                 )
 
     def update(self, logs: Mapping[str, float]) -> str | None:
-        """Takes one epoch's numbers; returns why training should stop now, or None.
+        """Why training should stop after an epoch with these numbers; None for going on.
 
         Raises:
             RecipeError: a condition's metric is not among the numbers.
@@ -173,21 +174,21 @@ class StopRule:
         return {"epoch": self._epoch, "best": dict(self._best), "best_epoch": dict(self._best_epoch)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes back to what `state()` gave."""
+        """Returns to what `state()` gave."""
         self._epoch = int(state["epoch"])
         self._best = {text: float(value) for text, value in state["best"].items()}
         self._best_epoch = {text: int(epoch) for text, epoch in state["best_epoch"].items()}
 
-    def _reason(self, condition: Condition, logs: Mapping[str, float]) -> str | None:
+    def _reason(self, condition: _Condition, logs: Mapping[str, float]) -> str | None:
         if condition.metric not in logs:
             nearest = difflib.get_close_matches(condition.metric, logs, n=1, cutoff=0.75)
             hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
             raise RecipeError(
-                f"stop condition {condition.text!r}: this training has no {condition.metric!r}.{hint} "
-                f"It has: {', '.join(logs)}."
+                f"stop condition {condition.text!r}: this training has no metric {condition.metric!r}.{hint} "
+                f"It has {word_list(logs)}."
             )
         value = float(logs[condition.metric])
-        if isinstance(condition, Threshold):
+        if isinstance(condition, _Threshold):
             if condition.holds(value):
                 return f"{condition.text} after epoch {self._epoch} ({condition.metric} {value:.4f})"
             return None

@@ -1,6 +1,6 @@
 """Small TOML files, read by a declared form: recipes, experiments, searches and labs.
 
-A `Form` names the keys of a table and says what each may hold; `read_toml` gives a `Table` of checked values. Every
+A `Form` names the keys of a table and says what each may hold; `Form.read` gives a `Table` of checked values. Every
 message begins with the file and the line of the key that it is about, which Python's own `tomllib` does not remember.
 """
 
@@ -77,6 +77,15 @@ class Form:
     keys: Mapping[str, Key]
     unknown: Callable[[str], InputError] | None = None
 
+    def read(self, path: Path) -> Table:
+        """The checked values of a small TOML file.
+
+        Raises:
+            RecipeError: the file is missing, too large, is not TOML, or holds something else; with file and line.
+        """
+        text = _read_text(path, self.what.removeprefix("a ").removeprefix("an "))
+        return Table(_File(path, text), self, _parse(path, text))
+
     def refusal(self, key: str) -> InputError:
         """The error for a key that the table does not have."""
         return self.unknown(key) if self.unknown else UnknownNameError(f"key of {self.what}", key, self.keys)
@@ -144,20 +153,6 @@ class Table(Mapping[str, Any]):
         if key.many:
             return tuple(Table(self._file, key.kind, one, (*self._place, name, i)) for i, one in enumerate(checked))
         return Table(self._file, key.kind, checked, (*self._place, name))
-
-
-def read_toml(path: Path, form: Form) -> Table:
-    """The values of a small TOML file.
-
-    Args:
-        path: the file.
-        form: what it may hold.
-
-    Raises:
-        RecipeError: the file is missing, too large, is not TOML, or holds something else; with file and line.
-    """
-    text = _read_text(path, form.what.removeprefix("a ").removeprefix("an "))
-    return Table(_File(path, text), form, _parse(path, text))
 
 
 @dataclass(frozen=True)
