@@ -27,7 +27,7 @@ def path(tmp_path: Path) -> Path:
 def test_a_run_explains_itself_in_words_and_numbers(path: Path) -> None:
     explanation = fittingroom.open_run(path).explain()
     assert all(question in str(explanation) for question in QUESTIONS.values())
-    assert "Yes, by its loss: validation loss was lowest after epoch 3" in str(explanation)
+    assert "Yes, judged by loss: validation loss was lowest after epoch 3" in str(explanation)
     assert max(map(len, str(explanation).splitlines())) <= 80
     assert explanation.facts["changes"]["best_loss"]["start"] == 3
     assert json.loads(json.dumps(explanation.to_dict(), allow_nan=False)) == explanation.to_dict()
@@ -38,7 +38,7 @@ def test_replicas_explain_themselves_together(tmp_path: Path) -> None:
     runs = [contents_of(course_of([1.0, last]), seed) for seed, last in enumerate((4.0, 1.5, 2.0))]
     explanation = fittingroom.open_replicas(written(tmp_path / "three", *runs)).explain()
     assert explanation.facts["example"]["seed"] == 2
-    assert str(explanation).startswith("What came out?\nThe 3 replicas get")
+    assert str(explanation).startswith("What came out?\nThe models of 3 seeds get")
 
 
 def test_a_change_of_ones_own_is_told(path: Path) -> None:

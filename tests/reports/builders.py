@@ -11,7 +11,7 @@ import numpy as np
 from fittingroom.data.load import load
 from fittingroom.evaluation.trajectories import Trajectories
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.reports.facts.subject import Replica, Subject
+from fittingroom.reports.facts.subject import SeedTraining, Subject
 from fittingroom.runs.environment import Environment
 from fittingroom.runs.history import History
 from fittingroom.runs.outcomes import Outcomes
@@ -96,12 +96,12 @@ def written(folder: Path, *contents: RunContents) -> Path:
     return folder
 
 
-def subject_of(*replicas: Trajectories) -> Subject:
+def subject_of(*trainings: Trajectories) -> Subject:
     """A run that was read already."""
     return Subject(
         path=Path("made-up"),
-        replicas=tuple(
-            Replica(
+        trainings=tuple(
+            SeedTraining(
                 path=Path("made-up"),
                 record=record_of(one, seed),
                 history=history_of(one),
@@ -111,11 +111,11 @@ def subject_of(*replicas: Trajectories) -> Subject:
                 known=True,
                 training_loss=np.asarray(0.5 ** np.arange(len(one.epochs)), np.float64),
             )
-            for seed, one in enumerate(replicas)
+            for seed, one in enumerate(trainings)
         ),
-        seeds=tuple(range(len(replicas))),
+        seeds=tuple(range(len(trainings))),
         seconds=SECONDS,
-        records=tuple(record_of(one, seed) for seed, one in enumerate(replicas)),
+        records=tuple(record_of(one, seed) for seed, one in enumerate(trainings)),
     )
 
 

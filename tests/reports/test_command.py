@@ -20,10 +20,10 @@ LOAD = {"name": "fashion-mnist", "validation": None, "split_seed": 0, "data_dir"
 def subject_with(recipe: dict[str, Any], load: dict[str, Any] | None, seeds: tuple[int, ...] = (0,)) -> Subject:
     """A run of a recipe on some data."""
     subject = subject_of(course_of([1.0], images=8))
-    replica = subject.replicas[0]
-    data = replace(replica.record.data, load=load)
-    record = replace(replica.record, recipe=recipe, data=data)
-    return replace(subject, replicas=(replace(replica, record=record),), seeds=seeds)
+    training = subject.trainings[0]
+    data = replace(training.record.data, load=load)
+    record = replace(training.record, recipe=recipe, data=data)
+    return replace(subject, trainings=(replace(training, record=record),), seeds=seeds)
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_any_number_of_recipes_has_a_page_that_points_only_into_itself(recipes: 
 def test_being_picked_is_said_to_flatter() -> None:
     summary = section(html_of(recipes=3), "summary")
     assert "hidden=48" in summary
-    assert "It has the highest mean accuracy of 3 recipes. Being picked for that number flatters it" in summary
+    assert "It has the highest mean accuracy of 3 recipes. Being chosen for that number flatters it" in summary
     assert "flatters" not in section(html_of(recipes=1), "summary")
 
 
@@ -112,7 +112,7 @@ def test_failed_cells_are_told_with_their_reason() -> None:
 def test_an_experiment_in_which_all_has_failed_has_a_page() -> None:
     html = html_of(recipes=2, failed=2)
     parsed(html)
-    assert "None yet: no recipe is trained to its end with all seeds." in html
+    assert "None yet: no recipe has finished training with all seeds." in html
     assert 'id="curves"' not in html
 
 

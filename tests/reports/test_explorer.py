@@ -24,7 +24,7 @@ from tests.evaluation.examples import all_lists
 from tests.reports.builders import course_of, subject_of
 
 COURSE = course_of([0.5, 1.0, 2.0], images=3000, classes=4)
-REPLICA = subject_of(COURSE).replicas[0]
+REPLICA = subject_of(COURSE).trainings[0]
 LISTS = [one.to_dict() for one in all_lists(COURSE, 1, 3)]
 LISTED = [[image["index"] for image in one["images"]] for one in LISTS]
 
@@ -53,7 +53,7 @@ def test_right_answers_are_of_all_classes_alike() -> None:
 
 def test_few_images_are_all_chosen() -> None:
     few = course_of([1.0], images=50)
-    assert choose(subject_of(few).replicas[0], [], MOST_IMAGES).tolist() == list(range(50))
+    assert choose(subject_of(few).trainings[0], [], MOST_IMAGES).tolist() == list(range(50))
 
 
 def unpacked(text: str, kind: str, *shape: int) -> np.ndarray:
@@ -76,7 +76,7 @@ def test_what_is_kept_is_what_was_stored() -> None:
 
 def test_of_many_classes_the_true_one_and_the_most_probable_are_kept() -> None:
     many = course_of([1.0, 2.0], images=300, classes=40)
-    data = explorer(subject_of(many).replicas[0], [], None).data
+    data = explorer(subject_of(many).trainings[0], [], None).data
     kept = unpacked(data["keptClasses"], "<u2", len(data["index"]), MOST_CLASSES)
     shares = unpacked(data["probabilities"], "u1", len(data["index"]), MOST_CLASSES, 2)
     assert (kept[:, 0] == data["label"]).all()

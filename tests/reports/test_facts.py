@@ -59,7 +59,7 @@ def test_a_run_from_its_folder_tells_what_was_stored(tmp_path: Path) -> None:
     assert facts["example"] == {
         "index": 0,
         "seed": 0,
-        "why": "the only replica",
+        "why": "the only seed",
         "shown_epoch": 7,
         "kept": True,
     }
@@ -67,13 +67,13 @@ def test_a_run_from_its_folder_tells_what_was_stored(tmp_path: Path) -> None:
     assert [one["name"] for one in facts["images"]][:2] == ["largest loss", "confident mistakes"]
 
 
-def test_of_several_replicas_the_one_with_the_median_loss_is_shown_image_by_image(tmp_path: Path) -> None:
+def test_of_several_seeds_the_one_with_the_median_loss_is_shown_image_by_image(tmp_path: Path) -> None:
     runs = [contents_of(course_of([1.0, last]), seed) for seed, last in ((3, 4.0), (5, 1.2), (9, 2.0))]
     facts = facts_of(written(tmp_path / "run", *runs))
     assert (facts["example"]["index"], facts["example"]["seed"]) == (2, 9)
     assert facts["run"]["seeds"] == [3, 5, 9]
     last = facts["curves"]["val_loss"][-1]
-    losses = [replica["validation_loss"][-1] for replica in facts["replicas"]]
+    losses = [training["validation_loss"][-1] for training in facts["replicas"]]
     assert (last["low"], last["high"]) == pytest.approx((min(losses), max(losses)), rel=1e-6)
     assert facts["changes"]["best_loss"] == facts["replicas"][2]["changes"]["best_loss"]
     assert facts["agreement"]["replicas"] == 3
@@ -110,16 +110,16 @@ def test_an_epoch_whose_losses_are_not_finite_is_left_out_and_said(tmp_path: Pat
     assert facts["replicas"][0]["left_out_epochs"] == [6]
     assert facts["replicas"][0]["validated_epochs"] == [1, 2, 3, 4, 5, 7]
     said = [sentence["text"] for sentence in facts["words"]]
-    assert "Left out, because a loss in it is not finite: epoch 6 of the replica with seed 0." in said
+    assert "Left out, because a loss is not finite: epoch 6 of seed 0." in said
 
 
-def test_a_replica_without_finite_losses_is_left_out_and_said(tmp_path: Path) -> None:
+def test_a_seed_without_finite_losses_is_left_out_and_said(tmp_path: Path) -> None:
     good, bad = contents_of(course_of([1.0, 2.0])), with_loss(contents_of(course_of([1.0]), 1), 0, np.inf)
     facts = facts_of(written(tmp_path / "run", good, bad))
     assert facts["run"]["unusable_seeds"] == [1]
     assert len(facts["replicas"]) == 1
-    assert any("no epoch has finite losses: the replica with seed 1" in one["text"] for one in facts["words"])
-    with pytest.raises(InputError, match="after no epoch are all validation losses finite"):
+    assert any("no epoch has finite losses: seed 1" in one["text"] for one in facts["words"])
+    with pytest.raises(InputError, match="no epoch has only finite validation losses"):
         facts_of(written(tmp_path / "all-bad", bad))
 
 
@@ -129,7 +129,7 @@ def test_without_the_probabilities_of_all_classes_confidence_is_unknown_and_the_
     facts = facts_of(written(tmp_path / "run", contents_of(old)))
     assert facts["reliability"] is facts["brier"] is facts["calibration_curves"] is None
     assert facts["replicas"][0]["calibration"] is None
-    assert "were not kept by this run" in facts["missing"]["calibration"]
+    assert "did not store the probabilities of all classes" in facts["missing"]["calibration"]
     assert facts["missing"]["calibration"] in [sentence["text"] for sentence in facts["words"]]
     assert facts["changes"]["best_loss"]["start"] == 3
 
@@ -174,7 +174,7 @@ def record_at(trajectories: Trajectories, row: int) -> PartResult:
 
 @pytest.mark.parametrize(
     ("epoch", "views", "said"),
-    [(None, 1, "The kept weights are those of no single epoch"), (6, 6, "Each answer is the mean over 6 views")],
+    [(None, 1, "The kept weights come from no single epoch"), (6, 6, "Each answer is the mean over 6 versions")],
 )
 def test_what_no_epoch_says_is_told_of_the_kept_weights_themselves(
     tmp_path: Path, epoch: int | None, views: int, said: str
@@ -209,7 +209,7 @@ def test_an_older_run_whose_kept_weights_are_not_known_says_what_it_is_about(tmp
     assert (facts["example"]["kept"], facts["example"]["shown_epoch"]) == (False, 7)
     said = [one["text"] for one in facts["words"]]
     assert any("its mean loss is 0.123 nats." in one for one in said)
-    assert any("weights after epoch 7: this run was written by an older" in one for one in said)
+    assert any("weights after epoch 7: an older version wrote this run" in one for one in said)
 
 
 def test_where_a_loss_of_the_kept_weights_is_not_finite_the_last_finite_epoch_is_told(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_where_a_loss_of_the_kept_weights_is_not_finite_the_last_finite_epoch_is
     )
     said = [one["text"] for one in facts["words"]]
     assert any("its mean loss is not finite." in one for one in said)
-    assert any("weights after epoch 7: the loss of an image is not finite for the kept ones" in one for one in said)
+    assert any("weights after epoch 7: the loss of an image is not finite with the kept weights" in one for one in said)
     assert is_json(facts)
 
 
@@ -243,9 +243,9 @@ def test_a_test_score_is_told_with_its_look_and_opens_nothing(tmp_path: Path) ->
     assert not (tmp_path / "ledger.sqlite").exists()
 
 
-def test_replicas_that_saw_different_images_are_refused(tmp_path: Path) -> None:
+def test_seeds_that_saw_different_images_are_refused(tmp_path: Path) -> None:
     path = written(tmp_path / "run", contents_of(course_of([1.0])), contents_of(course_of([1.0], seed=7), 1))
-    with pytest.raises(InputError, match="its replicas were validated on different images"):
+    with pytest.raises(InputError, match="its seeds were validated on different images"):
         facts_of(path)
 
 
@@ -269,4 +269,4 @@ def test_training_losses_belong_to_the_validated_epochs(tmp_path: Path) -> None:
     rows = dict(zip(history.epoch, history.rows, strict=True))
     full = type(history)((epoch, rows.get(epoch, {"loss": 9.0})) for epoch in range(4))
     path = written(tmp_path / "run", replace(contents_of(every_second), history=full))
-    assert read_subject(path).replicas[0].training_loss == pytest.approx([1.0, 0.5])
+    assert read_subject(path).trainings[0].training_loss == pytest.approx([1.0, 0.5])

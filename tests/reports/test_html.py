@@ -69,7 +69,7 @@ def test_any_training_has_a_page(trajectories: Trajectories, tmp_path_factory: p
 
 
 def test_a_run_without_pictures_says_why(rising: Report) -> None:
-    assert "The pictures are not here: it was trained on plain arrays" in rising.html
+    assert "No pictures: the run was trained on plain arrays" in rising.html
     assert block_of(rising.html)["explorer"]["sheet"] is None
 
 
@@ -93,11 +93,11 @@ def test_a_long_training_has_a_page_that_stays_small(tmp_path: Path) -> None:
     assert len(block_of(html)["explorer"]["index"]) == 150
 
 
-def test_several_replicas_are_drawn_each_with_their_band(tmp_path: Path) -> None:
+def test_several_seeds_are_drawn_each_with_their_band(tmp_path: Path) -> None:
     contents = [contents_of(course_of(RISING, seed=0), seed) for seed in range(3)]
     html = report_of([written(tmp_path / "run", *contents)]).html
-    assert "3 replicas, and their band" in html
-    assert "replica with seed" in html
+    assert "3 seeds and their band" in html
+    assert ", here for seed " in html
 
 
 def test_several_runs_need_their_comparison(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_cards_of_a_notebook_escape_and_tell_the_numbers(tmp_path: Path) -> None
     assert "95% interval" in card
     assert "sealed" in card
     replicas = fittingroom.train("digits", seeds=2, out=tmp_path / "two")
-    assert "2 replicas, seeds 0, 1" in replicas._repr_html_()
+    assert "seeds 0, 1" in replicas._repr_html_()
 
 
 def test_a_dataset_shows_its_sprite_and_no_test_image() -> None:

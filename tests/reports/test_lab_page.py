@@ -46,13 +46,13 @@ def test_the_prediction_stands_beside_what_came_out() -> None:
     html = html_of()
     assert re.search(r"It stays</bdi> <span[^>]*>● your prediction", html)
     assert re.search(r'class="outcome"><bdi>It rises</bdi> .*what came out', html)
-    assert "It came out otherwise." in html
+    assert "Your prediction did not come true." in html
     asked = lab_facts()["prediction"]
     assert "Your prediction came true." in html_of(prediction={**asked, "chosen": 2})
     assert "No prediction was asked for" in html_of(prediction={**asked, "chosen": None})
     assert "What came out is not known" in html_of(prediction={**asked, "outcome": None, "allowed": []})
     undecided = html_of(prediction={**asked, "outcome": None, "allowed": [1, 2]})
-    assert "The measurement cannot tell between the answers" in undecided
+    assert "The measurement cannot decide between the answers" in undecided
     assert "✓</span> what came out" not in undecided
 
 
@@ -167,12 +167,12 @@ def test_groups_of_images_add_up_to_the_loss(tmp_path: Path) -> None:
     html = html_of("images", arms=[arm_facts("course", run=run)])
     assert "From epoch 2 to epoch 4 the validation loss went from" in html
     assert "Images that stayed wrong, those whose loss rose most" in html
-    assert "The pictures are not here: it was trained on plain arrays" in html
+    assert "No pictures: the run was trained on plain arrays" in html
 
 
 def test_a_run_that_is_not_there_leaves_a_note(tmp_path: Path) -> None:
     html = html_of("images", arms=[arm_facts("course", run=tmp_path / "gone")])
-    assert "The picture is not here:" in html
+    assert "No picture:" in html
     assert "no arm was trained" in html_of("numbers", arms=[refused_arm("without")])
 
 

@@ -19,8 +19,8 @@ from tests.reports.builders import course_of, subject_of
 RISING = [0.4, 0.7, 1.0, 1.5, 2.0, 3.0, 4.0]
 
 
-def facts_of(*replicas: Trajectories) -> dict[str, Any]:
-    return subject_facts(subject_of(*replicas))
+def facts_of(*trainings: Trajectories) -> dict[str, Any]:
+    return subject_facts(subject_of(*trainings))
 
 
 def told(facts: dict[str, Any], topic: str) -> str:
@@ -69,7 +69,7 @@ def test_every_number_in_the_words_is_a_fact_that_the_sentence_names(trajectorie
 
 
 @pytest.mark.parametrize("count", [2, 5])
-def test_every_number_about_several_replicas_is_a_fact_too(count: int) -> None:
+def test_every_number_about_several_seeds_is_a_fact_too(count: int) -> None:
     facts = facts_of(*(course_of(RISING, seed=0) for _ in range(count)))
     assert [strange for sentence in facts["words"] for strange in strange_numbers(sentence)] == []
 
@@ -90,9 +90,11 @@ def test_each_topic_is_answered_first_and_terms_are_explained_once(trajectories:
 
 def test_a_loss_that_rises_while_accuracy_stays_is_told_as_overfitting_by_loss_alone() -> None:
     facts = facts_of(course_of(RISING))
-    assert told(facts, "overfit").startswith("Yes, by its loss: validation loss was lowest after epoch 3 and then rose")
-    assert "By its accuracy no: that did not change measurably" in told(facts, "overfit")
-    assert "training loss went on falling" in told(facts, "overfit")
+    assert told(facts, "overfit").startswith(
+        "Yes, judged by loss: validation loss was lowest after epoch 3 and then rose"
+    )
+    assert "Judged by accuracy, no: it did not change measurably" in told(facts, "overfit")
+    assert "training loss kept falling" in told(facts, "overfit")
 
 
 def test_the_ledger_says_which_images_and_concludes_what_happened() -> None:
@@ -112,12 +114,12 @@ def test_no_conclusion_is_drawn_where_mistakes_became_more() -> None:
     facts = facts_of(trajectories_of(np.stack([logits] * 4 + [spoiled] * 8), right.labels))
     assert "accuracy fell by" in told(facts, "change")
     assert "So the loss rose" not in told(facts, "change")
-    assert "By its accuracy too: that fell" in told(facts, "overfit")
+    assert "Judged by accuracy, yes too: it fell" in told(facts, "overfit")
 
 
 def test_a_loss_that_only_falls_is_no_overfitting() -> None:
     facts = facts_of(course_of([0.1, 0.3, 0.5, 0.8]))
-    assert told(facts, "overfit").startswith("Not by its loss: that was lowest after the last epoch, 4")
+    assert told(facts, "overfit").startswith("No, judged by loss: it was lowest after the last epoch, 4")
     assert "less loss" not in told(facts, "stopping")
 
 
@@ -128,7 +130,7 @@ def test_a_rise_that_jitter_explains_is_told_in_no_topic() -> None:
     assert over_images is not None
     assert over_images.low > 0
     facts = facts_of(course)
-    assert told(facts, "overfit").startswith("By its loss nothing shows it")
+    assert told(facts, "overfit").startswith("Loss shows no sign of it")
     assert "validation loss did not change measurably (+0.0" in told(facts, "change")
     assert not any("rose" in sentence["text"] or "because" in sentence["text"] for sentence in facts["words"])
 
@@ -136,15 +138,15 @@ def test_a_rise_that_jitter_explains_is_told_in_no_topic() -> None:
 def test_a_large_gap_between_the_accuracies_leads_while_the_loss_still_falls() -> None:
     course = course_of([0.1, 0.3, 0.5, 0.8])
     subject = subject_of(course)
-    (replica,) = subject.replicas
+    (training,) = subject.trainings
 
     def with_training(accuracy: float) -> dict[str, Any]:
-        record = replace(replica.record, train=replace(replica.record.train, accuracy=accuracy))
-        return subject_facts(replace(subject, replicas=(replace(replica, record=record),)))
+        record = replace(training.record, train=replace(training.record.train, accuracy=accuracy))
+        return subject_facts(replace(subject, trainings=(replace(training, record=record),)))
 
     facts = with_training(0.978)
     first = next(sentence for sentence in facts["words"] if sentence["topic"] == "overfit")
-    assert first["short"] == "A large gap: 97.8% of training images right, 76.5% of others"
+    assert first["short"] == "A large gap: 97.8% of training images right, 76.5% of validation images"
     assert "a gap of 21.3 points (95% interval 19.5 to 23.2)" in told(facts, "overfit")
     assert "What helps: more training images, augmentation" in told(facts, "overfit")
     assert "gap of" not in told(with_training(0.82), "overfit")  # 5.5 points, and less would fit too
@@ -162,12 +164,12 @@ def facts_with_gaps(course: Trajectories, gaps: list[float]) -> dict[str, Any]:
     """The facts of a run whose training losses leave these gaps."""
     subject = subject_of(course)
     losses = np.asarray(course.mean_loss - gaps, np.float64)
-    return subject_facts(replace(subject, replicas=(replace(subject.replicas[0], training_loss=losses),)))
+    return subject_facts(replace(subject, trainings=(replace(subject.trainings[0], training_loss=losses),)))
 
 
 def test_a_change_within_noise_is_not_called_a_change() -> None:
     facts = facts_of(course_of([1.0, 1.001], images=40))
-    assert "nothing shows it" in told(facts, "overfit") or "lowest after the last" in told(facts, "overfit")
+    assert "shows no sign of it" in told(facts, "overfit") or "lowest after the last" in told(facts, "overfit")
     assert "rose" not in told(facts, "change")
 
 
@@ -176,7 +178,7 @@ def test_a_change_within_noise_is_not_called_a_change() -> None:
     [
         (3.0, "No, it is too sure"),
         (0.3, "No, it is not sure enough"),
-        (1.0, "Nothing in these images speaks against it"),
+        (1.0, "Nothing in these images contradicts it"),
     ],
 )
 def test_confidence_is_judged_as_the_numbers_allow(sharpness: float, answer: str) -> None:
@@ -198,7 +200,7 @@ def test_a_pair_that_takes_most_mistakes_is_named_and_one_that_may_be_chance_is_
     logits[taken, 2] += 9
     facts = facts_of(trajectories_of(logits[None], labels))
     assert told(facts, "classes").startswith("Most of all class 1 and class 2: 30 of 30 mistakes")
-    assert "Least often recognised is class 1: 70.0% of its images" in told(facts, "classes")
+    assert "The class recognised least often is class 1: 70.0% of its images" in told(facts, "classes")
     one = 5.0 * np.eye(4)[labels]
     one[0, 1] += 9
     single = facts_of(trajectories_of(one[None], labels))
@@ -207,18 +209,16 @@ def test_a_pair_that_takes_most_mistakes_is_named_and_one_that_may_be_chance_is_
 
 def test_a_single_epoch_tells_no_course() -> None:
     facts = facts_of(course_of([2.0]))
-    assert told(facts, "overfit") == "A single validated epoch shows no course, so the loss cannot tell."
+    assert told(facts, "overfit") == "A single validated epoch shows no trend, so the loss cannot tell."
     assert told(facts, "change") == told(facts, "stopping") == ""
 
 
-def test_replicas_are_told_together_and_one_of_them_by_name() -> None:
+def test_seeds_are_told_together_and_one_of_them_by_name() -> None:
     facts = facts_of(*(course_of(RISING, seed=0) for _ in range(5)))
-    assert told(facts, "result").startswith("The 5 replicas get")
+    assert told(facts, "result").startswith("The models of 5 seeds get")
     seed = facts["example"]["seed"]
-    assert told(facts, "change").startswith(
-        f"In the replica with seed {seed}, the one with the median loss, from epoch 3"
-    )
-    assert "All 5 replicas are overconfident." in told(facts, "confidence")
+    assert told(facts, "change").startswith(f"With seed {seed}, the one with the median loss, from epoch 3")
+    assert "All 5 models are overconfident." in told(facts, "confidence")
     assert "for other images, seeds and the jitter between epochs" in told(facts, "overfit")
 
 
@@ -227,5 +227,5 @@ def test_each_ledger_of_the_slider_has_its_sentence() -> None:
     for name, ledgers in facts["ledgers"].items():
         for index, ledger in enumerate(ledgers):
             assert ledger["words"] == ledger_words(facts, f"ledgers.{name}.{index}")
-    assert facts["ledgers"]["to_last"][-1]["words"] == "Epoch 7 is the one to compare with: nothing changes."
+    assert facts["ledgers"]["to_last"][-1]["words"] == "Epoch 7 is compared with itself: nothing changes."
     assert facts["ledgers"]["to_best_loss"][-1]["words"].startswith("From epoch 3 to 7 validation loss rose by")

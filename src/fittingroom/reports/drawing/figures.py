@@ -97,7 +97,7 @@ def curves(facts: Facts, beside: Sequence[Facts] = ()) -> dict[str, Figure]:
 
 
 def _histories(facts: Facts) -> list[Rows]:
-    return [replica["history"] for replica in facts["replicas"]]
+    return [training["history"] for training in facts["replicas"]]
 
 
 def _curve_alt(facts: Facts, quantity: str) -> str:
@@ -113,7 +113,7 @@ def _curve_alt(facts: Facts, quantity: str) -> str:
                 f"after epoch {last}, best {_value(quantity, best[1])} after epoch {best[0]}."
             )
     several = len(facts["replicas"])
-    return " ".join([f"Line chart of {quantity}{f', means of {several} replicas' if several > 1 else ''}.", *parts])
+    return " ".join([f"Line chart of {quantity}{f', means of {several} seeds' if several > 1 else ''}.", *parts])
 
 
 def _value(quantity: str, value: float) -> str:
@@ -133,24 +133,24 @@ def _curve_legend(lines: Sequence[Line], marked: tuple[int, int] | None) -> Lege
     best = () if marked is None else (("rule" if marked[0] == marked[1] else "area", "best for validation"),)
     return (
         *((f"dashed {line.color}" if line.dashed else line.color, line.name) for line in lines),
-        *(((f"band {lines[-1].color}", f"{seeds} replicas, and their band"),) if seeds > 1 else ()),
+        *(((f"band {lines[-1].color}", f"{seeds} seeds and their band"),) if seeds > 1 else ()),
         *best,
     )
 
 
 def courses(facts: Facts) -> dict[str, Figure]:
-    """Validation loss and accuracy of the replica that is shown image by image, for the slider."""
-    replica = facts["replicas"][facts["example"]["index"]]
+    """Validation loss and accuracy of the seed that is shown image by image, for the slider."""
+    training = facts["replicas"][facts["example"]["index"]]
     found = {}
     for quantity in _QUANTITIES:
         unit = "%" if quantity == "accuracy" else ""
-        values = replica[f"validation_{quantity}"]
+        values = training[f"validation_{quantity}"]
         drawn = [100 * value if unit else value for value in values]
-        points = list(zip(replica["validated_epochs"], drawn, strict=True))
-        frame = Frame(epoch_axis(replica["validated_epochs"]), plots.value_axis(drawn, unit), _LOW)
+        points = list(zip(training["validated_epochs"], drawn, strict=True))
+        frame = Frame(epoch_axis(training["validated_epochs"]), plots.value_axis(drawn, unit), _LOW)
         found[quantity] = Figure(
             plots.epoch_plot(frame, unit, _TITLES[quantity], lines=[(points, "mean c-validation")]),
-            f"Validation {quantity} of seed {replica['seed']} over the epochs, from {_value(quantity, values[0])} to "
+            f"Validation {quantity} of seed {training['seed']} over the epochs, from {_value(quantity, values[0])} to "
             f"{_value(quantity, values[-1])}; two lines mark the epochs that are compared.",
         )
     return found
@@ -168,7 +168,7 @@ def confidence(facts: Facts) -> dict[str, Figure]:
 
 
 def _reliability(diagram: Facts) -> Figure:
-    """The share of right answers against the confidence, with what an honest model of as many images would show."""
+    """The share of right answers against the confidence, with what a calibrated model would show on as many images."""
     known = [one for one in diagram["bins"] if one["count"]]
     told = "; ".join(f"{percent(one['confidence'])} sure, {percent(one['accuracy'])} right" for one in known)
     most = max((one["count"] for one in known), default=1)
@@ -194,22 +194,22 @@ def _reliability(diagram: Facts) -> Figure:
     return Figure(
         plot,
         f"Reliability diagram {diagram['as']}, from the least confident predictions: {told}.",
-        f"{_capital(diagram['as'])}: calibration error {diagram['error']:.3f}. An honest model would show about "
-        f"{diagram['floor']:.3f} on as many images, and seldom more than {diagram['ceiling']:.3f}. Points below the "
-        "diagonal are too sure; larger points hold more images.",
-        (("point c-validation", "share right, with 95% interval"), ("area", "where an honest model lies")),
+        f"{_capital(diagram['as'])}: calibration error {diagram['error']:.3f}. A perfectly calibrated model "
+        f"would show about {diagram['floor']:.3f} on this many images, and rarely more than {diagram['ceiling']:.3f}. "
+        "Points below the diagonal are too sure; larger points hold more images.",
+        (("point c-validation", "share right, with 95% interval"), ("area", "where a calibrated model lies")),
     )
 
 
 def _honest(one: Facts) -> tuple[float, float, float]:
-    """Where 95% of honest models lie in a bin, with the normal approximation; all in percent."""
+    """Where 95% of calibrated models lie in a bin, with the normal approximation; all in percent."""
     center = one["confidence"]
     noise = 1.96 * (center * (1 - center) / one["count"]) ** 0.5
     return 100 * center, 100 * max(center - noise, 0.0), 100 * min(center + noise, 1.0)
 
 
 def _errors(diagram: Facts) -> Figure:
-    """The calibration error over the epochs, and what honest models stay below."""
+    """The calibration error over the epochs, and what calibrated models stay below."""
     errors = diagram["errors"]
     first, last = errors[0], errors[-1]
     highest = max(max(one["error"], one["ceiling"]) for one in errors)
@@ -226,19 +226,19 @@ def _errors(diagram: Facts) -> Figure:
     return Figure(
         plot,
         f"Line chart of the calibration error: {first['error']:.3f} after epoch {first['epoch']}, {last['error']:.3f} "
-        f"after epoch {last['epoch']}; an honest model would stay below about {last['ceiling']:.3f}.",
-        "How far confidence and share of right answers are apart, on average (ECE), after each epoch.",
+        f"after epoch {last['epoch']}; a calibrated model would stay below about {last['ceiling']:.3f}.",
+        "How far apart confidence and the share of right answers are, on average (ECE), after each epoch.",
         (
             ("c-overconfidence", "calibration error"),
-            ("dotted", "an honest model, on average"),
-            ("area", "an honest model, 19 times of 20"),
+            ("dotted", "a calibrated model, on average"),
+            ("area", "a calibrated model, 19 times in 20"),
         ),
     )
 
 
 def _split(facts: Facts, curves: Facts) -> Figure:
-    """The loss over the epochs, and the part of it that is no overconfidence: means over the replicas."""
-    replicas, verdict = len(facts["replicas"]), _verdict(facts)
+    """The loss over the epochs, and the part of it that is no overconfidence: means over the seeds."""
+    seeds, verdict = len(facts["replicas"]), _verdict(facts)
     removed = {"overconfident": "too sure: overconfidence", "underconfident": "not sure enough"}
     what = {"overconfident": "too sure of", "underconfident": "not sure enough of"}.get(
         verdict, "too sure or not sure enough of"
@@ -246,7 +246,7 @@ def _split(facts: Facts, curves: Facts) -> Figure:
     start, end = (
         {name: curves[name][at]["mean"] for name in ("loss", "refinement", "overconfidence")} for at in (0, -1)
     )
-    mean = f" Means of {replicas} replicas." if replicas > 1 else ""
+    mean = f" Means of {seeds} seeds." if seeds > 1 else ""
     loss, rest = ([(one["epoch"], one["mean"]) for one in curves[name]] for name in ("loss", "refinement"))
     frame = Frame(epoch_axis(x for x, _ in loss), linear_axis([y for _, y in (*loss, *rest)], (0, math.inf)))
     plot = plots.epoch_plot(
@@ -265,14 +265,14 @@ def _split(facts: Facts, curves: Facts) -> Figure:
         f"Loss = what it cannot tell apart (refinement) + what it is {what}.{mean}",
         (
             ("c-validation", "validation loss"),
-            ("area c-overconfidence", removed.get(verdict, "too sure, or not sure enough")),
+            ("area c-overconfidence", removed.get(verdict, "too sure or not sure enough")),
             ("dotted c-refinement", "cannot tell: refinement"),
         ),
     )
 
 
 def _verdict(facts: Facts) -> str:
-    """`overconfident`, `underconfident`, or nothing, of the kept weights of the replica that is shown."""
+    """`overconfident`, `underconfident`, or nothing, of the kept weights of the seed that is shown."""
     split = facts["replicas"][facts["example"]["index"]]["shown"]["calibration"]
     return (split or {}).get("verdict") or ""
 

@@ -15,10 +15,8 @@ from typing import Any
 from fittingroom.evaluation.calibration import Calibration, calibration
 from fittingroom.evaluation.change import Change
 from fittingroom.evaluation.stopping import Stopping
-from fittingroom.reports.facts import run_facts as facts_run
-from fittingroom.reports.facts import seed_facts as facts_replica
-from fittingroom.reports.facts import spread_facts as facts_spread
-from fittingroom.reports.facts.subject import Replica, Subject, read_subject
+from fittingroom.reports.facts import run_facts, seed_facts, spread_facts
+from fittingroom.reports.facts.subject import SeedTraining, Subject, read_subject
 from fittingroom.reports.words import change_words as words_change
 from fittingroom.reports.words import course_words as words_course
 from fittingroom.reports.words import state_words as words_state
@@ -29,17 +27,17 @@ from fittingroom.runs.ledger_reuse import Standings
 FORMAT = 1
 
 NOT_KEPT = (
-    "The probabilities of all classes were not kept by this run, so that its confidence cannot be judged. A run that "
-    "is trained now keeps them."
+    "This run did not store the probabilities of all classes, so its confidence cannot be judged. New runs of up to "
+    "100 classes store them."
 )
 NO_GAP = (
-    "The training loss is missing, or is not the cross-entropy that was measured in validation, so that there is no "
-    "generalisation gap."
+    "There is no generalisation gap: the training loss is missing, or is not the cross-entropy that validation "
+    "measures."
 )
 
 
 def facts_of(run: str | Path, start: int | None = None, end: int | None = None) -> dict[str, Any]:
-    """Every fact of a run of one or several replicas. Nothing is trained, and no test set is opened.
+    """Every fact of a run of one or several seeds. Nothing is trained, and no test set is opened.
 
     Losses are in nats, accuracies and probabilities 0 to 1, accuracies' changes in percentage points where the name
     says so; epochs count from 1. What is not known is null; `missing` says why.
@@ -59,38 +57,38 @@ def facts_of(run: str | Path, start: int | None = None, end: int | None = None) 
 
 def subject_facts(subject: Subject, start: int | None = None, end: int | None = None) -> dict[str, Any]:
     """The same of a run that was read already."""
-    example = subject.replicas[subject.example]
+    example = subject.trainings[subject.example]
     trajectories = example.trajectories
     asked = {}
     if start is not None or end is not None:
         first, last = trajectories.best_loss_epoch, trajectories.last_epoch
         asked = {"asked": Change.between(trajectories, first if start is None else start, last if end is None else end)}
-    changes = [Change.defaults(replica.trajectories) for replica in subject.replicas]
-    calibrations = [calibration(replica.trajectories) for replica in subject.replicas]
+    changes = [Change.defaults(training.trajectories) for training in subject.trainings]
+    calibrations = [calibration(training.trajectories) for training in subject.trainings]
     standings = Standings()
-    replicas = [
-        facts_replica.replica_facts(replica, found, split, standings)
-        for replica, found, split in zip(subject.replicas, changes, calibrations, strict=True)
+    trainings = [
+        seed_facts.training_facts(training, found, split, standings)
+        for training, found, split in zip(subject.trainings, changes, calibrations, strict=True)
     ]
     facts = {
         "format": FORMAT,
-        "run": facts_run.run_facts(subject),
-        "data": facts_run.data_facts(subject),
-        "results": facts_run.results_facts(subject, [one["test"] for one in replicas]),
-        "replicas": replicas,
+        "run": run_facts.run_facts(subject),
+        "data": run_facts.data_facts(subject),
+        "results": run_facts.results_facts(subject, [one["test"] for one in trainings]),
+        "replicas": trainings,
         "example": _example(subject),
-        "curves": facts_spread.curve_facts(subject.replicas),
+        "curves": spread_facts.curve_facts(subject.trainings),
         "calibration_curves": _calibration_curves(calibrations),
-        "change_spreads": facts_spread.change_spreads(changes),
-        "class_spreads": facts_spread.class_spreads(subject.replicas),
-        "agreement": facts_spread.agreement(replicas, changes),
-        "stopping": _stopping(subject.replicas),
+        "change_spreads": spread_facts.change_spreads(changes),
+        "class_spreads": spread_facts.class_spreads(subject.trainings),
+        "agreement": spread_facts.agreement(trainings, changes),
+        "stopping": _stopping(subject.trainings),
         "changes": {name: one.to_dict() for name, one in {**changes[subject.example], **asked}.items()},
-        "ledgers": facts_replica.ledgers(trajectories),
-        "reliability": facts_replica.reliability_facts(example),
-        "brier": facts_replica.brier_facts(example),
-        "images": facts_replica.image_facts(example),
-        "classes": facts_replica.class_facts(example),
+        "ledgers": seed_facts.ledgers(trajectories),
+        "reliability": seed_facts.reliability_facts(example),
+        "brier": seed_facts.brier_facts(example),
+        "images": seed_facts.image_facts(example),
+        "classes": seed_facts.class_facts(example),
         "missing": _missing(subject),
     }
     told: dict[str, Any] = plain(facts)
@@ -101,13 +99,13 @@ def subject_facts(subject: Subject, start: int | None = None, end: int | None = 
 
 
 def _example(subject: Subject) -> dict[str, Any]:
-    """Which replica is shown image by image, and its calibration is at `replicas[index]`."""
-    example = subject.replicas[subject.example]
-    only = len(subject.replicas) == 1
+    """Which training is shown image by image, and its calibration is at `replicas[index]`."""
+    example = subject.trainings[subject.example]
+    only = len(subject.trainings) == 1
     return {
         "index": subject.example,
         "seed": example.record.seed,
-        "why": "the only replica" if only else "its validation loss is the median of the replicas",
+        "why": "the only seed" if only else "its validation loss is the median over the seeds",
         "shown_epoch": example.shown_epoch,
         "kept": example.known,
     }
@@ -115,30 +113,30 @@ def _example(subject: Subject) -> dict[str, Any]:
 
 def _calibration_curves(found: list[tuple[Calibration, ...] | None]) -> dict[str, Any] | None:
     known = [one for one in found if one is not None]
-    return facts_spread.calibration_curves(known) if len(known) == len(found) else None
+    return spread_facts.calibration_curves(known) if len(known) == len(found) else None
 
 
-def _stopping(replicas: tuple[Replica, ...]) -> dict[str, Any]:
+def _stopping(trainings: tuple[SeedTraining, ...]) -> dict[str, Any]:
     found: Stopping = Stopping.of(
-        [replica.trajectories for replica in replicas], [replica.training_loss for replica in replicas]
+        [training.trajectories for training in trainings], [training.training_loss for training in trainings]
     )
     return {
         **found.to_dict(),
-        "gap": facts_spread.gaps(replicas, found),
-        "accuracy_gap": facts_spread.accuracy_gap(replicas),
-        "training_loss": facts_spread.training_losses(replicas),
-        "loss_epochs": facts_spread.epochs([one.loss_epoch for one in found.seeds]),
-        "accuracy_epochs": facts_spread.epochs([one.accuracy_epoch for one in found.seeds]),
-        "last_epochs": facts_spread.epochs([one.last_epoch for one in found.seeds]),
+        "gap": spread_facts.gaps(trainings, found),
+        "accuracy_gap": spread_facts.accuracy_gap(trainings),
+        "training_loss": spread_facts.training_losses(trainings),
+        "loss_epochs": spread_facts.epochs([one.loss_epoch for one in found.seeds]),
+        "accuracy_epochs": spread_facts.epochs([one.accuracy_epoch for one in found.seeds]),
+        "last_epochs": spread_facts.epochs([one.last_epoch for one in found.seeds]),
     }
 
 
 def _missing(subject: Subject) -> dict[str, str]:
     """What is null, and why."""
     missing = {}
-    if not all(replica.trajectories.has_all_classes for replica in subject.replicas):
+    if not all(training.trajectories.has_all_classes for training in subject.trainings):
         missing["calibration"] = NOT_KEPT
-    if any(replica.training_loss is None for replica in subject.replicas):
+    if any(training.training_loss is None for training in subject.trainings):
         missing["gaps"] = NO_GAP
     return missing
 

@@ -15,15 +15,15 @@ from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.replicas import spread_of_parts
 
 if TYPE_CHECKING:
-    from fittingroom.reports.facts.subject import Replica, Subject
+    from fittingroom.reports.facts.subject import SeedTraining, Subject
     from fittingroom.runs.ledger_reuse import Standings
     from fittingroom.runs.record import PartResult, RunRecord
 
 
 def run_facts(subject: Subject) -> dict[str, Any]:
     """The run as a whole: name, recipe, seeds, times, machine, notes, and the command that repeats it."""
-    record = subject.replicas[0].record
-    notes = dict.fromkeys(note for replica in subject.replicas for note in replica.record.notes)
+    record = subject.trainings[0].record
+    notes = dict.fromkeys(note for training in subject.trainings for note in training.record.notes)
     return {
         "name": subject.path.name,
         "path": str(subject.path),
@@ -32,7 +32,7 @@ def run_facts(subject: Subject) -> dict[str, Any]:
         "seeds": list(subject.seeds),
         "recorded": len(subject.records),
         "unusable_seeds": list(subject.unusable),
-        "created": max(replica.record.created for replica in subject.replicas),
+        "created": max(training.record.created for training in subject.trainings),
         "seconds": {
             "setup": subject.seconds.setup,
             "compile": subject.seconds.compile,
@@ -54,7 +54,7 @@ def run_facts(subject: Subject) -> dict[str, Any]:
 
 def data_facts(subject: Subject) -> dict[str, Any]:
     """The data: name, classes, number of images of each part, and of each class of the validation part."""
-    record, labels = subject.replicas[0].record, subject.replicas[0].trajectories.labels
+    record, labels = subject.trainings[0].record, subject.trainings[0].trajectories.labels
     data = record.data
     return {
         "name": data.name,
@@ -77,13 +77,13 @@ def results_facts(subject: Subject, tests: Sequence[Mapping[str, Any] | None]) -
 
     Args:
         subject: the run.
-        tests: `test_facts` of each replica.
+        tests: `test_facts` of each seed.
     """
     known = [test["score"] for test in tests if test is not None]
     whole = len(known) == len(tests)
     validation = _spreads([record.validation for record in subject.records])
     if "accuracy" not in validation:  # of old runs of models that were compiled without it
-        validation["accuracy"] = Spread.of(replica.kept.accuracy for replica in subject.replicas).to_dict()
+        validation["accuracy"] = Spread.of(training.kept.accuracy for training in subject.trainings).to_dict()
     return {
         "train": _spreads([record.train for record in subject.records]),
         "validation": validation,
@@ -108,12 +108,12 @@ def part_facts(part: PartResult) -> dict[str, Any]:
     }
 
 
-def test_facts(replica: Replica, standings: Standings) -> dict[str, Any] | None:
+def test_facts(training: SeedTraining, standings: Standings) -> dict[str, Any] | None:
     """The test result, which look at the test set it was, and what luck it may hold.
 
     None if there is none yet, or if the ledger contradicts it; `test_problem` then says how.
     """
-    found = standings.scored(replica.path, replica.record)
+    found = standings.scored(training.path, training.record)
     if found is None:
         return None
     look, (number, reuse, problem, elsewhere) = found
@@ -133,9 +133,9 @@ def test_facts(replica: Replica, standings: Standings) -> dict[str, Any] | None:
     }
 
 
-def test_problem(replica: Replica, standings: Standings) -> str | None:
+def test_problem(training: SeedTraining, standings: Standings) -> str | None:
     """Why its test result is not believed, in words; None where there is none, or nothing speaks against it."""
-    found = standings.scored(replica.path, replica.record)
+    found = standings.scored(training.path, training.record)
     return None if found is None else found[1].problem
 
 
@@ -144,7 +144,7 @@ def command_of(subject: Subject) -> str | None:
 
     That is a model that was given to `fittingroom.fit`, arrays of the user's own, and another split seed than 0.
     """
-    record = subject.replicas[0].record
+    record = subject.trainings[0].record
     recipe, data = _recipe(record), _data(record)
     if recipe is None or data is None:
         return None

@@ -15,60 +15,60 @@ from fittingroom.reports.facts.run_facts import part_facts, test_facts, test_pro
 
 if TYPE_CHECKING:
     from fittingroom.evaluation.trajectories import Trajectories
-    from fittingroom.reports.facts.subject import Replica
+    from fittingroom.reports.facts.subject import SeedTraining
     from fittingroom.runs.ledger_reuse import Standings
 
 MOST_PAIRS = 6
 
 
-def replica_facts(
-    replica: Replica,
+def training_facts(
+    training: SeedTraining,
     changes: dict[str, Change],
     calibrations: Sequence[Calibration] | None,
     standings: Standings,
 ) -> dict[str, Any]:
-    """What is told of every replica; `history` has a row for each epoch, counted from 1."""
-    record, trajectories = replica.record, replica.trajectories
+    """What is told of every seed; `history` has a row for each epoch, counted from 1."""
+    record, trajectories = training.record, training.trajectories
     return {
         "seed": record.seed,
-        "path": str(replica.path),
+        "path": str(training.path),
         "status": record.status,
         "reason": record.reason,
         "epochs": record.epochs,
         "train": part_facts(record.train),
         "validation": None if record.validation is None else part_facts(record.validation),
-        "test": test_facts(replica, standings),
-        "test_problem": test_problem(replica, standings),
+        "test": test_facts(training, standings),
+        "test_problem": test_problem(training, standings),
         "history": [
             {"epoch": epoch + 1, **logs}
-            for epoch, logs in zip(replica.history.epoch, replica.history.rows, strict=True)
+            for epoch, logs in zip(training.history.epoch, training.history.rows, strict=True)
         ],
         "validated_epochs": list(trajectories.epochs),
-        "left_out_epochs": list(replica.left_out),
+        "left_out_epochs": list(training.left_out),
         "validation_loss": trajectories.mean_loss.tolist(),
         "validation_accuracy": trajectories.accuracy.tolist(),
         "best_loss_epoch": trajectories.best_loss_epoch,
         "best_accuracy_epoch": trajectories.best_accuracy_epoch,
         "last_epoch": trajectories.last_epoch,
-        "shown": shown_facts(replica),
+        "shown": shown_facts(training),
         "changes": {name: found.to_dict() for name, found in changes.items()},
         "calibration": None if calibrations is None else [one.to_dict() for one in calibrations],
     }
 
 
-def shown_facts(replica: Replica) -> dict[str, Any]:
+def shown_facts(training: SeedTraining) -> dict[str, Any]:
     """The model as it is: what the kept weights make of the images, and how that is to be called.
 
     `epoch` is the one whose weights these are, None where they are those of no single epoch. `row` is the place of the
     validated epoch that says the same, None where none does. `known` is false where these are not the kept weights.
     """
-    kept, split = replica.kept, calibration(replica.shown)
+    kept, split = training.kept, calibration(training.shown)
     return {
         "epoch": None if kept.epoch is None else kept.epoch + 1,
         "views": kept.views,
-        "known": replica.known,
-        "row": replica.shown_row,
-        "as": replica.shown_as,
+        "known": training.known,
+        "row": training.shown_row,
+        "as": training.shown_as,
         "accuracy": kept.accuracy,
         "loss": kept.mean_loss,
         "calibration": None if split is None else split[0].to_dict(),
@@ -91,12 +91,12 @@ def ledgers(trajectories: Trajectories) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def reliability_facts(replica: Replica) -> dict[str, Any] | None:
+def reliability_facts(training: SeedTraining) -> dict[str, Any] | None:
     """The reliability diagram of the kept weights, and the calibration error of each epoch.
 
     None without the probabilities of all classes.
     """
-    trajectories, shown = replica.trajectories, Reliability.after(replica.shown, replica.shown_epoch)
+    trajectories, shown = training.trajectories, Reliability.after(training.shown, training.shown_epoch)
     found: list[Reliability] = []
     for each in trajectories.epochs:
         one = Reliability.after(trajectories, each)
@@ -110,48 +110,48 @@ def reliability_facts(replica: Replica) -> dict[str, Any] | None:
     return (
         None
         if shown is None
-        else {"epoch": replica.shown_epoch, "as": replica.shown_as, **shown.to_dict(), "errors": errors}
+        else {"epoch": training.shown_epoch, "as": training.shown_as, **shown.to_dict(), "errors": errors}
     )
 
 
-def brier_facts(replica: Replica) -> dict[str, Any] | None:
+def brier_facts(training: SeedTraining) -> dict[str, Any] | None:
     """The Brier score of the kept weights and its parts; None without all probabilities."""
-    found = Brier.after(replica.shown, replica.shown_epoch)
-    return None if found is None else {"epoch": replica.shown_epoch, "as": replica.shown_as, **found.to_dict()}
+    found = Brier.after(training.shown, training.shown_epoch)
+    return None if found is None else {"epoch": training.shown_epoch, "as": training.shown_as, **found.to_dict()}
 
 
-def image_facts(replica: Replica) -> list[dict[str, Any]]:
+def image_facts(training: SeedTraining) -> list[dict[str, Any]]:
     """The lists of images: of the kept weights for the model as it is, of the last epoch for the way there.
 
     The rise begins at the best-loss epoch; where that is the last, at the first. An image that came from a file has its
     path in the dataset's folder as `file`.
     """
-    trajectories = replica.trajectories
+    trajectories = training.trajectories
     last, best = trajectories.last_epoch, trajectories.best_loss_epoch
-    shown, course = ImageLists(replica.shown), ImageLists(trajectories)
+    shown, course = ImageLists(training.shown), ImageLists(trajectories)
     lists = (
-        shown.largest_loss(replica.shown_epoch, when=replica.shown_as),
-        shown.confident_mistakes(replica.shown_epoch, when=replica.shown_as),
+        shown.largest_loss(training.shown_epoch, when=training.shown_as),
+        shown.confident_mistakes(training.shown_epoch, when=training.shown_as),
         course.carried_rise(best if best != last else trajectories.epochs[0], last),
         course.forgotten(last),
         course.never_learned(last),
         course.ever_more_confident(trajectories.epochs[0], last),
     )
     found = [one.to_dict() for one in lists]
-    if replica.files:
+    if training.files:
         for one in found:
             for image in one["images"]:
-                image["file"] = replica.files[image["index"]]
+                image["file"] = training.files[image["index"]]
     return found
 
 
-def class_facts(replica: Replica) -> dict[str, Any]:
+def class_facts(training: SeedTraining) -> dict[str, Any]:
     """The confusion matrix, the scores of each class, all pairs, and how many of these matter."""
-    found = Classes.of(replica.shown, replica.shown_epoch)
+    found = Classes.of(training.shown, training.shown_epoch)
     scores = found.scores
     return {
         **found.to_dict(),
-        "as": replica.shown_as,
+        "as": training.shown_as,
         "mistakes": scores.count - scores.correct,
         "accuracy": scores.accuracy,
         "interval": list(scores.interval),

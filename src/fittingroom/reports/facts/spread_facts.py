@@ -16,7 +16,7 @@ from fittingroom.evaluation.stopping import Stopping
 from fittingroom.reports.words.change_words import stayed_wrong_carries
 
 if TYPE_CHECKING:
-    from fittingroom.reports.facts.subject import Replica
+    from fittingroom.reports.facts.subject import SeedTraining
 
 LARGE_GAP = 0.05
 """A share of the images: from here on the gap between training and validation accuracy is called large."""
@@ -24,18 +24,18 @@ LARGE_GAP = 0.05
 _SPLIT = ("loss", "refinement", "overconfidence", "temperature")
 
 
-def curve_facts(replicas: Sequence[Replica]) -> dict[str, list[dict[str, Any]]]:
-    """Name of a number of the history -> mean, lowest and highest over the replicas of each epoch, counted from 1."""
+def curve_facts(trainings: Sequence[SeedTraining]) -> dict[str, list[dict[str, Any]]]:
+    """Name of a number of the history -> mean, lowest and highest over the seeds of each epoch, counted from 1."""
     rows: dict[str, dict[int, list[float]]] = {}
-    for replica in replicas:
-        for epoch, logs in zip(replica.history.epoch, replica.history.rows, strict=True):
+    for training in trainings:
+        for epoch, logs in zip(training.history.epoch, training.history.rows, strict=True):
             for name, value in logs.items():
                 rows.setdefault(name, {}).setdefault(epoch + 1, []).append(value)
     return {name: [band(epoch, epochs[epoch]) for epoch in sorted(epochs)] for name, epochs in rows.items()}
 
 
 def band(epoch: int, values: Sequence[float]) -> dict[str, Any]:
-    """Mean, lowest and highest value of an epoch, and of how many replicas."""
+    """Mean, lowest and highest value of an epoch, and of how many seeds."""
     mean = sum(values) / len(values)
     return {"epoch": epoch, "mean": mean, "low": min(values), "high": max(values), "replicas": len(values)}
 
@@ -43,8 +43,8 @@ def band(epoch: int, values: Sequence[float]) -> dict[str, Any]:
 def calibration_curves(found: Sequence[Sequence[Calibration]]) -> dict[str, list[dict[str, Any]]]:
     """Loss, refinement, overconfidence and temperature of each epoch, as the curves."""
     rows: dict[int, list[Calibration]] = {}
-    for replica in found:
-        for one in replica:
+    for training in found:
+        for one in training:
             rows.setdefault(one.epoch, []).append(one)
     return {
         name: [band(epoch, [getattr(one, name) for one in rows[epoch]]) for epoch in sorted(rows)] for name in _SPLIT
@@ -52,7 +52,7 @@ def calibration_curves(found: Sequence[Sequence[Calibration]]) -> dict[str, list
 
 
 def change_spreads(found: Sequence[Mapping[str, Change]]) -> dict[str, Any]:
-    """For each default change how much it differs between the replicas, each from its own best epoch to its last."""
+    """For each default change how much it differs between the seeds, each from its own best epoch to its last."""
     return {name: _change([changes[name] for changes in found]) for name in found[0]}
 
 
@@ -80,14 +80,14 @@ def epochs(numbers: Sequence[int]) -> dict[str, Any]:
     return {"low": min(numbers), "high": max(numbers), "values": list(numbers)}
 
 
-def training_losses(replicas: Sequence[Replica]) -> dict[str, Any] | None:
+def training_losses(trainings: Sequence[SeedTraining]) -> dict[str, Any] | None:
     """Training loss at the epoch with the lowest validation loss and at the last one; None where one is not known."""
     pairs = []
-    for replica in replicas:
-        if replica.training_loss is None:
+    for training in trainings:
+        if training.training_loss is None:
             return None
-        best = replica.trajectories.row(replica.trajectories.best_loss_epoch)
-        pairs.append((float(replica.training_loss[best]), float(replica.training_loss[-1])))
+        best = training.trajectories.row(training.trajectories.best_loss_epoch)
+        pairs.append((float(training.training_loss[best]), float(training.training_loss[-1])))
     return {
         "at_loss_epoch": _spread(before for before, _ in pairs),
         "at_last_epoch": _spread(after for _, after in pairs),
@@ -95,22 +95,24 @@ def training_losses(replicas: Sequence[Replica]) -> dict[str, Any] | None:
     }
 
 
-def gaps(replicas: Sequence[Replica], found: Stopping) -> dict[str, Any] | None:
-    """The generalisation gap over the replicas, and whether it grows; None where a training loss is not known.
+def gaps(trainings: Sequence[SeedTraining], found: Stopping) -> dict[str, Any] | None:
+    """The generalisation gap over the seeds, and whether it grows; None where a training loss is not known.
 
     A training loss is the mean over its epoch while the weights get better, so early gaps come out below 0. What the
     gap grows out of that is no sign of anything: `grows` counts only what is above 0, beyond noise.
     """
     known = [one.gaps for one in found.seeds if one.gaps is not None]
     growth = found.differences.gap_growth
-    if len(known) < len(replicas) or growth is None:
+    if len(known) < len(trainings) or growth is None:
         return None
     rows: dict[int, list[float]] = {}
-    for replica, values in zip(replicas, known, strict=True):
-        for epoch, value in zip(replica.trajectories.epochs, values, strict=True):
+    for training, values in zip(trainings, known, strict=True):
+        for epoch, value in zip(training.trajectories.epochs, values, strict=True):
             rows.setdefault(epoch, []).append(value)
     below = sum(min(0.0, *values, 0.0) for values in known) / len(known)
-    since = [_positive_since(replica.trajectories.epochs, each) for replica, each in zip(replicas, known, strict=True)]
+    since = [
+        _positive_since(training.trajectories.epochs, each) for training, each in zip(trainings, known, strict=True)
+    ]
     positive = [epoch for epoch in since if epoch is not None]
     return {
         "curve": [band(epoch, rows[epoch]) for epoch in sorted(rows)],
@@ -120,7 +122,7 @@ def gaps(replicas: Sequence[Replica], found: Stopping) -> dict[str, Any] | None:
     }
 
 
-def accuracy_gap(replicas: Sequence[Replica]) -> dict[str, Any] | None:
+def accuracy_gap(trainings: Sequence[SeedTraining]) -> dict[str, Any] | None:
     """How much more of the training images were right in the last epoch than of the validation images are.
 
     These are the two accuracies that `train` and `show` tell: the training accuracy is the mean over that epoch, while
@@ -128,13 +130,13 @@ def accuracy_gap(replicas: Sequence[Replica]) -> dict[str, Any] | None:
     large where its whole 95% interval, for other validation images, is above `LARGE_GAP`: a gap of a point or two is in
     every model that learns.
     """
-    known = [replica.record.train.accuracy for replica in replicas]
-    training = [value for value in known if value is not None]
-    if len(training) < len(known) or not all(replica.known for replica in replicas):
+    known = [training.record.train.accuracy for training in trainings]
+    accuracies = [value for value in known if value is not None]
+    if len(accuracies) < len(known) or not all(training.known for training in trainings):
         return None
-    right = np.stack([replica.kept.right for replica in replicas])
+    right = np.stack([training.kept.right for training in trainings])
     interval = accuracy_interval(right)
-    trained, validated = sum(training) / len(training), float(right.mean())
+    trained, validated = sum(accuracies) / len(accuracies), float(right.mean())
     return {
         "training": trained,
         "validation": validated,
@@ -152,34 +154,34 @@ def _positive_since(numbers: Sequence[int], values: Sequence[float]) -> int | No
     return since
 
 
-def class_spreads(replicas: Sequence[Replica]) -> dict[str, Any]:
-    """The recall of each class over the replicas, and the pair that each replica mixes up most."""
-    found = [Classes.of(replica.shown, replica.shown_epoch) for replica in replicas]
+def class_spreads(trainings: Sequence[SeedTraining]) -> dict[str, Any]:
+    """The recall of each class over the seeds, and the pair that each of them mixes up most."""
+    found = [Classes.of(training.shown, training.shown_epoch) for training in trainings]
     first = [classes.pairs[0] if classes.pairs else None for classes in found]
     recalls = zip(*([one.accuracy for one in classes.scores.per_class] for classes in found), strict=True)
     return {
         "recall": [_spread(value for value in values if value is not None) for values in recalls],
         "accuracy": _spread(classes.scores.accuracy for classes in found),
-        "interval": list(accuracy_interval(np.stack([one.kept.right for one in replicas]))),
-        "loss": _spread(replica.shown_loss for replica in replicas),
-        "shown_epochs": epochs([replica.shown_epoch for replica in replicas]),
+        "interval": list(accuracy_interval(np.stack([one.kept.right for one in trainings]))),
+        "loss": _spread(training.shown_loss for training in trainings),
+        "shown_epochs": epochs([training.shown_epoch for training in trainings]),
         "most_mixed": [
             None if pair is None else sorted([pair.directions[0].label, pair.directions[0].predicted]) for pair in first
         ],
     }
 
 
-def agreement(replicas: Sequence[Mapping[str, Any]], changes: Sequence[Mapping[str, Change]]) -> dict[str, int]:
-    """In how many replicas the same is found: the verdict on the kept weights' confidence, what carries the rise.
+def agreement(trainings: Sequence[Mapping[str, Any]], changes: Sequence[Mapping[str, Change]]) -> dict[str, int]:
+    """With how many seeds the same is found: the verdict on the kept weights' confidence, what carries the rise.
 
     Args:
-        replicas: the facts of each.
+        trainings: the facts of each.
         changes: of each.
     """
-    splits = [replica["shown"]["calibration"] for replica in replicas]
+    splits = [training["shown"]["calibration"] for training in trainings]
     verdicts = [None if split is None else split["verdict"] for split in splits]
     return {
-        "replicas": len(replicas),
+        "replicas": len(trainings),
         "overconfident": verdicts.count("overconfident"),
         "underconfident": verdicts.count("underconfident"),
         "stayed_wrong_carries": sum(stayed_wrong_carries(one["best_loss"].to_dict()) for one in changes),

@@ -23,7 +23,7 @@ _SAME = 1e-3  # relative: so close are the history's loss and the outcomes' mean
 
 
 @dataclass(frozen=True, eq=False)
-class Replica:
+class SeedTraining:
     """One training and what its validation images went through.
 
     Args:
@@ -91,19 +91,19 @@ class Replica:
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A run of one or several replicas, as it is reported on.
+    """A run of one or several seeds, as it is reported on.
 
     Args:
         path: the run folder.
-        replicas: in the order of their seeds; at least one.
-        seeds: all seeds that were asked for; a replica that ended before its first epoch is in no other list.
+        trainings: in the order of their seeds; at least one.
+        seeds: all seeds that were asked for; a training that ended before its first epoch is in no other list.
         seconds: times of all together.
         records: what is recorded of each seed, those among them that are left out.
-        unusable: seeds of the replicas that are left out, because after no epoch all their losses are finite.
+        unusable: seeds of the trainings that are left out, because after no epoch all their losses are finite.
     """
 
     path: Path
-    replicas: tuple[Replica, ...]
+    trainings: tuple[SeedTraining, ...]
     seeds: tuple[int, ...]
     seconds: Seconds
     records: tuple[RunRecord, ...]
@@ -111,11 +111,11 @@ class Subject:
 
     @property
     def example(self) -> int:
-        """The place of the replica that is shown image by image: its validation loss is the median.
+        """The place of the training that is shown image by image: its validation loss is the median.
 
-        Of an even number of replicas it is the better one of the two in the middle.
+        Of an even number of trainings it is the better one of the two in the middle.
         """
-        order = sorted(range(len(self.replicas)), key=lambda place: self.replicas[place].shown_loss)
+        order = sorted(range(len(self.trainings)), key=lambda place: self.trainings[place].shown_loss)
         return order[(len(order) - 1) // 2]
 
 
@@ -138,24 +138,24 @@ def read_subject(run: str | Path) -> Subject:
         stored = read_replicas(path)
         folders, seeds = [replica_folder(path, seed) for seed in stored.kept], stored
     validated = [read_validated(folder, "explain it") for folder in folders]
-    found = [_replica(one) for one in validated]
-    replicas = tuple(replica for replica in found if replica is not None)
-    if not replicas:
+    found = [_training(one) for one in validated]
+    trainings = tuple(training for training in found if training is not None)
+    if not trainings:
         raise InputError(f"{path}: {_not_finite(validated[0])}")
-    if any(not np.array_equal(one.trajectories.labels, replicas[0].trajectories.labels) for one in replicas):
-        raise InputError(f"{path} is damaged: its replicas were validated on different images.")
-    unusable = tuple(one.record.seed for one, replica in zip(validated, found, strict=True) if replica is None)
+    if any(not np.array_equal(one.trajectories.labels, trainings[0].trajectories.labels) for one in trainings):
+        raise InputError(f"{path} is damaged: its seeds were validated on different images.")
+    unusable = tuple(one.record.seed for one, training in zip(validated, found, strict=True) if training is None)
     records = tuple(one.record for one in validated)
     if seeds is None:
-        return Subject(path, replicas, (records[0].seed,), records[0].seconds, records, unusable)
-    return Subject(path, replicas, seeds.seeds, seeds.seconds, records, unusable)
+        return Subject(path, trainings, (records[0].seed,), records[0].seconds, records, unusable)
+    return Subject(path, trainings, seeds.seeds, seeds.seconds, records, unusable)
 
 
 def _not_finite(validated: Validated) -> str:
     """Why there is nothing to explain, with the images that no epoch has a finite loss for."""
     finite = np.isfinite(validated.outcomes.loss)
     never = np.flatnonzero(~finite.any(axis=0))
-    why = "after no epoch are all validation losses finite, so there is nothing to explain."
+    why = "no epoch has only finite validation losses, so there is nothing to explain."
     if not len(never):
         return why
     few = ", ".join(map(str, never[:5].tolist())) + (", ..." if len(never) > 5 else "")
@@ -165,8 +165,8 @@ def _not_finite(validated: Validated) -> str:
     )
 
 
-def _replica(validated: Validated) -> Replica | None:
-    """The replica; None if after no epoch are all its losses finite."""
+def _training(validated: Validated) -> SeedTraining | None:
+    """The training; None if after no epoch are all its losses finite."""
     record, outcomes, history = validated.record, validated.outcomes, read_history(validated.path)
     numbers = outcomes.epoch + 1
     finite = np.isfinite(outcomes.loss).all(axis=1)
@@ -182,7 +182,7 @@ def _replica(validated: Validated) -> Replica | None:
         log_probabilities=outcomes.log_probabilities[finite],
     )
     known = bool(validated.known and np.isfinite(validated.kept.loss).all())
-    return Replica(
+    return SeedTraining(
         path=validated.path,
         record=record,
         history=history,

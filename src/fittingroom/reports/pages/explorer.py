@@ -17,7 +17,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from fittingroom.data.dataset import Part
     from fittingroom.evaluation.trajectories import Trajectories
-    from fittingroom.reports.facts.subject import Replica
+    from fittingroom.reports.facts.subject import SeedTraining
 
 MOST_IMAGES = 1000
 MOST_CLASSES = 10
@@ -55,8 +55,8 @@ class _Rows:
     log_probabilities: npt.NDArray[Any] | None
 
     @classmethod
-    def of(cls, replica: Replica) -> _Rows:
-        each = [replica.trajectories, *([replica.shown] if replica.shown_row is None else [])]
+    def of(cls, training: SeedTraining) -> _Rows:
+        each = [training.trajectories, *([training.shown] if training.shown_row is None else [])]
         logs = [one.log_probabilities for one in each if one.log_probabilities is not None]
         return cls(
             np.concatenate([one.loss for one in each]),
@@ -66,26 +66,26 @@ class _Rows:
 
 
 def explorer(
-    replica: Replica,
+    training: SeedTraining,
     lists: Sequence[Mapping[str, Any]],
     part: Part | None,
     index: npt.NDArray[np.integer[Any]] | None = None,
 ) -> Explorer:
-    """The chosen images of a replica.
+    """The chosen images of a training.
 
     Args:
-        replica: whose outcomes are shown.
+        training: whose outcomes are shown.
         lists: the lists of images, as the facts have them.
         part: the validation images; None where they are not to be had.
         index: which of the validation images these are, rising; None for all of them. No other is chosen.
     """
-    trajectories, rows = replica.trajectories, _Rows.of(replica)
-    kept = _kept_classes(replica)
+    trajectories, rows = training.trajectories, _Rows.of(training)
+    kept = _kept_classes(training)
     most = min(MOST_IMAGES, _MOST_PROBABILITIES // max(len(rows.loss) * kept, 1))
     if part is not None:
         most = min(most, _MOST_PIXELS // thumbnail_bytes(part.images.shape[1:]))
     listed = [[image["index"] for image in one["images"]] for one in lists]
-    chosen = choose(replica, listed, most)
+    chosen = choose(training, listed, most)
     if part is not None and index is not None and len(index) < trajectories.images:
         chosen = np.intersect1d(chosen, index)
     place = {index: position for position, index in enumerate(chosen.tolist())}
@@ -93,11 +93,11 @@ def explorer(
     data = {
         "total": trajectories.images,
         "index": chosen.tolist(),
-        "files": [replica.files[index] for index in chosen.tolist()] if replica.files else None,
+        "files": [training.files[index] for index in chosen.tolist()] if training.files else None,
         "label": trajectories.labels[chosen].tolist(),
         "epochs": list(trajectories.epochs),
         "rows": len(rows.loss),
-        "shown": len(rows.loss) - 1 if replica.shown_row is None else replica.shown_row,
+        "shown": len(rows.loss) - 1 if training.shown_row is None else training.shown_row,
         "lists": [
             {"name": one["name"], "rule": one["rule"], "images": [place[index] for index in found if index in place]}
             for one, found in zip(lists, listed, strict=True)
@@ -118,13 +118,13 @@ def _places(chosen: Indices, index: npt.NDArray[np.integer[Any]] | None) -> Indi
     return chosen if index is None else np.searchsorted(index, chosen)
 
 
-def choose(replica: Replica, listed: Sequence[Sequence[int]], most: int) -> Indices:
+def choose(training: SeedTraining, listed: Sequence[Sequence[int]], most: int) -> Indices:
     """The places of at most `most` images, rising: those of the lists, then mistakes, then right answers.
 
     Mistakes are taken from all pairs of classes in turn, those with the largest loss first, and right answers from all
     classes in turn, evenly over the images of each.
     """
-    trajectories = replica.shown
+    trajectories = training.shown
     right, loss = trajectories.right[0], trajectories.loss[0]
     pairs = trajectories.labels.astype(np.int64) * len(trajectories.classes) + trajectories.predicted[0]
     wrong = np.flatnonzero(~right)
@@ -170,8 +170,8 @@ def _spread(members: Indices, labels: npt.NDArray[np.integer[Any]]) -> Indices:
     return found[_in_turn(labels[found])] if len(found) else found
 
 
-def _kept_classes(replica: Replica) -> int:
-    trajectories = replica.trajectories
+def _kept_classes(training: SeedTraining) -> int:
+    trajectories = training.trajectories
     return min(len(trajectories.classes), MOST_CLASSES) if trajectories.has_all_classes else 0
 
 

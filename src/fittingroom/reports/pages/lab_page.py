@@ -94,11 +94,15 @@ def _answer(prediction: Facts | None) -> str:
         return (
             ""
             if not prediction["allowed"]
-            else "The measurement cannot tell between the answers that its interval allows."
+            else "The measurement cannot decide between the answers that its interval allows."
         )
     if prediction["chosen"] is None:
         return ""
-    return "Your prediction came true." if prediction["chosen"] == prediction["outcome"] else "It came out otherwise."
+    return (
+        "Your prediction came true."
+        if prediction["chosen"] == prediction["outcome"]
+        else "Your prediction did not come true."
+    )
 
 
 def _measure(arm: Facts, name: str) -> Facts | None:

@@ -17,7 +17,7 @@ from fittingroom.reports.drawing.axes import linear_axis, scale_of, spread_value
 from fittingroom.reports.drawing.figures import Figure
 from fittingroom.reports.drawing.plots import Line
 from fittingroom.reports.drawing.scatter import Dot
-from fittingroom.reports.facts.subject import Replica, Subject, read_subject
+from fittingroom.reports.facts.subject import SeedTraining, Subject, read_subject
 from fittingroom.reports.pages.explorer import picture_row
 from fittingroom.reports.pages.report_page import images_for, validation_of
 from fittingroom.text import nats, points
@@ -148,18 +148,18 @@ def numbers(subject: Subject) -> dict[str, Any]:
     """A few validation images with the probabilities of their classes: the first right ones and the first wrong ones.
 
     Args:
-        subject: the run; its replica with the median loss is shown.
+        subject: the run; the seed with the median loss is shown.
     """
-    replica = subject.replicas[subject.example]
-    trajectories = replica.shown
+    training = subject.trainings[subject.example]
+    trajectories = training.shown
     if trajectories.log_probabilities is None or not trajectories.has_all_classes:
-        return {"why_not": "the run did not keep the probabilities of all classes"}
+        return {"why_not": "the run did not store the probabilities of all classes"}
     right = trajectories.right[0]
     chosen = [*np.flatnonzero(right)[:_EACH].tolist(), *np.flatnonzero(~right)[:_EACH].tolist()]
-    part, why_not = _part(replica)
+    part, why_not = _part(training)
     shares = np.exp(trajectories.log_probabilities[0, chosen].astype(np.float64))
     return {
-        "seed": replica.record.seed,
+        "seed": training.record.seed,
         "no_pictures": why_not,
         "images": [_with_numbers(trajectories, image, each, part) for image, each in zip(chosen, shares, strict=True)],
     }
@@ -192,18 +192,18 @@ def images(subject: Subject) -> dict[str, Any]:
     """What the loss and the accuracy did from the epoch of the lowest loss to the last, by group of images.
 
     Args:
-        subject: the run; its replica with the median loss is shown.
+        subject: the run; the seed with the median loss is shown.
     """
-    replica = subject.replicas[subject.example]
-    trajectories = replica.trajectories
+    training = subject.trainings[subject.example]
+    trajectories = training.trajectories
     last = trajectories.last_epoch
     start = trajectories.best_loss_epoch if trajectories.best_loss_epoch != last else trajectories.epochs[0]
     found = Change.between(trajectories, start, last)
     masks = _masks(trajectories, found)
-    part, why_not = _part(replica)
+    part, why_not = _part(training)
     return {
-        "seed": replica.record.seed,
-        "replicas": len(subject.replicas),
+        "seed": training.record.seed,
+        "replicas": len(subject.trainings),
         "start": start,
         "end": last,
         "sentence": _sentence(found),
@@ -274,14 +274,14 @@ def _strips(
             yield {"name": name, "images": shown}
 
 
-def _part(replica: Replica) -> tuple[Part | None, str | None]:
-    """The images that the replica was validated on, or why they cannot be had. The test set stays sealed."""
-    images, why_not = images_for(replica)
+def _part(training: SeedTraining) -> tuple[Part | None, str | None]:
+    """The images that the training was validated on, or why they cannot be had. The test set stays sealed."""
+    images, why_not = images_for(training)
     if images is not None and not images.whole:
-        return None, "it keeps only some of its validation images, since they have more than 64 MB"
-    part = None if images is None else validation_of(images, replica)
+        return None, "the run stores only some of its validation images, since all together have more than 64 MB"
+    part = None if images is None else validation_of(images, training)
     if images is not None and part is None:
-        why_not = "its validation images are not those of its dataset"
+        why_not = "the validation images of the dataset are not those of this run"
     return part, why_not
 
 

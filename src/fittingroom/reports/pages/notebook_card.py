@@ -24,15 +24,15 @@ def run_card(path: Path, records: Sequence[RunRecord], histories: Sequence[Histo
 
     Args:
         path: the run folder.
-        records: of its replicas, at least one.
-        histories: of the same replicas.
+        records: of its seeds, at least one.
+        histories: of the same seeds.
     """
     first = records[0]
     seeds = ", ".join(str(record.seed) for record in records)
-    replicas = f"{len(records)} replicas, seeds {seeds}" if len(records) > 1 else f"seed {seeds}"
+    trained = f"seeds {seeds}" if len(records) > 1 else f"seed {seeds}"
     facts = [
         ("run", str(path)),
-        ("trained", f"{replicas}; {', '.join(dict.fromkeys(record.status for record in records))}"),
+        ("trained", f"{trained}; {', '.join(dict.fromkeys(record.status for record in records))}"),
         ("training", _part([record.train for record in records])),
         ("validation", _part([record.validation for record in records])),
         ("test set", _test(path, records)),
@@ -50,7 +50,7 @@ def _text(value: str) -> str:
 
 
 def _part(parts: Sequence[PartResult | None]) -> str:
-    """Accuracy with its interval, and loss: of one replica, or the means of several."""
+    """Accuracy with its interval, and loss: of one seed, or the means of several."""
     spreads = spread_of_parts(parts)
     told = []
     if "accuracy" in spreads:

@@ -14,7 +14,7 @@ from fittingroom.errors import FittingRoomError, InputError
 from fittingroom.reports.drawing import figures
 from fittingroom.reports.drawing.axes import linear_axis, scale_of, strip
 from fittingroom.reports.facts.explanation import subject_facts
-from fittingroom.reports.facts.subject import Replica, Subject, read_subject
+from fittingroom.reports.facts.subject import SeedTraining, Subject, read_subject
 from fittingroom.reports.pages.document import Report, page, settings_text
 from fittingroom.reports.pages.explorer import Explorer, explorer, picture_row
 from fittingroom.reports.words.quotes import QUESTIONS, Topic
@@ -55,17 +55,17 @@ def report_of(runs: Sequence[str | Path], comparison: Mapping[str, Any] | None =
 def _single(subject: Subject) -> Report:
     facts = subject_facts(subject)
     facts["ledgers"] = {name: _thinned(found, facts) for name, found in facts["ledgers"].items()}
-    example = subject.replicas[subject.example]
+    example = subject.trainings[subject.example]
     images, why_not = images_for(example)
     part = None if images is None else validation_of(images, example)
     if images is not None and part is None:
-        why_not = "its validation images are not those of its dataset"
+        why_not = "the validation images of the dataset are not those of this run"
     found = explorer(example, facts["images"], part, None if images is None else images.index)
     title = f"{facts['run']['recipe']} on {facts['data']['name']}"
     context = {
         "title": title,
         "facts": facts,
-        "replica": facts["replicas"][facts["example"]["index"]],
+        "example": facts["replicas"][facts["example"]["index"]],
         "topics": list(topics(facts["words"])),
         "curves": figures.curves(facts),
         "courses": figures.courses(facts),
@@ -95,26 +95,26 @@ def topics(words: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
         }
 
 
-def images_for(replica: Replica) -> tuple[RunImages | None, str | None]:
-    """The images of the replica's dataset, or why they cannot be had.
+def images_for(training: SeedTraining) -> tuple[RunImages | None, str | None]:
+    """The images of the run's dataset, or why they cannot be had.
 
     A folder of an older version keeps none; then they are loaded as `load_unasked` says.
     """
-    data = replica.record.data
+    data = training.record.data
     try:
-        kept = read_images(replica.path, data.classes, data.scale)
+        kept = read_images(training.path, data.classes, data.scale)
         if kept is not None:
             return kept, None
         if data.load is None:
-            return None, "it was trained on plain arrays, which its folder does not keep"
-        return images_of(load_unasked(replica.path, data), every=True), None
+            return None, "the run was trained on plain arrays, which its folder does not store"
+        return images_of(load_unasked(training.path, data), every=True), None
     except (FittingRoomError, OSError) as error:
         return None, str(error).rstrip(".")
 
 
-def validation_of(images: RunImages, replica: Replica) -> Part | None:
-    """The images that the replica was validated on, if they are among these; with `images.index`, which ones."""
-    labels, part = replica.trajectories.labels, images.validation
+def validation_of(images: RunImages, training: SeedTraining) -> Part | None:
+    """The images that the training was validated on, if they are among these; with `images.index`, which ones."""
+    labels, part = training.trajectories.labels, images.validation
     if part is None or not len(images.index) or images.index[-1] >= len(labels):
         return None
     return part if np.array_equal(part.labels, labels[images.index]) else None
@@ -122,19 +122,19 @@ def validation_of(images: RunImages, replica: Replica) -> Part | None:
 
 def _thinned(ledgers: list[dict[str, Any]], facts: Mapping[str, Any]) -> list[dict[str, Any]]:
     """At most about `_MOST_LEDGERS` of them, spread evenly, with those of the best epochs, the first and the last."""
-    replica = facts["replicas"][facts["example"]["index"]]
+    training = facts["replicas"][facts["example"]["index"]]
     step = -(-len(ledgers) // _MOST_LEDGERS)
-    kept = {replica["best_loss_epoch"], replica["best_accuracy_epoch"], replica["last_epoch"]}
+    kept = {training["best_loss_epoch"], training["best_accuracy_epoch"], training["last_epoch"]}
     return [one for place, one in enumerate(ledgers) if place % step == 0 or one["epoch"] in kept]
 
 
 def _ledger(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Where the slider stands at first: the best-loss epoch, or the first where the best is the last."""
     ledgers = facts["ledgers"]["to_last"]
-    replica = facts["replicas"][facts["example"]["index"]]
-    best = replica["best_loss_epoch"]
+    training = facts["replicas"][facts["example"]["index"]]
+    best = training["best_loss_epoch"]
     row = next(place for place, one in enumerate(ledgers) if one["epoch"] == best)
-    start = 0 if best == replica["last_epoch"] else row
+    start = 0 if best == training["last_epoch"] else row
     most = {
         name: max((abs(group["nats"]) for one in found for group in one["groups"]), default=0) or 1
         for name, found in facts["ledgers"].items()

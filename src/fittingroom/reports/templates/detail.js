@@ -58,7 +58,7 @@ function drawCourses() {
     truth
       ? `Probability of the true class: ${percent(truth.shares[0])} after epoch ${chosen.epochs[0]}, ` +
           `${percent(truth.shares[chosen.epochs.length - 1])} after epoch ${chosen.epochs.at(-1)}. The table has all classes.`
-      : "This run did not keep the probabilities of its classes.",
+      : "This run did not store the probabilities of its classes.",
   );
 }
 

@@ -25,12 +25,12 @@ def change(quote: Quote) -> Iterator[Sentence]:
         return
     which = ""
     if quote.several():
-        which = f"In the replica with seed {quote('example.seed')}, the one with the median loss, from"
+        which = f"With seed {quote('example.seed')}, the one with the median loss, from"
     told = of_change(quote, place, which or "From")
     conclusion = _conclusion(quote, place)
     yield replace(told, short=_MORE_CONFIDENT if conclusion else _short(told))
     if conclusion:
-        yield quote.sentence("change", conclusion + _all_replicas(quote, place))
+        yield quote.sentence("change", conclusion + _all_seeds(quote, place))
     quote.forget()
 
 
@@ -50,7 +50,7 @@ def of_change(quote: Quote, place: str, start: str = "From") -> Sentence:
     """
     first, last = quote(f"{place}.start"), quote(f"{place}.end")
     if first == last:
-        return quote.sentence("change", f"Epoch {first} is the one to compare with: nothing changes.")
+        return quote.sentence("change", f"Epoch {first} is compared with itself: nothing changes.")
     return quote.sentence(
         "change",
         f"{start} epoch {first} to {last} validation loss {_loss(quote, place)}, while accuracy "
@@ -147,10 +147,10 @@ def _conclusion(quote: Quote, place: str) -> str:
     )
 
 
-def _all_replicas(quote: Quote, place: str) -> str:
-    """In how many replicas the same images carry the rise."""
+def _all_seeds(quote: Quote, place: str) -> str:
+    """With how many seeds the same images carry the rise."""
     if not quote.several() or place != "changes.best_loss":
         return ""
-    count, replicas = quote("agreement.stayed_wrong_carries"), quote("agreement.replicas")
-    which = f"all {count}" if count == replicas else f"{count} of the {replicas}"
-    return f" In {which} replicas the images that stayed wrong account for most of the rise."
+    count, seeds = quote("agreement.stayed_wrong_carries"), quote("agreement.replicas")
+    which = f"all {count}" if count == seeds else f"{count} of the {seeds}"
+    return f" With {which} seeds the images that stayed wrong account for most of the rise."

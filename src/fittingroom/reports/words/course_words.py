@@ -11,14 +11,14 @@ _DIFFERENCES = "stopping.differences"
 
 
 def single_epoch(quote: Quote) -> bool:
-    """Whether no replica has more than one epoch to tell of."""
-    return all(len(replica["validated_epochs"]) < 2 for replica in quote.facts["replicas"])
+    """Whether no seed has more than one validated epoch."""
+    return all(len(one["validated_epochs"]) < 2 for one in quote.facts["replicas"])
 
 
 def overfit(quote: Quote) -> Iterator[Sentence]:
     """Whether it did, by loss; what accuracy, the gap of the accuracies and that of the losses say beside it."""
     if single_epoch(quote):
-        text = "A single validated epoch shows no course, so the loss cannot tell."
+        text = "A single validated epoch shows no trend, so the loss cannot tell."
         yield quote.sentence("overfit", text, _large_gap(quote) or "One epoch cannot tell")
     elif quote(f"{_DIFFERENCES}.rises"):
         yield _rise(quote)
@@ -40,13 +40,13 @@ def _rise(quote: Quote) -> Sentence:
     if quote.look("stopping.training_loss") is not None and quote.look("stopping.training_loss.fell"):
         before = quote("stopping.training_loss.at_loss_epoch.mean")
         after = quote("stopping.training_loss.at_last_epoch.mean")
-        training = f" Meanwhile training loss went on falling, from {nats(before)} to {nats(after)} nats."
+        training = f" Meanwhile training loss kept falling, from {nats(before)} to {nats(after)} nats."
     return quote.sentence(
         "overfit",
-        f"Yes, by its loss: validation loss was lowest after {_by_seed(low, high)} and then rose, by {nats(rise)} "
+        f"Yes, judged by loss: validation loss was lowest after {_by_seed(low, high)} and then rose by {nats(rise)} "
         f"nats until {_the_last(quote)} ({nats_interval(interval)}, for other {over} and the jitter between epochs; "
         f"measured on images that had no part in choosing the epoch).{training}",
-        f"By its loss yes, after {epoch_span(low, high)}; by its accuracy {_fell(quote)}",
+        f"By loss yes, after {epoch_span(low, high)}; by accuracy {_fell(quote)}",
     )
 
 
@@ -65,11 +65,13 @@ def _fell(quote: Quote) -> str:
 def _accuracy_meanwhile(quote: Quote) -> Sentence:
     change, interval = _points(quote, "accuracy_since")
     if not quote(f"{_DIFFERENCES}.accuracy_since.shown"):
-        text = f"By its accuracy no: that did not change measurably ({points(change, signed=True)} points, {interval})."
+        text = (
+            f"Judged by accuracy, no: it did not change measurably ({points(change, signed=True)} points, {interval})."
+        )
     elif change > 0:
-        text = f"By its accuracy no: that even rose, by {points(abs(change))} points ({interval})."
+        text = f"Judged by accuracy, no: it even rose, by {points(abs(change))} points ({interval})."
     else:
-        text = f"By its accuracy too: that fell, by {points(abs(change))} points ({interval})."
+        text = f"Judged by accuracy, yes too: it fell by {points(abs(change))} points ({interval})."
     return quote.sentence("overfit", text)
 
 
@@ -78,16 +80,16 @@ def _no_rise(quote: Quote) -> Sentence:
     if low >= last:
         return quote.sentence(
             "overfit",
-            f"Not by its loss: that was lowest after the last epoch, {last}, so more epochs may lower it further.",
-            _large_gap(quote) or f"No: its loss was lowest after the last epoch, {last}",
+            f"No, judged by loss: it was lowest after the last epoch, {last}, so more epochs may lower it further.",
+            _large_gap(quote) or f"No: loss was lowest after the last epoch, {last}",
         )
     rise, interval = quote(f"{_DIFFERENCES}.rise.difference"), quote(f"{_DIFFERENCES}.rise.interval")
     return quote.sentence(
         "overfit",
-        f"By its loss nothing shows it: from where that was lowest to {_the_last(quote)}, it did not rise by more than "
+        f"Loss shows no sign of it: from its lowest point to {_the_last(quote)}, it did not rise by more than "
         f"other images and the jitter between epochs explain ({nats(rise, signed=True)} nats, "
         f"{nats_interval(interval)}).",
-        _large_gap(quote) or "Nothing shows it: its loss did not rise measurably",
+        _large_gap(quote) or "No sign of it: loss did not rise measurably",
     )
 
 
@@ -97,7 +99,7 @@ def _large_gap(quote: Quote) -> str:
     if gap is None or not gap["large"]:
         return ""
     training, validation = quote("stopping.accuracy_gap.training"), quote("stopping.accuracy_gap.validation")
-    return f"A large gap: {percent(training)} of training images right, {percent(validation)} of others"
+    return f"A large gap: {percent(training)} of training images right, {percent(validation)} of validation images"
 
 
 def _accuracy_gap(quote: Quote) -> Sentence:
@@ -108,7 +110,7 @@ def _accuracy_gap(quote: Quote) -> Sentence:
         f"In the last epoch {percent(training)} of the training images were right (a mean over the epoch, while the "
         f"weights changed), and {percent(validation)} of the validation images are: a gap of "
         f"{points(100 * quote('stopping.accuracy_gap.gap'))} points ({points_interval([low, high])}). So it knows its "
-        "training images much better than others. What helps: more training images, augmentation (`augment`), "
+        "training images much better than new ones. What helps: more training images, augmentation (`augment`), "
         "`dropout`, `weight_decay`, or a smaller model.",
     )
 
@@ -119,7 +121,7 @@ def _gap(quote: Quote) -> Sentence:
     return quote.sentence(
         "overfit",
         f"Validation loss has been above training loss since {epoch_span(low, high)}, and the gap has grown to "
-        f"{nats(last)} nats: what the model learns by now helps on training images more than on others.",
+        f"{nats(last)} nats: by now, what the model learns helps more on training images than on new ones.",
     )
 
 
@@ -156,8 +158,9 @@ def _worth(quote: Quote) -> str:
     cost, interval = quote(f"{_DIFFERENCES}.loss.difference"), quote(f"{_DIFFERENCES}.loss.interval")
     if not quote(f"{_DIFFERENCES}.differ"):
         return (
-            f"Neither is shown to be better: accuracy's choice has {points(gain, signed=True)} points of accuracy "
-            f"({accuracy}) and {nats(cost, signed=True)} nats of loss ({nats_interval(interval)}) against the other."
+            f"No difference is shown: accuracy's choice has {points(gain, signed=True)} points of accuracy "
+            f"({accuracy}) and {nats(cost, signed=True)} nats of loss ({nats_interval(interval)}) compared with "
+            "loss's choice."
         )
     if quote(f"{_DIFFERENCES}.loss.shown"):
         loss = f"{nats(abs(cost))} nats {'more' if cost > 0 else 'less'} loss ({nats_interval(interval)})"
@@ -174,7 +177,7 @@ def _stopped(quote: Quote) -> Sentence:
     rise = quote(f"{_DIFFERENCES}.rise.difference")
     return quote.sentence(
         "stopping",
-        f"Where loss would stop, the model has {nats(rise)} nats less loss than after {_the_last(quote)}, with "
+        f"Stopped where loss was lowest, the model has {nats(rise)} nats less loss than after {_the_last(quote)}, with "
         f"{_other_accuracy(quote)}.",
     )
 

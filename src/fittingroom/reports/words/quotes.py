@@ -101,11 +101,11 @@ class Quote:
         self.taken = {}
 
     def several(self) -> bool:
-        """Whether the run has several replicas."""
+        """Whether the run has several seeds."""
         return len(self.facts["replicas"]) > 1
 
     def example(self, place: str) -> str:
-        """The place of a fact of the replica that is shown image by image."""
+        """The place of a fact of the seed that is shown image by image."""
         return f"replicas.{self.facts['example']['index']}.{place}"
 
 
@@ -136,8 +136,8 @@ _TERMS: tuple[tuple[str, Term], ...] = (
         Term("validation images", "images that were held out of training, to see how the model does on new ones"),
     ),
     (
-        r"replicas?",
-        Term("replica", "one training of the same recipe; replicas differ in their seed, the source of their chance"),
+        r"seeds?",
+        Term("seed", "the number that decides the chance in a training: its first weights and the order of its images"),
     ),
     (
         r"right|accuracy",
@@ -147,8 +147,8 @@ _TERMS: tuple[tuple[str, Term], ...] = (
         r"loss",
         Term(
             "loss",
-            "cross-entropy: minus the logarithm of the probability given to the true class, averaged over images; to "
-            "be sure and wrong costs most",
+            "cross-entropy: minus the logarithm of the probability given to the true class, averaged over images; "
+            "being sure and wrong costs most",
         ),
     ),
     (
@@ -160,7 +160,10 @@ _TERMS: tuple[tuple[str, Term], ...] = (
         Term("95% interval", "a range that holds the true value in about 19 of 20 such measurements"),
     ),
     (r"overfit\w*", Term("overfitting", "getting better on training images while getting worse on held-out ones")),
-    (r"training loss", Term("training loss", "the loss on the images that it learns from, averaged during the epoch")),
+    (
+        r"training loss",
+        Term("training loss", "the loss on the images that the model learns from, averaged during the epoch"),
+    ),
     (r"epochs?", Term("epoch", "one pass over all training images")),
     (r"gap", Term("generalisation gap", "validation loss less training loss")),
     (r"points?", Term("points", "percentage points: from 90% to 91% is one point")),
@@ -171,7 +174,7 @@ _TERMS: tuple[tuple[str, Term], ...] = (
     ),
     (
         r"calibration error",
-        Term("calibration error", "how far confidence and share of right answers are apart, on average (ECE)"),
+        Term("calibration error", "how far apart confidence and the share of right answers are, on average (ECE)"),
     ),
 )
 

@@ -17,11 +17,11 @@ def result(quote: Quote) -> Iterator[Sentence]:
         count = quote("run.recorded")
         interval = quote("class_spreads.interval")
         text = (
-            f"The {count} replicas get {percent(accuracy)} of the {images:,} validation images right on average "
+            f"The models of {count} seeds get {percent(accuracy)} of the {images:,} validation images right on average "
             f"({percent_interval(interval)}, for other seeds and images); their mean loss is {loss}."
         )
         if diverged:
-            text += " A seed whose loss is not finite has diverged, and its accuracy says nothing."
+            text += " A seed whose loss is not finite has diverged; its accuracy means nothing."
     else:
         recorded = quote.look("replicas.0.validation.interval") is not None
         interval = quote("replicas.0.validation.interval" if recorded else "classes.interval")
@@ -30,7 +30,7 @@ def result(quote: Quote) -> Iterator[Sentence]:
             f"({percent_interval(interval)}); its mean loss is {loss}."
         )
         if diverged:
-            text += " It has diverged: NaN counts as the first class, so the accuracy says nothing."
+            text += " It has diverged: NaN counts as the first class, so its accuracy means nothing."
     yield quote.sentence("result", text, "It has diverged" if diverged else f"{percent(accuracy)} right, {short}")
     yield from _kept(quote)
     quote.forget()
@@ -48,7 +48,7 @@ def _loss(quote: Quote) -> tuple[str, str]:
 
 def _kept(quote: Quote) -> Iterator[Sentence]:
     """Which weights this is about and how they answer, where that is not simply the last epoch."""
-    shown = [replica["shown"] for replica in quote.facts["replicas"]]
+    shown = [one["shown"] for one in quote.facts["replicas"]]
     place = quote.example("shown")
     if not all(one["known"] for one in shown):
         yield from _unknown(quote)
@@ -56,14 +56,14 @@ def _kept(quote: Quote) -> Iterator[Sentence]:
         views = quote(f"{place}.views")
         yield quote.sentence(
             "result",
-            f"Each answer is the mean over {views} views of the image, mirrored or moved a little. The epochs of "
-            "training were measured on the images as they are, so their numbers differ a little from these.",
+            f"Each answer is the mean over {views} versions of the image, mirrored or shifted a little (test-time "
+            "augmentation). The epochs were measured without it, so their numbers differ a little from these.",
         )
     elif any(one["epoch"] is None for one in shown):
         yield quote.sentence(
             "result",
-            "The kept weights are those of no single epoch: the optimizer or a callback averaged or replaced them when "
-            "training ended. The numbers of the epochs are those of the weights that training had then.",
+            "The kept weights come from no single epoch: the optimizer or a callback averaged or replaced them when "
+            "training ended. The numbers of each epoch belong to the weights at that epoch.",
         )
     else:
         kept = [quote(f"replicas.{index}.shown.epoch") for index in range(len(shown))]
@@ -73,18 +73,18 @@ def _kept(quote: Quote) -> Iterator[Sentence]:
 
 
 def _unknown(quote: Quote) -> Iterator[Sentence]:
-    """That what follows is told of other weights than the kept ones, and why."""
-    for index, replica in enumerate(quote.facts["replicas"]):
-        if replica["shown"]["known"]:
+    """That what follows describes other weights than the kept ones, and why."""
+    for index, one in enumerate(quote.facts["replicas"]):
+        if one["shown"]["known"]:
             continue
         epoch, seed = quote(f"replicas.{index}.shown.epoch"), quote(f"replicas.{index}.seed")
         whose = f" of seed {seed}" if quote.several() else ""
         why = (
-            "the loss of an image is not finite for the kept ones"
+            "the loss of an image is not finite with the kept weights"
             if "loss" not in quote.look("results.validation")
-            else "this run was written by an older version, which did not store what the kept ones make of each image"
+            else "an older version wrote this run, without the kept weights' answer to each image"
         )
-        yield quote.sentence("result", f"What follows is about the weights{whose} after epoch {epoch}: {why}.")
+        yield quote.sentence("result", f"What follows describes the weights{whose} after epoch {epoch}: {why}.")
 
 
 def _compiled_loss(quote: Quote) -> Iterator[Sentence]:
@@ -99,17 +99,17 @@ def _compiled_loss(quote: Quote) -> Iterator[Sentence]:
 
 
 def _left_out(quote: Quote) -> Iterator[Sentence]:
-    for index, replica in enumerate(quote.facts["replicas"]):
-        if replica["left_out_epochs"]:
+    for index, one in enumerate(quote.facts["replicas"]):
+        if one["left_out_epochs"]:
             numbers = word_list([str(epoch) for epoch in quote(f"replicas.{index}.left_out_epochs")])
             seed = quote(f"replicas.{index}.seed")
             yield quote.sentence(
                 "result",
-                f"Left out, because a loss in it is not finite: epoch {numbers} of the replica with seed {seed}.",
+                f"Left out, because a loss is not finite: epoch {numbers} of seed {seed}.",
             )
     if quote("run.unusable_seeds"):
         seeds = word_list([str(seed) for seed in quote("run.unusable_seeds")])
-        yield quote.sentence("result", f"Left out, because no epoch has finite losses: the replica with seed {seeds}.")
+        yield quote.sentence("result", f"Left out, because no epoch has finite losses: seed {seeds}.")
     quote.forget()
 
 
@@ -121,14 +121,14 @@ def confidence(quote: Quote) -> Iterator[Sentence]:
     place = quote.example("shown.calibration")
     verdict = quote(f"{place}.verdict")
     accuracy, mean = quote("reliability.accuracy"), quote("reliability.confidence")
-    start = f"In the replica with seed {quote('example.seed')}, the" if quote.several() else "The"
+    start = f"With seed {quote('example.seed')}, the" if quote.several() else "The"
     compare = f"{start} mean confidence is {percent(mean)}, and {percent(accuracy)} of the answers are right."
     if verdict is not None:
         answer = "No, it is too sure" if verdict == "overconfident" else "No, it is not sure enough"
     elif quote("reliability.shown"):
-        answer = "Not quite, but it is neither too sure nor too unsure throughout"
+        answer = "Not quite, but it is neither too sure throughout nor too unsure"
     else:
-        answer = "Nothing in these images speaks against it"
+        answer = "Nothing in these images contradicts it"
     yield quote.sentence(
         "confidence",
         f"{answer}. {compare} {_error(quote)}{_agreement(quote, verdict)}",
@@ -142,17 +142,17 @@ def confidence(quote: Quote) -> Iterator[Sentence]:
 def _error(quote: Quote) -> str:
     error, floor, ceiling = (quote(f"reliability.{name}") for name in ("error", "floor", "ceiling"))
     return (
-        f"The calibration error is {error:.3f}; an honest model would show about {floor:.3f} on so many images, and "
-        f"seldom more than {ceiling:.3f}."
+        f"The calibration error is {error:.3f}; a perfectly calibrated model would show about {floor:.3f} on this "
+        f"many images, and rarely more than {ceiling:.3f}."
     )
 
 
 def _agreement(quote: Quote, verdict: str | None) -> str:
-    """In how many replicas the verdict is the same."""
+    """For how many seeds the verdict is the same."""
     if not quote.several() or verdict is None:
         return ""
-    same, replicas = quote(f"agreement.{verdict}"), quote("agreement.replicas")
-    return f" {f'All {same}' if same == replicas else f'{same} of the {replicas}'} replicas are {verdict}."
+    same, seeds = quote(f"agreement.{verdict}"), quote("agreement.replicas")
+    return f" {f'All {same}' if same == seeds else f'{same} of the {seeds}'} models are {verdict}."
 
 
 def _split(quote: Quote, place: str) -> Sentence:
@@ -161,7 +161,7 @@ def _split(quote: Quote, place: str) -> Sentence:
     return quote.sentence(
         "confidence",
         f"Of its loss of {nats(loss)} nats, {nats(too_sure)} is overconfidence ({nats_interval(interval)}). The other "
-        f"{nats(left)} stays when all confidences are lowered alike: there it cannot tell the classes apart.",
+        f"{nats(left)} remains when all confidences are lowered alike: there it cannot tell the classes apart.",
     )
 
 
@@ -184,8 +184,8 @@ def _since(quote: Quote, place: str) -> Iterator[Sentence]:
     start, end = quote(f"{before}.overconfidence"), quote(f"{place}.overconfidence")
     yield quote.sentence(
         "confidence",
-        f"From epoch {first} to {last} overconfidence grew from {nats(start)} to {nats(end)} nats: it is most of the "
-        "rise of the loss.",
+        f"From epoch {first} to {last} overconfidence grew from {nats(start)} to {nats(end)} nats: most of the "
+        "rise in loss.",
     )
 
 
@@ -207,7 +207,7 @@ def classes(quote: Quote) -> Iterator[Sentence]:
             for index in range(1, len(matter))
         ]
         yield quote.sentence(
-            "classes", f"Then {word_list(parts)}; each of these is more than an even share of the mistakes."
+            "classes", f"Then {word_list(parts)}; each of these has more than an even share of the mistakes."
         )
     yield from _lowest(quote)
 
@@ -217,10 +217,10 @@ def _first_pair(quote: Quote) -> Sentence:
     count, share, interval = quote(f"{place}.count"), quote(f"{place}.share"), quote(f"{place}.interval")
     there, back = quote(f"{place}.directions.0.count"), quote(f"{place}.directions.1.count")
     one, other = (_class(quote, f"{place}.directions.0.{name}") for name in ("label", "predicted"))
-    which = f" in the replica with seed {quote('example.seed')}" if quote.several() else ""
+    which = f" with seed {quote('example.seed')}" if quote.several() else ""
     same = ""
     if quote.several() and _all_equal(quote.look("class_spreads.most_mixed")):
-        same = f" All {quote('agreement.replicas')} replicas mix up this pair most."
+        same = f" All {quote('agreement.replicas')} models mix up this pair most."
     return quote.sentence(
         "classes",
         f"Most of all {one} and {other}: {count:,} of {quote('classes.mistakes'):,} mistakes{which} "
@@ -257,6 +257,6 @@ def _lowest(quote: Quote) -> Iterator[Sentence]:
     accuracy = quote("classes.accuracy")
     yield quote.sentence(
         "classes",
-        f"Least often recognised is {name}: {percent(recall)} of its images ({percent_interval(interval)}), "
-        f"against {percent(accuracy)} of all.",
+        f"The class recognised least often is {name}: {percent(recall)} of its images ({percent_interval(interval)}), "
+        f"against {percent(accuracy)} of all images.",
     )
