@@ -26,25 +26,24 @@ from benchmarks.photos import answers_of
 from fittingroom import load, open_run
 from fittingroom.answers.predictor import SYNTHETIC
 from fittingroom.evaluation.spread import wilson
-from fittingroom.photos.conversion import convert
-from fittingroom.photos.style import ThingStyle, style_of
-from fittingroom.photos.synthetic import blotches, made_photo
+from fittingroom.photos.conversion import Conversion, _smooth_noise, synthetic_photo
+from fittingroom.photos.style import ForegroundStyle, Style
 from fittingroom.text import percent, percent_range
 
 _LEFT_OUT = ("Sandal", "Sneaker", "Ankle boot")
 
 
-def on_a_floor(image: NDArray[np.uint8], style: ThingStyle, random: np.random.Generator) -> Image.Image:
-    """A photograph of the thing in an image `(height, width)`, on a floor of another colour."""
+def on_a_floor(image: NDArray[np.uint8], style: ForegroundStyle, random: np.random.Generator) -> Image.Image:
+    """A photograph of the foreground of an image `(height, width)`, on a floor of another colour."""
     import cv2
 
-    picture, mask = made_photo(image.astype(np.float32), style, random)
+    picture, mask = synthetic_photo(image.astype(np.float32), style, random)
     cloth, share = picture[..., 0].astype(np.float32), cv2.GaussianBlur(mask.astype(np.float32), (3, 3), 0)
-    floor = random.uniform(40, 230) + blotches(mask.shape, 6, random) * random.uniform(0, 12)
+    floor = random.uniform(40, 230) + _smooth_noise(mask.shape, 6, random) * random.uniform(0, 12)
     floor += random.normal(size=mask.shape) * random.uniform(0, 6)
     light = [
         cloth * tint * share + floor * ground * (1 - share)
-        for tint, ground in random.uniform(0.7, 1.0, (3, 2))  # colours, the same for all of the thing or floor
+        for tint, ground in random.uniform(0.7, 1.0, (3, 2))  # colours, the same for all of foreground or floor
     ]
     return Image.fromarray(np.rint(np.clip(np.stack(light, axis=2), 0, 255)).astype(np.uint8))
 
@@ -70,13 +69,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--images", type=int, default=1_400, help="validation images, at most")
     options = parser.parse_args(arguments)
     data = load()
-    style = style_of(data)
+    style = Style.of(data.name, data.train)
     assert data.validation is not None
-    assert style.thing is not None
+    assert style.foreground is not None
     images, labels = data.validation.images[SYNTHETIC:], data.validation.labels[SYNTHETIC:]
     kept = ~np.isin(labels, [data.classes.index(name) for name in _LEFT_OUT])
     images, labels, random = images[kept][: options.images], labels[kept][: options.images], np.random.default_rng(0)
-    converted = np.stack([convert(on_a_floor(image, style.thing, random), style).image for image in images])
+    converted = np.stack([Conversion.of(on_a_floor(image, style.foreground, random), style).image for image in images])
     for path in options.run:
         run = open_run(path)
         named = np.array([data.classes.index(answer.label) for answer in answers_of(run, converted, cut_out=True)])

@@ -27,14 +27,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.pairs import markdown_table
-from fittingroom import Run, load, open_run, train
+from fittingroom import Run, open_run, train
 from fittingroom.answers.judgement import Answer
+from fittingroom.data.model_inputs import ModelInputs
 from fittingroom.data.pictures import open_picture
 from fittingroom.errors import DataError
 from fittingroom.evaluation.spread import wilson
-from fittingroom.photos.conversion import convert
-from fittingroom.photos.photo_reader import Inputs, open_photo, picture_files
-from fittingroom.photos.style import Style, style_of
+from fittingroom.photos.conversion import Conversion
+from fittingroom.photos.photo_reader import open_photo, picture_files
+from fittingroom.photos.style import Style
 from fittingroom.text import percent, percent_range
 
 Answers = Sequence[str | None]
@@ -100,13 +101,13 @@ def naive(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 def converted(path: Path, style: Style) -> NDArray[np.uint8]:
     """The photo as the pipeline converts it."""
-    return convert(open_photo(path, style.image_shape).image, style).image
+    return Conversion.of(open_photo(path, style.image_shape).image, style).image
 
 
 def answers_of(run: Run, images: NDArray[np.uint8], *, cut_out: bool) -> list[Answer]:
-    """What a run says about images of 0 to 255, which show things that were cut out of photos, or do not."""
+    """What a run says about images of 0 to 255, which were cut out of photos, or were not."""
     scaled = np.rint(images * (run.record.data.scale / 255)).astype(np.uint8)
-    return run.answer(Inputs(scaled, np.full(len(scaled), cut_out)))
+    return run.answer(ModelInputs(scaled, np.full(len(scaled), cut_out)))
 
 
 def labels(answers: Sequence[Answer], *, declining: bool) -> Answers:
@@ -173,11 +174,11 @@ def _cells(each: Tally) -> list[str]:
 
 def report(run: Run, paths: Sequence[Path], mapping: Mapped) -> str:
     """The measurements of one run as text."""
-    style = style_of(load(run.record.data.name))
+    style = run.style
     plain, plain_times = timed(paths, lambda path: naive(path, style.image_shape))
     images, times = timed(paths, lambda path: converted(path, style))
     of_plain = answers_of(run, plain, cut_out=False)
-    answers = answers_of(run, images, cut_out=style.thing is not None)
+    answers = answers_of(run, images, cut_out=style.foreground is not None)
     sides = [labels(each, declining=False) for each in (of_plain, answers)]
     plain_refused = sum(answer.unlike for answer in of_plain)
     header = ("photos of", "number", "resized", "95%", "cut out", "95%")

@@ -28,7 +28,7 @@ from fittingroom.answers.judgement import Judgement, at_temperature
 from fittingroom.answers.out_of_distribution import FALSE_ALARMS, NEIGHBOUR, UnlikeByOutlineAndDoubt, outlines
 from fittingroom.data.dataset import Part
 from fittingroom.evaluation.trajectories import _first_half
-from fittingroom.photos.style import style_of
+from fittingroom.photos.style import Style
 from fittingroom.text import percent
 
 Floats = NDArray[np.floating[Any]]
@@ -165,7 +165,7 @@ def digits(size: int) -> NDArray[np.uint8]:
 def kinds(folder: Path, half: str, mapping: Mapped) -> dict[str, NDArray[np.uint8]]:
     """Images by their kind: all that should be refused, and at the end photographs of clothes that should not."""
     generator = np.random.default_rng(0)
-    style = style_of(load())
+    style = Style.of(load().name, load().train)
     paths = photos_in(folder, mapping, half)
     new = [path for path in paths if not mapping.right[path.parent.name]]
     apart = [path for path in paths if path.parent.name in mapping.apart]

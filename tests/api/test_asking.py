@@ -12,10 +12,9 @@ from PIL import Image
 import fittingroom as fr
 from fittingroom.answers.label_shift import Correction
 from fittingroom.answers.stored import CORRECTION
+from fittingroom.data.model_inputs import ModelInputs
 from fittingroom.errors import DataError, RunError
-from fittingroom.photos.conversion import convert
-from fittingroom.photos.photo_reader import Inputs
-from fittingroom.photos.synthetic import made_inputs
+from fittingroom.photos.conversion import Conversion, synthetic_inputs
 from tests.engine import models
 from tests.photos.drawing import photo
 
@@ -37,10 +36,10 @@ def shirt(tmp_path: Path) -> Path:
     return path
 
 
-def cut_out(run: fr.Run) -> Inputs:
+def cut_out(run: fr.Run) -> ModelInputs:
     """The photo of these tests, as it goes into the model."""
-    image = convert(photo()[0], run.style).image
-    return Inputs(np.rint(image[None] * (16 / 255)).astype(np.uint8), np.array([True]))
+    image = Conversion.of(photo()[0], run.style).image
+    return ModelInputs(np.rint(image[None] * (16 / 255)).astype(np.uint8), np.array([True]))
 
 
 def test_a_photo_is_brought_to_what_the_model_was_trained_on(run: fr.Run, shirt: Path) -> None:
@@ -54,6 +53,30 @@ def test_several_photos_have_a_row_each_in_their_order(run: fr.Run, shirt: Path)
     both = run.predict([shirt, other])
     np.testing.assert_allclose(both, np.concatenate([run.predict(shirt), run.predict(other)]), rtol=1e-5)
     assert not np.array_equal(both[0], both[1])
+
+
+def test_many_files_are_answered_together_and_no_more_than_fit_a_batch(
+    run: fr.Run, shirt: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fittingroom.answers.predictor._TOGETHER", 3)
+    plain = np.random.default_rng(0).integers(0, 17, (9, 8, 8), np.uint8)
+    files = [ModelInputs.plain(part) for part in (plain[:1], plain[1:2], plain[2:7], plain[7:])]
+    files.insert(1, run.predictor.reader.read_file(shirt))
+    expected = [run.answer(inputs) for inputs in files]
+    sizes: list[int] = []
+    answer = run.predictor.answer
+
+    def counted(inputs: ModelInputs) -> list[fr.Answer]:
+        sizes.append(len(inputs))
+        return answer(inputs)
+
+    monkeypatch.setattr(run.predictor, "answer", counted)
+    answers = list(run.predictor.answer_each(files))
+    assert sizes == [3, 5, 2]
+    for some, others in zip(answers, expected, strict=True):
+        assert [(one.why, one.set, one.unlike) for one in some] == [(one.why, one.set, one.unlike) for one in others]
+        probabilities = [[one.probabilities for one in each] for each in (some, others)]
+        np.testing.assert_allclose(probabilities[0], probabilities[1], rtol=1e-5)
 
 
 def test_a_picture_of_the_models_size_goes_in_as_it_is(run: fr.Run) -> None:
@@ -76,7 +99,7 @@ def test_what_is_cut_out_is_corrected_and_nothing_else_is(run: fr.Run, shirt: Pa
     assert correction is not None
     np.testing.assert_allclose(corrected, np.exp(correction.corrected(np.log(plain))), rtol=1e-4)
     assert np.abs(corrected - plain).max() > 0.01
-    both = Inputs(np.concatenate([pixels, pixels]), np.array([False, True]))
+    both = ModelInputs(np.concatenate([pixels, pixels]), np.array([False, True]))
     np.testing.assert_allclose(run.predict(both), np.concatenate([plain, corrected]), rtol=1e-4)
     unlike_photo, photo = run.answer(both)
     np.testing.assert_allclose(photo.probabilities, corrected[0], rtol=1e-4)
@@ -113,7 +136,7 @@ def test_what_is_no_photo_is_refused_with_its_name(run: fr.Run, tmp_path: Path, 
     (tmp_path / "no.jpg").write_text("no")
     with pytest.raises(DataError, match=r"no\.jpg is not an image"):
         run.predict(tmp_path / "no.jpg")
-    with pytest.raises(DataError, match=r"is a folder. Give its files: sorted"):
+    with pytest.raises(DataError, match=r"is a folder. Pass its files: sorted"):
         run.predict(tmp_path)
     with pytest.raises(DataError, match="30×3 pixels"):
         run.predict(Image.new("L", (30, 3)))
@@ -138,8 +161,8 @@ def test_the_correction_is_learned_from_held_out_images_once_and_kept(run: fr.Ru
     assert not (copied / CORRECTION.name).exists()  # no photo has been asked about
     expected = opened.predict(shirt)
     assert held_out is not None
-    assert opened.style.thing is not None
-    made = made_inputs(held_out.images, opened.style.thing, 16.0)
+    assert opened.style.foreground is not None
+    made = synthetic_inputs(held_out.images, opened.style.foreground, 16.0)
     fitted = Correction.of(opened.log_probabilities(made), held_out.labels)
     plain = opened.log_probabilities(cut_out(run).images)
     np.testing.assert_allclose(expected, np.exp(fitted.corrected(plain)), rtol=1e-4)
@@ -167,11 +190,14 @@ def test_corrected_answers_to_photos_fit_better_and_their_sets_cover(
     monkeypatch.setattr("fittingroom.answers.predictor.SYNTHETIC", count)
     data = fr.load("fashion-mnist")
     run = fr.train(data, fr.Recipe(name="small", hidden=(32,), epochs=1), out=tmp_path / "run")
-    assert run.style.thing is not None
+    assert run.style.foreground is not None
     assert data.validation is not None
     unseen = slice(count, count + others)  # of which the correction knows nothing
-    made, labels = made_inputs(data.validation.images[unseen], run.style.thing, 255.0), data.validation.labels[unseen]
-    photos = Inputs(made, np.ones(others, np.bool_))
+    made, labels = (
+        synthetic_inputs(data.validation.images[unseen], run.style.foreground, 255.0),
+        data.validation.labels[unseen],
+    )
+    photos = ModelInputs(made, np.ones(others, np.bool_))
     plain, corrected = (-np.log(run.predict(each)[np.arange(others), labels]).mean() for each in (made, photos))
     assert corrected < plain - 0.05
     covered, uncorrected = (

@@ -94,7 +94,7 @@ def test_photos_are_answered_without_the_dataset(tmp_path: Path, monkeypatch: py
         (moved / name).unlink()
     monkeypatch.setattr("fittingroom.api.run.load_again", lambda *arguments: pytest.fail("the data were loaded"))
     assert answers(open_replicas(moved), photo) == before
-    assert fr.open_run(moved / "seed-1").style.thing is not None
+    assert fr.open_run(moved / "seed-1").style.foreground is not None
 
 
 def test_a_hundred_runs_keep_their_images_once(runs_dir: Path) -> None:

@@ -16,8 +16,8 @@ from PIL import Image
 import fittingroom as fr
 from fittingroom.cli.main import main
 from fittingroom.errors import DataError
-from fittingroom.serving.bodies import Part
-from fittingroom.serving.request_images import Reader
+from fittingroom.serving.bodies import BodyPart
+from fittingroom.serving.request_images import RequestReader
 from tests.data.builders import write_idx
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")
@@ -78,11 +78,11 @@ def test_pictures_and_files_become_the_values_of_training(
     answers = [each["class"] for each in json.loads(capsys.readouterr().out)["predictions"]]
     assert answers == [answer.label for answer in run.answer(taken[[0, 0, 1, 2]])]
     loaded = run.predictor.load()
-    reader = Reader(loaded.data, "unknown")
-    picture = reader.read(Part(None, (tmp_path / "0.png").read_bytes()), 0, pictures=False)
+    reader = RequestReader(loaded.data, "unknown")
+    picture = reader.picture(BodyPart(None, (tmp_path / "0.png").read_bytes()), 0, pictures=False)
     numbers = reader.numbers(json.dumps(some.reshape(3, *images.shape[1:]).tolist()).encode())
-    for number, each in enumerate([picture, *numbers]):
-        np.testing.assert_allclose(each.image, taken[max(number - 1, 0)], rtol=1e-4, atol=1e-5 * np.abs(taken).max())
+    for number, each in enumerate([*picture.images, *numbers.images]):
+        np.testing.assert_allclose(each, taken[max(number - 1, 0)], rtol=1e-4, atol=1e-5 * np.abs(taken).max())
     caplog.clear()
     if name != "0-255":
         with caplog.at_level(logging.WARNING, "fittingroom"):

@@ -1,4 +1,4 @@
-"""The photographs that are made of validation images show the thing, and the pipeline finds it again."""
+"""Photographs drawn from validation images show the foreground, and the pipeline finds it again."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from benchmarks.made_photos import on_a_floor, rows_of
 from fittingroom import load
 from fittingroom.data.dataset import Dataset
-from fittingroom.photos.conversion import convert
-from fittingroom.photos.style import style_of
+from fittingroom.photos.conversion import Conversion
+from fittingroom.photos.style import Style
 
 
 @pytest.fixture(scope="module")
@@ -17,12 +17,12 @@ def fashion_mnist() -> Dataset:
     return load("fashion-mnist")
 
 
-def test_the_thing_is_found_where_it_was_laid(fashion_mnist: Dataset) -> None:
-    style = style_of(fashion_mnist)
-    assert style.thing is not None
+def test_the_foreground_is_found_where_it_was_laid(fashion_mnist: Dataset) -> None:
+    style = Style.of(fashion_mnist.name, fashion_mnist.train)
+    assert style.foreground is not None
     trousers = fashion_mnist.train.images[fashion_mnist.train.labels == 1][:5]
     for image in trousers:
-        found = convert(on_a_floor(image, style.thing, np.random.default_rng(0)), style).image
+        found = Conversion.of(on_a_floor(image, style.foreground, np.random.default_rng(0)), style).image
         rows, columns = np.nonzero(found > 20)
         assert np.ptp(rows) == 27
         assert np.ptp(columns) < 20  # turned and widened, but no floor beside it

@@ -36,8 +36,8 @@ def test_photo_is_cut_out_and_the_answer_says_so(command: Command, of_shirts: Pa
     done = command("predict", of_shirts, tmp_path / "x.jpg", tmp_path / "y.jpg", "--json")
     predictions = done.json["predictions"]
     assert [row["class"] for row in predictions] == done.json["classes"]
-    assert [step["name"] for step in predictions[0]["steps"]][:2] == ["photo", "thing"]
-    assert "2 of 2 files have not 28×28 pixels: the thing in each was cut out" in done.err
+    assert [step["name"] for step in predictions[0]["steps"]][:2] == ["photo", "foreground"]
+    assert "2 of 2 files are not 28×28 pixels: the foreground of each was cut out" in done.err
 
 
 def test_show_draws_the_steps(command: Command, of_shirts: Path, tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_folder_is_predicted_and_what_cannot_be_read_is_said(command: Command, o
 def test_address_is_refused(command: Command, of_shirts: Path) -> None:
     done = command("predict", of_shirts, "https://example.org/x.jpg")
     assert (done.status, done.out) == (2, "")
-    assert "nothing is fetched from there" in done.err
+    assert "nothing is downloaded" in done.err
 
 
 def test_run_of_plain_arrays_takes_no_photo(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

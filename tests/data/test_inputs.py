@@ -10,15 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fittingroom.data.image_files import InputImages
-from fittingroom.data.image_files import read_images as read_for
+from fittingroom.data.model_inputs import ImageReader, ModelInputs
 from fittingroom.data.ranges import ValueRange
 from fittingroom.errors import DataError
 from tests.data.builders import images, labels, picture, write_idx
 
 
-def read_images(path: Path, shape: tuple[int, ...], scale: float = 255.0) -> InputImages:
-    return read_for(path, shape, ValueRange.of_scale(scale))
+def read_images(path: Path, shape: tuple[int, ...], scale: float = 255.0) -> ModelInputs:
+    return ImageReader(shape, ValueRange.of_scale(scale)).read_file(path)
 
 
 def tar_of_nothing() -> bytes:
@@ -36,7 +35,7 @@ def test_a_csv_file_gives_its_rows_with_or_without_labels(tmp_path: Path) -> Non
     for name in ("plain.csv", "labelled.csv"):
         read = read_images(tmp_path / name, (4, 4))
         np.testing.assert_array_equal(read.images, pictures)
-        assert any("labels are not looked at" in note for note in read.notes) == (name == "labelled.csv")
+        assert any("labels are ignored" in note for note in read.notes) == (name == "labelled.csv")
 
 
 def test_a_picture_of_the_right_size_is_one_image(tmp_path: Path) -> None:

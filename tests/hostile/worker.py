@@ -30,10 +30,9 @@ import numpy as np
 import fittingroom as fr
 from fittingroom.answers.stored import CORRECTION
 from fittingroom.cli.main import main as command
-from fittingroom.data.image_files import read_images
+from fittingroom.data.model_inputs import ImageReader, ModelInputs
 from fittingroom.data.ranges import ValueRange
 from fittingroom.errors import FittingRoomError
-from fittingroom.photos.photo_reader import Inputs
 from fittingroom.recipes.named import find_recipe
 from fittingroom.runs.ledger import Ledger
 from fittingroom.runs.ledger_check import verify
@@ -56,7 +55,7 @@ def run(folder: Path) -> Steps:
     def opened() -> fr.Run:
         return fr.open_run(folder)
 
-    photos = Inputs(images, np.ones(2, np.bool_))
+    photos = ModelInputs(images, np.ones(2, np.bool_))
     asked = {"photo": lambda: opened().answer(photos)} if os.path.lexists(folder / CORRECTION.name) else {}
     return asked | {
         "record": lambda: opened().record,
@@ -138,7 +137,7 @@ OPEN: Mapping[str, Callable[[Path], Steps]] = MappingProxyType(
 
 def _images(path: Path) -> object:
     return fr.open_run(os.environ["HONEST"] + "/recipe").predict(
-        read_images(path, (8, 8), ValueRange.of_scale(16.0)).images
+        ImageReader((8, 8), ValueRange.of_scale(16.0)).read_file(path).images
     )
 
 

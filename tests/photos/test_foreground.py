@@ -1,4 +1,4 @@
-"""Where the thing is: in made-up photos of which that is known."""
+"""Where the foreground is: in drawn photos of which that is known."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ import numpy as np
 import pytest
 
 import fittingroom
-from fittingroom.photos.foreground import REFINED, find_thing, resized
-from fittingroom.photos.style import ThingStyle, style_of, thing_style
+from fittingroom.photos.foreground import REFINED, Foreground, resized
+from fittingroom.photos.style import ForegroundStyle, Style
 from tests.photos.drawing import photo, training_images
 
 
 @pytest.fixture(scope="module")
-def style() -> ThingStyle:
-    found = thing_style(training_images().astype(np.float32))
+def style() -> ForegroundStyle:
+    found = ForegroundStyle.of(training_images().astype(np.float32))
     assert found is not None
     return found
 
 
-def overlap(picture: Any, mask: Any, style: ThingStyle) -> float:
+def overlap(picture: Any, mask: Any, style: ForegroundStyle) -> float:
     """Intersection over union of what is found and what is there."""
     small = resized(np.asarray(picture), REFINED)
-    found = find_thing(small, style.templates)
+    found = Foreground.find(small, style.silhouettes)
     there = resized(np.repeat(mask[..., None], 3, axis=2).astype(np.uint8) * 255, REFINED)[..., 0] > 127
     return float((found.mask & there).sum() / (found.mask | there).sum())
 
 
 @pytest.mark.parametrize("shirt", [(225, 220, 210), (150, 140, 120)])
 def test_print_is_not_taken_for_a_shirt_with_colours_like_the_floor(
-    style: ThingStyle, shirt: tuple[int, int, int]
+    style: ForegroundStyle, shirt: tuple[int, int, int]
 ) -> None:
     picture, mask = photo(corner=(10, 30), side=(280, 350), colour=shirt)
     pixels = np.array(picture)
@@ -41,13 +41,13 @@ def test_print_is_not_taken_for_a_shirt_with_colours_like_the_floor(
 
 @pytest.mark.parametrize(("corner", "side"), [((0, 60), (240, 300)), ((30, 100), (240, 300)), ((60, 60), (240, 300))])
 def test_shirt_that_touches_an_edge_is_not_cut_there(
-    style: ThingStyle, corner: tuple[int, int], side: tuple[int, int]
+    style: ForegroundStyle, corner: tuple[int, int], side: tuple[int, int]
 ) -> None:
     picture, mask = photo(corner=corner, side=side)
     assert overlap(picture, mask, style) > 0.9
 
 
-def test_shirt_before_a_striped_background_is_found(style: ThingStyle) -> None:
+def test_shirt_before_a_striped_background_is_found(style: ForegroundStyle) -> None:
     picture, mask = photo(colour=(120, 60, 120))
     pixels = np.array(picture)
     stripes = np.array([[30, 60, 160], [230, 220, 60], [240, 240, 235]], np.uint8)[np.arange(400) // 25 % 3]
@@ -56,7 +56,7 @@ def test_shirt_before_a_striped_background_is_found(style: ThingStyle) -> None:
 
 
 def test_digit_on_paper_is_found_with_the_silhouettes_of_digits() -> None:
-    digits = style_of(fittingroom.load("digits")).thing
+    digits = Style.of("digits", fittingroom.load("digits").train).foreground
     assert digits is not None
     mask = np.zeros((300, 300), np.bool_)
     mask[50:250, 130:170] = True  # a one

@@ -11,29 +11,34 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fittingroom.data.model_inputs import ModelInputs
 from fittingroom.data.pictures import open_picture
 from fittingroom.data.ranges import ValueRange
 from fittingroom.errors import DataError
-from fittingroom.photos.conversion import convert
-from fittingroom.photos.photo_reader import Given, open_photo, picture_files, read_all, read_given
-from fittingroom.photos.style import Style, thing_style
+from fittingroom.photos.conversion import Conversion
+from fittingroom.photos.photo_reader import PhotoReader, open_photo, picture_files
+from fittingroom.photos.style import ForegroundStyle, Style
 from tests.photos.drawing import photo, training_images
 
 
 @pytest.fixture(scope="module")
 def style() -> Style:
-    return Style((28, 28), thing_style(training_images().astype(np.float32)))
+    return Style((28, 28), ForegroundStyle.of(training_images().astype(np.float32)))
 
 
-def read(path: Path, style: Style) -> Given:
-    return read_given(path, (28, 28), ValueRange.of_scale(255.0), lambda: style)
+def reader(style: Style) -> PhotoReader:
+    return PhotoReader((28, 28), ValueRange.of_scale(255.0), lambda: style)
+
+
+def read(path: Path, style: Style) -> ModelInputs:
+    return reader(style).read_file(path)
 
 
 @pytest.mark.parametrize("name", ["x.jpg", "x.png", "x.webp", "x.bmp", "x.gif"])
 def test_every_accepted_format_gives_much_the_same_image(tmp_path: Path, style: Style, name: str) -> None:
     picture = photo()[0]
     picture.save(tmp_path / name)
-    found, expected = read(tmp_path / name, style).images.images[0], convert(picture, style).image
+    found, expected = read(tmp_path / name, style).images[0], Conversion.of(picture, style).image
     assert np.abs(found.astype(int) - expected).mean() < 12
 
 
@@ -41,17 +46,17 @@ def test_photo_turned_by_its_exif_data_is_turned_back(tmp_path: Path, style: Sty
     picture = photo()[0]
     picture.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "x.png", exif=_turned())
     given = read(tmp_path / "x.png", style)
-    np.testing.assert_array_equal(given.images.images[0], convert(picture, style).image)
-    assert "turned upright" in given.images.notes[0]
+    np.testing.assert_array_equal(given.images[0], Conversion.of(picture, style).image)
+    assert "turned upright" in given.notes[0]
 
 
 def test_images_in_which_nothing_shows_are_said(tmp_path: Path, style: Style) -> None:
     Image.new("L", (28, 28), 200).save(tmp_path / "a.png")
     np.savez(tmp_path / "a.npz", x=np.stack([np.zeros((28, 28), np.uint8), np.eye(28, dtype=np.uint8) * 255]))
-    assert read(tmp_path / "a.png", style).images.notes[-1].endswith("it has one colour throughout: nothing shows.")
-    assert "1 of 2 images have one colour throughout" in read(tmp_path / "a.npz", style).images.notes[-1]
+    assert read(tmp_path / "a.png", style).notes[-1].endswith("it has one colour throughout: nothing shows.")
+    assert "1 of 2 images have one colour throughout" in read(tmp_path / "a.npz", style).notes[-1]
     photo()[0].save(tmp_path / "b.png")
-    assert read(tmp_path / "b.png", style).images.notes == ()
+    assert read(tmp_path / "b.png", style).notes == ()
 
 
 def _turned() -> Any:
@@ -66,7 +71,7 @@ def test_every_mode_is_read(tmp_path: Path, style: Style, mode: str) -> None:
     changed = Image.fromarray(np.asarray(picture).astype(np.uint16) * 257) if mode == "I;16" else picture.convert(mode)
     path = tmp_path / ("x.jpg" if mode == "CMYK" else "x.png")
     changed.save(path)
-    assert read(path, style).images.images.shape == (1, 28, 28)
+    assert read(path, style).images.shape == (1, 28, 28)
 
 
 def test_large_jpeg_is_decoded_smaller_and_shows_the_same(tmp_path: Path) -> None:
@@ -81,23 +86,25 @@ def test_picture_of_the_models_size_stays_as_it_is(tmp_path: Path, style: Style)
     pixels = np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "x.png")
     given = read(tmp_path / "x.png", style)
-    np.testing.assert_array_equal(given.images.images[0], pixels)
-    assert given.how == ()
+    np.testing.assert_array_equal(given.images[0], pixels)
+    assert given.steps == ()
 
 
 def test_array_files_stay_as_they_are(tmp_path: Path, style: Style) -> None:
     np.savez(tmp_path / "x.npz", x=training_images(3))
-    np.testing.assert_array_equal(read(tmp_path / "x.npz", style).images.images, training_images(3))
+    np.testing.assert_array_equal(read(tmp_path / "x.npz", style).images, training_images(3))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (10_000, 1), (15, 400), (1700, 80)])
-def test_a_thing_is_not_looked_for_in_few_pixels_and_a_whole_picture_has_always_enough(
+def test_no_foreground_is_looked_for_in_few_pixels_and_a_whole_picture_has_always_enough(
     tmp_path: Path, style: Style, size: tuple[int, int]
 ) -> None:
     Image.new("RGB", size).save(tmp_path / "x.png")
-    with pytest.raises(DataError, match=rf"x.png has {size[0]}×{size[1]} pixels, too few to show a thing; expected"):
+    with pytest.raises(
+        DataError, match=rf"x.png has {size[0]}×{size[1]} pixels, too few to find a foreground; expected"
+    ):
         read(tmp_path / "x.png", style)
-    assert read(tmp_path / "x.png", replace(style, thing=None)).images.images.shape == (1, 28, 28)
+    assert read(tmp_path / "x.png", replace(style, foreground=None)).images.shape == (1, 28, 28)
 
 
 def test_cut_off_jpeg_is_refused(tmp_path: Path) -> None:
@@ -110,7 +117,7 @@ def test_cut_off_jpeg_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("url", ["https://example.org/x.jpg", "http://example.org", "data:image/png;base64,xx"])
 def test_addresses_are_refused(url: str) -> None:
-    with pytest.raises(DataError, match=r"nothing is fetched from there. Save the picture, and give the file"):
+    with pytest.raises(DataError, match=r"nothing is downloaded. Save the picture, and pass the file"):
         list(picture_files([Path(url)]))
 
 
@@ -138,8 +145,8 @@ def test_picture_of_a_folder_that_cannot_be_read_is_left_out_and_said(tmp_path: 
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "q.tif").write_bytes(b"II*\0")
     said: list[str] = []
-    given = list(read_all([tmp_path], lambda path: read(path, style), said.append))
-    assert [each.images.path.name for each in given] == ["good.png"]
+    given = list(reader(style).read_all([tmp_path], said.append))
+    assert [Path(str(each.source)).name for each in given] == ["good.png"]
     assert len(said) == 2
     assert "bad.png is not an image" in said[0]
     assert "1 .tif file (such as q.tif, a TIFF picture: Save it as JPEG or PNG). Accepted" in said[1]
@@ -148,10 +155,10 @@ def test_picture_of_a_folder_that_cannot_be_read_is_left_out_and_said(tmp_path: 
 def test_named_picture_that_cannot_be_read_is_an_error(tmp_path: Path, style: Style) -> None:
     (tmp_path / "bad.png").write_bytes(b"no picture")
     with pytest.raises(DataError, match=r"bad.png is not an image"):
-        list(read_all([tmp_path / "bad.png"], lambda path: read(path, style), print))
+        list(reader(style).read_all([tmp_path / "bad.png"], print))
 
 
 def test_folder_with_nothing_that_can_be_read_is_an_error(tmp_path: Path, style: Style) -> None:
     (tmp_path / "bad.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"no picture in the folder .* can be read. The last one: .*bad.png"):
-        list(read_all([tmp_path], lambda path: read(path, style), lambda _: None))
+    with pytest.raises(DataError, match=r"no picture in the folder .* can be read. The last error: .*bad.png"):
+        list(reader(style).read_all([tmp_path], lambda _: None))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fittingroom.photos.foreground import GRID, ColourKinds, colour_kinds, expected, parting, templates_of
-from fittingroom.photos.style import thing_style
+from fittingroom.photos.foreground import _GRID as GRID
+from fittingroom.photos.foreground import Silhouettes, _colour_kinds, _ColourKinds, _expected, _parting
+from fittingroom.photos.style import ForegroundStyle
 from tests.photos.drawing import photo, training_images
 
 BLUE, YELLOW = np.array([20, 40, 200], np.uint8), np.array([220, 220, 60], np.uint8)
@@ -19,7 +20,7 @@ def half() -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
 
 
 def test_templates_lie_in_several_places_and_sizes() -> None:
-    templates = templates_of(np.ones((1, 28 * 28), np.float32)).reshape(-1, GRID, GRID)
+    templates = Silhouettes(np.ones((1, 28 * 28), np.float32)).templates.reshape(-1, GRID, GRID)
     shares = templates.mean(axis=(1, 2))
     assert len(templates) == 81
     assert templates.min() >= 0
@@ -31,14 +32,14 @@ def test_templates_lie_in_several_places_and_sizes() -> None:
 
 
 def test_few_silhouettes_are_enough() -> None:
-    assert len(templates_of(np.eye(3, 28 * 28, dtype=np.float32))) == 3 * 81
+    assert len(Silhouettes(np.eye(3, 28 * 28, dtype=np.float32)).templates) == 3 * 81
 
 
 def test_mask_that_parts_two_colours_is_rated_best_and_one_across_them_worst() -> None:
     mask = half()
-    kinds = colour_kinds(np.where(mask[..., None], BLUE, YELLOW))
+    kinds = _colour_kinds(np.where(mask[..., None], BLUE, YELLOW))
     masks = np.stack([mask, mask.T, np.roll(mask, 3, axis=1)]).reshape(3, -1).astype(np.float32)
-    right, across, shifted = parting(masks, kinds)
+    right, across, shifted = _parting(masks, kinds)
     assert right > shifted > across
 
 
@@ -49,8 +50,8 @@ def test_parting_is_the_mutual_information_but_for_a_constant() -> None:
     """
     mask = half()
     border = np.full(2, GRID * GRID / 4, np.float32)
-    kinds = ColourKinds(np.zeros((2, 3), np.float32), np.eye(2, dtype=np.float32)[mask.ravel().astype(int)], border)
-    right, across = parting(np.stack([mask, mask.T]).reshape(2, -1).astype(np.float32), kinds)
+    kinds = _ColourKinds(np.zeros((2, 3), np.float32), np.eye(2, dtype=np.float32)[mask.ravel().astype(int)], border)
+    right, across = _parting(np.stack([mask, mask.T]).reshape(2, -1).astype(np.float32), kinds)
     # Within the right mask one colour; around it, a half of one and a quarter of each from the border.
     around = 0.75 * np.log(0.75) + 0.25 * np.log(0.25)
     assert right == pytest.approx(around, abs=1e-3)
@@ -58,10 +59,10 @@ def test_parting_is_the_mutual_information_but_for_a_constant() -> None:
 
 
 def test_most_is_expected_where_the_shirt_is() -> None:
-    style = thing_style(training_images().astype(np.float32))
+    style = ForegroundStyle.of(training_images().astype(np.float32))
     assert style is not None
     picture, mask = photo(corner=(90, 120), side=(170, 240))
-    likely = expected(style.templates, colour_kinds(np.asarray(picture)))
+    likely = _expected(style.silhouettes.templates, _colour_kinds(np.asarray(picture)))
     middle = np.array([likely.sum(axis=1) @ np.arange(GRID), likely.sum(axis=0) @ np.arange(GRID)]) / likely.sum()
     there = np.argwhere(mask).mean(axis=0) / mask.shape * GRID - 0.5
     np.testing.assert_allclose(middle, there, atol=1.5)

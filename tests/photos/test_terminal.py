@@ -7,24 +7,24 @@ import io
 import numpy as np
 from rich.console import Console
 
-from fittingroom.photos.contact_sheet import MOST_SHOWN, Shown, drawn_in_blocks, show_in_terminal
-from fittingroom.photos.conversion import Conversion, Step
+from fittingroom.data.model_inputs import ConversionStep
+from fittingroom.photos.contact_sheet import MOST_IN_TERMINAL, ContactSheet, ContactSheetRow, _in_blocks
 
 
-def shown(title: str = "a.jpg") -> Shown:
+def shown(title: str = "a.jpg") -> ContactSheetRow:
     photo, seen = np.full((60, 40, 3), (255, 0, 0), np.uint8), np.full((8, 8), 7, np.uint8)
-    return Shown(title, Conversion((Step("photo", "", photo), Step("size", "", seen)), seen), {"a": 1.0})
+    return ContactSheetRow(title, (ConversionStep("photo", "", photo), ConversionStep("size", "", seen)), {"a": 1.0})
 
 
-def printed(rows: list[Shown], width: int = 80, **named: object) -> tuple[bool, str]:
+def printed(rows: list[ContactSheetRow], width: int = 80, **named: object) -> tuple[bool, str]:
     stream = io.StringIO()
-    done = show_in_terminal(Console(file=stream, width=width, **named), rows)  # type: ignore[arg-type]
+    done = ContactSheet(rows).print(Console(file=stream, width=width, **named))  # type: ignore[arg-type]
     return done, stream.getvalue()
 
 
 def test_a_character_shows_two_pixels_above_each_other() -> None:
     picture = np.array([[[1, 2, 3]], [[4, 5, 6]], [[7, 8, 9]]], np.uint8)
-    text = drawn_in_blocks(picture)
+    text = _in_blocks(picture)
     assert text.plain == "▀\n▀\n"
     styles = [span.style for span in text.spans]
     assert [str(style) for style in styles] == ["#010203 on #040506", "#070809 on #000000"]
@@ -42,7 +42,7 @@ def test_the_photo_and_what_the_model_sees_are_side_by_side() -> None:
 def test_only_the_first_photos_are_shown() -> None:
     rows = [shown(f"{number}.jpg") for number in range(5)]
     _, text = printed(rows, force_terminal=True, color_system="truecolor")
-    assert sum(row.title in text for row in rows) == MOST_SHOWN
+    assert sum(row.title in text for row in rows) == MOST_IN_TERMINAL
 
 
 def test_nothing_is_printed_where_it_could_not_be_seen() -> None:

@@ -97,7 +97,7 @@ def test_a_photo_is_cut_out_and_its_steps_are_told(server: Serving) -> None:
     drawn = BytesIO()
     photo()[0].save(drawn, "JPEG")
     (row,) = server.predict(drawn.getvalue(), "image/jpeg").json["predictions"]
-    assert [step["name"] for step in row["steps"]][:2] == ["photo", "thing"]
+    assert [step["name"] for step in row["steps"]][:2] == ["photo", "foreground"]
     assert all(set(step) == {"name", "note"} for step in row["steps"])
     (row,) = server.predict(drawn.getvalue(), "image/jpeg", "?steps=pictures").json["predictions"]
     kind, _, data = row["steps"][-1]["picture"].partition(",")

@@ -8,24 +8,27 @@ What cannot be kept, as in a folder that is read-only, is fitted again by the ne
 from __future__ import annotations
 
 import logging
+import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard
 
 import numpy as np
 
-from fittingroom.answers.array_inputs import checked_images
 from fittingroom.answers.conformal import ALPHA
 from fittingroom.answers.judgement import Answer, Judgement
 from fittingroom.answers.label_shift import Correction
 from fittingroom.answers.stored import digest_of, read_correction, read_judgement, write_correction, write_judgement
+from fittingroom.data.model_inputs import ModelInputs
+from fittingroom.data.ranges import require_finite
+from fittingroom.data.values import to_range
 from fittingroom.errors import DataError, RunError, StorageError
-from fittingroom.photos.photo_reader import Inputs, as_photo, of_picture, read_given
-from fittingroom.photos.style import Style, style_of_images
-from fittingroom.photos.synthetic import made_inputs
+from fittingroom.photos.conversion import synthetic_inputs
+from fittingroom.photos.photo_reader import PhotoReader
+from fittingroom.photos.style import Style
 from fittingroom.runs.images import RunImages
 from fittingroom.runs.record import DataRecord
 from fittingroom.runs.store import read_validated
@@ -40,12 +43,14 @@ _log = logging.getLogger("fittingroom")
 
 Array = np.ndarray[Any, Any]
 Photo: TypeAlias = "str | os.PathLike[str] | Image.Image"
-Images: TypeAlias = "Array | Photo | Sequence[Photo] | Inputs"
+Images: TypeAlias = "Array | Photo | Sequence[Photo] | ModelInputs"
 Forward = Callable[[Array], Array]
 """From images in the model's form to logarithms of probabilities, float32 `(n, classes)`, none of them NaN."""
 
 SYNTHETIC = 3_000
 """Synthetic photos that are made from held-out images; with fewer, which ones they are shows more in the answers."""
+
+_TOGETHER = 64  # images: larger batches cost no less for each image, and hold more memory
 
 
 class TrainedSeed(Protocol):
@@ -90,7 +95,7 @@ class Predictor:
     def predict(self, images: Images) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Class probabilities, float32 `(n, classes)`; see `Run.predict`."""
         inputs = self.inputs(images)
-        logs = self.log_probabilities(inputs.images)
+        logs = self._forward(inputs.images)
         correction = self._correction if inputs.cut_out.any() else None
         if correction is not None:
             logs = np.where(inputs.cut_out[:, None], correction.corrected(logs), logs)
@@ -98,40 +103,47 @@ class Predictor:
 
     def log_probabilities(self, images: Array) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Logarithms of the probabilities for an array of images, float32 `(n, classes)`."""
-        return self._forward(checked_images(np.asarray(images), self.data))
+        return self._forward(_checked(np.asarray(images), self.data))
 
     def answer(self, images: Images, alpha: float = ALPHA) -> list[Answer]:
         """What the run says of each image, and how far that can be trusted; see `Run.answer`."""
-        inputs = self.inputs(images)
-        return self.answer_inputs(replace(inputs, images=checked_images(inputs.images, self.data)), alpha)
+        return self.answer_unchecked(self.inputs(images), alpha)
 
-    def answer_inputs(self, inputs: Inputs, alpha: float = ALPHA) -> list[Answer]:
-        """The same for images that are known to be as the model takes them: nothing is checked again."""
+    def answer_each(self, several: Iterable[ModelInputs]) -> Iterator[list[Answer]]:
+        """The answers to each of several inputs, in order; images are answered together, up to 64 at a time."""
+        batch: list[ModelInputs] = []
+        for inputs in several:
+            # Arrays of different types would be converted to one that no program was compiled for.
+            if batch and (
+                inputs.images.dtype != batch[0].images.dtype or sum(map(len, batch)) + len(inputs) > _TOGETHER
+            ):
+                yield from self._answer_together(batch)
+                batch = []
+            batch.append(inputs)
+        if batch:
+            yield from self._answer_together(batch)
+
+    def answer_unchecked(self, inputs: ModelInputs, alpha: float = ALPHA) -> list[Answer]:
+        """What `answer` says of images that are known to be as the model takes them, as a server has made them."""
         data = self.data
         logs = self._forward(inputs.images)
         judgement = self.judgement if inputs.cut_out.any() else self._plain_judgement
         trained_on = data.name, data.classes
         return judgement.answers(logs, inputs.images, data.scale, trained_on, alpha, inputs.cut_out)
 
-    def inputs(self, images: Images) -> Inputs:
-        """Images and photos as the model takes them; arrays stay as they are.
+    def inputs(self, images: Images) -> ModelInputs:
+        """Images and photos as the model takes them.
 
         Raises:
             DataError, RunError: as for `Run.predict`.
         """
-        if isinstance(images, Inputs):
-            return images
-        photos = [images] if _is_photo(images) else images
-        if not isinstance(photos, Sequence) or not photos or not all(map(_is_photo, photos)):
-            return Inputs.plain(np.asarray(images))
-        files = [Path(photo) for photo in photos if isinstance(photo, str | os.PathLike)]
-        if any(path.is_dir() for path in files):
-            folder = next(path for path in files if path.is_dir())
-            raise DataError(f"{folder} is a folder. Give its files: sorted(Path({str(folder)!r}).glob('*.jpg')).")
-        joined = Inputs.joined([self._input(photo) for photo in photos])
-        if files and self._note_files is not None:
-            self._note_files(files)
-        return joined
+        if isinstance(images, ModelInputs):
+            inputs = images
+        elif _are_photos(photos := [images] if _is_photo(images) else images):
+            inputs = self._read(photos)
+        else:
+            inputs = ModelInputs.plain(np.asarray(images))
+        return replace(inputs, images=_checked(inputs.images, self.data))
 
     def fit(self) -> Predictor:
         """Fits now what would be fitted at the first answer, and keeps it."""
@@ -151,7 +163,7 @@ class Predictor:
         """Compiles the programs for all sizes of batches, which are powers of two, up to `most` images."""
         dtype, size = np.float32 if self.data.as_given else np.uint8, 1
         while size <= most:
-            self.answer_inputs(Inputs.plain(np.zeros((size, *self.data.image_shape), dtype)))
+            self.answer_unchecked(ModelInputs.plain(np.zeros((size, *self.data.image_shape), dtype)))
             size *= 2
 
     @cached_property
@@ -175,7 +187,12 @@ class Predictor:
             )
         if self.data.name.startswith("folder:"):
             return Style(self.data.picture_shape)
-        return style_of_images(self.data.name, self._load_images().train)
+        return Style.of(self.data.name, self._load_images().train)
+
+    @cached_property
+    def reader(self) -> PhotoReader:
+        """Reads files and pictures as the model takes them."""
+        return PhotoReader(self.data.picture_shape, self.data.range, lambda: self.style)
 
     @cached_property
     def judgement(self) -> Judgement:
@@ -212,11 +229,11 @@ class Predictor:
             if kept is not None:
                 return kept
         part = self._held_out
-        style = None if part is None else style_of_images(data.name, self._load_images().train).thing
+        style = None if part is None else Style.of(data.name, self._load_images().train).foreground
         if part is None or style is None:
             return None
         images, labels = part.images[:SYNTHETIC], part.labels[:SYNTHETIC]
-        correction = Correction.of(self.log_probabilities(made_inputs(images, style, data.scale)), labels)
+        correction = Correction.of(self.log_probabilities(synthetic_inputs(images, style, data.scale)), labels)
         self._keep(lambda folder: write_correction(folder, correction, self._digest))
         return correction
 
@@ -264,18 +281,30 @@ class Predictor:
         except StorageError as error:
             _log.info("What was learned from the validation images is not kept: %s", error)
 
-    def _input(self, photo: Any) -> Inputs:
-        data = self.data
-        if isinstance(photo, str | os.PathLike):
-            path = Path(photo)
-            given = read_given(path, data.picture_shape, data.range, lambda: self.style)
-        else:
-            name = Path(getattr(photo, "filename", "") or "the picture")
-            picture = as_photo(photo, name)
-            given = of_picture(picture, name, data.picture_shape, data.range, lambda: self.style)
-        for note in given.images.notes:
-            _log.warning(note)
-        return given.inputs(data.image_shape)
+    def _answer_together(self, batch: list[ModelInputs]) -> Iterator[list[Answer]]:
+        shape = self.data.image_shape
+        joined = ModelInputs.joined([replace(each, images=each.images.reshape(-1, *shape)) for each in batch])
+        answers = iter(self.answer(joined))
+        for inputs in batch:
+            yield [next(answers) for _ in range(len(inputs))]
+
+    def _read(self, photos: Sequence[Any]) -> ModelInputs:
+        files = [Path(photo) for photo in photos if isinstance(photo, str | os.PathLike)]
+        if any(path.is_dir() for path in files):
+            folder = next(path for path in files if path.is_dir())
+            raise DataError(f"{folder} is a folder. Pass its files: sorted(Path({str(folder)!r}).glob('*.jpg')).")
+        several = []
+        for photo in photos:
+            if isinstance(photo, str | os.PathLike):
+                inputs = self.reader.read_file(Path(photo))
+            else:
+                inputs = self.reader.read_picture(photo, Path(getattr(photo, "filename", "") or "the picture"))
+            for note in inputs.notes:
+                _log.warning(note)
+            several.append(replace(inputs, images=inputs.images.reshape(-1, *self.data.image_shape)))
+        if files and self._note_files is not None:
+            self._note_files(files)
+        return ModelInputs.joined(several)
 
 
 def _kept_outcomes(seed: TrainedSeed) -> Kept | None:
@@ -300,9 +329,68 @@ def _mean_of(log_probabilities: Sequence[Array]) -> Array:
     return np.asarray(total - np.float32(np.log(len(log_probabilities))))
 
 
+def _are_photos(values: Any) -> TypeGuard[Sequence[Any]]:
+    return isinstance(values, Sequence) and bool(values) and all(map(_is_photo, values))
+
+
 def _is_photo(value: Any) -> bool:
     if isinstance(value, str | os.PathLike):
         return True
     from PIL import Image
 
     return isinstance(value, Image.Image)
+
+
+def _checked(images: Array, data: DataRecord) -> Array:
+    """Images as the model takes them; where their values had to be converted, or look odd, the log says so.
+
+    Args:
+        images: `(n, ...)`.
+        data: what the model was trained on.
+
+    Raises:
+        DataError: they have another shape, are none, are not numbers, hold NaN or infinite values, or are on a scale
+            from which it is not known how to convert them; or they are fractions for a run that was trained on a
+            dataset, whose raw pixels it scales itself.
+    """
+    images = _shaped(images, data.image_shape)
+    if images.dtype.kind not in "buif":
+        raise DataError(f"the images are {images.dtype}; expected numbers, as in training.")
+    if not data.as_given and images.dtype.kind == "f":
+        raise DataError(
+            f"the images are {images.dtype}; expected the dataset's raw pixels, such as data.train.images (uint8), "
+            "since this run scales them itself. For scaled images there is run.model.predict(x)."
+        )
+    require_finite(images, f"{len(images):,} images")
+    images, notes = to_range(images, data.range, "predict", rounded=False)
+    for note in notes:
+        _log.warning(note)
+    return images
+
+
+def _shaped(images: Array, shape: tuple[int, ...]) -> Array:
+    """Images in the shape of training, `(n, *shape)`: the axis of a single channel is added or dropped, as Keras does.
+
+    Raises:
+        DataError: they have another shape, or there are none.
+    """
+    if not images.ndim:
+        given = type(images.item()).__name__
+        mend = " run.evaluate() scores the sealed test set." if given == "SealedTestSet" else ""
+        raise DataError(f"the images are of type {given}; expected an array, such as data.validation.images.{mend}")
+    found = images.shape[1:]
+    takes = [shape, (*shape, 1), *([shape[:-1]] if shape[-1:] == (1,) else [])]
+    if len(images) and found in takes:
+        return images.reshape(len(images), *shape)
+    mend = ""
+    if images.shape in (shape, (*shape, 1)):
+        mend = " It is a single image: give image[None]."
+    elif len(found) == 3 and (*found[1:], found[0]) == shape:
+        mend = " They are channels first: give images.transpose(0, 2, 3, 1)."
+    elif len(found) == 1 and found[0] == math.prod(shape):
+        mend = f" They are flat: give images.reshape{(-1, *shape)}."
+    elif found in ((*shape, 3), (*shape, 4)):
+        mend = " They are in colour: give images[..., :3].mean(axis=-1)."
+    raise DataError(
+        f"the images have the shape {images.shape}; expected (n, {', '.join(map(str, shape))}), as in training.{mend}"
+    )

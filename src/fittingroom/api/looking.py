@@ -11,8 +11,8 @@ from pathlib import Path
 from fittingroom.data.csvfile import test_file
 from fittingroom.data.dataset import Dataset, Opening, Part, is_among, recorded
 from fittingroom.data.idx import is_test_images
-from fittingroom.data.image_files import holds_arrays
 from fittingroom.data.load import load
+from fittingroom.data.model_inputs import holds_arrays
 from fittingroom.data.npz import array_names
 from fittingroom.errors import DataError, RunError
 from fittingroom.evaluation.luck import TestResult

@@ -1,20 +1,19 @@
-"""A picture of what happened to photos: a row for each, with its steps and the model's probabilities.
-
-Photos and what the model sees of them, in a terminal: each character shows two pixels, one above the other.
-"""
+"""`ContactSheet`: photos, the steps to the model's input and the probabilities, as a picture or in a terminal."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fittingroom.atomic import write_bytes
-from fittingroom.photos.conversion import Conversion, Pixels
+from fittingroom.data.model_inputs import ConversionStep
+from fittingroom.photos.conversion import Pixels
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
@@ -22,67 +21,102 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 MOST_ROWS = 50
+"""Photos that a picture shows."""
+
+MOST_IN_TERMINAL = 3
 
 _CELL = 150  # pixels, the side of a step's picture
 _GAP = 12
 _LINE = 15  # pixels, the height of a line of text
-_BARS = 250
+_BARS = 250  # pixels, the width of the probabilities
 _INK, _PAPER, _BAR = (20, 20, 24), (250, 250, 248), (70, 110, 190)
+
+_SIDE = 28  # pixels, of the photo beside the model's input in a terminal
+_UPPER_HALF = "▀"  # each character shows two pixels, one above the other
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class ContactSheetRow:
     """A photo, what was made of it, and what the model says.
 
     Args:
         title: stands above the row, such as the file's name.
-        conversion: the photo's way to the model.
+        steps: from the photo to the model's input, each with its picture.
         probabilities: by class name, in order.
     """
 
     title: str
-    conversion: Conversion
+    steps: Sequence[ConversionStep]
     probabilities: dict[str, float]
 
+    @cached_property
+    def pictures(self) -> list[Pixels]:
+        """The pictures of the steps."""
+        return [step.picture for step in self.steps if step.picture is not None]
 
-def write_shown(path: Path, rows: Sequence[Shown]) -> None:
-    """Writes the rows as a PNG file.
 
-    Raises:
-        StorageError: the file cannot be written.
+@dataclass(frozen=True, eq=False)
+class ContactSheet:
+    """Rows of photos, one below the other.
+
+    Args:
+        rows: at least one.
     """
-    stream = io.BytesIO()
-    drawn(rows).save(stream, "PNG")
-    write_bytes(path, stream.getvalue())
+
+    rows: Sequence[ContactSheetRow]
+
+    def write(self, path: Path) -> None:
+        """Writes the first `MOST_ROWS` as a PNG file.
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
+        stream = io.BytesIO()
+        self.drawn().save(stream, "PNG")
+        write_bytes(path, stream.getvalue())
+
+    def drawn(self) -> Image.Image:
+        """The first `MOST_ROWS` as a picture."""
+        from PIL import Image
+
+        pictures = [_row(row) for row in self.rows[:MOST_ROWS]]
+        whole = Image.new("RGB", (max(row.width for row in pictures), sum(row.height for row in pictures)), _PAPER)
+        top = 0
+        for row in pictures:
+            whole.paste(row, (0, top))
+            top += row.height
+        return whole
+
+    def print(self, console: Console) -> bool:
+        """Prints the first `MOST_IN_TERMINAL` photos, each with what the model sees of it to the right.
+
+        Returns:
+            Whether it was done: not where the output is no terminal, or has too few colours or columns.
+        """
+        if not console.is_terminal or console.color_system not in ("truecolor", "256"):
+            return False
+        shown = [(row.title, _beside(row)) for row in self.rows[:MOST_IN_TERMINAL]]
+        if any(picture.shape[1] > console.width for _, picture in shown):
+            return False
+        for title, picture in shown:
+            console.print(title, style="bold", markup=False, highlight=False)
+            console.print(_in_blocks(picture))
+        return True
 
 
-def drawn(rows: Sequence[Shown]) -> Image.Image:
-    """The rows below each other, `MOST_ROWS` at most."""
-    from PIL import Image
-
-    pictures = [_row(row) for row in rows[:MOST_ROWS]]
-    whole = Image.new("RGB", (max(row.width for row in pictures), sum(row.height for row in pictures)), _PAPER)
-    top = 0
-    for row in pictures:
-        whole.paste(row, (0, top))
-        top += row.height
-    return whole
-
-
-def _row(row: Shown) -> Image.Image:
+def _row(row: ContactSheetRow) -> Image.Image:
     from PIL import Image, ImageDraw
 
-    steps = row.conversion.steps
     bars_height = (len(row.probabilities) + 1) * _LINE
     height = _LINE * 3 + max(_CELL, bars_height) + 2 * _GAP
-    bars = _GAP + len(steps) * (_CELL + _GAP)
+    bars = _GAP + len(row.steps) * (_CELL + _GAP)
     picture = Image.new("RGB", (bars + _BARS + _GAP, height), _PAPER)
     draw = ImageDraw.Draw(picture)
     draw.text((_GAP, _GAP // 2), _plain(row.title), _INK)
-    for number, step in enumerate(steps):
+    for number, (step, pixels) in enumerate(zip(row.steps, row.pictures, strict=True)):
         left, top = _GAP + number * (_CELL + _GAP), _GAP + _LINE
         draw.text((left, top), _plain(f"{number + 1} {step.name}"), _INK)
-        picture.paste(_cell(step.picture), (left, top + _LINE))
+        picture.paste(_cell(pixels), (left, top + _LINE))
     _draw_bars(draw, bars, _GAP + 2 * _LINE, row.probabilities)
     return picture
 
@@ -112,30 +146,7 @@ def _plain(text: str) -> str:
     return text.encode("latin-1", "replace").decode("latin-1")
 
 
-MOST_SHOWN = 3
-
-_SIDE = 28  # pixels, of the photo beside the model's input
-_UPPER_HALF = "▀"
-
-
-def show_in_terminal(console: Console, rows: Sequence[Shown]) -> bool:
-    """Prints the first `MOST_SHOWN` photos, each with what the model sees of it to the right.
-
-    Returns:
-        Whether it was done: not where the output is no terminal, or has too few colours or columns.
-    """
-    if not console.is_terminal or console.color_system not in ("truecolor", "256"):
-        return False
-    shown = [(row.title, _beside(row)) for row in rows[:MOST_SHOWN]]
-    if any(picture.shape[1] > console.width for _, picture in shown):
-        return False
-    for title, picture in shown:
-        console.print(title, style="bold", markup=False, highlight=False)
-        console.print(drawn_in_blocks(picture))
-    return True
-
-
-def drawn_in_blocks(picture: Pixels) -> Text:
+def _in_blocks(picture: Pixels) -> Text:
     """An RGB picture `(height, width, 3)` as lines of coloured half blocks."""
     from rich.color import Color
     from rich.style import Style
@@ -150,12 +161,12 @@ def drawn_in_blocks(picture: Pixels) -> Text:
     return text
 
 
-def _beside(row: Shown) -> Pixels:
+def _beside(row: ContactSheetRow) -> Pixels:
     """The photo, made small, and the model's input."""
     from PIL import Image
 
-    photo = Image.fromarray(row.conversion.steps[0].picture).convert("RGB")
-    seen = np.asarray(Image.fromarray(row.conversion.image).convert("RGB"))
+    photo = Image.fromarray(row.pictures[0]).convert("RGB")
+    seen = np.asarray(Image.fromarray(row.pictures[-1]).convert("RGB"))
     photo.thumbnail((_SIDE, _SIDE))
     height, width = max(_SIDE, len(seen)), _SIDE + 2 + seen.shape[1]
     whole = np.zeros((height, width, 3), np.uint8)

@@ -1,6 +1,9 @@
-"""From a photo to the input of a model, with the picture of every step kept.
+"""From a photo to the input of a model, with the picture of every step; and synthetic photos, which go the same way.
 
-The steps from a photo and a mask to an image like those of the training data, each a function of arrays alone.
+Synthetic photos are made from a dataset's own images, whose classes are known: each foreground is enlarged, turned,
+widened, bent, folded and lit at random. They are no photographs, but a model confuses in them what it confuses in real
+ones, so answers to photos are recalibrated on them. How the changes are drawn was set by eye. Nothing is mirrored, as a
+digit would become another sign.
 """
 
 from __future__ import annotations
@@ -11,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fittingroom.data.model_inputs import ConversionStep
 from fittingroom.data.pictures import RESIZE_RULE, fit, pixels
-from fittingroom.photos.foreground import REFINED, Found, Mask, box, find_thing, likeness, resized
-from fittingroom.photos.style import Style, ThingStyle
+from fittingroom.photos.foreground import REFINED, Foreground, Mask, box, resized
+from fittingroom.photos.style import ForegroundStyle, Style
+from fittingroom.seeds import generator
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -21,20 +26,17 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]
 """`(height, width)` grey or `(height, width, 3)` RGB."""
 
+Floats = NDArray[np.float32]
+"""Brightness in 0 to 255: `(height, width)` or `(height, width, 3)`."""
 
-@dataclass(frozen=True, eq=False)
-class Step:
-    """What a step gave.
+_MOST_STRETCH = 3.0  # differences within a foreground grow by no more, so that noise does not become a pattern
+_WIDTHS = (1.0, 0.92, 0.85, 0.78, 0.7, 0.64, 0.58)  # tried for a foreground that is too wide
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
-    Args:
-        name: of the step, one or two words.
-        note: what was done, and by what it was decided.
-        picture: what there was after it.
-    """
-
-    name: str
-    note: str
-    picture: Pixels
+# Of synthetic photos.
+_LARGER = 3  # pixels of a photo for each of an image of 28 x 28
+_MARGIN = 8  # of these pixels of the image, on each side of it
+_APART = 12  # of 255: what is nearer to the background is not foreground
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,103 +44,129 @@ class Conversion:
     """A photo on its way to a model.
 
     Args:
-        steps: in order, the photo itself first; the last one has `image`.
-        image: uint8 in 0 to 255, in the shape of the model's images.
-        found: where the thing is in the first step's picture; None where none was looked for.
+        steps: in order, each with its picture: first the photo itself, last the model's image.
+        foreground: where it is in the first step's picture; None where none was looked for.
     """
 
-    steps: tuple[Step, ...]
-    image: Pixels
-    found: Found | None = None
+    steps: tuple[ConversionStep, ...]
+    foreground: Foreground | None = None
+
+    @classmethod
+    def of(cls, photo: Image.Image, style: Style) -> Conversion:
+        """A photo as an image like those of a dataset.
+
+        Args:
+            photo: mode L or RGB, upright, as `data.pictures.open_picture` gives it; any size.
+            style: of the dataset that the model was trained on.
+        """
+        if style.foreground is None:
+            return cls(_whole(photo, style.image_shape))
+        picture = resized(np.asarray(photo.convert("RGB")), REFINED)
+        found = Foreground.find(picture, style.foreground.silhouettes)
+        first = ConversionStep("photo", f"scaled to {picture.shape[1]}×{picture.shape[0]} pixels", picture)
+        cut = np.where(found.mask[..., None], picture, np.uint8(255))
+        second = ConversionStep("foreground", f"found by {found.way}", cut)
+        return cls((first, second, *_in_style(picture, found.mask, style.foreground, style.image_shape)), found)
+
+    @property
+    def image(self) -> Pixels:
+        """The result, uint8 in 0 to 255, in the shape of the model's images."""
+        picture = self.steps[-1].picture
+        assert picture is not None  # only `ModelInputs.without_pictures` takes them away
+        return picture
 
 
-def convert(photo: Image.Image, style: Style) -> Conversion:
-    """A photo as an image like those of a dataset.
+def synthetic_inputs(images: NDArray[np.uint8], style: ForegroundStyle, scale: float) -> NDArray[np.uint8]:
+    """Images of a dataset, each as a model would see a photo of its foreground; the same ones every time.
+
+    Where the foreground is counts as known.
 
     Args:
-        photo: mode L or RGB, upright, as `data.pictures.open_picture` gives it; any size.
-        style: of the dataset that the model was trained on.
+        images: `(n, height, width)` or `(n, height, width, 3)`.
+        style: of the dataset.
+        scale: the largest value of its images; what comes back is on it, too.
     """
-    if style.thing is None:
-        return _resized(photo, style.image_shape)
-    picture = resized(np.asarray(photo.convert("RGB")), REFINED)
-    return _cut_out(picture, style.thing, style.image_shape)
+    made = []
+    for number, image in enumerate(images):
+        picture, mask = synthetic_photo(image * np.float32(255 / scale), style, generator(0, "augment", number))
+        made.append(Conversion(tuple(_in_style(picture, mask, style, image.shape))).image)
+    return np.asarray(np.rint(np.stack(made) * (scale / 255)), np.uint8)
 
 
-def _resized(photo: Image.Image, shape: tuple[int, ...]) -> Conversion:
-    """The whole photo at the size of the model's images, as the pictures of a `folder:` are brought to it."""
+def synthetic_photo(
+    image: Floats, style: ForegroundStyle, random: np.random.Generator
+) -> tuple[NDArray[np.uint8], Mask]:
+    """A picture of an image's foreground, and where it is in the picture; what lies around it means nothing.
+
+    Args:
+        image: 0 to 255, `(height, width)` or `(height, width, 3)`.
+        style: of the dataset that has it.
+        random: what the changes are drawn from.
+
+    Returns:
+        `(h, w, 3)` and `(h, w)`.
+    """
+    import cv2
+
+    grey = image if image.ndim == 2 else image.mean(axis=2)
+    apart = (np.abs(grey - style.background) > _APART).astype(np.float32)
+    closed = cv2.morphologyEx(apart, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    rows, columns = _places(grey.shape, random)
+    mask = np.asarray(cv2.remap(closed, columns, rows, cv2.INTER_LINEAR) > 0.5)
+    if not mask.any():  # a foreground of hardly any pixels
+        mask[:] = True
+    moved = np.asarray(cv2.remap(image, columns, rows, cv2.INTER_CUBIC), np.float32)
+    lit = moved.reshape(*mask.shape, -1)
+    lit = (lit - lit[mask].mean()) * np.float32(np.exp(random.normal(0, 0.4))) + _light(mask.shape, random)[..., None]
+    lit = np.broadcast_to(lit, (*mask.shape, 3))
+    return np.rint(np.clip(lit, 0, 255)).astype(np.uint8), mask
+
+
+def _whole(photo: Image.Image, shape: tuple[int, ...]) -> tuple[ConversionStep, ...]:
+    """The whole photo at the size of the model's images, resized as the pictures of a `folder:` are."""
     image = np.asarray(fit(photo, *shape[:2]).convert("L" if len(shape) == 2 else "RGB"))
-    return Conversion((Step("photo", "as it was given", pixels(photo)), Step("size", RESIZE_RULE, image)), image)
+    return ConversionStep("photo", "as it came", pixels(photo)), ConversionStep("size", RESIZE_RULE, image)
 
 
-def _cut_out(picture: Pixels, style: ThingStyle, shape: tuple[int, ...]) -> Conversion:
-    """The thing in a photo, shown as training images show theirs."""
-    photo = Step("photo", f"{picture.shape[1]}x{picture.shape[0]} pixels of it are looked at", picture)
-    found = find_thing(picture, style.templates)
-    thing = Step("thing", f"found by {found.way}", _on_white(picture, found.mask))
-    done = (photo, thing, *of_thing(picture, found.mask, style, shape))
-    return Conversion(done, done[-1].picture, found)
-
-
-def of_thing(picture: Pixels, mask: Mask, style: ThingStyle, shape: tuple[int, ...]) -> list[Step]:
-    """The steps from a picture and where the thing is in it to an image of the given shape, the last one's picture.
+def _in_style(picture: Pixels, mask: Mask, style: ForegroundStyle, shape: tuple[int, ...]) -> list[ConversionStep]:
+    """The steps from a picture and its foreground to an image of the given shape, the last one's picture.
 
     Args:
         picture: `(height, width, 3)`.
-        mask: of the thing, not empty.
-        style: of the dataset whose images it shall be like.
+        mask: of the foreground, not empty.
+        style: of the dataset whose images it becomes like.
         shape: of these images, `(height, width)` or `(height, width, 3)`.
     """
-    cropped, mask = crop(picture, mask)
-    done = [Step("crop", "what has the thing in it", cropped)]
-    cropped, mask, width = narrow(cropped, mask, style)
+    cropped, mask = _crop(picture, mask)
+    done = [ConversionStep("crop", "the box around the foreground", cropped)]
+    cropped, mask, width = _narrow(cropped, mask, style)
     kept = "as it is" if width == 1 else f"{100 * width:.0f}% of its width"
-    done.append(Step("proportions", f"{kept}: nearest to the silhouette of a training image", cropped))
+    done.append(ConversionStep("proportions", f"{kept}: nearest to the silhouette of a training image", cropped))
     if len(shape) == 2:
-        values = grey(cropped)
-        done.append(Step("grey", "brightness alone", _shown(values)))
-        values, negated = negate(values, mask, style)
+        values = _grey(cropped)
+        done.append(ConversionStep("grey", "brightness alone", _shown(values)))
+        values, negated = _negate(values, mask, style)
         nearer = "the negative" if negated else "as it is"
-        done.append(Step("polarity", f"{nearer}: nearer to training images", _shown(values)))
+        done.append(ConversionStep("polarity", f"{nearer}: nearer to training images", _shown(values)))
     else:
         values = cropped.astype(np.float32)
-    values = adjust(values, mask, style)
-    done.append(Step("contrast", "mean and deviation of training images", _shown(values)))
-    values, share = fit_style(values, mask, style, shape)
-    done.append(Step("size", "longest edge as in training images", _shown(values * _like(share, values))))
-    image = place(values, share, style, shape)
+    values = _adjust(values, mask, style)
+    done.append(ConversionStep("contrast", "mean and deviation of training images", _shown(values)))
+    values, share = _fit_style(values, mask, style, shape)
+    done.append(ConversionStep("size", "longest edge as in training images", _shown(values * _like(share, values))))
+    image = _place(values, share, style, shape)
     centred = "centre of mass" if style.by_mass else "box"
-    done.append(Step("centre", f"{centred} in the middle, on the background of training images", image))
+    done.append(ConversionStep("centre", f"{centred} in the middle, on the background of training images", image))
     return done
 
 
-def _shown(values: NDArray[Any]) -> Pixels:
-    return np.asarray(np.rint(np.clip(values, 0, 255)), np.uint8)
-
-
-def _like(share: Floats, values: Floats) -> Floats:
-    return share.reshape(*share.shape, *[1] * (values.ndim - 2))
-
-
-def _on_white(picture: Pixels, mask: Mask) -> Pixels:
-    return np.where(mask[..., None], picture, np.uint8(255))
-
-
-Floats = NDArray[np.float32]
-"""Brightness in 0 to 255: `(height, width)` or `(height, width, 3)`."""
-
-_MOST_STRETCH = 3.0  # differences within a thing grow by no more, so that noise does not become a pattern
-_WIDTHS = (1.0, 0.92, 0.85, 0.78, 0.7, 0.64, 0.58)  # tried for a thing that is too wide
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-
-
-def crop(picture: NDArray[Any], mask: Mask) -> tuple[NDArray[Any], Mask]:
+def _crop(picture: NDArray[Any], mask: Mask) -> tuple[NDArray[Any], Mask]:
     """The box that the mask lies in: of the picture, and of the mask."""
     top, bottom, left, right = box(mask)
     return picture[top:bottom, left:right], mask[top:bottom, left:right]
 
 
-def narrow(picture: NDArray[Any], mask: Mask, style: ThingStyle) -> tuple[NDArray[Any], Mask, float]:
+def _narrow(picture: NDArray[Any], mask: Mask, style: ForegroundStyle) -> tuple[NDArray[Any], Mask, float]:
     """The picture and the mask made narrower where that makes the silhouette more like those of training images.
 
     Clothes that lie flat, with their sleeves spread, are wider than the same clothes on a hanger or a body.
@@ -156,35 +184,35 @@ def narrow(picture: NDArray[Any], mask: Mask, style: ThingStyle) -> tuple[NDArra
         return mask if width == 1 else np.asarray(changed(mask.astype(np.uint8) * 255, width) > 127)
 
     masks = [at(width) for width in _WIDTHS]
-    best = int(likeness(masks, style.silhouettes).argmax())
+    best = int(style.silhouettes.likeness(masks).argmax())
     return (picture if best == 0 else changed(picture, _WIDTHS[best])), masks[best], _WIDTHS[best]
 
 
-def grey(picture: NDArray[Any]) -> Floats:
+def _grey(picture: NDArray[Any]) -> Floats:
     """The brightness of an RGB picture, weighted as ITU-R BT.601 says."""
     return np.asarray(picture.astype(np.float32) @ _LUMA)
 
 
-def negate(picture: Floats, mask: Mask, style: ThingStyle) -> tuple[Floats, bool]:
+def _negate(picture: Floats, mask: Mask, style: ForegroundStyle) -> tuple[Floats, bool]:
     """The picture or its negative, whichever has the mean brightness nearer to that of training images; and which."""
     mean = float(picture[mask].mean())
     negated = abs(255 - mean - style.mean) < abs(mean - style.mean)
     return (np.float32(255) - picture if negated else picture), negated
 
 
-def adjust(picture: Floats, mask: Mask, style: ThingStyle) -> Floats:
-    """The picture with the mean and the deviation that things have in training images, the background left out."""
+def _adjust(picture: Floats, mask: Mask, style: ForegroundStyle) -> Floats:
+    """The picture with the mean and the deviation of foregrounds in training images, the background left out."""
     values = picture[mask]
     stretch = min(style.deviation / max(float(values.std()), 1.0), _MOST_STRETCH)
     adjusted = (picture - values.mean()) * np.float32(stretch) + np.float32(style.mean)
     return np.asarray(np.clip(adjusted, 0, 255), np.float32)
 
 
-def fit_style(picture: Floats, mask: Mask, style: ThingStyle, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
-    """The thing and its mask, made as large as things are in training images of this shape.
+def _fit_style(picture: Floats, mask: Mask, style: ForegroundStyle, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
+    """The picture and its mask, the foreground as large as in training images of this shape.
 
     Returns:
-        The picture, with the thing's own brightness up to its edge, and the share of the thing in each pixel, 0 to 1.
+        The picture, with the foreground's own brightness up to its edge, and its share in each pixel, 0 to 1.
     """
     import cv2
 
@@ -193,14 +221,15 @@ def fit_style(picture: Floats, mask: Mask, style: ThingStyle, shape: tuple[int, 
     method = cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR
     weights = mask.astype(np.float32)
     share = np.asarray(cv2.resize(weights, size, interpolation=method), np.float32)
+    # Weighted by the mask and divided again, so that the background does not bleed into the edge.
     weighted = picture * weights.reshape(*weights.shape, *[1] * (picture.ndim - 2))
     resized = np.asarray(cv2.resize(weighted, size, interpolation=method), np.float32)
     light = resized / np.maximum(share, 1e-3).reshape(*share.shape, *[1] * (picture.ndim - 2))
     return np.asarray(light, np.float32), share
 
 
-def place(picture: Floats, share: Floats, style: ThingStyle, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """The thing on the background of training images, where things are in them: an image of the given shape."""
+def _place(picture: Floats, share: Floats, style: ForegroundStyle, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """The foreground on the background of training images, where it is in them: an image of the given shape."""
     light = share.reshape(*share.shape, *[1] * (picture.ndim - 2))
     mixed = style.background + (picture - style.background) * light
     canvas = np.full(shape, style.background, np.float32)
@@ -218,3 +247,44 @@ def _centre_of_mass(share: Floats) -> tuple[float, float]:
     total = max(float(share.sum()), 1e-6)
     rows, columns = (float((share.sum(axis=1 - axis) * np.arange(share.shape[axis])).sum()) for axis in (0, 1))
     return rows / total, columns / total
+
+
+def _shown(values: NDArray[Any]) -> Pixels:
+    return np.asarray(np.rint(np.clip(values, 0, 255)), np.uint8)
+
+
+def _like(share: Floats, values: Floats) -> Floats:
+    return share.reshape(*share.shape, *[1] * (values.ndim - 2))
+
+
+def _places(shape: tuple[int, ...], random: np.random.Generator) -> tuple[Floats, Floats]:
+    """Where each pixel of the photo lies in the image, in its rows and columns: turned, widened, bent."""
+    sides = [side + 2 * _MARGIN * side / 28 for side in shape]
+    larger = _LARGER * 28 / max(shape)
+    rows, columns = np.mgrid[: round(sides[0] * larger), : round(sides[1] * larger)].astype(np.float32)
+    down, right = rows / larger - sides[0] / 2, columns / larger - sides[1] / 2
+    angle, wider = np.radians(random.normal(0, 8)), np.exp(random.uniform(-0.1, 0.4))
+    bends = [_smooth_noise(rows.shape, 5, random) * random.uniform(0, max(shape) / 28) for _ in range(2)]
+    turned = np.cos(angle) * down + np.sin(angle) * right, np.cos(angle) * right - np.sin(angle) * down
+    return (
+        np.asarray(turned[0] + bends[0] + (shape[0] - 1) / 2, np.float32),
+        np.asarray(turned[1] / wider + bends[1] + (shape[1] - 1) / 2, np.float32),
+    )
+
+
+def _light(shape: tuple[int, ...], random: np.random.Generator) -> Floats:
+    """The brightness of plain cloth: any level, folds, and light from one side."""
+    light = np.full(shape, random.uniform(60, 200))
+    for least, most, strength in ((5, 14, 45), (12, 28, 25)):  # wide folds and small ones
+        light += _smooth_noise(shape, int(random.integers(least, most)), random) * random.uniform(0, strength)
+    slope = random.normal(0, 15, 2)
+    light += slope[0] * np.linspace(-1, 1, shape[0])[:, None] + slope[1] * np.linspace(-1, 1, shape[1])
+    return np.asarray(light, np.float32)
+
+
+def _smooth_noise(shape: tuple[int, ...], cells: int, random: np.random.Generator) -> NDArray[Any]:
+    """Smooth noise with mean 0 and a deviation of about 1, so many blotches high and wide."""
+    import cv2
+
+    coarse = random.normal(size=(cells, cells)).astype(np.float32)
+    return np.asarray(cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_CUBIC))

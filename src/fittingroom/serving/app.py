@@ -16,15 +16,16 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
 
 from fittingroom import __version__
+from fittingroom.data.model_inputs import ModelInputs
 from fittingroom.serving import bodies
 from fittingroom.serving import openapi as schema
 from fittingroom.serving.batching import Batcher
-from fittingroom.serving.bodies import Held, Part
+from fittingroom.serving.bodies import BodyPart, Held
 from fittingroom.serving.gate import Gate, Security, refused
 from fittingroom.serving.limits import LIMITS, RefusedError, overloaded
 from fittingroom.serving.metrics import Metrics
 from fittingroom.serving.openapi import docs_page
-from fittingroom.serving.request_images import Input, Reader
+from fittingroom.serving.request_images import RequestReader
 from fittingroom.serving.served_model import Model, card
 
 T = TypeVar("T")
@@ -160,7 +161,7 @@ class Service:
     def __init__(self, model: Model, metrics: Metrics) -> None:
         self.model = model
         self.batcher = Batcher(model, metrics)
-        self._reader = Reader(model.data, model.style)
+        self._reader = RequestReader(model.data, model.style)
         self._held = Held()
         self._pool = ThreadPoolExecutor(min(os.cpu_count() or 1, 2), thread_name_prefix="pictures")
         self._photos = 0
@@ -187,17 +188,17 @@ class Service:
             if kind == bodies.JSON:
                 return await self._numbers(body)
             if kind != bodies.MULTIPART:
-                return await self._pictures([Part(None, body)], pictures=pictures)
+                return await self._pictures([BodyPart(None, body)], pictures=pictures)
             parts = await self._aside(partial(bodies.split, body, content_type), small=len(body) <= _AT_ONCE)
             return await self._pictures(parts, pictures=pictures)
 
     async def _numbers(self, body: bytes) -> bytes:
         inputs = await self._aside(partial(self._reader.numbers, body), small=len(body) <= _AT_ONCE)
-        return await self.batcher.answer(len(inputs), lambda: inputs)
+        return await self.batcher.answer(len(inputs), lambda: [inputs])
 
-    async def _pictures(self, parts: Sequence[Part], *, pictures: bool) -> bytes:
+    async def _pictures(self, parts: Sequence[BodyPart], *, pictures: bool) -> bytes:
         """Pictures of the model's size are read by the model's thread, others before, beside each other."""
-        read = self._reader.read
+        read = self._reader.picture
         large = [index for index, part in enumerate(parts) if not self._reader.is_small(part.content)]
         if not large:
             return await self.batcher.answer(
@@ -220,7 +221,7 @@ class Service:
             done = await asyncio.gather(*works, return_exceptions=True)
         finally:
             self._photos -= len(large)
-        inputs: list[Input] = []
+        inputs: list[ModelInputs] = []
         for one in done:
             if isinstance(one, BaseException):
                 raise one

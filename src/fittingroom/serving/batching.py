@@ -16,13 +16,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from fittingroom.answers.judgement import Answer
-from fittingroom.photos.photo_reader import Inputs
+from fittingroom.data.model_inputs import ModelInputs
 from fittingroom.serving.limits import LIMITS, RefusedError, overloaded
 from fittingroom.serving.metrics import Metrics
-from fittingroom.serving.request_images import Input
 from fittingroom.serving.served_model import Model
 
 _log = logging.getLogger("fittingroom")
@@ -39,7 +36,7 @@ class _Job:
     """
 
     count: int
-    inputs: Callable[[], Sequence[Input]]
+    inputs: Callable[[], Sequence[ModelInputs]]
     done: asyncio.Future[bytes]
 
 
@@ -81,7 +78,7 @@ class Batcher:
         if self._waiting >= LIMITS.waiting:
             raise overloaded(f"{self._waiting} images wait for the model, as many as may")
 
-    def answer(self, count: int, inputs: Callable[[], Sequence[Input]]) -> asyncio.Future[bytes]:
+    def answer(self, count: int, inputs: Callable[[], Sequence[ModelInputs]]) -> asyncio.Future[bytes]:
         """The JSON of the answers for a request's images, when they are there.
 
         Args:
@@ -121,7 +118,7 @@ class Batcher:
 
     def _answered(self, jobs: list[_Job]) -> list[bytes | Exception]:
         """The answer of each job, or why there is none."""
-        read: list[Sequence[Input] | Exception] = []
+        read: list[Sequence[ModelInputs] | Exception] = []
         for job in jobs:
             try:
                 read.append(job.inputs())
@@ -129,38 +126,33 @@ class Batcher:
                 read.append(error)
         given = [one for inputs in read if not isinstance(inputs, Exception) for one in inputs]
         try:
-            answers = iter(self._model.predictor.answer_inputs(_together(given)) if given else [])
+            answers = iter(self._model.predictor.answer_unchecked(ModelInputs.joined(given)) if given else [])
         except Exception as error:
             _log.exception("The model could not answer: %r", error)
             return [error for _ in jobs]
         if given:
-            self._metrics.batch(len(given))
+            self._metrics.batch(sum(map(len, given)))
         results: list[bytes | Exception] = []
         for inputs in read:
             if isinstance(inputs, Exception):
                 results.append(inputs)
             else:
-                results.append(self._json(inputs, [next(answers) for _ in inputs]))
+                results.append(self._json([(each, next(answers)) for each in inputs for _ in range(len(each))]))
         return results
 
-    def _json(self, inputs: Sequence[Input], answers: Sequence[Answer]) -> bytes:
-        self._metrics.answered(answers)
-        rows = [_prediction(number, *pair) for number, pair in enumerate(zip(inputs, answers, strict=True))]
+    def _json(self, answered: Sequence[tuple[ModelInputs, Answer]]) -> bytes:
+        self._metrics.answered([answer for _, answer in answered])
+        rows = [_prediction(number, *pair) for number, pair in enumerate(answered)]
         return f'{{{self._start}, "predictions": {json.dumps(rows)}}}'.encode()
 
 
-def _together(given: Sequence[Input]) -> Inputs:
-    return Inputs(np.stack([one.image for one in given]), np.array([one.cut_out for one in given]))
-
-
-def _prediction(number: int, given: Input, answer: Answer) -> dict[str, Any]:
-    return {
-        "file": given.name,
-        "index": number,
-        **answer.to_dict(),
-        "notes": list(given.notes),
-        "steps": list(given.steps),
-    }
+def _prediction(number: int, inputs: ModelInputs, answer: Answer) -> dict[str, Any]:
+    steps = [
+        {"name": step.name, "note": step.note} | ({} if step.data_url is None else {"picture": step.data_url})
+        for step in inputs.steps
+    ]
+    source = None if inputs.source is None else str(inputs.source)
+    return {"file": source, "index": number, **answer.to_dict(), "notes": list(inputs.notes), "steps": steps}
 
 
 def _deliver(results: list[tuple[_Job, bytes | Exception]]) -> None:

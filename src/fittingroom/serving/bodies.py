@@ -125,7 +125,7 @@ def media_type(headers: Mapping[str, str]) -> tuple[str, str]:
 
 
 @dataclass(frozen=True)
-class Part:
+class BodyPart:
     """One picture of a request.
 
     Args:
@@ -137,7 +137,7 @@ class Part:
     content: bytes
 
 
-def split(body: bytes, content_type: str) -> list[Part]:
+def split(body: bytes, content_type: str) -> list[BodyPart]:
     """The files of a multipart body.
 
     Raises:
@@ -170,7 +170,7 @@ def split(body: bytes, content_type: str) -> list[Part]:
 class _Collected:
     """What the parser of multipart bodies has found so far."""
 
-    parts: list[Part] = field(default_factory=list)
+    parts: list[BodyPart] = field(default_factory=list)
     ended: bool = False
     _begun: int = 0
     _content: bytearray = field(default_factory=bytearray)
@@ -208,7 +208,7 @@ class _Collected:
         _, options = parse_options_header(self._disposition)
         name = options.get(b"filename", b"").decode("utf-8", "replace")[:_NAME_LENGTH]
         if b"filename" in options or options.get(b"name") == b"files":  # other fields of a form are no pictures
-            self.parts.append(Part(name or None, bytes(self._content)))
+            self.parts.append(BodyPart(name or None, bytes(self._content)))
         self._content = bytearray()
 
     def _all(self) -> None:

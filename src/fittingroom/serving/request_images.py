@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from io import BytesIO
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fittingroom.data.model_inputs import ModelInputs
 from fittingroom.data.values import to_range
 from fittingroom.errors import DataError
-from fittingroom.photos.photo_reader import of_picture, photo_in
-from fittingroom.serving.bodies import Part
+from fittingroom.photos.photo_reader import PhotoReader
+from fittingroom.serving.bodies import BodyPart
 from fittingroom.serving.limits import LIMITS, RefusedError
 
 if TYPE_CHECKING:
@@ -27,40 +28,16 @@ _SMALL = 64 * 1024  # bytes; a PNG of 28x28 pixels has one
 
 
 @dataclass(frozen=True, eq=False)
-class Input:
-    """One image for the model.
-
-    Args:
-        image: in the shape and on the scale of the model's own images.
-        name: of the file that it came in, if it has one.
-        notes: what was guessed or changed.
-        steps: name and note of each step that made it of a photo, and `picture` where that was asked for.
-        cut_out: whether it shows a thing that was cut out of a photo.
-    """
-
-    image: Array
-    name: str | None = None
-    notes: tuple[str, ...] = ()
-    steps: tuple[dict[str, str], ...] = ()
-    cut_out: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class Reader:
-    """Reads for one model.
+class RequestReader:
+    """Reads the pictures and numbers of requests for one model, each as inputs of one image.
 
     Args:
         data: what the model was trained on.
-        style: how those images were made, so that photos are made alike; or why that is not known.
+        style: how those images were made, so that photos are converted to it; or why that is not known.
     """
 
     data: DataRecord
     style: Style | str
-
-    @property
-    def takes_pictures(self) -> bool:
-        """Whether it is known how pixels become what the model takes."""
-        return self.data.takes_pictures
 
     def is_small(self, content: bytes) -> bool:
         """Whether it says that it is a PNG of the model's own size, which is read in no time."""
@@ -68,7 +45,7 @@ class Reader:
         start = _PNG + width.to_bytes(4, "big") + height.to_bytes(4, "big")
         return len(content) <= _SMALL and content.startswith(start)
 
-    def read(self, part: Part, index: int, *, pictures: bool) -> Input:
+    def picture(self, part: BodyPart, index: int, *, pictures: bool) -> ModelInputs:
         """The image of one picture.
 
         Args:
@@ -77,32 +54,24 @@ class Reader:
             pictures: whether the pictures of the steps are wanted too.
 
         Raises:
-            RefusedError: 422 if it is no picture that can be read, or cannot be made what the model takes.
+            RefusedError: 422 if it is not a picture that can be read, or cannot be converted to what the model takes.
         """
         what = f"the picture {part.name!r}" if part.name else "the picture"
-        if not self.takes_pictures:
+        if not self.data.takes_pictures:
             raise RefusedError(422, "no_pictures", f"{what}: {self.style}", index=[index])
-        name = Path(what)
         try:
-            shape = self.data.picture_shape
-            photo = photo_in(part.content, name, shape)
-            given = of_picture(photo, name, shape, self.data.range, self._style)
+            inputs = self._photos.read_bytes(part.content, Path(what))
         except DataError as error:
             raise RefusedError(422, "not_readable", str(error), index=[index]) from None
-        notes = tuple(note.removeprefix(f"{name}: ") for note in given.images.notes)
-        steps = [{"name": step, "note": note} for step, note in given.how]
-        if pictures and given.conversion is not None:
-            shown = [png(step.picture) for step in given.conversion.steps]
-            steps = [{**step, "picture": picture} for step, picture in zip(steps, shown, strict=True)]
-        image = self._typed(given.inputs(self.data.image_shape).images)[0]
-        return Input(image, part.name, notes, tuple(steps), cut_out=given.cut_out)
+        notes = tuple(note.removeprefix(f"{what}: ") for note in inputs.notes)
+        inputs = replace(self._typed(inputs), source=part.name, notes=notes)
+        if not pictures:
+            return inputs.without_pictures()
+        for step in inputs.steps:
+            _ = step.data_url  # encoded here, and not in the model's thread, which all requests wait for
+        return inputs
 
-    def _style(self) -> Style:
-        if isinstance(self.style, str):
-            raise DataError(self.style)
-        return self.style
-
-    def numbers(self, body: bytes) -> list[Input]:
+    def numbers(self, body: bytes) -> ModelInputs:
         """The images of a JSON body: one array in the shape of the model's images, or several in a list.
 
         Raises:
@@ -133,11 +102,21 @@ class Reader:
             taken, notes = to_range(arrays, self.data.range, "the request")
         except DataError as error:
             raise RefusedError(422, "wrong_values", str(error)) from None
-        return [Input(image, notes=notes) for image in self._typed(taken)]
+        return self._typed(ModelInputs.plain(taken, notes=notes))
 
-    def _typed(self, images: Array) -> Array:
-        """Images in the one type that the model's programs were compiled for."""
-        return images.astype(np.float32 if self.data.as_given else np.uint8, copy=False)
+    @cached_property
+    def _photos(self) -> PhotoReader:
+        return PhotoReader(self.data.picture_shape, self.data.range, self._known_style)
+
+    def _known_style(self) -> Style:
+        if isinstance(self.style, str):
+            raise DataError(self.style)
+        return self.style
+
+    def _typed(self, inputs: ModelInputs) -> ModelInputs:
+        """Images in the shape and the one type that the model's programs were compiled for."""
+        images = inputs.images.astype(np.float32 if self.data.as_given else np.uint8, copy=False)
+        return replace(inputs, images=images.reshape(-1, *self.data.image_shape))
 
     def _array(self, values: Any, at: list[int], *, plain: bool) -> Array:
         """The numbers of one image, looked at one by one only where something is wrong with them."""
@@ -196,14 +175,3 @@ def _lengths(values: Any) -> list[int]:
 def _shown(value: Any) -> str:
     text = "a list" if isinstance(value, list) else json.dumps(value)
     return text if len(text) <= 40 else f"{text[:40]}..."
-
-
-def png(picture: Array) -> str:
-    """A picture as a `data:` address that a page can show."""
-    import base64
-
-    from PIL import Image
-
-    stream = BytesIO()
-    Image.fromarray(picture).save(stream, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
