@@ -92,14 +92,14 @@ def test_a_file_that_declares_terabytes_is_refused_with_both_sizes_and_nothing_a
 
 def test_a_header_that_declares_more_than_is_unpacked_gives_both_sizes(tmp_path: Path) -> None:
     path = write_idx(tmp_path / "a.gz", images(10), declared=(11, 28, 28))
-    with pytest.raises(DataError, match="declares 8,624 bytes of values, but it has 7,840"):
+    with pytest.raises(DataError, match="declares 8,624 bytes of values, but has 7,840"):
         read_idx_images(path)
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 def test_bytes_after_the_end_are_an_error(tmp_path: Path, suffix: str) -> None:
     path = write_idx(tmp_path / f"a{suffix}", images(10), declared=(9, 28, 28))
-    with pytest.raises(DataError, match="declares 7,056 bytes of values, and has bytes after the end"):
+    with pytest.raises(DataError, match="declares 7,056 bytes of values, but has more"):
         read_idx_images(path)
 
 
@@ -107,7 +107,9 @@ def test_cut_off_gzip_names_the_offset(tmp_path: Path) -> None:
     path = write_idx(tmp_path / "a.gz", images(100))
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match=r"\(\d\d,\d{3} bytes\) is cut off: .* after [1-9]\d*,\d{3} of 78,400 bytes"):
+    with pytest.raises(
+        DataError, match=r"is cut off: its \d\d,\d{3} compressed bytes hold only [1-9]\d*,\d{3} of 78,400 bytes"
+    ):
         read_idx_images(path)
 
 
@@ -132,7 +134,7 @@ def test_a_gzip_bomb_stops_at_what_the_header_declares(tmp_path: Path) -> None:
     path = tmp_path / "a.gz"
     path.write_bytes(gzip.compress(idx_bytes(images(2)) + bytes(100_000_000), 1))
     tracemalloc.start()
-    with pytest.raises(DataError, match="bytes after the end"):
+    with pytest.raises(DataError, match="declares 1,568 bytes of values, but has more"):
         read_idx_images(path)
     assert tracemalloc.get_traced_memory()[1] < 2**20
     tracemalloc.stop()

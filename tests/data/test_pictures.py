@@ -110,7 +110,7 @@ def test_a_picture_beyond_pillows_own_limit_is_refused_too(tmp_path: Path) -> No
         (b"", "is empty"),
         (b"just some text\n", "looks like text that begins with 'just some text"),
         (b"<!doctype html><p>Not found", "looks like a web page"),
-        (b'<?xml version="1.0"?><svg></svg>', "looks like SVG or other XML"),
+        (b'<?xml version="1.0"?><svg></svg>', "looks like an SVG picture"),
         (b"%PDF-1.7\n", "looks like a PDF document"),
         (b"PK\x03\x04", "looks like a ZIP archive"),
         (b"7z\xbc\xaf\x27\x1c", "looks like a 7-Zip archive"),

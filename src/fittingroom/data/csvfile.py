@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from fittingroom.atomic import open_file
 from fittingroom.data.cache import DatasetSource
 from fittingroom.data.contents import Found, Pairs, check
-from fittingroom.data.sniff import LARGEST_ARRAY, LOOKED_AT, what_it_is, what_to_do
+from fittingroom.data.sniff import LARGEST_ARRAY, LOOKED_AT, FileKind
 from fittingroom.data.values import to_images
 from fittingroom.errors import DataError
 
@@ -175,7 +175,8 @@ def _first_line(path: Path, stream: io.TextIOWrapper) -> str:
         raise DataError(f"{path} is empty. Expected a row for each picture: its label and its pixels.")
     if "\0" in line:
         start = line[:LOOKED_AT].encode(errors="surrogateescape")
-        raise DataError(f"{path} is not a CSV file: it {what_it_is(start)}.{what_to_do(start)}")
+        kind = FileKind.of(start)
+        raise DataError(f"{path} is not a CSV file: it {kind}.{kind.advice}")
     return line
 
 

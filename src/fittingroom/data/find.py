@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from fittingroom.data.catalogue import FOUR_FILES
 from fittingroom.data.npz import member_names
 from fittingroom.data.pictures import SUFFIXES
-from fittingroom.data.sniff import start_of, what_it_is, what_to_do
+from fittingroom.data.sniff import FileKind, start_of
 from fittingroom.errors import DataError, DatasetNotFoundError
 
 _TABLES = {".csv", ".tsv"}
@@ -130,7 +130,7 @@ def _form_of_archive(path: Path) -> str:
 
 
 def _no_dataset(path: Path, start: bytes) -> DataError:
-    what = what_it_is(start)
+    kind = FileKind.of(start)
     if path.suffix.lower() in SUFFIXES:
         way = (
             f" One picture is not a dataset: give the folder of the class folders, such as folder:{path.parent.parent}."
@@ -140,9 +140,9 @@ def _no_dataset(path: Path, start: bytes) -> DataError:
     elif path.suffix.lower() in {"", ".txt", ".data", ".dat"} and "," in start.decode("latin-1").split("\n")[0]:
         way = f" If it is a CSV file, give csv:{path}."
     else:
-        way = what_to_do(start)
+        way = kind.advice
     return DataError(
-        f"{path} {what}; expected a folder of pictures, an NPZ or CSV file, or a folder of IDX files.{way}"
+        f"{path} {kind}; expected a folder of pictures, an NPZ or CSV file, or a folder of IDX files.{way}"
     )
 
 

@@ -28,12 +28,11 @@ from fittingroom.data.npz import listed
 from fittingroom.data.sniff import (
     LARGEST_ARRAY,
     LOOKED_AT,
-    check_declared,
+    FileKind,
     is_idx,
     read_declared,
     start_of,
     unpacked_start,
-    what_it_is,
 )
 from fittingroom.data.values import to_images
 from fittingroom.errors import DataError, DatasetNotFoundError
@@ -121,8 +120,9 @@ def _read(path: Path, dimensions: set[int], expected: str) -> NDArray[Any]:
         declared = math.prod(shape) * dtype.itemsize
         if not declared and math.prod(max(size, 1) for size in shape) > LARGEST_ARRAY:
             raise DataError(f"{path} declares the shape {shape}: there are no pictures in it.")
-        check_declared(str(path), declared, stored if compressed else stored - stream.tell(), compressed=compressed)
-        content = read_declared(stream, declared, f"{path} ({stored:,} bytes)")
+        content = read_declared(
+            stream, declared, stored if compressed else stored - stream.tell(), str(path), compressed=compressed
+        )
     return np.frombuffer(content, dtype=dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
 
 
@@ -149,7 +149,7 @@ def _read_header(stream: io.BufferedIOBase, path: Path) -> tuple[np.dtype[Any], 
         if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _TYPES or not 1 <= magic[3] <= _MOST_DIMENSIONS:
             start = magic + stream.read(LOOKED_AT)
             raise DataError(
-                f"{path} is not an IDX file: it {what_it_is(start)}. Expected two zero bytes, a type "
+                f"{path} is not an IDX file: it {FileKind.of(start)}. Expected two zero bytes, a type "
                 "and a number of dimensions, as in train-images-idx3-ubyte."
             )
         sizes = stream.read(4 * magic[3])

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fittingroom.data.pictures import ACCEPTED, FIRST_SUFFIXES, SUFFIXES
-from fittingroom.data.sniff import is_idx, picture_ending, start_of, unread_picture, what_it_is, what_to_do
+from fittingroom.data.sniff import FileKind, is_idx, start_of
 from fittingroom.errors import DataError
 
 _SYSTEM = {"__macosx", "@eadir", "$recycle.bin", "system volume information", "thumbs.db", "desktop.ini"}
@@ -184,13 +184,12 @@ def _kind_of(path: Path) -> str | None:
         start = start_of(path) if path.is_file() and not path.is_symlink() else b""
     except OSError:
         return None
-    kind = unread_picture(start)
-    if kind:
-        return f"such as {path.name}, {kind}:{what_to_do(start).rstrip('.')}"
-    ending = picture_ending(start)
-    if ending is None or path.suffix.lower() in SUFFIXES:
+    kind = FileKind.of(start)
+    if kind.is_unread_picture:
+        return f"such as {path.name}, {kind.name}: {kind.mend}"
+    if kind.suffix is None or path.suffix.lower() in SUFFIXES:
         return None
-    return f"such as {path.name}, {what_it_is(start).removeprefix('looks like ')}: Call it {path.name}{ending}"
+    return f"such as {path.name}, {kind.name}: Call it {path.name}{kind.suffix}"
 
 
 def _singular(what: str) -> str:

@@ -17,7 +17,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from fittingroom.atomic import open_file
-from fittingroom.data.sniff import LARGEST_ARRAY, LOOKED_AT, check_declared, read_declared, what_it_is
+from fittingroom.data.sniff import LARGEST_ARRAY, LOOKED_AT, FileKind, read_declared
 from fittingroom.errors import DataError
 
 _READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
@@ -97,8 +97,8 @@ def read_array(path: Path, name: str, *, text: bool = False) -> NDArray[Any]:
                     f"but it has {actual:,}. Get the file again."
                 )
             stored = min(member.compress_size, path.stat().st_size)
-            check_declared(what, declared, stored, compressed=member.compress_type == zipfile.ZIP_DEFLATED)
-            content = read_declared(stream, declared, what)
+            compressed = member.compress_type == zipfile.ZIP_DEFLATED
+            content = read_declared(stream, declared, stored, what, compressed=compressed)
     flat: NDArray[Any] = np.frombuffer(content, dtype=header.dtype)
     values = flat.reshape(header.shape[::-1]).T if header.fortran_order else flat.reshape(header.shape)
     return values.astype(header.dtype.newbyteorder("="), order="C", copy=False)
@@ -110,7 +110,7 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
         with open_file(path) as plain, _Bounded(plain.raw) as file:
             if file.peek(4)[:4] != b"PK\x03\x04":
                 start = file.read(LOOKED_AT)
-                raise DataError(f"{path} is not an NPZ file: it {what_it_is(start)}. Save it with numpy.savez.")
+                raise DataError(f"{path} is not an NPZ file: it {FileKind.of(start)}. Save it with numpy.savez.")
             with zipfile.ZipFile(file) as archive:
                 _check_directory(archive, file)
                 yield archive

@@ -17,7 +17,7 @@ import numpy as np
 
 from fittingroom.atomic import open_file
 from fittingroom.data.headers import check_pieces, webp_size
-from fittingroom.data.sniff import LOOKED_AT, unread_picture, what_it_is, what_to_do
+from fittingroom.data.sniff import LOOKED_AT, FileKind
 from fittingroom.data.values import Images
 from fittingroom.errors import DataError
 
@@ -164,9 +164,9 @@ def picture_in(stream: BinaryIO, name: Path, budget: Budget | None = None, *, at
 
 def not_accepted(name: Path, start: bytes) -> DataError:
     """The error for a file of another kind than the accepted ones, which begins with these bytes."""
-    kind = unread_picture(start)
-    what = f"is not an image: it {what_it_is(start)}" if kind is None else f"is {kind}, which cannot be read"
-    return DataError(f"{name} {what}. Accepted are {ACCEPTED}.{what_to_do(start)}")
+    kind = FileKind.of(start)
+    what = f"is {kind.name}, which cannot be read" if kind.is_unread_picture else f"is not an image: it {kind}"
+    return DataError(f"{name} {what}. Accepted are {ACCEPTED}.{kind.advice}")
 
 
 def as_picture(image: Image.Image, name: Path) -> Picture:
