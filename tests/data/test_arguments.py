@@ -12,7 +12,7 @@ from fittingroom.errors import InputError
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"name": None}, "load takes the name of a dataset.* not nothing"),
+        ({"name": None}, "load takes the name of a dataset.* not None"),
         ({"name": np.zeros(3)}, r"not a ndarray. Arrays need no loading: fittingroom.fit\(model, x, y\)"),
         ({"name": Path("digits")}, "there is no file or folder .*digits"),
         ({"image_size": "28x28"}, r"image_size='28x28'; expected \(height, width\)"),
@@ -34,7 +34,7 @@ def test_a_dataset_that_is_loaded_already_is_said_to_be() -> None:
     digits = fittingroom.load("digits", validation=np.float64(0.1))
     assert digits.validation is not None
     assert len(digits.validation) == 144
-    with pytest.raises(InputError, match="It is loaded already"):
+    with pytest.raises(InputError, match="It is already loaded"):
         fittingroom.load(digits)  # type: ignore[arg-type]
 
 

@@ -41,7 +41,7 @@ def test_an_empty_part_is_refused() -> None:
 
 
 def test_one_class_only_is_refused() -> None:
-    with pytest.raises(DataError, match=r"one class only \('0'\); a classifier needs at least two"):
+    with pytest.raises(DataError, match=r"only one class \('0'\); a classifier needs at least two"):
         check(found(train=Pairs(images(9), labels(9)), test=Pairs(images(3, seed=3), labels(3))))
 
 
@@ -62,11 +62,11 @@ def test_more_labels_than_named_classes_are_refused() -> None:
 
 def test_a_class_without_test_images_is_said() -> None:
     contents = check(found(test=Pairs(images(5, seed=3), labels(3, 0, 2)), classes=("a", "b", "c")))
-    assert contents.notes == ("No test image of: b.",)
+    assert contents.notes == ("The test part has no image of b.",)
 
 
 def test_identical_train_and_test_images_are_refused() -> None:
-    with pytest.raises(DataError, match="the train and test images are the same, one for one"):
+    with pytest.raises(DataError, match="the train and test images are identical"):
         check(found(test=found().train))
 
 

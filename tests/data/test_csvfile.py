@@ -88,7 +88,10 @@ def test_colours_and_fractions_are_read_and_said(tmp_path: Path) -> None:
         ("label,pixel0\n1,2\n", r"has 2 columns \(label, pixel0\), of which 1 is a pixel"),
         ("label\n1\n", r"has 1 column \(label\), of which 0 are pixels"),
         (f"{HEADER}\n1,{rows(1)[0]}".replace(",", " "), "separates its 17 values by spaces; expected commas"),
-        ("path,label\na.png,cat\n", "no columns of pixels, but 'path'. If it names files of pictures.*metadata.csv"),
+        (
+            "path,label\na.png,cat\n",
+            "no columns of pixels, but a column 'path'. If that names picture files.*metadata.csv",
+        ),
         (f"{HEADER}\nf\udcfcnf,{rows(1)[0]}\n", r"is not UTF-8 text \(a label is 'f.udcfcnf'\). Save it as UTF-8"),
         ("\udcff\udcfel\0a\0", "is not a CSV file: it looks like text in UTF-16. Save it as UTF-8"),
         (f"{HEADER}\n", "has no rows"),
@@ -111,5 +114,5 @@ def test_rows_without_labels_are_no_dataset(tmp_path: Path) -> None:
 
 def test_a_label_in_the_last_column_of_a_file_without_header_is_suspected(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("\n".join(f"0,{','.join(['7'] * 15)},{number % 3}" for number in range(9)))
-    with pytest.raises(DataError, match=r"one class only \('0'\).* a.csv has no header; its first column is taken"):
+    with pytest.raises(DataError, match=r"only one class \('0'\).* a.csv has no header; its first column is taken as"):
         load(f"csv:{tmp_path / 'a.csv'}")

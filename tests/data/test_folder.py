@@ -89,7 +89,7 @@ def test_pictures_are_brought_to_the_image_size_and_it_is_said(tmp_path: Path) -
     write_pictures(tmp_path / "p" / "b", 9, seed=1, size=(24, 16))
     data = load(f"folder:{tmp_path / 'p'}", image_size=(16, 24))
     assert data.image_shape == (16, 24)
-    assert "9 pictures resized to 16x24 (height x width), the one in the middle from 20x40." in " ".join(data.notes)
+    assert "9 pictures resized to 16x24 (height x width); the median picture was 20x40." in " ".join(data.notes)
     assert data.info.resize_rule == RESIZE_RULE
 
 
@@ -172,7 +172,7 @@ def test_a_class_is_written_alike_in_all_parts(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [b"a\nb", b"\xff\xfe", b"\x1b[31m"])
 def test_a_class_name_that_is_no_text_is_refused(tmp_path: Path, name: bytes) -> None:
     write_picture_folder(tmp_path / "p", {os.fsdecode(name): 2, "b": 2})
-    with pytest.raises(DataError, match="has characters in its name that are no text"):
+    with pytest.raises(DataError, match="has characters in its name that are not text"):
         scan_folder(tmp_path / "p")
 
 
@@ -188,7 +188,7 @@ def test_of_many_bad_pictures_five_are_named(tmp_path: Path) -> None:
     root = write_picture_folder(tmp_path / "p", {"a": 10, "b": 10})
     for path in (root / "a").iterdir():
         path.write_bytes(b"")
-    with pytest.raises(DataError, match=r"004.png is not an image: .* And 5 more files."):
+    with pytest.raises(DataError, match=r"004.png is not an image: .* And 5 more."):
         load(f"folder:{root}")
 
 
@@ -237,14 +237,14 @@ def test_too_few_pictures_to_cut_a_test_part_from_are_refused(tmp_path: Path) ->
 
 
 def test_one_class_only_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"one class only \('a'\)"):
+    with pytest.raises(DataError, match=r"only one class \('a'\)"):
         load(f"folder:{write_picture_folder(tmp_path / 'p', {'a': 5})}")
 
 
 @pytest.mark.parametrize("names", [["train", "cats"], ["test", "validation"], ["train", "val", "valid"]])
 def test_parts_and_classes_side_by_side_are_refused(tmp_path: Path, names: list[str]) -> None:
     root = write_picture_folder(tmp_path / "p", {f"{name}/a": 2 for name in names})
-    with pytest.raises(DataError, match="expected one for each class, or train with"):
+    with pytest.raises(DataError, match="expected one for each class, or train and"):
         load(f"folder:{root}")
 
 
@@ -253,13 +253,13 @@ def test_parts_and_classes_side_by_side_are_refused(tmp_path: Path, names: list[
     [
         (["0.png", "1.png"], "has 2 pictures and no folders in it; expected one folder for each class.*Move the pict"),
         (["cat.0.png", "cat.1.png", "dog_0.png", "dog_1.png"], r"names begin with 'cat' \(2\), 'dog' \(2\): if these"),
-        (["IMG_1.png", "IMG_2.png"], "Move the pictures of each class into a folder with its name"),
+        (["IMG_1.png", "IMG_2.png"], "Move the pictures of each class into a folder of its name"),
         (["0.png", "labels.csv", "a.json"], "If labels.csv says their classes, call it metadata.csv"),
         (["0.png", "metadata.parquet"], "If metadata.parquet says their classes, save it as metadata.csv"),
-        (["test.csv", "my_train.csv"], r"it holds my_train.csv, which csv:\S*my_train.csv reads"),
-        (["train.npz"], "no pictures: it holds train.npz, which npz:.*train.npz reads"),
+        (["test.csv", "my_train.csv"], r"it holds my_train.csv, which can be loaded as csv:\S*my_train.csv"),
+        (["train.npz"], "nor pictures in it: it holds train.npz, which can be loaded as npz:.*train.npz"),
         (["train-images-idx3-ubyte"], "looks like|IDX|idx:"),
-        ([], "no pictures: it is empty"),
+        ([], "nor pictures in it: it is empty"),
     ],
 )
 def test_a_folder_without_folders_is_refused_by_what_is_in_it(tmp_path: Path, files: list[str], message: str) -> None:
@@ -300,7 +300,7 @@ def test_pictures_of_the_test_part_without_classes_are_said_to_be_unused(tmp_pat
 
 def test_parts_inside_classes_are_refused_with_the_right_order(tmp_path: Path) -> None:
     root = write_picture_folder(tmp_path / "p", {"a/train": 2, "a/test": 2, "b/train": 2, "b/test": 2})
-    with pytest.raises(DataError, match=rf"expected it the other way round: {root}/train/a. Move the folders"):
+    with pytest.raises(DataError, match=rf"{root}/train/a. Move the folders"):
         scan_folder(root)
 
 
@@ -323,7 +323,7 @@ def test_jpegs_under_the_names_of_browsers_are_pictures(tmp_path: Path) -> None:
 
 def test_one_class_alone_is_answered_with_the_folder_above(tmp_path: Path) -> None:
     root = write_picture_folder(tmp_path / "p", {"a": 2, "b": 2})
-    with pytest.raises(DataError, match=rf"give the folder above it: folder:{root}\."):
+    with pytest.raises(DataError, match=rf"load the folder above it: folder:{root}\."):
         scan_folder(root / "a")
 
 
@@ -339,7 +339,7 @@ def test_photographs_get_64_pixels_and_small_pictures_28(tmp_path: Path) -> None
     write_pictures(photos / "b", 7, seed=1, size=(20, 20))
     data = load(f"folder:{photos}")
     assert (data.image_shape, data.arguments["image_size"]) == ((64, 64), [64, 64])
-    assert "15 pictures resized to 64x64 (height x width), the one in the middle from 48x64. Another size: " in str(
+    assert "15 pictures resized to 64x64 (height x width); the median picture was 48x64. For another size, use " in str(
         data.notes
     )
     for suffix in (".jpg", ".gif", ".bmp", ".webp"):
@@ -390,7 +390,7 @@ def test_a_table_in_the_root_may_name_files_in_folders_of_parts(tmp_path: Path) 
     (root / "metadata.csv").write_text("\ufefffile_name;kind\r\n" + "\r\n".join(rows), encoding="utf-8")
     folder = scan_folder(root)
     assert {part: len(files) for part, files in folder.files.items()} == {"train": 2, "test": 2}
-    assert "no column 'label', so its column 'kind' is taken" in folder.notes[0]
+    assert "no column 'label', so the classes are taken from its column 'kind'" in folder.notes[0]
     assert "1 picture that metadata.csv does not name (extra/000.png)" in folder.notes[1]
 
 
@@ -413,11 +413,11 @@ def test_json_lines_name_classes_too(tmp_path: Path) -> None:
     [
         (table("ab") + "../outside.png,a", r"line 4: '../outside.png' leads out of the folder"),
         (table("ab") + "/etc/passwd,a", r"line 4: '/etc/passwd' leads out of the folder"),
-        (table("ab") + "link.png,a", r"line 4: there is no picture 'link.png' beside it \(links"),
+        (table("ab") + "link.png,a", r"line 4: there is no picture 'link.png' beside the table \(links"),
         (table("ab") + "gone.png,a", r"line 4: there is no picture 'gone.png'"),
         (table("ab") + "000.png,b", r"lines 2 and 4: '000.png' is both 'a' and 'b'"),
         (table("ab") + "002.png,", r"line 4: '002.png' has no label"),
-        (table("ab") + "002.png,a,b", r"line 4: it has 3 values, and the header names 2"),
+        (table("ab") + "002.png,a,b", r"line 4: it has 3 values, but the header has 2"),
         (
             table("ab").replace("file_name", "image_id"),
             r"columns 'image_id', 'label'; expected 'file_name' and 'label'",
@@ -425,8 +425,11 @@ def test_json_lines_name_classes_too(tmp_path: Path) -> None:
         ("file_name,label\n", "has no rows"),
         ("", "metadata.csv is empty. Expected a header"),
         ("\n000.png,a\n", "begins with an empty line. Expected a header"),
-        (table("ab").partition("\n")[2], "has no header: its first line names a picture. Write a first line file_name"),
-        (table("ab") + "002,a", "line 4: there is no picture '002' beside it, but '002.png': file names have their"),
+        (table("ab").partition("\n")[2], "has no header: its first line names a picture. Add the line file_name"),
+        (
+            table("ab") + "002,a",
+            "line 4: there is no picture '002', but '002.png' is there; write file names with their",
+        ),
         (table("ab") + '002.png,"' + "a" * 200_000, "line 4: field larger than field limit"),
         (table("ab") + "002.png," + "a" * 300, "has 300 characters; at most 200"),
     ],

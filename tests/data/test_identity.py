@@ -57,7 +57,7 @@ def test_files_with_mnists_checksums_in_place_of_fashion_mnist_are_named(
     monkeypatch.setattr("fittingroom.data.published.CATALOGUE", {"mnist": mnist})
     with pytest.raises(
         DataError,
-        match=r"is train-images-idx3-ubyte.gz of MNIST, by its checksum. Fashion-MNIST was asked for: load 'mnist'",
+        match=r"is train-images-idx3-ubyte.gz of MNIST, by its checksum. Fashion-MNIST was expected: load 'mnist'",
     ):
         load("fashion-mnist", data_dir=tmp_path / "m")
 
@@ -89,7 +89,7 @@ def test_parts_swapped_without_a_known_checksum_are_named_by_their_counts(tmp_pa
 
 def test_other_files_in_place_of_a_known_dataset_are_refused_with_a_way_to_use_them(tmp_path: Path) -> None:
     write_four_files(tmp_path / "m", train=(5,) * 10, test=(2,) * 10)
-    with pytest.raises(DataError, match=r"are not MNIST's. To use them under their own name, load them as idx:FOLDER"):
+    with pytest.raises(DataError, match=r"are not MNIST's. To use them anyway, load them as idx:FOLDER"):
         load("mnist", data_dir=tmp_path / "m")
 
 
@@ -97,7 +97,7 @@ def test_a_folder_that_holds_fashion_mnist_is_known_by_its_contents(fashion_mnis
     for name in FOUR_FILES:  # unpacked, so that no checksum helps
         (tmp_path / name).write_bytes(gzip.decompress((fashion_mnist_folder / f"{name}.gz").read_bytes()))
     with pytest.raises(
-        DataError, match=r"hold Fashion-MNIST, by their contents. MNIST was asked for: load 'fashion-mnist'"
+        DataError, match=r"hold Fashion-MNIST, by their contents. MNIST was expected: load 'fashion-mnist'"
     ):
         load("mnist", data_dir=tmp_path)
     assert load("fashion-mnist", data_dir=tmp_path).notes == ()

@@ -113,7 +113,7 @@ def test_a_structure_with_objects_inside_is_refused(tmp_path: Path) -> None:
 def test_an_absurd_shape_is_refused_with_what_is_really_there(tmp_path: Path) -> None:
     header = "{'descr': '|u1', 'fortran_order': False, 'shape': (1000000, 1000000, 28)}"
     path = write_member(tmp_path / "a.npz", "a.npy", npy_bytes(header, b"12345"))
-    with pytest.raises(DataError, match=r"shape \(1000000, 1000000, 28\).* 28,000,000,000,000 bytes, but it has 5\."):
+    with pytest.raises(DataError, match=r"shape \(1000000, 1000000, 28\).* 28,000,000,000,000 bytes, but has 5\."):
         read_array(path, "a")
 
 
@@ -146,7 +146,7 @@ def test_what_is_no_number_is_refused(tmp_path: Path, array: np.ndarray, kind: s
 def test_a_missing_array_lists_those_there(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", images=[1], answers=[2])
     assert array_names(tmp_path / "a.npz") == ("images", "answers")
-    with pytest.raises(DataError, match="no array 'x_train'; the arrays there are: images, answers"):
+    with pytest.raises(DataError, match="no array 'x_train'; its arrays are images, answers"):
         read_array(tmp_path / "a.npz", "x_train")
 
 

@@ -112,7 +112,7 @@ def test_found_nowhere_names_all_four_ways_out_in_one_message(entry: CatalogueEn
         catalogued(entry, None)
     message = str(caught.value)
     for part in (
-        "Fashion-MNIST was found nowhere",
+        "Fashion-MNIST was not found anywhere",
         "http://127.0.0.1:9/: no connection",
         "1. put the four files",
         "--data-dir or FITTINGROOM_DATA_DIR",

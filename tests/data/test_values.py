@@ -84,9 +84,9 @@ def test_values_that_were_divided_twice_are_refused_and_one_dark_picture_is_not(
     assert to_images({"x": np.eye(8)[None] / 255})[0]["x"].max() == 1
 
 
-def test_an_array_that_is_far_darker_than_another_is_told() -> None:
+def test_an_array_that_is_far_darker_than_another_is_noted() -> None:
     _, notes = to_images({"a": images(9), "b": images(9) // 16})
-    assert notes == ("b has no value above 15, and the brightest array goes up to 255: are they on one scale?",)
+    assert notes == ("b has no value above 15, but the brightest array goes up to 255. Are they on the same scale?",)
 
 
 @pytest.mark.parametrize(

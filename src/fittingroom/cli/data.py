@@ -22,7 +22,7 @@ def configure(parser: CommandParser) -> None:
         "--sprite",
         metavar="FILE.png",
         type=file_path,
-        help="where to write the picture of it (else in the cache folder)",
+        help="where to write a picture of its first images (default: in the cache folder)",
     )
     parser.add_data_options()
 
@@ -69,7 +69,10 @@ def _write_sprite(dataset: Dataset, chosen: Path | None) -> Path | None:
             path.parent.mkdir(parents=True, exist_ok=True)
         write_sprite(dataset.train, path)
     except StorageError as error:  # nobody asked for it, so the counts are shown without it
-        say("note", f"The picture of the first images was left out: {error} --sprite FILE.png names another place.")
+        say(
+            "note",
+            f"The picture of the first images was not written: {error} To choose another place, use --sprite FILE.png.",
+        )
         return None
     return path
 

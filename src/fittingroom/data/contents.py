@@ -145,8 +145,8 @@ def _check(found: Found) -> Contents:
         images, labels = images[~chosen], labels[~chosen]
         test_files, files = tuple(compress(files, chosen)), tuple(compress(files, ~chosen))
         notes.append(
-            f"There was no test part, so one was set aside: {len(test_labels):,} of {len(chosen):,} images, stratified "
-            "by class and decided by their content; the cut is the same each time."
+            f"The data have no test part, so one was set aside: {len(test_labels):,} of {len(chosen):,} images, "
+            "stratified by class. Their content decides which, so they are the same each time."
         )
     else:
         test = Pairs(found.test.images, renamed.test)
@@ -191,7 +191,7 @@ def _checked_labels(pairs: Pairs, part: str, classes: tuple[str, ...] | None) ->
     labels = to_labels(pairs.labels, f"the {part} part", len(classes) if classes else _MOST_CLASSES)
     if len(labels) != len(pairs.images):
         raise DataError(
-            f"the {part} part has {len(pairs.images):,} images but {len(labels):,} labels; there must be one label for "
+            f"the {part} part has {len(pairs.images):,} images but {len(labels):,} labels; expected one label for "
             "each image. Are files of two parts or two datasets mixed?"
         )
     return labels
@@ -236,7 +236,7 @@ def _check_classes(labels: Labels, classes: tuple[str, ...], guesses: Sequence[s
     """Refuses classes that cannot be learned; what was guessed or left out of the files may be the cause."""
     if len(classes) < 2:
         raise DataError(
-            f"there is one class only ({classes[0]!r}); a classifier needs at least two."
+            f"there is only one class ({classes[0]!r}); a classifier needs at least two."
             + "".join(f" {guess}" for guess in guesses)
         )
     counts = count_per_class(labels, len(classes))
@@ -254,12 +254,12 @@ def _check_apart(images: Images, test_images: Images) -> list[str]:
     if images.shape[1:] != test_images.shape[1:]:
         raise DataError(
             f"train images have the shape {images.shape[1:]} and test images {test_images.shape[1:]}; "
-            "both must be of one size and colour."
+            "expected the same size and colours in both."
         )
     if np.array_equal(images, test_images):
         raise DataError(
-            "the train and test images are the same, one for one. Use different images to test, or leave the test part "
-            "out of an NPZ file or a folder: then one is cut."
+            "the train and test images are identical. Use other images for testing, or leave the test part out, and "
+            "one is set aside."
         )
     if len(test_images) > len(images):
         return [
@@ -272,7 +272,7 @@ def _check_apart(images: Images, test_images: Images) -> list[str]:
 def _say_empty(part: str, labels: Labels, classes: tuple[str, ...]) -> list[str]:
     counts = count_per_class(labels, len(classes))
     empty = [name for name, count in zip(classes, counts, strict=True) if count == 0]
-    return [f"No {part} image of: {', '.join(empty)}."] if empty and len(labels) else []
+    return [f"The {part} part has no image of {', '.join(empty)}."] if empty and len(labels) else []
 
 
 def _say_shared_images(images: Images, test_images: Images) -> list[str]:

@@ -130,7 +130,7 @@ def _beside(path: Path) -> tuple[Path | None, tuple[str, ...]]:
     if other is None or not other.is_file():
         return None, ()
     if _read_columns(other).label is None:
-        return None, (f"{other.name}, which lies beside it, has no labels, so it is not the test part.",)
+        return None, (f"{other.name}, which lies beside it, has no labels, so it is not used as the test part.",)
     return other, (f"The test part is {other.name}, which lies beside it.",)
 
 
@@ -164,7 +164,7 @@ def _lines(path: Path, stream: io.TextIOWrapper) -> Iterator[tuple[int, str]]:
     while line := stream.readline(_LONGEST_LINE):
         number += 1
         if len(line) == _LONGEST_LINE:
-            raise DataError(f"{path}, line {number}: it is longer than {_LONGEST_LINE:,} characters.")
+            raise DataError(f"{path}, line {number}: it is longer than {_LONGEST_LINE:,} characters. Is it a CSV file?")
         if line := line.strip("\r\n"):
             yield number, line
 
@@ -199,7 +199,7 @@ def _columns(path: Path, line: str) -> _Columns:
     if len(shape) == 3:
         notes.append(f"{path.name}: its {len(pixels):,} pixels are taken as {shape[0]}x{shape[1]} in colour.")
     if not header and label == 0:
-        notes.append(f"{path.name} has no header; its first column is taken for the label.")
+        notes.append(f"{path.name} has no header; its first column is taken as the label.")
     span = range(pixels[0], pixels[-1] + 1)
     return _Columns(
         len(names), label, span if list(span) == pixels else tuple(pixels), shape, delimiter, header, tuple(notes)
@@ -216,14 +216,14 @@ def _no_pixels(path: Path, names: list[str], pixels: int) -> DataError:
         )
     if files:
         return DataError(
-            f"{path} has no columns of pixels, but {files[0]!r}. If it names files of pictures, put it beside them as "
-            "metadata.csv with the columns file_name and label, and give that folder."
+            f"{path} has no columns of pixels, but a column {files[0]!r}. If that names picture files, save the table "
+            "beside them as metadata.csv with the columns file_name and label, and load that folder."
         )
     listed = ", ".join(name[:20] for name in names[:3]) + (", ..." if len(names) > 3 else "")
     return DataError(
         f"{path} has {len(names):,} column{'s' if len(names) != 1 else ''} ({listed}), of which {pixels:,} "
-        f"{'is a pixel' if pixels == 1 else 'are pixels'}. Expected those of a square picture and perhaps a label: for "
-        "28x28 label, pixel0, ..., pixel783."
+        f"{'is a pixel' if pixels == 1 else 'are pixels'}. Expected those of a square picture and optionally a "
+        "label: label, pixel0, ..., pixel783 for 28x28."
     )
 
 

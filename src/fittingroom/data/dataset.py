@@ -61,7 +61,9 @@ class Part:
                 f"({len(self.images)},), one for each image."
             )
         if self.files and len(self.files) != len(self.labels):
-            raise DataError(f"there are {len(self.files):,} names of files for {len(self.labels):,} images.")
+            raise DataError(
+                f"there are {len(self.files):,} file names for {len(self.labels):,} images; expected one each."
+            )
         object.__setattr__(self, "images", read_only(self.images))
         object.__setattr__(self, "labels", read_only(self.labels))
 
@@ -147,7 +149,7 @@ class SealedTestSet:
         part = self._part
         # Computed from what is handed out: what was read from a file may say anything.
         if fingerprint(part.images, part.labels) != self.fingerprint:
-            raise DataError("the test images are not those that were loaded: they have changed since. Load them again.")
+            raise DataError("the test images have changed since they were loaded. Load them again.")
         source = source_fingerprint(part.images, part.labels, self._digests)
         opening = Opening(datetime.datetime.now(datetime.UTC), reason, self.fingerprint, len(self), source)
         if self._recorder is not None:

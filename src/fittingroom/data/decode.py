@@ -115,7 +115,7 @@ def _decode_all(paths: Sequence[Path], height: int, width: int) -> list[_Decoded
             if bar is not None:
                 bar.update(1)
     if errors:
-        more = f" And {len(errors) - 5:,} more files." if len(errors) > 5 else ""
+        more = f" And {len(errors) - 5:,} more." if len(errors) > 5 else ""
         raise DataError(" ".join(str(error) for error in errors[:5]) + more)
     return done
 
@@ -148,10 +148,10 @@ def _say_changes(decoded: Iterable[_Decoded], size: tuple[int, int], median: tup
     resized = changes.pop(_RESIZED, 0)
     said = [f"{_pictures(count)} {change}." for change, count in sorted(changes.items())]
     if resized:
-        was = f", the one in the middle from {median[0]}x{median[1]}" if median else ""
+        was = f"; the median picture was {median[0]}x{median[1]}" if median else ""
         said.append(
-            f"{_pictures(resized)} resized to {size[0]}x{size[1]} (height x width){was}. Another size: --image-size N, "
-            "or image_size= in Python."
+            f"{_pictures(resized)} resized to {size[0]}x{size[1]} (height x width){was}. For another size, use "
+            "--image-size N, or image_size= in Python."
         )
     return said
 

@@ -77,7 +77,7 @@ def check_form(form: str, path: Path) -> None:
     actual = form_of(path)
     if actual != form:
         what = "a folder" if path.is_dir() else "a file"
-        raise DataError(f"{path} is {what}, and {form}: expects {_EXPECTED[form]}. Did you mean {actual}:{path}?")
+        raise DataError(f"{path} is {what}, but {form}: expects {_EXPECTED[form]}. Did you mean {actual}:{path}?")
 
 
 def _has_idx(folder: Path) -> bool:
@@ -88,7 +88,7 @@ def _check_above_idx(folder: Path) -> None:
     """Refuses a folder whose only folder has the IDX files, as torchvision lays them out (`MNIST/raw`)."""
     folders = [path for path in _inside(folder) if path.is_dir()]
     if len(folders) == 1 and not _has_idx(folder) and _has_idx(folders[0]):
-        raise DataError(f"{folder} has no IDX files, but its folder {folders[0].name} has. Give idx:{folders[0]}.")
+        raise DataError(f"{folder} has no IDX files, but its folder {folders[0].name} does. Load idx:{folders[0]}.")
 
 
 def _has_folders(folder: Path) -> bool:
@@ -117,7 +117,7 @@ def _form_of_archive(path: Path) -> str:
     if any(name.endswith(".npy") for name in names) or path.suffix.lower() == ".npz":
         return "npz"
     if path.suffix.lower() in _DOCUMENTS:
-        raise DataError(f"{path} is a document of an office program. Save its table as CSV, or its pictures as files.")
+        raise DataError(f"{path} is an office document. Save its table as CSV, or its pictures as files.")
     endings = Counter(PurePosixPath(name).suffix.lower() or "other" for name in names)
     pictures = sum(count for ending, count in endings.items() if ending in SUFFIXES)
     listed = ", ".join(f"{count:,} {ending} files" for ending, count in endings.most_common(4)) or "files"
@@ -125,20 +125,19 @@ def _form_of_archive(path: Path) -> str:
     place = path.with_suffix("")
     raise DataError(
         f"{path} is a ZIP archive with {listed}, and archives are not read. Unpack it, for example with "
-        f"`python -m zipfile -e {path.name} {place.name}`, and give {form}{place}."
+        f"`python -m zipfile -e {path.name} {place.name}`, and load {form}{place}."
     )
 
 
 def _no_dataset(path: Path, start: bytes) -> DataError:
     kind = FileKind.of(start)
     if path.suffix.lower() in SUFFIXES:
-        way = (
-            f" One picture is not a dataset: give the folder of the class folders, such as folder:{path.parent.parent}."
-        )
+        above = path.parent.parent
+        way = f" One picture is not a dataset; load the folder that has the class folders, such as folder:{above}."
     elif any(name in path.name for name in FOUR_FILES):
-        way = f" Give its folder: idx:{path.parent}."
+        way = f" Load its folder: idx:{path.parent}."
     elif path.suffix.lower() in {"", ".txt", ".data", ".dat"} and "," in start.decode("latin-1").split("\n")[0]:
-        way = f" If it is a CSV file, give csv:{path}."
+        way = f" If it is a CSV file, load csv:{path}."
     else:
         way = kind.advice
     return DataError(
@@ -154,6 +153,6 @@ def _beside(path: Path) -> str:
         names = [other.name for other in path.parent.iterdir() if not other.name.startswith(".")]
     except OSError:
         missing = next((parent for parent in path.parents if parent.is_dir()), path.anchor)
-        return f" The last folder of this path that is there is {missing}."
+        return f" Of this path, only {missing} exists."
     near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.7)
     return f" Did you mean {path.with_name(near[0])}?" if near else ""

@@ -136,7 +136,7 @@ class _Scan:
             self.skipped.add(_OUTSIDE, self._list(folder).others)  # and what else is skipped beside it
             folder = only
         if folder != start:
-            self.notes.append(f"{start} holds only the folder {folder.relative_to(start).as_posix()}, which is read.")
+            self.notes.append(f"{start} holds only the folder {folder.relative_to(start).as_posix()}, so that is read.")
         return folder
 
     def _part_folders(self, top: Path, listing: Listing) -> dict[str, Path] | None:
@@ -156,12 +156,12 @@ class _Scan:
         if not only_parts or parts["train"] != 1 or max(parts.values()) > 1:
             raise DataError(
                 f"{top} has the folders {_listed(folder.name for folder in listing.folders)}; expected one for each "
-                "class, or train with, if you like, validation and test beside it and nothing else."
+                "class, or train and, if you like, validation and test, and no others."
             )
         for folder in flat:
             self.notes.append(
                 f"The {len(inside[folder].pictures):,} pictures in {folder} are not used: neither folders nor "
-                f"metadata.csv give their classes. `fittingroom predict RUN {folder}` answers for them."
+                f"metadata.csv give their classes. `fittingroom predict RUN {folder}` classifies them."
             )
         return {part: folder for folder, part in nested.items()}
 
@@ -185,7 +185,7 @@ class _Scan:
                 raise DataError(f"the class folder {name!r} in {top} has no pictures: {inside}. {way}.")
         if deeper:
             self.notes.append(
-                f"Folders inside class folders ({_listed(deeper)}) count for the class folder that they are in."
+                f"Pictures in folders inside class folders ({_listed(deeper)}) belong to the class of the outer folder."
             )
         return found
 
@@ -200,8 +200,8 @@ class _Scan:
         names = [inner.name.lower() for inner in listing.folders]
         if folder == outermost and "train" in {_PARTS.get(name) for name in names} and not listing.pictures:
             raise DataError(
-                f"{folder.parent} has the class folders outside and {' and '.join(names)} inside them ({folder}); "
-                f"expected it the other way round: {folder.parent}/train/{folder.name}. Move the folders."
+                f"{folder.parent} has {' and '.join(names)} inside its class folders ({folder}); expected the class "
+                f"folders inside {' and '.join(names)}: {folder.parent}/train/{folder.name}. Move the folders."
             )
         for inner in listing.folders:
             pictures = list(self._of_class(inner, outermost, deeper))

@@ -43,16 +43,19 @@ def class_names(names: Iterable[str], what: str) -> dict[str, str]:
     for written, name in forms.items():
         if any(unicodedata.category(character) in {"Cc", "Cs"} for character in name):
             raise DataError(
-                f"the {what} {written[:_LONGEST]!r} has characters in its name that are no text. Rename it."
+                f"the {what} {written[:_LONGEST]!r} has characters in its name that are not text. Rename it."
             )
         if len(name) > _LONGEST:
-            raise DataError(f"the {what} {written[:40]!r}... has {len(name):,} characters; at most {_LONGEST} can be.")
+            raise DataError(
+                f"the {what} {written[:40]!r}... has {len(name):,} characters; at most {_LONGEST} are "
+                "allowed. Shorten it."
+            )
         alike.setdefault(name.casefold(), []).append(written)
     for group in alike.values():
         if len(group) > 1:
             raise DataError(
                 f"the {what}s {' and '.join(ascii(name) for name in group)} differ only in case or Unicode form. "
-                "Rename one, or put their pictures together."
+                "Rename one, or merge the two."
             )
     return forms
 
@@ -99,13 +102,17 @@ def named(train: NDArray[Any], test: NDArray[Any] | None, classes: tuple[str, ..
     low, high, count = int(distinct[0]), int(distinct[-1]), len(distinct)
     if classes is not None:
         if low == 1 and high == len(classes):
-            note = f"The labels run from 1 to {high}, and there are {high} names of classes: 1 is {classes[0]!r}."
+            note = f"The labels run from 1 to {high} and there are {high} class names, so 1 is taken as {classes[0]!r}."
             return NamedLabels(train - 1, None if test is None else test - 1, classes, (note,))
         return NamedLabels(train, test, classes, ())
     if (low, high) == (0, count - 1):
         return NamedLabels(train, test, None, ())
-    gaps = "" if count == high - low + 1 else f" {high - low + 1 - count:,} numbers between are no label, and no class."
-    note = f"The labels run from {low} to {high}; the {count:,} classes are named by these numbers.{gaps}"
+    gaps = (
+        ""
+        if count == high - low + 1
+        else f" {high - low + 1 - count:,} numbers in between do not occur, and are not classes."
+    )
+    note = f"The labels run from {low} to {high}; the {count:,} classes are named by their labels.{gaps}"
     found = tuple(str(int(value)) for value in distinct)
     return NamedLabels(np.searchsorted(distinct, train), _position(distinct, test), found, (note,))
 
@@ -127,14 +134,20 @@ def _of_text(train: NDArray[Any], test: NDArray[Any] | None, classes: tuple[str,
     texts = [None if array is None else _as_text(array) for array in (train, test)]
     distinct = {str(name) for text in texts if text is not None for name in np.unique(text)}
     if "" in distinct:
-        raise DataError("there are empty labels. Name a class for each image, or leave the image out.")
+        raise DataError("some labels are empty. Give each image a class, or leave the image out.")
     if len(distinct) > _MOST_CLASSES:
-        raise DataError(f"there are {len(distinct):,} different labels; at most {_MOST_CLASSES:,} classes can be.")
+        raise DataError(
+            f"there are {len(distinct):,} different labels; at most {_MOST_CLASSES:,} classes are supported. "
+            "Are these the labels?"
+        )
     forms = class_names(distinct, "label")
     order = classes or tuple(sorted(forms.values(), key=natural_key))
     unknown = sorted(set(forms.values()) - set(order))
     if unknown:
-        raise DataError(f"the label {unknown[0]!r} is not among the names of the classes: {', '.join(order[:10])}.")
+        raise DataError(
+            f"the label {unknown[0]!r} is not among the class names ({', '.join(order[:10])}). "
+            "Correct it, or add the name."
+        )
     place = {name: order.index(form) for name, form in forms.items()}
     return NamedLabels(_placed(texts[0], place), _placed(texts[1], place), order, ())
 
@@ -143,7 +156,7 @@ def _as_text(array: NDArray[Any]) -> NDArray[np.str_]:
     try:
         return array.astype(np.str_)
     except UnicodeDecodeError as error:
-        raise DataError(f"there are labels of bytes that are not ASCII text ({error}). Save them as str.") from error
+        raise DataError(f"the labels are bytes that are not ASCII text ({error}). Save them as str.") from error
 
 
 def _placed(text: NDArray[np.str_] | None, place: dict[str, int]) -> Any:

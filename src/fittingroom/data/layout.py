@@ -115,9 +115,9 @@ def why_links(folder: Path, listing: Listing) -> DataError:
     parents = {aim.parent for aim in aims.values()}
     shown = ", ".join(f"{path.name} -> {aim}" for path, aim in list(aims.items())[:_NAMED])
     way = (
-        f"Give the folder that they lead into: folder:{parents.pop()}"
+        f"Load the folder that they lead into: folder:{parents.pop()}"
         if len(parents) == 1
-        else "Copy what they lead to"
+        else "Copy the files that they lead to"
     )
     return DataError(
         f"{folder} holds {len(aims):,} links and no folders ({shown}); links are not followed, because they may lead "
@@ -129,7 +129,9 @@ def why_flat(folder: Path, listing: Listing) -> DataError:
     """The error for a folder without class folders, by what it has instead."""
     expected = "expected one folder for each class, or train, validation and test, or metadata.csv"
     if not listing.pictures:
-        return DataError(f"{folder} has no folders in it and no pictures: {_other_data(folder, listing)}; {expected}.")
+        return DataError(
+            f"{folder} has neither folders nor pictures in it: {_other_data(folder, listing)}; {expected}."
+        )
     count = f"{len(listing.pictures):,} picture{'s' if len(listing.pictures) > 1 else ''}"
     tables = [path for path in listing.others if path.suffix.lower() in _TABLES]
     prefixes = Counter(found[1] for path in listing.pictures if (found := _PREFIX.match(path.stem)))
@@ -144,9 +146,9 @@ def why_flat(folder: Path, listing: Listing) -> DataError:
             "each into a folder of that name, or write metadata.csv with the columns file_name and label beside them."
         )
     elif _has_classes_beside(folder):
-        way = f"If it is one class of several, give the folder above it: folder:{folder.parent}."
+        way = f"If it is one class of several, load the folder above it: folder:{folder.parent}."
     else:
-        way = "Move the pictures of each class into a folder with its name."
+        way = "Move the pictures of each class into a folder of its name."
     return DataError(f"{folder} has {count} and no folders in it; {expected}. {way}")
 
 
@@ -165,9 +167,9 @@ def _other_data(folder: Path, listing: Listing) -> str:
     for path in sorted(listing.others, key=lambda path: "train" not in path.name.lower()):
         form = {".npz": "npz", ".csv": "csv"}.get(path.suffix.lower())
         if form:
-            return f"it holds {path.name}, which {form}:{path} reads"
+            return f"it holds {path.name}, which can be loaded as {form}:{path}"
         if "idx3-ubyte" in path.name or _is_idx_file(path):
-            return f"it holds IDX files, such as {path.name}, which idx:{folder} reads"
+            return f"it holds IDX files, such as {path.name}, which can be loaded as idx:{folder}"
     return what_is_in(folder)
 
 

@@ -223,10 +223,10 @@ def _dataset_name(given: Any) -> str:
         return os.path.join(os.curdir, path if isinstance(path, str) else os.fsdecode(path))  # noqa: PTH118
     mend = ""
     if hasattr(given, "fingerprint"):
-        mend = " It is loaded already: use it as it is."
+        mend = " It is already loaded; use it as it is."
     elif hasattr(given, "__array__") or isinstance(given, list | tuple):
         mend = " Arrays need no loading: fittingroom.fit(model, x, y)."
-    kind = "nothing" if given is None else f"a {type(given).__name__}"
+    kind = "None" if given is None else f"a {type(given).__name__}"
     raise DataError(f"load takes the name of a dataset, such as 'fashion-mnist' or 'folder:photos', not {kind}.{mend}")
 
 

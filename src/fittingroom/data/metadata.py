@@ -66,7 +66,7 @@ def read_table(path: Path, pictures: Mapping[str, Path]) -> Labelled:
     notes: tuple[str, ...] = ()
     for line, name, label, column in rows:
         if column != _LABEL and not notes:
-            notes = (f"{path.name} has no column {_LABEL!r}, so its column {column!r} is taken for the classes.",)
+            notes = (f"{path.name} has no column {_LABEL!r}, so the classes are taken from its column {column!r}.",)
         known = _looked_up(name, pictures)
         if known is None:
             raise DataError(f"{path}, line {line}: {_why_not(name, pictures)} Correct or remove the row.")
@@ -75,7 +75,7 @@ def read_table(path: Path, pictures: Mapping[str, Path]) -> Labelled:
         if classes.setdefault(known, label) != label:
             raise DataError(
                 f"{path}, lines {lines[known]} and {line}: {name!r} is both {classes[known]!r} and {label!r}. "
-                "A picture has one class."
+                "A picture has one class; remove one of the rows."
             )
         lines.setdefault(known, line)
     if not classes:
@@ -93,11 +93,11 @@ def _why_not(name: str, pictures: Mapping[str, Path]) -> str:
     if not name:
         return f"{_FILE} is empty."
     if name.startswith(("/", "\\", "~")) or ".." in name.replace("\\", "/").split("/") or name[1:2] == ":":
-        return f"{shown} leads out of the folder; expected a path from the table's own folder."
+        return f"{shown} leads out of the folder; expected a path relative to the table."
     longer = next((other for other in pictures if Path(other).with_suffix("") == Path(name)), None)
     if longer is not None:
-        return f"there is no picture {shown} beside it, but {longer!r}: file names have their endings."
-    return f"there is no picture {shown} beside it (links and hidden files do not count)."
+        return f"there is no picture {shown}, but {longer!r} is there; write file names with their endings."
+    return f"there is no picture {shown} beside the table (links and hidden files do not count)."
 
 
 def _csv_rows(path: Path, text: str, pictures: Mapping[str, Path]) -> Iterator[tuple[int, str, str, str]]:
@@ -109,7 +109,7 @@ def _csv_rows(path: Path, text: str, pictures: Mapping[str, Path]) -> Iterator[t
         header = [name.strip() for name in next(reader, [])]
         if any(_looked_up(name, pictures) for name in header):
             raise DataError(
-                f"{path} has no header: its first line names a picture. Write a first line {_FILE},{_LABEL} above it."
+                f"{path} has no header: its first line names a picture. Add the line {_FILE},{_LABEL} at the top."
             )
         file, label = _columns(path, header)
         for row in reader:
@@ -117,11 +117,12 @@ def _csv_rows(path: Path, text: str, pictures: Mapping[str, Path]) -> Iterator[t
                 continue
             if len(row) != len(header):
                 raise DataError(
-                    f"{path}, line {reader.line_num}: it has {len(row)} values, and the header names {len(header)}."
+                    f"{path}, line {reader.line_num}: it has {len(row)} values, but the header has "
+                    f"{len(header)}. Correct the row."
                 )
             yield reader.line_num, row[file].strip(), row[label].strip(), header[label]
     except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: {error}.") from error
+        raise DataError(f"{path}, line {reader.line_num}: {error}. Correct the row.") from error
 
 
 def _columns(path: Path, header: list[str]) -> tuple[int, int]:
@@ -143,7 +144,7 @@ def _json_rows(path: Path, text: str) -> Iterator[tuple[int, str, str, str]]:
         try:
             row: Any = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}, line {number}: it is not JSON ({error}).") from error
+            raise DataError(f"{path}, line {number}: it is not JSON ({error}). Correct the line.") from error
         values = (row.get(_FILE), row.get(_LABEL)) if isinstance(row, dict) else (None, None)
         if not isinstance(values[0], str) or not isinstance(values[1], str | int):
             raise DataError(f'{path}, line {number}: expected {{"{_FILE}": "0001.png", "{_LABEL}": "cat"}}.')

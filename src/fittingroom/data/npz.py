@@ -80,7 +80,7 @@ def read_array(path: Path, name: str, *, text: bool = False) -> NDArray[Any]:
             member = archive.getinfo(f"{name}.npy")
         except KeyError:
             known = listed(_names(archive))
-            raise DataError(f"{path} has no array {name!r}; the arrays there are: {known}.") from None
+            raise DataError(f"{path} has no array {name!r}; its arrays are {known}.") from None
         if member.flag_bits & 0x1 or member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
             raise DataError(f"{what} is encrypted or packed in an unusual way. Save it with numpy.savez_compressed.")
         with cast("io.BufferedIOBase", archive.open(member)) as stream:
@@ -94,7 +94,7 @@ def read_array(path: Path, name: str, *, text: bool = False) -> NDArray[Any]:
             if declared != actual or sides > LARGEST_ARRAY or any(size < 0 or size is True for size in header.shape):
                 raise DataError(
                     f"{what} declares the shape {header.shape} of {header.dtype}, {declared:,} bytes, "
-                    f"but it has {actual:,}. Get the file again."
+                    f"but has {actual:,}. Get the file again."
                 )
             stored = min(member.compress_size, path.stat().st_size)
             compressed = member.compress_type == zipfile.ZIP_DEFLATED
@@ -178,7 +178,7 @@ def _read_header(stream: io.BufferedIOBase, what: str) -> _Header:
         raise DataError(f"{what} has a damaged header ({str(error)[:200]}). Get the file again.") from error
     if header.dtype.hasobject:
         raise DataError(
-            f"{what} holds pickled Python objects, which can run any code when they are read, so it is refused. "
+            f"{what} holds pickled Python objects, which can run any code when read, so it is refused. "
             "Save it again as an array of numbers, for example with .astype('uint8'), or of text with .astype(str)."
         )
     return header

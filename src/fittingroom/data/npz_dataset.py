@@ -29,7 +29,7 @@ _LABELS = ("y", "labels", "label", "targets", "target")
 _CLASSES = ("class_names", "classes", "label_names", "categories", "target_names")
 
 _EXPECTED = (
-    "x_train and y_train, and perhaps x_val, y_val, x_test, y_test and class_names (or train_images, train_labels, "
+    "x_train and y_train, and optionally x_val, y_val, x_test, y_test and class_names (or train_images, train_labels, "
     "val_images and so on, as MedMNIST names them)"
 )
 
@@ -55,7 +55,7 @@ def _read_npz(path: Path) -> Found:
         train = Pairs(*(np.concatenate(both) for both in zip(_arrays(train), _arrays(validation), strict=True)))
     unused = (*found.unused, *(name for name in member_names(path) if not name.endswith(".npy")))
     if unused:
-        notes = (*notes, f"Not used of {path.name}: {listed(unused)}. Used are {_EXPECTED}.")
+        notes = (*notes, f"Not used in {path.name}: {listed(unused)}. Expected are {_EXPECTED}.")
     return Found(
         train=train,
         test=pairs.get("test"),
@@ -106,7 +106,7 @@ def _class_names(path: Path, name: str) -> tuple[str, ...]:
     class_names(names, "class")
     if len(set(names)) < len(names):
         raise DataError(
-            f"{name} of {path} has a name twice: {', '.join(names[:10])}. Each class has a name of its own."
+            f"{name} of {path} has a name twice: {', '.join(names[:10])}. Give each class a name of its own."
         )
     return names
 

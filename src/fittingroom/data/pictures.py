@@ -156,10 +156,7 @@ def picture_in(stream: BinaryIO, name: Path, budget: Budget | None = None, *, at
     except Exception as error:  # a decoder meets hostile bytes with exceptions of every kind
         if isinstance(error, OSError) and error.errno:
             raise DataError(f"cannot read {name}: {error.strerror}.") from error
-        raise DataError(
-            f"{name} cannot be decoded; it is cut off or damaged ({error}). Get the file again; nothing is made up for "
-            "the missing part."
-        ) from error
+        raise DataError(f"{name} cannot be decoded; it is cut off or damaged ({error}). Get the file again.") from error
 
 
 def not_accepted(name: Path, start: bytes) -> DataError:

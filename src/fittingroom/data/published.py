@@ -134,7 +134,7 @@ def _not_found(entry: CatalogueEntry, reason: str) -> DatasetNotFoundError:
         ways.append(f"on Debian or Ubuntu: apt-get install {entry.system_package}")
     ways.append(f"connect to the network (or set HTTPS_PROXY) and try again, so that it comes from {entry.mirrors[0]}")
     listed = "\n".join(f"  {number}. {way}" for number, way in enumerate(ways, 1))
-    return DatasetNotFoundError(f"{entry.info.title} was found nowhere. {reason} Ways out:\n{listed}")
+    return DatasetNotFoundError(f"{entry.info.title} was not found anywhere. {reason} Ways to get it:\n{listed}")
 
 
 def download(entry: CatalogueEntry, folder: Path, pause: float = 1.0) -> Mapping[str, Path]:
@@ -232,7 +232,7 @@ def _check_checksums(entry: CatalogueEntry, paths: Mapping[str, Path]) -> bool:
         if file is not None:
             raise DataError(
                 f"{paths[name]} holds {file} of {entry.info.title}, by its checksum: the files are swapped. "
-                "Give each its own name back."
+                "Rename them."
             )
         for other in CATALOGUE.values():
             if (file := _file_with(actual, other)) is not None:
@@ -262,7 +262,7 @@ def _check_contents(entry: CatalogueEntry, contents: Contents) -> Contents:
     if counts == (entry.test_counts, entry.train_counts):
         raise DataError(
             f"{place} are swapped: the train part has {sum(counts[0]):,} images and the test part {sum(counts[1]):,}. "
-            "Give each its own name back."
+            "Rename them."
         )
     published = (entry.train_counts, entry.test_counts)
     if entry.train_fingerprint is None and counts == published:
@@ -273,11 +273,9 @@ def _check_contents(entry: CatalogueEntry, contents: Contents) -> Contents:
         return replace(contents, notes=(*contents.notes, note))
     alike = next((e for e in CATALOGUE.values() if (e.train_counts, e.test_counts) == counts != published), None)
     looks = f"; by their counts per class they look like {alike.info.title}" if alike else ""
-    raise DataError(
-        f"{place} are not {entry.info.title}'s{looks}. To use them under their own name, load them as idx:FOLDER."
-    )
+    raise DataError(f"{place} are not {entry.info.title}'s{looks}. To use them anyway, load them as idx:FOLDER.")
 
 
 def _mend(entry: CatalogueEntry, actual: CatalogueEntry) -> str:
     title = entry.info.title
-    return f"{title} was asked for: load {actual.name!r} instead, or give the folder of {title}'s files."
+    return f"{title} was expected: load {actual.name!r} instead, or give the folder of {title}'s files."

@@ -57,7 +57,7 @@ def validation_size(counts: Sequence[int], validation: int | float | None) -> in
     if isinstance(validation, float):
         if not (validation == 0 or 0 < validation < 1):
             raise DataError(
-                f"validation is {validation}; a fraction must lie between 0 and 1. For a number of images give a whole "
+                f"validation={validation}; a fraction must lie between 0 and 1. For a number of images, give a whole "
                 "number such as 5000."
             )
         size = max(round(validation * total), 1) if validation else 0
@@ -65,8 +65,8 @@ def validation_size(counts: Sequence[int], validation: int | float | None) -> in
         size = validation
     if not 0 <= size <= most:
         raise DataError(
-            f"validation is {size:,} images, but the training part has {total:,} in {len(counts)} classes, each of "
-            f"which keeps at least one: give a number from 0 to {most:,}."
+            f"validation is {size:,} images, but the training part has {total:,} in {len(counts)} classes, and each "
+            f"class keeps at least one. Give a number from 0 to {most:,}."
         )
     return size
 

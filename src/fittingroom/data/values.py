@@ -98,7 +98,7 @@ def to_images(arrays: Mapping[str, NDArray[Any]]) -> tuple[dict[str, Images], tu
     pictures = {name: _shaped(array, name) for name, array in arrays.items()}
     shapes = {name: array.shape[1:] for name, array in pictures.items()}
     if len(set(shapes.values())) > 1:
-        raise DataError(f"the pictures differ in shape: {shapes}. All must be of one size and colour.")
+        raise DataError(f"the pictures differ in shape: {shapes}; expected the same size and colours in all.")
     highest = {name: _highest(array, name) for name, array in pictures.items()}
     scale = _common_scale(highest)
     factor = 255 / scale
@@ -120,7 +120,7 @@ def _common_scale(highest: Mapping[str, float]) -> float:
     scales = {1.0 if top <= 1 else max(usual_scale(top), 255.0) for top in highest.values() if top > 0}
     if len(scales) > 1:
         raise DataError(
-            f"the scales differ: the largest values are {dict(highest)}. Bring all pictures to 0-255 or all to 0-1."
+            f"the scales differ: the largest values are {dict(highest)}. Convert all to 0-255 or all to 0-1."
         )
     return scales.pop() if scales else 255.0
 
@@ -128,7 +128,7 @@ def _common_scale(highest: Mapping[str, float]) -> float:
 def _say_darker(highest: Mapping[str, float]) -> list[str]:
     top = max(highest.values())
     return [
-        f"{name} has no value above {value:g}, and the brightest array goes up to {top:g}: are they on one scale?"
+        f"{name} has no value above {value:g}, but the brightest array goes up to {top:g}. Are they on the same scale?"
         for name, value in highest.items()
         if 0 < value <= top * NOTED_DARK
     ]
@@ -164,11 +164,11 @@ def _highest(array: NDArray[Any], name: str) -> float:
     if not (np.isfinite(lowest) and np.isfinite(highest)):
         finite = np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
         rows = _first_five(f"row {row}" for row in np.flatnonzero(~finite).tolist())
-        raise DataError(f"{name} has NaN or infinite values in {rows}. Remove or mend these rows.")
+        raise DataError(f"{name} has NaN or infinite values in {rows}. Remove or repair these rows.")
     top, whole = float(highest), array.dtype.kind in "bui" or bool((array == np.floor(array)).all())
     if lowest < 0 or (top > 255 and not (whole and is_usual(usual_scale(top)) and usual_scale(top) > 255)):
         span = centred(float(lowest), top)
-        way = "Undo their standardisation." if lowest < 0 else "Scale them to one of the two."
+        way = "Undo their standardisation." if lowest < 0 else "Convert them to one of the two."
         if array.dtype == np.int8:
             way = "As bytes with a sign, values above 127 became negative: .view('uint8') restores them."
         raise DataError(
