@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from fittingroom.errors import StorageError as StorageError
     from fittingroom.errors import UnknownNameError as UnknownNameError
     from fittingroom.evaluation.comparison import Comparison as Comparison
-    from fittingroom.evaluation.luck import ReplicasTestResult, TestResult
+    from fittingroom.evaluation.luck import ReplicasTestResult as ReplicasTestResult
+    from fittingroom.evaluation.luck import TestResult as TestResult
     from fittingroom.evaluation.scores import Scores as Scores
     from fittingroom.evaluation.spread import Spread as Spread
     from fittingroom.experiments.experiment import experiment as experiment
