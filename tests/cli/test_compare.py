@@ -37,9 +37,7 @@ def test_two_runs_have_a_row_each_their_difference_and_a_verdict(command: Comman
     assert lines[8] == "p of the accuracies: McNemar's exact test."
     assert re.match(r"B is right more often than A, by \d+\.\d\d points \(.*\)\. Its loss is lower too, by", lines[10])
     assert "With fewer than 5 seeds on either side, a comparison is about these trained models" in lines[12]
-    assert lines[-1] == (
-        "Next: choose here, then open the test set once, for the one you chose: `fittingroom evaluate RUN`."
-    )
+    assert lines[-1] == ("Next: choose one, then open the test set once, for that one: `fittingroom evaluate RUN`.")
 
 
 def test_more_than_two_have_corrected_p_values(command: Command, three: list[Path]) -> None:

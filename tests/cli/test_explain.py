@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fittingroom.cli.explain_tables import marked_bar, signed_bar, sparkline
+from fittingroom.cli.explain_text import _marked_bar, _signed_bar, sparkline
 from fittingroom.cli.main import main
 from fittingroom.reports.words.quotes import QUESTIONS
 from fittingroom.runs.images import read_files
@@ -64,7 +64,7 @@ def test_a_trained_run_is_explained_in_eighty_columns_without_colour(
 def test_tables_have_the_numbers_and_the_charts(command: Command, made: Path) -> None:
     out = command("explain", made).out
     assert re.search(r"validation loss +\d\.\d{3} +\d\.\d{3} +3 +\d\.\d{3}  [▁▂▃▄▅▆▇█]{7}$", out, flags=re.MULTILINE)
-    assert re.search(r"epoch 3 to 7 +images +nats +of them rose +fell", out)
+    assert re.search(r"epoch 3 to 7 +images +nats +loss rose +loss fell", out)
     assert re.search(r"stayed wrong +[\d,]+ +\+\d\.\d{3} .*│█{8,}$", out, flags=re.MULTILINE)
     assert re.search(r"all +2,000 +\+\d\.\d{3} ", out)
     assert re.search(r"\d+ to 100% .*[█·]+┃", out)
@@ -140,10 +140,10 @@ def test_a_sparkline_goes_from_the_lowest_to_the_highest() -> None:
 
 
 def test_bars_stand_on_their_side_of_the_line() -> None:
-    assert signed_bar(-0.5, 1.0, 4) == "  ██│    "
-    assert signed_bar(1.0, 1.0, 4) == "    │████"
-    assert signed_bar(0.0, 0.0, 2) == "  │  "
-    assert marked_bar(0.5, 1.0, 4) == "██·┃"
+    assert _signed_bar(-0.5, 1.0, 4) == "  ██│    "
+    assert _signed_bar(1.0, 1.0, 4) == "    │████"
+    assert _signed_bar(0.0, 0.0, 2) == "  │  "
+    assert _marked_bar(0.5, 1.0, 4) == "██·┃"
 
 
 def test_images_that_came_from_files_are_named_by_them(command: Command, tmp_path: Path) -> None:

@@ -103,14 +103,14 @@ def test_an_empty_ledger_says_so_and_is_intact(command: Command, own_ledger: Led
     assert "No test set has been opened yet" in command("ledger").out
     done = command("ledger", "--verify")
     assert done.status == 0
-    assert "Chain intact: 0 entries, 0 of them looks" in done.out
+    assert "Intact: 0 entries, 0 of them looks" in done.out
     assert not own_ledger.path.exists()
 
 
 def test_verify_names_the_first_wrong_entry_and_ends_with_1(command: Command, own_ledger: Ledger) -> None:
     for _ in range(5):
         own_ledger.record_look("fp", Intent("digits", 10, "a look"))
-    assert command("ledger", "--verify").out.startswith("Chain intact: 5 entries, 5 of them looks: ")
+    assert command("ledger", "--verify").out.startswith("Intact: 5 entries, 5 of them looks, none changed")
     with sqlite3.connect(own_ledger.path) as connection:
         connection.execute("UPDATE entries SET content = replace(content, 'a look', 'no look') WHERE number IN (3, 5)")
     connection.close()
@@ -135,7 +135,10 @@ def test_a_damaged_ledger_ends_with_1_and_scores_are_still_shown(
 
 
 def test_verify_takes_no_dataset(command: Command) -> None:
-    assert "leave out the dataset" in command("ledger", "digits", "--verify").err
+    assert (
+        "--verify checks the whole ledger, not one dataset. Leave out digits."
+        in command("ledger", "digits", "--verify").err
+    )
 
 
 def test_scoring_loads_no_scipy_for_the_luck() -> None:

@@ -1,4 +1,4 @@
-"""`fittingroom compare`: runs against each other on their validation images, the test set left closed."""
+"""`fittingroom compare`: runs against each other on their validation images, without opening the test set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fittingroom.evaluation.comparison import Comparison, Contender, Pair
     from fittingroom.evaluation.differences import Difference
 
-TESTS = {
+_TESTS = {
     "mcnemar": "McNemar's exact test",
     "sign flip": "sign flips of the images' differences",
     "seeds and images": "t over seeds and images",
@@ -26,7 +26,10 @@ TESTS = {
 def configure(parser: CommandParser) -> None:
     """Declares the arguments."""
     parser.add_argument(
-        "runs", metavar="RUN", nargs="+", help="two runs or more: folders, names in the folder of runs, or latest"
+        "runs",
+        metavar="RUN",
+        nargs="+",
+        help="two runs or more, each a folder, a name in the folder of runs, or latest",
     )
 
 
@@ -60,7 +63,7 @@ def _text(comparison: Comparison) -> str:
             *(pair.verdict(letters) for pair in comparison.pairs),
             "",
             *(f"Note: {note}" for note in comparison.notes),
-            "Next: choose here, then open the test set once, for the one you chose: `fittingroom evaluate RUN`.",
+            "Next: choose one, then open the test set once, for that one: `fittingroom evaluate RUN`.",
         ]
     )
 
@@ -69,19 +72,19 @@ def pairs_text(pairs: Sequence[Pair], letters: Sequence[str], *, several: bool) 
     """The differences of some pairs as a table, and which tests they rest on.
 
     Args:
-        pairs: they.
-        letters: what to call each of the contenders.
+        pairs: the rows of the table.
+        letters: what to call each contender, by its position.
         several: whether p and intervals are adjusted for more than one pair.
     """
     interval = "adjusted interval" if several else "95% interval"
     header = ("", "points", interval, "p", *(("p, corrected",) if several else ()), "loss (nats)", interval)
-    tests = dict.fromkeys(TESTS[pair.test] for pair in pairs)
+    tests = dict.fromkeys(_TESTS[pair.test] for pair in pairs)
     rows = [_pair(pair, letters, several=several) for pair in pairs]
     return f"{table(header, rows)}\np of the accuracies: {'; '.join(tests)}."
 
 
 def letter(index: int) -> str:
-    """A, B, ..., Z, AA, BB, ..."""
+    """The name of a contender by its position, from 0: A, B, ..., Z, AA, BB, ..."""
     return string.ascii_uppercase[index % 26] * (index // 26 + 1)
 
 

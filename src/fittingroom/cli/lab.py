@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fittingroom.cli.command import CommandOutput, CommandParser, file_path, printable, table
-from fittingroom.cli.explain_tables import dots, sparkline
+from fittingroom.cli.explain_text import dots, sparkline
 from fittingroom.errors import RunError
 from fittingroom.text import percent, percent_range
 

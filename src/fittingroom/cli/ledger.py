@@ -1,4 +1,4 @@
-"""`fittingroom ledger`: every look at a test set that this user took, and whether the record of them is whole."""
+"""`fittingroom ledger`: every look at a sealed test set that this user took, and whether the record is as written."""
 
 from __future__ import annotations
 
@@ -9,12 +9,20 @@ from typing import TYPE_CHECKING, Any
 from fittingroom.cli.command import CommandOutput, CommandParser, table
 from fittingroom.cli.run_text import INSTEAD_OF_LOOKS
 from fittingroom.errors import InputError, UnknownNameError
-from fittingroom.text import number, percent
+from fittingroom.text import amount, number, percent
 
 if TYPE_CHECKING:
     from fittingroom.runs.ledger import Ledger, LedgerLook
 
 _SHORT = 8  # digits of a fingerprint or a digest that are shown
+
+_WHAT_IT_IS = """\
+A look is one opening of a sealed test set. The ledger counts the looks of all your runs, because the best of many
+scores is partly luck. `fittingroom ledger --verify` checks that nothing in it was changed or lost."""
+
+_WHAT_IT_FINDS = """\
+It finds a damaged file, entries edited or removed by hand, and an old copy put in the ledger's place. It cannot find a
+ledger rewritten together with the run folders, or a look that another ledger counted."""
 
 
 def configure(parser: CommandParser) -> None:
@@ -23,10 +31,10 @@ def configure(parser: CommandParser) -> None:
         "dataset",
         metavar="DATASET",
         nargs="?",
-        help="only the looks at the test set that went under this name, or whose fingerprint begins so",
+        help="only the looks at this test set: a name its data were loaded under, or the start of its fingerprint",
     )
     parser.add_argument(
-        "--verify", action="store_true", help="check that no entry was changed, taken out or moved (else status 1)"
+        "--verify", action="store_true", help="check that no entry was changed, removed or moved (exit status 1 if so)"
     )
 
 
@@ -38,7 +46,7 @@ def run(arguments: argparse.Namespace) -> CommandOutput:
     if not arguments.verify:
         return _list(ledger, arguments.dataset)
     if arguments.dataset is not None:
-        raise InputError("--verify checks the whole ledger; leave out the dataset.")
+        raise InputError(f"--verify checks the whole ledger, not one dataset. Leave out {arguments.dataset}.")
     return _verify(ledger)
 
 
@@ -48,15 +56,15 @@ def _list(ledger: Ledger, dataset: str | None) -> CommandOutput:
         looks = _of_dataset(looks, dataset)
     facts = {"ledger": str(ledger.path), "looks": [_facts(look) for look in looks]}
     if not looks:
-        return CommandOutput(facts, f"No test set has been opened yet, says {ledger.path}.")
+        return CommandOutput(facts, f"No test set has been opened yet.\n\nLedger: {ledger.path}\n{_WHAT_IT_IS}")
     header = ("look", "time (UTC)", "test set", "", "run", "recipe", "seed", "score", "reason")
     rows = table(header, [_row(look) for look in looks], left=9)
     instead = f"\n{INSTEAD_OF_LOOKS}" if _compares(looks) else ""
-    return CommandOutput(facts, f"{rows}\n\nLedger: {ledger.path}{instead}")
+    return CommandOutput(facts, f"{rows}\n\nLedger: {ledger.path}\n{_WHAT_IT_IS}{instead}")
 
 
 def _compares(looks: list[LedgerLook]) -> bool:
-    """Whether two recipes have looked at one test set."""
+    """Whether several recipes have looked at one test set."""
     looked = {(look.test_set, look.intent.recipe_digest) for look in looks if look.intent.recipe_digest}
     return len(looked) > len({test_set for test_set, _ in looked})
 
@@ -75,17 +83,16 @@ def _verify(ledger: Ledger) -> CommandOutput:
         return CommandOutput(facts, f"Broken: {verdict.problem}.\n{counts}: {ledger.path}", status=1)
     if verdict.contradictions:
         listed = "".join(f"\nNot believed: {one}" for one in verdict.contradictions)
-        return CommandOutput(facts, f"Chain intact, and runs contradict it: {counts}: {ledger.path}{listed}", status=1)
-    text = f"Chain intact: {counts}: {ledger.path}"
+        return CommandOutput(facts, f"Intact, but run folders contradict it: {counts}: {ledger.path}{listed}", status=1)
+    text = f"Intact: {counts}, none changed, removed or moved since it was written: {ledger.path}"
     if verdict.elsewhere:
-        text += (
-            f"\n{number(verdict.elsewhere)} looks of runs here were counted in another ledger, or in one deleted since."
-        )
-    return CommandOutput(facts, text)
+        elsewhere = amount(verdict.elsewhere, "look")
+        text += f"\nAnother ledger, or one deleted since, counted {elsewhere} of the runs here."
+    return CommandOutput(facts, f"{text}\n{_WHAT_IT_FINDS}")
 
 
 def _of_dataset(looks: list[LedgerLook], dataset: str) -> list[LedgerLook]:
-    """The looks at the test sets that once went under a name, under whatever name they were taken."""
+    """The looks at the test sets that were ever loaded under a name, also those under another name."""
     by_name = {look.test_set for look in looks if look.intent.dataset == dataset}
     chosen = by_name or {
         look.test_set

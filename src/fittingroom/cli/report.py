@@ -1,4 +1,4 @@
-"""`fittingroom report`: a page about a run, or about several side by side, in one HTML file."""
+"""`fittingroom report`: a page about one run, or several side by side, as one HTML file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import argparse
 from fittingroom.cli.command import CommandOutput, CommandParser, file_path
 from fittingroom.runs.place import LATEST, find_run
 
-NAME = "report.html"
+_NAME = "report.html"
 
 
 def configure(parser: CommandParser) -> None:
@@ -17,13 +17,13 @@ def configure(parser: CommandParser) -> None:
         metavar="RUN",
         nargs="*",
         default=[LATEST],
-        help="one run or several: folders, names in the folder of runs, or latest (default: latest)",
+        help="one run or several, each a folder, a name in the folder of runs, or latest (default: latest)",
     )
     parser.add_argument(
         "--out",
         type=file_path,
         metavar="FILE.html",
-        help=f"the file to write (default: {NAME} in the folder of the first run)",
+        help=f"the file to write (default: {_NAME} in the folder of the first run)",
     )
 
 
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> CommandOutput:
     paths = [find_run(name) for name in arguments.runs]  # before the heavy packages are imported
     from fittingroom import report
 
-    target = arguments.out or paths[0] / NAME
+    target = arguments.out or paths[0] / _NAME
     written = report(paths, target)
     size = written.stat().st_size
     facts = {"report": str(written), "bytes": size, "runs": [str(path) for path in paths]}
