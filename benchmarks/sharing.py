@@ -24,7 +24,7 @@ from fittingroom.engine import devices as mesh
 from fittingroom.engine.epoch import Examples
 from fittingroom.engine.keras_steps import step_functions
 from fittingroom.engine.programs import Programs, TracedPrograms
-from fittingroom.engine.state import read_state
+from fittingroom.engine.state import State
 
 SECONDS, ROUNDS = 1.0, 5
 
@@ -90,7 +90,7 @@ def line(name: str, chain: list[Any], batch_size: int) -> str:
     count = max(1, 4096 // batch_size) * batch_size
     images = random.integers(0, 255, (count, 28, 28), dtype=np.uint8)
     examples = jax.device_put(Examples(images, random.integers(0, 10, count).astype(np.int32)))  # type: ignore[arg-type]
-    arguments = (read_state(model), examples, np.arange(count, dtype=np.int32))
+    arguments = (State.of(model), examples, np.arange(count, dtype=np.int32))
     traced = TracedPrograms(steps, batch_size, 255.0)
     both = [Programs(traced), Programs(traced.on(2))]
     best = []

@@ -308,9 +308,7 @@ def test_other_arguments_than_at_the_beginning_are_refused_by_fit(tmp_path: Path
         fr.fit(model, data, epochs=4, callbacks=[interrupt()], resume="latest")
     with pytest.raises(InputError, match="its data differ"):
         fr.fit(model, data.train.x, data.train.y, epochs=3, resume="latest")
-    with pytest.raises(
-        InputError, match="the callbacks are none, and those of the stopped training were LambdaCallback"
-    ):
+    with pytest.raises(InputError, match="The callbacks are none, but the stopped training had LambdaCallback"):
         fr.fit(model, data, epochs=3, resume="latest")
     with pytest.raises(InputError, match=r"out= cannot be given too\. Remove out="):
         fr.fit(model, data, epochs=3, resume="latest", out=tmp_path / "elsewhere")

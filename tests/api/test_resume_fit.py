@@ -152,9 +152,7 @@ def test_a_users_callback_is_given_back_what_it_remembered_and_is_told_what_it_w
     run = fr.fit(network(), data, epochs=4, callbacks=[again, CtrlC(2)], resume="latest")
     assert again.seen == whole.seen
     np.testing.assert_array_equal(again.total, whole.total)
-    assert any(
-        "Averages keeps window as an object that a checkpoint does not hold" in note for note in run.record.notes
-    )
+    assert any("Averages starts with a new window: a checkpoint keeps" in note for note in run.record.notes)
 
 
 def test_a_table_of_the_epochs_goes_on_where_it_ended(data: Dataset, tmp_path: Path) -> None:

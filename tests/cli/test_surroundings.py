@@ -85,9 +85,12 @@ def test_without_a_home_folder_a_command_works_without_a_cache(tmp_path: Path, r
 @pytest.mark.parametrize(
     ("environment", "says"),
     [
-        ({"JAX_PLATFORM_NAME": "gpu"}, b"JAX_PLATFORM_NAME=gpu asks for one: unset it, or set it to cpu."),
+        ({"JAX_PLATFORM_NAME": "gpu"}, b"JAX_PLATFORM_NAME=gpu is set. Unset it, or set it to cpu."),
         ({"JAX_PLATFORMS": "cuda"}, b"JAX_PLATFORMS=cuda, but JAX finds no such device here"),
-        ({"JAX_DISABLE_JIT": "1"}, b"(JAX_DISABLE_JIT), and training is a compiled program. Unset it."),
+        (
+            {"JAX_DISABLE_JIT": "1"},
+            b"JAX_DISABLE_JIT is set, but Fitting Room trains with compiled programs. Unset it.",
+        ),
         ({"JAX_NUM_CPU_DEVICES": "many"}, b"JAX rejects one of its settings"),
     ],
 )
@@ -105,7 +108,7 @@ def test_a_limit_that_leaves_jax_too_few_addresses_is_named(tmp_path: Path) -> N
     done = subprocess.run(["sh", "-c", limited, sys.executable, start], capture_output=True, check=False, timeout=120)
     assert done.returncode == 1
     assert b"there is not enough memory" in done.stderr
-    assert b"ulimit -v allows 879 MB of addresses, and JAX needs at least 1,024" in done.stderr
+    assert b"ulimit -v allows 879 MB of address space, but JAX needs at least 1,024 MB" in done.stderr
 
 
 def test_a_current_folder_that_is_gone_is_said(
@@ -198,4 +201,4 @@ def test_a_process_forked_after_training_is_told_to_spawn(run: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program, run], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 7, done.stderr
-    assert "forked from one in which JAX had already run" in done.stdout
+    assert "forked after JAX had run" in done.stdout

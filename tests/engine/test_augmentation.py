@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fittingroom.engine.augmentation import augmented, augmenting, with_seed
+from fittingroom.engine.augmentation import _augmented, augmenting, with_seed
 from fittingroom.engine.blueprint import Blueprint
 from fittingroom.engine.epoch import Examples, Logs, StepFunctions
 from fittingroom.engine.state import State
@@ -47,7 +47,7 @@ def program(texts: tuple[str, ...]) -> Callable[..., jax.Array]:
     Compiling is nearly all that the tests here wait for, so they use few shapes and strengths.
     """
     augmentations = [parse_augmentation(text) for text in texts]
-    return jax.jit(lambda seed, images: augmented(jax.random.key(seed), images, augmentations))
+    return jax.jit(lambda seed, images: _augmented(jax.random.key(seed), images, augmentations))
 
 
 def changed(images: Array, *texts: str, seed: int = 0) -> Array:

@@ -29,8 +29,8 @@ def test_a_backend_that_is_not_installed_is_named_with_the_mend(call: str, tmp_p
         f"import fittingroom as fr; {call}", KERAS_BACKEND="tensorflow", FITTINGROOM_CACHE_DIR=str(tmp_path)
     )
     last = process.stderr.strip().splitlines()[-1]
-    assert last.startswith("fittingroom.errors.InputError: Keras cannot start")
-    assert "needs the package 'tensorflow', which is not installed" in last
+    assert last.startswith("fittingroom.errors.InputError: Keras is configured for a backend")
+    assert "whose package 'tensorflow' is not installed" in last
     assert "set the environment variable KERAS_BACKEND=jax" in last
     assert process.returncode == 1
 
@@ -56,4 +56,4 @@ def test_keras_may_be_imported_first_where_jax_is_its_backend() -> None:
 def test_another_backend_that_is_active_is_named_with_the_mend() -> None:
     process = python(f"import keras, fittingroom\n{BACKEND}", KERAS_BACKEND="numpy")
     last = process.stderr.strip().splitlines()[-1]
-    assert "Keras runs on its numpy backend, and Fitting Room trains on JAX. Import fittingroom before keras" in last
+    assert "Keras runs on its numpy backend, but Fitting Room trains on JAX. Import fittingroom before keras" in last

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import fittingroom
-from fittingroom.engine.feeds import BatchLogs
+from fittingroom.engine.batch_steps import BatchLogs
 from fittingroom.errors import DivergedError
 from tests.engine import models
 from tests.engine.images import Images

@@ -120,9 +120,9 @@ class Poisoned(Numbered):
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (lambda x, y: (x, y[:5]), "Batch 2 of epoch 1 in x: x has 8 images and y has 5 labels"),
-        (lambda x, y: (x[:, :4], y), r"Batch 2 of epoch 1 in x has images of the shape \(4, 8\), and the first"),
-        (lambda x, y: (x, y + 10), "Batch 2 of epoch 1 in x has a label of class 1., and the model has 10 outputs"),
+        (lambda x, y: (x, y[:5]), "Batch 2 of epoch 1 in x: x has 8 images, but y has 5 labels"),
+        (lambda x, y: (x[:, :4], y), r"Batch 2 of epoch 1 in x has images of shape \(4, 8\), but the first"),
+        (lambda x, y: (x, y + 10), "Batch 2 of epoch 1 in x has a label of class 1., but the model has 10 outputs"),
         (lambda x, y: (x * np.nan, y), "Batch 2 of epoch 1 in x: 8 of 8 images hold NaN"),
     ],
 )

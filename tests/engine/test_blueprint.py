@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from keras import layers
 
-from fittingroom.engine.blueprint import Blueprint, Start, blueprint_of
+from fittingroom.engine.blueprint import Blueprint, InitialValue
 from fittingroom.engine.description import describe
 from fittingroom.engine.model_checks import build_checked
-from fittingroom.engine.state import State, read_state
+from fittingroom.engine.state import State
 from fittingroom.errors import ModelError
 from tests.engine import models
 
@@ -23,7 +23,7 @@ Array = np.ndarray[Any, Any]
 
 def started(initializer: str, shape: tuple[int, ...], seed: int = 0) -> Array:
     """The start of a lone variable."""
-    start = Start("kernel", shape, "float32", initializer=initializer)
+    start = InitialValue("kernel", shape, "float32", initializer=initializer)
     (value,) = Blueprint((start,), (), (), (), {}).initial_state(seed).trainable
     assert isinstance(value, np.ndarray)
     assert value.shape == shape
@@ -76,7 +76,7 @@ def test_the_same_seed_gives_the_same_values_and_another_seed_others() -> None:
 def blueprint() -> Blueprint:
     model = models.small(lambda: [layers.Dense(10), layers.BatchNormalization(), layers.Dropout(0.5), layers.Dense(10)])
     build_checked(model, np.zeros((1, 8, 8), np.float32), np.zeros(1, np.int32), None, 10)
-    return blueprint_of(model, describe(model))
+    return Blueprint.of(model, describe(model))
 
 
 def test_variables_of_one_shape_start_with_different_values(blueprint: Blueprint) -> None:
@@ -93,7 +93,7 @@ def test_a_blueprint_starts_every_variable_as_keras_does_but_for_the_draw(bluepr
     compared = 0
     for ours, theirs, starts in zip(
         blueprint.initial_state(0),
-        read_state(model),
+        State.of(model),
         State(blueprint.trainable, blueprint.non_trainable, blueprint.optimizer, blueprint.metrics),  # type: ignore[arg-type]
         strict=True,
     ):
@@ -148,12 +148,12 @@ def test_layers_of_one_name_keep_their_weights_apart() -> None:
     model = Twins()
     model(np.zeros((1, 8, 8), np.float32))
     model.compile(optimizer="adam", loss=models.SPARSE)
-    names = [start.name for start in blueprint_of(model, {}).trainable]
+    names = [start.name for start in Blueprint.of(model, {}).trainable]
     assert len({name.removesuffix("#2") for name in names}) == 2
     assert len(set(names)) == len(names) == 4
 
 
 def test_what_no_rule_starts_is_refused() -> None:
-    given = Start("kernel", (2,), "float32")
-    with pytest.raises(ModelError, match="No rule says how the variable kernel starts"):
+    given = InitialValue("kernel", (2,), "float32")
+    with pytest.raises(ModelError, match="The initial value of the variable kernel is not known"):
         Blueprint((given,), (), (), (), {}).initial_state(0)

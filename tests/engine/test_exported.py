@@ -17,9 +17,9 @@ import pytest
 
 import fittingroom
 from fittingroom.engine import devices as mesh
-from fittingroom.engine.arrays import Arrays, of_part
+from fittingroom.engine.arrays import Arrays
 from fittingroom.engine.blueprint import Blueprint
-from fittingroom.engine.devices import is_writable
+from fittingroom.engine.devices import _is_writable
 from fittingroom.engine.programs import Programs, ProgramSource, TracedPrograms
 from fittingroom.engine.recipe_programs import ExportedPrograms, RecipeModel
 from fittingroom.recipes.recipe import Recipe
@@ -36,7 +36,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def arrays() -> Arrays:
-    return of_part(fittingroom.load("digits").train)
+    return Arrays.of_part(fittingroom.load("digits").train)
 
 
 class CountedOrigin:
@@ -77,7 +77,7 @@ def first_use(tmp_path_factory: pytest.TempPathFactory, arrays: Arrays) -> tuple
     origin = CountedOrigin()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FITTINGROOM_CACHE_DIR", str(folder))
-        source = ExportedPrograms("key", origin)
+        source = ExportedPrograms("key", origin.trace)
         numbers = two_epochs(Programs(source), source.blueprint(), arrays)
     assert origin.built == 1
     return folder, numbers
@@ -105,10 +105,10 @@ def test_programs_that_devices_share_are_kept_too(
     monkeypatch.setattr(mesh, "COST_PER_WEIGHT", 0)
     _, traced = CountedOrigin().trace()
     results, origins = [], [CountedOrigin(), CountedOrigin()]
-    sources: list[ProgramSource] = [traced.on(2), *(ExportedPrograms("key", origin).on(2) for origin in origins)]
+    sources: list[ProgramSource] = [traced.on(2), *(ExportedPrograms("key", origin.trace).on(2) for origin in origins)]
     for source in sources:
         programs = Programs(source)
-        results.append(two_epochs(programs, ExportedPrograms("key", CountedOrigin()).blueprint(), arrays))
+        results.append(two_epochs(programs, ExportedPrograms("key", CountedOrigin().trace).blueprint(), arrays))
         assert programs.devices == 2
     assert [origin.built for origin in origins] == [1, 0]
     assert_same_bits(results[0], results[1])
@@ -119,7 +119,7 @@ def test_programs_that_devices_share_are_kept_too(
 
 def test_a_warm_cache_builds_no_model_and_gives_the_same_bits(filled: tuple[Path, list[Any]], arrays: Arrays) -> None:
     origin = CountedOrigin()
-    source = ExportedPrograms("key", origin)
+    source = ExportedPrograms("key", origin.trace)
     assert_same_bits(filled[1], two_epochs(Programs(source), source.blueprint(), arrays))
     assert origin.built == 0
 
@@ -142,17 +142,17 @@ def test_damaged_files_are_made_anew(filled: tuple[Path, list[Any]], arrays: Arr
     assert [path.name.partition("-")[0] for path in files] == ["blueprint.json", "evaluate", "train"]
     for path, damage in zip(files, (emptied, cut_off, changed), strict=True):
         path.write_bytes(damage(path.read_bytes()))
-    source = ExportedPrograms("key", CountedOrigin())
+    source = ExportedPrograms("key", CountedOrigin().trace)
     assert_same_bits(numbers, two_epochs(Programs(source), source.blueprint(), arrays))
-    warm = ExportedPrograms("key", untouched := CountedOrigin())
+    warm = ExportedPrograms("key", (untouched := CountedOrigin()).trace)
     assert_same_bits(numbers, two_epochs(Programs(warm), warm.blueprint(), arrays))
     assert untouched.built == 0
 
 
 def test_a_cache_that_cannot_be_written_does_not_stop_work(cache: Path, arrays: Arrays) -> None:
     cache.write_text("a file where the folder should be")
-    assert not is_writable(cache / "compiled")
-    source = ExportedPrograms("key", CountedOrigin())
+    assert not _is_writable(cache / "compiled")
+    source = ExportedPrograms("key", CountedOrigin().trace)
     blueprint, traced = CountedOrigin().trace()
     assert source.blueprint() == blueprint
     state, images = blueprint.initial_state(0), arrays.images[:8]
@@ -162,7 +162,7 @@ def test_a_cache_that_cannot_be_written_does_not_stop_work(cache: Path, arrays: 
 
 
 def test_a_cache_folder_is_made_where_it_can_be(cache: Path) -> None:
-    assert is_writable(cache / "compiled")
+    assert _is_writable(cache / "compiled")
     assert (cache / "compiled").is_dir()
 
 

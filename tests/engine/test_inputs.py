@@ -12,16 +12,8 @@ import numpy as np
 import pytest
 
 from fittingroom.data.dataset import Part
-from fittingroom.engine.arrays import (
-    Arrays,
-    alike,
-    class_weighted,
-    of_part,
-    of_user,
-    of_validation,
-    split_last,
-    weighted,
-)
+from fittingroom.engine.arrays import Arrays
+from fittingroom.engine.user_arrays import class_weighted, of_user, of_validation, weighted
 from fittingroom.errors import DataError, InputError, ModelError
 
 X = np.linspace(0, 1, 6 * 4, dtype=np.float32).reshape(6, 2, 2)
@@ -96,21 +88,25 @@ class Batches(keras.utils.PyDataset):
     ("given", "name"), [((row for row in X), "generator"), (iter(X), "iterator"), (Batches(), "Batches"), (3, "int")]
 )
 def test_what_is_no_array_is_named(given: Any, name: str) -> None:
-    with pytest.raises(InputError, match=f"x is a .*{name}; expected an array"):
+    with pytest.raises(InputError, match=f"x is a .*{name}; expected a NumPy or JAX array"):
         of_user(given, Y)
 
 
 @pytest.mark.parametrize(
     ("x", "y", "words"),
     [
-        (X[:5], Y, "x has 5 images and y has 6 labels"),
+        (X[:5], Y, "x has 5 images, but y has 6 labels"),
         (X[:0], Y[:0], "x holds no images"),
         ([[1, 2], [3]], [0, 1], "x is not one rectangular array"),
         (np.array(["a", "b"]), [0, 1], "x holds text: 'a', 'b'; expected numbers"),
         (np.ma.masked_less(X, 0.5), Y, r"x is a masked array, .* its 12 masked values. Give x.filled\(0\)"),
         (X, np.ma.masked_equal(Y, 2), "y is a masked array, .* its 2 masked values"),
         (X.astype(complex), Y, r"x holds complex128; expected real numbers. Give numpy.abs\(x\)"),
-        (X, Y.astype("datetime64[D]"), r"y holds datetime64\[D\]; expected class numbers: classes, y = numpy.unique"),
+        (
+            X,
+            Y.astype("datetime64[D]"),
+            r"y holds datetime64\[D\]; expected class numbers. To make a class of each value: classes, y = ",
+        ),
         (X, Y.astype(object), r"y holds Python objects \(int\), not numbers. Give y.astype\(int\)"),
         (np.array(3.0), Y, "x is a single number"),
         (X, Y - 1, r"2 of 6 labels are not class numbers .*: -1, -1\.$"),
@@ -121,11 +117,15 @@ def test_what_is_no_array_is_named(given: Any, name: str) -> None:
         (
             X,
             np.where(Y > 0, 1, -1),
-            r"2 of 6 labels .*: -1, -1\. For -1 and 1, use \(y > 0\).astype\(int\), or a hinge",
+            r"2 of 6 labels .*: -1, -1\. Give \(y > 0\).astype\(int\), or use a hinge",
         ),
         (X, X.reshape(6, 4), r"not one-hot: that of image 0 is \[0, 0.0434783, .*like regression with several targets"),
         (X, np.eye(3)[Y] + np.eye(3)[0], r"image 0 is \[2, 0, 0\]"),
-        (X, np.clip(np.eye(3)[Y] + np.eye(3)[0], 0, 1), r"image 1 is \[1, 1, 0\]. This looks like several classes"),
+        (
+            X,
+            np.clip(np.eye(3)[Y] + np.eye(3)[0], 0, 1),
+            r"image 1 is \[1, 1, 0\]. This looks like images with several classes",
+        ),
     ],
 )
 def test_arrays_that_cannot_be_trained_on_are_refused(x: Any, y: Any, words: str) -> None:
@@ -153,12 +153,12 @@ def test_class_weights_become_one_weight_for_each_image() -> None:
 
 
 def test_two_kinds_of_weights_are_refused() -> None:
-    with pytest.raises(InputError, match="Both sample_weight and class_weight are given"):
+    with pytest.raises(InputError, match="sample_weight and class_weight cannot be given together"):
         class_weighted(of_user(X, Y, np.ones(6)), {0: 2.0})
 
 
 def test_a_split_takes_the_last_images_with_their_weights() -> None:
-    train, validation = split_last(of_user(X, Y, np.arange(6)), 0.4)
+    train, validation = of_user(X, Y, np.arange(6)).split_last(0.4)
     np.testing.assert_array_equal(train.labels, Y[:3])
     np.testing.assert_array_equal(validation.images, X[3:])
     np.testing.assert_array_equal(validation.weights, [3, 4, 5])
@@ -166,8 +166,8 @@ def test_a_split_takes_the_last_images_with_their_weights() -> None:
 
 @pytest.mark.parametrize("fraction", [-0.1, 1.0, 1.5, 0.999])
 def test_a_split_that_leaves_nothing_is_refused(fraction: float) -> None:
-    with pytest.raises(InputError, match="leaves no images on one side of 6"):
-        split_last(of_user(X, Y), fraction)
+    with pytest.raises(InputError, match="leaves no images to train on, or none to validate on, of 6"):
+        of_user(X, Y).split_last(fraction)
 
 
 @pytest.mark.parametrize("given", [X, (X,), (X, Y, None, None), "validation"])
@@ -177,7 +177,7 @@ def test_validation_data_of_another_form_are_refused(given: Any) -> None:
 
 
 def test_what_is_wrong_in_validation_data_is_said_to_be_there() -> None:
-    with pytest.raises(DataError, match="In validation_data, x has 6 images and y has 5 labels"):
+    with pytest.raises(DataError, match="In validation_data, x has 6 images, but y has 5 labels"):
         of_validation((X, Y[:5]))
 
 
@@ -186,28 +186,30 @@ PART = Part((X * 16).astype(np.uint8), Y.astype(np.int32), ("a", "b", "c"), scal
 
 def test_images_that_are_single_numbers_have_no_axis_to_add_or_drop() -> None:
     numbers = of_user(np.arange(6), Y)
-    assert alike(of_user(np.arange(6)[:, None], Y), numbers).images.shape == (6,)
-    assert alike(numbers, numbers).images.shape == (6,)
+    assert of_user(np.arange(6)[:, None], Y).like(numbers).images.shape == (6,)
+    assert numbers.like(numbers).images.shape == (6,)
 
 
-@pytest.mark.parametrize("train", [lambda: of_user(X, Y), lambda: of_part(PART)], ids=["arrays", "part"])
-@pytest.mark.parametrize("validation", [lambda: of_user(PART.x, Y), lambda: of_part(PART)], ids=["arrays", "part"])
+@pytest.mark.parametrize("train", [lambda: of_user(X, Y), lambda: Arrays.of_part(PART)], ids=["arrays", "part"])
+@pytest.mark.parametrize(
+    "validation", [lambda: of_user(PART.x, Y), lambda: Arrays.of_part(PART)], ids=["arrays", "part"]
+)
 def test_validation_images_reach_the_model_on_the_same_scale_as_training_images(
     train: Callable[[], Arrays], validation: Callable[[], Arrays]
 ) -> None:
     """One program serves both, and it divides by one scale."""
-    brought = alike(validation(), train())
+    brought = validation().like(train())
     assert brought.scale == train().scale
     np.testing.assert_allclose(brought.images / np.float32(brought.scale or 1), PART.x, atol=1e-6)
 
 
 def test_validation_images_of_another_shape_are_refused() -> None:
-    with pytest.raises(DataError, match=r"validation images have the shape \(2, 1\), and the training images \(2, 2\)"):
-        alike(of_user(X[:, :, :1], Y), of_user(X, Y))
+    with pytest.raises(DataError, match=r"validation images have the shape \(2, 1\), but the training images \(2, 2\)"):
+        of_user(X[:, :, :1], Y).like(of_user(X, Y))
 
 
 def test_validation_in_two_forms_is_refused() -> None:
     with pytest.raises(DataError, match=r"shape \(4,\), .* \(2, 2\)\. Give x_val.reshape\(-1, 2, 2\)"):
-        alike(of_user(X.reshape(6, 4), Y), of_user(X, Y))
-    with pytest.raises(DataError, match=r"\(6, 3\) for validation and \(6,\) for training"):
-        alike(of_user(X, np.eye(3)[Y]), of_user(X, Y))
+        of_user(X.reshape(6, 4), Y).like(of_user(X, Y))
+    with pytest.raises(DataError, match=r"validation labels have the shape \(6, 3\), but the training labels \(6,\)"):
+        of_user(X, np.eye(3)[Y]).like(of_user(X, Y))

@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from fittingroom.engine.interrupt import stop_requests
+from fittingroom.engine.callbacks import stop_requests
 
 # The process sends itself signals, as a user or a system would, and says after each training what is left.
 TRAIN = """

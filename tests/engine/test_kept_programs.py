@@ -13,7 +13,7 @@ import pytest
 from keras import layers, losses, metrics, optimizers
 
 import fittingroom
-from fittingroom.engine import kept_programs
+from fittingroom.engine import user_model as kept_programs
 from tests.engine.images import Images
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")

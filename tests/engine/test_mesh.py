@@ -17,8 +17,8 @@ from fittingroom.engine.devices import SharedProgram, sharing_devices, work_per_
 from fittingroom.engine.epoch import Examples
 from fittingroom.engine.keras_steps import step_functions
 from fittingroom.engine.model_checks import build_checked
-from fittingroom.engine.programs import Programs, TracedPrograms, without_training
-from fittingroom.engine.state import State, read_state
+from fittingroom.engine.programs import Programs, TracedPrograms
+from fittingroom.engine.state import State
 from tests.engine.images import Images
 from tests.engine.models import SPARSE, small
 
@@ -68,7 +68,7 @@ def prepared(model: keras.Model, digits: Images) -> tuple[TracedPrograms, State,
     model.optimizer.build(model.trainable_variables)
     build_checked(model, digits.x, digits.y, None, 10)  # makes the variables of the metrics
     examples = Examples(jnp.asarray(digits.x), jnp.asarray(digits.y))
-    return TracedPrograms(step_functions(model), 16, None, evaluation_batch=12), read_state(model), examples
+    return TracedPrograms(step_functions(model), 16, None, evaluation_batch=12), State.of(model), examples
 
 
 def order_of(examples: Examples) -> np.ndarray[Any, Any]:
@@ -158,7 +158,7 @@ def test_evaluation_is_shared_only_where_training_is(monkeypatch: pytest.MonkeyP
     large = traced.on(2)
     large.evaluation_batch = 40  # so many images are more work than a training step with its 16
     monkeypatch.setattr(mesh, "COST_PER_WEIGHT", 0)
-    evaluation = (without_training(state), examples)
+    evaluation = (state.weights, examples)
     work = work_per_step(jax.make_jaxpr(large.program("evaluate", evaluation))(*evaluation).jaxpr)
     monkeypatch.setattr(mesh, "COST_OF_MEETING", work // 2)
     assert isinstance(large.compile("evaluate", evaluation), SharedProgram)

@@ -16,7 +16,7 @@ from fittingroom.engine.epoch import Examples
 from fittingroom.engine.keras_steps import step_functions
 from fittingroom.engine.model_checks import build_checked
 from fittingroom.engine.programs import Programs, TracedPrograms
-from fittingroom.engine.state import State, read_state
+from fittingroom.engine.state import State
 from tests.engine import models
 from tests.engine.images import Images
 
@@ -67,7 +67,7 @@ def traced(digits: Images) -> tuple[Programs, State, Examples]:
     model = models.small()
     build_checked(model, digits.x[:1], digits.y[:1], None, 10)
     programs = Programs(TracedPrograms(step_functions(model), 16, None))
-    return programs, read_state(model), Arrays(digits.x, digits.y).examples()
+    return programs, State.of(model), Arrays(digits.x, digits.y).examples()
 
 
 def test_the_pieces_of_an_epoch_are_the_same_program_and_give_the_same_bits(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fittingroom.engine import snapshots as saving
-from fittingroom.engine.snapshots import BYTES_SAVED_AT_ONCE, Saving, Snapshot
+from fittingroom.engine.snapshots import BYTES_SAVED_AT_ONCE, Snapshot, SnapshotSaver
 from fittingroom.engine.state import State
 
 
@@ -18,7 +18,7 @@ def snapshot(epoch: int, size: int) -> Snapshot:
 def saved(size: int, every: int = 1) -> list[int]:
     """After which of six epochs, which take no time, the snapshot is saved; the last one ends the training."""
     found: list[Snapshot] = []
-    kept = Saving(found.append, every)
+    kept = SnapshotSaver(found.append, every)
     for epoch in range(1, 7):
         kept.after_epoch(snapshot(epoch, size), over=epoch == 6)
     return [one.epoch for one in found]
@@ -38,7 +38,7 @@ def test_a_large_snapshot_waits_until_training_has_taken_much_longer(monkeypatch
 
 def test_the_latest_snapshot_is_saved_when_asked_for_and_once() -> None:
     found: list[Snapshot] = []
-    kept = Saving(found.append, 1)
+    kept = SnapshotSaver(found.append, 1)
     for epoch in (1, 2):
         kept.after_epoch(snapshot(epoch, BYTES_SAVED_AT_ONCE), over=False)
     kept.save()

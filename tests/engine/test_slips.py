@@ -6,10 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fittingroom.engine.array_forms import checked_class_weight, checked_sample_weight, of_classes, unused_weights
-from fittingroom.engine.arrays import alike, class_weighted, of_user, of_validation
 from fittingroom.engine.data_checks import notes_on_slips, refuse_slips
-from fittingroom.engine.model_checks import checked_callbacks
+from fittingroom.engine.keras_callbacks import checked_callbacks
+from fittingroom.engine.user_arrays import (
+    _checked_sample_weight,
+    _of_classes,
+    checked_class_weight,
+    class_weighted,
+    of_user,
+    of_validation,
+    unused_weights,
+)
 from fittingroom.errors import DataError, InputError, ModelError
 
 LABELS = np.array([0, 1, 2, 2, 2, 0], np.int32)
@@ -112,11 +119,11 @@ def test_arrays_of_another_byte_order_are_the_same_numbers() -> None:
 
 def test_validation_may_have_the_axis_of_a_single_channel_or_not() -> None:
     train, labels = of_user(np.zeros((2, 4, 4, 1)), [0, 1]), [0, 1]
-    assert alike(of_validation((np.zeros((2, 4, 4)), labels)), train).images.shape == (2, 4, 4, 1)
+    assert of_validation((np.zeros((2, 4, 4)), labels)).like(train).images.shape == (2, 4, 4, 1)
     plain = of_user(np.zeros((2, 4, 4)), labels)
-    assert alike(of_validation((np.zeros((2, 4, 4, 1)), labels)), plain).images.shape == (2, 4, 4)
+    assert of_validation((np.zeros((2, 4, 4, 1)), labels)).like(plain).images.shape == (2, 4, 4)
     with pytest.raises(DataError, match="validation images have the shape"):
-        alike(of_validation((np.zeros((2, 4, 5)), labels)), plain)
+        of_validation((np.zeros((2, 4, 5)), labels)).like(plain)
     with pytest.raises(DataError, match="validation_data holds no images"):
         of_validation((np.zeros((0, 4, 4)), []))
 
@@ -124,10 +131,10 @@ def test_validation_may_have_the_axis_of_a_single_channel_or_not() -> None:
 @pytest.mark.parametrize(
     ("weights", "says"),
     [
-        ({0: -1.0}, r"class_weight\[0\] is -1.0; expected a number from 0"),
+        ({0: -1.0}, r"class_weight\[0\] is -1.0; expected a number, 0 or more"),
         ({0: None}, r"class_weight\[0\] is None"),
-        ({0: float("nan")}, "expected a number from 0"),
-        ({0: [1, 2]}, "expected a number from 0"),
+        ({0: float("nan")}, "expected a number, 0 or more"),
+        ({0: [1, 2]}, "expected a number, 0 or more"),
         ({0.5: 1.0}, r"names the class 0.5; expected class numbers"),
         ({"1": 1.0}, "names the class '1'.* Write 1 without quotes"),
         ({"hat": 1.0}, "names the class 'hat'.* 'hat' is class 1"),
@@ -146,7 +153,7 @@ def test_class_weights_that_mean_nothing_are_refused(weights: object, says: str)
 def test_class_weights_are_those_of_the_classes() -> None:
     weights = checked_class_weight({np.int64(1): np.float32(3), 2.0: 0, 7: 5})
     assert weights is not None
-    assert of_classes(weights, LABELS).tolist() == [1, 3, 0, 0, 0, 1]
+    assert _of_classes(weights, LABELS).tolist() == [1, 3, 0, 0, 0, 1]
     assert unused_weights(weights, LABELS) == ("class_weight names class 7, of which there are no training images.",)
     assert checked_class_weight(None) is None
 
@@ -155,7 +162,7 @@ def test_class_weights_are_those_of_the_classes() -> None:
 def test_balanced_weights_are_those_of_scikit_learn(labels: list[int]) -> None:
     from sklearn.utils.class_weight import compute_sample_weight
 
-    ours = of_classes("balanced", np.array(labels))
+    ours = _of_classes("balanced", np.array(labels))
     assert ours == pytest.approx(compute_sample_weight("balanced", labels), rel=1e-6)
     one_hot = np.eye(6)[labels]
     weighted = class_weighted(of_user(np.zeros((len(labels), 2)), one_hot), "balanced")
@@ -173,15 +180,15 @@ def test_balanced_weights_are_those_of_scikit_learn(labels: list[int]) -> None:
 )
 def test_sample_weights_that_mean_nothing_are_refused(weights: list[float], says: str) -> None:
     with pytest.raises(DataError, match=says):
-        checked_sample_weight(np.array(weights), 3)
+        _checked_sample_weight(np.array(weights), 3)
 
 
 @pytest.mark.parametrize(
     ("callback", "says"),
     [
-        (keras.callbacks.EarlyStopping, r"EarlyStopping is a class; expected an object of it: EarlyStopping\(\)"),
+        (keras.callbacks.EarlyStopping, r"EarlyStopping is a class; expected an instance of it: EarlyStopping\(\)"),
         (lambda epoch, logs: None, r"is a function; expected .*LambdaCallback\(on_epoch_end=\.\.\.\)"),
-        ("early", "hold a str; expected objects of keras.callbacks.Callback"),
+        ("early", "holds a str; expected instances of keras.callbacks.Callback"),
     ],
 )
 def test_callbacks_that_are_none_are_refused_with_what_to_write(callback: object, says: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fittingroom
-from fittingroom.engine.state import read_state, write_state
+from fittingroom.engine.state import State
 from tests.engine import models
 from tests.engine.images import Images
 
@@ -35,10 +35,10 @@ def test_only_one_module_reads_and_writes_keras_variables() -> None:
 def test_what_is_written_to_a_model_is_read_again_and_is_a_copy(digits: Images) -> None:
     model = models.small()
     model.fit(digits.x, digits.y, verbose=0)
-    state = jax.tree.map(lambda value: np.asarray(value) * 0, read_state(model))
+    state = jax.tree.map(lambda value: np.asarray(value) * 0, State.of(model))
     other = jax.device_put(state)
-    write_state(model, other)
-    for mine, read in zip(jax.tree.leaves(other), jax.tree.leaves(read_state(model)), strict=True):
+    other.write_to(model)
+    for mine, read in zip(jax.tree.leaves(other), jax.tree.leaves(State.of(model)), strict=True):
         np.testing.assert_array_equal(mine, read)
     model.fit(digits.x, digits.y, verbose=0)  # Keras gives the memory of the variables away
     assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(other))
@@ -47,4 +47,4 @@ def test_what_is_written_to_a_model_is_read_again_and_is_a_copy(digits: Images) 
 def test_a_state_of_another_model_is_refused() -> None:
     model = models.small()
     with pytest.raises(ValueError, match="zip"):
-        write_state(model, read_state(model)._replace(trainable=()))
+        State.of(model)._replace(trainable=()).write_to(model)

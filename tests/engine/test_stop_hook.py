@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fittingroom.engine.callbacks import StopHook
+from fittingroom.engine.callbacks import StopCallback
 from fittingroom.engine.state import State
 from fittingroom.recipes.stop import StopRule
 
@@ -11,7 +11,7 @@ STATE = State((), (), (), ())
 
 def reasons(condition: str, name: str, values: list[float]) -> list[str | None]:
     """What the hook says before the first epoch and after each."""
-    hook = StopHook(StopRule([condition]))
+    hook = StopCallback(StopRule([condition]))
     said = [hook.stop_reason()]
     for epoch, value in enumerate(values):
         assert hook.epoch_end(STATE, epoch, {name: value}) is STATE
@@ -41,4 +41,4 @@ def test_numbers_that_are_none_never_stop_a_threshold() -> None:
 
 
 def test_it_watches_no_batches() -> None:
-    assert not StopHook(StopRule(["loss<1"])).watches_batches
+    assert not StopCallback(StopRule(["loss<1"])).watches_batches

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import fittingroom
-from fittingroom.engine.feeds import ArrayFeed
-from fittingroom.engine.snapshots import Plan
+from fittingroom.engine.arrays import ArrayFeed
+from fittingroom.engine.snapshots import TrainingPlan
 from fittingroom.errors import DivergedError
 from tests.engine import models
 from tests.engine.images import Images
@@ -145,7 +145,7 @@ def orders(seed: int, *, shuffle: bool = True) -> list[list[int]]:
     """The order of ten images in the first three passes."""
     examples: Any = SimpleNamespace(images=np.zeros(10))
     nothing: Any = None
-    feed = ArrayFeed(nothing, Plan(3, 4, seed, shuffle), examples)
+    feed = ArrayFeed(nothing, TrainingPlan(3, 4, seed, shuffle), examples)
     return [feed.order(number).tolist() for number in range(3)]
 
 

@@ -11,15 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fittingroom.engine.callbacks import Hook, Numbers, StopHook
+from fittingroom.engine.callbacks import Callback, Numbers, StopCallback, StopRequest
 from fittingroom.engine.epoch import Examples
-from fittingroom.engine.interrupt import StopRequest
 from fittingroom.engine.keras_steps import step_functions
-from fittingroom.engine.lanes import Lane, Start, VectorisedPrograms, train_replicas
+from fittingroom.engine.lanes import Lane, StartingPoint, VectorisedPrograms, train_seeds
 from fittingroom.engine.model_checks import build_checked
 from fittingroom.engine.programs import Programs, TracedPrograms
-from fittingroom.engine.snapshots import Plan, Training
-from fittingroom.engine.state import State, read_state
+from fittingroom.engine.snapshots import Training, TrainingPlan
+from fittingroom.engine.state import State
 from fittingroom.engine.trainer import Trainer
 from fittingroom.progress import Progress
 from fittingroom.recipes.stop import StopRule
@@ -38,21 +37,21 @@ class Rides:
         self.traced = TracedPrograms(step_functions(model), 16, None)
         self.train = Examples(jnp.asarray(digits.x), jnp.asarray(digits.y))
         self.held_out = Examples(jnp.asarray(digits.x_val), jnp.asarray(digits.y_val))
-        start = read_state(model)
+        start = State.of(model)
         self.states = [
             start._replace(trainable=tuple(np.asarray(value) * (1 + seed / 4) for value in start.trainable))
             for seed in range(4)
         ]
 
     @property
-    def starts(self) -> list[Start]:
-        return [Start(state) for state in self.states]
+    def starts(self) -> list[StartingPoint]:
+        return [StartingPoint(state) for state in self.states]
 
-    def trainer(self, number: int, lane: Lane, hooks: tuple[Hook, ...] = (), epochs: int = 4) -> Trainer:
-        plan = Plan(epochs, 16, seed=number)
+    def trainer(self, number: int, lane: Lane, hooks: tuple[Callback, ...] = (), epochs: int = 4) -> Trainer:
+        plan = TrainingPlan(epochs, 16, seed=number)
         return Trainer(lane.programs, plan, self.train, self.held_out, hooks, Progress())
 
-    def alone(self, number: int, *hooks: Hook) -> Training:
+    def alone(self, number: int, *hooks: Callback) -> Training:
         lane = Lane(jax.devices()[0], Programs(self.traced))
         return self.trainer(number, lane, hooks).train(self.states[number])
 
@@ -77,17 +76,17 @@ def assert_alike(together: Training, alone: Training) -> None:
 @pytest.mark.parametrize("seats", [pytest.param(4, marks=pytest.mark.slow), 3])
 def test_riders_train_as_they_would_alone(rides: Rides, seats: int) -> None:
     request = StopRequest()
-    together = train_replicas([rides.lane(seats, request)], rides.trainer, rides.starts, request)
+    together = train_seeds([rides.lane(seats, request)], rides.trainer, rides.starts, request)
     for number, training in enumerate(together):
         assert_alike(training, rides.alone(number))
 
 
 def test_a_rider_that_stops_leaves_and_the_others_ride_on(rides: Rides) -> None:
-    def hooks(number: int) -> tuple[Hook, ...]:
-        return (StopHook(StopRule(["loss<100"])),) if number == 1 else ()
+    def hooks(number: int) -> tuple[Callback, ...]:
+        return (StopCallback(StopRule(["loss<100"])),) if number == 1 else ()
 
     request = StopRequest()
-    together = train_replicas(
+    together = train_seeds(
         [rides.lane(4, request)],
         lambda number, lane: rides.trainer(number, lane, hooks(number)),
         rides.starts,
@@ -103,7 +102,7 @@ def test_a_rider_whose_loss_is_no_number_is_told_at_which_step_and_the_others_ri
     broken[0][:] = np.nan
     rides.states[2] = rides.states[2]._replace(trainable=broken)
     request = StopRequest()
-    together = train_replicas([rides.lane(4, request)], rides.trainer, rides.starts, request)
+    together = train_seeds([rides.lane(4, request)], rides.trainer, rides.starts, request)
     assert [training.status for training in together] == ["finished", "finished", "diverged", "finished"]
     assert together[2].reason == rides.alone(2).reason
     assert_alike(together[3], rides.alone(3))
@@ -112,12 +111,12 @@ def test_a_rider_whose_loss_is_no_number_is_told_at_which_step_and_the_others_ri
 def test_a_request_to_stop_ends_all_riders(rides: Rides) -> None:
     request = StopRequest()
 
-    class Asks(Hook):
+    class Asks(Callback):
         def epoch_end(self, state: State, epoch: int, logs: Numbers) -> State:
             request.reason = "enough"
             return state
 
-    together = train_replicas(
+    together = train_seeds(
         [rides.lane(4, request)],
         lambda number, lane: rides.trainer(number, lane, (Asks(),), epochs=1000),
         rides.starts,

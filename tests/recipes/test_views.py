@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fittingroom.engine.augmentation import averaging
 from fittingroom.engine.description import describe, rebuild
 from fittingroom.engine.keras_steps import step_functions
-from fittingroom.engine.recipe_programs import averaging
 from fittingroom.engine.state import State, values_of
 from fittingroom.recipes.build import build_model, with_softmax_in_the_loss
 from fittingroom.recipes.recipe import Recipe

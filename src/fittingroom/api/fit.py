@@ -183,8 +183,9 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
     require_jax_backend()
     import keras
 
+    from fittingroom.engine.keras_callbacks import checked_callbacks
     from fittingroom.engine.losses import label_form
-    from fittingroom.engine.model_checks import checked_callbacks, require_model, require_one_input_and_output
+    from fittingroom.engine.model_checks import require_model, require_one_input_and_output
 
     require_model(model)
     require_one_input_and_output(model)

@@ -19,15 +19,16 @@ from fittingroom.api.replicas import Replicas
 from fittingroom.api.run import Run
 from fittingroom.api.session import Session, clamped_batch_size
 from fittingroom.data.dataset import Dataset
-from fittingroom.engine import arrays as inputs
+from fittingroom.engine.arrays import Arrays
 from fittingroom.engine.batches import Batches
-from fittingroom.engine.blueprint import blueprint_of
-from fittingroom.engine.callbacks import Hook, KerasHook, StopHook
+from fittingroom.engine.blueprint import Blueprint
+from fittingroom.engine.callbacks import Callback, StopCallback
 from fittingroom.engine.devices import available_devices, prepare_jax
 from fittingroom.engine.epoch import Examples
+from fittingroom.engine.keras_callbacks import KerasCallbacks
 from fittingroom.engine.programs import TracedPrograms
-from fittingroom.engine.snapshots import Plan
-from fittingroom.engine.state import read_state, write_state
+from fittingroom.engine.snapshots import TrainingPlan
+from fittingroom.engine.state import State
 from fittingroom.errors import InputError, ModelError
 from fittingroom.progress import Progress
 from fittingroom.recipes.modelfile import ModelFile, RecordedFile, recorded_file
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     import keras
 
     from fittingroom.api.fitted import FittedRun
-    from fittingroom.engine.kept_programs import KeptPrograms
+    from fittingroom.engine.user_model import ModelPrograms
 
 
 def fit_recipe(
@@ -55,11 +56,11 @@ def fit_recipe(
     """Trains the model that a recipe's own Python file makes for a seed, as the rest of the recipe says."""
     make = partial(_build, recipe, dataset, file)
     batch_size, notes = clamped_batch_size(recipe.batch_size, len(dataset.train))
-    validation = None if dataset.validation is None else inputs.of_part(dataset.validation, scale=recipe.scale)
+    validation = None if dataset.validation is None else Arrays.of_part(dataset.validation, scale=recipe.scale)
     fitting = Fitting(
         model=make(seeds[0]),
         dataset=dataset,
-        train=inputs.of_part(dataset.train, scale=recipe.scale),
+        train=Arrays.of_part(dataset.train, scale=recipe.scale),
         validation=validation,
         plan=keeper.plan(recipe.epochs, batch_size, seeds[0]),
         callbacks=(),
@@ -95,7 +96,7 @@ class Fitting:
     dataset: Dataset | None
     train: Data
     validation: Data | None
-    plan: Plan
+    plan: TrainingPlan
     callbacks: tuple[keras.callbacks.Callback, ...]
     rule: StopRule
     recipe: Mapping[str, Any]
@@ -131,7 +132,8 @@ class Fitting:
             seeds: one per replica.
             make: makes the model of a seed; by default it is this one with its weights drawn anew.
         """
-        from fittingroom.engine.description import copied, drawn_anew
+        from fittingroom.engine.keras_callbacks import copied_callbacks
+        from fittingroom.engine.user_model import redrawn
 
         if isinstance(self.train, Batches) or isinstance(self.validation, Batches):
             raise InputError(
@@ -142,18 +144,18 @@ class Fitting:
         with self.progress:
             sessions, states = [], []
             for seed, progress in zip(seeds, self.progress.replicas(seeds), strict=True):
-                model = make(seed) if make else drawn_anew(self.model, seed)
+                model = make(seed) if make else redrawn(self.model, seed)
                 replica = replace(
                     self,
                     model=model,
                     plan=replace(self.plan, seed=seed, epochs=self.keeper.last_epochs.get(seed, self.plan.epochs)),
-                    callbacks=copied(self.callbacks),
+                    callbacks=copied_callbacks(self.callbacks),
                     rule=deepcopy(self.rule),
                     progress=progress,
                 )
                 # What is not built yet draws its weights here, so this comes before the next seed is set.
                 sessions.append(replica._ready())
-                states.append(read_state(model))
+                states.append(State.of(model))
                 programs = replica._programs()
             path = train_sessions(sessions, states, programs, lambda: programs, self.keeper)
         return finished(Replicas(path, dataset=self.dataset, model=self.model), self.dataset)
@@ -162,9 +164,9 @@ class Fitting:
         """Checks the model; the session that trains it."""
         said, if_diverged = self._check_model()
         notes = (*self.notes, *said)
-        keras_hook = KerasHook(self.model, self.callbacks, self._callback_params())
+        keras_hook = KerasCallbacks(self.model, self.callbacks, self._callback_params())
         notes = (*notes, *keras_hook.notes(self.plan.batch_hooks_every, validation=self.validation is not None))
-        return self._session(notes, if_diverged, [keras_hook, StopHook(self.rule)])
+        return self._session(notes, if_diverged, [keras_hook, StopCallback(self.rule)])
 
     def _trained(self) -> Path | RunContents:
         """The folder of the run, or what it would hold."""
@@ -174,15 +176,15 @@ class Fitting:
             programs = self._kept_programs
             session = replace(session, batchwise=programs.batchwise)
             with self._traceable():
-                path, training = session.run(programs.whole, read_state(self.model), self.keeper)
-            if not any(isinstance(hook, KerasHook) and hook.shows(training.state) for hook in session.hooks):
-                write_state(self.model, training.state)
+                path, training = session.run(programs.whole, State.of(self.model), self.keeper)
+            if not any(isinstance(hook, KerasCallbacks) and hook.shows(training.state) for hook in session.hooks):
+                training.state.write_to(self.model)
             return path
 
     @cached_property
-    def _kept_programs(self) -> KeptPrograms:
+    def _kept_programs(self) -> ModelPrograms:
         """The programs of the model, once it is built, and what an earlier call has found out about it."""
-        from fittingroom.engine.kept_programs import programs_of
+        from fittingroom.engine.user_model import programs_of
 
         data = tuple(_form(part) for part in (self.train, self.validation))
         return programs_of(self.model, self._programs(), available_devices(), data)
@@ -202,7 +204,7 @@ class Fitting:
             raise ModelError(f"{ASKS_FOR_A_VALUE} Or train it with model.fit.") from error
 
     @property
-    def _first_arrays(self) -> inputs.Arrays:
+    def _first_arrays(self) -> Arrays:
         """Training images: all of them, or the first batch."""
         return self.train.first if isinstance(self.train, Batches) else self.train
 
@@ -270,13 +272,13 @@ class Fitting:
             "steps": self.steps_asked or passed,
         }
 
-    def _session(self, notes: tuple[str, ...], if_diverged: str, hooks: Sequence[Hook]) -> Session:
+    def _session(self, notes: tuple[str, ...], if_diverged: str, hooks: Sequence[Callback]) -> Session:
+        from fittingroom.engine.batch_steps import BatchPrograms
         from fittingroom.engine.description import describe
         from fittingroom.engine.keras_steps import step_functions
-        from fittingroom.engine.programs import BatchPrograms
 
         data_notes = () if self.dataset is None else self.dataset.notes
-        blueprint = blueprint_of(self.model, describe(self.model))
+        blueprint = Blueprint.of(self.model, describe(self.model))
         resume, resume_notes = self.keeper.earlier(self.plan.seed, blueprint)
         if resume is not None and isinstance(self.train, Batches):
             resume_notes = (*resume_notes, "The iterable began anew: what it gives is not what it would have given.")
@@ -286,7 +288,7 @@ class Fitting:
             seed=self.plan.seed,
             blueprint=blueprint,
             train_count=len(self._first_arrays),
-            validation=self.validation if isinstance(self.validation, inputs.Arrays) else None,
+            validation=self.validation if isinstance(self.validation, Arrays) else None,
             notes=(*data_notes, *notes, *resume_notes),
             model_file=self.model_file,
             if_diverged=if_diverged,
@@ -306,11 +308,11 @@ class Fitting:
         )
 
     def _data_record(self) -> DataRecord:
-        validation = self.validation if isinstance(self.validation, inputs.Arrays) else None
+        validation = self.validation if isinstance(self.validation, Arrays) else None
         if self.dataset is not None:
             return data_record(self.dataset, len(self._first_arrays), validation)
         record = array_record(self._first_arrays, validation)
-        if isinstance(self.train, inputs.Arrays):
+        if isinstance(self.train, Arrays):
             return record
         first, count = self.train.first, self.train.classes
         names = first.class_names if first.form.signed else tuple(str(number) for number in range(count))

@@ -13,14 +13,21 @@ import numpy as np
 
 from fittingroom.api.session import clamped_batch_size, whole_number
 from fittingroom.data.dataset import Dataset, Part
-from fittingroom.engine import arrays as inputs
-from fittingroom.engine.array_forms import checked_class_weight, unused_weights
+from fittingroom.engine.arrays import Arrays, LabelForm
 from fittingroom.engine.batches import Batches, gives_batches
-from fittingroom.engine.snapshots import Plan
+from fittingroom.engine.snapshots import TrainingPlan
+from fittingroom.engine.user_arrays import (
+    checked_class_weight,
+    class_weighted,
+    of_user,
+    of_validation,
+    unused_weights,
+    weighted,
+)
 from fittingroom.errors import InputError
 from fittingroom.recipes.stop import parse_condition
 
-Data = inputs.Arrays | Batches
+Data = Arrays | Batches
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ class Given:
     steps_per_execution: int
     seed: int
     stop: Sequence[str]
-    label_form: inputs.LabelForm
+    label_form: LabelForm
 
     def checked(self) -> Prepared:
         """Data and plan.
@@ -145,13 +152,13 @@ class Given:
         if (held_out := own if self.validation_data is None else self.validation_data) is not None:
             validation, said = self._validation(held_out, train)
         elif self.validation_split:
-            train, validation = inputs.split_last(train, self.validation_split)
-        if isinstance(validation, inputs.Arrays):
-            inputs.require_class_of_each(validation)
+            train, validation = train.split_last(self.validation_split)
+        if isinstance(validation, Arrays):
+            validation.require_class_of_each()
             replaced = (*replaced, *_same_images(train, validation), *_classes_on_one_side(train, validation))
         class_weight = checked_class_weight(self.class_weight, self.x.classes if isinstance(self.x, Dataset) else ())
         replaced = (*replaced, *unused_weights(class_weight, train.label_numbers))
-        train = inputs.class_weighted(train, class_weight)
+        train = class_weighted(train, class_weight)
         steps = self.steps_per_epoch
         batch_size = self.batch_size or (math.ceil(len(train) / steps) if steps else 32)
         batch_size, notes = clamped_batch_size(batch_size, len(train))
@@ -160,7 +167,7 @@ class Given:
             notes = (*notes, f"steps_per_epoch={steps} is more than the {passed} batches of x; an epoch has {passed}.")
         return self._prepared(train, validation, batch_size, (*replaced, *notes, *said))
 
-    def _train_arrays(self) -> tuple[inputs.Arrays, Part | None]:
+    def _train_arrays(self) -> tuple[Arrays, Part | None]:
         """The training arrays, and the validation part that a dataset brings."""
         x, y = self.x, self.y
         if isinstance(x, Dataset | Part):
@@ -175,7 +182,7 @@ class Given:
                     "validation images of its own. Leave it out, or load the dataset with "
                     f"validation={self.validation_split:g}."
                 )
-            return inputs.weighted(replace(inputs.of_part(part), form=self.label_form), self.sample_weight), own
+            return weighted(replace(Arrays.of_part(part), form=self.label_form), self.sample_weight), own
         if isinstance(x, str | os.PathLike):
             raise InputError(f"x is {str(x)!r}. Load it first: fittingroom.fit(model, fittingroom.load({str(x)!r})).")
         if callable(x) and not hasattr(x, "__array__"):
@@ -183,8 +190,8 @@ class Given:
             raise InputError(f"x is a function ({name}); expected what it gives. Call it: {name}().")
         if y is None:
             raise InputError("y is missing: with arrays, fit takes the images and their labels, fit(model, x, y).")
-        train = inputs.of_user(x, y, self.sample_weight, form=self.label_form)
-        inputs.require_classes(train)
+        train = of_user(x, y, self.sample_weight, form=self.label_form)
+        train.require_classes()
         return train, None
 
     def _of_batches(self) -> Prepared:
@@ -221,12 +228,12 @@ class Given:
             validation, notes = self._validation(self.validation_data, train.first)
         return self._prepared(train, validation, len(train.first), notes)
 
-    def _validation(self, given: Any, train: inputs.Arrays) -> tuple[Data, tuple[str, ...]]:
+    def _validation(self, given: Any, train: Arrays) -> tuple[Data, tuple[str, ...]]:
         """The validation data, and what should be said about their values."""
         if isinstance(given, Part) or not gives_batches(given):
-            arrays = inputs.of_validation(given, self.label_form)
-            alike = inputs.alike(arrays, train)
-            return alike, inputs.check_scales(arrays, train)
+            arrays = of_validation(given, self.label_form)
+            alike = arrays.like(train)
+            return alike, arrays.scale_notes(train)
         kind = type(given).__name__
         steps = self._whole_groups(self.validation_steps)
         batches = Batches(given, name="validation_data", steps=steps, like=train, form=self.label_form)
@@ -237,16 +244,16 @@ class Given:
             )
         if batches.endless and self.validation_steps is None:
             raise InputError(f"validation_data ({kind}) never ends. Give validation_steps.")
-        return batches, inputs.check_scales(batches.first, train)
+        return batches, batches.first.scale_notes(train)
 
     def _prepared(self, train: Data, validation: Data | None, batch_size: int, notes: tuple[str, ...]) -> Prepared:
         steps = self.validation_steps
         size = self.validation_batch_size or self.batch_size
-        if isinstance(validation, inputs.Arrays):
+        if isinstance(validation, Arrays):
             size = size or (math.ceil(len(validation) / steps) if steps else 32)
             if steps is not None:
-                validation = inputs.first_images(validation, (self._whole_groups(steps) or 0) * size)
-        plan = Plan(
+                validation = validation.first((self._whole_groups(steps) or 0) * size)
+        plan = TrainingPlan(
             self.epochs,
             batch_size,
             self.seed,
@@ -259,7 +266,7 @@ class Given:
         return Prepared(train, validation, plan, notes, self.steps_per_epoch)
 
 
-def _same_images(train: inputs.Arrays, validation: inputs.Arrays) -> tuple[str, ...]:
+def _same_images(train: Arrays, validation: Arrays) -> tuple[str, ...]:
     """A note where validation repeats the training images."""
     ours, theirs = train.images, validation.images
     if ours is not theirs and not ((ours[:1] == theirs[:1]).all() and np.array_equal(ours, theirs)):
@@ -270,7 +277,7 @@ def _same_images(train: inputs.Arrays, validation: inputs.Arrays) -> tuple[str, 
     )
 
 
-def _classes_on_one_side(train: inputs.Arrays, validation: inputs.Arrays) -> tuple[str, ...]:
+def _classes_on_one_side(train: Arrays, validation: Arrays) -> tuple[str, ...]:
     """Notes about classes that only the training images have, or only the validation images."""
     trained, held_out = (set(np.unique(part.class_indices).tolist()) - {-1} for part in (train, validation))
     said = []
@@ -297,7 +304,7 @@ class Prepared:
 
     train: Data
     validation: Data | None
-    plan: Plan
+    plan: TrainingPlan
     notes: tuple[str, ...]
     steps_asked: int | None  # the steps_per_epoch that callbacks are told
 

@@ -13,7 +13,7 @@ from fittingroom.api.checkpointing import checkpoint_of, snapshot_of
 from fittingroom.api.keeping import Attempt, environment_of, how_to_go_on
 from fittingroom.engine.blueprint import Blueprint
 from fittingroom.engine.callback_memory import forgotten
-from fittingroom.engine.snapshots import Plan, Snapshot
+from fittingroom.engine.snapshots import Snapshot, TrainingPlan
 from fittingroom.errors import InputError, RunError, StorageError
 from fittingroom.runs.begun import BegunRecord, BegunRun, begin, reopen
 from fittingroom.runs.checkpoints import FOLDER
@@ -49,9 +49,11 @@ class Keeper:
     last_epochs: Mapping[int, int] = field(default_factory=dict)
     why_no_folder: str | None = None
 
-    def plan(self, epochs: int, batch_size: int, seed: int) -> Plan:
+    def plan(self, epochs: int, batch_size: int, seed: int) -> TrainingPlan:
         """The plan of the replica with this seed."""
-        return Plan(self.last_epochs.get(seed, epochs), batch_size, seed, checkpoint_every=self.checkpoint_every)
+        return TrainingPlan(
+            self.last_epochs.get(seed, epochs), batch_size, seed, checkpoint_every=self.checkpoint_every
+        )
 
     def begin(self, attempts: Sequence[Attempt]) -> BegunRun:
         """The folder, locked.

@@ -15,7 +15,7 @@ import numpy as np
 from fittingroom.data.dataset import Dataset
 from fittingroom.engine.arrays import Arrays
 from fittingroom.engine.blueprint import Blueprint
-from fittingroom.engine.devices import device_facts, threads_per_replica
+from fittingroom.engine.devices import device_facts, threads_per_operation
 from fittingroom.engine.snapshots import Training
 from fittingroom.errors import DivergedError, InputError, Interrupted, StorageError
 from fittingroom.recipes.modelfile import RecordedFile
@@ -202,7 +202,7 @@ def how_to_go_on(path: Path, *, own_model: bool) -> str:
 
 def environment_of(devices: int) -> Environment:
     """Software and machine of this process, where so many devices share each batch."""
-    return current_environment(str(device_facts()["platform"]), threads_per_replica(), devices)
+    return current_environment(str(device_facts()["platform"]), threads_per_operation(), devices)
 
 
 def _contents(attempt: Attempt, training: Training, seconds: Seconds, images: RunImages | None) -> RunContents:

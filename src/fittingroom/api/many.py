@@ -13,9 +13,9 @@ from fittingroom.api.keeper import Keeper, saver
 from fittingroom.api.keeping import keep_replicas
 from fittingroom.api.session import Session, whole_number
 from fittingroom.engine.batches import Batches
+from fittingroom.engine.callbacks import StopRequest
 from fittingroom.engine.epoch import Examples
-from fittingroom.engine.interrupt import StopRequest
-from fittingroom.engine.lanes import Lane, Start, compiled_lanes, train_replicas
+from fittingroom.engine.lanes import Lane, StartingPoint, compiled_lanes, train_seeds
 from fittingroom.engine.programs import ProgramSource, TracedPrograms
 from fittingroom.engine.state import State
 from fittingroom.engine.trainer import Trainer
@@ -82,10 +82,10 @@ def train_sessions(
     ready, compiling = time.perf_counter(), sum(lane.programs.compile_seconds for lane in lanes)
     with keeper.begin([session.attempt for session in sessions]) as begun:
         starts = [
-            Start(state, session.resume, saver(begun, session.attempt.seed))
+            StartingPoint(state, session.resume, saver(begun, session.attempt.seed))
             for session, state in zip(sessions, states, strict=True)
         ]
-        trainings = train_replicas(lanes, trainer, starts, request)
+        trainings = train_seeds(lanes, trainer, starts, request)
         before = max(session.seconds_before for session in sessions)
         seconds = Seconds(ready - first.started - compiling, compiling, before + time.perf_counter() - ready)
         for number, training in enumerate(trainings):

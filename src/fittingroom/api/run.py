@@ -191,10 +191,8 @@ class Run(Asked):
             RunError: none of these is there, or the given model is another one.
         """
         if self._made is None:
-            from fittingroom.engine.state import write_weights
-
             self._made = self._structure()
-            write_weights(self._made, self._state)
+            self._state.write_weights_to(self._made)
         return self._made
 
     def use_data(self, data: str | Dataset) -> None:

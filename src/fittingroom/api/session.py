@@ -17,11 +17,10 @@ from fittingroom.api.keeper import Keeper, saver
 from fittingroom.api.keeping import Attempt, keep, keep_in_memory
 from fittingroom.engine.arrays import Arrays
 from fittingroom.engine.batches import Batches
-from fittingroom.engine.callbacks import Hook
+from fittingroom.engine.callbacks import Callback
 from fittingroom.engine.epoch import Examples
 from fittingroom.engine.programs import Programs
-from fittingroom.engine.recipe_programs import answered
-from fittingroom.engine.snapshots import Plan, Snapshot, Training
+from fittingroom.engine.snapshots import Snapshot, Training, TrainingPlan
 from fittingroom.engine.state import State
 from fittingroom.engine.trainer import Trainer
 from fittingroom.errors import InputError
@@ -29,7 +28,7 @@ from fittingroom.runs.record import Seconds
 from fittingroom.runs.store import RunContents
 
 if TYPE_CHECKING:
-    from fittingroom.engine.programs import BatchPrograms
+    from fittingroom.engine.batch_steps import BatchPrograms
     from fittingroom.progress import Progress
 
 
@@ -48,10 +47,10 @@ class Session:
     """
 
     attempt: Attempt
-    plan: Plan
+    plan: TrainingPlan
     train: Arrays | Batches
     validation: Arrays | Batches | None
-    hooks: Sequence[Hook]
+    hooks: Sequence[Callback]
     progress: Progress
     started: float
     batchwise: BatchPrograms | None = None
@@ -101,7 +100,7 @@ class Session:
             and isinstance(self.validation, Arrays)
         ):
             images, labels = self.validation.images, self.validation.class_indices
-            training.validation, training.views = answered(programs, training.state, images, labels), self.views
+            training.validation, training.views = programs.validate(training.state, images, labels), self.views
 
     def trainer(self, programs: Programs, train: Examples | Batches, validation: Examples | Batches | None) -> Trainer:
         """What trains, from the arrays as they lie on a device."""

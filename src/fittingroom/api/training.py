@@ -17,15 +17,14 @@ from fittingroom.api.session import Session, clamped_batch_size, whole_number
 from fittingroom.api.trainable import Named, Prescribed, check_dataset, chosen_recipe
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.load import load
-from fittingroom.engine.arrays import of_part
-from fittingroom.engine.callbacks import StopHook
+from fittingroom.engine.arrays import Arrays
+from fittingroom.engine.callbacks import StopCallback
 from fittingroom.engine.devices import available_devices, prepare_jax
 from fittingroom.engine.programs import Programs
-from fittingroom.engine.recipe_programs import RecipeModel, count_views
+from fittingroom.engine.recipe_programs import RecipeModel
 from fittingroom.progress import Progress, progress_for
 from fittingroom.recipes.modelfile import ModelFile, parse_model_setting
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.recipes.settings import parse_augmentation
 from fittingroom.recipes.stop import StopRule
 from fittingroom.runs.place import check_writable
 
@@ -160,7 +159,7 @@ def _train_named(
     source = model.programs
     progress.stage("building the model")
     blueprint = source.blueprint()
-    validation_arrays = None if dataset.validation is None else of_part(dataset.validation, scale=recipe.scale)
+    validation_arrays = None if dataset.validation is None else Arrays.of_part(dataset.validation, scale=recipe.scale)
 
     def session(seed: int, progress: Progress) -> Session:
         resume, resume_notes = keeper.earlier(seed, blueprint)
@@ -176,12 +175,12 @@ def _train_named(
                 dataset=dataset,
             ),
             plan=keeper.plan(recipe.epochs, batch_size, seed),
-            train=of_part(dataset.train, scale=recipe.scale),
+            train=Arrays.of_part(dataset.train, scale=recipe.scale),
             validation=validation_arrays,
-            hooks=[StopHook(StopRule(recipe.stop, validation=validation_arrays is not None))],
+            hooks=[StopCallback(StopRule(recipe.stop, validation=validation_arrays is not None))],
             progress=progress,
             started=started,
-            views=count_views([parse_augmentation(text) for text in recipe.test_views]),
+            views=model.views,
             resume=resume,
         )
 

@@ -1,19 +1,28 @@
-"""What a user hands to `fit`, as the arrays that the programs take."""
+"""Images and labels as arrays, and the way that they go in training: to the device whole, and step by step from there.
+
+`engine.batches` and `engine.batch_steps` are the same for data that come batch by batch.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import jax
 import numpy as np
 
 from fittingroom.data.dataset import Part
-from fittingroom.data.ranges import ValueRange, extremes_of, require_finite
-from fittingroom.engine.array_forms import ClassWeight, alone, array_of, checked_sample_weight, of_classes
-from fittingroom.engine.epoch import Examples
+from fittingroom.data.ranges import ValueRange, extremes_of
+from fittingroom.engine.callbacks import Callback
+from fittingroom.engine.epoch import Examples, Logs
+from fittingroom.engine.programs import Order, Programs, numbers
+from fittingroom.engine.snapshots import TrainingPlan, ValidationResult
+from fittingroom.engine.state import State
 from fittingroom.errors import DataError, InputError
+from fittingroom.seeds import generator
 
 Array = np.ndarray[Any, Any]
 
@@ -23,8 +32,8 @@ class LabelForm:
     """What labels may be besides class numbers (0, 1, 2, ...) and one-hot rows, where the loss says so.
 
     Args:
-        signed: -1 and 1 are classes 0 and 1, as the hinge losses have them.
-        ignored: a number that marks images without a class (`ignore_class`), which the loss leaves out.
+        signed: whether -1 and 1 stand for classes 0 and 1, as in Keras's hinge losses.
+        ignored: the label of images without a class, which the loss leaves out (Keras's `ignore_class`).
     """
 
     signed: bool = False
@@ -33,7 +42,7 @@ class LabelForm:
     def indices(self, labels: Any) -> Any:
         """Class indices int32 `(n,)` from labels `(n,)`, `(n, 1)` or one-hot `(n, classes)`; -1 without a class.
 
-        Takes arrays of NumPy and, inside programs, of JAX.
+        Takes NumPy arrays and, inside programs, JAX arrays.
         """
         if labels.ndim == 2 and labels.shape[1] > 1:
             return labels.argmax(axis=1).astype(np.int32)
@@ -44,7 +53,7 @@ class LabelForm:
         if self.ignored is None:
             return labels
         missing = labels == self.ignored
-        return labels * ~missing - missing
+        return labels * ~missing - missing  # -1 where it is missing
 
 
 _CLASS_NUMBERS = LabelForm()
@@ -52,15 +61,15 @@ _CLASS_NUMBERS = LabelForm()
 
 @dataclass(frozen=True)
 class Arrays:
-    """Images, labels and perhaps weights, checked.
+    """Checked images and labels, with or without weights in the loss.
 
     Args:
         images: `(n, ...)`.
         labels: `(n,)`, `(n, 1)`, or one-hot `(n, classes)`.
-        weights: in the loss, `(n,)`.
-        scale: what the images are still to be divided by, if at all.
+        weights: how much each image counts in the loss, `(n,)`; None where all count alike.
+        scale: what the program divides the images by; None where they are model input as they are.
         form: what the labels may be.
-        files: the picture file of each image; empty where they came from none.
+        files: the picture file of each image; empty where there are none.
     """
 
     images: Array
@@ -69,6 +78,11 @@ class Arrays:
     scale: float | None = None
     form: LabelForm = _CLASS_NUMBERS
     files: tuple[str, ...] = ()
+
+    @classmethod
+    def of_part(cls, part: Part, *, scale: bool = True) -> Arrays:
+        """A dataset's part. Its images stay uint8, and the program divides them by the dataset's scale if `scale`."""
+        return cls(part.images, part.labels, scale=part.scale if scale else 1.0, files=part.files)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -87,7 +101,7 @@ class Arrays:
 
     @property
     def label_numbers(self) -> Array:
-        """The labels as they are written, `(n,)`, which need not be class indices; class indices where one-hot."""
+        """The user's own class numbers, `(n,)`, such as -1 and 1; of one-hot labels, the class indices."""
         return self.class_indices if self.one_hot_classes else self.labels.reshape(-1)
 
     @property
@@ -102,12 +116,12 @@ class Arrays:
 
     @cached_property
     def extremes(self) -> tuple[int, int]:
-        """Where the smallest and the largest value of the images are, as positions in `images.flat`."""
+        """The positions of the smallest and the largest value in `images.flat`."""
         return extremes_of(self.images)
 
     @cached_property
     def values(self) -> ValueRange:
-        """The range of the images' values as they are here, not divided by `scale`."""
+        """The range of the images' values, not divided by `scale`."""
         return ValueRange.of(self.images, self.extremes)
 
     @property
@@ -115,232 +129,224 @@ class Arrays:
         """The range of the values that the model gets."""
         if self.scale is None or self.scale == 1:
             return self.values
-        return ValueRange(0.0, 1.0, False, 0.0, 1.0)  # a dataset is known by its scale, and not looked at again
+        return ValueRange(0.0, 1.0, False, 0.0, 1.0)  # a dataset's scale is known; reading all its pixels takes long
 
     def examples(self) -> Examples:
-        """The arrays on the device."""
-        import jax
-
+        """The arrays, copied to the device."""
         examples: Examples = jax.device_put(Examples(self.images, self.labels, self.weights))  # type: ignore[arg-type]
         return examples
 
     def input_batch(self, count: int = 1) -> Array:
-        """The first images as the model will get them; one is enough to build it with."""
+        """The first `count` images as the model gets them; one is enough to build it."""
         first = np.asarray(self.images[:count])
         return first if self.scale is None else first.astype(np.float32) / np.float32(self.scale)
 
+    def first(self, count: int) -> Arrays:
+        """The first `count` images, with their labels and weights."""
+        return self._slice(slice(None, count))
 
-def of_part(part: Part, *, scale: bool = True) -> Arrays:
-    """A dataset's part; images stay uint8 and are divided by the dataset's scale inside the program."""
-    return Arrays(part.images, part.labels, scale=part.scale if scale else 1.0, files=part.files)
+    def split_last(self, fraction: float) -> tuple[Arrays, Arrays]:
+        """Training and validation arrays; the latter are the last `fraction`, before any shuffle, as in Keras.
 
+        Raises:
+            InputError: the fraction is not between 0 and 1, or leaves one side empty.
+        """
+        cut = math.floor(len(self) * (1.0 - fraction))
+        if not 0 < fraction < 1 or not 0 < cut < len(self):
+            raise InputError(
+                f"validation_split={fraction} leaves no images to train on, or none to validate on, of {len(self):,}. "
+                "Give 0.1, for example."
+            )
+        return self._slice(slice(None, cut)), self._slice(slice(cut, None))
 
-def weighted(arrays: Arrays, sample_weight: Any) -> Arrays:
-    """The arrays with a weight in the loss for each image, `(n,)`; None leaves them as they are."""
-    if sample_weight is None:
-        return arrays
-    weights = array_of("sample_weight", sample_weight)
-    return replace(arrays, weights=checked_sample_weight(weights, len(arrays)))
-
-
-def class_weighted(arrays: Arrays, class_weight: ClassWeight | None) -> Arrays:
-    """Training arrays with a weight in the loss for each class, as `weights.of_classes` gives them."""
-    if class_weight is None:
-        return arrays
-    if arrays.weights is not None:
-        raise InputError(
-            "Both sample_weight and class_weight are given; expected one. Multiply them into sample_weight."
+    def _slice(self, piece: slice) -> Arrays:
+        return replace(
+            self,
+            images=self.images[piece],
+            labels=self.labels[piece],
+            weights=None if self.weights is None else self.weights[piece],
+            files=self.files[piece],
         )
-    numbers = arrays.class_indices if isinstance(class_weight, str) else arrays.label_numbers
-    return replace(arrays, weights=of_classes(class_weight, numbers))
+
+    def require_classes(self) -> None:
+        """Raises DataError unless the labels, which are those of training, name at least two classes."""
+        found = np.unique(self.class_indices[self.class_indices >= 0])
+        if len(found) < 2:
+            which = f"class {found[0]}" if len(found) else f"{self.form.ignored}, which the loss ignores"
+            raise DataError(f"All {len(self):,} labels are {which}. Training needs images of at least two classes.")
+
+    def require_class_of_each(self) -> None:
+        """Raises DataError where an image, which is one of validation, has no class to compare an answer with."""
+        without = int((self.class_indices < 0).sum())
+        if without:
+            raise DataError(
+                f"{without:,} of {len(self):,} validation images have the label {self.form.ignored}, which the loss "
+                "ignores, so there is no right answer to them. Remove them from the validation data."
+            )
+
+    def like(self, train: Arrays) -> Arrays:
+        """These validation arrays in the form of the training arrays, whose scale the program divides by.
+
+        Raises:
+            DataError: the shapes of the images or of the labels differ.
+        """
+        images, theirs, ours = self.images, self.images.shape[1:], train.images.shape[1:]
+        if ours == (*theirs, 1) or theirs == (*ours, 1):
+            # A single channel may have an axis of its own or not: Keras takes both.
+            images = images.reshape(len(self), *ours)
+        elif theirs != ours:
+            flat = math.prod(theirs) == math.prod(ours)
+            mend = f" Give x_val.reshape{(-1, *ours)}." if flat and 1 in (len(theirs), len(ours)) else ""
+            raise DataError(f"The validation images have the shape {theirs}, but the training images {ours}.{mend}")
+        if self.one_hot_classes != train.one_hot_classes:
+            raise DataError(
+                f"The validation labels have the shape {self.labels.shape}, but the training labels "
+                f"{train.labels.shape}. Give both as class numbers, or both one-hot."
+            )
+        if self.scale != train.scale:
+            images = np.divide(images, np.float32(self.scale or 1), dtype=np.float32) * np.float32(train.scale or 1)
+        return replace(self, images=images, scale=train.scale)
+
+    def scale_notes(self, train: Arrays) -> tuple[str, ...]:
+        """What the user should know of the values of these validation images beside those of the training images.
+
+        Raises:
+            DataError: they are on another scale, so that validation would mean nothing.
+        """
+        images = self.images
+        if self.scale == train.scale is not None and images.dtype == np.uint8:  # parts of datasets
+            return ()
+        if self.scale not in (None, 1):
+            images = np.divide(images, np.float32(self.scale), dtype=np.float32)
+        difference = train.model_range.difference(images)
+        if difference is None:
+            return ()
+        if difference.meaningless:
+            raise DataError(f"The validation images {difference.sentence}")
+        return (f"The validation images {difference.sentence}",)
 
 
-def of_user(x: Any, y: Any, sample_weight: Any = None, *, form: LabelForm = _CLASS_NUMBERS, name: str = "x") -> Arrays:
-    """Arrays as given by the user, in the types that Keras would turn them into.
+class ArrayFeed:
+    """The steps of epochs over arrays on the device. A pass is once through all images, each pass in its own order.
+
+    With fewer steps in an epoch than in a pass, the next epoch continues where this one ended, and the last epoch of a
+    pass has what is left of it, as in Keras.
 
     Args:
-        x: images.
-        y: labels.
-        sample_weight: weights, or None.
-        form: what labels the loss takes.
-        name: of the argument, for messages.
+        programs: what the steps run through.
+        plan: how long, and in which order.
+        examples: on the device.
+        single_steps: whether each call runs one step, and takes over the memory of the state before it.
 
-    Raises:
-        DataError: they are no arrays, are empty, differ in length, or hold NaN or impossible labels.
+    Attributes:
+        at_once: whether an epoch can continue from any of its steps.
+        exhausted: whether nothing is left for another epoch.
+        steps: of the epoch that has begun; None where only its end will tell.
+        images: of the epoch that has begun, or what it has given so far.
     """
-    x, y = alone(x, y)
-    images, labels = array_of("x", x), array_of("y", y)
-    if len(images) != len(labels):
-        raise DataError(
-            f"x has {len(images):,} images and y has {len(labels):,} labels. Both must have the same number."
-        )
-    if not len(images):
-        if name == "validation_data":
-            raise DataError("validation_data holds no images. Leave it out, or give some: validation_split=0.1, say.")
-        raise DataError("x holds no images. Training needs at least one image of each class.")
-    arrays = Arrays(images, labels, form=form)
-    require_finite(images, f"{len(images):,} images", arrays.extremes if images.size else None)
-    _check_labels(labels, form)
-    return weighted(arrays, sample_weight)
+
+    at_once = True
+    exhausted = False
+
+    def __init__(
+        self, programs: Programs, plan: TrainingPlan, examples: Examples, *, single_steps: bool = False
+    ) -> None:
+        self._programs = programs
+        self.single_steps = single_steps
+        self._own: State | None = None  # the last step's result, whose memory nobody else needs
+        self._order_on_device: Any = None
+        self._plan = plan
+        self._examples = examples
+        self._count = examples.images.shape[0]
+        self._pass_steps = -(-self._count // plan.batch_size)
+        self._epoch_steps = min(plan.steps_per_epoch or self._pass_steps, self._pass_steps)
+        self._order = self.order(plan.first_epoch)
+        self._start = 0
+        self.steps: int | None = self._epoch_steps
+        self.images = self._count
+
+    def prepare(self, state: State) -> None:
+        """Compiles the program of the epoch, or that of its single steps."""
+        self._programs.prepare_train(state, self._examples, self._order, steps=self.single_steps)
+
+    def begin(self, epoch: int, first_epoch: int) -> None:
+        """Starts an epoch of a training that started with `first_epoch`; both are counted from 0."""
+        passed, place = divmod(epoch - first_epoch, -(-self._pass_steps // self._epoch_steps))
+        self._order = self.order(first_epoch + passed)
+        self._order_on_device = None
+        self._own = None  # the trainer keeps the state of the epoch before
+        self._start = place * self._epoch_steps
+        self.steps = min(self._epoch_steps, self._pass_steps - self._start)
+        size = self._plan.batch_size
+        self.images = min((self._start + self.steps) * size, self._count) - self._start * size
+
+    def more(self) -> bool:
+        """Whether there is another step: always, since the steps of an epoch are known."""
+        return True
+
+    def run(self, state: State, start: int, stop: int) -> tuple[State, Logs]:
+        """Runs the steps `start` to `stop` of the epoch."""
+        first, last = self._start + start, self._start + stop
+        if start == 0 and self._start:
+            # The program starts metrics afresh at its step 0 alone. An epoch that begins within a pass has none, so a
+            # call without a step does it.
+            state, _ = self._call(state, 0, 0)
+        return self._call(state, first, last)
+
+    def first_bad_step(self, before: State, start: int, stop: int) -> int:
+        """The first of the steps `start` to `stop` with a non-finite loss, counted from 1.
+
+        The program is pure, so it runs again from the state before these steps, by bisection.
+        """
+        low, high = start, stop
+        while high - low > 1:
+            middle = (low + high) // 2
+            logs = numbers(self.run(before, start, middle)[1])
+            low, high = (middle, high) if math.isfinite(logs["loss"]) else (low, middle)
+        return high
+
+    def _call(self, state: State, start: int, stop: int) -> tuple[State, Logs]:
+        if not self.single_steps:
+            return self._programs.train(state, self._examples, self._order, start, stop)
+        state = state if state is self._own else state.copied()
+        if self._order_on_device is None:
+            self._order_on_device = jax.device_put(self._order)
+        result = self._programs.step(state, self._examples, self._order_on_device, start, stop)
+        self._own = result[0]
+        return result
+
+    def end(self) -> None:
+        """Ends the epoch: nothing to do for arrays."""
+
+    def order(self, number: int) -> Order:
+        """The order of the images in a pass, int32; it depends on the seed and the number of the pass alone."""
+        if not self._plan.shuffle:
+            return np.arange(self._count, dtype=np.int32)
+        return generator(self._plan.seed, "shuffle", number).permutation(self._count).astype(np.int32)
 
 
-def require_classes(train: Arrays) -> None:
-    """Raises DataError unless the training labels name two classes at least."""
-    found = np.unique(train.class_indices[train.class_indices >= 0])
-    if len(found) < 2:
-        which = f"class {found[0]}" if len(found) else f"{train.form.ignored}, which the loss ignores"
-        raise DataError(f"All {len(train):,} labels are {which}. Training needs images of two classes at least.")
+class ArrayValidation:
+    """Validation over arrays on the device, all images in one call.
 
-
-def require_class_of_each(validation: Arrays) -> None:
-    """Raises DataError where validation images have no class: nothing says whether an answer to them is right."""
-    without = int((validation.class_indices < 0).sum())
-    if without:
-        raise DataError(
-            f"{without:,} of {len(validation):,} validation images have the label {validation.form.ignored}, which the "
-            "loss ignores, so no answer to them is right or wrong. Leave them out of the validation data."
-        )
-
-
-def of_validation(given: Any, form: LabelForm = _CLASS_NUMBERS) -> Arrays:
-    """`validation_data` as `fit` takes it: a dataset's part, `(x, y)` or `(x, y, sample_weight)`."""
-    if isinstance(given, Part):
-        return of_part(given)
-    if not isinstance(given, tuple | list) or len(given) not in (2, 3):
-        count = f" of {len(given)}" if isinstance(given, tuple | list) else ""
-        raise InputError(
-            f"validation_data is a {type(given).__name__}{count}; expected (x_val, y_val), (x_val, y_val, "
-            "sample_weight), an iterable of such batches, or a part of a dataset such as data.validation."
-        )
-    try:
-        return of_user(*given, form=form, name="validation_data")
-    except InputError as error:
-        if str(error).startswith("validation_data"):
-            raise
-        raise type(error)(f"In validation_data, {error}") from error
-
-
-def alike(validation: Arrays, train: Arrays) -> Arrays:
-    """Validation arrays in the form of the training arrays, whose scale the program divides by.
-
-    Raises:
-        DataError: the shapes of the images or of the labels differ.
+    Args:
+        programs: what the images run through.
+        examples: on the device.
     """
-    theirs, ours = validation.images.shape[1:], train.images.shape[1:]
-    if ours == (*theirs, 1) or theirs == (*ours, 1):
-        # A single channel may have an axis of its own or not: Keras takes both.
-        validation = replace(validation, images=validation.images.reshape(len(validation), *ours))
-    elif theirs != ours:
-        flat = math.prod(theirs) == math.prod(ours)
-        mend = f" Give x_val.reshape{(-1, *ours)}." if flat and 1 in (len(theirs), len(ours)) else ""
-        raise DataError(f"The validation images have the shape {theirs}, and the training images {ours}.{mend}")
-    if validation.one_hot_classes != train.one_hot_classes:
-        forms = [
-            f"{arrays.labels.shape} for {name}" for name, arrays in (("validation", validation), ("training", train))
-        ]
-        raise DataError(
-            f"The labels have the shapes {' and '.join(forms)}. Give both as class numbers, or both one-hot."
-        )
-    if validation.scale == train.scale:
-        return validation
-    images = np.divide(validation.images, np.float32(validation.scale or 1), dtype=np.float32)
-    return replace(validation, images=images * np.float32(train.scale or 1), scale=train.scale)
 
+    def __init__(self, programs: Programs, examples: Examples) -> None:
+        self._programs = programs
+        self._examples = examples
 
-def check_scales(validation: Arrays, train: Arrays) -> tuple[str, ...]:
-    """What should be said about the values of validation images beside those of the training images.
+    def prepare(self, state: State) -> None:
+        """Compiles the program.
 
-    Raises:
-        DataError: they are on another scale, so that validation would mean nothing.
-    """
-    images = validation.images
-    if validation.scale == train.scale is not None and images.dtype == np.uint8:  # parts of datasets
-        return ()
-    if validation.scale not in (None, 1):
-        images = np.divide(images, np.float32(validation.scale), dtype=np.float32)
-    difference = train.model_range.difference(images)
-    if difference is None:
-        return ()
-    if difference.meaningless:
-        raise DataError(f"The validation images {difference.sentence}")
-    return (f"The validation images {difference.sentence}",)
+        Raises:
+            EvaluationChangesStateError: the model can only be evaluated one batch after the other.
+        """
+        self._programs.prepare_evaluate(state, self._examples)
 
-
-def first_images(arrays: Arrays, count: int) -> Arrays:
-    """The first `count` images, with their labels and weights."""
-    weights = None if arrays.weights is None else arrays.weights[:count]
-    files = arrays.files[:count]
-    return replace(arrays, images=arrays.images[:count], labels=arrays.labels[:count], weights=weights, files=files)
-
-
-def split_last(arrays: Arrays, fraction: float) -> tuple[Arrays, Arrays]:
-    """Training and validation arrays; the second has the last `fraction` of the images before any shuffle, as in Keras.
-
-    Raises:
-        InputError: the fraction is not between 0 and 1, or leaves one side empty.
-    """
-    cut = math.floor(len(arrays) * (1.0 - fraction))
-    if not 0 < fraction < 1 or not 0 < cut < len(arrays):
-        raise InputError(f"validation_split={fraction} leaves no images on one side of {len(arrays):,}. Give 0.1, say.")
-
-    def part(piece: slice) -> Arrays:
-        weights = None if arrays.weights is None else arrays.weights[piece]
-        return replace(
-            arrays,
-            images=arrays.images[piece],
-            labels=arrays.labels[piece],
-            weights=weights,
-            files=arrays.files[piece],
-        )
-
-    return part(slice(None, cut)), part(slice(cut, None))
-
-
-def _check_labels(labels: Array, form: LabelForm) -> None:
-    if labels.ndim > 2:
-        raise DataError(
-            f"y has the shape {labels.shape}; expected one class number per image, or one-hot rows. {_WHAT_IS_TRAINED}"
-        )
-    if labels.ndim == 2 and labels.shape[1] > 1:
-        _check_rows(labels, form)
-        return
-    allowed = (labels >= 0) & (labels == np.floor(labels)) & np.isfinite(labels)
-    if form.ignored is not None:
-        allowed |= labels == form.ignored
-    expected = "class numbers (0, 1, 2, ...)"
-    if form.signed:
-        numbers = (-1, 1) if (labels == -1).any() else (0, 1)
-        allowed, expected = np.isin(labels, numbers), "-1 and 1, or 0 and 1, as this loss reads them"
-    wrong = labels[~allowed]
-    if not wrong.size:
-        return
-    some = ", ".join(f"{value:g}" for value in wrong[:5].tolist())
-    if (wrong != np.floor(wrong)).any() and np.isfinite(wrong).all():
-        raise DataError(f"{wrong.size:,} of {len(labels):,} labels are fractions, such as {some}. {_WHAT_IS_TRAINED}")
-    signed = {*np.unique(labels[np.isfinite(labels)]).tolist()} == {-1.0, 1.0} and not form.signed
-    mend = " For -1 and 1, use (y > 0).astype(int), or a hinge loss, which takes them." if signed else ""
-    raise DataError(f"{wrong.size:,} of {len(labels):,} labels are not {expected}: {some}.{mend}")
-
-
-def _check_rows(labels: Array, form: LabelForm) -> None:
-    """Raises DataError unless each row says one class, or shares of classes that sum to 1 (smoothed, or mixed)."""
-    if form.signed and np.isin(labels, (-1, 1)).all():
-        labels = (labels + 1) / 2
-    sums = labels.sum(axis=1, dtype=np.float64)
-    fits = (labels >= 0).all(axis=1) & (np.abs(sums - 1) < 0.01)
-    if fits.all():
-        return
-    row = int(np.argmin(fits))
-    shown = ", ".join(f"{value:g}" for value in labels[row][:10].tolist())
-    several = np.isin(labels, (0, 1)).all()
-    what = "several classes, or none, for an image" if several else "regression with several targets"
-    raise DataError(
-        f"y has the shape {labels.shape}, and its rows are not one-hot: that of image {row} is [{shown}"
-        f"{', ...' if labels.shape[1] > 10 else ''}]. This looks like {what}. {_WHAT_IS_TRAINED}"
-    )
-
-
-_WHAT_IS_TRAINED = (
-    "Fitting Room trains classifiers that name one class per image: y holds class numbers (0, 1, 2, ...) or one-hot "
-    "rows. Train other models (regression, several classes per image, segmentation) with model.fit."
-)
+    def evaluate(self, state: State, callbacks: Sequence[Callback]) -> tuple[State, ValidationResult]:
+        """The state as it was, and the result; there are no batches for callbacks to watch."""
+        del callbacks
+        logs, outcomes = self._programs.evaluate(state, self._examples)
+        return state, ValidationResult(numbers(logs), jax.tree.map(np.asarray, outcomes), None)

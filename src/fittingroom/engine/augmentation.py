@@ -1,18 +1,20 @@
-"""Random changes of the training images, as pure functions inside the training step.
+"""Random changes of training images, and answers averaged over several views of an image.
 
-They are no layers, so a recipe's model is made of Keras's own layers alone, and nothing random is left in it when it
-predicts. The random numbers come from a state of their own, a seed and the number of the step, which rides at the end
-of the optimizer's part of `State`.
+Both are pure functions around a model's step functions, not layers. So a recipe's model is made of Keras's own layers
+alone, and nothing random is left in it when it predicts. The random numbers come from a state of their own (a seed and
+the number of the step), which rides at the end of the optimizer's part of `State`.
 
-Shifts are slices of padded images. (Keras's `RandomTranslation` computes every pixel from four others.)
-
-Random changes of an image's shape: turned, stretched, bent.
-
-Each looks up, for every new pixel, a place in the image between four of its pixels. What comes in at the edge is 0.
-
-Random changes of a bright thing on black that make it look as if it were cut out of a photograph.
-
-Brightness counts in units of the brightest pixel of an image, so that the scale of the images does not matter.
+- `flip`, `shift`, `cutout`: shifts are slices of padded images; Keras's `RandomTranslation` computes every pixel from
+  four others.
+- `rotate`, `stretch`, `bend` change the shape: for every new pixel they look up a place between four pixels of the
+  image. What comes in at the edge is 0.
+- `contrast`, `invert`, `texture`, `bite`, `clutter`, `blur` make a bright foreground on black look as if it were
+  cut out of a photograph. Brightness counts in units of an image's brightest pixel, so that the scale of the images
+  does not matter.
+- Test views (`averaging`): an image and its mirror image, or itself one pixel further, show the same thing, but a
+  network's errors on them differ in part, so the mean of its answers is right more often. Training, and validation
+  while it lasts, see images as they are: six views would cost validation six times its time. `recipes.build` does the
+  same in Keras, for `run.model`.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fittingroom.engine.blueprint import Blueprint, Start
+from fittingroom.engine.blueprint import Blueprint, InitialValue
 from fittingroom.engine.epoch import Examples, Logs, StepFunctions
 from fittingroom.engine.state import State
 from fittingroom.recipes.settings import Augmentation
@@ -39,7 +41,7 @@ def augmenting(steps: StepFunctions, augmentations: Sequence[Augmentation]) -> S
         *optimizer, seed = state.optimizer
         seed = jnp.asarray(seed)
         key = jax.random.fold_in(jax.random.key(seed[0]), seed[1])
-        changed = examples._replace(images=augmented(key, examples.images, augmentations))
+        changed = examples._replace(images=_augmented(key, examples.images, augmentations))
         after, logs = steps.train_step(state._replace(optimizer=tuple(optimizer)), changed)
         return after._replace(optimizer=(*after.optimizer, seed + jnp.array([0, 1], jnp.uint32))), logs
 
@@ -48,11 +50,11 @@ def augmenting(steps: StepFunctions, augmentations: Sequence[Augmentation]) -> S
 
 def with_seed(blueprint: Blueprint) -> Blueprint:
     """The blueprint of a training that `augmenting` gave its random numbers."""
-    seed = Start("augmentation/seed", (2,), "uint32", initializer="augmentation seed")
+    seed = InitialValue("augmentation/seed", (2,), "uint32", initializer="augmentation seed")
     return dataclasses.replace(blueprint, optimizer=(*blueprint.optimizer, seed))
 
 
-def augmented(key: jax.Array, images: jax.Array, augmentations: Sequence[Augmentation]) -> jax.Array:
+def _augmented(key: jax.Array, images: jax.Array, augmentations: Sequence[Augmentation]) -> jax.Array:
     """Images changed at random, each in its own way: `(batch, height, width)` or `(batch, height, width, channels)`.
 
     `spare` takes some images out of all changes that follow it.
@@ -105,7 +107,7 @@ def _cutout(key: jax.Array, images: jax.Array, side: int) -> jax.Array:
 _BENDS = 4  # random movements along each axis of an image; what lies between them follows smoothly
 
 
-def rotate(key: jax.Array, images: jax.Array, degrees: int) -> jax.Array:
+def _rotate(key: jax.Array, images: jax.Array, degrees: int) -> jax.Array:
     """Each image is turned around its centre, by up to so many degrees either way."""
     angles = _uniform(key, (len(images), 1, 1), math.radians(degrees))
     down, right = _from_centre(images)
@@ -116,14 +118,14 @@ def rotate(key: jax.Array, images: jax.Array, degrees: int) -> jax.Array:
     )
 
 
-def stretch(key: jax.Array, images: jax.Array, percent: int) -> jax.Array:
+def _stretch(key: jax.Array, images: jax.Array, percent: int) -> jax.Array:
     """Each image grows or shrinks around its centre by a factor of up to 1 + percent / 100, each axis by its own."""
     factors = jnp.exp(_uniform(key, (2, len(images), 1, 1), math.log1p(percent / 100)))
     down, right = _from_centre(images)
     return _looked_up(images, down / factors[0], right / factors[1])
 
 
-def bend(key: jax.Array, images: jax.Array, pixels: int) -> jax.Array:
+def _bend(key: jax.Array, images: jax.Array, pixels: int) -> jax.Array:
     """The parts of each image move against each other, by up to so many pixels along both axes.
 
     (Elastic distortions: Simard, Steinkraus and Platt 2003; here with a coarse grid of movements.)
@@ -167,56 +169,56 @@ def _looked_up(images: jax.Array, down: jax.Array, right: jax.Array) -> jax.Arra
     return (1 - below) * upper + below * lower
 
 
-_THING = 0.04  # what is darker, in units of the brightest pixel, is background
+_BACKGROUND = 0.04  # what is darker, in units of the brightest pixel, is background
 
 
-def contrast(key: jax.Array, images: jax.Array, percent: int) -> jax.Array:
-    """The differences within each thing, and its mean, change by a factor of up to 1 + percent / 100."""
-    return _on_thing(images, lambda thing, values: _recontrasted(key, thing, values, percent))
+def _contrast(key: jax.Array, images: jax.Array, percent: int) -> jax.Array:
+    """The differences within the foreground, and its mean, change by a factor of up to 1 + percent / 100."""
+    return _on_foreground(images, lambda foreground, values: _recontrasted(key, foreground, values, percent))
 
 
-def invert(key: jax.Array, images: jax.Array, percent: int) -> jax.Array:
-    """In so many percent of the images, on average, what is bright in the thing becomes dark, and the reverse."""
+def _invert(key: jax.Array, images: jax.Array, percent: int) -> jax.Array:
+    """In so many percent of the images, on average, what is bright in the foreground becomes dark, and the reverse."""
     chosen = _chosen(key, len(images), percent, images.ndim)
-    return _on_thing(images, lambda _, values: jnp.where(chosen, 1.1 - values, values))
+    return _on_foreground(images, lambda _, values: jnp.where(chosen, 1.1 - values, values))
 
 
-def texture(key: jax.Array, images: jax.Array, percent: int) -> jax.Array:
-    """Blotches, stripes and grain, up to so many percent of the brightest pixel, are added to each thing."""
+def _texture(key: jax.Array, images: jax.Array, percent: int) -> jax.Array:
+    """Blotches, stripes and grain, up to so many percent of the brightest pixel, are added to the foreground."""
     kinds = jax.random.split(key, 4)
 
     def textured(_: jax.Array, values: jax.Array) -> jax.Array:
         count = len(images)
         strengths = jax.random.uniform(kinds[0], (3, count, 1, 1)) ** 3 * percent / 100
-        pattern = strengths[0] * smooth_noise(kinds[1], images.shape[:3], 5)
+        pattern = strengths[0] * _smooth_noise(kinds[1], images.shape[:3], 5)
         pattern += strengths[1] * _stripes(kinds[2], images.shape[:3])
         pattern += strengths[2] * 0.25 * jax.random.normal(kinds[3], images.shape[:3])
         return values + pattern.reshape(*pattern.shape, *[1] * (images.ndim - 3))
 
-    return _on_thing(images, textured)
+    return _on_foreground(images, textured)
 
 
-def bite(key: jax.Array, images: jax.Array, percent: int) -> jax.Array:
-    """In so many percent of the images, on average, pieces of the thing are missing, as where it was not found."""
+def _bite(key: jax.Array, images: jax.Array, percent: int) -> jax.Array:
+    """In so many percent of the images, on average, pieces of the foreground are missing, as where it was not found."""
     which, where, how_much = jax.random.split(key, 3)
     least = 1.0 + 1.5 * jax.random.uniform(how_much, (len(images), 1, 1))
-    missing = smooth_noise(where, images.shape[:3], 6) > least
+    missing = _smooth_noise(where, images.shape[:3], 6) > least
     missing = missing.reshape(*missing.shape, *[1] * (images.ndim - 3))
     return jnp.where(_chosen(which, len(images), percent, images.ndim) & missing, 0.0, images)
 
 
-def clutter(key: jax.Array, images: jax.Array, percent: int) -> jax.Array:
-    """In so many percent of the images, on average, pieces of a background are left beside the thing."""
+def _clutter(key: jax.Array, images: jax.Array, percent: int) -> jax.Array:
+    """In so many percent of the images, on average, pieces of a background are left beside the foreground."""
     which, where, how_much, light = jax.random.split(key, 4)
     least = 1.2 + 1.5 * jax.random.uniform(how_much, (len(images), 1, 1))
-    left = smooth_noise(where, images.shape[:3], 6) > least
+    left = _smooth_noise(where, images.shape[:3], 6) > least
     shape = (*left.shape, *[1] * (images.ndim - 3))
     brightness = jax.random.uniform(light, (len(images), *[1] * (images.ndim - 1)), minval=0.2) * _peaks(images)
     added = _chosen(which, len(images), percent, images.ndim) & left.reshape(shape)
-    return jnp.where(added & ~_thing(images), brightness, images)
+    return jnp.where(added & ~_foreground(images), brightness, images)
 
 
-def blur(key: jax.Array, images: jax.Array, pixels: int) -> jax.Array:
+def _blur(key: jax.Array, images: jax.Array, pixels: int) -> jax.Array:
     """Every second image, on average, is blurred by a Gaussian with a deviation of up to so many pixels."""
     which, how_much = jax.random.split(key)
     width = jax.random.uniform(how_much, (len(images),), minval=0.05, maxval=float(pixels))
@@ -231,7 +233,7 @@ def blur(key: jax.Array, images: jax.Array, pixels: int) -> jax.Array:
     return jnp.where(_chosen(which, len(images), 50, images.ndim), blurred, images)
 
 
-def smooth_noise(key: jax.Array, shape: tuple[int, ...], cells: int) -> jax.Array:
+def _smooth_noise(key: jax.Array, shape: tuple[int, ...], cells: int) -> jax.Array:
     """Blotches, `(batch, height, width)`: values with mean 0, and 1 as their deviation where they are not blended."""
     coarse = jax.random.normal(key, (shape[0], cells, cells))
     fine: jax.Array = jax.image.resize(coarse, shape, "cubic")
@@ -246,9 +248,9 @@ def _stripes(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     return jnp.sin(2 * math.pi * (along / (3 + 13 * length) + start))
 
 
-def _recontrasted(key: jax.Array, thing: jax.Array, values: jax.Array, percent: int) -> jax.Array:
+def _recontrasted(key: jax.Array, foreground: jax.Array, values: jax.Array, percent: int) -> jax.Array:
     axes = tuple(range(1, values.ndim))
-    mean = (values * thing).sum(axes, keepdims=True) / jnp.maximum(thing.sum(axes, keepdims=True), 1)
+    mean = (values * foreground).sum(axes, keepdims=True) / jnp.maximum(foreground.sum(axes, keepdims=True), 1)
     most = math.log1p(percent / 100)
     shape = (2, len(values), *[1] * (values.ndim - 1))
     spread, level = jnp.exp(jax.random.uniform(key, shape, minval=-most, maxval=most))
@@ -256,19 +258,19 @@ def _recontrasted(key: jax.Array, thing: jax.Array, values: jax.Array, percent: 
     return changed
 
 
-def _on_thing(images: jax.Array, change: Callable[[jax.Array, jax.Array], jax.Array]) -> jax.Array:
-    """Images whose things are changed. A thing stays brighter than its background, and its outline gets no brighter.
+def _on_foreground(images: jax.Array, change: Callable[[jax.Array, jax.Array], jax.Array]) -> jax.Array:
+    """Images whose foreground is changed. It stays brighter than the background, and its outline gets no brighter.
 
     Args:
         images: what is changed.
-        change: gets where the thing is and the brightness, in units of the brightest pixel, and gives a new brightness.
+        change: from where the foreground is and its brightness, in units of the brightest pixel, to a new brightness.
     """
-    peaks, thing = _peaks(images), _thing(images)
+    peaks, foreground = _peaks(images), _foreground(images)
     values = images / peaks
-    new = jnp.clip(change(thing, values), _THING, 1.0)
-    inside = ~_around(~thing)
+    new = jnp.clip(change(foreground, values), _BACKGROUND, 1.0)
+    inside = ~_around(~foreground)
     # Pixels of the outline are mixed with the background; brightened, they would be a bright frame.
-    return jnp.where(thing, jnp.where(inside, new, jnp.minimum(new, values)) * peaks, images)
+    return jnp.where(foreground, jnp.where(inside, new, jnp.minimum(new, values)) * peaks, images)
 
 
 def _peaks(images: jax.Array) -> jax.Array:
@@ -276,9 +278,9 @@ def _peaks(images: jax.Array) -> jax.Array:
     return jnp.maximum(images.max(axis=tuple(range(1, images.ndim)), keepdims=True), 1e-6)
 
 
-def _thing(images: jax.Array) -> jax.Array:
+def _foreground(images: jax.Array) -> jax.Array:
     """What is no background, with the dark spots in it: a closing with a window of 3 x 3."""
-    return ~_around(~_around(images > _THING * _peaks(images)))
+    return ~_around(~_around(images > _BACKGROUND * _peaks(images)))
 
 
 def _around(mask: jax.Array) -> jax.Array:
@@ -300,14 +302,42 @@ _CHANGES: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "flip": _flip,
         "shift": _shift,
         "cutout": _cutout,
-        "rotate": rotate,
-        "stretch": stretch,
-        "bend": bend,
-        "contrast": contrast,
-        "invert": invert,
-        "texture": texture,
-        "bite": bite,
-        "clutter": clutter,
-        "blur": blur,
+        "rotate": _rotate,
+        "stretch": _stretch,
+        "bend": _bend,
+        "contrast": _contrast,
+        "invert": _invert,
+        "texture": _texture,
+        "bite": _bite,
+        "clutter": _clutter,
+        "blur": _blur,
     }
 )
+
+
+def averaging(steps: StepFunctions, augmentations: Sequence[Augmentation]) -> StepFunctions:
+    """The same step functions, which predict the mean probabilities over the views of each image."""
+
+    def answer(state: State, images: jax.Array) -> jax.Array:
+        found = [steps.log_probabilities(steps.forward(state, view)) for view in _views(images, augmentations)]
+        return jax.nn.logsumexp(jnp.stack(found), axis=0) - math.log(len(found))
+
+    return dataclasses.replace(steps, answer=answer)
+
+
+def _views(images: jax.Array, augmentations: Sequence[Augmentation]) -> list[jax.Array]:
+    """Every view, the first of them the images as they are: moved ones, then the mirror images of all."""
+    views = [images]
+    for augmentation in augmentations:
+        if augmentation.name == "shift":
+            pixels = augmentation.strength or 0
+            views += [_moved(images, pixels), _moved(images[:, ::-1, ::-1], pixels)[:, ::-1, ::-1]]
+    if any(augmentation.name == "flip" for augmentation in augmentations):
+        views += [view[:, :, ::-1] for view in views]
+    return views
+
+
+def _moved(images: jax.Array, pixels: int) -> jax.Array:
+    """Images moved by so many pixels down and to the right; what comes in at the edge is 0."""
+    padding = [(0, 0), (pixels, 0), (pixels, 0), *[(0, 0)] * (images.ndim - 3)]
+    return jnp.pad(images, padding)[:, : images.shape[1], : images.shape[2]]

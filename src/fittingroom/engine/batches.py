@@ -1,20 +1,18 @@
 """An iterable of batches, walked epoch by epoch as Keras walks it.
 
-Taken are `keras.utils.PyDataset`, generators, and whatever else gives `(images, labels)` or `(images, labels, weights)`
-when it is iterated: a `tf.data.Dataset`, a PyTorch `DataLoader`, an object of the user's. Nothing is kept: each epoch
-iterates anew, so that a loader's own shuffle and augmentation mean what they mean in Keras.
-
-The kinds of iterables that give batches, under one interface: their passes, and what is known of their end.
+It may be a `keras.utils.PyDataset`, a generator, or whatever else gives `(images, labels)` or `(images, labels,
+weights)` when it is iterated: a `tf.data.Dataset`, a PyTorch `DataLoader`, a user's own object. No batch is kept: each
+epoch iterates again, so that a loader's own shuffle and augmentation mean what they mean in Keras.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from itertools import chain
 from typing import Any, Protocol
 
-from fittingroom.engine.arrays import Arrays, LabelForm, alike, class_weighted, of_user, require_class_of_each
+from fittingroom.engine.arrays import Arrays, LabelForm
+from fittingroom.engine.user_arrays import class_weighted, of_user
 from fittingroom.errors import DataError, InputError
 from fittingroom.seeds import generator
 
@@ -30,25 +28,25 @@ _NO_BATCHES = (list, tuple, dict, set, str, bytes)
 
 
 class Batches:
-    """What a user's iterable gives, batch by batch, checked.
+    """The batches of a user's iterable, each of them checked.
 
     Args:
         given: the iterable.
-        name: what the user calls it, for messages.
-        steps: batches in an epoch; by default those of a pass. With fewer than a pass has, the next epoch goes on where
-            this one ended; with more, an epoch ends with the pass, as in Keras.
-        seed: of the order of a PyDataset's batches; None for their own.
-        class_weight: class number -> weight of its images.
-        like: training arrays whose form and scale validation batches are brought to.
+        name: its argument's name, for messages.
+        steps: batches in an epoch; by default those of a pass. With fewer than a pass has, the next epoch continues
+            where this one ended; with more, an epoch ends with the pass, as in Keras.
+        seed: of the order of a PyDataset's batches; None for their own order.
+        class_weight: class number -> weight of its images in the loss.
+        like: for validation: training arrays whose form and scale its batches are converted to.
         form: what the labels may be besides class numbers.
 
     Attributes:
-        first: the first batch; it is trained on nevertheless.
+        first: the first batch, which is trained on nevertheless.
         taken: how many images the epoch has given so far.
-        exhausted: whether an iterable of one pass has come to its end before the epoch had.
+        exhausted: whether an iterable of one pass has ended before the epoch had.
 
     Raises:
-        InputError: it gives no batches, or something else than batches.
+        InputError: it gives no batches, or something other than batches.
     """
 
     def __init__(
@@ -63,7 +61,7 @@ class Batches:
         form: LabelForm | None = None,
     ) -> None:
         self.name = name
-        self._source = source_of(given, seed)
+        self._source = _source_of(given, seed)
         self._given_steps = steps
         self._class_weight = class_weight
         self._like = like
@@ -72,7 +70,7 @@ class Batches:
         self._iterator: Iterator[Any] | None = None
         self._pass: int | None = None  # the next one's number: that of its epoch where each epoch is one
         self._seen = self._epoch = self._step = self.taken = 0
-        self._begun: Iterator[Any] | None = None  # the pass whose first batch was looked at, and is not lost by that
+        self._begun: Iterator[Any] | None = None  # a pass whose first batch was looked at, and must not be lost
         self.exhausted = False
         self.first = self._peeked()
 
@@ -83,25 +81,25 @@ class Batches:
 
     @property
     def single(self) -> bool:
-        """Whether its batches can be had only once: a generator."""
+        """Whether it can be iterated only once, as a generator."""
         return self._source.single
 
     @property
     def endless(self) -> bool:
-        """Whether it says of itself that it has no last batch."""
+        """Whether it has no last batch: a PyDataset without `num_batches`."""
         return self._source.endless
 
     @property
     def classes(self) -> int:
-        """How many classes its labels may name; those of the first batch do, where nothing else was said."""
+        """How many classes its labels may name: as `expect_classes` says, else as many as those of the first batch."""
         return self._classes or self.first.classes
 
     def examples(self) -> Batches:
-        """Itself: what the trainer takes, as arrays give theirs."""
+        """Itself, where `Arrays` gives the arrays on the device: what the trainer takes."""
         return self
 
     def expect_classes(self, classes: int) -> None:
-        """From now on a label that names a class beyond these is an error."""
+        """Makes a label beyond this number of classes an error from now on."""
         self._classes = classes
 
     def begin(self, epoch: int) -> None:
@@ -167,11 +165,11 @@ class Batches:
         if not validation:
             self._source.epoch_ends()
         if batch is None:
-            raise InputError(f"{self.name} gives no batches. Each epoch needs one at least.")
+            raise InputError(f"{self.name} gives no batches. Each epoch needs at least one.")
         if self.single:
-            self._source = SinglePass(batch, iterator)
+            self._source = _SinglePass(batch, iterator)
         elif validation:
-            self._begun = chain([batch], iterator)
+            self._begun = itertools.chain([batch], iterator)
         return self._checked(batch)
 
     def _checked(self, batch: Any) -> Arrays:
@@ -185,15 +183,15 @@ class Batches:
             arrays = of_user(*(_on_host(part) for part in batch), form=self._form)
             arrays = class_weighted(arrays, self._class_weight)
             if self._like is not None:
-                arrays = alike(arrays, self._like)
-                require_class_of_each(arrays)
+                arrays = arrays.like(self._like)
+                arrays.require_class_of_each()
         except InputError as error:
             raise DataError(f"{place}: {error}") from error
         if self._step:
             _check_alike(place, arrays, self.first)
         if self._classes is not None and arrays.classes > self._classes:
             raise DataError(
-                f"{place} has a label of class {arrays.classes - 1}, and the model has {self._classes} outputs "
+                f"{place} has a label of class {arrays.classes - 1}, but the model has {self._classes} outputs "
                 f"(classes 0 to {self._classes - 1})."
             )
         return arrays
@@ -202,19 +200,19 @@ class Batches:
 def _check_alike(place: str, batch: Arrays, first: Arrays) -> None:
     if batch.images.shape[1:] != first.images.shape[1:]:
         raise DataError(
-            f"{place} has images of the shape {batch.images.shape[1:]}, and the first batch {first.images.shape[1:]}. "
-            "All must have one shape."
+            f"{place} has images of shape {batch.images.shape[1:]}, but the first batch has {first.images.shape[1:]}. "
+            "All images must have one shape."
         )
 
 
 def _on_host(part: Any) -> Any:
-    """A tensor of another library as an array of NumPy."""
+    """A tensor of another library as a NumPy array."""
     if hasattr(part, "detach"):  # PyTorch's, which may be on a GPU or remember how it was computed
         part = part.detach().cpu()
     return part if part is None or hasattr(part, "__array__") or not hasattr(part, "numpy") else part.numpy()
 
 
-class Source(Protocol):
+class _Source(Protocol):
     """Where batches come from. A pass is once through all of them."""
 
     @property
@@ -245,17 +243,17 @@ class Source(Protocol):
         ...
 
 
-def source_of(given: Any, seed: int | None) -> Source:
+def _source_of(given: Any, seed: int | None) -> _Source:
     """What gives the batches; `seed` is for the order of a PyDataset, None for its own."""
     import keras
 
     if isinstance(given, keras.utils.PyDataset):
-        return Indexed(given, seed)
-    return SinglePass(None, given) if iter(given) is given else Iterated(given)
+        return _Indexed(given, seed)
+    return _SinglePass(None, given) if iter(given) is given else _Iterated(given)
 
 
-class Iterated:
-    """Something that starts anew whenever it is iterated."""
+class _Iterated:
+    """An object that starts from its first batch whenever it is iterated."""
 
     single = False
     endless = False
@@ -273,21 +271,21 @@ class Iterated:
         return iter(self._given)
 
     def epoch_begins(self) -> None:
-        """Nothing."""
+        """Does nothing: the iterable is not told of epochs."""
 
     def epoch_ends(self) -> None:
-        """Nothing."""
+        """Does nothing: the iterable is not told of epochs."""
 
 
-class SinglePass:
-    """A generator: its batches can be had once. `first` was taken from it already."""
+class _SinglePass:
+    """A generator, which can be iterated once; `first` was taken from it already."""
 
     single = True
     endless = False
     count = None
 
     def __init__(self, first: Any, rest: Iterator[Any]) -> None:
-        self._batches = rest if first is None else _chained(first, rest)
+        self._batches = rest if first is None else itertools.chain([first], rest)
 
     def iterator(self, number: int) -> Iterator[Any]:
         """The batches of a pass."""
@@ -295,18 +293,13 @@ class SinglePass:
         return self._batches
 
     def epoch_begins(self) -> None:
-        """Nothing."""
+        """Does nothing: the iterable is not told of epochs."""
 
     def epoch_ends(self) -> None:
-        """Nothing."""
+        """Does nothing: the iterable is not told of epochs."""
 
 
-def _chained(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
-    yield first
-    yield from rest
-
-
-class Indexed:
+class _Indexed:
     """Keras's PyDataset: its batches have numbers, and with a seed each pass has an order of its own."""
 
     single = False

@@ -1,13 +1,14 @@
-"""What a training needs to know of a model besides its programs: its variables, how they start, and its structure.
+"""What a run knows of its model besides the programs: its variables with their initial values, and its structure.
 
 A blueprint is plain data. It is made from a Keras model once and kept beside the exported programs, so that the next
-training of the same recipe starts without building a Keras model, or importing Keras at all.
+training of the same recipe builds no Keras model and does not import Keras.
 
-A model from a file as shapes alone: what it would take is known before any of it is taken.
+An outline is the shapes alone. What a file calls a model is compared with it before memory is taken for the weights.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -27,12 +28,18 @@ Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
-class Start:
-    """How one variable starts: filled with `fill`, or drawn by `initializer`.
+class InitialValue:
+    """How one variable starts: filled with a number, or drawn at random.
 
-    `initializer` is the name of a Keras initializer of the variance-scaling family, `seed` for the state of a random
-    layer, or `augmentation seed` for that of the changes that training makes to its images. Neither `fill` nor
-    `initializer` is known where the user gave the values, as for a model that was trained before.
+    Neither `fill` nor `initializer` is known where the user gave the values, as for a model that was trained before.
+
+    Args:
+        name: of the variable, unique within its model.
+        shape: of the variable.
+        dtype: of the variable, as NumPy names it.
+        fill: the number that all of it starts with.
+        initializer: a Keras initializer of the variance-scaling family by name; `seed` for the state of a random layer;
+            `augmentation seed` for that of the random changes of training images.
     """
 
     name: str
@@ -41,78 +48,120 @@ class Start:
     fill: float | None = None
     initializer: str | None = None
 
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> InitialValue:
+        """The one whose fields a JSON file holds.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is damaged.
+        """
+        value = cls(**{**data, "shape": tuple(data["shape"])})
+        sides = all(isinstance(side, int) and not isinstance(side, bool) and side >= 0 for side in value.shape)
+        if not (sides and isinstance(value.name, str) and isinstance(value.dtype, str)):
+            raise ValueError(f"not a variable: {str(data)[:100]}")
+        return value
+
+    def draw(self, seed: int, index: int) -> Array:
+        """The value of the variable, which is the `index`-th of its model, in a training with this seed."""
+        if self.fill is not None:
+            return np.full(self.shape, self.fill, self.dtype)
+        if self.initializer == "seed":
+            return np.array([integer(seed, "dropout", index), 0], np.uint32)
+        if self.initializer == "augmentation seed":
+            return np.array([integer(seed, "augment"), 0], np.uint32)
+        if self.initializer is None:
+            raise ModelError(
+                f"The initial value of the variable {self.name} is not known, so the model cannot be trained again."
+            )
+        return _variance_scaling(self, generator(seed, "init", index))
+
 
 @dataclass(frozen=True)
 class Blueprint:
-    """The variables of a model in the groups and the order of `State`, and its description (see `description`)."""
+    """The variables of a model in the groups and the order of `State`, and its description (`engine.description`)."""
 
-    trainable: tuple[Start, ...]
-    non_trainable: tuple[Start, ...]
-    optimizer: tuple[Start, ...]
-    metrics: tuple[Start, ...]
+    trainable: tuple[InitialValue, ...]
+    non_trainable: tuple[InitialValue, ...]
+    optimizer: tuple[InitialValue, ...]
+    metrics: tuple[InitialValue, ...]
     description: dict[str, Any]
+
+    @classmethod
+    def of(cls, model: keras.Model, description: dict[str, Any]) -> Blueprint:
+        """The blueprint of a built, compiled Keras model with this description."""
+        initializers = _initializers(model)
+        trainable_names, non_trainable_names = weight_names(model)
+
+        def initial_values(variables: list[Any], names: tuple[str, ...]) -> tuple[InitialValue, ...]:
+            return tuple(
+                _initial_value(name, np.asarray(value), initializers.get(id(variable)))
+                for name, variable, value in zip(names, variables, values_of(variables), strict=True)
+            )
+
+        optimizer, metrics = model.optimizer.variables, model.metrics_variables
+        return cls(
+            initial_values(model.trainable_variables, trainable_names),
+            initial_values(model.non_trainable_variables, non_trainable_names),
+            initial_values(optimizer, tuple(variable.path for variable in optimizer)),
+            initial_values(metrics, tuple(variable.path for variable in metrics)),
+            description,
+        )
 
     @property
     def parameters(self) -> int:
-        """How many numbers training may change."""
-        return sum(math.prod(start.shape) for start in self.trainable)
+        """How many numbers training changes."""
+        return sum(math.prod(variable.shape) for variable in self.trainable)
 
     @property
-    def weight_groups(self) -> tuple[tuple[Start, ...], tuple[Start, ...]]:
+    def weight_groups(self) -> tuple[tuple[InitialValue, ...], tuple[InitialValue, ...]]:
         """The variables that decide what the model answers, trainable and not, in the order of `State`."""
         return self.trainable, self.non_trainable
 
     @property
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of each variable of `weight_groups` by its name."""
-        return {start.name: start.shape for group in self.weight_groups for start in group}
+        return {variable.name: variable.shape for group in self.weight_groups for variable in group}
 
     def initial_state(self, seed: int) -> State:
-        """The state before the first step of the replica with this seed; the same on every machine."""
+        """The state before the first step of a training with this seed; the same on every machine."""
+        # Each variable draws from a stream of its own, so that a layer added at the end leaves the others as they were.
+        index = itertools.count()
         groups = (self.trainable, self.non_trainable, self.optimizer, self.metrics)
-        index = 0
-        state = []
-        for group in groups:
-            values = []
-            for start in group:
-                values.append(_initial_value(start, seed, index))
-                index += 1
-            state.append(tuple(values))
-        return State(*state)
+        return State(*(tuple(value.draw(seed, next(index)) for value in group) for group in groups))
 
     def state_of_weights(self, weights: dict[str, Array]) -> State:
-        """A state that can evaluate and predict, from weights by name.
+        """A state that can evaluate and predict, made of weights by name.
 
         Raises:
             KeyError: a weight is missing.
             ValueError: a weight has another shape or type.
         """
-        for start in (*self.trainable, *self.non_trainable):
-            found = weights[start.name]
-            if found.shape != start.shape:
-                raise ValueError(f"{start.name} has the shape {found.shape}, not {start.shape}")
-            if str(found.dtype) != start.dtype:
-                raise ValueError(f"{start.name} is of type {found.dtype}, not {start.dtype}")
+        for variable in (*self.trainable, *self.non_trainable):
+            found = weights[variable.name]
+            if found.shape != variable.shape:
+                raise ValueError(f"{variable.name} has the shape {found.shape}, not {variable.shape}")
+            if str(found.dtype) != variable.dtype:
+                raise ValueError(f"{variable.name} is of type {found.dtype}, not {variable.dtype}")
         return State(
-            tuple(weights[start.name] for start in self.trainable),
-            tuple(weights[start.name] for start in self.non_trainable),
+            tuple(weights[variable.name] for variable in self.trainable),
+            tuple(weights[variable.name] for variable in self.non_trainable),
             (),
             (),
         )
 
     def weights(self, state: State) -> dict[str, Array]:
         """Weights by name, from a state."""
-        starts = (*self.trainable, *self.non_trainable)
+        variables = (*self.trainable, *self.non_trainable)
         return {
-            start.name: np.asarray(value)
-            for start, value in zip(starts, (*state.trainable, *state.non_trainable), strict=True)
+            variable.name: np.asarray(value)
+            for variable, value in zip(variables, (*state.trainable, *state.non_trainable), strict=True)
         }
 
     def to_json(self) -> dict[str, Any]:
         """Plain data that `from_json` reads."""
         groups = ("trainable", "non_trainable", "optimizer", "metrics")  # `asdict` would copy the description, slowly
         return {
-            **{group: [dict(vars(start)) for start in getattr(self, group)] for group in groups},
+            **{group: [dict(vars(variable)) for variable in getattr(self, group)] for group in groups},
             "description": self.description,
         }
 
@@ -124,39 +173,10 @@ class Blueprint:
             KeyError, TypeError, ValueError: it is damaged.
         """
         groups = {
-            group: tuple(_start_from_json(start) for start in data[group])
+            group: tuple(InitialValue.from_json(value) for value in data[group])
             for group in ("trainable", "non_trainable", "optimizer", "metrics")
         }
         return cls(**groups, description=dict(data["description"]))
-
-
-def blueprint_of(model: keras.Model, description: dict[str, Any]) -> Blueprint:
-    """The blueprint of a built, compiled Keras model."""
-    initializers = _initializers(model)
-    trainable_names, non_trainable_names = weight_names(model)
-
-    def starts(variables: list[Any], names: tuple[str, ...]) -> tuple[Start, ...]:
-        return tuple(
-            _start(name, np.asarray(value), initializers.get(id(variable)))
-            for name, variable, value in zip(names, variables, values_of(variables), strict=True)
-        )
-
-    optimizer, metrics = model.optimizer.variables, model.metrics_variables
-    return Blueprint(
-        starts(model.trainable_variables, trainable_names),
-        starts(model.non_trainable_variables, non_trainable_names),
-        starts(optimizer, tuple(variable.path for variable in optimizer)),
-        starts(metrics, tuple(variable.path for variable in metrics)),
-        description,
-    )
-
-
-def _start_from_json(data: dict[str, Any]) -> Start:
-    start = Start(**{**data, "shape": tuple(data["shape"])})
-    sides = all(isinstance(side, int) and not isinstance(side, bool) and side >= 0 for side in start.shape)
-    if not (sides and isinstance(start.name, str) and isinstance(start.dtype, str)):
-        raise ValueError(f"it describes no variable with {str(data)[:100]}")
-    return start
 
 
 def _initializers(model: keras.Model) -> dict[int, str]:
@@ -173,14 +193,14 @@ def _initializers(model: keras.Model) -> dict[int, str]:
     return found
 
 
-def _start(name: str, value: Array, initializer: str | None) -> Start:
+def _initial_value(name: str, value: Array, initializer: str | None) -> InitialValue:
     shape, dtype = tuple(value.shape), str(value.dtype)
     if initializer is not None:
-        return Start(name, shape, dtype, initializer=initializer)
+        return InitialValue(name, shape, dtype, initializer=initializer)
     if dtype == "uint32":  # the state of a Keras SeedGenerator
-        return Start(name, shape, dtype, initializer="seed")
+        return InitialValue(name, shape, dtype, initializer="seed")
     constant = value.size == 0 or bool((value == value.flat[0]).all())
-    return Start(name, shape, dtype, fill=float(value.flat[0]) if constant and value.size else None)
+    return InitialValue(name, shape, dtype, fill=float(value.flat[0]) if constant and value.size else None)
 
 
 # Keras's variance-scaling initializers: the scale, which fan it is divided by, and the distribution.
@@ -194,66 +214,58 @@ _VARIANCE_SCALING = {
 }
 
 
-def _initial_value(start: Start, seed: int, index: int) -> Array:
-    """The value of the `index`-th variable for this seed."""
-    if start.fill is not None:
-        return np.full(start.shape, start.fill, start.dtype)
-    if start.initializer == "seed":
-        return np.array([integer(seed, "dropout", index), 0], np.uint32)
-    if start.initializer == "augmentation seed":
-        return np.array([integer(seed, "augment"), 0], np.uint32)
-    if start.initializer is None:
-        raise ModelError(f"No rule says how the variable {start.name} starts, so the model cannot be started anew.")
-    return _variance_scaling(start, generator(seed, "init", index))
-
-
-def _variance_scaling(start: Start, random: np.random.Generator) -> Array:
+def _variance_scaling(initial: InitialValue, random: np.random.Generator) -> Array:
     """He et al. 2015 (arXiv 1502.01852) and Glorot and Bengio 2010, with Keras's definitions of fan and truncation."""
-    scale, fan, distribution = _VARIANCE_SCALING[start.initializer or ""]
-    receptive = math.prod(start.shape[:-2])
-    fan_in, fan_out = receptive * start.shape[-2], receptive * start.shape[-1]
+    scale, fan, distribution = _VARIANCE_SCALING[initial.initializer or ""]
+    receptive = math.prod(initial.shape[:-2])
+    fan_in, fan_out = receptive * initial.shape[-2], receptive * initial.shape[-1]
     variance = scale / max(1.0, (fan_in + fan_out) / 2 if fan == "mean" else fan_in)
     if distribution == "uniform":
         limit = math.sqrt(3 * variance)
-        return random.uniform(-limit, limit, start.shape).astype(start.dtype)
+        return random.uniform(-limit, limit, initial.shape).astype(initial.dtype)
     # A normal cut off at two standard deviations is narrower than its parent by this factor.
-    drawn = random.standard_normal((*start.shape, 8))
+    drawn = random.standard_normal((*initial.shape, 8))
     inside = np.abs(drawn) < 2
     first = np.take_along_axis(drawn, inside.argmax(axis=-1)[..., None], axis=-1)[..., 0]
-    return (first * math.sqrt(variance) / 0.87962566103423978).astype(start.dtype)
+    return (first * math.sqrt(variance) / 0.87962566103423978).astype(initial.dtype)
 
 
 Shapes = tuple[tuple[int, ...], ...]
 
-_LARGEST_OUTPUT = 2**24
-"""Numbers that one layer may make of one image: 64 MB."""
-
-_LARGEST_METRICS = 2**20
+# A file may ask for a model of any size. These bounds are far above what images of this size need.
+_LARGEST_OUTPUT = 2**24  # numbers that one layer gives for one image: 64 MB
+_LARGEST_METRICS = 2**20  # numbers that all metrics keep
 
 
 @dataclass(frozen=True)
 class Outline:
-    """The images and the weights that a run's model must have, as its folder's weights say.
+    """The shapes that a run's model must have, as the weights in its folder tell them.
 
     Args:
-        image_shape: `(height, width)`, `(height, width, 3)`, or what `fit` was given.
-        weights: the shapes of the trainable and of the other weights.
+        image_shape: `(height, width)`, `(height, width, 3)`, or that of the images that `fit` was given.
+        weights: the shapes of the trainable weights and of the others.
     """
 
     image_shape: tuple[int, ...]
     weights: tuple[Shapes, Shapes]
 
-    def check(self, make: Callable[[], keras.Model]) -> None:
-        """Makes the model without values, and looks at its size.
+    def check(self, make: Callable[[], keras.Model], metrics: Any = None) -> None:
+        """Makes the model without values, and compares its shapes.
+
+        Args:
+            make: makes the model.
+            metrics: the settings of the metrics that it is compiled with, as Keras serializes them.
 
         Raises:
-            RunError: Keras cannot make it, its weights have other shapes, or it makes far too much of an image.
+            RunError: Keras cannot make it, its weights have other shapes, or a layer or a metric is far too large.
         """
+        if metrics is not None:
+            _check_metrics(metrics)
         import keras
 
         from fittingroom.engine.model_checks import build_layers
 
-        with no_values():
+        with _no_values():
             try:
                 model = make()
             except Exception as error:  # Keras raises many kinds for what makes no sense
@@ -265,27 +277,26 @@ class Outline:
             try:
                 build_layers(model, image)
             except ModelError as error:
-                raise RunError(f"its model does not take its images: {error}") from error
+                raise RunError(f"it does not take images of the run's shape: {error}") from error
             self.check_weights(weight_shapes(model))
             largest = max((_size(shape) for shape in _output_shapes(model)), default=0)
         if largest > _LARGEST_OUTPUT:
             raise RunError(
-                f"a layer makes {largest:,} numbers of one image, which is too large; up to {_LARGEST_OUTPUT:,} are "
-                "made"
+                f"one of its layers gives {largest:,} numbers for one image; at most {_LARGEST_OUTPUT:,} are allowed"
             )
 
     def check_weights(self, found: tuple[Shapes, Shapes]) -> None:
         """Raises RunError unless these are the shapes of the weights."""
         if found != self.weights:
             raise RunError(
-                "its trainable or its other weights have other shapes than those in its folder. A layer that was "
-                "frozen or unfrozen since makes such a difference too"
+                "its weights do not have the shapes of those in the run's folder, or are not trainable where those "
+                "are. Freezing or unfreezing a layer after training has this effect"
             )
 
 
 @contextmanager
-def no_values() -> Iterator[None]:
-    """Inside, Keras's variables have a shape and no value, and those that are made here never get one."""
+def _no_values() -> Iterator[None]:
+    """Within the context, Keras's variables have a shape and no value; those made here never get one."""
     import keras
     from keras.src.backend.common import global_state
 
@@ -294,24 +305,24 @@ def no_values() -> Iterator[None]:
         with keras.StatelessScope(initialize_variables=False):
             yield
     finally:
-        # Keras keeps them in order to give them values at the end of the next scope.
+        # Keras would give the variables of this context their values at the end of its next scope.
         global_state.set_global_attribute("uninitialized_variables", waiting)
 
 
-def check_metrics(settings: Any) -> None:
+def _check_metrics(settings: Any) -> None:
     """Raises RunError if the metrics that a model is compiled with keep far too many numbers."""
     import keras
 
-    with no_values():
+    with _no_values():
         metrics = keras.tree.flatten(keras.saving.deserialize_keras_object(settings))
         own = (metric for metric in metrics if isinstance(metric, keras.metrics.Metric))
         size = sum(math.prod(variable.shape) for metric in own for variable in metric.variables)
     if size > _LARGEST_METRICS:
-        raise RunError(f"its metrics keep {size:,} numbers, which is too large; up to {_LARGEST_METRICS:,} are kept")
+        raise RunError(f"its metrics keep {size:,} numbers; at most {_LARGEST_METRICS:,} are allowed")
 
 
 def _output_shapes(model: keras.Model) -> Iterable[tuple[int | None, ...]]:
-    """The shapes of whatever the layers and operations of a model were seen to make."""
+    """The shapes of what the layers and operations of a model give."""
     for layer in [model, *model._flatten_layers(include_self=False)]:
         for operation in [layer, *getattr(layer, "operations", ())]:
             for node in operation._inbound_nodes:

@@ -1,26 +1,23 @@
 """A Keras model as plain data, and back, without ever running code from a file.
 
-Keras's own loaders have run code while loading (CVE-2025-1550 and its successors), so what a file says is checked
-against a list first: only Keras's own layers, initializers, losses and so on, by name. Layers that hold code (Lambda
-and the wrappers of other frameworks) are not on the list.
-
-A model once more for another seed: the same structure and settings, weights drawn anew, an optimizer of its own.
+Keras's own loaders have run code while loading (CVE-2025-1550 and its successors). So what a file says is checked
+first: only Keras's own layers, initializers, losses and so on, by name. Layers that hold code (Lambda and the wrappers
+    of
+other frameworks) are refused.
 """
 
 from __future__ import annotations
 
-import copy
 import inspect
 import json
 import sys
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import keras
 
-from fittingroom.engine.blueprint import Outline, check_metrics
-from fittingroom.errors import InputError, ModelError, RunError
+from fittingroom.engine.blueprint import Outline
+from fittingroom.errors import RunError
 
 Description = dict[str, Any]
 
@@ -85,8 +82,8 @@ def rebuild(description: Description, outline: Outline | None = None) -> keras.M
         _check(structure)
         _check_size(structure)
         if outline is not None:
-            check_metrics([_compile_settings(structure).get(name) for name in ("metrics", "weighted_metrics")])
-            outline.check(lambda: _made(_uncompiled(structure)))
+            metrics = [_compile_settings(structure).get(name) for name in ("metrics", "weighted_metrics")]
+            outline.check(lambda: _made(_uncompiled(structure)), metrics)
         model = _made({**_uncompiled(structure), "compile_config": structure.get("compile_config")})
     except RunError as error:
         raise RunError(f"The run's model.json is refused: {error}.") from error
@@ -133,13 +130,13 @@ def _check_size(structure: Any) -> None:
             objects += "class_name" in value
             for key, item in value.items():
                 if key.startswith("num_") and isinstance(item, int) and item > _LARGEST_NUMBER:
-                    raise RunError(f"it has {key} = {item:,}, which is too large; up to {_LARGEST_NUMBER:,} are built")
+                    raise RunError(f"it has {key} = {item:,}; at most {_LARGEST_NUMBER:,} is allowed")
             waiting.extend(value.values())
         elif isinstance(value, list):
             waiting.extend(value)
     if objects > _MOST_OBJECTS:
         raise RunError(
-            f"it names {objects:,} layers and the like, which are too many; up to {_MOST_OBJECTS:,} are built"
+            f"it names too many layers and other objects: {objects:,}; at most {_MOST_OBJECTS:,} are allowed"
         )
 
 
@@ -195,77 +192,3 @@ def _submodule(dotted: str) -> Any:
     for part in filter(None, dotted.split(".")):
         found = getattr(found, part)
     return found
-
-
-# They write to a path that they were given, and replicas would overwrite each other's files.
-_WRITERS = (
-    keras.callbacks.BackupAndRestore,
-    keras.callbacks.CSVLogger,
-    keras.callbacks.ModelCheckpoint,
-    keras.callbacks.TensorBoard,
-)
-
-
-def drawn_anew(model: keras.Model, seed: int) -> keras.Model:
-    """A copy of a model for the replica with this seed. A compiled model's copy is compiled in the same way.
-
-    Weights come from the model's own initializers; those with a seed of their own draw the same for every replica.
-
-    Raises:
-        ModelError: Keras cannot make the model once more.
-    """
-    keras.utils.set_random_seed(seed)
-    try:
-        clone = _copied(model)
-        if model.compiled:
-            clone.compile(**_compile_arguments(model))
-    except (NotImplementedError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"Keras cannot make {type(model).__name__} once more for another seed: "
-            f"{' '.join(str(error).partition('Example:')[0].split())} Or train seed by seed: for seed in range(5): "
-            "keras.utils.set_random_seed(seed); fit(make_model(), seed=seed)."
-        ) from error
-    return clone
-
-
-def _copied(model: keras.Model) -> keras.Model:
-    """Keras would copy the settings of `compile` by their names, and does not find a user's own functions by theirs."""
-    compiled, model.compiled = model.compiled, False
-    try:
-        return keras.models.clone_model(model)
-    finally:
-        model.compiled = compiled
-
-
-def copied(callbacks: Sequence[keras.callbacks.Callback]) -> tuple[keras.callbacks.Callback, ...]:
-    """The callbacks for one replica, with a state of their own.
-
-    Raises:
-        InputError: one cannot be copied, or writes to a file that all replicas would share.
-    """
-    for callback in callbacks:
-        if isinstance(callback, _WRITERS):
-            raise InputError(
-                f"The callback {type(callback).__name__} writes to one place, and with seeds each replica would write "
-                "there. Leave it out (the run's folder keeps every replica), or train seed by seed."
-            )
-    try:
-        return tuple(copy.deepcopy(callback) for callback in callbacks)
-    except Exception as error:  # whatever a user's own object may raise
-        raise InputError(
-            f"With seeds, each replica needs callbacks of its own, and these cannot be copied: {error}. Keep open "
-            "files and the like out of them, or train seed by seed."
-        ) from error
-
-
-def _compile_arguments(model: keras.Model) -> dict[str, Any]:
-    """What `model.compile` was given; what has variables, optimizer and metrics, as fresh copies."""
-    arguments = dict(model._compile_config.config)
-    arguments["optimizer"] = type(model.optimizer).from_config(model.optimizer.get_config())
-    for name in ("metrics", "weighted_metrics"):
-        arguments[name] = keras.tree.map_structure(_fresh_metric, arguments.get(name))
-    return arguments
-
-
-def _fresh_metric(metric: Any) -> Any:
-    return type(metric).from_config(metric.get_config()) if isinstance(metric, keras.metrics.Metric) else metric

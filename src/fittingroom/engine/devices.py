@@ -1,12 +1,10 @@
-"""Keras on its JAX backend, or an error that says how to get there.
+"""The devices: JAX started with what the engine needs, and batches that several devices of this process share.
 
-JAX as the engine needs it: a persistent compile cache, and the facts about the device that a run records.
-
-Data parallelism: the devices of this process share every batch of one replica, where a step is long enough to gain.
-
-The devices are laid out as a mesh of one axis. The state and the examples lie on each of them; within a step, each
-computes its share of the batch, and XLA adds what has to be added (sums over the batch: gradients, metrics, the moments
-of batch normalisation). So the result is that of one device but for the rounding of sums.
+Devices share the batches of one seed where a step is long enough to gain. They are laid out as a mesh of one axis. The
+state and the examples lie whole on each of them; within a step, each computes its share of the batch, and XLA adds up
+the sums over the batch: gradients, metrics, the moments of batch normalisation. So the result is that of one device but
+    for
+the rounding of sums.
 """
 
 from __future__ import annotations
@@ -30,13 +28,13 @@ from fittingroom.engine.epoch import Examples, StepFunctions
 from fittingroom.errors import InputError
 
 _MEND = (
-    "Import fittingroom before keras, or set the environment variable KERAS_BACKEND=jax, and start Python again "
-    "(a notebook: restart its kernel)."
+    "Import fittingroom before keras, or set the environment variable KERAS_BACKEND=jax, then restart Python (in a "
+    "notebook, its kernel)."
 )
 
 
 def require_jax_backend() -> None:
-    """Makes sure that Keras can be imported and runs on JAX.
+    """Imports Keras, and makes sure that it runs on JAX.
 
     Raises:
         InputError: another backend is active, or the one that is configured is not installed.
@@ -45,15 +43,16 @@ def require_jax_backend() -> None:
         import keras
     except ModuleNotFoundError as error:
         raise InputError(
-            f"Keras cannot start: its configured backend needs the package {error.name!r}, which is not installed. "
-            f"Fitting Room trains on JAX. {_MEND}"
+            f"Keras is configured for a backend whose package {error.name!r} is not installed. Fitting Room trains on "
+            f"JAX. {_MEND}"
         ) from error
     active = keras.config.backend()
     if active != "jax":
-        raise InputError(f"Keras runs on its {active} backend, and Fitting Room trains on JAX. {_MEND}")
+        raise InputError(f"Keras runs on its {active} backend, but Fitting Room trains on JAX. {_MEND}")
 
 
-_LEAST_ADDRESSES = 2**30  # bytes; with fewer, XLA and LLVM abort the process
+# Under a smaller limit (`ulimit -v`), XLA and LLVM end the process without a word.
+_LEAST_ADDRESSES = 2**30  # bytes
 
 
 def prepare_jax() -> None:
@@ -61,36 +60,34 @@ def prepare_jax() -> None:
 
     Raises:
         InputError: JAX ran before this process was forked, finds no device, or is set to compile nothing.
-        MemoryError: a limit is set that leaves JAX too few addresses.
+        MemoryError: JAX has too little address space.
     """
     check_not_forked()
     _start_jax()
 
 
 def check_not_forked() -> None:
-    """Raises InputError in a process that was forked after JAX had run: there, its programs would wait for ever."""
+    """Raises InputError in a process that was forked after JAX had run: there, its programs would never end."""
     if fittingroom.jax_ran_before_fork:
         raise InputError(
-            "this process was forked from one in which JAX had already run, and JAX's threads do not survive a fork: "
-            "training here would wait for ever. Start processes with multiprocessing.get_context('spawn'), or train "
-            "several seeds or recipes in one call: fr.train(..., seeds=5), fr.experiment(...)."
+            "This process was forked after JAX had run, and JAX's threads do not survive a fork: training would hang. "
+            "Start processes with multiprocessing.get_context('spawn'), or train several seeds or recipes in one call: "
+            "fr.train(..., seeds=5), fr.experiment(...)."
         )
 
 
 @functools.cache
 def _start_jax() -> None:
-    """Starts JAX's devices, and keeps compiled programs in our cache folder unless the user has chosen another.
+    """Starts JAX's devices, and sets JAX's compile cache to our cache folder unless the user has chosen another.
 
-    A folder that cannot be written is left alone, since JAX would warn about it at every program. Thresholds are zero
-    because the programs here are small: the default would keep none of them.
+    JAX would warn about a folder that cannot be written at every program, so that is left out. By default JAX keeps
+    only programs that take a second to compile; ours take less, and are needed in every process.
     """
     _check_address_space()
     import jax
 
     if jax.config.jax_disable_jit:  # type: ignore[attr-defined]
-        raise InputError(
-            "JAX is set to compile nothing (JAX_DISABLE_JIT), and training is a compiled program. Unset it."
-        )
+        raise InputError("JAX_DISABLE_JIT is set, but Fitting Room trains with compiled programs. Unset it.")
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as error:  # an assertion, where a platform was asked for that has no device
@@ -101,30 +98,30 @@ def _start_jax() -> None:
                 f"JAX_PLATFORMS={chosen}, but JAX finds no such device here{reason}. Unset it, or set it to cpu."
             ) from error
         named = os.environ.get("JAX_PLATFORM_NAME")
-        way = f" JAX_PLATFORM_NAME={named} asks for one: unset it, or set it to cpu." if named else ""
+        way = f" JAX_PLATFORM_NAME={named} is set. Unset it, or set it to cpu." if named else ""
         raise InputError(f"JAX finds no device to run on{reason}.{way}".replace("..", ".")) from error
     folder = cache_dir() / "compiled"
-    if jax.config.jax_compilation_cache_dir is None and is_writable(folder):  # type: ignore[attr-defined]
+    if jax.config.jax_compilation_cache_dir is None and _is_writable(folder):  # type: ignore[attr-defined]
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 def _check_address_space() -> None:
-    """Raises MemoryError under a limit (`ulimit -v`) that JAX's libraries meet by ending the process without a word."""
+    """Raises MemoryError where the limit of address space is too low for JAX."""
     try:
         found = re.search(r"^Max address space +(\d+) ", Path("/proc/self/limits").read_text(), re.MULTILINE)
     except OSError:  # not Linux
         return
     if found is not None and int(found[1]) < _LEAST_ADDRESSES:
         raise MemoryError(
-            f"ulimit -v allows {int(found[1]) / 2**20:,.0f} MB of addresses, and JAX needs at least "
-            f"{_LEAST_ADDRESSES >> 20:,}"
+            f"ulimit -v allows {int(found[1]) / 2**20:,.0f} MB of address space, but JAX needs at least "
+            f"{_LEAST_ADDRESSES >> 20:,} MB"
         )
 
 
-def is_writable(folder: Path) -> bool:
-    """Whether files can be made in a folder, which is made if it is not there."""
+def _is_writable(folder: Path) -> bool:
+    """Whether files can be written in a folder, which is made if it does not exist."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -140,27 +137,27 @@ def device_facts() -> dict[str, str | int]:
     return {"platform": devices[0].platform, "kind": devices[0].device_kind, "count": len(devices)}
 
 
-def threads_per_replica() -> int | None:
-    """How many threads one arithmetic operation may use on a CPU: 1 as we set it up, None where the user decided."""
+def threads_per_operation() -> int | None:
+    """How many threads an arithmetic operation uses on a CPU: 1 as we set it up, None where XLA_FLAGS say otherwise."""
     return 1 if "--xla_cpu_multi_thread_eigen=false" in os.environ.get("XLA_FLAGS", "") else None
 
 
 BATCH = "batch"
 
-# What sharing a step costs each device, in multiply-adds that it could have done meanwhile (measured, see
-# docs/decisions.md): to meet, and for each weight, to add up its gradient and update it on every device.
+# What sharing a step costs each device, in multiply-adds that it could have done meanwhile: to meet, and for each
+# weight, to add up its gradient and update it on every device. Measured by `python -m benchmarks.sharing`.
 COST_OF_MEETING, COST_PER_WEIGHT = 20_000_000, 400
 
 
 def available_devices() -> int:
-    """How many devices may share a batch: all CPU devices of this process; one accelerator, until that is measured."""
+    """How many devices may share a batch: all CPU devices of this process; one accelerator, until more are measured."""
     return jax.local_device_count() if jax.default_backend() == "cpu" else 1
 
 
 def sharing_devices(work: int, weights: int, batch_size: int, available: int) -> int:
     """How many devices share a batch: as many as get equal parts of it, each with more work than sharing costs.
 
-    It depends on nothing that changes from run to run, so that results can be repeated to the bit.
+    The answer depends on shapes alone, never on a clock, so that results can be repeated to the bit.
 
     Args:
         work: multiply-adds of one step.
@@ -174,12 +171,12 @@ def sharing_devices(work: int, weights: int, batch_size: int, available: int) ->
 
 
 def everywhere(devices: int) -> NamedSharding:
-    """An array as a whole on each of the first `devices` devices of this process."""
+    """The sharding of arrays that lie whole on each of the first `devices` devices of this process."""
     return NamedSharding(Mesh(np.array(jax.local_devices()[:devices]), (BATCH,)), PartitionSpec())
 
 
 def sharing(steps: StepFunctions, devices: int) -> StepFunctions:
-    """The same steps, the batch shared by this many devices. A batch that cannot be, each device computes whole."""
+    """The same steps, the batch shared by this many devices; where it has no equal parts, each computes all of it."""
     mesh = everywhere(devices).mesh
 
     def shared(batch: Any) -> Any:
@@ -196,16 +193,22 @@ def sharing(steps: StepFunctions, devices: int) -> StepFunctions:
 
 
 class SharedProgram:
-    """A compiled program whose batches several devices share. Outside it, everything lies on the first of them."""
+    """A compiled program whose batches several devices share. Its arguments and results lie on the first of them.
+
+    Args:
+        compiled: takes and returns arrays that lie on every device.
+        devices: how many share a batch.
+    """
 
     def __init__(self, compiled: Callable[..., Any], devices: int) -> None:
         self.devices = devices
         self._compiled = compiled
         self._sharding = everywhere(devices)
-        self._copied: dict[int, tuple[Any, Any]] = {}  # large arguments, which stay the same from call to call
+        # Images are the same object from call to call, so that their copies on the other devices are kept.
+        self._copied: dict[int, tuple[Any, Any]] = {}
 
     def __call__(self, *arguments: Any) -> Any:
-        """What the program gives, as arrays on the first device; nothing is copied there."""
+        """The program's results, as arrays on the first device, where they lie already."""
         copies = [
             self._copies(number, argument) if isinstance(argument, Examples) else self._copy(argument)
             for number, argument in enumerate(arguments)

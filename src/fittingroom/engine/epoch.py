@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from fittingroom.engine.state import State, Values
 
@@ -206,8 +205,3 @@ def kept_probabilities(logs: jax.Array) -> jax.Array:
     """Logarithms of probabilities as a run keeps them: float16, which is within 0.05% of each, and never infinite."""
     kept = logs if logs.shape[1] <= MOST_CLASSES_KEPT else logs[:, :0]
     return jnp.maximum(kept, _SMALLEST_FLOAT16).astype(jnp.float16)
-
-
-def numbers(logs: Logs) -> dict[str, float]:
-    """Logs as Python floats; this waits for the device."""
-    return {name: float(np.asarray(value)) for name, value in logs.items()}

@@ -1,15 +1,12 @@
-"""Several replicas at once: one lane per device, and in each lane one replica at a time, or many that ride together.
+"""Several seeds at once: one lane per device, and in each lane one seed at a time, or many that ride together.
 
-On a CPU every core is a device of its own (`fittingroom/__init__.py` asks JAX for that), so that as many replicas train
-side by side as there are cores. A replica runs the very program that it would run alone, so it ends with the same bits.
-On an accelerator many replicas share a device (`vectorised.py`).
+On a CPU every core is a device of its own (`fittingroom/__init__.py` asks JAX for that), so that as many seeds train
+side by side as there are cores. Each runs the very program that it would run alone, so it ends with the same bits.
 
-Replicas that ride one device together: their calls of a program are gathered and run as one vectorised program.
-
-An accelerator is far from busy with one small network, so there the programs of many replicas become one program with
-one more axis. Each replica keeps a trainer of its own, in a thread of its own, which calls the programs as if it were
-alone. A call waits until every rider waits; then those that ask for the same steps are served together. So riders may
-stop, leave and join at any time. On a CPU this gains nothing (a batched product is slower than one after the other).
+An accelerator is far from busy with one small network, so there the programs of many seeds become one program with one
+more axis. Each seed keeps a trainer of its own, in a thread of its own, which calls the programs as if it were alone. A
+call waits until every rider waits; then those that ask for the same steps are served together. So riders may stop,
+leave and join at any time. On a CPU this gains nothing (a batched product is slower than one after the other).
 """
 
 from __future__ import annotations
@@ -26,53 +23,59 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fittingroom.engine.callbacks import StopRequest, stop_requests
 from fittingroom.engine.devices import available_devices
 from fittingroom.engine.epoch import Examples, Logs
-from fittingroom.engine.interrupt import StopRequest, stop_requests
-from fittingroom.engine.programs import Order, ProgramName, Programs, ProgramSource, TracedPrograms, without_training
+from fittingroom.engine.programs import Order, ProgramName, Programs, ProgramSource, TracedPrograms
 from fittingroom.engine.snapshots import Snapshot, Training
 from fittingroom.engine.state import State
 from fittingroom.engine.trainer import Trainer
 
 SECONDS_BETWEEN_LOOKS = 0.1
-# More replicas of a small network than this no longer make an accelerator faster; the others wait for a seat.
+# More seeds of a small network than this no longer make an accelerator faster; the others wait for a seat.
 MOST_SEATS = 256
 
 
 @dataclass(frozen=True)
 class Lane:
-    """A device, the programs on it, and how many replicas train there at once, each in a thread of its own."""
+    """A device on which seeds train.
+
+    Args:
+        device: as JAX knows it.
+        programs: compiled for it.
+        seats: how many seeds train there at once, each in a thread of its own.
+    """
 
     device: jax.Device
     programs: Programs
     seats: int = 1
 
 
-# Makes the trainer of the replica with a given number, from 0, in a lane.
+# Makes the trainer of a seed, by its number from 0, in a lane.
 TrainerOf = Callable[[int, Lane], Trainer]
 
 
 def compiled_lanes(
-    replicas: int,
+    seeds: int,
     source: ProgramSource,
     traced: Callable[[], TracedPrograms],
     compile_lane: Callable[[Lane], None],
     request: StopRequest,
 ) -> list[Lane]:
-    """The lanes that so many replicas are spread over, all cores or all accelerators, with their programs compiled.
+    """The lanes for this many seeds: all cores or all accelerators, with their programs compiled.
 
-    Where the steps are so long that devices share each batch of a replica alone (`mesh.py`), replicas take turns on all
-    of them: that takes no longer, and they end with the same bits as alone.
+    Where steps are so long that devices share each batch of one seed (`engine.devices`), seeds take turns on all of
+    them: that takes no longer, and they end with the same bits as alone.
 
     Args:
-        replicas: how many there will be.
+        seeds: how many will train.
         source: where programs come from.
-        traced: the same programs, traced in this process; asked for only where they are vectorised.
+        traced: the same programs, traced in this process; called only where they are vectorised.
         compile_lane: compiles all that training needs in a lane.
         request: the request to stop that training will look at.
     """
-    devices = jax.local_devices()[:replicas]
-    seats = min(-(-replicas // len(devices)), MOST_SEATS)
+    devices = jax.local_devices()[:seeds]
+    seats = min(-(-seeds // len(devices)), MOST_SEATS)
     if devices[0].platform == "cpu" or seats == 1:
         alone = Lane(devices[0], Programs(source.on(available_devices())))
         compile_lane(alone)
@@ -89,22 +92,34 @@ def compiled_lanes(
 
 
 @dataclass(frozen=True)
-class Start:
-    """Where a replica starts, or goes on, and what saves its snapshots; as `Trainer.train` has them."""
+class StartingPoint:
+    """Where one seed starts: the arguments of its `Trainer.train`.
+
+    Args:
+        state: where it starts.
+        resume: where it continues, in place of that.
+        save: writes its snapshots.
+    """
 
     state: State
     resume: Snapshot | None = None
     save: Callable[[Snapshot], None] | None = None
 
 
-def train_replicas(
-    lanes: Sequence[Lane], trainer: TrainerOf, starts: Sequence[Start], request: StopRequest
+def train_seeds(
+    lanes: Sequence[Lane], trainer: TrainerOf, starts: Sequence[StartingPoint], request: StopRequest
 ) -> list[Training]:
-    """Trains one replica from each start, and returns what each left behind, in the same order.
+    """Trains one seed from each start, and returns what each left behind, in the same order.
 
-    A seat takes the next replica as soon as it is free. A request to stop (Ctrl-C) reaches all of them; those that have
+    A seat takes the next seed as soon as it is free. A request to stop (Ctrl-C) reaches all of them; those that have
     not begun come back interrupted, without an epoch. An error in one of them, such as a callback's, stops the others
     too and is raised.
+
+    Args:
+        lanes: with compiled programs.
+        trainer: makes the trainer of a seed.
+        starts: one for each seed.
+        request: to stop all of them.
     """
     work = _Work(trainer, starts, request)
     seats = [lane for lane in lanes for _ in range(lane.seats)]
@@ -119,7 +134,8 @@ def train_replicas(
 def _wait(futures: Sequence[Future[None]]) -> None:
     """Waits for all seats; returns early on a second Ctrl-C, when they have heard the first and are about to end.
 
-    Python runs signal handlers in the main thread only, and only when that is awake.
+    It wakes up again and again because Python runs signal handlers in the main thread only, and only when that is
+    awake.
     """
     with suppress(KeyboardInterrupt):
         while wait(futures, timeout=SECONDS_BETWEEN_LOOKS).not_done:
@@ -127,9 +143,9 @@ def _wait(futures: Sequence[Future[None]]) -> None:
 
 
 class _Work:
-    """The replicas that wait for a seat, and what has come of the others."""
+    """The seeds that wait for a seat, and the results of the others."""
 
-    def __init__(self, trainer: TrainerOf, starts: Sequence[Start], request: StopRequest) -> None:
+    def __init__(self, trainer: TrainerOf, starts: Sequence[StartingPoint], request: StopRequest) -> None:
         self.results: dict[int, Training] = {}
         self._trainer = trainer
         self._starts = starts
@@ -139,13 +155,13 @@ class _Work:
             self._waiting.put(number)
 
     def in_lane(self, lane: Lane) -> None:
-        """What a seat does until no replica is waiting."""
+        """What a seat does until no seed is waiting."""
         try:
             with jax.default_device(lane.device), suppress(Empty):
                 while True:
                     self._train(self._waiting.get_nowait(), lane)
         except BaseException:
-            self._request.reason = "another replica failed"
+            self._request.reason = "another seed failed"
             raise
         finally:
             if isinstance(lane.programs, VectorisedPrograms):
@@ -162,13 +178,13 @@ class _Work:
 
 
 def _left_alone(state: State, resume: Snapshot | None, request: StopRequest) -> Training:
-    """What a replica leaves behind that was asked to stop before it could begin, or go on."""
+    """What a seed leaves behind that was asked to stop before it could begin or continue."""
     if resume is None:
         return Training(state, status="interrupted", reason=request.reason)
     return Training(resume.kept or state, list(resume.epochs), "interrupted", request.reason)
 
 
-# Which arguments of each program belong to a replica; the others are the same for all.
+# Which arguments of each program are a seed's own; the others are the same for all.
 _OWN: dict[ProgramName, tuple[bool, ...]] = {
     "train": (True, False, True, False, False),  # state, examples, order, start, stop
     "evaluate": (True, False),  # state, examples
@@ -179,12 +195,12 @@ STEPS_PER_CALL = 512
 
 
 class VectorisedPrograms(Programs):
-    """The programs of a fixed number of riders; threads call it as they would call `Programs`.
+    """The programs of several seeds that ride together, each in a thread that calls them as it would call `Programs`.
 
     Args:
-        source: a model's programs, traced in this process. (JAX cannot vectorise a program that was exported.)
+        source: a model's programs, traced in this process: JAX cannot vectorise an exported program.
         riders: how many threads will call.
-        request: a request to stop, which ends all calls.
+        request: to stop, which ends all calls.
     """
 
     def __init__(self, source: TracedPrograms, riders: int, request: StopRequest) -> None:
@@ -202,7 +218,7 @@ class VectorisedPrograms(Programs):
 
     def prepare_evaluate(self, state: State, examples: Examples) -> None:
         """Compiles the evaluation program for all riders."""
-        self._prepare("evaluate", (without_training(state), examples))
+        self._prepare("evaluate", (state.weights, examples))
 
     def step(self, state: State, examples: Examples, order: Order, start: int, stop: int) -> tuple[State, Logs]:
         """What `train` does: riders' states are parts of one."""
@@ -270,7 +286,7 @@ class VectorisedPrograms(Programs):
 
 @dataclass
 class _Call:
-    """What a rider wants, and what became of it."""
+    """The call of a rider, and its result."""
 
     name: ProgramName
     arguments: tuple[Any, ...]
@@ -309,7 +325,7 @@ class _Vectorised:
         return self
 
     def compile(self, name: ProgramName, arguments: tuple[Any, ...]) -> Callable[..., Any]:
-        """The program `name`, vectorised over what belongs to a replica."""
+        """The program `name`, vectorised over the arguments that are a seed's own."""
         own = _OWN[name]
         alone = tuple(
             jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), argument)
@@ -319,7 +335,3 @@ class _Vectorised:
         )
         axes = tuple(0 if belongs else None for belongs in own)
         return jax.jit(jax.vmap(self._source.program(name, alone), in_axes=axes)).lower(*arguments).compile()
-
-
-def _without_riders(leaf: Any) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -13,8 +13,8 @@ import numpy as np
 from fittingroom.engine.epoch import Examples
 from fittingroom.engine.keras_steps import evaluating, fitted, fixed_batch, only, overrides, step_functions
 from fittingroom.engine.losses import CLASSWISE, OUTPUTWISE, LossFacts, compiled_loss, loss_facts
-from fittingroom.engine.state import read_state
-from fittingroom.errors import InputError, ModelError
+from fittingroom.engine.state import State
+from fittingroom.errors import ModelError
 from fittingroom.recipes.last_activation import crossentropy_for
 
 Array = np.ndarray[Any, Any]
@@ -31,31 +31,6 @@ def require_model(model: Any) -> None:
         raise ModelError(f"The model {model.__name__} is a class; expected an object of it: {model.__name__}(...).")
     if not isinstance(model, keras.Model):
         raise ModelError(f"The model is a {type(model).__name__}; expected a keras.Model, such as keras.Sequential.")
-
-
-def checked_callbacks(given: Sequence[Any]) -> tuple[keras.callbacks.Callback, ...]:
-    """The callbacks, made sure to be some.
-
-    Raises:
-        InputError: one is a class, a function, or something else.
-    """
-    for callback in given:
-        if isinstance(callback, keras.callbacks.Callback):
-            continue
-        if isinstance(callback, type) and issubclass(callback, keras.callbacks.Callback):
-            name = callback.__name__
-            raise InputError(f"The callback {name} is a class; expected an object of it: {name}().")
-        if callable(callback):
-            name = getattr(callback, "__name__", type(callback).__name__)
-            raise InputError(
-                f"The callback {name} is a function; expected an object of keras.callbacks.Callback, such as "
-                f"keras.callbacks.LambdaCallback(on_epoch_end={'...' if name == '<lambda>' else name})."
-            )
-        raise InputError(
-            f"The callbacks hold a {type(callback).__name__}; expected objects of keras.callbacks.Callback, such as "
-            "keras.callbacks.EarlyStopping()."
-        )
-    return tuple(given)
 
 
 def compile_if_needed(model: keras.Model, images: Array) -> None:
@@ -149,7 +124,7 @@ def logged_names(model: keras.Model, batch: Examples, *, validation: bool) -> tu
     results = jax.eval_shape(lambda: steps.results(steps.fresh_metrics(())))
     trained = validated = dict(results)
     if steps.own_logs:
-        state = read_state(model)
+        state = State.of(model)
         trained = jax.eval_shape(steps.train_step, state, batch)[1] or trained
         validated = jax.eval_shape(steps.test_step, state, batch)[1] or validated
     _require_loss(model, trained)

@@ -1,7 +1,4 @@
-"""The compiled programs of one model: built for the sizes they meet, compiled once, the compile time kept apart.
-
-Training and evaluation one batch at a time: the slower path, for data or hooks that need each batch on its own.
-"""
+"""The compiled programs of one model: traced for the sizes they meet, compiled once, the compile time kept apart."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from fittingroom.engine.convolution import rewritten_for_cpu
@@ -21,12 +19,12 @@ from fittingroom.engine.epoch import (
     Outcomes,
     StepFunctions,
     evaluate_program,
+    kept_probabilities,
     predict_program,
-    test_batch_program,
-    train_batch_program,
     train_program,
 )
-from fittingroom.engine.state import State, copied
+from fittingroom.engine.snapshots import ValidationResult
+from fittingroom.engine.state import State
 
 Order = np.ndarray[Any, np.dtype[np.int32]]
 # A step is the training program too, and takes over the memory of the state that it is given.
@@ -56,7 +54,7 @@ class TracedPrograms:
         batch_size: images in a training step.
         scale: what stored images are divided by, or None.
         evaluation_batch: images in a step of evaluation.
-        devices: the most devices that may share a batch; how many do is for `mesh.sharing_devices` to say.
+        devices: the most devices that may share a batch; `devices.sharing_devices` says how many do.
     """
 
     def __init__(
@@ -90,6 +88,8 @@ class TracedPrograms:
 
     def jitted(self, name: ProgramName, arguments: tuple[Any, ...]) -> tuple[Any, int]:
         """The function `name` for `jax.jit`'s ways to compile, and how many devices share its batches."""
+        # Nothing is donated but by single steps: the state before a call must outlive it, since a first NaN among its
+        # steps is found by running them again, and Ctrl-C must leave a model with weights.
         alone = jax.jit(self.program(name, arguments), donate_argnums=(0,) if name == "step" else ())
         devices = self._sharing_devices(name, alone, arguments) if self.devices > 1 else 1
         if devices == 1:
@@ -116,7 +116,7 @@ class TracedPrograms:
         function = self._function(name, arguments, steps)
 
         def rewritten(*arguments: Any) -> Any:
-            with rewritten_for_cpu():
+            with rewritten_for_cpu():  # runs while JAX traces, so that the program holds our gradients of convolutions
                 return function(*arguments)
 
         return rewritten
@@ -138,8 +138,11 @@ def shapes_of(arguments: Any) -> Any:
 class Programs:
     """Calls the programs of a source, compiling each once for the shapes it meets.
 
-    Devices share the batches of evaluation only where they share those of training. Else replicas train side by side,
+    Devices share the batches of evaluation only where they share those of training. Elsewhere seeds train side by side,
     a core each, and one that evaluated on all cores would hold up the others.
+
+    Args:
+        source: where the programs come from.
     """
 
     def __init__(self, source: ProgramSource) -> None:
@@ -147,7 +150,7 @@ class Programs:
         self._compiled: dict[tuple[Any, ...], Callable[..., Any]] = {}
         self._stepping: tuple[tuple[int, ...], Callable[..., Any], Any] | None = None
         self.compile_seconds = 0.0
-        self.steps_per_call = 1  # as many as take about a quarter of a second, once a training has found that out
+        self.steps_per_call = 1  # the trainer raises it to what takes about a quarter of a second
 
     @property
     def compilations(self) -> int:
@@ -168,7 +171,8 @@ class Programs:
     def step(self, state: State, examples: Examples, order: Order, start: int, stop: int) -> tuple[State, Logs]:
         """What `train` does; the state that it is given is gone afterwards, which makes single steps faster."""
         arguments = (state, examples, order, np.int32(start), np.int32(stop))
-        # The shapes of all arguments would be compared in every step; those of a state change only with its groups.
+        # Looking up a program compares the shapes of all arguments, which would take as long as a small step. Within an
+        # epoch the arrays are the same objects, and the shapes of a state change only with the sizes of its groups.
         same = (id(examples), id(order), *map(len, state))
         if self._stepping is None or self._stepping[0] != same:
             self._stepping = same, self._executable("step", arguments), (examples, order)
@@ -177,8 +181,21 @@ class Programs:
 
     def evaluate(self, state: State, examples: Examples) -> tuple[Logs, Outcomes]:
         """The metrics over all examples, and the outcome of each."""
-        result: tuple[Logs, Outcomes] = self._call("evaluate", without_training(state), examples)
+        result: tuple[Logs, Outcomes] = self._call("evaluate", state.weights, examples)
         return result
+
+    def validate(self, state: State, images: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> ValidationResult:
+        """Accuracy, loss and outcomes of images `(n, ...)` with class indices `(n,)`, by the answers of `predict`.
+
+        They differ from `evaluate` where a recipe averages its answers over several views of an image.
+        """
+        logs = self.log_probabilities(state, images)
+        true_class = logs[np.arange(len(labels)), labels]
+        predicted = logs.argmax(axis=1).astype(np.int32)
+        means = {"accuracy": float((predicted == labels).mean()), "loss": float(-true_class.mean())}
+        kept = kept_probabilities(jnp.asarray(logs))
+        outcomes = Outcomes(*map(jnp.asarray, (-true_class, predicted, np.exp(true_class), kept)))
+        return ValidationResult(means, outcomes, None)
 
     def log_probabilities(self, state: State, images: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Logarithms of the class probabilities, float32 `(images, classes)`.
@@ -199,7 +216,7 @@ class Programs:
     def _predict_batch(self, state: State, images: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
         size = self._fixed_batch or 1 << (len(images) - 1).bit_length()
         padded = np.concatenate([images, np.zeros((size - len(images), *images.shape[1:]), images.dtype)])
-        return np.asarray(self._call("predict", without_training(state), padded))[: len(images)]
+        return np.asarray(self._call("predict", state.weights, padded))[: len(images)]
 
     def prepare_train(self, state: State, examples: Examples, order: Order, *, steps: bool = False) -> None:
         """Compiles the training program, or that of single steps, before the clock of training starts."""
@@ -207,7 +224,7 @@ class Programs:
 
     def prepare_evaluate(self, state: State, examples: Examples) -> None:
         """Compiles the evaluation program before the clock of training starts."""
-        self._executable("evaluate", (without_training(state), examples))
+        self._executable("evaluate", (state.weights, examples))
 
     def _call(self, name: ProgramName, *arguments: Any) -> Any:
         return self._executable(name, arguments)(*arguments)
@@ -217,56 +234,13 @@ class Programs:
         key = (name, structure, *((leaf.shape, leaf.dtype) for leaf in leaves))
         if key not in self._compiled:
             started = time.perf_counter()
+            # See the class: evaluation is shared only where training is.
             source = self._source.on(1) if name == "evaluate" and self.devices == 1 else self._source
             self._compiled[key] = source.compile(name, arguments)
             self.compile_seconds += time.perf_counter() - started
         return self._compiled[key]
 
 
-def without_training(state: State) -> State:
-    """The part of a state that decides what a model answers."""
-    return state._replace(optimizer=(), metrics=())
-
-
-class BatchPrograms:
-    """One compiled step per shape of batch. The logs are running means since the first batch.
-
-    Calls return at once, before the device is done. A training step takes over the memory of the state that it is
-    given; evaluation changes nothing.
-    """
-
-    def __init__(self, steps: StepFunctions, scale: float | None) -> None:
-        self._train = _compiled(train_batch_program(steps, scale), donate_argnums=(0,))
-        self._test = _compiled(test_batch_program(steps, scale))
-        self.compile_seconds = 0.0
-
-    def train(self, state: State, batch: Examples, *, first: bool) -> tuple[State, Logs]:
-        """One training step; the state that it is given is gone afterwards."""
-        result: tuple[State, Logs] = self._train(state, batch, np.bool_(first))
-        return result
-
-    def test(self, state: State, batch: Examples, *, first: bool) -> tuple[State, Logs, Outcomes]:
-        """One step of evaluation; in the state, metrics and what the model changes in evaluation are new."""
-        result: tuple[State, Logs, Outcomes] = self._test(state._replace(optimizer=()), batch, np.bool_(first))
-        after, logs, outcomes = result
-        return after._replace(optimizer=state.optimizer), logs, outcomes
-
-    def prepare_train(self, state: State, batch: Examples) -> None:
-        """Compiles the training step for batches of this shape before the clock of training starts."""
-        started = time.perf_counter()
-        jax.block_until_ready(self.train(copied(state), batch, first=True))
-        self.compile_seconds += time.perf_counter() - started
-
-    def prepare_test(self, state: State, batch: Examples) -> None:
-        """Compiles the step of evaluation for batches of this shape."""
-        started = time.perf_counter()
-        jax.block_until_ready(self.test(state, batch, first=True))
-        self.compile_seconds += time.perf_counter() - started
-
-
-def _compiled(program: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-    def rewritten(*arguments: Any) -> Any:
-        with rewritten_for_cpu():
-            return program(*arguments)
-
-    return jax.jit(rewritten, **options)
+def numbers(logs: Logs) -> dict[str, float]:
+    """Logs as Python floats; this waits for the device."""
+    return {name: float(np.asarray(value)) for name, value in logs.items()}

@@ -1,47 +1,36 @@
 """The programs and the blueprint of a recipe: from the cache, or from the Keras model that the recipe describes.
 
-Programs of a recipe, kept in the cache folder as JAX exports: a second training needs neither Keras nor tracing.
-
 Building a Keras model and tracing it takes longer than an epoch of the course's model. What they give depends only on
-the recipe, the shapes and the versions, so it is kept under a key made of these.
-
-Answers averaged over several views of an image: as it is, mirrored, moved a little (test-time augmentation).
-
-An image and its mirror image, or itself one pixel further, show the same thing, but a network's errors on them differ
-in part, so the mean of its answers is right more often. Training, and validation while it lasts, see images as they
-are: six views would cost validation six times its time. `recipes.views` is the same in Keras, for `run.model`.
+the recipe, the shapes and the versions. So the traced programs are kept in the cache folder as JAX exports, under a key
+made of these, and the next training of the recipe does not import Keras.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import export
 
 from fittingroom.atomic import read_checked, write_checked
 from fittingroom.data.cache import cache_dir
-from fittingroom.engine.blueprint import Blueprint, blueprint_of
+from fittingroom.engine.blueprint import Blueprint
 from fittingroom.engine.devices import SharedProgram, everywhere
-from fittingroom.engine.epoch import Examples, Outcomes, StepFunctions, kept_probabilities
-from fittingroom.engine.programs import ProgramName, Programs, TracedPrograms, shapes_of
+from fittingroom.engine.epoch import Examples, Outcomes
+from fittingroom.engine.programs import ProgramName, TracedPrograms, shapes_of
 from fittingroom.engine.state import State
-from fittingroom.engine.validation import Validated
 from fittingroom.errors import StorageError
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.recipes.settings import Augmentation, parse_augmentation
+from fittingroom.recipes.settings import parse_augmentation
 
 if TYPE_CHECKING:
     from fittingroom.engine.blueprint import Outline
@@ -49,15 +38,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RecipeModel:
-    """The model of a recipe for images of one shape; builds it in Keras when the cache cannot help.
+    """The model of a recipe for images of one shape, which is built in Keras only when the cache lacks its programs.
 
     Args:
         recipe: what to build.
         image_shape: of one image.
-        classes: number of classes.
+        classes: how many there are.
         scale: what the stored images are divided by to become the model's input.
-        train_count: number of training images, which a schedule of the learning rate depends on.
-        outline: what the model must look like, where all of this comes from a file; None where the user asks for it.
+        train_count: how many training images there are, which a schedule of the learning rate depends on.
+        outline: the shapes that the model must have, where recipe and shapes come from a file; None where the user
+            asks.
     """
 
     recipe: Recipe
@@ -69,26 +59,32 @@ class RecipeModel:
 
     @property
     def programs(self) -> ExportedPrograms:
-        """Where the recipe's programs come from."""
+        """The recipe's programs, from the cache where it has them."""
         steps = () if self.recipe.schedule == "constant" else (self._steps,)
-        key = program_key(self.recipe.program_fields(), self.image_shape, self.classes, self.scale, *steps)
-        return ExportedPrograms(key, self)
+        key = _program_key(self.recipe.program_fields(), self.image_shape, self.classes, self.scale, *steps)
+        return ExportedPrograms(key, self.trace)
+
+    @property
+    def views(self) -> int:
+        """How many views of an image the recipe's answers average, the image itself among them."""
+        names = [parse_augmentation(text).name for text in self.recipe.test_views]
+        return (1 + 2 * names.count("shift")) * (2 if "flip" in names else 1)
 
     @property
     def _steps(self) -> int:
-        """Steps of the whole training."""
+        """How many steps the whole training has."""
         return self.recipe.epochs * -(-self.train_count // self.recipe.batch_size)
 
     def trace(self) -> tuple[Blueprint, TracedPrograms]:
-        """Builds the Keras model, and from it the blueprint and the programs.
+        """The blueprint and the programs, from the Keras model. Slow: imports Keras.
 
         Raises:
-            RunError: the model does not look as `outline` says; nothing of its size was allocated.
+            RunError: the model does not have the shapes of `outline`; no memory was taken for its weights.
         """
         from fittingroom.engine.devices import require_jax_backend
 
         require_jax_backend()
-        from fittingroom.engine.augmentation import augmenting, with_seed
+        from fittingroom.engine.augmentation import augmenting, averaging, with_seed
         from fittingroom.engine.description import describe
         from fittingroom.engine.keras_steps import step_functions
         from fittingroom.engine.model_checks import build_checked
@@ -101,7 +97,7 @@ class RecipeModel:
         model = with_softmax_in_the_loss(model, self.recipe.label_smoothing)
         images = np.zeros((1, *self.image_shape), np.float32)
         build_checked(model, images, np.zeros(1, np.int32), None, self.classes)
-        blueprint, steps = blueprint_of(model, description), step_functions(model)
+        blueprint, steps = Blueprint.of(model, description), step_functions(model)
         if self.recipe.augment:
             blueprint = with_seed(blueprint)
             steps = augmenting(steps, [parse_augmentation(text) for text in self.recipe.augment])
@@ -110,16 +106,8 @@ class RecipeModel:
         return blueprint, TracedPrograms(steps, self.recipe.batch_size, self.scale)
 
 
-class Origin(Protocol):
-    """Where programs and blueprint come from when the cache does not have them: a Keras model."""
-
-    def trace(self) -> tuple[Blueprint, TracedPrograms]:
-        """Builds the model. Slow: imports Keras."""
-        ...
-
-
-def program_key(*parts: object) -> str:
-    """The name of a cache folder for programs decided by `parts`, this version of the code, and the platform."""
+def _program_key(*parts: object) -> str:
+    """The name of the cache folder for programs that `parts`, the versions, our source and the platform decide."""
     versions = [version(name) for name in ("fittingroom", "jax", "jaxlib", "keras")]
     text = json.dumps([parts, versions, _source_digest(), jax.default_backend()], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -127,7 +115,7 @@ def program_key(*parts: object) -> str:
 
 @cache
 def _source_digest() -> str:
-    """A hash of the code that makes programs, so that changing it cannot leave old programs in use."""
+    """A hash of the source that makes programs, so that none of an older source is ever used."""
     root = Path(__file__).parent.parent
     digest = hashlib.sha256()
     for path in sorted([*(root / "engine").glob("*.py"), *(root / "recipes").glob("*.py")]):
@@ -136,24 +124,24 @@ def _source_digest() -> str:
 
 
 class ExportedPrograms:
-    """A source of programs that reads them from the cache, and puts there what it had to trace.
+    """A source of programs that reads them from the cache, and writes there what it had to trace.
 
     Args:
-        key: the name of the cache folder, from `program_key`.
-        origin: where programs come from when the cache does not have them.
+        key: the name of the cache folder.
+        trace: builds the model, and gives its blueprint and programs; called when the cache lacks something.
         devices: the most devices that may share a batch.
     """
 
-    def __init__(self, key: str, origin: Origin, *, devices: int = 1) -> None:
+    def __init__(self, key: str, trace: Callable[[], tuple[Blueprint, TracedPrograms]], *, devices: int = 1) -> None:
         self._key = key
         self._folder = cache_dir() / "programs" / key
-        self._origin = origin
+        self._trace = trace
         self._devices = devices
         self._traced: tuple[Blueprint, TracedPrograms] | None = None
 
     def on(self, devices: int) -> ExportedPrograms:
         """The same programs, in which up to so many devices share a batch."""
-        other = ExportedPrograms(self._key, self._origin, devices=devices)
+        other = ExportedPrograms(self._key, self._trace, devices=devices)
         other._traced = self._traced
         return other
 
@@ -162,7 +150,7 @@ class ExportedPrograms:
         kept = read_checked(self._folder / "blueprint.json")
         if kept is not None:
             return Blueprint.from_json(json.loads(kept))
-        blueprint, _ = self._trace()
+        blueprint, _ = self._once_traced()
         self._keep("blueprint.json", json.dumps(blueprint.to_json()).encode())
         return blueprint
 
@@ -184,19 +172,19 @@ class ExportedPrograms:
         kept = read_checked(self._folder / file)
         if kept is not None:
             return export.deserialize(bytearray(kept))
-        _, traced = self._trace()
+        _, traced = self._once_traced()
         function, _ = traced.on(self._devices).jitted(name, arguments)
         exported = export.export(function)(*shapes)
         self._keep(file, bytes(exported.serialize()))
         return exported
 
-    def _trace(self) -> tuple[Blueprint, TracedPrograms]:
+    def _once_traced(self) -> tuple[Blueprint, TracedPrograms]:
         if self._traced is None:
-            self._traced = self._origin.trace()
+            self._traced = self._trace()
         return self._traced
 
     def _keep(self, file: str, content: bytes) -> None:
-        """Writes a cache file. A cache that cannot be written only costs time next time."""
+        """Writes a cache file. Where that is not possible, the next training takes longer, and nothing else."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             write_checked(self._folder / file, content)
@@ -230,52 +218,3 @@ def _without_lapack(exported: export.Exported) -> Iterator[None]:
 def _register_types() -> None:
     for kind in (State, Examples, Outcomes):
         export.register_namedtuple_serialization(kind, serialized_name=f"fittingroom.{kind.__name__}")
-
-
-Array = np.ndarray[Any, Any]
-
-
-def averaging(steps: StepFunctions, augmentations: Sequence[Augmentation]) -> StepFunctions:
-    """The same step functions, which predict the mean probabilities over the views of each image."""
-
-    def answer(state: State, images: jax.Array) -> jax.Array:
-        found = [steps.log_probabilities(steps.forward(state, view)) for view in _views(images, augmentations)]
-        return jax.nn.logsumexp(jnp.stack(found), axis=0) - math.log(len(found))
-
-    return dataclasses.replace(steps, answer=answer)
-
-
-def count_views(augmentations: Sequence[Augmentation]) -> int:
-    """How many views of an image there are, with the image itself."""
-    moved = 1 + 2 * sum(augmentation.name == "shift" for augmentation in augmentations)
-    return moved * (2 if any(augmentation.name == "flip" for augmentation in augmentations) else 1)
-
-
-def answered(programs: Programs, state: State, images: Array, labels: Array) -> Validated:
-    """What comes of images `(n, ...)` with class indices `(n,)` when they are answered as `predict` does."""
-    logs = programs.log_probabilities(state, images)
-    true_class = logs[np.arange(len(labels)), labels]
-    predicted = logs.argmax(axis=1).astype(np.int32)
-    numbers = {"accuracy": float((predicted == labels).mean()), "loss": float(-true_class.mean())}
-    outcomes = Outcomes(
-        *map(jnp.asarray, (-true_class, predicted, np.exp(true_class), kept_probabilities(jnp.asarray(logs))))
-    )
-    return Validated(numbers, outcomes, None)
-
-
-def _views(images: jax.Array, augmentations: Sequence[Augmentation]) -> list[jax.Array]:
-    """Every view, the first of them the images as they are: moved ones, then the mirror images of all."""
-    views = [images]
-    for augmentation in augmentations:
-        if augmentation.name == "shift":
-            pixels = augmentation.strength or 0
-            views += [_moved(images, pixels), _moved(images[:, ::-1, ::-1], pixels)[:, ::-1, ::-1]]
-    if any(augmentation.name == "flip" for augmentation in augmentations):
-        views += [view[:, :, ::-1] for view in views]
-    return views
-
-
-def _moved(images: jax.Array, pixels: int) -> jax.Array:
-    """Images moved by so many pixels down and to the right; what comes in at the edge is 0."""
-    padding = [(0, 0), (pixels, 0), (pixels, 0), *[(0, 0)] * (images.ndim - 3)]
-    return jnp.pad(images, padding)[:, : images.shape[1], : images.shape[2]]

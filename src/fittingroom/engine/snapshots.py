@@ -1,8 +1,6 @@
-"""The plan of a training: how long, in which order, and what happens how often.
+"""A training as data: its plan, its finished epochs, what it leaves behind, and the snapshots that it continues from.
 
-What a training is made of, as data: finished epochs, what it leaves behind, and snapshots to go on from.
-
-When the snapshots of a training are saved: as often as its plan says, and seldom enough to cost next to nothing.
+Snapshots are saved as often as the plan says, and seldom enough to cost next to nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -18,11 +16,10 @@ import numpy as np
 from fittingroom.engine.callbacks import Numbers
 from fittingroom.engine.epoch import Outcomes
 from fittingroom.engine.state import State
-from fittingroom.engine.validation import Validated
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """How long and in which order to train. Epochs are counted from 0.
 
     Args:
@@ -34,8 +31,8 @@ class Plan:
         steps_per_epoch: fewer steps than a pass through the images has; None for a pass.
         validation_batch_size: images per step of validation; None for `batch_size`.
         validation_freq: validate after every so many epochs, or after those listed (counted from 1), as in Keras.
-        batch_hooks_every: after how many batches hooks that watch batches are called.
-        checkpoint_every: after how many epochs a snapshot is saved; one is saved, too, when training is interrupted.
+        batch_hooks_every: after how many batches callbacks that watch batches are called (an argument of `fit`).
+        checkpoint_every: after how many epochs a snapshot is saved; an interrupted training saves one besides.
     """
 
     epochs: int
@@ -56,38 +53,58 @@ class Plan:
         return epoch + 1 in self.validation_freq
 
 
+class ValidationResult(NamedTuple):
+    """The numbers that some weights have on the validation images.
+
+    Args:
+        logs: loss and metrics, named as in the history but without `val_`.
+        outcomes: NumPy arrays whose first axis is the image.
+        labels: class indices `(images,)`, where an iterable gave the images in an order of its own; else None.
+    """
+
+    logs: Numbers
+    outcomes: Outcomes
+    labels: np.ndarray[Any, Any] | None
+
+
 Status = Literal["finished", "stopped", "interrupted", "diverged"]
 
 
 @dataclass(frozen=True)
 class FinishedEpoch:
-    """One finished epoch: its number from 0, the numbers Keras users know, and what came of each validation image.
+    """One finished epoch.
 
-    Outcomes are those of the weights as the epoch's last step left them; None where nothing was validated, and where
-    validation was on an iterable, whose images need not come in the same order twice.
+    Args:
+        epoch: counted from 0.
+        logs: its row of Keras's history.
+        outcomes: of the weights after its last step on each validation image, NumPy arrays `(images, ...)`; None
+            without validation, and where an iterable was validated on, whose images may come in another order next
+            time.
+        seconds: how long it took.
+        images: how many were trained on.
     """
 
     epoch: int
     logs: Numbers
-    outcomes: Outcomes | None  # arrays of NumPy, `(images, ...)` each
+    outcomes: Outcomes | None
     seconds: float
-    images: int = 0  # trained on
+    images: int = 0
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything from which a training goes on as if it had never stopped, to the last bit.
+    """Everything that a training needs to continue as if it had never stopped, to the last bit.
 
     Args:
         state: the model, its optimizer and its metrics.
         epochs: the finished epochs, oldest first.
         first_epoch: where the training began; the order of the images depends on it.
-        epoch: the epoch to go on with.
+        epoch: the epoch to continue with.
         step: how many of its steps are done; after some, `epoch_begin` has been called.
         seconds: how long those steps took.
-        kept: the state after the last finished epoch, where that is not `state`; None before there was one.
-        memories: what each hook remembers, plain data and arrays (see `Hook.memory`).
-        stop: why training ends here, if a hook wants that.
+        kept: the state after the last finished epoch; None before there was one.
+        memories: what each callback remembers, plain data and arrays (see `Callback.memory`).
+        stop: why training ends here, if a callback wants that.
     """
 
     state: State
@@ -101,7 +118,7 @@ class Snapshot:
     stop: str | None
 
     def on(self, device: jax.Device) -> Snapshot:
-        """The same, its state on a device."""
+        """The same with its state on a device."""
         return replace(self, state=jax.device_put(self.state, device))
 
 
@@ -109,58 +126,70 @@ class Snapshot:
 class Training:
     """What training left behind: the state belongs to the last of the finished epochs, whatever happened after it.
 
-    At the end, callbacks and optimizers may put other weights in their place (restored, or averaged ones): `validation`
-    is then what those made of the validation images, while the epochs keep what their own weights did.
+    At the end, callbacks and optimizers may put other weights in their place (restored, or averaged ones). Then
+    `validation` is the result of those, while the epochs keep the results of their own weights.
+
+    Args:
+        state: the weights that are kept, optimizer and metrics.
+        epochs: the finished epochs, oldest first.
+        status: how training ended.
+        reason: why, where it did not finish.
+        validation: the result of the kept weights.
+        devices: how many shared each batch.
+        last_validation: the last state that was validated, and its result.
+        as_trained: whether the weights are the last finished epoch's own.
+        views: of each image, whose answers `validation` averages.
     """
 
     state: State
     epochs: list[FinishedEpoch] = field(default_factory=list)
     status: Status = "finished"
     reason: str | None = None
-    validation: Validated | None = None
-    devices: int = 1  # that shared each batch
-    last_validation: tuple[State, Validated] | None = None  # the last state that was validated, and what came of it
-    as_trained: bool = True  # whether the weights are the last finished epoch's own
-    views: int = 1  # of each image, that `validation` is averaged over
+    validation: ValidationResult | None = None
+    devices: int = 1
+    last_validation: tuple[State, ValidationResult] | None = None
+    as_trained: bool = True
+    views: int = 1
 
     @property
     def kept_epoch(self) -> int | None:
-        """Number of the epoch whose weights these are, from 0; None where they are those of no single epoch.
+        """The epoch whose weights these are, counted from 0; None where they are of no single epoch, such as means.
 
-        Weights that a callback put back are known by what they make of the validation images, to the last bit.
+        Weights that a callback restored are recognised by their outcomes on the validation images, to the last bit.
         """
         if self.as_trained and self.epochs:
             return self.epochs[-1].epoch
         if self.validation is not None:
             for epoch in reversed(self.epochs):
-                if epoch.outcomes is not None and same_outcomes(epoch.outcomes, self.validation.outcomes):
+                if epoch.outcomes is not None and _same_outcomes(epoch.outcomes, self.validation.outcomes):
                     return epoch.epoch
         return None
 
 
-def same_outcomes(first: Outcomes, second: Outcomes) -> bool:
-    """Whether two are equal, bit for bit."""
+def _same_outcomes(first: Outcomes, second: Outcomes) -> bool:
+    """Whether both are equal, bit for bit."""
     pairs = zip(first, second, strict=True)
     return all(np.asarray(one).tobytes() == np.asarray(other).tobytes() for one, other in pairs)
 
 
-# At the end of a training that has saved itself so short a time ago, the run alone is written, no checkpoint before it.
+# A training that ends so soon after its last snapshot writes its run alone, with no checkpoint before it.
 LEAST_SECONDS_TO_LOSE = 1.0
-# Snapshots of so many bytes and more wait until training has taken so many times as long as saving takes.
+# Smaller snapshots are saved whenever they are due. Larger ones wait until training has taken this many times as long
+# as saving takes, so that a crash loses at most that much training.
 BYTES_SAVED_AT_ONCE = 16_000_000
 TRAINING_PER_SAVING = 20
-# Before the first is saved, so many bytes are thought to take a second.
+# How fast saving is thought to be before the first time.
 BYTES_PER_SECOND = 200e6
 
 
-class Saving:
-    """The latest snapshot of a training, and what has become of it.
+class SnapshotSaver:
+    """Holds the latest snapshot of a training, and decides when it is worth saving.
 
     A small model's snapshot takes milliseconds, and is saved whenever it is due. One of a model with 24 million weights
-    and Adam has 290 MB, so that a training of short epochs would write its snapshots most of the time.
+    and Adam has 290 MB; saved after each short epoch, it would take most of the time.
 
     Args:
-        save: what saves a snapshot; None where none is saved. What it raises is raised.
+        save: writes a snapshot; None where none is written. Its errors are passed on.
         every: after how many epochs one is due.
     """
 
@@ -173,15 +202,15 @@ class Saving:
         self._due = False
 
     def take(self, snapshot: Snapshot) -> None:
-        """Takes the snapshot that `save` will save."""
+        """Makes this the latest snapshot."""
         self._unsaved = snapshot
 
     def after_epoch(self, snapshot: Snapshot, *, over: bool) -> None:
-        """Takes the snapshot after an epoch, and saves it if it is time.
+        """Makes this the latest snapshot, and saves it if it is due and worth its time.
 
         Args:
             snapshot: after a whole epoch.
-            over: whether training ends with it, so that the run itself is written at once.
+            over: whether training ends with it, so that the run itself is written next.
         """
         self.take(snapshot)
         self._due |= (snapshot.epoch - snapshot.first_epoch) % self._every == 0
@@ -189,7 +218,7 @@ class Saving:
             self.save()
 
     def save(self) -> None:
-        """Saves the latest snapshot, if that has not been done."""
+        """Saves the latest snapshot, unless that has been done."""
         unsaved, self._unsaved = self._unsaved, None
         if self._save is None or unsaved is None:
             return
@@ -200,7 +229,7 @@ class Saving:
         self._due = False
 
     def _is_worth_it(self, snapshot: Snapshot, *, over: bool) -> bool:
-        """Whether there is enough training to lose for the time that saving takes."""
+        """Whether the training that a crash would lose is worth the time that saving takes."""
         trained = time.perf_counter() - self._saved_at
         if over and trained < LEAST_SECONDS_TO_LOSE:
             return False

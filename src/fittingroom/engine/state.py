@@ -27,6 +27,46 @@ class State(NamedTuple):
     optimizer: Values
     metrics: Values  # running sums of the current epoch
 
+    @classmethod
+    def of(cls, model: keras.Model) -> State:
+        """The current values of the variables of a built, compiled model. No copy is made."""
+        return cls(*(tuple(values_of(group)) for group in _groups(model)))
+
+    @property
+    def weights(self) -> State:
+        """The part that decides what a model answers: without optimizer and metrics."""
+        return self._replace(optimizer=(), metrics=())
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether no step has taken over the memory of this state."""
+        return not any(isinstance(value, jax.Array) and value.is_deleted() for group in self for value in group)
+
+    def is_same_as(self, other: State) -> bool:
+        """Whether both hold the very same arrays, which never change; equal copies do not count."""
+        groups = zip(self, other, strict=True)
+        return all(len(mine) == len(others) and all(map(operator.is_, mine, others)) for mine, others in groups)
+
+    def copied(self) -> State:
+        """The same values in memory of their own, on the same device."""
+        copy: State = jax.device_put(self, may_alias=False)
+        return copy
+
+    def write_to(self, model: keras.Model) -> None:
+        """Makes the variables of `model` hold copies of these values.
+
+        Copies, because Keras's own fit and evaluate, which a callback may call, give the memory of the variables away.
+        """
+        for group, values in zip(_groups(model), self.copied(), strict=True):
+            for variable, value in zip(group, values, strict=True):
+                variable.assign(value)
+
+    def write_weights_to(self, model: keras.Model) -> None:
+        """Makes the weights of `model` those of this state, and leaves its optimizer and metrics alone."""
+        variables = (*model.trainable_variables, *model.non_trainable_variables)
+        for variable, value in zip(variables, (*self.trainable, *self.non_trainable), strict=True):
+            variable.assign(value)
+
 
 def values_of(variables: Iterable[Any]) -> list[Any]:
     """The current values of Keras variables, as JAX arrays. No copy is made."""
@@ -40,38 +80,6 @@ def _groups(model: keras.Model) -> tuple[list[Any], list[Any], list[Any], list[A
         model.optimizer.variables,
         model.metrics_variables,
     )
-
-
-def read_state(model: keras.Model) -> State:
-    """The current values of the variables of a built, compiled model. No copy is made."""
-    return State(*(tuple(values_of(group)) for group in _groups(model)))
-
-
-def same_values(first: State, second: State) -> bool:
-    """Whether two states hold the very same arrays, which never change; equal copies do not count."""
-    groups = zip(first, second, strict=True)
-    return all(len(mine) == len(other) and all(map(operator.is_, mine, other)) for mine, other in groups)
-
-
-def is_alive(state: State) -> bool:
-    """Whether no step has taken over the memory of a state."""
-    return not any(isinstance(value, jax.Array) and value.is_deleted() for group in state for value in group)
-
-
-def copied(state: State) -> State:
-    """A state with memory of its own, on the same device."""
-    copy: State = jax.device_put(state, may_alias=False)
-    return copy
-
-
-def write_state(model: keras.Model, state: State) -> None:
-    """Makes the variables of `model` hold copies of the values of `state`.
-
-    Copies, because Keras's own fit and evaluate, which a callback may call, give the memory of the variables away.
-    """
-    for group, values in zip(_groups(model), copied(state), strict=True):
-        for variable, value in zip(group, values, strict=True):
-            variable.assign(value)
 
 
 class Variables:
@@ -105,13 +113,6 @@ class Variables:
         """Whether the variables hold the very arrays of a state."""
         values = (value for group in state for value in group)
         return all(variable._value is value for variable, value in zip(self._variables, values, strict=True))
-
-
-def write_weights(model: keras.Model, state: State) -> None:
-    """Makes the weights of `model` those of `state`, and leaves its optimizer and metrics alone."""
-    variables = (*model.trainable_variables, *model.non_trainable_variables)
-    for variable, value in zip(variables, (*state.trainable, *state.non_trainable), strict=True):
-        variable.assign(value)
 
 
 def weight_shapes(model: keras.Model) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]:

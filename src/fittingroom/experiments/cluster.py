@@ -29,7 +29,7 @@ import numpy as np
 
 from fittingroom.data.catalogue import DatasetInfo
 from fittingroom.data.dataset import Dataset, Part, SealedTestSet
-from fittingroom.engine.interrupt import stop_requests
+from fittingroom.engine.callbacks import stop_requests
 from fittingroom.errors import DataError, InputError, RecipeError
 from fittingroom.experiments.executor import Ended, LocalExecutor
 from fittingroom.experiments.experiment_progress import ExperimentProgress
