@@ -51,8 +51,8 @@ if TYPE_CHECKING:
     from fittingroom.experiments.results import Experiment as Experiment
     from fittingroom.experiments.search import search as search
     from fittingroom.experiments.search_result import Search as Search
+    from fittingroom.labs.lab import LabResult as LabResult
     from fittingroom.labs.lab import lab as lab
-    from fittingroom.labs.lab_result import LabResult as LabResult
     from fittingroom.photos.style import Style as Style
     from fittingroom.recipes.recipe import Recipe as Recipe
     from fittingroom.reports.facts.explanation import Explanation as Explanation
@@ -78,7 +78,7 @@ _PUBLIC = {
     "History": "fittingroom.runs.history",
     "InputError": "fittingroom.errors",
     "Interrupted": "fittingroom.errors",
-    "LabResult": "fittingroom.labs.lab_result",
+    "LabResult": "fittingroom.labs.lab",
     "ModelError": "fittingroom.errors",
     "Outcomes": "fittingroom.runs.outcomes",
     "Part": "fittingroom.data.dataset",

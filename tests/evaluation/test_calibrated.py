@@ -21,7 +21,7 @@ from fittingroom.evaluation.reliability import Reliability
 from fittingroom.evaluation.scores import Classes
 from fittingroom.evaluation.stopping import Stopping
 from fittingroom.evaluation.trajectories import Trajectories
-from fittingroom.labs.judging import Expected, Side, effect_on_images, verdict
+from fittingroom.labs.judging import _effect_on_images, _Expected, _Side, _verdict
 from fittingroom.reports.facts.seed_facts import pairs_that_matter
 from tests.evaluation.examples import honest_logits, of_right, trajectories_of
 
@@ -118,11 +118,11 @@ def pair_stands_out(random: np.random.Generator, classes: int, images: int) -> b
     return bool(pairs_that_matter(Classes.of(trajectories_of(logits[None], labels), 1)))
 
 
-def any_claim(random: np.random.Generator, expected: Expected) -> bool:
+def any_claim(random: np.random.Generator, expected: _Expected) -> bool:
     """Whether one of the four claims of a lab, each about another pair of equals, is decided."""
-    made = [Side(one.correct, one.seeds) for one in sides(random, 8, images=200, seeds=5, varied=0.05)]
-    effects = [effect_on_images(made[place], made[place + 1]).among(4) for place in range(0, 8, 2)]
-    return any(verdict(effect, expected) != "no difference shown" for effect in effects)
+    made = [_Side(one.correct, one.seeds) for one in sides(random, 8, images=200, seeds=5, varied=0.05)]
+    effects = [_effect_on_images(made[place], made[place + 1]).among(4) for place in range(0, 8, 2)]
+    return any(_verdict(effect, expected) != "no difference shown" for effect in effects)
 
 
 NOTHING: dict[str, Verdict] = {

@@ -14,7 +14,7 @@ from scipy.stats import ttest_rel
 
 from fittingroom.evaluation.differences import Difference
 from fittingroom.evaluation.estimate import Estimate
-from fittingroom.labs.judging import Expected, Side, effect_on_images, effect_on_seeds, verdict
+from fittingroom.labs.judging import _effect_on_images, _effect_on_seeds, _Expected, _Side, _verdict
 
 Array = npt.NDArray[np.float64]
 
@@ -41,16 +41,16 @@ def effect(low: float, high: float) -> Difference:
     ],
 )
 def test_a_verdict_follows_from_the_interval_and_p(
-    low: float, high: float, expected: Expected, within: float, found: str
+    low: float, high: float, expected: _Expected, within: float, found: str
 ) -> None:
-    assert verdict(effect(low, high), expected, within) == found
+    assert _verdict(effect(low, high), expected, within) == found
 
 
 def test_p_and_interval_are_adjusted_before_a_verdict() -> None:
     alone = effect(0.1, 1.9)
     assert alone.interval == pytest.approx((0.1, 1.9), abs=1e-4)
     of_three = alone.among(3)
-    assert (verdict(alone, "higher"), verdict(of_three, "higher")) == ("supported", "no difference shown")
+    assert (_verdict(alone, "higher"), _verdict(of_three, "higher")) == ("supported", "no difference shown")
     assert of_three.corrected == pytest.approx(3 * alone.p)
     assert of_three.interval.low < 0
 
@@ -58,7 +58,7 @@ def test_p_and_interval_are_adjusted_before_a_verdict() -> None:
 @given(st.lists(st.tuples(st.floats(-5, 5), st.floats(-5, 5)), min_size=2, max_size=12))
 def test_numbers_of_seeds_are_compared_by_the_paired_t_test(pairs: list[tuple[float, float]]) -> None:
     first, second = ([round(one[side], 3) for one in pairs] for side in (0, 1))
-    found = effect_on_seeds(first, second)
+    found = _effect_on_seeds(first, second)
     assert found is not None
     assert found.value == pytest.approx(np.mean(np.subtract(first, second)), abs=1e-9)
     if np.subtract(first, second).std() > 1e-6:
@@ -68,24 +68,24 @@ def test_numbers_of_seeds_are_compared_by_the_paired_t_test(pairs: list[tuple[fl
 
 
 def test_times_are_compared_by_their_ratio() -> None:
-    found = effect_on_seeds([4.0, 8.0, 16.0], [2.0, 4.0, 8.0], ratio=True)
+    found = _effect_on_seeds([4.0, 8.0, 16.0], [2.0, 4.0, 8.0], ratio=True)
     assert found is not None
     assert math.exp(found.value) == pytest.approx(2)
     assert found.p == 0
 
 
 def test_a_single_seed_has_no_effect_with_an_interval() -> None:
-    assert effect_on_seeds([1.0], [2.0]) is None
+    assert _effect_on_seeds([1.0], [2.0]) is None
 
 
 def test_other_images_are_not_paired() -> None:
     """Were the images of two datasets taken for the same, those that are hard on both would cancel out."""
     generator = np.random.default_rng(0)
     hard = generator.normal(size=400)
-    first, second = (Side(np.tile(hard, (5, 1)) + generator.normal(scale=0.1, size=(5, 400)), SEEDS) for _ in range(2))
-    widths = [np.ptp(effect_on_images(first, second, same_images=same).interval) for same in (True, False)]
+    first, second = (_Side(np.tile(hard, (5, 1)) + generator.normal(scale=0.1, size=(5, 400)), SEEDS) for _ in range(2))
+    widths = [np.ptp(_effect_on_images(first, second, same_images=same).interval) for same in (True, False)]
     assert widths[1] > 5 * widths[0]
-    assert effect_on_images(first, Side(second.values[:, :300], SEEDS), same_images=False).p > 0.05
+    assert _effect_on_images(first, _Side(second.values[:, :300], SEEDS), same_images=False).p > 0.05
 
 
 def test_what_a_seed_does_to_both_sides_does_not_count() -> None:
@@ -93,9 +93,9 @@ def test_what_a_seed_does_to_both_sides_does_not_count() -> None:
     generator = np.random.default_rng(0)
     luck = 0.5 * generator.normal(size=(5, 1))
     first, second = (luck + 0.1 * generator.normal(size=(5, 400)) for _ in range(2))
-    turned = Side(second[::-1] - 0.05, SEEDS[::-1])
-    assert effect_on_images(Side(first, SEEDS), turned).p < 0.01
-    assert effect_on_images(Side(first, SEEDS), Side(turned.values, (5, 6, 7, 8, 9))).p > 0.5
+    turned = _Side(second[::-1] - 0.05, SEEDS[::-1])
+    assert _effect_on_images(_Side(first, SEEDS), turned).p < 0.01
+    assert _effect_on_images(_Side(first, SEEDS), _Side(turned.values, (5, 6, 7, 8, 9))).p > 0.5
 
 
 def scores(generator: np.random.Generator, together: float) -> tuple[Array, Array]:
@@ -113,13 +113,13 @@ def scores(generator: np.random.Generator, together: float) -> tuple[Array, Arra
 
 def of_accuracies(trial: int, *, together: float = 0.15, other_seeds: bool = False) -> Difference:
     first, second = (side > -0.5 for side in scores(np.random.default_rng(trial), together))
-    return effect_on_images(Side(first, SEEDS), Side(second, (5, 6, 7, 8, 9) if other_seeds else SEEDS))
+    return _effect_on_images(_Side(first, SEEDS), _Side(second, (5, 6, 7, 8, 9) if other_seeds else SEEDS))
 
 
 def of_losses(trial: int) -> Difference:
     """Losses are never negative and have a long tail."""
     first, second = (np.log1p(np.exp(-2 * side)) for side in scores(np.random.default_rng(trial), 0.15))
-    return effect_on_images(Side(first, SEEDS), Side(second, SEEDS))
+    return _effect_on_images(_Side(first, SEEDS), _Side(second, SEEDS))
 
 
 def of_other_seeds(trial: int) -> Difference:
@@ -135,7 +135,7 @@ def of_unrelated_seeds(trial: int) -> Difference:
 def of_seeds(trial: int) -> Difference:
     generator = np.random.default_rng(trial)
     shared = generator.normal(size=5)
-    found = effect_on_seeds(*((shared + generator.normal(size=5)).tolist() for _ in range(2)))
+    found = _effect_on_seeds(*((shared + generator.normal(size=5)).tolist() for _ in range(2)))
     assert found is not None
     return found
 
@@ -145,7 +145,7 @@ def of_seeds(trial: int) -> Difference:
 def test_verdicts_about_equals_are_calibrated(same: Callable[[int], Difference], trials: int) -> None:
     """Recipes that are the same: `supported` in at most 5% of the trials, and 0 inside 93% to 97% of the intervals."""
     effects = [same(trial) for trial in range(trials)]
-    supported = sum(verdict(one, "higher") == "supported" for one in effects)
+    supported = sum(_verdict(one, "higher") == "supported" for one in effects)
     covered = sum(one.interval.low <= 0 <= one.interval.high for one in effects)
     assert supported <= 0.05 * trials
     slack = 0 if trials == 3000 else 3 * (0.05 * 0.95 / trials) ** 0.5 - 0.02

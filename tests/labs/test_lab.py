@@ -11,7 +11,7 @@ import fittingroom as fr
 from fittingroom.errors import DatasetNotFoundError, InputError, RecipeError, UnknownNameError
 from fittingroom.experiments.experiment_progress import ExperimentProgress
 from fittingroom.labs.arms import named
-from fittingroom.labs.lab_result import LabResult
+from fittingroom.labs.lab import LabResult
 from tests.labs.conftest import CLAIM, EXPERIMENT, PICTURE, TEXTS, WHOLE, Written
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")
@@ -149,7 +149,7 @@ def test_data_that_cannot_be_had_are_left_out_where_the_lab_says_so(
     assert [arm.name for arm in result.arms] == ["hidden=4 on digits", "hidden=16 on digits"]
     assert result.left_out[0].startswith("idx:nowhere was left out: ")
     assert result.claims[0].verdict == "not judged"
-    assert result.claims[0].sentence == "hidden=16 on idx:nowhere was left out: its data are not here."
+    assert result.claims[0].sentence == "hidden=16 on idx:nowhere was left out: its dataset is not here."
     with pytest.raises(DatasetNotFoundError):
         run(written(text.replace("optional = true\n", "")))
 

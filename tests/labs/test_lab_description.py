@@ -9,9 +9,9 @@ import pytest
 
 from fittingroom.errors import RecipeError
 from fittingroom.labs.judging import check_arms
-from fittingroom.labs.lab import TEXTS as OURS
-from fittingroom.labs.lab import arm_names_of, find_lab, labs
+from fittingroom.labs.lab import _arm_names_of
 from fittingroom.labs.lab_description import EXPECTED, PICTURES, Lab
+from fittingroom.labs.lab_description import TEXTS as OURS
 from fittingroom.labs.measures import MEASURES
 from tests.contracts.source import ROOT
 from tests.labs.conftest import CLAIM, EXPERIMENT, PICTURE, TEXTS, WHOLE, Written
@@ -87,13 +87,13 @@ def test_a_part_that_is_left_out_is_named(written: Written, part: str) -> None:
 
 
 def test_the_labs_of_ours_are_numbered_and_their_claims_are_about_their_arms() -> None:
-    found = labs()
+    found = Lab.all()
     assert [lab.number for lab in found] == list(range(1, 12))
     for lab in found:
-        check_arms(lab.claims, arm_names_of(lab))
-        check_arms((), arm_names_of(lab))
-        assert set(lab.picture.arms) <= set(arm_names_of(lab))
-        assert find_lab(lab.name).path == find_lab(str(lab.number)).path == lab.path
+        check_arms(lab.claims, _arm_names_of(lab))
+        check_arms((), _arm_names_of(lab))
+        assert set(lab.picture.arms) <= set(_arm_names_of(lab))
+        assert Lab.find(lab.name).path == Lab.find(str(lab.number)).path == lab.path
 
 
 @pytest.mark.parametrize("path", sorted(OURS.glob("*.toml")), ids=lambda path: path.stem)
@@ -105,7 +105,7 @@ def test_the_description_of_the_format_shows_a_lab_and_names_all_measures(writte
     text = (ROOT / "docs" / "labs-format.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"^```toml\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
     lab = Lab.read(written(example))
-    check_arms(lab.claims, arm_names_of(lab))
+    check_arms(lab.claims, _arm_names_of(lab))
     table = text[text.index("| `measure`") :].split("\n\n")[0]
     assert set(re.findall(r"`(\w+)`", "".join(line.split("|")[1] for line in table.splitlines()[2:]))) == set(MEASURES)
     assert all(f"`{kind}`" in text for kind in (*PICTURES, *EXPECTED))

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from fittingroom.cli.command import CommandOutput, CommandParser, file_path, printable, table
 from fittingroom.cli.explain_text import dots, sparkline
 from fittingroom.errors import RunError
-from fittingroom.text import percent, percent_range
+from fittingroom.text import number, percent, percent_range
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from fittingroom.labs.arms import Arm
-    from fittingroom.labs.lab_description import Lab, Prediction
-    from fittingroom.labs.lab_result import LabResult
+    from fittingroom.labs.lab import LabResult
+    from fittingroom.labs.lab_description import Lab, LabPrediction
 
 ALL = "all"
 _WIDTH = 80
@@ -38,28 +38,30 @@ def configure(parser: CommandParser) -> None:
         nargs="?",
         help="the number or name of a lab, a file with one (docs/labs-format.md), or `all`; without it, a list of them",
     )
-    parser.add_argument("--yes", action="store_true", help="ask for no prediction")
+    parser.add_argument("--yes", action="store_true", help="do not ask for a prediction")
     parser.add_argument(
-        "--trust", action="store_true", help="run the Python code in FILE.toml; the labs of ours need no such word"
+        "--trust",
+        action="store_true",
+        help="run the Python code in FILE.toml; labs that come with Fitting Room run without it",
     )
     parser.add_argument(
         "--out",
         metavar="DIR",
         type=file_path,
-        help="the lab's folder, new or one to go on with; of `all`, the folder of their folders (else one in "
+        help="the lab's folder, new or one to continue; for `all`, the folder of all their folders (default: one in "
         "FITTINGROOM_RUNS_DIR, or ./runs)",
     )
 
 
 def run(arguments: argparse.Namespace) -> CommandOutput:
     """Lists the labs, or runs one or all of them."""
-    from fittingroom.labs.lab import check_trust, find_lab, labs
+    from fittingroom.labs.lab_description import Lab
 
     if arguments.lab is None:
-        return _list(labs())
-    chosen = labs() if arguments.lab == ALL else (find_lab(arguments.lab),)
+        return _list(Lab.all())
+    chosen = Lab.all() if arguments.lab == ALL else (Lab.find(arguments.lab),)
     for one in chosen:
-        check_trust(one, trust=arguments.trust)
+        one.check_trust(trust=arguments.trust)
     return _run_all(chosen, arguments) if arguments.lab == ALL else _run_one(chosen[0], arguments)
 
 
@@ -78,7 +80,7 @@ def _run_one(lab: Lab, arguments: argparse.Namespace) -> CommandOutput:
 
 def _run_all(labs: Sequence[Lab], arguments: argparse.Namespace) -> CommandOutput:
     """Each lab in a process of its own, so that what one leaves in memory is gone before the next."""
-    from fittingroom.labs.lab_result import FACTS_NAME
+    from fittingroom.labs.lab import FACTS_NAME
     from fittingroom.reports.pages.lab_page import labs_index
     from fittingroom.runs.json_files import read_json
     from fittingroom.runs.place import runs_dir
@@ -91,15 +93,15 @@ def _run_all(labs: Sequence[Lab], arguments: argparse.Namespace) -> CommandOutpu
     links = [f"{lab.name}/{lab.name}.html" for lab in labs]
     page = labs_index(facts, links).save(base / "index.html")
     rows = [(one["lab"], claim["says"], claim["verdict"]) for one in facts for claim in one["claims"]]
-    lines = [f"{number:>2}  {_SIGNS[verdict]} {verdict:<19}  {says}" for number, says, verdict in rows]
+    lines = [f"{lab:>2}  {_SIGNS[verdict]} {verdict:<19}  {says}" for lab, says, verdict in rows]
     return CommandOutput({"labs": facts, "page": str(page)}, "\n".join([*lines, "", f"Page: {page}"]))
 
 
 def _run_apart(lab: Lab, folder: Path, arguments: argparse.Namespace) -> None:
-    """Runs a lab in another process, which asks at our terminal and prints where we print what is no result.
+    """Runs a lab in another process, which asks on this terminal and prints to standard error.
 
     Raises:
-        RunError: it failed; it has said why.
+        RunError: the lab failed; the other process printed why.
         KeyboardInterrupt: Ctrl-C or SIGTERM ended it.
     """
     yes = ["--yes"] if arguments.yes or arguments.json else []
@@ -110,7 +112,7 @@ def _run_apart(lab: Lab, folder: Path, arguments: argparse.Namespace) -> None:
     if status == _INTERRUPTED:
         raise KeyboardInterrupt
     if status:
-        raise RunError(f"{lab.title!r} failed, as it says above. The same call goes on there.")
+        raise RunError(f"{lab.title!r} failed; the reason is above. The same call continues there.")
 
 
 def _may_ask(arguments: argparse.Namespace) -> bool:
@@ -127,11 +129,11 @@ def _result(lab: Lab, arguments: argparse.Namespace, out: Path | None, *, asked:
     return run_lab(lab, predicted=predicted, trust=arguments.trust, out=out)
 
 
-def _ask(predict: Prediction) -> int | None:
+def _ask(predict: LabPrediction) -> int | None:
     """The answer that the learner gives, from 0; None for an empty line."""
     print(printable(_wrapped(f"Your prediction first. {predict.ask}")), file=sys.stderr)
-    for number, answer in enumerate(predict.answers, start=1):
-        print(printable(f"  {number}  {answer}"), file=sys.stderr)
+    for place, answer in enumerate(predict.answers, start=1):
+        print(printable(f"  {place}  {answer}"), file=sys.stderr)
     while True:
         print(f"1 to {len(predict.answers)}, or Enter to skip: ", end="", file=sys.stderr, flush=True)
         given = sys.stdin.readline().strip()
@@ -145,8 +147,8 @@ def lab_text(result: LabResult, *, introduced: bool) -> str:
     """A lab for a terminal.
 
     Args:
-        result: what came of it.
-        introduced: whether its question stands on the screen already.
+        result: what came of the lab.
+        introduced: whether its question is on the screen already.
     """
     lab = result.lab
     parts = [
@@ -163,8 +165,8 @@ def lab_text(result: LabResult, *, introduced: bool) -> str:
 
 
 def _introduction(lab: Lab) -> str:
-    number = "" if lab.number is None else f"Lab {lab.number}: "
-    parts = [f"{number}{lab.title}", _wrapped(lab.question)]
+    which = "" if lab.number is None else f"Lab {lab.number}: "
+    parts = [f"{which}{lab.title}", _wrapped(lab.question)]
     if lab.course is not None:
         parts.append(_wrapped(f"The course says: {lab.course}"))
     return "\n\n".join([*parts, *_codes(lab)])
@@ -217,7 +219,7 @@ def _picture(result: LabResult) -> str:
 
 
 def _printed(arm: Arm) -> str:
-    """Each line that the code printed, and how often: with several seeds each replica prints."""
+    """Each line that the code printed, and how often: with several seeds, each prints."""
     counts = Counter(line for line in arm.printed.splitlines() if line.strip())
     return "; ".join(f'"{line}"' + (f" ({count} times)" if count > 1 else "") for line, count in counts.items())
 
@@ -235,18 +237,18 @@ def _axis(arms: Sequence[Arm]) -> str:
 def _row(arm: Arm) -> tuple[str, ...]:
     measures = arm.to_dict()["measures"]
 
-    def mean(name: str, form: str) -> str:
-        return format(measures[name]["mean"], form) if name in measures else "-"
+    def mean(name: str, digits: int) -> str:
+        return number(measures[name]["mean"] if name in measures else None, digits)
 
     losses = arm.runs[0].history.get("val_loss", [])
     return (
         arm.name,
         str(len(arm.runs)),
-        mean("epochs", ".3g"),
+        format(measures["epochs"]["mean"], ".3g") if "epochs" in measures else "-",
         percent(measures["accuracy"]["mean"]),
         percent_range(measures["accuracy"]["interval"]),
-        mean("loss", ".4f"),
-        mean("seconds", ".2f"),
+        mean("loss", 4),
+        mean("seconds", 2),
         sparkline(losses, 12),
     )
 

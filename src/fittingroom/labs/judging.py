@@ -1,6 +1,4 @@
-"""Claims judged by what came out: for each its effect with an interval, the verdict, and both in a sentence.
-
-What a claim about recipes comes to: an effect with its 95% interval, and a verdict.
+"""The claims of a lab, judged: for each its effect with a 95% interval, the verdict, and both in a sentence.
 
 The interval and its p are adjusted for the number of claims that are judged together. "The same" is judged by its
 interval: a difference that is not shown is no proof of sameness (Schuirmann, A Comparison of the Two One-Sided Tests
@@ -23,17 +21,23 @@ from fittingroom.evaluation.estimate import Estimate
 from fittingroom.labs.arms import Arm, named
 from fittingroom.labs.lab_description import Claim
 from fittingroom.labs.measures import MEASURES, Measure
+from fittingroom.text import number
+
+_Expected = Literal["higher", "lower", "same"]
+_Verdict = Literal["supported", "not supported", "no difference shown"]
+
+_DIGITS = 12  # what is left of a difference between equal numbers is rounding
 
 NOT_JUDGED: Literal["not judged"] = "not judged"
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A claim and what came of it.
+class ClaimResult:
+    """What came of a claim.
 
     Args:
-        claim: it.
-        verdict: what its effect says, or `not judged` where an arm could not be trained.
+        claim: the claim.
+        verdict: what the effect says of the claim, or `not judged` where an arm could not be trained.
         sentence: the effect in words.
         value: the effect in the unit of the measure: a difference, a factor, or 1 for an error and 0 for none; None
             where there is none.
@@ -44,7 +48,7 @@ class Judged:
     """
 
     claim: Claim
-    verdict: Verdict | Literal["not judged"]
+    verdict: _Verdict | Literal["not judged"]
     sentence: str
     value: float | None = None
     interval: tuple[float, float] | None = None
@@ -72,10 +76,14 @@ class Judged:
 
 
 def check_arms(claims: Sequence[Claim], names: Sequence[str]) -> None:
-    """Makes sure, before any training, that every claim is about arms that there will be.
+    """Makes sure, before any training, that every claim is about arms of the lab.
+
+    Args:
+        claims: the claims.
+        names: what the arms will be called.
 
     Raises:
-        UnknownNameError: one is not; the nearest name is told.
+        UnknownNameError: a claim is about another arm; the message names the nearest.
     """
     for claim in claims:
         for name in (claim.arm, claim.than):
@@ -83,7 +91,7 @@ def check_arms(claims: Sequence[Claim], names: Sequence[str]) -> None:
                 raise UnknownNameError("arm", name, names)
 
 
-def judged(claims: Sequence[Claim], arms: Sequence[Arm]) -> tuple[Judged, ...]:
+def judge(claims: Sequence[Claim], arms: Sequence[Arm]) -> tuple[ClaimResult, ...]:
     """Each claim with its verdict; p and interval are adjusted for the number of claims that have one (Bonferroni)."""
     effects = [_effect(claim, arms) for claim in claims]
     count = sum(effect is not None for effect in effects)
@@ -103,11 +111,11 @@ def _effect(claim: Claim, arms: Sequence[Arm]) -> Difference | None:
         return None
     measure = MEASURES[claim.measure]
     if measure.of_images is not None:
-        own = Side(first.on_images(measure), first.seeds)
+        own = _Side(first.on_images(measure), first.seeds)
         if second is None:
-            return effect_against_number(own, float(claim.than) / measure.scale)
-        other = Side(second.on_images(measure), second.seeds)
-        return effect_on_images(own, other, same_images=first.same_images(second))
+            return _effect_against_number(own, float(claim.than) / measure.scale)
+        other = _Side(second.on_images(measure), second.seeds)
+        return _effect_on_images(own, other, same_images=first.same_images(second))
     return _effect_on_runs(claim, measure, first, second)
 
 
@@ -120,32 +128,32 @@ def _effect_on_runs(claim: Claim, measure: Measure, first: Arm, second: Arm | No
         shared = [seed for seed in first.seeds if seed in second.seeds]
         own = tuple(own[first.seeds.index(seed)] for seed in shared)
         other = tuple(other[second.seeds.index(seed)] for seed in shared)
-    return effect_on_seeds(own, other, ratio=measure.unit == "times") if own else None
+    return _effect_on_seeds(own, other, ratio=measure.unit == "times") if own else None
 
 
-def _judged(claim: Claim, arms: Sequence[Arm], effect: Difference | None) -> Judged:
+def _judged(claim: Claim, arms: Sequence[Arm], effect: Difference | None) -> ClaimResult:
     first = named(arms, claim.arm)
     if claim.expected == "error":
         return _error_judged(claim, first)
     if effect is None:
-        return Judged(claim, NOT_JUDGED, _why_not(claim, arms))
+        return ClaimResult(claim, NOT_JUDGED, _why_not(claim, arms))
     measure = MEASURES[claim.measure]
     within = math.log(claim.within) if measure.unit == "times" and claim.within else claim.within / measure.scale
     low, high = effect.interval
     value = _in_unit(effect.value, measure)
-    found = Judged(
-        claim, verdict(effect, claim.expected, within), "", value, p=effect.corrected, together=effect.comparisons
+    found = ClaimResult(
+        claim, _verdict(effect, claim.expected, within), "", value, p=effect.corrected, together=effect.comparisons
     )
     found = replace(found, interval=(_in_unit(low, measure), _in_unit(high, measure)))
     return replace(found, sentence=_sentence(found, measure, arms))
 
 
-def _error_judged(claim: Claim, arm: Arm | None) -> Judged:
+def _error_judged(claim: Claim, arm: Arm | None) -> ClaimResult:
     if arm is None or (arm.error is None and not arm.runs):
-        return Judged(claim, NOT_JUDGED, _why_not(claim, [] if arm is None else [arm]))
+        return ClaimResult(claim, NOT_JUDGED, _why_not(claim, [] if arm is None else [arm]))
     if arm.error is None:
-        return Judged(claim, "not supported", f"{arm.name} was trained to its end, without an error.", 0.0)
-    return Judged(claim, "supported", f"{arm.name} ends with an error; its message stands with the results.", 1.0)
+        return ClaimResult(claim, "not supported", f"{arm.name} was trained to its end, without an error.", 0.0)
+    return ClaimResult(claim, "supported", f"{arm.name} ends with an error; the results show its message.", 1.0)
 
 
 def _why_not(claim: Claim, arms: Sequence[Arm]) -> str:
@@ -153,7 +161,7 @@ def _why_not(claim: Claim, arms: Sequence[Arm]) -> str:
         if isinstance(name, str):
             arm = named(arms, name)
             if arm is None:
-                return f"{name} was left out: its data are not here."
+                return f"{name} was left out: its dataset is not here."
             if not arm.runs:
                 return f"{name} could not be trained: {arm.error}"
     return f"A single seed does not tell how much {MEASURES[claim.measure].words} varies."
@@ -163,7 +171,7 @@ def _in_unit(value: float, measure: Measure) -> float:
     return math.exp(value) if measure.unit == "times" else value * measure.scale
 
 
-def _sentence(one: Judged, measure: Measure, arms: Sequence[Arm]) -> str:
+def _sentence(one: ClaimResult, measure: Measure, arms: Sequence[Arm]) -> str:
     """What was measured: `hidden=1024 against hidden=128, accuracy on validation images: +0.91 points (95% ...)`."""
     claim, interval = one.claim, one.interval
     assert one.value is not None
@@ -197,17 +205,17 @@ def _range(low: str, high: str, together: int) -> str:
 
 def _effect_text(value: float, measure: Measure) -> str:
     """A difference or a factor without its unit: `+0.91`, `5.40`."""
-    form = {"points": "+.2f", "nats": "+.4f", "times": ".2f", "epochs": "+.1f"}[measure.unit]
-    return format(value, form).replace("-", "\u2212")
+    digits = {"points": 2, "nats": 4, "times": 2, "epochs": 1}[measure.unit]
+    return number(value, digits, signed=measure.unit != "times")
 
 
 def _level(value: float, measure: Measure) -> str:
     """A number that is no difference, with its unit: `87.95%`, `0.4000 nats`, `1 epoch`."""
     if measure.unit == "points":
-        return f"{value:.2f}".rstrip("0").rstrip(".").replace("-", "\u2212") + "%"
+        return f"{number(value, 2).rstrip('0').rstrip('.')}%"
     if measure.unit == "nats":
-        return f"{value:.4f} nats"
-    return f"{value:.2f} s" if measure.unit == "times" else f"{value:g} {_unit(value, measure)}"
+        return f"{number(value, 4)} nats"
+    return f"{number(value, 2)} s" if measure.unit == "times" else f"{value:g} {_unit(value, measure)}"
 
 
 def _unit(value: float, measure: Measure) -> str:
@@ -215,13 +223,7 @@ def _unit(value: float, measure: Measure) -> str:
     return singular.get(measure.unit, measure.unit) if abs(value) == 1 else measure.unit
 
 
-Expected = Literal["higher", "lower", "same"]
-Verdict = Literal["supported", "not supported", "no difference shown"]
-
-_DIGITS = 12  # what is left of a difference between equal numbers is rounding
-
-
-def verdict(effect: Difference, expected: Expected, within: float = 0.0) -> Verdict:
+def _verdict(effect: Difference, expected: _Expected, within: float = 0.0) -> _Verdict:
     """Whether an effect supports a claim.
 
     Args:
@@ -245,22 +247,22 @@ def verdict(effect: Difference, expected: Expected, within: float = 0.0) -> Verd
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
+class _Side:
     """One side of an effect.
 
     Args:
-        values: a number for each replica and image, `(replicas, images)`.
-        seeds: of the replicas.
+        values: a number for each seed and image, `(seeds, images)`.
+        seeds: the seeds, in the order of the values.
     """
 
     values: npt.NDArray[Any]
     seeds: tuple[int, ...]
 
 
-def effect_on_images(first: Side, second: Side, *, same_images: bool = True) -> Difference:
-    """The difference of the means of a number that each replica has for each image.
+def _effect_on_images(first: _Side, second: _Side, *, same_images: bool = True) -> Difference:
+    """The difference of the means of a number that each seed has for each image.
 
-    With five replicas or more on both sides it is about recipes (seeds and images may vary), else about these models.
+    With five seeds or more on both sides it is about recipes (seeds and images may vary), else about these models.
     It is paired by image, and by seed where both sides have the same seeds.
 
     Args:
@@ -272,17 +274,17 @@ def effect_on_images(first: Side, second: Side, *, same_images: bool = True) -> 
     return Difference.between(first.values, second.values, order, same_images=same_images)
 
 
-def effect_against_number(side: Side, number: float) -> Difference:
-    """The difference between the mean of a number that each replica has for each image, and a fixed one."""
-    return effect_on_images(side, Side(np.full_like(side.values, number, np.float64), side.seeds))
+def _effect_against_number(side: _Side, value: float) -> Difference:
+    """The difference between the mean of a number that each seed has for each image, and a fixed number."""
+    return _effect_on_images(side, _Side(np.full_like(side.values, value, np.float64), side.seeds))
 
 
-def effect_on_seeds(first: Sequence[float], second: Sequence[float], *, ratio: bool = False) -> Difference | None:
-    """The mean difference of a number that each replica has, paired by seed: Student's t.
+def _effect_on_seeds(first: Sequence[float], second: Sequence[float], *, ratio: bool = False) -> Difference | None:
+    """The mean difference of a number that each seed has, paired by seed: Student's t.
 
     Args:
         first: a number per seed.
-        second: of the same seeds, in the same order.
+        second: another number of the same seeds, in the same order.
         ratio: whether the numbers, all above 0, are compared by their logarithms: value and interval are then natural
             logarithms of factors.
 

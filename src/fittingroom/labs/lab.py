@@ -1,29 +1,122 @@
-"""`lab`: runs a lab from its file to its page.
-
-The labs that come with Fitting Room, and finding one, ours or not.
-"""
+"""`lab`: runs a lab from its file to its page; and what came of it: arms, claims with verdicts, the true answer."""
 
 from __future__ import annotations
 
-import hashlib
+import dataclasses
 import time
+from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fittingroom.api.loading import load
 from fittingroom.atomic import storage_errors, write_bytes
 from fittingroom.data.dataset import Dataset
-from fittingroom.errors import DatasetNotFoundError, InputError, UnknownNameError
+from fittingroom.errors import DatasetNotFoundError
 from fittingroom.experiments.experiment import experiment
 from fittingroom.experiments.experiment_progress import ExperimentProgress
 from fittingroom.experiments.plan import variants
 from fittingroom.labs.arms import Arm, arm_names, arms_of, run_code
-from fittingroom.labs.judging import check_arms, judged
+from fittingroom.labs.judging import ClaimResult, check_arms, judge
 from fittingroom.labs.lab_description import Lab, LabExperiment
-from fittingroom.labs.lab_result import FACTS_NAME, LabResult
+from fittingroom.runs.environment import Environment
 from fittingroom.runs.json_files import json_text
 from fittingroom.runs.place import runs_dir
 from fittingroom.runs.record import now
+
+FACTS_NAME = "lab.json"
+
+
+@dataclass(frozen=True, eq=False)
+class LabResult:
+    """What came of a lab.
+
+    Args:
+        lab: the lab, as its file describes it.
+        path: the folder, with `lab.json` and the page.
+        arms: what was trained.
+        claims: each claim with its verdict.
+        left_out: a sentence for each dataset that is not there.
+        predicted: the answer that the learner chose, from 0; None for no prediction.
+        environment: where it ran; None where nothing could be trained.
+        date: when it ended, ISO 8601, UTC.
+        seconds: how long this call took.
+    """
+
+    lab: Lab
+    path: Path
+    arms: tuple[Arm, ...]
+    claims: tuple[ClaimResult, ...]
+    left_out: tuple[str, ...]
+    predicted: int | None
+    environment: Environment | None
+    date: str
+    seconds: float
+
+    @property
+    def page(self) -> Path:
+        """The file with the lab's page."""
+        return self.path / f"{self.lab.name}.html"
+
+    @property
+    def outcome(self) -> int | None:
+        """The answer that came true, from 0; None if nothing was asked, or the measurement cannot tell."""
+        return self.allowed[0] if len(self.allowed) == 1 else None
+
+    @property
+    def allowed(self) -> tuple[int, ...]:
+        """The answers that the effect's whole interval allows, from 0; none if nothing was asked or measured.
+
+        With several, no answer is said to have come true: what is measured to be +0.6 and may be 0 is no rise.
+        """
+        asked = self.lab.predict
+        judged = None if asked is None else self.claims[asked.claim]
+        if asked is None or judged is None or judged.value is None:
+            return ()
+        first, last = (bisect_left(asked.bounds, end) for end in judged.interval or (judged.value, judged.value))
+        return tuple(range(first, last + 1))
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain JSON."""
+        lab, asked = self.lab, self.lab.predict
+        return {
+            "lab": None if lab.number is None else str(lab.number),
+            "name": lab.name,
+            "title": lab.title,
+            "question": lab.question,
+            "course": lab.course,
+            "prediction": None
+            if asked is None
+            else {
+                "ask": asked.ask,
+                "choices": list(asked.answers),
+                "chosen": self.predicted,
+                "outcome": self.outcome,
+                "allowed": list(self.allowed),
+            },
+            "datasets": list(dict.fromkeys(arm.dataset for arm in self.arms)),
+            "left_out": list(self.left_out),
+            "seeds": sorted({seed for arm in self.arms for seed in arm.seeds}),
+            "arms": [arm.to_dict() for arm in self.arms],
+            "claims": [claim.to_dict() for claim in self.claims],
+            "picture": dataclasses.asdict(lab.picture),
+            "explanation": lab.explanation,
+            "next": lab.next,
+            "command": f"fittingroom lab {lab.path if lab.number is None else lab.number}",
+            "environment": self._environment(),
+            "page": str(self.page),
+        }
+
+    def _environment(self) -> dict[str, Any]:
+        found = self.environment
+        machine = "" if found is None else f"{found.processor}, {found.cores} cores, {found.platform}"
+        return {
+            "date": self.date,
+            "machine": machine,
+            "versions": {} if found is None else dict(found.versions),
+            "seconds": self.seconds,
+        }
 
 
 def lab(
@@ -36,35 +129,35 @@ def lab(
 ) -> LabResult:
     """Runs a lab: trains what it asks for, judges its claims, and writes its page.
 
-    What was trained before is not trained again, so that a lab that was stopped goes on.
+    What was trained before is not trained again, so that a lab that was stopped continues.
 
     Args:
-        name: the number or the name of a lab of ours, a TOML file, or a lab that was read.
-        predicted: the answer that the learner has chosen, from 0.
-        trust: whether code in a file that is not ours may be run.
-        out: the lab's folder, new or one to go on with; None for one of its name in the runs folder.
+        name: the number or the name of a lab that comes with Fitting Room, a TOML file, or a lab that was read.
+        predicted: the answer that the learner chose, from 0; None for no prediction.
+        trust: whether Python code in a file of one's own may be run.
+        out: the lab's folder, new or one to continue; None for one of its name in the runs folder.
         progress: is told of the progress of its experiments; None for a live table on a terminal.
 
     Returns:
-        What came out; its page and `lab.json` lie in its folder.
+        The result; its page and `lab.json` are in its folder.
 
     Raises:
-        UnknownNameError: there is no such lab, or a claim is about an arm that there is not.
-        RecipeError: its file is missing, or makes no sense; with file and line.
-        InputError: its code may not be run.
-        DatasetNotFoundError: data that it needs are not there.
+        UnknownNameError: the lab is unknown, or a claim is about an unknown arm.
+        RecipeError: the lab's file is missing, or makes no sense; with file and line.
+        InputError: the lab has code, which is not trusted.
+        DatasetNotFoundError: a dataset that the lab needs is not there.
         StorageError: its folder cannot be written.
-        Interrupted: Ctrl-C or SIGTERM; the same call goes on.
+        Interrupted: Ctrl-C or SIGTERM; the same call continues.
     """
     started = time.perf_counter()
-    found = name if isinstance(name, Lab) else find_lab(str(name))
-    check_trust(found, trust=trust)
-    check_arms(found.claims, arm_names_of(found))
+    found = name if isinstance(name, Lab) else Lab.find(name)
+    found.check_trust(trust=trust)
+    check_arms(found.claims, _arm_names_of(found))
     folder = runs_dir() / f"lab-{found.name}" if out is None else Path(out)
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     arms, left_out = _trained(found, folder, progress)
-    claims = judged(found.claims, arms)
+    claims = judge(found.claims, arms)
     environment = next((run.record.environment for arm in arms for run in arm.runs), None)
     result = LabResult(
         lab=found,
@@ -81,7 +174,7 @@ def lab(
     return result
 
 
-def arm_names_of(found: Lab) -> list[str]:
+def _arm_names_of(found: Lab) -> list[str]:
     """What the arms of a lab will be called: those of its experiments, then those of its code."""
     datasets = len({one.dataset for one in found.experiments})
     of_experiments = [name for one in found.experiments for name in _names(one, datasets)]
@@ -93,7 +186,7 @@ def _names(one: LabExperiment, datasets: int) -> list[str]:
 
 
 def _trained(found: Lab, folder: Path, progress: ExperimentProgress | None) -> tuple[list[Arm], list[str]]:
-    """All arms, and for each dataset that could not be had a sentence."""
+    """All arms, and a sentence for each dataset that is not there."""
     arms: list[Arm] = []
     left_out: list[str] = []
     datasets = len({one.dataset for one in found.experiments})
@@ -104,9 +197,7 @@ def _trained(found: Lab, folder: Path, progress: ExperimentProgress | None) -> t
             if not one.optional:
                 raise
             why = str(error).partition(". ")[0]
-            left_out.append(
-                f"{one.dataset} was left out: {why}. `fittingroom data {one.dataset}` tells the ways to it."
-            )
+            left_out.append(f"{one.dataset} was left out: {why}. `fittingroom data {one.dataset}` says how to get it.")
             continue
         arms += _of_experiment(one, dataset, _names(one, datasets), folder / f"experiment-{number}", progress)
     for code in found.codes:
@@ -134,41 +225,3 @@ def _write(result: LabResult) -> None:
     facts = result.to_dict()
     write_bytes(result.path / FACTS_NAME, json_text(facts).encode())
     lab_report(facts).save(result.page)
-
-
-TEXTS = Path(__file__).with_name("texts")
-
-
-def labs() -> tuple[Lab, ...]:
-    """All labs of ours, in the order of their numbers."""
-    return tuple(Lab.read(path) for path in sorted(TEXTS.glob("*.toml")))
-
-
-def find_lab(name: str | int) -> Lab:
-    """The lab with a number or a name, or that in a TOML file.
-
-    Raises:
-        UnknownNameError: there is none of that name; the nearest is told.
-        RecipeError: its file is missing, or makes no sense.
-    """
-    if isinstance(name, str) and name.endswith(".toml"):
-        return Lab.read(Path(name))
-    found = {key: one for one in labs() for key in (str(one.number), one.name)}
-    if str(name) not in found:
-        raise UnknownNameError("lab", str(name), found)
-    return found[str(name)]
-
-
-def check_trust(found: Lab, *, trust: bool) -> None:
-    """Makes sure that code which is not ours runs only if that was asked for.
-
-    Raises:
-        InputError: it was not.
-    """
-    ours = found.path.parent == TEXTS  # it came with Fitting Room, and is as trusted as the rest of that
-    if found.codes and not ours and not trust:
-        digest = hashlib.sha256(found.path.read_bytes()).hexdigest()
-        raise InputError(
-            f"{found.path} has Python code in it (SHA-256 of the file {digest}), and nothing of it was run. If you "
-            "know this file, --trust runs it (in Python: trust=True)."
-        )

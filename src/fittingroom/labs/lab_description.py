@@ -43,18 +43,21 @@ within = 0.5                  # for "same", in the unit of the effect
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from fittingroom.errors import RecipeError, UnknownNameError
+from fittingroom.errors import InputError, RecipeError, UnknownNameError
 from fittingroom.experiments.experiment_file import EXPERIMENT_FORM, ExperimentFile
 from fittingroom.labs.measures import MEASURES
 from fittingroom.recipes.toml import Form, Key, Table
 
 DEFAULT_DATASET = "fashion-mnist"
+TEXTS = Path(__file__).with_name("texts")
+"""The folder of the labs that come with Fitting Room."""
 
 PICTURES = ("accuracy", "cost", "curves", "numbers", "images")
 Expectation = Literal["higher", "lower", "same", "error"]
@@ -62,13 +65,13 @@ EXPECTED: tuple[Expectation, ...] = get_args(Expectation)
 
 
 @dataclass(frozen=True)
-class Prediction:
+class LabPrediction:
     """What the learner is asked before the lab runs.
 
     Args:
         ask: the question.
-        answers: those to choose from.
-        claim: which of the claims tells what came true, from 0.
+        answers: the answers to choose from.
+        claim: the claim whose effect tells which answer came true, from 0.
         bounds: rising numbers between the answers, in the unit of that claim's effect.
     """
 
@@ -79,13 +82,13 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Picture:
+class LabPicture:
     """The picture that the lab shows.
 
     Args:
         kind: `accuracy`, `cost`, `curves`, `numbers` or `images`.
-        arms: those it shows; empty for all.
-        text: what stands below it.
+        arms: the arms that it shows; empty for all.
+        text: the caption.
     """
 
     kind: str
@@ -116,9 +119,9 @@ class LabCode:
     """Python that a lab runs as it stands.
 
     Args:
-        name: of its arm.
-        code: the text.
-        dataset: what it is given as `data`.
+        name: the name of its arm.
+        code: the text of the program.
+        dataset: the name of the dataset that is `data` in the code.
     """
 
     name: str
@@ -131,11 +134,11 @@ class Claim:
     """A statement that the lab judges.
 
     Args:
-        says: it, in a sentence.
-        arm: what it is about.
-        expected: what it claims of it.
+        says: the claim in a sentence.
+        arm: the arm that it is about.
+        expected: how its number compares with the other one, or `error`.
         measure: the number that is compared; empty where an error is expected.
-        than: the arm or the number that it is compared with; None where an error is expected.
+        than: the arm or the number to compare with; None where an error is expected.
         within: how large a difference still counts as the same, in the unit of the effect.
     """
 
@@ -154,16 +157,16 @@ class Lab:
     Args:
         path: the file.
         title: a few words.
-        question: what is asked.
+        question: one or more paragraphs.
         explanation: what to make of the results, whatever they are.
         next: one thing to try.
-        claims: what is judged.
-        picture: what is shown.
-        number: its place in the list; None for none.
-        course: what a course says; None for nothing.
+        claims: the statements to judge.
+        picture: the chart on the page.
+        number: the place in the list; None for a lab of one's own.
+        course: what a course or a book says; None for nothing.
         predict: what the learner is asked first; None for nothing.
-        experiments: what is trained by recipes.
-        codes: what is trained by code.
+        experiments: what recipes train.
+        codes: what Python code trains.
     """
 
     path: Path
@@ -172,10 +175,10 @@ class Lab:
     explanation: str
     next: str
     claims: tuple[Claim, ...]
-    picture: Picture
+    picture: LabPicture
     number: int | None = None
     course: str | None = None
-    predict: Prediction | None = None
+    predict: LabPrediction | None = None
     experiments: tuple[LabExperiment, ...] = ()
     codes: tuple[LabCode, ...] = ()
 
@@ -203,11 +206,45 @@ class Lab:
             path=path,
             **texts,
             claims=claims,
-            picture=Picture(**table["picture"]),
+            picture=LabPicture(**table["picture"]),
             predict=predict,
             experiments=experiments,
             codes=codes,
         )
+
+    @classmethod
+    def all(cls) -> tuple[Lab, ...]:
+        """The labs that come with Fitting Room, in the order of their numbers."""
+        return tuple(cls.read(path) for path in sorted(TEXTS.glob("*.toml")))
+
+    @classmethod
+    def find(cls, name: str | int | Path) -> Lab:
+        """The lab with a number or a name, or that in a TOML file.
+
+        Raises:
+            UnknownNameError: the name is unknown; the message names the nearest.
+            RecipeError: the file is missing, or makes no sense.
+        """
+        if str(name).endswith(".toml"):
+            return cls.read(Path(name))  # type: ignore[arg-type]
+        known = {key: one for one in cls.all() for key in (str(one.number), one.name)}
+        if str(name) not in known:
+            raise UnknownNameError("lab", str(name), known)
+        return known[str(name)]
+
+    def check_trust(self, *, trust: bool) -> None:
+        """Makes sure that Python code of others runs only if the user says so.
+
+        Raises:
+            InputError: the lab has code of others, and `trust` is false.
+        """
+        ours = self.path.parent == TEXTS  # it came with Fitting Room, and is as trusted as the rest of that
+        if self.codes and not ours and not trust:
+            digest = hashlib.sha256(self.path.read_bytes()).hexdigest()
+            raise InputError(
+                f"{self.path} has Python code in it (SHA-256 of the file {digest}), and nothing of it was run. If you "
+                "know this file, --trust runs it (in Python: trust=True)."
+            )
 
     @property
     def name(self) -> str:
@@ -236,7 +273,7 @@ def _claim(table: Table) -> Claim:
     return Claim(**{**table, "within": within})
 
 
-def _prediction(table: Table, claims: int) -> Prediction:
+def _prediction(table: Table, claims: int) -> LabPrediction:
     answers, number, bounds = table.get("answers", ()), table["claim"], table["bounds"]
     with table.at("claim"):
         if not 1 <= number <= claims:
@@ -249,7 +286,7 @@ def _prediction(table: Table, claims: int) -> Prediction:
                 f"bounds = {bounds!r} between {len(answers)} answers: expected two answers or more, and one rising "
                 "number fewer than there are answers."
             )
-    return Prediction(table["ask"], answers, number - 1, tuple(map(float, numbers)))
+    return LabPrediction(table["ask"], answers, number - 1, tuple(map(float, numbers)))
 
 
 def _text(key: str, value: str) -> str:

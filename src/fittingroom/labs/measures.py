@@ -19,14 +19,14 @@ Unit = Literal["points", "nats", "times", "epochs"]
 
 @dataclass(frozen=True)
 class Measure:
-    """A number of a trained run.
+    """A number of a trained seed.
 
     Args:
-        words: what it is called in a sentence.
-        unit: of a difference: percentage points, nats, epochs; `times` for numbers that are compared by their ratio.
-        of_images: the number for each validation image from what the kept weights make of it, `(images,)`; its mean is
-            the run's.
-        of_run: the number from the run's record and history, for one that belongs to no image.
+        words: what a sentence calls it.
+        unit: the unit of a difference: percentage points, nats, epochs; `times` for numbers compared by their ratio.
+        of_images: gives the number for each validation image, by the kept weights, `(images,)`; their mean is the
+            seed's.
+        of_run: gives the number from the seed's record and history, for one that no image has.
     """
 
     words: str
@@ -63,4 +63,4 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
         "epochs": Measure("trained epochs", "epochs", of_run=lambda record, _: float(record.epochs)),
     }
 )
-"""Name in a lab's file -> measure. Those of training images are the last epoch's means while the weights changed."""
+"""Name in a lab's file -> measure. Those on training images are means over the last epoch, while weights changed."""
