@@ -125,7 +125,8 @@ def test_evaluate_opens_the_test_set_and_prints_a_table(command: Command, traine
     assert lines[3].endswith(" nats")
     assert lines[4] == f"look      1 at this test set, by course+'s run {trained}"
     assert lines[5].startswith("luck      first evaluation on this test set, so no selection bias")
-    assert [line.split()[0] for line in lines[8:]] == list("0123456789")
+    assert [line.split()[0] for line in lines[8:18]] == list("0123456789")
+    assert lines[19].startswith("A look is one opening of a sealed test set.")
     assert len(read_record(trained).looks) == 1
 
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 REASON = "fittingroom evaluate"
 
+_FIRST_LOOK = """\
+A look is one opening of a sealed test set. The ledger counts the looks of all your runs, because the best of many
+scores is partly luck: `fittingroom ledger` lists them."""
+
 
 def configure(parser: CommandParser) -> None:
     """Declares the arguments."""
@@ -90,8 +94,8 @@ def _text(path: Path, record: RunRecord, result: TestResult) -> str:
 
 
 def _instead(reuse: Reuse, own: int) -> str:
-    """Where others have looked too: how to compare without looks."""
-    return f"\n\n{INSTEAD_OF_LOOKS}" if reuse.looks > own else ""
+    """How to compare without looks, where others have looked too; what a look is, where this was the first."""
+    return f"\n\n{INSTEAD_OF_LOOKS if reuse.looks > own else _FIRST_LOOK}"
 
 
 def _which(result: TestResult) -> str:
