@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 from fittingroom.data.cache import DatasetSource, cached, cached_before, stamp_files
-from fittingroom.data.contents import Contents, Found, Pairs, check
+from fittingroom.data.contents import Contents, RawDataset, RawPart, check
 from tests.data.builders import images, labels
 
 ARRAYS = ("images", "labels", "test_images", "test_labels", "test_digests")
 
 
 def contents(seed: int = 1) -> Contents:
-    train = Pairs(images(60, seed=seed), labels(30, 30))
-    test = Pairs(images(12, seed=seed + 1), labels(6, 6), images(12, 4, 4, seed).reshape(12, 16))
-    return check(Found(train, test, "a test", ("Hose", "Kleid 👗"), notes=("a note",), resize_rule="a rule"))
+    train = RawPart(images(60, seed=seed), labels(30, 30))
+    test = RawPart(images(12, seed=seed + 1), labels(6, 6), images(12, 4, 4, seed).reshape(12, 16))
+    return check(RawDataset(train, test, "a test", ("Hose", "Kleid 👗"), notes=("a note",), resize_rule="a rule"))
 
 
 def made_from(version: int = 1, read: Callable[[], Contents] = contents) -> DatasetSource:

@@ -6,14 +6,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fittingroom.data.contents import Found, Pairs, check
+from fittingroom.data.contents import RawDataset, RawPart, check
 from fittingroom.data.values import fingerprint
 from fittingroom.errors import DataError
 from tests.data.builders import images, labels
 
 
-def found(**changes: Any) -> Found:
-    good = Found(Pairs(images(60, seed=1), labels(30, 20, 10)), Pairs(images(12, seed=2), labels(6, 4, 2)), "a test")
+def found(**changes: Any) -> RawDataset:
+    good = RawDataset(
+        RawPart(images(60, seed=1), labels(30, 20, 10)), RawPart(images(12, seed=2), labels(6, 4, 2)), "a test"
+    )
     return replace(good, **changes)
 
 
@@ -32,27 +34,27 @@ def test_good_data_pass_as_they_are() -> None:
 @pytest.mark.parametrize("part", ["train", "test"])
 def test_numbers_of_images_and_labels_that_differ_are_both_named(part: str) -> None:
     with pytest.raises(DataError, match=f"a test: the {part} part has 9 images but 10 labels"):
-        check(found(**{part: Pairs(images(9), labels(5, 3, 2))}))
+        check(found(**{part: RawPart(images(9), labels(5, 3, 2))}))
 
 
 def test_an_empty_part_is_refused() -> None:
     with pytest.raises(DataError, match="the test part has no images"):
-        check(found(test=Pairs(images(0), labels(0, 0))))
+        check(found(test=RawPart(images(0), labels(0, 0))))
 
 
 def test_one_class_only_is_refused() -> None:
     with pytest.raises(DataError, match=r"only one class \('0'\); a classifier needs at least two"):
-        check(found(train=Pairs(images(9), labels(9)), test=Pairs(images(3, seed=3), labels(3))))
+        check(found(train=RawPart(images(9), labels(9)), test=RawPart(images(3, seed=3), labels(3))))
 
 
 def test_a_class_without_training_images_is_named() -> None:
     with pytest.raises(DataError, match="1 of 3 classes have no training image: '1'"):
-        check(found(train=Pairs(images(9), labels(5, 0, 4))))
+        check(found(train=RawPart(images(9), labels(5, 0, 4))))
 
 
 def test_a_test_label_that_training_does_not_have_is_refused() -> None:
     with pytest.raises(DataError, match="the test part has labels that name no class: 3 in row 3"):
-        check(found(test=Pairs(images(5, seed=3), labels(2, 1, 1, 1))))
+        check(found(test=RawPart(images(5, seed=3), labels(2, 1, 1, 1))))
 
 
 def test_more_labels_than_named_classes_are_refused() -> None:
@@ -61,7 +63,7 @@ def test_more_labels_than_named_classes_are_refused() -> None:
 
 
 def test_a_class_without_test_images_is_said() -> None:
-    contents = check(found(test=Pairs(images(5, seed=3), labels(3, 0, 2)), classes=("a", "b", "c")))
+    contents = check(found(test=RawPart(images(5, seed=3), labels(3, 0, 2)), classes=("a", "b", "c")))
     assert contents.notes == ("The test part has no image of b.",)
 
 
@@ -78,13 +80,13 @@ def test_a_test_part_larger_than_the_train_part_is_said() -> None:
 
 def test_images_in_both_parts_are_counted() -> None:
     mixed = np.concatenate([images(9, seed=2), images(60, seed=1)[7:10]])
-    contents = check(found(test=Pairs(mixed, labels(6, 4, 2))))
+    contents = check(found(test=RawPart(mixed, labels(6, 4, 2))))
     assert contents.notes == ("3 of 12 test images are also among the training images, pixel for pixel.",)
 
 
 def test_parts_of_different_shape_are_refused() -> None:
     with pytest.raises(DataError, match=r"shape \(28, 28\) and test images \(8, 8\)"):
-        check(found(test=Pairs(images(12, 8, 8), labels(6, 4, 2))))
+        check(found(test=RawPart(images(12, 8, 8), labels(6, 4, 2))))
 
 
 def test_a_test_part_is_cut_when_there_is_none() -> None:
@@ -95,10 +97,12 @@ def test_a_test_part_is_cut_when_there_is_none() -> None:
 
 
 def test_whole_numbers_up_to_16_are_divided_by_16_and_it_is_said() -> None:
-    few = check(found(train=Pairs(images(60) // 16 + 1, labels(30, 20, 10)), test=None))
+    few = check(found(train=RawPart(images(60) // 16 + 1, labels(30, 20, 10)), test=None))
     assert few.scale == 16
     assert few.notes[-1].startswith("No value of the images is above 16, so 16 is taken as white")
-    pictures = check(found(train=Pairs(images(60) // 16 + 1, labels(30, 20, 10)), test=None, resize_rule="as they are"))
+    pictures = check(
+        found(train=RawPart(images(60) // 16 + 1, labels(30, 20, 10)), test=None, resize_rule="as they are")
+    )
     assert pictures.scale == 255
     assert "no value is above 16 of 255, and a model learns less from that" in pictures.notes[-1]
     assert "multiply their values by 15.9" in pictures.notes[-1]
@@ -110,7 +114,7 @@ def test_whole_numbers_up_to_16_are_divided_by_16_and_it_is_said() -> None:
 def test_training_images_that_are_all_the_same_are_refused(value: int | None, words: str) -> None:
     one = images(1) if value is None else np.full((1, 28, 28), value, np.uint8)
     with pytest.raises(DataError, match=f"a test: all 60 training images are the same, pixel for pixel{words}, so"):
-        check(found(train=Pairs(one.repeat(60, axis=0), labels(30, 20, 10))))
+        check(found(train=RawPart(one.repeat(60, axis=0), labels(30, 20, 10))))
 
 
 @pytest.mark.parametrize("colour", [False, True])
@@ -118,7 +122,7 @@ def test_images_of_one_colour_throughout_are_counted_if_there_are_many(colour: b
     some = images(60)
     some[:2] = some[:2, :1, :1]
     shown = some[..., None] // np.array([1, 2, 3], np.uint8) if colour else some
-    parts = {"test": None, "train": Pairs(shown, labels(30, 20, 10))}
+    parts = {"test": None, "train": RawPart(shown, labels(30, 20, 10))}
     assert not any("throughout" in note for note in check(found(**parts)).notes)
     shown[:30] = shown[:30, :1, :1]
     notes = check(found(**parts, test_fraction=0.01)).notes

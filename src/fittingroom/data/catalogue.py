@@ -29,7 +29,7 @@ class DatasetInfo:
     checksums: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """File name -> MD5, as published."""
     resize_rule: str | None = None
-    """How pictures of other sizes were brought to the dataset's size; None if none were."""
+    """How pictures of other sizes were resized; None if none were."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a reader found, checked as a dataset: the one way from files of any form to arrays that can be trusted."""
+"""What a reader of files gives, and its checked contents: the one way from any form to arrays that can be trusted."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from fittingroom.data.values import (
 )
 from fittingroom.errors import DataError
 
-TEST_FRACTION = 0.15
+_TEST_FRACTION = 0.15
 """The share of the images that becomes the test part of own data that came without one."""
 
 _MOST_CLASSES = 10_000
 
-FEW_LEVELS = 16
+_FEW_LEVELS = 16
 """The largest value that is taken as white where no value of a dataset is above it, as in scikit-learn's digits."""
 
 _LOOKED_AT = 64  # images, before all are compared
@@ -40,8 +40,8 @@ _SMALLEST_SIDE = 2
 
 
 @dataclass(frozen=True, eq=False)
-class Pairs:
-    """Images and what their file says are their labels, not checked yet."""
+class RawPart:
+    """Images of one part and what their file says are their labels, not checked yet."""
 
     images: Images
     labels: NDArray[Any]
@@ -50,33 +50,33 @@ class Pairs:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """What a reader found, not checked yet.
+class RawDataset:
+    """A dataset as a reader gives it, not checked yet.
 
     Attributes:
         train: with the images of a given validation part at the end.
         test: None if there is no test part; then one is cut.
-        source: where it was found.
+        source: where it was found, in words.
         classes: None if the files do not name them; then they are numbered.
         scale: what images are divided by to lie in 0 to 1.
-        notes: sentences that must be said.
+        notes: sentences for the user about what was guessed or changed.
         given_validation: how many images at the end of `train` came as a validation part.
         test_fraction: the size of a test part that must be cut, as a fraction of all images.
-        resize_rule: how pictures of other sizes were brought to one, or None.
-        files: the names of the picture files of `train`, as paths in their folder; empty where images have no files.
+        resize_rule: how pictures of other sizes were resized, or None.
+        files: for each image of `train` the path of its file in the folder; empty where images have no files.
         test_files: the same of `test`.
         cut_by_source: whether a test part is cut by the files that images came from, where there are some, and not by
             their pixels, as the first versions did.
     """
 
-    train: Pairs
-    test: Pairs | None
+    train: RawPart
+    test: RawPart | None
     source: str
     classes: tuple[str, ...] | None = None
     scale: float = 255.0
     notes: tuple[str, ...] = ()
     given_validation: int = 0
-    test_fraction: float = TEST_FRACTION
+    test_fraction: float = _TEST_FRACTION
     resize_rule: str | None = None
     files: tuple[str, ...] = ()
     test_files: tuple[str, ...] = ()
@@ -85,7 +85,7 @@ class Found:
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """The checked contents of a dataset, as they are cached. For the attributes see `Found`.
+    """The checked contents of a dataset, as they are cached. For the attributes see `RawDataset`.
 
     `test_digests` are those of the files that the test images came from; there are none of arrays.
     """
@@ -107,7 +107,7 @@ class Contents:
     test_files: tuple[str, ...] = ()
 
 
-def check(found: Found) -> Contents:
+def check(found: RawDataset) -> Contents:
     """The contents of a dataset after every check that does not depend on which dataset it is.
 
     Raises:
@@ -120,11 +120,11 @@ def check(found: Found) -> Contents:
         raise DataError(f"{found.source}: {error}") from error
 
 
-def _check(found: Found) -> Contents:
+def _check(found: RawDataset) -> Contents:
     if len(found.train.images) == 0:
         raise DataError("the train part has no images.")
     renamed = named(found.train.labels, None if found.test is None else found.test.labels, found.classes)
-    labels = _checked_labels(Pairs(found.train.images, renamed.train), "train", renamed.classes)
+    labels = _checked_labels(RawPart(found.train.images, renamed.train), "train", renamed.classes)
     classes = renamed.classes or tuple(str(k) for k in range(int(labels.max()) + 1))
     notes = [*found.notes, *renamed.notes]
     guesses = found.notes if found.resize_rule is None else ()
@@ -149,13 +149,13 @@ def _check(found: Found) -> Contents:
             "stratified by class. Their content decides which, so they are the same each time."
         )
     else:
-        test = Pairs(found.test.images, renamed.test)
+        test = RawPart(found.test.images, renamed.test)
         test_images, test_labels = test.images, _checked_labels(test, "test", classes)
         test_digests = found.test.digests
         notes += _check_apart(images, test_images)
     learned = labels[: len(labels) - given_validation]
     _check_classes(learned, classes, guesses)
-    scale, said = scale_of(found, int(max(images.max(), test_images.max())))
+    scale, said = _scale_of(found, int(max(images.max(), test_images.max())))
     notes += (*said, *_say_flat(images, found.notes))
     notes += say_uneven(learned, classes)
     notes += _say_empty("validation", labels[len(learned) :], classes)
@@ -180,7 +180,7 @@ def _check(found: Found) -> Contents:
     )
 
 
-def _checked_labels(pairs: Pairs, part: str, classes: tuple[str, ...] | None) -> Labels:
+def _checked_labels(pairs: RawPart, part: str, classes: tuple[str, ...] | None) -> Labels:
     if len(pairs.images) == 0:
         raise DataError(f"the {part} part has no images.")
     height, width = pairs.images.shape[1:3]
@@ -197,11 +197,11 @@ def _checked_labels(pairs: Pairs, part: str, classes: tuple[str, ...] | None) ->
     return labels
 
 
-def scale_of(found: Found, highest: int) -> tuple[float, list[str]]:
+def _scale_of(found: RawDataset, highest: int) -> tuple[float, list[str]]:
     """What images are divided by, by their largest value, and what should be said about it."""
     if found.scale != 255 or highest > 255 * NOTED_DARK:
         return found.scale, []
-    if found.resize_rule is None and highest <= FEW_LEVELS:
+    if found.resize_rule is None and highest <= _FEW_LEVELS:
         return float(highest or 255), [
             f"No value of the images is above {highest}, so {highest} is taken as white: they are divided by {highest}."
         ]

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from fittingroom.atomic import open_file
 from fittingroom.data.cache import DatasetSource
-from fittingroom.data.contents import Found, Pairs, check
+from fittingroom.data.contents import RawDataset, RawPart, check
 from fittingroom.data.sniff import LARGEST_ARRAY, LOOKED_AT, FileKind
 from fittingroom.data.values import to_images
 from fittingroom.errors import DataError
@@ -37,7 +37,7 @@ _PIXEL = re.compile(r"(pixel|pix|px|p|x|v|f|col|column|feature)?[ _.-]?\d+([x_:,
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class PixelTable:
     """The rows of a CSV file.
 
     Attributes:
@@ -74,7 +74,7 @@ class _Columns:
     notes: tuple[str, ...]
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path) -> PixelTable:
     """The pictures of a CSV file, and their labels where it has them.
 
     Raises:
@@ -103,7 +103,7 @@ def csv_source(path: Path) -> DatasetSource:
     return DatasetSource.of_files("csv", str(path), files, lambda: check(_read_csv(path, other, note)))
 
 
-def _read_csv(path: Path, other: Path | None, note: tuple[str, ...]) -> Found:
+def _read_csv(path: Path, other: Path | None, note: tuple[str, ...]) -> RawDataset:
     tables = {str(file): read_table(file) for file in (path, other) if file is not None}
     train = tables[str(path)]
     if train.labels is None:
@@ -115,9 +115,9 @@ def _read_csv(path: Path, other: Path | None, note: tuple[str, ...]) -> Found:
     images, notes = to_images({name: table.images for name, table in tables.items()})
     test = None
     if other is not None and (labels := tables[str(other)].labels) is not None:
-        test = Pairs(images[str(other)], labels)
-    return Found(
-        train=Pairs(images[str(path)], train.labels),
+        test = RawPart(images[str(other)], labels)
+    return RawDataset(
+        train=RawPart(images[str(path)], train.labels),
         test=test,
         source=f"file {path}",
         notes=(*(note for table in tables.values() for note in table.notes), *note, *notes),
@@ -330,7 +330,7 @@ class _Blocks:
             ndmin=2,
         )
 
-    def table(self) -> Table:
+    def table(self) -> PixelTable:
         """All rows."""
         if not self._pixels:
             raise DataError(f"{self._path} has no rows. Expected one for each picture.")
@@ -339,7 +339,7 @@ class _Blocks:
             if not label.isprintable() and any("\udc80" <= sign <= "\udcff" for sign in label):
                 raise DataError(f"{self._path} is not UTF-8 text (a label is {label[:30]!a}). Save it as UTF-8.")
         labels = None if self._columns.label is None else _labels(self._labels)
-        return Table(images, labels, self._columns.notes)
+        return PixelTable(images, labels, self._columns.notes)
 
 
 def _labels(texts: list[str]) -> NDArray[Any]:

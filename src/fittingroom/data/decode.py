@@ -15,7 +15,7 @@ import numpy as np
 
 from fittingroom.atomic import open_file
 from fittingroom.data.cache import DatasetSource
-from fittingroom.data.contents import Found, Pairs, check
+from fittingroom.data.contents import RawDataset, RawPart, check
 from fittingroom.data.folder import PictureFolder, scan_folder
 from fittingroom.data.headers import SMALL, default_size, median_size
 from fittingroom.data.pictures import MOST_BYTES, RESIZE_RULE, Budget, fit, open_picture, pixels, quiet_pillow
@@ -51,7 +51,7 @@ def folder_source(root: Path, size: tuple[int, int] | None, *, first_rules: bool
     return DatasetSource.of_files("folder", name, folder.paths(), lambda: check(_decode_folder(folder, height, width)))
 
 
-def _decode_folder(folder: PictureFolder, height: int, width: int) -> Found:
+def _decode_folder(folder: PictureFolder, height: int, width: int) -> RawDataset:
     """The pictures of a folder at one size: grey if every one is grey all over, else RGB.
 
     Raises:
@@ -70,9 +70,9 @@ def _decode_folder(folder: PictureFolder, height: int, width: int) -> Found:
     digests = np.frombuffer(b"".join(one.digest for one in decoded), np.uint8).reshape(-1, DIGEST_BYTES)
     first_test = len(files) - len(parts[2])
     names = tuple(_name(path.relative_to(folder.root)) for path, _ in files)
-    return Found(
-        train=Pairs(images[:first_test], labels[:first_test], digests[:first_test]),
-        test=Pairs(images[first_test:], labels[first_test:], digests[first_test:]) if parts[2] else None,
+    return RawDataset(
+        train=RawPart(images[:first_test], labels[:first_test], digests[:first_test]),
+        test=RawPart(images[first_test:], labels[first_test:], digests[first_test:]) if parts[2] else None,
         source=f"folder {folder.root}",
         classes=folder.classes,
         notes=(*folder.notes, *_say_changes(decoded, (height, width), median_size([path for path, _ in files]))),

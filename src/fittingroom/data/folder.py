@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fittingroom.data.labels import class_names, natural_key
-from fittingroom.data.layout import Listing, Skipped, list_folder, what_is_in, why_flat, why_links
-from fittingroom.data.metadata import read_table, table_in
+from fittingroom.data.layout import Listing, Skipped, list_folder, what_is_in
+from fittingroom.data.metadata import read_labels, table_in
 from fittingroom.data.pictures import ACCEPTED
 from fittingroom.errors import DataError
 
@@ -107,7 +107,7 @@ class _Scan:
             return self._parts_of_table(top, table)
         listing = self._list(top)
         if not listing.folders:
-            raise why_links(top, listing) if listing.links and not listing.pictures else why_flat(top, listing)
+            raise listing.links_error() if listing.links and not listing.pictures else listing.no_classes_error()
         by_part = self._part_folders(top, listing)
         if by_part is None:
             return {"train": self._classes(top, listing)}
@@ -149,7 +149,7 @@ class _Scan:
         only_parts = len(named) == len(listing.folders)
         if not nested:
             if only_parts and flat and all(inside[folder].pictures for folder in flat):
-                raise why_flat(flat[0], inside[flat[0]])
+                raise inside[flat[0]].no_classes_error()
             if not only_parts:
                 return None
         parts = Counter(nested.values())
@@ -229,15 +229,15 @@ class _Scan:
     def _labelled(self, folder: Path, table: Path) -> Pictures:
         """The pictures that a table names, by their classes in it."""
         below = {path.relative_to(folder).as_posix(): path for path in self._below(folder, table)}
-        labels = read_table(table, below)
-        self.notes += labels.notes
+        labels, notes = read_labels(table, below)
+        self.notes += notes
         self.tables.append(table)
         self.skipped.add(
-            f"pictures that {table.name} does not name", [below[name] for name in below if name not in labels.classes]
+            f"pictures that {table.name} does not name", [below[name] for name in below if name not in labels]
         )
         found: Pictures = {}
-        for name in sorted(labels.classes):
-            found.setdefault(labels.classes[name], []).append(below[name])
+        for name in sorted(labels):
+            found.setdefault(labels[name], []).append(below[name])
         return dict(sorted(found.items()))
 
     def _below(self, folder: Path, table: Path) -> Iterator[Path]:

@@ -30,39 +30,78 @@ _MOST_PREFIXES = 50
 class Listing:
     """What lies in a folder, each sorted by name; hidden and system files are in none of these."""
 
+    folder: Path
     folders: tuple[Path, ...]
     pictures: tuple[Path, ...]
     others: tuple[Path, ...]
     links: tuple[Path, ...]
 
+    def links_error(self) -> DataError:
+        """The error for a folder whose classes are links."""
+        aims = {path: path.resolve() for path in self.links}
+        parents = {aim.parent for aim in aims.values()}
+        shown = ", ".join(f"{path.name} -> {aim}" for path, aim in list(aims.items())[:_NAMED])
+        way = (
+            f"Load the folder that they lead into: folder:{parents.pop()}"
+            if len(parents) == 1
+            else "Copy the files that they lead to"
+        )
+        return DataError(
+            f"{self.folder} holds {len(aims):,} links and no folders ({shown}); links are not followed, because they "
+            f"may lead anywhere. {way}."
+        )
+
+    def no_classes_error(self) -> DataError:
+        """The error for a folder without class folders, by what it has instead."""
+        expected = "expected one folder for each class, or train, validation and test, or metadata.csv"
+        if not self.pictures:
+            return DataError(f"{self.folder} has neither folders nor pictures in it: {_other_data(self)}; {expected}.")
+        count = f"{len(self.pictures):,} picture{'s' if len(self.pictures) > 1 else ''}"
+        tables = [path for path in self.others if path.suffix.lower() in _TABLES]
+        prefixes = Counter(found[1] for path in self.pictures if (found := _PREFIX.match(path.stem)))
+        if tables:
+            table = min(tables, key=lambda path: _TABLES.index(path.suffix.lower()))
+            saved = "call it" if table.suffix.lower() == ".csv" else "save it as"
+            way = f"If {table.name} says their classes, {saved} metadata.csv and its columns file_name and label."
+        elif 2 <= len(prefixes) <= _MOST_PREFIXES and min(prefixes.values()) > 1:
+            some = ", ".join(f"{name!r} ({number:,})" for name, number in sorted(prefixes.items())[:_NAMED])
+            way = (
+                f"Their names begin with {some}{', ...' if len(prefixes) > _NAMED else ''}: if these are the classes, "
+                "move each into a folder of that name, or write metadata.csv with the columns file_name and label "
+                "beside them."
+            )
+        elif _has_classes_beside(self.folder):
+            way = f"If it is one class of several, load the folder above it: folder:{self.folder.parent}."
+        else:
+            way = "Move the pictures of each class into a folder of its name."
+        return DataError(f"{self.folder} has {count} and no folders in it; {expected}. {way}")
+
 
 @dataclass
 class Skipped:
-    """What is left out of a folder, counted by kind, and which it was where the names help."""
+    """What is left out of a folder, by kind."""
 
-    counts: Counter[str] = field(default_factory=Counter)
-    named: dict[str, list[Path]] = field(default_factory=dict)
+    paths: dict[str, list[Path]] = field(default_factory=dict)
 
     def add(self, what: str, paths: Iterable[Path]) -> None:
-        """Counts these paths under a kind."""
+        """Adds paths of one kind."""
         for path in paths:
-            self.counts[what] += 1
-            self.named.setdefault(what, []).append(path)
+            self.paths.setdefault(what, []).append(path)
 
     def add_files(self, paths: Iterable[Path]) -> None:
-        """Counts files that are not pictures by their endings."""
+        """Adds files that are not pictures, by their endings."""
         for path in paths:
             self.add(f"{path.suffix.lower()} files" if path.suffix else "files without an ending", [path])
 
     def notes(self, root: Path) -> tuple[str, ...]:
         """A sentence that lists all that was skipped, if anything was."""
-        if not self.counts:
+        if not self.paths:
             return ()
-        listed = ", ".join(self._entry(what, root) for what in sorted(self.counts))
+        listed = ", ".join(self._entry(what, root) for what in sorted(self.paths))
         return (f"Skipped in {root}: {listed}. Accepted are {ACCEPTED}.",)
 
     def _entry(self, what: str, root: Path) -> str:
-        paths = self.named[what]
+        paths = self.paths[what]
         text = f"{len(paths):,} {what if len(paths) > 1 else _singular(what)}"
         if what == HIDDEN:
             return text
@@ -96,7 +135,7 @@ def list_folder(folder: Path, skipped: Skipped, *, first_rules: bool = False) ->
         elif path.is_file():
             (pictures if path.suffix.lower() in suffixes else others).append(path)
     skipped.add("links, which are not followed", links)
-    return Listing(tuple(folders), tuple(pictures), tuple(others), tuple(links))
+    return Listing(folder, tuple(folders), tuple(pictures), tuple(others), tuple(links))
 
 
 def what_is_in(folder: Path) -> str:
@@ -105,51 +144,8 @@ def what_is_in(folder: Path) -> str:
     listing = list_folder(folder, skipped)
     skipped.add_files(listing.others)
     skipped.add("folders without pictures", listing.folders)
-    entries = [skipped._entry(what, folder) for what in sorted(skipped.counts)]
+    entries = [skipped._entry(what, folder) for what in sorted(skipped.paths)]
     return "it holds " + ", ".join(entries) if entries else "it is empty"
-
-
-def why_links(folder: Path, listing: Listing) -> DataError:
-    """The error for a folder whose classes are links."""
-    aims = {path: path.resolve() for path in listing.links}
-    parents = {aim.parent for aim in aims.values()}
-    shown = ", ".join(f"{path.name} -> {aim}" for path, aim in list(aims.items())[:_NAMED])
-    way = (
-        f"Load the folder that they lead into: folder:{parents.pop()}"
-        if len(parents) == 1
-        else "Copy the files that they lead to"
-    )
-    return DataError(
-        f"{folder} holds {len(aims):,} links and no folders ({shown}); links are not followed, because they may lead "
-        f"anywhere. {way}."
-    )
-
-
-def why_flat(folder: Path, listing: Listing) -> DataError:
-    """The error for a folder without class folders, by what it has instead."""
-    expected = "expected one folder for each class, or train, validation and test, or metadata.csv"
-    if not listing.pictures:
-        return DataError(
-            f"{folder} has neither folders nor pictures in it: {_other_data(folder, listing)}; {expected}."
-        )
-    count = f"{len(listing.pictures):,} picture{'s' if len(listing.pictures) > 1 else ''}"
-    tables = [path for path in listing.others if path.suffix.lower() in _TABLES]
-    prefixes = Counter(found[1] for path in listing.pictures if (found := _PREFIX.match(path.stem)))
-    if tables:
-        table = min(tables, key=lambda path: _TABLES.index(path.suffix.lower()))
-        saved = "call it" if table.suffix.lower() == ".csv" else "save it as"
-        way = f"If {table.name} says their classes, {saved} metadata.csv and its columns file_name and label."
-    elif 2 <= len(prefixes) <= _MOST_PREFIXES and min(prefixes.values()) > 1:
-        some = ", ".join(f"{name!r} ({number:,})" for name, number in sorted(prefixes.items())[:_NAMED])
-        way = (
-            f"Their names begin with {some}{', ...' if len(prefixes) > _NAMED else ''}: if these are the classes, move "
-            "each into a folder of that name, or write metadata.csv with the columns file_name and label beside them."
-        )
-    elif _has_classes_beside(folder):
-        way = f"If it is one class of several, load the folder above it: folder:{folder.parent}."
-    else:
-        way = "Move the pictures of each class into a folder of its name."
-    return DataError(f"{folder} has {count} and no folders in it; {expected}. {way}")
 
 
 def _has_classes_beside(folder: Path) -> bool:
@@ -161,7 +157,7 @@ def _has_classes_beside(folder: Path) -> bool:
         return False
 
 
-def _other_data(folder: Path, listing: Listing) -> str:
+def _other_data(listing: Listing) -> str:
     """What there is instead of pictures, with the name that reads it where there is one."""
     # `csv:` of a file `train.csv` reads `test.csv` beside it, too.
     for path in sorted(listing.others, key=lambda path: "train" not in path.name.lower()):
@@ -169,8 +165,8 @@ def _other_data(folder: Path, listing: Listing) -> str:
         if form:
             return f"it holds {path.name}, which can be loaded as {form}:{path}"
         if "idx3-ubyte" in path.name or _is_idx_file(path):
-            return f"it holds IDX files, such as {path.name}, which can be loaded as idx:{folder}"
-    return what_is_in(folder)
+            return f"it holds IDX files, such as {path.name}, which can be loaded as idx:{listing.folder}"
+    return what_is_in(listing.folder)
 
 
 def _is_idx_file(path: Path) -> bool:

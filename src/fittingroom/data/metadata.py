@@ -10,39 +10,25 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fittingroom.atomic import read_file
 from fittingroom.errors import DataError
 
-NAMES = ("metadata.csv", "metadata.tsv", "metadata.jsonl")
+_NAMES = ("metadata.csv", "metadata.tsv", "metadata.jsonl")
 _MOST_BYTES = 256 * 2**20
 _FILE, _LABEL = "file_name", "label"
 
 
-@dataclass(frozen=True)
-class Labelled:
-    """What a table says of its pictures.
-
-    Attributes:
-        classes: for each path from the table's folder, in the order of the table, the name of its class.
-        notes: what was guessed.
-    """
-
-    classes: Mapping[str, str]
-    notes: tuple[str, ...]
-
-
 def table_in(folder: Path) -> Path | None:
     """The table of a folder, if there is one; a link, which may lead anywhere, is not."""
-    paths = (folder / name for name in NAMES)
+    paths = (folder / name for name in _NAMES)
     return next((path for path in paths if path.is_file() and not path.is_symlink()), None)
 
 
-def read_table(path: Path, pictures: Mapping[str, Path]) -> Labelled:
-    """Which of these pictures have which class.
+def read_labels(path: Path, pictures: Mapping[str, Path]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The class of each picture that a table names, in its order, and sentences about what was guessed.
 
     Args:
         path: of the table.
@@ -80,7 +66,7 @@ def read_table(path: Path, pictures: Mapping[str, Path]) -> Labelled:
         lines.setdefault(known, line)
     if not classes:
         raise DataError(f"{path} has no rows. Expected one for each picture, with {_FILE} and {_LABEL}.")
-    return Labelled(classes, notes)
+    return classes, notes
 
 
 def _looked_up(name: str, pictures: Mapping[str, Path]) -> str | None:

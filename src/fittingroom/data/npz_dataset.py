@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.data.cache import DatasetSource
-from fittingroom.data.contents import Found, Pairs, check
+from fittingroom.data.contents import RawDataset, RawPart, check
 from fittingroom.data.csvfile import square
 from fittingroom.data.labels import class_names
 from fittingroom.data.npz import array_names, listed, member_names, read_array
@@ -39,7 +39,7 @@ def npz_source(path: Path) -> DatasetSource:
     return DatasetSource.of_files("npz", str(path), (path,), lambda: check(_read_npz(path)))
 
 
-def _read_npz(path: Path) -> Found:
+def _read_npz(path: Path) -> RawDataset:
     names = array_names(path)
     found = _roles(path, names)
     arrays = {_called(part, found, path): read_array(path, found.images[part]) for part in found.images}
@@ -47,16 +47,16 @@ def _read_npz(path: Path) -> Found:
     images, notes = to_images(arrays)
     notes = (*flat, *notes)
     pairs = {
-        part: Pairs(images[_called(part, found, path)], read_array(path, found.labels[part], text=True))
+        part: RawPart(images[_called(part, found, path)], read_array(path, found.labels[part], text=True))
         for part in found.images
     }
     train, validation = pairs["train"], pairs.get("validation")
     if validation is not None:
-        train = Pairs(*(np.concatenate(both) for both in zip(_arrays(train), _arrays(validation), strict=True)))
+        train = RawPart(*(np.concatenate(both) for both in zip(_arrays(train), _arrays(validation), strict=True)))
     unused = (*found.unused, *(name for name in member_names(path) if not name.endswith(".npy")))
     if unused:
         notes = (*notes, f"Not used in {path.name}: {listed(unused)}. Expected are {_EXPECTED}.")
-    return Found(
+    return RawDataset(
         train=train,
         test=pairs.get("test"),
         source=f"file {path}",
@@ -91,7 +91,7 @@ def _called(part: str, found: _Roles, path: Path) -> str:
     return f"{found.images[part]} of {path}"
 
 
-def _arrays(pairs: Pairs) -> tuple[NDArray[Any], NDArray[Any]]:
+def _arrays(pairs: RawPart) -> tuple[NDArray[Any], NDArray[Any]]:
     """Images and labels, these without the axis of a column."""
     labels = pairs.labels
     return pairs.images, labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels

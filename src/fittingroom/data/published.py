@@ -21,7 +21,7 @@ import numpy as np
 
 from fittingroom.data.cache import DatasetSource, cache_dir, stamp_files
 from fittingroom.data.catalogue import CATALOGUE, DIGITS, FOUR_FILES, CatalogueEntry, known_by
-from fittingroom.data.contents import Contents, Found, Pairs, check
+from fittingroom.data.contents import Contents, RawDataset, RawPart, check
 from fittingroom.data.idx import FourFiles
 from fittingroom.data.split import count_per_class
 from fittingroom.errors import DataError, DatasetNotFoundError
@@ -67,8 +67,8 @@ def _read_digits() -> Contents:
 
     data = load_digits()
     images = data.images.astype(np.uint8)
-    found = Found(
-        train=Pairs(images, data.target),
+    found = RawDataset(
+        train=RawPart(images, data.target),
         test=None,
         source="scikit-learn's own copy, with a train/test split of ours",
         classes=DIGITS.classes,

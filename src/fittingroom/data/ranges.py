@@ -126,7 +126,7 @@ class ValueRange:
             return np.asarray(values, np.float32)
         return np.asarray(np.rint(values), np.uint8 if self.black >= 0 and self.white <= 255 else np.float32)
 
-    def difference(self, images: NDArray[Any]) -> Difference | None:
+    def difference(self, images: NDArray[Any]) -> ScaleDifference | None:
         """How the values of finite images, `(n, ...)`, show that they are on another scale; None where they do not."""
         lowest, highest = float(images.min()), float(images.max())
         low, high = self._full()
@@ -136,9 +136,9 @@ class ValueRange:
         out = max((highest - low) / span, (high - lowest) / span)
         far = out > BEYOND or self._mostly_below_black(images, lowest)
         if far or self._too_fine(images, highest) or self._fewer_bits(images, highest):
-            return Difference(self.sentence(lowest, highest), meaningless=True)
+            return ScaleDifference(self.sentence(lowest, highest), meaningless=True)
         if out > NOTED_BEYOND or (len(images) >= MANY and self._covers_little(lowest, highest)):
-            return Difference(self.sentence(lowest, highest), meaningless=False)
+            return ScaleDifference(self.sentence(lowest, highest), meaningless=False)
         return None
 
     def _full(self) -> tuple[float, float]:
@@ -216,7 +216,7 @@ ANY_VALUES = ValueRange(-math.inf, math.inf, False)
 
 
 @dataclass(frozen=True)
-class Difference:
+class ScaleDifference:
     """Values that are on another scale than those of training.
 
     Args:

@@ -204,7 +204,7 @@ def _skipped_in(folder: Path) -> tuple[str, ...]:
     skipped = Skipped()
     for _ in _below(folder, skipped):
         pass
-    skipped.counts.pop(HIDDEN, None)
+    skipped.paths.pop(HIDDEN, None)
     return skipped.notes(folder)
 
 
