@@ -117,13 +117,13 @@ def test_an_experiment_in_which_all_has_failed_has_a_page() -> None:
 
 
 def test_the_test_set_is_told_with_its_looks_and_their_luck() -> None:
-    assert "It had no part in any of this." in section(html_of(), "test")
+    assert "It played no part in any of this." in section(html_of(), "test")
     opened = section(html_of(final=True), "test")
     assert "Best of 5 looks: about +0.2 points are luck." in opened
     assert "5 of 5" in opened
     facts, histories = experiment_facts()
     before = experiment_report({**facts, "opened": [facts["chosen"]]}, histories).html
-    assert "It has been opened before" in before
+    assert "It was opened before" in before
     assert "still sealed" not in before
 
 
@@ -147,4 +147,4 @@ def test_an_experiment_writes_its_page(tmp_path: Path, monkeypatch: pytest.Monke
     fittingroom.experiment("digits", seeds=2, out=out, final=True)
     assert "test accuracy" in (out / "experiment.html").read_text()
     fittingroom.experiment("digits", seeds=2, out=out)
-    assert "It has been opened before" in (out / "experiment.html").read_text()
+    assert "It was opened before" in (out / "experiment.html").read_text()

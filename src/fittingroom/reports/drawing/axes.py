@@ -104,7 +104,7 @@ def tick_texts(axis: Axis, unit: str = "", *, signed: bool = False) -> list[str]
     """The ticks as they are written, all with as many decimals as one of them needs: `1.0`, `1.5`.
 
     Args:
-        axis: of the ticks.
+        axis: the axis whose ticks are written.
         unit: what is written behind each.
         signed: whether those above 0 have a sign, as differences do.
     """
@@ -163,10 +163,10 @@ class Strip:
     """A row of a table as a drawing: single values, their mean and its interval. Places are in percent of the width.
 
     Args:
-        dots: of the single values.
-        mean: of their mean, or of the only value.
-        ends: of the interval; None for none.
-        band: of what counts as no difference; None for none.
+        dots: where the single values lie.
+        mean: where their mean lies, or the only value.
+        ends: where the interval begins and ends; None for no interval.
+        band: the range that counts as no difference; None for none.
     """
 
     dots: tuple[float, ...]
@@ -195,10 +195,10 @@ def strip(
     """The row of a mean.
 
     Args:
-        axis: of the drawing.
-        mean: in the unit of the axis.
-        interval: its ends; None for none.
-        values: the single ones.
+        axis: the axis that all rows share.
+        mean: the mean, in the unit of the axis.
+        interval: the two ends of its interval; None for none.
+        values: the single values, one for each seed.
         band: how far from no difference (0, or 1 for factors) still counts as none.
     """
     ends = None if interval is None else (axis.at(interval[0]), axis.at(interval[1]))

@@ -15,7 +15,7 @@ from fittingroom.text import nats, percent
 
 Facts = Mapping[str, Any]
 Rows = Sequence[Mapping[str, Any]]
-Legend = tuple[tuple[str, str], ...]
+_Legend = tuple[tuple[str, str], ...]
 
 _QUANTITIES = ("loss", "accuracy")
 _TITLES = {"loss": "loss (nats)", "accuracy": "accuracy (share right)"}
@@ -37,7 +37,7 @@ class Figure:
     plot: Plot
     alt: str
     caption: str = ""
-    legend: Legend = ()
+    legend: _Legend = ()
 
 
 def curve_lines(quantity: str, histories: Sequence[Rows]) -> list[Line]:
@@ -128,7 +128,7 @@ def _curve_caption(quantity: str, marked: tuple[int, int] | None) -> str:
     return f"Validation {quantity} was {best} after {epoch_span(*marked)}{seeds}."
 
 
-def _curve_legend(lines: Sequence[Line], marked: tuple[int, int] | None) -> Legend:
+def _curve_legend(lines: Sequence[Line], marked: tuple[int, int] | None) -> _Legend:
     seeds = max(len(line.seeds) for line in lines)
     best = () if marked is None else (("rule" if marked[0] == marked[1] else "area", "best for validation"),)
     return (

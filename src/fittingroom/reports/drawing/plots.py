@@ -38,7 +38,7 @@ class Frame:
     Args:
         x: the horizontal axis.
         y: the vertical axis.
-        height: of the whole plot in pixels, with ticks and titles.
+        height: pixels of the whole plot, ticks and titles included.
     """
 
     x: Axis
@@ -106,15 +106,15 @@ class Plot:
 
     Args:
         frame: its axes.
-        x_ticks: place and text of each tick.
-        y_ticks: the same.
+        x_ticks: place and text of each tick of the horizontal axis.
+        y_ticks: the same of the vertical axis.
         x_title: what the horizontal axis shows, and in what.
         y_title: what the vertical axis shows, and in what; empty where the heading says it.
         areas: points as SVG has them, and a class.
         lines: the same, above the areas.
         rules: vertical lines: x, upper and lower end, and a class.
         dots: place, radius in pixels, and class.
-        names: in the plot.
+        names: names within the plot.
         beside: names to the right of it.
     """
 
@@ -192,7 +192,7 @@ class Line:
     """What is drawn over the epochs of a recipe, or of a part of its data.
 
     Args:
-        name: of the recipe or the part.
+        name: the recipe, or the part of the data.
         color: the class of its colour; empty for grey.
         mean: epoch and mean over the seeds.
         seeds: the same of each seed.

@@ -27,13 +27,13 @@ class Dot:
     """What is drawn of one recipe among others: what it costs and how good it is.
 
     Args:
-        name: of the recipe.
+        name: the recipe's short name.
         color: the class of its colour; empty for grey.
         x: what it costs.
         y: how good it is.
-        interval: of `y`; None for none.
+        interval: the two ends of the interval of `y`; None for none.
         front: whether it is on the Pareto front.
-        seeds: both of each seed.
+        seeds: cost and quality of each seed.
         named: whether its name is written beside it, where there is room.
     """
 

@@ -26,14 +26,17 @@ from fittingroom.runs.ledger_reuse import Standings
 
 FORMAT = 1
 
-NOT_KEPT = (
+_NO_PROBABILITIES = (
     "This run did not store the probabilities of all classes, so its confidence cannot be judged. New runs of up to "
     "100 classes store them."
 )
-NO_GAP = (
+_NO_GAP = (
     "There is no generalisation gap: the training loss is missing, or is not the cross-entropy that validation "
     "measures."
 )
+
+
+_WIDTH = 80
 
 
 def facts_of(run: str | Path, start: int | None = None, end: int | None = None) -> dict[str, Any]:
@@ -95,11 +98,11 @@ def subject_facts(subject: Subject, start: int | None = None, end: int | None = 
     for name, found in told["ledgers"].items():
         for index, ledger in enumerate(found):
             ledger["words"] = ledger_words(told, f"ledgers.{name}.{index}")
-    return {**told, "words": [sentence.to_dict() for sentence in words_of(told)]}
+    return {**told, "words": [sentence.to_dict() for sentence in _words_of(told)]}
 
 
 def _example(subject: Subject) -> dict[str, Any]:
-    """Which training is shown image by image, and its calibration is at `replicas[index]`."""
+    """Which seed is shown image by image; its calibration is at `replicas[index]`."""
     example = subject.trainings[subject.example]
     only = len(subject.trainings) == 1
     return {
@@ -135,13 +138,13 @@ def _missing(subject: Subject) -> dict[str, str]:
     """What is null, and why."""
     missing = {}
     if not all(training.trajectories.has_all_classes for training in subject.trainings):
-        missing["calibration"] = NOT_KEPT
+        missing["calibration"] = _NO_PROBABILITIES
     if any(training.training_loss is None for training in subject.trainings):
-        missing["gaps"] = NO_GAP
+        missing["gaps"] = _NO_GAP
     return missing
 
 
-def words_of(facts: Mapping[str, Any]) -> list[Sentence]:
+def _words_of(facts: Mapping[str, Any]) -> list[Sentence]:
     """The sentences, topic after topic in the order of `QUESTIONS`, each term explained where it first appears.
 
     Args:
@@ -166,9 +169,6 @@ def words_of(facts: Mapping[str, Any]) -> list[Sentence]:
 def ledger_words(facts: Mapping[str, Any], place: str) -> str:
     """The sentence of one ledger, such as that at `ledgers.to_last.3`."""
     return words_change.of_change(Quote(facts), place).text
-
-
-_WIDTH = 80
 
 
 @dataclass(frozen=True, eq=False)

@@ -77,7 +77,7 @@ def results_facts(subject: Subject, tests: Sequence[Mapping[str, Any] | None]) -
 
     Args:
         subject: the run.
-        tests: `test_facts` of each seed.
+        tests: what `test_facts` gives for each seed.
     """
     known = [test["score"] for test in tests if test is not None]
     whole = len(known) == len(tests)
@@ -134,7 +134,7 @@ def test_facts(training: SeedTraining, standings: Standings) -> dict[str, Any] |
 
 
 def test_problem(training: SeedTraining, standings: Standings) -> str | None:
-    """Why its test result is not believed, in words; None where there is none, or nothing speaks against it."""
+    """Why its test result is not believed, in words; None where there is none, or nothing contradicts it."""
     found = standings.scored(training.path, training.record)
     return None if found is None else found[1].problem
 
@@ -158,6 +158,7 @@ def _recipe(record: RunRecord) -> list[str] | None:
         recipe = Recipe.from_dict(record.recipe)
     except (InputError, TypeError):
         return None
+    # A `+` marks settings that differ from the named recipe; the command then gives them with --set.
     base = NAMED.get(recipe.name.rstrip("+"), NAMED["course"]).recipe
     start, own = base.to_dict(), recipe.to_dict()
     changed = [key for key in own if key not in {"name", "stop", "model"} and own[key] != start[key]]

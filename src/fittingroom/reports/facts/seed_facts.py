@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fittingroom.reports.facts.subject import SeedTraining
     from fittingroom.runs.ledger_reuse import Standings
 
-MOST_PAIRS = 6
+_MOST_PAIRS = 6
 
 
 def training_facts(
@@ -27,7 +27,7 @@ def training_facts(
     calibrations: Sequence[Calibration] | None,
     standings: Standings,
 ) -> dict[str, Any]:
-    """What is told of every seed; `history` has a row for each epoch, counted from 1."""
+    """What the facts hold of every seed; `history` has a row for each epoch, counted from 1."""
     record, trajectories = training.record, training.trajectories
     return {
         "seed": record.seed,
@@ -50,17 +50,18 @@ def training_facts(
         "best_loss_epoch": trajectories.best_loss_epoch,
         "best_accuracy_epoch": trajectories.best_accuracy_epoch,
         "last_epoch": trajectories.last_epoch,
-        "shown": shown_facts(training),
+        "shown": _shown_facts(training),
         "changes": {name: found.to_dict() for name, found in changes.items()},
         "calibration": None if calibrations is None else [one.to_dict() for one in calibrations],
     }
 
 
-def shown_facts(training: SeedTraining) -> dict[str, Any]:
-    """The model as it is: what the kept weights make of the images, and how that is to be called.
+def _shown_facts(training: SeedTraining) -> dict[str, Any]:
+    """The model as it is: how the kept weights score, and what captions call them.
 
-    `epoch` is the one whose weights these are, None where they are those of no single epoch. `row` is the place of the
-    validated epoch that says the same, None where none does. `known` is false where these are not the kept weights.
+    `epoch` is the one whose weights these are, None for weights of no single epoch, such as averages. `row` is the
+    validated epoch with the same numbers, None where there is none. `known` is false where the answers of the kept
+    weights are not stored, and those of the last epoch stand in for them.
     """
     kept, split = training.kept, calibration(training.shown)
     return {
@@ -121,7 +122,7 @@ def brier_facts(training: SeedTraining) -> dict[str, Any] | None:
 
 
 def image_facts(training: SeedTraining) -> list[dict[str, Any]]:
-    """The lists of images: of the kept weights for the model as it is, of the last epoch for the way there.
+    """The lists of images: mistakes of the kept weights, and images whose course over the epochs stands out.
 
     The rise begins at the best-loss epoch; where that is the last, at the first. An image that came from a file has its
     path in the dataset's folder as `file`.
@@ -160,7 +161,7 @@ def class_facts(training: SeedTraining) -> dict[str, Any]:
 
 
 def pairs_that_matter(classes: Classes) -> list[MixedPair]:
-    """Pairs that take more of the mistakes than an even share would be, beyond noise; at most `MOST_PAIRS`.
+    """Pairs that take more of the mistakes than an even share would be, beyond noise; at most `_MOST_PAIRS`.
 
     By an exact binomial test, corrected for the number of pairs (Bonferroni).
     """
@@ -170,6 +171,6 @@ def pairs_that_matter(classes: Classes) -> list[MixedPair]:
     possible = size * (size - 1) // 2
     return [
         pair
-        for pair in classes.pairs[:MOST_PAIRS]
+        for pair in classes.pairs[:_MOST_PAIRS]
         if possible > 1 and possible * float(bdtrc(pair.count - 1, pair.mistakes, 1 / possible)) < SHOWN_BELOW
     ]

@@ -18,7 +18,7 @@ from fittingroom.reports.words.change_words import stayed_wrong_carries
 if TYPE_CHECKING:
     from fittingroom.reports.facts.subject import SeedTraining
 
-LARGE_GAP = 0.05
+_LARGE_GAP = 0.05
 """A share of the images: from here on the gap between training and validation accuracy is called large."""
 
 _SPLIT = ("loss", "refinement", "overconfidence", "temperature")
@@ -109,6 +109,8 @@ def gaps(trainings: Sequence[SeedTraining], found: Stopping) -> dict[str, Any] |
     for training, values in zip(trainings, known, strict=True):
         for epoch, value in zip(training.trajectories.epochs, values, strict=True):
             rows.setdefault(epoch, []).append(value)
+    # Early gaps are below 0, since a training loss is a mean over an epoch in which the model still improves; growth
+    # out of that is no overfitting.
     below = sum(min(0.0, *values, 0.0) for values in known) / len(known)
     since = [
         _positive_since(training.trajectories.epochs, each) for training, each in zip(trainings, known, strict=True)
@@ -127,8 +129,8 @@ def accuracy_gap(trainings: Sequence[SeedTraining]) -> dict[str, Any] | None:
 
     These are the two accuracies that `train` and `show` tell: the training accuracy is the mean over that epoch, while
     the weights changed, and the validation accuracy that of the kept weights. None where one is not known. The gap is
-    large where its whole 95% interval, for other validation images, is above `LARGE_GAP`: a gap of a point or two is in
-    every model that learns.
+    large where its whole 95% interval, for other validation images, is above `_LARGE_GAP`: every model that learns has
+    a gap of a point or two.
     """
     known = [training.record.train.accuracy for training in trainings]
     accuracies = [value for value in known if value is not None]
@@ -142,7 +144,7 @@ def accuracy_gap(trainings: Sequence[SeedTraining]) -> dict[str, Any] | None:
         "validation": validated,
         "gap": trained - validated,
         "interval": [trained - interval.high, trained - interval.low],
-        "large": trained - interval.high > LARGE_GAP,
+        "large": trained - interval.high > _LARGE_GAP,
     }
 
 
@@ -175,8 +177,8 @@ def agreement(trainings: Sequence[Mapping[str, Any]], changes: Sequence[Mapping[
     """With how many seeds the same is found: the verdict on the kept weights' confidence, what carries the rise.
 
     Args:
-        trainings: the facts of each.
-        changes: of each.
+        trainings: the facts of each seed.
+        changes: the default changes of each seed.
     """
     splits = [training["shown"]["calibration"] for training in trainings]
     verdicts = [None if split is None else split["verdict"] for split in splits]

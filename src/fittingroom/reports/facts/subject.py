@@ -19,7 +19,12 @@ from fittingroom.runs.record import RunRecord, Seconds
 from fittingroom.runs.replicas import read_replicas, replica_folder
 from fittingroom.runs.store import Validated, read_history, read_validated
 
-_SAME = 1e-3  # relative: so close are the history's loss and the outcomes' mean where they are one quantity
+# The history's validation loss is a mean in 32 bits over batches. Within this relative distance of the outcomes' mean,
+# both are the cross-entropy; a custom loss is further away, and then the training loss is one too.
+_SAME = 1e-3
+
+
+_CAUSE = "The training diverged. Train again with a smaller learning rate and images scaled to 0 to 1."
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,14 +33,14 @@ class SeedTraining:
 
     Args:
         path: its folder.
-        record: what its folder says of it.
+        record: its `run.json`.
         history: the numbers of each epoch.
-        trajectories: of the validated epochs whose losses are finite.
-        left_out: epochs that were validated, but have a loss that is not finite.
-        kept: what the kept weights make of the images; where `known` is false, the last epoch of `trajectories`.
-        known: whether that can be told: not of some runs of older versions, nor where a loss of theirs is not finite.
-        training_loss: of the history at the epochs of `trajectories`, in nats; None where there is none, or where it is
-            another quantity than the cross-entropy.
+        trajectories: each image's outcome in every validated epoch whose losses are all finite.
+        left_out: epochs that were validated but have a loss that is not finite, from 1.
+        kept: the kept weights' answer to each image; where `known` is false, the last epoch of `trajectories`.
+        known: whether the answers of the kept weights are stored and finite. Some older versions did not store them.
+        training_loss: the history's training loss at the epochs of `trajectories`, in nats; None where there is none,
+            or where it is another quantity than the cross-entropy.
         files: the picture file of each validation image; empty where they came from none.
     """
 
@@ -96,10 +101,10 @@ class Subject:
     Args:
         path: the run folder.
         trainings: in the order of their seeds; at least one.
-        seeds: all seeds that were asked for; a training that ended before its first epoch is in no other list.
-        seconds: times of all together.
-        records: what is recorded of each seed, those among them that are left out.
-        unusable: seeds of the trainings that are left out, because after no epoch all their losses are finite.
+        seeds: all seeds that were asked for. One that ended before its first epoch is in no other list.
+        seconds: how long all seeds took together.
+        records: the `run.json` of each seed, those that are left out among them.
+        unusable: seeds that are left out, because no epoch of theirs has only finite losses.
     """
 
     path: Path
@@ -115,11 +120,9 @@ class Subject:
 
         Of an even number of trainings it is the better one of the two in the middle.
         """
+        # The median, not the best: what is shown image by image should be typical of the recipe.
         order = sorted(range(len(self.trainings)), key=lambda place: self.trainings[place].shown_loss)
         return order[(len(order) - 1) // 2]
-
-
-_CAUSE = "The training diverged. Train again with a smaller learning rate and images scaled to 0 to 1."
 
 
 def read_subject(run: str | Path) -> Subject:

@@ -169,8 +169,8 @@ class Piece:
     """Some words of a paragraph.
 
     Args:
-        text: them.
-        code: whether they are code.
+        text: the words.
+        code: whether they are code, which the page sets in a fixed width.
     """
 
     text: str

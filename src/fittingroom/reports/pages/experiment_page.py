@@ -21,6 +21,12 @@ _MOST_WITH_SEEDS = 12  # recipes whose seeds are drawn in the plots of costs
 _MOST_NAMED = 8
 
 
+_FEW = 6
+"""So many have a colour and a name in every drawing; of more, the best so many."""
+
+_LETTER_COLORS = tuple(f"s{place}" for place in range(_FEW))
+
+
 def experiment_report(facts: Facts, histories: Histories) -> Report:
     """The page of an experiment, made from its facts alone. No test set is opened.
 
@@ -39,11 +45,11 @@ def experiment_report(facts: Facts, histories: Histories) -> Report:
         "title": title,
         "facts": facts,
         "recipes": recipes,
-        "few": count <= FEW,
-        "most_colored": FEW,
+        "few": count <= _FEW,
+        "most_colored": _FEW,
         "chosen": chosen,
         "cells": sum(facts["cells"].values()),
-        "varied": differing(facts["recipes"]),
+        "varied": _differing(facts["recipes"]),
         "same": _same_settings(facts["recipes"]),
         "failed": [(one, cell) for one in recipes for cell in one.facts["cells"] if cell["status"] == "failed"],
         "strips": _strips(recipes),
@@ -104,7 +110,7 @@ def _costs(recipes: Sequence[RecipeRow]) -> Iterator[tuple[str, Figure]]:
     known = [one for one in recipes if one.facts["accuracy"] is not None]
     # Those that matter get their names first.
     known = sorted(known, key=lambda one: (not one.chosen, not one.facts["pareto"], one.rank or 0))
-    named = {one.name for one in known[:_MOST_NAMED] if one.chosen or one.facts["pareto"] or len(recipes) <= FEW}
+    named = {one.name for one in known[:_MOST_NAMED] if one.chosen or one.facts["pareto"] or len(recipes) <= _FEW}
     with_seeds = len(recipes) <= _MOST_WITH_SEEDS
     for kind, title in (("seconds", "seconds of training"), ("parameters", "trained numbers (parameters)")):
         dots = [_dot(one, kind, named=one.name in named, with_seeds=with_seeds) for one in known if one.facts[kind]]
@@ -153,12 +159,6 @@ def _test(test: Facts | None) -> dict[str, Any] | None:
     return {**test, "sentence": luck}
 
 
-FEW = 6
-"""So many have a colour and a name in every drawing; of more, the best so many."""
-
-_LETTER_COLORS = tuple(f"s{place}" for place in range(FEW))
-
-
 @dataclass(frozen=True)
 class RecipeRow:
     """A recipe.
@@ -187,25 +187,25 @@ def recipe_rows(facts: Facts) -> list[RecipeRow]:
     """All recipes: a few as they were asked for, which keeps rising settings in order; of many the best first.
 
     Args:
-        facts: of the experiment.
+        facts: `Experiment.to_dict()`.
     """
     recipes = facts["recipes"]
     order = sorted(range(len(recipes)), key=lambda place: _rank(recipes[place]))
     ranks = {place: rank for rank, place in enumerate(order, 1) if recipes[place]["accuracy"] is not None}
-    few = len(recipes) <= FEW
-    colored = [place for place in (range(len(recipes)) if few else order[:FEW]) if place in ranks]
+    few = len(recipes) <= _FEW
+    colored = [place for place in (range(len(recipes)) if few else order[:_FEW]) if place in ranks]
     colors = dict(zip(colored, _LETTER_COLORS, strict=False))
-    names = short_names(recipes)
+    names = _short_names(recipes)
     return [
         RecipeRow(recipes[place], names[place], colors.get(place, ""), ranks.get(place), _is_chosen(facts, place))
         for place in (range(len(recipes)) if few else order)
     ]
 
 
-def short_names(recipes: Sequence[Facts]) -> list[str]:
+def _short_names(recipes: Sequence[Facts]) -> list[str]:
     """What differs between the recipes: `hidden=64`, or with its base `cnn hidden=64`; full names if two are equal."""
     bases = [one["recipe"].split(" ")[0].rstrip("+") or one["recipe"] for one in recipes]
-    differ = differing(recipes)
+    differ = _differing(recipes)
     with_base = len(set(bases)) > 1
     names = []
     for one, base in zip(recipes, bases, strict=True):
@@ -214,7 +214,7 @@ def short_names(recipes: Sequence[Facts]) -> list[str]:
     return names if len(set(names)) == len(names) else [one["recipe"] for one in recipes]
 
 
-def differing(recipes: Sequence[Facts]) -> dict[str, list[Any]]:
+def _differing(recipes: Sequence[Facts]) -> dict[str, list[Any]]:
     """The varied settings that are not the same in all recipes -> their values, in the order of the recipes."""
     keys = dict.fromkeys(key for one in recipes for key in one["varied"])
     values = {key: list(dict.fromkeys(str(one["varied"].get(key, "\u2013")) for one in recipes)) for key in keys}

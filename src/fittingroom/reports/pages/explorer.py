@@ -29,6 +29,11 @@ _LEAST_RIGHT = 0.2  # a share: right answers are worth a look too, however many 
 _LOSS_STEPS = 1000  # losses are kept in thousandths of a nat
 
 Indices = npt.NDArray[np.intp]
+Pixels = npt.NDArray[np.uint8]
+
+COLUMNS = 32
+LARGEST_SIDE = 32
+"""The longer side of a thumbnail, in pixels; smaller images keep their size."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,7 @@ def explorer(
     kept = _kept_classes(training)
     most = min(MOST_IMAGES, _MOST_PROBABILITIES // max(len(rows.loss) * kept, 1))
     if part is not None:
-        most = min(most, _MOST_PIXELS // thumbnail_bytes(part.images.shape[1:]))
+        most = min(most, _MOST_PIXELS // _thumbnail_bytes(part.images.shape[1:]))
     listed = [[image["index"] for image in one["images"]] for one in lists]
     chosen = choose(training, listed, most)
     if part is not None and index is not None and len(index) < trajectories.images:
@@ -200,13 +205,6 @@ def _packed(values: npt.NDArray[Any], kind: str) -> str:
     return base64.b64encode(np.ascontiguousarray(values, np.dtype(kind)).tobytes()).decode()
 
 
-Pixels = npt.NDArray[np.uint8]
-
-COLUMNS = 32
-LARGEST_SIDE = 32
-"""Thumbnails are made smaller than this where images are larger, in pixels."""
-
-
 @dataclass(frozen=True)
 class Sheet:
     """Thumbnails side by side in one picture, `COLUMNS` in a row.
@@ -243,7 +241,7 @@ def picture_row(images: Pixels, scale: float) -> str:
     return _url(np.concatenate(list(_small(_shades(images, scale))), axis=1))
 
 
-def thumbnail_bytes(image_shape: tuple[int, ...]) -> int:
+def _thumbnail_bytes(image_shape: tuple[int, ...]) -> int:
     """Bytes of a thumbnail before it is compressed."""
     height, width = _thumbnail_size(image_shape)
     return height * width * (image_shape[2] if len(image_shape) > 2 else 1)

@@ -28,6 +28,9 @@ _COLUMNS = {
 }
 
 
+_SIGNS = {"supported": ("✓", "yes"), "not supported": ("✗", "no"), "no difference shown": ("≈", "open")}
+
+
 def lab_report(facts: Facts) -> Report:
     """The page of a lab, made from its facts, and for some pictures from the run that they name.
 
@@ -138,22 +141,19 @@ def _stops(reasons: Sequence[str | None]) -> list[str]:
     return [f"{reason} ({known.count(reason)} of {len(reasons)} seeds)" for reason in dict.fromkeys(known)]
 
 
-_SIGNS = {"supported": ("✓", "yes"), "not supported": ("✗", "no"), "no difference shown": ("≈", "open")}
-
-
 @dataclass(frozen=True)
 class ClaimCard:
     """A claim and what came of it.
 
     Args:
-        says: it.
+        says: the claim's own sentence.
         verdict: in words.
         sign: the same as a sign.
         color: the class of its colour.
         sentence: effect and interval in words.
-        unit: of the effect; empty where it is not known.
+        unit: what the effect is measured in; empty where that is not known.
         drawing: the effect and its interval; None where there is none.
-        scale: of the drawing.
+        scale: the axis of the drawing.
     """
 
     says: list[Piece]
@@ -172,7 +172,7 @@ def claim_cards(claims: Sequence[Facts]) -> list[ClaimCard]:
     return [_claim(one, axes[_key(one)]) for one in claims]
 
 
-def sign_of(verdict: str) -> tuple[str, str]:
+def _sign_of(verdict: str) -> tuple[str, str]:
     """The sign of a verdict, and the class of its colour."""
     return _SIGNS.get(verdict, ("–", "open"))
 
@@ -182,7 +182,7 @@ def _key(one: Facts) -> tuple[str, str, bool]:
 
 
 def _claim(one: Facts, axis: Axis | None) -> ClaimCard:
-    sign, color = sign_of(one["verdict"])
+    sign, color = _sign_of(one["verdict"])
     told = ClaimCard(pieces(one["says"]), one["verdict"], sign, color, pieces(one["sentence"]))
     if axis is None or one["value"] is None:
         return told

@@ -28,6 +28,15 @@ Picture = dict[str, Any]
 _COLORS = 6
 
 
+Indices = npt.NDArray[np.intp]
+
+_EACH = 4  # images that it gets right, and as many that it gets wrong
+
+_MOST_CLASSES = 10
+
+_SHOWN = 10  # images of a group
+
+
 def picture(facts: Facts) -> Picture:
     """What the template shows: always `kind`, and `why_not`, which is None unless the picture cannot be drawn."""
     asked = facts["picture"]
@@ -135,13 +144,6 @@ def _lines(history: Facts, quantity: str, factor: int) -> list[Line]:
         if line is not None:
             found.append(line)
     return found
-
-
-Indices = npt.NDArray[np.intp]
-
-_EACH = 4  # images that it gets right, and as many that it gets wrong
-_MOST_CLASSES = 10
-_SHOWN = 10  # images of a group
 
 
 def numbers(subject: Subject) -> dict[str, Any]:

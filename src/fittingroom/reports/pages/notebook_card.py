@@ -19,13 +19,27 @@ from fittingroom.runs.store import without_answers
 _CELL = 'style="text-align:left;padding:2px 12px 2px 0"'
 
 
+# What is around it is not known, light or dark: text and axes take the colour of the notebook's text, and the colours
+# of the curves are between those of the light and the dark page, so that they are seen on both.
+_COLORS = """
+.fittingroom {
+  --ink: currentColor; --muted: currentColor; --paper: transparent; --rest: currentColor;
+  --line: color-mix(in srgb, currentColor 45%, transparent); --grid: color-mix(in srgb, currentColor 16%, transparent);
+  --training: #2f8fd0; --validation: #d9722b;
+  display: flex; flex-wrap: wrap; gap: 4px 24px; background: transparent;
+}
+.fittingroom figure { flex: 1 1 340px; max-width: 470px; min-width: 0; margin: 0; }
+.fittingroom .drawing { display: block; }
+"""
+
+
 def run_card(path: Path, records: Sequence[RunRecord], histories: Sequence[History]) -> str:
     """HTML: what was trained on what, loss and accuracy of each part, and their curves.
 
     Args:
         path: the run folder.
-        records: of its seeds, at least one.
-        histories: of the same seeds.
+        records: the `run.json` of each seed, at least one.
+        histories: the numbers of each epoch, for the same seeds.
     """
     first = records[0]
     seeds = ", ".join(str(record.seed) for record in records)
@@ -82,20 +96,6 @@ def _test(path: Path, records: Sequence[RunRecord]) -> str:
     return f"opened; accuracy {', '.join(format(100 * score['accuracy'], '.1f') for score in scores)}%"
 
 
-# What is around it is not known, light or dark: text and axes take the colour of the notebook's text, and the colours
-# of the curves are between those of the light and the dark page, so that they are seen on both.
-_COLORS = """
-.fittingroom {
-  --ink: currentColor; --muted: currentColor; --paper: transparent; --rest: currentColor;
-  --line: color-mix(in srgb, currentColor 45%, transparent); --grid: color-mix(in srgb, currentColor 16%, transparent);
-  --training: #2f8fd0; --validation: #d9722b;
-  display: flex; flex-wrap: wrap; gap: 4px 24px; background: transparent;
-}
-.fittingroom figure { flex: 1 1 340px; max-width: 470px; min-width: 0; margin: 0; }
-.fittingroom .drawing { display: block; }
-"""
-
-
 class ShownHistory(History):
     """A history that a notebook shows: its curves, and a table of its numbers."""
 
@@ -107,7 +107,7 @@ def history_curves(histories: Sequence[History]) -> str:
     """HTML: the curves of loss and accuracy; empty where the histories have no such numbers.
 
     Args:
-        histories: of one run, one for each of its seeds.
+        histories: one for each seed of a run.
     """
     from fittingroom.reports.drawing import figures
 

@@ -23,12 +23,12 @@ class PairRow:
     """One recipe less another.
 
     Args:
-        name: of the other.
-        facts: of the difference in accuracy, in points: `value`, `low`, `high`, `p`.
+        name: the other recipe's short name.
+        facts: the difference in accuracy in points: `value`, its interval `low` to `high`, and `p`.
         loss: the difference of the losses in nats; None where it is not known.
         better: 1 if the first is shown to be right more often, -1 if the other is, 0 if neither.
         verdict: what is shown, in words.
-        drawing: the difference and its interval.
+        drawing: the difference and its interval over the shared axis.
     """
 
     name: str
@@ -46,10 +46,10 @@ class PairTable:
     Args:
         reference: the recipe that the others are compared with.
         against: each of the others, in the order of the page.
-        scale: of their drawings.
+        scale: the axis that their drawings share.
         listed: every pair, if they are few: names and verdict, and its difference.
         matrix: for each recipe its name and, for every recipe, 1, -1, 0, or None for itself; empty for few recipes.
-        notes: of the comparison.
+        notes: what the comparison says of itself, sentence by sentence.
         images: how many validation images it rests on.
         folded: whether the matrix is so large that it is folded.
     """

@@ -29,6 +29,11 @@ _MOST_STRIPS = 60
 _MOST_LEDGERS = 120
 
 
+Facts = Mapping[str, Any]
+
+_TOLD: tuple[Topic, ...] = ("overfit", "change", "stopping", "confidence", "classes")
+
+
 def report_of(runs: Sequence[str | Path], comparison: Mapping[str, Any] | None = None) -> Report:
     """The page of a run, or of several side by side. Nothing is trained, and no test set is opened.
 
@@ -188,17 +193,12 @@ def _data(facts: Mapping[str, Any], found: Explorer) -> dict[str, Any]:
     }
 
 
-Facts = Mapping[str, Any]
-
-_TOLD: tuple[Topic, ...] = ("overfit", "change", "stopping", "confidence", "classes")
-
-
 def _side_by_side(runs: Sequence[Facts], comparison: Facts) -> dict[str, Any]:
     """What the page shows of several runs.
 
     Args:
-        runs: the facts of each.
-        comparison: of the same runs in the same order, as plain JSON.
+        runs: the facts of each run.
+        comparison: `Comparison.to_dict()` of the same runs in the same order.
     """
     letters = [_letter(place) for place in range(len(runs))]
     pairs = [_pair(pair, comparison, letters) for pair in comparison["pairs"]]

@@ -44,8 +44,8 @@ def of_change(quote: Quote, place: str, start: str = "From") -> Sentence:
     """One ledger as a sentence or two.
 
     Args:
-        quote: the facts.
-        place: of the ledger among them.
+        quote: reads the facts.
+        place: where the ledger is among the facts, such as `changes.best_loss`.
         start: the first words, up to the epochs.
     """
     first, last = quote(f"{place}.start"), quote(f"{place}.end")

@@ -10,14 +10,14 @@ from fittingroom.text import nats, percent, points
 _DIFFERENCES = "stopping.differences"
 
 
-def single_epoch(quote: Quote) -> bool:
+def _single_epoch(quote: Quote) -> bool:
     """Whether no seed has more than one validated epoch."""
     return all(len(one["validated_epochs"]) < 2 for one in quote.facts["replicas"])
 
 
 def overfit(quote: Quote) -> Iterator[Sentence]:
     """Whether it did, by loss; what accuracy, the gap of the accuracies and that of the losses say beside it."""
-    if single_epoch(quote):
+    if _single_epoch(quote):
         text = "A single validated epoch shows no trend, so the loss cannot tell."
         yield quote.sentence("overfit", text, _large_gap(quote) or "One epoch cannot tell")
     elif quote(f"{_DIFFERENCES}.rises"):
@@ -127,7 +127,7 @@ def _gap(quote: Quote) -> Sentence:
 
 def stopping(quote: Quote) -> Iterator[Sentence]:
     """Which epochs loss and accuracy would choose, whether that makes a difference, and what it would have been."""
-    if single_epoch(quote):
+    if _single_epoch(quote):
         return
     by_loss = quote("stopping.loss_epochs.low"), quote("stopping.loss_epochs.high")
     by_accuracy = quote("stopping.accuracy_epochs.low"), quote("stopping.accuracy_epochs.high")
