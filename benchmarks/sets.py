@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 
 from benchmarks.pairs import markdown_table
 from fittingroom import Run, load, open_run, train
-from fittingroom.answers.conformal import ALPHA, Conformal, conformal_quantile
-from fittingroom.answers.judgement import at_temperature
+from fittingroom.answers.recalibration import ALPHA, Conformal, at_temperature, conformal_quantile
 from fittingroom.evaluation.calibration import Temperature
 from fittingroom.evaluation.reliability import Reliability
 

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from benchmarks.pairs import markdown_table
 from benchmarks.photos import Mapped, converted, naive, photos_in, read_mapping
 from fittingroom import Run, load, open_run, train
-from fittingroom.answers.judgement import Judgement, at_temperature
-from fittingroom.answers.out_of_distribution import FALSE_ALARMS, NEIGHBOUR, UnlikeByOutlineAndDoubt, outlines
+from fittingroom.answers.judgement import Judgement
+from fittingroom.answers.out_of_distribution import FALSE_ALARMS, NEIGHBOUR, ShapeDetector, hog_features
+from fittingroom.answers.recalibration import at_temperature
 from fittingroom.data.dataset import Part
 from fittingroom.evaluation.trajectories import _first_half
 from fittingroom.photos.style import Style
@@ -110,21 +111,21 @@ def mahalanobis(fitted: Seen, labels: NDArray[Any]) -> Score:
     return score
 
 
-def by_outline(rule: UnlikeByOutlineAndDoubt, labels: NDArray[Any]) -> Score:
+def by_outline(rule: ShapeDetector, labels: NDArray[Any]) -> Score:
     """A half of what is used: the distance to the k-th nearest outline of the predicted class."""
 
     def score(seen: Seen, own: bool) -> Floats:
-        return rule.distances(outlines(seen.images, 255.0), seen.logits.argmax(axis=1), _itself(labels, own))
+        return rule.distances(hog_features(seen.images, 255.0), seen.logits.argmax(axis=1), _itself(labels, own))
 
     return score
 
 
-def by_outline_and_doubt(rule: UnlikeByOutlineAndDoubt, labels: NDArray[Any], temperature: float) -> Score:
+def by_outline_and_doubt(rule: ShapeDetector, labels: NDArray[Any], temperature: float) -> Score:
     """What is used: both shares of held-out images, as far from such outlines and as doubtful, weighed together."""
 
     def score(seen: Seen, own: bool) -> Floats:
         scaled = at_temperature(seen.logits, temperature)
-        return -rule.rarity(outlines(seen.images, 255.0), scaled, _itself(labels, own))
+        return -rule.rarity(hog_features(seen.images, 255.0), scaled, _itself(labels, own))
 
     return score
 
@@ -137,7 +138,7 @@ def ways(fitted: Seen, labels: NDArray[Any]) -> dict[str, Score]:
     """Every way, fitted."""
     temperature = Judgement.of(fitted.logits, labels).temperature
     scaled = at_temperature(fitted.logits, temperature)
-    rule = UnlikeByOutlineAndDoubt.of(fitted.images, 255.0, labels, scaled)
+    rule = ShapeDetector.of(fitted.images, 255.0, labels, scaled)
     return {
         "largest probability": lambda seen, _: -at_temperature(seen.logits, temperature).max(axis=1),
         "energy": lambda seen, _: -log_sum(seen.logits / temperature),
@@ -145,7 +146,7 @@ def ways(fitted: Seen, labels: NDArray[Any]) -> dict[str, Score]:
         "the same, normalised": neighbour(lambda seen: unit(seen.hidden), fitted),
         "Mahalanobis, normalised": mahalanobis(fitted, labels),
         "neighbour, pixels": neighbour(lambda seen: seen.images.reshape(len(seen.images), -1) / 255.0, fitted),
-        "neighbour, outlines": neighbour(lambda seen: outlines(seen.images, 255.0) / 255.0, fitted),
+        "neighbour, outlines": neighbour(lambda seen: hog_features(seen.images, 255.0) / 255.0, fitted),
         "the same, of the predicted class": by_outline(rule, labels),
         "and largest probability": by_outline_and_doubt(rule, labels, temperature),
     }

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fittingroom.answers.conformal import Conformal, conformal_quantile
+from fittingroom.answers.recalibration import Conformal, conformal_quantile
 from fittingroom.errors import InputError
 
 SCORES = st.lists(st.floats(0, 100), max_size=60).map(sorted)

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fittingroom.answers.judgement import Answer, Judgement, at_temperature
+from fittingroom.answers.judgement import Answer, Judgement
+from fittingroom.answers.recalibration import at_temperature
 from fittingroom.evaluation.reliability import Reliability
 from tests.answers.test_conformal import drawn
 
@@ -77,8 +78,10 @@ def test_one_class_some_and_none_are_told_in_a_sentence(sure: Judgement) -> None
     steady = replace(steady, conformal=replace(steady.conformal, scores=np.full(99, -np.log(0.3), np.float32)))
     one, two, none = answered(steady, rows([0.9], [0.5, 0.35], [0.2, 0.15]))
     assert (one.set, two.set, none.set) == (("a",), ("a", "b"), ())
-    assert one.why.startswith("a, at 90%: the only class likely enough to be in a set that holds the right class 90%")
-    assert two.why.startswith("One of these: a (50%), b (35%).")
+    assert one.why.startswith(
+        "a, at 90%: the only class likely enough to be in a set that contains the right class 90%"
+    )
+    assert two.why.startswith("a (50%) or b (35%): together a set that contains the right class 90%")
     assert none.why.startswith("a is the likeliest, but at 20% not likely enough")
 
 
@@ -94,7 +97,7 @@ def test_without_held_out_images_sets_hold_all_classes_and_that_is_said() -> Non
         assert set(answer.set) == set(CLASSES)
         assert answer.probability == pytest.approx(0.9)
         assert not answer.unlike
-        assert "by the model's own word: no image was held out" in answer.why
+        assert "not calibrated: no images were held out" in answer.why
 
 
 def test_a_model_that_is_right_everywhere_keeps_its_own_temperature() -> None:
@@ -112,8 +115,8 @@ def test_what_is_unlike_names_what_was_trained_on_and_what_is_closest() -> None:
     answers = judgement.answers(logs[:20], noise, 255.0, ("letters", CLASSES))
     assert all(answer.unlike for answer in answers)
     for answer in answers:
-        assert answer.why.startswith("Unlike anything I was trained on: letters (a, b, c, d, e, f, g, h, i, j).")
-        assert "It is closest to" in answer.why
+        assert answer.why.startswith("Unlike the training images of letters (a, b, c, d, e, f, g, h, i and j).")
+        assert "The closest class is" in answer.why
 
 
 def test_without_the_held_out_images_what_is_unlike_is_told_by_probability_alone(sure: Judgement) -> None:

@@ -11,9 +11,9 @@ import pytest
 from sklearn.datasets import load_digits
 
 import fittingroom as fr
-from fittingroom.answers.conformal import Conformal
-from fittingroom.answers.judgement import Answer, Judgement, at_temperature
-from fittingroom.answers.out_of_distribution import UnlikeByOutlineAndDoubt, outlines
+from fittingroom.answers.judgement import Answer, Judgement
+from fittingroom.answers.out_of_distribution import ShapeDetector, hog_features
+from fittingroom.answers.recalibration import Conformal, at_temperature
 from fittingroom.answers.stored import JUDGEMENT
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import DataError, InputError, RunError, StorageError
@@ -79,7 +79,7 @@ def test_a_folder_that_cannot_be_written_answers_too(
 
     expected = fr.open_run(copied).answer(digits.train.images[:5])
     (copied / JUDGEMENT.name).unlink()
-    monkeypatch.setattr("fittingroom.answers.predictor.write_judgement", full)
+    monkeypatch.setattr("fittingroom.answers.stored.FittedFile.write", full)
     assert same(fr.open_run(copied).answer(digits.train.images[:5]), expected)
     assert not (copied / JUDGEMENT.name).exists()
 
@@ -141,7 +141,7 @@ def test_without_validation_the_model_is_taken_at_its_own_word_and_that_is_said(
     for answer, row in zip(run.answer(images), run.predict(images), strict=True):
         np.testing.assert_allclose(answer.probabilities, row, atol=1e-6)
         assert len(answer.set) == 10
-        assert "no image was held out" in answer.why
+        assert "no images were held out" in answer.why
 
 
 def test_replicas_answer_together_by_the_mean_of_their_probabilities(digits: Dataset) -> None:
@@ -190,7 +190,7 @@ def test_what_is_no_clothing_is_refused(kind: str, clothes: tuple[fr.Run, Datase
     }
     answers = run.answer(pictures[kind].astype(np.uint8))
     assert np.mean([answer.unlike for answer in answers]) >= 0.95
-    assert all("It is closest to" in answer.why for answer in answers if answer.unlike)
+    assert all("The closest class is" in answer.why for answer in answers if answer.unlike)
 
 
 def test_half_of_the_validation_images_promises_for_the_other_half(clothes: tuple[fr.Run, Dataset]) -> None:
@@ -208,9 +208,9 @@ def test_half_of_the_validation_images_promises_for_the_other_half(clothes: tupl
         covered.append(Conformal(judgement.conformal.scores).sets(scaled)[np.arange(2500), labels[other]].mean())
         errors.append(Reliability.of(np.exp(scaled.max(axis=1)), scaled.argmax(axis=1) == labels[other]))
         if repetition < 2:
-            rule = UnlikeByOutlineAndDoubt.of(images[one], 255.0, labels[one], logs[one])
-            assert len(rule.outlines) == len(outlines(images[one], 255.0))
-            alarms.append(rule.judge(images[other], 255.0, logs[other])[0].mean())
+            rule = ShapeDetector.of(images[one], 255.0, labels[one], logs[one])
+            assert len(rule.features) == len(hog_features(images[one], 255.0))
+            alarms.append(rule.detect(images[other], 255.0, logs[other])[0].mean())
     assert 0.89 <= np.mean(covered) <= 0.91
     # A perfectly calibrated model shows 0.013 on so few images.
     assert np.mean([found.error - found.floor for found in errors]) < 0.012

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 import fittingroom as fr
-from fittingroom.answers.label_shift import Correction
-from fittingroom.answers.stored import CORRECTION
+from fittingroom.answers.recalibration import LabelShiftCalibration
+from fittingroom.answers.stored import LABEL_SHIFT
 from fittingroom.data.model_inputs import ModelInputs
 from fittingroom.errors import DataError, RunError
 from fittingroom.photos.conversion import Conversion, synthetic_inputs
@@ -95,9 +95,9 @@ def test_an_answer_to_a_photo_says_how_far_it_can_be_trusted(run: fr.Run, shirt:
 def test_what_is_cut_out_is_corrected_and_nothing_else_is(run: fr.Run, shirt: Path) -> None:
     pixels = cut_out(run).images
     plain, corrected = run.predict(pixels), run.predict(shirt)
-    correction = run.predictor.judgement.correction
+    correction = run.predictor.judgement.label_shift
     assert correction is not None
-    np.testing.assert_allclose(corrected, np.exp(correction.corrected(np.log(plain))), rtol=1e-4)
+    np.testing.assert_allclose(corrected, np.exp(correction.recalibrated(np.log(plain))), rtol=1e-4)
     assert np.abs(corrected - plain).max() > 0.01
     both = ModelInputs(np.concatenate([pixels, pixels]), np.array([False, True]))
     np.testing.assert_allclose(run.predict(both), np.concatenate([plain, corrected]), rtol=1e-4)
@@ -115,9 +115,9 @@ def test_the_class_that_is_named_has_the_largest_of_the_predicted_probabilities(
 def test_replicas_are_asked_alike(run: fr.Run, tmp_path: Path, shirt: Path) -> None:
     replicas = fr.train("digits", TINY, validation=HELD_OUT, seeds=2, out=tmp_path / "replicas")
     plain = np.mean([each.predict(cut_out(run).images) for each in replicas], axis=0)
-    correction = replicas.predictor.judgement.correction
+    correction = replicas.predictor.judgement.label_shift
     assert correction is not None
-    expected = np.exp(correction.corrected(np.log(plain)))
+    expected = np.exp(correction.recalibrated(np.log(plain)))
     np.testing.assert_allclose(replicas.predict(shirt), expected, rtol=1e-4)
     assert replicas.answer(shirt)[0].label == run.record.data.classes[int(expected.argmax())]
 
@@ -155,20 +155,20 @@ def test_where_fit_was_given_arrays_a_photo_cannot_be_brought_to_them(tmp_path: 
 
 def test_the_correction_is_learned_from_held_out_images_once_and_kept(run: fr.Run, shirt: Path, tmp_path: Path) -> None:
     copied = Path(shutil.copytree(run.path, tmp_path / "copy"))
-    (copied / CORRECTION.name).unlink(missing_ok=True)
+    (copied / LABEL_SHIFT.name).unlink(missing_ok=True)
     opened, held_out = fr.open_run(copied), fr.load("digits", validation=HELD_OUT).validation
     opened.answer(cut_out(run).images)
-    assert not (copied / CORRECTION.name).exists()  # no photo has been asked about
+    assert not (copied / LABEL_SHIFT.name).exists()  # no photo has been asked about
     expected = opened.predict(shirt)
     assert held_out is not None
     assert opened.style.foreground is not None
     made = synthetic_inputs(held_out.images, opened.style.foreground, 16.0)
-    fitted = Correction.of(opened.log_probabilities(made), held_out.labels)
+    fitted = LabelShiftCalibration.of(opened.log_probabilities(made), held_out.labels)
     plain = opened.log_probabilities(cut_out(run).images)
-    np.testing.assert_allclose(expected, np.exp(fitted.corrected(plain)), rtol=1e-4)
-    written = (copied / CORRECTION.name).stat().st_mtime_ns
+    np.testing.assert_allclose(expected, np.exp(fitted.recalibrated(plain)), rtol=1e-4)
+    written = (copied / LABEL_SHIFT.name).stat().st_mtime_ns
     np.testing.assert_array_equal(fr.open_run(copied).predict(shirt), expected)
-    assert (copied / CORRECTION.name).stat().st_mtime_ns == written
+    assert (copied / LABEL_SHIFT.name).stat().st_mtime_ns == written
 
 
 def test_a_run_on_whole_pictures_corrects_nothing(tmp_path: Path, shirt: Path) -> None:
@@ -179,8 +179,8 @@ def test_a_run_on_whole_pictures_corrects_nothing(tmp_path: Path, shirt: Path) -
             Image.new("RGB", (8, 8), colour).save(tmp_path / "pictures" / name / f"{number}.png")
     run = fr.train(f"folder:{tmp_path / 'pictures'}", TINY, out=tmp_path / "run")
     run.predict(shirt)
-    assert run.predictor.judgement.correction is None
-    assert not (run.path / CORRECTION.name).exists()
+    assert run.predictor.judgement.label_shift is None
+    assert not (run.path / LABEL_SHIFT.name).exists()
 
 
 @pytest.mark.parametrize(("count", "others"), [(200, 200), pytest.param(600, 500, marks=pytest.mark.slow)])

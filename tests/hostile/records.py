@@ -113,9 +113,10 @@ def fitted(kind: str, honest: Mapping[str, bytes]) -> Callable[[Place], None]:
     """Writes an honest run with a judgement or a correction of its weights that has these arrays."""
 
     def build(place: Place) -> None:
-        from fittingroom.answers.stored import CORRECTION, JUDGEMENT, digest_of
+        from fittingroom.answers.stored import JUDGEMENT, LABEL_SHIFT, FittedFile, digest_of
 
-        file = {"judgement": JUDGEMENT, "correction": CORRECTION}[kind]
+        files: dict[str, FittedFile[Any]] = {"judgement": JUDGEMENT, "correction": LABEL_SHIFT}
+        file = files[kind]
         start = {
             "format": array_bytes(np.array(file.format)),
             "weights": array_bytes(np.frombuffer(digest_of([copied("recipe", place)]), np.uint8)),

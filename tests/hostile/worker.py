@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 import fittingroom as fr
-from fittingroom.answers.stored import CORRECTION
+from fittingroom.answers.stored import LABEL_SHIFT
 from fittingroom.cli.main import main as command
 from fittingroom.data.model_inputs import ImageReader, ModelInputs
 from fittingroom.data.ranges import ValueRange
@@ -56,7 +56,7 @@ def run(folder: Path) -> Steps:
         return fr.open_run(folder)
 
     photos = ModelInputs(images, np.ones(2, np.bool_))
-    asked = {"photo": lambda: opened().answer(photos)} if os.path.lexists(folder / CORRECTION.name) else {}
+    asked = {"photo": lambda: opened().answer(photos)} if os.path.lexists(folder / LABEL_SHIFT.name) else {}
     return asked | {
         "record": lambda: opened().record,
         "history": lambda: opened().history,

@@ -1,8 +1,8 @@
-"""What held-out images teach about a model's answers, and answers that make use of it.
+"""`Judgement`: what held-out images teach about a model's answers, and the answers that make use of it.
 
-A judgement is fitted on the validation images: the temperature that makes probabilities honest, the scores that
-prediction sets are made from, and what is unlike the training data. Images that were cut out of photos have
-probabilities and sets that are corrected by what photos made of the validation images teach.
+It is fitted on the validation images: the temperature that makes probabilities honest, the scores that prediction sets
+are made from, and what is unlike the training images. What was cut out of a photo has probabilities and sets of a
+label-shift calibration, fitted on synthetic photos made from the validation images.
 
 Temperature and scores come from the same images. That bends the guarantee of the sets in theory. Measured
 (`docs/measurements.md`), their coverage is 0.900 all the same, and steadier than with half of the images for each.
@@ -17,13 +17,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fittingroom.answers.answer_text import Verdict, why
-from fittingroom.answers.conformal import ALPHA, Conformal
-from fittingroom.answers.label_shift import Correction
-from fittingroom.answers.out_of_distribution import UnlikeByOutlineAndDoubt, UnlikeByProbability
+from fittingroom.answers.out_of_distribution import FALSE_ALARMS, ConfidenceDetector, ShapeDetector
+from fittingroom.answers.recalibration import ALPHA, Conformal, LabelShiftCalibration, Logs, at_temperature
 from fittingroom.evaluation.calibration import LOWEST, Temperature
+from fittingroom.text import word_list
 
 Array = npt.NDArray[Any]
+
+_MOST_NAMES = 10  # classes that a sentence lists
+
+_Likely = tuple[str, float]  # a class and its probability
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,9 +38,9 @@ class Answer:
         probability: of that class, 0 to 1, calibrated.
         probabilities: of all classes, calibrated, float32 `(classes,)`.
         set: names of the classes that are likely enough, most likely first: the right one is among them for 90% of the
-            images like those that were held out from training (or, of a photo, of the photos made of them). It may be
+            images like the held-out ones (or, for a photo, of the synthetic photos made from them). It may be
             empty.
-        unlike: whether the image is unlike the training data; then neither class nor set means much.
+        unlike: whether the image is unlike the training images; then neither class nor set means much.
         why: all of it in a sentence or two.
     """
 
@@ -67,14 +70,14 @@ class Judgement:
     Args:
         temperature: what logarithms of probabilities are divided by.
         conformal: what prediction sets are made from; without scores, sets hold all classes.
-        unlike: the rule for what is unlike the training data; None where nothing is known to go by.
-        correction: of the probabilities of images that were cut out of photos; None where none is known.
+        unlike: what tells images that are unlike the training images; None where nothing is known to go by.
+        label_shift: for the probabilities of what was cut out of photos; None where none is known.
     """
 
     temperature: float
     conformal: Conformal
-    unlike: UnlikeByOutlineAndDoubt | UnlikeByProbability | None
-    correction: Correction | None = None
+    unlike: ShapeDetector | ConfidenceDetector | None
+    label_shift: LabelShiftCalibration | None = None
 
     @classmethod
     def nothing(cls) -> Judgement:
@@ -84,7 +87,7 @@ class Judgement:
     @classmethod
     def of(
         cls,
-        log_probabilities: npt.NDArray[np.floating[Any]],
+        log_probabilities: Logs,
         labels: npt.NDArray[np.integer[Any]],
         images: Array | None = None,
         scale: float = 1.0,
@@ -105,13 +108,13 @@ class Judgement:
         scaled = at_temperature(log_probabilities, temperature)
         conformal = Conformal.of(scaled, labels)
         if images is None:
-            return cls(temperature, conformal, UnlikeByProbability.of(scaled))
-        unlike = UnlikeByOutlineAndDoubt.of(images, scale, labels, scaled)
+            return cls(temperature, conformal, ConfidenceDetector.of(scaled))
+        unlike = ShapeDetector.of(images, scale, labels, scaled)
         return cls(temperature, conformal, unlike)
 
     def answers(
         self,
-        log_probabilities: npt.NDArray[np.floating[Any]],
+        log_probabilities: Logs,
         images: Array,
         scale: float,
         trained_on: tuple[str, Sequence[str]],
@@ -134,19 +137,19 @@ class Judgement:
         _, classes = trained_on
         scaled = at_temperature(log_probabilities, self.temperature)
         told, inside = scaled.copy(), self.conformal.sets(scaled, alpha)
-        corrected = np.zeros(len(scaled), np.bool_)
-        if self.correction is not None and cut_out is not None and cut_out.any():
-            corrected = cut_out
-            told[cut_out] = self.correction.corrected(log_probabilities[cut_out])
-            inside[cut_out] = self.correction.conformal.sets(told[cut_out], alpha)
+        recalibrated = np.zeros(len(scaled), np.bool_)
+        if self.label_shift is not None and cut_out is not None and cut_out.any():
+            recalibrated = cut_out
+            told[cut_out] = self.label_shift.recalibrated(log_probabilities[cut_out])
+            inside[cut_out] = self.label_shift.conformal.sets(told[cut_out], alpha)
         if self.unlike is None:
             unlike, closest = np.zeros(len(told), np.bool_), told.argmax(axis=1)
         else:
-            unlike, closest = self.unlike.judge(images, scale, told)
+            unlike, closest = self.unlike.detect(images, scale, told)
         return [
             self._answer(row, chosen, classes[nearest] if refused else None, 1 - alpha, trained_on, photo)
             for row, chosen, refused, nearest, photo in zip(
-                np.exp(told).astype(np.float32), inside, unlike, closest, corrected.tolist(), strict=True
+                np.exp(told).astype(np.float32), inside, unlike, closest, recalibrated.tolist(), strict=True
             )
         ]
 
@@ -160,32 +163,57 @@ class Judgement:
         cut_out: bool,
     ) -> Answer:
         """The answer for one image: its probabilities, which classes are in its set, and what it is closest to."""
-        name, classes = trained_on
+        _, classes = trained_on
         order = [int(index) for index in np.argsort(-row, kind="stable")]
-        verdict = Verdict(
-            guess=(classes[order[0]], float(row[order[0]])),
-            chosen=[(classes[index], float(row[index])) for index in order if inside[index]],
-            closest=closest,
-            coverage=coverage,
-            checked=len(self.conformal.scores) > 0,
-            by_outline=isinstance(self.unlike, UnlikeByOutlineAndDoubt),
-            cut_out=cut_out,
-        )
-        return Answer(
-            label=verdict.guess[0],
-            probability=verdict.guess[1],
-            probabilities=row,
-            set=tuple(name for name, _ in verdict.chosen),
-            unlike=closest is not None,
-            why=why(verdict, name, classes),
-        )
+        guess = (classes[order[0]], float(row[order[0]]))
+        chosen = [(classes[index], float(row[index])) for index in order if inside[index]]
+        if closest is not None:
+            why = _why_unlike(guess, closest, trained_on, shape_compared=isinstance(self.unlike, ShapeDetector))
+        elif not len(self.conformal.scores):
+            why = f"{guess[0]}, at {_percent(guess[1])}, not calibrated: no images were held out to check the model on."
+        else:
+            why = _why_set(guess, chosen, coverage, cut_out=cut_out)
+        names = tuple(name for name, _ in chosen)
+        return Answer(*guess, probabilities=row, set=names, unlike=closest is not None, why=why)
 
 
-def at_temperature(log_probabilities: npt.NDArray[np.floating[Any]], temperature: float) -> npt.NDArray[np.float64]:
-    """Logarithms of the probabilities at another temperature, float64 `(n, classes)`.
+def _why_set(guess: _Likely, chosen: Sequence[_Likely], coverage: float, *, cut_out: bool) -> str:
+    """The answer in a sentence or two, where the image is like the training images.
 
-    The most likely class stays the same; above 1, its probability falls.
+    Args:
+        guess: the most likely class.
+        chosen: the classes of the prediction set, most likely first.
+        coverage: the share of sets that hold the right class, 0 to 1.
+        cut_out: whether the image was cut out of a photo.
     """
-    logs = log_probabilities.astype(np.float64)
-    logs = (logs - logs.max(axis=1, keepdims=True)) / temperature
-    return np.asarray(logs - np.log(np.exp(logs).sum(axis=1, keepdims=True)))
+    name, probability = guess
+    where = "synthetic photos made from held-out images" if cut_out else "images like the training images"
+    right = f"a set that contains the right class {_percent(coverage)} of the time, on {where}"
+    if not chosen:
+        return f"{name} is the likeliest, but at {_percent(probability)} not likely enough to be in {right}."
+    if len(chosen) == 1:
+        return f"{name}, at {_percent(probability)}: the only class likely enough to be in {right}."
+    listed = word_list([f"{name} ({_percent(probability)})" for name, probability in chosen], "or", most=_MOST_NAMES)
+    return f"{listed}: together {right}."
+
+
+def _why_unlike(guess: _Likely, closest: str, trained_on: tuple[str, Sequence[str]], *, shape_compared: bool) -> str:
+    """The answer in a sentence or two, where the image is unlike the training images."""
+    dataset, classes = trained_on
+    name, sure, usual = guess[0], _percent(guess[1]), f"for {1 - FALSE_ALARMS:.0%} of held-out images"
+    known = word_list(classes, most=_MOST_NAMES)
+    start = f"Unlike the training images of {dataset} ({known}). The closest class is {closest}"
+    if not shape_compared:
+        return (
+            f"{start}, at {sure}: the model is less confident than {usual}. The run keeps no images, so nothing else "
+            "could be compared."
+        )
+    guessed = f", the model's guess at {sure}" if closest == name else f"; the model's guess is {name} at {sure}"
+    return f"{start}{guessed}. Its shape, or the model's low confidence, is more unusual than {usual}."
+
+
+def _percent(share: float) -> str:
+    """Whole percent; neither certainty nor impossibility is ever claimed."""
+    if share >= 0.995:
+        return "over 99%"
+    return "under 1%" if share < 0.005 else f"{100 * share:.0f}%"

@@ -1,28 +1,27 @@
-"""Whether an image is unlike those that a model was trained on, and which class it is closest to.
+"""Out-of-distribution images: those unlike the images that a model was trained on, and the class they are closest to.
 
-The model names a class. Two things are then asked, and of each how many held-out images are as far or farther from what
-is usual: whether the image's outline (see `outlines`) lies near to outlines of held-out images of that class, by the
-distance to the k-th nearest of them; and how much the model doubts, by the probability of the class. The smaller of the
-first share and twice the second is how rare the image is, and it is unlike if that is smaller than for 95% of the
-held-out images, each compared with the others. So an outline that hardly any image of the class has is enough, and so
-is a doubt that is twice as rare: models are often sure of nonsense.
+The model names a class. Two things are then asked, and of each how many held-out images are as unusual or more so:
+whether the image's shape lies near to shapes of held-out images of that class, by the distance of HOG features to the
+k-th nearest of them; and how confident the model is, by the probability of the class. The smaller of the first share
+and twice the second is how rare the image is, and it is unlike if that is smaller than for 95% of the held-out images,
+each compared with the others. So a shape that hardly any image of the class has is enough, and so is low confidence
+that is twice as rare: models are often sure of nonsense.
 
 It was chosen by measurement (`docs/measurements.md`, `benchmarks/unlike.py`): the model's own confidence alone, its
-energy and distances between its last hidden layers all miss kinds of images that are nothing like its training data.
+energy and distances between its last hidden layers all miss kinds of images that are nothing like its training images.
+
+HOG features say what the edges in an image look like and where they are: histograms of the direction of brightness's
+slope. The image is cut into 7 x 7 cells. In each, the slopes of the pixels are summed by their direction (12 of them,
+all the way round, so that bright on dark and dark on bright differ). Each sum is taken as a share of the whole image's,
+and the square root of that: the Euclidean distance of two such vectors is then the Hellinger distance of two
+distributions.
 
 Sources: the k-th neighbour's distance is that of Sun et al., Out-of-Distribution Detection with Deep Nearest Neighbors,
 ICML 2022 (arXiv 2204.06507); to compare with the predicted class alone is Jiang et al., To Trust Or Not To Trust A
 Classifier, NeurIPS 2018 (arXiv 1805.11783); to take the smaller of such shares is Tippett's, The Methods of Statistics,
-1931. What it is worth is not derived but counted on the held-out images, as the two may depend on each other.
-
-What the edges in an image look like and where they are: histograms of the direction of brightness's slope.
-
-The image is cut into 7 x 7 cells. In each, the slopes of the pixels are summed by their direction (12 of them, all the
-way round, so that bright on dark and dark on bright differ). Each sum is taken as a share of the whole image's, and the
-square root of that: the Euclidean distance of two such vectors is then the Hellinger distance of two distributions.
-
-Source: Dalal and Triggs, Histograms of Oriented Gradients for Human Detection, CVPR 2005, without its blocks; for the
-square root, Arandjelovic and Zisserman, Three things everyone should know to improve object retrieval, CVPR 2012.
+1931. What it is worth is not derived but counted on the held-out images, as the two may depend on each other. Dalal and
+Triggs, Histograms of Oriented Gradients for Human Detection, CVPR 2005, without its blocks; for the square root,
+Arandjelovic and Zisserman, Three things everyone should know to improve object retrieval, CVPR 2012.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fittingroom.answers.conformal import conformal_quantile
+from fittingroom.answers.recalibration import conformal_quantile
 from fittingroom.seeds import generator
 
 FALSE_ALARMS = 0.05
@@ -44,31 +43,46 @@ NEIGHBOUR = 10
 """Which neighbour's distance is taken, where there are ten times as many of the class; else every tenth of them."""
 
 MOST_IMAGES = 5_000
-"""Held-out images that are looked at; their outlines take 3 MB."""
+"""Held-out images that are looked at; their HOG features take 3 MB."""
 
 _AT_ONCE = 500
 
+CELLS, DIRECTIONS = 7, 12
+LENGTH = CELLS * CELLS * DIRECTIONS
+"""HOG features of an image."""
+
+_STEP = 255
+"""Vectors are kept in so many steps: a byte per number."""
+
+_LEAST = 1.0
+"""Total slope, in units of full brightness per pixel, below which there is nothing to see; clothes have 50 to 300."""
+
+_TOO_LARGE = 56  # pixels; larger images are brought near 28 first, since the slopes of single pixels are texture
+
+Features = npt.NDArray[np.uint8]
+"""`(images, LENGTH)`, in steps of 1/255."""
+
 Integers = npt.NDArray[np.integer[Any]]
-Verdicts = tuple[npt.NDArray[np.bool_], Integers]
+Detected = tuple[npt.NDArray[np.bool_], Integers]
 """Whether each image is unlike, and the class it is closest to."""
 
 
 @dataclass(frozen=True, eq=False)
-class UnlikeByOutlineAndDoubt:
-    """Held-out images to compare with, and how rare an image may be.
+class ShapeDetector:
+    """Tells images apart by their shape and by the model's confidence: held-out images, and how rare an image may be.
 
     Args:
-        outlines: uint8, `(n, LENGTH)`.
+        features: HOG features, uint8, `(n, LENGTH)`.
         classes: the true class of each, `(n,)`, rising.
-        apart: the distances of these images from the others, 0 to 1.42, float32 `(n,)`, rising.
-        doubts: -ln of the probability of their most likely class, nats, float32 `(n,)`, rising.
+        held_out_distances: of these images from the others, 0 to 1.42, float32 `(n,)`, rising.
+        surprises: -ln of the probability of their most likely class, nats, float32 `(n,)`, rising.
         threshold: the smallest `rarity`, 0 to 1, of an image that is not unlike.
     """
 
-    outlines: Outlines
+    features: Features
     classes: Integers
-    apart: npt.NDArray[np.float32]
-    doubts: npt.NDArray[np.float32]
+    held_out_distances: npt.NDArray[np.float32]
+    surprises: npt.NDArray[np.float32]
     threshold: float
 
     @classmethod
@@ -78,7 +92,7 @@ class UnlikeByOutlineAndDoubt:
         scale: float,
         labels: Integers,
         log_probabilities: npt.NDArray[np.floating[Any]],
-    ) -> UnlikeByOutlineAndDoubt:
+    ) -> ShapeDetector:
         """From held-out images.
 
         Args:
@@ -91,40 +105,40 @@ class UnlikeByOutlineAndDoubt:
         chosen = drawn[np.argsort(labels[drawn], kind="stable")]
         logs, own = log_probabilities[chosen], np.arange(len(chosen))
         none = np.zeros(0, np.float32)
-        found = cls(outlines(images[chosen], scale), labels[chosen], none, none, 0.0)
+        found = cls(hog_features(images[chosen], scale), labels[chosen], none, none, 0.0)
         named = logs.argmax(axis=1)
-        apart = np.sort(found.distances(found.outlines, named, own))
-        found = replace(found, apart=apart, doubts=np.sort(_doubts(logs)))
-        threshold = -conformal_quantile(np.sort(-found.rarity(found.outlines, logs, own)), FALSE_ALARMS)
+        apart = np.sort(found.distances(found.features, named, own))
+        found = replace(found, held_out_distances=apart, surprises=np.sort(_surprises(logs)))
+        threshold = -conformal_quantile(np.sort(-found.rarity(found.features, logs, own)), FALSE_ALARMS)
         return replace(found, threshold=max(threshold, 0.0))
 
     def rarity(
         self,
-        some: Outlines,
+        some: Features,
         log_probabilities: npt.NDArray[Any],
         itself: npt.NDArray[np.intp] | None = None,
     ) -> npt.NDArray[np.float64]:
         """How rare each image is, 0 to 1, `(n,)`.
 
-        It is the share of held-out images that are as far away, or twice the share that are as doubtful, if that is
-        smaller.
+        It is the share of held-out images that are as far away, or twice the share that the model is as unsure of, if
+        that is smaller.
 
         Args:
-            some: the outlines of the images, `(n, LENGTH)`.
+            some: the HOG features of the images, `(n, LENGTH)`.
             log_probabilities: what the model makes of them, `(n, classes)`.
             itself: as for `distances`.
         """
         apart = self.distances(some, log_probabilities.argmax(axis=1), itself)
-        beyond = [_beyond(self.apart, apart), _beyond(self.doubts, _doubts(log_probabilities))]
+        beyond = [_beyond(self.held_out_distances, apart), _beyond(self.surprises, _surprises(log_probabilities))]
         count = len(self.classes)
         if itself is None:  # then each is one more beside those held out
             beyond, count = [found + 1 for found in beyond], count + 1
         return np.asarray(np.minimum(beyond[0], 2 * beyond[1]) / count, np.float64)
 
     def distances(
-        self, some: Outlines, named: Integers, itself: npt.NDArray[np.intp] | None = None
+        self, some: Features, named: Integers, itself: npt.NDArray[np.intp] | None = None
     ) -> npt.NDArray[np.float32]:
-        """The distance of each outline to the k-th nearest of the class that is named for it, float32 `(n,)`.
+        """The distance of each image to the k-th nearest of the class that is named for it, float32 `(n,)`.
 
         Args:
             some: `(n, LENGTH)`.
@@ -140,35 +154,35 @@ class UnlikeByOutlineAndDoubt:
             k = min(NEIGHBOUR, max(1, (end - first) // 10))
             for start in range(0, len(places), _AT_ONCE):
                 part = places[start : start + _AT_ONCE]
-                apart = distances(Vectors.of(some[part]), self._vectors[first:end])
+                apart = _distances(_Vectors.of(some[part]), self._vectors[first:end])
                 if itself is not None:
                     apart[itself[part][:, None] == np.arange(first, end)] = np.inf
                 result[part] = np.partition(apart, k - 1, axis=1)[:, k - 1]
         return result
 
     @cached_property
-    def _vectors(self) -> Vectors:
-        return Vectors.of(self.outlines)
+    def _vectors(self) -> _Vectors:
+        return _Vectors.of(self.features)
 
-    def judge(self, images: npt.NDArray[Any], scale: float, log_probabilities: npt.NDArray[Any]) -> Verdicts:
-        """Whether each image is unlike, bool `(n,)`, and the class of the nearest outline for those, `(n,)`.
+    def detect(self, images: npt.NDArray[Any], scale: float, log_probabilities: npt.NDArray[Any]) -> Detected:
+        """Whether each image is unlike, bool `(n,)`, and the class of the nearest held-out image for those, `(n,)`.
 
         Args:
             images: as for `of`.
             scale: as for `of`.
             log_probabilities: what the model makes of them, `(n, classes)`.
         """
-        found = outlines(images, scale)
+        found = hog_features(images, scale)
         unlike = self.rarity(found, log_probabilities) < self.threshold
         closest = log_probabilities.argmax(axis=1)
         places = np.flatnonzero(unlike)
         for start in range(0, len(places), _AT_ONCE):
             part = places[start : start + _AT_ONCE]
-            closest[part] = self.classes[distances(Vectors.of(found[part]), self._vectors).argmin(axis=1)]
+            closest[part] = self.classes[_distances(_Vectors.of(found[part]), self._vectors).argmin(axis=1)]
         return unlike, closest
 
 
-def _doubts(log_probabilities: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
+def _surprises(log_probabilities: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
     """-ln of the probability of the most likely class of each image, nats, `(n,)`."""
     return np.asarray(-log_probabilities.max(axis=1), np.float32)
 
@@ -179,8 +193,8 @@ def _beyond(held_out: npt.NDArray[np.float32], values: npt.NDArray[np.float32]) 
 
 
 @dataclass(frozen=True)
-class UnlikeByProbability:
-    """The rule for runs whose held-out images are gone: an image is unlike if the model is too unsure of it.
+class ConfidenceDetector:
+    """For runs whose held-out images are gone: an image is unlike if the model is too unsure of it.
 
     It finds few of those that are unlike, because models are often sure of nonsense.
 
@@ -191,43 +205,28 @@ class UnlikeByProbability:
     threshold: float
 
     @classmethod
-    def of(cls, log_probabilities: npt.NDArray[np.floating[Any]]) -> UnlikeByProbability:
+    def of(cls, log_probabilities: npt.NDArray[np.floating[Any]]) -> ConfidenceDetector:
         """From what the model makes of held-out images, `(n, classes)`."""
         return cls(-conformal_quantile(np.sort(-log_probabilities.max(axis=1)), FALSE_ALARMS))
 
-    def judge(self, images: npt.NDArray[Any], scale: float, log_probabilities: npt.NDArray[Any]) -> Verdicts:
+    def detect(self, images: npt.NDArray[Any], scale: float, log_probabilities: npt.NDArray[Any]) -> Detected:
         """Whether each image is unlike, bool `(n,)`, and its most likely class; the image itself is not looked at."""
         del images, scale
         return log_probabilities.max(axis=1) < self.threshold, log_probabilities.argmax(axis=1)
 
 
-CELLS, DIRECTIONS = 7, 12
-LENGTH = CELLS * CELLS * DIRECTIONS
-
-_STEP = 255
-"""Vectors are kept in so many steps: a byte per number."""
-
-_LEAST = 1.0
-"""Total slope, in units of full brightness per pixel, below which there is nothing to see; clothes have 50 to 300."""
-
-_TOO_LARGE = 56  # pixels; larger images are brought near 28 first, since the slopes of single pixels are texture
-
-Outlines = npt.NDArray[np.uint8]
-"""`(images, LENGTH)`, in steps of 1/255."""
-
-
-def outlines(images: npt.NDArray[Any], scale: float) -> Outlines:
-    """The outlines of images, uint8 `(n, LENGTH)`.
+def hog_features(images: npt.NDArray[Any], scale: float) -> Features:
+    """The HOG features of images, uint8 `(n, LENGTH)`.
 
     Args:
         images: `(n, height, width)` grey or `(n, height, width, channels)`, of which brightness alone is looked at.
         scale: what they are divided by to lie in 0 to 1.
     """
-    parts = [_outlines(images[start : start + _AT_ONCE], scale) for start in range(0, len(images), _AT_ONCE)]
+    parts = [_hog_features(images[start : start + _AT_ONCE], scale) for start in range(0, len(images), _AT_ONCE)]
     return np.concatenate(parts) if parts else np.zeros((0, LENGTH), np.uint8)
 
 
-def _outlines(images: npt.NDArray[Any], scale: float) -> Outlines:
+def _hog_features(images: npt.NDArray[Any], scale: float) -> Features:
     grey = images.astype(np.float32) / np.float32(scale)
     grey = _reduced(grey.mean(axis=3) if grey.ndim == 4 else grey)
     count, height, width = grey.shape
@@ -258,8 +257,8 @@ def _reduced(grey: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 @dataclass(frozen=True, eq=False)
-class Vectors:
-    """Outlines as what distances are taken between.
+class _Vectors:
+    """HOG features as what distances are taken between.
 
     Args:
         values: the square roots of the shares, float32 `(n, LENGTH)`.
@@ -270,17 +269,17 @@ class Vectors:
     squares: npt.NDArray[np.float32]
 
     @classmethod
-    def of(cls, found: Outlines) -> Vectors:
-        """Of outlines `(n, LENGTH)`."""
+    def of(cls, found: Features) -> _Vectors:
+        """Of HOG features `(n, LENGTH)`."""
         values = found.astype(np.float32) / np.float32(_STEP)
         return cls(values, np.einsum("ij,ij->i", values, values))
 
-    def __getitem__(self, places: slice | npt.NDArray[np.intp]) -> Vectors:
+    def __getitem__(self, places: slice | npt.NDArray[np.intp]) -> _Vectors:
         """Some of them."""
-        return Vectors(self.values[places], self.squares[places])
+        return _Vectors(self.values[places], self.squares[places])
 
 
-def distances(some: Vectors, others: Vectors) -> npt.NDArray[np.float32]:
+def _distances(some: _Vectors, others: _Vectors) -> npt.NDArray[np.float32]:
     """The Hellinger distance of each of `some` to each of `others`, 0 to 1.42 (no edge in common), float32."""
     squares = some.squares[:, None] + others.squares - 2 * some.values @ others.values.T
     return np.asarray(np.sqrt(np.maximum(squares, 0)), np.float32)

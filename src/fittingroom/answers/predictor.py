@@ -8,7 +8,6 @@ What cannot be kept, as in a folder that is read-only, is fitted again by the ne
 from __future__ import annotations
 
 import logging
-import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -18,13 +17,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard
 
 import numpy as np
 
-from fittingroom.answers.conformal import ALPHA
 from fittingroom.answers.judgement import Answer, Judgement
-from fittingroom.answers.label_shift import Correction
-from fittingroom.answers.stored import digest_of, read_correction, read_judgement, write_correction, write_judgement
+from fittingroom.answers.recalibration import ALPHA, LabelShiftCalibration
+from fittingroom.answers.stored import JUDGEMENT, LABEL_SHIFT, digest_of
 from fittingroom.data.model_inputs import ModelInputs
-from fittingroom.data.ranges import require_finite
-from fittingroom.data.values import to_range
 from fittingroom.errors import DataError, RunError, StorageError
 from fittingroom.photos.conversion import synthetic_inputs
 from fittingroom.photos.photo_reader import PhotoReader
@@ -96,14 +92,14 @@ class Predictor:
         """Class probabilities, float32 `(n, classes)`; see `Run.predict`."""
         inputs = self.inputs(images)
         logs = self._forward(inputs.images)
-        correction = self._correction if inputs.cut_out.any() else None
-        if correction is not None:
-            logs = np.where(inputs.cut_out[:, None], correction.corrected(logs), logs)
+        label_shift = self._label_shift if inputs.cut_out.any() else None
+        if label_shift is not None:
+            logs = np.where(inputs.cut_out[:, None], label_shift.recalibrated(logs), logs)
         return np.asarray(np.exp(logs), np.float32)
 
     def log_probabilities(self, images: Array) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Logarithms of the probabilities for an array of images, float32 `(n, classes)`."""
-        return self._forward(_checked(np.asarray(images), self.data))
+        return self._forward(self._checked(np.asarray(images)))
 
     def answer(self, images: Images, alpha: float = ALPHA) -> list[Answer]:
         """What the run says of each image, and how far that can be trusted; see `Run.answer`."""
@@ -143,7 +139,7 @@ class Predictor:
             inputs = self._read(photos)
         else:
             inputs = ModelInputs.plain(np.asarray(images))
-        return replace(inputs, images=_checked(inputs.images, self.data))
+        return replace(inputs, images=self._checked(inputs.images))
 
     def fit(self) -> Predictor:
         """Fits now what would be fitted at the first answer, and keeps it."""
@@ -197,7 +193,7 @@ class Predictor:
     @cached_property
     def judgement(self) -> Judgement:
         """What the validation images teach about the answers, those to photos among them."""
-        return replace(self._plain_judgement, correction=self._correction)
+        return replace(self._plain_judgement, label_shift=self._label_shift)
 
     @cached_property
     def _plain_judgement(self) -> Judgement:
@@ -207,25 +203,25 @@ class Predictor:
         """
         data = self.data
         if self._folder is not None:
-            kept = read_judgement(self._folder, self._digest, len(data.classes))
+            kept = JUDGEMENT.read(self._folder, self._digest, len(data.classes))
             if kept is not None:
                 return kept
         part = self._held_out
         if part is None:
             return self._judgement_of_outcomes()
         judgement = Judgement.of(self.log_probabilities(part.images), part.labels, part.images, data.scale)
-        self._keep(lambda folder: write_judgement(folder, judgement, self._digest))
+        self._keep(lambda folder: JUDGEMENT.write(folder, judgement, self._digest))
         return judgement
 
     @cached_property
-    def _correction(self) -> Correction | None:
+    def _label_shift(self) -> LabelShiftCalibration | None:
         """What synthetic photos made from validation images teach about answers to photos; None where there are none.
 
         None can be made without the validation images, or from images that are whole pictures, as those of a folder.
         """
         data = self.data
         if self._folder is not None:
-            kept = read_correction(self._folder, self._digest, len(data.classes))
+            kept = LABEL_SHIFT.read(self._folder, self._digest, len(data.classes))
             if kept is not None:
                 return kept
         part = self._held_out
@@ -233,9 +229,9 @@ class Predictor:
         if part is None or style is None:
             return None
         images, labels = part.images[:SYNTHETIC], part.labels[:SYNTHETIC]
-        correction = Correction.of(self.log_probabilities(synthetic_inputs(images, style, data.scale)), labels)
-        self._keep(lambda folder: write_correction(folder, correction, self._digest))
-        return correction
+        fitted = LabelShiftCalibration.of(self.log_probabilities(synthetic_inputs(images, style, data.scale)), labels)
+        self._keep(lambda folder: LABEL_SHIFT.write(folder, fitted, self._digest))
+        return fitted
 
     @cached_property
     def _digest(self) -> bytes:
@@ -288,6 +284,14 @@ class Predictor:
         for inputs in batch:
             yield [next(answers) for _ in range(len(inputs))]
 
+    def _checked(self, images: Array) -> Array:
+        """An array of images in the shape and with the values of training; what was converted is logged."""
+        data = self.data
+        inputs = ModelInputs.of_array(images, data.image_shape, data.range, raw=not data.as_given)
+        for note in inputs.notes:
+            _log.warning(note)
+        return inputs.images
+
     def _read(self, photos: Sequence[Any]) -> ModelInputs:
         files = [Path(photo) for photo in photos if isinstance(photo, str | os.PathLike)]
         if any(path.is_dir() for path in files):
@@ -339,58 +343,3 @@ def _is_photo(value: Any) -> bool:
     from PIL import Image
 
     return isinstance(value, Image.Image)
-
-
-def _checked(images: Array, data: DataRecord) -> Array:
-    """Images as the model takes them; where their values had to be converted, or look odd, the log says so.
-
-    Args:
-        images: `(n, ...)`.
-        data: what the model was trained on.
-
-    Raises:
-        DataError: they have another shape, are none, are not numbers, hold NaN or infinite values, or are on a scale
-            from which it is not known how to convert them; or they are fractions for a run that was trained on a
-            dataset, whose raw pixels it scales itself.
-    """
-    images = _shaped(images, data.image_shape)
-    if images.dtype.kind not in "buif":
-        raise DataError(f"the images are {images.dtype}; expected numbers, as in training.")
-    if not data.as_given and images.dtype.kind == "f":
-        raise DataError(
-            f"the images are {images.dtype}; expected the dataset's raw pixels, such as data.train.images (uint8), "
-            "since this run scales them itself. For scaled images there is run.model.predict(x)."
-        )
-    require_finite(images, f"{len(images):,} images")
-    images, notes = to_range(images, data.range, "predict", rounded=False)
-    for note in notes:
-        _log.warning(note)
-    return images
-
-
-def _shaped(images: Array, shape: tuple[int, ...]) -> Array:
-    """Images in the shape of training, `(n, *shape)`: the axis of a single channel is added or dropped, as Keras does.
-
-    Raises:
-        DataError: they have another shape, or there are none.
-    """
-    if not images.ndim:
-        given = type(images.item()).__name__
-        mend = " run.evaluate() scores the sealed test set." if given == "SealedTestSet" else ""
-        raise DataError(f"the images are of type {given}; expected an array, such as data.validation.images.{mend}")
-    found = images.shape[1:]
-    takes = [shape, (*shape, 1), *([shape[:-1]] if shape[-1:] == (1,) else [])]
-    if len(images) and found in takes:
-        return images.reshape(len(images), *shape)
-    mend = ""
-    if images.shape in (shape, (*shape, 1)):
-        mend = " It is a single image: give image[None]."
-    elif len(found) == 3 and (*found[1:], found[0]) == shape:
-        mend = " They are channels first: give images.transpose(0, 2, 3, 1)."
-    elif len(found) == 1 and found[0] == math.prod(shape):
-        mend = f" They are flat: give images.reshape{(-1, *shape)}."
-    elif found in ((*shape, 3), (*shape, 4)):
-        mend = " They are in colour: give images[..., :3].mean(axis=-1)."
-    raise DataError(
-        f"the images have the shape {images.shape}; expected (n, {', '.join(map(str, shape))}), as in training.{mend}"
-    )

@@ -1,31 +1,28 @@
-"""NPZ files of what was fitted for a run's answers, kept beside what it was learned from.
+"""`judgement.npz` and `correction.npz`: what was fitted for a run's answers, kept beside the weights.
 
 They come when an answer first needs them, and can be made again. Each belongs to the weights whose hash it has: where
-these have changed, because training went on, it is as good as absent. So is one of an earlier format.
+these have changed, because training continued, it counts as absent. So does one of an earlier format. Both have
 
     format        of the file
     weights       SHA-256 of the weights, uint8 (32,)
 
-and what each kind of file has besides.
-
-`judgement.npz`: what the held-out images taught about a run's answers; written when it is first asked for one.
-
-See `fitted.py` for when it counts. It has besides:
+`judgement.npz`, written when a run is first asked for an answer, has besides
 
     temperature   float64
-    scores        float32 (n,), rising: see `evaluation.conformal`
-    outlines      uint8 (m, LENGTH), classes int32 (m,), apart and doubts float32 (m,), the last three rising, and
-    threshold     float64: see `evaluation.unlike`
+    scores        float32 (n,), rising: those of `Conformal`
+    outlines      uint8 (m, LENGTH): the HOG features of `ShapeDetector`
+    classes       int32 (m,), rising: its classes
+    apart         float32 (m,), rising: its distances
+    doubts        float32 (m,), rising: its surprises
+    threshold     float64: its threshold
 
 Format 1 lacked apart and doubts; the threshold of format 2 was for another rarity.
 
-`correction.npz`: what photographs made of held-out images taught about a run's answers to photos.
+`correction.npz`, written when it is first asked about a photo, has besides
 
-It is written when a run is first asked about one; see `fitted.py` for when it counts. It has besides:
-
-    sharpness     float64
-    shifts        float64 (classes,): see `evaluation.correction`
-    scores        float32 (n,), rising: see `evaluation.conformal`
+    sharpness     float64: of `LabelShiftCalibration`
+    shifts        float64 (classes,): its shifts
+    scores        float32 (n,), rising: those of its `Conformal`
 """
 
 from __future__ import annotations
@@ -35,26 +32,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from fittingroom.answers.conformal import Conformal
 from fittingroom.answers.judgement import Judgement
-from fittingroom.answers.label_shift import SHARPEST, Correction
-from fittingroom.answers.out_of_distribution import LENGTH, MOST_IMAGES, UnlikeByOutlineAndDoubt
+from fittingroom.answers.out_of_distribution import LENGTH, MOST_IMAGES, ShapeDetector
+from fittingroom.answers.recalibration import SHARPEST, Conformal, LabelShiftCalibration
 from fittingroom.atomic import open_file, write_atomically
 from fittingroom.data.npz import array_names, read_array
 from fittingroom.errors import RunError
 from fittingroom.evaluation.calibration import HIGHEST, LOWEST
 from fittingroom.runs.json_files import damage
 
-Read = TypeVar("Read")
+T = TypeVar("T")
 
 
 def digest_of(folders: Sequence[Path]) -> bytes:
-    """The SHA-256 of the weights of one run, or of several replicas in this order.
+    """The SHA-256 of the weights of one seed, or of several in this order.
 
     Raises:
         RunError: a file of weights is missing or cannot be read.
@@ -67,60 +63,68 @@ def digest_of(folders: Sequence[Path]) -> bytes:
 
 
 @dataclass(frozen=True)
-class FittedFile:
-    """A kind of such files.
+class FittedFile(Generic[T]):
+    """A kind of file that keeps what was fitted.
 
     Args:
         name: of the file in a run's folder.
         format: that is written; newer ones are refused.
         largest: bytes that one may have.
+        arrays_of: arrays and numbers of NumPy, by their names in the file.
+        checked: the same back from a file, for so many classes; may raise anything where that makes no sense.
     """
 
     name: str
     format: int
     largest: int
+    arrays_of: Callable[[T], Mapping[str, Any]]
+    checked: Callable[[Path, int], T]
 
-    def write(self, path: Path, digest: bytes, arrays: Mapping[str, Any]) -> None:
+    def write(self, folder: Path, fitted: T, digest: bytes) -> None:
         """Writes one into a run's folder.
 
         Args:
-            path: the folder.
+            folder: the run's.
+            fitted: what to keep.
             digest: of the weights that it belongs to.
-            arrays: what it has besides, arrays and numbers of NumPy by their names.
 
         Raises:
             StorageError: it cannot be written; what was there before is intact.
         """
-        every = {"format": np.int64(self.format), "weights": np.frombuffer(digest, np.uint8), **arrays}
-        write_atomically(path / self.name, lambda stream: np.savez(stream, allow_pickle=False, **every))
+        arrays = {
+            "format": np.int64(self.format),
+            "weights": np.frombuffer(digest, np.uint8),
+            **self.arrays_of(fitted),
+        }
+        write_atomically(folder / self.name, lambda stream: np.savez(stream, allow_pickle=False, **arrays))
 
-    def read(self, path: Path, digest: bytes, checked: Callable[[Path], Read]) -> Read | None:
+    def read(self, folder: Path, digest: bytes, classes: int) -> T | None:
         """What the one in a run's folder has; None if there is none, or if it belongs to other weights.
 
         Args:
-            path: the folder.
+            folder: the run's.
             digest: of the run's weights.
-            checked: reads the rest of it; may raise anything where that makes no sense.
+            classes: how many the run has.
 
         Raises:
             RunError: the file is damaged, or written by a newer version.
         """
-        file = path / self.name
+        file = folder / self.name
         if not file.exists() and not file.is_symlink():
             return None
-        with _mendable(file), damage(path, self.name):
+        with _mendable(file), damage(folder, self.name):
             if file.stat().st_size > self.largest:
                 raise ValueError(f"it is larger than the {self.largest:,} bytes that such a file may have")
             if "format" not in array_names(file):
                 raise ValueError("it does not say its format")
-            found = number_in(file, "format")
+            found = _number_in(file, "format")
             if found > self.format:
                 raise RunError(
                     f"{self.name} has the format {found:g}, and this version of fittingroom reads up to {self.format}."
                 )
             if found < self.format or read_array(file, "weights").tobytes() != digest:
                 return None
-            return checked(file)
+            return self.checked(file, classes)
 
 
 @contextmanager
@@ -129,10 +133,56 @@ def _mendable(file: Path) -> Iterator[None]:
     try:
         yield
     except RunError as error:
-        raise RunError(f"{error} Delete {file}: the next answer makes it anew.") from error
+        raise RunError(f"{error} Delete {file}: the next answer makes it again.") from error
 
 
-def rising_in(file: Path, name: str) -> npt.NDArray[np.float32]:
+def _judgement_arrays(judgement: Judgement) -> Mapping[str, Any]:
+    unlike = judgement.unlike
+    if not isinstance(unlike, ShapeDetector):
+        raise TypeError("only a judgement with the shapes of held-out images is worth keeping")
+    return {
+        "temperature": np.float64(judgement.temperature),
+        "scores": judgement.conformal.scores,
+        "outlines": unlike.features,
+        "classes": unlike.classes.astype(np.int32),
+        "apart": unlike.held_out_distances,
+        "doubts": unlike.surprises,
+        "threshold": np.float64(unlike.threshold),
+    }
+
+
+def _checked_judgement(file: Path, class_count: int) -> Judgement:
+    temperature, threshold = _number_in(file, "temperature"), _number_in(file, "threshold")
+    features, classes = read_array(file, "outlines"), read_array(file, "classes")
+    scores, distances, surprises = (_rising_in(file, name) for name in ("scores", "apart", "doubts"))
+    if not LOWEST <= temperature <= HIGHEST or not 0 <= threshold <= 1:
+        raise ValueError(f"a temperature of {temperature} and a threshold of {threshold} make no sense")
+    if features.dtype != np.uint8 or features.shape != (len(classes), LENGTH) or not 1 <= len(classes) <= MOST_IMAGES:
+        raise ValueError(f"its outlines are {features.dtype} of the shape {features.shape}")
+    if classes.dtype != np.int32 or classes.ndim != 1 or not 0 <= classes[0] <= classes[-1] < class_count:
+        raise ValueError(f"its classes are not of 0 to {class_count - 1}")
+    if (classes[:-1] > classes[1:]).any():
+        raise ValueError("its classes do not rise")
+    if not len(distances) == len(surprises) == len(classes):
+        raise ValueError(f"it has {len(classes)} outlines, {len(distances)} of apart and {len(surprises)} doubts")
+    unlike = ShapeDetector(features, classes, distances, surprises, threshold)
+    return Judgement(temperature, Conformal(scores), unlike)
+
+
+def _label_shift_arrays(fitted: LabelShiftCalibration) -> Mapping[str, Any]:
+    return {"sharpness": np.float64(fitted.sharpness), "shifts": fitted.shifts, "scores": fitted.conformal.scores}
+
+
+def _checked_label_shift(file: Path, class_count: int) -> LabelShiftCalibration:
+    sharpness, shifts, scores = _number_in(file, "sharpness"), read_array(file, "shifts"), _rising_in(file, "scores")
+    if not 1 / SHARPEST <= sharpness <= SHARPEST:
+        raise ValueError(f"a sharpness of {sharpness} makes no sense")
+    if shifts.dtype != np.float64 or shifts.shape != (class_count,) or not np.isfinite(shifts).all():
+        raise ValueError(f"its shifts are not {class_count} finite numbers")
+    return LabelShiftCalibration(sharpness, shifts, Conformal(scores))
+
+
+def _rising_in(file: Path, name: str) -> npt.NDArray[np.float32]:
     """Numbers in a file, float32 `(n,)`, each as large as the one before it or larger.
 
     Raises:
@@ -141,11 +191,11 @@ def rising_in(file: Path, name: str) -> npt.NDArray[np.float32]:
     array = read_array(file, name)
     rises = array.ndim == 1 and array.dtype == np.float32 and bool((array[:-1] <= array[1:]).all())
     if not rises or np.isnan(array).any():
-        raise ValueError(f"its {name} are no rising numbers")
+        raise ValueError(f"its {name} are not rising numbers")
     return array
 
 
-def number_in(file: Path, name: str) -> float:
+def _number_in(file: Path, name: str) -> float:
     """A number in a file.
 
     Raises:
@@ -157,108 +207,6 @@ def number_in(file: Path, name: str) -> float:
     return float(array)
 
 
-# 5,000 outlines have three million bytes, the scores of ten million images forty.
-JUDGEMENT = FittedFile("judgement.npz", 3, 64 * 2**20)
-
-
-def write_judgement(path: Path, judgement: Judgement, digest: bytes) -> None:
-    """Writes a judgement that has outlines into a run's folder.
-
-    Args:
-        path: the folder.
-        judgement: what to keep.
-        digest: of the weights that it belongs to.
-
-    Raises:
-        StorageError: it cannot be written; what was there before is intact.
-    """
-    unlike = judgement.unlike
-    if not isinstance(unlike, UnlikeByOutlineAndDoubt):
-        raise TypeError("only a judgement that has outlines is worth keeping")
-    arrays = {
-        "temperature": np.float64(judgement.temperature),
-        "scores": judgement.conformal.scores,
-        "outlines": unlike.outlines,
-        "classes": unlike.classes.astype(np.int32),
-        "apart": unlike.apart,
-        "doubts": unlike.doubts,
-        "threshold": np.float64(unlike.threshold),
-    }
-    JUDGEMENT.write(path, digest, arrays)
-
-
-def read_judgement(path: Path, digest: bytes, class_count: int) -> Judgement | None:
-    """The judgement in a run's folder; None if there is none, or if it belongs to other weights.
-
-    Args:
-        path: the folder.
-        digest: of the run's weights.
-        class_count: how many classes the run has.
-
-    Raises:
-        RunError: the file is damaged, or written by a newer version.
-    """
-    return JUDGEMENT.read(path, digest, lambda file: _checked_judgement(file, class_count))
-
-
-def _checked_judgement(file: Path, class_count: int) -> Judgement:
-    temperature, threshold = number_in(file, "temperature"), number_in(file, "threshold")
-    outlines, classes = read_array(file, "outlines"), read_array(file, "classes")
-    scores, apart, doubts = (rising_in(file, name) for name in ("scores", "apart", "doubts"))
-    if not LOWEST <= temperature <= HIGHEST or not 0 <= threshold <= 1:
-        raise ValueError(f"a temperature of {temperature} and a threshold of {threshold} make no sense")
-    if outlines.dtype != np.uint8 or outlines.shape != (len(classes), LENGTH) or not 1 <= len(classes) <= MOST_IMAGES:
-        raise ValueError(f"its outlines are {outlines.dtype} of the shape {outlines.shape}")
-    if classes.dtype != np.int32 or classes.ndim != 1 or not 0 <= classes[0] <= classes[-1] < class_count:
-        raise ValueError(f"its classes are not of 0 to {class_count - 1}")
-    if (classes[:-1] > classes[1:]).any():
-        raise ValueError("its classes do not rise")
-    if not len(apart) == len(doubts) == len(classes):
-        raise ValueError(f"it has {len(classes)} outlines, {len(apart)} distances and {len(doubts)} doubts")
-    unlike = UnlikeByOutlineAndDoubt(outlines, classes, apart, doubts, threshold)
-    return Judgement(temperature, Conformal(scores), unlike)
-
-
-CORRECTION = FittedFile("correction.npz", 1, 2**20)
-
-
-def write_correction(path: Path, correction: Correction, digest: bytes) -> None:
-    """Writes a correction into a run's folder.
-
-    Args:
-        path: the folder.
-        correction: what to keep.
-        digest: of the weights that it belongs to.
-
-    Raises:
-        StorageError: it cannot be written; what was there before is intact.
-    """
-    arrays = {
-        "sharpness": np.float64(correction.sharpness),
-        "shifts": correction.shifts,
-        "scores": correction.conformal.scores,
-    }
-    CORRECTION.write(path, digest, arrays)
-
-
-def read_correction(path: Path, digest: bytes, class_count: int) -> Correction | None:
-    """The correction in a run's folder; None if there is none, or if it belongs to other weights.
-
-    Args:
-        path: the folder.
-        digest: of the run's weights.
-        class_count: how many classes the run has.
-
-    Raises:
-        RunError: the file is damaged, or written by a newer version.
-    """
-    return CORRECTION.read(path, digest, lambda file: _checked_correction(file, class_count))
-
-
-def _checked_correction(file: Path, class_count: int) -> Correction:
-    sharpness, shifts, scores = number_in(file, "sharpness"), read_array(file, "shifts"), rising_in(file, "scores")
-    if not 1 / SHARPEST <= sharpness <= SHARPEST:
-        raise ValueError(f"a sharpness of {sharpness} makes no sense")
-    if shifts.dtype != np.float64 or shifts.shape != (class_count,) or not np.isfinite(shifts).all():
-        raise ValueError(f"its shifts are no {class_count} numbers")
-    return Correction(sharpness, shifts, Conformal(scores))
+# 5,000 images have three million bytes of HOG features, the scores of ten million images forty.
+JUDGEMENT = FittedFile("judgement.npz", 3, 64 * 2**20, _judgement_arrays, _checked_judgement)
+LABEL_SHIFT = FittedFile("correction.npz", 1, 2**20, _label_shift_arrays, _checked_label_shift)

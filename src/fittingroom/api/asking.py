@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from fittingroom.answers.conformal import ALPHA
 from fittingroom.answers.judgement import Answer
 from fittingroom.answers.predictor import Images, Predictor
+from fittingroom.answers.recalibration import ALPHA
 from fittingroom.photos.style import Style
 from fittingroom.runs.images import exceeds
 

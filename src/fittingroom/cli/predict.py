@@ -93,13 +93,13 @@ def _say_what_was_converted(files: list[ModelInputs], data: DataRecord, shown: s
 
 def _say_why_it_takes_longer(path: Path, data: DataRecord, *, photos: bool) -> None:
     """Says at a terminal why the first answer of a run takes longer."""
-    from fittingroom.answers.stored import CORRECTION, JUDGEMENT
+    from fittingroom.answers.stored import JUDGEMENT, LABEL_SHIFT
 
     if not sys.stderr.isatty() or not data.counts["validation"]:
         return
     if not (path / JUDGEMENT.name).exists():
         say("note", "before its first answer, this run is calibrated on its validation images, once.")
-    if photos and not (path / CORRECTION.name).exists():
+    if photos and not (path / LABEL_SHIFT.name).exists():
         say("note", "before its first answer to a photo, it is recalibrated on synthetic photos of them, once.")
 
 

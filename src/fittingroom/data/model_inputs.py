@@ -19,7 +19,7 @@ from fittingroom.data.dataset import read_only
 from fittingroom.data.idx import read_idx_images
 from fittingroom.data.npz import array_names, listed, member_names, read_array
 from fittingroom.data.pictures import Picture, not_accepted, open_picture, pixels, quiet_pillow
-from fittingroom.data.ranges import ValueRange
+from fittingroom.data.ranges import ValueRange, require_finite
 from fittingroom.data.sniff import is_idx, start_of, unpacked_start
 from fittingroom.data.values import to_range
 from fittingroom.errors import DataError
@@ -76,6 +76,32 @@ class ModelInputs:
     def plain(cls, images: NDArray[Any], source: Path | None = None, notes: tuple[str, ...] = ()) -> ModelInputs:
         """Images that were not cut out of photos."""
         return cls(images, np.zeros(len(images) if images.ndim else 0, np.bool_), source, notes)
+
+    @classmethod
+    def of_array(cls, images: NDArray[Any], shape: tuple[int, ...], values: ValueRange, *, raw: bool) -> ModelInputs:
+        """Images of an array, with values like those of training; where these had to be converted, or look odd, notes.
+
+        Args:
+            images: `(n, ...)`.
+            shape: of one image in training; the axis of a single channel is added or dropped, as Keras does.
+            values: the range of the training images' values.
+            raw: whether the model takes a dataset's raw pixels, which it scales itself.
+
+        Raises:
+            DataError: they have another shape, are none, are not numbers, hold NaN or infinite values, or are on a
+                scale from which it is not known how to convert them; or they are fractions, where raw pixels are taken.
+        """
+        images = _in_shape(images, shape)
+        if images.dtype.kind not in "buif":
+            raise DataError(f"the images are {images.dtype}; expected numbers, as in training.")
+        if raw and images.dtype.kind == "f":
+            raise DataError(
+                f"the images are {images.dtype}; expected the dataset's raw pixels, such as data.train.images (uint8), "
+                "since this run scales them itself. For scaled images there is run.model.predict(x)."
+            )
+        require_finite(images, f"{len(images):,} images")
+        images, notes = to_range(images, values, "predict", rounded=False)
+        return cls.plain(images, notes=notes)
 
     @classmethod
     def joined(cls, several: Sequence[ModelInputs]) -> ModelInputs:
@@ -181,6 +207,34 @@ class ImageReader:
         if len(self.shape) < 2:
             return f"{size}rows of {self.shape[0]} values, which are not a square picture. Pass an array of them."
         return f"{size}exactly {self.shape[0]}x{self.shape[1]}. Resize it first."
+
+
+def _in_shape(images: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Images in the shape of training, `(n, *shape)`: the axis of a single channel is added or dropped, as Keras does.
+
+    Raises:
+        DataError: they have another shape, or there are none.
+    """
+    if not images.ndim:
+        kind = type(images.item()).__name__
+        mend = " run.evaluate() scores the sealed test set." if kind == "SealedTestSet" else ""
+        raise DataError(f"the images are of type {kind}; expected an array, such as data.validation.images.{mend}")
+    found = images.shape[1:]
+    takes = [shape, (*shape, 1), *([shape[:-1]] if shape[-1:] == (1,) else [])]
+    if len(images) and found in takes:
+        return images.reshape(len(images), *shape)
+    mend = ""
+    if images.shape in (shape, (*shape, 1)):
+        mend = " It is a single image: pass image[None]."
+    elif len(found) == 3 and (*found[1:], found[0]) == shape:
+        mend = " They are channels first: pass images.transpose(0, 2, 3, 1)."
+    elif len(found) == 1 and found[0] == math.prod(shape):
+        mend = f" They are flat: pass images.reshape{(-1, *shape)}."
+    elif found in ((*shape, 3), (*shape, 4)):
+        mend = " They are in colour: pass images[..., :3].mean(axis=-1)."
+    raise DataError(
+        f"the images have the shape {images.shape}; expected (n, {', '.join(map(str, shape))}), as in training.{mend}"
+    )
 
 
 def holds_arrays(path: Path) -> bool:

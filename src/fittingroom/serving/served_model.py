@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fittingroom.answers.conformal import ALPHA
-from fittingroom.answers.out_of_distribution import FALSE_ALARMS, UnlikeByOutlineAndDoubt
+from fittingroom.answers.out_of_distribution import FALSE_ALARMS, ShapeDetector
 from fittingroom.answers.predictor import Predictor
+from fittingroom.answers.recalibration import ALPHA
 from fittingroom.api.replicas import Replicas
 from fittingroom.api.run import Run
 from fittingroom.errors import DataError, RunError
@@ -141,9 +141,9 @@ def _answers(model: Model) -> dict[str, Any]:
         "coverage": 1 - ALPHA if len(judgement.conformal.scores) else None,
         "unlike": "none"
         if judgement.unlike is None
-        else ("outline and probability" if isinstance(judgement.unlike, UnlikeByOutlineAndDoubt) else "probability"),
+        else ("HOG features and probability" if isinstance(judgement.unlike, ShapeDetector) else "probability"),
         "false_alarms": None if judgement.unlike is None else FALSE_ALARMS,
-        "photos_made": None if judgement.correction is None else len(judgement.correction.conformal.scores),
+        "photos_made": None if judgement.label_shift is None else len(judgement.label_shift.conformal.scores),
     }
 
 
@@ -155,19 +155,19 @@ def _meaning(model: Model) -> list[str]:
         "and photographs of another origin are harder."
     ]
     if not len(judgement.conformal.scores):
-        return [*found, "No image was held out: probabilities are the model's own word, and sets hold all classes."]
+        return [*found, "No images were held out: probabilities are not calibrated, and sets contain all classes."]
     found.append(
-        f"`set` holds the right class for {1 - ALPHA:.0%} of images like the training data, on average over all of "
-        "them: not for each class, and not for photographs of another origin."
+        f"`set` contains the right class for {1 - ALPHA:.0%} of images like the training images, on average over all "
+        "of them: not for each class, and not for photographs of another origin."
     )
-    if judgement.correction is not None:
+    if judgement.label_shift is not None:
         found.append(
-            "What is cut out of a photo has probabilities and a set that were fitted on photos made of images held out "
-            "from training. Real ones are harder, so their sets hold the right class less often."
+            "The foreground of a photo has probabilities and a set that were fitted on synthetic photos made from "
+            "held-out images. Real photos are harder, so their sets contain the right class less often."
         )
     if judgement.unlike is not None:
         found.append(
-            f"`unlike` is true for about {FALSE_ALARMS:.0%} of images like the training data, too, and misses some "
-            "that are unlike it."
+            f"`unlike` is also true for about {FALSE_ALARMS:.0%} of images like the training images, and false for "
+            "some that are unlike them."
         )
     return found

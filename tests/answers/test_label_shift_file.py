@@ -8,32 +8,32 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fittingroom.answers.label_shift import Correction
-from fittingroom.answers.stored import CORRECTION, read_correction, write_correction
+from fittingroom.answers.recalibration import LabelShiftCalibration
+from fittingroom.answers.stored import LABEL_SHIFT
 from fittingroom.errors import RunError
 
 DIGEST = bytes(range(32))
 
 
 @pytest.fixture
-def written(tmp_path: Path) -> Correction:
+def written(tmp_path: Path) -> LabelShiftCalibration:
     generator = np.random.default_rng(0)
-    correction = Correction.of(np.log(generator.dirichlet(np.ones(3), 40)), generator.integers(0, 3, 40))
-    write_correction(tmp_path, correction, DIGEST)
+    correction = LabelShiftCalibration.of(np.log(generator.dirichlet(np.ones(3), 40)), generator.integers(0, 3, 40))
+    LABEL_SHIFT.write(tmp_path, correction, DIGEST)
     return correction
 
 
-def test_what_is_written_is_read(written: Correction, tmp_path: Path) -> None:
-    found = read_correction(tmp_path, DIGEST, 3)
+def test_what_is_written_is_read(written: LabelShiftCalibration, tmp_path: Path) -> None:
+    found = LABEL_SHIFT.read(tmp_path, DIGEST, 3)
     assert found is not None
     assert found.sharpness == written.sharpness
     np.testing.assert_array_equal(found.shifts, written.shifts)
     np.testing.assert_array_equal(found.conformal.scores, written.conformal.scores)
 
 
-def test_one_of_other_weights_is_as_good_as_none(written: Correction, tmp_path: Path) -> None:
-    assert read_correction(tmp_path, bytes(32), 3) is None
-    assert read_correction(tmp_path / "none", DIGEST, 3) is None
+def test_one_of_other_weights_is_as_good_as_none(written: LabelShiftCalibration, tmp_path: Path) -> None:
+    assert LABEL_SHIFT.read(tmp_path, bytes(32), 3) is None
+    assert LABEL_SHIFT.read(tmp_path / "none", DIGEST, 3) is None
 
 
 @pytest.mark.parametrize(
@@ -50,10 +50,12 @@ def test_one_of_other_weights_is_as_good_as_none(written: Correction, tmp_path: 
     ],
     ids=lambda values: f"{values}"[:40],
 )
-def test_values_that_make_no_sense_are_refused(values: dict[str, Any], written: Correction, tmp_path: Path) -> None:
-    file = tmp_path / CORRECTION.name
+def test_values_that_make_no_sense_are_refused(
+    values: dict[str, Any], written: LabelShiftCalibration, tmp_path: Path
+) -> None:
+    file = tmp_path / LABEL_SHIFT.name
     with np.load(file) as stored:
         arrays = {name: value for name, value in {**stored, **values}.items() if value is not None}
     np.savez(file, **arrays)
     with pytest.raises(RunError, match=r"correction\.npz is damaged.*Delete .*correction\.npz: the next answer"):
-        read_correction(tmp_path, DIGEST, 3)
+        LABEL_SHIFT.read(tmp_path, DIGEST, 3)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from fittingroom.answers.judgement import Judgement
-from fittingroom.answers.out_of_distribution import UnlikeByOutlineAndDoubt
-from fittingroom.answers.stored import JUDGEMENT, digest_of, read_judgement, write_judgement
+from fittingroom.answers.out_of_distribution import ShapeDetector
+from fittingroom.answers.stored import JUDGEMENT, digest_of
 from fittingroom.errors import RunError, StorageError
 
 DIGEST = bytes(range(32))
@@ -36,30 +36,30 @@ def changed(path: Path, **values: Any) -> None:
 
 
 def test_what_is_written_is_read(judgement: Judgement, tmp_path: Path) -> None:
-    write_judgement(tmp_path, judgement, DIGEST)
-    found = read_judgement(tmp_path, DIGEST, 3)
+    JUDGEMENT.write(tmp_path, judgement, DIGEST)
+    found = JUDGEMENT.read(tmp_path, DIGEST, 3)
     assert found is not None
-    assert isinstance(found.unlike, UnlikeByOutlineAndDoubt)
-    assert isinstance(judgement.unlike, UnlikeByOutlineAndDoubt)
+    assert isinstance(found.unlike, ShapeDetector)
+    assert isinstance(judgement.unlike, ShapeDetector)
     assert (found.temperature, found.unlike.threshold) == (judgement.temperature, judgement.unlike.threshold)
     np.testing.assert_array_equal(found.conformal.scores, judgement.conformal.scores)
-    np.testing.assert_array_equal(found.unlike.outlines, judgement.unlike.outlines)
+    np.testing.assert_array_equal(found.unlike.features, judgement.unlike.features)
     np.testing.assert_array_equal(found.unlike.classes, judgement.unlike.classes)
-    np.testing.assert_array_equal(found.unlike.apart, judgement.unlike.apart)
-    np.testing.assert_array_equal(found.unlike.doubts, judgement.unlike.doubts)
+    np.testing.assert_array_equal(found.unlike.held_out_distances, judgement.unlike.held_out_distances)
+    np.testing.assert_array_equal(found.unlike.surprises, judgement.unlike.surprises)
     assert [path.name for path in tmp_path.iterdir()] == [JUDGEMENT.name]
 
 
 def test_a_run_that_has_none_and_one_of_other_weights_are_the_same(judgement: Judgement, tmp_path: Path) -> None:
-    assert read_judgement(tmp_path, DIGEST, 3) is None
-    write_judgement(tmp_path, judgement, DIGEST)
-    assert read_judgement(tmp_path, bytes(32), 3) is None
+    assert JUDGEMENT.read(tmp_path, DIGEST, 3) is None
+    JUDGEMENT.write(tmp_path, judgement, DIGEST)
+    assert JUDGEMENT.read(tmp_path, bytes(32), 3) is None
 
 
 def test_one_of_an_older_version_is_as_good_as_none(judgement: Judgement, tmp_path: Path) -> None:
-    write_judgement(tmp_path, judgement, DIGEST)
+    JUDGEMENT.write(tmp_path, judgement, DIGEST)
     changed(tmp_path, format=np.int64(2))
-    assert read_judgement(tmp_path, DIGEST, 3) is None
+    assert JUDGEMENT.read(tmp_path, DIGEST, 3) is None
 
 
 def test_the_digest_is_of_the_weights_in_their_order(tmp_path: Path) -> None:
@@ -76,11 +76,11 @@ def test_the_digest_is_of_the_weights_in_their_order(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_keeps_what_it_had(judgement: Judgement, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(StorageError, match=JUDGEMENT.name):
-        write_judgement(tmp_path / "file", judgement, DIGEST)
+        JUDGEMENT.write(tmp_path / "file", judgement, DIGEST)
 
 
 def test_any_damage_is_named_and_mended_by_deleting_the_file(judgement: Judgement, tmp_path: Path) -> None:
-    write_judgement(tmp_path, judgement, DIGEST)
+    JUDGEMENT.write(tmp_path, judgement, DIGEST)
     content = (tmp_path / JUDGEMENT.name).read_bytes()
     generator = np.random.default_rng(1)
     outlines = content.index(b"outlines.npy") + 200
@@ -94,7 +94,7 @@ def test_any_damage_is_named_and_mended_by_deleting_the_file(judgement: Judgemen
     ]:
         (tmp_path / JUDGEMENT.name).write_bytes(damaged)
         with pytest.raises(RunError, match=r"judgement\.npz is damaged.*Delete .*judgement\.npz: the next answer"):
-            read_judgement(tmp_path, DIGEST, 3)
+            JUDGEMENT.read(tmp_path, DIGEST, 3)
 
 
 def flipped(content: bytes, place: int, generator: np.random.Generator) -> bytes:
@@ -128,14 +128,14 @@ def flipped(content: bytes, place: int, generator: np.random.Generator) -> bytes
     ids=lambda values: f"{values}"[:40],
 )
 def test_values_that_make_no_sense_are_refused(values: dict[str, Any], judgement: Judgement, tmp_path: Path) -> None:
-    write_judgement(tmp_path, judgement, DIGEST)
+    JUDGEMENT.write(tmp_path, judgement, DIGEST)
     changed(tmp_path, **values)
     with pytest.raises(RunError, match=r"judgement\.npz is damaged"):
-        read_judgement(tmp_path, DIGEST, 3)
+        JUDGEMENT.read(tmp_path, DIGEST, 3)
 
 
 def test_a_newer_format_is_refused(judgement: Judgement, tmp_path: Path) -> None:
-    write_judgement(tmp_path, judgement, DIGEST)
+    JUDGEMENT.write(tmp_path, judgement, DIGEST)
     changed(tmp_path, format=np.int64(4))
     with pytest.raises(RunError, match=r"has the format 4, and this version of fittingroom reads up to 3"):
-        read_judgement(tmp_path, DIGEST, 3)
+        JUDGEMENT.read(tmp_path, DIGEST, 3)
