@@ -19,8 +19,9 @@ from fittingroom.data import load as sealing
 from fittingroom.data.dataset import Dataset, Part, SealedTestSet
 from fittingroom.errors import DataError, RunError, StorageError
 from fittingroom.evaluation.luck import Reuse, mean_correlation
-from fittingroom.runs.ledger import Counted, Intent, Ledger, recipe_digest
+from fittingroom.runs.ledger import Counted, Ledger
 from fittingroom.runs.ledger_check import verify
+from fittingroom.runs.ledger_entries import Intent, recipe_digest
 from tests.engine import models
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")

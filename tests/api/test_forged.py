@@ -106,8 +106,11 @@ def make_up(runs: Path) -> Path:
     [
         (edit, r"not the one in the ledger, \d+ of 360 right .*run\.json says 359 of 360"),
         (edit_one_cell, r"not the one in the ledger"),
-        (lambda runs: paste(runs, "bad"), r"not its own: in the ledger it is a look of .*good .*differ in recipe"),
-        (lambda runs: paste(runs, "twin"), r"not its own.*They differ in seed"),
+        (
+            lambda runs: paste(runs, "bad"),
+            r"is another run.s: the ledger has it as a look of .*good .*differ in recipe",
+        ),
+        (lambda runs: paste(runs, "twin"), r"is another run.s.*They differ in seed"),
         (swap_weights, r"weights in .* are not those that looked at the test set"),
         (make_up, r"has no such look"),
     ],

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from fittingroom.cli.main import main
-from fittingroom.runs.ledger import Intent, Ledger
+from fittingroom.runs.ledger import Ledger
+from fittingroom.runs.ledger_entries import Intent
 from tests.cli.conftest import Command
 
 
@@ -116,7 +117,9 @@ def test_verify_names_the_first_wrong_entry_and_ends_with_1(command: Command, ow
     connection.close()
     done = command("ledger", "--verify")
     assert done.status == 1
-    assert done.out.startswith("Broken: entry 3 is not what was written after entry 2: its hash is another.")
+    assert done.out.startswith(
+        "Broken: entry 3, or one before it, was changed after it was written: its hash does not match."
+    )
     facts = command("ledger", "--verify", "--json").json
     assert (facts["intact"], facts["entry"], facts["entries"]) == (False, 3, 5)
 

@@ -62,7 +62,8 @@ def ledger(*statements: str) -> Callable[[Place], None]:
     """A ledger as ours, with these statements carried out on it."""
 
     def build(place: Place) -> None:
-        from fittingroom.runs.ledger import Intent, Ledger
+        from fittingroom.runs.ledger import Ledger
+        from fittingroom.runs.ledger_entries import Intent
 
         path = place.folder / "ledger.sqlite"
         Ledger(path).record_look("ab", Intent("digits", 3, "a test"))

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from fittingroom.errors import StorageError
-from fittingroom.runs.ledger import Counted, Intent, Ledger, ledger_path, recipe_digest
+from fittingroom.runs.ledger import Counted, Ledger, ledger_path
 from fittingroom.runs.ledger_check import verify
+from fittingroom.runs.ledger_entries import Intent, recipe_digest
 
 INTENT = Intent("digits", 360, "a look", "/runs/one", "course", "ab" * 32, 3)
 
@@ -30,7 +31,7 @@ def process(code: str, *arguments: object) -> subprocess.Popen[str]:
     """A process that runs code with the ledger as `ledger` and an intent as `intent`."""
     start = (
         "import os, signal, sys\n"
-        "from fittingroom.runs.ledger import Intent, Ledger\n"
+        "from fittingroom.runs.ledger import Ledger\nfrom fittingroom.runs.ledger_entries import Intent\n"
         "ledger, intent = Ledger.of_user(), Intent('digits', 360, 'a look')\n"
     )
     command = [sys.executable, "-c", start + code, *map(str, arguments)]
@@ -155,7 +156,7 @@ def test_a_ledger_of_a_newer_version_is_refused(ledger: Ledger) -> None:
         changed.execute("PRAGMA user_version = 3")
     changed.close()
     for use in (lambda: ledger.record_look("fp", INTENT), ledger.looks, lambda: verify(ledger)):
-        with pytest.raises(StorageError, match=r"of version 3.*up to 2: pip install --upgrade"):
+        with pytest.raises(StorageError, match=r"has version 3.*up to version 2.*pip install --upgrade"):
             use()
 
 
@@ -198,5 +199,5 @@ def test_a_disk_that_is_full_leaves_the_ledger_as_it_was(ledger: Ledger) -> None
 
 def test_a_score_of_a_look_that_is_gone_is_refused(ledger: Ledger) -> None:
     ledger.record_look("fp", INTENT)
-    with pytest.raises(StorageError, match=r"has lost entry 1.*--verify"):
+    with pytest.raises(StorageError, match=r"lost entry 1.*--verify"):
         ledger.record_score(Counted("other", 1, 1, "0" * 64), {})

@@ -16,8 +16,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fittingroom.errors import StorageError
-from fittingroom.runs.ledger import Intent, Ledger, canonical, chained_hash, record_opening
+from fittingroom.runs.ledger import Ledger, record_opening
 from fittingroom.runs.ledger_check import verify
+from fittingroom.runs.ledger_entries import Entry, Intent
 from fittingroom.runs.store import RunContents
 from tests.runs.writing import create
 
@@ -181,13 +182,12 @@ def test_a_chain_made_anew_is_found_by_the_run_that_looked(contents: RunContents
     ledger, run = Ledger(tmp_path / "ledger.sqlite"), create(contents)
     record_opening(run, "a look", ledger.record_look("fp", Intent("digits", 20, "a look", str(run))))
     with tampered(ledger) as (copy, execute):
-        content = canonical({"time": "then", **vars(Intent("digits", 20, "another reason"))})
+        content = {"time": "then", **vars(Intent("digits", 20, "another reason"))}
         (start,) = execute("SELECT ledger FROM head").fetchone()
-        fields = (1, "look", "fp", None, content)
-        changed = chained_hash(start, fields)
-        execute("UPDATE entries SET content = ?, hash = ?", [content, changed])
-        execute("UPDATE head SET hash = ?", [changed])
-        assert "the chain was made anew" in str(verify(copy).problem)
+        changed = Entry.after(start, 1, "look", "fp", None, content)
+        execute("UPDATE entries SET content = ?, hash = ?", [changed.content, changed.hash])
+        execute("UPDATE head SET hash = ?", [changed.hash])
+        assert "the ledger was rewritten" in str(verify(copy).problem)
 
 
 def test_looks_of_another_users_runs_are_told_and_break_nothing(contents: RunContents, tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from fittingroom.runs.ledger import Intent, Ledger, canonical, chained_hash
+from fittingroom.runs.ledger import VERSION, Ledger
 from fittingroom.runs.ledger_check import verify
-from fittingroom.runs.ledger_entries import VERSION, count_looks
+from fittingroom.runs.ledger_entries import Entry, Intent
 
 NEW = ("weights", "fingerprint", "together")
 LOOK = Intent("digits", 360, "a look", "/runs/one", "course", "ab" * 32, 3, "cd" * 32, "pixels")
@@ -30,10 +30,11 @@ def as_version_1(ledger: Ledger) -> None:
     with sqlite3.connect(ledger.path) as connection:
         for entry, look in zip(entries, ledger.looks(), strict=True):
             intent = {name: value for name, value in asdict(look.intent).items() if name not in NEW}
-            content = canonical({"time": look.time, **intent})
-            previous = chained_hash(previous, (entry.number, entry.kind, entry.test_set, entry.look, content))
-            changed = (content, previous, entry.number)
-            connection.execute("UPDATE entries SET content = ?, hash = ? WHERE number = ?", changed)
+            content = {"time": look.time, **intent}
+            changed = Entry.after(previous, entry.number, entry.kind, entry.test_set, entry.look, content)
+            previous = changed.hash
+            values = (changed.content, changed.hash, changed.number)
+            connection.execute("UPDATE entries SET content = ?, hash = ? WHERE number = ?", values)
         connection.execute("UPDATE head SET hash = ?", [previous])
         connection.execute("PRAGMA user_version = 1")
     connection.close()
@@ -97,7 +98,7 @@ def test_the_seeds_of_a_chosen_recipe_are_one_look(ledger: Ledger) -> None:
     assert ledger.record_look("source", replace(seeds[1], weights="other", together="another")).look == 4
     looks = ledger.looks()
     assert [one.joins for one in looks] == [False, True, True, False, False, False, False]
-    assert count_looks(looks) == 4
+    assert sum(one.is_new for one in looks) == 4
 
 
 def test_two_openings_by_hand_are_two_looks(ledger: Ledger) -> None:

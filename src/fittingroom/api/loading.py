@@ -51,7 +51,8 @@ def load(
 
 def _count(dataset: str, opening: Opening) -> None:
     """Enters an opening into the ledger; a ledger that cannot be written raises, and the test set stays closed."""
-    from fittingroom.runs.ledger import Intent, Ledger
+    from fittingroom.runs.ledger import Ledger
+    from fittingroom.runs.ledger_entries import Intent
 
     intent = Intent(dataset, opening.count, opening.reason, fingerprint=opening.fingerprint)
     Ledger.of_user().record_look(opening.source_fingerprint, intent)
@@ -61,10 +62,9 @@ def _looks(known_as: frozenset[str]) -> str:
     """How many looks the user's ledger has at the test set that is known by these."""
     from fittingroom.errors import StorageError
     from fittingroom.runs.ledger import Ledger
-    from fittingroom.runs.ledger_entries import count_looks
 
     try:
-        looks = count_looks(look for look in Ledger.of_user().looks() if look.known_as & known_as)
+        looks = sum(look.is_new for look in Ledger.of_user().looks() if look.known_as & known_as)
     except StorageError:
         return "the ledger cannot be read"
     return f"{looks} look{'' if looks == 1 else 's'} in the ledger"

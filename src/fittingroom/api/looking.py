@@ -19,7 +19,8 @@ from fittingroom.evaluation.luck import TestResult
 from fittingroom.evaluation.scores import Scores
 from fittingroom.runs import ledger as looks
 from fittingroom.runs.begun import holder
-from fittingroom.runs.ledger import Counted, Intent, Ledger, recipe_digest
+from fittingroom.runs.ledger import Counted, Ledger
+from fittingroom.runs.ledger_entries import Intent, recipe_digest
 from fittingroom.runs.ledger_reuse import Standings
 from fittingroom.runs.record import RunRecord
 from fittingroom.runs.weights import weights_sha256

@@ -12,7 +12,8 @@ from fittingroom.errors import InputError, UnknownNameError
 from fittingroom.text import amount, number, percent
 
 if TYPE_CHECKING:
-    from fittingroom.runs.ledger import Ledger, LedgerLook
+    from fittingroom.runs.ledger import Ledger
+    from fittingroom.runs.ledger_entries import LedgerLook
 
 _SHORT = 8  # digits of a fingerprint or a digest that are shown
 

@@ -1,9 +1,7 @@
-"""Whether a ledger is what was written: any entry that was changed, taken out, added or moved breaks its chain.
+"""Whether a ledger is as it was written, and whether it bears out what run folders say about their looks.
 
-Whoever can write the file can also compute the whole chain anew, and whoever deletes the file begins a new ledger. The
-runs that looked see the first: they keep the hash of their entry, and a chain made anew, or cut short, lacks it.
-
-Whether the ledger bears out what a run's folder says about its looks: `run.json` can be written by anybody.
+`ledger.py` says what its hashes are for, and what they cannot find. `run.json` can be written by anybody, so a look or
+a score in it is believed only where the ledger has it, too.
 """
 
 from __future__ import annotations
@@ -13,31 +11,28 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fittingroom.errors import FittingRoomError
-from fittingroom.runs.ledger import Entry, Ledger, canonical, chained_hash, recipe_digest, summary
-from fittingroom.runs.ledger_entries import connect, looks_of, read_version
+from fittingroom.runs.ledger import Ledger
+from fittingroom.runs.ledger_entries import Entry, LedgerLook, looks_of, recipe_digest, score_summary
 from fittingroom.runs.place import holds_replicas, list_runs
 from fittingroom.runs.record import Look, RunRecord
 from fittingroom.runs.replicas import read_replicas, replica_folder
 from fittingroom.runs.store import read_record
 from fittingroom.runs.weights import WEIGHTS_NAME, weights_sha256
 
-if TYPE_CHECKING:
-    from fittingroom.runs.ledger import LedgerLook
-
 
 @dataclass(frozen=True)
-class Verdict:
-    """What a check found.
+class LedgerCheck:
+    """The result of checking a ledger.
 
     Args:
         entries: the number of entries.
         looks: how many of them are looks.
         problem: the first thing that is wrong, in words; None for an intact ledger.
-        entry: the entry at which it shows; None if it is in none.
-        elsewhere: looks of the runs that were seen which were counted in another ledger.
+        entry: the number of the entry where it shows; None if it shows in none.
+        elsewhere: how many looks of the runs in reach were counted in another ledger.
         contradictions: looks and scores of these runs that the ledger does not bear out, in words.
     """
 
@@ -49,86 +44,57 @@ class Verdict:
     contradictions: tuple[str, ...] = ()
 
 
-def verify(ledger: Ledger) -> Verdict:
-    """Checks the file, every entry, the chain, and that the runs in reach find their looks in it.
+def verify(ledger: Ledger) -> LedgerCheck:
+    """Checks the file, every entry, their chain, and that the runs in reach find their looks in it.
 
     Raises:
         StorageError: the file is so damaged that its entries cannot be read, or is of a newer version.
     """
-    head: list[Any] = []
-    entries: list[Entry] = []
-    if ledger.path.exists() and ledger.path.stat().st_size:
-        with connect(ledger.path, "rw") as connection:
-            read_version(connection)
-            connection.execute("BEGIN")
-            findings = [row[0] for row in connection.execute("PRAGMA integrity_check")]
-            head = connection.execute("SELECT ledger, number, hash FROM head").fetchall()
-            order = "SELECT number, kind, test_set, look, content, hash FROM entries ORDER BY number"
-            entries = [Entry(*row) for row in connection.execute(order)]
-        if findings != ["ok"]:
-            return _broken(entries, f"the file is damaged: {findings[0]}")
-        if len(head) != 1:
-            return _broken(entries, f"it has {len(head)} notes of where it ends; expected one")
-        for number, problem in _problems(head[0], entries):
-            return _broken(entries, problem, number)
-    ledger_id = head[0][0] if head else ""
+    findings, head, entries = ledger.unchecked()
+    if findings != ["ok"]:
+        return _broken(entries, f"the file is damaged: {findings[0]}")
+    if len(head) != 1:
+        return _broken(entries, f"the ledger has {len(head)} notes of its last entry; expected one")
+    for number, problem in _problems(head[0], entries):
+        return _broken(entries, problem, number)
+    ledger_id = head[0][0]
     missing, elsewhere = _missing_looks(ledger_id, entries)
     if missing:
         return _broken(entries, missing)
     contradictions = tuple(_contradictions(ledger_id, entries, ledger.path))
-    return Verdict(len(entries), _count_looks(entries), elsewhere=elsewhere, contradictions=contradictions)
+    return LedgerCheck(len(entries), _count_looks(entries), elsewhere=elsewhere, contradictions=contradictions)
 
 
-def _broken(entries: list[Entry], problem: str, number: int | None = None) -> Verdict:
-    return Verdict(len(entries), _count_looks(entries), problem, number)
+def _broken(entries: list[Entry], problem: str, number: int | None = None) -> LedgerCheck:
+    return LedgerCheck(len(entries), _count_looks(entries), problem, number)
 
 
 def _count_looks(entries: list[Entry]) -> int:
     return sum(entry.kind == "look" for entry in entries)
 
 
-def _problems(head: tuple[Any, ...], entries: list[Entry]) -> Iterator[tuple[int | None, str]]:
-    """What is wrong with the chain, in order."""
-    ledger, last, end = head
-    previous = ledger
+def _problems(head: tuple[str, int, str], entries: list[Entry]) -> Iterator[tuple[int, str]]:
+    """What is wrong with the chain, in order: the number of an entry, and why."""
+    previous, last, end = head
     looks: dict[int, str] = {}  # the test set of each look that has no score yet
-    for expected, entry in enumerate(entries, start=1):
-        if entry.number != expected:
-            yield expected, f"entry {expected} is missing"
-        try:
-            correct = chained_hash(previous, tuple(entry[:-1]))
-        except (TypeError, ValueError):  # a number or bytes in place of a text, or infinity
-            correct = ""
-        if entry.hash != correct:
-            yield expected, f"entry {expected} is not what was written after entry {expected - 1}: its hash is another"
-        yield from ((expected, f"entry {expected} {problem}") for problem in _oddities(entry, looks))
+    for number, entry in enumerate(entries, start=1):
+        if entry.number != number:
+            yield number, f"entry {number} is missing"
+        if not entry.belongs_after(previous):
+            yield number, f"entry {number}, or one before it, was changed after it was written: its hash does not match"
+        if entry.kind == "look":
+            looks[entry.number] = entry.test_set
+        elif entry.look is None or looks.pop(entry.look, None) != entry.test_set:
+            yield number, f"entry {number} is a score without a look before it"
         previous = entry.hash
-    if (last, end) != (len(entries), previous):
-        yield len(entries) + 1, f"the chain should end with entry {last}, and ends with entry {len(entries)}"
-
-
-def _oddities(entry: Entry, looks: dict[int, str]) -> Iterator[str]:
-    """What no program of ours writes, even if its hash is right."""
-    if not _is_written_by_us(entry.content):
-        yield "is not written in the one form that entries have"
-    if entry.kind == "look":
-        looks[entry.number] = entry.test_set
-    elif entry.look is None or looks.pop(entry.look, None) != entry.test_set:
-        yield "is a score that belongs to no look before it"
-
-
-def _is_written_by_us(text: str) -> bool:
-    """Whether a content is canonical JSON, an object, and names its run by a path if at all."""
-    try:
-        content = json.loads(text)
-        own_form = canonical(content) == text
-    except (RecursionError, TypeError, ValueError):
-        return False
-    return own_form and isinstance(content, dict) and isinstance(content.get("run"), str | None)
+    if last != len(entries):
+        yield len(entries) + 1, f"the ledger should end with entry {last}, but ends with entry {len(entries)}"
+    elif end != previous:
+        yield last, f"the ledger's note of its last entry does not match entry {last}"
 
 
 def _missing_looks(ledger_id: str, entries: list[Entry]) -> tuple[str | None, int]:
-    """The first look in a run's record that this ledger should have and lacks; how many are in other ledgers."""
+    """The first look in a run's record that this ledger should have and lacks; how many looks are in other ledgers."""
     known = {entry.hash for entry in entries}
     elsewhere = 0
     for path, _, look in _looks_of_runs(entries):
@@ -136,8 +102,8 @@ def _missing_looks(ledger_id: str, entries: list[Entry]) -> tuple[str | None, in
             elsewhere += 1
         elif look.hash not in known:
             return (
-                f"{path} took look {look.number} at its test set on {look.time}, and no entry is that look: entries "
-                "were cut off, or the chain was made anew"
+                f"{path} took look {look.number} at its test set on {look.time}, and no entry records it: an old copy "
+                "was restored, last entries were removed, or the ledger was rewritten"
             ), elsewhere
     return None, elsewhere
 
@@ -151,14 +117,14 @@ def _contradictions(ledger_id: str, entries: list[Entry], ledger: Path) -> Itera
 
 
 def _looks_of_runs(entries: list[Entry]) -> Iterator[tuple[Path, RunRecord, Look]]:
-    """The looks that runs say they took: those in the folder of runs, and those that the ledger names."""
+    """The looks that runs say they took: runs in the folder of runs, and those that the ledger names."""
     named = [json.loads(entry.content).get("run") for entry in entries if entry.kind == "look"]
     folders = {path.resolve() for path in [*_all_runs(list_runs()), *(Path(run) for run in named if run)]}
     for path in sorted(folders):
         try:
             record = read_record(path)
         except (FittingRoomError, OSError):
-            continue  # moved, deleted or damaged since: it can say nothing
+            continue  # moved, deleted or damaged since
         yield from ((path, record, look) for look in record.looks if look.hash is not None)
 
 
@@ -175,28 +141,29 @@ def _all_runs(paths: Iterable[Path]) -> Iterator[Path]:
         yield from (replica_folder(path, seed) for seed in seeds)
 
 
-_WAYS_OUT = "Bring the folder back from a copy, or train again and evaluate that run"
+_WAYS_OUT = "Restore the folder from a backup, or train again and evaluate that run"
 
 
 def contradiction(path: Path, record: RunRecord, look: Look, own: LedgerLook | None) -> str | None:
-    """Why a look in a run's folder, or its score, is not believed; None where nothing speaks against it.
+    """Why a look in a run's folder, or its score, is not believed; None where the ledger bears it out.
 
     Args:
         path: the run folder.
-        record: what it says.
-        look: one of its looks, which says that it was counted in the user's ledger.
-        own: the look there whose hash it has; None if there is none.
+        record: the run's record.
+        look: one of the looks in it, which says that the user's ledger counted it.
+        own: the look of the same hash in the ledger; None if there is none.
     """
     if own is None:
         return (
-            f"run.json says that {path} took look {look.number}, and the ledger that it names has no such look: it was "
-            f"made up, or the ledger lost entries (`fittingroom ledger --verify` says more). {_WAYS_OUT}."
+            f"run.json of {path} says that it took look {look.number}, and the ledger that it names has no such look: "
+            "the look was made up, or the ledger lost entries (`fittingroom ledger --verify` says more). "
+            f"{_WAYS_OUT}."
         )
     return _other_run(path, record, own) or _other_weights(path, own) or _other_score(path, look, own)
 
 
 def is_of(path: Path, record: RunRecord, own: LedgerLook) -> bool:
-    """Whether a look in the ledger is one of a run, by its recipe, seed, test set and weights."""
+    """Whether a look in the ledger was taken by a run: with its recipe, seed, test set and weights."""
     try:
         return _other_run(path, record, own) is None and own.intent.weights == weights_sha256(path)
     except (FittingRoomError, OSError):
@@ -204,7 +171,7 @@ def is_of(path: Path, record: RunRecord, own: LedgerLook) -> bool:
 
 
 def _other_run(path: Path, record: RunRecord, own: LedgerLook) -> str | None:
-    """Whether the look in the ledger is one of another recipe, seed or dataset."""
+    """Why the look in the ledger is that of another recipe, seed or test set; None if it is not."""
     intent = own.intent
     different = [
         name
@@ -219,7 +186,7 @@ def _other_run(path: Path, record: RunRecord, own: LedgerLook) -> str | None:
         return None
     theirs = f"{intent.run or 'no run'} (recipe {intent.recipe}, seed {intent.seed})"
     return (
-        f"the look in run.json of {path} is not its own: in the ledger it is a look of {theirs}. They differ in "
+        f"the look in run.json of {path} is another run's: the ledger has it as a look of {theirs}. They differ in "
         f"{' and '.join(different)}. {_WAYS_OUT}."
     )
 
@@ -234,9 +201,9 @@ def _other_weights(path: Path, own: LedgerLook) -> str | None:
     if same:
         return None
     return (
-        f"the weights in {path / WEIGHTS_NAME} are not those that looked at the test set (SHA-256 "
-        f"{own.intent.weights[:12]}… in the ledger, by {own.intent.run}): the file was changed or swapped, or the look "
-        f"was pasted. {_WAYS_OUT}."
+        f"the weights in {path / WEIGHTS_NAME} are not those that looked at the test set (the ledger has SHA-256 "
+        f"{own.intent.weights[:12]}… of {own.intent.run}): the file was changed or exchanged, or the look was copied "
+        f"from another run. {_WAYS_OUT}."
     )
 
 
@@ -245,10 +212,10 @@ def _other_score(path: Path, look: Look, own: LedgerLook) -> str | None:
         return None
     if own.score is None:
         return (
-            f"run.json of {path} has a score for look {own.look}, and the ledger has none: the evaluation was cut off, "
-            f"or the score was made up. {_WAYS_OUT}."
+            f"run.json of {path} has a score for look {own.look}, and the ledger has none: the evaluation was "
+            f"interrupted, or the score was made up. {_WAYS_OUT}."
         )
-    told, kept = summary(look.score), own.score
+    told, kept = score_summary(look.score), own.score
     names = [name for name in ("correct", "count", "loss", "digest") if name in kept]
     if all(told[name] == kept[name] for name in names) and _fits(look.score):
         return None
@@ -256,7 +223,7 @@ def _other_score(path: Path, look: Look, own: LedgerLook) -> str | None:
     says = "the loss or other numbers differ" if same else f"run.json says {told['correct']} of {told['count']}"
     return (
         f"the score in run.json of {path} is not the one in the ledger, {kept['correct']} of {kept['count']} right "
-        f"(look {own.look}, {own.time[:19]}): {says}. It was edited or pasted. {_WAYS_OUT}."
+        f"(look {own.look}, {own.time[:19]}): {says}. It was edited, or copied from another run. {_WAYS_OUT}."
     )
 
 

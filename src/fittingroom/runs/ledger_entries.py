@@ -1,24 +1,22 @@
-"""What the entries of a ledger say: looks, which of them are at one test set, and which tell nothing new.
+"""What the ledger says: its entries, the looks that they record, and which looks are at one test set.
 
 A test set is known by its source content (`data.arrays.source_fingerprint`). A look also keeps the fingerprint of the
 images as the model saw them, by which alone looks of version 1 of the ledger know theirs. Looks that share either are
 at one test set, directly or through others. Pictures of a folder have another such fingerprint at each size, and so an
 old look at a folder counts also where the folder and the number of test images are the same.
-
-The ledger's file: its tables, its version, and errors that say how to mend it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, overload
+from typing import Any, Literal, NamedTuple
 
 from fittingroom.errors import StorageError
+from fittingroom.runs.json_files import plain
 
 Kind = Literal["look", "score"]
 
@@ -30,15 +28,15 @@ class Intent:
     Args:
         dataset: the name under which the data were loaded.
         images: the number of test images.
-        reason: what for.
-        run: the run folder, absolute; None for an opening from Python without a run, and so for the next four.
+        reason: why the test set is opened.
+        run: the run folder, absolute; None for an opening from Python without a run, as are then the next four.
         recipe: the recipe's name.
         recipe_digest: of the recipe's settings without the name, as `recipe_digest` gives it.
         seed: the run's seed.
         weights: SHA-256 of the run's weights, as `runs.weights` computes it; None in looks of version 1.
         fingerprint: of the test images as the model saw them; None in looks of version 1, whose test set it is.
-        together: what the seeds of one recipe have in common that are scored in one look, such as those that an
-            experiment chose; None for a look by itself.
+        together: an id that seeds of one recipe share which are scored in one look, such as those that an experiment
+            chose; None for a look by itself.
     """
 
     dataset: str
@@ -54,7 +52,7 @@ class Intent:
 
 
 class Entry(NamedTuple):
-    """A row of the table.
+    """A row of the ledger.
 
     Args:
         number: 1, 2, 3, ... without a gap.
@@ -62,7 +60,7 @@ class Entry(NamedTuple):
         test_set: what the test set is known by.
         look: for a score the number of the entry of its look; None for a look.
         content: the rest, as canonical JSON.
-        hash: of all of this and of the hash before.
+        hash: SHA-256 in hexadecimal, of all of this and of the hash of the entry before.
     """
 
     number: int
@@ -72,16 +70,45 @@ class Entry(NamedTuple):
     content: str
     hash: str
 
+    @classmethod
+    def after(
+        cls, previous: str, number: int, kind: Kind, test_set: str, look: int | None, content: Mapping[str, Any]
+    ) -> Entry:
+        """The entry that follows another.
+
+        Args:
+            previous: the hash of the entry before; for the first entry the ledger's id.
+            number: its number.
+            kind: `look` or `score`.
+            test_set: what the test set is known by.
+            look: for a score the number of the entry of its look.
+            content: the rest, as JSON can write it.
+        """
+        unhashed = cls(number, kind, test_set, look, _canonical(content), "")
+        return unhashed._replace(hash=unhashed._hash_after(previous))
+
+    def belongs_after(self, previous: str) -> bool:
+        """Whether its hash is that of its content and of the hash before, and its content one that we write."""
+        try:
+            content = json.loads(self.content)
+            is_ours = isinstance(content, dict) and isinstance(content.get("run"), str | None)
+            return is_ours and _canonical(content) == self.content and self.hash == self._hash_after(previous)
+        except (RecursionError, TypeError, ValueError):  # not JSON, or a number or bytes in place of a text
+            return False
+
+    def _hash_after(self, previous: str) -> str:
+        return hashlib.sha256(_canonical([previous, *self[:-1]]).encode()).hexdigest()
+
 
 @dataclass(frozen=True)
 class LedgerLook:
-    """A look as the ledger tells it.
+    """A look at a sealed test set, as the ledger recorded it.
 
     Args:
         look: which look at this test set it is, counted from 1. A repetition has the number of the look it repeats.
         test_set: what the test set is known by: the same for all looks at it.
         time: ISO 8601, UTC.
-        intent: what was known before.
+        intent: what was known before it was taken.
         hash: the hash of its entry.
         score: `correct`, `count`, `loss` (nats) and, since version 2, `digest`; None if the computation was cut off, or
             for an opening from Python.
@@ -101,9 +128,14 @@ class LedgerLook:
     joins: bool = False
     known_as: frozenset[str] = frozenset()
 
+    @property
+    def is_new(self) -> bool:
+        """Whether it told something new: it repeats no look, and is not a further seed of one."""
+        return not (self.repeats or self.joins)
+
 
 def looks_of(entries: Sequence[Entry], path: Path) -> list[LedgerLook]:
-    """All looks among entries in their order, counted.
+    """The looks among some entries, in their order, numbered for each test set.
 
     Raises:
         StorageError: one of them cannot be read; the message names the ledger's `path`.
@@ -135,14 +167,25 @@ def looks_of(entries: Sequence[Entry], path: Path) -> list[LedgerLook]:
     return looks
 
 
-def count_looks(looks: Iterable[LedgerLook]) -> int:
-    """How many of some looks told something new; the seeds of one chosen recipe are one."""
-    return sum(not (look.repeats or look.joins) for look in looks)
+def recipe_digest(recipe: Any) -> str:
+    """SHA-256 of a recipe's settings without its name, in hexadecimal."""
+    return hashlib.sha256(_canonical({name: recipe[name] for name in recipe if name != "name"}).encode()).hexdigest()
+
+
+def score_summary(score: Mapping[str, Any]) -> dict[str, Any]:
+    """What the ledger keeps of a score: `correct`, `count`, `loss` (nats; None if it is not finite) and `digest`.
+
+    Args:
+        score: what a run's record keeps of it.
+    """
+    whole = plain(score)
+    digest = hashlib.sha256(_canonical(whole).encode()).hexdigest()
+    return {**{name: whole.get(name) for name in ("correct", "count", "loss")}, "digest": digest}
 
 
 def _test_sets(looks: Sequence[tuple[str, Intent]]) -> dict[str, tuple[str, frozenset[str]]]:
-    """For all that test sets are known by: the oldest name of that test set, and all of them."""
-    parent: dict[str, str] = {}
+    """For every name that a test set is known by: its oldest name, and all of its names."""
+    parent: dict[str, str] = {}  # a forest of names; those with one root are one test set
 
     def root(name: str) -> str:
         parent.setdefault(name, name)
@@ -168,7 +211,7 @@ def _folder(intent: Intent) -> tuple[str, int] | None:
 
 
 def _intent(entry: Entry, path: Path) -> tuple[str, Intent]:
-    """When a look was taken, and what was known before."""
+    """When a look was taken, and what was known before it."""
     content = _content(entry, path)
     try:
         known = {field.name: content[field.name] for field in fields(Intent) if field.name in content}
@@ -190,151 +233,11 @@ def _content(entry: Entry, path: Path) -> dict[str, Any]:
 
 def _unreadable(entry: Entry, path: Path) -> StorageError:
     return StorageError(
-        f"entry {entry.number} of the ledger {path} cannot be read: it was changed. `fittingroom ledger --verify` says "
-        "more; bring the file back from a copy, or move it away to begin a new ledger."
+        f"entry {entry.number} of the ledger {path} was changed and cannot be read. `fittingroom ledger --verify` says "
+        "more. Restore the file from a backup, or move it away to begin a new ledger."
     )
 
 
-VERSION = 2
-"""The form of the tables and entries. It grows by one when they change; a newer one is refused.
-
-Version 1 knew a test set by its images as the model saw them, and lacked `weights`, `fingerprint` and `digest` in what
-entries say. Its tables are the same, and its entries stay as they are, under the hashes that they have.
-"""
-
-_APPLICATION = 0x46524C47  # "FRLG", in the file's header: another program's database is not taken for a ledger
-_PATIENCE = 60.0  # seconds to wait for other processes, each of which needs a few milliseconds
-
-_SCHEMA = (
-    "CREATE TABLE entries (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, test_set TEXT NOT NULL, look INTEGER, "
-    "content TEXT NOT NULL, hash TEXT NOT NULL)",
-    "CREATE TABLE head (ledger TEXT NOT NULL, number INTEGER NOT NULL, hash TEXT NOT NULL)",
-)
-_TABLES = (
-    *_SCHEMA,
-    f"PRAGMA application_id = {_APPLICATION}",
-    f"PRAGMA user_version = {VERSION}",
-)
-
-_ELSEWHERE = "or name another place with FITTINGROOM_LEDGER. Until then no test set is opened."
-_DAMAGED = "The file is damaged: bring it back from a copy, move it away to begin a new one, " + _ELSEWHERE
-_MENDS = {
-    sqlite3.SQLITE_BUSY: "Another process holds it: wait until it is done, " + _ELSEWHERE,
-    sqlite3.SQLITE_FULL: "Free some space, " + _ELSEWHERE,
-    sqlite3.SQLITE_IOERR: "Look whether the disk is full or faulty, " + _ELSEWHERE,
-    sqlite3.SQLITE_READONLY: "Make the file and its folder writable, " + _ELSEWHERE,
-    sqlite3.SQLITE_CANTOPEN: "Make its folder writable, " + _ELSEWHERE,
-}
-
-
-class Head(NamedTuple):
-    """Where the chain ends.
-
-    Args:
-        ledger: the ledger's id, made by chance once.
-        number: of the last entry; 0 for none.
-        hash: of the last entry; the id for none.
-    """
-
-    ledger: str
-    number: int
-    hash: str
-
-
-@contextmanager
-def connect(path: Path, mode: Literal["rw", "rwc"]) -> Iterator[sqlite3.Connection]:
-    """The database, without a transaction; what is not committed at the end is taken back.
-
-    Reading needs `rw` as well: what a killed process left half-written is taken back by the next one to open the file.
-
-    Args:
-        path: the file.
-        mode: `rwc` makes the file and its folder if they are not there.
-
-    Raises:
-        StorageError: anything about the file goes wrong, also while it is used.
-    """
-    try:
-        if mode == "rwc":
-            path.parent.mkdir(parents=True, exist_ok=True)
-        location = f"{path.absolute().as_uri()}?mode={mode}"
-        with closing(sqlite3.connect(location, uri=True, timeout=_PATIENCE, isolation_level=None)) as connection:
-            connection.execute("PRAGMA journal_mode = DELETE")
-            # EXTRA is FULL, and the folder is synced as well: a power cut cannot bring the old journal back.
-            connection.execute("PRAGMA synchronous = EXTRA")
-            yield connection
-    except OSError as error:
-        raise StorageError(
-            f"the ledger {path} cannot be used: {error}. Make its folder usable, {_ELSEWHERE}"
-        ) from error
-    except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the upper bits say more than is needed
-        raise StorageError(f"the ledger {path} cannot be used: {error}. {_MENDS.get(code, _DAMAGED)}") from error
-
-
-def create_tables(connection: sqlite3.Connection, ledger: str) -> None:
-    """Makes an empty ledger with this id, as a part of the transaction."""
-    for statement in _TABLES:
-        connection.execute(statement)
-    connection.execute("INSERT INTO head VALUES (?, 0, ?)", [ledger, ledger])
-
-
-def upgrade(connection: sqlite3.Connection) -> None:
-    """Says in an older ledger that entries of this version may follow, as a part of the transaction."""
-    if read_version(connection) < VERSION:
-        connection.execute(f"PRAGMA user_version = {VERSION}")
-
-
-@overload
-def read_head(connection: sqlite3.Connection, *, missing_ok: Literal[False] = False) -> Head: ...
-@overload
-def read_head(connection: sqlite3.Connection, *, missing_ok: Literal[True]) -> Head | None: ...
-def read_head(connection: sqlite3.Connection, *, missing_ok: bool = False) -> Head | None:
-    """Where the chain ends, after making sure that the file is a ledger of a version that is known.
-
-    Args:
-        connection: the database.
-        missing_ok: whether an empty file is answered with None.
-
-    Raises:
-        StorageError: the file is another program's, of a newer version, or its last entries are gone.
-    """
-    if missing_ok and _is_empty(connection):
-        return None
-    read_version(connection)
-    rows = connection.execute("SELECT ledger, number, hash FROM head").fetchall()
-    (last,) = connection.execute("SELECT coalesce(max(number), 0) FROM entries").fetchone()
-    if len(rows) != 1 or rows[0][1] != last:
-        ends = ", ".join(str(row[1]) for row in rows) or "nowhere"
-        raise sqlite3.DatabaseError(f"its last entry is {last}, and should be {ends}")
-    return Head(*rows[0])
-
-
-def read_version(connection: sqlite3.Connection) -> int:
-    """The version of the tables, after making sure that it is one that is known.
-
-    Raises:
-        StorageError: the file is another program's, or of a newer version.
-    """
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if application != _APPLICATION or version < 1:
-        raise sqlite3.DatabaseError("it is the database of another program")
-    if version <= VERSION:
-        # A view or a trigger in place of a table would compute whatever it says, for ever if it likes.
-        found = sorted(row[0] or "" for row in connection.execute("SELECT sql FROM sqlite_master"))
-        if found != sorted(_SCHEMA):
-            raise sqlite3.DatabaseError("its tables are not those of a ledger")
-    if version > VERSION:
-        (_, _, path) = connection.execute("PRAGMA database_list").fetchone()
-        raise StorageError(
-            f"the ledger {path} is of version {version}, and this fittingroom knows versions up to {VERSION}: "
-            f"pip install --upgrade fittingroom, {_ELSEWHERE}"
-        )
-    return int(version)
-
-
-def _is_empty(connection: sqlite3.Connection) -> bool:
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    return bool(application == tables == 0)
+def _canonical(value: Any) -> str:
+    """The one way to write a value as JSON: sorted keys, no spaces, ASCII only."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)

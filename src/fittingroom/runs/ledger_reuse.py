@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fittingroom.errors import FittingRoomError, StorageError
 from fittingroom.evaluation.luck import Reuse, mean_correlation
-from fittingroom.runs.ledger import Ledger, LedgerLook
+from fittingroom.runs.ledger import Ledger
 from fittingroom.runs.ledger_check import contradiction, is_of
-from fittingroom.runs.ledger_entries import count_looks, looks_of
+from fittingroom.runs.ledger_entries import LedgerLook, looks_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,7 +78,7 @@ class Standings:
         own = next((one for one in looks if one.hash == look.hash), None)
         test_set = record.data.test_fingerprint
         same = [one for one in looks if test_set in one.known_as]
-        told = count_looks(same) + (own is None)
+        told = sum(one.is_new for one in same) + (own is None)
         reuse = Reuse(told)
         if told > 1:
             reuse = Reuse(told, self._correlation(same), mean_accuracy(same, look if own is None else None))
