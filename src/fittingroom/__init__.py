@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from fittingroom.evaluation.luck import TestResult as TestResult
     from fittingroom.evaluation.scores import Scores as Scores
     from fittingroom.evaluation.spread import Spread as Spread
+    from fittingroom.experiments.experiment import Experiment as Experiment
     from fittingroom.experiments.experiment import experiment as experiment
-    from fittingroom.experiments.results import Experiment as Experiment
     from fittingroom.experiments.search import search as search
     from fittingroom.experiments.search_result import Search as Search
     from fittingroom.labs.lab import LabResult as LabResult
@@ -71,7 +71,7 @@ _PUBLIC = {
     "Dataset": "fittingroom.data.dataset",
     "DatasetNotFoundError": "fittingroom.errors",
     "DivergedError": "fittingroom.errors",
-    "Experiment": "fittingroom.experiments.results",
+    "Experiment": "fittingroom.experiments.experiment",
     "Explanation": "fittingroom.reports.facts.explanation",
     "FittedRun": "fittingroom.api.fitted",
     "FittingRoomError": "fittingroom.errors",

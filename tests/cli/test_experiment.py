@@ -54,7 +54,7 @@ def test_failed_cells_are_listed_and_all_failed_is_no_success(command: Command, 
     ("arguments", "message"),
     [
         (("--vary", "hiden=1,2"), "unknown key 'hiden' in a recipe. Did you mean 'hidden'?"),
-        (("--vary", "hidden"), "'hidden' to vary: expected KEY=VALUE,VALUE"),
+        (("--vary", "hidden"), "--vary 'hidden': expected KEY=VALUE,VALUE"),
         (("--vary", "hidden=1", "hidden=2"), "--vary hidden is there twice. Write all its values behind one"),
         (("--set", "epochs"), "--set 'epochs': expected KEY=VALUE, for example epochs=3."),
         (("--recipe", "wid"), "unknown recipe 'wid'. Did you mean 'wide'?"),

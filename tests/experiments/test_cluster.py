@@ -16,11 +16,11 @@ import pytest
 
 import fittingroom as fr
 from fittingroom.errors import DataError, InputError, Interrupted, UnknownNameError
-from fittingroom.experiments.cluster import PackedDataset, train_cells
+from fittingroom.experiments.cluster import _PackedDataset, _train_cells
+from fittingroom.experiments.experiment import Experiment
 from fittingroom.experiments.experiment_progress import ExperimentProgress
 from fittingroom.experiments.experiment_store import CellState
 from fittingroom.experiments.plan import data_digest
-from fittingroom.experiments.results import Experiment
 from fittingroom.progress import Progress
 from fittingroom.recipes.recipe import Recipe
 from tests.api.stopping import CtrlCIn, OnlyFirst
@@ -150,13 +150,13 @@ def test_a_cell_that_fails_there_is_told_with_its_reason(address: str, tmp_path:
 
 def test_workers_get_all_of_a_dataset_but_the_test_set() -> None:
     whole = fr.load("digits")
-    there = PackedDataset.of(whole).unpacked()
+    there = _PackedDataset.of(whole).unpacked()
     assert data_digest(there) == data_digest(whole)
     assert (len(there.test), there.test.counts()) == (len(whole.test), whole.test.counts())
     assert there.test.fingerprint == whole.test.fingerprint
     with pytest.raises(DataError, match="the test set is not sent to workers"):
         there.test.open("a look")
-    arrays = PackedDataset.of(whole).arrays
+    arrays = _PackedDataset.of(whole).arrays
     assert sum(len(array) for array in arrays[::2]) == len(whole.train) + len(whole.validation or ())
     assert not any(np.shares_memory(array, whole.test._part.images) for array in arrays)
 
@@ -166,7 +166,7 @@ def test_another_model_file_on_a_worker_is_refused(tmp_path: Path) -> None:
     recipe = BASE.changed(model=f"{tmp_path / 'model.py'}:build")
     digest = recipe.digest()
     (tmp_path / "model.py").write_text("def build(): raise NotImplementedError")
-    trained = train_cells(PackedDataset.of(fr.load("digits")), recipe, digest, (0,))
+    trained = _train_cells(_PackedDataset.of(fr.load("digits")), recipe, digest, (0,))
     assert trained.files == {}
     assert trained.failure is not None
     assert "is another one on this machine" in trained.failure.reason
@@ -189,6 +189,6 @@ def test_an_address_where_nobody_listens_is_told_at_once(tmp_path: Path) -> None
 def test_executors_and_addresses_that_make_no_sense_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match=r"unknown executor 'rai'\. Did you mean 'ray'"):
         fr.experiment("digits", BASE, out=tmp_path / "one", executor="rai")
-    with pytest.raises(InputError, match="it is for the executor 'ray'"):
+    with pytest.raises(InputError, match="The address 'auto' is for the executor 'ray', not 'local'"):
         fr.experiment("digits", BASE, out=tmp_path / "one", address="auto")
     assert not (tmp_path / "one").exists()

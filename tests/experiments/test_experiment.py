@@ -15,8 +15,8 @@ import fittingroom as fr
 from fittingroom.api.training import train
 from fittingroom.errors import DataError, InputError, RunError
 from fittingroom.experiments import executor as local
+from fittingroom.experiments.experiment import Experiment
 from fittingroom.experiments.experiment_progress import LiveTable, progress_for_experiment
-from fittingroom.experiments.results import Experiment
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.begun import RunLock
 from fittingroom.runs.ledger import Ledger

@@ -35,7 +35,7 @@ def test_stages_of_convolutions_are_read_as_they_are_shown(stages: tuple[tuple[i
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("hidden", r"'hidden' to vary: expected KEY=VALUE,VALUE,... with a list in brackets"),
+        ("hidden", r"--vary 'hidden': expected KEY=VALUE,VALUE,... with a list in brackets"),
         ("hidden=128,", r"a value is missing before, after or between commas"),
         ("hidden=[128", r"its brackets do not match"),
         ("hidden=128]", r"its brackets do not match"),
@@ -70,11 +70,11 @@ def test_every_combination_is_a_recipe_whose_name_says_what_was_varied() -> None
     [
         ([COURSE], {"hidden": [16, (16,)]}, "'course hidden=16' and 'course hidden=16' are the same recipe"),
         ([COURSE, Recipe(name="other")], {}, "'course' and 'other' are the same recipe"),
-        ([COURSE, Recipe(name="course", epochs=2)], {}, "are called the same"),
-        ([COURSE], {"hidden": []}, r"vary hidden = \[\]: expected a list of values"),
-        ([COURSE], {"optimizer": "adam"}, "vary optimizer = 'adam': expected a list of values"),
-        ([COURSE], {"batch_size": range(1, 200), "epochs": range(1, 200)}, "39,601 recipes in an experiment; expected"),
-        ([], {}, "0 recipes in an experiment; expected 1 to 10,000"),
+        ([COURSE, Recipe(name="course", epochs=2)], {}, "have the same name"),
+        ([COURSE], {"hidden": []}, r"vary: hidden = \[\]: expected a list of values"),
+        ([COURSE], {"optimizer": "adam"}, "vary: optimizer = 'adam': expected a list of values"),
+        ([COURSE], {"batch_size": range(1, 200), "epochs": range(1, 200)}, "has 39,601 recipes: expected"),
+        ([], {}, "The experiment has 0 recipes: expected 1 to 10,000"),
     ],
 )
 def test_grids_that_make_no_sense_are_refused(bases: list[Recipe], vary: dict[str, list[object]], message: str) -> None:

@@ -18,11 +18,11 @@ from rich.console import Console
 
 import fittingroom as fr
 from fittingroom.errors import InputError, Interrupted, RunError, StorageError
-from fittingroom.experiments.executor import LocalExecutor, train_missing
+from fittingroom.experiments.executor import Executor, train_missing
 from fittingroom.experiments.experiment_progress import ExperimentProgress, LiveTable
 from fittingroom.experiments.experiment_store import locked
-from fittingroom.experiments.plan import Plan, Variant, data_digest
-from fittingroom.experiments.search import Pruning
+from fittingroom.experiments.plan import ExperimentPlan, Variant
+from fittingroom.experiments.search import _Pruning
 from fittingroom.experiments.search_result import Search
 from fittingroom.progress import Progress
 from fittingroom.recipes.recipe import Recipe
@@ -175,10 +175,10 @@ class AlwaysBehind:
 def test_a_trial_that_falls_behind_is_ended_and_its_epochs_are_kept(tmp_path: Path) -> None:
     data, proposal = fr.load("digits"), AlwaysBehind()
     variant = Variant(Recipe(name="base", hidden=(8,), epochs=6))
-    plan = Plan("digits", data_digest(data), data.arguments, (variant,), (0, 1))
-    pruning = Pruning(ExperimentProgress(), proposal, 0, "val_accuracy")  # type: ignore[arg-type]
+    plan = ExperimentPlan.of(data, [variant], (0, 1))
+    pruning = _Pruning(ExperimentProgress(), proposal, 0, "val_accuracy")  # type: ignore[arg-type]
     with locked(tmp_path / "one", plan) as folder, pytest.raises(Interrupted):
-        train_missing(folder, plan, data, pruning, LocalExecutor())
+        train_missing(folder, plan, data, pruning, Executor())
     assert pruning.pruned.is_set()
     assert proposal.told == [0, 1]
     (run,) = (tmp_path / "one" / "runs").iterdir()

@@ -15,13 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fittingroom as fr
-from fittingroom.experiments.results import Experiment
-from fittingroom.experiments.summary import Kind, Table, cells_table
+from fittingroom.experiments.experiment import Experiment
+from fittingroom.experiments.summary import _cells_table, _Kind, _Table
 from fittingroom.recipes.recipe import Recipe
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")
 
-KINDS: dict[str, Kind] = {"name": "text", "epoch": "integer", "loss": "float"}
+KINDS: dict[str, _Kind] = {"name": "text", "epoch": "integer", "loss": "float"}
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), min_size=1)
 ROWS = st.lists(
     st.fixed_dictionaries(
@@ -50,7 +50,7 @@ def as_csv(rows: list[tuple[Any, ...]]) -> list[list[str]]:
 @settings(max_examples=50)
 @given(ROWS)
 def test_parquet_holds_what_csv_holds(tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]) -> None:
-    table = Table(KINDS, rows)
+    table = _Table(KINDS, rows)
     path = tmp_path_factory.getbasetemp() / "table.parquet"
     path.write_bytes(table.parquet())
     kinds, found = read_parquet(path)
@@ -85,7 +85,7 @@ def test_the_tables_of_an_experiment_are_the_same_in_both_forms(finished: Experi
 
 def test_a_reason_is_one_line(finished: Experiment) -> None:
     state = replace(finished.cells[0], reason="first\r\nsecond\rthird")
-    (row,) = cells_table(finished.plan, [state]).rows
+    (row,) = _cells_table(finished.plan, [state]).rows
     assert row["reason"] == "first second third"
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fittingroom.evaluation.comparison import Comparison
-    from fittingroom.experiments.results import Experiment
+    from fittingroom.experiments.experiment import Experiment
     from fittingroom.experiments.summary import Summary
     from fittingroom.recipes.recipe import Recipe
 

@@ -1,11 +1,8 @@
 """The executor for Ray: cells go one by one to the cores of a cluster, or of this machine.
 
 Each cell takes one core, and trains on it as it would alone, so that its bits are the same wherever it is trained. Ray
-trains a cell again whose worker was killed. Runs come back as bytes, so that the machines need no common file system.
-
-Training a cell in a worker process of a cluster: its data come as arrays, and its run goes back as bytes.
-
-Nothing is read from the worker's disk but a model file that the recipe names, and nothing is left on it.
+trains a cell again whose worker was killed. Data go to the workers as arrays, and runs come back as bytes, so that the
+machines need no common file system: a worker reads nothing from its disk but a model file that the recipe names.
 """
 
 from __future__ import annotations
@@ -31,7 +28,7 @@ from fittingroom.data.catalogue import DatasetInfo
 from fittingroom.data.dataset import Dataset, Part, SealedTestSet
 from fittingroom.engine.callbacks import stop_requests
 from fittingroom.errors import DataError, InputError, RecipeError
-from fittingroom.experiments.executor import Ended, LocalExecutor
+from fittingroom.experiments.executor import Ended, Executor
 from fittingroom.experiments.experiment_progress import ExperimentProgress
 from fittingroom.experiments.experiment_store import Batch, ExperimentFolder, Failure
 from fittingroom.recipes.recipe import Recipe
@@ -40,22 +37,23 @@ from fittingroom.runs.images import PREFIX
 INSTALL = "pip install 'fittingroom[ray]'"
 
 # How often a cell is trained again whose worker was killed, before it counts as failed.
-MOST_RETRIES = 3
+_MOST_RETRIES = 3
 _SECONDS_BETWEEN_LOOKS = 0.2
 _SECONDS_TO_CONNECT = 10
 
 
-class RayExecutor:
+class RayExecutor(Executor):
     """Hands cells to Ray.
 
     Args:
-        address: of the cluster, as `ray.init` takes it; None for the one in RAY_ADDRESS, else this machine's cores.
+        address: the address of the cluster, as `ray.init` takes it; None for the one in RAY_ADDRESS, else this
+            machine's cores.
 
     Raises:
         InputError: Ray is not installed.
     """
 
-    together: int | None = 1
+    together = 1  # a cell takes one core
 
     def __init__(self, address: str | None = None) -> None:
         if importlib.util.find_spec("ray") is None:
@@ -65,14 +63,14 @@ class RayExecutor:
     def train(
         self, folder: ExperimentFolder, batches: Sequence[Batch], dataset: Dataset, progress: ExperimentProgress
     ) -> Generator[Ended]:
-        """Trains what was stopped before in this process, where its checkpoints are, and all else on the cluster.
+        """Resumes stopped trainings in this process, where their checkpoints are, and trains all others on the cluster.
 
         Raises:
             InputError: there is no cluster at the address.
             StorageError: a run cannot be written here.
-            KeyboardInterrupt: Ctrl-C or SIGTERM; cells that are on their way are given up.
+            KeyboardInterrupt: Ctrl-C or SIGTERM; cells that train on the cluster are given up.
         """
-        yield from LocalExecutor().train(folder, [batch for batch in batches if batch.begun], dataset, progress)
+        yield from super().train(folder, [batch for batch in batches if batch.begun], dataset, progress)
         new = [batch for batch in batches if not batch.begun]
         if new:
             with _connected(self._address) as ray:
@@ -82,10 +80,10 @@ class RayExecutor:
 def _train(
     ray: Any, folder: ExperimentFolder, batches: Sequence[Batch], dataset: Dataset, progress: ExperimentProgress
 ) -> Generator[Ended]:
-    task = ray.remote(num_cpus=1, max_retries=MOST_RETRIES, runtime_env={"env_vars": dict(worker_environment())})(
-        train_cells
+    task = ray.remote(num_cpus=1, max_retries=_MOST_RETRIES, runtime_env={"env_vars": dict(_worker_environment())})(
+        _train_cells
     )
-    data = ray.put(PackedDataset.of(dataset))
+    data = ray.put(_PackedDataset.of(dataset))
     waiting = {task.remote(data, batch.variant.recipe, batch.variant.digest, batch.seeds): batch for batch in batches}
     cores = int(ray.cluster_resources().get("CPU", 0))
     try:
@@ -104,9 +102,9 @@ def _train(
 
 
 def _ended(ray: Any, folder: ExperimentFolder, reference: Any, batch: Batch) -> Ended:
-    """A batch that has ended; its run is brought here."""
+    """A batch that has ended, after its run is written here."""
     try:
-        trained: TrainedCell = ray.get(reference)
+        trained: _TrainedCell = ray.get(reference)
     except ray.exceptions.RayError as error:  # its workers were killed again and again, or cannot import what they need
         return batch, Failure(type(error).__name__, str(error).strip().splitlines()[-1])
     if trained.files:
@@ -114,7 +112,7 @@ def _ended(ray: Any, folder: ExperimentFolder, reference: Any, batch: Batch) -> 
     return batch, trained.failure
 
 
-def worker_environment() -> Mapping[str, str]:
+def _worker_environment() -> Mapping[str, str]:
     """What workers find in their environment: one core each, and XLA's settings as they are here."""
     flags = re.sub(r"--xla_force_host_platform_device_count=\S*", "", os.environ.get("XLA_FLAGS", "")).strip()
     return {"JAX_NUM_CPU_DEVICES": "1", "JAX_PLATFORMS": "cpu", "KERAS_BACKEND": "jax", "XLA_FLAGS": flags}
@@ -168,7 +166,7 @@ def _check_answers(address: str) -> None:
 
 
 @dataclass(frozen=True)
-class PackedDataset:
+class _PackedDataset:
     """A dataset as it goes to workers. Of the test set only the size and the fingerprint go with it.
 
     Args:
@@ -184,7 +182,7 @@ class PackedDataset:
     files: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, dataset: Dataset) -> PackedDataset:
+    def of(cls, dataset: Dataset) -> _PackedDataset:
         """A dataset, packed; it has validation images, since an experiment compares on them."""
         train, validation = dataset.train, dataset.validation or dataset.train
         arrays = (train.images, train.labels, validation.images, validation.labels)
@@ -236,7 +234,7 @@ class _TestSetElsewhere(SealedTestSet):
 
 
 @dataclass(frozen=True)
-class TrainedCell:
+class _TrainedCell:
     """What a worker sends back.
 
     Args:
@@ -248,7 +246,7 @@ class TrainedCell:
     failure: Failure | None = None
 
 
-def train_cells(data: PackedDataset, recipe: Recipe, digest: str, seeds: tuple[int, ...]) -> TrainedCell:
+def _train_cells(data: _PackedDataset, recipe: Recipe, digest: str, seeds: tuple[int, ...]) -> _TrainedCell:
     """Trains a recipe with some seeds, and gives the run's files.
 
     Args:
@@ -265,15 +263,15 @@ def train_cells(data: PackedDataset, recipe: Recipe, digest: str, seeds: tuple[i
         try:
             _check_same(recipe, digest)
             train(data.unpacked(), recipe, seeds=seeds, out=run, progress=Progress())
-        except Exception as error:  # as in `local.py`
+        except Exception as error:  # as in `Executor.train`
             failure = Failure.of(error)
         files = {
             path.relative_to(run).as_posix(): path.read_bytes()
             for path in run.rglob("*")
-            # The images of all replicas are the run's own.
+            # The images of each seed are links to the run's own.
             if path.is_file() and (path.parent == run or not path.name.startswith(PREFIX))
         }
-        return TrainedCell(files, failure)
+        return _TrainedCell(files, failure)
 
 
 def _check_same(recipe: Recipe, digest: str) -> None:

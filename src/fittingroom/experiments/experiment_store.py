@@ -25,7 +25,7 @@ from typing import Literal
 
 from fittingroom.atomic import storage_errors, sweep, sync_folder, write_bytes
 from fittingroom.errors import DivergedError, RunError
-from fittingroom.experiments.plan import Cell, Plan, Variant
+from fittingroom.experiments.plan import Cell, ExperimentPlan, Variant
 from fittingroom.runs.begun import LOCK_NAME, RunLock, read_begun
 from fittingroom.runs.images import PREFIX, link_images, place_file
 from fittingroom.runs.json_files import damage, json_text, read_json
@@ -110,7 +110,7 @@ class ExperimentFolder:
         path: the folder.
     """
 
-    def __init__(self, path: Path, plan: Plan) -> None:
+    def __init__(self, path: Path, plan: ExperimentPlan) -> None:
         self.path = path
         self._plan = plan
         self._runs = path / "runs"
@@ -239,7 +239,7 @@ def _number(folder: Path) -> int:
 
 
 @contextmanager
-def locked(path: Path, plan: Plan) -> Iterator[ExperimentFolder]:
+def locked(path: Path, plan: ExperimentPlan) -> Iterator[ExperimentFolder]:
     """The folder of an experiment, made if need be, and locked until the end of a `with` block.
 
     Raises:

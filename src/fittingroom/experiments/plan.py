@@ -1,6 +1,6 @@
-"""The recipes of an experiment: some to begin with, and every combination of the settings that vary.
+"""The plan of an experiment: every combination of the settings that vary, with every seed.
 
-The plan of an experiment: its cells, each one training, known by a stable id.
+A recipe with a seed is a cell: one training, known by an id that is the same on every machine and in every version.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,12 +20,13 @@ from fittingroom.recipes.recipe import Recipe
 from fittingroom.recipes.settings import check_setting, parse_setting
 
 MOST_RECIPES = 10_000
-SYNTAX = (
+_SYNTAX = (
     "KEY=VALUE,VALUE,... with a list in brackets, for example hidden=128,512 for two networks of one layer each, "
     "or hidden=128,[512,256],[] for one layer, two and none"
 )
 
 _LONGEST_NAME = 100  # as a recipe's name may be
+_FORMAT = 1  # of experiment.json
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Variant:
     """One of the recipes of an experiment.
 
     Args:
-        recipe: it, with a name that says what was varied, such as `course hidden=512`.
-        settings: what was varied: key -> its value as text.
+        recipe: the recipe, with a name that says what varies, such as `course hidden=512`.
+        settings: the settings that vary: key -> its value as text.
     """
 
     recipe: Recipe
@@ -42,7 +43,7 @@ class Variant:
 
     @property
     def name(self) -> str:
-        """What tables call it."""
+        """The recipe's name, as tables show it."""
         return self.recipe.name
 
     @cached_property
@@ -51,115 +52,14 @@ class Variant:
         return self.recipe.digest()
 
 
-def parse_vary(text: str) -> tuple[str, tuple[Any, ...]]:
-    """Key and checked values of `KEY=VALUE,VALUE,...`. Commas inside brackets belong to a value.
-
-    Raises:
-        RecipeError, UnknownNameError: the text has another form, the key is unknown (the nearest is named), or a value
-            makes no sense for it.
-    """
-    key, equals, values = text.partition("=")
-    if not equals:
-        raise RecipeError(f"{text!r} to vary: expected {SYNTAX}.")
-    parts = _split(values)
-    if not all(parts):
-        raise RecipeError(f"{text!r} to vary: a value is missing before, after or between commas. Expected {SYNTAX}.")
-    return key.strip(), tuple(parse_setting(f"{key}={part}")[1] for part in parts)
-
-
-def variants(bases: Sequence[Recipe], vary: Mapping[str, Sequence[Any]]) -> tuple[Variant, ...]:
-    """Every recipe to begin with, in every combination of the values; the last key varies fastest.
-
-    Args:
-        bases: the recipes to begin with, at least one.
-        vary: key of a recipe -> the values that it takes.
-
-    Raises:
-        RecipeError, UnknownNameError: a key or a value makes no sense, or two values do not go together.
-        InputError: there are none, too many, or two that are the same.
-    """
-    checked = {key: _checked(key, values) for key, values in vary.items()}
-    count = len(bases)
-    for values in checked.values():
-        count *= len(values)
-    if not 1 <= count <= MOST_RECIPES:
-        raise InputError(f"{count:,} recipes in an experiment; expected 1 to {MOST_RECIPES:,}.")
-    found = [
-        _variant(base, dict(zip(checked, chosen, strict=True)))
-        for base in bases
-        for chosen in itertools.product(*checked.values())
-    ]
-    _check_different(found)
-    return tuple(found)
-
-
-def setting_text(value: Any) -> str:
-    """A setting as `--vary` reads it: `512`, `[512,256]`, `on`."""
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, tuple):
-        if len(value) == 1 and not isinstance(value[0], tuple):
-            return setting_text(value[0])
-        return f"[{','.join(f'[{_joined(item)}]' if isinstance(item, tuple) else str(item) for item in value)}]"
-    return "" if value is None else str(value)
-
-
-def _joined(values: Iterable[Any]) -> str:
-    return ",".join(map(str, values))
-
-
-def _split(text: str) -> list[str]:
-    """The parts of a text between the commas that are in no brackets."""
-    parts, depth = [""], 0
-    for character in text:
-        depth += (character == "[") - (character == "]")
-        if depth < 0:
-            break
-        if character == "," and not depth:
-            parts.append("")
-        else:
-            parts[-1] += character
-    if depth:
-        raise RecipeError(f"{text!r} to vary: its brackets do not match. Expected {SYNTAX}.")
-    return [part.strip() for part in parts]
-
-
-def _checked(key: str, values: Sequence[Any]) -> tuple[Any, ...]:
-    if isinstance(values, str) or not isinstance(values, Sequence) or not values:
-        raise RecipeError(f"vary {key} = {values!r}: expected a list of values, for example [128, 512].")
-    return tuple(check_setting(key, value) for value in values)
-
-
-def _variant(base: Recipe, settings: Mapping[str, Any]) -> Variant:
-    texts = {key: setting_text(value) for key, value in settings.items()}
-    name = " ".join([base.name, *(f"{key}={text}" for key, text in texts.items())])
-    if len(name) > _LONGEST_NAME:
-        name = f"{name[: _LONGEST_NAME - 3]}..."
-    return Variant(base.changed(**{**settings, "name": name}), texts)
-
-
-def _check_different(found: Sequence[Variant]) -> None:
-    """Raises InputError where two recipes are one, or have one name."""
-    for what in ("digest", "name"):
-        first: dict[str, Variant] = {}
-        for variant in found:
-            other = first.setdefault(getattr(variant, what), variant)
-            if other is not variant:
-                same = "the same recipe" if what == "digest" else "called the same"
-                raise InputError(f"{other.name!r} and {variant.name!r} are {same}. Leave one of them out.")
-
-
-FORMAT = 1
-
-
 @dataclass(frozen=True)
 class Cell:
     """One training: a recipe with a seed on some data.
 
     Args:
         variant: the recipe.
-        seed: the seed.
-        data: what `data_digest` says of the data.
+        seed: the seed of the training.
+        data: the digest of the data, as `data_digest` gives it.
     """
 
     variant: Variant
@@ -173,15 +73,15 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What an experiment is to train.
+class ExperimentPlan:
+    """What an experiment trains: each recipe with each seed.
 
     Args:
-        dataset: name of the dataset.
-        data: what `data_digest` says of it.
-        load: what loads it again, as `Dataset.arguments`.
+        dataset: the name of the dataset.
+        data: 16 hexadecimal digits for its images and labels, as `data_digest` gives them.
+        load: the arguments that load it again, as `Dataset.arguments`.
         variants: the recipes.
-        seeds: those that each recipe is trained with.
+        seeds: the seeds that each recipe is trained with.
     """
 
     dataset: str
@@ -189,6 +89,15 @@ class Plan:
     load: Mapping[str, Any]
     variants: tuple[Variant, ...]
     seeds: tuple[int, ...]
+
+    @classmethod
+    def of(cls, dataset: Dataset, variants: Sequence[Variant], seeds: Sequence[int]) -> ExperimentPlan:
+        """The plan of some recipes and seeds on a dataset."""
+        return cls(dataset.name, data_digest(dataset), dataset.arguments, tuple(variants), tuple(seeds))
+
+    def of_variants(self, variants: Iterable[Variant]) -> ExperimentPlan:
+        """The plan of other recipes with the same data and seeds."""
+        return replace(self, variants=tuple(variants))
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
@@ -210,7 +119,7 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain JSON."""
         return {
-            "format": FORMAT,
+            "format": _FORMAT,
             "dataset": self.dataset,
             "data": self.data,
             "load": dict(self.load),
@@ -222,6 +131,59 @@ class Plan:
         }
 
 
+def parse_vary(text: str) -> tuple[str, tuple[Any, ...]]:
+    """Key and checked values of `KEY=VALUE,VALUE,...`. Commas in brackets belong to a value.
+
+    Raises:
+        RecipeError, UnknownNameError: the text has another form, the key is unknown (the nearest is named), or a value
+            makes no sense for it.
+    """
+    key, equals, values = text.partition("=")
+    if not equals:
+        raise RecipeError(f"--vary {text!r}: expected {_SYNTAX}.")
+    parts = _split(values)
+    if not all(parts):
+        raise RecipeError(f"--vary {text!r}: a value is missing before, after or between commas. Expected {_SYNTAX}.")
+    return key.strip(), tuple(parse_setting(f"{key}={part}")[1] for part in parts)
+
+
+def variants(bases: Sequence[Recipe], vary: Mapping[str, Sequence[Any]]) -> tuple[Variant, ...]:
+    """Every recipe, in every combination of the values; the last key varies fastest.
+
+    Args:
+        bases: the recipes to change, at least one.
+        vary: key of a recipe -> the values that it takes.
+
+    Raises:
+        RecipeError, UnknownNameError: a key or a value makes no sense, or two values do not go together.
+        InputError: there are no recipes, too many, or two that are the same.
+    """
+    checked = {key: _checked(key, values) for key, values in vary.items()}
+    count = len(bases)
+    for values in checked.values():
+        count *= len(values)
+    if not 1 <= count <= MOST_RECIPES:
+        raise InputError(f"The experiment has {count:,} recipes: expected 1 to {MOST_RECIPES:,}.")
+    found = [
+        _variant(base, dict(zip(checked, chosen, strict=True)))
+        for base in bases
+        for chosen in itertools.product(*checked.values())
+    ]
+    _check_different(found)
+    return tuple(found)
+
+
+def setting_text(value: Any) -> str:
+    """A setting as `--vary` reads it: `512`, `[512,256]`, `on`."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, tuple):
+        if len(value) == 1 and not isinstance(value[0], tuple):
+            return setting_text(value[0])
+        return f"[{','.join(f'[{_joined(item)}]' if isinstance(item, tuple) else str(item) for item in value)}]"
+    return "" if value is None else str(value)
+
+
 def data_digest(dataset: Dataset) -> str:
     """16 hexadecimal digits for the images and labels that are trained and validated on, and which are which."""
     found = hashlib.sha256(dataset.fingerprint.encode())
@@ -229,3 +191,48 @@ def data_digest(dataset: Dataset) -> str:
         found.update(np.ascontiguousarray(dataset.validation.labels).tobytes())
         found.update(np.ascontiguousarray(dataset.validation.images).data)
     return found.hexdigest()[:16]
+
+
+def _joined(values: Iterable[Any]) -> str:
+    return ",".join(map(str, values))
+
+
+def _split(text: str) -> list[str]:
+    """The parts of a text between the commas that are in no brackets."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character == "[") - (character == "]")
+        if depth < 0:
+            break
+        if character == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += character
+    if depth:
+        raise RecipeError(f"--vary {text!r}: its brackets do not match. Expected {_SYNTAX}.")
+    return [part.strip() for part in parts]
+
+
+def _checked(key: str, values: Sequence[Any]) -> tuple[Any, ...]:
+    if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+        raise RecipeError(f"vary: {key} = {values!r}: expected a list of values, for example [128, 512].")
+    return tuple(check_setting(key, value) for value in values)
+
+
+def _variant(base: Recipe, settings: Mapping[str, Any]) -> Variant:
+    texts = {key: setting_text(value) for key, value in settings.items()}
+    name = " ".join([base.name, *(f"{key}={text}" for key, text in texts.items())])
+    if len(name) > _LONGEST_NAME:
+        name = f"{name[: _LONGEST_NAME - 3]}..."
+    return Variant(base.changed(**{**settings, "name": name}), texts)
+
+
+def _check_different(found: Sequence[Variant]) -> None:
+    """Raises InputError where two recipes are one, or have one name."""
+    for what in ("digest", "name"):
+        first: dict[str, Variant] = {}
+        for variant in found:
+            other = first.setdefault(getattr(variant, what), variant)
+            if other is not variant:
+                same = "are the same recipe" if what == "digest" else "have the same name"
+                raise InputError(f"{other.name!r} and {variant.name!r} {same}. Leave one of them out.")

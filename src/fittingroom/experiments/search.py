@@ -16,12 +16,12 @@ from fittingroom.api.many import chosen_seeds
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.load import load
 from fittingroom.errors import DataError, Interrupted
-from fittingroom.experiments.executor import LocalExecutor, train_missing
+from fittingroom.experiments.executor import Executor, train_missing
 from fittingroom.experiments.experiment import DEFAULT_DATASET, DEFAULT_SEEDS
 from fittingroom.experiments.experiment_file import SearchFile, check_trials
 from fittingroom.experiments.experiment_progress import ExperimentProgress, progress_for_experiment
 from fittingroom.experiments.experiment_store import PLAN_NAME, CellState, ExperimentFolder, locked
-from fittingroom.experiments.plan import Plan, data_digest
+from fittingroom.experiments.plan import ExperimentPlan
 from fittingroom.experiments.search_result import Search
 from fittingroom.experiments.study import Proposal, Study, Trial, require_optuna
 from fittingroom.experiments.summary import Summary, summaries, write_tables
@@ -77,7 +77,7 @@ def search(  # noqa: PLR0913 - what to search, how far, and where to keep it
     dataset = load(name, validation=asked.experiment.validation, data_dir=folder, image_size=image_size)
     if dataset.validation is None:
         raise DataError("a search judges trials on validation images, and there are none. Hold some out in the file.")
-    plan = Plan(dataset.name, data_digest(dataset), dataset.arguments, (), seeds)
+    plan = ExperimentPlan.of(dataset, (), seeds)
     digest = asked.digest(plan.data, seeds)
     path = runs_dir() / f"search-{digest}" if out is None else Path(out)
     with locked(path, plan):
@@ -106,7 +106,7 @@ class _Searching:
     """
 
     asked: SearchFile
-    plan: Plan
+    plan: ExperimentPlan
     dataset: Dataset
     path: Path
     study: Study
@@ -138,11 +138,11 @@ class _Searching:
         if proposal.variant is None:
             self.study.failed(proposal, proposal.problem or "its settings do not go together")
             return
-        plan = Plan(self.plan.dataset, self.plan.data, self.plan.load, (proposal.variant,), self.plan.seeds)
+        plan = self.plan.of_variants([proposal.variant])
         folder = ExperimentFolder(self.path, plan)
-        pruning = Pruning(progress, proposal, self.plan.seeds[0], f"val_{self.asked.objective}")
+        pruning = _Pruning(progress, proposal, self.plan.seeds[0], f"val_{self.asked.objective}")
         try:
-            train_missing(folder, plan, self.dataset, pruning, LocalExecutor())
+            train_missing(folder, plan, self.dataset, pruning, Executor())
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) and pruning.pruned.is_set():
                 self.study.pruned(proposal)
@@ -162,10 +162,10 @@ class _Searching:
         spread = summary.accuracy if self.asked.objective == "accuracy" else summary.loss
         return None if spread is None or not summary.complete else spread.mean
 
-    def _local_plan(self) -> Plan:
+    def _local_plan(self) -> ExperimentPlan:
         """What was trained here; trials that proposed the same recipe count once."""
         found = {trial.variant.digest: trial.variant for trial in self.study.trials() if self._was_here(trial)}
-        return Plan(self.plan.dataset, self.plan.data, self.plan.load, tuple(found.values()), self.plan.seeds)
+        return self.plan.of_variants(found.values())
 
     def _was_here(self, trial: Trial) -> bool:
         return trial.place == self.place and trial.variant.recipe is not self.asked.recipe
@@ -184,7 +184,7 @@ class _Searching:
             write_tables(folder, plan, self._states())
 
 
-class Pruning(ExperimentProgress):
+class _Pruning(ExperimentProgress):
     """Shows the training of a trial as another one does, and ends it where its first seed falls behind.
 
     A single seed decides, so that what is decided does not depend on how many train side by side.
@@ -222,7 +222,7 @@ class _Prunable(Progress):
         decides: whether this is the first seed.
     """
 
-    def __init__(self, shown: Progress, pruning: Pruning, *, decides: bool = False) -> None:
+    def __init__(self, shown: Progress, pruning: _Pruning, *, decides: bool = False) -> None:
         self._shown = shown
         self._pruning = pruning
         self._decides = decides

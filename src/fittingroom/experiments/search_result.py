@@ -19,10 +19,10 @@ from fittingroom.api.comparing import contender_of
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import RunError
 from fittingroom.evaluation.luck import ReplicasTestResult, expected_maximum
+from fittingroom.experiments.experiment import Experiment
 from fittingroom.experiments.experiment_file import SearchFile
 from fittingroom.experiments.experiment_store import CellState
-from fittingroom.experiments.plan import Plan
-from fittingroom.experiments.results import Experiment
+from fittingroom.experiments.plan import ExperimentPlan
 from fittingroom.experiments.study import Trial
 from fittingroom.experiments.summary import Summary
 from fittingroom.runs.place import holds_replicas
@@ -44,7 +44,7 @@ class Search:
         self,
         path: Path,
         asked: SearchFile,
-        plan: Plan,
+        plan: ExperimentPlan,
         trials: Sequence[Trial],
         cells: Sequence[CellState],
         dataset: Dataset,

@@ -1,9 +1,8 @@
-"""The trials of a search as Optuna keeps them: proposing, telling, and giving up what a killed process left.
+"""The trials of a search as Optuna keeps them: proposed, told, and given up where a killed process left them.
 
 Which trial comes next depends on the search and on the trials before it alone: each is sampled with a seed of its own.
-So a search that was killed goes on with the very trials that it would have had.
-
-The database of a search: looked at before Optuna opens it, closed after, and errors that say what to do.
+So a search that was killed continues with the very trials that it would have had. The database is checked before Optuna
+opens it, since it may come from anywhere.
 """
 
 from __future__ import annotations
@@ -86,7 +85,7 @@ class Proposal:
 
     def epoch(self, epoch: int, value: float) -> bool:
         """Keeps what was reached after an epoch; whether others were so much better then that it should end."""
-        with database_errors():
+        with _database_errors():
             if epoch not in self.told:
                 self.trial.report(value, epoch)
                 self.told[epoch] = value
@@ -111,9 +110,9 @@ class Study:
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._asked, self._name, self._place = asked, name, place
-        self._storage = open_storage(storage)
+        self._storage = _open_storage(storage)
         try:
-            with database_errors():
+            with _database_errors():
                 self._study = optuna.create_study(
                     study_name=name,
                     storage=self._storage,
@@ -128,10 +127,10 @@ class Study:
 
     def close(self) -> None:
         """Closes the database."""
-        close_storage(self._storage)
+        _close_storage(self._storage)
 
     def _all(self) -> list[optuna.trial.FrozenTrial]:
-        with database_errors():
+        with _database_errors():
             return self._study.get_trials(deepcopy=False)
 
     def trials(self) -> list[Trial]:
@@ -143,13 +142,13 @@ class Study:
         import optuna
 
         abandoned = sum(_abandoned(trial) for trial in self._all())
-        with database_errors():
+        with _database_errors():
             trial = self._study.ask()
             trial.set_user_attr(_PLACE, self._place)
         text = f"{self._name} {trial.number - abandoned}"
         seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
         self._study.sampler = optuna.samplers.TPESampler(seed=seed, multivariate=False)
-        with database_errors():
+        with _database_errors():
             chosen = {key: _suggested(trial, key, one) for key, one in self._asked.space.items()}
         proposal = Proposal(None, trial)
         try:
@@ -162,21 +161,21 @@ class Study:
 
     def finished(self, proposal: Proposal, value: float) -> None:
         """A trial was trained to its end."""
-        with database_errors():
+        with _database_errors():
             self._study.tell(proposal.trial, value)
 
     def pruned(self, proposal: Proposal) -> None:
         """A trial was ended early."""
         import optuna
 
-        with database_errors():
+        with _database_errors():
             self._study.tell(proposal.trial, state=optuna.trial.TrialState.PRUNED)
 
     def failed(self, proposal: Proposal, reason: str | None) -> None:
         """A trial has failed for a reason; for None it was not brought to its end, and is proposed again."""
         import optuna
 
-        with database_errors():
+        with _database_errors():
             if reason is not None:
                 proposal.trial.set_user_attr(_REASON, reason)
             self._study.tell(proposal.trial, state=optuna.trial.TrialState.FAIL)
@@ -194,7 +193,7 @@ class Study:
         return left
 
     def _read(self, trial: optuna.trial.FrozenTrial) -> Trial | None:
-        with database_errors():
+        with _database_errors():
             return self._trial(trial)
 
     def _trial(self, trial: optuna.trial.FrozenTrial) -> Trial | None:
@@ -251,7 +250,7 @@ _FORMS = "--storage takes what Optuna takes, for example sqlite:///search.sqlite
 
 
 @contextmanager
-def database_errors() -> Iterator[None]:
+def _database_errors() -> Iterator[None]:
     """Turns whatever a database, its driver or damaged contents raise into a StorageError."""
     try:
         yield
@@ -264,7 +263,7 @@ def database_errors() -> Iterator[None]:
         ) from error
 
 
-def open_storage(url: str) -> optuna.storages.RDBStorage:
+def _open_storage(url: str) -> optuna.storages.RDBStorage:
     """The storage that Optuna works on.
 
     Raises:
@@ -272,13 +271,13 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
     """
     if url.startswith("sqlite:///"):
         _check_file(Path(unquote(url.removeprefix("sqlite:///").partition("?")[0])))
-    with database_errors():
+    with _database_errors():
         import optuna
 
         return optuna.storages.RDBStorage(url)
 
 
-def close_storage(storage: optuna.storages.RDBStorage) -> None:
+def _close_storage(storage: optuna.storages.RDBStorage) -> None:
     """Closes all connections."""
     storage.remove_session()
     storage.engine.dispose()

@@ -1,6 +1,6 @@
-"""What came of each recipe: its accuracy over seeds, what it costs, and which one validation chooses.
+"""What came of each recipe of an experiment: its accuracy over seeds, what it costs, and which one validation chooses.
 
-The tidy tables of an experiment: one row for each cell and epoch, and one for each cell; as CSV and as Parquet.
+And the tidy tables of all cells: a row for each cell and epoch, and a row for each cell, as CSV and as Parquet.
 """
 
 from __future__ import annotations
@@ -18,20 +18,28 @@ from typing import Any, Literal
 from fittingroom.engine.blueprint import Blueprint
 from fittingroom.evaluation.spread import Interval, Spread
 from fittingroom.experiments.experiment_store import CellState, ExperimentFolder
-from fittingroom.experiments.plan import Plan, Variant
+from fittingroom.experiments.plan import ExperimentPlan, Variant
 from fittingroom.runs.history import History
 from fittingroom.runs.json_files import damage
 from fittingroom.runs.record import PartResult, RunRecord
 from fittingroom.runs.store import read_history, read_model
 
+EPOCHS_NAME, CELLS_NAME = "epochs.csv", "cells.csv"
+EPOCHS_PARQUET, CELLS_PARQUET = "epochs.parquet", "cells.parquet"
+
+_Kind = Literal["text", "integer", "float"]
+
+_METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
+_COMPRESSION = "zstd(3)"
+
 
 @dataclass(frozen=True)
 class Summary:
-    """A recipe and its cells.
+    """What came of a recipe.
 
     Args:
         variant: the recipe.
-        cells: what has become of them, one per seed.
+        cells: the state of each cell, one per seed.
     """
 
     variant: Variant
@@ -44,7 +52,7 @@ class Summary:
 
     @property
     def complete(self) -> bool:
-        """Whether all of them are."""
+        """Whether all cells are trained to their end."""
         return len(self.done) == len(self.cells)
 
     @property
@@ -74,7 +82,7 @@ class Summary:
 
     @cached_property
     def parameters(self) -> int | None:
-        """Numbers that are trained; None where no cell is finished."""
+        """How many numbers are trained; None where no cell is finished."""
         folders = [cell.folder for cell in self.done if cell.folder is not None]
         return trained_numbers(folders[0]) if folders else None
 
@@ -85,6 +93,12 @@ class Summary:
     @property
     def _validation(self) -> list[PartResult]:
         return [record.validation for record in self._records if record.validation is not None]
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """What validation chooses by, the higher the better: the mean accuracy, of equals the lower loss."""
+        accuracy = -math.inf if self.accuracy is None else self.accuracy.mean
+        return accuracy, -math.inf if self.loss is None else -self.loss.mean
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain JSON."""
@@ -111,17 +125,6 @@ class Summary:
         }
 
 
-def trained_numbers(run: Path) -> int:
-    """How many numbers the training of a run could change.
-
-    Raises:
-        RunError: its model is damaged.
-    """
-    with damage(run, "model.json"):
-        trainable, _ = Blueprint.from_json(read_model(run)).weight_groups
-    return sum(math.prod(start.shape) for start in trainable)
-
-
 def summaries(states: Sequence[CellState]) -> tuple[Summary, ...]:
     """A summary of each recipe, in the order of the plan."""
     each: dict[str, list[CellState]] = {}
@@ -133,11 +136,11 @@ def summaries(states: Sequence[CellState]) -> tuple[Summary, ...]:
 def chosen(all_recipes: Sequence[Summary]) -> Summary | None:
     """The recipe that validation chooses: the highest mean accuracy, of equals the lowest loss.
 
-    Only one whose cells are all trained to their end can be chosen: one that fails for some seeds is no recipe to rely
+    Only a recipe whose cells are all trained to their end can be chosen: one that fails for some seeds cannot be relied
     on, and its other seeds would flatter it.
     """
     whole = [one for one in all_recipes if one.complete and one.accuracy is not None]
-    return max(whole, key=_rank, default=None)
+    return max(whole, key=lambda one: one.rank, default=None)
 
 
 def pareto_front(all_recipes: Sequence[Summary]) -> tuple[Summary, ...]:
@@ -159,22 +162,19 @@ def pareto_front(all_recipes: Sequence[Summary]) -> tuple[Summary, ...]:
     )
 
 
-def _rank(one: Summary) -> tuple[float, float]:
-    accuracy = -math.inf if one.accuracy is None else one.accuracy.mean
-    return accuracy, -math.inf if one.loss is None else -one.loss.mean
+def trained_numbers(run: Path) -> int:
+    """How many numbers the training of a run could change.
 
-
-EPOCHS_NAME, CELLS_NAME = "epochs.csv", "cells.csv"
-EPOCHS_PARQUET, CELLS_PARQUET = "epochs.parquet", "cells.parquet"
-
-Kind = Literal["text", "integer", "float"]
-
-_METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
-_COMPRESSION = "zstd(3)"
+    Raises:
+        RunError: its model is damaged.
+    """
+    with damage(run, "model.json"):
+        trainable, _ = Blueprint.from_json(read_model(run)).weight_groups
+    return sum(math.prod(start.shape) for start in trainable)
 
 
 @dataclass(frozen=True)
-class Table:
+class _Table:
     """A table whose columns have types.
 
     Args:
@@ -182,7 +182,7 @@ class Table:
         rows: name of a column -> value; what is missing or None is empty.
     """
 
-    kinds: Mapping[str, Kind]
+    kinds: Mapping[str, _Kind]
     rows: Sequence[Mapping[str, Any]]
 
     def csv(self) -> bytes:
@@ -210,21 +210,21 @@ class Table:
         return stream.getvalue()
 
 
-def write_tables(folder: ExperimentFolder, plan: Plan, states: Sequence[CellState]) -> None:
+def write_tables(folder: ExperimentFolder, plan: ExperimentPlan, states: Sequence[CellState]) -> None:
     """Writes both tables into the folder, each as CSV and as Parquet.
 
     Raises:
         StorageError: one cannot be written.
         RunError: the history of a run is damaged.
     """
-    epochs, cells = epochs_table(plan, states), cells_table(plan, states)
+    epochs, cells = _epochs_table(plan, states), _cells_table(plan, states)
     folder.write(EPOCHS_NAME, epochs.csv())
     folder.write(CELLS_NAME, cells.csv())
     folder.write(EPOCHS_PARQUET, epochs.parquet())
     folder.write(CELLS_PARQUET, cells.parquet())
 
 
-def epochs_table(plan: Plan, states: Sequence[CellState]) -> Table:
+def _epochs_table(plan: ExperimentPlan, states: Sequence[CellState]) -> _Table:
     """A row for each finished epoch of each cell, in the plan's order.
 
     Nothing in it depends on when or how fast the cells were trained, nor on whether they were stopped in between.
@@ -235,13 +235,13 @@ def epochs_table(plan: Plan, states: Sequence[CellState]) -> Table:
         metrics.update(dict.fromkeys(history))
         for epoch, logs in zip(history.epoch, history.rows, strict=True):
             rows.append({**logs, **_about(state), "epoch": epoch + 1})
-    numbers: dict[str, Kind] = dict.fromkeys(metrics, "float")
-    return Table({**_kinds(plan), "epoch": "integer", **numbers}, rows)
+    numbers: dict[str, _Kind] = dict.fromkeys(metrics, "float")
+    return _Table({**_kinds(plan), "epoch": "integer", **numbers}, rows)
 
 
-def cells_table(plan: Plan, states: Sequence[CellState]) -> Table:
-    """A row for each cell, in the plan's order: what has become of it, its result on validation, and its seconds."""
-    kinds: dict[str, Kind] = {
+def _cells_table(plan: ExperimentPlan, states: Sequence[CellState]) -> _Table:
+    """A row for each cell, in the plan's order: its status, its result on validation, and its seconds."""
+    kinds: dict[str, _Kind] = {
         "status": "text",
         "reason": "text",
         "epochs_done": "integer",
@@ -250,17 +250,17 @@ def cells_table(plan: Plan, states: Sequence[CellState]) -> Table:
         "seconds": "float",
         "run": "text",
     }
-    return Table({**_kinds(plan), **kinds}, [{**_result(state), **_about(state)} for state in states])
+    return _Table({**_kinds(plan), **kinds}, [{**_result(state), **_about(state)} for state in states])
 
 
-def _kinds(plan: Plan) -> dict[str, Kind]:
+def _kinds(plan: ExperimentPlan) -> dict[str, _Kind]:
     """The columns that say which cell a row is about. A setting whose values are all numbers is a column of numbers."""
     varied = {key: _kind([variant.settings[key] for variant in plan.variants]) for key in plan.varied}
     return {"cell": "text", "recipe": "text", **varied, "seed": "integer"}
 
 
-def _kind(texts: Sequence[str]) -> Kind:
-    kinds: dict[Kind, type[int] | type[float]] = {"integer": int, "float": float}
+def _kind(texts: Sequence[str]) -> _Kind:
+    kinds: dict[_Kind, type[int] | type[float]] = {"integer": int, "float": float}
     for kind, number in kinds.items():
         with suppress(ValueError):
             for text in texts:
@@ -269,7 +269,7 @@ def _kind(texts: Sequence[str]) -> Kind:
     return "text"
 
 
-def _typed(value: Any, kind: Kind) -> Any:
+def _typed(value: Any, kind: _Kind) -> Any:
     """A value for a column; numbers among the settings come as texts."""
     if value is None:
         return None
@@ -284,7 +284,7 @@ def _about(state: CellState) -> dict[str, Any]:
 def _result(state: CellState) -> dict[str, Any]:
     """The validation numbers are those of the kept weights; the seconds are those of training alone.
 
-    A reason may be the text of anyone's error, and is brought into one line.
+    A reason may be the text of anyone's error, and is put on one line.
     """
     found: dict[str, Any] = {"status": state.status, "reason": state.reason and " ".join(state.reason.split())}
     if state.record is None or state.folder is None:

@@ -26,8 +26,8 @@ from fittingroom.engine.devices import require_jax_backend
 from fittingroom.errors import FittingRoomError, Interrupted, RecipeError, StorageError
 from fittingroom.evaluation.spread import Spread
 from fittingroom.experiments.executor import give_back_free_memory
+from fittingroom.experiments.experiment import Experiment
 from fittingroom.experiments.plan import Variant
-from fittingroom.experiments.results import Experiment
 from fittingroom.experiments.summary import trained_numbers
 from fittingroom.labs.lab_description import LabCode
 from fittingroom.labs.measures import MEASURES, Measure
