@@ -30,7 +30,7 @@ from benchmarks.pairs import markdown_table
 from fittingroom import Run, open_run, train
 from fittingroom.answers.judgement import Answer
 from fittingroom.data.model_inputs import ModelInputs
-from fittingroom.data.pictures import open_picture
+from fittingroom.data.pictures import Picture
 from fittingroom.errors import DataError
 from fittingroom.evaluation.spread import wilson
 from fittingroom.photos.conversion import Conversion
@@ -95,7 +95,7 @@ def tally(paths: Iterable[Path], answers: Answers, mapping: Mapped, classes: Ite
 
 def naive(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """The whole photo at the size of the model's images, whatever its proportions: what people try first."""
-    image = open_picture(path).image.convert("L" if len(shape) == 2 else "RGB")
+    image = Picture.open(path).image.convert("L" if len(shape) == 2 else "RGB")
     return np.asarray(image.resize((shape[1], shape[0])))
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fittingroom.data.cache import DatasetSource, cached, cached_before, stamp_files
-from fittingroom.data.contents import Contents, RawDataset, RawPart, check
+from fittingroom.data.cache import DatasetSource, cached_before
+from fittingroom.data.contents import Contents, RawDataset, RawPart
 from tests.data.builders import images, labels
 
 ARRAYS = ("images", "labels", "test_images", "test_labels", "test_digests")
@@ -20,7 +20,7 @@ ARRAYS = ("images", "labels", "test_images", "test_labels", "test_digests")
 def contents(seed: int = 1) -> Contents:
     train = RawPart(images(60, seed=seed), labels(30, 30))
     test = RawPart(images(12, seed=seed + 1), labels(6, 6), images(12, 4, 4, seed).reshape(12, 16))
-    return check(RawDataset(train, test, "a test", ("Hose", "Kleid 👗"), notes=("a note",), resize_rule="a rule"))
+    return RawDataset(train, test, "a test", ("Hose", "Kleid 👗"), notes=("a note",), resize_rule="a rule").checked()
 
 
 def made_from(version: int = 1, read: Callable[[], Contents] = contents) -> DatasetSource:
@@ -41,16 +41,16 @@ def assert_same(one: Contents, other: Contents) -> None:
 
 
 def test_what_was_cached_comes_back_as_read_only_memory_maps() -> None:
-    cached(made_from())
-    back = cached(made_from(read=lambda: pytest.fail("read again")))
+    made_from().contents()
+    back = made_from(read=lambda: pytest.fail("read again")).contents()
     assert_same(back, contents())
     assert isinstance(back.images.base, np.memmap)
     assert not back.images.flags.writeable
 
 
 def test_another_stamp_makes_the_contents_again(folder: Path) -> None:
-    cached(made_from())
-    other = cached(made_from(2, lambda: contents(5)))
+    made_from().contents()
+    other = made_from(2, lambda: contents(5)).contents()
     assert_same(other, contents(5))
     assert [path.name for path in folder.parent.iterdir()] == ["c"]
 
@@ -116,16 +116,16 @@ def damage_what_is_said(folder: Path) -> None:
     ],
 )
 def test_a_damaged_cache_is_noticed_and_made_again(folder: Path, damage: Callable[[Path], None]) -> None:
-    cached(made_from())
+    made_from().contents()
     damage(folder)
     assert cached_before("c") is None
-    assert_same(cached(made_from()), contents())
+    assert_same(made_from().contents(), contents())
     assert cached_before("c") is not None
 
 
 def test_a_cache_that_cannot_be_written_does_not_stop_the_work(cache: Path) -> None:
     cache.write_text("in the way")
-    made = cached(made_from())
+    made = made_from().contents()
     np.testing.assert_array_equal(made.images, contents().images)
     assert made.notes[0] == "a note"
     assert "could not be cached for a quicker start" in made.notes[1]
@@ -134,14 +134,14 @@ def test_a_cache_that_cannot_be_written_does_not_stop_the_work(cache: Path) -> N
 def test_an_interrupted_writer_leaves_the_old_contents_and_no_draft(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cached(made_from())
+    made_from().contents()
 
     def interrupt(*arguments: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("fittingroom.data.cache.write_bytes", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        cached(made_from(2, lambda: contents(5)))
+        made_from(2, lambda: contents(5)).contents()
     assert [path.name for path in folder.parent.iterdir()] == ["c"]
     back = cached_before("c")
     assert back is not None
@@ -152,13 +152,13 @@ def test_drafts_of_killed_writers_are_removed_after_an_hour(folder: Path) -> Non
     for name in (".c.old", ".c.young"):
         (folder.parent / name).mkdir(parents=True)
     os.utime(folder.parent / ".c.old", (0, 0))
-    cached(made_from())
+    made_from().contents()
     assert sorted(path.name for path in folder.parent.iterdir()) == [".c.young", "c"]
 
 
 def test_writers_at_the_same_time_all_get_the_contents(folder: Path) -> None:
     results: list[Contents] = []
-    threads = [threading.Thread(target=lambda: results.append(cached(made_from()))) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: results.append(made_from().contents())) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -174,7 +174,7 @@ def test_writers_at_the_same_time_all_get_the_contents(folder: Path) -> None:
 def test_contents_stay_good_when_their_source_is_deleted_but_not_when_it_changes(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_text("one")
-    cached(DatasetSource("c", stamp_files((source,)), contents))
+    DatasetSource.of_files("c", None, (source,), contents).contents()
     assert cached_before("c") is not None
     source.write_text("other")
     assert cached_before("c") is None

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fittingroom.data.folder import scan_folder
-from fittingroom.data.headers import picture_size
+from fittingroom.data.folder import PictureFolder
+from fittingroom.data.headers import median_size
 from fittingroom.data.load import load
 from fittingroom.data.pictures import RESIZE_RULE
 from fittingroom.errors import DataError
@@ -107,7 +107,7 @@ def test_links_hidden_and_other_files_are_skipped_and_counted(tmp_path: Path) ->
     (root / "a" / "phone.heic").write_bytes(b"\0\0\0\x24ftypheic")
     (root / "b" / "drawing.svg").write_text("<svg/>")
     (root / "README").write_text("hello")
-    folder = scan_folder(root)
+    folder = PictureFolder.scan(root)
     assert folder.classes == ("a", "b")
     assert sum(len(files) for files in folder.files.values()) == 20
     assert folder.notes == (
@@ -133,7 +133,7 @@ def test_files_beside_parts_and_around_a_single_folder_are_counted_too(
             write_pictures(tmp_path / layout.format(part=part, name=name), 3)
     for folder in {*tmp_path.glob(layout.format(part="*", name="")), tmp_path / "p"}:
         (folder / "labels.txt").write_text("a\nb\n")
-    (note,) = (note for note in scan_folder(tmp_path / "p").notes if "Skipped" in note)
+    (note,) = (note for note in PictureFolder.scan(tmp_path / "p").notes if "Skipped" in note)
     assert re.search(skipped, note)
 
 
@@ -142,12 +142,12 @@ def test_pictures_that_are_links_or_have_no_ending_are_refused_with_what_helps(t
     for number, path in enumerate(sorted((root / "a").iterdir())):
         path.rename(root / "a" / f"{number}")
     with pytest.raises(DataError, match=r"2 files without an ending \(such as 0, a PNG picture: Call it 0.png\)"):
-        scan_folder(root)
+        PictureFolder.scan(root)
     for path in list((root / "a").iterdir()):
         path.rename(tmp_path / path.name)
         path.with_suffix(".png").symlink_to(tmp_path / path.name)
     with pytest.raises(DataError, match=r"2 links, which are not followed.* Copy the files that they lead to\."):
-        scan_folder(root)
+        PictureFolder.scan(root)
 
 
 def test_names_that_look_like_code_or_paths_are_just_names(tmp_path: Path) -> None:
@@ -160,20 +160,20 @@ def test_names_that_look_like_code_or_paths_are_just_names(tmp_path: Path) -> No
 def test_classes_that_differ_only_in_case_or_unicode_form_are_refused(tmp_path: Path, one: str, other: str) -> None:
     write_picture_folder(tmp_path / "p", {one: 2, other: 2})
     with pytest.raises(DataError, match="differ only in case or Unicode form"):
-        scan_folder(tmp_path / "p")
+        PictureFolder.scan(tmp_path / "p")
 
 
 def test_a_class_is_written_alike_in_all_parts(tmp_path: Path) -> None:
     write_picture_folder(tmp_path / "p", {"train/dog": 2, "train/cat": 2, "test/Dog": 2, "test/cat": 2})
     with pytest.raises(DataError, match="'Dog' and 'dog' differ only in case"):
-        scan_folder(tmp_path / "p")
+        PictureFolder.scan(tmp_path / "p")
 
 
 @pytest.mark.parametrize("name", [b"a\nb", b"\xff\xfe", b"\x1b[31m"])
 def test_a_class_name_that_is_no_text_is_refused(tmp_path: Path, name: bytes) -> None:
     write_picture_folder(tmp_path / "p", {os.fsdecode(name): 2, "b": 2})
     with pytest.raises(DataError, match="has characters in its name that are not text"):
-        scan_folder(tmp_path / "p")
+        PictureFolder.scan(tmp_path / "p")
 
 
 def test_a_bad_picture_stops_the_loading_and_every_bad_one_is_named(tmp_path: Path) -> None:
@@ -283,7 +283,7 @@ def test_a_folder_without_folders_is_refused_by_what_is_in_it(tmp_path: Path, fi
     ],
 )
 def test_folders_are_read_as_people_have_them(tmp_path: Path, layout: dict[str, int], parts: dict[str, int]) -> None:
-    folder = scan_folder(write_picture_folder(tmp_path / "p", layout))
+    folder = PictureFolder.scan(write_picture_folder(tmp_path / "p", layout))
     assert {part: len(files) for part, files in folder.files.items()} == parts
     assert folder.classes == (("bus", "car", "train") if "car" in layout else ("a", "b"))
     for files in folder.files.values():
@@ -294,14 +294,14 @@ def test_folders_are_read_as_people_have_them(tmp_path: Path, layout: dict[str, 
 
 def test_pictures_of_the_test_part_without_classes_are_said_to_be_unused(tmp_path: Path) -> None:
     root = write_picture_folder(tmp_path / "p", {"train/a": 3, "train/b": 3, "test": 5})
-    (note,) = scan_folder(root).notes
+    (note,) = PictureFolder.scan(root).notes
     assert f"The 5 pictures in {root / 'test'} are not used: neither folders nor metadata.csv give" in note
 
 
 def test_parts_inside_classes_are_refused_with_the_right_order(tmp_path: Path) -> None:
     root = write_picture_folder(tmp_path / "p", {"a/train": 2, "a/test": 2, "b/train": 2, "b/test": 2})
     with pytest.raises(DataError, match=rf"{root}/train/a. Move the folders"):
-        scan_folder(root)
+        PictureFolder.scan(root)
 
 
 def test_links_to_class_folders_are_named_with_where_they_lead(tmp_path: Path) -> None:
@@ -310,7 +310,7 @@ def test_links_to_class_folders_are_named_with_where_they_lead(tmp_path: Path) -
     for name in ("a", "b"):
         (tmp_path / "links" / name).symlink_to(real / name)
     with pytest.raises(DataError, match=rf"holds 2 links and no folders.*lead into: folder:{real}\."):
-        scan_folder(tmp_path / "links")
+        PictureFolder.scan(tmp_path / "links")
 
 
 def test_jpegs_under_the_names_of_browsers_are_pictures(tmp_path: Path) -> None:
@@ -324,13 +324,13 @@ def test_jpegs_under_the_names_of_browsers_are_pictures(tmp_path: Path) -> None:
 def test_one_class_alone_is_answered_with_the_folder_above(tmp_path: Path) -> None:
     root = write_picture_folder(tmp_path / "p", {"a": 2, "b": 2})
     with pytest.raises(DataError, match=rf"load the folder above it: folder:{root}\."):
-        scan_folder(root / "a")
+        PictureFolder.scan(root / "a")
 
 
 def test_numbered_classes_stand_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     root = write_picture_folder(tmp_path / "p", {"10": 1, "2": 1, "1": 1, "size 12": 1, "size 9": 1})
-    assert scan_folder(root).classes == ("1", "2", "10", "size 9", "size 12")
-    assert scan_folder(root, first_rules=True).classes == ("1", "10", "2", "size 12", "size 9")
+    assert PictureFolder.scan(root).classes == ("1", "2", "10", "size 9", "size 12")
+    assert PictureFolder.scan(root, first_rules=True).classes == ("1", "10", "2", "size 12", "size 9")
 
 
 def test_photographs_get_64_pixels_and_small_pictures_28(tmp_path: Path) -> None:
@@ -344,7 +344,7 @@ def test_photographs_get_64_pixels_and_small_pictures_28(tmp_path: Path) -> None
     )
     for suffix in (".jpg", ".gif", ".bmp", ".webp"):
         picture(1, (63, 300)).save(tmp_path / f"a{suffix}")
-        assert picture_size(tmp_path / f"a{suffix}") == (300, 63)
+        assert median_size([tmp_path / f"a{suffix}"]) == (300, 63)
     write_pictures(photos / "c", 16, seed=2, size=(63, 63))
     assert load(f"folder:{photos}").image_shape == (28, 28)
     assert load(f"folder:{photos}", image_size=(32, 32)).image_shape == (32, 32)
@@ -376,7 +376,7 @@ def table(labels: str, column: str = "label") -> str:
 def test_a_table_gives_the_classes_of_pictures(tmp_path: Path) -> None:
     write_table(tmp_path / "p" / "train", table("bababa"))
     write_table(tmp_path / "p" / "test", table("ab"), 2)
-    folder = scan_folder(tmp_path / "p")
+    folder = PictureFolder.scan(tmp_path / "p")
     assert folder.classes == ("a", "b")
     named = [(path.name, folder.classes[label]) for path, label in folder.files["train"]]
     assert sorted(named) == [(f"{number:03}.png", name) for number, name in enumerate("bababa")]
@@ -388,7 +388,7 @@ def test_a_table_in_the_root_may_name_files_in_folders_of_parts(tmp_path: Path) 
     root = write_picture_folder(tmp_path / "p", {"train": 2, "test": 2, "extra": 1})
     rows = [f"{part}/00{number}.png;{'ab'[number]}" for part in ("train", "test") for number in range(2)]
     (root / "metadata.csv").write_text("\ufefffile_name;kind\r\n" + "\r\n".join(rows), encoding="utf-8")
-    folder = scan_folder(root)
+    folder = PictureFolder.scan(root)
     assert {part: len(files) for part, files in folder.files.items()} == {"train": 2, "test": 2}
     assert "no column 'label', so the classes are taken from its column 'kind'" in folder.notes[0]
     assert "1 picture that metadata.csv does not name (extra/000.png)" in folder.notes[1]
@@ -398,14 +398,14 @@ def test_a_link_is_not_a_table(tmp_path: Path) -> None:
     root = write_picture_folder(tmp_path / "p", {"a": 1, "b": 1})
     (tmp_path / "outside.csv").write_text("file_name,label\na/000.png,x\n")
     (root / "metadata.csv").symlink_to(tmp_path / "outside.csv")
-    assert scan_folder(root).classes == ("a", "b")
+    assert PictureFolder.scan(root).classes == ("a", "b")
 
 
 def test_json_lines_name_classes_too(tmp_path: Path) -> None:
     root = write_pictures(tmp_path / "p", 2)
     lines = [json.dumps({"file_name": f"00{number}.png", "label": number}) for number in range(2)]
     (root / "metadata.jsonl").write_text("\n".join(lines))
-    assert scan_folder(root).classes == ("0", "1")
+    assert PictureFolder.scan(root).classes == ("0", "1")
 
 
 @pytest.mark.parametrize(
@@ -439,7 +439,7 @@ def test_a_wrong_table_is_refused_by_its_line(tmp_path: Path, rows: str, message
     picture(1).save(tmp_path / "outside.png")
     (root / "link.png").symlink_to(tmp_path / "outside.png")
     with pytest.raises(DataError, match=message):
-        scan_folder(root)
+        PictureFolder.scan(root)
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:

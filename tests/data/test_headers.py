@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fittingroom.data import headers
-from fittingroom.data.pictures import MOST_BYTES, open_picture, picture_in, quiet_pillow
+from fittingroom.data.pictures import MOST_BYTES, Picture, quiet_pillow
 from fittingroom.errors import DataError
 
 NAME = Path("photo.jpg")
@@ -49,20 +49,20 @@ CONTENT = jpeg(noisy(70, 75))
 @settings(max_examples=300, deadline=None)
 def test_wherever_it_is_cut_off_it_is_refused(length: int) -> None:
     with quiet_pillow(), pytest.raises(DataError, match=r"cut off or damaged|not an image"):
-        picture_in(BytesIO(CONTENT[:length]), NAME, at_least=AT_LEAST)
+        Picture.read(BytesIO(CONTENT[:length]), NAME, at_least=AT_LEAST)
 
 
 def test_what_comes_with_the_pixels_stays(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by a quarter clockwise
     content = jpeg(noisy(160, 80), exif=exif)
-    opened = picture_in(BytesIO(content), NAME, at_least=AT_LEAST)
+    opened = Picture.read(BytesIO(content), NAME, at_least=AT_LEAST)
     assert opened.image.size == (10, 20)
     assert opened.changes == ("turned upright as its EXIF data say",)
     frames = [noisy(64, 64), noisy(64, 64)]
     frames[0].save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=frames[1:], progressive=True)
     content = (tmp_path / "a.jpg").read_bytes()
-    opened = open_picture(tmp_path / "a.jpg", at_least=AT_LEAST)
+    opened = Picture.open(tmp_path / "a.jpg", at_least=AT_LEAST)
     assert opened.changes == ("animated: its first frame is used",)
     np.testing.assert_array_equal(np.asarray(opened.image), whole(content))
 
@@ -95,7 +95,7 @@ def test_scans_without_end_are_refused_before_they_are_walked_or_decoded(
     content = jpeg(Image.new("L", (3600, 3600)))
     last = content[content.rindex(b"\xff\xda") : -2]
     with pytest.raises(DataError, match=r"photo.jpg has more than 100 scans, which no photo has. Save it again"):
-        picture_in(BytesIO(content[:-2] + before + last * 300_000 + content[-2:]), NAME)
+        Picture.read(BytesIO(content[:-2] + before + last * 300_000 + content[-2:]), NAME)
     assert 100 < walk.segments < 200
     assert opened_by_pillow == []
 
@@ -104,7 +104,7 @@ def test_segments_without_end_are_refused_before_they_are_walked_or_decoded(
     walk: Walk, opened_by_pillow: list[object]
 ) -> None:
     with pytest.raises(DataError, match="more than 10,000 segments"):
-        picture_in(BytesIO(CONTENT[:2] + b"\xff\xfe\0\2" * 3_000_000 + CONTENT[2:]), NAME)
+        Picture.read(BytesIO(CONTENT[:2] + b"\xff\xfe\0\2" * 3_000_000 + CONTENT[2:]), NAME)
     assert walk.segments == 10_001
     assert opened_by_pillow == []
 
@@ -122,4 +122,4 @@ def test_several_scans_take_more_memory_progressive_or_not() -> None:
     size = plain.index(b"\xff\xc0") + 5
     large = plain[:size] + (4000).to_bytes(2, "big") * 2 + plain[size + 4 : -2] + scan + plain[-2:]
     with pytest.raises(DataError, match=f"4000×4000 pixels; at most {MOST_BYTES // 12:,} are decoded"):
-        picture_in(BytesIO(large), NAME)
+        Picture.read(BytesIO(large), NAME)

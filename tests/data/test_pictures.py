@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fittingroom.data.pictures import MOST_BYTES, fit, open_picture, picture_in, pixels, quiet_pillow
+from fittingroom.data.pictures import MOST_BYTES, Picture, fit, pixels, quiet_pillow
 from fittingroom.errors import DataError
 from tests.data.builders import picture
 
@@ -38,7 +38,7 @@ def png_of_declared_size(width: int, height: int) -> bytes:
 @pytest.mark.parametrize("suffix", ["png", "bmp", "gif"])
 def test_lossless_formats_give_the_pixels_that_were_saved(tmp_path: Path, suffix: str) -> None:
     image = picture(1)
-    opened = open_picture(saved(image, tmp_path / f"a.{suffix}"))
+    opened = Picture.open(saved(image, tmp_path / f"a.{suffix}"))
     np.testing.assert_array_equal(pixels(opened.image), np.asarray(image))
     assert opened.changes == ()
 
@@ -46,14 +46,14 @@ def test_lossless_formats_give_the_pixels_that_were_saved(tmp_path: Path, suffix
 @pytest.mark.parametrize("suffix", ["jpg", "webp"])
 def test_lossy_formats_come_close(tmp_path: Path, suffix: str) -> None:
     image = Image.fromarray(np.tile(np.arange(0, 224, 8, dtype=np.uint8), (28, 1)))
-    opened = open_picture(saved(image, tmp_path / f"a.{suffix}", quality=95))
+    opened = Picture.open(saved(image, tmp_path / f"a.{suffix}", quality=95))
     assert np.abs(np.asarray(opened.image.convert("L"), int) - np.asarray(image)).max() < 16
 
 
 def test_a_picture_beyond_the_pixel_limit_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png_of_declared_size(13300, 13300))
     with quiet_pillow(), pytest.raises(DataError, match=f"13300×13300 pixels; at most {MOST_BYTES // 4:,} are decoded"):
-        open_picture(tmp_path / "a.png")
+        Picture.open(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_what_takes_more_memory_per_pixel_may_have_fewer(
     image = Image.new(options.pop("mode", "RGB"), (side, side))
     path = saved(image, tmp_path / f"a.{suffix}", **options)
     with quiet_pillow(), pytest.raises(DataError, match=f"at most {MOST_BYTES // bytes_per_pixel:,} are decoded"):
-        open_picture(path)
+        Picture.open(path)
 
 
 @pytest.mark.parametrize(
@@ -92,16 +92,16 @@ def test_a_picture_in_pieces_without_end_is_refused_before_pillow_walks_them(
     content = stream.getvalue()
     many, few = (content[:at] + piece * count + content[at:] for count in (1_000_000, 5_000))
     with pytest.raises(DataError, match=f"has more than 10,000 {what}, which no photo has. Save it again as a plain"):
-        picture_in(BytesIO(many), Path("a"))
+        Picture.read(BytesIO(many), Path("a"))
     assert opened_by_pillow == []
-    np.testing.assert_array_equal(pixels(picture_in(BytesIO(few), Path("a")).image), np.asarray(picture(1)))
+    np.testing.assert_array_equal(pixels(Picture.read(BytesIO(few), Path("a")).image), np.asarray(picture(1)))
     assert len(opened_by_pillow) == 1  # it would have been noticed
 
 
 def test_a_picture_beyond_pillows_own_limit_is_refused_too(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png_of_declared_size(100_000, 100_000))
     with quiet_pillow(), pytest.raises(DataError, match="far too many pixels to be decoded"):
-        open_picture(tmp_path / "a.png")
+        Picture.open(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_picture_beyond_pillows_own_limit_is_refused_too(tmp_path: Path) -> No
 def test_what_is_no_picture_is_named_with_the_accepted_formats(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(DataError, match=f"not an image: it {message}.*Accepted are JPEG, PNG, WebP, BMP and GIF"):
-        open_picture(tmp_path / "a.png")
+        Picture.open(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_what_is_no_picture_is_named_with_the_accepted_formats(tmp_path: Path, c
 def test_a_picture_of_another_kind_is_named_with_what_to_do(tmp_path: Path, content: bytes, kind: str) -> None:
     (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(DataError, match=rf"a.png is {kind}, which cannot be read. Accepted are .* Save it as JPEG"):
-        open_picture(tmp_path / "a.png")
+        Picture.open(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("part", [0.5, 0.9, 0.99])
@@ -146,7 +146,7 @@ def test_a_cut_off_picture_is_refused_and_never_padded(tmp_path: Path, suffix: s
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * part)])
     with pytest.raises(DataError, match=r"cut off or damaged|not an image"):
-        open_picture(path)
+        Picture.open(path)
 
 
 @given(at=st.integers(0, 2000), flip=st.integers(1, 255), suffix=st.sampled_from(["jpg", "png", "webp", "bmp", "gif"]))
@@ -160,7 +160,7 @@ def test_a_changed_picture_never_fails_otherwise_than_with_a_data_error(
     path.write_bytes(content)
     try:
         with quiet_pillow():
-            open_picture(path)
+            Picture.open(path)
     except DataError:
         pass
 
@@ -173,18 +173,18 @@ def test_too_little_memory_is_no_damage_to_a_picture(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", load)
     with pytest.raises(MemoryError):
-        open_picture(path)
+        Picture.open(path)
 
 
 def test_a_picture_turned_by_exif_stands_upright(tmp_path: Path) -> None:
     image = picture(1, (30, 20))
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by a quarter clockwise
-    opened = open_picture(saved(image, tmp_path / "a.png", exif=exif))
+    opened = Picture.open(saved(image, tmp_path / "a.png", exif=exif))
     np.testing.assert_array_equal(pixels(opened.image), np.rot90(np.asarray(image), -1))
     assert opened.changes == ("turned upright as its EXIF data say",)
     exif[0x0112] = 99  # means nothing
-    opened = open_picture(saved(image, tmp_path / "b.png", exif=exif))
+    opened = Picture.open(saved(image, tmp_path / "b.png", exif=exif))
     np.testing.assert_array_equal(pixels(opened.image), np.asarray(image))
     assert opened.changes == ()
 
@@ -193,13 +193,13 @@ def test_of_an_animation_the_first_frame_is_used_and_it_is_said(tmp_path: Path) 
     frames = [Image.new("L", (8, 8), level) for level in (10, 200)]
     for suffix in ("gif", "webp", "png"):
         path = saved(frames[0], tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:], lossless=True)
-        opened = open_picture(path)
+        opened = Picture.open(path)
         assert abs(int(np.asarray(opened.image).flat[0]) - 10) <= 2
         assert opened.changes == ("animated: its first frame is used",)
 
 
 def test_cmyk_becomes_rgb_and_it_is_said(tmp_path: Path) -> None:
-    opened = open_picture(saved(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), tmp_path / "a.jpg"))
+    opened = Picture.open(saved(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), tmp_path / "a.jpg"))
     red, green, blue = np.asarray(opened.image)[4, 4]
     assert red > 200
     assert max(green, blue) < 60
@@ -208,14 +208,14 @@ def test_cmyk_becomes_rgb_and_it_is_said(tmp_path: Path) -> None:
 
 def test_16_bits_become_8_without_clipping_and_it_is_said(tmp_path: Path) -> None:
     levels = np.array([[0, 128, 257, 32767, 65535]], np.uint16)
-    opened = open_picture(saved(Image.fromarray(levels), tmp_path / "a.png"))
+    opened = Picture.open(saved(Image.fromarray(levels), tmp_path / "a.png"))
     assert pixels(opened.image).tolist() == [[0, 0, 1, 127, 255]]
     assert opened.changes == ("reduced from 16 bits to 8",)
 
 
 def test_12_bits_in_a_file_of_16_are_not_black_and_it_is_said(tmp_path: Path) -> None:
     levels = np.array([[0, 16, 2048, 4095]], np.uint16)
-    opened = open_picture(saved(Image.fromarray(levels), tmp_path / "a.png"))
+    opened = Picture.open(saved(Image.fromarray(levels), tmp_path / "a.png"))
     assert pixels(opened.image).tolist() == [[0, 1, 128, 255]]
     assert opened.changes == ("of 16 bits without values above 4,095: taken as 12 bits",)
 
@@ -229,7 +229,7 @@ def test_16_bits_in_colour_are_said_too(tmp_path: Path) -> None:
         for kind, body in ((b"IHDR", header), (b"IDAT", data), (b"IEND", b""))
     )
     (tmp_path / "a.png").write_bytes(content[:8] + chunks)
-    opened = open_picture(tmp_path / "a.png")
+    opened = Picture.open(tmp_path / "a.png")
     assert set(np.asarray(opened.image).flat) == {200}
     assert opened.changes == ("reduced from 16 bits to 8",)
 
@@ -238,7 +238,7 @@ def test_transparency_in_a_palette_or_a_channel_is_laid_on_white_and_it_is_said(
     image = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
     image.paste((255, 0, 0, 255), (0, 0, 4, 8))
     for name, source in {"a.png": image, "b.png": image.quantize(4), "c.webp": image}.items():
-        opened = open_picture(saved(source, tmp_path / name))
+        opened = Picture.open(saved(source, tmp_path / name))
         assert opened.image.mode == "RGB"
         assert opened.image.getpixel((6, 4)) == (255, 255, 255)
         assert opened.changes == ("transparent: laid on white",)
@@ -249,31 +249,31 @@ def test_what_would_be_white_on_white_is_laid_on_black(tmp_path: Path, mode: str
     image = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
     image.paste((255, 255, 255, 255), (0, 0, 4, 8))
     image.putpixel((4, 0), (255, 255, 255, 100))  # the edge of a sign
-    opened = open_picture(saved(image.quantize(4) if mode == "P" else image.convert(mode), tmp_path / "a.png"))
+    opened = Picture.open(saved(image.quantize(4) if mode == "P" else image.convert(mode), tmp_path / "a.png"))
     assert opened.image.convert("L").getpixel((0, 0)) == 255
     assert opened.image.convert("L").getpixel((6, 4)) == 0
     assert opened.changes == ("transparent, and all that shows is white: laid on black",)
 
 
 def test_a_picture_in_which_nothing_shows_is_told(tmp_path: Path) -> None:
-    opened = open_picture(saved(Image.new("RGBA", (8, 8), (9, 9, 9, 0)), tmp_path / "a.png"))
+    opened = Picture.open(saved(Image.new("RGBA", (8, 8), (9, 9, 9, 0)), tmp_path / "a.png"))
     assert opened.changes == ("transparent throughout: laid on white",)
 
 
 def test_an_alpha_channel_that_hides_nothing_is_not_worth_a_word(tmp_path: Path) -> None:
-    opened = open_picture(saved(picture(1).convert("LA"), tmp_path / "a.png"))
+    opened = Picture.open(saved(picture(1).convert("LA"), tmp_path / "a.png"))
     np.testing.assert_array_equal(pixels(opened.image), np.asarray(picture(1)))
     assert opened.changes == ()
 
 
 def test_black_and_white_becomes_grey(tmp_path: Path) -> None:
-    opened = open_picture(saved(Image.new("1", (3, 3), 1), tmp_path / "a.png"))
+    opened = Picture.open(saved(Image.new("1", (3, 3), 1), tmp_path / "a.png"))
     assert pixels(opened.image).tolist() == [[255] * 3] * 3
 
 
 def test_a_missing_file_is_not_called_damaged(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot read .*a.png: No such file"):
-        open_picture(tmp_path / "a.png")
+        Picture.open(tmp_path / "a.png")
 
 
 def test_a_picture_of_the_right_size_is_left_as_it_is() -> None:

@@ -1,15 +1,23 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fittingroom.data.split import cut_test, cut_validation, shares, validation_size
+from fittingroom.data.split import cut_test, cut_validation
 from fittingroom.errors import DataError
 from tests.data.builders import images, labels
+
+
+def shares(counts: Sequence[int], validation: int | float | None) -> tuple[int, ...]:
+    """How many images of each class a split takes."""
+    y = labels(*counts).astype(np.int32)
+    return tuple(np.bincount(y[cut_validation(y, len(counts), validation, 0)], minlength=len(counts)).tolist())
+
 
 COUNTS = st.lists(st.integers(1, 60), min_size=2, max_size=12)
 
@@ -34,9 +42,11 @@ def test_remainders_go_to_the_largest_fractions() -> None:
     assert shares([10, 10, 10, 10], 6) == (2, 2, 1, 1)  # ties: the earlier classes
 
 
-def test_at_least_one_of_each_class_where_two_are() -> None:
-    assert shares([100, 2, 1], 5, at_least_one=True) == (4, 1, 0)
-    assert shares([1000, 2, 2, 1], 1, at_least_one=True) == (1, 1, 1, 0)
+def test_a_test_part_has_at_least_one_of_each_class_where_two_are() -> None:
+    for counts, size, expected in (((100, 2, 1), 5, [4, 1, 0]), ((1000, 2, 2, 1), 1, [1, 1, 1, 0])):
+        y = labels(*counts).astype(np.int32)
+        chosen = cut_test(images(len(y)), y, len(counts), size / len(y))
+        assert np.bincount(y[chosen], minlength=len(counts)).tolist() == expected
 
 
 @given(counts=COUNTS, seed=st.integers(0, 2**32), data=st.data())
@@ -71,7 +81,7 @@ def test_a_smaller_validation_part_lies_in_a_larger_one() -> None:
     [
         ((6000,) * 10, None, 5000),
         ((120, 120), None, 20),
-        ((2, 2), None, 1),
+        ((2, 2), None, 2),  # a twelfth is one image, and each class gives one
         ((1, 1), None, 0),
         ((100, 100), 0, 0),
         ((100, 100), 0.0, 0),
@@ -81,19 +91,19 @@ def test_a_smaller_validation_part_lies_in_a_larger_one() -> None:
     ],
 )
 def test_size_of_the_validation_part(counts: tuple[int, ...], validation: float | None, size: int) -> None:
-    assert validation_size(counts, validation) == size
+    assert sum(shares(counts, validation)) == size
 
 
 @pytest.mark.parametrize("validation", [-1, 199, 60_000])
 def test_a_number_that_cannot_be_spared_is_refused_with_the_limits(validation: int) -> None:
     with pytest.raises(DataError, match=f"validation is {validation:,} images.* a number from 0 to 198"):
-        validation_size((100, 100), validation)
+        shares((100, 100), validation)
 
 
 @pytest.mark.parametrize("validation", [-0.1, 1.0, 5000.0, float("nan")])
 def test_a_fraction_outside_0_to_1_is_refused(validation: float) -> None:
     with pytest.raises(DataError, match="a fraction must lie between 0 and 1"):
-        validation_size((100, 100), validation)
+        shares((100, 100), validation)
 
 
 def test_the_test_cut_follows_the_pictures_whatever_their_order() -> None:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from fittingroom.data.model_inputs import ModelInputs
-from fittingroom.data.pictures import open_picture
+from fittingroom.data.pictures import Picture
 from fittingroom.data.ranges import ValueRange
 from fittingroom.errors import DataError
 from fittingroom.photos.conversion import Conversion
@@ -79,7 +79,7 @@ def test_large_jpeg_is_decoded_smaller_and_shows_the_same(tmp_path: Path) -> Non
     picture.save(tmp_path / "x.jpg")
     assert open_photo(tmp_path / "x.jpg", (28, 28)).image.size == (300, 400)
     assert open_photo(tmp_path / "x.jpg", (200, 200)).image.size == (600, 800)
-    assert open_picture(tmp_path / "x.jpg").image.size == (2400, 3200)
+    assert Picture.open(tmp_path / "x.jpg").image.size == (2400, 3200)
 
 
 def test_picture_of_the_models_size_stays_as_it_is(tmp_path: Path, style: Style) -> None:

@@ -57,10 +57,36 @@ class DatasetSource:
     read: Callable[[], Contents]
 
     @classmethod
-    def of_files(cls, form: str, name: str, files: tuple[Path, ...], read: Callable[[], Contents]) -> DatasetSource:
-        """A source whose key is a hash of `name`, behind the name of its form."""
-        key = f"{form}-{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:16]}"
-        return cls(key, stamp_files(files), read)
+    def of_files(
+        cls, form: str, name: str | None, files: tuple[Path, ...], read: Callable[[], Contents]
+    ) -> DatasetSource:
+        """A source that is read from files.
+
+        Args:
+            form: what the key begins with.
+            name: what tells it from other sources of this form, and is hashed; None where it is the only one.
+            files: what it is read from.
+            read: see the attribute.
+        """
+        digest = "" if name is None else f"-{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:16]}"
+        return cls(f"{form}{digest}", _stamp_files(files), read)
+
+    def contents(self) -> Contents:
+        """The contents: from the cache if their stamp is the same, else read from the files and cached.
+
+        If the cache cannot be written, they come straight from the files, with a note.
+        """
+        folder = _folder(self.key)
+        contents = _read(folder, self.stamp.__eq__)
+        if contents is not None:
+            return contents
+        contents = self.read()
+        try:
+            _write(folder, contents, self.stamp)
+        except StorageError as error:
+            note = f"The arrays could not be cached for a quicker start next time: {error}"
+            return dataclasses.replace(contents, notes=(*contents.notes, note))
+        return _read(folder, self.stamp.__eq__) or contents
 
 
 def cache_dir() -> Path:
@@ -80,24 +106,6 @@ def cache_dir() -> Path:
         return Path(os.devnull, "fittingroom")
 
 
-def cached(source: DatasetSource) -> Contents:
-    """The contents of a source: from the cache if their stamp is the source's, else read from its files and cached.
-
-    If the cache cannot be written, the contents come straight from the files, with a note.
-    """
-    folder = _folder(source.key)
-    contents = _read(folder, source.stamp.__eq__)
-    if contents is not None:
-        return contents
-    contents = source.read()
-    try:
-        _write(folder, contents, source.stamp)
-    except StorageError as error:
-        note = f"The arrays could not be cached for a quicker start next time: {error}"
-        return dataclasses.replace(contents, notes=(*contents.notes, note))
-    return _read(folder, source.stamp.__eq__) or contents
-
-
 def cached_before(key: str) -> Contents | None:
     """The contents cached under a key, if none of their files has changed since; deleted files do not count."""
     return _read(_folder(key), _is_unchanged_or_gone)
@@ -107,7 +115,7 @@ def _folder(key: str) -> Path:
     return cache_dir() / "datasets" / key
 
 
-def stamp_files(paths: tuple[Path, ...]) -> Stamp:
+def _stamp_files(paths: tuple[Path, ...]) -> Stamp:
     """The stamp of files as they are now."""
     return tuple((str(path), status.st_size, status.st_mtime_ns) for path in paths for status in [path.stat()])
 
@@ -115,7 +123,7 @@ def stamp_files(paths: tuple[Path, ...]) -> Stamp:
 def _is_unchanged_or_gone(stamp: Stamp) -> bool:
     """Whether none of the files that a stamp names has changed; those that were deleted do not count."""
     present = tuple(entry for entry in stamp if Path(entry[0]).exists())
-    return stamp_files(tuple(Path(name) for name, _, _ in present)) == present
+    return _stamp_files(tuple(Path(name) for name, _, _ in present)) == present
 
 
 def _read(folder: Path, is_current: Callable[[Stamp], bool]) -> Contents | None:

@@ -82,6 +82,18 @@ class RawDataset:
     test_files: tuple[str, ...] = ()
     cut_by_source: bool = True
 
+    def checked(self) -> Contents:
+        """The contents after every check that does not depend on which dataset it is.
+
+        Raises:
+            DataError: the numbers of images and labels differ, a label names no class, there is only one class or a
+                class without training images, or the train and test images are the same.
+        """
+        try:
+            return _check(self)
+        except DataError as error:
+            raise DataError(f"{self.source}: {error}") from error
+
 
 @dataclass(frozen=True, eq=False)
 class Contents:
@@ -105,19 +117,6 @@ class Contents:
     test_fingerprint: str
     files: tuple[str, ...] = ()
     test_files: tuple[str, ...] = ()
-
-
-def check(found: RawDataset) -> Contents:
-    """The contents of a dataset after every check that does not depend on which dataset it is.
-
-    Raises:
-        DataError: the numbers of images and labels differ, a label names no class, there is one class only or a class
-            without training images, or the train and test images are the same.
-    """
-    try:
-        return _check(found)
-    except DataError as error:
-        raise DataError(f"{found.source}: {error}") from error
 
 
 def _check(found: RawDataset) -> Contents:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from fittingroom.atomic import open_file
 from fittingroom.data.cache import DatasetSource
-from fittingroom.data.contents import RawDataset, RawPart, check
+from fittingroom.data.contents import RawDataset, RawPart
 from fittingroom.data.sniff import LARGEST_ARRAY, LOOKED_AT, FileKind
 from fittingroom.data.values import to_images
 from fittingroom.errors import DataError
@@ -100,7 +100,7 @@ def csv_source(path: Path) -> DatasetSource:
     """A user's CSV file of labels and pixels, with the test part of a file `...test.csv` beside it."""
     other, note = _beside(path)
     files = (path,) if other is None else (path, other)
-    return DatasetSource.of_files("csv", str(path), files, lambda: check(_read_csv(path, other, note)))
+    return DatasetSource.of_files("csv", str(path), files, lambda: _read_csv(path, other, note).checked())
 
 
 def _read_csv(path: Path, other: Path | None, note: tuple[str, ...]) -> RawDataset:

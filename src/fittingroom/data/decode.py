@@ -15,10 +15,10 @@ import numpy as np
 
 from fittingroom.atomic import open_file
 from fittingroom.data.cache import DatasetSource
-from fittingroom.data.contents import RawDataset, RawPart, check
-from fittingroom.data.folder import PictureFolder, scan_folder
+from fittingroom.data.contents import RawDataset, RawPart
+from fittingroom.data.folder import PictureFolder
 from fittingroom.data.headers import SMALL, default_size, median_size
-from fittingroom.data.pictures import MOST_BYTES, RESIZE_RULE, Budget, fit, open_picture, pixels, quiet_pillow
+from fittingroom.data.pictures import MOST_BYTES, RESIZE_RULE, MemoryBudget, Picture, fit, pixels, quiet_pillow
 from fittingroom.data.sniff import LARGEST_ARRAY
 from fittingroom.data.values import DIGEST_BYTES, Images
 from fittingroom.errors import DataError
@@ -40,15 +40,17 @@ def folder_source(root: Path, size: tuple[int, int] | None, *, first_rules: bool
     Args:
         root: the folder.
         size: height and width; None for what suits the pictures, see `headers.default_size`.
-        first_rules: reads it as the first versions did; see `folder.scan_folder`.
+        first_rules: reads it as the first versions did; see `PictureFolder.scan`.
 
     Raises:
         DataError: the folder has no pictures in classes.
     """
-    folder = scan_folder(root, first_rules=first_rules)
+    folder = PictureFolder.scan(root, first_rules=first_rules)
     height, width = size or (SMALL if first_rules else default_size(folder.paths()))
     name = f"{height}x{width} {root}{' first rules' if first_rules else ''}"
-    return DatasetSource.of_files("folder", name, folder.paths(), lambda: check(_decode_folder(folder, height, width)))
+    return DatasetSource.of_files(
+        "folder", name, folder.paths(), lambda: _decode_folder(folder, height, width).checked()
+    )
 
 
 def _decode_folder(folder: PictureFolder, height: int, width: int) -> RawDataset:
@@ -85,11 +87,11 @@ def _decode_folder(folder: PictureFolder, height: int, width: int) -> RawDataset
 
 
 def _decode_all(paths: Sequence[Path], height: int, width: int) -> list[_Decoded]:
-    budget = Budget(MOST_BYTES)
+    budget = MemoryBudget(MOST_BYTES)
 
     def decode(path: Path) -> _Decoded | DataError:
         try:
-            picture = open_picture(path, budget)
+            picture = Picture.open(path, budget)
         except DataError as error:
             return error
         resized = (_RESIZED,) if picture.image.size != (width, height) else ()

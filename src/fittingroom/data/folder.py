@@ -52,40 +52,39 @@ class PictureFolder:
     notes: tuple[str, ...]
     first_rules: bool = False
 
+    @classmethod
+    def scan(cls, root: Path, *, first_rules: bool = False) -> PictureFolder:
+        """Which pictures a folder holds, by part and class. Links, hidden and other files are skipped and counted.
+
+        Args:
+            root: the folder.
+            first_rules: reads it as the first versions did, for the runs that they left behind: classes in the order
+                of their characters (`10` before `2`), no pictures from folders inside class folders, and fewer file
+                endings.
+
+        Raises:
+            DataError: there is no such folder, no classes are found in it, a class of the training part has no
+                pictures, or names of classes cannot be told apart.
+        """
+        scan = _Scan(root, first_rules)
+        try:
+            parts = scan.parts()
+        except OSError as error:
+            raise DataError(f"cannot read the folder {error.filename or root}: {error.strerror or error}.") from error
+        forms = class_names(
+            {name for classes in parts.values() for name in classes}, "label" if scan.tables else "class folder"
+        )
+        order = sorted(forms.values(), key=None if first_rules else natural_key)
+        place = {name: position for position, name in enumerate(order)}
+        files = {
+            part: tuple((path, place[forms[name]]) for name, pictures in classes.items() for path in pictures)
+            for part, classes in parts.items()
+        }
+        return cls(root, tuple(order), files, tuple(scan.tables), (*scan.notes, *scan.skipped.notes(root)), first_rules)
+
     def paths(self) -> tuple[Path, ...]:
         """All pictures, and the tables behind them."""
         return (*(path for part in self.files.values() for path, _ in part), *self.tables)
-
-
-def scan_folder(root: Path, *, first_rules: bool = False) -> PictureFolder:
-    """Which pictures a folder holds, by part and class. Links, hidden and other files are skipped and counted.
-
-    Args:
-        root: the folder.
-        first_rules: reads it as the first versions did, for the runs that they left behind: classes in the order of
-            their characters (`10` before `2`), no pictures from folders inside class folders, and fewer file endings.
-
-    Raises:
-        DataError: there is no such folder, no classes are found in it, a class of the training part has no pictures,
-            or names of classes cannot be told apart.
-    """
-    scan = _Scan(root, first_rules)
-    try:
-        parts = scan.parts()
-    except OSError as error:
-        raise DataError(f"cannot read the folder {error.filename or root}: {error.strerror or error}.") from error
-    forms = class_names(
-        {name for classes in parts.values() for name in classes}, "label" if scan.tables else "class folder"
-    )
-    order = sorted(forms.values(), key=None if first_rules else natural_key)
-    place = {name: position for position, name in enumerate(order)}
-    files = {
-        part: tuple((path, place[forms[name]]) for name, pictures in classes.items() for path in pictures)
-        for part, classes in parts.items()
-    }
-    return PictureFolder(
-        root, tuple(order), files, tuple(scan.tables), (*scan.notes, *scan.skipped.notes(root)), first_rules
-    )
 
 
 @dataclass

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from fittingroom.atomic import open_file
 from fittingroom.data.cache import DatasetSource
 from fittingroom.data.catalogue import FOUR_FILES, known_by
-from fittingroom.data.contents import Contents, RawDataset, RawPart, check
+from fittingroom.data.contents import Contents, RawDataset, RawPart
 from fittingroom.data.npz import listed
 from fittingroom.data.sniff import (
     LARGEST_ARRAY,
@@ -81,15 +81,13 @@ class FourFiles:
         """
         train, train_labels, test, test_labels = (self.paths[name] for name in FOUR_FILES)
         images, notes = to_images({str(path): read_idx_images(path) for path in (train, test)})
-        return check(
-            RawDataset(
-                train=RawPart(images[str(train)], read_idx_labels(train_labels)),
-                test=RawPart(images[str(test)], read_idx_labels(test_labels)),
-                source=self.source,
-                classes=classes,
-                notes=notes,
-            )
-        )
+        return RawDataset(
+            train=RawPart(images[str(train)], read_idx_labels(train_labels)),
+            test=RawPart(images[str(test)], read_idx_labels(test_labels)),
+            source=self.source,
+            classes=classes,
+            notes=notes,
+        ).checked()
 
 
 def read_idx_images(path: Path) -> NDArray[Any]:

@@ -65,7 +65,7 @@ _MOST_CLASSES = 10_000
 
 
 @dataclass(frozen=True, eq=False)
-class NamedLabels:
+class _NamedLabels:
     """Labels of both parts, and the classes that they name.
 
     Attributes:
@@ -81,13 +81,13 @@ class NamedLabels:
     notes: tuple[str, ...]
 
 
-def named(train: NDArray[Any], test: NDArray[Any] | None, classes: tuple[str, ...] | None) -> NamedLabels:
+def named(train: NDArray[Any], test: NDArray[Any] | None, classes: tuple[str, ...] | None) -> _NamedLabels:
     """Labels that are text, begin at 1 or have gaps, as numbers from 0 with the names of their classes.
 
     Args:
-        train: labels as they were read.
-        test: the same of the test part, if there is one.
-        classes: names that came along; whole numbers then are positions in it.
+        train: labels as they were read, `(n,)` or `(n, 1)`, of any type.
+        test: those of the test part, if there is one.
+        classes: names from the same file; whole numbers are positions in it.
 
     Raises:
         DataError: text that cannot be names of classes, or that `classes` lacks.
@@ -97,16 +97,16 @@ def named(train: NDArray[Any], test: NDArray[Any] | None, classes: tuple[str, ..
         return _of_text(train, test, classes)
     values = [_whole(array) for array in arrays]
     if any(value is None for value in values):
-        return NamedLabels(train, test, classes, ())  # which labels are wrong is said where they are checked
+        return _NamedLabels(train, test, classes, ())  # which labels are wrong is said where they are checked
     distinct = np.unique(np.concatenate([value for value in values if value is not None]))
     low, high, count = int(distinct[0]), int(distinct[-1]), len(distinct)
     if classes is not None:
         if low == 1 and high == len(classes):
             note = f"The labels run from 1 to {high} and there are {high} class names, so 1 is taken as {classes[0]!r}."
-            return NamedLabels(train - 1, None if test is None else test - 1, classes, (note,))
-        return NamedLabels(train, test, classes, ())
+            return _NamedLabels(train - 1, None if test is None else test - 1, classes, (note,))
+        return _NamedLabels(train, test, classes, ())
     if (low, high) == (0, count - 1):
-        return NamedLabels(train, test, None, ())
+        return _NamedLabels(train, test, None, ())
     gaps = (
         ""
         if count == high - low + 1
@@ -114,7 +114,7 @@ def named(train: NDArray[Any], test: NDArray[Any] | None, classes: tuple[str, ..
     )
     note = f"The labels run from {low} to {high}; the {count:,} classes are named by their labels.{gaps}"
     found = tuple(str(int(value)) for value in distinct)
-    return NamedLabels(np.searchsorted(distinct, train), _position(distinct, test), found, (note,))
+    return _NamedLabels(np.searchsorted(distinct, train), _position(distinct, test), found, (note,))
 
 
 def _whole(array: NDArray[Any]) -> NDArray[Any] | None:
@@ -130,7 +130,7 @@ def _position(distinct: NDArray[Any], values: NDArray[Any] | None) -> NDArray[An
     return None if values is None else np.searchsorted(distinct, values)
 
 
-def _of_text(train: NDArray[Any], test: NDArray[Any] | None, classes: tuple[str, ...] | None) -> NamedLabels:
+def _of_text(train: NDArray[Any], test: NDArray[Any] | None, classes: tuple[str, ...] | None) -> _NamedLabels:
     texts = [None if array is None else _as_text(array) for array in (train, test)]
     distinct = {str(name) for text in texts if text is not None for name in np.unique(text)}
     if "" in distinct:
@@ -149,7 +149,7 @@ def _of_text(train: NDArray[Any], test: NDArray[Any] | None, classes: tuple[str,
             "Correct it, or add the name."
         )
     place = {name: order.index(form) for name, form in forms.items()}
-    return NamedLabels(_placed(texts[0], place), _placed(texts[1], place), order, ())
+    return _NamedLabels(_placed(texts[0], place), _placed(texts[1], place), order, ())
 
 
 def _as_text(array: NDArray[Any]) -> NDArray[np.str_]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.atomic import absolute, expanded
-from fittingroom.data.cache import DatasetSource, cached, cached_before
+from fittingroom.data.cache import DatasetSource, cached_before
 from fittingroom.data.catalogue import CATALOGUE, DIGITS, FORMS, FOUR_FILES, CatalogueEntry, DatasetInfo
 from fittingroom.data.contents import Contents
 from fittingroom.data.dataset import Dataset, Part, SealedTestSet
@@ -107,7 +107,7 @@ def _find(
     else:
         path = _resolved(place)
         check_form(form, path)
-    contents = cached(_source(form, path, image_size, first_rules=first_rules))
+    contents = _source(form, path, image_size, first_rules=first_rules).contents()
     return f"{form}:{path}", contents, DatasetInfo(title=path.name)
 
 
@@ -124,11 +124,11 @@ def catalogued(entry: CatalogueEntry, data_dir: Path | None) -> Contents:
     named = os.environ.get("FITTINGROOM_DATA_DIR")
     chosen = data_dir or (Path(named).expanduser().absolute() if named else None)
     if entry.name != DIGITS.name and chosen is not None:
-        from fittingroom.data.published import in_data_folder, published_source
+        from fittingroom.data.published import in_data_folder
 
-        files = in_data_folder(entry, chosen)
-        if files is not None:
-            return cached(published_source(entry, files, chosen))
+        source = in_data_folder(entry, chosen)
+        if source is not None:
+            return source.contents()
         if data_dir is not None:
             raise DatasetNotFoundError(
                 f"{chosen} has no {entry.info.title}; expected {', '.join(FOUR_FILES)}, with or without .gz, in it or "
@@ -145,15 +145,13 @@ def _from_usual_places(entry: CatalogueEntry) -> Contents:
     contents = None if entry.name == DIGITS.name else cached_before(entry.name)
     if contents is not None:
         return contents
-    from fittingroom.data.published import by_download, digits_source, in_system, published_source
+    from fittingroom.data.published import by_download, digits_source, in_system
 
-    if entry.name == DIGITS.name:
-        return cached(digits_source())
-    files = in_system(entry)
-    if files is not None:
-        return cached(published_source(entry, files))
-    with by_download(entry) as files:
-        return cached(published_source(entry, files))
+    source = digits_source() if entry.name == DIGITS.name else in_system(entry)
+    if source is not None:
+        return source.contents()
+    with by_download(entry) as source:
+        return source.contents()
 
 
 def _source(form: str, path: Path, image_size: tuple[int, int] | None, *, first_rules: bool) -> DatasetSource:

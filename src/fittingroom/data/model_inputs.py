@@ -18,7 +18,7 @@ from fittingroom.data.csvfile import read_table
 from fittingroom.data.dataset import read_only
 from fittingroom.data.idx import read_idx_images
 from fittingroom.data.npz import array_names, listed, member_names, read_array
-from fittingroom.data.pictures import Picture, not_accepted, open_picture, pixels, quiet_pillow
+from fittingroom.data.pictures import Picture, not_accepted, pixels, quiet_pillow
 from fittingroom.data.ranges import ValueRange, require_finite
 from fittingroom.data.sniff import is_idx, start_of, unpacked_start
 from fittingroom.data.values import to_range
@@ -155,7 +155,7 @@ class ImageReader:
             ignored = () if table.labels is None else (f"{path}: its labels are ignored.",)
             return replace(inputs, notes=(*ignored, *inputs.notes))
         with quiet_pillow():
-            return self.from_picture(open_picture(path), path)
+            return self.from_picture(Picture.open(path), path)
 
     def from_picture(self, picture: Picture, name: Path) -> ModelInputs:
         """A decoded picture as the one image that it is.

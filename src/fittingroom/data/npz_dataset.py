@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.data.cache import DatasetSource
-from fittingroom.data.contents import RawDataset, RawPart, check
+from fittingroom.data.contents import RawDataset, RawPart
 from fittingroom.data.csvfile import square
 from fittingroom.data.labels import class_names
 from fittingroom.data.npz import array_names, listed, member_names, read_array
@@ -36,7 +36,7 @@ _EXPECTED = (
 
 def npz_source(path: Path) -> DatasetSource:
     """A user's NPZ file, under Keras's names (`x_train`, `y_train`) or MedMNIST's (`train_images`)."""
-    return DatasetSource.of_files("npz", str(path), (path,), lambda: check(_read_npz(path)))
+    return DatasetSource.of_files("npz", str(path), (path,), lambda: _read_npz(path).checked())
 
 
 def _read_npz(path: Path) -> RawDataset:

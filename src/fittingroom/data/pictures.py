@@ -1,7 +1,4 @@
-"""Memory that threads share, so that what they take together does not grow with their number.
-
-Reads one picture file, whatever is wrong with it, and brings it to a size by a stated rule.
-"""
+"""Reads one picture file, whatever is wrong with it, within a budget of memory, and resizes it by a stated rule."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
-class Budget:
+class MemoryBudget:
     """So many bytes, of which threads take what they need and wait while it is not there.
 
     Args:
@@ -65,7 +62,7 @@ _WEBP_BYTES = 17  # per pixel; its decoder keeps several copies of a picture
 MOST_BYTES = 160_000_000
 """What decoding may take. A picture that needs more is refused before it is decoded; 40 million pixels at most."""
 
-TWELVE_BITS = 4095
+_TWELVE_BITS = 4095
 """The largest value of 12 bits."""
 
 _REDUCED = "reduced from 16 bits to 8"
@@ -84,79 +81,108 @@ RESIZE_RULE = (
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded picture: mode L or RGB, upright, and what had to be done to get there."""
+    """A decoded picture.
+
+    Attributes:
+        image: mode L or RGB, upright.
+        changes: what had to be done to get there, as the ends of sentences that begin with the picture.
+    """
 
     image: Image.Image
     changes: tuple[str, ...]
+
+    @classmethod
+    def open(cls, path: Path, budget: MemoryBudget | None = None, *, at_least: int | None = None) -> Picture:
+        """A picture file as 8-bit grey or RGB, turned upright, its first frame if it has several.
+
+        Args:
+            path: the file.
+            budget: the memory that threads which decode at the same time have together, `MOST_BYTES` at least.
+            at_least: pixels that each edge must keep. A JPEG may then be decoded to a half, a quarter or an eighth of
+                its size, which takes less time; None for all its pixels.
+
+        Raises:
+            DataError: it cannot be read, is not a picture in an accepted format, takes more than `MOST_BYTES`, or is
+                cut off.
+        """
+        try:
+            stream = open_file(path)
+        except OSError as error:
+            raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
+        with stream:
+            return cls.read(stream, path, budget, at_least=at_least)
+
+    @classmethod
+    def read(
+        cls, stream: BinaryIO, name: Path, budget: MemoryBudget | None = None, *, at_least: int | None = None
+    ) -> Picture:
+        """The picture that the bytes of a stream are, as `open` has it.
+
+        Args:
+            stream: at its start; it can be searched.
+            name: what to call it in messages.
+            budget: as for `open`.
+            at_least: as for `open`.
+
+        Raises:
+            DataError: as for `open`.
+        """
+        from PIL import Image, UnidentifiedImageError
+
+        start = b""
+        try:
+            start = stream.read(LOOKED_AT)
+            stream.seek(0)
+            _check_size(name, webp_size(start), _WEBP_BYTES)  # Pillow takes memory for it as soon as it is opened
+            several_scans = check_pieces(stream, name) > 1
+            with Image.open(stream, formats=_FORMATS) as image:
+                needed = _check_size(name, image.size, _bytes_per_pixel(image, several_scans=several_scans))
+                if at_least is not None:
+                    image.draft(None, (at_least, at_least))  # only JPEG can be decoded so
+                with nullcontext() if budget is None else budget.taken(needed):
+                    return _decoded(image, name)
+        except UnidentifiedImageError:
+            raise not_accepted(name, start) from None
+        except Image.DecompressionBombError as error:
+            raise DataError(f"{name} has far too many pixels to be decoded. Make it smaller.") from error
+        except (DataError, MemoryError):
+            raise
+        except Exception as error:  # a decoder meets hostile bytes with exceptions of every kind
+            if isinstance(error, OSError) and error.errno:
+                raise DataError(f"cannot read {name}: {error.strerror}.") from error
+            raise DataError(
+                f"{name} cannot be decoded; it is cut off or damaged ({error}). Get the file again."
+            ) from error
+
+    @classmethod
+    def of(cls, image: Image.Image, name: Path) -> Picture:
+        """A picture that Pillow has opened, as 8-bit grey or RGB, turned upright.
+
+        Args:
+            image: in any mode, decoded or not.
+            name: what to call it in messages.
+
+        Raises:
+            DataError: it cannot be decoded, or that takes more than `MOST_BYTES`.
+        """
+        _check_size(name, image.size, _bytes_per_pixel(image))
+        try:
+            return _decoded(image, name)
+        except (DataError, MemoryError):
+            raise
+        except Exception as error:  # as in `open`
+            raise DataError(f"{name} cannot be decoded; it is cut off or damaged ({error}).") from error
 
 
 @contextmanager
 def quiet_pillow() -> Iterator[None]:
     """Silences Pillow's warnings: of its own pixel limit, which lies above ours, and about metadata.
 
-    Filters of warnings are common to all threads, so this goes around the threads that call `open_picture`.
+    Filters of warnings are common to all threads, so this goes around the threads that call `Picture.open`.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
         yield
-
-
-def open_picture(path: Path, budget: Budget | None = None, *, at_least: int | None = None) -> Picture:
-    """A picture file as 8-bit grey or RGB, turned upright, its first frame if it has several.
-
-    Args:
-        path: the file.
-        budget: the memory that threads which decode at the same time have together, `MOST_BYTES` at least.
-        at_least: pixels that each edge must keep. A JPEG may then be decoded to a half, a quarter or an eighth of its
-            size, which takes less time; None for all its pixels.
-
-    Raises:
-        DataError: it cannot be read, is no picture in an accepted format, takes more than `MOST_BYTES`, or is cut off.
-    """
-    try:
-        stream = open_file(path)
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
-    with stream:
-        return picture_in(stream, path, budget, at_least=at_least)
-
-
-def picture_in(stream: BinaryIO, name: Path, budget: Budget | None = None, *, at_least: int | None = None) -> Picture:
-    """The picture that the bytes of a stream are, as `open_picture` has it.
-
-    Args:
-        stream: at its start; it can be searched.
-        name: what to call it in messages.
-        budget: as for `open_picture`.
-        at_least: as for `open_picture`.
-
-    Raises:
-        DataError: as for `open_picture`.
-    """
-    from PIL import Image, UnidentifiedImageError
-
-    start = b""
-    try:
-        start = stream.read(LOOKED_AT)
-        stream.seek(0)
-        _check_size(name, webp_size(start), _WEBP_BYTES)  # Pillow takes memory for it as soon as it is opened
-        several_scans = check_pieces(stream, name) > 1
-        with Image.open(stream, formats=_FORMATS) as image:
-            needed = _check_size(name, image.size, _bytes_per_pixel(image, several_scans=several_scans))
-            if at_least is not None:
-                image.draft(None, (at_least, at_least))  # only JPEG can be decoded so
-            with nullcontext() if budget is None else budget.taken(needed):
-                return _decoded(image, name)
-    except UnidentifiedImageError:
-        raise not_accepted(name, start) from None
-    except Image.DecompressionBombError as error:
-        raise DataError(f"{name} has far too many pixels to be decoded. Make it smaller.") from error
-    except (DataError, MemoryError):
-        raise
-    except Exception as error:  # a decoder meets hostile bytes with exceptions of every kind
-        if isinstance(error, OSError) and error.errno:
-            raise DataError(f"cannot read {name}: {error.strerror}.") from error
-        raise DataError(f"{name} cannot be decoded; it is cut off or damaged ({error}). Get the file again.") from error
 
 
 def not_accepted(name: Path, start: bytes) -> DataError:
@@ -164,25 +190,6 @@ def not_accepted(name: Path, start: bytes) -> DataError:
     kind = FileKind.of(start)
     what = f"is {kind.name}, which cannot be read" if kind.is_unread_picture else f"is not an image: it {kind}"
     return DataError(f"{name} {what}. Accepted are {ACCEPTED}.{kind.advice}")
-
-
-def as_picture(image: Image.Image, name: Path) -> Picture:
-    """A picture that Pillow has opened, as 8-bit grey or RGB, turned upright.
-
-    Args:
-        image: in any mode, decoded or not.
-        name: what to call it in messages.
-
-    Raises:
-        DataError: it cannot be decoded, or that takes more than `MOST_BYTES`.
-    """
-    _check_size(name, image.size, _bytes_per_pixel(image))
-    try:
-        return _decoded(image, name)
-    except (DataError, MemoryError):
-        raise
-    except Exception as error:  # as in `open_picture`
-        raise DataError(f"{name} cannot be decoded; it is cut off or damaged ({error}).") from error
 
 
 def _check_size(path: Path, size: tuple[int, int], bytes_per_pixel: int) -> int:
@@ -202,7 +209,7 @@ def _check_size(path: Path, size: tuple[int, int], bytes_per_pixel: int) -> int:
 
 
 def _bytes_per_pixel(image: Image.Image, *, several_scans: bool = False) -> int:
-    """What Pillow takes at the most to decode an opened picture and to bring it into our form (measured)."""
+    """The most that Pillow takes to decode an opened picture and to convert it to L or RGB (measured)."""
     if image.format == "WEBP":
         return _WEBP_BYTES
     if image.format == "GIF":
@@ -229,9 +236,9 @@ def _decoded(image: Image.Image, path: Path) -> Picture:
         changes.append("converted from CMYK")
     if image.mode.startswith("I"):
         # Cameras and scanners of 12 bits write files of 16, in which white is 4,095: as 16 bits they are all but black.
-        few = bool(np.asarray(image.getextrema()).max() <= TWELVE_BITS)
-        changes.append(f"of 16 bits without values above {TWELVE_BITS:,}: taken as 12 bits" if few else _REDUCED)
-        image = _banded(image, "L", lambda band: _eight_bits(band, TWELVE_BITS if few else 65535))
+        few = bool(np.asarray(image.getextrema()).max() <= _TWELVE_BITS)
+        changes.append(f"of 16 bits without values above {_TWELVE_BITS:,}: taken as 12 bits" if few else _REDUCED)
+        image = _banded(image, "L", lambda band: _eight_bits(band, _TWELVE_BITS if few else 65535))
     elif sixteen_bits:
         changes.append(_REDUCED)
     if image.has_transparency_data:
@@ -307,7 +314,7 @@ def _is_turned(image: Image.Image) -> bool:
 
 
 def fit(image: Image.Image, height: int, width: int) -> Image.Image:
-    """A picture brought to a size by `RESIZE_RULE`."""
+    """A picture resized by `RESIZE_RULE`."""
     from PIL import Image
 
     if image.size == (width, height):

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fittingroom.data.cache import DatasetSource, cache_dir, stamp_files
+from fittingroom.data.cache import DatasetSource, cache_dir
 from fittingroom.data.catalogue import CATALOGUE, DIGITS, FOUR_FILES, CatalogueEntry, known_by
-from fittingroom.data.contents import Contents, RawDataset, RawPart, check
+from fittingroom.data.contents import Contents, RawDataset, RawPart
 from fittingroom.data.idx import FourFiles
 from fittingroom.data.split import count_per_class
 from fittingroom.errors import DataError, DatasetNotFoundError
@@ -32,26 +32,6 @@ _TIMEOUT = (5, 30)
 """Seconds to connect, and between two packets."""
 
 _TEST_DIGITS = 360
-
-
-def published_source(entry: CatalogueEntry, files: FourFiles, data_dir: Path | None = None) -> DatasetSource:
-    """Four files that should be a dataset of the catalogue; reading them refuses any other.
-
-    Args:
-        entry: the dataset.
-        files: where they are.
-        data_dir: the folder of the user's that has them, if one does; it has its own place in the cache.
-    """
-
-    def read() -> Contents:
-        verified = _check_checksums(entry, files.paths)
-        contents = files.read(entry.classes)
-        return contents if verified else _check_contents(entry, contents)
-
-    paths = tuple(files.paths.values())
-    if data_dir is not None:
-        return DatasetSource.of_files(entry.name, str(data_dir), paths, read)
-    return DatasetSource(entry.name, stamp_files(paths), read)
 
 
 def digits_source() -> DatasetSource:
@@ -75,27 +55,30 @@ def _read_digits() -> Contents:
         scale=DIGITS.scale,
         test_fraction=_TEST_DIGITS / len(images),
     )
-    return replace(check(found), notes=())
+    return replace(found.checked(), notes=())
 
 
-def in_data_folder(entry: CatalogueEntry, folder: Path) -> FourFiles | None:
-    """The four files of a folder of the user's: in its sub-folder with the dataset's name, or in it; None if neither.
+def in_data_folder(entry: CatalogueEntry, folder: Path) -> DatasetSource | None:
+    """A dataset in a folder of the user's: in its sub-folder with the dataset's name, or in it; None if in neither.
 
     Raises:
         DatasetNotFoundError: some of the four files are missing.
     """
-    return FourFiles.in_folder(folder / entry.name) or FourFiles.in_folder(folder)
+    files = FourFiles.in_folder(folder / entry.name) or FourFiles.in_folder(folder)
+    return None if files is None else _source(entry, files, folder)
 
 
-def in_system(entry: CatalogueEntry) -> FourFiles | None:
-    """The four files where a package of the operating system puts them."""
+def in_system(entry: CatalogueEntry) -> DatasetSource | None:
+    """A dataset where a package of the operating system puts it; None if that is not installed."""
     found = FourFiles.in_folder(entry.system_folder) if entry.system_folder else None
-    return FourFiles(found.paths, f"Debian package {entry.system_package} ({entry.system_folder})") if found else None
+    if found is None:
+        return None
+    return _source(entry, FourFiles(found.paths, f"Debian package {entry.system_package} ({entry.system_folder})"))
 
 
 @contextmanager
-def by_download(entry: CatalogueEntry) -> Iterator[FourFiles]:
-    """The four files, downloaded into our cache, or for the time being if the cache cannot be written.
+def by_download(entry: CatalogueEntry) -> Iterator[DatasetSource]:
+    """A dataset that is downloaded into the cache, or into a temporary folder if the cache cannot be written.
 
     Raises:
         DatasetNotFoundError: they cannot be downloaded; the message names every way out.
@@ -105,7 +88,25 @@ def by_download(entry: CatalogueEntry) -> Iterator[FourFiles]:
             paths = download(entry, folder)
         except DatasetNotFoundError as error:
             raise _not_found(entry, str(error)) from error
-        yield FourFiles(paths, f"download from {entry.mirrors[0]}")
+        yield _source(entry, FourFiles(paths, f"download from {entry.mirrors[0]}"))
+
+
+def _source(entry: CatalogueEntry, files: FourFiles, data_dir: Path | None = None) -> DatasetSource:
+    """Four files that should be a dataset of the catalogue; reading them refuses any other.
+
+    Args:
+        entry: the dataset.
+        files: where they are.
+        data_dir: the folder of the user's that has them, if one does; it has its own place in the cache.
+    """
+
+    def read() -> Contents:
+        verified = _check_checksums(entry, files.paths)
+        contents = files.read(entry.classes)
+        return contents if verified else _check_contents(entry, contents)
+
+    paths = tuple(files.paths.values())
+    return DatasetSource.of_files(entry.name, None if data_dir is None else str(data_dir), paths, read)
 
 
 @contextmanager
@@ -206,7 +207,7 @@ def _quiet_pooch() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def md5(path: Path) -> str:
+def _md5(path: Path) -> str:
     """The MD5 of a file, as 32 hexadecimal digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "md5").hexdigest()
@@ -224,7 +225,7 @@ def _check_checksums(entry: CatalogueEntry, paths: Mapping[str, Path]) -> bool:
     """
     verified = True
     for name in FOUR_FILES:
-        actual = md5(paths[name])
+        actual = _md5(paths[name])
         if actual == entry.info.checksums[f"{name}.gz"]:
             continue
         verified = False

@@ -20,7 +20,7 @@ def count_per_class(labels: Labels, classes: int) -> tuple[int, ...]:
     return tuple(np.bincount(labels, minlength=classes).tolist())
 
 
-def shares(counts: Sequence[int], total: int, *, at_least_one: bool = False) -> tuple[int, ...]:
+def _shares(counts: Sequence[int], total: int, *, at_least_one: bool = False) -> tuple[int, ...]:
     """How many images each class gives to a part of `total` images: proportional to its count, by largest remainder.
 
     Every class keeps at least one image for training.
@@ -43,7 +43,7 @@ def shares(counts: Sequence[int], total: int, *, at_least_one: bool = False) -> 
     return tuple(given)
 
 
-def validation_size(counts: Sequence[int], validation: int | float | None) -> int:
+def _validation_size(counts: Sequence[int], validation: int | float | None) -> int:
     """The number of validation images that is asked for: a count, a fraction, or None for the default.
 
     The default is 5,000 for the sets of 60,000 images and a twelfth for others.
@@ -77,13 +77,13 @@ def cut_validation(labels: Labels, classes: int, validation: int | float | None,
     A smaller validation part with the same seed is a subset of a larger one, but for rounding.
 
     Raises:
-        DataError: see `validation_size`.
+        DataError: see `_validation_size`.
     """
     counts = count_per_class(labels, classes)
-    size = validation_size(counts, validation)
+    size = _validation_size(counts, validation)
     # Raw 64-bit draws, because NumPy keeps their sequence for good, which it does not promise for `permutation`.
     keys = generator(seed, "split").bit_generator.random_raw(len(labels))
-    return _lowest(keys, labels, shares(counts, size, at_least_one=validation is None))
+    return _lowest(keys, labels, _shares(counts, size, at_least_one=validation is None))
 
 
 def cut_test(
@@ -105,7 +105,7 @@ def cut_test(
     counts = count_per_class(labels, classes)
     digests = image_digests(images if sources is None else sources, _TEST_SALT)
     keys = np.frombuffer(b"".join(digest[:8] for digest in digests), "<u8")
-    return _lowest(keys, labels, shares(counts, round(fraction * len(labels)), at_least_one=True))
+    return _lowest(keys, labels, _shares(counts, round(fraction * len(labels)), at_least_one=True))
 
 
 def _lowest(keys: NDArray[np.uint64], labels: Labels, given: Sequence[int]) -> NDArray[np.bool_]:

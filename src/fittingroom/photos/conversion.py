@@ -56,7 +56,7 @@ class Conversion:
         """A photo as an image like those of a dataset.
 
         Args:
-            photo: mode L or RGB, upright, as `data.pictures.open_picture` gives it; any size.
+            photo: mode L or RGB, upright, as `data.pictures.Picture.open` gives it; any size.
             style: of the dataset that the model was trained on.
         """
         if style.foreground is None:

@@ -14,7 +14,7 @@ import numpy as np
 from fittingroom.data.dataset import read_only
 from fittingroom.data.layout import HIDDEN, Skipped, list_folder
 from fittingroom.data.model_inputs import ImageReader, ModelInputs, holds_arrays
-from fittingroom.data.pictures import ACCEPTED, Picture, as_picture, open_picture, picture_in, quiet_pillow
+from fittingroom.data.pictures import ACCEPTED, Picture, quiet_pillow
 from fittingroom.data.ranges import ValueRange
 from fittingroom.errors import DataError
 from fittingroom.photos.conversion import Conversion
@@ -64,7 +64,7 @@ class PhotoReader:
         Raises:
             DataError: as for `read_file`.
         """
-        return self._convert(picture_in(BytesIO(content), name, at_least=_kept(self.shape)), name)
+        return self._convert(Picture.read(BytesIO(content), name, at_least=_kept(self.shape)), name)
 
     def read_picture(self, image: Image.Image, name: Path) -> ModelInputs:
         """The image of a picture that Pillow has opened, in any mode, decoded or not.
@@ -77,7 +77,7 @@ class PhotoReader:
             DataError: as for `read_file`.
         """
         with quiet_pillow():
-            return self._convert(as_picture(image, name), name)
+            return self._convert(Picture.of(image, name), name)
 
     def read_all(self, paths: list[Path], left_out: Callable[[str], None]) -> Iterator[ModelInputs]:
         """The images of all files and folders, in order.
@@ -141,7 +141,7 @@ def open_photo(path: Path, shape: tuple[int, ...]) -> Picture:
         DataError: it is not a picture that can be read.
     """
     with quiet_pillow():
-        return open_picture(path, at_least=_kept(shape))
+        return Picture.open(path, at_least=_kept(shape))
 
 
 def picture_files(paths: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
