@@ -19,11 +19,9 @@ if TYPE_CHECKING:
     from fittingroom.api.fit import fit as fit
     from fittingroom.api.fitted import FittedRun as FittedRun
     from fittingroom.api.loading import load as load
-    from fittingroom.api.opening import open_replicas as open_replicas
     from fittingroom.api.opening import open_run as open_run
     from fittingroom.api.replaying import Replay as Replay
     from fittingroom.api.replaying import replay as replay
-    from fittingroom.api.replicas import Replicas as Replicas
     from fittingroom.api.reporting import report as report
     from fittingroom.api.resuming import resume as resume
     from fittingroom.api.run import Run as Run
@@ -60,7 +58,6 @@ if TYPE_CHECKING:
     from fittingroom.runs.history import History as History
     from fittingroom.runs.outcomes import Outcomes as Outcomes
     from fittingroom.runs.record import RunRecord as RunRecord
-    from fittingroom.runs.replicas import ReplicasRecord as ReplicasRecord
 
 __version__ = "0.1.0"
 
@@ -86,8 +83,6 @@ _PUBLIC = {
     "Recipe": "fittingroom.recipes.recipe",
     "RecipeError": "fittingroom.errors",
     "Replay": "fittingroom.api.replaying",
-    "Replicas": "fittingroom.api.replicas",
-    "ReplicasRecord": "fittingroom.runs.replicas",
     "ReplicasTestResult": "fittingroom.evaluation.luck",
     "Report": "fittingroom.reports.pages.document",
     "Run": "fittingroom.api.run",
@@ -106,7 +101,6 @@ _PUBLIC = {
     "fit": "fittingroom.api.fit",
     "lab": "fittingroom.labs.lab",
     "load": "fittingroom.api.loading",
-    "open_replicas": "fittingroom.api.opening",
     "open_run": "fittingroom.api.opening",
     "replay": "fittingroom.api.replaying",
     "report": "fittingroom.api.reporting",
@@ -137,8 +131,6 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "Replay",
-    "Replicas",
-    "ReplicasRecord",
     "ReplicasTestResult",
     "Report",
     "Run",
@@ -157,7 +149,6 @@ __all__ = [
     "fit",
     "lab",
     "load",
-    "open_replicas",
     "open_run",
     "replay",
     "report",
@@ -196,7 +187,17 @@ if hasattr(os, "register_at_fork"):  # Windows has no forks
     os.register_at_fork(after_in_child=_note_fork)
 
 
+_GONE = {
+    "Replicas": "A run has one or more seeds: train(..., seeds=5) gives a Run, and run[2] is the third of them.",
+    "ReplicasRecord": "A run has one or more seeds: run.seeds names them, and run[0].record is that of the first.",
+    "open_replicas": "A run has one or more seeds, and open_run opens it.",
+}
+"""What version 0.1 had, and the way to go instead."""
+
+
 def __getattr__(name: str) -> object:
+    if name in _GONE:
+        raise AttributeError(f"fittingroom.{name} is gone. {_GONE[name]}")
     if name not in _PUBLIC:
         raise AttributeError(f"module 'fittingroom' has no attribute {name!r}; it has {', '.join(__all__)}")
     value = getattr(importlib.import_module(_PUBLIC[name]), name)

@@ -65,12 +65,14 @@ def test_one_of_an_older_version_is_as_good_as_none(judgement: Judgement, tmp_pa
 def test_the_digest_is_of_the_weights_in_their_order(tmp_path: Path) -> None:
     for name, content in {"one": b"1", "two": b"2", "same": b"1"}.items():
         (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text("{}")
         (tmp_path / name / "weights.safetensors").write_bytes(content)
     one, two, same = (tmp_path / name for name in ("one", "two", "same"))
     assert digest_of([one]) == digest_of([same]) != digest_of([two])
     assert digest_of([one, two]) != digest_of([two, one])
+    (one / "weights.safetensors").unlink()
     with pytest.raises(RunError, match=r"has no weights\.safetensors"):
-        digest_of([tmp_path])
+        digest_of([one])
 
 
 def test_a_folder_that_cannot_be_written_keeps_what_it_had(judgement: Judgement, tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ def test_replicas_answer_together_by_the_mean_of_their_probabilities(digits: Dat
     ):
         np.testing.assert_allclose(answer.probabilities, np.exp(row), atol=1e-4)
     assert (replicas.path / JUDGEMENT.name).is_file()
-    assert same(fr.open_replicas(replicas.path).answer(images), answers)
+    assert same(fr.open_run(replicas.path).answer(images), answers)
 
 
 @pytest.fixture(scope="module")

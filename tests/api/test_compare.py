@@ -65,7 +65,7 @@ def test_comparing_opens_no_test_set_and_tells_no_test_score(digits: Dataset) ->
     assert f"{100 * result.accuracy:.2f}%" not in told
 
 
-def test_replicas_count_together_and_five_on_both_sides_speak_of_recipes(digits: Dataset) -> None:
+def test_seeds_count_together_and_five_on_both_sides_speak_of_recipes(digits: Dataset) -> None:
     few, five, long = (
         fr.train(digits, recipe, seeds=seeds) for recipe, seeds in ((TINY, 2), (TINY, 5), (LONG, [5, 6, 7, 8, 9]))
     )
@@ -75,7 +75,7 @@ def test_replicas_count_together_and_five_on_both_sides_speak_of_recipes(digits:
     assert long.validation is not None
     assert comparison.contenders[1].accuracy == long.validation["accuracy"]
     assert comparison.pairs[0].better == 1
-    with pytest.raises(InputError, match=r"is one of the replicas in"):
+    with pytest.raises(InputError, match=r"is one seed of"):
         fr.compare([five, five[2]])
     assert fr.compare([five[0], few[1]]).names == tuple(
         f"{run.path.parent.name}/{run.path.name}" for run in (five[0], few[1])

@@ -36,7 +36,7 @@ def test_a_run_explains_itself_in_words_and_numbers(path: Path) -> None:
 
 def test_replicas_explain_themselves_together(tmp_path: Path) -> None:
     runs = [contents_of(course_of([1.0, last]), seed) for seed, last in enumerate((4.0, 1.5, 2.0))]
-    explanation = fittingroom.open_replicas(written(tmp_path / "three", *runs)).explain()
+    explanation = fittingroom.open_run(written(tmp_path / "three", *runs)).explain()
     assert explanation.facts["example"]["seed"] == 2
     assert str(explanation).startswith("What came out?\nThe models of 3 seeds get")
 

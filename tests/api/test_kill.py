@@ -71,12 +71,12 @@ def check_kills(tmp_path: Path, whole: Run, kills: int, resumed: int) -> None:
         folders = kill_some(tmp_path / str(killed), AT_ONCE, chance)
         for path in folders:
             assert read_begun(path).seeds == (1,)
-            checkpoints = Checkpoints(path)
+            checkpoints = Checkpoints(path / "seed-1")
             if checkpoints.exist():
                 _, notes = checkpoints.read()
                 assert notes == ()
             if killed < resumed:
-                assert_same_training(fr.resume(path), whole)  # type: ignore[arg-type]
+                assert_same_training(fr.resume(path), whole)
             killed += 1
 
 
@@ -92,14 +92,14 @@ def test_two_hundred_trainings_killed_at_any_moment_go_on(tmp_path: Path, whole:
 def test_another_process_is_told_who_trains_and_a_dead_one_holds_nothing(tmp_path: Path, whole: Run) -> None:
     path = tmp_path / "run"
     process = started(path)
-    wait_for(lambda: Checkpoints(path).exist(), process)
+    wait_for(lambda: Checkpoints(path / "seed-1").exist(), process)
     with pytest.raises(RunError, match=rf"is being trained by process {process.pid} on .*, since 20"):
         fr.resume(path)
     process.kill()
     process.communicate()
     assert (path / "lock").exists()
     assert holder(path) is None
-    assert_same_training(fr.resume(path), whole)  # type: ignore[arg-type]
+    assert_same_training(fr.resume(path), whole)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -108,13 +108,13 @@ def test_a_signal_ends_a_training_with_a_checkpoint_and_what_is_finished(
 ) -> None:
     path = tmp_path / "run"
     process = started(path)
-    wait_for(lambda: Checkpoints(path).exist(), process)
+    wait_for(lambda: Checkpoints(path / "seed-1").exist(), process)
     process.send_signal(number)
     error = process.communicate(timeout=60)[1].decode()
     assert "goes on" in error
     assert holder(path) is None
     assert fr.open_run(path).record.status == "interrupted"
-    assert_same_training(fr.resume(path), whole)  # type: ignore[arg-type]
+    assert_same_training(fr.resume(path), whole)
 
 
 class FullDisk(Progress):
@@ -139,8 +139,8 @@ def test_a_disk_that_gets_full_stops_training_with_the_reason_and_the_last_good_
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     assert not list(path.rglob(".*.tmp"))
     run = fr.resume(path)
-    assert "went on after epoch 2." in " ".join(run.record.notes)  # type: ignore[union-attr]
-    assert_same_training(run, whole)  # type: ignore[arg-type]
+    assert "went on after epoch 2." in " ".join(run.record.notes)
+    assert_same_training(run, whole)
 
 
 def test_a_disk_that_is_full_from_the_beginning_leaves_nothing(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import keras
@@ -15,6 +16,7 @@ import fittingroom as fr
 from fittingroom.errors import Interrupted, RunError
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs import store
+from fittingroom.runs.layout import files_of
 from tests.api.stopping import CtrlCIn
 
 MLP = Recipe(name="mlp", hidden=(8,), dropout=0.1, epochs=3)
@@ -26,21 +28,21 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_ten_replays_are_the_same_bit_for_bit(run: Path, runs_dir: Path) -> None:
-    before = {file.name: file.read_bytes() for file in run.iterdir()}
+    before = {file: file.read_bytes() for file in run.rglob("*.*")}
     for _ in range(10):
         result = fr.replay(run)
         assert result.same
         assert result.differences == ()
-        assert [(one.seed, one.largest_difference, one.first_epoch) for one in result.replicas] == [(4, 0.0, None)]
-    assert {file.name: file.read_bytes() for file in run.iterdir()} == before
+        assert [(one.seed, one.largest_difference, one.first_epoch) for one in result.seeds] == [(4, 0.0, None)]
+    assert {file: file.read_bytes() for file in run.rglob("*.*")} == before
     assert not runs_dir.exists()
 
 
-def test_every_replica_is_the_same(tmp_path: Path) -> None:
-    replicas = fr.train("digits", MLP, seeds=[3, 9], out=tmp_path / "replicas")
-    result = fr.replay(replicas.path)
+def test_every_seed_is_the_same(tmp_path: Path) -> None:
+    several = fr.train("digits", MLP, seeds=[3, 9], out=tmp_path / "several")
+    result = fr.replay(several.path)
     assert result.same
-    assert [one.seed for one in result.replicas] == [3, 9]
+    assert [one.seed for one in result.seeds] == [3, 9]
 
 
 @pytest.mark.parametrize("stop", ["rule", "Ctrl-C"])
@@ -55,23 +57,23 @@ def test_a_run_that_ended_early_is_trained_as_far_again(tmp_path: Path, stop: st
 
 
 def test_a_changed_weight_is_found_and_its_size_is_told(run: Path) -> None:
-    file = run / "weights.safetensors"
+    file = files_of(run) / "weights.safetensors"
     weights = load_file(file)
     name = sorted(weights)[0]
     weights[name].reshape(-1)[0] += np.float32(0.5)
     save_file(weights, file)
-    [replica] = fr.replay(run).replicas
-    assert not replica.same
-    assert replica.largest_difference == pytest.approx(0.5, abs=1e-6)
-    assert replica.first_epoch is None
+    [seed] = fr.replay(run).seeds
+    assert not seed.same
+    assert seed.largest_difference == pytest.approx(0.5, abs=1e-6)
+    assert seed.first_epoch is None
 
 
 def test_what_differs_is_named_also_when_the_weights_are_the_same(run: Path) -> None:
-    record = json.loads((run / "run.json").read_text())
+    record = json.loads((files_of(run) / "run.json").read_text())
     record["environment"]["versions"]["jax"] = "0.1"
     record["environment"]["processor"] = "abacus"
     record["environment"]["devices"] = 64
-    (run / "run.json").write_text(json.dumps(record))
+    (files_of(run) / "run.json").write_text(json.dumps(record))
     result = fr.replay(run)
     assert result.same
     now = store.read_record(fr.train("digits", MLP, out=run.parent / "now").path).environment
@@ -81,10 +83,12 @@ def test_what_differs_is_named_also_when_the_weights_are_the_same(run: Path) -> 
 
 
 def test_another_seed_gives_other_weights_from_the_first_epoch_on(run: Path) -> None:
-    record = store.read_record(run)
-    (run / "run.json").write_text(json.dumps(dataclasses.replace(record, seed=5).to_dict()))
-    [replica] = fr.replay(run).replicas
-    assert (replica.same, replica.first_epoch) == (False, 1)
+    record, layout = store.read_record(run), (run / "run.json").read_text()
+    (files_of(run) / "run.json").write_text(json.dumps(dataclasses.replace(record, seed=5).to_dict()))
+    (run / "seed-4").rename(run / "seed-5")
+    (run / "run.json").write_text(re.sub(r"\b4\b", "5", layout, count=2))
+    [seed] = fr.replay(run).seeds
+    assert (seed.same, seed.first_epoch) == (False, 1)
 
 
 def test_a_run_of_fit_says_how_to_repeat_it() -> None:

@@ -7,16 +7,17 @@ import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import fittingroom as fr
-from fittingroom.api.replicas import Replicas
 from fittingroom.api.run import Run
 from fittingroom.engine import trainer
 from fittingroom.errors import InputError, Interrupted, RunError, UnknownNameError
 from fittingroom.progress import Progress
 from fittingroom.recipes.recipe import Recipe
+from fittingroom.runs.begun import read_begun
 from tests.api.stopping import Crash, CrashIn, CtrlCIn, OnlyFirst, assert_same_training
 
 EPOCHS = 3
@@ -43,6 +44,11 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer, "SECONDS_PER_CALL", 1e-6)
 
 
+def checkpoints_of(run: Path) -> Path:
+    """The checkpoints of the first seed."""
+    return run / f"seed-{read_begun(run).seeds[0]}" / "checkpoints"
+
+
 @pytest.fixture(scope="module", params=RECIPES)
 def recipe(request: pytest.FixtureRequest) -> Recipe:
     return RECIPES[request.param]
@@ -55,22 +61,21 @@ def whole(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture(scope="module")
-def whole_replicas(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Replicas:
+def whole_seeds(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The same with several seeds."""
     return fr.train("digits", recipe, seeds=SEEDS, out=tmp_path_factory.mktemp("whole") / "run")
 
 
-def stopped(recipe: Recipe, progress: Progress, error: type[BaseException], **options: object) -> None:
+def stopped(recipe: Recipe, progress: Progress, error: type[BaseException], **options: Any) -> None:
     """Begins a training that comes to its end early."""
     with pytest.raises(error):
-        fr.train("digits", recipe, progress=progress, **({"seed": SEEDS[0]} | options))  # type: ignore[call-overload]
+        fr.train("digits", recipe, progress=progress, **({"seed": SEEDS[0]} | options))
 
 
 @pytest.mark.parametrize("epoch", range(1, EPOCHS))
 def test_going_on_after_a_crash_gives_the_very_same_run(recipe: Recipe, whole: Run, epoch: int) -> None:
     stopped(recipe, CrashIn(epoch), Crash)
     run = fr.resume()
-    assert isinstance(run, Run)
     assert_same_training(run, whole)
     assert f"Training was stopped, and went on after epoch {epoch}." in run.record.notes
 
@@ -81,24 +86,24 @@ def test_going_on_after_a_signal_gives_the_very_same_run(
     recipe: Recipe, whole: Run, epoch: int, number: signal.Signals
 ) -> None:
     stopped(recipe, CtrlCIn(epoch, number), Interrupted)
-    assert_same_training(fr.resume(), whole)  # type: ignore[arg-type]
+    assert_same_training(fr.resume(), whole)
 
 
 @pytest.mark.parametrize("epoch", range(EPOCHS))
-def test_going_on_with_replicas_gives_the_very_same_runs(recipe: Recipe, whole_replicas: Replicas, epoch: int) -> None:
+def test_going_on_with_replicas_gives_the_very_same_runs(recipe: Recipe, whole_seeds: Run, epoch: int) -> None:
     stopped(recipe, OnlyFirst(CtrlCIn(epoch)), Interrupted, seeds=SEEDS)
     replicas = fr.resume()
-    assert isinstance(replicas, Replicas)
+    assert isinstance(replicas, Run)
     assert replicas.seeds == SEEDS
-    for run, expected in zip(replicas, whole_replicas, strict=True):
+    for run, expected in zip(replicas, whole_seeds, strict=True):
         assert_same_training(run, expected)
 
 
-def test_going_on_with_replicas_after_a_crash_gives_the_very_same_runs(
-    recipe: Recipe, whole_replicas: Replicas
+def test_going_on_with_several_seeds_after_a_crash_gives_the_very_same_results(
+    recipe: Recipe, whole_seeds: Run
 ) -> None:
     stopped(recipe, OnlyFirst(CrashIn(1)), Crash, seeds=SEEDS)
-    for run, expected in zip(fr.resume(), whole_replicas, strict=True):  # type: ignore[arg-type]
+    for run, expected in zip(fr.resume(), whole_seeds, strict=True):
         assert_same_training(run, expected)
 
 
@@ -116,16 +121,16 @@ def test_a_training_can_be_stopped_again_and_again(whole_mlp: Run) -> None:
     for epoch in range(EPOCHS):
         with pytest.raises(Interrupted):
             fr.resume(progress=CtrlCIn(epoch))
-    assert_same_training(fr.resume(), whole_mlp)  # type: ignore[arg-type]
+    assert_same_training(fr.resume(), whole_mlp)
 
 
 def test_rare_checkpoints_train_the_epochs_since_the_last_one_again(whole_mlp: Run) -> None:
     stopped(MLP, CrashIn(2), Crash, checkpoint_every=2)
     run = fr.resume()
-    assert "Training was stopped, and went on after epoch 2." in run.record.notes  # type: ignore[union-attr]
-    assert_same_training(run, whole_mlp)  # type: ignore[arg-type]
+    assert "Training was stopped, and went on after epoch 2." in run.record.notes
+    assert_same_training(run, whole_mlp)
     stopped(MLP, CrashIn(2), Crash, checkpoint_every=3)  # an error, unlike a kill, still lets the state be written
-    assert_same_training(fr.resume(), whole_mlp)  # type: ignore[arg-type]
+    assert_same_training(fr.resume(), whole_mlp)
 
 
 def test_the_part_that_was_trained_is_a_run_that_can_go_on(tmp_path: Path, runs_dir: Path) -> None:
@@ -137,9 +142,9 @@ def test_the_part_that_was_trained_is_a_run_that_can_go_on(tmp_path: Path, runs_
     assert part.predict(fr.load("digits").train.images[:2]).shape == (2, 10)
     run = fr.resume(part.path)
     assert run.path == part.path
-    assert run.record.status == "finished"  # type: ignore[union-attr]
+    assert run.record.status == "finished"
     files = sorted(re.sub(r"-[0-9a-f]{16}\.", ".", path.name) for path in run.path.iterdir())
-    assert files == ["history.csv", "images.npz", "model.json", "outcomes.npz", "run.json", "weights.safetensors"]
+    assert files == ["images.npz", "run.json", f"seed-{run.seeds[0]}"]
 
 
 def test_a_training_stopped_in_its_first_epoch_leaves_no_run_but_can_go_on() -> None:
@@ -148,7 +153,7 @@ def test_a_training_stopped_in_its_first_epoch_leaves_no_run_but_can_go_on() -> 
     assert why.value.path is None
     with pytest.raises(RunError, match="no run"):
         fr.open_run()
-    assert fr.resume().record.epochs == EPOCHS  # type: ignore[union-attr]
+    assert fr.resume().record.epochs == EPOCHS
 
 
 def test_a_part_that_was_scored_on_the_test_set_is_not_trained_further() -> None:
@@ -175,12 +180,12 @@ def test_a_training_killed_before_its_first_checkpoint_begins_anew_whenever_it_c
     tmp_path: Path, whole_mlp: Run
 ) -> None:
     stopped(MLP, CrashIn(1), Crash, out=tmp_path / "run")
-    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    shutil.rmtree(checkpoints_of(tmp_path / "run"))
     with pytest.raises(Crash):  # whatever goes wrong then, it stays as it was
         fr.resume(tmp_path / "run", progress=CrashIn(0))
     run = fr.resume(tmp_path / "run")
-    assert_same_training(run, whole_mlp)  # type: ignore[arg-type]
-    assert "Training was stopped before its first checkpoint, and began anew." in run.record.notes  # type: ignore[union-attr]
+    assert_same_training(run, whole_mlp)
+    assert "Training was stopped before its first checkpoint, and began anew." in run.record.notes
 
 
 def test_what_is_finished_cannot_go_on() -> None:
@@ -211,7 +216,7 @@ def test_data_that_have_changed_are_refused(tmp_path: Path) -> None:
 
 
 def newest_state(run: Path) -> Path:
-    return max((run / "checkpoints").glob("*.state"))
+    return max(checkpoints_of(run).glob("*.state"))
 
 
 def cut(share: float) -> Callable[[bytes], bytes]:
@@ -237,7 +242,7 @@ def test_any_damage_to_the_newest_checkpoint_is_noticed_and_the_one_before_is_us
     for damage in [cut, flipped]:
         for number in range(20):
             newest.write_bytes(damage(number / 20)(whole))
-            checkpoint, notes = Checkpoints(run).read()
+            checkpoint, notes = Checkpoints(checkpoints_of(run).parent).read()
             assert checkpoint.epoch == 1
             assert notes == (f"The checkpoint {newest.name} is not used: it is damaged or missing.",)
 
@@ -246,11 +251,11 @@ def test_any_damage_to_the_newest_checkpoint_is_noticed_and_the_one_before_is_us
 def test_a_damaged_checkpoint_costs_an_epoch_and_not_a_bit(what: str, runs_dir: Path, whole_mlp: Run) -> None:
     stopped(MLP, CrashIn(2), Crash)
     [run] = runs_dir.iterdir()
-    file = max((run / "checkpoints").glob(f"*.{what}"))
+    file = max(checkpoints_of(run).glob(f"*.{what}"))
     file.write_bytes(file.read_bytes()[:-1])
     resumed = fr.resume()
-    assert_same_training(resumed, whole_mlp)  # type: ignore[arg-type]
-    notes = " ".join(resumed.record.notes)  # type: ignore[union-attr]
+    assert_same_training(resumed, whole_mlp)
+    notes = " ".join(resumed.record.notes)
     assert re.search(r"The checkpoint 0000002-00000000\.state is not used: .* damaged or missing\.", notes)
     assert "went on after epoch 1." in notes
 
@@ -258,7 +263,7 @@ def test_a_damaged_checkpoint_costs_an_epoch_and_not_a_bit(what: str, runs_dir: 
 def test_outcomes_that_are_lost_for_good_are_left_out(runs_dir: Path, whole_mlp: Run) -> None:
     stopped(MLP, CrashIn(2), Crash)
     [run] = runs_dir.iterdir()
-    (run / "checkpoints" / "0000000.outcomes").unlink()
+    (checkpoints_of(run) / "0000000.outcomes").unlink()
     resumed = fr.resume()
     assert isinstance(resumed, Run)
     assert resumed.history == whole_mlp.history
@@ -270,7 +275,7 @@ def test_outcomes_that_are_lost_for_good_are_left_out(runs_dir: Path, whole_mlp:
 def test_a_training_whose_checkpoints_are_all_damaged_says_so(runs_dir: Path) -> None:
     stopped(MLP, CrashIn(2), Crash)
     [run] = runs_dir.iterdir()
-    for file in (run / "checkpoints").glob("*.state"):
+    for file in checkpoints_of(run).glob("*.state"):
         file.write_bytes(b"")
     with pytest.raises(
         RunError, match=r"cannot go on: .*0000002-00000000\.state.*0000001-00000000\.state.* Train anew"
@@ -281,7 +286,7 @@ def test_a_training_whose_checkpoints_are_all_damaged_says_so(runs_dir: Path) ->
 def test_what_a_killed_process_left_half_written_is_swept(runs_dir: Path) -> None:
     stopped(MLP, CrashIn(2), Crash)
     [run] = runs_dir.iterdir()
-    strays = [run / ".run.json.0.tmp", run / "checkpoints" / ".0000002-00000000.state.0.tmp"]
+    strays = [run / ".run.json.0.tmp", checkpoints_of(run) / ".0000002-00000000.state.0.tmp"]
     for stray in strays:
         stray.write_bytes(b"half")
     with pytest.raises(Interrupted):

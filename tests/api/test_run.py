@@ -18,6 +18,7 @@ from safetensors.numpy import load_file, save_file
 import fittingroom as fr
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import DataError, RunError, UnknownNameError
+from fittingroom.runs.layout import files_of
 from tests.engine import models
 
 TINY = fr.Recipe(name="tiny", hidden=(8,), epochs=1, batch_size=64)
@@ -208,7 +209,7 @@ def with_a_transposed_weight(path: Path) -> None:
     ],
 )
 def test_a_damaged_file_is_named(file: str, damage: Callable[[Path], Any], copied: Path) -> None:
-    damage(copied / file)
+    damage(files_of(copied) / file)
     with pytest.raises(RunError, match=file.replace(".", r"\.")):
         fr.open_run(copied).predict(np.zeros((3, 8, 8), np.uint8))
 

@@ -13,6 +13,7 @@ import fittingroom as fr
 from fittingroom.cli.main import main
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import RunError
+from fittingroom.runs.layout import files_of
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")
 
@@ -51,9 +52,9 @@ def test_the_file_is_recorded_and_older_records_have_none(trained: fr.Run, own: 
     recorded = trained.record.model_file
     assert recorded is not None
     assert (recorded.path, recorded.function) == (str(own), "build")
-    stored = json.loads((trained.path / "run.json").read_text())
+    stored = json.loads((files_of(trained.path) / "run.json").read_text())
     del stored["model_file"]
-    (trained.path / "run.json").write_text(json.dumps(stored))
+    (files_of(trained.path) / "run.json").write_text(json.dumps(stored))
     assert fr.open_run(trained.path).record.model_file is None
     with pytest.raises(RunError, match=r"cannot be built from its folder .*fittingroom.open_run\(path, model=model\)"):
         _ = fr.open_run(trained.path, trust=True).model
@@ -98,8 +99,8 @@ def test_replicas_run_the_file_once(own: Path, digits: Dataset) -> None:
     (own.parent / "canary").unlink()
     images = digits.train.images[:9]
     with pytest.raises(RunError, match="nothing of it was run"):
-        fr.open_replicas(replicas.path).predict(images)
-    opened = fr.open_replicas(replicas.path, trust=True)
+        fr.open_run(replicas.path).predict(images)
+    opened = fr.open_run(replicas.path, trust=True)
     np.testing.assert_array_equal(opened.predict(images), replicas.predict(images))
     assert (own.parent / "canary").read_text() == "run "
 

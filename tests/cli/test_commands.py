@@ -16,6 +16,7 @@ import fittingroom
 from fittingroom.cli.main import main
 from fittingroom.evaluation.spread import wilson
 from fittingroom.recipes.named import NAMED
+from fittingroom.runs.layout import files_of
 from fittingroom.runs.store import read_record
 from tests.cli.conftest import Command
 
@@ -243,8 +244,8 @@ def test_show_says_whether_the_test_set_was_opened(command: Command, runs_folder
     assert "The test set has not been opened by this run." in command("show", path).out
     command("evaluate", path)
     assert "fittingroom evaluate" in command("show", path).out
-    record = json.loads((path / "run.json").read_text())
-    (path / "run.json").write_text(json.dumps(record | {"looks": []}))
+    record = json.loads((files_of(path) / "run.json").read_text())
+    (files_of(path) / "run.json").write_text(json.dumps(record | {"looks": []}))
     taken_out = command("show", path).out
     assert re.search(rf"records no look.*in the ledger these weights took look \d+ \(.*, run {path}\)", taken_out)
 

@@ -13,6 +13,7 @@ from fittingroom.cli.explain_text import _marked_bar, _signed_bar, sparkline
 from fittingroom.cli.main import main
 from fittingroom.reports.words.quotes import QUESTIONS
 from fittingroom.runs.images import read_files
+from fittingroom.runs.layout import files_of
 from tests.cli.conftest import Command
 from tests.data.builders import write_picture_folder
 from tests.reports.builders import contents_of, course_of, written
@@ -168,5 +169,5 @@ def test_images_that_came_from_files_are_named_by_them(command: Command, tmp_pat
     html = Path(command("report", run, "--json").json["report"]).read_text(encoding="utf-8")
     assert "validation/b/005.png" in html
     assert "<b>\x1b" not in html
-    (run / "validation_files.json").write_text('{"files": ["a"]}')
+    (files_of(run) / "validation_files.json").write_text('{"files": ["a"]}')
     assert "has not one name for each of 12 validation images" in command("explain", run).err

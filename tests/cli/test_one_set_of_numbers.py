@@ -16,7 +16,7 @@ import fittingroom as fr
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import DivergedError, Interrupted, RunError
 from fittingroom.recipes.named import NAMED
-from fittingroom.runs.replicas import read_replicas
+from fittingroom.runs.layout import read_layout
 from tests.cli.conftest import Command
 from tests.engine import models
 
@@ -123,7 +123,7 @@ def all_told(command: Command) -> Callable[[Path, Path], dict[str, Numbers]]:
     """Who tells what of a run: accuracy and loss by the name of the teller."""
 
     def told(path: Path, other: Path) -> dict[str, Numbers]:
-        several = (path / "replicas.json").exists()
+        several = len(read_layout(path).seeds) > 1
         shown, explained = command("show", path, "--json").json, command("explain", path, "--json").json
         (listed,) = [one for one in command("runs", "--json").json["runs"] if one["run"] == str(path)]
         compared = command("compare", path, other, "--json").json["runs"][0]
@@ -147,8 +147,7 @@ def all_told(command: Command) -> Callable[[Path, Path], dict[str, Numbers]]:
         found["show, in words"] = _rounded(line, share, r"\s(\d+\.\d{4})\b")
         found["explain, in words"] = _rounded(command("explain", path).out, *RESULT)
         found["report"] = _rounded(fr.report(path).html, *RESULT)
-        opened = fr.open_replicas(path) if several else fr.open_run(path)
-        card = opened._repr_html_().partition(">validation<")[2].partition("</tr>")[0]
+        card = fr.open_run(path)._repr_html_().partition(">validation<")[2].partition("</tr>")[0]
         found["card"] = _rounded(card, r"accuracy (\d+\.\d)%", r"loss ([\d.]+)")
         return found
 
@@ -240,7 +239,7 @@ def as_answered(path: Path, digits: Dataset) -> Numbers:
     """What the answers of the run, or the mean of its seeds, come to on the validation images."""
     assert digits.validation is not None
     found = []
-    for run in fr.open_replicas(path) if (path / "replicas.json").exists() else [fr.open_run(path)]:
+    for run in fr.open_run(path):
         images = digits.validation.x if run.record.data.load is None else digits.validation.images
         logs = run.log_probabilities(images)
         labels = digits.validation.labels
@@ -261,9 +260,8 @@ def test_each_reader_that_differs_is_found(
 
 
 def kinds_of_weights(path: Path) -> Iterator[int | None]:
-    seeds = read_replicas(path).kept if (path / "replicas.json").exists() else None
-    for folder in [path] if seeds is None else [path / f"seed-{seed}" for seed in seeds]:
-        outcomes = fr.open_run(folder).outcomes
+    for run in fr.open_run(path):
+        outcomes = run.outcomes
         assert outcomes is not None
         assert outcomes.kept is not None
         yield outcomes.kept.epoch

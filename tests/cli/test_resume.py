@@ -11,6 +11,7 @@ import fittingroom as fr
 from fittingroom.errors import Interrupted
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.begun import reopen
+from fittingroom.runs.layout import files_of
 from tests.api.stopping import Crash, CrashIn, CtrlCIn
 from tests.cli.conftest import Command
 
@@ -58,8 +59,9 @@ def test_who_trains_a_run_is_listed(command: Command, runs_folder: Path) -> None
 
 def test_a_replay_that_differs_says_so_with_its_status(command: Command, runs_folder: Path) -> None:
     run = fr.train("digits", RECIPE, out=runs_folder / "changed").path
-    text = (run / "run.json").read_text()
-    (run / "run.json").write_text(text.replace('"seed": 0', '"seed": 1').replace('"threads": 1', '"threads": null'))
+    text = (files_of(run) / "run.json").read_text()
+    changed = text.replace('"seed": 0', '"seed": 1').replace('"threads": 1', '"threads": null')
+    (files_of(run) / "run.json").write_text(changed)
     again = command("replay", run)
     assert again.status == 1
     assert "weights differ by at most" in again.out

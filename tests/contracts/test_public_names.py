@@ -35,7 +35,7 @@ def given_types(value: Any) -> set[str]:
 CALLED = [name for name in fittingroom.__all__ if not inspect.isclass(getattr(fittingroom, name))]
 
 
-@pytest.mark.parametrize("name", [*CALLED, "Dataset", "FittedRun", "Replicas", "Run"])
+@pytest.mark.parametrize("name", [*CALLED, "Dataset", "FittedRun", "Run"])
 def test_what_a_public_call_gives_can_be_imported_from_the_package(name: str) -> None:
     assert given_types(getattr(fittingroom, name)) - set(fittingroom.__all__) == set()
 
@@ -46,6 +46,13 @@ def test_every_error_can_be_imported_from_the_package() -> None:
     }
     assert names <= set(fittingroom.__all__)
     assert len(names) > 8
+
+
+def test_a_name_that_is_gone_says_what_to_use_instead() -> None:
+    with pytest.raises(AttributeError, match=r"fittingroom\.open_replicas is gone\. .*open_run opens it"):
+        fittingroom.open_replicas  # noqa: B018
+    with pytest.raises(AttributeError, match=r"fittingroom\.Replicas is gone\. .*gives a Run"):
+        fittingroom.Replicas  # noqa: B018
 
 
 def test_every_public_name_is_there_once_and_sorted() -> None:

@@ -62,7 +62,7 @@ def test_a_path_and_one_number_for_both_sides_are_taken(tmp_path: Path) -> None:
 )
 def test_arguments_of_train_that_mean_nothing_are_refused(arguments: dict[str, object], says: str) -> None:
     with pytest.raises(InputError, match=says):
-        fittingroom.train(**{"dataset": "digits", **arguments})  # type: ignore[call-overload]
+        fittingroom.train(**{"dataset": "digits", **arguments})  # type: ignore[arg-type]
 
 
 def test_a_model_is_for_fit_and_a_loaded_dataset_is_not_loaded_again() -> None:

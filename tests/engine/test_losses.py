@@ -181,6 +181,8 @@ def test_labels_and_losses_that_keras_takes_train_as_in_keras(
     for name, values in history.items():
         np.testing.assert_allclose(run.history[name], values, rtol=1e-4)
     assert run.record.data.classes == tuple(names)
+    assert run.outcomes is not None
+    assert run.record.validation is not None
     expected = validation[1] > 0 if len(names) == 2 else validation[1]
     np.testing.assert_array_equal(run.outcomes.labels, expected)
     right = run.predict(validation[0]).argmax(axis=1) == expected

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -67,9 +68,9 @@ def test_again_nothing_is_trained_and_more_seeds_train_only_those(
 ) -> None:
     trained: list[tuple[int, ...]] = []
 
-    def watched(*args: object, seeds: Sequence[int], **options: object) -> object:
+    def watched(*args: Any, seeds: Sequence[int], **options: Any) -> object:
         trained.append(tuple(seeds))
-        return train(*args, seeds=seeds, **options)  # type: ignore[call-overload]
+        return train(*args, seeds=seeds, **options)
 
     monkeypatch.setattr(local, "train", watched)
     before = finished.epochs_csv.read_bytes()
@@ -93,11 +94,11 @@ def test_a_cell_that_diverges_is_told_with_its_reason_and_the_others_go_on(tmp_p
     assert not any(cell.again for cell in done.cells[:2])
 
 
-def test_of_replicas_that_trained_together_only_those_that_diverged_have_failed(tmp_path: Path) -> None:
+def test_of_seeds_that_trained_together_only_those_that_diverged_have_failed(tmp_path: Path) -> None:
     done = fr.experiment("digits", BASE, seeds=3, out=tmp_path / "one")
     (run,) = (done.path / "runs").iterdir()
-    replicas, record = (json.loads((run / name).read_text()) for name in ("replicas.json", "seed-1/run.json"))
-    (run / "replicas.json").write_text(json.dumps(replicas | {"kept": [1, 2]}))
+    layout, record = (json.loads((run / name).read_text()) for name in ("run.json", "seed-1/run.json"))
+    (run / "run.json").write_text(json.dumps(layout | {"kept": [1, 2]}))
     reason = "the loss became NaN in step 3 of epoch 2"
     (run / "seed-1" / "run.json").write_text(json.dumps(record | {"status": "diverged", "reason": reason}))
     last = run / "seed-2" / "run.json"
@@ -119,10 +120,10 @@ def test_a_cell_without_memory_is_told_and_tried_again_the_next_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 
-    def without_memory(dataset: object, recipe: Recipe, **options: object) -> object:
+    def without_memory(dataset: Any, recipe: Recipe, **options: Any) -> object:
         if recipe.batch_size == 32:
             raise MemoryError("no room for 8 TB")
-        return train(dataset, recipe, **options)  # type: ignore[call-overload]
+        return train(dataset, recipe, **options)
 
     monkeypatch.setattr(local, "train", without_memory)
     done = fr.experiment("digits", BASE, vary=VARY, seeds=1, out=tmp_path / "one")

@@ -79,7 +79,7 @@ def test_trials_stay_in_their_ranges_and_are_kept_as_runs(finished: Search) -> N
         assert 1e-3 <= recipe.learning_rate <= 1e-1
         assert recipe.batch_size in {32, 64}
         assert run is not None
-        (replica,) = fr.open_replicas(run)
+        (replica,) = fr.open_run(run)
         assert replica.record.validation is not None
         assert replica.record.validation.accuracy == trial.value
         assert Recipe.from_dict(replica.record.recipe).learning_rate == recipe.learning_rate
@@ -182,7 +182,7 @@ def test_a_trial_that_falls_behind_is_ended_and_its_epochs_are_kept(tmp_path: Pa
     assert pruning.pruned.is_set()
     assert proposal.told == [0, 1]
     (run,) = (tmp_path / "one" / "runs").iterdir()
-    first = next(iter(fr.open_replicas(run)))
+    first = next(iter(fr.open_run(run)))
     assert (first.record.status, first.record.epochs) == ("interrupted", 2)
 
 

@@ -146,7 +146,7 @@ def kill_and_go_on(tmp_path: Path, kills: int) -> None:
 
 def _is_over(record: Path) -> bool:
     run = record.parent.parent
-    return (run / "replicas.json").exists() and not (run / "training.json").exists()
+    return (run / "run.json").exists() and not (run / "training.json").exists()
 
 
 def test_a_killed_process_trains_each_cell_once_to_its_end_and_changes_no_bit(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def checkpoint(make: Callable[[Place], bytes]) -> Callable[[Place], None]:
 
     def build(place: Place) -> None:
         content = make(place)
-        for path in (copied("stopped", place) / "checkpoints").glob("*.state"):
+        for path in (copied("stopped", place) / "seed-0" / "checkpoints").glob("*.state"):
             path.write_bytes(hashlib.sha256(content).digest() + content)
 
     return build

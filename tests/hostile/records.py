@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from fittingroom.runs.layout import files_of
 from tests.hostile.arrays import npy as array_bytes
 from tests.hostile.arrays import packed_zip
 from tests.hostile.case import (
@@ -41,7 +42,8 @@ def replaced(run: str, file: str, change: Callable[[bytes], bytes]) -> Callable[
     """Writes an honest run with one file changed."""
 
     def build(place: Place) -> None:
-        path = copied(run, place) / file
+        folder = copied(run, place)
+        path = (folder if run in {"seeds", "stopped"} else files_of(folder)) / file
         path.write_bytes(change(path.read_bytes()))
 
     return build
@@ -76,7 +78,7 @@ def linked(file: str, target: str) -> Callable[[Place], None]:
     """Writes an honest run, one file of which is a link."""
 
     def build(place: Place) -> None:
-        path = copied("recipe", place) / file
+        path = files_of(copied("recipe", place)) / file
         path.unlink()
         path.symlink_to(target)
 
@@ -85,7 +87,7 @@ def linked(file: str, target: str) -> Callable[[Place], None]:
 
 def pipes(place: Place) -> None:
     """An honest record, and pipes in place of everything else: whoever opens one waits for ever."""
-    run = copied("recipe", place)
+    run = files_of(copied("recipe", place))
     for name in ("history.csv", "model.json", "outcomes.npz", "weights.safetensors"):
         (run / name).unlink()
         os.mkfifo(run / name)
@@ -93,7 +95,7 @@ def pipes(place: Place) -> None:
 
 def outcomes(members: Callable[[Place], dict[str, bytes]]) -> Callable[[Place], None]:
     def build(place: Place) -> None:
-        with zipfile.ZipFile(copied("recipe", place) / "outcomes.npz", "w") as archive:
+        with zipfile.ZipFile(files_of(copied("recipe", place)) / "outcomes.npz", "w") as archive:
             for name, content in members(place).items():
                 archive.writestr(f"{name}.npy", content)
 
@@ -106,7 +108,7 @@ def bomb_of_outcomes(place: Place) -> None:
     member = deflated(start, 512), len(start) + 2**29
     names = ("loss", "probability", "predicted", "labels")
     content = packed_zip({f"{name}.npy": member for name in names})
-    (copied("recipe", place) / "outcomes.npz").write_bytes(content)
+    (files_of(copied("recipe", place)) / "outcomes.npz").write_bytes(content)
 
 
 def fitted(kind: str, honest: Mapping[str, bytes]) -> Callable[[Place], None]:
@@ -180,9 +182,9 @@ def with_trusted_code(place: Place) -> None:
 def undescribed_code(place: Place) -> None:
     """The same, and no description: only running the file would give the model."""
     with_trusted_code(place)
-    stored = json.loads((place.folder / "model.json").read_text())
+    stored = json.loads((files_of(place.folder) / "model.json").read_text())
     stored["description"] = {"format": 1, "keras": None, "reason": "it is code"}
-    (place.folder / "model.json").write_text(json.dumps(stored))
+    (files_of(place.folder) / "model.json").write_text(json.dumps(stored))
 
 
 def terminal_tricks(stored: Json) -> None:
@@ -194,8 +196,8 @@ def terminal_tricks(stored: Json) -> None:
     stored["environment"]["processor"] = trick
 
 
-def replicas(**values: Any) -> Callable[[Place], None]:
-    return changed_json("replicas", "replicas.json", lambda stored: stored.update(values))
+def seeds(**values: Any) -> Callable[[Place], None]:
+    return changed_json("seeds", "run.json", lambda stored: stored.update(values))
 
 
 _JUDGEMENT = r"judgement\.npz is damaged.*Delete "
@@ -203,7 +205,6 @@ _CORRECTION = r"correction\.npz is damaged.*Delete "
 _RECORD = r"run\.json (is damaged|has|is larger)|is damaged and cannot be read"
 _HISTORY = r"history\.csv"
 _OUTCOMES = r"outcomes\.npz is damaged"
-_REPLICAS = r"replicas\.json"
 
 CASES: dict[str, Case] = {
     "record of brackets": Case("run", replaced("recipe", "run.json", lambda _: BRACKETS), _RECORD),
@@ -302,9 +303,9 @@ CASES: dict[str, Case] = {
     "correction that is /dev/zero": Case(
         "run", lambda place: (copied("recipe", place) / "correction.npz").symlink_to("/dev/zero"), _CORRECTION
     ),
-    "replicas whose seeds are paths": Case("replicas", replicas(kept=["../../outside"]), _REPLICAS),
-    "replicas whose seeds are huge": Case("replicas", replicas(kept=[10**400, -1, 1e308]), _REPLICAS),
-    "replicas without one": Case("replicas", replicas(kept=[]), _REPLICAS),
-    "replicas of the same seed": Case("replicas", replicas(kept=[0] * 100_000), _REPLICAS),
-    "replicas of brackets": Case("replicas", replaced("replicas", "replicas.json", lambda _: BRACKETS), _REPLICAS),
+    "seeds that are paths": Case("seeds", seeds(kept=["../../outside"]), _RECORD),
+    "seeds that are huge": Case("seeds", seeds(kept=[10**400, -1, 1e308]), _RECORD),
+    "seeds without one": Case("seeds", seeds(kept=[]), _RECORD),
+    "seeds of the same seed": Case("seeds", seeds(kept=[0] * 100_000), _RECORD),
+    "seeds of brackets": Case("seeds", replaced("seeds", "run.json", lambda _: BRACKETS), _RECORD),
 }

@@ -34,6 +34,7 @@ from fittingroom.data.model_inputs import ImageReader, ModelInputs
 from fittingroom.data.ranges import ValueRange
 from fittingroom.errors import FittingRoomError
 from fittingroom.recipes.named import find_recipe
+from fittingroom.runs.layout import files_of
 from fittingroom.runs.ledger import Ledger
 from fittingroom.runs.ledger_check import verify
 from tests.api.stopping import Crash, CrashIn
@@ -70,12 +71,12 @@ def run(folder: Path) -> Steps:
     }
 
 
-def replicas(folder: Path) -> Steps:
+def seeds(folder: Path) -> Steps:
     images = np.zeros((2, 8, 8), np.uint8)
 
     @cache
-    def opened() -> fr.Replicas:
-        return fr.open_replicas(folder)
+    def opened() -> fr.Run:
+        return fr.open_run(folder)
 
     return {
         "open": lambda: opened().train,
@@ -125,7 +126,7 @@ OPEN: Mapping[str, Callable[[Path], Steps]] = MappingProxyType(
         "picture": lambda folder: {"predict": lambda: _images(next(folder.glob("picture.*")))},
         "recipe": lambda folder: {"recipe": lambda: find_recipe(str(folder / "recipe.toml"))},
         "run": run,
-        "replicas": replicas,
+        "seeds": seeds,
         "stopped": lambda folder: {"resume": lambda: fr.resume(folder)},
         "ledger": ledger,
         # What must never be done, to see that it would be noticed.
@@ -230,13 +231,13 @@ def _honest(folder: Path) -> None:
     with contextlib.suppress(Crash):
         fr.train("digits", recipe.changed(epochs=2), out=folder / "stopped", progress=CrashIn(1))
     shutil.copytree(folder / "recipe", folder / "own")  # as if `fit` had been given the model
-    record = json.loads((folder / "own" / "run.json").read_text())
+    record = json.loads((files_of(folder / "own") / "run.json").read_text())
     record["recipe"] = {"name": "own", "epochs": 1, "batch_size": 32, "stop": []}
-    (folder / "own" / "run.json").write_text(json.dumps(record))
+    (files_of(folder / "own") / "run.json").write_text(json.dumps(record))
     for seed in range(2):
-        shutil.copytree(folder / "recipe", folder / "replicas" / f"seed-{seed}")
-    stored = {"format": 1, "seeds": [0, 1], "kept": [0, 1], "seconds": record["seconds"]}
-    (folder / "replicas" / "replicas.json").write_text(json.dumps(stored))
+        shutil.copytree(folder / "recipe" / "seed-0", folder / "seeds" / f"seed-{seed}")
+    stored = {"format": 2, "seeds": [0, 1], "kept": [0, 1], "seconds": record["seconds"]}
+    (folder / "seeds" / "run.json").write_text(json.dumps(stored))
 
 
 def main() -> None:
@@ -247,7 +248,7 @@ def main() -> None:
     watch = Watch()
     with tempfile.TemporaryDirectory() as copies:  # scoring them changes them
         shutil.copytree(honest, copies, dirs_exist_ok=True)
-        for name, kind in {"recipe": "run", "own": "run", "replicas": "replicas", "stopped": "stopped"}.items():
+        for name, kind in {"recipe": "run", "own": "run", "seeds": "seeds", "stopped": "stopped"}.items():
             for way, answer in _open(kind, Path(copies, name), watch)["steps"].items():
                 assert answer["error"] is None, (name, way, answer)
     gc.freeze()  # what was imported is not garbage

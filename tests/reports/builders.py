@@ -16,7 +16,6 @@ from fittingroom.runs.environment import Environment
 from fittingroom.runs.history import History
 from fittingroom.runs.outcomes import Outcomes
 from fittingroom.runs.record import DataRecord, PartResult, RunRecord, Seconds
-from fittingroom.runs.replicas import ReplicasRecord, write_replicas
 from fittingroom.runs.store import RunContents, write_run
 from tests.evaluation.examples import trajectories_of
 
@@ -86,13 +85,9 @@ def outcomes_of(trajectories: Trajectories, kept: int = -1) -> Outcomes:
 
 
 def written(folder: Path, *contents: RunContents) -> Path:
-    """The folder of a run with these replicas."""
+    """The folder of a run with these seeds."""
     folder.mkdir(parents=True)
-    if len(contents) == 1:
-        write_run(folder, contents[0])
-        return folder
-    seeds = tuple(one.record.seed for one in contents)
-    write_replicas(folder, ReplicasRecord(seeds, seeds, SECONDS), dict(zip(seeds, contents, strict=True)))
+    write_run(folder, contents, seconds=SECONDS if len(contents) > 1 else None)
     return folder
 
 

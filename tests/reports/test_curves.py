@@ -9,7 +9,6 @@ from xml.etree import ElementTree
 
 import pytest
 
-from fittingroom.api.replicas import Replicas
 from fittingroom.api.run import Run
 from fittingroom.reports.pages.notebook_card import ShownHistory, history_curves
 from fittingroom.runs.history import History
@@ -45,7 +44,7 @@ def test_a_history_stays_what_it_was(tmp_path: Path) -> None:
 
 def test_seeds_show_each_and_their_mean(tmp_path: Path) -> None:
     contents = [contents_of(course_of(FALLING), seed) for seed in range(2)]
-    assert "each of the 2 seeds" in Replicas(written(tmp_path / "run", *contents))._repr_html_()
+    assert "each of the 2 seeds" in Run(written(tmp_path / "run", *contents))._repr_html_()
     (told,) = told_of(history_curves([history(loss=[2.0, 1.0]), history(loss=[4.0, 2.0])]))
     assert told.endswith("training from 3.0000 to 1.5000")
 

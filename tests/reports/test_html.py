@@ -150,7 +150,7 @@ def test_python_and_the_command_write_the_same_page(tmp_path: Path, capsys: pyte
     assert told["report"] == str(tmp_path / "run" / "report.html")
     assert told["bytes"] == Path(told["report"]).stat().st_size
     assert Path(told["report"]).read_bytes() == written_by_python.read_bytes()
-    assert fittingroom.open_replicas(tmp_path / "run").seeds == (0, 1)  # the page in its folder harms no run
+    assert fittingroom.open_run(tmp_path / "run").seeds == (0, 1)  # the page in its folder harms no run
 
 
 def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, rising: Report) -> None:

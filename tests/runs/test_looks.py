@@ -10,6 +10,7 @@ import pytest
 
 from fittingroom.errors import RunError, StorageError
 from fittingroom.evaluation.scores import Scores
+from fittingroom.runs.layout import files_of
 from fittingroom.runs.ledger import Counted, record_opening, record_score
 from fittingroom.runs.store import RunContents, read_record
 from tests.runs.writing import create
@@ -54,17 +55,17 @@ def test_looks_are_counted(run: Path) -> None:
 
 
 def test_nothing_else_in_the_record_changes(run: Path) -> None:
-    before = json.loads((run / "run.json").read_text())
-    (run / "run.json").write_text(json.dumps({**before, "mood": "unknown to this version"}))
+    before = json.loads((files_of(run) / "run.json").read_text())
+    (files_of(run) / "run.json").write_text(json.dumps({**before, "mood": "unknown to this version"}))
     record_opening(run, "first", COUNTED)
-    after = json.loads((run / "run.json").read_text())
+    after = json.loads((files_of(run) / "run.json").read_text())
     assert {**after, "looks": []} == {**before, "mood": "unknown to this version"}
 
 
 def test_a_look_from_before_there_was_a_ledger_is_read(run: Path) -> None:
-    stored = json.loads((run / "run.json").read_text())
+    stored = json.loads((files_of(run) / "run.json").read_text())
     look = {"time": "then", "reason": "first", "score": None}
-    (run / "run.json").write_text(json.dumps({**stored, "looks": [look]}))
+    (files_of(run) / "run.json").write_text(json.dumps({**stored, "looks": [look]}))
     (look_read,) = read_record(run).looks
     assert (look_read.reason, look_read.ledger, look_read.hash) == ("first", None, None)
 
@@ -81,10 +82,10 @@ def test_score_without_its_look_is_refused(run: Path) -> None:
 
 
 def test_damaged_record_is_not_written_over(run: Path) -> None:
-    (run / "run.json").write_text("{}")
+    (files_of(run) / "run.json").write_text("{}")
     with pytest.raises(RunError, match="damaged"):
         record_opening(run, "first", COUNTED)
-    assert (run / "run.json").read_text() == "{}"
+    assert (files_of(run) / "run.json").read_text() == "{}"
 
 
 def test_missing_run_says_so(tmp_path: Path) -> None:
@@ -96,8 +97,8 @@ def test_record_that_cannot_be_written_keeps_the_test_set_closed(run: Path, monk
     def no_space(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    before = (run / "run.json").read_bytes()
+    before = (files_of(run) / "run.json").read_bytes()
     monkeypatch.setattr("os.replace", no_space)
     with pytest.raises(StorageError, match="the disk is full"):
         record_opening(run, "first", COUNTED)
-    assert (run / "run.json").read_bytes() == before
+    assert (files_of(run) / "run.json").read_bytes() == before

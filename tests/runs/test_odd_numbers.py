@@ -58,7 +58,7 @@ def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
 def use(path: Path) -> None:
     """Opens a run, and asks it all that can be asked without its data; a RunError is an answer."""
     try:
-        opened = fr.open_replicas(path)
+        opened = fr.open_run(path)
         opened[0].predict(IMAGES)
         opened[1].explain()
     except RunError:

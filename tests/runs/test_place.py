@@ -57,7 +57,7 @@ def three(contents: RunContents, runs_folder: Path) -> list[Path]:
     """Three runs, oldest first."""
     runs = [create(contents) for _ in range(3)]
     for age, run in enumerate(runs):
-        os.utime(run / "weights.safetensors", (1000 + age, 1000 + age))
+        os.utime(run / "run.json", (1000 + age, 1000 + age))
     return runs
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from fittingroom.errors import RunError, StorageError
 from fittingroom.runs import store
+from fittingroom.runs.layout import files_of
 from fittingroom.runs.outcomes import Outcomes
 from fittingroom.runs.place import list_runs
 from fittingroom.runs.store import RunContents
@@ -33,9 +34,12 @@ folder = path.with_name(f"copy-{os.getpid()}")
 folder.mkdir()
 store.write_run(
     folder,
-    store.RunContents(
-        store.read_record(path), store.read_history(path), store.read_weights(path), store.read_model(path), outcomes
-    ),
+    [
+        store.RunContents(
+            store.read_record(path), store.read_history(path), store.read_weights(path), store.read_model(path),
+            outcomes,
+        )
+    ],
 )
 """
 
@@ -62,10 +66,13 @@ def test_folder_is_named_by_date_dataset_recipe_and_number(contents: RunContents
     assert [create(contents).name for _ in range(3)] == [f"2026-03-04-digits-course-{n}" for n in (1, 2, 3)]
 
 
-def test_run_holds_the_five_files_and_nothing_else_is_left(contents: RunContents, runs_folder: Path) -> None:
+def test_a_run_holds_its_record_and_five_files_of_its_seed_and_nothing_else_is_left(
+    contents: RunContents, runs_folder: Path
+) -> None:
     path = create(contents)
     names = {"run.json", "history.csv", "outcomes.npz", "weights.safetensors", "model.json"}
-    assert {file.name for file in path.iterdir()} == names
+    assert {file.name for file in path.iterdir()} == {"run.json", "seed-3"}
+    assert {file.name for file in (path / "seed-3").iterdir()} == names
     assert list(runs_folder.iterdir()) == [path]
 
 
@@ -81,7 +88,7 @@ def test_others_may_read_a_run_as_far_as_the_users_settings_allow(contents: RunC
     finally:
         os.umask(before)
     assert stat.S_IMODE(path.stat().st_mode) == 0o755
-    assert stat.S_IMODE((path / "run.json").stat().st_mode) == 0o644
+    assert stat.S_IMODE((files_of(path) / "run.json").stat().st_mode) == 0o644
 
 
 def test_out_is_the_runs_own_folder(contents: RunContents, tmp_path: Path) -> None:
@@ -120,9 +127,9 @@ def test_files_that_cannot_be_written_make_no_run(
 ) -> None:
     path = create(contents)
     with pytest.raises(expected):
-        store.write_run(path, dataclasses.replace(contents, outcomes=Unwritable(error)))
+        store.write_run(path, [dataclasses.replace(contents, outcomes=Unwritable(error))])
     assert list_runs() == []
-    assert not list(path.glob(".*"))
+    assert not list(path.rglob(".*"))
 
 
 def test_process_killed_while_writing_leaves_no_run(contents: RunContents, runs_folder: Path) -> None:
@@ -145,7 +152,7 @@ READERS = {
 @pytest.mark.parametrize("name", READERS)
 @pytest.mark.parametrize("damage", ["empty", "cut", "garbage", "zeros"])
 def test_damaged_file_is_named(contents: RunContents, runs_folder: Path, name: str, damage: str) -> None:
-    file = create(contents) / name
+    file = files_of(create(contents)) / name
     content = file.read_bytes()
     damages = {"empty": b"", "cut": content[: len(content) // 2], "garbage": b"\xff\x00[" * 50, "zeros": bytes(200)}
     file.write_bytes(damages[damage])
@@ -155,7 +162,7 @@ def test_damaged_file_is_named(contents: RunContents, runs_folder: Path, name: s
 
 @pytest.mark.parametrize("name", [name for name in READERS if name != "outcomes.npz"])
 def test_missing_file_is_named(contents: RunContents, runs_folder: Path, name: str) -> None:
-    path = create(contents)
+    path = files_of(create(contents))
     (path / name).unlink()
     with pytest.raises(RunError, match=rf"is not a whole run: it has no {name}"):
         READERS[name](path)
@@ -164,23 +171,23 @@ def test_missing_file_is_named(contents: RunContents, runs_folder: Path, name: s
 @pytest.mark.parametrize("text", ["[]", "3", "null", "[" * 100_000], ids=["list", "number", "null", "deep"])
 def test_json_that_is_no_object_is_damage(contents: RunContents, runs_folder: Path, text: str) -> None:
     path = create(contents)
-    (path / "run.json").write_text(text)
+    (files_of(path) / "run.json").write_text(text)
     with pytest.raises(RunError, match=r"run\.json"):
         store.read_record(path)
 
 
 def test_pickled_outcomes_are_refused(contents: RunContents, runs_folder: Path) -> None:
     path = create(contents)
-    np.savez(path / "outcomes.npz", loss=np.array([{"a": 1}], dtype=object))
+    np.savez(files_of(path) / "outcomes.npz", loss=np.array([{"a": 1}], dtype=object))
     with pytest.raises(RunError, match=r"outcomes\.npz is damaged .*pickled Python objects"):
         store.read_outcomes(path)
 
 
 def test_newer_run_says_which_version_it_needs(contents: RunContents, runs_folder: Path) -> None:
     path = create(contents)
-    text = json.loads((path / "run.json").read_text())
-    (path / "run.json").write_text(json.dumps({**text, "format": 99}))
-    with pytest.raises(RunError, match=rf"{path.name}: the run was written in format 99"):
+    text = json.loads((files_of(path) / "run.json").read_text())
+    (files_of(path) / "run.json").write_text(json.dumps({**text, "format": 99}))
+    with pytest.raises(RunError, match=rf"{path.name}/seed-3: the run was written in format 99"):
         store.read_record(path)
 
 

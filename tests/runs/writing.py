@@ -12,5 +12,5 @@ def create(contents: RunContents, out: Path | None = None) -> Path:
     """A run's folder: `out`, or the next free one in the runs folder."""
     record = contents.record
     folder = new_folder(run_name(record.created, record.data.name, record.recipe["name"]), out)
-    write_run(folder, contents)
+    write_run(folder, [contents])
     return folder

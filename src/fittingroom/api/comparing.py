@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +10,11 @@ import numpy as np
 
 from fittingroom.errors import InputError, RunError
 from fittingroom.evaluation.comparison import Comparison, Contender
-from fittingroom.runs.place import find_run, holds_replicas
-from fittingroom.runs.replicas import read_replicas, replica_folder
+from fittingroom.runs.layout import read_layout
+from fittingroom.runs.place import find_run, is_run
 from fittingroom.runs.store import Validated, other_images, read_validated, without_answers
 
 if TYPE_CHECKING:
-    from fittingroom.api.replicas import Replicas
     from fittingroom.api.run import Run
 
 _SAME_BY_LABELS = (
@@ -24,18 +22,18 @@ _SAME_BY_LABELS = (
 )
 
 
-def compare(runs: Sequence[str | Path | Run | Replicas]) -> Comparison:
+def compare(runs: Sequence[str | Path | Run]) -> Comparison:
     """Compares runs on the validation images that they share: the honest way to choose between recipes.
 
-    Every two are compared by a paired test: accuracies of one replica on each side by McNemar's exact test, losses by
-    Student's t over images; from five replicas on both sides, seeds count too, and the comparison speaks of the
+    Every two are compared by a paired test: accuracies of one seed on each side by McNemar's exact test, losses by
+    Student's t over images; from five seeds on both sides, other seeds count too, and the comparison speaks of the
     recipes. With more than two runs, p and intervals are adjusted for the number of pairs (Bonferroni), so that an
     interval holds 0 if, and only if, no difference is shown. "No difference shown" is a possible answer. The test set
     has no part in it: choose here, then open it once, for what you chose.
 
     Args:
         runs: two or more: folders, names of runs in the runs folder, `latest`, or what `train`, `fit` and `open_run`
-            gave. A run of several seeds counts as one, with all its replicas.
+            gave. A run of several seeds counts as one.
 
     Returns:
         The scores of each run and the differences of each pair; printed, it says what is shown.
@@ -45,51 +43,22 @@ def compare(runs: Sequence[str | Path | Run | Replicas]) -> Comparison:
         RunError: a run is damaged, or has no validation images.
         InputError: there are fewer than two runs, one is given twice, or their validation images are not the same.
     """
-    if isinstance(runs, str | Path) or not isinstance(runs, Iterable):
+    one = isinstance(runs, str | Path) or not isinstance(runs, Iterable)
+    if one or (hasattr(runs, "path") and len(runs) == 1):
         given = repr(str(runs)) if isinstance(runs, str | Path) else f"of type {type(runs).__name__}"
         raise InputError(f"compare({given}): expected a list of two runs or more, such as ['first', 'second'].")
-    entries = [Entry.of(run) for run in runs]
-    _check_apart([entry.path for entry in entries])
-    names = _names([entry.path for entry in entries])
-    validated = [[read_validated(folder) for folder in entry.folders()] for entry in entries]
+    paths = [find_run(run) for run in runs]
+    _check_apart(paths)
+    names = _names(paths)
+    validated = [[read_validated(folder) for folder in read_layout(path).folders.values()] for path in paths]
     notes = _check_same_images(names, validated)
     contenders = []
-    for name, replicas in zip(names, validated, strict=True):
-        _check_answers(replicas)
-        contender, more = contender_of(name, replicas)
+    for name, seeds in zip(names, validated, strict=True):
+        _check_answers(seeds)
+        contender, more = contender_of(name, seeds)
         contenders.append(contender)
         notes += more
     return Comparison.of(validated[0][0].record.data.name, contenders, notes)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One of the runs to compare, and, where it was given open, the runs of its replicas.
-
-    Args:
-        path: the folder.
-        given: the runs that count as its replicas; None for those that the folder holds.
-    """
-
-    path: Path
-    given: tuple[Run, ...] | None = None
-
-    @classmethod
-    def of(cls, run: str | Path | Run | Replicas) -> Entry:
-        """The entry of what `compare` was given."""
-        if isinstance(run, str | Path):
-            return cls(find_run(run))
-        from fittingroom.api.run import Run
-
-        return cls(run.path, (run,) if isinstance(run, Run) else tuple(run))
-
-    def folders(self) -> list[Path]:
-        """The folder of each replica."""
-        if self.given is not None:
-            return [run.path for run in self.given]
-        if not holds_replicas(self.path):
-            return [self.path]
-        return [replica_folder(self.path, seed) for seed in read_replicas(self.path).kept]
 
 
 def _check_apart(paths: Sequence[Path]) -> None:
@@ -101,53 +70,53 @@ def _check_apart(paths: Sequence[Path]) -> None:
         if path in whole[:index]:
             raise InputError(f"{paths[index]} was given twice; a run does not differ from itself. Give two runs.")
         for parent in set(whole) & set(path.parents):
-            raise InputError(f"{paths[index]} is one of the replicas in {parent}. Give the one or the other.")
+            raise InputError(f"{paths[index]} is one seed of {parent}. Give the one or the other.")
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
     """What to call the runs: the name of the folder, as far as that tells them apart."""
-    short = [f"{path.parent.name}/{path.name}" if holds_replicas(path.parent) else path.name for path in paths]
+    short = [f"{path.parent.name}/{path.name}" if is_run(path.parent) else path.name for path in paths]
     return short if len(set(short)) == len(short) else [str(path) for path in paths]
 
 
 def _check_same_images(names: Sequence[str], validated: Sequence[Sequence[Validated]]) -> list[str]:
     """Raises InputError where validation images differ; a note where they are the same by their labels only."""
     first = validated[0][0]
-    for name, replicas in zip(names, validated, strict=True):
-        for one in replicas:
+    for name, seeds in zip(names, validated, strict=True):
+        for one in seeds:
             if (difference := other_images(first, one)) is not None:
                 raise InputError(
                     f"{names[0]} and {name} cannot be compared, since {difference}. Runs are compared on the same "
                     "images: train both on the same dataset with the same --validation."
                 )
-    unmarked = any(not one.record.data.fingerprint for replicas in validated for one in replicas)
+    unmarked = any(not one.record.data.fingerprint for seeds in validated for one in seeds)
     return [_SAME_BY_LABELS] if unmarked else []
 
 
-def _check_answers(replicas: Sequence[Validated]) -> None:
+def _check_answers(seeds: Sequence[Validated]) -> None:
     """Raises RunError where a model has no answers to the images, so that there is nothing to compare."""
-    for one in replicas:
+    for one in seeds:
         if (why := without_answers(one.path, one.record)) is not None:
             raise RunError(f"{one.path} cannot be compared. {why}")
 
 
-def contender_of(name: str, replicas: Sequence[Validated]) -> tuple[Contender, list[str]]:
+def contender_of(name: str, seeds: Sequence[Validated]) -> tuple[Contender, list[str]]:
     """A run as what its kept weights make of the images, and what should be said of it.
 
     Args:
         name: what to call it.
-        replicas: what is stored of each of its seeds.
+        seeds: what is stored of each of its seeds.
     """
-    each = [one.kept for one in replicas]
+    each = [one.kept for one in seeds]
     contender = Contender(
         name=name,
-        recipe=str(replicas[0].record.recipe["name"]),
-        seeds=tuple(one.record.seed for one in replicas),
+        recipe=str(seeds[0].record.recipe["name"]),
+        seeds=tuple(one.record.seed for one in seeds),
         correct=np.stack([kept.right for kept in each]),
         loss=np.stack([kept.loss for kept in each]),
     )
     notes = []
-    if not all(one.known for one in replicas):
+    if not all(one.known for one in seeds):
         notes.append(
             f"{name} was written by an older version, which did not store what its kept weights make of the validation "
             "images; it is compared by its last validated epoch. Train it again to compare what it keeps."

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +17,6 @@ from fittingroom.api.fitting import Fitting
 from fittingroom.api.given import Data, Given
 from fittingroom.api.keeper import Keeper, reopened
 from fittingroom.api.many import chosen_seeds
-from fittingroom.api.replicas import Replicas
 from fittingroom.api.session import whole_number
 from fittingroom.data.dataset import Dataset
 from fittingroom.engine.batches import Batches
@@ -36,61 +35,6 @@ _SAMPLED_IMAGES = 1000
 _log = logging.getLogger("fittingroom")
 
 
-@overload
-def fit(
-    model: keras.Model,
-    x: Any = ...,
-    y: Any = ...,
-    batch_size: int | None = ...,
-    epochs: int = ...,
-    verbose: str | int = ...,
-    callbacks: Sequence[keras.callbacks.Callback] | None = ...,
-    validation_split: float = ...,
-    validation_data: Any = ...,
-    shuffle: bool = ...,
-    class_weight: Mapping[int, float] | str | None = ...,
-    sample_weight: Any = ...,
-    initial_epoch: int = ...,
-    steps_per_epoch: int | None = ...,
-    validation_steps: int | None = ...,
-    validation_batch_size: int | None = ...,
-    validation_freq: int | Iterable[int] = ...,
-    *,
-    batch_hooks_every: int | None = ...,
-    seed: int = ...,
-    seeds: None = ...,
-    stop: str | Sequence[str] = ...,
-    checkpoint_every: int = ...,
-    resume: str | Path | None = ...,
-    out: str | Path | bool | None = ...,
-) -> FittedRun: ...
-@overload
-def fit(
-    model: keras.Model,
-    x: Any = ...,
-    y: Any = ...,
-    batch_size: int | None = ...,
-    epochs: int = ...,
-    verbose: str | int = ...,
-    callbacks: Sequence[keras.callbacks.Callback] | None = ...,
-    validation_split: float = ...,
-    validation_data: Any = ...,
-    shuffle: bool = ...,
-    class_weight: Mapping[int, float] | str | None = ...,
-    sample_weight: Any = ...,
-    initial_epoch: int = ...,
-    steps_per_epoch: int | None = ...,
-    validation_steps: int | None = ...,
-    validation_batch_size: int | None = ...,
-    validation_freq: int | Iterable[int] = ...,
-    *,
-    batch_hooks_every: int | None = ...,
-    seeds: int | Sequence[int],
-    stop: str | Sequence[str] = ...,
-    checkpoint_every: int = ...,
-    resume: str | Path | None = ...,
-    out: str | Path | bool | None = ...,
-) -> Replicas: ...
 def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit, so that its users can change one word
     model: keras.Model,
     x: Any = None,
@@ -117,7 +61,7 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
     checkpoint_every: int = 1,
     resume: str | Path | None = None,
     out: str | Path | bool | None = None,
-) -> FittedRun | Replicas:
+) -> FittedRun:
     """Trains a Keras model, compiled or not, and keeps the run; afterwards the model has the trained weights.
 
     Every argument up to `validation_freq` means what it means in `keras.Model.fit`; docs/keras-parity.md shows how that
@@ -153,8 +97,8 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
             program runs them at once. By default the `steps_per_execution` that the model was compiled with: 1.
         seed: of the shuffle. (The initial weights are the model's own.)
         seeds: in place of `seed`, several: how many (5 means 0 to 4), or which. For each, the model is made once more
-            and its weights are drawn anew; the given one stays as it is. As many replicas train at once as there are
-            cores (or devices), each with callbacks of its own, exactly as it would alone.
+            and its weights are drawn again; the given one stays as it is. As many train at once as there are cores (or
+            devices), each with callbacks of its own, exactly as it would alone.
         stop: conditions such as `"loss<0.4"` or `"val_loss rises 3"`, on any number that the history will have.
         checkpoint_every: epochs between checkpoints. (Ctrl-C, SIGTERM and errors write one at once; those of large
             models wait until training has taken twenty times as long as writing takes.)
@@ -166,13 +110,13 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
 
     Returns:
         The run, its folder written. It is Keras's `History` too: `run.history["loss"]`, `run.epoch`, `run.params` and
-        `run.model` (this model) are what they are there. With `seeds`, the `Replicas`.
+        `run.model` (this model) are what they are there.
 
     Raises:
         InputError: something given is wrong, found before training; a `ModelError` where it is the model, a `DataError`
             where it is the data (in an iterable, when its batch comes).
         StorageError: the run's folder cannot be written, found before training where it can be known.
-        DivergedError: the loss became NaN or infinite (with `seeds`: in every replica).
+        DivergedError: the loss became NaN or infinite (with `seeds`: for every seed).
         Interrupted: Ctrl-C or SIGTERM; the finished epochs are kept, and `resume` goes on.
     """
     started = time.perf_counter()
@@ -236,7 +180,6 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
                 place,
                 every,
                 why_no_folder=why_no_folder,
-                replicas=seeds is not None,
                 own_model=True,
                 sample="" if why_no_folder else _sample(x, prepared.train),
                 stopped=stopped,
@@ -245,7 +188,7 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
             verbose=verbose,
             steps_asked=prepared.steps_asked,
         )
-        return fitting.run_fitted() if seeds is None else fitting.run_replicas(chosen)
+        return fitting.run_fitted() if seeds is None else fitting.run_copies(chosen)
 
 
 def _place(out: str | Path | bool | None, *, alone: bool) -> tuple[Path | None, str | None]:

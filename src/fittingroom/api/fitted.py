@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -13,10 +13,9 @@ import keras
 
 from fittingroom.answers.predictor import Predictor
 from fittingroom.api.run import Run
+from fittingroom.api.seed_model import SeedModel
 from fittingroom.atomic import storage_errors
 from fittingroom.data.dataset import Dataset
-from fittingroom.engine.blueprint import Blueprint
-from fittingroom.engine.state import State
 from fittingroom.errors import RunError
 from fittingroom.reports.facts.explanation import Explanation
 from fittingroom.reports.pages.document import Report
@@ -34,9 +33,17 @@ class FittedRun(Run, keras.callbacks.History):
         params: what callbacks had as their `params`: verbose, epochs, steps.
     """
 
-    def __init__(self, path: Path, *, dataset: Dataset | None, model: keras.Model, params: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        dataset: Dataset | None,
+        model: keras.Model,
+        params: dict[str, Any],
+        trained: bool = True,
+    ) -> None:
         super().__init__(path, dataset=dataset, model=model)
-        self._model = model
+        self._model = model if trained else None
         self.params = params
 
     @property
@@ -46,8 +53,11 @@ class FittedRun(Run, keras.callbacks.History):
 
     @property
     def model(self) -> keras.Model:
-        """The model that was trained, as in Keras's `History`. `open_run(run.path).model` is a new one."""
-        return self._model
+        """The model that was trained, as in Keras's `History`; `open_run(run.path).model` is a new one.
+
+        With `seeds`, copies of the given model were trained: `run[0].model` has the weights of the first seed.
+        """
+        return self._model or super().model
 
 
 class UnsavedRun(FittedRun):
@@ -96,6 +106,10 @@ class UnsavedRun(FittedRun):
         return "This run"
 
     @property
+    def _folders(self) -> Mapping[int, Path]:
+        return {self._contents.record.seed: Path()}
+
+    @property
     def record(self) -> RunRecord:
         """What the run's folder would say of it."""
         return self._contents.record
@@ -112,12 +126,8 @@ class UnsavedRun(FittedRun):
         return self._contents.outcomes
 
     @cached_property
-    def _blueprint(self) -> Blueprint:
-        return Blueprint.from_json(dict(self._contents.model))
-
-    @cached_property
-    def _state(self) -> State:
-        return self._blueprint.state_of_weights(dict(self._contents.weights))
+    def _model_of_seed(self) -> SeedModel:
+        return SeedModel(self.record, self._contents, self._title, given=self._given_model, trust=False)
 
     def look(self, reason: str, together: str | None = None) -> None:
         """A look is recorded in the run's folder.
@@ -153,7 +163,7 @@ class UnsavedRun(FittedRun):
         with storage_errors(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory(prefix="fittingroom-") as place:
             self._temporary = Path(place)
             try:
-                write_run(self._temporary, self._contents)
+                write_run(self._temporary, [self._contents])
                 yield
             finally:
                 self._temporary = None

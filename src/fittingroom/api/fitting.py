@@ -10,12 +10,10 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.api.asking import finished
 from fittingroom.api.given import Data
 from fittingroom.api.keeper import Keeper
 from fittingroom.api.keeping import Attempt, array_record, data_record
 from fittingroom.api.many import train_sessions
-from fittingroom.api.replicas import Replicas
 from fittingroom.api.run import Run
 from fittingroom.api.session import Session, clamped_batch_size
 from fittingroom.data.dataset import Dataset
@@ -52,7 +50,7 @@ def fit_recipe(
     keeper: Keeper,
     progress: Progress,
     started: float,
-) -> Run | Replicas:
+) -> Run:
     """Trains the model that a recipe's own Python file makes for a seed, as the rest of the recipe says."""
     make = partial(_build, recipe, dataset, file)
     batch_size, notes = clamped_batch_size(recipe.batch_size, len(dataset.train))
@@ -72,7 +70,7 @@ def fit_recipe(
         started=started,
         model_file=recorded_file(file),
     )
-    return fitting.run_replicas(seeds, make) if keeper.replicas else fitting.run()
+    return fitting.run_seeds(seeds, make) if len(seeds) > 1 else fitting.run()
 
 
 def _build(recipe: Recipe, dataset: Dataset, file: ModelFile, seed: int) -> keras.Model:
@@ -112,7 +110,7 @@ class Fitting:
         """Checks the model, trains it and keeps the run. The model has the weights of the last finished epoch."""
         path = self._trained()
         assert isinstance(path, Path)  # a recipe's run has a folder
-        return finished(Run(path, dataset=self.dataset, model=self.model), self.dataset)
+        return Run(path, dataset=self.dataset, model=self.model).after_training()
 
     def run_fitted(self) -> FittedRun:
         """The same for `fit`: what comes back is Keras's `History`, too."""
@@ -121,31 +119,40 @@ class Fitting:
         kept, params = self._trained(), self._callback_params()
         if isinstance(kept, Path):
             run = FittedRun(kept, dataset=self.dataset, model=self.model, params=params)
-            return finished(run, self.dataset)
+            return run.after_training()
         why = str(self.keeper.why_no_folder)
         return UnsavedRun(kept, why, dataset=self.dataset, model=self.model, params=params)
 
-    def run_replicas(self, seeds: Sequence[int], make: Callable[[int], keras.Model] | None = None) -> Replicas:
-        """Trains a replica for each seed and keeps them.
-
-        Args:
-            seeds: one per replica.
-            make: makes the model of a seed; by default it is this one with its weights drawn anew.
-        """
-        from fittingroom.engine.keras_callbacks import copied_callbacks
+    def run_copies(self, seeds: Sequence[int]) -> FittedRun:
+        """Trains a copy of the model for each seed, its weights drawn again, for `fit`."""
+        from fittingroom.api.fitted import FittedRun
         from fittingroom.engine.user_model import redrawn
+
+        path = self._trained_seeds(seeds, partial(redrawn, self.model))
+        params = self._callback_params()
+        run = FittedRun(path, dataset=self.dataset, model=self.model, params=params, trained=False)
+        return run.after_training()
+
+    def run_seeds(self, seeds: Sequence[int], make: Callable[[int], keras.Model]) -> Run:
+        """Trains the model that `make` makes for each seed."""
+        path = self._trained_seeds(seeds, make)
+        return Run(path, dataset=self.dataset, model=self.model).after_training()
+
+    def _trained_seeds(self, seeds: Sequence[int], make: Callable[[int], keras.Model]) -> Path:
+        """The folder of the run of several seeds."""
+        from fittingroom.engine.keras_callbacks import copied_callbacks
 
         if isinstance(self.train, Batches) or isinstance(self.validation, Batches):
             raise InputError(
-                "With seeds, replicas train at the same time and cannot share an iterable of batches. Give arrays or a "
+                "With seeds=, several models train at once and cannot share an iterable of batches. Give arrays or a "
                 "dataset, or train seed by seed."
             )
         prepare_jax()
         with self.progress:
             sessions, states = [], []
             for seed, progress in zip(seeds, self.progress.replicas(seeds), strict=True):
-                model = make(seed) if make else redrawn(self.model, seed)
-                replica = replace(
+                model = make(seed)
+                one = replace(
                     self,
                     model=model,
                     plan=replace(self.plan, seed=seed, epochs=self.keeper.last_epochs.get(seed, self.plan.epochs)),
@@ -154,11 +161,10 @@ class Fitting:
                     progress=progress,
                 )
                 # What is not built yet draws its weights here, so this comes before the next seed is set.
-                sessions.append(replica._ready())
+                sessions.append(one._ready())
                 states.append(State.of(model))
-                programs = replica._programs()
-            path = train_sessions(sessions, states, programs, lambda: programs, self.keeper)
-        return finished(Replicas(path, dataset=self.dataset, model=self.model), self.dataset)
+                programs = one._programs()
+            return train_sessions(sessions, states, programs, lambda: programs, self.keeper)
 
     def _ready(self) -> Session:
         """Checks the model; the session that trains it."""

@@ -19,10 +19,9 @@ from fittingroom.runs.begun import BegunRecord, BegunRun, begin, reopen
 from fittingroom.runs.checkpoints import FOLDER
 from fittingroom.runs.environment import differences
 from fittingroom.runs.json_files import damage, json_text
-from fittingroom.runs.place import BEGUN_NAME, find_begun, holds_replicas, is_run
+from fittingroom.runs.layout import read_layout
+from fittingroom.runs.place import BEGUN_NAME, find_begun, is_run
 from fittingroom.runs.record import RunRecord, now
-from fittingroom.runs.replicas import read_records
-from fittingroom.runs.store import read_record
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,6 @@ class Keeper:
     Args:
         out: the run's own folder, new or empty; None for the next free one in the runs folder.
         checkpoint_every: epochs between checkpoints.
-        replicas: whether the folder is one of several replicas.
         own_model: whether the model was given to `fit`.
         sample: hash of a part of the training images and labels, where they have no fingerprint.
         stopped: the folder of the training to go on with, locked; `out` does not count then.
@@ -42,7 +40,6 @@ class Keeper:
 
     out: Path | None = None
     checkpoint_every: int = 1
-    replicas: bool = False
     own_model: bool = False
     sample: str = ""
     stopped: BegunRun | None = None
@@ -50,7 +47,7 @@ class Keeper:
     why_no_folder: str | None = None
 
     def plan(self, epochs: int, batch_size: int, seed: int) -> TrainingPlan:
-        """The plan of the replica with this seed."""
+        """The plan of the training with this seed."""
         return TrainingPlan(
             self.last_epochs.get(seed, epochs), batch_size, seed, checkpoint_every=self.checkpoint_every
         )
@@ -59,7 +56,7 @@ class Keeper:
         """The folder, locked.
 
         Args:
-            attempts: what is trained, one per replica.
+            attempts: what is trained, one for each seed.
 
         Raises:
             InputError: that is not what was trained in the folder of the stopped training.
@@ -74,7 +71,7 @@ class Keeper:
         return self.stopped
 
     def earlier(self, seed: int, blueprint: Blueprint) -> tuple[Snapshot | None, tuple[str, ...]]:
-        """Where the replica with this seed goes on, None for its start; and what should be known about that.
+        """Where the training with this seed continues, None for its start; and what should be known about that.
 
         Raises:
             RunError: its checkpoints are damaged, or are those of another model.
@@ -92,7 +89,8 @@ class Keeper:
         if changed:
             what = "; ".join(changed)
             notes += (f"It went on elsewhere, so its last digits may not be those of one go: {what}.",)
-        return snapshot, tuple(f"Seed {seed}: {note}" if self.replicas else note for note in notes)
+        several = len(self.stopped.record.seeds) > 1
+        return snapshot, tuple(f"Seed {seed}: {note}" if several else note for note in notes)
 
     def _record(self, attempts: Sequence[Attempt]) -> BegunRecord:
         first = attempts[0]
@@ -104,7 +102,6 @@ class Keeper:
             sample=self.sample,
             model=first.blueprint.to_json(),
             seeds=tuple(attempt.seed for attempt in attempts),
-            replicas=self.replicas,
             checkpoint_every=self.checkpoint_every,
             environment=environment_of(1),
             model_file=first.model_file,
@@ -132,13 +129,11 @@ def reopened(run: str | Path) -> BegunRun:
 
 def _kept_records(path: Path) -> list[RunRecord]:
     """The records of the part that was kept when training was interrupted."""
-    if holds_replicas(path):
-        return list(read_records(path).values())
-    return [read_record(path)] if is_run(path) else []
+    return list(read_layout(path).records().values()) if is_run(path) else []
 
 
 def saver(begun: BegunRun, seed: int) -> Callable[[Snapshot], None]:
-    """What saves the snapshots of the replica with this seed.
+    """What saves the snapshots of the training with this seed.
 
     It raises StorageError where one cannot be written, which ends the training; the checkpoints before are intact.
     """
@@ -185,7 +180,7 @@ def _identity(record: BegunRecord) -> dict[str, Any]:
     facts = {
         "arguments": {key: value for key, value in record.recipe.items() if key != "name"},
         "model file": None if record.model_file is None else record.model_file.sha256,
-        "seeds": (record.seeds, record.replicas),
+        "seeds": record.seeds,
         "data": (data.fingerprint, data.test_fingerprint, record.sample, data.image_shape, data.scale, data.counts),
         "classes": data.classes,
         "model": (

@@ -25,7 +25,6 @@ from fittingroom.runs.history import History
 from fittingroom.runs.images import RunImages, images_of
 from fittingroom.runs.outcomes import Kept, Outcomes
 from fittingroom.runs.record import DataRecord, PartResult, RunRecord, Seconds, now
-from fittingroom.runs.replicas import ReplicasRecord, write_replicas
 from fittingroom.runs.store import RunContents, write_run
 
 _log = logging.getLogger("fittingroom")
@@ -98,8 +97,8 @@ def keep(begun: BegunRun, attempt: Attempt, training: Training, seconds: Seconds
         StorageError: the files cannot be written.
     """
     _check_trained(attempt, training)
-    contents = _contents(attempt, training, seconds, attempt.images) if training.epochs else None
-    path = _finished(begun, None if contents is None else partial(write_run, contents=contents), [training])
+    contents = [_contents(attempt, training, seconds, attempt.images)] if training.epochs else []
+    path = _finished(begun, partial(write_run, contents=contents) if contents else None, [training])
     count = len(training.epochs)
     kept = f"the {count} finished epoch{'s are' if count > 1 else ' is'} kept in {path}"
     _raise_for_all(begun, [attempt], [training], path, kept if contents else _NOTHING_KEPT)
@@ -129,31 +128,26 @@ def _check_trained(attempt: Attempt, training: Training) -> None:
         )
 
 
-def keep_replicas(
-    begun: BegunRun, attempts: Sequence[Attempt], trainings: Sequence[Training], seconds: Seconds
-) -> Path:
-    """Writes the files of several replicas and returns the run's folder, or says why there is none.
+def keep_all(begun: BegunRun, attempts: Sequence[Attempt], trainings: Sequence[Training], seconds: Seconds) -> Path:
+    """Writes the files of several seeds and returns the run's folder, or says why there is none.
 
     Args:
         begun: the run's folder.
-        attempts: one per replica.
+        attempts: one for each seed.
         trainings: what each left behind.
         seconds: times of all together, by the clock.
 
     Raises:
         Interrupted: training was interrupted; `path` of the error is the run of the finished epochs, or None.
-        DivergedError: the loss of every replica was no number; where only some have failed, a warning says which.
+        DivergedError: the loss of every seed became NaN or infinite; where only some have failed, a warning says which.
         StorageError: the files cannot be written.
     """
     done = [pair for pair in zip(attempts, trainings, strict=True) if pair[1].epochs]
     own = [replace(seconds, train=sum(epoch.seconds for epoch in training.epochs)) for _, training in done]
     images = attempts[0].images  # one dataset for all
-    contents = {
-        attempt.seed: _contents(attempt, training, time, images)
-        for (attempt, training), time in zip(done, own, strict=True)
-    }
-    record = ReplicasRecord(tuple(attempt.seed for attempt in attempts), tuple(contents), seconds)
-    path = _finished(begun, partial(write_replicas, record=record, replicas=contents) if contents else None, trainings)
+    contents = [_contents(attempt, training, time, images) for (attempt, training), time in zip(done, own, strict=True)]
+    write = partial(write_run, contents=contents, seeds=[one.seed for one in attempts], seconds=seconds)
+    path = _finished(begun, write if contents else None, trainings)
     kept = f"the finished epochs are kept in {path}" if contents else _NOTHING_KEPT
     _raise_for_all(begun, attempts, trainings, path, kept)
     assert path is not None
@@ -174,7 +168,7 @@ def _finished(begun: BegunRun, write: Callable[[Path], None] | None, trainings: 
 def _raise_for_all(
     begun: BegunRun, attempts: Sequence[Attempt], trainings: Sequence[Training], path: Path | None, kept: str
 ) -> None:
-    """Raises what became of the replicas, unless there is a result to return."""
+    """Raises what became of the trainings, unless there is a result to return."""
     for training in trainings:
         if training.status == "interrupted":
             goes_on = "" if path is None else f". {how_to_go_on(path, own_model=begun.record.own_model)}"
@@ -185,7 +179,7 @@ def _raise_for_all(
         for attempt, training in zip(attempts, trainings, strict=True)
         if training.status == "diverged"
     }
-    alone = len(trainings) == 1 and not begun.record.replicas
+    alone = len(trainings) == 1
     reasons = "; ".join(f"{reason}" if alone else f"seed {seed}: {reason}" for seed, reason in failed.items())
     if len(failed) == len(trainings):
         raise DivergedError(f"{reasons}; {kept}. {attempts[0].if_diverged}")

@@ -1,4 +1,4 @@
-"""Several replicas from arrays to a run folder: what `train` and `fit` with `seeds` have in common."""
+"""Several seeds from arrays to a run folder: what `train` and `fit` with `seeds` have in common."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import jax
 
 from fittingroom.api.keeper import Keeper, saver
-from fittingroom.api.keeping import keep_replicas
+from fittingroom.api.keeping import keep_all
 from fittingroom.api.session import Session, whole_number
 from fittingroom.engine.batches import Batches
 from fittingroom.engine.callbacks import StopRequest
@@ -52,7 +52,7 @@ def train_sessions(
     traced: Callable[[], TracedPrograms],
     keeper: Keeper,
 ) -> Path:
-    """Trains one replica per session, as many at once as the devices take, and keeps them; gives the run's folder.
+    """Trains one seed per session, as many at once as the devices take, and keeps them; gives the run's folder.
 
     Args:
         sessions: one per seed; they have the arrays in common.
@@ -62,7 +62,7 @@ def train_sessions(
         keeper: where they are kept.
 
     Raises:
-        Interrupted, DivergedError, StorageError: as `keeping.keep_replicas` says.
+        Interrupted, DivergedError, StorageError: as `keeping.keep_all` says.
     """
     first, request = sessions[0], StopRequest()
     for note in dict.fromkeys(note for session in sessions for note in session.attempt.notes):
@@ -92,7 +92,7 @@ def train_sessions(
             training.state = jax.device_put(training.state, lanes[0].device)  # each was trained where there was room
             sessions[number].validate(trainer(number, lanes[0]), lanes[0].programs, training)
         attempts = [session.attempt_after(training) for session, training in zip(sessions, trainings, strict=True)]
-        return keep_replicas(begun, attempts, trainings, seconds)
+        return keep_all(begun, attempts, trainings, seconds)
 
 
 def _arrays_on(device: jax.Device, session: Session) -> tuple[Examples | Batches, Examples | Batches | None]:

@@ -19,21 +19,21 @@ from fittingroom.errors import DivergedError, RunError
 from fittingroom.progress import Progress, progress_for
 from fittingroom.recipes.modelfile import file_to_run
 from fittingroom.runs.environment import differences
-from fittingroom.runs.place import find_run, holds_replicas
+from fittingroom.runs.layout import read_layout
+from fittingroom.runs.place import find_run
 from fittingroom.runs.record import RunRecord
 from fittingroom.runs.reloading import load_again
-from fittingroom.runs.replicas import read_records, replica_folder
-from fittingroom.runs.store import read_history, read_model, read_record, read_weights
+from fittingroom.runs.store import read_history, read_model, read_weights
 
 Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
-class ReplicaReplay:
-    """What came of one replica when it was trained again.
+class SeedReplay:
+    """What came of one seed when it was trained again.
 
     Args:
-        seed: of the replica.
+        seed: which one.
         same: whether every bit of the weights and of the history is the same.
         numbers: how many numbers the weights are.
         largest_difference: between two weights; None where their shapes differ.
@@ -53,25 +53,27 @@ class Replay:
 
     Args:
         run: its folder.
-        replicas: one for each seed.
+        seeds: what came of each seed.
         differences: what differs between then and now, as `what: before, then after`: versions, threads, processor,
             device. It may differ although the weights are the same.
         seconds: how long it took.
     """
 
     run: Path
-    replicas: tuple[ReplicaReplay, ...]
+    seeds: tuple[SeedReplay, ...]
     differences: tuple[str, ...]
     seconds: float
 
     @property
     def same(self) -> bool:
-        """Whether every bit of every replica is the same."""
-        return all(replica.same for replica in self.replicas)
+        """Whether every bit of every seed is the same."""
+        return all(one.same for one in self.seeds)
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain JSON."""
-        return {**asdict(self), "run": str(self.run), "same": self.same}
+        each = [asdict(one) for one in self.seeds]
+        facts = {"run": str(self.run), "per_seed": each, "differences": list(self.differences)}
+        return {**facts, "seconds": self.seconds, "same": self.same}
 
 
 def replay(
@@ -100,8 +102,8 @@ def replay(
     """
     started = time.perf_counter()
     path = find_run(run)
-    several = holds_replicas(path)
-    before = read_records(path) if several else {(record := read_record(path)).seed: record}
+    layout = read_layout(path)
+    before = layout.records()
     first = next(iter(before.values()))
     if "model" not in first.recipe:
         raise RunError(
@@ -116,25 +118,23 @@ def replay(
         dataset = load_again(first.data, data)
         again = Path(folder) / "run"
         epochs = {seed: record.epochs for seed, record in before.items()}
-        keeper = Keeper(again, checkpoint_every=10**9, replicas=several, last_epochs=epochs)
+        keeper = Keeper(again, checkpoint_every=10**9, last_epochs=epochs)
         with suppress(DivergedError):  # as the run did; the epochs before are kept
             train_recipe(recipe, dataset, tuple(before), keeper, progress, started, file)
-        after = read_records(again) if several else {first.seed: read_record(again)}
-        replicas = tuple(
-            _compared(seed, *(replica_folder(one, seed) if several else one for one in (path, again)))
-            for seed in before
-        )
-    return Replay(path, replicas, _differences(before, after), time.perf_counter() - started)
+        repeated = read_layout(again)
+        after = repeated.records()
+        each = tuple(_compared(seed, layout.folders[seed], folder) for seed, folder in repeated.folders.items())
+    return Replay(path, each, _differences(before, after), time.perf_counter() - started)
 
 
-def _compared(seed: int, before: Path, after: Path) -> ReplicaReplay:
+def _compared(seed: int, before: Path, after: Path) -> SeedReplay:
     old, new = _weights(before), _weights(after)
     pairs = list(zip(old, new, strict=False))
     comparable = len(old) == len(new) and all(one.shape == other.shape for one, other in pairs)
     same_weights = comparable and all(_bits(one) == _bits(other) for one, other in pairs)
     epochs = zip(read_history(before).rows, read_history(after).rows, strict=False)
     first = next((number for number, (one, other) in enumerate(epochs, start=1) if repr(one) != repr(other)), None)
-    return ReplicaReplay(
+    return SeedReplay(
         seed=seed,
         same=same_weights and first is None,
         numbers=sum(array.size for array in old),
@@ -158,7 +158,7 @@ def _distance(one: Array, other: Array) -> float:
 
 
 def _differences(before: Mapping[int, RunRecord], after: Mapping[int, RunRecord]) -> tuple[str, ...]:
-    """What differs in the environment of any replica."""
+    """What differs in the environment of any seed."""
     found: Sequence[str] = [
         difference for seed in before for difference in differences(before[seed].environment, after[seed].environment)
     ]

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast, overload
+from typing import TYPE_CHECKING, TypeAlias, cast, overload
 
 from fittingroom.runs.place import find_run
 
 if TYPE_CHECKING:
-    from fittingroom.api.replicas import Replicas
     from fittingroom.api.run import Run
     from fittingroom.reports.pages.document import Report
 
-    AnyRun = str | Path | Run | Replicas
+    AnyRun: TypeAlias = str | Path | Run
 
 
 @overload
@@ -53,7 +52,7 @@ def report(runs: AnyRun | Sequence[AnyRun], path: str | Path | None = None) -> R
 
 
 def _listed(runs: AnyRun | Sequence[AnyRun]) -> list[AnyRun]:
-    """The runs as a list. `Replicas` is a sequence too, but one run; its class is not imported, which loads JAX."""
+    """The runs as a list. A run can be iterated too, but is one run; its class is not imported, which loads JAX."""
     if isinstance(runs, str | Path) or hasattr(runs, "path"):
         return [cast("AnyRun", runs)]
     if not isinstance(runs, Iterable):

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from fittingroom.api.keeper import Keeper, reopened
 from fittingroom.api.keeping import how_to_go_on
-from fittingroom.api.replicas import Replicas
 from fittingroom.api.run import Run
 from fittingroom.api.training import train_recipe
 from fittingroom.errors import InputError, RunError
@@ -17,7 +16,7 @@ from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.reloading import load_again
 
 
-def resume(run: str | Path = "latest", *, trust: bool = False, progress: Progress | None = None) -> Run | Replicas:
+def resume(run: str | Path = "latest", *, trust: bool = False, progress: Progress | None = None) -> Run:
     """Goes on with a training of `train` that was stopped: by Ctrl-C, a kill, a full disk, a power cut.
 
     On the same machine with the same versions, the run that comes out is to the last bit the one that would have come
@@ -30,7 +29,7 @@ def resume(run: str | Path = "latest", *, trust: bool = False, progress: Progres
         progress: what is told of the progress; None for a bar on a terminal.
 
     Returns:
-        The run, or with several seeds the replicas.
+        The run.
 
     Raises:
         UnknownNameError: there is no such folder.
@@ -51,5 +50,5 @@ def resume(run: str | Path = "latest", *, trust: bool = False, progress: Progres
         file = file_to_run(recipe.model, record.model_file, trust=trust)
         progress.stage("loading")
         dataset = load_again(record.data)
-        keeper = Keeper(None, record.checkpoint_every, replicas=record.replicas, stopped=begun)
+        keeper = Keeper(None, record.checkpoint_every, stopped=begun)
         return train_recipe(recipe, dataset, record.seeds, keeper, progress, started, file)

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property, partial
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
 
-from fittingroom.answers.predictor import Forward, Predictor
+from fittingroom.answers.judgement import Answer
+from fittingroom.answers.predictor import Forward, Images, Predictor
+from fittingroom.answers.recalibration import ALPHA
 from fittingroom.api import looking
-from fittingroom.api.asking import Asked
+from fittingroom.api.seed_model import SeedModel, check_numbers
 from fittingroom.data.dataset import Dataset, Part
-from fittingroom.engine.blueprint import Blueprint, Outline, Shapes
-from fittingroom.engine.devices import check_not_forked, prepare_jax
-from fittingroom.engine.programs import Programs, ProgramSource, TracedPrograms
-from fittingroom.engine.recipe_programs import RecipeModel
-from fittingroom.engine.state import State
 from fittingroom.errors import DataError, RunError
-from fittingroom.evaluation.luck import TestResult
+from fittingroom.evaluation.luck import ReplicasTestResult
 from fittingroom.evaluation.scores import Scores
-from fittingroom.recipes.modelfile import trusted_file
+from fittingroom.evaluation.spread import Spread
+from fittingroom.photos.style import Style
 from fittingroom.runs import store
 from fittingroom.runs.history import History
-from fittingroom.runs.images import RunImages, images_of, read_images
-from fittingroom.runs.json_files import damage
+from fittingroom.runs.images import RunImages, exceeds, images_of, read_images
+from fittingroom.runs.layout import read_layout, spread_of_parts
 from fittingroom.runs.outcomes import Outcomes
 from fittingroom.runs.record import RunRecord
 from fittingroom.runs.reloading import load_again, load_unasked
-from fittingroom.runs.weights import check_weights
 
 if TYPE_CHECKING:
     import keras
@@ -40,8 +37,11 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 
-class Run(Asked):
-    """A training that is over: its folder, its numbers, and its model.
+class Run:
+    """A recipe that was trained with one seed or several: its folder, its numbers, and its models.
+
+    `len(run)` is the number of its seeds, and `run[2]` the third of them, a run too. What belongs to one training (its
+    `record`, `outcomes` and `model`) is asked of the run where it has one seed, and of `run[0]` where it has several.
 
     Attributes:
         path: the run folder.
@@ -53,53 +53,165 @@ class Run(Asked):
         self.path = path
         self._dataset = dataset
         self._given_model = model
-        self._made: keras.Model | None = None
         self._trust = trust
-        self._programs: Programs | None = None
         self._kept_images: RunImages | None = None
-        self._first: Run | None = None  # the replica whose programs and dataset this one uses too
-        self.record  # noqa: B018 - a folder that is no run is refused here, not at first use
+        self._first: Run | None = None  # the seed whose programs and dataset this one uses too
+        self._each: tuple[Run, ...] = (self,)
+        folders = self._folders  # a folder that is not a run is refused here, not at first use
+        if len(folders) > 1:
+            self._each = tuple(Run(folder, dataset=dataset, model=model, trust=trust) for folder in folders.values())
+            for run in self._each[1:]:
+                run.share(self._each[0])
 
     def __repr__(self) -> str:
-        return f"Run({str(self.path)!r}: {self.record.recipe['name']} on {self.record.data.name}, {self.record.status})"
+        first = self[0].record
+        seeds = first.status if len(self) == 1 else f"seeds {list(self.seeds)}"
+        return f"Run({str(self.path)!r}: {first.recipe['name']} on {first.data.name}, {seeds})"
 
     def _repr_html_(self) -> str:
         from fittingroom.reports.pages.notebook_card import run_card
 
-        return run_card(self.path, [self.record], [self.history])
+        return run_card(self.path, [run.record for run in self], [run.history for run in self])
+
+    @overload
+    def __getitem__(self, index: int) -> Run: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Run]: ...
+    def __getitem__(self, index: int | slice) -> Run | Sequence[Run]:
+        return self._each[index]
+
+    def __len__(self) -> int:
+        return len(self._each)
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self._each)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds that it was trained with, in the order of `run[0]`, `run[1]` and so on."""
+        return tuple(run.record.seed for run in self)
 
     @property
     def record(self) -> RunRecord:
-        """What the run's folder says of it, read anew: openings of the test set are added to it."""
+        """What is recorded of the run's only seed, read again each time: looks at the test set are added to it.
+
+        Raises:
+            RunError: there are several seeds.
+        """
+        self._check_single("record")
         return store.read_record(self.path)
 
     @cached_property
     def history(self) -> History:
-        """The numbers of each epoch, under Keras's keys; a notebook shows them as curves and as a table."""
+        """The numbers of each epoch, under Keras's keys; a notebook shows them as curves and as a table.
+
+        Where there are several seeds, they are means over the seeds that reached the epoch.
+        """
         from fittingroom.reports.pages.notebook_card import ShownHistory
 
-        read = store.read_history(self.path)
+        read = store.read_history(self.path) if len(self) == 1 else History.mean_of([run.history for run in self])
         return ShownHistory(zip(read.epoch, read.rows, strict=True))
 
     @cached_property
     def outcomes(self) -> Outcomes | None:
-        """What came of each validation image in each epoch, and with the kept weights; None without validation."""
+        """What came of each validation image in each epoch, and with the kept weights; None without validation.
+
+        Raises:
+            RunError: there are several seeds.
+        """
+        self._check_single("outcomes")
         return store.read_outcomes(self.path)
+
+    @property
+    def train(self) -> dict[str, Spread]:
+        """`loss` (nats) and `accuracy` (0 to 1) of the last epoch on the training part, over the seeds."""
+        return spread_of_parts([run.record.train for run in self])
+
+    @property
+    def validation(self) -> dict[str, Spread] | None:
+        """`loss` (nats) and `accuracy` (0 to 1) of the kept weights on the validation part; None without one."""
+        return spread_of_parts([run.record.validation for run in self]) or None
 
     @cached_property
     def predictor(self) -> Predictor:
         """What answers: `run.predictor.load()` has all of it in memory, for a server."""
-        data = self.record.data
-        return Predictor([self], data, self._images, folder=self.path, note_files=self.count_test_part)
+        data = self[0].record.data
+        return Predictor(self._each, data, self._images, folder=self.path, note_files=self.count_test_part)
 
     def forward(self) -> Forward:
-        """The compiled model: from images in its form to logarithms of probabilities, float32 `(n, classes)`."""
-        return partial(_answers, self._compiled(), self._state, self._title)
+        """The compiled model: from images in its form to logarithms of probabilities, float32 `(n, classes)`.
 
-    def evaluate(self, reason: str = "evaluate", *, data: str | Dataset | None = None) -> TestResult:
+        Raises:
+            RunError: there are several seeds, or a file is damaged.
+        """
+        self._check_single("model")
+        return self._model_of_seed.forward()
+
+    def predict(self, images: Images) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Class probabilities, float32 `(n, classes)`; of several seeds the mean over all of them.
+
+        Args:
+            images: an array `(n, ...)` in the form that the model was trained on: a dataset's raw uint8 images, or,
+                where `fit` was given arrays, values like those. (Values on another usual scale, such as 0 to 255 for 0
+                to 1, are converted, and the log says so.) Or a photo or several: paths of JPEG, PNG, WebP, BMP or
+                GIF files, or pictures that Pillow has opened. Of a photo that is not of the model's size, the
+                foreground is cut out and shown as training images show theirs, and the probabilities are those of
+                `answer`, recalibrated on synthetic photos made from the validation images. Or `Inputs`, arrays that
+                say which of the images were cut out of photos.
+
+        Raises:
+            DataError: the images have another shape, are none, hold NaN, are on another scale than the training images
+                and it is not known how to convert them, or are scaled already and would be scaled twice; a picture
+                cannot be read.
+            RunError: it is a photo, and it is not known how the training images were made, since they were arrays.
+        """
+        return self.predictor.predict(images)
+
+    def answer(self, images: Images, alpha: float = ALPHA) -> list[Answer]:
+        """What it says of each image, and how far that can be trusted: calibrated, and judged.
+
+        An answer has the class and its calibrated probability, the set of classes that holds the right one in 90% of
+        the cases, whether the image is unlike the training images, and `why` in words. What that takes is fitted on the
+        validation images when it is first asked for, and kept in the folder; for several seeds, on the means of their
+        probabilities. Answers to photos are recalibrated on synthetic photos made from 3,000 of these images.
+
+        Args:
+            images: as for `predict`.
+            alpha: the share of sets that may miss the right class.
+
+        Raises:
+            DataError: as for `predict`.
+            InputError: alpha is not between 0 and 1.
+            RunError: as for `predict`; or what is kept in the folder is damaged.
+        """
+        return self.predictor.answer(images, alpha)
+
+    def log_probabilities(self, images: Array) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Logarithms of what `predict` gives, float32 `(n, classes)`.
+
+        Args:
+            images: an array, as for `predict`.
+
+        Raises:
+            DataError: as for `predict`.
+        """
+        return self.predictor.log_probabilities(images)
+
+    @property
+    def style(self) -> Style:
+        """How the training images were made, measured from them: what a photo is converted to.
+
+        Raises:
+            DataError, RunError: the run keeps no images, and its dataset cannot be loaded again, or is unknown, since
+                `fit` was given arrays.
+        """
+        return self.predictor.style
+
+    def evaluate(self, reason: str = "evaluate", *, data: str | Dataset | None = None) -> Any:
         """The score on the sealed test set. Opening it is recorded before the score is computed.
 
-        A run that has its score already is told it again; that is no new look.
+        Where there are several seeds, each one's is a look of its own, since each can be picked from. What has its
+        score already is told it again; that is no new look.
 
         Args:
             reason: why it is opened, for the record.
@@ -114,11 +226,13 @@ class Run(Asked):
         """
         if data is not None:
             self.use_data(data)
-        self.look(reason)
-        return looking.told([(self.path, self.record)])[0]
+        for run in self:
+            run.look(reason)
+        results = tuple(looking.told([(run.path, run.record) for run in self]))
+        return results[0] if len(self) == 1 else ReplicasTestResult(self.seeds, results)
 
     def look(self, reason: str, together: str | None = None) -> None:
-        """Does what `evaluate` does, and tells nothing.
+        """Does what `evaluate` does with a run of one seed, and tells nothing.
 
         Args:
             reason: why the test set is opened, for the record.
@@ -130,7 +244,7 @@ class Run(Asked):
             )
         record = self.record
         if not looking.has_score(record):
-            self._compiled()  # what cannot answer is found before the test set is opened
+            self._model_of_seed.compiled()  # what cannot answer is found before the test set is opened
             kept = None if self.outcomes is None else self.outcomes.kept
             if kept is not None and np.isnan(kept.loss).all():
                 check_numbers(kept.loss[:, None], str(self.path))
@@ -139,7 +253,8 @@ class Run(Asked):
     def explain(self, start: int | None = None, end: int | None = None) -> Explanation:
         """What loss and accuracy really say about this run: printed, it answers in words; `.facts` has all numbers.
 
-        It rests on what is stored of the validation images. Nothing is trained, and no test set is opened.
+        It rests on what is stored of the validation images. Nothing is trained, and no test set is opened. Where there
+        are several seeds, what is told image by image is of one, which is named: that with the median validation loss.
 
         Args:
             start: first epoch, from 1, of a change to tell; the one with the lowest validation loss if only `end` is
@@ -162,7 +277,8 @@ class Run(Asked):
         """A page about this run.
 
         It is one HTML file that loads nothing: a summary in words, curves, what loss and accuracy really say, the
-        confidence, the images. `fittingroom.report` takes several runs.
+        confidence, the images; those of the seed with the median validation loss, where there are several.
+        `fittingroom.report` takes several runs.
 
         Args:
             path: the file to write.
@@ -188,12 +304,10 @@ class Run(Asked):
         recipe named, if `open_run` was told to trust it.
 
         Raises:
-            RunError: none of these is there, or the given model is another one.
+            RunError: none of these is there, or the given model is another one, or there are several seeds.
         """
-        if self._made is None:
-            self._made = self._structure()
-            self._state.write_weights_to(self._made)
-        return self._made
+        self._check_single("model")
+        return self._model_of_seed.keras_model
 
     def use_data(self, data: str | Dataset) -> None:
         """Takes the run's dataset from another place than the recorded one.
@@ -205,32 +319,12 @@ class Run(Asked):
             RunError: it is another dataset.
             DataError: it cannot be loaded.
         """
-        self._dataset = load_again(self.record.data, data)
+        self[0]._dataset = load_again(self[0].record.data, data)
 
     def share(self, first: Run) -> None:
-        """Makes this run use the programs and the dataset of another replica of the same recipe."""
+        """Makes this run use the programs and the dataset of another seed of the same recipe."""
         self._first = first
-
-    def _score(self, part: Part) -> Scores:
-        logs = self._compiled().log_probabilities(self._state, part.images)
-        return Scores.of(part.labels, logs.argmax(axis=1), -logs[np.arange(len(part)), part.labels], part.classes)
-
-    @cached_property
-    def _blueprint(self) -> Blueprint:
-        with damage(self.path, "model.json"):
-            return Blueprint.from_json(store.read_model(self.path))
-
-    @cached_property
-    def _state(self) -> State:
-        weights = store.read_weights(self.path, self._blueprint.weight_shapes)
-        check_weights(self.path, self.record.weights_sha256)
-        with damage(self.path, "weights.safetensors"):
-            return self._blueprint.state_of_weights(weights)
-
-    @property
-    def _title(self) -> str:
-        """What messages call the run."""
-        return str(self.path)
+        self._model_of_seed.like = first._model_of_seed
 
     def count_test_part(self, files: Sequence[Path]) -> None:
         """Counts a look where files to predict have the run's own test set, labels and all, as `looking` says.
@@ -238,91 +332,43 @@ class Run(Asked):
         Raises:
             StorageError: the ledger cannot be written.
         """
-        looking.count_test_part([(self.path, self.record)], files)
+        looking.count_test_part([(run.path, run.record) for run in self], files)
+
+    def after_training(self) -> Self:
+        """The run, just trained: what answers rest on is fitted now where it keeps not all images for that."""
+        if self[0]._dataset is not None and exceeds(self[0]._dataset):
+            self.predictor.fit()
+        return self
+
+    def _score(self, part: Part) -> Scores:
+        logs = self._model_of_seed.log_probabilities(part.images)
+        return Scores.of(part.labels, logs.argmax(axis=1), -logs[np.arange(len(part)), part.labels], part.classes)
+
+    @cached_property
+    def _model_of_seed(self) -> SeedModel:
+        return SeedModel(self.record, self.path, self._title, given=self._given_model, trust=self._trust)
 
     @property
-    def _shapes(self) -> tuple[Shapes, Shapes]:
-        """The shapes of the weights, which are those in the folder's file once `_state` was read."""
-        return _shapes_of(self._blueprint)
+    def _folders(self) -> Mapping[int, Path]:
+        return read_layout(self.path).folders
 
     @property
-    def _scaled(self) -> bool:
-        return bool(self.record.recipe.get("scale", True))
+    def _title(self) -> str:
+        """What messages call the run."""
+        return str(self.path)
 
-    def _compiled(self) -> Programs:
-        check_not_forked()
-        if self._first is not None:
-            if self._shapes != self._first._shapes:
-                raise RunError(f"{self.path} has other weights than {self._first.path}, so they are no replicas.")
-            return self._first._compiled()
-        if self._programs is None:
-            prepare_jax()
-            self._programs = Programs(self._source())
-        return self._programs
-
-    def _source(self) -> ProgramSource:
-        record = self.record
-        scale = record.data.scale if self._scaled else 1.0
-        if record.recipe.get("model", "") is None and self._given_model is None:
-            return self._recipe_programs(record, scale)
-        from fittingroom.engine.keras_steps import step_functions
-
-        batch_size = record.recipe.get("batch_size")
-        if not isinstance(batch_size, int):
-            raise RunError(f"{self.path}: run.json is damaged: its batch size is {batch_size!r}.")
-        return TracedPrograms(step_functions(self._structure()), batch_size, None if record.data.as_given else scale)
-
-    def _recipe_programs(self, record: RunRecord, scale: float) -> ProgramSource:
-        """The programs of the recorded recipe, made sure to be for weights like those in the folder."""
-        self._state  # noqa: B018 - read here, so that shapes are real before they are relied on
-        recipe, data = record.trained_recipe(), record.data
-        outline = Outline(data.image_shape, self._shapes)
-        programs = RecipeModel(
-            recipe, data.image_shape, len(data.classes), scale, data.counts["train"], outline
-        ).programs
-        try:
-            outline.check_weights(_shapes_of(programs.blueprint()))
-        except RunError as error:
-            raise RunError(f"{self.path} is damaged: its recipe and its weights do not fit: {error}.") from error
-        return programs
-
-    def _structure(self) -> keras.Model:
-        """A model that has the run's structure, with any weights."""
-        from fittingroom.engine.devices import require_jax_backend
-
-        require_jax_backend()
-        from fittingroom.engine.description import rebuild
-        from fittingroom.engine.model_checks import build_layers
-        from fittingroom.engine.state import weight_shapes
-
-        self._state  # noqa: B018 - read here, so that shapes are real before they are relied on
-        outline = Outline(self.record.data.image_shape, self._shapes)
-        description = self._blueprint.description
-        if description.get("keras") is not None:
-            model = rebuild(description, outline)
-        else:
-            model = self._given_model or self._trusted_model() or rebuild(description)
-        build_layers(model, np.broadcast_to(np.float32(0), (1, *outline.image_shape)))
-        try:
-            outline.check_weights(weight_shapes(model))
-        except RunError as error:
-            raise RunError(f"The model is not the one of this run: {error}.") from error
-        return model
-
-    def _trusted_model(self) -> keras.Model | None:
-        """What the run's model file gives, if it may be run; None where the model came from no file."""
-        from fittingroom.recipes.build import build_model
-
-        record = self.record
-        if record.model_file is None:
-            return None
-        file = trusted_file(record.model_file, trust=self._trust)
-        recipe = record.trained_recipe(model=file.text)
-        return build_model(recipe, record.data.image_shape, len(record.data.classes), file=file)
+    def _check_single(self, name: str) -> None:
+        """Raises RunError where several seeds have something of their own each."""
+        if len(self) > 1:
+            raise RunError(
+                f"{self._title} has {len(self)} seeds, each with its own {name}. Take one: run[0].{name} is that of "
+                f"seed {self.seeds[0]}."
+            )
 
     def _images(self) -> RunImages:
-        if self._first is not None:
-            return self._first._images()
+        first = self._first or self[0]
+        if first is not self:
+            return first._images()
         if self._kept_images is None:
             data = self.record.data
             kept = read_images(self.path, data.classes, data.scale) if self._dataset is None else None
@@ -338,26 +384,3 @@ class Run(Asked):
         if self._dataset is None:
             self._dataset = load_again(self.record.data)
         return self._dataset
-
-
-def _shapes_of(blueprint: Blueprint) -> tuple[Shapes, Shapes]:
-    trainable, others = blueprint.weight_groups
-    return tuple(start.shape for start in trainable), tuple(start.shape for start in others)
-
-
-def _answers(programs: Programs, state: State, run: str, images: Array) -> Array:
-    """Logarithms of probabilities, none of which is NaN."""
-    logs = programs.log_probabilities(state, images)
-    check_numbers(logs, run)
-    return logs
-
-
-def check_numbers(values: Array, run: str) -> None:
-    """Raises RunError where what a model makes of images, `(images, ...)`, is NaN: it is no answer to them."""
-    bad = int(np.isnan(values).any(axis=1).sum())
-    if bad:
-        raise RunError(
-            f"{run}: the model gives NaN for {bad:,} of {len(values):,} images, so it has no answer to them. Its "
-            "training has diverged, or the images have values that are far too large. Train again with a smaller "
-            "learning rate and images scaled to 0 to 1."
-        )

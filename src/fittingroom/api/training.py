@@ -5,13 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
-from fittingroom.api.asking import finished
 from fittingroom.api.keeper import Keeper
 from fittingroom.api.keeping import Attempt, data_record
 from fittingroom.api.many import chosen_seeds, train_sessions
-from fittingroom.api.replicas import Replicas
 from fittingroom.api.run import Run
 from fittingroom.api.session import Session, clamped_batch_size, whole_number
 from fittingroom.api.trainable import Named, Prescribed, check_dataset, chosen_recipe
@@ -29,35 +27,6 @@ from fittingroom.recipes.stop import StopRule
 from fittingroom.runs.place import check_writable
 
 
-@overload
-def train(
-    dataset: Named = ...,
-    recipe: Prescribed = ...,
-    *,
-    seed: int = ...,
-    seeds: None = ...,
-    validation: float | None = ...,
-    data_dir: str | Path | None = ...,
-    image_size: int | tuple[int, int] | None = ...,
-    checkpoint_every: int = ...,
-    out: str | Path | None = ...,
-    progress: Progress | None = ...,
-    **settings: Any,
-) -> Run: ...
-@overload
-def train(
-    dataset: Named = ...,
-    recipe: Prescribed = ...,
-    *,
-    seeds: int | Sequence[int],
-    validation: float | None = ...,
-    data_dir: str | Path | None = ...,
-    image_size: int | tuple[int, int] | None = ...,
-    checkpoint_every: int = ...,
-    out: str | Path | None = ...,
-    progress: Progress | None = ...,
-    **settings: Any,
-) -> Replicas: ...
 def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
     dataset: Named = "fashion-mnist",
     recipe: Prescribed = "course",
@@ -71,15 +40,15 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
     out: str | Path | None = None,
     progress: Progress | None = None,
     **settings: Any,
-) -> Run | Replicas:
+) -> Run:
     """Trains a recipe on a dataset and keeps the run.
 
     Args:
         dataset: a name or path that `fittingroom.load` knows, or a loaded dataset.
         recipe: the name of a recipe, the path of a TOML file, a recipe, or a mapping of its settings.
         seed: of the initial weights, the shuffle and dropout.
-        seeds: in place of `seed`, several: how many (5 means 0 to 4), or which. As many replicas train at once as there
-            are cores (or devices), each exactly as it would alone. All have the same training and validation images.
+        seeds: in place of `seed`, several: how many (5 means 0 to 4), or which. As many train at once as there are
+            cores (or devices), each exactly as it would alone. All have the same training and validation images.
         validation: how many training images to hold out (a count, or a fraction below 1); None for the default.
         data_dir: where the dataset's files are.
         image_size: the size that the pictures of a folder are resized to; None for one that suits them.
@@ -91,12 +60,12 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
         **settings: settings of the recipe to change: `epochs=3`, `hidden=(512,)`.
 
     Returns:
-        The run, its folder written; with `seeds`, the `Replicas`.
+        The run, its folder written.
 
     Raises:
         InputError: something given is wrong, found before training.
         StorageError: the run's folder cannot be written, found before training where it can be known.
-        DivergedError: the loss became NaN or infinite (with `seeds`: in every replica).
+        DivergedError: the loss became NaN or infinite (with `seeds`: for every seed).
         Interrupted: Ctrl-C or SIGTERM; the finished epochs are kept, and `resume` goes on.
     """
     started = time.perf_counter()
@@ -105,7 +74,7 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
     seed = whole_number("seed", seed, lowest=0)
     chosen = (seed,) if seeds is None else chosen_seeds(seeds)
     every = whole_number("checkpoint_every", checkpoint_every, lowest=1)
-    keeper = Keeper(None if out is None else Path(out), every, replicas=seeds is not None)
+    keeper = Keeper(None if out is None else Path(out), every)
     check_writable(keeper.out)
     progress = progress or progress_for()
     with progress:
@@ -123,13 +92,13 @@ def train_recipe(
     progress: Progress,
     started: float,
     file: ModelFile | None = None,
-) -> Run | Replicas:
+) -> Run:
     """Trains a recipe with one or several seeds, from the start or from where a stopped training can go on.
 
     Args:
         recipe: with a model of its own or of the user's.
         dataset: what to train on.
-        seeds: one, unless the keeper is one of replicas.
+        seeds: one or more.
         keeper: where the training is kept.
         progress: what is told of the progress.
         started: the `time.perf_counter()` at which the user's call began.
@@ -148,7 +117,7 @@ def train_recipe(
 
 def _train_named(
     recipe: Recipe, dataset: Dataset, seeds: Sequence[int], keeper: Keeper, progress: Progress, started: float
-) -> Run | Replicas:
+) -> Run:
     """Trains a recipe through the programs that are kept for it."""
     prepare_jax()
     StopRule(recipe.stop, validation=dataset.validation is not None)  # refuses what cannot be known
@@ -184,16 +153,16 @@ def _train_named(
             resume=resume,
         )
 
-    if keeper.replicas:
+    if len(seeds) > 1:
         sessions = [session(*pair) for pair in zip(seeds, progress.replicas(seeds), strict=True)]
         states = [blueprint.initial_state(seed) for seed in seeds]
         path = train_sessions(sessions, states, source, lambda: model.trace()[1], keeper)
-        return finished(Replicas(path, dataset=dataset), dataset)
+        return Run(path, dataset=dataset).after_training()
     [seed] = seeds
     programs = Programs(source.on(available_devices()))
     kept, _ = session(seed, progress).run(programs, blueprint.initial_state(seed), keeper)
     assert isinstance(kept, Path)  # a recipe's run has a folder
-    return finished(Run(kept, dataset=dataset), dataset)
+    return Run(kept, dataset=dataset).after_training()
 
 
 def _scale_note(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fittingroom.cli.command import CommandOutput, CommandParser, table
 from fittingroom.cli.run_text import INSTEAD_OF_LOOKS, nats_spread, percent_spread
-from fittingroom.runs.place import LATEST, find_run, holds_replicas
+from fittingroom.runs.place import LATEST, find_run
 from fittingroom.text import number, percent, percent_range
 
 if TYPE_CHECKING:
@@ -32,17 +32,14 @@ def configure(parser: CommandParser) -> None:
 def run(arguments: argparse.Namespace) -> CommandOutput:
     """Scores the run; the opening is recorded before anything is computed."""
     path = find_run(arguments.run)  # before the heavy packages are imported
-    from fittingroom import open_replicas, open_run
+    from fittingroom import open_run
 
-    if holds_replicas(path):
-        replicas = open_replicas(path, trust=arguments.trust)
-        results, record = replicas.evaluate(REASON, data=arguments.data), replicas[0].record
-        facts = {"run": str(path), "dataset": record.data.name, "test": results.to_dict()}
-        return CommandOutput(facts, _all_text(path, record, results))
     opened = open_run(path, trust=arguments.trust)
-    result = opened.evaluate(REASON, data=arguments.data)
-    facts = {"run": str(opened.path), "dataset": opened.record.data.name, "test": result.to_dict()}
-    return CommandOutput(facts, _text(opened.path, opened.record, result))
+    result, record = opened.evaluate(REASON, data=arguments.data), opened[0].record
+    facts = {"run": str(path), "dataset": record.data.name, "test": result.to_dict()}
+    if len(opened) == 1:
+        return CommandOutput(facts, _text(path, record, result))
+    return CommandOutput(facts, _all_text(path, record, result))
 
 
 def _all_text(path: Path, record: RunRecord, results: ReplicasTestResult) -> str:
@@ -61,7 +58,7 @@ def _all_text(path: Path, record: RunRecord, results: ReplicasTestResult) -> str
         f"Test set of {record.data.name}\n\n"
         f"accuracy  {percent_spread(results.accuracy)}\n"
         f"loss      {nats_spread(results.loss)} nats\n"
-        f"looks     {results.look} at this test set, by {record.recipe['name']}'s replicas in {path}\n"
+        f"looks     {results.look} at this test set, by the seeds of {record.recipe['name']} in {path}\n"
         f"luck      {results.reuse.caution(results.accuracy.mean, results.results[0].scores.count)}\n\n"
         f"{table(header, rows)}{_instead(results.reuse, len(results.seeds))}"
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fittingroom.cli.command import CommandOutput, CommandParser, file_path, printable, say, table
 from fittingroom.errors import DataError
-from fittingroom.runs.place import find_run, holds_replicas
+from fittingroom.runs.place import find_run
 
 if TYPE_CHECKING:
     from fittingroom.answers.judgement import Answer
@@ -46,14 +46,12 @@ def run(arguments: argparse.Namespace) -> CommandOutput:
     path = find_run(arguments.run)  # before the heavy packages are imported
     if arguments.show is not None and not arguments.show.lower().endswith(".png"):
         raise DataError(f"--show {arguments.show}: expected the name of a PNG file, or --show at the end of the line.")
-    from fittingroom import Replicas, open_replicas, open_run
+    from fittingroom import open_run
     from fittingroom.photos.contact_sheet import MOST_ROWS
 
-    trust = arguments.trust
-    opened = open_replicas(path, trust=trust) if holds_replicas(path) else open_run(path, trust=trust)
-    first = opened[0] if isinstance(opened, Replicas) else opened
+    opened = open_run(path, trust=arguments.trust)
     if arguments.data is not None:
-        first.use_data(arguments.data)
+        opened.use_data(arguments.data)
     predictor, files, pictures = opened.predictor, [], 0
     for inputs in predictor.reader.read_all(arguments.files, lambda why: say("left out", why)):
         for note in inputs.notes:

@@ -9,7 +9,7 @@ from fittingroom.cli.command import CommandOutput, CommandParser
 from fittingroom.runs.place import LATEST, find_run
 
 if TYPE_CHECKING:
-    from fittingroom.api.replaying import Replay, ReplicaReplay
+    from fittingroom.api.replaying import Replay, SeedReplay
 
 
 def configure(parser: CommandParser) -> None:
@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> CommandOutput:
 
 
 def _text(result: Replay) -> str:
-    lines = [_line(replica) for replica in result.replicas]
+    lines = [_line(one) for one in result.seeds]
     if result.same:
         lines.append(f"{result.run} trained again in {result.seconds:.1f} s: the same, bit for bit.")
     else:
@@ -45,11 +45,11 @@ def _text(result: Replay) -> str:
     return "\n".join(lines)
 
 
-def _line(replica: ReplicaReplay) -> str:
-    start = f"seed {replica.seed}: "
-    if replica.same:
-        return f"{start}all {replica.numbers:,} weights and every epoch's numbers are the same"
-    if replica.largest_difference is None:
+def _line(one: SeedReplay) -> str:
+    start = f"seed {one.seed}: "
+    if one.same:
+        return f"{start}all {one.numbers:,} weights and every epoch's numbers are the same"
+    if one.largest_difference is None:
         return f"{start}the weights have other names or shapes"
-    where = "" if replica.first_epoch is None else f", first seen in the numbers of epoch {replica.first_epoch}"
-    return f"{start}weights differ by at most {replica.largest_difference:.3g}{where}"
+    where = "" if one.first_epoch is None else f", first seen in the numbers of epoch {one.first_epoch}"
+    return f"{start}weights differ by at most {one.largest_difference:.3g}{where}"

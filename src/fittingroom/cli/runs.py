@@ -8,14 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from fittingroom.cli.command import CommandOutput, CommandParser, table
-from fittingroom.cli.run_text import loss_text, luck, replicas_facts, replicas_row, run_facts
+from fittingroom.cli.run_text import run_facts, run_row
 from fittingroom.errors import RunError
 from fittingroom.runs.begun import holder
 from fittingroom.runs.ledger_reuse import Standings
-from fittingroom.runs.place import holds_replicas, is_run, list_begun, list_runs, list_unreadable, runs_dir
-from fittingroom.runs.record import RunRecord
-from fittingroom.runs.store import read_record
-from fittingroom.text import percent, percent_range, points
+from fittingroom.runs.place import is_run, list_begun, list_runs, list_unreadable, runs_dir
 
 
 def configure(parser: CommandParser) -> None:
@@ -52,20 +49,20 @@ def run(arguments: argparse.Namespace) -> CommandOutput:
 
 
 def _problems(facts: dict[str, Any]) -> Iterator[str]:
-    """Why looks of a run, or of its replicas, are not believed."""
-    for one in (facts, *facts.get("replicas", ())):
+    """Why looks of a run, or of its seeds, are not believed."""
+    for one in (facts, *facts.get("per_seed", ())):
         yield from (look["problem"] for look in one.get("looks", ()) if look["problem"] is not None)
 
 
 def _not_finite(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Runs, or seeds of a run, whose validation loss is not finite, and why."""
-    for one in facts.get("replicas", (facts,)):
+    for one in facts.get("per_seed", (facts,)):
         if one.get("not_finite") is not None:
             yield Path(one["run"]).relative_to(Path(facts["run"]).parent).as_posix(), one["not_finite"]
 
 
 def _unfinished(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """A training that is under way, or that was stopped and can go on."""
+    """A training that is under way, or that was stopped and can be resumed."""
     trainer = holder(path)
     status = f"in training by {trainer}" if trainer else f"stopped: fittingroom train --resume {path.name}"
     facts = {"run": str(path), "status": "training" if trainer else "unfinished", "holder": trainer}
@@ -74,30 +71,6 @@ def _unfinished(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
 
 def _describe(path: Path, standings: Standings) -> tuple[dict[str, Any], tuple[str, ...]]:
     try:
-        if holds_replicas(path):
-            return replicas_facts(path, standings), replicas_row(path, standings)
-        record = read_record(path)
+        return run_facts(path, standings), run_row(path, standings)
     except RunError as error:
         return {"run": str(path), "error": str(error)}, (path.name, "unreadable", *["-"] * 7)
-    validation = record.validation
-    return run_facts(path, record, standings), (
-        path.name,
-        record.status,
-        str(record.epochs),
-        percent(validation.accuracy if validation else None),
-        percent_range(validation.interval if validation else None),
-        loss_text(validation),
-        *_test(path, record, standings),
-    )
-
-
-def _test(path: Path, record: RunRecord, standings: Standings) -> tuple[str, str, str]:
-    """The test score, which look it was, and how much of it may be luck."""
-    found = standings.scored(path, record)
-    if found is None or found[0].score is None:
-        return "-", "-", "-"
-    _, standing = found
-    if standing.problem is not None:
-        return "not believed", "-", "-"
-    which = "elsewhere" if standing.elsewhere else standing.reuse.place(standing.look)
-    return percent(found[0].score["accuracy"]), which, points(100 * luck(found[0].score, standing.reuse), signed=True)

@@ -6,23 +6,13 @@ import argparse
 from pathlib import Path
 
 from fittingroom.cli.command import CommandOutput, CommandParser, table
-from fittingroom.cli.run_text import (
-    NO_TEST_SET,
-    compiled_loss_text,
-    epochs_text,
-    history_facts,
-    loss_text,
-    not_finite_text,
-    replicas_facts,
-    replicas_text,
-    run_facts,
-)
-from fittingroom.runs.history import History
+from fittingroom.cli.run_text import NO_TEST_SET, epochs_table, epochs_text, results_text, run_facts, title_text
+from fittingroom.runs.layout import read_layout
 from fittingroom.runs.ledger_reuse import Standings
-from fittingroom.runs.place import find_run, holds_replicas
-from fittingroom.runs.record import PartResult, RunRecord
-from fittingroom.runs.store import read_history, read_record
-from fittingroom.text import number, percent, percent_range
+from fittingroom.runs.place import find_run
+from fittingroom.runs.record import RunRecord
+from fittingroom.runs.store import read_history
+from fittingroom.text import percent, percent_range
 
 
 def configure(parser: CommandParser) -> None:
@@ -33,45 +23,28 @@ def configure(parser: CommandParser) -> None:
 def run(arguments: argparse.Namespace) -> CommandOutput:
     """Reads the run's record and history; trains and opens nothing."""
     path = find_run(arguments.run)
-    standings = Standings()
-    if holds_replicas(path):
-        return CommandOutput(
-            {**replicas_facts(path, standings), "history": history_facts(path)}, replicas_text(path, epochs=True)
-        )
-    record, history = read_record(path), read_history(path)
-    facts = {**record.to_dict(), **run_facts(path, record, standings), "history": history.history}
-    return CommandOutput(facts, _text(path, record, history, standings))
+    standings, layout = Standings(), read_layout(path)
+    facts = run_facts(path, standings)
+    each = {seed: read_history(folder).history for seed, folder in layout.folders.items()}
+    if len(layout.seeds) > 1:
+        facts["history"] = [{"seed": seed, **history} for seed, history in each.items()]
+        return CommandOutput(facts, "\n\n".join([title_text(path), results_text(path), epochs_table(path)]))
+    ((seed, record),) = layout.records().items()
+    facts = {**record.to_dict(), **facts, "history": each[seed]}
+    return CommandOutput(facts, _text(path, record, standings))
 
 
-def _text(path: Path, record: RunRecord, history: History, standings: Standings) -> str:
-    parts = [("training", record.train)]
-    if record.validation is not None:
-        parts.append(("validation", record.validation))
-    results = table(("", "accuracy", "95% interval", "loss (nats)", "images"), [_row(*part) for part in parts])
-    results += compiled_loss_text(record) + not_finite_text(path, record)
+def _text(path: Path, record: RunRecord, standings: Standings) -> str:
     settings = [(key, _setting(value)) for key, value in record.recipe.items()]
     blocks = [
         f"{path}: {epochs_text(record)}",
-        results,
-        _epochs(history),
+        results_text(path),
+        epochs_table(path),
         table(("recipe", ""), settings, left=2),
         table(("run", ""), _circumstances(record), left=2),
         _looks(path, record, standings),
     ]
     return "\n\n".join([*blocks, *(f"Note: {note}" for note in record.notes)])
-
-
-def _row(name: str, part: PartResult) -> tuple[str, ...]:
-    return name, percent(part.accuracy), percent_range(part.interval), loss_text(part), number(part.count)
-
-
-def _epochs(history: History) -> str:
-    names = list(history)
-    rows = [
-        (str(epoch + 1), *(number(logs.get(name), 4) for name in names))
-        for epoch, logs in zip(history.epoch, history.rows, strict=True)
-    ]
-    return table(("epoch", *names), rows)
 
 
 def _setting(value: object) -> str:

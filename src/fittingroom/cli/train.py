@@ -8,27 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fittingroom.cli.command import CommandOutput, CommandParser, count, file_path, say, seed, seeds, table, validation
-from fittingroom.cli.run_text import (
-    compiled_loss_text,
-    epochs_text,
-    loss_text,
-    not_finite_text,
-    replicas_facts,
-    replicas_text,
-    run_facts,
-)
+from fittingroom.cli.command import CommandOutput, CommandParser, count, file_path, say, seed, seeds, validation
+from fittingroom.cli.run_text import results_text, run_facts, title_text
 from fittingroom.errors import InputError, Interrupted, exit_status
 from fittingroom.recipes.named import NAMED, find_recipe
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.runs.place import has_begun, holds_replicas
-from fittingroom.runs.record import PartResult, RunRecord
-from fittingroom.runs.replicas import read_records
-from fittingroom.runs.store import read_record
-from fittingroom.text import number, percent, percent_range
+from fittingroom.runs.layout import read_layout
+from fittingroom.runs.place import has_begun
 
 if TYPE_CHECKING:
-    from fittingroom.api.replicas import Replicas
     from fittingroom.api.run import Run
 
 DEFAULT_DATASET = "fashion-mnist"
@@ -74,7 +62,7 @@ def configure(parser: CommandParser) -> None:
         "--seeds",
         metavar="N|LIST",
         type=seeds,
-        help="train several replicas at once: 5 for the seeds 0 to 4, or a list such as 3,7,11",
+        help="train with several seeds at once: 5 for the seeds 0 to 4, or a list such as 3,7,11",
     )
     parser.add_argument(
         "--stop",
@@ -124,13 +112,11 @@ def run(arguments: argparse.Namespace) -> CommandOutput:
         path, status = interruption.path, exit_status(interruption)
     finally:
         progress.finish(None)  # an error must not leave a bar behind, or a terminal without its cursor
-    if holds_replicas(path):
-        return CommandOutput(replicas_facts(path), f"{replicas_text(path)}\n\n{_whereabouts(path)}", status)
-    record = read_record(path)
-    return CommandOutput(run_facts(path, record), _text(path, record), status)
+    text = f"{title_text(path)}\n\n{results_text(path)}\n\n{_whereabouts(path)}"
+    return CommandOutput(run_facts(path), text, status)
 
 
-def _training(arguments: argparse.Namespace) -> Callable[..., Run | Replicas]:
+def _training(arguments: argparse.Namespace) -> Callable[..., Run]:
     """A new training."""
     recipe = chosen_recipe(arguments)
     from fittingroom import train
@@ -150,7 +136,7 @@ def _training(arguments: argparse.Namespace) -> Callable[..., Run | Replicas]:
     )
 
 
-def _resumption(arguments: argparse.Namespace) -> Callable[..., Run | Replicas]:
+def _resumption(arguments: argparse.Namespace) -> Callable[..., Run]:
     """A training that goes on; everything else was said when it began."""
     parser = CommandParser()
     configure(parser)
@@ -197,32 +183,13 @@ def _misplaced(text: str, dataset: str) -> str:
     return f" If {text!r} is the dataset, put it before the options: fittingroom train {text} ..."
 
 
-def _text(path: Path, record: RunRecord) -> str:
-    seconds = record.seconds
-    rows = [_row("training", record.train)]
-    if record.validation is not None:
-        rows.append(_row("validation", record.validation))
-    header = ("", "accuracy", "95% interval", "loss (nats)", "images")
-    return (
-        f"{record.recipe['name']} on {record.data.name}, seed {record.seed}: {epochs_text(record)}\n"
-        f"{seconds.total:.1f} s: set-up {seconds.setup:.1f}, compiling {seconds.compile:.1f}, training "
-        f"{seconds.train:.1f}\n\n"
-        f"{table(header, rows)}{compiled_loss_text(record)}{not_finite_text(path, record)}\n\n"
-        f"{_whereabouts(path)}"
-    )
-
-
-def _row(name: str, part: PartResult) -> tuple[str, ...]:
-    return name, percent(part.accuracy), percent_range(part.interval), loss_text(part), number(part.count)
-
-
 def _whereabouts(path: Path) -> str:
     if has_begun(path):
         return f"Run: {path}\nNext: `fittingroom train --resume {path}` goes on, unless its test set is opened first."
     from fittingroom.runs.place import list_runs
 
     run = "" if list_runs()[:1] == [path] else f" {path}"
-    data = (next(iter(read_records(path).values())) if holds_replicas(path) else read_record(path)).data
+    data = next(iter(read_layout(path).records().values())).data
     test = f";\n      `fittingroom evaluate{run}` opens the sealed test set." if data.has_test_set else "."
     return (
         f"Run: {path}\n"

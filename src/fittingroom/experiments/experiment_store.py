@@ -29,9 +29,9 @@ from fittingroom.experiments.plan import Cell, ExperimentPlan, Variant
 from fittingroom.runs.begun import LOCK_NAME, RunLock, read_begun
 from fittingroom.runs.images import PREFIX, link_images, place_file
 from fittingroom.runs.json_files import damage, json_text, read_json
-from fittingroom.runs.place import has_begun, holds_replicas
+from fittingroom.runs.layout import read_layout
+from fittingroom.runs.place import has_begun, is_run
 from fittingroom.runs.record import RunRecord
-from fittingroom.runs.replicas import read_records, read_replicas, replica_folder
 from fittingroom.runs.store import without_answers
 
 PLAN_NAME = "experiment.json"
@@ -124,7 +124,7 @@ class ExperimentFolder:
         """
         trained: dict[int, CellState] = {}
         for folder in self._folders(variant):
-            if holds_replicas(folder) and not has_begun(folder):
+            if is_run(folder) and not has_begun(folder):
                 for seed, state in self._trained(variant, folder).items():
                     trained.setdefault(seed, state)
         cells = [cell for cell in self._plan.cells if cell.variant is variant]
@@ -148,7 +148,7 @@ class ExperimentFolder:
                 if set(seeds) & set(wanted):
                     batches.append(Batch(variant, seeds, folder, begun=True))
                     wanted = [seed for seed in wanted if seed not in seeds]
-            elif not holds_replicas(folder):
+            elif not is_run(folder):
                 shutil.rmtree(folder, ignore_errors=True)
         size = together or max(len(wanted), 1)
         for number, first in enumerate(range(0, len(wanted), size), last + 1):
@@ -196,12 +196,13 @@ class ExperimentFolder:
         write_bytes(self.path / name, content)
 
     def _trained(self, variant: Variant, folder: Path) -> dict[int, CellState]:
-        """The cells that a whole run of replicas has brought to their end, by their seed."""
-        records = read_records(folder)
+        """The cells that a whole run has brought to their end, by their seed."""
+        layout = read_layout(folder)
+        records = layout.records()
         states = {}
-        for seed in read_replicas(folder).seeds:
+        for seed in layout.seeds:
             cell, record = Cell(variant, seed, self._plan.data), records.get(seed)
-            place = None if record is None else replica_folder(folder, seed)
+            place = layout.folders.get(seed)
             if record is None and not any(one.status == "interrupted" for one in records.values()):
                 states[seed] = CellState(cell, "failed", _NO_EPOCH, again=False)
             elif record is not None and record.status == "diverged":

@@ -25,7 +25,7 @@ from fittingroom.experiments.experiment_store import CellState
 from fittingroom.experiments.plan import ExperimentPlan
 from fittingroom.experiments.study import Trial
 from fittingroom.experiments.summary import Summary
-from fittingroom.runs.place import holds_replicas
+from fittingroom.runs.place import is_run
 from fittingroom.runs.store import read_validated
 from fittingroom.text import points
 
@@ -96,7 +96,7 @@ class Search:
     def run_of(self, trial: Trial) -> Path | None:
         """The run folder of a trial, which can be explained and reported; None where it is not here."""
         folders = sorted((self.path / "runs").glob(f"{trial.variant.digest}-{self.plan.data}-*"))
-        return next((folder for folder in folders if holds_replicas(folder)), None)
+        return next((folder for folder in folders if is_run(folder)), None)
 
     def look(self) -> ReplicasTestResult:
         """The score of the best trial on the sealed test set, one look for all its seeds; kept as `final` too.

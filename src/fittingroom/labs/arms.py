@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fittingroom.api.opening import open_replicas
+from fittingroom.api.opening import open_run
 from fittingroom.api.run import Run
 from fittingroom.atomic import storage_errors, write_bytes
 from fittingroom.data.dataset import Dataset
@@ -32,7 +32,7 @@ from fittingroom.experiments.summary import trained_numbers
 from fittingroom.labs.lab_description import LabCode
 from fittingroom.labs.measures import MEASURES, Measure
 from fittingroom.runs.outcomes import Kept
-from fittingroom.runs.place import RECORD_NAME, REPLICAS_NAME, has_begun, holds_replicas
+from fittingroom.runs.place import has_begun, is_run
 from fittingroom.runs.store import read_validated
 
 
@@ -63,11 +63,11 @@ class Arm:
 
     @property
     def folder(self) -> Path | None:
-        """Where the runs lie: the folder of the replicas, or of the only run."""
+        """Where the runs lie: the folder of the run that they belong to."""
         if not self.runs:
             return None
         path = self.runs[0].path
-        return path.parent if holds_replicas(path.parent) else path
+        return path.parent if is_run(path.parent) else path
 
     @cached_property
     def outcomes(self) -> tuple[Kept, ...]:
@@ -156,7 +156,7 @@ def arms_of(experiment: Experiment, names: Sequence[str], dataset: Dataset) -> l
 
 def runs_in(folder: Path) -> tuple[Run, ...]:
     """The runs in a run folder: one, or one per seed."""
-    return tuple(open_replicas(folder, trust=True)) if holds_replicas(folder) else (Run(folder, trust=True),)
+    return tuple(open_run(folder, trust=True))
 
 
 def named(arms: Sequence[Arm], name: str) -> Arm | None:
@@ -216,7 +216,7 @@ def _forget() -> None:
 
 
 def _is_whole(out: Path) -> bool:
-    return any((out / name).is_file() for name in (RECORD_NAME, REPLICAS_NAME)) and not has_begun(out)
+    return is_run(out) and not has_begun(out)
 
 
 def _executed(code: LabCode, dataset: Dataset, out: Path) -> tuple[str | None, str]:

@@ -2,7 +2,7 @@
 
     training.json     what is trained, with which seeds; gone when nothing is left to go on with
     lock              held by the process that trains (`lock.py`)
-    checkpoints/      what training goes on from (`checkpoints.py`); of several replicas, one in each `seed-<n>/`
+    checkpoints/      what training continues from (`checkpoints.py`); one folder in each `seed-<number>/`
 
 The files of the finished run are written into the same folder at the end, its record last (`store.py`).
 
@@ -32,11 +32,11 @@ from fittingroom.runs.checkpoints import FOLDER as CHECKPOINTS
 from fittingroom.runs.checkpoints import Checkpoints
 from fittingroom.runs.environment import Environment
 from fittingroom.runs.json_files import damage, json_line, read_json
-from fittingroom.runs.place import BEGUN_NAME, RECORD_NAME, REPLICAS_NAME, has_begun, is_run, new_folder, run_name
-from fittingroom.runs.record import DataRecord, known_fields, now, read_data, read_model_file
-from fittingroom.runs.replicas import replica_folder
+from fittingroom.runs.layout import read_seeds, seed_folder
+from fittingroom.runs.place import BEGUN_NAME, OLD_SEEDS_NAME, RECORD_NAME, has_begun, is_run, new_folder, run_name
+from fittingroom.runs.record import DataRecord, check_format, known_fields, now, read_data, read_model_file
 
-FORMAT = 1
+FORMAT = 2
 
 # A training that took no longer does not wait for the disk: after a power cut its run may be missing, or damaged, which
 # its hashes tell.
@@ -54,8 +54,7 @@ class BegunRecord:
         data: what it is trained on.
         sample: hash of a part of the images and labels, where `data` has no fingerprint of them.
         model: the model's variables and structure, as in `model.json`.
-        seeds: one per replica.
-        replicas: whether the folder is one of several replicas, of which there may be one.
+        seeds: those that are trained.
         checkpoint_every: epochs between checkpoints.
         environment: software and machine.
         model_file: the Python file that the model came from; None where it came from none.
@@ -68,7 +67,6 @@ class BegunRecord:
     sample: str
     model: Mapping[str, Any]
     seeds: tuple[int, ...]
-    replicas: bool
     checkpoint_every: int
     environment: Environment
     model_file: RecordedFile | None = None
@@ -115,12 +113,12 @@ class BegunRun:
             self._release()
 
     def checkpoints(self, seed: int) -> Checkpoints:
-        """The checkpoints of the replica with this seed."""
+        """The checkpoints of a seed."""
         return self._checkpoints.setdefault(seed, Checkpoints(self.folder(seed)))
 
     def folder(self, seed: int) -> Path:
-        """The folder of the replica with this seed; the run's own where it has only one."""
-        return replica_folder(self.path, seed) if self.record.replicas else self.path
+        """The folder of a seed."""
+        return seed_folder(self.path, seed)
 
     def finish(self, write: Callable[[Path], None] | None, *, resumable: bool) -> Path | None:
         """Ends the training: writes the run, and removes what only a training that goes on would need.
@@ -138,7 +136,7 @@ class BegunRun:
         little = not self._settled and time.perf_counter() - self._since < LEAST_SECONDS_TO_LOSE
         with storage_errors(self.path), not_durable() if little else nullcontext():
             if write is not None:
-                for name in (RECORD_NAME, REPLICAS_NAME):  # of what was kept when training was interrupted
+                for name in (RECORD_NAME, OLD_SEEDS_NAME):  # of what was kept when training was interrupted
                     (self.path / name).unlink(missing_ok=True)
                 write(self.path)
                 if not (self._settled or little):
@@ -211,12 +209,23 @@ def reopen(path: Path) -> BegunRun:
     lock = RunLock(path)
     try:
         record = read_begun(path)
-        for folder in {path, *(replica_folder(path, seed) for seed in record.seeds)}:
+        _move_old_checkpoints(path, record)
+        for folder in (path, *(seed_folder(path, seed) for seed in record.seeds)):
             sweep(folder)
     except BaseException:
         lock.release()
         raise
     return BegunRun(path, record, lock, new=False)
+
+
+def _move_old_checkpoints(path: Path, record: BegunRecord) -> None:
+    """Moves the checkpoints to their seed, where version 0.1 wrote those of a single seed into the run's own folder."""
+    old = path / CHECKPOINTS
+    if old.is_dir():
+        with storage_errors(path):
+            folder = seed_folder(path, record.seeds[0])
+            folder.mkdir(exist_ok=True)
+            old.rename(folder / CHECKPOINTS)
 
 
 def read_begun(path: Path) -> BegunRecord:
@@ -227,10 +236,7 @@ def read_begun(path: Path) -> BegunRecord:
     """
     with damage(path, BEGUN_NAME):
         stored = read_json(path / BEGUN_NAME)
-        if stored["format"] != FORMAT:
-            raise RunError(
-                f"the training was begun in format {stored['format']!r}; this version reads format {FORMAT}."
-            )
+        check_format(stored, FORMAT, BEGUN_NAME)
         return BegunRecord(
             created=str(stored["created"]),
             recipe={**stored["recipe"], "name": str(stored["recipe"]["name"])},
@@ -238,8 +244,7 @@ def read_begun(path: Path) -> BegunRecord:
             data=read_data(stored["data"]),
             sample=str(stored["sample"]),
             model=dict(stored["model"]),
-            seeds=tuple(int(seed) for seed in stored["seeds"]),
-            replicas=bool(stored["replicas"]),
+            seeds=read_seeds(stored["seeds"]),
             checkpoint_every=int(stored["checkpoint_every"]),
             environment=known_fields(Environment, stored["environment"]),
             model_file=read_model_file(stored["model_file"]),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
 from fittingroom.errors import RunError
 
@@ -53,6 +54,19 @@ class History(dict[str, list[float]]):
     def __repr__(self) -> str:
         last = ", ".join(f"{name} {values[-1]:.4f}" for name, values in self.items())
         return f"History({len(self._rows)} epochs{'; last: ' if last else ''}{last})"
+
+    @classmethod
+    def mean_of(cls, histories: Sequence[History]) -> History:
+        """The means of several histories: each epoch's over those that reached it."""
+        rows: dict[int, dict[str, list[float]]] = {}
+        for history in histories:
+            for epoch, logs in history._rows:
+                for name, value in logs.items():
+                    rows.setdefault(epoch, {}).setdefault(name, []).append(value)
+        return cls(
+            (epoch, {name: math.fsum(values) / len(values) for name, values in rows[epoch].items()})
+            for epoch in sorted(rows)
+        )
 
     def to_csv(self) -> str:
         """A table with a line per epoch, counted from 1 as people do; floats in full, an empty cell for no value."""

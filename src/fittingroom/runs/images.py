@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 
 from fittingroom.atomic import storage_errors, write_bytes
 from fittingroom.runs.json_files import damage, read_json
+from fittingroom.runs.layout import files_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -164,11 +165,11 @@ def place_file(path: Path, content: bytes, beside: Iterator[Path]) -> None:
 
 
 def link_images(folder: Path, others: Iterable[Path]) -> None:
-    """Makes the images of a run of several replicas those of each replica.
+    """Makes the images of a run those of each of its seeds.
 
     Args:
         folder: the run's.
-        others: those of its replicas.
+        others: those of its seeds.
 
     Raises:
         StorageError: they cannot be written.
@@ -250,6 +251,7 @@ def read_files(path: Path, count: int) -> tuple[str, ...]:
     Raises:
         RunError: the file is damaged.
     """
+    path = files_of(path)
     if not (path / _NAME).exists():
         return ()
     with damage(path, _NAME):

@@ -32,6 +32,7 @@ from typing import Any, Literal, NamedTuple, overload
 from fittingroom.atomic import absolute, locked_folder, write_bytes
 from fittingroom.errors import RunError, StorageError
 from fittingroom.runs.json_files import damage, json_text, read_json
+from fittingroom.runs.layout import files_of
 from fittingroom.runs.ledger_entries import Entry, Intent, Kind, LedgerLook, looks_of, score_summary
 from fittingroom.runs.place import RECORD_NAME
 from fittingroom.runs.record import RunRecord, now
@@ -369,6 +370,7 @@ def _record_to_change(path: Path) -> Iterator[dict[str, Any]]:
 
     Keys that this version does not know stay.
     """
+    path = files_of(path)
     with ExitStack() as lock:
         with damage(path, RECORD_NAME):
             lock.enter_context(locked_folder(path))

@@ -9,16 +9,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fittingroom.errors import FittingRoomError
+from fittingroom.runs.layout import read_layout
 from fittingroom.runs.ledger import Ledger
 from fittingroom.runs.ledger_entries import Entry, LedgerLook, looks_of, recipe_digest, score_summary
-from fittingroom.runs.place import holds_replicas, list_runs
+from fittingroom.runs.place import list_runs
 from fittingroom.runs.record import Look, RunRecord
-from fittingroom.runs.replicas import read_replicas, replica_folder
 from fittingroom.runs.store import read_record
 from fittingroom.runs.weights import WEIGHTS_NAME, weights_sha256
 
@@ -129,16 +130,10 @@ def _looks_of_runs(entries: list[Entry]) -> Iterator[tuple[Path, RunRecord, Look
 
 
 def _all_runs(paths: Iterable[Path]) -> Iterator[Path]:
-    """The folders of single runs, those of replicas too."""
+    """By which path the seeds of runs are read; those of damaged ones are left out."""
     for path in paths:
-        if not holds_replicas(path):
-            yield path
-            continue
-        try:
-            seeds = read_replicas(path).kept
-        except (FittingRoomError, OSError):
-            continue
-        yield from (replica_folder(path, seed) for seed in seeds)
+        with suppress(FittingRoomError, OSError):
+            yield from read_layout(path).folders.values()
 
 
 _WAYS_OUT = "Restore the folder from a backup, or train again and evaluate that run"

@@ -9,12 +9,13 @@ import shutil
 import tempfile
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from fittingroom.atomic import absolute, expanded, storage_errors
 from fittingroom.errors import RunError, StorageError, UnknownNameError
 
 RECORD_NAME = "run.json"
-REPLICAS_NAME = "replicas.json"  # what a folder of several runs, one per seed, has in place of it
+OLD_SEEDS_NAME = "replicas.json"  # what version 0.1 wrote in place of it where there were several seeds
 BEGUN_NAME = "training.json"  # in the folder of a training that is under way, or can go on
 LATEST = "latest"
 NO_FOLDERS = "none"  # as FITTINGROOM_RUNS_DIR; a folder of that name is ./none
@@ -111,7 +112,15 @@ def run_name(created: str, dataset: str, recipe: str) -> str:
     return "-".join([date, _safe(f"{form}-{place}" if form else dataset, "data"), _safe(recipe, "recipe")])
 
 
-def _named(run: object) -> str | Path:
+class _Opened(Protocol):
+    """A run that is open, `api.run.Run`."""
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+
+
+def _named(run: str | Path | _Opened) -> str | Path:
     """A path or a name as it is; of a run that is open, its folder.
 
     Raises:
@@ -119,16 +128,16 @@ def _named(run: object) -> str | Path:
     """
     if isinstance(run, str | Path):
         return run
-    if hasattr(run, "record") and isinstance(path := getattr(run, "path", None), Path):
+    if hasattr(type(run), "record") and isinstance(path := getattr(run, "path", None), Path):
         return path
     kind = "nothing" if run is None else f"an object of type {type(run).__name__}"
     raise RunError(f"expected the folder or the name of a run, such as 'latest', and not {kind}.")
 
 
-def find_run(run: str | Path = LATEST) -> Path:
-    """The folder of a run: a path, the name of a run in `runs_dir()`, or `latest`, the newest one there.
+def find_run(run: str | Path | _Opened = LATEST) -> Path:
+    """The folder of a run: a path, the name of a run in `runs_dir()`, `latest`, the newest one there, or an open run.
 
-    A replica of a run with several seeds is a run too: `NAME/seed-2`.
+    One seed of a run is a run too: `NAME/seed-2`.
 
     Raises:
         UnknownNameError: there is no such run; the message lists the newest ones.
@@ -149,7 +158,7 @@ def find_run(run: str | Path = LATEST) -> Path:
     for path in places:
         _check_may_be_read(path)
     if _is_folder(Path(run)):
-        raise RunError(f"{run} is not a run: it has no {RECORD_NAME} and no {REPLICAS_NAME}.")
+        raise RunError(f"{run} is not a run: it has no {RECORD_NAME}.")
     raise UnknownNameError("run", str(run), [*(path.name for path in list_runs()[:10]), LATEST])
 
 
@@ -232,8 +241,8 @@ def _check_may_be_read(path: Path) -> None:
 
 
 def is_run(path: Path) -> bool:
-    """Whether a folder is a run, of one replica or of several."""
-    return _is_file(path / RECORD_NAME) or holds_replicas(path)
+    """Whether a folder is a run, or one seed of a run."""
+    return _is_file(path / RECORD_NAME) or _is_file(path / OLD_SEEDS_NAME)
 
 
 def has_begun(path: Path) -> bool:
@@ -241,14 +250,16 @@ def has_begun(path: Path) -> bool:
     return _is_file(path / BEGUN_NAME)
 
 
-def holds_replicas(path: Path) -> bool:
-    """Whether a folder is a run of several replicas."""
-    return _is_file(path / REPLICAS_NAME)
+def has_old_seeds(path: Path) -> bool:
+    """Whether a folder is a run of several seeds as version 0.1 wrote it."""
+    return not _is_file(path / RECORD_NAME) and _is_file(path / OLD_SEEDS_NAME)
 
 
 def _age_key(path: Path) -> tuple[int, str]:
-    written_once = [path / name for name in (REPLICAS_NAME, "weights.safetensors") if _is_file(path / name)]
-    return _written((written_once or [path])[0]), path.name
+    # Where version 0.1 wrote a single seed, `run.json` changes with each look, and the weights do not.
+    written_once = (OLD_SEEDS_NAME, "weights.safetensors", RECORD_NAME)
+    files = [path / name for name in written_once if _is_file(path / name)]
+    return _written((files or [path])[0]), path.name
 
 
 def _written(path: Path) -> int:

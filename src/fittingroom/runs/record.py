@@ -1,4 +1,4 @@
-"""What `run.json` says: everything about a run that is not an array."""
+"""What the `run.json` of a seed says: everything about one training that is not an array."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from fittingroom.recipes.recipe import Recipe
 
 FORMAT = 1
-"""The form of the run folder. It grows by one when an older version could no longer read what is written."""
+"""The form of a seed's record. It grows by one when an older version could no longer read what is written."""
 
 _LARGEST_IMAGE = 2**26
 """Numbers in one image. A model is built for images of the recorded shape, whatever its file has of them."""
@@ -238,7 +238,7 @@ class RunRecord:
         Raises:
             RunError: it was written in a newer format, or something is missing.
         """
-        _check_format(stored)
+        check_format(stored, FORMAT)
         try:
             return _read_record(stored)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -246,11 +246,21 @@ class RunRecord:
             raise RunError(f"run.json is damaged: {what}.") from error
 
 
-def _check_format(stored: Mapping[str, Any]) -> None:
+def check_format(stored: Mapping[str, Any], newest: int, name: str = "run.json") -> None:
+    """Makes sure that a file of a run is written in a format that this version reads.
+
+    Args:
+        stored: its contents.
+        newest: the newest format that is read.
+        name: the file's name.
+
+    Raises:
+        RunError: it is in a newer format, or the file is damaged.
+    """
     found = stored.get("format")
     if not isinstance(found, int) or isinstance(found, bool) or found < 1:
-        raise RunError(f"run.json is damaged: its format is {found!r}, not a number.")
-    if found > FORMAT:
+        raise RunError(f"{name} is damaged: its format is {found!r}, not a number.")
+    if found > newest:
         from fittingroom import __version__
 
         environment = stored.get("environment")
@@ -258,7 +268,7 @@ def _check_format(stored: Mapping[str, Any]) -> None:
         writer = str(versions.get("fittingroom", "")) if isinstance(versions, Mapping) else ""
         raise RunError(
             f"the run was written in format {found}; this is fittingroom {__version__}, which reads up to format "
-            f"{FORMAT}. It needs fittingroom {writer or 'of a newer version'}{' or newer' if writer else ''}: "
+            f"{newest}. It needs fittingroom {writer or 'of a newer version'}{' or newer' if writer else ''}: "
             "pip install --upgrade fittingroom."
         )
 

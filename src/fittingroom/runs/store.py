@@ -1,5 +1,7 @@
 """The files of a run, each written whole or not at all, and read with suspicion.
 
+Those of a seed, in its `seed-<number>/`; what is beside it tells `layout.py`:
+
     history.csv           the numbers of each epoch
     outcomes.npz          what came of each validation image in each epoch, and of the kept weights; absent without
                           validation
@@ -9,9 +11,9 @@
     images-<hash>.npz     images that answers and pages need (`images.py`); absent for plain arrays
     run.json              the record (`record.py`): recipe, data, machine, times, results, looks at the test set
 
-`run.json` is written last: a folder without it is no run. It alone changes later, when the test set is opened
-(`looks.py`). `judgement.npz` (`judgement.py`) comes when an answer is first asked for, `correction.npz`
-(`correction.py`) with the first photo; both can be made again. While training lasts, the folder holds other files
+`run.json` is written last: a folder without it is not a run. It alone changes later, when the test set is opened
+(`ledger.py`). In the run's own folder, `judgement.npz` comes when an answer is first asked for, `correction.npz` with
+the first photo (`answers/stored.py`); both can be made again. While training lasts, the folder holds other files
 (`begun.py`).
 
 What a run's kept weights make of its validation images, and whether two runs have the same ones.
@@ -20,7 +22,7 @@ What a run's kept weights make of its validation images, and whether two runs ha
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,11 +30,12 @@ from typing import TYPE_CHECKING, Any
 from fittingroom.atomic import names_synced_once, read_file, storage_errors, write_atomically, write_bytes
 from fittingroom.errors import RunError
 from fittingroom.runs.history import History
-from fittingroom.runs.images import RunImages, write_files, write_images
+from fittingroom.runs.images import RunImages, link_images, write_files, write_images
 from fittingroom.runs.json_files import damage, json_line, json_text, read_json
+from fittingroom.runs.layout import Layout, files_of, read_record, seed_folder
 from fittingroom.runs.ledger import record_opening, record_score
-from fittingroom.runs.place import RECORD_NAME
-from fittingroom.runs.record import RunRecord, now
+from fittingroom.runs.place import OLD_SEEDS_NAME, RECORD_NAME
+from fittingroom.runs.record import RunRecord, Seconds, now
 from fittingroom.runs.weights import MODEL_NAME, WEIGHTS_NAME, read_weights, serialized, sha256_of
 
 if TYPE_CHECKING:
@@ -60,10 +63,10 @@ _LARGEST_HISTORY = 16 * 2**20  # bytes; a hundred thousand epochs of four number
 
 @dataclass(frozen=True)
 class RunContents:
-    """All that a run folder holds.
+    """All that is kept of a seed.
 
     Args:
-        record: what `run.json` will say.
+        record: what its `run.json` will say.
         history: the numbers of each epoch.
         weights: name -> array, in the order of the model's description.
         model: the model's structure as plain JSON.
@@ -81,22 +84,13 @@ class RunContents:
     images: RunImages | None = None
 
 
-def read_record(path: Path) -> RunRecord:
-    """What `run.json` says.
-
-    Raises:
-        RunError: it is missing, damaged or written in a newer format.
-    """
-    with damage(path, RECORD_NAME):
-        return RunRecord.from_dict(read_json(path / RECORD_NAME))
-
-
 def read_history(path: Path) -> History:
     """The numbers of each epoch.
 
     Raises:
         RunError: the file is missing or damaged.
     """
+    path = files_of(path)
     with damage(path, _HISTORY):
         return History.from_csv(read_file(path / _HISTORY, _LARGEST_HISTORY).decode())
 
@@ -110,6 +104,7 @@ def read_outcomes(path: Path) -> Outcomes | None:
     from fittingroom.data.npz import array_names, read_array
     from fittingroom.runs.outcomes import ARRAYS, Outcomes
 
+    path = files_of(path)
     file = path / _OUTCOMES
     if not file.exists():
         return None
@@ -123,16 +118,49 @@ def read_model(path: Path) -> dict[str, Any]:
     Raises:
         RunError: the file is missing or damaged.
     """
+    path = files_of(path)
     with damage(path, MODEL_NAME):
         return read_json(path / MODEL_NAME)
 
 
-def write_run(folder: Path, contents: RunContents) -> None:
-    """Writes the files of a run into a folder that is there, in place of those of an earlier part of its training.
+def write_run(
+    folder: Path,
+    contents: Sequence[RunContents],
+    *,
+    seeds: Sequence[int] | None = None,
+    seconds: Seconds | None = None,
+) -> None:
+    """Writes a run into a folder that is there, in place of what was kept of an earlier part of its training.
+
+    Args:
+        folder: the run's.
+        contents: of each kept seed, at least one.
+        seeds: all seeds that were asked for; by default the kept ones.
+        seconds: times of all seeds together; by default those of the first.
 
     Raises:
-        StorageError: one of them cannot be written; the folder is then no run.
+        StorageError: a file cannot be written; the folder is then not a run.
     """
+    kept = tuple(one.record.seed for one in contents)
+    layout = Layout(folder, tuple(seeds or kept), kept, seconds or contents[0].record.seconds)
+    folders = [seed_folder(folder, seed) for seed in kept]
+    with storage_errors(folder):
+        # Those of a single seed lay here when version 0.1 began the training, and interrupted it.
+        for name in (RECORD_NAME, OLD_SEEDS_NAME, _HISTORY, MODEL_NAME, WEIGHTS_NAME, _OUTCOMES):
+            (folder / name).unlink(missing_ok=True)
+        for one in folders:
+            one.mkdir(exist_ok=True)
+    with names_synced_once(folder):
+        if contents[0].images is not None:  # in the run's own folder too, where runs beside this one find them at once
+            write_images(folder, contents[0].images)
+        link_images(folder, folders)
+        for one, content in zip(folders, contents, strict=True):
+            _write_seed(one, content)
+        write_bytes(folder / RECORD_NAME, json_text(layout.to_dict()).encode())
+
+
+def _write_seed(folder: Path, contents: RunContents) -> None:
+    """Writes the files of a seed, its record last."""
     with storage_errors(folder):
         (folder / RECORD_NAME).unlink(missing_ok=True)
     with names_synced_once(folder):
@@ -149,8 +177,6 @@ def write_run(folder: Path, contents: RunContents) -> None:
             )
         if contents.files:
             write_files(folder, contents.files)
-        if contents.images is not None:
-            write_images(folder, contents.images)
     record = replace(contents.record, weights_sha256=sha256_of(weights, contents.weights))
     write_bytes(folder / RECORD_NAME, json_text(record.to_dict()).encode())
 

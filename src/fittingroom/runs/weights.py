@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from fittingroom.atomic import open_file
 from fittingroom.errors import RunError
 from fittingroom.runs.json_files import damage, read_json
+from fittingroom.runs.layout import files_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -56,11 +57,15 @@ def sha256_of(content: bytes | mmap.mmap, names: Iterable[str]) -> str:
 
 
 def weights_sha256(path: Path) -> str:
-    """The hash of the weights in a run's folder.
+    """The hash of the weights of a seed.
+
+    Args:
+        path: the folder of a run of one seed, or that of a seed.
 
     Raises:
         RunError: `weights.safetensors` or `model.json` is missing or damaged.
     """
+    path = files_of(path)
     with damage(path, MODEL_NAME):
         model = read_json(path / MODEL_NAME)
         names = [str(start["name"]) for group in ("trainable", "non_trainable") for start in model[group]]
@@ -84,8 +89,8 @@ def check_weights(path: Path, recorded: str | None) -> None:
     """
     if recorded is not None and weights_sha256(path) != recorded:
         raise RunError(
-            f"{path / WEIGHTS_NAME} is damaged, or is another run's: its weights are not those that were written "
-            f"(SHA-256 {recorded[:12]}… in run.json). Bring the file back from a copy, or train again."
+            f"{files_of(path) / WEIGHTS_NAME} is damaged, or is another run's: its weights are not those that were "
+            f"written (SHA-256 {recorded[:12]}… in run.json). Bring the file back from a copy, or train again."
         )
 
 
@@ -101,6 +106,7 @@ def read_weights(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None
     """
     from safetensors import safe_open
 
+    path = files_of(path)
     file = path / WEIGHTS_NAME
     with damage(path, WEIGHTS_NAME):
         with open_file(file) as stream:

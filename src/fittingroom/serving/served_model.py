@@ -12,7 +12,6 @@ from typing import Any
 from fittingroom.answers.out_of_distribution import FALSE_ALARMS, ShapeDetector
 from fittingroom.answers.predictor import Predictor
 from fittingroom.answers.recalibration import ALPHA
-from fittingroom.api.replicas import Replicas
 from fittingroom.api.run import Run
 from fittingroom.errors import DataError, RunError
 from fittingroom.photos.style import Style
@@ -41,13 +40,13 @@ class Model:
     predictor: Predictor
 
     @classmethod
-    def of(cls, opened: Run | Replicas) -> Model:
+    def of(cls, opened: Run) -> Model:
         """Reads and fits all that an answer takes.
 
         Raises:
             RunError: a file of it is damaged.
         """
-        runs = [opened] if isinstance(opened, Run) else list(opened)
+        runs = list(opened)
         predictor = opened.predictor.load()
         paths, records = tuple(run.path for run in runs), tuple(run.record for run in runs)
         return cls(opened.path, paths, records, _style(opened, predictor.data), predictor)
@@ -58,7 +57,7 @@ class Model:
         return self.predictor.data
 
 
-def _style(opened: Run | Replicas, data: DataRecord) -> Style | str:
+def _style(opened: Run, data: DataRecord) -> Style | str:
     height, width = (*data.picture_shape, 0, 0)[:2]
     if data.load is None:
         return (

@@ -52,8 +52,7 @@ class Application:
 
     def __call__(self) -> Gate:
         """Loads the model and warms it up."""
-        from fittingroom.api.opening import open_replicas, open_run
-        from fittingroom.runs.place import holds_replicas
+        from fittingroom.api.opening import open_run
         from fittingroom.serving.app import create_app
         from fittingroom.serving.served_model import Model
 
@@ -61,8 +60,7 @@ class Application:
         # Else the model's thread waits 5 ms for its turn whenever it comes back from arithmetic to a busy loop.
         sys.setswitchinterval(0.002)
         try:
-            opened = open_replicas if holds_replicas(self.path) else open_run
-            model = Model.of(opened(self.path, trust=self.trust))
+            model = Model.of(open_run(self.path, trust=self.trust))
             model.predictor.warm_up(LIMITS.images)
         except FittingRoomError as error:
             if _SHARED not in os.environ:

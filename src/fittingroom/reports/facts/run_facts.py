@@ -12,7 +12,7 @@ from fittingroom.errors import InputError
 from fittingroom.evaluation.spread import Spread, plain
 from fittingroom.recipes.named import NAMED
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.runs.replicas import spread_of_parts
+from fittingroom.runs.layout import spread_of_parts
 
 if TYPE_CHECKING:
     from fittingroom.reports.facts.subject import SeedTraining, Subject

@@ -13,10 +13,10 @@ from fittingroom.errors import InputError
 from fittingroom.evaluation.trajectories import Trajectories
 from fittingroom.runs.history import History
 from fittingroom.runs.images import read_files
+from fittingroom.runs.layout import read_layout
 from fittingroom.runs.outcomes import Kept
-from fittingroom.runs.place import find_run, holds_replicas
+from fittingroom.runs.place import find_run
 from fittingroom.runs.record import RunRecord, Seconds
-from fittingroom.runs.replicas import read_replicas, replica_folder
 from fittingroom.runs.store import Validated, read_history, read_validated
 
 # The history's validation loss is a mean in 32 bits over batches. Within this relative distance of the outcomes' mean,
@@ -136,11 +136,8 @@ def read_subject(run: str | Path) -> Subject:
         InputError: it has no validation images, or in no epoch finite losses; or a file is missing or damaged.
     """
     path = find_run(run)
-    folders, seeds = [path], None
-    if holds_replicas(path):
-        stored = read_replicas(path)
-        folders, seeds = [replica_folder(path, seed) for seed in stored.kept], stored
-    validated = [read_validated(folder, "explain it") for folder in folders]
+    layout = read_layout(path)
+    validated = [read_validated(folder, "explain it") for folder in layout.folders.values()]
     found = [_training(one) for one in validated]
     trainings = tuple(training for training in found if training is not None)
     if not trainings:
@@ -149,9 +146,7 @@ def read_subject(run: str | Path) -> Subject:
         raise InputError(f"{path} is damaged: its seeds were validated on different images.")
     unusable = tuple(one.record.seed for one, training in zip(validated, found, strict=True) if training is None)
     records = tuple(one.record for one in validated)
-    if seeds is None:
-        return Subject(path, trainings, (records[0].seed,), records[0].seconds, records, unusable)
-    return Subject(path, trainings, seeds.seeds, seeds.seconds, records, unusable)
+    return Subject(path, trainings, layout.seeds, layout.seconds, records, unusable)
 
 
 def _not_finite(validated: Validated) -> str:

@@ -10,10 +10,9 @@ from typing import Any
 from fittingroom.reports.drawing.plots import Line
 from fittingroom.reports.pages.document import TEMPLATES, harmless, macros
 from fittingroom.runs.history import History
+from fittingroom.runs.layout import seed_folder, spread_of_parts
 from fittingroom.runs.ledger_reuse import Standings
-from fittingroom.runs.place import holds_replicas
 from fittingroom.runs.record import PartResult, RunRecord
-from fittingroom.runs.replicas import replica_folder, spread_of_parts
 from fittingroom.runs.store import without_answers
 
 _CELL = 'style="text-align:left;padding:2px 12px 2px 0"'
@@ -81,7 +80,7 @@ def _part(parts: Sequence[PartResult | None]) -> str:
 
 
 def _folders(path: Path, records: Sequence[RunRecord]) -> list[Path]:
-    return [replica_folder(path, record.seed) if holds_replicas(path) else path for record in records]
+    return [path] if len(records) == 1 else [seed_folder(path, record.seed) for record in records]
 
 
 def _test(path: Path, records: Sequence[RunRecord]) -> str:

@@ -1,0 +1,188 @@
+"""`SeedModel`: the trained model of one seed, compiled for predictions or as a Keras model."""
+
+from __future__ import annotations
+
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fittingroom.answers.predictor import Forward
+from fittingroom.engine.blueprint import Blueprint, Outline, Shapes
+from fittingroom.engine.devices import check_not_forked, prepare_jax
+from fittingroom.engine.programs import Programs, ProgramSource, TracedPrograms
+from fittingroom.engine.recipe_programs import RecipeModel
+from fittingroom.engine.state import State
+from fittingroom.errors import RunError
+from fittingroom.recipes.modelfile import trusted_file
+from fittingroom.runs import store
+from fittingroom.runs.json_files import damage
+from fittingroom.runs.record import RunRecord
+from fittingroom.runs.store import RunContents
+from fittingroom.runs.weights import check_weights
+
+if TYPE_CHECKING:
+    import keras
+
+Array = np.ndarray[Any, Any]
+
+
+class SeedModel:
+    """What a seed learned. Its files are read, and its programs compiled, when they are first needed.
+
+    Args:
+        record: what is recorded of the seed.
+        files: the folder that its files are read from, or all that they would hold.
+        title: what messages call the run.
+        given: the Keras model that `fit` or `open_run` was given; None without one.
+        trust: whether the Python file that the model came from may be run.
+
+    Attributes:
+        like: another seed of the same recipe, whose compiled programs this one uses too; None for its own.
+    """
+
+    def __init__(
+        self, record: RunRecord, files: Path | RunContents, title: str, *, given: keras.Model | None, trust: bool
+    ) -> None:
+        self.like: SeedModel | None = None
+        self._record = record
+        self._files = files
+        self._title = title
+        self._given = given
+        self._trust = trust
+
+    def forward(self) -> Forward:
+        """From images in the model's form to logarithms of probabilities, none NaN; reads nothing any more."""
+        programs, state = self.compiled(), self._state
+        return partial(_answers, programs, state, self._title)
+
+    def compiled(self) -> Programs:
+        """The programs that predict.
+
+        Raises:
+            RunError: a file is damaged, or the model can only be made by code that is not here or not trusted.
+        """
+        check_not_forked()
+        if self.like is None:
+            return self._programs
+        if self._shapes != self.like._shapes:
+            raise RunError(f"{self._title} has other weights than {self.like._title}: they are not of one run.")
+        return self.like.compiled()
+
+    def log_probabilities(self, images: Array) -> Array:
+        """What the model makes of images in its form, `(n, classes)`, NaN and all."""
+        return self.compiled().log_probabilities(self._state, images)
+
+    @cached_property
+    def keras_model(self) -> keras.Model:
+        """A Keras model with the seed's weights; see `Run.model`."""
+        model = self._structure()
+        self._state.write_weights_to(model)
+        return model
+
+    @cached_property
+    def _blueprint(self) -> Blueprint:
+        if isinstance(self._files, RunContents):
+            return Blueprint.from_json(dict(self._files.model))
+        with damage(self._files, "model.json"):
+            return Blueprint.from_json(store.read_model(self._files))
+
+    @cached_property
+    def _state(self) -> State:
+        if isinstance(self._files, RunContents):
+            return self._blueprint.state_of_weights(dict(self._files.weights))
+        weights = store.read_weights(self._files, self._blueprint.weight_shapes)
+        check_weights(self._files, self._record.weights_sha256)
+        with damage(self._files, "weights.safetensors"):
+            return self._blueprint.state_of_weights(weights)
+
+    @property
+    def _shapes(self) -> tuple[Shapes, Shapes]:
+        """The shapes of the weights, which are those in the folder's file once `_state` was read."""
+        return _shapes_of(self._blueprint)
+
+    @cached_property
+    def _programs(self) -> Programs:
+        prepare_jax()
+        return Programs(self._source())
+
+    def _source(self) -> ProgramSource:
+        record = self._record
+        scale = record.data.scale if record.recipe.get("scale", True) else 1.0
+        if record.recipe.get("model", "") is None and self._given is None:
+            return self._recipe_programs(scale)
+        from fittingroom.engine.keras_steps import step_functions
+
+        batch_size = record.recipe.get("batch_size")
+        if not isinstance(batch_size, int):
+            raise RunError(f"{self._title}: run.json is damaged: its batch size is {batch_size!r}.")
+        return TracedPrograms(step_functions(self._structure()), batch_size, None if record.data.as_given else scale)
+
+    def _recipe_programs(self, scale: float) -> ProgramSource:
+        """The programs of the recorded recipe, made sure to be for weights like those in the folder."""
+        self._state  # noqa: B018 - read here, so that shapes are real before they are relied on
+        recipe, data = self._record.trained_recipe(), self._record.data
+        outline = Outline(data.image_shape, self._shapes)
+        model = RecipeModel(recipe, data.image_shape, len(data.classes), scale, data.counts["train"], outline)
+        try:
+            outline.check_weights(_shapes_of(model.programs.blueprint()))
+        except RunError as error:
+            raise RunError(f"{self._title} is damaged: its recipe and its weights do not fit: {error}.") from error
+        return model.programs
+
+    def _structure(self) -> keras.Model:
+        """A model that has the run's structure, with any weights."""
+        from fittingroom.engine.devices import require_jax_backend
+
+        require_jax_backend()
+        from fittingroom.engine.description import rebuild
+        from fittingroom.engine.model_checks import build_layers
+        from fittingroom.engine.state import weight_shapes
+
+        self._state  # noqa: B018 - read here, so that shapes are real before they are relied on
+        outline = Outline(self._record.data.image_shape, self._shapes)
+        description = self._blueprint.description
+        if description.get("keras") is not None:
+            model = rebuild(description, outline)
+        else:
+            model = self._given or self._trusted_model() or rebuild(description)
+        build_layers(model, np.broadcast_to(np.float32(0), (1, *outline.image_shape)))
+        try:
+            outline.check_weights(weight_shapes(model))
+        except RunError as error:
+            raise RunError(f"The model is not the one of this run: {error}.") from error
+        return model
+
+    def _trusted_model(self) -> keras.Model | None:
+        """What the run's model file gives, if it may be run; None where the model came from no file."""
+        from fittingroom.recipes.build import build_model
+
+        record = self._record
+        if record.model_file is None:
+            return None
+        file = trusted_file(record.model_file, trust=self._trust)
+        recipe = record.trained_recipe(model=file.text)
+        return build_model(recipe, record.data.image_shape, len(record.data.classes), file=file)
+
+
+def check_numbers(values: Array, run: str) -> None:
+    """Raises RunError where what a model makes of images, `(images, ...)`, is NaN: it is no answer to them."""
+    bad = int(np.isnan(values).any(axis=1).sum())
+    if bad:
+        raise RunError(
+            f"{run}: the model gives NaN for {bad:,} of {len(values):,} images, so it has no answer to them. Its "
+            "training has diverged, or the images have values that are far too large. Train again with a smaller "
+            "learning rate and images scaled to 0 to 1."
+        )
+
+
+def _answers(programs: Programs, state: State, run: str, images: Array) -> Array:
+    logs = programs.log_probabilities(state, images)
+    check_numbers(logs, run)
+    return logs
+
+
+def _shapes_of(blueprint: Blueprint) -> tuple[Shapes, Shapes]:
+    trainable, others = blueprint.weight_groups
+    return tuple(start.shape for start in trainable), tuple(start.shape for start in others)

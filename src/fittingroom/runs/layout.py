@@ -1,0 +1,158 @@
+"""The folder of a run: which seeds it has, and where the files of each are.
+
+    run.json      the seeds, which of them are kept, and the times of all together
+    images-*.npz  the images that answers and pages need (`images.py`)
+    seed-0/       everything of the seed 0 (`store.py`), its own record in a `run.json` too
+    seed-1/       ...
+
+The `run.json` at the top is written last: a folder without it is not a run. Looks at the test set are kept with each
+seed. A run of one seed is also known by its own folder, whose readers look into its `seed-<number>/`.
+
+Version 0.1 had two other layouts, which are read as well: the files of a single seed lay in the run's own folder, its
+record among them as `run.json`; and several seeds lay in `seed-<number>/` beside a `replicas.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fittingroom.errors import RunError
+from fittingroom.evaluation.spread import Spread
+from fittingroom.runs.json_files import damage, number, read_json
+from fittingroom.runs.place import OLD_SEEDS_NAME, RECORD_NAME, has_old_seeds
+from fittingroom.runs.record import PartResult, RunRecord, Seconds, check_format
+
+FORMAT = 2
+"""The form of a run's folder. It grows by one when an older version could no longer read what is written."""
+
+_MOST_SEEDS = 10_000
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The seeds of a run, and where each is.
+
+    Args:
+        path: the run's folder.
+        seeds: all seeds that were asked for, in that order.
+        kept: those of which there are results; a training that ended before its first epoch did leaves none.
+        seconds: times of all seeds together; those of training are by the clock, not summed over seeds.
+    """
+
+    path: Path
+    seeds: tuple[int, ...]
+    kept: tuple[int, ...]
+    seconds: Seconds
+
+    @property
+    def folders(self) -> dict[int, Path]:
+        """By which path the files of each kept seed are read: that of the run where there is only one."""
+        if len(self.kept) == 1:
+            return {self.kept[0]: self.path}
+        return {seed: seed_folder(self.path, seed) for seed in self.kept}
+
+    def records(self) -> dict[int, RunRecord]:
+        """The record of each kept seed.
+
+        Raises:
+            RunError: one of the folders is missing or damaged, or was written in a newer format.
+        """
+        return {seed: read_record(folder) for seed, folder in self.folders.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The contents of the `run.json` at the top."""
+        seconds = {part: getattr(self.seconds, part) for part in ("setup", "compile", "train")}
+        return {"format": FORMAT, "seeds": list(self.seeds), "kept": list(self.kept), "seconds": seconds}
+
+
+def seed_folder(path: Path, seed: int) -> Path:
+    """Where a run keeps the files of a seed."""
+    return path / f"seed-{seed}"
+
+
+def read_layout(path: Path) -> Layout:
+    """Which seeds a run has, in any of the layouts; the folder of one seed counts as a run of one.
+
+    Raises:
+        RunError: `run.json` is missing or damaged, or was written in a newer format.
+    """
+    if has_old_seeds(path):
+        with damage(path, OLD_SEEDS_NAME):
+            stored = read_json(path / OLD_SEEDS_NAME)
+            check_format(stored, 1, OLD_SEEDS_NAME)
+            return _layout_of(path, stored)
+    with damage(path, RECORD_NAME):
+        stored = read_json(path / RECORD_NAME)
+        if _is_of_all(stored):
+            check_format(stored, FORMAT)
+            return _layout_of(path, stored)
+        record = RunRecord.from_dict(stored)
+        return Layout(path, (record.seed,), (record.seed,), record.seconds)
+
+
+def read_record(path: Path) -> RunRecord:
+    """What is recorded of a seed.
+
+    Args:
+        path: the folder of a run of one seed, or that of a seed.
+
+    Raises:
+        RunError: `run.json` is missing, damaged or written in a newer format, or the run has several seeds.
+    """
+    folder = files_of(path)
+    with damage(folder, RECORD_NAME):
+        return RunRecord.from_dict(read_json(folder / RECORD_NAME))
+
+
+def files_of(path: Path) -> Path:
+    """The folder with the files of a seed, from that of a run of one seed, or of the seed itself.
+
+    Raises:
+        RunError: the run has several seeds, or its `run.json` is missing or damaged.
+    """
+    if not has_old_seeds(path):
+        with damage(path, RECORD_NAME):
+            if not _is_of_all(read_json(path / RECORD_NAME)):
+                return path
+    kept = read_layout(path).kept
+    if len(kept) > 1:
+        raise RunError(f"{path} has {len(kept)} seeds. Name one of them: {seed_folder(path, kept[0])}.")
+    return seed_folder(path, kept[0])
+
+
+def spread_of_parts(parts: Sequence[PartResult | None]) -> dict[str, Spread]:
+    """`loss` (nats) and `accuracy` (0 to 1) over seeds; each is left out where a seed has none."""
+    found = {
+        "loss": [None if part is None else part.loss for part in parts],
+        "accuracy": [None if part is None else part.accuracy for part in parts],
+    }
+    return {
+        name: Spread.of(value for value in values if value is not None)
+        for name, values in found.items()
+        if None not in values
+    }
+
+
+def _is_of_all(stored: Mapping[str, Any]) -> bool:
+    """Whether a `run.json` is the one at the top; that of a seed has the `seed`."""
+    return "seeds" in stored
+
+
+def _layout_of(path: Path, stored: Mapping[str, Any]) -> Layout:
+    seconds = Seconds(**{part: number(stored["seconds"][part]) for part in ("setup", "compile", "train")})
+    seeds, kept = (read_seeds(stored[name]) for name in ("seeds", "kept"))
+    return Layout(path, seeds, kept, seconds)
+
+
+def read_seeds(stored: Iterable[Any]) -> tuple[int, ...]:
+    """Seeds from plain JSON: whole numbers, since folders are named after them; at least one, and each once."""
+    seeds = list(stored)
+    known = set(seeds)
+    if not (
+        known and len(known) == len(seeds) <= _MOST_SEEDS and all(type(seed) is int and seed >= 0 for seed in known)
+    ):
+        raise ValueError(f"its seeds are not different whole numbers: {str(stored)[:100]}")
+    return tuple(seeds)
