@@ -1,8 +1,8 @@
-"""The table of datasets that are known by name: what is in them, whose they are, where they come from.
+"""The datasets that are known by name: what is in them, whose they are, where they come from.
 
 The checksums are MD5, of the packed files. Those of Fashion-MNIST are in its README; those of MNIST and KMNIST are the
-ones that torchvision and other loaders agree on. The fingerprints are ours (`arrays.fingerprint`): they know the
-contents again when a file was repacked, as Debian's were. (Debian's files differ from the published ones only in the
+ones that torchvision and other loaders agree on. The fingerprints are ours (`values.fingerprint`): they tell
+the contents when a file was repacked, as Debian's were. (Debian's files differ from the published ones only in the
 gzip header: with name and time put back, all four give the published MD5.) We have not seen MNIST's and KMNIST's files,
 so these two are known by their checksums and their counts.
 """
@@ -20,7 +20,7 @@ FOUR_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What is known about a dataset besides its pixels; `unknown` where nobody said."""
+    """What is known about a dataset besides its pixels; `unknown` where it is not known."""
 
     title: str
     licence: str = "unknown"
@@ -34,7 +34,7 @@ class DatasetInfo:
 
 @dataclass(frozen=True)
 class CatalogueEntry:
-    """One row of the table.
+    """One dataset of the catalogue.
 
     `mirrors` are addresses of folders that hold the four files, best first. `train_fingerprint` and `test_fingerprint`
     are None where the contents have never been seen by us.
@@ -199,6 +199,6 @@ FORMS = ("folder:FOLDER", "npz:FILE", "csv:FILE", "idx:FOLDER")
 
 
 def known_by(fingerprint: str, test_fingerprint: str) -> CatalogueEntry | None:
-    """The dataset of the table that has these fingerprints; None where it is none of them."""
+    """The dataset of the catalogue that has these fingerprints; None if no dataset has."""
     pair = (fingerprint, test_fingerprint)
     return next((row for row in CATALOGUE.values() if (row.train_fingerprint, row.test_fingerprint) == pair), None)

@@ -54,8 +54,8 @@ class RawDataset:
     """A dataset as a reader gives it, not checked yet.
 
     Attributes:
-        train: with the images of a given validation part at the end.
-        test: None if there is no test part; then one is cut.
+        train: with the images of the files' own validation part, if they have one, at the end.
+        test: None if there is no test part; then one is cut off.
         source: where it was found, in words.
         classes: None if the files do not name them; then they are numbered.
         scale: what images are divided by to lie in 0 to 1.
@@ -257,8 +257,8 @@ def _check_apart(images: Images, test_images: Images) -> list[str]:
         )
     if np.array_equal(images, test_images):
         raise DataError(
-            "the train and test images are identical. Use other images for testing, or leave the test part out, and "
-            "one is set aside."
+            "the train and test images are identical. Use other images for testing, or leave the test part out, "
+            "so that one is set aside."
         )
     if len(test_images) > len(images):
         return [

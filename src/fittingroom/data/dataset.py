@@ -108,9 +108,9 @@ class Opening:
 
 
 class SealedTestSet:
-    """The test part of a dataset: it tells its size and its counts, and no image or label until it is opened.
+    """The test part of a dataset: it has its size and its counts, but no image or label until it is opened.
 
-    Every opening is recorded before anything is handed out: in `openings`, and through `recorder` if one is given. A
+    Every opening is recorded before anything is handed out: in `openings`, and through `recorder` if there is one. A
     recorder that raises keeps the test set closed.
 
     Args:
@@ -118,7 +118,7 @@ class SealedTestSet:
         fingerprint: the fingerprint of the part's images and labels.
         recorder: called with each opening.
         digests: of the files that the images came from; None for arrays.
-        looks: says in words how often the test set was looked at, by anybody, from what it is known by.
+        looks: gives in words how often the test set was looked at, for the fingerprints that it is known by.
     """
 
     __slots__ = ("_digests", "_looks", "_openings", "_part", "_recorder", "fingerprint")
@@ -147,7 +147,7 @@ class SealedTestSet:
         if not reason.strip():
             raise DataError("the test set was opened without a reason. Say what its score is for: test.open('...').")
         part = self._part
-        # Computed from what is handed out: what was read from a file may say anything.
+        # From the arrays that are handed out, since a fingerprint from a file proves nothing about them.
         if fingerprint(part.images, part.labels) != self.fingerprint:
             raise DataError("the test images have changed since they were loaded. Load them again.")
         source = source_fingerprint(part.images, part.labels, self._digests)
@@ -181,7 +181,7 @@ class SealedTestSet:
         known_as = {self.fingerprint, source_fingerprint(self._part.images, self._part.labels, self._digests)}
         return f"SealedTestSet({here} from here; {self._looks(frozenset(known_as))})"
 
-    if not TYPE_CHECKING:  # so that a type checker still sees that there is no `images`
+    if not TYPE_CHECKING:  # else type checkers would take any attribute, also `images`
 
         def __getattr__(self, name: str) -> NoReturn:
             raise AttributeError(
@@ -220,7 +220,7 @@ class Dataset:
     `data.train.images` are the raw uint8 pixels, `data.train.x` the same as float32 model input in 0 to 1.
 
     Attributes:
-        name: what `load` was given; for own data the path in it is absolute.
+        name: as `load` takes it; for own data the path in it is absolute.
         train: what a model learns from.
         validation: cut from the training part by `split_seed`, or None.
         test: sealed.
@@ -229,10 +229,10 @@ class Dataset:
         source: how it was found.
         fingerprint: of all training and validation images and labels, before the split.
         split_seed: the seed of the split.
-        notes: sentences that must be said about these data.
+        notes: sentences for the user about these data.
         scale: see `Part`.
         info: licence, homepage, citation, published checksums.
-        arguments: what `load` has to be given to load the same data again, as plain JSON values.
+        arguments: those with which `load` loads the same data again, as JSON values.
     """
 
     name: str

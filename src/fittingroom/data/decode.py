@@ -164,7 +164,7 @@ def _pictures(count: int) -> str:
 
 @contextmanager
 def _cancelled_at_exit(futures: Sequence[Future[_Decoded | DataError]]) -> Iterator[Iterator[_Decoded | DataError]]:
-    """The results in order; at Ctrl-C, what has not begun is cancelled instead of awaited."""
+    """The results in order; at Ctrl-C, those that have not started are cancelled."""
     try:
         yield (future.result() for future in futures)
     finally:

@@ -13,7 +13,7 @@ from fittingroom.errors import DataError, DatasetNotFoundError
 
 _TABLES = {".csv", ".tsv"}
 _DOCUMENTS = (".xlsx", ".ods", ".docx", ".odt", ".pptx", ".odp")
-"""Endings of ZIP archives that nobody takes for one."""
+"""Endings of documents that are ZIP archives inside."""
 
 _EXPECTED = {
     "folder": "a folder with a sub-folder for each class",

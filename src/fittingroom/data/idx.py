@@ -1,4 +1,4 @@
-"""IDX, the format of MNIST and its descendants, packed with gzip or not, and datasets of four such files.
+"""Reads IDX, the format of MNIST and its descendants, packed with gzip or not, and datasets of four such files.
 
 An IDX file is a magic number (two zero bytes, a type, the number of dimensions), the dimensions as big-endian 32-bit
 numbers, and the values. It is described at http://yann.lecun.com/exdb/mnist/.
@@ -117,7 +117,7 @@ def _read(path: Path, dimensions: set[int], expected: str) -> NDArray[Any]:
             )
         declared = math.prod(shape) * dtype.itemsize
         if not declared and math.prod(max(size, 1) for size in shape) > LARGEST_ARRAY:
-            raise DataError(f"{path} declares the shape {shape}: there are no pictures in it.")
+            raise DataError(f"{path} declares the shape {shape}, which has no values.")
         content = read_declared(
             stream, declared, stored if compressed else stored - stream.tell(), str(path), compressed=compressed
         )

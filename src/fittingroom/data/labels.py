@@ -1,6 +1,6 @@
-"""Names of classes, from folders, tables and arrays: whether they can be told apart, and in which order they stand.
+"""Names of classes, and labels as files have them made positions among these names.
 
-Labels as files have them, text or numbers that need not begin at 0, as positions in a tuple of class names.
+Names come from folders, tables and arrays; labels are text, or numbers that need not begin at 0.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from fittingroom.data.sniff import FileKind, is_idx, start_of
 from fittingroom.errors import DataError
 
 _SYSTEM = {"__macosx", "@eadir", "$recycle.bin", "system volume information", "thumbs.db", "desktop.ini"}
-"""What file managers and archives leave behind; nobody put it there."""
+"""What file managers and archives leave behind, in lower case."""
 
 _TABLES = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx", ".xls", ".json", ".txt", ".xml")
 """Endings of files that may say the classes of pictures beside them; the likeliest first."""

@@ -1,4 +1,4 @@
-"""Loads a dataset by its name: the one way in."""
+"""Loads a dataset by its name or path: the one way in."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def load(
     image_size: int | tuple[int, int] | None = None,
     first_rules: bool = False,
 ) -> Dataset:
-    """A dataset with its test part sealed, as `fittingroom.load` describes it, but for the ledger.
+    """A dataset with its test part sealed, whose openings are recorded in `data.test.openings` but in no ledger.
 
-    What opens its test set is kept in `data.test.openings` alone. Training needs no more. With `first_rules` a folder
-    is read as the first versions did, for the runs that they left behind.
+    `fittingroom.load`, which describes the arguments, adds the ledger. With `first_rules` a folder is read as the first
+    versions did, for the runs that they left behind.
 
     Raises:
         UnknownNameError: no dataset has this name.
@@ -141,7 +141,7 @@ def catalogued(entry: CatalogueEntry, data_dir: Path | None) -> Contents:
 
 
 def _from_usual_places(entry: CatalogueEntry) -> Contents:
-    """From the cache, where it needs no other module of this package, or from wherever it comes."""
+    """From the cache, for which no reader is imported; else from the system's package, or by download."""
     contents = None if entry.name == DIGITS.name else cached_before(entry.name)
     if contents is not None:
         return contents
@@ -155,7 +155,7 @@ def _from_usual_places(entry: CatalogueEntry) -> Contents:
 
 
 def _source(form: str, path: Path, image_size: tuple[int, int] | None, *, first_rules: bool) -> DatasetSource:
-    """What reads a user's own data. Only that reader is imported: some need Pillow."""
+    """What reads a user's own data. Only that reader is imported, since some need much themselves."""
     if form == "idx":
         from fittingroom.data.idx import idx_source
 
@@ -192,89 +192,89 @@ def _resolved(place: str) -> Path:
 
 
 def _split(contents: Contents, validation: int | float | None, seed: int) -> tuple[Part, Part | None]:
-    """The training part and what is held out of it; without a copy where nothing is cut."""
+    """The training part and the validation part; without a copy where nothing is cut."""
 
     def part(chosen: slice | NDArray[np.bool_]) -> Part:
         files = contents.files[chosen] if isinstance(chosen, slice) else tuple(compress(contents.files, chosen))
         return Part(contents.images[chosen], contents.labels[chosen], contents.classes, contents.scale, files=files)
 
-    given = contents.given_validation
-    if validation is None and given:
-        return part(slice(-given)), part(slice(-given, None))
+    own = contents.given_validation
+    if validation is None and own:
+        return part(slice(-own)), part(slice(-own, None))
     held_out = cut_validation(contents.labels, len(contents.classes), validation, seed)
     if not held_out.any():
         return part(slice(None)), None
     return part(~held_out), part(held_out)
 
 
-def _dataset_name(given: Any) -> str:
+def _dataset_name(value: Any) -> str:
     """The name of a dataset: a text as it is, a `Path` as a text that is read as a path.
 
     Raises:
         DataError: it is neither.
     """
-    if isinstance(given, str):
-        return given
-    if isinstance(given, os.PathLike):
-        path = os.fspath(given)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, os.PathLike):
+        path = os.fspath(value)
         # A relative path is never taken for a dataset of the catalogue.
         return os.path.join(os.curdir, path if isinstance(path, str) else os.fsdecode(path))  # noqa: PTH118
     mend = ""
-    if hasattr(given, "fingerprint"):
+    if hasattr(value, "fingerprint"):
         mend = " It is already loaded; use it as it is."
-    elif hasattr(given, "__array__") or isinstance(given, list | tuple):
+    elif hasattr(value, "__array__") or isinstance(value, list | tuple):
         mend = " Arrays need no loading: fittingroom.fit(model, x, y)."
-    kind = "None" if given is None else f"a {type(given).__name__}"
+    kind = "None" if value is None else f"a {type(value).__name__}"
     raise DataError(f"load takes the name of a dataset, such as 'fashion-mnist' or 'folder:photos', not {kind}.{mend}")
 
 
-def _image_size(given: Any) -> tuple[int, int] | None:
+def _image_size(value: Any) -> tuple[int, int] | None:
     """`(height, width)` from a pair, or from one number for both; None stays None.
 
     Raises:
         DataError: it is something else, or not from 1 to 1,024.
     """
-    if given is None:
+    if value is None:
         return None
-    pair = (given, given) if isinstance(given, numbers.Integral) and not isinstance(given, bool) else given
+    pair = (value, value) if isinstance(value, numbers.Integral) and not isinstance(value, bool) else value
     whole = (
         isinstance(pair, tuple | list)
         and len(pair) == 2
         and all(isinstance(side, numbers.Integral) and not isinstance(side, bool) for side in pair)
     )
     if not whole:
-        raise DataError(f"image_size={given!r}; expected (height, width) in pixels, such as (64, 64), or 64 for both.")
+        raise DataError(f"image_size={value!r}; expected (height, width) in pixels, such as (64, 64), or 64 for both.")
     height, width = (int(side) for side in pair)
     if not (1 <= height <= _LARGEST_SIDE and 1 <= width <= _LARGEST_SIDE):
         raise DataError(f"the image size is {height}x{width}; each side must be from 1 to {_LARGEST_SIDE} pixels.")
     return height, width
 
 
-def _validation(given: Any) -> int | float | None:
+def _validation(value: Any) -> int | float | None:
     """How many images are held out: a count, a fraction, or None for the default.
 
     Raises:
         DataError: it is not a number.
     """
-    if given is None:
+    if value is None:
         return None
-    if isinstance(given, bool) or not isinstance(given, numbers.Real) or not math.isfinite(given):
-        mend = _fraction_of(given) if isinstance(given, str) else ""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+        mend = _fraction_of(value) if isinstance(value, str) else ""
         raise DataError(
-            f"validation={given!r}; expected a number of images, such as 5000, or a fraction, such as 0.2.{mend}"
+            f"validation={value!r}; expected a number of images, such as 5000, or a fraction, such as 0.2.{mend}"
         )
-    return int(given) if isinstance(given, numbers.Integral) else float(given)
+    return int(value) if isinstance(value, numbers.Integral) else float(value)
 
 
-def _whole(name: str, given: Any) -> int:
+def _whole(name: str, value: Any) -> int:
     """A whole number from 0.
 
     Raises:
         DataError: it is not.
     """
-    if isinstance(given, bool) or not isinstance(given, numbers.Integral) or given < 0:
-        raise DataError(f"{name}={given!r}; expected a whole number from 0.")
-    return int(given)
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 0:
+        raise DataError(f"{name}={value!r}; expected a whole number from 0.")
+    return int(value)
 
 
 def _fraction_of(text: str) -> str:

@@ -53,7 +53,7 @@ def member_names(path: Path) -> tuple[str, ...]:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names of arrays for a message: the first ten, as Python writes what is no plain text."""
+    """Names of arrays for a message: the first ten, with escapes for characters that cannot be printed."""
     shown = [name if name.isprintable() else ascii(name) for name in names[:10]]
     return ", ".join(name[:50] for name in shown) + (f" and {len(names) - 10:,} more" if names[10:] else "") or "(none)"
 

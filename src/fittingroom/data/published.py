@@ -1,6 +1,6 @@
 """The published datasets of the catalogue: where their files are, their download, and whether they are what they seem.
 
-The four files of a dataset in the MNIST form are looked for in a folder of the user's, in the folder of a system
+The four files of a dataset in the MNIST form are looked for in a folder of the user's, in that of a system
 package, and on the authors' mirrors. They are checked by their published checksums, or by their contents. The digits
 come with scikit-learn, so that there is always a dataset.
 """
@@ -59,7 +59,7 @@ def _read_digits() -> Contents:
 
 
 def in_data_folder(entry: CatalogueEntry, folder: Path) -> DatasetSource | None:
-    """A dataset in a folder of the user's: in its sub-folder with the dataset's name, or in it; None if in neither.
+    """A dataset in the user's folder: in its sub-folder with the dataset's name, or in it; None if in neither.
 
     Raises:
         DatasetNotFoundError: some of the four files are missing.
@@ -97,7 +97,7 @@ def _source(entry: CatalogueEntry, files: FourFiles, data_dir: Path | None = Non
     Args:
         entry: the dataset.
         files: where they are.
-        data_dir: the folder of the user's that has them, if one does; it has its own place in the cache.
+        data_dir: the user's folder that has them, which is cached apart; None for all other places.
     """
 
     def read() -> Contents:

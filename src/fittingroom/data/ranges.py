@@ -1,4 +1,4 @@
-"""The range of values that a model was trained on: how pictures are converted to it, and what is on another one."""
+"""The range of values that a model was trained on: how pictures are converted to it, and which images have another."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _SCALES = (1.0, 16.0, 255.0, 4095.0, 65535.0)
 
 @dataclass(frozen=True)
 class ValueRange:
-    """The values of a model's training images, as `fit` was given them.
+    """The values of a model's training images, as `fit` got them.
 
     Args:
         lowest: the smallest value.

@@ -12,7 +12,7 @@ from fittingroom.errors import DataError
 from fittingroom.seeds import generator
 
 _TEST_SALT = b"test split 0"
-"""Fixed for good: a test set that moved with a seed could be looked at piece by piece."""
+"""Never changes: a test set that moved with a seed could be looked at piece by piece."""
 
 
 def count_per_class(labels: Labels, classes: int) -> tuple[int, ...]:
@@ -32,15 +32,15 @@ def _shares(counts: Sequence[int], total: int, *, at_least_one: bool = False) ->
     """
     limits = [max(count - 1, 0) for count in counts]
     products = [total * count for count in counts]
-    given = [min(product // sum(counts), limit) for product, limit in zip(products, limits, strict=True)]
+    sizes = [min(product // sum(counts), limit) for product, limit in zip(products, limits, strict=True)]
     if at_least_one:
-        given = [max(share, min(limit, 1)) for share, limit in zip(given, limits, strict=True)]
+        sizes = [max(share, min(limit, 1)) for share, limit in zip(sizes, limits, strict=True)]
     by_remainder = sorted(range(len(counts)), key=lambda k: -(products[k] % sum(counts)))
-    while sum(given) < min(total, sum(limits)):
+    while sum(sizes) < min(total, sum(limits)):
         for k in by_remainder:
-            if given[k] < limits[k] and sum(given) < total:
-                given[k] += 1
-    return tuple(given)
+            if sizes[k] < limits[k] and sum(sizes) < total:
+                sizes[k] += 1
+    return tuple(sizes)
 
 
 def _validation_size(counts: Sequence[int], validation: int | float | None) -> int:
@@ -81,7 +81,7 @@ def cut_validation(labels: Labels, classes: int, validation: int | float | None,
     """
     counts = count_per_class(labels, classes)
     size = _validation_size(counts, validation)
-    # Raw 64-bit draws, because NumPy keeps their sequence for good, which it does not promise for `permutation`.
+    # Raw 64-bit draws, because NumPy promises their sequence for all versions, but not that of `permutation`.
     keys = generator(seed, "split").bit_generator.random_raw(len(labels))
     return _lowest(keys, labels, _shares(counts, size, at_least_one=validation is None))
 
@@ -108,10 +108,10 @@ def cut_test(
     return _lowest(keys, labels, _shares(counts, round(fraction * len(labels)), at_least_one=True))
 
 
-def _lowest(keys: NDArray[np.uint64], labels: Labels, given: Sequence[int]) -> NDArray[np.bool_]:
+def _lowest(keys: NDArray[np.uint64], labels: Labels, sizes: Sequence[int]) -> NDArray[np.bool_]:
     """Marks, in each class, as many images as the class gives: those with the lowest keys."""
     chosen = np.zeros(len(labels), bool)
-    for k, share in enumerate(given):
+    for k, share in enumerate(sizes):
         members = np.flatnonzero(labels == k)
         chosen[members[np.argsort(keys[members], kind="stable")[:share]]] = True
     return chosen

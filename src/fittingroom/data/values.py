@@ -1,6 +1,7 @@
-"""The two kinds of array that all the data are made of, and their fingerprint.
+"""The two kinds of array that all data are made of, uint8 images and int32 labels: conversion to them, fingerprints.
 
-Arrays of any number type as the two types the rest works with: uint8 images and int32 labels.
+Files and users have arrays of any number type and scale. What can be guessed for sure enough is converted, with a
+sentence about it; everything else is refused.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def source_fingerprint(images: Images, labels: Labels, digests: Digests | None =
     """What a part's images were before anything was done to them, as 32 hexadecimal digits.
 
     It is the same for the same pairs of image and class, in whatever order, file and type of numbers they come, and
-    whatever the classes are called. Pictures are their files' bytes, so that the size they are brought to does not
+    whatever the classes are called. Pictures are their files' bytes, so that the size they are resized to does not
     enter. Arrays are their values: a factor that is common to all of them (0 to 1, 0 to 16, 0 to 255) does not enter,
     nor do three equal channels in place of one.
 
