@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fittingroom.reports.drawing.axes import Axis, epoch_axis, linear_axis, log_axis, scale_of, strip, tick_texts
-from fittingroom.reports.drawing.plots import HEIGHT, Line, curves, cut, line_of
+from fittingroom.reports.drawing.axes import Axis, Scale, Strip
+from fittingroom.reports.drawing.plots import HEIGHT, Line, curves, cut
 from fittingroom.reports.drawing.scatter import Dot, cost, shares_plot
 
 numbers = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20)
@@ -18,12 +18,12 @@ factors = st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=20)
 
 @given(numbers)
 def test_all_values_lie_within_in_their_order_and_ticks_are_few(values: list[float]) -> None:
-    _holds(linear_axis(values), values)
+    _holds(Axis.linear(values), values)
 
 
 @given(factors)
 def test_factors_lie_within_in_their_order_and_ticks_are_few(values: list[float]) -> None:
-    _holds(log_axis(values), values)
+    _holds(Axis.logarithmic(values), values)
 
 
 def _holds(axis: Axis, values: list[float]) -> None:
@@ -37,40 +37,40 @@ def _holds(axis: Axis, values: list[float]) -> None:
 
 
 def test_ticks_are_round() -> None:
-    assert linear_axis([71.2, 94.8]).ticks == (75.0, 80.0, 85.0, 90.0, 95.0)
-    assert linear_axis([-0.3, 0.9]).ticks == (-0.25, 0.0, 0.25, 0.5, 0.75)
+    assert Axis.linear([71.2, 94.8]).ticks == (75.0, 80.0, 85.0, 90.0, 95.0)
+    assert Axis.linear([-0.3, 0.9]).ticks == (-0.25, 0.0, 0.25, 0.5, 0.75)
 
 
 def test_equal_factors_are_equal_distances_and_one_is_among_the_ticks() -> None:
-    axis = log_axis([0.1, 1, 10])
+    axis = Axis.logarithmic([0.1, 1, 10])
     assert axis.at(1) - axis.at(0.1) == pytest.approx(axis.at(10) - axis.at(1), abs=0.02)
     assert 1.0 in axis.ticks
 
 
 def test_percentages_end_at_their_limits() -> None:
-    axis = linear_axis([99.0, 100.0], (0, 100))
+    axis = Axis.linear([99.0, 100.0], (0, 100))
     assert axis.high == 100
     assert axis.at(104.0) == axis.at(100.0)
 
 
 def test_differences_have_signs_and_the_mark_of_no_difference() -> None:
-    scale = scale_of(linear_axis([-2.0, 2.0]), mark=0.0)
+    scale = Scale.of(Axis.linear([-2.0, 2.0]), mark=0.0)
     assert [text for _, text in scale.ticks] == ["\u22122", "\u22121", "0", "+1", "+2"]
     assert scale.mark == 50
-    assert scale_of(linear_axis([3.0, 4.0]), mark=0.0).mark is None
+    assert Scale.of(Axis.linear([3.0, 4.0]), mark=0.0).mark is None
 
 
 def test_a_band_of_a_ratio_reaches_from_its_inverse() -> None:
-    axis = log_axis([0.5, 2.0])
-    assert strip(axis, 1.0, None, band=1.5).band == (axis.at(1 / 1.5), axis.at(1.5))
-    wide = linear_axis([-1.0, 1.0])
-    assert strip(wide, 0.5, None, band=0.5).band == (wide.at(-0.5), wide.at(0.5))
+    axis = Axis.logarithmic([0.5, 2.0])
+    assert Strip.of(axis, 1.0, None, band=1.5).band == (axis.at(1 / 1.5), axis.at(1.5))
+    wide = Axis.linear([-1.0, 1.0])
+    assert Strip.of(wide, 0.5, None, band=0.5).band == (wide.at(-0.5), wide.at(0.5))
 
 
 def test_ticks_have_commas_signs_and_the_same_decimals() -> None:
-    assert tick_texts(linear_axis([0.0, 30000.0])) == ["0", "10,000", "20,000", "30,000"]
-    assert tick_texts(linear_axis([-0.6, 1.2]), signed=True) == ["\u22120.5", "0.0", "+0.5", "+1.0"]
-    assert tick_texts(log_axis([0.02, 300.0])) == ["0.1", "1", "10", "100"]
+    assert Axis.linear([0.0, 30000.0]).tick_texts() == ["0", "10,000", "20,000", "30,000"]
+    assert Axis.linear([-0.6, 1.2]).tick_texts(signed=True) == ["\u22120.5", "0.0", "+0.5", "+1.0"]
+    assert Axis.logarithmic([0.02, 300.0]).tick_texts() == ["0.1", "1", "10", "100"]
 
 
 @pytest.mark.parametrize(
@@ -84,12 +84,12 @@ def test_ticks_have_commas_signs_and_the_same_decimals() -> None:
     ],
 )
 def test_epochs_have_round_ticks(first: int, last: int, ticks: tuple[int, ...]) -> None:
-    assert epoch_axis(range(first, last + 1)).ticks == ticks
+    assert Axis.of_epochs(range(first, last + 1)).ticks == ticks
 
 
 @given(st.integers(0, 50), st.integers(1, 5000))
 def test_any_number_of_epochs_has_few_ticks_in_order(first: int, more: int) -> None:
-    axis = epoch_axis([first, first + more])
+    axis = Axis.of_epochs([first, first + more])
     assert 2 <= len(axis.ticks) <= 8
     assert list(axis.ticks) == sorted(set(axis.ticks))
     assert all(axis.holds(tick) for tick in axis.ticks)
@@ -114,10 +114,10 @@ def test_a_whisker_is_drawn_to_its_ends() -> None:
 
 
 def test_the_mean_of_an_epoch_is_over_the_seeds_that_reached_it() -> None:
-    line = line_of("a", "s0", [[(1, 1.0), (2, 4.0)], [(1, 3.0), (2, float("nan"))]])
+    line = Line.of("a", "s0", [[(1, 1.0), (2, 4.0)], [(1, 3.0), (2, float("nan"))]])
     assert line is not None
     assert list(line.mean) == [(1, 2.0), (2, 4.0)]
-    assert line_of("a", "s0", [[(1, float("nan"))], []]) is None
+    assert Line.of("a", "s0", [[(1, float("nan"))], []]) is None
 
 
 def test_names_beside_lines_do_not_lie_on_each_other() -> None:

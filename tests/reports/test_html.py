@@ -102,7 +102,7 @@ def test_several_seeds_are_drawn_each_with_their_band(tmp_path: Path) -> None:
 
 def test_several_runs_need_their_comparison(tmp_path: Path) -> None:
     runs = [written(tmp_path / name, contents_of(course_of(RISING))) for name in ("a", "b")]
-    with pytest.raises(InputError, match="2 runs for a report: expected one, or several with their comparison"):
+    with pytest.raises(InputError, match="Expected one run, or several with their comparison; got 2 runs without one"):
         report_of(runs)
     html = fittingroom.report(runs).html
     parsed(html)

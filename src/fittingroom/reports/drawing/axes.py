@@ -36,6 +36,68 @@ class Axis:
     ticks: tuple[float, ...]
     log: bool = False
 
+    def tick_texts(self, unit: str = "", *, signed: bool = False) -> list[str]:
+        """The ticks as they are written, all with as many decimals as one of them needs: `1.0`, `1.5`.
+
+        Args:
+            unit: what is written behind each.
+            signed: whether those above 0 have a sign, as differences do.
+        """
+        # Ticks of factors lie far apart, so there each has its own digits: `0.01`, `1`, `100`.
+        most = 0 if self.log else max((_decimals(tick) for tick in self.ticks), default=0)
+        texts = (f"{tick:,.{max(_decimals(tick), most) if abs(tick) < _LARGE else 0}f}" for tick in self.ticks)
+        pairs = zip(texts, self.ticks, strict=True)
+        return [f"{'+' if signed and tick > 0 else ''}{text}{unit}".replace("-", "\u2212") for text, tick in pairs]
+
+    @classmethod
+    def linear(cls, values: Iterable[float], limits: tuple[float, float] | None = None) -> Axis:
+        """An axis that holds all values, with some room at both ends.
+
+        Args:
+            values: at least one; those that are not finite do not count.
+            limits: what the axis must not go beyond, such as 0 and 100 for percentages.
+        """
+        low, high = _ends(values)
+        room = 0.04 * (high - low) or 0.05 * abs(high)
+        # An axis narrower than this would have ticks whose texts are equal, since they have few digits.
+        room = max(room, _LEAST_ROOM * max(abs(low), abs(high), 1.0))
+        low, high = low - room, high + room
+        if limits is not None:
+            low, high = max(low, limits[0]), min(high, limits[1])
+        return cls(low, high, _ticks(low, high))
+
+    @classmethod
+    def logarithmic(cls, values: Iterable[float]) -> Axis:
+        """The same for factors, all above 0."""
+        low, high = _ends(values)
+        room = max((high / low) ** 0.06, 1.05)
+        low, high = low / room, high * room
+        known = tuple(
+            factor * 10.0**power
+            for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+            for factor in _ROUND[:-1]
+            if low <= factor * 10.0**power <= high
+        )
+        if len(known) < _FEWEST_ON_LOG:
+            return cls(low, high, _ticks(low, high), log=True)
+        return cls(low, high, _thinned(known), log=True)
+
+    @classmethod
+    def of_epochs(cls, epochs: Iterable[float]) -> Axis:
+        """An axis of whole epochs, end to end: a tick for each of a few, else for 1 and round ones: 1, 5, 10."""
+        first, last = min(epochs := list(epochs)), max(epochs)
+        if first == last:
+            return cls(first - 1, last + 1, (first,))
+        if last - first < _FEW_EPOCHS:
+            return cls(first, last, tuple(range(int(first), int(last) + 1)))
+        power = 10 ** math.floor(math.log10(last - first))
+        steps = (round(factor * power / 10) for factor in (*_ROUND, 20.0, 50.0))
+        step = next(step for step in steps if step and (last - first) / step < _FEW_EPOCHS)
+        multiples = range(step * math.ceil(first / step), int(last) + 1, step)
+        # The first epoch gets its tick too, unless the text of the next one would touch it.
+        own = (int(first),) if multiples[0] - first > step / 2 else ()
+        return cls(first, last, (*own, *multiples))
+
     def share(self, value: float) -> float:
         """How far along the axis a value lies, 0 to 1; a value beyond an end is drawn at that end."""
         value = min(max(value, self.low), self.high)
@@ -49,70 +111,6 @@ class Axis:
     def holds(self, value: float) -> bool:
         """Whether a value lies within."""
         return self.low <= value <= self.high
-
-
-def linear_axis(values: Iterable[float], limits: tuple[float, float] | None = None) -> Axis:
-    """An axis that holds all values, with some room at both ends.
-
-    Args:
-        values: at least one; those that are not finite do not count.
-        limits: what the axis must not go beyond, such as 0 and 100 for percentages.
-    """
-    low, high = _ends(values)
-    room = 0.04 * (high - low) or 0.05 * abs(high)
-    # An axis narrower than this would have ticks whose texts are equal, since they have few digits.
-    room = max(room, _LEAST_ROOM * max(abs(low), abs(high), 1.0))
-    low, high = low - room, high + room
-    if limits is not None:
-        low, high = max(low, limits[0]), min(high, limits[1])
-    return Axis(low, high, _ticks(low, high))
-
-
-def log_axis(values: Iterable[float]) -> Axis:
-    """The same for factors, all above 0."""
-    low, high = _ends(values)
-    room = max((high / low) ** 0.06, 1.05)
-    low, high = low / room, high * room
-    known = tuple(
-        factor * 10.0**power
-        for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        for factor in _ROUND[:-1]
-        if low <= factor * 10.0**power <= high
-    )
-    if len(known) < _FEWEST_ON_LOG:
-        return Axis(low, high, _ticks(low, high), log=True)
-    return Axis(low, high, _thinned(known), log=True)
-
-
-def epoch_axis(epochs: Iterable[float]) -> Axis:
-    """An axis of whole epochs without room at its ends: a tick for each of a few, else 1 and round ones: 1, 5, 10."""
-    first, last = min(epochs := list(epochs)), max(epochs)
-    if first == last:
-        return Axis(first - 1, last + 1, (first,))
-    if last - first < _FEW_EPOCHS:
-        return Axis(first, last, tuple(range(int(first), int(last) + 1)))
-    power = 10 ** math.floor(math.log10(last - first))
-    steps = (round(factor * power / 10) for factor in (*_ROUND, 20.0, 50.0))
-    step = next(step for step in steps if step and (last - first) / step < _FEW_EPOCHS)
-    multiples = range(step * math.ceil(first / step), int(last) + 1, step)
-    # The first epoch gets its tick too, unless the text of the next one would touch it.
-    own = (int(first),) if multiples[0] - first > step / 2 else ()
-    return Axis(first, last, (*own, *multiples))
-
-
-def tick_texts(axis: Axis, unit: str = "", *, signed: bool = False) -> list[str]:
-    """The ticks as they are written, all with as many decimals as one of them needs: `1.0`, `1.5`.
-
-    Args:
-        axis: the axis whose ticks are written.
-        unit: what is written behind each.
-        signed: whether those above 0 have a sign, as differences do.
-    """
-    # Ticks of factors lie far apart, so there each has its own digits: `0.01`, `1`, `100`.
-    most = 0 if axis.log else max((_decimals(tick) for tick in axis.ticks), default=0)
-    texts = (f"{tick:,.{max(_decimals(tick), most) if abs(tick) < _LARGE else 0}f}" for tick in axis.ticks)
-    pairs = zip(texts, axis.ticks, strict=True)
-    return [f"{'+' if signed and tick > 0 else ''}{text}{unit}".replace("-", "\u2212") for text, tick in pairs]
 
 
 def _decimals(tick: float) -> int:
@@ -157,6 +155,20 @@ class Scale:
     ticks: tuple[tuple[float, str], ...]
     mark: float | None = None
 
+    @classmethod
+    def of(cls, axis: Axis, unit: str = "", *, mark: float | None = None) -> Scale:
+        """The scale of an axis; with a mark the ticks have signs, unless factors are drawn.
+
+        Args:
+            axis: what all rows of the table share.
+            unit: what is written behind each tick.
+            mark: the value that means no difference.
+        """
+        signed = mark is not None and not axis.log
+        texts = axis.tick_texts(unit, signed=signed)
+        ticks = tuple((axis.at(tick), text) for tick, text in zip(axis.ticks, texts, strict=True))
+        return cls(axis, ticks, None if mark is None or not axis.holds(mark) else axis.at(mark))
+
 
 @dataclass(frozen=True)
 class Strip:
@@ -174,38 +186,29 @@ class Strip:
     ends: tuple[float, float] | None = None
     band: tuple[float, float] | None = None
 
+    @classmethod
+    def of(
+        cls,
+        axis: Axis,
+        mean: float,
+        interval: Sequence[float] | None,
+        values: Sequence[float] = (),
+        band: float | None = None,
+    ) -> Strip:
+        """The row of a mean.
 
-def scale_of(axis: Axis, unit: str = "", *, mark: float | None = None) -> Scale:
-    """The scale of an axis; with a mark the ticks have signs, unless factors are drawn.
-
-    Args:
-        axis: what all rows of the table share.
-        unit: what is written behind each tick.
-        mark: the value that means no difference.
-    """
-    signed = mark is not None and not axis.log
-    texts = tick_texts(axis, unit, signed=signed)
-    ticks = tuple((axis.at(tick), text) for tick, text in zip(axis.ticks, texts, strict=True))
-    return Scale(axis, ticks, None if mark is None or not axis.holds(mark) else axis.at(mark))
-
-
-def strip(
-    axis: Axis, mean: float, interval: Sequence[float] | None, values: Sequence[float] = (), band: float | None = None
-) -> Strip:
-    """The row of a mean.
-
-    Args:
-        axis: the axis that all rows share.
-        mean: the mean, in the unit of the axis.
-        interval: the two ends of its interval; None for none.
-        values: the single values, one for each seed.
-        band: how far from no difference (0, or 1 for factors) still counts as none.
-    """
-    ends = None if interval is None else (axis.at(interval[0]), axis.at(interval[1]))
-    around = None
-    if band:
-        around = (axis.at(1 / band), axis.at(band)) if axis.log else (axis.at(-band), axis.at(band))
-    return Strip(tuple(axis.at(value) for value in values), axis.at(mean), ends, around)
+        Args:
+            axis: the axis that all rows share.
+            mean: the mean, in the unit of the axis.
+            interval: the two ends of its interval; None for none.
+            values: the single values, one for each seed.
+            band: how far from no difference (0, or 1 for factors) still counts as none.
+        """
+        ends = None if interval is None else (axis.at(interval[0]), axis.at(interval[1]))
+        around = None
+        if band:
+            around = (axis.at(1 / band), axis.at(band)) if axis.log else (axis.at(-band), axis.at(band))
+        return cls(tuple(axis.at(value) for value in values), axis.at(mean), ends, around)
 
 
 def spread_values(spread: Mapping[str, Any], factor: float = 1.0) -> list[float]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fittingroom.reports.drawing import plots, scatter
-from fittingroom.reports.drawing.axes import Axis, epoch_axis, linear_axis
+from fittingroom.reports.drawing.axes import Axis
 from fittingroom.reports.drawing.plots import Frame, Line, Plot
 from fittingroom.reports.words.quotes import epoch_span
 from fittingroom.text import nats, percent
@@ -53,7 +53,7 @@ def curve_lines(quantity: str, histories: Sequence[Rows]) -> list[Line]:
         seeds = [
             [(row["epoch"], factor * row[key]) for row in history if row.get(key) is not None] for history in histories
         ]
-        line = plots.line_of(part, f"c-{part}", seeds, dashed=part == "training")
+        line = plots.Line.of(part, f"c-{part}", seeds, dashed=part == "training")
         found += [] if line is None else [line]
     return found
 
@@ -147,7 +147,7 @@ def courses(facts: Facts) -> dict[str, Figure]:
         values = training[f"validation_{quantity}"]
         drawn = [100 * value if unit else value for value in values]
         points = list(zip(training["validated_epochs"], drawn, strict=True))
-        frame = Frame(epoch_axis(training["validated_epochs"]), plots.value_axis(drawn, unit), _LOW)
+        frame = Frame(Axis.of_epochs(training["validated_epochs"]), plots.value_axis(drawn, unit), _LOW)
         found[quantity] = Figure(
             plots.epoch_plot(frame, unit, _TITLES[quantity], lines=[(points, "mean c-validation")]),
             f"Validation {quantity} of seed {training['seed']} over the epochs, from {_value(quantity, values[0])} to "
@@ -213,7 +213,7 @@ def _errors(diagram: Facts) -> Figure:
     errors = diagram["errors"]
     first, last = errors[0], errors[-1]
     highest = max(max(one["error"], one["ceiling"]) for one in errors)
-    frame = Frame(epoch_axis(one["epoch"] for one in errors), linear_axis([0.0, highest], (0, 1)))
+    frame = Frame(Axis.of_epochs(one["epoch"] for one in errors), Axis.linear([0.0, highest], (0, 1)))
     plot = plots.epoch_plot(
         frame,
         y_title="calibration error (ECE)",
@@ -248,7 +248,7 @@ def _split(facts: Facts, curves: Facts) -> Figure:
     )
     mean = f" Means of {seeds} seeds." if seeds > 1 else ""
     loss, rest = ([(one["epoch"], one["mean"]) for one in curves[name]] for name in ("loss", "refinement"))
-    frame = Frame(epoch_axis(x for x, _ in loss), linear_axis([y for _, y in (*loss, *rest)], (0, math.inf)))
+    frame = Frame(Axis.of_epochs(x for x, _ in loss), Axis.linear([y for _, y in (*loss, *rest)], (0, math.inf)))
     plot = plots.epoch_plot(
         frame,
         y_title=_TITLES["loss"],
@@ -286,4 +286,4 @@ def probabilities_frame(facts: Facts) -> Plot:
     """The empty axes of one image's probabilities, in which the page's script draws lines."""
     epochs_shown = facts["replicas"][facts["example"]["index"]]["validated_epochs"]
     shares = Axis(0.0, 100.0, (0.0, 25.0, 50.0, 75.0, 100.0))
-    return plots.epoch_plot(Frame(epoch_axis(epochs_shown), shares, _DETAIL), "%", "probability")
+    return plots.epoch_plot(Frame(Axis.of_epochs(epochs_shown), shares, _DETAIL), "%", "probability")

@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from fittingroom.reports.drawing.axes import Axis, epoch_axis, linear_axis, log_axis, tick_texts
+from fittingroom.reports.drawing.axes import Axis
 
 LEFT, RIGHT = 13.0, 97.0
 """Where the axes of a plot begin and end, in percent of its width."""
@@ -65,11 +65,11 @@ class Frame:
 
     def x_ticks(self, unit: str = "") -> tuple[tuple[float, str], ...]:
         """Place and text of each tick of the horizontal axis, with the unit behind."""
-        return tuple(zip(map(self.at_x, self.x.ticks), tick_texts(self.x, unit), strict=True))
+        return tuple(zip(map(self.at_x, self.x.ticks), self.x.tick_texts(unit), strict=True))
 
     def y_ticks(self, unit: str = "") -> tuple[tuple[float, str], ...]:
         """The same of the vertical axis."""
-        return tuple(zip(map(self.at_y, self.y.ticks), tick_texts(self.y, unit), strict=True))
+        return tuple(zip(map(self.at_y, self.y.ticks), self.y.tick_texts(unit), strict=True))
 
     def path(self, points: Iterable[Point]) -> str:
         """A line through points, as SVG has it."""
@@ -205,15 +205,15 @@ class Line:
     seeds: Sequence[Sequence[Point]] = ()
     dashed: bool = False
 
-
-def line_of(name: str, color: str, seeds: Sequence[Sequence[Point]], *, dashed: bool = False) -> Line | None:
-    """The line of some seeds, which are drawn where there are several and it has a colour; None without any number."""
-    known = [points for one in seeds if (points := [point for point in one if math.isfinite(point[1])])]
-    if not known:
-        return None
-    values = _by_epoch(known)
-    mean = [(epoch, math.fsum(values[epoch]) / len(values[epoch])) for epoch in sorted(values)]
-    return Line(name, color, mean, known if len(known) > 1 and color else (), dashed)
+    @classmethod
+    def of(cls, name: str, color: str, seeds: Sequence[Sequence[Point]], *, dashed: bool = False) -> Line | None:
+        """The line of some seeds, each drawn too if there are several and it has a colour; None without numbers."""
+        known = [points for one in seeds if (points := [point for point in one if math.isfinite(point[1])])]
+        if not known:
+            return None
+        values = _by_epoch(known)
+        mean = [(epoch, math.fsum(values[epoch]) / len(values[epoch])) for epoch in sorted(values)]
+        return Line(name, color, mean, known if len(known) > 1 and color else (), dashed)
 
 
 def curves(
@@ -239,7 +239,7 @@ def curves(
     """
     every = framed or lines
     values = [y for line in every for points in (line.mean, *line.seeds) for _, y in points]
-    frame = Frame(epoch_axis([epoch for line in every for epoch, _ in line.mean]), value_axis(values, unit))
+    frame = Frame(Axis.of_epochs([epoch for line in every for epoch, _ in line.mean]), value_axis(values, unit))
     ordered = sorted(lines, key=lambda line: bool(line.color))
     bands = [(frame.area(_band(line.seeds)), f"band {line.color}") for line in ordered if banded and line.seeds]
     marks, rules = _marks(frame, marked)
@@ -290,9 +290,9 @@ def _band(seeds: Sequence[Sequence[Point]]) -> list[tuple[float, float, float]]:
 def value_axis(values: Sequence[float], unit: str) -> Axis:
     """The vertical axis of percentages (`%`), or of losses: of factors where one of these is far above the others."""
     if unit:
-        return linear_axis(values, (0, 100))
+        return Axis.linear(values, (0, 100))
     wide = min(values) > 0 and max(values) / statistics.median(values) > _WIDE_RANGE
-    return log_axis(values) if wide else linear_axis(values, (0, math.inf))
+    return Axis.logarithmic(values) if wide else Axis.linear(values, (0, math.inf))
 
 
 def _apart(names: Sequence[Name], bottom: float) -> list[Name]:

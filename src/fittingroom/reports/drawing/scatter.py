@@ -6,17 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fittingroom.reports.drawing.axes import Axis, linear_axis, log_axis, tick_texts
-from fittingroom.reports.drawing.plots import (
-    CHARACTER,
-    LEFT,
-    Frame,
-    Name,
-    Plot,
-    Point,
-    cut,
-    value_axis,
-)
+from fittingroom.reports.drawing.axes import Axis
+from fittingroom.reports.drawing.plots import CHARACTER, LEFT, Frame, Name, Plot, Point, cut, value_axis
 
 _WIDE_RANGE = 8.0  # beyond this factor an axis of costs has equal distances for equal factors
 _NARROWEST = 330  # pixels: the width that places for names are tried with
@@ -57,7 +48,7 @@ def cost(dots: Sequence[Dot], x_title: str) -> Plot:
     costs = [one for dot in dots for one in (dot.x, *(seed[0] for seed in dot.seeds))]
     wide = min(costs) > 0 and max(costs) / min(costs) > _WIDE_RANGE
     goods = [one for dot in dots for one in (dot.y, *(dot.interval or ()), *(seed[1] for seed in dot.seeds))]
-    frame = Frame(log_axis(costs) if wide else linear_axis(costs, (0, math.inf)), value_axis(goods, "%"))
+    frame = Frame(Axis.logarithmic(costs) if wide else Axis.linear(costs, (0, math.inf)), value_axis(goods, "%"))
     x, y = frame.at_x, frame.at_y
     rules = [(x(dot.x), y(dot.interval[1]), y(dot.interval[0]), dot.color) for dot in dots if dot.interval]
     seeds = [(x(one), y(other), 2.6, f"seed {dot.color}") for dot in dots for one, other in dot.seeds]
@@ -103,7 +94,7 @@ def shares_plot(
 def _short(axis: Axis) -> list[str]:
     """The ticks of costs: `20k`, `1.5M`, `0.2`."""
     units = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
-    long = tick_texts(axis)
+    long = axis.tick_texts()
     return [
         next((f"{tick / size:g}{letter}" for size, letter in units if tick >= size), text)
         for tick, text in zip(axis.ticks, long, strict=True)

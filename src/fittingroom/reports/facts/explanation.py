@@ -12,11 +12,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from fittingroom.evaluation.calibration import Calibration, calibration
+from fittingroom.evaluation.calibration import calibration
 from fittingroom.evaluation.change import Change
-from fittingroom.evaluation.stopping import Stopping
-from fittingroom.reports.facts import run_facts, seed_facts, spread_facts
-from fittingroom.reports.facts.subject import SeedTraining, Subject, read_subject
+from fittingroom.reports.facts.run_facts import data_facts, results_facts, run_facts
+from fittingroom.reports.facts.seed_facts import example_facts, training_facts
+from fittingroom.reports.facts.spread_facts import spread_facts
+from fittingroom.reports.facts.subject import Subject, read_subject
 from fittingroom.reports.words import change_words as words_change
 from fittingroom.reports.words import course_words as words_course
 from fittingroom.reports.words import state_words as words_state
@@ -34,9 +35,7 @@ _NO_GAP = (
     "There is no generalisation gap: the training loss is missing, or is not the cross-entropy that validation "
     "measures."
 )
-
-
-_WIDTH = 80
+_WIDTH = 80  # characters of a line in a terminal
 
 
 def facts_of(run: str | Path, start: int | None = None, end: int | None = None) -> dict[str, Any]:
@@ -70,28 +69,19 @@ def subject_facts(subject: Subject, start: int | None = None, end: int | None = 
     calibrations = [calibration(training.trajectories) for training in subject.trainings]
     standings = Standings()
     trainings = [
-        seed_facts.training_facts(training, found, split, standings)
+        training_facts(training, found, split, standings)
         for training, found, split in zip(subject.trainings, changes, calibrations, strict=True)
     ]
     facts = {
         "format": FORMAT,
-        "run": run_facts.run_facts(subject),
-        "data": run_facts.data_facts(subject),
-        "results": run_facts.results_facts(subject, [one["test"] for one in trainings]),
+        "run": run_facts(subject),
+        "data": data_facts(subject),
+        "results": results_facts(subject, [one["test"] for one in trainings]),
         "replicas": trainings,
         "example": _example(subject),
-        "curves": spread_facts.curve_facts(subject.trainings),
-        "calibration_curves": _calibration_curves(calibrations),
-        "change_spreads": spread_facts.change_spreads(changes),
-        "class_spreads": spread_facts.class_spreads(subject.trainings),
-        "agreement": spread_facts.agreement(trainings, changes),
-        "stopping": _stopping(subject.trainings),
+        **spread_facts(subject.trainings, trainings, changes, calibrations),
         "changes": {name: one.to_dict() for name, one in {**changes[subject.example], **asked}.items()},
-        "ledgers": seed_facts.ledgers(trajectories),
-        "reliability": seed_facts.reliability_facts(example),
-        "brier": seed_facts.brier_facts(example),
-        "images": seed_facts.image_facts(example),
-        "classes": seed_facts.class_facts(example),
+        **example_facts(example),
         "missing": _missing(subject),
     }
     told: dict[str, Any] = plain(facts)
@@ -111,26 +101,6 @@ def _example(subject: Subject) -> dict[str, Any]:
         "why": "the only seed" if only else "its validation loss is the median over the seeds",
         "shown_epoch": example.shown_epoch,
         "kept": example.known,
-    }
-
-
-def _calibration_curves(found: list[tuple[Calibration, ...] | None]) -> dict[str, Any] | None:
-    known = [one for one in found if one is not None]
-    return spread_facts.calibration_curves(known) if len(known) == len(found) else None
-
-
-def _stopping(trainings: tuple[SeedTraining, ...]) -> dict[str, Any]:
-    found: Stopping = Stopping.of(
-        [training.trajectories for training in trainings], [training.training_loss for training in trainings]
-    )
-    return {
-        **found.to_dict(),
-        "gap": spread_facts.gaps(trainings, found),
-        "accuracy_gap": spread_facts.accuracy_gap(trainings),
-        "training_loss": spread_facts.training_losses(trainings),
-        "loss_epochs": spread_facts.epochs([one.loss_epoch for one in found.seeds]),
-        "accuracy_epochs": spread_facts.epochs([one.accuracy_epoch for one in found.seeds]),
-        "last_epochs": spread_facts.epochs([one.last_epoch for one in found.seeds]),
     }
 
 

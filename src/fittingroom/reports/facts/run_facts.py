@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fittingroom.errors import InputError
-from fittingroom.evaluation.spread import Spread, plain
+from fittingroom.evaluation.spread import Spread
 from fittingroom.recipes.named import NAMED
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.layout import spread_of_parts
 
 if TYPE_CHECKING:
-    from fittingroom.reports.facts.subject import SeedTraining, Subject
-    from fittingroom.runs.ledger_reuse import Standings
+    from fittingroom.reports.facts.subject import Subject
     from fittingroom.runs.record import PartResult, RunRecord
 
 
@@ -77,7 +76,7 @@ def results_facts(subject: Subject, tests: Sequence[Mapping[str, Any] | None]) -
 
     Args:
         subject: the run.
-        tests: what `test_facts` gives for each seed.
+        tests: `test` among the facts of each seed.
     """
     known = [test["score"] for test in tests if test is not None]
     whole = len(known) == len(tests)
@@ -95,48 +94,6 @@ def results_facts(subject: Subject, tests: Sequence[Mapping[str, Any] | None]) -
 
 def _spreads(parts: list[PartResult | None]) -> dict[str, Any]:
     return {name: spread.to_dict() for name, spread in spread_of_parts(parts).items()}
-
-
-def part_facts(part: PartResult) -> dict[str, Any]:
-    """Loss, accuracy with its interval, and number of images; `compiled_loss` as `PartResult` has it."""
-    return {
-        "loss": part.loss,
-        "accuracy": part.accuracy,
-        "interval": plain(part.interval),
-        "count": part.count,
-        "compiled_loss": part.compiled_loss,
-    }
-
-
-def test_facts(training: SeedTraining, standings: Standings) -> dict[str, Any] | None:
-    """The test result, which look at the test set it was, and what luck it may hold.
-
-    None if there is none yet, or if the ledger contradicts it; `test_problem` then says how.
-    """
-    found = standings.scored(training.path, training.record)
-    if found is None:
-        return None
-    look, (number, reuse, problem, elsewhere) = found
-    if look.score is None or problem is not None:
-        return None
-    accuracy, count = look.score["accuracy"], look.score["count"]
-    return {
-        "score": dict(look.score),
-        "time": look.time,
-        "reason": look.reason,
-        "look": number,
-        "looks": reuse.looks,
-        "elsewhere": elsewhere,
-        "luck": reuse.luck(accuracy, count),
-        "correlation": reuse.correlation,
-        "sentence": reuse.sentence(accuracy, count),
-    }
-
-
-def test_problem(training: SeedTraining, standings: Standings) -> str | None:
-    """Why its test result is not believed, in words; None where there is none, or nothing contradicts it."""
-    found = standings.scored(training.path, training.record)
-    return None if found is None else found[1].problem
 
 
 def command_of(subject: Subject) -> str | None:

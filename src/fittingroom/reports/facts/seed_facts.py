@@ -10,13 +10,13 @@ from fittingroom.evaluation.change import Change
 from fittingroom.evaluation.image_lists import ImageLists
 from fittingroom.evaluation.reliability import Brier, Reliability
 from fittingroom.evaluation.scores import Classes, MixedPair
-from fittingroom.evaluation.spread import SHOWN_BELOW
-from fittingroom.reports.facts.run_facts import part_facts, test_facts, test_problem
+from fittingroom.evaluation.spread import SHOWN_BELOW, plain
 
 if TYPE_CHECKING:
     from fittingroom.evaluation.trajectories import Trajectories
     from fittingroom.reports.facts.subject import SeedTraining
     from fittingroom.runs.ledger_reuse import Standings
+    from fittingroom.runs.record import PartResult
 
 _MOST_PAIRS = 6
 
@@ -35,10 +35,10 @@ def training_facts(
         "status": record.status,
         "reason": record.reason,
         "epochs": record.epochs,
-        "train": part_facts(record.train),
-        "validation": None if record.validation is None else part_facts(record.validation),
-        "test": test_facts(training, standings),
-        "test_problem": test_problem(training, standings),
+        "train": _part_facts(record.train),
+        "validation": None if record.validation is None else _part_facts(record.validation),
+        "test": _test_facts(training, standings),
+        "test_problem": _test_problem(training, standings),
         "history": [
             {"epoch": epoch + 1, **logs}
             for epoch, logs in zip(training.history.epoch, training.history.rows, strict=True)
@@ -76,7 +76,60 @@ def _shown_facts(training: SeedTraining) -> dict[str, Any]:
     }
 
 
-def ledgers(trajectories: Trajectories) -> dict[str, list[dict[str, Any]]]:
+def _part_facts(part: PartResult) -> dict[str, Any]:
+    """Loss, accuracy with its interval, and number of images; `compiled_loss` as `PartResult` has it."""
+    return {
+        "loss": part.loss,
+        "accuracy": part.accuracy,
+        "interval": plain(part.interval),
+        "count": part.count,
+        "compiled_loss": part.compiled_loss,
+    }
+
+
+def _test_facts(training: SeedTraining, standings: Standings) -> dict[str, Any] | None:
+    """The test result, which look at the test set it was, and what luck it may hold.
+
+    None if there is none yet, or if the ledger contradicts it; the fact `test_problem` then says how.
+    """
+    found = standings.scored(training.path, training.record)
+    if found is None:
+        return None
+    look, (number, reuse, problem, elsewhere) = found
+    if look.score is None or problem is not None:
+        return None
+    accuracy, count = look.score["accuracy"], look.score["count"]
+    return {
+        "score": dict(look.score),
+        "time": look.time,
+        "reason": look.reason,
+        "look": number,
+        "looks": reuse.looks,
+        "elsewhere": elsewhere,
+        "luck": reuse.luck(accuracy, count),
+        "correlation": reuse.correlation,
+        "sentence": reuse.sentence(accuracy, count),
+    }
+
+
+def _test_problem(training: SeedTraining, standings: Standings) -> str | None:
+    """Why its test result is not believed, in words; None where there is none, or nothing contradicts it."""
+    found = standings.scored(training.path, training.record)
+    return None if found is None else found[1].problem
+
+
+def example_facts(training: SeedTraining) -> dict[str, Any]:
+    """What is told of one seed alone, image by image: ledgers, reliability, Brier score, images and classes."""
+    return {
+        "ledgers": _ledgers(training.trajectories),
+        "reliability": _reliability_facts(training),
+        "brier": _brier_facts(training),
+        "images": _image_facts(training),
+        "classes": _class_facts(training),
+    }
+
+
+def _ledgers(trajectories: Trajectories) -> dict[str, list[dict[str, Any]]]:
     """The ledgers of all epochs, for a slider: each against the last, and against the best-loss one.
 
     Each is told forward in time, from the earlier epoch to the later; `epoch` is the one that the slider stands at.
@@ -92,7 +145,7 @@ def ledgers(trajectories: Trajectories) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def reliability_facts(training: SeedTraining) -> dict[str, Any] | None:
+def _reliability_facts(training: SeedTraining) -> dict[str, Any] | None:
     """The reliability diagram of the kept weights, and the calibration error of each epoch.
 
     None without the probabilities of all classes.
@@ -115,13 +168,13 @@ def reliability_facts(training: SeedTraining) -> dict[str, Any] | None:
     )
 
 
-def brier_facts(training: SeedTraining) -> dict[str, Any] | None:
+def _brier_facts(training: SeedTraining) -> dict[str, Any] | None:
     """The Brier score of the kept weights and its parts; None without all probabilities."""
     found = Brier.after(training.shown, training.shown_epoch)
     return None if found is None else {"epoch": training.shown_epoch, "as": training.shown_as, **found.to_dict()}
 
 
-def image_facts(training: SeedTraining) -> list[dict[str, Any]]:
+def _image_facts(training: SeedTraining) -> list[dict[str, Any]]:
     """The lists of images: mistakes of the kept weights, and images whose course over the epochs stands out.
 
     The rise begins at the best-loss epoch; where that is the last, at the first. An image that came from a file has its
@@ -146,7 +199,7 @@ def image_facts(training: SeedTraining) -> list[dict[str, Any]]:
     return found
 
 
-def class_facts(training: SeedTraining) -> dict[str, Any]:
+def _class_facts(training: SeedTraining) -> dict[str, Any]:
     """The confusion matrix, the scores of each class, all pairs, and how many of these matter."""
     found = Classes.of(training.shown, training.shown_epoch)
     scores = found.scores

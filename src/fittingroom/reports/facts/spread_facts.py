@@ -24,42 +24,77 @@ _LARGE_GAP = 0.05
 _SPLIT = ("loss", "refinement", "overconfidence", "temperature")
 
 
-def curve_facts(trainings: Sequence[SeedTraining]) -> dict[str, list[dict[str, Any]]]:
+def spread_facts(
+    trainings: Sequence[SeedTraining],
+    each: Sequence[Mapping[str, Any]],
+    changes: Sequence[Mapping[str, Change]],
+    calibrations: Sequence[Sequence[Calibration] | None],
+) -> dict[str, Any]:
+    """The facts of all seeds together: `curves`, `stopping`, and how much single facts differ between seeds.
+
+    Args:
+        trainings: one for each seed.
+        each: what `training_facts` gives for each of them.
+        changes: the default changes of each.
+        calibrations: the calibration of each validated epoch of each; None where it is not known.
+    """
+    known = [one for one in calibrations if one is not None]
+    return {
+        "curves": _curve_facts(trainings),
+        "calibration_curves": _calibration_curves(known) if len(known) == len(calibrations) else None,
+        "change_spreads": {name: _change([one[name] for one in changes]) for name in changes[0]},
+        "class_spreads": _class_spreads(trainings),
+        "agreement": _agreement(each, changes),
+        "stopping": _stopping(trainings),
+    }
+
+
+def _stopping(trainings: Sequence[SeedTraining]) -> dict[str, Any]:
+    found = Stopping.of(
+        [training.trajectories for training in trainings], [training.training_loss for training in trainings]
+    )
+    return {
+        **found.to_dict(),
+        "gap": _gaps(trainings, found),
+        "accuracy_gap": _accuracy_gap(trainings),
+        "training_loss": _training_losses(trainings),
+        "loss_epochs": _span([one.loss_epoch for one in found.seeds]),
+        "accuracy_epochs": _span([one.accuracy_epoch for one in found.seeds]),
+        "last_epochs": _span([one.last_epoch for one in found.seeds]),
+    }
+
+
+def _curve_facts(trainings: Sequence[SeedTraining]) -> dict[str, list[dict[str, Any]]]:
     """Name of a number of the history -> mean, lowest and highest over the seeds of each epoch, counted from 1."""
     rows: dict[str, dict[int, list[float]]] = {}
     for training in trainings:
         for epoch, logs in zip(training.history.epoch, training.history.rows, strict=True):
             for name, value in logs.items():
                 rows.setdefault(name, {}).setdefault(epoch + 1, []).append(value)
-    return {name: [band(epoch, epochs[epoch]) for epoch in sorted(epochs)] for name, epochs in rows.items()}
+    return {name: [_band(epoch, epochs[epoch]) for epoch in sorted(epochs)] for name, epochs in rows.items()}
 
 
-def band(epoch: int, values: Sequence[float]) -> dict[str, Any]:
+def _band(epoch: int, values: Sequence[float]) -> dict[str, Any]:
     """Mean, lowest and highest value of an epoch, and of how many seeds."""
     mean = sum(values) / len(values)
     return {"epoch": epoch, "mean": mean, "low": min(values), "high": max(values), "replicas": len(values)}
 
 
-def calibration_curves(found: Sequence[Sequence[Calibration]]) -> dict[str, list[dict[str, Any]]]:
+def _calibration_curves(found: Sequence[Sequence[Calibration]]) -> dict[str, list[dict[str, Any]]]:
     """Loss, refinement, overconfidence and temperature of each epoch, as the curves."""
     rows: dict[int, list[Calibration]] = {}
     for training in found:
         for one in training:
             rows.setdefault(one.epoch, []).append(one)
     return {
-        name: [band(epoch, [getattr(one, name) for one in rows[epoch]]) for epoch in sorted(rows)] for name in _SPLIT
+        name: [_band(epoch, [getattr(one, name) for one in rows[epoch]]) for epoch in sorted(rows)] for name in _SPLIT
     }
-
-
-def change_spreads(found: Sequence[Mapping[str, Change]]) -> dict[str, Any]:
-    """For each default change how much it differs between the seeds, each from its own best epoch to its last."""
-    return {name: _change([changes[name] for changes in found]) for name in found[0]}
 
 
 def _change(changes: Sequence[Change]) -> dict[str, Any]:
     return {
-        "start": epochs([one.start for one in changes]),
-        "end": epochs([one.end for one in changes]),
+        "start": _span([one.start for one in changes]),
+        "end": _span([one.end for one in changes]),
         "loss_before": _spread(one.loss[0] for one in changes),
         "loss_after": _spread(one.loss[1] for one in changes),
         "loss_change": _spread(one.loss_change for one in changes),
@@ -75,12 +110,12 @@ def _change(changes: Sequence[Change]) -> dict[str, Any]:
     }
 
 
-def epochs(numbers: Sequence[int]) -> dict[str, Any]:
+def _span(numbers: Sequence[int]) -> dict[str, Any]:
     """The first and the last of some epochs, and each."""
     return {"low": min(numbers), "high": max(numbers), "values": list(numbers)}
 
 
-def training_losses(trainings: Sequence[SeedTraining]) -> dict[str, Any] | None:
+def _training_losses(trainings: Sequence[SeedTraining]) -> dict[str, Any] | None:
     """Training loss at the epoch with the lowest validation loss and at the last one; None where one is not known."""
     pairs = []
     for training in trainings:
@@ -95,7 +130,7 @@ def training_losses(trainings: Sequence[SeedTraining]) -> dict[str, Any] | None:
     }
 
 
-def gaps(trainings: Sequence[SeedTraining], found: Stopping) -> dict[str, Any] | None:
+def _gaps(trainings: Sequence[SeedTraining], found: Stopping) -> dict[str, Any] | None:
     """The generalisation gap over the seeds, and whether it grows; None where a training loss is not known.
 
     A training loss is the mean over its epoch while the weights get better, so early gaps come out below 0. What the
@@ -117,14 +152,14 @@ def gaps(trainings: Sequence[SeedTraining], found: Stopping) -> dict[str, Any] |
     ]
     positive = [epoch for epoch in since if epoch is not None]
     return {
-        "curve": [band(epoch, rows[epoch]) for epoch in sorted(rows)],
+        "curve": [_band(epoch, rows[epoch]) for epoch in sorted(rows)],
         "last": _spread(values[-1] for values in known),
-        "positive_since": epochs(positive) if len(positive) == len(since) else None,
+        "positive_since": _span(positive) if len(positive) == len(since) else None,
         "grows": found.differences.gap_grows and growth.interval.low + below > 0 and len(positive) == len(since),
     }
 
 
-def accuracy_gap(trainings: Sequence[SeedTraining]) -> dict[str, Any] | None:
+def _accuracy_gap(trainings: Sequence[SeedTraining]) -> dict[str, Any] | None:
     """How much more of the training images were right in the last epoch than of the validation images are.
 
     These are the two accuracies that `train` and `show` tell: the training accuracy is the mean over that epoch, while
@@ -156,7 +191,7 @@ def _positive_since(numbers: Sequence[int], values: Sequence[float]) -> int | No
     return since
 
 
-def class_spreads(trainings: Sequence[SeedTraining]) -> dict[str, Any]:
+def _class_spreads(trainings: Sequence[SeedTraining]) -> dict[str, Any]:
     """The recall of each class over the seeds, and the pair that each of them mixes up most."""
     found = [Classes.of(training.shown, training.shown_epoch) for training in trainings]
     first = [classes.pairs[0] if classes.pairs else None for classes in found]
@@ -166,14 +201,14 @@ def class_spreads(trainings: Sequence[SeedTraining]) -> dict[str, Any]:
         "accuracy": _spread(classes.scores.accuracy for classes in found),
         "interval": list(accuracy_interval(np.stack([one.kept.right for one in trainings]))),
         "loss": _spread(training.shown_loss for training in trainings),
-        "shown_epochs": epochs([training.shown_epoch for training in trainings]),
+        "shown_epochs": _span([training.shown_epoch for training in trainings]),
         "most_mixed": [
             None if pair is None else sorted([pair.directions[0].label, pair.directions[0].predicted]) for pair in first
         ],
     }
 
 
-def agreement(trainings: Sequence[Mapping[str, Any]], changes: Sequence[Mapping[str, Change]]) -> dict[str, int]:
+def _agreement(trainings: Sequence[Mapping[str, Any]], changes: Sequence[Mapping[str, Change]]) -> dict[str, int]:
     """With how many seeds the same is found: the verdict on the kept weights' confidence, what carries the rise.
 
     Args:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fittingroom.reports.drawing import plots, scatter
-from fittingroom.reports.drawing.axes import linear_axis, scale_of, spread_values, strip
+from fittingroom.reports.drawing.axes import Axis, Scale, Strip, spread_values
 from fittingroom.reports.drawing.figures import Figure
 from fittingroom.reports.drawing.scatter import Dot
 from fittingroom.reports.pages.document import Report, harmless, page, settings_text
@@ -68,15 +68,15 @@ def _strips(recipes: Sequence[RecipeRow]) -> dict[str, Any] | None:
     if not known:
         return None
     ends = [100 * end for one in recipes for end in one.facts["interval"] or ()]
-    axis = linear_axis([*(value for spread in known for value in spread_values(spread, 100)), *ends], (0, 100))
+    axis = Axis.linear([*(value for spread in known for value in spread_values(spread, 100)), *ends], (0, 100))
     rows = {}
     for one in recipes:
         spread, interval = one.facts["accuracy"], one.facts["interval"]
         if spread is not None:
             values = [100 * value for value in spread["values"]]
             bounds = None if interval is None else [100 * end for end in interval]
-            rows[one.name] = strip(axis, 100 * spread["mean"], bounds, values)
-    return {"rows": rows, "scale": scale_of(axis, "%")}
+            rows[one.name] = Strip.of(axis, 100 * spread["mean"], bounds, values)
+    return {"rows": rows, "scale": Scale.of(axis, "%")}
 
 
 def _curves(recipes: Sequence[RecipeRow], histories: Histories) -> Iterator[tuple[str, Figure]]:
@@ -86,7 +86,7 @@ def _curves(recipes: Sequence[RecipeRow], histories: Histories) -> Iterator[tupl
         lines = [
             line
             for one in recipes
-            if (line := plots.line_of(one.name, one.color, _seeds(one, histories, f"val_{quantity}", factor)))
+            if (line := plots.Line.of(one.name, one.color, _seeds(one, histories, f"val_{quantity}", factor)))
         ]
         if lines:
             told = "; ".join(

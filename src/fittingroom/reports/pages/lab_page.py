@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from fittingroom.reports.drawing.axes import Axis, Scale, Strip, linear_axis, log_axis, scale_of, strip
+from fittingroom.reports.drawing.axes import Axis, Scale, Strip
 from fittingroom.reports.pages import lab_pictures
 from fittingroom.reports.pages.document import Piece, Report, harmless, page, paragraphs, pieces
 from fittingroom.text import nats, number, percent
@@ -187,9 +187,9 @@ def _claim(one: Facts, axis: Axis | None) -> ClaimCard:
     if axis is None or one["value"] is None:
         return told
     ratio = one["kind"] == "ratio"
-    drawing = strip(axis, one["value"], one["interval"], band=one.get("within") or None)
+    drawing = Strip.of(axis, one["value"], one["interval"], band=one.get("within") or None)
     unit = "times" if ratio else one.get("unit") or ""
-    scale = scale_of(axis, mark=1.0 if ratio else 0.0)
+    scale = Scale.of(axis, mark=1.0 if ratio else 0.0)
     return ClaimCard(told.says, told.verdict, sign, color, told.sentence, unit, drawing, scale)
 
 
@@ -202,5 +202,5 @@ def _axis(claims: Sequence[Facts]) -> Axis | None:
     bands = [one["within"] for one in claims if one.get("within")]
     if kind == "ratio":
         values = [one for one in values if one > 0 and math.isfinite(one)]
-        return log_axis([1.0, *values, *bands, *(1 / band for band in bands)]) if values else None
-    return linear_axis([0.0, *values, *bands, *(-band for band in bands)]) if values else None
+        return Axis.logarithmic([1.0, *values, *bands, *(1 / band for band in bands)]) if values else None
+    return Axis.linear([0.0, *values, *bands, *(-band for band in bands)]) if values else None

@@ -13,7 +13,7 @@ from fittingroom.errors import FittingRoomError
 from fittingroom.evaluation.change import GROUPS, Change
 from fittingroom.evaluation.trajectories import Trajectories
 from fittingroom.reports.drawing import plots, scatter
-from fittingroom.reports.drawing.axes import linear_axis, scale_of, spread_values, strip
+from fittingroom.reports.drawing.axes import Axis, Scale, Strip, spread_values
 from fittingroom.reports.drawing.figures import Figure
 from fittingroom.reports.drawing.plots import Line
 from fittingroom.reports.drawing.scatter import Dot
@@ -58,7 +58,7 @@ def _of_run(kind: str, arms: Sequence[Facts]) -> Picture:
         subject = read_subject(run)
     except FittingRoomError as error:
         return {"why_not": str(error).rstrip(".")}
-    return {"why_not": None, **(numbers(subject) if kind == "numbers" else images(subject))}
+    return {"why_not": None, **(_numbers(subject) if kind == "numbers" else _images(subject))}
 
 
 def _accuracy(arms: Sequence[Facts], colors: Mapping[str, str]) -> Picture:
@@ -66,16 +66,16 @@ def _accuracy(arms: Sequence[Facts], colors: Mapping[str, str]) -> Picture:
     known = [arm["measures"]["accuracy"] for arm in arms if "accuracy" in arm["measures"]]
     if not known:
         return {}
-    axis = linear_axis([value for spread in known for value in spread_values(spread, 100)], (0, 100))
+    axis = Axis.linear([value for spread in known for value in spread_values(spread, 100)], (0, 100))
     rows = []
     for arm in arms:
         spread = arm["measures"].get("accuracy")
         drawing = None
         if spread is not None:
             ends = None if spread["interval"] is None else [100 * end for end in spread["interval"]]
-            drawing = strip(axis, 100 * spread["mean"], ends, [100 * value for value in spread["values"]])
+            drawing = Strip.of(axis, 100 * spread["mean"], ends, [100 * value for value in spread["values"]])
         rows.append({"arm": arm, "spread": spread, "drawing": drawing, "color": colors[arm["name"]]})
-    return {"rows": rows, "scale": scale_of(axis, "%")}
+    return {"rows": rows, "scale": Scale.of(axis, "%")}
 
 
 def _cost(arms: Sequence[Facts], colors: Mapping[str, str]) -> Picture:
@@ -140,13 +140,13 @@ def _lines(history: Facts, quantity: str, factor: int) -> list[Line]:
             [(epoch, factor * value) for epoch, value in enumerate(values, 1) if value is not None]
             for values in history.get(key, ())
         ]
-        line = plots.line_of(part, f"c-{part}", seeds, dashed=part == "training")
+        line = plots.Line.of(part, f"c-{part}", seeds, dashed=part == "training")
         if line is not None:
             found.append(line)
     return found
 
 
-def numbers(subject: Subject) -> dict[str, Any]:
+def _numbers(subject: Subject) -> dict[str, Any]:
     """A few validation images with the probabilities of their classes: the first right ones and the first wrong ones.
 
     Args:
@@ -190,7 +190,7 @@ def _with_numbers(
     }
 
 
-def images(subject: Subject) -> dict[str, Any]:
+def _images(subject: Subject) -> dict[str, Any]:
     """What the loss and the accuracy did from the epoch of the lowest loss to the last, by group of images.
 
     Args:
@@ -247,7 +247,7 @@ def _courses(trajectories: Trajectories, masks: dict[str, npt.NDArray[np.bool_]]
     for name, mask in masks.items():
         if mask.any():
             parts = (trajectories.loss[:, mask].sum(axis=1, dtype=np.float64) / trajectories.images).tolist()
-            line = plots.line_of(name, name.replace(" ", "-"), [list(zip(trajectories.epochs, parts, strict=True))])
+            line = plots.Line.of(name, name.replace(" ", "-"), [list(zip(trajectories.epochs, parts, strict=True))])
             if line is not None:
                 lines.append(line)
     return plots.curves(lines, y_title="loss (nats)")

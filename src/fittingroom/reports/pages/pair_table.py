@@ -9,7 +9,7 @@ from functools import partial
 from itertools import combinations
 from typing import Any
 
-from fittingroom.reports.drawing.axes import Axis, Scale, Strip, linear_axis, scale_of, strip
+from fittingroom.reports.drawing.axes import Axis, Scale, Strip
 
 Facts = Mapping[str, Any]
 Found = Mapping[tuple[str, str], Facts]
@@ -86,12 +86,12 @@ def pair_table(comparison: Facts | None, names: Mapping[str, str], reference: st
     order = [name for name in names if name in scores]
     others = [name for name in order if name != first]
     every = list(combinations(order, 2))
-    axis = linear_axis([0.0, *(end for other in others for end in _points(found, first, other)[1:])])
+    axis = Axis.linear([0.0, *(end for other in others for end in _points(found, first, other)[1:])])
     drawn = partial(_against, found, names=names, axis=axis, spoken=_spoken(names))
     return PairTable(
         reference=names[first],
         against=tuple(drawn(first, other) for other in others),
-        scale=scale_of(axis, mark=0.0),
+        scale=Scale.of(axis, mark=0.0),
         listed=tuple((names[one], names[other], drawn(one, other)) for one, other in every)
         if 1 < len(every) <= _MOST_LISTED
         else (),
@@ -115,7 +115,7 @@ def _against(
     value, low, high = _points(found, one, other)
     loss = None if pair["loss"] is None else pair["loss"]["difference"] * (-1 if turn else 1)
     facts = {"value": value, "low": low, "high": high, "p": pair["accuracy"]["p_corrected"]}
-    drawing = strip(axis, value, (low, high))
+    drawing = Strip.of(axis, value, (low, high))
     return PairRow(names[other], facts, loss, _better(found, one, other), spoken(pair["verdict"]), drawing)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from fittingroom.errors import FittingRoomError, InputError
 from fittingroom.reports.drawing import figures
-from fittingroom.reports.drawing.axes import linear_axis, scale_of, strip
+from fittingroom.reports.drawing.axes import Axis, Scale, Strip
 from fittingroom.reports.facts.explanation import subject_facts
 from fittingroom.reports.facts.subject import SeedTraining, Subject, read_subject
 from fittingroom.reports.pages.document import Report, page, settings_text
@@ -50,7 +50,7 @@ def report_of(runs: Sequence[str | Path], comparison: Mapping[str, Any] | None =
     if len(subjects) == 1:
         return _single(subjects[0])
     if not subjects or comparison is None:
-        raise InputError(f"{len(subjects)} runs for a report: expected one, or several with their comparison.")
+        raise InputError(f"Expected one run, or several with their comparison; got {len(subjects)} runs without one.")
     facts = [subject_facts(subject) for subject in subjects]
     title = f"{len(facts)} runs on {facts[0]['data']['name']}"
     context = _side_by_side(facts, comparison)
@@ -71,7 +71,7 @@ def _single(subject: Subject) -> Report:
         "title": title,
         "facts": facts,
         "example": facts["replicas"][facts["example"]["index"]],
-        "topics": list(topics(facts["words"])),
+        "topics": list(_topics(facts["words"])),
         "curves": figures.curves(facts),
         "courses": figures.courses(facts),
         "confidence": figures.confidence(facts),
@@ -87,7 +87,7 @@ def _single(subject: Subject) -> Report:
     return Report(page("run.html", context, _data(facts, found), pictures), f"{title}: {facts['run']['name']}")
 
 
-def topics(words: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def _topics(words: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """Each question that the sentences answer: `name`, `question`, the answer in `short`, `sentences` and `terms`."""
     for name, found in groupby(words, key=lambda sentence: sentence["topic"]):
         sentences = list(found)
@@ -244,9 +244,9 @@ def _differences(pairs: Sequence[Facts], quantity: str) -> dict[str, Any] | None
     }
     if not known:
         return None
-    axis = linear_axis([0.0, *(value for values in known.values() for value in values)])
-    drawings = {place: strip(axis, value, ends) for place, (value, *ends) in known.items()}
-    return {"scale": scale_of(axis, mark=0.0), "drawings": drawings}
+    axis = Axis.linear([0.0, *(value for values in known.values() for value in values)])
+    drawings = {place: Strip.of(axis, value, ends) for place, (value, *ends) in known.items()}
+    return {"scale": Scale.of(axis, mark=0.0), "drawings": drawings}
 
 
 def _answers(facts: Facts) -> dict[str, list[Facts]]:
