@@ -219,10 +219,12 @@ REFUSALS: tuple[Refusal, ...] = (
     Refusal("several inputs for a model as code", "takes for 2 inputs", lambda: {"x": [X, X], "y": Y}),
     Refusal("several targets in a list", "takes for 2 outputs", lambda: {"x": X, "y": [Y, Y]}),
     Refusal("several outputs of a model as code", "output is a dict", arrays(), several_outputs),
-    Refusal("an output for each part of an image", "an output of shape (8, 10)", arrays(), without_flatten),
+    Refusal(
+        "an output for each part of an image", "output for an image has the shape (8, 10)", arrays(), without_flatten
+    ),
     Refusal("run_eagerly", "run_eagerly=True", arrays(), eager),
     Refusal("no loss", "without a loss", arrays(), without_loss),
-    Refusal("too few outputs", "has 2 outputs, and the labels name 3", arrays(), lambda: models.small(outputs=2)),
+    Refusal("too few outputs", "has 2 outputs, but the labels name 3", arrays(), lambda: models.small(outputs=2)),
     Refusal(
         "no softmax before a loss on probabilities",
         "The softmax is missing",
@@ -270,7 +272,9 @@ REFUSALS: tuple[Refusal, ...] = (
         arrays(validation_data=(X, np.where(Y == 2, -1, Y))),
         ignoring,
     ),
-    Refusal("a loss that Keras does not name", "which Keras cannot use", arrays(), lambda: models.small(loss="cross")),
+    Refusal(
+        "a loss that Keras does not name", "which Keras does not accept", arrays(), lambda: models.small(loss="cross")
+    ),
     Refusal(
         "a metric that gives several numbers",
         "f1_score gives an array",
@@ -283,7 +287,7 @@ REFUSALS: tuple[Refusal, ...] = (
         arrays(class_weight={0: 2.0}, sample_weight=np.ones(6)),
     ),
     Refusal("numbers of the model's own without a loss", "have no 'loss'", arrays(), without_loss_in_logs),
-    Refusal("Python code that asks for a tensor's value", "asks for the value", arrays(), asking_for_a_value),
+    Refusal("Python code that asks for a tensor's value", "needs the value", arrays(), asking_for_a_value),
     Refusal("shuffle='batch'", "shuffle='batch'", arrays(shuffle="batch")),
     Refusal(
         "a metric that the labels do not suit",

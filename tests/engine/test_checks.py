@@ -36,29 +36,29 @@ def refused(digits: Images, runs_dir: Any) -> Callable[..., None]:
 
 def test_without_flatten_it_says_that_flatten_is_missing(refused: Callable[..., None]) -> None:
     model = keras.Sequential([keras.Input((8, 8)), layers.Dense(8), layers.Dense(10, activation="softmax")])
-    refused(model, r"output of shape \(8, 10\).*add keras.layers.Flatten\(\) after the input")
+    refused(model, r"output for an image has the shape \(8, 10\).*add keras.layers.Flatten\(\) after the input")
 
 
 def test_five_outputs_for_ten_classes_are_refused_because_keras_would_train(refused: Callable[..., None]) -> None:
-    words = r"5 outputs, and the labels name 10 classes.*train on this silently.*Dense\(10\)"
+    words = r"5 outputs, but the labels name 10 classes.*train on this silently.*Dense\(10\)"
     refused(models.small(outputs=5), words)
 
 
 def test_classes_that_only_validation_has_count_too(refused: Callable[..., None], digits: Images) -> None:
     validation = (digits.x_val, digits.y_val)
     refused(
-        models.small(outputs=5), "5 outputs, and the labels name 10 classes", digits.y % 5, validation_data=validation
+        models.small(outputs=5), "5 outputs, but the labels name 10 classes", digits.y % 5, validation_data=validation
     )
 
 
 def test_all_classes_of_a_dataset_count_even_if_no_label_names_them() -> None:
-    with pytest.raises(ModelError, match="9 outputs, and the labels name 10 classes"):
+    with pytest.raises(ModelError, match="9 outputs, but the labels name 10 classes"):
         fittingroom.fit(models.small(outputs=9), fittingroom.load("digits"), verbose=0)
 
 
 def test_another_input_shape_is_named_with_the_mend(refused: Callable[..., None]) -> None:
     words = (
-        r"takes images of shape \(28, 28\), and these have the shape \(8, 8\)\. Resize .*keras\.Input\(\(8, 8\)\)\.$"
+        r"takes images of shape \(28, 28\), but these have the shape \(8, 8\)\. Resize .*keras\.Input\(\(8, 8\)\)\.$"
     )
     refused(models.course(), words)
 
@@ -72,9 +72,9 @@ def test_metrics_that_compare_each_output_with_its_label_are_named(refused: Call
 @pytest.mark.parametrize(
     ("metric", "one_hot", "words"),
     [
-        ("accurcy", False, r"metric identifier: accurcy\. Give a metric that keras\.metrics has, such as 'accuracy'"),
-        ("sparse_categorical_accuracy", True, r"does not take one-hot labels: 'accuracy' takes both\.$"),
-        (lambda y_true, y_pred: np.mean(np.asarray(y_pred)), False, "asks for the value of a tensor, .* keras.ops"),
+        ("accurcy", False, r"metric identifier: accurcy\. Give a metric from keras\.metrics, such as 'accuracy'"),
+        ("sparse_categorical_accuracy", True, r"does not take one-hot labels; 'accuracy' takes both\.$"),
+        (lambda y_true, y_pred: np.mean(np.asarray(y_pred)), False, "needs the value of a tensor, .* keras.ops"),
     ],
 )
 def test_metrics_that_cannot_be_built_have_mends_of_their_own(
@@ -127,9 +127,9 @@ def two_outputs_in_code() -> keras.Model:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (two_inputs, "The model has 2 inputs.*train this model with model.fit"),
-        (two_outputs, "The model has 2 outputs.*train this model with model.fit"),
-        (two_outputs_in_code, "output is a tuple, not one tensor.*train this model with model.fit"),
+        (two_inputs, "The model has 2 inputs.*Train this model with model.fit"),
+        (two_outputs, "The model has 2 outputs.*Train this model with model.fit"),
+        (two_outputs_in_code, "output is a tuple, not one tensor.*Train this model with model.fit"),
     ],
 )
 def test_a_model_that_is_no_classifier_of_images_is_sent_back_to_keras(
@@ -172,7 +172,7 @@ def test_a_loss_for_class_numbers_wants_no_one_hot_labels(refused: Callable[...,
 
 def test_more_outputs_than_one_hot_columns_are_refused(refused: Callable[..., None], digits: Images) -> None:
     model = models.small(outputs=12, loss="categorical_crossentropy")
-    refused(model, "one-hot with 10 classes, and the model has 12 outputs", keras.utils.to_categorical(digits.y, 10))
+    refused(model, "one-hot with 10 classes, but the model has 12 outputs", keras.utils.to_categorical(digits.y, 10))
 
 
 @pytest.mark.parametrize("compiled", [True, False])
@@ -195,7 +195,7 @@ def test_what_is_no_model_is_named(model: Any, refused: Callable[..., None]) -> 
 
 
 def test_a_class_of_models_is_no_model(refused: Callable[..., None]) -> None:
-    refused(models.Subclassed, r"The model Subclassed is a class; expected an object of it: Subclassed\(...\)")
+    refused(models.Subclassed, r"The model Subclassed is a class; expected an instance of it: Subclassed\(...\)")
 
 
 def test_a_stop_condition_on_a_number_that_there_will_not_be_is_refused_before_training(
@@ -258,7 +258,7 @@ def test_freezing_and_unfreezing_need_a_new_compile(frozen_before: bool, digits:
     model.compile("adam", "sparse_categorical_crossentropy")
     fittingroom.fit(model, digits.x, digits.y, verbose=0)
     layer.trainable = frozen_before
-    with pytest.raises(ModelError, match=r"frozen or unfrozen after compile: .* Call model.compile"):
+    with pytest.raises(ModelError, match=r"frozen or unfrozen after compile: .* Compile the model again"):
         fittingroom.fit(model, digits.x, digits.y, verbose=0)
     model.compile("adam", "sparse_categorical_crossentropy")
     fittingroom.fit(model, digits.x, digits.y, verbose=0)

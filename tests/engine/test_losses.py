@@ -13,7 +13,7 @@ import pytest
 from keras import layers, losses
 
 import fittingroom as fr
-from fittingroom.engine.losses import class_log_probabilities, label_form, loss_facts, output_kind
+from fittingroom.engine.losses import LossFacts, class_log_probabilities, label_form, output_kind
 from fittingroom.errors import ModelError
 from tests.engine import models
 from tests.engine.images import Images
@@ -63,7 +63,7 @@ def test_the_cross_entropy_of_a_run_is_the_value_of_the_loss(loss: Any) -> None:
     outputs = OUTPUTS if kind == "logits" else POSITIVE
     logs = np.asarray(class_log_probabilities(jnp.array(outputs), kind))
     model.build((None, 8, 8))
-    one_hot = loss_facts(model).function == "categorical_crossentropy" or loss is own_of_probabilities
+    one_hot = LossFacts.of(model).function == "categorical_crossentropy" or loss is own_of_probabilities
     labels = np.eye(3, dtype=np.float32)[LABELS] if one_hot else LABELS[:, None]
     for row in range(6):
         value = model._compile_loss(labels[row : row + 1], jnp.array(outputs[row : row + 1]))
@@ -85,7 +85,7 @@ def test_one_output_is_the_second_of_two_classes(loss: Any) -> None:
 
 def test_outputs_that_are_scored_one_by_one_are_shares_of_their_sum() -> None:
     for loss, each in ((BINARY(), POSITIVE), (BINARY(**LOGITS), 1 / (1 + np.exp(-OUTPUTS))), ("mse", POSITIVE)):
-        outputs = OUTPUTS if loss_facts(compiled(loss)).from_logits else POSITIVE
+        outputs = OUTPUTS if LossFacts.of(compiled(loss)).from_logits else POSITIVE
         found = np.exp(class_log_probabilities(jnp.array(outputs), output_kind(compiled(loss))))
         np.testing.assert_allclose(found, each / each.sum(axis=1, keepdims=True), rtol=1e-5)
 
@@ -115,7 +115,9 @@ def test_logarithms_from_probabilities_are_bounded_as_in_keras() -> None:
 
 
 def test_a_loss_that_keras_does_not_name_is_refused() -> None:
-    with pytest.raises(ModelError, match=r"loss='corssentropy', which Keras cannot use.*Give a loss that keras.losses"):
+    with pytest.raises(
+        ModelError, match=r"loss='corssentropy', which Keras does not accept.*Give a loss from keras.losses"
+    ):
         output_kind(compiled("corssentropy"))
 
 

@@ -10,7 +10,7 @@ import pytest
 from keras import layers
 
 from fittingroom.engine.arrays import Arrays
-from fittingroom.engine.data_checks import augmentation_notes, scale_notes
+from fittingroom.engine.data_checks import _augmentation_notes, _scale_notes
 
 PIXELS = (np.arange(64 * 64) * 67).reshape(64, 8, 8).astype(np.uint8)
 
@@ -76,13 +76,13 @@ QUIET: dict[str, tuple[Callable[[], keras.Model], Arrays]] = {
 @pytest.mark.parametrize("name", QUIET)
 def test_images_that_reach_the_weights_scaled_are_not_worth_a_word(name: str) -> None:
     make, arrays = QUIET[name]
-    assert (*scale_notes(make(), arrays), *augmentation_notes(make(), arrays)) == ()
+    assert (*_scale_notes(make(), arrays), *_augmentation_notes(make(), arrays)) == ()
 
 
 @pytest.mark.parametrize(
     ("before", "arrays", "spoils"),
     [
-        ((layers.RandomBrightness(0.2),), SCALED, r"RandomBrightness layer is set to values from 0 to 255, .* 0 to 1,"),
+        ((layers.RandomBrightness(0.2),), SCALED, r"RandomBrightness layer expects values from 0 to 255, .* 0 to 1,"),
         ((layers.RandomBrightness(0.2),), DATASET, r"Give it value_range=\(0, 1\)"),
         ((layers.RandomBrightness(0.2), layers.Rescaling(1 / 255)), RAW, ""),
         ((layers.Rescaling(1 / 255), layers.RandomBrightness(0.2)), RAW, r"reach it with values from 0 to 1,"),
@@ -92,7 +92,7 @@ def test_images_that_reach_the_weights_scaled_are_not_worth_a_word(name: str) ->
     ],
 )
 def test_augmentation_for_values_of_another_scale_is_named(before: Any, arrays: Arrays, spoils: str) -> None:
-    notes = augmentation_notes(_model(layers.Reshape((8, 8, 1)), *before), arrays)
+    notes = _augmentation_notes(_model(layers.Reshape((8, 8, 1)), *before), arrays)
     assert re.search(spoils, " ".join(notes)) if spoils else notes == ()
 
 
@@ -100,39 +100,43 @@ TOLD: dict[str, tuple[Callable[[], keras.Model], Arrays, str]] = {
     "raw": (_model, RAW, "The images are not scaled: values go up to 255. .* (divide by 255)"),
     "digits": (_model, Arrays(PIXELS // 16, PIXELS[:, 0, 0]), "values go up to 15. .* (divide by 16)"),
     "12 bits": (_model, Arrays(PIXELS.astype(np.uint16) * 16, PIXELS[:, 0, 0]), "up to 4080. .* (divide by 4095)"),
-    "divided twice": (_model, TWICE, "from 0 to 0.00392, as if they were divided by 255 twice. .* multiply by 255."),
-    "dark": (_model, Arrays(SCALED.images / 20, PIXELS[:, 0, 0]), "from 0 to 0.05. .* multiply by 20."),
-    "all alike": (_model, Arrays(np.ones((9, 8, 8)), np.zeros(9)), "All training images are alike: each value is 1."),
+    "divided twice": (_model, TWICE, "from 0 to 0.00392, as if they were divided by 255 twice. .* Multiply by 255,"),
+    "dark": (_model, Arrays(SCALED.images / 20, PIXELS[:, 0, 0]), "from 0 to 0.05. .* Multiply by 20,"),
+    "all alike": (
+        _model,
+        Arrays(np.ones((9, 8, 8)), np.zeros(9)),
+        "All training images are the same: every value is 1.",
+    ),
     "Rescaling of a dataset": (
         lambda: _model(layers.Rescaling(1 / 255)),
         DATASET,
-        "scaled twice: .* from 0 to 1, and behind the model's Rescaling layer from 0 to 0.00392. .* raw pixels",
+        "scaled twice: .* from 0 to 1, and after the model's Rescaling layer from 0 to 0.00392. .* raw pixels",
     ),
     "Rescaling of scaled arrays": (
         lambda: _model(layers.Rescaling(1 / 127.5, offset=-1)),
         SCALED,
-        "behind the model's Rescaling layer from -1 to -0.992. .* Leave the layer out, or give images as it expects",
+        "after the model's Rescaling layer from -1 to -0.992. .* Remove the layer, or give images as it expects",
     ),
     "Normalization of raw pixels, given a dataset": (
         lambda: _adapted(PIXELS),
         DATASET,
-        "scaled twice: .* behind the model's Normalization layer from -1.73 to -1.71",
+        "scaled twice: .* after the model's Normalization layer from -1.73 to -1.71",
     ),
     "Normalization of scaled pixels, given raw ones": (
         lambda: _adapted(SCALED.images),
         RAW,
-        "from 0 to 255, and behind the model's Normalization layer from -1.73 to 878: it was made for",
+        "from 0 to 255, and after the model's Normalization layer from -1.73 to 878. That layer is set to",
     ),
     "division of a dataset": (
         lambda: _functional(lambda images: images / 255.0),
         DATASET,
-        "behind the model's arithmetic from 0 to 0.00392",
+        "after the model's arithmetic from 0 to 0.00392",
     ),
-    "nested": (_nested, SCALED, "behind the model's Rescaling layer from 0 to 0.00392"),
+    "nested": (_nested, SCALED, "after the model's Rescaling layer from 0 to 0.00392"),
     "two Rescaling layers": (
         lambda: _model(layers.Rescaling(1 / 255), layers.Rescaling(1 / 255)),
         RAW,
-        "from 0 to 255, and behind the model's Rescaling layer and Rescaling layer from 0 to 0.00392",
+        "from 0 to 255, and after the model's Rescaling layer and Rescaling layer from 0 to 0.00392",
     ),
 }
 
@@ -140,5 +144,5 @@ TOLD: dict[str, tuple[Callable[[], keras.Model], Arrays, str]] = {
 @pytest.mark.parametrize("name", TOLD)
 def test_images_on_a_scale_that_learns_badly_are_told_with_the_numbers(name: str) -> None:
     make, arrays, words = TOLD[name]
-    (note,) = scale_notes(make(), arrays)
+    (note,) = _scale_notes(make(), arrays)
     assert re.search(words.replace("(", r"\(").replace(")", r"\)"), note), note

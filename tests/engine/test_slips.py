@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fittingroom.engine.data_checks import notes_on_slips, refuse_slips
+from fittingroom.engine.data_checks import _form_notes, check_form
 from fittingroom.engine.keras_callbacks import checked_callbacks
 from fittingroom.engine.user_arrays import (
     _checked_sample_weight,
@@ -34,7 +34,7 @@ def dense(shape: tuple[int, ...], outputs: int = 3) -> keras.Model:
         ((8, 8), (1, 8, 8), r"channels first: give x.transpose"),
         ((64,), (8, 8), r"Give x.reshape\(len\(x\), -1\), or begin the model with keras.Input\(\(8, 8\)\) and Flatten"),
         ((8, 8, 1), (64,), r"Give x.reshape\(-1, 8, 8, 1\)"),
-        ((64,), (65,), "one column more than the model has pixels: is the label, or a row number, still in it"),
+        ((64,), (65,), "one column more than the model has pixels. Is the label, or a row number, still in it"),
         ((8, 8), (8, 8, 3), r"in colour. Give x\[..., :3\].mean\(axis=-1\)"),
         ((8, 8, 3), (8, 8), r"grey. Give numpy.repeat\(x\[..., None\], 3, axis=-1\)"),
         ((8, 8, 3), (8, 8, 1), r"grey. Give numpy.repeat\(x, 3, axis=-1\)"),
@@ -45,15 +45,15 @@ def test_the_mend_for_images_of_another_shape_comes_from_the_images(
     model: tuple[int, ...], images: tuple[int, ...], says: str
 ) -> None:
     with pytest.raises(ModelError, match=says):
-        refuse_slips(dense(model), np.full((6, *images), 0.5, np.float32), LABELS)
+        check_form(dense(model), np.full((6, *images), 0.5, np.float32), LABELS)
 
 
 @pytest.mark.parametrize(("column", "rest"), [(0, r"x\[:, 1:\]"), (-1, r"x\[:, :-1\]")])
 def test_a_label_among_the_pixels_is_found(column: int, rest: str) -> None:
     images = np.full((6, 65), 0.5, np.float32)
     images[:, column] = LABELS
-    with pytest.raises(ModelError, match=f"Column {column} is the label: give {rest}"):
-        refuse_slips(dense((64,)), images, LABELS)
+    with pytest.raises(ModelError, match=f"Column {column} is the label, .* Give {rest}"):
+        check_form(dense((64,)), images, LABELS)
 
 
 @pytest.mark.parametrize(
@@ -61,25 +61,25 @@ def test_a_label_among_the_pixels_is_found(column: int, rest: str) -> None:
     [((8, 8), (8, 8, 1)), ((8, 8, 1), (8, 8)), ((8, 8), (8, 8)), ((None, None, 3), (5, 9, 3))],
 )
 def test_images_that_keras_takes_are_taken(model: tuple[int | None, ...], images: tuple[int, ...]) -> None:
-    refuse_slips(keras.Sequential([keras.Input(model)]), np.zeros((6, *images)), LABELS)
+    check_form(keras.Sequential([keras.Input(model)]), np.zeros((6, *images)), LABELS)
 
 
 def test_labels_counted_from_1_are_told_from_labels_of_more_classes() -> None:
     images = np.zeros((6, 8, 8))
-    with pytest.raises(ModelError, match=r"labels go from 1 to 3, and the model has 3 outputs.*Give y - 1"):
-        refuse_slips(dense((8, 8)), images, LABELS + 1)
-    with pytest.raises(ModelError, match=r"from 1 to 2, and the model has 1 output: .*Give y - 1"):
-        refuse_slips(dense((8, 8), 1), images, np.array([1, 2, 1, 2, 1, 2]))
-    refuse_slips(dense((8, 8), 4), images, LABELS + 1)
+    with pytest.raises(ModelError, match=r"labels are 1 to 3, but the model has 3 outputs.*Give y - 1"):
+        check_form(dense((8, 8)), images, LABELS + 1)
+    with pytest.raises(ModelError, match=r"are 1 to 2, but the model has 1 output: .*Give y - 1"):
+        check_form(dense((8, 8), 1), images, np.array([1, 2, 1, 2, 1, 2]))
+    check_form(dense((8, 8), 4), images, LABELS + 1)
     with pytest.raises(ModelError, match=r"3 different numbers up to 9 \(0, 3, 9\).*searchsorted\(\[0, 3, 9\], y\)"):
-        refuse_slips(dense((8, 8), 3), images, np.array([0, 3, 9, 9, 9, 0]))
-    with pytest.raises(ModelError, match=r"2 different numbers up to 8 \(3, 8\), and the model has 1 output:"):
-        refuse_slips(dense((8, 8), 1), images, np.array([3, 8, 8, 3, 3, 8]))
-    refuse_slips(dense((8, 8), 10), images, np.array([0, 3, 9, 9, 9, 0]))
-    assert any("labels begin at 1" in note for note in notes_on_slips(images, LABELS + 1))
-    assert notes_on_slips(images, LABELS) == ()
-    assert any("looks like channels first" in note for note in notes_on_slips(np.zeros((6, 3, 8, 8)), LABELS))
-    assert notes_on_slips(np.zeros((6, 8, 8, 3)), LABELS) == ()
+        check_form(dense((8, 8), 3), images, np.array([0, 3, 9, 9, 9, 0]))
+    with pytest.raises(ModelError, match=r"2 different numbers up to 8 \(3, 8\), but the model has 1 output:"):
+        check_form(dense((8, 8), 1), images, np.array([3, 8, 8, 3, 3, 8]))
+    check_form(dense((8, 8), 10), images, np.array([0, 3, 9, 9, 9, 0]))
+    assert any("labels begin at 1" in note for note in _form_notes(images, LABELS + 1))
+    assert _form_notes(images, LABELS) == ()
+    assert any("looks like channels first" in note for note in _form_notes(np.zeros((6, 3, 8, 8)), LABELS))
+    assert _form_notes(np.zeros((6, 8, 8, 3)), LABELS) == ()
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from fittingroom.engine.callbacks import Callback, Numbers, StopCallback, StopRequest
 from fittingroom.engine.epoch import Examples
 from fittingroom.engine.keras_steps import step_functions
-from fittingroom.engine.lanes import Lane, StartingPoint, VectorisedPrograms, train_seeds
+from fittingroom.engine.lanes import Lane, StartingPoint, _VectorisedPrograms, train_seeds
 from fittingroom.engine.model_checks import build_checked
 from fittingroom.engine.programs import Programs, TracedPrograms
 from fittingroom.engine.snapshots import Training, TrainingPlan
@@ -56,7 +56,7 @@ class Rides:
         return self.trainer(number, lane, hooks).train(self.states[number])
 
     def lane(self, seats: int, request: StopRequest) -> Lane:
-        return Lane(jax.devices()[0], VectorisedPrograms(self.traced, seats, request), seats)
+        return Lane(jax.devices()[0], _VectorisedPrograms(self.traced, seats, request), seats)
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_a_request_to_stop_ends_all_riders(rides: Rides) -> None:
 
 def test_calls_are_gathered_into_one(rides: Rides) -> None:
     """Two riders, one compilation: a program for both, and none for each."""
-    programs = VectorisedPrograms(rides.traced, 2, StopRequest())
+    programs = _VectorisedPrograms(rides.traced, 2, StopRequest())
     order = np.arange(rides.train.images.shape[0], dtype=np.int32)
 
     def call(number: int) -> Mapping[str, float]:

@@ -190,10 +190,10 @@ class Fitting:
     @cached_property
     def _kept_programs(self) -> ModelPrograms:
         """The programs of the model, once it is built, and what an earlier call has found out about it."""
-        from fittingroom.engine.user_model import programs_of
+        from fittingroom.engine.user_model import ModelPrograms
 
         data = tuple(_form(part) for part in (self.train, self.validation))
-        return programs_of(self.model, self._programs(), available_devices(), data)
+        return ModelPrograms.of(self.model, self._programs(), available_devices(), data)
 
     @contextmanager
     def _traceable(self) -> Iterator[None]:
@@ -220,14 +220,13 @@ class Fitting:
 
     def _check_model(self) -> tuple[tuple[str, ...], str]:
         """Builds the model; what should be said of it, and what to look at if its loss becomes NaN or infinite."""
-        from fittingroom.engine import data_checks as slips
         from fittingroom.engine import misfits
         from fittingroom.engine import model_checks as checks
-        from fittingroom.engine.data_checks import augmentation_notes, scale_notes
+        from fittingroom.engine.data_checks import check_form, data_notes
         from fittingroom.engine.keras_steps import fixed_batch
 
         first = self._first_arrays
-        slips.refuse_slips(self.model, first.images, first.class_indices)
+        check_form(self.model, first.images, first.class_indices)
         checks.compile_if_needed(self.model, first.input_batch())
         size = min(fixed_batch(self.model) or self.plan.batch_size, len(first))
         labels = first.labels[:size]
@@ -252,9 +251,7 @@ class Fitting:
         notes = (
             *checks.notes(self.model),
             *misfits.meanings(self.model, outputs, first.labels),
-            *scale_notes(self.model, first),
-            *augmentation_notes(self.model, first),
-            *slips.notes_on_slips(first.images, first.class_indices),
+            *data_notes(self.model, first),
         )
         return (*found, *notes), misfits.if_diverged(self.model, some, found)
 

@@ -1,11 +1,9 @@
 """Convolutions whose gradients are as fast as they are, for programs that run on a CPU.
 
 XLA's CPU backend has a fast convolution, but only for the order of axes that images and kernels usually have. The
-gradients that JAX derives are convolutions in other orders, for which it falls back to a loop that is many times slower
-(figures in docs/measurements.md), and so does every convolution with groups. Here each gradient is written as a
-convolution in the usual order, and groups are taken apart.
-
-Puts the engine's convolutions and pooling in the place of JAX's while a program is traced for a CPU.
+gradients that JAX derives are convolutions in other orders, for which it falls back to a loop that is up to 65 times
+slower, and so does every convolution with groups. Here each gradient is written as a convolution in the usual order,
+and groups are taken apart. `rewritten_for_cpu` replaces JAX's convolution and pooling while a program is traced.
 """
 
 from __future__ import annotations
@@ -26,11 +24,11 @@ from fittingroom.engine.pooling import paddings, pool
 USUAL = ("NHWC", "HWIO", "NHWC")
 _ORIGINAL = jax.lax.conv_general_dilated  # its name in `jax.lax` is ours while a program is traced
 # XLA's convolution is slow where windows have few numbers (three channels of 3×3) and there are few features for each
-# channel. There one product of windows, laid side by side, is faster.
+# channel. There one product of windows, laid side by side, takes half of its time or less (decision 6).
 FEW_NUMBERS, FEW_FEATURES = 27, 16
 
 
-class Windows(NamedTuple):
+class _Windows(NamedTuple):
     """Which pixels the positions of a kernel meet: for each axis, rows and columns."""
 
     strides: tuple[int, ...]
@@ -87,7 +85,7 @@ def convolve(
     batch, channel, *space = layout.lhs_spec
     images = inputs.transpose(batch, *space, channel)
     weights = kernel.transpose(*layout.rhs_spec[2:], layout.rhs_spec[1], layout.rhs_spec[0])
-    windows = Windows(tuple(strides), ((0, 0), (0, 0)), dilation)
+    windows = _Windows(tuple(strides), ((0, 0), (0, 0)), dilation)
     pads = paddings(images.shape[1:3], windows.spread(weights), strides, padding)
     windows = windows._replace(pads=tuple(pads))
     if min(*windows.size(images, weights), *images.shape, *weights.shape) < 1:
@@ -98,7 +96,7 @@ def convolve(
     return result.transpose([order.index(axis) for axis in range(4)])
 
 
-def _grouped(images: jax.Array, weights: jax.Array, groups: int, windows: Windows) -> jax.Array:
+def _grouped(images: jax.Array, weights: jax.Array, groups: int, windows: _Windows) -> jax.Array:
     """One ordinary convolution for each group of channels."""
     if weights.shape[2] == 1 and groups == images.shape[3] > 1:
         return _depthwise(images, weights, windows)
@@ -108,7 +106,7 @@ def _grouped(images: jax.Array, weights: jax.Array, groups: int, windows: Window
     return jnp.concatenate([_dense(image, weight, windows) for image, weight in parts], axis=3)
 
 
-def _depthwise(images: jax.Array, weights: jax.Array, windows: Windows) -> jax.Array:
+def _depthwise(images: jax.Array, weights: jax.Array, windows: _Windows) -> jax.Array:
     """Each channel has kernels of its own: products number by number, with nothing to sum but positions."""
     height, width, _, features = weights.shape
     channels = images.shape[3]
@@ -117,20 +115,20 @@ def _depthwise(images: jax.Array, weights: jax.Array, windows: Windows) -> jax.A
     return jnp.asarray(total).reshape(images.shape[0], *windows.size(images, weights), features)
 
 
-def _dense(images: jax.Array, weights: jax.Array, windows: Windows) -> jax.Array:
+def _dense(images: jax.Array, weights: jax.Array, windows: _Windows) -> jax.Array:
     if weights.shape[:2] == (1, 1):
         return _product(images, weights, windows)
     return _convolution(images, weights, windows)
 
 
-def _product(images: jax.Array, weights: jax.Array, windows: Windows) -> jax.Array:
+def _product(images: jax.Array, weights: jax.Array, windows: _Windows) -> jax.Array:
     """The numbers of each window side by side, `(batch, *size, height * width * channels)`, times the kernel."""
     side_by_side = jnp.concatenate(windows.met(images, weights), axis=3)
     return side_by_side @ weights.reshape(-1, weights.shape[3])
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _convolution(images: jax.Array, weights: jax.Array, windows: Windows) -> jax.Array:
+def _convolution(images: jax.Array, weights: jax.Array, windows: _Windows) -> jax.Array:
     """An ordinary convolution, whose gradients are XLA's convolution in the usual order of axes."""
     height, width, channels, features = weights.shape
     if height * width * channels <= FEW_NUMBERS and features <= FEW_FEATURES * channels:
@@ -138,11 +136,11 @@ def _convolution(images: jax.Array, weights: jax.Array, windows: Windows) -> jax
     return _xla(images, weights, windows.pads, window_strides=windows.strides, rhs_dilation=windows.dilation)
 
 
-def _forward(images: jax.Array, weights: jax.Array, windows: Windows) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+def _forward(images: jax.Array, weights: jax.Array, windows: _Windows) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
     return _convolution(images, weights, windows), (images, weights)
 
 
-def _backward(windows: Windows, kept: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _backward(windows: _Windows, kept: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
     images, weights = kept
     return _images_gradient(images, weights, gradient, windows), _kernel_gradient(images, weights, gradient, windows)
 
@@ -150,7 +148,7 @@ def _backward(windows: Windows, kept: tuple[jax.Array, jax.Array], gradient: jax
 _convolution.defvjp(_forward, _backward)
 
 
-def _images_gradient(images: jax.Array, weights: jax.Array, gradient: jax.Array, windows: Windows) -> jax.Array:
+def _images_gradient(images: jax.Array, weights: jax.Array, gradient: jax.Array, windows: _Windows) -> jax.Array:
     """The gradient, with its strides filled with zeros, convolved with the kernel turned round."""
     pads = []
     for axis, (spread, reach) in enumerate(zip(windows.spread(weights), windows.reach(gradient), strict=True)):
@@ -162,7 +160,7 @@ def _images_gradient(images: jax.Array, weights: jax.Array, gradient: jax.Array,
     )
 
 
-def _kernel_gradient(images: jax.Array, weights: jax.Array, gradient: jax.Array, windows: Windows) -> jax.Array:
+def _kernel_gradient(images: jax.Array, weights: jax.Array, gradient: jax.Array, windows: _Windows) -> jax.Array:
     """The images convolved with the gradient: channels become the batch, images the channels, strides the dilation."""
     pads = []
     for axis, (spread, reach) in enumerate(zip(windows.spread(weights), windows.reach(gradient), strict=True)):
@@ -179,25 +177,27 @@ def _xla(images: jax.Array, weights: jax.Array, pads: Sequence[tuple[int, int]],
 
 
 _lock = threading.Lock()
-_tracing: list[int] = []  # the threads that rewrite just now; one stands here more than once when it nests
+_tracing: list[int] = []  # the threads within `rewritten_for_cpu`, as often as they have entered it
 _originals = jax.lax.conv_general_dilated, jax.lax.reduce_window
 
 
 @contextmanager
 def rewritten_for_cpu() -> Iterator[None]:
-    """While it lasts, what this thread traces on a CPU has the engine's 2-D convolutions and pooling.
+    """Within the context, what this thread traces on a CPU has the engine's 2-D convolutions and pooling.
 
-    Keras calls `jax.lax.conv_general_dilated` and `jax.lax.reduce_window`, so these two names are replaced until the
-    last thread is done. A layer of the user's may call them too, in any of the ways that JAX's signature allows. Calls
-    that are not covered, and those of other threads, go to the originals. On a GPU nothing is changed.
+    A layer of the user's may call JAX's functions too, in any of the ways that their signatures allow. Calls that are
+    not covered, and those of other threads, get the originals. On a GPU nothing is changed.
     """
+    # Keras's layers call these two functions by their names in `jax.lax`, and neither Keras nor JAX has a way to give a
+    # convolution another gradient. Without this, a gradient takes up to 65 times as long (decision 6 in
+    # docs/decisions.md). The names are ours only while a program is traced; a compiled program needs neither.
     if jax.default_backend() != "cpu":
         yield
         return
     me = threading.get_ident()
     with _lock:
         _tracing.append(me)
-        jax.lax.conv_general_dilated, jax.lax.reduce_window = _CONVOLUTION, _POOLING
+        jax.lax.conv_general_dilated, jax.lax.reduce_window = _replacements()
     try:
         yield
     finally:
@@ -205,6 +205,11 @@ def rewritten_for_cpu() -> Iterator[None]:
             _tracing.remove(me)
             if not _tracing:
                 jax.lax.conv_general_dilated, jax.lax.reduce_window = _originals
+
+
+@functools.cache
+def _replacements() -> tuple[Callable[..., Any], Callable[..., Any]]:
+    return _or_else(convolve, _originals[0]), _or_else(pool, _originals[1])
 
 
 def _or_else(ours: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
@@ -221,6 +226,3 @@ def _or_else(ours: Callable[..., Any], original: Callable[..., Any]) -> Callable
         return original(*arguments, **options) if result is None else result
 
     return call
-
-
-_CONVOLUTION, _POOLING = _or_else(convolve, _originals[0]), _or_else(pool, _originals[1])

@@ -1,6 +1,6 @@
-"""Slips in the form of images and labels, found by looking at them, with the mend that fits these data.
+"""Mistakes in the shape and the values of images and labels, found by looking at them, with a remedy for these data.
 
-What is said before training about the values of images, as they are and as they reach a model's first weights.
+Values are judged as they reach the model's first weights: layers that only scale them are computed.
 """
 
 from __future__ import annotations
@@ -21,11 +21,61 @@ from fittingroom.errors import ModelError
 Array = np.ndarray[Any, Any]
 Shape = tuple[int | None, ...]
 
+_LOOKED_AT = 64  # images, besides those with the largest and the smallest value
+# Images without negative values are called not scaled if a value is larger than this;
+_TOO_LARGE = 1.5
+# behind a layer that scales, only if it is larger than this: such a layer may scale to anything reasonable.
+_TOO_LARGE_BEHIND = 16.0
+# Values that lie no further apart than this are called too small. Even dark pictures have a bright pixel somewhere.
+_TOO_SMALL = 1 / 16
 
-def refuse_slips(model: keras.Model, images: Array, labels: Array) -> None:
-    """Refuses images that the model's input does not take, and labels that are counted from 1.
+_PASSIVE = (
+    keras.layers.InputLayer,
+    keras.layers.Flatten,
+    keras.layers.Reshape,
+    keras.layers.Permute,
+    keras.layers.Resizing,
+    keras.layers.CenterCrop,
+    keras.layers.ZeroPadding2D,
+    keras.layers.Cropping2D,
+    keras.layers.Dropout,
+    keras.layers.GaussianNoise,
+    keras.layers.Identity,
+)
+# Keras's augmentations that set values, or move them by shares of `value_range`. The others only clip to it.
+_SETTING_VALUES = (
+    keras.layers.AugMix,
+    keras.layers.AutoContrast,
+    keras.layers.Equalization,
+    keras.layers.RandAugment,
+    keras.layers.RandomBrightness,
+    keras.layers.RandomColorJitter,
+    keras.layers.RandomErasing,
+    keras.layers.RandomInvert,
+    keras.layers.RandomPosterization,
+    keras.layers.Solarization,
+)
+_FAR = 8  # a range that is so many times as large means another scale, not dark pictures
+_NORMALISING = (
+    keras.layers.BatchNormalization,
+    keras.layers.LayerNormalization,
+    keras.layers.GroupNormalization,
+    keras.layers.UnitNormalization,
+)
+_ARITHMETIC = {
+    "Add": np.add,
+    "Subtract": np.subtract,
+    "Multiply": np.multiply,
+    "Divide": np.divide,
+    "TrueDivide": np.divide,
+}
+_SCALING = (keras.layers.Rescaling, keras.layers.Normalization, *_NORMALISING, keras.layers.Lambda)
 
-    A model without an `Input` takes what comes first, so that nothing can be said of its images.
+
+def check_form(model: keras.Model, images: Array, labels: Array) -> None:
+    """Refuses images that the model's input does not take, and labels that are not counted from 0.
+
+    A model without an `Input` takes whatever comes first, so its images are not checked.
 
     Args:
         model: built or not.
@@ -33,12 +83,12 @@ def refuse_slips(model: keras.Model, images: Array, labels: Array) -> None:
         labels: class numbers `(n,)`; -1 for images without a class.
 
     Raises:
-        ModelError: with what to do about it.
+        ModelError: the images or the labels do not fit; the message says what to give.
     """
     expected, found = _input_shape(model), images.shape[1:]
     if expected is not None and not _takes(expected, found):
         raise ModelError(
-            f"The model takes images of shape {_written(expected)}, and these have the shape {_written(found)}. "
+            f"The model takes images of shape {_written(expected)}, but these have the shape {_written(found)}. "
             f"{_way_out(expected, images, labels)}"
         )
     outputs = _output_count(model)
@@ -48,7 +98,7 @@ def refuse_slips(model: keras.Model, images: Array, labels: Array) -> None:
     lowest, highest = int(named.min()), int(named.max())
     if lowest == 1 and highest == max(outputs, 2):
         raise ModelError(
-            f"The labels go from 1 to {highest}, and the model has {outputs} output{'s' * (outputs > 1)}: classes are "
+            f"The labels are 1 to {highest}, but the model has {outputs} output{'s' * (outputs > 1)}: classes are "
             "counted from 0. Give y - 1."
         )
     numbers = np.unique(named)
@@ -57,29 +107,38 @@ def refuse_slips(model: keras.Model, images: Array, labels: Array) -> None:
         listed = numbers.tolist() if len(numbers) <= 10 else "numpy.unique(y)"
         raise ModelError(
             f"The labels are {len(numbers)} different numbers up to {highest} ({some}{', ...' * (len(numbers) > 5)}), "
-            f"and the model has {outputs} output{'s' * (outputs > 1)}: classes are counted from 0 without gaps. Give "
-            f"numpy.searchsorted({listed}, y), in validation too."
+            f"but the model has {outputs} output{'s' * (outputs > 1)}: classes are counted from 0 without gaps. Give "
+            f"numpy.searchsorted({listed}, y), for validation too."
         )
 
 
-def notes_on_slips(images: Array, labels: Array) -> tuple[str, ...]:
-    """What looks like a slip and need not be one, as sentences.
+def data_notes(model: keras.Model, arrays: Arrays) -> tuple[str, ...]:
+    """What the user should know of the training images beside a built model: their values, layers' ranges, their form.
 
     Args:
-        images: `(n, ...)`, as the model is given them.
-        labels: class numbers `(n,)`.
+        model: built.
+        arrays: all training images, or the first batch.
     """
+    return (
+        *_scale_notes(model, arrays),
+        *_augmentation_notes(model, arrays),
+        *_form_notes(arrays.images, arrays.class_indices),
+    )
+
+
+def _form_notes(images: Array, labels: Array) -> tuple[str, ...]:
+    """Notes on shapes and labels that look like a mistake and need not be one."""
     said = []
     shape = images.shape[1:]
     if len(shape) == 3 and _channels_first(shape) and keras.config.image_data_format() == "channels_last":
         said.append(
-            f"The images have the shape {shape}. That looks like channels first, and Keras expects channels last here: "
+            f"The images have the shape {shape}, which looks like channels first, but Keras expects channels last: "
             "x.transpose(0, 2, 3, 1)."
         )
     named = labels[labels >= 0]
     if len(named) and named.min() == 1:
         said.append(
-            "No image is of class 0: the labels begin at 1. If they were counted from 1, give y - 1, and the model "
+            "No image is of class 0: the labels begin at 1. If they are counted from 1, give y - 1; the model then "
             "needs one output less."
         )
     return tuple(said)
@@ -104,7 +163,7 @@ def _output_count(model: keras.Model) -> int | None:
 
 
 def _takes(expected: Shape, found: Shape) -> bool:
-    """Whether Keras takes these images: the sides fit, perhaps with the axis of a single channel added or dropped."""
+    """Whether Keras takes these images, which may have the axis of a single channel or not."""
     if len(expected) == len(found) + 1 and expected[-1] in (1, None):
         return _takes(expected[:-1], found)
     if len(expected) == len(found) - 1 and found[-1] == 1:
@@ -114,7 +173,7 @@ def _takes(expected: Shape, found: Shape) -> bool:
     )
 
 
-def _way_out(expected: Shape, images: Array, labels: Array) -> str:  # noqa: PLR0911 - a mend for each slip
+def _way_out(expected: Shape, images: Array, labels: Array) -> str:  # noqa: PLR0911 - a remedy for each mistake
     found = images.shape[1:]
     if None in expected:
         return f"Make keras.Input({_written(found)}) its first layer, or resize the images."
@@ -128,9 +187,8 @@ def _way_out(expected: Shape, images: Array, labels: Array) -> str:  # noqa: PLR
     if given == pixels and len(found) == 1:
         return f"Give x.reshape({', '.join(map(str, (-1, *expected)))})."
     if len(found) == 3 and found[-1] in (3, 4) and _takes(expected, found[:-1]):
-        return "The images are in colour. Give x[..., :3].mean(axis=-1), or make the model take colour: " + _input(
-            found
-        )
+        colour = _input(found)
+        return f"The images are in colour. Give x[..., :3].mean(axis=-1), or make the model take colour: {colour}"
     if len(expected) == 3 and expected[-1] == 3 and _takes(expected[:-1], found[:2]) and found[2:] in ((), (1,)):
         grey = "x" if found[2:] else "x[..., None]"
         return (
@@ -140,11 +198,11 @@ def _way_out(expected: Shape, images: Array, labels: Array) -> str:  # noqa: PLR
 
 
 def _label_column(images: Array, labels: Array) -> str:
-    """What to say of flat images that are one number too long."""
+    """The remedy for flat images that are one number too long."""
     for column, rest in ((0, "x[:, 1:]"), (-1, "x[:, :-1]")):
         if len(labels) == len(images) and (images[:, column] == labels).all():
-            return f"Column {column} is the label: give {rest}, or the model would read the answer from it."
-    return "They have one column more than the model has pixels: is the label, or a row number, still in it?"
+            return f"Column {column} is the label, from which the model would read the answer. Give {rest}."
+    return "They have one column more than the model has pixels. Is the label, or a row number, still in it?"
 
 
 def _channels_first(shape: tuple[int, ...]) -> bool:
@@ -160,98 +218,36 @@ def _written(shape: Shape) -> str:
     return str(tuple(shape))
 
 
-_LOOKED_AT = 64  # images, besides those with the largest and the smallest value
-
-TOO_LARGE = 1.5
-"""The largest value from where on images without negative values are called not scaled."""
-
-TOO_LARGE_BEHIND = 16.0
-"""The same behind a layer that scales, which may mean any values but such."""
-
-TOO_SMALL = 1 / 16
-"""How far values may lie apart at most to be called too small. Dark pictures among others never come to that."""
-
-_PASSIVE = (
-    keras.layers.InputLayer,
-    keras.layers.Flatten,
-    keras.layers.Reshape,
-    keras.layers.Permute,
-    keras.layers.Resizing,
-    keras.layers.CenterCrop,
-    keras.layers.ZeroPadding2D,
-    keras.layers.Cropping2D,
-    keras.layers.Dropout,
-    keras.layers.GaussianNoise,
-    keras.layers.Identity,
-)
-# Those of Keras's augmentations that set values, or move them by shares of `value_range`. The others only clip to it.
-_SETTING_VALUES = (
-    keras.layers.AugMix,
-    keras.layers.AutoContrast,
-    keras.layers.Equalization,
-    keras.layers.RandAugment,
-    keras.layers.RandomBrightness,
-    keras.layers.RandomColorJitter,
-    keras.layers.RandomErasing,
-    keras.layers.RandomInvert,
-    keras.layers.RandomPosterization,
-    keras.layers.Solarization,
-)
-_FAR = 8  # times the largest value: another scale, and not a dark picture
-_NORMALISING = (
-    keras.layers.BatchNormalization,
-    keras.layers.LayerNormalization,
-    keras.layers.GroupNormalization,
-    keras.layers.UnitNormalization,
-)
-_ARITHMETIC = {
-    "Add": np.add,
-    "Subtract": np.subtract,
-    "Multiply": np.multiply,
-    "Divide": np.divide,
-    "TrueDivide": np.divide,
-}
-
-
-def scale_notes(model: keras.Model, arrays: Arrays) -> tuple[str, ...]:
-    """What should be said about the values of a built model's training images.
-
-    Args:
-        model: built.
-        arrays: all training images, or the first batch.
-    """
+def _scale_notes(model: keras.Model, arrays: Arrays) -> tuple[str, ...]:
+    """Notes on values that train badly."""
     divisor = arrays.scale or 1.0
     lowest, highest = arrays.values.lowest / divisor, arrays.values.highest / divisor
     if lowest == highest:
-        return (f"All training images are alike: each value is {highest:.3g}. There is nothing to learn from them.",)
+        return (
+            f"All training images are the same: every value is {highest:.3g}. There is nothing to learn from them.",
+        )
     reached = _reaching(model, _sample(arrays) / divisor)
     if reached is None:
         return ()
     low, high = (lowest, highest) if not reached.layers else (reached.lowest, reached.highest)
-    if high - low <= TOO_SMALL:
+    if high - low <= _TOO_SMALL:
         return (_too_small(reached, (lowest, highest), (low, high), scaled=divisor != 1),)
     normalised = any(isinstance(layer, _NORMALISING) for layer in model.layers)
-    if not (normalised or reached.layers) and lowest >= 0 and high > TOO_LARGE:
+    if not (normalised or reached.layers) and lowest >= 0 and high > _TOO_LARGE:
         return (
-            f"The images are not scaled: values go up to {high:g}. Training works better on values from 0 to 1 "
-            f"(divide by {usual_scale(high):g}), and results will differ from the course's.",
+            f"The images are not scaled: values go up to {high:g}. Training works better on values from 0 to 1 (divide "
+            f"by {usual_scale(high):g}), and results will differ from the course's.",
         )
-    if not normalised and reached.layers and max(high, -low) > TOO_LARGE_BEHIND:
+    if not normalised and reached.layers and max(high, -low) > _TOO_LARGE_BEHIND:
         return (
-            f"The images have values from {lowest:.3g} to {highest:.3g}, and behind {reached.named} from {low:.3g} to "
-            f"{high:.3g}: it was made for images on another scale, or does not scale enough. Values near 0 to 1 train "
-            "better.",
+            f"The images have values from {lowest:.3g} to {highest:.3g}, and after {reached.named} from {low:.3g} to "
+            f"{high:.3g}. That layer is set to images on another scale. Values from about 0 to 1 train better.",
         )
     return ()
 
 
-def augmentation_notes(model: keras.Model, arrays: Arrays) -> tuple[str, ...]:
-    """What should be said of layers that are set to other values than those of the images that reach them.
-
-    Args:
-        model: built.
-        arrays: all training images, or the first batch.
-    """
+def _augmentation_notes(model: keras.Model, arrays: Arrays) -> tuple[str, ...]:
+    """Notes on augmentation layers whose `value_range` does not fit the values that reach them."""
     operations = _operations(model)
     met: list[tuple[Any, Array]] = []
     if operations is None:
@@ -261,30 +257,30 @@ def augmentation_notes(model: keras.Model, arrays: Arrays) -> tuple[str, ...]:
     except (ValueError, TypeError, AttributeError, LookupError):  # of shapes or arguments that are unusual
         return ()
     return tuple(
-        f"The model's {type(layer).__name__} layer is set to values from {layer.value_range[0]:g} to "
-        f"{layer.value_range[1]:g}, and images reach it with values from {values.min():.3g} to {values.max():.3g}, so "
+        f"The model's {type(layer).__name__} layer expects values from {layer.value_range[0]:g} to "
+        f"{layer.value_range[1]:g}, but images reach it with values from {values.min():.3g} to {values.max():.3g}, so "
         f"it spoils them. Give it value_range=(0, {usual_scale(float(values.max())):g})."
         for layer, values in met
-        if (values.max() <= TOO_LARGE and layer.value_range[1] >= _FAR) or values.max() >= _FAR * layer.value_range[1]
+        if (values.max() <= _TOO_LARGE and layer.value_range[1] >= _FAR) or values.max() >= _FAR * layer.value_range[1]
     )
 
 
 def _too_small(reached: _Reached, before: tuple[float, float], after: tuple[float, float], *, scaled: bool) -> str:
-    if before[1] - before[0] <= TOO_SMALL:
+    if before[1] - before[0] <= _TOO_SMALL:
         twice = ", as if they were divided by 255 twice" if before[1] <= 1.01 / 255 else ""
         factor = 255 if twice else round(1 / max(before[1] - before[0], 1e-9), 3)
         return (
-            f"The training images hardly differ from black: their values go from {before[0]:.3g} to {before[1]:.3g}"
-            f"{twice}. A model learns little from that. Training works on values from 0 to 1: multiply by {factor:g}."
+            f"The training images are nearly black: their values go from {before[0]:.3g} to {before[1]:.3g}{twice}. A "
+            f"model learns little from that. Multiply by {factor:g}, so that values go from 0 to 1."
         )
     way_out = (
-        "A dataset's images are divided by its scale already: leave the layer out, or give the raw pixels, "
+        "A dataset's images are divided by its scale already. Remove the layer, or give the raw pixels: "
         "fit(model, data.train.images, data.train.labels)"
         if scaled
-        else "Leave the layer out, or give images as it expects them"
+        else "Remove the layer, or give images as it expects them"
     )
     return (
-        f"The images are scaled twice: their values go from {before[0]:.3g} to {before[1]:.3g}, and behind "
+        f"The images are scaled twice: their values go from {before[0]:.3g} to {before[1]:.3g}, and after "
         f"{reached.named} from {after[0]:.3g} to {after[1]:.3g}. A model learns little from that. {way_out}."
     )
 
@@ -313,7 +309,7 @@ class _Reached:
 
 
 def _reaching(model: keras.Model, images: Array) -> _Reached | None:
-    """None where a model normalises its images itself, or where it cannot be told what it makes of them."""
+    """The values that reach the first weights; None where the model normalises, or its layers cannot be followed."""
     operations = _operations(model)
     if operations is None:
         known = not any(isinstance(layer, _SCALING) for layer in model._flatten_layers())
@@ -331,11 +327,8 @@ def _reaching(model: keras.Model, images: Array) -> _Reached | None:
     return _Reached(float(values.min()), float(values.max()), tuple(names))
 
 
-_SCALING = (keras.layers.Rescaling, keras.layers.Normalization, *_NORMALISING, keras.layers.Lambda)
-
-
 def _operations(model: Any) -> list[Any] | None:
-    """The operations of a model in their order; None where its own code has the order."""
+    """The operations of a model in their order; None where only its own code knows it."""
     functional = getattr(model, "_functional", None) or model
     operations = getattr(functional, "operations", None)
     return None if operations is None else list(operations)
@@ -344,7 +337,7 @@ def _operations(model: Any) -> list[Any] | None:
 def _walked(
     operations: Iterable[Any], values: Array, names: list[str], met: list[tuple[Any, Array]] | None = None
 ) -> tuple[Array, Any]:
-    """Values up to the first operation that does more than to scale them, and that one; None at the end."""
+    """The values before the first operation that does more than scale them, and that operation; None at the end."""
     for operation in operations:
         inner = _operations(operation) if isinstance(operation, keras.Model) else None
         if inner is not None:
@@ -366,7 +359,7 @@ def _walked(
 
 
 def _scaled(operation: Any, values: Array) -> Array | None:
-    """The values behind an operation that only scales; None for another one."""
+    """The values after an operation that only scales; None for any other."""
     if isinstance(operation, keras.layers.Rescaling):
         return np.asarray(values * np.asarray(operation.scale) + np.asarray(operation.offset))
     if isinstance(operation, keras.layers.Normalization) and not operation.invert:

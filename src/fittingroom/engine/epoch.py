@@ -63,7 +63,7 @@ class StepFunctions:
     keeps_metrics: bool = False  # whether a metric, started afresh, still depends on what came before
 
 
-def scaled(images: jax.Array, scale: float | None) -> jax.Array:
+def _scaled(images: jax.Array, scale: float | None) -> jax.Array:
     """Model input from stored images: float32 `images / scale`, or the images as they are when `scale` is None."""
     return images if scale is None else images.astype(jnp.float32) / scale
 
@@ -78,7 +78,7 @@ def train_program(steps: StepFunctions, count: int, batch_size: int, scale: floa
 
     def batch(examples: Examples, picked: jax.Array) -> Examples:
         part: Examples = jax.tree.map(lambda array: array[picked], examples)
-        return part._replace(images=scaled(part.images, scale))
+        return part._replace(images=_scaled(part.images, scale))
 
     def run(
         state: State, examples: Examples, order: jax.Array, start: jax.Array, stop: jax.Array
@@ -115,7 +115,7 @@ def evaluate_program(steps: StepFunctions, count: int, batch_size: int, scale: f
 
         def batch_at(start: Any, size: int) -> Examples:
             batch: Examples = jax.tree.map(lambda part: jax.lax.dynamic_slice_in_dim(part, start, size), examples)
-            return batch._replace(images=scaled(batch.images, scale))
+            return batch._replace(images=_scaled(batch.images, scale))
 
         def one(now: tuple[Values, Logs], start: Any, size: int) -> tuple[tuple[Values, Logs], Outcomes]:
             batch = batch_at(start, size)
@@ -124,7 +124,7 @@ def evaluate_program(steps: StepFunctions, count: int, batch_size: int, scale: f
             after, logs = steps.test_step(state._replace(metrics=now[0]), batch)
             if any(new is not old for new, old in zip(after.non_trainable, state.non_trainable, strict=True)):
                 raise EvaluationChangesStateError
-            return (after.metrics, logs), outcomes(steps, outputs, batch.labels)
+            return (after.metrics, logs), _outcomes(steps, outputs, batch.labels)
 
         metrics = steps.fresh_metrics(())
         logs = _no_logs(steps, steps.test_step, state._replace(metrics=metrics), batch_at(0, batch_size))
@@ -144,7 +144,7 @@ def train_batch_program(steps: StepFunctions, scale: float | None) -> Callable[.
     """A pure function `(state, batch, first) -> (state, logs)`: one step; `first` starts metrics afresh."""
 
     def run(state: State, batch: Examples, first: jax.Array) -> tuple[State, Logs]:
-        batch = batch._replace(images=scaled(batch.images, scale))
+        batch = batch._replace(images=_scaled(batch.images, scale))
         state, logs = steps.train_step(_with_metrics(steps, state, first), batch)
         return state, logs or steps.results(state.metrics)
 
@@ -155,10 +155,10 @@ def test_batch_program(steps: StepFunctions, scale: float | None) -> Callable[..
     """A pure function `(state, batch, first) -> (state, logs, outcomes)`: one step of evaluation."""
 
     def run(state: State, batch: Examples, first: jax.Array) -> tuple[State, Logs, Outcomes]:
-        batch = batch._replace(images=scaled(batch.images, scale))
+        batch = batch._replace(images=_scaled(batch.images, scale))
         outputs = steps.forward(state, batch.images)
         state, logs = steps.test_step(_with_metrics(steps, state, first), batch)
-        return state, logs or steps.results(state.metrics), outcomes(steps, outputs, batch.labels)
+        return state, logs or steps.results(state.metrics), _outcomes(steps, outputs, batch.labels)
 
     return run
 
@@ -183,13 +183,13 @@ def predict_program(steps: StepFunctions, scale: float | None) -> Callable[..., 
     """A pure function `(state, images) -> logarithms of probabilities`, float32 `(images, classes)`."""
 
     def run(state: State, images: jax.Array) -> jax.Array:
-        images = scaled(images, scale)
+        images = _scaled(images, scale)
         return steps.answer(state, images) if steps.answer else steps.log_probabilities(steps.forward(state, images))
 
     return run
 
 
-def outcomes(steps: StepFunctions, outputs: jax.Array, labels: jax.Array) -> Outcomes:
+def _outcomes(steps: StepFunctions, outputs: jax.Array, labels: jax.Array) -> Outcomes:
     """What the outputs for a batch of images say of each."""
     logs = steps.log_probabilities(outputs)
     true_class = jnp.take_along_axis(logs, steps.true_class(labels)[:, None], axis=1)[:, 0]

@@ -31,7 +31,7 @@ def step_functions(model: keras.Model) -> StepFunctions:
         true_class=form.indices,
         fresh_metrics=lambda metrics: _fresh_metrics(model, metrics),
         results=lambda metrics: _results(model, metrics),
-        own_logs=has_own_logs(model),
+        own_logs=_has_own_logs(model),
         fixed_batch=fixed_batch(model),
         keeps_metrics=_keeps_metrics(model),
     )
@@ -73,7 +73,7 @@ def overrides(model: keras.Model, method: str) -> bool:
     return getattr(getattr(model, method), "__func__", None) is not getattr(keras.Model, method)
 
 
-def has_own_logs(model: keras.Model) -> bool:
+def _has_own_logs(model: keras.Model) -> bool:
     """Whether the numbers of a batch may be others than those of the metrics."""
     return overrides(model, "compute_metrics") or overrides(model, "test_step")
 
@@ -95,7 +95,7 @@ def _test_step(model: keras.Model, state: State, examples: Examples) -> tuple[St
 
 def _own_logs(model: keras.Model, logs: Any, metrics: Values) -> Logs:
     """The logs of a batch, if they are the model's own; as in Keras, their names are then not those of the metrics."""
-    if not has_own_logs(model) or set(logs) == set(_results(model, metrics)):
+    if not _has_own_logs(model) or set(logs) == set(_results(model, metrics)):
         return {}
     return {name: jnp.asarray(value) for name, value in logs.items()}
 

@@ -84,7 +84,7 @@ def compiled_lanes(
         others = [Lane(device, Programs(source)) for device in devices[1:]]
     else:
         own = traced()
-        alone, *others = [Lane(device, VectorisedPrograms(own, seats, request), seats) for device in devices]
+        alone, *others = [Lane(device, _VectorisedPrograms(own, seats, request), seats) for device in devices]
         compile_lane(alone)
     for lane in others:
         compile_lane(lane)
@@ -164,7 +164,7 @@ class _Work:
             self._request.reason = "another seed failed"
             raise
         finally:
-            if isinstance(lane.programs, VectorisedPrograms):
+            if isinstance(lane.programs, _VectorisedPrograms):
                 lane.programs.leave()
 
     def _train(self, number: int, lane: Lane) -> None:
@@ -194,7 +194,7 @@ _OWN: dict[ProgramName, tuple[bool, ...]] = {
 STEPS_PER_CALL = 512
 
 
-class VectorisedPrograms(Programs):
+class _VectorisedPrograms(Programs):
     """The programs of several seeds that ride together, each in a thread that calls them as it would call `Programs`.
 
     Args:

@@ -52,20 +52,53 @@ _CHOSEN_BY_LABELS = ("crossentropy", "ce")
 
 
 class LossFacts(NamedTuple):
-    """A compiled loss: what it is called, Keras's function behind it (or an empty string), and that one's settings."""
+    """What is known of a compiled loss.
+
+    Args:
+        name: as the user or Keras calls it.
+        function: the name of Keras's function behind it; empty for a user's own.
+        settings: the keyword arguments of that function, such as `from_logits`.
+    """
 
     name: str
     function: str
     settings: dict[str, Any]
 
+    @classmethod
+    def of(cls, model: keras.Model, outputs: int | None = None) -> LossFacts:
+        """What is known of the model's compiled loss.
+
+        Args:
+            model: compiled.
+            outputs: how many it has, which decides what "crossentropy" means; without it, that of several classes.
+        """
+        loss = compiled_loss(model)
+        if isinstance(loss, str):
+            return cls(loss, "binary_crossentropy" if outputs == 1 else "sparse_categorical_crossentropy", {})
+        name = str(getattr(loss, "name", None) or getattr(loss, "__name__", type(loss).__name__))
+        settings: dict[str, Any] = {}
+        function: Any = loss
+        own = getattr(loss, "from_logits", None)
+        while not inspect.isfunction(function):
+            if isinstance(function, functools.partial):
+                settings, function = {**function.keywords, **settings}, function.func
+            elif hasattr(function, "fn"):
+                settings, function = {**function._fn_kwargs, **settings}, function.fn
+            else:
+                break
+        if own is not None:
+            settings.setdefault("from_logits", own)
+        of_keras = inspect.isfunction(function) and str(function.__module__).startswith("keras.")
+        return cls(name, function.__name__ if of_keras else "", settings)
+
     @property
     def from_logits(self) -> bool:
-        """Whether it takes its outputs for logits."""
+        """Whether it takes the outputs for logits."""
         return bool(self.settings.get("from_logits", False))
 
     @property
     def is_regression(self) -> bool:
-        """Whether it measures the distance from targets, as losses of regression do."""
+        """Whether it is a loss of regression, which measures the distance from targets."""
         return self.function in _TARGETS[1:8]
 
     @property
@@ -78,8 +111,8 @@ class LossFacts(NamedTuple):
 def compiled_loss(model: keras.Model) -> Any:
     """The loss that the model is compiled with, as Keras resolves it; None where there is none.
 
-    Keras takes the one loss of a model with one output in lists and dictionaries too. "crossentropy" and "ce" stay
-    what they are: Keras chooses by the labels.
+    Keras takes the loss of a model's only output in lists and dictionaries too. "crossentropy" and "ce" stay as they
+    are: Keras chooses by the labels.
 
     Raises:
         ModelError: Keras has no loss of this name.
@@ -92,43 +125,17 @@ def compiled_loss(model: keras.Model) -> Any:
         return keras.losses.get(loss)
     except (ValueError, TypeError) as error:
         raise ModelError(
-            f"The model is compiled with loss={given!r}, which Keras cannot use: {str(error).partition(chr(10))[0]}. "
-            "Give a loss that keras.losses has, such as 'sparse_categorical_crossentropy', or a function of your own."
+            f"The model is compiled with loss={given!r}, which Keras does not accept: "
+            f"{str(error).partition(chr(10))[0]}. Give a loss from keras.losses, such as "
+            "'sparse_categorical_crossentropy', or a function of your own."
         ) from error
 
 
-def loss_facts(model: keras.Model, outputs: int | None = None) -> LossFacts:
-    """What is known of the model's compiled loss.
-
-    Args:
-        model: compiled.
-        outputs: how many it has, by which "crossentropy" is resolved; without, it is taken for that of classes.
-    """
-    loss = compiled_loss(model)
-    if isinstance(loss, str):
-        return LossFacts(loss, "binary_crossentropy" if outputs == 1 else "sparse_categorical_crossentropy", {})
-    name = str(getattr(loss, "name", None) or getattr(loss, "__name__", type(loss).__name__))
-    settings: dict[str, Any] = {}
-    function: Any = loss
-    own = getattr(loss, "from_logits", None)
-    while not inspect.isfunction(function):
-        if isinstance(function, functools.partial):
-            settings, function = {**function.keywords, **settings}, function.func
-        elif hasattr(function, "fn"):
-            settings, function = {**function._fn_kwargs, **settings}, function.fn
-        else:
-            break
-    if own is not None:
-        settings.setdefault("from_logits", own)
-    of_keras = inspect.isfunction(function) and str(function.__module__).startswith("keras.")
-    return LossFacts(name, function.__name__ if of_keras else "", settings)
-
-
 def label_form(model: keras.Model) -> LabelForm:
-    """Which labels besides 0, 1, 2, ... the model's loss takes."""
+    """Which labels the model's loss takes besides 0, 1, 2, ..."""
     if not model.compiled:
         return LabelForm()
-    facts = loss_facts(model)
+    facts = LossFacts.of(model)
     return LabelForm(signed=facts.function in _MARGINS, ignored=facts.settings.get("ignore_class"))
 
 
@@ -138,7 +145,7 @@ def output_kind(model: keras.Model) -> OutputKind:
     Keras's own losses say it. A loss of the user's is tried on one row of numbers, where `from_logits` does not tell;
     where that says nothing either, the last activation decides.
     """
-    facts = loss_facts(model)
+    facts = LossFacts.of(model)
     known = {
         **dict.fromkeys(CLASSWISE, "logits" if facts.from_logits else "probabilities"),
         **dict.fromkeys(OUTPUTWISE, "sigmoid logits" if facts.from_logits else "probabilities"),
@@ -159,12 +166,12 @@ _PROBABILITIES = ("softmax", "sigmoid", "hard_sigmoid", "relu", "softplus", "exp
 
 
 def _tried(loss: Any) -> OutputKind | None:
-    """How a loss of the user's reads outputs, where it is a cross-entropy: its value for one row tells."""
+    """How a user's own loss reads outputs, if it is a cross-entropy: its value for one row of numbers tells."""
     row = np.array([[0.2, 0.3, 0.5]], np.float32)
     for label in (np.array([2]), np.array([[0.0, 0.0, 1.0]], np.float32)):
         try:
             value = float(np.mean(np.asarray(loss(label, jnp.asarray(row)))))
-        except Exception:  # whatever a user's code says of a row that is not the data's
+        except Exception:  # whatever a user's code raises for a row that is not of the data
             continue
         if np.isclose(value, -np.log(0.5), rtol=1e-4):
             return "probabilities"
@@ -176,8 +183,8 @@ def _tried(loss: Any) -> OutputKind | None:
 def class_log_probabilities(outputs: jax.Array, kind: OutputKind) -> jax.Array:
     """Logarithms of probabilities `(batch, classes)` from outputs `(batch, classes)`, or `(batch, 1)` for two classes.
 
-    Those of logits are exact. Others are clipped as Keras's losses clip them, after each row of several was divided by
-    its sum.
+    Those of logits are exact. Others are divided by the sum of their row, where there are several, and clipped as
+    Keras's losses clip them.
     """
     if kind == "logits" and outputs.shape[-1] > 1:
         return jax.nn.log_softmax(outputs, axis=-1)

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from fittingroom.engine.keras_steps import evaluating, fitted, only
-from fittingroom.engine.losses import CLASSWISE, OUTPUTWISE, LossFacts, loss_facts, output_kind
+from fittingroom.engine.losses import CLASSWISE, OUTPUTWISE, LossFacts, output_kind
 from fittingroom.engine.state import values_of
 from fittingroom.errors import ModelError
 from fittingroom.recipes.last_activation import last_activation
@@ -45,7 +45,7 @@ def misfits(model: keras.Model, images: Array, outputs: int) -> tuple[str, ...]:
     Raises:
         ModelError: with this activation and this loss nothing can be learned.
     """
-    facts = loss_facts(model, outputs)
+    facts = LossFacts.of(model, outputs)
     if facts.function not in (*CLASSWISE, *OUTPUTWISE, "kl_divergence"):
         return ()
     of_layers = type(model).call.__qualname__ in ("Functional.call", "Sequential.call")
@@ -190,7 +190,7 @@ def meanings(model: keras.Model, outputs: int, labels: Array) -> tuple[str, ...]
         outputs: how many numbers it gives for an image.
         labels: of training, as `fit` got them.
     """
-    facts = loss_facts(model, outputs)
+    facts = LossFacts.of(model, outputs)
     said = []
     if labels.ndim == 2 and labels.shape[1] > 1 and (shares := labels.max(axis=1) < 0.999).any():
         said.append(
@@ -289,7 +289,7 @@ def if_diverged(model: keras.Model, images: Array, found: tuple[str, ...]) -> st
     top = float(np.abs(images).max(initial=0))
     own = (
         " A logarithm of 0 or a division by 0 in the loss may be the cause too."
-        if not loss_facts(model).function
+        if not LossFacts.of(model).function
         else ""
     )
     if top > 1.5:

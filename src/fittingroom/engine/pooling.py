@@ -20,7 +20,7 @@ import numpy as np
 LARGEST_WINDOW = 16
 
 
-class PoolingWindows(NamedTuple):
+class _PoolingWindows(NamedTuple):
     """Where the windows of a pooling lie in a padded array: for each axis of it."""
 
     shape: tuple[int, ...]  # of the padded array
@@ -110,7 +110,7 @@ def pool(
     if not jnp.issubdtype(inputs.dtype, jnp.floating):
         return None
     padded = jax.lax.pad(inputs, jnp.asarray(start, inputs.dtype), [(low, high, 0) for low, high in pads])
-    windows = PoolingWindows(padded.shape, tuple(window), strides)
+    windows = _PoolingWindows(padded.shape, tuple(window), strides)
     if min(windows.size) < 1:
         return None
     if combine is jax.lax.max:
@@ -130,11 +130,11 @@ def paddings(
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def _largest(values: jax.Array, windows: PoolingWindows) -> jax.Array:
+def _largest(values: jax.Array, windows: _PoolingWindows) -> jax.Array:
     return _largest_and_where(values, windows)[0]
 
 
-def _largest_and_where(values: jax.Array, windows: PoolingWindows) -> tuple[jax.Array, jax.Array]:
+def _largest_and_where(values: jax.Array, windows: _PoolingWindows) -> tuple[jax.Array, jax.Array]:
     """The largest number of each window, and the number of its position, uint8."""
     first, *others = (windows.met(values, position) for position in windows.positions)
     largest, where = first, jnp.zeros(first.shape, jnp.uint8)
@@ -144,7 +144,7 @@ def _largest_and_where(values: jax.Array, windows: PoolingWindows) -> tuple[jax.
     return largest, where
 
 
-def _largest_backward(windows: PoolingWindows, where: jax.Array, gradient: jax.Array) -> tuple[jax.Array]:
+def _largest_backward(windows: _PoolingWindows, where: jax.Array, gradient: jax.Array) -> tuple[jax.Array]:
     zero = jnp.zeros((), gradient.dtype)
     if windows.side_by_side:
         split = jnp.where(windows.each(where) == windows.numbers(), windows.each(gradient), zero)
@@ -156,11 +156,11 @@ _largest.defvjp(_largest_and_where, _largest_backward)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def _sum(values: jax.Array, windows: PoolingWindows) -> jax.Array:
+def _sum(values: jax.Array, windows: _PoolingWindows) -> jax.Array:
     return functools.reduce(jnp.add, (windows.met(values, position) for position in windows.positions))
 
 
-def _sum_backward(windows: PoolingWindows, _: None, gradient: jax.Array) -> tuple[jax.Array]:
+def _sum_backward(windows: _PoolingWindows, _: None, gradient: jax.Array) -> tuple[jax.Array]:
     if windows.side_by_side:
         return (windows.joined(windows.each(gradient)),)
     return (windows.spread_out(lambda _: gradient),)

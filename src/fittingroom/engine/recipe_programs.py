@@ -194,12 +194,11 @@ class ExportedPrograms:
 
 @contextmanager
 def _without_lapack(exported: export.Exported) -> Iterator[None]:
-    """Compiles an exported program without waiting for LAPACK, unless the program mentions it.
-
-    JAX imports SciPy's LAPACK before it compiles any exported program, in case it is called; that takes 0.15 s, a
-    quarter of the time to evaluate a run. There is no public switch, so a private function is put aside meanwhile; if
-    it is gone one day, JAX just does as before.
-    """
+    """Within the context, JAX compiles an exported program without importing LAPACK, unless the program mentions it."""
+    # JAX imports SciPy's LAPACK before it compiles any exported program, in case the program calls it. None of ours
+    # does, and the import is 0.16 s of the 1.5 s of core time that a short training takes as a whole process (decision
+    # 8 in docs/decisions.md has the measurement). JAX has no public switch, so the private function that imports it is
+    # replaced meanwhile. If a later JAX has no such function, the import comes back, and nothing else changes.
     from jax._src.export import _export
 
     name = "_ensure_backends_initialized"

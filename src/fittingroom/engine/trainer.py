@@ -246,28 +246,27 @@ class Trainer:
         beginning = [callback for callback in watching if callback.watches_batch_begins]
         # As in Keras, a stop that was asked for before the first batch ends the epoch after that batch.
         pieces = every if watching or self._stop_reason() else None
-        feed.begin(epoch, self._first_epoch)
-        logs: Numbers = {}
-        step, told, unseen = now.step, True, _Unseen()
         # The losses of a call that ran several steps are looked at while the state before them is there: the first
         # non-finite one is found by running them again.
         each_seen = not feed.single_steps or any(callback.ends_quietly_on_nan for callback in self.callbacks)
+        feed.begin(epoch, self._first_epoch)
+        logs: Numbers = {}
+        step, called, unseen = now.step, True, _Unseen()
         while (feed.steps is None or step < feed.steps) and feed.more():
             for callback in beginning if step % every == 0 else ():
                 state = callback.batch_begin(state, step)
-            before, start, stop = state, step, self._next_stop(step, pieces)
-            result = feed.run(before, start, stop)
-            self._reached = state = result[0]
-            step = stop
-            unseen.add(start, stop, result[1])
-            told = step % every == 0 or step == feed.steps
+            before, start, step = state, step, self._next_stop(step, pieces)
+            state, on_device = feed.run(before, start, step)
+            self._reached = state
+            unseen.add(start, step, on_device)
+            called = step % every == 0 or step == feed.steps
             looks = each_seen or bool(request) or step == feed.steps or unseen.steps >= self._most_unseen
             if looks and (bad := unseen.first_bad()) is not None:
-                state, logs = self._end_by_nan(epoch, before, result, bad)
+                state, logs = self._end_by_nan(epoch, before, (state, on_device), bad)
                 break
-            shown = BatchLogs(result[1])
-            for callback in watching if told else ():
-                state = callback.batch_end(state, last_of_group(step, every), shown)
+            shown = BatchLogs(on_device) if watching else None
+            for callback in watching if called else ():
+                state = callback.batch_end(state, last_of_group(step, every), shown or {})
             if looks:
                 logs = self._seen(unseen)
                 unseen = _Unseen()
@@ -277,13 +276,14 @@ class Trainer:
                     seconds = now.seconds + time.perf_counter() - began
                     self._saving.take(self._snapshot(training, state, epoch, step, seconds, None))
                 raise KeyboardInterrupt
-            if (told and self._stop_reason()) or (shown.has_read_nan and unseen.first_bad()):
+            read_nan = shown is not None and shown.has_read_nan
+            if (called and self._stop_reason()) or (read_nan and unseen.first_bad()):
                 break
         if unseen.steps and self._nan is None:  # the epoch ended before it was time to look
             if (bad := unseen.first_bad()) is not None:
                 raise _NonFiniteLossError(self._diverged(epoch, bad[1]))
             logs = self._seen(unseen)
-        for callback in () if told or self._nan else watching:  # the data ended within a group of batches
+        for callback in () if called or self._nan else watching:  # the data ended within a group of batches
             state = callback.batch_end(state, last_of_group(step, every), logs)
         feed.end()
         return state, logs

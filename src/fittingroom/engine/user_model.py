@@ -70,34 +70,34 @@ class ModelPrograms:
         self._names: tuple[str, ...] | None = None
         self._objects = objects
 
+    @classmethod
+    def of(cls, model: keras.Model, traced: TracedPrograms, devices: int, shapes: tuple[Any, ...]) -> ModelPrograms:
+        """The programs that an earlier call left with the model, if all that decides them is as it was; else new ones.
+
+        Args:
+            model: built and compiled.
+            traced: the source of new ones.
+            devices: the most that may share a batch.
+            shapes: the shapes and types of all data of the call.
+        """
+        objects: list[Any] = []
+        sizes = (traced.batch_size, traced.scale, traced.evaluation_batch, devices)
+        key = (sizes, shapes, tuple(_decisive([_surroundings(), model], objects, {})))
+        kept = _kept_with(model)
+        if key not in kept:
+            kept[key] = cls(model, traced, devices, objects)
+        kept.move_to_end(key)
+        while len(kept) > MOST_KEPT:
+            kept.popitem(last=False)
+        found = kept[key]
+        found.whole.compile_seconds = found.batchwise.compile_seconds = 0.0
+        return found
+
     def logged_names(self, find: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
         """The names of the numbers that each epoch has. `find` traces the metrics, so it is called once."""
         if self._names is None:
             self._names = find()
         return self._names
-
-
-def programs_of(model: keras.Model, traced: TracedPrograms, devices: int, shapes: tuple[Any, ...]) -> ModelPrograms:
-    """The programs that an earlier call left with the model, where all that decides them is as it was; else new ones.
-
-    Args:
-        model: built and compiled.
-        traced: the source of new ones.
-        devices: the most that may share a batch.
-        shapes: the shapes and types of all data of the call.
-    """
-    objects: list[Any] = []
-    sizes = (traced.batch_size, traced.scale, traced.evaluation_batch, devices)
-    key = (sizes, shapes, tuple(_decisive([_surroundings(), model], objects, {})))
-    kept = _kept_with(model)
-    if key not in kept:
-        kept[key] = ModelPrograms(model, traced, devices, objects)
-    kept.move_to_end(key)
-    while len(kept) > MOST_KEPT:
-        kept.popitem(last=False)
-    found = kept[key]
-    found.whole.compile_seconds = found.batchwise.compile_seconds = 0.0
-    return found
 
 
 def _kept_with(model: keras.Model) -> OrderedDict[Any, ModelPrograms]:
