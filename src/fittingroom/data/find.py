@@ -23,16 +23,6 @@ _EXPECTED = {
 }
 
 
-def looks_like_a_path(name: str) -> bool:
-    """Whether a name without a form is meant as a path: it is written as one, or something of that name is there."""
-    return (
-        "/" in name
-        or "\\" in name
-        or name.startswith((".", "~"))
-        or Path(name).suffix.lower() in {*_TABLES, ".npz", ".zip"}
-    )
-
-
 def form_of(path: Path) -> str:
     """`idx`, `npz`, `csv` or `folder`: what reads the dataset at this path.
 

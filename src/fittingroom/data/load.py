@@ -22,6 +22,7 @@ from fittingroom.data.split import cut_validation
 from fittingroom.errors import DataError, DatasetNotFoundError, UnknownNameError
 
 _LARGEST_SIDE = 1024  # pixels
+_SUFFIXES = {".csv", ".tsv", ".npz", ".zip"}  # so that a file that is missing is not taken for an unknown name
 _NO_IMAGE_SIZE = "image_size cannot be given for {!r}, whose images have a size already; it is for folders of pictures."
 
 
@@ -161,7 +162,7 @@ def _source(form: str, path: Path, image_size: tuple[int, int] | None, *, first_
 
         return idx_source(path)
     if form == "npz":
-        from fittingroom.data.npz_dataset import npz_source
+        from fittingroom.data.npz import npz_source
 
         return npz_source(path)
     if form == "csv":
@@ -175,9 +176,8 @@ def _source(form: str, path: Path, image_size: tuple[int, int] | None, *, first_
 
 def _is_path(name: str) -> bool:
     """Whether a name without a form is a path: it is written as one, or something of that name exists."""
-    from fittingroom.data.find import looks_like_a_path
-
-    return looks_like_a_path(name) or _resolved(name).exists()
+    written_so = "/" in name or "\\" in name or name.startswith((".", "~")) or Path(name).suffix.lower() in _SUFFIXES
+    return written_so or _resolved(name).exists()
 
 
 def _resolved(place: str) -> Path:
