@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 import fittingroom
@@ -37,3 +40,16 @@ def test_every_public_name_is_described_on_one_page() -> None:
 def test_every_setting_has_a_heading() -> None:
     headings = re.findall(r"^### `(\w+)`$", (DOCS / "reference" / "settings.md").read_text(), re.MULTILINE)
     assert headings == list(fittingroom.Recipe().to_dict())
+
+
+def test_every_file_of_a_run_and_every_array_of_it_is_described(tmp_path: Path) -> None:
+    fittingroom.train("digits", fittingroom.Recipe(hidden=(), epochs=1), out=tmp_path / "run")
+    page = (DOCS / "reference" / "files.md").read_text(encoding="utf-8")
+    files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    assert {path.name for path in files} <= set(re.findall(r"[\w.-]+\.\w+", page))
+    for path in files:
+        if path.suffix == ".npz":
+            with np.load(path) as arrays:
+                assert {f"`{name}`" for name in arrays} <= set(re.findall(r"`\w+`", page)), path.name
+        elif path.name == "run.json" and path.parent.name == "seed-0":
+            assert {f"`{key}`" for key in json.loads(path.read_text())} <= set(re.findall(r"`\w+`", page))
