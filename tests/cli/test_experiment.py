@@ -25,7 +25,10 @@ def test_the_answer_has_recipes_pairs_and_the_choice_and_opens_no_test_set(comma
         ["A", "course+ batch_size=32"],
         ["B", "course+ batch_size=128"],
     ]
-    assert "Validation chooses course+ batch_size=32, the best of 2: being picked flatters that number." in lines
+    assert (
+        "Validation chooses course+ batch_size=32, the best of 2, so its validation accuracy is a little too high."
+        in lines
+    )
     assert "the same with --final opens the test set once" in done.out
     assert "Test" not in done.out
 
@@ -33,7 +36,7 @@ def test_the_answer_has_recipes_pairs_and_the_choice_and_opens_no_test_set(comma
 @pytest.mark.usefixtures("runs_folder")
 def test_final_tells_the_score_of_the_chosen_recipe_alone(command: Command, tmp_path: Path) -> None:
     done = command("experiment", "digits", *SMALL, "--out", tmp_path / "one", "--final")
-    assert "The test set was opened for it, and for no other of them: look 1." in done.out
+    assert "The test set was opened for this recipe alone: look 1." in done.out
     facts = command("experiment", "digits", *SMALL, "--out", tmp_path / "one", "--final", "--json").json
     assert facts["cells"] == {"done": 4, "failed": 0, "missing": 0}
     assert [one["seed"] for one in facts["test"]["replicas"]] == [0, 1]
@@ -47,7 +50,7 @@ def test_failed_cells_are_listed_and_all_failed_is_no_success(command: Command, 
     done = command("experiment", "digits", *spoiled, "--out", tmp_path / "one")
     assert done.status == 1
     assert "Failed: course+, seed 0: DivergedError: " in done.out
-    assert "No recipe is trained to its end with all seeds, so none is chosen." in done.out
+    assert "No recipe has finished with all seeds, so none is chosen." in done.out
 
 
 @pytest.mark.parametrize(
@@ -55,7 +58,7 @@ def test_failed_cells_are_listed_and_all_failed_is_no_success(command: Command, 
     [
         (("--vary", "hiden=1,2"), "unknown key 'hiden' in a recipe. Did you mean 'hidden'?"),
         (("--vary", "hidden"), "--vary 'hidden': expected KEY=VALUE,VALUE"),
-        (("--vary", "hidden=1", "hidden=2"), "--vary hidden is there twice. Write all its values behind one"),
+        (("--vary", "hidden=1", "hidden=2"), "--vary hidden is given twice. Give all its values at once"),
         (("--set", "epochs"), "--set 'epochs': expected KEY=VALUE, for example epochs=3."),
         (("--recipe", "wid"), "unknown recipe 'wid'. Did you mean 'wide'?"),
     ],

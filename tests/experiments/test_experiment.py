@@ -112,7 +112,7 @@ def test_of_seeds_that_trained_together_only_those_that_diverged_have_failed(tmp
     ]
     assert again.chosen is None
     assert list((done.path / "runs").iterdir()) == [run]
-    with pytest.raises(RunError, match="No recipe is trained to its end with all seeds"):
+    with pytest.raises(RunError, match="No recipe has finished with all seeds"):
         again.look()
 
 
@@ -184,7 +184,7 @@ def test_two_processes_do_not_work_in_one_folder(tmp_path: Path) -> None:
 
 def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match=r"is there already and is no experiment: it has no experiment\.json"):
+    with pytest.raises(InputError, match=r"is not the folder of an experiment: it has no experiment\.json"):
         fr.experiment("digits", BASE, out=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 

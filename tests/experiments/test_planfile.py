@@ -75,5 +75,5 @@ def test_what_is_no_toml_and_what_is_not_there_are_refused(tmp_path: Path) -> No
 
 
 def test_a_file_says_all_of_the_experiment(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"plan\.toml says what the experiment is; seeds given beside it"):
+    with pytest.raises(InputError, match=r"plan\.toml describes the whole experiment, so seeds cannot be given too"):
         experiment(written(tmp_path, "seeds = 2"), seeds=3)

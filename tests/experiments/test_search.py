@@ -136,7 +136,7 @@ def test_a_search_that_was_stopped_goes_on_with_the_same_trials(finished: Search
     asked = written(tmp_path)
     with pytest.raises(Crash):
         fr.search(asked, out=tmp_path / "one", progress=Stops(2))
-    with pytest.raises(Interrupted, match=r"was stopped after 1 of 3 trials, kept in .*one\. The same call goes on"):
+    with pytest.raises(Interrupted, match=r"was stopped after 1 of 3 trials, which are in .*one\. The same call con"):
         fr.search(asked, out=tmp_path / "one", progress=Stops(2, KeyboardInterrupt))
     again = fr.search(asked, out=tmp_path / "one")
     assert outcome(again) == outcome(finished)
@@ -202,13 +202,13 @@ def test_folders_that_share_a_database_share_trials(tmp_path: Path) -> None:
     other = fr.search(asked, out=tmp_path / "other", storage=storage)
     assert len(other.trials) == 1
     assert other.run_of(other.trials[0]) is None
-    with pytest.raises(RunError, match=r"The best trial was trained elsewhere: .*one\. Ask for --final there"):
+    with pytest.raises(RunError, match=r"The best trial was trained elsewhere, at .*one\. Use --final there"):
         other.look()
 
 
 def test_a_database_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(
-        StorageError, match=r"the search's database cannot be used: .*--storage takes what Optuna takes"
+        StorageError, match=r"the search's database cannot be used: .*--storage takes a URL as Optuna does"
     ):
         fr.search(written(tmp_path), out=tmp_path / "one", storage="nosuchdatabase://here/there")
 

@@ -104,7 +104,7 @@ def test_ctrl_c_says_where_the_cells_are_and_the_same_call_goes_on(tmp_path: Pat
             return OnlyFirst(CtrlCIn(1)) if name.endswith("=8") else Progress()
 
     asked = {"vary": VARY, "seeds": 2, "out": tmp_path / "one"}
-    with pytest.raises(Interrupted, match=r"stopped with 2 of 4 cells done, kept in .*one\. The same call goes on"):
+    with pytest.raises(Interrupted, match=r"stopped with 2 of 4 cells done, which are in .*one\. The same call con"):
         fr.experiment("digits", BASE, **asked, progress=CtrlC())  # type: ignore[arg-type]
     page = (tmp_path / "one" / "experiment.html").read_text(encoding="utf-8")
     assert "2 of 4" in page

@@ -1,4 +1,4 @@
-"""`fittingroom experiment`: recipes and seeds on a dataset, trained, kept and compared on validation."""
+"""`fittingroom experiment`: recipes with several seeds each, trained and compared on validation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def configure(parser: CommandParser) -> None:
         nargs="?",
         default=DEFAULT_DATASET,
         help="a name that `fittingroom data` lists, or the path of a folder of pictures, an NPZ or a CSV file; or a "
-        "file with the whole experiment: dataset, recipe, seeds, validation, [set], [vary] (default: "
+        "TOML file with the whole experiment: dataset, recipe, seeds, validation, [set], [vary] (default: "
         f"{DEFAULT_DATASET})",
     )
     parser.add_argument(
@@ -47,7 +47,7 @@ def configure(parser: CommandParser) -> None:
         "--recipe",
         metavar="NAME|FILE.toml",
         nargs="+",
-        help=f"the recipe to begin with, or several: {', '.join(NAMED)} or TOML files (default: {DEFAULT_RECIPE})",
+        help=f"the recipe to change, or several: {', '.join(NAMED)} or TOML files (default: {DEFAULT_RECIPE})",
     )
     parser.add_argument(
         "--set", metavar="KEY=VALUE", nargs="+", action="extend", default=[], help="change settings of all recipes"
@@ -62,7 +62,7 @@ def configure(parser: CommandParser) -> None:
         "--validation",
         metavar="N",
         type=validation,
-        help="images, or the fraction, of the training data to compare the recipes on",
+        help="training images to hold out and compare the recipes on: a number, or a fraction below 1",
     )
     parser.add_argument(
         "--final", action="store_true", help="open the test set at the end, for the one recipe that validation chose"
@@ -71,20 +71,20 @@ def configure(parser: CommandParser) -> None:
         "--executor",
         metavar="NAME",
         default="local",
-        help="what trains: local, this process on all its cores; or ray, a cell on each core of a Ray cluster, which "
-        "needs fittingroom[ray] (default: local)",
+        help="what trains: local, this process on all its cores; or ray, one training on each core of a Ray cluster "
+        "(needs fittingroom[ray]) (default: local)",
     )
     parser.add_argument(
         "--address",
         metavar="ADDRESS",
-        help="of the Ray cluster, for example auto, HOST:PORT or ray://HOST:PORT (else RAY_ADDRESS, or a cluster of "
-        "this machine's cores)",
+        help="the address of the Ray cluster, for example auto, HOST:PORT or ray://HOST:PORT (default: RAY_ADDRESS, "
+        "else a cluster of this machine's cores)",
     )
     parser.add_argument(
         "--out",
         metavar="DIR",
         type=file_path,
-        help="the experiment's folder, new or one to go on with (else one in FITTINGROOM_RUNS_DIR, or ./runs, that "
+        help="the experiment's folder, new or one to continue (default: one in FITTINGROOM_RUNS_DIR, or ./runs, that "
         "belongs to these recipes and data)",
     )
     parser.add_data_options()
@@ -137,7 +137,7 @@ def chosen_vary(texts: Sequence[str]) -> dict[str, tuple[Any, ...]]:
     for text in texts:
         key, values = parse_vary(text)
         if key in vary:
-            raise InputError(f"--vary {key} is there twice. Write all its values behind one: --vary {key}=A,B,C.")
+            raise InputError(f"--vary {key} is given twice. Give all its values at once: --vary {key}=A,B,C.")
         vary[key] = values
     return vary
 
@@ -173,8 +173,9 @@ def _recipes_text(done: Experiment, letters: Sequence[str]) -> str:
     ]
     return (
         f"{table(header, rows, left=2)}\n"
-        "On validation, means over seeds, with intervals for other seeds on these images; seconds of training. Front "
-        "(*): by these means, no other is as accurate, as fast and as small."
+        "Means over seeds on validation images; intervals are for other seeds on these images; seconds of training. "
+        "Front "
+        "(*): no other recipe is as accurate, as fast and as small, by these means."
     )
 
 
@@ -215,15 +216,15 @@ def _choice(done: Experiment) -> str:
     """Which recipe validation chose, and its score on the test set if that was opened."""
     best = done.chosen
     if best is None:
-        return "No recipe is trained to its end with all seeds, so none is chosen."
+        return "No recipe has finished with all seeds, so none is chosen."
     count = sum(one.accuracy is not None for one in done.recipes)
-    flattered = f", the best of {count}: being picked flatters that number" if count > 1 else ""
+    flattered = f", the best of {count}, so its validation accuracy is a little too high" if count > 1 else ""
     text = f"Validation chooses {best.variant.name}{flattered}."
     if done.final is None:
         return f"{text}\nNext: the same with --final opens the test set once, for this recipe."
     result = done.final
     return (
-        f"{text}\nThe test set was opened for it, and for no other of them: {result.looks}.\n"
+        f"{text}\nThe test set was opened for this recipe alone: {result.looks}.\n"
         f"accuracy  {percent(result.accuracy.mean) if len(result.seeds) == 1 else percent_spread(result.accuracy)}\n"
         f"loss      {nats_spread(result.loss)} nats\n"
         f"luck      {result.reuse.sentence(result.accuracy.mean, result.results[0].scores.count)}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fittingroom.cli.command import CommandOutput, CommandParser, count, file_path, table
 from fittingroom.cli.run_text import nats_spread, percent_spread
-from fittingroom.text import amount, number, percent
+from fittingroom.text import amount, number, percent, word_list
 
 if TYPE_CHECKING:
     from fittingroom.experiments.search_result import Search
@@ -26,12 +26,15 @@ def configure(parser: CommandParser) -> None:
         "{low = 16, high = 128, step = 16} and hidden = {choices = [128, [512, 256]]}",
     )
     parser.add_argument(
-        "--trials", metavar="N", type=count, help="how many there should be in all (default: what the file says, or 20)"
+        "--trials",
+        metavar="N",
+        type=count,
+        help="how many trials there should be in all (default: as the file says, or 20)",
     )
     parser.add_argument(
         "--storage",
         metavar="URL",
-        help="a database that Optuna takes, which several machines may share (default: a file in the folder)",
+        help="the URL of a database for Optuna, which several machines may share (default: a file in the folder)",
     )
     parser.add_argument(
         "--final", action="store_true", help="open the test set at the end, for the one trial that validation chose"
@@ -40,7 +43,8 @@ def configure(parser: CommandParser) -> None:
         "--out",
         metavar="DIR",
         type=file_path,
-        help="the search's folder, new or one to go on with (else one in FITTINGROOM_RUNS_DIR, or ./runs, that belongs "
+        help="the search's folder, new or one to continue (default: one in FITTINGROOM_RUNS_DIR, or ./runs, that "
+        "belongs "
         "to this search)",
     )
     parser.add_data_options()
@@ -113,9 +117,9 @@ def _short(text: str) -> str:
 def _winner(found: Search) -> str:
     best, luck = found.best, found.luck
     if best is None:
-        return "No trial was trained to its end, so there is no best one."
+        return "No trial has finished, so there is no best one."
     run = found.run_of(best)
-    settings = ", ".join(f"{key} {text}" for key, text in best.variant.settings.items())
+    settings = word_list(f"{key} {text}" for key, text in best.variant.settings.items())
     lines = [f"Best on validation: trial {best.number} ({settings}), {_value(found, best.value)}."]
     if luck is not None:
         lines.append(f"Luck: {luck.sentence()}.")
@@ -125,7 +129,7 @@ def _winner(found: Search) -> str:
         return "\n".join(lines)
     result = found.final
     lines += [
-        f"The test set was opened for it, and for no other trial: {result.looks}.",
+        f"The test set was opened for this trial alone: {result.looks}.",
         f"accuracy  {percent(result.accuracy.mean) if len(result.seeds) == 1 else percent_spread(result.accuracy)}",
         f"loss      {nats_spread(result.loss)} nats",
         f"luck      {result.reuse.sentence(result.accuracy.mean, result.results[0].scores.count)}",

@@ -1,1 +1,1 @@
-"""Many trainings at once: an experiment over recipes and seeds that can be stopped, goes on, and is compared fairly."""
+"""Many trainings: experiments over recipes and seeds that can be stopped and continued, and are compared fairly."""

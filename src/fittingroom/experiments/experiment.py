@@ -1,4 +1,4 @@
-"""`experiment`: recipes and seeds on a dataset, trained, kept and compared; and `Experiment`, what came of them."""
+"""`experiment` trains recipes with several seeds and compares them on validation; `Experiment` is what came of them."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ from fittingroom.experiments.summary import (
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.place import runs_dir
 from fittingroom.runs.store import read_history, read_validated
+from fittingroom.text import word_list
 
 if TYPE_CHECKING:
     from fittingroom.reports.pages.document import Report
@@ -50,12 +51,12 @@ Recipes = Prescribed | Sequence[Prescribed]
 
 
 class Experiment:
-    """An experiment that is over: each recipe on validation, their differences, and what they cost.
+    """The result of an experiment: each recipe on validation, their differences, and what they cost.
 
     Attributes:
-        path: its folder.
-        plan: what was asked for.
-        cells: what has become of each cell, recipe by recipe.
+        path: the folder of the experiment.
+        plan: its recipes, seeds and data.
+        cells: the state of each cell, recipe by recipe.
         recipes: a summary of each recipe, in the same order.
         final: the score of the chosen recipe on the test set; None unless it was asked for.
     """
@@ -74,7 +75,7 @@ class Experiment:
 
     @property
     def page(self) -> Path:
-        """The file with its page."""
+        """The file with the page about it."""
         return self.path / _PAGE_NAME
 
     @property
@@ -109,21 +110,20 @@ class Experiment:
             runs = self._runs(one)
             if not runs:
                 continue
-            replicas = [read_validated(run.path) for run in runs]
-            contender, more = contender_of(one.variant.name, replicas)
+            validated = [read_validated(run.path) for run in runs]
+            contender, more = contender_of(one.variant.name, validated)
             contenders.append(contender)
             notes += more
         return Comparison.of(self.plan.dataset, contenders, notes) if len(contenders) > 1 else None
 
     def look(self, recipe: Summary | None = None) -> ReplicasTestResult:
-        """The score of the chosen recipe on the sealed test set; kept as `final` too.
+        """The score of the chosen recipe on the sealed test set, which is `final` from then on.
 
-        All its seeds are one look: none of them can be picked for its score, for it is their mean that counts.
-
-        Asked again, it tells the same score: that is no new look.
+        All its seeds are one look: none of them can be picked for its score, since their mean is what counts. Another
+        call gives the same score, and is not another look.
 
         Args:
-            recipe: one of `recipes`, where validation has chosen in another way than `chosen` does.
+            recipe: one of `recipes`, where validation chose in another way than `chosen` does.
 
         Raises:
             RunError: no recipe can be chosen, or the test set was opened for another recipe of this experiment.
@@ -131,7 +131,7 @@ class Experiment:
         """
         best = recipe or self.chosen
         if best is None:
-            raise RunError("No recipe is trained to its end with all seeds, so there is none to open the test set for.")
+            raise RunError("No recipe has finished with all seeds, so there is none to open the test set for.")
         self._check_unseen(best)
         first, *others = runs = self._runs(best)
         for run in others:
@@ -232,14 +232,14 @@ def experiment(  # noqa: PLR0913 - what to train on, what to try, and where to k
 ) -> Experiment:
     """Trains recipes with several seeds each, and compares them on validation.
 
-    Each recipe with each seed is a cell. Called again, only what is missing is trained; killed, it goes on where it
-    was, and ends with the very table of one that was never stopped. A cell that fails is recorded with its reason, and
-    the others go on.
+    Each recipe with each seed is a cell. Another call trains only what is missing: an experiment that was killed
+    continues where it was, and ends with the very table of one that was never stopped. A cell that fails is recorded
+    with its reason, and the others continue.
 
     Args:
         dataset: a name that `fittingroom.load` knows, a loaded dataset, or a TOML file with the experiment (the module
             `experiments.experiment_file` shows its form), which then says recipe, vary, seeds and validation.
-        recipe: the recipe to begin with, or several: names, TOML files or recipes; `course` if not given.
+        recipe: the recipe to change, or several: names, TOML files or recipes; None for `course`.
         vary: key of a recipe -> the values to try, in every combination: `{"hidden": [128, [512, 256]]}`.
         seeds: how many seeds (the default is 5: 0 to 4), or which.
         validation: how many training images to hold out (a count, or a fraction below 1); None for the default.
@@ -248,17 +248,17 @@ def experiment(  # noqa: PLR0913 - what to train on, what to try, and where to k
         out: the experiment's folder; None for one in the runs folder that belongs to these recipes and data.
         final: whether to open the test set at the end, for the single recipe that validation chose.
         executor: what trains: `local`, this process on all its cores; or `ray`, the cores of a Ray cluster.
-        address: of the Ray cluster; None for the one in RAY_ADDRESS, else this machine's cores.
+        address: the address of the Ray cluster; None for the one in RAY_ADDRESS, else this machine's cores.
         progress: is told of the progress; None for a live table on a terminal.
 
     Returns:
         The experiment; its tables and its page are written into its folder.
 
     Raises:
-        InputError: something given is wrong, found before any training.
+        InputError: an argument makes no sense; raised before any training.
         RunError: the folder holds something else, or another process works in it.
         StorageError: the folder cannot be written.
-        Interrupted: Ctrl-C or SIGTERM; the same call goes on.
+        Interrupted: Ctrl-C or SIGTERM; the same call continues.
     """
     trainer = _executor(executor, address)
     if str(dataset).endswith(".toml") and not isinstance(dataset, Dataset):
@@ -277,9 +277,9 @@ def experiment(  # noqa: PLR0913 - what to train on, what to try, and where to k
     plan = ExperimentPlan.of(dataset, found, seeds_chosen)
     path = runs_dir() / f"experiment-{plan.digest}" if out is None else Path(out)
     progress = progress or progress_for_experiment()
-    with locked(path, plan) as kept:
-        _train(kept, plan, dataset, progress, trainer)
-        result = Experiment(path, plan, _states(kept, plan), dataset)
+    with locked(path, plan) as folder:
+        _train(folder, plan, dataset, progress, trainer)
+        result = Experiment(path, plan, _states(folder, plan), dataset)
         try:
             if final:
                 result.look()
@@ -289,14 +289,14 @@ def experiment(  # noqa: PLR0913 - what to train on, what to try, and where to k
 
 
 def _executor(name: str, address: str | None) -> Executor:
-    """The executor with a name; importing it here keeps Ray's executor out of what it extends.
+    """The executor with a name.
 
     Raises:
         InputError: the name is unknown, Ray is not installed, or the executor has no use for an address.
     """
     if name not in _EXECUTORS:
         raise UnknownNameError("executor", name, _EXECUTORS)
-    if name == "ray":
+    if name == "ray":  # imported here, since all other experiments do without it
         from fittingroom.experiments.cluster import RayExecutor
 
         return RayExecutor(address)
@@ -312,21 +312,21 @@ def _only_file(
     seeds: int | Sequence[int] | None,
     validation: float | None,
 ) -> ExperimentFile:
-    """The experiment in the file; it says all of it, so that the file alone tells what was done."""
-    given = {"recipe": recipe, "vary": vary, "seeds": seeds, "validation": validation}
-    both = [name for name, value in given.items() if value is not None and value != {}]
+    """The experiment in the file, which describes all of it, so that the file alone says what was done."""
+    beside = {"recipe": recipe, "vary": vary, "seeds": seeds, "validation": validation}
+    both = [name for name, value in beside.items() if value is not None and value != {}]
     if both:
         raise InputError(
-            f"{path} says what the experiment is; {', '.join(both)} given beside it. Write it in the file."
+            f"{path} describes the whole experiment, so {word_list(both)} cannot be given too. Change the file."
         )
     return ExperimentFile.read(path)
 
 
-def _recipes(given: Recipes | None) -> list[Recipe]:
-    if given is None:
-        given = DEFAULT_RECIPE
-    listed = given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
-    return [chosen_recipe(one, {}, beside=experiment) for one in listed]
+def _recipes(recipes: Recipes | None) -> list[Recipe]:
+    if recipes is None:
+        recipes = DEFAULT_RECIPE
+    each = recipes if isinstance(recipes, Sequence) and not isinstance(recipes, str) else [recipes]
+    return [chosen_recipe(one, {}, beside=experiment) for one in each]
 
 
 def _train(
@@ -342,8 +342,8 @@ def _train(
             stopped = Experiment(folder.path, plan, states, dataset)
             stopped.report(stopped.page)
         raise Interrupted(
-            f"the experiment was stopped with {done} of {len(plan.cells)} cells done, kept in {folder.path}. The same "
-            "call goes on.",
+            f"the experiment was stopped with {done} of {len(plan.cells)} cells done, which are in {folder.path}. The "
+            "same call continues.",
             folder.path,
         ) from error
     finally:

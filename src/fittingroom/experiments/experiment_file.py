@@ -81,7 +81,7 @@ class ExperimentFile:
         """The experiment that a table asks for.
 
         Raises:
-            RecipeError: a recipe cannot be had, or its settings do not go together; with file and line.
+            RecipeError: a recipe is unknown, or its settings do not go together; with file and line.
         """
         with table.at("recipe"):
             recipes = [_recipe(table.folder, name) for name in table.get("recipe", ["course"])]

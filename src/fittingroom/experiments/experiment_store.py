@@ -1,16 +1,16 @@
-"""The folder of an experiment: what is trained already, what is half done, what has failed.
+"""The folder of an experiment: which cells are trained, half trained, or have failed.
 
-    experiment.json   what was asked for last (`plan.py`)
+    experiment.json   the plan of the last call (`plan.py`)
     runs/             run folders of replicas of one recipe, `<recipe>-<data>-<n>`; each replica is a cell
     failed/           `<cell>.json`: why a cell that left no run has failed
-    epochs.csv        every cell and epoch (`tables.py`), and the same as epochs.parquet
+    epochs.csv        every cell and epoch (`summary.py`), and the same as epochs.parquet
     cells.csv         every cell, and the same as cells.parquet
-    experiment.html   the page about it (`results.py`)
+    experiment.html   the page about it (`experiment.py`)
     lock              held by the process that trains
     incoming/         a run on its way here from another process
 
-What is there is told by the run folders alone, so that a kill at any moment leaves nothing to mend: a cell counts as
-trained when its run is whole, and a training that was stopped goes on from its checkpoint.
+The run folders alone say what is trained, so that a kill at any moment leaves nothing to mend: a cell counts as trained
+when its run is whole, and a training that was stopped continues from its checkpoint.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ _NO_EPOCH = "The loss became NaN or infinite before the first epoch was over."
 
 @dataclass(frozen=True)
 class CellState:
-    """What has become of a cell.
+    """How far a cell is.
 
     Args:
-        cell: it.
+        cell: the recipe and the seed.
         status: `done`, `failed`, or `missing`: not trained to its end.
-        reason: why it has failed; None if it has not.
-        again: whether a later call tries it again. A loss that is no number would be none again; memory may be there
+        reason: why it failed; None if it did not.
+        again: whether a later call tries it again. A loss that is not finite would be so again; memory may be free
             the next time.
-        folder: its run folder, where it left one.
-        record: what that says.
+        folder: the folder of its seed in the run; None where there is none.
+        record: the record in that folder.
     """
 
     cell: Cell
@@ -68,9 +68,9 @@ class Batch:
 
     Args:
         variant: the recipe.
-        seeds: those to train.
-        folder: of the run.
-        begun: whether the folder is that of a training that was stopped, and goes on.
+        seeds: the seeds to train.
+        folder: the run's folder.
+        begun: whether the folder has a training that was stopped, and is to be resumed.
     """
 
     variant: Variant
@@ -81,12 +81,12 @@ class Batch:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a training has failed.
+    """Why a training failed.
 
     Args:
-        kind: what the error is called.
-        reason: what it says.
-        again: whether it may go better the next time.
+        kind: the class of the error.
+        reason: its message.
+        again: whether it may succeed the next time.
     """
 
     kind: str
@@ -95,10 +95,10 @@ class Failure:
 
     @classmethod
     def of(cls, error: Exception) -> Failure:
-        """The failure that an error is. A loss that became no number would do so again."""
+        """The failure that an error is. A loss that became NaN or infinite would do so again."""
         return cls(
             type(error).__name__,
-            str(error) or "there was no more to learn of it",
+            str(error) or "the error has no message",
             again=not isinstance(error, DivergedError),
         )
 
@@ -117,7 +117,7 @@ class ExperimentFolder:
         self._failed = path / "failed"
 
     def states(self, variant: Variant) -> list[CellState]:
-        """What has become of each cell of a recipe, in the order of the seeds.
+        """The state of each cell of a recipe, in the order of the seeds.
 
         Raises:
             RunError: a file is damaged.
@@ -131,7 +131,7 @@ class ExperimentFolder:
         return [trained.get(cell.seed) or self._untrained(cell) for cell in cells]
 
     def work(self, variant: Variant, together: int | None = None) -> list[Batch]:
-        """What is to be trained of a recipe: first what was stopped, then all that is missing.
+        """The batches of a recipe to train: first those that were stopped, then all that is missing.
 
         What a killed process left before its training had begun is removed.
 
@@ -157,7 +157,7 @@ class ExperimentFolder:
         return batches
 
     def fail(self, batch: Batch, failure: Failure) -> None:
-        """Keeps why a batch has failed, for those of its cells that left no run."""
+        """Records why a batch failed, for those of its cells that left no run."""
         with storage_errors(self._failed):
             self._failed.mkdir(exist_ok=True)
         kept = {state.cell.seed for state in self.states(batch.variant) if state.folder is not None}
@@ -167,7 +167,7 @@ class ExperimentFolder:
                 write_bytes(self._failure(Cell(batch.variant, seed, self._plan.data)), json_text(content).encode())
 
     def forget_failures(self, batch: Batch) -> None:
-        """Removes why the cells of a batch failed before."""
+        """Removes the records of earlier failures of a batch."""
         for seed in batch.seeds:
             self._failure(Cell(batch.variant, seed, self._plan.data)).unlink(missing_ok=True)
 
@@ -245,7 +245,7 @@ def locked(path: Path, plan: ExperimentPlan) -> Iterator[ExperimentFolder]:
 
     Raises:
         RunError: the folder holds something else, or another process has it locked.
-        StorageError: it cannot be written.
+        StorageError: the folder cannot be written.
     """
     _check_ours(path)
     with storage_errors(path):
@@ -267,6 +267,6 @@ def _check_ours(path: Path) -> None:
     foreign = [name for name in names if name != LOCK_NAME and not name.endswith(".tmp")]
     if (path.exists() and not path.is_dir()) or (foreign and PLAN_NAME not in foreign):
         raise RunError(
-            f"{path} is there already and is no experiment: it has no {PLAN_NAME}. --out names the folder of an "
-            "experiment, new, empty or one to go on with."
+            f"{path} is not the folder of an experiment: it has no {PLAN_NAME}. --out takes a new or empty folder, or "
+            "the folder of an experiment to continue."
         )

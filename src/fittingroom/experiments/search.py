@@ -45,8 +45,8 @@ def search(  # noqa: PLR0913 - what to search, how far, and where to keep it
 ) -> Search:
     """Tries recipes that Optuna proposes, and finds the best on validation.
 
-    Called again, it goes on to the number of trials; a trial that was cut off is tried again, from where it was. Each
-    trial's runs are kept in the folder, as those of an experiment are. On one machine the trials are always the same,
+    Another call continues to the number of trials; a trial that was cut off continues from where it was. The runs of
+    each trial are in the folder, as those of an experiment are. On one machine the trials are always the same,
     stopped or not; where several share a database, they depend on which is faster.
 
     Args:
@@ -63,10 +63,10 @@ def search(  # noqa: PLR0913 - what to search, how far, and where to keep it
         The search, with what was found.
 
     Raises:
-        InputError: something given is wrong, or Optuna is not installed; found before any training.
+        InputError: an argument makes no sense, or Optuna is not installed; raised before any training.
         RunError: the folder holds something else, or another process works in it.
         StorageError: the folder or the database cannot be written.
-        Interrupted: Ctrl-C or SIGTERM; the same call goes on.
+        Interrupted: Ctrl-C or SIGTERM; the same call continues.
     """
     require_optuna()
     asked = SearchFile.read(Path(file))
@@ -125,7 +125,8 @@ class _Searching:
         except KeyboardInterrupt as error:
             over = sum(trial.status != "running" for trial in self.study.trials())
             raise Interrupted(
-                f"the search was stopped after {over} of {total} trials, kept in {self.path}. The same call goes on.",
+                f"the search was stopped after {over} of {total} trials, which are in {self.path}. The same call "
+                "continues.",
                 self.path,
             ) from error
         finally:

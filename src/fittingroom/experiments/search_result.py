@@ -31,7 +31,7 @@ from fittingroom.text import points
 
 
 class Search:
-    """A search that is over, for now: a later call with more trials goes on.
+    """The result of a search, so far: a later call with more trials continues it.
 
     Attributes:
         path: its folder.
@@ -99,9 +99,9 @@ class Search:
         return next((folder for folder in folders if is_run(folder)), None)
 
     def look(self) -> ReplicasTestResult:
-        """The score of the best trial on the sealed test set, one look for all its seeds; kept as `final` too.
+        """The score of the best trial on the sealed test set, one look for all its seeds; it is `final` from then on.
 
-        Asked again, it tells the same score: that is no new look.
+        Another call gives the same score, and is not another look.
 
         Raises:
             RunError: there is no best trial here, or the test set was opened for another trial of this search.
@@ -109,9 +109,9 @@ class Search:
         """
         best, recipe = self.best, self.best_recipe
         if best is None:
-            raise RunError("No trial was trained to its end, so there is none to open the test set for.")
+            raise RunError("No trial has finished, so there is none to open the test set for.")
         if recipe is None or self.experiment is None:
-            raise RunError(f"The best trial was trained elsewhere: {best.place}. Ask for --final there.")
+            raise RunError(f"The best trial was trained elsewhere, at {best.place}. Use --final there.")
         self.final = self.experiment.look(recipe)
         return self.final
 

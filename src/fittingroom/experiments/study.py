@@ -29,20 +29,20 @@ INSTALL = "pip install 'fittingroom[search]'"
 
 Status = Literal["finished", "pruned", "failed", "running"]
 
-# Attributes of Optuna's trials: where one is trained, and why it failed (none: it was not brought to its end).
+# Attributes of Optuna's trials: where one is trained, and why it failed (none: it was cut off).
 _PLACE, _REASON = "place", "reason"
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A recipe that was proposed, and what became of it.
+    """A recipe that was proposed, and how it ended.
 
     Args:
         number: from 0, as Optuna counts.
         variant: the recipe.
         status: `finished`, `pruned` (ended early, since others were better then), `failed` or `running`.
         place: where it is trained: host and folder.
-        value: what was reached on validation; of a pruned one, when it was ended.
+        value: the objective on validation; of a pruned trial, when it was ended.
         reason: why it failed.
     """
 
@@ -73,9 +73,9 @@ class Proposal:
 
     Args:
         variant: the recipe; None where its settings do not go together.
-        trial: Optuna's.
-        told: epoch -> what is known of it already.
-        problem: why there is no recipe.
+        trial: the trial in Optuna.
+        told: epoch -> the objective that Optuna knows already.
+        problem: why the settings do not go together.
     """
 
     variant: Variant | None
@@ -84,7 +84,7 @@ class Proposal:
     problem: str | None = None
 
     def epoch(self, epoch: int, value: float) -> bool:
-        """Keeps what was reached after an epoch; whether others were so much better then that it should end."""
+        """Reports the objective after an epoch; whether others were so much better then that the trial should end."""
         with _database_errors():
             if epoch not in self.told:
                 self.trial.report(value, epoch)
@@ -96,9 +96,9 @@ class Study:
     """A search in a database.
 
     Args:
-        asked: what to search.
-        name: what the database calls it; the same search has the same name everywhere.
-        storage: the database, as Optuna takes it.
+        asked: the search, as its file describes it.
+        name: its name in the database; the same search has the same name everywhere.
+        storage: the URL of the database, as Optuna takes it.
         place: host and folder of this process.
 
     Raises:
@@ -134,7 +134,7 @@ class Study:
             return self._study.get_trials(deepcopy=False)
 
     def trials(self) -> list[Trial]:
-        """All that are over or are trained somewhere now, the oldest first."""
+        """All trials that are over or are trained somewhere now, the oldest first."""
         return [trial for trial in map(self._read, self._all()) if trial is not None]
 
     def propose(self) -> Proposal:
@@ -172,7 +172,7 @@ class Study:
             self._study.tell(proposal.trial, state=optuna.trial.TrialState.PRUNED)
 
     def failed(self, proposal: Proposal, reason: str | None) -> None:
-        """A trial has failed for a reason; for None it was not brought to its end, and is proposed again."""
+        """A trial has failed for a reason; None for one that was cut off, which is proposed again."""
         import optuna
 
         with _database_errors():
@@ -245,8 +245,8 @@ def _key(settings: Mapping[str, Any]) -> str:
 
 _START = b"SQLite format 3\0"
 _WAIT = 60.0  # seconds for other processes
-_MEND = "Move the file away to begin again (the runs that it tells of are kept), or name another with --storage."
-_FORMS = "--storage takes what Optuna takes, for example sqlite:///search.sqlite or postgresql://USER@HOST/NAME."
+_MEND = "Move the file away to start again (its runs stay), or name another with --storage."
+_FORMS = "--storage takes a URL as Optuna does, for example sqlite:///search.sqlite or postgresql://USER@HOST/NAME."
 
 
 @contextmanager
