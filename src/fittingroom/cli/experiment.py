@@ -174,8 +174,7 @@ def _recipes_text(done: Experiment, letters: Sequence[str]) -> str:
     return (
         f"{table(header, rows, left=2)}\n"
         "Means over seeds on validation images; intervals are for other seeds on these images; seconds of training. "
-        "Front "
-        "(*): no other recipe is as accurate, as fast and as small, by these means."
+        "Front (*): no other recipe is as accurate, as fast and as small, by these means."
     )
 
 

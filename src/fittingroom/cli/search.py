@@ -44,8 +44,7 @@ def configure(parser: CommandParser) -> None:
         metavar="DIR",
         type=file_path,
         help="the search's folder, new or one to continue (default: one in FITTINGROOM_RUNS_DIR, or ./runs, that "
-        "belongs "
-        "to this search)",
+        "belongs to this search)",
     )
     parser.add_data_options()
 
