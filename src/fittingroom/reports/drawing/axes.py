@@ -15,7 +15,7 @@ _MOST_TICKS = 5
 _ROUND = (1.0, 2.0, 5.0, 10.0)
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0, 20.0, 25.0, 50.0)
 _FEWEST_ON_LOG = 3
-_LEAST_ROOM = 1e-6
+_LEAST_ROOM = 1e-6  # of the values' size; `%g` writes six digits
 _LARGE = 1000  # from here on, decimals say nothing
 _FEW_EPOCHS = 7  # each of so many has a tick of its own
 
@@ -92,6 +92,7 @@ class Axis:
             return cls(first, last, tuple(range(int(first), int(last) + 1)))
         power = 10 ** math.floor(math.log10(last - first))
         steps = (round(factor * power / 10) for factor in (*_ROUND, 20.0, 50.0))
+        # Below ten epochs a step rounds to 0, which is none.
         step = next(step for step in steps if step and (last - first) / step < _FEW_EPOCHS)
         multiples = range(step * math.ceil(first / step), int(last) + 1, step)
         # The first epoch gets its tick too, unless the text of the next one would touch it.

@@ -213,6 +213,7 @@ def _errors(diagram: Facts) -> Figure:
     errors = diagram["errors"]
     first, last = errors[0], errors[-1]
     highest = max(max(one["error"], one["ceiling"]) for one in errors)
+    # From 0, which is what a calibrated model tends to with more images.
     frame = Frame(Axis.of_epochs(one["epoch"] for one in errors), Axis.linear([0.0, highest], (0, 1)))
     plot = plots.epoch_plot(
         frame,
@@ -248,6 +249,7 @@ def _split(facts: Facts, curves: Facts) -> Figure:
     )
     mean = f" Means of {seeds} seeds." if seeds > 1 else ""
     loss, rest = ([(one["epoch"], one["mean"]) for one in curves[name]] for name in ("loss", "refinement"))
+    # Linear however far the loss falls: the two parts add up to it, which a logarithmic axis would hide.
     frame = Frame(Axis.of_epochs(x for x, _ in loss), Axis.linear([y for _, y in (*loss, *rest)], (0, math.inf)))
     plot = plots.epoch_plot(
         frame,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from fittingroom.reports.drawing.axes import Axis
 
+# On a phone 13% are 44 pixels: room for `0.005` in 12-pixel digits. In pixels the plot could not stretch with the page.
 LEFT, RIGHT = 13.0, 97.0
 """Where the axes of a plot begin and end, in percent of its width."""
 
@@ -240,7 +241,7 @@ def curves(
     every = framed or lines
     values = [y for line in every for points in (line.mean, *line.seeds) for _, y in points]
     frame = Frame(Axis.of_epochs([epoch for line in every for epoch, _ in line.mean]), value_axis(values, unit))
-    ordered = sorted(lines, key=lambda line: bool(line.color))
+    ordered = sorted(lines, key=lambda line: bool(line.color))  # what is drawn later lies on top
     bands = [(frame.area(_band(line.seeds)), f"band {line.color}") for line in ordered if banded and line.seeds]
     marks, rules = _marks(frame, marked)
     means = [(line.mean, f"mean {line.color or 'rest'}{' dashed' if line.dashed else ''}") for line in ordered]
@@ -291,6 +292,7 @@ def value_axis(values: Sequence[float], unit: str) -> Axis:
     """The vertical axis of percentages (`%`), or of losses: of factors where one of these is far above the others."""
     if unit:
         return Axis.linear(values, (0, 100))
+    # The median, since a single exploded epoch must not decide by itself what the others are measured against.
     wide = min(values) > 0 and max(values) / statistics.median(values) > _WIDE_RANGE
     return Axis.logarithmic(values) if wide else Axis.linear(values, (0, math.inf))
 

@@ -110,6 +110,7 @@ def _placed(frame: Frame, dots: Sequence[Dot]) -> list[Name]:
         taken += [(one - 0.9, other - 3, one + 0.9, other + 3) for one, other in seeds]
         if dot.interval:
             taken.append((x - 0.4, frame.at_y(dot.interval[1]), x + 0.4, frame.at_y(dot.interval[0])))
+    # Right of the dot reads best, then left of it; farther places only where both are taken.
     found = []
     for dot, (x, y) in zip(dots, places, strict=True):
         text = cut(dot.name)

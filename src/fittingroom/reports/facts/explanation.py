@@ -84,6 +84,7 @@ def subject_facts(subject: Subject, start: int | None = None, end: int | None = 
         **example_facts(example),
         "missing": _missing(subject),
     }
+    # The words quote plain JSON, so that each number in them is one that a reader of the facts finds.
     told: dict[str, Any] = plain(facts)
     for name, found in told["ledgers"].items():
         for index, ledger in enumerate(found):

@@ -31,6 +31,7 @@ def run_facts(subject: Subject) -> dict[str, Any]:
         "seeds": list(subject.seeds),
         "recorded": len(subject.records),
         "unusable_seeds": list(subject.unusable),
+        # Seeds that trained one after another ended at different times; the run is as old as its last.
         "created": max(training.record.created for training in subject.trainings),
         "seconds": {
             "setup": subject.seconds.setup,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fittingroom.runs.ledger_reuse import Standings
     from fittingroom.runs.record import PartResult
 
-_MOST_PAIRS = 6
+_MOST_PAIRS = 6  # as many as a reader compares; the confusion matrix has all
 
 
 def training_facts(
@@ -220,6 +220,7 @@ def pairs_that_matter(classes: Classes) -> list[MixedPair]:
     """
     from scipy.special import bdtrc
 
+    # Mistakes spread evenly over all pairs of classes are the null hypothesis: nothing is mixed up more than the rest.
     size = len(classes.scores.confusion)
     possible = size * (size - 1) // 2
     return [

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parents[1] / "templates"
 
 _STYLES = ("style.css", "drawing.css")
+# Without `allow-same-origin`, scripts of a report cannot reach the notebook around it.
 _IN_NOTEBOOK = 'width="100%" height="720" style="border:1px solid #8888;border-radius:6px" sandbox="allow-scripts"'
 _SCRIPTS = ("data.js", "ledger.js", "pictures.js", "explorer.js", "detail.js", "page.js")
 # What turns the order of letters round, and control characters: in a name they could disguise what a sentence says.
@@ -74,6 +75,7 @@ def page(template: str, context: Mapping[str, Any], data: Mapping[str, Any], pic
 
     style = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in _STYLES)
     script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in _SCRIPTS)
+    # One scope for all files: they share names, and leave none behind in the page.
     script = f'"use strict";\n(() => {{\n{script}}})();\n'
     return (
         _environment()

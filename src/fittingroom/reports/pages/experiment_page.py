@@ -18,7 +18,7 @@ Facts = Mapping[str, Any]
 Histories = Mapping[str, Sequence[Mapping[str, Any]]]
 
 _MOST_WITH_SEEDS = 12  # recipes whose seeds are drawn in the plots of costs
-_MOST_NAMED = 8
+_MOST_NAMED = 8  # names beside dots; more would leave no room for the dots
 
 
 _FEW = 6

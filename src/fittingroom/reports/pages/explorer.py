@@ -23,6 +23,7 @@ MOST_IMAGES = 1000
 MOST_CLASSES = 10
 """Of so many the probabilities are kept: with more classes, those that were ever most probable, and the true one."""
 
+# Bytes in the page: of the probabilities of all epochs, and of the thumbnails before they are compressed.
 _MOST_PROBABILITIES = 600_000
 _MOST_PIXELS = 1_000_000
 _LEAST_RIGHT = 0.2  # a share: right answers are worth a look too, however many mistakes there are

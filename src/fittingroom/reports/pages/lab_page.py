@@ -168,6 +168,7 @@ class ClaimCard:
 
 def claim_cards(claims: Sequence[Facts]) -> list[ClaimCard]:
     """The claims, in order. Differences of one measure between arms share an axis, so that they compare by eye."""
+    # An axis of its own for each claim would make small and large effects look alike.
     axes = {key: _axis([one for one in claims if _key(one) == key]) for key in map(_key, claims)}
     return [_claim(one, axes[_key(one)]) for one in claims]
 

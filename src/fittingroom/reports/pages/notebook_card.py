@@ -138,6 +138,7 @@ def _told(quantity: str, lines: Sequence[Line]) -> str:
 
 def _style() -> str:
     """The rules of the pages' drawings, each for the inside of this output alone: a notebook has others beside it."""
+    # CSS nesting would do this in the browser, but not in the older ones that notebooks run in.
     rules = (TEMPLATES / "drawing.css").read_text(encoding="utf-8").split("}")
     inside = []
     for rule in filter(str.strip, rules):

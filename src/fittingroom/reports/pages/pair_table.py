@@ -80,6 +80,7 @@ def pair_table(comparison: Facts | None, names: Mapping[str, str], reference: st
     if comparison is None:
         return None
     scores = {one["run"]: one["accuracy"] for one in comparison["runs"]}
+    # Without a choice (an unfinished experiment), the most accurate recipe is what others are compared with.
     best: str = max(scores, key=lambda name: float(scores[name]))
     first = reference if reference is not None and reference in scores else best
     found = {(pair["first"], pair["second"]): pair for pair in comparison["pairs"]}

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from fittingroom.data.dataset import Part
 
 _EXAMPLES = 8
-_MOST_STRIPS = 60
-_MOST_LEDGERS = 120
+_MOST_STRIPS = 60  # classes whose pictures are shown: with 1,000 classes they would be most of the page
+_MOST_LEDGERS = 120  # each is about 1 kB of the page, and a slider has no more places that a hand can hit
 
 
 Facts = Mapping[str, Any]

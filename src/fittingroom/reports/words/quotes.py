@@ -93,6 +93,7 @@ class Quote:
 
     def sentence(self, topic: Topic, text: str, short: str = "") -> Sentence:
         """The sentence that rests on all that was read since the last one."""
+        # What was read for this sentence is no evidence of the next one.
         taken, self.taken = self.taken, {}
         return Sentence(topic, text, taken, short)
 

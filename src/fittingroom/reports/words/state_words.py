@@ -24,6 +24,7 @@ def result(quote: Quote) -> Iterator[Sentence]:
             text += " A seed whose loss is not finite has diverged; its accuracy means nothing."
     else:
         recorded = quote.look("replicas.0.validation.interval") is not None
+        # The recorded interval is what `train` printed; old runs have none, and it is computed from the outcomes.
         interval = quote("replicas.0.validation.interval" if recorded else "classes.interval")
         text = (
             f"The model gets {percent(accuracy)} of the {images:,} validation images right "
