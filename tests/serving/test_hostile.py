@@ -72,8 +72,8 @@ PICTURES: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "PDF": (lambda: b"%PDF-1.7\n", "image/jpeg", r"a PDF document. Accepted are"),
     "HEIC": (lambda: b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "image/webp", r"HEIC.*Accepted are"),
     "TIFF": (lambda: saved((40, 40), "TIFF"), "image/png", "is a TIFF picture, which cannot be read"),
-    "1 x 1": (lambda: saved((1, 1), "PNG"), "image/png", "too few to show a thing"),
-    "10,000 x 1": (lambda: saved((10_000, 1), "PNG"), "image/png", "too few to show a thing"),
+    "1 x 1": (lambda: saved((1, 1), "PNG"), "image/png", "too few to find a foreground"),
+    "10,000 x 1": (lambda: saved((10_000, 1), "PNG"), "image/png", "too few to find a foreground"),
     "a text of 256 MB": (text_bomb, "image/png", "."),
     "a program": (lambda: b"\x7fELF" + bytes(100), "image/png", "is not an image"),
 }
