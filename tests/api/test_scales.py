@@ -17,8 +17,7 @@ import fittingroom as fr
 from fittingroom.cli.main import main
 from fittingroom.errors import DataError
 from fittingroom.runs.layout import files_of
-from fittingroom.serving.bodies import BodyPart
-from fittingroom.serving.request_images import RequestReader
+from fittingroom.serving.request_images import BodyPart, RequestReader
 from tests.data.builders import write_idx
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")

@@ -11,7 +11,7 @@ import schemathesis
 from hypothesis import strategies as st
 from PIL import Image
 
-from fittingroom.serving.bodies import PICTURES
+from fittingroom.serving.request_images import PICTURES
 
 
 def picture(form: str, size: tuple[int, int], shade: int) -> bytes:

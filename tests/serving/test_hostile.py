@@ -99,20 +99,20 @@ def changed(value: Any) -> list[list[Any]]:
 
 
 VALUES: dict[str, tuple[Any, list[int], str]] = {
-    "63 values": ([*image()[:7], [0] * 7], [7], r"at \[7\] has the length 7, not 8"),
-    "flat": ([0] * 64, [], r"has the length 64, not 8"),
-    "nested deeper": ([[[[0] * 8]] * 8], [0, 0], r"at \[0, 0\] has the length 1, not 8"),
-    "text": (changed("3"), [3, 5], r'"3" at \[3, 5\] is no number'),
-    "null": (changed(None), [3, 5], r"null at \[3, 5\] is no number"),
-    "a truth value": (changed(True), [3, 5], r"true at \[3, 5\] is no number"),
+    "63 values": ([*image()[:7], [0] * 7], [7], r"at \[7\] has 7 values instead of 8"),
+    "flat": ([0] * 64, [], r"has 64 values instead of 8"),
+    "nested deeper": ([[[[0] * 8]] * 8], [0, 0], r"at \[0, 0\] has 1 values instead of 8"),
+    "text": (changed("3"), [3, 5], r'"3" at \[3, 5\] is not a number'),
+    "null": (changed(None), [3, 5], r"null at \[3, 5\] is not a number"),
+    "a truth value": (changed(True), [3, 5], r"true at \[3, 5\] is not a number"),
     "infinity": (changed(float("inf")), [3, 5], r"Infinity at \[3, 5\] is not finite"),
     "NaN in the second image": ([image(), changed(float("nan"))], [1, 3, 5], r"NaN at \[1, 3, 5\] is not finite"),
-    "too large": (changed(256), [3, 5], r"256 at \[3, 5\] lies outside of 0 to 255"),
-    "a thousand digits": (changed(10**1000), [3, 5], r"lies outside of 0 to 255"),
-    "negative": (changed(-1), [3, 5], r"-1 at \[3, 5\] lies outside"),
-    "an object": ({"image": image()}, [], r"is no list of 8 values"),
-    "a number": (7, [], r"7 is no list"),
-    "an empty list": ([], [], r"has the length 0"),
+    "too large": (changed(256), [3, 5], r"256 at \[3, 5\] is outside 0 to 255"),
+    "a thousand digits": (changed(10**1000), [3, 5], r"is outside 0 to 255"),
+    "negative": (changed(-1), [3, 5], r"-1 at \[3, 5\] is outside"),
+    "an object": ({"image": image()}, [], r"is not a list of 8 values"),
+    "a number": (7, [], r"7 is not a list"),
+    "an empty list": ([], [], r"has 0 values"),
 }
 
 

@@ -130,7 +130,7 @@ def test_a_client_that_never_reads_leaves_nothing_in_the_log(digits_run: Path) -
 
 def test_there_are_no_more_processes_than_cores() -> None:
     check_workers(2, 2)
-    with pytest.raises(InputError, match=r"--workers 1,000 is more than the 2 cores .* Give at most --workers 2\."):
+    with pytest.raises(InputError, match=r"--workers 1,000 is more than the 2 cores .* Use at most --workers 2\."):
         check_workers(1000, 2)
 
 

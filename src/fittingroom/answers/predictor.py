@@ -178,8 +178,8 @@ class Predictor:
         if self.data.load is None:
             height, width = (*self.data.picture_shape, 0, 0)[:2]
             raise RunError(
-                "this run was trained on plain arrays, so it is not known how their images were made. Bring the photo "
-                f"to {width}×{height} pixels yourself, as they were."
+                "this run was trained on plain arrays, so it is not known how to convert a photo to images like them. "
+                f"Convert it to {width}×{height} pixels yourself, as the training images were."
             )
         if self.data.name.startswith("folder:"):
             return Style(self.data.picture_shape)

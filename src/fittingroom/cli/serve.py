@@ -36,7 +36,7 @@ def port(text: str) -> int:
 
 
 def run(arguments: argparse.Namespace) -> CommandOutput:
-    """Serves until it is told to end."""
+    """Serves until Ctrl-C or SIGTERM."""
     from fittingroom.serving.gate import Security
     from fittingroom.serving.server import Application, bound, check_workers, require_server, serve
 

@@ -17,16 +17,14 @@ from starlette.exceptions import HTTPException
 
 from fittingroom import __version__
 from fittingroom.data.model_inputs import ModelInputs
-from fittingroom.serving import bodies
 from fittingroom.serving import openapi as schema
 from fittingroom.serving.batching import Batcher
-from fittingroom.serving.bodies import BodyPart, Held
-from fittingroom.serving.gate import Gate, Security, refused
-from fittingroom.serving.limits import LIMITS, RefusedError, overloaded
-from fittingroom.serving.metrics import Metrics
+from fittingroom.serving.connection import HeldBytes
+from fittingroom.serving.gate import Gate, Metrics, Security
+from fittingroom.serving.limits import LIMITS, RefusedError
 from fittingroom.serving.openapi import docs_page
-from fittingroom.serving.request_images import RequestReader
-from fittingroom.serving.served_model import Model, card
+from fittingroom.serving.request_images import JSON, MULTIPART, BodyPart, RequestReader, media_type, split
+from fittingroom.serving.served_model import ServedModel
 
 T = TypeVar("T")
 
@@ -35,7 +33,7 @@ _AT_ONCE = 4 * 1024  # bytes of JSON that are read where they arrive: one image 
 _OPEN_METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def create_app(model: Model, security: Security) -> Gate:
+def create_app(model: ServedModel, security: Security) -> Gate:
     """The server's ASGI application.
 
     Args:
@@ -43,7 +41,7 @@ def create_app(model: Model, security: Security) -> Gate:
         security: who may ask.
     """
     metrics = Metrics()
-    service = Service(model, metrics)
+    service = _Service(model, metrics)
     app = FastAPI(
         title="Fitting Room",
         version=__version__,
@@ -55,7 +53,7 @@ def create_app(model: Model, security: Security) -> Gate:
         separate_input_output_schemas=False,
     )
     _add_errors(app)
-    _add_routes(app, service, card(model), metrics)
+    _add_routes(app, service, model.card(), metrics)
     page = docs_page(app.openapi(), model, token=security.token is not None)
 
     @app.get("/", include_in_schema=False)
@@ -68,7 +66,7 @@ def create_app(model: Model, security: Security) -> Gate:
     return Gate(app, security, metrics, paths)
 
 
-def _add_routes(app: FastAPI, service: Service, facts: dict[str, Any], metrics: Metrics) -> None:
+def _add_routes(app: FastAPI, service: _Service, facts: dict[str, Any], metrics: Metrics) -> None:
     @app.post(
         "/v1/predict",
         summary="What the model makes of pictures",
@@ -83,7 +81,7 @@ def _add_routes(app: FastAPI, service: Service, facts: dict[str, Any], metrics: 
     async def predict(
         request: Request,
         steps: Annotated[
-            Literal["names", "pictures"], Query(description="whether a photo's steps are told with their pictures")
+            Literal["names", "pictures"], Query(description="whether the steps of a photo come with their pictures")
         ] = "names",
     ) -> Response:
         """One picture as the body, several as multipart, or arrays as JSON."""
@@ -108,7 +106,7 @@ def _add_routes(app: FastAPI, service: Service, facts: dict[str, Any], metrics: 
     async def health() -> JSONResponse:
         """It needs no token. The server listens only after the model was loaded and warmed up."""
         if not service.batcher.alive:
-            raise RefusedError(503, "no_model", "the model's thread has ended; the server's log says why.")
+            raise RefusedError(503, "no_model", "The model's thread has ended. The server's log says why.")
         return JSONResponse({"status": "ok", "model": service.model.predictor.version})
 
     @app.get(
@@ -128,29 +126,28 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RefusedError)
     async def ours(_: Request, error: RefusedError) -> Any:
-        return refused(error)
+        return error.response()
 
     @app.exception_handler(HTTPException)
     async def routing(request: Request, error: HTTPException) -> Any:
-        known = "POST /v1/predict, GET /v1/model, /healthz, /metrics and /docs"
-        message = f"{request.method} {request.url.path[:200]} is not served here. There are {known}."
+        routes = "POST /v1/predict, or GET /v1/model, /healthz, /metrics or /docs"
+        message = f"{request.method} {request.url.path[:200]} does not exist. Use {routes}."
         code = {404: "not_found", 405: "wrong_method"}.get(error.status_code, "refused")
-        return refused(RefusedError(error.status_code, code, message, headers=error.headers))
+        return RefusedError(error.status_code, code, message, headers=error.headers).response()
 
     @app.exception_handler(RequestValidationError)
     async def parameters(_: Request, error: RequestValidationError) -> Any:
         first = error.errors()[0]
-        name, given = first["loc"][-1], str(first.get("input"))[:80]
-        return refused(
-            RefusedError(422, "wrong_parameter", f"{name} is {given!r}: {first['msg'].removeprefix('Input ')}.")
-        )
+        name, value = first["loc"][-1], str(first.get("input"))[:80]
+        message = f"{name}={value!r}: {first['msg'].removeprefix('Input ')}."
+        return RefusedError(422, "wrong_parameter", message).response()
 
     @app.exception_handler(Exception)
     async def fault(_: Request, __: Exception) -> Any:
-        return refused(RefusedError(500, "fault", "a fault of the server; its log says more."))
+        return RefusedError(500, "fault", "The server failed. Its log says why.").response()
 
 
-class Service:
+class _Service:
     """Predictions, from the body of a request to the body of its answer.
 
     Args:
@@ -158,11 +155,11 @@ class Service:
         metrics: are told of batches and answers.
     """
 
-    def __init__(self, model: Model, metrics: Metrics) -> None:
+    def __init__(self, model: ServedModel, metrics: Metrics) -> None:
         self.model = model
         self.batcher = Batcher(model, metrics)
         self._reader = RequestReader(model.data, model.style)
-        self._held = Held()
+        self._held = HeldBytes()
         self._pool = ThreadPoolExecutor(min(os.cpu_count() or 1, 2), thread_name_prefix="pictures")
         self._photos = 0
 
@@ -180,16 +177,16 @@ class Service:
         Raises:
             RefusedError: it is not served, and why.
         """
-        kind, content_type = bodies.media_type(request.headers)
+        kind, content_type = media_type(request.headers)
         self.batcher.check()  # before the body is read: what cannot be done need not be sent
         with self._held.body() as coming:
-            most = LIMITS.json_bytes if kind == bodies.JSON else LIMITS.body_bytes
+            most = LIMITS.json_bytes if kind == JSON else LIMITS.body_bytes
             body = await coming.read(request.receive, request.headers, most)
-            if kind == bodies.JSON:
+            if kind == JSON:
                 return await self._numbers(body)
-            if kind != bodies.MULTIPART:
+            if kind != MULTIPART:
                 return await self._pictures([BodyPart(None, body)], pictures=pictures)
-            parts = await self._aside(partial(bodies.split, body, content_type), small=len(body) <= _AT_ONCE)
+            parts = await self._aside(partial(split, body, content_type), small=len(body) <= _AT_ONCE)
             return await self._pictures(parts, pictures=pictures)
 
     async def _numbers(self, body: bytes) -> bytes:
@@ -208,10 +205,10 @@ class Service:
             raise RefusedError(
                 413,
                 "too_many",
-                f"{len(large)} of the pictures are not of the model's size. Send at most {LIMITS.photos} such at once.",
+                f"{len(large)} pictures are not of the model's size. Send at most {LIMITS.photos} such at once.",
             )
         if self._photos + len(large) > LIMITS.waiting_photos:
-            raise overloaded(f"{self._photos} pictures wait to be converted")
+            raise RefusedError.overloaded(f"{self._photos} pictures are waiting to be converted already")
         self._photos += len(large)
         try:
             works = [

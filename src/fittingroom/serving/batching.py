@@ -18,9 +18,9 @@ from typing import Any
 
 from fittingroom.answers.judgement import Answer
 from fittingroom.data.model_inputs import ModelInputs
-from fittingroom.serving.limits import LIMITS, RefusedError, overloaded
-from fittingroom.serving.metrics import Metrics
-from fittingroom.serving.served_model import Model
+from fittingroom.serving.gate import Metrics
+from fittingroom.serving.limits import LIMITS, RefusedError
+from fittingroom.serving.served_model import ServedModel
 
 _log = logging.getLogger("fittingroom")
 
@@ -48,7 +48,7 @@ class Batcher:
         metrics: are told of batches and answers.
     """
 
-    def __init__(self, model: Model, metrics: Metrics) -> None:
+    def __init__(self, model: ServedModel, metrics: Metrics) -> None:
         self._model, self._metrics = model, metrics
         self._jobs: deque[_Job] = deque()
         self._waiting = 0
@@ -70,13 +70,13 @@ class Batcher:
 
     @property
     def alive(self) -> bool:
-        """Whether there is somebody to answer."""
+        """Whether the model's thread runs."""
         return self._thread.is_alive()
 
     def check(self) -> None:
         """Raises RefusedError, 503, where as much waits as may."""
         if self._waiting >= LIMITS.waiting:
-            raise overloaded(f"{self._waiting} images wait for the model, as many as may")
+            raise RefusedError.overloaded(f"{self._waiting} images are waiting for the model already")
 
     def answer(self, count: int, inputs: Callable[[], Sequence[ModelInputs]]) -> asyncio.Future[bytes]:
         """The JSON of the answers for a request's images, when they are there.
@@ -165,4 +165,4 @@ def _deliver(results: list[tuple[_Job, bytes | Exception]]) -> None:
         elif isinstance(result, RefusedError):
             job.done.set_exception(result)
         else:
-            job.done.set_exception(RefusedError(500, "fault", "the model could not answer; the server's log says why."))
+            job.done.set_exception(RefusedError(500, "fault", "The model failed to answer. The server's log says why."))

@@ -1,28 +1,37 @@
-"""What every request goes through first and every answer last: who asks, security headers, and counting.
+"""What every request goes through first and every answer last: who may ask, security headers, and counting.
 
-Who may ask: the Host and Origin that a request names, and its token.
-
-A page on another site can make a browser send requests to a server on this machine. Its Origin tells on it. A name of
-another site that suddenly means this machine (DNS rebinding) makes the request look like our own page's; then the
-Host tells. Scripts name neither, or the right ones.
+The Host and Origin that a request names, and its token, tell who may ask. A page on another site can make a browser
+send requests to a server on this machine: its Origin gives it away. A name of another site that suddenly means this
+machine (DNS rebinding) makes the request look like our own page's: then the Host gives it away. Scripts name neither,
+or the right ones.
 """
 
 from __future__ import annotations
 
 import hmac
 import ipaddress
+import os
 import re
 import secrets
 import socket
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from fittingroom.serving.limits import RefusedError
-from fittingroom.serving.metrics import Metrics
+from fittingroom.text import word_list
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from fittingroom.answers.judgement import Answer
+
+_SHARED = "PROMETHEUS_MULTIPROC_DIR"  # where the processes of one server keep their numbers for each other
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -67,16 +76,9 @@ class Gate:
             self._security.check(scope["method"], scope["path"], scope["headers"])
             await self._app(scope, receive, sending)
         except RefusedError as error:
-            await refused(error)(scope, receive, sending)
+            await error.response()(scope, receive, sending)
         finally:
             self._metrics.request(path, status, time.perf_counter() - started)
-
-
-def refused(error: RefusedError) -> Any:
-    """The answer to a request that is not served."""
-    from starlette.responses import Response
-
-    return Response(error.body, error.status, {**error.headers, "content-type": "application/json"})
 
 
 Headers = list[tuple[bytes, bytes]]
@@ -124,8 +126,8 @@ class Security:
             raise RefusedError(
                 403,
                 "foreign_origin",
-                f"the request comes from the page {_shown(origins[0])}, and this server takes none from pages but its "
-                "own. Send it from a program.",
+                f"Origin {_shown(origins[0])} is not allowed: only this server's own pages may send requests. "
+                "Send it from a program.",
             )
         if self.token is not None and path != "/healthz":
             self._check_token(headers)
@@ -135,15 +137,13 @@ class Security:
         hosts = [value for name, value in headers if name == b"host"]
         match = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
         if match is None or not self._is_ours(match[1].decode("ascii").lower()):
-            given = ", ".join(map(_shown, hosts)) or "none"
-            known = ", ".join(sorted(self.names)) + (" or its IP address" if self.any_address else " or 127.0.0.1")
-            raise RefusedError(
-                403, "foreign_host", f"the request names the host {given}; this server is {known}. Address it so."
-            )
+            host = f"Host {', '.join(map(_shown, hosts))}" if hosts else "A request without a Host"
+            known = word_list([*sorted(self.names), "its IP address" if self.any_address else "127.0.0.1"], "or")
+            raise RefusedError(403, "foreign_host", f"{host} is not allowed. Use {known}.")
         return hosts[0].lower()
 
     def _is_ours(self, name: str) -> bool:
-        return name in self.names or (is_address(name) if self.any_address else is_loopback(name))
+        return name in self.names or (_is_address(name) if self.any_address else is_loopback(name))
 
     def _check_token(self, headers: Headers) -> None:
         given = [value for name, value in headers if name == b"authorization"]
@@ -155,7 +155,7 @@ class Security:
             raise RefusedError(
                 401,
                 "wrong_token" if given else "no_token",
-                f"the request has {what}; expected the header `Authorization: Bearer TOKEN` with the token that "
+                f"The request has {what}. Send the header `Authorization: Bearer TOKEN` with the token that "
                 "`fittingroom serve` printed when it started.",
                 headers={"www-authenticate": 'Bearer realm="fittingroom"'},
             )
@@ -163,10 +163,10 @@ class Security:
 
 def is_loopback(host: str) -> bool:
     """Whether a name or an address, perhaps in brackets, can be reached from this machine alone."""
-    return host.lower() in _LOOPBACK_NAMES or (is_address(host) and ipaddress.ip_address(host.strip("[]")).is_loopback)
+    return host.lower() in _LOOPBACK_NAMES or (_is_address(host) and ipaddress.ip_address(host.strip("[]")).is_loopback)
 
 
-def is_address(host: str) -> bool:
+def _is_address(host: str) -> bool:
     """Whether it is an IP address, of version 6 perhaps in brackets."""
     try:
         ipaddress.ip_address(host.strip("[]"))
@@ -181,3 +181,61 @@ def _same_origin(origin: bytes, host: bytes) -> bool:
 
 def _shown(value: bytes) -> str:
     return repr(value[:80].decode("latin-1"))
+
+
+class Metrics:
+    """What is counted, in the form that Prometheus reads. With several processes, any of them tells the sums."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "fittingroom_requests", "Requests by path and status.", ["path", "status"], registry=self.registry
+        )
+        self._seconds = Histogram(
+            "fittingroom_request_seconds",
+            "Seconds from the head of a request to the end of its answer.",
+            ["path"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._batches = Histogram(
+            "fittingroom_batch_images",
+            "Images that the model answered together.",
+            buckets=(1, 2, 4, 8, 16, 32, 64),
+            registry=self.registry,
+        )
+        self._answers = Counter(
+            "fittingroom_answers", "Images by what was answered.", ["verdict"], registry=self.registry
+        )
+        self.waiting = Gauge(
+            "fittingroom_images_waiting",
+            "Images that wait for the model.",
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
+        for verdict in ("unlike", "one_class", "several_classes", "no_class"):
+            self._answers.labels(verdict)
+
+    def request(self, path: str, status: int, seconds: float) -> None:
+        """A request is answered."""
+        self._requests.labels(path, status).inc()
+        self._seconds.labels(path).observe(seconds)
+
+    def batch(self, images: int) -> None:
+        """The model answered so many images at once."""
+        self._batches.observe(images)
+
+    def answered(self, answers: Sequence[Answer]) -> None:
+        """What was said of images."""
+        for answer in answers:
+            sets = ("no_class", "one_class")[len(answer.set)] if len(answer.set) < 2 else "several_classes"
+            self._answers.labels("unlike" if answer.unlike else sets).inc()
+
+    def text(self) -> bytes:
+        """All of it, in Prometheus's text format."""
+        if _SHARED not in os.environ:
+            return generate_latest(self.registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        return generate_latest(together)

@@ -1,7 +1,4 @@
-"""How much one request, one connection and all of them together may take.
-
-What the server does not do, and why: the one JSON form of every error, whatever went wrong and wherever.
-"""
+"""How much one request, one connection and all of them together may take, and the one form of every error."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class Limits:
-    """The server's limits. What lies beyond them is refused with a status and a reason, never served slowly.
+    """The server's limits. What exceeds them is refused with a status and a reason, never served slowly.
 
     Args:
         body_bytes: of a body with pictures; 413 beyond.
@@ -60,10 +57,6 @@ class Limits:
 LIMITS = Limits()
 
 
-RETRY_AFTER = {"retry-after": "1"}
-"""For what a moment mends: seconds after which to try again."""
-
-
 class RefusedError(Exception):
     """A request that is not served.
 
@@ -89,6 +82,12 @@ class RefusedError(Exception):
         self.headers = dict(headers or {})
         self.index = index
 
+    @classmethod
+    def overloaded(cls, what: str) -> RefusedError:
+        """503: there is too much to do at the moment, which a second mends."""
+        message = f"{what}. Nothing of this request was done; try again in a second."
+        return cls(503, "overloaded", message, headers={"retry-after": "1"})
+
     @property
     def body(self) -> bytes:
         """The answer's JSON."""
@@ -97,8 +96,14 @@ class RefusedError(Exception):
             error["index"] = self.index
         return json.dumps({"error": error}, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
+    def response(self) -> Any:
+        """The answer as Starlette sends it."""
+        from starlette.responses import Response
+
+        return Response(self.body, self.status, {**self.headers, "content-type": "application/json"})
+
     def as_http(self) -> bytes:
-        """The whole answer as bytes, for where no request has come to be yet; the connection is closed after it."""
+        """The whole answer as bytes, for connections that have no request yet; the connection is closed after it."""
         headers = {
             "content-type": "application/json",
             "content-length": str(len(self.body)),
@@ -111,10 +116,3 @@ class RefusedError(Exception):
             *(f"{name}: {value}" for name, value in headers.items()),
         ]
         return "\r\n".join([*lines, "", ""]).encode("latin-1") + self.body
-
-
-def overloaded(what: str) -> RefusedError:
-    """There is too much to do at the moment."""
-    return RefusedError(
-        503, "overloaded", f"{what}. Nothing of this request was done; try again in a second.", headers=RETRY_AFTER
-    )

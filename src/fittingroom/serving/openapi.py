@@ -1,8 +1,7 @@
-"""What goes in and comes out, as OpenAPI tells it. The answers themselves are made elsewhere, and fast.
+"""The OpenAPI document: what goes in and comes out; and the page that shows it, without scripts or anything to load.
 
-The page that describes the server: rendered from its OpenAPI document, with no script and nothing to load.
-
-Swagger's page would be two megabytes of another project's scripts for six routes, and weaken the page's policy.
+Swagger's page would be two megabytes of another project's scripts for six routes, and weaken the page's policy. The
+models here only describe: the answers themselves are made elsewhere, and fast.
 """
 
 from __future__ import annotations
@@ -18,16 +17,16 @@ from pydantic import BaseModel, Field
 
 from fittingroom.reports.pages.document import harmless
 from fittingroom.runs.record import DataRecord
-from fittingroom.serving.bodies import JSON, MULTIPART, PICTURES
 from fittingroom.serving.limits import LIMITS
-from fittingroom.serving.served_model import Model
+from fittingroom.serving.request_images import JSON, MULTIPART, PICTURES
+from fittingroom.serving.served_model import ServedModel
 
 
 class Step(BaseModel):
     """A step from a photo to the model's input."""
 
     name: str = Field(description="of the step")
-    note: str = Field(description="what was done, and by what it was decided")
+    note: str = Field(description="what was done, and what decided it")
     picture: str | None = Field(None, description="as `data:image/png;base64,...`, with `?steps=pictures`")
 
 
@@ -39,8 +38,8 @@ class Prediction(BaseModel):
     label: str = Field(alias="class", description="the most likely class")
     probability: float = Field(ge=0, le=1, description="of that class, calibrated")
     probabilities: list[float] = Field(description="of all classes, calibrated, in the order of `classes`")
-    set: list[str] = Field(description="the right class is among these for 90% of images like the training data")
-    unlike: bool = Field(description="whether it is unlike the training data; then the rest means little")
+    set: list[str] = Field(description="the right class is among these for 90% of images like the training images")
+    unlike: bool = Field(description="whether it is unlike the training images; then the rest means little")
     why: str = Field(description="all of it in a sentence or two")
     notes: list[str] = Field(description="what was guessed or changed")
     steps: list[Step] = Field(description="what a photo went through; empty for images of the model's own size")
@@ -144,7 +143,7 @@ class Page:
     policy: str
 
 
-def docs_page(document: Mapping[str, Any], model: Model, *, token: bool) -> Page:
+def docs_page(document: Mapping[str, Any], model: ServedModel, *, token: bool) -> Page:
     """The page for an OpenAPI document.
 
     Args:

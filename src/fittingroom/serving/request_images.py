@@ -1,9 +1,10 @@
-"""What the model is to look at, from the pictures and numbers of a request: as `fittingroom predict` makes it."""
+"""The images of a request, from a picture, several as multipart, or numbers: as `fittingroom predict` reads them."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,6 @@ from fittingroom.data.model_inputs import ModelInputs
 from fittingroom.data.values import to_range
 from fittingroom.errors import DataError
 from fittingroom.photos.photo_reader import PhotoReader
-from fittingroom.serving.bodies import BodyPart
 from fittingroom.serving.limits import LIMITS, RefusedError
 
 if TYPE_CHECKING:
@@ -23,8 +23,80 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
+PICTURES = ("image/png", "image/jpeg", "image/webp", "image/bmp", "image/gif")
+JSON = "application/json"
+MULTIPART = "multipart/form-data"
+ACCEPTED = (*PICTURES, JSON, MULTIPART)
+
+_NAME_LENGTH = 255
 _PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 _SMALL = 64 * 1024  # bytes; a PNG of 28x28 pixels has one
+
+
+def media_type(headers: Mapping[str, str]) -> tuple[str, str]:
+    """The media type of a body in lower case, and its header as it is.
+
+    Raises:
+        RefusedError: 415 for one that is not accepted, and for a body that is packed.
+    """
+    header = headers.get("content-type", "")
+    kind = header.partition(";")[0].strip().lower()
+    if kind not in ACCEPTED:
+        what = f"Content-Type {kind[:80]!r} is not accepted" if kind else "The request has no Content-Type"
+        raise RefusedError(
+            415,
+            "wrong_type",
+            f"{what}. Send a picture ({', '.join(PICTURES)}), several as {MULTIPART}, or numbers as {JSON}.",
+            headers={"accept-post": ", ".join(ACCEPTED)},
+        )
+    packed = headers.get("content-encoding", "identity").strip().lower()
+    if packed != "identity":
+        raise RefusedError(
+            415,
+            "wrong_encoding",
+            f"Content-Encoding {packed[:80]!r} is not accepted. Send the body uncompressed.",
+        )
+    return kind, header
+
+
+@dataclass(frozen=True)
+class BodyPart:
+    """One picture of a request.
+
+    Args:
+        name: of its file, if it has one.
+        content: its bytes.
+    """
+
+    name: str | None
+    content: bytes
+
+
+def split(body: bytes, content_type: str) -> list[BodyPart]:
+    """The files of a multipart body.
+
+    Raises:
+        RefusedError: 400 if it is not one, 413 if it has too many parts, 422 if it has none.
+    """
+    from python_multipart.exceptions import FormParserError
+    from python_multipart.multipart import MultipartParser, parse_options_header
+
+    _, options = parse_options_header(content_type)
+    boundary = options.get(b"boundary", b"")
+    if not boundary:
+        raise _not_multipart("its Content-Type names no boundary")
+    collected = _Collected()
+    try:
+        parser = MultipartParser(boundary, collected.callbacks())  # type: ignore[arg-type]
+        parser.write(body)
+        parser.finalize()
+    except FormParserError as error:
+        raise _not_multipart(str(error)) from error
+    if not collected.ended:
+        raise _not_multipart("it is cut off before its last boundary")
+    if not collected.parts:
+        raise RefusedError(422, "no_picture", "The body has no file. Send at least one picture: curl -F files=@FILE.")
+    return collected.parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +154,7 @@ class RequestReader:
             values = json.loads(body)
         except (ValueError, RecursionError) as error:
             raise RefusedError(
-                400, "not_json", f"the body is not JSON: {error}. Expected {self._expected()}."
+                400, "not_json", f"The body is not JSON: {error}. Expected {self._expected()}."
             ) from None
         shape = self.data.image_shape
         # Of a list of lists of lists, either the outermost are images or the innermost are colours.
@@ -92,7 +164,7 @@ class RequestReader:
         images = [values] if one else values
         if not one and len(images) > LIMITS.images:
             raise RefusedError(
-                413, "too_many", f"the body has {len(images)} images. Send at most {LIMITS.images} at once."
+                413, "too_many", f"The body has {len(images)} images. Send at most {LIMITS.images} at once."
             )
         plain = b"true" not in body and b"false" not in body  # NumPy would take them for 1 and 0
         arrays = np.stack(
@@ -133,7 +205,7 @@ class RequestReader:
         expected = f"Expected {self._expected()}"
         wrong = self._wrong(values, list(shape), at)
         if wrong is None:
-            raise RefusedError(422, "wrong_values", f"there are numbers that are too large. {expected}.", index=at)
+            raise RefusedError(422, "wrong_values", f"Some numbers are too large. {expected}.", index=at)
         code, message, place = wrong
         raise RefusedError(422, code, f"{message}. {expected}.", index=place)
 
@@ -144,18 +216,18 @@ class RequestReader:
             wrong = self._wrong_number(values)
             return None if wrong is None else ("wrong_values", f"{_shown(values)}{where} {wrong}", at)
         if not isinstance(values, list):
-            return "wrong_shape", f"{_shown(values)}{where} is no list of {shape[0]} values", at
+            return "wrong_shape", f"{_shown(values)}{where} is not a list of {shape[0]} values", at
         if len(values) != shape[0]:
-            return "wrong_shape", f"the list{where} has the length {len(values)}, not {shape[0]}", at
+            return "wrong_shape", f"The list{where} has {len(values)} values instead of {shape[0]}", at
         found = (self._wrong(value, shape[1:], [*at, number]) for number, value in enumerate(values))
         return next((one for one in found if one is not None), None)
 
     def _wrong_number(self, value: Any) -> str | None:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            return "is no number"
+            return "is not a number"
         if isinstance(value, float) and not np.isfinite(value):
             return "is not finite"
-        return "lies outside of 0 to 255" if not self.data.as_given and not 0 <= value <= 255 else None
+        return "is outside 0 to 255" if not self.data.as_given and not 0 <= value <= 255 else None
 
     def _expected(self) -> str:
         sides = "×".join(map(str, self.data.image_shape))
@@ -175,3 +247,60 @@ def _lengths(values: Any) -> list[int]:
 def _shown(value: Any) -> str:
     text = "a list" if isinstance(value, list) else json.dumps(value)
     return text if len(text) <= 40 else f"{text[:40]}..."
+
+
+@dataclass
+class _Collected:
+    """What the parser of multipart bodies has found so far."""
+
+    parts: list[BodyPart] = field(default_factory=list)
+    ended: bool = False
+    _begun: int = 0
+    _content: bytearray = field(default_factory=bytearray)
+    _field: bytearray = field(default_factory=bytearray)
+    _value: bytearray = field(default_factory=bytearray)
+    _disposition: bytes = b""
+
+    def callbacks(self) -> dict[str, Callable[..., None]]:
+        return {
+            "on_part_begin": self._begin,
+            "on_part_data": lambda data, start, end: self._content.extend(data[start:end]),
+            "on_part_end": self._end,
+            "on_header_field": lambda data, start, end: self._field.extend(data[start:end]),
+            "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
+            "on_header_end": self._header,
+            "on_end": self._all,
+        }
+
+    def _begin(self) -> None:
+        self._begun += 1
+        if self._begun > LIMITS.images:
+            raise RefusedError(
+                413,
+                "too_many",
+                f"The body has more than {LIMITS.images} parts. Send at most {LIMITS.images} pictures at once.",
+            )
+        self._content, self._disposition = bytearray(), b""
+
+    def _header(self) -> None:
+        if self._field.lower() == b"content-disposition":
+            self._disposition = bytes(self._value)
+        self._field, self._value = bytearray(), bytearray()
+
+    def _end(self) -> None:
+        from python_multipart.multipart import parse_options_header
+
+        _, options = parse_options_header(self._disposition)
+        name = options.get(b"filename", b"").decode("utf-8", "replace")[:_NAME_LENGTH]
+        if b"filename" in options or options.get(b"name") == b"files":  # other fields of a form are not pictures
+            self.parts.append(BodyPart(name or None, bytes(self._content)))
+        self._content = bytearray()
+
+    def _all(self) -> None:
+        self.ended = True
+
+
+def _not_multipart(why: str) -> RefusedError:
+    return RefusedError(
+        400, "not_multipart", f"The body is not {MULTIPART} ({why}). curl makes one with -F files=@FILE."
+    )

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from fittingroom.errors import FittingRoomError, InputError
 from fittingroom.serving.gate import Security
 from fittingroom.serving.limits import LIMITS
+from fittingroom.text import amount, word_list
 
 if TYPE_CHECKING:
     import uvicorn
@@ -33,7 +34,7 @@ _NEXT_PORTS = 20
 _LISTENERS = 8  # the loop takes one new connection of each in a turn, and hundreds may come at once
 _LONGEST_END = 15  # seconds in which what was begun is finished
 _STARTUP_FAILURE = 3  # uvicorn's exit status of a process that must not be started again
-_SHARED = "PROMETHEUS_MULTIPROC_DIR"  # where several processes keep their metrics for each other (`metrics.FOLDER`)
+_SHARED = "PROMETHEUS_MULTIPROC_DIR"  # where processes keep their metrics for each other (see `gate.Metrics`)
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,13 @@ class Application:
         """Loads the model and warms it up."""
         from fittingroom.api.opening import open_run
         from fittingroom.serving.app import create_app
-        from fittingroom.serving.served_model import Model
+        from fittingroom.serving.served_model import ServedModel
 
         warnings.filterwarnings("ignore", module=r"PIL\.")  # of its own limits, which lie above ours
         # Else the model's thread waits 5 ms for its turn whenever it comes back from arithmetic to a busy loop.
         sys.setswitchinterval(0.002)
         try:
-            model = Model.of(open_run(self.path, trust=self.trust))
+            model = ServedModel.of(open_run(self.path, trust=self.trust))
             model.predictor.warm_up(LIMITS.images)
         except FittingRoomError as error:
             if _SHARED not in os.environ:
@@ -74,45 +75,43 @@ def require_server() -> None:
     """Raises InputError where the packages that serving needs are not installed."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
-        raise InputError(f"serving needs {', '.join(missing)}, which is not installed. Install it: {INSTALL}.")
+        raise InputError(f"serving needs {word_list(missing)}: {INSTALL}")
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """A socket that has the port, on which nobody is heard yet.
+    """A socket that is bound to the port and does not listen yet.
 
     Raises:
-        InputError: the address is none of this machine, or the port is taken; the message names the next free one.
+        InputError: the address is not one of this machine, or the port is taken; the message names the next free one.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except OSError as error:
-        raise InputError(f"--host {host}: {error.strerror}. Expected an address or a name of this machine.") from error
+        raise InputError(f"--host {host}: {error.strerror}. Use an address or a name of this machine.") from error
     try:
         return _listening(family, address)
     except OSError as error:
         if error.errno == errno.EADDRNOTAVAIL:
             raise InputError(
-                f"--host {host} is no address of this machine. 127.0.0.1 is, and 0.0.0.0 is all of them."
+                f"--host {host} is not an address of this machine; 0.0.0.0 means all interfaces."
             ) from error
+        in_use = error.errno == errno.EADDRINUSE
+        taken = f"Port {port} is in use." if in_use else f"Port {port} is not available: {error.strerror}."
         for following in range(port + 1, min(port + 1 + _NEXT_PORTS, 65_536)):
             try:
                 _listening(family, (address[0], following, *address[2:])).close()
             except OSError:
                 continue
-            raise InputError(
-                f"port {port} of {host} cannot be had ({error.strerror}). Free is --port {following}."
-            ) from error
-        raise InputError(
-            f"port {port} of {host} cannot be had ({error.strerror}). Choose another one with --port."
-        ) from error
+            raise InputError(f"{taken} Try --port {following}.") from error
+        raise InputError(f"{taken} Choose another one with --port.") from error
 
 
 def check_workers(workers: int, cores: int) -> None:
     """Raises InputError where there would be more processes than cores: each has a model of its own, in memory."""
     if workers > cores:
         raise InputError(
-            f"--workers {workers:,} is more than the {cores} core{'s' if cores > 1 else ''} that this process may use. "
-            f"More processes answer no faster, and each holds the model. Give at most --workers {cores}."
+            f"--workers {workers:,} is more than the {amount(cores, 'core')} that this process may use. More processes "
+            f"answer no faster, and each holds the model. Use at most --workers {cores}."
         )
 
 
@@ -224,7 +223,7 @@ def _serve_in_processes(config: uvicorn.Config, sock: socket.socket, ready: Call
     with _shared_numbers():
         processes.run()
     if any(one.exitcode == _STARTUP_FAILURE for one in processes.processes):
-        raise InputError("the server's processes could not start; why is said above.")
+        raise InputError("The server's processes could not start; the error is above.")
 
 
 @contextmanager
