@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from fittingroom.errors import StorageError
 from fittingroom.runs.ledger import Ledger, record_opening
 from fittingroom.runs.ledger_check import verify
-from fittingroom.runs.ledger_entries import Entry, Intent
+from fittingroom.runs.ledger_entries import Intent, LedgerEntry
 from fittingroom.runs.store import RunContents
 from tests.runs.writing import create
 
@@ -184,7 +184,7 @@ def test_a_chain_made_anew_is_found_by_the_run_that_looked(contents: RunContents
     with tampered(ledger) as (copy, execute):
         content = {"time": "then", **vars(Intent("digits", 20, "another reason"))}
         (start,) = execute("SELECT ledger FROM head").fetchone()
-        changed = Entry.after(start, 1, "look", "fp", None, content)
+        changed = LedgerEntry.after(start, 1, "look", "fp", None, content)
         execute("UPDATE entries SET content = ?, hash = ?", [changed.content, changed.hash])
         execute("UPDATE head SET hash = ?", [changed.hash])
         assert "the ledger was rewritten" in str(verify(copy).problem)

@@ -11,7 +11,7 @@ import pytest
 
 from fittingroom.runs.ledger import VERSION, Ledger
 from fittingroom.runs.ledger_check import verify
-from fittingroom.runs.ledger_entries import Entry, Intent
+from fittingroom.runs.ledger_entries import Intent, LedgerEntry
 
 NEW = ("weights", "fingerprint", "together")
 LOOK = Intent("digits", 360, "a look", "/runs/one", "course", "ab" * 32, 3, "cd" * 32, "pixels")
@@ -31,7 +31,7 @@ def as_version_1(ledger: Ledger) -> None:
         for entry, look in zip(entries, ledger.looks(), strict=True):
             intent = {name: value for name, value in asdict(look.intent).items() if name not in NEW}
             content = {"time": look.time, **intent}
-            changed = Entry.after(previous, entry.number, entry.kind, entry.test_set, entry.look, content)
+            changed = LedgerEntry.after(previous, entry.number, entry.kind, entry.test_set, entry.look, content)
             previous = changed.hash
             values = (changed.content, changed.hash, changed.number)
             connection.execute("UPDATE entries SET content = ?, hash = ? WHERE number = ?", values)

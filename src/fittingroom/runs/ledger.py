@@ -33,7 +33,7 @@ from fittingroom.atomic import absolute, locked_folder, write_bytes
 from fittingroom.errors import RunError, StorageError
 from fittingroom.runs.json_files import damage, json_text, read_json
 from fittingroom.runs.layout import files_of
-from fittingroom.runs.ledger_entries import Entry, Intent, Kind, LedgerLook, looks_of, score_summary
+from fittingroom.runs.ledger_entries import Intent, Kind, LedgerEntry, LedgerLook, looks_of, score_summary
 from fittingroom.runs.place import RECORD_NAME
 from fittingroom.runs.record import RunRecord, now
 
@@ -151,7 +151,7 @@ class Ledger:
             content = {"time": now(), **score_summary(score)}
             _add(connection, "score", found[0], counted.entry, content)
 
-    def entries(self) -> tuple[str, list[Entry]]:
+    def entries(self) -> tuple[str, list[LedgerEntry]]:
         """The ledger's id, empty while there is no file, and all entries in order."""
         if not self.path.exists():
             return "", []
@@ -166,7 +166,7 @@ class Ledger:
         """All looks, the oldest first, each with its score if it has one."""
         return looks_of(self.entries()[1], self.path)
 
-    def unchecked(self) -> tuple[list[str], list[tuple[str, int, str]], list[Entry]]:
+    def unchecked(self) -> tuple[list[str], list[tuple[str, int, str]], list[LedgerEntry]]:
         """What SQLite finds wrong with the file, the rows of its head, and all entries, whether or not they fit."""
         if not self.path.exists() or not self.path.stat().st_size:
             return ["ok"], [("", 0, "")], []
@@ -192,16 +192,18 @@ class Ledger:
             connection.execute("COMMIT")
 
 
-def _entries(connection: sqlite3.Connection) -> list[Entry]:
+def _entries(connection: sqlite3.Connection) -> list[LedgerEntry]:
     """All entries, in order."""
     rows = connection.execute("SELECT number, kind, test_set, look, content, hash FROM entries ORDER BY number")
-    return [Entry(*row) for row in rows]
+    return [LedgerEntry(*row) for row in rows]
 
 
-def _add(connection: sqlite3.Connection, kind: Kind, test_set: str, look: int | None, content: dict[str, Any]) -> Entry:
+def _add(
+    connection: sqlite3.Connection, kind: Kind, test_set: str, look: int | None, content: dict[str, Any]
+) -> LedgerEntry:
     """Writes an entry after the last one."""
     head = _read_head(connection)
-    entry = Entry.after(head.hash, head.number + 1, kind, test_set, look, content)
+    entry = LedgerEntry.after(head.hash, head.number + 1, kind, test_set, look, content)
     connection.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?)", entry)
     connection.execute("UPDATE head SET number = ?, hash = ?", [entry.number, entry.hash])
     return entry

@@ -17,7 +17,7 @@ from typing import Any
 from fittingroom.errors import FittingRoomError
 from fittingroom.runs.layout import read_layout
 from fittingroom.runs.ledger import Ledger
-from fittingroom.runs.ledger_entries import Entry, LedgerLook, looks_of, recipe_digest, score_summary
+from fittingroom.runs.ledger_entries import LedgerEntry, LedgerLook, looks_of, recipe_digest, score_summary
 from fittingroom.runs.place import list_runs
 from fittingroom.runs.record import Look, RunRecord
 from fittingroom.runs.store import read_record
@@ -66,15 +66,15 @@ def verify(ledger: Ledger) -> LedgerCheck:
     return LedgerCheck(len(entries), _count_looks(entries), elsewhere=elsewhere, contradictions=contradictions)
 
 
-def _broken(entries: list[Entry], problem: str, number: int | None = None) -> LedgerCheck:
+def _broken(entries: list[LedgerEntry], problem: str, number: int | None = None) -> LedgerCheck:
     return LedgerCheck(len(entries), _count_looks(entries), problem, number)
 
 
-def _count_looks(entries: list[Entry]) -> int:
+def _count_looks(entries: list[LedgerEntry]) -> int:
     return sum(entry.kind == "look" for entry in entries)
 
 
-def _problems(head: tuple[str, int, str], entries: list[Entry]) -> Iterator[tuple[int, str]]:
+def _problems(head: tuple[str, int, str], entries: list[LedgerEntry]) -> Iterator[tuple[int, str]]:
     """What is wrong with the chain, in order: the number of an entry, and why."""
     previous, last, end = head
     looks: dict[int, str] = {}  # the test set of each look that has no score yet
@@ -94,7 +94,7 @@ def _problems(head: tuple[str, int, str], entries: list[Entry]) -> Iterator[tupl
         yield last, f"the ledger's note of its last entry does not match entry {last}"
 
 
-def _missing_looks(ledger_id: str, entries: list[Entry]) -> tuple[str | None, int]:
+def _missing_looks(ledger_id: str, entries: list[LedgerEntry]) -> tuple[str | None, int]:
     """The first look in a run's record that this ledger should have and lacks; how many looks are in other ledgers."""
     known = {entry.hash for entry in entries}
     elsewhere = 0
@@ -109,7 +109,7 @@ def _missing_looks(ledger_id: str, entries: list[Entry]) -> tuple[str | None, in
     return None, elsewhere
 
 
-def _contradictions(ledger_id: str, entries: list[Entry], ledger: Path) -> Iterator[str]:
+def _contradictions(ledger_id: str, entries: list[LedgerEntry], ledger: Path) -> Iterator[str]:
     """Why looks and scores in runs' records are not believed, in words."""
     known = {look.hash: look for look in looks_of(entries, ledger)}
     for path, record, look in _looks_of_runs(entries):
@@ -117,7 +117,7 @@ def _contradictions(ledger_id: str, entries: list[Entry], ledger: Path) -> Itera
             yield problem
 
 
-def _looks_of_runs(entries: list[Entry]) -> Iterator[tuple[Path, RunRecord, Look]]:
+def _looks_of_runs(entries: list[LedgerEntry]) -> Iterator[tuple[Path, RunRecord, Look]]:
     """The looks that runs say they took: runs in the folder of runs, and those that the ledger names."""
     named = [json.loads(entry.content).get("run") for entry in entries if entry.kind == "look"]
     folders = {path.resolve() for path in [*_all_runs(list_runs()), *(Path(run) for run in named if run)]}

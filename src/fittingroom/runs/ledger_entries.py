@@ -51,7 +51,7 @@ class Intent:
     together: str | None = None
 
 
-class Entry(NamedTuple):
+class LedgerEntry(NamedTuple):
     """A row of the ledger.
 
     Args:
@@ -73,7 +73,7 @@ class Entry(NamedTuple):
     @classmethod
     def after(
         cls, previous: str, number: int, kind: Kind, test_set: str, look: int | None, content: Mapping[str, Any]
-    ) -> Entry:
+    ) -> LedgerEntry:
         """The entry that follows another.
 
         Args:
@@ -134,7 +134,7 @@ class LedgerLook:
         return not (self.repeats or self.joins)
 
 
-def looks_of(entries: Sequence[Entry], path: Path) -> list[LedgerLook]:
+def looks_of(entries: Sequence[LedgerEntry], path: Path) -> list[LedgerLook]:
     """The looks among some entries, in their order, numbered for each test set.
 
     Raises:
@@ -210,7 +210,7 @@ def _folder(intent: Intent) -> tuple[str, int] | None:
     return (intent.dataset, intent.images) if intent.dataset.startswith("folder:") else None
 
 
-def _intent(entry: Entry, path: Path) -> tuple[str, Intent]:
+def _intent(entry: LedgerEntry, path: Path) -> tuple[str, Intent]:
     """When a look was taken, and what was known before it."""
     content = _content(entry, path)
     try:
@@ -223,7 +223,7 @@ def _intent(entry: Entry, path: Path) -> tuple[str, Intent]:
         raise _unreadable(entry, path) from error
 
 
-def _content(entry: Entry, path: Path) -> dict[str, Any]:
+def _content(entry: LedgerEntry, path: Path) -> dict[str, Any]:
     try:
         content: Mapping[str, Any] = json.loads(entry.content)
         return dict(content)
@@ -231,7 +231,7 @@ def _content(entry: Entry, path: Path) -> dict[str, Any]:
         raise _unreadable(entry, path) from error
 
 
-def _unreadable(entry: Entry, path: Path) -> StorageError:
+def _unreadable(entry: LedgerEntry, path: Path) -> StorageError:
     return StorageError(
         f"entry {entry.number} of the ledger {path} was changed and cannot be read. `fittingroom ledger --verify` says "
         "more. Restore the file from a backup, or move it away to begin a new ledger."
