@@ -1,16 +1,16 @@
-"""Is the confidence honest: of predictions made with 80% confidence, are 80% right?
+"""Whether the confidence is honest (of predictions made with 80% confidence, are 80% right?), and the Brier score.
 
-Bins are 15 of equal width, as in Guo et al. (arXiv 1706.04599), so that numbers compare with published ones and the
-diagram's axis is the confidence itself. Even an honest model shows a calibration error above 0, because few images
-leave noise in each bin; how large that is with these confidences is computed beside it.
+Confidences are sorted into 15 bins of equal width, as in Guo et al. (arXiv 1706.04599), so that numbers compare with
+published ones and the diagram's axis is the confidence itself. Even an honest model shows a calibration error above 0,
+because a bin with few images is noisy; how large that error would be with these confidences is computed beside it.
 
 The Brier score and its parts: how far all class probabilities are from what was true.
 
     score = reliability - resolution + uncertainty + within
 
-The first three are Murphy's, computed with bins, for each class on its own and added up. They are exact only if all
+The first three are Murphy's, computed with bins for each class by itself and added up. They are exact only if all
 probabilities of a bin are equal. `within` is what they leave out: how probabilities differ within the bins, and how far
-these differences are right. It is shown as a part of its own, so the sum is exact. Sources: Brier, Verification of
+these differences are right. With it the sum is exact. Sources: Brier, Verification of
 Forecasts Expressed in Terms of Probability, Monthly Weather Review 78 (1950); Murphy, A New Vector Partition of the
 Probability Score, Journal of Applied Meteorology 12 (1973); Stephenson, Coelho and Jolliffe, Two Extra Components in
 the Brier Score Decomposition, Weather and Forecasting 23 (2008), whose within-bin variance less covariance it is.
@@ -39,12 +39,12 @@ class Bin:
     """The predictions whose confidence is in one range.
 
     Args:
-        low: above this confidence (the first bin: from 0).
-        high: up to this one.
-        count: how many predictions.
-        confidence: their mean confidence, 0 to 1; None without any.
-        accuracy: share of them that is right, 0 to 1; None without any.
-        interval: its 95% interval (Wilson); None without any.
+        low: lower edge of the range, 0 to 1, not included (in the first bin it is).
+        high: upper edge of the range, included.
+        count: the number of predictions.
+        confidence: their mean confidence, 0 to 1; None if there are none.
+        accuracy: the share of them that is right, 0 to 1; None if there are none.
+        interval: 95% interval (Wilson) of that share; None if there are none.
     """
 
     low: float
@@ -72,11 +72,11 @@ class Reliability:
 
     Args:
         error: the expected calibration error: |accuracy - confidence| of each bin, weighted with its count; 0 to 1.
-        floor: the same of a perfectly calibrated model with these confidences, on average.
-        ceiling: what 95% of such models stay below.
+        floor: the mean error of a perfectly calibrated model with these confidences, 0 to 1.
+        ceiling: the error below which 95% of such models stay, 0 to 1.
         confidence: mean confidence, 0 to 1.
         accuracy: share of right predictions, 0 to 1.
-        bins: `BINS` of them, from the least confident.
+        bins: the `BINS` bins, from the least confident.
     """
 
     error: float
@@ -90,9 +90,9 @@ class Reliability:
     def of(cls, confidence: npt.NDArray[Any], right: npt.NDArray[np.bool_]) -> Reliability:
         """How far confidence and accuracy are apart.
 
-        The floor is simulated: in each bin as many images are right as a binomial draw with the bin's mean confidence
-        says, 1,000 times, with a fixed seed. Confidences differ within a bin, which makes the true noise a trace
-        smaller.
+        The floor is simulated with a fixed seed: 1,000 times, the number of right images in each bin is drawn from the
+        binomial distribution with the bin's mean confidence. That confidences differ within a bin makes the true noise
+        slightly smaller.
 
         Args:
             confidence: probability of the predicted class, 0 to 1, `(images,)`.
@@ -103,7 +103,7 @@ class Reliability:
         """
         if len(confidence) != len(right) or len(right) == 0:
             raise InputError(
-                f"{len(confidence)} confidences, {len(right)} predictions: expected as many of each, above 0."
+                f"{len(confidence)} confidences, {len(right)} predictions: expected as many of each, at least one."
             )
         values = np.asarray(confidence, np.float64)
         if not ((values >= 0) & (values <= 1)).all():
@@ -138,7 +138,7 @@ class Reliability:
 
     @property
     def shown(self) -> bool:
-        """Whether an honest model would rarely (5%) show so large an error."""
+        """Whether a perfectly calibrated model would show so large an error in at most 5% of cases."""
         return self.error > self.ceiling
 
     def to_dict(self) -> dict[str, Any]:
@@ -160,10 +160,10 @@ class Brier:
 
     Args:
         score: mean over images of the sum over classes of (probability - truth)²: 0 is perfect, 2 is sure and wrong.
-        reliability: distance of probabilities from how often they came true; 0 is honest.
-        resolution: how much what came true differs from bin to bin; the larger the better.
-        uncertainty: the score of always giving each class its share of the images.
-        within: what bins hide; may be below 0.
+        reliability: squared distance of probabilities from how often they came true; 0 is honest, smaller is better.
+        resolution: how much the frequencies differ from bin to bin; larger is better.
+        uncertainty: the score of a model that always predicts each class with its share of the images.
+        within: what the bins hide; may be below 0.
     """
 
     score: float
@@ -177,8 +177,8 @@ class Brier:
         """The Brier score and its parts, with 15 bins of equal width for each class.
 
         Args:
-            probabilities: of each class, 0 to 1, `(images, classes)`.
-            labels: true class, `(images,)`.
+            probabilities: the probability of each class, 0 to 1, `(images, classes)`.
+            labels: true classes, `(images,)`.
 
         Raises:
             InputError: there are no images, or the shapes do not fit together.

@@ -1,8 +1,8 @@
-"""When to stop: the epoch that loss would choose, the one accuracy would choose, and whether they truly differ.
+"""When to stop: the epoch that loss would choose, the one that accuracy would choose, and whether they truly differ.
 
 The best of many epochs looks better on the images it was chosen on than on others. So every difference here is measured
 on images that had no part in the choice: each half of the images chooses its epochs, and the other half measures them.
-And the best of many epochs is best by luck in part, on all images: curves jitter from epoch to epoch
+And the best of many epochs is partly best by luck, on all images: curves jitter from epoch to epoch
 (`change.most_jitter`). The intervals allow for both: for other images (from five seeds on, for other seeds too), and
 for the jitter.
 """
@@ -29,8 +29,8 @@ Floats = npt.NDArray[np.float64]
 class Differences:
     """What the choice of an epoch is worth on images that had no part in it.
 
-    "loss's epoch" is the one with the lowest loss, "accuracy's epoch" the one with the highest accuracy. In longer
-    trainings a few epochs around each, and the last few, are taken together (`window`).
+    "Loss's epoch" is the one with the lowest loss, "accuracy's epoch" the one with the highest accuracy. In longer
+    trainings a few epochs around each, and the last few, are averaged (`change.window`).
 
     Args:
         accuracy: accuracy at accuracy's epoch less that at loss's, a share of the images.
