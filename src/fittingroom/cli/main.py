@@ -134,7 +134,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _output_of(command: str, parsed: argparse.Namespace) -> CommandOutput:
-    """What the command says. Whatever else prints meanwhile, such as a user's model file, goes to standard error."""
+    """Runs the command. What else prints while it runs, such as a user's model file, goes to standard error."""
     absolute(".")  # a deleted current folder would fail in a hundred places, and none of them would say so
     with contextlib.redirect_stdout(sys.stderr), _notes():
         output: CommandOutput = importlib.import_module(f"fittingroom.cli.{command}").run(parsed)

@@ -10,7 +10,7 @@ from fittingroom.recipes.named import NAMED, NOT_MEASURED, read_claims
 
 
 def configure(parser: CommandParser) -> None:
-    """There are no arguments but those of every command."""
+    """Declares nothing: it takes only the arguments of every command."""
 
 
 def run(arguments: argparse.Namespace) -> CommandOutput:

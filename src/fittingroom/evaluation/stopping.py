@@ -99,7 +99,7 @@ class SeedStopping:
 
     @property
     def rising_since(self) -> int | None:
-        """The epoch after which the validation loss rises for good; None if that is not shown."""
+        """The epoch after which the validation loss rises to the end; None if that is not shown."""
         return self.loss_epoch if self.differences.rises else None
 
     @property
@@ -181,7 +181,7 @@ def _check(seeds: Sequence[Trajectories], training_losses: Sequence[npt.NDArray[
         )
     for one, losses in zip(seeds, training_losses, strict=True):
         if not np.array_equal(one.labels, seeds[0].labels):
-            raise InputError("seeds with different validation images: expected the same for all.")
+            raise InputError("seeds with different validation images: expected the same images for all.")
         if losses is not None and np.shape(losses) != (len(one.epochs),):
             raise InputError(f"training loss of shape {np.shape(losses)}: expected one per epoch {one.epochs}.")
 
