@@ -20,9 +20,10 @@ from fittingroom.data.dataset import Dataset, Part, SealedTestSet
 from fittingroom.errors import DataError, RunError, StorageError
 from fittingroom.evaluation.luck import Reuse, mean_correlation
 from fittingroom.runs.layout import files_of
-from fittingroom.runs.ledger import Counted, Ledger
+from fittingroom.runs.ledger import Ledger, LedgerPlace
 from fittingroom.runs.ledger_check import verify
 from fittingroom.runs.ledger_entries import Intent, recipe_digest
+from fittingroom.runs.looks import RunLooks
 from tests.engine import models
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")
@@ -107,10 +108,10 @@ def test_opening_is_on_record_before_any_score_is_computed(digits: Dataset, monk
 def test_a_look_that_cannot_be_recorded_is_not_taken(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     run = fr.train(digits, TINY)
 
-    def full(path: Path, reason: str, counted: Counted) -> NoReturn:
+    def full(looks: RunLooks, reason: str, place: LedgerPlace) -> NoReturn:
         raise OSError("the disk is full")
 
-    monkeypatch.setattr("fittingroom.runs.ledger.record_opening", full)
+    monkeypatch.setattr(RunLooks, "add", full)
     with pytest.raises(OSError, match="the disk is full"):
         run.evaluate()
     assert digits.test.openings == ()

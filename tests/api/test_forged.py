@@ -184,7 +184,7 @@ def test_what_cannot_be_recorded_is_no_look(runs: Path, monkeypatch: pytest.Monk
     def refuse(path: Path, content: bytes) -> None:
         raise StorageError(f"cannot write {path}")
 
-    monkeypatch.setattr("fittingroom.runs.ledger.write_bytes", refuse)
+    monkeypatch.setattr("fittingroom.runs.looks.write_bytes", refuse)
     for _ in range(3):
         with pytest.raises(StorageError, match="cannot write"):
             fr.open_run(runs / "twin").evaluate()

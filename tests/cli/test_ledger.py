@@ -42,7 +42,7 @@ def test_every_shown_score_carries_its_look_and_its_luck(command: Command, looke
     )
     assert re.search(rf"\nlook      2 of 4 at this test set, by course\S*'s run {two}\nluck      {luck}", evaluated)
     assert re.search(
-        rf"\nlooks     3 to 4 at this test set, by course\S*'s replicas in {both}\nluck      {luck}", all_evaluated
+        rf"\nlooks     3 to 4 at this test set, by the seeds of course\S* in {both}\nluck      {luck}", all_evaluated
     )
     assert re.search(rf"\n2 of 4 .*\nluck: {luck}", shown)
     header, *rows = [re.split(r" {2,}", line) for line in command("runs").out.splitlines()]
@@ -148,7 +148,7 @@ def test_scoring_loads_no_scipy_for_the_luck() -> None:
     code = (
         "import sys\n"
         "from fittingroom.evaluation.luck import Reuse\n"
-        "from fittingroom.runs.ledger_reuse import Standings\n"
+        "from fittingroom.runs.looks import Standings\n"
         "Reuse(20).sentence(0.9, 10_000)\nprint(*{'scipy', 'sklearn', 'jax', 'keras'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fittingroom.errors import StorageError
-from fittingroom.runs.ledger import Counted, Ledger, ledger_path
+from fittingroom.runs.ledger import Ledger, LedgerPlace, ledger_path
 from fittingroom.runs.ledger_check import verify
 from fittingroom.runs.ledger_entries import Intent, recipe_digest
 
@@ -200,4 +200,4 @@ def test_a_disk_that_is_full_leaves_the_ledger_as_it_was(ledger: Ledger) -> None
 def test_a_score_of_a_look_that_is_gone_is_refused(ledger: Ledger) -> None:
     ledger.record_look("fp", INTENT)
     with pytest.raises(StorageError, match=r"lost entry 1.*--verify"):
-        ledger.record_score(Counted("other", 1, 1, "0" * 64), {})
+        ledger.record_score(LedgerPlace("other", 1, 1, "0" * 64), {})

@@ -16,9 +16,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fittingroom.errors import StorageError
-from fittingroom.runs.ledger import Ledger, record_opening
+from fittingroom.runs.ledger import Ledger
 from fittingroom.runs.ledger_check import verify
 from fittingroom.runs.ledger_entries import Intent, LedgerEntry
+from fittingroom.runs.looks import RunLooks
 from fittingroom.runs.store import RunContents
 from tests.runs.writing import create
 
@@ -171,7 +172,7 @@ def test_a_chain_cut_short_with_its_end_mended_is_found_by_the_run_that_looked(
 ) -> None:
     ledger, run = Ledger(tmp_path / "ledger.sqlite"), create(contents)
     ledger.record_look("fp", Intent("digits", 20, "before"))
-    record_opening(run, "a look", ledger.record_look("fp", Intent("digits", 20, "a look")))
+    RunLooks(run).add("a look", ledger.record_look("fp", Intent("digits", 20, "a look")))
     assert not is_broken(ledger)
     with tampered(ledger) as (copy, execute):
         cut(execute, 1)
@@ -180,7 +181,7 @@ def test_a_chain_cut_short_with_its_end_mended_is_found_by_the_run_that_looked(
 
 def test_a_chain_made_anew_is_found_by_the_run_that_looked(contents: RunContents, tmp_path: Path) -> None:
     ledger, run = Ledger(tmp_path / "ledger.sqlite"), create(contents)
-    record_opening(run, "a look", ledger.record_look("fp", Intent("digits", 20, "a look", str(run))))
+    RunLooks(run).add("a look", ledger.record_look("fp", Intent("digits", 20, "a look", str(run))))
     with tampered(ledger) as (copy, execute):
         content = {"time": "then", **vars(Intent("digits", 20, "another reason"))}
         (start,) = execute("SELECT ledger FROM head").fetchone()
@@ -192,7 +193,7 @@ def test_a_chain_made_anew_is_found_by_the_run_that_looked(contents: RunContents
 
 def test_looks_of_another_users_runs_are_told_and_break_nothing(contents: RunContents, tmp_path: Path) -> None:
     other, mine = Ledger(tmp_path / "other.sqlite"), Ledger(tmp_path / "mine.sqlite")
-    record_opening(create(contents), "a look", other.record_look("fp", Intent("digits", 20, "a look")))
+    RunLooks(create(contents)).add("a look", other.record_look("fp", Intent("digits", 20, "a look")))
     assert (verify(mine).problem, verify(mine).elsewhere) == (None, 1)
     mine.record_look("fp", Intent("digits", 20, "a look"))
     assert (verify(mine).problem, verify(mine).elsewhere) == (None, 1)

@@ -11,7 +11,8 @@ import pytest
 from fittingroom.errors import RunError, StorageError
 from fittingroom.evaluation.scores import Scores
 from fittingroom.runs.layout import files_of
-from fittingroom.runs.ledger import Counted, record_opening, record_score
+from fittingroom.runs.ledger import LedgerPlace
+from fittingroom.runs.looks import RunLooks
 from fittingroom.runs.store import RunContents, read_record
 from tests.runs.writing import create
 
@@ -26,38 +27,38 @@ def run(contents: RunContents, runs_folder: Path) -> Path:
     return create(contents)
 
 
-COUNTED = Counted("the ledger's id", 7, 3, "a hash")
+COUNTED = LedgerPlace("the ledger's id", 7, 3, "a hash")
 
 OPEN_TEN_TIMES = """
 import sys
 from pathlib import Path
 from typing import Any
-from fittingroom.runs.ledger import Counted
-from fittingroom.runs.ledger import record_opening
+from fittingroom.runs.ledger import LedgerPlace
+from fittingroom.runs.looks import RunLooks
 for _ in range(10):
-    record_opening(Path(sys.argv[1]), "a look", Counted("id", 1, 1, "hash"))
+    RunLooks(Path(sys.argv[1])).add("a look", LedgerPlace("id", 1, 1, "hash"))
 """
 
 
 def test_intent_is_recorded_before_the_score(run: Path) -> None:
-    assert record_opening(run, "first", COUNTED) == 1
+    assert RunLooks(run).add("first", COUNTED) == 1
     (look,) = read_record(run).looks
     assert (look.reason, look.score) == ("first", None)
     assert (look.ledger, look.number, look.hash) == ("the ledger's id", 3, "a hash")
-    record_score(run, 1, score_of(9))
+    RunLooks(run).add_score(1, score_of(9))
     assert read_record(run).looks[0].score == score_of(9)
 
 
 def test_looks_are_counted(run: Path) -> None:
-    assert [record_opening(run, reason, COUNTED) for reason in "abc"] == [1, 2, 3]
-    record_score(run, 2, score_of(5))
+    assert [RunLooks(run).add(reason, COUNTED) for reason in "abc"] == [1, 2, 3]
+    RunLooks(run).add_score(2, score_of(5))
     assert [look.score for look in read_record(run).looks] == [None, score_of(5), None]
 
 
 def test_nothing_else_in_the_record_changes(run: Path) -> None:
     before = json.loads((files_of(run) / "run.json").read_text())
     (files_of(run) / "run.json").write_text(json.dumps({**before, "mood": "unknown to this version"}))
-    record_opening(run, "first", COUNTED)
+    RunLooks(run).add("first", COUNTED)
     after = json.loads((files_of(run) / "run.json").read_text())
     assert {**after, "looks": []} == {**before, "mood": "unknown to this version"}
 
@@ -78,19 +79,19 @@ def test_several_processes_at_once_lose_no_look(run: Path) -> None:
 
 def test_score_without_its_look_is_refused(run: Path) -> None:
     with pytest.raises(RunError, match=r"look 1 is not in .*run\.json, which has 0"):
-        record_score(run, 1, {})
+        RunLooks(run).add_score(1, {})
 
 
 def test_damaged_record_is_not_written_over(run: Path) -> None:
     (files_of(run) / "run.json").write_text("{}")
     with pytest.raises(RunError, match="damaged"):
-        record_opening(run, "first", COUNTED)
+        RunLooks(run).add("first", COUNTED)
     assert (files_of(run) / "run.json").read_text() == "{}"
 
 
 def test_missing_run_says_so(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="is not a whole run"):
-        record_opening(tmp_path / "gone", "first", COUNTED)
+        RunLooks(tmp_path / "gone").add("first", COUNTED)
 
 
 def test_record_that_cannot_be_written_keeps_the_test_set_closed(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,5 +101,5 @@ def test_record_that_cannot_be_written_keeps_the_test_set_closed(run: Path, monk
     before = (files_of(run) / "run.json").read_bytes()
     monkeypatch.setattr("os.replace", no_space)
     with pytest.raises(StorageError, match="the disk is full"):
-        record_opening(run, "first", COUNTED)
+        RunLooks(run).add("first", COUNTED)
     assert (files_of(run) / "run.json").read_bytes() == before

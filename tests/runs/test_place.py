@@ -67,9 +67,10 @@ def test_runs_are_listed_newest_first(three: list[Path]) -> None:
 
 
 def test_opening_the_test_set_does_not_make_a_run_newer(three: list[Path]) -> None:
-    from fittingroom.runs.ledger import Counted, record_opening
+    from fittingroom.runs.ledger import LedgerPlace
+    from fittingroom.runs.looks import RunLooks
 
-    record_opening(three[0], "a look", Counted("ledger", 1, 1, "hash"))
+    RunLooks(three[0]).add("a look", LedgerPlace("ledger", 1, 1, "hash"))
     assert find_run() == three[-1]
 
 

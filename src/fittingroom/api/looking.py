@@ -17,11 +17,10 @@ from fittingroom.data.npz import array_names
 from fittingroom.errors import DataError, RunError
 from fittingroom.evaluation.luck import TestResult
 from fittingroom.evaluation.scores import Scores
-from fittingroom.runs import ledger as looks
 from fittingroom.runs.begun import holder
-from fittingroom.runs.ledger import Counted, Ledger
+from fittingroom.runs.ledger import Ledger, LedgerPlace
 from fittingroom.runs.ledger_entries import Intent, recipe_digest
-from fittingroom.runs.ledger_reuse import Standings
+from fittingroom.runs.looks import RunLooks, Standings
 from fittingroom.runs.record import RunRecord
 from fittingroom.runs.weights import weights_sha256
 
@@ -54,18 +53,18 @@ def look(
         raise RunError(f"{path} is being trained further by {trainer}, and would not be what was scored. Wait for it.")
     ledger = Ledger.of_user()
     intent = replace(intent_of(path, record, dataset.name, len(dataset.test), reason), together=together)
-    taken: list[tuple[Counted, int]] = []
+    looks, taken = RunLooks(path), list[tuple[LedgerPlace, int]]()
 
     def write_intent(opening: Opening) -> None:
-        looks.check_writable(path)  # else a look would be counted, and nothing opened
-        counted = ledger.record_look(opening.source_fingerprint, intent)
-        taken.append((counted, looks.record_opening(path, reason, counted)))
+        looks.check_writable()  # or a look would be counted, and nothing opened
+        place = ledger.record_look(opening.source_fingerprint, intent)
+        taken.append((place, looks.add(reason, place)))
 
     stored = score(recorded(dataset.test, write_intent).open(reason)).to_dict()
-    ((counted, number),) = taken
+    ((place, number),) = taken
     # The ledger first: a score that only the run has would be one that nobody can vouch for.
-    ledger.record_score(counted, stored)
-    looks.record_score(path, number, stored)
+    ledger.record_score(place, stored)
+    looks.add_score(number, stored)
 
 
 def intent_of(path: Path, record: RunRecord, dataset: str, images: int, reason: str) -> Intent:

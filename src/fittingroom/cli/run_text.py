@@ -15,7 +15,7 @@ from fittingroom.runs.store import read_history, without_answers
 from fittingroom.text import amount, number, percent, percent_range, points, word_list
 
 if TYPE_CHECKING:
-    from fittingroom.runs.ledger_reuse import Standings
+    from fittingroom.runs.looks import Standings
 
 INSTEAD_OF_LOOKS = "To compare recipes, `fittingroom compare RUN RUN` needs no look: it compares on validation images."
 """What to say where test scores of several runs meet."""

@@ -11,7 +11,7 @@ from fittingroom.cli.command import CommandOutput, CommandParser, table
 from fittingroom.cli.run_text import run_facts, run_row
 from fittingroom.errors import RunError
 from fittingroom.runs.begun import holder
-from fittingroom.runs.ledger_reuse import Standings
+from fittingroom.runs.looks import Standings
 from fittingroom.runs.place import is_run, list_begun, list_runs, list_unreadable, runs_dir
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from fittingroom.cli.command import CommandOutput, CommandParser, table
 from fittingroom.cli.run_text import NO_TEST_SET, epochs_table, epochs_text, results_text, run_facts, title_text
 from fittingroom.runs.layout import read_layout
-from fittingroom.runs.ledger_reuse import Standings
+from fittingroom.runs.looks import Standings
 from fittingroom.runs.place import find_run
 from fittingroom.runs.record import RunRecord
 from fittingroom.runs.store import read_history

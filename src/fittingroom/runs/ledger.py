@@ -24,18 +24,15 @@ import os
 import sqlite3
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, overload
 
-from fittingroom.atomic import absolute, locked_folder, write_bytes
-from fittingroom.errors import RunError, StorageError
-from fittingroom.runs.json_files import damage, json_text, read_json
-from fittingroom.runs.layout import files_of
+from fittingroom.atomic import absolute
+from fittingroom.errors import StorageError
 from fittingroom.runs.ledger_entries import Intent, Kind, LedgerEntry, LedgerLook, looks_of, score_summary
-from fittingroom.runs.place import RECORD_NAME
-from fittingroom.runs.record import RunRecord, now
+from fittingroom.runs.record import now
 
 VERSION = 2
 """The form of the tables and entries. It grows by one when they change; a newer one is refused.
@@ -90,7 +87,7 @@ def ledger_path() -> Path:
 
 
 @dataclass(frozen=True)
-class Counted:
+class LedgerPlace:
     """Where a ledger has a look; the run's own record keeps it, too.
 
     Args:
@@ -120,7 +117,7 @@ class Ledger:
         """The ledger of whoever runs this process."""
         return cls(ledger_path())
 
-    def record_look(self, test_set: str, intent: Intent) -> Counted:
+    def record_look(self, test_set: str, intent: Intent) -> LedgerPlace:
         """Adds a look, and returns when it is on the disk. To be called before any label is read.
 
         Args:
@@ -130,26 +127,26 @@ class Ledger:
         with self._writing() as connection:
             entry = _add(connection, "look", test_set, None, {"time": now(), **asdict(intent)})
             look = looks_of(_entries(connection), self.path)[-1].look
-            return Counted(_read_head(connection).ledger, entry.number, look, entry.hash)
+            return LedgerPlace(_read_head(connection).ledger, entry.number, look, entry.hash)
 
-    def record_score(self, counted: Counted, score: Mapping[str, Any]) -> None:
+    def record_score(self, place: LedgerPlace, score: Mapping[str, Any]) -> None:
         """Adds the score of a look.
 
         Args:
-            counted: the place of the look, from `record_look`.
+            place: where the look is, from `record_look`.
             score: as the run's own record keeps it: `correct`, `count`, `loss` and more, of which a hash is kept.
         """
         with self._writing() as connection:
             found = connection.execute(
-                "SELECT test_set FROM entries WHERE number = ? AND hash = ?", [counted.entry, counted.hash]
+                "SELECT test_set FROM entries WHERE number = ? AND hash = ?", [place.entry, place.hash]
             ).fetchone()
             if found is None:
                 raise StorageError(
-                    f"the ledger {self.path} lost entry {counted.entry}, a look of this process, before its score was "
+                    f"the ledger {self.path} lost entry {place.entry}, a look of this process, before its score was "
                     "computed. `fittingroom ledger --verify` says more."
                 )
             content = {"time": now(), **score_summary(score)}
-            _add(connection, "score", found[0], counted.entry, content)
+            _add(connection, "score", found[0], place.entry, content)
 
     def entries(self) -> tuple[str, list[LedgerEntry]]:
         """The ledger's id, empty while there is no file, and all entries in order."""
@@ -319,64 +316,3 @@ def _is_empty(connection: sqlite3.Connection) -> bool:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     return bool(application == tables == 0)
-
-
-def check_writable(path: Path) -> None:
-    """Writes the run's record as it is, so that nothing is counted where it cannot be written.
-
-    Raises:
-        RunError: the record is missing or damaged.
-        StorageError: the record cannot be written; the test set must then stay closed.
-    """
-    with _record_to_change(path):
-        pass
-
-
-def record_opening(path: Path, reason: str, counted: Counted) -> int:
-    """Writes into the run's record that its test set will be opened. To be called before any label is read.
-
-    Args:
-        path: the run folder.
-        reason: why it is opened.
-        counted: where the ledger has the look; the run keeps it, so that a ledger that loses entries is noticed.
-
-    Returns:
-        Which look this is, counted from 1, for `record_score`.
-
-    Raises:
-        RunError: the record is missing or damaged.
-        StorageError: the record cannot be written; the test set must then stay closed.
-    """
-    with _record_to_change(path) as stored:
-        place = {"ledger": counted.ledger, "number": counted.look, "hash": counted.hash}
-        stored["looks"].append({"time": now(), "reason": reason, "score": None, **place})
-        return len(stored["looks"])
-
-
-def record_score(path: Path, look: int, score: Mapping[str, Any]) -> None:
-    """Writes the score of a look into the run's record.
-
-    Raises:
-        RunError: the record is missing or damaged, or has no such look.
-        StorageError: the record cannot be written; the look itself stays recorded.
-    """
-    with _record_to_change(path) as stored:
-        if not 1 <= look <= len(stored["looks"]):
-            raise RunError(f"look {look} is not in {path / RECORD_NAME}, which has {len(stored['looks'])}.")
-        stored["looks"][look - 1]["score"] = dict(score)
-
-
-@contextmanager
-def _record_to_change(path: Path) -> Iterator[dict[str, Any]]:
-    """The contents of `run.json`, to change in place; written back at the end. One process at a time.
-
-    Keys that this version does not know stay.
-    """
-    path = files_of(path)
-    with ExitStack() as lock:
-        with damage(path, RECORD_NAME):
-            lock.enter_context(locked_folder(path))
-            stored = read_json(path / RECORD_NAME)
-            RunRecord.from_dict(stored)
-        yield stored
-        write_bytes(path / RECORD_NAME, json_text(stored).encode())

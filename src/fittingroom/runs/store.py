@@ -33,7 +33,6 @@ from fittingroom.runs.history import History
 from fittingroom.runs.images import RunImages, link_images, write_files, write_images
 from fittingroom.runs.json_files import damage, json_line, json_text, read_json
 from fittingroom.runs.layout import Layout, files_of, read_record, seed_folder
-from fittingroom.runs.ledger import record_opening, record_score
 from fittingroom.runs.place import OLD_SEEDS_NAME, RECORD_NAME
 from fittingroom.runs.record import RunRecord, Seconds, now
 from fittingroom.runs.weights import MODEL_NAME, WEIGHTS_NAME, read_weights, serialized, sha256_of
@@ -51,8 +50,6 @@ __all__ = [
     "read_outcomes",
     "read_record",
     "read_weights",
-    "record_opening",
-    "record_score",
     "write_run",
 ]
 

@@ -13,7 +13,7 @@ from fittingroom.api.run import Run
 from fittingroom.errors import DataError, RunError
 from fittingroom.photos.style import Style
 from fittingroom.runs.json_files import plain
-from fittingroom.runs.ledger_reuse import Standings
+from fittingroom.runs.looks import Standings
 from fittingroom.runs.record import DataRecord, PartResult, RunRecord
 from fittingroom.serving.limits import LIMITS
 

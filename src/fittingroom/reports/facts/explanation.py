@@ -23,7 +23,7 @@ from fittingroom.reports.words import course_words as words_course
 from fittingroom.reports.words import state_words as words_state
 from fittingroom.reports.words.quotes import QUESTIONS, Quote, Sentence, with_terms
 from fittingroom.runs.json_files import plain
-from fittingroom.runs.ledger_reuse import Standings
+from fittingroom.runs.looks import Standings
 
 FORMAT = 1
 

@@ -11,7 +11,7 @@ from fittingroom.reports.drawing.plots import Line
 from fittingroom.reports.pages.document import TEMPLATES, harmless, macros
 from fittingroom.runs.history import History
 from fittingroom.runs.layout import seed_folder, spread_of_parts
-from fittingroom.runs.ledger_reuse import Standings
+from fittingroom.runs.looks import Standings
 from fittingroom.runs.record import PartResult, RunRecord
 from fittingroom.runs.store import without_answers
 

@@ -1,37 +1,107 @@
-"""Where a run's test score stands among all looks at its test set, as the user's ledger tells it."""
+"""The looks of a run at its sealed test set: in its own record, and where they stand among all looks in the ledger.
+
+A run's record gets the intent of a look before the test set is opened, and the score after.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fittingroom.errors import FittingRoomError, StorageError
+from fittingroom.atomic import locked_folder, write_bytes
+from fittingroom.errors import FittingRoomError, RunError, StorageError
 from fittingroom.evaluation.luck import Reuse, mean_correlation
-from fittingroom.runs.ledger import Ledger
+from fittingroom.runs.json_files import damage, json_text, read_json
+from fittingroom.runs.layout import files_of
+from fittingroom.runs.ledger import Ledger, LedgerPlace
 from fittingroom.runs.ledger_check import contradiction, is_of
 from fittingroom.runs.ledger_entries import LedgerLook, looks_of
+from fittingroom.runs.place import RECORD_NAME
+from fittingroom.runs.record import RunRecord, now
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from fittingroom.runs.record import Look, RunRecord
+    from fittingroom.runs.record import Look
 
 _log = logging.getLogger("fittingroom")
 _MOST_COMPARED = 20  # runs; each one's outcomes are a file of some hundred kilobytes
 
 
+class RunLooks:
+    """The looks in a run's own record, `run.json`.
+
+    Every method raises RunError if the record is missing or damaged, and StorageError if it cannot be written; the test
+    set must then stay closed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def check_writable(self) -> None:
+        """Writes the record as it is, so that no look is counted where it cannot be recorded."""
+        with self._record():
+            pass
+
+    def add(self, reason: str, place: LedgerPlace) -> int:
+        """Records that the test set will be opened. To be called before any label is read.
+
+        Args:
+            reason: why it is opened.
+            place: where the ledger has the look; the run keeps it, so that a ledger that loses entries is noticed.
+
+        Returns:
+            Which look of this run it is, from 1, for `add_score`.
+        """
+        with self._record() as stored:
+            own = {"ledger": place.ledger, "number": place.look, "hash": place.hash}
+            stored["looks"].append({"time": now(), "reason": reason, "score": None, **own})
+            return len(stored["looks"])
+
+    def add_score(self, look: int, score: Mapping[str, Any]) -> None:
+        """Records the score of a look.
+
+        Args:
+            look: which look of this run it was, from 1.
+            score: what `Scores.to_dict` gives.
+
+        Raises:
+            RunError: the record has no such look.
+        """
+        with self._record() as stored:
+            if not 1 <= look <= len(stored["looks"]):
+                raise RunError(f"look {look} is not in {self.path / RECORD_NAME}, which has {len(stored['looks'])}.")
+            stored["looks"][look - 1]["score"] = dict(score)
+
+    @contextmanager
+    def _record(self) -> Iterator[dict[str, Any]]:
+        """The contents of `run.json`, to change in place; written back at the end. One process at a time.
+
+        Keys that this version does not know stay.
+        """
+        path = files_of(self.path)
+        with ExitStack() as lock:
+            with damage(path, RECORD_NAME):
+                lock.enter_context(locked_folder(path))
+                stored = read_json(path / RECORD_NAME)
+                RunRecord.from_dict(stored)
+            yield stored
+            write_bytes(path / RECORD_NAME, json_text(stored).encode())
+
+
 class Standing(NamedTuple):
-    """A look among the others.
+    """Where a look stands among all looks at its test set.
 
     Args:
         look: which look at its test set it was, counted from 1; None if the ledger does not have it.
-        reuse: all looks at the test set so far that told something new, this one among them.
-        problem: why the look or its score is not believed, in words; None where nothing speaks against it.
+        reuse: all looks at the test set so far that told something new, including this one.
+        problem: why the look or its score is not believed, in words; None where the ledger bears it out.
         elsewhere: whether another ledger counted it, so that it cannot be checked here.
     """
 
@@ -45,7 +115,8 @@ class Standing(NamedTuple):
 class Standings:
     """The looks in a ledger, read once.
 
-    A score that a run has already needs no opening, so a ledger that cannot be read is said, and taken as empty.
+    A score that a run already has needs no opening. So where the ledger cannot be read, that is logged, and the score
+    is still shown, as if the ledger were empty.
     """
 
     ledger: Ledger = field(default_factory=Ledger.of_user)
@@ -71,8 +142,8 @@ class Standings:
 
         Args:
             path: the run folder.
-            record: what it says.
-            look: one of its looks.
+            record: its record.
+            look: one of the looks in it.
         """
         ledger, looks = self._read
         own = next((one for one in looks if one.hash == look.hash), None)
@@ -81,18 +152,18 @@ class Standings:
         told = sum(one.is_new for one in same) + (own is None)
         reuse = Reuse(told)
         if told > 1:
-            reuse = Reuse(told, self._correlation(same), mean_accuracy(same, look if own is None else None))
+            reuse = Reuse(told, self._correlation(same), _mean_accuracy(same, look if own is None else None))
         elsewhere = own is None and look.ledger != ledger
         problem = None if elsewhere or not ledger else contradiction(path, record, look, own)
         return Standing(None if own is None else own.look, reuse, problem, elsewhere)
 
     def scored(self, path: Path, record: RunRecord) -> tuple[Look, Standing] | None:
-        """The latest look of a run that has a score, and where it stands; None where there is none."""
+        """The latest look of a run that has a score, and where it stands; None without such a look."""
         look = next((one for one in reversed(record.looks) if one.score is not None), None)
         return None if look is None else (look, self.of(path, record, look))
 
     def unrecorded(self, path: Path, record: RunRecord) -> LedgerLook | None:
-        """The latest look of a run's recipe, seed and weights that its folder does not record; None where none is."""
+        """The latest look with a run's recipe, seed and weights that its folder lacks; None without such a look."""
         recorded = {look.hash for look in record.looks}
         return next(
             (look for look in reversed(self.looks) if look.hash not in recorded and is_of(path, record, look)), None
@@ -105,10 +176,10 @@ class Standings:
         return self._correlations[test_set]
 
 
-def mean_accuracy(looks: Iterable[LedgerLook], own: Look | None = None) -> float | None:
-    """The mean accuracy, 0 to 1, of the looks that told something new, and of one that the ledger does not have.
+def _mean_accuracy(looks: Iterable[LedgerLook], own: Look | None = None) -> float | None:
+    """The mean accuracy, 0 to 1, of some looks and of one that the ledger does not have; None where none has a score.
 
-    Looks without a score are left out; None where no score is known.
+    Repetitions are left out: they tell nothing new.
     """
     scores = [look.score for look in looks if look.score is not None and not look.repeats]
     known = [score["correct"] / score["count"] for score in scores if score["count"]]
@@ -118,7 +189,7 @@ def mean_accuracy(looks: Iterable[LedgerLook], own: Look | None = None) -> float
 
 
 def _correlation(looks: list[LedgerLook]) -> float | None:
-    """Between the newest runs that looked and can still be read, on the images that they were validated on."""
+    """How alike the newest runs that looked are, on their validation images; runs that cannot be read are left out."""
     folders = dict.fromkeys(look.intent.run for look in reversed(looks) if look.intent.run is not None)
     found = [_right_or_wrong(Path(folder)) for folder in list(folders)[:_MOST_COMPARED]]
     known = [one for one in found if one is not None]
@@ -126,7 +197,7 @@ def _correlation(looks: list[LedgerLook]) -> float | None:
 
 
 def _right_or_wrong(run: Path) -> tuple[Any, npt.NDArray[np.bool_]] | None:
-    """What tells a run's validation images from others, and about which of them it was right in the end."""
+    """What identifies a run's validation images, and which of them the kept weights get right."""
     from fittingroom.runs.store import read_validated
 
     try:
