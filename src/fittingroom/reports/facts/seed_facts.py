@@ -15,7 +15,7 @@ from fittingroom.evaluation.spread import SHOWN_BELOW, plain
 if TYPE_CHECKING:
     from fittingroom.evaluation.trajectories import Trajectories
     from fittingroom.reports.facts.subject import SeedTraining
-    from fittingroom.runs.ledger import Standings
+    from fittingroom.runs.looks import Standings
     from fittingroom.runs.record import PartResult
 
 _MOST_PAIRS = 6  # as many as a reader compares; the confusion matrix has all
