@@ -40,7 +40,7 @@ def test_scale_makes_no_difference() -> None:
 
 
 @pytest.mark.parametrize("value", [0, 7, 255])
-def test_a_flat_image_has_no_outline(value: int) -> None:
+def test_a_flat_image_has_no_hog_features(value: int) -> None:
     assert not hog_features(np.full((1, 28, 28), value, np.uint8), 255.0).any()
 
 

@@ -73,7 +73,7 @@ def test_a_set_begins_with_the_likeliest_class(sure: Judgement) -> None:
         assert answer.probability == answer.probabilities.max()
 
 
-def test_one_class_some_and_none_are_told_in_a_sentence(sure: Judgement) -> None:
+def test_one_class_some_and_none_have_a_sentence_each(sure: Judgement) -> None:
     steady = replace(sure, temperature=1.0)
     steady = replace(steady, conformal=replace(steady.conformal, scores=np.full(99, -np.log(0.3), np.float32)))
     one, two, none = answered(steady, rows([0.9], [0.5, 0.35], [0.2, 0.15]))
@@ -119,7 +119,7 @@ def test_what_is_unlike_names_what_was_trained_on_and_what_is_closest() -> None:
         assert "The closest class is" in answer.why
 
 
-def test_without_the_held_out_images_what_is_unlike_is_told_by_probability_alone(sure: Judgement) -> None:
+def test_without_the_held_out_images_probability_alone_says_what_is_unlike(sure: Judgement) -> None:
     (answer,) = sure.answers(rows([0.1001]), np.zeros((1, 8, 8)), 1.0, ("letters", CLASSES))
     assert answer.unlike
     assert "The run keeps no images, so nothing else could be compared." in answer.why

@@ -59,7 +59,7 @@ def test_rarity_weighs_both_shares_of_the_held_out_images_with_the_new_one() -> 
     np.testing.assert_allclose(rule.rarity(found, logs[40:]), plain)
 
 
-def test_a_doubt_makes_an_unusual_outline_unlike(fitted: ShapeDetector) -> None:
+def test_low_confidence_makes_an_unusual_shape_unlike(fitted: ShapeDetector) -> None:
     images, labels = squares(600, 9)
     sure = np.where(np.arange(600) % 10 < 8, 0.98, 0.7)  # a model that doubts one image in five
     logs = np.log(np.where(np.arange(2) == labels[:, None], sure[:, None], 1 - sure[:, None]))

@@ -144,7 +144,7 @@ def test_without_validation_the_model_is_taken_at_its_own_word_and_that_is_said(
         assert "no images were held out" in answer.why
 
 
-def test_replicas_answer_together_by_the_mean_of_their_probabilities(digits: Dataset) -> None:
+def test_seeds_answer_together_by_the_mean_of_their_probabilities(digits: Dataset) -> None:
     replicas = fr.train(digits, TINY, seeds=2)
     images, held_out = digits.train.images[:10], digits.validation
     assert held_out is not None

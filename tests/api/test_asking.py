@@ -42,7 +42,7 @@ def cut_out(run: fr.Run) -> ModelInputs:
     return ModelInputs(np.rint(image[None] * (16 / 255)).astype(np.uint8), np.array([True]))
 
 
-def test_a_photo_is_brought_to_what_the_model_was_trained_on(run: fr.Run, shirt: Path) -> None:
+def test_a_photo_is_converted_to_what_the_model_was_trained_on(run: fr.Run, shirt: Path) -> None:
     expected = run.predict(cut_out(run))
     for given in (shirt, str(shirt), Image.open(shirt), [shirt]):
         np.testing.assert_array_equal(run.predict(given), expected)
@@ -112,7 +112,7 @@ def test_the_class_that_is_named_has_the_largest_of_the_predicted_probabilities(
     assert [answer.label for answer in run.answer(photos)] == named
 
 
-def test_replicas_are_asked_alike(run: fr.Run, tmp_path: Path, shirt: Path) -> None:
+def test_seeds_are_asked_alike(run: fr.Run, tmp_path: Path, shirt: Path) -> None:
     replicas = fr.train("digits", TINY, validation=HELD_OUT, seeds=2, out=tmp_path / "replicas")
     plain = np.mean([each.predict(cut_out(run).images) for each in replicas], axis=0)
     correction = replicas.predictor.judgement.label_shift
@@ -146,7 +146,7 @@ def test_what_is_no_photo_is_refused_with_its_name(run: fr.Run, tmp_path: Path, 
         run.predict(opened)
 
 
-def test_where_fit_was_given_arrays_a_photo_cannot_be_brought_to_them(tmp_path: Path, shirt: Path) -> None:
+def test_where_fit_got_arrays_a_photo_cannot_be_converted_to_them(tmp_path: Path, shirt: Path) -> None:
     x, y = np.random.default_rng(0).random((40, 8, 8), np.float32), np.arange(40) % 10
     run = fr.fit(models.small(), x, y, epochs=1, verbose=0, out=tmp_path / "run")
     with pytest.raises(RunError, match="trained on plain arrays"):

@@ -188,7 +188,7 @@ def test_without_validation_the_runs_are_taken_as_independent() -> None:
     assert "at most about" in str(results[1])
 
 
-def test_a_stored_score_is_told_when_its_ledger_is_gone(digits: Dataset, tmp_path: Path) -> None:
+def test_a_stored_score_is_shown_when_its_ledger_is_gone(digits: Dataset, tmp_path: Path) -> None:
     run = fr.train(digits, TINY)
     first = run.evaluate()
     (tmp_path / "ledger.sqlite").unlink()
@@ -222,7 +222,7 @@ def test_an_evaluation_that_is_killed_before_its_score_is_a_look(digits: Dataset
     assert run.evaluate().reuse == Reuse(1)
 
 
-def test_a_second_evaluation_is_told_the_score_and_is_no_new_look(digits: Dataset) -> None:
+def test_a_second_evaluation_gets_the_stored_score_and_is_not_a_new_look(digits: Dataset) -> None:
     run = fr.train(digits, TINY)
     first = run.evaluate("the final score")
     for again in (run.evaluate("once more"), fr.open_run(run.path).evaluate()):

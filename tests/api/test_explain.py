@@ -34,14 +34,14 @@ def test_a_run_explains_itself_in_words_and_numbers(path: Path) -> None:
     assert "made" in repr(explanation)
 
 
-def test_replicas_explain_themselves_together(tmp_path: Path) -> None:
+def test_seeds_explain_themselves_together(tmp_path: Path) -> None:
     runs = [contents_of(course_of([1.0, last]), seed) for seed, last in enumerate((4.0, 1.5, 2.0))]
     explanation = fittingroom.open_run(written(tmp_path / "three", *runs)).explain()
     assert explanation.facts["example"]["seed"] == 2
     assert str(explanation).startswith("What came out?\nThe models of 3 seeds get")
 
 
-def test_a_change_of_ones_own_is_told(path: Path) -> None:
+def test_a_change_of_ones_own_is_explained(path: Path) -> None:
     assert "From epoch 2 to 5 validation loss" in str(fittingroom.open_run(path).explain(2, 5))
     with pytest.raises(InputError, match="epoch 8 has no validation outcomes"):
         fittingroom.open_run(path).explain(end=8)

@@ -94,7 +94,7 @@ def test_what_comes_back_is_a_history_of_keras_too(digits: Dataset) -> None:
         np.testing.assert_allclose(history.history[name], values, atol=1e-6)
 
 
-def test_keras_can_go_on_with_the_model_and_the_run_stays_what_it_was(digits: Dataset) -> None:
+def test_keras_can_continue_with_the_model_and_the_run_stays_what_it_was(digits: Dataset) -> None:
     model = models.small()
     x, y = digits.train.x[:44], digits.train.y[:44]
     model.fit(x, y, verbose=0)
@@ -109,7 +109,7 @@ def test_keras_can_go_on_with_the_model_and_the_run_stays_what_it_was(digits: Da
     np.testing.assert_allclose(model.predict(x, verbose=0), second.predict(x), atol=1e-6)
 
 
-def test_a_second_fit_goes_on_where_the_first_ended(digits: Dataset) -> None:
+def test_a_second_fit_continues_where_the_first_ended(digits: Dataset) -> None:
     x, y = digits.train.x[:44], digits.train.y[:44]
     once, twice = models.small(), models.small()
     whole = fr.fit(once, x, y, epochs=4, shuffle=False, verbose=0)

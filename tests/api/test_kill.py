@@ -80,16 +80,16 @@ def check_kills(tmp_path: Path, whole: Run, kills: int, resumed: int) -> None:
             killed += 1
 
 
-def test_a_training_killed_at_any_moment_goes_on(tmp_path: Path, whole: Run) -> None:
+def test_a_training_killed_at_any_moment_continues(tmp_path: Path, whole: Run) -> None:
     check_kills(tmp_path, whole, kills=4, resumed=2)
 
 
 @pytest.mark.slow
-def test_two_hundred_trainings_killed_at_any_moment_go_on(tmp_path: Path, whole: Run) -> None:
+def test_two_hundred_trainings_killed_at_any_moment_continue(tmp_path: Path, whole: Run) -> None:
     check_kills(tmp_path, whole, kills=200, resumed=200)
 
 
-def test_another_process_is_told_who_trains_and_a_dead_one_holds_nothing(tmp_path: Path, whole: Run) -> None:
+def test_another_process_learns_who_trains_and_a_dead_one_holds_nothing(tmp_path: Path, whole: Run) -> None:
     path = tmp_path / "run"
     process = started(path)
     wait_for(lambda: Checkpoints(path / "seed-1").exist(), process)

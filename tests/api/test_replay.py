@@ -56,7 +56,7 @@ def test_a_run_that_ended_early_is_trained_as_far_again(tmp_path: Path, stop: st
     assert fr.replay(out).same
 
 
-def test_a_changed_weight_is_found_and_its_size_is_told(run: Path) -> None:
+def test_a_changed_weight_is_found_and_its_size_is_named(run: Path) -> None:
     file = files_of(run) / "weights.safetensors"
     weights = load_file(file)
     name = sorted(weights)[0]

@@ -73,7 +73,7 @@ def stopped(recipe: Recipe, progress: Progress, error: type[BaseException], **op
 
 
 @pytest.mark.parametrize("epoch", range(1, EPOCHS))
-def test_going_on_after_a_crash_gives_the_very_same_run(recipe: Recipe, whole: Run, epoch: int) -> None:
+def test_continuing_after_a_crash_gives_the_very_same_run(recipe: Recipe, whole: Run, epoch: int) -> None:
     stopped(recipe, CrashIn(epoch), Crash)
     run = fr.resume()
     assert_same_training(run, whole)
@@ -82,7 +82,7 @@ def test_going_on_after_a_crash_gives_the_very_same_run(recipe: Recipe, whole: R
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("epoch", range(EPOCHS))
-def test_going_on_after_a_signal_gives_the_very_same_run(
+def test_continuing_after_a_signal_gives_the_very_same_run(
     recipe: Recipe, whole: Run, epoch: int, number: signal.Signals
 ) -> None:
     stopped(recipe, CtrlCIn(epoch, number), Interrupted)
@@ -90,7 +90,7 @@ def test_going_on_after_a_signal_gives_the_very_same_run(
 
 
 @pytest.mark.parametrize("epoch", range(EPOCHS))
-def test_going_on_with_replicas_gives_the_very_same_runs(recipe: Recipe, whole_seeds: Run, epoch: int) -> None:
+def test_continuing_with_seeds_gives_the_very_same_runs(recipe: Recipe, whole_seeds: Run, epoch: int) -> None:
     stopped(recipe, OnlyFirst(CtrlCIn(epoch)), Interrupted, seeds=SEEDS)
     replicas = fr.resume()
     assert isinstance(replicas, Run)
@@ -99,7 +99,7 @@ def test_going_on_with_replicas_gives_the_very_same_runs(recipe: Recipe, whole_s
         assert_same_training(run, expected)
 
 
-def test_going_on_with_several_seeds_after_a_crash_gives_the_very_same_results(
+def test_continuing_with_several_seeds_after_a_crash_gives_the_very_same_results(
     recipe: Recipe, whole_seeds: Run
 ) -> None:
     stopped(recipe, OnlyFirst(CrashIn(1)), Crash, seeds=SEEDS)
@@ -133,7 +133,7 @@ def test_rare_checkpoints_train_the_epochs_since_the_last_one_again(whole_mlp: R
     assert_same_training(fr.resume(), whole_mlp)
 
 
-def test_the_part_that_was_trained_is_a_run_that_can_go_on(tmp_path: Path, runs_dir: Path) -> None:
+def test_the_part_that_was_trained_is_a_run_that_can_continue(tmp_path: Path, runs_dir: Path) -> None:
     with pytest.raises(Interrupted, match=r"1 finished epoch is kept in .*train --resume .* goes on") as why:
         fr.train("digits", MLP, progress=CtrlCIn(1))
     assert why.value.path is not None
@@ -147,7 +147,7 @@ def test_the_part_that_was_trained_is_a_run_that_can_go_on(tmp_path: Path, runs_
     assert files == ["images.npz", "run.json", f"seed-{run.seeds[0]}"]
 
 
-def test_a_training_stopped_in_its_first_epoch_leaves_no_run_but_can_go_on() -> None:
+def test_a_training_stopped_in_its_first_epoch_leaves_no_run_but_can_continue() -> None:
     with pytest.raises(Interrupted, match=r"no epoch was finished, so there is no run. .*--resume .* goes on") as why:
         fr.train("digits", MLP, progress=CtrlCIn(0))
     assert why.value.path is None
@@ -176,7 +176,7 @@ def test_a_run_that_is_being_trained_is_not_trained_or_scored_by_another(tmp_pat
     fr.resume()
 
 
-def test_a_training_killed_before_its_first_checkpoint_begins_anew_whenever_it_can(
+def test_a_training_killed_before_its_first_checkpoint_begins_again_whenever_it_can(
     tmp_path: Path, whole_mlp: Run
 ) -> None:
     stopped(MLP, CrashIn(1), Crash, out=tmp_path / "run")
@@ -188,7 +188,7 @@ def test_a_training_killed_before_its_first_checkpoint_begins_anew_whenever_it_c
     assert "Training was stopped before its first checkpoint, and began anew." in run.record.notes
 
 
-def test_what_is_finished_cannot_go_on() -> None:
+def test_what_is_finished_cannot_continue() -> None:
     run = fr.train("digits", MLP)
     with pytest.raises(RunError, match="trained to its end"):
         fr.resume(run.path)

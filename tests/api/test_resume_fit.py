@@ -101,7 +101,7 @@ def test_the_callbacks_do_end_this_training_early_and_change_the_learning_rate(w
 @pytest.mark.parametrize(
     "epoch", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow), 4]
 )
-def test_callbacks_go_on_where_they_were_after_any_epoch(data: Dataset, whole: Run, epoch: int) -> None:
+def test_callbacks_continue_where_they_were_after_any_epoch(data: Dataset, whole: Run, epoch: int) -> None:
     with pytest.raises(Interrupted):
         fr.fit(network(), data, epochs=EPOCHS, callbacks=callbacks(epoch))
     model = network()
@@ -133,7 +133,7 @@ def test_an_error_of_a_callback_loses_no_finished_epoch_whatever_was_saved_befor
     assert_same_training(run, fr.fit(network(), data, epochs=3, callbacks=[Fails()]))
 
 
-def test_each_replica_goes_on_with_its_own_callbacks(data: Dataset, tmp_path: Path) -> None:
+def test_each_seed_continues_with_its_own_callbacks(data: Dataset, tmp_path: Path) -> None:
     def trained(epoch: int, **options: Any) -> Sequence[Run]:
         return fr.fit(network(), data, epochs=EPOCHS, callbacks=callbacks(epoch), seeds=[2, 7], **options)
 
@@ -144,7 +144,7 @@ def test_each_replica_goes_on_with_its_own_callbacks(data: Dataset, tmp_path: Pa
         assert_same_training(run, expected)
 
 
-def test_a_users_callback_is_given_back_what_it_remembered_and_is_told_what_it_was_not(data: Dataset) -> None:
+def test_a_users_callback_gets_back_what_it_remembered_and_what_it_lost_is_named(data: Dataset) -> None:
     whole, again = Averages(), Averages()
     fr.fit(network(), data, epochs=4, callbacks=[whole, CtrlC(0)])
     with pytest.raises(Interrupted):
@@ -155,7 +155,7 @@ def test_a_users_callback_is_given_back_what_it_remembered_and_is_told_what_it_w
     assert any("Averages starts with a new window: a checkpoint keeps" in note for note in run.record.notes)
 
 
-def test_a_table_of_the_epochs_goes_on_where_it_ended(data: Dataset, tmp_path: Path) -> None:
+def test_a_table_of_the_epochs_continues_where_it_ended(data: Dataset, tmp_path: Path) -> None:
     table = tmp_path / "epochs.csv"
     logger = keras.callbacks.CSVLogger(str(table))
     with pytest.raises(Interrupted):
@@ -165,7 +165,7 @@ def test_a_table_of_the_epochs_goes_on_where_it_ended(data: Dataset, tmp_path: P
     assert [line.split(",")[0] for line in table.read_text().splitlines()] == ["epoch", "0", "1", "2", "3"]
 
 
-def test_arrays_go_on_too(data: Dataset, tmp_path: Path) -> None:
+def test_arrays_continue_too(data: Dataset, tmp_path: Path) -> None:
     def trained(epoch: int, **options: Any) -> Run:
         run: Run = fr.fit(
             network(), data.train.x, data.train.y, epochs=4, validation_split=0.1, callbacks=[CtrlC(epoch)], **options
@@ -178,7 +178,7 @@ def test_arrays_go_on_too(data: Dataset, tmp_path: Path) -> None:
     assert_same_training(trained(2, resume="latest"), whole)
 
 
-def test_batches_go_on_with_the_weights_and_a_word_of_warning(data: Dataset) -> None:
+def test_batches_continue_with_the_weights_and_a_word_of_warning(data: Dataset) -> None:
     class Batches(keras.utils.PyDataset):
         def __len__(self) -> int:
             return 10

@@ -161,7 +161,7 @@ def test_validation_on_another_scale_is_refused(form: str) -> None:
         _fit(images, validation_data=given)
 
 
-def test_validation_images_that_are_darker_are_told_and_dark_ones_are_not_refused() -> None:
+def test_validation_images_that_are_darker_are_noted_and_dark_ones_are_not_refused() -> None:
     images = (PIXELS / 255.0).astype(np.float32)
     (note,) = _fit(images, validation_data=(images / 16, LABELS)).record.notes
     assert note.startswith("The validation images have values from 0 to 0.0625, and the training images from 0 to 1.")

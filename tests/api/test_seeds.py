@@ -67,7 +67,7 @@ def test_seeds_whose_batches_the_cores_share_end_as_they_would_alone(whole_batch
     assert fr.train(whole_batches, TINY).record.environment.devices == 1
 
 
-def test_each_seed_stops_on_its_own_and_the_others_go_on(digits: Dataset) -> None:
+def test_each_seed_stops_on_its_own_and_the_others_continue(digits: Dataset) -> None:
     several = fr.train(digits, TINY.changed(epochs=30, stop=("loss<1.6",)), seeds=4)
     assert len({run.record.epochs for run in several}) > 1
     for run in several:

@@ -94,7 +94,7 @@ def test_the_given_model_needs_no_trust(trained: fr.Run, own: Path, digits: Data
     assert not (own.parent / "canary").exists()
 
 
-def test_replicas_run_the_file_once(own: Path, digits: Dataset) -> None:
+def test_seeds_run_the_file_once(own: Path, digits: Dataset) -> None:
     replicas = fr.train(digits, fr.Recipe(name="own", epochs=1, model=f"{own}:build"), seeds=2)
     (own.parent / "canary").unlink()
     images = digits.train.images[:9]

@@ -36,7 +36,7 @@ def recipe(file: Path) -> Recipe:
     return Recipe(name="mine", model=f"{file}:build", epochs=3)
 
 
-def test_a_training_with_a_model_file_goes_on_when_the_file_is_trusted(
+def test_a_training_with_a_model_file_continues_when_the_file_is_trusted(
     file: Path, recipe: Recipe, tmp_path: Path
 ) -> None:
     whole = fr.train("digits", recipe, out=tmp_path / "whole")

@@ -12,7 +12,7 @@ def test_our_epoch_is_training_time_alone() -> None:
     assert our_epoch({"seconds": SECONDS, "epochs": 5}) == pytest.approx(1.2)
 
 
-def test_time_of_a_group_is_shared_by_its_replicas() -> None:
+def test_time_of_a_group_is_shared_by_its_seeds() -> None:
     assert our_epoch({"seconds": SECONDS, "epochs": 5, "replicas": [{}, {}]}) == pytest.approx(0.6)
 
 

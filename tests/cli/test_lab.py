@@ -35,7 +35,7 @@ def test_without_a_name_the_labs_are_listed(command: Command) -> None:
     assert [one["name"] for one in command("lab", "--json").json["labs"]][1] == "neurons"
 
 
-def test_an_unknown_lab_is_told_the_nearest(command: Command) -> None:
+def test_an_unknown_lab_is_answered_with_the_nearest(command: Command) -> None:
     done = command("lab", "neuron")
     assert (done.status, done.out) == (2, "")
     assert "unknown lab 'neuron'. Did you mean 'neurons'" in done.err
@@ -71,7 +71,7 @@ def test_at_a_terminal_a_prediction_is_asked_first(
 
 
 @pytest.mark.usefixtures("runs_folder")
-def test_code_is_shown_and_its_error_told(command: Command, tmp_path: Path) -> None:
+def test_code_is_shown_with_its_error(command: Command, tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     path.write_text(CODE_LAB)
     assert command("lab", path).status == 2

@@ -69,7 +69,7 @@ def test_version_is_the_packages(command: Command) -> None:
         ("data nope", "unknown dataset 'nope'."),
     ],
 )
-def test_wrong_input_is_told_in_a_sentence_and_ends_with_2(
+def test_wrong_input_is_a_sentence_and_exit_status_2(
     command: Command,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -277,7 +277,7 @@ def test_whose_weights_were_kept_is_known(trained: Mapping[str, Path], command: 
     assert "those of no single epoch" in re.sub(r"\s+", " ", command("explain", trained["EMA"]).out)
 
 
-def test_a_compiled_loss_that_is_not_the_cross_entropy_is_told_as_such(
+def test_a_compiled_loss_that_is_not_the_cross_entropy_is_named_as_such(
     trained: Mapping[str, Path], command: Command
 ) -> None:
     for how in ("regularized", "weighted", "smoothed"):

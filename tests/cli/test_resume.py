@@ -29,7 +29,7 @@ def stopped(runs_folder: Path) -> Path:
     return runs_folder / "stopped"
 
 
-def test_a_stopped_training_is_listed_goes_on_and_can_be_repeated(command: Command, stopped: Path) -> None:
+def test_a_stopped_training_is_listed_continues_and_can_be_repeated(command: Command, stopped: Path) -> None:
     assert "stopped: fittingroom train --resume stopped" in command("runs").out
     assert command("runs", "--json").json["runs"][0] == {"run": str(stopped), "status": "unfinished", "holder": None}
     refused = command("show", stopped)

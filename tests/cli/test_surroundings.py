@@ -187,7 +187,7 @@ def test_what_the_system_is_the_cause_of_is_no_fault_of_ours(error: Exception, s
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no forks")
-def test_a_process_forked_after_training_is_told_to_spawn(run: Path) -> None:
+def test_a_process_forked_after_training_is_advised_to_spawn(run: Path) -> None:
     program = (
         "import os, sys, warnings; warnings.simplefilter('ignore')\n"
         "import numpy as np, fittingroom as fr\n"

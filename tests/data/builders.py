@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import math
 import struct
 from pathlib import Path
 from typing import Any
@@ -71,8 +70,3 @@ def write_picture_folder(root: Path, counts: dict[str, int]) -> Path:
     for seed, (name, count) in enumerate(counts.items()):
         write_pictures(root / name, count, seed)
     return root
-
-
-def size_of(array: NDArray[Any]) -> int:
-    """The bytes of the values of an array."""
-    return math.prod(array.shape) * array.dtype.itemsize

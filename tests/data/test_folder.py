@@ -84,7 +84,7 @@ def test_one_coloured_picture_makes_all_rgb(tmp_path: Path) -> None:
     assert data.train.images.shape[1:] == (28, 28, 3)
 
 
-def test_pictures_are_brought_to_the_image_size_and_it_is_said(tmp_path: Path) -> None:
+def test_pictures_are_resized_to_the_image_size_with_a_note(tmp_path: Path) -> None:
     write_pictures(tmp_path / "p" / "a", 9, size=(40, 20))
     write_pictures(tmp_path / "p" / "b", 9, seed=1, size=(24, 16))
     data = load(f"folder:{tmp_path / 'p'}", image_size=(16, 24))

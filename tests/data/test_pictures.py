@@ -255,7 +255,7 @@ def test_what_would_be_white_on_white_is_laid_on_black(tmp_path: Path, mode: str
     assert opened.changes == ("transparent, and all that shows is white: laid on black",)
 
 
-def test_a_picture_in_which_nothing_shows_is_told(tmp_path: Path) -> None:
+def test_a_picture_in_which_nothing_shows_is_noted(tmp_path: Path) -> None:
     opened = Picture.open(saved(Image.new("RGBA", (8, 8), (9, 9, 9, 0)), tmp_path / "a.png"))
     assert opened.changes == ("transparent throughout: laid on white",)
 

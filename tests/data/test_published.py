@@ -107,7 +107,7 @@ def test_the_cache_is_made_again_when_a_source_file_changes(entry: CatalogueEntr
     assert (tmp_path / "cache" / "datasets" / "fashion-mnist" / "images.npy").stat().st_mtime_ns != images
 
 
-def test_found_nowhere_names_all_four_ways_out_in_one_message(entry: CatalogueEntry, tmp_path: Path) -> None:
+def test_a_dataset_that_is_not_found_names_all_four_ways_to_get_it(entry: CatalogueEntry, tmp_path: Path) -> None:
     with pytest.raises(DatasetNotFoundError) as caught:
         catalogued(entry, None)
     message = str(caught.value)

@@ -104,7 +104,7 @@ def test_other_shapes_are_refused_with_what_mends_them(shape: tuple[int, ...], w
         to_images({"x": np.zeros(shape, np.uint8)})
 
 
-def test_bytes_with_a_sign_are_told_from_standardised_values() -> None:
+def test_signed_bytes_are_distinguished_from_standardised_values() -> None:
     with pytest.raises(DataError, match=r"above 127 became negative: \.view\('uint8'\) restores them"):
         to_images({"x": images(3).view(np.int8)})
 

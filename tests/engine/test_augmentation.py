@@ -153,7 +153,7 @@ def test_what_comes_in_at_the_edge_is_black(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", LIGHTS)
-def test_light_changes_on_the_thing_alone_and_stays_in_its_range(text: str) -> None:
+def test_light_changes_on_the_foreground_alone_and_stays_in_its_range(text: str) -> None:
     before = square()
     after = changed(before, text)
     np.testing.assert_array_equal(after[before == 0], 0)
@@ -167,7 +167,7 @@ def test_scale_of_the_images_does_not_matter(text: str) -> None:
     np.testing.assert_allclose(changed(square() * 255, text), changed(square(), text) * 255, rtol=1e-4)
 
 
-def test_outline_gets_no_brighter_so_that_no_frame_appears() -> None:
+def test_the_edge_gets_no_brighter_so_that_no_frame_appears() -> None:
     before = square()
     inner = np.zeros_like(before, bool)
     inner[:, 5:15, 5:15] = True
@@ -235,7 +235,7 @@ def steps_of(seed: int, count: int, *texts: str) -> list[Array]:
     return seen
 
 
-def test_every_step_changes_images_anew() -> None:
+def test_every_step_changes_images_again() -> None:
     first, second = steps_of(0, 2, *FEW)
     assert not np.array_equal(first, second)
 

@@ -55,7 +55,7 @@ def test_without_steps_an_epoch_is_a_pass(kind: type[Numbered]) -> None:
 
 
 @pytest.mark.parametrize("kind", [Numbered, Sized])
-def test_with_fewer_steps_the_next_epoch_goes_on(kind: type[Numbered]) -> None:
+def test_with_fewer_steps_the_next_epoch_continues(kind: type[Numbered]) -> None:
     assert epochs(Batches(kind(3), steps=2), 4) == [[0, 1], [2], [0, 1], [2]]
 
 
@@ -64,7 +64,7 @@ def test_an_epoch_that_ends_with_the_pass_is_followed_by_a_whole_one(kind: type[
     assert epochs(Batches(kind(4), steps=2), 3) == [[0, 1], [2, 3], [0, 1]]
 
 
-def test_a_generator_goes_on_and_says_when_it_is_exhausted() -> None:
+def test_a_generator_continues_and_says_when_it_is_exhausted() -> None:
     batches = Batches(iter(Numbered(5)), steps=2)
     assert batches.single
     assert epochs(batches, 2) == [[0, 1], [2, 3]]

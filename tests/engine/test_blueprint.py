@@ -109,7 +109,7 @@ def test_a_blueprint_starts_every_variable_as_keras_does_but_for_the_draw(bluepr
     assert [start.initializer for start in blueprint.non_trainable if start.initializer] == ["seed"]
 
 
-def test_dropout_has_another_seed_in_each_replica(blueprint: Blueprint) -> None:
+def test_dropout_differs_in_each_seed(blueprint: Blueprint) -> None:
     seeds = [
         next(value for value in blueprint.initial_state(seed).non_trainable if value.dtype == np.uint32).tolist()
         for seed in (0, 1, 0)

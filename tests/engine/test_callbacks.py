@@ -88,7 +88,7 @@ def wild() -> keras.Model:
 
 
 @pytest.mark.parametrize("restore", [False, True])
-def test_early_stopping_ends_where_it_does_in_keras_and_restores_when_told(restore: bool, digits: Images) -> None:
+def test_early_stopping_ends_where_it_does_in_keras_and_restores_when_asked(restore: bool, digits: Images) -> None:
     def callback() -> keras.callbacks.Callback:
         return keras.callbacks.EarlyStopping("val_loss", patience=2, restore_best_weights=restore)
 
@@ -278,7 +278,7 @@ def test_batch_hooks_can_come_less_often_with_the_means_of_all_batches_so_far(di
             assert logs == means[min(index, 10)]
 
 
-def test_a_backup_goes_on_where_training_was_cut_off_as_in_keras(digits: Images, tmp_path: Path) -> None:
+def test_a_backup_continues_where_training_was_cut_off_as_in_keras(digits: Images, tmp_path: Path) -> None:
     class CutOff(keras.callbacks.Callback):
         def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
             if epoch == 1:

@@ -136,7 +136,7 @@ def emptied(content: bytes) -> bytes:
     return b""
 
 
-def test_damaged_files_are_made_anew(filled: tuple[Path, list[Any]], arrays: Arrays) -> None:
+def test_damaged_files_are_made_again(filled: tuple[Path, list[Any]], arrays: Arrays) -> None:
     folder, numbers = filled
     files = sorted(folder.iterdir())
     assert [path.name.partition("-")[0] for path in files] == ["blueprint.json", "evaluate", "train"]

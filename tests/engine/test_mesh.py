@@ -139,7 +139,7 @@ def test_the_work_is_divided(cheap_sharing: None, digits: Images) -> None:
 
 @two_devices
 @pytest.mark.parametrize("model", [normalised, pytest.param(convolutional, marks=pytest.mark.slow)])
-def test_replicas_give_the_same_bits_on_every_device(digits: Images, model: Any) -> None:
+def test_seeds_give_the_same_bits_on_every_device(digits: Images, model: Any) -> None:
     traced, state, examples = prepared(model(), whole_batches(digits))
     results = []
     for device in jax.local_devices()[:2]:

@@ -133,7 +133,7 @@ def test_another_thread_traces_as_ever() -> None:
     assert "reduce_window" in seen[0]
 
 
-def test_a_thread_goes_on_when_another_is_done() -> None:
+def test_a_thread_continues_when_another_is_done() -> None:
     entered, leave = threading.Event(), threading.Event()
 
     def other() -> None:

@@ -142,7 +142,7 @@ TOLD: dict[str, tuple[Callable[[], keras.Model], Arrays, str]] = {
 
 
 @pytest.mark.parametrize("name", TOLD)
-def test_images_on_a_scale_that_learns_badly_are_told_with_the_numbers(name: str) -> None:
+def test_images_on_a_scale_that_learns_badly_are_noted_with_the_numbers(name: str) -> None:
     make, arrays, words = TOLD[name]
     (note,) = _scale_notes(make(), arrays)
     assert re.search(words.replace("(", r"\(").replace(")", r"\)"), note), note

@@ -64,7 +64,7 @@ def test_images_that_keras_takes_are_taken(model: tuple[int | None, ...], images
     check_form(keras.Sequential([keras.Input(model)]), np.zeros((6, *images)), LABELS)
 
 
-def test_labels_counted_from_1_are_told_from_labels_of_more_classes() -> None:
+def test_labels_counted_from_1_are_distinguished_from_labels_of_more_classes() -> None:
     images = np.zeros((6, 8, 8))
     with pytest.raises(ModelError, match=r"labels are 1 to 3, but the model has 3 outputs.*Give y - 1"):
         check_form(dense((8, 8)), images, LABELS + 1)

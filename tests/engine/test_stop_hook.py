@@ -32,7 +32,7 @@ def test_it_stops_when_no_new_best_came_for_as_long_as_it_is_patient() -> None:
     assert "after epoch 4" in said[4]
 
 
-def test_a_new_best_starts_the_count_anew() -> None:
+def test_a_new_best_starts_the_count_again() -> None:
     assert reasons("val_accuracy falls 2", "val_accuracy", [0.5, 0.4, 0.6, 0.5, 0.7]) == [None] * 6
 
 

@@ -111,7 +111,7 @@ def test_with_terminate_on_nan_training_ends_quietly_as_in_keras(
     assert np.isnan(fittingroom.open_run(result.path).history["loss"]).all()
 
 
-def test_terminate_on_nan_raises_where_it_is_told_to(digits: Images) -> None:
+def test_terminate_on_nan_raises_where_it_is_asked_to(digits: Images) -> None:
     callback = keras.callbacks.TerminateOnNaN(raise_error=True)
     arguments: Any = {"batch_size": 4, "shuffle": False, "callbacks": [callback], "verbose": 0}
     with pytest.raises(RuntimeError, match="NaN or Inf loss encountered at batch 2"):

@@ -97,7 +97,7 @@ def test_a_rider_that_stops_leaves_and_the_others_ride_on(rides: Rides) -> None:
         assert_alike(training, rides.alone(number, *hooks(number)))
 
 
-def test_a_rider_whose_loss_is_no_number_is_told_at_which_step_and_the_others_ride_on(rides: Rides) -> None:
+def test_a_rider_whose_loss_is_not_finite_names_its_step_and_the_others_ride_on(rides: Rides) -> None:
     broken = jax.tree.map(np.array, rides.states[2].trainable)
     broken[0][:] = np.nan
     rides.states[2] = rides.states[2]._replace(trainable=broken)

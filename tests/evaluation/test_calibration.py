@@ -30,7 +30,7 @@ def test_refinement_and_overconfidence_sum_to_the_loss(trajectories: Trajectorie
 
 
 @pytest.mark.parametrize(("scale", "verdict"), [(3.0, "overconfident"), (0.3, "underconfident")])
-def test_what_a_wrong_scale_costs_is_told_apart_from_what_nobody_can_know(scale: float, verdict: str) -> None:
+def test_what_a_wrong_scale_costs_is_separate_from_what_nobody_can_know(scale: float, verdict: str) -> None:
     logits, labels = honest_logits(np.random.default_rng(0), 10_000)
     honest = trajectories_of(logits[None], labels).mean_loss[0]
     found = only(trajectories_of(scale * logits[None], labels))

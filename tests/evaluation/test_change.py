@@ -53,7 +53,7 @@ def test_a_ledger_by_hand() -> None:
     assert ledger.accuracy_points == 0
 
 
-def test_images_are_told_their_group() -> None:
+def test_each_image_has_its_group() -> None:
     groups = _group_of_images(of_right([[1, 0, 0, 1], [1, 0, 1, 0]]), 1, 2)
     assert [GROUPS[index] for index in groups] == list(GROUPS)
 
@@ -109,7 +109,7 @@ def test_an_epoch_that_was_not_validated_is_refused_with_those_that_were() -> No
         Change.between(of_right([[1], [0]]), 1, 7)
 
 
-def test_a_fall_to_the_last_epoch_is_told_by_its_images_and_a_rise_from_the_best_by_jitter_too() -> None:
+def test_a_fall_to_the_last_epoch_is_reported_by_its_images_and_a_rise_from_the_best_by_jitter_too() -> None:
     """The course's five epochs: the curve jitters, and the last weights are better than the first all the same."""
     random = np.random.default_rng(0)
     steps = np.array([0.42, 0.36, 0.38, 0.33, 0.32])[:, None]

@@ -150,7 +150,7 @@ def test_five_seeds_on_both_sides_speak_of_recipes_and_four_do_not() -> None:
     assert "is about these trained models" in comparison.notes[1]
 
 
-def test_scores_carry_the_interval_of_images_for_one_replica_and_of_seeds_and_images_for_several() -> None:
+def test_scores_carry_the_interval_of_images_for_one_seed_and_of_seeds_and_images_for_several() -> None:
     right = np.random.default_rng(0).random(200) < 0.1 * np.random.default_rng(1).random((5, 200)) + 0.8
     assert contender(right[0]).interval == wilson(int(right[0].sum()), 200)
     over_seeds = contender(right).accuracy.interval

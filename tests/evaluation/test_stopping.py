@@ -74,7 +74,7 @@ def test_without_a_training_loss_there_is_no_gap() -> None:
     assert found.seeds[0].gaps is not None
 
 
-def test_from_five_replicas_on_it_speaks_of_other_seeds() -> None:
+def test_from_five_seeds_on_it_speaks_of_other_seeds() -> None:
     replicas = [wavering(seed, rise=0.02) for seed in range(5)]
     few, enough = Stopping.of(replicas[:4], [None] * 4), Stopping.of(replicas, [None] * 5)
     assert (few.over_seeds, enough.over_seeds) == (False, True)

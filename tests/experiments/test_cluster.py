@@ -126,7 +126,7 @@ def test_what_was_stopped_locally_is_finished_and_the_cluster_trains_the_rest(ad
 
 
 @pytest.mark.slow
-def test_ctrl_c_keeps_what_has_come_back_and_the_same_call_goes_on(address: str, tmp_path: Path) -> None:
+def test_ctrl_c_keeps_what_has_come_back_and_the_same_call_continues(address: str, tmp_path: Path) -> None:
     class CtrlCAfterOne(ExperimentProgress):
         def state(self, states: Sequence[CellState]) -> None:
             if any(state.status == "done" for state in states):
@@ -141,7 +141,7 @@ def test_ctrl_c_keeps_what_has_come_back_and_the_same_call_goes_on(address: str,
 
 
 @pytest.mark.slow
-def test_a_cell_that_fails_there_is_told_with_its_reason(address: str, tmp_path: Path) -> None:
+def test_a_cell_that_fails_there_is_reported_with_its_reason(address: str, tmp_path: Path) -> None:
     recipe = Recipe(name="sgd", hidden=(8,), activation="linear", optimizer="sgd", learning_rate=1e9, epochs=1)
     done = fr.experiment("digits", recipe, seeds=1, out=tmp_path / "one", executor="ray", address=address)
     assert done.cells[0].status == "failed"
@@ -179,7 +179,7 @@ def test_without_ray_the_error_says_how_to_install_it(tmp_path: Path, monkeypatc
         fr.experiment("digits", BASE, out=tmp_path / "one", executor="ray")
 
 
-def test_an_address_where_nobody_listens_is_told_at_once(tmp_path: Path) -> None:
+def test_an_address_where_nobody_listens_is_an_error_at_once(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}"):

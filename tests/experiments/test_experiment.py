@@ -84,7 +84,7 @@ def test_again_nothing_is_trained_and_more_seeds_train_only_those(
     assert grown.cells[2].folder == first.cells[1].folder
 
 
-def test_a_cell_that_diverges_is_told_with_its_reason_and_the_others_go_on(tmp_path: Path) -> None:
+def test_a_cell_that_diverges_is_reported_with_its_reason_and_the_others_continue(tmp_path: Path) -> None:
     done = fr.experiment("digits", SGD, vary={"learning_rate": [1e9, 0.1]}, seeds=2, out=tmp_path / "one")
     assert [cell.status for cell in done.cells] == ["failed", "failed", "done", "done"]
     assert all("the loss became NaN" in str(cell.reason) for cell in done.cells[:2])
@@ -116,7 +116,7 @@ def test_of_seeds_that_trained_together_only_those_that_diverged_have_failed(tmp
         again.look()
 
 
-def test_a_cell_without_memory_is_told_and_tried_again_the_next_time(
+def test_a_cell_without_memory_is_reported_and_tried_again_the_next_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 

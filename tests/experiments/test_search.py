@@ -86,7 +86,7 @@ def test_trials_stay_in_their_ranges_and_are_kept_as_runs(finished: Search) -> N
     assert len({one.variant.name for one in finished.trials}) == 3
 
 
-def test_the_best_is_told_with_what_its_lead_may_be_by_luck(finished: Search) -> None:
+def test_the_best_is_shown_with_what_its_lead_may_be_by_luck(finished: Search) -> None:
     assert finished.best is not None
     assert finished.best.value == max(one.value or 0.0 for one in finished.trials)
     facts = finished.to_dict()
@@ -132,7 +132,7 @@ class _Stopping(Progress):
             raise self._watcher.error
 
 
-def test_a_search_that_was_stopped_goes_on_with_the_same_trials(finished: Search, tmp_path: Path) -> None:
+def test_a_search_that_was_stopped_continues_with_the_same_trials(finished: Search, tmp_path: Path) -> None:
     asked = written(tmp_path)
     with pytest.raises(Crash):
         fr.search(asked, out=tmp_path / "one", progress=Stops(2))
@@ -146,7 +146,7 @@ def test_a_search_that_was_stopped_goes_on_with_the_same_trials(finished: Search
 
 
 @pytest.mark.slow
-def test_a_trial_whose_settings_do_not_go_together_fails_and_the_others_go_on(tmp_path: Path) -> None:
+def test_a_trial_whose_settings_do_not_go_together_fails_and_the_others_continue(tmp_path: Path) -> None:
     path = tmp_path / "search.toml"
     path.write_text(
         'dataset = "digits"\nseeds = 1\ntrials = 4\n[set]\nepochs = 1\ndropout = 0.1\n'
@@ -206,7 +206,7 @@ def test_folders_that_share_a_database_share_trials(tmp_path: Path) -> None:
         other.look()
 
 
-def test_a_database_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_database_that_is_missing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(
         StorageError, match=r"the search's database cannot be used: .*--storage takes a URL as Optuna does"
     ):

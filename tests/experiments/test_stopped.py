@@ -97,7 +97,7 @@ def test_crashes_at_any_moment_change_no_bit_of_the_table(tmp_path: Path) -> Non
     assert counted.cells == 12 - len(before)
 
 
-def test_ctrl_c_says_where_the_cells_are_and_the_same_call_goes_on(tmp_path: Path) -> None:
+def test_ctrl_c_says_where_the_cells_are_and_the_same_call_continues(tmp_path: Path) -> None:
     class CtrlC(ExperimentProgress):
         def training(self, name: str, cells: int) -> Progress:
             del cells

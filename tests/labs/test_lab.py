@@ -120,7 +120,7 @@ def test_code_of_others_runs_only_if_trusted(written: Written, runs_dir: Path) -
     assert not runs_dir.exists()
 
 
-def test_code_that_trains_nothing_is_told_what_to_do(written: Written) -> None:
+def test_code_that_trains_nothing_is_refused_with_what_to_do(written: Written) -> None:
     path = written(TEXTS + PICTURE + code("few", "run = 3") + ERROR)
     with pytest.raises(
         RecipeError, match=r"has trained nothing in the folder `out`. Expected, for example, run = fr.fit"

@@ -72,7 +72,7 @@ def test_all_that_a_lab_can_say_is_read(written: Written) -> None:
         (WHOLE.replace("[[claim]]", "[claim]"), 15, "claim = {"),
     ],
 )
-def test_what_makes_no_sense_is_told_with_file_line_and_key(
+def test_what_makes_no_sense_is_refused_with_file_line_and_key(
     written: Written, text: str, line: int, message: str
 ) -> None:
     path = written(text)

@@ -98,7 +98,7 @@ def test_training_tells_each_epoch_as_it_ends(first: Shown) -> None:
 
 
 @pytest.mark.slow
-def test_replicas_tell_each_epoch_together(second: Shown) -> None:
+def test_seeds_report_each_epoch_together(second: Shown) -> None:
     assert any("all 3  " in second.printed(cell) for cell in second.cells)  # one line for three replicas
 
 
@@ -108,7 +108,7 @@ def test_curves_are_there(first: Shown) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cell", ["loss-curves", "early", "seeds"])
-def test_curves_of_callbacks_and_replicas_are_there(second: Shown, cell: str) -> None:
+def test_curves_of_callbacks_and_seeds_are_there(second: Shown, cell: str) -> None:
     assert second.curves(cell) == ["Loss", "Accuracy"]
 
 
@@ -169,7 +169,7 @@ def test_stopping_early_keeps_the_weights_of_the_best_epoch(second: Shown) -> No
 
 
 @pytest.mark.slow
-def test_an_interrupted_training_goes_on_to_the_same_bits(second: Shown) -> None:
+def test_an_interrupted_training_continues_to_the_same_bits(second: Shown) -> None:
     assert "interrupted" in second.printed("interrupt")
     assert second.printed("go-on").count("True") == 2
 

@@ -78,7 +78,7 @@ def test_users_own_compilation_counts(tmp_path: Path) -> None:
     assert (type(model.optimizer), model.loss) == (keras.optimizers.RMSprop, "mse")
 
 
-def test_function_that_gives_no_model_is_told(tmp_path: Path) -> None:
+def test_function_that_gives_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         ModelError, match=r"own.py:build gave NoneType, not a Keras model: end the function with `return"
     ):

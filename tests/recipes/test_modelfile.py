@@ -56,6 +56,6 @@ def test_failing_file_is_named_with_its_error(file: Path) -> None:
         call(file, "def build(): return {}[0]")
 
 
-def test_import_of_tensorflow_is_told_the_way_out(file: Path) -> None:
+def test_import_of_tensorflow_is_refused_with_the_way_out(file: Path) -> None:
     with pytest.raises(ModelError, match=r"No module named 'tensorflow.*write `import keras`"):
         call(file, "from tensorflow import keras")

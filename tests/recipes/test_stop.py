@@ -75,7 +75,7 @@ def test_no_conditions_never_stop() -> None:
     cut=st.integers(0, 11),
     patience=st.integers(1, 3),
 )
-def test_restored_rule_goes_on_as_if_never_interrupted(values: list[float], cut: int, patience: int) -> None:
+def test_restored_rule_continues_as_if_never_interrupted(values: list[float], cut: int, patience: int) -> None:
     conditions = [f"val_loss rises {patience}", "val_loss<0.1"]
     whole, first = StopRule(conditions), StopRule(conditions)
     expected = [whole.update({"val_loss": value}) for value in values]

@@ -45,7 +45,7 @@ def test_nothing_is_recorded_of_a_file_that_is_gone(tmp_path: Path) -> None:
     assert recorded_file(ModelFile(tmp_path / "gone.py", "build")) is None
 
 
-def test_untrusted_it_is_not_run_and_the_error_says_how_to_go_on(file: Path, recorded: RecordedFile) -> None:
+def test_untrusted_it_is_not_run_and_the_error_says_how_to_continue(file: Path, recorded: RecordedFile) -> None:
     with pytest.raises(
         RunError, match=rf"code in {file} \(function build, SHA-256 {recorded.sha256}\), and nothing of"
     ):

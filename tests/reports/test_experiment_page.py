@@ -103,7 +103,7 @@ def test_pairs_of_a_few_are_sentences_and_of_many_a_matrix() -> None:
     assert "The numbers of all" not in many
 
 
-def test_failed_cells_are_told_with_their_reason() -> None:
+def test_failed_cells_are_reported_with_their_reason() -> None:
     html = html_of(recipes=3, failed=1)
     assert section(html, "failed").count("DivergedError: the loss is not finite") == 5
     assert ">failed<" in section(html, "accuracy")
@@ -116,7 +116,7 @@ def test_an_experiment_in_which_all_has_failed_has_a_page() -> None:
     assert 'id="curves"' not in html
 
 
-def test_the_test_set_is_told_with_its_looks_and_their_luck() -> None:
+def test_the_test_set_is_shown_with_its_looks_and_their_luck() -> None:
     assert "It played no part in any of this." in section(html_of(), "test")
     opened = section(html_of(final=True), "test")
     assert "Best of 5 looks: about +0.2 points are luck." in opened

@@ -79,7 +79,7 @@ def test_of_several_seeds_the_one_with_the_median_loss_is_shown_image_by_image(t
     assert facts["agreement"]["replicas"] == 3
 
 
-def test_a_change_between_two_epochs_is_told_on_request(tmp_path: Path) -> None:
+def test_a_change_between_two_epochs_is_reported_on_request(tmp_path: Path) -> None:
     path = written(tmp_path / "run", contents_of(course_of(RISING)))
     asked = facts_of(path, 2, 5)["changes"]["asked"]
     assert (asked["start"], asked["end"]) == (2, 5)
@@ -176,7 +176,7 @@ def record_at(trajectories: Trajectories, row: int) -> PartResult:
     ("epoch", "views", "said"),
     [(None, 1, "The kept weights come from no single epoch"), (6, 6, "Each answer is the mean over 6 versions")],
 )
-def test_what_no_epoch_says_is_told_of_the_kept_weights_themselves(
+def test_what_no_epoch_has_is_computed_from_the_kept_weights_themselves(
     tmp_path: Path, epoch: int | None, views: int, said: str
 ) -> None:
     trajectories, other = course_of(RISING), course_of([1.0])
@@ -212,7 +212,7 @@ def test_an_older_run_whose_kept_weights_are_not_known_says_what_it_is_about(tmp
     assert any("weights after epoch 7: an older version wrote this run" in one for one in said)
 
 
-def test_where_a_loss_of_the_kept_weights_is_not_finite_the_last_finite_epoch_is_told(tmp_path: Path) -> None:
+def test_where_a_loss_of_the_kept_weights_is_not_finite_the_last_finite_epoch_is_reported(tmp_path: Path) -> None:
     contents = contents_of(course_of(RISING))
     assert contents.outcomes is not None
     assert contents.outcomes.kept is not None
@@ -230,7 +230,7 @@ def test_where_a_loss_of_the_kept_weights_is_not_finite_the_last_finite_epoch_is
     assert is_json(facts)
 
 
-def test_a_test_score_is_told_with_its_look_and_opens_nothing(tmp_path: Path) -> None:
+def test_a_test_score_is_shown_with_its_look_and_opens_nothing(tmp_path: Path) -> None:
     contents = contents_of(course_of(RISING))
     score = Scores(0.4, ((10, 3), (1, 6)), ("a", "b")).to_dict()
     looked = replace(contents.record, looks=(Look("2026-03-05T12:00:00.000+00:00", "claim", score),))

@@ -130,7 +130,7 @@ def test_curves_of_arms_have_the_same_axes() -> None:
     assert plots[1].log
 
 
-def test_what_was_left_out_is_told() -> None:
+def test_what_was_left_out_is_listed() -> None:
     assert "<code>fittingroom data mnist</code> tells" in html_of(left_out=["`fittingroom data mnist` tells the ways."])
 
 

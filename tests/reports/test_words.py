@@ -88,7 +88,7 @@ def test_each_topic_is_answered_first_and_terms_are_explained_once(trajectories:
     assert {"loss", "accuracy", "nats", "validation images"} <= set(names)
 
 
-def test_a_loss_that_rises_while_accuracy_stays_is_told_as_overfitting_by_loss_alone() -> None:
+def test_a_loss_that_rises_while_accuracy_stays_is_called_overfitting_by_loss_alone() -> None:
     facts = facts_of(course_of(RISING))
     assert told(facts, "overfit").startswith(
         "Yes, judged by loss: validation loss was lowest after epoch 3 and then rose"
@@ -123,7 +123,7 @@ def test_a_loss_that_only_falls_is_no_overfitting() -> None:
     assert "less loss" not in told(facts, "stopping")
 
 
-def test_a_rise_that_jitter_explains_is_told_in_no_topic() -> None:
+def test_a_rise_that_jitter_explains_is_in_no_topic() -> None:
     """An epoch that was picked for its low loss is judged on the same images, and jitters are no images' fault."""
     course = course_of([1.0, 0.9, 1.0, 1.15, 1.0, 1.2, 0.85, 1.3], images=4000)
     over_images = mean_interval(course.loss[-1] - course.loss[course.row(course.best_loss_epoch)])
@@ -153,7 +153,7 @@ def test_a_large_gap_between_the_accuracies_leads_while_the_loss_still_falls() -
     assert [strange for sentence in facts["words"] for strange in strange_numbers(sentence)] == []
 
 
-def test_a_gap_that_only_comes_from_averaging_over_the_epoch_is_not_told() -> None:
+def test_a_gap_that_only_comes_from_averaging_over_the_epoch_is_not_reported() -> None:
     course = course_of([0.1, 0.3, 0.5, 0.8])
     assert "the gap" not in told(facts_with_gaps(course, [-0.3, -0.2, -0.1, 0.0]), "overfit")
     wide = told(facts_with_gaps(course, [-0.1, 0.1, 0.2, 0.4]), "overfit")
@@ -213,7 +213,7 @@ def test_a_single_epoch_tells_no_course() -> None:
     assert told(facts, "change") == told(facts, "stopping") == ""
 
 
-def test_seeds_are_told_together_and_one_of_them_by_name() -> None:
+def test_seeds_are_reported_together_and_one_of_them_by_name() -> None:
     facts = facts_of(*(course_of(RISING, seed=0) for _ in range(5)))
     assert told(facts, "result").startswith("The models of 5 seeds get")
     seed = facts["example"]["seed"]

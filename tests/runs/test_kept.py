@@ -76,7 +76,7 @@ def test_the_same_images_are_the_same_whatever_the_dataset_is_called(record: Run
     assert other_images(validated(record), validated(record, fingerprint="", load=None)) is None
 
 
-def test_other_images_are_told_by_what_differs(record: RunRecord) -> None:
+def test_other_images_are_refused_with_what_differs(record: RunRecord) -> None:
     first = validated(record)
     load = dict(record.data.load or {})
     others = {

@@ -179,7 +179,7 @@ def test_a_chain_cut_short_with_its_end_mended_is_found_by_the_run_that_looked(
         assert "took look 2 at its test set" in str(verify(copy).problem)
 
 
-def test_a_chain_made_anew_is_found_by_the_run_that_looked(contents: RunContents, tmp_path: Path) -> None:
+def test_a_rewritten_chain_is_found_by_the_run_that_looked(contents: RunContents, tmp_path: Path) -> None:
     ledger, run = Ledger(tmp_path / "ledger.sqlite"), create(contents)
     RunLooks(run).add("a look", ledger.record_look("fp", Intent("digits", 20, "a look", str(run))))
     with tampered(ledger) as (copy, execute):
@@ -191,7 +191,7 @@ def test_a_chain_made_anew_is_found_by_the_run_that_looked(contents: RunContents
         assert "the ledger was rewritten" in str(verify(copy).problem)
 
 
-def test_looks_of_another_users_runs_are_told_and_break_nothing(contents: RunContents, tmp_path: Path) -> None:
+def test_looks_of_another_users_runs_are_reported_and_break_nothing(contents: RunContents, tmp_path: Path) -> None:
     other, mine = Ledger(tmp_path / "other.sqlite"), Ledger(tmp_path / "mine.sqlite")
     RunLooks(create(contents)).add("a look", other.record_look("fp", Intent("digits", 20, "a look")))
     assert (verify(mine).problem, verify(mine).elsewhere) == (None, 1)

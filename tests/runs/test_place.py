@@ -130,7 +130,7 @@ def test_folder_that_cannot_be_written_is_refused_before_training() -> None:
         check_writable(Path("/proc/fittingroom-run"))
 
 
-def test_too_little_space_is_told_before_training(tmp_path: Path) -> None:
+def test_too_little_space_is_reported_before_training(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"MB of free space, and a run needs about .* --out or FITTINGROOM_RUNS_DIR"):
         check_writable(tmp_path / "run", needed=2**62)
 

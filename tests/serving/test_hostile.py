@@ -278,7 +278,7 @@ def test_a_head_that_is_too_large_is_refused_although_it_comes_at_once(
     ],
 )
 @pytest.mark.parametrize("at_once", [True, False])
-def test_bad_framing_is_told(request_: bytes, at_once: bool, server: Serving) -> None:
+def test_bad_framing_is_refused(request_: bytes, at_once: bool, server: Serving) -> None:
     head, end, body = request_.partition(b"\r\n\r\n")
     reply = server.raw([request_] if at_once else [head + end, body], pause=0.2)
     assert reply.status == 400

@@ -93,7 +93,7 @@ def test_batched_and_single_answers_are_equal(server: Serving, images: np.ndarra
     assert float(batches[0]) < float(count[0])  # some went together
 
 
-def test_a_photo_is_cut_out_and_its_steps_are_told(server: Serving) -> None:
+def test_a_photo_is_cut_out_and_its_steps_are_listed(server: Serving) -> None:
     drawn = BytesIO()
     photo()[0].save(drawn, "JPEG")
     (row,) = server.predict(drawn.getvalue(), "image/jpeg").json["predictions"]
