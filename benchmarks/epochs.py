@@ -31,7 +31,7 @@ def result(sample: Sample) -> dict[str, Any]:
 
 def our_epoch(trained: Mapping[str, Any]) -> float:
     """Seconds per epoch and replica."""
-    return float(trained["seconds"]["train"] / trained["epochs"] / len(trained.get("replicas") or [None]))
+    return float(trained["seconds"]["train"] / trained["epochs"] / len(trained.get("per_seed") or [None]))
 
 
 def their_epochs(sample: Sample) -> tuple[float, float]:
@@ -50,7 +50,7 @@ def main() -> None:
 
     results = {ours.name: [result(samples[ours.name]) for samples in rounds] for ours in (one, many)}
     epochs, firsts = zip(*(their_epochs(samples[theirs.name]) for samples in rounds), strict=True)
-    count = len(results[many.name][0]["replicas"])
+    count = len(results[many.name][0]["per_seed"])
     works = {"one seed": one, f"per seed, {count} at once": many}
     bars = [
         Bar(f"one epoch of `course`, {work}", peer.title, [our_epoch(each) for each in results[ours.name]], epochs)

@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from fittingroom.errors import StorageError as StorageError
     from fittingroom.errors import UnknownNameError as UnknownNameError
     from fittingroom.evaluation.comparison import Comparison as Comparison
-    from fittingroom.evaluation.luck import ReplicasTestResult as ReplicasTestResult
     from fittingroom.evaluation.luck import TestResult as TestResult
     from fittingroom.evaluation.scores import Scores as Scores
     from fittingroom.evaluation.spread import Spread as Spread
@@ -83,7 +82,6 @@ _PUBLIC = {
     "Recipe": "fittingroom.recipes.recipe",
     "RecipeError": "fittingroom.errors",
     "Replay": "fittingroom.api.replaying",
-    "ReplicasTestResult": "fittingroom.evaluation.luck",
     "Report": "fittingroom.reports.pages.document",
     "Run": "fittingroom.api.run",
     "RunError": "fittingroom.errors",
@@ -131,7 +129,6 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "Replay",
-    "ReplicasTestResult",
     "Report",
     "Run",
     "RunError",
@@ -190,6 +187,7 @@ if hasattr(os, "register_at_fork"):  # Windows has no forks
 _GONE = {
     "Replicas": "A run has one or more seeds: train(..., seeds=5) gives a Run, and run[2] is the third of them.",
     "ReplicasRecord": "A run has one or more seeds: run.seeds names them, and run[0].record is that of the first.",
+    "ReplicasTestResult": "A TestResult is of one seed or several: result.accuracy is the mean, result[1] the second.",
     "open_replicas": "A run has one or more seeds, and open_run opens it.",
 }
 """What version 0.1 had, and the way to go instead."""

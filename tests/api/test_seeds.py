@@ -101,7 +101,7 @@ def test_predictions_are_the_mean_over_the_seeds_also_after_opening(digits: Data
 def test_every_seed_is_scored_on_the_test_set_and_keeps_its_look(digits: Dataset) -> None:
     several = fr.train(digits, TINY, seeds=2)
     result = several.evaluate("the paper")
-    assert result.accuracy.values == tuple(run.evaluate("again").accuracy for run in several)
+    assert result.spread["accuracy"].values == tuple(run.evaluate("again").accuracy for run in several)
     assert "(looks 1 to 2 at this test set; best of 2 looks: " in str(result)
     for number, run in enumerate(fr.open_run(several.path), start=1):
         (look,) = run.record.looks
@@ -242,7 +242,7 @@ def test_a_seed_of_fit_is_what_its_model_would_have_become_alone(whole_batches: 
     copy.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     alone = fr.fit(copy, whole_batches, epochs=2, seed=5)
     assert_same(alone, several[1])
-    assert alone.evaluate().scores == several.evaluate().results[1].scores
+    assert alone.evaluate().scores == several.evaluate()[1].scores
 
 
 def test_an_iterable_cannot_be_shared_by_seeds(digits: Dataset) -> None:

@@ -13,7 +13,7 @@ def test_our_epoch_is_training_time_alone() -> None:
 
 
 def test_time_of_a_group_is_shared_by_its_seeds() -> None:
-    assert our_epoch({"seconds": SECONDS, "epochs": 5, "replicas": [{}, {}]}) == pytest.approx(0.6)
+    assert our_epoch({"seconds": SECONDS, "epochs": 5, "per_seed": [{}, {}]}) == pytest.approx(0.6)
 
 
 def test_first_epoch_with_its_compilation_stands_apart() -> None:

@@ -39,7 +39,7 @@ def test_final_tells_the_score_of_the_chosen_recipe_alone(command: Command, tmp_
     assert "The test set was opened for this recipe alone: look 1." in done.out
     facts = command("experiment", "digits", *SMALL, "--out", tmp_path / "one", "--final", "--json").json
     assert facts["cells"] == {"done": 4, "failed": 0, "missing": 0}
-    assert [one["seed"] for one in facts["test"]["replicas"]] == [0, 1]
+    assert [one["seed"] for one in facts["test"]["per_seed"]] == [0, 1]
     assert facts["chosen"] == "course+ batch_size=32"
     assert len(facts["comparison"]["pairs"]) == 1
 

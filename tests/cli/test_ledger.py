@@ -54,9 +54,9 @@ def test_every_shown_score_carries_its_look_and_its_luck(command: Command, looke
 def test_every_score_in_json_carries_its_look_and_its_luck(command: Command, looked: list[Path]) -> None:
     one, two, both = looked
     tests = [command("evaluate", path, "--json").json["test"] for path in (one, two)]
-    tests += command("evaluate", both, "--json").json["test"]["replicas"]
+    tests += command("evaluate", both, "--json").json["test"]["per_seed"]
     runs = command("runs", "--json").json["runs"]
-    listed = [run for run in runs if "looks" in run] + [replica for run in runs for replica in run.get("replicas", [])]
+    listed = [run for run in runs if "looks" in run] + [seed for run in runs for seed in run.get("per_seed", [])]
     shown = [command("show", path, "--json").json for path in (one, two)]
     for look in [*tests, *(look for run in [*listed, *shown] for look in run["looks"])]:
         assert look["look"] in {1, 2, 3, 4}

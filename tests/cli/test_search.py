@@ -40,7 +40,7 @@ def test_the_answer_has_the_trials_the_best_and_its_luck_and_opens_no_test_set(
     assert "Test" not in done.out
     facts = command("search", file, "--out", tmp_path / "one", "--final", "--json").json
     assert facts["counts"] == {"finished": 2, "pruned": 0, "failed": 0, "running": 0}
-    assert [one["seed"] for one in facts["test"]["replicas"]] == [0]
+    assert [one["seed"] for one in facts["test"]["per_seed"]] == [0]
     assert "were all 2 trials equally good" in facts["luck"]["sentence"]
 
 

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from fittingroom.errors import InputError
-from fittingroom.evaluation.luck import Reuse, TestResult
+from fittingroom.evaluation.luck import Reuse, ScoredLook, TestResult
 from fittingroom.evaluation.scores import Scores
 
 Array = npt.NDArray[Any]
@@ -115,7 +115,8 @@ def test_plain_form_is_json_and_comes_back() -> None:
 
 
 def test_test_result_says_what_came_out_and_which_look_it_was() -> None:
-    result = TestResult(scored([0, 1], [0, 1], [0.25, 0.75]), reason="the end", look=2, reuse=Reuse(2, 0.5, 1.0))
+    result = TestResult((ScoredLook(0, scored([0, 1], [0, 1], [0.25, 0.75]), "the end", 2, Reuse(2, 0.5, 1.0)),))
+    assert result.interval is not None
     assert (result.accuracy, result.loss, result.interval.high) == (1, 0.5, 1)
     assert str(result) == (
         "test accuracy 1.0000 [0.3424, 1.0000], loss 0.5000 nats, 2 of 2 right "

@@ -124,5 +124,5 @@ def _test(seeds: int) -> dict[str, Any]:
         "looks": seeds,
         "luck": 0.0021,
         "correlation": 0.7,
-        "replicas": each,
+        "per_seed": each,
     }

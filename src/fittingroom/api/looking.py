@@ -15,7 +15,7 @@ from fittingroom.data.load import load
 from fittingroom.data.model_inputs import holds_arrays
 from fittingroom.data.npz import array_names
 from fittingroom.errors import DataError, RunError
-from fittingroom.evaluation.luck import TestResult
+from fittingroom.evaluation.luck import ScoredLook, TestResult
 from fittingroom.evaluation.scores import Scores
 from fittingroom.runs.begun import holder
 from fittingroom.runs.ledger import Ledger, LedgerPlace
@@ -95,7 +95,7 @@ def has_score(record: RunRecord) -> bool:
     return any(one.score is not None for one in record.looks)
 
 
-def told(runs: Sequence[tuple[Path, RunRecord]]) -> list[TestResult]:
+def told(runs: Sequence[tuple[Path, RunRecord]]) -> TestResult:
     """The stored score of each run, the latest where there are several, and where its look stands among all looks.
 
     Args:
@@ -105,7 +105,7 @@ def told(runs: Sequence[tuple[Path, RunRecord]]) -> list[TestResult]:
         RunError: the ledger contradicts a score.
     """
     standings = Standings()
-    results = []
+    each = []
     for path, record in runs:
         found = standings.scored(path, record)
         if found is None:
@@ -113,8 +113,9 @@ def told(runs: Sequence[tuple[Path, RunRecord]]) -> list[TestResult]:
         stored, standing = found
         if standing.problem is not None:
             raise RunError(f"The test score is not believed: {standing.problem}")
-        results.append(TestResult(Scores.from_dict(stored.score or {}), stored.reason, standing.look, standing.reuse))
-    return results
+        scores = Scores.from_dict(stored.score or {})
+        each.append(ScoredLook(record.seed, scores, stored.reason, standing.look, standing.reuse))
+    return TestResult(tuple(each))
 
 
 def count_test_part(runs: Sequence[tuple[Path, RunRecord]], files: Sequence[Path]) -> None:

@@ -16,7 +16,7 @@ from fittingroom.api import looking
 from fittingroom.api.seed_model import SeedModel, check_numbers
 from fittingroom.data.dataset import Dataset, Part
 from fittingroom.errors import DataError, RunError
-from fittingroom.evaluation.luck import ReplicasTestResult
+from fittingroom.evaluation.luck import TestResult
 from fittingroom.evaluation.scores import Scores
 from fittingroom.evaluation.spread import Spread
 from fittingroom.photos.style import Style
@@ -207,7 +207,7 @@ class Run:
         """
         return self.predictor.style
 
-    def evaluate(self, reason: str = "evaluate", *, data: str | Dataset | None = None) -> Any:
+    def evaluate(self, reason: str = "evaluate", *, data: str | Dataset | None = None) -> TestResult:
         """The score on the sealed test set. Opening it is recorded before the score is computed.
 
         Where there are several seeds, each one's is a look of its own, since each can be picked from. What has its
@@ -228,8 +228,7 @@ class Run:
             self.use_data(data)
         for run in self:
             run.look(reason)
-        results = tuple(looking.told([(run.path, run.record) for run in self]))
-        return results[0] if len(self) == 1 else ReplicasTestResult(self.seeds, results)
+        return looking.told([(run.path, run.record) for run in self])
 
     def look(self, reason: str, together: str | None = None) -> None:
         """Does what `evaluate` does with a run of one seed, and tells nothing.

@@ -12,7 +12,7 @@ from fittingroom.runs.place import LATEST, find_run
 from fittingroom.text import number, percent, percent_range
 
 if TYPE_CHECKING:
-    from fittingroom.evaluation.luck import ReplicasTestResult, Reuse, TestResult
+    from fittingroom.evaluation.luck import Reuse, TestResult
     from fittingroom.runs.record import RunRecord
 
 REASON = "fittingroom evaluate"
@@ -39,28 +39,29 @@ def run(arguments: argparse.Namespace) -> CommandOutput:
     facts = {"run": str(path), "dataset": record.data.name, "test": result.to_dict()}
     if len(opened) == 1:
         return CommandOutput(facts, _text(path, record, result))
-    return CommandOutput(facts, _all_text(path, record, result))
+    return CommandOutput(facts, _text_of_seeds(path, record, result))
 
 
-def _all_text(path: Path, record: RunRecord, results: ReplicasTestResult) -> str:
+def _text_of_seeds(path: Path, record: RunRecord, result: TestResult) -> str:
     rows = [
         (
-            str(seed),
-            percent(result.accuracy),
-            percent_range(result.interval),
-            number(result.loss, 4),
-            result.reuse.place(result.look),
+            str(one.seed),
+            percent(one.scores.accuracy),
+            percent_range(one.scores.interval),
+            number(one.scores.loss, 4),
+            one.reuse.place(one.look),
         )
-        for seed, result in zip(results.seeds, results.results, strict=True)
+        for one in result.each
     ]
     header = ("seed", "accuracy", "95% interval", "loss (nats)", "look")
+    which = result.looks.removeprefix("looks ")
     return (
-        f"Test set of {record.data.name}\n\n"
-        f"accuracy  {percent_spread(results.accuracy)}\n"
-        f"loss      {nats_spread(results.loss)} nats\n"
-        f"looks     {results.look} at this test set, by the seeds of {record.recipe['name']} in {path}\n"
-        f"luck      {results.reuse.caution(results.accuracy.mean, results.results[0].scores.count)}\n\n"
-        f"{table(header, rows)}{_instead(results.reuse, len(results.seeds))}"
+        f"Test set of {record.data.name}, mean over {len(result)} seeds\n\n"
+        f"accuracy  {percent_spread(result.spread['accuracy'])}\n"
+        f"loss      {nats_spread(result.spread['loss'])} nats\n"
+        f"looks     {which} at this test set, by the seeds of {record.recipe['name']} in {path}\n"
+        f"luck      {result.reuse.caution(result.accuracy, result[0].scores.count)}\n\n"
+        f"{table(header, rows)}{_instead(result.reuse, len(result))}"
     )
 
 

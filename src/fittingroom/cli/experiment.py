@@ -224,7 +224,7 @@ def _choice(done: Experiment) -> str:
     result = done.final
     return (
         f"{text}\nThe test set was opened for this recipe alone: {result.looks}.\n"
-        f"accuracy  {percent(result.accuracy.mean) if len(result.seeds) == 1 else percent_spread(result.accuracy)}\n"
-        f"loss      {nats_spread(result.loss)} nats\n"
-        f"luck      {result.reuse.sentence(result.accuracy.mean, result.results[0].scores.count)}"
+        f"accuracy  {percent(result.accuracy) if len(result) == 1 else percent_spread(result.spread['accuracy'])}\n"
+        f"loss      {nats_spread(result.spread['loss'])} nats\n"
+        f"luck      {result.reuse.sentence(result.accuracy, result[0].scores.count)}"
     )

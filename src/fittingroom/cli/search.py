@@ -129,8 +129,8 @@ def _winner(found: Search) -> str:
     result = found.final
     lines += [
         f"The test set was opened for this trial alone: {result.looks}.",
-        f"accuracy  {percent(result.accuracy.mean) if len(result.seeds) == 1 else percent_spread(result.accuracy)}",
-        f"loss      {nats_spread(result.loss)} nats",
-        f"luck      {result.reuse.sentence(result.accuracy.mean, result.results[0].scores.count)}",
+        f"accuracy  {percent(result.accuracy) if len(result) == 1 else percent_spread(result.spread['accuracy'])}",
+        f"loss      {nats_spread(result.spread['loss'])} nats",
+        f"luck      {result.reuse.sentence(result.accuracy, result[0].scores.count)}",
     ]
     return "\n".join(lines)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from fittingroom.errors import InputError
 from fittingroom.evaluation.spread import Interval, Spread
-from fittingroom.text import points
+from fittingroom.text import points, word_list
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -79,126 +79,144 @@ class Reuse:
 
 
 @dataclass(frozen=True)
-class TestResult:
-    """The scores of a run on its sealed test set, and which of all looks at that test set this was.
+class ScoredLook:
+    """The scores that a look at a sealed test set gave one seed, and which of all looks it was.
 
     Args:
-        scores: the scores on all its images.
-        reason: why it was opened.
+        seed: the seed.
+        scores: the scores on all test images.
+        reason: why the test set was opened.
         look: which look of this user at this test set it was, counted from 1; None if the ledger does not have it.
         reuse: all looks at it so far.
     """
 
-    __test__: ClassVar[bool] = False  # or pytest collects it, by its name
-
+    seed: int
     scores: Scores
     reason: str
     look: int | None
     reuse: Reuse
 
+
+@dataclass(frozen=True)
+class TestResult:
+    """The scores of a run on its sealed test set: `len(result)` seeds, of which `result[1]` is the second.
+
+    What belongs to one model (`scores`, `look`) is asked of the result where the run has one seed, and of `result[0]`
+    where it has several.
+
+    Args:
+        each: the scored look of each seed; at least one.
+    """
+
+    __test__: ClassVar[bool] = False  # or pytest collects it, by its name
+
+    each: tuple[ScoredLook, ...]
+
+    def __len__(self) -> int:
+        return len(self.each)
+
+    def __getitem__(self, index: int) -> TestResult:
+        return TestResult((self.each[index],))
+
     @property
-    def loss(self) -> float:
-        """Mean cross-entropy, in nats."""
-        return self.scores.loss
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, in order."""
+        return tuple(one.seed for one in self.each)
 
     @property
     def accuracy(self) -> float:
-        """Share of right predictions, 0 to 1."""
-        return self.scores.accuracy
+        """Share of right predictions, 0 to 1; the mean over several seeds."""
+        return self.spread["accuracy"].mean
 
     @property
-    def interval(self) -> Interval:
-        """95% interval (Wilson) of the accuracy."""
-        return self.scores.interval
+    def loss(self) -> float:
+        """Mean cross-entropy, in nats; the mean over several seeds."""
+        return self.spread["loss"].mean
 
     @property
-    def luck(self) -> float:
-        """How much of the best look so far is luck, as a share of the images."""
-        return self.reuse.luck(self.accuracy, self.scores.count)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The scores, the look and its luck (a share of the images) as plain JSON."""
-        return {
-            **self.scores.to_dict(),
-            "reason": self.reason,
-            "look": self.look,
-            "looks": self.reuse.looks,
-            "luck": self.luck,
-            "correlation": self.reuse.correlation,
-        }
-
-    def __str__(self) -> str:
-        look = "a look that is not in the ledger" if self.look is None else f"look {self.reuse.place(self.look)}"
-        return f"test {self.scores} ({look} at this test set; {self.reuse.sentence(self.accuracy, self.scores.count)})"
-
-
-@dataclass(frozen=True)
-class ReplicasTestResult:
-    """The scores of several seeds of a recipe on their sealed test set.
-
-    Args:
-        seeds: the seeds.
-        results: the result of each, in the same order.
-    """
-
-    seeds: tuple[int, ...]
-    results: tuple[TestResult, ...]
+    def spread(self) -> dict[str, Spread]:
+        """`accuracy` (0 to 1) and `loss` (nats) over the seeds."""
+        accuracies, losses = zip(*((one.scores.accuracy, one.scores.loss) for one in self.each), strict=True)
+        return {"accuracy": Spread.of(accuracies), "loss": Spread.of(losses)}
 
     @property
-    def accuracy(self) -> Spread:
-        """Share of right predictions of each seed, 0 to 1."""
-        return Spread.of(result.accuracy for result in self.results)
+    def interval(self) -> Interval | None:
+        """95% interval of the accuracy: of one seed for other images (Wilson), of several for other seeds (t)."""
+        return self.each[0].scores.interval if len(self) == 1 else self.spread["accuracy"].interval
 
     @property
-    def loss(self) -> Spread:
-        """Mean cross-entropy of each seed, in nats."""
-        return Spread.of(result.loss for result in self.results)
+    def scores(self) -> Scores:
+        """The scores on all test images.
+
+        Raises:
+            InputError: there are several seeds.
+        """
+        return self._only("scores").scores
+
+    @property
+    def look(self) -> int | None:
+        """Which look at this test set it was, counted from 1; None if the ledger does not have it.
+
+        Raises:
+            InputError: there are several seeds.
+        """
+        return self._only("look").look
+
+    @property
+    def reason(self) -> str:
+        """Why the test set was opened, the first time."""
+        return self.each[0].reason
 
     @property
     def reuse(self) -> Reuse:
         """All looks at the test set so far."""
-        return max((result.reuse for result in self.results), key=lambda reuse: reuse.looks)
+        return max((one.reuse for one in self.each), key=lambda reuse: reuse.looks)
 
     @property
     def luck(self) -> float:
         """How much of the best look so far is luck, as a share of the images."""
-        return self.reuse.luck(self.accuracy.mean, self.results[0].scores.count)
-
-    @property
-    def look(self) -> str:
-        """Which looks they were: `3 to 7`, `3, 5, 6 of 9`; `3` where the seeds were scored in one look."""
-        found = [result.look for result in self.results if result.look is not None]
-        known = sorted(set(found))
-        if len(found) < len(self.results):
-            return "not all in this ledger,"
-        together = len(known) > 1 and known[-1] - known[0] == len(known) - 1
-        names = f"{known[0]} to {known[-1]}" if together else ", ".join(map(str, known))
-        return names if known[-1] == self.reuse.looks else f"{names} of {self.reuse.looks}"
+        return self.reuse.luck(self.accuracy, self.each[0].scores.count)
 
     @property
     def looks(self) -> str:
-        """The same with the word before it: `look 3`, `looks 3 to 7`."""
-        numbers = {result.look for result in self.results}
-        return f"look {self.look}" if len(numbers) == 1 and None not in numbers else f"looks {self.look}"
+        """Which looks they were: `look 3`, `looks 3 to 7`, `looks 3, 5 and 6 of 9`."""
+        numbers = [one.look for one in self.each if one.look is not None]
+        if len(numbers) < len(self):
+            return "a look that is not in the ledger" if len(self) == 1 else "looks that are not all in the ledger"
+        known = sorted(set(numbers))
+        together = len(known) > 1 and known[-1] - known[0] == len(known) - 1
+        names = f"{known[0]} to {known[-1]}" if together else word_list(known)
+        which = names if known[-1] == self.reuse.looks else f"{names} of {self.reuse.looks}"
+        return f"look{'' if len(known) == 1 else 's'} {which}"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Mean, spread, luck and each seed's result, as plain JSON."""
-        each = [{"seed": seed, **result.to_dict()} for seed, result in zip(self.seeds, self.results, strict=True)]
-        return {
-            "accuracy": self.accuracy.to_dict(),
-            "loss": self.loss.to_dict(),
-            "looks": self.reuse.looks,
-            "luck": self.luck,
-            "correlation": self.reuse.correlation,
-            "replicas": each,
-        }
+    def to_dict(self, *, spread: bool | None = None) -> dict[str, Any]:
+        """All of it as plain JSON: the scores of a seed, or mean, spread and each of several.
+
+        Args:
+            spread: whether to give the second form; None where there are several seeds.
+        """
+        facts = {"looks": self.reuse.looks, "luck": self.luck, "correlation": self.reuse.correlation}
+        if not (len(self) > 1 if spread is None else spread):
+            one = self._only("scores")
+            return {**one.scores.to_dict(), "reason": one.reason, "look": one.look, **facts}
+        spreads = {name: values.to_dict() for name, values in self.spread.items()}
+        each = [{"seed": seed, **self[index].to_dict()} for index, seed in enumerate(self.seeds)]
+        return {**spreads, **facts, "per_seed": each}
 
     def __str__(self) -> str:
-        accuracy, count = self.accuracy, self.results[0].scores.count
-        return (
-            f"test accuracy {accuracy.mean:.4f} ± {accuracy.deviation or 0.0:.4f} over {len(self.seeds)} seeds "
-            f"({self.looks} at this test set; {self.reuse.sentence(accuracy.mean, count)})"
-        )
+        accuracy = self.spread["accuracy"]
+        told = f"accuracy {accuracy.mean:.4f} ± {accuracy.deviation or 0.0:.4f}, mean over {len(self)} seeds"
+        if len(self) == 1:
+            told = str(self.scores)
+        return f"test {told} ({self.looks} at this test set; {self._sentence()})"
+
+    def _sentence(self) -> str:
+        return self.reuse.sentence(self.accuracy, self.each[0].scores.count)
+
+    def _only(self, name: str) -> ScoredLook:
+        if len(self) > 1:
+            raise InputError(f"the result is of {len(self)} seeds, each with its own {name}: result[0].{name}.")
+        return self.each[0]
 
 
 def _expected_luck(accuracy: float, images: int, looks: int, correlation: float = 0.0) -> float:

@@ -16,7 +16,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.data.load import load
 from fittingroom.errors import DataError, InputError, Interrupted, RunError, UnknownNameError
 from fittingroom.evaluation.comparison import Comparison
-from fittingroom.evaluation.luck import ReplicasTestResult
+from fittingroom.evaluation.luck import TestResult
 from fittingroom.experiments.executor import Executor, train_missing
 from fittingroom.experiments.experiment_file import ExperimentFile
 from fittingroom.experiments.experiment_progress import ExperimentProgress, progress_for_experiment
@@ -66,7 +66,7 @@ class Experiment:
         self.plan = plan
         self.cells = tuple(cells)
         self.recipes = summaries(self.cells)
-        self.final: ReplicasTestResult | None = None
+        self.final: TestResult | None = None
         self._dataset = dataset
 
     def __repr__(self) -> str:
@@ -116,7 +116,7 @@ class Experiment:
             notes += more
         return Comparison.of(self.plan.dataset, contenders, notes) if len(contenders) > 1 else None
 
-    def look(self, recipe: Summary | None = None) -> ReplicasTestResult:
+    def look(self, recipe: Summary | None = None) -> TestResult:
         """The score of the chosen recipe on the sealed test set, which is `final` from then on.
 
         All its seeds are one look: none of them can be picked for its score, since their mean is what counts. Another
@@ -138,8 +138,7 @@ class Experiment:
             run.share(first)
         for run in runs:
             run.look(_FINAL_REASON, f"{self.path.resolve()} {best.variant.digest}")
-        seeds = tuple(cell.cell.seed for cell in best.done)
-        self.final = ReplicasTestResult(seeds, tuple(looking.told([(run.path, run.record) for run in runs])))
+        self.final = looking.told([(run.path, run.record) for run in runs])
         return self.final
 
     @overload
@@ -185,7 +184,7 @@ class Experiment:
             "recipes": [{**one.to_dict(), "pareto": one.variant.digest in front} for one in self.recipes],
             "comparison": None if self.comparison is None else self.comparison.to_dict(),
             "chosen": None if self.chosen is None else self.chosen.variant.name,
-            "test": None if self.final is None else self.final.to_dict(),
+            "test": None if self.final is None else self.final.to_dict(spread=True),
             "opened": [one.variant.name for one in self.recipes if self._was_opened(one)],
             "tables": {
                 "epochs": str(self.epochs_csv),

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from fittingroom.api.comparing import contender_of
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import RunError
-from fittingroom.evaluation.luck import ReplicasTestResult, expected_maximum
+from fittingroom.evaluation.luck import TestResult, expected_maximum
 from fittingroom.experiments.experiment import Experiment
 from fittingroom.experiments.experiment_file import SearchFile
 from fittingroom.experiments.experiment_store import CellState
@@ -54,7 +54,7 @@ class Search:
         self.plan = plan
         self.trials = tuple(trials)
         self.experiment = Experiment(path, plan, cells, dataset) if plan.variants else None
-        self.final: ReplicasTestResult | None = None
+        self.final: TestResult | None = None
         self._dataset = dataset
 
     def __repr__(self) -> str:
@@ -98,7 +98,7 @@ class Search:
         folders = sorted((self.path / "runs").glob(f"{trial.variant.digest}-{self.plan.data}-*"))
         return next((folder for folder in folders if is_run(folder)), None)
 
-    def look(self) -> ReplicasTestResult:
+    def look(self) -> TestResult:
         """The score of the best trial on the sealed test set, one look for all its seeds; it is `final` from then on.
 
         Another call gives the same score, and is not another look.
@@ -130,7 +130,7 @@ class Search:
             "best": None if self.best is None else self._facts(self.best),
             "settings": None if self.best is None else self.best.variant.recipe.to_dict(),
             "luck": None if self.luck is None else self.luck.to_dict(),
-            "test": None if self.final is None else self.final.to_dict(),
+            "test": None if self.final is None else self.final.to_dict(spread=True),
         }
 
     def _facts(self, trial: Trial) -> dict[str, Any]:
