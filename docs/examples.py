@@ -104,18 +104,24 @@ def run_page(page: str, folder: Path) -> Iterator[Output]:
     while index < len(found):
         block = found[index]
         index += 1
-        named = _FILE.match(block.text)
-        if named and block.language in {"python", "toml"}:
-            (folder / named[1]).write_text(block.text, encoding="utf-8")
+        name = _file_name(block)
+        if name is not None:
+            (folder / name).write_text(block.text, encoding="utf-8")
         elif block.language == "console":
             for command, shown, start in commands(block):
                 yield Output(command, shown, _run_command(command, folder), start)
         elif block.language == "python":
             group = [block]
-            while index < len(found) and found[index].language in {"python", "text"}:
+            while index < len(found) and found[index].language in {"python", "text"} and not _file_name(found[index]):
                 group.append(found[index])
                 index += 1
             yield from _run_python(group, folder)
+
+
+def _file_name(block: Block) -> str | None:
+    """The file that a block is to be written into; None where it is run, or shown alone."""
+    found = _FILE.match(block.text) if block.language in {"python", "toml"} else None
+    return found[1] if found else None
 
 
 def _run_command(command: str, folder: Path) -> str:
