@@ -91,11 +91,11 @@ def _parts(explanation: Explanation, facts: dict[str, Any], width: int) -> Itera
 
 def _title(facts: dict[str, Any]) -> str:
     """Which run this is, in a line."""
-    run, replicas = facts["run"], facts["replicas"]
-    seeds = ", ".join(str(replica["seed"]) for replica in replicas)
-    statuses = "/".join(sorted({replica["status"] for replica in replicas}))
-    epochs = max(replica["epochs"] for replica in replicas)
-    which = "seed" if len(replicas) == 1 else "seeds"
+    run, trainings = facts["run"], facts["replicas"]
+    seeds = ", ".join(str(training["seed"]) for training in trainings)
+    statuses = "/".join(sorted({training["status"] for training in trainings}))
+    epochs = max(training["epochs"] for training in trainings)
+    which = "seed" if len(trainings) == 1 else "seeds"
     return f"{run['recipe']} on {facts['data']['name']}, {which} {seeds}: {epochs} epochs, {statuses}"
 
 
@@ -232,8 +232,8 @@ def _name(image: Mapping[str, Any]) -> str:
 
 def _closing(facts: dict[str, Any]) -> Iterator[str]:
     """What is known of the test set, and the notes."""
-    scores = [(replica["seed"], replica["test"]) for replica in facts["replicas"] if replica["test"] is not None]
-    problems = [replica["test_problem"] for replica in facts["replicas"] if replica["test_problem"] is not None]
+    scores = [(one["seed"], one["test"]) for one in facts["replicas"] if one["test"] is not None]
+    problems = [one["test_problem"] for one in facts["replicas"] if one["test_problem"] is not None]
     yield from (f"Test score not believed: {problem}" for problem in problems)
     if not scores and not problems:
         sealed = "The test set has not been opened by this run; nothing here rests on it."
