@@ -251,7 +251,7 @@ def test_seeds_that_saw_different_images_are_refused(tmp_path: Path) -> None:
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     path = written(tmp_path / "run", contents_of(course_of([1.0])))
-    (path / "history.csv").write_text("nonsense")
+    (path / "seed-0" / "history.csv").write_text("nonsense")
     with pytest.raises(RunError, match=r"history\.csv"):
         facts_of(path)
 

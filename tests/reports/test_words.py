@@ -114,7 +114,7 @@ def test_no_conclusion_is_drawn_where_mistakes_became_more() -> None:
     facts = facts_of(trajectories_of(np.stack([logits] * 4 + [spoiled] * 8), right.labels))
     assert "accuracy fell by" in told(facts, "change")
     assert "So the loss rose" not in told(facts, "change")
-    assert "Judged by accuracy, yes too: it fell" in told(facts, "overfit")
+    assert "Judged by accuracy, yes as well: it fell" in told(facts, "overfit")
 
 
 def test_a_loss_that_only_falls_is_no_overfitting() -> None:

@@ -46,7 +46,7 @@ def _rise(quote: Quote) -> Sentence:
         f"Yes, judged by loss: validation loss was lowest after {_by_seed(low, high)} and then rose by {nats(rise)} "
         f"nats until {_the_last(quote)} ({nats_interval(interval)}, for other {over} and the jitter between epochs; "
         f"measured on images that had no part in choosing the epoch).{training}",
-        f"By loss yes, after {epoch_span(low, high)}; by accuracy {_fell(quote)}",
+        f"By loss, yes, after {epoch_span(low, high)}; by accuracy, {_fell(quote)}",
     )
 
 
@@ -71,7 +71,7 @@ def _accuracy_meanwhile(quote: Quote) -> Sentence:
     elif change > 0:
         text = f"Judged by accuracy, no: it even rose, by {points(abs(change))} points ({interval})."
     else:
-        text = f"Judged by accuracy, yes too: it fell by {points(abs(change))} points ({interval})."
+        text = f"Judged by accuracy, yes as well: it fell by {points(abs(change))} points ({interval})."
     return quote.sentence("overfit", text)
 
 
@@ -86,7 +86,7 @@ def _no_rise(quote: Quote) -> Sentence:
     rise, interval = quote(f"{_DIFFERENCES}.rise.difference"), quote(f"{_DIFFERENCES}.rise.interval")
     return quote.sentence(
         "overfit",
-        f"Loss shows no sign of it: from its lowest point to {_the_last(quote)}, it did not rise by more than "
+        f"Loss shows no sign of it: from its minimum to {_the_last(quote)}, it did not rise by more than "
         f"other images and the jitter between epochs explain ({nats(rise, signed=True)} nats, "
         f"{nats_interval(interval)}).",
         _large_gap(quote) or "No sign of it: loss did not rise measurably",
