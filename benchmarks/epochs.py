@@ -2,7 +2,7 @@
 
 Usage: python -m benchmarks.epochs keras-jax | keras-tensorflow | pytorch
 
-Ours is the training time of the run divided by its epochs; compilation is timed apart there. With several replicas, one
+Ours is the training time of the run divided by its epochs; compilation is timed apart there. With several seeds, one
 for each core, it is divided by their number too. Theirs is the median of epochs 2 to 5: the first one holds their
 compilation and is kept apart.
 """
@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.bars import Bar, keep
 from benchmarks.pairs import Sample, in_turn
-from benchmarks.sides import all_versions, chosen_peer, course_script, replicas, training
+from benchmarks.sides import all_versions, chosen_peer, course_script, seeds_at_once, training
 
 ROUNDS = 5
 
@@ -30,7 +30,7 @@ def result(sample: Sample) -> dict[str, Any]:
 
 
 def our_epoch(trained: Mapping[str, Any]) -> float:
-    """Seconds per epoch and replica."""
+    """Seconds per epoch and seed."""
     return float(trained["seconds"]["train"] / trained["epochs"] / len(trained.get("per_seed") or [None]))
 
 
@@ -45,7 +45,7 @@ def main() -> None:
     name, peer = chosen_peer(sys.argv[1:])
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        one, many, theirs = training(folder), replicas(folder), course_script(peer, folder, "--epoch-times")
+        one, many, theirs = training(folder), seeds_at_once(folder), course_script(peer, folder, "--epoch-times")
         rounds = in_turn([one, many, theirs], ROUNDS)
 
     results = {ours.name: [result(samples[ours.name]) for samples in rounds] for ours in (one, many)}

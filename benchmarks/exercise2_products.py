@@ -4,7 +4,7 @@ Usage: python -m benchmarks.exercise2_products
 
 The exercise trains 128, 512 and 1,024 neurons with five seeds each, five epochs of 55,000 images in batches of 32. A
 training step has two large products, forward and for the gradient; the rest (the last layer, the update of the weights,
-validation, compiling, files) is left out. Each core runs products of its own, as replicas do, one after another with
+validation, compiling, files) is left out. Each core runs products of its own, as seeds do, one after another with
 nothing between them.
 """
 

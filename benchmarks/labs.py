@@ -74,7 +74,7 @@ def _claims(lab: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
 
 
 def main() -> None:
-    """Runs them, and writes the folder anew."""
+    """Runs them, and writes the folder again."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     sample, measured = run(FOLDER), FOLDER / "first.json"
     if not measured.exists():

@@ -46,7 +46,7 @@ MEANING = """## What to know
 
 - **Shuffle**: the order of an epoch depends on `seed` and the epoch alone; Keras draws it from NumPy's global state.
   With `steps_per_epoch`, each pass through the data has an order of its own, as in Keras.
-- **Iterables** go through a slower path, a compiled step per batch. Each epoch iterates anew; nothing is kept. The
+- **Iterables** go through a slower path, a compiled step per batch. Each epoch iterates again; nothing is kept. The
   workers of a `PyDataset` are not used. Keras takes fewer kinds; the others are treated like a PyTorch `DataLoader`.
 - **Batches of one shape**: an iterable whose images have several sizes ends with an error when the size changes.
 - **`jit_compile=False`** is compiled nevertheless, which a note says: Python code in layers, losses and metrics runs
@@ -54,11 +54,11 @@ MEANING = """## What to know
 - **Arguments of other models** (several inputs or outputs, regression, several classes per image, a target for each
   part of an image, a `Trainer` that is not a `keras.Model`) are what Keras's own tests of layers, models and trainers
   are refused for; `docs/measurements.md` has the count.
-- **A generator that ends early** ends training after that epoch, where Keras goes on with its first two batches.
+- **A generator that ends early** ends training after that epoch, where Keras continues with its first two batches.
 - **Callbacks that watch batches** are called after each, or after every `batch_hooks_every`; `logs` are the means since
   the epoch began. Without `batch_hooks_every`, groups are those of the model's `steps_per_execution`, as in Keras.
 - **`model.stop_evaluating`** is not looked at. Weights changed in `on_test_batch_end` are not taken over.
-- **A loss that is NaN** ends training with an error that names epoch and step, where Keras goes on. With the callback
+- **A loss that is NaN** ends training with an error that names epoch and step, where Keras continues. With the callback
   `TerminateOnNaN`, training ends as in Keras: quietly, with the epoch in the history.
 - **Ctrl-C** leaves the model with the steps that were done, as in Keras. The run keeps the finished epochs, and a
   checkpoint of all steps for `resume=`.

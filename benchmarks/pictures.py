@@ -40,7 +40,7 @@ def take(
     """
     program = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if program is None:
-        sys.exit("there is no Chromium here: `scripts/apt-install chromium` installs Debian's")
+        sys.exit("Chromium is not installed: `scripts/apt-install chromium` installs Debian's")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program)
         context = browser.new_context(

@@ -1,9 +1,9 @@
-"""How much more than its matrix products an epoch of `course` costs, alone and with a replica on every core.
+"""How much more than its matrix products an epoch of `course` costs, alone and with a seed on every core.
 
 Usage: python -m benchmarks.products                      the comparison
        python -m benchmarks.products --at-once NUMBER     the products alone, in so many processes at the same time
 
-The products have one thread, as a replica has; that of JAX and NumPy which is faster counts. For as many replicas as
+The products have one thread, as a seed has; that of JAX and NumPy which is faster counts. For as many seeds as
 cores, as many processes do the products side by side, and both times are divided by their number.
 """
 
@@ -21,7 +21,7 @@ from benchmarks.bars import Bar, keep
 from benchmarks.epochs import our_epoch, result
 from benchmarks.gemms import LIBRARIES, ONE_THREAD, OPERATIONS
 from benchmarks.pairs import Command, Sample, in_turn, machine
-from benchmarks.sides import OURS, ROOT, our_versions, replicas, training
+from benchmarks.sides import OURS, ROOT, our_versions, seeds_at_once, training
 
 ROUNDS = 5
 PRODUCTS = "matrix products alone"
@@ -70,7 +70,7 @@ def compare() -> None:
     """Measures, prints the table and keeps it."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        one, many, count = training(folder), replicas(folder), machine()["cores"]
+        one, many, count = training(folder), seeds_at_once(folder), machine()["cores"]
         alone, together = products(1, folder), products(count, folder)
         rounds = in_turn([one, alone, many, together], ROUNDS)
 

@@ -36,7 +36,7 @@ Seconds = dict[str, float]
 
 
 class Side:
-    """A process that trains when it is told to."""
+    """A process that trains on command."""
 
     def __init__(self, name: str, folder: Path) -> None:
         own = {"KERAS_BACKEND": "jax"} if name == "keras" else program_environment(folder)

@@ -1,4 +1,4 @@
-"""One side of the comparison of short calls: trains as it is told on standard input, and says how long each took.
+"""One side of the comparison of short calls: trains as standard input says, and says how long each took.
 
 Usage: python -m benchmarks.short_calls_script keras | fittingroom | fittingroom-without-a-folder FOLDER
 

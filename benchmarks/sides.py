@@ -70,8 +70,8 @@ def training(folder: Path, *options: str, dataset: str = "fashion-mnist", name: 
     return Command(name, ("sh", "-c", _train(dataset, options)), program_environment(folder), folder)
 
 
-def replicas(folder: Path) -> Command:
-    """`fittingroom train` of as many replicas of the course's model as there are cores."""
+def seeds_at_once(folder: Path) -> Command:
+    """`fittingroom train` of the course's model with as many seeds as there are cores."""
     count = machine()["cores"]
     return training(folder, "--seeds", str(count), name=f"{OURS}, {count} seeds")
 

@@ -111,8 +111,8 @@ def mahalanobis(fitted: Seen, labels: NDArray[Any]) -> Score:
     return score
 
 
-def by_outline(rule: ShapeDetector, labels: NDArray[Any]) -> Score:
-    """A half of what is used: the distance to the k-th nearest outline of the predicted class."""
+def by_shape(rule: ShapeDetector, labels: NDArray[Any]) -> Score:
+    """A half of what is used: the distance to the k-th nearest HOG features of the predicted class."""
 
     def score(seen: Seen, own: bool) -> Floats:
         return rule.distances(hog_features(seen.images, 255.0), seen.logits.argmax(axis=1), _itself(labels, own))
@@ -120,8 +120,8 @@ def by_outline(rule: ShapeDetector, labels: NDArray[Any]) -> Score:
     return score
 
 
-def by_outline_and_doubt(rule: ShapeDetector, labels: NDArray[Any], temperature: float) -> Score:
-    """What is used: both shares of held-out images, as far from such outlines and as doubtful, weighed together."""
+def by_shape_and_confidence(rule: ShapeDetector, labels: NDArray[Any], temperature: float) -> Score:
+    """What is used: both shares of held-out images, of unusual shape and of low confidence, weighed together."""
 
     def score(seen: Seen, own: bool) -> Floats:
         scaled = at_temperature(seen.logits, temperature)
@@ -146,9 +146,9 @@ def ways(fitted: Seen, labels: NDArray[Any]) -> dict[str, Score]:
         "the same, normalised": neighbour(lambda seen: unit(seen.hidden), fitted),
         "Mahalanobis, normalised": mahalanobis(fitted, labels),
         "neighbour, pixels": neighbour(lambda seen: seen.images.reshape(len(seen.images), -1) / 255.0, fitted),
-        "neighbour, outlines": neighbour(lambda seen: hog_features(seen.images, 255.0) / 255.0, fitted),
-        "the same, of the predicted class": by_outline(rule, labels),
-        "and largest probability": by_outline_and_doubt(rule, labels, temperature),
+        "neighbour, HOG features": neighbour(lambda seen: hog_features(seen.images, 255.0) / 255.0, fitted),
+        "the same, of the predicted class": by_shape(rule, labels),
+        "and largest probability": by_shape_and_confidence(rule, labels, temperature),
     }
 
 

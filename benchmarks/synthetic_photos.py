@@ -1,13 +1,13 @@
-"""Measures runs on photographs made from validation images of Fashion-MNIST: how often right, and what for what.
+"""Measures runs on synthetic photos, made from validation images of Fashion-MNIST: how often each class is right.
 
-Usage: python -m benchmarks.made_photos --run RUN [--run RUN]... [--images N]
+Usage: python -m benchmarks.synthetic_photos --run RUN [--run RUN]... [--images N]
 
 Each image is enlarged, turned, widened, bent, folded and lit at random (`photos.made`), laid on a floor of another
 colour, and goes the whole way of a photo. Shoes are left out: nobody lays them flat. Photographs at hand are few, and
 each is worth a point; these are as many as validation images, their labels are known, and what is chosen by them is
-chosen without any photograph. The images that a run's answers to photos are corrected by are left out. How the changes
-are drawn was set by eye, and not adjusted to what came out. They are no photographs: they show how much better one
-model is than another, not how good it is.
+chosen without any photograph. The images on which a run's answers to photos are recalibrated are left out. How the
+changes are drawn was set by eye, and not adjusted to what came out. They are not photographs: they show how much
+better one model is than another, not how good it is.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def rows_of(labels: NDArray[Any], named: NDArray[Any], classes: Sequence[str]) -
 
 def main(arguments: list[str]) -> int:
     """Runs the measurement."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.made_photos")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.synthetic_photos")
     parser.add_argument("--run", action="append", required=True)
     parser.add_argument("--images", type=int, default=1_400, help="validation images, at most")
     options = parser.parse_args(arguments)

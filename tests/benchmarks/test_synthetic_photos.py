@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.made_photos import on_a_floor, rows_of
+from benchmarks.synthetic_photos import on_a_floor, rows_of
 from fittingroom import load
 from fittingroom.data.dataset import Dataset
 from fittingroom.photos.conversion import Conversion
