@@ -38,7 +38,7 @@ def port(text: str) -> int:
 def run(arguments: argparse.Namespace) -> CommandOutput:
     """Serves until Ctrl-C or SIGTERM."""
     from fittingroom.serving.gate import Security
-    from fittingroom.serving.server import Application, bound, check_workers, require_server, serve
+    from fittingroom.serving.server import bound, check_workers, require_server, serve
 
     require_server()
     check_workers(arguments.workers, usable_cores())
@@ -50,11 +50,12 @@ def run(arguments: argparse.Namespace) -> CommandOutput:
         url = f"http://{host}:{number}"
         if security.token is not None:
             say("token", f"{security.token} (each request needs the header `Authorization: Bearer TOKEN`)")
-        application = Application(path, arguments.trust, security)
         serve(
-            application,
+            path,
             sock,
-            arguments.workers,
+            security,
             lambda: say("serving", f"{path} at {url}; {url}/docs says how to ask. Ctrl-C ends it."),
+            workers=arguments.workers,
+            trust=arguments.trust,
         )
     return CommandOutput({"run": str(path), "url": url}, f"{path} was served at {url}.")

@@ -18,12 +18,12 @@ from starlette.exceptions import HTTPException
 from fittingroom import __version__
 from fittingroom.data.model_inputs import ModelInputs
 from fittingroom.serving import openapi as schema
-from fittingroom.serving.batching import Batcher
+from fittingroom.serving.batching import Batcher, Metrics
 from fittingroom.serving.connection import HeldBytes
-from fittingroom.serving.gate import Gate, Metrics, Security
+from fittingroom.serving.gate import Gate, Security
 from fittingroom.serving.limits import LIMITS, RefusedError
 from fittingroom.serving.openapi import docs_page
-from fittingroom.serving.request_images import JSON, MULTIPART, BodyPart, RequestReader, media_type, split
+from fittingroom.serving.request_images import JSON, MULTIPART, BodyPart, RequestReader, media_type
 from fittingroom.serving.served_model import ServedModel
 
 T = TypeVar("T")
@@ -186,7 +186,7 @@ class _Service:
                 return await self._numbers(body)
             if kind != MULTIPART:
                 return await self._pictures([BodyPart(None, body)], pictures=pictures)
-            parts = await self._aside(partial(split, body, content_type), small=len(body) <= _AT_ONCE)
+            parts = await self._aside(partial(BodyPart.split, body, content_type), small=len(body) <= _AT_ONCE)
             return await self._pictures(parts, pictures=pictures)
 
     async def _numbers(self, body: bytes) -> bytes:

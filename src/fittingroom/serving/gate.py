@@ -10,17 +10,12 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-import os
 import re
 import secrets
 import socket
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
 
 from fittingroom.serving.limits import RefusedError
 from fittingroom.text import word_list
@@ -28,10 +23,7 @@ from fittingroom.text import word_list
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from fittingroom.answers.judgement import Answer
-
-_SHARED = "PROMETHEUS_MULTIPROC_DIR"  # where the processes of one server keep their numbers for each other
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+    from fittingroom.serving.batching import Metrics
 
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -108,7 +100,7 @@ class Security:
     @classmethod
     def of(cls, host: str) -> Security:
         """The rules for a server at an address: a token, if it is not this machine's own loopback address."""
-        if is_loopback(host):
+        if _is_loopback(host):
             return cls(_LOOPBACK_NAMES, any_address=False, token=None)
         names = {name.lower() for name in (host, socket.gethostname(), socket.getfqdn())} | _LOOPBACK_NAMES
         return cls(frozenset(names), any_address=True, token=secrets.token_urlsafe(16))
@@ -143,7 +135,7 @@ class Security:
         return hosts[0].lower()
 
     def _is_ours(self, name: str) -> bool:
-        return name in self.names or (_is_address(name) if self.any_address else is_loopback(name))
+        return name in self.names or (_is_address(name) if self.any_address else _is_loopback(name))
 
     def _check_token(self, headers: Headers) -> None:
         given = [value for name, value in headers if name == b"authorization"]
@@ -161,7 +153,7 @@ class Security:
             )
 
 
-def is_loopback(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     """Whether a name or an address, perhaps in brackets, can be reached from this machine alone."""
     return host.lower() in _LOOPBACK_NAMES or (_is_address(host) and ipaddress.ip_address(host.strip("[]")).is_loopback)
 
@@ -181,61 +173,3 @@ def _same_origin(origin: bytes, host: bytes) -> bool:
 
 def _shown(value: bytes) -> str:
     return repr(value[:80].decode("latin-1"))
-
-
-class Metrics:
-    """What is counted, in the form that Prometheus reads. With several processes, any of them tells the sums."""
-
-    def __init__(self) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]
-        self.registry = CollectorRegistry()
-        self._requests = Counter(
-            "fittingroom_requests", "Requests by path and status.", ["path", "status"], registry=self.registry
-        )
-        self._seconds = Histogram(
-            "fittingroom_request_seconds",
-            "Seconds from the head of a request to the end of its answer.",
-            ["path"],
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        self._batches = Histogram(
-            "fittingroom_batch_images",
-            "Images that the model answered together.",
-            buckets=(1, 2, 4, 8, 16, 32, 64),
-            registry=self.registry,
-        )
-        self._answers = Counter(
-            "fittingroom_answers", "Images by what was answered.", ["verdict"], registry=self.registry
-        )
-        self.waiting = Gauge(
-            "fittingroom_images_waiting",
-            "Images that wait for the model.",
-            registry=self.registry,
-            multiprocess_mode="livesum",
-        )
-        for verdict in ("unlike", "one_class", "several_classes", "no_class"):
-            self._answers.labels(verdict)
-
-    def request(self, path: str, status: int, seconds: float) -> None:
-        """A request is answered."""
-        self._requests.labels(path, status).inc()
-        self._seconds.labels(path).observe(seconds)
-
-    def batch(self, images: int) -> None:
-        """The model answered so many images at once."""
-        self._batches.observe(images)
-
-    def answered(self, answers: Sequence[Answer]) -> None:
-        """What was said of images."""
-        for answer in answers:
-            sets = ("no_class", "one_class")[len(answer.set)] if len(answer.set) < 2 else "several_classes"
-            self._answers.labels("unlike" if answer.unlike else sets).inc()
-
-    def text(self) -> bytes:
-        """All of it, in Prometheus's text format."""
-        if _SHARED not in os.environ:
-            return generate_latest(self.registry)
-        together = CollectorRegistry()
-        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
-        return generate_latest(together)

@@ -12,7 +12,7 @@ MIB = 2**20
 
 
 @dataclass(frozen=True)
-class Limits:
+class _Limits:
     """The server's limits. What exceeds them is refused with a status and a reason, never served slowly.
 
     Args:
@@ -54,7 +54,7 @@ class Limits:
     unread: float = 10.0
 
 
-LIMITS = Limits()
+LIMITS = _Limits()
 
 
 class RefusedError(Exception):

@@ -22,48 +22,45 @@ from fittingroom.serving.request_images import JSON, MULTIPART, PICTURES
 from fittingroom.serving.served_model import ServedModel
 
 
-class Step(BaseModel):
-    """A step from a photo to the model's input."""
-
-    name: str = Field(description="of the step")
-    note: str = Field(description="what was done, and what decided it")
-    picture: str | None = Field(None, description="as `data:image/png;base64,...`, with `?steps=pictures`")
-
-
-class Prediction(BaseModel):
-    """What the model says of one image, and how far that can be trusted."""
-
-    file: str | None = Field(description="name of the file that it came in")
-    index: int = Field(ge=0, description="its number in the request")
-    label: str = Field(alias="class", description="the most likely class")
-    probability: float = Field(ge=0, le=1, description="of that class, calibrated")
-    probabilities: list[float] = Field(description="of all classes, calibrated, in the order of `classes`")
-    set: list[str] = Field(description="the right class is among these for 90% of images like the training images")
-    unlike: bool = Field(description="whether it is unlike the training images; then the rest means little")
-    why: str = Field(description="all of it in a sentence or two")
-    notes: list[str] = Field(description="what was guessed or changed")
-    steps: list[Step] = Field(description="what a photo went through; empty for images of the model's own size")
-
-
 class Predictions(BaseModel):
     """An answer for each image of a request, in its order."""
+
+    class Prediction(BaseModel):
+        """What the model says of one image, and how far that can be trusted."""
+
+        class Step(BaseModel):
+            """A step from a photo to the model's input."""
+
+            name: str = Field(description="of the step")
+            note: str = Field(description="what was done, and what decided it")
+            picture: str | None = Field(None, description="as `data:image/png;base64,...`, with `?steps=pictures`")
+
+        file: str | None = Field(description="name of the file that it came in")
+        index: int = Field(ge=0, description="its number in the request")
+        label: str = Field(alias="class", description="the most likely class")
+        probability: float = Field(ge=0, le=1, description="of that class, calibrated")
+        probabilities: list[float] = Field(description="of all classes, calibrated, in the order of `classes`")
+        set: list[str] = Field(description="the right class is among these for 90% of images like the training images")
+        unlike: bool = Field(description="whether it is unlike the training images; then the rest means little")
+        why: str = Field(description="all of it in a sentence or two")
+        notes: list[str] = Field(description="what was guessed or changed")
+        steps: list[Step] = Field(description="what a photo went through; empty for images of the model's own size")
 
     model: str = Field(description="the version of the model")
     classes: list[str] = Field(description="all that it knows")
     predictions: list[Prediction] = Field(description="one for each image")
 
 
-class ErrorFacts(BaseModel):
-    """What arrived, what was expected, how to mend it."""
-
-    status: int = Field(description="that of HTTP")
-    code: str = Field(description="one word for programs")
-    message: str = Field(description="for people")
-    index: list[int] | None = Field(None, description="where it is: number of the image, row, column")
-
-
 class Error(BaseModel):
     """The form of every error."""
+
+    class ErrorFacts(BaseModel):
+        """What arrived, what was expected, how to mend it."""
+
+        status: int = Field(description="that of HTTP")
+        code: str = Field(description="one word for programs")
+        message: str = Field(description="for people")
+        index: list[int] | None = Field(None, description="where it is: number of the image, row, column")
 
     error: ErrorFacts
 
@@ -131,7 +128,7 @@ _TEMPLATE = Path(__file__).with_name("templates") / "docs.html"
 
 
 @dataclass(frozen=True)
-class Page:
+class _Page:
     """A page, and the content security policy that it is sent with.
 
     Args:
@@ -143,7 +140,7 @@ class Page:
     policy: str
 
 
-def docs_page(document: Mapping[str, Any], model: ServedModel, *, token: bool) -> Page:
+def docs_page(document: Mapping[str, Any], model: ServedModel, *, token: bool) -> _Page:
     """The page for an OpenAPI document.
 
     Args:
@@ -172,7 +169,7 @@ def docs_page(document: Mapping[str, Any], model: ServedModel, *, token: bool) -
     policy = (
         f"default-src 'none'; style-src 'sha256-{hashed}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     )
-    return Page(lambda url: template.render(facts, url=url), policy)
+    return _Page(lambda url: template.render(facts, url=url), policy)
 
 
 def _routes(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:

@@ -71,32 +71,34 @@ class BodyPart:
     name: str | None
     content: bytes
 
+    @classmethod
+    def split(cls, body: bytes, content_type: str) -> list[BodyPart]:
+        """The files of a multipart body.
 
-def split(body: bytes, content_type: str) -> list[BodyPart]:
-    """The files of a multipart body.
+        Raises:
+            RefusedError: 400 if it is not one, 413 if it has too many parts, 422 if it has none.
+        """
+        from python_multipart.exceptions import FormParserError
+        from python_multipart.multipart import MultipartParser, parse_options_header
 
-    Raises:
-        RefusedError: 400 if it is not one, 413 if it has too many parts, 422 if it has none.
-    """
-    from python_multipart.exceptions import FormParserError
-    from python_multipart.multipart import MultipartParser, parse_options_header
-
-    _, options = parse_options_header(content_type)
-    boundary = options.get(b"boundary", b"")
-    if not boundary:
-        raise _not_multipart("its Content-Type names no boundary")
-    collected = _Collected()
-    try:
-        parser = MultipartParser(boundary, collected.callbacks())  # type: ignore[arg-type]
-        parser.write(body)
-        parser.finalize()
-    except FormParserError as error:
-        raise _not_multipart(str(error)) from error
-    if not collected.ended:
-        raise _not_multipart("it is cut off before its last boundary")
-    if not collected.parts:
-        raise RefusedError(422, "no_picture", "The body has no file. Send at least one picture: curl -F files=@FILE.")
-    return collected.parts
+        _, options = parse_options_header(content_type)
+        boundary = options.get(b"boundary", b"")
+        if not boundary:
+            raise _not_multipart("its Content-Type names no boundary")
+        collected = _Collected()
+        try:
+            parser = MultipartParser(boundary, collected.callbacks())  # type: ignore[arg-type]
+            parser.write(body)
+            parser.finalize()
+        except FormParserError as error:
+            raise _not_multipart(str(error)) from error
+        if not collected.ended:
+            raise _not_multipart("it is cut off before its last boundary")
+        if not collected.parts:
+            raise RefusedError(
+                422, "no_picture", "The body has no file. Send at least one picture: curl -F files=@FILE."
+            )
+        return collected.parts
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Starts the server: finds a port, loads the model, and ends when it is told to and all that was begun is done."""
+"""Starts the server: binds a port, loads the model, and ends on a signal, when started requests are finished."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ INSTALL = "pip install 'fittingroom[serve]'"
 
 _NEXT_PORTS = 20
 _LISTENERS = 8  # the loop takes one new connection of each in a turn, and hundreds may come at once
-_LONGEST_END = 15  # seconds in which what was begun is finished
+_LONGEST_END = 15  # seconds in which started requests are finished
 _STARTUP_FAILURE = 3  # uvicorn's exit status of a process that must not be started again
-_SHARED = "PROMETHEUS_MULTIPROC_DIR"  # where processes keep their metrics for each other (see `gate.Metrics`)
+_SHARED = "PROMETHEUS_MULTIPROC_DIR"  # where processes keep their metrics for each other (see `batching.Metrics`)
 
 
 @dataclass(frozen=True)
-class Application:
+class _Application:
     """Makes the ASGI application; each process of a server calls it once.
 
     Args:
@@ -127,14 +127,24 @@ def _listening(family: int, address: tuple[object, ...]) -> socket.socket:
     return sock
 
 
-def serve(application: Application, sock: socket.socket, workers: int, ready: Callable[[], None]) -> None:
-    """Serves until SIGTERM or Ctrl-C; what was begun by then is finished. The same signal again ends it at once.
+def serve(
+    path: Path,
+    sock: socket.socket,
+    security: Security,
+    ready: Callable[[], None],
+    *,
+    workers: int = 1,
+    trust: bool = False,
+) -> None:
+    """Serves a run until SIGTERM or Ctrl-C; started requests are finished. The same signal again ends it at once.
 
     Args:
-        application: makes what is served.
-        sock: that has the port.
-        workers: processes that share it.
+        path: the run's folder.
+        sock: bound to the port.
+        security: who may ask.
         ready: called when requests are answered.
+        workers: processes that share the port.
+        trust: whether a model file may be run.
 
     Raises:
         FittingRoomError: the run cannot be opened.
@@ -144,7 +154,7 @@ def serve(application: Application, sock: socket.socket, workers: int, ready: Ca
     from fittingroom.serving.connection import Connection
 
     config = uvicorn.Config(
-        application,
+        _Application(path, trust, security),
         factory=True,
         http=Connection,
         ws="none",
