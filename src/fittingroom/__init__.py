@@ -187,7 +187,7 @@ if hasattr(os, "register_at_fork"):  # Windows has no forks
 _GONE = {
     "Replicas": "A run has one or more seeds: train(..., seeds=5) gives a Run, and run[2] is the third of them.",
     "ReplicasRecord": "A run has one or more seeds: run.seeds names them, and run[0].record is that of the first.",
-    "TestResultOverSeeds": "A TestResult is of one seed or several: result.accuracy is the mean, result[1] the second.",
+    "ReplicasTestResult": "A TestResult is of one seed or several: result.accuracy is the mean, result[1] the second.",
     "open_replicas": "A run has one or more seeds, and open_run opens it.",
 }
 """What version 0.1 had, and the way to go instead."""

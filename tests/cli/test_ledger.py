@@ -36,7 +36,7 @@ def own_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
 
 def test_every_shown_score_carries_its_look_and_its_luck(command: Command, looked: list[Path]) -> None:
     _, two, both = looked
-    luck = r"best of 4 looks: about \+[\d.]+ points are luck \(models correlated 0\.\d\d\); images from elsewhere"
+    luck = r"best of 4 looks: about \+[\d.]+ points are luck \(models correlated 0\.\d\d\); images from another source"
     evaluated, all_evaluated, shown = (
         command(*words).out for words in (("evaluate", two), ("evaluate", both), ("show", two))
     )

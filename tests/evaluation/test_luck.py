@@ -116,7 +116,7 @@ def test_the_sentence_says_what_the_luck_rests_on() -> None:
 
 def test_from_the_second_look_on_the_larger_danger_is_named() -> None:
     assert Reuse(1).caution(0.9, 100) == Reuse(1).sentence(0.9, 100)
-    assert Reuse(2).caution(0.9, 100).endswith("; images from elsewhere usually cost more than reuse does")
+    assert Reuse(2).caution(0.9, 100).endswith("; images from another source usually cost more accuracy than that")
 
 
 def test_the_short_form_of_a_look() -> None:

@@ -63,13 +63,13 @@ class Reuse:
         return f"best of {self.looks} looks: about {worth} points are luck (models correlated {self.correlation:.2f})"
 
     def caution(self, accuracy: float, images: int) -> str:
-        """The sentence, and from the second look on what must not be forgotten over counting looks.
+        """The sentence, and from the second look on a reminder that other images are the larger danger.
 
         Source: Recht, Roelofs, Schmidt and Shankar, Do ImageNet Classifiers Generalize to ImageNet?, ICML 2019 (arXiv
         1902.10811): a new test set cost models 3 to 15 points, and hardly any of that came from reuse of the old one.
         """
         text = self.sentence(accuracy, images)
-        return text if self.looks == 1 else f"{text}; images from elsewhere usually cost more than reuse does"
+        return text if self.looks == 1 else f"{text}; images from another source usually cost more accuracy than that"
 
     def place(self, look: int | None) -> str:
         """`3`, or `3 of 7` if others came after it; `-` for a look that the ledger does not have."""
