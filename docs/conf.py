@@ -18,7 +18,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_static"]
 source_suffix = {".md": "markdown"}
 default_role = "code"  # docstrings have Markdown's single backticks for code
-smartquotes = False  # `--option` keeps its dashes
+smartquotes_action = "D"  # dashes alone: quotes are for copying
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", ".*")]  # types of other packages have no page here, and nothing is loaded to find one
 

@@ -53,3 +53,11 @@ def test_every_file_of_a_run_and_every_array_of_it_is_described(tmp_path: Path) 
                 assert {f"`{name}`" for name in arrays} <= set(re.findall(r"`\w+`", page)), path.name
         elif path.name == "run.json" and path.parent.name == "seed-0":
             assert {f"`{key}`" for key in json.loads(path.read_text())} <= set(re.findall(r"`\w+`", page))
+
+
+def test_every_path_of_the_server_is_on_its_page() -> None:
+    page = (DOCS / "reference" / "http.md").read_text(encoding="utf-8")
+    source = (DOCS.parent / "src" / "fittingroom" / "serving" / "app.py").read_text(encoding="utf-8")
+    paths = set(re.findall(r"@\w+\.(?:get|post|put|delete)\(\s*\"([^\"]+)\"", source))
+    assert {"/v1/predict", "/docs"} <= paths
+    assert [path for path in paths if f"{path}`" not in page] == []
