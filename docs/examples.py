@@ -150,7 +150,7 @@ def _run(arguments: Sequence[str], folder: Path) -> str:
     )
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(arguments[1:])[:500]}\n{done.stdout}\n{done.stderr}")
-    return done.stdout
+    return done.stdout.replace(f"{folder.resolve()}/", "").replace(f"{folder}/", "")  # as a reader's are: runs/...
 
 
 def difference(shown: str, printed: str) -> str:
