@@ -154,7 +154,7 @@ __all__ = [
     "train",
 ]
 
-# One thread per replica: as fast as two at these sizes, and the same bits every time (see docs/decisions.md).
+# One thread per seed: as fast as two at these sizes, and the same bits every time (see docs/decisions.md).
 _ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
 
 

@@ -49,7 +49,7 @@ class Progress:
     def finish(self, reason: str | None) -> None:
         """Training is over; `reason` says why it ended before the last epoch, if it did."""
 
-    def replicas(self, seeds: Sequence[int]) -> Sequence[Progress]:
+    def for_seeds(self, seeds: Sequence[int]) -> Sequence[Progress]:
         """One for each of several seeds that train at once; they are told from several threads."""
         return [self] * len(seeds)
 
@@ -84,7 +84,7 @@ class LineProgress(Progress):
         if reason:
             self._print(reason)
 
-    def replicas(self, seeds: Sequence[int]) -> Sequence[Progress]:
+    def for_seeds(self, seeds: Sequence[int]) -> Sequence[Progress]:
         """Together they print a line for each finished seed."""
         return seeds_progress(seeds, self._draw_seeds, self._print)
 

@@ -25,9 +25,9 @@ def generator(seed: int, stream: Stream, *indices: int) -> np.random.Generator:
     """The random generator of one stream; equal arguments give an equal generator on every machine.
 
     Args:
-        seed: the seed of the recipe's replica, or of the data split. Not negative.
-        stream: what the numbers are for.
-        indices: which of several, for example the epoch.
+        seed: the seed of a training, or of the data split; not negative.
+        stream: the purpose of the numbers.
+        indices: which one where a purpose has several streams, for example the epoch.
     """
     import numpy as np
 

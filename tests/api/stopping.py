@@ -47,7 +47,7 @@ class OnlyFirst(Progress):
     def __init__(self, first: Progress) -> None:
         self._first = first
 
-    def replicas(self, seeds: Sequence[int]) -> Sequence[Progress]:
+    def for_seeds(self, seeds: Sequence[int]) -> Sequence[Progress]:
         return [self._first, *[Progress()] * (len(seeds) - 1)]
 
 

@@ -157,7 +157,7 @@ def test_seeds_that_all_diverge_are_an_error_that_names_the_seeds(digits: Datase
 
 def test_an_error_in_one_seed_stops_all_and_is_raised(digits: Dataset) -> None:
     class Fails(Progress):
-        def replicas(self, seeds: Sequence[int]) -> Sequence[Progress]:
+        def for_seeds(self, seeds: Sequence[int]) -> Sequence[Progress]:
             return [self, *[Progress()] * (len(seeds) - 1)]
 
         def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:

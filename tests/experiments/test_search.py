@@ -79,10 +79,10 @@ def test_trials_stay_in_their_ranges_and_are_kept_as_runs(finished: Search) -> N
         assert 1e-3 <= recipe.learning_rate <= 1e-1
         assert recipe.batch_size in {32, 64}
         assert run is not None
-        (replica,) = fr.open_run(run)
-        assert replica.record.validation is not None
-        assert replica.record.validation.accuracy == trial.value
-        assert Recipe.from_dict(replica.record.recipe).learning_rate == recipe.learning_rate
+        record = fr.open_run(run).record
+        assert record.validation is not None
+        assert record.validation.accuracy == trial.value
+        assert Recipe.from_dict(record.recipe).learning_rate == recipe.learning_rate
     assert len({one.variant.name for one in finished.trials}) == 3
 
 

@@ -10,7 +10,6 @@ import pytest
 import fittingroom as fr
 from fittingroom.errors import DatasetNotFoundError, InputError, RecipeError, UnknownNameError
 from fittingroom.experiments.experiment_progress import ExperimentProgress
-from fittingroom.labs.arms import named
 from fittingroom.labs.lab import LabResult
 from tests.labs.conftest import CLAIM, EXPERIMENT, PICTURE, TEXTS, WHOLE, Written
 
@@ -99,9 +98,7 @@ def test_a_lab_that_is_run_again_trains_nothing_again(written: Written) -> None:
 
 def test_code_runs_as_it_stands_and_an_error_is_what_came_of_it(written: Written) -> None:
     result = run(written(CODE_LAB), trust=True)
-    few, fitted = named(result.arms, "few"), named(result.arms, "all")
-    assert few is not None
-    assert fitted is not None
+    fitted, few = result.arms
     assert "The model has 5 outputs, and the labels name 10 classes" in (few.error or "")
     assert (fitted.seeds, fitted.printed) == ((0, 1), "enough\nenough\n")
     assert [run.record.status for run in fitted.runs] == ["stopped", "stopped"]
@@ -110,7 +107,7 @@ def test_code_runs_as_it_stands_and_an_error_is_what_came_of_it(written: Written
     times = [path.stat().st_mtime_ns for path in result.path.rglob("weights*")]
     again = run(result.lab.path, trust=True)
     assert times == [path.stat().st_mtime_ns for path in result.path.rglob("weights*")] != []
-    assert named(again.arms, "all").printed == "enough\nenough\n"  # type: ignore[union-attr]
+    assert again.arms[0].printed == "enough\nenough\n"
 
 
 def test_code_of_others_runs_only_if_trusted(written: Written, runs_dir: Path) -> None:
@@ -123,7 +120,7 @@ def test_code_of_others_runs_only_if_trusted(written: Written, runs_dir: Path) -
 def test_code_that_trains_nothing_is_refused_with_what_to_do(written: Written) -> None:
     path = written(TEXTS + PICTURE + code("few", "run = 3") + ERROR)
     with pytest.raises(
-        RecipeError, match=r"has trained nothing in the folder `out`. Expected, for example, run = fr.fit"
+        RecipeError, match=r"made no run in the folder `out`. Give it to fit or train, for example run = fr.fit"
     ):
         run(path, trust=True)
 

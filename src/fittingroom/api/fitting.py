@@ -150,7 +150,7 @@ class Fitting:
         prepare_jax()
         with self.progress:
             sessions, states = [], []
-            for seed, progress in zip(seeds, self.progress.replicas(seeds), strict=True):
+            for seed, progress in zip(seeds, self.progress.for_seeds(seeds), strict=True):
                 model = make(seed)
                 one = replace(
                     self,

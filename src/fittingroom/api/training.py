@@ -154,7 +154,7 @@ def _train_named(
         )
 
     if len(seeds) > 1:
-        sessions = [session(*pair) for pair in zip(seeds, progress.replicas(seeds), strict=True)]
+        sessions = [session(*pair) for pair in zip(seeds, progress.for_seeds(seeds), strict=True)]
         states = [blueprint.initial_state(seed) for seed in seeds]
         path = train_sessions(sessions, states, source, lambda: model.trace()[1], keeper)
         return Run(path, dataset=dataset).after_training()

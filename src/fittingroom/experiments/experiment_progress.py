@@ -143,7 +143,7 @@ class _SeedsInTable(Progress):
     def stage(self, text: str) -> None:
         self._draw(text, 0.0, "")
 
-    def replicas(self, seeds: Sequence[int]) -> Sequence[Progress]:
+    def for_seeds(self, seeds: Sequence[int]) -> Sequence[Progress]:
         return seeds_progress(seeds, self._draw)
 
 

@@ -1,7 +1,7 @@
 """The folder of an experiment: which cells are trained, half trained, or have failed.
 
     experiment.json   the plan of the last call (`plan.py`)
-    runs/             run folders of replicas of one recipe, `<recipe>-<data>-<n>`; each replica is a cell
+    runs/             run folders, `<recipe>-<data>-<n>`; each seed in them is a cell
     failed/           `<cell>.json`: why a cell that left no run has failed
     epochs.csv        every cell and epoch (`summary.py`), and the same as epochs.parquet
     cells.csv         every cell, and the same as cells.parquet

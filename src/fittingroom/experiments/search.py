@@ -250,8 +250,8 @@ class _Prunable(Progress):
     def finish(self, reason: str | None) -> None:
         self._shown.finish(reason)
 
-    def replicas(self, seeds: Sequence[int]) -> Sequence[Progress]:
-        shown = zip(seeds, self._shown.replicas(seeds), strict=True)
+    def for_seeds(self, seeds: Sequence[int]) -> Sequence[Progress]:
+        shown = zip(seeds, self._shown.for_seeds(seeds), strict=True)
         return [_Prunable(one, self._pruning, decides=seed == self._pruning.seed) for seed, one in shown]
 
     def _end_if_pruned(self) -> None:

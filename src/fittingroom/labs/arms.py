@@ -1,6 +1,6 @@
 """An arm of a lab: what was trained in one way, with one seed or several, or the error that came instead.
 
-The Python of a lab: run as it stands; what it trained, or the error that came instead, is kept.
+An arm is a recipe of an experiment, or Python code that is run as it stands.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ from fittingroom.runs.outcomes import Kept
 from fittingroom.runs.place import has_begun, is_run
 from fittingroom.runs.store import read_validated
 
+_PRINTED_NAME = "printed.txt"
+_LONGEST_PRINTED = 10_000  # characters
+
 
 @dataclass(frozen=True, eq=False)
 class Arm:
@@ -43,10 +46,10 @@ class Arm:
     Args:
         name: what the lab's file calls it.
         dataset: the name of the data.
-        runs: one per seed that was trained to its end; empty where an error came instead.
-        error: its message; None for none.
-        code: the Python that was run; None for a recipe.
-        printed: what that printed.
+        runs: a run per seed that finished; empty where an error came instead.
+        error: the message of the error; None for none.
+        code: the Python code that was run; None for a recipe.
+        printed: what the code printed.
     """
 
     name: str
@@ -75,10 +78,10 @@ class Arm:
         return tuple(read_validated(run.path, "measure a lab on them").kept for run in self.runs)
 
     def on_images(self, measure: Measure) -> npt.NDArray[Any]:
-        """A measure of images, `(replicas, images)`."""
+        """A measure of each seed on each image, `(seeds, images)`."""
         of_images = measure.of_images
         if of_images is None:
-            raise ValueError(f"{measure.words}: it belongs to no image")
+            raise ValueError(f"{measure.words} is not a number of images")
         return np.stack([of_images(one) for one in self.outcomes]).astype(np.float64)
 
     def on_seeds(self, measure: Measure) -> tuple[float, ...] | None:
@@ -118,9 +121,9 @@ def arm_names(variants: Sequence[Variant], dataset: str, *, datasets: int) -> li
     """What the arms of an experiment are called: `hidden=512`, `linear`, `course augment=flip on digits`.
 
     Args:
-        variants: its recipes.
-        dataset: the name of its data.
-        datasets: how many datasets the lab has; with several, names of arms say which.
+        variants: the recipes of the experiment.
+        dataset: the name of its dataset.
+        datasets: how many datasets the lab has; with several, the names of arms say which.
     """
     with_recipe = len({_base(one) for one in variants}) > 1
     return [
@@ -139,9 +142,9 @@ def arms_of(experiment: Experiment, names: Sequence[str], dataset: Dataset) -> l
     """An arm for each recipe of an experiment.
 
     Args:
-        experiment: it.
-        names: what to call each.
-        dataset: its data.
+        experiment: the result of the experiment.
+        names: what to call the arms, in the order of the recipes.
+        dataset: what the experiment was trained on.
     """
     return [
         Arm(
@@ -154,43 +157,24 @@ def arms_of(experiment: Experiment, names: Sequence[str], dataset: Dataset) -> l
     ]
 
 
-def runs_in(folder: Path) -> tuple[Run, ...]:
-    """The runs in a run folder: one, or one per seed."""
-    return tuple(open_run(folder, trust=True))
-
-
-def named(arms: Sequence[Arm], name: str) -> Arm | None:
-    """The arm with a name; None if there is none."""
-    return next((arm for arm in arms if arm.name == name), None)
-
-
-def _base(one: Variant) -> str:
-    """The recipe without what was set and varied: a changed one has a plus sign behind its name."""
-    return one.name.split(" ")[0].rstrip("+")
-
-
-PRINTED_NAME = "printed.txt"
-_LONGEST_PRINTED = 10_000
-
-
 def run_code(code: LabCode, dataset: Dataset, folder: Path) -> Arm:
-    """The arm that a piece of code makes. What it has trained before is not trained again.
+    """The arm of a piece of code. What it trained before is not trained again.
 
-    The code has `fr`, `keras`, the dataset as `data` and a free folder as `out`; it gives the latter to `fr.fit` or
-    `fr.train`, and calls what comes back `run`.
+    The code has `fr`, `keras`, the dataset as `data` and a free folder as `out`; it gives `out` to `fr.fit` or
+    `fr.train`, and calls the result `run`.
 
     Args:
-        code: it.
-        dataset: its data.
-        folder: of the lab's pieces of code.
+        code: the code and its name.
+        dataset: what is `data` in the code.
+        folder: the folder for all code of the lab.
 
     Raises:
-        RecipeError: the code makes no `run` in `out`.
+        RecipeError: the code does not make a run in `out`.
         StorageError: something cannot be written.
         Interrupted: Ctrl-C or SIGTERM.
     """
     place = folder / hashlib.sha256(f"{dataset.fingerprint}\n{code.code}".encode()).hexdigest()[:12]
-    out, printed = place / "run", place / PRINTED_NAME
+    out, printed = place / "run", place / _PRINTED_NAME
     if not (_is_whole(out) and printed.is_file()):
         shutil.rmtree(place, ignore_errors=True)
         with storage_errors(place):
@@ -202,7 +186,13 @@ def run_code(code: LabCode, dataset: Dataset, folder: Path) -> Arm:
         if error is not None:
             return Arm(code.name, dataset.name, error=error, code=code.code, printed=text)
         write_bytes(printed, text.encode())
-    return Arm(code.name, dataset.name, runs_in(out), code=code.code, printed=printed.read_text(encoding="utf-8"))
+    return Arm(
+        code.name,
+        dataset.name,
+        tuple(open_run(out, trust=True)),
+        code=code.code,
+        printed=printed.read_text(encoding="utf-8"),
+    )
 
 
 def _forget() -> None:
@@ -239,7 +229,12 @@ def _executed(code: LabCode, dataset: Dataset, out: Path) -> tuple[str | None, s
         return f"{type(error).__name__}: {error}", printed.getvalue()[:_LONGEST_PRINTED]
     if not _is_whole(out):
         raise RecipeError(
-            f"the code of {code.name!r} has trained nothing in the folder `out`. Expected, for example, "
+            f"the code of {code.name!r} made no run in the folder `out`. Give it to fit or train, for example "
             "run = fr.fit(model, data, epochs=5, out=out)."
         )
     return None, printed.getvalue()[:_LONGEST_PRINTED]
+
+
+def _base(one: Variant) -> str:
+    """The name of the recipe that was changed, without the plus sign that a changed one has."""
+    return one.name.split(" ")[0].rstrip("+")

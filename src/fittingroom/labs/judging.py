@@ -18,7 +18,7 @@ import numpy.typing as npt
 from fittingroom.errors import UnknownNameError
 from fittingroom.evaluation.differences import ENOUGH_SEEDS, Difference, shared_order
 from fittingroom.evaluation.estimate import Estimate
-from fittingroom.labs.arms import Arm, named
+from fittingroom.labs.arms import Arm
 from fittingroom.labs.lab_description import Claim
 from fittingroom.labs.measures import MEASURES, Measure
 from fittingroom.text import number
@@ -103,8 +103,8 @@ def judge(claims: Sequence[Claim], arms: Sequence[Arm]) -> tuple[ClaimResult, ..
 
 def _effect(claim: Claim, arms: Sequence[Arm]) -> Difference | None:
     """The first arm's number less the second's, as the measure has it; None where there is nothing to test."""
-    first = named(arms, claim.arm)
-    second = named(arms, claim.than) if isinstance(claim.than, str) else None
+    first = _named(arms, claim.arm)
+    second = _named(arms, claim.than) if isinstance(claim.than, str) else None
     if claim.expected == "error" or first is None or not first.runs or claim.than is None:
         return None
     if isinstance(claim.than, str) and (second is None or not second.runs):
@@ -132,7 +132,7 @@ def _effect_on_runs(claim: Claim, measure: Measure, first: Arm, second: Arm | No
 
 
 def _judged(claim: Claim, arms: Sequence[Arm], effect: Difference | None) -> ClaimResult:
-    first = named(arms, claim.arm)
+    first = _named(arms, claim.arm)
     if claim.expected == "error":
         return _error_judged(claim, first)
     if effect is None:
@@ -159,7 +159,7 @@ def _error_judged(claim: Claim, arm: Arm | None) -> ClaimResult:
 def _why_not(claim: Claim, arms: Sequence[Arm]) -> str:
     for name in (claim.arm, claim.than):
         if isinstance(name, str):
-            arm = named(arms, name)
+            arm = _named(arms, name)
             if arm is None:
                 return f"{name} was left out: its dataset is not here."
             if not arm.runs:
@@ -191,7 +191,7 @@ def _sentence(one: ClaimResult, measure: Measure, arms: Sequence[Arm]) -> str:
         text += f"; up to {claim.within:g} {unit} {'counts' if claim.within == 1 else 'count'} as the same"
         if one.verdict == "no difference shown":
             text += ". Neither a difference nor its absence is shown"
-    arm = named(arms, claim.arm)
+    arm = _named(arms, claim.arm)
     if measure.of_images is not None and arm is not None and len(arm.seeds) < ENOUGH_SEEDS:
         text += ". With so few seeds this is about these models, not about the recipe"
     return f"{text}."
@@ -296,3 +296,8 @@ def _effect_on_seeds(first: Sequence[float], second: Sequence[float], *, ratio: 
     if len(differences) < 2:
         return None
     return Difference(float(differences.mean()), Estimate.over_seeds(differences.tolist()))
+
+
+def _named(arms: Sequence[Arm], name: str) -> Arm | None:
+    """The arm with a name; None if there is none."""
+    return next((arm for arm in arms if arm.name == name), None)
