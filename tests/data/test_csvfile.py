@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fittingroom.data.csvfile import read_table
+from fittingroom.data.csvfile import PixelTable
 from fittingroom.data.load import load
 from fittingroom.errors import DataError
 from tests.data.builders import images, labels
@@ -64,7 +64,7 @@ def test_a_test_file_beside_the_training_file_is_the_test_part(tmp_path: Path) -
 )
 def test_forms_that_people_have_are_read(tmp_path: Path, text: str, label: float | str | None) -> None:
     (tmp_path / "a.csv").write_text(text, encoding="utf-8", newline="")
-    table = read_table(tmp_path / "a.csv")
+    table = PixelTable.read(tmp_path / "a.csv")
     np.testing.assert_array_equal(table.images, images(5, 4, 4))
     assert table.images.dtype == np.uint8
     assert table.labels is None if label is None else table.labels is not None and set(table.labels.tolist()) == {label}
@@ -73,7 +73,7 @@ def test_forms_that_people_have_are_read(tmp_path: Path, text: str, label: float
 def test_colours_and_fractions_are_read_and_said(tmp_path: Path) -> None:
     values = np.random.default_rng(0).random((3, 27))
     (tmp_path / "a.csv").write_text("\n".join(",".join(map(str, row)) for row in values))
-    table = read_table(tmp_path / "a.csv")
+    table = PixelTable.read(tmp_path / "a.csv")
     np.testing.assert_allclose(table.images.reshape(3, 27), values, rtol=1e-6)
     assert table.notes == ("a.csv: its 27 pixels are taken as 3x3 in colour.",)
 
@@ -103,7 +103,7 @@ def test_colours_and_fractions_are_read_and_said(tmp_path: Path) -> None:
 def test_wrong_rows_are_refused_by_their_lines(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "a.csv").write_text(text, errors="surrogateescape")
     with pytest.raises(DataError, match=message):
-        read_table(tmp_path / "a.csv")
+        PixelTable.read(tmp_path / "a.csv")
 
 
 def test_rows_without_labels_are_no_dataset(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from fittingroom.data.catalogue import FASHION_MNIST, FOUR_FILES, CatalogueEntry
-from fittingroom.data.load import catalogued
-from fittingroom.data.published import download
+from fittingroom.data.load import _catalogued
+from fittingroom.data.published import _download
 from fittingroom.errors import DatasetNotFoundError
 from tests.data.builders import write_four_files
 
@@ -86,10 +86,10 @@ def entry(files: dict[str, bytes], *mirrors: str) -> CatalogueEntry:
 
 def test_the_right_files_come_whole_and_are_not_asked_for_twice(files: dict[str, bytes], folder: Path) -> None:
     with serve(files) as mirror:
-        paths = download(entry(files, mirror.address), folder)
+        paths = _download(entry(files, mirror.address), folder)
         assert {path.name: path.read_bytes() for path in paths.values()} == files
         assert list(paths) == list(FOUR_FILES)
-        download(entry(files, mirror.address), folder)
+        _download(entry(files, mirror.address), folder)
         assert len(mirror.asked) == 4
 
 
@@ -97,7 +97,7 @@ def test_nothing_is_printed_when_standard_error_is_no_terminal(
     files: dict[str, bytes], folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with serve(files) as mirror:
-        download(entry(files, mirror.address), folder)
+        _download(entry(files, mirror.address), folder)
     assert capfd.readouterr() == ("", "")
 
 
@@ -111,7 +111,7 @@ def test_on_a_terminal_standard_error_shows_progress(
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     with serve(files) as mirror:
-        download(entry(files, mirror.address), folder)
+        _download(entry(files, mirror.address), folder)
     assert "Downloading Fashion-MNIST" in terminal.getvalue()
 
 
@@ -123,27 +123,27 @@ def test_a_wrong_checksum_deletes_the_file_and_says_both(files: dict[str, bytes]
         serve(wrong) as mirror,
         pytest.raises(DatasetNotFoundError, match=f"expected md5:{expected} but got {got}, so the file was deleted"),
     ):
-        download(entry(files, mirror.address), folder, pause=0)
+        _download(entry(files, mirror.address), folder, pause=0)
     assert list(folder.iterdir()) == []
 
 
 def test_a_damaged_earlier_download_is_fetched_again(files: dict[str, bytes], folder: Path) -> None:
     (folder / "t10k-labels-idx1-ubyte.gz").write_bytes(b"half")
     with serve(files) as mirror:
-        paths = download(entry(files, mirror.address), folder)
+        paths = _download(entry(files, mirror.address), folder)
     assert paths["t10k-labels-idx1-ubyte"].read_bytes() == files["t10k-labels-idx1-ubyte.gz"]
 
 
 def test_a_server_that_fails_twice_is_asked_a_third_time(files: dict[str, bytes], folder: Path) -> None:
     with serve(files, failures=2) as mirror:
-        paths = download(entry(files, mirror.address), folder, pause=0)
+        paths = _download(entry(files, mirror.address), folder, pause=0)
         assert len(mirror.asked) == 6
     assert all(path.is_file() for path in paths.values())
 
 
 def test_another_mirror_is_asked_when_one_fails(files: dict[str, bytes], folder: Path) -> None:
     with serve({}) as empty, serve(files) as good:
-        download(entry(files, empty.address, good.address), folder, pause=0)
+        _download(entry(files, empty.address, good.address), folder, pause=0)
         assert len(empty.asked) == len(good.asked) == 4
 
 
@@ -153,17 +153,17 @@ def test_when_nothing_can_be_reached_every_mirror_has_its_reason(files: dict[str
         with pytest.raises(
             DatasetNotFoundError, match=f"{empty.address}: answered 404 Not Found; {closed}: no connection"
         ):
-            download(entry(files, empty.address, closed), folder, pause=0)
+            _download(entry(files, empty.address, closed), folder, pause=0)
 
 
 def test_a_dataset_is_loaded_by_download_and_then_without_the_network(files: dict[str, bytes]) -> None:
     with serve(files) as mirror:
         small = replace(entry(files, mirror.address), system_folder=None, classes=("a", "b", "c"))
-        contents = catalogued(small, None)
+        contents = _catalogued(small, None)
         assert contents.source == f"download from {mirror.address}"
         assert contents.notes == ()
         asked = len(mirror.asked)
-    assert catalogued(small, None).fingerprint == contents.fingerprint
+    assert _catalogued(small, None).fingerprint == contents.fingerprint
     assert asked == 4
 
 
@@ -174,7 +174,7 @@ def test_a_dataset_is_downloaded_even_where_the_cache_cannot_be_written(
     monkeypatch.setenv("FITTINGROOM_CACHE_DIR", str(tmp_path / "file" / "cache"))
     with serve(files) as mirror:
         small = replace(entry(files, mirror.address), system_folder=None, classes=("a", "b", "c"))
-        contents = catalogued(small, None)
+        contents = _catalogued(small, None)
     assert len(contents.images) == 60
     assert any("could not be cached" in note for note in contents.notes)
 
@@ -192,7 +192,7 @@ def test_the_published_files_of_fashion_mnist_pass_with_their_real_checksums(
         )
         published[f"{name}.gz"] = header + packed[10:]
     with serve(published) as mirror:
-        paths = download(replace(FASHION_MNIST, mirrors=(mirror.address,)), folder)
+        paths = _download(replace(FASHION_MNIST, mirrors=(mirror.address,)), folder)
     assert {
         path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in paths.values()
     } == FASHION_MNIST.info.checksums

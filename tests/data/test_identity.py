@@ -11,7 +11,7 @@ import pytest
 
 from fittingroom.data.catalogue import FASHION_MNIST, FOUR_FILES, KMNIST, MNIST, CatalogueEntry
 from fittingroom.data.dataset import Dataset
-from fittingroom.data.load import catalogued, load
+from fittingroom.data.load import _catalogued, load
 from fittingroom.errors import DataError
 from tests.data.builders import idx_bytes, labels, write_four_files
 
@@ -65,12 +65,12 @@ def test_files_with_mnists_checksums_in_place_of_fashion_mnist_are_named(
 def test_train_and_test_files_swapped_are_named_by_their_checksums(tmp_path: Path) -> None:
     kmnist = publishing(KMNIST, swapped(write_four_files(tmp_path / "m")))
     with pytest.raises(DataError, match=r"holds t10k-images-idx3-ubyte.gz of Kuzushiji-MNIST.* the files are swapped"):
-        catalogued(kmnist, tmp_path / "m")
+        _catalogued(kmnist, tmp_path / "m")
 
 
 def test_published_checksums_need_no_other_proof(tmp_path: Path) -> None:
     kmnist = publishing(KMNIST, write_four_files(tmp_path / "m"))
-    assert catalogued(kmnist, tmp_path / "m").notes == ()
+    assert _catalogued(kmnist, tmp_path / "m").notes == ()
 
 
 def test_repacked_files_with_the_right_counts_are_taken_with_a_word_of_caution(like_mnist: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from fittingroom.data.catalogue import FASHION_MNIST, FOUR_FILES, KMNIST, CatalogueEntry
 from fittingroom.data.idx import FourFiles
-from fittingroom.data.load import catalogued, load
+from fittingroom.data.load import _catalogued, load
 from fittingroom.errors import DatasetNotFoundError
 from tests.data.builders import write_four_files
 
@@ -54,9 +54,9 @@ def test_data_dir_is_looked_into_and_its_folder_with_the_datasets_name_first(
     entry: CatalogueEntry, tmp_path: Path
 ) -> None:
     write_four_files(tmp_path / "d")
-    assert catalogued(entry, tmp_path / "d").source == f"folder {tmp_path / 'd'}"
+    assert _catalogued(entry, tmp_path / "d").source == f"folder {tmp_path / 'd'}"
     write_four_files(tmp_path / "d" / "fashion-mnist")
-    assert catalogued(entry, tmp_path / "d").source == f"folder {tmp_path / 'd' / 'fashion-mnist'}"
+    assert _catalogued(entry, tmp_path / "d").source == f"folder {tmp_path / 'd' / 'fashion-mnist'}"
 
 
 def test_a_data_dir_without_the_files_is_an_error_even_if_others_have_them(
@@ -64,7 +64,7 @@ def test_a_data_dir_without_the_files_is_an_error_even_if_others_have_them(
 ) -> None:
     write_four_files(tmp_path / "system")
     with pytest.raises(DatasetNotFoundError, match="typo has no Fashion-MNIST; expected train-images-idx3-ubyte, "):
-        catalogued(entry, tmp_path / "typo")
+        _catalogued(entry, tmp_path / "typo")
 
 
 def test_the_environments_folder_comes_before_the_systems(
@@ -73,7 +73,7 @@ def test_the_environments_folder_comes_before_the_systems(
     write_four_files(tmp_path / "system")
     write_four_files(tmp_path / "d")
     monkeypatch.setenv("FITTINGROOM_DATA_DIR", str(tmp_path / "d"))
-    assert catalogued(entry, None).source == f"folder {tmp_path / 'd'}"
+    assert _catalogued(entry, None).source == f"folder {tmp_path / 'd'}"
 
 
 def test_an_environments_folder_without_the_dataset_is_passed_by_with_a_note(
@@ -81,7 +81,7 @@ def test_an_environments_folder_without_the_dataset_is_passed_by_with_a_note(
 ) -> None:
     write_four_files(tmp_path / "system")
     monkeypatch.setenv("FITTINGROOM_DATA_DIR", str(tmp_path / "d"))
-    contents = catalogued(entry, None)
+    contents = _catalogued(entry, None)
     assert contents.source.startswith("Debian package dataset-fashion-mnist")
     assert f"FITTINGROOM_DATA_DIR is {tmp_path / 'd'}, which has no Fashion-MNIST; another copy is used." in (
         contents.notes
@@ -90,26 +90,26 @@ def test_an_environments_folder_without_the_dataset_is_passed_by_with_a_note(
 
 def test_the_cache_serves_when_the_system_has_the_files_no_more(entry: CatalogueEntry, tmp_path: Path) -> None:
     files = write_four_files(tmp_path / "system")
-    before = catalogued(entry, None)
+    before = _catalogued(entry, None)
     for path in files.values():
         path.unlink()
-    assert catalogued(entry, None).fingerprint == before.fingerprint
+    assert _catalogued(entry, None).fingerprint == before.fingerprint
 
 
 def test_the_cache_is_made_again_when_a_source_file_changes(entry: CatalogueEntry, tmp_path: Path) -> None:
     files = write_four_files(tmp_path / "system")
-    before = catalogued(entry, None)
+    before = _catalogued(entry, None)
     path = files["train-images-idx3-ubyte"]
     path.write_bytes(write_four_files(tmp_path / "other", train=(30, 20, 10))["train-images-idx3-ubyte"].read_bytes())
     os.utime(path, ns=(0, 0))
     images = (tmp_path / "cache" / "datasets" / "fashion-mnist" / "images.npy").stat().st_mtime_ns
-    assert catalogued(entry, None).fingerprint == before.fingerprint
+    assert _catalogued(entry, None).fingerprint == before.fingerprint
     assert (tmp_path / "cache" / "datasets" / "fashion-mnist" / "images.npy").stat().st_mtime_ns != images
 
 
 def test_a_dataset_that_is_not_found_names_all_four_ways_to_get_it(entry: CatalogueEntry, tmp_path: Path) -> None:
     with pytest.raises(DatasetNotFoundError) as caught:
-        catalogued(entry, None)
+        _catalogued(entry, None)
     message = str(caught.value)
     for part in (
         "Fashion-MNIST was not found anywhere",
@@ -127,7 +127,7 @@ def test_a_dataset_without_a_system_package_has_three_ways_out(
     tmp_path: Path, entry: CatalogueEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(DatasetNotFoundError, match=r"3. connect to the network") as caught:
-        catalogued(replace(KMNIST, mirrors=NOWHERE), None)
+        _catalogued(replace(KMNIST, mirrors=NOWHERE), None)
     assert "apt-get" not in str(caught.value)
 
 

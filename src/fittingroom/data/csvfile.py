@@ -50,6 +50,28 @@ class PixelTable:
     labels: NDArray[Any] | None
     notes: tuple[str, ...]
 
+    @classmethod
+    def read(cls, path: Path) -> PixelTable:
+        """The pictures of a CSV file, and their labels where it has them.
+
+        Raises:
+            DataError: it cannot be read, its columns are not those of square pictures, or a row (named by its line)
+                has too few or too many values, or one that is not a number.
+        """
+        try:
+            with _text(path) as stream:
+                columns = _columns(path, _first_line(path, stream))
+                stream.seek(0)
+                blocks = _Blocks(path, columns)
+                lines = _lines(path, stream)
+                if columns.header:
+                    next(lines)
+                while block := list(islice(lines, _BLOCK)):
+                    blocks.add(block)
+        except OSError as error:
+            raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
+        return blocks.table()
+
 
 @dataclass(frozen=True)
 class _Columns:
@@ -74,28 +96,6 @@ class _Columns:
     notes: tuple[str, ...]
 
 
-def read_table(path: Path) -> PixelTable:
-    """The pictures of a CSV file, and their labels where it has them.
-
-    Raises:
-        DataError: it cannot be read, its columns are not those of square pictures, or a row (named by its line) has too
-            few or too many values, or one that is not a number.
-    """
-    try:
-        with _text(path) as stream:
-            columns = _columns(path, _first_line(path, stream))
-            stream.seek(0)
-            blocks = _Blocks(path, columns)
-            lines = _lines(path, stream)
-            if columns.header:
-                next(lines)
-            while block := list(islice(lines, _BLOCK)):
-                blocks.add(block)
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
-    return blocks.table()
-
-
 def csv_source(path: Path) -> DatasetSource:
     """A user's CSV file of labels and pixels, with the test part of a file `...test.csv` beside it."""
     other, note = _beside(path)
@@ -104,7 +104,7 @@ def csv_source(path: Path) -> DatasetSource:
 
 
 def _read_csv(path: Path, other: Path | None, note: tuple[str, ...]) -> RawDataset:
-    tables = {str(file): read_table(file) for file in (path, other) if file is not None}
+    tables = {str(file): PixelTable.read(file) for file in (path, other) if file is not None}
     train = tables[str(path)]
     if train.labels is None:
         height, width = train.images.shape[1:3]
@@ -144,7 +144,7 @@ def _read_columns(path: Path) -> _Columns:
     """What the columns of a CSV file mean; only its first line is read.
 
     Raises:
-        DataError: as for `read_table`.
+        DataError: as for `PixelTable.read`.
     """
     try:
         with _text(path) as stream:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fittingroom.data.labels import class_names, natural_key
-from fittingroom.data.layout import Listing, Skipped, list_folder, what_is_in
+from fittingroom.data.listing import Listing, Skipped, what_is_in
 from fittingroom.data.metadata import read_labels, table_in
 from fittingroom.data.pictures import ACCEPTED
 from fittingroom.errors import DataError
@@ -115,7 +115,7 @@ class _Scan:
         return {part: pictures for part, pictures in found.items() if pictures is not None}
 
     def _list(self, folder: Path) -> Listing:
-        listing = list_folder(folder, self.skipped, first_rules=self.first_rules)
+        listing = Listing.of(folder, self.skipped, first_rules=self.first_rules)
         self.seen += len(listing.folders) + len(listing.pictures) + len(listing.others)
         if self.seen > _MOST_FILES:
             raise DataError(f"{self.root} has more than {_MOST_FILES:,} files in it. Is it the right folder?")
@@ -125,11 +125,11 @@ class _Scan:
         """The folder, or the one below it that has the pictures, where each on the way holds nothing else."""
         start = folder
         for _ in range(_DEEPEST):
-            listing = list_folder(folder, Skipped())
+            listing = Listing.of(folder)
             if table_in(folder) or listing.pictures or len(listing.folders) != 1:
                 break
             (only,) = listing.folders
-            inside = list_folder(only, Skipped())
+            inside = Listing.of(only)
             if (only.name.lower() in _PARTS and not in_part) or not (inside.folders or table_in(only)):
                 break
             self.skipped.add(_OUTSIDE, self._list(folder).others)  # and what else is skipped beside it
@@ -141,7 +141,7 @@ class _Scan:
     def _part_folders(self, top: Path, listing: Listing) -> dict[str, Path] | None:
         """The folders of the parts; None where the folders are classes."""
         named = {folder: part for folder in listing.folders if (part := _PARTS.get(folder.name.lower()))}
-        inside = {folder: list_folder(folder, Skipped()) for folder in named}
+        inside = {folder: Listing.of(folder) for folder in named}
         # A folder of pictures is a class, whatever its name; a part has folders of its own, or a table.
         nested = {folder: part for folder, part in named.items() if inside[folder].folders or table_in(folder)}
         flat = [folder for folder in named if folder not in nested]

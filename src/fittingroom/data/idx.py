@@ -29,10 +29,9 @@ from fittingroom.data.sniff import (
     LARGEST_ARRAY,
     LOOKED_AT,
     FileKind,
-    is_idx,
+    holds_idx,
     read_declared,
     start_of,
-    unpacked_start,
 )
 from fittingroom.data.values import to_images
 from fittingroom.errors import DataError, DatasetNotFoundError
@@ -200,7 +199,6 @@ def _idx_names(folder: Path) -> list[str]:
     names = []
     for path in sorted(folder.iterdir())[:_LISTED]:
         with suppress(OSError):
-            start = start_of(path)
-            if is_idx(unpacked_start(start) if start[:2] == _GZIP else start):
+            if holds_idx(start_of(path)):
                 names.append(path.name)
     return names

@@ -92,7 +92,7 @@ def _find(
     if not colon and not bare:
         if name not in CATALOGUE:
             raise UnknownNameError("dataset", name, [*CATALOGUE, *FORMS])
-        return name, catalogued(CATALOGUE[name], data_dir), CATALOGUE[name].info
+        return name, _catalogued(CATALOGUE[name], data_dir), CATALOGUE[name].info
     from fittingroom.data.find import check_form, form_of
 
     if bare:
@@ -112,7 +112,7 @@ def _find(
     return f"{form}:{path}", contents, DatasetInfo(title=path.name)
 
 
-def catalogued(entry: CatalogueEntry, data_dir: Path | None) -> Contents:
+def _catalogued(entry: CatalogueEntry, data_dir: Path | None) -> Contents:
     """The contents of a dataset of the catalogue, from the first place that has it.
 
     The places are: `data_dir`, the folder that `FITTINGROOM_DATA_DIR` names, the cache, the system's package, a

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.data.csvfile import read_table
+from fittingroom.data.csvfile import PixelTable
 from fittingroom.data.dataset import read_only
 from fittingroom.data.idx import read_idx_images
 from fittingroom.data.npz import array_names, listed, member_names, read_array
 from fittingroom.data.pictures import Picture, not_accepted, pixels, quiet_pillow
 from fittingroom.data.ranges import ValueRange, require_finite
-from fittingroom.data.sniff import is_idx, start_of, unpacked_start
+from fittingroom.data.sniff import holds_idx, start_of
 from fittingroom.data.values import to_range
 from fittingroom.errors import DataError
 
@@ -150,7 +150,7 @@ class ImageReader:
         if kind == "npz":
             return self._from_array(path, read_array(path, _array_name(path)))
         if kind == "csv":
-            table = read_table(path)
+            table = PixelTable.read(path)
             inputs = self._from_array(path, table.images)
             ignored = () if table.labels is None else (f"{path}: its labels are ignored.",)
             return replace(inputs, notes=(*ignored, *inputs.notes))
@@ -251,7 +251,7 @@ def _array_kind(path: Path) -> str | None:
         start = start_of(path)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
-    if is_idx(start) or (start[:2] == b"\x1f\x8b" and _holds_idx(start)):
+    if holds_idx(start):
         return "idx"
     if start.startswith(b"PK\x03\x04"):
         if path.suffix.lower() == ".npz" or any(name.endswith(".npy") for name in member_names(path)):
@@ -259,12 +259,6 @@ def _array_kind(path: Path) -> str | None:
         raise not_accepted(path, start)
     # CSV has no first bytes of its own, so only the ending tells.
     return "csv" if path.suffix.lower() in {".csv", ".tsv"} else None
-
-
-def _holds_idx(start: bytes) -> bool:
-    """Whether a packed file is IDX, or is so damaged that only its reader can say what is wrong."""
-    inside = unpacked_start(start)
-    return not inside or is_idx(inside)
 
 
 def _array_name(path: Path) -> str:

@@ -85,7 +85,7 @@ def by_download(entry: CatalogueEntry) -> Iterator[DatasetSource]:
     """
     with _download_folder(entry.name) as folder:
         try:
-            paths = download(entry, folder)
+            paths = _download(entry, folder)
         except DatasetNotFoundError as error:
             raise _not_found(entry, str(error)) from error
         yield _source(entry, FourFiles(paths, f"download from {entry.mirrors[0]}"))
@@ -138,7 +138,7 @@ def _not_found(entry: CatalogueEntry, reason: str) -> DatasetNotFoundError:
     return DatasetNotFoundError(f"{entry.info.title} was not found anywhere. {reason} Ways to get it:\n{listed}")
 
 
-def download(entry: CatalogueEntry, folder: Path, pause: float = 1.0) -> Mapping[str, Path]:
+def _download(entry: CatalogueEntry, folder: Path, pause: float = 1.0) -> Mapping[str, Path]:
     """The four files of a dataset by their names in `FOUR_FILES`, downloaded unless the folder has them already.
 
     Each file is asked from each mirror in turn, in three rounds. A file with a wrong checksum is deleted. Progress goes

@@ -136,7 +136,7 @@ class FileKind:
 
 def _packed_kind(start: bytes) -> tuple[str, str]:
     """Name and mend of what is packed with gzip."""
-    inside = unpacked_start(start)
+    inside = _unpacked(start)
     kind = FileKind.of(inside) if inside[:2] != _GZIP else None
     if kind is None or kind.name is None:
         return "gzip data", _UNPACK
@@ -155,12 +155,16 @@ def start_of(path: Path) -> bytes:
         return stream.read(LOOKED_AT)
 
 
-def is_idx(start: bytes) -> bool:
-    """Whether an IDX file that is not packed begins so: two zeros, a type, a number of dimensions."""
+def holds_idx(start: bytes) -> bool:
+    """Whether an IDX file begins so, packed with gzip or not, or a file so damaged that only its reader can say."""
+    if start[:2] == _GZIP:
+        start = _unpacked(start)
+        if not start:
+            return True
     return start[:2] == b"\0\0" and start[2:3] in {b"\x08", b"\x09", b"\x0b", b"\x0c", b"\x0d", b"\x0e"}
 
 
-def unpacked_start(start: bytes) -> bytes:
+def _unpacked(start: bytes) -> bytes:
     """The first bytes of what is packed with gzip in a file that begins so; empty where that is damaged."""
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(start)) as stream:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fittingroom.data.dataset import read_only
-from fittingroom.data.layout import HIDDEN, Skipped, list_folder
+from fittingroom.data.listing import HIDDEN, Listing, Skipped
 from fittingroom.data.model_inputs import ImageReader, ModelInputs, holds_arrays
 from fittingroom.data.pictures import ACCEPTED, Picture, quiet_pillow
 from fittingroom.data.ranges import ValueRange
@@ -211,7 +211,7 @@ def _skipped_in(folder: Path) -> tuple[str, ...]:
 def _below(folder: Path, skipped: Skipped) -> Iterator[Path]:
     """The pictures below a folder."""
     try:
-        listing = list_folder(folder, skipped)
+        listing = Listing.of(folder, skipped)
     except OSError as error:
         raise DataError(f"cannot read the folder {error.filename or folder}: {error.strerror or error}.") from error
     skipped.add_files(listing.others)

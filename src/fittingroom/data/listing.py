@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fittingroom.data.pictures import ACCEPTED, FIRST_SUFFIXES, SUFFIXES
-from fittingroom.data.sniff import FileKind, is_idx, start_of
+from fittingroom.data.sniff import FileKind, holds_idx, start_of
 from fittingroom.errors import DataError
 
 _SYSTEM = {"__macosx", "@eadir", "$recycle.bin", "system volume information", "thumbs.db", "desktop.ini"}
@@ -35,6 +35,38 @@ class Listing:
     pictures: tuple[Path, ...]
     others: tuple[Path, ...]
     links: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, folder: Path, skipped: Skipped | None = None, *, first_rules: bool = False) -> Listing:
+        """What lies in a folder.
+
+        Args:
+            folder: the folder.
+            skipped: gets the links, which may lead anywhere, and the hidden and system files; None to forget them.
+            first_rules: as for `PictureFolder.scan`.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        found = Skipped() if skipped is None else skipped
+        suffixes = FIRST_SUFFIXES if first_rules else SUFFIXES
+        folders: list[Path] = []
+        pictures: list[Path] = []
+        others: list[Path] = []
+        links: list[Path] = []
+        for path in sorted(folder.iterdir()):
+            if path.is_symlink():
+                links.append(path)
+            elif path.name.startswith("."):
+                found.add(HIDDEN, [path])
+            elif path.name.lower() in _SYSTEM and not first_rules:
+                found.add("system files or folders", [path])
+            elif path.is_dir():
+                folders.append(path)
+            elif path.is_file():
+                (pictures if path.suffix.lower() in suffixes else others).append(path)
+        found.add("links, which are not followed", links)
+        return cls(folder, tuple(folders), tuple(pictures), tuple(others), tuple(links))
 
     def links_error(self) -> DataError:
         """The error for a folder whose classes are links."""
@@ -112,36 +144,10 @@ class Skipped:
         return f"{text} ({', '.join(shown)}{', ...' if len(paths) > _NAMED else ''})"
 
 
-def list_folder(folder: Path, skipped: Skipped, *, first_rules: bool = False) -> Listing:
-    """What lies in a folder. Links, which may lead anywhere, and hidden and system files are counted as skipped.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    suffixes = FIRST_SUFFIXES if first_rules else SUFFIXES
-    folders: list[Path] = []
-    pictures: list[Path] = []
-    others: list[Path] = []
-    links: list[Path] = []
-    for path in sorted(folder.iterdir()):
-        if path.is_symlink():
-            links.append(path)
-        elif path.name.startswith("."):
-            skipped.add(HIDDEN, [path])
-        elif path.name.lower() in _SYSTEM and not first_rules:
-            skipped.add("system files or folders", [path])
-        elif path.is_dir():
-            folders.append(path)
-        elif path.is_file():
-            (pictures if path.suffix.lower() in suffixes else others).append(path)
-    skipped.add("links, which are not followed", links)
-    return Listing(folder, tuple(folders), tuple(pictures), tuple(others), tuple(links))
-
-
 def what_is_in(folder: Path) -> str:
     """What a folder without pictures holds instead, as an ending for 'it has no pictures: ...'."""
     skipped = Skipped()
-    listing = list_folder(folder, skipped)
+    listing = Listing.of(folder, skipped)
     skipped.add_files(listing.others)
     skipped.add("folders without pictures", listing.folders)
     entries = [skipped._entry(what, folder) for what in sorted(skipped.paths)]
@@ -151,8 +157,8 @@ def what_is_in(folder: Path) -> str:
 def _has_classes_beside(folder: Path) -> bool:
     """Whether a folder is one of several with pictures."""
     try:
-        beside = [other for other in list_folder(folder.parent, Skipped()).folders if other != folder]
-        return any(list_folder(other, Skipped()).pictures for other in beside[:_FEW])
+        beside = [other for other in Listing.of(folder.parent).folders if other != folder]
+        return any(Listing.of(other).pictures for other in beside[:_FEW])
     except OSError:  # it cannot be read, and need not be
         return False
 
@@ -171,7 +177,7 @@ def _other_data(listing: Listing) -> str:
 
 def _is_idx_file(path: Path) -> bool:
     try:
-        return is_idx(start_of(path))
+        return holds_idx(start_of(path))
     except OSError:
         return False
 
