@@ -99,7 +99,7 @@ def test_a_lab_that_is_run_again_trains_nothing_again(written: Written) -> None:
 def test_code_runs_as_it_stands_and_an_error_is_what_came_of_it(written: Written) -> None:
     result = run(written(CODE_LAB), trust=True)
     fitted, few = result.arms
-    assert "The model has 5 outputs, and the labels name 10 classes" in (few.error or "")
+    assert "The model has 5 outputs, but the labels name 10 classes" in (few.error or "")
     assert (fitted.seeds, fitted.printed) == ((0, 1), "enough\nenough\n")
     assert [run.record.status for run in fitted.runs] == ["stopped", "stopped"]
     assert [one.verdict for one in result.claims] == ["supported", "supported"]
