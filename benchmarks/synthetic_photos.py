@@ -2,7 +2,7 @@
 
 Usage: python -m benchmarks.synthetic_photos --run RUN [--run RUN]... [--images N]
 
-Each image is enlarged, turned, widened, bent, folded and lit at random (`photos.made`), laid on a floor of another
+Each image is enlarged, turned, widened, bent, folded and lit at random (`synthetic_photo`), laid on a floor of another
 colour, and goes the whole way of a photo. Shoes are left out: nobody lays them flat. Photographs at hand are few, and
 each is worth a point; these are as many as validation images, their labels are known, and what is chosen by them is
 chosen without any photograph. The images on which a run's answers to photos are recalibrated are left out. How the

@@ -126,6 +126,7 @@ def _check(found: RawDataset) -> Contents:
     labels = _checked_labels(RawPart(found.train.images, renamed.train), "train", renamed.classes)
     classes = renamed.classes or tuple(str(k) for k in range(int(labels.max()) + 1))
     notes = [*found.notes, *renamed.notes]
+    # The notes of a folder are about files that were skipped, which explain no missing class.
     guesses = found.notes if found.resize_rule is None else ()
     images, given_validation = found.train.images, found.given_validation
     files, test_files = found.files, found.test_files
@@ -140,6 +141,7 @@ def _check(found: RawDataset) -> Contents:
             )
         test_images, test_labels = images[chosen], labels[chosen]
         test_digests = None if found.train.digests is None else found.train.digests[chosen]
+        # The images of the files' own validation part stand at the end, and give their share to the test part, too.
         given_validation -= int(chosen[len(chosen) - given_validation :].sum())
         images, labels = images[~chosen], labels[~chosen]
         test_files, files = tuple(compress(files, chosen)), tuple(compress(files, ~chosen))
@@ -152,6 +154,7 @@ def _check(found: RawDataset) -> Contents:
         test_images, test_labels = test.images, _checked_labels(test, "test", classes)
         test_digests = found.test.digests
         notes += _check_apart(images, test_images)
+    # A class that only validation has cannot be learned.
     learned = labels[: len(labels) - given_validation]
     _check_classes(learned, classes, guesses)
     scale, said = _scale_of(found, int(max(images.max(), test_images.max())))

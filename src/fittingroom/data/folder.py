@@ -50,7 +50,7 @@ class PictureFolder:
     files: Mapping[str, tuple[tuple[Path, int], ...]]
     tables: tuple[Path, ...]
     notes: tuple[str, ...]
-    first_rules: bool = False
+    first_rules: bool = False  # decision 28
 
     @classmethod
     def scan(cls, root: Path, *, first_rules: bool = False) -> PictureFolder:

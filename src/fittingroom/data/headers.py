@@ -24,7 +24,7 @@ SMALL = (28, 28)
 _PHOTOGRAPHS = (64, 64)
 """For photographs, of which 28x28 pixels show too little. What it costs stands in docs/measurements.md."""
 
-_SAMPLED = 101  # pictures of a folder
+_SAMPLED = 101  # pictures of a folder: the size is chosen once, and recorded in the run (decision 28)
 _START = 32  # bytes, in which all formats but JPEG declare their size
 _JPEG_STARTS = (64 * 1024, 2**20)  # bytes; behind the EXIF data of a camera, the size may come late
 

@@ -115,6 +115,7 @@ def _read(path: Path, dimensions: set[int], expected: str) -> NDArray[Any]:
                 f"{path} has {len(shape)} dimension(s), but {expected}. Are the files of images and labels swapped?"
             )
         declared = math.prod(shape) * dtype.itemsize
+        # Where one side is 0, the others may still be too much for NumPy.
         if not declared and math.prod(max(size, 1) for size in shape) > LARGEST_ARRAY:
             raise DataError(f"{path} declares the shape {shape}, which has no values.")
         content = read_declared(

@@ -92,6 +92,7 @@ def named(train: NDArray[Any], test: NDArray[Any] | None, classes: tuple[str, ..
     Raises:
         DataError: text that cannot be names of classes, or that `classes` lacks.
     """
+    # Both parts together: a class that only the test part has must keep its place among the others.
     arrays = [array for array in (train, test) if array is not None]
     if any(array.dtype.kind in "US" for array in arrays):
         return _of_text(train, test, classes)

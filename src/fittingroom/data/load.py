@@ -85,7 +85,7 @@ def _find(
     form, colon, place = name.partition(":")
     if form.lower() in {"http", "https", "ftp", "file"} and place.startswith("//"):
         raise DataError(f"{name} is an address, and only local files can be loaded. Download it and give its path.")
-    # Before a colon, one letter is a drive of Windows.
+    # A name of the catalogue comes before a path (decision 28). Before a colon, one letter is a drive of Windows.
     bare = name not in CATALOGUE and (not colon or len(form) == 1 or "/" in form or "\\" in form) and _is_path(name)
     if image_size is not None and form != "folder" and not bare:
         raise DataError(_NO_IMAGE_SIZE.format(name))

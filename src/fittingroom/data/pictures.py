@@ -67,6 +67,7 @@ _TWELVE_BITS = 4095
 
 _REDUCED = "reduced from 16 bits to 8"
 
+# Transparent pictures are laid on white, as browsers show them, unless nothing would be seen there (decision 32).
 _VISIBLE = 64  # of 255: the opacity from where on a pixel shows
 _WHITE = 230  # of 255: the darkest channel of a pixel that would not be seen on white
 

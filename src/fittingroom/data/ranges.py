@@ -23,6 +23,7 @@ _DIGITS = 17  # the values of scikit-learn's digits, 0 to 16: all of them
 _ON_STEP = 0.02  # of a step: how far float32 values of standardised pixels lie from it
 _ROOM = 0.05  # of the way from black to white: how far resizing overshoots
 
+# The four rules by which images are on another scale, each set so that no picture comes near it: decision 31.
 MANY = 20
 """Images, of which one at least has a bright pixel, however dark they are: fewer are never said to be too dark."""
 

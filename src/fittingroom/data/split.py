@@ -35,6 +35,7 @@ def _shares(counts: Sequence[int], total: int, *, at_least_one: bool = False) ->
     sizes = [min(product // sum(counts), limit) for product, limit in zip(products, limits, strict=True)]
     if at_least_one:
         sizes = [max(share, min(limit, 1)) for share, limit in zip(sizes, limits, strict=True)]
+    # Largest remainder; equal ones in the order of the classes, so that every machine gives the same.
     by_remainder = sorted(range(len(counts)), key=lambda k: -(products[k] % sum(counts)))
     while sum(sizes) < min(total, sum(limits)):
         for k in by_remainder:

@@ -64,7 +64,10 @@ def source_fingerprint(images: Images, labels: Labels, digests: Digests | None =
 
 
 def _full_range(images: Images) -> Images:
-    """Images whose brightest value is 255, grey where all channels are equal."""
+    """Images whose brightest value is 255, grey where all channels are equal.
+
+    So the bytes and the floats of one test set, or its grey and its RGB copy, are the same test set (decision 27).
+    """
     if images.ndim == 4 and (images == images[..., :1]).all():
         images = images[..., 0]
     highest = int(images.max(initial=0))
