@@ -190,7 +190,7 @@ def test_a_training_killed_before_its_first_checkpoint_begins_again_whenever_it_
 
 def test_what_is_finished_cannot_continue() -> None:
     run = fr.train("digits", MLP)
-    with pytest.raises(RunError, match="trained to its end"):
+    with pytest.raises(RunError, match="has finished"):
         fr.resume(run.path)
     with pytest.raises(UnknownNameError, match="unknown stopped training 'x'"):
         fr.resume("x")
@@ -278,7 +278,7 @@ def test_a_training_whose_checkpoints_are_all_damaged_says_so(runs_dir: Path) ->
     for file in checkpoints_of(run).glob("*.state"):
         file.write_bytes(b"")
     with pytest.raises(
-        RunError, match=r"cannot go on: .*0000002-00000000\.state.*0000001-00000000\.state.* Train anew"
+        RunError, match=r"cannot be resumed: .*0000002-00000000\.state.*0000001-00000000\.state.* Train it again"
     ):
         fr.resume()
 

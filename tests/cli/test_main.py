@@ -63,7 +63,7 @@ def test_version_is_the_packages(command: Command) -> None:
         ("train digits --model own.txt", "model = 'own.txt': expected FILE.py:FUNCTION"),
         ("train digits --model gone.py:build", "the model file gone.py cannot be read: No such file"),
         ("train folder:/nowhere --image-size 28x28x3", "'28x28x3': expected a size in pixels such as 28"),
-        ("evaluate", "there is no run in "),
+        ("evaluate", " holds no run yet"),
         ("show nope", "unknown run 'nope'."),
         ("predict latest", "the following arguments are required: FILE"),
         ("data nope", "unknown dataset 'nope'."),

@@ -64,7 +64,7 @@ def test_there_is_no_run_where_a_seed_cannot_be_written(contents: RunContents, t
 
 
 CHANGES = [
-    ({"format": 99}, "was written in format 99; this is fittingroom"),
+    ({"format": 99}, "has format 99, and this fittingroom"),
     ({"seeds": "many"}, "is damaged"),
     ({"seconds": None}, "is damaged"),
 ]

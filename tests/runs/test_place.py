@@ -108,7 +108,7 @@ def test_an_open_run_is_found_in_its_folder_and_what_is_no_name_is_named(three: 
 
 
 def test_latest_without_any_run_says_how_to_make_one(runs_folder: Path) -> None:
-    with pytest.raises(RunError, match=r"there is no run in .*runs yet. `fittingroom train` makes one"):
+    with pytest.raises(RunError, match=r"runs holds no run yet. Train one with `fittingroom train`"):
         find_run()
 
 

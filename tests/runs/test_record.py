@@ -58,13 +58,13 @@ def test_unknown_keys_of_the_same_format_are_left_out(record: RunRecord, stored:
 def test_newer_format_says_which_version_it_needs(stored: Stored) -> None:
     stored["format"] = FORMAT + 1
     stored["environment"]["versions"]["fittingroom"] = "7.8.9"
-    with pytest.raises(RunError, match=r"written in format 2; .* It needs fittingroom 7.8.9 or newer: pip install"):
+    with pytest.raises(RunError, match=r"has format 2, .* Upgrade to version 7.8.9 or newer: pip install"):
         RunRecord.from_dict(stored)
 
 
 @pytest.mark.parametrize("environment", [None, [], {}, {"versions": 3}])
 def test_newer_format_may_have_changed_everything(environment: object) -> None:
-    with pytest.raises(RunError, match=r"It needs fittingroom of a newer version: pip install"):
+    with pytest.raises(RunError, match=r"Upgrade to a newer version: pip install"):
         RunRecord.from_dict({"format": FORMAT + 1, "environment": environment})
 
 

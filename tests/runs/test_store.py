@@ -187,7 +187,7 @@ def test_newer_run_says_which_version_it_needs(contents: RunContents, runs_folde
     path = create(contents)
     text = json.loads((files_of(path) / "run.json").read_text())
     (files_of(path) / "run.json").write_text(json.dumps({**text, "format": 99}))
-    with pytest.raises(RunError, match=rf"{path.name}/seed-3: the run was written in format 99"):
+    with pytest.raises(RunError, match=rf"{path.name}/seed-3: run.json has format 99"):
         store.read_record(path)
 
 

@@ -45,7 +45,7 @@ LEAST_SECONDS_TO_LOSE = 1.0
 
 @dataclass(frozen=True)
 class BegunRecord:
-    """What `training.json` says: all that must be known to go on.
+    """What `training.json` says: all that is needed to resume.
 
     Args:
         created: when training began, ISO 8601, UTC.
@@ -121,7 +121,7 @@ class BegunRun:
         return seed_folder(self.path, seed)
 
     def finish(self, write: Callable[[Path], None] | None, *, resumable: bool) -> Path | None:
-        """Ends the training: writes the run, and removes what only a training that goes on would need.
+        """Ends the training: writes the run, and removes what only resuming would need.
 
         Args:
             write: writes the files of the run into the folder, the one that makes it a run last; None for no run.
@@ -200,12 +200,12 @@ def reopen(path: Path) -> BegunRun:
     """Locks the folder of a training that was stopped, and removes what a killed process left half-written.
 
     Raises:
-        RunError: there is nothing to go on with, another process trains it, or the record is damaged.
+        RunError: there is nothing to resume, another process trains it, or the record is damaged.
         StorageError: it cannot be written.
     """
     if not has_begun(path):
-        done = "it is trained to its end" if is_run(path) else f"it has no {BEGUN_NAME}"
-        raise RunError(f"{path} cannot go on: {done}. `fittingroom runs` lists those that can.")
+        done = "it has finished" if is_run(path) else f"it has no {BEGUN_NAME}"
+        raise RunError(f"{path} cannot be resumed: {done}. `fittingroom runs` lists the trainings that can.")
     lock = RunLock(path)
     try:
         record = read_begun(path)

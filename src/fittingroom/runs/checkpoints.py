@@ -1,4 +1,4 @@
-"""Checkpoints: what a training that was stopped goes on from, in the run's folder while it trains.
+"""Checkpoints: what a stopped training is resumed from, in the run's folder while it trains.
 
     checkpoints/0000007-00000000.state  everything after 7 epochs and no further step, behind its SHA-256
     checkpoints/0000006.outcomes        what came of each validation image in the epoch of that number, likewise
@@ -48,7 +48,7 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """The checkpoints of one replica.
+    """The checkpoints of one seed.
 
     Args:
         run: the run's folder, or that of the replica.
@@ -99,8 +99,8 @@ class Checkpoints:
             incomplete = incomplete or checkpoint
         else:
             if incomplete is None:
-                damaged = " ".join(notes) or "it has no checkpoint"
-                raise RunError(f"{self._folder.parent} cannot go on: {damaged} Train anew.")
+                damaged = " ".join(notes).rstrip(".") or "it has no checkpoint"
+                raise RunError(f"{self._folder.parent} cannot be resumed: {damaged}. Train it again from the start.")
             checkpoint = incomplete
             notes = ["The outcomes of some epochs are damaged or missing, so the run will be without them."]
         self._written = set(checkpoint.outcomes)
@@ -114,8 +114,8 @@ class Checkpoints:
         stored, arrays = whole
         if stored["format"] != FORMAT:
             raise RunError(
-                f"{path} was written in format {stored['format']!r}; this version reads format {FORMAT}. Go on with "
-                "the version that began the training."
+                f"{path} has format {stored['format']!r}, and this version reads format {FORMAT}. Resume with the "
+                "version that began the training."
             )
         outcomes, lost = {}, []
         for epoch in stored["outcomes"]:

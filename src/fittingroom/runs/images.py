@@ -74,7 +74,7 @@ class RunImages:
 
     @cached_property
     def content(self) -> bytes:
-        """The bytes of the file that keeps them: the same for the same images."""
+        """The bytes of the file that stores them: equal images give equal bytes."""
         import numpy as np
 
         none = np.empty((0, *self.train.images.shape[1:]), np.uint8)

@@ -107,7 +107,7 @@ def optional_share(value: Any) -> float | None:
 
 
 def check_plain(value: Any) -> None:
-    """Makes sure that all texts in a value, however deep, can be written, and that no number is beyond all measure."""
+    """Raises ValueError where a text in a value, however deep, cannot be written, or a number is too large."""
     if isinstance(value, str):
         text(value)
     elif isinstance(value, int | float):
@@ -129,13 +129,13 @@ def check_score(stored: Any) -> None:
     share(score["accuracy"])
     low, high = score["interval"]
     if not share(low) <= share(high):
-        raise ValueError("a score's interval is none")
+        raise ValueError(f"a score's interval must be two rising numbers, got {low} and {high}")
     if whole(score["correct"]) > whole(score["count"]) or not score["count"]:
-        raise ValueError(f"a score has {score['correct']} of {score['count']} images right")
+        raise ValueError(f"a score must have 0 to count images right, got {score['correct']} of {score['count']}")
     if not isinstance(confusion, list) or not confusion or len(confusion) != len(classes):
-        raise ValueError("a score's confusion matrix has not a row for each class")
+        raise ValueError("a score's confusion matrix must have a row for each class")
     if any(len(row) != len(classes) for row in confusion) or not sum(whole(cell) for row in confusion for cell in row):
-        raise ValueError("a score's confusion matrix is none")
+        raise ValueError("a score's confusion matrix must have a column for each class, and images")
     for one in classes:
         text(one["name"])
 

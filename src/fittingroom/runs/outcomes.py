@@ -163,7 +163,7 @@ class Outcomes:
         return outcomes
 
     def _check_values(self) -> None:
-        """Makes sure that what came from a file makes sense: where a loss is finite, probabilities are such.
+        """Raises where the arrays of a file cannot be outcomes: where a loss is finite, probabilities must be, too.
 
         Raises:
             InputError: it does not.

@@ -147,14 +147,16 @@ def find_run(run: str | Path | _Opened = LATEST) -> Path:
     if str(run) == LATEST:
         for newest in list_runs():
             return newest
-        raise RunError(f"there is no run in {runs_dir()} yet. `fittingroom train` makes one.")
+        raise RunError(f"{runs_dir()} holds no run yet. Train one with `fittingroom train`.")
     places = (Path(run), runs_dir() / run)
     for path in places:
         if is_run(path):
             return path
     for path in places:
         if has_begun(path):
-            raise RunError(f"{path} is not trained to its end. `fittingroom train --resume {path}` goes on with it.")
+            raise RunError(
+                f"{path} is a training that has not finished. `fittingroom train --resume {path}` continues it."
+            )
     for path in places:
         _check_may_be_read(path)
     if _is_folder(Path(run)):
@@ -163,28 +165,28 @@ def find_run(run: str | Path | _Opened = LATEST) -> Path:
 
 
 def find_begun(run: str | Path = LATEST) -> Path:
-    """The folder of a training that can go on: a path, a name in `runs_dir()`, or `latest`, the newest one there.
+    """The folder of a training that can be resumed: a path, a name in `runs_dir()`, or `latest`, the newest one there.
 
     Raises:
-        UnknownNameError: there is no such folder; the message lists those that can go on.
-        RunError: the run is trained to its end; or `latest`, and there is none that can go on.
+        UnknownNameError: there is no such folder; the message lists those that can be resumed.
+        RunError: the run has finished; or `latest`, and there is nothing to resume.
     """
     run = _named(run)
     known = list_begun()
     if str(run) == LATEST:
         if known:
             return known[0]
-        raise RunError(f"there is no training in {runs_dir()} that was stopped and can go on.")
+        raise RunError(f"{runs_dir()} holds no stopped training that can be resumed.")
     for path in (Path(run), runs_dir() / run):
         if has_begun(path):
             return path
         if is_run(path):
-            raise RunError(f"{path} is trained to its end, so there is nothing to go on with.")
+            raise RunError(f"{path} has finished training, so it cannot be resumed.")
     raise UnknownNameError("stopped training", str(run), [*(path.name for path in known[:10]), LATEST])
 
 
 def list_begun() -> list[Path]:
-    """The folders in `runs_dir()` of trainings that are under way or can go on, newest first."""
+    """The folders in `runs_dir()` of trainings that are under way or can be resumed, newest first."""
     folder = runs_dir()
     found = [path for path in _folders_in(folder) if has_begun(path)]
     return sorted(found, key=lambda path: _written(path / BEGUN_NAME), reverse=True)
@@ -246,7 +248,7 @@ def is_run(path: Path) -> bool:
 
 
 def has_begun(path: Path) -> bool:
-    """Whether a folder is that of a training that is under way, or was stopped and can go on."""
+    """Whether a folder is that of a training that is under way, or was stopped and can be resumed."""
     return _is_file(path / BEGUN_NAME)
 
 

@@ -267,15 +267,14 @@ def check_format(stored: Mapping[str, Any], newest: int, name: str = "run.json")
         versions = environment.get("versions") if isinstance(environment, Mapping) else None
         writer = str(versions.get("fittingroom", "")) if isinstance(versions, Mapping) else ""
         raise RunError(
-            f"the run was written in format {found}; this is fittingroom {__version__}, which reads up to format "
-            f"{newest}. It needs fittingroom {writer or 'of a newer version'}{' or newer' if writer else ''}: "
-            "pip install --upgrade fittingroom."
+            f"{name} has format {found}, and this fittingroom {__version__} reads formats up to {newest}. Upgrade to "
+            f"{f'version {writer} or newer' if writer else 'a newer version'}: pip install --upgrade fittingroom."
         )
 
 
 def _read_record(stored: Mapping[str, Any]) -> RunRecord:
     if stored["status"] not in get_args(Status):
-        raise ValueError(f"status {stored['status']!r} is none of {', '.join(get_args(Status))}")
+        raise ValueError(f"status must be one of {', '.join(get_args(Status))}, got {stored['status']!r}")
     validation = stored["validation"]
     return RunRecord(
         created=text(stored["created"]),
@@ -301,16 +300,16 @@ def read_data(stored: Mapping[str, Any]) -> DataRecord:
     classes, shape = tuple(stored["classes"]), tuple(stored["image_shape"])
     for name in classes:
         if not isinstance(name, str) or any(unicodedata.category(character) in {"Cc", "Cs"} for character in name):
-            raise ValueError(f"the class {name!r} is no text")
+            raise ValueError(f"the name of a class must be printable text, got {name!r}")
     if not all(_is_count(side) and side for side in shape) or math.prod(shape) > _LARGEST_IMAGE:
-        raise ValueError(f"the image shape {list(shape)!r} is none")
+        raise ValueError(f"image_shape must be whole numbers of pixels, got {list(shape)!r}")
     if not number(stored["scale"]) > 0:
-        raise ValueError(f"the scale {stored['scale']!r} is no number above 0")
+        raise ValueError(f"scale must be a number above 0, got {stored['scale']!r}")
     counts, load = dict(stored["counts"]), stored["load"]
     if not all(_is_count(counts[part]) for part in ("train", "validation", "test")):
-        raise ValueError(f"the counts {counts!r} are no numbers of images")
+        raise ValueError(f"counts must be whole numbers of images, got {counts!r}")
     if not (load is None or isinstance(load, dict)):
-        raise ValueError(f"what to load is {load!r}")
+        raise ValueError(f"load must be an object or null, got {load!r}")
     texts = {name: str(stored[name]) for name in ("name", "fingerprint", "test_fingerprint")}
     values = None if stored.get("values") is None else ValueRange.from_dict(stored["values"])
     facts = {"classes": classes, "image_shape": shape, "counts": counts, "values": values}
