@@ -58,15 +58,14 @@ def _positional(action: argparse.Action) -> str:
 
 
 def _argument(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
-    names = [*action.option_strings] or [str(action.metavar or action.dest.upper())]
-    value = "" if action.nargs == 0 or not action.option_strings else f" {action.metavar or action.dest.upper()}"
-    if action.nargs in {"*", "+"} and action.option_strings:
-        value += "..."
-    if action.nargs == "?" and action.option_strings:
-        value = f" [{value.strip()}]"
+    value = str(action.metavar or action.dest.upper())
+    if action.option_strings:
+        shown = {"?": f"[{value}]", "*": f"{value}...", "+": f"{value}...", "0": ""}.get(str(action.nargs), value)
+        value = f"{', '.join(action.option_strings)} {shown}".strip()
+    # argparse alone fills in `%(default)s`; it has no public way to ask for that.
     says = parser._get_formatter()._expand_help(action) if action.help else ""
     says = re.sub(r"(?<![`\w-])--[a-z][\w-]*", r"`\g<0>`", says)
-    return _item(f"`{', '.join(names)}{value}`: {says}")
+    return _item(f"`{value}`: {says}")
 
 
 def _item(text: str) -> str:
