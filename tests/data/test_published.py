@@ -116,7 +116,7 @@ def test_a_dataset_that_is_not_found_names_all_four_ways_to_get_it(entry: Catalo
         "http://127.0.0.1:9/: no connection",
         "1. put the four files",
         "--data-dir or FITTINGROOM_DATA_DIR",
-        f"2. copy {tmp_path / 'cache'}",
+        f"2. copy the cache folder of a machine where fashion-mnist was loaded to {tmp_path / 'cache'}",
         "3. on Debian or Ubuntu: apt-get install dataset-fashion-mnist",
         "4. connect to the network",
     ):

@@ -222,7 +222,7 @@ def _no_pixels(path: Path, names: list[str], pixels: int) -> DataError:
     listed = ", ".join(name[:20] for name in names[:3]) + (", ..." if len(names) > 3 else "")
     return DataError(
         f"{path} has {len(names):,} column{'s' if len(names) != 1 else ''} ({listed}), of which {pixels:,} "
-        f"{'is a pixel' if pixels == 1 else 'are pixels'}. Expected those of a square picture and optionally a "
+        f"{'holds' if pixels == 1 else 'hold'} pixels. Expected those of a square picture and optionally a "
         "label: label, pixel0, ..., pixel783 for 28x28."
     )
 

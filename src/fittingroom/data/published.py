@@ -129,7 +129,7 @@ def _not_found(entry: CatalogueEntry, reason: str) -> DatasetNotFoundError:
     ways = [
         f"put the four files ({', '.join(f'{name}.gz' for name in FOUR_FILES)}) into a folder and name it with "
         "--data-dir or FITTINGROOM_DATA_DIR",
-        f"copy {cache_dir()} from a machine where {entry.name} was loaded",
+        f"copy the cache folder of a machine where {entry.name} was loaded to {cache_dir()}",
     ]
     if entry.system_package:
         ways.append(f"on Debian or Ubuntu: apt-get install {entry.system_package}")
