@@ -247,7 +247,7 @@ def test_show_says_whether_the_test_set_was_opened(command: Command, runs_folder
     record = json.loads((files_of(path) / "run.json").read_text())
     (files_of(path) / "run.json").write_text(json.dumps(record | {"looks": []}))
     taken_out = command("show", path).out
-    assert re.search(rf"records no look.*in the ledger these weights took look \d+ \(.*, run {path}\)", taken_out)
+    assert re.search(rf"records no look.*the ledger has look \d+ by the same weights \(.*, run {path}\)", taken_out)
 
 
 def test_data_lists_the_datasets(command: Command) -> None:

@@ -76,7 +76,7 @@ def test_a_replay_that_differs_says_so_with_its_status(command: Command, runs_fo
 def test_nothing_else_may_be_said_beside_resume(command: Command, stopped: Path, options: list[str]) -> None:
     refused = command("train", *options, "--resume", "stopped")
     assert refused.status == 2
-    assert "--resume goes on with all that was said when the training began; leave out" in refused.err
+    assert "--resume continues a training with its own settings, so" in refused.err
 
 
 @pytest.mark.parametrize("number", ["0", "x", "-1"])

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from fittingroom.runs.looks import Standings
 
 INSTEAD_OF_LOOKS = "To compare recipes, `fittingroom compare RUN RUN` needs no look: it compares on validation images."
-"""What to say where test scores of several runs meet."""
+"""What to print where test scores of several runs stand side by side."""
 
 NO_TEST_SET = "This run has no test set: it was trained on plain arrays, or on a dataset without one."
-"""What to say where the test set of a run is spoken of and there is none."""
+"""What to print in place of a test score where a run has no test set."""
 
 
 def run_facts(path: Path, standings: Standings | None = None) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def _look_facts(path: Path, record: RunRecord, look: Look, standings: Standings)
 
 
 def results_text(path: Path) -> str:
-    """Loss and accuracy of each part and seed as a table, with what must be known to read it."""
+    """Loss and accuracy of each part and seed as a table, with the notes that it takes to read it."""
     layout = read_layout(path)
     records = layout.records()
     if len(layout.seeds) == 1:
@@ -233,13 +233,13 @@ def _loss(part: PartResult | None) -> str:
 
 
 def _compiled_loss_text(record: RunRecord) -> str:
-    """What belongs below a table of results where the loss of training is not the cross-entropy; else nothing."""
+    """A note below the table where the training loss is not the cross-entropy; else an empty text."""
     validation = record.validation
     if validation is None or validation.compiled_loss is None:
         return ""
     return (
         "\nThe validation loss is the cross-entropy, by which runs are compared. The training loss is the one that the "
-        f"model was compiled with; on the validation images that is {validation.compiled_loss:.4f}."
+        f"model was compiled with; on the validation images it is {validation.compiled_loss:.4f}."
     )
 
 

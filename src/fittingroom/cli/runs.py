@@ -16,7 +16,7 @@ from fittingroom.runs.place import is_run, list_begun, list_runs, list_unreadabl
 
 
 def configure(parser: CommandParser) -> None:
-    """There are no arguments but those of every command."""
+    """Declares nothing: it takes only the arguments of every command."""
 
 
 def run(arguments: argparse.Namespace) -> CommandOutput:
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> CommandOutput:
         facts.append(fact)
         rows.append(row)
     for path in list_unreadable():
-        facts.append({"run": str(path), "error": "permission is denied"})
+        facts.append({"run": str(path), "error": "permission denied"})
         rows.append((path.name, "unreadable", *["-"] * 7))
     header = ("run", "status", "epochs", "validation", "95% interval", "loss (nats)", "test", "look", "luck (points)")
     problems = dict.fromkeys(problem for fact in facts for problem in _problems(fact))
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> CommandOutput:
     text = (
         table(header, rows, left=2) + (f"\n{said}" if said else "")
         if rows
-        else f"No runs in {runs_dir()} yet. `fittingroom train` makes one."
+        else f"{runs_dir()} holds no run yet. Train one with `fittingroom train`."
     )
     return CommandOutput({"folder": str(runs_dir()), "runs": facts}, text)
 

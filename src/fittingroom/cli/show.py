@@ -89,13 +89,13 @@ def _looks(path: Path, record: RunRecord, standings: Standings) -> str:
 
 
 def _no_looks(path: Path, record: RunRecord, standings: Standings) -> str:
-    """What is known of the test set where the run's folder records no look at it."""
+    """What the ledger knows of the test set where the run's folder records no look at it."""
     if not record.data.has_test_set:
         return NO_TEST_SET
     look = standings.unrecorded(path, record)
     if look is None:
         return "The test set has not been opened by this run."
     return (
-        f"run.json records no look at the test set, but in the ledger these weights took look {look.look} "
+        f"run.json records no look at the test set, but the ledger has look {look.look} by the same weights "
         f"({look.time[:19]}, run {look.intent.run}): they were trained twice, or the folder was copied or edited."
     )

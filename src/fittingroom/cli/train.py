@@ -15,6 +15,7 @@ from fittingroom.recipes.named import NAMED, find_recipe
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.layout import read_layout
 from fittingroom.runs.place import has_begun
+from fittingroom.text import word_list
 
 if TYPE_CHECKING:
     from fittingroom.api.run import Run
@@ -80,12 +81,12 @@ def configure(parser: CommandParser) -> None:
         metavar="N",
         type=count,
         default=1,
-        help="epochs between checkpoints, from which --resume goes on (default: 1)",
+        help="epochs between checkpoints, from which --resume continues (default: 1)",
     )
     parser.add_argument(
         "--resume",
         metavar="RUN",
-        help="go on with a training that was stopped: its folder, its name, or latest (with --trust and --json only)",
+        help="continue a stopped training: its folder, its name, or latest (only --trust and --json can be given too)",
     )
     parser.add_trust()
     parser.add_argument(
@@ -98,7 +99,7 @@ def configure(parser: CommandParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> CommandOutput:
-    """Trains, and says what came of it and what to do next."""
+    """Trains, and prints the results and what to do next."""
     start = _resumption(arguments) if arguments.resume is not None else _training(arguments)
     from fittingroom.progress import progress_for
 
@@ -137,7 +138,7 @@ def _training(arguments: argparse.Namespace) -> Callable[..., Run]:
 
 
 def _resumption(arguments: argparse.Namespace) -> Callable[..., Run]:
-    """A training that goes on; everything else was said when it began."""
+    """A stopped training that is resumed, with the settings that it was started with."""
     parser = CommandParser()
     configure(parser)
     without = vars(parser.parse_args(["--resume", arguments.resume]))
@@ -148,8 +149,8 @@ def _resumption(arguments: argparse.Namespace) -> Callable[..., Run]:
     ]
     if said:
         raise InputError(
-            f"--resume goes on with all that was said when the training began; leave out {', '.join(said)}, or begin a "
-            "new training without --resume."
+            f"--resume continues a training with its own settings, so {word_list(said)} cannot be given too. Remove "
+            f"{'it' if len(said) == 1 else 'them'}, or start a new training without --resume."
         )
     from fittingroom import resume
 
@@ -160,7 +161,7 @@ def chosen_recipe(arguments: argparse.Namespace) -> Recipe:
     """The recipe that `--recipe` names, changed by the other options.
 
     Raises:
-        InputError: an option makes no sense.
+        InputError: a setting is unknown, or has a value that it cannot have.
     """
     recipe = find_recipe(arguments.recipe)
     for text in arguments.set:
@@ -177,7 +178,7 @@ def chosen_recipe(arguments: argparse.Namespace) -> Recipe:
 
 
 def _misplaced(text: str, dataset: str) -> str:
-    """A hint for `train --set KEY=VALUE digits`, where the dataset was taken for a second setting."""
+    """A hint for `train --set KEY=VALUE digits`, where the dataset was read as a second setting."""
     if dataset != DEFAULT_DATASET or not text.replace("-", "").isalnum():
         return ""
     return f" If {text!r} is the dataset, put it before the options: fittingroom train {text} ..."
@@ -185,7 +186,7 @@ def _misplaced(text: str, dataset: str) -> str:
 
 def _whereabouts(path: Path) -> str:
     if has_begun(path):
-        return f"Run: {path}\nNext: `fittingroom train --resume {path}` goes on, unless its test set is opened first."
+        return f"Run: {path}\nNext: `fittingroom train --resume {path}` continues it while its test set is closed."
     from fittingroom.runs.place import list_runs
 
     run = "" if list_runs()[:1] == [path] else f" {path}"
