@@ -47,21 +47,21 @@ PROBABILITIES = {
 }
 LOGITS = {
     "softmax": r"softmax to numbers from 0 to 1: no probability can be higher than 40%, the loss stays above 0\.90",
-    "sigmoid": r"softmax to numbers from 0 to 1.*Leave out the activation or from_logits=True",
+    "sigmoid": r"softmax to numbers from 0 to 1.*Remove the activation or from_logits=True",
     None: "",
-    "relu": "logits may be negative, and this activation makes them 0 or more.*Leave it out in the last layer",
+    "relu": "logits may be negative, and this activation makes them 0 or more.*Remove it from the last layer",
 }
 ONE_OUTPUT = {
     "softmax": "^refused: The last activation is softmax over one output.*1 for every image.*activation='sigmoid'",
     "sigmoid": "",
-    None: r"no activation, and the loss \w+ reads its outputs as probabilities: below 0 counts as 0.*'sigmoid', or no"
+    None: r"no activation, but the loss \w+ reads the outputs as probabilities: below 0 counts as 0.*'sigmoid', or no"
     r" activation and loss=keras\.losses\.BinaryCrossentropy\(from_logits=True\)",
-    "relu": "The last activation is relu, and the loss .* reads its outputs as probabilities",
+    "relu": "The last activation is relu, but the loss .* reads the outputs as probabilities",
 }
 ONE_LOGIT = {
     "softmax": ONE_OUTPUT["softmax"],
-    "sigmoid": r"^refused: The last activation is sigmoid.*no image could be of class 0\. Leave out the activation",
-    None: r"^accuracy in the history counts an output above 0\.5 as class 1.* loss both classes are even at 0\.",
+    "sigmoid": r"^refused: The last activation is sigmoid.*no image could be of class 0\. Remove the activation",
+    None: r"^In the history, accuracy counts an output above 0\.5 as class 1.* loss both classes are equally likely at",
     "relu": "^refused: The last activation is relu.*no image could be of class 0",
 }
 
@@ -223,7 +223,7 @@ def test_other_losses_with_what_they_take_are_not_blamed(loss: Any, activation: 
 def test_dropout_behind_the_softmax_is_said_to_make_nan() -> None:
     model = stack(layers.Dense(5, activation="softmax"), layers.Dropout(0.5))
     model.compile("adam", models.SPARSE)
-    assert re.search(r"^Dropout is the last layer: .* loss is NaN\. Put it before", said(model))
+    assert re.search(r"^Dropout is the last layer: .* loss is NaN\. Move it before", said(model))
     code = Code("softmax")
     code.dropout = layers.Dropout(0.5)
     code.compile("adam", models.SPARSE)
@@ -249,12 +249,15 @@ class AddsLoss(layers.Layer):
 def test_penalties_in_the_loss_of_the_history_are_named(last: Callable[[], Any]) -> None:
     model = stack(*last())
     model.compile("adam", models.SPARSE)
-    assert re.search("^loss and val_loss of the history include the penalties", said(model))
+    assert re.search("^In the history, loss and val_loss include the penalties", said(model))
 
 
 def test_what_the_numbers_of_the_history_mean_is_said() -> None:
     answer = said(models.small(outputs=5, metrics=["categorical_accuracy"]))
-    assert re.search(r"^categorical_accuracy in the history expects one-hot.*SparseCategoricalAccuracy\(\)", answer)
+    assert re.search(
+        r"^In the history, categorical_accuracy means nothing: it expects one-hot.*SparseCategoricalAccuracy\(\)",
+        answer,
+    )
     assert said(models.small(outputs=5, metrics=["accuracy", "sparse_categorical_accuracy"])) == ""
     margins = models.small(outputs=1, activation="tanh", loss="hinge")
     assert "so no image of class -1 counts as right" in said(margins, np.array([-1]))
@@ -263,11 +266,9 @@ def test_what_the_numbers_of_the_history_mean_is_said() -> None:
     each = models.small(outputs=5, activation="sigmoid", loss="binary_crossentropy", metrics=["binary_accuracy"])
     found = said(each, one_hot)
     assert "binary_crossentropy is a mean over the 5 outputs" in found
-    assert "binary_accuracy in the history counts outputs, 5 for each image" in found
+    assert "In the history, binary_accuracy counts outputs, 5 for each image" in found
     smoothed = models.small(outputs=5, loss=losses.CategoricalCrossentropy(label_smoothing=0.1))
-    assert "val_loss of the history are those of categorical_crossentropy with label_smoothing" in said(
-        smoothed, one_hot
-    )
+    assert "val_loss are those of categorical_crossentropy with label_smoothing" in said(smoothed, one_hot)
     shares = models.small(outputs=5, loss="categorical_crossentropy")
     assert "1 of 1 labels are shares of several classes" in said(shares, one_hot * 0.9 + 0.02)
     even = [keras.metrics.BinaryAccuracy(threshold=0.0)]
@@ -284,7 +285,7 @@ def test_what_the_numbers_of_the_history_mean_is_said() -> None:
 def test_a_loss_that_becomes_nan_is_explained_by_the_misfit_not_the_learning_rate(digits: Images) -> None:
     loss = losses.SparseCategoricalCrossentropy(from_logits=True)
     model = models.small(activation="relu", optimizer=keras.optimizers.SGD(1e30), loss=loss)
-    with pytest.raises(DivergedError, match=r"The likely cause: The last activation is relu.*Leave it out"):
+    with pytest.raises(DivergedError, match=r"The likely cause: The last activation is relu.*Remove it"):
         fr.fit(model, digits.x, digits.y, verbose=0)
     with pytest.raises(
         DivergedError, match=r"A smaller learning rate usually helps, or clipnorm=1.0 in the optimizer\.$"
@@ -302,8 +303,8 @@ def test_a_loss_that_becomes_nan_is_explained_by_the_misfit_not_the_learning_rat
             losses.SparseCategoricalCrossentropy(from_logits=True),
             "no probability can be higher than 23%",
         ),
-        (1, None, "binary_crossentropy", "reads its outputs as probabilities"),
-        (1, None, losses.BinaryCrossentropy(from_logits=True), "accuracy in the history counts an output above 0.5"),
+        (1, None, "binary_crossentropy", "reads the outputs as probabilities"),
+        (1, None, losses.BinaryCrossentropy(from_logits=True), "In the history, accuracy counts an output above 0.5"),
     ],
 )
 def test_history_predict_explain_and_evaluate_are_one_or_it_is_said(
@@ -330,7 +331,7 @@ def test_history_predict_explain_and_evaluate_are_one_or_it_is_said(
     assert f"gets {right:.1%} of the" in " ".join(str(run.explain()).split())
     losses_said = np.array([result.loss, run.history["val_loss"][-1]])
     np.testing.assert_allclose(losses_said, loss_of_true_class, rtol=1e-4)
-    if "accuracy in the history" not in says:
+    if "In the history, accuracy" not in says:
         assert run.history["val_accuracy"][-1] == pytest.approx(right)
     if outputs > 1:
         scored = run.evaluate("whether it agrees")

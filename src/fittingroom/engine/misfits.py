@@ -1,6 +1,6 @@
-"""Whether the last activation, the loss and the metrics of a model fit together, said before training.
+"""Whether a model's last activation, loss and metrics fit together, said before training.
 
-Refused is what cannot be learned or would contradict itself; the rest trains, as in Keras, with a note on what its
+What cannot be learned, or would contradict itself, is refused. The rest trains, as in Keras, with a note on what its
 numbers mean.
 """
 
@@ -27,19 +27,25 @@ _FLOORED = ("relu", "relu6")
 
 
 class _End(NamedTuple):
-    """How a model ends: its last activation, what to call that, and how many outputs it has."""
+    """How a model ends.
+
+    Args:
+        activation: the last one by name; "linear" for none; empty where nothing tells.
+        words: the same as a clause: "the last activation is relu".
+        outputs: how many numbers the model gives for an image.
+    """
 
     activation: str
-    words: str  # subject and verb: "the last activation is relu"
+    words: str
     outputs: int
 
 
 def misfits(model: keras.Model, images: Array, outputs: int) -> tuple[str, ...]:
-    """What does not fit in a compiled and built model, one sentence or more for each mistake.
+    """Notes on what does not fit in a compiled and built model.
 
     Args:
         model: compiled and built.
-        images: some of training, as the model gets them; looked at where the structure does not say what it gives.
+        images: some of training, as the model gets them; where the structure does not tell its outputs, they are tried.
         outputs: how many numbers the model gives for an image.
 
     Raises:
@@ -52,13 +58,13 @@ def misfits(model: keras.Model, images: Array, outputs: int) -> tuple[str, ...]:
     last = model.outputs[0]._keras_history.operation if of_layers else None  # code names its layers in any order
     if isinstance(last, keras.layers.Dropout) and not facts.from_logits:
         return (
-            "Dropout is the last layer: in training it makes probabilities 0, and where it takes all of an image's, "
-            "the loss is NaN. Put it before the last layer with weights.",
+            "Dropout is the last layer: in training it sets probabilities to 0, and where it does so to all of an "
+            "image's, the loss is NaN. Move it before the last layer with weights.",
         )
     end = _end_of(model, images, outputs)
     if end.activation == "softmax" and outputs == 1:
         raise ModelError(
-            f"{end.words.capitalize()} over one output, which is 1 for every image, so nothing can be learned. Use "
+            f"{end.words.capitalize()} over one output, so it is 1 for every image and nothing can be learned. Use "
             "activation='sigmoid' with binary_crossentropy, or give the last layer 2 outputs."
         )
     if facts.function in OUTPUTWISE:
@@ -77,7 +83,7 @@ def _end_of(model: keras.Model, images: Array, outputs: int) -> _End:
         return _End(activation, words, outputs)
     seen = _outputs_of(model, images)
     lowest, highest = float(seen.min()), float(seen.max())
-    words = f"for the first {len(seen)} training images the outputs are {lowest:.3g} to {highest:.3g}"
+    words = f"the outputs for the first {len(seen)} training images are {lowest:.3g} to {highest:.3g}"
     if lowest < -0.001:
         return _End("linear", words, outputs)
     if _are_probabilities(seen) and np.ptp(seen) > 0:
@@ -92,7 +98,7 @@ def _are_probabilities(outputs: Array) -> bool:
 
 
 def _outputs_of(model: keras.Model, images: Array) -> Array:
-    """What the model gives for some images, as it is, float32 `(images, outputs)`."""
+    """The outputs of the model, with its present weights, for some images: float32 `(images, outputs)`."""
 
     def forward(trainable: Any, non_trainable: Any, images: Any) -> Any:
         weights = list(trainable), list(non_trainable)
@@ -103,27 +109,27 @@ def _outputs_of(model: keras.Model, images: Array) -> Array:
 
 
 def _of_probabilities(facts: LossFacts, end: _End) -> tuple[str, ...]:
-    """A loss on class probabilities, and outputs that are none."""
+    """Notes on a loss on class probabilities, and outputs that are not probabilities."""
     if end.activation in ("", "softmax"):
         return ()
     if facts.function == "kl_divergence":
         return (
-            f"{_subject(end)}, and the loss {facts.name} expects probabilities that sum to 1: it is lowest where "
-            "every output is 1. Use activation='softmax'.",
+            f"{_subject(end)}, but the loss {facts.name} expects probabilities that sum to 1: it is lowest where every "
+            "output is 1. Use activation='softmax'.",
         )
     if end.activation in (*_UP_TO_ONE, *_POSITIVE):
         return (
-            f"{_subject(end)}, so the outputs of an image need not sum to 1. The loss {facts.name} divides "
-            "them by their sum, and so do predict, explain and evaluate of the run; model.predict does not divide. "
-            "For one class per image, softmax is usual.",
+            f"{_subject(end)}, so the outputs of an image need not sum to 1. The loss {facts.name} divides them by "
+            "their sum, and so do the run's predict, explain and evaluate; model.predict does not. For one class per "
+            "image, softmax is usual.",
         )
     why = (
         "divides them by their sum, and 0 / 0 is NaN"
         if end.activation in _FLOORED
-        else "divides them by their sum and takes logarithms, which means nothing for negative numbers"
+        else "divides them by their sum and takes logarithms, which are not defined for negative numbers"
     )
     raise ModelError(
-        f"{_subject(end)}, and the loss {facts.name} expects probabilities: it {why}. The softmax is missing. Use "
+        f"{_subject(end)}, but the loss {facts.name} expects probabilities: it {why}. The softmax is missing. Use "
         f"activation='softmax' in the last layer{_or_from_logits(facts, end)}."
     )
 
@@ -135,44 +141,43 @@ def _or_from_logits(facts: LossFacts, end: _End) -> str:
 
 
 def _of_logits(facts: LossFacts, end: _End) -> tuple[str, ...]:
-    """A loss on the logits of classes, and outputs that are bounded."""
+    """Notes on a loss on the logits of classes, and outputs that are bounded."""
     if end.activation in _UP_TO_ONE:
         highest = math.e / (math.e + end.outputs - 1)
         return (
-            f"{_subject(end)}, and the loss {facts.name} has from_logits=True, so it applies softmax to numbers "
-            f"from 0 to 1: no probability can be higher than {highest:.0%}, the loss stays above "
-            f"{-math.log(highest):.2f}, and training is slow. predict, explain and evaluate of the run use the "
-            "probabilities that the loss computes; model.predict gives the outputs. Leave out the activation or "
-            "from_logits=True.",
+            f"{_subject(end)}, but the loss {facts.name} has from_logits=True, so it applies softmax to numbers from 0 "
+            f"to 1: no probability can be higher than {highest:.0%}, the loss stays above {-math.log(highest):.2f}, "
+            "and training is slow. The run's predict, explain and evaluate use the probabilities that the loss "
+            "computes; model.predict gives the outputs. Remove the activation or from_logits=True.",
         )
     if end.activation in (*_FLOORED, *_POSITIVE):
         return (
-            f"{_subject(end)}, and the loss {facts.name} has from_logits=True: logits may be negative, and this "
-            "activation makes them 0 or more, where little is learned. Leave it out in the last layer.",
+            f"{_subject(end)}, but the loss {facts.name} has from_logits=True: logits may be negative, and this "
+            "activation makes them 0 or more, so little is learned. Remove it from the last layer.",
         )
     return ()
 
 
 def _of_outputs(facts: LossFacts, end: _End) -> tuple[str, ...]:
-    """A loss on each output by itself."""
+    """Notes on a loss on each output by itself."""
     bounded = (*_UP_TO_ONE, *_FLOORED, *_POSITIVE)
     if facts.from_logits and end.activation in bounded:
         if end.outputs == 1:
             raise ModelError(
-                f"{_subject(end)}, and the loss {facts.name} has from_logits=True: an output of 0 or more means "
-                "a probability of at least 0.5 for class 1, so no image could be of class 0. Leave out the activation "
-                "or from_logits=True."
+                f"{_subject(end)}, but the loss {facts.name} has from_logits=True: an output of 0 or more means a "
+                "probability of at least 0.5 for class 1, so no image could be of class 0. Remove the activation or "
+                "from_logits=True."
             )
         return (
-            f"{_subject(end)}, and the loss {facts.name} has from_logits=True: it applies the sigmoid to numbers "
-            "that are 0 or more, so no probability can be below 0.5. Leave out the activation or from_logits=True.",
+            f"{_subject(end)}, but the loss {facts.name} has from_logits=True: it applies the sigmoid to numbers that "
+            "are 0 or more, so no probability can be below 0.5. Remove the activation or from_logits=True.",
         )
     if not facts.from_logits and end.activation not in ("", *_UP_TO_ONE):
         name = "BinaryFocalCrossentropy" if "focal" in facts.function else "BinaryCrossentropy"
         return (
-            f"{_subject(end)}, and the loss {facts.name} reads its outputs as probabilities: below 0 counts as 0 and "
-            "above 1 as 1, where nothing is learned. predict, explain and evaluate of the run read them so too; "
-            "model.predict gives the outputs. Use activation='sigmoid', or no activation and "
+            f"{_subject(end)}, but the loss {facts.name} reads the outputs as probabilities: below 0 counts as 0 and "
+            "above 1 as 1, where nothing is learned. The run's predict, explain and evaluate read them in this way "
+            "too; model.predict gives the outputs. Use activation='sigmoid', or no activation and "
             f"loss=keras.losses.{name}(from_logits=True).",
         )
     return ()
@@ -183,7 +188,7 @@ def _subject(end: _End) -> str:
 
 
 def meanings(model: keras.Model, outputs: int, labels: Array) -> tuple[str, ...]:
-    """Which numbers of Keras's history are others than those that a run reports, and what each means.
+    """Notes on numbers of Keras's history that differ from those that a run reports: what each of them means.
 
     Args:
         model: compiled and built.
@@ -194,32 +199,32 @@ def meanings(model: keras.Model, outputs: int, labels: Array) -> tuple[str, ...]
     said = []
     if labels.ndim == 2 and labels.shape[1] > 1 and (shares := labels.max(axis=1) < 0.999).any():
         said.append(
-            f"{shares.sum():,} of {len(labels):,} labels are shares of several classes. loss and val_loss of the "
-            "history compare probabilities with the shares; the loss and the accuracy that explain and evaluate give "
-            "take the class with the largest share for the true one."
+            f"{shares.sum():,} of {len(labels):,} labels are shares of several classes. In the history, loss and "
+            "val_loss compare probabilities with the shares; in explain and evaluate, the class with the largest share "
+            "is the true one."
         )
     if facts.function in OUTPUTWISE and outputs > 1:
         said.append(
-            f"The loss {facts.name} is a mean over the {outputs} outputs, each by itself. The run takes an image's "
-            "outputs together: its probabilities are their shares of the sum, and the loss that explain and evaluate "
-            "give is the cross-entropy of the true class."
+            f"The loss {facts.name} is a mean over the {outputs} outputs, each by itself. In explain and evaluate, the "
+            "probabilities of an image are its outputs divided by their sum, and the loss is the cross-entropy of the "
+            "true class."
         )
     elif facts.function and not facts.is_plain_crossentropy:
         smoothed = " with label_smoothing" if facts.settings.get("label_smoothing") else ""
         said.append(
-            f"loss and val_loss of the history are those of {facts.name}{smoothed}. The loss that explain and evaluate "
-            "give is the cross-entropy of the true class, in nats."
+            f"In the history, loss and val_loss are those of {facts.name}{smoothed}. In explain and evaluate, the loss "
+            "is the cross-entropy of the true class, in nats."
         )
     elif facts.function and _has_penalties(model):
         said.append(
-            "loss and val_loss of the history include the penalties of regularizers and add_loss. The loss that "
-            "explain and evaluate give is the cross-entropy of the true class alone, in nats."
+            "In the history, loss and val_loss include the penalties of regularizers and add_loss. In explain and "
+            "evaluate, the loss is the cross-entropy of the true class alone, in nats."
         )
     return (*said, *_metric_meanings(model, outputs, labels))
 
 
 def _has_penalties(model: keras.Model) -> bool:
-    """Whether something is added to the loss of the labels."""
+    """Whether a regularizer or add_loss adds to the loss of the labels."""
     layers = model._flatten_layers()
     return bool(model.losses) or any(
         getattr(layer, "activity_regularizer", None) is not None
@@ -238,51 +243,50 @@ def _metric_meanings(model: keras.Model, outputs: int, labels: Array) -> tuple[s
         settings = getattr(metric, "_fn_kwargs", {})
         if isinstance(metric, keras.metrics.BinaryAccuracy) and outputs > 1:
             said.append(
-                f"{metric.name} in the history counts outputs, {outputs} for each image, and is high for a model that "
-                "knows nothing. The accuracy that the run reports counts images."
+                f"In the history, {metric.name} counts outputs, {outputs} for each image, and is high even for a model "
+                "that guesses. The accuracy that the run reports counts images."
             )
         elif isinstance(metric, keras.metrics.BinaryAccuracy) and labels.min() < 0:
             said.append(
-                f"{metric.name} in the history compares 0 and 1 with the labels -1 and 1, so no image of class -1 "
-                "counts as right. Labels 0 and 1, which the loss takes too, with metrics=[keras.metrics.BinaryAccuracy("
-                f"threshold={even})] count what explain and evaluate count."
+                f"In the history, {metric.name} compares 0 and 1 with the labels -1 and 1, so no image of class -1 "
+                "counts as right. For the accuracy of explain and evaluate, give labels 0 and 1, which the loss takes "
+                f"too, and metrics=[keras.metrics.BinaryAccuracy(threshold={even})]."
             )
         elif isinstance(metric, keras.metrics.CategoricalAccuracy) and outputs > 1 and not one_hot:
             said.append(
-                f"{metric.name} in the history expects one-hot labels, and these are class numbers, so it means "
-                f"nothing. Use keras.metrics.SparseCategoricalAccuracy()."
+                f"In the history, {metric.name} means nothing: it expects one-hot labels, but these are class numbers. "
+                "Use keras.metrics.SparseCategoricalAccuracy()."
             )
         elif isinstance(metric, keras.metrics.BinaryAccuracy) and metric.threshold != even:
             said.append(
-                f"{metric.name} in the history counts an output above {metric.threshold:g} as class 1, and to the loss "
-                f"both classes are even at {even:g}. The accuracy that explain, show and evaluate give for "
-                "validation and test images is counted as the loss reads them. For the same in the history, use "
-                f"metrics=[keras.metrics.BinaryAccuracy(threshold={even})]."
+                f"In the history, {metric.name} counts an output above {metric.threshold:g} as class 1, but to the "
+                f"loss both classes are equally likely at {even:g}, and so they are in explain, show and evaluate. For "
+                f"the same in the history, use metrics=[keras.metrics.BinaryAccuracy(threshold={even})]."
             )
         elif outputs == 1 and even == 0 and hasattr(metric, "thresholds") and not getattr(metric, "_from_logits", 0):
             logits = isinstance(metric, keras.metrics.AUC)
             mend = "AUC(from_logits=True)" if logits else f"{type(metric).__name__}(thresholds=0.0)"
             if logits or min(np.atleast_1d(metric.thresholds)) > 0:
                 said.append(
-                    f"{metric.name} in the history compares outputs with thresholds from 0 to 1, as if they were "
-                    f"probabilities, and to the loss both classes are even at 0. Use keras.metrics.{mend}."
+                    f"In the history, {metric.name} compares outputs with thresholds from 0 to 1, as if they were "
+                    f"probabilities, but to the loss both classes are equally likely at 0. Use keras.metrics.{mend}."
                 )
         elif "from_logits" in settings and settings["from_logits"] != (kind in ("logits", "sigmoid logits")):
             right = not settings["from_logits"]
             said.append(
-                f"{metric.name} in the history has from_logits={not right}, and the loss reads the outputs the other "
+                f"In the history, {metric.name} has from_logits={not right}, but the loss reads the outputs the other "
                 f"way. Use keras.metrics.{type(metric).__name__}(from_logits={right})."
             )
     return tuple(said)
 
 
 def if_diverged(model: keras.Model, images: Array, found: tuple[str, ...]) -> str:
-    """What to look at if the loss of a model becomes NaN or infinite: what is known to be wrong, or else the usual.
+    """Advice for the case that the loss becomes NaN or infinite: what is known to be wrong, or else the usual.
 
     Args:
         model: compiled.
         images: some of training, as the model gets them.
-        found: what `misfits` says of it.
+        found: what `misfits` returned for the model.
     """
     if found:
         return f"The likely cause: {found[0]}"
@@ -294,7 +298,7 @@ def if_diverged(model: keras.Model, images: Array, found: tuple[str, ...]) -> st
     )
     if top > 1.5:
         return (
-            f"The values of the images go up to {top:g}: scaled to 0 to 1, or with a smaller learning rate, training "
-            f"usually stays finite.{own}"
+            f"The values of the images go up to {top:g}. Scaling them to 0 to 1, or a smaller learning rate, usually "
+            f"helps.{own}"
         )
     return f"A smaller learning rate usually helps, or clipnorm=1.0 in the optimizer.{own}"
