@@ -90,7 +90,7 @@ def test_a_change_between_two_epochs_of_ones_own(command: Command, made: Path) -
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--from", "9"], "epoch 9 has no validation outcomes: expected one of 1, 2, 3, 4, 5, 6, 7."),
+        (["--from", "9"], "epoch 9 has no validation outcomes: expected 1, 2, 3, 4, 5, 6 or 7."),
         (["--to", "0"], "expected a whole number, 1 or more"),
     ],
 )

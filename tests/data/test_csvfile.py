@@ -85,7 +85,7 @@ def test_colours_and_fractions_are_read_and_said(tmp_path: Path) -> None:
         (f"{HEADER}\n1,{rows(1)[0]},9\n", r"line 2: it has 18 values"),
         (f"{HEADER}\n\n1,{rows(1)[0].replace(',', ',x', 1)}\n", r"line 3: 'x\d+' is not a number \(column 3 of 17\)"),
         (f"{HEADER}\n1,{','.join([''] * 16)}\n", r"line 2: a value is missing \(column 2 of 17\)"),
-        ("label,pixel0\n1,2\n", r"has 2 columns \(label, pixel0\), of which 1 holds pixels"),
+        ("label,pixel0\n1,2\n", r"has 2 columns \(label and pixel0\), of which 1 holds pixels"),
         ("label\n1\n", r"has 1 column \(label\), of which 0 hold pixels"),
         (f"{HEADER}\n1,{rows(1)[0]}".replace(",", " "), "separates its 17 values by spaces; expected commas"),
         (

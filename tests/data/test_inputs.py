@@ -80,7 +80,7 @@ def test_an_npz_file_gives_its_images(tmp_path: Path, array: str) -> None:
 def test_an_npz_file_with_other_arrays_lists_them(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", a=images(5), b=labels(5))
     with pytest.raises(
-        DataError, match="has the arrays a, b; expected one alone, or one named images, x, x_test or test_images"
+        DataError, match="has the arrays a and b; expected one alone, or one named images, x, x_test or test_images"
     ):
         read_images(tmp_path / "a.npz", (28, 28))
 

@@ -39,7 +39,7 @@ def test_labels_become_positions_of_names(
     [
         (["a", ""], None, "some labels are empty"),
         (["Cat", "cat"], None, "labels 'Cat' and 'cat' differ only in case"),
-        (["a", "c"], ("a", "b"), r"the label 'c' is not among the class names \(a, b\)"),
+        (["a", "c"], ("a", "b"), r"the label 'c' is not among the class names \(a and b\)"),
         ([b"\xff", b"a"], None, "labels are bytes that are not ASCII"),
     ],
 )

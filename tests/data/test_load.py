@@ -171,7 +171,7 @@ def test_an_npz_file_without_a_test_part_gets_one_cut_with_a_note(tmp_path: Path
 
 @pytest.mark.parametrize(
     ("gone", "missing"),
-    [(["x_train"], "x_train"), (["y_train", "x_train"], "x_train, y_train"), (["y_test"], "y_test")],
+    [(["x_train"], "x_train"), (["y_train", "x_train"], "x_train and y_train"), (["y_test"], "y_test")],
 )
 def test_an_npz_file_without_the_arrays_lists_those_it_has(tmp_path: Path, gone: list[str], missing: str) -> None:
     name = save_npz(tmp_path / "a.npz", **dict.fromkeys(gone), extra=np.zeros(3))
@@ -297,7 +297,7 @@ def test_text_labels_of_an_npz_file_name_its_classes(tmp_path: Path) -> None:
 
 def test_what_is_not_used_of_an_npz_file_is_said(tmp_path: Path) -> None:
     name = save_npz(tmp_path / "a.npz", extra=np.zeros(3), y_val=None, weights=np.ones(60))
-    assert "Not used in a.npz: extra, weights. Expected are x_train and y_train" in load(name).notes[0]
+    assert "Not used in a.npz: extra and weights. Expected are x_train and y_train" in load(name).notes[0]
     with pytest.raises(DataError, match=r"x_train and train_images, and either could be the train images"):
         load(save_npz(tmp_path / "a.npz", train_images=images(60)))
     with pytest.raises(DataError, match=r"missing: y_val"):

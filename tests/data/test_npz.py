@@ -146,7 +146,7 @@ def test_what_is_no_number_is_refused(tmp_path: Path, array: np.ndarray, kind: s
 def test_a_missing_array_lists_those_there(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", images=[1], answers=[2])
     assert array_names(tmp_path / "a.npz") == ("images", "answers")
-    with pytest.raises(DataError, match="no array 'x_train'; its arrays are images, answers"):
+    with pytest.raises(DataError, match="no array 'x_train'; its arrays are images and answers"):
         read_array(tmp_path / "a.npz", "x_train")
 
 

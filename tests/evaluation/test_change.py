@@ -105,7 +105,7 @@ def test_an_epoch_that_was_picked_for_its_low_loss_shows_no_rise_after_it() -> N
 
 
 def test_an_epoch_that_was_not_validated_is_refused_with_those_that_were() -> None:
-    with pytest.raises(InputError, match="epoch 7 has no validation outcomes: expected one of 1, 2"):
+    with pytest.raises(InputError, match="epoch 7 has no validation outcomes: expected 1 or 2"):
         Change.between(of_right([[1], [0]]), 1, 7)
 
 

@@ -38,7 +38,7 @@ def test_arrays_that_do_not_fit_are_refused(changes: dict[str, Any], message: st
 def test_epochs_that_were_not_validated_may_be_missing() -> None:
     sparse = trajectories_of(np.zeros((2, 3, 4)), [0, 1, 2], epochs=(5, 10))
     assert (sparse.row(10), sparse.last_epoch, sparse.best_loss_epoch) == (1, 10, 5)
-    with pytest.raises(InputError, match="epoch 6 has no validation outcomes: expected one of 5, 10"):
+    with pytest.raises(InputError, match="epoch 6 has no validation outcomes: expected 5 or 10"):
         sparse.row(6)
 
 

@@ -23,6 +23,7 @@ from fittingroom.data.values import (
     to_labels,
 )
 from fittingroom.errors import DataError
+from fittingroom.text import word_list
 
 _TEST_FRACTION = 0.15
 """The share of the images that becomes the test part of own data that came without one."""
@@ -246,8 +247,8 @@ def _check_classes(labels: Labels, classes: tuple[str, ...], guesses: Sequence[s
     if empty:
         gaps = " and number the others without gaps" if all(name.isdecimal() for name in classes) else ""
         raise DataError(
-            f"{len(empty)} of {len(classes)} classes have no training image: {', '.join(empty[:5])}"
-            f"{' and others' if len(empty) > 5 else ''}. Add images, or leave the class out everywhere{gaps}."
+            f"{len(empty)} of {len(classes)} classes have no training image: "
+            f"{word_list(empty, most=5)}. Add images, or leave the class out everywhere{gaps}."
         )
 
 
@@ -274,7 +275,7 @@ def _check_apart(images: Images, test_images: Images) -> list[str]:
 def _say_empty(part: str, labels: Labels, classes: tuple[str, ...]) -> list[str]:
     counts = count_per_class(labels, len(classes))
     empty = [name for name, count in zip(classes, counts, strict=True) if count == 0]
-    return [f"The {part} part has no image of {', '.join(empty)}."] if empty and len(labels) else []
+    return [f"The {part} part has no image of {word_list(empty, most=10)}."] if empty and len(labels) else []
 
 
 def _say_shared_images(images: Images, test_images: Images) -> list[str]:

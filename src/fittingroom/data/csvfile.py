@@ -26,6 +26,7 @@ from fittingroom.data.contents import RawDataset, RawPart
 from fittingroom.data.sniff import LARGEST_ARRAY, LOOKED_AT, FileKind
 from fittingroom.data.values import to_images
 from fittingroom.errors import DataError
+from fittingroom.text import amount, word_list
 
 _LONGEST_LINE = 16 * 2**20  # bytes
 _BLOCK = 2048
@@ -219,9 +220,9 @@ def _no_pixels(path: Path, names: list[str], pixels: int) -> DataError:
             f"{path} has no columns of pixels, but a column {files[0]!r}. If that names picture files, save the table "
             "beside them as metadata.csv with the columns file_name and label, and load that folder."
         )
-    listed = ", ".join(name[:20] for name in names[:3]) + (", ..." if len(names) > 3 else "")
+    listed = word_list((name[:20] for name in names), most=3)
     return DataError(
-        f"{path} has {len(names):,} column{'s' if len(names) != 1 else ''} ({listed}), of which {pixels:,} "
+        f"{path} has {amount(len(names), 'column')} ({listed}), of which {pixels:,} "
         f"{'holds' if pixels == 1 else 'hold'} pixels. Expected those of a square picture and optionally a "
         "label: label, pixel0, ..., pixel783 for 28x28."
     )

@@ -23,6 +23,7 @@ from fittingroom.data.sniff import LARGEST_ARRAY
 from fittingroom.data.values import DIGEST_BYTES, Images
 from fittingroom.errors import DataError
 from fittingroom.progress import progress_bar
+from fittingroom.text import amount
 
 _RESIZED = "resized"
 
@@ -148,18 +149,14 @@ def _say_changes(decoded: Iterable[_Decoded], size: tuple[int, int], median: tup
     """What was done to how many pictures; of a change of size, also from and to which."""
     changes = Counter(change for one in decoded for change in one.changes)
     resized = changes.pop(_RESIZED, 0)
-    said = [f"{_pictures(count)} {change}." for change, count in sorted(changes.items())]
+    said = [f"{amount(count, 'picture')} {change}." for change, count in sorted(changes.items())]
     if resized:
         was = f"; the median picture was {median[0]}x{median[1]}" if median else ""
         said.append(
-            f"{_pictures(resized)} resized to {size[0]}x{size[1]} (height x width){was}. For another size, use "
+            f"{amount(resized, 'picture')} resized to {size[0]}x{size[1]} (height x width){was}. For another size, use "
             "--image-size N, or image_size= in Python."
         )
     return said
-
-
-def _pictures(count: int) -> str:
-    return f"{count:,} picture{'' if count == 1 else 's'}"
 
 
 @contextmanager

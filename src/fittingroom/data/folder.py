@@ -8,7 +8,7 @@ nothing can be read, the error says what is there.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from fittingroom.data.listing import Listing, Skipped, what_is_in
 from fittingroom.data.metadata import read_labels, table_in
 from fittingroom.data.pictures import ACCEPTED
 from fittingroom.errors import DataError
+from fittingroom.text import word_list
 
 _PARTS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -154,7 +155,8 @@ class _Scan:
         parts = Counter(nested.values())
         if not only_parts or parts["train"] != 1 or max(parts.values()) > 1:
             raise DataError(
-                f"{top} has the folders {_listed(folder.name for folder in listing.folders)}; expected one for each "
+                f"{top} has the folders {word_list((folder.name for folder in listing.folders), most=10)}; expected "
+                "one for each "
                 "class, or train and, if you like, validation and test, and no others."
             )
         for folder in flat:
@@ -184,7 +186,8 @@ class _Scan:
                 raise DataError(f"the class folder {name!r} in {top} has no pictures: {inside}. {way}.")
         if deeper:
             self.notes.append(
-                f"Pictures in folders inside class folders ({_listed(deeper)}) belong to the class of the outer folder."
+                f"Pictures in folders inside class folders ({word_list(deeper, most=10)}) belong to the class of the "
+                "outer folder."
             )
         return found
 
@@ -199,8 +202,8 @@ class _Scan:
         names = [inner.name.lower() for inner in listing.folders]
         if folder == outermost and "train" in {_PARTS.get(name) for name in names} and not listing.pictures:
             raise DataError(
-                f"{folder.parent} has {' and '.join(names)} inside its class folders ({folder}); expected the class "
-                f"folders inside {' and '.join(names)}: {folder.parent}/train/{folder.name}. Move the folders."
+                f"{folder.parent} has {word_list(names)} inside its class folders ({folder}); expected the class "
+                f"folders inside {word_list(names)}: {folder.parent}/train/{folder.name}. Move the folders."
             )
         for inner in listing.folders:
             pictures = list(self._of_class(inner, outermost, deeper))
@@ -245,9 +248,3 @@ class _Scan:
         yield from listing.pictures
         for inner in listing.folders:
             yield from self._below(inner, table)
-
-
-def _listed(names: Iterable[str]) -> str:
-    every = list(names)
-    more = f" and {len(every) - 10:,} more" if len(every) > 10 else ""
-    return ", ".join(every[:10]) + more

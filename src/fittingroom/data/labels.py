@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fittingroom.data.split import count_per_class
 from fittingroom.data.values import Labels
 from fittingroom.errors import DataError
+from fittingroom.text import word_list
 
 _LONGEST = 200  # characters; a folder's name has at most 255 bytes
 _NUMBER = re.compile(r"([0-9]+)")
@@ -54,7 +55,7 @@ def class_names(names: Iterable[str], what: str) -> dict[str, str]:
     for group in alike.values():
         if len(group) > 1:
             raise DataError(
-                f"the {what}s {' and '.join(ascii(name) for name in group)} differ only in case or Unicode form. "
+                f"the {what}s {word_list(ascii(name) for name in group)} differ only in case or Unicode form. "
                 "Rename one, or merge the two."
             )
     return forms
@@ -146,7 +147,7 @@ def _of_text(train: NDArray[Any], test: NDArray[Any] | None, classes: tuple[str,
     unknown = sorted(set(forms.values()) - set(order))
     if unknown:
         raise DataError(
-            f"the label {unknown[0]!r} is not among the class names ({', '.join(order[:10])}). "
+            f"the label {unknown[0]!r} is not among the class names ({word_list(order, most=10)}). "
             "Correct it, or add the name."
         )
     place = {name: order.index(form) for name, form in forms.items()}

@@ -23,6 +23,7 @@ from fittingroom.data.ranges import ValueRange, require_finite
 from fittingroom.data.sniff import holds_idx, start_of
 from fittingroom.data.values import to_range
 from fittingroom.errors import DataError
+from fittingroom.text import word_list
 
 _ARRAY_NAMES = ("images", "x", "x_test", "test_images")
 _OTHER_NAMES = ("test_x", "image", "data", "pixels")
@@ -270,6 +271,5 @@ def _array_name(path: Path) -> str:
     if len(names) == 1:
         return names[0]
     raise DataError(
-        f"{path} has the arrays {listed(names)}; expected one alone, or one named "
-        f"{', '.join(_ARRAY_NAMES[:-1])} or {_ARRAY_NAMES[-1]}."
+        f"{path} has the arrays {listed(names)}; expected one alone, or one named {word_list(_ARRAY_NAMES, 'or')}."
     )

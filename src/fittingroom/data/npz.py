@@ -28,6 +28,7 @@ from fittingroom.data.labels import class_names
 from fittingroom.data.sniff import LARGEST_ARRAY, LOOKED_AT, FileKind, read_declared
 from fittingroom.data.values import to_images
 from fittingroom.errors import DataError
+from fittingroom.text import word_list
 
 _READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 _LENGTHS = {(1, 0): 2, (2, 0): 4}
@@ -80,8 +81,7 @@ def member_names(path: Path) -> tuple[str, ...]:
 
 def listed(names: Sequence[str]) -> str:
     """Names of arrays for a message: the first ten, with escapes for characters that cannot be printed."""
-    shown = [name if name.isprintable() else ascii(name) for name in names[:10]]
-    return ", ".join(name[:50] for name in shown) + (f" and {len(names) - 10:,} more" if names[10:] else "") or "(none)"
+    return word_list(((name if name.isprintable() else ascii(name))[:50] for name in names), most=10) or "(none)"
 
 
 def _names(archive: zipfile.ZipFile) -> tuple[str, ...]:
@@ -325,7 +325,7 @@ def _roles(path: Path, names: Sequence[str]) -> _Roles:
     if missing:
         unnamed = any(re.fullmatch(r"arr_\d+", name) for name in names)
         raise DataError(
-            f"{path} has the arrays {listed(names)}; missing: {', '.join(sorted(missing))}. Expected {_EXPECTED}."
+            f"{path} has the arrays {listed(names)}; missing: {word_list(sorted(missing))}. Expected {_EXPECTED}."
             + (" Save them with names: np.savez(FILE, x_train=images, y_train=labels)." if unnamed else "")
         )
     classes = _only(path, names, _CLASSES, "the names of the classes")
@@ -351,5 +351,5 @@ def _forms(part: str, words: Sequence[str]) -> tuple[str, ...]:
 def _only(path: Path, names: Sequence[str], forms: Sequence[str], what: str) -> str | None:
     found = [name for name in names if name.lower() in forms]
     if len(found) > 1:
-        raise DataError(f"{path} has {' and '.join(found)}, and either could be {what}. Remove or rename one.")
+        raise DataError(f"{path} has {word_list(found)}, and either could be {what}. Remove or rename one.")
     return found[0] if found else None

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fittingroom.data.ranges import NOTED_DARK, TOO_DARK, ValueRange, centred, is_usual, require_finite, usual_scale
 from fittingroom.errors import DataError
+from fittingroom.text import word_list
 
 Images = NDArray[np.uint8]
 """`(n, height, width)` grey or `(n, height, width, 3)` RGB."""
@@ -284,6 +285,4 @@ def to_labels(values: NDArray[Any], name: str, classes: int | None = None) -> La
 
 def _first_five(items: Iterable[str]) -> str:
     """The first five, and how many more there are."""
-    texts = list(items)
-    more = f" and {len(texts) - 5:,} more" if len(texts) > 5 else ""
-    return ", ".join(texts[:5]) + more
+    return word_list(items, most=5)

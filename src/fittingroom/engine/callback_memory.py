@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from fittingroom.errors import InputError
+from fittingroom.text import word_list
 
 if TYPE_CHECKING:
     import keras
@@ -59,7 +60,7 @@ def continue_files(callbacks: Sequence[keras.callbacks.Callback]) -> None:
 def forgotten(memories: Sequence[Memory]) -> tuple[str, ...]:
     """Notes on what the callbacks cannot remember, because it is not plain data."""
     return tuple(
-        f"{memory['name']} starts with a new {', '.join(memory['others'])}: a checkpoint keeps numbers, texts, lists, "
+        f"{memory['name']} starts with a new {word_list(memory['others'])}: a checkpoint keeps numbers, texts, lists, "
         "dicts and arrays, but no other objects."
         for memory in memories
         if memory["others"]

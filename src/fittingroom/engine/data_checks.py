@@ -17,6 +17,7 @@ from fittingroom.data.ranges import usual_scale
 from fittingroom.engine.arrays import Arrays
 from fittingroom.engine.keras_steps import fitted
 from fittingroom.errors import ModelError
+from fittingroom.text import word_list
 
 Array = np.ndarray[Any, Any]
 Shape = tuple[int | None, ...]
@@ -305,7 +306,7 @@ class _Reached:
     @property
     def named(self) -> str:
         """The layers, for a message."""
-        return f"the model's {' and '.join(self.layers)}"
+        return f"the model's {word_list(self.layers)}"
 
 
 def _reaching(model: keras.Model, images: Array) -> _Reached | None:

@@ -11,6 +11,7 @@ from fittingroom.engine.callback_memory import continue_files, recall, remembere
 from fittingroom.engine.callbacks import Callback, Numbers
 from fittingroom.engine.state import State, Variables
 from fittingroom.errors import InputError
+from fittingroom.text import word_list
 
 if TYPE_CHECKING:
     import keras
@@ -65,12 +66,14 @@ class KerasCallbacks(Callback):
         notes = []
         if self.watching and every == 1:
             notes.append(
-                f"{', '.join(self.watching)} watches every batch, so the compiled program stops after each one, and a "
+                f"{word_list(self.watching)} {'watches' if len(self.watching) == 1 else 'watch'} every batch, so the "
+                "compiled program stops after each one, and a "
                 "small model takes up to twice as long. fit(..., batch_hooks_every=100) calls it after every 100th."
             )
         if self.watching_tests and validation:
             notes.append(
-                f"{', '.join(self.watching_tests)} watches the batches of validation, so the compiled program stops "
+                f"{word_list(self.watching_tests)} {'watches' if len(self.watching_tests) == 1 else 'watch'} the "
+                "batches of validation, so the compiled program stops "
                 "after each one, and validation takes several times as long."
             )
         return tuple(notes)
@@ -311,7 +314,7 @@ def _check_monitors(callbacks: Sequence[keras.callbacks.Callback]) -> None:
             near = difflib.get_close_matches(callback.monitor, names, n=1, cutoff=0.5)
             meant = f" Did you mean {near[0]!r}?" if near else ""
             raise InputError(
-                f"{type(callback).__name__} watches {callback.monitor!r}, but the model has {', '.join(names)}.{meant} "
+                f"{type(callback).__name__} watches {callback.monitor!r}, but the model has {word_list(names)}.{meant} "
                 "For a number that another callback adds to the logs, give mode='min' or 'max'."
             ) from error
 

@@ -187,7 +187,7 @@ class TestResult:
         together = len(known) > 1 and known[-1] - known[0] == len(known) - 1
         names = f"{known[0]} to {known[-1]}" if together else word_list(known)
         which = names if known[-1] == self.reuse.looks else f"{names} of {self.reuse.looks}"
-        return f"look{'' if len(known) == 1 else 's'} {which}"
+        return f"{'look' if len(known) == 1 else 'looks'} {which}"
 
     def to_dict(self, *, spread: bool | None = None) -> dict[str, Any]:
         """All of it as plain JSON: the scores of a seed, or mean, spread and each of several.

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from fittingroom.errors import InputError
 from fittingroom.seeds import generator
+from fittingroom.text import word_list
 
 Integers = npt.NDArray[np.integer[Any]]
 Floats = npt.NDArray[np.floating[Any]]
@@ -122,8 +123,8 @@ class Trajectories:
             InputError: that epoch was not validated.
         """
         if epoch not in self.epochs:
-            known = ", ".join(map(str, self.epochs))
-            raise InputError(f"epoch {epoch!r} has no validation outcomes: expected one of {known}.")
+            known = word_list(self.epochs, "or", most=20)
+            raise InputError(f"epoch {epoch!r} has no validation outcomes: expected {known}.")
         return self.epochs.index(epoch)
 
     def all_log_probabilities(self, epoch: int) -> npt.NDArray[np.float32]:

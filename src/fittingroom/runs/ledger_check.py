@@ -22,6 +22,7 @@ from fittingroom.runs.place import list_runs
 from fittingroom.runs.record import Look, RunRecord
 from fittingroom.runs.store import read_record
 from fittingroom.runs.weights import WEIGHTS_NAME, weights_sha256
+from fittingroom.text import word_list
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ def _other_run(path: Path, record: RunRecord, own: LedgerLook) -> str | None:
     theirs = f"{intent.run or 'no run'} (recipe {intent.recipe}, seed {intent.seed})"
     return (
         f"the look in run.json of {path} is another run's: the ledger has it as a look of {theirs}. They differ in "
-        f"{' and '.join(different)}. {_WAYS_OUT}."
+        f"{word_list(different)}. {_WAYS_OUT}."
     )
 
 

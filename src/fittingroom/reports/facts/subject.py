@@ -18,6 +18,7 @@ from fittingroom.runs.outcomes import Kept
 from fittingroom.runs.place import find_run
 from fittingroom.runs.record import RunRecord, Seconds
 from fittingroom.runs.store import Validated, read_history, read_validated
+from fittingroom.text import word_list
 
 # The history's validation loss is a mean in 32 bits over batches. Within this relative distance of the outcomes' mean,
 # both are the cross-entropy; a custom loss is further away, and then the training loss is one too.
@@ -156,7 +157,7 @@ def _not_finite(validated: Validated) -> str:
     why = "no epoch has only finite validation losses, so there is nothing to explain."
     if not len(never):
         return why
-    few = ", ".join(map(str, never[:5].tolist())) + (", ..." if len(never) > 5 else "")
+    few = word_list(never.tolist(), most=5)
     return (
         f"{why} {len(never):,} of {finite.shape[1]:,} validation images never have a finite loss (counted from 0: "
         f"{few}). {_CAUSE if len(never) == finite.shape[1] else 'Look for NaN or huge values in them.'}"
