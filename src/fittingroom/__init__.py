@@ -15,17 +15,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fittingroom.answers.judgement import Answer as Answer
     from fittingroom.answers.predictor import Predictor as Predictor
-    from fittingroom.api.comparing import compare as compare
     from fittingroom.api.fit import fit as fit
     from fittingroom.api.fitted import FittedRun as FittedRun
-    from fittingroom.api.loading import load as load
-    from fittingroom.api.opening import open_run as open_run
-    from fittingroom.api.replaying import Replay as Replay
-    from fittingroom.api.replaying import replay as replay
-    from fittingroom.api.reporting import report as report
-    from fittingroom.api.resuming import resume as resume
+    from fittingroom.api.open_runs import compare as compare
+    from fittingroom.api.open_runs import open_run as open_run
+    from fittingroom.api.open_runs import report as report
+    from fittingroom.api.openings import load as load
     from fittingroom.api.run import Run as Run
-    from fittingroom.api.training import train as train
+    from fittingroom.api.train import resume as resume
+    from fittingroom.api.train import train as train
     from fittingroom.data.dataset import Dataset as Dataset
     from fittingroom.data.dataset import Part as Part
     from fittingroom.data.dataset import SealedTestSet as SealedTestSet
@@ -57,6 +55,8 @@ if TYPE_CHECKING:
     from fittingroom.runs.history import History as History
     from fittingroom.runs.outcomes import Outcomes as Outcomes
     from fittingroom.runs.record import RunRecord as RunRecord
+    from fittingroom.training.replay import Replay as Replay
+    from fittingroom.training.replay import replay as replay
 
 __version__ = "0.1.0"
 
@@ -81,7 +81,7 @@ _PUBLIC = {
     "Predictor": "fittingroom.answers.predictor",
     "Recipe": "fittingroom.recipes.recipe",
     "RecipeError": "fittingroom.errors",
-    "Replay": "fittingroom.api.replaying",
+    "Replay": "fittingroom.training.replay",
     "Report": "fittingroom.reports.pages.document",
     "Run": "fittingroom.api.run",
     "RunError": "fittingroom.errors",
@@ -94,17 +94,17 @@ _PUBLIC = {
     "Style": "fittingroom.photos.style",
     "TestResult": "fittingroom.evaluation.luck",
     "UnknownNameError": "fittingroom.errors",
-    "compare": "fittingroom.api.comparing",
+    "compare": "fittingroom.api.open_runs",
     "experiment": "fittingroom.experiments.experiment",
     "fit": "fittingroom.api.fit",
     "lab": "fittingroom.labs.lab",
-    "load": "fittingroom.api.loading",
-    "open_run": "fittingroom.api.opening",
-    "replay": "fittingroom.api.replaying",
-    "report": "fittingroom.api.reporting",
-    "resume": "fittingroom.api.resuming",
+    "load": "fittingroom.api.openings",
+    "open_run": "fittingroom.api.open_runs",
+    "replay": "fittingroom.training.replay",
+    "report": "fittingroom.api.open_runs",
+    "resume": "fittingroom.api.train",
     "search": "fittingroom.experiments.search",
-    "train": "fittingroom.api.training",
+    "train": "fittingroom.api.train",
 }
 
 __all__ = [

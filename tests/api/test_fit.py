@@ -238,7 +238,7 @@ X, Y = np.zeros((4, 8, 8), np.float32), np.arange(4)
         ({"x": X, "y": Y, "stop": ["val_loss<0.4"]}, InputError, "needs validation data"),
         ({"x": X[:0], "y": Y[:0]}, DataError, "x holds no images"),
         ({"x": X, "y": Y * 0 + 3}, DataError, "All 4 labels are class 3"),
-        ({"x": X, "y": Y[:3]}, DataError, "x has 4 images and y has 3 labels"),
+        ({"x": X, "y": Y[:3]}, DataError, "x has 4 images, but y has 3 labels"),
         ({"x": abs}, InputError, r"x is a function \(abs\); expected what it gives. Call it: abs\(\)"),
         ({"x": X, "y": Y, "out": ""}, InputError, "out=''; expected a folder"),
         ({"x": X, "y": Y, "validation_data": (X, None)}, InputError, "In validation_data, y is missing"),

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import fittingroom as fr
-from fittingroom.api.opening import open_run
+from fittingroom.api.open_runs import open_run
 from fittingroom.errors import DataError, RunError
 from fittingroom.runs import images as kept
 from fittingroom.runs.images import images_of, read_images

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 import fittingroom as fr
-from fittingroom.api.training import train
+from fittingroom.api.train import train
 from fittingroom.errors import DataError, InputError, RunError
 from fittingroom.experiments import executor as local
 from fittingroom.experiments.experiment import Experiment

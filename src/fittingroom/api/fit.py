@@ -8,16 +8,12 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fittingroom.api.fitting import Fitting
-from fittingroom.api.given import Data, Given
-from fittingroom.api.keeper import Keeper, reopened
-from fittingroom.api.many import chosen_seeds
-from fittingroom.api.session import whole_number
 from fittingroom.data.dataset import Dataset
 from fittingroom.engine.batches import Batches
 from fittingroom.engine.devices import require_jax_backend
@@ -25,6 +21,11 @@ from fittingroom.errors import InputError, StorageError
 from fittingroom.progress import progress_for
 from fittingroom.recipes.stop import StopRule
 from fittingroom.runs.place import check_writable, fit_writes_folders
+from fittingroom.training.arguments import chosen_seeds, whole_number
+from fittingroom.training.fit_arguments import FitArguments
+from fittingroom.training.job import Data
+from fittingroom.training.keras_job import ModelTraining
+from fittingroom.training.run_folder import RunFolder, reopened
 
 if TYPE_CHECKING:
     import keras
@@ -127,16 +128,17 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
     require_jax_backend()
     import keras
 
+    from fittingroom.api.fitted import FittedRun, UnsavedRun
     from fittingroom.engine.keras_callbacks import checked_callbacks
     from fittingroom.engine.losses import label_form
     from fittingroom.engine.model_checks import require_model, require_one_input_and_output
+    from fittingroom.engine.user_model import redrawn
 
     require_model(model)
     require_one_input_and_output(model)
-    require_one_input_and_output(model)
     stop = [stop] if isinstance(stop, str) else list(stop)
     chosen = (whole_number("seed", seed, lowest=0),) if seeds is None else chosen_seeds(seeds)
-    given = Given(
+    arguments = FitArguments(
         x=x,
         y=y,
         batch_size=batch_size,
@@ -157,38 +159,36 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
         stop=stop,
         label_form=label_form(model),
     )
-    prepared = given.checked()
+    data = arguments.checked()
     listed = callbacks.callbacks if isinstance(callbacks, keras.callbacks.CallbackList) else callbacks
-    with nullcontext() if resume is None else reopened(resume) as stopped:
-        fitting = Fitting(
+    progress = progress_for(verbose)
+    with nullcontext() if resume is None else reopened(resume) as stopped, progress:
+        training = ModelTraining(
             model=model,
+            data=replace(data, plan=replace(data.plan, checkpoint_every=every)),
             dataset=x if isinstance(x, Dataset) else None,
-            train=prepared.train,
-            validation=prepared.validation,
-            plan=replace(prepared.plan, checkpoint_every=every),
+            recipe={"name": model.name, "epochs": data.plan.epochs, "batch_size": data.plan.batch_size, "stop": stop},
+            rule=StopRule(stop, validation=data.validation is not None, own=True),
             callbacks=checked_callbacks(keras.tree.flatten(listed or ())),
-            rule=StopRule(stop, validation=prepared.validation is not None, own=True),
-            recipe={
-                "name": model.name,
-                "epochs": prepared.plan.epochs,
-                "batch_size": prepared.plan.batch_size,
-                "stop": stop,
-            },
-            notes=prepared.notes,
-            progress=progress_for(verbose),
-            keeper=Keeper(
-                place,
-                every,
-                why_no_folder=why_no_folder,
-                own_model=True,
-                sample="" if why_no_folder else _sample(x, prepared.train),
-                stopped=stopped,
-            ),
-            started=started,
             verbose=verbose,
-            steps_asked=prepared.steps_asked,
         )
-        return fitting.run_fitted() if seeds is None else fitting.run_copies(chosen)
+        folder = RunFolder(
+            place,
+            every,
+            own_model=True,
+            sample="" if why_no_folder else _sample(x, data.train),
+            stopped=stopped,
+            why_no_folder=why_no_folder,
+        )
+        if seeds is None:
+            job = training.job(folder, progress, started)
+        else:
+            job = training.job_of_copies(partial(redrawn, model), chosen, folder, progress, started)
+        kept = job.run()
+        about = {"dataset": training.dataset, "model": model, "params": training.callback_params}
+        if isinstance(kept, Path):
+            return FittedRun(kept, trained=seeds is None, **about).after_training()
+        return UnsavedRun(kept, str(why_no_folder), **about)
 
 
 def _place(out: str | Path | bool | None, *, alone: bool) -> tuple[Path | None, str | None]:

@@ -12,7 +12,7 @@ import numpy as np
 from fittingroom.answers.judgement import Answer
 from fittingroom.answers.predictor import Forward, Images, Predictor
 from fittingroom.answers.recalibration import ALPHA
-from fittingroom.api import looking
+from fittingroom.api import openings
 from fittingroom.api.seed_model import SeedModel, check_numbers
 from fittingroom.data.dataset import Dataset, Part
 from fittingroom.errors import DataError, RunError
@@ -228,7 +228,7 @@ class Run:
             self.use_data(data)
         for run in self:
             run.look(reason)
-        return looking.told([(run.path, run.record) for run in self])
+        return openings.told([(run.path, run.record) for run in self])
 
     def look(self, reason: str, together: str | None = None) -> None:
         """Does what `evaluate` does with a run of one seed, and tells nothing.
@@ -242,12 +242,12 @@ class Run:
                 "the test set would be opened without a reason. Say what its score is for: evaluate('...')."
             )
         record = self.record
-        if not looking.has_score(record):
+        if not openings.has_score(record):
             self._model_of_seed.compiled()  # what cannot answer is found before the test set is opened
             kept = None if self.outcomes is None else self.outcomes.kept
             if kept is not None and np.isnan(kept.loss).all():
                 check_numbers(kept.loss[:, None], str(self.path))
-            looking.look(self.path, record, self._load_dataset(), reason, self._score, together)
+            openings.look(self.path, record, self._load_dataset(), reason, self._score, together)
 
     def explain(self, start: int | None = None, end: int | None = None) -> Explanation:
         """What loss and accuracy really say about this run: printed, it answers in words; `.facts` has all numbers.
@@ -326,12 +326,12 @@ class Run:
         self._model_of_seed.like = first._model_of_seed
 
     def count_test_part(self, files: Sequence[Path]) -> None:
-        """Counts a look where files to predict have the run's own test set, labels and all, as `looking` says.
+        """Counts a look where files to predict have the run's own test set, labels and all, as `openings` says.
 
         Raises:
             StorageError: the ledger cannot be written.
         """
-        looking.count_test_part([(run.path, run.record) for run in self], files)
+        openings.count_test_part([(run.path, run.record) for run in self], files)
 
     def after_training(self) -> Self:
         """The run, just trained: what answers rest on is fitted now where it keeps not all images for that."""

@@ -255,7 +255,7 @@ def _train_cells(data: _PackedDataset, recipe: Recipe, digest: str, seeds: tuple
         digest: the recipe's digest where the experiment is, which has the contents of a model file in it.
         seeds: those to train.
     """
-    from fittingroom.api.training import train
+    from fittingroom.api.train import train
     from fittingroom.progress import Progress
 
     with tempfile.TemporaryDirectory(prefix="fittingroom-worker-") as place:

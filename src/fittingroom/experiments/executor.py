@@ -9,8 +9,7 @@ import ctypes
 from collections.abc import Generator, Sequence
 from contextlib import closing
 
-from fittingroom.api.resuming import resume
-from fittingroom.api.training import train
+from fittingroom.api.train import resume, train
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import StorageError
 from fittingroom.experiments.experiment_progress import ExperimentProgress

@@ -7,11 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from fittingroom.api import looking
-from fittingroom.api.comparing import contender_of
-from fittingroom.api.many import chosen_seeds
+from fittingroom.api import openings
+from fittingroom.api.open_runs import contender_of
 from fittingroom.api.run import Run
-from fittingroom.api.trainable import Named, Prescribed, check_dataset, chosen_recipe
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.load import load
 from fittingroom.errors import DataError, InputError, Interrupted, RunError, UnknownNameError
@@ -37,6 +35,7 @@ from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.place import runs_dir
 from fittingroom.runs.store import read_history, read_validated
 from fittingroom.text import word_list
+from fittingroom.training.arguments import Named, Prescribed, check_dataset, chosen_recipe, chosen_seeds
 
 if TYPE_CHECKING:
     from fittingroom.reports.pages.document import Report
@@ -138,7 +137,7 @@ class Experiment:
             run.share(first)
         for run in runs:
             run.look(_FINAL_REASON, f"{self.path.resolve()} {best.variant.digest}")
-        self.final = looking.told([(run.path, run.record) for run in runs])
+        self.final = openings.told([(run.path, run.record) for run in runs])
         return self.final
 
     @overload

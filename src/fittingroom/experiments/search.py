@@ -12,7 +12,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from fittingroom.api.many import chosen_seeds
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.load import load
 from fittingroom.errors import DataError, Interrupted
@@ -28,6 +27,7 @@ from fittingroom.experiments.summary import Summary, summaries, write_tables
 from fittingroom.progress import Progress
 from fittingroom.runs.json_files import json_text
 from fittingroom.runs.place import runs_dir
+from fittingroom.training.arguments import chosen_seeds
 
 STORAGE_NAME = "search.sqlite"
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fittingroom.api.comparing import contender_of
+from fittingroom.api.open_runs import contender_of
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import RunError
 from fittingroom.evaluation.luck import TestResult, expected_maximum

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fittingroom.api.opening import open_run
+from fittingroom.api.open_runs import open_run
 from fittingroom.api.run import Run
 from fittingroom.atomic import storage_errors, write_bytes
 from fittingroom.data.dataset import Dataset

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fittingroom.api.loading import load
+from fittingroom.api.openings import load
 from fittingroom.atomic import storage_errors, write_bytes
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import DatasetNotFoundError

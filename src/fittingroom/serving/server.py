@@ -53,7 +53,7 @@ class _Application:
 
     def __call__(self) -> Gate:
         """Loads the model and warms it up."""
-        from fittingroom.api.opening import open_run
+        from fittingroom.api.open_runs import open_run
         from fittingroom.serving.app import create_app
         from fittingroom.serving.served_model import ServedModel
 

@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from fittingroom.api.keeper import Keeper
-from fittingroom.api.training import train_recipe
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import DivergedError, RunError
 from fittingroom.progress import Progress, progress_for
@@ -24,6 +22,8 @@ from fittingroom.runs.place import find_run
 from fittingroom.runs.record import RunRecord
 from fittingroom.runs.reloading import load_again
 from fittingroom.runs.store import read_history, read_model, read_weights
+from fittingroom.training.recipe_job import recipe_job
+from fittingroom.training.run_folder import RunFolder
 
 Array = np.ndarray[Any, Any]
 
@@ -118,9 +118,9 @@ def replay(
         dataset = load_again(first.data, data)
         again = Path(folder) / "run"
         epochs = {seed: record.epochs for seed, record in before.items()}
-        keeper = Keeper(again, checkpoint_every=10**9, last_epochs=epochs)
+        kept = RunFolder(again, checkpoint_every=10**9, last_epochs=epochs)
         with suppress(DivergedError):  # as the run did; the epochs before are kept
-            train_recipe(recipe, dataset, tuple(before), keeper, progress, started, file)
+            recipe_job(recipe, dataset, tuple(before), kept, progress, started, file).run()
         repeated = read_layout(again)
         after = repeated.records()
         each = tuple(_compared(seed, layout.folders[seed], folder) for seed, folder in repeated.folders.items())

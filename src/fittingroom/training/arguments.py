@@ -1,12 +1,14 @@
-"""A dataset and a recipe in the forms that people give them to `train` and `experiment`."""
+"""The arguments of `train`, `fit` and `experiment` that need more than a glance: checked, and in one form each."""
 
 from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
+
+import numpy as np
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import InputError, UnknownNameError
@@ -20,6 +22,9 @@ Named = str | os.PathLike[str] | Dataset
 Prescribed = str | os.PathLike[str] | Recipe | Mapping[str, Any]
 """A recipe: as it is, by its name or the path of a TOML file, or as its settings."""
 
+
+LARGEST_COUNT = 10_000
+"""Seeds of one run."""
 
 _FIT = "A Keras model is trained by fit: fittingroom.fit(model, dataset)."
 
@@ -86,6 +91,42 @@ def check_dataset(dataset: Any, **loading: Any) -> None:
     else:
         mend = "Expected the name of a dataset, such as 'fashion-mnist', a path, or what fittingroom.load gives."
     raise InputError(f"dataset is a {type(dataset).__name__}. {mend}")
+
+
+def chosen_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    """The seeds that `seeds` means: a count gives 0, 1, 2 and so on; a sequence is taken as it is.
+
+    Raises:
+        InputError: there are none, too many, or the same one twice.
+    """
+    if isinstance(seeds, int):
+        count = whole_number("seeds", seeds, lowest=1)
+        seeds = range(min(count, LARGEST_COUNT + 1))
+    chosen = tuple(whole_number("a seed in seeds", seed, lowest=0) for seed in seeds)
+    if not chosen or len(set(chosen)) < len(chosen) or len(chosen) > LARGEST_COUNT:
+        raise InputError(
+            f"seeds={list(chosen)[:20]}: expected 1 to {LARGEST_COUNT:,} different seeds, such as [0, 1, 2], or their "
+            "number."
+        )
+    return chosen
+
+
+def whole_number(name: str, value: int, *, lowest: int) -> int:
+    """An argument that counts something.
+
+    Raises:
+        InputError: it is not a whole number, or is too small.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < lowest:
+        raise InputError(f"{name}={value!r}; expected a whole number from {lowest}.")
+    return int(value)
+
+
+def clamped_batch_size(batch_size: int, count: int) -> tuple[int, tuple[str, ...]]:
+    """A batch size that is no larger than the data, and the note that says so."""
+    if batch_size <= count:
+        return batch_size, ()
+    return count, (f"The batch size {batch_size:,} is larger than the {count:,} training images; {count:,} is used.",)
 
 
 def _is_keras(value: Any) -> bool:

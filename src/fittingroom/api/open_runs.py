@@ -1,10 +1,10 @@
-"""`compare`: recipes against each other on the validation images, the test set left closed."""
+"""Runs by their folders: `open_run`, and several side by side by `compare` and `report`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias, cast, overload
 
 import numpy as np
 
@@ -15,11 +15,35 @@ from fittingroom.runs.place import find_run, is_run
 from fittingroom.runs.store import Validated, other_images, read_validated, without_answers
 
 if TYPE_CHECKING:
+    import keras
+
     from fittingroom.api.run import Run
+    from fittingroom.reports.pages.document import Report
+
+    AnyRun: TypeAlias = str | Path | Run
 
 _SAME_BY_LABELS = (
     "Runs on plain arrays leave no fingerprint: that their validation images are the same rests on their labels alone."
 )
+
+
+def open_run(run: str | Path = "latest", *, model: keras.Model | None = None, trust: bool = False) -> Run:
+    """A run from its folder; it predicts exactly as the one that was saved.
+
+    Args:
+        run: the folder, the name of a run in the runs folder, or `latest`. One seed of a run is a run too:
+            `NAME/seed-2`.
+        model: the Keras model, needed only where the run's own description cannot make it again (it then says so).
+        trust: whether the Python file that the model came from may be run again where that is needed. It is run only if
+            it has not changed; its path and its hash are said first, as a warning of the logger `fittingroom`.
+
+    Raises:
+        UnknownNameError: there is no such run.
+        RunError: the folder is damaged, or was written by a newer version.
+    """
+    from fittingroom.api.run import Run
+
+    return Run(find_run(run), model=model, trust=trust)
 
 
 def compare(runs: Sequence[str | Path | Run]) -> Comparison:
@@ -122,3 +146,46 @@ def contender_of(name: str, seeds: Sequence[Validated]) -> tuple[Contender, list
             "images; it is compared by its last validated epoch. Train it again to compare what it keeps."
         )
     return contender, notes
+
+
+@overload
+def report(runs: AnyRun | Sequence[AnyRun]) -> Report: ...
+@overload
+def report(runs: AnyRun | Sequence[AnyRun], path: str | Path) -> Path: ...
+def report(runs: AnyRun | Sequence[AnyRun], path: str | Path | None = None) -> Report | Path:
+    """A page about a run: a summary in words, curves, what loss and accuracy really say, its confidence, its images.
+
+    Several runs stand side by side, with the paired comparison of `compare`. The page is one HTML file that loads
+    nothing. No test set is opened; a test result that there is already is shown.
+
+    Args:
+        runs: one or more: folders, names of runs in the runs folder, `latest`, or what `train`, `fit` and `open_run`
+            gave.
+        path: the file to write.
+
+    Returns:
+        The path of the file; without `path` the page itself, which a notebook shows inline.
+
+    Raises:
+        UnknownNameError: there is no such run.
+        InputError: a run has no validation images, or no epoch with finite losses; a file is missing or damaged; or
+            several runs were not validated on the same images.
+        StorageError: the file cannot be written.
+    """
+    from fittingroom.reports.pages.report_page import report_of
+
+    given = _listed(runs)
+    comparison = None
+    if len(given) > 1:
+        comparison = compare(given).to_dict()
+    page = report_of([find_run(one) if isinstance(one, str | Path) else one.path for one in given], comparison)
+    return page if path is None else page.save(path)
+
+
+def _listed(runs: AnyRun | Sequence[AnyRun]) -> list[AnyRun]:
+    """The runs as a list. A run can be iterated too, but is one run; its class is not imported, which loads JAX."""
+    if isinstance(runs, str | Path) or hasattr(runs, "path"):
+        return [cast("AnyRun", runs)]
+    if not isinstance(runs, Iterable):
+        find_run(runs)  # says what a run is
+    return list(runs)

@@ -1,4 +1,4 @@
-"""What `fit` was given, checked and in the form that training takes."""
+"""`FitArguments`: the arguments of `fit`, whose meaning is Keras's, and the data and the plan that follow from them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from fittingroom.api.session import clamped_batch_size, whole_number
 from fittingroom.data.dataset import Dataset, Part
 from fittingroom.engine.arrays import Arrays, LabelForm
 from fittingroom.engine.batches import Batches, gives_batches
@@ -26,12 +25,13 @@ from fittingroom.engine.user_arrays import (
 )
 from fittingroom.errors import InputError
 from fittingroom.recipes.stop import parse_condition
-
-Data = Arrays | Batches
+from fittingroom.training.arguments import clamped_batch_size, whole_number
+from fittingroom.training.job import Data
+from fittingroom.training.keras_job import FitData
 
 
 @dataclass(frozen=True)
-class Given:
+class FitArguments:
     """The arguments of `fit` that decide on data and steps; their meaning is Keras's."""
 
     x: Any
@@ -54,7 +54,7 @@ class Given:
     stop: Sequence[str]
     label_form: LabelForm
 
-    def checked(self) -> Prepared:
+    def checked(self) -> FitData:
         """Data and plan.
 
         Raises:
@@ -83,7 +83,7 @@ class Given:
             return ()
         return (f"There is no validation, so {' and '.join(named)} changed nothing: validation_data is missing.",)
 
-    def _with_whole_numbers(self) -> Given:
+    def _with_whole_numbers(self) -> FitArguments:
         split = self.validation_split
         if isinstance(split, bool) or not isinstance(split, Real):
             raise InputError(f"validation_split={split!r}; expected a fraction from 0 to 1, such as 0.1.")
@@ -100,7 +100,7 @@ class Given:
         checked: Mapping[str, Any] = {**numbers, **optional}
         return replace(self, shuffle=bool(self.shuffle), **checked)
 
-    def _limited(self) -> tuple[Given, tuple[str, ...]]:
+    def _limited(self) -> tuple[FitArguments, tuple[str, ...]]:
         """The same within the limits of `keras.config`, in steps as Keras takes them; and what should be said of it."""
         import keras
 
@@ -138,7 +138,7 @@ class Given:
             )
         return frequency
 
-    def _of_arrays(self) -> Prepared:
+    def _of_arrays(self) -> FitData:
         train, own = self._train_arrays()
         validation: Data | None = None
         replaced: tuple[str, ...] = ()
@@ -194,7 +194,7 @@ class Given:
         train.require_classes()
         return train, None
 
-    def _of_batches(self) -> Prepared:
+    def _of_batches(self) -> FitData:
         kind = type(self.x).__name__
         for name, way_out in _NOT_WITH_BATCHES.items():
             value = getattr(self, name)
@@ -246,7 +246,7 @@ class Given:
             raise InputError(f"validation_data ({kind}) never ends. Give validation_steps.")
         return batches, batches.first.scale_notes(train)
 
-    def _prepared(self, train: Data, validation: Data | None, batch_size: int, notes: tuple[str, ...]) -> Prepared:
+    def _prepared(self, train: Data, validation: Data | None, batch_size: int, notes: tuple[str, ...]) -> FitData:
         steps = self.validation_steps
         size = self.validation_batch_size or self.batch_size
         if isinstance(validation, Arrays):
@@ -263,7 +263,7 @@ class Given:
             validation_batch_size=size,
             batch_hooks_every=self.batch_hooks_every,
         )
-        return Prepared(train, validation, plan, notes, self.steps_per_epoch)
+        return FitData(train, validation, plan, notes, self.steps_per_epoch)
 
 
 def _same_images(train: Arrays, validation: Arrays) -> tuple[str, ...]:
@@ -296,17 +296,6 @@ def _classes_on_one_side(train: Arrays, validation: Arrays) -> tuple[str, ...]:
 def _classes(found: Sequence[int]) -> str:
     named = ", ".join(map(str, found[:10]))
     return f"class {named}" if len(found) == 1 else f"classes {named}{', ...' if len(found) > 10 else ''}"
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What there is to train on and to validate on, how, and what should be said about it."""
-
-    train: Data
-    validation: Data | None
-    plan: TrainingPlan
-    notes: tuple[str, ...]
-    steps_asked: int | None  # the steps_per_epoch that callbacks are told
 
 
 _STEPS = ("steps_per_epoch", "validation_steps")

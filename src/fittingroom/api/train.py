@@ -1,0 +1,124 @@
+"""`train`: a recipe on a dataset, from loading the data to the run; and `resume`, where that was stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fittingroom.api.run import Run
+from fittingroom.data.dataset import Dataset
+from fittingroom.data.load import load
+from fittingroom.errors import InputError, RunError
+from fittingroom.progress import Progress, progress_for
+from fittingroom.recipes.modelfile import file_to_run
+from fittingroom.recipes.recipe import Recipe
+from fittingroom.runs.place import check_writable
+from fittingroom.runs.reloading import load_again
+from fittingroom.training.arguments import Named, Prescribed, check_dataset, chosen_recipe, chosen_seeds, whole_number
+from fittingroom.training.job import Job
+from fittingroom.training.recipe_job import recipe_job
+from fittingroom.training.run_folder import RunFolder, how_to_resume, reopened
+
+
+def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
+    dataset: Named = "fashion-mnist",
+    recipe: Prescribed = "course",
+    *,
+    seed: int = 0,
+    seeds: int | Sequence[int] | None = None,
+    validation: float | None = None,
+    data_dir: str | Path | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    checkpoint_every: int = 1,
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> Run:
+    """Trains a recipe on a dataset and keeps the run.
+
+    Args:
+        dataset: a name or path that `fittingroom.load` knows, or a loaded dataset.
+        recipe: the name of a recipe, the path of a TOML file, a recipe, or a mapping of its settings.
+        seed: of the initial weights, the shuffle and dropout.
+        seeds: in place of `seed`, several: how many (5 means 0 to 4), or which. As many train at once as there are
+            cores (or devices), each exactly as it would alone. All have the same training and validation images.
+        validation: how many training images to hold out (a count, or a fraction below 1); None for the default.
+        data_dir: where the dataset's files are.
+        image_size: the size that the pictures of a folder are resized to; None for one that suits them.
+        checkpoint_every: epochs between checkpoints, from which `resume` goes on after a crash. (Ctrl-C, SIGTERM and
+            errors write one at once; those of large models wait until training has taken twenty times as long as
+            writing takes.)
+        out: the run's own folder; None for the next free one in the runs folder.
+        progress: what is told of the progress; None for a bar on a terminal.
+        **settings: settings of the recipe to change: `epochs=3`, `hidden=(512,)`.
+
+    Returns:
+        The run, its folder written.
+
+    Raises:
+        InputError: something given is wrong, found before training.
+        StorageError: the run's folder cannot be written, found before training where it can be known.
+        DivergedError: the loss became NaN or infinite (with `seeds`: for every seed).
+        Interrupted: Ctrl-C or SIGTERM; the finished epochs are kept, and `resume` goes on.
+    """
+    started = time.perf_counter()
+    recipe = chosen_recipe(recipe, settings, beside=train)
+    check_dataset(dataset, validation=validation, data_dir=data_dir, image_size=image_size)
+    seed = whole_number("seed", seed, lowest=0)
+    chosen = (seed,) if seeds is None else chosen_seeds(seeds)
+    every = whole_number("checkpoint_every", checkpoint_every, lowest=1)
+    folder = RunFolder(None if out is None else Path(out), every)
+    check_writable(folder.out)
+    progress = progress or progress_for()
+    with progress:
+        if not isinstance(dataset, Dataset):
+            progress.stage("loading")
+            dataset = load(dataset, validation=validation, data_dir=data_dir, image_size=image_size)
+        return _trained(recipe_job(recipe, dataset, chosen, folder, progress, started))
+
+
+def resume(run: str | Path = "latest", *, trust: bool = False, progress: Progress | None = None) -> Run:
+    """Continues a training of `train` that was stopped: by Ctrl-C, a kill, a full disk, a power cut.
+
+    On the same machine with the same versions, the run that comes out is to the last bit the one that would have come
+    without the stop. What was begun by `fit` goes on with `fit(..., resume=RUN)`, which knows model and callbacks.
+
+    Args:
+        run: the folder, the name of a run in the runs folder, or `latest`: the newest that can go on.
+        trust: whether the Python file that the model came from may be run again. It is run only if its contents are
+            those that the training began with, and its path and hash are logged first.
+        progress: what is told of the progress; None for a bar on a terminal.
+
+    Returns:
+        The run.
+
+    Raises:
+        UnknownNameError: there is no such folder.
+        RunError: there is nothing to go on with, another process trains it, its checkpoints are all damaged, it has
+            been scored on the test set, or its data have changed.
+        StorageError, DivergedError, Interrupted: as `train` says.
+    """
+    started = time.perf_counter()
+    progress = progress or progress_for()
+    with progress, reopened(run) as begun:
+        record = begun.record
+        if record.own_model:
+            raise RunError(f"{begun.path} was begun by fit. {how_to_resume(begun.path, own_model=True)}")
+        try:
+            recipe = Recipe.from_dict(record.recipe)
+        except InputError as error:
+            raise RunError(f"{begun.path}: training.json is damaged: its recipe says {error}") from error
+        file = file_to_run(recipe.model, record.model_file, trust=trust)
+        progress.stage("loading")
+        dataset = load_again(record.data)
+        folder = RunFolder(None, record.checkpoint_every, stopped=begun)
+        return _trained(recipe_job(recipe, dataset, record.seeds, folder, progress, started, file))
+
+
+def _trained(job: Job) -> Run:
+    """Runs a job whose run has a folder."""
+    path = job.run()
+    assert isinstance(path, Path)  # only `fit` keeps runs in memory
+    return Run(path, dataset=job.dataset, model=getattr(job, "model", None)).after_training()

@@ -1,0 +1,300 @@
+"""`RunFolder`: where a training is kept, from its first step to the written run, in a new folder or a stopped one's."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from fittingroom.engine.blueprint import Blueprint
+from fittingroom.engine.callback_memory import forgotten
+from fittingroom.engine.devices import device_facts, threads_per_operation
+from fittingroom.engine.snapshots import Snapshot, Training, TrainingPlan
+from fittingroom.errors import DivergedError, InputError, Interrupted, RunError, StorageError
+from fittingroom.recipes.modelfile import RecordedFile
+from fittingroom.runs.begun import BegunRecord, BegunRun, begin, reopen
+from fittingroom.runs.checkpoints import FOLDER
+from fittingroom.runs.environment import Environment, current_environment, differences
+from fittingroom.runs.json_files import damage, json_text
+from fittingroom.runs.layout import read_layout
+from fittingroom.runs.place import BEGUN_NAME, find_begun, is_run
+from fittingroom.runs.record import DataRecord, RunRecord, Seconds, now
+from fittingroom.runs.store import RunContents, write_run
+from fittingroom.training.checkpoint_arrays import checkpoint_of, snapshot_of
+
+_log = logging.getLogger("fittingroom")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of a run, before and while it is trained.
+
+    Args:
+        out: the run's own folder, new or empty; None for the next free one in the runs folder.
+        checkpoint_every: epochs between checkpoints.
+        own_model: whether the model was given to `fit`.
+        sample: hash of a part of the training images and labels, where they have no fingerprint.
+        stopped: the folder of the training to go on with, locked; `out` does not count then.
+        last_epochs: seed -> epochs to train, where that is fewer than planned, because another training got no further.
+        why_no_folder: why the run stays in memory; None where it has a folder.
+    """
+
+    out: Path | None = None
+    checkpoint_every: int = 1
+    own_model: bool = False
+    sample: str = ""
+    stopped: BegunRun | None = None
+    last_epochs: Mapping[int, int] = field(default_factory=dict)
+    why_no_folder: str | None = None
+
+    def plan(self, epochs: int, batch_size: int, seed: int) -> TrainingPlan:
+        """The plan of the training with this seed."""
+        return TrainingPlan(
+            self.last_epochs.get(seed, epochs), batch_size, seed, checkpoint_every=self.checkpoint_every
+        )
+
+    def begin(
+        self,
+        recipe: Mapping[str, Any],
+        data: DataRecord,
+        blueprint: Blueprint,
+        seeds: tuple[int, ...],
+        model_file: RecordedFile | None,
+    ) -> BegunRun:
+        """The folder, locked.
+
+        Args:
+            recipe: as the run records it.
+            data: what the run records of its data.
+            blueprint: the model's variables.
+            seeds: those that are trained.
+            model_file: the Python file that the model came from.
+
+        Raises:
+            InputError: that is not what was trained in the folder of the stopped training.
+            RunError, StorageError: as `runs.begun.begin` says.
+        """
+        record = BegunRecord(
+            created=now(),
+            recipe=recipe,
+            own_model=self.own_model,
+            data=data,
+            sample=self.sample,
+            model=blueprint.to_json(),
+            seeds=seeds,
+            checkpoint_every=self.checkpoint_every,
+            environment=environment_of(1),
+            model_file=model_file,
+        )
+        if self.stopped is None:
+            return begin(record, self.out)
+        with damage(self.stopped.path, BEGUN_NAME):
+            before = _identity(self.stopped.record)
+        _check_same(before, _identity(record))
+        return self.stopped
+
+    def earlier(self, seed: int, blueprint: Blueprint) -> tuple[Snapshot | None, tuple[str, ...]]:
+        """Where the training with this seed continues, None for its start; and what should be known about that.
+
+        Raises:
+            RunError: its checkpoints are damaged, or are those of another model.
+        """
+        if self.stopped is None:
+            return None, ()
+        checkpoints = self.stopped.checkpoints(seed)
+        if not checkpoints.exist():
+            return None, ("Training was stopped before its first checkpoint, and began anew.",)
+        checkpoint, notes = checkpoints.read()
+        with damage(self.stopped.folder(seed), FOLDER):
+            snapshot = snapshot_of(checkpoint, blueprint)
+        notes += _notes(snapshot)
+        changed = differences(replace(self.stopped.record.environment, devices=1), environment_of(1))
+        if changed:
+            what = "; ".join(changed)
+            notes += (f"It went on elsewhere, so its last digits may not be those of one go: {what}.",)
+        several = len(self.stopped.record.seeds) > 1
+        return snapshot, tuple(f"Seed {seed}: {note}" if several else note for note in notes)
+
+    @staticmethod
+    def saver(begun: BegunRun, seed: int) -> Callable[[Snapshot], None]:
+        """What saves the snapshots of a seed.
+
+        It raises StorageError where one cannot be written, which ends the training; the checkpoints before are intact.
+        """
+        checkpoints = begun.checkpoints(seed)
+
+        def save(snapshot: Snapshot) -> None:
+            try:
+                begun.settle()
+                checkpoints.write(checkpoint_of(snapshot))
+            except StorageError as error:
+                way_out = how_to_resume(begun.path, own_model=begun.record.own_model) if checkpoints.exist() else ""
+                raise StorageError(f"Training has stopped in epoch {snapshot.epoch + 1}: {error} {way_out}") from error
+
+        return save
+
+    def keep(
+        self,
+        begun: BegunRun | None,
+        contents: Sequence[RunContents],
+        trainings: Sequence[Training],
+        seconds: Seconds,
+        if_diverged: str,
+    ) -> Path | RunContents:
+        """Writes the run and returns its folder, or says why there is none.
+
+        Args:
+            begun: the folder; None where the run stays in memory.
+            contents: of each seed that finished an epoch.
+            trainings: what each seed left behind.
+            seconds: times of all seeds together, by the clock.
+            if_diverged: what to try if the loss became NaN or infinite.
+
+        Returns:
+            The folder; without one, the contents of the only seed.
+
+        Raises:
+            Interrupted: training was interrupted; `path` of the error is the run of the finished epochs, or None.
+            DivergedError: the loss of every seed became NaN or infinite; a warning says it of only some. The message
+                says where the finished epochs are kept.
+            StorageError: the files cannot be written.
+        """
+        first = trainings[0]
+        if begun is None:
+            if first.status == "interrupted":
+                raise Interrupted(f"{first.reason}; this training has no folder, so it cannot be resumed", None)
+            if first.status == "diverged":
+                raise DivergedError(f"{first.reason}. {if_diverged}")
+            return contents[0]
+        write = partial(write_run, contents=contents, seeds=begun.record.seeds, seconds=seconds)
+        path = _finished(begun, write if contents else None, trainings)
+        kept = "no epoch was finished, so there is no run"
+        if contents:
+            count = len(first.epochs)
+            which = "the" if len(trainings) > 1 else f"the {count}"
+            kept = f"{which} finished epoch{' is' if which == 'the 1' else 's are'} kept in {path}"
+        _raise_what_happened(begun, trainings, path, kept, if_diverged)
+        assert path is not None  # what was neither interrupted nor diverged finished an epoch
+        return path
+
+
+def reopened(run: str | Path) -> BegunRun:
+    """The folder of a training that was stopped and can go on, locked until the end of a `with` block.
+
+    Args:
+        run: the folder, the name of a run in the runs folder, or `latest`.
+
+    Raises:
+        UnknownNameError: there is no such folder.
+        RunError: there is nothing to go on with, or another process trains it, or it was scored on the test set.
+    """
+    path = find_begun(run)
+    if any(record.looks for record in _kept_records(path)):
+        raise RunError(
+            f"{path} was interrupted and has been scored on the test set as it was. Training it further would choose a "
+            "model after its test score was seen, so that is not done. Train anew."
+        )
+    return reopen(path)
+
+
+def _kept_records(path: Path) -> list[RunRecord]:
+    """The records of the part that was kept when training was interrupted."""
+    return list(read_layout(path).records().values()) if is_run(path) else []
+
+
+def _finished(begun: BegunRun, write: Callable[[Path], None] | None, trainings: Sequence[Training]) -> Path | None:
+    """Ends the training in its folder; gives the folder, or None if nothing of it is left."""
+    interrupted = any(training.status == "interrupted" for training in trainings)
+    can_go_on = any(begun.checkpoints(seed).exist() for seed in begun.record.seeds)
+    try:
+        return begun.finish(write, resumable=interrupted and can_go_on)
+    except StorageError as error:
+        goes_on = f" {how_to_resume(begun.path, own_model=begun.record.own_model)}" if can_go_on else ""
+        raise StorageError(f"{error}{goes_on}") from error
+
+
+def _raise_what_happened(
+    begun: BegunRun, trainings: Sequence[Training], path: Path | None, kept: str, if_diverged: str
+) -> None:
+    """Raises what became of the trainings, unless there is a result to return."""
+    for training in trainings:
+        if training.status == "interrupted":
+            goes_on = "" if path is None else f". {how_to_resume(path, own_model=begun.record.own_model)}"
+            run = path if any(one.epochs for one in trainings) else None
+            raise Interrupted(f"{training.reason}; {kept}{goes_on}", run)
+    failed = {
+        seed: training.reason
+        for seed, training in zip(begun.record.seeds, trainings, strict=True)
+        if training.status == "diverged"
+    }
+    alone = len(trainings) == 1
+    reasons = "; ".join(f"{reason}" if alone else f"seed {seed}: {reason}" for seed, reason in failed.items())
+    if len(failed) == len(trainings):
+        raise DivergedError(f"{reasons}; {kept}. {if_diverged}")
+    if failed:
+        _log.warning("%s; %s. %s", reasons, kept, if_diverged)
+
+
+def how_to_resume(path: Path, *, own_model: bool) -> str:
+    """What to do to resume a training that was stopped, in a sentence."""
+    if own_model:
+        return f"To go on, call fit with the same arguments and resume={str(path)!r}."
+    return f"`fittingroom train --resume {path}` goes on."
+
+
+def environment_of(devices: int) -> Environment:
+    """Software and machine of this process, where so many devices share each batch."""
+    return current_environment(str(device_facts()["platform"]), threads_per_operation(), devices)
+
+
+def _notes(snapshot: Snapshot) -> tuple[str, ...]:
+    """What should be known about a training that goes on from here."""
+    place = f"step {snapshot.step} of epoch {snapshot.epoch + 1}" if snapshot.step else f"epoch {snapshot.epoch}"
+    notes = [f"Training was stopped, and went on after {place}."]
+    for memory in snapshot.memories:
+        if isinstance(memory, dict) and "callbacks" in memory:
+            notes += forgotten(memory["callbacks"])
+    return tuple(notes)
+
+
+def _check_same(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Raises InputError unless this is what was trained before."""
+    different = [name for name in before if before[name] != after[name]]
+    if different:
+        raise InputError(
+            f"The stopped training was another one: its {', '.join(different)} differ. Give what it was begun with "
+            f"({_listed(before, different)}), or train anew."
+        )
+
+
+def _identity(record: BegunRecord) -> dict[str, Any]:
+    """What must be the same, as plain JSON by its name in words.
+
+    Keras numbers the names of models and layers within a process (`dense_3`), and so these numbers do not count.
+    """
+    data = record.data
+    groups = ("trainable", "non_trainable", "optimizer", "metrics")
+    facts = {
+        "arguments": {key: value for key, value in record.recipe.items() if key != "name"},
+        "model file": None if record.model_file is None else record.model_file.sha256,
+        "seeds": record.seeds,
+        "data": (data.fingerprint, data.test_fingerprint, record.sample, data.image_shape, data.scale, data.counts),
+        "classes": data.classes,
+        "model": (
+            re.sub(r'_\d+(?=["/])', "", json.dumps(record.model["description"])),
+            [[(start["shape"], start["dtype"]) for start in record.model[group]] for group in groups],
+        ),
+        "kind of training (fit or a recipe)": record.own_model,
+    }
+    plain: dict[str, Any] = json.loads(json_text(facts))
+    return plain
+
+
+def _listed(facts: Mapping[str, Any], names: Sequence[str]) -> str:
+    short = [f"{name} {facts[name]}" for name in names if name in ("arguments", "seeds", "classes")]
+    return "; ".join(short) or "the same images and the same model"
