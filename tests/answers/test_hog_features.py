@@ -1,4 +1,4 @@
-"""Outlines tell edges by their place and direction, and nothing else."""
+"""HOG features tell edges by their place and direction, and nothing else."""
 
 from __future__ import annotations
 

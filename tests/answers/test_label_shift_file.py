@@ -1,4 +1,4 @@
-"""What photos made of held-out images taught is read as it was written, or its damage is named."""
+"""What synthetic photos taught is read as it was written, or its damage is named."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ DIGEST = bytes(range(32))
 @pytest.fixture
 def written(tmp_path: Path) -> LabelShiftCalibration:
     generator = np.random.default_rng(0)
-    correction = LabelShiftCalibration.of(np.log(generator.dirichlet(np.ones(3), 40)), generator.integers(0, 3, 40))
-    LABEL_SHIFT.write(tmp_path, correction, DIGEST)
-    return correction
+    fitted = LabelShiftCalibration.of(np.log(generator.dirichlet(np.ones(3), 40)), generator.integers(0, 3, 40))
+    LABEL_SHIFT.write(tmp_path, fitted, DIGEST)
+    return fitted
 
 
 def test_what_is_written_is_read(written: LabelShiftCalibration, tmp_path: Path) -> None:

@@ -51,25 +51,25 @@ def test_rarity_weighs_both_shares_of_the_held_out_images_with_the_new_one() -> 
     rule = ShapeDetector.of(images[:40], 255.0, labels[:40], logs[:40])
     found = hog_features(images[40:], 255.0)
     apart = rule.distances(found, logs[40:].argmax(axis=1))
-    doubts = -logs[40:].max(axis=1)
+    unsure = -logs[40:].max(axis=1)
     plain = [
-        min(1 + (rule.held_out_distances >= far).sum(), 2 * (1 + (rule.surprises >= np.float32(doubt)).sum())) / 41
-        for far, doubt in zip(apart, doubts, strict=True)
+        min(1 + (rule.held_out_distances >= far).sum(), 2 * (1 + (rule.surprises >= np.float32(value)).sum())) / 41
+        for far, value in zip(apart, unsure, strict=True)
     ]
     np.testing.assert_allclose(rule.rarity(found, logs[40:]), plain)
 
 
 def test_low_confidence_makes_an_unusual_shape_unlike(fitted: ShapeDetector) -> None:
     images, labels = squares(600, 9)
-    sure = np.where(np.arange(600) % 10 < 8, 0.98, 0.7)  # a model that doubts one image in five
+    sure = np.where(np.arange(600) % 10 < 8, 0.98, 0.7)  # a model that is unsure of one image in five
     logs = np.log(np.where(np.arange(2) == labels[:, None], sure[:, None], 1 - sure[:, None]))
     rule = ShapeDetector.of(images, 255.0, labels, logs)
     others, their_labels = squares(200, 10)
     alone, _ = rule.detect(others, 255.0, certain(their_labels))
-    doubted, _ = rule.detect(others, 255.0, np.log(np.where(np.arange(2) == their_labels[:, None], 0.6, 0.4)))
+    refused, _ = rule.detect(others, 255.0, np.log(np.where(np.arange(2) == their_labels[:, None], 0.6, 0.4)))
     assert alone.mean() < 0.1
-    assert doubted.mean() > 0.5
-    assert doubted[alone].all()
+    assert refused.mean() > 0.5
+    assert refused[alone].all()
 
 
 @pytest.mark.parametrize("kind", ["noise", "flat", "negative", "circles"])

@@ -145,18 +145,16 @@ def test_without_validation_the_model_is_taken_at_its_own_word_and_that_is_said(
 
 
 def test_seeds_answer_together_by_the_mean_of_their_probabilities(digits: Dataset) -> None:
-    replicas = fr.train(digits, TINY, seeds=2)
+    several = fr.train(digits, TINY, seeds=2)
     images, held_out = digits.train.images[:10], digits.validation
     assert held_out is not None
-    answers = replicas.answer(images)
-    logs = np.log(replicas.predict(held_out.images))
+    answers = several.answer(images)
+    logs = np.log(several.predict(held_out.images))
     expected = Judgement.of(logs, held_out.labels, held_out.images, 16.0)
-    for answer, row in zip(
-        answers, at_temperature(np.log(replicas.predict(images)), expected.temperature), strict=True
-    ):
+    for answer, row in zip(answers, at_temperature(np.log(several.predict(images)), expected.temperature), strict=True):
         np.testing.assert_allclose(answer.probabilities, np.exp(row), atol=1e-4)
-    assert (replicas.path / JUDGEMENT.name).is_file()
-    assert same(fr.open_run(replicas.path).answer(images), answers)
+    assert (several.path / JUDGEMENT.name).is_file()
+    assert same(fr.open_run(several.path).answer(images), answers)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from tests.photos.drawing import photo
 pytestmark = pytest.mark.usefixtures("quick_compiler")
 
 TINY = fr.Recipe(name="tiny", hidden=(16,), epochs=1, batch_size=64)
-HELD_OUT = 50  # of each a photo is made for the correction, which takes a fiftieth of a second
+HELD_OUT = 50  # of each a synthetic photo is made, which takes a fiftieth of a second
 
 
 @pytest.fixture(scope="module")
@@ -92,17 +92,17 @@ def test_an_answer_to_a_photo_says_how_far_it_can_be_trusted(run: fr.Run, shirt:
     assert (answer.why, answer.set, answer.unlike) == (expected.why, expected.set, expected.unlike)
 
 
-def test_what_is_cut_out_is_corrected_and_nothing_else_is(run: fr.Run, shirt: Path) -> None:
+def test_what_is_cut_out_is_recalibrated_and_nothing_else_is(run: fr.Run, shirt: Path) -> None:
     pixels = cut_out(run).images
-    plain, corrected = run.predict(pixels), run.predict(shirt)
-    correction = run.predictor.judgement.label_shift
-    assert correction is not None
-    np.testing.assert_allclose(corrected, np.exp(correction.recalibrated(np.log(plain))), rtol=1e-4)
-    assert np.abs(corrected - plain).max() > 0.01
+    plain, recalibrated = run.predict(pixels), run.predict(shirt)
+    label_shift = run.predictor.judgement.label_shift
+    assert label_shift is not None
+    np.testing.assert_allclose(recalibrated, np.exp(label_shift.recalibrated(np.log(plain))), rtol=1e-4)
+    assert np.abs(recalibrated - plain).max() > 0.01
     both = ModelInputs(np.concatenate([pixels, pixels]), np.array([False, True]))
-    np.testing.assert_allclose(run.predict(both), np.concatenate([plain, corrected]), rtol=1e-4)
+    np.testing.assert_allclose(run.predict(both), np.concatenate([plain, recalibrated]), rtol=1e-4)
     unlike_photo, photo = run.answer(both)
-    np.testing.assert_allclose(photo.probabilities, corrected[0], rtol=1e-4)
+    np.testing.assert_allclose(photo.probabilities, recalibrated[0], rtol=1e-4)
     np.testing.assert_allclose(unlike_photo.probabilities, run.answer(pixels)[0].probabilities, rtol=1e-4)
 
 
@@ -113,13 +113,13 @@ def test_the_class_that_is_named_has_the_largest_of_the_predicted_probabilities(
 
 
 def test_seeds_are_asked_alike(run: fr.Run, tmp_path: Path, shirt: Path) -> None:
-    replicas = fr.train("digits", TINY, validation=HELD_OUT, seeds=2, out=tmp_path / "replicas")
-    plain = np.mean([each.predict(cut_out(run).images) for each in replicas], axis=0)
-    correction = replicas.predictor.judgement.label_shift
-    assert correction is not None
-    expected = np.exp(correction.recalibrated(np.log(plain)))
-    np.testing.assert_allclose(replicas.predict(shirt), expected, rtol=1e-4)
-    assert replicas.answer(shirt)[0].label == run.record.data.classes[int(expected.argmax())]
+    several = fr.train("digits", TINY, validation=HELD_OUT, seeds=2, out=tmp_path / "several")
+    plain = np.mean([each.predict(cut_out(run).images) for each in several], axis=0)
+    label_shift = several.predictor.judgement.label_shift
+    assert label_shift is not None
+    expected = np.exp(label_shift.recalibrated(np.log(plain)))
+    np.testing.assert_allclose(several.predict(shirt), expected, rtol=1e-4)
+    assert several.answer(shirt)[0].label == run.record.data.classes[int(expected.argmax())]
 
 
 def test_a_photo_turned_by_its_camera_is_turned_back(run: fr.Run, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_photo_turned_by_its_camera_is_turned_back(run: fr.Run, tmp_path: Path
     np.testing.assert_array_equal(run.predict(Image.open(tmp_path / "a.png")), expected)
 
 
-def test_what_is_no_photo_is_refused_with_its_name(run: fr.Run, tmp_path: Path, shirt: Path) -> None:
+def test_what_is_not_a_photo_is_refused_with_its_name(run: fr.Run, tmp_path: Path, shirt: Path) -> None:
     (tmp_path / "no.jpg").write_text("no")
     with pytest.raises(DataError, match=r"no\.jpg is not an image"):
         run.predict(tmp_path / "no.jpg")
@@ -153,7 +153,7 @@ def test_where_fit_got_arrays_a_photo_cannot_be_converted_to_them(tmp_path: Path
         run.predict(shirt)
 
 
-def test_the_correction_is_learned_from_held_out_images_once_and_kept(run: fr.Run, shirt: Path, tmp_path: Path) -> None:
+def test_label_shift_is_learned_from_held_out_images_once_and_kept(run: fr.Run, shirt: Path, tmp_path: Path) -> None:
     copied = Path(shutil.copytree(run.path, tmp_path / "copy"))
     (copied / LABEL_SHIFT.name).unlink(missing_ok=True)
     opened, held_out = fr.open_run(copied), fr.load("digits", validation=HELD_OUT).validation
@@ -171,7 +171,7 @@ def test_the_correction_is_learned_from_held_out_images_once_and_kept(run: fr.Ru
     assert (copied / LABEL_SHIFT.name).stat().st_mtime_ns == written
 
 
-def test_a_run_on_whole_pictures_corrects_nothing(tmp_path: Path, shirt: Path) -> None:
+def test_a_run_on_whole_pictures_recalibrates_nothing(tmp_path: Path, shirt: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / "pictures" / name).mkdir(parents=True)
         for number in range(8):
@@ -184,7 +184,7 @@ def test_a_run_on_whole_pictures_corrects_nothing(tmp_path: Path, shirt: Path) -
 
 
 @pytest.mark.parametrize(("count", "others"), [(200, 200), pytest.param(600, 500, marks=pytest.mark.slow)])
-def test_corrected_answers_to_photos_fit_better_and_their_sets_cover(
+def test_recalibrated_answers_to_photos_fit_better_and_their_sets_cover(
     count: int, others: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fittingroom.answers.predictor.SYNTHETIC", count)
@@ -192,17 +192,17 @@ def test_corrected_answers_to_photos_fit_better_and_their_sets_cover(
     run = fr.train(data, fr.Recipe(name="small", hidden=(32,), epochs=1), out=tmp_path / "run")
     assert run.style.foreground is not None
     assert data.validation is not None
-    unseen = slice(count, count + others)  # of which the correction knows nothing
+    unseen = slice(count, count + others)  # of which the calibration knows nothing
     made, labels = (
         synthetic_inputs(data.validation.images[unseen], run.style.foreground, 255.0),
         data.validation.labels[unseen],
     )
     photos = ModelInputs(made, np.ones(others, np.bool_))
-    plain, corrected = (-np.log(run.predict(each)[np.arange(others), labels]).mean() for each in (made, photos))
-    assert corrected < plain - 0.05
-    covered, uncorrected = (
+    plain, recalibrated = (-np.log(run.predict(each)[np.arange(others), labels]).mean() for each in (made, photos))
+    assert recalibrated < plain - 0.05
+    covered, plain_covered = (
         np.mean([data.classes[label] in one.set for one, label in zip(run.answer(each), labels, strict=True)])
         for each in (photos, made)
     )
     assert covered == pytest.approx(0.9, abs=0.05)
-    assert uncorrected < 0.8
+    assert plain_covered < 0.8

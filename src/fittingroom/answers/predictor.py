@@ -225,7 +225,7 @@ class Predictor:
             if kept is not None:
                 return kept
         part = self._held_out
-        style = None if part is None else Style.of(data.name, self._load_images().train).foreground
+        style = None if part is None or data.load is None else self.style.foreground
         if part is None or style is None:
             return None
         images, labels = part.images[:SYNTHETIC], part.labels[:SYNTHETIC]
@@ -278,9 +278,7 @@ class Predictor:
             _log.info("What was learned from the validation images is not kept: %s", error)
 
     def _answer_together(self, batch: list[ModelInputs]) -> Iterator[list[Answer]]:
-        shape = self.data.image_shape
-        joined = ModelInputs.joined([replace(each, images=each.images.reshape(-1, *shape)) for each in batch])
-        answers = iter(self.answer(joined))
+        answers = iter(self.answer(ModelInputs.joined([inputs.reshaped(self.data.image_shape) for inputs in batch])))
         for inputs in batch:
             yield [next(answers) for _ in range(len(inputs))]
 
@@ -305,7 +303,7 @@ class Predictor:
                 inputs = self.reader.read_picture(photo, Path(getattr(photo, "filename", "") or "the picture"))
             for note in inputs.notes:
                 _log.warning(note)
-            several.append(replace(inputs, images=inputs.images.reshape(-1, *self.data.image_shape)))
+            several.append(inputs.reshaped(self.data.image_shape))
         if files and self._note_files is not None:
             self._note_files(files)
         return ModelInputs.joined(several)

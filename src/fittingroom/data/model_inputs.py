@@ -114,6 +114,10 @@ class ModelInputs:
     def __len__(self) -> int:
         return len(self.images)
 
+    def reshaped(self, shape: tuple[int, ...]) -> ModelInputs:
+        """The same numbers in the shape that the model takes: that of pictures, or in a row, or with an axis more."""
+        return replace(self, images=self.images.reshape(-1, *shape))
+
     def without_pictures(self) -> ModelInputs:
         """The same without the pictures of the steps, which take 0.3 MB for each photo."""
         return replace(self, steps=tuple(replace(step, picture=None) for step in self.steps))

@@ -190,7 +190,7 @@ class RequestReader:
     def _typed(self, inputs: ModelInputs) -> ModelInputs:
         """Images in the shape and the one type that the model's programs were compiled for."""
         images = inputs.images.astype(np.float32 if self.data.as_given else np.uint8, copy=False)
-        return replace(inputs, images=images.reshape(-1, *self.data.image_shape))
+        return replace(inputs, images=images).reshaped(self.data.image_shape)
 
     def _array(self, values: Any, at: list[int], *, plain: bool) -> Array:
         """The numbers of one image, looked at one by one only where something is wrong with them."""
