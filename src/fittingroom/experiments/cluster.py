@@ -80,6 +80,7 @@ class RayExecutor(Executor):
 def _train(
     ray: Any, folder: ExperimentFolder, batches: Sequence[Batch], dataset: Dataset, progress: ExperimentProgress
 ) -> Generator[Ended]:
+    # A core for each cell: all seeds of a recipe as one task would leave machines idle where recipes are few.
     task = ray.remote(num_cpus=1, max_retries=_MOST_RETRIES, runtime_env={"env_vars": dict(_worker_environment())})(
         _train_cells
     )
@@ -114,6 +115,7 @@ def _ended(ray: Any, folder: ExperimentFolder, reference: Any, batch: Batch) -> 
 
 def _worker_environment() -> Mapping[str, str]:
     """What workers find in their environment: one core each, and XLA's settings as they are here."""
+    # JAX shows a worker one device: seeds that shared cores would round sums otherwise than alone.
     flags = re.sub(r"--xla_force_host_platform_device_count=\S*", "", os.environ.get("XLA_FLAGS", "")).strip()
     return {"JAX_NUM_CPU_DEVICES": "1", "JAX_PLATFORMS": "cpu", "KERAS_BACKEND": "jax", "XLA_FLAGS": flags}
 
@@ -126,7 +128,7 @@ def _own_cores() -> int:
 @contextmanager
 def _connected(address: str | None) -> Iterator[Any]:
     """Ray, connected for as long as a `with` block lasts; a connection that the program has made is used and left."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # Ray would send figures about its use to its makers
     import ray
 
     if ray.is_initialized():

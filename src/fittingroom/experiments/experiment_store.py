@@ -188,6 +188,7 @@ class ExperimentFolder:
                 place_file(path, content, beside)
             link_images(incoming, incoming.glob("seed-*"))
             batch.folder.parent.mkdir(exist_ok=True)
+            # Renamed only when whole: a run folder that is there counts as trained.
             os.replace(incoming, batch.folder)
             sync_folder(batch.folder.parent)
 

@@ -145,6 +145,7 @@ class _Searching:
         try:
             train_missing(folder, plan, self.dataset, pruning, Executor())
         except BaseException as error:
+            # A pruned trial ends as by Ctrl-C, so that its checkpoint and its finished epochs stay.
             if isinstance(error, KeyboardInterrupt) and pruning.pruned.is_set():
                 self.study.pruned(proposal)
                 return

@@ -117,6 +117,7 @@ class Study:
                     study_name=name,
                     storage=self._storage,
                     direction="maximize" if asked.objective == "accuracy" else "minimize",
+                    # Five trials to compare with, and not after the first epoch, whose numbers say little.
                     pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1),
                     load_if_exists=True,
                 )
@@ -145,6 +146,7 @@ class Study:
         with _database_errors():
             trial = self._study.ask()
             trial.set_user_attr(_PLACE, self._place)
+        # A seed of the search and the trial's number: a killed search continues with the trials it would have had.
         text = f"{self._name} {trial.number - abandoned}"
         seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
         self._study.sampler = optuna.samplers.TPESampler(seed=seed, multivariate=False)

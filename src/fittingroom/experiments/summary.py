@@ -188,6 +188,7 @@ class _Table:
     def csv(self) -> bytes:
         """As CSV with a header: floats in full, an empty field for no value."""
         text = io.StringIO()
+        # `str` of a float has all its digits, so that the table of a resumed experiment is the same to the last byte.
         table = csv.writer(text, lineterminator="\n")
         table.writerow(self.kinds)
         for row in self.rows:

@@ -181,7 +181,7 @@ def run_code(code: LabCode, dataset: Dataset, folder: Path) -> Arm:
             place.mkdir(parents=True)
         try:
             error, text = _executed(code, dataset, out)
-        finally:
+        finally:  # else memory grows with each piece of code
             _forget()
         if error is not None:
             return Arm(code.name, dataset.name, error=error, code=code.code, printed=text)

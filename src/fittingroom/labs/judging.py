@@ -292,6 +292,7 @@ def _effect_on_seeds(first: Sequence[float], second: Sequence[float], *, ratio: 
         The difference; None for a single seed, which says nothing of how much seeds vary.
     """
     one, other = (np.log(values) if ratio else np.asarray(values, np.float64) for values in (first, second))
+    # Paired by seed: a seed decides the shuffle, and an unlucky one is unlucky for recipes that resemble each other.
     differences = np.round(one - other, _DIGITS)
     if len(differences) < 2:
         return None

@@ -116,7 +116,7 @@ class _Crossentropy(keras.losses.SparseCategoricalCrossentropy):
 def _optimizer(recipe: Recipe, steps: int) -> Any:
     options = {} if recipe.weight_decay is None else {"weight_decay": recipe.weight_decay}
     optimizer = _OPTIMIZERS[recipe.optimizer](learning_rate=_learning_rate(recipe, steps), **options)
-    if options:
+    if options:  # only kernels decay
         optimizer.exclude_from_weight_decay(var_names=_NOT_DECAYED)
     return optimizer
 
@@ -196,6 +196,7 @@ class _Builder:
 
     def dense(self, classes: int) -> Iterator[Any]:
         """The hidden layers and the last one."""
+        # Flattened, not averaged: in few epochs an average over the image learns much more slowly.
         yield layers.Flatten(name="flatten", **self._policy)
         recipe = self._recipe
         for number, size in enumerate(recipe.hidden, start=1):

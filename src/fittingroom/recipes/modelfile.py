@@ -86,7 +86,8 @@ class ModelFile:
             raise RecipeError(f"the model file {self.path} cannot be read: {error.strerror}.") from error
 
     def _load(self, content: bytes) -> ModuleType:
-        """The module that these contents make; a `__pycache__` beside the file may say that they are something else."""
+        """The module that these contents make."""
+        # Not by importlib, which would run a stale `__pycache__` in place of the contents whose hash was checked.
         module = ModuleType(f"fittingroom_user_{self.path.stem}")
         module.__file__ = str(self.path)
         sys.modules[module.__name__] = module

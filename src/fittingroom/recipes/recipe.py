@@ -215,6 +215,7 @@ class Recipe:
         Raises:
             RecipeError: the user's model file cannot be read.
         """
+        # The name says nothing about the training, and two recipes that train alike are one.
         text = json.dumps(self._decisive(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

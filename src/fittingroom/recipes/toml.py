@@ -106,6 +106,7 @@ class Table(Mapping[str, Any]):
 
     def __init__(self, file: _File, form: Form, content: Mapping[str, Any], place: _Place = ()) -> None:
         self._file, self._form, self._place = file, form, place
+        # Unknown keys first: a mistyped key is the likelier reason why another one is missing.
         for name in content:
             with self.at(name):
                 if name not in form.keys:
