@@ -170,4 +170,4 @@ def test_images_that_came_from_files_are_named_by_them(command: Command, tmp_pat
     assert "validation/b/005.png" in html
     assert "<b>\x1b" not in html
     (files_of(run) / "validation_files.json").write_text('{"files": ["a"]}')
-    assert "has not one name for each of 12 validation images" in command("explain", run).err
+    assert "must have one name for each of 12 validation images" in command("explain", run).err

@@ -82,7 +82,7 @@ def test_one_look_twins_and_a_sure_score_have_no_luck() -> None:
 
 @pytest.mark.parametrize(("accuracy", "images", "looks", "rho"), [(1.1, 9, 2, 0), (0.5, 0, 2, 0), (0.5, 9, 2, -0.1)])
 def test_what_is_no_accuracy_or_correlation_is_refused(accuracy: float, images: int, looks: int, rho: float) -> None:
-    with pytest.raises(InputError, match=r"expected 0 to 1, 1 or more, 0 to 1"):
+    with pytest.raises(InputError, match=r"expected an accuracy and a correlation of 0 to 1, and 1 image or more"):
         expected_luck(accuracy, images, looks, rho)
     with pytest.raises(InputError, match=r"0 looks: expected 1 or more"):
         expected_luck(0.5, 9, 0)

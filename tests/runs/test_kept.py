@@ -59,7 +59,7 @@ def test_a_run_without_validation_or_without_its_outcomes_says_how_to_have_them(
         read_validated(folder(tmp_path / "none", replace(record, validation=None)))
     path = folder(tmp_path / "iterable", record)
     (path / "outcomes.npz").unlink()
-    with pytest.raises(RunError, match=r"an iterable gave them.*Give arrays or a dataset"):
+    with pytest.raises(RunError, match=r"an iterable gave them.*Validate on arrays or a dataset"):
         read_validated(path)
 
 

@@ -237,7 +237,8 @@ def _expected_luck(accuracy: float, images: int, looks: int, correlation: float 
     """
     if not 0 <= accuracy <= 1 or images < 1 or not 0 <= correlation <= 1:
         raise InputError(
-            f"accuracy {accuracy}, {images} images, correlation {correlation}: expected 0 to 1, 1 or more, 0 to 1."
+            f"accuracy={accuracy}, images={images}, correlation={correlation}: expected an accuracy and a correlation "
+            "of 0 to 1, and 1 image or more."
         )
     error = math.sqrt(accuracy * (1 - accuracy) / images)
     return min(error * math.sqrt(1 - correlation) * expected_maximum(looks), 1 - accuracy)

@@ -209,9 +209,9 @@ def read_images(path: Path, classes: tuple[str, ...], scale: float) -> RunImages
         train, train_labels = read_array(file, "train"), read_array(file, "train_labels")
         counts = [tuple(read_array(file, f"{part}_counts").tolist()) for part in ("train", "test")]
         if index.dtype != np.int64 or index.shape != labels.shape or (np.diff(index) < 0).any() or (index < 0).any():
-            raise ValueError("its validation images have no places")
+            raise ValueError("it must have the position of each validation image")
         if any(len(one) != len(classes) or not all(isinstance(n, int) and n >= 0 for n in one) for one in counts):
-            raise ValueError(f"its counts are not those of {len(classes)} classes")
+            raise ValueError(f"it must have a count for each of {len(classes)} classes")
         for one in (labels, train_labels):
             if len(one) and not 0 <= one.min() <= one.max() < len(classes):
                 raise ValueError(f"its labels are not of 0 to {len(classes) - 1}")
@@ -257,5 +257,5 @@ def read_files(path: Path, count: int) -> tuple[str, ...]:
     with damage(path, _NAME):
         files = read_json(path / _NAME)["files"]
         if not isinstance(files, list) or len(files) != count or not all(isinstance(file, str) for file in files):
-            raise ValueError(f"it has not one name for each of {count:,} validation images")
+            raise ValueError(f"it must have one name for each of {count:,} validation images")
         return tuple(files)

@@ -62,11 +62,11 @@ _LARGEST = 2**53  # beyond it, not every whole number is one of JSON
 def text(value: Any) -> str:
     """A text that can be written: one without halves of characters."""
     if not isinstance(value, str):
-        raise ValueError(f"{str(value)[:100]!r} stands where a text is expected")  # noqa: TRY004
+        raise ValueError(f"expected a text, got {str(value)[:100]!r}")  # noqa: TRY004
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"{ascii(value)[:100]} stands where a text is expected") from None
+        raise ValueError(f"expected a text, got {ascii(value)[:100]}") from None
     return value
 
 
@@ -78,14 +78,14 @@ def optional_text(value: Any) -> str | None:
 def whole(value: Any) -> int:
     """A whole number from 0."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LARGEST:
-        raise ValueError(f"{str(value)[:100]!r} stands where a whole number is expected")
+        raise ValueError(f"expected a whole number, got {str(value)[:100]!r}")
     return value
 
 
 def number(value: Any) -> float:
     """A finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e300 or not math.isfinite(value):
-        raise ValueError(f"{str(value)[:100]!r} stands where a number is expected")
+        raise ValueError(f"expected a number, got {str(value)[:100]!r}")
     return float(value)
 
 
@@ -97,7 +97,7 @@ def optional_number(value: Any) -> float | None:
 def share(value: Any) -> float:
     """A number from 0 to 1."""
     if not 0 <= number(value) <= 1:
-        raise ValueError(f"{value!r} stands where a number from 0 to 1 is expected")
+        raise ValueError(f"expected a number from 0 to 1, got {value!r}")
     return float(value)
 
 

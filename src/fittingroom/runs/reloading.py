@@ -39,7 +39,7 @@ def load_again(data: DataRecord, place: str | Dataset | None = None) -> Dataset:
         raise RunError(
             f"The dataset {dataset.name} is not the one that this run was trained on"
             + (": its images or labels have changed since." if place is None else f", {data.name}.")
-            + " Bring the old files back (--data DATASET says where they are now), or train again."
+            + " Restore the old files (if they moved, --data DATASET names their place), or train again."
         )
     return dataset
 
@@ -60,8 +60,8 @@ def load_unasked(path: Path, data: DataRecord) -> Dataset:
     """
     if data.load is not None and (data.name not in CATALOGUE or data.load.get("data_dir") is not None):
         raise RunError(
-            f"{path} was trained by an older version, which did not keep its images, and {data.name} is not opened "
-            "unasked. Say where the data are: --data DATASET, or run.use_data(DATASET)."
+            f"{path} was trained by an older version, which stored no images, and {data.name} is not opened unasked. "
+            "Name the dataset: --data DATASET, or run.use_data(DATASET)."
         )
     return load_again(data)
 

@@ -218,8 +218,8 @@ def read_validated(path: Path, purpose: str = "compare runs on them") -> Validat
         )
     if outcomes is None or not outcomes.loss.size:
         raise RunError(
-            f"{path} kept nothing of its validation images: an iterable gave them, in no fixed order, or no epoch was "
-            "validated. Give arrays or a dataset to validate on, after the last epoch at least."
+            f"{path} stored no outcomes of validation images: an iterable gave them, in no fixed order, or no epoch "
+            "was validated. Validate on arrays or a dataset, at least after the last epoch."
         )
     if outcomes.kept is not None:
         return Validated(path, record, outcomes, outcomes.kept, known=True)

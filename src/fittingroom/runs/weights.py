@@ -90,7 +90,7 @@ def check_weights(path: Path, recorded: str | None) -> None:
     if recorded is not None and weights_sha256(path) != recorded:
         raise RunError(
             f"{files_of(path) / WEIGHTS_NAME} is damaged, or is another run's: its weights are not those that were "
-            f"written (SHA-256 {recorded[:12]}… in run.json). Bring the file back from a copy, or train again."
+            f"written (SHA-256 {recorded[:12]}… in run.json). Restore the file from a backup, or train again."
         )
 
 
@@ -112,7 +112,7 @@ def read_weights(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None
         with open_file(file) as stream:
             header = int.from_bytes(stream.read(8), "little")
         if header > _LARGEST_HEADER:
-            raise ValueError(f"its header declares {header:,} bytes, and those of ours have less than 4 MB")
+            raise ValueError(f"its header declares {header:,} bytes; ours have less than 4 MB")
         with safe_open(file, framework="np") as stored:
             if missing := sorted((shapes or {}).keys() - stored.keys()):
                 raise ValueError(f"it lacks the weights {missing[0]!r}")
