@@ -184,7 +184,7 @@ def retyped(place: Place) -> None:
 
 _REFUSED = r"model\.json is refused: it names"
 _WEIGHTS = r"weights\.safetensors is damaged"
-_OTHER = r"other shapes|other weights|larger than|too (large|many)"
+_OTHER = r"do not have the shapes|other weights|larger than|too (large|many)|at most [\d,]+ are allowed"
 
 CASES: dict[str, Case] = {
     "model with a Lambda layer": Case("run", layer(lambda_layer), _REFUSED),
