@@ -65,29 +65,27 @@ def absolute(path: str | Path) -> Path:
 
     Raises:
         InputError: as `expanded`.
-        StorageError: it begins at the current folder, which is not there any more.
+        StorageError: the path begins at the current folder, which no longer exists.
     """
     path = expanded(path)
     try:
         return path.absolute()
     except FileNotFoundError as error:
-        raise current_folder_is_gone() from error
+        raise _current_folder_is_gone() from error
 
 
-def current_folder_is_gone() -> StorageError:
+def _current_folder_is_gone() -> StorageError:
     """The error for whoever works in a folder that was deleted."""
     return StorageError("the current folder was deleted or moved away. Change to one that exists (cd), and try again.")
 
 
 _synced_once: ContextVar[frozenset[Path]] = ContextVar("_synced_once", default=frozenset())
-
-
 _durable: ContextVar[bool] = ContextVar("_durable", default=True)
 
 
 @contextmanager
 def not_durable() -> Iterator[None]:
-    """Meanwhile, files are written whole or not at all, as ever, but nobody waits until they would survive a power cut.
+    """Files are written whole or not at all within this context, but nobody waits until they would survive a power cut.
 
     Waiting for the disk can take longer than a short training.
     """
@@ -206,7 +204,7 @@ def locked_folder(folder: Path) -> Iterator[None]:
     """Waits until no other process has a folder locked, and locks it meanwhile.
 
     Raises:
-        OSError: it cannot be opened.
+        OSError: the folder cannot be opened.
     """
     from filelock import lock_descriptor
 
@@ -254,7 +252,7 @@ def read_file(path: Path, most: int) -> bytes:
         most: bytes that such a file may have.
 
     Raises:
-        OSError: it cannot be opened (see `open_file`), or is larger.
+        OSError: the file cannot be opened (see `open_file`), or is larger.
     """
     with open_file(path) as file:
         content = file.read(most + 1)

@@ -173,7 +173,7 @@ def seeds_progress(seeds: Sequence[int], draw: _Draw, print_line: _Print | None 
     """One for each of several seeds, told from any thread: they draw one bar, and a line for each finished seed.
 
     Args:
-        seeds: those that train at once.
+        seeds: the seeds that train at once.
         draw: draws the bar; called at most ten times per second.
         print_line: prints a line above it; None for no lines.
     """

@@ -71,7 +71,7 @@ def interval_of_change(interval: Sequence[float], written: NumberFormat) -> str:
     """The interval of a change: `−0.003 to +0.011`; `0.003 to 0.011`, the smaller end first, on one side of 0.
 
     Args:
-        interval: its two ends.
+        interval: the lower and the upper end.
         written: how one number is written, for example `nats`.
     """
     low, high = interval

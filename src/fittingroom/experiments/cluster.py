@@ -252,10 +252,10 @@ def _train_cells(data: _PackedDataset, recipe: Recipe, digest: str, seeds: tuple
     """Trains a recipe with some seeds, and gives the run's files.
 
     Args:
-        data: what to train on.
-        recipe: what to train.
+        data: the dataset, without its test set.
+        recipe: the recipe to train.
         digest: the recipe's digest where the experiment is, which has the contents of a model file in it.
-        seeds: those to train.
+        seeds: the seeds to train.
     """
     from fittingroom.api.train import train
     from fittingroom.progress import Progress

@@ -63,8 +63,8 @@ def train_missing(
         folder: the folder of the experiment.
         plan: the cells that the experiment is to have.
         dataset: the plan's dataset.
-        progress: is told of the progress.
-        executor: what trains.
+        progress: shows how far the training is.
+        executor: trains the batches.
 
     Raises:
         InputError: the executor cannot be reached.

@@ -247,7 +247,7 @@ def experiment(  # noqa: PLR0913 - what to train on, what to try, and where to k
         final: whether to open the test set at the end, for the single recipe that validation chose.
         executor: what trains: `local`, this process on all its cores; or `ray`, the cores of a Ray cluster.
         address: the address of the Ray cluster; None for the one in RAY_ADDRESS, else this machine's cores.
-        progress: is told of the progress; None for a live table on a terminal.
+        progress: shows how far it is; None for a live table on a terminal.
 
     Returns:
         The experiment; its tables and its page are written into its folder.

@@ -107,7 +107,7 @@ class Range:
         low: the smallest.
         high: the largest.
         log: whether as many are proposed from 0.001 to 0.01 as from 0.01 to 0.1.
-        step: what they are apart; None for any.
+        step: the distance between two of them; None for any.
         whole: whether they are whole numbers.
     """
 
@@ -134,10 +134,10 @@ class SearchFile:
     """What the file of a search asks for.
 
     Args:
-        experiment: what it has in common with an experiment; a single recipe.
+        experiment: the dataset, the recipe (one), the seeds and the validation images.
         space: key of a recipe -> what to propose.
         trials: how many to try.
-        objective: what is best on validation: high `accuracy` or low `loss`.
+        objective: what decides on validation: a high `accuracy`, or a low `loss`.
     """
 
     experiment: ExperimentFile

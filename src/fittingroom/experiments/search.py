@@ -57,7 +57,7 @@ def search(  # noqa: PLR0913 - what to search, how far, and where to keep it
         image_size: the size that the pictures of a folder are resized to; None for one that suits them.
         out: the folder; None for one in the runs folder that belongs to this search.
         final: whether to open the test set at the end, for the best trial.
-        progress: is told of the progress; None for a live table on a terminal.
+        progress: shows how far it is; None for a live table on a terminal.
 
     Returns:
         The search, with what was found.
@@ -97,9 +97,9 @@ class _Searching:
     """A search under way.
 
     Args:
-        asked: what the file says.
-        plan: what trials have in common; it has no recipes.
-        dataset: what they are trained on.
+        asked: the search, as its file describes it.
+        plan: the data and the seeds of all trials; it has no recipes.
+        dataset: the dataset to train on.
         path: the folder, locked.
         study: the trials.
         place: host and folder.
@@ -192,10 +192,10 @@ class _Pruning(ExperimentProgress):
     A single seed decides, so that what is decided does not depend on how many train side by side.
 
     Args:
-        progress: is told of the training.
+        progress: shows how far the training is.
         proposal: the trial.
         seed: the first seed.
-        metric: what is best on validation, as the epochs' numbers name it.
+        metric: the objective, by its name in the logs: `val_accuracy` or `val_loss`.
     """
 
     def __init__(self, progress: ExperimentProgress, proposal: Proposal, seed: int, metric: str) -> None:
@@ -219,8 +219,8 @@ class _Prunable(Progress):
     """Passes on what it is told, and ends the training as Ctrl-C would when the trial is pruned.
 
     Args:
-        shown: is told all of it.
-        pruning: is told of the epochs.
+        shown: gets all that this one is told.
+        pruning: decides after each epoch.
         decides: whether this is the first seed.
     """
 

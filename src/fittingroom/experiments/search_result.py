@@ -34,7 +34,7 @@ class Search:
     """The result of a search, so far: a later call with more trials continues it.
 
     Attributes:
-        path: its folder.
+        path: the folder of the search.
         trials: all of them, the oldest first; those too that other machines trained.
         experiment: the recipes that were tried here, as an experiment; None where there are none.
         final: the score of the best trial on the test set; None unless it was asked for.
@@ -143,10 +143,10 @@ class BestOf:
     """The lead that the best of equally good trials would have on these images.
 
     Args:
-        trials: how many there were to choose from.
+        trials: the number of trials to choose from.
         objective: `accuracy` (a share of the images) or `loss` (nats).
-        value: what the best reached on validation.
-        luck: its expected lead over what it is worth, in the same unit, 0 or more.
+        value: the objective that the best reached on validation.
+        luck: the lead that it would be expected to have by chance, in the same unit, 0 or more.
     """
 
     trials: int

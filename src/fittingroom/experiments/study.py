@@ -38,7 +38,7 @@ class Trial:
     """A recipe that was proposed, and how it ended.
 
     Args:
-        number: from 0, as Optuna counts.
+        number: its place among the trials, from 0.
         variant: the recipe.
         status: `finished`, `pruned` (ended early, since others were better then), `failed` or `running`.
         place: where it is trained: host and folder.
@@ -97,7 +97,7 @@ class Study:
 
     Args:
         asked: the search, as its file describes it.
-        name: its name in the database; the same search has the same name everywhere.
+        name: the name of the search in the database, the same on all machines.
         storage: the URL of the database, as Optuna takes it.
         place: host and folder of this process.
 

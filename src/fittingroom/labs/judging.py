@@ -228,7 +228,7 @@ def _verdict(effect: Difference, expected: _Expected, within: float = 0.0) -> _V
 
     Args:
         effect: the first side's number less the second's, with p corrected.
-        expected: what is claimed of the first.
+        expected: how the first side compares with the second, as the claim has it.
         within: for `same`, how large a difference still counts as none.
 
     Returns:

@@ -35,7 +35,7 @@ class LabResult:
     Args:
         lab: the lab, as its file describes it.
         path: the folder, with `lab.json` and the page.
-        arms: what was trained.
+        arms: what was trained, or the error that came instead.
         claims: each claim with its verdict.
         left_out: a sentence for each dataset that is not there.
         predicted: the answer that the learner chose, from 0; None for no prediction.
@@ -136,7 +136,7 @@ def lab(
         predicted: the answer that the learner chose, from 0; None for no prediction.
         trust: whether Python code in a file of one's own may be run.
         out: the lab's folder, new or one to continue; None for one of its name in the runs folder.
-        progress: is told of the progress of its experiments; None for a live table on a terminal.
+        progress: shows how far its experiments are; None for a live table on a terminal.
 
     Returns:
         The result; its page and `lab.json` are in its folder.

@@ -101,7 +101,7 @@ class LabExperiment:
     """An experiment of a lab.
 
     Args:
-        experiment: what it trains.
+        experiment: the recipes, seeds and data to train.
         optional: whether the lab continues without it where its dataset cannot be had.
     """
 

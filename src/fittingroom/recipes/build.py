@@ -46,7 +46,7 @@ def build_model(
     returned as its function made it, compiled here only if it was not.
 
     Args:
-        recipe: what to build.
+        recipe: the recipe of the model.
         image_shape: `(height, width)` or `(height, width, 3)`.
         classes: number of classes.
         steps: how many steps training takes in all, for the recipe's schedule.
@@ -83,7 +83,7 @@ def with_softmax_in_the_loss(model: Any, label_smoothing: float = 0.0) -> Any:
     without the clipping, and the weights are the same weights.
 
     Args:
-        model: from `build_model`, for a recipe without a model of the user's.
+        model: a model of `build_model`, for a recipe without a model file.
         label_smoothing: see `Recipe`.
     """
     inner = _inner_model(model)

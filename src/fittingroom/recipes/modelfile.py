@@ -159,9 +159,9 @@ class RecordedFile:
     """The model file of a run as it was when the run was trained.
 
     Args:
-        path: of the file, absolute.
+        path: the path of the file, absolute.
         function: the name of the function in it that gives the model.
-        sha256: of the file's bytes. Files that it imports are not covered.
+        sha256: SHA-256 of the file's bytes. Files that it imports are not covered.
     """
 
     path: str
@@ -182,11 +182,11 @@ def file_to_run(setting: str | None, recorded: RecordedFile | None, *, trust: bo
 
     Args:
         setting: the recipe's `model`.
-        recorded: what the run says about the file.
-        trust: whether the user has said that it may be run.
+        recorded: the file as the run's record describes it.
+        trust: whether the user says that it may be run.
 
     Raises:
-        RunError: as `trusted_file` says, or the run does not say what was in the file.
+        RunError: as for `trusted_file`, or the run does not record what was in the file.
     """
     if setting is None:
         return None
@@ -202,14 +202,14 @@ def trusted_file(recorded: RecordedFile, *, trust: bool) -> ModelFile:
     """The model file of a stored run, to be run again; what it is goes to the log first.
 
     Args:
-        recorded: what the run says about it.
-        trust: whether the user has said that it may be run.
+        recorded: the file as the run's record describes it.
+        trust: whether the user says that it may be run.
 
     Returns:
         The file, which refuses to run anything but the recorded contents.
 
     Raises:
-        RunError: it may not be run, cannot be read, or has changed. Nothing of it was run.
+        RunError: the file is not trusted, cannot be read, or has changed. Nothing of it was run.
     """
     path = Path(recorded.path)
     what = f"code in {recorded.path} (function {recorded.function}, SHA-256 {recorded.sha256})"

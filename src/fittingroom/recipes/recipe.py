@@ -45,7 +45,7 @@ class Recipe:
     """How a model is built and trained. Every value is checked when the recipe is made.
 
     Args:
-        name: what tables and run folders call it.
+        name: the recipe's name in tables and run folders.
         convolutions: features of the 3x3 convolutions before the hidden layers, in stages; `()` for none. Each stage
             ends with 2x2 max pooling, which halves the image.
         residual: whether the convolutions of a stage, after its first, come in pairs that add their input to their
@@ -67,9 +67,9 @@ class Recipe:
         epochs: passes over the training images, at most.
         batch_size: images per step.
         precision: `float32`, or `mixed_bfloat16`: 16-bit arithmetic with 32-bit weights, for a GPU.
-        test_views: what the answer for an image is averaged over besides the image itself: `flip` for its mirror image,
+        test_views: changed copies of an image whose answers are averaged with its own: `flip` for its mirror image,
             `shift N` for the image moved by N pixels, down to the right and up to the left. Validation after each epoch
-            is on the image alone; that of the kept weights is as they answer.
+            looks at the image alone; that of the kept weights averages, as answers do.
         stop: conditions that end training early, as `stop.parse_condition` reads them.
         model: `FILE.py:FUNCTION`, a function without arguments that returns a Keras model, in place of all that shapes
             the model and its images here. Where that model is compiled, its own loss and optimizer count.

@@ -141,7 +141,7 @@ class StopRule:
     Args:
         conditions: texts as `parse_condition` reads them. None of them: never stops.
         validation: whether there will be validation numbers.
-        own: as `parse_condition` has it.
+        own: whether metrics other than `METRICS` are allowed, as for a user's model.
 
     Raises:
         RecipeError: a condition cannot be read, or needs validation data and there are none.

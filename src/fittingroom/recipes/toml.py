@@ -34,7 +34,8 @@ class Key:
     Args:
         kind: the type of its value, or several; a `Form` for a table.
         expected: what a message says was expected, such as `a text`.
-        convert: gets the key and its value, and gives what is kept; raises InputError for what makes no sense.
+        convert: takes the key and its value, and returns the value to keep; raises InputError for one that makes no
+            sense.
         required: whether the table must have the key.
         many: whether a `Form` stands for an array of tables, `[[claim]]`.
     """
@@ -97,8 +98,8 @@ class Table(Mapping[str, Any]):
     Args:
         file: the file with the table.
         form: what the table may hold.
-        content: what it does hold.
-        place: where it stands in the file.
+        content: the table as `tomllib` read it.
+        place: the names of the tables around it and its own; a number for one of an array of tables.
 
     Raises:
         RecipeError: a key is unknown or missing, or a value makes no sense; with file and line.
