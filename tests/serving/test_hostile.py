@@ -101,7 +101,7 @@ def changed(value: Any) -> list[list[Any]]:
 VALUES: dict[str, tuple[Any, list[int], str]] = {
     "63 values": ([*image()[:7], [0] * 7], [7], r"at \[7\] has 7 values instead of 8"),
     "flat": ([0] * 64, [], r"has 64 values instead of 8"),
-    "nested deeper": ([[[[0] * 8]] * 8], [0, 0], r"at \[0, 0\] has 1 values instead of 8"),
+    "nested deeper": ([[[[0] * 8]] * 8], [0, 0], r"at \[0, 0\] has 1 value instead of 8"),
     "text": (changed("3"), [3, 5], r'"3" at \[3, 5\] is not a number'),
     "null": (changed(None), [3, 5], r"null at \[3, 5\] is not a number"),
     "a truth value": (changed(True), [3, 5], r"true at \[3, 5\] is not a number"),

@@ -69,7 +69,7 @@ def create_app(model: ServedModel, security: Security) -> Gate:
 def _add_routes(app: FastAPI, service: _Service, facts: dict[str, Any], metrics: Metrics) -> None:
     @app.post(
         "/v1/predict",
-        summary="What the model makes of pictures",
+        summary="Predict pictures",
         response_model=None,
         response_description="An answer for each image.",
         responses={
@@ -104,7 +104,7 @@ def _add_routes(app: FastAPI, service: _Service, facts: dict[str, Any], metrics:
         responses={200: {"model": schema.Health}, **schema.refusals(403, 431, 503)},
     )
     async def health() -> JSONResponse:
-        """It needs no token. The server listens only after the model was loaded and warmed up."""
+        """No token is needed. The server listens only after the model has been loaded and warmed up."""
         if not service.batcher.alive:
             raise RefusedError(503, "no_model", "The model's thread has ended. The server's log says why.")
         return JSONResponse({"status": "ok", "model": service.model.predictor.version})
@@ -117,7 +117,7 @@ def _add_routes(app: FastAPI, service: _Service, facts: dict[str, Any], metrics:
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **schema.refusals(401, 403, 431)},
     )
     async def numbers() -> Response:
-        """Requests by status, latency, batch sizes, what waits, and answers by verdict."""
+        """Requests by status, latency, batch sizes, images waiting, and answers by verdict."""
         return Response(metrics.text(), media_type=_OPEN_METRICS)
 
 

@@ -28,7 +28,6 @@ from fittingroom.serving.served_model import ServedModel
 
 _log = logging.getLogger("fittingroom")
 
-
 _SHARED = "PROMETHEUS_MULTIPROC_DIR"  # where the processes of one server keep their numbers for each other
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 

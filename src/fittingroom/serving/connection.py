@@ -5,10 +5,10 @@ number of requests and, with h11 alone, the size of headers, but never a time; a
 its headers are complete. With uvicorn's own protocols, 30 (httptools) and 27 (h11) of the 98 tests in
 `tests/serving/test_hostile.py` fail:
 
-- a connection that sends nothing, or one byte of its headers at a time, is held for ever (here: 5 and 1.5 seconds);
+- a connection that sends nothing, or one byte of its headers at a time, is held forever (here: 5 and 1.5 seconds);
 - headers of 150 kB, or of 25,000 lines, are accepted (431 above 64 kB or 256 lines);
 - ten gigabytes are read to the end after their request was refused (the connection ends after 32 MB or 1.5 seconds);
-- answers that nobody reads are kept for ever (10 seconds);
+- answers that nobody reads are kept forever (10 seconds);
 - connections that send nothing are not refused until the process has no file handles left (503 after 768);
 - what is not HTTP gets plain text in place of the JSON that all other errors have.
 """
@@ -44,7 +44,7 @@ class Connection(HttpToolsProtocol):
         self._reason: RefusedError | None = None  # why it is refused, where the parser is told to stop
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Uvicorn waits for a first request for ever; here no longer than for the next ones."""
+        """Without this, uvicorn waits forever for the first request of a connection."""
         super().connection_made(transport)
         if len(self.connections) > LIMITS.connections:
             self._refuse(RefusedError.overloaded(f"All {LIMITS.connections} connections are in use"))
@@ -90,7 +90,7 @@ class Connection(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The head is there; how fast the body must come is for `bodies` to say."""
+        """The head is there; how fast the body must come is for `_Body` to say."""
         self._in_head = False
         self._stop_timer()
         super().on_headers_complete()
@@ -169,7 +169,7 @@ class Connection(HttpToolsProtocol):
             self.transport.write(error.as_http())
         elif not (cycle.response_started or self.pipeline):
             self.transport.write(error.as_http())
-            cycle.disconnected = True  # what the application says now is for nobody
+            cycle.disconnected = True  # nobody hears what the application says now
             cycle.message_event.set()
         self.transport.close()
 

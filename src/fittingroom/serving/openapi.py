@@ -44,7 +44,7 @@ class Predictions(BaseModel):
         unlike: bool = Field(description="whether it is unlike the training images; then the rest means little")
         why: str = Field(description="all of it in a sentence or two")
         notes: list[str] = Field(description="what was guessed or changed")
-        steps: list[Step] = Field(description="what a photo went through; empty for images of the model's own size")
+        steps: list[Step] = Field(description="how a photo was converted; empty for images of the model's own size")
 
     model: str = Field(description="the version of the model")
     classes: list[str] = Field(description="all that it knows")
@@ -76,15 +76,15 @@ REFUSALS: dict[int, str] = {
     400: "The request or its body is malformed.",
     401: "The token is missing or wrong.",
     403: "The Host or the Origin is not this server.",
-    404: "There is no such page.",
-    405: "The method does not exist there.",
-    408: "The request came too slowly.",
+    404: "The route does not exist.",
+    405: "The route does not take this method.",
+    408: "The request arrived too slowly.",
     413: "The body is too large, or has too many images.",
-    415: "The body is of no accepted type.",
-    422: "The body is of an accepted type, and the model cannot take what is in it.",
-    431: "The head of the request is too large.",
-    500: "A fault of the server, which its log explains.",
-    503: "Too much waits; Retry-After says when to try again.",
+    415: "The type of the body is not accepted.",
+    422: "The type of the body is accepted, but the model cannot take its content.",
+    431: "The headers are too large.",
+    500: "The server failed; its log says why.",
+    503: "The server is overloaded; Retry-After says when to try again.",
 }
 
 

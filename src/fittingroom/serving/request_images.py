@@ -16,6 +16,7 @@ from fittingroom.data.values import to_range
 from fittingroom.errors import DataError
 from fittingroom.photos.photo_reader import PhotoReader
 from fittingroom.serving.limits import LIMITS, RefusedError
+from fittingroom.text import amount
 
 if TYPE_CHECKING:
     from fittingroom.photos.style import Style
@@ -103,7 +104,7 @@ class BodyPart:
 
 @dataclass(frozen=True, eq=False)
 class RequestReader:
-    """Reads the pictures and numbers of requests for one model, each as inputs of one image.
+    """Reads the pictures and numbers of requests for one model.
 
     Args:
         data: what the model was trained on.
@@ -134,10 +135,10 @@ class RequestReader:
         if not self.data.takes_pictures:
             raise RefusedError(422, "no_pictures", f"{what}: {self.style}", index=[index])
         try:
-            inputs = self._photos.read_bytes(part.content, Path(what))
+            inputs = self._photos.read_bytes(part.content, name := Path(what))
         except DataError as error:
             raise RefusedError(422, "not_readable", str(error), index=[index]) from None
-        notes = tuple(note.removeprefix(f"{what}: ") for note in inputs.notes)
+        notes = tuple(note.removeprefix(f"{name}: ") for note in inputs.notes)
         inputs = replace(self._typed(inputs), source=part.name, notes=notes)
         if not pictures:
             return inputs.without_pictures()
@@ -149,15 +150,13 @@ class RequestReader:
         """The images of a JSON body: one array in the shape of the model's images, or several in a list.
 
         Raises:
-            RefusedError: 400 if it is no JSON, 413 for too many images, 422 if it is no array of numbers of that shape,
-                with the index of what is wrong.
+            RefusedError: 400 if it is not JSON, 413 for too many images, 422 if it is not an array of numbers of that
+                shape, with the index of what is wrong.
         """
         try:
             values = json.loads(body)
         except (ValueError, RecursionError) as error:
-            raise RefusedError(
-                400, "not_json", f"The body is not JSON: {error}. Expected {self._expected()}."
-            ) from None
+            raise RefusedError(400, "not_json", f"The body is not JSON: {error}. Send {self._expected()}.") from None
         shape = self.data.image_shape
         # Of a list of lists of lists, either the outermost are images or the innermost are colours.
         lengths = _lengths(values)
@@ -204,7 +203,7 @@ class RequestReader:
         right = plain and array.shape == shape and array.dtype.kind in "iuf" and np.isfinite(array).all()
         if right and (self.data.as_given or (array.min() >= 0 and array.max() <= 255)):
             return array
-        expected = f"Expected {self._expected()}"
+        expected = f"Send {self._expected()}"
         wrong = self._wrong(values, list(shape), at)
         if wrong is None:
             raise RefusedError(422, "wrong_values", f"Some numbers are too large. {expected}.", index=at)
@@ -220,7 +219,7 @@ class RequestReader:
         if not isinstance(values, list):
             return "wrong_shape", f"{_shown(values)}{where} is not a list of {shape[0]} values", at
         if len(values) != shape[0]:
-            return "wrong_shape", f"The list{where} has {len(values)} values instead of {shape[0]}", at
+            return "wrong_shape", f"The list{where} has {amount(len(values), 'value')} instead of {shape[0]}", at
         found = (self._wrong(value, shape[1:], [*at, number]) for number, value in enumerate(values))
         return next((one for one in found if one is not None), None)
 

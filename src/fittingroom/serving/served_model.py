@@ -82,7 +82,7 @@ class ServedModel:
         return facts
 
     def _answers(self) -> dict[str, Any]:
-        """How answers were fitted, on images that were held out from training."""
+        """How answers were calibrated on held-out images."""
         judgement = self.predictor.judgement
         return {
             "temperature": judgement.temperature,
