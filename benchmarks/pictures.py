@@ -64,7 +64,10 @@ def take(
                 clip={"x": top["x"] - 8, "y": top["y"], "width": top["width"] + 16, "height": bottom - top["y"]},
             )
             target.parent.mkdir(parents=True, exist_ok=True)
-            Image.open(io.BytesIO(shot)).convert("RGB").save(target, lossless=True, method=6, optimize=True)
+            picture = Image.open(io.BytesIO(shot)).convert("RGB")
+            if target.suffix == ".png":  # charts have few colours, so a palette halves the file
+                picture = picture.quantize(256, dither=Image.Dither.NONE)
+            picture.save(target, lossless=True, method=6, optimize=True)
             tab.close()
         browser.close()
 
@@ -81,7 +84,7 @@ def main() -> None:
         commands.insert(0, [program, "train", "fashion-mnist", *training])
     for command in commands:
         subprocess.run(command, cwd=folder, env={**program_environment(folder), "HOME": str(folder)}, check=True)
-    take({folder / "report.html": REPORT}, "#curves", "#ledger table", width=1060)
+    take({folder / "report.html": REPORT}, "#curves", "#ledger table", hidden="#curves details", width=1060)
 
 
 if __name__ == "__main__":
