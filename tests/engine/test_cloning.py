@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from fittingroom.engine.keras_callbacks import copied_callbacks
-from fittingroom.engine.user_model import redrawn
+from fittingroom.engine.keras_callbacks import copy_callbacks
+from fittingroom.engine.user_model import copy_for_seed
 from fittingroom.errors import InputError, ModelError
 from tests.engine import models
 
@@ -25,7 +25,7 @@ def weights(model: keras.Model) -> list[np.ndarray[Any, Any]]:
 def test_the_same_seed_draws_the_same_weights_and_another_seed_others() -> None:
     model = models.small()
     before = weights(model)
-    first, again, other = (redrawn(model, seed) for seed in (1, 1, 2))
+    first, again, other = (copy_for_seed(model, seed) for seed in (1, 1, 2))
     assert all(map(np.array_equal, weights(first), weights(again)))
     assert not np.array_equal(weights(first)[0], weights(other)[0])
     assert all(map(np.array_equal, before, weights(model)))
@@ -40,7 +40,7 @@ def test_it_is_compiled_in_the_same_way_with_an_optimizer_and_metrics_of_its_own
     model = models.small(
         optimizer=keras.optimizers.SGD(schedule, momentum=0.9, clipnorm=0.5), metrics=[metric, half, "accuracy"]
     )
-    clone = redrawn(model, 0)
+    clone = copy_for_seed(model, 0)
     assert clone.optimizer is not model.optimizer
     assert clone.optimizer.get_config() == model.optimizer.get_config()
     assert clone.loss == model.loss
@@ -56,7 +56,7 @@ def test_it_is_compiled_in_the_same_way_with_an_optimizer_and_metrics_of_its_own
 def test_what_is_frozen_stays_frozen() -> None:
     model = models.small(lambda: [layers.Dense(8), layers.Dense(4)])
     model.layers[1].trainable = False
-    assert [layer.trainable for layer in redrawn(model, 0).layers] == [layer.trainable for layer in model.layers]
+    assert [layer.trainable for layer in copy_for_seed(model, 0).layers] == [layer.trainable for layer in model.layers]
 
 
 def test_a_model_that_cannot_be_made_again_is_refused_with_the_way_out() -> None:
@@ -69,12 +69,12 @@ def test_a_model_that_cannot_be_made_again_is_refused_with_the_way_out() -> None
             return self.dense(inputs)
 
     with pytest.raises(ModelError, match=r"cannot copy Closed for another seed: .*Or train one seed after the other"):
-        redrawn(Closed(threading.Lock()), 0)
+        copy_for_seed(Closed(threading.Lock()), 0)
 
 
 def test_callbacks_are_copied_with_their_settings() -> None:
     stopping = keras.callbacks.EarlyStopping(patience=7)
-    (mine,) = copied_callbacks([stopping])
+    (mine,) = copy_callbacks([stopping])
     assert mine is not stopping
     assert mine.patience == 7
 
@@ -88,6 +88,6 @@ def test_callbacks_that_cannot_be_copied_or_share_a_file_are_refused() -> None:
             self.lock = threading.Lock()
 
     with pytest.raises(InputError, match=r"these cannot be copied: .*lock"):
-        copied_callbacks([Locked()])
+        copy_callbacks([Locked()])
     with pytest.raises(InputError, match="ModelCheckpoint writes to one path"):
-        copied_callbacks([keras.callbacks.ModelCheckpoint("model.keras")])
+        copy_callbacks([keras.callbacks.ModelCheckpoint("model.keras")])

@@ -132,7 +132,7 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
     from fittingroom.engine.keras_callbacks import checked_callbacks
     from fittingroom.engine.losses import label_form
     from fittingroom.engine.model_checks import require_model, require_one_input_and_output
-    from fittingroom.engine.user_model import redrawn
+    from fittingroom.engine.user_model import copy_for_seed
 
     require_model(model)
     require_one_input_and_output(model)
@@ -183,7 +183,7 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
         if seeds is None:
             job = training.job(folder, progress, started)
         else:
-            job = training.job_of_copies(partial(redrawn, model), chosen, folder, progress, started)
+            job = training.job_of_copies(partial(copy_for_seed, model), chosen, folder, progress, started)
         kept = job.run()
         about = {"dataset": training.dataset, "model": model, "params": training.callback_params}
         if isinstance(kept, Path):

@@ -279,7 +279,7 @@ def _peaks(images: jax.Array) -> jax.Array:
 
 
 def _foreground(images: jax.Array) -> jax.Array:
-    """What is no background, with the dark spots in it: a closing with a window of 3 x 3."""
+    """Where the foreground is, the dark spots in it included: a morphological closing with a window of 3 × 3."""
     return ~_around(~_around(images > _BACKGROUND * _peaks(images)))
 
 

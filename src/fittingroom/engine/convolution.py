@@ -29,22 +29,22 @@ FEW_NUMBERS, FEW_FEATURES = 27, 16
 
 
 class _Windows(NamedTuple):
-    """Which pixels the positions of a kernel meet: for each axis, rows and columns."""
+    """The windows that a kernel is applied to: strides, padding and dilation of rows and columns."""
 
     strides: tuple[int, ...]
     pads: tuple[tuple[int, int], ...]
     dilation: tuple[int, ...]
 
     def spread(self, weights: jax.Array) -> list[int]:
-        """From the first to the last pixel of a window, both counted."""
+        """How many rows and columns a window spans."""
         return [(extent - 1) * step + 1 for extent, step in zip(weights.shape[:2], self.dilation, strict=True)]
 
     def reach(self, gradient: jax.Array) -> list[int]:
-        """From the first to the last place of a window, both counted."""
+        """How many rows and columns the first pixels of all windows span."""
         return [(extent - 1) * step + 1 for extent, step in zip(gradient.shape[1:3], self.strides, strict=True)]
 
     def size(self, images: jax.Array, weights: jax.Array) -> list[int]:
-        """How many windows there are."""
+        """How many windows there are along each axis."""
         return [
             (extent + sum(pads) - spread) // step + 1
             for extent, pads, spread, step in zip(
@@ -53,7 +53,7 @@ class _Windows(NamedTuple):
         ]
 
     def met(self, images: jax.Array, weights: jax.Array) -> list[jax.Array]:
-        """What each position of the kernel meets, row by row: `(batch, *size, channels)` each."""
+        """The pixels that meet each position of the kernel, row by row: `(batch, *size, channels)` each."""
         padded = jax.lax.pad(
             images, jnp.zeros((), images.dtype), [(0, 0, 0), *((*pad, 0) for pad in self.pads), (0, 0, 0)]
         )
@@ -70,10 +70,10 @@ class _Windows(NamedTuple):
 def convolve(
     lhs: jax.Array, rhs: jax.Array, window_strides: Sequence[int], padding: Any, **options: Any
 ) -> jax.Array | None:
-    """What `jax.lax.conv_general_dilated` gives for these of its arguments, or None where this does not cover it.
+    """The result of `jax.lax.conv_general_dilated` for these of its arguments, or None where they are not covered.
 
-    Covered are two spatial axes in any layout, with strides, padding, `rhs_dilation` and `feature_group_count`.
-    The gradient has a rule of its own: it can be differentiated backwards, as training does, but not forwards.
+    Covered are two spatial axes in any layout, with strides, padding, `rhs_dilation` and `feature_group_count`. The
+    gradient is a rule for differentiating backwards, as training does; forwards it cannot be differentiated.
     """
     inputs, kernel, strides = lhs, rhs, window_strides
     dilation = tuple(options.pop("rhs_dilation", None) or (1, 1))
@@ -107,7 +107,7 @@ def _grouped(images: jax.Array, weights: jax.Array, groups: int, windows: _Windo
 
 
 def _depthwise(images: jax.Array, weights: jax.Array, windows: _Windows) -> jax.Array:
-    """Each channel has kernels of its own: products number by number, with nothing to sum but positions."""
+    """Each channel has its own kernels, so the result is a sum of elementwise products, one per position."""
     height, width, _, features = weights.shape
     channels = images.shape[3]
     own = weights.reshape(height * width, channels, features // channels)
@@ -122,14 +122,14 @@ def _dense(images: jax.Array, weights: jax.Array, windows: _Windows) -> jax.Arra
 
 
 def _product(images: jax.Array, weights: jax.Array, windows: _Windows) -> jax.Array:
-    """The numbers of each window side by side, `(batch, *size, height * width * channels)`, times the kernel."""
+    """The product of each window, flattened to `height * width * channels` numbers, with the kernel."""
     side_by_side = jnp.concatenate(windows.met(images, weights), axis=3)
     return side_by_side @ weights.reshape(-1, weights.shape[3])
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _convolution(images: jax.Array, weights: jax.Array, windows: _Windows) -> jax.Array:
-    """An ordinary convolution, whose gradients are XLA's convolution in the usual order of axes."""
+    """A convolution without groups, whose gradients are convolutions in the usual order of axes."""
     height, width, channels, features = weights.shape
     if height * width * channels <= FEW_NUMBERS and features <= FEW_FEATURES * channels:
         return _product(images, weights, windows)

@@ -1,8 +1,8 @@
 """The pure programs that everything is compiled from: train, evaluate, predict, and the first two for single batches.
 
-Each is built once for the sizes at hand and is a function from arrays to arrays, so that JAX compiles it once. Training
-is a loop over the steps `start` to `stop` of an epoch. The bounds are arguments: the whole epoch, a second's worth of
-it (so that Ctrl-C is heard) or one step (so that batch callbacks can be called) run the same compiled program.
+Each is built for the sizes at hand and is a function from arrays to arrays, so that JAX compiles it once. Training is a
+loop over the steps `start` to `stop` of an epoch. The bounds are arguments: the whole epoch, a quarter of a second of
+it (so that Ctrl-C is heard) or one step (so that callbacks can watch batches) run the same compiled program.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fittingroom.engine.state import State, Values
 
 Logs = dict[str, jax.Array]
 
-# With more classes than this, the probabilities of all classes would take more room than everything else in a run.
+# With more classes than this, a run would be mostly the probabilities of all classes for each image and epoch.
 MOST_CLASSES_KEPT = 100
 _SMALLEST_FLOAT16 = -65504.0
 
@@ -32,7 +32,7 @@ class Examples(NamedTuple):
 
 
 class Outcomes(NamedTuple):
-    """What a model made of each image; the first axis of every array is the image."""
+    """The result for each image; the first axis of every array is the image."""
 
     loss: jax.Array  # cross-entropy of the true class, nats, (images,)
     predicted: jax.Array  # class index, (images,)
@@ -41,26 +41,26 @@ class Outcomes(NamedTuple):
 
 
 class EvaluationChangesStateError(Exception):
-    """A layer draws random numbers, or keeps count, in evaluation too; then batches must be taken one after another."""
+    """A layer draws random numbers, or counts, in evaluation too, so batches must be evaluated one after another."""
 
 
 @dataclass(frozen=True)
 class StepFunctions:
     """What a model does with one batch, as pure functions. `engine.keras_steps` makes them from a Keras model."""
 
-    # Both give, too, the logs of this batch where they are the model's own; else none: those of the metrics count.
+    # Both also return the logs of this batch where the model has its own; else an empty dict, and the metrics count.
     train_step: Callable[[State, Examples], tuple[State, Logs]]
     test_step: Callable[[State, Examples], tuple[State, Logs]]
     forward: Callable[[State, jax.Array], jax.Array]  # (batch, classes) as the model gives them
     log_probabilities: Callable[[jax.Array], jax.Array]  # those, as logarithms of probabilities
-    true_class: Callable[[jax.Array], jax.Array]  # labels in whatever form -> class indices
-    fresh_metrics: Callable[[Values], Values]  # from those before; () stands for the model's own
+    true_class: Callable[[jax.Array], jax.Array]  # labels in any form -> class indices
+    fresh_metrics: Callable[[Values], Values]  # those after a reset, from those before it or () for the model's own
     results: Callable[[Values], Logs]
-    # Logarithms of probabilities that `predict` gives, where they are not those of `forward`.
+    # What `predict` answers, as logarithms of probabilities, where that is not what `forward` gives.
     answer: Callable[[State, jax.Array], jax.Array] | None = None
-    own_logs: bool = False  # whether `train_step` or `test_step` may give logs
-    fixed_batch: int | None = None  # images that the model takes at once, where it takes no other number
-    keeps_metrics: bool = False  # whether a metric, started afresh, still depends on what came before
+    own_logs: bool = False  # whether `train_step` or `test_step` may return logs
+    fixed_batch: int | None = None  # how many images the model takes at once, where it takes no other number
+    keeps_metrics: bool = False  # whether a metric depends on what came before its reset
 
 
 def _scaled(images: jax.Array, scale: float | None) -> jax.Array:
@@ -119,9 +119,10 @@ def evaluate_program(steps: StepFunctions, count: int, batch_size: int, scale: f
 
         def one(now: tuple[Values, Logs], start: Any, size: int) -> tuple[tuple[Values, Logs], Outcomes]:
             batch = batch_at(start, size)
-            # `test_step` runs the forward pass too; XLA sees that both are the same and computes it once.
+            # `test_step` runs the forward pass too; XLA sees that both are the same, and computes it once.
             outputs = steps.forward(state, batch.images)
             after, logs = steps.test_step(state._replace(metrics=now[0]), batch)
+            # While JAX traces, a value that a layer leaves alone is the very same tracer.
             if any(new is not old for new, old in zip(after.non_trainable, state.non_trainable, strict=True)):
                 raise EvaluationChangesStateError
             return (after.metrics, logs), _outcomes(steps, outputs, batch.labels)
@@ -172,7 +173,7 @@ def _with_metrics(steps: StepFunctions, state: State, first: jax.Array) -> State
 def _no_logs(
     steps: StepFunctions, step: Callable[[State, Examples], tuple[State, Logs]], state: State, batch: Examples
 ) -> Logs:
-    """What a loop begins with for logs of the model's own, those of its last batch: zeros in their form."""
+    """Zeros in the form of the model's own logs: the first value of those of the last batch, which a loop carries."""
     if not steps.own_logs:
         return {}
     zeros: Logs = jax.tree.map(lambda log: jnp.zeros(log.shape, log.dtype), jax.eval_shape(step, state, batch)[1])
@@ -190,7 +191,7 @@ def predict_program(steps: StepFunctions, scale: float | None) -> Callable[..., 
 
 
 def _outcomes(steps: StepFunctions, outputs: jax.Array, labels: jax.Array) -> Outcomes:
-    """What the outputs for a batch of images say of each."""
+    """The outcomes of a batch of images, from the model's outputs for them."""
     logs = steps.log_probabilities(outputs)
     true_class = jnp.take_along_axis(logs, steps.true_class(labels)[:, None], axis=1)[:, 0]
     return Outcomes(

@@ -256,7 +256,7 @@ def checked_callbacks(given: Sequence[Any]) -> tuple[keras.callbacks.Callback, .
     return tuple(given)
 
 
-def copied_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> tuple[keras.callbacks.Callback, ...]:
+def copy_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> tuple[keras.callbacks.Callback, ...]:
     """Copies of the callbacks for one of several seeds.
 
     Raises:

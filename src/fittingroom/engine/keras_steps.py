@@ -1,7 +1,7 @@
 """What a Keras model does with one batch, as pure functions: Keras's own `train_step` and `test_step`, made stateless.
 
-Using Keras's steps, not steps of our own, is what makes training here mean what `model.fit` means: losses added by
-layers, metrics, gradient clipping, schedules, averaged weights and loss scaling are all Keras's.
+Training means what `model.fit` means because the steps are Keras's: losses added by layers, metrics, gradient clipping,
+schedules, averaged weights and loss scaling are all its own.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def step_functions(model: keras.Model) -> StepFunctions:
 
 def fitted(model: keras.Model, images: Any) -> Any:
     """The images with the axis of a single channel added or dropped, where the model's input says so, as Keras does."""
-    inputs = getattr(model, "inputs", None)  # may be a layer of that name, in a subclass
+    inputs = getattr(model, "inputs", None)  # in a subclass, may be a layer that the user calls so
     expected = inputs[0].shape if inputs and isinstance(inputs, list | tuple) else images.shape
     if len(expected) == images.ndim + 1 and expected[-1] == 1:
         return images[..., None]
@@ -49,7 +49,7 @@ def fitted(model: keras.Model, images: Any) -> Any:
 
 
 def only(output: Any) -> Any:
-    """The one output of a model, which it may give in a list or a dict as it was made: `Model([i], [o])`."""
+    """The only output of a model, taken out of the list or the dict that it was made with: `Model([i], [o])`."""
     if isinstance(output, list | tuple | dict) and len(output) == 1:
         return next(iter(output.values())) if isinstance(output, dict) else output[0]
     return output
@@ -57,24 +57,24 @@ def only(output: Any) -> Any:
 
 def fixed_batch(model: keras.Model) -> int | None:
     """How many images a model takes at once, where it takes no other number (a stateful RNN); else None."""
-    inputs = getattr(model, "inputs", None)  # a subclass may call a layer of its own so
+    inputs = getattr(model, "inputs", None)  # as above
     shape = getattr(inputs[0], "shape", None) if isinstance(inputs, list | tuple) and inputs else None
     size = shape[0] if shape else None
     return None if size is None else int(size)
 
 
 def evaluating(model: keras.Model) -> dict[str, Any]:
-    """`training=False` as arguments of a call, where the `call` of the user's own class takes it, as Keras does."""
+    """`training=False` as keyword arguments for a model's `call`, where that takes it: a user's own need not."""
     return {"training": False} if model._call_has_training_arg else {}
 
 
 def overrides(model: keras.Model, method: str) -> bool:
-    """Whether the user's class, or the model itself, has a method of its own in the place of Keras's."""
+    """Whether the model, or its class, overrides one of `keras.Model`'s methods."""
     return getattr(getattr(model, method), "__func__", None) is not getattr(keras.Model, method)
 
 
 def _has_own_logs(model: keras.Model) -> bool:
-    """Whether the numbers of a batch may be others than those of the metrics."""
+    """Whether the logs of a batch may differ from the results of the metrics."""
     return overrides(model, "compute_metrics") or overrides(model, "test_step")
 
 
@@ -94,14 +94,14 @@ def _test_step(model: keras.Model, state: State, examples: Examples) -> tuple[St
 
 
 def _own_logs(model: keras.Model, logs: Any, metrics: Values) -> Logs:
-    """The logs of a batch, if they are the model's own; as in Keras, their names are then not those of the metrics."""
+    """The logs of a batch, if they are the model's own: then their names are not those of the metrics, as in Keras."""
     if not _has_own_logs(model) or set(logs) == set(_results(model, metrics)):
         return {}
     return {name: jnp.asarray(value) for name, value in logs.items()}
 
 
 def _fresh_metrics(model: keras.Model, metrics: Values) -> Values:
-    """What Keras's `reset_metrics` makes of these values, or of the model's own where none are given."""
+    """The values of the metrics after Keras's `reset_metrics`, from these or else from the model's own."""
     variables = model.metrics_variables
     before = metrics or values_of(variables)
     with keras.StatelessScope(state_mapping=list(zip(variables, before, strict=True))) as scope:
@@ -110,7 +110,7 @@ def _fresh_metrics(model: keras.Model, metrics: Values) -> Values:
 
 
 def _keeps_metrics(model: keras.Model) -> bool:
-    """Whether a metric of the user's own keeps something when it is reset: then it depends on what came before."""
+    """Whether a user's own metric keeps something when it is reset, so that it depends on what came before."""
     metrics = [part for metric in model.metrics for part in (metric, *getattr(metric, "metrics", ()))]
     keras_own = all(type(metric).reset_state.__module__.startswith("keras.") for metric in metrics)
     if keras_own and not overrides(model, "reset_metrics"):

@@ -16,12 +16,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# A window with more positions than this is left to XLA: each becomes an operation of its own.
+# A window with more positions than this is left to XLA, since each position becomes an operation here.
 LARGEST_WINDOW = 16
 
 
 class _PoolingWindows(NamedTuple):
-    """Where the windows of a pooling lie in a padded array: for each axis of it."""
+    """The windows of a pooling in a padded array, for each of its axes."""
 
     shape: tuple[int, ...]  # of the padded array
     extent: tuple[int, ...]
@@ -45,12 +45,12 @@ class _PoolingWindows(NamedTuple):
         return [(count - 1) * step + 1 for count, step in zip(self.size, self.strides, strict=True)]
 
     def met(self, values: jax.Array, position: Sequence[int]) -> jax.Array:
-        """What one position of the windows meets, for all windows."""
+        """The values at one position of all windows."""
         stops = [first + reach for first, reach in zip(position, self._reach, strict=True)]
         return jax.lax.slice(values, position, stops, self.strides)
 
     def spread_out(self, gradients: Callable[[int], jax.Array]) -> jax.Array:
-        """The padded array that has at each position of the windows its gradient; where windows overlap, the sum."""
+        """The gradient of the padded array, from those at each position of the windows; where these overlap, a sum."""
         zero = jnp.zeros((), gradients(0).dtype)
         parts = []
         for number, position in enumerate(self.positions):
@@ -63,20 +63,20 @@ class _PoolingWindows(NamedTuple):
 
     @property
     def side_by_side(self) -> bool:
-        """Whether no number belongs to two windows, and none between two windows is left out."""
+        """Whether windows neither overlap nor leave gaps."""
         return self.extent == self.strides
 
     def each(self, per_window: jax.Array) -> jax.Array:
-        """Numbers of windows, to broadcast against those of positions: each axis becomes two."""
+        """Values of windows, reshaped to broadcast against positions: each axis becomes two."""
         return per_window.reshape([length for count in self.size for length in (count, 1)])
 
     def numbers(self) -> jax.Array:
-        """The numbers of the positions, uint8, to broadcast against those of windows: each axis becomes two."""
+        """The numbers of the positions, uint8, shaped to broadcast against windows: each axis becomes two."""
         numbers = jnp.arange(len(self.positions), dtype=jnp.uint8)
         return numbers.reshape([length for extent in self.extent for length in (1, extent)])
 
     def joined(self, split: jax.Array) -> jax.Array:
-        """The padded array, from one with two axes for each: windows, and positions in a window."""
+        """The padded array, from one with two axes for each of its axes: windows, and positions in a window."""
         covered = [count * extent for count, extent in zip(self.size, self.extent, strict=True)]
         whole = jnp.broadcast_to(
             split, [length for pair in zip(self.size, self.extent, strict=True) for length in pair]
@@ -94,10 +94,10 @@ def pool(
     padding: Any = "VALID",
     **options: Any,
 ) -> jax.Array | None:
-    """What `jax.lax.reduce_window` gives for these of its arguments, or None where this does not cover it.
+    """The result of `jax.lax.reduce_window` for these of its arguments, or None where they are not covered.
 
-    Covered are the maximum and the sum over a small window. Of equal numbers the first has the whole gradient, and NaN
-    stays NaN, as in XLA's.
+    Covered are the maximum and the sum over a small window. Of equal numbers the first gets the whole gradient, and NaN
+    stays NaN, as in XLA.
     """
     inputs, start, combine, window, strides = operand, init_value, computation, window_dimensions, window_strides
     neutral = {jax.lax.max: -math.inf, jax.lax.add: 0.0}.get(combine)
@@ -122,7 +122,7 @@ def pool(
 def paddings(
     extents: Sequence[int], window: Sequence[int], strides: Sequence[int], padding: Any
 ) -> list[tuple[int, int]]:
-    """Zeros to add before and after each axis, from pairs of numbers or one of the names that JAX knows."""
+    """How many zeros to add before and after each axis, from pairs of numbers or one of JAX's names ("SAME")."""
     if isinstance(padding, str):
         pads: list[tuple[int, int]] = jax.lax.padtype_to_pads(extents, window, strides, padding.upper())
         return [(int(low), int(high)) for low, high in pads]

@@ -83,7 +83,7 @@ def _groups(model: keras.Model) -> tuple[list[Any], list[Any], list[Any], list[A
 
 
 class Variables:
-    """The variables of a model, looked up once, for those who show it a new state hundreds of times a second."""
+    """The variables of a model, looked up once: with callbacks that watch batches, they change at every step."""
 
     def __init__(self, model: keras.Model) -> None:
         self._optimizer = model.optimizer
@@ -92,7 +92,7 @@ class Variables:
         self._trainable = [variable.trainable for variable in self._variables]
 
     def are_those_of(self, model: keras.Model) -> bool:
-        """Whether they still are, in the same groups: the model was neither compiled nor frozen meanwhile."""
+        """Whether they still are the model's, in the same groups: it was neither compiled nor frozen meanwhile."""
         return (
             model.optimizer is self._optimizer
             and model.trainable == self._model_trains
@@ -100,12 +100,12 @@ class Variables:
         )
 
     def show(self, state: State) -> bool:
-        """Makes the variables hold the very arrays of a state, without a copy; False where that cannot be."""
+        """Makes the variables hold the very arrays of a state, without a copy. False if they cannot."""
         values = [value for group in state for value in group]
         if len(values) != len(self._variables) or not all(isinstance(value, jax.Array) for value in values):
             return False
         for variable, value in zip(self._variables, values, strict=True):
-            if variable._value is not value:  # `assign` looks at each array for 20 µs
+            if variable._value is not value:  # not `assign`, which takes 20 µs to check each array
                 variable._value = value
         return True
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 SECONDS_PER_CALL = 0.25
 # At most this many single steps are begun before the losses of the first are looked at, so that the next batch is made
 # while a step runs.
-MOST_STEPS_UNSEEN = 32
+MOST_STEPS_PENDING = 32
 
 
 class _NonFiniteLossError(Exception):
@@ -251,25 +251,25 @@ class Trainer:
         each_seen = not feed.single_steps or any(callback.ends_quietly_on_nan for callback in self.callbacks)
         feed.begin(epoch, self._first_epoch)
         logs: Numbers = {}
-        step, called, unseen = now.step, True, _Unseen()
+        step, called, pending = now.step, True, _PendingCalls()
         while (feed.steps is None or step < feed.steps) and feed.more():
             for callback in beginning if step % every == 0 else ():
                 state = callback.batch_begin(state, step)
             before, start, step = state, step, self._next_stop(step, pieces)
             state, on_device = feed.run(before, start, step)
             self._reached = state
-            unseen.add(start, step, on_device)
+            pending.add(start, step, on_device)
             called = step % every == 0 or step == feed.steps
-            looks = each_seen or bool(request) or step == feed.steps or unseen.steps >= self._most_unseen
-            if looks and (bad := unseen.first_bad()) is not None:
+            looks = each_seen or bool(request) or step == feed.steps or pending.steps >= self._most_pending
+            if looks and (bad := pending.first_bad()) is not None:
                 state, logs = self._end_by_nan(epoch, before, (state, on_device), bad)
                 break
             shown = BatchLogs(on_device) if watching else None
             for callback in watching if called else ():
                 state = callback.batch_end(state, last_of_group(step, every), shown or {})
             if looks:
-                logs = self._seen(unseen)
-                unseen = _Unseen()
+                logs = self._seen(pending)
+                pending = _PendingCalls()
                 self.progress.step(epoch, step, max(feed.steps or 0, step), logs)
             if request and step != feed.steps:
                 if feed.at_once:  # an iterable cannot continue from within an epoch
@@ -277,26 +277,26 @@ class Trainer:
                     self._saving.take(self._snapshot(training, state, epoch, step, seconds, None))
                 raise KeyboardInterrupt
             read_nan = shown is not None and shown.has_read_nan
-            if (called and self._stop_reason()) or (read_nan and unseen.first_bad()):
+            if (called and self._stop_reason()) or (read_nan and pending.first_bad()):
                 break
-        if unseen.steps and self._nan is None:  # the epoch ended before it was time to look
-            if (bad := unseen.first_bad()) is not None:
+        if pending.steps and self._nan is None:  # the epoch ended before it was time to look
+            if (bad := pending.first_bad()) is not None:
                 raise _NonFiniteLossError(self._diverged(epoch, bad[1]))
-            logs = self._seen(unseen)
+            logs = self._seen(pending)
         for callback in () if called or self._nan else watching:  # the data ended within a group of batches
             state = callback.batch_end(state, last_of_group(step, every), logs)
         feed.end()
         return state, logs
 
     @property
-    def _most_unseen(self) -> int:
+    def _most_pending(self) -> int:
         """How many single steps are begun before their numbers are looked at, which waits until all are done."""
-        return min(self.programs.steps_per_call, MOST_STEPS_UNSEEN)
+        return min(self.programs.steps_per_call, MOST_STEPS_PENDING)
 
-    def _seen(self, unseen: _Unseen) -> Numbers:
+    def _seen(self, pending: _PendingCalls) -> Numbers:
         """The numbers after the last of some steps; how long these took sets the pace."""
-        logs = numbers(unseen.calls[-1][2])
-        self._learn_pace(unseen.steps, time.perf_counter() - unseen.began)
+        logs = numbers(pending.calls[-1][2])
+        self._learn_pace(pending.steps, time.perf_counter() - pending.began)
         return logs
 
     def _end_by_nan(
@@ -371,7 +371,7 @@ class Trainer:
         return state
 
 
-class _Unseen:
+class _PendingCalls:
     """Calls of programs that have begun, and whose logs nobody has looked at: first step, last step, logs."""
 
     def __init__(self) -> None:

@@ -173,7 +173,7 @@ def _parts() -> tuple[type, ...]:
     )
 
 
-def redrawn(model: keras.Model, seed: int) -> keras.Model:
+def copy_for_seed(model: keras.Model, seed: int) -> keras.Model:
     """A copy of a model with the weights of another seed; where the model is compiled, the copy is too.
 
     Weights come from the model's own initializers; those with a seed of their own draw the same in every copy.

@@ -148,7 +148,7 @@ class ModelTraining:
             InputError: as for `job`, or the data are an iterable.
         """
         from fittingroom.engine.batch_steps import BatchPrograms
-        from fittingroom.engine.keras_callbacks import copied_callbacks
+        from fittingroom.engine.keras_callbacks import copy_callbacks
         from fittingroom.engine.keras_steps import step_functions
 
         if isinstance(self.data.train, Batches) or isinstance(self.data.validation, Batches):
@@ -165,7 +165,7 @@ class ModelTraining:
                 data=replace(
                     self.data, plan=replace(plan, seed=seed, epochs=folder.last_epochs.get(seed, plan.epochs))
                 ),
-                callbacks=copied_callbacks(self.callbacks),
+                callbacks=copy_callbacks(self.callbacks),
                 rule=deepcopy(self.rule),
             )
             # What is not built yet draws its weights here, so this comes before the next seed is set.
