@@ -61,7 +61,7 @@ class Progress:
             self.finish(None)
 
 
-class LineProgress(Progress):
+class _LineProgress(Progress):
     """A line for each finished epoch on standard output: in a notebook's cell, or in a file that it goes to."""
 
     def __init__(self) -> None:
@@ -99,7 +99,7 @@ class LineProgress(Progress):
         sys.stdout.flush()
 
 
-class TerminalProgress(LineProgress):
+class TerminalProgress(_LineProgress):
     """A bar for the running epoch, and a line for each finished one; of several seeds one bar and a line for each.
 
     Args:
@@ -166,7 +166,7 @@ def progress_for(verbose: str | int = "auto") -> Progress:
         return Progress()
     if verbose != 2 and sys.stderr.isatty():
         return TerminalProgress()
-    return LineProgress() if verbose in {1, 2} or _in_notebook() else Progress()
+    return _LineProgress() if verbose in {1, 2} or _in_notebook() else Progress()
 
 
 def seeds_progress(seeds: Sequence[int], draw: _Draw, print_line: _Print | None = None) -> Sequence[Progress]:

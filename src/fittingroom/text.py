@@ -16,7 +16,7 @@ NOTHING = "-"
 """What stands in a table where there is no number."""
 
 
-class NumberFormat(Protocol):
+class _NumberFormat(Protocol):
     """A number with its sign or without, such as `nats` and `points` write it."""
 
     def __call__(self, value: float, /, *, signed: bool = False) -> str:
@@ -67,7 +67,7 @@ def points(value: float, *, signed: bool = False) -> str:
     return number(value, 1 if round(abs(value), 2) >= 0.1 or value == 0 else 2, signed=signed)
 
 
-def interval_of_change(interval: Sequence[float], written: NumberFormat) -> str:
+def interval_of_change(interval: Sequence[float], written: _NumberFormat) -> str:
     """The interval of a change: `−0.003 to +0.011`; `0.003 to 0.011`, the smaller end first, on one side of 0.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fittingroom.experiments.search_result import BestOf, luck_of_best
+from fittingroom.experiments.search_result import BestOf, _luck_of_best
 
 
 @pytest.mark.parametrize(("shared", "seeds"), [(0.0, 1), (0.6, 1), (0.6, 4)])
@@ -18,21 +18,21 @@ def test_equals_lead_by_what_is_called_luck(shared: float, seeds: int) -> None:
         right = random.random((trials, seeds, images)) < np.where(easy, 1.0, 0.7)
         scores = list(right.mean(axis=1))
         leads.append(max(each.mean() for each in scores) - np.where(easy, 1.0, 0.7).mean())
-        said.append(luck_of_best(scores, trials))
+        said.append(_luck_of_best(scores, trials))
     assert np.mean(said) == pytest.approx(np.mean(leads), rel=0.1)
 
 
 def test_the_closed_form_is_the_mean_over_all_pairs() -> None:
     scores = list(np.random.default_rng(1).random((4, 50)))
     pairs = [np.var(one - other, ddof=1) for index, one in enumerate(scores) for other in scores[:index]]
-    alone = luck_of_best(scores, 2)
+    alone = _luck_of_best(scores, 2)
     assert alone == pytest.approx(np.sqrt(np.mean(pairs) / 2 / 50) / np.sqrt(np.pi))  # the mean of the larger of two
 
 
 def test_one_trial_and_trials_that_never_differ_have_no_luck() -> None:
     same = np.arange(10) % 2
-    assert luck_of_best([same], 1) == 0
-    assert luck_of_best([same, same], 5) == 0
+    assert _luck_of_best([same], 1) == 0
+    assert _luck_of_best([same, same], 5) == 0
     assert "was not chosen from others" in BestOf(1, "accuracy", 0.9, 0.0).sentence()
 
 

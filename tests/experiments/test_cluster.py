@@ -20,7 +20,7 @@ from fittingroom.experiments.cluster import _PackedDataset, _train_cells
 from fittingroom.experiments.experiment import Experiment
 from fittingroom.experiments.experiment_progress import ExperimentProgress
 from fittingroom.experiments.experiment_store import CellState
-from fittingroom.experiments.plan import data_digest
+from fittingroom.experiments.plan import ExperimentPlan
 from fittingroom.progress import Progress
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.layout import files_of
@@ -152,7 +152,7 @@ def test_a_cell_that_fails_there_is_reported_with_its_reason(address: str, tmp_p
 def test_workers_get_all_of_a_dataset_but_the_test_set() -> None:
     whole = fr.load("digits")
     there = _PackedDataset.of(whole).unpacked()
-    assert data_digest(there) == data_digest(whole)
+    assert ExperimentPlan.of(there, (), ()) == ExperimentPlan.of(whole, (), ())
     assert (len(there.test), there.test.counts()) == (len(whole.test), whole.test.counts())
     assert there.test.fingerprint == whole.test.fingerprint
     with pytest.raises(DataError, match="the test set is not sent to workers"):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import fittingroom as fr
 from fittingroom.errors import InputError, RecipeError, UnknownNameError
-from fittingroom.experiments.plan import Cell, data_digest, parse_vary, setting_text, variants
+from fittingroom.experiments.plan import Cell, ExperimentPlan, parse_vary, setting_text, variants
 from fittingroom.recipes.recipe import Recipe
 
 COURSE = Recipe(name="course")
@@ -85,9 +85,9 @@ def test_grids_that_make_no_sense_are_refused(bases: list[Recipe], vary: dict[st
 def test_a_cell_is_known_by_recipe_data_and_seed_and_by_nothing_else() -> None:
     (alone,) = variants([COURSE.changed(name="course", hidden=16)], {})
     (_, varied) = variants([COURSE], {"hidden": [8, 16]})
-    data = data_digest(fr.load("digits"))
+    data = ExperimentPlan.of(fr.load("digits"), (), ()).data
     assert Cell(alone, 3, data).id == Cell(varied, 3, data).id
     assert Cell(alone, 3, data).id != Cell(alone, 4, data).id
-    assert data == data_digest(fr.load("digits"))
-    assert data != data_digest(fr.load("digits", validation=100))
-    assert data != data_digest(fr.load("digits", split_seed=1))
+    assert data == ExperimentPlan.of(fr.load("digits"), (), ()).data
+    assert data != ExperimentPlan.of(fr.load("digits", validation=100), (), ()).data
+    assert data != ExperimentPlan.of(fr.load("digits", split_seed=1), (), ()).data

@@ -59,7 +59,7 @@ class Cell:
     Args:
         variant: the recipe.
         seed: the seed of the training.
-        data: the digest of the data, as `data_digest` gives it.
+        data: the digest of the data, as the plan has it.
     """
 
     variant: Variant
@@ -78,7 +78,7 @@ class ExperimentPlan:
 
     Args:
         dataset: the name of the dataset.
-        data: 16 hexadecimal digits for its images and labels, as `data_digest` gives them.
+        data: 16 hexadecimal digits for the images and labels to train and validate on.
         load: the arguments that load it again, as `Dataset.arguments`.
         variants: the recipes.
         seeds: the seeds that each recipe is trained with.
@@ -93,7 +93,7 @@ class ExperimentPlan:
     @classmethod
     def of(cls, dataset: Dataset, variants: Sequence[Variant], seeds: Sequence[int]) -> ExperimentPlan:
         """The plan of some recipes and seeds on a dataset."""
-        return cls(dataset.name, data_digest(dataset), dataset.arguments, tuple(variants), tuple(seeds))
+        return cls(dataset.name, _data_digest(dataset), dataset.arguments, tuple(variants), tuple(seeds))
 
     def of_variants(self, variants: Iterable[Variant]) -> ExperimentPlan:
         """The plan of other recipes with the same data and seeds."""
@@ -184,7 +184,7 @@ def setting_text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def data_digest(dataset: Dataset) -> str:
+def _data_digest(dataset: Dataset) -> str:
     """16 hexadecimal digits for the images and labels that are trained and validated on, and which are which."""
     found = hashlib.sha256(dataset.fingerprint.encode())
     if dataset.validation is not None:

@@ -91,7 +91,7 @@ class Search:
                 contender, _ = contender_of(one.variant.name, [read_validated(folder) for folder in folders])
                 each = contender.correct if self.asked.objective == "accuracy" else contender.loss
                 scores.append(each.mean(axis=0, dtype=float))
-        return BestOf(judged, self.asked.objective, best.value, luck_of_best(scores, judged))
+        return BestOf(judged, self.asked.objective, best.value, _luck_of_best(scores, judged))
 
     def run_of(self, trial: Trial) -> Path | None:
         """The run folder of a trial, which can be explained and reported; None where it is not here."""
@@ -186,7 +186,7 @@ class BestOf:
         }
 
 
-def luck_of_best(scores: Sequence[npt.NDArray[Any]], trials: int) -> float:
+def _luck_of_best(scores: Sequence[npt.NDArray[Any]], trials: int) -> float:
     """By how much the best mean of equally good trials exceeds its true value, on average.
 
     The differences between trials on the same images say how much a mean varies that is not common to all: half the
