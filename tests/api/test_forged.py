@@ -91,7 +91,7 @@ def paste(runs: Path, into: str) -> Path:
 
 def swap_weights(runs: Path) -> Path:
     for name in ("weights.safetensors", "model.json"):
-        shutil.copy(runs / "twin" / name, runs / "good" / name)
+        shutil.copy(files_of(runs / "twin") / name, files_of(runs / "good") / name)
     other = json.loads((files_of(runs / "twin") / "run.json").read_text())["weights_sha256"]
     change(runs / "good", lambda record: record.update(weights_sha256=other))
     return runs / "good"

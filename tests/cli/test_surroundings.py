@@ -79,7 +79,7 @@ def test_without_a_home_folder_a_command_works_without_a_cache(tmp_path: Path, r
     done = command("data", "digits", **nobody)
     assert done.returncode == 0, done.stderr
     assert b"1,438" in done.stdout or b"digits" in done.stdout
-    assert b"note: The picture of the first images was left out" in done.stderr
+    assert b"note: The picture of the first images was not written" in done.stderr
 
 
 @pytest.mark.parametrize(

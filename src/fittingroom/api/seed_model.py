@@ -178,6 +178,7 @@ def check_numbers(values: Array, run: str) -> None:
 
 
 def _answers(programs: Programs, state: State, run: str, images: Array) -> Array:
+    check_not_forked()  # at each call: the programs may have been made before the fork
     logs = programs.log_probabilities(state, images)
     check_numbers(logs, run)
     return logs
