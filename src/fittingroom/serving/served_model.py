@@ -65,8 +65,8 @@ class ServedModel:
                 "classes": list(data.classes),
                 "image_shape": list(data.image_shape),
                 "dataset": {"name": data.name, "counts": dict(data.counts), "fingerprint": data.fingerprint},
-                "seeds": seeds,
-                "replicas": seeds,  # what `seeds` was called before
+                "per_seed": seeds,
+                "replicas": seeds,  # what `per_seed` was called before
                 "answers": self._answers(),
                 "limits": {
                     "meaning": self._meaning(),
