@@ -255,7 +255,7 @@ def test_wrong_arguments_are_refused_before_training(
 def test_a_dataset_takes_no_labels_besides_and_its_test_set_no_training(digits: Dataset) -> None:
     with pytest.raises(InputError, match="y is given besides a dataset, which has labels of its own"):
         fr.fit(models.small(), digits, digits.train.y, verbose=0)
-    with pytest.raises(InputError, match="x is a SealedTestSet; expected an array"):
+    with pytest.raises(InputError, match="x is a SealedTestSet; expected a NumPy or JAX array"):
         fr.fit(models.small(), digits.test, digits.train.y, verbose=0)
     with pytest.raises(InputError, match="validation_data is a SealedTestSet"):
         fr.fit(models.small(), digits, validation_data=digits.test, verbose=0)

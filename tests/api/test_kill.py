@@ -18,7 +18,7 @@ from fittingroom.api.run import Run
 from fittingroom.errors import RunError, StorageError
 from fittingroom.progress import Progress
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.runs.begun import holder, read_begun
+from fittingroom.runs.begun import BegunRecord, RunLock
 from fittingroom.runs.checkpoints import Checkpoints
 from fittingroom.runs.place import has_begun
 from tests.api.stopping import assert_same_training
@@ -70,7 +70,7 @@ def check_kills(tmp_path: Path, whole: Run, kills: int, resumed: int) -> None:
     while killed < kills:
         folders = kill_some(tmp_path / str(killed), AT_ONCE, chance)
         for path in folders:
-            assert read_begun(path).seeds == (1,)
+            assert BegunRecord.read(path).seeds == (1,)
             checkpoints = Checkpoints(path / "seed-1")
             if checkpoints.exist():
                 _, notes = checkpoints.read()
@@ -98,7 +98,7 @@ def test_another_process_learns_who_trains_and_a_dead_one_holds_nothing(tmp_path
     process.kill()
     process.communicate()
     assert (path / "lock").exists()
-    assert holder(path) is None
+    assert RunLock.holder(path) is None
     assert_same_training(fr.resume(path), whole)
 
 
@@ -112,7 +112,7 @@ def test_a_signal_ends_a_training_with_a_checkpoint_and_what_is_finished(
     process.send_signal(number)
     error = process.communicate(timeout=60)[1].decode()
     assert "goes on" in error
-    assert holder(path) is None
+    assert RunLock.holder(path) is None
     assert fr.open_run(path).record.status == "interrupted"
     assert_same_training(fr.resume(path), whole)
 

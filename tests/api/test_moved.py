@@ -15,7 +15,7 @@ import fittingroom as fr
 from fittingroom.api.open_runs import open_run
 from fittingroom.errors import DataError, RunError
 from fittingroom.runs import images as kept
-from fittingroom.runs.images import images_of, read_images
+from fittingroom.runs.images import RunImages
 from tests.data.builders import write_picture_folder
 from tests.serving.serving import serving
 
@@ -113,7 +113,7 @@ def test_more_validation_images_than_are_kept(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(kept, "MOST_VALIDATION", 64 * 20)
     run = fr.train(data, TINY)
     assert (run.path / "judgement.npz").is_file()
-    images = read_images(run.path, data.classes, data.scale)
+    images = RunImages.read(run.path, data.classes, data.scale)
     assert images is not None
     assert images.validation is not None
     assert data.validation is not None
@@ -128,23 +128,23 @@ def test_more_validation_images_than_are_kept(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_what_is_kept_is_read_again(tmp_path: Path) -> None:
-    images = images_of(fr.load("digits"))
-    kept.write_images(tmp_path, images)
-    back = read_images(tmp_path, images.train.classes, 16.0)
+    images = RunImages.of(fr.load("digits"))
+    images.write(tmp_path)
+    back = RunImages.read(tmp_path, images.train.classes, 16.0)
     assert back is not None
     assert back.content == images.content
 
 
 @pytest.mark.parametrize("place", [30, 5_000, -400, -60])
 def test_damage_to_the_images_is_a_run_error(tmp_path: Path, place: int) -> None:
-    images = images_of(fr.load("digits"))
-    kept.write_images(tmp_path, images)
+    images = RunImages.of(fr.load("digits"))
+    images.write(tmp_path)
     (file,) = tmp_path.glob("images-*.npz")
     content = bytearray(file.read_bytes())
     content[place] ^= 64
     file.write_bytes(content)
     with pytest.raises(RunError, match=r"images-\w+\.npz is damaged"):
-        read_images(tmp_path, images.train.classes, 16.0)
+        RunImages.read(tmp_path, images.train.classes, 16.0)
 
 
 def test_reports_and_answers_open_no_folder_that_a_foreign_record_names(

@@ -6,11 +6,11 @@ import platform
 import jax
 
 import fittingroom
-from fittingroom.runs.environment import current_environment
+from fittingroom.runs.environment import Environment
 
 
 def test_it_names_what_is_installed_and_what_it_runs_on() -> None:
-    environment = current_environment("cpu", 1, 2)
+    environment = Environment.current("cpu", 1, 2)
     assert environment.versions["jax"] == jax.__version__
     assert environment.versions["fittingroom"] == fittingroom.__version__
     assert environment.versions["python"] == platform.python_version()

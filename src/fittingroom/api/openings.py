@@ -18,7 +18,7 @@ from fittingroom.data.npz import array_names
 from fittingroom.errors import DataError, RunError
 from fittingroom.evaluation.luck import ScoredLook, TestResult
 from fittingroom.evaluation.scores import Scores
-from fittingroom.runs.begun import holder
+from fittingroom.runs.begun import RunLock
 from fittingroom.runs.ledger import Ledger, LedgerPlace
 from fittingroom.runs.ledger_entries import Intent, recipe_digest
 from fittingroom.runs.looks import RunLooks, Standings
@@ -111,7 +111,7 @@ def look(
         RunError: the run is being trained further.
         StorageError: the ledger or the record cannot be written. Before the intent is in both, nothing is opened.
     """
-    if trainer := holder(path) or holder(path.parent):
+    if trainer := RunLock.holder(path) or RunLock.holder(path.parent):
         raise RunError(f"{path} is being trained further by {trainer}, and would not be what was scored. Wait for it.")
     ledger = Ledger.of_user()
     intent = replace(intent_of(path, record, dataset.name, len(dataset.test), reason), together=together)

@@ -22,7 +22,7 @@ from fittingroom.evaluation.spread import Spread
 from fittingroom.photos.style import Style
 from fittingroom.runs import store
 from fittingroom.runs.history import History
-from fittingroom.runs.images import RunImages, exceeds, images_of, read_images
+from fittingroom.runs.images import RunImages, exceeds
 from fittingroom.runs.layout import read_layout, spread_of_parts
 from fittingroom.runs.outcomes import Outcomes
 from fittingroom.runs.record import RunRecord
@@ -370,10 +370,10 @@ class Run:
             return first._images()
         if self._kept_images is None:
             data = self.record.data
-            kept = read_images(self.path, data.classes, data.scale) if self._dataset is None else None
+            kept = RunImages.read(self.path, data.classes, data.scale) if self._dataset is None else None
             if kept is None:
                 self._dataset = self._dataset or load_unasked(self.path, data)
-            self._kept_images = kept or images_of(self._load_dataset(), every=True)
+            self._kept_images = kept or RunImages.of(self._load_dataset(), every=True)
         return self._kept_images
 
     def _load_dataset(self) -> Dataset:

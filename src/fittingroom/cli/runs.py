@@ -10,7 +10,7 @@ from typing import Any
 from fittingroom.cli.command import CommandOutput, CommandParser, table
 from fittingroom.cli.run_text import run_facts, run_row
 from fittingroom.errors import RunError
-from fittingroom.runs.begun import holder
+from fittingroom.runs.begun import RunLock
 from fittingroom.runs.looks import Standings
 from fittingroom.runs.place import is_run, list_begun, list_runs, list_unreadable, runs_dir
 
@@ -63,7 +63,7 @@ def _not_finite(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _unfinished(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
     """A training that is under way, or that was stopped and can be resumed."""
-    trainer = holder(path)
+    trainer = RunLock.holder(path)
     status = f"in training by {trainer}" if trainer else f"stopped: fittingroom train --resume {path.name}"
     facts = {"run": str(path), "status": "training" if trainer else "unfinished", "holder": trainer}
     return facts, (path.name, status, *["-"] * 7)

@@ -26,7 +26,7 @@ from typing import Literal
 from fittingroom.atomic import storage_errors, sweep, sync_folder, write_bytes
 from fittingroom.errors import DivergedError, RunError
 from fittingroom.experiments.plan import Cell, ExperimentPlan, Variant
-from fittingroom.runs.begun import LOCK_NAME, RunLock, read_begun
+from fittingroom.runs.begun import LOCK_NAME, BegunRecord, RunLock
 from fittingroom.runs.images import PREFIX, link_images, place_file
 from fittingroom.runs.json_files import damage, json_text, read_json
 from fittingroom.runs.layout import read_layout
@@ -144,7 +144,7 @@ class ExperimentFolder:
         for folder in self._folders(variant):
             last = _number(folder)
             if has_begun(folder):
-                seeds = read_begun(folder).seeds
+                seeds = BegunRecord.read(folder).seeds
                 if set(seeds) & set(wanted):
                     batches.append(Batch(variant, seeds, folder, begun=True))
                     wanted = [seed for seed in wanted if seed not in seeds]

@@ -1,15 +1,13 @@
 """A run while it is trained: its folder is there from the first step on, and says what is being trained.
 
-    training.json     what is trained, with which seeds; gone when nothing is left to go on with
-    lock              held by the process that trains (`lock.py`)
-    checkpoints/      what training continues from (`checkpoints.py`); one folder in each `seed-<number>/`
+    training.json     what is trained, with which seeds; gone when there is nothing left to resume
+    lock              held by the process that trains
+    seed-0/           what its training continues from, in `checkpoints/` (`checkpoints.py`)
 
 The files of the finished run are written into the same folder at the end, its record last (`store.py`).
 
-The lock on a run's folder: held by the process that trains it, and free again the moment that process is gone.
-
-The operating system frees it, also after a kill, so a lock can never be stale; what the file says only tells people who
-holds it.
+The operating system frees the lock the moment its process is gone, also after a kill, so it can never be stale; what
+the file says only tells people who holds it.
 """
 
 from __future__ import annotations
@@ -77,9 +75,32 @@ class BegunRecord:
         own = {name: None if getattr(self, name) is None else asdict(getattr(self, name)) for name in parts}
         return {"format": FORMAT, **vars(self), **own}
 
+    @classmethod
+    def read(cls, path: Path) -> BegunRecord:
+        """What `training.json` says.
+
+        Raises:
+            RunError: it is missing or damaged, or was written in another format.
+        """
+        with damage(path, BEGUN_NAME):
+            stored = read_json(path / BEGUN_NAME)
+            check_format(stored, FORMAT, BEGUN_NAME)
+            return cls(
+                created=str(stored["created"]),
+                recipe={**stored["recipe"], "name": str(stored["recipe"]["name"])},
+                own_model=bool(stored["own_model"]),
+                data=read_data(stored["data"]),
+                sample=str(stored["sample"]),
+                model=dict(stored["model"]),
+                seeds=read_seeds(stored["seeds"]),
+                checkpoint_every=int(stored["checkpoint_every"]),
+                environment=known_fields(Environment, stored["environment"]),
+                model_file=read_model_file(stored["model_file"]),
+            )
+
 
 class BegunRun:
-    """The folder of a training that this process has locked. `begin` and `reopen` make one.
+    """The folder of a training that this process has locked. `BegunRun.begin` and `BegunRun.reopen` make one.
 
     Args:
         path: the folder.
@@ -96,6 +117,51 @@ class BegunRun:
         self._settled = not new  # whether the folder, and what it says, survive a power cut
         self._lock: RunLock | None = lock
         self._checkpoints: dict[int, Checkpoints] = {}
+
+    @classmethod
+    def begin(cls, record: BegunRecord, out: Path | None) -> BegunRun:
+        """Makes the folder of a new training, and locks it.
+
+        Args:
+            record: what is trained.
+            out: the run's own folder, new or empty; None for the next free `<date>-<dataset>-<recipe>-<n>` in
+                `runs_dir()`.
+
+        Raises:
+            RunError: `out` is there already and is not an empty folder.
+            StorageError: it cannot be written.
+        """
+        path = new_folder(run_name(record.created, record.data.name, record.recipe["name"]), out)
+        lock = RunLock(path)
+        begun = cls(path, record, lock, new=True)
+        try:
+            write_bytes(path / BEGUN_NAME, json_line(record.to_dict()), durable=False)
+        except BaseException:
+            begun.finish(None, resumable=False)
+            raise
+        return begun
+
+    @classmethod
+    def reopen(cls, path: Path) -> BegunRun:
+        """Locks the folder of a training that was stopped, and removes what a killed process left half-written.
+
+        Raises:
+            RunError: there is nothing to resume, another process trains it, or the record is damaged.
+            StorageError: it cannot be written.
+        """
+        if not has_begun(path):
+            done = "it has finished" if is_run(path) else f"it has no {BEGUN_NAME}"
+            raise RunError(f"{path} cannot be resumed: {done}. `fittingroom runs` lists the trainings that can.")
+        lock = RunLock(path)
+        try:
+            record = BegunRecord.read(path)
+            _move_old_checkpoints(path, record)
+            for folder in (path, *(seed_folder(path, seed) for seed in record.seeds)):
+                sweep(folder)
+        except BaseException:
+            lock.release()
+            raise
+        return cls(path, record, lock, new=False)
 
     def __enter__(self) -> BegunRun:
         return self
@@ -174,50 +240,6 @@ class BegunRun:
             shutil.rmtree(self.folder(seed) / CHECKPOINTS, ignore_errors=True)
 
 
-def begin(record: BegunRecord, out: Path | None) -> BegunRun:
-    """Makes the folder of a new training, and locks it.
-
-    Args:
-        record: what is trained.
-        out: the run's own folder, new or empty; None for the next free `<date>-<dataset>-<recipe>-<n>` in `runs_dir()`.
-
-    Raises:
-        RunError: `out` is there already and is not an empty folder.
-        StorageError: it cannot be written.
-    """
-    path = new_folder(run_name(record.created, record.data.name, record.recipe["name"]), out)
-    lock = RunLock(path)
-    begun = BegunRun(path, record, lock, new=True)
-    try:
-        write_bytes(path / BEGUN_NAME, json_line(record.to_dict()), durable=False)
-    except BaseException:
-        begun.finish(None, resumable=False)
-        raise
-    return begun
-
-
-def reopen(path: Path) -> BegunRun:
-    """Locks the folder of a training that was stopped, and removes what a killed process left half-written.
-
-    Raises:
-        RunError: there is nothing to resume, another process trains it, or the record is damaged.
-        StorageError: it cannot be written.
-    """
-    if not has_begun(path):
-        done = "it has finished" if is_run(path) else f"it has no {BEGUN_NAME}"
-        raise RunError(f"{path} cannot be resumed: {done}. `fittingroom runs` lists the trainings that can.")
-    lock = RunLock(path)
-    try:
-        record = read_begun(path)
-        _move_old_checkpoints(path, record)
-        for folder in (path, *(seed_folder(path, seed) for seed in record.seeds)):
-            sweep(folder)
-    except BaseException:
-        lock.release()
-        raise
-    return BegunRun(path, record, lock, new=False)
-
-
 def _move_old_checkpoints(path: Path, record: BegunRecord) -> None:
     """Moves the checkpoints to their seed, where version 0.1 wrote those of a single seed into the run's own folder."""
     old = path / CHECKPOINTS
@@ -228,29 +250,6 @@ def _move_old_checkpoints(path: Path, record: BegunRecord) -> None:
             old.rename(folder / CHECKPOINTS)
 
 
-def read_begun(path: Path) -> BegunRecord:
-    """What `training.json` says.
-
-    Raises:
-        RunError: it is missing or damaged, or was written in another format.
-    """
-    with damage(path, BEGUN_NAME):
-        stored = read_json(path / BEGUN_NAME)
-        check_format(stored, FORMAT, BEGUN_NAME)
-        return BegunRecord(
-            created=str(stored["created"]),
-            recipe={**stored["recipe"], "name": str(stored["recipe"]["name"])},
-            own_model=bool(stored["own_model"]),
-            data=read_data(stored["data"]),
-            sample=str(stored["sample"]),
-            model=dict(stored["model"]),
-            seeds=read_seeds(stored["seeds"]),
-            checkpoint_every=int(stored["checkpoint_every"]),
-            environment=known_fields(Environment, stored["environment"]),
-            model_file=read_model_file(stored["model_file"]),
-        )
-
-
 LOCK_NAME = "lock"
 
 # Whoever only asks who the holder is has the lock for a moment.
@@ -258,7 +257,7 @@ _TRIES, _SECONDS_BETWEEN_TRIES = 5, 0.02
 
 
 class RunLock:
-    """A lock on the folder of a run. The one who has made it holds it, until `release` or the end of the process.
+    """The lock on the folder of a run. Whoever makes it holds it, until `release` or the end of the process.
 
     Args:
         run: the folder.
@@ -274,8 +273,8 @@ class RunLock:
             handle = self._taken()
         if handle is None:
             raise RunError(
-                f"{run} is being trained by {holder(run) or 'another process'}. Wait until it is done, or end it: "
-                "Ctrl-C or SIGTERM make it write a checkpoint first."
+                f"{run} is being trained by {RunLock.holder(run) or 'another process'}. Wait until it is done, or end "
+                "it: Ctrl-C or SIGTERM make it write a checkpoint first."
             )
         self._handle = handle
         content = json.dumps({"pid": os.getpid(), "host": platform.node(), "since": now()}).encode()
@@ -306,18 +305,18 @@ class RunLock:
             self._path.unlink()
         os.close(self._handle)
 
-
-def holder(run: Path) -> str | None:
-    """Who trains a run at this moment, in words; None where nobody does."""
-    try:
-        with (run / LOCK_NAME).open("rb") as stream:
-            for _ in range(_TRIES):
-                if try_lock(stream.fileno()):
-                    return None
-                time.sleep(_SECONDS_BETWEEN_TRIES)
-            return _named(stream.read(4096))
-    except OSError:
-        return None
+    @staticmethod
+    def holder(run: Path) -> str | None:
+        """Who trains a run at this moment, in words; None where nobody does."""
+        try:
+            with (run / LOCK_NAME).open("rb") as stream:
+                for _ in range(_TRIES):
+                    if try_lock(stream.fileno()):
+                        return None
+                    time.sleep(_SECONDS_BETWEEN_TRIES)
+                return _named(stream.read(4096))
+        except OSError:
+            return None
 
 
 def _named(content: bytes) -> str:

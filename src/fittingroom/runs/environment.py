@@ -21,7 +21,7 @@ class Environment:
         versions: package name -> version, Python's among them.
         processor: name of the processor.
         cores: processor cores that the process may use.
-        threads: threads per replica; None where the engine has set no number.
+        threads: threads per operation; None where the engine has set no number.
         platform: operating system and architecture.
         device: what trained, as the engine names it, for example `cpu`.
         devices: how many of them shared each batch; results differ in the last digits with their number.
@@ -35,30 +35,29 @@ class Environment:
     device: str
     devices: int = 1
 
+    @classmethod
+    def current(cls, device: str, threads: int | None, devices: int) -> Environment:
+        """The environment of this process; device, threads and devices are known to the engine alone."""
+        return cls(
+            versions=dict(_versions()),
+            processor=_processor(),
+            cores=usable_cores(),
+            threads=threads,
+            platform=f"{platform.system()} {platform.release()} {platform.machine()}",
+            device=device,
+            devices=devices,
+        )
 
-def current_environment(device: str, threads: int | None, devices: int) -> Environment:
-    """The environment of this process; device, threads and devices are known to the engine alone."""
-    return Environment(
-        versions=dict(_versions()),
-        processor=_processor(),
-        cores=usable_cores(),
-        threads=threads,
-        platform=f"{platform.system()} {platform.release()} {platform.machine()}",
-        device=device,
-        devices=devices,
-    )
+    def differences(self, after: Environment) -> tuple[str, ...]:
+        """What differs in another environment and can change a result's last digits, as `what: before, then after`.
 
-
-def differences(before: Environment, after: Environment) -> tuple[str, ...]:
-    """What differs between two environments and can change a result's last digits, each as `what: before, then after`.
-
-    The number of cores does so only where it changes how many devices share a batch, which is compared itself.
-    """
-    names = ("processor", "platform", "threads", "device", "devices")
-    found = {name: (getattr(before, name), getattr(after, name)) for name in names}
-    versions = sorted(before.versions.keys() | after.versions.keys())
-    found |= {name: (before.versions.get(name), after.versions.get(name)) for name in versions}
-    return tuple(f"{name}: {old}, then {new}" for name, (old, new) in found.items() if old != new)
+        The number of cores does so only where it changes how many devices share a batch, which is compared itself.
+        """
+        names = ("processor", "platform", "threads", "device", "devices")
+        found = {name: (getattr(self, name), getattr(after, name)) for name in names}
+        versions = sorted(self.versions.keys() | after.versions.keys())
+        found |= {name: (self.versions.get(name), after.versions.get(name)) for name in versions}
+        return tuple(f"{name}: {old}, then {new}" for name, (old, new) in found.items() if old != new)
 
 
 @functools.cache

@@ -45,6 +45,7 @@ MOST_VALIDATION = 64 * 2**20
 MEASURED = 1_000
 """Training images by which photos are converted."""
 
+_FILES = "validation_files.json"
 _MOST_TRAINING = 16 * 2**20
 _EXAMPLES = 8  # training images of each class that a page shows
 _MOST_LINKED = 2_000  # folders beside a run that are asked for the same file
@@ -72,6 +73,89 @@ class RunImages:
     test_counts: Counts
     whole: bool
 
+    @classmethod
+    def of(cls, dataset: Dataset, *, every: bool = False) -> RunImages:
+        """The images of a dataset that a run keeps.
+
+        Args:
+            dataset: the run's.
+            every: whether all validation images are wanted, however many there are.
+        """
+        import numpy as np
+
+        from fittingroom.data.dataset import Part
+
+        train, validation = dataset.train, dataset.validation
+        size = max(int(np.prod(train.images.shape[1:])), 1)
+        first = np.arange(min(MEASURED, len(train), max(_MOST_TRAINING // size, 1)))
+        if dataset.name.startswith("folder:"):
+            first = first[:0]  # whole pictures: photos are not made like them
+        each = max(min(_EXAMPLES, _MOST_TRAINING // (size * len(dataset.classes))), 1)
+        examples = [np.flatnonzero(train.labels == label)[:each] for label in range(len(dataset.classes))]
+        # The first ones in front, since photos are converted by them.
+        chosen = np.concatenate([first, np.setdiff1d(np.concatenate(examples), first)]).astype(np.int64)
+        sample = Part(np.asarray(train.images)[chosen], train.labels[chosen], train.classes, train.scale)
+        index, whole = np.empty(0, np.int64), True
+        if validation is not None:
+            count = len(validation) if every else min(len(validation), max(MOST_VALIDATION // size, 1))
+            whole = count == len(validation)
+            index = np.linspace(0, len(validation) - 1, count).astype(np.int64)
+            if not whole:
+                images, labels = np.asarray(validation.images)[index], validation.labels[index]
+                validation = Part(images, labels, validation.classes, validation.scale)
+        return cls(validation, index, sample, dataset.train.counts(), dataset.test.counts(), whole)
+
+    @classmethod
+    def read(cls, path: Path, classes: tuple[str, ...], scale: float) -> RunImages | None:
+        """The images in a run's folder; None if it keeps none, as those of older versions.
+
+        Args:
+            path: the folder.
+            classes: the names of the run's classes.
+            scale: that of its images.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        file = next(iter(sorted(path.glob(f"{PREFIX}*.npz"))), None)
+        if file is None:
+            return None
+        import numpy as np
+
+        from fittingroom.data.dataset import Part
+        from fittingroom.data.npz import read_array
+
+        with damage(path, file.name):
+            images, labels = read_array(file, "validation"), read_array(file, "validation_labels")
+            index = read_array(file, "validation_index")
+            train, train_labels = read_array(file, "train"), read_array(file, "train_labels")
+            counts = [tuple(read_array(file, f"{part}_counts").tolist()) for part in ("train", "test")]
+            if (
+                index.dtype != np.int64
+                or index.shape != labels.shape
+                or (np.diff(index) < 0).any()
+                or (index < 0).any()
+            ):
+                raise ValueError("it must have the position of each validation image")
+            if any(len(one) != len(classes) or not all(isinstance(n, int) and n >= 0 for n in one) for one in counts):
+                raise ValueError(f"it must have a count for each of {len(classes)} classes")
+            for one in (labels, train_labels):
+                if len(one) and not 0 <= one.min() <= one.max() < len(classes):
+                    raise ValueError(f"its labels are not of 0 to {len(classes) - 1}")
+            validation = Part(images, labels, classes, scale) if len(labels) else None
+            whole = bool(read_array(file, "whole"))
+            return cls(validation, index, Part(train, train_labels, classes, scale), counts[0], counts[1], whole)
+
+    def write(self, folder: Path) -> None:
+        """Keeps them in a run's folder, as a link to the same file in a folder beside it where there is one.
+
+        Raises:
+            StorageError: they cannot be written.
+        """
+        name = f"{PREFIX}{hashlib.blake2b(self.content, digest_size=8).hexdigest()}.npz"
+        if not (folder / name).is_file():
+            place_file(folder / name, self.content, _beside(folder))
+
     @cached_property
     def content(self) -> bytes:
         """The bytes of the file that stores them: equal images give equal bytes."""
@@ -97,49 +181,6 @@ class RunImages:
 def exceeds(dataset: Dataset) -> bool:
     """Whether a dataset has more validation images than a run keeps."""
     return dataset.validation is not None and dataset.validation.images.nbytes > MOST_VALIDATION
-
-
-def images_of(dataset: Dataset, *, every: bool = False) -> RunImages:
-    """The images of a dataset that a run keeps.
-
-    Args:
-        dataset: the run's.
-        every: whether all validation images are wanted, however many there are.
-    """
-    import numpy as np
-
-    from fittingroom.data.dataset import Part
-
-    train, validation = dataset.train, dataset.validation
-    size = max(int(np.prod(train.images.shape[1:])), 1)
-    first = np.arange(min(MEASURED, len(train), max(_MOST_TRAINING // size, 1)))
-    if dataset.name.startswith("folder:"):
-        first = first[:0]  # whole pictures: photos are not made like them
-    each = max(min(_EXAMPLES, _MOST_TRAINING // (size * len(dataset.classes))), 1)
-    examples = [np.flatnonzero(train.labels == label)[:each] for label in range(len(dataset.classes))]
-    # The first ones in front, since photos are converted by them.
-    chosen = np.concatenate([first, np.setdiff1d(np.concatenate(examples), first)]).astype(np.int64)
-    sample = Part(np.asarray(train.images)[chosen], train.labels[chosen], train.classes, train.scale)
-    index, whole = np.empty(0, np.int64), True
-    if validation is not None:
-        count = len(validation) if every else min(len(validation), max(MOST_VALIDATION // size, 1))
-        whole = count == len(validation)
-        index = np.linspace(0, len(validation) - 1, count).astype(np.int64)
-        if not whole:
-            images, labels = np.asarray(validation.images)[index], validation.labels[index]
-            validation = Part(images, labels, validation.classes, validation.scale)
-    return RunImages(validation, index, sample, dataset.train.counts(), dataset.test.counts(), whole)
-
-
-def write_images(folder: Path, images: RunImages) -> None:
-    """Keeps images in a run's folder, as a link to the same file in a folder beside it where there is one.
-
-    Raises:
-        StorageError: they cannot be written.
-    """
-    name = f"{PREFIX}{hashlib.blake2b(images.content, digest_size=8).hexdigest()}.npz"
-    if not (folder / name).is_file():
-        place_file(folder / name, images.content, _beside(folder))
 
 
 def place_file(path: Path, content: bytes, beside: Iterator[Path]) -> None:
@@ -184,42 +225,6 @@ def link_images(folder: Path, others: Iterable[Path]) -> None:
                         write_bytes(other / file.name, file.read_bytes())
 
 
-def read_images(path: Path, classes: tuple[str, ...], scale: float) -> RunImages | None:
-    """The images in a run's folder; None if it keeps none, as those of older versions.
-
-    Args:
-        path: the folder.
-        classes: the names of the run's classes.
-        scale: that of its images.
-
-    Raises:
-        RunError: the file is damaged.
-    """
-    file = next(iter(sorted(path.glob(f"{PREFIX}*.npz"))), None)
-    if file is None:
-        return None
-    import numpy as np
-
-    from fittingroom.data.dataset import Part
-    from fittingroom.data.npz import read_array
-
-    with damage(path, file.name):
-        images, labels = read_array(file, "validation"), read_array(file, "validation_labels")
-        index = read_array(file, "validation_index")
-        train, train_labels = read_array(file, "train"), read_array(file, "train_labels")
-        counts = [tuple(read_array(file, f"{part}_counts").tolist()) for part in ("train", "test")]
-        if index.dtype != np.int64 or index.shape != labels.shape or (np.diff(index) < 0).any() or (index < 0).any():
-            raise ValueError("it must have the position of each validation image")
-        if any(len(one) != len(classes) or not all(isinstance(n, int) and n >= 0 for n in one) for one in counts):
-            raise ValueError(f"it must have a count for each of {len(classes)} classes")
-        for one in (labels, train_labels):
-            if len(one) and not 0 <= one.min() <= one.max() < len(classes):
-                raise ValueError(f"its labels are not of 0 to {len(classes) - 1}")
-        validation = Part(images, labels, classes, scale) if len(labels) else None
-        whole = bool(read_array(file, "whole"))
-        return RunImages(validation, index, Part(train, train_labels, classes, scale), counts[0], counts[1], whole)
-
-
 def _beside(folder: Path) -> Iterator[Path]:
     """The folders that may have the same images: the one that this is in, and those in it."""
     yield folder.parent
@@ -229,16 +234,13 @@ def _beside(folder: Path) -> Iterator[Path]:
                 yield Path(entry.path)
 
 
-_NAME = "validation_files.json"
-
-
 def write_files(folder: Path, files: Sequence[str]) -> None:
     """Keeps the names of files in a run's folder, in the order of its validation images.
 
     Raises:
         StorageError: they cannot be written.
     """
-    write_bytes(folder / _NAME, json.dumps({"files": list(files)}).encode())
+    write_bytes(folder / _FILES, json.dumps({"files": list(files)}).encode())
 
 
 def read_files(path: Path, count: int) -> tuple[str, ...]:
@@ -252,10 +254,10 @@ def read_files(path: Path, count: int) -> tuple[str, ...]:
         RunError: the file is damaged.
     """
     path = files_of(path)
-    if not (path / _NAME).exists():
+    if not (path / _FILES).exists():
         return ()
-    with damage(path, _NAME):
-        files = read_json(path / _NAME)["files"]
+    with damage(path, _FILES):
+        files = read_json(path / _FILES)["files"]
         if not isinstance(files, list) or len(files) != count or not all(isinstance(file, str) for file in files):
             raise ValueError(f"it must have one name for each of {count:,} validation images")
         return tuple(files)

@@ -46,7 +46,7 @@ def check_writable(out: Path | None, needed: int = _SPACE_NEEDED) -> None:
         StorageError: the place cannot be written, or has too little space.
     """
     if out is not None:
-        check_new(out)
+        _check_new(out)
     folder = absolute(runs_dir() if out is None else out.parent)
     with storage_errors(folder):
         while not folder.exists():
@@ -62,7 +62,7 @@ def check_writable(out: Path | None, needed: int = _SPACE_NEEDED) -> None:
         )
 
 
-def check_new(out: Path) -> None:
+def _check_new(out: Path) -> None:
     """Makes sure that a run's own folder is free.
 
     Raises:
@@ -86,7 +86,7 @@ def new_folder(name: str, out: Path | None) -> Path:
     with storage_errors(parent):
         parent.mkdir(parents=True, exist_ok=True)
         if out is not None:
-            check_new(out)
+            _check_new(out)
             out.mkdir(exist_ok=True)
             return out
         for number in itertools.count(1):

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 from fittingroom.atomic import names_synced_once, read_file, storage_errors, write_atomically, write_bytes
 from fittingroom.errors import RunError
 from fittingroom.runs.history import History
-from fittingroom.runs.images import RunImages, link_images, write_files, write_images
+from fittingroom.runs.images import RunImages, link_images, write_files
 from fittingroom.runs.json_files import damage, json_line, json_text, read_json
 from fittingroom.runs.layout import Layout, files_of, read_record, seed_folder
 from fittingroom.runs.place import OLD_SEEDS_NAME, RECORD_NAME
@@ -149,7 +149,7 @@ def write_run(
             one.mkdir(exist_ok=True)
     with names_synced_once(folder):
         if contents[0].images is not None:  # in the run's own folder too, where runs beside this one find them at once
-            write_images(folder, contents[0].images)
+            contents[0].images.write(folder)
         link_images(folder, folders)
         for one, content in zip(folders, contents, strict=True):
             _write_seed(one, content)

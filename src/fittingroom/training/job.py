@@ -32,7 +32,7 @@ from fittingroom.progress import Progress
 from fittingroom.recipes.modelfile import RecordedFile
 from fittingroom.runs.begun import BegunRun
 from fittingroom.runs.history import History
-from fittingroom.runs.images import RunImages, images_of
+from fittingroom.runs.images import RunImages
 from fittingroom.runs.outcomes import Kept, Outcomes
 from fittingroom.runs.record import DataRecord, PartResult, RunRecord, Seconds, now
 from fittingroom.runs.store import RunContents
@@ -241,7 +241,7 @@ class Job:
     @cached_property
     def _images(self) -> RunImages | None:
         """The images that the run keeps; None for plain arrays."""
-        return None if self.dataset is None else images_of(self.dataset)
+        return None if self.dataset is None else RunImages.of(self.dataset)
 
     def _contents(self, seed: SeedJob, training: Training, seconds: Seconds) -> RunContents:
         """What is kept of a seed, with what only training could tell: an iterable's images are counted by then."""

@@ -16,7 +16,6 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.errors import DivergedError, RunError
 from fittingroom.progress import Progress, progress_for
 from fittingroom.recipes.modelfile import file_to_run
-from fittingroom.runs.environment import differences
 from fittingroom.runs.layout import read_layout
 from fittingroom.runs.place import find_run
 from fittingroom.runs.record import RunRecord
@@ -160,6 +159,6 @@ def _distance(one: Array, other: Array) -> float:
 def _differences(before: Mapping[int, RunRecord], after: Mapping[int, RunRecord]) -> tuple[str, ...]:
     """What differs in the environment of any seed."""
     found: Sequence[str] = [
-        difference for seed in before for difference in differences(before[seed].environment, after[seed].environment)
+        difference for seed in before for difference in before[seed].environment.differences(after[seed].environment)
     ]
     return tuple(dict.fromkeys(found))

@@ -17,9 +17,9 @@ from fittingroom.engine.devices import device_facts, threads_per_operation
 from fittingroom.engine.snapshots import Snapshot, Training, TrainingPlan
 from fittingroom.errors import DivergedError, InputError, Interrupted, RunError, StorageError
 from fittingroom.recipes.modelfile import RecordedFile
-from fittingroom.runs.begun import BegunRecord, BegunRun, begin, reopen
+from fittingroom.runs.begun import BegunRecord, BegunRun
 from fittingroom.runs.checkpoints import FOLDER
-from fittingroom.runs.environment import Environment, current_environment, differences
+from fittingroom.runs.environment import Environment
 from fittingroom.runs.json_files import damage, json_text
 from fittingroom.runs.layout import read_layout
 from fittingroom.runs.place import BEGUN_NAME, find_begun, is_run
@@ -77,7 +77,7 @@ class RunFolder:
 
         Raises:
             InputError: that is not what was trained in the folder of the stopped training.
-            RunError, StorageError: as `runs.begun.begin` says.
+            RunError, StorageError: as `BegunRun.begin` says.
         """
         record = BegunRecord(
             created=now(),
@@ -92,7 +92,7 @@ class RunFolder:
             model_file=model_file,
         )
         if self.stopped is None:
-            return begin(record, self.out)
+            return BegunRun.begin(record, self.out)
         with damage(self.stopped.path, BEGUN_NAME):
             before = _identity(self.stopped.record)
         _check_same(before, _identity(record))
@@ -113,7 +113,7 @@ class RunFolder:
         with damage(self.stopped.folder(seed), FOLDER):
             snapshot = snapshot_of(checkpoint, blueprint)
         notes += _notes(snapshot)
-        changed = differences(replace(self.stopped.record.environment, devices=1), environment_of(1))
+        changed = replace(self.stopped.record.environment, devices=1).differences(environment_of(1))
         if changed:
             what = "; ".join(changed)
             notes += (f"It went on elsewhere, so its last digits may not be those of one go: {what}.",)
@@ -199,7 +199,7 @@ def reopened(run: str | Path) -> BegunRun:
             f"{path} was interrupted and has been scored on the test set as it was. Training it further would choose a "
             "model after its test score was seen, so that is not done. Train anew."
         )
-    return reopen(path)
+    return BegunRun.reopen(path)
 
 
 def _kept_records(path: Path) -> list[RunRecord]:
@@ -249,7 +249,7 @@ def how_to_resume(path: Path, *, own_model: bool) -> str:
 
 def environment_of(devices: int) -> Environment:
     """Software and machine of this process, where so many devices share each batch."""
-    return current_environment(str(device_facts()["platform"]), threads_per_operation(), devices)
+    return Environment.current(str(device_facts()["platform"]), threads_per_operation(), devices)
 
 
 def _notes(snapshot: Snapshot) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from fittingroom.reports.facts.subject import SeedTraining, Subject, read_subjec
 from fittingroom.reports.pages.document import Report, page, settings_text
 from fittingroom.reports.pages.explorer import Explorer, explorer, picture_row
 from fittingroom.reports.words.quotes import QUESTIONS, Topic
-from fittingroom.runs.images import RunImages, images_of, read_images
+from fittingroom.runs.images import RunImages
 from fittingroom.runs.reloading import load_unasked
 
 if TYPE_CHECKING:
@@ -107,12 +107,12 @@ def images_for(training: SeedTraining) -> tuple[RunImages | None, str | None]:
     """
     data = training.record.data
     try:
-        kept = read_images(training.path, data.classes, data.scale)
+        kept = RunImages.read(training.path, data.classes, data.scale)
         if kept is not None:
             return kept, None
         if data.load is None:
             return None, "the run was trained on plain arrays, which its folder does not store"
-        return images_of(load_unasked(training.path, data), every=True), None
+        return RunImages.of(load_unasked(training.path, data), every=True), None
     except (FittingRoomError, OSError) as error:
         return None, str(error).rstrip(".")
 
