@@ -157,11 +157,11 @@ def test_reports_and_answers_open_no_folder_that_a_foreign_record_names(
     asked = fr.open_run(run.path)
     asked.use_data(f"folder:{pictures}")
     with monkeypatch.context() as patch:
-        patch.setattr("fittingroom.runs.reloading.load_again", lambda *arguments: pytest.fail("it was opened"))
+        patch.setattr("fittingroom.runs.images.load_again", lambda *arguments: pytest.fail("it was opened"))
         patch.setattr("fittingroom.api.run.load_again", lambda *arguments: pytest.fail("it was opened"))
         assert "is not opened unasked" in fr.open_run(run.path).report().html
         assert fr.open_run(run.path).answer(np.zeros((1, *run.record.data.image_shape), np.uint8))
     assert not list(run.path.glob("judgement*"))  # what was learned without images is not kept for later
-    monkeypatch.setattr("fittingroom.runs.reloading.load_unasked", lambda *arguments: pytest.fail("it was opened"))
+    monkeypatch.setattr("fittingroom.runs.images.load_unasked", lambda *arguments: pytest.fail("it was opened"))
     assert asked.answer(np.zeros((1, *run.record.data.image_shape), np.uint8))
     assert list(run.path.glob("judgement*"))

@@ -7,8 +7,8 @@ import pytest
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.load import load
 from fittingroom.errors import RunError
+from fittingroom.runs.images import load_again
 from fittingroom.runs.record import DataRecord
-from fittingroom.runs.reloading import load_again
 from tests.data.builders import write_picture_folder, write_pictures
 
 

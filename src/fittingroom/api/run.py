@@ -22,11 +22,10 @@ from fittingroom.evaluation.spread import Spread
 from fittingroom.photos.style import Style
 from fittingroom.runs import store
 from fittingroom.runs.history import History
-from fittingroom.runs.images import RunImages, exceeds
+from fittingroom.runs.images import RunImages, exceeds, load_again, load_unasked
 from fittingroom.runs.layout import read_layout, spread_of_parts
 from fittingroom.runs.outcomes import Outcomes
 from fittingroom.runs.record import RunRecord
-from fittingroom.runs.reloading import load_again, load_unasked
 
 if TYPE_CHECKING:
     import keras

@@ -14,8 +14,8 @@ from fittingroom.errors import InputError, RunError
 from fittingroom.progress import Progress, progress_for
 from fittingroom.recipes.modelfile import file_to_run
 from fittingroom.recipes.recipe import Recipe
+from fittingroom.runs.images import load_again
 from fittingroom.runs.place import check_writable
-from fittingroom.runs.reloading import load_again
 from fittingroom.training.arguments import Named, Prescribed, check_dataset, chosen_recipe, chosen_seeds, whole_number
 from fittingroom.training.job import Job
 from fittingroom.training.recipe_job import recipe_job

@@ -16,10 +16,10 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.errors import DivergedError, RunError
 from fittingroom.progress import Progress, progress_for
 from fittingroom.recipes.modelfile import file_to_run
+from fittingroom.runs.images import load_again
 from fittingroom.runs.layout import read_layout
 from fittingroom.runs.place import find_run
 from fittingroom.runs.record import RunRecord
-from fittingroom.runs.reloading import load_again
 from fittingroom.runs.store import read_history, read_model, read_weights
 from fittingroom.training.recipe_job import recipe_job
 from fittingroom.training.run_folder import RunFolder

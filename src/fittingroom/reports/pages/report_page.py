@@ -18,8 +18,7 @@ from fittingroom.reports.facts.subject import SeedTraining, Subject, read_subjec
 from fittingroom.reports.pages.document import Report, page, settings_text
 from fittingroom.reports.pages.explorer import Explorer, explorer, picture_row
 from fittingroom.reports.words.quotes import QUESTIONS, Topic
-from fittingroom.runs.images import RunImages
-from fittingroom.runs.reloading import load_unasked
+from fittingroom.runs.images import RunImages, load_unasked
 
 if TYPE_CHECKING:
     from fittingroom.data.dataset import Part
