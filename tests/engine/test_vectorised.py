@@ -1,4 +1,4 @@
-"""Replicas that ride together on an accelerator: tried on a CPU, where it is slower but must give the same."""
+"""Seeds that ride together on an accelerator: tried on a CPU, where it is slower but must give the same."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("quick_compiler")
 
 
 class Rides:
-    """Four replicas of a small network, to be trained alone or together."""
+    """Four seeds of a small network, to be trained alone or together."""
 
     def __init__(self, digits: Images) -> None:
         model = models.small()
@@ -47,13 +47,13 @@ class Rides:
     def starts(self) -> list[StartingPoint]:
         return [StartingPoint(state) for state in self.states]
 
-    def trainer(self, number: int, lane: Lane, hooks: tuple[Callback, ...] = (), epochs: int = 4) -> Trainer:
+    def trainer(self, number: int, lane: Lane, callbacks: tuple[Callback, ...] = (), epochs: int = 4) -> Trainer:
         plan = TrainingPlan(epochs, 16, seed=number)
-        return Trainer(lane.programs, plan, self.train, self.held_out, hooks, Progress())
+        return Trainer(lane.programs, plan, self.train, self.held_out, callbacks, Progress())
 
-    def alone(self, number: int, *hooks: Callback) -> Training:
+    def alone(self, number: int, *callbacks: Callback) -> Training:
         lane = Lane(jax.devices()[0], Programs(self.traced))
-        return self.trainer(number, lane, hooks).train(self.states[number])
+        return self.trainer(number, lane, callbacks).train(self.states[number])
 
     def lane(self, seats: int, request: StopRequest) -> Lane:
         return Lane(jax.devices()[0], _VectorisedPrograms(self.traced, seats, request), seats)
@@ -72,7 +72,7 @@ def assert_alike(together: Training, alone: Training) -> None:
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), together.state, alone.state)
 
 
-# With three seats the fourth replica joins when one has left.
+# With three seats the fourth seed joins when one has left.
 @pytest.mark.parametrize("seats", [pytest.param(4, marks=pytest.mark.slow), 3])
 def test_riders_train_as_they_would_alone(rides: Rides, seats: int) -> None:
     request = StopRequest()
@@ -82,19 +82,19 @@ def test_riders_train_as_they_would_alone(rides: Rides, seats: int) -> None:
 
 
 def test_a_rider_that_stops_leaves_and_the_others_ride_on(rides: Rides) -> None:
-    def hooks(number: int) -> tuple[Callback, ...]:
+    def callbacks(number: int) -> tuple[Callback, ...]:
         return (StopCallback(StopRule(["loss<100"])),) if number == 1 else ()
 
     request = StopRequest()
     together = train_seeds(
         [rides.lane(4, request)],
-        lambda number, lane: rides.trainer(number, lane, hooks(number)),
+        lambda number, lane: rides.trainer(number, lane, callbacks(number)),
         rides.starts,
         request,
     )
     assert [len(training.epochs) for training in together] == [4, 1, 4, 4]
     for number, training in enumerate(together):
-        assert_alike(training, rides.alone(number, *hooks(number)))
+        assert_alike(training, rides.alone(number, *callbacks(number)))
 
 
 def test_a_rider_whose_loss_is_not_finite_names_its_step_and_the_others_ride_on(rides: Rides) -> None:

@@ -151,7 +151,7 @@ def test_seeds_give_the_same_bits_on_every_device(digits: Images, model: Any) ->
 
 @two_devices
 def test_evaluation_is_shared_only_where_training_is(monkeypatch: pytest.MonkeyPatch, digits: Images) -> None:
-    """Where it was shared alone, replicas of a wide layer took turns on all cores instead of a core each."""
+    """Where it was shared alone, seeds of a wide layer took turns on all cores instead of a core each."""
     model = keras.Sequential([keras.Input((8, 8)), layers.Flatten(), layers.Dense(64, "relu"), layers.Dense(10)])
     model.compile("sgd", SPARSE)
     traced, state, examples = prepared(model, digits)

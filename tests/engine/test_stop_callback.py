@@ -10,12 +10,12 @@ STATE = State((), (), (), ())
 
 
 def reasons(condition: str, name: str, values: list[float]) -> list[str | None]:
-    """What the hook says before the first epoch and after each."""
-    hook = StopCallback(StopRule([condition]))
-    said = [hook.stop_reason()]
+    """What the callback says before the first epoch and after each."""
+    callback = StopCallback(StopRule([condition]))
+    said = [callback.stop_reason()]
     for epoch, value in enumerate(values):
-        assert hook.epoch_end(STATE, epoch, {name: value}) is STATE
-        said.append(hook.stop_reason())
+        assert callback.epoch_end(STATE, epoch, {name: value}) is STATE
+        said.append(callback.stop_reason())
     return said
 
 
