@@ -15,7 +15,7 @@ from fittingroom.engine.augmentation import _augmented, augmenting, with_seed
 from fittingroom.engine.blueprint import Blueprint
 from fittingroom.engine.epoch import Examples, Logs, StepFunctions
 from fittingroom.engine.state import State
-from fittingroom.recipes.settings import AUGMENTATIONS, parse_augmentation
+from fittingroom.recipes.settings import AUGMENTATIONS, Augmentation
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")
 
@@ -46,7 +46,7 @@ def program(texts: tuple[str, ...]) -> Callable[..., jax.Array]:
 
     Compiling is nearly all that the tests here wait for, so they use few shapes and strengths.
     """
-    augmentations = [parse_augmentation(text) for text in texts]
+    augmentations = [Augmentation.of(text) for text in texts]
     return jax.jit(lambda seed, images: _augmented(jax.random.key(seed), images, augmentations))
 
 
@@ -222,7 +222,7 @@ def recording() -> StepFunctions:
 
 @functools.cache
 def training_step(texts: tuple[str, ...]) -> Callable[..., tuple[State, Logs]]:
-    return jax.jit(augmenting(recording(), [parse_augmentation(text) for text in texts]).train_step)
+    return jax.jit(augmenting(recording(), [Augmentation.of(text) for text in texts]).train_step)
 
 
 def steps_of(seed: int, count: int, *texts: str) -> list[Array]:
@@ -253,5 +253,5 @@ def test_two_augmentations_draw_independently() -> None:
 
 def test_evaluation_and_prediction_stay_as_they_are() -> None:
     plain = recording()
-    steps = augmenting(plain, [parse_augmentation("flip")])
+    steps = augmenting(plain, [Augmentation.of("flip")])
     assert (steps.test_step, steps.forward) == (plain.test_step, plain.forward)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from fittingroom.errors import RecipeError, UnknownNameError
-from fittingroom.recipes.settings import AUGMENTATIONS, Augmentation, parse_augmentation
+from fittingroom.recipes.settings import AUGMENTATIONS, Augmentation
 
 
 @pytest.mark.parametrize(
@@ -16,13 +16,13 @@ from fittingroom.recipes.settings import AUGMENTATIONS, Augmentation, parse_augm
     ],
 )
 def test_text_says_which_change_and_how_much(text: str, augmentation: Augmentation) -> None:
-    assert parse_augmentation(text) == augmentation
+    assert Augmentation.of(text) == augmentation
 
 
 def test_plain_spelling_is_read_back() -> None:
     for name, meaning in AUGMENTATIONS.items():
         augmentation = Augmentation(name, None if meaning is None else 3)
-        assert parse_augmentation(augmentation.text) == augmentation
+        assert Augmentation.of(augmentation.text) == augmentation
 
 
 @pytest.mark.parametrize(
@@ -38,11 +38,11 @@ def test_plain_spelling_is_read_back() -> None:
 )
 def test_number_that_makes_no_sense_is_refused(text: str, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
-        parse_augmentation(text)
+        Augmentation.of(text)
 
 
 def test_unknown_augmentation_names_the_nearest() -> None:
     with pytest.raises(
         UnknownNameError, match=r"unknown augmentation 'flipp'. Did you mean 'flip'\? Known: flip, shift, cutout"
     ):
-        parse_augmentation("flipp")
+        Augmentation.of("flipp")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fittingroom.errors import ModelError, RecipeError
-from fittingroom.recipes.modelfile import ModelFile, parse_model_setting
+from fittingroom.recipes.modelfile import ModelFile
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def test_function_is_called(file: Path) -> None:
 
 
 def test_path_may_hold_colons_and_spaces() -> None:
-    assert parse_model_setting("C:/my nets/own.py:build") == ModelFile(Path("C:/my nets/own.py"), "build")
+    assert ModelFile.of("C:/my nets/own.py:build") == ModelFile(Path("C:/my nets/own.py"), "build")
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_path_may_hold_colons_and_spaces() -> None:
 )
 def test_other_forms_are_refused(text: str) -> None:
     with pytest.raises(RecipeError, match=r"expected FILE.py:FUNCTION"):
-        parse_model_setting(text)
+        ModelFile.of(text)
 
 
 def test_file_beside_it_can_be_imported(file: Path) -> None:

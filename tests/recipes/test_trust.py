@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fittingroom.errors import RecipeError, RunError
-from fittingroom.recipes.modelfile import ModelFile, RecordedFile, recorded_file, trusted_file
+from fittingroom.recipes.modelfile import ModelFile, RecordedFile
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def recorded(file: Path) -> RecordedFile:
-    found = recorded_file(ModelFile(file, "build"))
+    found = ModelFile(file, "build").recorded()
     assert found is not None
     return found
 
@@ -35,23 +35,21 @@ def test_path_function_and_hash_are_recorded(
 ) -> None:
     assert recorded == RecordedFile(str(file), "build", hashlib.sha256(file.read_bytes()).hexdigest())
     monkeypatch.chdir(file.parent)
-    assert (
-        recorded_file(ModelFile(Path("own.py"), "build")) == recorded
-    )  # the path is absolute whatever the recipe says
+    assert ModelFile(Path("own.py"), "build").recorded() == recorded  # the path is absolute whatever the recipe says
     assert not (file.parent / "canary").exists()
 
 
 def test_nothing_is_recorded_of_a_file_that_is_gone(tmp_path: Path) -> None:
-    assert recorded_file(ModelFile(tmp_path / "gone.py", "build")) is None
+    assert ModelFile(tmp_path / "gone.py", "build").recorded() is None
 
 
 def test_untrusted_it_is_not_run_and_the_error_says_how_to_continue(file: Path, recorded: RecordedFile) -> None:
     with pytest.raises(
         RunError, match=rf"code in {file} \(function build, SHA-256 {recorded.sha256}\), and nothing of"
     ):
-        trusted_file(recorded, trust=False)
+        recorded.trusted(trust=False)
     with pytest.raises(RunError, match=r"--trust runs it again \(in Python: trust=True\); or give the model itself"):
-        trusted_file(recorded, trust=False)
+        recorded.trusted(trust=False)
     assert not (file.parent / "canary").exists()
 
 
@@ -59,7 +57,7 @@ def test_trusted_its_path_and_hash_are_said_before_it_is_run(
     file: Path, recorded: RecordedFile, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, "fittingroom"):
-        trusted = trusted_file(recorded, trust=True)
+        trusted = recorded.trusted(trust=True)
     assert str(file) in caplog.text
     assert recorded.sha256 in caplog.text
     assert not (file.parent / "canary").exists()
@@ -70,12 +68,12 @@ def test_a_changed_file_is_refused_with_both_hashes(file: Path, recorded: Record
     file.write_text(file.read_text() + "# changed\n")
     now = hashlib.sha256(file.read_bytes()).hexdigest()
     with pytest.raises(RunError, match=rf"{recorded.sha256}\), but this file's SHA-256 is {now} now.*Bring the old"):
-        trusted_file(recorded, trust=True)
+        recorded.trusted(trust=True)
     assert not (file.parent / "canary").exists()
 
 
 def test_a_file_that_changes_between_the_check_and_the_call_is_not_run(file: Path, recorded: RecordedFile) -> None:
-    trusted = trusted_file(recorded, trust=True)
+    trusted = recorded.trusted(trust=True)
     file.write_text(file.read_text() + "# changed\n")
     with pytest.raises(RecipeError, match=r"own\.py has changed: its SHA-256 is .*Nothing of it was run"):
         trusted.call()
@@ -87,7 +85,7 @@ def test_compiled_code_beside_the_file_is_not_run_in_its_place(file: Path, recor
     other.write_text("def build(): return 'other code'\n")
     cached = file.parent / "__pycache__" / f"own.{sys.implementation.cache_tag}.pyc"
     py_compile.compile(str(other), str(cached), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
-    assert trusted_file(recorded, trust=True).call() == 42
+    assert recorded.trusted(trust=True).call() == 42
 
 
 @pytest.mark.parametrize(
@@ -102,7 +100,7 @@ def test_compiled_code_beside_the_file_is_not_run_in_its_place(file: Path, recor
 )
 def test_a_damaged_record_is_refused(recorded: RecordedFile, field: str, value: str, reason: str) -> None:
     with pytest.raises(RunError, match=reason):
-        trusted_file(replace(recorded, **{field: value}), trust=True)
+        replace(recorded, **{field: value}).trusted(trust=True)
 
 
 def test_a_relative_path_is_refused_even_if_the_file_is_there(
@@ -110,4 +108,4 @@ def test_a_relative_path_is_refused_even_if_the_file_is_there(
 ) -> None:
     monkeypatch.chdir(file.parent)
     with pytest.raises(RunError, match="not absolute"):
-        trusted_file(replace(recorded, path="own.py"), trust=True)
+        replace(recorded, path="own.py").trusted(trust=True)

@@ -12,7 +12,7 @@ from fittingroom.engine.keras_steps import step_functions
 from fittingroom.engine.state import State, values_of
 from fittingroom.recipes.build import build_model, with_softmax_in_the_loss
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.recipes.settings import parse_augmentation
+from fittingroom.recipes.settings import Augmentation
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")
 
@@ -53,7 +53,7 @@ def test_answer_is_the_mean_over_views(texts: tuple[str, ...], shape: tuple[int,
 def by_engine(model: Any, images: Array, texts: tuple[str, ...]) -> Array:
     """Logarithms of probabilities, as the engine predicts with the weights of the model."""
     trained = with_softmax_in_the_loss(model)
-    steps = averaging(step_functions(trained), [parse_augmentation(text) for text in texts])
+    steps = averaging(step_functions(trained), [Augmentation.of(text) for text in texts])
     assert steps.answer is not None
     weights = [tuple(values_of(group)) for group in (trained.trainable_variables, trained.non_trainable_variables)]
     return np.asarray(steps.answer(State(weights[0], weights[1], (), ()), jnp.asarray(images)))

@@ -15,7 +15,6 @@ from fittingroom.engine.programs import Programs, ProgramSource, TracedPrograms
 from fittingroom.engine.recipe_programs import RecipeModel
 from fittingroom.engine.state import State
 from fittingroom.errors import RunError
-from fittingroom.recipes.modelfile import trusted_file
 from fittingroom.runs import store
 from fittingroom.runs.json_files import damage
 from fittingroom.runs.record import RunRecord
@@ -161,7 +160,7 @@ class SeedModel:
         record = self._record
         if record.model_file is None:
             return None
-        file = trusted_file(record.model_file, trust=self._trust)
+        file = record.model_file.trusted(trust=self._trust)
         recipe = record.trained_recipe(model=file.text)
         return build_model(recipe, record.data.image_shape, len(record.data.classes), file=file)
 

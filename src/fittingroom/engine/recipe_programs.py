@@ -30,7 +30,7 @@ from fittingroom.engine.programs import ProgramName, TracedPrograms, shapes_of
 from fittingroom.engine.state import State
 from fittingroom.errors import StorageError
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.recipes.settings import parse_augmentation
+from fittingroom.recipes.settings import Augmentation
 
 if TYPE_CHECKING:
     from fittingroom.engine.blueprint import Outline
@@ -67,7 +67,7 @@ class RecipeModel:
     @property
     def views(self) -> int:
         """How many views of an image the recipe's answers average, the image itself among them."""
-        names = [parse_augmentation(text).name for text in self.recipe.test_views]
+        names = [Augmentation.of(text).name for text in self.recipe.test_views]
         return (1 + 2 * names.count("shift")) * (2 if "flip" in names else 1)
 
     @property
@@ -100,9 +100,9 @@ class RecipeModel:
         blueprint, steps = Blueprint.of(model, description), step_functions(model)
         if self.recipe.augment:
             blueprint = with_seed(blueprint)
-            steps = augmenting(steps, [parse_augmentation(text) for text in self.recipe.augment])
+            steps = augmenting(steps, [Augmentation.of(text) for text in self.recipe.augment])
         if self.recipe.test_views:
-            steps = averaging(steps, [parse_augmentation(text) for text in self.recipe.test_views])
+            steps = averaging(steps, [Augmentation.of(text) for text in self.recipe.test_views])
         return blueprint, TracedPrograms(steps, self.recipe.batch_size, self.scale)
 
 

@@ -35,7 +35,7 @@ from typing import Any, Literal
 
 from fittingroom.errors import InputError, RecipeError, UnknownNameError
 from fittingroom.experiments.plan import setting_text
-from fittingroom.recipes.modelfile import model_beside
+from fittingroom.recipes.modelfile import ModelFile
 from fittingroom.recipes.named import NAMED, find_recipe
 from fittingroom.recipes.recipe import RECIPE_FORM, Recipe
 from fittingroom.recipes.settings import check_setting
@@ -263,7 +263,7 @@ def _recipe(folder: Path, name: str) -> Recipe:
 
 def _placed(table: Table, key: str, value: Any) -> Any:
     """A relative path in `model` counts from the folder of the file."""
-    return model_beside(table.folder, value) if key == "model" and value is not None else value
+    return ModelFile.of(value).beside(table.folder).text if key == "model" and value is not None else value
 
 
 def _placed_choices(table: Table, key: str, one: Range | Choices) -> Range | Choices:

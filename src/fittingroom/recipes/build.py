@@ -14,9 +14,9 @@ from keras import layers
 
 from fittingroom.errors import ModelError, RecipeError
 from fittingroom.recipes.last_activation import crossentropy_for
-from fittingroom.recipes.modelfile import ModelFile, parse_model_setting
+from fittingroom.recipes.modelfile import ModelFile
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.recipes.settings import parse_augmentation
+from fittingroom.recipes.settings import Augmentation
 
 _OPTIMIZERS = {
     "adadelta": keras.optimizers.Adadelta,
@@ -57,7 +57,7 @@ def build_model(
             recipe does not fit the images.
     """
     if recipe.model is not None:
-        model = _users_model(file or parse_model_setting(recipe.model))
+        model = _users_model(file or ModelFile.of(recipe.model))
     else:
         model = layers_of(recipe, image_shape, classes)
     if not getattr(model, "compiled", False):
@@ -276,7 +276,7 @@ def _views(texts: Sequence[str], image_shape: tuple[int, ...]) -> list[View]:
     Mirroring comes last, so that the order of the texts does not matter.
     """
     views: list[View] = [[]]
-    for augmentation in sorted(map(parse_augmentation, texts), key=lambda augmentation: augmentation.name == "flip"):
+    for augmentation in sorted(map(Augmentation.of, texts), key=lambda augmentation: augmentation.name == "flip"):
         if augmentation.name == "flip":
             more: list[View] = [[_mirrored]]
         else:

@@ -11,7 +11,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,6 +20,8 @@ from fittingroom.atomic import read_file
 from fittingroom.errors import InputError, ModelError, RecipeError, RunError
 
 _LARGEST = 16 * 2**20  # bytes
+
+_log = logging.getLogger("fittingroom")
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,25 @@ class ModelFile:
     path: Path
     function: str
     sha256: str | None = None
+
+    @classmethod
+    def of(cls, setting: str) -> ModelFile:
+        """The file and the function that `FILE.py:FUNCTION` names. The file is not opened.
+
+        Raises:
+            RecipeError: the setting has another form.
+        """
+        file, _, function = setting.rpartition(":")
+        if not (file.endswith(".py") and function.isidentifier() and setting.isprintable()):
+            raise RecipeError(
+                f"model = {setting!r}: expected FILE.py:FUNCTION, for example mymodel.py:build, where build() returns "
+                "a Keras model."
+            )
+        return cls(Path(file), function)
+
+    def beside(self, folder: Path) -> ModelFile:
+        """The same with a relative path counted from a folder."""
+        return replace(self, path=folder / self.path)
 
     @property
     def text(self) -> str:
@@ -56,6 +77,13 @@ class ModelFile:
             RecipeError: the file cannot be read.
         """
         return hashlib.sha256(self._read()).hexdigest()
+
+    def recorded(self) -> RecordedFile | None:
+        """What a run records of the file; None where it can no longer be read."""
+        try:
+            return RecordedFile(str(self.path.absolute()), self.function, self.contents_sha256())
+        except InputError:
+            return None
 
     def call(self) -> Any:
         """What the function returns. The file's own folder is on the import path meanwhile, as for a script.
@@ -111,27 +139,6 @@ class ModelFile:
             raise ModelError(f"{self.path}: {part} failed: {type(error).__name__}: {error}") from error
 
 
-def parse_model_setting(text: str) -> ModelFile:
-    """Reads `FILE.py:FUNCTION`. The file is not opened.
-
-    Raises:
-        RecipeError: the text has another form.
-    """
-    file, _, function = text.rpartition(":")
-    if not (file.endswith(".py") and function.isidentifier() and text.isprintable()):
-        raise RecipeError(
-            f"model = {text!r}: expected FILE.py:FUNCTION, for example mymodel.py:build, where build() returns a Keras "
-            "model."
-        )
-    return ModelFile(Path(file), function)
-
-
-def model_beside(folder: Path, setting: str) -> str:
-    """The setting `FILE.py:FUNCTION` of a file in `folder`, from which a relative path counts."""
-    model = parse_model_setting(setting)
-    return f"{folder / model.path}:{model.function}"
-
-
 def _functions_of(module: ModuleType) -> list[str]:
     """Names of the functions that the module itself defines."""
     return [
@@ -151,9 +158,6 @@ def _import_path(folder: Path) -> Iterator[None]:
             sys.path.remove(str(folder))
 
 
-_log = logging.getLogger("fittingroom")
-
-
 @dataclass(frozen=True)
 class RecordedFile:
     """The model file of a run as it was when the run was trained.
@@ -168,13 +172,40 @@ class RecordedFile:
     function: str
     sha256: str
 
+    def trusted(self, *, trust: bool) -> ModelFile:
+        """The file, to be run again; which one it is goes to the log first.
 
-def recorded_file(file: ModelFile) -> RecordedFile | None:
-    """What a run records of its model file; None where it cannot be read any more."""
-    try:
-        return RecordedFile(str(file.path.absolute()), file.function, file.contents_sha256())
-    except InputError:
-        return None
+        Args:
+            trust: whether the user says that it may be run.
+
+        Returns:
+            The file, which refuses to run anything but the recorded contents.
+
+        Raises:
+            RunError: the file is not trusted, cannot be read, or has changed. Nothing of it was run.
+        """
+        path = Path(self.path)
+        what = f"code in {self.path} (function {self.function}, SHA-256 {self.sha256})"
+        if not trust:
+            raise RunError(
+                f"The run's model is {what}, and nothing of it was run. If you know this file, --trust runs it again "
+                "(in Python: trust=True); or give the model itself: fittingroom.open_run(path, model=model)."
+            )
+        try:
+            ModelFile.of(f"{self.path}:{self.function}")
+            file = ModelFile(path, self.function, self.sha256)
+            found = file.contents_sha256()
+        except InputError as error:
+            raise RunError(f"The run's model is {what}, which cannot be run again: {error}") from error
+        if not path.is_absolute():
+            raise RunError(f"The run's model is {what}. This path is not absolute, so the record is damaged.")
+        if found != self.sha256:
+            raise RunError(
+                f"The run's model is {what}, but this file's SHA-256 is {found} now, and nothing of it was run. Bring "
+                "the old file back, or train again."
+            )
+        _log.warning("Running %s again, because it is trusted.", what)
+        return file
 
 
 def file_to_run(setting: str | None, recorded: RecordedFile | None, *, trust: bool) -> ModelFile | None:
@@ -186,7 +217,7 @@ def file_to_run(setting: str | None, recorded: RecordedFile | None, *, trust: bo
         trust: whether the user says that it may be run.
 
     Raises:
-        RunError: as for `trusted_file`, or the run does not record what was in the file.
+        RunError: as for `RecordedFile.trusted`, or the run does not record what was in the file.
     """
     if setting is None:
         return None
@@ -195,41 +226,4 @@ def file_to_run(setting: str | None, recorded: RecordedFile | None, *, trust: bo
             f"The run's model is code in {setting}, but the run does not record what was in that file, so it is not "
             "run again. Train again with fittingroom.train."
         )
-    return trusted_file(recorded, trust=trust)
-
-
-def trusted_file(recorded: RecordedFile, *, trust: bool) -> ModelFile:
-    """The model file of a stored run, to be run again; what it is goes to the log first.
-
-    Args:
-        recorded: the file as the run's record describes it.
-        trust: whether the user says that it may be run.
-
-    Returns:
-        The file, which refuses to run anything but the recorded contents.
-
-    Raises:
-        RunError: the file is not trusted, cannot be read, or has changed. Nothing of it was run.
-    """
-    path = Path(recorded.path)
-    what = f"code in {recorded.path} (function {recorded.function}, SHA-256 {recorded.sha256})"
-    if not trust:
-        raise RunError(
-            f"The run's model is {what}, and nothing of it was run. If you know this file, --trust runs it again (in "
-            "Python: trust=True); or give the model itself: fittingroom.open_run(path, model=model)."
-        )
-    try:
-        parse_model_setting(f"{recorded.path}:{recorded.function}")
-        file = ModelFile(path, recorded.function, recorded.sha256)
-        found = file.contents_sha256()
-    except InputError as error:
-        raise RunError(f"The run's model is {what}, which cannot be run again: {error}") from error
-    if not path.is_absolute():
-        raise RunError(f"The run's model is {what}. This path is not absolute, so the record is damaged.")
-    if found != recorded.sha256:
-        raise RunError(
-            f"The run's model is {what}, but this file's SHA-256 is {found} now, and nothing of it was run. Bring the "
-            "old file back, or train again."
-        )
-    _log.warning("Running %s again, because it is trusted.", what)
-    return file
+    return recorded.trusted(trust=trust)

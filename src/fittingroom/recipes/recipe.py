@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fittingroom.errors import RecipeError
-from fittingroom.recipes.modelfile import model_beside, parse_model_setting
+from fittingroom.recipes.modelfile import ModelFile
 from fittingroom.recipes.settings import check_setting, parse_setting, unknown_key
 from fittingroom.recipes.toml import Form, Key
 
@@ -54,7 +54,7 @@ class Recipe:
         activation: activation function of the convolutions and the hidden layers, by Keras's name.
         batch_norm: whether batch normalization stands between them and their activation.
         dropout: share of each hidden layer's outputs that is dropped while training, 0 up to but not including 1.
-        augment: random changes of the training images, in this order, as `settings.parse_augmentation` reads them.
+        augment: random changes of the training images, in this order, as `settings.Augmentation` reads them.
         scale: whether pixels are divided by the dataset's scale (255 for 8-bit images), so that they lie in 0 to 1.
         loss: `sparse_categorical_crossentropy`, in nats.
         label_smoothing: share of the label that is spread over all classes for the gradient. The loss that is shown
@@ -157,7 +157,10 @@ class Recipe:
             RecipeError: the file is missing, is not TOML, or a key or a value makes no sense; with file and line.
         """
         table = RECIPE_FORM.read(path)
-        settings = {key: model_beside(table.folder, value) if key == "model" else value for key, value in table.items()}
+        settings = {
+            key: ModelFile.of(value).beside(table.folder).text if key == "model" else value
+            for key, value in table.items()
+        }
         return cls.from_dict({"name": path.stem, **settings})
 
     def to_dict(self) -> dict[str, Any]:
@@ -227,7 +230,7 @@ class Recipe:
         }
         del values["name"]
         if self.model is not None:
-            values["model"] = parse_model_setting(self.model).digest()
+            values["model"] = ModelFile.of(self.model).digest()
         return values
 
 

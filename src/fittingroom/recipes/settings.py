@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any, NoReturn
 
 from fittingroom.errors import RecipeError, UnknownNameError
-from fittingroom.recipes.modelfile import parse_model_setting
+from fittingroom.recipes.modelfile import ModelFile
 from fittingroom.recipes.stop import parse_condition
 from fittingroom.text import word_list
 
@@ -124,33 +124,33 @@ class Augmentation:
     name: str
     strength: int | None = None
 
+    @classmethod
+    def of(cls, text: str) -> Augmentation:
+        """The augmentation that a text such as `shift 2` names.
+
+        Raises:
+            RecipeError: its number is missing, makes no sense, or is one too many.
+            UnknownNameError: the augmentation is unknown; the message lists the known ones.
+        """
+        name, _, number = " ".join(text.split()).partition(" ")
+        if name not in AUGMENTATIONS:
+            raise UnknownNameError("augmentation", name, AUGMENTATIONS)
+        meaning = AUGMENTATIONS[name]
+        if meaning is None:
+            if number:
+                raise RecipeError(f"augmentation {text!r}: expected {name!r} alone, without a number.")
+            return cls(name)
+        if not re.fullmatch(r"[0-9]{1,4}", number) or not 1 <= int(number) <= _LARGEST_STRENGTH:
+            raise RecipeError(
+                f"augmentation {text!r}: expected a whole number from 1 to {_LARGEST_STRENGTH:,} ({meaning}), for "
+                f"example '{name} 2'."
+            )
+        return cls(name, int(number))
+
     @property
     def text(self) -> str:
         """The augmentation in its plain spelling."""
         return self.name if self.strength is None else f"{self.name} {self.strength}"
-
-
-def parse_augmentation(text: str) -> Augmentation:
-    """The augmentation that a text such as `shift 2` names.
-
-    Raises:
-        RecipeError: its number is missing, makes no sense, or is one too many.
-        UnknownNameError: the augmentation is unknown; the message lists the known ones.
-    """
-    name, _, number = " ".join(text.split()).partition(" ")
-    if name not in AUGMENTATIONS:
-        raise UnknownNameError("augmentation", name, AUGMENTATIONS)
-    meaning = AUGMENTATIONS[name]
-    if meaning is None:
-        if number:
-            raise RecipeError(f"augmentation {text!r}: expected {name!r} alone, without a number.")
-        return Augmentation(name)
-    if not re.fullmatch(r"[0-9]{1,4}", number) or not 1 <= int(number) <= _LARGEST_STRENGTH:
-        raise RecipeError(
-            f"augmentation {text!r}: expected a whole number from 1 to {_LARGEST_STRENGTH:,} ({meaning}), for example "
-            f"'{name} 2'."
-        )
-    return Augmentation(name, int(number))
 
 
 def _from_text(key: str, text: str) -> Any:
@@ -283,7 +283,7 @@ def _check_augment(key: str, value: Any) -> tuple[str, ...]:
     changes = (value,) if isinstance(value, str) else value
     if not isinstance(changes, tuple | list) or not all(isinstance(text, str) for text in changes):
         _refuse(key, value, "a list of augmentations, for example ['flip', 'shift 2']")
-    return tuple(parse_augmentation(text).text for text in changes)
+    return tuple(Augmentation.of(text).text for text in changes)
 
 
 def _check_test_views(key: str, value: Any) -> tuple[str, ...]:
@@ -329,7 +329,7 @@ def _check_model(key: str, value: Any) -> str | None:
         return None
     if not isinstance(value, str):
         _refuse(key, value, "FILE.py:FUNCTION, for example 'mymodel.py:build'")
-    return parse_model_setting(value).text
+    return ModelFile.of(value).text
 
 
 _CHECKS: Mapping[str, Callable[[str, Any], Any]] = MappingProxyType(

@@ -23,7 +23,7 @@ from fittingroom.engine.snapshots import Training, TrainingPlan
 from fittingroom.engine.state import State
 from fittingroom.errors import InputError, ModelError
 from fittingroom.progress import Progress
-from fittingroom.recipes.modelfile import ModelFile, RecordedFile, recorded_file
+from fittingroom.recipes.modelfile import ModelFile, RecordedFile
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.recipes.stop import StopRule
 from fittingroom.runs.store import RunContents
@@ -309,7 +309,7 @@ def file_job(
         recipe=recipe.changed(name=recipe.name, batch_size=batch_size).to_dict(),
         rule=StopRule(recipe.stop, validation=validation is not None),
     )
-    recorded = recorded_file(file)
+    recorded = file.recorded()
     if len(seeds) == 1:
         return training.job(folder, progress, started, recorded)
     return training.job_of_copies(make, seeds, folder, progress, started, recorded)

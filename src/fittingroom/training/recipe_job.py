@@ -10,7 +10,7 @@ from fittingroom.engine.callbacks import StopCallback
 from fittingroom.engine.devices import prepare_jax
 from fittingroom.engine.recipe_programs import RecipeModel
 from fittingroom.progress import Progress
-from fittingroom.recipes.modelfile import ModelFile, parse_model_setting
+from fittingroom.recipes.modelfile import ModelFile
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.recipes.stop import StopRule
 from fittingroom.training.arguments import clamped_batch_size
@@ -46,7 +46,7 @@ def recipe_job(
     if recipe.model is not None:
         from fittingroom.training.keras_job import file_job  # imports Keras
 
-        file = file or parse_model_setting(recipe.model)
+        file = file or ModelFile.of(recipe.model)
         return file_job(recipe, file, dataset, seeds, folder, progress, started)
     prepare_jax()
     StopRule(recipe.stop, validation=dataset.validation is not None)  # refuses what cannot be known
