@@ -72,7 +72,7 @@ class Predictor:
         data: what they were trained on.
         load_images: gives images of that dataset; called when something has to be fitted, or a photo comes.
         folder: where what is fitted is kept; None keeps nothing, as for a run in memory.
-        note_files: is told which files are predicted, after all of them were read; None where nobody asks.
+        note_files: called with the files that are predicted, once all of them were read.
     """
 
     def __init__(

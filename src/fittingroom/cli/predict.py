@@ -28,7 +28,7 @@ def configure(parser: CommandParser) -> None:
         metavar="FILE",
         nargs="+",
         type=file_path,
-        help="photos and other pictures, a folder of them, IDX or NPZ files with images of the model's size",
+        help="photos and other pictures, a folder of them, IDX, NPZ or CSV files with images of the model's size",
     )
     parser.add_argument(
         "--show",

@@ -84,8 +84,8 @@ class PhotoReader:
 
         Args:
             paths: files and folders.
-            left_out: is told why a picture in a folder cannot be read, and which files there are not pictures. A
-                file that was named itself is an error.
+            left_out: called with the reason where a picture in a folder cannot be read, and with the files there that
+                are not pictures. For a file that was named itself, that is an error.
 
         Raises:
             DataError: a file that was named cannot be read, a folder has no picture that can be, or a path is a URL.

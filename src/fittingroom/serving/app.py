@@ -152,7 +152,7 @@ class _Service:
 
     Args:
         model: what answers.
-        metrics: are told of batches and answers.
+        metrics: count batches and answers.
     """
 
     def __init__(self, model: ServedModel, metrics: Metrics) -> None:
@@ -165,7 +165,7 @@ class _Service:
 
     @asynccontextmanager
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
-        """Begins to answer, and ends when all that waits is answered."""
+        """Starts the model's thread, and ends it when all waiting requests are answered."""
         self.batcher.start()
         yield
         self.batcher.stop()

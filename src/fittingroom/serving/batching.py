@@ -1,8 +1,8 @@
 """Answers for all requests that wait at the same time, together: nothing is waited for, and nothing is lost.
 
 One thread has the model. While it works on a batch, requests gather; when it is done, they are the next batch. Alone, a
-request is a batch of one; the more there are, the larger the batches, and the less each image costs. What is counted of
-that, and of all requests, is told in the form that Prometheus reads.
+request is a batch of one; the more there are, the larger the batches, and the less each image costs. `Metrics` counts
+them, and all requests, in the form that Prometheus reads.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Batcher:
 
     Args:
         model: what answers.
-        metrics: are told of batches and answers.
+        metrics: count batches and answers.
     """
 
     def __init__(self, model: ServedModel, metrics: Metrics) -> None:
@@ -123,7 +123,7 @@ class Batcher:
         self._start = f'"model": "{model.predictor.version}", "classes": {json.dumps(list(model.data.classes))}'
 
     def start(self) -> None:
-        """Begins to answer."""
+        """Starts the thread."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -189,14 +189,14 @@ class Batcher:
                 read.append(job.inputs())
             except Exception as error:
                 read.append(error)
-        given = [one for inputs in read if not isinstance(inputs, Exception) for one in inputs]
+        taken = [one for inputs in read if not isinstance(inputs, Exception) for one in inputs]
         try:
-            answers = iter(self._model.predictor.answer_unchecked(ModelInputs.joined(given)) if given else [])
+            answers = iter(self._model.predictor.answer_unchecked(ModelInputs.joined(taken)) if taken else [])
         except Exception as error:
             _log.exception("The model could not answer: %r", error)
             return [error for _ in jobs]
-        if given:
-            self._metrics.batch(sum(map(len, given)))
+        if taken:
+            self._metrics.batch(sum(map(len, taken)))
         results: list[bytes | Exception] = []
         for inputs in read:
             if isinstance(inputs, Exception):

@@ -41,7 +41,7 @@ class Connection(HttpToolsProtocol):
         self._bytes = self._body_bytes = self._leftover = 0
         self._unanswered: list[Any] = []  # uvicorn's cycles of requests
         self._head_bytes = self._fields = 0  # of the request that is being parsed
-        self._reason: RefusedError | None = None  # why it is refused, where the parser is told to stop
+        self._reason: RefusedError | None = None  # why it is refused, once a callback has stopped the parser
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Without this, uvicorn waits forever for the first request of a connection."""
@@ -113,7 +113,7 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """The answer is given; where the rest of the body is still coming, it may do so for a moment."""
+        """Leaves a client that is still sending its body a moment to read the answer."""
         super().on_response_complete()
         if self._in_message and not self._in_head and not self.transport.is_closing():
             self._start_timer(self.transport.abort)

@@ -138,15 +138,15 @@ class Security:
         return name in self.names or (_is_address(name) if self.any_address else _is_loopback(name))
 
     def _check_token(self, headers: Headers) -> None:
-        given = [value for name, value in headers if name == b"authorization"]
-        kind, _, token = given[0].partition(b" ") if len(given) == 1 else (b"", b"", b"")
+        sent = [value for name, value in headers if name == b"authorization"]
+        kind, _, token = sent[0].partition(b" ") if len(sent) == 1 else (b"", b"", b"")
         # Compared as a whole and in constant time, so that the time it takes tells nothing.
         same = hmac.compare_digest(token.strip(), str(self.token).encode("ascii"))
         if kind.lower() != b"bearer" or not same:
-            what = "a wrong token" if given else "no token"
+            what = "a wrong token" if sent else "no token"
             raise RefusedError(
                 401,
-                "wrong_token" if given else "no_token",
+                "wrong_token" if sent else "no_token",
                 f"The request has {what}. Send the header `Authorization: Bearer TOKEN` with the token that "
                 "`fittingroom serve` printed when it started.",
                 headers={"www-authenticate": 'Bearer realm="fittingroom"'},

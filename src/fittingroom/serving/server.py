@@ -161,7 +161,7 @@ def serve(
         loop="uvloop",
         lifespan="on",
         log_config=None,
-        log_level="error",  # what clients do wrong is told to them
+        log_level="error",  # clients are told what they do wrong in the answer
         access_log=False,
         proxy_headers=False,
         server_header=False,
@@ -199,7 +199,7 @@ def _serve_in_processes(config: uvicorn.Config, sock: socket.socket, ready: Call
     from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
     class Processes(Multiprocess):
-        """Says when all processes are ready, and ends them at once when it is told to end a second time.
+        """Says when all processes are ready, and ends them at once when a second signal comes.
 
         Multiprocess passes the first signal on, then waits for the processes and hears nothing any more.
         """
