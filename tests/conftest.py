@@ -59,6 +59,14 @@ def pytest_unconfigure() -> None:
     gc.unfreeze()
 
 
+@pytest.fixture
+def runs_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where runs of the test go that name no folder; its looks go into a ledger of its own."""
+    monkeypatch.setenv("FITTINGROOM_LEDGER", str(tmp_path / "ledger.sqlite"))
+    monkeypatch.setenv("FITTINGROOM_RUNS_DIR", str(tmp_path / "runs"))
+    return tmp_path / "runs"
+
+
 @pytest.fixture(scope="module")
 def quick_compiler(request: pytest.FixtureRequest) -> Iterator[None]:
     """Compiles with fewer of XLA's optimizations, here and in the processes that are started from here.

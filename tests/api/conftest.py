@@ -11,11 +11,8 @@ from fittingroom.data.dataset import Dataset
 
 
 @pytest.fixture(autouse=True)
-def runs_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where runs of the test go; its looks go into a ledger of its own."""
-    monkeypatch.setenv("FITTINGROOM_LEDGER", str(tmp_path / "ledger.sqlite"))
-    monkeypatch.setenv("FITTINGROOM_RUNS_DIR", str(tmp_path / "runs"))
-    return tmp_path / "runs"
+def own_runs(runs_dir: Path) -> None:
+    """Each test has runs and a ledger of its own."""
 
 
 @pytest.fixture

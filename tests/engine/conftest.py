@@ -10,10 +10,8 @@ from tests.engine.images import Images, digits_images, fashion_images
 
 
 @pytest.fixture(autouse=True)
-def runs_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where runs of the test go."""
-    monkeypatch.setenv("FITTINGROOM_RUNS_DIR", str(tmp_path / "runs"))
-    return tmp_path / "runs"
+def own_runs(runs_dir: Path) -> None:
+    """Each test has runs and a ledger of its own."""
 
 
 @pytest.fixture(scope="session")

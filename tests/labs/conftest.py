@@ -20,11 +20,8 @@ WHOLE = TEXTS + PICTURE + EXPERIMENT + CLAIM
 
 
 @pytest.fixture(autouse=True)
-def runs_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where labs go that name no folder; looks go into a ledger of their own."""
-    monkeypatch.setenv("FITTINGROOM_LEDGER", str(tmp_path / "ledger.sqlite"))
-    monkeypatch.setenv("FITTINGROOM_RUNS_DIR", str(tmp_path / "runs"))
-    return tmp_path / "runs"
+def own_runs(runs_dir: Path) -> None:
+    """Each test has runs and a ledger of its own."""
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,10 +13,7 @@ from fittingroom.recipes.build import layers_of
 from fittingroom.recipes.named import NAMED
 from fittingroom.recipes.recipe import Recipe
 
-
-@pytest.fixture(autouse=True)
-def runs_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FITTINGROOM_RUNS_DIR", str(tmp_path / "runs"))
+pytestmark = pytest.mark.usefixtures("runs_dir")
 
 
 def first(part: Part, count: int) -> Part:
