@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fittingroom.cli.main import build_parser
-from fittingroom.cli.train import chosen_recipe
+from fittingroom.cli.train import _chosen_recipe
 from fittingroom.recipes.named import NAMED
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.reports.facts.run_facts import command_of
@@ -41,7 +41,7 @@ def test_the_command_line_makes_the_recipe_again(recipe: Recipe) -> None:
     assert command is not None
     program, *arguments = shlex.split(command)
     assert program == "fittingroom"
-    again = chosen_recipe(build_parser(["train"]).parse_args(arguments))
+    again = _chosen_recipe(build_parser(["train"]).parse_args(arguments))
     assert {**again.to_dict(), "name": ""} == {**recipe.to_dict(), "name": ""}
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fittingroom.errors import StorageError
-from fittingroom.runs.ledger import Ledger, LedgerPlace, ledger_path
+from fittingroom.runs.ledger import Ledger, LedgerPlace, _ledger_path
 from fittingroom.runs.ledger_check import verify
 from fittingroom.runs.ledger_entries import Intent, recipe_digest
 
@@ -60,9 +60,9 @@ def test_looks_are_counted_for_each_test_set_by_its_fingerprint_alone(ledger: Le
 def test_the_place_is_the_users_data_folder_unless_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FITTINGROOM_LEDGER")
     monkeypatch.setenv("XDG_DATA_HOME", "/somewhere")
-    assert ledger_path().parent.name == "fittingroom"
+    assert _ledger_path().parent.name == "fittingroom"
     monkeypatch.setenv("FITTINGROOM_LEDGER", "~/mine.sqlite")
-    assert ledger_path() == Path.home() / "mine.sqlite"
+    assert _ledger_path() == Path.home() / "mine.sqlite"
 
 
 def test_the_file_has_a_rollback_journal_and_waits_for_the_disk(ledger: Ledger) -> None:

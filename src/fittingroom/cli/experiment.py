@@ -92,7 +92,7 @@ def configure(parser: CommandParser) -> None:
 
 def run(arguments: argparse.Namespace) -> CommandOutput:
     """Trains what is missing, and says what came of it."""
-    recipes, vary = chosen_recipes(arguments), chosen_vary(arguments.vary)
+    recipes, vary = _chosen_recipes(arguments), _chosen_vary(arguments.vary)
     from fittingroom import experiment
 
     done = experiment(
@@ -111,7 +111,7 @@ def run(arguments: argparse.Namespace) -> CommandOutput:
     return CommandOutput(done.to_dict(), _text(done), 0 if any(cell.status == "done" for cell in done.cells) else 1)
 
 
-def chosen_recipes(arguments: argparse.Namespace) -> list[Recipe] | None:
+def _chosen_recipes(arguments: argparse.Namespace) -> list[Recipe] | None:
     """The recipes to begin with, as `--recipe` and `--set` say; None where neither is given.
 
     Raises:
@@ -125,7 +125,7 @@ def chosen_recipes(arguments: argparse.Namespace) -> list[Recipe] | None:
     return [find_recipe(name).with_settings(arguments.set) for name in arguments.recipe or [DEFAULT_RECIPE]]
 
 
-def chosen_vary(texts: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+def _chosen_vary(texts: Sequence[str]) -> dict[str, tuple[Any, ...]]:
     """What `--vary` says.
 
     Raises:

@@ -75,7 +75,7 @@ def _list(labs: Sequence[Lab]) -> CommandOutput:
 def _run_one(lab: Lab, arguments: argparse.Namespace) -> CommandOutput:
     asked = _may_ask(arguments)
     result = _result(lab, arguments, arguments.out, asked=asked)
-    return CommandOutput(result.to_dict(), lab_text(result, introduced=asked), 0)
+    return CommandOutput(result.to_dict(), _lab_text(result, introduced=asked), 0)
 
 
 def _run_all(labs: Sequence[Lab], arguments: argparse.Namespace) -> CommandOutput:
@@ -144,7 +144,7 @@ def _ask(predict: LabPrediction) -> int | None:
             return int(given) - 1
 
 
-def lab_text(result: LabResult, *, introduced: bool) -> str:
+def _lab_text(result: LabResult, *, introduced: bool) -> str:
     """A lab for a terminal.
 
     Args:

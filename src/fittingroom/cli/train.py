@@ -119,7 +119,7 @@ def run(arguments: argparse.Namespace) -> CommandOutput:
 
 def _training(arguments: argparse.Namespace) -> Callable[..., Run]:
     """A new training."""
-    recipe = chosen_recipe(arguments)
+    recipe = _chosen_recipe(arguments)
     from fittingroom import train
 
     options = {} if arguments.seeds is None else {"seeds": arguments.seeds}
@@ -157,7 +157,7 @@ def _resumption(arguments: argparse.Namespace) -> Callable[..., Run]:
     return partial(resume, arguments.resume, trust=arguments.trust)
 
 
-def chosen_recipe(arguments: argparse.Namespace) -> Recipe:
+def _chosen_recipe(arguments: argparse.Namespace) -> Recipe:
     """The recipe that `--recipe` names, changed by the other options.
 
     Raises:

@@ -66,7 +66,7 @@ _MENDS = {
 }
 
 
-def ledger_path() -> Path:
+def _ledger_path() -> Path:
     """The user's ledger: the file `FITTINGROOM_LEDGER`, else one in the place that the system has for users' data.
 
     Raises:
@@ -115,7 +115,7 @@ class Ledger:
     @classmethod
     def of_user(cls) -> Ledger:
         """The ledger of whoever runs this process."""
-        return cls(ledger_path())
+        return cls(_ledger_path())
 
     def record_look(self, test_set: str, intent: Intent) -> LedgerPlace:
         """Adds a look, and returns when it is on the disk. To be called before any label is read.
