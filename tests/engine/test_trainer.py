@@ -138,7 +138,7 @@ def test_a_validation_loss_that_is_no_number_is_said(digits: Images) -> None:
     model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     run = fittingroom.fit(model, digits.x, digits.y, validation_data=(x_val, digits.y_val), epochs=2, verbose=0)
     assert run.record.status == "finished"
-    assert run.record.notes[-1].startswith("val_loss was NaN or infinite after epoch 1, 2, although the weights")
+    assert run.record.notes[-1].startswith("val_loss was NaN or infinite after epoch 1 and 2, although the weights")
 
 
 def orders(seed: int, *, shuffle: bool = True) -> list[list[int]]:

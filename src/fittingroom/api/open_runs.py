@@ -13,6 +13,7 @@ from fittingroom.evaluation.comparison import Comparison, Contender
 from fittingroom.runs.layout import read_layout
 from fittingroom.runs.place import find_run, is_run
 from fittingroom.runs.store import Validated, other_images, read_validated, without_answers
+from fittingroom.text import amount
 
 if TYPE_CHECKING:
     import keras
@@ -88,7 +89,7 @@ def compare(runs: Sequence[str | Path | Run]) -> Comparison:
 def _check_apart(paths: Sequence[Path]) -> None:
     """Raises InputError unless there are two runs or more, none of them part of another."""
     if len(paths) < 2:
-        raise InputError(f"{len(paths)} run{'' if len(paths) == 1 else 's'} to compare; expected two or more.")
+        raise InputError(f"{amount(len(paths), 'run')} to compare; expected two or more.")
     whole = [path.resolve() for path in paths]
     for index, path in enumerate(whole):
         if path in whole[:index]:

@@ -24,6 +24,7 @@ from fittingroom.runs.ledger_entries import Intent, recipe_digest
 from fittingroom.runs.looks import RunLooks, Standings
 from fittingroom.runs.record import RunRecord
 from fittingroom.runs.weights import weights_sha256
+from fittingroom.text import amount
 
 _log = logging.getLogger("fittingroom")
 
@@ -86,7 +87,7 @@ def _said_looks(known_as: frozenset[str]) -> str:
         looks = sum(look.is_new for look in Ledger.of_user().looks() if look.known_as & known_as)
     except StorageError:
         return "the ledger cannot be read"
-    return f"{looks} look{'' if looks == 1 else 's'} in the ledger"
+    return f"{amount(looks, 'look')} in the ledger"
 
 
 def look(

@@ -11,6 +11,7 @@ from pathlib import Path
 from fittingroom.data.pictures import ACCEPTED, FIRST_SUFFIXES, SUFFIXES
 from fittingroom.data.sniff import FileKind, holds_idx, start_of
 from fittingroom.errors import DataError
+from fittingroom.text import amount
 
 _SYSTEM = {"__macosx", "@eadir", "$recycle.bin", "system volume information", "thumbs.db", "desktop.ini"}
 """What file managers and archives leave behind, in lower case."""
@@ -88,7 +89,7 @@ class Listing:
         expected = "expected one folder for each class, or train, validation and test, or metadata.csv"
         if not self.pictures:
             return DataError(f"{self.folder} has neither folders nor pictures in it: {_other_data(self)}; {expected}.")
-        count = f"{len(self.pictures):,} picture{'s' if len(self.pictures) > 1 else ''}"
+        count = amount(len(self.pictures), "picture")
         tables = [path for path in self.others if path.suffix.lower() in _TABLES]
         prefixes = Counter(found[1] for path in self.pictures if (found := _PREFIX.match(path.stem)))
         if tables:

@@ -15,6 +15,7 @@ from fittingroom.errors import InputError, UnknownNameError
 from fittingroom.recipes.named import find_recipe
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.recipes.settings import OTHER_WORDS, unknown_key
+from fittingroom.text import word_list
 
 Named = str | os.PathLike[str] | Dataset
 """A dataset: loaded, or by its name or path."""
@@ -78,7 +79,8 @@ def check_dataset(dataset: Any, **loading: Any) -> None:
         given = [name for name, value in loading.items() if value is not None]
         if given:
             raise InputError(
-                f"{', '.join(given)} says how to load a dataset, and {dataset.name} is loaded already. Give it to "
+                f"{word_list(given)} {'says' if len(given) == 1 else 'say'} how to load a dataset, and {dataset.name} "
+                "is loaded already. Give it to "
                 f"load: fittingroom.load(..., {given[0]}={loading[given[0]]!r})."
             )
         return

@@ -25,6 +25,7 @@ from fittingroom.engine.user_arrays import (
 )
 from fittingroom.errors import InputError
 from fittingroom.recipes.stop import parse_condition
+from fittingroom.text import word_list
 from fittingroom.training.arguments import clamped_batch_size, whole_number
 from fittingroom.training.job import Data
 from fittingroom.training.keras_job import FitData
@@ -81,7 +82,7 @@ class FitArguments:
         named = [name for name, default in defaults.items() if getattr(self, name) != default]
         if not named:
             return ()
-        return (f"There is no validation, so {' and '.join(named)} changed nothing: validation_data is missing.",)
+        return (f"There is no validation, so {word_list(named)} changed nothing: validation_data is missing.",)
 
     def _with_whole_numbers(self) -> FitArguments:
         split = self.validation_split

@@ -36,6 +36,7 @@ from fittingroom.runs.images import RunImages
 from fittingroom.runs.outcomes import Kept, Outcomes
 from fittingroom.runs.record import DataRecord, PartResult, RunRecord, Seconds, now
 from fittingroom.runs.store import RunContents
+from fittingroom.text import word_list
 from fittingroom.training.run_folder import RunFolder, environment_of
 
 if TYPE_CHECKING:
@@ -322,7 +323,7 @@ def _notes_after(training: Training) -> Iterator[str]:
     bad = [epoch.epoch + 1 for epoch in training.epochs if not math.isfinite(epoch.logs.get("val_loss", 0.0))]
     if bad:
         yield (
-            f"val_loss was NaN or infinite after epoch {', '.join(map(str, bad))}, although the weights are finite. "
+            f"val_loss was NaN or infinite after epoch {word_list(bad)}, although the weights are finite. "
             "Try a smaller learning rate, and look for huge values in the validation images, or for a loss that "
             "divides by what may be zero."
         )

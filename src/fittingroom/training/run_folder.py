@@ -25,6 +25,7 @@ from fittingroom.runs.layout import read_layout
 from fittingroom.runs.place import BEGUN_NAME, find_begun, is_run
 from fittingroom.runs.record import DataRecord, RunRecord, Seconds, now
 from fittingroom.runs.store import RunContents, write_run
+from fittingroom.text import word_list
 from fittingroom.training.checkpoint_arrays import checkpoint_of, snapshot_of
 
 _log = logging.getLogger("fittingroom")
@@ -267,7 +268,7 @@ def _check_same(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
     different = [name for name in before if before[name] != after[name]]
     if different:
         raise InputError(
-            f"The stopped training was another one: its {', '.join(different)} differ. Give what it was begun with "
+            f"The stopped training was another one: its {word_list(different)} differ. Give what it was begun with "
             f"({_listed(before, different)}), or train anew."
         )
 
