@@ -131,11 +131,10 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
     from fittingroom.api.fitted import FittedRun, UnsavedRun
     from fittingroom.engine.keras_callbacks import checked_callbacks
     from fittingroom.engine.losses import label_form
-    from fittingroom.engine.model_checks import require_model, require_one_input_and_output
+    from fittingroom.engine.model_checks import require_model
     from fittingroom.engine.user_model import copy_for_seed
 
     require_model(model)
-    require_one_input_and_output(model)
     stop = [stop] if isinstance(stop, str) else list(stop)
     chosen = (whole_number("seed", seed, lowest=0),) if seeds is None else chosen_seeds(seeds)
     arguments = FitArguments(

@@ -26,11 +26,12 @@ ASKS_FOR_A_VALUE = (
 
 
 def require_model(model: Any) -> None:
-    """Raises ModelError unless this is a Keras model."""
+    """Raises ModelError unless this is a Keras model with one input and one output."""
     if isinstance(model, type) and issubclass(model, keras.Model):
         raise ModelError(f"The model {model.__name__} is a class; expected an instance of it: {model.__name__}(...).")
     if not isinstance(model, keras.Model):
         raise ModelError(f"The model is a {type(model).__name__}; expected a keras.Model, such as keras.Sequential.")
+    _require_one_input_and_output(model)
 
 
 def compile_if_needed(model: keras.Model, images: Array) -> None:
@@ -177,10 +178,10 @@ def _refuse_unsupported(model: keras.Model) -> None:
     own_loss = type(model).compute_loss is not keras.Model.compute_loss
     if model.optimizer is None or (compiled_loss(model) is None and not own_loss):
         raise ModelError("The model is compiled without a loss or an optimizer. Give both to model.compile.")
-    require_one_input_and_output(model)
+    _require_one_input_and_output(model)
 
 
-def require_one_input_and_output(model: keras.Model) -> None:
+def _require_one_input_and_output(model: keras.Model) -> None:
     """Raises ModelError where a model has several inputs or outputs; a subclassed one shows that only when called."""
     for kind, tensors in (("inputs", getattr(model, "inputs", None)), ("outputs", getattr(model, "outputs", None))):
         if isinstance(tensors, list | tuple) and len(tensors) != 1:  # else a layer that the user calls so
