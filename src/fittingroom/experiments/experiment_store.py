@@ -46,7 +46,7 @@ class CellState:
 
     Args:
         cell: the recipe and the seed.
-        status: `done`, `failed`, or `missing`: not trained to its end.
+        status: `done`, `failed`, or `missing`: not finished.
         reason: why it failed; None if it did not.
         again: whether a later call tries it again. A loss that is not finite would be so again; memory may be free
             the next time.

@@ -62,7 +62,7 @@ class Search:
 
     @property
     def best(self) -> Trial | None:
-        """The trial that was best on validation, of equals the first; None where none was trained to its end."""
+        """The trial that was best on validation, of equals the first; None where none has finished."""
         finished = [trial for trial in self.trials if trial.status == "finished"]
         sign = 1 if self.asked.objective == "accuracy" else -1
         return max(finished, key=lambda trial: sign * (trial.value or 0.0), default=None)
@@ -75,7 +75,7 @@ class Search:
 
     @cached_property
     def luck(self) -> BestOf | None:
-        """How far the best of so many trials would lead by luck; None where no trial was trained to its end.
+        """How far the best of so many trials would lead by luck; None where none has finished.
 
         Raises:
             RunError: a run is damaged.
@@ -193,7 +193,7 @@ def _luck_of_best(scores: Sequence[npt.NDArray[Any]], trials: int) -> float:
     variance of such a difference, over the number of images. Means are taken as normal, as in `evaluation.luck`.
 
     Args:
-        scores: for each trial that was trained to its end, its score on each image, mean over seeds; `(images,)`.
+        scores: for each finished trial, its score on each image, mean over seeds; `(images,)`.
         trials: how many there were to choose from, those too that were ended early.
     """
     count = len(scores)

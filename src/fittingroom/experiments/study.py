@@ -162,7 +162,7 @@ class Study:
         return proposal
 
     def finished(self, proposal: Proposal, value: float) -> None:
-        """A trial was trained to its end."""
+        """A trial has finished with this value."""
         with _database_errors():
             self._study.tell(proposal.trial, value)
 

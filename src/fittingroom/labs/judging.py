@@ -152,7 +152,7 @@ def _error_judged(claim: Claim, arm: Arm | None) -> ClaimResult:
     if arm is None or (arm.error is None and not arm.runs):
         return ClaimResult(claim, NOT_JUDGED, _why_not(claim, [] if arm is None else [arm]))
     if arm.error is None:
-        return ClaimResult(claim, "not supported", f"{arm.name} was trained to its end, without an error.", 0.0)
+        return ClaimResult(claim, "not supported", f"{arm.name} finished training, without an error.", 0.0)
     return ClaimResult(claim, "supported", f"{arm.name} ends with an error; the results show its message.", 1.0)
 
 

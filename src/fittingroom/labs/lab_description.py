@@ -24,7 +24,7 @@ text = "..."
 dataset = "fashion-mnist"
 recipe = "course"
 seeds = 5
-optional = false              # whether the lab continues without it where its dataset cannot be had
+optional = false              # whether the lab continues without it where its dataset is not there
 vary.hidden = [128, 512]
 
 [[code]]                      # Python as a learner writes it, as often as needed
@@ -102,7 +102,7 @@ class LabExperiment:
 
     Args:
         experiment: the recipes, seeds and data to train.
-        optional: whether the lab continues without it where its dataset cannot be had.
+        optional: whether the lab continues without it where its dataset is not there.
     """
 
     experiment: ExperimentFile
