@@ -158,7 +158,7 @@ CASES: dict[str, Case] = {
     "npz labels are pickles": Case("npz", pickled_labels, r"pickled Python objects, which can run any code"),
     "npz is a pickle": Case("npz", pickle_as_npz, r"is not an NPZ file"),
     "npz members with paths": Case("npz", path_tricks, None),
-    "npz members with paths only": Case("npz", only_path_tricks, r"missing: x_train, y_train"),
+    "npz members with paths only": Case("npz", only_path_tricks, r"missing: x_train and y_train"),
     "npz shape of 10^18": Case("npz", images(npy_header(header_of("|u1", (10**9, 10**9, 1)))), _AGAIN),
     "npz shape that overflows": Case("npz", images(npy_header(header_of("<f8", (2**62, 8, 8)))), _AGAIN),
     "npz negative shape": Case("npz", images(npy_header(header_of("|u1", (-1, -8, 8))) + bytes(64)), _AGAIN),
