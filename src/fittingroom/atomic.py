@@ -201,7 +201,7 @@ def try_lock(handle: int) -> bool:
 
 @contextmanager
 def locked_folder(folder: Path) -> Iterator[None]:
-    """Waits until no other process has a folder locked, and locks it meanwhile.
+    """Waits until no other process has a folder locked, and holds the lock for the `with` block.
 
     Raises:
         OSError: the folder cannot be opened.

@@ -53,7 +53,7 @@ class DatasetNotFoundError(DataError):
 
 
 class RecipeError(InputError):
-    """A recipe, one of its settings, or a stop condition that makes no sense."""
+    """A recipe, one of its settings, or a stop condition is wrong."""
 
 
 class ModelError(InputError):

@@ -29,7 +29,7 @@ _Print = Callable[[str], None]
 
 
 class Progress:
-    """What is told of a training. This one shows nothing; subclasses show it. Epochs are counted from 0, as in Keras.
+    """What a training reports while it runs. This class shows nothing; subclasses do. Epochs count from 0, as in Keras.
 
     As a context it makes sure that an error leaves no half-drawn bar on the terminal.
     """
@@ -50,7 +50,7 @@ class Progress:
         """Training is over; `reason` says why it ended before the last epoch, if it did."""
 
     def for_seeds(self, seeds: Sequence[int]) -> Sequence[Progress]:
-        """One for each of several seeds that train at once; they are told from several threads."""
+        """One for each of several seeds that train at once; each reports from a thread of its own."""
         return [self] * len(seeds)
 
     def __enter__(self) -> Self:

@@ -157,15 +157,18 @@ def _checked_judgement(file: Path, class_count: int) -> Judgement:
     features, classes = read_array(file, "outlines"), read_array(file, "classes")
     scores, distances, surprises = (_rising_in(file, name) for name in ("scores", "apart", "doubts"))
     if not LOWEST <= temperature <= HIGHEST or not 0 <= threshold <= 1:
-        raise ValueError(f"a temperature of {temperature} and a threshold of {threshold} make no sense")
+        expected = f"expected a temperature of {LOWEST} to {HIGHEST} and a threshold of 0 to 1"
+        raise ValueError(f"{expected}, got {temperature} and {threshold}")
     if features.dtype != np.uint8 or features.shape != (len(classes), LENGTH) or not 1 <= len(classes) <= MOST_IMAGES:
-        raise ValueError(f"its outlines are {features.dtype} of the shape {features.shape}")
+        raise ValueError(
+            f"expected HOG features of shape ({len(classes)}, {LENGTH}), uint8, got {features.shape}, {features.dtype}"
+        )
     if classes.dtype != np.int32 or classes.ndim != 1 or not 0 <= classes[0] <= classes[-1] < class_count:
         raise ValueError(f"its classes are not of 0 to {class_count - 1}")
     if (classes[:-1] > classes[1:]).any():
         raise ValueError("its classes do not rise")
     if not len(distances) == len(surprises) == len(classes):
-        raise ValueError(f"it has {len(classes)} outlines, {len(distances)} of apart and {len(surprises)} doubts")
+        raise ValueError(f"expected {len(classes)} distances and surprises, got {len(distances)} and {len(surprises)}")
     unlike = ShapeDetector(features, classes, distances, surprises, threshold)
     return Judgement(temperature, Conformal(scores), unlike)
 
@@ -177,7 +180,7 @@ def _label_shift_arrays(fitted: LabelShiftCalibration) -> Mapping[str, Any]:
 def _checked_label_shift(file: Path, class_count: int) -> LabelShiftCalibration:
     sharpness, shifts, scores = _number_in(file, "sharpness"), read_array(file, "shifts"), _rising_in(file, "scores")
     if not 1 / SHARPEST <= sharpness <= SHARPEST:
-        raise ValueError(f"a sharpness of {sharpness} makes no sense")
+        raise ValueError(f"expected a sharpness of {1 / SHARPEST} to {SHARPEST}, got {sharpness}")
     if shifts.dtype != np.float64 or shifts.shape != (class_count,) or not np.isfinite(shifts).all():
         raise ValueError(f"its shifts are not {class_count} finite numbers")
     return LabelShiftCalibration(sharpness, shifts, Conformal(scores))

@@ -1,4 +1,4 @@
-"""Random changes of training images, and answers averaged over several views of an image.
+"""Random changes of training images, and test-time augmentation: answers averaged over changed copies of an image.
 
 Both are pure functions around a model's step functions, not layers. So a recipe's model is made of Keras's own layers
 alone, and nothing random is left in it when it predicts. The random numbers come from a state of their own (a seed and

@@ -92,7 +92,7 @@ class Variables:
         self._trainable = [variable.trainable for variable in self._variables]
 
     def are_those_of(self, model: keras.Model) -> bool:
-        """Whether they still are the model's, in the same groups: it was neither compiled nor frozen meanwhile."""
+        """Whether they still are the model's, in the same groups: it was neither compiled nor frozen since."""
         return (
             model.optimizer is self._optimizer
             and model.trainable == self._model_trains

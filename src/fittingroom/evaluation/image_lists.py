@@ -19,7 +19,7 @@ LIMIT = 100
 """The most images of a list."""
 
 FOR_GOOD = 3
-"""So many wrong epochs at the end count as wrong for good: with fewer, an image often wavers between classes."""
+"""The number of wrong epochs at the end that count as forgotten: with fewer, an image often wavers between classes."""
 
 TOLERANCE = 0.01
 """By how much the mean probability of the true class may rise in an image that stays wrong, ever more confident."""

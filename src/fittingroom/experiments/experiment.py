@@ -1,4 +1,4 @@
-"""`experiment` trains recipes with several seeds and compares them on validation; `Experiment` is what came of them."""
+"""`experiment` trains recipes with several seeds and compares them on validation; `Experiment` has the results."""
 
 from __future__ import annotations
 

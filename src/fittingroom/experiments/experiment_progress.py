@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ExperimentProgress:
-    """What is told of an experiment or a search. This one shows nothing; `LiveTable` shows it."""
+    """What an experiment or a search reports while it runs. This class shows nothing; `LiveTable` does."""
 
     def trials(self, trials: Sequence[Trial], total: int) -> None:
         """What has become of the trials of a search, of so many; told before `state`."""

@@ -206,7 +206,7 @@ class _Pruning(ExperimentProgress):
         self._metric = metric
 
     def training(self, name: str, cells: int) -> Progress:
-        """Passes on what is told of the training, and may end it."""
+        """Passes on what the training reports, and may end it."""
         return _Prunable(self._progress.training(name, cells), self)
 
     def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
@@ -216,7 +216,7 @@ class _Pruning(ExperimentProgress):
 
 
 class _Prunable(Progress):
-    """Passes on what it is told, and ends the training as Ctrl-C would when the trial is pruned.
+    """Passes on every report, and ends the training as Ctrl-C would when the trial is pruned.
 
     Args:
         shown: gets all that this one is told.

@@ -1,4 +1,4 @@
-"""`lab`: runs a lab from its file to its page; and what came of it: arms, claims with verdicts, the true answer."""
+"""`lab`: runs a lab from its file to its page; and the results: arms, claims with verdicts, the true answer."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ class ModelFile:
             return None
 
     def call(self) -> Any:
-        """What the function returns. The file's own folder is on the import path meanwhile, as for a script.
+        """What the function returns. While it runs, the file's own folder is on the import path, as for a script.
 
         Raises:
             RecipeError: the file cannot be read, has no such function, or other contents than `sha256` says.

@@ -110,7 +110,7 @@ class Recipe:
             self._check_beside_model()
 
     def _check_together(self) -> None:
-        """Raises RecipeError where one setting makes no sense beside another."""
+        """Raises RecipeError where one setting contradicts another."""
         if self.dropout > 0 and not self.hidden:
             raise RecipeError(f"dropout = {self.dropout}: expected 0, since there is no hidden layer (hidden = []).")
         if self.batch_norm and not (self.hidden or self.convolutions):

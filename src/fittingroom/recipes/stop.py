@@ -160,7 +160,7 @@ class StopRule:
                 )
 
     def update(self, logs: Mapping[str, float]) -> str | None:
-        """Why training should stop after an epoch with these numbers; None for going on.
+        """Why training should stop after an epoch with these numbers; None to continue.
 
         Raises:
             RecipeError: a condition's metric is not among the numbers.

@@ -238,7 +238,7 @@ def _errors(diagram: Facts) -> Figure:
 
 
 def _split(facts: Facts, curves: Facts) -> Figure:
-    """The loss over the epochs, and the part of it that is no overconfidence: means over the seeds."""
+    """The loss over the epochs, and the part of it that is not overconfidence: means over the seeds."""
     seeds, verdict = len(facts["replicas"]), _verdict(facts)
     removed = {"overconfident": "too sure: overconfidence", "underconfident": "not sure enough"}
     what = {"overconfident": "too sure of", "underconfident": "not sure enough of"}.get(

@@ -143,7 +143,7 @@ def _stops(reasons: Sequence[str | None]) -> list[str]:
 
 @dataclass(frozen=True)
 class ClaimCard:
-    """A claim and what came of it.
+    """A claim and its verdict.
 
     Args:
         says: the claim's own sentence.

@@ -277,7 +277,7 @@ def _strips(
 
 
 def _part(training: SeedTraining) -> tuple[Part | None, str | None]:
-    """The images that the training was validated on, or why they cannot be had. The test set stays sealed."""
+    """The images that the training was validated on, or why they are missing. The test set stays sealed."""
     images, why_not = images_for(training)
     if images is not None and not images.whole:
         return None, "the run stores only some of its validation images, since all together have more than 64 MB"

@@ -100,7 +100,7 @@ def _topics(words: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def images_for(training: SeedTraining) -> tuple[RunImages | None, str | None]:
-    """The images of the run's dataset, or why they cannot be had.
+    """The images of the run's dataset, or why they are missing.
 
     A folder of an older version keeps none; then they are loaded as `load_unasked` says.
     """
