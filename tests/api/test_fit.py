@@ -184,7 +184,7 @@ def test_what_is_given_and_changes_nothing_is_said(digits: Dataset) -> None:
     x, y = digits.train.x[:40], digits.train.y[:40]
     run = fr.fit(models.small(), x, y, validation_steps=2, validation_freq=3, verbose=0, out=False)
     assert run.record.notes == (
-        "There is no validation, so validation_steps and validation_freq changed nothing: validation_data is missing.",
+        "validation_steps and validation_freq had no effect, because nothing is validated: validation_data is missing.",
     )
     run = fr.fit(models.small(), x, y, validation_split=0.5, validation_data=(x.copy(), y), verbose=0, out=False)
     assert [note.split(".")[0] for note in run.record.notes] == [
@@ -253,7 +253,7 @@ def test_wrong_arguments_are_refused_before_training(
 
 
 def test_a_dataset_takes_no_labels_besides_and_its_test_set_no_training(digits: Dataset) -> None:
-    with pytest.raises(InputError, match="y is given besides a dataset, which has labels of its own"):
+    with pytest.raises(InputError, match="y= cannot be used with a dataset, which has its own labels"):
         fr.fit(models.small(), digits, digits.train.y, verbose=0)
     with pytest.raises(InputError, match="x is a SealedTestSet; expected a NumPy or JAX array"):
         fr.fit(models.small(), digits.test, digits.train.y, verbose=0)

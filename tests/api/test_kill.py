@@ -111,7 +111,7 @@ def test_a_signal_ends_a_training_with_a_checkpoint_and_what_is_finished(
     wait_for(lambda: Checkpoints(path / "seed-1").exist(), process)
     process.send_signal(number)
     error = process.communicate(timeout=60)[1].decode()
-    assert "goes on" in error
+    assert "Resume it with" in error
     assert RunLock.holder(path) is None
     assert fr.open_run(path).record.status == "interrupted"
     assert_same_training(fr.resume(path), whole)
@@ -133,13 +133,13 @@ def test_a_disk_that_gets_full_stops_training_with_the_reason_and_the_last_good_
 ) -> None:
     path = tmp_path / "run"
     try:
-        with pytest.raises(StorageError, match=r"stopped in epoch 4: cannot write .*--resume .* goes on"):
+        with pytest.raises(StorageError, match=r"stopped in epoch 4: cannot write .*Resume it with .*--resume"):
             fr.train("digits", RECIPE, seed=1, out=path, progress=FullDisk(2))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     assert not list(path.rglob(".*.tmp"))
     run = fr.resume(path)
-    assert "went on after epoch 2." in " ".join(run.record.notes)
+    assert "resumed after epoch 2." in " ".join(run.record.notes)
     assert_same_training(run, whole)
 
 

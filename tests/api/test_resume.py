@@ -77,7 +77,7 @@ def test_continuing_after_a_crash_gives_the_very_same_run(recipe: Recipe, whole:
     stopped(recipe, CrashIn(epoch), Crash)
     run = fr.resume()
     assert_same_training(run, whole)
-    assert f"Training was stopped, and went on after epoch {epoch}." in run.record.notes
+    assert f"Training was stopped, and resumed after epoch {epoch}." in run.record.notes
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -127,14 +127,14 @@ def test_a_training_can_be_stopped_again_and_again(whole_mlp: Run) -> None:
 def test_rare_checkpoints_train_the_epochs_since_the_last_one_again(whole_mlp: Run) -> None:
     stopped(MLP, CrashIn(2), Crash, checkpoint_every=2)
     run = fr.resume()
-    assert "Training was stopped, and went on after epoch 2." in run.record.notes
+    assert "Training was stopped, and resumed after epoch 2." in run.record.notes
     assert_same_training(run, whole_mlp)
     stopped(MLP, CrashIn(2), Crash, checkpoint_every=3)  # an error, unlike a kill, still lets the state be written
     assert_same_training(fr.resume(), whole_mlp)
 
 
 def test_the_part_that_was_trained_is_a_run_that_can_continue(tmp_path: Path, runs_dir: Path) -> None:
-    with pytest.raises(Interrupted, match=r"1 finished epoch is kept in .*train --resume .* goes on") as why:
+    with pytest.raises(Interrupted, match=r"1 finished epoch is kept in .*Resume it with .*train --resume") as why:
         fr.train("digits", MLP, progress=CtrlCIn(1))
     assert why.value.path is not None
     part = fr.open_run(why.value.path)
@@ -148,7 +148,7 @@ def test_the_part_that_was_trained_is_a_run_that_can_continue(tmp_path: Path, ru
 
 
 def test_a_training_stopped_in_its_first_epoch_leaves_no_run_but_can_continue() -> None:
-    with pytest.raises(Interrupted, match=r"no epoch was finished, so there is no run. .*--resume .* goes on") as why:
+    with pytest.raises(Interrupted, match=r"so there is no run. .*Resume it with .*--resume") as why:
         fr.train("digits", MLP, progress=CtrlCIn(0))
     assert why.value.path is None
     with pytest.raises(RunError, match="no run"):
@@ -159,7 +159,7 @@ def test_a_training_stopped_in_its_first_epoch_leaves_no_run_but_can_continue() 
 def test_a_part_that_was_scored_on_the_test_set_is_not_trained_further() -> None:
     stopped(MLP, CtrlCIn(1), Interrupted)
     fr.open_run().evaluate()
-    with pytest.raises(RunError, match=r"has been scored on the test set .* Train anew"):
+    with pytest.raises(RunError, match=r"its test score has been seen.* Train again"):
         fr.resume()
 
 
@@ -185,7 +185,7 @@ def test_a_training_killed_before_its_first_checkpoint_begins_again_whenever_it_
         fr.resume(tmp_path / "run", progress=CrashIn(0))
     run = fr.resume(tmp_path / "run")
     assert_same_training(run, whole_mlp)
-    assert "Training was stopped before its first checkpoint, and began anew." in run.record.notes
+    assert "Training was stopped before its first checkpoint, and started again." in run.record.notes
 
 
 def test_what_is_finished_cannot_continue() -> None:
@@ -257,7 +257,7 @@ def test_a_damaged_checkpoint_costs_an_epoch_and_not_a_bit(what: str, runs_dir: 
     assert_same_training(resumed, whole_mlp)
     notes = " ".join(resumed.record.notes)
     assert re.search(r"The checkpoint 0000002-00000000\.state is not used: .* damaged or missing\.", notes)
-    assert "went on after epoch 1." in notes
+    assert "resumed after epoch 1." in notes
 
 
 def test_outcomes_that_are_lost_for_good_are_left_out(runs_dir: Path, whole_mlp: Run) -> None:
@@ -309,9 +309,9 @@ def test_other_arguments_than_at_the_beginning_are_refused_by_fit(tmp_path: Path
         fr.fit(model, data, epochs=3, callbacks=[interrupt()])
     with pytest.raises(RunError, match=r"was begun by fit\. .*resume="):
         fr.resume()
-    with pytest.raises(InputError, match="its arguments differ"):
+    with pytest.raises(InputError, match="differs in arguments"):
         fr.fit(model, data, epochs=4, callbacks=[interrupt()], resume="latest")
-    with pytest.raises(InputError, match="its data differ"):
+    with pytest.raises(InputError, match="differs in data"):
         fr.fit(model, data.train.x, data.train.y, epochs=3, resume="latest")
     with pytest.raises(InputError, match="The callbacks are none, but the stopped training had LambdaCallback"):
         fr.fit(model, data, epochs=3, resume="latest")

@@ -129,7 +129,7 @@ def test_an_error_of_a_callback_loses_no_finished_epoch_whatever_was_saved_befor
     with pytest.raises(ZeroDivisionError):
         trained()
     run = trained(resume="latest")
-    assert "Training was stopped, and went on after epoch 2." in run.record.notes
+    assert "Training was stopped, and resumed after epoch 2." in run.record.notes
     assert_same_training(run, fr.fit(network(), data, epochs=3, callbacks=[Fails()]))
 
 
@@ -191,4 +191,4 @@ def test_batches_continue_with_the_weights_and_a_word_of_warning(data: Dataset) 
         fr.fit(network(), Batches(), epochs=4, callbacks=[CtrlC(2)])
     run = fr.fit(network(), Batches(), epochs=4, callbacks=[CtrlC(2)], resume="latest")
     assert run.record.epochs == 4
-    assert "The iterable began anew" in " ".join(run.record.notes)
+    assert "The iterable was started again" in " ".join(run.record.notes)

@@ -42,7 +42,7 @@ def test_a_stopped_training_is_listed_continues_and_can_be_repeated(command: Com
     done = command("train", "--resume", "stopped")
     assert done.status == 0
     assert "course on digits, seed 0: 3 epochs" in done.out
-    assert "note: Training was stopped, and went on after epoch 1." in done.err
+    assert "note: Training was stopped, and resumed after epoch 1." in done.err
     again = command("replay", stopped)
     assert again.status == 0
     assert "the same, bit for bit" in again.out

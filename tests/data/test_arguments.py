@@ -75,7 +75,7 @@ def test_a_model_is_for_fit_and_a_loaded_dataset_is_not_loaded_again() -> None:
         fittingroom.train(model)
     with pytest.raises(InputError, match=r"x is 'digits'. Load it first: .*fittingroom.load\('digits'\)"):
         fittingroom.fit(model, "digits")
-    with pytest.raises(InputError, match=r"validation says how to load a dataset, and digits is loaded already"):
+    with pytest.raises(InputError, match=r"validation says how to load a dataset, but digits is loaded already"):
         fittingroom.train(fittingroom.load("digits"), validation=50)
 
 

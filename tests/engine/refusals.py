@@ -342,10 +342,10 @@ REFUSALS: tuple[Refusal, ...] = (
     ),
     Refusal("one array in a dictionary", "Give the array itself", lambda: {"x": {"image": X}, "y": Y}),
     Refusal("several arrays in a dictionary", "dict of 2", lambda: {"x": {"a": X, "b": X}, "y": Y}),
-    Refusal("labels besides an iterable", "y is given besides", iterable(y=Y)),
-    Refusal("batch_size besides an iterable", "batch_size is given besides", iterable(batch_size=32)),
-    Refusal("sample_weight besides an iterable", "sample_weight is given", iterable(sample_weight=np.ones(6))),
-    Refusal("validation_split of an iterable", "validation_split is given", iterable(validation_split=0.5)),
+    Refusal("labels besides an iterable", "y= cannot be used with an iterable", iterable(y=Y)),
+    Refusal("batch_size besides an iterable", "batch_size= cannot be used with an iterable", iterable(batch_size=32)),
+    Refusal("sample_weight besides an iterable", "sample_weight= cannot be used", iterable(sample_weight=np.ones(6))),
+    Refusal("validation_split of an iterable", "validation_split= cannot be used", iterable(validation_split=0.5)),
     Refusal("a generator for several epochs", "Give steps_per_epoch", lambda: {"x": batches(), "epochs": 2}),
     Refusal(
         "a generator to validate on",
@@ -358,7 +358,7 @@ REFUSALS: tuple[Refusal, ...] = (
     Refusal("something else than batches", "a dict where a batch", lambda: {"x": iter([{"image": X}])}),
     Refusal(
         "a stop condition that validation_freq would starve",
-        "stop condition 'val_loss<0.4'",
+        "stop='val_loss<0.4'",
         arrays(validation_split=0.5, validation_freq=2, stop="val_loss<0.4"),
     ),
     Refusal(

@@ -73,7 +73,7 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
         x: a dataset from `fittingroom.load`, a part of one, images `(n, ...)` as an array, or an iterable of batches
             `(images, labels)` or `(images, labels, sample_weight)`: a `keras.utils.PyDataset`, a `tf.data.Dataset`, a
             PyTorch `DataLoader`, a generator. Each batch of an iterable is a call of its own, which is slower than
-            arrays; each epoch iterates anew, so that its own shuffle and augmentation count.
+            arrays; each epoch iterates it again, so that its own shuffle and augmentation count.
         y: labels, where `x` is an array: class numbers `(n,)`, or one-hot `(n, classes)`.
         batch_size: images per step; 32 by default. Iterables have their own.
         epochs: the epoch to train to; counted from 0, `initial_epoch` included, as in Keras.
@@ -87,8 +87,8 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
             total weight, as scikit-learn does.
         sample_weight: weight of each image in the loss, `(n,)`.
         initial_epoch: the number of the first epoch.
-        steps_per_epoch: batches in an epoch; the next epoch goes on where it ended. Needed for generators, unless there
-            is one epoch.
+        steps_per_epoch: batches in an epoch; the next epoch continues where it ended. Needed for generators, unless
+            there is one epoch.
         validation_steps: validate on so many batches only, the first ones.
         validation_batch_size: images per step of validation; `batch_size` by default. It matters only for losses and
             metrics that depend on the batch.
@@ -103,8 +103,8 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
         stop: conditions such as `"loss<0.4"` or `"val_loss rises 3"`, on any number that the history will have.
         checkpoint_every: epochs between checkpoints. (Ctrl-C, SIGTERM and errors write one at once; those of large
             models wait until training has taken twenty times as long as writing takes.)
-        resume: the folder, or the name, of a training that was stopped, or `latest`; it goes on there as if it had
-            never stopped. All other arguments must be those of its beginning: the same model, data and callbacks.
+        resume: the folder, or the name, of a training that was stopped, or `latest`; it continues there as if it
+            had never stopped. All other arguments must be those of its beginning: the same model, data and callbacks.
         out: the run's own folder; None for the next free one in the runs folder. With False the run stays in memory:
             history, `predict`, `explain` and `report` work as ever, and what lasts says that it needs a folder. None
             means the same, with a note, where the runs folder cannot be written, and with `FITTINGROOM_RUNS_DIR=none`.
@@ -118,7 +118,7 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
             where it is the data (in an iterable, when its batch comes).
         StorageError: the run's folder cannot be written, found before training where it can be known.
         DivergedError: the loss became NaN or infinite (with `seeds`: for every seed).
-        Interrupted: Ctrl-C or SIGTERM; the finished epochs are kept, and `resume` goes on.
+        Interrupted: Ctrl-C or SIGTERM; the finished epochs are kept, and `resume` continues.
     """
     started = time.perf_counter()
     if resume is not None and out is not None:
@@ -205,7 +205,7 @@ def _place(out: str | Path | bool | None, *, alone: bool) -> tuple[Path | None, 
         raise InputError(f"out={out!r}; expected a folder, None for the next free one, or False for none.")
     if out is False or (out is None and alone and not fit_writes_folders()):
         if not alone:
-            raise InputError("out=False is for one training from its beginning. With seeds= or resume=, remove it.")
+            raise InputError("out=False is for a single training from its beginning. Remove it, or seeds= and resume=.")
         return None, "fit was called with out=False" if out is False else "FITTINGROOM_RUNS_DIR is none"
     place = None if out is None else Path(out)
     try:
@@ -213,7 +213,7 @@ def _place(out: str | Path | bool | None, *, alone: bool) -> tuple[Path | None, 
     except StorageError as error:
         if place is not None or not alone:
             raise
-        _log.warning("The run is not kept in a folder: %s fit(..., out=False) says that none is wanted.", error)
+        _log.warning("The run stays in memory: %s Pass out=False where no folder is wanted.", error)
         return None, f"fit {error}"
     return place, None
 

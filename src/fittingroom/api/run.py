@@ -209,8 +209,8 @@ class Run:
     def evaluate(self, reason: str = "evaluate", *, data: str | Dataset | None = None) -> TestResult:
         """The score on the sealed test set. Opening it is recorded before the score is computed.
 
-        Where there are several seeds, each one's is a look of its own, since each can be picked from. What has its
-        score already is told it again; that is no new look.
+        Where there are several seeds, each one's is a look of its own, since each can be picked from. A seed
+        that has its score already returns it, and that is not another look.
 
         Args:
             reason: why it is opened, for the record.
@@ -230,7 +230,7 @@ class Run:
         return openings.told([(run.path, run.record) for run in self])
 
     def look(self, reason: str, together: str | None = None) -> None:
-        """Does what `evaluate` does with a run of one seed, and tells nothing.
+        """Does what `evaluate` does with a run of one seed, without a result.
 
         Args:
             reason: why the test set is opened, for the record.
@@ -255,7 +255,7 @@ class Run:
         are several seeds, what is told image by image is of one, which is named: that with the median validation loss.
 
         Args:
-            start: first epoch, from 1, of a change to tell; the one with the lowest validation loss if only `end` is
+            start: first epoch, from 1, of a change to explain; the one with the lowest validation loss if only `end` is
                 given, and if neither is.
             end: last epoch of it; else the last one.
 
@@ -299,7 +299,7 @@ class Run:
 
         Where the description cannot make it, because the model holds code of the user's, it is the model that was
         given to `fit` or `open_run`, and its weights become those of the run; or it is made by the file that the
-        recipe named, if `open_run` was told to trust it.
+        recipe named, if `open_run(..., trust=True)`.
 
         Raises:
             RunError: none of these is there, or the given model is another one, or there are several seeds.

@@ -47,11 +47,11 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
         validation: how many training images to hold out (a count, or a fraction below 1); None for the default.
         data_dir: where the dataset's files are.
         image_size: the size that the pictures of a folder are resized to; None for one that suits them.
-        checkpoint_every: epochs between checkpoints, from which `resume` goes on after a crash. (Ctrl-C, SIGTERM and
+        checkpoint_every: epochs between checkpoints, from which `resume` continues after a crash. (Ctrl-C, SIGTERM and
             errors write one at once; those of large models wait until training has taken twenty times as long as
             writing takes.)
         out: the run's own folder; None for the next free one in the runs folder.
-        progress: what is told of the progress; None for a bar on a terminal.
+        progress: is called as training proceeds; None for a bar on a terminal.
         **settings: settings of the recipe to change: `epochs=3`, `hidden=(512,)`.
 
     Returns:
@@ -61,7 +61,7 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
         InputError: something given is wrong, found before training.
         StorageError: the run's folder cannot be written, found before training where it can be known.
         DivergedError: the loss became NaN or infinite (with `seeds`: for every seed).
-        Interrupted: Ctrl-C or SIGTERM; the finished epochs are kept, and `resume` goes on.
+        Interrupted: Ctrl-C or SIGTERM; the finished epochs are kept, and `resume` continues.
     """
     started = time.perf_counter()
     recipe = chosen_recipe(recipe, settings, beside=train)
@@ -83,20 +83,20 @@ def resume(run: str | Path = "latest", *, trust: bool = False, progress: Progres
     """Continues a training of `train` that was stopped: by Ctrl-C, a kill, a full disk, a power cut.
 
     On the same machine with the same versions, the run that comes out is to the last bit the one that would have come
-    without the stop. What was begun by `fit` goes on with `fit(..., resume=RUN)`, which knows model and callbacks.
+    without the stop. What `fit` began continues with `fit(..., resume=RUN)`, which knows model and callbacks.
 
     Args:
-        run: the folder, the name of a run in the runs folder, or `latest`: the newest that can go on.
+        run: the folder, the name of a run in the runs folder, or `latest`: the newest that can be resumed.
         trust: whether the Python file that the model came from may be run again. It is run only if its contents are
             those that the training began with, and its path and hash are logged first.
-        progress: what is told of the progress; None for a bar on a terminal.
+        progress: is called as training proceeds; None for a bar on a terminal.
 
     Returns:
         The run.
 
     Raises:
         UnknownNameError: there is no such folder.
-        RunError: there is nothing to go on with, another process trains it, its checkpoints are all damaged, it has
+        RunError: there is nothing to resume, another process trains it, its checkpoints are all damaged, it has
             been scored on the test set, or its data have changed.
         StorageError, DivergedError, Interrupted: as `train` says.
     """

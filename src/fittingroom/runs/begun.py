@@ -48,7 +48,7 @@ class BegunRecord:
     Args:
         created: when training began, ISO 8601, UTC.
         recipe: as in `RunRecord`.
-        own_model: whether `fit` was given the model, so that only its caller can go on with it.
+        own_model: whether `fit` was given the model, so that only its caller can resume it.
         data: what it is trained on.
         sample: hash of a part of the images and labels, where `data` has no fingerprint of them.
         model: the model's variables and structure, as in `model.json`.
@@ -169,7 +169,7 @@ class BegunRun:
     def __exit__(self, *failure: object) -> None:
         """Ends a training that has failed, if nothing has ended it yet.
 
-        It can go on from its checkpoints. Where there are none yet, nothing is left of a new one.
+        It can be resumed from its checkpoints. Where there are none yet, nothing is left of a new one.
         """
         if self._lock is None:
             return
@@ -191,7 +191,7 @@ class BegunRun:
 
         Args:
             write: writes the files of the run into the folder, the one that makes it a run last; None for no run.
-            resumable: whether training can go on from the checkpoints, which are then left.
+            resumable: whether training can be resumed from the checkpoints, which are then left.
 
         Returns:
             The folder; None if nothing of it is left.

@@ -33,7 +33,7 @@ class Checkpoint:
     """A training that was stopped, as plain data and arrays.
 
     Args:
-        epoch: the number of the epoch to go on with, from 0.
+        epoch: the number of the epoch to continue with, from 0.
         step: how many of its steps are done.
         facts: plain JSON.
         arrays: name -> array.
@@ -51,7 +51,7 @@ class Checkpoints:
     """The checkpoints of one seed.
 
     Args:
-        run: the run's folder, or that of the replica.
+        run: the folder of the seed.
     """
 
     def __init__(self, run: Path) -> None:

@@ -16,7 +16,7 @@ from fittingroom.errors import RunError, StorageError, UnknownNameError
 
 RECORD_NAME = "run.json"
 OLD_SEEDS_NAME = "replicas.json"  # what version 0.1 wrote in place of it where there were several seeds
-BEGUN_NAME = "training.json"  # in the folder of a training that is under way, or can go on
+BEGUN_NAME = "training.json"  # in the folder of a training that is under way, or can be resumed
 LATEST = "latest"
 NO_FOLDERS = "none"  # as FITTINGROOM_RUNS_DIR; a folder of that name is ./none
 

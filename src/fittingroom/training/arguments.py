@@ -21,7 +21,7 @@ Named = str | os.PathLike[str] | Dataset
 """A dataset: loaded, or by its name or path."""
 
 Prescribed = str | os.PathLike[str] | Recipe | Mapping[str, Any]
-"""A recipe: as it is, by its name or the path of a TOML file, or as its settings."""
+"""A recipe: loaded, by its name or the path of a TOML file, or by its settings."""
 
 
 LARGEST_COUNT = 10_000
@@ -79,8 +79,7 @@ def check_dataset(dataset: Any, **loading: Any) -> None:
         given = [name for name, value in loading.items() if value is not None]
         if given:
             raise InputError(
-                f"{word_list(given)} {'says' if len(given) == 1 else 'say'} how to load a dataset, and {dataset.name} "
-                "is loaded already. Give it to "
+                f"{word_list(given)} says how to load a dataset, but {dataset.name} is loaded already. Pass it to "
                 f"load: fittingroom.load(..., {given[0]}={loading[given[0]]!r})."
             )
         return

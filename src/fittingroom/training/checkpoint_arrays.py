@@ -43,7 +43,7 @@ def snapshot_of(checkpoint: Checkpoint, blueprint: Blueprint) -> Snapshot:
 
     Args:
         checkpoint: as it was read.
-        blueprint: of the model that goes on.
+        blueprint: of the model that is resumed.
 
     Raises:
         RunError: it is that of another model.

@@ -77,12 +77,12 @@ class FitArguments:
         return replace(prepared, plan=plan, notes=(*notes, *unused, *prepared.notes))
 
     def _unused_without_validation(self) -> tuple[str, ...]:
-        """A note about arguments that mean nothing where nothing is validated."""
+        """A note about arguments that have no effect where nothing is validated."""
         defaults = {"validation_steps": None, "validation_batch_size": None, "validation_freq": 1}
         named = [name for name, default in defaults.items() if getattr(self, name) != default]
         if not named:
             return ()
-        return (f"There is no validation, so {word_list(named)} changed nothing: validation_data is missing.",)
+        return (f"{word_list(named)} had no effect, because nothing is validated: validation_data is missing.",)
 
     def _with_whole_numbers(self) -> FitArguments:
         split = self.validation_split
@@ -134,8 +134,8 @@ class FitArguments:
         watching = [text for text in self.stop if parse_condition(text, own=True).metric.startswith("val_")]
         if frequency != 1 and watching:
             raise InputError(
-                f"stop condition {watching[0]!r} looks at every epoch, and with validation_freq={given!r} not every "
-                "one is validated. Leave validation_freq out, or use keras.callbacks.EarlyStopping."
+                f"stop={watching[0]!r} needs every epoch to be validated, but validation_freq={given!r}. Remove "
+                "validation_freq, or use keras.callbacks.EarlyStopping."
             )
         return frequency
 
@@ -174,13 +174,13 @@ class FitArguments:
         if isinstance(x, Dataset | Part):
             if y is not None:
                 raise InputError(
-                    f"y is given besides a {type(x).__name__.lower()}, which has labels of its own. Leave y out."
+                    f"y= cannot be used with a {type(x).__name__.lower()}, which has its own labels. Remove y=."
                 )
             part, own = (x.train, x.validation) if isinstance(x, Dataset) else (x, None)
             if own is not None and self.validation_split:
                 raise InputError(
-                    f"validation_split={self.validation_split:g} is given beside a dataset, which has {len(own):,} "
-                    "validation images of its own. Leave it out, or load the dataset with "
+                    f"validation_split={self.validation_split:g} cannot be used with a dataset that has {len(own):,} "
+                    "validation images of its own. Remove it, or load the dataset with "
                     f"validation={self.validation_split:g}."
                 )
             return weighted(replace(Arrays.of_part(part), form=self.label_form), self.sample_weight), own
@@ -200,12 +200,12 @@ class FitArguments:
         for name, way_out in _NOT_WITH_BATCHES.items():
             value = getattr(self, name)
             if not (value is None or (isinstance(value, int | float) and value == 0)):
-                raise InputError(f"{name} is given besides an iterable of batches ({kind}). {way_out}")
+                raise InputError(f"{name}= cannot be used with an iterable of batches ({kind}). {way_out}")
         class_weight = checked_class_weight(self.class_weight)
         if isinstance(class_weight, str):
             raise InputError(
-                f"class_weight='balanced' counts the images of each class, and an iterable of batches ({kind}) does "
-                "not tell them beforehand. Give a weight for each class number."
+                f"class_weight='balanced' needs the number of images of each class, which an iterable of batches "
+                f"({kind}) does not tell beforehand. Give a weight for each class number."
             )
         seed = self.seed if self.shuffle else None
         train = Batches(
@@ -218,8 +218,8 @@ class FitArguments:
         epochs = self.epochs - self.initial_epoch
         if train.single and self.steps_per_epoch is None and epochs > 1:
             raise InputError(
-                f"x is a {kind}, whose batches can be had once, and there are {epochs} epochs. "
-                "Give steps_per_epoch, or an object that starts anew whenever it is iterated."
+                f"x is a {kind}, which can be iterated only once, but there are {epochs} epochs. "
+                "Give steps_per_epoch, or an object that can be iterated again."
             )
         if train.endless and self.steps_per_epoch is None:
             raise InputError(f"x ({kind}) never ends. Give steps_per_epoch.")
@@ -240,8 +240,8 @@ class FitArguments:
         batches = Batches(given, name="validation_data", steps=steps, like=train, form=self.label_form)
         if batches.single:
             raise InputError(
-                f"validation_data is a {kind}, whose batches can be had once, and they are needed after every epoch. "
-                "Give arrays, or an object that starts anew whenever it is iterated."
+                f"validation_data is a {kind}, which can be iterated only once, but is needed after every epoch. "
+                "Give arrays, or an object that can be iterated again."
             )
         if batches.endless and self.validation_steps is None:
             raise InputError(f"validation_data ({kind}) never ends. Give validation_steps.")
@@ -273,8 +273,8 @@ def _same_images(train: Arrays, validation: Arrays) -> tuple[str, ...]:
     if ours is not theirs and not ((ours[:1] == theirs[:1]).all() and np.array_equal(ours, theirs)):
         return ()
     return (
-        "The validation images are the training images. Validation then says how well these are known by heart, not "
-        "how good the model is on others: validation_split=0.1 holds some out.",
+        "The validation images are the training images, so validation measures memorization, not how good the model "
+        "is on other images. validation_split=0.1 holds some out.",
     )
 
 
@@ -303,7 +303,7 @@ _STEPS = ("steps_per_epoch", "validation_steps")
 _LOWEST = {"seed": 0, "initial_epoch": 0, "epochs": 0, "batch_hooks_every": 1}
 
 _NOT_WITH_BATCHES = {
-    "y": "Its batches are (images, labels) already; leave y out.",
+    "y": "Its batches are (images, labels) already.",
     "sample_weight": "Let its batches be (images, labels, sample_weight).",
     "batch_size": "Its batches have sizes of their own; for those of validation arrays there is validation_batch_size.",
     "validation_split": "Only arrays can be split; give validation_data.",

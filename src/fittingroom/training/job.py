@@ -64,7 +64,7 @@ class SeedJob:
         state: their values before the first step.
         callbacks: called around epochs and batches.
         notes: what the user should know of it, one sentence each.
-        progress: is told how far this seed is.
+        progress: is called as this seed's training proceeds.
         resume: where a stopped training continues; None for the beginning.
         if_diverged: what to try if the loss becomes NaN or infinite, in a sentence.
         batchwise: what single batches are put through, where they must be.
@@ -109,7 +109,7 @@ class Job:
         whole: the programs that train a single seed, where an earlier call has compiled them.
         views: how many views of each image predicting averages over; the kept weights are then validated so too.
         folder: where it is kept.
-        progress: is told of all seeds together.
+        progress: is called for all seeds together.
         started: the `time.perf_counter()` at which the user's call began.
         model_file: the Python file that the model came from; None where it came from none.
     """

@@ -221,7 +221,8 @@ class ModelTraining:
         blueprint = Blueprint.of(self.model, describe(self.model))
         resume, resume_notes = folder.earlier(plan.seed, blueprint)
         if resume is not None and isinstance(self.data.train, Batches):
-            resume_notes = (*resume_notes, "The iterable began anew: what it gives is not what it would have given.")
+            again = "The iterable was started again, so its batches are not those of an uninterrupted training."
+            resume_notes = (*resume_notes, again)
         return SeedJob(
             plan=plan,
             blueprint=blueprint,

@@ -34,7 +34,7 @@ def recipe_job(
         dataset: what to train on.
         seeds: one or more.
         folder: where the training is kept.
-        progress: is told of the progress.
+        progress: is called as the training proceeds.
         started: the `time.perf_counter()` at which the user's call began.
         file: the user's own model file, where it is not simply the one that the recipe names (see `recipes.modelfile`).
 

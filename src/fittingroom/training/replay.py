@@ -92,7 +92,7 @@ def replay(
             was.
         trust: whether the Python file that the model came from may be run again. It is run only if its contents are
             those of the training, and its path and hash are logged first.
-        progress: what is told of the progress; None for a bar on a terminal.
+        progress: is called as training proceeds; None for a bar on a terminal.
 
     Raises:
         UnknownNameError: there is no such run.

@@ -40,7 +40,7 @@ class RunFolder:
         checkpoint_every: epochs between checkpoints.
         own_model: whether the model was given to `fit`.
         sample: hash of a part of the training images and labels, where they have no fingerprint.
-        stopped: the folder of the training to go on with, locked; `out` does not count then.
+        stopped: the folder of the training to resume, locked; `out` has no effect then.
         last_epochs: seed -> epochs to train, where that is fewer than planned, because another training got no further.
         why_no_folder: why the run stays in memory; None where it has a folder.
     """
@@ -109,7 +109,7 @@ class RunFolder:
             return None, ()
         checkpoints = self.stopped.checkpoints(seed)
         if not checkpoints.exist():
-            return None, ("Training was stopped before its first checkpoint, and began anew.",)
+            return None, ("Training was stopped before its first checkpoint, and started again.",)
         checkpoint, notes = checkpoints.read()
         with damage(self.stopped.folder(seed), FOLDER):
             snapshot = snapshot_of(checkpoint, blueprint)
@@ -117,7 +117,7 @@ class RunFolder:
         changed = replace(self.stopped.record.environment, devices=1).differences(environment_of(1))
         if changed:
             what = "; ".join(changed)
-            notes += (f"It went on elsewhere, so its last digits may not be those of one go: {what}.",)
+            notes += (f"Training was resumed in another environment, so the last digits may differ: {what}.",)
         several = len(self.stopped.record.seeds) > 1
         return snapshot, tuple(f"Seed {seed}: {note}" if several else note for note in notes)
 
@@ -185,20 +185,20 @@ class RunFolder:
 
 
 def reopened(run: str | Path) -> BegunRun:
-    """The folder of a training that was stopped and can go on, locked until the end of a `with` block.
+    """The folder of a stopped training that can be resumed, locked until the end of a `with` block.
 
     Args:
         run: the folder, the name of a run in the runs folder, or `latest`.
 
     Raises:
         UnknownNameError: there is no such folder.
-        RunError: there is nothing to go on with, or another process trains it, or it was scored on the test set.
+        RunError: there is nothing to resume, another process trains it, or it was scored on the test set.
     """
     path = find_begun(run)
     if any(record.looks for record in _kept_records(path)):
         raise RunError(
-            f"{path} was interrupted and has been scored on the test set as it was. Training it further would choose a "
-            "model after its test score was seen, so that is not done. Train anew."
+            f"{path} was interrupted, and its test score has been seen. Training it further would choose a model by "
+            "that score. Train again from the beginning."
         )
     return BegunRun.reopen(path)
 
@@ -244,8 +244,8 @@ def _raise_what_happened(
 def how_to_resume(path: Path, *, own_model: bool) -> str:
     """What to do to resume a training that was stopped, in a sentence."""
     if own_model:
-        return f"To go on, call fit with the same arguments and resume={str(path)!r}."
-    return f"`fittingroom train --resume {path}` goes on."
+        return f"To resume, call fit with the same arguments and resume={str(path)!r}."
+    return f"Resume it with `fittingroom train --resume {path}`."
 
 
 def environment_of(devices: int) -> Environment:
@@ -254,9 +254,9 @@ def environment_of(devices: int) -> Environment:
 
 
 def _notes(snapshot: Snapshot) -> tuple[str, ...]:
-    """What should be known about a training that goes on from here."""
+    """What should be known about a training that continues from here."""
     place = f"step {snapshot.step} of epoch {snapshot.epoch + 1}" if snapshot.step else f"epoch {snapshot.epoch}"
-    notes = [f"Training was stopped, and went on after {place}."]
+    notes = [f"Training was stopped, and resumed after {place}."]
     for memory in snapshot.memories:
         if isinstance(memory, dict) and "callbacks" in memory:
             notes += forgotten(memory["callbacks"])
@@ -268,8 +268,8 @@ def _check_same(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
     different = [name for name in before if before[name] != after[name]]
     if different:
         raise InputError(
-            f"The stopped training was another one: its {word_list(different)} differ. Give what it was begun with "
-            f"({_listed(before, different)}), or train anew."
+            f"The stopped training differs in {word_list(different)}. Resume it with what it began with "
+            f"({_listed(before, different)}), or train again from the beginning."
         )
 
 
