@@ -139,6 +139,7 @@ class Judgement:
         told, inside = scaled.copy(), self.conformal.sets(scaled, alpha)
         recalibrated = np.zeros(len(scaled), np.bool_)
         if self.label_shift is not None and cut_out is not None and cut_out.any():
+            # Not from `scaled`: the calibration has a sharpness of its own in place of the temperature.
             recalibrated = cut_out
             told[cut_out] = self.label_shift.recalibrated(log_probabilities[cut_out])
             inside[cut_out] = self.label_shift.conformal.sets(told[cut_out], alpha)

@@ -101,6 +101,7 @@ class ShapeDetector:
             labels: true class, `(n,)`.
             log_probabilities: what the model makes of them, `(n, classes)`.
         """
+        # A fixed draw: every process that fits the same run must refuse the same images.
         drawn = np.sort(generator(0, "bootstrap", 4).permutation(len(images))[:MOST_IMAGES])
         chosen = drawn[np.argsort(labels[drawn], kind="stable")]
         logs, own = log_probabilities[chosen], np.arange(len(chosen))
@@ -110,6 +111,7 @@ class ShapeDetector:
         apart = np.sort(found.distances(found.features, named, own))
         found = replace(found, held_out_distances=apart, surprises=np.sort(_surprises(logs)))
         threshold = -conformal_quantile(np.sort(-found.rarity(found.features, logs, own)), FALSE_ALARMS)
+        # With fewer than 19 images the quantile is infinite, as so few cannot tell what 5% are: nothing is unlike then.
         return replace(found, threshold=max(threshold, 0.0))
 
     def rarity(
@@ -133,6 +135,7 @@ class ShapeDetector:
         count = len(self.classes)
         if itself is None:  # then each is one more beside those held out
             beyond, count = [found + 1 for found in beyond], count + 1
+        # Confidence counts half as much as shape: models are often sure of nonsense, and unsure of honest images.
         return np.asarray(np.minimum(beyond[0], 2 * beyond[1]) / count, np.float64)
 
     def distances(
@@ -152,6 +155,7 @@ class ShapeDetector:
             if end - first < 2:  # then there is no such class to compare with
                 first, end = 0, len(self.classes)
             k = min(NEIGHBOUR, max(1, (end - first) // 10))
+            # In parts, since all distances of many images at once would take 20 kB for each.
             for start in range(0, len(places), _AT_ONCE):
                 part = places[start : start + _AT_ONCE]
                 apart = _distances(_Vectors.of(some[part]), self._vectors[first:end])

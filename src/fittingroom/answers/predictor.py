@@ -252,6 +252,7 @@ class Predictor:
             part = self._load_images().validation
         except (DataError, RunError):
             return None
+        # A run keeps at most 64 MB of images, and its dataset may have changed: then these are not what was held out.
         same = part is not None and np.array_equal(part.labels, outcomes.labels)
         return part if same else None
 
@@ -304,6 +305,7 @@ class Predictor:
             for note in inputs.notes:
                 _log.warning(note)
             several.append(inputs.reshaped(self.data.image_shape))
+        # Only now: a look at the test set must not be counted for files that cannot be read.
         if files and self._note_files is not None:
             self._note_files(files)
         return ModelInputs.joined(several)
@@ -325,7 +327,7 @@ def _kept_outcomes(seed: TrainedSeed) -> Kept | None:
 
 def _mean_of(log_probabilities: Sequence[Array]) -> Array:
     """Logarithms of the mean probabilities, from the logarithms of each seed."""
-    if len(log_probabilities) == 1:
+    if len(log_probabilities) == 1:  # to the bit what the model gives
         return log_probabilities[0]
     total = np.logaddexp.reduce(np.stack(log_probabilities), axis=0)
     return np.asarray(total - np.float32(np.log(len(log_probabilities))))

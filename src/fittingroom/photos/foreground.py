@@ -317,7 +317,7 @@ def _from_frame(picture: Colours) -> Mask:
 def _grab_cut(picture: Colours, start: NDArray[np.uint8], rounds: int) -> Mask:
     import cv2
 
-    cv2.setRNGSeed(0)
+    cv2.setRNGSeed(0)  # GrabCut draws from it: the same photo must give the same answer
     if not 0 < (start % 2).sum() < start.size:
         return np.asarray(start % 2 == 1)
     models: list[Any] = [np.zeros((1, 65)), np.zeros((1, 65))]

@@ -115,6 +115,7 @@ class PhotoReader:
 
     def _convert(self, photo: Picture, name: Path) -> ModelInputs:
         """The image of one decoded picture."""
+        # Exactly the model's size means that it was made for the model, so nothing is cut out of it.
         if (photo.image.height, photo.image.width) == self.shape[:2]:
             return self._exact.from_picture(photo, name)
         style = self.style()

@@ -160,6 +160,7 @@ class _Service:
         self.batcher = Batcher(model, metrics)
         self._reader = RequestReader(model.data, model.style)
         self._held = HeldBytes()
+        # Decoding and GrabCut leave the interpreter to others; more threads would take the cores from the model.
         self._pool = ThreadPoolExecutor(min(os.cpu_count() or 1, 2), thread_name_prefix="pictures")
         self._photos = 0
 
@@ -197,6 +198,7 @@ class _Service:
         """Pictures of the model's size are read by the model's thread, others before, beside each other."""
         read = self._reader.picture
         large = [index for index, part in enumerate(parts) if not self._reader.is_small(part.content)]
+        # Small pictures are decoded in the model's thread: that takes less than handing them to another one.
         if not large:
             return await self.batcher.answer(
                 len(parts), lambda: [read(part, index, pictures=False) for index, part in enumerate(parts)]
@@ -215,6 +217,7 @@ class _Service:
                 self._aside(partial(read, part, index, pictures=pictures), small=False)
                 for index, part in enumerate(parts)
             ]
+            # All of them are awaited also where one fails, so that `_photos` counts what still takes a thread.
             done = await asyncio.gather(*works, return_exceptions=True)
         finally:
             self._photos -= len(large)

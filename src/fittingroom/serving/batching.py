@@ -163,6 +163,7 @@ class Batcher:
 
     def _work(self) -> None:
         while jobs := self._next():
+            # JSON is written here too, so that the event loop, which serves all connections, never stops for it.
             results = list(zip(jobs, self._answered(jobs), strict=True))
             with suppress(RuntimeError):  # the loop was ended by force, and nobody waits any more
                 jobs[0].done.get_loop().call_soon_threadsafe(_deliver, results)
