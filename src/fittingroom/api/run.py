@@ -155,8 +155,8 @@ class Run:
                 to 1, are converted, and the log says so.) Or a photo or several: paths of JPEG, PNG, WebP, BMP or
                 GIF files, or pictures that Pillow has opened. Of a photo that is not of the model's size, the
                 foreground is cut out and shown as training images show theirs, and the probabilities are those of
-                `answer`, recalibrated on synthetic photos made from the validation images. Or `Inputs`, arrays that
-                say which of the images were cut out of photos.
+                `answer`, recalibrated on synthetic photos made from the validation images. Or `ModelInputs`, arrays
+                that say which of the images were cut out of photos.
 
         Raises:
             DataError: the images have another shape, are none, hold NaN, are on another scale than the training images
