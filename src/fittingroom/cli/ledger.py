@@ -22,8 +22,8 @@ A look is one opening of a sealed test set. The ledger counts the looks of all y
 scores is partly luck. `fittingroom ledger --verify` checks that nothing in it was changed or lost."""
 
 _WHAT_IT_FINDS = """\
-It finds a damaged file, entries edited or removed by hand, and an old copy put in the ledger's place. It cannot find a
-ledger rewritten together with the run folders, or a look that another ledger counted."""
+This check finds a damaged file, entries edited or removed by hand, and an old copy put in the ledger's place. It cannot
+find a ledger rewritten together with the run folders, or a look that another ledger counted."""
 
 
 def configure(parser: CommandParser) -> None:
@@ -60,7 +60,7 @@ def _list(ledger: Ledger, dataset: str | None) -> CommandOutput:
         return CommandOutput(facts, f"No test set has been opened yet.\n\nLedger: {ledger.path}\n{_WHAT_IT_IS}")
     header = ("look", "time (UTC)", "test set", "", "run", "recipe", "seed", "score", "reason")
     rows = table(header, [_row(look) for look in looks], left=9)
-    instead = f"\n{INSTEAD_OF_LOOKS}" if _compares(looks) else ""
+    instead = f"\n\n{INSTEAD_OF_LOOKS}" if _compares(looks) else ""
     return CommandOutput(facts, f"{rows}\n\nLedger: {ledger.path}\n{_WHAT_IT_IS}{instead}")
 
 
