@@ -21,9 +21,8 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from benchmarks.readme import between_markers
-from fittingroom.engine.convolution import convolve
+from fittingroom.engine.convolution import convolve, pool
 from fittingroom.engine.devices import BATCH, everywhere
-from fittingroom.engine.pooling import pool
 
 IMAGES, STEPS, ROUNDS = 64, 8, 5
 PAGE = Path(__file__).parents[1] / "docs" / "measurements.md"

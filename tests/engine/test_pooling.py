@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fittingroom.engine.pooling import pool
+from fittingroom.engine.convolution import pool
 
 START = {jax.lax.max: -jnp.inf, jax.lax.add: 0.0}
 

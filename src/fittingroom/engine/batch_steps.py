@@ -16,8 +16,8 @@ from fittingroom.engine.callbacks import Callback, last_of_group
 from fittingroom.engine.convolution import rewritten_for_cpu
 from fittingroom.engine.epoch import (
     Examples,
+    ImageOutcomes,
     Logs,
-    Outcomes,
     StepFunctions,
     test_batch_program,
     train_batch_program,
@@ -49,9 +49,9 @@ class BatchPrograms:
         result: tuple[State, Logs] = self._train(state, batch, np.bool_(first))
         return result
 
-    def test(self, state: State, batch: Examples, *, first: bool) -> tuple[State, Logs, Outcomes]:
+    def test(self, state: State, batch: Examples, *, first: bool) -> tuple[State, Logs, ImageOutcomes]:
         """One step of evaluation; in the state, metrics and what the model changes in evaluation are new."""
-        result: tuple[State, Logs, Outcomes] = self._test(state._replace(optimizer=()), batch, np.bool_(first))
+        result: tuple[State, Logs, ImageOutcomes] = self._test(state._replace(optimizer=()), batch, np.bool_(first))
         after, logs, outcomes = result
         return after._replace(optimizer=state.optimizer), logs, outcomes
 
@@ -223,7 +223,9 @@ class BatchValidation:
             callback.test_batch_end(last_of_group(len(parts), self._every), numbers(logs))
         if not parts:
             raise DataError("validation_data gave batches before training, and gives none now.")
-        joined: Outcomes = jax.tree.map(lambda *parts: np.concatenate([np.asarray(part) for part in parts]), *parts)
+        joined: ImageOutcomes = jax.tree.map(
+            lambda *parts: np.concatenate([np.asarray(part) for part in parts]), *parts
+        )
         own = [indices for indices in labels if indices is not None]
         return state, ValidationResult(numbers(logs), joined, np.concatenate(own) if own else None)
 

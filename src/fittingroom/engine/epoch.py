@@ -31,7 +31,7 @@ class Examples(NamedTuple):
     weights: jax.Array | None = None
 
 
-class Outcomes(NamedTuple):
+class ImageOutcomes(NamedTuple):
     """The result for each image; the first axis of every array is the image."""
 
     loss: jax.Array  # cross-entropy of the true class, nats, (images,)
@@ -109,7 +109,7 @@ def evaluate_program(steps: StepFunctions, count: int, batch_size: int, scale: f
     batch_size = min(batch_size, count)
     full, rest = divmod(count, batch_size)
 
-    def run(state: State, examples: Examples) -> tuple[Logs, Outcomes]:
+    def run(state: State, examples: Examples) -> tuple[Logs, ImageOutcomes]:
         if steps.keeps_metrics:
             raise EvaluationChangesStateError
 
@@ -117,7 +117,7 @@ def evaluate_program(steps: StepFunctions, count: int, batch_size: int, scale: f
             batch: Examples = jax.tree.map(lambda part: jax.lax.dynamic_slice_in_dim(part, start, size), examples)
             return batch._replace(images=_scaled(batch.images, scale))
 
-        def one(now: tuple[Values, Logs], start: Any, size: int) -> tuple[tuple[Values, Logs], Outcomes]:
+        def one(now: tuple[Values, Logs], start: Any, size: int) -> tuple[tuple[Values, Logs], ImageOutcomes]:
             batch = batch_at(start, size)
             # `test_step` runs the forward pass too; XLA sees that both are the same, and computes it once.
             outputs = steps.forward(state, batch.images)
@@ -155,7 +155,7 @@ def train_batch_program(steps: StepFunctions, scale: float | None) -> Callable[.
 def test_batch_program(steps: StepFunctions, scale: float | None) -> Callable[..., Any]:
     """A pure function `(state, batch, first) -> (state, logs, outcomes)`: one step of evaluation."""
 
-    def run(state: State, batch: Examples, first: jax.Array) -> tuple[State, Logs, Outcomes]:
+    def run(state: State, batch: Examples, first: jax.Array) -> tuple[State, Logs, ImageOutcomes]:
         batch = batch._replace(images=_scaled(batch.images, scale))
         outputs = steps.forward(state, batch.images)
         state, logs = steps.test_step(_with_metrics(steps, state, first), batch)
@@ -190,11 +190,11 @@ def predict_program(steps: StepFunctions, scale: float | None) -> Callable[..., 
     return run
 
 
-def _outcomes(steps: StepFunctions, outputs: jax.Array, labels: jax.Array) -> Outcomes:
+def _outcomes(steps: StepFunctions, outputs: jax.Array, labels: jax.Array) -> ImageOutcomes:
     """The outcomes of a batch of images, from the model's outputs for them."""
     logs = steps.log_probabilities(outputs)
     true_class = jnp.take_along_axis(logs, steps.true_class(labels)[:, None], axis=1)[:, 0]
-    return Outcomes(
+    return ImageOutcomes(
         loss=-true_class,
         predicted=jnp.argmax(logs, axis=1).astype(jnp.int32),
         probability=jnp.exp(true_class),

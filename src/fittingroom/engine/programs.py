@@ -15,8 +15,8 @@ from fittingroom.engine.convolution import rewritten_for_cpu
 from fittingroom.engine.devices import SharedProgram, everywhere, sharing, sharing_devices, work_per_step
 from fittingroom.engine.epoch import (
     Examples,
+    ImageOutcomes,
     Logs,
-    Outcomes,
     StepFunctions,
     evaluate_program,
     kept_probabilities,
@@ -179,9 +179,9 @@ class Programs:
         result: tuple[State, Logs] = self._stepping[1](*arguments)
         return result
 
-    def evaluate(self, state: State, examples: Examples) -> tuple[Logs, Outcomes]:
+    def evaluate(self, state: State, examples: Examples) -> tuple[Logs, ImageOutcomes]:
         """The metrics over all examples, and the outcome of each."""
-        result: tuple[Logs, Outcomes] = self._call("evaluate", state.weights, examples)
+        result: tuple[Logs, ImageOutcomes] = self._call("evaluate", state.weights, examples)
         return result
 
     def validate(self, state: State, images: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> ValidationResult:
@@ -194,7 +194,7 @@ class Programs:
         predicted = logs.argmax(axis=1).astype(np.int32)
         means = {"accuracy": float((predicted == labels).mean()), "loss": float(-true_class.mean())}
         kept = kept_probabilities(jnp.asarray(logs))
-        outcomes = Outcomes(*map(jnp.asarray, (-true_class, predicted, np.exp(true_class), kept)))
+        outcomes = ImageOutcomes(*map(jnp.asarray, (-true_class, predicted, np.exp(true_class), kept)))
         return ValidationResult(means, outcomes, None)
 
     def log_probabilities(self, state: State, images: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:

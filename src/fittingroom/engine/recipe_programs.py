@@ -25,7 +25,7 @@ from fittingroom.atomic import read_checked, write_checked
 from fittingroom.data.cache import cache_dir
 from fittingroom.engine.blueprint import Blueprint
 from fittingroom.engine.devices import SharedProgram, everywhere
-from fittingroom.engine.epoch import Examples, Outcomes
+from fittingroom.engine.epoch import Examples, ImageOutcomes
 from fittingroom.engine.programs import ProgramName, TracedPrograms, shapes_of
 from fittingroom.engine.state import State
 from fittingroom.errors import StorageError
@@ -215,5 +215,5 @@ def _without_lapack(exported: export.Exported) -> Iterator[None]:
 
 @cache
 def _register_types() -> None:
-    for kind in (State, Examples, Outcomes):
+    for kind in (State, Examples, ImageOutcomes):
         export.register_namedtuple_serialization(kind, serialized_name=f"fittingroom.{kind.__name__}")

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from fittingroom.engine.callbacks import Numbers
-from fittingroom.engine.epoch import Outcomes
+from fittingroom.engine.epoch import ImageOutcomes
 from fittingroom.engine.state import State
 
 
@@ -63,7 +63,7 @@ class ValidationResult(NamedTuple):
     """
 
     logs: Numbers
-    outcomes: Outcomes
+    outcomes: ImageOutcomes
     labels: np.ndarray[Any, Any] | None
 
 
@@ -86,7 +86,7 @@ class FinishedEpoch:
 
     epoch: int
     logs: Numbers
-    outcomes: Outcomes | None
+    outcomes: ImageOutcomes | None
     seconds: float
     images: int = 0
 
@@ -166,7 +166,7 @@ class Training:
         return None
 
 
-def _same_outcomes(first: Outcomes, second: Outcomes) -> bool:
+def _same_outcomes(first: ImageOutcomes, second: ImageOutcomes) -> bool:
     """Whether both are equal, bit for bit."""
     pairs = zip(first, second, strict=True)
     return all(np.asarray(one).tobytes() == np.asarray(other).tobytes() for one, other in pairs)

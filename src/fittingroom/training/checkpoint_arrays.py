@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fittingroom.engine.blueprint import Blueprint
-from fittingroom.engine.epoch import Outcomes
+from fittingroom.engine.epoch import ImageOutcomes
 from fittingroom.engine.snapshots import FinishedEpoch, Snapshot
 from fittingroom.engine.state import State
 from fittingroom.errors import RunError
@@ -66,8 +66,8 @@ def snapshot_of(checkpoint: Checkpoint, blueprint: Blueprint) -> Snapshot:
     )  # fmt: skip
 
 
-def _read_outcomes(arrays: Mapping[str, Array] | None) -> Outcomes | None:
-    return None if arrays is None else Outcomes(**arrays)  # type: ignore[arg-type]  # arrays of NumPy, as in training
+def _read_outcomes(arrays: Mapping[str, Array] | None) -> ImageOutcomes | None:
+    return None if arrays is None else ImageOutcomes(**arrays)  # type: ignore[arg-type]  # arrays of NumPy, as in training
 
 
 def _state_arrays(name: str, state: State, arrays: dict[str, Array]) -> list[int]:
