@@ -20,6 +20,7 @@ from fittingroom.engine.devices import require_jax_backend
 from fittingroom.errors import InputError, StorageError
 from fittingroom.progress import progress_for
 from fittingroom.recipes.stop import StopRule
+from fittingroom.runs.images import exceeds
 from fittingroom.runs.place import check_writable, fit_writes_folders
 from fittingroom.training.arguments import chosen_seeds, whole_number
 from fittingroom.training.fit_arguments import FitArguments
@@ -186,7 +187,10 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
         kept = job.run()
         about = {"dataset": training.dataset, "model": model, "params": training.callback_params}
         if isinstance(kept, Path):
-            return FittedRun(kept, trained=seeds is None, **about).after_training()
+            run = FittedRun(kept, trained=seeds is None, **about)
+            if training.dataset is not None and exceeds(training.dataset):
+                run.predictor.fit()  # now, while all validation images are at hand
+            return run
         return UnsavedRun(kept, str(why_no_folder), **about)
 
 

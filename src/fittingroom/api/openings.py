@@ -113,7 +113,9 @@ def look(
         StorageError: the ledger or the record cannot be written. Before the intent is in both, nothing is opened.
     """
     if trainer := RunLock.holder(path) or RunLock.holder(path.parent):
-        raise RunError(f"{path} is being trained further by {trainer}, and would not be what was scored. Wait for it.")
+        raise RunError(
+            f"{path} is being trained further by {trainer}, so its score would soon be out of date. Wait for the end."
+        )
     ledger = Ledger.of_user()
     intent = replace(intent_of(path, record, dataset.name, len(dataset.test), reason), together=together)
     looks, taken = RunLooks(path), list[tuple[LedgerPlace, int]]()

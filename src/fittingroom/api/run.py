@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from fittingroom.evaluation.spread import Spread
 from fittingroom.photos.style import Style
 from fittingroom.runs import store
 from fittingroom.runs.history import History
-from fittingroom.runs.images import RunImages, exceeds, load_again, load_unasked
+from fittingroom.runs.images import RunImages, load_again, load_unasked
 from fittingroom.runs.layout import read_layout, spread_of_parts
 from fittingroom.runs.outcomes import Outcomes
 from fittingroom.runs.record import RunRecord
@@ -238,7 +238,7 @@ class Run:
         """
         if not reason.strip():
             raise DataError(
-                "the test set would be opened without a reason. Say what its score is for: evaluate('...')."
+                "the test set would be opened without a reason. Say what the score is for: evaluate('final score')."
             )
         record = self.record
         if not openings.has_score(record):
@@ -331,12 +331,6 @@ class Run:
             StorageError: the ledger cannot be written.
         """
         openings.count_test_part([(run.path, run.record) for run in self], files)
-
-    def after_training(self) -> Self:
-        """The run, just trained: what answers rest on is fitted now where it keeps not all images for that."""
-        if self[0]._dataset is not None and exceeds(self[0]._dataset):
-            self.predictor.fit()
-        return self
 
     def _score(self, part: Part) -> Scores:
         logs = self._model_of_seed.log_probabilities(part.images)

@@ -14,7 +14,7 @@ from fittingroom.errors import InputError, RunError
 from fittingroom.progress import Progress, progress_for
 from fittingroom.recipes.modelfile import file_to_run
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.runs.images import load_again
+from fittingroom.runs.images import exceeds, load_again
 from fittingroom.runs.place import check_writable
 from fittingroom.training.arguments import Named, Prescribed, check_dataset, chosen_recipe, chosen_seeds, whole_number
 from fittingroom.training.job import Job
@@ -121,4 +121,7 @@ def _trained(job: Job) -> Run:
     """Runs a job whose run has a folder."""
     path = job.run()
     assert isinstance(path, Path)  # only `fit` keeps runs in memory
-    return Run(path, dataset=job.dataset, model=getattr(job, "model", None)).after_training()
+    run = Run(path, dataset=job.dataset, model=getattr(job, "model", None))
+    if job.dataset is not None and exceeds(job.dataset):
+        run.predictor.fit()  # now, while all validation images are at hand
+    return run

@@ -229,8 +229,8 @@ class Job:
         for training in trainings:
             if not training.epochs and training.status == "finished":
                 raise InputError(
-                    f"A callback (BackupAndRestore, say) has it that all {self.recipe['epochs']} epochs are finished. "
-                    "Give more epochs."
+                    f"A callback, such as BackupAndRestore, starts after the last of {self.recipe['epochs']} epochs: "
+                    "none is left to train. Give more epochs."
                 )
         contents = [
             self._contents(seed, training, times)
