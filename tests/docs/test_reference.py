@@ -61,3 +61,10 @@ def test_every_path_of_the_server_is_on_its_page() -> None:
     paths = set(re.findall(r"@\w+\.(?:get|post|put|delete)\(\s*\"([^\"]+)\"", source))
     assert {"/v1/predict", "/docs"} <= paths
     assert [path for path in paths if f"{path}`" not in page] == []
+
+
+def test_every_environment_variable_of_ours_is_described() -> None:
+    page = (DOCS / "install.md").read_text(encoding="utf-8")
+    sources = (DOCS.parent / "src").rglob("*.py")
+    named = {name for path in sources for name in re.findall(r"\bFITTINGROOM_[A-Z_]*[A-Z]\b", path.read_text("utf-8"))}
+    assert {name for name in named if f"`{name}" not in page} == set()
