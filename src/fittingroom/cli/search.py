@@ -83,7 +83,7 @@ def _text(found: Search) -> str:
 
 
 def _trials_text(found: Search) -> str:
-    """The best trials, those that were trained to their end first."""
+    """The best trials, finished ones first."""
     sign = -1 if found.asked.objective == "accuracy" else 1
     shown = [trial for trial in found.trials if trial.value is not None]
     shown.sort(key=lambda trial: (trial.status != "finished", sign * (trial.value or 0.0), trial.number))

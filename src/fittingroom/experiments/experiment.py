@@ -89,7 +89,7 @@ class Experiment:
 
     @property
     def chosen(self) -> Summary | None:
-        """The recipe that validation chooses; None where none is trained to the end with all seeds."""
+        """The recipe that validation chooses; None where none has finished with all seeds."""
         return chosen(self.recipes)
 
     @property

@@ -197,7 +197,7 @@ class ExperimentFolder:
         write_bytes(self.path / name, content)
 
     def _trained(self, variant: Variant, folder: Path) -> dict[int, CellState]:
-        """The cells that a whole run has brought to their end, by their seed."""
+        """The cells that a whole run has finished, by their seed."""
         layout = read_layout(folder)
         records = layout.records()
         states = {}

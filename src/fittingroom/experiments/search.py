@@ -160,7 +160,7 @@ class _Searching:
             self.study.finished(proposal, value)
 
     def _value(self, summary: Summary) -> float | None:
-        """What a recipe reached on validation, mean over seeds; None unless all seeds were trained to their end."""
+        """What a recipe reached on validation, mean over seeds; None unless all seeds have finished."""
         spread = summary.accuracy if self.asked.objective == "accuracy" else summary.loss
         return None if spread is None or not summary.complete else spread.mean
 

@@ -47,12 +47,12 @@ class Summary:
 
     @property
     def done(self) -> tuple[CellState, ...]:
-        """The cells that are trained to their end."""
+        """The cells that have finished."""
         return tuple(cell for cell in self.cells if cell.status == "done")
 
     @property
     def complete(self) -> bool:
-        """Whether all cells are trained to their end."""
+        """Whether all cells have finished."""
         return len(self.done) == len(self.cells)
 
     @property
@@ -136,7 +136,7 @@ def summaries(states: Sequence[CellState]) -> tuple[Summary, ...]:
 def chosen(all_recipes: Sequence[Summary]) -> Summary | None:
     """The recipe that validation chooses: the highest mean accuracy, of equals the lowest loss.
 
-    Only a recipe whose cells are all trained to their end can be chosen: one that fails for some seeds cannot be relied
+    Only a recipe whose cells have all finished can be chosen: one that fails for some seeds cannot be relied
     on, and its other seeds would flatter it.
     """
     whole = [one for one in all_recipes if one.complete and one.accuracy is not None]
