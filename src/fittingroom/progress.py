@@ -50,7 +50,7 @@ class Progress:
         """Training is over; `reason` says why it ended before the last epoch, if it did."""
 
     def for_seeds(self, seeds: Sequence[int]) -> Sequence[Progress]:
-        """One for each of several seeds that train at once; each reports from a thread of its own."""
+        """One for each of the seeds that train at once, or for the only one; each reports from a thread of its own."""
         return [self] * len(seeds)
 
     def __enter__(self) -> Self:
@@ -85,7 +85,9 @@ class _LineProgress(Progress):
             self._print(reason)
 
     def for_seeds(self, seeds: Sequence[int]) -> Sequence[Progress]:
-        """Together they print a line for each finished seed."""
+        """This one for a single seed; several print a line for each finished seed."""
+        if len(seeds) == 1:
+            return [self]
         return seeds_progress(seeds, self._draw_seeds, self._print)
 
     def _numbered(self, epoch: int) -> str:

@@ -129,7 +129,8 @@ class ModelTraining:
             InputError: the model cannot be trained, or not on these data.
         """
         prepare_jax()
-        seed, programs = self._seed_job(folder, progress), self.model_programs
+        (listener,) = progress.for_seeds([self.data.plan.seed])
+        seed, programs = self._seed_job(folder, listener), self.model_programs
         job = self._job([replace(seed, batchwise=programs.batchwise)], folder, progress, started, model_file)
         return replace(job, whole=programs.whole)
 

@@ -71,14 +71,13 @@ def recipe_job(
             resume=resume,
         )
 
-    listeners = [progress] if len(seeds) == 1 else progress.for_seeds(seeds)
     return Job(
         recipe=recipe.to_dict(),
         data=data_record(dataset, train, validation),
         dataset=dataset,
         train=train,
         validation=validation,
-        seeds=[seed_job(*pair) for pair in zip(seeds, listeners, strict=True)],
+        seeds=[seed_job(*pair) for pair in zip(seeds, progress.for_seeds(seeds), strict=True)],
         source=lambda: source,
         traced=lambda: model.trace()[1],
         views=model.views,
