@@ -234,50 +234,68 @@ def _has_penalties(model: keras.Model) -> bool:
 
 
 def _metric_meanings(model: keras.Model, outputs: int, labels: Array) -> tuple[str, ...]:
+    """A note for each metric that the history has otherwise than explain and evaluate, or that means nothing."""
     metrics = getattr(getattr(model, "_compile_metrics", None), "metrics", [])
     kind = output_kind(model)
-    even = 0.5 if kind == "probabilities" else 0.0
+    even = 0.5 if kind == "probabilities" else 0.0  # the output at which both of two classes are equally likely
+    logits = kind in ("logits", "sigmoid logits")
     one_hot = labels.ndim == 2 and labels.shape[1] > 1
-    said = []
-    for metric in metrics:
-        settings = getattr(metric, "_fn_kwargs", {})
-        if isinstance(metric, keras.metrics.BinaryAccuracy) and outputs > 1:
-            said.append(
-                f"In the history, {metric.name} counts outputs, {outputs} for each image, and is high even for a model "
-                "that guesses. The accuracy that the run reports counts images."
-            )
-        elif isinstance(metric, keras.metrics.BinaryAccuracy) and labels.min() < 0:
-            said.append(
-                f"In the history, {metric.name} compares 0 and 1 with the labels -1 and 1, so no image of class -1 "
-                "counts as right. For the accuracy of explain and evaluate, give labels 0 and 1, which the loss takes "
-                f"too, and metrics=[keras.metrics.BinaryAccuracy(threshold={even})]."
-            )
-        elif isinstance(metric, keras.metrics.CategoricalAccuracy) and outputs > 1 and not one_hot:
-            said.append(
-                f"In the history, {metric.name} means nothing: it expects one-hot labels, but these are class numbers. "
-                "Use keras.metrics.SparseCategoricalAccuracy()."
-            )
-        elif isinstance(metric, keras.metrics.BinaryAccuracy) and metric.threshold != even:
-            said.append(
-                f"In the history, {metric.name} counts an output above {metric.threshold:g} as class 1, but to the "
-                f"loss both classes are equally likely at {even:g}, and so they are in explain, show and evaluate. For "
-                f"the same in the history, use metrics=[keras.metrics.BinaryAccuracy(threshold={even})]."
-            )
-        elif outputs == 1 and even == 0 and hasattr(metric, "thresholds") and not getattr(metric, "_from_logits", 0):
-            logits = isinstance(metric, keras.metrics.AUC)
-            mend = "AUC(from_logits=True)" if logits else f"{type(metric).__name__}(thresholds=0.0)"
-            if logits or min(np.atleast_1d(metric.thresholds)) > 0:
-                said.append(
-                    f"In the history, {metric.name} compares outputs with thresholds from 0 to 1, as if they were "
-                    f"probabilities, but to the loss both classes are equally likely at 0. Use keras.metrics.{mend}."
-                )
-        elif "from_logits" in settings and settings["from_logits"] != (kind in ("logits", "sigmoid logits")):
-            right = not settings["from_logits"]
-            said.append(
-                f"In the history, {metric.name} has from_logits={not right}, but the loss reads the outputs the other "
-                f"way. Use keras.metrics.{type(metric).__name__}(from_logits={right})."
-            )
-    return tuple(said)
+    notes = [
+        _binary_meaning(metric, outputs, even, signed=bool(labels.min() < 0))
+        if isinstance(metric, keras.metrics.BinaryAccuracy)
+        else _other_meaning(metric, outputs, even, logits=logits, one_hot=one_hot)
+        for metric in metrics
+    ]
+    return tuple(note for note in notes if note)
+
+
+def _binary_meaning(metric: Any, outputs: int, even: float, *, signed: bool) -> str:
+    """The note on a binary accuracy; empty where it counts what explain and evaluate count."""
+    same = f"metrics=[keras.metrics.BinaryAccuracy(threshold={even})]"
+    if outputs > 1:
+        return (
+            f"In the history, {metric.name} counts outputs, {outputs} for each image, and is high even for a model "
+            "that guesses. The accuracy that the run reports counts images."
+        )
+    if signed:
+        return (
+            f"In the history, {metric.name} compares 0 and 1 with the labels -1 and 1, so no image of class -1 counts "
+            "as right. For the accuracy of explain and evaluate, give labels 0 and 1, which the loss takes too, and "
+            f"{same}."
+        )
+    if metric.threshold != even:
+        return (
+            f"In the history, {metric.name} counts an output above {metric.threshold:g} as class 1, but to the loss "
+            f"both classes are equally likely at {even:g}, and so they are in explain, show and evaluate. For the same "
+            f"in the history, use {same}."
+        )
+    return ""
+
+
+def _other_meaning(metric: Any, outputs: int, even: float, *, logits: bool, one_hot: bool) -> str:
+    """The note on any other metric; empty where it reads labels and outputs as the loss does."""
+    settings = getattr(metric, "_fn_kwargs", {})
+    if isinstance(metric, keras.metrics.CategoricalAccuracy) and outputs > 1 and not one_hot:
+        return (
+            f"In the history, {metric.name} means nothing: it expects one-hot labels, but these are class numbers. Use "
+            "keras.metrics.SparseCategoricalAccuracy()."
+        )
+    if outputs == 1 and even == 0 and hasattr(metric, "thresholds") and not getattr(metric, "_from_logits", 0):
+        area = isinstance(metric, keras.metrics.AUC)
+        mend = "AUC(from_logits=True)" if area else f"{type(metric).__name__}(thresholds=0.0)"
+        if not area and min(np.atleast_1d(metric.thresholds)) <= 0:
+            return ""
+        return (
+            f"In the history, {metric.name} compares outputs with thresholds from 0 to 1, as if they were "
+            f"probabilities, but to the loss both classes are equally likely at 0. Use keras.metrics.{mend}."
+        )
+    if "from_logits" in settings and settings["from_logits"] != logits:
+        right = not settings["from_logits"]
+        return (
+            f"In the history, {metric.name} has from_logits={not right}, but the loss reads the outputs the other way. "
+            f"Use keras.metrics.{type(metric).__name__}(from_logits={right})."
+        )
+    return ""
 
 
 def if_diverged(model: keras.Model, images: Array, found: tuple[str, ...]) -> str:
