@@ -199,10 +199,9 @@ def test_four_evaluations_at_once_are_one_look_and_tell_one_score(runs: Path) ->
     assert [one.returncode for one in four] == [0] * 4
     assert len(scores) == 1
     looks = Ledger.of_user().looks()
-    assert [look.look for look in looks[1:]] == [2] * (len(looks) - 1)
+    assert [look.look for look in looks] == [1, 2]
     record = fr.open_run(runs / "bad").record
-    assert len(record.looks) == len(looks) - 1 <= 4
-    assert {look.number for look in record.looks} == {2}
+    assert [look.number for look in record.looks] == [2]
     assert verify(Ledger.of_user()).contradictions == ()
 
 

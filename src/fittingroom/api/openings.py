@@ -23,6 +23,7 @@ from fittingroom.runs.ledger import Ledger, LedgerPlace
 from fittingroom.runs.ledger_entries import Intent, recipe_digest
 from fittingroom.runs.looks import RunLooks, Standings
 from fittingroom.runs.record import RunRecord
+from fittingroom.runs.store import read_record
 from fittingroom.runs.weights import weights_sha256
 from fittingroom.text import amount
 
@@ -125,11 +126,14 @@ def look(
         place = ledger.record_look(opening.source_fingerprint, intent)
         taken.append((place, looks.add(reason, place)))
 
-    stored = score(recorded(dataset.test, write_intent).open(reason)).to_dict()
-    ((place, number),) = taken
-    # The ledger first: a score that only the run has would be one that nobody can vouch for.
-    ledger.record_score(place, stored)
-    looks.add_score(number, stored)
+    with looks.alone():
+        if has_score(read_record(path)):
+            return  # another process scored the run while this one waited
+        stored = score(recorded(dataset.test, write_intent).open(reason)).to_dict()
+        ((place, number),) = taken
+        # The ledger first: a score that only the run has would be one that nobody can vouch for.
+        ledger.record_score(place, stored)
+        looks.add_score(number, stored)
 
 
 def intent_of(path: Path, record: RunRecord, dataset: str, images: int, reason: str) -> Intent:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from fittingroom.runs.layout import files_of
 from fittingroom.runs.ledger import Ledger, LedgerPlace
 from fittingroom.runs.ledger_check import contradiction, is_of
 from fittingroom.runs.ledger_entries import LedgerLook, looks_of
-from fittingroom.runs.place import RECORD_NAME
+from fittingroom.runs.place import RECORD_NAME, is_run
 from fittingroom.runs.record import RunRecord, now
 
 if TYPE_CHECKING:
@@ -43,6 +43,18 @@ class RunLooks:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Waits while another process scores a seed of the run, so that several at once are one entry in the ledger.
+
+        Runs of the layout before `seed-0/` have no folder around their files, and are scored without waiting: a second
+        score of the same weights is a repetition then, which costs no look either.
+        """
+        # Not the folder of the files, which is locked for each change of the record.
+        around = self.path if files_of(self.path) != self.path else self.path.parent
+        with locked_folder(around) if is_run(around) else nullcontext():
+            yield
 
     def check_writable(self) -> None:
         """Writes the record as it is, so that no look is counted where it cannot be recorded."""
