@@ -103,9 +103,9 @@ def look(
 
     Args:
         path: the run folder.
-        record: what it says.
+        record: its record.
         dataset: the run's dataset.
-        reason: what for.
+        reason: why the test set is opened.
         score: gives the scores on the opened test set.
         together: what the other seeds have in common that are scored in the same look; None for a look by itself.
 
@@ -118,7 +118,7 @@ def look(
             f"{path} is being trained further by {trainer}, so its score would soon be out of date. Wait for the end."
         )
     ledger = Ledger.of_user()
-    intent = replace(intent_of(path, record, dataset.name, len(dataset.test), reason), together=together)
+    intent = replace(_intent(path, record, dataset.name, len(dataset.test), reason), together=together)
     looks, taken = RunLooks(path), list[tuple[LedgerPlace, int]]()
 
     def write_intent(opening: Opening) -> None:
@@ -136,15 +136,15 @@ def look(
         looks.add_score(number, stored)
 
 
-def intent_of(path: Path, record: RunRecord, dataset: str, images: int, reason: str) -> Intent:
+def _intent(path: Path, record: RunRecord, dataset: str, images: int, reason: str) -> Intent:
     """What the ledger keeps of a run that is about to look.
 
     Args:
         path: the run folder.
-        record: what it says.
+        record: its record.
         dataset: the name under which the test images were loaded.
-        images: how many there are.
-        reason: what for.
+        images: the number of test images.
+        reason: why the test set is opened.
     """
     return Intent(
         dataset=dataset,
@@ -160,15 +160,15 @@ def intent_of(path: Path, record: RunRecord, dataset: str, images: int, reason: 
 
 
 def has_score(record: RunRecord) -> bool:
-    """Whether a run has looked and kept what it saw."""
+    """Whether a run has a test score."""
     return any(one.score is not None for one in record.looks)
 
 
-def told(runs: Sequence[tuple[Path, RunRecord]]) -> TestResult:
+def stored_result(runs: Sequence[tuple[Path, RunRecord]]) -> TestResult:
     """The stored score of each run, the latest where there are several, and where its look stands among all looks.
 
     Args:
-        runs: the folder of each, and what it says.
+        runs: the folder of each, and its record.
 
     Raises:
         RunError: the ledger contradicts a score.
@@ -195,7 +195,7 @@ def count_test_part(runs: Sequence[tuple[Path, RunRecord]], files: Sequence[Path
     pictures in folders with the names of the classes.
 
     Args:
-        runs: the folder of each run that is asked, and what it says.
+        runs: the folder of each run that is asked, and its record.
         files: all files that are predicted together.
 
     Raises:
@@ -243,7 +243,7 @@ def _count(runs: Sequence[tuple[Path, RunRecord]], dataset: Dataset | None, name
         if dataset is None or record.data.test_fingerprint != dataset.test.fingerprint:
             continue
         _log.warning("%s has the run's own sealed test set: predicting it is a look, which the ledger counts.", name)
-        intent = intent_of(folder, record, dataset.name, len(dataset.test), f"predict {name}")
+        intent = _intent(folder, record, dataset.name, len(dataset.test), f"predict {name}")
         recorded(dataset.test, partial(_record, ledger, intent)).open(intent.reason)
 
 

@@ -227,7 +227,7 @@ class Run:
             self.use_data(data)
         for run in self:
             run.look(reason)
-        return openings.told([(run.path, run.record) for run in self])
+        return openings.stored_result([(run.path, run.record) for run in self])
 
     def look(self, reason: str, together: str | None = None) -> None:
         """Does what `evaluate` does with a run of one seed, without a result.

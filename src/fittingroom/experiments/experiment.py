@@ -137,7 +137,7 @@ class Experiment:
             run.share(first)
         for run in runs:
             run.look(_FINAL_REASON, f"{self.path.resolve()} {best.variant.digest}")
-        self.final = openings.told([(run.path, run.record) for run in runs])
+        self.final = openings.stored_result([(run.path, run.record) for run in runs])
         return self.final
 
     @overload
