@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fittingroom.data.cache import DatasetSource, cached_before
+from fittingroom.data.cache import DatasetSource
 from fittingroom.data.contents import Contents, RawDataset, RawPart
 from tests.data.builders import images, labels
 
@@ -118,9 +118,9 @@ def damage_what_is_said(folder: Path) -> None:
 def test_a_damaged_cache_is_noticed_and_made_again(folder: Path, damage: Callable[[Path], None]) -> None:
     made_from().contents()
     damage(folder)
-    assert cached_before("c") is None
+    assert DatasetSource.cached_before("c") is None
     assert_same(made_from().contents(), contents())
-    assert cached_before("c") is not None
+    assert DatasetSource.cached_before("c") is not None
 
 
 def test_a_cache_that_cannot_be_written_does_not_stop_the_work(cache: Path) -> None:
@@ -143,7 +143,7 @@ def test_an_interrupted_writer_leaves_the_old_contents_and_no_draft(
     with pytest.raises(KeyboardInterrupt):
         made_from(2, lambda: contents(5)).contents()
     assert [path.name for path in folder.parent.iterdir()] == ["c"]
-    back = cached_before("c")
+    back = DatasetSource.cached_before("c")
     assert back is not None
     assert_same(back, contents())
 
@@ -167,7 +167,7 @@ def test_writers_at_the_same_time_all_get_the_contents(folder: Path) -> None:
     for result in results:
         np.testing.assert_array_equal(result.images, contents().images)
         assert result.notes == ("a note",)
-    assert cached_before("c") is not None
+    assert DatasetSource.cached_before("c") is not None
     assert [path.name for path in folder.parent.iterdir()] == ["c"]
 
 
@@ -175,8 +175,8 @@ def test_contents_stay_good_when_their_source_is_deleted_but_not_when_it_changes
     source = tmp_path / "source"
     source.write_text("one")
     DatasetSource.of_files("c", None, (source,), contents).contents()
-    assert cached_before("c") is not None
+    assert DatasetSource.cached_before("c") is not None
     source.write_text("other")
-    assert cached_before("c") is None
+    assert DatasetSource.cached_before("c") is None
     source.unlink()
-    assert cached_before("c") is not None
+    assert DatasetSource.cached_before("c") is not None

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fittingroom.data.labels import named, say_uneven
+from fittingroom.data.contents import _say_uneven
+from fittingroom.data.labels import named
 from fittingroom.errors import DataError
 
 
@@ -52,7 +53,7 @@ def test_labels_that_cannot_be_names_are_refused(
 
 def test_uneven_classes_are_said_with_what_helps() -> None:
     labels = np.repeat(np.array([0, 1], np.int32), [112, 795])
-    (note,) = say_uneven(labels, ("skirt", "t-shirt"))
+    (note,) = _say_uneven(labels, ("skirt", "t-shirt"))
     assert "795 images of 't-shirt' and 112 of 'skirt'" in note
     assert "class_weight" in note
-    assert say_uneven(np.repeat(np.array([0, 1], np.int32), [112, 400]), ("a", "b")) == []
+    assert _say_uneven(np.repeat(np.array([0, 1], np.int32), [112, 400]), ("a", "b")) == []

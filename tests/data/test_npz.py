@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fittingroom.data.npz import array_names, read_array
+from fittingroom.data.npz import NpzFile
 from fittingroom.errors import DataError
 
 
@@ -60,7 +60,7 @@ def write_member(path: Path, name: str, content: bytes, packing: int = zipfile.Z
 def test_what_was_written_comes_back(folder: Path, array: np.ndarray, fortran: bool, packed: bool) -> None:
     path = folder / "a.npz"
     (np.savez_compressed if packed else np.savez)(path, a=np.array(array, order="F" if fortran else "C"))
-    back = read_array(path, "a")
+    back = NpzFile(path).read("a")
     assert back.shape == array.shape
     assert back.dtype == array.dtype.newbyteorder("=")
     np.testing.assert_array_equal(back, array)
@@ -78,8 +78,8 @@ def test_a_cut_or_changed_file_never_fails_otherwise_than_with_a_data_error(
     path = folder / "changed.npz"
     path.write_bytes(bytes(content[: cut or None]))
     try:
-        for name in array_names(path):
-            read_array(path, name)
+        for name in NpzFile(path).names():
+            NpzFile(path).read(name)
     except DataError:
         pass
 
@@ -91,37 +91,37 @@ def test_a_way_of_packing_that_cannot_be_read_is_an_error_of_the_data(tmp_path: 
     content[content.index(b"PK\x01\x02") + 6] = 109  # the version of zip that is needed, in the directory
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"cut off or damaged \(zip file version 10\.9\)"):
-        array_names(path)
+        NpzFile(path).names()
 
 
 def test_pickled_objects_are_refused_with_the_reason_and_never_run(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x_train=np.array([Malice(str(tmp_path / "made"))], dtype=object))
     with pytest.raises(DataError, match=r"'x_train' of .* pickled Python objects, which can run any code"):
-        read_array(tmp_path / "a.npz", "x_train")
+        NpzFile(tmp_path / "a.npz").read("x_train")
     assert not (tmp_path / "made").exists()
     np.savez(tmp_path / "b.npz", y_train=np.array(["cat", "dog"], dtype=object))
     with pytest.raises(DataError, match=r"for example with \.astype\('uint8'\), or of text with \.astype\(str\)"):
-        read_array(tmp_path / "b.npz", "y_train")
+        NpzFile(tmp_path / "b.npz").read("y_train")
 
 
 def test_a_structure_with_objects_inside_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", a=np.array([(1, "x")], dtype=[("n", "i4"), ("o", "O")]))
     with pytest.raises(DataError, match="pickled Python objects"):
-        read_array(tmp_path / "a.npz", "a")
+        NpzFile(tmp_path / "a.npz").read("a")
 
 
 def test_an_absurd_shape_is_refused_with_what_is_really_there(tmp_path: Path) -> None:
     header = "{'descr': '|u1', 'fortran_order': False, 'shape': (1000000, 1000000, 28)}"
     path = write_member(tmp_path / "a.npz", "a.npy", npy_bytes(header, b"12345"))
     with pytest.raises(DataError, match=r"shape \(1000000, 1000000, 28\).* 28,000,000,000,000 bytes, but has 5\."):
-        read_array(path, "a")
+        NpzFile(path).read("a")
 
 
 def test_a_negative_dimension_is_refused(tmp_path: Path) -> None:
     header = "{'descr': '|u1', 'fortran_order': False, 'shape': (-5, -1)}"
     path = write_member(tmp_path / "a.npz", "a.npy", npy_bytes(header, b"12345"))
     with pytest.raises(DataError, match=r"shape \(-5, -1\)"):
-        read_array(path, "a")
+        NpzFile(path).read("a")
 
 
 def test_a_member_that_lies_about_its_size_is_refused_before_it_is_read(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_member_that_lies_about_its_size_is_refused_before_it_is_read(tmp_path
     size = (2_000_000_000 + len(content) - 5).to_bytes(4, "little")
     path.write_bytes(path.read_bytes().replace(len(content).to_bytes(4, "little"), size))
     with pytest.raises(DataError, match=r"declares 2,000,000,000 bytes of values; .* hold at most"):
-        read_array(path, "a")
+        NpzFile(path).read("a")
 
 
 @pytest.mark.parametrize(
@@ -140,23 +140,23 @@ def test_a_member_that_lies_about_its_size_is_refused_before_it_is_read(tmp_path
 def test_what_is_no_number_is_refused(tmp_path: Path, array: np.ndarray, kind: str) -> None:
     np.savez(tmp_path / "a.npz", a=array)
     with pytest.raises(DataError, match=f"of type {kind}; expected numbers"):
-        read_array(tmp_path / "a.npz", "a")
+        NpzFile(tmp_path / "a.npz").read("a")
 
 
 def test_a_missing_array_lists_those_there(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", images=[1], answers=[2])
-    assert array_names(tmp_path / "a.npz") == ("images", "answers")
+    assert NpzFile(tmp_path / "a.npz").names() == ("images", "answers")
     with pytest.raises(DataError, match="no array 'x_train'; its arrays are images and answers"):
-        read_array(tmp_path / "a.npz", "x_train")
+        NpzFile(tmp_path / "a.npz").read("x_train")
 
 
 def test_other_files_are_named(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npz.npy", np.zeros(3))
     with pytest.raises(DataError, match=r"not an NPZ file: it looks like a single NumPy array \(.npy\)"):
-        array_names(tmp_path / "a.npz.npy")
+        NpzFile(tmp_path / "a.npz.npy").names()
     (tmp_path / "b.npz").write_text("<html>")
     with pytest.raises(DataError, match="looks like a web page"):
-        array_names(tmp_path / "b.npz")
+        NpzFile(tmp_path / "b.npz").names()
 
 
 def test_a_cut_off_archive_is_named(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_a_cut_off_archive_is_named(tmp_path: Path) -> None:
     np.savez(path, a=np.zeros(100))
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(DataError, match="cut off or damaged"):
-        read_array(path, "a")
+        NpzFile(path).read("a")
 
 
 def test_a_wrong_checksum_is_damage(tmp_path: Path) -> None:
@@ -172,13 +172,13 @@ def test_a_wrong_checksum_is_damage(tmp_path: Path) -> None:
     np.savez(path, a=np.full(10_000, 7, np.uint8))
     path.write_bytes(path.read_bytes().replace(bytes([7] * 50), bytes([8] * 50), 1))
     with pytest.raises(DataError, match=r"damaged after .* of 10,000 bytes of values \(Bad CRC"):
-        read_array(path, "a")
+        NpzFile(path).read("a")
 
 
 def test_unusual_packing_is_refused(tmp_path: Path) -> None:
     path = write_member(tmp_path / "a.npz", "a.npy", npy_bytes("{}"), zipfile.ZIP_LZMA)
     with pytest.raises(DataError, match="packed in an unusual way"):
-        read_array(path, "a")
+        NpzFile(path).read("a")
 
 
 @pytest.mark.parametrize("field", ["size", "count"])
@@ -197,7 +197,7 @@ def test_a_part_that_a_damaged_directory_hides_is_noticed(tmp_path: Path, field:
         del content[last:end]
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"cut off or damaged \(it declares \d members, but its directory has \d\)"):
-        array_names(path)
+        NpzFile(path).names()
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -216,7 +216,7 @@ def test_no_damage_ends_otherwise_than_with_a_data_error_or_all_arrays(tmp_path:
         content[at] = int(rng.integers(256))
         path.write_bytes(content)
         try:
-            found = {name: read_array(path, name) for name in array_names(path)}
+            found = {name: NpzFile(path).read(name) for name in NpzFile(path).names()}
         except DataError:
             continue
         assert found.keys() == arrays.keys(), at

@@ -41,7 +41,7 @@ from fittingroom.answers.judgement import Judgement
 from fittingroom.answers.out_of_distribution import LENGTH, MOST_IMAGES, ShapeDetector
 from fittingroom.answers.recalibration import SHARPEST, Conformal, LabelShiftCalibration
 from fittingroom.atomic import open_file, write_atomically
-from fittingroom.data.npz import array_names, read_array
+from fittingroom.data.npz import NpzFile
 from fittingroom.errors import RunError
 from fittingroom.evaluation.calibration import HIGHEST, LOWEST
 from fittingroom.runs.json_files import damage
@@ -79,7 +79,7 @@ class FittedFile(Generic[T]):
     format: int
     largest: int
     arrays_of: Callable[[T], Mapping[str, Any]]
-    checked: Callable[[Path, int], T]
+    checked: Callable[[NpzFile, int], T]
 
     def write(self, folder: Path, fitted: T, digest: bytes) -> None:
         """Writes one into a run's folder.
@@ -116,16 +116,17 @@ class FittedFile(Generic[T]):
         with _mendable(file), damage(folder, self.name):
             if file.stat().st_size > self.largest:
                 raise ValueError(f"it is larger than the {self.largest:,} bytes that such a file may have")
-            if "format" not in array_names(file):
+            arrays = NpzFile(file)
+            if "format" not in arrays.names():
                 raise ValueError("it does not say its format")
-            found = _number_in(file, "format")
+            found = _number_in(arrays, "format")
             if found > self.format:
                 raise RunError(
                     f"{self.name} has the format {found:g}, and this version of fittingroom reads up to {self.format}."
                 )
-            if found < self.format or read_array(file, "weights").tobytes() != digest:
+            if found < self.format or arrays.read("weights").tobytes() != digest:
                 return None
-            return self.checked(file, classes)
+            return self.checked(arrays, classes)
 
 
 @contextmanager
@@ -152,9 +153,9 @@ def _judgement_arrays(judgement: Judgement) -> Mapping[str, Any]:
     }
 
 
-def _checked_judgement(file: Path, class_count: int) -> Judgement:
+def _checked_judgement(file: NpzFile, class_count: int) -> Judgement:
     temperature, threshold = _number_in(file, "temperature"), _number_in(file, "threshold")
-    features, classes = read_array(file, "outlines"), read_array(file, "classes")
+    features, classes = file.read("outlines"), file.read("classes")
     scores, distances, surprises = (_rising_in(file, name) for name in ("scores", "apart", "doubts"))
     if not LOWEST <= temperature <= HIGHEST or not 0 <= threshold <= 1:
         expected = f"expected a temperature of {LOWEST} to {HIGHEST} and a threshold of 0 to 1"
@@ -177,8 +178,8 @@ def _label_shift_arrays(fitted: LabelShiftCalibration) -> Mapping[str, Any]:
     return {"sharpness": np.float64(fitted.sharpness), "shifts": fitted.shifts, "scores": fitted.conformal.scores}
 
 
-def _checked_label_shift(file: Path, class_count: int) -> LabelShiftCalibration:
-    sharpness, shifts, scores = _number_in(file, "sharpness"), read_array(file, "shifts"), _rising_in(file, "scores")
+def _checked_label_shift(file: NpzFile, class_count: int) -> LabelShiftCalibration:
+    sharpness, shifts, scores = _number_in(file, "sharpness"), file.read("shifts"), _rising_in(file, "scores")
     if not 1 / SHARPEST <= sharpness <= SHARPEST:
         raise ValueError(f"expected a sharpness of {1 / SHARPEST} to {SHARPEST}, got {sharpness}")
     if shifts.dtype != np.float64 or shifts.shape != (class_count,) or not np.isfinite(shifts).all():
@@ -186,26 +187,26 @@ def _checked_label_shift(file: Path, class_count: int) -> LabelShiftCalibration:
     return LabelShiftCalibration(sharpness, shifts, Conformal(scores))
 
 
-def _rising_in(file: Path, name: str) -> npt.NDArray[np.float32]:
+def _rising_in(file: NpzFile, name: str) -> npt.NDArray[np.float32]:
     """Numbers in a file, float32 `(n,)`, each as large as the one before it or larger.
 
     Raises:
         ValueError: it has something else under this name.
     """
-    array = read_array(file, name)
+    array = file.read(name)
     rises = array.ndim == 1 and array.dtype == np.float32 and bool((array[:-1] <= array[1:]).all())
     if not rises or np.isnan(array).any():
         raise ValueError(f"its {name} are not rising numbers")
     return array
 
 
-def _number_in(file: Path, name: str) -> float:
+def _number_in(file: NpzFile, name: str) -> float:
     """A number in a file.
 
     Raises:
         ValueError: it has something else under this name.
     """
-    array = read_array(file, name)
+    array = file.read(name)
     if array.shape != () or array.dtype.kind not in "if":
         raise ValueError(f"its {name} is {array.dtype} of the shape {array.shape}, not a number")
     return float(array)

@@ -9,12 +9,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from fittingroom.data.csvfile import test_file
-from fittingroom.data.dataset import Dataset, Opening, Part, is_among, recorded
-from fittingroom.data.idx import is_test_images
+from fittingroom.data.csvfile import PixelTable
+from fittingroom.data.dataset import Dataset, Opening, Part
+from fittingroom.data.idx import FourFiles
 from fittingroom.data.load import load as unrecorded_load
 from fittingroom.data.model_inputs import holds_arrays
-from fittingroom.data.npz import array_names
+from fittingroom.data.npz import NpzFile
 from fittingroom.errors import DataError, RunError
 from fittingroom.evaluation.luck import ScoredLook, TestResult
 from fittingroom.evaluation.scores import Scores
@@ -67,7 +67,7 @@ def load(
     dataset = unrecorded_load(
         name, validation=validation, split_seed=split_seed, data_dir=data_dir, image_size=image_size
     )
-    return replace(dataset, test=recorded(dataset.test, partial(_enter, dataset.name), _said_looks))
+    return replace(dataset, test=dataset.test.recorded(partial(_enter, dataset.name), _said_looks))
 
 
 def _enter(dataset: str, opening: Opening) -> None:
@@ -129,7 +129,7 @@ def look(
     with looks.alone():
         if has_score(read_record(path)):
             return  # another process scored the run while this one waited
-        stored = score(recorded(dataset.test, write_intent).open(reason)).to_dict()
+        stored = score(dataset.test.recorded(write_intent).open(reason)).to_dict()
         ((place, number),) = taken
         # The ledger first: a score that only the run has would be one that nobody can vouch for.
         ledger.record_score(place, stored)
@@ -211,22 +211,26 @@ def count_test_part(runs: Sequence[tuple[Path, RunRecord]], files: Sequence[Path
     if data.name.startswith("folder:") and len(pictures) >= data.counts["test"]:
         for root in list(min(pictures).parents)[1:3]:
             dataset = _loaded(f"folder:{root}", image_size=data.image_shape[:2])
-            if dataset is not None and is_among(dataset.test, root, pictures):
+            if dataset is not None and dataset.test.is_among(root, pictures):
                 _count(runs, dataset, root.name)
 
 
 def _datasets_of(path: Path) -> list[str]:
     """The datasets that a file with arrays may hold the test part of, as `load` takes them."""
     try:
-        names = set(array_names(path))
+        names = set(NpzFile(path).names())
     except (DataError, OSError):
         names = set()
     if names:
         labelled = names & {"x_test", "test_images"} and names & {"y_test", "test_labels"}
         return [f"npz:{path}"] if labelled else []
     if path.suffix.lower() in {".csv", ".tsv"}:
-        return [f"csv:{other}" for other in sorted(path.parent.glob(f"*{path.suffix}")) if test_file(other) == path]
-    return [f"idx:{path.parent}"] if is_test_images(path) else []
+        return [
+            f"csv:{other}"
+            for other in sorted(path.parent.glob(f"*{path.suffix}"))
+            if PixelTable.test_file(other) == path
+        ]
+    return [f"idx:{path.parent}"] if FourFiles.is_test_images(path) else []
 
 
 def _loaded(name: str, image_size: tuple[int, ...] | None = None) -> Dataset | None:
@@ -244,7 +248,7 @@ def _count(runs: Sequence[tuple[Path, RunRecord]], dataset: Dataset | None, name
             continue
         _log.warning("%s has the run's own sealed test set: predicting it is a look, which the ledger counts.", name)
         intent = _intent(folder, record, dataset.name, len(dataset.test), f"predict {name}")
-        recorded(dataset.test, partial(_record, ledger, intent)).open(intent.reason)
+        dataset.test.recorded(partial(_record, ledger, intent)).open(intent.reason)
 
 
 def _record(ledger: Ledger, intent: Intent, opening: Opening) -> None:

@@ -88,6 +88,11 @@ class DatasetSource:
             return dataclasses.replace(contents, notes=(*contents.notes, note))
         return _read(folder, self.stamp.__eq__) or contents
 
+    @staticmethod
+    def cached_before(key: str) -> Contents | None:
+        """The contents cached under a key, if none of their files has changed since; deleted files do not count."""
+        return _read(_folder(key), _is_unchanged_or_gone)
+
 
 def cache_dir() -> Path:
     """The cache folder: `FITTINGROOM_CACHE_DIR`, else the place that the operating system has for caches.
@@ -104,11 +109,6 @@ def cache_dir() -> Path:
         return Path(user_cache_dir("fittingroom", appauthor=False))
     except RuntimeError:
         return Path(os.devnull, "fittingroom")
-
-
-def cached_before(key: str) -> Contents | None:
-    """The contents cached under a key, if none of their files has changed since; deleted files do not count."""
-    return _read(_folder(key), _is_unchanged_or_gone)
 
 
 def _folder(key: str) -> Path:

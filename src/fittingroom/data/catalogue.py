@@ -53,6 +53,12 @@ class CatalogueEntry:
     train_fingerprint: str | None = None
     test_fingerprint: str | None = None
 
+    @staticmethod
+    def known_by(fingerprint: str, test_fingerprint: str) -> CatalogueEntry | None:
+        """The dataset of the catalogue that has these fingerprints; None if no dataset has."""
+        pair = (fingerprint, test_fingerprint)
+        return next((row for row in CATALOGUE.values() if (row.train_fingerprint, row.test_fingerprint) == pair), None)
+
 
 _PACKED = tuple(f"{name}.gz" for name in FOUR_FILES)
 
@@ -196,9 +202,3 @@ CATALOGUE: Mapping[str, CatalogueEntry] = MappingProxyType(
 
 FORMS = ("folder:FOLDER", "npz:FILE", "csv:FILE", "idx:FOLDER")
 """How a user's own data are named."""
-
-
-def known_by(fingerprint: str, test_fingerprint: str) -> CatalogueEntry | None:
-    """The dataset of the catalogue that has these fingerprints; None if no dataset has."""
-    pair = (fingerprint, test_fingerprint)
-    return next((row for row in CATALOGUE.values() if (row.train_fingerprint, row.test_fingerprint) == pair), None)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.data.labels import named, say_uneven
+from fittingroom.data.labels import named
 from fittingroom.data.ranges import NOTED_DARK
 from fittingroom.data.split import count_per_class, cut_test
 from fittingroom.data.values import (
@@ -33,6 +33,7 @@ _MOST_CLASSES = 10_000
 _FEW_LEVELS = 16
 """The largest value that is taken as white where no value of a dataset is above it, as in scikit-learn's digits."""
 
+_UNEVEN = 4  # times as many images in the largest class as in the smallest: from here on it is worth a sentence
 _LOOKED_AT = 64  # images, before all are compared
 _FLAT = 0.05  # the share of images without anything in them from where on it is said
 
@@ -160,7 +161,7 @@ def _check(found: RawDataset) -> Contents:
     _check_classes(learned, classes, guesses)
     scale, said = _scale_of(found, int(max(images.max(), test_images.max())))
     notes += (*said, *_say_flat(images, found.notes))
-    notes += say_uneven(learned, classes)
+    notes += _say_uneven(learned, classes)
     notes += _say_empty("validation", labels[len(learned) :], classes)
     notes += _say_empty("test", test_labels, classes)
     notes += _say_shared_images(images, test_images)
@@ -270,6 +271,20 @@ def _check_apart(images: Images, test_images: Images) -> list[str]:
             "are they swapped?"
         ]
     return []
+
+
+def _say_uneven(labels: Labels, classes: tuple[str, ...]) -> list[str]:
+    """A sentence where the largest class has several times as many training images as the smallest, and what helps."""
+    counts = count_per_class(labels, len(classes))
+    most, least = max(counts), min(counts)
+    if not least or most < _UNEVEN * least:
+        return []
+    large, small = classes[counts.index(most)], classes[counts.index(least)]
+    return [
+        f"The classes are uneven: {most:,} images of {large!r} and {least:,} of {small!r}. A model may score well and "
+        f"hardly ever name {small!r}, so look at each class's own score (`fittingroom explain`). More images of the "
+        "small classes help, or weights for them: fittingroom.fit(..., class_weight={class number: weight})."
+    ]
 
 
 def _say_empty(part: str, labels: Labels, classes: tuple[str, ...]) -> list[str]:

@@ -73,6 +73,19 @@ class PixelTable:
             raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
         return blocks.table()
 
+    @staticmethod
+    def dataset_source(path: Path) -> DatasetSource:
+        """The dataset in a user's file, with the test part of a file `...test.csv` beside it."""
+        other, note = _beside(path)
+        files = (path,) if other is None else (path, other)
+        return DatasetSource.of_files("csv", str(path), files, lambda: _read_csv(path, other, note).checked())
+
+    @staticmethod
+    def test_file(path: Path) -> Path | None:
+        """The test part's file that belongs to a training part's by its name, there or not; None for other names."""
+        name = re.sub("train(ing)?", "test", path.name, flags=re.IGNORECASE)
+        return None if name == path.name else path.with_name(name)
+
 
 @dataclass(frozen=True)
 class _Columns:
@@ -95,13 +108,6 @@ class _Columns:
     delimiter: str
     header: bool
     notes: tuple[str, ...]
-
-
-def csv_source(path: Path) -> DatasetSource:
-    """A user's CSV file of labels and pixels, with the test part of a file `...test.csv` beside it."""
-    other, note = _beside(path)
-    files = (path,) if other is None else (path, other)
-    return DatasetSource.of_files("csv", str(path), files, lambda: _read_csv(path, other, note).checked())
 
 
 def _read_csv(path: Path, other: Path | None, note: tuple[str, ...]) -> RawDataset:
@@ -127,18 +133,12 @@ def _read_csv(path: Path, other: Path | None, note: tuple[str, ...]) -> RawDatas
 
 def _beside(path: Path) -> tuple[Path | None, tuple[str, ...]]:
     """The file with the test part that belongs to a file of the training part by its name, and a sentence about it."""
-    other = test_file(path)
+    other = PixelTable.test_file(path)
     if other is None or not other.is_file():
         return None, ()
     if _read_columns(other).label is None:
         return None, (f"{other.name}, which lies beside it, has no labels, so it is not used as the test part.",)
     return other, (f"The test part is {other.name}, which lies beside it.",)
-
-
-def test_file(path: Path) -> Path | None:
-    """Where the test part would be that belongs to a file of the training part by its name; None for other names."""
-    name = re.sub("train(ing)?", "test", path.name, flags=re.IGNORECASE)
-    return None if name == path.name else path.with_name(name)
 
 
 def _read_columns(path: Path) -> _Columns:

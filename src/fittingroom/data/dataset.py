@@ -195,22 +195,20 @@ class SealedTestSet:
             "Load the dataset again where it is needed, or use test.open('why')."
         )
 
+    def recorded(
+        self, recorder: Callable[[Opening], None], looks: Callable[[frozenset[str]], str] | None = None
+    ) -> SealedTestSet:
+        """The same sealed test set, whose openings are recorded by `recorder` alone. Both list them in `openings`.
 
-def recorded(
-    test: SealedTestSet, recorder: Callable[[Opening], None], looks: Callable[[frozenset[str]], str] | None = None
-) -> SealedTestSet:
-    """The same sealed test set, whose openings are recorded by `recorder` alone. Both list them in `openings`.
+        `looks` says how often it was looked at, as `SealedTestSet` has it.
+        """
+        other = SealedTestSet(self._part, self.fingerprint, recorder, self._digests, looks or self._looks)
+        other._openings = self._openings
+        return other
 
-    `looks` says how often it was looked at, as `SealedTestSet` has it.
-    """
-    other = SealedTestSet(test._part, test.fingerprint, recorder, test._digests, looks or test._looks)
-    other._openings = test._openings
-    return other
-
-
-def is_among(test: SealedTestSet, folder: Path, files: Set[Path]) -> bool:
-    """Whether some files are those of all test images of a dataset in a folder; their names are not handed out."""
-    return bool(test._part.files) and all(folder / name in files for name in test._part.files)
+    def is_among(self, folder: Path, files: Set[Path]) -> bool:
+        """Whether some files are those of all test images of a dataset in a folder; their names are not handed out."""
+        return bool(self._part.files) and all(folder / name in files for name in self._part.files)
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,13 +17,19 @@ from fittingroom.atomic import open_file
 from fittingroom.data.cache import DatasetSource
 from fittingroom.data.contents import RawDataset, RawPart
 from fittingroom.data.folder import PictureFolder
-from fittingroom.data.headers import SMALL, default_size, median_size
+from fittingroom.data.headers import median_size
 from fittingroom.data.pictures import MOST_BYTES, RESIZE_RULE, MemoryBudget, Picture, fit, pixels, quiet_pillow
 from fittingroom.data.sniff import LARGEST_ARRAY
 from fittingroom.data.values import DIGEST_BYTES, Images
 from fittingroom.errors import DataError
 from fittingroom.progress import progress_bar
 from fittingroom.text import amount
+
+_SMALL = (28, 28)
+"""For icons and drawings, and the size that every folder had before sizes were looked at."""
+
+_PHOTOGRAPHS = (64, 64)
+"""For photographs, of which 28x28 pixels show too little. What it costs stands in docs/measurements.md."""
 
 _RESIZED = "resized"
 
@@ -40,18 +46,28 @@ def folder_source(root: Path, size: tuple[int, int] | None, *, first_rules: bool
 
     Args:
         root: the folder.
-        size: height and width; None for what suits the pictures, see `headers.default_size`.
+        size: height and width; None for what suits the pictures, see `_default_size`.
         first_rules: reads it as the first versions did; see `PictureFolder.scan`.
 
     Raises:
         DataError: the folder has no pictures in classes.
     """
     folder = PictureFolder.scan(root, first_rules=first_rules)
-    height, width = size or (SMALL if first_rules else default_size(folder.paths()))
+    height, width = size or (_SMALL if first_rules else _default_size(folder.paths()))
     name = f"{height}x{width} {root}{' first rules' if first_rules else ''}"
     return DatasetSource.of_files(
         "folder", name, folder.paths(), lambda: _decode_folder(folder, height, width).checked()
     )
+
+
+def _default_size(paths: Sequence[Path]) -> tuple[int, int]:
+    """Height and width for the pictures of a folder: 64x64 where the median picture has an edge of that, else 28x28.
+
+    So no picture is enlarged much. Only the first bytes of up to 101 evenly spaced files are read, so the size is the
+    same each time.
+    """
+    median = median_size(paths)
+    return _PHOTOGRAPHS if median is not None and max(median) >= max(_PHOTOGRAPHS) else _SMALL
 
 
 def _decode_folder(folder: PictureFolder, height: int, width: int) -> RawDataset:

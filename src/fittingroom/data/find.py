@@ -6,9 +6,9 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 
 from fittingroom.data.catalogue import FOUR_FILES
-from fittingroom.data.npz import member_names
+from fittingroom.data.npz import NpzFile
 from fittingroom.data.pictures import SUFFIXES
-from fittingroom.data.sniff import FileKind, start_of
+from fittingroom.data.sniff import FileKind
 from fittingroom.errors import DataError, DatasetNotFoundError
 
 _TABLES = {".csv", ".tsv"}
@@ -36,14 +36,14 @@ def form_of(path: Path) -> str:
     if not path.exists():
         raise DatasetNotFoundError(f"there is no file or folder {path}.{_beside(path)}")
     try:
-        start = start_of(path)
+        kind = FileKind.of_file(path)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
-    if start.startswith(b"PK\x03\x04"):
+    if kind.is_zip:
         return _form_of_archive(path)
     if path.suffix.lower() in _TABLES:
         return "csv"
-    raise _no_dataset(path, start)
+    raise _no_dataset(path, kind)
 
 
 def check_form(form: str, path: Path) -> None:
@@ -99,7 +99,7 @@ def _form_of_archive(path: Path) -> str:
         DataError: it holds other files.
     """
     try:
-        names = [name for name in member_names(path) if not name.endswith("/")]
+        names = [name for name in NpzFile(path).members() if not name.endswith("/")]
     except DataError:
         if path.suffix.lower() == ".npz":
             return "npz"  # its reader says what is wrong
@@ -119,14 +119,13 @@ def _form_of_archive(path: Path) -> str:
     )
 
 
-def _no_dataset(path: Path, start: bytes) -> DataError:
-    kind = FileKind.of(start)
+def _no_dataset(path: Path, kind: FileKind) -> DataError:
     if path.suffix.lower() in SUFFIXES:
         above = path.parent.parent
         way = f" One picture is not a dataset; load the folder that has the class folders, such as folder:{above}."
     elif any(name in path.name for name in FOUR_FILES):
         way = f" Load its folder: idx:{path.parent}."
-    elif path.suffix.lower() in {"", ".txt", ".data", ".dat"} and "," in start.decode("latin-1").split("\n")[0]:
+    elif path.suffix.lower() in {"", ".txt", ".data", ".dat"} and "," in kind.start.decode("latin-1").split("\n")[0]:
         way = f" If it is a CSV file, load csv:{path}."
     else:
         way = kind.advice

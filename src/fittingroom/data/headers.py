@@ -18,12 +18,6 @@ import numpy as np
 from fittingroom.atomic import open_file
 from fittingroom.errors import DataError
 
-SMALL = (28, 28)
-"""For icons and drawings, and the size that every folder had before sizes were looked at."""
-
-_PHOTOGRAPHS = (64, 64)
-"""For photographs, of which 28x28 pixels show too little. What it costs stands in docs/measurements.md."""
-
 _SAMPLED = 101  # pictures of a folder: the size is chosen once, and recorded in the run (decision 28)
 _START = 32  # bytes, in which all formats but JPEG declare their size
 _JPEG_STARTS = (64 * 1024, 2**20)  # bytes; behind the EXIF data of a camera, the size may come late
@@ -45,16 +39,6 @@ _FIRST_WITH_LENGTH = 0xC0  # markers below are reserved, and have no length behi
 _PIXELS = frozenset({b"IDAT", b"fdAT"})  # large pictures have many thousands of them, of 8 KB and more
 _SMALL_CHUNK = 256  # bytes
 _GIF_COMMENT = b"\x21\xfe"
-
-
-def default_size(paths: Sequence[Path]) -> tuple[int, int]:
-    """Height and width for the pictures of a folder: 64x64 where the median picture has an edge of that, else 28x28.
-
-    So no picture is enlarged much. Only the first bytes of up to 101 evenly spaced files are read, so the size is the
-    same each time.
-    """
-    median = median_size(paths)
-    return _PHOTOGRAPHS if median is not None and max(median) >= max(_PHOTOGRAPHS) else SMALL
 
 
 def median_size(paths: Sequence[Path]) -> tuple[int, int] | None:

@@ -22,16 +22,14 @@ from numpy.typing import NDArray
 
 from fittingroom.atomic import open_file
 from fittingroom.data.cache import DatasetSource
-from fittingroom.data.catalogue import FOUR_FILES, known_by
+from fittingroom.data.catalogue import FOUR_FILES, CatalogueEntry
 from fittingroom.data.contents import Contents, RawDataset, RawPart
 from fittingroom.data.npz import listed
 from fittingroom.data.sniff import (
     LARGEST_ARRAY,
     LOOKED_AT,
     FileKind,
-    holds_idx,
     read_declared,
-    start_of,
 )
 from fittingroom.data.values import to_images
 from fittingroom.errors import DataError, DatasetNotFoundError
@@ -81,12 +79,44 @@ class FourFiles:
         train, train_labels, test, test_labels = (self.paths[name] for name in FOUR_FILES)
         images, notes = to_images({str(path): read_idx_images(path) for path in (train, test)})
         return RawDataset(
-            train=RawPart(images[str(train)], read_idx_labels(train_labels)),
-            test=RawPart(images[str(test)], read_idx_labels(test_labels)),
+            train=RawPart(images[str(train)], _read_idx_labels(train_labels)),
+            test=RawPart(images[str(test)], _read_idx_labels(test_labels)),
             source=self.source,
             classes=classes,
             notes=notes,
         ).checked()
+
+    @staticmethod
+    def is_test_images(path: Path) -> bool:
+        """Whether a file has the name of the test images among the four."""
+        return path.name.replace(".idx", "-idx").removesuffix(".gz") == FOUR_FILES[2]
+
+    @staticmethod
+    def dataset_source(folder: Path) -> DatasetSource:
+        """The dataset in a user's folder of four IDX files, under the names that MNIST's have.
+
+        Raises:
+            DatasetNotFoundError: the folder lacks some of the files.
+        """
+        files = FourFiles.in_folder(folder)
+        if files is None:
+            there = _idx_names(folder)
+            raise DatasetNotFoundError(
+                f"{folder} has {f'the IDX files {listed(there)}' if there else 'no IDX files'}; expected "
+                f"{', '.join(FOUR_FILES)}, with or without .gz.{' Rename them.' if there else ''}"
+            )
+
+        def read() -> Contents:
+            contents = files.read(None)
+            known = CatalogueEntry.known_by(contents.fingerprint, contents.test_fingerprint)
+            if known is None:
+                return contents
+            note = (
+                f"These are {known.info.title}'s files: `{known.name}` with --data-dir {folder} names its classes too."
+            )
+            return replace(contents, notes=(*contents.notes, note))
+
+        return DatasetSource.of_files("idx", str(folder), tuple(files.paths.values()), read)
 
 
 def read_idx_images(path: Path) -> NDArray[Any]:
@@ -98,7 +128,7 @@ def read_idx_images(path: Path) -> NDArray[Any]:
     return _read(path, {3, 4}, "images have 3 (or 4 in colour)")
 
 
-def read_idx_labels(path: Path) -> NDArray[Any]:
+def _read_idx_labels(path: Path) -> NDArray[Any]:
     """The labels of an IDX file, `(n,)`, in the type it declares.
 
     Raises:
@@ -158,36 +188,6 @@ def _read_header(stream: io.BufferedIOBase, path: Path) -> tuple[np.dtype[Any], 
     return np.dtype(_TYPES[magic[2]]), struct.unpack(f">{magic[3]}I", sizes)
 
 
-def idx_source(folder: Path) -> DatasetSource:
-    """A user's folder of four IDX files, under the names that MNIST's have.
-
-    Raises:
-        DatasetNotFoundError: the folder lacks some of the files.
-    """
-    files = FourFiles.in_folder(folder)
-    if files is None:
-        there = _idx_names(folder)
-        raise DatasetNotFoundError(
-            f"{folder} has {f'the IDX files {listed(there)}' if there else 'no IDX files'}; expected "
-            f"{', '.join(FOUR_FILES)}, with or without .gz.{' Rename them.' if there else ''}"
-        )
-
-    def read() -> Contents:
-        contents = files.read(None)
-        known = known_by(contents.fingerprint, contents.test_fingerprint)
-        if known is None:
-            return contents
-        note = f"These are {known.info.title}'s files: `{known.name}` with --data-dir {folder} names its classes too."
-        return replace(contents, notes=(*contents.notes, note))
-
-    return DatasetSource.of_files("idx", str(folder), tuple(files.paths.values()), read)
-
-
-def is_test_images(path: Path) -> bool:
-    """Whether a file has the name of the test images among the four."""
-    return path.name.replace(".idx", "-idx").removesuffix(".gz") == FOUR_FILES[2]
-
-
 def _variant(folder: Path, name: str) -> Path | None:
     """The file under the names that it goes by; the packed one first, because its checksum is published."""
     dotted = name.replace("-idx", ".idx")
@@ -200,6 +200,6 @@ def _idx_names(folder: Path) -> list[str]:
     names = []
     for path in sorted(folder.iterdir())[:_LISTED]:
         with suppress(OSError):
-            if holds_idx(start_of(path)):
+            if FileKind.of_file(path).is_idx:
                 names.append(path.name)
     return names

@@ -14,8 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.data.split import count_per_class
-from fittingroom.data.values import Labels
 from fittingroom.errors import DataError
 from fittingroom.text import word_list
 
@@ -61,7 +59,6 @@ def class_names(names: Iterable[str], what: str) -> dict[str, str]:
     return forms
 
 
-_UNEVEN = 4  # times as many images in the largest class as in the smallest: from here on it is worth a sentence
 _MOST_CLASSES = 10_000
 
 
@@ -166,17 +163,3 @@ def _placed(text: NDArray[np.str_] | None, place: dict[str, int]) -> Any:
         return None
     distinct, inverse = np.unique(text, return_inverse=True)
     return np.array([place[str(name)] for name in distinct], np.int32)[inverse.reshape(text.shape)]
-
-
-def say_uneven(labels: Labels, classes: tuple[str, ...]) -> list[str]:
-    """A sentence where the largest class has several times as many training images as the smallest, and what helps."""
-    counts = count_per_class(labels, len(classes))
-    most, least = max(counts), min(counts)
-    if not least or most < _UNEVEN * least:
-        return []
-    large, small = classes[counts.index(most)], classes[counts.index(least)]
-    return [
-        f"The classes are uneven: {most:,} images of {large!r} and {least:,} of {small!r}. A model may score well and "
-        f"hardly ever name {small!r}, so look at each class's own score (`fittingroom explain`). More images of the "
-        "small classes help, or weights for them: fittingroom.fit(..., class_weight={class number: weight})."
-    ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fittingroom.data.pictures import ACCEPTED, FIRST_SUFFIXES, SUFFIXES
-from fittingroom.data.sniff import FileKind, holds_idx, start_of
+from fittingroom.data.sniff import FileKind
 from fittingroom.errors import DataError
 from fittingroom.text import amount
 
@@ -178,7 +178,7 @@ def _other_data(listing: Listing) -> str:
 
 def _is_idx_file(path: Path) -> bool:
     try:
-        return holds_idx(start_of(path))
+        return FileKind.of_file(path).is_idx
     except OSError:
         return False
 
@@ -186,10 +186,11 @@ def _is_idx_file(path: Path) -> bool:
 def _kind_of(path: Path) -> str | None:
     """What a skipped picture of another kind is and what to do with it; None for all other files."""
     try:
-        start = start_of(path) if path.is_file() and not path.is_symlink() else b""
+        if not path.is_file() or path.is_symlink():
+            return None
+        kind = FileKind.of_file(path)
     except OSError:
         return None
-    kind = FileKind.of(start)
     if kind.is_unread_picture:
         return f"such as {path.name}, {kind.name}: {kind.mend}"
     if kind.suffix is None or path.suffix.lower() in SUFFIXES:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.atomic import absolute, expanded
-from fittingroom.data.cache import DatasetSource, cached_before
+from fittingroom.data.cache import DatasetSource
 from fittingroom.data.catalogue import CATALOGUE, DIGITS, FORMS, FOUR_FILES, CatalogueEntry, DatasetInfo
 from fittingroom.data.contents import Contents
 from fittingroom.data.dataset import Dataset, Part, SealedTestSet
@@ -125,9 +125,9 @@ def _catalogued(entry: CatalogueEntry, data_dir: Path | None) -> Contents:
     named = os.environ.get("FITTINGROOM_DATA_DIR")
     chosen = data_dir or (Path(named).expanduser().absolute() if named else None)
     if entry.name != DIGITS.name and chosen is not None:
-        from fittingroom.data.published import in_data_folder
+        from fittingroom.data.published import PublishedDataset
 
-        source = in_data_folder(entry, chosen)
+        source = PublishedDataset(entry).in_folder(chosen)
         if source is not None:
             return source.contents()
         if data_dir is not None:
@@ -143,32 +143,32 @@ def _catalogued(entry: CatalogueEntry, data_dir: Path | None) -> Contents:
 
 def _from_usual_places(entry: CatalogueEntry) -> Contents:
     """From the cache, for which no reader is imported; else from the system's package, or by download."""
-    contents = None if entry.name == DIGITS.name else cached_before(entry.name)
+    contents = None if entry.name == DIGITS.name else DatasetSource.cached_before(entry.name)
     if contents is not None:
         return contents
-    from fittingroom.data.published import by_download, digits_source, in_system
+    from fittingroom.data.published import PublishedDataset, digits_source
 
-    source = digits_source() if entry.name == DIGITS.name else in_system(entry)
+    source = digits_source() if entry.name == DIGITS.name else PublishedDataset(entry).in_system()
     if source is not None:
         return source.contents()
-    with by_download(entry) as source:
+    with PublishedDataset(entry).by_download() as source:
         return source.contents()
 
 
 def _source(form: str, path: Path, image_size: tuple[int, int] | None, *, first_rules: bool) -> DatasetSource:
     """What reads a user's own data. Only that reader is imported, since some need much themselves."""
     if form == "idx":
-        from fittingroom.data.idx import idx_source
+        from fittingroom.data.idx import FourFiles
 
-        return idx_source(path)
+        return FourFiles.dataset_source(path)
     if form == "npz":
-        from fittingroom.data.npz import npz_source
+        from fittingroom.data.npz import NpzFile
 
-        return npz_source(path)
+        return NpzFile(path).dataset_source()
     if form == "csv":
-        from fittingroom.data.csvfile import csv_source
+        from fittingroom.data.csvfile import PixelTable
 
-        return csv_source(path)
+        return PixelTable.dataset_source(path)
     from fittingroom.data.decode import folder_source
 
     return folder_source(path, image_size, first_rules=first_rules)

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from fittingroom.data.csvfile import PixelTable
 from fittingroom.data.dataset import read_only
 from fittingroom.data.idx import read_idx_images
-from fittingroom.data.npz import array_names, listed, member_names, read_array
-from fittingroom.data.pictures import Picture, not_accepted, pixels, quiet_pillow
+from fittingroom.data.npz import NpzFile, listed
+from fittingroom.data.pictures import Picture, pixels, quiet_pillow
 from fittingroom.data.ranges import ValueRange, require_finite
-from fittingroom.data.sniff import holds_idx, start_of
+from fittingroom.data.sniff import FileKind
 from fittingroom.data.values import to_range
 from fittingroom.errors import DataError
 from fittingroom.text import word_list
@@ -153,7 +153,7 @@ class ImageReader:
         if kind == "idx":
             return self._from_array(path, read_idx_images(path))
         if kind == "npz":
-            return self._from_array(path, read_array(path, _array_name(path)))
+            return self._from_array(path, NpzFile(path).read(_array_name(path)))
         if kind == "csv":
             table = PixelTable.read(path)
             inputs = self._from_array(path, table.images)
@@ -253,21 +253,21 @@ def holds_arrays(path: Path) -> bool:
 
 def _array_kind(path: Path) -> str | None:
     try:
-        start = start_of(path)
+        kind = FileKind.of_file(path)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
-    if holds_idx(start):
+    if kind.is_idx:
         return "idx"
-    if start.startswith(b"PK\x03\x04"):
-        if path.suffix.lower() == ".npz" or any(name.endswith(".npy") for name in member_names(path)):
+    if kind.is_zip:
+        if path.suffix.lower() == ".npz" or any(name.endswith(".npy") for name in NpzFile(path).members()):
             return "npz"
-        raise not_accepted(path, start)
+        raise Picture.not_accepted(path, kind)
     # CSV has no first bytes of its own, so only the ending tells.
     return "csv" if path.suffix.lower() in {".csv", ".tsv"} else None
 
 
 def _array_name(path: Path) -> str:
-    names = array_names(path)
+    names = NpzFile(path).names()
     lower = {name.lower(): name for name in names}
     for name in (*_ARRAY_NAMES, *_OTHER_NAMES):
         if name in lower:

@@ -55,28 +55,87 @@ _EXPECTED = (
 )
 
 
-def array_names(path: Path) -> tuple[str, ...]:
-    """The names of the arrays in an NPZ file, in the file's order.
+@dataclass(frozen=True)
+class NpzFile:
+    """An NPZ file, none of which is trusted or kept: each method opens it.
 
-    Raises:
-        DataError: the file cannot be read or is not NPZ.
+    Args:
+        path: where it is.
     """
-    with _opened(path) as archive:
-        for member in archive.infolist():
-            # Where the directory calls a member otherwise than the member itself, this raises.
-            with suppress(RuntimeError, NotImplementedError):  # encrypted, or packed in a way that `zipfile` lacks
-                archive.open(member).close()
-        return _names(archive)
 
+    path: Path
 
-def member_names(path: Path) -> tuple[str, ...]:
-    """The names of all members of a ZIP archive, arrays or not, in the file's order.
+    def names(self) -> tuple[str, ...]:
+        """The names of its arrays, in the file's order.
 
-    Raises:
-        DataError: as for `array_names`.
-    """
-    with _opened(path) as archive:
-        return tuple(archive.namelist())
+        Raises:
+            DataError: the file cannot be read or is not NPZ.
+        """
+        with _opened(self.path) as archive:
+            for member in archive.infolist():
+                # Where the directory calls a member otherwise than the member itself, this raises.
+                with suppress(RuntimeError, NotImplementedError):  # encrypted, or packed in a way that `zipfile` lacks
+                    archive.open(member).close()
+            return _names(archive)
+
+    def members(self) -> tuple[str, ...]:
+        """The names of all its members, arrays or not, in the file's order; any ZIP archive has them.
+
+        Raises:
+            DataError: as for `names`.
+        """
+        with _opened(self.path) as archive:
+            return tuple(archive.namelist())
+
+    def read(self, name: str, *, text: bool = False) -> NDArray[Any]:
+        """One of its arrays.
+
+        Args:
+            name: of the array.
+            text: whether it may hold text in place of numbers.
+
+        Raises:
+            DataError: there is no such array, it holds pickled objects or anything but numbers, its declared shape and
+                its size differ, or the file is damaged.
+        """
+        what = f"array {name!r} of {self.path}"
+        with _opened(self.path) as archive:
+            try:
+                member = archive.getinfo(f"{name}.npy")
+            except KeyError:
+                known = listed(_names(archive))
+                raise DataError(f"{self.path} has no array {name!r}; its arrays are {known}.") from None
+            if member.flag_bits & 0x1 or member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+                raise DataError(
+                    f"{what} is encrypted or packed in an unusual way. Save it with numpy.savez_compressed."
+                )
+            with cast("io.BufferedIOBase", archive.open(member)) as stream:
+                header = _read_header(stream, what)
+                if header.dtype.kind not in ("biufUS" if text else "biuf"):
+                    raise DataError(f"{what} is of type {header.dtype}; expected numbers.")
+                declared = math.prod(header.shape) * header.dtype.itemsize
+                actual = member.file_size - stream.tell()
+                # Where one side is 0, the others may still be too much for NumPy.
+                sides = math.prod(max(size, 1) for size in header.shape) * header.dtype.itemsize
+                if (
+                    declared != actual
+                    or sides > LARGEST_ARRAY
+                    or any(size < 0 or size is True for size in header.shape)
+                ):
+                    raise DataError(
+                        f"{what} declares the shape {header.shape} of {header.dtype}, {declared:,} bytes, "
+                        f"but has {actual:,}. Get the file again."
+                    )
+                stored = min(member.compress_size, self.path.stat().st_size)
+                compressed = member.compress_type == zipfile.ZIP_DEFLATED
+                content = read_declared(stream, declared, stored, what, compressed=compressed)
+        flat: NDArray[Any] = np.frombuffer(content, dtype=header.dtype)
+        values = flat.reshape(header.shape[::-1]).T if header.fortran_order else flat.reshape(header.shape)
+        return values.astype(header.dtype.newbyteorder("="), order="C", copy=False)
+
+    def dataset_source(self) -> DatasetSource:
+        """The dataset in a user's file, under Keras's names (`x_train`, `y_train`) or MedMNIST's (`train_images`)."""
+        return DatasetSource.of_files("npz", str(self.path), (self.path,), lambda: _read_npz(self).checked())
 
 
 def listed(names: Sequence[str]) -> str:
@@ -86,48 +145,6 @@ def listed(names: Sequence[str]) -> str:
 
 def _names(archive: zipfile.ZipFile) -> tuple[str, ...]:
     return tuple(name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy"))
-
-
-def read_array(path: Path, name: str, *, text: bool = False) -> NDArray[Any]:
-    """One array of numbers from an NPZ file.
-
-    Args:
-        path: the file.
-        name: of the array.
-        text: whether it may hold text in place of numbers.
-
-    Raises:
-        DataError: there is no such array, it holds pickled objects or anything but numbers, its declared shape and its
-            size differ, or the file is damaged.
-    """
-    what = f"array {name!r} of {path}"
-    with _opened(path) as archive:
-        try:
-            member = archive.getinfo(f"{name}.npy")
-        except KeyError:
-            known = listed(_names(archive))
-            raise DataError(f"{path} has no array {name!r}; its arrays are {known}.") from None
-        if member.flag_bits & 0x1 or member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-            raise DataError(f"{what} is encrypted or packed in an unusual way. Save it with numpy.savez_compressed.")
-        with cast("io.BufferedIOBase", archive.open(member)) as stream:
-            header = _read_header(stream, what)
-            if header.dtype.kind not in ("biufUS" if text else "biuf"):
-                raise DataError(f"{what} is of type {header.dtype}; expected numbers.")
-            declared = math.prod(header.shape) * header.dtype.itemsize
-            actual = member.file_size - stream.tell()
-            # Where one side is 0, the others may still be too much for NumPy.
-            sides = math.prod(max(size, 1) for size in header.shape) * header.dtype.itemsize
-            if declared != actual or sides > LARGEST_ARRAY or any(size < 0 or size is True for size in header.shape):
-                raise DataError(
-                    f"{what} declares the shape {header.shape} of {header.dtype}, {declared:,} bytes, "
-                    f"but has {actual:,}. Get the file again."
-                )
-            stored = min(member.compress_size, path.stat().st_size)
-            compressed = member.compress_type == zipfile.ZIP_DEFLATED
-            content = read_declared(stream, declared, stored, what, compressed=compressed)
-    flat: NDArray[Any] = np.frombuffer(content, dtype=header.dtype)
-    values = flat.reshape(header.shape[::-1]).T if header.fortran_order else flat.reshape(header.shape)
-    return values.astype(header.dtype.newbyteorder("="), order="C", copy=False)
 
 
 @contextmanager
@@ -206,33 +223,28 @@ def _read_header(stream: io.BufferedIOBase, what: str) -> _Header:
     return header
 
 
-def npz_source(path: Path) -> DatasetSource:
-    """A user's NPZ file, under Keras's names (`x_train`, `y_train`) or MedMNIST's (`train_images`)."""
-    return DatasetSource.of_files("npz", str(path), (path,), lambda: _read_npz(path).checked())
-
-
-def _read_npz(path: Path) -> RawDataset:
-    names = array_names(path)
-    found = _roles(path, names)
-    arrays = {_called(part, found, path): read_array(path, found.images[part]) for part in found.images}
+def _read_npz(file: NpzFile) -> RawDataset:
+    path = file.path
+    found = _roles(path, file.names())
+    arrays = {_called(part, found, path): file.read(found.images[part]) for part in found.images}
     arrays, flat = _unflattened(arrays)
     images, notes = to_images(arrays)
     notes = (*flat, *notes)
     pairs = {
-        part: RawPart(images[_called(part, found, path)], read_array(path, found.labels[part], text=True))
+        part: RawPart(images[_called(part, found, path)], file.read(found.labels[part], text=True))
         for part in found.images
     }
     train, validation = pairs["train"], pairs.get("validation")
     if validation is not None:
         train = RawPart(*(np.concatenate(both) for both in zip(_arrays(train), _arrays(validation), strict=True)))
-    unused = (*found.unused, *(name for name in member_names(path) if not name.endswith(".npy")))
+    unused = (*found.unused, *(name for name in file.members() if not name.endswith(".npy")))
     if unused:
         notes = (*notes, f"Not used in {path.name}: {listed(unused)}. Expected are {_EXPECTED}.")
     return RawDataset(
         train=train,
         test=pairs.get("test"),
         source=f"file {path}",
-        classes=None if found.classes is None else _class_names(path, found.classes),
+        classes=None if found.classes is None else _class_names(file, found.classes),
         notes=notes,
         given_validation=0 if validation is None else len(validation.labels),
     )
@@ -269,9 +281,9 @@ def _arrays(pairs: RawPart) -> tuple[NDArray[Any], NDArray[Any]]:
     return pairs.images, labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
 
 
-def _class_names(path: Path, name: str) -> tuple[str, ...]:
+def _class_names(file: NpzFile, name: str) -> tuple[str, ...]:
     """The names of the classes that an NPZ file brings along."""
-    array = read_array(path, name, text=True)
+    array, path = file.read(name, text=True), file.path
     if array.ndim != 1 or len(array) == 0:
         raise DataError(f"{name} of {path} has the shape {array.shape}; expected one name for each class, (classes,).")
     names = tuple(str(one) for one in (np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array))

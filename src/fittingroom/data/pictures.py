@@ -143,7 +143,7 @@ class Picture:
                 with nullcontext() if budget is None else budget.taken(needed):
                     return _decoded(image, name)
         except UnidentifiedImageError:
-            raise not_accepted(name, start) from None
+            raise Picture.not_accepted(name, FileKind.of(start)) from None
         except Image.DecompressionBombError as error:
             raise DataError(f"{name} has far too many pixels to be decoded. Make it smaller.") from error
         except (DataError, MemoryError):
@@ -174,6 +174,12 @@ class Picture:
         except Exception as error:  # as in `open`
             raise DataError(f"{name} cannot be decoded; it is cut off or damaged ({error}).") from error
 
+    @staticmethod
+    def not_accepted(name: Path, kind: FileKind) -> DataError:
+        """The error for a file of another kind than the accepted ones."""
+        what = f"is {kind.name}, which cannot be read" if kind.is_unread_picture else f"is not an image: it {kind}"
+        return DataError(f"{name} {what}. Accepted are {ACCEPTED}.{kind.advice}")
+
 
 @contextmanager
 def quiet_pillow() -> Iterator[None]:
@@ -184,13 +190,6 @@ def quiet_pillow() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
         yield
-
-
-def not_accepted(name: Path, start: bytes) -> DataError:
-    """The error for a file of another kind than the accepted ones, which begins with these bytes."""
-    kind = FileKind.of(start)
-    what = f"is {kind.name}, which cannot be read" if kind.is_unread_picture else f"is not an image: it {kind}"
-    return DataError(f"{name} {what}. Accepted are {ACCEPTED}.{kind.advice}")
 
 
 def _check_size(path: Path, size: tuple[int, int], bytes_per_pixel: int) -> int:

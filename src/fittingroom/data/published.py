@@ -14,13 +14,13 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from fittingroom.data.cache import DatasetSource, cache_dir
-from fittingroom.data.catalogue import CATALOGUE, DIGITS, FOUR_FILES, CatalogueEntry, known_by
+from fittingroom.data.catalogue import CATALOGUE, DIGITS, FOUR_FILES, CatalogueEntry
 from fittingroom.data.contents import Contents, RawDataset, RawPart
 from fittingroom.data.idx import FourFiles
 from fittingroom.data.split import count_per_class
@@ -58,55 +58,63 @@ def _read_digits() -> Contents:
     return replace(found.checked(), notes=())
 
 
-def in_data_folder(entry: CatalogueEntry, folder: Path) -> DatasetSource | None:
-    """A dataset in the user's folder: in its sub-folder with the dataset's name, or in it; None if in neither.
-
-    Raises:
-        DatasetNotFoundError: some of the four files are missing.
-    """
-    files = FourFiles.in_folder(folder / entry.name) or FourFiles.in_folder(folder)
-    return None if files is None else _source(entry, files, folder)
-
-
-def in_system(entry: CatalogueEntry) -> DatasetSource | None:
-    """A dataset where a package of the operating system puts it; None if that is not installed."""
-    found = FourFiles.in_folder(entry.system_folder) if entry.system_folder else None
-    if found is None:
-        return None
-    return _source(entry, FourFiles(found.paths, f"Debian package {entry.system_package} ({entry.system_folder})"))
-
-
-@contextmanager
-def by_download(entry: CatalogueEntry) -> Iterator[DatasetSource]:
-    """A dataset that is downloaded into the cache, or into a temporary folder if the cache cannot be written.
-
-    Raises:
-        DatasetNotFoundError: they cannot be downloaded; the message names every way out.
-    """
-    with _download_folder(entry.name) as folder:
-        try:
-            paths = _download(entry, folder)
-        except DatasetNotFoundError as error:
-            raise _not_found(entry, str(error)) from error
-        yield _source(entry, FourFiles(paths, f"download from {entry.mirrors[0]}"))
-
-
-def _source(entry: CatalogueEntry, files: FourFiles, data_dir: Path | None = None) -> DatasetSource:
-    """Four files that should be a dataset of the catalogue; reading them refuses any other.
+@dataclass(frozen=True)
+class PublishedDataset:
+    """A dataset of the catalogue, at each of the places where its files may be.
 
     Args:
-        entry: the dataset.
-        files: where they are.
-        data_dir: the user's folder that has them, which is cached apart; None for all other places.
+        entry: what the catalogue knows of it.
     """
 
-    def read() -> Contents:
-        verified = _check_checksums(entry, files.paths)
-        contents = files.read(entry.classes)
-        return contents if verified else _check_contents(entry, contents)
+    entry: CatalogueEntry
 
-    paths = tuple(files.paths.values())
-    return DatasetSource.of_files(entry.name, None if data_dir is None else str(data_dir), paths, read)
+    def in_folder(self, folder: Path) -> DatasetSource | None:
+        """It in the user's folder: in its sub-folder with the dataset's name, or in it; None if in neither.
+
+        Raises:
+            DatasetNotFoundError: some of the four files are missing.
+        """
+        files = FourFiles.in_folder(folder / self.entry.name) or FourFiles.in_folder(folder)
+        return None if files is None else self._source(files, folder)
+
+    def in_system(self) -> DatasetSource | None:
+        """It where a package of the operating system puts it; None if that is not installed."""
+        folder = self.entry.system_folder
+        found = FourFiles.in_folder(folder) if folder else None
+        if found is None:
+            return None
+        return self._source(FourFiles(found.paths, f"Debian package {self.entry.system_package} ({folder})"))
+
+    @contextmanager
+    def by_download(self) -> Iterator[DatasetSource]:
+        """It downloaded into the cache, or into a temporary folder if the cache cannot be written.
+
+        Raises:
+            DatasetNotFoundError: it cannot be downloaded; the message names every way out.
+        """
+        with _download_folder(self.entry.name) as folder:
+            try:
+                paths = _download(self.entry, folder)
+            except DatasetNotFoundError as error:
+                raise _not_found(self.entry, str(error)) from error
+            yield self._source(FourFiles(paths, f"download from {self.entry.mirrors[0]}"))
+
+    def _source(self, files: FourFiles, data_dir: Path | None = None) -> DatasetSource:
+        """Four files that should be this dataset; reading them refuses any other.
+
+        Args:
+            files: where they are.
+            data_dir: the user's folder that has them, which is cached apart; None for all other places.
+        """
+        entry = self.entry
+
+        def read() -> Contents:
+            verified = _check_checksums(entry, files.paths)
+            contents = files.read(entry.classes)
+            return contents if verified else _check_contents(entry, contents)
+
+        paths = tuple(files.paths.values())
+        return DatasetSource.of_files(entry.name, None if data_dir is None else str(data_dir), paths, read)
 
 
 @contextmanager
@@ -253,7 +261,7 @@ def _check_contents(entry: CatalogueEntry, contents: Contents) -> Contents:
     Raises:
         DataError: they are another dataset, or its parts are swapped.
     """
-    actual = known_by(contents.fingerprint, contents.test_fingerprint)
+    actual = CatalogueEntry.known_by(contents.fingerprint, contents.test_fingerprint)
     if actual is entry:
         return contents
     place = f"the files from the {contents.source}"

@@ -70,9 +70,9 @@ class ValueRange:
 
         Args:
             images: the images.
-            extremes: what `extremes_of(images)` gave, if it was called before.
+            extremes: what `ValueRange.extremes_of` gave, if it was called before.
         """
-        extremes = extremes or extremes_of(images)
+        extremes = extremes or ValueRange.extremes_of(images)
         lowest, highest = (float(images.flat[place]) for place in extremes)
         whole = _are_whole(images, extremes)
         black, white = _ends(lambda: _sample(images, extremes), lowest, highest, whole=whole)
@@ -127,7 +127,7 @@ class ValueRange:
             return np.asarray(values, np.float32)
         return np.asarray(np.rint(values), np.uint8 if self.black >= 0 and self.white <= 255 else np.float32)
 
-    def difference(self, images: NDArray[Any]) -> ScaleDifference | None:
+    def difference(self, images: NDArray[Any]) -> _ScaleDifference | None:
         """How the values of finite images, `(n, ...)`, show that they are on another scale; None where they do not."""
         lowest, highest = float(images.min()), float(images.max())
         low, high = self._full()
@@ -137,10 +137,18 @@ class ValueRange:
         out = max((highest - low) / span, (high - lowest) / span)
         far = out > BEYOND or self._mostly_below_black(images, lowest)
         if far or self._too_fine(images, highest) or self._fewer_bits(images, highest):
-            return ScaleDifference(self.sentence(lowest, highest), meaningless=True)
+            return _ScaleDifference(self.sentence(lowest, highest), meaningless=True)
         if out > NOTED_BEYOND or (len(images) >= MANY and self._covers_little(lowest, highest)):
-            return ScaleDifference(self.sentence(lowest, highest), meaningless=False)
+            return _ScaleDifference(self.sentence(lowest, highest), meaningless=False)
         return None
+
+    @staticmethod
+    def extremes_of(images: NDArray[Any]) -> tuple[int, int]:
+        """The positions of the smallest and the largest value in `images.flat`; of NaN, the first is both.
+
+        All that must look at every value looks there, since large arrays take milliseconds for each pass.
+        """
+        return int(images.argmin()), int(images.argmax())
 
     def _full(self) -> tuple[float, float]:
         """Black and white, where they are known, and else what training's images had."""
@@ -217,7 +225,7 @@ ANY_VALUES = ValueRange(-math.inf, math.inf, False)
 
 
 @dataclass(frozen=True)
-class ScaleDifference:
+class _ScaleDifference:
     """Values that are on another scale than those of training.
 
     Args:
@@ -256,21 +264,13 @@ def is_usual(scale: float) -> bool:
     return scale in _SCALES
 
 
-def extremes_of(images: NDArray[Any]) -> tuple[int, int]:
-    """Where the smallest and the largest value of images are, as positions in `images.flat`; of NaN, the first is both.
-
-    All that must look at every value looks there, since large arrays take milliseconds for each pass.
-    """
-    return int(images.argmin()), int(images.argmax())
-
-
 def require_finite(images: NDArray[Any], what: str, extremes: tuple[int, int] | None = None) -> None:
     """Refuses images with NaN or infinite values.
 
     Args:
         images: the images.
         what: they are, for the message.
-        extremes: what `extremes_of(images)` gave, if it was called before.
+        extremes: what `ValueRange.extremes_of` gave, if it was called before.
 
     Raises:
         DataError: there are some; the first five images that have them are listed.
@@ -280,7 +280,7 @@ def require_finite(images: NDArray[Any], what: str, extremes: tuple[int, int] | 
     # The smallest and the largest value tell, and take far less time than a look at each.
     if images.dtype.kind not in "fc" or not images.size:
         return
-    if np.isfinite([images.flat[place] for place in extremes or extremes_of(images)]).all():
+    if np.isfinite([images.flat[place] for place in extremes or ValueRange.extremes_of(images)]).all():
         return
     bad = np.flatnonzero(~np.isfinite(images.reshape(len(images), -1)).all(axis=1))
     raise DataError(
@@ -306,7 +306,7 @@ def _sample(images: NDArray[Any], extremes: tuple[int, int] | None = None) -> ND
 
     size = math.prod(images.shape[1:])
     step = max(1, math.ceil(len(images) / max(1, _SAMPLED // max(size, 1))))
-    extreme = [place // size for place in extremes or extremes_of(images)]
+    extreme = [place // size for place in extremes or ValueRange.extremes_of(images)]
     chosen = [images[::step], images[extreme]] if step > 1 else [images]
     return np.concatenate([part.reshape(-1) for part in chosen]).astype(np.float64)
 

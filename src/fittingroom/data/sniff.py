@@ -112,6 +112,16 @@ class FileKind:
             return cls(f"text that begins with {start[:20].decode('ascii')!r}", "", start)
         return cls(None, "", start)
 
+    @classmethod
+    def of_file(cls, path: Path) -> FileKind:
+        """The kind of a file.
+
+        Raises:
+            OSError: it cannot be read, or is not an ordinary file.
+        """
+        with open_file(path) as stream:
+            return cls.of(stream.read(LOOKED_AT))
+
     def __str__(self) -> str:
         """The end of a sentence that begins with the name of the file: 'looks like a PDF document'."""
         if not self.start:
@@ -129,6 +139,21 @@ class FileKind:
         return self.mend == _AS_JPEG
 
     @property
+    def is_idx(self) -> bool:
+        """Whether it is an IDX file, packed with gzip or not, or so damaged that only the reader of IDX can say."""
+        start = self.start
+        if start[:2] == _GZIP:
+            start = _unpacked(start)
+            if not start:
+                return True
+        return start[:2] == b"\0\0" and start[2:3] in {b"\x08", b"\x09", b"\x0b", b"\x0c", b"\x0d", b"\x0e"}
+
+    @property
+    def is_zip(self) -> bool:
+        """Whether it is a ZIP archive, as NPZ files are."""
+        return self.start.startswith(b"PK\x03\x04")
+
+    @property
     def suffix(self) -> str | None:
         """The ending of the names of accepted pictures of this kind, such as '.png'; None for all other kinds."""
         return _SUFFIXES.get((self.name or "").removeprefix("a ").removesuffix(" picture"))
@@ -143,25 +168,6 @@ def _packed_kind(start: bytes) -> tuple[str, str]:
     if kind.name == "a tar archive":
         return "a packed tar archive (.tar.gz)", _UNPACK
     return f"gzip data with {kind.name} inside", _UNPACK
-
-
-def start_of(path: Path) -> bytes:
-    """The first `LOOKED_AT` bytes of a file.
-
-    Raises:
-        OSError: it cannot be read, or is not an ordinary file.
-    """
-    with open_file(path) as stream:
-        return stream.read(LOOKED_AT)
-
-
-def holds_idx(start: bytes) -> bool:
-    """Whether an IDX file begins so, packed with gzip or not, or a file so damaged that only its reader can say."""
-    if start[:2] == _GZIP:
-        start = _unpacked(start)
-        if not start:
-            return True
-    return start[:2] == b"\0\0" and start[2:3] in {b"\x08", b"\x09", b"\x0b", b"\x0c", b"\x0d", b"\x0e"}
 
 
 def _unpacked(start: bytes) -> bytes:

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from fittingroom.data.dataset import Part
-from fittingroom.data.ranges import ValueRange, extremes_of
+from fittingroom.data.ranges import ValueRange
 from fittingroom.engine.callbacks import Callback
 from fittingroom.engine.epoch import Examples, Logs
 from fittingroom.engine.programs import Order, Programs, numbers
@@ -117,7 +117,7 @@ class Arrays:
     @cached_property
     def extremes(self) -> tuple[int, int]:
         """The positions of the smallest and the largest value in `images.flat`."""
-        return extremes_of(self.images)
+        return ValueRange.extremes_of(self.images)
 
     @cached_property
     def values(self) -> ValueRange:

@@ -129,13 +129,14 @@ class RunImages:
         import numpy as np
 
         from fittingroom.data.dataset import Part
-        from fittingroom.data.npz import read_array
+        from fittingroom.data.npz import NpzFile
 
         with damage(path, file.name):
-            images, labels = read_array(file, "validation"), read_array(file, "validation_labels")
-            index = read_array(file, "validation_index")
-            train, train_labels = read_array(file, "train"), read_array(file, "train_labels")
-            counts = [tuple(read_array(file, f"{part}_counts").tolist()) for part in ("train", "test")]
+            arrays = NpzFile(file)
+            images, labels = arrays.read("validation"), arrays.read("validation_labels")
+            index = arrays.read("validation_index")
+            train, train_labels = arrays.read("train"), arrays.read("train_labels")
+            counts = [tuple(arrays.read(f"{part}_counts").tolist()) for part in ("train", "test")]
             if (
                 index.dtype != np.int64
                 or index.shape != labels.shape
@@ -149,7 +150,7 @@ class RunImages:
                 if len(one) and not 0 <= one.min() <= one.max() < len(classes):
                     raise ValueError(f"its labels are not of 0 to {len(classes) - 1}")
             validation = Part(images, labels, classes, scale) if len(labels) else None
-            whole = bool(read_array(file, "whole"))
+            whole = bool(arrays.read("whole"))
             return cls(validation, index, Part(train, train_labels, classes, scale), counts[0], counts[1], whole)
 
     def write(self, folder: Path) -> None:

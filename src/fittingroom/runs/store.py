@@ -98,7 +98,7 @@ def read_outcomes(path: Path) -> Outcomes | None:
     Raises:
         RunError: the file is damaged.
     """
-    from fittingroom.data.npz import array_names, read_array
+    from fittingroom.data.npz import NpzFile
     from fittingroom.runs.outcomes import ARRAYS, Outcomes
 
     path = files_of(path)
@@ -106,7 +106,8 @@ def read_outcomes(path: Path) -> Outcomes | None:
     if not file.exists():
         return None
     with damage(path, _OUTCOMES):
-        return Outcomes.from_arrays({name: read_array(file, name) for name in array_names(file) if name in ARRAYS})
+        arrays = NpzFile(file)
+        return Outcomes.from_arrays({name: arrays.read(name) for name in arrays.names() if name in ARRAYS})
 
 
 def read_model(path: Path) -> dict[str, Any]:
