@@ -34,7 +34,7 @@ from fittingroom.data.pictures import Picture
 from fittingroom.errors import DataError
 from fittingroom.evaluation.spread import wilson
 from fittingroom.photos.conversion import Conversion
-from fittingroom.photos.photo_reader import open_photo, picture_files
+from fittingroom.photos.photo_reader import _open_photo, _picture_files
 from fittingroom.photos.style import Style
 from fittingroom.text import percent, percent_range
 
@@ -78,7 +78,7 @@ def is_reported(path: Path) -> bool:
 
 def photos_in(folder: Path, mapping: Mapped, half: str) -> list[Path]:
     """The photos of mapped classes, in order."""
-    found = [path for path, _ in picture_files([folder])]
+    found = [path for path, _ in _picture_files([folder])]
     wanted = {"report": (True,), "choose": (False,), "all": (True, False)}[half]
     return [path for path in found if path.parent.name in mapping.right and is_reported(path) in wanted]
 
@@ -101,7 +101,7 @@ def naive(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 def converted(path: Path, style: Style) -> NDArray[np.uint8]:
     """The photo as the pipeline converts it."""
-    return Conversion.of(open_photo(path, style.image_shape).image, style).image
+    return Conversion.of(_open_photo(path, style.image_shape).image, style).image
 
 
 def answers_of(run: Run, images: NDArray[np.uint8], *, cut_out: bool) -> list[Answer]:

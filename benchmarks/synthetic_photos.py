@@ -26,7 +26,7 @@ from benchmarks.photos import answers_of
 from fittingroom import load, open_run
 from fittingroom.answers.predictor import SYNTHETIC
 from fittingroom.evaluation.spread import wilson
-from fittingroom.photos.conversion import Conversion, _smooth_noise, synthetic_photo
+from fittingroom.photos.conversion import Conversion, _smooth_noise, _synthetic_photo
 from fittingroom.photos.style import ForegroundStyle, Style
 from fittingroom.text import percent, percent_range
 
@@ -37,7 +37,7 @@ def on_a_floor(image: NDArray[np.uint8], style: ForegroundStyle, random: np.rand
     """A photograph of the foreground of an image `(height, width)`, on a floor of another colour."""
     import cv2
 
-    picture, mask = synthetic_photo(image.astype(np.float32), style, random)
+    picture, mask = _synthetic_photo(image.astype(np.float32), style, random)
     cloth, share = picture[..., 0].astype(np.float32), cv2.GaussianBlur(mask.astype(np.float32), (3, 3), 0)
     floor = random.uniform(40, 230) + _smooth_noise(mask.shape, 6, random) * random.uniform(0, 12)
     floor += random.normal(size=mask.shape) * random.uniform(0, 6)

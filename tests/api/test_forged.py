@@ -19,7 +19,7 @@ import fittingroom as fr
 from fittingroom.cli.main import main
 from fittingroom.data import load as sealing
 from fittingroom.errors import RunError, StorageError
-from fittingroom.reports.facts.explanation import facts_of
+from fittingroom.reports.facts.explanation import explain
 from fittingroom.runs.layout import files_of
 from fittingroom.runs.ledger import Ledger
 from fittingroom.runs.ledger_check import verify
@@ -123,7 +123,7 @@ def test_what_the_ledger_contradicts_is_said_wherever_scores_are_shown(
     run = forge(runs)
     with pytest.raises(RunError, match=rf"not believed.*{why}"):
         fr.open_run(run).evaluate()
-    replica = facts_of(run)["replicas"][0]
+    replica = explain(run).facts["replicas"][0]
     assert replica["test"] is None
     if forge is edit:  # the page is made of these facts
         assert "Not believed" in str(fr.open_run(run).report().html)

@@ -22,7 +22,7 @@ from fittingroom.evaluation.scores import Classes
 from fittingroom.evaluation.stopping import Stopping
 from fittingroom.evaluation.trajectories import Trajectories
 from fittingroom.labs.judging import _effect_on_images, _Expected, _Side, _verdict
-from fittingroom.reports.facts.seed_facts import pairs_that_matter
+from fittingroom.reports.facts.seed_facts import _pairs_that_matter
 from tests.evaluation.examples import honest_logits, of_right, trajectories_of
 
 Array = npt.NDArray[Any]
@@ -115,7 +115,7 @@ def pair_stands_out(random: np.random.Generator, classes: int, images: int) -> b
     wrong = (labels + random.integers(1, classes, size=images)) % classes
     predicted = np.where(random.random(images) < 0.9, labels, wrong)
     logits = 3.0 * np.eye(classes)[predicted]
-    return bool(pairs_that_matter(Classes.of(trajectories_of(logits[None], labels), 1)))
+    return bool(_pairs_that_matter(Classes.of(trajectories_of(logits[None], labels), 1)))
 
 
 def any_claim(random: np.random.Generator, expected: _Expected) -> bool:

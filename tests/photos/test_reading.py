@@ -16,7 +16,7 @@ from fittingroom.data.pictures import Picture
 from fittingroom.data.ranges import ValueRange
 from fittingroom.errors import DataError
 from fittingroom.photos.conversion import Conversion
-from fittingroom.photos.photo_reader import PhotoReader, open_photo, picture_files
+from fittingroom.photos.photo_reader import PhotoReader, _open_photo, _picture_files
 from fittingroom.photos.style import ForegroundStyle, Style
 from tests.photos.drawing import photo, training_images
 
@@ -77,8 +77,8 @@ def test_every_mode_is_read(tmp_path: Path, style: Style, mode: str) -> None:
 def test_large_jpeg_is_decoded_smaller_and_shows_the_same(tmp_path: Path) -> None:
     picture = photo()[0].resize((2400, 3200))
     picture.save(tmp_path / "x.jpg")
-    assert open_photo(tmp_path / "x.jpg", (28, 28)).image.size == (300, 400)
-    assert open_photo(tmp_path / "x.jpg", (200, 200)).image.size == (600, 800)
+    assert _open_photo(tmp_path / "x.jpg", (28, 28)).image.size == (300, 400)
+    assert _open_photo(tmp_path / "x.jpg", (200, 200)).image.size == (600, 800)
     assert Picture.open(tmp_path / "x.jpg").image.size == (2400, 3200)
 
 
@@ -112,13 +112,13 @@ def test_cut_off_jpeg_is_refused(tmp_path: Path) -> None:
     photo()[0].resize((1200, 1600)).save(stream, "JPEG")
     (tmp_path / "x.jpg").write_bytes(stream.getvalue()[: len(stream.getvalue()) // 2])
     with pytest.raises(DataError, match="cut off or damaged"):
-        open_photo(tmp_path / "x.jpg", (28, 28))
+        _open_photo(tmp_path / "x.jpg", (28, 28))
 
 
 @pytest.mark.parametrize("url", ["https://example.org/x.jpg", "http://example.org", "data:image/png;base64,xx"])
 def test_addresses_are_refused(url: str) -> None:
     with pytest.raises(DataError, match=r"nothing is downloaded. Save the picture, and pass the file"):
-        list(picture_files([Path(url)]))
+        list(_picture_files([Path(url)]))
 
 
 def test_all_pictures_below_a_folder_are_found_in_order(tmp_path: Path) -> None:
@@ -126,16 +126,16 @@ def test_all_pictures_below_a_folder_are_found_in_order(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "link.png").symlink_to(tmp_path / "a.webp")
-    found = [str(path.relative_to(tmp_path)) for path, in_folder in picture_files([tmp_path]) if in_folder]
+    found = [str(path.relative_to(tmp_path)) for path, in_folder in _picture_files([tmp_path]) if in_folder]
     assert found == ["a.webp", "b/1.JPG", "b/2.png"]
 
 
 def test_folder_without_pictures_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"has no pictures in it. Accepted are JPEG, PNG"):
-        list(picture_files([tmp_path]))
+        list(_picture_files([tmp_path]))
     (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x24ftypheic")
     with pytest.raises(DataError, match=r"has no pictures in it. Skipped in .*IMG_1.HEIC, a HEIC picture: Save it as"):
-        list(picture_files([tmp_path]))
+        list(_picture_files([tmp_path]))
 
 
 def test_picture_of_a_folder_that_cannot_be_read_is_left_out_and_said(tmp_path: Path, style: Style) -> None:

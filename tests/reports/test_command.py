@@ -10,7 +10,7 @@ from fittingroom.cli.main import build_parser
 from fittingroom.cli.train import _chosen_recipe
 from fittingroom.recipes.named import NAMED
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.reports.facts.run_facts import command_of
+from fittingroom.reports.facts.run_facts import _command
 from fittingroom.reports.facts.subject import Subject
 from tests.reports.builders import course_of, subject_of
 
@@ -37,7 +37,7 @@ def subject_with(recipe: dict[str, Any], load: dict[str, Any] | None, seeds: tup
     ids=lambda recipe: recipe.name,
 )
 def test_the_command_line_makes_the_recipe_again(recipe: Recipe) -> None:
-    command = command_of(subject_with(recipe.to_dict(), LOAD))
+    command = _command(subject_with(recipe.to_dict(), LOAD))
     assert command is not None
     program, *arguments = shlex.split(command)
     assert program == "fittingroom"
@@ -47,12 +47,12 @@ def test_the_command_line_makes_the_recipe_again(recipe: Recipe) -> None:
 
 def test_seeds_and_data_are_in_the_command() -> None:
     course = NAMED["course"].recipe.to_dict()
-    assert command_of(subject_with(course, LOAD)) == "fittingroom train fashion-mnist"
-    assert command_of(subject_with(course, LOAD, (7,))) == "fittingroom train fashion-mnist --seed 7"
-    assert command_of(subject_with(course, LOAD, (0, 1, 2))) == "fittingroom train fashion-mnist --seeds 3"
-    assert command_of(subject_with(course, LOAD, (3, 9))) == "fittingroom train fashion-mnist --seeds 3,9"
+    assert _command(subject_with(course, LOAD)) == "fittingroom train fashion-mnist"
+    assert _command(subject_with(course, LOAD, (7,))) == "fittingroom train fashion-mnist --seed 7"
+    assert _command(subject_with(course, LOAD, (0, 1, 2))) == "fittingroom train fashion-mnist --seeds 3"
+    assert _command(subject_with(course, LOAD, (3, 9))) == "fittingroom train fashion-mnist --seeds 3,9"
     own = {**LOAD, "name": "folder:/my clothes", "validation": 0.1, "image_size": [28, 32], "data_dir": "/data"}
-    assert command_of(subject_with(course, own)) == (
+    assert _command(subject_with(course, own)) == (
         "fittingroom train 'folder:/my clothes' --validation 0.1 --data-dir /data --image-size 28x32"
     )
 
@@ -68,4 +68,4 @@ def test_seeds_and_data_are_in_the_command() -> None:
     ids=["a model given to fit", "arrays", "another split", "damaged"],
 )
 def test_what_the_command_line_cannot_say_has_no_command(recipe: dict[str, Any], load: dict[str, Any] | None) -> None:
-    assert command_of(subject_with(recipe, load)) is None
+    assert _command(subject_with(recipe, load)) is None

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from fittingroom.api.run import Run
-from fittingroom.reports.pages.notebook_card import ShownHistory, history_curves
+from fittingroom.reports.pages.notebook_card import ShownHistory, _history_curves
 from fittingroom.runs.history import History
 from tests.reports.builders import contents_of, course_of, written
 
@@ -45,12 +45,12 @@ def test_a_history_stays_what_it_was(tmp_path: Path) -> None:
 def test_seeds_show_each_and_their_mean(tmp_path: Path) -> None:
     contents = [contents_of(course_of(FALLING), seed) for seed in range(2)]
     assert "each of the 2 seeds" in Run(written(tmp_path / "run", *contents))._repr_html_()
-    (told,) = told_of(history_curves([history(loss=[2.0, 1.0]), history(loss=[4.0, 2.0])]))
+    (told,) = told_of(_history_curves([history(loss=[2.0, 1.0]), history(loss=[4.0, 2.0])]))
     assert told.endswith("training from 3.0000 to 1.5000")
 
 
 def test_a_curve_needs_no_page_and_takes_the_colours_of_the_notebook() -> None:
-    html = history_curves([history(loss=[2.0, 1.0], val_loss=[2.0, 1.5])])
+    html = _history_curves([history(loss=[2.0, 1.0], val_loss=[2.0, 1.5])])
     (drawing,) = re.findall(r"<figure>.*?</figure>", html, flags=re.DOTALL)
     assert ElementTree.fromstring(drawing).find(".//svg") is not None
     (style,) = re.findall(r"<style>(.*?)</style>", html, flags=re.DOTALL)
@@ -64,18 +64,18 @@ def test_a_curve_needs_no_page_and_takes_the_colours_of_the_notebook() -> None:
 
 
 def test_the_legend_has_the_parts_that_there_are() -> None:
-    html = history_curves([history(loss=[2.0, 1.0])])
+    html = _history_curves([history(loss=[2.0, 1.0])])
     assert "training, mean over the epoch" in html
     assert "validation, at the end" not in html
 
 
 @pytest.mark.parametrize("history", [History(), history(lr=[0.1, 0.2]), history(loss=[math.nan])])
 def test_where_there_is_no_number_there_is_no_curve(history: History) -> None:
-    assert history_curves([history]) == ""
+    assert _history_curves([history]) == ""
 
 
 def test_an_epoch_without_a_number_is_left_out() -> None:
-    (told,) = told_of(history_curves([history(loss=[3.0, math.inf, 1.0])]))
+    (told,) = told_of(_history_curves([history(loss=[3.0, math.inf, 1.0])]))
     assert told.endswith("training from 3.0000 to 1.0000")
 
 
@@ -87,5 +87,5 @@ def test_a_history_is_a_table_too_whose_names_are_only_text() -> None:
 
 @pytest.mark.parametrize("count", [2, 3, 5])
 def test_each_of_few_epochs_has_one_tick(count: int) -> None:
-    html = history_curves([history(loss=[0.5 + 0.01 * epoch for epoch in range(count)])])
+    html = _history_curves([history(loss=[0.5 + 0.01 * epoch for epoch in range(count)])])
     assert re.findall(r">(\d+)</text>", html) == [str(epoch) for epoch in range(1, count + 1)]

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fittingroom.reports.drawing.axes import Axis, Scale, Strip
-from fittingroom.reports.drawing.plots import HEIGHT, Line, curves, cut
-from fittingroom.reports.drawing.scatter import Dot, cost, shares_plot
+from fittingroom.reports.drawing.figures import _shares_plot
+from fittingroom.reports.drawing.plots import HEIGHT, Line, Plot, cut
+from fittingroom.reports.drawing.scatter import Dot, cost
 
 numbers = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20)
 factors = st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=20)
@@ -97,7 +98,7 @@ def test_any_number_of_epochs_has_few_ticks_in_order(first: int, more: int) -> N
 
 def test_plots_side_by_side_have_the_same_axes() -> None:
     short, long = (Line("a", "s0", [(epoch, 1 / epoch) for epoch in range(1, last + 1)]) for last in (3, 20))
-    one, other = (curves([line], framed=[short, long]) for line in (short, long))
+    one, other = (Plot.of_lines([line], framed=[short, long]) for line in (short, long))
     assert (one.frame, one.x_ticks, one.y_ticks) == (other.frame, other.x_ticks, other.y_ticks)
 
 
@@ -109,7 +110,7 @@ def test_no_name_lies_on_a_point_or_an_interval() -> None:
 
 
 def test_a_whisker_is_drawn_to_its_ends() -> None:
-    plot = shares_plot("x", "y", areas=[], lines=[], rules=[(50.0, 0.0, 100.0, "")], dots=[])
+    plot = _shares_plot("x", "y", areas=[], lines=[], rules=[(50.0, 0.0, 100.0, "")], dots=[])
     assert plot.rules[0][1:3] == (plot.frame.top, plot.frame.bottom)
 
 
@@ -121,7 +122,7 @@ def test_the_mean_of_an_epoch_is_over_the_seeds_that_reached_it() -> None:
 
 
 def test_names_beside_lines_do_not_lie_on_each_other() -> None:
-    plot = curves([Line(f"n{place}", f"s{place}", [(1, 0.5), (2, 0.3 + place / 1e4)]) for place in range(6)])
+    plot = Plot.of_lines([Line(f"n{place}", f"s{place}", [(1, 0.5), (2, 0.3 + place / 1e4)]) for place in range(6)])
     ys = sorted(name.y for name in plot.beside)
     assert len(ys) == 6
     assert min(after - before for before, after in pairwise(ys)) >= 14
@@ -129,12 +130,12 @@ def test_names_beside_lines_do_not_lie_on_each_other() -> None:
 
 
 def test_a_loss_that_explodes_gets_an_axis_of_factors() -> None:
-    assert curves([Line("a", "s0", [(1, 1.0), (2, 0.5), (3, 900.0)])]).log
-    assert not curves([Line("a", "s0", [(1, 2.3), (2, 0.5), (3, 0.4)])]).log
+    assert Plot.of_lines([Line("a", "s0", [(1, 1.0), (2, 0.5), (3, 900.0)])]).log
+    assert not Plot.of_lines([Line("a", "s0", [(1, 2.3), (2, 0.5), (3, 0.4)])]).log
 
 
 def test_a_single_epoch_is_drawn_as_a_dot() -> None:
-    plot = curves([Line("a", "s0", [(1, 90.0)])], "%")
+    plot = Plot.of_lines([Line("a", "s0", [(1, 90.0)])], "%")
     assert [kind for *_, kind in plot.dots] == ["alone mean s0"]
 
 

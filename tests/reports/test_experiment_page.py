@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import fittingroom
-from fittingroom.reports.pages.experiment_page import experiment_report, recipe_rows
-from fittingroom.reports.pages.pair_table import pair_table
+from fittingroom.reports.pages.experiment_page import _recipe_rows, experiment_report
+from fittingroom.reports.pages.pair_table import PairTable
 from tests.reports.experiments import experiment_facts
 from tests.reports.pages import parsed
 
@@ -54,30 +54,30 @@ def test_every_seed_is_a_dot() -> None:
 
 def test_few_recipes_stay_in_their_order_and_many_are_sorted() -> None:
     few, _ = experiment_facts(recipes=4)
-    assert [one.name for one in recipe_rows(few)] == ["hidden=16", "hidden=32", "hidden=48", "hidden=64"]
+    assert [one.name for one in _recipe_rows(few)] == ["hidden=16", "hidden=32", "hidden=48", "hidden=64"]
     many, _ = experiment_facts(recipes=30)
-    accuracies = [one.facts["accuracy"]["mean"] for one in recipe_rows(many)]
+    accuracies = [one.facts["accuracy"]["mean"] for one in _recipe_rows(many)]
     assert accuracies == sorted(accuracies, reverse=True)
-    assert [bool(one.color) for one in recipe_rows(many)] == [True] * 6 + [False] * 24
+    assert [bool(one.color) for one in _recipe_rows(many)] == [True] * 6 + [False] * 24
 
 
 def test_names_that_would_be_equal_stay_whole() -> None:
     facts, _ = experiment_facts(recipes=2)
     for one in facts["recipes"]:
         one["varied"] = {}
-    assert [one.name for one in recipe_rows(facts)] == ["course+ hidden=16", "course+ hidden=32"]
+    assert [one.name for one in _recipe_rows(facts)] == ["course+ hidden=16", "course+ hidden=32"]
 
 
 def test_differences_are_turned_towards_the_chosen_recipe() -> None:
     facts, _ = experiment_facts(recipes=3)
     names = {one["recipe"]: one["recipe"] for one in facts["recipes"]}
-    pairs = pair_table(facts["comparison"], names, facts["chosen"])
+    pairs = PairTable.of(facts["comparison"], names, facts["chosen"])
     assert pairs is not None
     assert pairs.reference == facts["chosen"]
     assert [one.better for one in pairs.against] == [1, 1]
     assert all(one.facts["low"] < one.facts["value"] < one.facts["high"] for one in pairs.against)
     assert all(one.facts["value"] > 0 for one in pairs.against)
-    other = pair_table(facts["comparison"], names, facts["recipes"][0]["recipe"])
+    other = PairTable.of(facts["comparison"], names, facts["recipes"][0]["recipe"])
     assert other is not None
     assert other.against[-1].facts["value"] == pytest.approx(-pairs.against[0].facts["value"])
     assert other.counts == {1: 0, 0: 0, -1: 2}
@@ -90,7 +90,7 @@ def test_a_name_that_begins_another_is_not_shortened_within_it() -> None:
     for one, name in zip(comparison["runs"], ("run", "run 2"), strict=True):
         one["run"] = name
     comparison["pairs"][0] |= {"first": "run", "second": "run 2", "verdict": "run 2 is better than run."}
-    pairs = pair_table(comparison, {"run": "A", "run 2": "B"}, "run 2")
+    pairs = PairTable.of(comparison, {"run": "A", "run 2": "B"}, "run 2")
     assert pairs is not None
     assert pairs.against[0].verdict == "B is better than A."
 

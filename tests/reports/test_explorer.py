@@ -15,10 +15,10 @@ from fittingroom.reports.pages.explorer import (
     LARGEST_SIDE,
     MOST_CLASSES,
     MOST_IMAGES,
-    choose,
-    explorer,
+    Explorer,
+    _choose,
+    _Sheet,
     picture_row,
-    sheet,
 )
 from tests.evaluation.examples import all_lists
 from tests.reports.builders import course_of, subject_of
@@ -30,7 +30,7 @@ LISTED = [[image["index"] for image in one["images"]] for one in LISTS]
 
 
 def test_listed_images_come_first_then_mistakes_and_right_answers() -> None:
-    chosen = choose(REPLICA, LISTED, MOST_IMAGES)
+    chosen = _choose(REPLICA, LISTED, MOST_IMAGES)
     assert len(chosen) == len(set(chosen.tolist())) == MOST_IMAGES
     assert {index for one in LISTED for index in one} <= set(chosen.tolist())
     assert COURSE.right[-1][chosen].sum() >= MOST_IMAGES // 5
@@ -38,7 +38,7 @@ def test_listed_images_come_first_then_mistakes_and_right_answers() -> None:
 
 
 def test_mistakes_of_all_pairs_are_there_before_any_pair_has_many() -> None:
-    chosen = choose(REPLICA, [], 400)
+    chosen = _choose(REPLICA, [], 400)
     wrong = chosen[~COURSE.right[-1][chosen]]
     pairs, counts = np.unique(COURSE.labels[wrong] * 4 + COURSE.predicted[-1][wrong], return_counts=True)
     assert len(pairs) == 12
@@ -46,14 +46,14 @@ def test_mistakes_of_all_pairs_are_there_before_any_pair_has_many() -> None:
 
 
 def test_right_answers_are_of_all_classes_alike() -> None:
-    chosen = choose(REPLICA, [], 200)
+    chosen = _choose(REPLICA, [], 200)
     right = chosen[COURSE.right[-1][chosen]]
     assert np.ptp(np.bincount(COURSE.labels[right])) <= 1
 
 
 def test_few_images_are_all_chosen() -> None:
     few = course_of([1.0], images=50)
-    assert choose(subject_of(few).trainings[0], [], MOST_IMAGES).tolist() == list(range(50))
+    assert _choose(subject_of(few).trainings[0], [], MOST_IMAGES).tolist() == list(range(50))
 
 
 def unpacked(text: str, kind: str, *shape: int) -> np.ndarray:
@@ -61,7 +61,7 @@ def unpacked(text: str, kind: str, *shape: int) -> np.ndarray:
 
 
 def test_what_is_kept_is_what_was_stored() -> None:
-    found = explorer(REPLICA, LISTS, None)
+    found = Explorer.of(REPLICA, LISTS, None)
     data, chosen = found.data, found.chosen
     shares = unpacked(data["probabilities"], "u1", len(chosen), 4, 3) / 255
     assert COURSE.log_probabilities is not None
@@ -76,7 +76,7 @@ def test_what_is_kept_is_what_was_stored() -> None:
 
 def test_of_many_classes_the_true_one_and_the_most_probable_are_kept() -> None:
     many = course_of([1.0, 2.0], images=300, classes=40)
-    data = explorer(subject_of(many).trainings[0], [], None).data
+    data = Explorer.of(subject_of(many).trainings[0], [], None).data
     kept = unpacked(data["keptClasses"], "<u2", len(data["index"]), MOST_CLASSES)
     shares = unpacked(data["probabilities"], "u1", len(data["index"]), MOST_CLASSES, 2)
     assert (kept[:, 0] == data["label"]).all()
@@ -89,7 +89,7 @@ def test_of_many_classes_the_true_one_and_the_most_probable_are_kept() -> None:
 @pytest.mark.parametrize("size", [(1, 28, 28), (40, 8, 8), (3, 100, 50), (33, 28, 28, 3), (2, 90, 90, 3)])
 def test_a_sheet_has_each_image_in_its_place(size: tuple[int, ...]) -> None:
     images = np.random.default_rng(0).integers(0, 256, size).astype(np.uint8)
-    found = sheet(images, 255.0)
+    found = _Sheet.of(images, 255.0)
     pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(found.url.partition(",")[2]))))
     height, width = pixels.shape[0] // found.rows, pixels.shape[1] // COLUMNS
     assert max(height, width) <= LARGEST_SIDE
@@ -113,6 +113,6 @@ def test_shades_are_spread_over_what_a_picture_can_show() -> None:
 def test_large_pictures_are_fewer() -> None:
     images = np.zeros((3000, 32, 32, 3), np.uint8)
     part = Part(images, COURSE.labels.astype(np.int32), COURSE.classes)
-    found = explorer(REPLICA, LISTS, part)
+    found = Explorer.of(REPLICA, LISTS, part)
     assert len(found.chosen) == 1_000_000 // (32 * 32 * 3)
     assert found.sheet is not None

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from fittingroom.errors import InputError, RunError, UnknownNameError
 from fittingroom.evaluation.scores import Scores
 from fittingroom.evaluation.trajectories import Trajectories
-from fittingroom.reports.facts.explanation import facts_of, subject_facts
-from fittingroom.reports.facts.subject import read_subject
+from fittingroom.reports.facts.explanation import Explanation, explain
+from fittingroom.reports.facts.subject import Subject
 from fittingroom.runs.record import Look, PartResult
 from fittingroom.runs.store import RunContents
 from tests.evaluation.examples import any_trajectories, is_json, trajectories_of
@@ -37,7 +37,7 @@ def with_loss(contents: RunContents, row: int, value: float) -> RunContents:
 @given(any_trajectories())
 @settings(deadline=None, max_examples=25)
 def test_facts_of_any_training_are_plain_json_and_all_ledgers_sum(trajectories: Trajectories) -> None:
-    facts = subject_facts(subject_of(trajectories))
+    facts = Explanation.of(subject_of(trajectories)).facts
     assert is_json(facts)
     for ledger in [*facts["changes"].values(), *facts["ledgers"]["to_last"], *facts["ledgers"]["to_best_loss"]]:
         assert sum(group["count"] for group in ledger["groups"]) == trajectories.images
@@ -49,7 +49,7 @@ def test_facts_of_any_training_are_plain_json_and_all_ledgers_sum(trajectories: 
 
 def test_a_run_from_its_folder_tells_what_was_stored(tmp_path: Path) -> None:
     trajectories = course_of(RISING)
-    facts = facts_of(written(tmp_path / "run", contents_of(trajectories)))
+    facts = explain(written(tmp_path / "run", contents_of(trajectories))).facts
     assert facts["run"]["seeds"] == [0]
     assert facts["data"]["validation_images"] == 2000
     assert facts["data"]["validation_per_class"] == np.bincount(trajectories.labels).tolist()
@@ -69,7 +69,7 @@ def test_a_run_from_its_folder_tells_what_was_stored(tmp_path: Path) -> None:
 
 def test_of_several_seeds_the_one_with_the_median_loss_is_shown_image_by_image(tmp_path: Path) -> None:
     runs = [contents_of(course_of([1.0, last]), seed) for seed, last in ((3, 4.0), (5, 1.2), (9, 2.0))]
-    facts = facts_of(written(tmp_path / "run", *runs))
+    facts = explain(written(tmp_path / "run", *runs)).facts
     assert (facts["example"]["index"], facts["example"]["seed"]) == (2, 9)
     assert facts["run"]["seeds"] == [3, 5, 9]
     last = facts["curves"]["val_loss"][-1]
@@ -81,13 +81,13 @@ def test_of_several_seeds_the_one_with_the_median_loss_is_shown_image_by_image(t
 
 def test_a_change_between_two_epochs_is_reported_on_request(tmp_path: Path) -> None:
     path = written(tmp_path / "run", contents_of(course_of(RISING)))
-    asked = facts_of(path, 2, 5)["changes"]["asked"]
+    asked = explain(path, 2, 5).facts["changes"]["asked"]
     assert (asked["start"], asked["end"]) == (2, 5)
-    assert facts_of(path, end=5)["changes"]["asked"]["start"] == 3
-    assert facts_of(path, start=2)["changes"]["asked"]["end"] == 7
-    assert "asked" not in facts_of(path)["changes"]
+    assert explain(path, end=5).facts["changes"]["asked"]["start"] == 3
+    assert explain(path, start=2).facts["changes"]["asked"]["end"] == 7
+    assert "asked" not in explain(path).facts["changes"]
     with pytest.raises(InputError, match="epoch 8 has no validation outcomes: expected 1, 2, 3, 4, 5, 6 or 7"):
-        facts_of(path, 8)
+        explain(path, 8)
 
 
 def test_a_run_without_validation_images_says_how_to_have_some(tmp_path: Path) -> None:
@@ -96,17 +96,17 @@ def test_a_run_without_validation_images_says_how_to_have_some(tmp_path: Path) -
     with pytest.raises(
         InputError, match=r"has no validation images. Train with some \(--validation 5000, .* explain it"
     ):
-        facts_of(written(tmp_path / "run", bare))
+        explain(written(tmp_path / "run", bare))
 
 
 def test_a_run_that_is_not_there_is_named() -> None:
     with pytest.raises(UnknownNameError, match="unknown run 'nothing'"):
-        facts_of("nothing")
+        explain("nothing")
 
 
 def test_an_epoch_whose_losses_are_not_finite_is_left_out_and_said(tmp_path: Path) -> None:
     contents = with_loss(contents_of(course_of(RISING)), 5, np.nan)
-    facts = facts_of(written(tmp_path / "run", contents))
+    facts = explain(written(tmp_path / "run", contents)).facts
     assert facts["replicas"][0]["left_out_epochs"] == [6]
     assert facts["replicas"][0]["validated_epochs"] == [1, 2, 3, 4, 5, 7]
     said = [sentence["text"] for sentence in facts["words"]]
@@ -115,18 +115,18 @@ def test_an_epoch_whose_losses_are_not_finite_is_left_out_and_said(tmp_path: Pat
 
 def test_a_seed_without_finite_losses_is_left_out_and_said(tmp_path: Path) -> None:
     good, bad = contents_of(course_of([1.0, 2.0])), with_loss(contents_of(course_of([1.0]), 1), 0, np.inf)
-    facts = facts_of(written(tmp_path / "run", good, bad))
+    facts = explain(written(tmp_path / "run", good, bad)).facts
     assert facts["run"]["unusable_seeds"] == [1]
     assert len(facts["replicas"]) == 1
     assert any("no epoch has finite losses: seed 1" in one["text"] for one in facts["words"])
     with pytest.raises(InputError, match="no epoch has only finite validation losses"):
-        facts_of(written(tmp_path / "all-bad", bad))
+        explain(written(tmp_path / "all-bad", bad))
 
 
 def test_without_the_probabilities_of_all_classes_confidence_is_unknown_and_the_reason_is_said(tmp_path: Path) -> None:
     trajectories = course_of(RISING)
     old = replace(trajectories, log_probabilities=np.zeros((*trajectories.loss.shape, 0), np.float16))
-    facts = facts_of(written(tmp_path / "run", contents_of(old)))
+    facts = explain(written(tmp_path / "run", contents_of(old))).facts
     assert facts["reliability"] is facts["brier"] is facts["calibration_curves"] is None
     assert facts["replicas"][0]["calibration"] is None
     assert "did not store the probabilities of all classes" in facts["missing"]["calibration"]
@@ -138,7 +138,7 @@ def test_a_loss_of_the_users_own_gives_no_gap(tmp_path: Path) -> None:
     contents = contents_of(course_of(RISING))
     rows = [(epoch, {**logs, "val_loss": 2 * logs["val_loss"]}) for epoch, logs in enumerate(contents.history.rows)]
     other = replace(contents, history=type(contents.history)(rows))
-    facts = facts_of(written(tmp_path / "run", other))
+    facts = explain(written(tmp_path / "run", other)).facts
     assert facts["stopping"]["replicas"][0]["gaps"] is None
     assert "not the cross-entropy" in facts["missing"]["gaps"]
     assert facts["stopping"]["training_loss"] is None
@@ -150,7 +150,7 @@ def test_a_model_without_an_accuracy_metric_is_explained_by_its_predictions(tmp_
     record = contents.record
     assert record.validation is not None
     bare = replace(record, validation=replace(record.validation, accuracy=None, interval=None))
-    facts = facts_of(written(tmp_path / "run", replace(contents, record=bare)))
+    facts = explain(written(tmp_path / "run", replace(contents, record=bare))).facts
     assert facts["classes"]["accuracy"] == pytest.approx(trajectories.accuracy[-1])
 
 
@@ -159,7 +159,7 @@ def test_restored_weights_are_shown_at_their_own_epoch(tmp_path: Path) -> None:
     contents = contents_of(trajectories)
     kept = replace(contents.record, validation=record_at(trajectories, 2))
     restored = replace(contents, record=kept, outcomes=outcomes_of(trajectories, 2))
-    facts = facts_of(written(tmp_path / "run", restored))
+    facts = explain(written(tmp_path / "run", restored)).facts
     assert (facts["example"]["shown_epoch"], facts["example"]["kept"]) == (3, True)
     assert facts["classes"]["epoch"] == facts["reliability"]["epoch"] == 3
     assert facts["changes"]["best_loss"]["end"] == 7
@@ -187,9 +187,9 @@ def test_what_no_epoch_has_is_computed_from_the_kept_weights_themselves(
     record = replace(
         contents.record, validation=PartResult.held_out(kept.mean_loss, int(kept.right.sum()), len(kept.labels))
     )
-    facts = facts_of(
+    facts = explain(
         written(tmp_path / "run", replace(contents, record=record, outcomes=replace(contents.outcomes, kept=kept)))
-    )
+    ).facts
     assert facts["classes"]["accuracy"] == facts["reliability"]["accuracy"] == kept.accuracy
     assert facts["replicas"][0]["shown"]["calibration"]["loss"] == kept.mean_loss
     assert facts["replicas"][0]["shown"]["row"] is None
@@ -205,7 +205,7 @@ def test_an_older_run_whose_kept_weights_are_not_known_says_what_it_is_about(tmp
     assert contents.outcomes is not None
     averaged = replace(contents.record, validation=replace(contents.record.validation, loss=0.123))
     old = replace(contents, record=averaged, outcomes=replace(contents.outcomes, kept=None))
-    facts = facts_of(written(tmp_path / "run", old))
+    facts = explain(written(tmp_path / "run", old)).facts
     assert (facts["example"]["kept"], facts["example"]["shown_epoch"]) == (False, 7)
     said = [one["text"] for one in facts["words"]]
     assert any("its mean loss is 0.123 nats." in one for one in said)
@@ -221,9 +221,9 @@ def test_where_a_loss_of_the_kept_weights_is_not_finite_the_last_finite_epoch_is
     kept = replace(contents.outcomes.kept, loss=loss)
     assert contents.record.validation is not None
     record = replace(contents.record, validation=replace(contents.record.validation, loss=None))
-    facts = facts_of(
+    facts = explain(
         written(tmp_path / "run", replace(contents, record=record, outcomes=replace(contents.outcomes, kept=kept)))
-    )
+    ).facts
     said = [one["text"] for one in facts["words"]]
     assert any("its mean loss is not finite." in one for one in said)
     assert any("weights after epoch 7: the loss of an image is not finite with the kept weights" in one for one in said)
@@ -234,11 +234,11 @@ def test_a_test_score_is_shown_with_its_look_and_opens_nothing(tmp_path: Path) -
     contents = contents_of(course_of(RISING))
     score = Scores(0.4, ((10, 3), (1, 6)), ("a", "b")).to_dict()
     looked = replace(contents.record, looks=(Look("2026-03-05T12:00:00.000+00:00", "claim", score),))
-    facts = facts_of(written(tmp_path / "run", replace(contents, record=looked)))
+    facts = explain(written(tmp_path / "run", replace(contents, record=looked))).facts
     assert facts["replicas"][0]["test"]["score"]["accuracy"] == 0.8
     assert facts["replicas"][0]["test"]["looks"] == 1
     assert facts["results"]["test"]["accuracy"]["mean"] == 0.8
-    closed = facts_of(written(tmp_path / "closed", contents))
+    closed = explain(written(tmp_path / "closed", contents)).facts
     assert closed["replicas"][0]["test"] is closed["results"]["test"] is None
     assert not (tmp_path / "ledger.sqlite").exists()
 
@@ -246,21 +246,21 @@ def test_a_test_score_is_shown_with_its_look_and_opens_nothing(tmp_path: Path) -
 def test_seeds_that_saw_different_images_are_refused(tmp_path: Path) -> None:
     path = written(tmp_path / "run", contents_of(course_of([1.0])), contents_of(course_of([1.0], seed=7), 1))
     with pytest.raises(InputError, match="its seeds were validated on different images"):
-        facts_of(path)
+        explain(path)
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     path = written(tmp_path / "run", contents_of(course_of([1.0])))
     (path / "seed-0" / "history.csv").write_text("nonsense")
     with pytest.raises(RunError, match=r"history\.csv"):
-        facts_of(path)
+        explain(path)
 
 
 def test_outcomes_of_more_classes_than_there_are_names_are_refused(tmp_path: Path) -> None:
     contents = contents_of(course_of([1.0]))
     few = replace(contents.record, data=replace(contents.record.data, classes=("only", "two")))
     with pytest.raises(InputError, match=r"expected .epochs, images, classes. = .1, 2000, 2."):
-        read_subject(written(tmp_path / "run", replace(contents, record=few)))
+        Subject.read(written(tmp_path / "run", replace(contents, record=few)))
 
 
 def test_training_losses_belong_to_the_validated_epochs(tmp_path: Path) -> None:
@@ -269,4 +269,4 @@ def test_training_losses_belong_to_the_validated_epochs(tmp_path: Path) -> None:
     rows = dict(zip(history.epoch, history.rows, strict=True))
     full = type(history)((epoch, rows.get(epoch, {"loss": 9.0})) for epoch in range(4))
     path = written(tmp_path / "run", replace(contents_of(every_second), history=full))
-    assert read_subject(path).trainings[0].training_loss == pytest.approx([1.0, 0.5])
+    assert Subject.read(path).trainings[0].training_loss == pytest.approx([1.0, 0.5])

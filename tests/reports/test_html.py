@@ -18,7 +18,7 @@ from fittingroom.cli.main import main
 from fittingroom.data.dataset import SealedTestSet
 from fittingroom.errors import InputError, StorageError
 from fittingroom.evaluation.trajectories import Trajectories
-from fittingroom.reports.pages.document import Report, harmless, json_text, page
+from fittingroom.reports.pages.document import Report, _json_text, harmless
 from fittingroom.reports.pages.report_page import report_of
 from tests.evaluation.examples import any_trajectories
 from tests.reports.builders import contents_of, course_of, written
@@ -117,14 +117,14 @@ def test_what_turns_letters_round_is_replaced_and_other_text_stays() -> None:
 
 @pytest.mark.parametrize("text", ["</script><script>", "<!--", "]]>", "a\u2028b\u2029", "&lt;", "\\u003c", '"\\'])
 def test_json_in_a_page_comes_back_and_ends_nothing(text: str) -> None:
-    found = json_text({text: [text]})
+    found = _json_text({text: [text]})
     assert json.loads(found) == {text: [text]}
     assert not re.search("[<>&\u2028\u2029]", found)
 
 
 def test_templates_escape_what_they_show() -> None:
     title = "<img src=x onerror=alert(1)>"
-    assert title not in page("base.html", {"title": title}, {})
+    assert title not in Report.of("", "base.html", {"title": title}).html
 
 
 def test_no_test_set_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

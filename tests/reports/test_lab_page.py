@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from fittingroom.data.dataset import SealedTestSet
-from fittingroom.reports.pages.document import Piece, paragraphs
-from fittingroom.reports.pages.lab_page import claim_cards, lab_report, labs_index
+from fittingroom.reports.pages.lab_page import _claim_cards, _paragraphs, _Piece, lab_report, labs_index
 from fittingroom.reports.pages.lab_pictures import picture
 from tests.reports.builders import contents_of, course_of, digits_contents, written
 from tests.reports.labs import ERROR, arm_facts, claim_facts, lab_facts, refused_arm
@@ -64,7 +63,7 @@ def test_a_lab_without_prediction_course_or_number_has_a_page() -> None:
 
 
 def test_verdicts_are_words_with_a_sign() -> None:
-    found = [(claim.verdict, claim.sign) for claim in claim_cards(lab_facts()["claims"])]
+    found = [(claim.verdict, claim.sign) for claim in _claim_cards(lab_facts()["claims"])]
     assert found == [
         ("supported", "✓"),
         ("not supported", "✗"),
@@ -75,26 +74,26 @@ def test_verdicts_are_words_with_a_sign() -> None:
 
 
 def test_effects_are_drawn_with_no_difference_marked() -> None:
-    difference, ratio, *_ = claim_cards([claim_facts(kind="difference"), claim_facts(kind="ratio")])
+    difference, ratio, *_ = _claim_cards([claim_facts(kind="difference"), claim_facts(kind="ratio")])
     for claim, none in ((difference, 0.0), (ratio, 1.0)):
         assert claim.scale is not None
         assert claim.drawing is not None
         assert claim.drawing.ends is not None
         assert claim.scale.mark == claim.scale.axis.at(none)
         assert claim.scale.mark < claim.drawing.ends[0] < claim.drawing.mean < claim.drawing.ends[1]
-    assert claim_cards([claim_facts(kind="error")])[0].drawing is None
+    assert _claim_cards([claim_facts(kind="error")])[0].drawing is None
 
 
 def test_effects_of_one_measure_share_an_axis_and_those_against_numbers_do_not() -> None:
     large = {**claim_facts(), "value": 75.0, "interval": [74.0, 76.0], "second": 10}
-    one, other, alone = claim_cards([claim_facts(), claim_facts(), large])
+    one, other, alone = _claim_cards([claim_facts(), claim_facts(), large])
     assert one.scale == other.scale
     assert alone.scale != one.scale
 
 
 def test_what_counts_as_the_same_is_a_band() -> None:
     same = {**claim_facts(), "within": 0.5, "value": 0.1, "interval": [-0.2, 0.4]}
-    (claim,) = claim_cards([same])
+    (claim,) = _claim_cards([same])
     assert claim.drawing is not None
     assert claim.drawing.band is not None
     assert "the grey band counts as none" in html_of(claims=[same])
@@ -182,11 +181,11 @@ def test_reasons_for_stopping_are_counted() -> None:
 
 
 def test_texts_have_paragraphs_and_code() -> None:
-    assert paragraphs("a `b` c\nd\n\n \n`e") == [
-        [Piece("a "), Piece("b", code=True), Piece(" c d")],
-        [Piece("`e")],
+    assert _paragraphs("a `b` c\nd\n\n \n`e") == [
+        [_Piece("a "), _Piece("b", code=True), _Piece(" c d")],
+        [_Piece("`e")],
     ]
-    assert paragraphs(None) == []
+    assert _paragraphs(None) == []
 
 
 def test_the_list_of_labs_links_to_their_pages() -> None:

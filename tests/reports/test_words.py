@@ -11,7 +11,7 @@ from hypothesis import given, settings
 
 from fittingroom.evaluation.estimate import mean_interval
 from fittingroom.evaluation.trajectories import Trajectories
-from fittingroom.reports.facts.explanation import ledger_words, subject_facts
+from fittingroom.reports.facts.explanation import Explanation, _ledger_words
 from fittingroom.reports.words.quotes import QUESTIONS, Quote
 from tests.evaluation.examples import any_trajectories, trajectories_of
 from tests.reports.builders import course_of, subject_of
@@ -20,7 +20,7 @@ RISING = [0.4, 0.7, 1.0, 1.5, 2.0, 3.0, 4.0]
 
 
 def facts_of(*trainings: Trajectories) -> dict[str, Any]:
-    return subject_facts(subject_of(*trainings))
+    return Explanation.of(subject_of(*trainings)).to_dict()
 
 
 def told(facts: dict[str, Any], topic: str) -> str:
@@ -142,7 +142,7 @@ def test_a_large_gap_between_the_accuracies_leads_while_the_loss_still_falls() -
 
     def with_training(accuracy: float) -> dict[str, Any]:
         record = replace(training.record, train=replace(training.record.train, accuracy=accuracy))
-        return subject_facts(replace(subject, trainings=(replace(training, record=record),)))
+        return Explanation.of(replace(subject, trainings=(replace(training, record=record),))).to_dict()
 
     facts = with_training(0.978)
     first = next(sentence for sentence in facts["words"] if sentence["topic"] == "overfit")
@@ -164,7 +164,7 @@ def facts_with_gaps(course: Trajectories, gaps: list[float]) -> dict[str, Any]:
     """The facts of a run whose training losses leave these gaps."""
     subject = subject_of(course)
     losses = np.asarray(course.mean_loss - gaps, np.float64)
-    return subject_facts(replace(subject, trainings=(replace(subject.trainings[0], training_loss=losses),)))
+    return Explanation.of(replace(subject, trainings=(replace(subject.trainings[0], training_loss=losses),))).to_dict()
 
 
 def test_a_change_within_noise_is_not_called_a_change() -> None:
@@ -226,6 +226,6 @@ def test_each_ledger_of_the_slider_has_its_sentence() -> None:
     facts = facts_of(course_of(RISING))
     for name, ledgers in facts["ledgers"].items():
         for index, ledger in enumerate(ledgers):
-            assert ledger["words"] == ledger_words(facts, f"ledgers.{name}.{index}")
+            assert ledger["words"] == _ledger_words(facts, f"ledgers.{name}.{index}")
     assert facts["ledgers"]["to_last"][-1]["words"] == "Epoch 7 is compared with itself: nothing changes."
     assert facts["ledgers"]["to_best_loss"][-1]["words"].startswith("From epoch 3 to 7 validation loss rose by")

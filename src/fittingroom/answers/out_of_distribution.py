@@ -106,7 +106,7 @@ class ShapeDetector:
         chosen = drawn[np.argsort(labels[drawn], kind="stable")]
         logs, own = log_probabilities[chosen], np.arange(len(chosen))
         none = np.zeros(0, np.float32)
-        found = cls(hog_features(images[chosen], scale), labels[chosen], none, none, 0.0)
+        found = cls(_hog_features(images[chosen], scale), labels[chosen], none, none, 0.0)
         named = logs.argmax(axis=1)
         apart = np.sort(found.distances(found.features, named, own))
         found = replace(found, held_out_distances=apart, surprises=np.sort(_surprises(logs)))
@@ -176,7 +176,7 @@ class ShapeDetector:
             scale: as for `of`.
             log_probabilities: what the model makes of them, `(n, classes)`.
         """
-        found = hog_features(images, scale)
+        found = _hog_features(images, scale)
         unlike = self.rarity(found, log_probabilities) < self.threshold
         closest = log_probabilities.argmax(axis=1)
         places = np.flatnonzero(unlike)
@@ -219,18 +219,18 @@ class ConfidenceDetector:
         return log_probabilities.max(axis=1) < self.threshold, log_probabilities.argmax(axis=1)
 
 
-def hog_features(images: npt.NDArray[Any], scale: float) -> Features:
+def _hog_features(images: npt.NDArray[Any], scale: float) -> Features:
     """The HOG features of images, uint8 `(n, LENGTH)`.
 
     Args:
         images: `(n, height, width)` grey or `(n, height, width, channels)`, of which brightness alone is looked at.
         scale: what they are divided by to lie in 0 to 1.
     """
-    parts = [_hog_features(images[start : start + _AT_ONCE], scale) for start in range(0, len(images), _AT_ONCE)]
+    parts = [_features_of_few(images[start : start + _AT_ONCE], scale) for start in range(0, len(images), _AT_ONCE)]
     return np.concatenate(parts) if parts else np.zeros((0, LENGTH), np.uint8)
 
 
-def _hog_features(images: npt.NDArray[Any], scale: float) -> Features:
+def _features_of_few(images: npt.NDArray[Any], scale: float) -> Features:
     grey = images.astype(np.float32) / np.float32(scale)
     grey = _reduced(grey.mean(axis=3) if grey.ndim == 4 else grey)
     count, height, width = grey.shape

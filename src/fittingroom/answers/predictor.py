@@ -49,7 +49,7 @@ SYNTHETIC = 3_000
 _TOGETHER = 64  # images: larger batches cost no less for each image, and hold more memory
 
 
-class TrainedSeed(Protocol):
+class _TrainedSeed(Protocol):
     """What a predictor needs of each trained model that answers with others."""
 
     @property
@@ -77,7 +77,7 @@ class Predictor:
 
     def __init__(
         self,
-        seeds: Sequence[TrainedSeed],
+        seeds: Sequence[_TrainedSeed],
         data: DataRecord,
         load_images: Callable[[], RunImages],
         *,
@@ -311,7 +311,7 @@ class Predictor:
         return ModelInputs.joined(several)
 
 
-def _kept_outcomes(seed: TrainedSeed) -> Kept | None:
+def _kept_outcomes(seed: _TrainedSeed) -> Kept | None:
     """What the kept weights of a seed made of each validation image, where that is known."""
     outcomes = seed.outcomes
     if outcomes is None or not outcomes.loss.size:

@@ -64,7 +64,7 @@ def digest_of(folders: Sequence[Path]) -> bytes:
 
 
 @dataclass(frozen=True)
-class FittedFile(Generic[T]):
+class _FittedFile(Generic[T]):
     """A kind of file that keeps what was fitted.
 
     Args:
@@ -213,5 +213,5 @@ def _number_in(file: NpzFile, name: str) -> float:
 
 
 # 5,000 images have three million bytes of HOG features, the scores of ten million images forty.
-JUDGEMENT = FittedFile("judgement.npz", 3, 64 * 2**20, _judgement_arrays, _checked_judgement)
-LABEL_SHIFT = FittedFile("correction.npz", 1, 2**20, _label_shift_arrays, _checked_label_shift)
+JUDGEMENT = _FittedFile("judgement.npz", 3, 64 * 2**20, _judgement_arrays, _checked_judgement)
+LABEL_SHIFT = _FittedFile("correction.npz", 1, 2**20, _label_shift_arrays, _checked_label_shift)

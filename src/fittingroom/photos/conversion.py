@@ -88,12 +88,12 @@ def synthetic_inputs(images: NDArray[np.uint8], style: ForegroundStyle, scale: f
     """
     made = []
     for number, image in enumerate(images):
-        picture, mask = synthetic_photo(image * np.float32(255 / scale), style, generator(0, "augment", number))
+        picture, mask = _synthetic_photo(image * np.float32(255 / scale), style, generator(0, "augment", number))
         made.append(Conversion(tuple(_in_style(picture, mask, style, image.shape))).image)
     return np.asarray(np.rint(np.stack(made) * (scale / 255)), np.uint8)
 
 
-def synthetic_photo(
+def _synthetic_photo(
     image: Floats, style: ForegroundStyle, random: np.random.Generator
 ) -> tuple[NDArray[np.uint8], Mask]:
     """A picture of an image's foreground, and where it is in the picture; what lies around it means nothing.

@@ -51,7 +51,7 @@ class PhotoReader:
         if holds_arrays(path):
             inputs = self._exact.read_file(path)
         else:
-            inputs = self._convert(open_photo(path, self.shape), path)
+            inputs = self._convert(_open_photo(path, self.shape), path)
         return replace(inputs, notes=(*inputs.notes, *_flat_note(inputs)))
 
     def read_bytes(self, content: bytes, name: Path) -> ModelInputs:
@@ -92,7 +92,7 @@ class PhotoReader:
         """
         for path in paths:
             count, why = 0, ""
-            for file, in_folder in picture_files([path]):
+            for file, in_folder in _picture_files([path]):
                 try:
                     inputs = self.read_file(file)
                 except DataError as error:
@@ -131,7 +131,7 @@ class PhotoReader:
         )
 
 
-def open_photo(path: Path, shape: tuple[int, ...]) -> Picture:
+def _open_photo(path: Path, shape: tuple[int, ...]) -> Picture:
     """A photo, decoded to no more pixels than a conversion needs, unless it has exactly the size of the model's images.
 
     Args:
@@ -145,7 +145,7 @@ def open_photo(path: Path, shape: tuple[int, ...]) -> Picture:
         return Picture.open(path, at_least=_kept(shape))
 
 
-def picture_files(paths: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
+def _picture_files(paths: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
     """The files that are meant by paths of files and folders, each with whether it was found in a folder.
 
     Of a folder, all pictures below it are taken, by their suffixes and in order; links and hidden files are not.

@@ -6,6 +6,7 @@ Places are in percent of a drawing's width, so that one SVG fits every screen. T
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0, 20.0, 25.0, 50.0)
 _FEWEST_ON_LOG = 3
 _LEAST_ROOM = 1e-6  # of the values' size; `%g` writes six digits
 _LARGE = 1000  # from here on, decimals say nothing
+_WIDE_RANGE = 20.0  # a loss that is so many times the median one would press all others flat on a linear axis
 _FEW_EPOCHS = 7  # each of so many has a tick of its own
 
 
@@ -98,6 +100,21 @@ class Axis:
         # The first epoch gets its tick too, unless the text of the next one would touch it.
         own = (int(first),) if multiples[0] - first > step / 2 else ()
         return cls(first, last, (*own, *multiples))
+
+    @classmethod
+    def of_values(cls, values: Sequence[float], unit: str) -> Axis:
+        """The axis of percentages (`%`), or of losses: of factors where one of these is far above the others."""
+        if unit:
+            return cls.linear(values, (0, 100))
+        # The median, since a single exploded epoch must not decide by itself what the others are measured against.
+        wide = min(values) > 0 and max(values) / statistics.median(values) > _WIDE_RANGE
+        return cls.logarithmic(values) if wide else cls.linear(values, (0, math.inf))
+
+    @classmethod
+    def of_accuracies(cls, spreads: Iterable[Mapping[str, Any]], more: Iterable[float] = ()) -> Axis:
+        """An axis in percent with room for all numbers of these spreads, and for more shares of 0 to 1."""
+        known = [value for one in spreads for value in (*one["values"], one["mean"], *(one["interval"] or ()))]
+        return cls.linear([100 * value for value in (*known, *more)], (0, 100))
 
     def share(self, value: float) -> float:
         """How far along the axis a value lies, 0 to 1; a value beyond an end is drawn at that end."""
@@ -210,8 +227,3 @@ class Strip:
         if band:
             around = (axis.at(1 / band), axis.at(band)) if axis.log else (axis.at(-band), axis.at(band))
         return cls(tuple(axis.at(value) for value in values), axis.at(mean), ends, around)
-
-
-def spread_values(spread: Mapping[str, Any], factor: float = 1.0) -> list[float]:
-    """All numbers of a spread that a drawing must have room for."""
-    return [factor * value for value in (*spread["values"], spread["mean"], *(spread["interval"] or ()))]

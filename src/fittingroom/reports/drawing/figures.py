@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fittingroom.reports.drawing import plots, scatter
 from fittingroom.reports.drawing.axes import Axis
-from fittingroom.reports.drawing.plots import Frame, Line, Plot
+from fittingroom.reports.drawing.plots import Frame, Line, Plot, Point
 from fittingroom.reports.words.quotes import epoch_span
 from fittingroom.text import nats, percent
 
@@ -53,7 +52,7 @@ def curve_lines(quantity: str, histories: Sequence[Rows]) -> list[Line]:
         seeds = [
             [(row["epoch"], factor * row[key]) for row in history if row.get(key) is not None] for history in histories
         ]
-        line = plots.Line.of(part, f"c-{part}", seeds, dashed=part == "training")
+        line = Line.of(part, f"c-{part}", seeds, dashed=part == "training")
         found += [] if line is None else [line]
     return found
 
@@ -70,16 +69,20 @@ def curve_plot(
         marked: first and last of the epochs to mark.
     """
     unit = "%" if quantity == "accuracy" else ""
-    return plots.curves(lines, unit, framed, y_title=_TITLES[quantity], named=False, banded=True, marked=marked)
+    return Plot.of_lines(lines, unit, framed, y_title=_TITLES[quantity], named=False, banded=True, marked=marked)
 
 
-def curves(facts: Facts, beside: Sequence[Facts] = ()) -> dict[str, Figure]:
-    """Loss and accuracy over the epochs, of those that the histories have.
+def run_figures(facts: Facts, beside: Sequence[Facts] = ()) -> dict[str, dict[str, Figure]]:
+    """The figures of a run: `curves` of loss and accuracy over the epochs, and `confidence`; empty for what is unknown.
 
     Args:
         facts: of a run.
         beside: of all runs that are drawn side by side, whose axes are then the same.
     """
+    return {"curves": _curves(facts, beside), "confidence": _confidence(facts)}
+
+
+def _curves(facts: Facts, beside: Sequence[Facts]) -> dict[str, Figure]:
     found = {}
     for quantity in _QUANTITIES:
         lines, *every = (curve_lines(quantity, _histories(one)) for one in (facts, *beside))
@@ -138,8 +141,12 @@ def _curve_legend(lines: Sequence[Line], marked: tuple[int, int] | None) -> _Leg
     )
 
 
-def courses(facts: Facts) -> dict[str, Figure]:
-    """Validation loss and accuracy of the seed that is shown image by image, for the slider."""
+def slider_figures(facts: Facts) -> dict[str, Any]:
+    """What the page of a run has for the seed that is shown image by image.
+
+    `courses` are its validation loss and accuracy, for the slider, and `frame` the empty axes of one image's
+    probabilities, in which the page's script draws lines.
+    """
     training = facts["replicas"][facts["example"]["index"]]
     found = {}
     for quantity in _QUANTITIES:
@@ -147,16 +154,18 @@ def courses(facts: Facts) -> dict[str, Figure]:
         values = training[f"validation_{quantity}"]
         drawn = [100 * value if unit else value for value in values]
         points = list(zip(training["validated_epochs"], drawn, strict=True))
-        frame = Frame(Axis.of_epochs(training["validated_epochs"]), plots.value_axis(drawn, unit), _LOW)
+        frame = Frame(Axis.of_epochs(training["validated_epochs"]), Axis.of_values(drawn, unit), _LOW)
         found[quantity] = Figure(
-            plots.epoch_plot(frame, unit, _TITLES[quantity], lines=[(points, "mean c-validation")]),
+            Plot.over_epochs(frame, unit, _TITLES[quantity], lines=[(points, "mean c-validation")]),
             f"Validation {quantity} of seed {training['seed']} over the epochs, from {_value(quantity, values[0])} to "
             f"{_value(quantity, values[-1])}; two lines mark the epochs that are compared.",
         )
-    return found
+    shares = Axis(0.0, 100.0, (0.0, 25.0, 50.0, 75.0, 100.0))
+    empty = Frame(Axis.of_epochs(training["validated_epochs"]), shares, _DETAIL)
+    return {"courses": found, "frame": Plot.over_epochs(empty, "%", "probability")}
 
 
-def confidence(facts: Facts) -> dict[str, Figure]:
+def _confidence(facts: Facts) -> dict[str, Figure]:
     """The reliability diagram, the split of the loss, and the calibration error; none where confidences are unknown."""
     found: dict[str, Figure] = {}
     if (diagram := facts["reliability"]) is not None:
@@ -172,7 +181,7 @@ def _reliability(diagram: Facts) -> Figure:
     known = [one for one in diagram["bins"] if one["count"]]
     told = "; ".join(f"{percent(one['confidence'])} sure, {percent(one['accuracy'])} right" for one in known)
     most = max((one["count"] for one in known), default=1)
-    plot = scatter.shares_plot(
+    plot = _shares_plot(
         "confidence",
         "share right",
         areas=[([_honest(one) for one in known], "honest")],
@@ -215,7 +224,7 @@ def _errors(diagram: Facts) -> Figure:
     highest = max(max(one["error"], one["ceiling"]) for one in errors)
     # From 0, which is what a calibrated model tends to with more images.
     frame = Frame(Axis.of_epochs(one["epoch"] for one in errors), Axis.linear([0.0, highest], (0, 1)))
-    plot = plots.epoch_plot(
+    plot = Plot.over_epochs(
         frame,
         y_title="calibration error (ECE)",
         areas=[(frame.area([(one["epoch"], 0.0, one["ceiling"]) for one in errors]), "honest")],
@@ -251,7 +260,7 @@ def _split(facts: Facts, curves: Facts) -> Figure:
     loss, rest = ([(one["epoch"], one["mean"]) for one in curves[name]] for name in ("loss", "refinement"))
     # Linear however far the loss falls: the two parts add up to it, which a logarithmic axis would hide.
     frame = Frame(Axis.of_epochs(x for x, _ in loss), Axis.linear([y for _, y in (*loss, *rest)], (0, math.inf)))
-    plot = plots.epoch_plot(
+    plot = Plot.over_epochs(
         frame,
         y_title=_TITLES["loss"],
         areas=[
@@ -284,8 +293,27 @@ def _capital(words: str) -> str:
     return words[0].upper() + words[1:]
 
 
-def probabilities_frame(facts: Facts) -> Plot:
-    """The empty axes of one image's probabilities, in which the page's script draws lines."""
-    epochs_shown = facts["replicas"][facts["example"]["index"]]["validated_epochs"]
-    shares = Axis(0.0, 100.0, (0.0, 25.0, 50.0, 75.0, 100.0))
-    return plots.epoch_plot(Frame(Axis.of_epochs(epochs_shown), shares, _DETAIL), "%", "probability")
+def _shares_plot(
+    x_title: str,
+    y_title: str,
+    *,
+    areas: Sequence[tuple[Sequence[tuple[float, float, float]], str]],
+    lines: Sequence[tuple[Sequence[Point], str]],
+    rules: Sequence[tuple[float, float, float, str]],
+    dots: Sequence[tuple[float, float, float, str]],
+) -> Plot:
+    """One percentage against another, both from 0 to 100; everything in the units of the axes, radii in pixels."""
+    whole = Axis(0.0, 100.0, (0.0, 20.0, 40.0, 60.0, 80.0, 100.0))
+    frame = Frame(whole, whole)
+    x, y = frame.at_x, frame.at_y
+    return Plot(
+        frame,
+        x_ticks=frame.x_ticks("%"),
+        y_ticks=frame.y_ticks("%"),
+        x_title=x_title,
+        y_title=y_title,
+        areas=tuple((frame.area(points), kind) for points, kind in areas),
+        lines=tuple((frame.path(points), kind) for points, kind in lines),
+        rules=tuple((x(place), y(high), y(low), kind) for place, low, high, kind in rules),
+        dots=tuple((x(place), y(value), radius, kind) for place, value, radius, kind in dots),
+    )

@@ -7,7 +7,6 @@ Colours are classes, which the style of the page, or of a notebook's card, fills
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -26,7 +25,6 @@ CHARACTER = 6.6
 
 _LINE = 14  # pixels, of text
 _MOST_CHARACTERS = 22
-_WIDE_RANGE = 20.0  # a loss that is so many times the median one would press all others flat on a linear axis
 
 
 Point = tuple[float, float]
@@ -131,6 +129,85 @@ class Plot:
     names: tuple[Name, ...] = ()
     beside: tuple[Name, ...] = ()
 
+    @classmethod
+    def over_epochs(
+        cls,
+        frame: Frame,
+        unit: str = "",
+        y_title: str = "",
+        *,
+        areas: Sequence[tuple[str, str]] = (),
+        lines: Sequence[tuple[Sequence[Point], str]] = (),
+        rules: Sequence[tuple[float, float, float, str]] = (),
+        beside: Sequence[Name] = (),
+    ) -> Plot:
+        """A plot over epochs. A line of a single epoch is drawn as a dot.
+
+        Args:
+            frame: its axes.
+            unit: what is written behind the ticks of the vertical axis.
+            y_title: what that axis shows.
+            areas: as the plot has them.
+            lines: the points of each in the units of the axes, and a class.
+            rules: as the plot has them.
+            beside: names to the right of the plot.
+        """
+        single = [(*points[0], kind) for points, kind in lines if len(points) == 1]
+        return cls(
+            frame,
+            x_ticks=frame.x_ticks(),
+            y_ticks=frame.y_ticks(unit),
+            x_title="epoch",
+            y_title=f"{y_title}, logarithmic" if y_title and frame.y.log else y_title,
+            areas=tuple(areas),
+            lines=tuple((frame.path(points), kind) for points, kind in lines),
+            rules=tuple(rules),
+            dots=tuple((frame.at_x(x), frame.at_y(y), 4.5, f"alone {kind}") for x, y, kind in single),
+            beside=tuple(beside),
+        )
+
+    @classmethod
+    def of_lines(
+        cls,
+        lines: Sequence[Line],
+        unit: str = "",
+        framed: Sequence[Line] = (),
+        *,
+        y_title: str = "",
+        named: bool = True,
+        banded: bool = False,
+        marked: tuple[float, float] | None = None,
+    ) -> Plot:
+        """Numbers over the epochs: each mean, with its seeds behind; grey ones first, so that others lie on top.
+
+        Args:
+            lines: at least one, with a finite mean.
+            unit: `%` for percentages, whose axis stays within 0 and 100; empty for losses.
+            framed: what the axes must have room for, so that several plots have the same; by default the lines.
+            y_title: what the vertical axis shows.
+            named: whether the names of the lines stand beside the plot, where they end.
+            banded: whether the seeds of a line get a band from the lowest to the highest.
+            marked: first and last of the epochs to mark.
+        """
+        every = framed or lines
+        values = [y for line in every for points in (line.mean, *line.seeds) for _, y in points]
+        frame = Frame(Axis.of_epochs([epoch for line in every for epoch, _ in line.mean]), Axis.of_values(values, unit))
+        ordered = sorted(lines, key=lambda line: bool(line.color))  # what is drawn later lies on top
+        bands = [(frame.area(_band(line.seeds)), f"band {line.color}") for line in ordered if banded and line.seeds]
+        marks, rules = _marks(frame, marked)
+        means = [(line.mean, f"mean {line.color or 'rest'}{' dashed' if line.dashed else ''}") for line in ordered]
+        ends = [(line, line.mean[-1][1]) for line in lines if named and line.color]
+        names = [Name(0, frame.at_y(value), cut(line.name), line.color) for line, value in ends]
+        return cls.over_epochs(
+            frame,
+            unit,
+            y_title,
+            areas=(*marks, *bands),
+            lines=(*((seed, f"seed {line.color}") for line in ordered for seed in line.seeds if len(seed) > 1), *means),
+            rules=rules,
+            beside=_apart(names, frame.bottom),
+        )
+
     @property
     def log(self) -> bool:
         """Whether the vertical axis has equal distances for equal factors."""
@@ -150,42 +227,6 @@ class Plot:
     def beside_width(self) -> int:
         """Pixels that the names beside it need."""
         return round(12 + CHARACTER * 1.1 * max((len(name.text) for name in self.beside), default=0))
-
-
-def epoch_plot(
-    frame: Frame,
-    unit: str = "",
-    y_title: str = "",
-    *,
-    areas: Sequence[tuple[str, str]] = (),
-    lines: Sequence[tuple[Sequence[Point], str]] = (),
-    rules: Sequence[tuple[float, float, float, str]] = (),
-    beside: Sequence[Name] = (),
-) -> Plot:
-    """A plot over epochs. A line of a single epoch is drawn as a dot.
-
-    Args:
-        frame: its axes.
-        unit: what is written behind the ticks of the vertical axis.
-        y_title: what that axis shows.
-        areas: as `Plot` has them.
-        lines: the points of each in the units of the axes, and a class.
-        rules: as `Plot` has them.
-        beside: names to the right of the plot.
-    """
-    single = [(*points[0], kind) for points, kind in lines if len(points) == 1]
-    return Plot(
-        frame,
-        x_ticks=frame.x_ticks(),
-        y_ticks=frame.y_ticks(unit),
-        x_title="epoch",
-        y_title=f"{y_title}, logarithmic" if y_title and frame.y.log else y_title,
-        areas=tuple(areas),
-        lines=tuple((frame.path(points), kind) for points, kind in lines),
-        rules=tuple(rules),
-        dots=tuple((frame.at_x(x), frame.at_y(y), 4.5, f"alone {kind}") for x, y, kind in single),
-        beside=tuple(beside),
-    )
 
 
 @dataclass(frozen=True)
@@ -217,47 +258,6 @@ class Line:
         return Line(name, color, mean, known if len(known) > 1 and color else (), dashed)
 
 
-def curves(
-    lines: Sequence[Line],
-    unit: str = "",
-    framed: Sequence[Line] = (),
-    *,
-    y_title: str = "",
-    named: bool = True,
-    banded: bool = False,
-    marked: tuple[float, float] | None = None,
-) -> Plot:
-    """Numbers over the epochs: each mean, with its seeds behind; grey ones first, so that others lie on top.
-
-    Args:
-        lines: at least one, with a finite mean.
-        unit: `%` for percentages, whose axis stays within 0 and 100; empty for losses.
-        framed: what the axes must have room for, so that several plots have the same; by default the lines.
-        y_title: what the vertical axis shows.
-        named: whether the names of the lines stand beside the plot, where they end.
-        banded: whether the seeds of a line get a band from the lowest to the highest.
-        marked: first and last of the epochs to mark.
-    """
-    every = framed or lines
-    values = [y for line in every for points in (line.mean, *line.seeds) for _, y in points]
-    frame = Frame(Axis.of_epochs([epoch for line in every for epoch, _ in line.mean]), value_axis(values, unit))
-    ordered = sorted(lines, key=lambda line: bool(line.color))  # what is drawn later lies on top
-    bands = [(frame.area(_band(line.seeds)), f"band {line.color}") for line in ordered if banded and line.seeds]
-    marks, rules = _marks(frame, marked)
-    means = [(line.mean, f"mean {line.color or 'rest'}{' dashed' if line.dashed else ''}") for line in ordered]
-    ends = [(line, line.mean[-1][1]) for line in lines if named and line.color]
-    names = [Name(0, frame.at_y(value), cut(line.name), line.color) for line, value in ends]
-    return epoch_plot(
-        frame,
-        unit,
-        y_title,
-        areas=(*marks, *bands),
-        lines=(*((seed, f"seed {line.color}") for line in ordered for seed in line.seeds if len(seed) > 1), *means),
-        rules=rules,
-        beside=_apart(names, frame.bottom),
-    )
-
-
 def _marks(
     frame: Frame, marked: tuple[float, float] | None
 ) -> tuple[list[tuple[str, str]], list[tuple[float, float, float, str]]]:
@@ -286,15 +286,6 @@ def _by_epoch(seeds: Sequence[Sequence[Point]]) -> dict[float, list[float]]:
 def _band(seeds: Sequence[Sequence[Point]]) -> list[tuple[float, float, float]]:
     values = _by_epoch(seeds)
     return [(epoch, min(values[epoch]), max(values[epoch])) for epoch in sorted(values)]
-
-
-def value_axis(values: Sequence[float], unit: str) -> Axis:
-    """The vertical axis of percentages (`%`), or of losses: of factors where one of these is far above the others."""
-    if unit:
-        return Axis.linear(values, (0, 100))
-    # The median, since a single exploded epoch must not decide by itself what the others are measured against.
-    wide = min(values) > 0 and max(values) / statistics.median(values) > _WIDE_RANGE
-    return Axis.logarithmic(values) if wide else Axis.linear(values, (0, math.inf))
 
 
 def _apart(names: Sequence[Name], bottom: float) -> list[Name]:

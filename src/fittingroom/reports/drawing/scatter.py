@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fittingroom.reports.drawing.axes import Axis
-from fittingroom.reports.drawing.plots import CHARACTER, LEFT, Frame, Name, Plot, Point, cut, value_axis
+from fittingroom.reports.drawing.plots import CHARACTER, LEFT, Frame, Name, Plot, Point, cut
 
 _WIDE_RANGE = 8.0  # beyond this factor an axis of costs has equal distances for equal factors
 _NARROWEST = 330  # pixels: the width that places for names are tried with
@@ -48,7 +48,7 @@ def cost(dots: Sequence[Dot], x_title: str) -> Plot:
     costs = [one for dot in dots for one in (dot.x, *(seed[0] for seed in dot.seeds))]
     wide = min(costs) > 0 and max(costs) / min(costs) > _WIDE_RANGE
     goods = [one for dot in dots for one in (dot.y, *(dot.interval or ()), *(seed[1] for seed in dot.seeds))]
-    frame = Frame(Axis.logarithmic(costs) if wide else Axis.linear(costs, (0, math.inf)), value_axis(goods, "%"))
+    frame = Frame(Axis.logarithmic(costs) if wide else Axis.linear(costs, (0, math.inf)), Axis.of_values(goods, "%"))
     x, y = frame.at_x, frame.at_y
     rules = [(x(dot.x), y(dot.interval[1]), y(dot.interval[0]), dot.color) for dot in dots if dot.interval]
     seeds = [(x(one), y(other), 2.6, f"seed {dot.color}") for dot in dots for one, other in dot.seeds]
@@ -62,32 +62,6 @@ def cost(dots: Sequence[Dot], x_title: str) -> Plot:
         dots=(*seeds, *reversed(means)),
         rules=tuple(rules),
         names=tuple(_placed(frame, dots)),
-    )
-
-
-def shares_plot(
-    x_title: str,
-    y_title: str,
-    *,
-    areas: Sequence[tuple[Sequence[tuple[float, float, float]], str]],
-    lines: Sequence[tuple[Sequence[Point], str]],
-    rules: Sequence[tuple[float, float, float, str]],
-    dots: Sequence[tuple[float, float, float, str]],
-) -> Plot:
-    """One percentage against another, both from 0 to 100; everything in the units of the axes, radii in pixels."""
-    whole = Axis(0.0, 100.0, (0.0, 20.0, 40.0, 60.0, 80.0, 100.0))
-    frame = Frame(whole, whole)
-    x, y = frame.at_x, frame.at_y
-    return Plot(
-        frame,
-        x_ticks=frame.x_ticks("%"),
-        y_ticks=frame.y_ticks("%"),
-        x_title=x_title,
-        y_title=y_title,
-        areas=tuple((frame.area(points), kind) for points, kind in areas),
-        lines=tuple((frame.path(points), kind) for points, kind in lines),
-        rules=tuple((x(place), y(high), y(low), kind) for place, low, high, kind in rules),
-        dots=tuple((x(place), y(value), radius, kind) for place, value, radius, kind in dots),
     )
 
 

@@ -14,10 +14,10 @@ from typing import Any
 
 from fittingroom.evaluation.calibration import calibration
 from fittingroom.evaluation.change import Change
-from fittingroom.reports.facts.run_facts import data_facts, results_facts, run_facts
+from fittingroom.reports.facts.run_facts import run_facts
 from fittingroom.reports.facts.seed_facts import example_facts, training_facts
 from fittingroom.reports.facts.spread_facts import spread_facts
-from fittingroom.reports.facts.subject import Subject, read_subject
+from fittingroom.reports.facts.subject import Subject
 from fittingroom.reports.words import change_words as words_change
 from fittingroom.reports.words import course_words as words_course
 from fittingroom.reports.words import state_words as words_state
@@ -36,60 +36,6 @@ _NO_GAP = (
     "measures."
 )
 _WIDTH = 80  # characters of a line in a terminal
-
-
-def facts_of(run: str | Path, start: int | None = None, end: int | None = None) -> dict[str, Any]:
-    """Every fact of a run of one or several seeds. Nothing is trained, and no test set is opened.
-
-    Losses are in nats, accuracies and probabilities 0 to 1, accuracies' changes in percentage points where the name
-    says so; epochs count from 1. What is not known is null; `missing` says why.
-
-    Args:
-        run: the folder, the name of a run in the runs folder, or `latest`.
-        start: with `end`, or instead of the last epoch, a change to tell besides the default ones: its first epoch.
-        end: its last epoch.
-
-    Raises:
-        UnknownNameError: there is no such run.
-        InputError: it has no validation images, or no epoch with finite losses; `start` or `end` was not validated; or
-            a file is missing or damaged.
-    """
-    return subject_facts(read_subject(run), start, end)
-
-
-def subject_facts(subject: Subject, start: int | None = None, end: int | None = None) -> dict[str, Any]:
-    """The same of a run that was read already."""
-    example = subject.trainings[subject.example]
-    trajectories = example.trajectories
-    asked = {}
-    if start is not None or end is not None:
-        first, last = trajectories.best_loss_epoch, trajectories.last_epoch
-        asked = {"asked": Change.between(trajectories, first if start is None else start, last if end is None else end)}
-    changes = [Change.defaults(training.trajectories) for training in subject.trainings]
-    calibrations = [calibration(training.trajectories) for training in subject.trainings]
-    standings = Standings()
-    trainings = [
-        training_facts(training, found, split, standings)
-        for training, found, split in zip(subject.trainings, changes, calibrations, strict=True)
-    ]
-    facts = {
-        "format": FORMAT,
-        "run": run_facts(subject),
-        "data": data_facts(subject),
-        "results": results_facts(subject, [one["test"] for one in trainings]),
-        "replicas": trainings,
-        "example": _example(subject),
-        **spread_facts(subject.trainings, trainings, changes, calibrations),
-        "changes": {name: one.to_dict() for name, one in {**changes[subject.example], **asked}.items()},
-        **example_facts(example),
-        "missing": _missing(subject),
-    }
-    # The words quote plain JSON, so that each number in them is one that a reader of the facts finds.
-    told: dict[str, Any] = plain(facts)
-    for name, found in told["ledgers"].items():
-        for index, ledger in enumerate(found):
-            ledger["words"] = ledger_words(told, f"ledgers.{name}.{index}")
-    return {**told, "words": [sentence.to_dict() for sentence in _words_of(told)]}
 
 
 def _example(subject: Subject) -> dict[str, Any]:
@@ -119,7 +65,7 @@ def _words_of(facts: Mapping[str, Any]) -> list[Sentence]:
     """The sentences, topic after topic in the order of `QUESTIONS`, each term explained where it first appears.
 
     Args:
-        facts: as `facts_of` gives them, without `words`.
+        facts: as `Explanation` has them, without `words`.
     """
     quote = Quote(facts)
     tellers = (
@@ -137,7 +83,7 @@ def _words_of(facts: Mapping[str, Any]) -> list[Sentence]:
     return with_terms(sentences)
 
 
-def ledger_words(facts: Mapping[str, Any], place: str) -> str:
+def _ledger_words(facts: Mapping[str, Any], place: str) -> str:
     """The sentence of one ledger, such as that at `ledgers.to_last.3`."""
     return words_change.of_change(Quote(facts), place).text
 
@@ -147,10 +93,56 @@ class Explanation:
     """What a run's validation images went through, as facts and in words. Printed, it is the words.
 
     Args:
-        facts: plain JSON, as `facts_of` gives it: `facts["words"]` has each sentence with the facts it rests on.
+        facts: plain JSON. Losses are in nats, accuracies and probabilities 0 to 1, accuracies' changes in percentage
+            points where the name says so; epochs count from 1. What is not known is null; `missing` says why. `words`
+            has each sentence with the facts it rests on.
     """
 
     facts: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, subject: Subject, start: int | None = None, end: int | None = None) -> Explanation:
+        """Every fact of a run of one or several seeds, with the sentences that rest on them.
+
+        Args:
+            subject: the run.
+            start: with `end`, or instead of the last epoch, a change to tell besides the default ones: its first epoch.
+            end: its last epoch.
+
+        Raises:
+            InputError: `start` or `end` was not validated.
+        """
+        example = subject.trainings[subject.example]
+        trajectories = example.trajectories
+        asked = {}
+        if start is not None or end is not None:
+            first, last = trajectories.best_loss_epoch, trajectories.last_epoch
+            asked = {
+                "asked": Change.between(trajectories, first if start is None else start, last if end is None else end)
+            }
+        changes = [Change.defaults(training.trajectories) for training in subject.trainings]
+        calibrations = [calibration(training.trajectories) for training in subject.trainings]
+        standings = Standings()
+        trainings = [
+            training_facts(training, found, split, standings)
+            for training, found, split in zip(subject.trainings, changes, calibrations, strict=True)
+        ]
+        facts = {
+            "format": FORMAT,
+            **run_facts(subject, [one["test"] for one in trainings]),
+            "replicas": trainings,
+            "example": _example(subject),
+            **spread_facts(subject.trainings, trainings, changes, calibrations),
+            "changes": {name: one.to_dict() for name, one in {**changes[subject.example], **asked}.items()},
+            **example_facts(example),
+            "missing": _missing(subject),
+        }
+        # The words quote plain JSON, so that each number in them is one that a reader of the facts finds.
+        told: dict[str, Any] = plain(facts)
+        for name, found in told["ledgers"].items():
+            for index, ledger in enumerate(found):
+                ledger["words"] = _ledger_words(told, f"ledgers.{name}.{index}")
+        return cls({**told, "words": [sentence.to_dict() for sentence in _words_of(told)]})
 
     def to_dict(self) -> dict[str, Any]:
         """All facts as plain JSON, the sentences among them."""
@@ -203,4 +195,4 @@ def explain(run: str | Path, start: int | None = None, end: int | None = None) -
         InputError: it has no validation images, or no epoch with finite losses; `start` or `end` was not validated; or
             a file is missing or damaged.
     """
-    return Explanation(facts_of(run, start, end))
+    return Explanation.of(Subject.read(run), start, end)

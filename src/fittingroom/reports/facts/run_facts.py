@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     from fittingroom.runs.record import PartResult, RunRecord
 
 
-def run_facts(subject: Subject) -> dict[str, Any]:
+def run_facts(subject: Subject, tests: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
+    """The facts `run`, `data` and `results` of a run.
+
+    Args:
+        subject: the run.
+        tests: `test` among the facts of each seed.
+    """
+    return {"run": _run(subject), "data": _data(subject), "results": _results(subject, tests)}
+
+
+def _run(subject: Subject) -> dict[str, Any]:
     """The run as a whole: name, recipe, seeds, times, machine, notes, and the command that repeats it."""
     record = subject.trainings[0].record
     notes = dict.fromkeys(note for training in subject.trainings for note in training.record.notes)
@@ -48,11 +58,11 @@ def run_facts(subject: Subject) -> dict[str, Any]:
             "devices": record.environment.devices,
         },
         "notes": list(notes),
-        "command": command_of(subject),
+        "command": _command(subject),
     }
 
 
-def data_facts(subject: Subject) -> dict[str, Any]:
+def _data(subject: Subject) -> dict[str, Any]:
     """The data: name, classes, number of images of each part, and of each class of the validation part."""
     record, labels = subject.trainings[0].record, subject.trainings[0].trajectories.labels
     data = record.data
@@ -70,14 +80,10 @@ def data_facts(subject: Subject) -> dict[str, Any]:
     }
 
 
-def results_facts(subject: Subject, tests: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
+def _results(subject: Subject, tests: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
     """Loss and accuracy as spreads over all seeds: of the last epoch on `train`, of the kept weights else.
 
     A loss that is not finite for each of them is left out, as everywhere else.
-
-    Args:
-        subject: the run.
-        tests: `test` among the facts of each seed.
     """
     known = [test["score"] for test in tests if test is not None]
     whole = len(known) == len(tests)
@@ -97,19 +103,19 @@ def _spreads(parts: list[PartResult | None]) -> dict[str, Any]:
     return {name: spread.to_dict() for name, spread in spread_of_parts(parts).items()}
 
 
-def command_of(subject: Subject) -> str | None:
+def _command(subject: Subject) -> str | None:
     """A line for a shell that trains the same again; None for what the command line cannot say.
 
     That is a model that was given to `fittingroom.fit`, arrays of the user's own, and another split seed than 0.
     """
     record = subject.trainings[0].record
-    recipe, data = _recipe(record), _data(record)
+    recipe, data = _recipe_arguments(record), _data_arguments(record)
     if recipe is None or data is None:
         return None
     return shlex.join(["fittingroom", "train", *data, *recipe, *_seeds(subject)])
 
 
-def _recipe(record: RunRecord) -> list[str] | None:
+def _recipe_arguments(record: RunRecord) -> list[str] | None:
     if "model" not in record.recipe:
         return None  # `fit` was given a model, and recorded what it knew of it
     try:
@@ -147,7 +153,7 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _data(record: RunRecord) -> list[str] | None:
+def _data_arguments(record: RunRecord) -> list[str] | None:
     load = record.data.load
     if not isinstance(load, Mapping) or "name" not in load or load.get("split_seed", 0) != 0:
         return None

@@ -209,11 +209,11 @@ def _class_facts(training: SeedTraining) -> dict[str, Any]:
         "mistakes": scores.count - scores.correct,
         "accuracy": scores.accuracy,
         "interval": list(scores.interval),
-        "pairs_that_matter": [pair.to_dict() for pair in pairs_that_matter(found)],
+        "pairs_that_matter": [pair.to_dict() for pair in _pairs_that_matter(found)],
     }
 
 
-def pairs_that_matter(classes: Classes) -> list[MixedPair]:
+def _pairs_that_matter(classes: Classes) -> list[MixedPair]:
     """Pairs that take more of the mistakes than an even share would be, beyond noise; at most `_MOST_PAIRS`.
 
     By an exact binomial test, corrected for the number of pairs (Bonferroni).

@@ -115,6 +115,30 @@ class Subject:
     records: tuple[RunRecord, ...]
     unusable: tuple[int, ...] = ()
 
+    @classmethod
+    def read(cls, run: str | Path) -> Subject:
+        """A run from its folder.
+
+        Args:
+            run: the folder, the name of a run in the runs folder, or `latest`.
+
+        Raises:
+            UnknownNameError: there is no such run.
+            InputError: it has no validation images, or in no epoch finite losses; or a file is missing or damaged.
+        """
+        path = find_run(run)
+        layout = read_layout(path)
+        validated = [read_validated(folder, "explain it") for folder in layout.folders.values()]
+        found = [_training(one) for one in validated]
+        trainings = tuple(training for training in found if training is not None)
+        if not trainings:
+            raise InputError(f"{path}: {_not_finite(validated[0])}")
+        if any(not np.array_equal(one.trajectories.labels, trainings[0].trajectories.labels) for one in trainings):
+            raise InputError(f"{path} is damaged: its seeds were validated on different images.")
+        unusable = tuple(one.record.seed for one, training in zip(validated, found, strict=True) if training is None)
+        records = tuple(one.record for one in validated)
+        return cls(path, trainings, layout.seeds, layout.seconds, records, unusable)
+
     @property
     def example(self) -> int:
         """The place of the training that is shown image by image: its validation loss is the median.
@@ -124,30 +148,6 @@ class Subject:
         # The median, not the best: what is shown image by image should be typical of the recipe.
         order = sorted(range(len(self.trainings)), key=lambda place: self.trainings[place].shown_loss)
         return order[(len(order) - 1) // 2]
-
-
-def read_subject(run: str | Path) -> Subject:
-    """A run from its folder.
-
-    Args:
-        run: the folder, the name of a run in the runs folder, or `latest`.
-
-    Raises:
-        UnknownNameError: there is no such run.
-        InputError: it has no validation images, or in no epoch finite losses; or a file is missing or damaged.
-    """
-    path = find_run(run)
-    layout = read_layout(path)
-    validated = [read_validated(folder, "explain it") for folder in layout.folders.values()]
-    found = [_training(one) for one in validated]
-    trainings = tuple(training for training in found if training is not None)
-    if not trainings:
-        raise InputError(f"{path}: {_not_finite(validated[0])}")
-    if any(not np.array_equal(one.trajectories.labels, trainings[0].trajectories.labels) for one in trainings):
-        raise InputError(f"{path} is damaged: its seeds were validated on different images.")
-    unusable = tuple(one.record.seed for one, training in zip(validated, found, strict=True) if training is None)
-    records = tuple(one.record for one in validated)
-    return Subject(path, trainings, layout.seeds, layout.seconds, records, unusable)
 
 
 def _not_finite(validated: Validated) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from html import escape
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from fittingroom.atomic import write_bytes
@@ -44,6 +45,44 @@ class Report:
     html: str
     title: str
 
+    @classmethod
+    def of(
+        cls,
+        title: str,
+        template: str,
+        context: Mapping[str, Any],
+        data: Mapping[str, Any] = MappingProxyType({}),
+        pictures: str = "",
+    ) -> Report:
+        """A page that needs no other file, and may load none.
+
+        Args:
+            title: what it is about.
+            template: the name of a file in `templates/`.
+            context: what it shows. Strings are escaped, but for `Markup`, which is ours.
+            data: what its scripts read.
+            pictures: style rules with pictures in them, ours too.
+        """
+        from markupsafe import Markup
+
+        style = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in _STYLES)
+        script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in _SCRIPTS)
+        # One scope for all files: they share names, and leave none behind in the page.
+        script = f'"use strict";\n(() => {{\n{script}}})();\n'
+        html = (
+            _environment()
+            .get_template(template)
+            .render(
+                **harmless(context),
+                policy=_policy([style, pictures], script),
+                style=Markup(style),
+                pictures=Markup(pictures),
+                script=Markup(script),
+                data=_json_text(harmless(data)),
+            )
+        )
+        return cls(html, title)
+
     def save(self, path: str | Path) -> Path:
         """Writes the page to a file, and returns its path.
 
@@ -60,35 +99,6 @@ class Report:
     def _repr_html_(self) -> str:
         """The page in a frame of its own, which keeps its style apart from the notebook's."""
         return f'<iframe title="{escape(self.title)}" srcdoc="{escape(self.html)}" {_IN_NOTEBOOK}></iframe>'
-
-
-def page(template: str, context: Mapping[str, Any], data: Mapping[str, Any], pictures: str = "") -> str:
-    """The text of an HTML file that needs no other file, and may load none.
-
-    Args:
-        template: the name of a file in `templates/`.
-        context: what it shows. Strings are escaped, but for `Markup`, which is ours.
-        data: what its scripts read.
-        pictures: style rules with pictures in them, ours too.
-    """
-    from markupsafe import Markup
-
-    style = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in _STYLES)
-    script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in _SCRIPTS)
-    # One scope for all files: they share names, and leave none behind in the page.
-    script = f'"use strict";\n(() => {{\n{script}}})();\n'
-    return (
-        _environment()
-        .get_template(template)
-        .render(
-            **harmless(context),
-            policy=_policy([style, pictures], script),
-            style=Markup(style),
-            pictures=Markup(pictures),
-            script=Markup(script),
-            data=json_text(harmless(data)),
-        )
-    )
 
 
 def macros(template: str) -> Any:
@@ -129,7 +139,7 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def json_text(value: Any) -> Markup:
+def _json_text(value: Any) -> Markup:
     """JSON that can stand in a script element: nothing in it ends the element, begins a tag or ends a line."""
     from markupsafe import Markup
 
@@ -162,32 +172,8 @@ def _filters() -> dict[str, Any]:
         "signed": lambda value, digits: number(value, digits, signed=True),
         "number": number,
         "p_value": lambda value: f"{value:.3f}" if value >= 0.001 else "<0.001",
-        "json": json_text,
+        "json": _json_text,
     }
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Some words of a paragraph.
-
-    Args:
-        text: the words.
-        code: whether they are code, which the page sets in a fixed width.
-    """
-
-    text: str
-    code: bool = False
-
-
-def pieces(text: str) -> list[Piece]:
-    """A text in one paragraph, split at its backticks; one without a partner stays as it is."""
-    parts = re.split(r"`([^`]+)`", " ".join(text.split()))
-    return [Piece(part, code=bool(place % 2)) for place, part in enumerate(parts) if part]
-
-
-def paragraphs(text: str | None) -> list[list[Piece]]:
-    """The paragraphs of a text, which blank lines separate; none for None."""
-    return [pieces(one) for one in re.split(r"\n\s*\n", text or "") if one.strip()]
 
 
 def settings_text(settings: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fittingroom.reports.drawing import plots, scatter
-from fittingroom.reports.drawing.axes import Axis, Scale, Strip, spread_values
+from fittingroom.reports.drawing import scatter
+from fittingroom.reports.drawing.axes import Axis, Scale, Strip
 from fittingroom.reports.drawing.figures import Figure
+from fittingroom.reports.drawing.plots import Line, Plot
 from fittingroom.reports.drawing.scatter import Dot
-from fittingroom.reports.pages.document import Report, harmless, page, settings_text
-from fittingroom.reports.pages.pair_table import pair_table
+from fittingroom.reports.pages.document import Report, harmless, settings_text
+from fittingroom.reports.pages.pair_table import PairTable
 from fittingroom.text import points
 
 Facts = Mapping[str, Any]
@@ -36,7 +37,7 @@ def experiment_report(facts: Facts, histories: Histories) -> Report:
             be missing.
     """
     facts, histories = harmless(facts), harmless(histories)
-    recipes = recipe_rows(facts)
+    recipes = _recipe_rows(facts)
     count = len(recipes)
     title = f"{count} recipes on {facts['dataset']}" if count > 1 else f"{recipes[0].name} on {facts['dataset']}"
     chosen = next((one for one in recipes if one.chosen), None)
@@ -55,20 +56,19 @@ def experiment_report(facts: Facts, histories: Histories) -> Report:
         "strips": _strips(recipes),
         "curves": dict(_curves(recipes, histories)),
         "costs": dict(_costs(recipes)),
-        "pairs": pair_table(facts["comparison"], names, facts["chosen"]),
+        "pairs": PairTable.of(facts["comparison"], names, facts["chosen"]),
         "colored": [(one.color, one.name) for one in recipes if one.color],
         "test": _test(facts["test"]),
     }
-    return Report(page("experiment.html", context, {}), f"experiment: {title}")
+    return Report.of(f"experiment: {title}", "experiment.html", context)
 
 
-def _strips(recipes: Sequence[RecipeRow]) -> dict[str, Any] | None:
+def _strips(recipes: Sequence[_RecipeRow]) -> dict[str, Any] | None:
     """The row of each recipe's accuracies in percent, and the scale that they share; None where there are none."""
     known = [one.facts["accuracy"] for one in recipes if one.facts["accuracy"] is not None]
     if not known:
         return None
-    ends = [100 * end for one in recipes for end in one.facts["interval"] or ()]
-    axis = Axis.linear([*(value for spread in known for value in spread_values(spread, 100)), *ends], (0, 100))
+    axis = Axis.of_accuracies(known, (end for one in recipes for end in one.facts["interval"] or ()))
     rows = {}
     for one in recipes:
         spread, interval = one.facts["accuracy"], one.facts["interval"]
@@ -79,24 +79,24 @@ def _strips(recipes: Sequence[RecipeRow]) -> dict[str, Any] | None:
     return {"rows": rows, "scale": Scale.of(axis, "%")}
 
 
-def _curves(recipes: Sequence[RecipeRow], histories: Histories) -> Iterator[tuple[str, Figure]]:
+def _curves(recipes: Sequence[_RecipeRow], histories: Histories) -> Iterator[tuple[str, Figure]]:
     """Validation loss and accuracy over the epochs, each with what it shows in words."""
     for quantity, unit in (("loss", ""), ("accuracy", "%")):
         factor = 100 if unit else 1
         lines = [
             line
             for one in recipes
-            if (line := plots.Line.of(one.name, one.color, _seeds(one, histories, f"val_{quantity}", factor)))
+            if (line := Line.of(one.name, one.color, _seeds(one, histories, f"val_{quantity}", factor)))
         ]
         if lines:
             told = "; ".join(
                 f"{line.name} ends at {line.mean[-1][1]:.3g}{unit or ' nats'}" for line in lines if line.color
             )
-            plot = plots.curves(lines, unit, y_title="accuracy (share right)" if unit else "loss (nats)")
+            plot = Plot.of_lines(lines, unit, y_title="accuracy (share right)" if unit else "loss (nats)")
             yield quantity, Figure(plot, f"Line chart of validation {quantity} by epoch: {told}.")
 
 
-def _seeds(one: RecipeRow, histories: Histories, key: str, factor: int) -> list[list[tuple[float, float]]]:
+def _seeds(one: _RecipeRow, histories: Histories, key: str, factor: int) -> list[list[tuple[float, float]]]:
     """A number after each epoch, for each finished cell of a recipe."""
     return [
         [(row["epoch"], factor * row[key]) for row in histories.get(cell["cell"], ()) if row.get(key) is not None]
@@ -105,7 +105,7 @@ def _seeds(one: RecipeRow, histories: Histories, key: str, factor: int) -> list[
     ]
 
 
-def _costs(recipes: Sequence[RecipeRow]) -> Iterator[tuple[str, Figure]]:
+def _costs(recipes: Sequence[_RecipeRow]) -> Iterator[tuple[str, Figure]]:
     """Accuracy against seconds and against trained numbers, each with its description in words."""
     known = [one for one in recipes if one.facts["accuracy"] is not None]
     # Those that matter get their names first.
@@ -122,7 +122,7 @@ def _costs(recipes: Sequence[RecipeRow]) -> Iterator[tuple[str, Figure]]:
             yield kind, Figure(scatter.cost(dots, title), alt)
 
 
-def _dot(one: RecipeRow, kind: str, *, named: bool, with_seeds: bool) -> Dot:
+def _dot(one: _RecipeRow, kind: str, *, named: bool, with_seeds: bool) -> Dot:
     accuracy, found = one.facts["accuracy"], one.facts[kind]
     seeds = []
     if kind == "seconds" and with_seeds and len(accuracy["values"]) > 1:
@@ -160,7 +160,7 @@ def _test(test: Facts | None) -> dict[str, Any] | None:
 
 
 @dataclass(frozen=True)
-class RecipeRow:
+class _RecipeRow:
     """A recipe.
 
     Args:
@@ -183,7 +183,7 @@ class RecipeRow:
         return sum(cell["status"] == "done" for cell in self.facts["cells"])
 
 
-def recipe_rows(facts: Facts) -> list[RecipeRow]:
+def _recipe_rows(facts: Facts) -> list[_RecipeRow]:
     """All recipes: a few as they were asked for, which keeps rising settings in order; of many the best first.
 
     Args:
@@ -197,7 +197,7 @@ def recipe_rows(facts: Facts) -> list[RecipeRow]:
     colors = dict(zip(colored, _LETTER_COLORS, strict=False))
     names = _short_names(recipes)
     return [
-        RecipeRow(recipes[place], names[place], colors.get(place, ""), ranks.get(place), _is_chosen(facts, place))
+        _RecipeRow(recipes[place], names[place], colors.get(place, ""), ranks.get(place), _is_chosen(facts, place))
         for place in (range(len(recipes)) if few else order)
     ]
 

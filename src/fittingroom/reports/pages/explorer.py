@@ -48,8 +48,61 @@ class Explorer:
     """
 
     data: dict[str, Any]
-    sheet: Sheet | None
+    sheet: _Sheet | None
     chosen: Indices
+
+    @classmethod
+    def of(
+        cls,
+        training: SeedTraining,
+        lists: Sequence[Mapping[str, Any]],
+        part: Part | None,
+        index: npt.NDArray[np.integer[Any]] | None = None,
+    ) -> Explorer:
+        """The chosen images of a training.
+
+        Args:
+            training: whose outcomes are shown.
+            lists: the lists of images, as the facts have them.
+            part: the validation images; None where they are not to be had.
+            index: which of the validation images these are, rising; None for all of them. No other is chosen.
+        """
+        trajectories, rows = training.trajectories, _Rows.of(training)
+        kept = _kept_classes(training)
+        most = min(MOST_IMAGES, _MOST_PROBABILITIES // max(len(rows.loss) * kept, 1))
+        if part is not None:
+            most = min(most, _MOST_PIXELS // _thumbnail_bytes(part.images.shape[1:]))
+        listed = [[image["index"] for image in one["images"]] for one in lists]
+        chosen = _choose(training, listed, most)
+        if part is not None and index is not None and len(index) < trajectories.images:
+            chosen = np.intersect1d(chosen, index)
+        place = {index: position for position, index in enumerate(chosen.tolist())}
+        thumbnails = None if part is None else _Sheet.of(part.images[_places(chosen, index)], part.scale)
+        data = {
+            "total": trajectories.images,
+            "index": chosen.tolist(),
+            "files": [training.files[index] for index in chosen.tolist()] if training.files else None,
+            "label": trajectories.labels[chosen].tolist(),
+            "epochs": list(trajectories.epochs),
+            "rows": len(rows.loss),
+            "shown": len(rows.loss) - 1 if training.shown_row is None else training.shown_row,
+            "lists": [
+                {
+                    "name": one["name"],
+                    "rule": one["rule"],
+                    "images": [place[index] for index in found if index in place],
+                }
+                for one, found in zip(lists, listed, strict=True)
+            ],
+            "lossSteps": _LOSS_STEPS,
+            "loss": _packed(np.minimum(np.rint(rows.loss[:, chosen].T * _LOSS_STEPS), 65_535), "<u2"),
+            "predicted": _packed(rows.predicted[:, chosen].T, "<u2"),
+            "sheet": None
+            if thumbnails is None
+            else {"columns": COLUMNS, "rows": thumbnails.rows, "ratio": thumbnails.ratio},
+            **_probabilities(trajectories, rows.log_probabilities, chosen, kept),
+        }
+        return cls(data, thumbnails, chosen)
 
 
 @dataclass(frozen=True)
@@ -71,60 +124,12 @@ class _Rows:
         )
 
 
-def explorer(
-    training: SeedTraining,
-    lists: Sequence[Mapping[str, Any]],
-    part: Part | None,
-    index: npt.NDArray[np.integer[Any]] | None = None,
-) -> Explorer:
-    """The chosen images of a training.
-
-    Args:
-        training: whose outcomes are shown.
-        lists: the lists of images, as the facts have them.
-        part: the validation images; None where they are not to be had.
-        index: which of the validation images these are, rising; None for all of them. No other is chosen.
-    """
-    trajectories, rows = training.trajectories, _Rows.of(training)
-    kept = _kept_classes(training)
-    most = min(MOST_IMAGES, _MOST_PROBABILITIES // max(len(rows.loss) * kept, 1))
-    if part is not None:
-        most = min(most, _MOST_PIXELS // _thumbnail_bytes(part.images.shape[1:]))
-    listed = [[image["index"] for image in one["images"]] for one in lists]
-    chosen = choose(training, listed, most)
-    if part is not None and index is not None and len(index) < trajectories.images:
-        chosen = np.intersect1d(chosen, index)
-    place = {index: position for position, index in enumerate(chosen.tolist())}
-    thumbnails = None if part is None else sheet(part.images[_places(chosen, index)], part.scale)
-    data = {
-        "total": trajectories.images,
-        "index": chosen.tolist(),
-        "files": [training.files[index] for index in chosen.tolist()] if training.files else None,
-        "label": trajectories.labels[chosen].tolist(),
-        "epochs": list(trajectories.epochs),
-        "rows": len(rows.loss),
-        "shown": len(rows.loss) - 1 if training.shown_row is None else training.shown_row,
-        "lists": [
-            {"name": one["name"], "rule": one["rule"], "images": [place[index] for index in found if index in place]}
-            for one, found in zip(lists, listed, strict=True)
-        ],
-        "lossSteps": _LOSS_STEPS,
-        "loss": _packed(np.minimum(np.rint(rows.loss[:, chosen].T * _LOSS_STEPS), 65_535), "<u2"),
-        "predicted": _packed(rows.predicted[:, chosen].T, "<u2"),
-        "sheet": None
-        if thumbnails is None
-        else {"columns": COLUMNS, "rows": thumbnails.rows, "ratio": thumbnails.ratio},
-        **_probabilities(trajectories, rows.log_probabilities, chosen, kept),
-    }
-    return Explorer(data, thumbnails, chosen)
-
-
 def _places(chosen: Indices, index: npt.NDArray[np.integer[Any]] | None) -> Indices:
     """Where the chosen images are among those that there are."""
     return chosen if index is None else np.searchsorted(index, chosen)
 
 
-def choose(training: SeedTraining, listed: Sequence[Sequence[int]], most: int) -> Indices:
+def _choose(training: SeedTraining, listed: Sequence[Sequence[int]], most: int) -> Indices:
     """The places of at most `most` images, rising: those of the lists, then mistakes, then right answers.
 
     Mistakes are taken from all pairs of classes in turn, those with the largest loss first, and right answers from all
@@ -207,7 +212,7 @@ def _packed(values: npt.NDArray[Any], kind: str) -> str:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class _Sheet:
     """Thumbnails side by side in one picture, `COLUMNS` in a row.
 
     Args:
@@ -220,21 +225,21 @@ class Sheet:
     rows: int
     ratio: float
 
+    @classmethod
+    def of(cls, images: Pixels, scale: float) -> _Sheet:
+        """The thumbnails of images `(n, height, width[, 3])`, in order; divided by `scale` they lie in 0 to 1."""
+        small = _small(_shades(images, scale))
+        rows = -(-len(small) // COLUMNS)
+        padded = np.zeros((rows * COLUMNS, *small.shape[1:]), np.uint8)
+        padded[: len(small)] = small
+        height, width, *channels = small.shape[1:]
+        table = padded.reshape(rows, COLUMNS, height, width, *channels).swapaxes(1, 2)
+        return cls(_url(table.reshape(rows * height, COLUMNS * width, *channels)), rows, width / height)
+
     @property
     def style(self) -> str:
         """The style rule that gives elements of the class `thumb` this picture."""
         return f".thumb{{background-image:url({self.url})}}"
-
-
-def sheet(images: Pixels, scale: float) -> Sheet:
-    """The thumbnails of images `(n, height, width[, 3])`, in order; `scale` is what divides them to lie in 0 to 1."""
-    small = _small(_shades(images, scale))
-    rows = -(-len(small) // COLUMNS)
-    padded = np.zeros((rows * COLUMNS, *small.shape[1:]), np.uint8)
-    padded[: len(small)] = small
-    height, width, *channels = small.shape[1:]
-    table = padded.reshape(rows, COLUMNS, height, width, *channels).swapaxes(1, 2)
-    return Sheet(_url(table.reshape(rows * height, COLUMNS * width, *channels)), rows, width / height)
 
 
 def picture_row(images: Pixels, scale: float) -> str:

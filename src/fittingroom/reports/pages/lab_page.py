@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from urllib.parse import quote
 
 from fittingroom.reports.drawing.axes import Axis, Scale, Strip
 from fittingroom.reports.pages import lab_pictures
-from fittingroom.reports.pages.document import Piece, Report, harmless, page, paragraphs, pieces
+from fittingroom.reports.pages.document import Report, harmless
 from fittingroom.text import nats, number, percent
 
 Facts = Mapping[str, Any]
@@ -45,23 +46,23 @@ def lab_report(facts: Facts) -> Report:
     context = {
         "title": title,
         "facts": facts,
-        "question": paragraphs(facts["question"]),
-        "course": paragraphs(facts["course"]),
+        "question": _paragraphs(facts["question"]),
+        "course": _paragraphs(facts["course"]),
         "prediction": facts["prediction"],
         "answer": _answer(facts["prediction"]),
-        "claims": claim_cards(facts["claims"]),
+        "claims": _claim_cards(facts["claims"]),
         "picture": lab_pictures.picture(facts),
-        "caption": pieces(facts["picture"]["text"] or ""),
-        "explanation": paragraphs(facts["explanation"]),
-        "next": paragraphs(facts["next"]),
+        "caption": _pieces(facts["picture"]["text"] or ""),
+        "explanation": _paragraphs(facts["explanation"]),
+        "next": _paragraphs(facts["next"]),
         "refused": [arm for arm in arms if arm["error"]],
         "codes": [arm for arm in arms if arm["code"] and not arm["error"]],
-        "left_out": [pieces(one) for one in facts.get("left_out", [])],
+        "left_out": [_pieces(one) for one in facts.get("left_out", [])],
         "columns": [(name, words) for name, words in _COLUMNS.items() if any(_measure(arm, name) for arm in arms)],
         "rows": [{"arm": arm, "cells": {name: _cell(name, _measure(arm, name)) for name in _COLUMNS}} for arm in arms],
         "stops": [(arm["name"], stops) for arm in arms if (stops := _stops(arm["stops"]))],
     }
-    return Report(page("lab.html", context, {}), title)
+    return Report.of(title, "lab.html", context)
 
 
 def labs_index(labs: Sequence[Facts], links: Sequence[str] | None = None) -> Report:
@@ -78,15 +79,15 @@ def labs_index(labs: Sequence[Facts], links: Sequence[str] | None = None) -> Rep
             "facts": one,
             # Quoted, and begun with a point: whatever the name is, this is a file near this one.
             "link": "./" + quote(place),
-            "question": paragraphs(one["question"])[:1],
-            "claims": claim_cards(one["claims"]),
+            "question": _paragraphs(one["question"])[:1],
+            "claims": _claim_cards(one["claims"]),
             "answer": _answer(one["prediction"]),
         }
         for one, place in zip(labs, places, strict=True)
     ]
     verdicts = [claim.verdict for one in listed for claim in one["claims"]]
     counts = [(verdict, verdicts.count(verdict)) for verdict in dict.fromkeys(verdicts)]
-    return Report(page("labs.html", {"title": "Labs", "labs": listed, "counts": counts}, {}), "labs")
+    return Report.of("labs", "labs.html", {"title": "Labs", "labs": listed, "counts": counts})
 
 
 def _answer(prediction: Facts | None) -> str:
@@ -142,7 +143,7 @@ def _stops(reasons: Sequence[str | None]) -> list[str]:
 
 
 @dataclass(frozen=True)
-class ClaimCard:
+class _ClaimCard:
     """A claim and its verdict.
 
     Args:
@@ -156,17 +157,17 @@ class ClaimCard:
         scale: the axis of the drawing.
     """
 
-    says: list[Piece]
+    says: list[_Piece]
     verdict: str
     sign: str
     color: str
-    sentence: list[Piece]
+    sentence: list[_Piece]
     unit: str = ""
     drawing: Strip | None = None
     scale: Scale | None = None
 
 
-def claim_cards(claims: Sequence[Facts]) -> list[ClaimCard]:
+def _claim_cards(claims: Sequence[Facts]) -> list[_ClaimCard]:
     """The claims, in order. Differences of one measure between arms share an axis, so that they compare by eye."""
     # An axis of its own for each claim would make small and large effects look alike.
     axes = {key: _axis([one for one in claims if _key(one) == key]) for key in map(_key, claims)}
@@ -182,16 +183,16 @@ def _key(one: Facts) -> tuple[str, str, bool]:
     return one["kind"], one["measure"], isinstance(one["second"], str)
 
 
-def _claim(one: Facts, axis: Axis | None) -> ClaimCard:
+def _claim(one: Facts, axis: Axis | None) -> _ClaimCard:
     sign, color = _sign_of(one["verdict"])
-    told = ClaimCard(pieces(one["says"]), one["verdict"], sign, color, pieces(one["sentence"]))
+    told = _ClaimCard(_pieces(one["says"]), one["verdict"], sign, color, _pieces(one["sentence"]))
     if axis is None or one["value"] is None:
         return told
     ratio = one["kind"] == "ratio"
     drawing = Strip.of(axis, one["value"], one["interval"], band=one.get("within") or None)
     unit = "times" if ratio else one.get("unit") or ""
     scale = Scale.of(axis, mark=1.0 if ratio else 0.0)
-    return ClaimCard(told.says, told.verdict, sign, color, told.sentence, unit, drawing, scale)
+    return _ClaimCard(told.says, told.verdict, sign, color, told.sentence, unit, drawing, scale)
 
 
 def _axis(claims: Sequence[Facts]) -> Axis | None:
@@ -205,3 +206,27 @@ def _axis(claims: Sequence[Facts]) -> Axis | None:
         values = [one for one in values if one > 0 and math.isfinite(one)]
         return Axis.logarithmic([1.0, *values, *bands, *(1 / band for band in bands)]) if values else None
     return Axis.linear([0.0, *values, *bands, *(-band for band in bands)]) if values else None
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Some words of a paragraph.
+
+    Args:
+        text: the words.
+        code: whether they are code, which the page sets in a fixed width.
+    """
+
+    text: str
+    code: bool = False
+
+
+def _pieces(text: str) -> list[_Piece]:
+    """A text in one paragraph, split at its backticks; one without a partner stays as it is."""
+    parts = re.split(r"`([^`]+)`", " ".join(text.split()))
+    return [_Piece(part, code=bool(place % 2)) for place, part in enumerate(parts) if part]
+
+
+def _paragraphs(text: str | None) -> list[list[_Piece]]:
+    """The paragraphs of a text, which blank lines separate; none for None."""
+    return [_pieces(one) for one in re.split(r"\n\s*\n", text or "") if one.strip()]

@@ -12,14 +12,14 @@ from fittingroom.data.dataset import Part
 from fittingroom.errors import FittingRoomError
 from fittingroom.evaluation.change import GROUPS, Change
 from fittingroom.evaluation.trajectories import Trajectories
-from fittingroom.reports.drawing import plots, scatter
-from fittingroom.reports.drawing.axes import Axis, Scale, Strip, spread_values
+from fittingroom.reports.drawing import scatter
+from fittingroom.reports.drawing.axes import Axis, Scale, Strip
 from fittingroom.reports.drawing.figures import Figure
-from fittingroom.reports.drawing.plots import Line
+from fittingroom.reports.drawing.plots import Line, Plot
 from fittingroom.reports.drawing.scatter import Dot
-from fittingroom.reports.facts.subject import SeedTraining, Subject, read_subject
+from fittingroom.reports.facts.subject import SeedTraining, Subject
 from fittingroom.reports.pages.explorer import picture_row
-from fittingroom.reports.pages.report_page import images_for, validation_of
+from fittingroom.reports.pages.report_page import validation_images
 from fittingroom.text import nats, points
 
 Facts = Mapping[str, Any]
@@ -55,7 +55,7 @@ def _of_run(kind: str, arms: Sequence[Facts]) -> Picture:
     if run is None:
         return {"why_not": "no arm was trained"}
     try:
-        subject = read_subject(run)
+        subject = Subject.read(run)
     except FittingRoomError as error:
         return {"why_not": str(error).rstrip(".")}
     return {"why_not": None, **(_numbers(subject) if kind == "numbers" else _images(subject))}
@@ -66,7 +66,7 @@ def _accuracy(arms: Sequence[Facts], colors: Mapping[str, str]) -> Picture:
     known = [arm["measures"]["accuracy"] for arm in arms if "accuracy" in arm["measures"]]
     if not known:
         return {}
-    axis = Axis.linear([value for spread in known for value in spread_values(spread, 100)], (0, 100))
+    axis = Axis.of_accuracies(known)
     rows = []
     for arm in arms:
         spread = arm["measures"].get("accuracy")
@@ -126,7 +126,7 @@ def _curves(arms: Sequence[Facts], colors: Mapping[str, str]) -> Picture:
                 every = [line for others in each.values() for line in others]
                 told = "; ".join(f"{line.name} ends at {line.mean[-1][1]:.3g}{unit or ' nats'}" for line in own)
                 alt = f"Line chart of {quantity} by epoch, {arm['name']}: {told}."
-                plot = plots.curves(own, unit, every, y_title="accuracy (share right)" if unit else "loss (nats)")
+                plot = Plot.of_lines(own, unit, every, y_title="accuracy (share right)" if unit else "loss (nats)")
                 drawn[quantity] = Figure(plot, alt)
         if drawn:
             found.append({"arm": arm, "plots": drawn})
@@ -140,7 +140,7 @@ def _lines(history: Facts, quantity: str, factor: int) -> list[Line]:
             [(epoch, factor * value) for epoch, value in enumerate(values, 1) if value is not None]
             for values in history.get(key, ())
         ]
-        line = plots.Line.of(part, f"c-{part}", seeds, dashed=part == "training")
+        line = Line.of(part, f"c-{part}", seeds, dashed=part == "training")
         if line is not None:
             found.append(line)
     return found
@@ -241,16 +241,16 @@ def _masks(trajectories: Trajectories, found: Change) -> dict[str, npt.NDArray[n
     return dict(zip(GROUPS, every, strict=True))
 
 
-def _courses(trajectories: Trajectories, masks: dict[str, npt.NDArray[np.bool_]]) -> plots.Plot:
+def _courses(trajectories: Trajectories, masks: dict[str, npt.NDArray[np.bool_]]) -> Plot:
     """For each group its part of the mean loss after each epoch; the parts add up to the mean loss."""
     lines = []
     for name, mask in masks.items():
         if mask.any():
             parts = (trajectories.loss[:, mask].sum(axis=1, dtype=np.float64) / trajectories.images).tolist()
-            line = plots.Line.of(name, name.replace(" ", "-"), [list(zip(trajectories.epochs, parts, strict=True))])
+            line = Line.of(name, name.replace(" ", "-"), [list(zip(trajectories.epochs, parts, strict=True))])
             if line is not None:
                 lines.append(line)
-    return plots.curves(lines, y_title="loss (nats)")
+    return Plot.of_lines(lines, y_title="loss (nats)")
 
 
 def _strips(
@@ -278,12 +278,9 @@ def _strips(
 
 def _part(training: SeedTraining) -> tuple[Part | None, str | None]:
     """The images that the training was validated on, or why they are missing. The test set stays sealed."""
-    images, why_not = images_for(training)
+    images, part, why_not = validation_images(training)
     if images is not None and not images.whole:
         return None, "the run stores only some of its validation images, since all together have more than 64 MB"
-    part = None if images is None else validation_of(images, training)
-    if images is not None and part is None:
-        why_not = "the validation images of the dataset are not those of this run"
     return part, why_not
 
 

@@ -55,7 +55,7 @@ def run_card(path: Path, records: Sequence[RunRecord], histories: Sequence[Histo
     rows = "".join(f"<tr><th {_CELL}>{escape(name)}</th><td {_CELL}>{_text(value)}</td></tr>" for name, value in facts)
     title = f"{_text(str(first.recipe['name']))} on {_text(first.data.name)}"
     calls = "<code>.explain()</code> says what that means, <code>.report()</code> shows it."
-    return f"<div><b>{title}</b><table>{rows}</table>{history_curves(histories)}<small>{calls}</small></div>"
+    return f"<div><b>{title}</b><table>{rows}</table>{_history_curves(histories)}<small>{calls}</small></div>"
 
 
 def _text(value: str) -> str:
@@ -99,10 +99,10 @@ class ShownHistory(History):
     """A history that a notebook shows: its curves, and a table of its numbers."""
 
     def _repr_html_(self) -> str:
-        return f"<div>{history_curves([self])}{_table(self)}</div>"
+        return f"<div>{_history_curves([self])}{_table(self)}</div>"
 
 
-def history_curves(histories: Sequence[History]) -> str:
+def _history_curves(histories: Sequence[History]) -> str:
     """HTML: the curves of loss and accuracy; empty where the histories have no such numbers.
 
     Args:

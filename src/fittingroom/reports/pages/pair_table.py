@@ -19,7 +19,7 @@ _MOST_LISTED = 66  # pairs: twelve recipes
 
 
 @dataclass(frozen=True)
-class PairRow:
+class _PairRow:
     """One recipe less another.
 
     Args:
@@ -55,52 +55,52 @@ class PairTable:
     """
 
     reference: str
-    against: tuple[PairRow, ...]
+    against: tuple[_PairRow, ...]
     scale: Scale
-    listed: tuple[tuple[str, str, PairRow], ...]
+    listed: tuple[tuple[str, str, _PairRow], ...]
     matrix: tuple[tuple[str, tuple[int | None, ...]], ...]
     notes: tuple[str, ...]
     images: int
     folded: bool
 
+    @classmethod
+    def of(cls, comparison: Facts | None, names: Mapping[str, str], reference: str | None) -> PairTable | None:
+        """What a page shows of a comparison; None where there is none.
+
+        Args:
+            comparison: `Comparison.to_dict()`.
+            names: full name of a recipe -> the short one, in the order of the page.
+            reference: the full name of the recipe to compare others with; None for the most accurate one.
+        """
+        if comparison is None:
+            return None
+        scores = {one["run"]: one["accuracy"] for one in comparison["runs"]}
+        # Without a choice (an unfinished experiment), the most accurate recipe is what others are compared with.
+        best: str = max(scores, key=lambda name: float(scores[name]))
+        first = reference if reference is not None and reference in scores else best
+        found = {(pair["first"], pair["second"]): pair for pair in comparison["pairs"]}
+        order = [name for name in names if name in scores]
+        others = [name for name in order if name != first]
+        every = list(combinations(order, 2))
+        axis = Axis.linear([0.0, *(end for other in others for end in _points(found, first, other)[1:])])
+        drawn = partial(_against, found, names=names, axis=axis, spoken=_spoken(names))
+        return cls(
+            reference=names[first],
+            against=tuple(drawn(first, other) for other in others),
+            scale=Scale.of(axis, mark=0.0),
+            listed=tuple((names[one], names[other], drawn(one, other)) for one, other in every)
+            if 1 < len(every) <= _MOST_LISTED
+            else (),
+            matrix=_matrix(order, names, found) if len(order) > _FEW else (),
+            notes=tuple(comparison["notes"]),
+            images=comparison["images"],
+            folded=len(every) > _MOST_LISTED,
+        )
+
     @property
     def counts(self) -> dict[int, int]:
         """How many of the others the reference is shown to beat (1), how many beat it (-1), and neither (0)."""
         return {kind: sum(one.better == kind for one in self.against) for kind in (1, 0, -1)}
-
-
-def pair_table(comparison: Facts | None, names: Mapping[str, str], reference: str | None) -> PairTable | None:
-    """What a page shows of a comparison; None where there is none.
-
-    Args:
-        comparison: `Comparison.to_dict()`.
-        names: full name of a recipe -> the short one, in the order of the page.
-        reference: the full name of the recipe to compare others with; None for the most accurate one.
-    """
-    if comparison is None:
-        return None
-    scores = {one["run"]: one["accuracy"] for one in comparison["runs"]}
-    # Without a choice (an unfinished experiment), the most accurate recipe is what others are compared with.
-    best: str = max(scores, key=lambda name: float(scores[name]))
-    first = reference if reference is not None and reference in scores else best
-    found = {(pair["first"], pair["second"]): pair for pair in comparison["pairs"]}
-    order = [name for name in names if name in scores]
-    others = [name for name in order if name != first]
-    every = list(combinations(order, 2))
-    axis = Axis.linear([0.0, *(end for other in others for end in _points(found, first, other)[1:])])
-    drawn = partial(_against, found, names=names, axis=axis, spoken=_spoken(names))
-    return PairTable(
-        reference=names[first],
-        against=tuple(drawn(first, other) for other in others),
-        scale=Scale.of(axis, mark=0.0),
-        listed=tuple((names[one], names[other], drawn(one, other)) for one, other in every)
-        if 1 < len(every) <= _MOST_LISTED
-        else (),
-        matrix=_matrix(order, names, found) if len(order) > _FEW else (),
-        notes=tuple(comparison["notes"]),
-        images=comparison["images"],
-        folded=len(every) > _MOST_LISTED,
-    )
 
 
 def _against(
@@ -111,13 +111,13 @@ def _against(
     names: Mapping[str, str],
     axis: Axis,
     spoken: Callable[[str], str],
-) -> PairRow:
+) -> _PairRow:
     pair, turn = _pair(found, one, other)
     value, low, high = _points(found, one, other)
     loss = None if pair["loss"] is None else pair["loss"]["difference"] * (-1 if turn else 1)
     facts = {"value": value, "low": low, "high": high, "p": pair["accuracy"]["p_corrected"]}
     drawing = Strip.of(axis, value, (low, high))
-    return PairRow(names[other], facts, loss, _better(found, one, other), spoken(pair["verdict"]), drawing)
+    return _PairRow(names[other], facts, loss, _better(found, one, other), spoken(pair["verdict"]), drawing)
 
 
 def _pair(found: Found, one: str, other: str) -> tuple[Facts, bool]:

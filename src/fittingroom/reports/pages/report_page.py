@@ -13,10 +13,10 @@ import numpy as np
 from fittingroom.errors import FittingRoomError, InputError
 from fittingroom.reports.drawing import figures
 from fittingroom.reports.drawing.axes import Axis, Scale, Strip
-from fittingroom.reports.facts.explanation import subject_facts
-from fittingroom.reports.facts.subject import SeedTraining, Subject, read_subject
-from fittingroom.reports.pages.document import Report, page, settings_text
-from fittingroom.reports.pages.explorer import Explorer, explorer, picture_row
+from fittingroom.reports.facts.explanation import Explanation
+from fittingroom.reports.facts.subject import SeedTraining, Subject
+from fittingroom.reports.pages.document import Report, settings_text
+from fittingroom.reports.pages.explorer import Explorer, picture_row
 from fittingroom.reports.words.quotes import QUESTIONS, Topic
 from fittingroom.runs.images import RunImages, load_unasked
 
@@ -45,36 +45,31 @@ def report_of(runs: Sequence[str | Path], comparison: Mapping[str, Any] | None =
         InputError: there is none, or there are several without a comparison; a run has no validation images, or no
             epoch with finite losses; or a file is missing or damaged.
     """
-    subjects = [read_subject(run) for run in runs]
+    subjects = [Subject.read(run) for run in runs]
     if len(subjects) == 1:
         return _single(subjects[0])
     if not subjects or comparison is None:
         raise InputError(f"Expected one run, or several with their comparison; got {len(subjects)} runs without one.")
-    facts = [subject_facts(subject) for subject in subjects]
+    facts = [Explanation.of(subject).to_dict() for subject in subjects]
     title = f"{len(facts)} runs on {facts[0]['data']['name']}"
     context = _side_by_side(facts, comparison)
-    return Report(page("compare.html", {"title": title, **context}, {}), title)
+    return Report.of(title, "compare.html", {"title": title, **context})
 
 
 def _single(subject: Subject) -> Report:
-    facts = subject_facts(subject)
+    facts = Explanation.of(subject).to_dict()
     facts["ledgers"] = {name: _thinned(found, facts) for name, found in facts["ledgers"].items()}
     example = subject.trainings[subject.example]
-    images, why_not = images_for(example)
-    part = None if images is None else validation_of(images, example)
-    if images is not None and part is None:
-        why_not = "the validation images of the dataset are not those of this run"
-    found = explorer(example, facts["images"], part, None if images is None else images.index)
+    images, part, why_not = validation_images(example)
+    found = Explorer.of(example, facts["images"], part, None if images is None else images.index)
     title = f"{facts['run']['recipe']} on {facts['data']['name']}"
     context = {
         "title": title,
         "facts": facts,
         "example": facts["replicas"][facts["example"]["index"]],
         "topics": list(_topics(facts["words"])),
-        "curves": figures.curves(facts),
-        "courses": figures.courses(facts),
-        "confidence": figures.confidence(facts),
-        "frame": figures.probabilities_frame(facts),
+        **figures.run_figures(facts),
+        **figures.slider_figures(facts),
         "ledger": _ledger(facts),
         "explorer": found.data,
         "no_pictures": why_not,
@@ -83,7 +78,7 @@ def _single(subject: Subject) -> Report:
         "settings": settings_text(facts["run"]["settings"]),
     }
     pictures = "" if found.sheet is None else found.sheet.style
-    return Report(page("run.html", context, _data(facts, found), pictures), f"{title}: {facts['run']['name']}")
+    return Report.of(f"{title}: {facts['run']['name']}", "run.html", context, _data(facts, found), pictures)
 
 
 def _topics(words: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -99,7 +94,19 @@ def _topics(words: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
         }
 
 
-def images_for(training: SeedTraining) -> tuple[RunImages | None, str | None]:
+def validation_images(training: SeedTraining) -> tuple[RunImages | None, Part | None, str | None]:
+    """The images of the run's dataset, those it was validated on, and why they are missing; each None if there is none.
+
+    Which of the validation images these are, `index` of the first says.
+    """
+    images, why_not = _images(training)
+    part = None if images is None else _validated(images, training)
+    if images is not None and part is None:
+        why_not = "the validation images of the dataset are not those of this run"
+    return images, part, why_not
+
+
+def _images(training: SeedTraining) -> tuple[RunImages | None, str | None]:
     """The images of the run's dataset, or why they are missing.
 
     A folder of an older version keeps none; then they are loaded as `load_unasked` says.
@@ -116,7 +123,7 @@ def images_for(training: SeedTraining) -> tuple[RunImages | None, str | None]:
         return None, str(error).rstrip(".")
 
 
-def validation_of(images: RunImages, training: SeedTraining) -> Part | None:
+def _validated(images: RunImages, training: SeedTraining) -> Part | None:
     """The images that the training was validated on, if they are among these; with `images.index`, which ones."""
     labels, part = training.trajectories.labels, images.validation
     if part is None or not len(images.index) or images.index[-1] >= len(labels):
@@ -212,8 +219,7 @@ def _side_by_side(runs: Sequence[Facts], comparison: Facts) -> dict[str, Any]:
                 "letter": letters[place],
                 "facts": facts,
                 "score": score,
-                "curves": figures.curves(facts, runs),
-                "confidence": figures.confidence(facts),
+                **figures.run_figures(facts, runs),
                 "answers": _answers(facts),
             }
             for place, (facts, score) in enumerate(zip(runs, comparison["runs"], strict=True))

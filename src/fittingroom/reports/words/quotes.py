@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from fittingroom.text import interval_of_change, nats, percent, points
+from fittingroom.text import interval_of_change, nats, points
 
 Topic = Literal["result", "overfit", "change", "stopping", "confidence", "classes"]
 
@@ -26,7 +26,7 @@ QUESTIONS: Mapping[Topic, str] = {
 
 
 @dataclass(frozen=True)
-class Term:
+class _Term:
     """A term and its explanation in one line."""
 
     name: str
@@ -53,7 +53,7 @@ class Sentence:
     text: str
     facts: Mapping[str, Any]
     short: str = ""
-    terms: tuple[Term, ...] = ()
+    terms: tuple[_Term, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain JSON."""
@@ -71,7 +71,7 @@ class Quote:
     """Reads facts by their place, and remembers which were read.
 
     Args:
-        facts: as `facts_of` gives them.
+        facts: as `Explanation` has them.
         taken: place -> value, of all that were read.
     """
 
@@ -110,11 +110,6 @@ class Quote:
         return f"replicas.{self.facts['example']['index']}.{place}"
 
 
-def percent_interval(interval: Sequence[float]) -> str:
-    """`95% interval 89.3% to 91.0%`."""
-    return f"95% interval {percent(interval[0])} to {percent(interval[1])}"
-
-
 def nats_interval(interval: Sequence[float]) -> str:
     """`95% interval −0.003 to +0.011`; without signs where all of it is on one side of 0, smaller end first."""
     return f"95% interval {interval_of_change(interval, nats)}"
@@ -131,22 +126,24 @@ def epoch_span(low: int, high: int) -> str:
 
 
 # The pattern finds the term in a sentence.
-_TERMS: tuple[tuple[str, Term], ...] = (
+_TERMS: tuple[tuple[str, _Term], ...] = (
     (
         r"validation images?",
-        Term("validation images", "images that were held out of training, to see how the model does on new ones"),
+        _Term("validation images", "images that were held out of training, to see how the model does on new ones"),
     ),
     (
         r"seeds?",
-        Term("seed", "the number that decides the chance in a training: its first weights and the order of its images"),
+        _Term(
+            "seed", "the number that decides the chance in a training: its first weights and the order of its images"
+        ),
     ),
     (
         r"right|accuracy",
-        Term("accuracy", "the share of images whose most probable class is the true one, however sure the model is"),
+        _Term("accuracy", "the share of images whose most probable class is the true one, however sure the model is"),
     ),
     (
         r"loss",
-        Term(
+        _Term(
             "loss",
             "cross-entropy: minus the logarithm of the probability given to the true class, averaged over images; "
             "being sure and wrong costs most",
@@ -154,28 +151,28 @@ _TERMS: tuple[tuple[str, Term], ...] = (
     ),
     (
         r"nats?",
-        Term("nats", "the unit of the loss: 0 is sure and right, 0.69 a toss-up between two classes, 2.30 among ten"),
+        _Term("nats", "the unit of the loss: 0 is sure and right, 0.69 a toss-up between two classes, 2.30 among ten"),
     ),
     (
         r"95% interval",
-        Term("95% interval", "a range that holds the true value in about 19 of 20 such measurements"),
+        _Term("95% interval", "a range that holds the true value in about 19 of 20 such measurements"),
     ),
-    (r"overfit\w*", Term("overfitting", "getting better on training images while getting worse on held-out ones")),
+    (r"overfit\w*", _Term("overfitting", "getting better on training images while getting worse on held-out ones")),
     (
         r"training loss",
-        Term("training loss", "the loss on the images that the model learns from, averaged during the epoch"),
+        _Term("training loss", "the loss on the images that the model learns from, averaged during the epoch"),
     ),
-    (r"epochs?", Term("epoch", "one pass over all training images")),
-    (r"gap", Term("generalisation gap", "validation loss less training loss")),
-    (r"points?", Term("points", "percentage points: from 90% to 91% is one point")),
-    (r"confidence|confidently", Term("confidence", "the probability that the model gives to the class it predicts")),
+    (r"epochs?", _Term("epoch", "one pass over all training images")),
+    (r"gap", _Term("generalisation gap", "validation loss less training loss")),
+    (r"points?", _Term("points", "percentage points: from 90% to 91% is one point")),
+    (r"confidence|confidently", _Term("confidence", "the probability that the model gives to the class it predicts")),
     (
         r"overconfidence",
-        Term("overconfidence", "the loss that goes away when all confidences are lowered alike (temperature scaling)"),
+        _Term("overconfidence", "the loss that goes away when all confidences are lowered alike (temperature scaling)"),
     ),
     (
         r"calibration error",
-        Term("calibration error", "how far apart confidence and the share of right answers are, on average (ECE)"),
+        _Term("calibration error", "how far apart confidence and the share of right answers are, on average (ECE)"),
     ),
 )
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from fittingroom.reports.words.quotes import Quote, Sentence, epoch_span, nats_interval, percent_interval
+from fittingroom.reports.words.quotes import Quote, Sentence, epoch_span, nats_interval
 from fittingroom.text import nats, percent, word_list
 
 
@@ -18,7 +18,7 @@ def result(quote: Quote) -> Iterator[Sentence]:
         interval = quote("class_spreads.interval")
         text = (
             f"The models of {count} seeds get {percent(accuracy)} of the {images:,} validation images right on average "
-            f"({percent_interval(interval)}, for other seeds and images); their mean loss is {loss}."
+            f"({_percent_interval(interval)}, for other seeds and images); their mean loss is {loss}."
         )
         if diverged:
             text += " A seed whose loss is not finite has diverged; its accuracy means nothing."
@@ -28,7 +28,7 @@ def result(quote: Quote) -> Iterator[Sentence]:
         interval = quote("replicas.0.validation.interval" if recorded else "classes.interval")
         text = (
             f"The model gets {percent(accuracy)} of the {images:,} validation images right "
-            f"({percent_interval(interval)}); its mean loss is {loss}."
+            f"({_percent_interval(interval)}); its mean loss is {loss}."
         )
         if diverged:
             text += " It has diverged: NaN counts as the first class, so its accuracy means nothing."
@@ -225,7 +225,7 @@ def _first_pair(quote: Quote) -> Sentence:
     return quote.sentence(
         "classes",
         f"Most of all {one} and {other}: {count:,} of {quote('classes.mistakes'):,} mistakes{which} "
-        f"({percent(share)}, {percent_interval(interval)}), {there:,} times {one} taken for {other} "
+        f"({percent(share)}, {_percent_interval(interval)}), {there:,} times {one} taken for {other} "
         f"and {back:,} times the reverse.{same}",
         f"Most of all {one} and {other}: {percent(share)} of the mistakes",
     )
@@ -258,6 +258,11 @@ def _lowest(quote: Quote) -> Iterator[Sentence]:
     accuracy = quote("classes.accuracy")
     yield quote.sentence(
         "classes",
-        f"The class recognised least often is {name}: {percent(recall)} of its images ({percent_interval(interval)}), "
+        f"The class recognised least often is {name}: {percent(recall)} of its images ({_percent_interval(interval)}), "
         f"against {percent(accuracy)} of all images.",
     )
+
+
+def _percent_interval(interval: Sequence[float]) -> str:
+    """`95% interval 89.3% to 91.0%`."""
+    return f"95% interval {percent(interval[0])} to {percent(interval[1])}"
