@@ -189,7 +189,8 @@ def test_what_is_given_and_changes_nothing_is_said(digits: Dataset) -> None:
     run = fr.fit(models.small(), x, y, validation_split=0.5, validation_data=(x.copy(), y), verbose=0, out=False)
     assert [note.split(".")[0] for note in run.record.notes] == [
         "validation_data is used, and validation_split=0",
-        "The validation images are the training images",
+        "The validation images are the training images, so validation measures memorization, not how good the model is "
+        "on other images",
     ]
 
 

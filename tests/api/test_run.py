@@ -112,11 +112,11 @@ def test_images_that_would_be_scaled_twice_are_refused(digits: Dataset) -> None:
     ("images", "words"),
     [
         (np.zeros((3, 28, 28)), r"expected \(n, 8, 8\), as in training\.$"),
-        (np.zeros((8, 8)), r"It is a single image: give image\[None\]"),
+        (np.zeros((8, 8)), r"It is a single image: pass image\[None\]"),
         (np.zeros((0, 8, 8)), r"expected \(n, 8, 8\), as in training"),
         ([], r"expected \(n, 8, 8\), as in training"),
-        (np.zeros((3, 64)), r"They are flat: give images\.reshape\(-1, 8, 8\)"),
-        (np.zeros((3, 8, 8, 3)), r"They are in colour: give images\[\.\.\., :3\]\.mean\(axis=-1\)"),
+        (np.zeros((3, 64)), r"They are flat: pass images\.reshape\(-1, 8, 8\)"),
+        (np.zeros((3, 8, 8, 3)), r"They are in colour: pass images\[\.\.\., :3\]\.mean\(axis=-1\)"),
         (3, "the images are of type int; expected an array, such as data.validation.images"),
         (
             fr.load("digits").validation,

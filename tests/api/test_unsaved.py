@@ -60,7 +60,7 @@ def test_where_no_folder_can_be_written_fit_trains_without_one(
     file.touch()
     monkeypatch.setenv("FITTINGROOM_RUNS_DIR", str(file / "runs"))
     run = trained()
-    assert "The run is not kept in a folder: cannot write" in caplog.text
+    assert "The run stays in memory: cannot write" in caplog.text
     with pytest.raises(RunError, match="since fit cannot write"):
         run.path  # noqa: B018
     with pytest.raises(StorageError, match="cannot write"):  # a folder that was named is wanted
@@ -74,7 +74,7 @@ def test_the_setting_and_what_makes_no_sense(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("FITTINGROOM_RUNS_DIR", "none")
     assert "no folder" in repr(trained())
     assert not list(tmp_path.iterdir())
-    with pytest.raises(InputError, match="With seeds= or resume="):
+    with pytest.raises(InputError, match="Remove it, or seeds= and resume="):
         trained(out=False, seeds=2)
     with pytest.raises(InputError, match="out=True; expected a folder"):
         trained(out=True)

@@ -61,6 +61,8 @@ class Run:
             self._each = tuple(Run(folder, dataset=dataset, model=model, trust=trust) for folder in folders.values())
             for run in self._each[1:]:
                 run.share(self._each[0])
+        else:
+            self.record  # noqa: B018 - refused here too where it is damaged
 
     def __repr__(self) -> str:
         first = self[0].record
