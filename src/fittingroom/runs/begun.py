@@ -32,7 +32,7 @@ from fittingroom.runs.environment import Environment
 from fittingroom.runs.json_files import damage, json_line, read_json
 from fittingroom.runs.layout import read_seeds, seed_folder
 from fittingroom.runs.place import BEGUN_NAME, OLD_SEEDS_NAME, RECORD_NAME, has_begun, is_run, new_folder, run_name
-from fittingroom.runs.record import DataRecord, check_format, known_fields, now, read_data, read_model_file
+from fittingroom.runs.record import DataRecord, check_format, known_fields, now, read_model_file
 
 FORMAT = 2
 
@@ -89,7 +89,7 @@ class BegunRecord:
                 created=str(stored["created"]),
                 recipe={**stored["recipe"], "name": str(stored["recipe"]["name"])},
                 own_model=bool(stored["own_model"]),
-                data=read_data(stored["data"]),
+                data=DataRecord.from_dict(stored["data"]),
                 sample=str(stored["sample"]),
                 model=dict(stored["model"]),
                 seeds=read_seeds(stored["seeds"]),

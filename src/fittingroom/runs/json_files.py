@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fittingroom.atomic import read_file
 from fittingroom.errors import RunError
+
+T = TypeVar("T")
 
 
 def plain(value: Any) -> Any:
@@ -70,11 +72,6 @@ def text(value: Any) -> str:
     return value
 
 
-def optional_text(value: Any) -> str | None:
-    """The same, or None."""
-    return None if value is None else text(value)
-
-
 def whole(value: Any) -> int:
     """A whole number from 0."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LARGEST:
@@ -89,11 +86,6 @@ def number(value: Any) -> float:
     return float(value)
 
 
-def optional_number(value: Any) -> float | None:
-    """The same, or None."""
-    return None if value is None else number(value)
-
-
 def share(value: Any) -> float:
     """A number from 0 to 1."""
     if not 0 <= number(value) <= 1:
@@ -101,9 +93,9 @@ def share(value: Any) -> float:
     return float(value)
 
 
-def optional_share(value: Any) -> float | None:
-    """The same, or None."""
-    return None if value is None else share(value)
+def optional(read: Callable[[Any], T], value: Any) -> T | None:
+    """A value that may be missing, read as `text`, `number` or `share` read it."""
+    return None if value is None else read(value)
 
 
 def check_plain(value: Any) -> None:
@@ -125,7 +117,7 @@ def check_score(stored: Any) -> None:
     """Makes sure that a score has all that `evaluation.scores.Scores.to_dict` gives, each of its kind."""
     score = dict(stored.items())
     confusion, classes = score["confusion"], score["per_class"]
-    optional_number(score["loss"])
+    optional(number, score["loss"])
     share(score["accuracy"])
     low, high = score["interval"]
     if not share(low) <= share(high):

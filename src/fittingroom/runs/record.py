@@ -19,9 +19,7 @@ from fittingroom.runs.json_files import (
     check_plain,
     check_score,
     number,
-    optional_number,
-    optional_share,
-    optional_text,
+    optional,
     share,
     text,
     whole,
@@ -71,6 +69,27 @@ class DataRecord:
     counts: Mapping[str, int]
     load: Mapping[str, Any] | None
     values: ValueRange | None = None
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> DataRecord:
+        """The record of data from plain JSON; raises whatever a damaged one makes it raise."""
+        classes, shape = tuple(stored["classes"]), tuple(stored["image_shape"])
+        for name in classes:
+            if not isinstance(name, str) or any(unicodedata.category(character) in {"Cc", "Cs"} for character in name):
+                raise ValueError(f"the name of a class must be printable text, got {name!r}")
+        if not all(_is_count(side) and side for side in shape) or math.prod(shape) > _LARGEST_IMAGE:
+            raise ValueError(f"image_shape must be whole numbers of pixels, got {list(shape)!r}")
+        if not number(stored["scale"]) > 0:
+            raise ValueError(f"scale must be a number above 0, got {stored['scale']!r}")
+        counts, load = dict(stored["counts"]), stored["load"]
+        if not all(_is_count(counts[part]) for part in ("train", "validation", "test")):
+            raise ValueError(f"counts must be whole numbers of images, got {counts!r}")
+        if not (load is None or isinstance(load, dict)):
+            raise ValueError(f"load must be an object or null, got {load!r}")
+        texts = {name: str(stored[name]) for name in ("name", "fingerprint", "test_fingerprint")}
+        values = None if stored.get("values") is None else ValueRange.from_dict(stored["values"])
+        facts = {"classes": classes, "image_shape": shape, "counts": counts, "values": values}
+        return known_fields(cls, {**stored, **texts, **facts})
 
     @property
     def has_test_set(self) -> bool:
@@ -281,7 +300,7 @@ def _read_record(stored: Mapping[str, Any]) -> RunRecord:
         status=stored["status"],
         reason=None if stored["reason"] is None else str(stored["reason"]),
         recipe=_read_recipe(stored["recipe"]),
-        data=read_data(stored["data"]),
+        data=DataRecord.from_dict(stored["data"]),
         seed=whole(stored["seed"]),
         epochs=whole(stored["epochs"]),
         environment=_read_environment(stored["environment"]),
@@ -291,29 +310,8 @@ def _read_record(stored: Mapping[str, Any]) -> RunRecord:
         notes=tuple(str(note) for note in stored["notes"]),
         looks=tuple(_read_look(look) for look in stored["looks"]),
         model_file=read_model_file(stored.get("model_file")),
-        weights_sha256=optional_text(stored.get("weights_sha256")),
+        weights_sha256=optional(text, stored.get("weights_sha256")),
     )
-
-
-def read_data(stored: Mapping[str, Any]) -> DataRecord:
-    """The record of data from plain JSON; raises whatever a damaged one makes it raise."""
-    classes, shape = tuple(stored["classes"]), tuple(stored["image_shape"])
-    for name in classes:
-        if not isinstance(name, str) or any(unicodedata.category(character) in {"Cc", "Cs"} for character in name):
-            raise ValueError(f"the name of a class must be printable text, got {name!r}")
-    if not all(_is_count(side) and side for side in shape) or math.prod(shape) > _LARGEST_IMAGE:
-        raise ValueError(f"image_shape must be whole numbers of pixels, got {list(shape)!r}")
-    if not number(stored["scale"]) > 0:
-        raise ValueError(f"scale must be a number above 0, got {stored['scale']!r}")
-    counts, load = dict(stored["counts"]), stored["load"]
-    if not all(_is_count(counts[part]) for part in ("train", "validation", "test")):
-        raise ValueError(f"counts must be whole numbers of images, got {counts!r}")
-    if not (load is None or isinstance(load, dict)):
-        raise ValueError(f"load must be an object or null, got {load!r}")
-    texts = {name: str(stored[name]) for name in ("name", "fingerprint", "test_fingerprint")}
-    values = None if stored.get("values") is None else ValueRange.from_dict(stored["values"])
-    facts = {"classes": classes, "image_shape": shape, "counts": counts, "values": values}
-    return known_fields(DataRecord, {**stored, **texts, **facts})
 
 
 def _is_count(value: Any) -> bool:
@@ -345,7 +343,7 @@ def _read_look(stored: Mapping[str, Any]) -> Look:
     uncounted = dict.fromkeys(("ledger", "number", "hash"))
     look = known_fields(Look, {**uncounted, **stored})
     for one in (text(look.time), text(look.reason), look.ledger, look.hash):
-        optional_text(one)
+        optional(text, one)
     if look.number is not None:
         whole(look.number)
     if look.score is not None:
@@ -356,11 +354,11 @@ def _read_look(stored: Mapping[str, Any]) -> Look:
 def _read_part(stored: Mapping[str, Any]) -> PartResult:
     interval = stored["interval"]
     return PartResult(
-        loss=optional_number(stored["loss"]),
-        accuracy=optional_share(stored["accuracy"]),
+        loss=optional(number, stored["loss"]),
+        accuracy=optional(share, stored["accuracy"]),
         count=whole(stored["count"]),
         interval=None if interval is None else Interval(share(interval[0]), share(interval[1])),
-        compiled_loss=optional_number(stored.get("compiled_loss")),
+        compiled_loss=optional(number, stored.get("compiled_loss")),
     )
 
 
