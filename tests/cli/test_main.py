@@ -109,7 +109,7 @@ def test_other_ends_have_their_own_status(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("fittingroom.cli.runs.run", fail)
+    monkeypatch.setattr("fittingroom.cli.runs._run", fail)
     done = command("runs")
     assert (done.status, done.out) == (status, "")
     assert done.err.startswith(message)

@@ -17,7 +17,7 @@ import pytest
 
 from fittingroom.errors import InputError
 from fittingroom.serving.limits import LIMITS
-from fittingroom.serving.server import check_workers
+from fittingroom.serving.server import check_server
 from tests.hostile.pictures import png as zeros
 from tests.serving.serving import START, Serving, multipart, png, serving, within
 
@@ -129,9 +129,9 @@ def test_a_client_that_never_reads_leaves_nothing_in_the_log(digits_run: Path) -
 
 
 def test_there_are_no_more_processes_than_cores() -> None:
-    check_workers(2, 2)
+    check_server(2, 2)
     with pytest.raises(InputError, match=r"--workers 1,000 is more than the 2 cores .* Use at most --workers 2\."):
-        check_workers(1000, 2)
+        check_server(1000, 2)
 
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])

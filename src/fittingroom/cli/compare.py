@@ -24,16 +24,17 @@ _TESTS = {
 
 
 def configure(parser: CommandParser) -> None:
-    """Declares the arguments."""
+    """Declares the arguments, and what to run with them."""
     parser.add_argument(
         "runs",
         metavar="RUN",
         nargs="+",
         help="two runs or more, each a folder, a name in the folder of runs, or latest",
     )
+    parser.set_defaults(execute=_run)
 
 
-def run(arguments: argparse.Namespace) -> CommandOutput:
+def _run(arguments: argparse.Namespace) -> CommandOutput:
     """Compares the runs; reads no test score and opens no test set."""
     paths = [find_run(name) for name in arguments.runs]  # before the heavy packages are imported
     from fittingroom import compare

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def configure(parser: CommandParser) -> None:
-    """Declares the arguments."""
+    """Declares the arguments, and what to run with them."""
     parser.add_argument(
         "dataset", metavar="DATASET", nargs="?", help="the dataset to describe (default: list them all)"
     )
@@ -25,9 +25,10 @@ def configure(parser: CommandParser) -> None:
         help="where to write a picture of its first images (default: in the cache folder)",
     )
     parser.add_data_options()
+    parser.set_defaults(execute=_run)
 
 
-def run(arguments: argparse.Namespace) -> CommandOutput:
+def _run(arguments: argparse.Namespace) -> CommandOutput:
     """Lists the datasets, or describes one and writes a picture of its first training images."""
     if arguments.dataset is None:
         return _list()

@@ -23,13 +23,14 @@ scores is partly luck: `fittingroom ledger` lists them."""
 
 
 def configure(parser: CommandParser) -> None:
-    """Declares the arguments."""
+    """Declares the arguments, and what to run with them."""
     parser.add_run(default=LATEST)
     parser.add_data_place()
     parser.add_trust()
+    parser.set_defaults(execute=_run)
 
 
-def run(arguments: argparse.Namespace) -> CommandOutput:
+def _run(arguments: argparse.Namespace) -> CommandOutput:
     """Scores the run; the opening is recorded before anything is computed."""
     path = find_run(arguments.run)  # before the heavy packages are imported
     from fittingroom import open_run

@@ -24,7 +24,7 @@ DEFAULT_DATASET, DEFAULT_RECIPE = "fashion-mnist", "course"
 
 
 def configure(parser: CommandParser) -> None:
-    """Declares the arguments."""
+    """Declares the arguments, and what to run with them."""
     parser.add_argument(
         "dataset",
         metavar="DATASET|FILE.toml",
@@ -88,9 +88,10 @@ def configure(parser: CommandParser) -> None:
         "belongs to these recipes and data)",
     )
     parser.add_data_options()
+    parser.set_defaults(execute=_run)
 
 
-def run(arguments: argparse.Namespace) -> CommandOutput:
+def _run(arguments: argparse.Namespace) -> CommandOutput:
     """Trains what is missing, and says what came of it."""
     recipes, vary = _chosen_recipes(arguments), _chosen_vary(arguments.vary)
     from fittingroom import experiment

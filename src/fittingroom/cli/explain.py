@@ -9,7 +9,7 @@ from fittingroom.runs.place import LATEST, find_run
 
 
 def configure(parser: CommandParser) -> None:
-    """Declares the arguments."""
+    """Declares the arguments, and what to run with them."""
     parser.add_run(default=LATEST)
     parser.add_argument(
         "--from",
@@ -25,9 +25,10 @@ def configure(parser: CommandParser) -> None:
         type=count,
         help="explain the change up to this epoch (default: the last one)",
     )
+    parser.set_defaults(execute=_run)
 
 
-def run(arguments: argparse.Namespace) -> CommandOutput:
+def _run(arguments: argparse.Namespace) -> CommandOutput:
     """Reads what the run stored of its validation images; trains nothing and opens no test set."""
     path = find_run(arguments.run)  # before the heavy packages are imported
     from fittingroom.cli.explain_text import explanation_text

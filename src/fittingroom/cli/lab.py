@@ -31,7 +31,7 @@ _SIGNS = {"supported": "✓", "not supported": "✗", "no difference shown": "="
 
 
 def configure(parser: CommandParser) -> None:
-    """Declares the arguments."""
+    """Declares the arguments, and what to run with them."""
     parser.add_argument(
         "lab",
         metavar="LAB|FILE.toml",
@@ -51,9 +51,10 @@ def configure(parser: CommandParser) -> None:
         help="the lab's folder, new or one to continue; for `all`, the folder of all their folders (default: one in "
         "FITTINGROOM_RUNS_DIR, or ./runs)",
     )
+    parser.set_defaults(execute=_run)
 
 
-def run(arguments: argparse.Namespace) -> CommandOutput:
+def _run(arguments: argparse.Namespace) -> CommandOutput:
     """Lists the labs, or runs one or all of them."""
     from fittingroom.labs.lab_description import Lab
 

@@ -27,7 +27,7 @@ find a ledger rewritten together with the run folders, or a look that another le
 
 
 def configure(parser: CommandParser) -> None:
-    """Declares the arguments."""
+    """Declares the arguments, and what to run with them."""
     parser.add_argument(
         "dataset",
         metavar="DATASET",
@@ -37,9 +37,10 @@ def configure(parser: CommandParser) -> None:
     parser.add_argument(
         "--verify", action="store_true", help="check that no entry was changed, removed or moved (exit status 1 if so)"
     )
+    parser.set_defaults(execute=_run)
 
 
-def run(arguments: argparse.Namespace) -> CommandOutput:
+def _run(arguments: argparse.Namespace) -> CommandOutput:
     """Reads the ledger; opens no test set and adds nothing."""
     from fittingroom.runs.ledger import Ledger
 

@@ -130,14 +130,14 @@ def _run(arguments: list[str]) -> int:
         return 0
     if unknown:
         raise _unknown_arguments(command, unknown, parser)
-    return _print(_output_of(command, parsed), as_json=parsed.json)
+    return _print(_output_of(parsed), as_json=parsed.json)
 
 
-def _output_of(command: str, parsed: argparse.Namespace) -> CommandOutput:
+def _output_of(parsed: argparse.Namespace) -> CommandOutput:
     """Runs the command. What else prints while it runs, such as a user's model file, goes to standard error."""
     absolute(".")  # a deleted current folder would fail in a hundred places, and none of them would say so
     with contextlib.redirect_stdout(sys.stderr), _notes():
-        output: CommandOutput = importlib.import_module(f"fittingroom.cli.{command}").run(parsed)
+        output: CommandOutput = parsed.execute(parsed)
     return output
 
 

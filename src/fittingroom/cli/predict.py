@@ -21,7 +21,7 @@ _SHOWN = "photos.png"
 
 
 def configure(parser: CommandParser) -> None:
-    """Declares the arguments."""
+    """Declares the arguments, and what to run with them."""
     parser.add_run()
     parser.add_argument(
         "files",
@@ -39,9 +39,10 @@ def configure(parser: CommandParser) -> None:
     )
     parser.add_data_place()
     parser.add_trust()
+    parser.set_defaults(execute=_run)
 
 
-def run(arguments: argparse.Namespace) -> CommandOutput:
+def _run(arguments: argparse.Namespace) -> CommandOutput:
     """Predicts the class of every image in every file. All files are read before the first is predicted."""
     path = find_run(arguments.run)  # before the heavy packages are imported
     if arguments.show is not None and not arguments.show.lower().endswith(".png"):

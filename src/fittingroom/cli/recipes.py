@@ -10,10 +10,11 @@ from fittingroom.recipes.named import NAMED, NOT_MEASURED, read_claims
 
 
 def configure(parser: CommandParser) -> None:
-    """Declares nothing: it takes only the arguments of every command."""
+    """Declares only what to run: it takes the arguments of every command."""
+    parser.set_defaults(execute=_run)
 
 
-def run(arguments: argparse.Namespace) -> CommandOutput:
+def _run(arguments: argparse.Namespace) -> CommandOutput:
     """One paragraph per recipe."""
     del arguments
     claims = read_claims()

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
 
 
 def configure(parser: CommandParser) -> None:
-    """Declares the arguments."""
+    """Declares the arguments, and what to run with them."""
     parser.add_run(default=LATEST)
     parser.add_data_place()
     parser.add_trust()
+    parser.set_defaults(execute=_run)
 
 
-def run(arguments: argparse.Namespace) -> CommandOutput:
+def _run(arguments: argparse.Namespace) -> CommandOutput:
     """Trains again; the exit status is 1 where something differs."""
     path = find_run(arguments.run)  # before the heavy packages are imported
     from fittingroom import replay

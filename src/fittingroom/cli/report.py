@@ -11,7 +11,7 @@ _NAME = "report.html"
 
 
 def configure(parser: CommandParser) -> None:
-    """Declares the arguments."""
+    """Declares the arguments, and what to run with them."""
     parser.add_argument(
         "runs",
         metavar="RUN",
@@ -25,9 +25,10 @@ def configure(parser: CommandParser) -> None:
         metavar="FILE.html",
         help=f"the file to write (default: {_NAME} in the folder of the first run)",
     )
+    parser.set_defaults(execute=_run)
 
 
-def run(arguments: argparse.Namespace) -> CommandOutput:
+def _run(arguments: argparse.Namespace) -> CommandOutput:
     """Writes the page; trains nothing and opens no test set."""
     paths = [find_run(name) for name in arguments.runs]  # before the heavy packages are imported
     from fittingroom import report

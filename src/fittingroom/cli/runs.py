@@ -16,10 +16,11 @@ from fittingroom.runs.place import is_run, list_begun, list_runs, list_unreadabl
 
 
 def configure(parser: CommandParser) -> None:
-    """Declares nothing: it takes only the arguments of every command."""
+    """Declares only what to run: it takes the arguments of every command."""
+    parser.set_defaults(execute=_run)
 
 
-def run(arguments: argparse.Namespace) -> CommandOutput:
+def _run(arguments: argparse.Namespace) -> CommandOutput:
     """One line per run; a damaged one is listed as such."""
     del arguments
     standings = Standings()

@@ -16,7 +16,7 @@ MOST_SHOWN = 10
 
 
 def configure(parser: CommandParser) -> None:
-    """Declares the arguments."""
+    """Declares the arguments, and what to run with them."""
     parser.add_argument(
         "file",
         metavar="FILE.toml",
@@ -47,9 +47,10 @@ def configure(parser: CommandParser) -> None:
         "belongs to this search)",
     )
     parser.add_data_options()
+    parser.set_defaults(execute=_run)
 
 
-def run(arguments: argparse.Namespace) -> CommandOutput:
+def _run(arguments: argparse.Namespace) -> CommandOutput:
     """Tries what is left to try, and says what was found."""
     from fittingroom import search
 

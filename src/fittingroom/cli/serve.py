@@ -10,7 +10,7 @@ from fittingroom.runs.place import find_run
 
 
 def configure(parser: CommandParser) -> None:
-    """Declares the arguments."""
+    """Declares the arguments, and what to run with them."""
     parser.add_run(default="latest")
     parser.add_argument(
         "--host",
@@ -26,6 +26,7 @@ def configure(parser: CommandParser) -> None:
         help="processes that share the port, at most one for each core (default: 1)",
     )
     parser.add_trust()
+    parser.set_defaults(execute=_run)
 
 
 def _port(text: str) -> int:
@@ -35,13 +36,12 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def run(arguments: argparse.Namespace) -> CommandOutput:
+def _run(arguments: argparse.Namespace) -> CommandOutput:
     """Serves until Ctrl-C or SIGTERM."""
     from fittingroom.serving.gate import Security
-    from fittingroom.serving.server import bound, check_workers, require_server, serve
+    from fittingroom.serving.server import bound, check_server, serve
 
-    require_server()
-    check_workers(arguments.workers, usable_cores())
+    check_server(arguments.workers, usable_cores())
     path = find_run(arguments.run)  # before the heavy packages are imported
     security = Security.of(arguments.host)
     with bound(arguments.host, arguments.port) as sock:

@@ -16,11 +16,12 @@ from fittingroom.text import percent, percent_range
 
 
 def configure(parser: CommandParser) -> None:
-    """Declares the arguments."""
+    """Declares the arguments, and what to run with them."""
     parser.add_run()
+    parser.set_defaults(execute=_run)
 
 
-def run(arguments: argparse.Namespace) -> CommandOutput:
+def _run(arguments: argparse.Namespace) -> CommandOutput:
     """Reads the run's record and history; trains and opens nothing."""
     path = find_run(arguments.run)
     standings, layout = Standings(), read_layout(path)

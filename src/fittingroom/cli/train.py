@@ -24,7 +24,7 @@ DEFAULT_DATASET = "fashion-mnist"
 
 
 def configure(parser: CommandParser) -> None:
-    """Declares the arguments."""
+    """Declares the arguments, and what to run with them."""
     parser.add_argument(
         "dataset",
         metavar="DATASET",
@@ -96,9 +96,10 @@ def configure(parser: CommandParser) -> None:
         help="the run's own folder, new or empty (else a numbered one in FITTINGROOM_RUNS_DIR, or ./runs)",
     )
     parser.add_data_options()
+    parser.set_defaults(execute=_run)
 
 
-def run(arguments: argparse.Namespace) -> CommandOutput:
+def _run(arguments: argparse.Namespace) -> CommandOutput:
     """Trains, and prints the results and what to do next."""
     start = _resumption(arguments) if arguments.resume is not None else _training(arguments)
     from fittingroom.progress import progress_for

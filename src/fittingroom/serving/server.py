@@ -71,11 +71,20 @@ class _Application:
         return create_app(model, self.security)
 
 
-def require_server() -> None:
-    """Raises InputError where the packages that serving needs are not installed."""
+def check_server(workers: int, cores: int) -> None:
+    """Makes sure that this machine can serve with so many processes.
+
+    Raises:
+        InputError: the packages that serving needs are not installed, or there would be more processes than cores.
+    """
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise InputError(f"serving needs {word_list(missing)}: {INSTALL}")
+    if workers > cores:
+        raise InputError(
+            f"--workers {workers:,} is more than the {amount(cores, 'core')} that this process may use. More processes "
+            f"answer no faster, and each holds the model. Use at most --workers {cores}."
+        )
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -104,15 +113,6 @@ def bound(host: str, port: int) -> socket.socket:
                 continue
             raise InputError(f"{taken} Try --port {following}.") from error
         raise InputError(f"{taken} Choose another one with --port.") from error
-
-
-def check_workers(workers: int, cores: int) -> None:
-    """Raises InputError where there would be more processes than cores: each has a model of its own, in memory."""
-    if workers > cores:
-        raise InputError(
-            f"--workers {workers:,} is more than the {amount(cores, 'core')} that this process may use. More processes "
-            f"answer no faster, and each holds the model. Use at most --workers {cores}."
-        )
 
 
 def _listening(family: int, address: tuple[object, ...]) -> socket.socket:
