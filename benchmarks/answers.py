@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.pairs import markdown_table
 from fittingroom import Run, load, open_run
 from fittingroom.evaluation.reliability import Reliability
-from fittingroom.evaluation.spread import wilson
+from fittingroom.evaluation.spread import Interval
 from fittingroom.text import percent, percent_range
 
 
@@ -35,11 +35,11 @@ def row(run: Run) -> tuple[str, ...]:
     return (
         str(run.record.recipe["name"]),
         percent(right.mean()),
-        f"{covered / len(answers):.4f} ({percent_range(wilson(covered, len(answers)))})",
+        f"{covered / len(answers):.4f} ({percent_range(Interval.wilson(covered, len(answers)))})",
         f"{np.mean([len(answer.set) for answer in answers]):.3f}",
         f"{before.error:.4f} ({before.floor:.4f})",
         f"{after.error:.4f} ({after.floor:.4f})",
-        f"{percent(refused / len(answers))} ({percent_range(wilson(refused, len(answers)))})",
+        f"{percent(refused / len(answers))} ({percent_range(Interval.wilson(refused, len(answers)))})",
     )
 
 

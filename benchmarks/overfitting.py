@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from benchmarks.pairs import markdown_table
 from fittingroom import Run, open_run, train
-from fittingroom.evaluation.spread import wilson
+from fittingroom.evaluation.spread import Interval
 from fittingroom.evaluation.stopping import Stopping
 from fittingroom.evaluation.trajectories import Trajectories
 from fittingroom.recipes.named import find_recipe
@@ -114,7 +114,7 @@ def table(found: dict[tuple[str, int], list[tuple[bool, bool]]]) -> str:
         yes = [lower for said, lower in verdicts if said]
         over = sum(not lower for _, lower in verdicts)
         false = sum(yes)
-        low, high = wilson(false, len(verdicts))
+        low, high = Interval.wilson(false, len(verdicts))
         rows.append(
             (
                 recipe,

@@ -32,7 +32,7 @@ from fittingroom.answers.judgement import Answer
 from fittingroom.data.model_inputs import ModelInputs
 from fittingroom.data.pictures import Picture
 from fittingroom.errors import DataError
-from fittingroom.evaluation.spread import wilson
+from fittingroom.evaluation.spread import Interval
 from fittingroom.photos.conversion import Conversion
 from fittingroom.photos.photo_reader import _open_photo, _picture_files
 from fittingroom.photos.style import Style
@@ -158,10 +158,10 @@ def refusal_rows(paths: Sequence[Path], answers: Answers, mapping: Mapped) -> li
                 title,
                 str(each.photos),
                 percent(refused / each.photos),
-                percent_range(wilson(refused, each.photos)),
+                percent_range(Interval.wilson(refused, each.photos)),
             )
             if each.answered and not set(classes) <= set(unknown):
-                row += (percent(each.right / each.answered), percent_range(wilson(each.right, each.answered)))
+                row += (percent(each.right / each.answered), percent_range(Interval.wilson(each.right, each.answered)))
             else:
                 row += ("", "")
             rows.append(row)
@@ -169,7 +169,7 @@ def refusal_rows(paths: Sequence[Path], answers: Answers, mapping: Mapped) -> li
 
 
 def _cells(each: Tally) -> list[str]:
-    return [percent(each.right / each.photos), percent_range(wilson(each.right, each.photos))]
+    return [percent(each.right / each.photos), percent_range(Interval.wilson(each.right, each.photos))]
 
 
 def report(run: Run, paths: Sequence[Path], mapping: Mapped) -> str:
@@ -193,7 +193,7 @@ def report(run: Run, paths: Sequence[Path], mapping: Mapped) -> str:
             markdown_table([refusals, *refusal_rows(paths, labels(answers, declining=True), mapping)]),
             *covering(paths, answers, mapping),
             f"Of the resized ones {percent(plain_refused / len(paths))} are refused "
-            f"({percent_range(wilson(plain_refused, len(paths)))}).",
+            f"({percent_range(Interval.wilson(plain_refused, len(paths)))}).",
             f"Milliseconds of one core per photo, decoding included: {statistics.median(times):.0f} "
             f"(the slowest {max(times):.0f}); resized {statistics.median(plain_times):.0f}.",
         ]
@@ -212,7 +212,7 @@ def covering(paths: Sequence[Path], answers: Sequence[Answer], mapping: Mapped) 
             classes = statistics.mean(len(answer.set) for _, answer in some)
             lines.append(
                 f"Sets of the {len(some)} photos{which} hold a right class for {percent(held / len(some))} "
-                f"({percent_range(wilson(held, len(some)))}), with {classes:.2f} classes on average."
+                f"({percent_range(Interval.wilson(held, len(some)))}), with {classes:.2f} classes on average."
             )
     return lines
 

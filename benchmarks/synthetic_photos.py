@@ -25,7 +25,7 @@ from benchmarks.pairs import markdown_table
 from benchmarks.photos import answers_of
 from fittingroom import load, open_run
 from fittingroom.answers.predictor import SYNTHETIC
-from fittingroom.evaluation.spread import wilson
+from fittingroom.evaluation.spread import Interval
 from fittingroom.photos.conversion import Conversion, _smooth_noise, _synthetic_photo
 from fittingroom.photos.style import ForegroundStyle, Style
 from fittingroom.text import percent, percent_range
@@ -52,11 +52,13 @@ def rows_of(labels: NDArray[Any], named: NDArray[Any], classes: Sequence[str]) -
     """A row for all and for each class: how many, the share right, and how often it is named for each that there is."""
     right = int((labels == named).sum())
     rows: list[tuple[str, ...]]
-    rows = [("all", str(len(labels)), percent(right / len(labels)), percent_range(wilson(right, len(labels))), "")]
+    rows = [
+        ("all", str(len(labels)), percent(right / len(labels)), percent_range(Interval.wilson(right, len(labels))), "")
+    ]
     for label in np.unique(labels):
         here, mine = labels == label, named == label
         found = int((here & mine).sum())
-        interval = percent_range(wilson(found, int(here.sum())))
+        interval = percent_range(Interval.wilson(found, int(here.sum())))
         often = f"{mine.sum() / here.sum():.2f}"
         rows.append((classes[label], str(here.sum()), percent(found / here.sum()), interval, often))
     return rows

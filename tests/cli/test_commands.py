@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 
 import fittingroom
 from fittingroom.cli.main import main
-from fittingroom.evaluation.spread import wilson
+from fittingroom.evaluation.spread import Interval
 from fittingroom.recipes.named import NAMED
 from fittingroom.runs.layout import files_of
 from fittingroom.runs.store import read_record
@@ -61,7 +61,7 @@ def test_train_json_has_what_is_promised(command: Command, runs_folder: Path, tm
     assert facts["train"].keys() >= {"loss", "accuracy"}
     validation = facts["validation"]
     correct = round(validation["accuracy"] * validation["count"])
-    assert validation["interval"] == pytest.approx(wilson(correct, validation["count"]))
+    assert validation["interval"] == pytest.approx(Interval.wilson(correct, validation["count"]))
     assert facts["settings"]["epochs"] == 2
 
 

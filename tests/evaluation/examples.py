@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 
-from fittingroom.evaluation.image_lists import LIMIT, ImageList, ImageLists
+from fittingroom.evaluation.image_lists import LIMIT, ImageLists, _ImageList
 from fittingroom.evaluation.trajectories import Trajectories
 
 
@@ -77,7 +77,7 @@ def is_json(facts: Any) -> bool:
     return bool(json.loads(json.dumps(facts, allow_nan=False)) is not None)
 
 
-def all_lists(trajectories: Trajectories, start: int, end: int, limit: int = LIMIT) -> tuple[ImageList, ...]:
+def all_lists(trajectories: Trajectories, start: int, end: int, limit: int = LIMIT) -> tuple[_ImageList, ...]:
     """Every list of images, about epoch `end` and the way there from epoch `start`."""
     lists = ImageLists(trajectories, limit)
     return (

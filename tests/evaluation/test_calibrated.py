@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from fittingroom.evaluation.calibration import calibration
+from fittingroom.evaluation.calibration import Calibration
 from fittingroom.evaluation.comparison import Comparison, Contender
 from fittingroom.evaluation.estimate import accuracy_interval
 from fittingroom.evaluation.reliability import Reliability
@@ -95,7 +95,7 @@ def honest(random: np.random.Generator, images: int) -> Trajectories:
 def not_honest(random: np.random.Generator, images: int) -> bool:
     """Whether either of the two verdicts speaks against the confidence of an honest model."""
     course = honest(random, images)
-    split, diagram = calibration(course), Reliability.after(course, 1)
+    split, diagram = Calibration.of_epochs(course), Reliability.after(course, 1)
     assert split is not None
     assert diagram is not None
     return split[0].verdict is not None or diagram.shown

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from fittingroom.evaluation.calibration import HIGHEST, LOWEST, Calibration, calibration
+from fittingroom.evaluation.calibration import HIGHEST, LOWEST, Calibration
 from fittingroom.evaluation.trajectories import Trajectories
 from tests.evaluation.examples import any_trajectories, honest_logits, is_json, trajectories_of
 
 
 def only(trajectories: Trajectories) -> Calibration:
     """The calibration of the only epoch."""
-    found = calibration(trajectories)
+    found = Calibration.of_epochs(trajectories)
     assert found is not None
     (one,) = found
     return one
@@ -19,7 +19,7 @@ def only(trajectories: Trajectories) -> Calibration:
 
 @given(any_trajectories())
 def test_refinement_and_overconfidence_sum_to_the_loss(trajectories: Trajectories) -> None:
-    found = calibration(trajectories)
+    found = Calibration.of_epochs(trajectories)
     assert found is not None
     assert tuple(each.epoch for each in found) == trajectories.epochs
     for row, each in enumerate(found):
@@ -95,4 +95,4 @@ def test_sixteen_bits_cost_less_than_a_hundred_thousandth_of_a_nat() -> None:
 
 
 def test_without_probabilities_of_all_classes_there_is_none() -> None:
-    assert calibration(trajectories_of(np.zeros((1, 2, 3)), [0, 1], keep_all=False)) is None
+    assert Calibration.of_epochs(trajectories_of(np.zeros((1, 2, 3)), [0, 1], keep_all=False)) is None

@@ -15,7 +15,7 @@ from fittingroom.errors import InputError
 from fittingroom.evaluation.comparison import Comparison, Contender
 from fittingroom.evaluation.differences import mcnemar, sign_flip
 from fittingroom.evaluation.estimate import Estimate
-from fittingroom.evaluation.spread import wilson
+from fittingroom.evaluation.spread import Interval
 
 Array = npt.NDArray[Any]
 
@@ -152,7 +152,7 @@ def test_five_seeds_on_both_sides_speak_of_recipes_and_four_do_not() -> None:
 
 def test_scores_carry_the_interval_of_images_for_one_seed_and_of_seeds_and_images_for_several() -> None:
     right = np.random.default_rng(0).random(200) < 0.1 * np.random.default_rng(1).random((5, 200)) + 0.8
-    assert contender(right[0]).interval == wilson(int(right[0].sum()), 200)
+    assert contender(right[0]).interval == Interval.wilson(int(right[0].sum()), 200)
     over_seeds = contender(right).accuracy.interval
     assert over_seeds is not None
     low, high = contender(right).interval

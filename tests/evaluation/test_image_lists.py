@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 
 from fittingroom.evaluation.change import Change
-from fittingroom.evaluation.image_lists import ImageList, ImageLists
+from fittingroom.evaluation.image_lists import ImageLists, _ImageList
 from fittingroom.evaluation.trajectories import Trajectories
 from tests.evaluation.examples import all_lists, any_trajectories, is_json, of_right, trajectories_of
 
 
-def indices(images: ImageList) -> list[int]:
+def indices(images: _ImageList) -> list[int]:
     return [image.index for image in images.images]
 
 

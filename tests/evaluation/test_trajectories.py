@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from fittingroom.errors import InputError
-from fittingroom.evaluation.estimate import mean_interval
+from fittingroom.evaluation.spread import Interval
 from fittingroom.evaluation.trajectories import Trajectories, _first_half
 from tests.evaluation.examples import any_trajectories, of_right, trajectories_of
 
@@ -77,5 +77,5 @@ def test_the_interval_of_a_mean_is_scipys() -> None:
 
     values = np.random.default_rng(0).exponential(size=100)
     expected = norm.interval(0.95, values.mean(), values.std(ddof=1) / 10)
-    assert mean_interval(values) == pytest.approx(expected, abs=1e-12)
-    assert mean_interval(values[:1]) is None
+    assert Interval.of_mean(values) == pytest.approx(expected, abs=1e-12)
+    assert Interval.of_mean(values[:1]) is None

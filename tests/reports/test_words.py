@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from fittingroom.evaluation.estimate import mean_interval
+from fittingroom.evaluation.spread import Interval
 from fittingroom.evaluation.trajectories import Trajectories
 from fittingroom.reports.facts.explanation import Explanation, _ledger_words
 from fittingroom.reports.words.quotes import QUESTIONS, Quote
@@ -126,7 +126,7 @@ def test_a_loss_that_only_falls_is_no_overfitting() -> None:
 def test_a_rise_that_jitter_explains_is_in_no_topic() -> None:
     """An epoch that was picked for its low loss is judged on the same images, and jitters are no images' fault."""
     course = course_of([1.0, 0.9, 1.0, 1.15, 1.0, 1.2, 0.85, 1.3], images=4000)
-    over_images = mean_interval(course.loss[-1] - course.loss[course.row(course.best_loss_epoch)])
+    over_images = Interval.of_mean(course.loss[-1] - course.loss[course.row(course.best_loss_epoch)])
     assert over_images is not None
     assert over_images.low > 0
     facts = facts_of(course)

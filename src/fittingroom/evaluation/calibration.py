@@ -21,7 +21,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fittingroom.evaluation.estimate import mean_interval
 from fittingroom.evaluation.spread import Interval, plain
 from fittingroom.evaluation.trajectories import Trajectories
 
@@ -88,6 +87,15 @@ class Calibration:
     temperatures: tuple[Temperature, Temperature]
     rounding: float
 
+    @classmethod
+    def of_epochs(cls, trajectories: Trajectories) -> tuple[Calibration, ...] | None:
+        """Refinement and overconfidence of every epoch; None where the probabilities of all classes were not stored."""
+        if not trajectories.has_all_classes:
+            return None
+        first = trajectories.first_half
+        order = np.concatenate([np.flatnonzero(first), np.flatnonzero(~first)])
+        return tuple(_epoch(trajectories, epoch, order, int(first.sum())) for epoch in trajectories.epochs)
+
     @property
     def temperature(self) -> float:
         """The geometric mean of both temperatures."""
@@ -126,15 +134,6 @@ class Calibration:
         }
 
 
-def calibration(trajectories: Trajectories) -> tuple[Calibration, ...] | None:
-    """Refinement and overconfidence of every epoch; None where the probabilities of all classes were not stored."""
-    if not trajectories.has_all_classes:
-        return None
-    first = trajectories.first_half
-    order = np.concatenate([np.flatnonzero(first), np.flatnonzero(~first)])
-    return tuple(_epoch(trajectories, epoch, order, int(first.sum())) for epoch in trajectories.epochs)
-
-
 def _epoch(trajectories: Trajectories, epoch: int, order: npt.NDArray[np.intp], middle: int) -> Calibration:
     """One epoch; `order` puts the first half of the images, `middle` of them, before the second."""
     stored = trajectories.loss[trajectories.row(epoch)][order].astype(np.float64)
@@ -151,7 +150,7 @@ def _epoch(trajectories: Trajectories, epoch: int, order: npt.NDArray[np.intp], 
         loss=loss,
         refinement=loss - overconfidence,
         overconfidence=overconfidence,
-        interval=mean_interval(removed),
+        interval=Interval.of_mean(removed),
         temperatures=temperatures,
         rounding=float(stored.mean() - prepared.loss(1.0).mean()),
     )

@@ -15,7 +15,6 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from fittingroom.evaluation.estimate import mean_interval
 from fittingroom.evaluation.spread import Interval, plain
 from fittingroom.evaluation.trajectories import Trajectories
 from fittingroom.seeds import generator
@@ -29,7 +28,7 @@ _OUTSIDE = 0.025  # on the side of a rise
 
 
 @dataclass(frozen=True)
-class Share:
+class _Share:
     """How many images a part of a change is, and what they account for.
 
     Args:
@@ -46,7 +45,7 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Group:
+class _Group:
     """Images that were right or wrong alike before and after a change.
 
     Whether its images' loss rose or fell says how confident they became: the loss is -ln of the probability of the true
@@ -61,9 +60,9 @@ class Group:
     """
 
     name: GroupName
-    whole: Share
-    rose: Share
-    fell: Share
+    whole: _Share
+    rose: _Share
+    fell: _Share
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain JSON."""
@@ -105,7 +104,7 @@ class Change:
     loss_interval: Interval | None
     accuracy_points: float
     accuracy_interval: Interval | None
-    groups: tuple[Group, ...]
+    groups: tuple[_Group, ...]
 
     @classmethod
     def between(cls, trajectories: Trajectories, start: int, end: int) -> Change:
@@ -132,9 +131,9 @@ class Change:
             loss=(float(trajectories.mean_loss[before]), float(trajectories.mean_loss[after])),
             accuracy=(float(trajectories.accuracy[before]), float(trajectories.accuracy[after])),
             loss_change=float(changes.mean()),
-            loss_interval=_widened(mean_interval(changes), jitters[0]),
+            loss_interval=_widened(Interval.of_mean(changes), jitters[0]),
             accuracy_points=float(gained.mean()),
-            accuracy_interval=_widened(mean_interval(gained), jitters[1]),
+            accuracy_interval=_widened(Interval.of_mean(gained), jitters[1]),
             groups=tuple(_group(name, changes, members == index) for index, name in enumerate(GROUPS)),
         )
 
@@ -149,7 +148,7 @@ class Change:
             "best_accuracy": cls.between(trajectories, trajectories.best_accuracy_epoch, trajectories.last_epoch),
         }
 
-    def group(self, name: GroupName) -> Group:
+    def group(self, name: GroupName) -> _Group:
         """The group of a name."""
         return self.groups[GROUPS.index(name)]
 
@@ -177,13 +176,13 @@ def _widened(interval: Interval | None, half: float) -> Interval | None:
     return Interval(middle - math.hypot(own, half), middle + math.hypot(own, half))
 
 
-def _group(name: GroupName, changes: npt.NDArray[np.float64], members: npt.NDArray[np.bool_]) -> Group:
+def _group(name: GroupName, changes: npt.NDArray[np.float64], members: npt.NDArray[np.bool_]) -> _Group:
     shares = [_share(changes, members & part) for part in (np.True_, changes > 0, changes < 0)]
-    return Group(name, *shares)
+    return _Group(name, *shares)
 
 
-def _share(changes: npt.NDArray[np.float64], members: npt.NDArray[np.bool_]) -> Share:
-    return Share(int(members.sum()), float(changes[members].sum() / len(changes)))
+def _share(changes: npt.NDArray[np.float64], members: npt.NDArray[np.bool_]) -> _Share:
+    return _Share(int(members.sum()), float(changes[members].sum() / len(changes)))
 
 
 def _group_of_images(trajectories: Trajectories, start: int, end: int) -> npt.NDArray[np.int8]:

@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fittingroom.evaluation.spread import Interval, wilson
+from fittingroom.evaluation.spread import Interval
 
 _DIGITS = 12  # what is left of a difference between equal columns is rounding
-_Z = 1.959963984540054  # the normal quantile of a two-sided 95% interval
 _MANY = 1e6  # degrees of freedom where the error is known, so that t is normal
 
 
@@ -158,7 +157,7 @@ def accuracy_interval(correct: npt.NDArray[np.bool_]) -> Interval:
         correct: whether each seed was right about each image, `(seeds, images)`.
     """
     if len(correct) == 1:
-        return wilson(int(correct.sum()), correct.size)
+        return Interval.wilson(int(correct.sum()), correct.size)
     more = np.broadcast_to([True, True, False, False], (len(correct), 4))
     low, high = Estimate.over_seeds_and_images([np.concatenate([correct, more], axis=1)]).interval()
     return Interval(max(0.0, low), min(1.0, high))
@@ -183,18 +182,3 @@ def _uncorrected(corrected: float, skewness: float) -> float:
     if abs(third) < 1e-9:
         return corrected - skewness / 6
     return (math.cbrt(1 + 3 * third * (corrected - skewness / 6)) - 1) / third
-
-
-def mean_interval(values: npt.NDArray[Any]) -> Interval | None:
-    """The 95% interval of a mean over images, mean ± 1.96·s/√n; None for a single image.
-
-    By the central limit theorem, in closed form, because it is needed for every epoch and seed.
-
-    Args:
-        values: a number per image, `(images,)`; at least one.
-    """
-    mean = float(np.mean(values, dtype=np.float64))
-    if len(values) < 2:
-        return None
-    half = _Z * float(np.std(values, dtype=np.float64, ddof=1)) / math.sqrt(len(values))
-    return Interval(mean - half, mean + half)

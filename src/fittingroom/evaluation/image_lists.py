@@ -26,7 +26,7 @@ TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
-class ListedImage:
+class _ListedImage:
     """An image of a list, and what put it there.
 
     Args:
@@ -47,7 +47,7 @@ class ListedImage:
 
 
 @dataclass(frozen=True)
-class ImageList:
+class _ImageList:
     """A list of images, the most telling first.
 
     Args:
@@ -62,7 +62,7 @@ class ImageList:
     rule: str
     epoch: int
     count: int
-    images: tuple[ListedImage, ...]
+    images: tuple[_ListedImage, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain JSON."""
@@ -87,7 +87,7 @@ class ImageLists:
     trajectories: Trajectories
     limit: int = LIMIT
 
-    def largest_loss(self, epoch: int, when: str = "") -> ImageList:
+    def largest_loss(self, epoch: int, when: str = "") -> _ImageList:
         """The images with the largest loss after an epoch.
 
         Args:
@@ -103,7 +103,7 @@ class ImageLists:
             {"loss": loss, "probability": known.probability[row]},
         )
 
-    def confident_mistakes(self, epoch: int, when: str = "") -> ImageList:
+    def confident_mistakes(self, epoch: int, when: str = "") -> _ImageList:
         """The wrong predictions with the most confidence, the probability of the predicted class.
 
         Where that was not stored, those with the least probability of the true class.
@@ -122,7 +122,7 @@ class ImageLists:
             {**({} if confidence is None else {"confidence": confidence}), "probability": probability},
         )
 
-    def carried_rise(self, start: int, end: int) -> ImageList:
+    def carried_rise(self, start: int, end: int) -> _ImageList:
         """The images whose loss rose most between two epochs; `nats` is what each adds to the rise of the mean loss."""
         known = self.trajectories
         changes = known.loss_changes(start, end)
@@ -134,7 +134,7 @@ class ImageLists:
             {"nats": changes / known.images, "loss_before": before, "loss_after": after},
         )
 
-    def forgotten(self, end: int) -> ImageList:
+    def forgotten(self, end: int) -> _ImageList:
         """The images that were right once and then wrong for good, those that were right longest first.
 
         For good: wrong in each of the last `FOR_GOOD` validated epochs up to `end`, at least. `times` counts how often
@@ -158,7 +158,7 @@ class ImageLists:
             },
         )
 
-    def never_learned(self, end: int) -> ImageList:
+    def never_learned(self, end: int) -> _ImageList:
         """The images that were wrong after every validated epoch up to `end`, the largest mean loss first."""
         right = self._right_until(end)
         mean_loss = self.trajectories.loss[: len(right)].mean(axis=0)
@@ -169,7 +169,7 @@ class ImageLists:
             {"mean_loss": mean_loss, "loss": self.trajectories.loss[self.trajectories.row(end)]},
         )
 
-    def ever_more_confident(self, start: int, end: int) -> ImageList:
+    def ever_more_confident(self, start: int, end: int) -> _ImageList:
         """The images that stayed wrong, ever more confident: candidates for a wrong label, the largest loss first.
 
         The validated epochs from `start` to `end` are cut into an earlier and a later half. These images are wrong
@@ -205,7 +205,7 @@ class ImageLists:
         fits: npt.NDArray[np.bool_],
         weight: npt.NDArray[Any],
         numbers: Mapping[str, npt.NDArray[Any]],
-    ) -> ImageList:
+    ) -> _ImageList:
         """The list of a name, a rule and an epoch: images that fit, the largest weight first, of equals the first."""
         candidates = np.flatnonzero(fits)
         chosen = candidates[np.argsort(-weight[candidates], kind="stable")[: self.limit]]
@@ -213,7 +213,7 @@ class ImageLists:
         known = self.trajectories
         predicted = known.predicted[known.row(epoch)]
         images = tuple(
-            ListedImage(
+            _ListedImage(
                 int(index),
                 int(known.labels[index]),
                 int(predicted[index]),
@@ -221,4 +221,4 @@ class ImageLists:
             )
             for index in chosen
         )
-        return ImageList(name, rule, epoch, len(candidates), images)
+        return _ImageList(name, rule, epoch, len(candidates), images)

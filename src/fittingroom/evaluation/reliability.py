@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fittingroom.errors import InputError
-from fittingroom.evaluation.spread import Interval, plain, wilson
+from fittingroom.evaluation.spread import Interval, plain
 from fittingroom.evaluation.trajectories import Trajectories
 from fittingroom.seeds import generator
 
@@ -35,7 +35,7 @@ _DRAWS = 1000
 
 
 @dataclass(frozen=True)
-class Bin:
+class _Bin:
     """The predictions whose confidence is in one range.
 
     Args:
@@ -84,7 +84,7 @@ class Reliability:
     ceiling: float
     confidence: float
     accuracy: float
-    bins: tuple[Bin, ...]
+    bins: tuple[_Bin, ...]
 
     @classmethod
     def of(cls, confidence: npt.NDArray[Any], right: npt.NDArray[np.bool_]) -> Reliability:
@@ -235,8 +235,8 @@ def _bin_of(probability: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
     return np.clip(np.ceil(probability * BINS).astype(np.intp) - 1, 0, BINS - 1)
 
 
-def _bin(place: int, count: int, correct: int, confidence: float) -> Bin:
+def _bin(place: int, count: int, correct: int, confidence: float) -> _Bin:
     low, high = place / BINS, (place + 1) / BINS
     if count == 0:
-        return Bin(low, high, 0, None, None, None)
-    return Bin(low, high, count, confidence, correct / count, wilson(correct, count))
+        return _Bin(low, high, 0, None, None, None)
+    return _Bin(low, high, count, confidence, correct / count, Interval.wilson(correct, count))

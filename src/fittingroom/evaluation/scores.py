@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fittingroom.errors import InputError
-from fittingroom.evaluation.spread import SHOWN_BELOW, Interval, plain, wilson
+from fittingroom.evaluation.spread import SHOWN_BELOW, Interval, plain
 
 if TYPE_CHECKING:
     from fittingroom.evaluation.trajectories import Trajectories
@@ -49,7 +49,7 @@ class ClassScore:
     @property
     def interval(self) -> Interval | None:
         """95% interval of the accuracy, which is the recall; None if the class has no images."""
-        return wilson(self.correct, self.count) if self.count else None
+        return Interval.wilson(self.correct, self.count) if self.count else None
 
     @property
     def precision(self) -> float | None:
@@ -59,7 +59,7 @@ class ClassScore:
     @property
     def precision_interval(self) -> Interval | None:
         """95% interval of the precision; None if the class was never predicted."""
-        return wilson(self.correct, self.predicted) if self.predicted else None
+        return Interval.wilson(self.correct, self.predicted) if self.predicted else None
 
     @property
     def f1(self) -> float | None:
@@ -72,7 +72,7 @@ class ClassScore:
         either = self.count + self.predicted - self.correct
         if not either:
             return None
-        low, high = wilson(self.correct, either)
+        low, high = Interval.wilson(self.correct, either)
         return Interval(2 * low / (1 + low), 2 * high / (1 + high))
 
     def to_dict(self) -> dict[str, Any]:
@@ -156,7 +156,7 @@ class Scores:
     @property
     def interval(self) -> Interval:
         """95% interval (Wilson) of the accuracy."""
-        return wilson(self.correct, self.count)
+        return Interval.wilson(self.correct, self.count)
 
     @property
     def per_class(self) -> tuple[ClassScore, ...]:
@@ -193,7 +193,7 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Mistake:
+class _Mistake:
     """Images of one class that were predicted as another.
 
     Args:
@@ -216,7 +216,7 @@ class Mistake:
     @property
     def interval(self) -> Interval | None:
         """95% interval (Wilson) of the rate; None if the class has no images."""
-        return wilson(self.count, self.images) if self.images else None
+        return Interval.wilson(self.count, self.images) if self.images else None
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain JSON."""
@@ -239,7 +239,7 @@ class MixedPair:
         mistakes: the number of all mistakes, between any classes.
     """
 
-    directions: tuple[Mistake, Mistake]
+    directions: tuple[_Mistake, _Mistake]
     mistakes: int
 
     @property
@@ -257,7 +257,7 @@ class MixedPair:
         return {
             "count": self.count,
             "share": self.share,
-            "interval": list(wilson(self.count, self.mistakes)),
+            "interval": list(Interval.wilson(self.count, self.mistakes)),
             "directions": [direction.to_dict() for direction in self.directions],
         }
 
@@ -294,8 +294,8 @@ class Classes:
         for one in range(len(confusion)):
             for other in range(one + 1, len(confusion)):
                 if confusion[one][other] + confusion[other][one]:
-                    there = Mistake(one, other, confusion[one][other], images[one])
-                    back = Mistake(other, one, confusion[other][one], images[other])
+                    there = _Mistake(one, other, confusion[one][other], images[one])
+                    back = _Mistake(other, one, confusion[other][one], images[other])
                     found.append(MixedPair((back, there) if back.count > there.count else (there, back), mistakes))
         return tuple(sorted(found, key=lambda pair: -pair.count))
 

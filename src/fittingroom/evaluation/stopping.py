@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Differences:
+class _Differences:
     """What the choice of an epoch is worth on images that had no part in it.
 
     "Loss's epoch" is the one with the lowest loss, "accuracy's epoch" the one with the highest accuracy. In longer
@@ -76,7 +76,7 @@ class Differences:
 
 
 @dataclass(frozen=True)
-class SeedStopping:
+class _SeedStopping:
     """When one seed should have stopped. The epochs are those that all images choose; of several, the first.
 
     Args:
@@ -95,7 +95,7 @@ class SeedStopping:
     last_epoch: int
     gaps: tuple[float, ...] | None
     smallest_gap_epoch: int | None
-    differences: Differences
+    differences: _Differences
 
     @property
     def rising_since(self) -> int | None:
@@ -133,8 +133,8 @@ class Stopping:
         window: over how many of the last epochs a rise is measured.
     """
 
-    seeds: tuple[SeedStopping, ...]
-    differences: Differences
+    seeds: tuple[_SeedStopping, ...]
+    differences: _Differences
     over_seeds: bool
     window: int
 
@@ -234,12 +234,12 @@ def _stretch(curve: Floats, width: int) -> slice:
     return slice(start, start + width)
 
 
-def _differences(each: Sequence[Sequence[_Measured]]) -> Differences:
+def _differences(each: Sequence[Sequence[_Measured]]) -> _Differences:
     """The differences over seeds, from what was measured in each."""
     found = [_difference(measured) for measured in zip(*each, strict=True)]
     # Whether loss and accuracy choose differently is asked twice: of the accuracy and of the loss.
     accuracy, loss = found[0].among(2), found[1].among(2)
-    return Differences(accuracy, loss, found[2], found[3], found[4] if len(found) > 4 else None)
+    return _Differences(accuracy, loss, found[2], found[3], found[4] if len(found) > 4 else None)
 
 
 def _difference(measured: Sequence[_Measured]) -> Difference:
@@ -256,9 +256,9 @@ def _jitter(measured: Sequence[_Measured]) -> float:
     return most_jitter([one.curve for one in measured], min(one.width for one in measured))
 
 
-def _seed_stopping(trajectories: Trajectories, train: Floats | None, differences: Differences) -> SeedStopping:
+def _seed_stopping(trajectories: Trajectories, train: Floats | None, differences: _Differences) -> _SeedStopping:
     gaps = None if train is None else trajectories.mean_loss - train
-    return SeedStopping(
+    return _SeedStopping(
         loss_epoch=trajectories.best_loss_epoch,
         accuracy_epoch=trajectories.best_accuracy_epoch,
         last_epoch=trajectories.last_epoch,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from fittingroom.data.ranges import ANY_VALUES, ValueRange
 from fittingroom.errors import InputError, RunError
-from fittingroom.evaluation.spread import Interval, wilson
+from fittingroom.evaluation.spread import Interval
 from fittingroom.recipes.modelfile import RecordedFile
 from fittingroom.runs.environment import Environment
 from fittingroom.runs.json_files import (
@@ -170,7 +170,7 @@ class PartResult:
     @classmethod
     def held_out(cls, loss: float, correct: int, count: int) -> PartResult:
         """The result on images that were not trained on, of which `correct` were classified rightly."""
-        return cls(loss, correct / count, count, wilson(correct, count))
+        return cls(loss, correct / count, count, Interval.wilson(correct, count))
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,17 @@ class Figure:
     legend: _Legend = ()
 
 
-def curve_lines(quantity: str, histories: Sequence[Rows]) -> list[Line]:
+def history_plots(histories: Sequence[Rows]) -> dict[str, tuple[list[Line], Plot]]:
+    """Loss and accuracy over the epochs, of those that the histories have: the lines, and their plot.
+
+    Args:
+        histories: of each seed the numbers of its epochs, with `epoch` counted from 1.
+    """
+    found = {quantity: _curve_lines(quantity, histories) for quantity in _QUANTITIES}
+    return {quantity: (lines, _curve_plot(quantity, lines)) for quantity, lines in found.items() if lines}
+
+
+def _curve_lines(quantity: str, histories: Sequence[Rows]) -> list[Line]:
     """Training and validation loss or accuracy over the epochs, of those that there are: nats, or percent.
 
     Args:
@@ -57,14 +67,14 @@ def curve_lines(quantity: str, histories: Sequence[Rows]) -> list[Line]:
     return found
 
 
-def curve_plot(
+def _curve_plot(
     quantity: str, lines: Sequence[Line], framed: Sequence[Line] = (), marked: tuple[int, int] | None = None
 ) -> Plot:
     """The plot of such lines, each with the band of its seeds.
 
     Args:
         quantity: `loss` or `accuracy`.
-        lines: as `curve_lines` gives them, at least one.
+        lines: as `_curve_lines` gives them, at least one.
         framed: the lines that the axes must have room for; by default these.
         marked: first and last of the epochs to mark.
     """
@@ -85,13 +95,13 @@ def run_figures(facts: Facts, beside: Sequence[Facts] = ()) -> dict[str, dict[st
 def _curves(facts: Facts, beside: Sequence[Facts]) -> dict[str, Figure]:
     found = {}
     for quantity in _QUANTITIES:
-        lines, *every = (curve_lines(quantity, _histories(one)) for one in (facts, *beside))
+        lines, *every = (_curve_lines(quantity, _histories(one)) for one in (facts, *beside))
         if not lines:
             continue
         best = facts["stopping"][f"{quantity}_epochs"]
         marked = (best["low"], best["high"]) if any(line.name == "validation" for line in lines) else None
         found[quantity] = Figure(
-            curve_plot(quantity, lines, [line for each in every for line in each], marked),
+            _curve_plot(quantity, lines, [line for each in every for line in each], marked),
             _curve_alt(facts, quantity),
             _curve_caption(quantity, marked),
             _curve_legend(lines, marked),

@@ -12,15 +12,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from fittingroom.evaluation.calibration import calibration
+from fittingroom.evaluation.calibration import Calibration
 from fittingroom.evaluation.change import Change
 from fittingroom.reports.facts.run_facts import run_facts
 from fittingroom.reports.facts.seed_facts import example_facts, training_facts
 from fittingroom.reports.facts.spread_facts import spread_facts
 from fittingroom.reports.facts.subject import Subject
-from fittingroom.reports.words import change_words as words_change
-from fittingroom.reports.words import course_words as words_course
-from fittingroom.reports.words import state_words as words_state
+from fittingroom.reports.words import change_words, course_words, state_words
 from fittingroom.reports.words.quotes import QUESTIONS, Quote, Sentence, with_terms
 from fittingroom.runs.json_files import plain
 from fittingroom.runs.looks import Standings
@@ -67,25 +65,14 @@ def _words_of(facts: Mapping[str, Any]) -> list[Sentence]:
     Args:
         facts: as `Explanation` has them, without `words`.
     """
-    quote = Quote(facts)
-    tellers = (
-        words_state.result,
-        words_course.overfit,
-        words_change.change,
-        words_course.stopping,
-        words_state.confidence,
-        words_state.classes,
-    )
-    sentences = []
-    for tell in tellers:
-        sentences += list(tell(quote))
-        quote.forget()
-    return with_terms(sentences)
+    quote, order = Quote(facts), list(QUESTIONS)
+    told = [one for module in (state_words, course_words, change_words) for one in module.sentences(quote)]
+    return with_terms(sorted(told, key=lambda one: order.index(one.topic)))
 
 
 def _ledger_words(facts: Mapping[str, Any], place: str) -> str:
     """The sentence of one ledger, such as that at `ledgers.to_last.3`."""
-    return words_change.of_change(Quote(facts), place).text
+    return change_words.of_change(Quote(facts), place).text
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +108,7 @@ class Explanation:
                 "asked": Change.between(trajectories, first if start is None else start, last if end is None else end)
             }
         changes = [Change.defaults(training.trajectories) for training in subject.trainings]
-        calibrations = [calibration(training.trajectories) for training in subject.trainings]
+        calibrations = [Calibration.of_epochs(training.trajectories) for training in subject.trainings]
         standings = Standings()
         trainings = [
             training_facts(training, found, split, standings)

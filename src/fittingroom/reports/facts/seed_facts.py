@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.evaluation.calibration import Calibration, calibration
+from fittingroom.evaluation.calibration import Calibration
 from fittingroom.evaluation.change import Change
 from fittingroom.evaluation.image_lists import ImageLists
 from fittingroom.evaluation.reliability import Brier, Reliability
@@ -63,7 +63,7 @@ def _shown_facts(training: SeedTraining) -> dict[str, Any]:
     validated epoch with the same numbers, None where there is none. `known` is false where the answers of the kept
     weights are not stored, and those of the last epoch stand in for them.
     """
-    kept, split = training.kept, calibration(training.shown)
+    kept, split = training.kept, Calibration.of_epochs(training.shown)
     return {
         "epoch": None if kept.epoch is None else kept.epoch + 1,
         "views": kept.views,

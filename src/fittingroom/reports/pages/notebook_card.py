@@ -111,15 +111,14 @@ def _history_curves(histories: Sequence[History]) -> str:
     from fittingroom.reports.drawing import figures
 
     rows = [list(_epochs(history)) for history in histories]
-    found = {quantity: lines for quantity in ("loss", "accuracy") if (lines := figures.curve_lines(quantity, rows))}
+    found = figures.history_plots(rows)
     if not found:
         return ""
     write = macros("plots.html")
     pictures = "".join(
-        f"<figure>{write.plot(figures.curve_plot(quantity, lines), _told(quantity, lines))}</figure>"
-        for quantity, lines in found.items()
+        f"<figure>{write.plot(plot, _told(quantity, lines))}</figure>" for quantity, (lines, plot) in found.items()
     )
-    legend = write.legend(_legend([line for lines in found.values() for line in lines]))
+    legend = write.legend(_legend([line for lines, _ in found.values() for line in lines]))
     return f'<div class="fittingroom"><style>{_style()}</style>{pictures}</div><div class="fittingroom">{legend}</div>'
 
 

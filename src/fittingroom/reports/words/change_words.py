@@ -15,7 +15,7 @@ _BOTH = (".loss_change", ".accuracy_points")
 _MORE_CONFIDENT = "Mistakes became more confident; there are not more of them"
 
 
-def change(quote: Quote) -> Iterator[Sentence]:
+def sentences(quote: Quote) -> Iterator[Sentence]:
     """The change that was asked for, else that from the best-loss epoch to the last, else that of all epochs."""
     place = "changes.asked" if "asked" in quote.facts["changes"] else "changes.best_loss"
     if place == "changes.best_loss" and _still(quote, place):

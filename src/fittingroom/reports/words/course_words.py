@@ -10,12 +10,19 @@ from fittingroom.text import nats, percent, points
 _DIFFERENCES = "stopping.differences"
 
 
+def sentences(quote: Quote) -> Iterator[Sentence]:
+    """Whether the training overfitted, and what stopping earlier would have changed."""
+    for tell in (_overfit, _stopping):
+        yield from tell(quote)
+        quote.forget()
+
+
 def _single_epoch(quote: Quote) -> bool:
     """Whether no seed has more than one validated epoch."""
     return all(len(one["validated_epochs"]) < 2 for one in quote.facts["replicas"])
 
 
-def overfit(quote: Quote) -> Iterator[Sentence]:
+def _overfit(quote: Quote) -> Iterator[Sentence]:
     """Whether it did, by loss; what accuracy, the gap of the accuracies and that of the losses say beside it."""
     if _single_epoch(quote):
         text = "A single validated epoch shows no trend, so the loss cannot tell."
@@ -125,7 +132,7 @@ def _gap(quote: Quote) -> Sentence:
     )
 
 
-def stopping(quote: Quote) -> Iterator[Sentence]:
+def _stopping(quote: Quote) -> Iterator[Sentence]:
     """Which epochs loss and accuracy would choose, whether that makes a difference, and what it would have been."""
     if _single_epoch(quote):
         return

@@ -8,7 +8,14 @@ from fittingroom.reports.words.quotes import Quote, Sentence, epoch_span, nats_i
 from fittingroom.text import nats, percent, word_list
 
 
-def result(quote: Quote) -> Iterator[Sentence]:
+def sentences(quote: Quote) -> Iterator[Sentence]:
+    """What came out, whether the confidence is honest, and which classes get mixed up."""
+    for tell in (_result, _confidence, _classes):
+        yield from tell(quote)
+        quote.forget()
+
+
+def _result(quote: Quote) -> Iterator[Sentence]:
     """Accuracy and loss on the validation images: what `train` and `show` print too."""
     images, accuracy = quote("data.validation_images"), quote("results.validation.accuracy.mean")
     loss, short = _loss(quote)
@@ -114,7 +121,7 @@ def _left_out(quote: Quote) -> Iterator[Sentence]:
     quote.forget()
 
 
-def confidence(quote: Quote) -> Iterator[Sentence]:
+def _confidence(quote: Quote) -> Iterator[Sentence]:
     """Whether accuracy keeps what confidence promises, and how much of the loss is overconfidence."""
     if "calibration" in quote.facts["missing"]:
         yield quote.sentence("confidence", quote("missing.calibration"), "Not known for this run")
@@ -190,7 +197,7 @@ def _since(quote: Quote, place: str) -> Iterator[Sentence]:
     )
 
 
-def classes(quote: Quote) -> Iterator[Sentence]:
+def _classes(quote: Quote) -> Iterator[Sentence]:
     """The pairs that take more of the mistakes than an even share, and the class that is recognised least."""
     mistakes, images = quote("classes.mistakes"), quote("data.validation_images")
     if not mistakes:
