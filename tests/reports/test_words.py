@@ -11,7 +11,8 @@ from hypothesis import given, settings
 
 from fittingroom.evaluation.spread import Interval
 from fittingroom.evaluation.trajectories import Trajectories
-from fittingroom.reports.facts.explanation import Explanation, _ledger_words
+from fittingroom.reports.facts.explanation import Explanation
+from fittingroom.reports.words.change_words import of_change
 from fittingroom.reports.words.quotes import QUESTIONS, Quote
 from tests.evaluation.examples import any_trajectories, trajectories_of
 from tests.reports.builders import course_of, subject_of
@@ -226,6 +227,6 @@ def test_each_ledger_of_the_slider_has_its_sentence() -> None:
     facts = facts_of(course_of(RISING))
     for name, ledgers in facts["ledgers"].items():
         for index, ledger in enumerate(ledgers):
-            assert ledger["words"] == _ledger_words(facts, f"ledgers.{name}.{index}")
+            assert ledger["words"] == of_change(Quote(facts), f"ledgers.{name}.{index}").text
     assert facts["ledgers"]["to_last"][-1]["words"] == "Epoch 7 is compared with itself: nothing changes."
     assert facts["ledgers"]["to_best_loss"][-1]["words"].startswith("From epoch 3 to 7 validation loss rose by")

@@ -23,10 +23,9 @@ from fittingroom.evaluation.calibration import LOWEST, Temperature
 from fittingroom.text import word_list
 
 Array = npt.NDArray[Any]
+_Likely = tuple[str, float]  # a class and its probability
 
 _MOST_NAMES = 10  # classes that a sentence lists
-
-_Likely = tuple[str, float]  # a class and its probability
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +37,7 @@ class Answer:
         probability: of that class, 0 to 1, calibrated.
         probabilities: of all classes, calibrated, float32 `(classes,)`.
         set: names of the classes that are likely enough, most likely first: the right one is among them for 90% of the
-            images like the held-out ones (or, for a photo, of the synthetic photos made from them). It may be
-            empty.
+            images like the held-out ones (or, for a photo, of the synthetic photos made from them). May be empty.
         unlike: whether the image is unlike the training images; then neither class nor set means much.
         why: all of it in a sentence or two.
     """
@@ -109,8 +107,7 @@ class Judgement:
         conformal = Conformal.of(scaled, labels)
         if images is None:
             return cls(temperature, conformal, ConfidenceDetector.of(scaled))
-        unlike = ShapeDetector.of(images, scale, labels, scaled)
-        return cls(temperature, conformal, unlike)
+        return cls(temperature, conformal, ShapeDetector.of(images, scale, labels, scaled))
 
     def answers(
         self,
@@ -179,14 +176,7 @@ class Judgement:
 
 
 def _why_set(guess: _Likely, chosen: Sequence[_Likely], coverage: float, *, cut_out: bool) -> str:
-    """The answer in a sentence or two, where the image is like the training images.
-
-    Args:
-        guess: the most likely class.
-        chosen: the classes of the prediction set, most likely first.
-        coverage: the share of sets that hold the right class, 0 to 1.
-        cut_out: whether the image was cut out of a photo.
-    """
+    """The answer in a sentence or two, where the image is like the training images; `chosen` is the prediction set."""
     name, probability = guess
     where = "synthetic photos made from held-out images" if cut_out else "images like the training images"
     right = f"a set that contains the right class {_percent(coverage)} of the time, on {where}"
@@ -205,10 +195,8 @@ def _why_unlike(guess: _Likely, closest: str, trained_on: tuple[str, Sequence[st
     known = word_list(classes, most=_MOST_NAMES)
     start = f"Unlike the training images of {dataset} ({known}). The closest class is {closest}"
     if not shape_compared:
-        return (
-            f"{start}, at {sure}: the model is less confident than {usual}. The run keeps no images, so nothing else "
-            "could be compared."
-        )
+        alone = "The run keeps no images, so nothing else could be compared."
+        return f"{start}, at {sure}: the model is less confident than {usual}. {alone}"
     guessed = f", the model's guess at {sure}" if closest == name else f"; the model's guess is {name} at {sure}"
     return f"{start}{guessed}. Its shape, or the model's low confidence, is more unusual than {usual}."
 

@@ -82,30 +82,17 @@ class _FittedFile(Generic[T]):
     checked: Callable[[NpzFile, int], T]
 
     def write(self, folder: Path, fitted: T, digest: bytes) -> None:
-        """Writes one into a run's folder.
-
-        Args:
-            folder: the run's.
-            fitted: what to keep.
-            digest: of the weights that it belongs to.
+        """Writes what was fitted into a run's folder, with the digest of the weights that it belongs to.
 
         Raises:
             StorageError: it cannot be written; what was there before is intact.
         """
-        arrays = {
-            "format": np.int64(self.format),
-            "weights": np.frombuffer(digest, np.uint8),
-            **self.arrays_of(fitted),
-        }
+        own = {"format": np.int64(self.format), "weights": np.frombuffer(digest, np.uint8)}
+        arrays = {**own, **self.arrays_of(fitted)}
         write_atomically(folder / self.name, lambda stream: np.savez(stream, allow_pickle=False, **arrays))
 
     def read(self, folder: Path, digest: bytes, classes: int) -> T | None:
-        """What the one in a run's folder has; None if there is none, or if it belongs to other weights.
-
-        Args:
-            folder: the run's.
-            digest: of the run's weights.
-            classes: how many the run has.
+        """What the one in a run's folder has; None if there is none, or if its weights have another digest.
 
         Raises:
             RunError: the file is damaged, or written by a newer version.
@@ -188,11 +175,7 @@ def _checked_label_shift(file: NpzFile, class_count: int) -> LabelShiftCalibrati
 
 
 def _rising_in(file: NpzFile, name: str) -> npt.NDArray[np.float32]:
-    """Numbers in a file, float32 `(n,)`, each as large as the one before it or larger.
-
-    Raises:
-        ValueError: it has something else under this name.
-    """
+    """Numbers in a file, float32 `(n,)`, each as large as the one before it or larger; else a ValueError."""
     array = file.read(name)
     rises = array.ndim == 1 and array.dtype == np.float32 and bool((array[:-1] <= array[1:]).all())
     if not rises or np.isnan(array).any():
@@ -201,11 +184,7 @@ def _rising_in(file: NpzFile, name: str) -> npt.NDArray[np.float32]:
 
 
 def _number_in(file: NpzFile, name: str) -> float:
-    """A number in a file.
-
-    Raises:
-        ValueError: it has something else under this name.
-    """
+    """A number in a file; a ValueError where it has something else under this name."""
     array = file.read(name)
     if array.shape != () or array.dtype.kind not in "if":
         raise ValueError(f"its {name} is {array.dtype} of the shape {array.shape}, not a number")

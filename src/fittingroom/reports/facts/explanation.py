@@ -70,11 +70,6 @@ def _words_of(facts: Mapping[str, Any]) -> list[Sentence]:
     return with_terms(sorted(told, key=lambda one: order.index(one.topic)))
 
 
-def _ledger_words(facts: Mapping[str, Any], place: str) -> str:
-    """The sentence of one ledger, such as that at `ledgers.to_last.3`."""
-    return change_words.of_change(Quote(facts), place).text
-
-
 @dataclass(frozen=True, eq=False)
 class Explanation:
     """What a run's validation images went through, as facts and in words. Printed, it is the words.
@@ -128,7 +123,7 @@ class Explanation:
         told: dict[str, Any] = plain(facts)
         for name, found in told["ledgers"].items():
             for index, ledger in enumerate(found):
-                ledger["words"] = _ledger_words(told, f"ledgers.{name}.{index}")
+                ledger["words"] = change_words.of_change(Quote(told), f"ledgers.{name}.{index}").text
         return cls({**told, "words": [sentence.to_dict() for sentence in _words_of(told)]})
 
     def to_dict(self) -> dict[str, Any]:

@@ -200,7 +200,7 @@ def _class_spreads(trainings: Sequence[SeedTraining]) -> dict[str, Any]:
         "recall": [_spread(value for value in values if value is not None) for values in recalls],
         "accuracy": _spread(classes.scores.accuracy for classes in found),
         "interval": list(accuracy_interval(np.stack([one.kept.right for one in trainings]))),
-        "loss": _spread(training.shown_loss for training in trainings),
+        "loss": _spread(training.kept.mean_loss for training in trainings),
         "shown_epochs": _span([training.shown_epoch for training in trainings]),
         "most_mixed": [
             None if pair is None else sorted([pair.directions[0].label, pair.directions[0].predicted]) for pair in first

@@ -24,7 +24,6 @@ from fittingroom.text import word_list
 # both are the cross-entropy; a custom loss is further away, and then the training loss is one too.
 _SAME = 1e-3
 
-
 _CAUSE = "The training diverged. Train again with a smaller learning rate and images scaled to 0 to 1."
 
 
@@ -89,11 +88,6 @@ class SeedTraining:
         """What the numbers of `shown` belong to, for captions: `after epoch 3`, or `of the kept weights`."""
         return "of the kept weights" if self.shown_row is None else f"after epoch {self.shown_epoch}"
 
-    @property
-    def shown_loss(self) -> float:
-        """Mean validation loss of the model as it is, in nats."""
-        return self.kept.mean_loss
-
 
 @dataclass(frozen=True, eq=False)
 class Subject:
@@ -136,8 +130,7 @@ class Subject:
         if any(not np.array_equal(one.trajectories.labels, trainings[0].trajectories.labels) for one in trainings):
             raise InputError(f"{path} is damaged: its seeds were validated on different images.")
         unusable = tuple(one.record.seed for one, training in zip(validated, found, strict=True) if training is None)
-        records = tuple(one.record for one in validated)
-        return cls(path, trainings, layout.seeds, layout.seconds, records, unusable)
+        return cls(path, trainings, layout.seeds, layout.seconds, tuple(one.record for one in validated), unusable)
 
     @property
     def example(self) -> int:
@@ -146,7 +139,7 @@ class Subject:
         Of an even number of trainings it is the better one of the two in the middle.
         """
         # The median, not the best: what is shown image by image should be typical of the recipe.
-        order = sorted(range(len(self.trainings)), key=lambda place: self.trainings[place].shown_loss)
+        order = sorted(range(len(self.trainings)), key=lambda place: self.trainings[place].kept.mean_loss)
         return order[(len(order) - 1) // 2]
 
 

@@ -36,7 +36,6 @@ def _overfit(quote: Quote) -> Iterator[Sentence]:
         yield _accuracy_gap(quote)
     if quote.look("stopping.gap") is not None and quote("stopping.gap.grows"):
         yield _gap(quote)
-    quote.forget()
 
 
 def _rise(quote: Quote) -> Sentence:
@@ -72,9 +71,8 @@ def _fell(quote: Quote) -> str:
 def _accuracy_meanwhile(quote: Quote) -> Sentence:
     change, interval = _points(quote, "accuracy_since")
     if not quote(f"{_DIFFERENCES}.accuracy_since.shown"):
-        text = (
-            f"Judged by accuracy, no: it did not change measurably ({points(change, signed=True)} points, {interval})."
-        )
+        moved = f"{points(change, signed=True)} points, {interval}"
+        text = f"Judged by accuracy, no: it did not change measurably ({moved})."
     elif change > 0:
         text = f"Judged by accuracy, no: it even rose, by {points(abs(change))} points ({interval})."
     else:
@@ -146,7 +144,6 @@ def _stopping(quote: Quote) -> Iterator[Sentence]:
     yield quote.sentence("stopping", text, short)
     if quote(f"{_DIFFERENCES}.rises"):
         yield _stopped(quote)
-    quote.forget()
 
 
 def _short(quote: Quote) -> str:
