@@ -101,7 +101,7 @@ class _LineProgress(Progress):
         sys.stdout.flush()
 
 
-class TerminalProgress(_LineProgress):
+class _TerminalProgress(_LineProgress):
     """A bar for the running epoch, and a line for each finished one; of several seeds one bar and a line for each.
 
     Args:
@@ -167,7 +167,7 @@ def progress_for(verbose: str | int = "auto") -> Progress:
     if verbose == 0:
         return Progress()
     if verbose != 2 and sys.stderr.isatty():
-        return TerminalProgress()
+        return _TerminalProgress()
     return _LineProgress() if verbose in {1, 2} or _in_notebook() else Progress()
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from fittingroom.progress import Progress, TerminalProgress, progress_for
+from fittingroom.progress import Progress, _TerminalProgress, progress_for
 
 TRAIN = [sys.executable, "-m", "fittingroom", "train", "digits"]
 
@@ -88,7 +88,7 @@ def test_second_training_and_evaluation_import_no_keras(environment: dict[str, s
 def drawn(epochs: int) -> str:
     """What a terminal shows of a training with these epochs, its control characters included."""
     stream = io.StringIO()
-    progress = TerminalProgress(Console(file=stream, force_terminal=True, width=120, highlight=False))
+    progress = _TerminalProgress(Console(file=stream, force_terminal=True, width=120, highlight=False))
     progress.stage("compiling")
     progress.start(epochs, 4)
     for epoch in range(epochs):
@@ -108,7 +108,7 @@ def test_terminal_shows_stage_bar_and_a_line_per_epoch() -> None:
 
 def test_bar_moves_with_the_steps() -> None:
     stream = io.StringIO()
-    progress = TerminalProgress(Console(file=stream, force_terminal=True, width=120, highlight=False))
+    progress = _TerminalProgress(Console(file=stream, force_terminal=True, width=120, highlight=False))
     progress.start(3, 4)
     time.sleep(0.11)
     progress.step(1, 3, 4, {"accuracy": 0.5, "loss": 0.25})
@@ -119,7 +119,7 @@ def test_bar_moves_with_the_steps() -> None:
 
 def test_many_quick_steps_are_drawn_ten_times_a_second() -> None:
     stream = io.StringIO()
-    progress = TerminalProgress(Console(file=stream, force_terminal=True, width=120, highlight=False))
+    progress = _TerminalProgress(Console(file=stream, force_terminal=True, width=120, highlight=False))
     progress.start(1, 10_000)
     started = time.perf_counter()
     for step in range(10_000):
@@ -131,7 +131,7 @@ def test_many_quick_steps_are_drawn_ten_times_a_second() -> None:
 
 def test_line_of_an_epoch_fits_into_80_columns() -> None:
     stream = io.StringIO()
-    progress = TerminalProgress(Console(file=stream, force_terminal=True, width=80, highlight=False))
+    progress = _TerminalProgress(Console(file=stream, force_terminal=True, width=80, highlight=False))
     progress.start(99, 4)
     progress.epoch(9, {"accuracy": 0.5, "loss": 0.25, "val_accuracy": 0.5, "val_loss": 0.75})
     progress.finish(None)
@@ -140,7 +140,7 @@ def test_line_of_an_epoch_fits_into_80_columns() -> None:
 
 def test_text_in_square_brackets_is_shown_as_it_is() -> None:
     stream = io.StringIO()
-    progress = TerminalProgress(Console(file=stream, force_terminal=True, width=120, highlight=False))
+    progress = _TerminalProgress(Console(file=stream, force_terminal=True, width=120, highlight=False))
     progress.start(1, 1)
     progress.finish("[red]reason[/red]")
     assert "[red]reason[/red]" in stream.getvalue()

@@ -17,7 +17,7 @@ from fittingroom.api.train import train
 from fittingroom.errors import DataError, InputError, RunError
 from fittingroom.experiments import executor as local
 from fittingroom.experiments.experiment import Experiment
-from fittingroom.experiments.experiment_progress import LiveTable, progress_for_experiment
+from fittingroom.experiments.experiment_progress import _LiveTable, progress_for_experiment
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.begun import RunLock
 from fittingroom.runs.ledger import Ledger
@@ -199,7 +199,7 @@ def test_without_a_folder_the_same_experiment_finds_its_own_again(runs_dir: Path
 def test_a_terminal_shows_cells_what_runs_the_best_and_the_time_left(tmp_path: Path) -> None:
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=100)
-    fr.experiment("digits", BASE, vary=VARY, seeds=2, out=tmp_path / "one", progress=LiveTable(console))
+    fr.experiment("digits", BASE, vary=VARY, seeds=2, out=tmp_path / "one", progress=_LiveTable(console))
     shown = screen.getvalue()
     assert "0 of 4 done" in shown
     assert "base batch_size=32  0/2 seeds" in shown

@@ -19,8 +19,8 @@ from rich.console import Console
 import fittingroom as fr
 from fittingroom.errors import InputError, Interrupted, RunError, StorageError
 from fittingroom.experiments.executor import Executor, train_missing
-from fittingroom.experiments.experiment_progress import ExperimentProgress, LiveTable
-from fittingroom.experiments.experiment_store import locked
+from fittingroom.experiments.experiment_progress import ExperimentProgress, _LiveTable
+from fittingroom.experiments.experiment_store import ExperimentFolder
 from fittingroom.experiments.plan import ExperimentPlan, Variant
 from fittingroom.experiments.search import _Pruning
 from fittingroom.experiments.search_result import Search
@@ -69,7 +69,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, screen: io.StringIO) -> S
     """Three trials, which no test takes further."""
     folder = tmp_path_factory.mktemp("search")
     console = Console(file=screen, force_terminal=True, width=100)
-    return fr.search(written(folder), out=folder / "one", progress=LiveTable(console))
+    return fr.search(written(folder), out=folder / "one", progress=_LiveTable(console))
 
 
 def test_trials_stay_in_their_ranges_and_are_kept_as_runs(finished: Search) -> None:
@@ -177,7 +177,7 @@ def test_a_trial_that_falls_behind_is_ended_and_its_epochs_are_kept(tmp_path: Pa
     variant = Variant(Recipe(name="base", hidden=(8,), epochs=6))
     plan = ExperimentPlan.of(data, [variant], (0, 1))
     pruning = _Pruning(ExperimentProgress(), proposal, 0, "val_accuracy")  # type: ignore[arg-type]
-    with locked(tmp_path / "one", plan) as folder, pytest.raises(Interrupted):
+    with ExperimentFolder.locked(tmp_path / "one", plan) as folder, pytest.raises(Interrupted):
         train_missing(folder, plan, data, pruning, Executor())
     assert pruning.pruned.is_set()
     assert proposal.told == [0, 1]

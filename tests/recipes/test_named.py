@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fittingroom.errors import RecipeError, UnknownNameError
-from fittingroom.recipes.named import NAMED, MeasuredClaim, find_recipe, read_claims
+from fittingroom.recipes.named import NAMED, _MeasuredClaim, find_recipe, read_claims
 
 CLAIM = {
     "dataset": "fashion-mnist",
@@ -41,7 +41,7 @@ def test_named_recipe_survives_toml(name: str, tmp_path: Path) -> None:
 
 
 def test_claim_states_mean_and_standard_deviation_over_seeds() -> None:
-    claim = MeasuredClaim.from_dict(CLAIM)
+    claim = _MeasuredClaim.from_dict(CLAIM)
     assert claim.mean == pytest.approx(0.88)
     assert claim.spread == pytest.approx(0.01)
     assert (
@@ -51,14 +51,14 @@ def test_claim_states_mean_and_standard_deviation_over_seeds() -> None:
 
 
 def test_one_seed_has_no_spread() -> None:
-    assert MeasuredClaim.from_dict({**CLAIM, "test_accuracies": [0.9]}).spread == 0
+    assert _MeasuredClaim.from_dict({**CLAIM, "test_accuracies": [0.9]}).spread == 0
 
 
 def test_claims_come_from_the_file(tmp_path: Path) -> None:
     path = tmp_path / "claims.json"
     assert read_claims(path) == {}
     path.write_text(json.dumps({"course": CLAIM}))
-    assert read_claims(path) == {"course": MeasuredClaim.from_dict(CLAIM)}
+    assert read_claims(path) == {"course": _MeasuredClaim.from_dict(CLAIM)}
 
 
 def test_every_stored_claim_is_about_a_named_recipe() -> None:

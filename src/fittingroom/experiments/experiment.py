@@ -18,7 +18,7 @@ from fittingroom.evaluation.luck import TestResult
 from fittingroom.experiments.executor import Executor, train_missing
 from fittingroom.experiments.experiment_file import ExperimentFile
 from fittingroom.experiments.experiment_progress import ExperimentProgress, progress_for_experiment
-from fittingroom.experiments.experiment_store import CellState, ExperimentFolder, locked
+from fittingroom.experiments.experiment_store import CellState, ExperimentFolder
 from fittingroom.experiments.plan import ExperimentPlan, variants
 from fittingroom.experiments.summary import (
     CELLS_NAME,
@@ -28,7 +28,6 @@ from fittingroom.experiments.summary import (
     Summary,
     chosen,
     pareto_front,
-    summaries,
     write_tables,
 )
 from fittingroom.recipes.recipe import Recipe
@@ -64,7 +63,7 @@ class Experiment:
         self.path = path
         self.plan = plan
         self.cells = tuple(cells)
-        self.recipes = summaries(self.cells)
+        self.recipes = Summary.of_recipes(self.cells)
         self.final: TestResult | None = None
         self._dataset = dataset
 
@@ -275,7 +274,7 @@ def experiment(  # noqa: PLR0913 - what to train on, what to try, and where to k
     plan = ExperimentPlan.of(dataset, found, seeds_chosen)
     path = runs_dir() / f"experiment-{plan.digest}" if out is None else Path(out)
     progress = progress or progress_for_experiment()
-    with locked(path, plan) as folder:
+    with ExperimentFolder.locked(path, plan) as folder:
         _train(folder, plan, dataset, progress, trainer)
         result = Experiment(path, plan, _states(folder, plan), dataset)
         try:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from fittingroom.experiments.experiment_store import CellState
-from fittingroom.experiments.summary import chosen, summaries
+from fittingroom.experiments.summary import Summary, chosen
 from fittingroom.progress import Progress, seeds_progress
 from fittingroom.text import duration, percent
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ExperimentProgress:
-    """What an experiment or a search reports while it runs. This class shows nothing; `LiveTable` does."""
+    """What an experiment or a search reports while it runs. This class shows nothing; `_LiveTable` does."""
 
     def trials(self, trials: Sequence[Trial], total: int) -> None:
         """What has become of the trials of a search, of so many; told before `state`."""
@@ -42,7 +42,7 @@ class ExperimentProgress:
         """The experiment is over, or was stopped."""
 
 
-class LiveTable(ExperimentProgress):
+class _LiveTable(ExperimentProgress):
     """A table that is drawn again, ten times per second at most, when there is something new.
 
     Args:
@@ -149,12 +149,12 @@ class _SeedsInTable(Progress):
 
 def progress_for_experiment() -> ExperimentProgress:
     """A live table if standard error is a terminal, silence otherwise."""
-    return LiveTable() if sys.stderr.isatty() else ExperimentProgress()
+    return _LiveTable() if sys.stderr.isatty() else ExperimentProgress()
 
 
 def _best(states: Sequence[CellState]) -> str:
     """The recipe that validation would choose now, and what it reached; a hyphen for none."""
-    best = chosen(summaries(states))
+    best = chosen(Summary.of_recipes(states))
     if best is None or best.accuracy is None:
         return "-"
     return f"{best.variant.name}, {percent(best.accuracy.mean, 2)} on validation"

@@ -116,6 +116,26 @@ class ExperimentFolder:
         self._runs = path / "runs"
         self._failed = path / "failed"
 
+    @classmethod
+    @contextmanager
+    def locked(cls, path: Path, plan: ExperimentPlan) -> Iterator[ExperimentFolder]:
+        """The folder of an experiment, made if need be, and locked until the end of a `with` block.
+
+        Raises:
+            RunError: the folder holds something else, or another process has it locked.
+            StorageError: the folder cannot be written.
+        """
+        _check_ours(path)
+        with storage_errors(path):
+            path.mkdir(parents=True, exist_ok=True)
+        lock = RunLock(path)
+        try:
+            sweep(path)
+            write_bytes(path / PLAN_NAME, json_text(plan.to_dict()).encode())
+            yield cls(path, plan)
+        finally:
+            lock.release()
+
     def states(self, variant: Variant) -> list[CellState]:
         """The state of each cell of a recipe, in the order of the seeds.
 
@@ -238,26 +258,6 @@ class ExperimentFolder:
 
 def _number(folder: Path) -> int:
     return int(folder.name.rpartition("-")[2])
-
-
-@contextmanager
-def locked(path: Path, plan: ExperimentPlan) -> Iterator[ExperimentFolder]:
-    """The folder of an experiment, made if need be, and locked until the end of a `with` block.
-
-    Raises:
-        RunError: the folder holds something else, or another process has it locked.
-        StorageError: the folder cannot be written.
-    """
-    _check_ours(path)
-    with storage_errors(path):
-        path.mkdir(parents=True, exist_ok=True)
-    lock = RunLock(path)
-    try:
-        sweep(path)
-        write_bytes(path / PLAN_NAME, json_text(plan.to_dict()).encode())
-        yield ExperimentFolder(path, plan)
-    finally:
-        lock.release()
 
 
 def _check_ours(path: Path) -> None:

@@ -19,11 +19,11 @@ from fittingroom.experiments.executor import Executor, train_missing
 from fittingroom.experiments.experiment import DEFAULT_DATASET, DEFAULT_SEEDS
 from fittingroom.experiments.experiment_file import SearchFile, check_trials
 from fittingroom.experiments.experiment_progress import ExperimentProgress, progress_for_experiment
-from fittingroom.experiments.experiment_store import PLAN_NAME, CellState, ExperimentFolder, locked
+from fittingroom.experiments.experiment_store import PLAN_NAME, CellState, ExperimentFolder
 from fittingroom.experiments.plan import ExperimentPlan
 from fittingroom.experiments.search_result import Search
 from fittingroom.experiments.study import Proposal, Study, Trial, require_optuna
-from fittingroom.experiments.summary import Summary, summaries, write_tables
+from fittingroom.experiments.summary import Summary, write_tables
 from fittingroom.progress import Progress
 from fittingroom.runs.json_files import json_text
 from fittingroom.runs.place import runs_dir
@@ -80,7 +80,7 @@ def search(  # noqa: PLR0913 - what to search, how far, and where to keep it
     plan = ExperimentPlan.of(dataset, (), seeds)
     digest = asked.digest(plan.data, seeds)
     path = runs_dir() / f"search-{digest}" if out is None else Path(out)
-    with locked(path, plan):
+    with ExperimentFolder.locked(path, plan):
         place = f"{socket.gethostname()}:{path.resolve()}"
         study = Study(asked, digest, storage or f"sqlite:///{path.resolve() / STORAGE_NAME}", place)
         with closing(study):
@@ -151,7 +151,7 @@ class _Searching:
                 return
             self.study.failed(proposal, None)
             raise
-        (summary,) = summaries(folder.states(proposal.variant))
+        (summary,) = Summary.of_recipes(folder.states(proposal.variant))
         value = self._value(summary)
         if value is None:
             reasons = [cell.reason for cell in summary.cells if cell.reason]

@@ -45,6 +45,14 @@ class Summary:
     variant: Variant
     cells: tuple[CellState, ...]
 
+    @classmethod
+    def of_recipes(cls, states: Sequence[CellState]) -> tuple[Summary, ...]:
+        """A summary of each recipe, in the order of the plan."""
+        each: dict[str, list[CellState]] = {}
+        for state in states:
+            each.setdefault(state.cell.variant.digest, []).append(state)
+        return tuple(cls(cells[0].cell.variant, tuple(cells)) for cells in each.values())
+
     @property
     def done(self) -> tuple[CellState, ...]:
         """The cells that have finished."""
@@ -123,14 +131,6 @@ class Summary:
                 for cell in self.cells
             ],
         }
-
-
-def summaries(states: Sequence[CellState]) -> tuple[Summary, ...]:
-    """A summary of each recipe, in the order of the plan."""
-    each: dict[str, list[CellState]] = {}
-    for state in states:
-        each.setdefault(state.cell.variant.digest, []).append(state)
-    return tuple(Summary(cells[0].cell.variant, tuple(cells)) for cells in each.values())
 
 
 def chosen(all_recipes: Sequence[Summary]) -> Summary | None:

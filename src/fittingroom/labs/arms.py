@@ -59,6 +59,65 @@ class Arm:
     code: str | None = None
     printed: str = ""
 
+    @classmethod
+    def of_recipes(cls, experiment: Experiment, names: Sequence[str], dataset: Dataset) -> list[Arm]:
+        """An arm for each recipe of an experiment.
+
+        Args:
+            experiment: the result of the experiment.
+            names: what to call the arms, in the order of the recipes.
+            dataset: what the experiment was trained on.
+        """
+        return [
+            cls(
+                name=name,
+                dataset=experiment.plan.dataset,
+                runs=tuple(
+                    Run(cell.folder, dataset=dataset, trust=True) for cell in one.done if cell.folder is not None
+                ),
+                error=None if one.done else next((cell.reason for cell in one.cells if cell.reason), None),
+            )
+            for name, one in zip(names, experiment.recipes, strict=True)
+        ]
+
+    @classmethod
+    def of_code(cls, code: LabCode, dataset: Dataset, folder: Path) -> Arm:
+        """The arm of a piece of code. What it trained before is not trained again.
+
+        The code has `fr`, `keras`, the dataset as `data` and a free folder as `out`; it gives `out` to `fr.fit` or
+        `fr.train`, and calls the result `run`.
+
+        Args:
+            code: the code and its name.
+            dataset: what is `data` in the code.
+            folder: the folder for all code of the lab.
+
+        Raises:
+            RecipeError: the code does not make a run in `out`.
+            StorageError: something cannot be written.
+            Interrupted: Ctrl-C or SIGTERM.
+        """
+        place = folder / hashlib.sha256(f"{dataset.fingerprint}\n{code.code}".encode()).hexdigest()[:12]
+        out, printed = place / "run", place / _PRINTED_NAME
+        if not (_is_whole(out) and printed.is_file()):
+            shutil.rmtree(place, ignore_errors=True)
+            with storage_errors(place):
+                place.mkdir(parents=True)
+            try:
+                error, text = _executed(code, dataset, out)
+            finally:  # else memory grows with each piece of code
+                _forget()
+            if error is not None:
+                return cls(code.name, dataset.name, error=error, code=code.code, printed=text)
+            write_bytes(printed, text.encode())
+        return cls(
+            code.name,
+            dataset.name,
+            tuple(open_run(out, trust=True)),
+            code=code.code,
+            printed=printed.read_text(encoding="utf-8"),
+        )
+
     @property
     def seeds(self) -> tuple[int, ...]:
         """The seed of each run."""
@@ -136,63 +195,6 @@ def arm_names(variants: Sequence[Variant], dataset: str, *, datasets: int) -> li
         )
         for one in variants
     ]
-
-
-def arms_of(experiment: Experiment, names: Sequence[str], dataset: Dataset) -> list[Arm]:
-    """An arm for each recipe of an experiment.
-
-    Args:
-        experiment: the result of the experiment.
-        names: what to call the arms, in the order of the recipes.
-        dataset: what the experiment was trained on.
-    """
-    return [
-        Arm(
-            name=name,
-            dataset=experiment.plan.dataset,
-            runs=tuple(Run(cell.folder, dataset=dataset, trust=True) for cell in one.done if cell.folder is not None),
-            error=None if one.done else next((cell.reason for cell in one.cells if cell.reason), None),
-        )
-        for name, one in zip(names, experiment.recipes, strict=True)
-    ]
-
-
-def run_code(code: LabCode, dataset: Dataset, folder: Path) -> Arm:
-    """The arm of a piece of code. What it trained before is not trained again.
-
-    The code has `fr`, `keras`, the dataset as `data` and a free folder as `out`; it gives `out` to `fr.fit` or
-    `fr.train`, and calls the result `run`.
-
-    Args:
-        code: the code and its name.
-        dataset: what is `data` in the code.
-        folder: the folder for all code of the lab.
-
-    Raises:
-        RecipeError: the code does not make a run in `out`.
-        StorageError: something cannot be written.
-        Interrupted: Ctrl-C or SIGTERM.
-    """
-    place = folder / hashlib.sha256(f"{dataset.fingerprint}\n{code.code}".encode()).hexdigest()[:12]
-    out, printed = place / "run", place / _PRINTED_NAME
-    if not (_is_whole(out) and printed.is_file()):
-        shutil.rmtree(place, ignore_errors=True)
-        with storage_errors(place):
-            place.mkdir(parents=True)
-        try:
-            error, text = _executed(code, dataset, out)
-        finally:  # else memory grows with each piece of code
-            _forget()
-        if error is not None:
-            return Arm(code.name, dataset.name, error=error, code=code.code, printed=text)
-        write_bytes(printed, text.encode())
-    return Arm(
-        code.name,
-        dataset.name,
-        tuple(open_run(out, trust=True)),
-        code=code.code,
-        printed=printed.read_text(encoding="utf-8"),
-    )
 
 
 def _forget() -> None:

@@ -55,6 +55,16 @@ class ClaimResult:
     p: float | None = None
     together: int = 1
 
+    @classmethod
+    def of_claims(cls, claims: Sequence[Claim], arms: Sequence[Arm]) -> tuple[ClaimResult, ...]:
+        """Each claim with its verdict; p and interval adjusted for the number of claims that have them (Bonferroni)."""
+        effects = [_effect(claim, arms) for claim in claims]
+        count = sum(effect is not None for effect in effects)
+        return tuple(
+            _judged(claim, arms, None if effect is None else effect.among(count))
+            for claim, effect in zip(claims, effects, strict=True)
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain JSON."""
         measure = MEASURES.get(self.claim.measure)
@@ -89,16 +99,6 @@ def check_arms(claims: Sequence[Claim], names: Sequence[str]) -> None:
         for name in (claim.arm, claim.than):
             if isinstance(name, str) and name not in names:
                 raise UnknownNameError("arm", name, names)
-
-
-def judge(claims: Sequence[Claim], arms: Sequence[Arm]) -> tuple[ClaimResult, ...]:
-    """Each claim with its verdict; p and interval are adjusted for the number of claims that have one (Bonferroni)."""
-    effects = [_effect(claim, arms) for claim in claims]
-    count = sum(effect is not None for effect in effects)
-    return tuple(
-        _judged(claim, arms, None if effect is None else effect.among(count))
-        for claim, effect in zip(claims, effects, strict=True)
-    )
 
 
 def _effect(claim: Claim, arms: Sequence[Arm]) -> Difference | None:

@@ -17,8 +17,8 @@ from fittingroom.errors import DatasetNotFoundError
 from fittingroom.experiments.experiment import experiment
 from fittingroom.experiments.experiment_progress import ExperimentProgress
 from fittingroom.experiments.plan import variants
-from fittingroom.labs.arms import Arm, arm_names, arms_of, run_code
-from fittingroom.labs.judging import ClaimResult, check_arms, judge
+from fittingroom.labs.arms import Arm, arm_names
+from fittingroom.labs.judging import ClaimResult, check_arms
 from fittingroom.labs.lab_description import Lab, LabExperiment
 from fittingroom.runs.environment import Environment
 from fittingroom.runs.json_files import json_text
@@ -157,7 +157,7 @@ def lab(
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     arms, left_out = _trained(found, folder, progress)
-    claims = judge(found.claims, arms)
+    claims = ClaimResult.of_claims(found.claims, arms)
     environment = next((run.record.environment for arm in arms for run in arm.runs), None)
     result = LabResult(
         lab=found,
@@ -201,7 +201,7 @@ def _trained(found: Lab, folder: Path, progress: ExperimentProgress | None) -> t
             continue
         arms += _of_experiment(one, dataset, _names(one, datasets), folder / f"experiment-{number}", progress)
     for code in found.codes:
-        arms.append(run_code(code, load(code.dataset), folder / "code"))
+        arms.append(Arm.of_code(code, load(code.dataset), folder / "code"))
     return arms, left_out
 
 
@@ -216,7 +216,7 @@ def _of_experiment(
         out=out,
         progress=progress,
     )
-    return arms_of(done, names, dataset)
+    return Arm.of_recipes(done, names, dataset)
 
 
 def _write(result: LabResult) -> None:

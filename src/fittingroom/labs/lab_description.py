@@ -82,7 +82,7 @@ class LabPrediction:
 
 
 @dataclass(frozen=True)
-class LabPicture:
+class _LabPicture:
     """The picture that the lab shows.
 
     Args:
@@ -175,7 +175,7 @@ class Lab:
     explanation: str
     next: str
     claims: tuple[Claim, ...]
-    picture: LabPicture
+    picture: _LabPicture
     number: int | None = None
     course: str | None = None
     predict: LabPrediction | None = None
@@ -206,7 +206,7 @@ class Lab:
             path=path,
             **texts,
             claims=claims,
-            picture=LabPicture(**table["picture"]),
+            picture=_LabPicture(**table["picture"]),
             predict=predict,
             experiments=experiments,
             codes=codes,

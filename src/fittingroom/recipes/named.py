@@ -1,7 +1,7 @@
 """The recipes that are known by name, and what each claims.
 
 A claim rests on stored measurements: `claims.json`, beside this file, is written by the benchmarks. It maps a recipe's
-name to the fields of `MeasuredClaim`. A recipe that is not in it has not been measured.
+name to the fields of `_MeasuredClaim`. A recipe that is not in it has not been measured.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class _NamedRecipe:
 
 
 @dataclass(frozen=True)
-class MeasuredClaim:
+class _MeasuredClaim:
     """What a recipe reached in a measurement that is stored: one test accuracy per seed, and how it was measured.
 
     Args:
@@ -51,7 +51,7 @@ class MeasuredClaim:
     command: str
 
     @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> MeasuredClaim:
+    def from_dict(cls, fields: Mapping[str, Any]) -> _MeasuredClaim:
         """A claim from its JSON form."""
         return cls(**{**fields, "test_accuracies": tuple(fields["test_accuracies"])})
 
@@ -209,12 +209,12 @@ NAMED: Mapping[str, _NamedRecipe] = MappingProxyType(
 )
 
 
-def read_claims(path: Path = _CLAIMS) -> dict[str, MeasuredClaim]:
+def read_claims(path: Path = _CLAIMS) -> dict[str, _MeasuredClaim]:
     """The measured claims by recipe name; empty where nothing has been measured."""
     if not path.is_file():
         return {}
     stored: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-    return {name: MeasuredClaim.from_dict(fields) for name, fields in stored.items()}
+    return {name: _MeasuredClaim.from_dict(fields) for name, fields in stored.items()}
 
 
 def find_recipe(name: str) -> Recipe:

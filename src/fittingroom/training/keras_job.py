@@ -1,4 +1,4 @@
-"""`KerasJob`: the training of a Keras model, that which `fit` was given or that which a recipe's own file makes."""
+"""The training of a Keras model: that which `fit` was given or that which a recipe's own file makes."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class FitData:
 
 
 @dataclass(frozen=True, kw_only=True)
-class KerasJob(Job):
+class _KerasJob(Job):
     """A training of a Keras model, which has the trained weights afterwards, where it is the only one.
 
     Args:
@@ -122,7 +122,7 @@ class ModelTraining:
 
     def job(
         self, folder: RunFolder, progress: Progress, started: float, model_file: RecordedFile | None = None
-    ) -> KerasJob:
+    ) -> _KerasJob:
         """The job that trains the model itself.
 
         Raises:
@@ -142,7 +142,7 @@ class ModelTraining:
         progress: Progress,
         started: float,
         model_file: RecordedFile | None = None,
-    ) -> KerasJob:
+    ) -> _KerasJob:
         """The job that trains, for each seed, what `make` makes for it, with callbacks of its own.
 
         Raises:
@@ -195,8 +195,8 @@ class ModelTraining:
         progress: Progress,
         started: float,
         model_file: RecordedFile | None,
-    ) -> KerasJob:
-        return KerasJob(
+    ) -> _KerasJob:
+        return _KerasJob(
             recipe=self.recipe,
             data=data_record(self.dataset, self.data.train, self.data.validation),
             dataset=self.dataset,
@@ -298,7 +298,7 @@ def file_job(
     folder: RunFolder,
     progress: Progress,
     started: float,
-) -> KerasJob:
+) -> _KerasJob:
     """The job that trains, as a recipe says, the models that its own Python file makes for the seeds."""
     make = partial(_built, recipe, dataset, file)
     batch_size, notes = clamped_batch_size(recipe.batch_size, len(dataset.train))
