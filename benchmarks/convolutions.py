@@ -22,7 +22,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from benchmarks.readme import between_markers
 from fittingroom.engine.convolution import convolve, pool
-from fittingroom.engine.devices import BATCH, everywhere
+from fittingroom.engine.devices import BATCH, SharedProgram
 
 IMAGES, STEPS, ROUNDS = 64, 8, 5
 PAGE = Path(__file__).parents[1] / "docs" / "measurements.md"
@@ -123,7 +123,7 @@ def parameters() -> list[jax.Array]:
 def training(convolution: Function, pooling: Function, devices: int) -> Callable[[], float]:
     """A function that trains for some steps and gives the images per second; it is compiled already."""
     random = np.random.default_rng(1)
-    whole = everywhere(devices)
+    whole = SharedProgram.everywhere(devices)
     shares = NamedSharding(whole.mesh, PartitionSpec(BATCH))
     images = jax.device_put(random.random((IMAGES, 28, 28, 1)).astype(np.float32), shares)
     labels = jax.device_put(random.integers(0, 10, IMAGES), shares)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fittingroom.engine.augmentation import _augmented, augmenting, with_seed
+from fittingroom.engine.augmentation import _augmented, augmenting
 from fittingroom.engine.blueprint import Blueprint
 from fittingroom.engine.epoch import Examples, Logs, StepFunctions
 from fittingroom.engine.state import State
@@ -227,7 +227,7 @@ def training_step(texts: tuple[str, ...]) -> Callable[..., tuple[State, Logs]]:
 
 def steps_of(seed: int, count: int, *texts: str) -> list[Array]:
     """The images that each of `count` training steps gets to see."""
-    state = with_seed(Blueprint((), (), (), (), {})).initial_state(seed)
+    state = Blueprint((), (), (), (), {}).with_augmentation_seed().initial_state(seed)
     seen = []
     for _ in range(count):
         state, _ = training_step(texts)(state, Examples(jnp.asarray(ramp(20)), jnp.zeros(20, jnp.int32)))

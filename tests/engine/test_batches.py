@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import fittingroom
-from fittingroom.engine.batches import Batches, gives_batches
+from fittingroom.engine.batches import Batches
 from fittingroom.errors import DataError, DivergedError
 from tests.engine import models
 from tests.engine.arrangements import Dataset, Loader, Tensor
@@ -101,7 +101,7 @@ class InOrder(Dataset):
 
 @pytest.mark.parametrize("given", [np.zeros(3), [1], (1, 2), {"x": 1}, "images", 3, None])
 def test_arrays_and_collections_are_no_batches(given: Any) -> None:
-    assert not gives_batches(given)
+    assert not Batches.are_in(given)
 
 
 class Poisoned(Numbered):

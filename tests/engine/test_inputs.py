@@ -13,7 +13,7 @@ import pytest
 
 from fittingroom.data.dataset import Part
 from fittingroom.engine.arrays import Arrays
-from fittingroom.engine.user_arrays import class_weighted, of_user, of_validation, weighted
+from fittingroom.engine.user_arrays import ClassWeight, of_user, of_validation, weighted
 from fittingroom.errors import DataError, InputError, ModelError
 
 X = np.linspace(0, 1, 6 * 4, dtype=np.float32).reshape(6, 2, 2)
@@ -148,13 +148,13 @@ def test_sample_weights_must_be_one_for_each_image() -> None:
 
 def test_class_weights_become_one_weight_for_each_image() -> None:
     for labels in (Y, np.eye(3)[Y]):
-        weights = class_weighted(of_user(X, labels), {0: 2.0, 2: 0.5}).weights
+        weights = ClassWeight({0: 2.0, 2: 0.5}).applied_to(of_user(X, labels)).weights
         np.testing.assert_array_equal(weights, [2, 1, 0.5, 2, 1, 0.5])
 
 
 def test_two_kinds_of_weights_are_refused() -> None:
     with pytest.raises(InputError, match="sample_weight and class_weight cannot be given together"):
-        class_weighted(of_user(X, Y, np.ones(6)), {0: 2.0})
+        ClassWeight({0: 2.0}).applied_to(of_user(X, Y, np.ones(6)))
 
 
 def test_a_split_takes_the_last_images_with_their_weights() -> None:

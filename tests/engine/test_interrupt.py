@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from fittingroom.engine.callbacks import stop_requests
+from fittingroom.engine.callbacks import StopRequest
 
 # The process sends itself signals, as a user or a system would, and says after each training what is left.
 TRAIN = """
@@ -101,7 +101,7 @@ def test_a_script_that_catches_nothing_ends_by_it(process: subprocess.CompletedP
 
 def test_signals_act_as_before_when_training_is_over() -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    with stop_requests() as request:
+    with StopRequest().listening() as request:
         assert signal.getsignal(signal.SIGINT) == request.receive
         assert not request
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
@@ -111,7 +111,7 @@ def test_in_another_thread_signals_are_left_alone() -> None:
     handlers = []
 
     def train() -> None:
-        with stop_requests() as request:
+        with StopRequest().listening() as request:
             handlers.append((signal.getsignal(signal.SIGINT), bool(request)))
 
     before = signal.getsignal(signal.SIGINT)

@@ -13,7 +13,7 @@ import pytest
 from keras import layers, losses
 
 import fittingroom as fr
-from fittingroom.engine.misfits import meanings, misfits
+from fittingroom.engine.misfits import check_end
 from fittingroom.engine.model_checks import build_checked
 from fittingroom.errors import DivergedError, ModelError
 from tests.engine import models
@@ -30,7 +30,8 @@ def said(model: keras.Model, labels: Any = None) -> str:
     labels = np.zeros(1, np.int32) if labels is None else labels
     outputs = build_checked(model, IMAGES[:1], labels, None, 2)
     try:
-        return " ".join((*misfits(model, IMAGES, outputs), *meanings(model, outputs, labels)))
+        misfits, meanings, _ = check_end(model, IMAGES, labels, outputs)
+        return " ".join((*misfits, *meanings))
     except ModelError as error:
         return f"refused: {error}"
 
@@ -217,7 +218,8 @@ def test_a_relu_at_the_end_is_found_wherever_it_is(make: Callable[[], keras.Mode
 def test_other_losses_with_what_they_take_are_not_blamed(loss: Any, activation: str | None) -> None:
     model = models.small(outputs=5, activation=activation, loss=loss)
     build_checked(model, IMAGES[:1], np.eye(5, dtype=np.float32)[:1], None, 5)
-    assert misfits(model, IMAGES, 5) == ()
+    misfits, _, _ = check_end(model, IMAGES, np.eye(5, dtype=np.float32), 5)
+    assert misfits == ()
 
 
 def test_dropout_behind_the_softmax_is_said_to_make_nan() -> None:

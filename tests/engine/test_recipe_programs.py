@@ -207,7 +207,7 @@ events = []
 jax.monitoring.register_event_listener(lambda event, **_: events.append(event))
 run = fr.train("digits", fr.Recipe(hidden=(8,), epochs=2), seed=3)
 score = run.evaluate()
-weights = hashlib.sha256((run.path / "weights.safetensors").read_bytes()).hexdigest()
+weights = hashlib.sha256((run.path / "seed-3" / "weights.safetensors").read_bytes()).hexdigest()
 misses = events.count("/jax/compilation_cache/cache_misses")
 print(json.dumps({"keras": "keras" in sys.modules, "compiled": misses, "weights": weights, "history": dict(run.history),
                   "correct": score.scores.to_dict()["correct"]}))

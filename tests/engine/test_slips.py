@@ -9,13 +9,10 @@ from hypothesis import strategies as st
 from fittingroom.engine.data_checks import _form_notes, check_form
 from fittingroom.engine.keras_callbacks import checked_callbacks
 from fittingroom.engine.user_arrays import (
+    ClassWeight,
     _checked_sample_weight,
-    _of_classes,
-    checked_class_weight,
-    class_weighted,
     of_user,
     of_validation,
-    unused_weights,
 )
 from fittingroom.errors import DataError, InputError, ModelError
 
@@ -147,25 +144,25 @@ def test_validation_may_have_the_axis_of_a_single_channel_or_not() -> None:
 )
 def test_class_weights_that_mean_nothing_are_refused(weights: object, says: str) -> None:
     with pytest.raises(InputError, match=says):
-        checked_class_weight(weights, ("shoe", "hat"))
+        ClassWeight.of_user(weights, ("shoe", "hat"))
 
 
 def test_class_weights_are_those_of_the_classes() -> None:
-    weights = checked_class_weight({np.int64(1): np.float32(3), 2.0: 0, 7: 5})
+    weights = ClassWeight.of_user({np.int64(1): np.float32(3), 2.0: 0, 7: 5})
     assert weights is not None
-    assert _of_classes(weights, LABELS).tolist() == [1, 3, 0, 0, 0, 1]
-    assert unused_weights(weights, LABELS) == ("class_weight names class 7, of which there are no training images.",)
-    assert checked_class_weight(None) is None
+    assert weights.of_images(LABELS).tolist() == [1, 3, 0, 0, 0, 1]
+    assert weights.unused(LABELS) == ("class_weight names class 7, of which there are no training images.",)
+    assert ClassWeight.of_user(None) is None
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=60))
 def test_balanced_weights_are_those_of_scikit_learn(labels: list[int]) -> None:
     from sklearn.utils.class_weight import compute_sample_weight
 
-    ours = _of_classes("balanced", np.array(labels))
+    ours = ClassWeight("balanced").of_images(np.array(labels))
     assert ours == pytest.approx(compute_sample_weight("balanced", labels), rel=1e-6)
     one_hot = np.eye(6)[labels]
-    weighted = class_weighted(of_user(np.zeros((len(labels), 2)), one_hot), "balanced")
+    weighted = ClassWeight("balanced").applied_to(of_user(np.zeros((len(labels), 2)), one_hot))
     assert weighted.weights == pytest.approx(ours)
 
 

@@ -28,14 +28,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fittingroom.engine.blueprint import Blueprint, InitialValue
 from fittingroom.engine.epoch import Examples, Logs, StepFunctions
 from fittingroom.engine.state import State
 from fittingroom.recipes.settings import Augmentation
 
 
 def augmenting(steps: StepFunctions, augmentations: Sequence[Augmentation]) -> StepFunctions:
-    """The same step functions, which train on changed images. `with_seed` adds what they need to the blueprint."""
+    """The same step functions, which train on changed images. `Blueprint.with_augmentation_seed` has their seed."""
 
     def train_step(state: State, examples: Examples) -> tuple[State, Logs]:
         *optimizer, seed = state.optimizer
@@ -46,12 +45,6 @@ def augmenting(steps: StepFunctions, augmentations: Sequence[Augmentation]) -> S
         return after._replace(optimizer=(*after.optimizer, seed + jnp.array([0, 1], jnp.uint32))), logs
 
     return dataclasses.replace(steps, train_step=train_step)
-
-
-def with_seed(blueprint: Blueprint) -> Blueprint:
-    """The blueprint of a training that `augmenting` gave its random numbers."""
-    seed = InitialValue("augmentation/seed", (2,), "uint32", initializer="augmentation seed")
-    return dataclasses.replace(blueprint, optimizer=(*blueprint.optimizer, seed))
 
 
 def _augmented(key: jax.Array, images: jax.Array, augmentations: Sequence[Augmentation]) -> jax.Array:

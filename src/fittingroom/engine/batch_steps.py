@@ -14,14 +14,7 @@ from fittingroom.engine.arrays import Arrays
 from fittingroom.engine.batches import Batches
 from fittingroom.engine.callbacks import Callback, last_of_group
 from fittingroom.engine.convolution import rewritten_for_cpu
-from fittingroom.engine.epoch import (
-    Examples,
-    ImageOutcomes,
-    Logs,
-    StepFunctions,
-    test_batch_program,
-    train_batch_program,
-)
+from fittingroom.engine.epoch import Examples, ImageOutcomes, Logs, StepFunctions
 from fittingroom.engine.programs import numbers
 from fittingroom.engine.snapshots import ValidationResult
 from fittingroom.engine.state import State
@@ -40,8 +33,8 @@ class BatchPrograms:
     """
 
     def __init__(self, steps: StepFunctions, scale: float | None) -> None:
-        self._train = _compiled(train_batch_program(steps, scale), donate_argnums=(0,))
-        self._test = _compiled(test_batch_program(steps, scale))
+        self._train = _compiled(steps.train_batch_program(scale), donate_argnums=(0,))
+        self._test = _compiled(steps.test_batch_program(scale))
         self.compile_seconds = 0.0
 
     def train(self, state: State, batch: Examples, *, first: bool) -> tuple[State, Logs]:

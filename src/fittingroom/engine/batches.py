@@ -8,21 +8,13 @@ epoch iterates again, so that a loader's own shuffle and augmentation mean what 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from fittingroom.engine.arrays import Arrays, LabelForm
-from fittingroom.engine.user_arrays import class_weighted, of_user
+from fittingroom.engine.user_arrays import ClassWeight, of_user
 from fittingroom.errors import DataError, InputError
 from fittingroom.seeds import generator
-
-
-def gives_batches(x: Any) -> bool:
-    """Whether this is an iterable of batches rather than an array of images."""
-    return hasattr(x, "__iter__") and not (
-        isinstance(x, _NO_BATCHES) or hasattr(x, "__array__") or hasattr(x, "todense")
-    )
-
 
 _NO_BATCHES = (list, tuple, dict, set, str, bytes)
 
@@ -36,7 +28,7 @@ class Batches:
         steps: batches in an epoch; by default those of a pass. With fewer than a pass has, the next epoch continues
             where this one ended; with more, an epoch ends with the pass, as in Keras.
         seed: of the order of a PyDataset's batches; None for their own order.
-        class_weight: class number -> weight of its images in the loss.
+        class_weight: by class number; it cannot be balanced.
         like: for validation: training arrays whose form and scale its batches are converted to.
         form: what the labels may be besides class numbers.
 
@@ -56,7 +48,7 @@ class Batches:
         name: str = "x",
         steps: int | None = None,
         seed: int | None = None,
-        class_weight: Mapping[int, float] | None = None,
+        class_weight: ClassWeight | None = None,
         like: Arrays | None = None,
         form: LabelForm | None = None,
     ) -> None:
@@ -146,6 +138,13 @@ class Batches:
             yield batch
         self.end()
 
+    @staticmethod
+    def are_in(x: Any) -> bool:
+        """Whether this is an iterable of batches rather than an array of images."""
+        return hasattr(x, "__iter__") and not (
+            isinstance(x, _NO_BATCHES) or hasattr(x, "__array__") or hasattr(x, "todense")
+        )
+
     def _start_pass(self) -> None:
         self._pass = self._pass or 0
         self._iterator, self._begun = self._begun or self._source.iterator(self._pass), None
@@ -181,7 +180,8 @@ class Batches:
             )
         try:
             arrays = of_user(*(_on_host(part) for part in batch), form=self._form)
-            arrays = class_weighted(arrays, self._class_weight)
+            if self._class_weight is not None:
+                arrays = self._class_weight.applied_to(arrays)
             if self._like is not None:
                 arrays = arrays.like(self._like)
                 arrays.require_class_of_each()

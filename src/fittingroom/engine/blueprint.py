@@ -12,12 +12,12 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fittingroom.engine.state import State, values_of, weight_names, weight_shapes
+from fittingroom.engine.state import State, values_of, weight_shapes
 from fittingroom.errors import ModelError, RunError
 from fittingroom.seeds import generator, integer
 
@@ -90,7 +90,7 @@ class Blueprint:
     def of(cls, model: keras.Model, description: dict[str, Any]) -> Blueprint:
         """The blueprint of a built, compiled Keras model with this description."""
         initializers = _initializers(model)
-        trainable_names, non_trainable_names = weight_names(model)
+        trainable_names, non_trainable_names = _weight_names(model)
 
         def initial_values(variables: list[Any], names: tuple[str, ...]) -> tuple[InitialValue, ...]:
             return tuple(
@@ -177,6 +177,26 @@ class Blueprint:
             for group in ("trainable", "non_trainable", "optimizer", "metrics")
         }
         return cls(**groups, description=dict(data["description"]))
+
+    def with_augmentation_seed(self) -> Blueprint:
+        """The blueprint of a training that `augmenting` gave its random numbers."""
+        seed = InitialValue("augmentation/seed", (2,), "uint32", initializer="augmentation seed")
+        return replace(self, optimizer=(*self.optimizer, seed))
+
+
+def _weight_names(model: keras.Model) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Unique names, from Keras's paths, of the trainable and the non-trainable variables, in the order of `State`."""
+    paths = [variable.path for variable in (*model.trainable_variables, *model.non_trainable_variables)]
+    names = tuple(_unique(paths))
+    count = len(model.trainable_variables)
+    return names[:count], names[count:]
+
+
+def _unique(paths: Iterable[str]) -> Iterable[str]:
+    seen: dict[str, int] = {}
+    for path in paths:
+        seen[path] = seen.get(path, 0) + 1
+        yield path if seen[path] == 1 else f"{path}#{seen[path]}"
 
 
 def _initializers(model: keras.Model) -> dict[int, str]:

@@ -7,6 +7,7 @@ texts and arrays: these are kept, whatever the callback. Nothing is pickled, so 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -24,37 +25,44 @@ _PLAIN = (bool, int, float, str, type(None))
 _SET_BY_KERAS = ("_model", "params")  # in every training
 
 
-def remembered(callbacks: Sequence[keras.callbacks.Callback]) -> list[Memory]:
-    """The memory of each callback: its class, its attributes that are plain data, and the names of the others."""
-    return [_remembered(callback) for callback in callbacks]
-
-
-def recall(callbacks: Sequence[keras.callbacks.Callback], memories: Sequence[Memory]) -> None:
-    """Gives each callback its memory back; but `CSVLogger`, which has all of it in its file.
+@dataclass(frozen=True)
+class LastingCallbacks:
+    """Callbacks with something to remember between epochs.
 
     Args:
         callbacks: the user's, and Keras's `History`.
-        memories: what `remembered` returned for them.
-
-    Raises:
-        InputError: these are other callbacks.
     """
-    names, stored = [type(callback).__name__ for callback in callbacks], [memory["name"] for memory in memories]
-    if names != stored:
-        raise InputError(
-            f"The callbacks are {_listed(names)}, but the stopped training had {_listed(stored)}. Give the same ones, "
-            "in the same order."
-        )
-    for callback, memory in zip(callbacks, memories, strict=True):
-        if not _logs_to_file(callback):
-            _choose_comparison(callback, memory["attributes"])
-            vars(callback).update(_copied(memory["attributes"]))
 
+    callbacks: Sequence[keras.callbacks.Callback]
 
-def continue_files(callbacks: Sequence[keras.callbacks.Callback]) -> None:
-    """Makes `CSVLogger` append to its file, where it would overwrite it."""
-    for callback in filter(_logs_to_file, callbacks):
-        callback.append = True
+    def remembered(self) -> list[Memory]:
+        """The memory of each callback: its class, its attributes that are plain data, and the names of the others."""
+        return [_remembered(callback) for callback in self.callbacks]
+
+    def recall(self, memories: Sequence[Memory]) -> None:
+        """Gives each callback its memory back; but `CSVLogger`, which has all of it in its file.
+
+        Args:
+            memories: what `remembered` returned for them.
+
+        Raises:
+            InputError: these are other callbacks.
+        """
+        names, stored = [type(one).__name__ for one in self.callbacks], [memory["name"] for memory in memories]
+        if names != stored:
+            raise InputError(
+                f"The callbacks are {_listed(names)}, but the stopped training had {_listed(stored)}. Give the same "
+                "ones, in the same order."
+            )
+        for callback, memory in zip(self.callbacks, memories, strict=True):
+            if not _logs_to_file(callback):
+                _choose_comparison(callback, memory["attributes"])
+                vars(callback).update(_copied(memory["attributes"]))
+
+    def continue_files(self) -> None:
+        """Makes `CSVLogger` append to its file, where it would overwrite it."""
+        for callback in filter(_logs_to_file, self.callbacks):
+            callback.append = True
 
 
 def forgotten(memories: Sequence[Memory]) -> tuple[str, ...]:

@@ -169,20 +169,18 @@ class StopRequest:
             raise KeyboardInterrupt
         self.reason = "interrupted by Ctrl-C" if number == signal.SIGINT else "asked to end by SIGTERM"
 
+    @contextmanager
+    def listening(self) -> Iterator[StopRequest]:
+        """Within the context, SIGINT and SIGTERM are noted here; a second signal stops at once.
 
-@contextmanager
-def stop_requests(request: StopRequest | None = None) -> Iterator[StopRequest]:
-    """Within the context, SIGINT and SIGTERM are noted in `request`, or in a new one; a second signal stops at once.
-
-    Python lets only the main thread catch signals. In another thread, the request stays empty.
-    """
-    request = StopRequest() if request is None else request
-    if threading.current_thread() is not threading.main_thread():
-        yield request
-        return
-    before = {number: signal.signal(number, request.receive) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield request
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        Python lets only the main thread catch signals. In another thread, the request stays empty.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
+        before = {number: signal.signal(number, self.receive) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -129,17 +129,15 @@ def _is_writable(folder: Path) -> bool:
     return os.access(folder, os.W_OK | os.X_OK)
 
 
-def device_facts() -> dict[str, str | int]:
-    """The device that trains: `platform` (cpu, gpu), `kind` (as JAX names it) and `count`."""
+def platform_and_threads() -> tuple[str, int | None]:
+    """The platform that trains (cpu, gpu), and how many threads an arithmetic operation uses on a CPU.
+
+    That is 1 as we set it up, and None where XLA_FLAGS say otherwise.
+    """
     import jax
 
-    devices = jax.devices()
-    return {"platform": devices[0].platform, "kind": devices[0].device_kind, "count": len(devices)}
-
-
-def threads_per_operation() -> int | None:
-    """How many threads an arithmetic operation uses on a CPU: 1 as we set it up, None where XLA_FLAGS say otherwise."""
-    return 1 if "--xla_cpu_multi_thread_eigen=false" in os.environ.get("XLA_FLAGS", "") else None
+    single = "--xla_cpu_multi_thread_eigen=false" in os.environ.get("XLA_FLAGS", "")
+    return jax.devices()[0].platform, 1 if single else None
 
 
 BATCH = "batch"
@@ -170,14 +168,9 @@ def sharing_devices(work: int, weights: int, batch_size: int, available: int) ->
     return max((count for count in equal if work // count >= cost), default=1)
 
 
-def everywhere(devices: int) -> NamedSharding:
-    """The sharding of arrays that lie whole on each of the first `devices` devices of this process."""
-    return NamedSharding(Mesh(np.array(jax.local_devices()[:devices]), (BATCH,)), PartitionSpec())
-
-
 def sharing(steps: StepFunctions, devices: int) -> StepFunctions:
     """The same steps, the batch shared by this many devices; where it has no equal parts, each computes all of it."""
-    mesh = everywhere(devices).mesh
+    mesh = SharedProgram.everywhere(devices).mesh
 
     def shared(batch: Any) -> Any:
         if jax.tree.leaves(batch)[0].shape[0] % devices:
@@ -203,7 +196,7 @@ class SharedProgram:
     def __init__(self, compiled: Callable[..., Any], devices: int) -> None:
         self.devices = devices
         self._compiled = compiled
-        self._sharding = everywhere(devices)
+        self._sharding = SharedProgram.everywhere(devices)
         # Images are the same object from call to call, so that their copies on the other devices are kept.
         self._copied: dict[int, tuple[Any, Any]] = {}
 
@@ -214,6 +207,11 @@ class SharedProgram:
             for number, argument in enumerate(arguments)
         ]
         return jax.tree.map(lambda array: array.addressable_shards[0].data, self._compiled(*copies))
+
+    @staticmethod
+    def everywhere(devices: int) -> NamedSharding:
+        """The sharding of arrays that lie whole on each of the first `devices` devices of this process."""
+        return NamedSharding(Mesh(np.array(jax.local_devices()[:devices]), (BATCH,)), PartitionSpec())
 
     def _copy(self, argument: Any) -> Any:
         return jax.device_put(argument, self._sharding)

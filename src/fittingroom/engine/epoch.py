@@ -39,6 +39,12 @@ class ImageOutcomes(NamedTuple):
     probability: jax.Array  # of the true class, 0 to 1, (images,)
     log_probabilities: jax.Array  # of all classes, float16, (images, classes); (images, 0) where there are many
 
+    @staticmethod
+    def kept_probabilities(logs: jax.Array) -> jax.Array:
+        """Logarithms of probabilities as a run keeps them: float16, within 0.05% of each, and never infinite."""
+        kept = logs if logs.shape[1] <= MOST_CLASSES_KEPT else logs[:, :0]
+        return jnp.maximum(kept, _SMALLEST_FLOAT16).astype(jnp.float16)
+
 
 class EvaluationChangesStateError(Exception):
     """A layer draws random numbers, or counts, in evaluation too, so batches must be evaluated one after another."""
@@ -62,147 +68,131 @@ class StepFunctions:
     fixed_batch: int | None = None  # how many images the model takes at once, where it takes no other number
     keeps_metrics: bool = False  # whether a metric depends on what came before its reset
 
+    def train_program(self, count: int, batch_size: int, scale: float | None) -> Callable[..., Any]:
+        """A pure function `(state, examples, order, start, stop) -> (state, logs)` that runs steps `start` to `stop`.
+
+        `order` (int32, `(count,)`) says which image comes when. Step `i` takes images `i * batch_size` and on; the last
+        step takes what is left, as in Keras. Metrics start afresh when `start` is 0; `logs` are those since then.
+        """
+        full, rest = divmod(count, batch_size)
+
+        def batch(examples: Examples, picked: jax.Array) -> Examples:
+            part: Examples = jax.tree.map(lambda array: array[picked], examples)
+            return part._replace(images=_scaled(part.images, scale))
+
+        def run(
+            state: State, examples: Examples, order: jax.Array, start: jax.Array, stop: jax.Array
+        ) -> tuple[State, Logs]:
+            state = self._with_metrics(state, start == 0)
+            logs = self._no_logs(self.train_step, state, batch(examples, order[:batch_size]))
+
+            def step(index: jax.Array, now: tuple[State, Logs]) -> tuple[State, Logs]:
+                picked = jax.lax.dynamic_slice(order, (index * batch_size,), (batch_size,))
+                return self.train_step(now[0], batch(examples, picked))
+
+            state, logs = jax.lax.fori_loop(start, jnp.minimum(stop, full), step, (state, logs))
+            if rest:
+                last = batch(examples, order[full * batch_size :])
+                state, logs = jax.lax.cond(
+                    stop > full, lambda now: self.train_step(now[0], last), lambda now: now, (state, logs)
+                )
+            return state, logs or self.results(state.metrics)
+
+        return run
+
+    def evaluate_program(self, count: int, batch_size: int, scale: float | None) -> Callable[..., Any]:
+        """A pure function `(state, examples) -> (logs, outcomes)` over all `count` images; the state is not changed.
+
+        Tracing it raises EvaluationChangesStateError where the model would change it.
+        """
+        batch_size = min(batch_size, count)
+        full, rest = divmod(count, batch_size)
+
+        def run(state: State, examples: Examples) -> tuple[Logs, ImageOutcomes]:
+            if self.keeps_metrics:
+                raise EvaluationChangesStateError
+
+            def batch_at(start: Any, size: int) -> Examples:
+                batch: Examples = jax.tree.map(lambda part: jax.lax.dynamic_slice_in_dim(part, start, size), examples)
+                return batch._replace(images=_scaled(batch.images, scale))
+
+            def one(now: tuple[Values, Logs], start: Any, size: int) -> tuple[tuple[Values, Logs], ImageOutcomes]:
+                batch = batch_at(start, size)
+                # `test_step` runs the forward pass too; XLA sees that both are the same, and computes it once.
+                outputs = self.forward(state, batch.images)
+                after, logs = self.test_step(state._replace(metrics=now[0]), batch)
+                # While JAX traces, a value that a layer leaves alone is the very same tracer.
+                if any(new is not old for new, old in zip(after.non_trainable, state.non_trainable, strict=True)):
+                    raise EvaluationChangesStateError
+                return (after.metrics, logs), self._outcomes(outputs, batch.labels)
+
+            metrics = self.fresh_metrics(())
+            logs = self._no_logs(self.test_step, state._replace(metrics=metrics), batch_at(0, batch_size))
+            (metrics, logs), parts = jax.lax.scan(
+                lambda now, index: one(now, index * batch_size, batch_size), (metrics, logs), jnp.arange(full)
+            )
+            found = jax.tree.map(lambda part: part.reshape(full * batch_size, *part.shape[2:]), parts)
+            if rest:
+                (metrics, logs), last = one((metrics, logs), full * batch_size, rest)
+                found = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), found, last)
+            return logs or self.results(metrics), found
+
+        return run
+
+    def train_batch_program(self, scale: float | None) -> Callable[..., Any]:
+        """A pure function `(state, batch, first) -> (state, logs)`: one step; `first` starts metrics afresh."""
+
+        def run(state: State, batch: Examples, first: jax.Array) -> tuple[State, Logs]:
+            batch = batch._replace(images=_scaled(batch.images, scale))
+            state, logs = self.train_step(self._with_metrics(state, first), batch)
+            return state, logs or self.results(state.metrics)
+
+        return run
+
+    def test_batch_program(self, scale: float | None) -> Callable[..., Any]:
+        """A pure function `(state, batch, first) -> (state, logs, outcomes)`: one step of evaluation."""
+
+        def run(state: State, batch: Examples, first: jax.Array) -> tuple[State, Logs, ImageOutcomes]:
+            batch = batch._replace(images=_scaled(batch.images, scale))
+            outputs = self.forward(state, batch.images)
+            state, logs = self.test_step(self._with_metrics(state, first), batch)
+            return state, logs or self.results(state.metrics), self._outcomes(outputs, batch.labels)
+
+        return run
+
+    def predict_program(self, scale: float | None) -> Callable[..., Any]:
+        """A pure function `(state, images) -> logarithms of probabilities`, float32 `(images, classes)`."""
+
+        def run(state: State, images: jax.Array) -> jax.Array:
+            images = _scaled(images, scale)
+            return self.answer(state, images) if self.answer else self.log_probabilities(self.forward(state, images))
+
+        return run
+
+    def _outcomes(self, outputs: jax.Array, labels: jax.Array) -> ImageOutcomes:
+        """The outcomes of a batch of images, from the model's outputs for them."""
+        logs = self.log_probabilities(outputs)
+        true_class = jnp.take_along_axis(logs, self.true_class(labels)[:, None], axis=1)[:, 0]
+        return ImageOutcomes(
+            loss=-true_class,
+            predicted=jnp.argmax(logs, axis=1).astype(jnp.int32),
+            probability=jnp.exp(true_class),
+            log_probabilities=ImageOutcomes.kept_probabilities(logs),
+        )
+
+    def _no_logs(self, step: Callable[[State, Examples], tuple[State, Logs]], state: State, batch: Examples) -> Logs:
+        """Zeros in the form of the model's own logs: what a loop carries before those of its first batch."""
+        if not self.own_logs:
+            return {}
+        zeros: Logs = jax.tree.map(lambda log: jnp.zeros(log.shape, log.dtype), jax.eval_shape(step, state, batch)[1])
+        return zeros
+
+    def _with_metrics(self, state: State, first: jax.Array) -> State:
+        """The state, its metrics started afresh where this is the first batch."""
+        fresh = self.fresh_metrics(state.metrics)
+        return state._replace(metrics=jax.tree.map(lambda new, old: jnp.where(first, new, old), fresh, state.metrics))
+
 
 def _scaled(images: jax.Array, scale: float | None) -> jax.Array:
     """Model input from stored images: float32 `images / scale`, or the images as they are when `scale` is None."""
     return images if scale is None else images.astype(jnp.float32) / scale
-
-
-def train_program(steps: StepFunctions, count: int, batch_size: int, scale: float | None) -> Callable[..., Any]:
-    """A pure function `(state, examples, order, start, stop) -> (state, logs)` that runs steps `start` to `stop`.
-
-    `order` (int32, `(count,)`) says which image comes when. Step `i` takes images `i * batch_size` and on; the last
-    step takes what is left, as in Keras. Metrics start afresh when `start` is 0; `logs` are those since then.
-    """
-    full, rest = divmod(count, batch_size)
-
-    def batch(examples: Examples, picked: jax.Array) -> Examples:
-        part: Examples = jax.tree.map(lambda array: array[picked], examples)
-        return part._replace(images=_scaled(part.images, scale))
-
-    def run(
-        state: State, examples: Examples, order: jax.Array, start: jax.Array, stop: jax.Array
-    ) -> tuple[State, Logs]:
-        state = _with_metrics(steps, state, start == 0)
-        logs = _no_logs(steps, steps.train_step, state, batch(examples, order[:batch_size]))
-
-        def step(index: jax.Array, now: tuple[State, Logs]) -> tuple[State, Logs]:
-            picked = jax.lax.dynamic_slice(order, (index * batch_size,), (batch_size,))
-            return steps.train_step(now[0], batch(examples, picked))
-
-        state, logs = jax.lax.fori_loop(start, jnp.minimum(stop, full), step, (state, logs))
-        if rest:
-            last = batch(examples, order[full * batch_size :])
-            state, logs = jax.lax.cond(
-                stop > full, lambda now: steps.train_step(now[0], last), lambda now: now, (state, logs)
-            )
-        return state, logs or steps.results(state.metrics)
-
-    return run
-
-
-def evaluate_program(steps: StepFunctions, count: int, batch_size: int, scale: float | None) -> Callable[..., Any]:
-    """A pure function `(state, examples) -> (logs, outcomes)` over all `count` images; the state is not changed.
-
-    Tracing it raises EvaluationChangesStateError where the model would change it.
-    """
-    batch_size = min(batch_size, count)
-    full, rest = divmod(count, batch_size)
-
-    def run(state: State, examples: Examples) -> tuple[Logs, ImageOutcomes]:
-        if steps.keeps_metrics:
-            raise EvaluationChangesStateError
-
-        def batch_at(start: Any, size: int) -> Examples:
-            batch: Examples = jax.tree.map(lambda part: jax.lax.dynamic_slice_in_dim(part, start, size), examples)
-            return batch._replace(images=_scaled(batch.images, scale))
-
-        def one(now: tuple[Values, Logs], start: Any, size: int) -> tuple[tuple[Values, Logs], ImageOutcomes]:
-            batch = batch_at(start, size)
-            # `test_step` runs the forward pass too; XLA sees that both are the same, and computes it once.
-            outputs = steps.forward(state, batch.images)
-            after, logs = steps.test_step(state._replace(metrics=now[0]), batch)
-            # While JAX traces, a value that a layer leaves alone is the very same tracer.
-            if any(new is not old for new, old in zip(after.non_trainable, state.non_trainable, strict=True)):
-                raise EvaluationChangesStateError
-            return (after.metrics, logs), _outcomes(steps, outputs, batch.labels)
-
-        metrics = steps.fresh_metrics(())
-        logs = _no_logs(steps, steps.test_step, state._replace(metrics=metrics), batch_at(0, batch_size))
-        (metrics, logs), parts = jax.lax.scan(
-            lambda now, index: one(now, index * batch_size, batch_size), (metrics, logs), jnp.arange(full)
-        )
-        found = jax.tree.map(lambda part: part.reshape(full * batch_size, *part.shape[2:]), parts)
-        if rest:
-            (metrics, logs), last = one((metrics, logs), full * batch_size, rest)
-            found = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), found, last)
-        return logs or steps.results(metrics), found
-
-    return run
-
-
-def train_batch_program(steps: StepFunctions, scale: float | None) -> Callable[..., Any]:
-    """A pure function `(state, batch, first) -> (state, logs)`: one step; `first` starts metrics afresh."""
-
-    def run(state: State, batch: Examples, first: jax.Array) -> tuple[State, Logs]:
-        batch = batch._replace(images=_scaled(batch.images, scale))
-        state, logs = steps.train_step(_with_metrics(steps, state, first), batch)
-        return state, logs or steps.results(state.metrics)
-
-    return run
-
-
-def test_batch_program(steps: StepFunctions, scale: float | None) -> Callable[..., Any]:
-    """A pure function `(state, batch, first) -> (state, logs, outcomes)`: one step of evaluation."""
-
-    def run(state: State, batch: Examples, first: jax.Array) -> tuple[State, Logs, ImageOutcomes]:
-        batch = batch._replace(images=_scaled(batch.images, scale))
-        outputs = steps.forward(state, batch.images)
-        state, logs = steps.test_step(_with_metrics(steps, state, first), batch)
-        return state, logs or steps.results(state.metrics), _outcomes(steps, outputs, batch.labels)
-
-    return run
-
-
-def _with_metrics(steps: StepFunctions, state: State, first: jax.Array) -> State:
-    """The state, its metrics started afresh where this is the first batch."""
-    fresh = steps.fresh_metrics(state.metrics)
-    return state._replace(metrics=jax.tree.map(lambda new, old: jnp.where(first, new, old), fresh, state.metrics))
-
-
-def _no_logs(
-    steps: StepFunctions, step: Callable[[State, Examples], tuple[State, Logs]], state: State, batch: Examples
-) -> Logs:
-    """Zeros in the form of the model's own logs: the first value of those of the last batch, which a loop carries."""
-    if not steps.own_logs:
-        return {}
-    zeros: Logs = jax.tree.map(lambda log: jnp.zeros(log.shape, log.dtype), jax.eval_shape(step, state, batch)[1])
-    return zeros
-
-
-def predict_program(steps: StepFunctions, scale: float | None) -> Callable[..., Any]:
-    """A pure function `(state, images) -> logarithms of probabilities`, float32 `(images, classes)`."""
-
-    def run(state: State, images: jax.Array) -> jax.Array:
-        images = _scaled(images, scale)
-        return steps.answer(state, images) if steps.answer else steps.log_probabilities(steps.forward(state, images))
-
-    return run
-
-
-def _outcomes(steps: StepFunctions, outputs: jax.Array, labels: jax.Array) -> ImageOutcomes:
-    """The outcomes of a batch of images, from the model's outputs for them."""
-    logs = steps.log_probabilities(outputs)
-    true_class = jnp.take_along_axis(logs, steps.true_class(labels)[:, None], axis=1)[:, 0]
-    return ImageOutcomes(
-        loss=-true_class,
-        predicted=jnp.argmax(logs, axis=1).astype(jnp.int32),
-        probability=jnp.exp(true_class),
-        log_probabilities=kept_probabilities(logs),
-    )
-
-
-def kept_probabilities(logs: jax.Array) -> jax.Array:
-    """Logarithms of probabilities as a run keeps them: float16, which is within 0.05% of each, and never infinite."""
-    kept = logs if logs.shape[1] <= MOST_CLASSES_KEPT else logs[:, :0]
-    return jnp.maximum(kept, _SMALLEST_FLOAT16).astype(jnp.float16)

@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.engine.callback_memory import continue_files, recall, remembered
+from fittingroom.engine.callback_memory import LastingCallbacks
 from fittingroom.engine.callbacks import Callback, Numbers
 from fittingroom.engine.state import State, Variables
 from fittingroom.errors import InputError
@@ -43,7 +43,7 @@ class KerasCallbacks(Callback):
         except ImportError as error:
             raise _missing_package(error, callbacks) from error
         _check_monitors(callbacks)
-        self._lasting = [*callbacks, model.history]  # those with something to remember between epochs
+        self._lasting = LastingCallbacks([*callbacks, model.history])
         self._unwatched = not callbacks  # nobody looks at the model before training ends, so it need not be written
         self.watching = tuple(type(callback).__name__ for callback in callbacks if _watches_batches(callback))
         self.watches_batches = bool(self.watching)
@@ -138,13 +138,13 @@ class KerasCallbacks(Callback):
 
     def memory(self) -> Any:
         """What each callback remembers, and what `model.history` shows."""
-        return {"callbacks": remembered(self._lasting), "stop_training": bool(self._model.stop_training)}
+        return {"callbacks": self._lasting.remembered(), "stop_training": bool(self._model.stop_training)}
 
     def resume(self, state: State, memory: Any) -> State:
         """Keras's `on_train_begin`; then the callbacks get back what they remembered."""
-        continue_files(self._lasting)
+        self._lasting.continue_files()
         self.train_begin(state)
-        recall(self._lasting, memory["callbacks"])
+        self._lasting.recall(memory["callbacks"])
         self._model.stop_training = memory["stop_training"]
         return state
 

@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fittingroom.engine.callbacks import StopRequest, stop_requests
+from fittingroom.engine.callbacks import StopRequest
 from fittingroom.engine.devices import available_devices
 from fittingroom.engine.epoch import Examples, Logs
 from fittingroom.engine.programs import Order, ProgramName, Programs, ProgramSource, TracedPrograms
@@ -50,45 +50,45 @@ class Lane:
     programs: Programs
     seats: int = 1
 
+    @staticmethod
+    def compiled(
+        seeds: int,
+        source: ProgramSource,
+        traced: Callable[[], TracedPrograms],
+        compile_lane: Callable[[Lane], None],
+        request: StopRequest,
+    ) -> list[Lane]:
+        """The lanes for this many seeds: all cores or all accelerators, with their programs compiled.
+
+        Where steps are so long that devices share each batch of one seed (`engine.devices`), seeds take turns on all of
+        them: that takes no longer, and they end with the same bits as alone.
+
+        Args:
+            seeds: how many will train.
+            source: where programs come from.
+            traced: the same programs, traced in this process; called only where they are vectorised.
+            compile_lane: compiles all that training needs in a lane.
+            request: the request to stop that training will look at.
+        """
+        devices = jax.local_devices()[:seeds]
+        seats = min(-(-seeds // len(devices)), MOST_SEATS)
+        if devices[0].platform == "cpu" or seats == 1:
+            alone = Lane(devices[0], Programs(source.on(available_devices())))
+            compile_lane(alone)
+            if alone.programs.devices > 1:
+                return [alone]
+            others = [Lane(device, Programs(source)) for device in devices[1:]]
+        else:
+            own = traced()
+            alone, *others = [Lane(device, _VectorisedPrograms(own, seats, request), seats) for device in devices]
+            compile_lane(alone)
+        for lane in others:
+            compile_lane(lane)
+        return [alone, *others]
+
 
 # Makes the trainer of a seed, by its number from 0, in a lane.
 TrainerOf = Callable[[int, Lane], Trainer]
-
-
-def compiled_lanes(
-    seeds: int,
-    source: ProgramSource,
-    traced: Callable[[], TracedPrograms],
-    compile_lane: Callable[[Lane], None],
-    request: StopRequest,
-) -> list[Lane]:
-    """The lanes for this many seeds: all cores or all accelerators, with their programs compiled.
-
-    Where steps are so long that devices share each batch of one seed (`engine.devices`), seeds take turns on all of
-    them: that takes no longer, and they end with the same bits as alone.
-
-    Args:
-        seeds: how many will train.
-        source: where programs come from.
-        traced: the same programs, traced in this process; called only where they are vectorised.
-        compile_lane: compiles all that training needs in a lane.
-        request: the request to stop that training will look at.
-    """
-    devices = jax.local_devices()[:seeds]
-    seats = min(-(-seeds // len(devices)), MOST_SEATS)
-    if devices[0].platform == "cpu" or seats == 1:
-        alone = Lane(devices[0], Programs(source.on(available_devices())))
-        compile_lane(alone)
-        if alone.programs.devices > 1:
-            return [alone]
-        others = [Lane(device, Programs(source)) for device in devices[1:]]
-    else:
-        own = traced()
-        alone, *others = [Lane(device, _VectorisedPrograms(own, seats, request), seats) for device in devices]
-        compile_lane(alone)
-    for lane in others:
-        compile_lane(lane)
-    return [alone, *others]
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def train_seeds(
     """
     work = _Work(trainer, starts, request)
     seats = [lane for lane in lanes for _ in range(lane.seats)]
-    with stop_requests(request), ThreadPoolExecutor(len(seats)) as pool:
+    with request.listening(), ThreadPoolExecutor(len(seats)) as pool:
         futures = [pool.submit(work.in_lane, lane) for lane in seats]
         _wait(futures)
     for future in futures:

@@ -40,17 +40,25 @@ class _End(NamedTuple):
     outputs: int
 
 
-def misfits(model: keras.Model, images: Array, outputs: int) -> tuple[str, ...]:
-    """Notes on what does not fit in a compiled and built model.
+def check_end(
+    model: keras.Model, images: Array, labels: Array, outputs: int
+) -> tuple[tuple[str, ...], tuple[str, ...], str]:
+    """Notes on what does not fit, notes on what Keras's numbers mean, and advice should the loss become NaN.
 
     Args:
         model: compiled and built.
         images: some of training, as the model gets them; where the structure does not tell its outputs, they are tried.
+        labels: of training, as `fit` got them.
         outputs: how many numbers the model gives for an image.
 
     Raises:
         ModelError: with this activation and this loss nothing can be learned.
     """
+    found = _misfits(model, images, outputs)
+    return found, _meanings(model, outputs, labels), _if_diverged(model, images, found)
+
+
+def _misfits(model: keras.Model, images: Array, outputs: int) -> tuple[str, ...]:
     facts = LossFacts.of(model, outputs)
     if facts.function not in (*CLASSWISE, *OUTPUTWISE, "kl_divergence"):
         return ()
@@ -187,14 +195,8 @@ def _subject(end: _End) -> str:
     return end.words[0].upper() + end.words[1:]
 
 
-def meanings(model: keras.Model, outputs: int, labels: Array) -> tuple[str, ...]:
-    """Notes on numbers of Keras's history that differ from those that a run reports: what each of them means.
-
-    Args:
-        model: compiled and built.
-        outputs: how many numbers it gives for an image.
-        labels: of training, as `fit` got them.
-    """
+def _meanings(model: keras.Model, outputs: int, labels: Array) -> tuple[str, ...]:
+    """Notes on numbers of Keras's history that differ from those that a run reports: what each of them means."""
     facts = LossFacts.of(model, outputs)
     said = []
     if labels.ndim == 2 and labels.shape[1] > 1 and (shares := labels.max(axis=1) < 0.999).any():
@@ -298,14 +300,8 @@ def _other_meaning(metric: Any, outputs: int, even: float, *, logits: bool, one_
     return ""
 
 
-def if_diverged(model: keras.Model, images: Array, found: tuple[str, ...]) -> str:
-    """Advice for the case that the loss becomes NaN or infinite: what is known to be wrong, or else the usual.
-
-    Args:
-        model: compiled.
-        images: some of training, as the model gets them.
-        found: what `misfits` returned for the model.
-    """
+def _if_diverged(model: keras.Model, images: Array, found: tuple[str, ...]) -> str:
+    """Advice for the case that the loss becomes NaN or infinite: what is known to be wrong, or else the usual."""
     if found:
         return f"The likely cause: {found[0]}"
     top = float(np.abs(images).max(initial=0))

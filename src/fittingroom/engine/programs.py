@@ -12,17 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from fittingroom.engine.convolution import rewritten_for_cpu
-from fittingroom.engine.devices import SharedProgram, everywhere, sharing, sharing_devices, work_per_step
-from fittingroom.engine.epoch import (
-    Examples,
-    ImageOutcomes,
-    Logs,
-    StepFunctions,
-    evaluate_program,
-    kept_probabilities,
-    predict_program,
-    train_program,
-)
+from fittingroom.engine.devices import SharedProgram, sharing, sharing_devices, work_per_step
+from fittingroom.engine.epoch import Examples, ImageOutcomes, Logs, StepFunctions
 from fittingroom.engine.snapshots import ValidationResult
 from fittingroom.engine.state import State
 
@@ -95,7 +86,7 @@ class TracedPrograms:
         if devices == 1:
             return alone, 1
         shared = self._rewritten(name, arguments, sharing(self.steps, devices))
-        whole = everywhere(devices)
+        whole = SharedProgram.everywhere(devices)
         return jax.jit(shared, in_shardings=whole, out_shardings=whole), devices
 
     def program(self, name: ProgramName, arguments: tuple[Any, ...]) -> Callable[..., Any]:
@@ -123,11 +114,11 @@ class TracedPrograms:
 
     def _function(self, name: ProgramName, arguments: tuple[Any, ...], steps: StepFunctions) -> Callable[..., Any]:
         if name == "predict":
-            return predict_program(steps, self.scale)
+            return steps.predict_program(self.scale)
         count = arguments[1].images.shape[0]
         if name in {"train", "step"}:
-            return train_program(steps, count, self.batch_size, self.scale)
-        return evaluate_program(steps, count, self.evaluation_batch, self.scale)
+            return steps.train_program(count, self.batch_size, self.scale)
+        return steps.evaluate_program(count, self.evaluation_batch, self.scale)
 
 
 def shapes_of(arguments: Any) -> Any:
@@ -193,7 +184,7 @@ class Programs:
         true_class = logs[np.arange(len(labels)), labels]
         predicted = logs.argmax(axis=1).astype(np.int32)
         means = {"accuracy": float((predicted == labels).mean()), "loss": float(-true_class.mean())}
-        kept = kept_probabilities(jnp.asarray(logs))
+        kept = ImageOutcomes.kept_probabilities(jnp.asarray(logs))
         outcomes = ImageOutcomes(*map(jnp.asarray, (-true_class, predicted, np.exp(true_class), kept)))
         return ValidationResult(means, outcomes, None)
 

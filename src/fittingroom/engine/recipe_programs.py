@@ -24,7 +24,7 @@ from jax import export
 from fittingroom.atomic import read_checked, write_checked
 from fittingroom.data.cache import cache_dir
 from fittingroom.engine.blueprint import Blueprint
-from fittingroom.engine.devices import SharedProgram, everywhere
+from fittingroom.engine.devices import SharedProgram
 from fittingroom.engine.epoch import Examples, ImageOutcomes
 from fittingroom.engine.programs import ProgramName, TracedPrograms, shapes_of
 from fittingroom.engine.state import State
@@ -84,7 +84,7 @@ class RecipeModel:
         from fittingroom.engine.devices import require_jax_backend
 
         require_jax_backend()
-        from fittingroom.engine.augmentation import augmenting, averaging, with_seed
+        from fittingroom.engine.augmentation import augmenting, averaging
         from fittingroom.engine.description import describe
         from fittingroom.engine.keras_steps import step_functions
         from fittingroom.engine.model_checks import build_checked
@@ -99,7 +99,7 @@ class RecipeModel:
         build_checked(model, images, np.zeros(1, np.int32), None, self.classes)
         blueprint, steps = Blueprint.of(model, description), step_functions(model)
         if self.recipe.augment:
-            blueprint = with_seed(blueprint)
+            blueprint = blueprint.with_augmentation_seed()
             steps = augmenting(steps, [Augmentation.of(text) for text in self.recipe.augment])
         if self.recipe.test_views:
             steps = averaging(steps, [Augmentation.of(text) for text in self.recipe.test_views])
@@ -161,7 +161,7 @@ class ExportedPrograms:
         with _without_lapack(exported):
             if devices == 1:
                 return jax.jit(exported.call).lower(*arguments).compile()
-            whole = everywhere(devices)
+            whole = SharedProgram.everywhere(devices)
             shared = jax.jit(exported.call, in_shardings=whole, out_shardings=whole)
             return SharedProgram(shared.lower(*shapes_of(arguments)).compile(), devices)
 

@@ -120,18 +120,3 @@ def weight_shapes(model: keras.Model) -> tuple[tuple[tuple[int, ...], ...], tupl
     groups = (model.trainable_variables, model.non_trainable_variables)
     trainable, non_trainable = (tuple(tuple(variable.shape) for variable in group) for group in groups)
     return trainable, non_trainable
-
-
-def weight_names(model: keras.Model) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Unique names, from Keras's paths, of the trainable and the non-trainable variables, in the order of `State`."""
-    paths = [variable.path for variable in (*model.trainable_variables, *model.non_trainable_variables)]
-    names = tuple(_unique(paths))
-    count = len(model.trainable_variables)
-    return names[:count], names[count:]
-
-
-def _unique(paths: Iterable[str]) -> Iterable[str]:
-    seen: dict[str, int] = {}
-    for path in paths:
-        seen[path] = seen.get(path, 0) + 1
-        yield path if seen[path] == 1 else f"{path}#{seen[path]}"

@@ -14,7 +14,7 @@ import numpy as np
 from fittingroom.engine.arrays import ArrayFeed, ArrayValidation
 from fittingroom.engine.batch_steps import BatchFeed, BatchLogs, BatchPrograms, BatchValidation
 from fittingroom.engine.batches import Batches
-from fittingroom.engine.callbacks import Callback, Numbers, StopRequest, last_of_group, stop_requests
+from fittingroom.engine.callbacks import Callback, Numbers, StopRequest, last_of_group
 from fittingroom.engine.epoch import EvaluationChangesStateError, Examples, Logs
 from fittingroom.engine.programs import Programs, numbers
 from fittingroom.engine.snapshots import (
@@ -132,7 +132,7 @@ class Trainer:
         training = Training(state) if resume is None else Training(resume.kept or resume.state, list(resume.epochs))
         self._saving = SnapshotSaver(save, self.plan.checkpoint_every)
         self.progress.start(self.plan.epochs, self._feed.steps or 1)
-        with stop_requests() if request is None else nullcontext(request) as requested:
+        with StopRequest().listening() if request is None else nullcontext(request) as requested:
             try:
                 self._train(training, requested, resume)
             except KeyboardInterrupt:

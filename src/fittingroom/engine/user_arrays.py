@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -14,8 +14,6 @@ from fittingroom.data.dataset import Part
 from fittingroom.data.ranges import require_finite
 from fittingroom.engine.arrays import Array, Arrays, LabelForm
 from fittingroom.errors import DataError, InputError, ModelError
-
-ClassWeight = Mapping[int, float] | Literal["balanced"]
 
 _CLASS_NUMBERS = LabelForm()
 _WHAT_IS_TRAINED = (
@@ -266,24 +264,6 @@ def weighted(arrays: Arrays, sample_weight: Any) -> Arrays:
     return replace(arrays, weights=_checked_sample_weight(weights, len(arrays)))
 
 
-def class_weighted(arrays: Arrays, class_weight: ClassWeight | None) -> Arrays:
-    """Training arrays with a weight in the loss for each class.
-
-    Args:
-        arrays: without weights.
-        class_weight: as `checked_class_weight` returns it; None leaves the arrays as they are.
-
-    Raises:
-        InputError: the arrays have weights already.
-    """
-    if class_weight is None:
-        return arrays
-    if arrays.weights is not None:
-        raise InputError("sample_weight and class_weight cannot be given together. Multiply both into sample_weight.")
-    numbers = arrays.class_indices if isinstance(class_weight, str) else arrays.label_numbers
-    return replace(arrays, weights=_of_classes(class_weight, numbers))
-
-
 def _checked_sample_weight(weights: Array, count: int) -> Array:
     """Weights of images, float32 `(count,)`.
 
@@ -306,68 +286,80 @@ def _checked_sample_weight(weights: Array, count: int) -> Array:
     return weights.astype(np.float32)
 
 
-def checked_class_weight(given: Any, names: tuple[str, ...] = ()) -> ClassWeight | None:
-    """`class_weight` as class number -> weight, `"balanced"`, or None.
+@dataclass(frozen=True)
+class ClassWeight:
+    """How much the images of each class count in the loss.
 
     Args:
-        given: the user's argument.
-        names: of the classes, so that the message about a class given by name has its number.
-
-    Raises:
-        InputError: it is something else, a key is not a class number, or a weight is not a number of 0 or more.
+        weights: class number -> weight, 1 for a class that is not named; or "balanced", which gives every class the
+            same total weight, and the images a mean weight of 1, as scikit-learn does:
+            n / (number of classes that have images × images of the class).
     """
-    if given is None:
-        return None
-    if isinstance(given, str) and given == "balanced":
-        return "balanced"
-    if not isinstance(given, Mapping):
-        form = f"class_weight is {given!r}" if isinstance(given, str) else f"class_weight is a {type(given).__name__}"
-        listed = isinstance(given, list | tuple | np.ndarray) and np.ndim(given) == 1
-        mend = " Write dict(enumerate(class_weight))." if listed else ""
-        raise InputError(
-            f"{form}; expected a dict of class number -> weight, such as {{0: 1.0, 1: 5.0}}, or 'balanced'.{mend}"
-        )
-    weights: dict[int, float] = {}
-    for key, weight in given.items():
-        weights[_class_number(key, names)] = _weight(key, weight)
-    if weights and not any(weights.values()):
-        raise InputError("All class weights are 0, so no image would count in the loss.")
-    return weights
 
+    weights: Mapping[int, float] | Literal["balanced"]
 
-def _of_classes(class_weight: ClassWeight, labels: Array) -> Array:
-    """The weight of each image by its class, float32 `(n,)`; 1 for classes that are not named.
+    @classmethod
+    def of_user(cls, given: Any, names: tuple[str, ...] = ()) -> ClassWeight | None:
+        """`class_weight` as `fit` was given it, checked; None where it was given none.
 
-    `"balanced"` gives every class the same total weight, and the images a mean weight of 1, as scikit-learn does:
-    n / (number of classes that have images × images of the class).
+        Args:
+            given: the user's argument.
+            names: of the classes, so that the message about a class given by name has its number.
 
-    Args:
-        class_weight: as `checked_class_weight` returns it.
-        labels: class numbers, `(n,)`.
-    """
-    weights = np.ones(len(labels), np.float32)
-    if isinstance(class_weight, str):  # -1 stands for images without a class
-        classes, counts = np.unique(labels[labels >= 0], return_counts=True)
-        class_weight = dict(zip(classes.tolist(), (counts.sum() / (len(classes) * counts)).tolist(), strict=True))
-    for number, weight in class_weight.items():
-        weights[labels == number] = weight
-    return weights
+        Raises:
+            InputError: it is something else, a key is not a class number, or a weight is not a number of 0 or more.
+        """
+        if given is None:
+            return None
+        if isinstance(given, str) and given == "balanced":
+            return cls("balanced")
+        if not isinstance(given, Mapping):
+            kind = repr(given) if isinstance(given, str) else f"a {type(given).__name__}"
+            listed = isinstance(given, list | tuple | np.ndarray) and np.ndim(given) == 1
+            mend = " Write dict(enumerate(class_weight))." if listed else ""
+            raise InputError(
+                f"class_weight is {kind}; expected a dict of class number -> weight, such as {{0: 1.0, 1: 5.0}}, or "
+                f"'balanced'.{mend}"
+            )
+        weights: dict[int, float] = {}
+        for key, weight in given.items():
+            weights[_class_number(key, names)] = _weight(key, weight)
+        if weights and not any(weights.values()):
+            raise InputError("All class weights are 0, so no image would count in the loss.")
+        return cls(weights)
 
+    def applied_to(self, arrays: Arrays) -> Arrays:
+        """Training arrays with the weight of its class for each image.
 
-def unused_weights(class_weight: ClassWeight | None, labels: Array) -> tuple[str, ...]:
-    """A note about weights of classes without training images.
+        Raises:
+            InputError: the arrays have weights already.
+        """
+        if arrays.weights is not None:
+            raise InputError(
+                "sample_weight and class_weight cannot be given together. Multiply both into sample_weight."
+            )
+        numbers = arrays.class_indices if self.weights == "balanced" else arrays.label_numbers
+        return replace(arrays, weights=self.of_images(numbers))
 
-    Args:
-        class_weight: as `checked_class_weight` returns it.
-        labels: class numbers of the training images, `(n,)`.
-    """
-    if class_weight is None or isinstance(class_weight, str):
-        return ()
-    unused = sorted(set(class_weight) - set(np.unique(labels).tolist()))
-    if not unused:
-        return ()
-    named = f"class{'es' * (len(unused) > 1)} {', '.join(map(str, unused[:5]))}"
-    return (f"class_weight names {named}, of which there are no training images.",)
+    def of_images(self, labels: Array) -> Array:
+        """The weight of each image by its class number, of `(n,)`: float32 `(n,)`."""
+        result, weights = np.ones(len(labels), np.float32), self.weights
+        if isinstance(weights, str):  # -1 stands for images without a class
+            classes, counts = np.unique(labels[labels >= 0], return_counts=True)
+            weights = dict(zip(classes.tolist(), (counts.sum() / (len(classes) * counts)).tolist(), strict=True))
+        for number, weight in weights.items():
+            result[labels == number] = weight
+        return result
+
+    def unused(self, labels: Array) -> tuple[str, ...]:
+        """A note about weights of classes that have no image among the training labels, class numbers `(n,)`."""
+        if isinstance(self.weights, str):
+            return ()
+        unused = sorted(set(self.weights) - set(np.unique(labels).tolist()))
+        if not unused:
+            return ()
+        named = f"class{'es' * (len(unused) > 1)} {', '.join(map(str, unused[:5]))}"
+        return (f"class_weight names {named}, of which there are no training images.",)
 
 
 def _class_number(key: Any, names: tuple[str, ...]) -> int:

@@ -26,7 +26,7 @@ import numpy as np
 
 from fittingroom.data.catalogue import DatasetInfo
 from fittingroom.data.dataset import Dataset, Part, SealedTestSet
-from fittingroom.engine.callbacks import stop_requests
+from fittingroom.engine.callbacks import StopRequest
 from fittingroom.errors import DataError, InputError, RecipeError
 from fittingroom.experiments.executor import Ended, Executor
 from fittingroom.experiments.experiment_progress import ExperimentProgress
@@ -88,7 +88,7 @@ def _train(
     waiting = {task.remote(data, batch.variant.recipe, batch.variant.digest, batch.seeds): batch for batch in batches}
     cores = int(ray.cluster_resources().get("CPU", 0))
     try:
-        with stop_requests() as request:
+        with StopRequest().listening() as request:
             while waiting:
                 progress.training(f"{len(waiting)} cells left for {cores} cores of a Ray cluster", 0).stage("")
                 ready: list[Any] = []

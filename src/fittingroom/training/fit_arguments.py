@@ -13,14 +13,12 @@ import numpy as np
 
 from fittingroom.data.dataset import Dataset, Part
 from fittingroom.engine.arrays import Arrays, LabelForm
-from fittingroom.engine.batches import Batches, gives_batches
+from fittingroom.engine.batches import Batches
 from fittingroom.engine.snapshots import TrainingPlan
 from fittingroom.engine.user_arrays import (
-    checked_class_weight,
-    class_weighted,
+    ClassWeight,
     of_user,
     of_validation,
-    unused_weights,
     weighted,
 )
 from fittingroom.errors import InputError
@@ -68,7 +66,7 @@ class FitArguments:
                 "Give more epochs."
             )
         frequency = given._frequency()
-        if isinstance(given.x, Dataset | Part) or not gives_batches(given.x):
+        if isinstance(given.x, Dataset | Part) or not Batches.are_in(given.x):
             prepared = given._of_arrays()
         else:
             prepared = given._of_batches()
@@ -157,9 +155,11 @@ class FitArguments:
         if isinstance(validation, Arrays):
             validation.require_class_of_each()
             replaced = (*replaced, *_same_images(train, validation), *_classes_on_one_side(train, validation))
-        class_weight = checked_class_weight(self.class_weight, self.x.classes if isinstance(self.x, Dataset) else ())
-        replaced = (*replaced, *unused_weights(class_weight, train.label_numbers))
-        train = class_weighted(train, class_weight)
+        names = self.x.classes if isinstance(self.x, Dataset) else ()
+        class_weight = ClassWeight.of_user(self.class_weight, names)
+        if class_weight is not None:
+            replaced = (*replaced, *class_weight.unused(train.label_numbers))
+            train = class_weight.applied_to(train)
         steps = self.steps_per_epoch
         batch_size = self.batch_size or (math.ceil(len(train) / steps) if steps else 32)
         batch_size, notes = clamped_batch_size(batch_size, len(train))
@@ -201,8 +201,8 @@ class FitArguments:
             value = getattr(self, name)
             if not (value is None or (isinstance(value, int | float) and value == 0)):
                 raise InputError(f"{name}= cannot be used with an iterable of batches ({kind}). {way_out}")
-        class_weight = checked_class_weight(self.class_weight)
-        if isinstance(class_weight, str):
+        class_weight = ClassWeight.of_user(self.class_weight)
+        if class_weight is not None and class_weight.weights == "balanced":
             raise InputError(
                 f"class_weight='balanced' needs the number of images of each class, which an iterable of batches "
                 f"({kind}) does not tell beforehand. Give a weight for each class number."
@@ -231,7 +231,7 @@ class FitArguments:
 
     def _validation(self, given: Any, train: Arrays) -> tuple[Data, tuple[str, ...]]:
         """The validation data, and what should be said about their values."""
-        if isinstance(given, Part) or not gives_batches(given):
+        if isinstance(given, Part) or not Batches.are_in(given):
             arrays = of_validation(given, self.label_form)
             alike = arrays.like(train)
             return alike, arrays.scale_notes(train)

@@ -22,7 +22,7 @@ from fittingroom.engine.blueprint import Blueprint
 from fittingroom.engine.callbacks import Callback, StopRequest
 from fittingroom.engine.devices import available_devices
 from fittingroom.engine.epoch import Examples
-from fittingroom.engine.lanes import Lane, StartingPoint, compiled_lanes, train_seeds
+from fittingroom.engine.lanes import Lane, StartingPoint, train_seeds
 from fittingroom.engine.programs import Programs, ProgramSource, TracedPrograms
 from fittingroom.engine.snapshots import Snapshot, Training, TrainingPlan
 from fittingroom.engine.state import State
@@ -177,7 +177,7 @@ class Job:
                 examples[lane.device] = self._examples()
                 trainer(0, lane).compile(jax.device_put(self.seeds[0].state, lane.device))
 
-        lanes = compiled_lanes(len(self.seeds), self.source(), self.traced, compile_lane, request)
+        lanes = Lane.compiled(len(self.seeds), self.source(), self.traced, compile_lane, request)
         ready, compiling = time.perf_counter(), sum(lane.programs.compile_seconds for lane in lanes)
         with self._begin() as begun:
             starts = [StartingPoint(one.state, one.resume, self.folder.saver(begun, one.seed)) for one in self.seeds]

@@ -243,10 +243,10 @@ class ModelTraining:
 
     def _check_model(self) -> tuple[tuple[str, ...], str]:
         """Builds the model; what should be said of it, and what to look at if its loss becomes NaN or infinite."""
-        from fittingroom.engine import misfits
         from fittingroom.engine import model_checks as checks
         from fittingroom.engine.data_checks import check_form, data_notes
         from fittingroom.engine.keras_steps import fixed_batch
+        from fittingroom.engine.misfits import check_end
 
         first = self.data.first
         check_form(self.model, first.images, first.class_indices)
@@ -270,13 +270,8 @@ class ModelTraining:
         )
         StopRule(self.recipe["stop"], own=True).update(dict.fromkeys(names, 0.0))  # refuses what will be missing
         some = first.input_batch(fixed_batch(self.model) or 32)
-        found = misfits.misfits(self.model, some, outputs)
-        notes = (
-            *checks.notes(self.model),
-            *misfits.meanings(self.model, outputs, first.labels),
-            *data_notes(self.model, first),
-        )
-        return (*found, *notes), misfits.if_diverged(self.model, some, found)
+        misfits, meanings, if_diverged = check_end(self.model, some, first.labels, outputs)
+        return (*misfits, *checks.notes(self.model), *meanings, *data_notes(self.model, first)), if_diverged
 
     def _class_count(self) -> int:
         return max(0 if self.dataset is None else len(self.dataset.classes), self.data.classes)

@@ -13,7 +13,7 @@ from typing import Any
 
 from fittingroom.engine.blueprint import Blueprint
 from fittingroom.engine.callback_memory import forgotten
-from fittingroom.engine.devices import device_facts, threads_per_operation
+from fittingroom.engine.devices import platform_and_threads
 from fittingroom.engine.snapshots import Snapshot, Training, TrainingPlan
 from fittingroom.errors import DivergedError, InputError, Interrupted, RunError, StorageError
 from fittingroom.recipes.modelfile import RecordedFile
@@ -250,7 +250,7 @@ def how_to_resume(path: Path, *, own_model: bool) -> str:
 
 def environment_of(devices: int) -> Environment:
     """Software and machine of this process, where so many devices share each batch."""
-    return Environment.current(str(device_facts()["platform"]), threads_per_operation(), devices)
+    return Environment.current(*platform_and_threads(), devices)
 
 
 def _notes(snapshot: Snapshot) -> tuple[str, ...]:
