@@ -127,7 +127,7 @@ def look(
         taken.append((place, looks.add(reason, place)))
 
     with looks.alone():
-        if has_score(read_record(path)):
+        if read_record(path).has_score:
             return  # another process scored the run while this one waited
         stored = score(dataset.test.recorded(write_intent).open(reason)).to_dict()
         ((place, number),) = taken
@@ -157,11 +157,6 @@ def _intent(path: Path, record: RunRecord, dataset: str, images: int, reason: st
         weights=weights_sha256(path),
         fingerprint=record.data.test_fingerprint,
     )
-
-
-def has_score(record: RunRecord) -> bool:
-    """Whether a run has a test score."""
-    return any(one.score is not None for one in record.looks)
 
 
 def stored_result(runs: Sequence[tuple[Path, RunRecord]]) -> TestResult:

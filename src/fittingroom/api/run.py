@@ -243,7 +243,7 @@ class Run:
                 "the test set would be opened without a reason. Say what the score is for: evaluate('final score')."
             )
         record = self.record
-        if not openings.has_score(record):
+        if not record.has_score:
             self._model_of_seed.compiled()  # what cannot answer is found before the test set is opened
             kept = None if self.outcomes is None else self.outcomes.kept
             if kept is not None and np.isnan(kept.loss).all():

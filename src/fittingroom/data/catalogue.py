@@ -60,7 +60,10 @@ class CatalogueEntry:
         return next((row for row in CATALOGUE.values() if (row.train_fingerprint, row.test_fingerprint) == pair), None)
 
 
-_PACKED = tuple(f"{name}.gz" for name in FOUR_FILES)
+def _checksums(*each: str) -> Mapping[str, str]:
+    """The published MD5 of each packed file, in the order of `FOUR_FILES`."""
+    return MappingProxyType({f"{name}.gz": one for name, one in zip(FOUR_FILES, each, strict=True)})
+
 
 FASHION_MNIST = CatalogueEntry(
     name="fashion-mnist",
@@ -70,19 +73,11 @@ FASHION_MNIST = CatalogueEntry(
         homepage="https://github.com/zalandoresearch/fashion-mnist",
         citation="Xiao, Rasul, Vollgraf: Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning "
         "Algorithms, 2017, arXiv:1708.07747",
-        checksums=MappingProxyType(
-            dict(
-                zip(
-                    _PACKED,
-                    (
-                        "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-                        "25c81989df183df01b3e8a0aad5dffbe",
-                        "bef4ecab320f06d8554ea6380940ec79",
-                        "bb300cfdad3c16e7a12a480ee83cd310",
-                    ),
-                    strict=True,
-                )
-            )
+        checksums=_checksums(
+            "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+            "25c81989df183df01b3e8a0aad5dffbe",
+            "bef4ecab320f06d8554ea6380940ec79",
+            "bb300cfdad3c16e7a12a480ee83cd310",
         ),
     ),
     classes=(
@@ -120,19 +115,11 @@ MNIST = CatalogueEntry(
         homepage="http://yann.lecun.com/exdb/mnist/",
         citation="LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document recognition, "
         "Proceedings of the IEEE 86(11), 1998",
-        checksums=MappingProxyType(
-            dict(
-                zip(
-                    _PACKED,
-                    (
-                        "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-                        "d53e105ee54ea40749a09fcbcd1e9432",
-                        "9fb629c4189551a2d022fa330f9573f3",
-                        "ec29112dd5afa0611ce80d1b7f02629c",
-                    ),
-                    strict=True,
-                )
-            )
+        checksums=_checksums(
+            "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+            "d53e105ee54ea40749a09fcbcd1e9432",
+            "9fb629c4189551a2d022fa330f9573f3",
+            "ec29112dd5afa0611ce80d1b7f02629c",
         ),
     ),
     classes=tuple("0123456789"),
@@ -154,19 +141,11 @@ KMNIST = CatalogueEntry(
         citation="KMNIST Dataset (created by CODH), adapted from Kuzushiji Dataset (created by NIJL and others), "
         "doi:10.20676/00000341; Clanuwat et al.: Deep Learning for Classical Japanese Literature, 2018, "
         "arXiv:1812.01718",
-        checksums=MappingProxyType(
-            dict(
-                zip(
-                    _PACKED,
-                    (
-                        "bdb82020997e1d708af4cf47b453dcf7",
-                        "e144d726b3acfaa3e44228e80efcd344",
-                        "5c965bf0a639b31b8f53240b1b52f4d7",
-                        "7320c461ea6c1c855c0b718fb2a4b134",
-                    ),
-                    strict=True,
-                )
-            )
+        checksums=_checksums(
+            "bdb82020997e1d708af4cf47b453dcf7",
+            "e144d726b3acfaa3e44228e80efcd344",
+            "5c965bf0a639b31b8f53240b1b52f4d7",
+            "7320c461ea6c1c855c0b718fb2a4b134",
         ),
     ),
     classes=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),

@@ -25,12 +25,7 @@ from fittingroom.data.cache import DatasetSource
 from fittingroom.data.catalogue import FOUR_FILES, CatalogueEntry
 from fittingroom.data.contents import Contents, RawDataset, RawPart
 from fittingroom.data.npz import listed
-from fittingroom.data.sniff import (
-    LARGEST_ARRAY,
-    LOOKED_AT,
-    FileKind,
-    read_declared,
-)
+from fittingroom.data.sniff import LARGEST_ARRAY, LOOKED_AT, FileKind, read_declared
 from fittingroom.data.values import to_images
 from fittingroom.errors import DataError, DatasetNotFoundError
 

@@ -51,10 +51,7 @@ class Listing:
         """
         found = Skipped() if skipped is None else skipped
         suffixes = FIRST_SUFFIXES if first_rules else SUFFIXES
-        folders: list[Path] = []
-        pictures: list[Path] = []
-        others: list[Path] = []
-        links: list[Path] = []
+        folders, pictures, others, links = list[Path](), list[Path](), list[Path](), list[Path]()
         for path in sorted(folder.iterdir()):
             if path.is_symlink():
                 links.append(path)

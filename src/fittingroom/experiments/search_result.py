@@ -1,13 +1,10 @@
-"""`Search`: the trials of a search, the best of them, and how much of its lead may be luck.
-
-How far the best of many trials may lead by luck alone.
-"""
+"""`Search`: the trials of a search, the best of them, and how much of its lead may be luck."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -164,26 +161,17 @@ class BestOf:
         if self.trials == 1:
             return "the only trial was not chosen from others, so there is no selection bias"
         if self.objective == "accuracy":
-            return (
-                f"were all {self.trials} trials equally good, the best would lead by about "
-                f"{points(100 * self.luck, signed=True)} points by luck alone; "
-                f"that would leave {100 * self.expected:.2f}%"
-            )
+            lead, rest = f"{points(100 * self.luck, signed=True)} points", f"{100 * self.expected:.2f}%"
+        else:
+            lead, rest = f"{self.luck:.4f} nats", f"{self.expected:.4f}"
         return (
-            f"were all {self.trials} trials equally good, the best would lead by about {self.luck:.4f} nats by luck "
-            f"alone; that would leave {self.expected:.4f}"
+            f"were all {self.trials} trials equally good, the best would lead by about {lead} by luck alone; that "
+            f"would leave {rest}"
         )
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain JSON."""
-        return {
-            "trials": self.trials,
-            "objective": self.objective,
-            "value": self.value,
-            "luck": self.luck,
-            "expected": self.expected,
-            "sentence": self.sentence(),
-        }
+        return {**asdict(self), "expected": self.expected, "sentence": self.sentence()}
 
 
 def _luck_of_best(scores: Sequence[npt.NDArray[Any]], trials: int) -> float:

@@ -65,9 +65,8 @@ class _Patience:
 
     def improves(self, value: float, best: float | None) -> bool:
         """Whether a number is a new best; NaN never is."""
-        if math.isnan(value):
-            return False
-        return best is None or (value < best if self.direction == "rises" else value > best)
+        better = best is None or (value < best if self.direction == "rises" else value > best)
+        return better and not math.isnan(value)
 
 
 _Condition = _Threshold | _Patience
@@ -166,8 +165,7 @@ class StopRule:
             RecipeError: a condition's metric is not among the numbers.
         """
         self._epoch += 1
-        reasons = [reason for condition in self._conditions if (reason := self._reason(condition, logs))]
-        return "; ".join(reasons) or None
+        return "; ".join(reason for condition in self._conditions if (reason := self._reason(condition, logs))) or None
 
     def state(self) -> dict[str, Any]:
         """All that the rule remembers, as plain JSON."""
@@ -189,9 +187,8 @@ class StopRule:
             )
         value = float(logs[condition.metric])
         if isinstance(condition, _Threshold):
-            if condition.holds(value):
-                return f"{condition.text} after epoch {self._epoch} ({condition.metric} {value:.4f})"
-            return None
+            met = f"{condition.text} after epoch {self._epoch} ({condition.metric} {value:.4f})"
+            return met if condition.holds(value) else None
         text = condition.text
         if condition.improves(value, self._best.get(text)):
             self._best[text], self._best_epoch[text] = value, self._epoch
@@ -199,7 +196,5 @@ class StopRule:
             return None
         if text not in self._best:
             return f"{text}: no number in {self._epoch} epochs"
-        return (
-            f"{text} after epoch {self._epoch} (best {condition.metric} {self._best[text]:.4f} after epoch "
-            f"{self._best_epoch[text]})"
-        )
+        best = f"best {condition.metric} {self._best[text]:.4f} after epoch {self._best_epoch[text]}"
+        return f"{text} after epoch {self._epoch} ({best})"

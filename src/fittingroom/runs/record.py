@@ -233,6 +233,11 @@ class RunRecord:
     model_file: RecordedFile | None = None
     weights_sha256: str | None = None
 
+    @property
+    def has_score(self) -> bool:
+        """Whether the run has a test score."""
+        return any(one.score is not None for one in self.looks)
+
     def trained_recipe(self, **changes: Any) -> Recipe:
         """The recipe that the record names, with some settings changed.
 
