@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fittingroom.data import headers
-from fittingroom.data.pictures import MOST_BYTES, Picture, quiet_pillow
+from fittingroom.data.pictures import MOST_BYTES, Picture
 from fittingroom.errors import DataError
 
 NAME = Path("photo.jpg")
@@ -48,7 +48,7 @@ CONTENT = jpeg(noisy(70, 75))
 @given(length=st.integers(1, len(CONTENT) - 1))
 @settings(max_examples=300, deadline=None)
 def test_wherever_it_is_cut_off_it_is_refused(length: int) -> None:
-    with quiet_pillow(), pytest.raises(DataError, match=r"cut off or damaged|not an image"):
+    with Picture.quiet(), pytest.raises(DataError, match=r"cut off or damaged|not an image"):
         Picture.read(BytesIO(CONTENT[:length]), NAME, at_least=AT_LEAST)
 
 

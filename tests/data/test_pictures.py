@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fittingroom.data.pictures import MOST_BYTES, Picture, fit, pixels, quiet_pillow
+from fittingroom.data.pictures import MOST_BYTES, Picture, fit, pixels
 from fittingroom.errors import DataError
 from tests.data.builders import picture
 
@@ -52,7 +52,10 @@ def test_lossy_formats_come_close(tmp_path: Path, suffix: str) -> None:
 
 def test_a_picture_beyond_the_pixel_limit_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png_of_declared_size(13300, 13300))
-    with quiet_pillow(), pytest.raises(DataError, match=f"13300×13300 pixels; at most {MOST_BYTES // 4:,} are decoded"):
+    with (
+        Picture.quiet(),
+        pytest.raises(DataError, match=f"13300×13300 pixels; at most {MOST_BYTES // 4:,} are decoded"),
+    ):
         Picture.open(tmp_path / "a.png")
 
 
@@ -72,7 +75,7 @@ def test_what_takes_more_memory_per_pixel_may_have_fewer(
     side = int((MOST_BYTES / bytes_per_pixel) ** 0.5) + 1
     image = Image.new(options.pop("mode", "RGB"), (side, side))
     path = saved(image, tmp_path / f"a.{suffix}", **options)
-    with quiet_pillow(), pytest.raises(DataError, match=f"at most {MOST_BYTES // bytes_per_pixel:,} are decoded"):
+    with Picture.quiet(), pytest.raises(DataError, match=f"at most {MOST_BYTES // bytes_per_pixel:,} are decoded"):
         Picture.open(path)
 
 
@@ -100,7 +103,7 @@ def test_a_picture_in_pieces_without_end_is_refused_before_pillow_walks_them(
 
 def test_a_picture_beyond_pillows_own_limit_is_refused_too(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png_of_declared_size(100_000, 100_000))
-    with quiet_pillow(), pytest.raises(DataError, match="far too many pixels to be decoded"):
+    with Picture.quiet(), pytest.raises(DataError, match="far too many pixels to be decoded"):
         Picture.open(tmp_path / "a.png")
 
 
@@ -159,7 +162,7 @@ def test_a_changed_picture_never_fails_otherwise_than_with_a_data_error(
     content[at % len(content)] ^= flip
     path.write_bytes(content)
     try:
-        with quiet_pillow():
+        with Picture.quiet():
             Picture.open(path)
     except DataError:
         pass
@@ -302,5 +305,5 @@ def test_colour_that_is_grey_all_over_is_grey() -> None:
 
 
 def test_warnings_of_others_are_still_heard_inside() -> None:
-    with pytest.warns(UserWarning, match="ours"), quiet_pillow():
+    with pytest.warns(UserWarning, match="ours"), Picture.quiet():
         warnings.warn("ours", UserWarning, stacklevel=1)

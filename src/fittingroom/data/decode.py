@@ -18,7 +18,7 @@ from fittingroom.data.cache import DatasetSource
 from fittingroom.data.contents import RawDataset, RawPart
 from fittingroom.data.folder import PictureFolder
 from fittingroom.data.headers import median_size
-from fittingroom.data.pictures import MOST_BYTES, RESIZE_RULE, MemoryBudget, Picture, fit, pixels, quiet_pillow
+from fittingroom.data.pictures import MOST_BYTES, RESIZE_RULE, MemoryBudget, Picture, fit, pixels
 from fittingroom.data.sniff import LARGEST_ARRAY
 from fittingroom.data.values import DIGEST_BYTES, Images
 from fittingroom.errors import DataError
@@ -119,7 +119,7 @@ def _decode_all(paths: Sequence[Path], height: int, width: int) -> list[_Decoded
     errors: list[DataError] = []
     # Pillow decodes without Python's lock, so threads use all cores.
     with (
-        quiet_pillow(),
+        Picture.quiet(),
         progress_bar("Reading pictures") as bar,
         ThreadPoolExecutor(os.cpu_count()) as pool,
         _cancelled_at_exit([pool.submit(decode, path) for path in paths]) as results,

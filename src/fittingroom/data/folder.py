@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fittingroom.data.labels import class_names, natural_key
-from fittingroom.data.listing import Listing, Skipped, what_is_in
+from fittingroom.data.listing import Listing, Skipped
 from fittingroom.data.metadata import read_labels, table_in
 from fittingroom.data.pictures import ACCEPTED
 from fittingroom.errors import DataError
@@ -181,7 +181,7 @@ class _Scan:
         found = {folder.name: list(self._of_class(folder, folder, deeper)) for folder in listing.folders}
         for name, pictures in found.items():
             if not pictures:
-                inside = what_is_in(top / name)
+                inside = Skipped.what_is_in(top / name)
                 way = "Copy the files that they lead to" if " links, which" in inside else f"Accepted are {ACCEPTED}"
                 raise DataError(f"the class folder {name!r} in {top} has no pictures: {inside}. {way}.")
         if deeper:

@@ -130,6 +130,16 @@ class Skipped:
         listed = ", ".join(self._entry(what, root) for what in sorted(self.paths))
         return (f"Skipped in {root}: {listed}. Accepted are {ACCEPTED}.",)
 
+    @staticmethod
+    def what_is_in(folder: Path) -> str:
+        """What a folder without pictures holds instead, as an ending for 'it has no pictures: ...'."""
+        skipped = Skipped()
+        listing = Listing.of(folder, skipped)
+        skipped.add_files(listing.others)
+        skipped.add("folders without pictures", listing.folders)
+        entries = [skipped._entry(what, folder) for what in sorted(skipped.paths)]
+        return "it holds " + ", ".join(entries) if entries else "it is empty"
+
     def _entry(self, what: str, root: Path) -> str:
         paths = self.paths[what]
         text = f"{len(paths):,} {what if len(paths) > 1 else _singular(what)}"
@@ -140,16 +150,6 @@ class Skipped:
             return f"{text} ({kind})"
         shown = [path.relative_to(root).as_posix() for path in paths[:_NAMED]]
         return f"{text} ({', '.join(shown)}{', ...' if len(paths) > _NAMED else ''})"
-
-
-def what_is_in(folder: Path) -> str:
-    """What a folder without pictures holds instead, as an ending for 'it has no pictures: ...'."""
-    skipped = Skipped()
-    listing = Listing.of(folder, skipped)
-    skipped.add_files(listing.others)
-    skipped.add("folders without pictures", listing.folders)
-    entries = [skipped._entry(what, folder) for what in sorted(skipped.paths)]
-    return "it holds " + ", ".join(entries) if entries else "it is empty"
 
 
 def _has_classes_beside(folder: Path) -> bool:
@@ -170,7 +170,7 @@ def _other_data(listing: Listing) -> str:
             return f"it holds {path.name}, which can be loaded as {form}:{path}"
         if "idx3-ubyte" in path.name or _is_idx_file(path):
             return f"it holds IDX files, such as {path.name}, which can be loaded as idx:{listing.folder}"
-    return what_is_in(listing.folder)
+    return Skipped.what_is_in(listing.folder)
 
 
 def _is_idx_file(path: Path) -> bool:

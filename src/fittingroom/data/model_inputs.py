@@ -18,7 +18,7 @@ from fittingroom.data.csvfile import PixelTable
 from fittingroom.data.dataset import read_only
 from fittingroom.data.idx import read_idx_images
 from fittingroom.data.npz import NpzFile, listed
-from fittingroom.data.pictures import Picture, pixels, quiet_pillow
+from fittingroom.data.pictures import Picture, pixels
 from fittingroom.data.ranges import ValueRange, require_finite
 from fittingroom.data.sniff import FileKind
 from fittingroom.data.values import to_range
@@ -159,7 +159,7 @@ class ImageReader:
             inputs = self._from_array(path, table.images)
             ignored = () if table.labels is None else (f"{path}: its labels are ignored.",)
             return replace(inputs, notes=(*ignored, *inputs.notes))
-        with quiet_pillow():
+        with Picture.quiet():
             return self.from_picture(Picture.open(path), path)
 
     def from_picture(self, picture: Picture, name: Path) -> ModelInputs:

@@ -180,16 +180,16 @@ class Picture:
         what = f"is {kind.name}, which cannot be read" if kind.is_unread_picture else f"is not an image: it {kind}"
         return DataError(f"{name} {what}. Accepted are {ACCEPTED}.{kind.advice}")
 
+    @staticmethod
+    @contextmanager
+    def quiet() -> Iterator[None]:
+        """Silences Pillow's warnings: of its own pixel limit, which lies above ours, and about metadata.
 
-@contextmanager
-def quiet_pillow() -> Iterator[None]:
-    """Silences Pillow's warnings: of its own pixel limit, which lies above ours, and about metadata.
-
-    Filters of warnings are common to all threads, so this goes around the threads that call `Picture.open`.
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        yield
+        Filters of warnings are common to all threads, so this goes around the threads that call `Picture.open`.
+        """
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            yield
 
 
 def _check_size(path: Path, size: tuple[int, int], bytes_per_pixel: int) -> int:

@@ -42,7 +42,7 @@ _STANDARDISED = 4.0
 NOTED_DARK = 1 / 8
 """The share of white that not one of many images exceeds, from where on it is said."""
 
-_SCALES = (1.0, 16.0, 255.0, 4095.0, 65535.0)
+USUAL_SCALES = (1.0, 16.0, 255.0, 4095.0, 65535.0)
 """White, as it is usual: fractions, scikit-learn's digits, and pictures of 8, 12 and 16 bits."""
 
 
@@ -248,7 +248,7 @@ def usual_scale(highest: float) -> float:
     """
     if 255 * (1 + _ROOM) < highest < 1024:
         return highest
-    return next((scale for scale in _SCALES if highest <= scale * (1 + _ROOM)), highest)
+    return next((scale for scale in USUAL_SCALES if highest <= scale * (1 + _ROOM)), highest)
 
 
 def centred(lowest: float, highest: float) -> float | None:
@@ -257,11 +257,6 @@ def centred(lowest: float, highest: float) -> float | None:
         if abs(lowest + half) <= half / 1000 and highest <= half * 1.001:
             return span
     return None
-
-
-def is_usual(scale: float) -> bool:
-    """Whether white is often this value."""
-    return scale in _SCALES
 
 
 def require_finite(images: NDArray[Any], what: str, extremes: tuple[int, int] | None = None) -> None:

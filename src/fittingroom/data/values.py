@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.data.ranges import NOTED_DARK, TOO_DARK, ValueRange, centred, is_usual, require_finite, usual_scale
+from fittingroom.data.ranges import NOTED_DARK, TOO_DARK, USUAL_SCALES, ValueRange, centred, require_finite, usual_scale
 from fittingroom.errors import DataError
 from fittingroom.text import word_list
 
@@ -171,7 +171,8 @@ def _highest(array: NDArray[Any], name: str) -> float:
         rows = _first_five(f"row {row}" for row in np.flatnonzero(~finite).tolist())
         raise DataError(f"{name} has NaN or infinite values in {rows}. Remove or repair these rows.")
     top, whole = float(highest), array.dtype.kind in "bui" or bool((array == np.floor(array)).all())
-    if lowest < 0 or (top > 255 and not (whole and is_usual(usual_scale(top)) and usual_scale(top) > 255)):
+    white = usual_scale(top)
+    if lowest < 0 or (top > 255 and not (whole and white > 255 and white in USUAL_SCALES)):
         span = centred(float(lowest), top)
         way = "Undo their standardisation." if lowest < 0 else "Convert them to one of the two."
         if array.dtype == np.int8:
@@ -231,7 +232,7 @@ def to_range(
         return whole, (*notes, *_say_rounded(what, change))
     scale = usual_scale(highest)
     faint = ValueRange(0.0, scale, False, 0.0, scale).difference(array) if scale == 1 else None
-    unclear = lowest < 0 or not is_usual(scale) or scale == white or (faint is not None and faint.meaningless)
+    unclear = lowest < 0 or scale not in USUAL_SCALES or scale == white or (faint is not None and faint.meaningless)
     if black is None or white is None or unclear:
         raise DataError(f"{what}: the images {values.sentence(lowest, highest)}")
     exact = array.astype(np.float32) * np.float32((white - black) / scale) + np.float32(black)

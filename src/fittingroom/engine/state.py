@@ -67,6 +67,15 @@ class State(NamedTuple):
         for variable, value in zip(variables, (*self.trainable, *self.non_trainable), strict=True):
             variable.assign(value)
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether no trainable weight is NaN or infinite."""
+        return all(bool(np.isfinite(np.asarray(value)).all()) for value in self.trainable)
+
+    def has_weights_of(self, other: State) -> bool:
+        """Whether the weights of both are the very same arrays, as far as `is_same_as` goes."""
+        return other is self or self.weights.is_same_as(other.weights)
+
 
 def values_of(variables: Iterable[Any]) -> list[Any]:
     """The current values of Keras variables, as JAX arrays. No copy is made."""

@@ -161,7 +161,7 @@ class Trainer:
             # The last epoch has it, and whoever presses Ctrl-C should not wait.
             logs = {name.removeprefix("val_"): value for name, value in last.logs.items() if name.startswith("val_")}
             training.validation = ValidationResult(logs, last.outcomes, None)
-        elif training.last_validation is not None and _unchanged(training.last_validation[0], training.state):
+        elif training.last_validation is not None and training.last_validation[0].has_weights_of(training.state):
             training.validation = training.last_validation[1]
         else:
             _, training.validation = self._validation.evaluate(training.state, ())
@@ -170,7 +170,7 @@ class Trainer:
         training.status, training.reason = status, reason
         kept = training.state
         training.state = self._call("cut_off", kept)
-        training.as_trained = _unchanged(kept, training.state)
+        training.as_trained = kept.has_weights_of(training.state)
 
     def _train(self, training: Training, request: StopRequest, resume: Snapshot | None) -> None:
         now = self._begin(training) if resume is None else self._resume(resume)
@@ -204,7 +204,7 @@ class Trainer:
         logs = self._epoch_logs or (dict(training.epochs[-1].logs) if training.epochs else {})
         last = training.state
         training.state = self._call("train_end", last, logs)
-        training.as_trained = _unchanged(last, training.state)
+        training.as_trained = last.has_weights_of(training.state)
 
     def _begin(self, training: Training) -> Snapshot:
         """Calls the callbacks at the start of a new training; where it starts."""
@@ -357,7 +357,7 @@ class Trainer:
 
     def _check_weights(self, epoch: int, state: State, logs: Numbers) -> None:
         """Raises _NonFiniteLossError where the last step spoiled the weights: its own loss is from before it."""
-        if self._nan is None and not math.isfinite(logs.get("val_loss", math.nan)) and not _finite(state):
+        if self._nan is None and not math.isfinite(logs.get("val_loss", math.nan)) and not state.is_finite:
             raise _NonFiniteLossError(f"the weights became NaN or infinite in epoch {epoch + 1}, at its last step")
 
     def _stop_reason(self) -> str | None:
@@ -388,12 +388,3 @@ class _PendingCalls:
         """The first and the last step of the first call after which the loss is not finite; this waits for all."""
         bad = ((start, stop) for start, stop, logs in self.calls if not math.isfinite(float(np.asarray(logs["loss"]))))
         return next(bad, None)
-
-
-def _unchanged(before: State, after: State) -> bool:
-    """Whether the weights are the same arrays; where nobody touched the state, it is the same object."""
-    return after is before or before.weights.is_same_as(after.weights)
-
-
-def _finite(state: State) -> bool:
-    return all(bool(np.isfinite(np.asarray(value)).all()) for value in state.trainable)

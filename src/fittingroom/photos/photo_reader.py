@@ -14,7 +14,7 @@ import numpy as np
 from fittingroom.data.dataset import read_only
 from fittingroom.data.listing import HIDDEN, Listing, Skipped
 from fittingroom.data.model_inputs import ImageReader, ModelInputs, holds_arrays
-from fittingroom.data.pictures import ACCEPTED, Picture, quiet_pillow
+from fittingroom.data.pictures import ACCEPTED, Picture
 from fittingroom.data.ranges import ValueRange
 from fittingroom.errors import DataError
 from fittingroom.photos.conversion import Conversion
@@ -76,7 +76,7 @@ class PhotoReader:
         Raises:
             DataError: as for `read_file`.
         """
-        with quiet_pillow():
+        with Picture.quiet():
             return self._convert(Picture.of(image, name), name)
 
     def read_all(self, paths: list[Path], left_out: Callable[[str], None]) -> Iterator[ModelInputs]:
@@ -141,7 +141,7 @@ def _open_photo(path: Path, shape: tuple[int, ...]) -> Picture:
     Raises:
         DataError: it is not a picture that can be read.
     """
-    with quiet_pillow():
+    with Picture.quiet():
         return Picture.open(path, at_least=_kept(shape))
 
 
