@@ -8,12 +8,7 @@ from hypothesis import strategies as st
 
 from fittingroom.engine.data_checks import _form_notes, check_form
 from fittingroom.engine.keras_callbacks import checked_callbacks
-from fittingroom.engine.user_arrays import (
-    ClassWeight,
-    _checked_sample_weight,
-    of_user,
-    of_validation,
-)
+from fittingroom.engine.user_arrays import ClassWeight, _checked_sample_weight, of_user, of_validation
 from fittingroom.errors import DataError, InputError, ModelError
 
 LABELS = np.array([0, 1, 2, 2, 2, 0], np.int32)

@@ -13,15 +13,7 @@ from numpy.typing import NDArray
 from fittingroom.data.labels import named
 from fittingroom.data.ranges import NOTED_DARK
 from fittingroom.data.split import count_per_class, cut_test
-from fittingroom.data.values import (
-    DIGEST_BYTES,
-    Digests,
-    Images,
-    Labels,
-    fingerprint,
-    image_digests,
-    to_labels,
-)
+from fittingroom.data.values import DIGEST_BYTES, Digests, Images, Labels, fingerprint, image_digests, to_labels
 from fittingroom.errors import DataError
 from fittingroom.text import word_list
 
