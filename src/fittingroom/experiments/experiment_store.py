@@ -64,7 +64,7 @@ class CellState:
 
 @dataclass(frozen=True)
 class Batch:
-    """Replicas of one recipe that are trained together.
+    """Seeds of one recipe that are trained together.
 
     Args:
         variant: the recipe.
