@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fittingroom.errors import InputError
-from fittingroom.evaluation.differences import ENOUGH_SEEDS, Difference, mcnemar, shared_order, sign_flip
+from fittingroom.evaluation.differences import ENOUGH_SEEDS, Difference, mcnemar, sign_flip
 from fittingroom.evaluation.estimate import accuracy_interval
 from fittingroom.evaluation.spread import Interval, Spread
 from fittingroom.text import number
@@ -243,11 +243,11 @@ def _several(pairs: int) -> str:
 
 def _pair(positions: tuple[int, int], first: Contender, second: Contender) -> Pair:
     finite = bool(np.isfinite(first.loss).all() and np.isfinite(second.loss).all())
-    order = shared_order(first.seeds, second.seeds)
-    accuracy = Difference.between(first.correct, second.correct, order)
-    loss = Difference.between(first.loss, second.loss, order) if finite else None
+    seeds, same = (first.seeds, second.seeds), sorted(first.seeds) == sorted(second.seeds)
+    accuracy = Difference.between(first.correct, second.correct, seeds)
+    loss = Difference.between(first.loss, second.loss, seeds) if finite else None
     if min(len(first.seeds), len(second.seeds)) >= ENOUGH_SEEDS:
-        return Pair(*positions, accuracy, loss, "seeds and images" if order is None else "paired seeds and images")
+        return Pair(*positions, accuracy, loss, "paired seeds and images" if same else "seeds and images")
     # How many more seeds of the first get an image right, in whole numbers: each side counts times the other's seeds.
     ahead = first.correct.sum(axis=0) * len(second.seeds) - second.correct.sum(axis=0) * len(first.seeds)
     alone = len(first.seeds) == len(second.seeds) == 1

@@ -42,7 +42,7 @@ class Difference:
         cls,
         first: npt.NDArray[Any],
         second: npt.NDArray[Any],
-        order: Sequence[int] | None = None,
+        seeds: tuple[Sequence[int], Sequence[int]],
         *,
         same_images: bool = True,
     ) -> Difference:
@@ -54,13 +54,13 @@ class Difference:
         Args:
             first: the number on the first side, `(seeds, images)`; bool, or finite numbers.
             second: the same of the second side.
-            order: the position on the second side of each seed of the first, to pair them; None where the seeds differ.
+            seeds: those of both sides, which are paired where both have the same ones.
             same_images: whether both sides have the same images, in the same order.
         """
         value = float(first.mean(dtype=np.float64) - second.mean(dtype=np.float64))
         if min(len(first), len(second)) >= ENOUGH_SEEDS:
-            paired = same_images and order is not None
-            sides = [np.asarray(first, np.float64) - second[list(order or ())]] if paired else [first, second]
+            order = _shared_order(*seeds) if same_images else None
+            sides = [first, second] if order is None else [np.asarray(first, np.float64) - second[order]]
             return cls(value, Estimate.over_seeds_and_images(sides, same_images=same_images))
         one, other = (side.mean(axis=0, dtype=np.float64) for side in (first, second))
         if not same_images:
@@ -112,7 +112,7 @@ class Difference:
         }
 
 
-def shared_order(first: Sequence[int], second: Sequence[int]) -> list[int] | None:
+def _shared_order(first: Sequence[int], second: Sequence[int]) -> list[int] | None:
     """The position on the second side of each seed of the first; None unless both have the same seeds."""
     return [second.index(seed) for seed in first] if sorted(first) == sorted(second) else None
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fittingroom.errors import UnknownNameError
-from fittingroom.evaluation.differences import ENOUGH_SEEDS, Difference, shared_order
+from fittingroom.evaluation.differences import ENOUGH_SEEDS, Difference
 from fittingroom.evaluation.estimate import Estimate
 from fittingroom.labs.arms import Arm
 from fittingroom.labs.lab_description import Claim
@@ -270,8 +270,8 @@ def _effect_on_images(first: _Side, second: _Side, *, same_images: bool = True) 
         second: the other one.
         same_images: whether both sides have the same images, in the same order.
     """
-    order = shared_order(first.seeds, second.seeds)
-    return Difference.between(first.values, second.values, order, same_images=same_images)
+    seeds = first.seeds, second.seeds
+    return Difference.between(first.values, second.values, seeds, same_images=same_images)
 
 
 def _effect_against_number(side: _Side, value: float) -> Difference:

@@ -150,24 +150,14 @@ class Outcomes:
             epoch, views = (int(arrays[f"{_KEPT}{name}"]) for name in ("epoch", "views"))
             stored = {name: arrays[f"{_KEPT}{name}"] for name in _ROWS}
             kept = Kept.of(stored, arrays["labels"], None if epoch < 0 else epoch, views)
-        outcomes = cls.of(
-            arrays["loss"],
-            arrays["predicted"],
-            arrays["probability"],
-            arrays["labels"],
-            arrays.get("epoch"),
-            arrays.get("log_probabilities"),
-            kept,
-        )
+        loss, predicted, right, labels = (arrays[name] for name in ("loss", "predicted", "probability", "labels"))
+        epochs, logs = arrays.get("epoch"), arrays.get("log_probabilities")
+        outcomes = cls.of(loss, predicted, right, labels, epochs, logs, kept)
         outcomes._check_values()
         return outcomes
 
     def _check_values(self) -> None:
-        """Raises where the arrays of a file cannot be outcomes: where a loss is finite, probabilities must be, too.
-
-        Raises:
-            InputError: it does not.
-        """
+        """Raises InputError where the arrays of a file are no outcomes: of a finite loss, probabilities are so too."""
         classes = self.log_probabilities.shape[-1] or np.iinfo(np.int32).max
         each: list[Outcomes | Kept] = [self, *([] if self.kept is None else [self.kept])]
         numbers = [self.labels, *(one.predicted for one in each)]
