@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from fittingroom.engine.blueprint import Blueprint, InitialValue
+from fittingroom.engine.blueprint import Blueprint, _InitialValue
 from fittingroom.engine.description import describe
 from fittingroom.engine.model_checks import build_checked
 from fittingroom.engine.state import State
@@ -23,7 +23,7 @@ Array = np.ndarray[Any, Any]
 
 def started(initializer: str, shape: tuple[int, ...], seed: int = 0) -> Array:
     """The start of a lone variable."""
-    start = InitialValue("kernel", shape, "float32", initializer=initializer)
+    start = _InitialValue("kernel", shape, "float32", initializer=initializer)
     (value,) = Blueprint((start,), (), (), (), {}).initial_state(seed).trainable
     assert isinstance(value, np.ndarray)
     assert value.shape == shape
@@ -154,6 +154,6 @@ def test_layers_of_one_name_keep_their_weights_apart() -> None:
 
 
 def test_what_no_rule_starts_is_refused() -> None:
-    given = InitialValue("kernel", (2,), "float32")
+    given = _InitialValue("kernel", (2,), "float32")
     with pytest.raises(ModelError, match="The initial value of the variable kernel is not known"):
         Blueprint((given,), (), (), (), {}).initial_state(0)

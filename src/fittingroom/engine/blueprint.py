@@ -28,7 +28,7 @@ Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
-class InitialValue:
+class _InitialValue:
     """How one variable starts: filled with a number, or drawn at random.
 
     Neither `fill` nor `initializer` is known where the user gave the values, as for a model that was trained before.
@@ -49,7 +49,7 @@ class InitialValue:
     initializer: str | None = None
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> InitialValue:
+    def from_json(cls, data: dict[str, Any]) -> _InitialValue:
         """The one whose fields a JSON file holds.
 
         Raises:
@@ -80,10 +80,10 @@ class InitialValue:
 class Blueprint:
     """The variables of a model in the groups and the order of `State`, and its description (`engine.description`)."""
 
-    trainable: tuple[InitialValue, ...]
-    non_trainable: tuple[InitialValue, ...]
-    optimizer: tuple[InitialValue, ...]
-    metrics: tuple[InitialValue, ...]
+    trainable: tuple[_InitialValue, ...]
+    non_trainable: tuple[_InitialValue, ...]
+    optimizer: tuple[_InitialValue, ...]
+    metrics: tuple[_InitialValue, ...]
     description: dict[str, Any]
 
     @classmethod
@@ -92,7 +92,7 @@ class Blueprint:
         initializers = _initializers(model)
         trainable_names, non_trainable_names = _weight_names(model)
 
-        def initial_values(variables: list[Any], names: tuple[str, ...]) -> tuple[InitialValue, ...]:
+        def initial_values(variables: list[Any], names: tuple[str, ...]) -> tuple[_InitialValue, ...]:
             return tuple(
                 _initial_value(name, np.asarray(value), initializers.get(id(variable)))
                 for name, variable, value in zip(names, variables, values_of(variables), strict=True)
@@ -113,7 +113,7 @@ class Blueprint:
         return sum(math.prod(variable.shape) for variable in self.trainable)
 
     @property
-    def weight_groups(self) -> tuple[tuple[InitialValue, ...], tuple[InitialValue, ...]]:
+    def weight_groups(self) -> tuple[tuple[_InitialValue, ...], tuple[_InitialValue, ...]]:
         """The variables that decide what the model answers, trainable and not, in the order of `State`."""
         return self.trainable, self.non_trainable
 
@@ -173,14 +173,14 @@ class Blueprint:
             KeyError, TypeError, ValueError: it is damaged.
         """
         groups = {
-            group: tuple(InitialValue.from_json(value) for value in data[group])
+            group: tuple(_InitialValue.from_json(value) for value in data[group])
             for group in ("trainable", "non_trainable", "optimizer", "metrics")
         }
         return cls(**groups, description=dict(data["description"]))
 
     def with_augmentation_seed(self) -> Blueprint:
         """The blueprint of a training that `augmenting` gave its random numbers."""
-        seed = InitialValue("augmentation/seed", (2,), "uint32", initializer="augmentation seed")
+        seed = _InitialValue("augmentation/seed", (2,), "uint32", initializer="augmentation seed")
         return replace(self, optimizer=(*self.optimizer, seed))
 
 
@@ -213,14 +213,14 @@ def _initializers(model: keras.Model) -> dict[int, str]:
     return found
 
 
-def _initial_value(name: str, value: Array, initializer: str | None) -> InitialValue:
+def _initial_value(name: str, value: Array, initializer: str | None) -> _InitialValue:
     shape, dtype = tuple(value.shape), str(value.dtype)
     if initializer is not None:
-        return InitialValue(name, shape, dtype, initializer=initializer)
+        return _InitialValue(name, shape, dtype, initializer=initializer)
     if dtype == "uint32":  # the state of a Keras SeedGenerator
-        return InitialValue(name, shape, dtype, initializer="seed")
+        return _InitialValue(name, shape, dtype, initializer="seed")
     constant = value.size == 0 or bool((value == value.flat[0]).all())
-    return InitialValue(name, shape, dtype, fill=float(value.flat[0]) if constant and value.size else None)
+    return _InitialValue(name, shape, dtype, fill=float(value.flat[0]) if constant and value.size else None)
 
 
 # Keras's variance-scaling initializers: the scale, which fan it is divided by, and the distribution.
@@ -234,7 +234,7 @@ _VARIANCE_SCALING = {
 }
 
 
-def _variance_scaling(initial: InitialValue, random: np.random.Generator) -> Array:
+def _variance_scaling(initial: _InitialValue, random: np.random.Generator) -> Array:
     """He et al. 2015 (arXiv 1502.01852) and Glorot and Bengio 2010, with Keras's definitions of fan and truncation."""
     scale, fan, distribution = _VARIANCE_SCALING[initial.initializer or ""]
     receptive = math.prod(initial.shape[:-2])

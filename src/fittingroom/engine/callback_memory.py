@@ -64,15 +64,15 @@ class LastingCallbacks:
         for callback in filter(_logs_to_file, self.callbacks):
             callback.append = True
 
-
-def forgotten(memories: Sequence[Memory]) -> tuple[str, ...]:
-    """Notes on what the callbacks cannot remember, because it is not plain data."""
-    return tuple(
-        f"{memory['name']} starts with a new {word_list(memory['others'])}: a checkpoint keeps numbers, texts, lists, "
-        "dicts and arrays, but no other objects."
-        for memory in memories
-        if memory["others"]
-    )
+    @staticmethod
+    def forgotten(memories: Sequence[Memory]) -> tuple[str, ...]:
+        """Notes on what the callbacks cannot remember, because it is not plain data."""
+        return tuple(
+            f"{memory['name']} starts with a new {word_list(memory['others'])}: a checkpoint keeps numbers, texts, "
+            "lists, dicts and arrays, but no other objects."
+            for memory in memories
+            if memory["others"]
+        )
 
 
 def _remembered(callback: keras.callbacks.Callback) -> Memory:

@@ -152,17 +152,22 @@ def available_devices() -> int:
     return jax.local_device_count() if jax.default_backend() == "cpu" else 1
 
 
-def sharing_devices(work: int, weights: int, batch_size: int, available: int) -> int:
+def sharing_devices(jaxpr: Any, weights: int, batch_size: int, available: int) -> int:
     """How many devices share a batch: as many as get equal parts of it, each with more work than sharing costs.
 
     The answer depends on shapes alone, never on a clock, so that results can be repeated to the bit.
 
     Args:
-        work: multiply-adds of one step.
+        jaxpr: the program, traced for one device.
         weights: how many numbers are trained.
         batch_size: images in a step.
         available: the most devices to use.
     """
+    return _sharing_devices(_work_per_step(jaxpr), weights, batch_size, available)
+
+
+def _sharing_devices(work: int, weights: int, batch_size: int, available: int) -> int:
+    """The same, from the multiply-adds of one step."""
     cost = COST_OF_MEETING + COST_PER_WEIGHT * weights
     equal = (count for count in range(2, available + 1) if batch_size % count == 0)
     return max((count for count in equal if work // count >= cost), default=1)
@@ -224,10 +229,10 @@ class SharedProgram:
         return copies
 
 
-def work_per_step(jaxpr: Any) -> int:
+def _work_per_step(jaxpr: Any) -> int:
     """Multiply-adds of matrix products and convolutions in one step: in the longest loop body of a traced program."""
     loops = [_work(body) for equation in jaxpr.eqns if _is_loop(equation) for body in _inner(equation)]
-    inner = [work_per_step(body) for equation in jaxpr.eqns if not _is_loop(equation) for body in _inner(equation)]
+    inner = [_work_per_step(body) for equation in jaxpr.eqns if not _is_loop(equation) for body in _inner(equation)]
     return max((*loops, *inner), default=0)
 
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fittingroom.engine.convolution import rewritten_for_cpu
-from fittingroom.engine.devices import SharedProgram, sharing, sharing_devices, work_per_step
+from fittingroom.engine.devices import SharedProgram, sharing, sharing_devices
 from fittingroom.engine.epoch import Examples, ImageOutcomes, Logs, StepFunctions
 from fittingroom.engine.snapshots import ValidationResult
 from fittingroom.engine.state import State
@@ -99,9 +99,9 @@ class TracedPrograms:
         batch_size = self.batch_size
         if name == "evaluate":
             batch_size = min(self.evaluation_batch, arguments[1].images.shape[0])
-        work = work_per_step(alone.trace(*shapes_of(arguments)).jaxpr.jaxpr)
+        jaxpr = alone.trace(*shapes_of(arguments)).jaxpr.jaxpr
         weights = sum(math.prod(leaf.shape) for leaf in arguments[0].trainable)
-        return sharing_devices(work, weights, batch_size, self.devices)
+        return sharing_devices(jaxpr, weights, batch_size, self.devices)
 
     def _rewritten(self, name: ProgramName, arguments: tuple[Any, ...], steps: StepFunctions) -> Callable[..., Any]:
         function = self._function(name, arguments, steps)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fittingroom.engine.blueprint import Blueprint
-from fittingroom.engine.callback_memory import forgotten
+from fittingroom.engine.callback_memory import LastingCallbacks
 from fittingroom.engine.devices import platform_and_threads
 from fittingroom.engine.snapshots import Snapshot, Training, TrainingPlan
 from fittingroom.errors import DivergedError, InputError, Interrupted, RunError, StorageError
@@ -259,7 +259,7 @@ def _notes(snapshot: Snapshot) -> tuple[str, ...]:
     notes = [f"Training was stopped, and resumed after {place}."]
     for memory in snapshot.memories:
         if isinstance(memory, dict) and "callbacks" in memory:
-            notes += forgotten(memory["callbacks"])
+            notes += LastingCallbacks.forgotten(memory["callbacks"])
     return tuple(notes)
 
 
