@@ -24,6 +24,7 @@ from fittingroom.text import word_list
 
 Array = npt.NDArray[Any]
 _Likely = tuple[str, float]  # a class and its probability
+_TrainedOn = tuple[str, Sequence[str]]  # the name of the dataset, and its class names
 
 _MOST_NAMES = 10  # classes that a sentence lists
 
@@ -83,13 +84,7 @@ class Judgement:
         return cls(1.0, Conformal(np.zeros(0, np.float32)), None)
 
     @classmethod
-    def of(
-        cls,
-        log_probabilities: Logs,
-        labels: npt.NDArray[np.integer[Any]],
-        images: Array | None = None,
-        scale: float = 1.0,
-    ) -> Judgement:
+    def of(cls, log_probabilities: Logs, labels: Array, images: Array | None = None, scale: float = 1.0) -> Judgement:
         """From what a model makes of held-out images, and from the images themselves where they are there.
 
         Args:
@@ -114,7 +109,7 @@ class Judgement:
         log_probabilities: Logs,
         images: Array,
         scale: float,
-        trained_on: tuple[str, Sequence[str]],
+        trained_on: _TrainedOn,
         alpha: float = ALPHA,
         cut_out: npt.NDArray[np.bool_] | None = None,
     ) -> list[Answer]:
@@ -152,13 +147,7 @@ class Judgement:
         ]
 
     def _answer(
-        self,
-        row: npt.NDArray[np.float32],
-        inside: npt.NDArray[np.bool_],
-        closest: str | None,
-        coverage: float,
-        trained_on: tuple[str, Sequence[str]],
-        cut_out: bool,
+        self, row: Array, inside: Array, closest: str | None, coverage: float, trained_on: _TrainedOn, cut_out: bool
     ) -> Answer:
         """The answer for one image: its probabilities, which classes are in its set, and what it is closest to."""
         _, classes = trained_on
@@ -171,8 +160,7 @@ class Judgement:
             why = f"{guess[0]}, at {_percent(guess[1])}, not calibrated: no images were held out to check the model on."
         else:
             why = _why_set(guess, chosen, coverage, cut_out=cut_out)
-        names = tuple(name for name, _ in chosen)
-        return Answer(*guess, probabilities=row, set=names, unlike=closest is not None, why=why)
+        return Answer(*guess, row, tuple(name for name, _ in chosen), unlike=closest is not None, why=why)
 
 
 def _why_set(guess: _Likely, chosen: Sequence[_Likely], coverage: float, *, cut_out: bool) -> str:
@@ -188,15 +176,15 @@ def _why_set(guess: _Likely, chosen: Sequence[_Likely], coverage: float, *, cut_
     return f"{listed}: together {right}."
 
 
-def _why_unlike(guess: _Likely, closest: str, trained_on: tuple[str, Sequence[str]], *, shape_compared: bool) -> str:
+def _why_unlike(guess: _Likely, closest: str, trained_on: _TrainedOn, *, shape_compared: bool) -> str:
     """The answer in a sentence or two, where the image is unlike the training images."""
     dataset, classes = trained_on
     name, sure, usual = guess[0], _percent(guess[1]), f"for {1 - FALSE_ALARMS:.0%} of held-out images"
     known = word_list(classes, most=_MOST_NAMES)
     start = f"Unlike the training images of {dataset} ({known}). The closest class is {closest}"
     if not shape_compared:
-        alone = "The run keeps no images, so nothing else could be compared."
-        return f"{start}, at {sure}: the model is less confident than {usual}. {alone}"
+        confidence = f"the model is less confident than {usual}"
+        return f"{start}, at {sure}: {confidence}. The run keeps no images, so nothing else could be compared."
     guessed = f", the model's guess at {sure}" if closest == name else f"; the model's guess is {name} at {sure}"
     return f"{start}{guessed}. Its shape, or the model's low confidence, is more unusual than {usual}."
 

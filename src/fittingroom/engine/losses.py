@@ -27,26 +27,17 @@ if TYPE_CHECKING:
 
 # Keras's losses by what they do with outputs. Those that it computes of class probabilities:
 CLASSWISE = (
-    "sparse_categorical_crossentropy",
-    "categorical_crossentropy",
-    "categorical_focal_crossentropy",
-    "categorical_generalized_cross_entropy",
-)
+    "sparse_categorical_crossentropy", "categorical_crossentropy",
+    "categorical_focal_crossentropy", "categorical_generalized_cross_entropy",
+)  # fmt: skip
 # of the probability of each output by itself:
 OUTPUTWISE = ("binary_crossentropy", "binary_focal_crossentropy")
 # and those that compare outputs with targets, which for a class are 0 and 1.
-_TARGETS = (
-    "kl_divergence",
-    "mean_squared_error",
-    "mean_absolute_error",
-    "mean_absolute_percentage_error",
-    "mean_squared_logarithmic_error",
-    "huber",
-    "log_cosh",
-    "poisson",
-    "dice",
-    "tversky",
-)
+_REGRESSION = (
+    "mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_logarithmic_error",
+    "huber", "log_cosh", "poisson",
+)  # fmt: skip
+_TARGETS = ("kl_divergence", "dice", "tversky", *_REGRESSION)
 _MARGINS = ("hinge", "squared_hinge")
 _CHOSEN_BY_LABELS = ("crossentropy", "ce")
 
@@ -99,7 +90,7 @@ class LossFacts(NamedTuple):
     @property
     def is_regression(self) -> bool:
         """Whether it is a loss of regression, which measures the distance from targets."""
-        return self.function in _TARGETS[1:8]
+        return self.function in _REGRESSION
 
     @property
     def is_plain_crossentropy(self) -> bool:
@@ -190,9 +181,7 @@ def class_log_probabilities(outputs: jax.Array, kind: OutputKind) -> jax.Array:
         return jax.nn.log_softmax(outputs, axis=-1)
     if kind in ("logits", "sigmoid logits") and outputs.shape[-1] == 1:
         return jax.nn.log_sigmoid(jnp.concatenate([-outputs, outputs], axis=-1))
-    positive = outputs
-    if kind == "sigmoid logits":
-        positive = jax.nn.sigmoid(outputs)
+    positive = jax.nn.sigmoid(outputs) if kind == "sigmoid logits" else outputs
     if kind == "margins":
         positive = (1 + jnp.clip(outputs, -1, 1)) / 2
     if outputs.shape[-1] == 1:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -24,7 +23,7 @@ from jax import export
 from fittingroom.atomic import read_checked, write_checked
 from fittingroom.data.cache import cache_dir
 from fittingroom.engine.blueprint import Blueprint
-from fittingroom.engine.devices import SharedProgram
+from fittingroom.engine.devices import SharedProgram, without_lapack
 from fittingroom.engine.epoch import Examples, ImageOutcomes
 from fittingroom.engine.programs import ProgramName, TracedPrograms, shapes_of
 from fittingroom.engine.state import State
@@ -158,7 +157,7 @@ class ExportedPrograms:
         """The program `name`, compiled for arguments of these shapes."""
         exported = self._exported(name, arguments)
         devices = exported.nr_devices
-        with _without_lapack(exported):
+        with without_lapack(exported):
             if devices == 1:
                 return jax.jit(exported.call).lower(*arguments).compile()
             whole = SharedProgram.everywhere(devices)
@@ -190,27 +189,6 @@ class ExportedPrograms:
             write_checked(self._folder / file, content)
         except (OSError, StorageError):
             return
-
-
-@contextmanager
-def _without_lapack(exported: export.Exported) -> Iterator[None]:
-    """Within the context, JAX compiles an exported program without importing LAPACK, unless the program mentions it."""
-    # JAX imports SciPy's LAPACK before it compiles any exported program, in case the program calls it. None of ours
-    # does, and the import is 0.16 s of the 1.5 s of core time that a short training takes as a whole process (decision
-    # 8 in docs/decisions.md has the measurement). JAX has no public switch, so the private function that imports it is
-    # replaced meanwhile. If a later JAX has no such function, the import comes back, and nothing else changes.
-    from jax._src.export import _export
-
-    name = "_ensure_backends_initialized"
-    if b"lapack" in exported.mlir_module_serialized or not hasattr(_export, name):
-        yield
-        return
-    initialize = getattr(_export, name)
-    setattr(_export, name, lambda _platforms: None)
-    try:
-        yield
-    finally:
-        setattr(_export, name, initialize)
 
 
 @cache

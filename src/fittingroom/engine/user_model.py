@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 import keras
@@ -26,26 +27,10 @@ MOST_KEPT = 8
 _ATTRIBUTE = "_fittingroom_programs"  # of the model, so that they live as long as it does
 # Attributes that change between two calls and decide no program. All others are taken to decide one.
 _NO_MATTER = frozenset({
-    _ATTRIBUTE,
-    "_callbacks_state",
-    "_called",
-    "_eval_epoch_iterator",
-    "_exclude_from_weight_decay_cache",
-    "_get_jax_state",
-    "_inbound_nodes",
-    "_initial_epoch",
-    "_jax_state",
-    "_jax_state_synced",
-    "_loss_ids",
-    "_losses",
-    "_losses_override",
-    "_outbound_nodes",
-    "_predict_epoch_iterator",
-    "history",
-    "predict_function",
-    "stop_training",
-    "test_function",
-    "train_function",
+    _ATTRIBUTE, "_callbacks_state", "_called", "_eval_epoch_iterator", "_exclude_from_weight_decay_cache",
+    "_get_jax_state", "_inbound_nodes", "_initial_epoch", "_jax_state", "_jax_state_synced", "_loss_ids",
+    "_losses", "_losses_override", "_outbound_nodes", "_predict_epoch_iterator", "history", "predict_function",
+    "stop_training", "test_function", "train_function",
 })  # fmt: skip
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
@@ -130,7 +115,7 @@ def _decisive(value: Any, objects: list[Any], seen: dict[int, int]) -> Iterator[
     elif isinstance(value, list | tuple | dict | set):
         yield kind
         yield len(value)
-        for item in _items(value):
+        for item in chain.from_iterable(value.items()) if isinstance(value, dict) else value:
             yield from _decisive(item, objects, seen)
     elif isinstance(value, np.generic):
         yield kind
@@ -149,14 +134,6 @@ def _decisive(value: Any, objects: list[Any], seen: dict[int, int]) -> Iterator[
                 if name not in _NO_MATTER:
                     yield name
                     yield from _decisive(attribute, objects, seen)
-
-
-def _items(container: Any) -> Iterator[Any]:
-    if isinstance(container, dict):
-        for item in container.items():
-            yield from item
-    else:
-        yield from container
 
 
 def _parts() -> tuple[type, ...]:
