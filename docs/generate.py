@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import ast
 import dataclasses
+import inspect
 import os
 import re
 import tempfile
@@ -84,7 +85,7 @@ def command_list() -> str:
 
 def recipe_settings() -> str:
     """Each setting of a recipe: what it means, what it may be, and what it is where nothing is said."""
-    meanings = _arguments_of(Recipe.__doc__ or "")
+    meanings = _arguments_of(inspect.getdoc(Recipe) or "")
     parts = []
     for field in dataclasses.fields(Recipe):
         default = _toml_text(Recipe(), field.name)
@@ -109,9 +110,9 @@ def _toml_text(recipe: Recipe, name: str) -> str:
 
 
 def _arguments_of(docstring: str) -> dict[str, str]:
-    """The entries below `Args:`."""
-    section = re.split(r"\n    (?=\S)", docstring.partition("Args:\n")[2])[0]
-    entries = re.split(r"^ {8}(\w+): ", section, flags=re.MULTILINE)[1:]
+    """The entries below `Args:`, from a docstring whose indentation is gone, as Python 3.13 compiles it."""
+    section = re.split(r"\n(?=\S)", docstring.partition("Args:\n")[2])[0]
+    entries = re.split(r"^ {4}(\w+): ", section, flags=re.MULTILINE)[1:]
     return {name: " ".join(text.split()) for name, text in zip(entries[::2], entries[1::2], strict=True)}
 
 
