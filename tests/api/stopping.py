@@ -42,7 +42,7 @@ class CtrlCIn(Progress):
 
 
 class OnlyFirst(Progress):
-    """Gives the first replica a listener of its own, and the others none."""
+    """Gives the first seed a listener of its own, and the others none."""
 
     def __init__(self, first: Progress) -> None:
         self._first = first

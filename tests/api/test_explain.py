@@ -1,4 +1,4 @@
-"""`run.explain()` and `replicas.explain()`: the words, and the facts that they rest on."""
+"""`run.explain()`, of one seed and of several: the words, and the facts that they rest on."""
 
 from __future__ import annotations
 

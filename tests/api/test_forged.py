@@ -123,8 +123,8 @@ def test_what_the_ledger_contradicts_is_said_wherever_scores_are_shown(
     run = forge(runs)
     with pytest.raises(RunError, match=rf"not believed.*{why}"):
         fr.open_run(run).evaluate()
-    replica = explain(run).facts["replicas"][0]
-    assert replica["test"] is None
+    seed = explain(run).facts["replicas"][0]
+    assert seed["test"] is None
     if forge is edit:  # the page is made of these facts
         assert "Not believed" in str(fr.open_run(run).report().html)
     assert "not believed" in fr.open_run(run)._repr_html_()

@@ -92,10 +92,10 @@ def test_continuing_after_a_signal_gives_the_very_same_run(
 @pytest.mark.parametrize("epoch", range(EPOCHS))
 def test_continuing_with_seeds_gives_the_very_same_runs(recipe: Recipe, whole_seeds: Run, epoch: int) -> None:
     stopped(recipe, OnlyFirst(CtrlCIn(epoch)), Interrupted, seeds=SEEDS)
-    replicas = fr.resume()
-    assert isinstance(replicas, Run)
-    assert replicas.seeds == SEEDS
-    for run, expected in zip(replicas, whole_seeds, strict=True):
+    several = fr.resume()
+    assert isinstance(several, Run)
+    assert several.seeds == SEEDS
+    for run, expected in zip(several, whole_seeds, strict=True):
         assert_same_training(run, expected)
 
 

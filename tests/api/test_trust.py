@@ -95,13 +95,13 @@ def test_the_given_model_needs_no_trust(trained: fr.Run, own: Path, digits: Data
 
 
 def test_seeds_run_the_file_once(own: Path, digits: Dataset) -> None:
-    replicas = fr.train(digits, fr.Recipe(name="own", epochs=1, model=f"{own}:build"), seeds=2)
+    several = fr.train(digits, fr.Recipe(name="own", epochs=1, model=f"{own}:build"), seeds=2)
     (own.parent / "canary").unlink()
     images = digits.train.images[:9]
     with pytest.raises(RunError, match="nothing of it was run"):
-        fr.open_run(replicas.path).predict(images)
-    opened = fr.open_run(replicas.path, trust=True)
-    np.testing.assert_array_equal(opened.predict(images), replicas.predict(images))
+        fr.open_run(several.path).predict(images)
+    opened = fr.open_run(several.path, trust=True)
+    np.testing.assert_array_equal(opened.predict(images), several.predict(images))
     assert (own.parent / "canary").read_text() == "run "
 
 

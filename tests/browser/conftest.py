@@ -100,7 +100,7 @@ def open_file(browser: Browser) -> Iterator[Open]:
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder of runs, and their pages: `one` with its test set opened, `two` with two replicas, and `hostile`."""
+    """A folder of runs, and their pages: `one` with its test set opened, `two` with two seeds, and `hostile`."""
     folder = tmp_path_factory.mktemp("runs-for-pages")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FITTINGROOM_RUNS_DIR", str(folder))

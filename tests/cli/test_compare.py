@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("quick_compiler")
 
 @pytest.fixture(scope="module")
 def three(runs_folder: Path) -> list[Path]:
-    """Three runs on digits, the last one with two replicas; the first has been evaluated, then the second."""
+    """Three runs on digits, the last one with two seeds; the first has been evaluated, then the second."""
     paths = [runs_folder / name for name in ("narrow", "wide", "both")]
     options = (["--set", "hidden=32", "--epochs", "1"], ["--epochs", "4"], ["--seeds", "2", "--epochs", "3"])
     for path, more in zip(paths, options, strict=True):

@@ -23,7 +23,7 @@ RISING = [0.4, 0.7, 1.0, 1.5, 2.0, 3.0, 4.0]
 
 @pytest.fixture(scope="module")
 def trained(runs_folder: Path) -> Path:
-    """A run of two replicas on digits."""
+    """A run of two seeds on digits."""
     path = runs_folder / "both"
     assert main(["train", "digits", "--seeds", "2", "--epochs", "3", "--out", str(path)]) == 0
     return path

@@ -18,7 +18,7 @@ from tests.cli.conftest import Command
 
 @pytest.fixture(scope="module")
 def looked(runs_folder: Path) -> list[Path]:
-    """Three runs on digits that have looked at the test set, the last one with two replicas."""
+    """Three runs on digits that have looked at the test set, the last one with two seeds."""
     paths = [runs_folder / name for name in ("one", "two", "both")]
     for path, seeds in zip(paths, (["--seed", "5"], ["--seed", "6"], ["--seeds", "2"]), strict=True):
         assert main(["train", "digits", "--epochs", "1", *seeds, "--out", str(path)]) == 0

@@ -35,18 +35,18 @@ def discordant(only_first: int, only_second: int, both: int, neither: int = 0) -
     )
 
 
-def models(generator: np.random.Generator, replicas: int, images: int, *, seeds: float, own: float) -> Array:
-    """Whether replicas of a recipe are right about images, whose difficulty they share in part.
+def models(generator: np.random.Generator, count: int, images: int, *, seeds: float, own: float) -> Array:
+    """Whether the models of a recipe are right about images, whose difficulty they share in part.
 
     Args:
         generator: of the recipe; the images' difficulty is drawn before.
-        replicas: how many.
+        count: how many models.
         images: how many.
         seeds: how much seeds differ in ability.
-        own: how much of a replica's result on an image is peculiar to both.
+        own: how much of a result is peculiar to the pair of model and image.
     """
-    ability = 1.5 + seeds * generator.normal(size=(replicas, 1))
-    return ability + own * generator.normal(size=(replicas, images))
+    ability = 1.5 + seeds * generator.normal(size=(count, 1))
+    return ability + own * generator.normal(size=(count, images))
 
 
 def test_272_against_228_of_10_000_prove_nothing() -> None:

@@ -24,8 +24,8 @@ def wavering(seed: int, images: int = 300, epochs: int = 15, rise: float = 0.0, 
 
 def test_a_loss_that_rises_is_dated() -> None:
     found = Stopping.of([wavering(0, rise=0.02)], [None])
-    (replica,) = found.seeds
-    assert replica.rising_since == replica.loss_epoch == 4
+    (seed,) = found.seeds
+    assert seed.rising_since == seed.loss_epoch == 4
     assert found.differences.rise.value == pytest.approx(11 * 0.02, abs=0.02)
     assert found.differences.rises
 
@@ -60,11 +60,11 @@ def test_loss_and_accuracy_that_part_ways_are_shown() -> None:
 def test_the_gap_is_validation_less_training_loss_and_its_growth_is_dated() -> None:
     trajectories = wavering(1, rise=0.02)
     training = np.linspace(1.0, 0.1, 15)
-    replica = Stopping.of([trajectories], [training]).seeds[0]
-    assert replica.gaps == pytest.approx(trajectories.mean_loss - training)
-    assert replica.smallest_gap_epoch == 1 + int(np.argmin(trajectories.mean_loss - training))
-    assert replica.gap_growing_since == replica.smallest_gap_epoch
-    assert is_json(replica.to_dict())
+    seed = Stopping.of([trajectories], [training]).seeds[0]
+    assert seed.gaps == pytest.approx(trajectories.mean_loss - training)
+    assert seed.smallest_gap_epoch == 1 + int(np.argmin(trajectories.mean_loss - training))
+    assert seed.gap_growing_since == seed.smallest_gap_epoch
+    assert is_json(seed.to_dict())
 
 
 def test_without_a_training_loss_there_is_no_gap() -> None:
@@ -75,17 +75,17 @@ def test_without_a_training_loss_there_is_no_gap() -> None:
 
 
 def test_from_five_seeds_on_it_speaks_of_other_seeds() -> None:
-    replicas = [wavering(seed, rise=0.02) for seed in range(5)]
-    few, enough = Stopping.of(replicas[:4], [None] * 4), Stopping.of(replicas, [None] * 5)
+    trainings = [wavering(seed, rise=0.02) for seed in range(5)]
+    few, enough = Stopping.of(trainings[:4], [None] * 4), Stopping.of(trainings, [None] * 5)
     assert (few.over_seeds, enough.over_seeds) == (False, True)
     assert enough.differences.rises
-    each = [replica.differences.rise.value for replica in enough.seeds]
+    each = [seed.differences.rise.value for seed in enough.seeds]
     assert enough.differences.rise.value == pytest.approx(np.mean(each))
 
 
 def test_a_rise_of_one_seed_among_five_is_not_one_of_the_recipe() -> None:
-    replicas = [wavering(0, rise=0.05), *(wavering(seed) for seed in range(1, 5))]
-    found = Stopping.of(replicas, [None] * 5)
+    trainings = [wavering(0, rise=0.05), *(wavering(seed) for seed in range(1, 5))]
+    found = Stopping.of(trainings, [None] * 5)
     assert found.seeds[0].differences.rises
     assert not found.differences.rises
 

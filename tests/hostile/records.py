@@ -1,4 +1,4 @@
-"""Hostile `run.json`, `history.csv`, `outcomes.npz`, `judgement.npz`, `correction.npz` and `replicas.json`."""
+"""Hostile `run.json`, `history.csv`, `outcomes.npz`, `judgement.npz` and `correction.npz`."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def test_training_tells_each_epoch_as_it_ends(first: Shown) -> None:
 
 @pytest.mark.slow
 def test_seeds_report_each_epoch_together(second: Shown) -> None:
-    assert any("all 3  " in second.printed(cell) for cell in second.cells)  # one line for three replicas
+    assert any("all 3  " in second.printed(cell) for cell in second.cells)  # one line for three seeds
 
 
 def test_curves_are_there(first: Shown) -> None:

@@ -165,8 +165,8 @@ def test_cards_of_a_notebook_escape_and_tell_the_numbers(tmp_path: Path) -> None
     assert "a<b>" not in card
     assert "95% interval" in card
     assert "sealed" in card
-    replicas = fittingroom.train("digits", seeds=2, out=tmp_path / "two")
-    assert "seeds 0, 1" in replicas._repr_html_()
+    several = fittingroom.train("digits", seeds=2, out=tmp_path / "two")
+    assert "seeds 0, 1" in several._repr_html_()
 
 
 def test_a_dataset_shows_its_sprite_and_no_test_image() -> None:

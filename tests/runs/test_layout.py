@@ -67,6 +67,10 @@ CHANGES = [
     ({"format": 99}, "has format 99, and this fittingroom"),
     ({"seeds": "many"}, "is damaged"),
     ({"seconds": None}, "is damaged"),
+    ({"kept": ["../../outside"]}, "is damaged"),
+    ({"kept": [10**400, -1, 1e308]}, "is damaged"),
+    ({"kept": [4] * 1000}, "is damaged"),
+    ({"kept": []}, "is damaged"),
 ]
 
 

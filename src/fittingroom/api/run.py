@@ -254,7 +254,7 @@ class Run:
         """What loss and accuracy really say about this run: printed, it answers in words; `.facts` has all numbers.
 
         It rests on what is stored of the validation images. Nothing is trained, and no test set is opened. Where there
-        are several seeds, what is told image by image is of one, which is named: that with the median validation loss.
+        are several seeds, what is said image by image is of one, which is named: that with the median validation loss.
 
         Args:
             start: first epoch, from 1, of a change to explain; the one with the lowest validation loss if only `end` is

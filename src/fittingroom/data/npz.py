@@ -1,6 +1,6 @@
 """Reads NPZ files without trusting them (no pickles, no size that the file does not have), and datasets in them.
 
-Which arrays are the images and labels of which part is told by the names that people give them.
+The names of the arrays say which of them are the images and labels of which part.
 """
 
 from __future__ import annotations

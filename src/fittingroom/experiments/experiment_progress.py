@@ -33,7 +33,7 @@ class ExperimentProgress:
         """So many cells of a recipe are trained now.
 
         Returns:
-            What is told of the training.
+            Gets the progress of the training.
         """
         del name, cells
         return Progress()

@@ -219,7 +219,7 @@ class _Prunable(Progress):
     """Passes on every report, and ends the training as Ctrl-C would when the trial is pruned.
 
     Args:
-        shown: gets all that this one is told.
+        shown: gets every call that this one gets.
         pruning: decides after each epoch.
         decides: whether this is the first seed.
     """

@@ -195,7 +195,7 @@ def list_begun() -> list[Path]:
 def list_runs(parent: Path | None = None) -> list[Path]:
     """The run folders in `parent` (`runs_dir()` by default), newest first. They are not read.
 
-    What is newest is told by a file that is written once; `run.json` changes when the test set is opened.
+    The age of a run is that of a file that is written once; `run.json` changes when the test set is opened.
     """
     folder = runs_dir() if parent is None else parent
     found = [path for path in _folders_in(folder) if is_run(path)]

@@ -161,7 +161,7 @@ def serve(
         loop="uvloop",
         lifespan="on",
         log_config=None,
-        log_level="error",  # clients are told what they do wrong in the answer
+        log_level="error",  # the answer says what a client does wrong
         access_log=False,
         proxy_headers=False,
         server_header=False,

@@ -46,7 +46,7 @@ class FitData:
         validation: the validation images and labels; None without any.
         plan: epochs, batches, and the seed.
         notes: what should be said about them, one sentence each.
-        steps_asked: the `steps_per_epoch` that callbacks are told; None for a pass over the images.
+        steps_asked: the `steps_per_epoch` in the `params` of callbacks; None for a pass over the images.
     """
 
     train: Data
@@ -109,7 +109,7 @@ class ModelTraining:
         recipe: as the run records it.
         rule: when to stop.
         callbacks: Keras's.
-        verbose: what callbacks are told as Keras's `verbose`.
+        verbose: Keras's `verbose`, for the `params` of callbacks.
     """
 
     model: keras.Model
@@ -176,7 +176,7 @@ class ModelTraining:
 
     @property
     def callback_params(self) -> dict[str, Any]:
-        """What Keras's callbacks are told as their `params`."""
+        """The `params` of Keras's callbacks."""
         train, plan = self.data.train, self.data.plan
         passed = train.steps if isinstance(train, Batches) else -(-len(train) // plan.batch_size)
         return {"verbose": self.verbose, "epochs": plan.epochs, "steps": self.data.steps_asked or passed}

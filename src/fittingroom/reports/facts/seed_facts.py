@@ -119,7 +119,7 @@ def _test_problem(training: SeedTraining, standings: Standings) -> str | None:
 
 
 def example_facts(training: SeedTraining) -> dict[str, Any]:
-    """What is told of one seed alone, image by image: ledgers, reliability, Brier score, images and classes."""
+    """The facts of one seed alone, image by image: changes, reliability, Brier score, images and classes."""
     return {
         "ledgers": _ledgers(training.trajectories),
         "reliability": _reliability_facts(training),
@@ -132,7 +132,7 @@ def example_facts(training: SeedTraining) -> dict[str, Any]:
 def _ledgers(trajectories: Trajectories) -> dict[str, list[dict[str, Any]]]:
     """The ledgers of all epochs, for a slider: each against the last, and against the best-loss one.
 
-    Each is told forward in time, from the earlier epoch to the later; `epoch` is the one that the slider stands at.
+    Each goes forward in time, from the earlier epoch to the later; `epoch` is the one that the slider stands at.
     """
     best, last = trajectories.best_loss_epoch, trajectories.last_epoch
 

@@ -14,7 +14,7 @@ from fittingroom.reports.drawing.axes import Axis, Scale, Strip
 Facts = Mapping[str, Any]
 Found = Mapping[tuple[str, str], Facts]
 
-_FEW = 3  # recipes whose pairs are told in sentences
+_FEW = 3  # recipes, up to which each pair gets a sentence
 _MOST_LISTED = 66  # pairs: twelve recipes
 
 
