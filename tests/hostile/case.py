@@ -25,7 +25,8 @@ class Place:
         folder: the case's own folder.
         canary: the file that must never come to be.
         outside: a folder of somebody else's, with a file `secret`.
-        honest: honest runs: `recipe`, `own` (a model of the user's), `seeds` (of two), and `stopped`, which can be resumed.
+        honest: honest runs: `recipe`, `own` (a model of the user's), `seeds` (of two), and `stopped`, which can
+            be resumed.
     """
 
     folder: Path
