@@ -21,8 +21,8 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from benchmarks.readme import between_markers
-from fittingroom.engine.convolution import convolve, pool
-from fittingroom.engine.devices import BATCH, SharedProgram
+from fittingroom.engine.convolution import _convolve, _pool
+from fittingroom.engine.devices import BATCH, Sharing
 
 IMAGES, STEPS, ROUNDS = 64, 8, 5
 PAGE = Path(__file__).parents[1] / "docs" / "measurements.md"
@@ -69,7 +69,7 @@ def by_rows(images: jax.Array, kernel: jax.Array) -> jax.Array:
 
 def with_own_gradients(images: jax.Array, kernel: jax.Array) -> jax.Array:
     """The engine's way: XLA's convolution, and gradients that are XLA's convolution in the usual order of axes."""
-    result = convolve(images, kernel, (1, 1), "SAME", dimension_numbers=LAYOUT)
+    result = _convolve(images, kernel, (1, 1), "SAME", dimension_numbers=LAYOUT)
     assert result is not None
     return result
 
@@ -93,7 +93,7 @@ def pool_by_comparison(images: jax.Array) -> jax.Array:
 
 def pool_by_winner(images: jax.Array) -> jax.Array:
     """The engine's way: the winner's position is kept, and the gradient is one comparison with it."""
-    result = pool(images, -jnp.inf, jax.lax.max, WINDOW, WINDOW, "VALID")
+    result = _pool(images, -jnp.inf, jax.lax.max, WINDOW, WINDOW, "VALID")
     assert result is not None
     return result
 
@@ -123,7 +123,7 @@ def parameters() -> list[jax.Array]:
 def training(convolution: Function, pooling: Function, devices: int) -> Callable[[], float]:
     """A function that trains for some steps and gives the images per second; it is compiled already."""
     random = np.random.default_rng(1)
-    whole = SharedProgram.everywhere(devices)
+    whole = Sharing(devices).everywhere
     shares = NamedSharding(whole.mesh, PartitionSpec(BATCH))
     images = jax.device_put(random.random((IMAGES, 28, 28, 1)).astype(np.float32), shares)
     labels = jax.device_put(random.integers(0, 10, IMAGES), shares)

@@ -22,7 +22,7 @@ from keras import layers
 
 from fittingroom.engine import devices as mesh
 from fittingroom.engine.epoch import Examples
-from fittingroom.engine.keras_steps import step_functions
+from fittingroom.engine.keras_steps import KerasSteps
 from fittingroom.engine.programs import Programs, TracedPrograms
 from fittingroom.engine.state import State
 
@@ -85,7 +85,7 @@ def seconds_per_step(programs: Programs, arguments: tuple[Any, ...], steps: int)
 def line(name: str, chain: list[Any], batch_size: int) -> str:
     """A line of the table: the least of several rounds."""
     model = model_of(chain)
-    steps = step_functions(model)
+    steps = KerasSteps(model).functions()
     random = np.random.default_rng(0)
     count = max(1, 4096 // batch_size) * batch_size
     images = random.integers(0, 255, (count, 28, 28), dtype=np.uint8)

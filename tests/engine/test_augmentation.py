@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fittingroom.engine.augmentation import _augmented, augmenting
+from fittingroom.engine.augmentation import _augmented, changing_images
 from fittingroom.engine.blueprint import Blueprint
 from fittingroom.engine.epoch import Examples, Logs, StepFunctions
 from fittingroom.engine.state import State
@@ -222,7 +222,7 @@ def recording() -> StepFunctions:
 
 @functools.cache
 def training_step(texts: tuple[str, ...]) -> Callable[..., tuple[State, Logs]]:
-    return jax.jit(augmenting(recording(), [Augmentation.of(text) for text in texts]).train_step)
+    return jax.jit(changing_images(recording(), [Augmentation.of(text) for text in texts]).train_step)
 
 
 def steps_of(seed: int, count: int, *texts: str) -> list[Array]:
@@ -253,5 +253,5 @@ def test_two_augmentations_draw_independently() -> None:
 
 def test_evaluation_and_prediction_stay_as_they_are() -> None:
     plain = recording()
-    steps = augmenting(plain, [Augmentation.of("flip")])
+    steps = changing_images(plain, [Augmentation.of("flip")])
     assert (steps.test_step, steps.forward) == (plain.test_step, plain.forward)

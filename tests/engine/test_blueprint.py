@@ -13,7 +13,7 @@ from keras import layers
 
 from fittingroom.engine.blueprint import Blueprint, _InitialValue
 from fittingroom.engine.description import describe
-from fittingroom.engine.model_checks import build_checked
+from fittingroom.engine.model_checks import ModelChecks
 from fittingroom.engine.state import State
 from fittingroom.errors import ModelError
 from tests.engine import models
@@ -75,7 +75,7 @@ def test_the_same_seed_gives_the_same_values_and_another_seed_others() -> None:
 @pytest.fixture(scope="module")
 def blueprint() -> Blueprint:
     model = models.small(lambda: [layers.Dense(10), layers.BatchNormalization(), layers.Dropout(0.5), layers.Dense(10)])
-    build_checked(model, np.zeros((1, 8, 8), np.float32), np.zeros(1, np.int32), None, 10)
+    ModelChecks(model).build(np.zeros((1, 8, 8), np.float32), np.zeros(1, np.int32), None, 10)
     return Blueprint.of(model, describe(model))
 
 
@@ -89,7 +89,7 @@ def test_variables_of_one_shape_start_with_different_values(blueprint: Blueprint
 def test_a_blueprint_starts_every_variable_as_keras_does_but_for_the_draw(blueprint: Blueprint) -> None:
     """Same shapes and types; the same values where nothing is drawn; the same law where something is."""
     model = models.small(lambda: [layers.Dense(10), layers.BatchNormalization(), layers.Dropout(0.5), layers.Dense(10)])
-    build_checked(model, np.zeros((1, 8, 8), np.float32), np.zeros(1, np.int32), None, 10)
+    ModelChecks(model).build(np.zeros((1, 8, 8), np.float32), np.zeros(1, np.int32), None, 10)
     compared = 0
     for ours, theirs, starts in zip(
         blueprint.initial_state(0),

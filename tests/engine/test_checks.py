@@ -13,8 +13,8 @@ from keras import layers
 
 import fittingroom
 from fittingroom.engine.epoch import Examples
-from fittingroom.engine.losses import output_kind
-from fittingroom.engine.model_checks import build_checked, compile_if_needed, logged_names, notes
+from fittingroom.engine.losses import OutputKind
+from fittingroom.engine.model_checks import ModelChecks
 from fittingroom.errors import ModelError, RecipeError
 from tests.engine import models
 from tests.engine.images import Images
@@ -88,8 +88,8 @@ def test_metrics_that_cannot_be_built_have_mends_of_their_own(
 def test_what_no_training_changes_is_said() -> None:
     model = models.small()
     model.trainable = False
-    assert any("No weight of the model is trainable" in note for note in notes(model))
-    assert not any("trainable" in note for note in notes(models.small()))
+    assert any("No weight of the model is trainable" in note for note in ModelChecks(model).notes())
+    assert not any("trainable" in note for note in ModelChecks(models.small()).notes())
 
 
 class OwnTurn(layers.RandomRotation):
@@ -101,7 +101,7 @@ def test_augmentation_of_keras_needs_no_note_on_compiling(turn: Any, noted: bool
     model = keras.Sequential([keras.Input((8, 8, 1)), turn(0.1), layers.Flatten(), layers.Dense(10)])
     model.compile("adam", models.SPARSE)
     assert not model.jit_compile
-    assert bool(notes(model)) == noted
+    assert bool(ModelChecks(model).notes()) == noted
 
 
 def two_inputs() -> keras.Model:
@@ -220,8 +220,8 @@ def test_the_one_loss_may_stand_in_a_list_or_a_dictionary() -> None:
     for loss in ([models.SPARSE], {"classes": models.SPARSE}):
         model = keras.Model(images, outputs)
         model.compile(optimizer="adam", loss=loss)
-        build_checked(model, np.zeros((1, 8, 8), np.float32), np.zeros(1, np.int32), None, 10)
-        assert output_kind(model) == "probabilities"
+        ModelChecks(model).build(np.zeros((1, 8, 8), np.float32), np.zeros(1, np.int32), None, 10)
+        assert OutputKind.of(model) == "probabilities"
 
 
 def test_what_keras_cannot_build_is_said_in_its_words(refused: Callable[..., None]) -> None:
@@ -233,20 +233,20 @@ def test_a_model_that_is_not_compiled_gets_adam_and_cross_entropy_for_its_output
     activation: str | None, from_logits: bool
 ) -> None:
     model = models.uncompiled(activation=activation)
-    compile_if_needed(model, np.zeros((1, 8, 8), np.float32))
+    ModelChecks(model).compile_if_needed(np.zeros((1, 8, 8), np.float32))
     assert isinstance(model.optimizer, keras.optimizers.Adam)
     assert isinstance(model.loss, keras.losses.SparseCategoricalCrossentropy)
     assert model.loss.from_logits is from_logits
-    build_checked(model, np.zeros((1, 8, 8), np.float32), np.zeros(1, np.int32), None, 10)
+    ModelChecks(model).build(np.zeros((1, 8, 8), np.float32), np.zeros(1, np.int32), None, 10)
     batch = Examples(jnp.zeros((1, 8, 8)), jnp.zeros(1, jnp.int32), None)
-    names = logged_names(model, batch, validation=True)
+    names = ModelChecks(model).logged_names(batch, validation=True)
     assert set(names) == {"loss", "accuracy", "val_loss", "val_accuracy"}
 
 
 def test_a_compiled_model_keeps_its_optimizer() -> None:
     model = models.small(optimizer="sgd")
     optimizer = model.optimizer
-    compile_if_needed(model, np.zeros((1, 8, 8), np.float32))
+    ModelChecks(model).compile_if_needed(np.zeros((1, 8, 8), np.float32))
     assert model.optimizer is optimizer
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from fittingroom.engine.keras_callbacks import copy_callbacks
+from fittingroom.engine.keras_callbacks import KerasCallbacks
 from fittingroom.engine.user_model import copy_for_seed
 from fittingroom.errors import InputError, ModelError
 from tests.engine import models
@@ -74,7 +74,7 @@ def test_a_model_that_cannot_be_made_again_is_refused_with_the_way_out() -> None
 
 def test_callbacks_are_copied_with_their_settings() -> None:
     stopping = keras.callbacks.EarlyStopping(patience=7)
-    (mine,) = copy_callbacks([stopping])
+    (mine,) = KerasCallbacks.copies([stopping])
     assert mine is not stopping
     assert mine.patience == 7
 
@@ -88,6 +88,6 @@ def test_callbacks_that_cannot_be_copied_or_share_a_file_are_refused() -> None:
             self.lock = threading.Lock()
 
     with pytest.raises(InputError, match=r"these cannot be copied: .*lock"):
-        copy_callbacks([Locked()])
+        KerasCallbacks.copies([Locked()])
     with pytest.raises(InputError, match="ModelCheckpoint writes to one path"):
-        copy_callbacks([keras.callbacks.ModelCheckpoint("model.keras")])
+        KerasCallbacks.copies([keras.callbacks.ModelCheckpoint("model.keras")])

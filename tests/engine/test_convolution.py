@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fittingroom.engine.convolution import convolve
+from fittingroom.engine.convolution import _convolve
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")
 
@@ -50,7 +50,7 @@ def assert_as_xla(inputs: jax.Array, weights: jax.Array, strides: Pair, padding:
     def both(function: Callable[..., Any]) -> list[jax.Array]:
         return with_gradients(lambda *operands: function(*operands, strides, padding, **options), inputs, weights)
 
-    for ours, theirs in zip(both(convolve), both(jax.lax.conv_general_dilated), strict=True):
+    for ours, theirs in zip(both(_convolve), both(jax.lax.conv_general_dilated), strict=True):
         assert ours.dtype == theirs.dtype
         tolerance = 3e-2 if inputs.dtype == jnp.bfloat16 else 5e-5
         scale = float(jnp.abs(theirs).max()) + 1
@@ -88,7 +88,7 @@ def test_vectorised_convolution_is_that_of_each(groups: tuple[int, int, int]) ->
     inputs, weights = (jnp.stack([part, 2 * part + 1]) for part in operands((5, 6), (3, 2), groups))
 
     def convolution(inputs: jax.Array, weights: jax.Array) -> Any:
-        return convolve(inputs, weights, (1, 2), "same", dimension_numbers=LAST, feature_group_count=groups[0])
+        return _convolve(inputs, weights, (1, 2), "same", dimension_numbers=LAST, feature_group_count=groups[0])
 
     def gradients(inputs: jax.Array, weights: jax.Array) -> Any:
         return jax.grad(lambda *both: jnp.square(convolution(*both)).sum(), argnums=(0, 1))(inputs, weights)
@@ -112,7 +112,7 @@ def test_gradients_are_convolutions_in_the_usual_order_of_axes() -> None:
 
 
 def _total(inputs: jax.Array, weights: jax.Array) -> jax.Array:
-    result = convolve(inputs, weights, (1, 1), "same", dimension_numbers=LAST)
+    result = _convolve(inputs, weights, (1, 1), "same", dimension_numbers=LAST)
     assert result is not None
     return jnp.square(result).sum()
 
@@ -132,4 +132,4 @@ def _equations(jaxpr: Any) -> list[Any]:
 )
 def test_what_is_not_covered_is_left_to_xla(shape: Any, kernel: Any, options: Any) -> None:
     strides = (1,) * (len(shape) - 2)
-    assert convolve(numbers(3, *shape), numbers(4, *kernel), strides, "valid", **options) is None
+    assert _convolve(numbers(3, *shape), numbers(4, *kernel), strides, "valid", **options) is None

@@ -13,7 +13,7 @@ import pytest
 
 from fittingroom.data.dataset import Part
 from fittingroom.engine.arrays import Arrays
-from fittingroom.engine.user_arrays import ClassWeight, of_user, of_validation, weighted
+from fittingroom.engine.user_arrays import ClassWeight, of_user, of_validation
 from fittingroom.errors import DataError, InputError, ModelError
 
 X = np.linspace(0, 1, 6 * 4, dtype=np.float32).reshape(6, 2, 2)
@@ -143,7 +143,7 @@ def test_images_with_numbers_that_are_none_are_counted_and_listed(value: float) 
 
 def test_sample_weights_must_be_one_for_each_image() -> None:
     with pytest.raises(DataError, match=r"sample_weight has the shape \(5,\); expected \(6,\)"):
-        weighted(of_user(X, Y), np.ones(5))
+        of_user(X, Y, np.ones(5))
 
 
 def test_class_weights_become_one_weight_for_each_image() -> None:

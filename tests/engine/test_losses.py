@@ -13,7 +13,7 @@ import pytest
 from keras import layers, losses
 
 import fittingroom as fr
-from fittingroom.engine.losses import LossFacts, class_log_probabilities, label_form, output_kind
+from fittingroom.engine.losses import LossFacts, OutputKind
 from fittingroom.errors import ModelError
 from tests.engine import models
 from tests.engine.images import Images
@@ -59,9 +59,9 @@ LOGITS = {"from_logits": True}
 def test_the_cross_entropy_of_a_run_is_the_value_of_the_loss(loss: Any) -> None:
     """For every form in which a loss may be given; positive outputs, whose rows do not sum to 1, are divided."""
     model = compiled(loss)
-    kind = output_kind(model)
+    kind = OutputKind.of(model)
     outputs = OUTPUTS if kind == "logits" else POSITIVE
-    logs = np.asarray(class_log_probabilities(jnp.array(outputs), kind))
+    logs = np.asarray(kind.log_probabilities(jnp.array(outputs)))
     model.build((None, 8, 8))
     one_hot = LossFacts.of(model).function == "categorical_crossentropy" or loss is own_of_probabilities
     labels = np.eye(3, dtype=np.float32)[LABELS] if one_hot else LABELS[:, None]
@@ -76,7 +76,7 @@ def test_the_cross_entropy_of_a_run_is_the_value_of_the_loss(loss: Any) -> None:
 def test_one_output_is_the_second_of_two_classes(loss: Any) -> None:
     model = compiled(loss, outputs=1)
     outputs = np.array([[-0.5], [0.2], [0.7], [3.0]], np.float32)  # what is no probability is cut off, as Keras does
-    logs = np.asarray(class_log_probabilities(jnp.array(outputs), output_kind(model)))
+    logs = np.asarray(OutputKind.of(model).log_probabilities(jnp.array(outputs)))
     for row in range(4):
         for label in (0, 1):
             value = model._compile_loss(np.array([[label]]), jnp.array(outputs[row : row + 1]))
@@ -86,31 +86,31 @@ def test_one_output_is_the_second_of_two_classes(loss: Any) -> None:
 def test_outputs_that_are_scored_one_by_one_are_shares_of_their_sum() -> None:
     for loss, each in ((BINARY(), POSITIVE), (BINARY(**LOGITS), 1 / (1 + np.exp(-OUTPUTS))), ("mse", POSITIVE)):
         outputs = OUTPUTS if LossFacts.of(compiled(loss)).from_logits else POSITIVE
-        found = np.exp(class_log_probabilities(jnp.array(outputs), output_kind(compiled(loss))))
+        found = np.exp(OutputKind.of(compiled(loss)).log_probabilities(jnp.array(outputs)))
         np.testing.assert_allclose(found, each / each.sum(axis=1, keepdims=True), rtol=1e-5)
 
 
 def test_a_margin_of_one_is_certain_and_zero_is_even() -> None:
-    kind = output_kind(compiled("hinge", outputs=1))
-    found = np.exp(class_log_probabilities(jnp.array([[-2.0], [0.0], [0.5]]), kind))
+    kind = OutputKind.of(compiled("hinge", outputs=1))
+    found = np.exp(kind.log_probabilities(jnp.array([[-2.0], [0.0], [0.5]])))
     np.testing.assert_allclose(found[:, 1], [0, 0.5, 0.75], atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["probabilities", "sigmoid logits", "margins"])
 def test_a_row_without_a_positive_output_keeps_its_order(kind: Any) -> None:
     outputs = jnp.array([[-300.0, -200.0, -400.0]])
-    logs = np.asarray(class_log_probabilities(outputs, kind))
+    logs = np.asarray(OutputKind(kind).log_probabilities(outputs))
     assert logs.argmax() == 1
     assert np.isfinite(logs).all()
 
 
 def test_logarithms_from_logits_are_exact_far_below_what_keras_clips() -> None:
-    logs = class_log_probabilities(jnp.array([[0.0, 60.0]]), "logits")
+    logs = OutputKind.LOGITS.log_probabilities(jnp.array([[0.0, 60.0]]))
     np.testing.assert_allclose(logs, [[-60.0, 0.0]], atol=1e-6)
 
 
 def test_logarithms_from_probabilities_are_bounded_as_in_keras() -> None:
-    logs = class_log_probabilities(jnp.array([[0.0, 1.0]]), "probabilities")
+    logs = OutputKind.PROBABILITIES.log_probabilities(jnp.array([[0.0, 1.0]]))
     np.testing.assert_allclose(logs, [[np.log(1e-7), 0.0]], atol=1e-6)
 
 
@@ -118,11 +118,14 @@ def test_a_loss_that_keras_does_not_name_is_refused() -> None:
     with pytest.raises(
         ModelError, match=r"loss='corssentropy', which Keras does not accept.*Give a loss from keras.losses"
     ):
-        output_kind(compiled("corssentropy"))
+        OutputKind.of(compiled("corssentropy"))
 
 
 def test_labels_that_the_loss_defines_name_classes() -> None:
-    signed, ignoring = label_form(compiled("hinge", outputs=1)), label_form(compiled(SPARSE(ignore_class=255)))
+    signed, ignoring = (
+        LossFacts.label_form(compiled("hinge", outputs=1)),
+        LossFacts.label_form(compiled(SPARSE(ignore_class=255))),
+    )
     for labels in (np.array([-1, 1, 1]), np.array([[0], [1], [1]]), jnp.array([-1.0, 1.0, 1.0])):
         np.testing.assert_array_equal(signed.indices(labels), [0, 1, 1])
     np.testing.assert_array_equal(ignoring.indices(np.array([3, 255, 0], np.uint8)), [3, -1, 0])

@@ -14,7 +14,7 @@ from keras import layers, losses
 
 import fittingroom as fr
 from fittingroom.engine.misfits import check_end
-from fittingroom.engine.model_checks import build_checked
+from fittingroom.engine.model_checks import ModelChecks
 from fittingroom.errors import DivergedError, ModelError
 from tests.engine import models
 from tests.engine.images import Images
@@ -28,7 +28,7 @@ FROM_LOGITS = {"from_logits": True}
 def said(model: keras.Model, labels: Any = None) -> str:
     """What is said of a compiled model before training, or refused."""
     labels = np.zeros(1, np.int32) if labels is None else labels
-    outputs = build_checked(model, IMAGES[:1], labels, None, 2)
+    outputs = ModelChecks(model).build(IMAGES[:1], labels, None, 2)
     try:
         misfits, meanings, _ = check_end(model, IMAGES, labels, outputs)
         return " ".join((*misfits, *meanings))
@@ -217,7 +217,7 @@ def test_a_relu_at_the_end_is_found_wherever_it_is(make: Callable[[], keras.Mode
 )
 def test_other_losses_with_what_they_take_are_not_blamed(loss: Any, activation: str | None) -> None:
     model = models.small(outputs=5, activation=activation, loss=loss)
-    build_checked(model, IMAGES[:1], np.eye(5, dtype=np.float32)[:1], None, 5)
+    ModelChecks(model).build(IMAGES[:1], np.eye(5, dtype=np.float32)[:1], None, 5)
     misfits, _, _ = check_end(model, IMAGES, np.eye(5, dtype=np.float32), 5)
     assert misfits == ()
 

@@ -13,8 +13,8 @@ import pytest
 import fittingroom
 from fittingroom.engine.arrays import Arrays
 from fittingroom.engine.epoch import Examples
-from fittingroom.engine.keras_steps import step_functions
-from fittingroom.engine.model_checks import build_checked
+from fittingroom.engine.keras_steps import KerasSteps
+from fittingroom.engine.model_checks import ModelChecks
 from fittingroom.engine.programs import Programs, TracedPrograms
 from fittingroom.engine.state import State
 from tests.engine import models
@@ -65,8 +65,8 @@ def test_later_epochs_and_the_smaller_last_batch_trace_and_compile_nothing(
 def traced(digits: Images) -> tuple[Programs, State, Examples]:
     """Programs with batches of 16 of 44 images, of which nothing is compiled yet."""
     model = models.small()
-    build_checked(model, digits.x[:1], digits.y[:1], None, 10)
-    programs = Programs(TracedPrograms(step_functions(model), 16, None))
+    ModelChecks(model).build(digits.x[:1], digits.y[:1], None, 10)
+    programs = Programs(TracedPrograms(KerasSteps(model).functions(), 16, None))
     return programs, State.of(model), Arrays(digits.x, digits.y).examples()
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from fittingroom.engine.blueprint import Outline, _check_metrics, _no_values
 from fittingroom.engine.description import describe, rebuild
-from fittingroom.engine.model_checks import build_layers
-from fittingroom.engine.state import weight_shapes
+from fittingroom.engine.model_checks import ModelChecks
+from fittingroom.engine.state import State
 from fittingroom.errors import RunError
 from tests.engine import models, zoo
 
@@ -24,8 +24,8 @@ DESCRIBABLE = ["attention", "mixed-bfloat16", "normalizations", "recurrent", "re
 
 
 def outline_of(model: keras.Model, shape: tuple[int, ...]) -> Outline:
-    build_layers(model, np.zeros((1, *shape), np.float32))
-    return Outline(shape, weight_shapes(model))
+    ModelChecks(model).build_layers(np.zeros((1, *shape), np.float32))
+    return Outline(shape, State.weight_shapes(model))
 
 
 @pytest.mark.parametrize("name", DESCRIBABLE)
@@ -34,7 +34,7 @@ def test_the_outline_of_a_model_is_its_own(name: str) -> None:
     model = case.model(SHAPE)
     outline = outline_of(model, SHAPE)
     again = rebuild(json.loads(json.dumps(describe(model))), outline)
-    assert weight_shapes(again) == outline.weights
+    assert State.weight_shapes(again) == outline.weights
     assert all(variable.value.shape == variable.shape for variable in again.variables)  # it has values after all
 
 

@@ -13,10 +13,10 @@ import pytest
 from keras import layers
 
 from fittingroom.engine import devices as mesh
-from fittingroom.engine.devices import SharedProgram, _sharing_devices, _work_per_step
+from fittingroom.engine.devices import _SharedProgram, _sharing_devices, _work_per_step
 from fittingroom.engine.epoch import Examples
-from fittingroom.engine.keras_steps import step_functions
-from fittingroom.engine.model_checks import build_checked
+from fittingroom.engine.keras_steps import KerasSteps
+from fittingroom.engine.model_checks import ModelChecks
 from fittingroom.engine.programs import Programs, TracedPrograms
 from fittingroom.engine.state import State
 from tests.engine.images import Images
@@ -66,9 +66,9 @@ def whole_batches(digits: Images) -> Images:
 
 def prepared(model: keras.Model, digits: Images) -> tuple[TracedPrograms, State, Examples]:
     model.optimizer.build(model.trainable_variables)
-    build_checked(model, digits.x, digits.y, None, 10)  # makes the variables of the metrics
+    ModelChecks(model).build(digits.x, digits.y, None, 10)  # makes the variables of the metrics
     examples = Examples(jnp.asarray(digits.x), jnp.asarray(digits.y))
-    return TracedPrograms(step_functions(model), 16, None, evaluation_batch=12), State.of(model), examples
+    return TracedPrograms(KerasSteps(model).functions(), 16, None, evaluation_batch=12), State.of(model), examples
 
 
 def order_of(examples: Examples) -> np.ndarray[Any, Any]:
@@ -130,7 +130,7 @@ def test_results_of_shared_programs_lie_on_one_device(cheap_sharing: None, digit
 def test_the_work_is_divided(cheap_sharing: None, digits: Images) -> None:
     traced, state, examples = prepared(normalised(), whole_batches(digits))
     program = traced.on(2).compile("train", (state, examples, order_of(examples), np.int32(0), np.int32(0)))
-    assert isinstance(program, SharedProgram)
+    assert isinstance(program, _SharedProgram)
     text = program._compiled.as_text()  # type: ignore[attr-defined]
     assert "all-reduce" in text
     assert "f32[8,6,6,4]" in text  # eight of the sixteen images of a batch
@@ -161,12 +161,12 @@ def test_evaluation_is_shared_only_where_training_is(monkeypatch: pytest.MonkeyP
     evaluation = (state.weights, examples)
     work = _work_per_step(jax.make_jaxpr(large.program("evaluate", evaluation))(*evaluation).jaxpr)
     monkeypatch.setattr(mesh, "COST_OF_MEETING", work // 2)
-    assert isinstance(large.compile("evaluate", evaluation), SharedProgram)
+    assert isinstance(large.compile("evaluate", evaluation), _SharedProgram)
     programs = Programs(large)
     programs.prepare_train(state, examples, order_of(examples))
     programs.prepare_evaluate(state, examples)
     assert programs.devices == 1
-    assert not any(isinstance(program, SharedProgram) for program in programs._compiled.values())
+    assert not any(isinstance(program, _SharedProgram) for program in programs._compiled.values())
 
 
 def test_small_steps_are_not_shared(digits: Images) -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fittingroom.engine.data_checks import _form_notes, check_form
-from fittingroom.engine.keras_callbacks import checked_callbacks
+from fittingroom.engine.data_checks import DataChecks, _form_notes
+from fittingroom.engine.keras_callbacks import KerasCallbacks
 from fittingroom.engine.user_arrays import ClassWeight, _checked_sample_weight, of_user, of_validation
 from fittingroom.errors import DataError, InputError, ModelError
 
@@ -37,7 +37,7 @@ def test_the_mend_for_images_of_another_shape_comes_from_the_images(
     model: tuple[int, ...], images: tuple[int, ...], says: str
 ) -> None:
     with pytest.raises(ModelError, match=says):
-        check_form(dense(model), np.full((6, *images), 0.5, np.float32), LABELS)
+        DataChecks(dense(model)).check_form(np.full((6, *images), 0.5, np.float32), LABELS)
 
 
 @pytest.mark.parametrize(("column", "rest"), [(0, r"x\[:, 1:\]"), (-1, r"x\[:, :-1\]")])
@@ -45,7 +45,7 @@ def test_a_label_among_the_pixels_is_found(column: int, rest: str) -> None:
     images = np.full((6, 65), 0.5, np.float32)
     images[:, column] = LABELS
     with pytest.raises(ModelError, match=f"Column {column} is the label, .* Give {rest}"):
-        check_form(dense((64,)), images, LABELS)
+        DataChecks(dense((64,))).check_form(images, LABELS)
 
 
 @pytest.mark.parametrize(
@@ -53,21 +53,21 @@ def test_a_label_among_the_pixels_is_found(column: int, rest: str) -> None:
     [((8, 8), (8, 8, 1)), ((8, 8, 1), (8, 8)), ((8, 8), (8, 8)), ((None, None, 3), (5, 9, 3))],
 )
 def test_images_that_keras_takes_are_taken(model: tuple[int | None, ...], images: tuple[int, ...]) -> None:
-    check_form(keras.Sequential([keras.Input(model)]), np.zeros((6, *images)), LABELS)
+    DataChecks(keras.Sequential([keras.Input(model)])).check_form(np.zeros((6, *images)), LABELS)
 
 
 def test_labels_counted_from_1_are_distinguished_from_labels_of_more_classes() -> None:
     images = np.zeros((6, 8, 8))
     with pytest.raises(ModelError, match=r"labels are 1 to 3, but the model has 3 outputs.*Give y - 1"):
-        check_form(dense((8, 8)), images, LABELS + 1)
+        DataChecks(dense((8, 8))).check_form(images, LABELS + 1)
     with pytest.raises(ModelError, match=r"are 1 to 2, but the model has 1 output: .*Give y - 1"):
-        check_form(dense((8, 8), 1), images, np.array([1, 2, 1, 2, 1, 2]))
-    check_form(dense((8, 8), 4), images, LABELS + 1)
+        DataChecks(dense((8, 8), 1)).check_form(images, np.array([1, 2, 1, 2, 1, 2]))
+    DataChecks(dense((8, 8), 4)).check_form(images, LABELS + 1)
     with pytest.raises(ModelError, match=r"3 different numbers up to 9 \(0, 3, 9\).*searchsorted\(\[0, 3, 9\], y\)"):
-        check_form(dense((8, 8), 3), images, np.array([0, 3, 9, 9, 9, 0]))
+        DataChecks(dense((8, 8), 3)).check_form(images, np.array([0, 3, 9, 9, 9, 0]))
     with pytest.raises(ModelError, match=r"2 different numbers up to 8 \(3, 8\), but the model has 1 output:"):
-        check_form(dense((8, 8), 1), images, np.array([3, 8, 8, 3, 3, 8]))
-    check_form(dense((8, 8), 10), images, np.array([0, 3, 9, 9, 9, 0]))
+        DataChecks(dense((8, 8), 1)).check_form(images, np.array([3, 8, 8, 3, 3, 8]))
+    DataChecks(dense((8, 8), 10)).check_form(images, np.array([0, 3, 9, 9, 9, 0]))
     assert any("labels begin at 1" in note for note in _form_notes(images, LABELS + 1))
     assert _form_notes(images, LABELS) == ()
     assert any("looks like channels first" in note for note in _form_notes(np.zeros((6, 3, 8, 8)), LABELS))
@@ -185,4 +185,4 @@ def test_sample_weights_that_mean_nothing_are_refused(weights: list[float], says
 )
 def test_callbacks_that_are_none_are_refused_with_what_to_write(callback: object, says: str) -> None:
     with pytest.raises(InputError, match=says):
-        checked_callbacks([callback])
+        KerasCallbacks.checked([callback])

@@ -13,9 +13,9 @@ import pytest
 
 from fittingroom.engine.callbacks import Callback, Numbers, StopCallback, StopRequest
 from fittingroom.engine.epoch import Examples
-from fittingroom.engine.keras_steps import step_functions
+from fittingroom.engine.keras_steps import KerasSteps
 from fittingroom.engine.lanes import Lane, StartingPoint, _VectorisedPrograms, train_seeds
-from fittingroom.engine.model_checks import build_checked
+from fittingroom.engine.model_checks import ModelChecks
 from fittingroom.engine.programs import Programs, TracedPrograms
 from fittingroom.engine.snapshots import Training, TrainingPlan
 from fittingroom.engine.state import State
@@ -33,8 +33,8 @@ class Rides:
 
     def __init__(self, digits: Images) -> None:
         model = models.small()
-        build_checked(model, digits.x[:1], digits.y[:1], None, 10)
-        self.traced = TracedPrograms(step_functions(model), 16, None)
+        ModelChecks(model).build(digits.x[:1], digits.y[:1], None, 10)
+        self.traced = TracedPrograms(KerasSteps(model).functions(), 16, None)
         self.train = Examples(jnp.asarray(digits.x), jnp.asarray(digits.y))
         self.held_out = Examples(jnp.asarray(digits.x_val), jnp.asarray(digits.y_val))
         start = State.of(model)

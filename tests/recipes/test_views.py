@@ -6,10 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fittingroom.engine.augmentation import averaging
+from fittingroom.engine.augmentation import changing_images
 from fittingroom.engine.description import describe, rebuild
-from fittingroom.engine.keras_steps import step_functions
-from fittingroom.engine.state import State, values_of
+from fittingroom.engine.keras_steps import KerasSteps
+from fittingroom.engine.state import State
 from fittingroom.recipes.build import build_model, with_softmax_in_the_loss
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.recipes.settings import Augmentation
@@ -53,9 +53,11 @@ def test_answer_is_the_mean_over_views(texts: tuple[str, ...], shape: tuple[int,
 def by_engine(model: Any, images: Array, texts: tuple[str, ...]) -> Array:
     """Logarithms of probabilities, as the engine predicts with the weights of the model."""
     trained = with_softmax_in_the_loss(model)
-    steps = averaging(step_functions(trained), [Augmentation.of(text) for text in texts])
+    steps = changing_images(KerasSteps(trained).functions(), views=[Augmentation.of(text) for text in texts])
     assert steps.answer is not None
-    weights = [tuple(values_of(group)) for group in (trained.trainable_variables, trained.non_trainable_variables)]
+    weights = [
+        tuple(State.values_of(group)) for group in (trained.trainable_variables, trained.non_trainable_variables)
+    ]
     return np.asarray(steps.answer(State(weights[0], weights[1], (), ()), jnp.asarray(images)))
 
 

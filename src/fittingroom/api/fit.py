@@ -130,12 +130,12 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
     import keras
 
     from fittingroom.api.fitted import FittedRun, UnsavedRun
-    from fittingroom.engine.keras_callbacks import checked_callbacks
-    from fittingroom.engine.losses import label_form
-    from fittingroom.engine.model_checks import require_model
+    from fittingroom.engine.keras_callbacks import KerasCallbacks
+    from fittingroom.engine.losses import LossFacts
+    from fittingroom.engine.model_checks import ModelChecks
     from fittingroom.engine.user_model import copy_for_seed
 
-    require_model(model)
+    ModelChecks(model).require_classifier()
     stop = [stop] if isinstance(stop, str) else list(stop)
     chosen = (whole_number("seed", seed, lowest=0),) if seeds is None else chosen_seeds(seeds)
     arguments = FitArguments(
@@ -157,7 +157,7 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
         steps_per_execution=model.steps_per_execution or 1,
         seed=seed,
         stop=stop,
-        label_form=label_form(model),
+        label_form=LossFacts.label_form(model),
     )
     data = arguments.checked()
     listed = callbacks.callbacks if isinstance(callbacks, keras.callbacks.CallbackList) else callbacks
@@ -169,7 +169,7 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
             dataset=x if isinstance(x, Dataset) else None,
             recipe={"name": model.name, "epochs": data.plan.epochs, "batch_size": data.plan.batch_size, "stop": stop},
             rule=StopRule(stop, validation=data.validation is not None, own=True),
-            callbacks=checked_callbacks(keras.tree.flatten(listed or ())),
+            callbacks=KerasCallbacks.checked(keras.tree.flatten(listed or ())),
             verbose=verbose,
         )
         folder = RunFolder(

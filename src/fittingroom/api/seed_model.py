@@ -10,7 +10,7 @@ import numpy as np
 
 from fittingroom.answers.predictor import Forward
 from fittingroom.engine.blueprint import Blueprint, Outline, Shapes
-from fittingroom.engine.devices import check_not_forked, prepare_jax
+from fittingroom.engine.devices import prepare_jax
 from fittingroom.engine.programs import Programs, ProgramSource, TracedPrograms
 from fittingroom.engine.recipe_programs import RecipeModel
 from fittingroom.engine.state import State
@@ -62,7 +62,7 @@ class SeedModel:
         Raises:
             RunError: a file is damaged, or the model can only be made by code that is not here or not trusted.
         """
-        check_not_forked()
+        prepare_jax()
         if self.like is None:
             return self._programs
         if self._shapes != self.like._shapes:
@@ -103,7 +103,6 @@ class SeedModel:
 
     @cached_property
     def _programs(self) -> Programs:
-        prepare_jax()
         return Programs(self._source())
 
     def _source(self) -> ProgramSource:
@@ -111,12 +110,14 @@ class SeedModel:
         scale = record.data.scale if record.recipe.get("scale", True) else 1.0
         if record.recipe.get("model", "") is None and self._given is None:
             return self._recipe_programs(scale)
-        from fittingroom.engine.keras_steps import step_functions
+        from fittingroom.engine.keras_steps import KerasSteps
 
         batch_size = record.recipe.get("batch_size")
         if not isinstance(batch_size, int):
             raise RunError(f"{self._title}: run.json is damaged: its batch size is {batch_size!r}.")
-        return TracedPrograms(step_functions(self._structure()), batch_size, None if record.data.as_given else scale)
+        return TracedPrograms(
+            KerasSteps(self._structure()).functions(), batch_size, None if record.data.as_given else scale
+        )
 
     def _recipe_programs(self, scale: float) -> ProgramSource:
         """The programs of the recorded recipe, made sure to be for weights like those in the folder."""
@@ -136,8 +137,8 @@ class SeedModel:
 
         require_jax_backend()
         from fittingroom.engine.description import rebuild
-        from fittingroom.engine.model_checks import build_layers
-        from fittingroom.engine.state import weight_shapes
+        from fittingroom.engine.model_checks import ModelChecks
+        from fittingroom.engine.state import State
 
         self._state  # noqa: B018 - read here, so that shapes are real before they are relied on
         outline = Outline(self._record.data.image_shape, self._shapes)
@@ -146,9 +147,9 @@ class SeedModel:
             model = rebuild(description, outline)
         else:
             model = self._given or self._trusted_model() or rebuild(description)
-        build_layers(model, np.broadcast_to(np.float32(0), (1, *outline.image_shape)))
+        ModelChecks(model).build_layers(np.broadcast_to(np.float32(0), (1, *outline.image_shape)))
         try:
-            outline.check_weights(weight_shapes(model))
+            outline.check_weights(State.weight_shapes(model))
         except RunError as error:
             raise RunError(f"The model is not the one of this run: {error}.") from error
         return model
@@ -177,7 +178,7 @@ def check_numbers(values: Array, run: str) -> None:
 
 
 def _answers(programs: Programs, state: State, run: str, images: Array) -> Array:
-    check_not_forked()  # at each call: the programs may have been made before the fork
+    prepare_jax()  # at each call: the programs may have been made before a fork
     logs = programs.log_probabilities(state, images)
     check_numbers(logs, run)
     return logs

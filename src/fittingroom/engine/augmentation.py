@@ -11,7 +11,7 @@ the number of the step), which rides at the end of the optimizer's part of `Stat
 - `contrast`, `invert`, `texture`, `bite`, `clutter`, `blur` make a bright foreground on black look as if it were
   cut out of a photograph. Brightness counts in units of an image's brightest pixel, so that the scale of the images
   does not matter.
-- Test views (`averaging`): an image and its mirror image, or itself one pixel further, show the same thing, but a
+- Test views: an image and its mirror image, or itself one pixel further, show the same thing, but a
   network's errors on them differ in part, so the mean of its answers is right more often. Training, and validation
   while it lasts, see images as they are: six views would cost validation six times its time. `recipes.build` does the
   same in Keras, for `run.model`.
@@ -33,8 +33,21 @@ from fittingroom.engine.state import State
 from fittingroom.recipes.settings import Augmentation
 
 
-def augmenting(steps: StepFunctions, augmentations: Sequence[Augmentation]) -> StepFunctions:
-    """The same step functions, which train on changed images. `Blueprint.with_augmentation_seed` has their seed."""
+def changing_images(
+    steps: StepFunctions, augmentations: Sequence[Augmentation] = (), views: Sequence[Augmentation] = ()
+) -> StepFunctions:
+    """The same step functions, which train on changed images, and average their answers over views of an image.
+
+    Args:
+        steps: those of the model.
+        augmentations: the changes in training; `Blueprint.with_augmentation_seed` has the seed of their random numbers.
+        views: what else to look at in prediction: `flip` for the mirror image, `shift` for the image moved.
+    """
+    augmented = _augmenting(steps, augmentations) if augmentations else steps
+    return _averaging(augmented, views) if views else augmented
+
+
+def _augmenting(steps: StepFunctions, augmentations: Sequence[Augmentation]) -> StepFunctions:
 
     def train_step(state: State, examples: Examples) -> tuple[State, Logs]:
         *optimizer, seed = state.optimizer
@@ -308,8 +321,7 @@ _CHANGES: Mapping[str, Callable[..., Any]] = MappingProxyType(
 )
 
 
-def averaging(steps: StepFunctions, augmentations: Sequence[Augmentation]) -> StepFunctions:
-    """The same step functions, which predict the mean probabilities over the views of each image."""
+def _averaging(steps: StepFunctions, augmentations: Sequence[Augmentation]) -> StepFunctions:
 
     def answer(state: State, images: jax.Array) -> jax.Array:
         found = [steps.log_probabilities(steps.forward(state, view)) for view in _views(images, augmentations)]

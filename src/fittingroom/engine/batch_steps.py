@@ -12,7 +12,7 @@ import numpy as np
 
 from fittingroom.engine.arrays import Arrays
 from fittingroom.engine.batches import Batches
-from fittingroom.engine.callbacks import Callback, last_of_group
+from fittingroom.engine.callbacks import Callback
 from fittingroom.engine.convolution import rewritten_for_cpu
 from fittingroom.engine.epoch import Examples, ImageOutcomes, Logs, StepFunctions
 from fittingroom.engine.programs import numbers
@@ -213,7 +213,7 @@ class BatchValidation:
             parts.append(outcomes)
             labels.append(indices)
         for callback in watching if parts else ():
-            callback.test_batch_end(last_of_group(len(parts), self._every), numbers(logs))
+            callback.test_batch_end(Callback.last_of_group(len(parts), self._every), numbers(logs))
         if not parts:
             raise DataError("validation_data gave batches before training, and gives none now.")
         joined: ImageOutcomes = jax.tree.map(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fittingroom.engine.state import State, values_of, weight_shapes
+from fittingroom.engine.state import State
 from fittingroom.errors import ModelError, RunError
 from fittingroom.seeds import generator, integer
 
@@ -95,7 +95,7 @@ class Blueprint:
         def initial_values(variables: list[Any], names: tuple[str, ...]) -> tuple[_InitialValue, ...]:
             return tuple(
                 _initial_value(name, np.asarray(value), initializers.get(id(variable)))
-                for name, variable, value in zip(names, variables, values_of(variables), strict=True)
+                for name, variable, value in zip(names, variables, State.values_of(variables), strict=True)
             )
 
         optimizer, metrics = model.optimizer.variables, model.metrics_variables
@@ -179,7 +179,7 @@ class Blueprint:
         return cls(**groups, description=dict(data["description"]))
 
     def with_augmentation_seed(self) -> Blueprint:
-        """The blueprint of a training that `augmenting` gave its random numbers."""
+        """The blueprint of a training that changes images at random."""
         seed = _InitialValue("augmentation/seed", (2,), "uint32", initializer="augmentation seed")
         return replace(self, optimizer=(*self.optimizer, seed))
 
@@ -283,7 +283,7 @@ class Outline:
             _check_metrics(metrics)
         import keras
 
-        from fittingroom.engine.model_checks import build_layers
+        from fittingroom.engine.model_checks import ModelChecks
 
         with _no_values():
             try:
@@ -295,10 +295,10 @@ class Outline:
                 raise RunError(f"it is a {type(model).__name__}, not a Keras model")
             image = np.broadcast_to(np.float32(0), (1, *self.image_shape))
             try:
-                build_layers(model, image)
+                ModelChecks(model).build_layers(image)
             except ModelError as error:
                 raise RunError(f"it does not take images of the run's shape: {error}") from error
-            self.check_weights(weight_shapes(model))
+            self.check_weights(State.weight_shapes(model))
             largest = max((_size(shape) for shape in _output_shapes(model)), default=0)
         if largest > _LARGEST_OUTPUT:
             raise RunError(

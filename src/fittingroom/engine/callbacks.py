@@ -59,6 +59,14 @@ class Callback:
         del step, logs
         return state
 
+    @staticmethod
+    def last_of_group(done: int, every: int) -> int:
+        """The batch number that Keras gives callbacks after `done` batches: the last one of their group of `every`.
+
+        At the end of an epoch a group may have fewer batches. Keras then gives the number that its last one would have.
+        """
+        return (done - 1) // every * every + every - 1
+
     def test_begin(self, state: State) -> State:
         """Before validation."""
         return state
@@ -139,14 +147,6 @@ class StopCallback(Callback):
     def stop_reason(self) -> str | None:
         """The conditions that hold, or None."""
         return self._reason
-
-
-def last_of_group(done: int, every: int) -> int:
-    """The batch number that Keras gives callbacks after `done` batches: the last one of their group of `every`.
-
-    At the end of an epoch a group may have fewer batches. Keras then gives the number that its last one would have.
-    """
-    return (done - 1) // every * every + every - 1
 
 
 class StopRequest:

@@ -75,7 +75,7 @@ class _Windows(NamedTuple):
         return [along(along(padded, 1, row), 2, column) for row in range(height) for column in range(width)]
 
 
-def convolve(
+def _convolve(
     lhs: jax.Array, rhs: jax.Array, window_strides: Sequence[int], padding: Any, **options: Any
 ) -> jax.Array | None:
     """The result of `jax.lax.conv_general_dilated` for these of its arguments, or None where they are not covered.
@@ -249,7 +249,7 @@ class _PoolingWindows(NamedTuple):
         return jnp.pad(whole, rest) if any(after for _, after in rest) else whole
 
 
-def pool(
+def _pool(
     operand: jax.Array,
     init_value: Any,
     computation: Callable[..., Any],
@@ -366,7 +366,7 @@ def rewritten_for_cpu() -> Iterator[None]:
 
 @functools.cache
 def _replacements() -> tuple[Callable[..., Any], Callable[..., Any]]:
-    return _or_else(convolve, _originals[0]), _or_else(pool, _originals[1])
+    return _or_else(_convolve, _originals[0]), _or_else(_pool, _originals[1])
 
 
 def _or_else(ours: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:

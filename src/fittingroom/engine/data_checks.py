@@ -15,7 +15,7 @@ import numpy as np
 
 from fittingroom.data.ranges import usual_scale
 from fittingroom.engine.arrays import Arrays
-from fittingroom.engine.keras_steps import fitted
+from fittingroom.engine.keras_steps import KerasSteps
 from fittingroom.errors import ModelError
 from fittingroom.text import word_list
 
@@ -73,58 +73,65 @@ _ARITHMETIC = {
 _SCALING = (keras.layers.Rescaling, keras.layers.Normalization, *_NORMALISING, keras.layers.Lambda)
 
 
-def check_form(model: keras.Model, images: Array, labels: Array) -> None:
-    """Refuses images that the model's input does not take, and labels that are not counted from 0.
-
-    A model without an `Input` takes whatever comes first, so its images are not checked.
-
-    Args:
-        model: built or not.
-        images: `(n, ...)`.
-        labels: class numbers `(n,)`; -1 for images without a class.
-
-    Raises:
-        ModelError: the images or the labels do not fit; the message says what to give.
-    """
-    expected, found = _input_shape(model), images.shape[1:]
-    if expected is not None and not _takes(expected, found):
-        raise ModelError(
-            f"The model takes images of shape {_written(expected)}, but these have the shape {_written(found)}. "
-            f"{_way_out(expected, images, labels)}"
-        )
-    outputs = _output_count(model)
-    named = labels[labels >= 0]
-    if outputs is None or not len(named):
-        return
-    lowest, highest = int(named.min()), int(named.max())
-    if lowest == 1 and highest == max(outputs, 2):
-        raise ModelError(
-            f"The labels are 1 to {highest}, but the model has {outputs} output{'s' * (outputs > 1)}: classes are "
-            "counted from 0. Give y - 1."
-        )
-    numbers = np.unique(named)
-    if highest >= max(outputs, 2) and 2 <= len(numbers) <= max(outputs, 2):
-        some = ", ".join(map(str, numbers[:5]))
-        listed = numbers.tolist() if len(numbers) <= 10 else "numpy.unique(y)"
-        raise ModelError(
-            f"The labels are {len(numbers)} different numbers up to {highest} ({some}{', ...' * (len(numbers) > 5)}), "
-            f"but the model has {outputs} output{'s' * (outputs > 1)}: classes are counted from 0 without gaps. Give "
-            f"numpy.searchsorted({listed}, y), for validation too."
-        )
-
-
-def data_notes(model: keras.Model, arrays: Arrays) -> tuple[str, ...]:
-    """What the user should know of the training images beside a built model: their values, layers' ranges, their form.
+@dataclass(frozen=True)
+class DataChecks:
+    """Training data seen from the model that is to learn from them.
 
     Args:
-        model: built.
-        arrays: all training images, or the first batch.
+        model: the user's, with its layers as they are.
     """
-    return (
-        *_scale_notes(model, arrays),
-        *_augmentation_notes(model, arrays),
-        *_form_notes(arrays.images, arrays.class_indices),
-    )
+
+    model: keras.Model
+
+    def check_form(self, images: Array, labels: Array) -> None:
+        """Refuses images that the model's input does not take, and labels that are not counted from 0.
+
+        A model without an `Input` takes whatever comes first, so its images are not checked.
+
+        Args:
+            images: `(n, ...)`.
+            labels: class numbers `(n,)`; -1 for images without a class.
+
+        Raises:
+            ModelError: the images or the labels do not fit; the message says what to give.
+        """
+        expected, found = _input_shape(self.model), images.shape[1:]
+        if expected is not None and not _takes(expected, found):
+            raise ModelError(
+                f"The model takes images of shape {_written(expected)}, but these have the shape {_written(found)}. "
+                f"{_way_out(expected, images, labels)}"
+            )
+        outputs = _output_count(self.model)
+        named = labels[labels >= 0]
+        if outputs is None or not len(named):
+            return
+        lowest, highest = int(named.min()), int(named.max())
+        if lowest == 1 and highest == max(outputs, 2):
+            raise ModelError(
+                f"The labels are 1 to {highest}, but the model has {outputs} output{'s' * (outputs > 1)}: classes are "
+                "counted from 0. Give y - 1."
+            )
+        numbers = np.unique(named)
+        if highest >= max(outputs, 2) and 2 <= len(numbers) <= max(outputs, 2):
+            some = ", ".join(map(str, numbers[:5]))
+            listed = numbers.tolist() if len(numbers) <= 10 else "numpy.unique(y)"
+            raise ModelError(
+                f"The labels are {len(numbers)} different numbers up to {highest} ({some}{', ...' * (len(numbers) > 5)}"
+                f"), but the model has {outputs} output{'s' * (outputs > 1)}: classes are counted from 0 without gaps. "
+                f"Give numpy.searchsorted({listed}, y), for validation too."
+            )
+
+    def notes(self, arrays: Arrays) -> tuple[str, ...]:
+        """What the user should know of the images beside the built model: their values, layers' ranges, their form.
+
+        Args:
+            arrays: all training images, or the first batch.
+        """
+        return (
+            *_scale_notes(self.model, arrays),
+            *_augmentation_notes(self.model, arrays),
+            *_form_notes(arrays.images, arrays.class_indices),
+        )
 
 
 def _form_notes(images: Array, labels: Array) -> tuple[str, ...]:
@@ -254,7 +261,7 @@ def _augmentation_notes(model: keras.Model, arrays: Arrays) -> tuple[str, ...]:
     if operations is None:
         return ()
     try:
-        _walked(operations, fitted(model, _sample(arrays) / (arrays.scale or 1.0)), [], met)
+        _walked(operations, KerasSteps(model).fitted(_sample(arrays) / (arrays.scale or 1.0)), [], met)
     except (ValueError, TypeError, AttributeError, LookupError):  # of shapes or arguments that are unusual
         return ()
     return tuple(
@@ -317,7 +324,7 @@ def _reaching(model: keras.Model, images: Array) -> _Reached | None:
         return _Reached(float(images.min()), float(images.max()), ()) if known else None
     names: list[str] = []
     try:
-        values, stopped = _walked(operations, fitted(model, images), names)
+        values, stopped = _walked(operations, KerasSteps(model).fitted(images), names)
     except (ValueError, TypeError, AttributeError, LookupError):  # of shapes or arguments that are unusual
         return None
     if isinstance(stopped, _NORMALISING) or not np.isfinite(values).all():

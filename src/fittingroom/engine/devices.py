@@ -14,7 +14,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +62,11 @@ def prepare_jax() -> None:
         InputError: JAX ran before this process was forked, finds no device, or is set to compile nothing.
         MemoryError: JAX has too little address space.
     """
-    check_not_forked()
+    _check_not_forked()
     _start_jax()
 
 
-def check_not_forked() -> None:
+def _check_not_forked() -> None:
     """Raises InputError in a process that was forked after JAX had run: there, its programs would never end."""
     if fittingroom.jax_ran_before_fork:
         raise InputError(
@@ -147,61 +147,93 @@ BATCH = "batch"
 COST_OF_MEETING, COST_PER_WEIGHT = 20_000_000, 400
 
 
-def available_devices() -> int:
-    """How many devices may share a batch: all CPU devices of this process; one accelerator, until more are measured."""
-    return jax.local_device_count() if jax.default_backend() == "cpu" else 1
-
-
-def sharing_devices(jaxpr: Any, weights: int, batch_size: int, available: int) -> int:
-    """How many devices share a batch: as many as get equal parts of it, each with more work than sharing costs.
-
-    The answer depends on shapes alone, never on a clock, so that results can be repeated to the bit.
+@dataclass(frozen=True)
+class Sharing:
+    """Devices that share the batches of a program: the first ones of this process, as a mesh of one axis.
 
     Args:
-        jaxpr: the program, traced for one device.
-        weights: how many numbers are trained.
-        batch_size: images in a step.
-        available: the most devices to use.
+        devices: how many; 1 for no sharing.
     """
-    return _sharing_devices(_work_per_step(jaxpr), weights, batch_size, available)
+
+    devices: int
+
+    @staticmethod
+    def available() -> int:
+        """How many may share a batch: all CPU devices of this process; one accelerator, until more are measured."""
+        return jax.local_device_count() if jax.default_backend() == "cpu" else 1
+
+    @classmethod
+    def of(cls, jaxpr: Any, weights: int, batch_size: int, available: int) -> Sharing:
+        """As many devices as get equal parts of a batch, each with more work than sharing costs.
+
+        The answer depends on shapes alone, never on a clock, so that results can be repeated to the bit.
+
+        Args:
+            jaxpr: the program, traced for one device.
+            weights: how many numbers are trained.
+            batch_size: images in a step.
+            available: the most devices to use.
+        """
+        return cls(_sharing_devices(_work_per_step(jaxpr), weights, batch_size, available))
+
+    @property
+    def everywhere(self) -> NamedSharding:
+        """The sharding of arrays that lie whole on each of the devices."""
+        return NamedSharding(Mesh(np.array(jax.local_devices()[: self.devices]), (BATCH,)), PartitionSpec())
+
+    def steps(self, steps: StepFunctions) -> StepFunctions:
+        """The same steps, the batch shared; where it has no equal parts, each device computes all of it."""
+        mesh = self.everywhere.mesh
+
+        def shared(batch: Any) -> Any:
+            if jax.tree.leaves(batch)[0].shape[0] % self.devices:
+                return batch
+            return jax.lax.with_sharding_constraint(batch, NamedSharding(mesh, PartitionSpec(BATCH)))
+
+        return replace(
+            steps,
+            train_step=lambda state, batch: steps.train_step(state, shared(batch)),
+            test_step=lambda state, batch: steps.test_step(state, shared(batch)),
+            forward=lambda state, images: steps.forward(state, shared(images)),
+        )
+
+    def jitted(self, function: Callable[..., Any]) -> Any:
+        """A function for `jax.jit`'s ways to compile, whose arguments and results lie whole on each of the devices."""
+        whole = self.everywhere
+        return jax.jit(function) if self.devices == 1 else jax.jit(function, in_shardings=whole, out_shardings=whole)
+
+    def compiled(self, jitted: Any, arguments: tuple[Any, ...]) -> Callable[..., Any]:
+        """The program of a jitted function for arguments of these shapes, called with arrays on the first device."""
+        if self.devices == 1:
+            alone: Callable[..., Any] = jitted.lower(*arguments).compile()
+            return alone
+        return _SharedProgram(jitted.lower(*Sharing.shapes_of(arguments)).compile(), self)
+
+    @staticmethod
+    def shapes_of(arguments: Any) -> Any:
+        """The arguments as shapes and types alone, which lie on no device."""
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), arguments)
 
 
 def _sharing_devices(work: int, weights: int, batch_size: int, available: int) -> int:
-    """The same, from the multiply-adds of one step."""
+    """How many devices share a batch, from the multiply-adds of one step."""
     cost = COST_OF_MEETING + COST_PER_WEIGHT * weights
     equal = (count for count in range(2, available + 1) if batch_size % count == 0)
     return max((count for count in equal if work // count >= cost), default=1)
 
 
-def sharing(steps: StepFunctions, devices: int) -> StepFunctions:
-    """The same steps, the batch shared by this many devices; where it has no equal parts, each computes all of it."""
-    mesh = SharedProgram.everywhere(devices).mesh
-
-    def shared(batch: Any) -> Any:
-        if jax.tree.leaves(batch)[0].shape[0] % devices:
-            return batch
-        return jax.lax.with_sharding_constraint(batch, NamedSharding(mesh, PartitionSpec(BATCH)))
-
-    return replace(
-        steps,
-        train_step=lambda state, batch: steps.train_step(state, shared(batch)),
-        test_step=lambda state, batch: steps.test_step(state, shared(batch)),
-        forward=lambda state, images: steps.forward(state, shared(images)),
-    )
-
-
-class SharedProgram:
+class _SharedProgram:
     """A compiled program whose batches several devices share. Its arguments and results lie on the first of them.
 
     Args:
         compiled: takes and returns arrays that lie on every device.
-        devices: how many share a batch.
+        sharing: the devices.
     """
 
-    def __init__(self, compiled: Callable[..., Any], devices: int) -> None:
-        self.devices = devices
+    def __init__(self, compiled: Callable[..., Any], sharing: Sharing) -> None:
+        self.devices = sharing.devices
         self._compiled = compiled
-        self._sharding = SharedProgram.everywhere(devices)
+        self._sharding = sharing.everywhere
         # Images are the same object from call to call, so that their copies on the other devices are kept.
         self._copied: dict[int, tuple[Any, Any]] = {}
 
@@ -212,11 +244,6 @@ class SharedProgram:
             for number, argument in enumerate(arguments)
         ]
         return jax.tree.map(lambda array: array.addressable_shards[0].data, self._compiled(*copies))
-
-    @staticmethod
-    def everywhere(devices: int) -> NamedSharding:
-        """The sharding of arrays that lie whole on each of the first `devices` devices of this process."""
-        return NamedSharding(Mesh(np.array(jax.local_devices()[:devices]), (BATCH,)), PartitionSpec())
 
     def _copy(self, argument: Any) -> Any:
         return jax.device_put(argument, self._sharding)

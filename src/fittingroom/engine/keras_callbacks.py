@@ -56,6 +56,59 @@ class KerasCallbacks(Callback):
         self._held: tuple[State, State] | None = None  # a state, and the model's own copy of it
         self._shown_variables: Variables | None = None
 
+    @staticmethod
+    def checked(given: Sequence[Any]) -> tuple[keras.callbacks.Callback, ...]:
+        """The callbacks that `fit` was given.
+
+        Raises:
+            InputError: one of them is a class, a function, or something else.
+        """
+        import keras
+
+        for callback in given:
+            if isinstance(callback, keras.callbacks.Callback):
+                continue
+            if isinstance(callback, type) and issubclass(callback, keras.callbacks.Callback):
+                name = callback.__name__
+                raise InputError(f"The callback {name} is a class; expected an instance of it: {name}().")
+            if callable(callback):
+                name = getattr(callback, "__name__", type(callback).__name__)
+                raise InputError(
+                    f"The callback {name} is a function; expected an instance of keras.callbacks.Callback, such as "
+                    f"keras.callbacks.LambdaCallback(on_epoch_end={'...' if name == '<lambda>' else name})."
+                )
+            raise InputError(
+                f"callbacks holds a {type(callback).__name__}; expected instances of keras.callbacks.Callback, such as "
+                "keras.callbacks.EarlyStopping()."
+            )
+        return tuple(given)
+
+    @staticmethod
+    def copies(callbacks: Sequence[keras.callbacks.Callback]) -> tuple[keras.callbacks.Callback, ...]:
+        """Copies of the callbacks for one of several seeds.
+
+        Raises:
+            InputError: one cannot be copied, or writes to a file that all seeds would share.
+        """
+        import keras
+
+        of_one_path = ("BackupAndRestore", "CSVLogger", "ModelCheckpoint", "TensorBoard")
+        writers = tuple(getattr(keras.callbacks, name) for name in of_one_path)
+        for callback in callbacks:
+            if isinstance(callback, writers):
+                raise InputError(
+                    f"The callback {type(callback).__name__} writes to one path, so all seeds would overwrite "
+                    "each other's files. Leave it out (the run's folder keeps every seed), or train one seed after "
+                    "the other."
+                )
+        try:
+            return tuple(copy.deepcopy(callback) for callback in callbacks)
+        except Exception as error:  # whatever a user's own object may raise
+            raise InputError(
+                f"Each seed needs its own copy of the callbacks, and these cannot be copied: {error}. Remove "
+                "open files and the like from them, or train one seed after the other."
+            ) from error
+
     def notes(self, every: int, *, validation: bool) -> tuple[str, ...]:
         """What the user should know of the time that the callbacks cost.
 
@@ -227,58 +280,6 @@ def _watches_batches(callback: keras.callbacks.Callback) -> bool:
 def _overrides(callback: keras.callbacks.Callback, events: Sequence[str]) -> bool:
     # Keras marks its own empty methods with `_is_default`.
     return any(not getattr(getattr(callback, event), "_is_default", False) for event in events)
-
-
-def checked_callbacks(given: Sequence[Any]) -> tuple[keras.callbacks.Callback, ...]:
-    """The callbacks that `fit` was given.
-
-    Raises:
-        InputError: one of them is a class, a function, or something else.
-    """
-    import keras
-
-    for callback in given:
-        if isinstance(callback, keras.callbacks.Callback):
-            continue
-        if isinstance(callback, type) and issubclass(callback, keras.callbacks.Callback):
-            name = callback.__name__
-            raise InputError(f"The callback {name} is a class; expected an instance of it: {name}().")
-        if callable(callback):
-            name = getattr(callback, "__name__", type(callback).__name__)
-            raise InputError(
-                f"The callback {name} is a function; expected an instance of keras.callbacks.Callback, such as "
-                f"keras.callbacks.LambdaCallback(on_epoch_end={'...' if name == '<lambda>' else name})."
-            )
-        raise InputError(
-            f"callbacks holds a {type(callback).__name__}; expected instances of keras.callbacks.Callback, such as "
-            "keras.callbacks.EarlyStopping()."
-        )
-    return tuple(given)
-
-
-def copy_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> tuple[keras.callbacks.Callback, ...]:
-    """Copies of the callbacks for one of several seeds.
-
-    Raises:
-        InputError: one cannot be copied, or writes to a file that all seeds would share.
-    """
-    import keras
-
-    of_one_path = ("BackupAndRestore", "CSVLogger", "ModelCheckpoint", "TensorBoard")
-    writers = tuple(getattr(keras.callbacks, name) for name in of_one_path)
-    for callback in callbacks:
-        if isinstance(callback, writers):
-            raise InputError(
-                f"The callback {type(callback).__name__} writes to one path, so all seeds would overwrite each other's "
-                "files. Leave it out (the run's folder keeps every seed), or train one seed after the other."
-            )
-    try:
-        return tuple(copy.deepcopy(callback) for callback in callbacks)
-    except Exception as error:  # whatever a user's own object may raise
-        raise InputError(
-            f"Each seed needs its own copy of the callbacks, and these cannot be copied: {error}. Remove open files "
-            "and the like from them, or train one seed after the other."
-        ) from error
 
 
 def _missing_package(error: ImportError, callbacks: Sequence[keras.callbacks.Callback]) -> InputError:

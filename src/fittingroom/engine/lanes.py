@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fittingroom.engine.callbacks import StopRequest
-from fittingroom.engine.devices import available_devices
+from fittingroom.engine.devices import Sharing
 from fittingroom.engine.epoch import Examples, Logs
 from fittingroom.engine.programs import Order, ProgramName, Programs, ProgramSource, TracedPrograms
 from fittingroom.engine.snapshots import Snapshot, Training
@@ -73,7 +73,7 @@ class Lane:
         devices = jax.local_devices()[:seeds]
         seats = min(-(-seeds // len(devices)), MOST_SEATS)
         if devices[0].platform == "cpu" or seats == 1:
-            alone = Lane(devices[0], Programs(source.on(available_devices())))
+            alone = Lane(devices[0], Programs(source.on(Sharing.available())))
             compile_lane(alone)
             if alone.programs.devices > 1:
                 return [alone]

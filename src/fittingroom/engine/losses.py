@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, NamedTuple
+from enum import StrEnum
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,12 +19,6 @@ import numpy as np
 from fittingroom.engine.arrays import LabelForm
 from fittingroom.errors import ModelError
 from fittingroom.recipes.last_activation import last_activation
-
-if TYPE_CHECKING:
-    from typing import Literal
-
-    # Of a row of outputs: softmax of all; each one a sigmoid; shares of their sum; or margins from -1 to 1.
-    OutputKind = Literal["logits", "sigmoid logits", "probabilities", "margins"]
 
 # Keras's losses by what they do with outputs. Those that it computes of class probabilities:
 CLASSWISE = (
@@ -39,7 +34,7 @@ _REGRESSION = (
 )  # fmt: skip
 _TARGETS = ("kl_divergence", "dice", "tversky", *_REGRESSION)
 _MARGINS = ("hinge", "squared_hinge")
-_CHOSEN_BY_LABELS = ("crossentropy", "ce")
+_PROBABILITIES = ("softmax", "sigmoid", "hard_sigmoid", "relu", "softplus", "exponential")  # as last activation
 
 
 class LossFacts(NamedTuple):
@@ -63,7 +58,7 @@ class LossFacts(NamedTuple):
             model: compiled.
             outputs: how many it has, which decides what "crossentropy" means; without it, that of several classes.
         """
-        loss = compiled_loss(model)
+        loss = cls.compiled(model)
         if isinstance(loss, str):
             return cls(loss, "binary_crossentropy" if outputs == 1 else "sparse_categorical_crossentropy", {})
         name = str(getattr(loss, "name", None) or getattr(loss, "__name__", type(loss).__name__))
@@ -98,62 +93,90 @@ class LossFacts(NamedTuple):
         plain = self.function in (*CLASSWISE[:2], OUTPUTWISE[0], "kl_divergence")
         return plain and not self.settings.get("label_smoothing")
 
+    @staticmethod
+    def compiled(model: keras.Model) -> Any:
+        """The loss that the model is compiled with, as Keras resolves it; None where there is none.
 
-def compiled_loss(model: keras.Model) -> Any:
-    """The loss that the model is compiled with, as Keras resolves it; None where there is none.
+        Keras takes the loss of a model's only output in lists and dictionaries too. "crossentropy" and "ce" stay as
+        they are: Keras chooses by the labels.
 
-    Keras takes the loss of a model's only output in lists and dictionaries too. "crossentropy" and "ce" stay as they
-    are: Keras chooses by the labels.
+        Raises:
+            ModelError: Keras has no loss of this name.
+        """
+        given = getattr(model, "loss", None)
+        loss = next((loss for loss in keras.tree.flatten(given) if loss is not None), None)
+        if loss is None or str(loss).lower() in ("crossentropy", "ce"):
+            return loss
+        try:
+            return keras.losses.get(loss)
+        except (ValueError, TypeError) as error:
+            raise ModelError(
+                f"The model is compiled with loss={given!r}, which Keras does not accept: "
+                f"{str(error).partition(chr(10))[0]}. Give a loss from keras.losses, such as "
+                "'sparse_categorical_crossentropy', or a function of your own."
+            ) from error
 
-    Raises:
-        ModelError: Keras has no loss of this name.
-    """
-    given = getattr(model, "loss", None)
-    loss = next((loss for loss in keras.tree.flatten(given) if loss is not None), None)
-    if loss is None or str(loss).lower() in _CHOSEN_BY_LABELS:
-        return loss
-    try:
-        return keras.losses.get(loss)
-    except (ValueError, TypeError) as error:
-        raise ModelError(
-            f"The model is compiled with loss={given!r}, which Keras does not accept: "
-            f"{str(error).partition(chr(10))[0]}. Give a loss from keras.losses, such as "
-            "'sparse_categorical_crossentropy', or a function of your own."
-        ) from error
-
-
-def label_form(model: keras.Model) -> LabelForm:
-    """Which labels the model's loss takes besides 0, 1, 2, ..."""
-    if not model.compiled:
-        return LabelForm()
-    facts = LossFacts.of(model)
-    return LabelForm(signed=facts.function in _MARGINS, ignored=facts.settings.get("ignore_class"))
-
-
-def output_kind(model: keras.Model) -> OutputKind:
-    """How the model's loss reads its outputs.
-
-    Keras's own losses say it. A loss of the user's is tried on one row of numbers, where `from_logits` does not tell;
-    where that says nothing either, the last activation decides.
-    """
-    facts = LossFacts.of(model)
-    known = {
-        **dict.fromkeys(CLASSWISE, "logits" if facts.from_logits else "probabilities"),
-        **dict.fromkeys(OUTPUTWISE, "sigmoid logits" if facts.from_logits else "probabilities"),
-        **dict.fromkeys(_TARGETS, "probabilities"),
-        **dict.fromkeys(_MARGINS, "margins"),
-    }
-    if facts.function in known:
-        return known[facts.function]  # type: ignore[return-value]
-    if "from_logits" in facts.settings:
-        return "logits" if facts.from_logits else "probabilities"
-    loss = None if facts.function else compiled_loss(model)
-    if (tried := None if loss is None else _tried(loss)) is not None:
-        return tried
-    return "probabilities" if last_activation(model) in _PROBABILITIES else "logits"
+    @classmethod
+    def label_form(cls, model: keras.Model) -> LabelForm:
+        """Which labels the model's loss takes besides 0, 1, 2, ..."""
+        if not model.compiled:
+            return LabelForm()
+        facts = cls.of(model)
+        return LabelForm(signed=facts.function in _MARGINS, ignored=facts.settings.get("ignore_class"))
 
 
-_PROBABILITIES = ("softmax", "sigmoid", "hard_sigmoid", "relu", "softplus", "exponential")
+class OutputKind(StrEnum):
+    """How a loss reads a row of outputs."""
+
+    LOGITS = "logits"  # of softmax over all of them
+    SIGMOID_LOGITS = "sigmoid logits"  # each by itself
+    PROBABILITIES = "probabilities"  # shares of their sum
+    MARGINS = "margins"  # from -1 to 1
+
+    @classmethod
+    def of(cls, model: keras.Model) -> OutputKind:
+        """How the model's loss reads its outputs.
+
+        Keras's own losses say it. A loss of the user's is tried on one row of numbers, where `from_logits` does not
+        tell; where that says nothing either, the last activation decides.
+        """
+        facts = LossFacts.of(model)
+        known = {
+            **dict.fromkeys(CLASSWISE, cls.LOGITS if facts.from_logits else cls.PROBABILITIES),
+            **dict.fromkeys(OUTPUTWISE, cls.SIGMOID_LOGITS if facts.from_logits else cls.PROBABILITIES),
+            **dict.fromkeys(_TARGETS, cls.PROBABILITIES),
+            **dict.fromkeys(_MARGINS, cls.MARGINS),
+        }
+        if facts.function in known:
+            return known[facts.function]
+        if "from_logits" in facts.settings:
+            return cls.LOGITS if facts.from_logits else cls.PROBABILITIES
+        loss = None if facts.function else LossFacts.compiled(model)
+        if (tried := None if loss is None else _tried(loss)) is not None:
+            return tried
+        return cls.PROBABILITIES if last_activation(model) in _PROBABILITIES else cls.LOGITS
+
+    def log_probabilities(self, outputs: jax.Array) -> jax.Array:
+        """Logarithms of probabilities `(batch, classes)` from outputs, `(batch, classes)` or `(batch, 1)` for two.
+
+        Those of logits are exact. Others are divided by the sum of their row, where there are several, and clipped as
+        Keras's losses clip them.
+        """
+        if self is OutputKind.LOGITS and outputs.shape[-1] > 1:
+            return jax.nn.log_softmax(outputs, axis=-1)
+        if self in (OutputKind.LOGITS, OutputKind.SIGMOID_LOGITS) and outputs.shape[-1] == 1:
+            return jax.nn.log_sigmoid(jnp.concatenate([-outputs, outputs], axis=-1))
+        positive = jax.nn.sigmoid(outputs) if self is OutputKind.SIGMOID_LOGITS else outputs
+        if self is OutputKind.MARGINS:
+            positive = (1 + jnp.clip(outputs, -1, 1)) / 2
+        if outputs.shape[-1] == 1:
+            positive = _clipped(positive)
+            return jnp.log(jnp.concatenate([1 - positive, positive], axis=-1))
+        positive = jnp.maximum(positive, 0)
+        total = jnp.sum(positive, axis=-1, keepdims=True)
+        shares = positive / jnp.where(total > 0, total, 1)
+        # A row without a single positive output holds no probabilities; its order is all there is.
+        return jnp.where(total > 0, jnp.log(_clipped(shares)), jax.nn.log_softmax(outputs, axis=-1))
 
 
 def _tried(loss: Any) -> OutputKind | None:
@@ -165,33 +188,10 @@ def _tried(loss: Any) -> OutputKind | None:
         except Exception:  # whatever a user's code raises for a row that is not of the data
             continue
         if np.isclose(value, -np.log(0.5), rtol=1e-4):
-            return "probabilities"
+            return OutputKind.PROBABILITIES
         if np.isclose(value, np.log(np.exp(row).sum()) - 0.5, rtol=1e-4):
-            return "logits"
+            return OutputKind.LOGITS
     return None
-
-
-def class_log_probabilities(outputs: jax.Array, kind: OutputKind) -> jax.Array:
-    """Logarithms of probabilities `(batch, classes)` from outputs `(batch, classes)`, or `(batch, 1)` for two classes.
-
-    Those of logits are exact. Others are divided by the sum of their row, where there are several, and clipped as
-    Keras's losses clip them.
-    """
-    if kind == "logits" and outputs.shape[-1] > 1:
-        return jax.nn.log_softmax(outputs, axis=-1)
-    if kind in ("logits", "sigmoid logits") and outputs.shape[-1] == 1:
-        return jax.nn.log_sigmoid(jnp.concatenate([-outputs, outputs], axis=-1))
-    positive = jax.nn.sigmoid(outputs) if kind == "sigmoid logits" else outputs
-    if kind == "margins":
-        positive = (1 + jnp.clip(outputs, -1, 1)) / 2
-    if outputs.shape[-1] == 1:
-        positive = _clipped(positive)
-        return jnp.log(jnp.concatenate([1 - positive, positive], axis=-1))
-    positive = jnp.maximum(positive, 0)
-    total = jnp.sum(positive, axis=-1, keepdims=True)
-    shares = positive / jnp.where(total > 0, total, 1)
-    # A row without a single positive output holds no probabilities; its order is all there is.
-    return jnp.where(total > 0, jnp.log(_clipped(shares)), jax.nn.log_softmax(outputs, axis=-1))
 
 
 def _clipped(probabilities: jax.Array) -> jax.Array:

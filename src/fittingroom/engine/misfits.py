@@ -13,9 +13,9 @@ import jax
 import keras
 import numpy as np
 
-from fittingroom.engine.keras_steps import evaluating, fitted, only
-from fittingroom.engine.losses import CLASSWISE, OUTPUTWISE, LossFacts, output_kind
-from fittingroom.engine.state import values_of
+from fittingroom.engine.keras_steps import KerasSteps
+from fittingroom.engine.losses import CLASSWISE, OUTPUTWISE, LossFacts, OutputKind
+from fittingroom.engine.state import State
 from fittingroom.errors import ModelError
 from fittingroom.recipes.last_activation import last_activation
 
@@ -107,13 +107,8 @@ def _are_probabilities(outputs: Array) -> bool:
 
 def _outputs_of(model: keras.Model, images: Array) -> Array:
     """The outputs of the model, with its present weights, for some images: float32 `(images, outputs)`."""
-
-    def forward(trainable: Any, non_trainable: Any, images: Any) -> Any:
-        weights = list(trainable), list(non_trainable)
-        return only(model.stateless_call(*weights, fitted(model, images), **evaluating(model))[0])
-
-    weights = values_of(model.trainable_variables), values_of(model.non_trainable_variables)
-    return np.asarray(jax.jit(forward)(*weights, images), np.float32)
+    weights = State.values_of(model.trainable_variables), State.values_of(model.non_trainable_variables)
+    return np.asarray(jax.jit(KerasSteps(model).outputs)(*weights, images), np.float32)
 
 
 def _of_probabilities(facts: LossFacts, end: _End) -> tuple[str, ...]:
@@ -238,7 +233,7 @@ def _has_penalties(model: keras.Model) -> bool:
 def _metric_meanings(model: keras.Model, outputs: int, labels: Array) -> tuple[str, ...]:
     """A note for each metric that the history has otherwise than explain and evaluate, or that means nothing."""
     metrics = getattr(getattr(model, "_compile_metrics", None), "metrics", [])
-    kind = output_kind(model)
+    kind = OutputKind.of(model)
     even = 0.5 if kind == "probabilities" else 0.0  # the output at which both of two classes are equally likely
     logits = kind in ("logits", "sigmoid logits")
     one_hot = labels.ndim == 2 and labels.shape[1] > 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -11,8 +12,8 @@ import keras
 import numpy as np
 
 from fittingroom.engine.epoch import Examples
-from fittingroom.engine.keras_steps import evaluating, fitted, fixed_batch, only, overrides, step_functions
-from fittingroom.engine.losses import CLASSWISE, OUTPUTWISE, LossFacts, compiled_loss
+from fittingroom.engine.keras_steps import KerasSteps
+from fittingroom.engine.losses import CLASSWISE, OUTPUTWISE, LossFacts
 from fittingroom.engine.state import State
 from fittingroom.errors import ModelError
 from fittingroom.recipes.last_activation import crossentropy_for
@@ -25,57 +26,119 @@ ASKS_FOR_A_VALUE = (
 )
 
 
-def require_model(model: Any) -> None:
-    """Raises ModelError unless this is a Keras model with one input and one output."""
-    if isinstance(model, type) and issubclass(model, keras.Model):
-        raise ModelError(f"The model {model.__name__} is a class; expected an instance of it: {model.__name__}(...).")
-    if not isinstance(model, keras.Model):
-        raise ModelError(f"The model is a {type(model).__name__}; expected a keras.Model, such as keras.Sequential.")
-    _require_one_input_and_output(model)
-
-
-def compile_if_needed(model: keras.Model, images: Array) -> None:
-    """Compiles a model that the user has not compiled: Adam, the cross-entropy for its kind of output, accuracy.
+@dataclass(frozen=True)
+class ModelChecks:
+    """A user's Keras model made ready for training on data like these, or refused with the reason.
 
     Args:
-        model: compiled or not.
-        images: some of training, as the model gets them.
-
-    Raises:
-        ModelError: it does not take images like these.
+        model: what the user calls a model.
     """
-    if not model.compiled:
-        build_layers(model, images)
-        model.compile(optimizer="adam", loss=crossentropy_for(model), metrics=["accuracy"])
 
+    model: keras.Model
 
-def build_checked(model: keras.Model, images: Array, labels: Array, weights: Array | None, classes: int) -> int:
-    """Builds a compiled model for batches like this one, after checking that it can classify them.
+    def require_classifier(self) -> None:
+        """Raises ModelError unless this is a Keras model with one input and one output."""
+        model: Any = self.model
+        if isinstance(model, type) and issubclass(model, keras.Model):
+            raise ModelError(
+                f"The model {model.__name__} is a class; expected an instance of it: {model.__name__}(...)."
+            )
+        if not isinstance(model, keras.Model):
+            raise ModelError(
+                f"The model is a {type(model).__name__}; expected a keras.Model, such as keras.Sequential."
+            )
+        _require_one_input_and_output(model)
 
-    Args:
-        model: compiled; built or not.
-        images: a batch, `(n, ...)`, in the type that the model will be given.
-        labels: of the batch, `(n,)`, `(n, 1)`, or one-hot `(n, classes)`.
-        weights: in the loss, `(n,)`, or None.
-        classes: how many classes the labels name.
+    def compile_if_needed(self, images: Array) -> None:
+        """Compiles a model that the user has not compiled: Adam, the cross-entropy for its kind of output, accuracy.
 
-    Returns:
-        How many outputs the model has: one per class, or one for two classes.
+        Args:
+            images: some of training, as the model gets them.
 
-    Raises:
-        ModelError: the model does not fit the data, or is of a kind that the engine does not train.
-    """
-    _refuse_unsupported(model)
-    images = fitted(model, images)
-    outputs = _output_shape(model, images)
-    _check_outputs(outputs, classes, LossFacts.of(model, outputs[-1] if outputs else None))
-    _check_loss(model, labels, outputs)
-    try:
-        model._symbolic_build(data_batch=(images, labels, weights))
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise ModelError(_unbuilt(error, labels)) from error
-    _require_its_optimizer(model)
-    return outputs[0]
+        Raises:
+            ModelError: it does not take images like these.
+        """
+        if not self.model.compiled:
+            self.build_layers(images)
+            self.model.compile(optimizer="adam", loss=crossentropy_for(self.model), metrics=["accuracy"])
+
+    def build_layers(self, images: Array) -> None:
+        """Builds the layers of the model, compiled or not, for images like these.
+
+        Raises:
+            ModelError: it does not take them.
+        """
+        _output_shape(self.model, images)
+
+    def build(self, images: Array, labels: Array, weights: Array | None, classes: int) -> int:
+        """Builds a compiled model for batches like this one, after checking that it can classify them.
+
+        Args:
+            images: a batch, `(n, ...)`, in the type that the model will be given.
+            labels: of the batch, `(n,)`, `(n, 1)`, or one-hot `(n, classes)`.
+            weights: in the loss, `(n,)`, or None.
+            classes: how many classes the labels name.
+
+        Returns:
+            How many outputs the model has: one per class, or one for two classes.
+
+        Raises:
+            ModelError: the model does not fit the data, or is of a kind that the engine does not train.
+        """
+        _refuse_unsupported(self.model)
+        images = KerasSteps(self.model).fitted(images)
+        outputs = _output_shape(self.model, images)
+        _check_outputs(outputs, classes, LossFacts.of(self.model, outputs[-1] if outputs else None))
+        _check_loss(self.model, labels, outputs)
+        try:
+            self.model._symbolic_build(data_batch=(images, labels, weights))
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise ModelError(_unbuilt(error, labels)) from error
+        _require_its_optimizer(self.model)
+        return outputs[0]
+
+    def logged_names(self, batch: Examples, *, validation: bool) -> tuple[str, ...]:
+        """The names of the numbers in each epoch's row of the history.
+
+        Args:
+            batch: like those of training.
+            validation: whether there will be validation.
+
+        Raises:
+            ModelError: a metric gives several numbers, or the model's own logs lack the loss.
+        """
+        steps = KerasSteps(self.model).functions()
+        results = jax.eval_shape(lambda: steps.results(steps.fresh_metrics(())))
+        trained = validated = dict(results)
+        if steps.own_logs:
+            state = State.of(self.model)
+            trained = jax.eval_shape(steps.train_step, state, batch)[1] or trained
+            validated = jax.eval_shape(steps.test_step, state, batch)[1] or validated
+        _require_loss(self.model, trained)
+        if validation:
+            _require_loss(self.model, validated)
+        for name, result in {**trained, **validated}.items():
+            if result.shape != ():
+                raise ModelError(
+                    f"The metric {name} gives an array of shape {result.shape}, but a history has one number per "
+                    "epoch. Let the metric average, such as keras.metrics.F1Score(average='macro')."
+                )
+        return (*trained, *(f"val_{name}" for name in validated if validation))
+
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of how a built model is compiled."""
+        said = []
+        if not self.model.trainable_variables:
+            said.append("No weight of the model is trainable (layer.trainable is False), so training changes nothing.")
+        asking = [layer for layer in self.model._flatten_layers() if not getattr(layer, "supports_jit", True)]
+        if self.model.jit_compile or (asking and all(type(layer).__module__.startswith("keras.") for layer in asking)):
+            return tuple(said)  # Keras's own augmentation asks for it, and is the same when compiled
+        return (
+            *said,
+            "The model is compiled with jit_compile=False, or one of its layers requires that, but Fitting Room "
+            "compiles every model: Python code in its layers, loss and metrics runs once, when it is traced, not at "
+            "each step.",
+        )
 
 
 def _unbuilt(error: Exception, labels: Array) -> str:
@@ -107,49 +170,12 @@ def _unbuilt(error: Exception, labels: Array) -> str:
     )
 
 
-def build_layers(model: keras.Model, images: Array) -> None:
-    """Builds the layers of a model, compiled or not, for images like these.
-
-    Raises:
-        ModelError: it does not take them.
-    """
-    _output_shape(model, images)
-
-
-def logged_names(model: keras.Model, batch: Examples, *, validation: bool) -> tuple[str, ...]:
-    """The names of the numbers in each epoch's row of the history.
-
-    Args:
-        model: with its loss, metrics and optimizer built.
-        batch: like those of training.
-        validation: whether there will be validation.
-
-    Raises:
-        ModelError: a metric gives several numbers, or the model's own logs lack the loss.
-    """
-    steps = step_functions(model)
-    results = jax.eval_shape(lambda: steps.results(steps.fresh_metrics(())))
-    trained = validated = dict(results)
-    if steps.own_logs:
-        state = State.of(model)
-        trained = jax.eval_shape(steps.train_step, state, batch)[1] or trained
-        validated = jax.eval_shape(steps.test_step, state, batch)[1] or validated
-    _require_loss(model, trained)
-    if validation:
-        _require_loss(model, validated)
-    for name, result in {**trained, **validated}.items():
-        if result.shape != ():
-            raise ModelError(
-                f"The metric {name} gives an array of shape {result.shape}, but a history has one number per epoch. "
-                "Let the metric average, such as keras.metrics.F1Score(average='macro')."
-            )
-    return (*trained, *(f"val_{name}" for name in validated if validation))
-
-
 def _require_loss(model: keras.Model, logs: Mapping[str, Any]) -> None:
     """Raises ModelError where a model's own logs have no loss, by which training sees whether it diverges."""
     if "loss" not in logs:
-        own = [name for name in ("test_step", "compute_metrics", "get_metrics_result") if overrides(model, name)]
+        own = [
+            name for name in ("test_step", "compute_metrics", "get_metrics_result") if KerasSteps(model).overrides(name)
+        ]
         method = own[0] if own else "compute_metrics"
         raise ModelError(
             f"The logs of {type(model).__name__} ({', '.join(logs) or 'none'}) have no 'loss', by which Fitting Room "
@@ -165,7 +191,7 @@ def _refuse_unsupported(model: keras.Model) -> None:
             "model with model.fit, or move what its step adds into layers (add_loss), a loss or a metric."
         )
     for method in ("fit", "evaluate", "make_train_function", "make_test_function"):
-        if overrides(model, method):
+        if KerasSteps(model).overrides(method):
             raise ModelError(
                 f"{type(model).__name__} overrides {method}, which Keras calls in training but Fitting Room does not. "
                 "Train this model with model.fit, or move what it adds into a callback, a metric or compute_metrics."
@@ -176,7 +202,7 @@ def _refuse_unsupported(model: keras.Model) -> None:
             "run_eagerly, or debug it with model.fit."
         )
     own_loss = type(model).compute_loss is not keras.Model.compute_loss
-    if model.optimizer is None or (compiled_loss(model) is None and not own_loss):
+    if model.optimizer is None or (LossFacts.compiled(model) is None and not own_loss):
         raise ModelError("The model is compiled without a loss or an optimizer. Give both to model.compile.")
     _require_one_input_and_output(model)
 
@@ -205,10 +231,8 @@ def _require_its_optimizer(model: keras.Model) -> None:
 def _output_shape(model: keras.Model, images: Array) -> tuple[int, ...]:
     """The shape of one image's output."""
     shape = images.shape[1:]
-    images = fitted(model, images)
-    batch = (fixed_batch(model) or len(images), *images.shape[1:])
     try:
-        output = only(model(keras.KerasTensor(batch, dtype=images.dtype.name), **evaluating(model)))
+        output = KerasSteps(model).symbolic_output(images)
     except (ValueError, TypeError) as error:
         raise ModelError(
             f"The model does not take images of shape {shape}: {_words(error)}. Make keras.Input({shape}) its first "
@@ -220,21 +244,6 @@ def _output_shape(model: keras.Model, images: Array) -> tuple[int, ...]:
             "one output. Train this model with model.fit."
         )
     return tuple(output.shape[1:])
-
-
-def notes(model: keras.Model) -> tuple[str, ...]:
-    """What the user should know of how a built model is compiled."""
-    said = []
-    if not model.trainable_variables:
-        said.append("No weight of the model is trainable (layer.trainable is False), so training changes nothing.")
-    asking = [layer for layer in model._flatten_layers() if not getattr(layer, "supports_jit", True)]
-    if model.jit_compile or (asking and all(type(layer).__module__.startswith("keras.") for layer in asking)):
-        return tuple(said)  # Keras's own augmentation asks for it, and is the same when compiled
-    return (
-        *said,
-        "The model is compiled with jit_compile=False, or one of its layers requires that, but Fitting Room compiles "
-        "every model: Python code in its layers, loss and metrics runs once, when it is traced, not at each step.",
-    )
 
 
 def _asks_for_a_value(error: BaseException | None) -> bool:
@@ -298,7 +307,7 @@ def _check_loss(model: keras.Model, labels: Array, outputs: tuple[int, ...]) -> 
             f"The model has one output, and with the loss {name} it would learn nothing: the probability of its only "
             "class is always 1. Compile it with binary_crossentropy, or give the last layer 2 outputs."
         )
-    chosen_by_labels = isinstance(compiled_loss(model), str)
+    chosen_by_labels = isinstance(LossFacts.compiled(model), str)
     sparse = loss.function == "sparse_categorical_crossentropy"
     if loss.function and not (sparse or one_hot or outputs[0] == 1):
         why = "" if loss.function in (*CLASSWISE, *OUTPUTWISE) else ": it would compare each output with the number"

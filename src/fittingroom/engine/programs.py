@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fittingroom.engine.convolution import rewritten_for_cpu
-from fittingroom.engine.devices import SharedProgram, sharing, sharing_devices
+from fittingroom.engine.devices import Sharing
 from fittingroom.engine.epoch import Examples, ImageOutcomes, Logs, StepFunctions
 from fittingroom.engine.snapshots import ValidationResult
 from fittingroom.engine.state import State
@@ -45,7 +45,7 @@ class TracedPrograms:
         batch_size: images in a training step.
         scale: what stored images are divided by, or None.
         evaluation_batch: images in a step of evaluation.
-        devices: the most devices that may share a batch; `devices.sharing_devices` says how many do.
+        devices: the most devices that may share a batch; `Sharing.of` says how many do.
     """
 
     def __init__(
@@ -71,37 +71,32 @@ class TracedPrograms:
 
     def compile(self, name: ProgramName, arguments: tuple[Any, ...]) -> Callable[..., Any]:
         """The program `name`, compiled for arguments of these shapes."""
-        function, devices = self.jitted(name, arguments)
-        if devices == 1:
-            compiled: Callable[..., Any] = function.lower(*arguments).compile()
-            return compiled
-        return SharedProgram(function.lower(*shapes_of(arguments)).compile(), devices)
+        function, sharing = self.jitted(name, arguments)
+        return sharing.compiled(function, arguments)
 
-    def jitted(self, name: ProgramName, arguments: tuple[Any, ...]) -> tuple[Any, int]:
-        """The function `name` for `jax.jit`'s ways to compile, and how many devices share its batches."""
+    def jitted(self, name: ProgramName, arguments: tuple[Any, ...]) -> tuple[Any, Sharing]:
+        """The function `name` for `jax.jit`'s ways to compile, and the devices that share its batches."""
         # Nothing is donated but by single steps: the state before a call must outlive it, since a first NaN among its
         # steps is found by running them again, and Ctrl-C must leave a model with weights.
         alone = jax.jit(self.program(name, arguments), donate_argnums=(0,) if name == "step" else ())
-        devices = self._sharing_devices(name, alone, arguments) if self.devices > 1 else 1
-        if devices == 1:
-            return alone, 1
-        shared = self._rewritten(name, arguments, sharing(self.steps, devices))
-        whole = SharedProgram.everywhere(devices)
-        return jax.jit(shared, in_shardings=whole, out_shardings=whole), devices
+        sharing = self._sharing(name, alone, arguments)
+        if sharing.devices == 1:
+            return alone, sharing
+        return sharing.jitted(self._rewritten(name, arguments, sharing.steps(self.steps))), sharing
 
     def program(self, name: ProgramName, arguments: tuple[Any, ...]) -> Callable[..., Any]:
         """The pure function `name` for one device; `arguments` are what it will be called with."""
         return self._rewritten(name, arguments, self.steps)
 
-    def _sharing_devices(self, name: ProgramName, alone: Any, arguments: tuple[Any, ...]) -> int:
-        if name == "predict":
-            return 1
+    def _sharing(self, name: ProgramName, alone: Any, arguments: tuple[Any, ...]) -> Sharing:
+        if name == "predict" or self.devices == 1:
+            return Sharing(1)
         batch_size = self.batch_size
         if name == "evaluate":
             batch_size = min(self.evaluation_batch, arguments[1].images.shape[0])
-        jaxpr = alone.trace(*shapes_of(arguments)).jaxpr.jaxpr
+        jaxpr = alone.trace(*Sharing.shapes_of(arguments)).jaxpr.jaxpr
         weights = sum(math.prod(leaf.shape) for leaf in arguments[0].trainable)
-        return sharing_devices(jaxpr, weights, batch_size, self.devices)
+        return Sharing.of(jaxpr, weights, batch_size, self.devices)
 
     def _rewritten(self, name: ProgramName, arguments: tuple[Any, ...], steps: StepFunctions) -> Callable[..., Any]:
         function = self._function(name, arguments, steps)
@@ -119,11 +114,6 @@ class TracedPrograms:
         if name in {"train", "step"}:
             return steps.train_program(count, self.batch_size, self.scale)
         return steps.evaluate_program(count, self.evaluation_batch, self.scale)
-
-
-def shapes_of(arguments: Any) -> Any:
-    """The arguments as shapes and types alone."""
-    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), arguments)
 
 
 class Programs:

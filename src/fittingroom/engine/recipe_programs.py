@@ -23,9 +23,9 @@ from jax import export
 from fittingroom.atomic import read_checked, write_checked
 from fittingroom.data.cache import cache_dir
 from fittingroom.engine.blueprint import Blueprint
-from fittingroom.engine.devices import SharedProgram, without_lapack
+from fittingroom.engine.devices import Sharing, without_lapack
 from fittingroom.engine.epoch import Examples, ImageOutcomes
-from fittingroom.engine.programs import ProgramName, TracedPrograms, shapes_of
+from fittingroom.engine.programs import ProgramName, TracedPrograms
 from fittingroom.engine.state import State
 from fittingroom.errors import StorageError
 from fittingroom.recipes.recipe import Recipe
@@ -83,10 +83,10 @@ class RecipeModel:
         from fittingroom.engine.devices import require_jax_backend
 
         require_jax_backend()
-        from fittingroom.engine.augmentation import augmenting, averaging
+        from fittingroom.engine.augmentation import changing_images
         from fittingroom.engine.description import describe
-        from fittingroom.engine.keras_steps import step_functions
-        from fittingroom.engine.model_checks import build_checked
+        from fittingroom.engine.keras_steps import KerasSteps
+        from fittingroom.engine.model_checks import ModelChecks
         from fittingroom.recipes.build import build_model, layers_of, with_softmax_in_the_loss
 
         if self.outline is not None:
@@ -95,13 +95,12 @@ class RecipeModel:
         description = describe(model)
         model = with_softmax_in_the_loss(model, self.recipe.label_smoothing)
         images = np.zeros((1, *self.image_shape), np.float32)
-        build_checked(model, images, np.zeros(1, np.int32), None, self.classes)
-        blueprint, steps = Blueprint.of(model, description), step_functions(model)
+        ModelChecks(model).build(images, np.zeros(1, np.int32), None, self.classes)
+        blueprint, steps = Blueprint.of(model, description), KerasSteps(model).functions()
         if self.recipe.augment:
             blueprint = blueprint.with_augmentation_seed()
-            steps = augmenting(steps, [Augmentation.of(text) for text in self.recipe.augment])
-        if self.recipe.test_views:
-            steps = averaging(steps, [Augmentation.of(text) for text in self.recipe.test_views])
+        changes = [[Augmentation.of(text) for text in each] for each in (self.recipe.augment, self.recipe.test_views)]
+        steps = changing_images(steps, *changes)
         return blueprint, TracedPrograms(steps, self.recipe.batch_size, self.scale)
 
 
@@ -156,17 +155,13 @@ class ExportedPrograms:
     def compile(self, name: ProgramName, arguments: tuple[Any, ...]) -> Callable[..., Any]:
         """The program `name`, compiled for arguments of these shapes."""
         exported = self._exported(name, arguments)
-        devices = exported.nr_devices
+        sharing = Sharing(exported.nr_devices)
         with without_lapack(exported):
-            if devices == 1:
-                return jax.jit(exported.call).lower(*arguments).compile()
-            whole = SharedProgram.everywhere(devices)
-            shared = jax.jit(exported.call, in_shardings=whole, out_shardings=whole)
-            return SharedProgram(shared.lower(*shapes_of(arguments)).compile(), devices)
+            return sharing.compiled(sharing.jitted(exported.call), arguments)
 
     def _exported(self, name: ProgramName, arguments: tuple[Any, ...]) -> export.Exported:
         _register_types()
-        shapes = shapes_of(arguments)
+        shapes = Sharing.shapes_of(arguments)
         file = f"{name}-{self._devices}-{hashlib.sha256(str(shapes).encode()).hexdigest()[:16]}.jax"
         kept = read_checked(self._folder / file)
         if kept is not None:

@@ -30,7 +30,19 @@ class State(NamedTuple):
     @classmethod
     def of(cls, model: keras.Model) -> State:
         """The current values of the variables of a built, compiled model. No copy is made."""
-        return cls(*(tuple(values_of(group)) for group in _groups(model)))
+        return cls(*(tuple(cls.values_of(group)) for group in _groups(model)))
+
+    @staticmethod
+    def values_of(variables: Iterable[Any]) -> list[Any]:
+        """The current values of Keras variables, as JAX arrays. No copy is made."""
+        return [variable.value for variable in variables]
+
+    @staticmethod
+    def weight_shapes(model: keras.Model) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]:
+        """The shapes of the trainable and the non-trainable variables of a built model."""
+        groups = (model.trainable_variables, model.non_trainable_variables)
+        trainable, non_trainable = (tuple(tuple(variable.shape) for variable in group) for group in groups)
+        return trainable, non_trainable
 
     @property
     def weights(self) -> State:
@@ -77,11 +89,6 @@ class State(NamedTuple):
         return other is self or self.weights.is_same_as(other.weights)
 
 
-def values_of(variables: Iterable[Any]) -> list[Any]:
-    """The current values of Keras variables, as JAX arrays. No copy is made."""
-    return [variable.value for variable in variables]
-
-
 def _groups(model: keras.Model) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
     return (
         model.trainable_variables,
@@ -122,10 +129,3 @@ class Variables:
         """Whether the variables hold the very arrays of a state."""
         values = (value for group in state for value in group)
         return all(variable._value is value for variable, value in zip(self._variables, values, strict=True))
-
-
-def weight_shapes(model: keras.Model) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]:
-    """The shapes of the trainable and the non-trainable variables of a built model, in the order of `State`."""
-    groups = (model.trainable_variables, model.non_trainable_variables)
-    trainable, non_trainable = (tuple(tuple(variable.shape) for variable in group) for group in groups)
-    return trainable, non_trainable

@@ -14,7 +14,7 @@ import numpy as np
 from fittingroom.engine.arrays import ArrayFeed, ArrayValidation
 from fittingroom.engine.batch_steps import BatchFeed, BatchLogs, BatchPrograms, BatchValidation
 from fittingroom.engine.batches import Batches
-from fittingroom.engine.callbacks import Callback, Numbers, StopRequest, last_of_group
+from fittingroom.engine.callbacks import Callback, Numbers, StopRequest
 from fittingroom.engine.epoch import EvaluationChangesStateError, Examples, Logs
 from fittingroom.engine.programs import Programs, numbers
 from fittingroom.engine.snapshots import (
@@ -266,7 +266,7 @@ class Trainer:
                 break
             shown = BatchLogs(on_device) if watching else None
             for callback in watching if called else ():
-                state = callback.batch_end(state, last_of_group(step, every), shown or {})
+                state = callback.batch_end(state, Callback.last_of_group(step, every), shown or {})
             if looks:
                 logs = self._seen(pending)
                 pending = _PendingCalls()
@@ -284,7 +284,7 @@ class Trainer:
                 raise _NonFiniteLossError(self._diverged(epoch, bad[1]))
             logs = self._seen(pending)
         for callback in () if called or self._nan else watching:  # the data ended within a group of batches
-            state = callback.batch_end(state, last_of_group(step, every), logs)
+            state = callback.batch_end(state, Callback.last_of_group(step, every), logs)
         feed.end()
         return state, logs
 
@@ -327,7 +327,7 @@ class Trainer:
         state, logs = result[0], numbers(result[1])
         for callback in self.callbacks:
             if callback.watches_batches or callback.ends_quietly_on_nan:
-                state = callback.batch_end(state, last_of_group(step, self.plan.batch_hooks_every), logs)
+                state = callback.batch_end(state, Callback.last_of_group(step, self.plan.batch_hooks_every), logs)
         return state, logs
 
     def _next_stop(self, step: int, pieces: int | None) -> int:

@@ -26,8 +26,8 @@ def of_user(x: Any, y: Any, sample_weight: Any = None, *, form: LabelForm = _CLA
     """A user's images and labels as arrays of the types that Keras would convert them to.
 
     Args:
-        x: images, `(n, ...)`.
-        y: labels, `(n,)`, `(n, 1)`, or one-hot `(n, classes)`.
+        x: images, `(n, ...)`; or a dataset's part, which has its own labels.
+        y: labels, `(n,)`, `(n, 1)`, or one-hot `(n, classes)`; not used with a part.
         sample_weight: how much each image counts in the loss, `(n,)`; None where all count alike.
         form: what the labels may be.
         name: of the argument, for messages.
@@ -36,6 +36,8 @@ def of_user(x: Any, y: Any, sample_weight: Any = None, *, form: LabelForm = _CLA
         InputError, ModelError: something is not an array, or is several.
         DataError: they are empty, differ in length, or hold NaN or impossible labels.
     """
+    if isinstance(x, Part):
+        return _weighted(replace(Arrays.of_part(x), form=form), sample_weight)
     x, y = _alone(x, y)
     images, labels = _array_of("x", x), _array_of("y", y)
     if len(images) != len(labels):
@@ -49,7 +51,7 @@ def of_user(x: Any, y: Any, sample_weight: Any = None, *, form: LabelForm = _CLA
     arrays = Arrays(images, labels, form=form)
     require_finite(images, f"{len(images):,} images", arrays.extremes if images.size else None)
     _check_labels(labels, form)
-    return weighted(arrays, sample_weight)
+    return _weighted(arrays, sample_weight)
 
 
 def of_validation(given: Any, form: LabelForm = _CLASS_NUMBERS) -> Arrays:
@@ -252,7 +254,7 @@ def _check_rows(labels: Array, form: LabelForm) -> None:
     )
 
 
-def weighted(arrays: Arrays, sample_weight: Any) -> Arrays:
+def _weighted(arrays: Arrays, sample_weight: Any) -> Arrays:
     """The arrays with a weight in the loss for each image; None leaves them as they are.
 
     Raises:

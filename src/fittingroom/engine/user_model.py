@@ -18,7 +18,7 @@ import keras
 import numpy as np
 
 from fittingroom.engine.batch_steps import BatchPrograms
-from fittingroom.engine.keras_steps import step_functions
+from fittingroom.engine.keras_steps import KerasSteps
 from fittingroom.engine.programs import Programs, TracedPrograms
 from fittingroom.errors import ModelError
 
@@ -51,7 +51,7 @@ class ModelPrograms:
 
     def __init__(self, model: keras.Model, traced: TracedPrograms, devices: int, objects: list[Any]) -> None:
         self.whole = Programs(traced.on(devices))
-        self.batchwise = BatchPrograms(step_functions(model), traced.scale)
+        self.batchwise = BatchPrograms(KerasSteps(model).functions(), traced.scale)
         self._names: tuple[str, ...] | None = None
         self._objects = objects
 

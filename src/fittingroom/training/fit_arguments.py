@@ -15,12 +15,7 @@ from fittingroom.data.dataset import Dataset, Part
 from fittingroom.engine.arrays import Arrays, LabelForm
 from fittingroom.engine.batches import Batches
 from fittingroom.engine.snapshots import TrainingPlan
-from fittingroom.engine.user_arrays import (
-    ClassWeight,
-    of_user,
-    of_validation,
-    weighted,
-)
+from fittingroom.engine.user_arrays import ClassWeight, of_user, of_validation
 from fittingroom.errors import InputError
 from fittingroom.recipes.stop import parse_condition
 from fittingroom.text import word_list
@@ -183,7 +178,7 @@ class FitArguments:
                     "validation images of its own. Remove it, or load the dataset with "
                     f"validation={self.validation_split:g}."
                 )
-            return weighted(replace(Arrays.of_part(part), form=self.label_form), self.sample_weight), own
+            return of_user(part, None, self.sample_weight, form=self.label_form), own
         if isinstance(x, str | os.PathLike):
             raise InputError(f"x is {str(x)!r}. Load it first: fittingroom.fit(model, fittingroom.load({str(x)!r})).")
         if callable(x) and not hasattr(x, "__array__"):

@@ -20,7 +20,7 @@ from fittingroom.engine.arrays import Arrays
 from fittingroom.engine.batches import Batches
 from fittingroom.engine.blueprint import Blueprint
 from fittingroom.engine.callbacks import Callback, StopRequest
-from fittingroom.engine.devices import available_devices
+from fittingroom.engine.devices import Sharing
 from fittingroom.engine.epoch import Examples
 from fittingroom.engine.lanes import Lane, StartingPoint, train_seeds
 from fittingroom.engine.programs import Programs, ProgramSource, TracedPrograms
@@ -149,7 +149,7 @@ class Job:
     def _run_alone(self) -> Path | RunContents:
         """One seed, on all devices."""
         (seed,) = self.seeds
-        programs = self.whole or Programs(self.source().on(available_devices()))
+        programs = self.whole or Programs(self.source().on(Sharing.available()))
         trainer = self._trainer(seed, programs, *self._examples())
         trainer.compile(seed.state)
         ready = time.perf_counter()

@@ -15,7 +15,7 @@ from fittingroom.engine.arrays import Arrays
 from fittingroom.engine.batches import Batches
 from fittingroom.engine.blueprint import Blueprint
 from fittingroom.engine.callbacks import StopCallback
-from fittingroom.engine.devices import available_devices, prepare_jax
+from fittingroom.engine.devices import Sharing, prepare_jax
 from fittingroom.engine.epoch import Examples
 from fittingroom.engine.keras_callbacks import KerasCallbacks
 from fittingroom.engine.programs import TracedPrograms
@@ -149,8 +149,8 @@ class ModelTraining:
             InputError: as for `job`, or the data are an iterable.
         """
         from fittingroom.engine.batch_steps import BatchPrograms
-        from fittingroom.engine.keras_callbacks import copy_callbacks
-        from fittingroom.engine.keras_steps import step_functions
+        from fittingroom.engine.keras_callbacks import KerasCallbacks
+        from fittingroom.engine.keras_steps import KerasSteps
 
         if isinstance(self.data.train, Batches) or isinstance(self.data.validation, Batches):
             raise InputError(
@@ -166,11 +166,11 @@ class ModelTraining:
                 data=replace(
                     self.data, plan=replace(plan, seed=seed, epochs=folder.last_epochs.get(seed, plan.epochs))
                 ),
-                callbacks=copy_callbacks(self.callbacks),
+                callbacks=KerasCallbacks.copies(self.callbacks),
                 rule=deepcopy(self.rule),
             )
             # What is not built yet draws its weights here, so this comes before the next seed is set.
-            batchwise = BatchPrograms(step_functions(last.model), self.data.first.scale)
+            batchwise = BatchPrograms(KerasSteps(last.model).functions(), self.data.first.scale)
             jobs.append(replace(last._seed_job(folder, listener), batchwise=batchwise))
         return replace(last._job(jobs, folder, progress, started, model_file), model=self.model)
 
@@ -186,7 +186,7 @@ class ModelTraining:
         """The programs of the model, once it is built, and what an earlier call has found out about it."""
         from fittingroom.engine.user_model import ModelPrograms
 
-        return ModelPrograms.of(self.model, self._programs(), available_devices(), self.data.forms)
+        return ModelPrograms.of(self.model, self._programs(), Sharing.available(), self.data.forms)
 
     def _job(
         self,
@@ -243,19 +243,19 @@ class ModelTraining:
 
     def _check_model(self) -> tuple[tuple[str, ...], str]:
         """Builds the model; what should be said of it, and what to look at if its loss becomes NaN or infinite."""
-        from fittingroom.engine import model_checks as checks
-        from fittingroom.engine.data_checks import check_form, data_notes
-        from fittingroom.engine.keras_steps import fixed_batch
+        from fittingroom.engine.data_checks import DataChecks
+        from fittingroom.engine.keras_steps import KerasSteps
         from fittingroom.engine.misfits import check_end
+        from fittingroom.engine.model_checks import ModelChecks
 
-        first = self.data.first
-        check_form(self.model, first.images, first.class_indices)
-        checks.compile_if_needed(self.model, first.input_batch())
-        size = min(fixed_batch(self.model) or self.data.plan.batch_size, len(first))
+        first, checks, data_checks = self.data.first, ModelChecks(self.model), DataChecks(self.model)
+        data_checks.check_form(first.images, first.class_indices)
+        checks.compile_if_needed(first.input_batch())
+        fixed_batch = KerasSteps(self.model).fixed_batch
+        size = min(fixed_batch or self.data.plan.batch_size, len(first))
         labels = first.labels[:size]
         some_weights = None if first.weights is None else first.weights[:size]
-        outputs = checks.build_checked(
-            self.model,
+        outputs = checks.build(
             first.input_batch(size),
             labels,
             some_weights,
@@ -266,23 +266,25 @@ class ModelTraining:
                 data.expect_classes(max(2, outputs))
         batch = Examples(first.input_batch(size), labels, some_weights)  # type: ignore[arg-type]  # NumPy's
         names = self.model_programs.logged_names(
-            lambda: checks.logged_names(self.model, batch, validation=self.data.validation is not None)
+            lambda: checks.logged_names(batch, validation=self.data.validation is not None)
         )
         StopRule(self.recipe["stop"], own=True).update(dict.fromkeys(names, 0.0))  # refuses what will be missing
-        some = first.input_batch(fixed_batch(self.model) or 32)
+        some = first.input_batch(fixed_batch or 32)
         misfits, meanings, if_diverged = check_end(self.model, some, first.labels, outputs)
-        return (*misfits, *checks.notes(self.model), *meanings, *data_notes(self.model, first)), if_diverged
+        return (*misfits, *checks.notes(), *meanings, *data_checks.notes(first)), if_diverged
 
     def _class_count(self) -> int:
         return max(0 if self.dataset is None else len(self.dataset.classes), self.data.classes)
 
     def _programs(self) -> TracedPrograms:
-        from fittingroom.engine.keras_steps import step_functions
+        from fittingroom.engine.keras_steps import KerasSteps
 
         # A loss or a metric of the user's may depend on the batch size, so validation has Keras's: that of training.
         plan = self.data.plan
         size = plan.validation_batch_size or plan.batch_size
-        return TracedPrograms(step_functions(self.model), plan.batch_size, self.data.first.scale, evaluation_batch=size)
+        return TracedPrograms(
+            KerasSteps(self.model).functions(), plan.batch_size, self.data.first.scale, evaluation_batch=size
+        )
 
 
 def file_job(
