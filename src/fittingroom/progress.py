@@ -13,11 +13,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from fittingroom.text import amount, number
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from rich.console import Console
     from rich.progress import Progress as RichProgress
 
@@ -43,6 +44,12 @@ class Progress:
     def step(self, epoch: int, done: int, total: int, logs: Mapping[str, float]) -> None:
         """`done` of `total` steps of an epoch are finished; called a few times per second at most."""
 
+    def validated(self, epoch: int, predicted: npt.NDArray[Any], loss: npt.NDArray[Any]) -> None:
+        """What the weights make of each validation image after an epoch: class and loss in nats, each `(images,)`.
+
+        Called before `epoch`, and not where the images may come in another order next time.
+        """
+
     def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
         """An epoch is finished, its validation too."""
 
@@ -59,6 +66,43 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, error: object, where: TracebackType | None) -> None:
         if kind is not None:
             self.finish(None)
+
+
+class ProgressOfBoth(Progress):
+    """Two that listen to the same seed, one after the other."""
+
+    def __init__(self, first: Progress, second: Progress) -> None:
+        self._both = first, second
+
+    def stage(self, text: str) -> None:
+        """Passes it to both, as all that follow do."""
+        for each in self._both:
+            each.stage(text)
+
+    def start(self, epochs: int, steps: int) -> None:
+        """Passes it to both."""
+        for each in self._both:
+            each.start(epochs, steps)
+
+    def step(self, epoch: int, done: int, total: int, logs: Mapping[str, float]) -> None:
+        """Passes it to both."""
+        for each in self._both:
+            each.step(epoch, done, total, logs)
+
+    def validated(self, epoch: int, predicted: npt.NDArray[Any], loss: npt.NDArray[Any]) -> None:
+        """Passes it to both."""
+        for each in self._both:
+            each.validated(epoch, predicted, loss)
+
+    def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
+        """Passes it to both."""
+        for each in self._both:
+            each.epoch(epoch, logs)
+
+    def finish(self, reason: str | None) -> None:
+        """Passes it to both."""
+        for each in self._both:
+            each.finish(reason)
 
 
 class _LineProgress(Progress):

@@ -195,6 +195,8 @@ class Trainer:
             seconds = time.perf_counter() - started
             training.epochs.append(FinishedEpoch(epoch, logs, outcomes, seconds, self._feed.images))
             training.state = state
+            if outcomes is not None:
+                self.progress.validated(epoch, np.asarray(outcomes.predicted), np.asarray(outcomes.loss))
             self.progress.epoch(epoch, logs)
             now = self._after_epoch(training)
             if request and now.stop is None and now.epoch < self.plan.epochs:

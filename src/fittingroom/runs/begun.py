@@ -2,6 +2,7 @@
 
     training.json     what is trained, with which seeds; gone when there is nothing left to resume
     lock              held by the process that trains
+    live/             what that process tells those who watch (`live.py`)
     seed-0/           what its training continues from, in `checkpoints/` (`checkpoints.py`)
 
 The files of the finished run are written into the same folder at the end, its record last (`store.py`).
@@ -31,6 +32,7 @@ from fittingroom.runs.checkpoints import Checkpoints
 from fittingroom.runs.environment import Environment
 from fittingroom.runs.json_files import damage, json_line, read_json
 from fittingroom.runs.layout import read_seeds, seed_folder
+from fittingroom.runs.live import LIVE_NAME
 from fittingroom.runs.place import BEGUN_NAME, OLD_SEEDS_NAME, RECORD_NAME, has_begun, is_run, new_folder, run_name
 from fittingroom.runs.record import DataRecord, check_format, known_fields, now, read_model_file
 
@@ -236,6 +238,7 @@ class BegunRun:
 
     def _remove_checkpoints(self) -> None:
         (self.path / BEGUN_NAME).unlink(missing_ok=True)
+        shutil.rmtree(self.path / LIVE_NAME, ignore_errors=True)
         for seed in self.record.seeds:
             shutil.rmtree(self.folder(seed) / CHECKPOINTS, ignore_errors=True)
 

@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -28,11 +28,12 @@ from fittingroom.engine.snapshots import Snapshot, Training, TrainingPlan
 from fittingroom.engine.state import State
 from fittingroom.engine.trainer import Trainer
 from fittingroom.errors import InputError
-from fittingroom.progress import Progress
+from fittingroom.progress import Progress, ProgressOfBoth
 from fittingroom.recipes.modelfile import RecordedFile
 from fittingroom.runs.begun import BegunRun
 from fittingroom.runs.history import History
 from fittingroom.runs.images import RunImages
+from fittingroom.runs.live import LiveStream
 from fittingroom.runs.outcomes import Kept, Outcomes
 from fittingroom.runs.record import DataRecord, PartResult, RunRecord, Seconds, now
 from fittingroom.runs.store import RunContents
@@ -151,9 +152,10 @@ class Job:
         (seed,) = self.seeds
         programs = self.whole or Programs(self.source().on(Sharing.available()))
         trainer = self._trainer(seed, programs, *self._examples())
-        trainer.compile(seed.state)
-        ready = time.perf_counter()
+        # The folder is there before the long compilation of a large model, so that it can be seen.
         with nullcontext() if self.folder.why_no_folder else self._begin() as begun:
+            trainer.compile(seed.state)
+            ready = time.perf_counter()
             save = None if begun is None else self.folder.saver(begun, seed.seed)
             training = trainer.train(seed.state, resume=seed.resume, save=save)
             train_seconds = time.perf_counter() - ready + seed.seconds_before
@@ -177,9 +179,9 @@ class Job:
                 examples[lane.device] = self._examples()
                 trainer(0, lane).compile(jax.device_put(self.seeds[0].state, lane.device))
 
-        lanes = Lane.compiled(len(self.seeds), self.source(), self.traced, compile_lane, request)
-        ready, compiling = time.perf_counter(), sum(lane.programs.compile_seconds for lane in lanes)
         with self._begin() as begun:
+            lanes = Lane.compiled(len(self.seeds), self.source(), self.traced, compile_lane, request)
+            ready, compiling = time.perf_counter(), sum(lane.programs.compile_seconds for lane in lanes)
             starts = [StartingPoint(one.state, one.resume, self.folder.saver(begun, one.seed)) for one in self.seeds]
             trainings = train_seeds(lanes, trainer, starts, request)
             before = max(one.seconds_before for one in self.seeds)
@@ -192,10 +194,28 @@ class Job:
             own = [replace(seconds, train=sum(epoch.seconds for epoch in one.epochs)) for one in trainings]
             return self._kept(begun, trainings, own, seconds)
 
-    def _begin(self) -> BegunRun:
+    @contextmanager
+    def _begin(self) -> Iterator[BegunRun]:
+        """The folder, locked, and what is told in it while training lasts."""
         blueprint = self.seeds[0].blueprint
         seeds = tuple(one.seed for one in self.seeds)
-        return self.folder.begin(self.recipe, self.data, blueprint, seeds, self.model_file)
+        with self.folder.begin(self.recipe, self.data, blueprint, seeds, self.model_file) as begun:
+            self._live.open(begun.path, self.validation.class_indices if isinstance(self.validation, Arrays) else None)
+            self._live.tell("stage", text="compiling")
+            try:
+                yield begun
+            except BaseException as error:
+                self._live.close(error)
+                raise
+            self._live.close(None)
+
+    @cached_property
+    def _live(self) -> LiveStream:
+        """What tells those who watch; silent where the run has no folder."""
+        live = LiveStream([one.seed for one in self.seeds])
+        for note in dict.fromkeys(note for seed in self.seeds for note in seed.notes):
+            live.tell("note", text=note)
+        return live
 
     def _examples(self) -> tuple[Examples | Batches, Examples | Batches | None]:
         """The training and validation images, as they lie on a device."""
@@ -204,7 +224,10 @@ class Job:
     def _trainer(
         self, seed: SeedJob, programs: Programs, train: Examples | Batches, validation: Examples | Batches | None
     ) -> Trainer:
-        return Trainer(programs, seed.plan, train, validation, seed.callbacks, seed.progress, seed.batchwise)
+        progress = seed.progress
+        if self.folder.why_no_folder is None:
+            progress = ProgressOfBoth(progress, self._live.seed(seed.seed))
+        return Trainer(programs, seed.plan, train, validation, seed.callbacks, progress, seed.batchwise)
 
     def _validate(self, trainer: Trainer, programs: Programs, training: Training) -> None:
         """Finds what the kept weights make of the validation images."""
