@@ -11,11 +11,14 @@ export KERAS_BACKEND := jax
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run test test-quick test-all lint docs examples coverage bench bench-peers bench-photos bench-serving claims labs pictures parity lock clean help setup setup-dev setup-peers dataset browser
+.PHONY: run studio test test-quick test-all lint docs examples coverage bench bench-peers bench-photos bench-serving claims labs pictures parity lock clean help setup setup-dev setup-peers dataset browser
 
 run: setup dataset  ## Train the course's model on Fashion-MNIST, then score it on the sealed test set
 	$(VENV)/bin/fittingroom train
 	$(VENV)/bin/fittingroom evaluate
+
+studio: setup-dev dataset  ## Open the studio: train, look and try in the browser
+	$(VENV)/bin/fittingroom studio $(STUDIO_OPTIONS)
 
 test: setup-dev dataset browser  ## Run the tests
 	$(VENV_PYTHON) -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder

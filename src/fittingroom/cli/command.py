@@ -107,6 +107,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def port(text: str) -> int:
+    """A port of TCP."""
+    if not (text.isascii() and text.isdigit()) or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a port, 0 to 65535")
+    return int(text)
+
+
 def seeds(text: str) -> int | list[int]:
     """How many seeds, `5`, or which, `3,7,11`."""
     chosen = [seed(part.strip()) for part in text.split(",") if part.strip()]

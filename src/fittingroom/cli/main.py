@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "compare": "compare runs on their validation images",
         "predict": "classify images in files with a run",
         "serve": "classify images over HTTP with a run",
+        "studio": "train, look and try in the browser",
         "data": "list the datasets, or describe one",
         "runs": "list all runs",
         "show": "show one run",

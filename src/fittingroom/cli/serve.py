@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from fittingroom.cli.command import CommandOutput, CommandParser, count, say
+from fittingroom.cli.command import CommandOutput, CommandParser, count, port, say
 from fittingroom.runs.environment import usable_cores
 from fittingroom.runs.place import find_run
 
@@ -17,7 +17,7 @@ def configure(parser: CommandParser) -> None:
         default="127.0.0.1",
         help="address to listen at (default: 127.0.0.1, this machine alone; any other needs the token that is printed)",
     )
-    parser.add_argument("--port", type=_port, default=8000, help="port to listen at (default: 8000; 0: any free one)")
+    parser.add_argument("--port", type=port, default=8000, help="port to listen at (default: 8000; 0: any free one)")
     parser.add_argument(
         "--workers",
         metavar="N",
@@ -27,13 +27,6 @@ def configure(parser: CommandParser) -> None:
     )
     parser.add_trust()
     parser.set_defaults(execute=_run)
-
-
-def _port(text: str) -> int:
-    """A port of TCP."""
-    if not (text.isascii() and text.isdigit()) or int(text) > 65_535:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a port, 0 to 65535")
-    return int(text)
 
 
 def _run(arguments: argparse.Namespace) -> CommandOutput:

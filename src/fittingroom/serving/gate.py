@@ -14,10 +14,12 @@ import re
 import secrets
 import socket
 import time
+import urllib.parse
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from fittingroom.serving.limits import RefusedError
+from fittingroom.serving.links import ENTRANCE, TinyPage, cookie_token, entered, refused
 from fittingroom.text import word_list
 
 if TYPE_CHECKING:
@@ -35,16 +37,18 @@ _POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'no
 
 
 class Gate:
-    """An ASGI application in front of another.
+    """An ASGI application in front of another. The other finds the request's role in its scope, under `ROLE`.
 
     Args:
         app: what serves the requests that may pass.
         security: says which.
-        metrics: count all of them.
+        metrics: count all of them; None where nobody counts.
         paths: those that are counted by name; others are counted together, so that nobody can make up new ones.
     """
 
-    def __init__(self, app: ASGIApp, security: Security, metrics: Metrics, paths: frozenset[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, security: Security, metrics: Metrics | None = None, paths: frozenset[str] = frozenset()
+    ) -> None:
         self._app, self._security, self._metrics, self._paths = app, security, metrics, paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,24 +62,36 @@ class Gate:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = message["headers"] = [*message.get("headers", ()), *_HEADERS]
-                if all(name != _POLICY[0] for name, _ in headers):
-                    headers.append(_POLICY)
+                headers = message["headers"] = [*message.get("headers", ())]
+                own = {name for name, _ in headers}  # such as the caching of files that never change
+                headers += [header for header in (*_HEADERS, _POLICY) if header[0] not in own]
             await send(message)
 
         path = scope["path"] if scope["path"] in self._paths else "other"
         try:
-            self._security.check(scope["method"], scope["path"], scope["headers"])
-            await self._app(scope, receive, sending)
+            method, asked, headers = scope["method"], scope["path"], scope["headers"]
+            if page := self._security.page(method, asked, headers, scope["query_string"]):
+                await page.response()(scope, receive, sending)
+            else:
+                scope[ROLE] = self._security.check(method, asked, headers)
+                await self._app(scope, receive, sending)
         except RefusedError as error:
-            await error.response()(scope, receive, sending)
+            as_page = self._security.links and _is_for_a_person(scope["headers"])
+            answer = refused(error) if as_page else error
+            await answer.response()(scope, receive, sending)
         finally:
-            self._metrics.request(path, status, time.perf_counter() - started)
+            if self._metrics is not None:
+                self._metrics.request(path, status, time.perf_counter() - started)
 
 
 Headers = list[tuple[bytes, bytes]]
+Role = Literal["owner", "guest"]
+
+ROLE = "fittingroom.role"
+"""Where a request's scope says who asks."""
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_FOREIGN = frozenset({b"cross-site", b"same-site"})  # the same site at another port is another program
 _HOST = re.compile(rb"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?", re.IGNORECASE)
 _LOOPBACK_NAMES = frozenset({"localhost"})
 
@@ -87,26 +103,67 @@ class Security:
     Args:
         names: host names that mean this server, in lower case.
         any_address: whether a request may name any IP address. No other site can make one its own, as it can a name.
-        token: what requests must bear; None where none is asked for.
+        token: what requests must bear; None where none is asked for, and everybody is the owner.
+        guest: another token, with which one looks and tries but changes nothing; None where there is none.
+        links: whether people come with browsers: by a link that turns its token into a cookie, and to pages that
+            listen to a stream of events, which no page of another site may.
     """
 
     names: frozenset[str]
     any_address: bool
     token: str | None
+    guest: str | None = None
+    links: bool = False
 
     def __repr__(self) -> str:
         return f"Security(names={sorted(self.names)}, token={'none' if self.token is None else 'set'})"
 
     @classmethod
-    def of(cls, host: str) -> Security:
-        """The rules for a server at an address: a token, if it is not this machine's own loopback address."""
-        if _is_loopback(host):
-            return cls(_LOOPBACK_NAMES, any_address=False, token=None)
-        names = {name.lower() for name in (host, socket.gethostname(), socket.getfqdn())} | _LOOPBACK_NAMES
-        return cls(frozenset(names), any_address=True, token=secrets.token_urlsafe(16))
+    def of(cls, host: str, *, links: bool = False, guests: bool = False) -> Security:
+        """The rules for a server at an address: a token, if it is not this machine's own loopback address.
 
-    def check(self, method: str, path: str, headers: Headers) -> None:
+        Args:
+            host: the address.
+            links: whether people come with browsers.
+            guests: whether there is a token for those who only look and try.
+        """
+        if _is_loopback(host):
+            return cls(_LOOPBACK_NAMES, any_address=False, token=None, links=links)
+        names = {name.lower() for name in (host, socket.gethostname(), socket.getfqdn())} | _LOOPBACK_NAMES
+        guest = secrets.token_urlsafe(16) if guests else None
+        return cls(frozenset(names), any_address=True, token=secrets.token_urlsafe(16), guest=guest, links=links)
+
+    def link(self, url: str, role: Role = "owner") -> str:
+        """The address that lets a browser in: that of the server itself where no token is asked for."""
+        token = self.token if role == "owner" else self.guest
+        return url if token is None else f"{url}{ENTRANCE}{token}"
+
+    def page(self, method: str, path: str, headers: Headers, query: bytes = b"") -> TinyPage | None:
+        """The gate's own answer to a request: to a link with a token, and to a click on another site.
+
+        Raises:
+            RefusedError: 403 for its Host, 401 for the link's token.
+        """
+        if not self.links or self.token is None or method != "GET":
+            return None
+        host = self._checked_host(headers)
+        if path.startswith(ENTRANCE):
+            token = path.removeprefix(ENTRANCE)
+            if self._role_of(token.encode("utf-8", "replace")) is None:
+                raise self._no_entrance("wrong_token", "This link is not valid any more.")
+            return entered(token, host)
+        sent = dict(headers)
+        # Its cookie was not sent along; the next request is our own page's, and it will be.
+        if sent.get(b"sec-fetch-site") in _FOREIGN and sent.get(b"sec-fetch-mode") == b"navigate":
+            same = urllib.parse.quote("/" + path.lstrip("/")) + (f"?{query.decode('latin-1')}" if query else "")
+            return TinyPage("Continue", onward=same) if cookie_token(headers, host) is None else None
+        return None
+
+    def check(self, method: str, path: str, headers: Headers) -> Role:
         """Makes sure that a request may be served.
+
+        Returns:
+            Who asks.
 
         Raises:
             RefusedError: 403 for its Host or Origin, 401 for its token.
@@ -114,15 +171,20 @@ class Security:
         host = self._checked_host(headers)
         origins = [value for name, value in headers if name == b"origin"]
         upgrades = any(name == b"upgrade" for name, _ in headers)
-        if (method not in _SAFE or upgrades) and any(not _same_origin(origin, host) for origin in origins):
+        foreign = [origin for origin in origins if not _same_origin(origin, host)]
+        if self.links and not foreign and _is_of_another_site(headers):
+            foreign = [b"of another site"]
+        # A page of another site can read no answer of ours, but it could keep streams open, and guess by their timing.
+        if foreign and (method not in _SAFE or upgrades or self.links):
             raise RefusedError(
                 403,
                 "foreign_origin",
-                f"Origin {_shown(origins[0])} is not allowed: only this server's own pages may send requests. "
+                f"Origin {_shown(foreign[0])} is not allowed: only this server's own pages may send requests. "
                 "Send it from a program.",
             )
-        if self.token is not None and path != "/healthz":
-            self._check_token(headers)
+        if self.token is None or path == "/healthz":
+            return "owner"
+        return self._checked_token(headers, host)
 
     def _checked_host(self, headers: Headers) -> bytes:
         """The Host that the request names, in lower case."""
@@ -137,20 +199,48 @@ class Security:
     def _is_ours(self, name: str) -> bool:
         return name in self.names or (_is_address(name) if self.any_address else _is_loopback(name))
 
-    def _check_token(self, headers: Headers) -> None:
+    def _checked_token(self, headers: Headers, host: bytes) -> Role:
         sent = [value for name, value in headers if name == b"authorization"]
         kind, _, token = sent[0].partition(b" ") if len(sent) == 1 else (b"", b"", b"")
+        role = self._role_of(token.strip()) if kind.lower() == b"bearer" else None
+        cookie = cookie_token(headers, host) if self.links and not sent else None
+        if cookie is not None:
+            role = self._role_of(cookie)
+        if role is not None:
+            return role
+        code, what = ("no_token", "no token") if not sent and cookie is None else ("wrong_token", "a wrong token")
+        if self.links:
+            raise self._no_entrance(code, f"The request has {what}.")
+        raise RefusedError(
+            401,
+            code,
+            f"The request has {what}. Send the header `Authorization: Bearer TOKEN` with the token that "
+            "`fittingroom serve` printed when it started.",
+            headers={"www-authenticate": 'Bearer realm="fittingroom"'},
+        )
+
+    def _role_of(self, token: bytes) -> Role | None:
+        """Whose token it is."""
         # Compared as a whole and in constant time, so that the time it takes tells nothing.
-        same = hmac.compare_digest(token.strip(), str(self.token).encode("ascii"))
-        if kind.lower() != b"bearer" or not same:
-            what = "a wrong token" if sent else "no token"
-            raise RefusedError(
-                401,
-                "wrong_token" if sent else "no_token",
-                f"The request has {what}. Send the header `Authorization: Bearer TOKEN` with the token that "
-                "`fittingroom serve` printed when it started.",
-                headers={"www-authenticate": 'Bearer realm="fittingroom"'},
-            )
+        is_owner = hmac.compare_digest(token, str(self.token).encode("ascii"))
+        is_guest = hmac.compare_digest(token, str(self.guest).encode("ascii")) and self.guest is not None
+        return "owner" if is_owner else "guest" if is_guest else None
+
+    @staticmethod
+    def _no_entrance(code: str, what: str) -> RefusedError:
+        mend = "Open the link that was printed when the server started; each start has a new one."
+        return RefusedError(401, code, f"{what} {mend}", headers={"www-authenticate": 'Bearer realm="fittingroom"'})
+
+
+def _is_for_a_person(headers: Headers) -> bool:
+    """Whether a browser asks for a page that it will show, rather than a program or a page of ours for data."""
+    return any(name == b"accept" and b"text/html" in value for name, value in headers)
+
+
+def _is_of_another_site(headers: Headers) -> bool:
+    """Whether a browser says that a page of another site, or of another port, asks for something to use in itself."""
+    sent = dict(headers)
+    return sent.get(b"sec-fetch-site") in _FOREIGN and sent.get(b"sec-fetch-mode") != b"navigate"
 
 
 def _is_loopback(host: str) -> bool:

@@ -77,14 +77,23 @@ def check_server(workers: int, cores: int) -> None:
     Raises:
         InputError: the packages that serving needs are not installed, or there would be more processes than cores.
     """
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise InputError(f"serving needs {word_list(missing)}: {INSTALL}")
+    check_packages("serving", INSTALL)
     if workers > cores:
         raise InputError(
             f"--workers {workers:,} is more than the {amount(cores, 'core')} that this process may use. More processes "
             f"answer no faster, and each holds the model. Use at most --workers {cores}."
         )
+
+
+def check_packages(what: str, install: str) -> None:
+    """Makes sure that the packages of a server are there.
+
+    Raises:
+        InputError: `what` needs some that are not installed, which `install` does.
+    """
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(f"{what} needs {word_list(missing)}: {install}")
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -149,12 +158,37 @@ def serve(
     Raises:
         FittingRoomError: the run cannot be opened.
     """
+    config = _config(_Application(path, trust, security), workers)
+    if workers == 1:
+        config.load()
+        _serve_here(config, sock, ready)
+    else:
+        _serve_in_processes(config, sock, ready)
+
+
+def serve_application(
+    make: Callable[[], Gate], sock: socket.socket, ready: Callable[[], None], ending: Callable[[], None]
+) -> None:
+    """Serves an application in this process until SIGTERM or Ctrl-C, as `serve` does.
+
+    Args:
+        make: makes it.
+        sock: bound to the port.
+        ready: called when requests are answered.
+        ending: called with the first signal, so that answers without an end, such as streams of events, end too.
+    """
+    config = _config(make, 1)
+    config.load()
+    _serve_here(config, sock, ready, ending)
+
+
+def _config(make: Callable[[], Gate], workers: int) -> uvicorn.Config:
     import uvicorn
 
     from fittingroom.serving.connection import Connection
 
-    config = uvicorn.Config(
-        _Application(path, trust, security),
+    return uvicorn.Config(
+        make,
         factory=True,
         http=Connection,
         ws="none",
@@ -170,14 +204,11 @@ def serve(
         timeout_graceful_shutdown=_LONGEST_END,
         timeout_worker_healthcheck=60,
     )
-    if workers == 1:
-        config.load()
-        _serve_here(config, sock, ready)
-    else:
-        _serve_in_processes(config, sock, ready)
 
 
-def _serve_here(config: uvicorn.Config, sock: socket.socket, ready: Callable[[], None]) -> None:
+def _serve_here(
+    config: uvicorn.Config, sock: socket.socket, ready: Callable[[], None], ending: Callable[[], None] | None = None
+) -> None:
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -191,6 +222,8 @@ def _serve_here(config: uvicorn.Config, sock: socket.socket, ready: Callable[[],
             del sig, frame
             self.force_exit = self.should_exit
             self.should_exit = True
+            if ending is not None:
+                ending()
 
     Server(config).run([sock, *(sock.dup() for _ in range(_LISTENERS - 1))])
 

@@ -1,0 +1,13 @@
+"""The routes of the view `/train`."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from fittingroom.studio.studio import Studio
+
+
+def router(studio: Studio) -> APIRouter:
+    """What the view asks for."""
+    del studio
+    return APIRouter(prefix="/api")
