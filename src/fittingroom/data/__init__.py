@@ -11,6 +11,8 @@ The way of a dataset through the modules:
    names the classes, and `split` cuts off a test part where there is none.
 5. `load` cuts off the validation part and gives a `dataset.Dataset` with a sealed test part; `dataset_card` shows it.
 
+A dataset that comes as a ZIP is unpacked by `archive` first, which trusts nothing in it (`archive_members`).
+
 Images to predict come through `model_inputs`, and `ranges` compares their values with those of training. This package
 imports nothing by itself, so that the table of datasets can be listed without NumPy.
 """
