@@ -30,7 +30,7 @@ from fittingroom.data.catalogue import CATALOGUE
 from fittingroom.errors import RecipeError
 from fittingroom.recipes.named import NAMED, read_claims
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.recipes.settings import AUGMENTATIONS, check_setting
+from fittingroom.recipes.settings import AUGMENTATIONS, Setting
 
 DOCS = Path(__file__).parent
 SOURCE = DOCS.parent / "src" / "fittingroom"
@@ -97,7 +97,7 @@ def recipe_settings() -> str:
 def expected(setting: str) -> str:
     """What a setting may be, as the error says that a wrong value meets."""
     try:
-        check_setting(setting, object())
+        Setting(setting, object())
     except RecipeError as error:
         return str(error).partition("expected ")[2].rstrip(".")
     raise AssertionError(f"{setting} takes anything")

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fittingroom.data.pictures import MOST_BYTES, Picture, fit, pixels
+from fittingroom.data.pictures import MOST_BYTES, Picture
 from fittingroom.errors import DataError
 from tests.data.builders import picture
 
@@ -39,7 +39,7 @@ def png_of_declared_size(width: int, height: int) -> bytes:
 def test_lossless_formats_give_the_pixels_that_were_saved(tmp_path: Path, suffix: str) -> None:
     image = picture(1)
     opened = Picture.open(saved(image, tmp_path / f"a.{suffix}"))
-    np.testing.assert_array_equal(pixels(opened.image), np.asarray(image))
+    np.testing.assert_array_equal(Picture.pixels_of(opened.image), np.asarray(image))
     assert opened.changes == ()
 
 
@@ -97,7 +97,9 @@ def test_a_picture_in_pieces_without_end_is_refused_before_pillow_walks_them(
     with pytest.raises(DataError, match=f"has more than 10,000 {what}, which no photo has. Save it again as a plain"):
         Picture.read(BytesIO(many), Path("a"))
     assert opened_by_pillow == []
-    np.testing.assert_array_equal(pixels(Picture.read(BytesIO(few), Path("a")).image), np.asarray(picture(1)))
+    np.testing.assert_array_equal(
+        Picture.pixels_of(Picture.read(BytesIO(few), Path("a")).image), np.asarray(picture(1))
+    )
     assert len(opened_by_pillow) == 1  # it would have been noticed
 
 
@@ -184,11 +186,11 @@ def test_a_picture_turned_by_exif_stands_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by a quarter clockwise
     opened = Picture.open(saved(image, tmp_path / "a.png", exif=exif))
-    np.testing.assert_array_equal(pixels(opened.image), np.rot90(np.asarray(image), -1))
+    np.testing.assert_array_equal(Picture.pixels_of(opened.image), np.rot90(np.asarray(image), -1))
     assert opened.changes == ("turned upright as its EXIF data say",)
     exif[0x0112] = 99  # means nothing
     opened = Picture.open(saved(image, tmp_path / "b.png", exif=exif))
-    np.testing.assert_array_equal(pixels(opened.image), np.asarray(image))
+    np.testing.assert_array_equal(Picture.pixels_of(opened.image), np.asarray(image))
     assert opened.changes == ()
 
 
@@ -212,14 +214,14 @@ def test_cmyk_becomes_rgb_and_it_is_said(tmp_path: Path) -> None:
 def test_16_bits_become_8_without_clipping_and_it_is_said(tmp_path: Path) -> None:
     levels = np.array([[0, 128, 257, 32767, 65535]], np.uint16)
     opened = Picture.open(saved(Image.fromarray(levels), tmp_path / "a.png"))
-    assert pixels(opened.image).tolist() == [[0, 0, 1, 127, 255]]
+    assert Picture.pixels_of(opened.image).tolist() == [[0, 0, 1, 127, 255]]
     assert opened.changes == ("reduced from 16 bits to 8",)
 
 
 def test_12_bits_in_a_file_of_16_are_not_black_and_it_is_said(tmp_path: Path) -> None:
     levels = np.array([[0, 16, 2048, 4095]], np.uint16)
     opened = Picture.open(saved(Image.fromarray(levels), tmp_path / "a.png"))
-    assert pixels(opened.image).tolist() == [[0, 1, 128, 255]]
+    assert Picture.pixels_of(opened.image).tolist() == [[0, 1, 128, 255]]
     assert opened.changes == ("of 16 bits without values above 4,095: taken as 12 bits",)
 
 
@@ -265,13 +267,13 @@ def test_a_picture_in_which_nothing_shows_is_noted(tmp_path: Path) -> None:
 
 def test_an_alpha_channel_that_hides_nothing_is_not_worth_a_word(tmp_path: Path) -> None:
     opened = Picture.open(saved(picture(1).convert("LA"), tmp_path / "a.png"))
-    np.testing.assert_array_equal(pixels(opened.image), np.asarray(picture(1)))
+    np.testing.assert_array_equal(Picture.pixels_of(opened.image), np.asarray(picture(1)))
     assert opened.changes == ()
 
 
 def test_black_and_white_becomes_grey(tmp_path: Path) -> None:
     opened = Picture.open(saved(Image.new("1", (3, 3), 1), tmp_path / "a.png"))
-    assert pixels(opened.image).tolist() == [[255] * 3] * 3
+    assert Picture.pixels_of(opened.image).tolist() == [[255] * 3] * 3
 
 
 def test_a_missing_file_is_not_called_damaged(tmp_path: Path) -> None:
@@ -281,12 +283,12 @@ def test_a_missing_file_is_not_called_damaged(tmp_path: Path) -> None:
 
 def test_a_picture_of_the_right_size_is_left_as_it_is() -> None:
     image = picture(1)
-    assert fit(image, 28, 28) is image
+    assert Picture.fitted(image, 28, 28) is image
 
 
 @pytest.mark.parametrize("size", [(56, 28), (28, 56), (1000, 500), (10, 5)])
 def test_the_longest_edge_is_fitted_and_the_rest_is_black(size: tuple[int, int]) -> None:
-    fitted = np.asarray(fit(Image.new("L", size, 255), 28, 28))
+    fitted = np.asarray(Picture.fitted(Image.new("L", size, 255), 28, 28))
     bright = np.zeros((28, 28), np.uint8)
     if size[0] > size[1]:
         bright[7:21] = 255
@@ -296,12 +298,12 @@ def test_the_longest_edge_is_fitted_and_the_rest_is_black(size: tuple[int, int])
 
 
 def test_even_a_line_keeps_a_pixel() -> None:
-    assert np.asarray(fit(Image.new("L", (10_000, 1), 255), 28, 28)).sum() == 28 * 255
+    assert np.asarray(Picture.fitted(Image.new("L", (10_000, 1), 255), 28, 28)).sum() == 28 * 255
 
 
 def test_colour_that_is_grey_all_over_is_grey() -> None:
-    assert pixels(picture(1).convert("RGB")).shape == (28, 28)
-    assert pixels(picture(1, colour=True)).shape == (28, 28, 3)
+    assert Picture.pixels_of(picture(1).convert("RGB")).shape == (28, 28)
+    assert Picture.pixels_of(picture(1, colour=True)).shape == (28, 28, 3)
 
 
 def test_warnings_of_others_are_still_heard_inside() -> None:

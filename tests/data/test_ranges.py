@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fittingroom.data.ranges import ANY_VALUES, ValueRange, require_finite
+from fittingroom.data.ranges import ANY_VALUES, ValueRange
 from fittingroom.errors import DataError
 
 Array = np.ndarray[Any, Any]
@@ -150,7 +150,7 @@ def test_images_that_are_not_finite_are_counted(bad: float) -> None:
     images = SCALES["0-1"].copy()
     images[[3, 5], 0, 0] = bad
     with pytest.raises(DataError, match=r"2 of the images hold NaN or infinite values, the first at \[3, 5\]"):
-        require_finite(images, "the images")
+        ValueRange.require_finite(images, "the images")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fittingroom.errors import RecipeError, UnknownNameError
-from fittingroom.recipes.stop import StopRule, parse_condition
+from fittingroom.recipes.stop import StopRule
 
 
 def stops_at(rule: StopRule, metric: str, values: list[float]) -> int | None:
@@ -38,7 +38,7 @@ def stops_at(rule: StopRule, metric: str, values: list[float]) -> int | None:
     ],
 )
 def test_rule_stops_after_the_right_epoch(condition: str, values: list[float], epoch: int | None) -> None:
-    assert stops_at(StopRule([condition]), parse_condition(condition).metric, values) == epoch
+    assert stops_at(StopRule([condition]), StopRule.parse(condition).metric, values) == epoch
 
 
 @pytest.mark.parametrize(("metric", "word", "mode"), [("val_loss", "rises", "min"), ("val_accuracy", "falls", "max")])
@@ -91,14 +91,14 @@ def test_restored_rule_continues_as_if_never_interrupted(values: list[float], cu
     [(" loss  <  .4 ", "loss<0.4"), ("loss<1", "loss<1"), ("val_loss  rises  03", "val_loss rises 3")],
 )
 def test_condition_has_one_plain_spelling(text: str, plain: str) -> None:
-    assert parse_condition(text).text == plain
-    assert parse_condition(plain).text == plain
+    assert StopRule.parse(text).text == plain
+    assert StopRule.parse(plain).text == plain
 
 
 @given(value=st.floats(allow_nan=False, allow_infinity=False))
 def test_spelling_keeps_the_number_exactly(value: float) -> None:
-    condition = parse_condition(f"loss<{value!r}")
-    assert parse_condition(condition.text) == condition
+    condition = StopRule.parse(f"loss<{value!r}")
+    assert StopRule.parse(condition.text) == condition
 
 
 @pytest.mark.parametrize(
@@ -123,13 +123,13 @@ def test_spelling_keeps_the_number_exactly(value: float) -> None:
 )
 def test_condition_that_makes_no_sense_is_refused(text: str, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
-        parse_condition(text)
+        StopRule.parse(text)
 
 
 @pytest.mark.parametrize("text", ["losss<0.4", "losss rises 3"])
 def test_unknown_metric_lists_the_known_ones(text: str) -> None:
     with pytest.raises(UnknownNameError, match=r"'losss'. Did you mean 'loss'\? Known: loss, accuracy, val_loss"):
-        parse_condition(text)
+        StopRule.parse(text)
 
 
 def test_condition_on_validation_without_validation_is_refused() -> None:

@@ -13,7 +13,7 @@ from fittingroom.data.csvfile import PixelTable
 from fittingroom.data.dataset import Dataset, Opening, Part
 from fittingroom.data.idx import FourFiles
 from fittingroom.data.load import load as unrecorded_load
-from fittingroom.data.model_inputs import holds_arrays
+from fittingroom.data.model_inputs import ImageReader
 from fittingroom.data.npz import NpzFile
 from fittingroom.errors import DataError, RunError
 from fittingroom.evaluation.luck import ScoredLook, TestResult
@@ -199,7 +199,7 @@ def count_test_part(runs: Sequence[tuple[Path, RunRecord]], files: Sequence[Path
     data = runs[0][1].data
     if not data.has_test_set:
         return
-    for path in filter(holds_arrays, files):
+    for path in filter(ImageReader.holds_arrays, files):
         for name in _datasets_of(path):
             _count(runs, _loaded(name), path.name)
     pictures = {path.resolve() for path in files if path.parent.name in data.classes}

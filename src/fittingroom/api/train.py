@@ -12,7 +12,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.data.load import load
 from fittingroom.errors import InputError, RunError
 from fittingroom.progress import Progress, progress_for
-from fittingroom.recipes.modelfile import file_to_run
+from fittingroom.recipes.modelfile import RecordedFile
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.images import exceeds, load_again
 from fittingroom.runs.place import check_writable
@@ -110,7 +110,7 @@ def resume(run: str | Path = "latest", *, trust: bool = False, progress: Progres
             recipe = Recipe.from_dict(record.recipe)
         except InputError as error:
             raise RunError(f"{begun.path}: training.json is damaged: its recipe says {error}") from error
-        file = file_to_run(recipe.model, record.model_file, trust=trust)
+        file = RecordedFile.to_run(recipe.model, record.model_file, trust=trust)
         progress.stage("loading")
         dataset = load_again(record.data)
         folder = RunFolder(None, record.checkpoint_every, stopped=begun)

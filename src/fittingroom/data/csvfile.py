@@ -74,6 +74,15 @@ class PixelTable:
         return blocks.table()
 
     @staticmethod
+    def picture_shape(pixels: int) -> tuple[int, ...] | None:
+        """The shape of a square picture of so many values: grey where that is possible, else in colour; or None."""
+        side = math.isqrt(pixels)
+        if side > 1 and side * side == pixels:
+            return side, side
+        side = math.isqrt(pixels // 3)
+        return (side, side, 3) if side > 1 and 3 * side * side == pixels else None
+
+    @staticmethod
     def dataset_source(path: Path) -> DatasetSource:
         """The dataset in a user's file, with the test part of a file `...test.csv` beside it."""
         other, note = _beside(path)
@@ -189,9 +198,9 @@ def _columns(path: Path, line: str) -> _Columns:
         label, pixels, others = _named_columns(names)
     else:
         # Only the numbers of columns tell: as many as a picture has, or one more.
-        label = None if square(len(names)) else 0
+        label = None if PixelTable.picture_shape(len(names)) else 0
         pixels, others = list(range(0 if label is None else 1, len(names))), []
-    shape = square(len(pixels))
+    shape = PixelTable.picture_shape(len(pixels))
     if shape is None:
         raise _no_pixels(path, names, len(pixels))
     notes = [f"{path.name}: the column {name!r} is not used." for name in others[:5]]
@@ -210,7 +219,7 @@ def _columns(path: Path, line: str) -> _Columns:
 def _no_pixels(path: Path, names: list[str], pixels: int) -> DataError:
     """The error for columns that are not those of a square picture, by what they are."""
     files = [name for name in names if name.lower() in _FILES]
-    if len(names) == 1 and square(len(names[0].split()) - 1) is not None:
+    if len(names) == 1 and PixelTable.picture_shape(len(names[0].split()) - 1) is not None:
         return DataError(
             f"{path} separates its {len(names[0].split()):,} values by spaces; expected commas, semicolons or tabs. "
             "Replace the spaces."
@@ -237,15 +246,6 @@ def _named_columns(names: list[str]) -> tuple[int | None, list[int], list[str]]:
     if label is None and len(others) == 1 and pixels:
         label = others.pop()  # a column of another name, beside columns that are pixels
     return label, pixels, [names[at] for at in others]
-
-
-def square(pixels: int) -> tuple[int, ...] | None:
-    """The shape of a square picture of so many values: grey where that is possible, else in colour; None for none."""
-    side = math.isqrt(pixels)
-    if side > 1 and side * side == pixels:
-        return side, side
-    side = math.isqrt(pixels // 3)
-    return (side, side, 3) if side > 1 and 3 * side * side == pixels else None
 
 
 def _cells(line: str, delimiter: str) -> list[str]:

@@ -18,7 +18,7 @@ from fittingroom.data.cache import DatasetSource
 from fittingroom.data.contents import RawDataset, RawPart
 from fittingroom.data.folder import PictureFolder
 from fittingroom.data.headers import median_size
-from fittingroom.data.pictures import MOST_BYTES, RESIZE_RULE, MemoryBudget, Picture, fit, pixels
+from fittingroom.data.pictures import MOST_BYTES, RESIZE_RULE, MemoryBudget, Picture
 from fittingroom.data.sniff import LARGEST_ARRAY
 from fittingroom.data.values import DIGEST_BYTES, Images
 from fittingroom.errors import DataError
@@ -113,7 +113,7 @@ def _decode_all(paths: Sequence[Path], height: int, width: int) -> list[_Decoded
             return error
         resized = (_RESIZED,) if picture.image.size != (width, height) else ()
         changes = (*picture.changes, *resized)
-        return _Decoded(pixels(fit(picture.image, height, width)), changes, _digest(path))
+        return _Decoded(Picture.pixels_of(Picture.fitted(picture.image, height, width)), changes, _digest(path))
 
     done: list[_Decoded] = []
     errors: list[DataError] = []

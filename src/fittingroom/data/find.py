@@ -23,13 +23,21 @@ _EXPECTED = {
 }
 
 
-def form_of(path: Path) -> str:
+def form_of(path: Path, named: str | None = None) -> str:
     """`idx`, `npz`, `csv` or `folder`: what reads the dataset at this path.
+
+    Args:
+        path: of the dataset.
+        named: the form that the user named, if any; it is returned if it reads what is there.
 
     Raises:
         DatasetNotFoundError: nothing is there.
-        DataError: it is a file that is not a dataset; the message says what it is and what to do.
+        DataError: what is there is not a dataset, or not one of the named form; the message says what it is and what to
+            type.
     """
+    if named is not None:
+        _check_form(named, path)
+        return named
     if path.is_dir():
         _check_above_idx(path)
         return "idx" if _has_idx(path) else "folder"
@@ -46,8 +54,8 @@ def form_of(path: Path) -> str:
     raise _no_dataset(path, kind)
 
 
-def check_form(form: str, path: Path) -> None:
-    """Makes sure that a form reads what is at this path.
+def _check_form(form: str, path: Path) -> None:
+    """Makes sure that a form reads what is at this path, as `form_of` says.
 
     Raises:
         DatasetNotFoundError: nothing is there.

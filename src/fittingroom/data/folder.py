@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fittingroom.data.labels import class_names, natural_key
+from fittingroom.data.labels import class_names
 from fittingroom.data.listing import Listing, Skipped
-from fittingroom.data.metadata import read_labels, table_in
+from fittingroom.data.metadata import MetadataTable
 from fittingroom.data.pictures import ACCEPTED
 from fittingroom.errors import DataError
 from fittingroom.text import word_list
@@ -75,7 +75,7 @@ class PictureFolder:
         forms = class_names(
             {name for classes in parts.values() for name in classes}, "label" if scan.tables else "class folder"
         )
-        order = sorted(forms.values(), key=None if first_rules else natural_key)
+        order = sorted(forms.values()) if first_rules else list(forms.values())
         place = {name: position for position, name in enumerate(order)}
         files = {
             part: tuple((path, place[forms[name]]) for name, pictures in classes.items() for path in pictures)
@@ -102,7 +102,7 @@ class _Scan:
     def parts(self) -> dict[str, Pictures]:
         """The pictures of each part; those of class folders in the root itself are the training part."""
         top = self._entered(self.root)
-        table = table_in(top)
+        table = MetadataTable.of_folder(top)
         if table is not None:
             return self._parts_of_table(top, table)
         listing = self._list(top)
@@ -127,11 +127,11 @@ class _Scan:
         start = folder
         for _ in range(_DEEPEST):
             listing = Listing.of(folder)
-            if table_in(folder) or listing.pictures or len(listing.folders) != 1:
+            if MetadataTable.of_folder(folder) or listing.pictures or len(listing.folders) != 1:
                 break
             (only,) = listing.folders
             inside = Listing.of(only)
-            if (only.name.lower() in _PARTS and not in_part) or not (inside.folders or table_in(only)):
+            if (only.name.lower() in _PARTS and not in_part) or not (inside.folders or MetadataTable.of_folder(only)):
                 break
             self.skipped.add(_OUTSIDE, self._list(folder).others)  # and what else is skipped beside it
             folder = only
@@ -144,7 +144,9 @@ class _Scan:
         named = {folder: part for folder in listing.folders if (part := _PARTS.get(folder.name.lower()))}
         inside = {folder: Listing.of(folder) for folder in named}
         # A folder of pictures is a class, whatever its name; a part has folders of its own, or a table.
-        nested = {folder: part for folder, part in named.items() if inside[folder].folders or table_in(folder)}
+        nested = {
+            folder: part for folder, part in named.items() if inside[folder].folders or MetadataTable.of_folder(folder)
+        }
         flat = [folder for folder in named if folder not in nested]
         only_parts = len(named) == len(listing.folders)
         if not nested:
@@ -169,7 +171,7 @@ class _Scan:
     def _part(self, folder: Path) -> Pictures:
         """The pictures of one part's folder."""
         folder = self._entered(folder, in_part=True)
-        table = table_in(folder)
+        table = MetadataTable.of_folder(folder)
         if table is not None:
             return self._labelled(folder, table)
         return self._classes(folder, self._list(folder))
@@ -211,7 +213,7 @@ class _Scan:
                 deeper.append(inner.relative_to(outermost.parent).as_posix())
             yield from pictures
 
-    def _parts_of_table(self, top: Path, table: Path) -> dict[str, Pictures]:
+    def _parts_of_table(self, top: Path, table: MetadataTable) -> dict[str, Pictures]:
         """The pictures of a table in the root; folders train, validation and test in its paths are parts."""
         labelled = self._labelled(top, table)
 
@@ -228,23 +230,23 @@ class _Scan:
                 found.setdefault(str(part_of(path)), {}).setdefault(name, []).append(path)
         return found
 
-    def _labelled(self, folder: Path, table: Path) -> Pictures:
+    def _labelled(self, folder: Path, table: MetadataTable) -> Pictures:
         """The pictures that a table names, by their classes in it."""
         below = {path.relative_to(folder).as_posix(): path for path in self._below(folder, table)}
-        labels, notes = read_labels(table, below)
+        labels, notes = table.labels(below)
         self.notes += notes
-        self.tables.append(table)
+        self.tables.append(table.path)
         self.skipped.add(
-            f"pictures that {table.name} does not name", [below[name] for name in below if name not in labels]
+            f"pictures that {table.path.name} does not name", [below[name] for name in below if name not in labels]
         )
         found: Pictures = {}
         for name in sorted(labels):
             found.setdefault(labels[name], []).append(below[name])
         return dict(sorted(found.items()))
 
-    def _below(self, folder: Path, table: Path) -> Iterator[Path]:
+    def _below(self, folder: Path, table: MetadataTable) -> Iterator[Path]:
         listing = self._list(folder)
-        self.skipped.add_files(path for path in listing.others if path != table)
+        self.skipped.add_files(path for path in listing.others if path != table.path)
         yield from listing.pictures
         for inner in listing.folders:
             yield from self._below(inner, table)

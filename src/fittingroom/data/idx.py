@@ -24,7 +24,7 @@ from fittingroom.atomic import open_file
 from fittingroom.data.cache import DatasetSource
 from fittingroom.data.catalogue import FOUR_FILES, CatalogueEntry
 from fittingroom.data.contents import Contents, RawDataset, RawPart
-from fittingroom.data.npz import listed
+from fittingroom.data.npz import NpzFile
 from fittingroom.data.sniff import LARGEST_ARRAY, LOOKED_AT, FileKind, read_declared
 from fittingroom.data.values import to_images
 from fittingroom.errors import DataError, DatasetNotFoundError
@@ -72,7 +72,7 @@ class FourFiles:
             DataError: a file is damaged, or the files do not make a dataset.
         """
         train, train_labels, test, test_labels = (self.paths[name] for name in FOUR_FILES)
-        images, notes = to_images({str(path): read_idx_images(path) for path in (train, test)})
+        images, notes = to_images({str(path): FourFiles.images_of(path) for path in (train, test)})
         return RawDataset(
             train=RawPart(images[str(train)], _read_idx_labels(train_labels)),
             test=RawPart(images[str(test)], _read_idx_labels(test_labels)),
@@ -87,6 +87,15 @@ class FourFiles:
         return path.name.replace(".idx", "-idx").removesuffix(".gz") == FOUR_FILES[2]
 
     @staticmethod
+    def images_of(path: Path) -> NDArray[Any]:
+        """The images of an IDX file, `(n, height, width)` or `(n, height, width, channels)`, in the type it declares.
+
+        Raises:
+            DataError: the file cannot be read, is not IDX, has no images, or holds less or more than it declares.
+        """
+        return _read(path, {3, 4}, "images have 3 (or 4 in colour)")
+
+    @staticmethod
     def dataset_source(folder: Path) -> DatasetSource:
         """The dataset in a user's folder of four IDX files, under the names that MNIST's have.
 
@@ -97,7 +106,7 @@ class FourFiles:
         if files is None:
             there = _idx_names(folder)
             raise DatasetNotFoundError(
-                f"{folder} has {f'the IDX files {listed(there)}' if there else 'no IDX files'}; expected "
+                f"{folder} has {f'the IDX files {NpzFile.listed(there)}' if there else 'no IDX files'}; expected "
                 f"{', '.join(FOUR_FILES)}, with or without .gz.{' Rename them.' if there else ''}"
             )
 
@@ -112,15 +121,6 @@ class FourFiles:
             return replace(contents, notes=(*contents.notes, note))
 
         return DatasetSource.of_files("idx", str(folder), tuple(files.paths.values()), read)
-
-
-def read_idx_images(path: Path) -> NDArray[Any]:
-    """The images of an IDX file, `(n, height, width)` or `(n, height, width, channels)`, in the type it declares.
-
-    Raises:
-        DataError: the file cannot be read, is not IDX, has no images, or holds less or more than it declares.
-    """
-    return _read(path, {3, 4}, "images have 3 (or 4 in colour)")
 
 
 def _read_idx_labels(path: Path) -> NDArray[Any]:

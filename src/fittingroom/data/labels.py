@@ -21,14 +21,14 @@ _LONGEST = 200  # characters; a folder's name has at most 255 bytes
 _NUMBER = re.compile(r"([0-9]+)")
 
 
-def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
+def _natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
     """What sorts names as people count: `2` before `10`, `size 9` before `size 12`."""
     pieces = _NUMBER.split(name)
     return tuple(int(piece) if at % 2 else piece for at, piece in enumerate(pieces)), name
 
 
 def class_names(names: Iterable[str], what: str) -> dict[str, str]:
-    """For each of these names that of its class: the same, in one Unicode form.
+    """For each of these names that of its class, the same in one Unicode form; in the order in which people count.
 
     Args:
         names: as a file system or a table has them.
@@ -56,7 +56,7 @@ def class_names(names: Iterable[str], what: str) -> dict[str, str]:
                 f"the {what}s {word_list(ascii(name) for name in group)} differ only in case or Unicode form. "
                 "Rename one, or merge the two."
             )
-    return forms
+    return dict(sorted(forms.items(), key=lambda item: _natural_key(item[1])))
 
 
 _MOST_CLASSES = 10_000
@@ -140,7 +140,7 @@ def _of_text(train: NDArray[Any], test: NDArray[Any] | None, classes: tuple[str,
             "Are these the labels?"
         )
     forms = class_names(distinct, "label")
-    order = classes or tuple(sorted(forms.values(), key=natural_key))
+    order = classes or tuple(forms.values())
     unknown = sorted(set(forms.values()) - set(order))
     if unknown:
         raise DataError(

@@ -93,7 +93,7 @@ def _find(
         if name not in CATALOGUE:
             raise UnknownNameError("dataset", name, [*CATALOGUE, *FORMS])
         return name, _catalogued(CATALOGUE[name], data_dir), CATALOGUE[name].info
-    from fittingroom.data.find import check_form, form_of
+    from fittingroom.data.find import form_of
 
     if bare:
         path = _resolved(name)
@@ -107,7 +107,7 @@ def _find(
         raise DataError(f"{name!r} needs the path of a {kind} after the colon.")
     else:
         path = _resolved(place)
-        check_form(form, path)
+        form_of(path, form)
     contents = _source(form, path, image_size, first_rules=first_rules).contents()
     return f"{form}:{path}", contents, DatasetInfo(title=path.name)
 
@@ -146,9 +146,9 @@ def _from_usual_places(entry: CatalogueEntry) -> Contents:
     contents = None if entry.name == DIGITS.name else DatasetSource.cached_before(entry.name)
     if contents is not None:
         return contents
-    from fittingroom.data.published import PublishedDataset, digits_source
+    from fittingroom.data.published import PublishedDataset
 
-    source = digits_source() if entry.name == DIGITS.name else PublishedDataset(entry).in_system()
+    source = PublishedDataset.digits() if entry.name == DIGITS.name else PublishedDataset(entry).in_system()
     if source is not None:
         return source.contents()
     with PublishedDataset(entry).by_download() as source:

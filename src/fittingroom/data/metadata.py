@@ -10,6 +10,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,52 +22,64 @@ _MOST_BYTES = 256 * 2**20
 _FILE, _LABEL = "file_name", "label"
 
 
-def table_in(folder: Path) -> Path | None:
-    """The table of a folder, if there is one; a link, which may lead anywhere, is not."""
-    paths = (folder / name for name in _NAMES)
-    return next((path for path in paths if path.is_file() and not path.is_symlink()), None)
-
-
-def read_labels(path: Path, pictures: Mapping[str, Path]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The class of each picture that a table names, in its order, and sentences about what was guessed.
+@dataclass(frozen=True)
+class MetadataTable:
+    """A table of pictures and their classes, not read yet.
 
     Args:
-        path: of the table.
-        pictures: those below its folder, by their paths from there.
-
-    Raises:
-        DataError: it cannot be read, lacks a column, names a file that is not among the pictures, or gives a picture
-            two classes; rows are named by their lines.
+        path: of the file.
     """
-    try:
-        text = read_file(path, _MOST_BYTES).decode("utf-8-sig")
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text ({error}). Save it as UTF-8.") from error
-    if not text.strip():
-        raise DataError(f"{path} is empty. Expected a header and a row for each picture, with {_FILE} and {_LABEL}.")
-    rows = _json_rows(path, text) if path.suffix == ".jsonl" else _csv_rows(path, text, pictures)
-    classes: dict[str, str] = {}
-    lines: dict[str, int] = {}
-    notes: tuple[str, ...] = ()
-    for line, name, label, column in rows:
-        if column != _LABEL and not notes:
-            notes = (f"{path.name} has no column {_LABEL!r}, so the classes are taken from its column {column!r}.",)
-        known = _looked_up(name, pictures)
-        if known is None:
-            raise DataError(f"{path}, line {line}: {_why_not(name, pictures)} Correct or remove the row.")
-        if not label:
-            raise DataError(f"{path}, line {line}: {name!r} has no label. Fill it in, or remove the row.")
-        if classes.setdefault(known, label) != label:
+
+    path: Path
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> MetadataTable | None:
+        """The table of a folder, if there is one; a link, which may lead anywhere, is not."""
+        paths = (folder / name for name in _NAMES)
+        return next((cls(path) for path in paths if path.is_file() and not path.is_symlink()), None)
+
+    def labels(self, pictures: Mapping[str, Path]) -> tuple[dict[str, str], tuple[str, ...]]:
+        """The class of each picture that the table names, in its order, and sentences about what was guessed.
+
+        Args:
+            pictures: those below its folder, by their paths from there.
+
+        Raises:
+            DataError: it cannot be read, lacks a column, names a file that is not among the pictures, or gives a
+                picture two classes; rows are named by their lines.
+        """
+        path = self.path
+        try:
+            text = read_file(path, _MOST_BYTES).decode("utf-8-sig")
+        except OSError as error:
+            raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path} is not UTF-8 text ({error}). Save it as UTF-8.") from error
+        if not text.strip():
             raise DataError(
-                f"{path}, lines {lines[known]} and {line}: {name!r} is both {classes[known]!r} and {label!r}. "
-                "A picture has one class; remove one of the rows."
+                f"{path} is empty. Expected a header and a row for each picture, with {_FILE} and {_LABEL}."
             )
-        lines.setdefault(known, line)
-    if not classes:
-        raise DataError(f"{path} has no rows. Expected one for each picture, with {_FILE} and {_LABEL}.")
-    return classes, notes
+        rows = _json_rows(path, text) if path.suffix == ".jsonl" else _csv_rows(path, text, pictures)
+        classes: dict[str, str] = {}
+        lines: dict[str, int] = {}
+        notes: tuple[str, ...] = ()
+        for line, name, label, column in rows:
+            if column != _LABEL and not notes:
+                notes = (f"{path.name} has no column {_LABEL!r}, so the classes are taken from its column {column!r}.",)
+            known = _looked_up(name, pictures)
+            if known is None:
+                raise DataError(f"{path}, line {line}: {_why_not(name, pictures)} Correct or remove the row.")
+            if not label:
+                raise DataError(f"{path}, line {line}: {name!r} has no label. Fill it in, or remove the row.")
+            if classes.setdefault(known, label) != label:
+                raise DataError(
+                    f"{path}, lines {lines[known]} and {line}: {name!r} is both {classes[known]!r} and {label!r}. "
+                    "A picture has one class; remove one of the rows."
+                )
+            lines.setdefault(known, line)
+        if not classes:
+            raise DataError(f"{path} has no rows. Expected one for each picture, with {_FILE} and {_LABEL}.")
+        return classes, notes
 
 
 def _looked_up(name: str, pictures: Mapping[str, Path]) -> str | None:

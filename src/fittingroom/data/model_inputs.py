@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from fittingroom.data.csvfile import PixelTable
 from fittingroom.data.dataset import read_only
-from fittingroom.data.idx import read_idx_images
-from fittingroom.data.npz import NpzFile, listed
-from fittingroom.data.pictures import Picture, pixels
-from fittingroom.data.ranges import ValueRange, require_finite
+from fittingroom.data.idx import FourFiles
+from fittingroom.data.npz import NpzFile
+from fittingroom.data.pictures import Picture
+from fittingroom.data.ranges import ValueRange
 from fittingroom.data.sniff import FileKind
 from fittingroom.data.values import to_range
 from fittingroom.errors import DataError
@@ -100,7 +100,7 @@ class ModelInputs:
                 f"the images are {images.dtype}; expected the dataset's raw pixels, such as data.train.images (uint8), "
                 "since this run scales them itself. For scaled images there is run.model.predict(x)."
             )
-        require_finite(images, f"{len(images):,} images")
+        ValueRange.require_finite(images, f"{len(images):,} images")
         images, notes = to_range(images, values, "predict", rounded=False)
         return cls.plain(images, notes=notes)
 
@@ -135,6 +135,15 @@ class ImageReader:
     shape: tuple[int, ...]
     values: ValueRange
 
+    @staticmethod
+    def holds_arrays(path: Path) -> bool:
+        """Whether a file is IDX (packed or not), NPZ or CSV, and not a picture.
+
+        Raises:
+            DataError: it cannot be read, or is an archive.
+        """
+        return _array_kind(path) is not None
+
     def read_file(self, path: Path) -> ModelInputs:
         """The images of one file.
 
@@ -151,7 +160,7 @@ class ImageReader:
         """
         kind = _array_kind(path)
         if kind == "idx":
-            return self._from_array(path, read_idx_images(path))
+            return self._from_array(path, FourFiles.images_of(path))
         if kind == "npz":
             return self._from_array(path, NpzFile(path).read(_array_name(path)))
         if kind == "csv":
@@ -175,7 +184,7 @@ class ImageReader:
         image, notes = picture.image, [f"{name}: {change}." for change in picture.changes]
         if (image.height, image.width) != self.shape[:2]:
             raise DataError(self._other_size(name, (image.height, image.width)))
-        found = pixels(image)
+        found = Picture.pixels_of(image)
         if found.ndim < len(self.shape):
             found = found[..., None].repeat(3, axis=2)
         elif found.ndim > len(self.shape):
@@ -242,15 +251,6 @@ def _in_shape(images: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     )
 
 
-def holds_arrays(path: Path) -> bool:
-    """Whether a file is IDX (packed or not), NPZ or CSV, and not a picture.
-
-    Raises:
-        DataError: it cannot be read, or is an archive.
-    """
-    return _array_kind(path) is not None
-
-
 def _array_kind(path: Path) -> str | None:
     try:
         kind = FileKind.of_file(path)
@@ -275,5 +275,6 @@ def _array_name(path: Path) -> str:
     if len(names) == 1:
         return names[0]
     raise DataError(
-        f"{path} has the arrays {listed(names)}; expected one alone, or one named {word_list(_ARRAY_NAMES, 'or')}."
+        f"{path} has the arrays {NpzFile.listed(names)}; expected one alone, or one named "
+        f"{word_list(_ARRAY_NAMES, 'or')}."
     )

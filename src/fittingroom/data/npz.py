@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from fittingroom.atomic import open_file
 from fittingroom.data.cache import DatasetSource
 from fittingroom.data.contents import RawDataset, RawPart
-from fittingroom.data.csvfile import square
+from fittingroom.data.csvfile import PixelTable
 from fittingroom.data.labels import class_names
 from fittingroom.data.sniff import LARGEST_ARRAY, LOOKED_AT, FileKind, read_declared
 from fittingroom.data.values import to_images
@@ -78,6 +78,11 @@ class NpzFile:
                     archive.open(member).close()
             return _names(archive)
 
+    @staticmethod
+    def listed(names: Sequence[str]) -> str:
+        """Names of arrays for a message: the first ten, with escapes for characters that cannot be printed."""
+        return word_list(((name if name.isprintable() else ascii(name))[:50] for name in names), most=10) or "(none)"
+
     def members(self) -> tuple[str, ...]:
         """The names of all its members, arrays or not, in the file's order; any ZIP archive has them.
 
@@ -103,7 +108,7 @@ class NpzFile:
             try:
                 member = archive.getinfo(f"{name}.npy")
             except KeyError:
-                known = listed(_names(archive))
+                known = NpzFile.listed(_names(archive))
                 raise DataError(f"{self.path} has no array {name!r}; its arrays are {known}.") from None
             if member.flag_bits & 0x1 or member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
                 raise DataError(
@@ -136,11 +141,6 @@ class NpzFile:
     def dataset_source(self) -> DatasetSource:
         """The dataset in a user's file, under Keras's names (`x_train`, `y_train`) or MedMNIST's (`train_images`)."""
         return DatasetSource.of_files("npz", str(self.path), (self.path,), lambda: _read_npz(self).checked())
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names of arrays for a message: the first ten, with escapes for characters that cannot be printed."""
-    return word_list(((name if name.isprintable() else ascii(name))[:50] for name in names), most=10) or "(none)"
 
 
 def _names(archive: zipfile.ZipFile) -> tuple[str, ...]:
@@ -239,7 +239,7 @@ def _read_npz(file: NpzFile) -> RawDataset:
         train = RawPart(*(np.concatenate(both) for both in zip(_arrays(train), _arrays(validation), strict=True)))
     unused = (*found.unused, *(name for name in file.members() if not name.endswith(".npy")))
     if unused:
-        notes = (*notes, f"Not used in {path.name}: {listed(unused)}. Expected are {_EXPECTED}.")
+        notes = (*notes, f"Not used in {path.name}: {NpzFile.listed(unused)}. Expected are {_EXPECTED}.")
     return RawDataset(
         train=train,
         test=pairs.get("test"),
@@ -258,12 +258,12 @@ def _unflattened(arrays: dict[str, NDArray[Any]]) -> tuple[dict[str, NDArray[Any
     """
     shaped, notes = {}, []
     for name, array in arrays.items():
-        shape = square(array.shape[1]) if array.ndim == 2 else None
+        shape = PixelTable.picture_shape(array.shape[1]) if array.ndim == 2 else None
         shaped[name] = array if shape is None else array.reshape(-1, *shape)
         if shape is not None:
             size = f"{shape[0]}x{shape[1]}{' in colour' if len(shape) == 3 else ''}"
             notes.append(f"{name}: each row of {array.shape[1]:,} values is taken as a picture of {size}.")
-        elif array.ndim == 2 and square(array.shape[1] - 1) is not None:
+        elif array.ndim == 2 and PixelTable.picture_shape(array.shape[1] - 1) is not None:
             raise DataError(
                 f"{name} has the shape {array.shape}: one column more than a square picture has pixels. Is the label "
                 "still in it?"
@@ -337,7 +337,8 @@ def _roles(path: Path, names: Sequence[str]) -> _Roles:
     if missing:
         unnamed = any(re.fullmatch(r"arr_\d+", name) for name in names)
         raise DataError(
-            f"{path} has the arrays {listed(names)}; missing: {word_list(sorted(missing))}. Expected {_EXPECTED}."
+            f"{path} has the arrays {NpzFile.listed(names)}; missing: {word_list(sorted(missing))}. Expected "
+            f"{_EXPECTED}."
             + (" Save them with names: np.savez(FILE, x_train=images, y_train=labels)." if unnamed else "")
         )
     classes = _only(path, names, _CLASSES, "the names of the classes")

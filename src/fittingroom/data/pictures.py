@@ -175,6 +175,28 @@ class Picture:
             raise DataError(f"{name} cannot be decoded; it is cut off or damaged ({error}).") from error
 
     @staticmethod
+    def fitted(image: Image.Image, height: int, width: int) -> Image.Image:
+        """A picture resized by `RESIZE_RULE`."""
+        from PIL import Image
+
+        if image.size == (width, height):
+            return image
+        ratio = min(width / image.width, height / image.height)
+        inner = (max(round(image.width * ratio), 1), max(round(image.height * ratio), 1))
+        resized = image.resize(inner, Image.Resampling.BILINEAR)
+        canvas = Image.new(image.mode, (width, height))
+        canvas.paste(resized, ((width - inner[0]) // 2, (height - inner[1]) // 2))
+        return canvas
+
+    @staticmethod
+    def pixels_of(image: Image.Image) -> Images:
+        """The pixels of an L or RGB picture: `(height, width)` if it is grey all over, else `(height, width, 3)`."""
+        array = np.asarray(image)
+        if array.ndim == 3 and (array == array[..., :1]).all():
+            array = array[..., 0]
+        return array
+
+    @staticmethod
     def not_accepted(name: Path, kind: FileKind) -> DataError:
         """The error for a file of another kind than the accepted ones."""
         what = f"is {kind.name}, which cannot be read" if kind.is_unread_picture else f"is not an image: it {kind}"
@@ -311,25 +333,3 @@ def _is_turned(image: Image.Image) -> bool:
         return image.getexif().get(0x0112, 1) in range(2, 9)  # others mean nothing
     except Exception:  # the parser meets broken metadata with exceptions of every kind; the pixels are fine
         return False
-
-
-def fit(image: Image.Image, height: int, width: int) -> Image.Image:
-    """A picture resized by `RESIZE_RULE`."""
-    from PIL import Image
-
-    if image.size == (width, height):
-        return image
-    ratio = min(width / image.width, height / image.height)
-    inner = (max(round(image.width * ratio), 1), max(round(image.height * ratio), 1))
-    resized = image.resize(inner, Image.Resampling.BILINEAR)
-    canvas = Image.new(image.mode, (width, height))
-    canvas.paste(resized, ((width - inner[0]) // 2, (height - inner[1]) // 2))
-    return canvas
-
-
-def pixels(image: Image.Image) -> Images:
-    """The pixels of an L or RGB picture: `(height, width)` if it is grey all over, else `(height, width, 3)`."""
-    array = np.asarray(image)
-    if array.ndim == 3 and (array == array[..., :1]).all():
-        array = array[..., 0]
-    return array

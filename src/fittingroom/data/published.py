@@ -34,14 +34,6 @@ _TIMEOUT = (5, 30)
 _TEST_DIGITS = 360
 
 
-def digits_source() -> DatasetSource:
-    """scikit-learn's digits: 1,797 images with values 0 to 16, 360 of them our fixed test part."""
-    import importlib.metadata  # slow to import, and needed here only
-
-    stamp = ((f"digits of scikit-learn {importlib.metadata.version('scikit-learn')}", 0, 0),)
-    return DatasetSource("digits", stamp, _read_digits)
-
-
 def _read_digits() -> Contents:
     from sklearn.datasets import load_digits
 
@@ -67,6 +59,14 @@ class PublishedDataset:
     """
 
     entry: CatalogueEntry
+
+    @staticmethod
+    def digits() -> DatasetSource:
+        """scikit-learn's digits: 1,797 images with values 0 to 16, 360 of them our fixed test part."""
+        import importlib.metadata  # slow to import, and needed here only
+
+        stamp = ((f"digits of scikit-learn {importlib.metadata.version('scikit-learn')}", 0, 0),)
+        return DatasetSource("digits", stamp, _read_digits)
 
     def in_folder(self, folder: Path) -> DatasetSource | None:
         """It in the user's folder: in its sub-folder with the dataset's name, or in it; None if in neither.

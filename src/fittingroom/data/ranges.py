@@ -103,6 +103,49 @@ class ValueRange:
     def __str__(self) -> str:
         return _span(self.lowest, self.highest)
 
+    @staticmethod
+    def usual_scale(highest: float) -> float:
+        """The smallest usual value of white that is not below the largest value of images; that value if none is near.
+
+        None is near values from 268 to 1,023: they are too bright for 8 bits, and too dark for 12.
+        """
+        if 255 * (1 + _ROOM) < highest < 1024:
+            return highest
+        return next((scale for scale in USUAL_SCALES if highest <= scale * (1 + _ROOM)), highest)
+
+    @staticmethod
+    def centred(lowest: float, highest: float) -> float | None:
+        """How far black and white lie apart in values that are usual around 0, -1 to 1 above all; else None."""
+        for half, span in ((1.0, 2.0), (0.5, 1.0), (127.5, 255.0), (128.0, 255.0)):
+            if abs(lowest + half) <= half / 1000 and highest <= half * 1.001:
+                return span
+        return None
+
+    @staticmethod
+    def require_finite(images: NDArray[Any], what: str, extremes: tuple[int, int] | None = None) -> None:
+        """Refuses images with NaN or infinite values.
+
+        Args:
+            images: the images.
+            what: they are, for the message.
+            extremes: what `ValueRange.extremes_of` gave, if it was called before.
+
+        Raises:
+            DataError: there are some; the first five images that have them are listed.
+        """
+        import numpy as np
+
+        # The smallest and the largest value tell, and take far less time than a look at each.
+        if images.dtype.kind not in "fc" or not images.size:
+            return
+        if np.isfinite([images.flat[place] for place in extremes or ValueRange.extremes_of(images)]).all():
+            return
+        bad = np.flatnonzero(~np.isfinite(images.reshape(len(images), -1)).all(axis=1))
+        raise DataError(
+            f"{bad.size:,} of {what} hold NaN or infinite values, the first at {bad[:5].tolist()}. "
+            "Leave them out or repair them."
+        )
+
     def of_pixels(self, pixels: NDArray[np.uint8], what: str) -> NDArray[Any]:
         """Pixels from 0 to 255 as values like those of training.
 
@@ -200,11 +243,11 @@ class ValueRange:
 
     def _mend(self, lowest: float, highest: float) -> str:
         """What to do to bring values to training's."""
-        black, white, scale = self.black, self.white, usual_scale(highest)
+        black, white, scale = self.black, self.white, ValueRange.usual_scale(highest)
         if black is None or white is None:
             return "Convert them as the training images were."
         if lowest < -_ROOM:
-            span = centred(lowest, highest)
+            span = ValueRange.centred(lowest, highest)
             way = f"Convert them: (x + {-lowest:g}) {_times(white / span)}." if span and black == 0 else ""
             return way or f"Undo their standardisation first; training's black is {black:g} and white {white:g}."
         if highest <= TOO_DARK and white >= 1:
@@ -239,49 +282,6 @@ class _ScaleDifference:
 
 def _span(lowest: float, highest: float) -> str:
     return " to ".join(f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}" for value in (lowest, highest))
-
-
-def usual_scale(highest: float) -> float:
-    """The smallest usual value of white that is not below the largest value of images; that value where none is near.
-
-    None is near values from 268 to 1,023: they are too bright for 8 bits, and too dark for 12.
-    """
-    if 255 * (1 + _ROOM) < highest < 1024:
-        return highest
-    return next((scale for scale in USUAL_SCALES if highest <= scale * (1 + _ROOM)), highest)
-
-
-def centred(lowest: float, highest: float) -> float | None:
-    """How far black and white lie apart in values that are usual around 0, -1 to 1 above all; None for other values."""
-    for half, span in ((1.0, 2.0), (0.5, 1.0), (127.5, 255.0), (128.0, 255.0)):
-        if abs(lowest + half) <= half / 1000 and highest <= half * 1.001:
-            return span
-    return None
-
-
-def require_finite(images: NDArray[Any], what: str, extremes: tuple[int, int] | None = None) -> None:
-    """Refuses images with NaN or infinite values.
-
-    Args:
-        images: the images.
-        what: they are, for the message.
-        extremes: what `ValueRange.extremes_of` gave, if it was called before.
-
-    Raises:
-        DataError: there are some; the first five images that have them are listed.
-    """
-    import numpy as np
-
-    # The smallest and the largest value tell, and take far less time than a look at each.
-    if images.dtype.kind not in "fc" or not images.size:
-        return
-    if np.isfinite([images.flat[place] for place in extremes or ValueRange.extremes_of(images)]).all():
-        return
-    bad = np.flatnonzero(~np.isfinite(images.reshape(len(images), -1)).all(axis=1))
-    raise DataError(
-        f"{bad.size:,} of {what} hold NaN or infinite values, the first at {bad[:5].tolist()}. "
-        "Leave them out or repair them."
-    )
 
 
 def _are_whole(images: NDArray[Any], extremes: tuple[int, int]) -> bool:

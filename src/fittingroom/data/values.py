@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.data.ranges import NOTED_DARK, TOO_DARK, USUAL_SCALES, ValueRange, centred, require_finite, usual_scale
+from fittingroom.data.ranges import NOTED_DARK, TOO_DARK, USUAL_SCALES, ValueRange
 from fittingroom.errors import DataError
 from fittingroom.text import word_list
 
@@ -122,7 +122,7 @@ def to_images(arrays: Mapping[str, NDArray[Any]]) -> tuple[dict[str, Images], tu
 
 def _common_scale(highest: Mapping[str, float]) -> float:
     """What white is in all arrays, by their largest values."""
-    scales = {1.0 if top <= 1 else max(usual_scale(top), 255.0) for top in highest.values() if top > 0}
+    scales = {1.0 if top <= 1 else max(ValueRange.usual_scale(top), 255.0) for top in highest.values() if top > 0}
     if len(scales) > 1:
         raise DataError(
             f"the scales differ: the largest values are {dict(highest)}. Convert all to 0-255 or all to 0-1."
@@ -171,9 +171,9 @@ def _highest(array: NDArray[Any], name: str) -> float:
         rows = _first_five(f"row {row}" for row in np.flatnonzero(~finite).tolist())
         raise DataError(f"{name} has NaN or infinite values in {rows}. Remove or repair these rows.")
     top, whole = float(highest), array.dtype.kind in "bui" or bool((array == np.floor(array)).all())
-    white = usual_scale(top)
+    white = ValueRange.usual_scale(top)
     if lowest < 0 or (top > 255 and not (whole and white > 255 and white in USUAL_SCALES)):
-        span = centred(float(lowest), top)
+        span = ValueRange.centred(float(lowest), top)
         way = "Undo their standardisation." if lowest < 0 else "Convert them to one of the two."
         if array.dtype == np.int8:
             way = "As bytes with a sign, values above 127 became negative: .view('uint8') restores them."
@@ -222,7 +222,7 @@ def to_range(
     Raises:
         DataError: values that are not finite, or that cannot be training's and are on no known scale.
     """
-    require_finite(array, f"the {len(array):,} images of {what}")
+    ValueRange.require_finite(array, f"the {len(array):,} images of {what}")
     lowest, highest = float(array.min()), float(array.max())
     difference, black, white = values.difference(array), values.black, values.white
     beyond = values.whole and white is not None and (highest > white or (0 < highest <= 1 < white))
@@ -230,7 +230,7 @@ def to_range(
         notes = () if difference is None else (f"{what}: the images {difference.sentence}",)
         whole, change = _whole(array, values) if rounded else (array, 0.0)
         return whole, (*notes, *_say_rounded(what, change))
-    scale = usual_scale(highest)
+    scale = ValueRange.usual_scale(highest)
     faint = ValueRange(0.0, scale, False, 0.0, scale).difference(array) if scale == 1 else None
     unclear = lowest < 0 or scale not in USUAL_SCALES or scale == white or (faint is not None and faint.meaningless)
     if black is None or white is None or unclear:

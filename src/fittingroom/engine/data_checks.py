@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from fittingroom.data.ranges import usual_scale
+from fittingroom.data.ranges import ValueRange
 from fittingroom.engine.arrays import Arrays
 from fittingroom.engine.keras_steps import KerasSteps
 from fittingroom.errors import ModelError
@@ -244,7 +244,7 @@ def _scale_notes(model: keras.Model, arrays: Arrays) -> tuple[str, ...]:
     if not (normalised or reached.layers) and lowest >= 0 and high > _TOO_LARGE:
         return (
             f"The images are not scaled: values go up to {high:g}. Training works better on values from 0 to 1 (divide "
-            f"by {usual_scale(high):g}), and results will differ from the course's.",
+            f"by {ValueRange.usual_scale(high):g}), and results will differ from the course's.",
         )
     if not normalised and reached.layers and max(high, -low) > _TOO_LARGE_BEHIND:
         return (
@@ -267,7 +267,7 @@ def _augmentation_notes(model: keras.Model, arrays: Arrays) -> tuple[str, ...]:
     return tuple(
         f"The model's {type(layer).__name__} layer expects values from {layer.value_range[0]:g} to "
         f"{layer.value_range[1]:g}, but images reach it with values from {values.min():.3g} to {values.max():.3g}, so "
-        f"it spoils them. Give it value_range=(0, {usual_scale(float(values.max())):g})."
+        f"it spoils them. Give it value_range=(0, {ValueRange.usual_scale(float(values.max())):g})."
         for layer, values in met
         if (values.max() <= _TOO_LARGE and layer.value_range[1] >= _FAR) or values.max() >= _FAR * layer.value_range[1]
     )

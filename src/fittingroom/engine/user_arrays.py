@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fittingroom.data.dataset import Part
-from fittingroom.data.ranges import require_finite
+from fittingroom.data.ranges import ValueRange
 from fittingroom.engine.arrays import Array, Arrays, LabelForm
 from fittingroom.errors import DataError, InputError, ModelError
 
@@ -49,7 +49,7 @@ def of_user(x: Any, y: Any, sample_weight: Any = None, *, form: LabelForm = _CLA
             )
         raise DataError("x holds no images. Training needs at least one image of each class.")
     arrays = Arrays(images, labels, form=form)
-    require_finite(images, f"{len(images):,} images", arrays.extremes if images.size else None)
+    ValueRange.require_finite(images, f"{len(images):,} images", arrays.extremes if images.size else None)
     _check_labels(labels, form)
     return _weighted(arrays, sample_weight)
 

@@ -38,7 +38,7 @@ from fittingroom.experiments.plan import setting_text
 from fittingroom.recipes.modelfile import ModelFile
 from fittingroom.recipes.named import NAMED, find_recipe
 from fittingroom.recipes.recipe import RECIPE_FORM, Recipe
-from fittingroom.recipes.settings import check_setting
+from fittingroom.recipes.settings import Setting
 from fittingroom.recipes.toml import Form, Key, Table
 from fittingroom.text import word_list
 
@@ -202,7 +202,7 @@ def _check_names(key: str, value: Any) -> list[str]:
 def _check_values(key: str, values: Any) -> list[Any]:
     if not values:
         raise RecipeError(f"{key} = []: expected a list of values to vary, for example [128, 512].")
-    return [check_setting(key, value) for value in values]
+    return [Setting(key, value).value for value in values]
 
 
 def _check_objective(key: str, value: str) -> str:
@@ -226,7 +226,7 @@ def _check_proposals(key: str, content: Mapping[str, Any]) -> Range | Choices:
     values = content["choices"]
     if not isinstance(values, list) or len(values) < 2:
         raise RecipeError(f"{key}: choices = {values!r}: expected a list of two values or more, such as [128, 256].")
-    return _choices(key, [check_setting(key, value) for value in values])
+    return _choices(key, [Setting(key, value).value for value in values])
 
 
 def _choices(key: str, values: Sequence[Any]) -> Choices:
@@ -244,8 +244,8 @@ def _range(key: str, content: Mapping[str, Any]) -> Range:
             raise RecipeError(f"{key}: {name} = {value!r}: expected a number.")
     if not isinstance(log, bool):
         raise RecipeError(f"{key}: log = {log!r}: expected true or false.")
-    whole = not isinstance(check_setting(key, low), float)
-    check_setting(key, high)
+    whole = not isinstance(Setting(key, low).value, float)
+    Setting(key, high)  # refuses what the key cannot hold
     if not low < high:
         raise RecipeError(f"{key}: low = {low}, high = {high}: expected low below high.")
     if log and (low <= 0 or step is not None):

@@ -17,7 +17,7 @@ import numpy as np
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import InputError, RecipeError
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.recipes.settings import check_setting, parse_setting
+from fittingroom.recipes.settings import Setting
 
 MOST_RECIPES = 10_000
 _SYNTAX = (
@@ -144,7 +144,7 @@ def parse_vary(text: str) -> tuple[str, tuple[Any, ...]]:
     parts = _split(values)
     if not all(parts):
         raise RecipeError(f"--vary {text!r}: a value is missing before, after or between commas. Expected {_SYNTAX}.")
-    return key.strip(), tuple(parse_setting(f"{key}={part}")[1] for part in parts)
+    return key.strip(), tuple(Setting.parse(f"{key}={part}").value for part in parts)
 
 
 def variants(bases: Sequence[Recipe], vary: Mapping[str, Sequence[Any]]) -> tuple[Variant, ...]:
@@ -216,7 +216,7 @@ def _split(text: str) -> list[str]:
 def _checked(key: str, values: Sequence[Any]) -> tuple[Any, ...]:
     if isinstance(values, str) or not isinstance(values, Sequence) or not values:
         raise RecipeError(f"vary: {key} = {values!r}: expected a list of values, for example [128, 512].")
-    return tuple(check_setting(key, value) for value in values)
+    return tuple(Setting(key, value).value for value in values)
 
 
 def _variant(base: Recipe, settings: Mapping[str, Any]) -> Variant:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.data.model_inputs import ConversionStep
-from fittingroom.data.pictures import RESIZE_RULE, fit, pixels
+from fittingroom.data.pictures import RESIZE_RULE, Picture
 from fittingroom.photos.foreground import REFINED, Foreground, Mask, box, resized
 from fittingroom.photos.style import ForegroundStyle, Style
 from fittingroom.seeds import generator
@@ -124,8 +124,8 @@ def _synthetic_photo(
 
 def _whole(photo: Image.Image, shape: tuple[int, ...]) -> tuple[ConversionStep, ...]:
     """The whole photo at the size of the model's images, resized as the pictures of a `folder:` are."""
-    image = np.asarray(fit(photo, *shape[:2]).convert("L" if len(shape) == 2 else "RGB"))
-    return ConversionStep("photo", "as it came", pixels(photo)), ConversionStep("size", RESIZE_RULE, image)
+    image = np.asarray(Picture.fitted(photo, *shape[:2]).convert("L" if len(shape) == 2 else "RGB"))
+    return ConversionStep("photo", "as it came", Picture.pixels_of(photo)), ConversionStep("size", RESIZE_RULE, image)
 
 
 def _in_style(picture: Pixels, mask: Mask, style: ForegroundStyle, shape: tuple[int, ...]) -> list[ConversionStep]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from fittingroom.data.dataset import read_only
 from fittingroom.data.listing import HIDDEN, Listing, Skipped
-from fittingroom.data.model_inputs import ImageReader, ModelInputs, holds_arrays
+from fittingroom.data.model_inputs import ImageReader, ModelInputs
 from fittingroom.data.pictures import ACCEPTED, Picture
 from fittingroom.data.ranges import ValueRange
 from fittingroom.errors import DataError
@@ -48,7 +48,7 @@ class PhotoReader:
         Raises:
             DataError: the file cannot be read, or cannot be converted to what the model takes.
         """
-        if holds_arrays(path):
+        if ImageReader.holds_arrays(path):
             inputs = self._exact.read_file(path)
         else:
             inputs = self._convert(_open_photo(path, self.shape), path)

@@ -172,6 +172,27 @@ class RecordedFile:
     function: str
     sha256: str
 
+    @staticmethod
+    def to_run(setting: str | None, recorded: RecordedFile | None, *, trust: bool) -> ModelFile | None:
+        """The file with the model of a stored recipe, to be run again; None where the recipe names none.
+
+        Args:
+            setting: the recipe's `model`.
+            recorded: the file as the run's record describes it.
+            trust: whether the user says that it may be run.
+
+        Raises:
+            RunError: as for `trusted`, or the run does not record what was in the file.
+        """
+        if setting is None:
+            return None
+        if recorded is None:
+            raise RunError(
+                f"The run's model is code in {setting}, but the run does not record what was in that file, so it is "
+                "not run again. Train again with fittingroom.train."
+            )
+        return recorded.trusted(trust=trust)
+
     def trusted(self, *, trust: bool) -> ModelFile:
         """The file, to be run again; which one it is goes to the log first.
 
@@ -206,24 +227,3 @@ class RecordedFile:
             )
         _log.warning("Running %s again, because it is trusted.", what)
         return file
-
-
-def file_to_run(setting: str | None, recorded: RecordedFile | None, *, trust: bool) -> ModelFile | None:
-    """The file with the model of a stored recipe, to be run again; None where the recipe names none.
-
-    Args:
-        setting: the recipe's `model`.
-        recorded: the file as the run's record describes it.
-        trust: whether the user says that it may be run.
-
-    Raises:
-        RunError: as for `RecordedFile.trusted`, or the run does not record what was in the file.
-    """
-    if setting is None:
-        return None
-    if recorded is None:
-        raise RunError(
-            f"The run's model is code in {setting}, but the run does not record what was in that file, so it is not "
-            "run again. Train again with fittingroom.train."
-        )
-    return recorded.trusted(trust=trust)

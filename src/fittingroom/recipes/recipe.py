@@ -15,7 +15,7 @@ from typing import Any
 
 from fittingroom.errors import RecipeError
 from fittingroom.recipes.modelfile import ModelFile
-from fittingroom.recipes.settings import check_setting, parse_setting, unknown_key
+from fittingroom.recipes.settings import Setting
 from fittingroom.recipes.toml import Form, Key
 
 # Fields that change how long a program is called, or what the recipe is called, but not the compiled program.
@@ -70,7 +70,7 @@ class Recipe:
         test_views: changed copies of an image whose answers are averaged with its own: `flip` for its mirror image,
             `shift N` for the image moved by N pixels, down to the right and up to the left. Validation after each epoch
             looks at the image alone; that of the kept weights averages, as answers do.
-        stop: conditions that end training early, as `stop.parse_condition` reads them.
+        stop: conditions that end training early, as `StopRule.parse` reads them.
         model: `FILE.py:FUNCTION`, a function without arguments that returns a Keras model, in place of all that shapes
             the model and its images here. Where that model is compiled, its own loss and optimizer count.
 
@@ -103,7 +103,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            object.__setattr__(self, field.name, check_setting(field.name, getattr(self, field.name)))
+            object.__setattr__(self, field.name, Setting(field.name, getattr(self, field.name)).value)
         if self.model is None:
             self._check_together()
         else:
@@ -144,7 +144,7 @@ class Recipe:
         """
         for key in settings:
             if key not in _KEYS:
-                raise unknown_key(key)
+                raise Setting.unknown(key)
         return cls(**settings)
 
     @classmethod
@@ -195,7 +195,7 @@ class Recipe:
         Raises:
             RecipeError, UnknownNameError: a text of another form, an unknown key, or a value that makes no sense.
         """
-        return self.changed(**dict(parse_setting(text) for text in settings))
+        return self.changed(**{one.key: one.value for one in map(Setting.parse, settings)})
 
     def program_fields(self) -> dict[str, Any]:
         """The settings that shape the compiled program: all but name, epochs and stop.
@@ -239,7 +239,9 @@ def _as_list(value: Any) -> Any:
 
 
 _KEYS = tuple(field.name for field in dataclasses.fields(Recipe))
-RECIPE_FORM = Form("a recipe", dict.fromkeys(_KEYS, Key(convert=check_setting)), unknown=unknown_key)
+RECIPE_FORM = Form(
+    "a recipe", dict.fromkeys(_KEYS, Key(convert=lambda key, value: Setting(key, value).value)), unknown=Setting.unknown
+)
 """A table with settings of a recipe, each key optional."""
 
 _DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in dataclasses.fields(Recipe)}

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from fittingroom.errors import RecipeError, UnknownNameError
 from fittingroom.recipes.modelfile import ModelFile
-from fittingroom.recipes.stop import parse_condition
+from fittingroom.recipes.stop import StopRule
 from fittingroom.text import word_list
 
 ACTIVATIONS = ("elu", "gelu", "leaky_relu", "linear", "relu", "selu", "sigmoid", "silu", "softplus", "tanh")
@@ -56,38 +56,48 @@ OTHER_WORDS = MappingProxyType(
 )
 
 
-def check_setting(key: str, value: Any) -> Any:
-    """The value in the form that a recipe keeps.
+@dataclass(frozen=True)
+class Setting:
+    """A key of a recipe, and a value that it may hold.
+
+    Args:
+        key: a field of `Recipe`.
+        value: anything; it is kept in the form that a recipe has it in.
 
     Raises:
         RecipeError, UnknownNameError: the key is unknown, or the value makes no sense for it.
     """
-    check = _CHECKS.get(key)
-    if check is None:
-        raise unknown_key(key)
-    return check(key, value)
 
+    key: str
+    value: Any
 
-def unknown_key(key: str) -> RecipeError:
-    """The error for a key that recipes do not have; it names the nearest one and lists them all."""
-    nearest = [OTHER_WORDS[key]] if key in OTHER_WORDS else difflib.get_close_matches(key, _CHECKS, n=1, cutoff=0.5)
-    hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
-    return RecipeError(f"unknown key {key!r} in a recipe.{hint} Known: {', '.join(_CHECKS)}.")
+    def __post_init__(self) -> None:
+        check = _CHECKS.get(self.key)
+        if check is None:
+            raise self.unknown(self.key)
+        object.__setattr__(self, "value", check(self.key, self.value))
 
+    @classmethod
+    def parse(cls, text: str) -> Setting:
+        """The setting that `KEY=VALUE` means, as in `hidden=512,256`, `dropout=0.2`, `scale=off` or `stop=`.
 
-def parse_setting(text: str) -> tuple[str, Any]:
-    """Key and checked value of `KEY=VALUE`, as in `hidden=512,256`, `dropout=0.2`, `scale=off` or `stop=`.
+        Raises:
+            RecipeError, UnknownNameError: there is no `=`, or as for any setting.
+        """
+        key, equals, value = text.partition("=")
+        key = key.strip()
+        if not equals:
+            raise RecipeError(f"setting {text!r}: expected KEY=VALUE, for example hidden=512 or dropout=0.2.")
+        if key not in _CHECKS:
+            raise cls.unknown(key)
+        return cls(key, _from_text(key, value.strip()))
 
-    Raises:
-        RecipeError, UnknownNameError: there is no `=`, or `check_setting` refuses the key or the value.
-    """
-    key, equals, value = text.partition("=")
-    key = key.strip()
-    if not equals:
-        raise RecipeError(f"setting {text!r}: expected KEY=VALUE, for example hidden=512 or dropout=0.2.")
-    if key not in _CHECKS:
-        raise unknown_key(key)
-    return key, check_setting(key, _from_text(key, value.strip()))
+    @staticmethod
+    def unknown(key: str) -> RecipeError:
+        """The error for a key that recipes do not have; it names the nearest one and lists them all."""
+        nearest = [OTHER_WORDS[key]] if key in OTHER_WORDS else difflib.get_close_matches(key, _CHECKS, n=1, cutoff=0.5)
+        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        return RecipeError(f"unknown key {key!r} in a recipe.{hint} Known: {', '.join(_CHECKS)}.")
 
 
 # Random change of a training image -> what its number means; None where it takes none.
@@ -321,7 +331,7 @@ def _check_stop(key: str, value: Any) -> tuple[str, ...]:
     conditions = (value,) if isinstance(value, str) else value
     if not isinstance(conditions, tuple | list) or not all(isinstance(text, str) for text in conditions):
         _refuse(key, value, "a list of stop conditions, for example ['loss<0.4']")
-    return tuple(parse_condition(text).text for text in conditions)
+    return tuple(StopRule.parse(text).text for text in conditions)
 
 
 def _check_model(key: str, value: Any) -> str | None:

@@ -72,29 +72,6 @@ class _Patience:
 _Condition = _Threshold | _Patience
 
 
-def parse_condition(text: str, *, own: bool = False) -> _Condition:
-    """Reads one stop condition.
-
-    Args:
-        text: the condition.
-        own: whether metrics other than `METRICS` are allowed: a user's model has its own, known only once it trains.
-
-    Raises:
-        RecipeError: the text has another form, or the condition could never do what it seems to say.
-        UnknownNameError: the metric is unknown; the message lists the known ones.
-    """
-    if match := _PATIENCE.fullmatch(text):
-        _check_metric(match[1], own=own)
-        return _patience(text, *match.groups())
-    if match := _THRESHOLD.fullmatch(text):
-        _check_metric(match[1], own=own)
-        return _threshold(text, *match.groups())
-    raise RecipeError(
-        f"stop condition {text!r}: expected a comparison such as 'loss<0.4' or 'accuracy>=0.6', or a number of epochs "
-        "without a new best, such as 'val_loss rises 3' or 'val_accuracy falls 3'."
-    )
-
-
 def _patience(text: str, metric: str, direction: str, epochs: str | None) -> _Patience:
     if epochs is None or not epochs.isascii() or not epochs.isdigit() or not 1 <= int(epochs) <= 1_000_000:
         raise RecipeError(
@@ -138,7 +115,7 @@ class StopRule:
     Its whole memory is `state()`, plain JSON, so that a resumed training stops where the first would have.
 
     Args:
-        conditions: texts as `parse_condition` reads them. None of them: never stops.
+        conditions: texts as `parse` reads them. None of them: never stops.
         validation: whether there will be validation numbers.
         own: whether metrics other than `METRICS` are allowed, as for a user's model.
 
@@ -147,7 +124,7 @@ class StopRule:
     """
 
     def __init__(self, conditions: Iterable[str], *, validation: bool = True, own: bool = False) -> None:
-        self._conditions = [parse_condition(text, own=own) for text in conditions]
+        self._conditions = [self.parse(text, own=own) for text in conditions]
         self._epoch = 0
         self._best: dict[str, float] = {}
         self._best_epoch: dict[str, int] = {}
@@ -157,6 +134,29 @@ class StopRule:
                     f"stop condition {condition.text!r} needs validation data, and this training has none. "
                     f"Hold some out (--validation 5000), or use {condition.metric.removeprefix('val_')!r}."
                 )
+
+    @staticmethod
+    def parse(text: str, *, own: bool = False) -> _Condition:
+        """Reads one stop condition.
+
+        Args:
+            text: the condition.
+            own: whether other metrics than `METRICS` are allowed: a user's model has its own, known once it trains.
+
+        Raises:
+            RecipeError: the text has another form, or the condition could never do what it seems to say.
+            UnknownNameError: the metric is unknown; the message lists the known ones.
+        """
+        if match := _PATIENCE.fullmatch(text):
+            _check_metric(match[1], own=own)
+            return _patience(text, *match.groups())
+        if match := _THRESHOLD.fullmatch(text):
+            _check_metric(match[1], own=own)
+            return _threshold(text, *match.groups())
+        raise RecipeError(
+            f"stop condition {text!r}: expected a comparison such as 'loss<0.4' or 'accuracy>=0.6', or a number of "
+            "epochs without a new best, such as 'val_loss rises 3' or 'val_accuracy falls 3'."
+        )
 
     def update(self, logs: Mapping[str, float]) -> str | None:
         """Why training should stop after an epoch with these numbers; None to continue.

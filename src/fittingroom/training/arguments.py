@@ -14,7 +14,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.errors import InputError, UnknownNameError
 from fittingroom.recipes.named import find_recipe
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.recipes.settings import OTHER_WORDS, unknown_key
+from fittingroom.recipes.settings import OTHER_WORDS, Setting
 from fittingroom.text import word_list
 
 Named = str | os.PathLike[str] | Dataset
@@ -57,7 +57,7 @@ def chosen_recipe(given: Any, settings: Mapping[str, Any], *, beside: Callable[.
     for key in settings:
         if key not in known:
             if key in OTHER_WORDS:
-                raise unknown_key(key)
+                raise Setting.unknown(key)
             own = [name for name in inspect.signature(beside).parameters if name != "settings"]
             raise UnknownNameError(f"argument of {beside.__name__}", key, [*own, *known])
     return recipe.changed(**settings) if settings else recipe

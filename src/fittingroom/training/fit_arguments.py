@@ -17,7 +17,7 @@ from fittingroom.engine.batches import Batches
 from fittingroom.engine.snapshots import TrainingPlan
 from fittingroom.engine.user_arrays import ClassWeight, of_user, of_validation
 from fittingroom.errors import InputError
-from fittingroom.recipes.stop import parse_condition
+from fittingroom.recipes.stop import StopRule
 from fittingroom.text import word_list
 from fittingroom.training.arguments import clamped_batch_size, whole_number
 from fittingroom.training.job import Data
@@ -124,7 +124,7 @@ class FitArguments:
             raise InputError(
                 f"validation_freq={given!r}; expected a whole number from 1, or the epochs, counted from 1, in a list."
             )
-        watching = [text for text in self.stop if parse_condition(text, own=True).metric.startswith("val_")]
+        watching = [text for text in self.stop if StopRule.parse(text, own=True).metric.startswith("val_")]
         if frequency != 1 and watching:
             raise InputError(
                 f"stop={watching[0]!r} needs every epoch to be validated, but validation_freq={given!r}. Remove "

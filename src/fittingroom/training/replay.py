@@ -15,7 +15,7 @@ import numpy as np
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import DivergedError, RunError
 from fittingroom.progress import Progress, progress_for
-from fittingroom.recipes.modelfile import file_to_run
+from fittingroom.recipes.modelfile import RecordedFile
 from fittingroom.runs.images import load_again
 from fittingroom.runs.layout import read_layout
 from fittingroom.runs.place import find_run
@@ -110,7 +110,7 @@ def replay(
             "again and compare the weights of the two runs."
         )
     recipe = first.trained_recipe()
-    file = file_to_run(recipe.model, first.model_file, trust=trust)
+    file = RecordedFile.to_run(recipe.model, first.model_file, trust=trust)
     progress = progress or progress_for()
     with progress, tempfile.TemporaryDirectory() as folder:
         progress.stage("loading")
