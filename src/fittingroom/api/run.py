@@ -13,6 +13,7 @@ from fittingroom.answers.judgement import Answer
 from fittingroom.answers.predictor import Forward, Images, Predictor
 from fittingroom.answers.recalibration import ALPHA
 from fittingroom.api import openings
+from fittingroom.api.look_cost import LookCost
 from fittingroom.api.seed_model import SeedModel, check_numbers
 from fittingroom.data.dataset import Dataset, Part
 from fittingroom.errors import DataError, RunError
@@ -230,6 +231,11 @@ class Run:
         for run in self:
             run.look(reason)
         return openings.stored_result([(run.path, run.record) for run in self])
+
+    @property
+    def look_cost(self) -> LookCost:
+        """What `evaluate` would cost: looks so far, looks of this run, and the luck in both. Nothing is opened."""
+        return LookCost.of(self.path)
 
     def look(self, reason: str, together: str | None = None) -> None:
         """Does what `evaluate` does with a run of one seed, without a result.

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fittingroom.api.look_cost import LookCost
 from fittingroom.cli.command import CommandOutput, CommandParser, table
 from fittingroom.cli.run_text import INSTEAD_OF_LOOKS, nats_spread, percent_spread
 from fittingroom.runs.place import LATEST, find_run
@@ -27,16 +28,26 @@ def configure(parser: CommandParser) -> None:
     parser.add_run(default=LATEST)
     parser.add_data_place()
     parser.add_trust()
+    parser.add_argument(
+        "--reason",
+        metavar="TEXT",
+        default=REASON,
+        help="why the test set is opened, for the ledger (default: %(default)s)",
+    )
+    parser.add_argument("--cost", action="store_true", help="only say what the look would cost; nothing is opened")
     parser.set_defaults(execute=_run)
 
 
 def _run(arguments: argparse.Namespace) -> CommandOutput:
     """Scores the run; the opening is recorded before anything is computed."""
     path = find_run(arguments.run)  # before the heavy packages are imported
+    if arguments.cost:
+        cost = LookCost.of(path)
+        return CommandOutput({"run": str(path), **cost.to_dict()}, "\n".join(cost.sentences))
     from fittingroom import open_run
 
     opened = open_run(path, trust=arguments.trust)
-    result, record = opened.evaluate(REASON, data=arguments.data), opened[0].record
+    result, record = opened.evaluate(arguments.reason, data=arguments.data), opened[0].record
     facts = {"run": str(path), "dataset": record.data.name, "test": result.to_dict()}
     if len(opened) == 1:
         return CommandOutput(facts, _text(path, record, result))

@@ -12,8 +12,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from fittingroom.api.look_cost import NO_TEST_SET
 from fittingroom.cli.command import printable
-from fittingroom.cli.run_text import NO_TEST_SET
 from fittingroom.text import nats, number, percent, percent_range
 
 if TYPE_CHECKING:

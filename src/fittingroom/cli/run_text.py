@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 INSTEAD_OF_LOOKS = "To compare recipes, `fittingroom compare RUN RUN` needs no look: it compares on validation images."
 """What to print where test scores of several runs stand side by side."""
 
-NO_TEST_SET = "This run has no test set: it was trained on plain arrays, or on a dataset without one."
-"""What to print in place of a test score where a run has no test set."""
-
 
 def run_facts(path: Path, standings: Standings | None = None) -> dict[str, Any]:
     """What `train --json` prints, and `runs --json` for each run.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from fittingroom.api.look_cost import NO_TEST_SET
 from fittingroom.cli.command import CommandOutput, CommandParser, table
-from fittingroom.cli.run_text import NO_TEST_SET, epochs_table, epochs_text, results_text, run_facts, title_text
+from fittingroom.cli.run_text import epochs_table, epochs_text, results_text, run_facts, title_text
 from fittingroom.runs.layout import read_layout
 from fittingroom.runs.looks import Standings
 from fittingroom.runs.place import find_run

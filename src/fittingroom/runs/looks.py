@@ -162,12 +162,20 @@ class Standings:
         test_set = record.data.test_fingerprint
         same = [one for one in looks if test_set in one.known_as]
         told = sum(one.is_new for one in same) + (own is None)
-        reuse = Reuse(told)
-        if told > 1:
-            reuse = Reuse(told, self._correlation(same), _mean_accuracy(same, look if own is None else None))
+        reuse = self._reuse(same, told, look if own is None else None)
         elsewhere = own is None and look.ledger != ledger
         problem = None if elsewhere or not ledger else contradiction(path, record, look, own)
         return Standing(None if own is None else own.look, reuse, problem, elsewhere)
+
+    def at(self, test_set: str) -> Reuse | None:
+        """All looks at a test set so far; None while there is none.
+
+        Args:
+            test_set: what the test set is known by, as `DataRecord.test_fingerprint` or the ledger has it.
+        """
+        same = [one for one in self.looks if test_set in one.known_as]
+        told = sum(one.is_new for one in same)
+        return self._reuse(same, told) if told else None
 
     def scored(self, path: Path, record: RunRecord) -> tuple[Look, Standing] | None:
         """The latest look of a run that has a score, and where it stands; None without such a look."""
@@ -180,6 +188,16 @@ class Standings:
         return next(
             (look for look in reversed(self.looks) if look.hash not in recorded and is_of(path, record, look)), None
         )
+
+    def _reuse(self, looks: list[LedgerLook], told: int, own: Look | None = None) -> Reuse:
+        """So many looks that told something new, and what is known of their scores.
+
+        Args:
+            looks: those in the ledger.
+            told: how many told something new.
+            own: one that the ledger does not have.
+        """
+        return Reuse(told, self._correlation(looks), _mean_accuracy(looks, own)) if told > 1 else Reuse(told)
 
     def _correlation(self, looks: list[LedgerLook]) -> float | None:
         test_set = looks[0].test_set if looks else ""
