@@ -4,6 +4,7 @@ from fittingroom.answers.judgement import Answer as Answer
 from fittingroom.answers.predictor import Predictor as Predictor
 from fittingroom.api.fit import fit as fit
 from fittingroom.api.fitted import FittedRun as FittedRun
+from fittingroom.api.look_cost import LookCost as LookCost
 from fittingroom.api.open_runs import compare as compare
 from fittingroom.api.open_runs import open_run as open_run
 from fittingroom.api.open_runs import report as report
