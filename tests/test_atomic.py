@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fittingroom.atomic import read_checked, sweep, write_atomically, write_bytes, write_checked
+from fittingroom.atomic import CheckedFile, sweep, write_atomically, write_bytes
 
 
 def test_what_a_living_writer_is_writing_is_left_alone(tmp_path: Path) -> None:
@@ -59,16 +59,16 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> Non
 def test_any_damage_to_a_checked_file_is_noticed(content: bytes, data: st.DataObject) -> None:
     path = Path(os.environ["FITTINGROOM_CACHE_DIR"]) / "checked"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_checked(path, content)
-    assert read_checked(path) == content
+    CheckedFile(path).write(content)
+    assert CheckedFile(path).read() == content
     stored = path.read_bytes()
     place = data.draw(st.integers(0, len(stored) - 1))
     damaged = data.draw(
         st.sampled_from([stored[:place], stored[:place] + bytes([stored[place] ^ 4]) + stored[place + 1 :]])
     )
     path.write_bytes(damaged)
-    assert read_checked(path) is None
+    assert CheckedFile(path).read() is None
 
 
 def test_a_missing_checked_file_is_none(tmp_path: Path) -> None:
-    assert read_checked(tmp_path / "missing") is None
+    assert CheckedFile(tmp_path / "missing").read() is None

@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -157,19 +158,28 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
     write_atomically(path, lambda stream: stream.write(content), durable=durable)
 
 
-def write_checked(path: Path, content: bytes) -> None:
-    """Writes `content` behind its SHA-256 to `path`, whole or not at all; `read_checked` notices any damage."""
-    write_bytes(path, hashlib.sha256(content).digest() + content)
+@dataclass(frozen=True)
+class CheckedFile:
+    """A file with the SHA-256 of its content at its beginning, so that any damage is noticed.
 
+    Args:
+        path: where it is, or will be.
+    """
 
-def read_checked(path: Path) -> bytes | None:
-    """The content that `write_checked` wrote; None when the file is missing or damaged."""
-    try:
-        stored = path.read_bytes() if path.is_file() else b""  # a pipe or a device would never end
-    except OSError:
-        return None
-    content = stored[_DIGEST_BYTES:]
-    return content if hashlib.sha256(content).digest() == stored[:_DIGEST_BYTES] else None
+    path: Path
+
+    def write(self, content: bytes) -> None:
+        """Writes the content behind its hash, whole or not at all."""
+        write_bytes(self.path, hashlib.sha256(content).digest() + content)
+
+    def read(self) -> bytes | None:
+        """The content that `write` wrote; None when the file is missing or damaged."""
+        try:
+            stored = self.path.read_bytes() if self.path.is_file() else b""  # a pipe or a device would never end
+        except OSError:
+            return None
+        content = stored[_DIGEST_BYTES:]
+        return content if hashlib.sha256(content).digest() == stored[:_DIGEST_BYTES] else None
 
 
 def sweep(folder: Path) -> None:

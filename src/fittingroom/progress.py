@@ -318,6 +318,19 @@ class Bar:
         self._task = progress.add_task(title, total=None)
         self._total = 0
 
+    @classmethod
+    @contextmanager
+    def shown(cls, title: str) -> Iterator[Bar | None]:
+        """A line for the time of a `with` block: files and pictures; None if standard error is no terminal."""
+        if not sys.stderr.isatty():
+            yield None
+            return
+        from rich.console import Console
+        from rich.progress import Progress as RichProgress
+
+        with RichProgress(console=Console(stderr=True), transient=True) as progress:
+            yield cls(progress, title)
+
     @property
     def total(self) -> int:
         """How much there is to do; setting it starts from zero."""
@@ -338,19 +351,6 @@ class Bar:
 
     def close(self) -> None:
         """Does nothing: the line stays until the whole job is done."""
-
-
-@contextmanager
-def progress_bar(title: str) -> Iterator[Bar | None]:
-    """A line of progress for the time of a `with` block: files and pictures; None if standard error is no terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress as RichProgress
-
-    with RichProgress(console=Console(stderr=True), transient=True) as progress:
-        yield Bar(progress, title)
 
 
 def _in_notebook() -> bool:

@@ -32,8 +32,3 @@ def generator(seed: int, stream: Stream, *indices: int) -> np.random.Generator:
     import numpy as np
 
     return np.random.default_rng(np.random.SeedSequence([seed, _entropy(stream), *indices]))
-
-
-def integer(seed: int, stream: Stream, *indices: int) -> int:
-    """One 31-bit integer drawn from a stream, for libraries that take a seed of their own."""
-    return int(generator(seed, stream, *indices).integers(2**31))

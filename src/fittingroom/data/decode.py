@@ -22,7 +22,7 @@ from fittingroom.data.pictures import MOST_BYTES, RESIZE_RULE, MemoryBudget, Pic
 from fittingroom.data.sniff import LARGEST_ARRAY
 from fittingroom.data.values import DIGEST_BYTES, Images
 from fittingroom.errors import DataError
-from fittingroom.progress import progress_bar
+from fittingroom.progress import Bar
 from fittingroom.text import amount
 
 _SMALL = (28, 28)
@@ -111,6 +111,7 @@ def _decode_all(paths: Sequence[Path], height: int, width: int) -> list[_Decoded
             picture = Picture.open(path, budget)
         except DataError as error:
             return error
+        # Errors are returned, so that one bad picture does not hide the next: the first five are named together.
         resized = (_RESIZED,) if picture.image.size != (width, height) else ()
         changes = (*picture.changes, *resized)
         return _Decoded(Picture.pixels_of(Picture.fitted(picture.image, height, width)), changes, _digest(path))
@@ -120,7 +121,7 @@ def _decode_all(paths: Sequence[Path], height: int, width: int) -> list[_Decoded
     # Pillow decodes without Python's lock, so threads use all cores.
     with (
         Picture.quiet(),
-        progress_bar("Reading pictures") as bar,
+        Bar.shown("Reading pictures") as bar,
         ThreadPoolExecutor(os.cpu_count()) as pool,
         _cancelled_at_exit([pool.submit(decode, path) for path in paths]) as results,
     ):

@@ -50,7 +50,7 @@ class MetadataTable:
         """
         path = self.path
         try:
-            text = read_file(path, _MOST_BYTES).decode("utf-8-sig")
+            text = read_file(path, _MOST_BYTES).decode("utf-8-sig")  # spreadsheets write a byte order mark
         except OSError as error:
             raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
         except UnicodeDecodeError as error:

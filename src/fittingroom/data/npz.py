@@ -119,7 +119,7 @@ class NpzFile:
                 if header.dtype.kind not in ("biufUS" if text else "biuf"):
                     raise DataError(f"{what} is of type {header.dtype}; expected numbers.")
                 declared = math.prod(header.shape) * header.dtype.itemsize
-                actual = member.file_size - stream.tell()
+                actual = member.file_size - stream.tell()  # what the archive says, against what the array says
                 # Where one side is 0, the others may still be too much for NumPy.
                 sides = math.prod(max(size, 1) for size in header.shape) * header.dtype.itemsize
                 if (

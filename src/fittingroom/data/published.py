@@ -25,7 +25,7 @@ from fittingroom.data.contents import Contents, RawDataset, RawPart
 from fittingroom.data.idx import FourFiles
 from fittingroom.data.split import count_per_class
 from fittingroom.errors import DataError, DatasetNotFoundError
-from fittingroom.progress import Bar, progress_bar
+from fittingroom.progress import Bar
 
 _ROUNDS = 3
 _TIMEOUT = (5, 30)
@@ -160,7 +160,7 @@ def _download(entry: CatalogueEntry, folder: Path, pause: float = 1.0) -> Mappin
     Raises:
         DatasetNotFoundError: no mirror gave a file with the right checksum; the message has the reason of each.
     """
-    with _quiet_pooch(), progress_bar(f"Downloading {entry.info.title}") as bar:
+    with _quiet_pooch(), Bar.shown(f"Downloading {entry.info.title}") as bar:
         return {name: _download_file(f"{name}.gz", entry, folder, bar, pause) for name in FOUR_FILES}
 
 

@@ -59,6 +59,7 @@ def source_fingerprint(images: Images, labels: Labels, digests: Digests | None =
     for label, key in zip(labels.tolist(), keys, strict=True):
         classes.setdefault(label, []).append(key)
     digest = hashlib.blake2b(f"source {None if digests is not None else images.shape[1:3]}\n".encode(), digest_size=16)
+    # Sorted within each class and by class: neither the order of images nor the numbers of classes enter (decision 27).
     for one in sorted(hashlib.blake2b(b"".join(sorted(members))).digest() for members in classes.values()):
         digest.update(one)
     return digest.hexdigest()
@@ -194,7 +195,7 @@ def _to_bytes(array: NDArray[Any], factor: float) -> tuple[Images, float]:
     if array.dtype == np.uint8 and factor == 1:
         return array, 0.0
     whole, change = np.empty(array.shape, np.uint8), 0.0
-    for start in range(0, len(array), _BLOCK):
+    for start in range(0, len(array), _BLOCK):  # all at once, `exact` would take 8 bytes for each value
         exact = array[start : start + _BLOCK] * np.float64(factor)
         rounded = np.rint(exact)
         whole[start : start + _BLOCK] = rounded

@@ -19,7 +19,7 @@ import numpy as np
 
 from fittingroom.engine.state import State
 from fittingroom.errors import ModelError, RunError
-from fittingroom.seeds import generator, integer
+from fittingroom.seeds import Stream, generator
 
 if TYPE_CHECKING:
     import keras
@@ -66,13 +66,14 @@ class _InitialValue:
         if self.fill is not None:
             return np.full(self.shape, self.fill, self.dtype)
         if self.initializer == "seed":
-            return np.array([integer(seed, "dropout", index), 0], np.uint32)
+            return np.array([_drawn_seed(seed, "dropout", index), 0], np.uint32)
         if self.initializer == "augmentation seed":
-            return np.array([integer(seed, "augment"), 0], np.uint32)
+            return np.array([_drawn_seed(seed, "augment"), 0], np.uint32)
         if self.initializer is None:
             raise ModelError(
                 f"The initial value of the variable {self.name} is not known, so the model cannot be trained again."
             )
+        # Drawn by NumPy, so that they do not change when JAX changes its random numbers (decision 2).
         return _variance_scaling(self, generator(seed, "init", index))
 
 
@@ -182,6 +183,11 @@ class Blueprint:
         """The blueprint of a training that changes images at random."""
         seed = _InitialValue("augmentation/seed", (2,), "uint32", initializer="augmentation seed")
         return replace(self, optimizer=(*self.optimizer, seed))
+
+
+def _drawn_seed(seed: int, stream: Stream, *indices: int) -> int:
+    """A seed of 31 bits for a random layer, whose own generator JAX runs."""
+    return int(generator(seed, stream, *indices).integers(2**31))
 
 
 def _weight_names(model: keras.Model) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -13,7 +13,6 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -254,27 +253,6 @@ class _SharedProgram:
             copies = self._copy(argument)
             self._copied[number] = argument, copies
         return copies
-
-
-@contextmanager
-def without_lapack(exported: jax.export.Exported) -> Iterator[None]:
-    """Within the context, JAX compiles an exported program without importing LAPACK, unless the program mentions it."""
-    # JAX imports SciPy's LAPACK before it compiles any exported program, in case the program calls it. None of ours
-    # does, and the import is 0.16 s of the 1.5 s of core time that a short training takes as a whole process (decision
-    # 8 in docs/decisions.md has the measurement). JAX has no public switch, so the private function that imports it is
-    # replaced meanwhile. If a later JAX has no such function, the import comes back, and nothing else changes.
-    from jax._src.export import _export
-
-    name = "_ensure_backends_initialized"
-    if b"lapack" in exported.mlir_module_serialized or not hasattr(_export, name):
-        yield
-        return
-    initialize = getattr(_export, name)
-    setattr(_export, name, lambda _platforms: None)
-    try:
-        yield
-    finally:
-        setattr(_export, name, initialize)
 
 
 def _work_per_step(jaxpr: Any) -> int:

@@ -91,7 +91,7 @@ class StepFunctions:
                 return self.train_step(now[0], batch(examples, picked))
 
             state, logs = jax.lax.fori_loop(start, jnp.minimum(stop, full), step, (state, logs))
-            if rest:
+            if rest:  # the last batch has a shape of its own, so it cannot be a turn of the loop
                 last = batch(examples, order[full * batch_size :])
                 state, logs = jax.lax.cond(
                     stop > full, lambda now: self.train_step(now[0], last), lambda now: now, (state, logs)

@@ -219,6 +219,7 @@ def _require_one_input_and_output(model: keras.Model) -> None:
 
 def _require_its_optimizer(model: keras.Model) -> None:
     """Raises ModelError where layers were frozen or unfrozen since the optimizer was made, which Keras refuses too."""
+    # With loss scaling, Keras wraps the optimizer that has the variables.
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     made_for, now = len(getattr(optimizer, "_trainable_variables", ())), len(model.trainable_variables)
     if optimizer.built and made_for != now:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -20,10 +21,10 @@ import jax
 import numpy as np
 from jax import export
 
-from fittingroom.atomic import read_checked, write_checked
+from fittingroom.atomic import CheckedFile
 from fittingroom.data.cache import cache_dir
 from fittingroom.engine.blueprint import Blueprint
-from fittingroom.engine.devices import Sharing, without_lapack
+from fittingroom.engine.devices import Sharing
 from fittingroom.engine.epoch import Examples, ImageOutcomes
 from fittingroom.engine.programs import ProgramName, TracedPrograms
 from fittingroom.engine.state import State
@@ -93,6 +94,7 @@ class RecipeModel:
             self.outline.check(lambda: layers_of(self.recipe, self.image_shape, self.classes))
         model = build_model(self.recipe, self.image_shape, self.classes, self._steps)
         description = describe(model)
+        # Described first: the run's model has its softmax as a layer, and is trained with it in the loss (decision 7).
         model = with_softmax_in_the_loss(model, self.recipe.label_smoothing)
         images = np.zeros((1, *self.image_shape), np.float32)
         ModelChecks(model).build(images, np.zeros(1, np.int32), None, self.classes)
@@ -145,7 +147,7 @@ class ExportedPrograms:
 
     def blueprint(self) -> Blueprint:
         """The blueprint of the model."""
-        kept = read_checked(self._folder / "blueprint.json")
+        kept = CheckedFile(self._folder / "blueprint.json").read()
         if kept is not None:
             return Blueprint.from_json(json.loads(kept))
         blueprint, _ = self._once_traced()
@@ -156,14 +158,14 @@ class ExportedPrograms:
         """The program `name`, compiled for arguments of these shapes."""
         exported = self._exported(name, arguments)
         sharing = Sharing(exported.nr_devices)
-        with without_lapack(exported):
+        with _without_lapack(exported):
             return sharing.compiled(sharing.jitted(exported.call), arguments)
 
     def _exported(self, name: ProgramName, arguments: tuple[Any, ...]) -> export.Exported:
         _register_types()
         shapes = Sharing.shapes_of(arguments)
         file = f"{name}-{self._devices}-{hashlib.sha256(str(shapes).encode()).hexdigest()[:16]}.jax"
-        kept = read_checked(self._folder / file)
+        kept = CheckedFile(self._folder / file).read()
         if kept is not None:
             return export.deserialize(bytearray(kept))
         _, traced = self._once_traced()
@@ -181,9 +183,30 @@ class ExportedPrograms:
         """Writes a cache file. Where that is not possible, the next training takes longer, and nothing else."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            write_checked(self._folder / file, content)
+            CheckedFile(self._folder / file).write(content)
         except (OSError, StorageError):
             return
+
+
+@contextmanager
+def _without_lapack(exported: export.Exported) -> Iterator[None]:
+    """Within the context, JAX compiles an exported program without importing LAPACK, unless the program mentions it."""
+    # JAX imports SciPy's LAPACK before it compiles any exported program, in case the program calls it. None of ours
+    # does, and the import is 0.16 s of the 1.5 s of core time that a short training takes as a whole process (decision
+    # 8 in docs/decisions.md has the measurement). JAX has no public switch, so the private function that imports it is
+    # replaced meanwhile. If a later JAX has no such function, the import comes back, and nothing else changes.
+    from jax._src.export import _export
+
+    name = "_ensure_backends_initialized"
+    if b"lapack" in exported.mlir_module_serialized or not hasattr(_export, name):
+        yield
+        return
+    initialize = getattr(_export, name)
+    setattr(_export, name, lambda _platforms: None)
+    try:
+        yield
+    finally:
+        setattr(_export, name, initialize)
 
 
 @cache

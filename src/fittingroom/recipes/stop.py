@@ -79,7 +79,7 @@ def _patience(text: str, metric: str, direction: str, epochs: str | None) -> _Pa
             f"as in '{metric} {direction} 3'."
         )
     better = "falls" if metric.endswith("accuracy") else "rises"
-    if direction != better and metric in METRICS:
+    if direction != better and metric in METRICS:  # whether a metric of the user's own should rise is not known
         good = "high" if better == "falls" else "low"
         raise RecipeError(
             f"stop condition {text!r} would stop while the model gets better: a {good} {metric} is good. Write "

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.atomic import read_checked, storage_errors, sweep, write_checked
+from fittingroom.atomic import CheckedFile, storage_errors, sweep
 from fittingroom.errors import RunError
 
 if TYPE_CHECKING:
@@ -67,11 +67,11 @@ class Checkpoints:
         with storage_errors(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
         for epoch in checkpoint.outcomes.keys() - self._written:
-            write_checked(self._outcomes_file(epoch), _packed({}, checkpoint.outcomes[epoch]))
+            CheckedFile(self._outcomes_file(epoch)).write(_packed({}, checkpoint.outcomes[epoch]))
             self._written.add(epoch)
         facts = {"format": FORMAT, "outcomes": sorted(checkpoint.outcomes), "facts": checkpoint.facts}
         name = f"{checkpoint.epoch:07d}-{checkpoint.step:08d}.state"
-        write_checked(self._folder / name, _packed(facts, checkpoint.arrays))
+        CheckedFile(self._folder / name).write(_packed(facts, checkpoint.arrays))
         with storage_errors(self._folder):
             for old in self._states()[KEPT:]:
                 old.unlink()
@@ -150,7 +150,7 @@ def _packed(facts: Mapping[str, Any], arrays: Arrays) -> bytes:
 
 def _read_whole(path: Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]] | None:
     """Facts and arrays of a file; None where it is missing, damaged, or not of our making, whatever its hash says."""
-    content = read_checked(path)
+    content = CheckedFile(path).read()
     if content is None:
         return None
     try:
