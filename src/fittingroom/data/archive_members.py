@@ -65,7 +65,7 @@ class Members:
                 continue
             _check_kind(name, written, member)
             _check_spelling(name, parts, spelt)
-            place, is_folder = "/".join(parts), path.endswith("/")
+            place, is_folder = "/".join(parts), path.rpartition("/")[2] in {"", "."}
             if is_folder:
                 folders.extend([place] if parts else [])
             elif place in files:
