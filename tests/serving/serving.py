@@ -131,8 +131,17 @@ def read_reply(connection: socket.socket) -> Reply:
 @contextmanager
 def serving(run: Path, *options: str, environment: Mapping[str, str] | None = None) -> Iterator[Serving]:
     """A server that is ready, on a free port; ended at the end."""
+    with started(
+        ["serve", str(run), "--port", "0", *options], r"serving: .* at http://\S+?:(\d+);", environment
+    ) as one:
+        yield one
+
+
+@contextmanager
+def started(arguments: list[str], ready: str, environment: Mapping[str, str] | None = None) -> Iterator[Serving]:
+    """A command that serves, once it has printed a line with its port; ended at the end."""
     process = subprocess.Popen(
-        [sys.executable, "-c", START, "serve", str(run), "--port", "0", *options],
+        [sys.executable, "-c", START, *arguments],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -143,7 +152,7 @@ def serving(run: Path, *options: str, environment: Mapping[str, str] | None = No
         said = ""
         for line in process.stderr:
             said += line
-            if found := re.search(r"serving: .* at http://\S+?:(\d+);", line):
+            if found := re.search(ready, line):
                 yield Serving(process, int(found[1]), said)
                 return
         raise AssertionError(f"it did not start: {said}")

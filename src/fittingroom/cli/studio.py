@@ -33,7 +33,7 @@ def configure(parser: CommandParser) -> None:
 def _run(arguments: argparse.Namespace) -> CommandOutput:
     """Serves until Ctrl-C or SIGTERM."""
     from fittingroom.serving.gate import Security
-    from fittingroom.serving.server import bound, check_packages, serve_application
+    from fittingroom.serving.server import bound, check_packages, serve_application, url_of
 
     check_packages("the studio", INSTALL)
     if arguments.runs is not None:
@@ -45,8 +45,7 @@ def _run(arguments: argparse.Namespace) -> CommandOutput:
         from fittingroom.studio.application import create_studio
         from fittingroom.studio.studio import Studio
 
-        host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
-        url = f"http://{host}:{sock.getsockname()[1]}"
+        url = url_of(arguments.host, sock)
         studio = Studio(trust=arguments.trust)
 
         def ready() -> None:

@@ -124,6 +124,24 @@ def bound(host: str, port: int) -> socket.socket:
         raise InputError(f"{taken} Choose another one with --port.") from error
 
 
+def url_of(host: str, sock: socket.socket) -> str:
+    """The address of a server for a browser: of all interfaces, that which the machine speaks to others from.
+
+    Args:
+        host: as it was given.
+        sock: bound to it.
+    """
+    number = sock.getsockname()[1]
+    if host in {"0.0.0.0", "::"}:
+        try:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                probe.connect(("192.0.2.1", 9))  # an address of nobody: chooses the interface, and sends nothing
+                host = probe.getsockname()[0]
+        except OSError:  # no network
+            host = socket.gethostname()
+    return f"http://[{host}]:{number}" if ":" in host else f"http://{host}:{number}"
+
+
 def _listening(family: int, address: tuple[object, ...]) -> socket.socket:
     sock = socket.socket(family)
     try:
