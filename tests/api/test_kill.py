@@ -18,9 +18,9 @@ from fittingroom.api.run import Run
 from fittingroom.errors import RunError, StorageError
 from fittingroom.progress import Progress
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.runs.begun import BegunRecord, RunLock
 from fittingroom.runs.checkpoints import Checkpoints
-from fittingroom.runs.place import has_begun
+from fittingroom.runs.place import is_unfinished
+from fittingroom.runs.unfinished import RunLock, UnfinishedRecord
 from tests.api.stopping import assert_same_training
 
 RECIPE = Recipe(name="killed", hidden=(8,), dropout=0.1, epochs=150)
@@ -56,12 +56,12 @@ def kill_some(folder: Path, count: int, chance: random.Random) -> list[Path]:
     folders = [folder / str(number) for number in range(count)]
     processes = [started(path) for path in folders]
     for path, process in zip(folders, processes, strict=True):
-        while not has_begun(path) and process.poll() is None:
+        while not is_unfinished(path) and process.poll() is None:
             time.sleep(0.005)
         time.sleep(chance.uniform(0, 0.3))
         process.kill()
         process.communicate()
-    return [path for path in folders if has_begun(path)]  # the others had come to their end
+    return [path for path in folders if is_unfinished(path)]  # the others had come to their end
 
 
 def check_kills(tmp_path: Path, whole: Run, kills: int, resumed: int) -> None:
@@ -70,7 +70,7 @@ def check_kills(tmp_path: Path, whole: Run, kills: int, resumed: int) -> None:
     while killed < kills:
         folders = kill_some(tmp_path / str(killed), AT_ONCE, chance)
         for path in folders:
-            assert BegunRecord.read(path).seeds == (1,)
+            assert UnfinishedRecord.read(path).seeds == (1,)
             checkpoints = Checkpoints(path / "seed-1")
             if checkpoints.exist():
                 _, notes = checkpoints.read()

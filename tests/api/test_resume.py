@@ -17,7 +17,7 @@ from fittingroom.engine import trainer
 from fittingroom.errors import InputError, Interrupted, RunError, UnknownNameError
 from fittingroom.progress import Progress
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.runs.begun import BegunRecord
+from fittingroom.runs.unfinished import UnfinishedRecord
 from tests.api.stopping import Crash, CrashIn, CtrlCIn, OnlyFirst, assert_same_training
 
 EPOCHS = 3
@@ -46,7 +46,7 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def checkpoints_of(run: Path) -> Path:
     """The checkpoints of the first seed."""
-    return run / f"seed-{BegunRecord.read(run).seeds[0]}" / "checkpoints"
+    return run / f"seed-{UnfinishedRecord.read(run).seeds[0]}" / "checkpoints"
 
 
 @pytest.fixture(scope="module", params=RECIPES)
@@ -165,10 +165,10 @@ def test_a_part_that_was_scored_on_the_test_set_is_not_trained_further() -> None
 
 def test_a_run_that_is_being_trained_is_not_trained_or_scored_by_another(tmp_path: Path) -> None:
     stopped(MLP, CtrlCIn(1), Interrupted)
-    from fittingroom.runs.begun import BegunRun
-    from fittingroom.runs.place import find_begun
+    from fittingroom.runs.place import RunsFolder
+    from fittingroom.runs.unfinished import UnfinishedRun
 
-    with BegunRun.reopen(find_begun()):
+    with UnfinishedRun.reopen(RunsFolder().find_unfinished()):
         with pytest.raises(RunError, match=r"is being trained by process \d+ on .*, since "):
             fr.resume()
         with pytest.raises(RunError, match=r"is being trained further by process \d+"):

@@ -17,7 +17,7 @@ import fittingroom as fr
 from fittingroom.api.run import Run
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import Interrupted
-from fittingroom.runs.place import runs_dir
+from fittingroom.runs.place import RunsFolder
 from tests.api.stopping import assert_same_training
 
 EPOCHS = 8
@@ -32,7 +32,7 @@ class CtrlC(keras.callbacks.Callback):
         self.epoch = epoch
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        flag = runs_dir() / f"signal-{self.epoch}"
+        flag = RunsFolder().path / f"signal-{self.epoch}"
         if epoch + 1 == self.epoch and not flag.exists():
             flag.mkdir()
             os.kill(os.getpid(), signal.SIGINT)
@@ -115,7 +115,7 @@ class Fails(keras.callbacks.Callback):
     """Raises an error in the third epoch, the first time that a process gets there."""
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        flag = runs_dir() / "failed"
+        flag = RunsFolder().path / "failed"
         if epoch == 2 and not flag.exists():
             flag.mkdir()
             raise ZeroDivisionError

@@ -16,7 +16,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.errors import InputError, Interrupted, RecipeError, RunError, StorageError
 from fittingroom.progress import Progress
 from fittingroom.runs.layout import files_of
-from fittingroom.runs.place import list_runs
+from fittingroom.runs.place import RunsFolder
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")
 
@@ -192,7 +192,7 @@ def test_ctrl_c_in_the_first_epoch_leaves_no_run(digits: Dataset) -> None:
     with pytest.raises(Interrupted, match="interrupted by Ctrl-C; no epoch was finished, so there is no run") as error:
         fr.train(digits, TINY, progress=InterruptAt(0, within=True))
     assert error.value.path is None
-    assert list_runs() == []
+    assert RunsFolder().runs() == []
 
 
 def test_ctrl_c_between_epochs_leaves_the_run_that_so_many_epochs_would_have_left(digits: Dataset) -> None:

@@ -90,7 +90,7 @@ def test_only_a_training_of_some_length_waits_for_the_disk(
 ) -> None:
     synced: list[int] = []
     monkeypatch.setattr("os.fsync", synced.append)
-    monkeypatch.setattr("fittingroom.runs.begun.LEAST_SECONDS_TO_LOSE", least)
+    monkeypatch.setattr("fittingroom.runs.unfinished.LEAST_SECONDS_TO_LOSE", least)
     x, y = np.random.default_rng(0).random((40, 8, 8), np.float32), np.arange(40) % 10
     fittingroom.fit(small(), x, y, verbose=0, out=tmp_path / "run")
     assert bool(synced) is waits

@@ -116,13 +116,13 @@ def test_other_ends_have_their_own_status(
 
 
 def test_what_is_printed_on_the_way_is_no_result(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fittingroom.cli import runs
+    from fittingroom.runs.place import RunsFolder
 
-    def chatty() -> list[Path]:
+    def chatty(_: RunsFolder) -> list[Path]:
         print("model.summary() and the like")  # noqa: T201
         return []
 
-    monkeypatch.setattr(runs, "list_runs", chatty)
+    monkeypatch.setattr(RunsFolder, "runs", chatty)
     done = command("runs", "--json")
     assert done.json["runs"] == []
     assert "model.summary()" in done.err

@@ -11,8 +11,8 @@ import pytest
 import fittingroom as fr
 from fittingroom.errors import Interrupted
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.runs.begun import BegunRun
 from fittingroom.runs.layout import files_of
+from fittingroom.runs.unfinished import UnfinishedRun
 from tests.api.stopping import Crash, CrashIn, CtrlCIn
 from tests.cli.conftest import Command
 
@@ -52,7 +52,7 @@ def test_a_stopped_training_is_listed_continues_and_can_be_repeated(command: Com
 def test_who_trains_a_run_is_listed(command: Command, runs_folder: Path) -> None:
     with pytest.raises(Crash):
         fr.train("digits", RECIPE, progress=CrashIn(1), out=runs_folder / "busy")
-    with BegunRun.reopen(runs_folder / "busy"):
+    with UnfinishedRun.reopen(runs_folder / "busy"):
         assert "in training by process" in command("runs").out
         refused = command("train", "--resume", "busy")
     assert refused.status == 2

@@ -19,9 +19,9 @@ from fittingroom.experiments import executor as local
 from fittingroom.experiments.experiment import Experiment
 from fittingroom.experiments.experiment_progress import _LiveTable, progress_for_experiment
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.runs.begun import RunLock
 from fittingroom.runs.ledger import Ledger
-from fittingroom.runs.place import list_runs
+from fittingroom.runs.place import RunsFolder
+from fittingroom.runs.unfinished import RunLock
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")
 
@@ -193,7 +193,7 @@ def test_without_a_folder_the_same_experiment_finds_its_own_again(runs_dir: Path
     first = fr.experiment("digits", BASE, seeds=1)
     assert first.path.parent == runs_dir
     assert fr.experiment("digits", BASE, seeds=1).cells[0].folder == first.cells[0].folder
-    assert list_runs() == []  # an experiment is no run, and `latest` is none of its cells
+    assert RunsFolder().runs() == []  # an experiment is no run, and `latest` is none of its cells
 
 
 def test_a_terminal_shows_cells_what_runs_the_best_and_the_time_left(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from fittingroom.errors import RunError
 from fittingroom.runs.layout import Layout, files_of, read_layout, read_record
-from fittingroom.runs.place import find_run, is_run, list_runs
+from fittingroom.runs.place import RunsFolder, find_run, is_run
 from fittingroom.runs.record import Seconds
 from fittingroom.runs.store import RunContents, read_history, write_run
 
@@ -51,7 +51,7 @@ def test_the_folder_is_one_run_in_the_list_and_is_found_by_its_name(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FITTINGROOM_RUNS_DIR", str(path.parent))
-    assert list_runs() == [path]
+    assert RunsFolder().runs() == [path]
     assert find_run("latest") == find_run("mine") == path
     assert find_run("mine/seed-4") == path / "seed-4"
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fittingroom.errors import InputError, RunError, StorageError, UnknownNameError
-from fittingroom.runs.place import check_writable, find_run, list_runs, list_unreadable, run_name, runs_dir
+from fittingroom.runs.place import RunsFolder, find_run
 from fittingroom.runs.store import RunContents
 from tests.runs.writing import create
 
@@ -21,11 +21,11 @@ NOON = "2026-03-04T12:00:00.000+00:00"
 
 def test_runs_lie_in_the_current_folder_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FITTINGROOM_RUNS_DIR", raising=False)
-    assert runs_dir() == Path("runs")
+    assert RunsFolder().path == Path("runs")
     monkeypatch.setenv("FITTINGROOM_RUNS_DIR", "")
-    assert runs_dir() == Path("runs")
+    assert RunsFolder().path == Path("runs")
     monkeypatch.setenv("FITTINGROOM_RUNS_DIR", "~/mine")
-    assert runs_dir() == Path.home() / "mine"
+    assert RunsFolder().path == Path.home() / "mine"
 
 
 @pytest.mark.parametrize(
@@ -41,12 +41,12 @@ def test_runs_lie_in_the_current_folder_unless_the_user_says_otherwise(monkeypat
     ],
 )
 def test_name_of_a_run_is_made_of_date_dataset_and_recipe(dataset: str, recipe: str, name: str) -> None:
-    assert run_name(NOON, dataset, recipe) == name
+    assert RunsFolder.name_of_run(NOON, dataset, recipe) == name
 
 
 @given(dataset=st.text(), recipe=st.text())
 def test_name_is_one_safe_path_component(dataset: str, recipe: str) -> None:
-    name = run_name(NOON, dataset, recipe)
+    name = RunsFolder.name_of_run(NOON, dataset, recipe)
     assert Path(name).name == name
     assert len(os.fsencode(name)) < 250
     assert not name.startswith(".")
@@ -62,7 +62,7 @@ def three(contents: RunContents, runs_folder: Path) -> list[Path]:
 
 
 def test_runs_are_listed_newest_first(three: list[Path]) -> None:
-    assert list_runs() == three[::-1]
+    assert RunsFolder().runs() == three[::-1]
     assert find_run() == find_run("latest") == three[-1]
 
 
@@ -78,7 +78,7 @@ def test_other_folders_and_unfinished_runs_are_not_listed(three: list[Path], run
     (runs_folder / "notes").mkdir()
     (runs_folder / "file.txt").write_text("")
     three[0].rename(runs_folder / ".new-123.tmp")
-    assert list_runs() == three[:0:-1]
+    assert RunsFolder().runs() == three[:0:-1]
 
 
 def test_run_is_found_by_path_and_by_name(three: list[Path]) -> None:
@@ -113,33 +113,33 @@ def test_latest_without_any_run_says_how_to_make_one(runs_folder: Path) -> None:
 
 
 def test_writable_place_is_left_as_it_was(runs_folder: Path, tmp_path: Path) -> None:
-    check_writable(None)
-    check_writable(tmp_path / "new" / "mine")
+    RunsFolder().check_writable(None)
+    RunsFolder().check_writable(tmp_path / "new" / "mine")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_place_below_a_file_is_refused_before_training(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match=r"a part of the path is a file"):
-        check_writable(tmp_path / "file" / "run")
+        RunsFolder().check_writable(tmp_path / "file" / "run")
 
 
 @pytest.mark.skipif(not Path("/proc/version").exists(), reason="needs a folder that nobody can write, not even root")
 def test_folder_that_cannot_be_written_is_refused_before_training() -> None:
     with pytest.raises(StorageError, match=r"cannot write /proc"):
-        check_writable(Path("/proc/fittingroom-run"))
+        RunsFolder().check_writable(Path("/proc/fittingroom-run"))
 
 
 def test_too_little_space_is_reported_before_training(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"MB of free space, and a run needs about .* --out or FITTINGROOM_RUNS_DIR"):
-        check_writable(tmp_path / "run", needed=2**62)
+        RunsFolder().check_writable(tmp_path / "run", needed=2**62)
 
 
 def test_place_of_a_run_must_be_new_or_empty(tmp_path: Path) -> None:
-    check_writable(tmp_path)
+    RunsFolder().check_writable(tmp_path)
     (tmp_path / "old.txt").write_text("")
     with pytest.raises(RunError, match=r"is there already, .* set FITTINGROOM_RUNS_DIR"):
-        check_writable(tmp_path)
+        RunsFolder().check_writable(tmp_path)
 
 
 @contextmanager
@@ -164,8 +164,8 @@ def test_a_folder_that_may_not_be_read_spoils_nothing(contents: RunContents, mon
         (locked / "run.json").write_text("{}")
         locked.chmod(0)
         with without_the_rights_of_root():
-            assert list_runs() == [mine]
-            assert list_unreadable() == [locked]
+            assert RunsFolder().runs() == [mine]
+            assert RunsFolder().unreadable() == [locked]
             with pytest.raises(RunError, match="of-somebody-else cannot be read: permission is denied"):
                 find_run("of-somebody-else")
             with pytest.raises(UnknownNameError):
@@ -176,4 +176,4 @@ def test_a_folder_that_may_not_be_read_spoils_nothing(contents: RunContents, mon
 def test_a_home_folder_that_is_not_known_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FITTINGROOM_RUNS_DIR", "~no-such-user/runs")
     with pytest.raises(InputError, match="~no-such-user/runs begins with ~no-such-user, and this system knows no home"):
-        runs_dir()
+        RunsFolder().runs()

@@ -17,7 +17,7 @@ from fittingroom.errors import RunError, StorageError
 from fittingroom.runs import store
 from fittingroom.runs.layout import files_of
 from fittingroom.runs.outcomes import Outcomes
-from fittingroom.runs.place import list_runs
+from fittingroom.runs.place import RunsFolder
 from fittingroom.runs.store import RunContents
 from tests.runs.writing import create
 
@@ -128,7 +128,7 @@ def test_files_that_cannot_be_written_make_no_run(
     path = create(contents)
     with pytest.raises(expected):
         store.write_run(path, [dataclasses.replace(contents, outcomes=Unwritable(error))])
-    assert list_runs() == []
+    assert RunsFolder().runs() == []
     assert not list(path.rglob(".*"))
 
 
@@ -137,7 +137,7 @@ def test_process_killed_while_writing_leaves_no_run(contents: RunContents, runs_
     killed = subprocess.run([sys.executable, "-c", COPY, run, "die"], check=False, timeout=60)
     assert killed.returncode == 9
     assert len(list(runs_folder.iterdir())) == 2
-    assert list_runs() == [run]
+    assert RunsFolder().runs() == [run]
 
 
 READERS = {

@@ -21,7 +21,7 @@ from fittingroom.errors import InputError, StorageError
 from fittingroom.progress import progress_for
 from fittingroom.recipes.stop import StopRule
 from fittingroom.runs.images import exceeds
-from fittingroom.runs.place import check_writable, fit_writes_folders
+from fittingroom.runs.place import RunsFolder
 from fittingroom.training.arguments import chosen_seeds, whole_number
 from fittingroom.training.fit_arguments import FitArguments
 from fittingroom.training.job import Data
@@ -207,13 +207,13 @@ def _place(out: str | Path | bool | None, *, alone: bool) -> tuple[Path | None, 
     """
     if out is True or out == "":
         raise InputError(f"out={out!r}; expected a folder, None for the next free one, or False for none.")
-    if out is False or (out is None and alone and not fit_writes_folders()):
+    if out is False or (out is None and alone and not RunsFolder.is_wanted_by_fit()):
         if not alone:
             raise InputError("out=False is for a single training from its beginning. Remove it, or seeds= and resume=.")
         return None, "fit was called with out=False" if out is False else "FITTINGROOM_RUNS_DIR is none"
     place = None if out is None else Path(out)
     try:
-        check_writable(place)
+        RunsFolder().check_writable(place)
     except StorageError as error:
         if place is not None or not alone:
             raise

@@ -18,12 +18,12 @@ from fittingroom.data.npz import NpzFile
 from fittingroom.errors import DataError, RunError
 from fittingroom.evaluation.luck import ScoredLook, TestResult
 from fittingroom.evaluation.scores import Scores
-from fittingroom.runs.begun import RunLock
 from fittingroom.runs.ledger import Ledger, LedgerPlace
 from fittingroom.runs.ledger_entries import Intent, recipe_digest
 from fittingroom.runs.looks import RunLooks, Standings
 from fittingroom.runs.record import RunRecord
 from fittingroom.runs.store import read_record
+from fittingroom.runs.unfinished import RunLock
 from fittingroom.runs.weights import weights_sha256
 from fittingroom.text import amount
 

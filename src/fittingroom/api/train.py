@@ -15,7 +15,7 @@ from fittingroom.progress import Progress, progress_for
 from fittingroom.recipes.modelfile import RecordedFile
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.images import exceeds, load_again
-from fittingroom.runs.place import check_writable
+from fittingroom.runs.place import RunsFolder
 from fittingroom.training.arguments import Named, Prescribed, check_dataset, chosen_recipe, chosen_seeds, whole_number
 from fittingroom.training.job import Job
 from fittingroom.training.recipe_job import recipe_job
@@ -70,7 +70,7 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
     chosen = (seed,) if seeds is None else chosen_seeds(seeds)
     every = whole_number("checkpoint_every", checkpoint_every, lowest=1)
     folder = RunFolder(None if out is None else Path(out), every)
-    check_writable(folder.out)
+    RunsFolder().check_writable(folder.out)
     progress = progress or progress_for()
     with progress:
         if not isinstance(dataset, Dataset):
@@ -102,18 +102,18 @@ def resume(run: str | Path = "latest", *, trust: bool = False, progress: Progres
     """
     started = time.perf_counter()
     progress = progress or progress_for()
-    with progress, reopened(run) as begun:
-        record = begun.record
+    with progress, reopened(run) as unfinished:
+        record = unfinished.record
         if record.own_model:
-            raise RunError(f"{begun.path} was begun by fit. {how_to_resume(begun.path, own_model=True)}")
+            raise RunError(f"{unfinished.path} was begun by fit. {how_to_resume(unfinished.path, own_model=True)}")
         try:
             recipe = Recipe.from_dict(record.recipe)
         except InputError as error:
-            raise RunError(f"{begun.path}: training.json is damaged: its recipe says {error}") from error
+            raise RunError(f"{unfinished.path}: training.json is damaged: its recipe says {error}") from error
         file = RecordedFile.to_run(recipe.model, record.model_file, trust=trust)
         progress.stage("loading")
         dataset = load_again(record.data)
-        folder = RunFolder(None, record.checkpoint_every, stopped=begun)
+        folder = RunFolder(None, record.checkpoint_every, stopped=unfinished)
         return _trained(recipe_job(recipe, dataset, record.seeds, folder, progress, started, file))
 
 

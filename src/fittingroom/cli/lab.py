@@ -84,9 +84,9 @@ def _run_all(labs: Sequence[Lab], arguments: argparse.Namespace) -> CommandOutpu
     from fittingroom.labs.lab import FACTS_NAME
     from fittingroom.reports.pages.lab_page import labs_index
     from fittingroom.runs.json_files import read_json
-    from fittingroom.runs.place import runs_dir
+    from fittingroom.runs.place import RunsFolder
 
-    base, facts = arguments.out or runs_dir() / "labs", []
+    base, facts = arguments.out or RunsFolder().path / "labs", []
     for lab in labs:
         folder = base / lab.name
         _run_apart(lab, folder, arguments)

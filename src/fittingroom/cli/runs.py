@@ -10,9 +10,9 @@ from typing import Any
 from fittingroom.cli.command import CommandOutput, CommandParser, table
 from fittingroom.cli.run_text import run_facts, run_row
 from fittingroom.errors import RunError
-from fittingroom.runs.begun import RunLock
 from fittingroom.runs.looks import Standings
-from fittingroom.runs.place import is_run, list_begun, list_runs, list_unreadable, runs_dir
+from fittingroom.runs.place import RunsFolder, is_run
+from fittingroom.runs.unfinished import RunLock
 
 
 def configure(parser: CommandParser) -> None:
@@ -25,16 +25,16 @@ def _run(arguments: argparse.Namespace) -> CommandOutput:
     del arguments
     standings = Standings()
     facts, rows = [], []
-    for path in list_begun():
+    for path in RunsFolder().unfinished():
         if not is_run(path):
             fact, row = _unfinished(path)
             facts.append(fact)
             rows.append(row)
-    for path in list_runs():
+    for path in RunsFolder().runs():
         fact, row = _describe(path, standings)
         facts.append(fact)
         rows.append(row)
-    for path in list_unreadable():
+    for path in RunsFolder().unreadable():
         facts.append({"run": str(path), "error": "permission denied"})
         rows.append((path.name, "unreadable", *["-"] * 7))
     header = ("run", "status", "epochs", "validation", "95% interval", "loss (nats)", "test", "look", "luck (points)")
@@ -44,9 +44,9 @@ def _run(arguments: argparse.Namespace) -> CommandOutput:
     text = (
         table(header, rows, left=2) + (f"\n{said}" if said else "")
         if rows
-        else f"{runs_dir()} holds no run yet. Train one with `fittingroom train`."
+        else f"{RunsFolder().path} holds no run yet. Train one with `fittingroom train`."
     )
-    return CommandOutput({"folder": str(runs_dir()), "runs": facts}, text)
+    return CommandOutput({"folder": str(RunsFolder().path), "runs": facts}, text)
 
 
 def _problems(facts: dict[str, Any]) -> Iterator[str]:

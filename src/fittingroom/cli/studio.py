@@ -8,7 +8,7 @@ import sys
 
 from fittingroom.atomic import absolute
 from fittingroom.cli.command import CommandOutput, CommandParser, file_path, port, say
-from fittingroom.runs.place import runs_dir
+from fittingroom.runs.place import RunsFolder
 
 INSTALL = "pip install 'fittingroom[studio]'"
 
@@ -49,14 +49,14 @@ def _run(arguments: argparse.Namespace) -> CommandOutput:
         studio = Studio(trust=arguments.trust)
 
         def ready() -> None:
-            say("studio", f"{security.link(url)} shows the runs in {runs_dir()}. Ctrl-C ends it.")
+            say("studio", f"{security.link(url)} shows the runs in {RunsFolder().path}. Ctrl-C ends it.")
             if security.guest is not None:
                 say("for others", f"{security.link(url, 'guest')} looks and tries, and changes nothing.")
             if not arguments.no_browser and _has_display():
                 _open(security.link(url))
 
         serve_application(lambda: create_studio(studio, security), sock, ready, studio.events.close)
-    return CommandOutput({"folder": str(runs_dir()), "url": url}, f"The studio was at {url}.")
+    return CommandOutput({"folder": str(RunsFolder().path), "url": url}, f"The studio was at {url}.")
 
 
 def _has_display() -> bool:

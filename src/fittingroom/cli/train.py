@@ -14,7 +14,7 @@ from fittingroom.errors import InputError, Interrupted, exit_status
 from fittingroom.recipes.named import NAMED, find_recipe
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.layout import read_layout
-from fittingroom.runs.place import has_begun
+from fittingroom.runs.place import is_unfinished
 from fittingroom.text import word_list
 
 if TYPE_CHECKING:
@@ -186,11 +186,11 @@ def _misplaced(text: str, dataset: str) -> str:
 
 
 def _whereabouts(path: Path) -> str:
-    if has_begun(path):
+    if is_unfinished(path):
         return f"Run: {path}\nNext: `fittingroom train --resume {path}` continues it while its test set is closed."
-    from fittingroom.runs.place import list_runs
+    from fittingroom.runs.place import RunsFolder
 
-    run = "" if list_runs()[:1] == [path] else f" {path}"
+    run = "" if RunsFolder().runs()[:1] == [path] else f" {path}"
     data = next(iter(read_layout(path).records().values())).data
     test = f";\n      `fittingroom evaluate{run}` opens the sealed test set." if data.has_test_set else "."
     return (

@@ -31,7 +31,7 @@ from fittingroom.experiments.summary import (
     write_tables,
 )
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.runs.place import runs_dir
+from fittingroom.runs.place import RunsFolder
 from fittingroom.runs.store import read_history, read_validated
 from fittingroom.text import word_list
 from fittingroom.training.arguments import Named, Prescribed, check_dataset, chosen_recipe, chosen_seeds
@@ -272,7 +272,7 @@ def experiment(  # noqa: PLR0913 - what to train on, what to try, and where to k
             "an experiment compares recipes on validation images, and there are none. Hold some out: validation=5000."
         )
     plan = ExperimentPlan.of(dataset, found, seeds_chosen)
-    path = runs_dir() / f"experiment-{plan.digest}" if out is None else Path(out)
+    path = RunsFolder().path / f"experiment-{plan.digest}" if out is None else Path(out)
     progress = progress or progress_for_experiment()
     with ExperimentFolder.locked(path, plan) as folder:
         _train(folder, plan, dataset, progress, trainer)

@@ -26,13 +26,13 @@ from typing import Literal
 from fittingroom.atomic import storage_errors, sweep, sync_folder, write_bytes
 from fittingroom.errors import DivergedError, RunError
 from fittingroom.experiments.plan import Cell, ExperimentPlan, Variant
-from fittingroom.runs.begun import LOCK_NAME, BegunRecord, RunLock
 from fittingroom.runs.images import PREFIX, link_images, place_file
 from fittingroom.runs.json_files import damage, json_text, read_json
 from fittingroom.runs.layout import read_layout
-from fittingroom.runs.place import has_begun, is_run
+from fittingroom.runs.place import is_run, is_unfinished
 from fittingroom.runs.record import RunRecord
 from fittingroom.runs.store import without_answers
+from fittingroom.runs.unfinished import LOCK_NAME, RunLock, UnfinishedRecord
 
 PLAN_NAME = "experiment.json"
 
@@ -144,7 +144,7 @@ class ExperimentFolder:
         """
         trained: dict[int, CellState] = {}
         for folder in self._folders(variant):
-            if is_run(folder) and not has_begun(folder):
+            if is_run(folder) and not is_unfinished(folder):
                 for seed, state in self._trained(variant, folder).items():
                     trained.setdefault(seed, state)
         cells = [cell for cell in self._plan.cells if cell.variant is variant]
@@ -163,8 +163,8 @@ class ExperimentFolder:
         batches, last = [], 0
         for folder in self._folders(variant):
             last = _number(folder)
-            if has_begun(folder):
-                seeds = BegunRecord.read(folder).seeds
+            if is_unfinished(folder):
+                seeds = UnfinishedRecord.read(folder).seeds
                 if set(seeds) & set(wanted):
                     batches.append(Batch(variant, seeds, folder, begun=True))
                     wanted = [seed for seed in wanted if seed not in seeds]

@@ -26,7 +26,7 @@ from fittingroom.experiments.study import Proposal, Study, Trial, require_optuna
 from fittingroom.experiments.summary import Summary, write_tables
 from fittingroom.progress import Progress
 from fittingroom.runs.json_files import json_text
-from fittingroom.runs.place import runs_dir
+from fittingroom.runs.place import RunsFolder
 from fittingroom.training.arguments import chosen_seeds
 
 STORAGE_NAME = "search.sqlite"
@@ -79,7 +79,7 @@ def search(  # noqa: PLR0913 - what to search, how far, and where to keep it
         raise DataError("a search judges trials on validation images, and there are none. Hold some out in the file.")
     plan = ExperimentPlan.of(dataset, (), seeds)
     digest = asked.digest(plan.data, seeds)
-    path = runs_dir() / f"search-{digest}" if out is None else Path(out)
+    path = RunsFolder().path / f"search-{digest}" if out is None else Path(out)
     with ExperimentFolder.locked(path, plan):
         place = f"{socket.gethostname()}:{path.resolve()}"
         study = Study(asked, digest, storage or f"sqlite:///{path.resolve() / STORAGE_NAME}", place)

@@ -32,7 +32,7 @@ from fittingroom.experiments.summary import trained_numbers
 from fittingroom.labs.lab_description import LabCode
 from fittingroom.labs.measures import MEASURES, Measure
 from fittingroom.runs.outcomes import Kept
-from fittingroom.runs.place import has_begun, is_run
+from fittingroom.runs.place import is_run, is_unfinished
 from fittingroom.runs.store import read_validated
 
 _PRINTED_NAME = "printed.txt"
@@ -208,7 +208,7 @@ def _forget() -> None:
 
 
 def _is_whole(out: Path) -> bool:
-    return is_run(out) and not has_begun(out)
+    return is_run(out) and not is_unfinished(out)
 
 
 def _executed(code: LabCode, dataset: Dataset, out: Path) -> tuple[str | None, str]:

@@ -22,7 +22,7 @@ from fittingroom.labs.judging import ClaimResult, check_arms
 from fittingroom.labs.lab_description import Lab, LabExperiment
 from fittingroom.runs.environment import Environment
 from fittingroom.runs.json_files import json_text
-from fittingroom.runs.place import runs_dir
+from fittingroom.runs.place import RunsFolder
 from fittingroom.runs.record import now
 
 FACTS_NAME = "lab.json"
@@ -153,7 +153,7 @@ def lab(
     found = name if isinstance(name, Lab) else Lab.find(name)
     found.check_trust(trust=trust)
     check_arms(found.claims, _arm_names_of(found))
-    folder = runs_dir() / f"lab-{found.name}" if out is None else Path(out)
+    folder = RunsFolder().path / f"lab-{found.name}" if out is None else Path(out)
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     arms, left_out = _trained(found, folder, progress)

@@ -18,7 +18,7 @@ from fittingroom.errors import FittingRoomError
 from fittingroom.runs.layout import read_layout
 from fittingroom.runs.ledger import Ledger
 from fittingroom.runs.ledger_entries import LedgerEntry, LedgerLook, looks_of, recipe_digest, score_summary
-from fittingroom.runs.place import list_runs
+from fittingroom.runs.place import RunsFolder
 from fittingroom.runs.record import Look, RunRecord
 from fittingroom.runs.store import read_record
 from fittingroom.runs.weights import WEIGHTS_NAME, weights_sha256
@@ -121,7 +121,7 @@ def _contradictions(ledger_id: str, entries: list[LedgerEntry], ledger: Path) ->
 def _looks_of_runs(entries: list[LedgerEntry]) -> Iterator[tuple[Path, RunRecord, Look]]:
     """The looks that runs say they took: runs in the folder of runs, and those that the ledger names."""
     named = [json.loads(entry.content).get("run") for entry in entries if entry.kind == "look"]
-    folders = {path.resolve() for path in [*_all_runs(list_runs()), *(Path(run) for run in named if run)]}
+    folders = {path.resolve() for path in [*_all_runs(RunsFolder().runs()), *(Path(run) for run in named if run)]}
     for path in sorted(folders):
         try:
             record = read_record(path)

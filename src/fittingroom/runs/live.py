@@ -5,8 +5,8 @@
     live/seed-0           what became of each validation image in each epoch: see `EPOCH_FORM`
 
 A watcher needs nothing from the process that trains, so that a training begun in a terminal looks like any other, and
-whatever becomes of the watcher, training does not notice. What was told is there after a kill too. `BegunRun` removes
-it when a run is whole: `history.csv` and `outcomes.npz` then say the same.
+whatever becomes of the watcher, training does not notice. What was told is there after a kill too. `UnfinishedRun`
+removes it when a run is whole: `history.csv` and `outcomes.npz` then say the same.
 
 Nothing here may cost training time or end it. Where the disk refuses a line, the stream falls silent.
 """

@@ -1,4 +1,4 @@
-"""Where runs are: the folder that holds them, the name of a new one, and finding one again."""
+"""Where runs are: `RunsFolder`, which holds them and makes new ones, and `find_run`, which finds one again."""
 
 from __future__ import annotations
 
@@ -16,50 +16,136 @@ from fittingroom.errors import RunError, StorageError, UnknownNameError
 
 RECORD_NAME = "run.json"
 OLD_SEEDS_NAME = "replicas.json"  # what version 0.1 wrote in place of it where there were several seeds
-BEGUN_NAME = "training.json"  # in the folder of a training that is under way, or can be resumed
+UNFINISHED_NAME = "training.json"  # in the folder of a training that is under way, or can be resumed
 LATEST = "latest"
 NO_FOLDERS = "none"  # as FITTINGROOM_RUNS_DIR; a folder of that name is ./none
 
 _SPACE_NEEDED = 32 * 2**20  # a run of the course's model on Fashion-MNIST takes about 2 MB
 
 
-def runs_dir() -> Path:
-    """The folder of runs: `FITTINGROOM_RUNS_DIR`, else `runs` in the current folder. It is not made here."""
-    setting = os.environ.get("FITTINGROOM_RUNS_DIR")
-    return expanded("runs" if setting in {None, "", NO_FOLDERS} else str(setting))
-
-
-def fit_writes_folders() -> bool:
-    """Whether `fit` writes a run's folder where its caller names none: not with `FITTINGROOM_RUNS_DIR=none`."""
-    return os.environ.get("FITTINGROOM_RUNS_DIR") != NO_FOLDERS
-
-
-def check_writable(out: Path | None, needed: int = _SPACE_NEEDED) -> None:
-    """Makes sure, before any training, that a run can be written. Leaves nothing behind.
+class RunsFolder:
+    """The folder that holds runs: a new one is numbered in it, and each is found in it by its name.
 
     Args:
-        out: the run's own folder; None for a new one in `runs_dir()`.
-        needed: bytes that the run will take.
-
-    Raises:
-        RunError: `out` is there already and is not an empty folder.
-        StorageError: the place cannot be written, or has too little space.
+        path: the folder; None for the user's, `FITTINGROOM_RUNS_DIR`, else `runs` in the current folder. It is not made
+            here.
     """
-    if out is not None:
-        _check_new(out)
-    folder = absolute(runs_dir() if out is None else out.parent)
-    with storage_errors(folder):
-        while not folder.exists():
-            folder = folder.parent
-        # Permissions alone do not tell: a read-only file system and root's rights have their own ideas.
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-        free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise StorageError(
-            f"{folder} has {free / 2**20:.0f} MB of free space, and a run needs about {needed / 2**20:.0f} MB. "
-            "Free some space, or choose another place with --out or FITTINGROOM_RUNS_DIR."
-        )
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+
+    @property
+    def path(self) -> Path:
+        """The folder, whether or not it is there yet."""
+        if self._path is not None:
+            return self._path
+        # Read when it is asked for: a run with its own folder needs none, nor a home folder for `~` in the setting.
+        setting = os.environ.get("FITTINGROOM_RUNS_DIR")
+        return expanded("runs" if setting in {None, "", NO_FOLDERS} else str(setting))
+
+    @staticmethod
+    def is_wanted_by_fit() -> bool:
+        """Whether `fit` writes a run's folder where its caller names none: not with `FITTINGROOM_RUNS_DIR=none`."""
+        return os.environ.get("FITTINGROOM_RUNS_DIR") != NO_FOLDERS
+
+    def runs(self) -> list[Path]:
+        """The folders of its runs, newest first. They are not read.
+
+        The age of a run is that of a file that is written once; `run.json` changes when the test set is opened.
+        """
+        return sorted((path for path in _folders_in(self.path) if is_run(path)), key=_age_key, reverse=True)
+
+    def unfinished(self) -> list[Path]:
+        """The folders of its trainings that are under way or can be resumed, newest first."""
+        found = [path for path in _folders_in(self.path) if is_unfinished(path)]
+        return sorted(found, key=lambda path: _written(path / UNFINISHED_NAME), reverse=True)
+
+    def unreadable(self) -> list[Path]:
+        """Its folders that may not be looked into: other users' runs, perhaps."""
+        return sorted(path for path in _folders_in(self.path) if _is_folder(path) and not _may_be_read(path))
+
+    def find_unfinished(self, run: str | Path = LATEST) -> Path:
+        """The folder of a training that can be resumed: a path, a name in this folder, or `latest`, the newest here.
+
+        Raises:
+            UnknownNameError: there is no such folder; the message lists those that can be resumed.
+            RunError: the run has finished; or `latest`, and there is nothing to resume.
+        """
+        run = _named(run)
+        known = self.unfinished()
+        if str(run) == LATEST:
+            if known:
+                return known[0]
+            raise RunError(f"{self.path} holds no stopped training that can be resumed.")
+        for path in (Path(run), self.path / run):
+            if is_unfinished(path):
+                return path
+            if is_run(path):
+                raise RunError(f"{path} has finished training, so it cannot be resumed.")
+        raise UnknownNameError("stopped training", str(run), [*(path.name for path in known[:10]), LATEST])
+
+    def check_writable(self, out: Path | None, needed: int = _SPACE_NEEDED) -> None:
+        """Makes sure, before any training, that a run can be written. Leaves nothing behind.
+
+        Args:
+            out: the run's own folder; None for a new one in this folder.
+            needed: bytes that the run will take.
+
+        Raises:
+            RunError: `out` is there already and is not an empty folder.
+            StorageError: the place cannot be written, or has too little space.
+        """
+        if out is not None:
+            _check_new(out)
+        folder = absolute(self.path if out is None else out.parent)
+        with storage_errors(folder):
+            while not folder.exists():
+                folder = folder.parent
+            # Permissions alone do not tell: a read-only file system and root's rights have their own ideas.
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+            free = shutil.disk_usage(folder).free
+        if free < needed:
+            raise StorageError(
+                f"{folder} has {free / 2**20:.0f} MB of free space, and a run needs about {needed / 2**20:.0f} MB. "
+                "Free some space, or choose another place with --out or FITTINGROOM_RUNS_DIR."
+            )
+
+    @staticmethod
+    def name_of_run(created: str, dataset: str, recipe: str) -> str:
+        """`<date>-<dataset>-<recipe>`, safe as a folder's name. `folder:/data/clothes` becomes `folder-clothes`.
+
+        Args:
+            created: ISO 8601; the date is the local one.
+            dataset: the dataset's name, or a form such as `npz:FILE`.
+            recipe: the recipe's name.
+        """
+        date = datetime.fromisoformat(created).astimezone().date().isoformat()
+        form, _, path = dataset.rpartition(":")
+        place = Path(path).stem if form == "npz" else Path(path).name
+        return "-".join([date, _safe(f"{form}-{place}" if form else dataset, "data"), _safe(recipe, "recipe")])
+
+    def make_run(self, name: str, out: Path | None) -> Path:
+        """Makes the folder of a new run: `out`, or the next free `<name>-<number>` in this folder.
+
+        Raises:
+            RunError: `out` is there already and is not an empty folder.
+            StorageError: it cannot be made.
+        """
+        parent = self.path if out is None else out.parent
+        with storage_errors(parent):
+            parent.mkdir(parents=True, exist_ok=True)
+            if out is not None:
+                _check_new(out)
+                out.mkdir(exist_ok=True)
+                return out
+            for number in itertools.count(1):
+                try:
+                    (parent / f"{name}-{number}").mkdir()
+                except FileExistsError:  # perhaps by another process, this very moment
+                    continue
+                break
+        return parent / f"{name}-{number}"
 
 
 def _check_new(out: Path) -> None:
@@ -73,43 +159,6 @@ def _check_new(out: Path) -> None:
             f"{out} is there already, and a run overwrites nothing. --out names the folder of this one run: "
             "choose a new name, or set FITTINGROOM_RUNS_DIR to choose the folder in which runs are numbered."
         )
-
-
-def new_folder(name: str, out: Path | None) -> Path:
-    """Makes the folder of a new run: `out`, or the next free `<name>-<number>` in `runs_dir()`.
-
-    Raises:
-        RunError: `out` is there already and is not an empty folder.
-        StorageError: it cannot be made.
-    """
-    parent = runs_dir() if out is None else out.parent
-    with storage_errors(parent):
-        parent.mkdir(parents=True, exist_ok=True)
-        if out is not None:
-            _check_new(out)
-            out.mkdir(exist_ok=True)
-            return out
-        for number in itertools.count(1):
-            try:
-                (parent / f"{name}-{number}").mkdir()
-            except FileExistsError:  # perhaps by another process, this very moment
-                continue
-            break
-    return parent / f"{name}-{number}"
-
-
-def run_name(created: str, dataset: str, recipe: str) -> str:
-    """`<date>-<dataset>-<recipe>`, safe as a folder's name. `folder:/data/clothes` becomes `folder-clothes`.
-
-    Args:
-        created: ISO 8601; the date is the local one.
-        dataset: the dataset's name, or a form such as `npz:FILE`.
-        recipe: the recipe's name.
-    """
-    date = datetime.fromisoformat(created).astimezone().date().isoformat()
-    form, _, path = dataset.rpartition(":")
-    place = Path(path).stem if form == "npz" else Path(path).name
-    return "-".join([date, _safe(f"{form}-{place}" if form else dataset, "data"), _safe(recipe, "recipe")])
 
 
 class _Opened(Protocol):
@@ -135,7 +184,7 @@ def _named(run: str | Path | _Opened) -> str | Path:
 
 
 def find_run(run: str | Path | _Opened = LATEST) -> Path:
-    """The folder of a run: a path, the name of a run in `runs_dir()`, `latest`, the newest one there, or an open run.
+    """The folder of a run: a path, a name in the runs folder, `latest`, the newest one there, or an open run.
 
     One seed of a run is a run too: `NAME/seed-2`.
 
@@ -145,15 +194,15 @@ def find_run(run: str | Path | _Opened = LATEST) -> Path:
     """
     run = _named(run)
     if str(run) == LATEST:
-        for newest in list_runs():
+        for newest in RunsFolder().runs():
             return newest
-        raise RunError(f"{runs_dir()} holds no run yet. Train one with `fittingroom train`.")
-    places = (Path(run), runs_dir() / run)
+        raise RunError(f"{RunsFolder().path} holds no run yet. Train one with `fittingroom train`.")
+    places = (Path(run), RunsFolder().path / run)
     for path in places:
         if is_run(path):
             return path
     for path in places:
-        if has_begun(path):
+        if is_unfinished(path):
             raise RunError(
                 f"{path} is a training that has not finished. `fittingroom train --resume {path}` continues it."
             )
@@ -161,50 +210,7 @@ def find_run(run: str | Path | _Opened = LATEST) -> Path:
         _check_may_be_read(path)
     if _is_folder(Path(run)):
         raise RunError(f"{run} is not a run: it has no {RECORD_NAME}.")
-    raise UnknownNameError("run", str(run), [*(path.name for path in list_runs()[:10]), LATEST])
-
-
-def find_begun(run: str | Path = LATEST) -> Path:
-    """The folder of a training that can be resumed: a path, a name in `runs_dir()`, or `latest`, the newest one there.
-
-    Raises:
-        UnknownNameError: there is no such folder; the message lists those that can be resumed.
-        RunError: the run has finished; or `latest`, and there is nothing to resume.
-    """
-    run = _named(run)
-    known = list_begun()
-    if str(run) == LATEST:
-        if known:
-            return known[0]
-        raise RunError(f"{runs_dir()} holds no stopped training that can be resumed.")
-    for path in (Path(run), runs_dir() / run):
-        if has_begun(path):
-            return path
-        if is_run(path):
-            raise RunError(f"{path} has finished training, so it cannot be resumed.")
-    raise UnknownNameError("stopped training", str(run), [*(path.name for path in known[:10]), LATEST])
-
-
-def list_begun() -> list[Path]:
-    """The folders in `runs_dir()` of trainings that are under way or can be resumed, newest first."""
-    folder = runs_dir()
-    found = [path for path in _folders_in(folder) if has_begun(path)]
-    return sorted(found, key=lambda path: _written(path / BEGUN_NAME), reverse=True)
-
-
-def list_runs(parent: Path | None = None) -> list[Path]:
-    """The run folders in `parent` (`runs_dir()` by default), newest first. They are not read.
-
-    The age of a run is that of a file that is written once; `run.json` changes when the test set is opened.
-    """
-    folder = runs_dir() if parent is None else parent
-    found = [path for path in _folders_in(folder) if is_run(path)]
-    return sorted(found, key=_age_key, reverse=True)
-
-
-def list_unreadable() -> list[Path]:
-    """The folders in `runs_dir()` that may not be looked into: other users' runs, perhaps."""
-    return sorted(path for path in _folders_in(runs_dir()) if _is_folder(path) and not _may_be_read(path))
+    raise UnknownNameError("run", str(run), [*(path.name for path in RunsFolder().runs()[:10]), LATEST])
 
 
 def _may_be_read(folder: Path) -> bool:
@@ -247,9 +253,9 @@ def is_run(path: Path) -> bool:
     return _is_file(path / RECORD_NAME) or _is_file(path / OLD_SEEDS_NAME)
 
 
-def has_begun(path: Path) -> bool:
+def is_unfinished(path: Path) -> bool:
     """Whether a folder is that of a training that is under way, or was stopped and can be resumed."""
-    return _is_file(path / BEGUN_NAME)
+    return _is_file(path / UNFINISHED_NAME)
 
 
 def has_old_seeds(path: Path) -> bool:

@@ -14,7 +14,7 @@ Those of a seed, in its `seed-<number>/`; what is beside it tells `layout.py`:
 `run.json` is written last: a folder without it is not a run. It alone changes later, when the test set is opened
 (`ledger.py`). In the run's own folder, `judgement.npz` comes when an answer is first asked for, `correction.npz` with
 the first photo (`answers/stored.py`); both can be made again. While training lasts, the folder holds other files
-(`begun.py`).
+(`unfinished.py`).
 
 What a run's kept weights make of its validation images, and whether two runs have the same ones.
 """

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fittingroom.errors import RunError
-from fittingroom.runs.begun import RunLock
 from fittingroom.runs.layout import read_layout, read_record
-from fittingroom.runs.place import has_begun, is_run, list_begun, list_runs, runs_dir
+from fittingroom.runs.place import RunsFolder, is_run, is_unfinished
+from fittingroom.runs.unfinished import RunLock
 from fittingroom.serving.limits import RefusedError
 from fittingroom.studio.background import BackgroundWork
 from fittingroom.studio.event_stream import Events
@@ -79,7 +79,7 @@ class Studio:
     @property
     def folder(self) -> Path:
         """The folder of runs: `FITTINGROOM_RUNS_DIR`, so that every function and process means the same."""
-        return runs_dir()
+        return RunsFolder().path
 
     def path_of(self, name: str) -> Path:
         """The folder of a run, or of a training that has begun, by its name in the folder of runs.
@@ -88,7 +88,7 @@ class Studio:
             RefusedError: 404, there is none of that name.
         """
         path = self.folder / name
-        if name != path.name or name.startswith(".") or "\\" in name or not (is_run(path) or has_begun(path)):
+        if name != path.name or name.startswith(".") or "\\" in name or not (is_run(path) or is_unfinished(path)):
             raise RefusedError(
                 404, "no_such_run", f"There is no run {name[:100]!r} in {self.folder}. It may have moved."
             )
@@ -119,10 +119,10 @@ class Studio:
             `name`, `status` (`training`, `stopped`, `finished` or `unreadable`), and of finished ones `recipe`,
             `dataset` and `seeds`, the number of them.
         """
-        begun = [path for path in list_begun() if not is_run(path)]
+        begun = [path for path in RunsFolder().unfinished() if not is_run(path)]
         return [
             *({"name": path.name, "status": "training" if RunLock.holder(path) else "stopped"} for path in begun),
-            *(self._facts.get(path.name, _state_of(path), partial(_facts_of, path)) for path in list_runs()),
+            *(self._facts.get(path.name, _state_of(path), partial(_facts_of, path)) for path in RunsFolder().runs()),
         ]
 
     def close(self) -> None:

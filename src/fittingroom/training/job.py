@@ -30,13 +30,13 @@ from fittingroom.engine.trainer import Trainer
 from fittingroom.errors import InputError
 from fittingroom.progress import Progress, ProgressOfBoth
 from fittingroom.recipes.modelfile import RecordedFile
-from fittingroom.runs.begun import BegunRun
 from fittingroom.runs.history import History
 from fittingroom.runs.images import RunImages
 from fittingroom.runs.live import LiveStream
 from fittingroom.runs.outcomes import Kept, Outcomes
 from fittingroom.runs.record import DataRecord, PartResult, RunRecord, Seconds, now
 from fittingroom.runs.store import RunContents
+from fittingroom.runs.unfinished import UnfinishedRun
 from fittingroom.text import word_list
 from fittingroom.training.run_folder import RunFolder, environment_of
 
@@ -153,16 +153,16 @@ class Job:
         programs = self.whole or Programs(self.source().on(Sharing.available()))
         trainer = self._trainer(seed, programs, *self._examples())
         # The folder is there before the long compilation of a large model, so that it can be seen.
-        with nullcontext() if self.folder.why_no_folder else self._begin() as begun:
+        with nullcontext() if self.folder.why_no_folder else self._begin() as unfinished:
             trainer.compile(seed.state)
             ready = time.perf_counter()
-            save = None if begun is None else self.folder.saver(begun, seed.seed)
+            save = None if unfinished is None else self.folder.saver(unfinished, seed.seed)
             training = trainer.train(seed.state, resume=seed.resume, save=save)
             train_seconds = time.perf_counter() - ready + seed.seconds_before
             compile_seconds = programs.compile_seconds + (seed.batchwise.compile_seconds if seed.batchwise else 0.0)
             self._validate(trainer, programs, training)
             seconds = Seconds(ready - self.started - compile_seconds, compile_seconds, train_seconds)
-            kept = self._kept(begun, [training], [seconds], seconds)
+            kept = self._kept(unfinished, [training], [seconds], seconds)
         self.after(training)
         return kept
 
@@ -179,10 +179,12 @@ class Job:
                 examples[lane.device] = self._examples()
                 trainer(0, lane).compile(jax.device_put(self.seeds[0].state, lane.device))
 
-        with self._begin() as begun:
+        with self._begin() as unfinished:
             lanes = Lane.compiled(len(self.seeds), self.source(), self.traced, compile_lane, request)
             ready, compiling = time.perf_counter(), sum(lane.programs.compile_seconds for lane in lanes)
-            starts = [StartingPoint(one.state, one.resume, self.folder.saver(begun, one.seed)) for one in self.seeds]
+            starts = [
+                StartingPoint(one.state, one.resume, self.folder.saver(unfinished, one.seed)) for one in self.seeds
+            ]
             trainings = train_seeds(lanes, trainer, starts, request)
             before = max(one.seconds_before for one in self.seeds)
             seconds = Seconds(ready - self.started - compiling, compiling, before + time.perf_counter() - ready)
@@ -192,18 +194,20 @@ class Job:
                 self._validate(trainer(number, lanes[0]), lanes[0].programs, training)
             # The time of a seed is that of its epochs: the clock would count the others' too.
             own = [replace(seconds, train=sum(epoch.seconds for epoch in one.epochs)) for one in trainings]
-            return self._kept(begun, trainings, own, seconds)
+            return self._kept(unfinished, trainings, own, seconds)
 
     @contextmanager
-    def _begin(self) -> Iterator[BegunRun]:
+    def _begin(self) -> Iterator[UnfinishedRun]:
         """The folder, locked, and what is told in it while training lasts."""
         blueprint = self.seeds[0].blueprint
         seeds = tuple(one.seed for one in self.seeds)
-        with self.folder.begin(self.recipe, self.data, blueprint, seeds, self.model_file) as begun:
-            self._live.open(begun.path, self.validation.class_indices if isinstance(self.validation, Arrays) else None)
+        with self.folder.begin(self.recipe, self.data, blueprint, seeds, self.model_file) as unfinished:
+            self._live.open(
+                unfinished.path, self.validation.class_indices if isinstance(self.validation, Arrays) else None
+            )
             self._live.tell("stage", text="compiling")
             try:
-                yield begun
+                yield unfinished
             except BaseException as error:
                 self._live.close(error)
                 raise
@@ -239,12 +243,12 @@ class Job:
             training.validation, training.views = programs.validate(training.state, images, labels), self.views
 
     def _kept(
-        self, begun: BegunRun | None, trainings: Sequence[Training], own: Sequence[Seconds], seconds: Seconds
+        self, unfinished: UnfinishedRun | None, trainings: Sequence[Training], own: Sequence[Seconds], seconds: Seconds
     ) -> Path | RunContents:
         """Writes what came of the training, or raises what became of it.
 
         Args:
-            begun: the run's folder; None for a run in memory.
+            unfinished: the run's folder; None for a run in memory.
             trainings: what each seed left behind.
             own: times of each seed.
             seconds: times of all together, by the clock.
@@ -260,7 +264,7 @@ class Job:
             for seed, training, times in zip(self.seeds, trainings, own, strict=True)
             if training.epochs
         ]
-        return self.folder.keep(begun, contents, trainings, seconds, self.seeds[0].if_diverged)
+        return self.folder.keep(unfinished, contents, trainings, seconds, self.seeds[0].if_diverged)
 
     @cached_property
     def _images(self) -> RunImages | None:

@@ -17,14 +17,14 @@ from fittingroom.engine.devices import platform_and_threads
 from fittingroom.engine.snapshots import Snapshot, Training, TrainingPlan
 from fittingroom.errors import DivergedError, InputError, Interrupted, RunError, StorageError
 from fittingroom.recipes.modelfile import RecordedFile
-from fittingroom.runs.begun import BegunRecord, BegunRun
 from fittingroom.runs.checkpoints import FOLDER
 from fittingroom.runs.environment import Environment
 from fittingroom.runs.json_files import damage, json_text
 from fittingroom.runs.layout import read_layout
-from fittingroom.runs.place import BEGUN_NAME, find_begun, is_run
+from fittingroom.runs.place import UNFINISHED_NAME, RunsFolder, is_run
 from fittingroom.runs.record import DataRecord, RunRecord, Seconds, now
 from fittingroom.runs.store import RunContents, write_run
+from fittingroom.runs.unfinished import UnfinishedRecord, UnfinishedRun
 from fittingroom.text import word_list
 from fittingroom.training.checkpoint_arrays import checkpoint_of, snapshot_of
 
@@ -49,7 +49,7 @@ class RunFolder:
     checkpoint_every: int = 1
     own_model: bool = False
     sample: str = ""
-    stopped: BegunRun | None = None
+    stopped: UnfinishedRun | None = None
     last_epochs: Mapping[int, int] = field(default_factory=dict)
     why_no_folder: str | None = None
 
@@ -66,7 +66,7 @@ class RunFolder:
         blueprint: Blueprint,
         seeds: tuple[int, ...],
         model_file: RecordedFile | None,
-    ) -> BegunRun:
+    ) -> UnfinishedRun:
         """The folder, locked.
 
         Args:
@@ -78,9 +78,9 @@ class RunFolder:
 
         Raises:
             InputError: that is not what was trained in the folder of the stopped training.
-            RunError, StorageError: as `BegunRun.begin` says.
+            RunError, StorageError: as `UnfinishedRun.begin` says.
         """
-        record = BegunRecord(
+        record = UnfinishedRecord(
             created=now(),
             recipe=recipe,
             own_model=self.own_model,
@@ -93,8 +93,8 @@ class RunFolder:
             model_file=model_file,
         )
         if self.stopped is None:
-            return BegunRun.begin(record, self.out)
-        with damage(self.stopped.path, BEGUN_NAME):
+            return UnfinishedRun.begin(record, self.out)
+        with damage(self.stopped.path, UNFINISHED_NAME):
             before = _identity(self.stopped.record)
         _check_same(before, _identity(record))
         return self.stopped
@@ -122,26 +122,28 @@ class RunFolder:
         return snapshot, tuple(f"Seed {seed}: {note}" if several else note for note in notes)
 
     @staticmethod
-    def saver(begun: BegunRun, seed: int) -> Callable[[Snapshot], None]:
+    def saver(unfinished: UnfinishedRun, seed: int) -> Callable[[Snapshot], None]:
         """What saves the snapshots of a seed.
 
         It raises StorageError where one cannot be written, which ends the training; the checkpoints before are intact.
         """
-        checkpoints = begun.checkpoints(seed)
+        checkpoints = unfinished.checkpoints(seed)
 
         def save(snapshot: Snapshot) -> None:
             try:
-                begun.settle()
+                unfinished.settle()
                 checkpoints.write(checkpoint_of(snapshot))
             except StorageError as error:
-                way_out = how_to_resume(begun.path, own_model=begun.record.own_model) if checkpoints.exist() else ""
+                way_out = (
+                    how_to_resume(unfinished.path, own_model=unfinished.record.own_model) if checkpoints.exist() else ""
+                )
                 raise StorageError(f"Training has stopped in epoch {snapshot.epoch + 1}: {error} {way_out}") from error
 
         return save
 
     def keep(
         self,
-        begun: BegunRun | None,
+        unfinished: UnfinishedRun | None,
         contents: Sequence[RunContents],
         trainings: Sequence[Training],
         seconds: Seconds,
@@ -150,7 +152,7 @@ class RunFolder:
         """Writes the run and returns its folder, or says why there is none.
 
         Args:
-            begun: the folder; None where the run stays in memory.
+            unfinished: the folder; None where the run stays in memory.
             contents: of each seed that finished an epoch.
             trainings: what each seed left behind.
             seconds: times of all seeds together, by the clock.
@@ -166,25 +168,25 @@ class RunFolder:
             StorageError: the files cannot be written.
         """
         first = trainings[0]
-        if begun is None:
+        if unfinished is None:
             if first.status == "interrupted":
                 raise Interrupted(f"{first.reason}; this training has no folder, so it cannot be resumed", None)
             if first.status == "diverged":
                 raise DivergedError(f"{first.reason}. {if_diverged}")
             return contents[0]
-        write = partial(write_run, contents=contents, seeds=begun.record.seeds, seconds=seconds)
-        path = _finished(begun, write if contents else None, trainings)
+        write = partial(write_run, contents=contents, seeds=unfinished.record.seeds, seconds=seconds)
+        path = _finished(unfinished, write if contents else None, trainings)
         kept = "no epoch was finished, so there is no run"
         if contents:
             count = len(first.epochs)
             which = "the" if len(trainings) > 1 else f"the {count}"
             kept = f"{which} finished epoch{' is' if which == 'the 1' else 's are'} kept in {path}"
-        _raise_what_happened(begun, trainings, path, kept, if_diverged)
+        _raise_what_happened(unfinished, trainings, path, kept, if_diverged)
         assert path is not None  # what was neither interrupted nor diverged finished an epoch
         return path
 
 
-def reopened(run: str | Path) -> BegunRun:
+def reopened(run: str | Path) -> UnfinishedRun:
     """The folder of a stopped training that can be resumed, locked until the end of a `with` block.
 
     Args:
@@ -194,13 +196,13 @@ def reopened(run: str | Path) -> BegunRun:
         UnknownNameError: there is no such folder.
         RunError: there is nothing to resume, another process trains it, or it was scored on the test set.
     """
-    path = find_begun(run)
+    path = RunsFolder().find_unfinished(run)
     if any(record.looks for record in _kept_records(path)):
         raise RunError(
             f"{path} was interrupted, and its test score has been seen. Training it further would choose a model by "
             "that score. Train again from the beginning."
         )
-    return BegunRun.reopen(path)
+    return UnfinishedRun.reopen(path)
 
 
 def _kept_records(path: Path) -> list[RunRecord]:
@@ -208,29 +210,31 @@ def _kept_records(path: Path) -> list[RunRecord]:
     return list(read_layout(path).records().values()) if is_run(path) else []
 
 
-def _finished(begun: BegunRun, write: Callable[[Path], None] | None, trainings: Sequence[Training]) -> Path | None:
+def _finished(
+    unfinished: UnfinishedRun, write: Callable[[Path], None] | None, trainings: Sequence[Training]
+) -> Path | None:
     """Ends the training in its folder; gives the folder, or None if nothing of it is left."""
     interrupted = any(training.status == "interrupted" for training in trainings)
-    can_go_on = any(begun.checkpoints(seed).exist() for seed in begun.record.seeds)
+    can_go_on = any(unfinished.checkpoints(seed).exist() for seed in unfinished.record.seeds)
     try:
-        return begun.finish(write, resumable=interrupted and can_go_on)
+        return unfinished.finish(write, resumable=interrupted and can_go_on)
     except StorageError as error:
-        goes_on = f" {how_to_resume(begun.path, own_model=begun.record.own_model)}" if can_go_on else ""
+        goes_on = f" {how_to_resume(unfinished.path, own_model=unfinished.record.own_model)}" if can_go_on else ""
         raise StorageError(f"{error}{goes_on}") from error
 
 
 def _raise_what_happened(
-    begun: BegunRun, trainings: Sequence[Training], path: Path | None, kept: str, if_diverged: str
+    unfinished: UnfinishedRun, trainings: Sequence[Training], path: Path | None, kept: str, if_diverged: str
 ) -> None:
     """Raises what became of the trainings, unless there is a result to return."""
     for training in trainings:
         if training.status == "interrupted":
-            goes_on = "" if path is None else f". {how_to_resume(path, own_model=begun.record.own_model)}"
+            goes_on = "" if path is None else f". {how_to_resume(path, own_model=unfinished.record.own_model)}"
             run = path if any(one.epochs for one in trainings) else None
             raise Interrupted(f"{training.reason}; {kept}{goes_on}", run)
     failed = {
         seed: training.reason
-        for seed, training in zip(begun.record.seeds, trainings, strict=True)
+        for seed, training in zip(unfinished.record.seeds, trainings, strict=True)
         if training.status == "diverged"
     }
     alone = len(trainings) == 1
@@ -273,7 +277,7 @@ def _check_same(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         )
 
 
-def _identity(record: BegunRecord) -> dict[str, Any]:
+def _identity(record: UnfinishedRecord) -> dict[str, Any]:
     """What must be the same, as plain JSON by its name in words.
 
     Keras numbers the names of models and layers within a process (`dense_3`), and so these numbers do not count.

@@ -1,4 +1,4 @@
-"""A run while it is trained: its folder is there from the first step on, and says what is being trained.
+"""An unfinished run: while it is trained, its folder is there from the first step on, and says what is trained.
 
     training.json     what is trained, with which seeds; gone when there is nothing left to resume
     lock              held by the process that trains
@@ -33,7 +33,7 @@ from fittingroom.runs.environment import Environment
 from fittingroom.runs.json_files import damage, json_line, read_json
 from fittingroom.runs.layout import read_seeds, seed_folder
 from fittingroom.runs.live import LIVE_NAME
-from fittingroom.runs.place import BEGUN_NAME, OLD_SEEDS_NAME, RECORD_NAME, has_begun, is_run, new_folder, run_name
+from fittingroom.runs.place import OLD_SEEDS_NAME, RECORD_NAME, UNFINISHED_NAME, RunsFolder, is_run, is_unfinished
 from fittingroom.runs.record import DataRecord, check_format, known_fields, now, read_model_file
 
 FORMAT = 2
@@ -44,7 +44,7 @@ LEAST_SECONDS_TO_LOSE = 1.0
 
 
 @dataclass(frozen=True)
-class BegunRecord:
+class UnfinishedRecord:
     """What `training.json` says: all that is needed to resume.
 
     Args:
@@ -78,15 +78,15 @@ class BegunRecord:
         return {"format": FORMAT, **vars(self), **own}
 
     @classmethod
-    def read(cls, path: Path) -> BegunRecord:
+    def read(cls, path: Path) -> UnfinishedRecord:
         """What `training.json` says.
 
         Raises:
             RunError: it is missing or damaged, or was written in another format.
         """
-        with damage(path, BEGUN_NAME):
-            stored = read_json(path / BEGUN_NAME)
-            check_format(stored, FORMAT, BEGUN_NAME)
+        with damage(path, UNFINISHED_NAME):
+            stored = read_json(path / UNFINISHED_NAME)
+            check_format(stored, FORMAT, UNFINISHED_NAME)
             return cls(
                 created=str(stored["created"]),
                 recipe={**stored["recipe"], "name": str(stored["recipe"]["name"])},
@@ -101,8 +101,8 @@ class BegunRecord:
             )
 
 
-class BegunRun:
-    """The folder of a training that this process has locked. `BegunRun.begin` and `BegunRun.reopen` make one.
+class UnfinishedRun:
+    """The folder of a training that this process has locked. `UnfinishedRun.begin` and `UnfinishedRun.reopen` make one.
 
     Args:
         path: the folder.
@@ -111,7 +111,7 @@ class BegunRun:
         new: whether this process began the training.
     """
 
-    def __init__(self, path: Path, record: BegunRecord, lock: RunLock, *, new: bool) -> None:
+    def __init__(self, path: Path, record: UnfinishedRecord, lock: RunLock, *, new: bool) -> None:
         self.path = path
         self.record = record
         self._new = new
@@ -121,42 +121,44 @@ class BegunRun:
         self._checkpoints: dict[int, Checkpoints] = {}
 
     @classmethod
-    def begin(cls, record: BegunRecord, out: Path | None) -> BegunRun:
+    def begin(cls, record: UnfinishedRecord, out: Path | None) -> UnfinishedRun:
         """Makes the folder of a new training, and locks it.
 
         Args:
             record: what is trained.
             out: the run's own folder, new or empty; None for the next free `<date>-<dataset>-<recipe>-<n>` in
-                `runs_dir()`.
+                the runs folder.
 
         Raises:
             RunError: `out` is there already and is not an empty folder.
             StorageError: it cannot be written.
         """
-        path = new_folder(run_name(record.created, record.data.name, record.recipe["name"]), out)
+        path = RunsFolder().make_run(
+            RunsFolder.name_of_run(record.created, record.data.name, record.recipe["name"]), out
+        )
         lock = RunLock(path)
         begun = cls(path, record, lock, new=True)
         try:
-            write_bytes(path / BEGUN_NAME, json_line(record.to_dict()), durable=False)
+            write_bytes(path / UNFINISHED_NAME, json_line(record.to_dict()), durable=False)
         except BaseException:
             begun.finish(None, resumable=False)
             raise
         return begun
 
     @classmethod
-    def reopen(cls, path: Path) -> BegunRun:
+    def reopen(cls, path: Path) -> UnfinishedRun:
         """Locks the folder of a training that was stopped, and removes what a killed process left half-written.
 
         Raises:
             RunError: there is nothing to resume, another process trains it, or the record is damaged.
             StorageError: it cannot be written.
         """
-        if not has_begun(path):
-            done = "it has finished" if is_run(path) else f"it has no {BEGUN_NAME}"
+        if not is_unfinished(path):
+            done = "it has finished" if is_run(path) else f"it has no {UNFINISHED_NAME}"
             raise RunError(f"{path} cannot be resumed: {done}. `fittingroom runs` lists the trainings that can.")
         lock = RunLock(path)
         try:
-            record = BegunRecord.read(path)
+            record = UnfinishedRecord.read(path)
             _move_old_checkpoints(path, record)
             for folder in (path, *(seed_folder(path, seed) for seed in record.seeds)):
                 sweep(folder)
@@ -165,7 +167,7 @@ class BegunRun:
             raise
         return cls(path, record, lock, new=False)
 
-    def __enter__(self) -> BegunRun:
+    def __enter__(self) -> UnfinishedRun:
         return self
 
     def __exit__(self, *failure: object) -> None:
@@ -225,7 +227,7 @@ class BegunRun:
         """
         if not self._settled:
             with storage_errors(self.path):
-                with (self.path / BEGUN_NAME).open("rb") as stream:
+                with (self.path / UNFINISHED_NAME).open("rb") as stream:
                     os.fsync(stream.fileno())
                 sync_folder(self.path)
                 sync_folder(self.path.parent)
@@ -237,13 +239,13 @@ class BegunRun:
         self._lock = None
 
     def _remove_checkpoints(self) -> None:
-        (self.path / BEGUN_NAME).unlink(missing_ok=True)
+        (self.path / UNFINISHED_NAME).unlink(missing_ok=True)
         shutil.rmtree(self.path / LIVE_NAME, ignore_errors=True)
         for seed in self.record.seeds:
             shutil.rmtree(self.folder(seed) / CHECKPOINTS, ignore_errors=True)
 
 
-def _move_old_checkpoints(path: Path, record: BegunRecord) -> None:
+def _move_old_checkpoints(path: Path, record: UnfinishedRecord) -> None:
     """Moves the checkpoints to their seed, where version 0.1 wrote those of a single seed into the run's own folder."""
     old = path / CHECKPOINTS
     if old.is_dir():
