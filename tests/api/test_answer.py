@@ -79,7 +79,7 @@ def test_a_folder_that_cannot_be_written_answers_too(
 
     expected = fr.open_run(copied).answer(digits.train.images[:5])
     (copied / JUDGEMENT.name).unlink()
-    monkeypatch.setattr("fittingroom.answers.stored._FittedFile.write", full)
+    monkeypatch.setattr("fittingroom.answers.stored.FittedFile.write", full)
     assert same(fr.open_run(copied).answer(digits.train.images[:5]), expected)
     assert not (copied / JUDGEMENT.name).exists()
 

@@ -115,9 +115,9 @@ def fitted(kind: str, honest: Mapping[str, bytes]) -> Callable[[Place], None]:
     """Writes an honest run with a judgement or a correction of its weights that has these arrays."""
 
     def build(place: Place) -> None:
-        from fittingroom.answers.stored import JUDGEMENT, LABEL_SHIFT, _FittedFile, digest_of
+        from fittingroom.answers.stored import JUDGEMENT, LABEL_SHIFT, FittedFile, digest_of
 
-        files: dict[str, _FittedFile[Any]] = {"judgement": JUDGEMENT, "correction": LABEL_SHIFT}
+        files: dict[str, FittedFile[Any]] = {"judgement": JUDGEMENT, "correction": LABEL_SHIFT}
         file = files[kind]
         start = {
             "format": array_bytes(np.array(file.format)),

@@ -64,7 +64,7 @@ def digest_of(folders: Sequence[Path]) -> bytes:
 
 
 @dataclass(frozen=True)
-class _FittedFile(Generic[T]):
+class FittedFile(Generic[T]):
     """A kind of file that keeps what was fitted.
 
     Args:
@@ -73,6 +73,7 @@ class _FittedFile(Generic[T]):
         largest: bytes that one may have.
         arrays_of: arrays and numbers of NumPy, by their names in the file.
         checked: the same back from a file, for so many classes; may raise anything where that makes no sense.
+        again: what makes it again where it was deleted, in words.
     """
 
     name: str
@@ -80,6 +81,7 @@ class _FittedFile(Generic[T]):
     largest: int
     arrays_of: Callable[[T], Mapping[str, Any]]
     checked: Callable[[NpzFile, int], T]
+    again: str = "the next answer"
 
     def write(self, folder: Path, fitted: T, digest: bytes) -> None:
         """Writes what was fitted into a run's folder, with the digest of the weights that it belongs to.
@@ -100,7 +102,7 @@ class _FittedFile(Generic[T]):
         file = folder / self.name
         if not file.exists() and not file.is_symlink():
             return None
-        with _mendable(file), damage(folder, self.name):
+        with _mendable(file, self.again), damage(folder, self.name):
             if file.stat().st_size > self.largest:
                 raise ValueError(f"it is larger than the {self.largest:,} bytes that such a file may have")
             arrays = NpzFile(file)
@@ -117,12 +119,12 @@ class _FittedFile(Generic[T]):
 
 
 @contextmanager
-def _mendable(file: Path) -> Iterator[None]:
+def _mendable(file: Path, again: str) -> Iterator[None]:
     """Adds to an error that nothing is lost."""
     try:
         yield
     except RunError as error:
-        raise RunError(f"{error} Delete {file}: the next answer makes it again.") from error
+        raise RunError(f"{error} Delete {file}: {again} makes it again.") from error
 
 
 def _judgement_arrays(judgement: Judgement) -> Mapping[str, Any]:
@@ -192,5 +194,5 @@ def _number_in(file: NpzFile, name: str) -> float:
 
 
 # 5,000 images have three million bytes of HOG features, the scores of ten million images forty.
-JUDGEMENT = _FittedFile("judgement.npz", 3, 64 * 2**20, _judgement_arrays, _checked_judgement)
-LABEL_SHIFT = _FittedFile("correction.npz", 1, 2**20, _label_shift_arrays, _checked_label_shift)
+JUDGEMENT = FittedFile("judgement.npz", 3, 64 * 2**20, _judgement_arrays, _checked_judgement)
+LABEL_SHIFT = FittedFile("correction.npz", 1, 2**20, _label_shift_arrays, _checked_label_shift)
