@@ -99,7 +99,7 @@ def make_map(subject: Subject, progress: Progress | None = None) -> ImageMap:
     training = subject.trainings[subject.example]
     if found is not None and found.tsne is not None:
         return found
-    tell = progress or (lambda stage, done, total: None)
+    tell = progress or _silent
     source, features, index = _features(training, tell)
     if not np.isfinite(features).all():
         raise InputError("The features of some images are not finite numbers, so they have no place on a map.")
@@ -116,6 +116,10 @@ def make_map(subject: Subject, progress: Progress | None = None) -> ImageMap:
     return found
 
 
+def _silent(stage: Stage, done: int, total: int) -> None:
+    """Tells nobody."""
+
+
 def _keep(folder: Path, found: ImageMap, training: SeedTraining) -> None:
     try:
         MAP.write(folder, found, digest_of([training.path]))
@@ -123,9 +127,7 @@ def _keep(folder: Path, found: ImageMap, training: SeedTraining) -> None:
         _log.info("The map of the images is not kept: %s", error)
 
 
-def _features(
-    training: SeedTraining, tell: Progress
-) -> tuple[Source, npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+def _features(training: SeedTraining, tell: Progress) -> tuple[Source, npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """What the features are, those of each image, `(n, features)`, and which of the validation images these are."""
     from fittingroom.api.inner_view import InnerView
     from fittingroom.api.run import Run
@@ -179,9 +181,7 @@ def _checked(file: NpzFile, classes: int) -> ImageMap:
         raise ValueError(f"expected neighbours of {count:,} images, got an array of the shape {neighbours.shape}")
     if neighbours.shape[1] > NEIGHBOURS or (neighbours.size and not 0 <= neighbours.min() <= neighbours.max() < count):
         raise ValueError(f"its neighbours are not images from 0 to {count - 1}")
-    return ImageMap(
-        SOURCES[source], width, images, index, pca, shares, neighbours, arranged if len(arranged) else None
-    )
+    return ImageMap(SOURCES[source], width, images, index, pca, shares, neighbours, arranged if len(arranged) else None)
 
 
 def _whole(file: NpzFile, name: str) -> int:

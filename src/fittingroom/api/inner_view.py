@@ -4,9 +4,9 @@ The model is the Keras model of the run's own description; no code of a file is 
 
 - the features of its last hidden layer, which its last layer tells the classes apart by;
 - how its answer moves with each pixel: the gradient of the difference between two classes' logits, by JAX. Where all
-  weights are those of dense layers with ReLU, the model is linear around an image, and gradient times input is what each
-  pixel adds to that difference, to the last bit. Of other models the gradient says what a small change would do, and
-  neither what the model "sees" nor what made its answer (Simonyan et al., Deep Inside Convolutional Networks, 2013,
+  weights are those of dense layers with ReLU, the model is linear around an image, and gradient times input is what
+  each pixel adds to that difference. Of other models the gradient says what a small change would do, and neither what
+  the model "sees" nor what made its answer (Simonyan et al., Deep Inside Convolutional Networks, 2013,
   arXiv 1312.6034; Adebayo et al., Sanity Checks for Saliency Maps, NeurIPS 2018, arXiv 1810.03292);
 - the weights of a dense first layer, which have the form of an image.
 """
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 Float32 = npt.NDArray[np.float32]
 Source = Literal["hidden layer", "pixels"]
 Kind = Literal["contributions", "gradient"]
+_Values = tuple[tuple[Any, ...], ...]  # of the model before the last layer and of that, trainable and not
 
 WIDEST = 2_048
 """Features of an image that are kept; wider layers are projected at random, which keeps distances."""
@@ -146,7 +147,7 @@ class InnerView:
         """
         first = self._weighted[0]
         size = int(np.prod(image_shape))
-        if not _is(first, "Dense") or tuple(first.kernel.shape)[0] != size:
+        if not _is(first, "Dense") or int(first.kernel.shape[0]) != size:
             return None
         pictures = np.asarray(first.kernel, np.float32).T.reshape(-1, *image_shape)
         return pictures.sum(axis=-1) if pictures.ndim == 4 else pictures
@@ -181,35 +182,33 @@ class InnerView:
         import keras
 
         try:
-            return keras.Model(self._model.inputs, layer.input)
-        except (AttributeError, ValueError, TypeError) as error:
+            return keras.Model(self._model.inputs[0], layer.input)
+        except (AttributeError, IndexError, ValueError, TypeError) as error:
             raise RunError(_CLOSED) from error
 
-    def _values(self) -> tuple[Any, ...]:
-        from fittingroom.engine.state import values_of
+    def _values(self) -> _Values:
+        from fittingroom.engine.state import State
 
         models = (self._before, self._head)
         return tuple(
-            values_of(group) for one in models for group in (one.trainable_variables, one.non_trainable_variables)
+            tuple(State.values_of(group))
+            for one in models
+            for group in (one.trainable_variables, one.non_trainable_variables)
         )
 
-    def _features(self, values: tuple[Any, ...], images: Any) -> Any:
+    def _features(self, values: _Values, images: Any) -> Any:
         """From stored images to what the last layer is given."""
         import jax.numpy as jnp
 
-        from fittingroom.engine.keras_steps import evaluating, fitted, only
+        from fittingroom.engine.keras_steps import KerasSteps
 
-        scaled = jnp.asarray(images, jnp.float32) / self._scale
-        outputs, _ = self._before.stateless_call(
-            list(values[0]), list(values[1]), fitted(self._before, scaled), **evaluating(self._before)
-        )
-        return only(outputs)
+        return KerasSteps(self._before).outputs(values[0], values[1], jnp.asarray(images, jnp.float32) / self._scale)
 
     @staticmethod
     def _flat(features: Any) -> Any:
         return features.reshape(features.shape[0], -1)
 
-    def _logits(self, values: tuple[Any, ...], images: Any) -> Any:
+    def _logits(self, values: _Values, images: Any) -> Any:
         """What the last layer gives before its activation, whatever that is: softmax has no part in a difference."""
         features = self._features(values, images)
         kernel, *rest = (*values[2], *values[3])

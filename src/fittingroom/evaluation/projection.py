@@ -59,7 +59,7 @@ def components(features: npt.NDArray[Any]) -> tuple[Float32, npt.NDArray[np.floa
     found = centred @ axes[:, order]
     largest = found[np.abs(found).argmax(axis=0), np.arange(kept)]
     found = found * np.where(largest < 0, -1.0, 1.0) * (spread or 1.0)
-    whole = max(float(variances.sum()), np.finfo(np.float64).tiny)
+    whole = max(float(variances.sum()), 1e-300)
     shares = np.clip(variances[order] / whole, 0, 1)
     if kept < 2:
         found, shares = np.pad(found, ((0, 0), (0, 2 - kept))), np.pad(shares, (0, 2 - kept))
@@ -132,7 +132,8 @@ def _arranged(points: Float32, progress: Progress | None) -> Float32:
 def _start(points: Float32) -> Float32:
     """The first two components, small: t-SNE then keeps the large distances better than from places at random."""
     first = points[:, :2].astype(np.float64)
-    return np.asarray(1e-4 * first / max(float(first[:, 0].std()), np.finfo(np.float32).tiny), np.float32)
+    spread = max(float(first[:, 0].std()), 1e-30)
+    return np.asarray(1e-4 * first / spread, np.float32)
 
 
 class _Steps(io.TextIOBase):
