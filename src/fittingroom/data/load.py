@@ -142,17 +142,33 @@ def _catalogued(entry: CatalogueEntry, data_dir: Path | None) -> Contents:
 
 
 def _from_usual_places(entry: CatalogueEntry) -> Contents:
-    """From the cache, for which no reader is imported; else from the system's package, or by download."""
-    contents = None if entry.name == DIGITS.name else DatasetSource.cached_before(entry.name)
+    """From the cache, for which no reader is imported; else from scikit-learn, the system's package or by download."""
+    if entry.name == DIGITS.name:
+        return _digits().contents()
+    contents = DatasetSource.cached_before(entry.name)
     if contents is not None:
         return contents
     from fittingroom.data.published import PublishedDataset
 
-    source = PublishedDataset.digits() if entry.name == DIGITS.name else PublishedDataset(entry).in_system()
+    source = PublishedDataset(entry).in_system()
     if source is not None:
         return source.contents()
     with PublishedDataset(entry).by_download() as source:
         return source.contents()
+
+
+def _digits() -> DatasetSource:
+    """scikit-learn's digits, of which another version may have other ones."""
+    import importlib.metadata  # slow to import, and needed here only
+
+    def read() -> Contents:
+        from fittingroom.data.published import PublishedDataset
+
+        return PublishedDataset.digits()
+
+    return DatasetSource(
+        "digits", ((f"digits of scikit-learn {importlib.metadata.version('scikit-learn')}", 0, 0),), read
+    )
 
 
 def _source(form: str, path: Path, image_size: tuple[int, int] | None, *, first_rules: bool) -> DatasetSource:

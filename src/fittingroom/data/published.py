@@ -34,22 +34,6 @@ _TIMEOUT = (5, 30)
 _TEST_DIGITS = 360
 
 
-def _read_digits() -> Contents:
-    from sklearn.datasets import load_digits
-
-    data = load_digits()
-    images = data.images.astype(np.uint8)
-    found = RawDataset(
-        train=RawPart(images, data.target),
-        test=None,
-        source="scikit-learn's own copy, with a train/test split of ours",
-        classes=DIGITS.classes,
-        scale=DIGITS.scale,
-        test_fraction=_TEST_DIGITS / len(images),
-    )
-    return replace(found.checked(), notes=())
-
-
 @dataclass(frozen=True)
 class PublishedDataset:
     """A dataset of the catalogue, at each of the places where its files may be.
@@ -61,12 +45,21 @@ class PublishedDataset:
     entry: CatalogueEntry
 
     @staticmethod
-    def digits() -> DatasetSource:
+    def digits() -> Contents:
         """scikit-learn's digits: 1,797 images with values 0 to 16, 360 of them our fixed test part."""
-        import importlib.metadata  # slow to import, and needed here only
+        from sklearn.datasets import load_digits
 
-        stamp = ((f"digits of scikit-learn {importlib.metadata.version('scikit-learn')}", 0, 0),)
-        return DatasetSource("digits", stamp, _read_digits)
+        data = load_digits()
+        images = data.images.astype(np.uint8)
+        found = RawDataset(
+            train=RawPart(images, data.target),
+            test=None,
+            source="scikit-learn's own copy, with a train/test split of ours",
+            classes=DIGITS.classes,
+            scale=DIGITS.scale,
+            test_fraction=_TEST_DIGITS / len(images),
+        )
+        return replace(found.checked(), notes=())
 
     def in_folder(self, folder: Path) -> DatasetSource | None:
         """It in the user's folder: in its sub-folder with the dataset's name, or in it; None if in neither.
