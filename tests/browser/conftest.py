@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Dialog, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, Route, ViewportSize, sync_playwright
 
 import fittingroom
 from fittingroom.recipes.named import NAMED
@@ -50,6 +50,7 @@ class Opened:
 
 
 Open = Callable[..., Opened]
+Visit = Callable[..., Opened]
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +95,51 @@ def open_file(browser: Browser) -> Iterator[Open]:
         return found
 
     yield opened
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Visit]:
+    """Opens a page of a server in a browser of its own: `visit(url, 390, dark=True)`.
+
+    What it asks of any other server is in `requests`, and is not answered.
+    """
+    contexts: list[BrowserContext] = []
+
+    def visited(url: str, width: int = 1400, height: int = 900, *, dark: bool = False, touch: bool = False) -> Opened:
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+            has_touch=touch,
+            permissions=["clipboard-read", "clipboard-write"],
+        )
+        context.set_default_timeout(10_000)
+        contexts.append(context)
+        page = context.new_page()
+        found = Opened(page)
+        own = url.split("/", 3)[2]
+
+        def ask(route: Route) -> None:
+            address = route.request.url
+            if address.startswith(("data:", "blob:")) or address.split("/", 3)[2] == own:
+                route.continue_()
+            else:
+                found.requests.append(address)
+                route.abort()
+
+        def refuse(one: Dialog) -> None:
+            found.dialogs.append(one.message)
+            one.dismiss()
+
+        page.route("**/*", ask)
+        page.on("console", lambda one: found.complaints.append(one.text) if one.type in {"error", "warning"} else None)
+        page.on("pageerror", lambda one: found.complaints.append(str(one)))
+        page.on("dialog", refuse)
+        page.goto(url)
+        return found
+
+    yield visited
     for context in contexts:
         context.close()
 

@@ -10,11 +10,15 @@ const RUN_STATES = { training: "in training", stopped: "stopped", unreadable: "u
 export const VIEWS = Object.keys(NAMES);
 export const titleOf = (view) => NAMES[view];
 
+// The links stay the same elements, so that the keyboard stays where it is.
 export const showRail = (current, link) => {
-  const items = VIEWS.map((view) =>
-    element("a", { href: link(view), "aria-current": view === current ? "page" : null }, icon(view), element("span", null, NAMES[view])),
-  );
-  byId("views").replaceChildren(...items);
+  const rail = byId("views");
+  if (!rail.childElementCount) rail.append(...VIEWS.map((view) => element("a", null, icon(view), element("span", null, NAMES[view]))));
+  VIEWS.forEach((view, index) => {
+    rail.children[index].href = link(view);
+    if (view === current) rail.children[index].setAttribute("aria-current", "page");
+    else rail.children[index].removeAttribute("aria-current");
+  });
 };
 
 export const runTitle = (run) => (run.recipe ? `${run.recipe} on ${run.dataset}` : RUN_STATES[run.status]);
