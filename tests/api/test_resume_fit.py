@@ -6,6 +6,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,9 @@ class CtrlC(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         flag = RunsFolder().path / f"signal-{self.epoch}"
-        if epoch + 1 == self.epoch and not flag.exists():
+        if epoch + 1 != self.epoch:
+            return
+        with suppress(FileExistsError):  # seeds train at once, and only one of them makes the folder
             flag.mkdir()
             os.kill(os.getpid(), signal.SIGINT)
 
