@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from fittingroom.data.dataset import Dataset, Part
-from fittingroom.data.dataset_card import write_sprite
+from fittingroom.data.dataset_card import DatasetCard
 from fittingroom.data.load import load
 from fittingroom.errors import StorageError
 from tests.data.builders import images, labels, write_picture_folder
@@ -38,7 +38,7 @@ def test_own_data_say_what_is_unknown_and_how_pictures_were_resized(tmp_path: Pa
 
 def test_a_sprite_has_a_row_for_each_class_in_order(tmp_path: Path) -> None:
     part = Part(images(9), labels(5, 3, 1).astype(np.int32), ("a", "b", "c"))
-    write_sprite(part, tmp_path / "s.png", per_class=4)
+    DatasetCard(part).write_sprite(tmp_path / "s.png", per_class=4)
     with Image.open(tmp_path / "s.png") as picture:
         sprite = np.asarray(picture)
     assert sprite.shape == (3 * 30 + 2, 4 * 30 + 2)
@@ -48,7 +48,7 @@ def test_a_sprite_has_a_row_for_each_class_in_order(tmp_path: Path) -> None:
 
 
 def test_a_sprite_of_small_dim_images_is_large_and_bright(tmp_path: Path) -> None:
-    write_sprite(load("digits").train, tmp_path / "s.png")
+    DatasetCard(load("digits").train).write_sprite(tmp_path / "s.png")
     with Image.open(tmp_path / "s.png") as picture:
         assert picture.size == (10 * 34 + 2, 10 * 34 + 2)
         assert np.asarray(picture)[2:34, 2:34].max() > 200
@@ -56,7 +56,7 @@ def test_a_sprite_of_small_dim_images_is_large_and_bright(tmp_path: Path) -> Non
 
 def test_a_sprite_in_colour_is_in_colour(tmp_path: Path) -> None:
     colour = np.random.default_rng(0).integers(0, 256, (4, 28, 28, 3), np.uint8)
-    write_sprite(Part(colour, labels(2, 2).astype(np.int32), ("a", "b")), tmp_path / "s.png")
+    DatasetCard(Part(colour, labels(2, 2).astype(np.int32), ("a", "b"))).write_sprite(tmp_path / "s.png")
     with Image.open(tmp_path / "s.png") as picture:
         assert picture.mode == "RGB"
 
@@ -64,4 +64,4 @@ def test_a_sprite_in_colour_is_in_colour(tmp_path: Path) -> None:
 def test_a_sprite_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> None:
     part = Part(images(9), labels(5, 3, 1).astype(np.int32), ("a", "b", "c"))
     with pytest.raises(StorageError):
-        write_sprite(part, tmp_path / "no" / "s.png")
+        DatasetCard(part).write_sprite(tmp_path / "no" / "s.png")

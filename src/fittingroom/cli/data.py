@@ -58,17 +58,17 @@ def _write_sprite(dataset: Dataset, chosen: Path | None) -> Path | None:
     """Writes the picture of a dataset; None where the cache folder cannot be written."""
     from fittingroom.atomic import storage_errors
     from fittingroom.data.cache import cache_dir
-    from fittingroom.data.dataset_card import write_sprite
+    from fittingroom.data.dataset_card import DatasetCard
     from fittingroom.errors import StorageError
 
     if chosen is not None:
-        write_sprite(dataset.train, chosen)
+        DatasetCard(dataset.train).write_sprite(chosen)
         return chosen
     path = cache_dir() / "sprites" / f"{dataset.fingerprint}.png"
     try:
         with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-        write_sprite(dataset.train, path)
+        DatasetCard(dataset.train).write_sprite(path)
     except StorageError as error:  # nobody asked for it, so the counts are shown without it
         say(
             "note",

@@ -74,9 +74,9 @@ class Part:
         return f"Part({len(self):,} images {self.images.shape[1:]}, {len(self.classes)} classes)"
 
     def _repr_html_(self) -> str:
-        from fittingroom.data.dataset_card import html_card
+        from fittingroom.data.dataset_card import DatasetCard
 
-        return html_card(f"{len(self):,} images", {"images": self.counts()}, self)
+        return DatasetCard(self).html(f"{len(self):,} images", {"images": self.counts()})
 
     @property
     def x(self) -> NDArray[np.float32]:
@@ -248,7 +248,7 @@ class Dataset:
     arguments: Mapping[str, Any]
 
     def _repr_html_(self) -> str:
-        from fittingroom.data.dataset_card import html_card
+        from fittingroom.data.dataset_card import DatasetCard
 
         counts = {
             "training": self.train.counts(),
@@ -256,7 +256,7 @@ class Dataset:
             "test, sealed": self.test.counts(),
         }
         size = " × ".join(map(str, self.image_shape))
-        return html_card(f"<b>{escape(self.name)}</b>, {size} pixels", counts, self.train)
+        return DatasetCard(self.train).html(f"<b>{escape(self.name)}</b>, {size} pixels", counts)
 
     def describe(self) -> dict[str, Any]:
         """All that is known without opening the test set, as JSON types.

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from fittingroom.atomic import write_atomically
+from fittingroom.atomic import write_bytes
 from fittingroom.data.values import Images, Labels
 
 _PER_CLASS = 12
@@ -36,15 +37,38 @@ class _LabelledImages(Protocol):
     def scale(self) -> float: ...
 
 
-def html_card(title: str, counts: Mapping[str, Sequence[int]], shown: _LabelledImages) -> str:
-    """HTML for a notebook: a title, the number of images of each part and class, and the first images of each class.
+@dataclass(frozen=True)
+class DatasetCard:
+    """What a dataset looks like.
 
     Args:
-        title: HTML.
-        counts: for the name of each part, its number of images of each class.
         shown: the part whose first images are shown.
     """
-    return f"<div>{title}{_table(shown.classes, counts)}{_image(shown)}</div>"
+
+    shown: _LabelledImages
+
+    def html(self, title: str, counts: Mapping[str, Sequence[int]]) -> str:
+        """HTML for a notebook: a title, the images of each part and class counted, and the first images of each class.
+
+        Args:
+            title: HTML.
+            counts: for the name of each part, its number of images of each class.
+        """
+        return f"<div>{title}{_table(self.shown.classes, counts)}{_image(self.shown)}</div>"
+
+    def write_sprite(self, path: Path, per_class: int = 10) -> None:
+        """Writes a PNG with one row for each class, in order, of its first images.
+
+        Images smaller than 28 pixels are enlarged by a whole factor.
+
+        Args:
+            path: the file to write.
+            per_class: images in a row.
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
+        write_bytes(path, _png(_sprite(self.shown, per_class)))
 
 
 def _table(classes: tuple[str, ...], counts: Mapping[str, Sequence[int]]) -> str:
@@ -71,23 +95,6 @@ def _image(shown: _LabelledImages) -> str:
     data = base64.b64encode(_png(rows)).decode()
     alt = escape(f"The first {_PER_CLASS} images of {', '.join(first)}")
     return f'<img alt="{alt}" src="data:image/png;base64,{data}" style="max-width:100%">'
-
-
-def write_sprite(part: _LabelledImages, path: Path, per_class: int = 10) -> None:
-    """Writes a PNG with one row for each class, in order, of its first images.
-
-    Images smaller than 28 pixels are enlarged by a whole factor.
-
-    Args:
-        part: where the images are taken from.
-        path: the file to write.
-        per_class: images in a row.
-
-    Raises:
-        StorageError: the file cannot be written.
-    """
-    content = _png(_sprite(part, per_class))
-    write_atomically(path, lambda stream: stream.write(content))
 
 
 def _png(pixels: Images) -> bytes:
