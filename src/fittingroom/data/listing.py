@@ -53,7 +53,7 @@ class Listing:
         suffixes = FIRST_SUFFIXES if first_rules else SUFFIXES
         folders, pictures, others, links = list[Path](), list[Path](), list[Path](), list[Path]()
         for path in sorted(folder.iterdir()):
-            if path.is_symlink():
+            if path.is_symlink():  # asked first, since `is_dir` and `is_file` follow links
                 links.append(path)
             elif path.name.startswith("."):
                 found.add(HIDDEN, [path])

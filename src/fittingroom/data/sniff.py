@@ -201,6 +201,7 @@ def read_declared(stream: io.BufferedIOBase, declared: int, stored: int, what: s
     try:
         while len(content) < declared and (chunk := stream.read1(min(_CHUNK, declared - len(content)))):
             content += chunk
+        # The read behind the last byte also makes gzip and ZIP compare their checksums.
         has_more = len(content) == declared and stream.read1(1) != b""
     except EOFError as error:
         raise DataError(
