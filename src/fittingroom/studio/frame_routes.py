@@ -20,6 +20,7 @@ VIEWS = ("train", "understand", "try", "runs", "class", "labs", "test")
 _PAGES = Path(__file__).parent / "pages"
 _HOUSE_STYLE = Path(__file__).parents[1] / "reports" / "templates"
 _SHARED = ("style.css", "drawing.css")  # with the reports
+_STYLES = (*_SHARED, "studio.css")
 _KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".png": "image/png"}
 _FOREVER = "private, max-age=31536000, immutable"  # the address changes when a file does
 _POLICY = (
@@ -40,7 +41,8 @@ def router(studio: Studio) -> APIRouter:
     async def page(view: str) -> HTMLResponse:
         if view not in VIEWS:
             raise RefusedError(404, "not_found", f"There is no page /{view[:100]}. Open /train.")
-        text = (_PAGES / "index.html").read_text(encoding="utf-8").replace("{assets}", f"/assets/{_version()}")
+        text = (_PAGES / "index.html").read_text(encoding="utf-8").replace("{styles}", _styles())
+        text = text.replace("{assets}", f"/assets/{_version()}")
         return HTMLResponse(text, headers={"content-security-policy": _POLICY})
 
     @routes.get("/assets/{version}/{name}")
@@ -75,6 +77,12 @@ def _files() -> dict[str, Path]:
     """What is served, by name: the files of the pages, and those that they share with reports."""
     shared = {name: _HOUSE_STYLE / name for name in _SHARED}
     return {**{path.name: path for path in _PAGES.iterdir() if path.suffix in _KINDS}, **shared}
+
+
+def _styles() -> str:
+    """The style sheets in their order: the house's, the frame's, and those of views, which may rely on both."""
+    views = sorted(name for name in _files() if name.endswith(".css") and name not in _STYLES)
+    return "\n".join(f'<link rel="stylesheet" href="{{assets}}/{name}">' for name in (*_STYLES, *views))
 
 
 def _version() -> str:

@@ -5,6 +5,8 @@
 //   export const aboutOneRun = true;              // optional: the frame offers the runs to choose from (query `run`)
 //   export async function show(app, query) {...}  // fills `app.main`, which is empty; returns {update, leave}, both optional
 //
+// Its own styles are in `<view>.css`, which every page loads after studio.css; the building blocks are named there.
+//
 // `query` is a plain object of the address's query, all texts. `update(query)` is called when only the query changed (by
 // `app.go`, back, forward or the chooser); without it, `show` is called again. `leave()` is called before another view.
 // While `show` runs for more than 300 ms, the frame says so: `app.loading("Reading images", done, of)` makes it count. What
