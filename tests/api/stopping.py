@@ -10,6 +10,7 @@ import numpy as np
 
 from fittingroom.api.run import Run
 from fittingroom.progress import Progress
+from fittingroom.runs.layout import SeedFiles
 
 
 class Crash(BaseException):
@@ -53,9 +54,8 @@ class OnlyFirst(Progress):
 
 def assert_same_training(run: Run, whole: Run) -> None:
     """Every bit of the weights, the history and the outcomes is the same."""
-    from fittingroom.runs import store
 
-    weights, expected = store.read_weights(run.path), store.read_weights(whole.path)
+    weights, expected = SeedFiles(run.path).weights.read(), SeedFiles(whole.path).weights.read()
     assert weights.keys() == expected.keys()
     for name in weights:
         np.testing.assert_array_equal(weights[name], expected[name], err_msg=name)

@@ -19,7 +19,7 @@ from fittingroom.data import load as sealing
 from fittingroom.data.dataset import Dataset, Part, SealedTestSet
 from fittingroom.errors import DataError, RunError, StorageError
 from fittingroom.evaluation.luck import Reuse, mean_correlation
-from fittingroom.runs.layout import files_of
+from fittingroom.runs.layout import SeedFiles
 from fittingroom.runs.ledger import Ledger, LedgerPlace
 from fittingroom.runs.ledger_check import verify
 from fittingroom.runs.ledger_entries import Intent, recipe_digest
@@ -54,7 +54,9 @@ def test_nothing_in_training_opens_the_test_set_or_depends_on_it(digits: Dataset
         (fr.fit(models.small(), closed, verbose=0), fr.fit(models.small(), digits, verbose=0)),
     ):
         for name in ("history.csv", "outcomes.npz"):
-            assert (files_of(run.path) / name).read_bytes() == (files_of(open_run.path) / name).read_bytes()
+            assert (SeedFiles(run.path).folder / name).read_bytes() == (
+                SeedFiles(open_run.path).folder / name
+            ).read_bytes()
         for mine, other in zip(run.model.get_weights(), open_run.model.get_weights(), strict=True):
             np.testing.assert_array_equal(mine, other)
         run.predict(digits.train.images[:5])
@@ -273,7 +275,7 @@ def test_a_look_without_a_reason_is_refused(digits: Dataset) -> None:
 def test_the_record_of_a_look_is_plain_json(digits: Dataset) -> None:
     run = fr.train(digits, TINY)
     run.evaluate("the final score")
-    (look,) = json.loads((files_of(run.path) / "run.json").read_text())["looks"]
+    (look,) = json.loads((SeedFiles(run.path).folder / "run.json").read_text())["looks"]
     assert look["reason"] == "the final score"
     assert look["score"]["count"] == 360
     assert sum(map(sum, look["score"]["confusion"])) == 360

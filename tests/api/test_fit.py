@@ -16,12 +16,12 @@ from keras import layers
 import fittingroom as fr
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import DataError, InputError, RunError, StorageError
-from fittingroom.runs.layout import files_of
+from fittingroom.runs.layout import SeedFiles
 from tests.engine import models
 
 
 def weights_of(run: fr.Run) -> bytes:
-    return (files_of(run.path) / "weights.safetensors").read_bytes()
+    return (SeedFiles(run.path).folder / "weights.safetensors").read_bytes()
 
 
 def test_a_dataset_its_parts_and_its_arrays_train_the_same_model(digits: Dataset) -> None:

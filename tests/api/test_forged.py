@@ -20,7 +20,7 @@ from fittingroom.cli.main import main
 from fittingroom.data import load as sealing
 from fittingroom.errors import RunError, StorageError
 from fittingroom.reports.facts.explanation import explain
-from fittingroom.runs.layout import files_of
+from fittingroom.runs.layout import SeedFiles
 from fittingroom.runs.ledger import Ledger
 from fittingroom.runs.ledger_check import verify
 
@@ -52,9 +52,9 @@ def runs(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 def change(run: Path, changes: Callable[[dict[str, Any]], object]) -> None:
     """Changes what `run.json` says."""
-    record = json.loads((files_of(run) / "run.json").read_text())
+    record = json.loads((SeedFiles(run).folder / "run.json").read_text())
     changes(record)
-    (files_of(run) / "run.json").write_text(json.dumps(record))
+    (SeedFiles(run).folder / "run.json").write_text(json.dumps(record))
 
 
 def edit(runs: Path) -> Path:
@@ -84,15 +84,15 @@ def edit_one_cell(runs: Path) -> Path:
 
 
 def paste(runs: Path, into: str) -> Path:
-    looks = json.loads((files_of(runs / "good") / "run.json").read_text())["looks"]
+    looks = json.loads((SeedFiles(runs / "good").folder / "run.json").read_text())["looks"]
     change(runs / into, lambda record: record.update(looks=looks))
     return runs / into
 
 
 def swap_weights(runs: Path) -> Path:
     for name in ("weights.safetensors", "model.json"):
-        shutil.copy(files_of(runs / "twin") / name, files_of(runs / "good") / name)
-    other = json.loads((files_of(runs / "twin") / "run.json").read_text())["weights_sha256"]
+        shutil.copy(SeedFiles(runs / "twin").folder / name, SeedFiles(runs / "good").folder / name)
+    other = json.loads((SeedFiles(runs / "twin").folder / "run.json").read_text())["weights_sha256"]
     change(runs / "good", lambda record: record.update(weights_sha256=other))
     return runs / "good"
 
@@ -157,7 +157,7 @@ def test_a_moved_run_is_believed(runs: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", [0, 12, 300, 1000, -1])
 def test_a_flipped_bit_in_the_weights_is_noticed_on_opening(runs: Path, place: int) -> None:
-    file = files_of(runs / "twin") / "weights.safetensors"
+    file = SeedFiles(runs / "twin").folder / "weights.safetensors"
     content = bytearray(file.read_bytes())
     content[place] ^= 1
     file.write_bytes(content)

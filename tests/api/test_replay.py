@@ -15,8 +15,7 @@ from safetensors.numpy import load_file, save_file
 import fittingroom as fr
 from fittingroom.errors import Interrupted, RunError
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.runs import store
-from fittingroom.runs.layout import files_of
+from fittingroom.runs.layout import SeedFiles
 from tests.api.stopping import CtrlCIn
 
 MLP = Recipe(name="mlp", hidden=(8,), dropout=0.1, epochs=3)
@@ -57,7 +56,7 @@ def test_a_run_that_ended_early_is_trained_as_far_again(tmp_path: Path, stop: st
 
 
 def test_a_changed_weight_is_found_and_its_size_is_named(run: Path) -> None:
-    file = files_of(run) / "weights.safetensors"
+    file = SeedFiles(run).folder / "weights.safetensors"
     weights = load_file(file)
     name = sorted(weights)[0]
     weights[name].reshape(-1)[0] += np.float32(0.5)
@@ -69,22 +68,22 @@ def test_a_changed_weight_is_found_and_its_size_is_named(run: Path) -> None:
 
 
 def test_what_differs_is_named_also_when_the_weights_are_the_same(run: Path) -> None:
-    record = json.loads((files_of(run) / "run.json").read_text())
+    record = json.loads((SeedFiles(run).folder / "run.json").read_text())
     record["environment"]["versions"]["jax"] = "0.1"
     record["environment"]["processor"] = "abacus"
     record["environment"]["devices"] = 64
-    (files_of(run) / "run.json").write_text(json.dumps(record))
+    (SeedFiles(run).folder / "run.json").write_text(json.dumps(record))
     result = fr.replay(run)
     assert result.same
-    now = store.read_record(fr.train("digits", MLP, out=run.parent / "now").path).environment
+    now = SeedFiles(fr.train("digits", MLP, out=run.parent / "now").path).record().environment
     assert set(result.differences) == {
         f"jax: 0.1, then {now.versions['jax']}", f"processor: abacus, then {now.processor}", "devices: 64, then 1",
     }  # fmt: skip
 
 
 def test_another_seed_gives_other_weights_from_the_first_epoch_on(run: Path) -> None:
-    record, layout = store.read_record(run), (run / "run.json").read_text()
-    (files_of(run) / "run.json").write_text(json.dumps(dataclasses.replace(record, seed=5).to_dict()))
+    record, layout = SeedFiles(run).record(), (run / "run.json").read_text()
+    (SeedFiles(run).folder / "run.json").write_text(json.dumps(dataclasses.replace(record, seed=5).to_dict()))
     (run / "seed-4").rename(run / "seed-5")
     (run / "run.json").write_text(re.sub(r"\b4\b", "5", layout, count=2))
     [seed] = fr.replay(run).seeds

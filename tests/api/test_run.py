@@ -18,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 import fittingroom as fr
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import DataError, RunError, UnknownNameError
-from fittingroom.runs.layout import files_of
+from fittingroom.runs.layout import SeedFiles
 from tests.engine import models
 
 TINY = fr.Recipe(name="tiny", hidden=(8,), epochs=1, batch_size=64)
@@ -209,7 +209,7 @@ def with_a_transposed_weight(path: Path) -> None:
     ],
 )
 def test_a_damaged_file_is_named(file: str, damage: Callable[[Path], Any], copied: Path) -> None:
-    damage(files_of(copied) / file)
+    damage(SeedFiles(copied).folder / file)
     with pytest.raises(RunError, match=file.replace(".", r"\.")):
         fr.open_run(copied).predict(np.zeros((3, 8, 8), np.uint8))
 

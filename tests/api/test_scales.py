@@ -16,7 +16,7 @@ from PIL import Image
 import fittingroom as fr
 from fittingroom.cli.main import main
 from fittingroom.errors import DataError
-from fittingroom.runs.layout import files_of
+from fittingroom.runs.layout import SeedFiles
 from fittingroom.serving.request_images import BodyPart, RequestReader
 from tests.data.builders import write_idx
 
@@ -103,10 +103,10 @@ def test_a_run_whose_black_and_white_are_not_known_refuses_pictures_and_another_
         run.predict(Image.fromarray(PIXELS[0]))
     with pytest.raises(DataError, match=r"images have values from 0 to 255, and the training images from -.* Convert"):
         run.answer(PIXELS)
-    stored = json.loads((files_of(run.path) / "run.json").read_text())
+    stored = json.loads((SeedFiles(run.path).folder / "run.json").read_text())
     assert stored["data"]["values"]["highest"] == pytest.approx(images.max())
     del stored["data"]["values"]  # as versions before wrote it
-    (files_of(run.path) / "run.json").write_text(json.dumps(stored))
+    (SeedFiles(run.path).folder / "run.json").write_text(json.dumps(stored))
     old = fr.open_run(run.path)
     assert old.predict(images[:2]).shape == (2, 10)
     with pytest.raises(DataError, match="arrays with values that an older version did not record"):

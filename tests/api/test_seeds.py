@@ -18,7 +18,7 @@ import fittingroom as fr
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import DivergedError, InputError, Interrupted, RunError
 from fittingroom.progress import Progress
-from fittingroom.runs.layout import files_of, read_layout
+from fittingroom.runs.layout import SeedFiles, read_layout
 
 TINY = fr.Recipe(name="tiny", hidden=(8,), dropout=0.1, epochs=3)  # a program that other tests have compiled
 
@@ -31,7 +31,7 @@ def whole_batches() -> Dataset:
 
 def files(run: fr.Run) -> dict[str, bytes]:
     """What is in a run's folder, but for times and places."""
-    return {path.name: path.read_bytes() for path in files_of(run.path).iterdir() if path.name != "run.json"}
+    return {path.name: path.read_bytes() for path in SeedFiles(run.path).folder.iterdir() if path.name != "run.json"}
 
 
 def test_each_seed_is_bit_for_bit_what_its_seed_alone_gives(digits: Dataset) -> None:

@@ -15,7 +15,7 @@ import fittingroom as fr
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import InputError, Interrupted, RecipeError, RunError, StorageError
 from fittingroom.progress import Progress
-from fittingroom.runs.layout import files_of
+from fittingroom.runs.layout import SeedFiles
 from fittingroom.runs.place import RunsFolder
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")
@@ -26,7 +26,7 @@ TINY = fr.Recipe(name="tiny", hidden=(8,), epochs=3, batch_size=64)
 def files(run: fr.Run) -> dict[str, bytes]:
     """What is in the files of a run, but for times and places."""
     names = ("history.csv", "outcomes.npz", "weights.safetensors", "model.json")
-    return {name: (files_of(run.path) / name).read_bytes() for name in names}
+    return {name: (SeedFiles(run.path).folder / name).read_bytes() for name in names}
 
 
 def test_the_course_recipe_learns_digits(digits: Dataset) -> None:

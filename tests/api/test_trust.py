@@ -13,7 +13,7 @@ import fittingroom as fr
 from fittingroom.cli.main import main
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import RunError
-from fittingroom.runs.layout import files_of
+from fittingroom.runs.layout import SeedFiles
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")
 
@@ -52,9 +52,9 @@ def test_the_file_is_recorded_and_older_records_have_none(trained: fr.Run, own: 
     recorded = trained.record.model_file
     assert recorded is not None
     assert (recorded.path, recorded.function) == (str(own), "build")
-    stored = json.loads((files_of(trained.path) / "run.json").read_text())
+    stored = json.loads((SeedFiles(trained.path).folder / "run.json").read_text())
     del stored["model_file"]
-    (files_of(trained.path) / "run.json").write_text(json.dumps(stored))
+    (SeedFiles(trained.path).folder / "run.json").write_text(json.dumps(stored))
     assert fr.open_run(trained.path).record.model_file is None
     with pytest.raises(RunError, match=r"cannot be built from its folder .*fittingroom.open_run\(path, model=model\)"):
         _ = fr.open_run(trained.path, trust=True).model

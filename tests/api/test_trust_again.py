@@ -10,7 +10,7 @@ import pytest
 import fittingroom as fr
 from fittingroom.errors import Interrupted, RunError
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.runs.layout import files_of
+from fittingroom.runs.layout import SeedFiles
 from tests.api.stopping import CtrlCIn, assert_same_training
 
 FILE = """
@@ -74,9 +74,9 @@ def test_a_model_file_that_has_changed_is_not_run(file: Path, recipe: Recipe) ->
 
 def test_a_model_file_of_which_no_hash_is_recorded_is_not_run(file: Path, recipe: Recipe) -> None:
     run = fr.train("digits", recipe)
-    record = json.loads((files_of(run.path) / "run.json").read_text())
+    record = json.loads((SeedFiles(run.path).folder / "run.json").read_text())
     del record["model_file"]
-    (files_of(run.path) / "run.json").write_text(json.dumps(record))
+    (SeedFiles(run.path).folder / "run.json").write_text(json.dumps(record))
     file.with_suffix(".canary").unlink()
     with pytest.raises(RunError, match="does not record what was in that file"):
         fr.replay(run.path, trust=True)

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Dialog, Page, Route, Vi
 
 import fittingroom
 from fittingroom.recipes.named import NAMED
-from fittingroom.runs.layout import files_of
+from fittingroom.runs.layout import SeedFiles
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -169,7 +169,7 @@ HOSTILE_RUN = "hostile<img src=x onerror=alert(5)>"
 def make_hostile(source: Path, target: Path) -> None:
     """The run in `source` again, with other people's texts that want to be more than texts."""
     shutil.copytree(source, target)
-    record = json.loads((files_of(target) / "run.json").read_text())
+    record = json.loads((SeedFiles(target).folder / "run.json").read_text())
     bad = HOSTILE_NAMES[0] + HOSTILE_NAMES[1]
     record["recipe"]["name"] = bad
     record["recipe"]["activation"] = bad
@@ -179,4 +179,4 @@ def make_hostile(source: Path, target: Path) -> None:
     record["environment"]["processor"] = bad
     record["environment"]["versions"][bad] = bad
     record["looks"][0]["reason"] = bad
-    (files_of(target) / "run.json").write_text(json.dumps(record))
+    (SeedFiles(target).folder / "run.json").write_text(json.dumps(record))

@@ -16,8 +16,7 @@ import fittingroom
 from fittingroom.cli.main import main
 from fittingroom.evaluation.spread import Interval
 from fittingroom.recipes.named import NAMED
-from fittingroom.runs.layout import files_of
-from fittingroom.runs.store import read_record
+from fittingroom.runs.layout import SeedFiles
 from tests.cli.conftest import Command
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")
@@ -34,7 +33,7 @@ def trained(runs_folder: Path) -> Path:
 
 
 def assert_no_test_was_opened(path: Path) -> None:
-    assert read_record(path).looks == ()
+    assert SeedFiles(path).record().looks == ()
 
 
 def test_train_prints_the_results_and_the_next_command(command: Command, runs_folder: Path, tmp_path: Path) -> None:
@@ -128,7 +127,7 @@ def test_evaluate_opens_the_test_set_and_prints_a_table(command: Command, traine
     assert lines[5].startswith("luck      first evaluation on this test set, so no selection bias")
     assert [line.split()[0] for line in lines[8:18]] == list("0123456789")
     assert lines[19].startswith("A look is one opening of a sealed test set.")
-    assert len(read_record(trained).looks) == 1
+    assert len(SeedFiles(trained).record().looks) == 1
 
 
 def test_evaluate_json_has_what_is_promised(command: Command, trained: Path) -> None:
@@ -244,8 +243,8 @@ def test_show_says_whether_the_test_set_was_opened(command: Command, runs_folder
     assert "The test set has not been opened by this run." in command("show", path).out
     command("evaluate", path)
     assert "fittingroom evaluate" in command("show", path).out
-    record = json.loads((files_of(path) / "run.json").read_text())
-    (files_of(path) / "run.json").write_text(json.dumps(record | {"looks": []}))
+    record = json.loads((SeedFiles(path).folder / "run.json").read_text())
+    (SeedFiles(path).folder / "run.json").write_text(json.dumps(record | {"looks": []}))
     taken_out = command("show", path).out
     assert re.search(rf"records no look.*the ledger has look \d+ by the same weights \(.*, run {path}\)", taken_out)
 

@@ -12,8 +12,7 @@ import pytest
 from fittingroom.cli.explain_text import _marked_bar, _signed_bar, sparkline
 from fittingroom.cli.main import main
 from fittingroom.reports.words.quotes import QUESTIONS
-from fittingroom.runs.images import read_files
-from fittingroom.runs.layout import files_of
+from fittingroom.runs.layout import SeedFiles
 from tests.cli.conftest import Command
 from tests.data.builders import write_picture_folder
 from tests.reports.builders import contents_of, course_of, written
@@ -156,7 +155,7 @@ def test_images_that_came_from_files_are_named_by_them(command: Command, tmp_pat
     command("train", root, "--epochs", "2", "--out", run)
     files = sorted(path.relative_to(root).as_posix() for path in (root / "validation").rglob("*.png"))
     files = [os.fsencode(file).decode("utf-8", "backslashreplace") for file in files]
-    assert read_files(run, 12) == tuple(files)
+    assert SeedFiles(run).picture_files(12) == tuple(files)
     done = command("explain", run)
     assert "Files are in the dataset's folder" in done.out
     assert re.search(r"validation/[ab]/00\d.png [ab] → [ab]", done.out)
@@ -169,5 +168,5 @@ def test_images_that_came_from_files_are_named_by_them(command: Command, tmp_pat
     html = Path(command("report", run, "--json").json["report"]).read_text(encoding="utf-8")
     assert "validation/b/005.png" in html
     assert "<b>\x1b" not in html
-    (files_of(run) / "validation_files.json").write_text('{"files": ["a"]}')
+    (SeedFiles(run).folder / "validation_files.json").write_text('{"files": ["a"]}')
     assert "must have one name for each of 12 validation images" in command("explain", run).err

@@ -11,7 +11,7 @@ import pytest
 import fittingroom as fr
 from fittingroom.errors import Interrupted
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.runs.layout import files_of
+from fittingroom.runs.layout import SeedFiles
 from fittingroom.runs.unfinished import UnfinishedRun
 from tests.api.stopping import Crash, CrashIn, CtrlCIn
 from tests.cli.conftest import Command
@@ -61,10 +61,10 @@ def test_who_trains_a_run_is_listed(command: Command, runs_folder: Path) -> None
 
 def test_a_replay_that_differs_says_so_with_its_status(command: Command, runs_folder: Path) -> None:
     run = fr.train("digits", RECIPE, out=runs_folder / "changed").path
-    record = json.loads((files_of(run) / "run.json").read_text())
+    record = json.loads((SeedFiles(run).folder / "run.json").read_text())
     record["recipe"]["learning_rate"] *= 2
     record["environment"]["threads"] = None
-    (files_of(run) / "run.json").write_text(json.dumps(record))
+    (SeedFiles(run).folder / "run.json").write_text(json.dumps(record))
     again = command("replay", run)
     assert again.status == 1
     assert "weights differ by at most" in again.out

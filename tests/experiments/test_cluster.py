@@ -23,7 +23,7 @@ from fittingroom.experiments.experiment_store import CellState
 from fittingroom.experiments.plan import ExperimentPlan
 from fittingroom.progress import Progress
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.runs.layout import files_of
+from fittingroom.runs.layout import SeedFiles
 from tests.api.stopping import CtrlCIn, OnlyFirst
 
 BASE = Recipe(name="base", hidden=(8,), dropout=0.1, epochs=2)
@@ -69,7 +69,10 @@ def weights(done: Experiment) -> list[str]:
     """SHA-256 of the weights of each cell."""
     assert [cell.status for cell in done.cells] == ["done"] * len(done.cells)
     folders = [cell.folder for cell in done.cells if cell.folder]
-    return [hashlib.sha256((files_of(folder) / "weights.safetensors").read_bytes()).hexdigest() for folder in folders]
+    return [
+        hashlib.sha256((SeedFiles(folder).folder / "weights.safetensors").read_bytes()).hexdigest()
+        for folder in folders
+    ]
 
 
 def check_same_bits(address: str, tmp_path: Path, sizes: list[int], seeds: int) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fittingroom.runs.layout import files_of
+from fittingroom.runs.layout import SeedFiles
 from tests.hostile.case import Case, Json, Place, evil_module, pickled, safetensors
 from tests.hostile.records import changed_json, copied, replaced
 
@@ -140,8 +140,8 @@ def sparse_weights(place: Place) -> None:
     """A file of 4 GB that takes no space, and declares that it is all weights."""
     run = copied("own", place)
     content = safetensors({"x": {"dtype": "F32", "shape": [2**30], "data_offsets": [0, 2**32]}}, b"")
-    (files_of(run) / "weights.safetensors").write_bytes(content)
-    os.truncate(files_of(run) / "weights.safetensors", len(content) + 2**32)
+    (SeedFiles(run).folder / "weights.safetensors").write_bytes(content)
+    os.truncate(SeedFiles(run).folder / "weights.safetensors", len(content) + 2**32)
 
 
 def pickle_under_the_name(place: Place) -> None:
@@ -170,7 +170,7 @@ def retyped(place: Place) -> None:
     starts = [
         start
         for group in ("trainable", "non_trainable")
-        for start in json.loads((files_of(run) / "model.json").read_text())[group]
+        for start in json.loads((SeedFiles(run).folder / "model.json").read_text())[group]
     ]
     header, offset = {}, 0
     for start in starts:
@@ -179,7 +179,7 @@ def retyped(place: Place) -> None:
             size *= side
         header[start["name"]] = {"dtype": "F64", "shape": start["shape"], "data_offsets": [offset, offset + size]}
         offset += size
-    (files_of(run) / "weights.safetensors").write_bytes(safetensors(header, bytes(offset)))
+    (SeedFiles(run).folder / "weights.safetensors").write_bytes(safetensors(header, bytes(offset)))
 
 
 _REFUSED = r"model\.json is refused: it names"

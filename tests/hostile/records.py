@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fittingroom.runs.layout import files_of
+from fittingroom.runs.layout import SeedFiles
 from tests.hostile.arrays import npy as array_bytes
 from tests.hostile.arrays import packed_zip
 from tests.hostile.case import (
@@ -43,7 +43,7 @@ def replaced(run: str, file: str, change: Callable[[bytes], bytes]) -> Callable[
 
     def build(place: Place) -> None:
         folder = copied(run, place)
-        path = (folder if run in {"seeds", "stopped"} else files_of(folder)) / file
+        path = (folder if run in {"seeds", "stopped"} else SeedFiles(folder).folder) / file
         path.write_bytes(change(path.read_bytes()))
 
     return build
@@ -78,7 +78,7 @@ def linked(file: str, target: str) -> Callable[[Place], None]:
     """Writes an honest run, one file of which is a link."""
 
     def build(place: Place) -> None:
-        path = files_of(copied("recipe", place)) / file
+        path = SeedFiles(copied("recipe", place)).folder / file
         path.unlink()
         path.symlink_to(target)
 
@@ -87,7 +87,7 @@ def linked(file: str, target: str) -> Callable[[Place], None]:
 
 def pipes(place: Place) -> None:
     """An honest record, and pipes in place of everything else: whoever opens one waits for ever."""
-    run = files_of(copied("recipe", place))
+    run = SeedFiles(copied("recipe", place)).folder
     for name in ("history.csv", "model.json", "outcomes.npz", "weights.safetensors"):
         (run / name).unlink()
         os.mkfifo(run / name)
@@ -95,7 +95,7 @@ def pipes(place: Place) -> None:
 
 def outcomes(members: Callable[[Place], dict[str, bytes]]) -> Callable[[Place], None]:
     def build(place: Place) -> None:
-        with zipfile.ZipFile(files_of(copied("recipe", place)) / "outcomes.npz", "w") as archive:
+        with zipfile.ZipFile(SeedFiles(copied("recipe", place)).folder / "outcomes.npz", "w") as archive:
             for name, content in members(place).items():
                 archive.writestr(f"{name}.npy", content)
 
@@ -108,7 +108,7 @@ def bomb_of_outcomes(place: Place) -> None:
     member = deflated(start, 512), len(start) + 2**29
     names = ("loss", "probability", "predicted", "labels")
     content = packed_zip({f"{name}.npy": member for name in names})
-    (files_of(copied("recipe", place)) / "outcomes.npz").write_bytes(content)
+    (SeedFiles(copied("recipe", place)).folder / "outcomes.npz").write_bytes(content)
 
 
 def fitted(kind: str, honest: Mapping[str, bytes]) -> Callable[[Place], None]:
@@ -182,9 +182,9 @@ def with_trusted_code(place: Place) -> None:
 def undescribed_code(place: Place) -> None:
     """The same, and no description: only running the file would give the model."""
     with_trusted_code(place)
-    stored = json.loads((files_of(place.folder) / "model.json").read_text())
+    stored = json.loads((SeedFiles(place.folder).folder / "model.json").read_text())
     stored["description"] = {"format": 1, "keras": None, "reason": "it is code"}
-    (files_of(place.folder) / "model.json").write_text(json.dumps(stored))
+    (SeedFiles(place.folder).folder / "model.json").write_text(json.dumps(stored))
 
 
 def terminal_tricks(stored: Json) -> None:

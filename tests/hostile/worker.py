@@ -34,7 +34,7 @@ from fittingroom.data.model_inputs import ImageReader, ModelInputs
 from fittingroom.data.ranges import ValueRange
 from fittingroom.errors import FittingRoomError
 from fittingroom.recipes.named import find_recipe
-from fittingroom.runs.layout import files_of
+from fittingroom.runs.layout import SeedFiles
 from fittingroom.runs.ledger import Ledger
 from fittingroom.runs.ledger_check import verify
 from tests.api.stopping import Crash, CrashIn
@@ -231,9 +231,9 @@ def _honest(folder: Path) -> None:
     with contextlib.suppress(Crash):
         fr.train("digits", recipe.changed(epochs=2), out=folder / "stopped", progress=CrashIn(1))
     shutil.copytree(folder / "recipe", folder / "own")  # as if `fit` had been given the model
-    record = json.loads((files_of(folder / "own") / "run.json").read_text())
+    record = json.loads((SeedFiles(folder / "own").folder / "run.json").read_text())
     record["recipe"] = {"name": "own", "epochs": 1, "batch_size": 32, "stop": []}
-    (files_of(folder / "own") / "run.json").write_text(json.dumps(record))
+    (SeedFiles(folder / "own").folder / "run.json").write_text(json.dumps(record))
     for seed in range(2):
         shutil.copytree(folder / "recipe" / "seed-0", folder / "seeds" / f"seed-{seed}")
     stored = {"format": 2, "seeds": [0, 1], "kept": [0, 1], "seconds": record["seconds"]}

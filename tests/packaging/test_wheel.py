@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from fittingroom.runs.layout import files_of
+from fittingroom.runs.layout import SeedFiles
 from tests.contracts.source import ROOT
 
 OFFLINE = ["--isolated", "--no-index"]  # `isolated`: what the user set for pip does not count
@@ -96,7 +96,7 @@ def test_wheel_holds_every_file_of_the_package(installed: Path, tmp_path: Path) 
 def test_installed_wheel_trains_digits(installed: Path, tmp_path: Path) -> None:
     result = train_digits(installed, tmp_path)
     assert result["dataset"] == "digits"
-    assert (files_of(tmp_path / result["run"]) / "weights.safetensors").is_file()
+    assert (SeedFiles(tmp_path / result["run"]).folder / "weights.safetensors").is_file()
 
 
 def test_installed_wheel_lists_the_recipes(installed: Path, tmp_path: Path) -> None:

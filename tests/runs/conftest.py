@@ -12,7 +12,7 @@ from fittingroom.runs.history import History
 from fittingroom.runs.outcomes import Outcomes
 from fittingroom.runs.record import DataRecord, PartResult, RunRecord, Seconds
 from fittingroom.runs.store import RunContents
-from fittingroom.runs.weights import serialized, sha256_of
+from fittingroom.runs.weights import WeightsFile
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def contents(record: RunRecord) -> RunContents:
         "seed": np.array([1, 2**32 - 1], np.uint32),
     }
     return RunContents(
-        record=replace(record, weights_sha256=sha256_of(serialized(weights), weights)),
+        record=replace(record, weights_sha256=WeightsFile.sha256_of(WeightsFile.content_of(weights), weights)),
         history=History([(0, {"loss": 0.5, "val_loss": 0.6}), (1, {"loss": 0.1 + 0.2, "val_loss": 0.5})]),
         weights=weights,
         model={"layers": ["größe"], "trainable": [{"name": name} for name in weights], "non_trainable": []},

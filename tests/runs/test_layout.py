@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from fittingroom.errors import RunError
-from fittingroom.runs.layout import Layout, files_of, read_layout, read_record
+from fittingroom.runs.layout import Layout, SeedFiles, read_layout
 from fittingroom.runs.place import RunsFolder, find_run, is_run
 from fittingroom.runs.record import Seconds
-from fittingroom.runs.store import RunContents, read_history, write_run
+from fittingroom.runs.store import RunContents, write_run
 
 SECONDS = Seconds(1.0, 2.0, 3.5)
 
@@ -34,17 +34,17 @@ def test_what_is_written_is_read_again(path: Path, contents: RunContents) -> Non
     assert layout.folders == {4: path / "seed-4", 2: path / "seed-2"}
     assert layout.records() == {seed: replace(contents.record, seed=seed) for seed in (4, 2)}
     with pytest.raises(RunError, match=r"mine has 2 seeds\. Name one of them: .*seed-4"):
-        read_record(path)
+        SeedFiles(path).record()
 
 
 def test_a_run_of_one_seed_is_read_by_its_own_folder(contents: RunContents, tmp_path: Path) -> None:
     write_run(tmp_path, [contents])
-    assert files_of(tmp_path) == tmp_path / "seed-3"
+    assert SeedFiles(tmp_path).folder == tmp_path / "seed-3"
     for folder in (tmp_path, tmp_path / "seed-3"):
         layout = read_layout(folder)
         assert (layout.seeds, layout.folders) == ((3,), {3: folder})
-        assert read_record(folder) == contents.record
-        assert read_history(folder) == contents.history
+        assert SeedFiles(folder).record() == contents.record
+        assert SeedFiles(folder).history() == contents.history
 
 
 def test_the_folder_is_one_run_in_the_list_and_is_found_by_its_name(

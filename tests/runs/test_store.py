@@ -7,6 +7,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 
 from fittingroom.errors import RunError, StorageError
 from fittingroom.runs import store
-from fittingroom.runs.layout import files_of
+from fittingroom.runs.layout import SeedFiles
 from fittingroom.runs.outcomes import Outcomes
 from fittingroom.runs.place import RunsFolder
 from fittingroom.runs.store import RunContents
@@ -26,8 +27,9 @@ COPY = """
 import os, sys
 from pathlib import Path
 from fittingroom.runs import store
-path = Path(sys.argv[1])
-outcomes = store.read_outcomes(path)
+from fittingroom.runs.layout import SeedFiles
+files = SeedFiles(Path(sys.argv[1]))
+path, outcomes = files.path, files.outcomes()
 if len(sys.argv) > 2:
     object.__setattr__(outcomes, "arrays", lambda: os._exit(9))
 folder = path.with_name(f"copy-{os.getpid()}")
@@ -35,10 +37,7 @@ folder.mkdir()
 store.write_run(
     folder,
     [
-        store.RunContents(
-            store.read_record(path), store.read_history(path), store.read_weights(path), store.read_model(path),
-            outcomes,
-        )
+        store.RunContents(files.record(), files.history(), files.weights.read(), files.model(), outcomes)
     ],
 )
 """
@@ -46,15 +45,15 @@ store.write_run(
 
 def test_everything_comes_back_as_it_was(contents: RunContents, runs_folder: Path) -> None:
     path = create(contents)
-    assert store.read_record(path) == contents.record
-    assert store.read_history(path) == contents.history
-    assert store.read_model(path) == contents.model
-    weights = store.read_weights(path)
+    assert SeedFiles(path).record() == contents.record
+    assert SeedFiles(path).history() == contents.history
+    assert SeedFiles(path).model() == contents.model
+    weights = SeedFiles(path).weights.read()
     assert weights.keys() == contents.weights.keys()
     for name, array in contents.weights.items():
         assert weights[name].dtype == array.dtype
         np.testing.assert_array_equal(weights[name], array)
-    outcomes = store.read_outcomes(path)
+    outcomes = SeedFiles(path).outcomes()
     assert outcomes is not None
     assert contents.outcomes is not None
     for name, array in contents.outcomes.arrays().items():
@@ -78,7 +77,7 @@ def test_a_run_holds_its_record_and_five_files_of_its_seed_and_nothing_else_is_l
 
 def test_run_without_validation_has_no_outcomes(contents: RunContents, runs_folder: Path) -> None:
     path = create(dataclasses.replace(contents, outcomes=None))
-    assert store.read_outcomes(path) is None
+    assert SeedFiles(path).outcomes() is None
 
 
 def test_others_may_read_a_run_as_far_as_the_users_settings_allow(contents: RunContents, runs_folder: Path) -> None:
@@ -88,13 +87,13 @@ def test_others_may_read_a_run_as_far_as_the_users_settings_allow(contents: RunC
     finally:
         os.umask(before)
     assert stat.S_IMODE(path.stat().st_mode) == 0o755
-    assert stat.S_IMODE((files_of(path) / "run.json").stat().st_mode) == 0o644
+    assert stat.S_IMODE((SeedFiles(path).folder / "run.json").stat().st_mode) == 0o644
 
 
 def test_out_is_the_runs_own_folder(contents: RunContents, tmp_path: Path) -> None:
     assert create(contents, tmp_path / "deep" / "mine") == tmp_path / "deep" / "mine"
     (tmp_path / "empty").mkdir()
-    assert store.read_record(create(contents, tmp_path / "empty")) == contents.record
+    assert SeedFiles(create(contents, tmp_path / "empty")).record() == contents.record
 
 
 def test_out_overwrites_nothing(contents: RunContents, tmp_path: Path) -> None:
@@ -140,57 +139,57 @@ def test_process_killed_while_writing_leaves_no_run(contents: RunContents, runs_
     assert RunsFolder().runs() == [run]
 
 
-READERS = {
-    "run.json": store.read_record,
-    "history.csv": store.read_history,
-    "outcomes.npz": store.read_outcomes,
-    "weights.safetensors": store.read_weights,
-    "model.json": store.read_model,
+READERS: dict[str, Callable[[SeedFiles], object]] = {
+    "run.json": lambda files: files.record(),
+    "history.csv": lambda files: files.history(),
+    "outcomes.npz": lambda files: files.outcomes(),
+    "weights.safetensors": lambda files: files.weights.read(),
+    "model.json": lambda files: files.model(),
 }
 
 
 @pytest.mark.parametrize("name", READERS)
 @pytest.mark.parametrize("damage", ["empty", "cut", "garbage", "zeros"])
 def test_damaged_file_is_named(contents: RunContents, runs_folder: Path, name: str, damage: str) -> None:
-    file = files_of(create(contents)) / name
+    file = SeedFiles(create(contents)).folder / name
     content = file.read_bytes()
     damages = {"empty": b"", "cut": content[: len(content) // 2], "garbage": b"\xff\x00[" * 50, "zeros": bytes(200)}
     file.write_bytes(damages[damage])
     with pytest.raises(RunError, match=name.replace(".", r"\.")):
-        READERS[name](file.parent)
+        READERS[name](SeedFiles(file.parent))
 
 
 @pytest.mark.parametrize("name", [name for name in READERS if name != "outcomes.npz"])
 def test_missing_file_is_named(contents: RunContents, runs_folder: Path, name: str) -> None:
-    path = files_of(create(contents))
+    path = SeedFiles(create(contents)).folder
     (path / name).unlink()
     with pytest.raises(RunError, match=rf"is not a whole run: it has no {name}"):
-        READERS[name](path)
+        READERS[name](SeedFiles(path))
 
 
 @pytest.mark.parametrize("text", ["[]", "3", "null", "[" * 100_000], ids=["list", "number", "null", "deep"])
 def test_json_that_is_no_object_is_damage(contents: RunContents, runs_folder: Path, text: str) -> None:
     path = create(contents)
-    (files_of(path) / "run.json").write_text(text)
+    (SeedFiles(path).folder / "run.json").write_text(text)
     with pytest.raises(RunError, match=r"run\.json"):
-        store.read_record(path)
+        SeedFiles(path).record()
 
 
 def test_pickled_outcomes_are_refused(contents: RunContents, runs_folder: Path) -> None:
     path = create(contents)
-    np.savez(files_of(path) / "outcomes.npz", loss=np.array([{"a": 1}], dtype=object))
+    np.savez(SeedFiles(path).folder / "outcomes.npz", loss=np.array([{"a": 1}], dtype=object))
     with pytest.raises(RunError, match=r"outcomes\.npz is damaged .*pickled Python objects"):
-        store.read_outcomes(path)
+        SeedFiles(path).outcomes()
 
 
 def test_newer_run_says_which_version_it_needs(contents: RunContents, runs_folder: Path) -> None:
     path = create(contents)
-    text = json.loads((files_of(path) / "run.json").read_text())
-    (files_of(path) / "run.json").write_text(json.dumps({**text, "format": 99}))
+    text = json.loads((SeedFiles(path).folder / "run.json").read_text())
+    (SeedFiles(path).folder / "run.json").write_text(json.dumps({**text, "format": 99}))
     with pytest.raises(RunError, match=rf"{path.name}/seed-3: run.json has format 99"):
-        store.read_record(path)
+        SeedFiles(path).record()
 
 
 def test_run_can_be_moved_and_copied(contents: RunContents, runs_folder: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(create(contents), tmp_path / "elsewhere")
-    assert store.read_record(copy) == contents.record
+    assert SeedFiles(copy).record() == contents.record

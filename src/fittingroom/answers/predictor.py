@@ -27,13 +27,13 @@ from fittingroom.photos.photo_reader import PhotoReader
 from fittingroom.photos.style import Style
 from fittingroom.runs.images import RunImages
 from fittingroom.runs.record import DataRecord
-from fittingroom.runs.store import read_validated
+from fittingroom.runs.validation_outcomes import ValidationOutcomes
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from fittingroom.data.dataset import Part
-    from fittingroom.runs.outcomes import Kept, Outcomes
+    from fittingroom.runs.outcomes import KeptOutcomes, Outcomes
 
 _log = logging.getLogger("fittingroom")
 
@@ -311,7 +311,7 @@ class Predictor:
         return ModelInputs.joined(several)
 
 
-def _kept_outcomes(seed: _TrainedSeed) -> Kept | None:
+def _kept_outcomes(seed: _TrainedSeed) -> KeptOutcomes | None:
     """What the kept weights of a seed made of each validation image, where that is known."""
     outcomes = seed.outcomes
     if outcomes is None or not outcomes.loss.size:
@@ -319,7 +319,9 @@ def _kept_outcomes(seed: _TrainedSeed) -> Kept | None:
     if outcomes.kept is not None:
         return outcomes.kept
     try:
-        validated = read_validated(seed.path)  # a run of an older version: its last epoch may be that of the weights
+        validated = ValidationOutcomes.read(
+            seed.path
+        )  # a run of an older version: its last epoch may be that of the weights
     except RunError:
         return None
     return validated.kept if validated.known else None

@@ -45,7 +45,7 @@ from fittingroom.data.npz import NpzFile
 from fittingroom.errors import RunError
 from fittingroom.evaluation.calibration import HIGHEST, LOWEST
 from fittingroom.runs.json_files import damage
-from fittingroom.runs.layout import files_of
+from fittingroom.runs.layout import SeedFiles
 
 T = TypeVar("T")
 
@@ -57,7 +57,7 @@ def digest_of(folders: Sequence[Path]) -> bytes:
         RunError: a file of weights is missing or cannot be read.
     """
     name, digest = "weights.safetensors", hashlib.sha256()
-    for folder in map(files_of, folders):
+    for folder in (SeedFiles(path).folder for path in folders):
         with damage(folder, name), open_file(folder / name) as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.digest()

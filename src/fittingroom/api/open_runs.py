@@ -12,7 +12,7 @@ from fittingroom.errors import InputError, RunError
 from fittingroom.evaluation.comparison import Comparison, Contender
 from fittingroom.runs.layout import read_layout
 from fittingroom.runs.place import find_run, is_run
-from fittingroom.runs.store import Validated, other_images, read_validated, without_answers
+from fittingroom.runs.validation_outcomes import ValidationOutcomes
 from fittingroom.text import amount
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def compare(runs: Sequence[str | Path | Run]) -> Comparison:
     paths = [find_run(run) for run in runs]
     _check_apart(paths)
     names = _names(paths)
-    validated = [[read_validated(folder) for folder in read_layout(path).folders.values()] for path in paths]
+    validated = [[ValidationOutcomes.read(folder) for folder in read_layout(path).folders.values()] for path in paths]
     notes = _check_same_images(names, validated)
     contenders = []
     for name, seeds in zip(names, validated, strict=True):
@@ -104,12 +104,12 @@ def _names(paths: Sequence[Path]) -> list[str]:
     return short if len(set(short)) == len(short) else [str(path) for path in paths]
 
 
-def _check_same_images(names: Sequence[str], validated: Sequence[Sequence[Validated]]) -> list[str]:
+def _check_same_images(names: Sequence[str], validated: Sequence[Sequence[ValidationOutcomes]]) -> list[str]:
     """Raises InputError where validation images differ; a note where they are the same by their labels only."""
     first = validated[0][0]
     for name, seeds in zip(names, validated, strict=True):
         for one in seeds:
-            if (difference := other_images(first, one)) is not None:
+            if (difference := first.difference_of_images(one)) is not None:
                 raise InputError(
                     f"{names[0]} and {name} cannot be compared, since {difference}. Runs are compared on the same "
                     "images: train both on the same dataset with the same --validation."
@@ -118,14 +118,14 @@ def _check_same_images(names: Sequence[str], validated: Sequence[Sequence[Valida
     return [_SAME_BY_LABELS] if unmarked else []
 
 
-def _check_answers(seeds: Sequence[Validated]) -> None:
+def _check_answers(seeds: Sequence[ValidationOutcomes]) -> None:
     """Raises RunError where a model has no answers to the images, so that there is nothing to compare."""
     for one in seeds:
-        if (why := without_answers(one.path, one.record)) is not None:
+        if (why := ValidationOutcomes.why_not_finite(one.path, one.record)) is not None:
             raise RunError(f"{one.path} cannot be compared. {why}")
 
 
-def contender_of(name: str, seeds: Sequence[Validated]) -> tuple[Contender, list[str]]:
+def contender_of(name: str, seeds: Sequence[ValidationOutcomes]) -> tuple[Contender, list[str]]:
     """A run as what its kept weights make of the images, and what should be said of it.
 
     Args:

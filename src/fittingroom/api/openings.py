@@ -18,13 +18,12 @@ from fittingroom.data.npz import NpzFile
 from fittingroom.errors import DataError, RunError
 from fittingroom.evaluation.luck import ScoredLook, TestResult
 from fittingroom.evaluation.scores import Scores
+from fittingroom.runs.layout import SeedFiles
 from fittingroom.runs.ledger import Ledger, LedgerPlace
 from fittingroom.runs.ledger_entries import Intent, recipe_digest
 from fittingroom.runs.looks import RunLooks, Standings
 from fittingroom.runs.record import RunRecord
-from fittingroom.runs.store import read_record
 from fittingroom.runs.unfinished import RunLock
-from fittingroom.runs.weights import weights_sha256
 from fittingroom.text import amount
 
 _log = logging.getLogger("fittingroom")
@@ -127,7 +126,7 @@ def look(
         taken.append((place, looks.add(reason, place)))
 
     with looks.alone():
-        if read_record(path).has_score:
+        if SeedFiles(path).record().has_score:
             return  # another process scored the run while this one waited
         stored = score(dataset.test.recorded(write_intent).open(reason)).to_dict()
         ((place, number),) = taken
@@ -154,7 +153,7 @@ def _intent(path: Path, record: RunRecord, dataset: str, images: int, reason: st
         recipe=record.recipe["name"],
         recipe_digest=recipe_digest(record.recipe),
         seed=record.seed,
-        weights=weights_sha256(path),
+        weights=SeedFiles(path).weights.sha256(),
         fingerprint=record.data.test_fingerprint,
     )
 

@@ -21,10 +21,9 @@ from fittingroom.evaluation.luck import TestResult
 from fittingroom.evaluation.scores import Scores
 from fittingroom.evaluation.spread import Spread
 from fittingroom.photos.style import Style
-from fittingroom.runs import store
 from fittingroom.runs.history import History
 from fittingroom.runs.images import RunImages, load_again, load_unasked
-from fittingroom.runs.layout import read_layout, spread_of_parts
+from fittingroom.runs.layout import SeedFiles, read_layout, spread_of_parts
 from fittingroom.runs.outcomes import Outcomes
 from fittingroom.runs.record import RunRecord
 
@@ -101,7 +100,7 @@ class Run:
             RunError: there are several seeds.
         """
         self._check_single("record")
-        return store.read_record(self.path)
+        return SeedFiles(self.path).record()
 
     @cached_property
     def history(self) -> History:
@@ -111,7 +110,7 @@ class Run:
         """
         from fittingroom.reports.pages.notebook_card import ShownHistory
 
-        read = store.read_history(self.path) if len(self) == 1 else History.mean_of([run.history for run in self])
+        read = SeedFiles(self.path).history() if len(self) == 1 else History.mean_of([run.history for run in self])
         return ShownHistory(zip(read.epoch, read.rows, strict=True))
 
     @cached_property
@@ -122,7 +121,7 @@ class Run:
             RunError: there are several seeds.
         """
         self._check_single("outcomes")
-        return store.read_outcomes(self.path)
+        return SeedFiles(self.path).outcomes()
 
     @property
     def train(self) -> dict[str, Spread]:

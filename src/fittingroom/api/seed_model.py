@@ -15,11 +15,10 @@ from fittingroom.engine.programs import Programs, ProgramSource, TracedPrograms
 from fittingroom.engine.recipe_programs import RecipeModel
 from fittingroom.engine.state import State
 from fittingroom.errors import RunError
-from fittingroom.runs import store
 from fittingroom.runs.json_files import damage
+from fittingroom.runs.layout import SeedFiles
 from fittingroom.runs.record import RunRecord
 from fittingroom.runs.store import RunContents
-from fittingroom.runs.weights import check_weights
 
 if TYPE_CHECKING:
     import keras
@@ -85,14 +84,14 @@ class SeedModel:
         if isinstance(self._files, RunContents):
             return Blueprint.from_json(dict(self._files.model))
         with damage(self._files, "model.json"):
-            return Blueprint.from_json(store.read_model(self._files))
+            return Blueprint.from_json(SeedFiles(self._files).model())
 
     @cached_property
     def _state(self) -> State:
         if isinstance(self._files, RunContents):
             return self._blueprint.state_of_weights(dict(self._files.weights))
-        weights = store.read_weights(self._files, self._blueprint.weight_shapes)
-        check_weights(self._files, self._record.weights_sha256)
+        weights = SeedFiles(self._files).weights.read(self._blueprint.weight_shapes)
+        SeedFiles(self._files).weights.check(self._record.weights_sha256)
         with damage(self._files, "weights.safetensors"):
             return self._blueprint.state_of_weights(weights)
 

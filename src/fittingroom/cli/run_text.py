@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from fittingroom.cli.command import table
 from fittingroom.evaluation.spread import Spread
-from fittingroom.runs.layout import Layout, read_layout, spread_of_parts
+from fittingroom.runs.layout import Layout, SeedFiles, read_layout, spread_of_parts
 from fittingroom.runs.record import Look, PartResult, RunRecord, Seconds
-from fittingroom.runs.store import read_history, without_answers
+from fittingroom.runs.validation_outcomes import ValidationOutcomes
 from fittingroom.text import amount, number, percent, percent_range, points, word_list
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _seed_facts(path: Path, record: RunRecord, standings: Standings | None) -> d
         "seconds": _seconds_facts(record.seconds),
         "train": _part_facts(record.train),
         "validation": None if record.validation is None else _part_facts(record.validation),
-        "not_finite": without_answers(path, record),
+        "not_finite": ValidationOutcomes.why_not_finite(path, record),
         "notes": list(record.notes),
         "looks": [] if standings is None else [_look_facts(path, record, look, standings) for look in record.looks],
     }
@@ -115,10 +115,10 @@ def results_text(path: Path) -> str:
         parts = [("training", record.train), ("validation", record.validation)]
         rows = [(name, *_part_cells(part)) for name, part in parts if part is not None]
         header = ("", "accuracy", "95% interval", "loss (nats)", "images")
-        why = without_answers(path, record)
+        why = ValidationOutcomes.why_not_finite(path, record)
         return table(header, rows) + _compiled_loss_text(record) + ("" if why is None else f"\n{why}")
     lost = [seed for seed in layout.seeds if seed not in layout.kept]
-    each = ((seed, without_answers(layout.folders[seed], record)) for seed, record in records.items())
+    each = ((seed, ValidationOutcomes.why_not_finite(layout.folders[seed], record)) for seed, record in records.items())
     parts_of_text = [
         _table_of_seeds(records),
         "\n".join(f"Seed {seed}: {why}" for seed, why in each if why is not None),
@@ -143,7 +143,7 @@ def title_text(path: Path) -> str:
 
 def epochs_table(path: Path) -> str:
     """The numbers of each epoch; where there are several seeds, mean and deviation over those that reached it."""
-    histories = [read_history(folder) for folder in read_layout(path).folders.values()]
+    histories = [SeedFiles(folder).history() for folder in read_layout(path).folders.values()]
     rows_of = [dict(zip(history.epoch, history.rows, strict=True)) for history in histories]
     names = list(histories[0])
     rows = []

@@ -8,11 +8,10 @@ from pathlib import Path
 from fittingroom.api.look_cost import NO_TEST_SET
 from fittingroom.cli.command import CommandOutput, CommandParser, table
 from fittingroom.cli.run_text import epochs_table, epochs_text, results_text, run_facts, title_text
-from fittingroom.runs.layout import read_layout
+from fittingroom.runs.layout import SeedFiles, read_layout
 from fittingroom.runs.looks import Standings
 from fittingroom.runs.place import find_run
 from fittingroom.runs.record import RunRecord
-from fittingroom.runs.store import read_history
 from fittingroom.text import percent, percent_range
 
 
@@ -27,7 +26,7 @@ def _run(arguments: argparse.Namespace) -> CommandOutput:
     path = find_run(arguments.run)
     standings, layout = Standings(), read_layout(path)
     facts = run_facts(path, standings)
-    each = {seed: read_history(folder).history for seed, folder in layout.folders.items()}
+    each = {seed: SeedFiles(folder).history().history for seed, folder in layout.folders.items()}
     if len(layout.seeds) > 1:
         facts["history"] = [{"seed": seed, **history} for seed, history in each.items()]
         return CommandOutput(facts, "\n\n".join([title_text(path), results_text(path), epochs_table(path)]))

@@ -31,8 +31,9 @@ from fittingroom.experiments.summary import (
     write_tables,
 )
 from fittingroom.recipes.recipe import Recipe
+from fittingroom.runs.layout import SeedFiles
 from fittingroom.runs.place import RunsFolder
-from fittingroom.runs.store import read_history, read_validated
+from fittingroom.runs.validation_outcomes import ValidationOutcomes
 from fittingroom.text import word_list
 from fittingroom.training.arguments import Named, Prescribed, check_dataset, chosen_recipe, chosen_seeds
 
@@ -108,7 +109,7 @@ class Experiment:
             runs = self._runs(one)
             if not runs:
                 continue
-            validated = [read_validated(run.path) for run in runs]
+            validated = [ValidationOutcomes.read(run.path) for run in runs]
             contender, more = contender_of(one.variant.name, validated)
             contenders.append(contender)
             notes += more
@@ -163,7 +164,7 @@ class Experiment:
         histories = {}
         for cell in self.cells:
             if cell.folder is not None:
-                history = read_history(cell.folder)
+                history = SeedFiles(cell.folder).history()
                 rows = zip(history.epoch, history.rows, strict=True)
                 histories[cell.cell.id] = [{**logs, "epoch": epoch + 1} for epoch, logs in rows]
         page = experiment_report(self.to_dict(), histories)

@@ -31,8 +31,8 @@ from fittingroom.runs.json_files import damage, json_text, read_json
 from fittingroom.runs.layout import read_layout
 from fittingroom.runs.place import is_run, is_unfinished
 from fittingroom.runs.record import RunRecord
-from fittingroom.runs.store import without_answers
 from fittingroom.runs.unfinished import LOCK_NAME, RunLock, UnfinishedRecord
+from fittingroom.runs.validation_outcomes import ValidationOutcomes
 
 PLAN_NAME = "experiment.json"
 
@@ -228,7 +228,11 @@ class ExperimentFolder:
                 states[seed] = CellState(cell, "failed", _NO_EPOCH, again=False)
             elif record is not None and record.status == "diverged":
                 states[seed] = CellState(cell, "failed", record.reason, again=False, folder=place, record=record)
-            elif record is not None and place is not None and (why := without_answers(place, record)) is not None:
+            elif (
+                record is not None
+                and place is not None
+                and (why := ValidationOutcomes.why_not_finite(place, record)) is not None
+            ):
                 states[seed] = CellState(cell, "failed", why, again=False, folder=place, record=record)
             elif record is not None and record.status != "interrupted":
                 states[seed] = CellState(cell, "done", folder=place, record=record)

@@ -23,7 +23,7 @@ from fittingroom.experiments.plan import ExperimentPlan
 from fittingroom.experiments.study import Trial
 from fittingroom.experiments.summary import Summary
 from fittingroom.runs.place import is_run
-from fittingroom.runs.store import read_validated
+from fittingroom.runs.validation_outcomes import ValidationOutcomes
 from fittingroom.text import points
 
 
@@ -85,7 +85,7 @@ class Search:
         for one in () if self.experiment is None else self.experiment.recipes:
             if one.complete:
                 folders = [cell.folder for cell in one.done if cell.folder]
-                contender, _ = contender_of(one.variant.name, [read_validated(folder) for folder in folders])
+                contender, _ = contender_of(one.variant.name, [ValidationOutcomes.read(folder) for folder in folders])
                 each = contender.correct if self.asked.objective == "accuracy" else contender.loss
                 scores.append(each.mean(axis=0, dtype=float))
         return BestOf(judged, self.asked.objective, best.value, _luck_of_best(scores, judged))

@@ -21,8 +21,8 @@ from fittingroom.experiments.experiment_store import CellState, ExperimentFolder
 from fittingroom.experiments.plan import ExperimentPlan, Variant
 from fittingroom.runs.history import History
 from fittingroom.runs.json_files import damage
+from fittingroom.runs.layout import SeedFiles
 from fittingroom.runs.record import PartResult, RunRecord
-from fittingroom.runs.store import read_history, read_model
 
 EPOCHS_NAME, CELLS_NAME = "epochs.csv", "cells.csv"
 EPOCHS_PARQUET, CELLS_PARQUET = "epochs.parquet", "cells.parquet"
@@ -169,7 +169,7 @@ def trained_numbers(run: Path) -> int:
         RunError: its model is damaged.
     """
     with damage(run, "model.json"):
-        trainable, _ = Blueprint.from_json(read_model(run)).weight_groups
+        trainable, _ = Blueprint.from_json(SeedFiles(run).model()).weight_groups
     return sum(math.prod(start.shape) for start in trainable)
 
 
@@ -232,7 +232,7 @@ def _epochs_table(plan: ExperimentPlan, states: Sequence[CellState]) -> _Table:
     """
     rows, metrics = [], dict.fromkeys(_METRICS)
     for state in states:
-        history = History([]) if state.folder is None else read_history(state.folder)
+        history = History([]) if state.folder is None else SeedFiles(state.folder).history()
         metrics.update(dict.fromkeys(history))
         for epoch, logs in zip(history.epoch, history.rows, strict=True):
             rows.append({**logs, **_about(state), "epoch": epoch + 1})

@@ -31,9 +31,9 @@ from fittingroom.experiments.plan import Variant
 from fittingroom.experiments.summary import trained_numbers
 from fittingroom.labs.lab_description import LabCode
 from fittingroom.labs.measures import MEASURES, Measure
-from fittingroom.runs.outcomes import Kept
+from fittingroom.runs.outcomes import KeptOutcomes
 from fittingroom.runs.place import is_run, is_unfinished
-from fittingroom.runs.store import read_validated
+from fittingroom.runs.validation_outcomes import ValidationOutcomes
 
 _PRINTED_NAME = "printed.txt"
 _LONGEST_PRINTED = 10_000  # characters
@@ -132,9 +132,9 @@ class Arm:
         return path.parent if is_run(path.parent) else path
 
     @cached_property
-    def outcomes(self) -> tuple[Kept, ...]:
+    def outcomes(self) -> tuple[KeptOutcomes, ...]:
         """What the kept weights of each run make of the validation images."""
-        return tuple(read_validated(run.path, "measure a lab on them").kept for run in self.runs)
+        return tuple(ValidationOutcomes.read(run.path, "measure a lab on them").kept for run in self.runs)
 
     def on_images(self, measure: Measure) -> npt.NDArray[Any]:
         """A measure of each seed on each image, `(seeds, images)`."""

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fittingroom.runs.history import History
-from fittingroom.runs.outcomes import Kept
+from fittingroom.runs.outcomes import KeptOutcomes
 from fittingroom.runs.record import RunRecord
 
 Unit = Literal["points", "nats", "times", "epochs"]
@@ -31,7 +31,7 @@ class Measure:
 
     words: str
     unit: Unit
-    of_images: Callable[[Kept], npt.NDArray[Any]] | None = None
+    of_images: Callable[[KeptOutcomes], npt.NDArray[Any]] | None = None
     of_run: Callable[[RunRecord, History], float | None] | None = None
 
     @property
@@ -40,7 +40,7 @@ class Measure:
         return 100.0 if self.unit == "points" else 1.0
 
 
-def _confidence(kept: Kept) -> npt.NDArray[Any]:
+def _confidence(kept: KeptOutcomes) -> npt.NDArray[Any]:
     largest: npt.NDArray[Any] = np.exp(kept.log_probabilities.astype(np.float64)).max(axis=-1)
     return largest
 

@@ -13,8 +13,6 @@
 
 It is not packed, since packing 5,000 images takes longer than an epoch. Its name has the hash of its bytes, and where a
 folder beside the run has the same file, it becomes another link to that: a hundred runs keep their images once.
-
-`validation_files.json`: which picture file each validation image came from; absent where they came from none.
 """
 
 from __future__ import annotations
@@ -22,9 +20,8 @@ from __future__ import annotations
 import hashlib
 import io
 import itertools
-import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,8 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from fittingroom.atomic import expanded, storage_errors, write_bytes
 from fittingroom.errors import FittingRoomError, RunError
-from fittingroom.runs.json_files import damage, read_json
-from fittingroom.runs.layout import files_of
+from fittingroom.runs.json_files import damage
 from fittingroom.runs.record import DataRecord
 
 if TYPE_CHECKING:
@@ -51,7 +47,6 @@ MOST_VALIDATION = 64 * 2**20
 MEASURED = 1_000
 """Training images by which photos are converted."""
 
-_FILES = "validation_files.json"
 _MOST_TRAINING = 16 * 2**20
 _EXAMPLES = 8  # training images of each class that a page shows
 _MOST_LINKED = 2_000  # folders beside a run that are asked for the same file
@@ -239,35 +234,6 @@ def _beside(folder: Path) -> Iterator[Path]:
         for entry in entries:
             if entry.name != folder.name and entry.is_dir(follow_symlinks=False):
                 yield Path(entry.path)
-
-
-def write_files(folder: Path, files: Sequence[str]) -> None:
-    """Keeps the names of files in a run's folder, in the order of its validation images.
-
-    Raises:
-        StorageError: they cannot be written.
-    """
-    write_bytes(folder / _FILES, json.dumps({"files": list(files)}).encode())
-
-
-def read_files(path: Path, count: int) -> tuple[str, ...]:
-    """The names in a run's folder, as paths in the folder of its dataset; none of a run whose images had no files.
-
-    Args:
-        path: the run's folder.
-        count: how many validation images it has.
-
-    Raises:
-        RunError: the file is damaged.
-    """
-    path = files_of(path)
-    if not (path / _FILES).exists():
-        return ()
-    with damage(path, _FILES):
-        files = read_json(path / _FILES)["files"]
-        if not isinstance(files, list) or len(files) != count or not all(isinstance(file, str) for file in files):
-            raise ValueError(f"it must have one name for each of {count:,} validation images")
-        return tuple(files)
 
 
 def load_again(data: DataRecord, place: str | Dataset | None = None) -> Dataset:

@@ -1,4 +1,4 @@
-"""The folder of a run: which seeds it has, and where the files of each are.
+"""The folder of a run: which seeds it has, where the files of each are, and what they hold.
 
     run.json      the seeds, which of them are kept, and the times of all together
     images-*.npz  the images that answers and pages need (`images.py`)
@@ -16,19 +16,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from fittingroom.atomic import read_file
 from fittingroom.errors import RunError
 from fittingroom.evaluation.spread import Spread
+from fittingroom.runs.history import History
 from fittingroom.runs.json_files import damage, number, read_json
 from fittingroom.runs.place import OLD_SEEDS_NAME, RECORD_NAME, has_old_seeds
 from fittingroom.runs.record import PartResult, RunRecord, Seconds, check_format
+from fittingroom.runs.weights import MODEL_NAME, WeightsFile
+
+if TYPE_CHECKING:
+    from fittingroom.runs.outcomes import Outcomes
 
 FORMAT = 2
 """The form of a run's folder. It grows by one when an older version could no longer read what is written."""
 
+HISTORY_NAME, OUTCOMES_NAME, FILES_NAME = "history.csv", "outcomes.npz", "validation_files.json"
+
 _MOST_SEEDS = 10_000
+_LARGEST_HISTORY = 16 * 2**20  # bytes; a hundred thousand epochs of four numbers have eight million
 
 
 @dataclass(frozen=True)
@@ -60,12 +70,104 @@ class Layout:
         Raises:
             RunError: one of the folders is missing or damaged, or was written in a newer format.
         """
-        return {seed: read_record(folder) for seed, folder in self.folders.items()}
+        return {seed: SeedFiles(folder).record() for seed, folder in self.folders.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """The contents of the `run.json` at the top."""
         seconds = {part: getattr(self.seconds, part) for part in ("setup", "compile", "train")}
         return {"format": FORMAT, "seeds": list(self.seeds), "kept": list(self.kept), "seconds": seconds}
+
+
+@dataclass(frozen=True)
+class SeedFiles:
+    """The files of a seed, as `store.py` writes them; whatever is wrong with one is a RunError that names it.
+
+    Args:
+        path: the folder of a run of one seed, or that of a seed.
+    """
+
+    path: Path
+
+    @cached_property
+    def folder(self) -> Path:
+        """The folder that they are in.
+
+        Raises:
+            RunError: the run has several seeds, or its `run.json` is missing or damaged.
+        """
+        if not has_old_seeds(self.path):
+            with damage(self.path, RECORD_NAME):
+                if not _is_of_all(read_json(self.path / RECORD_NAME)):
+                    return self.path
+        kept = read_layout(self.path).kept
+        if len(kept) > 1:
+            raise RunError(f"{self.path} has {len(kept)} seeds. Name one of them: {seed_folder(self.path, kept[0])}.")
+        return seed_folder(self.path, kept[0])
+
+    @property
+    def weights(self) -> WeightsFile:
+        """Its weights, which are not read yet."""
+        return WeightsFile(self.folder)
+
+    def record(self) -> RunRecord:
+        """What is recorded of the seed.
+
+        Raises:
+            RunError: `run.json` is missing, damaged or written in a newer format, or the run has several seeds.
+        """
+        with damage(self.folder, RECORD_NAME):
+            return RunRecord.from_dict(read_json(self.folder / RECORD_NAME))
+
+    def history(self) -> History:
+        """The numbers of each epoch.
+
+        Raises:
+            RunError: the file is missing or damaged.
+        """
+        with damage(self.folder, HISTORY_NAME):
+            return History.from_csv(read_file(self.folder / HISTORY_NAME, _LARGEST_HISTORY).decode())
+
+    def outcomes(self) -> Outcomes | None:
+        """What came of each validation image; None if the run had no validation part.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        from fittingroom.data.npz import NpzFile
+        from fittingroom.runs.outcomes import ARRAYS, Outcomes
+
+        file = self.folder / OUTCOMES_NAME
+        if not file.exists():
+            return None
+        with damage(self.folder, OUTCOMES_NAME):
+            arrays = NpzFile(file)
+            return Outcomes.from_arrays({name: arrays.read(name) for name in arrays.names() if name in ARRAYS})
+
+    def model(self) -> dict[str, Any]:
+        """The model's structure, as the engine described it. It is data: nothing in it has been run or checked.
+
+        Raises:
+            RunError: the file is missing or damaged.
+        """
+        with damage(self.folder, MODEL_NAME):
+            return read_json(self.folder / MODEL_NAME)
+
+    def picture_files(self, count: int) -> tuple[str, ...]:
+        """The picture file of each validation image, as a path in its dataset's folder; none where there were no files.
+
+        Args:
+            count: how many validation images there are.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        if not (self.folder / FILES_NAME).exists():
+            return ()
+        with damage(self.folder, FILES_NAME):
+            files = read_json(self.folder / FILES_NAME)["files"]
+            if not isinstance(files, list) or len(files) != count or not all(isinstance(file, str) for file in files):
+                raise ValueError(f"it must have one name for each of {count:,} validation images")
+            return tuple(files)
 
 
 def seed_folder(path: Path, seed: int) -> Path:
@@ -91,36 +193,6 @@ def read_layout(path: Path) -> Layout:
             return _layout_of(path, stored)
         record = RunRecord.from_dict(stored)
         return Layout(path, (record.seed,), (record.seed,), record.seconds)
-
-
-def read_record(path: Path) -> RunRecord:
-    """What is recorded of a seed.
-
-    Args:
-        path: the folder of a run of one seed, or that of a seed.
-
-    Raises:
-        RunError: `run.json` is missing, damaged or written in a newer format, or the run has several seeds.
-    """
-    folder = files_of(path)
-    with damage(folder, RECORD_NAME):
-        return RunRecord.from_dict(read_json(folder / RECORD_NAME))
-
-
-def files_of(path: Path) -> Path:
-    """The folder with the files of a seed, from that of a run of one seed, or of the seed itself.
-
-    Raises:
-        RunError: the run has several seeds, or its `run.json` is missing or damaged.
-    """
-    if not has_old_seeds(path):
-        with damage(path, RECORD_NAME):
-            if not _is_of_all(read_json(path / RECORD_NAME)):
-                return path
-    kept = read_layout(path).kept
-    if len(kept) > 1:
-        raise RunError(f"{path} has {len(kept)} seeds. Name one of them: {seed_folder(path, kept[0])}.")
-    return seed_folder(path, kept[0])
 
 
 def spread_of_parts(parts: Sequence[PartResult | None]) -> dict[str, Spread]:

@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from fittingroom.errors import FittingRoomError
-from fittingroom.runs.layout import read_layout
+from fittingroom.runs.layout import SeedFiles, read_layout
 from fittingroom.runs.ledger import Ledger
 from fittingroom.runs.ledger_entries import LedgerEntry, LedgerLook, looks_of, recipe_digest, score_summary
 from fittingroom.runs.place import RunsFolder
 from fittingroom.runs.record import Look, RunRecord
-from fittingroom.runs.store import read_record
-from fittingroom.runs.weights import WEIGHTS_NAME, weights_sha256
+from fittingroom.runs.weights import WEIGHTS_NAME
 from fittingroom.text import word_list
 
 
@@ -124,7 +123,7 @@ def _looks_of_runs(entries: list[LedgerEntry]) -> Iterator[tuple[Path, RunRecord
     folders = {path.resolve() for path in [*_all_runs(RunsFolder().runs()), *(Path(run) for run in named if run)]}
     for path in sorted(folders):
         try:
-            record = read_record(path)
+            record = SeedFiles(path).record()
         except (FittingRoomError, OSError):
             continue  # moved, deleted or damaged since
         yield from ((path, record, look) for look in record.looks if look.hash is not None)
@@ -161,7 +160,7 @@ def contradiction(path: Path, record: RunRecord, look: Look, own: LedgerLook | N
 def is_of(path: Path, record: RunRecord, own: LedgerLook) -> bool:
     """Whether a look in the ledger was taken by a run: with its recipe, seed, test set and weights."""
     try:
-        return _other_run(path, record, own) is None and own.intent.weights == weights_sha256(path)
+        return _other_run(path, record, own) is None and own.intent.weights == SeedFiles(path).weights.sha256()
     except (FittingRoomError, OSError):
         return False  # its weights cannot be read
 
@@ -191,7 +190,7 @@ def _other_weights(path: Path, own: LedgerLook) -> str | None:
     if own.intent.weights is None:
         return None  # a look of an older version
     try:
-        same = weights_sha256(path) == own.intent.weights
+        same = SeedFiles(path).weights.sha256() == own.intent.weights
     except (FittingRoomError, OSError) as error:
         return str(error).rstrip(".") + "."
     if same:

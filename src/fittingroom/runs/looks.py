@@ -17,12 +17,13 @@ from fittingroom.atomic import locked_folder, write_bytes
 from fittingroom.errors import FittingRoomError, RunError, StorageError
 from fittingroom.evaluation.luck import Reuse, mean_correlation
 from fittingroom.runs.json_files import damage, json_text, read_json
-from fittingroom.runs.layout import files_of
+from fittingroom.runs.layout import SeedFiles
 from fittingroom.runs.ledger import Ledger, LedgerPlace
 from fittingroom.runs.ledger_check import contradiction, is_of
 from fittingroom.runs.ledger_entries import LedgerLook, looks_of
 from fittingroom.runs.place import RECORD_NAME, is_run
 from fittingroom.runs.record import RunRecord, now
+from fittingroom.runs.validation_outcomes import ValidationOutcomes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,7 +53,7 @@ class RunLooks:
         score of the same weights is a repetition then, which costs no look either.
         """
         # Not the folder of the files, which is locked for each change of the record.
-        around = self.path if files_of(self.path) != self.path else self.path.parent
+        around = self.path if SeedFiles(self.path).folder != self.path else self.path.parent
         with locked_folder(around) if is_run(around) else nullcontext():
             yield
 
@@ -97,7 +98,7 @@ class RunLooks:
 
         Keys that this version does not know stay.
         """
-        path = files_of(self.path)
+        path = SeedFiles(self.path).folder
         with ExitStack() as lock:
             with damage(path, RECORD_NAME):
                 lock.enter_context(locked_folder(path))
@@ -228,10 +229,8 @@ def _correlation(looks: list[LedgerLook]) -> float | None:
 
 def _right_or_wrong(run: Path) -> tuple[Any, npt.NDArray[np.bool_]] | None:
     """What identifies a run's validation images, and which of them the kept weights get right."""
-    from fittingroom.runs.store import read_validated
-
     try:
-        validated = read_validated(run)
+        validated = ValidationOutcomes.read(run)
     except (FittingRoomError, OSError):
         return None  # moved, deleted or damaged since
     data, kept = validated.record.data, validated.kept

@@ -20,7 +20,7 @@ ARRAYS = frozenset({*_ROWS, "labels", "epoch", *(f"{_KEPT}{name}" for name in (*
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class KeptOutcomes:
     """What the weights that a run keeps make of each validation image, when they answer as the run answers.
 
     Everything that names the validation accuracy or loss of a run takes it from here: an epoch's row can differ, since
@@ -48,7 +48,7 @@ class Kept:
     @classmethod
     def of(
         cls, arrays: Mapping[str, npt.ArrayLike], labels: npt.ArrayLike, epoch: int | None = None, views: int = 1
-    ) -> Kept:
+    ) -> KeptOutcomes:
         """The same from arrays of any number type by their names, in the types that are stored."""
         return cls(
             loss=np.asarray(arrays["loss"], np.float32),
@@ -101,7 +101,7 @@ class Outcomes:
     labels: npt.NDArray[np.int32]
     epoch: npt.NDArray[np.int32]
     log_probabilities: npt.NDArray[np.float16]
-    kept: Kept | None = None
+    kept: KeptOutcomes | None = None
 
     def __post_init__(self) -> None:
         shapes = {name: getattr(self, name).shape for name in (*_ROWS, "labels", "epoch")}
@@ -125,7 +125,7 @@ class Outcomes:
         labels: npt.ArrayLike,
         epoch: npt.ArrayLike | None = None,
         log_probabilities: npt.ArrayLike | None = None,
-        kept: Kept | None = None,
+        kept: KeptOutcomes | None = None,
     ) -> Outcomes:
         """Outcomes from arrays or lists of any number type, in the types that are stored.
 
@@ -149,7 +149,7 @@ class Outcomes:
         if f"{_KEPT}loss" in arrays:
             epoch, views = (int(arrays[f"{_KEPT}{name}"]) for name in ("epoch", "views"))
             stored = {name: arrays[f"{_KEPT}{name}"] for name in _ROWS}
-            kept = Kept.of(stored, arrays["labels"], None if epoch < 0 else epoch, views)
+            kept = KeptOutcomes.of(stored, arrays["labels"], None if epoch < 0 else epoch, views)
         loss, predicted, right, labels = (arrays[name] for name in ("loss", "predicted", "probability", "labels"))
         epochs, logs = arrays.get("epoch"), arrays.get("log_probabilities")
         outcomes = cls.of(loss, predicted, right, labels, epochs, logs, kept)
@@ -159,7 +159,7 @@ class Outcomes:
     def _check_values(self) -> None:
         """Raises InputError where the arrays of a file are no outcomes: of a finite loss, probabilities are so too."""
         classes = self.log_probabilities.shape[-1] or np.iinfo(np.int32).max
-        each: list[Outcomes | Kept] = [self, *([] if self.kept is None else [self.kept])]
+        each: list[Outcomes | KeptOutcomes] = [self, *([] if self.kept is None else [self.kept])]
         numbers = [self.labels, *(one.predicted for one in each)]
         if any(len(one) and not 0 <= one.min() <= one.max() < classes for one in map(np.ravel, numbers)):
             raise InputError("its labels or predictions are not those of its classes.")
@@ -188,9 +188,9 @@ class Outcomes:
             f"{_KEPT}views": np.asarray(self.kept.views, np.int32),
         }
 
-    def row_as_kept(self, row: int) -> Kept:
+    def row_as_kept(self, row: int) -> KeptOutcomes:
         """The outcomes of an epoch, by the place of its row, as if its weights were the kept ones."""
-        return Kept.of({name: getattr(self, name)[row] for name in _ROWS}, self.labels, int(self.epoch[row]))
+        return KeptOutcomes.of({name: getattr(self, name)[row] for name in _ROWS}, self.labels, int(self.epoch[row]))
 
 
 def _class_numbers(predicted: npt.ArrayLike) -> npt.NDArray[np.unsignedinteger[Any]]:

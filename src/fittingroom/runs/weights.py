@@ -11,13 +11,13 @@ import hashlib
 import json
 import mmap
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fittingroom.atomic import open_file
 from fittingroom.errors import RunError
 from fittingroom.runs.json_files import damage, read_json
-from fittingroom.runs.layout import files_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -29,98 +29,100 @@ _LARGEST_HEADER = 4 * 2**20  # bytes; two thousand weights have some three hundr
 _BLOCK = 2**24  # bytes that are hashed at a time
 
 
-def serialized(weights: Mapping[str, npt.NDArray[Any]]) -> bytes:
-    """The contents of the file for some arrays."""
-    from safetensors.numpy import save
-
-    return save({name: _contiguous(array) for name, array in weights.items()})
-
-
-def sha256_of(content: bytes | mmap.mmap, names: Iterable[str]) -> str:
-    """The hash of the arrays in such contents, in this order, as 64 hexadecimal digits.
-
-    Raises:
-        ValueError, KeyError, TypeError, AttributeError: they are not such contents, or an array is not in them.
-    """
-    start = 8 + int.from_bytes(content[:8], "little")
-    if start > min(len(content), _LARGEST_HEADER):
-        raise ValueError(f"its header declares {start - 8:,} bytes")
-    header, digest = json.loads(content[8:start]), hashlib.sha256()
-    for name in names:
-        begin, end = header[name]["data_offsets"]
-        if not 0 <= begin <= end <= len(content) - start:
-            raise ValueError(f"{name} lies outside the file")
-        digest.update(f"{header[name]['dtype']} {header[name]['shape']}\n".encode())
-        for place in range(start + begin, start + end, _BLOCK):
-            digest.update(content[place : min(place + _BLOCK, start + end)])
-    return digest.hexdigest()
-
-
-def weights_sha256(path: Path) -> str:
-    """The hash of the weights of a seed.
+@dataclass(frozen=True)
+class WeightsFile:
+    """The weights of a seed, on the disk.
 
     Args:
-        path: the folder of a run of one seed, or that of a seed.
-
-    Raises:
-        RunError: `weights.safetensors` or `model.json` is missing or damaged.
+        folder: the one with the seed's files, as `SeedFiles.folder` gives it.
     """
-    path = files_of(path)
-    with damage(path, MODEL_NAME):
-        model = read_json(path / MODEL_NAME)
-        names = [str(start["name"]) for group in ("trainable", "non_trainable") for start in model[group]]
-    with (
-        damage(path, WEIGHTS_NAME),
-        open_file(path / WEIGHTS_NAME) as stream,
-        mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content,
-    ):
-        return sha256_of(content, names)
 
+    folder: Path
 
-def check_weights(path: Path, recorded: str | None) -> None:
-    """Makes sure that the weights in a run's folder are those that were written.
+    def read(self, shapes: Mapping[str, tuple[int, ...]] | None = None) -> dict[str, npt.NDArray[Any]]:
+        """The model's arrays by name.
 
-    Args:
-        path: the folder.
-        recorded: their hash, as `run.json` has it; None in runs of older versions, which are not checked.
+        Args:
+            shapes: the name and the shape of each array that there must be; None for all that there are.
 
-    Raises:
-        RunError: they are not, or a file is missing or damaged.
-    """
-    if recorded is not None and weights_sha256(path) != recorded:
-        raise RunError(
-            f"{files_of(path) / WEIGHTS_NAME} is damaged, or is another run's: its weights are not those that were "
-            f"written (SHA-256 {recorded[:12]}… in run.json). Restore the file from a backup, or train again."
-        )
+        Raises:
+            RunError: the file is missing or damaged, or holds other arrays, in which case none of them is read.
+        """
+        from safetensors import safe_open
 
+        file = self.folder / WEIGHTS_NAME
+        with damage(self.folder, WEIGHTS_NAME):
+            with open_file(file) as stream:
+                header = int.from_bytes(stream.read(8), "little")
+            if header > _LARGEST_HEADER:
+                raise ValueError(f"its header declares {header:,} bytes; ours have less than 4 MB")
+            with safe_open(file, framework="np") as stored:
+                if missing := sorted((shapes or {}).keys() - stored.keys()):
+                    raise ValueError(f"it lacks the weights {missing[0]!r}")
+                for name, shape in (shapes or {}).items():
+                    found = tuple(stored.get_slice(name).get_shape())
+                    if found != shape:
+                        raise ValueError(f"{name} has the shape {found}, not {shape}")
+                return {name: stored.get_tensor(name) for name in shapes or stored.keys()}
 
-def read_weights(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None) -> dict[str, npt.NDArray[Any]]:
-    """The model's arrays by name.
+    def sha256(self) -> str:
+        """The hash of the weights, over all arrays that `model.json` names.
 
-    Args:
-        path: the run folder.
-        shapes: the name and the shape of each array that there must be; None for all that there are.
+        Raises:
+            RunError: `weights.safetensors` or `model.json` is missing or damaged.
+        """
+        path = self.folder
+        with damage(path, MODEL_NAME):
+            model = read_json(path / MODEL_NAME)
+            names = [str(start["name"]) for group in ("trainable", "non_trainable") for start in model[group]]
+        with (
+            damage(path, WEIGHTS_NAME),
+            open_file(path / WEIGHTS_NAME) as stream,
+            mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        ):
+            return WeightsFile.sha256_of(content, names)
 
-    Raises:
-        RunError: the file is missing or damaged, or holds other arrays, in which case none of them is read.
-    """
-    from safetensors import safe_open
+    def check(self, recorded: str | None) -> None:
+        """Makes sure that the weights are those that were written.
 
-    path = files_of(path)
-    file = path / WEIGHTS_NAME
-    with damage(path, WEIGHTS_NAME):
-        with open_file(file) as stream:
-            header = int.from_bytes(stream.read(8), "little")
-        if header > _LARGEST_HEADER:
-            raise ValueError(f"its header declares {header:,} bytes; ours have less than 4 MB")
-        with safe_open(file, framework="np") as stored:
-            if missing := sorted((shapes or {}).keys() - stored.keys()):
-                raise ValueError(f"it lacks the weights {missing[0]!r}")
-            for name, shape in (shapes or {}).items():
-                found = tuple(stored.get_slice(name).get_shape())
-                if found != shape:
-                    raise ValueError(f"{name} has the shape {found}, not {shape}")
-            return {name: stored.get_tensor(name) for name in shapes or stored.keys()}
+        Args:
+            recorded: their hash, as `run.json` has it; None in runs of older versions, which are not checked.
+
+        Raises:
+            RunError: they are not, or a file is missing or damaged.
+        """
+        if recorded is not None and self.sha256() != recorded:
+            raise RunError(
+                f"{self.folder / WEIGHTS_NAME} is damaged, or is another run's: its weights are not those that were "
+                f"written (SHA-256 {recorded[:12]}… in run.json). Restore the file from a backup, or train again."
+            )
+
+    @staticmethod
+    def content_of(weights: Mapping[str, npt.NDArray[Any]]) -> bytes:
+        """The contents of the file for some arrays."""
+        from safetensors.numpy import save
+
+        return save({name: _contiguous(array) for name, array in weights.items()})
+
+    @staticmethod
+    def sha256_of(content: bytes | mmap.mmap, names: Iterable[str]) -> str:
+        """The hash of the arrays in such contents, in this order, as 64 hexadecimal digits.
+
+        Raises:
+            ValueError, KeyError, TypeError, AttributeError: they are not such contents, or an array is not in them.
+        """
+        start = 8 + int.from_bytes(content[:8], "little")
+        if start > min(len(content), _LARGEST_HEADER):
+            raise ValueError(f"its header declares {start - 8:,} bytes")
+        header, digest = json.loads(content[8:start]), hashlib.sha256()
+        for name in names:
+            begin, end = header[name]["data_offsets"]
+            if not 0 <= begin <= end <= len(content) - start:
+                raise ValueError(f"{name} lies outside the file")
+            digest.update(f"{header[name]['dtype']} {header[name]['shape']}\n".encode())
+            for place in range(start + begin, start + end, _BLOCK):
+                digest.update(content[place : min(place + _BLOCK, start + end)])
+        return digest.hexdigest()
 
 
 def _contiguous(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fittingroom.errors import RunError
-from fittingroom.runs.layout import read_layout, read_record
+from fittingroom.runs.layout import SeedFiles, read_layout
 from fittingroom.runs.place import RunsFolder, is_run, is_unfinished
 from fittingroom.runs.unfinished import RunLock
 from fittingroom.serving.limits import RefusedError
@@ -159,7 +159,7 @@ def _changed(path: Path) -> int:
 def _facts_of(path: Path) -> dict[str, Any]:
     try:
         folders = list(read_layout(path).folders.values())
-        record = read_record(folders[0])
+        record = SeedFiles(folders[0]).record()
     except RunError:
         return {"name": path.name, "status": "unreadable"}
     return {

@@ -33,7 +33,7 @@ from fittingroom.recipes.modelfile import RecordedFile
 from fittingroom.runs.history import History
 from fittingroom.runs.images import RunImages
 from fittingroom.runs.live import LiveStream
-from fittingroom.runs.outcomes import Kept, Outcomes
+from fittingroom.runs.outcomes import KeptOutcomes, Outcomes
 from fittingroom.runs.record import DataRecord, PartResult, RunRecord, Seconds, now
 from fittingroom.runs.store import RunContents
 from fittingroom.runs.unfinished import UnfinishedRun
@@ -356,15 +356,15 @@ def _notes_after(training: Training) -> Iterator[str]:
         )
 
 
-def _kept_outcomes(validation: Arrays | None, training: Training) -> Kept | None:
+def _kept_outcomes(validation: Arrays | None, training: Training) -> KeptOutcomes | None:
     """What the kept weights make of the validation images; None without any."""
     if validation is None or training.validation is None:
         return None
     arrays = {name: np.asarray(array) for name, array in training.validation.outcomes._asdict().items()}
-    return Kept.of(arrays, validation.class_indices, training.kept_epoch, training.views)
+    return KeptOutcomes.of(arrays, validation.class_indices, training.kept_epoch, training.views)
 
 
-def _validation_result(kept: Kept | None, training: Training) -> PartResult | None:
+def _validation_result(kept: KeptOutcomes | None, training: Training) -> PartResult | None:
     """The numbers of the kept weights on the validation images: what everybody says of this training."""
     if kept is None or training.validation is None:
         return None
@@ -374,7 +374,7 @@ def _validation_result(kept: Kept | None, training: Training) -> PartResult | No
     return found if same or not math.isfinite(compiled) else replace(found, compiled_loss=compiled)
 
 
-def _outcomes(kept: Kept | None, training: Training) -> Outcomes | None:
+def _outcomes(kept: KeptOutcomes | None, training: Training) -> Outcomes | None:
     rows = [epoch.outcomes for epoch in training.epochs if epoch.outcomes is not None]
     if kept is None or not rows:
         return None

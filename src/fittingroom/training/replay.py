@@ -17,10 +17,9 @@ from fittingroom.errors import DivergedError, RunError
 from fittingroom.progress import Progress, progress_for
 from fittingroom.recipes.modelfile import RecordedFile
 from fittingroom.runs.images import load_again
-from fittingroom.runs.layout import read_layout
+from fittingroom.runs.layout import SeedFiles, read_layout
 from fittingroom.runs.place import find_run
 from fittingroom.runs.record import RunRecord
-from fittingroom.runs.store import read_history, read_model, read_weights
 from fittingroom.training.recipe_job import recipe_job
 from fittingroom.training.run_folder import RunFolder
 
@@ -131,7 +130,7 @@ def _compared(seed: int, before: Path, after: Path) -> SeedReplay:
     pairs = list(zip(old, new, strict=False))
     comparable = len(old) == len(new) and all(one.shape == other.shape for one, other in pairs)
     same_weights = comparable and all(_bits(one) == _bits(other) for one, other in pairs)
-    epochs = zip(read_history(before).rows, read_history(after).rows, strict=False)
+    epochs = zip(SeedFiles(before).history().rows, SeedFiles(after).history().rows, strict=False)
     first = next((number for number, (one, other) in enumerate(epochs, start=1) if repr(one) != repr(other)), None)
     return SeedReplay(
         seed=seed,
@@ -144,7 +143,7 @@ def _compared(seed: int, before: Path, after: Path) -> SeedReplay:
 
 def _weights(run: Path) -> list[Array]:
     """The weights in the model's order; their names have numbers that Keras counts up within a process."""
-    weights, model = read_weights(run), read_model(run)
+    weights, model = SeedFiles(run).weights.read(), SeedFiles(run).model()
     return [weights[start["name"]] for group in ("trainable", "non_trainable") for start in model[group]]
 
 

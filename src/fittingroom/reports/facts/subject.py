@@ -12,12 +12,11 @@ import numpy.typing as npt
 from fittingroom.errors import InputError
 from fittingroom.evaluation.trajectories import Trajectories
 from fittingroom.runs.history import History
-from fittingroom.runs.images import read_files
-from fittingroom.runs.layout import read_layout
-from fittingroom.runs.outcomes import Kept
+from fittingroom.runs.layout import SeedFiles, read_layout
+from fittingroom.runs.outcomes import KeptOutcomes
 from fittingroom.runs.place import find_run
 from fittingroom.runs.record import RunRecord, Seconds
-from fittingroom.runs.store import Validated, read_history, read_validated
+from fittingroom.runs.validation_outcomes import ValidationOutcomes
 from fittingroom.text import word_list
 
 # The history's validation loss is a mean in 32 bits over batches. Within this relative distance of the outcomes' mean,
@@ -49,7 +48,7 @@ class SeedTraining:
     history: History
     trajectories: Trajectories
     left_out: tuple[int, ...]
-    kept: Kept
+    kept: KeptOutcomes
     known: bool
     training_loss: npt.NDArray[np.float64] | None
     files: tuple[str, ...] = ()
@@ -122,7 +121,7 @@ class Subject:
         """
         path = find_run(run)
         layout = read_layout(path)
-        validated = [read_validated(folder, "explain it") for folder in layout.folders.values()]
+        validated = [ValidationOutcomes.read(folder, "explain it") for folder in layout.folders.values()]
         found = [_training(one) for one in validated]
         trainings = tuple(training for training in found if training is not None)
         if not trainings:
@@ -143,7 +142,7 @@ class Subject:
         return order[(len(order) - 1) // 2]
 
 
-def _not_finite(validated: Validated) -> str:
+def _not_finite(validated: ValidationOutcomes) -> str:
     """Why there is nothing to explain, with the images that no epoch has a finite loss for."""
     finite = np.isfinite(validated.outcomes.loss)
     never = np.flatnonzero(~finite.any(axis=0))
@@ -157,9 +156,9 @@ def _not_finite(validated: Validated) -> str:
     )
 
 
-def _training(validated: Validated) -> SeedTraining | None:
+def _training(validated: ValidationOutcomes) -> SeedTraining | None:
     """The training; None if after no epoch are all its losses finite."""
-    record, outcomes, history = validated.record, validated.outcomes, read_history(validated.path)
+    record, outcomes, history = validated.record, validated.outcomes, SeedFiles(validated.path).history()
     numbers = outcomes.epoch + 1
     finite = np.isfinite(outcomes.loss).all(axis=1)
     if not finite.any():
@@ -183,7 +182,7 @@ def _training(validated: Validated) -> SeedTraining | None:
         kept=validated.kept if known else outcomes.row_as_kept(int(np.flatnonzero(finite)[-1])),
         known=known,
         training_loss=_training_loss(history, trajectories),
-        files=read_files(validated.path, trajectories.images),
+        files=SeedFiles(validated.path).picture_files(trajectories.images),
     )
 
 

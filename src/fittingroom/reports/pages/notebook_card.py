@@ -13,7 +13,7 @@ from fittingroom.runs.history import History
 from fittingroom.runs.layout import seed_folder, spread_of_parts
 from fittingroom.runs.looks import Standings
 from fittingroom.runs.record import PartResult, RunRecord
-from fittingroom.runs.store import without_answers
+from fittingroom.runs.validation_outcomes import ValidationOutcomes
 
 _CELL = 'style="text-align:left;padding:2px 12px 2px 0"'
 
@@ -50,7 +50,7 @@ def run_card(path: Path, records: Sequence[RunRecord], histories: Sequence[Histo
         ("validation", _part([record.validation for record in records])),
         ("test set", _test(path, records)),
     ]
-    why = filter(None, map(without_answers, _folders(path, records), records))
+    why = filter(None, map(ValidationOutcomes.why_not_finite, _folders(path, records), records))
     facts += [("not finite", sentence) for sentence in dict.fromkeys(why)]
     rows = "".join(f"<tr><th {_CELL}>{escape(name)}</th><td {_CELL}>{_text(value)}</td></tr>" for name, value in facts)
     title = f"{_text(str(first.recipe['name']))} on {_text(first.data.name)}"
