@@ -6,6 +6,7 @@ from fittingroom.api.fit import fit as fit
 from fittingroom.api.fitted import FittedRun as FittedRun
 from fittingroom.api.look_cost import LookCost as LookCost
 from fittingroom.api.open_runs import compare as compare
+from fittingroom.api.open_runs import leaderboard as leaderboard
 from fittingroom.api.open_runs import open_run as open_run
 from fittingroom.api.open_runs import report as report
 from fittingroom.api.openings import load as load
@@ -27,6 +28,8 @@ from fittingroom.errors import RunError as RunError
 from fittingroom.errors import StorageError as StorageError
 from fittingroom.errors import UnknownNameError as UnknownNameError
 from fittingroom.evaluation.comparison import Comparison as Comparison
+from fittingroom.evaluation.leaderboard import Leaderboard as Leaderboard
+from fittingroom.evaluation.leaderboard import Leaderboards as Leaderboards
 from fittingroom.evaluation.luck import TestResult as TestResult
 from fittingroom.evaluation.scores import Scores as Scores
 from fittingroom.evaluation.spread import Spread as Spread

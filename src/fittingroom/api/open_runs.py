@@ -10,6 +10,7 @@ import numpy as np
 
 from fittingroom.errors import InputError, RunError
 from fittingroom.evaluation.comparison import Comparison, Contender
+from fittingroom.evaluation.leaderboard import Leaderboard, Leaderboards
 from fittingroom.runs.layout import read_layout
 from fittingroom.runs.place import find_run, is_run
 from fittingroom.runs.validation_outcomes import ValidationOutcomes
@@ -86,10 +87,50 @@ def compare(runs: Sequence[str | Path | Run]) -> Comparison:
     return Comparison.of(validated[0][0].record.data.name, contenders, notes)
 
 
-def _check_apart(paths: Sequence[Path]) -> None:
-    """Raises InputError unless there are two runs or more, none of them part of another."""
-    if len(paths) < 2:
-        raise InputError(f"{amount(len(paths), 'run')} to compare; expected two or more.")
+def leaderboard(runs: Sequence[str | Path | Run]) -> Leaderboards:
+    """Runs on their validation images, best first, and which of them are not shown to differ from the best.
+
+    Unlike `compare`, it takes runs as they come: those on other images have a table of their own, and those that have
+    no validation images, or are damaged, are left out and named. Each is compared with the first only, by the same
+    paired tests, corrected for every pair that there is. No test set is opened, and no test score is read.
+
+    Args:
+        runs: one or more, as `compare` takes them.
+
+    Returns:
+        The leaderboards, that with the most runs first; printed, they are tables.
+
+    Raises:
+        InputError: no run is given, or one twice.
+        UnknownNameError: there is no such run.
+    """
+    paths = [find_run(run) for run in runs]
+    _check_apart(paths, least=1)
+    groups, left_out = list[tuple[Validated, list[Contender]]](), list[tuple[str, str]]()
+    for name, path in zip(_names(paths), paths, strict=True):
+        try:
+            seeds = [read_validated(folder, "compare it") for folder in read_layout(path).folders.values()]
+            if any(other_images(seeds[0], one) for one in seeds):
+                raise RunError(f"{path} has seeds with different validation images.")
+            _check_answers(seeds)
+        except RunError as error:
+            left_out.append((name, str(error)))
+            continue
+        contender, _ = contender_of(name, seeds)
+        same = next((group for first, group in groups if other_images(first, seeds[0]) is None), None)
+        if same is None:
+            groups.append((seeds[0], [contender]))
+        else:
+            same.append(contender)
+    groups.sort(key=lambda group: -len(group[1]))
+    boards = tuple(Leaderboard.of(first.record.data.name, group) for first, group in groups)
+    return Leaderboards(boards, tuple(left_out))
+
+
+def _check_apart(paths: Sequence[Path], least: int = 2) -> None:
+    """Raises InputError unless there are enough runs, none of them part of another."""
+    if len(paths) < least:
+        raise InputError(f"{amount(len(paths), 'run')} to compare; expected {'two' if least > 1 else 'one'} or more.")
     whole = [path.resolve() for path in paths]
     for index, path in enumerate(whole):
         if path in whole[:index]:

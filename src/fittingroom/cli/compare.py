@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 import string
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fittingroom.cli.command import CommandOutput, CommandParser, table
+from fittingroom.errors import InputError, RunError
 from fittingroom.runs.place import find_run
 from fittingroom.text import number, percent, percent_range
 
 if TYPE_CHECKING:
     from fittingroom.evaluation.comparison import Comparison, Contender, Pair
     from fittingroom.evaluation.differences import Difference
+    from fittingroom.evaluation.leaderboard import Leaderboard
 
 _TESTS = {
     "mcnemar": "McNemar's exact test",
@@ -21,6 +24,11 @@ _TESTS = {
     "seeds and images": "t over seeds and images",
     "paired seeds and images": "t over seeds and images, paired by both",
 }
+
+
+_TWO = 2
+_MOST_PAIRED = 5  # runs; from here on a leaderboard, since a table of all pairs would fill screens
+_NEXT = "Next: choose one, then open the test set once, for that one: `fittingroom evaluate RUN`."
 
 
 def configure(parser: CommandParser) -> None:
@@ -39,14 +47,69 @@ def _run(arguments: argparse.Namespace) -> CommandOutput:
     paths = [find_run(name) for name in arguments.runs]  # before the heavy packages are imported
     from fittingroom import compare
 
-    comparison = compare(paths)
+    if len(paths) < _MOST_PAIRED:
+        try:
+            return _paired(compare(paths), paths)
+        except InputError:
+            if len(paths) <= _TWO:
+                raise  # two that cannot be compared are no leaderboard
+    return _ranked(paths)
+
+
+def _paired(comparison: Comparison, paths: Sequence[Path]) -> CommandOutput:
+    """A few runs on the same images: every pair of them."""
+    from fittingroom.evaluation.leaderboard import Leaderboard, Leaderboards
+
+    board = Leaderboard.of(comparison.dataset, comparison.contenders)
+    facts = {**_facts(comparison, paths), "leaderboard": Leaderboards((board,)).to_dict()}
+    return CommandOutput(facts, _text(comparison, board.sentence if len(paths) > _TWO else ""))
+
+
+def _ranked(paths: Sequence[Path]) -> CommandOutput:
+    """Many runs, or runs on different images: a leaderboard for each set of images."""
+    from fittingroom import compare, leaderboard
+
+    boards = leaderboard(paths)
+    if not boards.boards:
+        raise RunError("\n".join(["none of these runs can be compared.", *(why for _, why in boards.left_out)]))
+    names = dict(zip((path.name for path in paths), paths, strict=False))
+    first = [names.get(place.contender.name, Path(place.contender.name)) for place in boards.boards[0].places]
+    facts: dict[str, Any] = {"dataset": boards.boards[0].dataset, "runs": [], "pairs": [], "notes": []}
+    if len(first) > 1:
+        facts = _facts(compare(first), first)
+    text = [boards.sentence, *(board_text(board) for board in boards.boards)]
+    text += ["\n".join(f"{name} has no place: {why}" for name, why in boards.left_out), _NEXT]
+    return CommandOutput({**facts, "leaderboard": boards.to_dict()}, "\n\n".join(filter(None, text)))
+
+
+def _facts(comparison: Comparison, paths: Sequence[Path]) -> dict[str, Any]:
     folders = {name: str(path) for name, path in zip(comparison.names, paths, strict=True)}
     facts = comparison.to_dict()
-    runs = [{**one, "folder": folders[one["run"]]} for one in facts["runs"]]
-    return CommandOutput({**facts, "runs": runs}, _text(comparison))
+    return {**facts, "runs": [{**one, "folder": folders[one["run"]]} for one in facts["runs"]]}
 
 
-def _text(comparison: Comparison) -> str:
+def board_text(board: Leaderboard) -> str:
+    """A leaderboard as a table: a bar stands before all runs that are not shown to differ from the first."""
+    rows = [
+        (
+            "│" if place.in_bracket else " ",
+            str(place.rank),
+            place.contender.name,
+            place.contender.recipe,
+            str(len(place.contender.seeds)),
+            percent(place.contender.accuracy.mean, 2),
+            percent_range(place.contender.interval),
+            number(place.contender.mean_loss.mean, 4),
+            "" if place.behind is None else _p(place.behind.accuracy.corrected),
+        )
+        for place in board.places
+    ]
+    header = ("", "", "run", "recipe", "seeds", "accuracy", "95% interval", "loss (nats)", "p, first against it")
+    title = f"{number(board.images)} validation images of {board.dataset}"
+    return f"{title}\n\n{table(header, rows, left=4)}\n\n{board.sentence}"
+
+
+def _text(comparison: Comparison, bracket: str) -> str:
     letters = [letter(index) for index in range(len(comparison.contenders))]
     runs = table(
         ("", "run", "recipe", "seeds", "accuracy", "95% interval", "loss (nats)"),
@@ -62,9 +125,10 @@ def _text(comparison: Comparison) -> str:
             pairs_text(comparison.pairs, letters, several=len(comparison.pairs) > 1),
             "",
             *(pair.verdict(letters) for pair in comparison.pairs),
+            *([bracket] if bracket else []),
             "",
             *(f"Note: {note}" for note in comparison.notes),
-            "Next: choose one, then open the test set once, for that one: `fittingroom evaluate RUN`.",
+            _NEXT,
         ]
     )
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fittingroom.cli.command import CommandOutput, CommandParser, count, file_path, say, seed, seeds, validation
 from fittingroom.cli.run_text import results_text, run_facts, title_text
-from fittingroom.errors import InputError, Interrupted, exit_status
+from fittingroom.errors import FittingRoomError, InputError, Interrupted, exit_status
 from fittingroom.recipes.named import NAMED, find_recipe
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.layout import read_layout
-from fittingroom.runs.place import is_unfinished
+from fittingroom.runs.place import RunsFolder, is_unfinished
 from fittingroom.text import word_list
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ def _run(arguments: argparse.Namespace) -> CommandOutput:
         path, status = interruption.path, exit_status(interruption)
     finally:
         progress.finish(None)  # an error must not leave a bar behind, or a terminal without its cursor
+    _remember(arguments.out)
     text = f"{title_text(path)}\n\n{results_text(path)}\n\n{_whereabouts(path)}"
     return CommandOutput(run_facts(path), text, status)
 
@@ -185,10 +187,16 @@ def _misplaced(text: str, dataset: str) -> str:
     return f" If {text!r} is the dataset, put it before the options: fittingroom train {text} ..."
 
 
+def _remember(out: Path | None) -> None:
+    """Lists a run that lies elsewhere with the others, where there is a folder of runs."""
+    if out is not None and RunsFolder().path.is_dir():
+        with suppress(FittingRoomError):  # the run is written, and that is what counts
+            RunsFolder().add_elsewhere(out)
+
+
 def _whereabouts(path: Path) -> str:
     if is_unfinished(path):
         return f"Run: {path}\nNext: `fittingroom train --resume {path}` continues it while its test set is closed."
-    from fittingroom.runs.place import RunsFolder
 
     run = "" if RunsFolder().runs()[:1] == [path] else f" {path}"
     data = next(iter(read_layout(path).records().values())).data

@@ -104,6 +104,23 @@ class Pair:
     test: PairTest
     only: tuple[int, int] | None = None
 
+    @classmethod
+    def between(cls, positions: tuple[int, int], first: Contender, second: Contender) -> Pair:
+        """Two contenders by the paired tests that their seeds allow, as the only comparison that is made."""
+        finite = bool(np.isfinite(first.loss).all() and np.isfinite(second.loss).all())
+        seeds, same = (first.seeds, second.seeds), sorted(first.seeds) == sorted(second.seeds)
+        accuracy = Difference.between(first.correct, second.correct, seeds)
+        loss = Difference.between(first.loss, second.loss, seeds) if finite else None
+        if min(len(first.seeds), len(second.seeds)) >= ENOUGH_SEEDS:
+            return cls(*positions, accuracy, loss, "paired seeds and images" if same else "seeds and images")
+        # How many more seeds of the first get an image right, in whole numbers: each side counts times the other's
+        # seeds.
+        ahead = first.correct.sum(axis=0) * len(second.seeds) - second.correct.sum(axis=0) * len(first.seeds)
+        alone = len(first.seeds) == len(second.seeds) == 1
+        only = (int((ahead > 0).sum()), int((ahead < 0).sum())) if alone else None
+        p = sign_flip(ahead) if only is None else mcnemar(*only)
+        return cls(*positions, replace(accuracy, exact=p), loss, "mcnemar" if alone else "sign flip", only)
+
     @property
     def better(self) -> int | None:
         """Position of the contender that is shown to be right more often; None if neither is."""
@@ -180,7 +197,7 @@ class Comparison:
                 f"{len(contenders)} runs with {sorted(images)} images: expected two runs or more, on the same images."
             )
         pairs = [
-            _pair((one, other), contenders[one], contenders[other])
+            Pair.between((one, other), contenders[one], contenders[other])
             for one, other in combinations(range(len(contenders)), 2)
         ]
         about = dict.fromkeys(
@@ -239,21 +256,6 @@ def _several(pairs: int) -> str:
         f"Of {pairs} pairs one may look different by chance, so p and intervals are adjusted for their number "
         "(Bonferroni): in 95% of cases all intervals of the accuracies hold at once, and so do all of the losses."
     )
-
-
-def _pair(positions: tuple[int, int], first: Contender, second: Contender) -> Pair:
-    finite = bool(np.isfinite(first.loss).all() and np.isfinite(second.loss).all())
-    seeds, same = (first.seeds, second.seeds), sorted(first.seeds) == sorted(second.seeds)
-    accuracy = Difference.between(first.correct, second.correct, seeds)
-    loss = Difference.between(first.loss, second.loss, seeds) if finite else None
-    if min(len(first.seeds), len(second.seeds)) >= ENOUGH_SEEDS:
-        return Pair(*positions, accuracy, loss, "paired seeds and images" if same else "seeds and images")
-    # How many more seeds of the first get an image right, in whole numbers: each side counts times the other's seeds.
-    ahead = first.correct.sum(axis=0) * len(second.seeds) - second.correct.sum(axis=0) * len(first.seeds)
-    alone = len(first.seeds) == len(second.seeds) == 1
-    only = (int((ahead > 0).sum()), int((ahead < 0).sum())) if alone else None
-    p = sign_flip(ahead) if only is None else mcnemar(*only)
-    return Pair(*positions, replace(accuracy, exact=p), loss, "mcnemar" if alone else "sign flip", only)
 
 
 def _corrected(pairs: Sequence[Pair]) -> list[Pair]:

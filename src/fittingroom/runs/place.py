@@ -7,11 +7,12 @@ import os
 import re
 import shutil
 import tempfile
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from fittingroom.atomic import absolute, expanded, storage_errors
+from fittingroom.atomic import absolute, expanded, read_file, storage_errors, write_bytes
 from fittingroom.errors import RunError, StorageError, UnknownNameError
 
 RECORD_NAME = "run.json"
@@ -20,6 +21,8 @@ UNFINISHED_NAME = "training.json"  # in the folder of a training that is under w
 LATEST = "latest"
 NO_FOLDERS = "none"  # as FITTINGROOM_RUNS_DIR; a folder of that name is ./none
 
+_KNOWN_NAME = ".elsewhere"  # in the folder of runs: a path a line, of runs that were written elsewhere with --out
+_LARGEST_LIST = 2**20  # bytes
 _SPACE_NEEDED = 32 * 2**20  # a run of the course's model on Fashion-MNIST takes about 2 MB
 
 
@@ -83,6 +86,36 @@ class RunsFolder:
             if is_run(path):
                 raise RunError(f"{path} has finished training, so it cannot be resumed.")
         raise UnknownNameError("stopped training", str(run), [*(path.name for path in known[:10]), LATEST])
+
+    def elsewhere(self) -> list[Path]:
+        """The runs outside the folder that were added to its list, the last first; those that are gone are left out."""
+        found: dict[Path, None] = {}
+        for line in reversed(_known(self.path)):
+            path = Path(line)
+            with suppress(RunError):  # somebody took the rights away
+                found.update(dict.fromkeys([path] if is_run(path) else RunsFolder(path).runs()))
+        return list(found)
+
+    def add_elsewhere(self, path: Path) -> None:
+        """Remembers a run that lies outside the folder, so that it is listed with the others.
+
+        Args:
+            path: the run's folder, or a folder of runs.
+
+        Raises:
+            RunError: it is neither.
+            StorageError: the list, a file in this folder, cannot be written.
+        """
+        whole, here = absolute(path), absolute(self.path)
+        if not (is_run(whole) or is_unfinished(whole) or RunsFolder(whole).runs()):
+            raise RunError(f"{path} is not a run, and holds none: there is no {RECORD_NAME}.")
+        if here in {whole, whole.parent}:
+            return
+        with storage_errors(here):
+            here.mkdir(parents=True, exist_ok=True)
+        known = [line for line in _known(here) if line != str(whole)]
+        content = "".join(f"{line}\n" for line in (*known, whole)).encode(errors="surrogateescape")
+        write_bytes(here / _KNOWN_NAME, content)
 
     def check_writable(self, out: Path | None, needed: int = _SPACE_NEEDED) -> None:
         """Makes sure, before any training, that a run can be written. Leaves nothing behind.
@@ -211,6 +244,15 @@ def find_run(run: str | Path | _Opened = LATEST) -> Path:
     if _is_folder(Path(run)):
         raise RunError(f"{run} is not a run: it has no {RECORD_NAME}.")
     raise UnknownNameError("run", str(run), [*(path.name for path in RunsFolder().runs()[:10]), LATEST])
+
+
+def _known(folder: Path) -> list[str]:
+    """The lines of the list of runs elsewhere; none where it cannot be read."""
+    try:
+        content = read_file(folder / _KNOWN_NAME, _LARGEST_LIST).decode(errors="surrogateescape")
+    except OSError:
+        return []
+    return [line for line in content.splitlines() if line.startswith(os.sep) or Path(line).is_absolute()]
 
 
 def _may_be_read(folder: Path) -> bool:
