@@ -113,7 +113,7 @@ def test_forged_outcomes_are_found_too(copied: Path, runs_dir: Path) -> None:
     with np.load(file) as stored:
         arrays = {name: stored[name] for name in stored.files}
     arrays["kept_predicted"] = arrays["labels"].astype(np.uint8)
-    np.savez(file, **arrays)  # type: ignore[arg-type]
+    np.savez(file, **arrays)
     (found,) = import_runs(copied / "anna")
     assert "Its files claim" in found.sentence
     assert found.run is not None

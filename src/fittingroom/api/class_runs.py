@@ -7,6 +7,7 @@ validation scores are computed again from its weights; what it had claimed is ke
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
 import shutil
@@ -28,18 +29,17 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.errors import DataError, FittingRoomError, RunError
 from fittingroom.evaluation.spread import Spread
 from fittingroom.runs.class_origin import Origin
-from fittingroom.runs.images import RunImages, link_images, load_again, write_files
+from fittingroom.runs.images import RunImages, link_images, load_again
 from fittingroom.runs.json_files import json_text
-from fittingroom.runs.layout import files_of, read_layout
-from fittingroom.runs.outcomes import Kept, Outcomes
+from fittingroom.runs.layout import FILES_NAME, OUTCOMES_NAME, SeedFiles, read_layout
+from fittingroom.runs.outcomes import KeptOutcomes, Outcomes
 from fittingroom.runs.place import OLD_SEEDS_NAME, RECORD_NAME, RunsFolder, is_run
 from fittingroom.runs.record import DataRecord, PartResult, RunRecord, now
 from fittingroom.runs.run_notes import NOTES_NAME, RunNotes
-from fittingroom.runs.store import read_outcomes
-from fittingroom.runs.weights import MODEL_NAME, WEIGHTS_NAME, weights_sha256
+from fittingroom.runs.weights import MODEL_NAME, WEIGHTS_NAME
 from fittingroom.text import percent
 
-_TAKEN = (RECORD_NAME, OLD_SEEDS_NAME, NOTES_NAME, MODEL_NAME, WEIGHTS_NAME, "history.csv", "outcomes.npz")
+_TAKEN = (RECORD_NAME, OLD_SEEDS_NAME, NOTES_NAME, MODEL_NAME, WEIGHTS_NAME, "history.csv", OUTCOMES_NAME)
 _LARGEST_TAKEN = 2 * 2**30  # bytes of a file
 _MOST_RUNS, _MOST_FOLDERS, _DEEPEST = 300, 20_000, 8
 _NEAR = 0.002  # of the images: another processor may decide as many otherwise
@@ -146,7 +146,7 @@ class _Import:
         copy = self.scratch / f"run-{uuid.uuid4().hex}"
         try:
             _copy(path, copy)
-            weights = tuple(weights_sha256(one) for one in read_layout(copy).folders.values())
+            weights = tuple(SeedFiles(one).weights.sha256() for one in read_layout(copy).folders.values())
             twins = [(one, origin) for one in RunsFolder().runs() if (origin := Origin.read(one)) is not None]
             same = [(one, origin) for one, origin in twins if origin.weights == weights]
             if again := next(
@@ -207,14 +207,14 @@ class _Import:
         return self.datasets[key]
 
 
-def _scored(run: Run, dataset: Dataset) -> Kept:
+def _scored(run: Run, dataset: Dataset) -> KeptOutcomes:
     """What a run's weights make of the validation images, computed here."""
     part = dataset.validation
     assert part is not None
     logs = run.forward()(part.images)
     own = logs[np.arange(len(part)), part.labels]
     stored = run.outcomes.kept if _has_outcomes(run.path) and run.outcomes is not None else None
-    return Kept.of(
+    return KeptOutcomes.of(
         {
             "loss": -own,
             "predicted": logs.argmax(axis=1),
@@ -230,17 +230,17 @@ def _scored(run: Run, dataset: Dataset) -> Kept:
 def _has_outcomes(path: Path) -> bool:
     """Whether the outcomes that came with a run can be read."""
     try:
-        return read_outcomes(path) is not None
+        return SeedFiles(path).outcomes() is not None
     except RunError:
         return False
 
 
-def _forged(path: Path, kept: Kept, claimed: float | None) -> bool:
+def _forged(path: Path, kept: KeptOutcomes, claimed: float | None) -> bool:
     """Whether a run says something else of its validation images than its weights do."""
     slack = max(_NEAR, 2 / len(kept.labels))
     if claimed is not None and abs(claimed - kept.accuracy) > slack:
         return True
-    outcomes = read_outcomes(path) if _has_outcomes(path) else None
+    outcomes = SeedFiles(path).outcomes() if _has_outcomes(path) else None
     if outcomes is None or outcomes.kept is None:
         return False
     theirs = outcomes.kept
@@ -249,19 +249,19 @@ def _forged(path: Path, kept: Kept, claimed: float | None) -> bool:
     return float((theirs.predicted != kept.predicted).mean()) > slack
 
 
-def _rewrite(path: Path, record: RunRecord, kept: Kept, dataset: Dataset) -> None:
+def _rewrite(path: Path, record: RunRecord, kept: KeptOutcomes, dataset: Dataset) -> None:
     """Replaces what a seed claimed: its scores, its outcomes, its looks, and where its data are."""
-    stored, outcomes = read_outcomes(path) if _has_outcomes(path) else None, None
+    stored, outcomes = SeedFiles(path).outcomes() if _has_outcomes(path) else None, None
     if stored is not None and np.array_equal(stored.labels, kept.labels):
         with suppress(FittingRoomError):  # of another number of classes
             outcomes = replace(stored, kept=kept)
     if outcomes is None:
         rows = {name: getattr(kept, name)[None] for name in ("loss", "predicted", "probability", "log_probabilities")}
         outcomes = Outcomes.of(**rows, labels=kept.labels, epoch=[max(record.epochs - 1, 0)], kept=kept)
-    folder, arrays = files_of(path), outcomes.arrays()
-    write_atomically(folder / "outcomes.npz", lambda stream: np.savez(stream, allow_pickle=False, **arrays))
+    folder, arrays = SeedFiles(path).folder, outcomes.arrays()
+    write_atomically(folder / OUTCOMES_NAME, lambda stream: np.savez(stream, allow_pickle=False, **arrays))
     if dataset.validation is not None and dataset.validation.files:
-        write_files(folder, dataset.validation.files)
+        write_bytes(folder / FILES_NAME, json.dumps({"files": list(dataset.validation.files)}).encode())
     result = PartResult.held_out(kept.mean_loss, int(kept.right.sum()), len(kept.labels))
     if not np.isfinite(kept.mean_loss):
         result = replace(result, loss=None)
@@ -270,7 +270,7 @@ def _rewrite(path: Path, record: RunRecord, kept: Kept, dataset: Dataset) -> Non
         data=replace(record.data, name=dataset.name, load=dict(dataset.arguments)),
         validation=result,
         looks=(),
-        weights_sha256=record.weights_sha256 or weights_sha256(path),
+        weights_sha256=record.weights_sha256 or SeedFiles(path).weights.sha256(),
     )
     write_bytes(folder / RECORD_NAME, json_text(own.to_dict()).encode())
 

@@ -106,18 +106,18 @@ def leaderboard(runs: Sequence[str | Path | Run]) -> Leaderboards:
     """
     paths = [find_run(run) for run in runs]
     _check_apart(paths, least=1)
-    groups, left_out = list[tuple[Validated, list[Contender]]](), list[tuple[str, str]]()
+    groups, left_out = list[tuple[ValidationOutcomes, list[Contender]]](), list[tuple[str, str]]()
     for name, path in zip(_names(paths), paths, strict=True):
         try:
-            seeds = [read_validated(folder, "compare it") for folder in read_layout(path).folders.values()]
-            if any(other_images(seeds[0], one) for one in seeds):
+            seeds = [ValidationOutcomes.read(folder, "compare it") for folder in read_layout(path).folders.values()]
+            if any(seeds[0].difference_of_images(one) for one in seeds):
                 raise RunError(f"{path} has seeds with different validation images.")
             _check_answers(seeds)
         except RunError as error:
             left_out.append((name, str(error)))
             continue
         contender, _ = contender_of(name, seeds)
-        same = next((group for first, group in groups if other_images(first, seeds[0]) is None), None)
+        same = next((group for first, group in groups if first.difference_of_images(seeds[0]) is None), None)
         if same is None:
             groups.append((seeds[0], [contender]))
         else:
