@@ -26,6 +26,7 @@ def students(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("students")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FITTINGROOM_LEDGER", str(folder / "ledger.sqlite"))
+        patch.setenv("FITTINGROOM_RUNS_DIR", str(folder / "none"))
         for name, more in (("anna", ["--epochs", "3"]), ("ben", ["--epochs", "1", "--seeds", "2"])):
             out = folder / name / "my-run"
             out.parent.mkdir()
