@@ -39,6 +39,13 @@ export const showStatus = (text, kind) => {
   byId("status").className = kind ?? "";
 };
 
+// What goes on elsewhere: trainings and work in the background, also those that another browser or a terminal began.
+export const showActivity = (text, href) => {
+  byId("activity").hidden = !text;
+  byId("activity").textContent = text ?? "";
+  byId("activity").href = href ?? "/train";
+};
+
 export const showConnection = (lostAt) => {
   byId("connection").hidden = lostAt === null;
   if (lostAt) byId("connection").textContent = `Connection lost: what is shown is of ${clock(lostAt)}. It catches up by itself.`;

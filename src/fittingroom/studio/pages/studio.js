@@ -29,6 +29,7 @@
 //   app.nothing(title, text, ...buttons)   fills the view with its "nothing yet"
 //   app.again()                   shows the view again from nothing
 
+import * as activity from "./activity.js";
 import * as api from "./api.js";
 import { drawn, element, named, number, svg } from "./dom.js";
 import { connect, listen } from "./events.js";
@@ -95,7 +96,14 @@ const app = {
 // Where a link leads from here: the run that is looked at stays the same from view to view.
 const railLink = (view) => link(view, current?.module.aboutOneRun && view !== "train" ? { run: queryOf().run } : {});
 
+const showActivity = () => {
+  const going = activity.current();
+  const elsewhere = going && !(viewOf() === "train" && going.name); // the view itself says more
+  frame.showActivity(elsewhere ? going.text : null, going?.name ? link("train", { run: going.name }) : null);
+};
+
 function showFrame() {
+  showActivity();
   const view = viewOf();
   frame.showRail(view, railLink);
   const runs = current?.module.aboutOneRun ? app.frame.runs.filter((run) => run.status === "finished") : [];
@@ -173,6 +181,7 @@ const failedHere = (error) => {
 
 const loadFrame = async () => {
   app.frame = await api.get("/api/frame");
+  activity.begin(app.frame.work);
   frame.showRole(app.role);
 };
 
@@ -206,6 +215,10 @@ const start = async () => {
     await loadFrame();
     showFrame();
   };
+  listen({
+    training: (data) => (activity.training(data), showActivity()),
+    work: (task) => (activity.work(task), showActivity()),
+  });
   listen({ runs: renew, reset: async () => (await renew(), app.again()) });
   await showView(viewOf(), queryOf());
 };
