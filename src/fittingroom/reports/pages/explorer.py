@@ -228,7 +228,7 @@ class _Sheet:
     @classmethod
     def of(cls, images: Pixels, scale: float) -> _Sheet:
         """The thumbnails of images `(n, height, width[, 3])`, in order; divided by `scale` they lie in 0 to 1."""
-        small = _small(_shades(images, scale))
+        small = thumbnails(images, scale)
         rows = -(-len(small) // COLUMNS)
         padded = np.zeros((rows * COLUMNS, *small.shape[1:]), np.uint8)
         padded[: len(small)] = small
@@ -244,7 +244,12 @@ class _Sheet:
 
 def picture_row(images: Pixels, scale: float) -> str:
     """A few images in a row, as a `data:` address."""
-    return _url(np.concatenate(list(_small(_shades(images, scale))), axis=1))
+    return _url(np.concatenate(list(thumbnails(images, scale)), axis=1))
+
+
+def thumbnails(images: Pixels, scale: float) -> Pixels:
+    """Images as a page shows them small: 255 for the brightest shade, no side longer than `LARGEST_SIDE`."""
+    return _small(shades(images, scale))
 
 
 def _thumbnail_bytes(image_shape: tuple[int, ...]) -> int:
@@ -271,7 +276,7 @@ def _small(images: Pixels) -> Pixels:
     )
 
 
-def _shades(images: Pixels, scale: float) -> Pixels:
+def shades(images: Pixels, scale: float) -> Pixels:
     """The images with 255 for the brightest shade there can be."""
     if scale == 255:
         return images
