@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from fastapi import APIRouter, Response
 
+from fittingroom.errors import InputError, UnknownNameError
 from fittingroom.runs.place import is_run
 from fittingroom.serving.limits import RefusedError
 from fittingroom.studio.binary import packed
@@ -18,6 +20,7 @@ from fittingroom.studio.understanding import Understanding
 
 _OPEN = 3  # runs that are kept in memory: 5,000 small images and their outcomes take 10 MB
 _BINARY = "application/octet-stream"
+_EXPECTED = frozenset({"in_training", "no_pictures"})
 _SHORTLY = {"cache-control": "private, max-age=3600"}  # the pictures of a run do not change
 
 
@@ -36,21 +39,21 @@ def router(studio: Studio) -> APIRouter:
             )
         return opened.get(name, _state_of(path), lambda: Understanding(path))
 
-    @routes.get("/outcomes")
-    def outcomes(name: str) -> Response:
-        return Response(understood(name).outcomes, media_type=_BINARY)
+    @routes.get("/outcomes", response_model=None)
+    def outcomes(name: str) -> Any:
+        return _or_why_not(lambda: Response(understood(name).outcomes, media_type=_BINARY))
 
-    @routes.get("/answers")
-    def answers(name: str) -> dict[str, Any]:
-        return understood(name).answers
+    @routes.get("/answers", response_model=None)
+    def answers(name: str) -> Any:
+        return _or_why_not(lambda: understood(name).answers)
 
     @routes.get("/sheets/{number}")
     def sheet(name: str, number: int) -> Response:
         return Response(understood(name).sheet(number), media_type="image/png", headers=_SHORTLY)
 
-    @routes.get("/weights")
-    def weights(name: str) -> Response:
-        return Response(understood(name).weights, media_type=_BINARY)
+    @routes.get("/weights", response_model=None)
+    def weights(name: str) -> Any:
+        return _or_why_not(lambda: Response(understood(name).weights, media_type=_BINARY))
 
     @routes.get("/images/{image}")
     def about(name: str, image: int) -> dict[str, Any]:
@@ -60,9 +63,9 @@ def router(studio: Studio) -> APIRouter:
     def picture(name: str, image: int) -> Response:
         return Response(understood(name).picture(image), media_type="image/png", headers=_SHORTLY)
 
-    @routes.get("/images/{image}/pixels")
-    def pixels(name: str, image: int, first: int, second: int) -> dict[str, Any]:
-        return understood(name).pixels(image, first, second)
+    @routes.get("/images/{image}/pixels", response_model=None)
+    def pixels(name: str, image: int, first: int, second: int) -> Any:
+        return _or_why_not(lambda: understood(name).pixels(image, first, second))
 
     @routes.get("/map")
     def places(name: str) -> Response:
@@ -90,6 +93,24 @@ def router(studio: Studio) -> APIRouter:
         return maps.begin(name, run.subject.path)
 
     return routes
+
+
+def _or_why_not(find: Callable[[], Any]) -> Any:
+    """What `find` gives, or `unavailable` with a code and the sentence that says why there is none.
+
+    A browser counts every answer of 400 and more as a fault of the page; that a run has no validation images, or its
+    model no weights to be drawn, is none.
+    """
+    try:
+        return find()
+    except UnknownNameError:
+        raise
+    except InputError as error:
+        return {"unavailable": {"code": "wrong_input", "message": str(error)}}
+    except RefusedError as error:
+        if error.code not in _EXPECTED:
+            raise
+        return {"unavailable": {"code": error.code, "message": error.message}}
 
 
 def _state_of(path: Path) -> tuple[int, ...]:
