@@ -25,7 +25,7 @@ from benchmarks.pairs import markdown_table
 from benchmarks.photos import Mapped, converted, naive, photos_in, read_mapping
 from fittingroom import Run, load, open_run, train
 from fittingroom.answers.judgement import Judgement
-from fittingroom.answers.out_of_distribution import FALSE_ALARMS, NEIGHBOUR, ShapeDetector, _hog_features
+from fittingroom.answers.out_of_distribution import FALSE_ALARMS, NEIGHBOUR, ShapeDetector, hog_features
 from fittingroom.answers.recalibration import at_temperature
 from fittingroom.data.dataset import Part
 from fittingroom.evaluation.trajectories import _first_half
@@ -115,7 +115,7 @@ def by_shape(rule: ShapeDetector, labels: NDArray[Any]) -> Score:
     """A half of what is used: the distance to the k-th nearest HOG features of the predicted class."""
 
     def score(seen: Seen, own: bool) -> Floats:
-        return rule.distances(_hog_features(seen.images, 255.0), seen.logits.argmax(axis=1), _itself(labels, own))
+        return rule.distances(hog_features(seen.images, 255.0), seen.logits.argmax(axis=1), _itself(labels, own))
 
     return score
 
@@ -125,7 +125,7 @@ def by_shape_and_confidence(rule: ShapeDetector, labels: NDArray[Any], temperatu
 
     def score(seen: Seen, own: bool) -> Floats:
         scaled = at_temperature(seen.logits, temperature)
-        return -rule.rarity(_hog_features(seen.images, 255.0), scaled, _itself(labels, own))
+        return -rule.rarity(hog_features(seen.images, 255.0), scaled, _itself(labels, own))
 
     return score
 
@@ -146,7 +146,7 @@ def ways(fitted: Seen, labels: NDArray[Any]) -> dict[str, Score]:
         "the same, normalised": neighbour(lambda seen: unit(seen.hidden), fitted),
         "Mahalanobis, normalised": mahalanobis(fitted, labels),
         "neighbour, pixels": neighbour(lambda seen: seen.images.reshape(len(seen.images), -1) / 255.0, fitted),
-        "neighbour, HOG features": neighbour(lambda seen: _hog_features(seen.images, 255.0) / 255.0, fitted),
+        "neighbour, HOG features": neighbour(lambda seen: hog_features(seen.images, 255.0) / 255.0, fitted),
         "the same, of the predicted class": by_shape(rule, labels),
         "and largest probability": by_shape_and_confidence(rule, labels, temperature),
     }

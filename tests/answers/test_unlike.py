@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fittingroom.answers.out_of_distribution import ConfidenceDetector, ShapeDetector, _hog_features
+from fittingroom.answers.out_of_distribution import ConfidenceDetector, ShapeDetector, hog_features
 
 
 def squares(count: int, seed: int, shift: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -49,7 +49,7 @@ def test_rarity_weighs_both_shares_of_the_held_out_images_with_the_new_one() -> 
     images, labels = squares(60, 8)
     logs = np.log(np.random.default_rng(0).dirichlet([9, 1], 60))
     rule = ShapeDetector.of(images[:40], 255.0, labels[:40], logs[:40])
-    found = _hog_features(images[40:], 255.0)
+    found = hog_features(images[40:], 255.0)
     apart = rule.distances(found, logs[40:].argmax(axis=1))
     unsure = -logs[40:].max(axis=1)
     plain = [
@@ -98,7 +98,7 @@ def test_an_image_of_another_class_than_the_model_says_is_unlike_and_closest_to_
 
 def test_distance_is_that_to_the_tenth_nearest_of_the_predicted_class(fitted: ShapeDetector) -> None:
     images, labels = squares(20, 5)
-    found = _hog_features(images, 255.0)
+    found = hog_features(images, 255.0)
     for vector, label, distance in zip(found, labels, fitted.distances(found, labels), strict=True):
         bank = fitted.features[fitted.classes == label].astype(float)
         plain = sorted(np.sqrt(((vector - other) ** 2).sum()) / 255 for other in bank)

@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 
 import fittingroom as fr
 from fittingroom.answers.judgement import Answer, Judgement
-from fittingroom.answers.out_of_distribution import ShapeDetector, _hog_features
+from fittingroom.answers.out_of_distribution import ShapeDetector, hog_features
 from fittingroom.answers.recalibration import Conformal, at_temperature
 from fittingroom.answers.stored import JUDGEMENT
 from fittingroom.data.dataset import Dataset
@@ -207,7 +207,7 @@ def test_half_of_the_validation_images_promises_for_the_other_half(clothes: tupl
         errors.append(Reliability.of(np.exp(scaled.max(axis=1)), scaled.argmax(axis=1) == labels[other]))
         if repetition < 2:
             rule = ShapeDetector.of(images[one], 255.0, labels[one], logs[one])
-            assert len(rule.features) == len(_hog_features(images[one], 255.0))
+            assert len(rule.features) == len(hog_features(images[one], 255.0))
             alarms.append(rule.detect(images[other], 255.0, logs[other])[0].mean())
     assert 0.89 <= np.mean(covered) <= 0.91
     # A perfectly calibrated model shows 0.013 on so few images.

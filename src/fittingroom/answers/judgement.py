@@ -41,6 +41,7 @@ class Answer:
             images like the held-out ones (or, for a photo, of the synthetic photos made from them). May be empty.
         unlike: whether the image is unlike the training images; then neither class nor set means much.
         why: all of it in a sentence or two.
+        closest: of one that is unlike them, the class that it resembles most; else None.
     """
 
     label: str
@@ -49,6 +50,7 @@ class Answer:
     set: tuple[str, ...]
     unlike: bool
     why: str
+    closest: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain JSON."""
@@ -160,7 +162,9 @@ class Judgement:
             why = f"{guess[0]}, at {_percent(guess[1])}, not calibrated: no images were held out to check the model on."
         else:
             why = _why_set(guess, chosen, coverage, cut_out=cut_out)
-        return Answer(*guess, row, tuple(name for name, _ in chosen), unlike=closest is not None, why=why)
+        return Answer(
+            *guess, row, tuple(name for name, _ in chosen), unlike=closest is not None, why=why, closest=closest
+        )
 
 
 def _why_set(guess: _Likely, chosen: Sequence[_Likely], coverage: float, *, cut_out: bool) -> str:

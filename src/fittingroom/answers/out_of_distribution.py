@@ -106,7 +106,7 @@ class ShapeDetector:
         chosen = drawn[np.argsort(labels[drawn], kind="stable")]
         logs, own = log_probabilities[chosen], np.arange(len(chosen))
         none = np.zeros(0, np.float32)
-        found = cls(_hog_features(images[chosen], scale), labels[chosen], none, none, 0.0)
+        found = cls(hog_features(images[chosen], scale), labels[chosen], none, none, 0.0)
         named = logs.argmax(axis=1)
         apart = np.sort(found.distances(found.features, named, own))
         found = replace(found, held_out_distances=apart, surprises=np.sort(_surprises(logs)))
@@ -176,7 +176,7 @@ class ShapeDetector:
             scale: as for `of`.
             log_probabilities: what the model makes of them, `(n, classes)`.
         """
-        found = _hog_features(images, scale)
+        found = hog_features(images, scale)
         unlike = self.rarity(found, log_probabilities) < self.threshold
         closest = log_probabilities.argmax(axis=1)
         places = np.flatnonzero(unlike)
@@ -219,7 +219,7 @@ class ConfidenceDetector:
         return log_probabilities.max(axis=1) < self.threshold, log_probabilities.argmax(axis=1)
 
 
-def _hog_features(images: npt.NDArray[Any], scale: float) -> Features:
+def hog_features(images: npt.NDArray[Any], scale: float) -> Features:
     """The HOG features of images, uint8 `(n, LENGTH)`.
 
     Args:

@@ -190,6 +190,38 @@ class Predictor:
         """Reads files and pictures as the model takes them."""
         return PhotoReader(self.data.picture_shape, self.data.range, lambda: self.style)
 
+    @property
+    def training_images(self) -> Part:
+        """Some training images of its dataset, as the run keeps them.
+
+        Raises:
+            DataError, RunError: the run keeps none, and its dataset cannot be loaded again.
+        """
+        return self._load_images().train
+
+    @property
+    def seed_count(self) -> int:
+        """How many seeds answer together."""
+        return len(self._seeds)
+
+    @property
+    def held_out_photos(self) -> int:
+        """How many synthetic photos are made to fit what answers to photos rest on."""
+        outcomes = self._seeds[0].outcomes
+        return 0 if outcomes is None else min(len(outcomes.labels), SYNTHETIC)
+
+    @property
+    def photos_fitted(self) -> bool:
+        """Whether a photo is answered at once: what its answers rest on is fitted, or nothing has to be."""
+        if "_label_shift" in self.__dict__ or self.data.load is None or self.data.name.startswith("folder:"):
+            return True
+        if self._folder is not None and LABEL_SHIFT.read(self._folder, self._digest, len(self.data.classes)):
+            return True
+        try:
+            return self._held_out is None or self.style.foreground is None
+        except (DataError, RunError):
+            return True
+
     @cached_property
     def judgement(self) -> Judgement:
         """What the validation images teach about the answers, those to photos among them."""

@@ -73,6 +73,7 @@ class Studio:
         self.work = BackgroundWork(self.events)
         self._runs = LastUsed(_OPEN_RUNS)
         self._facts = LastUsed(1_000)
+        self.ends: list[Callable[[], None]] = []  # called when the studio closes
         self._seen: dict[str, tuple[int, ...]] | None = None
         self.events.poll(self._look)
 
@@ -127,6 +128,8 @@ class Studio:
 
     def close(self) -> None:
         """Ends the streams and the work in the background. Trainings are processes of their own and go on."""
+        for end in self.ends:
+            end()
         self.events.close()
         self.work.close()
 

@@ -1,13 +1,86 @@
-"""The routes of the view `/try`."""
+"""The routes of the view `/try`: those that the page of `fittingroom serve` has too, for each run of the studio."""
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
 from fastapi import APIRouter
 
-from fittingroom.studio.studio import Studio
+from fittingroom.answers.stored import LABEL_SHIFT
+from fittingroom.data.corrections import Corrections
+from fittingroom.runs.layout import read_layout
+from fittingroom.serving.try_api import try_router
+from fittingroom.serving.try_view import TryView
+from fittingroom.studio.photo_preparation import PhotoPreparation
+from fittingroom.studio.studio import LastUsed, Studio
+
+_VIEWS = 6
+_JUST_TRAINED = 600.0  # seconds: older runs are prepared when somebody tries them
+_TYPICAL = 18.0  # seconds that preparing takes
 
 
 def router(studio: Studio) -> APIRouter:
-    """What the view asks for."""
-    del studio
-    return APIRouter(prefix="/api")
+    """What the view asks for; and runs that have just been trained are made ready for photos meanwhile."""
+    tried = _StudioRuns(studio)
+    studio.events.poll(tried.prepare_new)
+    studio.ends.append(tried.close)
+    return try_router(tried, "/api/runs/{run}")
+
+
+class _StudioRuns:
+    """The runs of a studio, to be tried."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+        self._views = LastUsed(_VIEWS)
+        self._preparation = PhotoPreparation(studio.work, trust=studio.trust)
+        self._seen: set[str] | None = None
+
+    def view(self, name: str) -> TryView:
+        """That of a run; see `Studio.run`."""
+        path = self._studio.path_of(name)
+
+        def made() -> TryView:
+            run = self._studio.run(name)
+            data = run[0].record.data
+            return TryView(name, run.predictor, Corrections.of(self._studio.folder, data.name, data.classes))
+
+        # By its weights: what is fitted for answers changes the run's folder, and nothing that has to be loaded again.
+        return self._views.get(name, _weights_of(path), made)
+
+    def photo_wait(self, view: TryView) -> float | None:
+        """Seconds until photos are answered; None where they are at once, or where nothing more can be prepared."""
+        path, seconds = self._studio.path_of(view.name), view.photo_seconds()
+        wait = self._preparation.wait(path, seconds)
+        if wait is not None or view.predictor.photos_fitted:
+            return wait
+        self._preparation.begin(path, seconds)
+        return self._preparation.wait(path, seconds)
+
+    def prepare_new(self) -> None:
+        """Has the runs prepared that were trained since the last look; called while somebody watches."""
+        finished = {str(one["name"]) for one in self._studio.listing() if one["status"] == "finished"}
+        new = finished - self._seen if self._seen is not None else set[str]()
+        self._seen = finished
+        for name in new:
+            path = self._studio.path_of(name)
+            if not (path / LABEL_SHIFT.name).exists() and _is_new(path):
+                self._preparation.begin(path, _TYPICAL)
+
+    def close(self) -> None:
+        """Ends what is being prepared."""
+        self._preparation.close()
+
+
+def _weights_of(path: Path) -> tuple[tuple[str, int], ...]:
+    """What changes with the weights of a run."""
+    folders = read_layout(path).folders.values()
+    files = [file for folder in folders for file in sorted(folder.glob("weights*"))]
+    return tuple((str(file), file.stat().st_mtime_ns) for file in files)
+
+
+def _is_new(path: Path) -> bool:
+    """Whether a run was trained here just now, and not copied from elsewhere."""
+    folders = list(read_layout(path).folders.values())
+    return time.time() - folders[0].stat().st_mtime < _JUST_TRAINED

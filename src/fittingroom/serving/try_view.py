@@ -1,0 +1,252 @@
+"""`TryView`: a run to be tried by a person: drawings and photos in, answers with every step of the conversion out.
+
+The page of `fittingroom serve` and the studio's view *Try* ask it the same things.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fittingroom.answers.judgement import Answer
+from fittingroom.answers.predictor import Predictor
+from fittingroom.answers.recalibration import ALPHA
+from fittingroom.answers.similar import SimilarImages
+from fittingroom.data.corrections import Corrections
+from fittingroom.data.model_inputs import ConversionStep, ModelInputs
+from fittingroom.errors import DataError, FittingRoomError, RunError
+from fittingroom.photos.drawing import Drawing, PenStyle
+
+_SECONDS_A_PHOTO = 0.005  # to make a synthetic photo and learn from it, on a core like those of 2024
+_NEAREST = 6
+_MEASURED = 1_000  # training images by which drawings are made
+
+
+class TryView:
+    """A run, as a page tries it. Its functions take milliseconds to seconds, and may be called in any thread.
+
+    Args:
+        name: of the run.
+        predictor: what answers.
+        corrections: where corrected examples are kept; None where they are not.
+    """
+
+    def __init__(self, name: str, predictor: Predictor, corrections: Corrections | None) -> None:
+        self.name, self.predictor, self.corrections = name, predictor, corrections
+        self._lock = threading.Lock()  # what is fitted at first use is fitted once
+        self._ready = False
+
+    def facts(self) -> dict[str, Any]:
+        """What a page has to know before anything is tried; plain JSON."""
+        data = self.predictor.data
+        shape = data.picture_shape
+        pen, why_not = self._pen
+        similar = self._similar
+        return {
+            "run": self.name,
+            "dataset": data.name,
+            "classes": list(data.classes),
+            "shape": list(shape),
+            "seeds": self.predictor.seed_count,
+            "drawing": {
+                "possible": pen is not None,
+                "why_not": why_not,
+                "fills": pen is not None and pen.fills,
+                "thickness": None if pen is None else pen.thickness,
+                "placed": pen is not None and pen.foreground is not None,
+                "note": None if pen is None else _pen_note(pen, data.name),
+            },
+            "photo": {"possible": data.takes_pictures, "note": self._photo_note(), "first": self._photos_first()},
+            "coverage": 1 - ALPHA,
+            "nearest": None if similar is None else f"by shape, among {len(similar):,} training images of the run",
+            "corrections": self._corrections(),
+        }
+
+    def ready(self) -> TryView:
+        """Fits and compiles what the first drawing needs."""
+        with self._lock:
+            if not self._ready:
+                self.predictor.warm_up(1)
+                _ = self._pen, self._similar
+                self._ready = True
+        return self
+
+    def load(self) -> TryView:
+        """Has all in memory that any answer needs, so that the folder of the run may go."""
+        _ = self._pen, self._similar, self._photo_note()
+        return self
+
+    def photo_seconds(self) -> float:
+        """About how long it takes to fit what answers to photos rest on."""
+        return 3.0 + _SECONDS_A_PHOTO * self.predictor.held_out_photos
+
+    def drawing(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer to a drawing: `{"strokes": …, "fills": true, false or null}`, see `Drawing.of`.
+
+        Raises:
+            DataError: it is something else, or nothing is drawn.
+            RunError: a file of the run is damaged, or its model gives no numbers.
+        """
+        return self._answered(self._drawn(values))
+
+    def photo(self, content: bytes) -> dict[str, Any]:
+        """The answer to a picture file.
+
+        Raises:
+            DataError: it is not a picture that can be read, or cannot be converted to what the model takes.
+            RunError: as above.
+        """
+        return self._answered(self._read(content))
+
+    def keep_drawing(self, label: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Keeps a drawing as an example of a class, as the model gets it; what `corrections` of the facts say then.
+
+        Raises:
+            FittingRoomError: it is not a class or not a drawing, it cannot be written, or nothing is kept here.
+        """
+        return self._keep(label, self._drawn(values))
+
+    def keep_photo(self, label: str, content: bytes) -> dict[str, Any]:
+        """The same with a photo: what the model gets of it is kept, and nothing else of the file."""
+        return self._keep(label, self._read(content))
+
+    def undo(self, name: str) -> dict[str, Any]:
+        """Takes a kept example away again."""
+        if self.corrections is None or not self.corrections.undo(name):
+            raise DataError("There is no such example any more.")
+        return {"corrections": self._corrections()}
+
+    @cached_property
+    def _pen(self) -> tuple[PenStyle | None, str | None]:
+        """How drawings are made, or why there can be none."""
+        data = self.predictor.data
+        if not data.takes_pictures or len(data.picture_shape) < 2:
+            return None, (
+                "This run was trained on arrays of numbers, and it is not known how a picture becomes such numbers. "
+                "Ask it from Python: run.answer(array)."
+            )
+        try:
+            if data.load is None:
+                return PenStyle.unknown(), None
+            train = self.predictor.training_images
+            brightness = np.float32(255 / train.scale)
+            return PenStyle.of(train.images[:_MEASURED].astype(np.float32) * brightness), None
+        except FittingRoomError as error:
+            return None, f"The training images are not at hand, so it is not known how to draw like them. {error}"
+
+    @cached_property
+    def _similar(self) -> SimilarImages | None:
+        data = self.predictor.data
+        if data.load is None or len(data.picture_shape) < 2:
+            return None
+        try:
+            return SimilarImages.of(self.predictor.training_images)
+        except (DataError, RunError):
+            return None
+
+    def _photo_note(self) -> str | None:
+        """What is to be known of photos."""
+        data = self.predictor.data
+        if not data.takes_pictures:
+            return None
+        try:
+            style = self.predictor.style
+        except (DataError, RunError) as error:
+            return str(error)
+        if style.foreground is None:
+            return "The whole picture is resized, as the training images were."
+        return "The thing in it is cut out, and shown as the training images show theirs."
+
+    def _photos_first(self) -> bool:
+        """Whether photos are what the training images are, and drawings are not."""
+        pen, _ = self._pen
+        return self.predictor.data.takes_pictures and (pen is None or (pen.foreground is None and pen.ink == 0))
+
+    def _corrections(self) -> dict[str, Any] | None:
+        if self.corrections is None:
+            return None
+        return {"folder": str(self.corrections.folder), "count": self.corrections.count()}
+
+    def _drawn(self, values: Mapping[str, Any]) -> ModelInputs:
+        if not isinstance(values, Mapping) or values.get("fills") not in (None, True, False):
+            raise DataError('Expected a drawing: {"strokes": [[[x, y], …], …], "fills": true or false}.')
+        pen, why_not = self._pen
+        if pen is None:
+            raise DataError(str(why_not))
+        data, drawing = self.predictor.data, Drawing.of(values.get("strokes"), values.get("fills"))
+        conversion = drawing.conversion(pen, data.picture_shape)
+        images = data.range.of_pixels(conversion.image[None], "The drawing")
+        return self._typed(ModelInputs(images, np.zeros(1, np.bool_), steps=conversion.steps))
+
+    def _read(self, content: bytes) -> ModelInputs:
+        if not self.predictor.data.takes_pictures:
+            raise DataError(str(self._pen[1]))
+        name = Path("The picture")
+        inputs = self.predictor.reader.read_bytes(content, name)
+        notes = tuple(note.removeprefix(f"{name}: ") for note in inputs.notes)
+        return self._typed(replace(inputs, source=None, notes=notes))
+
+    def _typed(self, inputs: ModelInputs) -> ModelInputs:
+        """Images in the shape and the one type that the model's programs were compiled for."""
+        data = self.predictor.data
+        images = inputs.images.astype(np.float32 if data.as_given else np.uint8, copy=False)
+        return replace(inputs, images=images).reshaped(data.image_shape)
+
+    def _answered(self, inputs: ModelInputs) -> dict[str, Any]:
+        answer = self.ready().predictor.answer_unchecked(inputs)[0]
+        steps = inputs.steps or (
+            ConversionStep("model", "it has the model's size, and goes in as it is", self._shown(inputs)),
+        )
+        return {
+            **_told(answer),
+            "cut_out": bool(inputs.cut_out[0]),
+            "notes": list(inputs.notes),
+            "steps": [{"name": step.name, "note": step.note, "picture": step.data_url} for step in steps],
+            "nearest": self._nearest(inputs),
+        }
+
+    def _nearest(self, inputs: ModelInputs) -> list[dict[str, Any]]:
+        similar, data = self._similar, self.predictor.data
+        if similar is None:
+            return []
+        found = similar.nearest(self._shown(inputs), 255.0, _NEAREST)
+        pictures = [ConversionStep("", "", one.image).data_url for one in found]
+        return [
+            {"label": data.classes[one.label], "likeness": round(one.likeness, 3), "picture": picture}
+            for one, picture in zip(found, pictures, strict=True)
+        ]
+
+    def _shown(self, inputs: ModelInputs) -> NDArray[np.uint8]:
+        """The model's image, brightness 0 to 255."""
+        data = self.predictor.data
+        black, white = data.range.black or 0.0, 255.0 if data.range.white is None else data.range.white
+        image = inputs.images[0].reshape(data.picture_shape).astype(np.float32)
+        return np.asarray(np.rint(np.clip((image - black) * (255 / (white - black)), 0, 255)), np.uint8)
+
+    def _keep(self, label: str, inputs: ModelInputs) -> dict[str, Any]:
+        if self.corrections is None:
+            raise DataError("This server keeps no examples. `fittingroom studio` on your own machine does.")
+        file = self.corrections.keep(label, self._shown(inputs))
+        return {"kept": {"name": file.name, "file": str(file), "label": label}, "corrections": self._corrections()}
+
+
+def _told(answer: Answer) -> dict[str, Any]:
+    return {**answer.to_dict(), "closest": answer.closest}
+
+
+def _pen_note(pen: PenStyle, dataset: str) -> str:
+    """What becomes of a drawing, in a sentence."""
+    if pen.foreground is None and pen.ink:
+        return "It is not known how the training images were made, so a drawing goes in as it is, white on black."
+    if pen.foreground is None:
+        return f"The images of {dataset} are whole pictures, so a drawing goes in whole, black on white."
+    if pen.fills:
+        return f"{dataset} shows filled shapes: draw the outline, and it is filled. Lines inside become seams."
+    return f"The pen is as thick as the strokes of {dataset}; size and place do not matter."
