@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fittingroom.atomic import not_durable, storage_errors, sweep, sync_folder, try_lock, write_bytes
+from fittingroom.atomic import not_durable, read_file, storage_errors, sweep, sync_folder, try_lock, write_bytes
 from fittingroom.errors import RunError
 from fittingroom.recipes.modelfile import RecordedFile
 from fittingroom.runs.checkpoints import FOLDER as CHECKPOINTS
@@ -311,17 +311,32 @@ class RunLock:
         os.close(self._handle)
 
     @staticmethod
-    def holder(run: Path) -> str | None:
-        """Who trains a run at this moment, in words; None where nobody does."""
+    def holder(run: Path, tries: int = _TRIES) -> str | None:
+        """Who trains a run at this moment, in words; None where nobody does.
+
+        Args:
+            run: the folder.
+            tries: how often to look, since another who asks has the lock for a moment; 1 in haste.
+        """
         try:
             with (run / LOCK_NAME).open("rb") as stream:
-                for _ in range(_TRIES):
+                for left in reversed(range(tries)):
                     if try_lock(stream.fileno()):
                         return None
-                    time.sleep(_SECONDS_BETWEEN_TRIES)
+                    time.sleep(_SECONDS_BETWEEN_TRIES if left else 0)
                 return _named(stream.read(4096))
         except OSError:
             return None
+
+    @staticmethod
+    def holding_process(run: Path) -> int | None:
+        """The process that said it has a run locked, where it is one of this machine; ask `holder` whether it has."""
+        try:
+            stored = json.loads(read_file(run / LOCK_NAME, 4096))
+            pid = int(stored["pid"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return pid if stored["host"] == platform.node() and pid > 1 else None
 
 
 def _named(content: bytes) -> str:

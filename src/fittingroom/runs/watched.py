@@ -28,6 +28,7 @@ _PIECE = 4 * 2**20
 _MOST_SEEDS, _MOST_EPOCHS, _MOST_NAMES, _MOST_NOTES = 10_000, 200_000, 100, 100
 _MOST_POINTS = 4_000  # within an epoch, of a seed
 _MOST_IMAGES = 10_000_000
+_EARLY, _SECONDS_TO_WAIT = 0.1, 1.5
 
 Logs = dict[str, float]
 
@@ -43,6 +44,7 @@ class WatchedSeed:
         started: when, in seconds since 1970.
         rows: number of each finished epoch, from 0 -> its row of the history.
         points: of the running epoch: how many epochs are done, as in 2.25, and the numbers so far.
+        reach: name of a number -> the lowest and the highest value of all points and rows so far.
         done: steps that are done, of all epochs.
         first_done: those that were done when this process started.
         reason: why it ended before the last epoch.
@@ -55,10 +57,17 @@ class WatchedSeed:
     started: float = 0.0
     rows: dict[int, Logs] = field(default_factory=dict)
     points: list[tuple[float, Logs]] = field(default_factory=list)
+    reach: dict[str, tuple[float, float]] = field(default_factory=dict)
     done: int = 0
     first_done: int | None = None
     reason: str | None = None
     over: bool = False
+
+    def widen(self, logs: Logs) -> None:
+        """Makes the reach hold these numbers."""
+        for name, value in logs.items():
+            low, high = self.reach.get(name, (value, value))
+            self.reach[name] = min(low, value), max(high, value)
 
     @property
     def validating(self) -> bool:
@@ -194,14 +203,18 @@ class WatchedTraining:
         if one.first_done is None:
             one.first_done = epoch * one.steps
         one.done = epoch * one.steps + min(done, total)
-        if len(one.points) < _MOST_POINTS:
+        # The very first steps of a fast training would press the rest of its curve flat.
+        young = not one.rows and done < _EARLY * total and self.at - one.started < _SECONDS_TO_WAIT
+        if len(one.points) < _MOST_POINTS and not young:
             one.points.append((epoch + min(done / total, 1.0), _logs(event["logs"])))
+            one.widen(one.points[-1][1])
 
     def _on_epoch(self, event: Mapping[str, Any]) -> None:
         one, epoch = self._seed(event), whole(event["epoch"])
         if len(one.rows) >= _MOST_EPOCHS:
             raise ValueError("too many epochs")
         one.rows[epoch] = _logs(event["logs"])
+        one.widen(one.rows[epoch])
         one.points.clear()
         one.done = (epoch + 1) * one.steps
 

@@ -1,0 +1,147 @@
+"""The settings of a recipe as a page offers them: which kind of control each is, its range, and what it does.
+
+The checks of `settings.py` have the last word; a test holds that they take both ends of every range here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from fittingroom.errors import InputError
+from fittingroom.recipes.recipe import Recipe
+from fittingroom.recipes.settings import ACTIVATIONS, AUGMENTATIONS, OPTIMIZERS, PRECISIONS, SCHEDULES
+
+Kind = Literal["count", "factor", "share", "switch", "choice", "text"]
+
+
+@dataclass(frozen=True)
+class Control:
+    """How one setting is chosen.
+
+    Args:
+        key: of the recipe.
+        label: what it is called on a page.
+        help: what it does, in a sentence.
+        kind: `count` for whole numbers, `factor` for numbers that are changed by factors, `share` for 0 to below 1,
+            `switch`, `choice`, or `text` as `--set` reads it.
+        low: the smallest value.
+        high: the largest.
+        choices: of a choice.
+        probe: a value, as text, that uses the setting: where the recipe refuses it, the control is closed.
+        more: whether it stands behind "more settings".
+    """
+
+    key: str
+    label: str
+    help: str
+    kind: Kind
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    probe: str | None = None
+    more: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        """The control as plain JSON."""
+        return {**asdict(self), "choices": list(self.choices)}
+
+
+CONTROLS: tuple[Control, ...] = (
+    Control(
+        "hidden",
+        "hidden layers",
+        "Neurons of each hidden layer: 128, or 512, 256 for two layers; empty for none.",
+        "text",
+        more=False,
+    ),
+    Control("epochs", "epochs", "Passes over the training images, at most.", "count", 1, 1_000_000, more=False),
+    Control(
+        "learning_rate",
+        "learning rate",
+        "How far the weights move in each step. Too large, and the loss jumps or becomes NaN.",
+        "factor",
+        1e-9,
+        1e9,
+        more=False,
+    ),
+    Control("batch_size", "batch size", "Images in each step.", "count", 1, 2**31 - 1, more=False),
+    Control(
+        "dropout",
+        "dropout",
+        "The share of a hidden layer's outputs that is dropped in training, against overfitting.",
+        "share",
+        0.0,
+        0.95,
+        probe="0.2",
+        more=False,
+    ),
+    Control("optimizer", "optimizer", "How the gradient becomes a step.", "choice", choices=OPTIMIZERS, more=False),
+    Control(
+        "activation",
+        "activation",
+        "What stands behind each hidden layer; linear makes them all one.",
+        "choice",
+        choices=ACTIVATIONS,
+        more=False,
+    ),
+    Control("scale", "scale pixels to 0–1", "Off, the pixels stay 0 to 255, as in the course's exercise 8.", "switch"),
+    Control(
+        "convolutions",
+        "convolutions",
+        "Features of the 3×3 convolutions in stages, a pooling after each: 32/64,64; empty for none.",
+        "text",
+    ),
+    Control(
+        "batch_norm",
+        "batch normalization",
+        "Whether each layer's outputs are normalized over the batch.",
+        "switch",
+        probe="on",
+    ),
+    Control("residual", "residual pairs", "Whether pairs of convolutions add their input.", "switch", probe="on"),
+    Control("augment", "augmentation", f"Random changes of the training images: {', '.join(AUGMENTATIONS)}.", "text"),
+    Control("label_smoothing", "label smoothing", "The share of a label spread over all classes.", "share", 0.0, 0.95),
+    Control("weight_decay", "weight decay", "The share subtracted from each weight; empty for the default.", "text"),
+    Control("schedule", "learning-rate schedule", "cosine lets it fall to 0.", "choice", choices=SCHEDULES),
+    Control(
+        "warmup", "warm-up", "The share of all steps in which the learning rate rises.", "share", 0.0, 0.95, probe="0.1"
+    ),
+    Control("precision", "precision", "16-bit arithmetic is for a GPU.", "choice", choices=PRECISIONS),
+    Control("test_views", "test views", "Changed copies whose answers are averaged: flip, shift 1.", "text"),
+)
+"""The settings that a page offers, those that matter first. `stop` has a place of its own, and `model` runs a file."""
+
+
+def as_text(value: Any) -> str:
+    """The value of a setting as `--set KEY=VALUE` reads it again."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, tuple | list):
+        if value and isinstance(value[0], tuple | list):
+            return "/".join(",".join(map(str, stage)) for stage in value)
+        return ",".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+
+
+def closed_controls(recipe: Recipe) -> dict[str, str]:
+    """The controls that cannot be used with the other settings of a recipe, each with the reason."""
+    return dict(_closed(recipe))
+
+
+def _closed(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    for control in CONTROLS:
+        if control.probe is not None:
+            try:
+                recipe.with_settings([f"{control.key}={control.probe}"])
+            except InputError as error:
+                yield control.key, str(error)
+
+
+def differing(recipe: Recipe, own: Recipe) -> Mapping[str, str]:
+    """The settings, as texts, in which a recipe differs from its original, by their keys."""
+    keys = [*(control.key for control in CONTROLS), "stop"]
+    return {key: as_text(getattr(recipe, key)) for key in keys if getattr(recipe, key) != getattr(own, key)}

@@ -1,0 +1,185 @@
+"""What a page orders to be trained: checked as the command checks it, and written as the command and as Python."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fittingroom.atomic import absolute
+from fittingroom.data.catalogue import CATALOGUE
+from fittingroom.data.find import form_of
+from fittingroom.errors import InputError, RecipeError, UnknownNameError
+from fittingroom.recipes.controls import CONTROLS, as_text
+from fittingroom.recipes.named import NAMED
+from fittingroom.recipes.recipe import Recipe
+from fittingroom.recipes.settings import Setting
+from fittingroom.recipes.stop import StopRule
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_DATASET, _RECIPE = "fashion-mnist", "course"  # what the command takes where nothing is named
+_KEYS = frozenset(control.key for control in CONTROLS)
+_MOST_SEEDS = 1_000
+
+
+@dataclass(frozen=True)
+class TrainingOrder:
+    """Dataset, recipe with changed settings, seeds and stop conditions.
+
+    Args:
+        dataset: a name of the catalogue, or the path of a folder, an NPZ or a CSV file.
+        recipe: a named one.
+        settings: key -> value as `--set` reads it, of those that are changed.
+        seeds: how many.
+        stop: conditions besides the recipe's own.
+
+    Raises:
+        InputError: something makes no sense; the message is the command's.
+    """
+
+    dataset: str = _DATASET
+    recipe: str = _RECIPE
+    settings: Mapping[str, str] = field(default_factory=dict)
+    seeds: int = 1
+    stop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.recipe not in NAMED:
+            raise UnknownNameError("recipe", self.recipe, NAMED)
+        if not 1 <= self.seeds <= _MOST_SEEDS:
+            raise InputError(f"seeds = {self.seeds}: expected 1 to {_MOST_SEEDS:,}.")
+        for key in self.settings:
+            if key not in _KEYS:
+                raise Setting.unknown(key)
+
+    @classmethod
+    def read(cls, body: Any) -> TrainingOrder:
+        """The order in a request.
+
+        Raises:
+            InputError: it is of another form.
+        """
+        if not isinstance(body, Mapping):
+            raise InputError("Expected an object with dataset, recipe, settings, seeds and stop.")
+        settings, stop, seeds = body.get("settings", {}), body.get("stop", []), body.get("seeds", 1)
+        texts = [body.get("dataset", _DATASET), body.get("recipe", _RECIPE)]
+        if not isinstance(settings, Mapping) or not isinstance(stop, list) or type(seeds) is not int:
+            raise InputError("Expected settings as an object, stop as a list, and seeds as a whole number.")
+        texts += [*settings, *settings.values(), *stop]
+        if not all(isinstance(text, str) and len(text) <= 2000 and text.isprintable() for text in texts):
+            raise InputError("Expected names, settings and conditions as printable texts.")
+        return cls(texts[0], texts[1], dict(settings), seeds, tuple(stop))
+
+    @cached_property
+    def own(self) -> Recipe:
+        """The recipe as it is named."""
+        return NAMED[self.recipe].recipe
+
+    @cached_property
+    def changed(self) -> Recipe:
+        """The recipe as it is trained.
+
+        Raises:
+            InputError: a setting or a condition makes no sense.
+        """
+        recipe = self.own.with_settings(f"{key}={value}" for key, value in self.settings.items())
+        return recipe.changed(stop=(*recipe.stop, *self._stops))
+
+    @property
+    def _stops(self) -> tuple[str, ...]:
+        return tuple(StopRule.parse(text).text for text in self.stop)
+
+    def problems(self) -> dict[str, str]:
+        """What is wrong, each with its sentence, by the key of the setting, or `stop`, or `dataset`."""
+        return dict(self._problems())
+
+    def _problems(self) -> Iterator[tuple[str, str]]:
+        try:
+            self.place  # noqa: B018 - checked by looking
+        except InputError as error:
+            yield "dataset", str(error)
+        wrong = False
+        for key, value in self.settings.items():
+            try:
+                Setting.parse(f"{key}={value}")
+            except InputError as error:
+                wrong = True
+                yield key, str(error)
+        try:
+            self._stops  # noqa: B018
+        except InputError as error:
+            wrong = True
+            yield "stop", str(error)
+        if not wrong:
+            try:
+                self.changed  # noqa: B018
+            except RecipeError as error:  # two settings that do not go together; the message begins with one of them
+                key = str(error).partition(" = ")[0]
+                yield key if key in _KEYS else "recipe", str(error)
+
+    @cached_property
+    def place(self) -> str:
+        """The dataset as the command gets it: a name, or a path from the root.
+
+        Raises:
+            InputError: there is nothing there that could be a dataset.
+        """
+        if self.dataset in CATALOGUE:
+            return self.dataset
+        if "/" not in self.dataset and "\\" not in self.dataset and not Path(self.dataset).exists():
+            raise UnknownNameError("dataset", self.dataset, [*CATALOGUE, "the path of a folder"])
+        path = absolute(self.dataset)
+        form_of(path)
+        return str(path)
+
+    def arguments(self) -> list[str]:
+        """The command line after `fittingroom`, with no more in it than is needed."""
+        found = ["train"]
+        if self.place != _DATASET:
+            found.append(self.place)
+        if self.recipe != _RECIPE:
+            found += ["--recipe", self.recipe]
+        settings = {key: value for key, value in self._differences() if key != "epochs"}
+        if settings:
+            found += ["--set", *(f"{key}={value}" for key, value in settings.items())]
+        if self.changed.epochs != self.own.epochs:
+            found += ["--epochs", str(self.changed.epochs)]
+        if self.seeds > 1:
+            found += ["--seeds", str(self.seeds)]
+        if self._stops:
+            found += ["--stop", *self._stops]
+        return found
+
+    def _differences(self) -> Iterator[tuple[str, str]]:
+        for key in self.settings:
+            value = getattr(self.changed, key)
+            if value != getattr(self.own, key):
+                yield key, as_text(value)
+
+    def command(self) -> str:
+        """The same as one types it."""
+        return shlex.join(["fittingroom", *self.arguments()])
+
+    def python(self) -> list[str]:
+        """The same in Python."""
+        arguments = [repr(self.place), repr(self.recipe)]
+        arguments += [f"{key}={getattr(self.changed, key)!r}" for key, _ in self._differences()]
+        if self.seeds > 1:
+            arguments.append(f"seeds={self.seeds}")
+        if self._stops:
+            arguments.append(f"stop={list(self.changed.stop)!r}")
+        plain = arguments == [repr(_DATASET), repr(_RECIPE)]
+        return ["import fittingroom as fr", f"run = fr.train({'' if plain else ', '.join(arguments)})"]
+
+    def size(self) -> tuple[int, Sequence[int], int] | None:
+        """Training images, shape of an image, and number of classes, where they are known without loading."""
+        entry = CATALOGUE.get(self.dataset)
+        if entry is None:
+            return None
+        images = sum(entry.train_counts)
+        return images - min(5000, images // 5), entry.image_shape, len(entry.classes)
