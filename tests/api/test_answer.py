@@ -59,7 +59,9 @@ def test_answers_rest_on_the_validation_images_and_are_kept_in_the_run(copied: P
 def test_what_is_kept_is_used_without_the_data(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = load_digits().images[:3].astype(np.uint8)
     answers = fr.open_run(copied).answer(images)
-    monkeypatch.setattr("fittingroom.api.run.load_again", lambda data: pytest.fail("the data were loaded"))
+    monkeypatch.setattr(
+        "fittingroom.runs.data_record.DataRecord.load_again", lambda *arguments: pytest.fail("the data were loaded")
+    )
     assert same(fr.open_run(copied).answer(images), answers)
 
 

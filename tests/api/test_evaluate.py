@@ -21,8 +21,8 @@ from fittingroom.errors import DataError, RunError, StorageError
 from fittingroom.evaluation.luck import Reuse, mean_correlation
 from fittingroom.runs.layout import SeedFiles
 from fittingroom.runs.ledger import Ledger, LedgerPlace
-from fittingroom.runs.ledger_check import verify
-from fittingroom.runs.ledger_entries import Intent, recipe_digest
+from fittingroom.runs.ledger_check import LedgerCheck
+from fittingroom.runs.ledger_entries import Intent
 from fittingroom.runs.looks import RunLooks
 from tests.engine import models
 
@@ -141,7 +141,7 @@ def test_a_look_is_in_the_ledger_with_its_run_and_its_score(digits: Dataset) -> 
     result = run.evaluate("the final score")
     (look,) = Ledger.of_user().looks()
     assert look.known_as == {look.test_set, digits.test.fingerprint}
-    digest, weights = recipe_digest(run.record.recipe), run.record.weights_sha256
+    digest, weights = Intent.digest_of(run.record.recipe), run.record.weights_sha256
     assert look.intent == Intent(
         "digits", 360, "the final score", str(run.path), "tiny", digest, 4, weights, digits.test.fingerprint
     )
@@ -220,7 +220,7 @@ def test_an_evaluation_that_is_killed_before_its_score_is_a_look(digits: Dataset
     looks = Ledger.of_user().looks()
     assert [(look.look, look.score) for look in looks] == [(1, None)] * kills  # the same weights each time
     assert [look.hash for look in run.record.looks] == [look.hash for look in looks]
-    assert verify(Ledger.of_user()).problem is None
+    assert LedgerCheck.of(Ledger.of_user()).problem is None
     assert run.evaluate().reuse == Reuse(1)
 
 

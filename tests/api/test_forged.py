@@ -22,7 +22,7 @@ from fittingroom.errors import RunError, StorageError
 from fittingroom.reports.facts.explanation import explain
 from fittingroom.runs.layout import SeedFiles
 from fittingroom.runs.ledger import Ledger
-from fittingroom.runs.ledger_check import verify
+from fittingroom.runs.ledger_check import LedgerCheck
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")
 
@@ -128,7 +128,7 @@ def test_what_the_ledger_contradicts_is_said_wherever_scores_are_shown(
     if forge is edit:  # the page is made of these facts
         assert "Not believed" in str(fr.open_run(run).report().html)
     assert "not believed" in fr.open_run(run)._repr_html_()
-    verdict = verify(Ledger.of_user())
+    verdict = LedgerCheck.of(Ledger.of_user())
     assert verdict.problem or verdict.contradictions
     for words in (["show", str(run)], ["runs"], ["ledger", "--verify"]):
         status = main(words)
@@ -145,7 +145,7 @@ def test_a_run_from_elsewhere_is_called_that(
     fr.open_run(runs / "twin").evaluate()
     result = fr.open_run(runs / "good").evaluate()
     assert (result.look, result.reuse.looks) == (None, 2)
-    assert (verify(Ledger.of_user()).contradictions, verify(Ledger.of_user()).elsewhere) == ((), 1)
+    assert (LedgerCheck.of(Ledger.of_user()).contradictions, LedgerCheck.of(Ledger.of_user()).elsewhere) == ((), 1)
     assert main(["show", str(runs / "good")]) == 0
     assert "elsewhere: another ledger counted the look" in capsys.readouterr().out
 
@@ -202,7 +202,7 @@ def test_four_evaluations_at_once_are_one_look_and_tell_one_score(runs: Path) ->
     assert [look.look for look in looks] == [1, 2]
     record = fr.open_run(runs / "bad").record
     assert [look.number for look in record.looks] == [2]
-    assert verify(Ledger.of_user()).contradictions == ()
+    assert LedgerCheck.of(Ledger.of_user()).contradictions == ()
 
 
 def as_idx(folder: Path, parts: Mapping[str, tuple[Any, Any]]) -> tuple[str, Any]:

@@ -92,7 +92,9 @@ def test_photos_are_answered_without_the_dataset(tmp_path: Path, monkeypatch: py
     moved = move(runs.path, tmp_path / "other", monkeypatch)
     for name in ("judgement.npz", "correction.npz"):
         (moved / name).unlink()
-    monkeypatch.setattr("fittingroom.api.run.load_again", lambda *arguments: pytest.fail("the data were loaded"))
+    monkeypatch.setattr(
+        "fittingroom.runs.data_record.DataRecord.load_again", lambda *arguments: pytest.fail("the data were loaded")
+    )
     assert answers(open_run(moved), photo) == before
     assert fr.open_run(moved / "seed-1").style.foreground is not None
 
@@ -119,7 +121,9 @@ def test_more_validation_images_than_are_kept(monkeypatch: pytest.MonkeyPatch) -
     assert data.validation is not None
     assert (len(images.validation), images.whole) == (20, False)
     np.testing.assert_array_equal(images.validation.images, data.validation.images[images.index])
-    monkeypatch.setattr("fittingroom.api.run.load_again", lambda *arguments: pytest.fail("the data were loaded"))
+    monkeypatch.setattr(
+        "fittingroom.runs.data_record.DataRecord.load_again", lambda *arguments: pytest.fail("the data were loaded")
+    )
     again = fr.open_run(run.path)
     assert answers(again, data.train.images[:3]) == answers(run, data.train.images[:3])
     shown = again.report().html
@@ -157,11 +161,17 @@ def test_reports_and_answers_open_no_folder_that_a_foreign_record_names(
     asked = fr.open_run(run.path)
     asked.use_data(f"folder:{pictures}")
     with monkeypatch.context() as patch:
-        patch.setattr("fittingroom.runs.images.load_again", lambda *arguments: pytest.fail("it was opened"))
-        patch.setattr("fittingroom.api.run.load_again", lambda *arguments: pytest.fail("it was opened"))
+        patch.setattr(
+            "fittingroom.runs.data_record.DataRecord.load_again", lambda *arguments: pytest.fail("it was opened")
+        )
+        patch.setattr(
+            "fittingroom.runs.data_record.DataRecord.load_again", lambda *arguments: pytest.fail("it was opened")
+        )
         assert "is not opened unasked" in fr.open_run(run.path).report().html
         assert fr.open_run(run.path).answer(np.zeros((1, *run.record.data.image_shape), np.uint8))
     assert not list(run.path.glob("judgement*"))  # what was learned without images is not kept for later
-    monkeypatch.setattr("fittingroom.runs.images.load_unasked", lambda *arguments: pytest.fail("it was opened"))
+    monkeypatch.setattr(
+        "fittingroom.runs.data_record.DataRecord.load_unasked", lambda *arguments: pytest.fail("it was opened")
+    )
     assert asked.answer(np.zeros((1, *run.record.data.image_shape), np.uint8))
     assert list(run.path.glob("judgement*"))

@@ -36,7 +36,7 @@ from fittingroom.errors import FittingRoomError
 from fittingroom.recipes.named import find_recipe
 from fittingroom.runs.layout import SeedFiles
 from fittingroom.runs.ledger import Ledger
-from fittingroom.runs.ledger_check import verify
+from fittingroom.runs.ledger_check import LedgerCheck
 from tests.api.stopping import Crash, CrashIn
 
 LIMIT = 3 * 2**30  # bytes; what takes more fails here instead of on the whole machine
@@ -91,7 +91,7 @@ def seeds(folder: Path) -> Steps:
 
 def ledger(folder: Path) -> Steps:
     kept = Ledger(folder / "ledger.sqlite")
-    return {"looks": kept.looks, "verify": lambda: verify(kept)}
+    return {"looks": kept.looks, "verify": lambda: LedgerCheck.of(kept)}
 
 
 def cached(folder: Path) -> Steps:

@@ -12,10 +12,11 @@ from fittingroom.data.load import load
 from fittingroom.evaluation.trajectories import Trajectories
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.reports.facts.subject import SeedTraining, Subject
+from fittingroom.runs.data_record import DataRecord
 from fittingroom.runs.environment import Environment
 from fittingroom.runs.history import History
 from fittingroom.runs.outcomes import Outcomes
-from fittingroom.runs.record import DataRecord, PartResult, RunRecord, Seconds
+from fittingroom.runs.record import PartResult, RunRecord, Seconds
 from fittingroom.runs.store import RunContents, write_run
 from tests.evaluation.examples import trajectories_of
 

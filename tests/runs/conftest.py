@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from fittingroom.recipes.recipe import Recipe
+from fittingroom.runs.data_record import DataRecord
 from fittingroom.runs.environment import Environment
 from fittingroom.runs.history import History
 from fittingroom.runs.outcomes import Outcomes
-from fittingroom.runs.record import DataRecord, PartResult, RunRecord, Seconds
+from fittingroom.runs.record import PartResult, RunRecord, Seconds
 from fittingroom.runs.store import RunContents
 from fittingroom.runs.weights import WeightsFile
 

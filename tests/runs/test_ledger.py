@@ -14,8 +14,8 @@ import pytest
 
 from fittingroom.errors import StorageError
 from fittingroom.runs.ledger import Ledger, LedgerPlace, _ledger_path
-from fittingroom.runs.ledger_check import verify
-from fittingroom.runs.ledger_entries import Intent, recipe_digest
+from fittingroom.runs.ledger_check import LedgerCheck
+from fittingroom.runs.ledger_entries import Intent
 
 INTENT = Intent("digits", 360, "a look", "/runs/one", "course", "ab" * 32, 3)
 
@@ -73,8 +73,8 @@ def test_the_file_has_a_rollback_journal_and_waits_for_the_disk(ledger: Ledger) 
 
 
 def test_the_digest_tells_settings_apart_and_not_names() -> None:
-    assert recipe_digest({"name": "a", "epochs": 5}) == recipe_digest({"epochs": 5, "name": "b"})
-    assert recipe_digest({"name": "a", "epochs": 5}) != recipe_digest({"name": "a", "epochs": 6})
+    assert Intent.digest_of({"name": "a", "epochs": 5}) == Intent.digest_of({"epochs": 5, "name": "b"})
+    assert Intent.digest_of({"name": "a", "epochs": 5}) != Intent.digest_of({"name": "a", "epochs": 6})
 
 
 @pytest.mark.parametrize("kills", [8, pytest.param(100, marks=pytest.mark.slow)])
@@ -84,7 +84,7 @@ def test_a_look_counts_when_its_process_is_killed_before_the_score(ledger: Ledge
         with process(code) as looking:
             assert looking.wait(60) == -signal.SIGKILL
     assert [(look.look, look.score) for look in ledger.looks()] == [(number + 1, None) for number in range(kills)]
-    assert verify(ledger).problem is None
+    assert LedgerCheck.of(ledger).problem is None
 
 
 @pytest.mark.parametrize("kills", [5, pytest.param(50, marks=pytest.mark.slow)])
@@ -98,7 +98,7 @@ def test_a_kill_at_any_moment_loses_no_look_that_was_counted(ledger: Ledger, kil
             looking.kill()
             counted = [int(line) for line in looking.stdout if line.endswith("\n")]
         assert len(ledger.looks()) >= max(counted, default=1)
-        assert verify(ledger).problem is None
+        assert LedgerCheck.of(ledger).problem is None
 
 
 @pytest.mark.parametrize(("processes", "looks"), [(4, 10), pytest.param(8, 100, marks=pytest.mark.slow)])
@@ -115,7 +115,7 @@ def test_several_processes_at_once_lose_no_row(ledger: Ledger, processes: int, l
     assert sorted(int(look) for lines in printed for look in lines) == list(range(1, processes * looks + 1))
     assert len(ledger.looks()) == processes * looks
     assert all(look.score is not None for look in ledger.looks())
-    verdict = verify(ledger)
+    verdict = LedgerCheck.of(ledger)
     assert (verdict.problem, verdict.entries, verdict.looks) == (None, 2 * processes * looks, processes * looks)
 
 
@@ -135,7 +135,7 @@ def test_a_ledger_that_another_process_holds_is_waited_for(ledger: Ledger) -> No
 def test_a_damaged_ledger_is_refused_and_left_as_it_is(ledger: Ledger, content: bytes) -> None:
     ledger.path.parent.mkdir()
     ledger.path.write_bytes(content)
-    for use in (lambda: ledger.record_look("fp", INTENT), ledger.looks, lambda: verify(ledger)):
+    for use in (lambda: ledger.record_look("fp", INTENT), ledger.looks, lambda: LedgerCheck.of(ledger)):
         with pytest.raises(StorageError, match=r"cannot be used.*damaged.*move it away.*FITTINGROOM_LEDGER"):
             use()
     assert ledger.path.read_bytes() == content
@@ -155,7 +155,7 @@ def test_a_ledger_of_a_newer_version_is_refused(ledger: Ledger) -> None:
     with sqlite3.connect(ledger.path) as changed:
         changed.execute("PRAGMA user_version = 3")
     changed.close()
-    for use in (lambda: ledger.record_look("fp", INTENT), ledger.looks, lambda: verify(ledger)):
+    for use in (lambda: ledger.record_look("fp", INTENT), ledger.looks, lambda: LedgerCheck.of(ledger)):
         with pytest.raises(StorageError, match=r"has version 3.*up to version 2.*pip install --upgrade"):
             use()
 
@@ -194,7 +194,7 @@ def test_a_disk_that_is_full_leaves_the_ledger_as_it_was(ledger: Ledger) -> None
     assert "cannot be used" in said
     assert "disk is full" in said
     assert len(ledger.looks()) == 1
-    assert verify(ledger).problem is None
+    assert LedgerCheck.of(ledger).problem is None
 
 
 def test_a_score_of_a_look_that_is_gone_is_refused(ledger: Ledger) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from fittingroom.errors import StorageError
 from fittingroom.runs.ledger import Ledger
-from fittingroom.runs.ledger_check import verify
+from fittingroom.runs.ledger_check import LedgerCheck
 from fittingroom.runs.ledger_entries import Intent, LedgerEntry
 from fittingroom.runs.looks import RunLooks
 from fittingroom.runs.store import RunContents
@@ -40,7 +40,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
         counted = ledger.record_look(test_set, Intent("digits", 360, f"look {index}"))
         if index != 1:
             ledger.record_score(counted, {"correct": 300 + index, "count": 360, "loss": 0.5})
-    assert verify(ledger).problem is None
+    assert LedgerCheck.of(ledger).problem is None
     return ledger
 
 
@@ -58,7 +58,7 @@ def tampered(ledger: Ledger) -> Iterator[tuple[Ledger, Callable[..., Any]]]:
 
 
 def is_broken(ledger: Ledger) -> bool:
-    return verify(ledger).problem is not None
+    return LedgerCheck.of(ledger).problem is not None
 
 
 EDITS: dict[str, list[Any]] = {
@@ -90,7 +90,7 @@ def test_every_changed_character_of_an_entry_is_found(small: Ledger, number: int
         for place in range(0, len(content), 5):
             changed = content[:place] + chr(ord(content[place]) ^ 1) + content[place + 1 :]
             execute("UPDATE entries SET content = ? WHERE number = ?", [changed, number])
-            verdict = verify(copy)
+            verdict = LedgerCheck.of(copy)
             assert (verdict.entry, verdict.problem is None) == (number, False), changed
 
 
@@ -176,7 +176,7 @@ def test_a_chain_cut_short_with_its_end_mended_is_found_by_the_run_that_looked(
     assert not is_broken(ledger)
     with tampered(ledger) as (copy, execute):
         cut(execute, 1)
-        assert "took look 2 at its test set" in str(verify(copy).problem)
+        assert "took look 2 at its test set" in str(LedgerCheck.of(copy).problem)
 
 
 def test_a_rewritten_chain_is_found_by_the_run_that_looked(contents: RunContents, tmp_path: Path) -> None:
@@ -188,12 +188,12 @@ def test_a_rewritten_chain_is_found_by_the_run_that_looked(contents: RunContents
         changed = LedgerEntry.after(start, 1, "look", "fp", None, content)
         execute("UPDATE entries SET content = ?, hash = ?", [changed.content, changed.hash])
         execute("UPDATE head SET hash = ?", [changed.hash])
-        assert "the ledger was rewritten" in str(verify(copy).problem)
+        assert "the ledger was rewritten" in str(LedgerCheck.of(copy).problem)
 
 
 def test_looks_of_another_users_runs_are_reported_and_break_nothing(contents: RunContents, tmp_path: Path) -> None:
     other, mine = Ledger(tmp_path / "other.sqlite"), Ledger(tmp_path / "mine.sqlite")
     RunLooks(create(contents)).add("a look", other.record_look("fp", Intent("digits", 20, "a look")))
-    assert (verify(mine).problem, verify(mine).elsewhere) == (None, 1)
+    assert (LedgerCheck.of(mine).problem, LedgerCheck.of(mine).elsewhere) == (None, 1)
     mine.record_look("fp", Intent("digits", 20, "a look"))
-    assert (verify(mine).problem, verify(mine).elsewhere) == (None, 1)
+    assert (LedgerCheck.of(mine).problem, LedgerCheck.of(mine).elsewhere) == (None, 1)

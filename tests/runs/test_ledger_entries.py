@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fittingroom.runs.ledger import VERSION, Ledger
-from fittingroom.runs.ledger_check import verify
+from fittingroom.runs.ledger_check import LedgerCheck
 from fittingroom.runs.ledger_entries import Intent, LedgerEntry
 
 NEW = ("weights", "fingerprint", "together")
@@ -48,7 +48,7 @@ def test_looks_of_version_1_keep_counting_and_their_chain_is_intact(ledger: Ledg
     assert [look.look for look in ledger.looks()] == [1, 2, 3]
     assert ledger.record_look("source", LOOK).look == 4
     assert ledger.entries()[1][:3] == before[1]
-    assert verify(ledger).problem is None
+    assert LedgerCheck.of(ledger).problem is None
     with sqlite3.connect(ledger.path) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
     connection.close()

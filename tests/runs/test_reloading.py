@@ -7,8 +7,7 @@ import pytest
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.load import load
 from fittingroom.errors import RunError
-from fittingroom.runs.images import load_again
-from fittingroom.runs.record import DataRecord
+from fittingroom.runs.data_record import DataRecord
 from tests.data.builders import write_picture_folder, write_pictures
 
 
@@ -34,13 +33,13 @@ def test_the_folder_of_an_old_run_is_read_as_it_was(tmp_path: Path, size: tuple[
     old = load(f"folder:{root}", image_size=size, first_rules=True)
     assert (old.classes, old.image_shape) == (("1", "10", "2"), size or (28, 28))
     assert len(old.train) + len(old.test) + len(old.validation or ()) == 24
-    again = load_again(record(old, None if size is None else list(size)))
+    again = record(old, None if size is None else list(size)).load_again()
     assert (again.classes, again.fingerprint) == (old.classes, old.fingerprint)
 
     new = load(f"folder:{root}", image_size=size)
     assert new.classes == ("1", "2", "10")
-    assert load_again(record(new, list(new.image_shape[:2]))).fingerprint == new.fingerprint
+    assert record(new, list(new.image_shape[:2])).load_again().fingerprint == new.fingerprint
     (root / "1" / "000.png").unlink()
     for before in (record(old, None if size is None else list(size)), record(new, list(new.image_shape[:2]))):
         with pytest.raises(RunError, match="its images or labels have changed"):
-            load_again(before)
+            before.load_again()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fittingroom.photos.style import Style
-from fittingroom.runs.record import DataRecord
+from fittingroom.runs.data_record import DataRecord
 from fittingroom.serving.limits import RefusedError
 from fittingroom.serving.request_images import RequestReader
 

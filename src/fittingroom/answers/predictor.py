@@ -25,8 +25,8 @@ from fittingroom.errors import DataError, RunError, StorageError
 from fittingroom.photos.conversion import synthetic_inputs
 from fittingroom.photos.photo_reader import PhotoReader
 from fittingroom.photos.style import Style
+from fittingroom.runs.data_record import DataRecord
 from fittingroom.runs.images import RunImages
-from fittingroom.runs.record import DataRecord
 from fittingroom.runs.validation_outcomes import ValidationOutcomes
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from fittingroom.engine.devices import require_jax_backend
 from fittingroom.errors import InputError, StorageError
 from fittingroom.progress import progress_for
 from fittingroom.recipes.stop import StopRule
-from fittingroom.runs.images import exceeds
+from fittingroom.runs.images import RunImages
 from fittingroom.runs.place import RunsFolder
 from fittingroom.training.arguments import chosen_seeds, whole_number
 from fittingroom.training.fit_arguments import FitArguments
@@ -188,7 +188,7 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
         about = {"dataset": training.dataset, "model": model, "params": training.callback_params}
         if isinstance(kept, Path):
             run = FittedRun(kept, trained=seeds is None, **about)
-            if training.dataset is not None and exceeds(training.dataset):
+            if training.dataset is not None and RunImages.are_too_many(training.dataset):
                 run.predictor.fit()  # now, while all validation images are at hand
             return run
         return UnsavedRun(kept, str(why_no_folder), **about)

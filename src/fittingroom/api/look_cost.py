@@ -9,9 +9,10 @@ from typing import Any
 
 from fittingroom.errors import StorageError
 from fittingroom.evaluation.luck import Reuse
-from fittingroom.runs.layout import read_layout, spread_of_parts
+from fittingroom.runs.layout import read_layout
 from fittingroom.runs.ledger import Ledger
 from fittingroom.runs.looks import Standings
+from fittingroom.runs.record import PartResult
 from fittingroom.text import amount, percent, points
 
 NO_TEST_SET = "This run has no test set: it was trained on plain arrays, or on a dataset without one."
@@ -54,7 +55,7 @@ class LookCost:
         if not data.has_test_set:
             return cls(data.name, 0, closed=NO_TEST_SET)
         images, own = data.counts["test"], sum(not record.has_score for record in records.values())
-        accuracy = spread_of_parts([record.validation for record in records.values()]).get("accuracy")
+        accuracy = PartResult.spreads([record.validation for record in records.values()]).get("accuracy")
         expected = None if accuracy is None else accuracy.mean
         try:
             ledger = Ledger.of_user()

@@ -20,7 +20,7 @@ from fittingroom.evaluation.luck import ScoredLook, TestResult
 from fittingroom.evaluation.scores import Scores
 from fittingroom.runs.layout import SeedFiles
 from fittingroom.runs.ledger import Ledger, LedgerPlace
-from fittingroom.runs.ledger_entries import Intent, recipe_digest
+from fittingroom.runs.ledger_entries import Intent
 from fittingroom.runs.looks import RunLooks, Standings
 from fittingroom.runs.record import RunRecord
 from fittingroom.runs.unfinished import RunLock
@@ -151,7 +151,7 @@ def _intent(path: Path, record: RunRecord, dataset: str, images: int, reason: st
         reason=reason,
         run=str(path.resolve()),
         recipe=record.recipe["name"],
-        recipe_digest=recipe_digest(record.recipe),
+        recipe_digest=Intent.digest_of(record.recipe),
         seed=record.seed,
         weights=SeedFiles(path).weights.sha256(),
         fingerprint=record.data.test_fingerprint,

@@ -22,10 +22,10 @@ from fittingroom.evaluation.scores import Scores
 from fittingroom.evaluation.spread import Spread
 from fittingroom.photos.style import Style
 from fittingroom.runs.history import History
-from fittingroom.runs.images import RunImages, load_again, load_unasked
-from fittingroom.runs.layout import SeedFiles, read_layout, spread_of_parts
+from fittingroom.runs.images import RunImages
+from fittingroom.runs.layout import SeedFiles, read_layout
 from fittingroom.runs.outcomes import Outcomes
-from fittingroom.runs.record import RunRecord
+from fittingroom.runs.record import PartResult, RunRecord
 
 if TYPE_CHECKING:
     import keras
@@ -126,12 +126,12 @@ class Run:
     @property
     def train(self) -> dict[str, Spread]:
         """`loss` (nats) and `accuracy` (0 to 1) of the last epoch on the training part, over the seeds."""
-        return spread_of_parts([run.record.train for run in self])
+        return PartResult.spreads([run.record.train for run in self])
 
     @property
     def validation(self) -> dict[str, Spread] | None:
         """`loss` (nats) and `accuracy` (0 to 1) of the kept weights on the validation part; None without one."""
-        return spread_of_parts([run.record.validation for run in self]) or None
+        return PartResult.spreads([run.record.validation for run in self]) or None
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -324,7 +324,7 @@ class Run:
             RunError: it is another dataset.
             DataError: it cannot be loaded.
         """
-        self[0]._dataset = load_again(self[0].record.data, data)
+        self[0]._dataset = self[0].record.data.load_again(data)
 
     def share(self, first: Run) -> None:
         """Makes this run use the programs and the dataset of another seed of the same recipe."""
@@ -372,7 +372,7 @@ class Run:
             data = self.record.data
             kept = RunImages.read(self.path, data.classes, data.scale) if self._dataset is None else None
             if kept is None:
-                self._dataset = self._dataset or load_unasked(self.path, data)
+                self._dataset = self._dataset or data.load_unasked(self.path)
             self._kept_images = kept or RunImages.of(self._load_dataset(), every=True)
         return self._kept_images
 
@@ -381,5 +381,5 @@ class Run:
         if self._first is not None:
             return self._first._load_dataset()
         if self._dataset is None:
-            self._dataset = load_again(self.record.data)
+            self._dataset = self.record.data.load_again()
         return self._dataset

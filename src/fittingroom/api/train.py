@@ -14,7 +14,7 @@ from fittingroom.errors import InputError, RunError
 from fittingroom.progress import Progress, progress_for
 from fittingroom.recipes.modelfile import RecordedFile
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.runs.images import exceeds, load_again
+from fittingroom.runs.images import RunImages
 from fittingroom.runs.place import RunsFolder
 from fittingroom.training.arguments import Named, Prescribed, check_dataset, chosen_recipe, chosen_seeds, whole_number
 from fittingroom.training.job import Job
@@ -112,7 +112,7 @@ def resume(run: str | Path = "latest", *, trust: bool = False, progress: Progres
             raise RunError(f"{unfinished.path}: training.json is damaged: its recipe says {error}") from error
         file = RecordedFile.to_run(recipe.model, record.model_file, trust=trust)
         progress.stage("loading")
-        dataset = load_again(record.data)
+        dataset = record.data.load_again()
         folder = RunFolder(None, record.checkpoint_every, stopped=unfinished)
         return _trained(recipe_job(recipe, dataset, record.seeds, folder, progress, started, file))
 
@@ -122,6 +122,6 @@ def _trained(job: Job) -> Run:
     path = job.run()
     assert isinstance(path, Path)  # only `fit` keeps runs in memory
     run = Run(path, dataset=job.dataset, model=getattr(job, "model", None))
-    if job.dataset is not None and exceeds(job.dataset):
+    if job.dataset is not None and RunImages.are_too_many(job.dataset):
         run.predictor.fit()  # now, while all validation images are at hand
     return run

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fittingroom.cli.command import CommandOutput, CommandParser, table
 from fittingroom.cli.run_text import INSTEAD_OF_LOOKS
 from fittingroom.errors import InputError, UnknownNameError
+from fittingroom.runs.ledger_check import LedgerCheck
 from fittingroom.text import amount, number, percent
 
 if TYPE_CHECKING:
@@ -72,9 +73,8 @@ def _compares(looks: list[LedgerLook]) -> bool:
 
 
 def _verify(ledger: Ledger) -> CommandOutput:
-    from fittingroom.runs.ledger_check import verify
 
-    verdict = verify(ledger)
+    verdict = LedgerCheck.of(ledger)
     facts = {
         "ledger": str(ledger.path),
         "intact": verdict.problem is None and not verdict.contradictions,

@@ -15,7 +15,7 @@ from fittingroom.runs.place import find_run
 if TYPE_CHECKING:
     from fittingroom.answers.judgement import Answer
     from fittingroom.data.model_inputs import ModelInputs
-    from fittingroom.runs.record import DataRecord
+    from fittingroom.runs.data_record import DataRecord
 
 _SHOWN = "photos.png"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fittingroom.cli.command import table
 from fittingroom.evaluation.spread import Spread
-from fittingroom.runs.layout import Layout, SeedFiles, read_layout, spread_of_parts
+from fittingroom.runs.layout import Layout, SeedFiles, read_layout
 from fittingroom.runs.record import Look, PartResult, RunRecord, Seconds
 from fittingroom.runs.validation_outcomes import ValidationOutcomes
 from fittingroom.text import amount, number, percent, percent_range, points, word_list
@@ -198,7 +198,7 @@ def nats_spread(spread: Spread) -> str:
 def _spreads(records: Mapping[int, RunRecord]) -> tuple[dict[str, Spread], dict[str, Spread]]:
     """Loss and accuracy on the training part and on the validation part."""
     each = list(records.values())
-    return spread_of_parts([one.train for one in each]), spread_of_parts([one.validation for one in each])
+    return PartResult.spreads([one.train for one in each]), PartResult.spreads([one.validation for one in each])
 
 
 def _test_cells(layout: Layout, records: Mapping[int, RunRecord], standings: Standings) -> tuple[str, str, str]:

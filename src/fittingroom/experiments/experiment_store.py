@@ -26,7 +26,7 @@ from typing import Literal
 from fittingroom.atomic import storage_errors, sweep, sync_folder, write_bytes
 from fittingroom.errors import DivergedError, RunError
 from fittingroom.experiments.plan import Cell, ExperimentPlan, Variant
-from fittingroom.runs.images import PREFIX, link_images, place_file
+from fittingroom.runs.images import PREFIX, RunImages, place_file
 from fittingroom.runs.json_files import damage, json_text, read_json
 from fittingroom.runs.layout import read_layout
 from fittingroom.runs.place import is_run, is_unfinished
@@ -206,7 +206,7 @@ class ExperimentFolder:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 beside = self._runs.iterdir() if name.startswith(PREFIX) and self._runs.is_dir() else iter(())
                 place_file(path, content, beside)
-            link_images(incoming, incoming.glob("seed-*"))
+            RunImages.link(incoming, incoming.glob("seed-*"))
             batch.folder.parent.mkdir(exist_ok=True)
             # Renamed only when whole: a run folder that is there counts as trained.
             os.replace(incoming, batch.folder)

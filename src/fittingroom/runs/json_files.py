@@ -7,9 +7,10 @@ Reading files that may be damaged or hostile: whatever goes wrong becomes one Ru
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -86,52 +87,6 @@ def number(value: Any) -> float:
     return float(value)
 
 
-def share(value: Any) -> float:
-    """A number from 0 to 1."""
-    if not 0 <= number(value) <= 1:
-        raise ValueError(f"expected a number from 0 to 1, got {value!r}")
-    return float(value)
-
-
-def optional(read: Callable[[Any], T], value: Any) -> T | None:
-    """A value that may be missing, read as `text`, `number` or `share` read it."""
-    return None if value is None else read(value)
-
-
-def check_plain(value: Any) -> None:
-    """Raises ValueError where a text in a value, however deep, cannot be written, or a number is too large."""
-    if isinstance(value, str):
-        text(value)
-    elif isinstance(value, int | float):
-        number(float(value) if isinstance(value, bool) else value)
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            text(key)
-            check_plain(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            check_plain(item)
-
-
-def check_score(stored: Any) -> None:
-    """Makes sure that a score has all that `evaluation.scores.Scores.to_dict` gives, each of its kind."""
-    score = dict(stored.items())
-    confusion, classes = score["confusion"], score["per_class"]
-    optional(number, score["loss"])
-    share(score["accuracy"])
-    low, high = score["interval"]
-    if not share(low) <= share(high):
-        raise ValueError(f"a score's interval must be two rising numbers, got {low} and {high}")
-    if whole(score["correct"]) > whole(score["count"]) or not score["count"]:
-        raise ValueError(f"a score must have 0 to count images right, got {score['correct']} of {score['count']}")
-    if not isinstance(confusion, list) or not confusion or len(confusion) != len(classes):
-        raise ValueError("a score's confusion matrix must have a row for each class")
-    if any(len(row) != len(classes) for row in confusion) or not sum(whole(cell) for row in confusion for cell in row):
-        raise ValueError("a score's confusion matrix must have a column for each class, and images")
-    for one in classes:
-        text(one["name"])
-
-
 _LARGEST_JSON = 16 * 2**20
 """Bytes. The description of a network of a thousand layers has about three million."""
 
@@ -175,3 +130,36 @@ def read_json(path: Path) -> dict[str, Any]:
 def _refuse(constant: str) -> None:
     """NaN and infinity are not JSON, and nothing of ours writes them."""
     raise ValueError(f"it holds {constant}")
+
+
+def check_format(stored: Mapping[str, Any], newest: int, name: str = "run.json") -> None:
+    """Makes sure that a file of a run is written in a format that this version reads.
+
+    Args:
+        stored: its contents.
+        newest: the newest format that is read.
+        name: the file's name.
+
+    Raises:
+        RunError: it is in a newer format, or the file is damaged.
+    """
+    found = stored.get("format")
+    if not isinstance(found, int) or isinstance(found, bool) or found < 1:
+        raise RunError(f"{name} is damaged: its format is {found!r}, not a number.")
+    if found > newest:
+        from fittingroom import __version__
+
+        environment = stored.get("environment")
+        versions = environment.get("versions") if isinstance(environment, Mapping) else None
+        writer = str(versions.get("fittingroom", "")) if isinstance(versions, Mapping) else ""
+        raise RunError(
+            f"{name} has format {found}, and this fittingroom {__version__} reads formats up to {newest}. Upgrade to "
+            f"{f'version {writer} or newer' if writer else 'a newer version'}: pip install --upgrade fittingroom."
+        )
+
+
+def known_fields(kind: type[T], stored: Mapping[str, Any]) -> T:
+    """The fields that `kind` has; one with a default may be missing, as in records of older versions."""
+    fields = dataclasses.fields(kind)  # type: ignore[arg-type]
+    wanted = [field.name for field in fields if field.name in stored or field.default is dataclasses.MISSING]
+    return kind(**{name: stored[name] for name in wanted})

@@ -14,7 +14,7 @@ record among them as `run.json`; and several seeds lay in `seed-<number>/` besid
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,11 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 from fittingroom.atomic import read_file
 from fittingroom.errors import RunError
-from fittingroom.evaluation.spread import Spread
 from fittingroom.runs.history import History
-from fittingroom.runs.json_files import damage, number, read_json
+from fittingroom.runs.json_files import check_format, damage, read_json
 from fittingroom.runs.place import OLD_SEEDS_NAME, RECORD_NAME, has_old_seeds
-from fittingroom.runs.record import PartResult, RunRecord, Seconds, check_format
+from fittingroom.runs.record import RunRecord, Seconds
 from fittingroom.runs.weights import MODEL_NAME, WeightsFile
 
 if TYPE_CHECKING:
@@ -195,26 +194,13 @@ def read_layout(path: Path) -> Layout:
         return Layout(path, (record.seed,), (record.seed,), record.seconds)
 
 
-def spread_of_parts(parts: Sequence[PartResult | None]) -> dict[str, Spread]:
-    """`loss` (nats) and `accuracy` (0 to 1) over seeds; each is left out where a seed has none."""
-    found = {
-        "loss": [None if part is None else part.loss for part in parts],
-        "accuracy": [None if part is None else part.accuracy for part in parts],
-    }
-    return {
-        name: Spread.of(value for value in values if value is not None)
-        for name, values in found.items()
-        if None not in values
-    }
-
-
 def _is_of_all(stored: Mapping[str, Any]) -> bool:
     """Whether a `run.json` is the one at the top; that of a seed has the `seed`."""
     return "seeds" in stored
 
 
 def _layout_of(path: Path, stored: Mapping[str, Any]) -> Layout:
-    seconds = Seconds(**{part: number(stored["seconds"][part]) for part in ("setup", "compile", "train")})
+    seconds = Seconds.from_dict(stored["seconds"])
     seeds, kept = (read_seeds(stored[name]) for name in ("seeds", "kept"))
     return Layout(path, seeds, kept, seconds)
 

@@ -31,7 +31,7 @@ from typing import Any, Literal, NamedTuple, overload
 
 from fittingroom.atomic import absolute
 from fittingroom.errors import StorageError
-from fittingroom.runs.ledger_entries import Intent, Kind, LedgerEntry, LedgerLook, looks_of, score_summary
+from fittingroom.runs.ledger_entries import Intent, Kind, LedgerEntry, LedgerLook
 from fittingroom.runs.record import now
 
 VERSION = 2
@@ -126,7 +126,7 @@ class Ledger:
         """
         with self._writing() as connection:
             entry = _add(connection, "look", test_set, None, {"time": now(), **asdict(intent)})
-            look = looks_of(_entries(connection), self.path)[-1].look
+            look = LedgerLook.all_of(_entries(connection), self.path)[-1].look
             return LedgerPlace(_read_head(connection).ledger, entry.number, look, entry.hash)
 
     def record_score(self, place: LedgerPlace, score: Mapping[str, Any]) -> None:
@@ -145,7 +145,7 @@ class Ledger:
                     f"the ledger {self.path} lost entry {place.entry}, a look of this process, before its score was "
                     "computed. `fittingroom ledger --verify` says more."
                 )
-            content = {"time": now(), **score_summary(score)}
+            content = {"time": now(), **LedgerLook.summary_of(score)}
             _add(connection, "score", found[0], place.entry, content)
 
     def entries(self) -> tuple[str, list[LedgerEntry]]:
@@ -161,7 +161,7 @@ class Ledger:
 
     def looks(self) -> list[LedgerLook]:
         """All looks, the oldest first, each with its score if it has one."""
-        return looks_of(self.entries()[1], self.path)
+        return LedgerLook.all_of(self.entries()[1], self.path)
 
     def unchecked(self) -> tuple[list[str], list[tuple[str, int, str]], list[LedgerEntry]]:
         """What SQLite finds wrong with the file, the rows of its head, and all entries, whether or not they fit."""

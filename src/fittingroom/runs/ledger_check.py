@@ -17,7 +17,7 @@ from typing import Any
 from fittingroom.errors import FittingRoomError
 from fittingroom.runs.layout import SeedFiles, read_layout
 from fittingroom.runs.ledger import Ledger
-from fittingroom.runs.ledger_entries import LedgerEntry, LedgerLook, looks_of, recipe_digest, score_summary
+from fittingroom.runs.ledger_entries import Intent, LedgerEntry, LedgerLook
 from fittingroom.runs.place import RunsFolder
 from fittingroom.runs.record import Look, RunRecord
 from fittingroom.runs.weights import WEIGHTS_NAME
@@ -44,26 +44,26 @@ class LedgerCheck:
     elsewhere: int = 0
     contradictions: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, ledger: Ledger) -> LedgerCheck:
+        """Checks the file, every entry, their chain, and that the runs in reach find their looks in it.
 
-def verify(ledger: Ledger) -> LedgerCheck:
-    """Checks the file, every entry, their chain, and that the runs in reach find their looks in it.
-
-    Raises:
-        StorageError: the file is so damaged that its entries cannot be read, or is of a newer version.
-    """
-    findings, head, entries = ledger.unchecked()
-    if findings != ["ok"]:
-        return _broken(entries, f"the file is damaged: {findings[0]}")
-    if len(head) != 1:
-        return _broken(entries, f"the ledger has {len(head)} notes of its last entry; expected one")
-    for number, problem in _problems(head[0], entries):
-        return _broken(entries, problem, number)
-    ledger_id = head[0][0]
-    missing, elsewhere = _missing_looks(ledger_id, entries)
-    if missing:
-        return _broken(entries, missing)
-    contradictions = tuple(_contradictions(ledger_id, entries, ledger.path))
-    return LedgerCheck(len(entries), _count_looks(entries), elsewhere=elsewhere, contradictions=contradictions)
+        Raises:
+            StorageError: the file is so damaged that its entries cannot be read, or is of a newer version.
+        """
+        findings, head, entries = ledger.unchecked()
+        if findings != ["ok"]:
+            return _broken(entries, f"the file is damaged: {findings[0]}")
+        if len(head) != 1:
+            return _broken(entries, f"the ledger has {len(head)} notes of its last entry; expected one")
+        for number, problem in _problems(head[0], entries):
+            return _broken(entries, problem, number)
+        ledger_id = head[0][0]
+        missing, elsewhere = _missing_looks(ledger_id, entries)
+        if missing:
+            return _broken(entries, missing)
+        contradictions = tuple(_contradictions(ledger_id, entries, ledger.path))
+        return cls(len(entries), _count_looks(entries), elsewhere=elsewhere, contradictions=contradictions)
 
 
 def _broken(entries: list[LedgerEntry], problem: str, number: int | None = None) -> LedgerCheck:
@@ -111,7 +111,7 @@ def _missing_looks(ledger_id: str, entries: list[LedgerEntry]) -> tuple[str | No
 
 def _contradictions(ledger_id: str, entries: list[LedgerEntry], ledger: Path) -> Iterator[str]:
     """Why looks and scores in runs' records are not believed, in words."""
-    known = {look.hash: look for look in looks_of(entries, ledger)}
+    known = {look.hash: look for look in LedgerLook.all_of(entries, ledger)}
     for path, record, look in _looks_of_runs(entries):
         if look.ledger == ledger_id and (problem := contradiction(path, record, look, known.get(look.hash or ""))):
             yield problem
@@ -171,7 +171,7 @@ def _other_run(path: Path, record: RunRecord, own: LedgerLook) -> str | None:
     different = [
         name
         for name, same in (
-            ("recipe", intent.recipe_digest == recipe_digest(record.recipe)),
+            ("recipe", intent.recipe_digest == Intent.digest_of(record.recipe)),
             ("seed", intent.seed == record.seed),
             ("test set", record.data.test_fingerprint in own.known_as),
         )
@@ -210,7 +210,7 @@ def _other_score(path: Path, look: Look, own: LedgerLook) -> str | None:
             f"run.json of {path} has a score for look {own.look}, and the ledger has none: the evaluation was "
             f"interrupted, or the score was made up. {_WAYS_OUT}."
         )
-    told, kept = score_summary(look.score), own.score
+    told, kept = LedgerLook.summary_of(look.score), own.score
     names = [name for name in ("correct", "count", "loss", "digest") if name in kept]
     if all(told[name] == kept[name] for name in names) and _fits(look.score):
         return None

@@ -31,7 +31,7 @@ class Intent:
         reason: why the test set is opened.
         run: the run folder, absolute; None for an opening from Python without a run, as are then the next four.
         recipe: the recipe's name.
-        recipe_digest: of the recipe's settings without the name, as `recipe_digest` gives it.
+        recipe_digest: of the recipe's settings without the name, as `digest_of` gives it.
         seed: the run's seed.
         weights: SHA-256 of the run's weights, as `runs.weights` computes it; None in looks of version 1.
         fingerprint: of the test images as the model saw them; None in looks of version 1, whose test set it is.
@@ -49,6 +49,13 @@ class Intent:
     weights: str | None = None
     fingerprint: str | None = None
     together: str | None = None
+
+    @staticmethod
+    def digest_of(recipe: Any) -> str:
+        """SHA-256 of a recipe's settings without its name, in hexadecimal."""
+        return hashlib.sha256(
+            _canonical({name: recipe[name] for name in recipe if name != "name"}).encode()
+        ).hexdigest()
 
 
 class LedgerEntry(NamedTuple):
@@ -133,54 +140,49 @@ class LedgerLook:
         """Whether it told something new: it repeats no look, and is not a further seed of one."""
         return not (self.repeats or self.joins)
 
+    @staticmethod
+    def summary_of(score: Mapping[str, Any]) -> dict[str, Any]:
+        """What the ledger keeps of a score: `correct`, `count`, `loss` (nats; None if it is not finite) and `digest`.
 
-def looks_of(entries: Sequence[LedgerEntry], path: Path) -> list[LedgerLook]:
-    """The looks among some entries, in their order, numbered for each test set.
+        Args:
+            score: what a run's record keeps of it.
+        """
+        whole = plain(score)
+        digest = hashlib.sha256(_canonical(whole).encode()).hexdigest()
+        return {**{name: whole.get(name) for name in ("correct", "count", "loss")}, "digest": digest}
 
-    Raises:
-        StorageError: one of them cannot be read; the message names the ledger's `path`.
-    """
-    scores = {entry.look: _content(entry, path) for entry in entries if entry.kind == "score"}
-    read = [(entry, *_intent(entry, path)) for entry in entries if entry.kind == "look"]
-    sets = _test_sets([(entry.test_set, intent) for entry, _, intent in read])
-    counts: dict[str, int] = {}
-    known: dict[tuple[Any, ...], int] = {}
-    groups: dict[tuple[str, str | None], tuple[int, set[int | None]]] = {}
-    looks = []
-    for entry, time, intent in read:
-        test_set, known_as = sets[entry.test_set]
-        same = (test_set, intent.fingerprint, intent.weights, intent.recipe_digest, intent.seed)
-        number = known.get(same) if intent.weights is not None else None
-        repeats = number is not None
-        of_group, seeds = groups.get((test_set, intent.together), (None, set()))
-        joins = not repeats and intent.seed not in seeds
-        if of_group is not None and joins:
-            number = known[same] = of_group
-        else:
-            joins = False
-        if number is None:
-            number = known[same] = counts[test_set] = counts.get(test_set, 0) + 1
-        if intent.together is not None and not repeats:
-            groups[test_set, intent.together] = number, {*(seeds if joins else ()), intent.seed}
-        score = scores.get(entry.number)
-        looks.append(LedgerLook(number, test_set, time, intent, entry.hash, score, repeats, joins, known_as))
-    return looks
+    @staticmethod
+    def all_of(entries: Sequence[LedgerEntry], path: Path) -> list[LedgerLook]:
+        """The looks among some entries, in their order, numbered for each test set.
 
-
-def recipe_digest(recipe: Any) -> str:
-    """SHA-256 of a recipe's settings without its name, in hexadecimal."""
-    return hashlib.sha256(_canonical({name: recipe[name] for name in recipe if name != "name"}).encode()).hexdigest()
-
-
-def score_summary(score: Mapping[str, Any]) -> dict[str, Any]:
-    """What the ledger keeps of a score: `correct`, `count`, `loss` (nats; None if it is not finite) and `digest`.
-
-    Args:
-        score: what a run's record keeps of it.
-    """
-    whole = plain(score)
-    digest = hashlib.sha256(_canonical(whole).encode()).hexdigest()
-    return {**{name: whole.get(name) for name in ("correct", "count", "loss")}, "digest": digest}
+        Raises:
+            StorageError: one of them cannot be read; the message names the ledger's `path`.
+        """
+        scores = {entry.look: _content(entry, path) for entry in entries if entry.kind == "score"}
+        read = [(entry, *_intent(entry, path)) for entry in entries if entry.kind == "look"]
+        sets = _test_sets([(entry.test_set, intent) for entry, _, intent in read])
+        counts: dict[str, int] = {}
+        known: dict[tuple[Any, ...], int] = {}
+        groups: dict[tuple[str, str | None], tuple[int, set[int | None]]] = {}
+        looks = []
+        for entry, time, intent in read:
+            test_set, known_as = sets[entry.test_set]
+            same = (test_set, intent.fingerprint, intent.weights, intent.recipe_digest, intent.seed)
+            number = known.get(same) if intent.weights is not None else None
+            repeats = number is not None
+            of_group, seeds = groups.get((test_set, intent.together), (None, set()))
+            joins = not repeats and intent.seed not in seeds
+            if of_group is not None and joins:
+                number = known[same] = of_group
+            else:
+                joins = False
+            if number is None:
+                number = known[same] = counts[test_set] = counts.get(test_set, 0) + 1
+            if intent.together is not None and not repeats:
+                groups[test_set, intent.together] = number, {*(seeds if joins else ()), intent.seed}
+            score = scores.get(entry.number)
+            looks.append(LedgerLook(number, test_set, time, intent, entry.hash, score, repeats, joins, known_as))
+        return looks
 
 
 def _test_sets(looks: Sequence[tuple[str, Intent]]) -> dict[str, tuple[str, frozenset[str]]]:

@@ -20,7 +20,7 @@ from fittingroom.runs.json_files import damage, json_text, read_json
 from fittingroom.runs.layout import SeedFiles
 from fittingroom.runs.ledger import Ledger, LedgerPlace
 from fittingroom.runs.ledger_check import contradiction, is_of
-from fittingroom.runs.ledger_entries import LedgerLook, looks_of
+from fittingroom.runs.ledger_entries import LedgerLook
 from fittingroom.runs.place import RECORD_NAME, is_run
 from fittingroom.runs.record import RunRecord, now
 from fittingroom.runs.validation_outcomes import ValidationOutcomes
@@ -145,7 +145,7 @@ class Standings:
         """The ledger's id, empty where there is no ledger, and its looks."""
         try:
             ledger, entries = self.ledger.entries()
-            return ledger, looks_of(entries, self.ledger.path)
+            return ledger, LedgerLook.all_of(entries, self.ledger.path)
         except StorageError as error:
             _log.warning("The look cannot be placed among the others: %s", error)
             return "", []

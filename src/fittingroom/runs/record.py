@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
-from fittingroom.data.ranges import ANY_VALUES, ValueRange
 from fittingroom.errors import InputError, RunError
-from fittingroom.evaluation.spread import Interval
+from fittingroom.evaluation.spread import Interval, Spread
 from fittingroom.recipes.modelfile import RecordedFile
+from fittingroom.runs.data_record import DataRecord
 from fittingroom.runs.environment import Environment
-from fittingroom.runs.json_files import (
-    check_plain,
-    check_score,
-    number,
-    optional,
-    share,
-    text,
-    whole,
-)
+from fittingroom.runs.json_files import check_format, known_fields, number, text, whole
 
 if TYPE_CHECKING:
     from fittingroom.recipes.recipe import Recipe
 
 FORMAT = 1
 """The form of a seed's record. It grows by one when an older version could no longer read what is written."""
-
-_LARGEST_IMAGE = 2**26
-"""Numbers in one image. A model is built for images of the recorded shape, whatever its file has of them."""
 
 T = TypeVar("T")
 Status = Literal["finished", "stopped", "interrupted", "diverged"]
@@ -44,99 +31,17 @@ def now() -> str:
 
 
 @dataclass(frozen=True)
-class DataRecord:
-    """Which data a run was trained on, and how to load them again.
-
-    Args:
-        name: the dataset's name.
-        fingerprint: of the training and validation data, as `Dataset.fingerprint`; empty for plain arrays.
-        test_fingerprint: of the sealed test set, as `SealedTestSet.fingerprint`; empty where there is none.
-        classes: class names, in the order of the labels.
-        image_shape: `(height, width)` or `(height, width, 3)`.
-        scale: what images are divided by to lie in 0 to 1.
-        counts: part (`train`, `validation`, `test`) -> number of images.
-        load: the arguments of `fittingroom.data.load.load` that give the same data; None for plain arrays.
-        values: the range of the training images' values, for plain arrays; None for a dataset, whose raw pixels go from
-            0 to `scale`, and for arrays of runs from before it was recorded.
-    """
-
-    name: str
-    fingerprint: str
-    test_fingerprint: str
-    classes: tuple[str, ...]
-    image_shape: tuple[int, ...]
-    scale: float
-    counts: Mapping[str, int]
-    load: Mapping[str, Any] | None
-    values: ValueRange | None = None
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> DataRecord:
-        """The record of data from plain JSON; raises whatever a damaged one makes it raise."""
-        classes, shape = tuple(stored["classes"]), tuple(stored["image_shape"])
-        for name in classes:
-            if not isinstance(name, str) or any(unicodedata.category(character) in {"Cc", "Cs"} for character in name):
-                raise ValueError(f"the name of a class must be printable text, got {name!r}")
-        if not all(_is_count(side) and side for side in shape) or math.prod(shape) > _LARGEST_IMAGE:
-            raise ValueError(f"image_shape must be whole numbers of pixels, got {list(shape)!r}")
-        if not number(stored["scale"]) > 0:
-            raise ValueError(f"scale must be a number above 0, got {stored['scale']!r}")
-        counts, load = dict(stored["counts"]), stored["load"]
-        if not all(_is_count(counts[part]) for part in ("train", "validation", "test")):
-            raise ValueError(f"counts must be whole numbers of images, got {counts!r}")
-        if not (load is None or isinstance(load, dict)):
-            raise ValueError(f"load must be an object or null, got {load!r}")
-        texts = {name: str(stored[name]) for name in ("name", "fingerprint", "test_fingerprint")}
-        values = None if stored.get("values") is None else ValueRange.from_dict(stored["values"])
-        facts = {"classes": classes, "image_shape": shape, "counts": counts, "values": values}
-        return known_fields(cls, {**stored, **texts, **facts})
-
-    @property
-    def has_test_set(self) -> bool:
-        """Whether there is a sealed test set: plain arrays have none."""
-        return bool(self.test_fingerprint) and self.counts["test"] > 0
-
-    @property
-    def as_given(self) -> bool:
-        """Whether `fit` was given plain arrays, which went into the model as they are."""
-        return self.load is None and self.scale == 1.0
-
-    @property
-    def range(self) -> ValueRange:
-        """The values that the model takes: those of a dataset's raw pixels, or of the arrays that `fit` was given."""
-        return (self.values or ANY_VALUES) if self.as_given else ValueRange.of_scale(self.scale)
-
-    @property
-    def picture_shape(self) -> tuple[int, ...]:
-        """`(height, width)` or `(height, width, 3)` of a picture that has exactly the model's numbers.
-
-        It is the image shape without an axis of one channel, or that of a square picture whose rows lie in one row.
-        Where there is none, it is the image shape as it is.
-        """
-        shape = self.image_shape
-        if len(shape) == 3 and shape[2] == 1:
-            return shape[:2]
-        if len(shape) != 1:
-            return shape
-        for channels in ((), (3,)):
-            side = math.isqrt(shape[0] // math.prod(channels))
-            if side * side * math.prod(channels) == shape[0]:
-                return (side, side, *channels)
-        return shape
-
-    @property
-    def takes_pictures(self) -> bool:
-        """Whether it is known which of the model's values stand for a picture's black and white."""
-        return self.range.white is not None
-
-
-@dataclass(frozen=True)
 class Seconds:
     """Where the time went: reading data and building the model, compiling, training; in seconds."""
 
     setup: float
     compile: float
     train: float
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Seconds:
+        """The times from plain JSON; raises whatever damaged ones make it raise."""
+        return cls(**{part: number(stored[part]) for part in ("setup", "compile", "train")})
 
     @property
     def total(self) -> float:
@@ -171,6 +76,19 @@ class PartResult:
     def held_out(cls, loss: float, correct: int, count: int) -> PartResult:
         """The result on images that were not trained on, of which `correct` were classified rightly."""
         return cls(loss, correct / count, count, Interval.wilson(correct, count))
+
+    @staticmethod
+    def spreads(parts: Sequence[PartResult | None]) -> dict[str, Spread]:
+        """`loss` (nats) and `accuracy` (0 to 1) over seeds; each is left out where a seed has none."""
+        found = {
+            "loss": [None if part is None else part.loss for part in parts],
+            "accuracy": [None if part is None else part.accuracy for part in parts],
+        }
+        return {
+            name: Spread.of(value for value in values if value is not None)
+            for name, values in found.items()
+            if None not in values
+        }
 
 
 @dataclass(frozen=True)
@@ -270,32 +188,6 @@ class RunRecord:
             raise RunError(f"run.json is damaged: {what}.") from error
 
 
-def check_format(stored: Mapping[str, Any], newest: int, name: str = "run.json") -> None:
-    """Makes sure that a file of a run is written in a format that this version reads.
-
-    Args:
-        stored: its contents.
-        newest: the newest format that is read.
-        name: the file's name.
-
-    Raises:
-        RunError: it is in a newer format, or the file is damaged.
-    """
-    found = stored.get("format")
-    if not isinstance(found, int) or isinstance(found, bool) or found < 1:
-        raise RunError(f"{name} is damaged: its format is {found!r}, not a number.")
-    if found > newest:
-        from fittingroom import __version__
-
-        environment = stored.get("environment")
-        versions = environment.get("versions") if isinstance(environment, Mapping) else None
-        writer = str(versions.get("fittingroom", "")) if isinstance(versions, Mapping) else ""
-        raise RunError(
-            f"{name} has format {found}, and this fittingroom {__version__} reads formats up to {newest}. Upgrade to "
-            f"{f'version {writer} or newer' if writer else 'a newer version'}: pip install --upgrade fittingroom."
-        )
-
-
 def _read_record(stored: Mapping[str, Any]) -> RunRecord:
     if stored["status"] not in get_args(Status):
         raise ValueError(f"status must be one of {', '.join(get_args(Status))}, got {stored['status']!r}")
@@ -309,18 +201,14 @@ def _read_record(stored: Mapping[str, Any]) -> RunRecord:
         seed=whole(stored["seed"]),
         epochs=whole(stored["epochs"]),
         environment=_read_environment(stored["environment"]),
-        seconds=Seconds(**{part: number(stored["seconds"][part]) for part in ("setup", "compile", "train")}),
+        seconds=Seconds.from_dict(stored["seconds"]),
         train=_read_part(stored["train"]),
         validation=None if validation is None else _read_part(validation),
         notes=tuple(str(note) for note in stored["notes"]),
         looks=tuple(_read_look(look) for look in stored["looks"]),
         model_file=read_model_file(stored.get("model_file")),
-        weights_sha256=optional(text, stored.get("weights_sha256")),
+        weights_sha256=_optional(text, stored.get("weights_sha256")),
     )
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**40
 
 
 def read_model_file(stored: Mapping[str, Any] | None) -> RecordedFile | None:
@@ -330,7 +218,7 @@ def read_model_file(stored: Mapping[str, Any] | None) -> RecordedFile | None:
 
 def _read_environment(stored: Mapping[str, Any]) -> Environment:
     environment = known_fields(Environment, {**stored, "versions": dict(stored["versions"])})
-    check_plain(dict(environment.versions))
+    _check_plain(dict(environment.versions))
     for name in (environment.processor, environment.platform, environment.device, *environment.versions.values()):
         text(name)
     for count in (environment.cores, environment.devices, environment.threads or 0):
@@ -340,7 +228,7 @@ def _read_environment(stored: Mapping[str, Any]) -> Environment:
 
 def _read_recipe(stored: Mapping[str, Any]) -> dict[str, Any]:
     recipe = {**stored, "name": text(stored["name"])}
-    check_plain({key: value for key, value in recipe.items() if key != "model"})  # which may be a path of any bytes
+    _check_plain({key: value for key, value in recipe.items() if key != "model"})  # which may be a path of any bytes
     return recipe
 
 
@@ -348,27 +236,66 @@ def _read_look(stored: Mapping[str, Any]) -> Look:
     uncounted = dict.fromkeys(("ledger", "number", "hash"))
     look = known_fields(Look, {**uncounted, **stored})
     for one in (text(look.time), text(look.reason), look.ledger, look.hash):
-        optional(text, one)
+        _optional(text, one)
     if look.number is not None:
         whole(look.number)
     if look.score is not None:
-        check_score(look.score)
+        _check_score(look.score)
     return look
 
 
 def _read_part(stored: Mapping[str, Any]) -> PartResult:
     interval = stored["interval"]
     return PartResult(
-        loss=optional(number, stored["loss"]),
-        accuracy=optional(share, stored["accuracy"]),
+        loss=_optional(number, stored["loss"]),
+        accuracy=_optional(_share, stored["accuracy"]),
         count=whole(stored["count"]),
-        interval=None if interval is None else Interval(share(interval[0]), share(interval[1])),
-        compiled_loss=optional(number, stored.get("compiled_loss")),
+        interval=None if interval is None else Interval(_share(interval[0]), _share(interval[1])),
+        compiled_loss=_optional(number, stored.get("compiled_loss")),
     )
 
 
-def known_fields(kind: type[T], stored: Mapping[str, Any]) -> T:
-    """The fields that `kind` has; one with a default may be missing, as in records of older versions."""
-    fields = dataclasses.fields(kind)  # type: ignore[arg-type]
-    wanted = [field.name for field in fields if field.name in stored or field.default is dataclasses.MISSING]
-    return kind(**{name: stored[name] for name in wanted})
+def _share(value: Any) -> float:
+    """A number from 0 to 1."""
+    if not 0 <= number(value) <= 1:
+        raise ValueError(f"expected a number from 0 to 1, got {value!r}")
+    return float(value)
+
+
+def _optional(read: Callable[[Any], T], value: Any) -> T | None:
+    """A value that may be missing, read as `text`, `number` or `share` read it."""
+    return None if value is None else read(value)
+
+
+def _check_plain(value: Any) -> None:
+    """Raises ValueError where a text in a value, however deep, cannot be written, or a number is too large."""
+    if isinstance(value, str):
+        text(value)
+    elif isinstance(value, int | float):
+        number(float(value) if isinstance(value, bool) else value)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            text(key)
+            _check_plain(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check_plain(item)
+
+
+def _check_score(stored: Any) -> None:
+    """Makes sure that a score has all that `evaluation.scores.Scores.to_dict` gives, each of its kind."""
+    score = dict(stored.items())
+    confusion, classes = score["confusion"], score["per_class"]
+    _optional(number, score["loss"])
+    _share(score["accuracy"])
+    low, high = score["interval"]
+    if not _share(low) <= _share(high):
+        raise ValueError(f"a score's interval must be two rising numbers, got {low} and {high}")
+    if whole(score["correct"]) > whole(score["count"]) or not score["count"]:
+        raise ValueError(f"a score must have 0 to count images right, got {score['correct']} of {score['count']}")
+    if not isinstance(confusion, list) or not confusion or len(confusion) != len(classes):
+        raise ValueError("a score's confusion matrix must have a row for each class")
+    if any(len(row) != len(classes) for row in confusion) or not sum(whole(cell) for row in confusion for cell in row):
+        raise ValueError("a score's confusion matrix must have a column for each class, and images")
+    for one in classes:
+        text(one["name"])

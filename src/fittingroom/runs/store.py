@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from fittingroom.atomic import names_synced_once, storage_errors, write_atomically, write_bytes
 from fittingroom.runs.history import History
-from fittingroom.runs.images import RunImages, link_images
+from fittingroom.runs.images import RunImages
 from fittingroom.runs.json_files import json_line, json_text
 from fittingroom.runs.layout import FILES_NAME, HISTORY_NAME, OUTCOMES_NAME, Layout, seed_folder
 from fittingroom.runs.place import OLD_SEEDS_NAME, RECORD_NAME
@@ -93,7 +93,7 @@ def write_run(
     with names_synced_once(folder):
         if contents[0].images is not None:  # in the run's own folder too, where runs beside this one find them at once
             contents[0].images.write(folder)
-        link_images(folder, folders)
+        RunImages.link(folder, folders)
         for one, content in zip(folders, contents, strict=True):
             _write_seed(one, content)
         write_bytes(folder / RECORD_NAME, json_text(layout.to_dict()).encode())

@@ -29,12 +29,13 @@ from fittingroom.errors import RunError
 from fittingroom.recipes.modelfile import RecordedFile
 from fittingroom.runs.checkpoints import FOLDER as CHECKPOINTS
 from fittingroom.runs.checkpoints import Checkpoints
+from fittingroom.runs.data_record import DataRecord
 from fittingroom.runs.environment import Environment
-from fittingroom.runs.json_files import damage, json_line, read_json
+from fittingroom.runs.json_files import check_format, damage, json_line, known_fields, read_json
 from fittingroom.runs.layout import read_seeds, seed_folder
 from fittingroom.runs.live import LIVE_NAME
 from fittingroom.runs.place import OLD_SEEDS_NAME, RECORD_NAME, UNFINISHED_NAME, RunsFolder, is_run, is_unfinished
-from fittingroom.runs.record import DataRecord, check_format, known_fields, now, read_model_file
+from fittingroom.runs.record import now, read_model_file
 
 FORMAT = 2
 

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from fittingroom.reports.pages.document import harmless
-from fittingroom.runs.record import DataRecord
+from fittingroom.runs.data_record import DataRecord
 from fittingroom.serving.limits import LIMITS
 from fittingroom.serving.request_images import JSON, MULTIPART, PICTURES
 from fittingroom.serving.served_model import ServedModel

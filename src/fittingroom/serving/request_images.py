@@ -20,7 +20,7 @@ from fittingroom.text import amount
 
 if TYPE_CHECKING:
     from fittingroom.photos.style import Style
-    from fittingroom.runs.record import DataRecord
+    from fittingroom.runs.data_record import DataRecord
 
 Array = np.ndarray[Any, Any]
 

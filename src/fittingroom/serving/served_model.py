@@ -12,9 +12,10 @@ from fittingroom.answers.recalibration import ALPHA
 from fittingroom.api.run import Run
 from fittingroom.errors import DataError, RunError
 from fittingroom.photos.style import Style
+from fittingroom.runs.data_record import DataRecord
 from fittingroom.runs.json_files import plain
 from fittingroom.runs.looks import Standings
-from fittingroom.runs.record import DataRecord, PartResult, RunRecord
+from fittingroom.runs.record import PartResult, RunRecord
 from fittingroom.serving.limits import LIMITS
 
 

@@ -30,11 +30,12 @@ from fittingroom.engine.trainer import Trainer
 from fittingroom.errors import InputError
 from fittingroom.progress import Progress, ProgressOfBoth
 from fittingroom.recipes.modelfile import RecordedFile
+from fittingroom.runs.data_record import DataRecord
 from fittingroom.runs.history import History
 from fittingroom.runs.images import RunImages
 from fittingroom.runs.live import LiveStream
 from fittingroom.runs.outcomes import KeptOutcomes, Outcomes
-from fittingroom.runs.record import DataRecord, PartResult, RunRecord, Seconds, now
+from fittingroom.runs.record import PartResult, RunRecord, Seconds, now
 from fittingroom.runs.store import RunContents
 from fittingroom.runs.unfinished import UnfinishedRun
 from fittingroom.text import word_list

@@ -16,7 +16,6 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.errors import DivergedError, RunError
 from fittingroom.progress import Progress, progress_for
 from fittingroom.recipes.modelfile import RecordedFile
-from fittingroom.runs.images import load_again
 from fittingroom.runs.layout import SeedFiles, read_layout
 from fittingroom.runs.place import find_run
 from fittingroom.runs.record import RunRecord
@@ -113,7 +112,7 @@ def replay(
     progress = progress or progress_for()
     with progress, tempfile.TemporaryDirectory() as folder:
         progress.stage("loading")
-        dataset = load_again(first.data, data)
+        dataset = first.data.load_again(data)
         again = Path(folder) / "run"
         epochs = {seed: record.epochs for seed, record in before.items()}
         kept = RunFolder(again, checkpoint_every=10**9, last_epochs=epochs)

@@ -18,11 +18,12 @@ from fittingroom.engine.snapshots import Snapshot, Training, TrainingPlan
 from fittingroom.errors import DivergedError, InputError, Interrupted, RunError, StorageError
 from fittingroom.recipes.modelfile import RecordedFile
 from fittingroom.runs.checkpoints import FOLDER
+from fittingroom.runs.data_record import DataRecord
 from fittingroom.runs.environment import Environment
 from fittingroom.runs.json_files import damage, json_text
 from fittingroom.runs.layout import read_layout
 from fittingroom.runs.place import UNFINISHED_NAME, RunsFolder, is_run
-from fittingroom.runs.record import DataRecord, RunRecord, Seconds, now
+from fittingroom.runs.record import RunRecord, Seconds, now
 from fittingroom.runs.store import RunContents, write_run
 from fittingroom.runs.unfinished import UnfinishedRecord, UnfinishedRun
 from fittingroom.text import word_list

@@ -12,11 +12,11 @@ from fittingroom.errors import InputError
 from fittingroom.evaluation.spread import Spread
 from fittingroom.recipes.named import NAMED
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.runs.layout import spread_of_parts
+from fittingroom.runs.record import PartResult
 
 if TYPE_CHECKING:
     from fittingroom.reports.facts.subject import Subject
-    from fittingroom.runs.record import PartResult, RunRecord
+    from fittingroom.runs.record import RunRecord
 
 
 def run_facts(subject: Subject, tests: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def _results(subject: Subject, tests: Sequence[Mapping[str, Any] | None]) -> dic
 
 
 def _spreads(parts: list[PartResult | None]) -> dict[str, Any]:
-    return {name: spread.to_dict() for name, spread in spread_of_parts(parts).items()}
+    return {name: spread.to_dict() for name, spread in PartResult.spreads(parts).items()}
 
 
 def _command(subject: Subject) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 from fittingroom.reports.drawing.plots import Line
 from fittingroom.reports.pages.document import TEMPLATES, harmless, macros
 from fittingroom.runs.history import History
-from fittingroom.runs.layout import seed_folder, spread_of_parts
+from fittingroom.runs.layout import seed_folder
 from fittingroom.runs.looks import Standings
 from fittingroom.runs.record import PartResult, RunRecord
 from fittingroom.runs.validation_outcomes import ValidationOutcomes
@@ -64,7 +64,7 @@ def _text(value: str) -> str:
 
 def _part(parts: Sequence[PartResult | None]) -> str:
     """Accuracy with its interval, and loss: of one seed, or the means of several."""
-    spreads = spread_of_parts(parts)
+    spreads = PartResult.spreads(parts)
     told = []
     if "accuracy" in spreads:
         spread, only = spreads["accuracy"], parts[0]

@@ -18,7 +18,7 @@ from fittingroom.reports.facts.subject import SeedTraining, Subject
 from fittingroom.reports.pages.document import Report, settings_text
 from fittingroom.reports.pages.explorer import Explorer, picture_row
 from fittingroom.reports.words.quotes import QUESTIONS, Topic
-from fittingroom.runs.images import RunImages, load_unasked
+from fittingroom.runs.images import RunImages
 
 if TYPE_CHECKING:
     from fittingroom.data.dataset import Part
@@ -118,7 +118,7 @@ def _images(training: SeedTraining) -> tuple[RunImages | None, str | None]:
             return kept, None
         if data.load is None:
             return None, "the run was trained on plain arrays, which its folder does not store"
-        return RunImages.of(load_unasked(training.path, data), every=True), None
+        return RunImages.of(data.load_unasked(training.path), every=True), None
     except (FittingRoomError, OSError) as error:
         return None, str(error).rstrip(".")
 
