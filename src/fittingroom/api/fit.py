@@ -22,11 +22,12 @@ from fittingroom.progress import progress_for
 from fittingroom.recipes.stop import StopRule
 from fittingroom.runs.images import RunImages
 from fittingroom.runs.place import RunsFolder
+from fittingroom.runs.unfinished import UnfinishedRun
 from fittingroom.training.arguments import chosen_seeds, whole_number
 from fittingroom.training.fit_arguments import FitArguments
 from fittingroom.training.job import Data
 from fittingroom.training.keras_job import ModelTraining
-from fittingroom.training.run_folder import RunFolder, reopened
+from fittingroom.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import keras
@@ -162,7 +163,7 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
     data = arguments.checked()
     listed = callbacks.callbacks if isinstance(callbacks, keras.callbacks.CallbackList) else callbacks
     progress = progress_for(verbose)
-    with nullcontext() if resume is None else reopened(resume) as stopped, progress:
+    with nullcontext() if resume is None else UnfinishedRun.find(resume) as stopped, progress:
         training = ModelTraining(
             model=model,
             data=replace(data, plan=replace(data.plan, checkpoint_every=every)),

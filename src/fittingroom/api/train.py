@@ -16,10 +16,11 @@ from fittingroom.recipes.modelfile import RecordedFile
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.images import RunImages
 from fittingroom.runs.place import RunsFolder
+from fittingroom.runs.unfinished import UnfinishedRun
 from fittingroom.training.arguments import Named, Prescribed, check_dataset, chosen_recipe, chosen_seeds, whole_number
 from fittingroom.training.job import Job
 from fittingroom.training.recipe_job import recipe_job
-from fittingroom.training.run_folder import RunFolder, how_to_resume, reopened
+from fittingroom.training.run_folder import RunFolder
 
 
 def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
@@ -102,10 +103,10 @@ def resume(run: str | Path = "latest", *, trust: bool = False, progress: Progres
     """
     started = time.perf_counter()
     progress = progress or progress_for()
-    with progress, reopened(run) as unfinished:
+    with progress, UnfinishedRun.find(run) as unfinished:
         record = unfinished.record
         if record.own_model:
-            raise RunError(f"{unfinished.path} was begun by fit. {how_to_resume(unfinished.path, own_model=True)}")
+            raise RunError(f"{unfinished.path} was begun by fit. {unfinished.how_to_resume()}")
         try:
             recipe = Recipe.from_dict(record.recipe)
         except InputError as error:

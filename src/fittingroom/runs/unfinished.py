@@ -32,7 +32,7 @@ from fittingroom.runs.checkpoints import Checkpoints
 from fittingroom.runs.data_record import DataRecord
 from fittingroom.runs.environment import Environment
 from fittingroom.runs.json_files import check_format, damage, json_line, known_fields, read_json
-from fittingroom.runs.layout import read_seeds, seed_folder
+from fittingroom.runs.layout import read_layout, read_seeds, seed_folder
 from fittingroom.runs.live import LIVE_NAME
 from fittingroom.runs.place import OLD_SEEDS_NAME, RECORD_NAME, UNFINISHED_NAME, RunsFolder, is_run, is_unfinished
 from fittingroom.runs.record import now, read_model_file
@@ -167,6 +167,32 @@ class UnfinishedRun:
             lock.release()
             raise
         return cls(path, record, lock, new=False)
+
+    @classmethod
+    def find(cls, run: str | Path) -> UnfinishedRun:
+        """The folder of a stopped training that may be resumed, locked until the end of a `with` block.
+
+        Args:
+            run: the folder, the name of a run in the runs folder, or `latest`.
+
+        Raises:
+            UnknownNameError: there is no such folder.
+            RunError: there is nothing to resume, another process trains it, or it was scored on the test set.
+        """
+        path = RunsFolder().find_unfinished(run)
+        # The part that was kept when training was interrupted is a run, which can be scored.
+        if is_run(path) and any(record.looks for record in read_layout(path).records().values()):
+            raise RunError(
+                f"{path} was interrupted, and its test score has been seen. Training it further would choose a model "
+                "by that score. Train again from the beginning."
+            )
+        return cls.reopen(path)
+
+    def how_to_resume(self) -> str:
+        """What to do to resume the training once it has stopped, in a sentence."""
+        if self.record.own_model:
+            return f"To resume, call fit with the same arguments and resume={str(self.path)!r}."
+        return f"Resume it with `fittingroom train --resume {self.path}`."
 
     def __enter__(self) -> UnfinishedRun:
         return self

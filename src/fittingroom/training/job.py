@@ -39,7 +39,7 @@ from fittingroom.runs.record import PartResult, RunRecord, Seconds, now
 from fittingroom.runs.store import RunContents
 from fittingroom.runs.unfinished import UnfinishedRun
 from fittingroom.text import word_list
-from fittingroom.training.run_folder import RunFolder, environment_of
+from fittingroom.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from fittingroom.engine.batch_steps import BatchPrograms  # imports Keras
@@ -295,7 +295,7 @@ class Job:
             data=replace(self.data, counts=counts),
             seed=seed.seed,
             epochs=len(training.epochs),
-            environment=environment_of(training.devices),
+            environment=self.folder.environment(training.devices),
             seconds=seconds,
             train=PartResult(logs["loss"], logs.get("accuracy"), trained),
             validation=_validation_result(kept, training),

@@ -174,6 +174,36 @@ class ModelTraining:
             jobs.append(replace(last._seed_job(folder, listener), batchwise=batchwise))
         return replace(last._job(jobs, folder, progress, started, model_file), model=self.model)
 
+    @staticmethod
+    def job_of_file(
+        recipe: Recipe,
+        file: ModelFile,
+        dataset: Dataset,
+        seeds: Sequence[int],
+        folder: RunFolder,
+        progress: Progress,
+        started: float,
+    ) -> _KerasJob:
+        """The job that trains, as a recipe says, the models that its own Python file makes for the seeds."""
+        make = partial(_built, recipe, dataset, file)
+        batch_size, notes = clamped_batch_size(recipe.batch_size, len(dataset.train))
+        validation = None if dataset.validation is None else Arrays.of_part(dataset.validation, scale=recipe.scale)
+        train, plan = (
+            Arrays.of_part(dataset.train, scale=recipe.scale),
+            folder.plan(recipe.epochs, batch_size, seeds[0]),
+        )
+        training = ModelTraining(
+            model=make(seeds[0]),
+            data=FitData(train, validation, plan, notes),
+            dataset=dataset,
+            recipe=recipe.changed(name=recipe.name, batch_size=batch_size).to_dict(),
+            rule=StopRule(recipe.stop, validation=validation is not None),
+        )
+        recorded = file.recorded()
+        if len(seeds) == 1:
+            return training.job(folder, progress, started, recorded)
+        return training.job_of_copies(make, seeds, folder, progress, started, recorded)
+
     @property
     def callback_params(self) -> dict[str, Any]:
         """The `params` of Keras's callbacks."""
@@ -285,33 +315,6 @@ class ModelTraining:
         return TracedPrograms(
             KerasSteps(self.model).functions(), plan.batch_size, self.data.first.scale, evaluation_batch=size
         )
-
-
-def file_job(
-    recipe: Recipe,
-    file: ModelFile,
-    dataset: Dataset,
-    seeds: Sequence[int],
-    folder: RunFolder,
-    progress: Progress,
-    started: float,
-) -> _KerasJob:
-    """The job that trains, as a recipe says, the models that its own Python file makes for the seeds."""
-    make = partial(_built, recipe, dataset, file)
-    batch_size, notes = clamped_batch_size(recipe.batch_size, len(dataset.train))
-    validation = None if dataset.validation is None else Arrays.of_part(dataset.validation, scale=recipe.scale)
-    train, plan = Arrays.of_part(dataset.train, scale=recipe.scale), folder.plan(recipe.epochs, batch_size, seeds[0])
-    training = ModelTraining(
-        model=make(seeds[0]),
-        data=FitData(train, validation, plan, notes),
-        dataset=dataset,
-        recipe=recipe.changed(name=recipe.name, batch_size=batch_size).to_dict(),
-        rule=StopRule(recipe.stop, validation=validation is not None),
-    )
-    recorded = file.recorded()
-    if len(seeds) == 1:
-        return training.job(folder, progress, started, recorded)
-    return training.job_of_copies(make, seeds, folder, progress, started, recorded)
 
 
 def _built(recipe: Recipe, dataset: Dataset, file: ModelFile, seed: int) -> keras.Model:

@@ -44,10 +44,10 @@ def recipe_job(
     """
     progress.stage("building the model")
     if recipe.model is not None:
-        from fittingroom.training.keras_job import file_job  # imports Keras
+        from fittingroom.training.keras_job import ModelTraining  # imports Keras
 
         file = file or ModelFile.of(recipe.model)
-        return file_job(recipe, file, dataset, seeds, folder, progress, started)
+        return ModelTraining.job_of_file(recipe, file, dataset, seeds, folder, progress, started)
     prepare_jax()
     StopRule(recipe.stop, validation=dataset.validation is not None)  # refuses what cannot be known
     batch_size, notes = clamped_batch_size(recipe.batch_size, len(dataset.train))

@@ -15,15 +15,14 @@ from fittingroom.engine.blueprint import Blueprint
 from fittingroom.engine.callback_memory import LastingCallbacks
 from fittingroom.engine.devices import platform_and_threads
 from fittingroom.engine.snapshots import Snapshot, Training, TrainingPlan
-from fittingroom.errors import DivergedError, InputError, Interrupted, RunError, StorageError
+from fittingroom.errors import DivergedError, InputError, Interrupted, StorageError
 from fittingroom.recipes.modelfile import RecordedFile
 from fittingroom.runs.checkpoints import FOLDER
 from fittingroom.runs.data_record import DataRecord
 from fittingroom.runs.environment import Environment
 from fittingroom.runs.json_files import damage, json_text
-from fittingroom.runs.layout import read_layout
-from fittingroom.runs.place import UNFINISHED_NAME, RunsFolder, is_run
-from fittingroom.runs.record import RunRecord, Seconds, now
+from fittingroom.runs.place import UNFINISHED_NAME
+from fittingroom.runs.record import Seconds, now
 from fittingroom.runs.store import RunContents, write_run
 from fittingroom.runs.unfinished import UnfinishedRecord, UnfinishedRun
 from fittingroom.text import word_list
@@ -90,7 +89,7 @@ class RunFolder:
             model=blueprint.to_json(),
             seeds=seeds,
             checkpoint_every=self.checkpoint_every,
-            environment=environment_of(1),
+            environment=self.environment(1),
             model_file=model_file,
         )
         if self.stopped is None:
@@ -115,12 +114,17 @@ class RunFolder:
         with damage(self.stopped.folder(seed), FOLDER):
             snapshot = snapshot_of(checkpoint, blueprint)
         notes += _notes(snapshot)
-        changed = replace(self.stopped.record.environment, devices=1).differences(environment_of(1))
+        changed = replace(self.stopped.record.environment, devices=1).differences(self.environment(1))
         if changed:
             what = "; ".join(changed)
             notes += (f"Training was resumed in another environment, so the last digits may differ: {what}.",)
         several = len(self.stopped.record.seeds) > 1
         return snapshot, tuple(f"Seed {seed}: {note}" if several else note for note in notes)
+
+    @staticmethod
+    def environment(devices: int) -> Environment:
+        """Software and machine of this process, where so many devices share each batch."""
+        return Environment.current(*platform_and_threads(), devices)
 
     @staticmethod
     def saver(unfinished: UnfinishedRun, seed: int) -> Callable[[Snapshot], None]:
@@ -135,9 +139,7 @@ class RunFolder:
                 unfinished.settle()
                 checkpoints.write(checkpoint_of(snapshot))
             except StorageError as error:
-                way_out = (
-                    how_to_resume(unfinished.path, own_model=unfinished.record.own_model) if checkpoints.exist() else ""
-                )
+                way_out = unfinished.how_to_resume() if checkpoints.exist() else ""
                 raise StorageError(f"Training has stopped in epoch {snapshot.epoch + 1}: {error} {way_out}") from error
 
         return save
@@ -187,30 +189,6 @@ class RunFolder:
         return path
 
 
-def reopened(run: str | Path) -> UnfinishedRun:
-    """The folder of a stopped training that can be resumed, locked until the end of a `with` block.
-
-    Args:
-        run: the folder, the name of a run in the runs folder, or `latest`.
-
-    Raises:
-        UnknownNameError: there is no such folder.
-        RunError: there is nothing to resume, another process trains it, or it was scored on the test set.
-    """
-    path = RunsFolder().find_unfinished(run)
-    if any(record.looks for record in _kept_records(path)):
-        raise RunError(
-            f"{path} was interrupted, and its test score has been seen. Training it further would choose a model by "
-            "that score. Train again from the beginning."
-        )
-    return UnfinishedRun.reopen(path)
-
-
-def _kept_records(path: Path) -> list[RunRecord]:
-    """The records of the part that was kept when training was interrupted."""
-    return list(read_layout(path).records().values()) if is_run(path) else []
-
-
 def _finished(
     unfinished: UnfinishedRun, write: Callable[[Path], None] | None, trainings: Sequence[Training]
 ) -> Path | None:
@@ -220,7 +198,7 @@ def _finished(
     try:
         return unfinished.finish(write, resumable=interrupted and can_go_on)
     except StorageError as error:
-        goes_on = f" {how_to_resume(unfinished.path, own_model=unfinished.record.own_model)}" if can_go_on else ""
+        goes_on = f" {unfinished.how_to_resume()}" if can_go_on else ""
         raise StorageError(f"{error}{goes_on}") from error
 
 
@@ -230,7 +208,7 @@ def _raise_what_happened(
     """Raises what became of the trainings, unless there is a result to return."""
     for training in trainings:
         if training.status == "interrupted":
-            goes_on = "" if path is None else f". {how_to_resume(path, own_model=unfinished.record.own_model)}"
+            goes_on = "" if path is None else f". {unfinished.how_to_resume()}"
             run = path if any(one.epochs for one in trainings) else None
             raise Interrupted(f"{training.reason}; {kept}{goes_on}", run)
     failed = {
@@ -244,18 +222,6 @@ def _raise_what_happened(
         raise DivergedError(f"{reasons}; {kept}. {if_diverged}")
     if failed:
         _log.warning("%s; %s. %s", reasons, kept, if_diverged)
-
-
-def how_to_resume(path: Path, *, own_model: bool) -> str:
-    """What to do to resume a training that was stopped, in a sentence."""
-    if own_model:
-        return f"To resume, call fit with the same arguments and resume={str(path)!r}."
-    return f"Resume it with `fittingroom train --resume {path}`."
-
-
-def environment_of(devices: int) -> Environment:
-    """Software and machine of this process, where so many devices share each batch."""
-    return Environment.current(*platform_and_threads(), devices)
 
 
 def _notes(snapshot: Snapshot) -> tuple[str, ...]:
