@@ -29,12 +29,13 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.errors import DataError, FittingRoomError, RunError
 from fittingroom.evaluation.spread import Spread
 from fittingroom.runs.class_origin import Origin
-from fittingroom.runs.images import RunImages, link_images, load_again
+from fittingroom.runs.data_record import DataRecord
+from fittingroom.runs.images import RunImages
 from fittingroom.runs.json_files import json_text
 from fittingroom.runs.layout import FILES_NAME, OUTCOMES_NAME, SeedFiles, read_layout
 from fittingroom.runs.outcomes import KeptOutcomes, Outcomes
 from fittingroom.runs.place import OLD_SEEDS_NAME, RECORD_NAME, RunsFolder, is_run
-from fittingroom.runs.record import DataRecord, PartResult, RunRecord, now
+from fittingroom.runs.record import PartResult, RunRecord, now
 from fittingroom.runs.run_notes import NOTES_NAME, RunNotes
 from fittingroom.runs.weights import MODEL_NAME, WEIGHTS_NAME
 from fittingroom.text import percent
@@ -188,7 +189,7 @@ class _Import:
                 )
             _rewrite(seed_run.path, record, kept, dataset)
         RunImages.of(dataset).write(copy)
-        link_images(copy, [path for path in layout.folders.values() if path != copy])
+        RunImages.link(copy, [path for path in layout.folders.values() if path != copy])
         looks = sum(len(record.looks) for record in records.values())
         notes += [f"Its weights are those of {other.name}: the same run, handed in twice." for other, _ in same[:1]]
         claimed = None if None in claims else Spread.of(one for one in claims if one is not None).mean
@@ -203,7 +204,7 @@ class _Import:
         key = json_text([data.load, data.fingerprint])
         if key not in self.datasets:
             here = data if data.load is None else replace(data, load={**data.load, "data_dir": None})
-            self.datasets[key] = load_again(here, self.data)
+            self.datasets[key] = here.load_again(self.data)
         return self.datasets[key]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -85,6 +85,18 @@ def number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e300 or not math.isfinite(value):
         raise ValueError(f"expected a number, got {str(value)[:100]!r}")
     return float(value)
+
+
+def share(value: Any) -> float:
+    """A number from 0 to 1."""
+    if not 0 <= number(value) <= 1:
+        raise ValueError(f"expected a number from 0 to 1, got {value!r}")
+    return float(value)
+
+
+def optional(read: Callable[[Any], T], value: Any) -> T | None:
+    """A value that may be missing, read as `text`, `number` or `share` read it."""
+    return None if value is None else read(value)
 
 
 _LARGEST_JSON = 16 * 2**20

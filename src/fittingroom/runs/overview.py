@@ -10,8 +10,9 @@ from typing import Any
 
 from fittingroom.errors import InputError, RunError
 from fittingroom.runs.class_origin import Origin
-from fittingroom.runs.layout import read_layout, spread_of_parts
+from fittingroom.runs.layout import read_layout
 from fittingroom.runs.place import RunsFolder, is_run
+from fittingroom.runs.record import PartResult
 from fittingroom.runs.run_notes import RunNotes
 from fittingroom.runs.trash import disk_use
 from fittingroom.runs.unfinished import RunLock, UnfinishedRecord
@@ -110,7 +111,7 @@ def _of_run(start: RunSummary) -> RunSummary:
     layout = read_layout(start.path)
     records = list(layout.records().values())
     first, parts = records[0], [record.validation for record in records]
-    spreads = spread_of_parts(parts)
+    spreads = PartResult.spreads(parts)
     accuracy, loss = spreads.get("accuracy"), spreads.get("loss")
     interval = None if accuracy is None else accuracy.interval
     if len(records) == 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
@@ -13,7 +13,7 @@ from fittingroom.evaluation.spread import Interval, Spread
 from fittingroom.recipes.modelfile import RecordedFile
 from fittingroom.runs.data_record import DataRecord
 from fittingroom.runs.environment import Environment
-from fittingroom.runs.json_files import check_format, known_fields, number, text, whole
+from fittingroom.runs.json_files import check_format, known_fields, number, optional, share, text, whole
 
 if TYPE_CHECKING:
     from fittingroom.recipes.recipe import Recipe
@@ -207,7 +207,7 @@ def _read_record(stored: Mapping[str, Any]) -> RunRecord:
         notes=tuple(str(note) for note in stored["notes"]),
         looks=tuple(_read_look(look) for look in stored["looks"]),
         model_file=read_model_file(stored.get("model_file")),
-        weights_sha256=_optional(text, stored.get("weights_sha256")),
+        weights_sha256=optional(text, stored.get("weights_sha256")),
     )
 
 
@@ -236,7 +236,7 @@ def _read_look(stored: Mapping[str, Any]) -> Look:
     uncounted = dict.fromkeys(("ledger", "number", "hash"))
     look = known_fields(Look, {**uncounted, **stored})
     for one in (text(look.time), text(look.reason), look.ledger, look.hash):
-        _optional(text, one)
+        optional(text, one)
     if look.number is not None:
         whole(look.number)
     if look.score is not None:
@@ -247,24 +247,12 @@ def _read_look(stored: Mapping[str, Any]) -> Look:
 def _read_part(stored: Mapping[str, Any]) -> PartResult:
     interval = stored["interval"]
     return PartResult(
-        loss=_optional(number, stored["loss"]),
-        accuracy=_optional(_share, stored["accuracy"]),
+        loss=optional(number, stored["loss"]),
+        accuracy=optional(share, stored["accuracy"]),
         count=whole(stored["count"]),
-        interval=None if interval is None else Interval(_share(interval[0]), _share(interval[1])),
-        compiled_loss=_optional(number, stored.get("compiled_loss")),
+        interval=None if interval is None else Interval(share(interval[0]), share(interval[1])),
+        compiled_loss=optional(number, stored.get("compiled_loss")),
     )
-
-
-def _share(value: Any) -> float:
-    """A number from 0 to 1."""
-    if not 0 <= number(value) <= 1:
-        raise ValueError(f"expected a number from 0 to 1, got {value!r}")
-    return float(value)
-
-
-def _optional(read: Callable[[Any], T], value: Any) -> T | None:
-    """A value that may be missing, read as `text`, `number` or `share` read it."""
-    return None if value is None else read(value)
 
 
 def _check_plain(value: Any) -> None:
@@ -286,10 +274,10 @@ def _check_score(stored: Any) -> None:
     """Makes sure that a score has all that `evaluation.scores.Scores.to_dict` gives, each of its kind."""
     score = dict(stored.items())
     confusion, classes = score["confusion"], score["per_class"]
-    _optional(number, score["loss"])
-    _share(score["accuracy"])
+    optional(number, score["loss"])
+    share(score["accuracy"])
     low, high = score["interval"]
-    if not _share(low) <= _share(high):
+    if not share(low) <= share(high):
         raise ValueError(f"a score's interval must be two rising numbers, got {low} and {high}")
     if whole(score["correct"]) > whole(score["count"]) or not score["count"]:
         raise ValueError(f"a score must have 0 to count images right, got {score['correct']} of {score['count']}")
