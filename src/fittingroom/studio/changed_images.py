@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fittingroom.errors import FittingRoomError, RunError
-from fittingroom.runs.images import RunImages, load_again
+from fittingroom.runs.images import RunImages
 from fittingroom.runs.layout import SeedFiles, read_layout
 from fittingroom.runs.place import is_run
 from fittingroom.studio.studio import LastUsed
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from fittingroom.data.dataset import Part
-    from fittingroom.runs.record import DataRecord
+    from fittingroom.runs.data_record import DataRecord
 
 _MOST_PICTURES = 96
 _LARGEST_SIDE = 112  # pixels of a picture that is sent
@@ -139,7 +139,7 @@ class ChangedImages:
                 return images.validation, images.index
         # A record from elsewhere may name any folder of this machine. What a living process trains here it has read.
         if data.load is not None and self._watch.is_live(path.name):
-            part = load_again(data).validation
+            part = data.load_again().validation
         if part is None:
             raise RunError(f"{path} keeps no pictures.")
         return part, np.arange(len(part))

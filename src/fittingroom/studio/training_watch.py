@@ -23,7 +23,7 @@ from fittingroom.studio.trainings import Ticket, Trainings
 from fittingroom.text import percent
 
 if TYPE_CHECKING:
-    from fittingroom.runs.record import DataRecord
+    from fittingroom.runs.data_record import DataRecord
 
 COURSE_STOP = "loss<0.4"
 """What the callback of the course stops at."""
