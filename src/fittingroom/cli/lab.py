@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from fittingroom.cli.command import CommandOutput, CommandParser, file_path, printable, table
 from fittingroom.cli.explain_text import dots, sparkline
-from fittingroom.errors import RunError
-from fittingroom.text import number, percent, percent_range
+from fittingroom.errors import InputError, RunError
+from fittingroom.text import duration, number, percent, percent_range
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -40,6 +40,17 @@ def configure(parser: CommandParser) -> None:
     )
     parser.add_argument("--yes", action="store_true", help="do not ask for a prediction")
     parser.add_argument(
+        "--guess",
+        metavar="N",
+        type=int,
+        help="your prediction, the number of an answer from 1, in place of being asked",
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="train two seeds only where the lab has more; a later call without it adds the others",
+    )
+    parser.add_argument(
         "--trust",
         action="store_true",
         help="run the Python code in FILE.toml; labs that come with Fitting Room run without it",
@@ -60,6 +71,8 @@ def _run(arguments: argparse.Namespace) -> CommandOutput:
 
     if arguments.lab is None:
         return _list(Lab.all())
+    if arguments.lab == ALL and arguments.guess is not None:
+        raise InputError("--guess answers the question of one lab, and `all` are several. Name the lab.")
     chosen = Lab.all() if arguments.lab == ALL else (Lab.find(arguments.lab),)
     for one in chosen:
         one.check_trust(trust=arguments.trust)
@@ -67,21 +80,31 @@ def _run(arguments: argparse.Namespace) -> CommandOutput:
 
 
 def _list(labs: Sequence[Lab]) -> CommandOutput:
-    facts = [{"lab": str(lab.number), "name": lab.name, "title": lab.title, "question": lab.question} for lab in labs]
-    rows = [(str(lab.number), lab.title, lab.name) for lab in labs]
-    text = f"{table(('', 'lab', 'name'), rows, left=3)}\n\nRun one with `fittingroom lab 2`, or `fittingroom lab all`."
+    facts = [
+        {"lab": str(lab.number), "name": lab.name, "title": lab.title, "question": lab.question, "seconds": lab.seconds}
+        for lab in labs
+    ]
+    rows = [(str(lab.number), lab.title, lab.name, _takes(lab)) for lab in labs]
+    listed = table(("", "lab", "name", "takes about"), rows, left=4)
+    text = f"{listed}\n\nRun one with `fittingroom lab 2`, or `fittingroom lab all`."
     return CommandOutput({"labs": facts}, text)
 
 
+def _takes(lab: Lab) -> str:
+    return "-" if lab.seconds is None else duration(lab.seconds)
+
+
 def _run_one(lab: Lab, arguments: argparse.Namespace) -> CommandOutput:
-    asked = _may_ask(arguments)
+    if arguments.guess is not None and arguments.guess < 1:
+        raise InputError(f"--guess {arguments.guess}: expected the number of an answer, from 1.")
+    asked = arguments.guess is None and _may_ask(arguments)
     result = _result(lab, arguments, arguments.out, asked=asked)
     return CommandOutput(result.to_dict(), _lab_text(result, introduced=asked), 0)
 
 
 def _run_all(labs: Sequence[Lab], arguments: argparse.Namespace) -> CommandOutput:
     """Each lab in a process of its own, so that what one leaves in memory is gone before the next."""
-    from fittingroom.labs.lab import FACTS_NAME
+    from fittingroom.labs.lab_folder import FACTS_NAME
     from fittingroom.reports.pages.lab_page import labs_index
     from fittingroom.runs.json_files import read_json
     from fittingroom.runs.place import RunsFolder
@@ -107,7 +130,8 @@ def _run_apart(lab: Lab, folder: Path, arguments: argparse.Namespace) -> None:
     """
     # In one process for all labs, memory grew to 1.5 GB: the allocator kept what 40 trainings left in pieces.
     yes = ["--yes"] if arguments.yes or arguments.json else []
-    command = [sys.executable, "-m", "fittingroom", "lab", lab.name, "--out", str(folder), *yes]
+    quick = ["--quick"] if arguments.quick else []
+    command = [sys.executable, "-m", "fittingroom", "lab", lab.name, "--out", str(folder), *yes, *quick]
     status = subprocess.run(
         command, stdout=subprocess.DEVNULL if arguments.json else sys.stderr, check=False
     ).returncode
@@ -124,11 +148,11 @@ def _may_ask(arguments: argparse.Namespace) -> bool:
 def _result(lab: Lab, arguments: argparse.Namespace, out: Path | None, *, asked: bool) -> LabResult:
     from fittingroom.labs.lab import lab as run_lab
 
-    predicted = None
+    predicted = None if arguments.guess is None else arguments.guess - 1
     if asked:
         print(printable(f"{_introduction(lab)}\n"), file=sys.stderr)
         predicted = None if lab.predict is None else _ask(lab.predict)
-    return run_lab(lab, predicted=predicted, trust=arguments.trust, out=out)
+    return run_lab(lab, predicted=predicted, quick=arguments.quick, trust=arguments.trust, out=out)
 
 
 def _ask(predict: LabPrediction) -> int | None:

@@ -35,6 +35,7 @@ from fittingroom.runs.outcomes import KeptOutcomes
 from fittingroom.runs.place import is_run, is_unfinished
 from fittingroom.runs.validation_outcomes import ValidationOutcomes
 
+CODE_NAME = "code.py"  # in the folder of a piece of code: what was run
 _PRINTED_NAME = "printed.txt"
 _LONGEST_PRINTED = 10_000  # characters
 
@@ -103,6 +104,7 @@ class Arm:
             shutil.rmtree(place, ignore_errors=True)
             with storage_errors(place):
                 place.mkdir(parents=True)
+            write_bytes(place / CODE_NAME, code.code.encode())
             try:
                 error, text = _executed(code, dataset, out)
             finally:  # else memory grows with each piece of code

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fittingroom.api.openings import load
-from fittingroom.atomic import storage_errors, write_bytes
+from fittingroom.atomic import write_bytes
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import DatasetNotFoundError
 from fittingroom.experiments.experiment import experiment
@@ -20,12 +20,10 @@ from fittingroom.experiments.plan import variants
 from fittingroom.labs.arms import Arm, arm_names
 from fittingroom.labs.judging import ClaimResult, check_arms
 from fittingroom.labs.lab_description import Lab, LabExperiment
+from fittingroom.labs.lab_folder import FACTS_NAME, LabFolder, check_guess
 from fittingroom.runs.environment import Environment
 from fittingroom.runs.json_files import json_text
-from fittingroom.runs.place import RunsFolder
 from fittingroom.runs.record import now
-
-FACTS_NAME = "lab.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +40,7 @@ class LabResult:
         environment: where it ran; None where nothing could be trained.
         date: when it ended, ISO 8601, UTC.
         seconds: how long this call took.
+        quick: whether it has two seeds where the lab asks for more.
     """
 
     lab: Lab
@@ -53,6 +52,7 @@ class LabResult:
     environment: Environment | None
     date: str
     seconds: float
+    quick: bool = False
 
     @property
     def page(self) -> Path:
@@ -103,7 +103,8 @@ class LabResult:
             "picture": dataclasses.asdict(lab.picture),
             "explanation": lab.explanation,
             "next": lab.next,
-            "command": f"fittingroom lab {lab.path if lab.number is None else lab.number}",
+            "quick": self.quick,
+            "command": f"fittingroom lab {lab.path if lab.number is None else lab.number}{' --quick' * self.quick}",
             "environment": self._environment(),
             "page": str(self.page),
         }
@@ -123,6 +124,7 @@ def lab(
     name: str | int | Path | Lab,
     *,
     predicted: int | None = None,
+    quick: bool = False,
     trust: bool = False,
     out: str | Path | None = None,
     progress: ExperimentProgress | None = None,
@@ -133,7 +135,9 @@ def lab(
 
     Args:
         name: the number or the name of a lab that comes with Fitting Room, a TOML file, or a lab that was read.
-        predicted: the answer that the learner chose, from 0; None for no prediction.
+        predicted: the answer that the learner chose, from 0; None for the one that was kept in the folder before
+            anything was measured, if there is one.
+        quick: whether to train two seeds only where the lab has more. A later call without it adds the others.
         trust: whether Python code in a file of one's own may be run.
         out: the lab's folder, new or one to continue; None for one of its name in the runs folder.
         progress: shows how far its experiments are; None for a live table on a terminal.
@@ -144,7 +148,7 @@ def lab(
     Raises:
         UnknownNameError: the lab is unknown, or a claim is about an unknown arm.
         RecipeError: the lab's file is missing, or makes no sense; with file and line.
-        InputError: the lab has code, which is not trusted.
+        InputError: the lab has code, which is not trusted, or no such answer.
         DatasetNotFoundError: a dataset that the lab needs is not there.
         StorageError: its folder cannot be written.
         Interrupted: Ctrl-C or SIGTERM; the same call continues.
@@ -153,24 +157,33 @@ def lab(
     found = name if isinstance(name, Lab) else Lab.find(name)
     found.check_trust(trust=trust)
     check_arms(found.claims, _arm_names_of(found))
-    folder = RunsFolder().path / f"lab-{found.name}" if out is None else Path(out)
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    arms, left_out = _trained(found, folder, progress)
-    claims = ClaimResult.of_claims(found.claims, arms)
-    environment = next((run.record.environment for arm in arms for run in arm.runs), None)
-    result = LabResult(
-        lab=found,
-        path=folder,
-        arms=tuple(arms),
-        claims=claims,
-        left_out=tuple(left_out),
-        predicted=predicted,
-        environment=environment,
-        date=now(),
-        seconds=time.perf_counter() - started,
-    )
-    _write(result)
+    if predicted is not None:
+        check_guess(found, predicted)
+    quick = quick and found != found.quick
+    if quick:
+        found = found.quick
+    folder = LabFolder(found, None if out is None else Path(out))
+    with folder.locked():
+        if predicted is None:
+            predicted = folder.guess
+        elif not folder.is_measured:
+            folder.keep_guess(predicted)
+        arms, left_out = _trained(found, folder.path, progress)
+        claims = ClaimResult.of_claims(found.claims, arms)
+        environment = next((run.record.environment for arm in arms for run in arm.runs), None)
+        result = LabResult(
+            lab=found,
+            path=folder.path,
+            arms=tuple(arms),
+            claims=claims,
+            left_out=tuple(left_out),
+            predicted=predicted,
+            environment=environment,
+            date=now(),
+            seconds=time.perf_counter() - started,
+            quick=quick,
+        )
+        _write(result)
     return result
 
 

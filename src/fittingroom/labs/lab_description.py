@@ -4,6 +4,7 @@ docs/labs-format.md describes the file for teachers. This is all that it can say
 
 title = "More neurons"
 number = 2                    # its place in the list; left out for a lab of one's own
+seconds = 40                  # how long all of it takes, about; may be left out
 question = """..."""          # paragraphs, with an empty line between them
 course = """..."""            # what a course or a book says; may be left out
 explanation = """..."""
@@ -55,9 +56,12 @@ from fittingroom.experiments.experiment_file import EXPERIMENT_FORM, ExperimentF
 from fittingroom.labs.measures import MEASURES
 from fittingroom.recipes.toml import Form, Key, Table
 
-DEFAULT_DATASET = "fashion-mnist"
+DEFAULT_DATASET, DEFAULT_SEEDS = "fashion-mnist", 5  # as `experiment` has them
 TEXTS = Path(__file__).with_name("texts")
 """The folder of the labs that come with Fitting Room."""
+
+QUICK_SEEDS = 2
+"""How many seeds the quick form of a lab trains at most: with one, nothing would show how much seeds differ."""
 
 PICTURES = ("accuracy", "cost", "curves", "numbers", "images")
 Expectation = Literal["higher", "lower", "same", "error"]
@@ -113,6 +117,21 @@ class LabExperiment:
         """The name of its dataset."""
         return self.experiment.dataset or DEFAULT_DATASET
 
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds that each of its recipes is trained with."""
+        asked = self.experiment.seeds
+        return (
+            tuple(range(asked)) if isinstance(asked, int) else tuple(range(DEFAULT_SEEDS) if asked is None else asked)
+        )
+
+    @property
+    def quick(self) -> LabExperiment:
+        """The experiment with two of its seeds; itself where it has no more."""
+        if len(self.seeds) <= QUICK_SEEDS:
+            return self
+        return replace(self, experiment=replace(self.experiment, seeds=list(self.seeds[:QUICK_SEEDS])))
+
 
 @dataclass(frozen=True)
 class LabCode:
@@ -165,6 +184,7 @@ class Lab:
         number: the place in the list; None for a lab of one's own.
         course: what a course or a book says; None for nothing.
         predict: what the learner is asked first; None for nothing.
+        seconds: how long all of it takes on two cores, about; None where nobody has said.
         experiments: what recipes train.
         codes: what Python code trains.
     """
@@ -179,6 +199,7 @@ class Lab:
     number: int | None = None
     course: str | None = None
     predict: LabPrediction | None = None
+    seconds: float | None = None
     experiments: tuple[LabExperiment, ...] = ()
     codes: tuple[LabCode, ...] = ()
 
@@ -199,7 +220,7 @@ class Lab:
         predict = _prediction(table["predict"], len(claims)) if "predict" in table else None
         texts = {
             name: table[name]
-            for name in ("title", "question", "explanation", "next", "number", "course")
+            for name in ("title", "question", "explanation", "next", "number", "course", "seconds")
             if name in table
         }
         return cls(
@@ -245,6 +266,11 @@ class Lab:
                 f"{self.path} has Python code in it (SHA-256 of the file {digest}), and nothing of it was run. If you "
                 "know this file, --trust runs it (in Python: trust=True)."
             )
+
+    @property
+    def quick(self) -> Lab:
+        """The lab with two seeds where it has more; itself where it has not."""
+        return replace(self, experiments=tuple(one.quick for one in self.experiments))
 
     @property
     def name(self) -> str:
@@ -335,6 +361,7 @@ _LAB = Form(
     {
         "title": _PROSE,
         "number": Key(int, "a whole number"),
+        "seconds": Key((int, float), "a number of seconds"),
         "question": _PROSE,
         "course": replace(_PROSE, required=False),
         "explanation": _PROSE,
