@@ -110,6 +110,16 @@ def macros(template: str) -> Any:
     return _environment().get_template(template).module
 
 
+def rendered(template: str, context: Mapping[str, Any]) -> str:
+    """A piece of a page, with everything in it escaped that is not ours.
+
+    Args:
+        template: the name of a file in `templates/`.
+        context: what it shows.
+    """
+    return _environment().get_template(template).render(**harmless(context))
+
+
 @cache
 def _environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined

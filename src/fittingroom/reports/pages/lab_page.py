@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from fittingroom.reports.drawing.axes import Axis, Scale, Strip
 from fittingroom.reports.pages import lab_pictures
-from fittingroom.reports.pages.document import Report, harmless
+from fittingroom.reports.pages.document import Report, harmless, rendered
 from fittingroom.text import nats, number, percent
 
 Facts = Mapping[str, Any]
@@ -40,10 +40,39 @@ def lab_report(facts: Facts) -> Report:
     Args:
         facts: `LabResult.to_dict()`.
     """
+    context = _context(facts)
+    return Report.of(context["title"], "lab.html", context)
+
+
+def lab_results(facts: Facts) -> str:
+    """What came out of a lab, as its page has it: the answer, the picture, the verdicts, and what to make of them.
+
+    Args:
+        facts: as for `lab_report`.
+
+    Returns:
+        HTML for a page that has the styles of reports.
+    """
+    return rendered("lab_results.html", _context(facts))
+
+
+def lab_curves(arms: Sequence[Facts]) -> str:
+    """Validation loss and accuracy over the epochs, a line for each arm, while a lab is trained.
+
+    Args:
+        arms: of each its `name` and its `history`, as in `LabResult.to_dict`; what is not finite is None.
+
+    Returns:
+        HTML for a page that has the styles of reports; empty where there is nothing to draw.
+    """
+    return rendered("lab_curves.html", {"figures": lab_pictures.live_figures(harmless(arms))})
+
+
+def _context(facts: Facts) -> dict[str, Any]:
     facts = harmless(facts)
     title = f"Lab {facts['lab']}: {facts['title']}" if facts["lab"] else str(facts["title"])
     arms = facts["arms"]
-    context = {
+    return {
         "title": title,
         "facts": facts,
         "question": _paragraphs(facts["question"]),
@@ -62,7 +91,6 @@ def lab_report(facts: Facts) -> Report:
         "rows": [{"arm": arm, "cells": {name: _cell(name, _measure(arm, name)) for name in _COLUMNS}} for arm in arms],
         "stops": [(arm["name"], stops) for arm in arms if (stops := _stops(arm["stops"]))],
     }
-    return Report.of(title, "lab.html", context)
 
 
 def labs_index(labs: Sequence[Facts], links: Sequence[str] | None = None) -> Report:

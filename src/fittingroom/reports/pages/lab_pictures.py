@@ -109,6 +109,29 @@ def _cost(arms: Sequence[Facts], colors: Mapping[str, str]) -> Picture:
     }
 
 
+def live_figures(arms: Sequence[Facts]) -> dict[str, Figure]:
+    """Validation loss and accuracy by epoch, each with a line for an arm; empty where no arm has an epoch yet.
+
+    Args:
+        arms: of each its `name` and its `history`.
+    """
+    found = {}
+    for heading, key, unit in (("Validation loss", "val_loss", ""), ("Validation accuracy", "val_accuracy", "%")):
+        drawn = [
+            Line.of(arm["name"], f"s{place}" if place < _COLORS else "", points)
+            for place, arm in enumerate(arms)
+            if (points := _points(arm["history"].get(key, ()), 100 if unit else 1))
+        ]
+        lines = [line for line in drawn if line is not None]
+        if lines:
+            told = "; ".join(f"{line.name}: {line.mean[-1][1]:.3g}{unit or ' nats'}" for line in lines)
+            y_title = "accuracy (share right)" if unit else "loss (nats)"
+            plot = Plot.of_lines(lines, unit, y_title=y_title, named=False)
+            legend = tuple((line.color, line.name) for line in lines)
+            found[heading] = Figure(plot, f"Line chart of {heading.lower()} by epoch: {told}.", legend=legend)
+    return found
+
+
 def _curves(arms: Sequence[Facts], colors: Mapping[str, str]) -> Picture:
     """Loss and accuracy of training and validation by epoch, a plot for each arm over the same axes."""
     del colors  # here colours tell training from validation
@@ -136,14 +159,15 @@ def _curves(arms: Sequence[Facts], colors: Mapping[str, str]) -> Picture:
 def _lines(history: Facts, quantity: str, factor: int) -> list[Line]:
     found = []
     for part, key in (("training", quantity), ("validation", f"val_{quantity}")):
-        seeds = [
-            [(epoch, factor * value) for epoch, value in enumerate(values, 1) if value is not None]
-            for values in history.get(key, ())
-        ]
-        line = Line.of(part, f"c-{part}", seeds, dashed=part == "training")
+        line = Line.of(part, f"c-{part}", _points(history.get(key, ()), factor), dashed=part == "training")
         if line is not None:
             found.append(line)
     return found
+
+
+def _points(seeds: Sequence[Sequence[float | None]], factor: float) -> list[list[tuple[float, float]]]:
+    """Of each seed epoch and value, those that are known."""
+    return [[(epoch, factor * one) for epoch, one in enumerate(values, 1) if one is not None] for values in seeds]
 
 
 def _numbers(subject: Subject) -> dict[str, Any]:
