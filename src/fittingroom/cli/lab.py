@@ -74,8 +74,10 @@ def _run(arguments: argparse.Namespace) -> CommandOutput:
     if arguments.lab == ALL and arguments.guess is not None:
         raise InputError("--guess answers the question of one lab, and `all` are several. Name the lab.")
     chosen = Lab.all() if arguments.lab == ALL else (Lab.find(arguments.lab),)
+    from fittingroom.labs.lab import check_trust
+
     for one in chosen:
-        one.check_trust(trust=arguments.trust)
+        check_trust(one, trust=arguments.trust)
     return _run_all(chosen, arguments) if arguments.lab == ALL else _run_one(chosen[0], arguments)
 
 

@@ -44,14 +44,13 @@ within = 0.5                  # for "same", in the unit of the effect
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from fittingroom.errors import InputError, RecipeError, UnknownNameError
+from fittingroom.errors import RecipeError, UnknownNameError
 from fittingroom.experiments.experiment_file import EXPERIMENT_FORM, ExperimentFile
 from fittingroom.labs.measures import MEASURES
 from fittingroom.recipes.toml import Form, Key, Table
@@ -252,20 +251,6 @@ class Lab:
         if str(name) not in known:
             raise UnknownNameError("lab", str(name), known)
         return known[str(name)]
-
-    def check_trust(self, *, trust: bool) -> None:
-        """Makes sure that Python code of others runs only if the user says so.
-
-        Raises:
-            InputError: the lab has code of others, and `trust` is false.
-        """
-        ours = self.path.parent == TEXTS  # it came with Fitting Room, and is as trusted as the rest of that
-        if self.codes and not ours and not trust:
-            digest = hashlib.sha256(self.path.read_bytes()).hexdigest()
-            raise InputError(
-                f"{self.path} has Python code in it (SHA-256 of the file {digest}), and nothing of it was run. If you "
-                "know this file, --trust runs it (in Python: trust=True)."
-            )
 
     @property
     def quick(self) -> Lab:
