@@ -70,6 +70,7 @@ def router(studio: Studio) -> APIRouter:
             **_listed(labs, folder),
             "guess": folder.guess,
             "measured": folder.is_measured,
+            "was_quick": bool((facts or {}).get("quick")),
             "said": labs.said(name),
             "progress": labs.progress(name),
             "curves": labs.curves(name) if folder.is_measured else "",

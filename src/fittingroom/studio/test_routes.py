@@ -1,4 +1,4 @@
-"""The routes of the view `/test`: what opening a sealed test set costs, and the opening. No other route shows a score."""
+"""The routes of the view `/test`: what opening a sealed test set costs, and the opening itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pydantic import BaseModel
 from fittingroom.api.look_cost import LookCost
 from fittingroom.api.openings import stored_result
 from fittingroom.errors import InputError
-from fittingroom.evaluation.luck import TestResult
 from fittingroom.runs.layout import read_layout
 from fittingroom.runs.place import is_run
 from fittingroom.serving.limits import RefusedError
@@ -66,8 +65,8 @@ def router(studio: Studio) -> APIRouter:
                 raise RefusedError(
                     409,
                     "more_looks",
-                    f"The test set has had {found.looks:,} looks by now, not {body.looks:,}. It stays closed: read again "
-                    "what a look costs.",
+                    f"The test set has had {found.looks:,} looks by now, not {body.looks:,}. It stays closed: load "
+                    "the page again, which says what a look costs now.",
                 )
             run.evaluate(body.reason.strip(), data=body.data or None)
         studio.events.publish("test", {"run": name})
@@ -80,32 +79,19 @@ def _result(studio: Studio, name: str) -> dict[str, Any]:
     """The score that a run has, with what belongs to it in words."""
     layout = read_layout(studio.path_of(name))
     result = stored_result([(layout.folders[seed], record) for seed, record in layout.records().items()])
+    facts = result.to_dict(spread=True)
+    for seed in facts["per_seed"]:
+        seed["accuracy_text"] = percent(seed["accuracy"])
+        for each in seed["per_class"]:
+            each["accuracy_text"] = percent(each["accuracy"])
     images = result.each[0].scores.count
     return {
-        **result.to_dict(spread=True),
+        **facts,
         "accuracy_text": percent(result.accuracy),
         "interval_text": None if result.interval is None else percent_range(result.interval),
         "images": images,
         "looks_text": result.looks,
         "luck_text": result.reuse.caution(result.accuracy, images),
         "reason": result.reason,
-        "classes": _classes(result),
         "seeds": list(result.seeds),
     }
-
-
-def _classes(result: TestResult) -> list[dict[str, Any]]:
-    """Each class of a run of one seed: how many of its images are right."""
-    if len(result) > 1:
-        return []
-    return [
-        {
-            "name": score.name,
-            "count": score.count,
-            "correct": score.correct,
-            "accuracy": score.accuracy,
-            "accuracy_text": percent(score.accuracy),
-            "interval_text": percent_range(score.interval),
-        }
-        for score in result.scores.per_class
-    ]
