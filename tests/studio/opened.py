@@ -37,13 +37,14 @@ class StreamOfEvents:
 
 
 @contextmanager
-def studio(folder: Path, *options: str) -> Iterator[Serving]:
-    """A studio of a folder of runs, ready, on a free port; ended at the end."""
+def studio(folder: Path, *options: str, **more: str) -> Iterator[Serving]:
+    """A studio of a folder of runs, ready, on a free port, with more of an environment; ended at the end."""
     environment = {
         "FITTINGROOM_RUNS_DIR": str(folder),
         "FITTINGROOM_LEDGER": str(folder.parent / "ledger.sqlite"),
         "DISPLAY": "",
         "WAYLAND_DISPLAY": "",
+        **more,
     }
     arguments = ["studio", "--port", "0", "--no-browser", *options]
     with started(arguments, r"studio: http://\S+?:(\d+)", environment) as one:

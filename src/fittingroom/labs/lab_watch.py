@@ -16,9 +16,8 @@ from fittingroom.experiments.plan import Variant, variants
 from fittingroom.labs.arms import CODE_NAME, arm_names
 from fittingroom.labs.lab_description import LabCode, LabExperiment
 from fittingroom.labs.lab_folder import LabFolder
-from fittingroom.runs.layout import read_layout
+from fittingroom.runs.layout import SeedFiles, read_layout
 from fittingroom.runs.place import is_run, is_unfinished
-from fittingroom.runs.store import read_history
 from fittingroom.runs.watched import WatchedTraining
 
 _State = Literal["waiting", "training", "done", "failed"]
@@ -154,7 +153,7 @@ def _finished(run: Path) -> dict[int, WatchedLabSeed]:
     layout = read_layout(run)
     found = {}
     for seed, record in layout.records().items():
-        history = read_history(layout.folders[seed])
+        history = SeedFiles(layout.folders[seed]).history()
         accuracy = None if record.validation is None else record.validation.accuracy
         state: _State = "failed" if record.status == "diverged" else "done"
         numbers: dict[str, list[float | None]] = {name: list(values) for name, values in history.items()}

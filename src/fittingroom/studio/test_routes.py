@@ -16,7 +16,7 @@ from fittingroom.runs.place import is_run
 from fittingroom.serving.limits import RefusedError
 from fittingroom.studio.roles import owner
 from fittingroom.studio.studio import Studio
-from fittingroom.text import percent, percent_range
+from fittingroom.text import amount, percent, percent_range
 
 _LONGEST_REASON = 500  # characters
 
@@ -65,8 +65,8 @@ def router(studio: Studio) -> APIRouter:
                 raise RefusedError(
                     409,
                     "more_looks",
-                    f"The test set has had {found.looks:,} looks by now, not {body.looks:,}. It stays closed: load "
-                    "the page again, which says what a look costs now.",
+                    f"The test set has had {amount(found.looks, 'look')} by now, not {body.looks:,}. It stays "
+                    "closed: load the page again, which says what a look costs now.",
                 )
             run.evaluate(body.reason.strip(), data=body.data or None)
         studio.events.publish("test", {"run": name})

@@ -33,8 +33,8 @@ export const showLab = async (app, name) => {
       element("p", { class: "eyebrow" }, element("a", { href: app.link("labs") }, "Labs"), lab.number ? ` · ${lab.number}` : ""),
       element("h1", null, named(lab.title)),
       ...paragraphs(lab.question, "question lead"),
-      ...(lab.course ? [element("blockquote", { title: "What the course says" }, paragraphs(lab.course, "lead"))] : []),
-      ...codes,
+      ...(lab.course ? [element("p", { class: "hint" }, "The course says:"), element("blockquote", null, paragraphs(lab.course, "lead"))] : []),
+      ...(lab.results === null || isRunning() ? codes : []), // the results have them too
     );
   };
 
@@ -92,7 +92,8 @@ export const showLab = async (app, name) => {
     if (row.length) parts.push(element("p", { class: "buttons" }, row, takes && element("span", { class: "hint" }, takes)));
     running.hidden = parts.length === 0;
     running.replaceChildren(...(parts.length ? [element("section", { class: "panel" }, element("h2", null, isRunning() ? "Measuring" : "The measurement"), parts)] : []));
-    app.status(isRunning() ? ["measuring", `${Math.round(100 * lab.progress.share)}%`, left(lab.progress.seconds_left)].filter(Boolean).join(", ") : "", "busy");
+    if (!isRunning()) app.status("");
+    else app.status(["measuring", `${Math.round(100 * lab.progress.share)}%`, left(lab.progress.seconds_left)].filter(Boolean).join(", "), "busy");
   };
 
   const curvesOf = (html) => {

@@ -23,6 +23,7 @@ const answer = (app, lab) => {
 
 const card = (app, lab) => {
   const { element, named } = app;
+  const coded = lab.first.split(/`([^`]+)`/).map((part, place) => (place % 2 ? element("code", null, part) : part));
   return element(
     "li",
     { class: "panel lab-card" },
@@ -31,7 +32,7 @@ const card = (app, lab) => {
       null,
       element("a", { href: app.link("labs", { lab: lab.name }) }, element("span", { class: "lab-number" }, lab.number ?? ""), named(lab.title)),
     ),
-    element("p", { class: "muted" }, named(lab.first)),
+    element("p", { class: "muted" }, coded),
     answer(app, lab),
     lab.takes && lab.state !== "done" && element("p", { class: "hint" }, `Takes about ${lab.takes} on two cores.`),
   );

@@ -62,7 +62,7 @@ export async function show(app, query) {
     confirm.addEventListener("click", () => open(place.value.trim()));
     return element(
       "section",
-      { class: "panel confirm" },
+      { class: "panel confirm", tabindex: "-1" },
       element("h2", null, `Open it? This is ${which}.`),
       element("p", null, "It cannot be taken back. The ledger keeps it, with the reason."),
       element("div", { class: "field" }, element("label", { for: "reason" }, "Reason"), input, element("p", { class: "choices-row" }, choices)),
@@ -110,7 +110,7 @@ export async function show(app, query) {
     }
     const steps = asking ? asked() : begin();
     app.main.replaceChildren(title, lead, element("div", { class: "panels test-panels" }, cost(), meaning()), ...(steps ? [steps] : []));
-    if (asking && !busy) app.main.querySelector("#confirm").focus({ preventScroll: true });
+    if (asking && !busy) app.main.querySelector(".confirm").focus({ preventScroll: true });
   };
 
   app.events({
