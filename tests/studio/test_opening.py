@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import fittingroom as fr
@@ -89,12 +90,11 @@ def test_what_cannot_be_opened_stays_closed_with_a_sentence(
 def test_a_dataset_that_moved_is_named_in_the_sentence_and_taken_from_where_it_is(
     app: Gate, runs_dir: Path, tmp_path: Path
 ) -> None:
-    import numpy as np
-
     data = fr.load("digits")
     test = data.test.open("to write a file")
-    arrays = {"x_train": data.train.images, "y_train": data.train.labels, "x_test": test.images, "y_test": test.labels}
-    np.savez(tmp_path / "here.npz", allow_pickle=False, **arrays)
+    train = data.train
+    arrays = {"x_train": train.images, "y_train": train.labels, "x_test": test.images, "y_test": test.labels}
+    np.savez(tmp_path / "here.npz", **arrays)  # type: ignore[arg-type]
     fr.train(f"npz:{tmp_path / 'here.npz'}", TINY, out=runs_dir / "moved")
     (tmp_path / "here.npz").rename(tmp_path / "there.npz")
     looks = asked(app, "GET", "/api/test/moved").json["cost"]["looks"]
