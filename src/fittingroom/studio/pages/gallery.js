@@ -47,7 +47,7 @@ export const galleryOf = (data, pictures, { open, clear, sort }) => {
     update(found, words, state) {
       [row, opened] = [state.row, state.image];
       images = sorted(found, state.listed ? null : state.sort, data, row);
-      const name = words.classes.length ? [...words.classes.map((text) => named(text)), words.rest && `, ${words.rest}`] : [words.rest || "Mistakes"];
+      const name = words.classes.length ? [...words.classes.map((text) => named(text)), words.rest && `, ${words.rest}`] : [words.rest ? words.rest[0].toUpperCase() + words.rest.slice(1) : "Mistakes"];
       title.replaceChildren(...name.filter(Boolean), `: ${number(images.length)}`);
       cleared.hidden = state.empty;
       order.value = state.sort;

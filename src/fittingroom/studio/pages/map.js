@@ -20,7 +20,7 @@ export const mapOf = (data, pictures, { open, outline }) => {
   const paint = () => {
     if (!drawn) drawn = requestAnimationFrame(() => ((drawn = 0), draw()));
   };
-  const side = () => Math.min(width, height) * 0.92 * view.scale;
+  const side = () => Math.min(width, height) * 0.88 * view.scale;
   const toX = (x) => width / 2 + view.x + (x - 0.5) * side();
   const toY = (y) => height / 2 + view.y + (y - 0.5) * side();
   const fromX = (x) => (x - width / 2 - view.x) / side() + 0.5;
