@@ -59,7 +59,7 @@ function pairs(data, select) {
   const size = data.classes.length;
   const choice = (key, title) => {
     const options = data.classes.map((name, one) => element("option", { value: String(one) }, name));
-    const node = element("select", { onchange: () => select({ [key]: node.value === "" ? null : Number(node.value) }, true) }, element("option", { value: "" }, "any"), options);
+    const node = element("select", { "aria-label": title, onchange: () => select({ [key]: node.value === "" ? null : Number(node.value) }, true) }, element("option", { value: "" }, "any"), options);
     return { node, labelled: element("label", { class: "choice" }, element("span", null, title), node) };
   };
   const [given, taken] = [choice("label", "Given"), choice("predicted", "Taken for")];
