@@ -32,22 +32,22 @@ def configure(parser: CommandParser) -> None:
 def _run(arguments: argparse.Namespace) -> CommandOutput:
     """Serves until Ctrl-C or SIGTERM."""
     from fittingroom.serving.gate import Security
-    from fittingroom.serving.server import bound, check_server, serve
+    from fittingroom.serving.server import bound, check_server, serve, url_of
 
     check_server(arguments.workers, usable_cores())
     path = find_run(arguments.run)  # before the heavy packages are imported
-    security = Security.of(arguments.host)
+    security = Security.of(arguments.host, links=True)
     with bound(arguments.host, arguments.port) as sock:
-        number = sock.getsockname()[1]
-        host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
-        url = f"http://{host}:{number}"
+        url = url_of(arguments.host, sock)
         if security.token is not None:
             say("token", f"{security.token} (each request needs the header `Authorization: Bearer TOKEN`)")
+            say("link", f"{security.link(url)} opens the page in a browser, on a phone too.")
+
         serve(
             path,
             sock,
             security,
-            lambda: say("serving", f"{path} at {url}; {url}/docs says how to ask. Ctrl-C ends it."),
+            lambda: say("serving", f"{path} at {url}; {url}/docs says how programs ask. Ctrl-C ends it."),
             workers=arguments.workers,
             trust=arguments.trust,
         )

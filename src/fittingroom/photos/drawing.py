@@ -164,6 +164,7 @@ class Drawing:
         erased = np.zeros(place.size, np.uint8)
         for stroke in self.strokes:
             points = np.rint(place.points(stroke.points) * 16).astype(np.int32)
+            points = points.repeat(2, axis=0) if len(points) == 1 else points  # a dot is a line without a length
             # Erasers are broader than pens, as on a desk.
             width = max(round(place.pen * (3 if stroke.erases else 1)), 1)
             target, other = (erased, lines) if stroke.erases else (lines, erased)

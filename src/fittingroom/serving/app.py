@@ -16,8 +16,10 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
 
 from fittingroom import __version__
+from fittingroom.data.corrections import Corrections
 from fittingroom.data.model_inputs import ModelInputs
 from fittingroom.serving import openapi as schema
+from fittingroom.serving.assets import PAGES, Assets
 from fittingroom.serving.batching import Batcher, Metrics
 from fittingroom.serving.connection import HeldBytes
 from fittingroom.serving.gate import Gate, Security
@@ -25,6 +27,8 @@ from fittingroom.serving.limits import LIMITS, RefusedError
 from fittingroom.serving.openapi import docs_page
 from fittingroom.serving.request_images import JSON, MULTIPART, BodyPart, RequestReader, media_type
 from fittingroom.serving.served_model import ServedModel
+from fittingroom.serving.try_api import try_router
+from fittingroom.serving.try_view import TryView
 
 T = TypeVar("T")
 
@@ -55,8 +59,14 @@ def create_app(model: ServedModel, security: Security) -> Gate:
     _add_errors(app)
     _add_routes(app, service, model.card(), metrics)
     page = docs_page(app.openapi(), model, token=security.token is not None)
+    assets = Assets(PAGES)
+    app.include_router(assets.router())
+    app.include_router(try_router(_OneRun(model, security), ""))
 
     @app.get("/", include_in_schema=False)
+    async def trying() -> HTMLResponse:
+        return assets.page(PAGES / "serve.html")
+
     @app.get("/docs", include_in_schema=False)
     async def docs(request: Request) -> HTMLResponse:
         url = f"http://{request.headers['host']}"  # the gate has let pass none but our own
@@ -64,6 +74,26 @@ def create_app(model: ServedModel, security: Security) -> Gate:
 
     paths = frozenset({"/v1/predict", "/v1/model", "/healthz", "/metrics", "/docs", "/openapi.json", "/"})
     return Gate(app, security, metrics, paths)
+
+
+class _OneRun:
+    """The run of this server, to be tried by a person. Examples are kept on the machine of whoever started it alone."""
+
+    def __init__(self, model: ServedModel, security: Security) -> None:
+        data = model.data
+        beside = Corrections.of(model.path.parent, data.name, data.classes)
+        corrections = beside if security.token is None else None
+        self._view = TryView(model.path.name, model.predictor, corrections).load()
+
+    def view(self, name: str) -> TryView:
+        """That of the run."""
+        del name
+        return self._view
+
+    def photo_wait(self, view: TryView) -> float | None:
+        """None: all was fitted when the server started."""
+        del view
+        return None
 
 
 def _add_routes(app: FastAPI, service: _Service, facts: dict[str, Any], metrics: Metrics) -> None:

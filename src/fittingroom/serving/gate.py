@@ -228,7 +228,10 @@ class Security:
 
     @staticmethod
     def _no_entrance(code: str, what: str) -> RefusedError:
-        mend = "Open the link that was printed when the server started; each start has a new one."
+        mend = (
+            "Open the link that was printed when the server started; each start has a new one. Programs send its token "
+            "as the header `Authorization: Bearer TOKEN`."
+        )
         return RefusedError(401, code, f"{what} {mend}", headers={"www-authenticate": 'Bearer realm="fittingroom"'})
 
 

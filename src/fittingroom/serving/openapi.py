@@ -146,7 +146,7 @@ def docs_page(document: Mapping[str, Any], model: ServedModel, *, token: bool) -
     Args:
         document: what it describes.
         model: what the examples are for.
-        token: whether requests need one; then there is no form to try, since a form cannot bear it.
+        token: whether requests need one.
     """
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
@@ -167,7 +167,7 @@ def docs_page(document: Mapping[str, Any], model: ServedModel, *, token: bool) -
     }
     hashed = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode("ascii")
     policy = (
-        f"default-src 'none'; style-src 'sha256-{hashed}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+        f"default-src 'none'; style-src 'sha256-{hashed}'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
     )
     return _Page(lambda url: template.render(facts, url=url), policy)
 

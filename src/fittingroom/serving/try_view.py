@@ -25,7 +25,7 @@ from fittingroom.errors import DataError, FittingRoomError, RunError
 from fittingroom.photos.drawing import Drawing, PenStyle
 
 _SECONDS_A_PHOTO = 0.005  # to make a synthetic photo and learn from it, on a core like those of 2024
-_NEAREST = 6
+_NEAREST = 8
 _MEASURED = 1_000  # training images by which drawings are made
 
 
