@@ -67,8 +67,8 @@ def test_a_model_given_to_fit_is_explained_too(tmp_path: Path) -> None:
     model.compile(optimizer="adam", loss=loss)  # without an accuracy metric
     explanation = fittingroom.fit(model, data, epochs=2).explain()
     assert explanation.facts["run"]["command"] is None
-    assert explanation.facts["stopping"]["replicas"][0]["gaps"] is not None
-    assert explanation.facts["replicas"][0]["validated_epochs"] == [1, 2]
+    assert explanation.facts["stopping"]["per_seed"][0]["gaps"] is not None
+    assert explanation.facts["per_seed"][0]["validated_epochs"] == [1, 2]
 
 
 def test_explaining_opens_no_test_set(path: Path, tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def test_what_the_ledger_contradicts_is_said_wherever_scores_are_shown(
     run = forge(runs)
     with pytest.raises(RunError, match=rf"not believed.*{why}"):
         fr.open_run(run).evaluate()
-    seed = explain(run).facts["replicas"][0]
+    seed = explain(run).facts["per_seed"][0]
     assert seed["test"] is None
     if forge is edit:  # the page is made of these facts
         assert "Not believed" in str(fr.open_run(run).report().html)

@@ -75,7 +75,7 @@ def test_json_has_all_facts_and_nothing_else(command: Command, made: Path) -> No
     facts = command("explain", made, "--json").json
     assert facts["changes"]["best_loss"]["start"] == 3
     assert facts["words"][0]["topic"] == "result"
-    assert {"calibration", "changes", "history"} <= facts["replicas"][0].keys()
+    assert {"calibration", "changes", "history"} <= facts["per_seed"][0].keys()
 
 
 def test_a_change_between_two_epochs_of_ones_own(command: Command, made: Path) -> None:

@@ -134,7 +134,7 @@ def all_told(command: Command) -> Callable[[Path, Path], dict[str, Numbers]]:
             "explain, of its seeds": _numbers(explained["class_spreads"]),
             "compare": (compared["accuracy"], compared["loss"]),
         }
-        example = explained["replicas"][explained["example"]["index"]]
+        example = explained["per_seed"][explained["example"]["index"]]
         if not several:
             found["explain, of its classes"] = explained["classes"]["accuracy"], example["shown"]["loss"]
             found["explain, of its confidence"] = (

@@ -43,7 +43,7 @@ def test_facts_of_any_training_are_plain_json_and_all_ledgers_sum(trajectories: 
         assert sum(group["count"] for group in ledger["groups"]) == trajectories.images
         total = sum(group["nats"] for group in ledger["groups"])
         assert total == pytest.approx(ledger["loss_change"], rel=1e-9, abs=1e-9 * max(ledger["loss"]) + 1e-12)
-    for split in facts["replicas"][0]["calibration"]:
+    for split in facts["per_seed"][0]["calibration"]:
         assert split["refinement"] + split["overconfidence"] == pytest.approx(split["loss"])
 
 
@@ -53,9 +53,9 @@ def test_a_run_from_its_folder_tells_what_was_stored(tmp_path: Path) -> None:
     assert facts["run"]["seeds"] == [0]
     assert facts["data"]["validation_images"] == 2000
     assert facts["data"]["validation_per_class"] == np.bincount(trajectories.labels).tolist()
-    assert facts["replicas"][0]["history"][0]["epoch"] == 1
-    assert facts["replicas"][0]["validation_loss"] == pytest.approx(trajectories.mean_loss, rel=1e-6)
-    assert facts["replicas"][0]["best_loss_epoch"] == 3
+    assert facts["per_seed"][0]["history"][0]["epoch"] == 1
+    assert facts["per_seed"][0]["validation_loss"] == pytest.approx(trajectories.mean_loss, rel=1e-6)
+    assert facts["per_seed"][0]["best_loss_epoch"] == 3
     assert facts["example"] == {
         "index": 0,
         "seed": 0,
@@ -73,10 +73,10 @@ def test_of_several_seeds_the_one_with_the_median_loss_is_shown_image_by_image(t
     assert (facts["example"]["index"], facts["example"]["seed"]) == (2, 9)
     assert facts["run"]["seeds"] == [3, 5, 9]
     last = facts["curves"]["val_loss"][-1]
-    losses = [training["validation_loss"][-1] for training in facts["replicas"]]
+    losses = [training["validation_loss"][-1] for training in facts["per_seed"]]
     assert (last["low"], last["high"]) == pytest.approx((min(losses), max(losses)), rel=1e-6)
-    assert facts["changes"]["best_loss"] == facts["replicas"][2]["changes"]["best_loss"]
-    assert facts["agreement"]["replicas"] == 3
+    assert facts["changes"]["best_loss"] == facts["per_seed"][2]["changes"]["best_loss"]
+    assert facts["agreement"]["seeds"] == 3
 
 
 def test_a_change_between_two_epochs_is_reported_on_request(tmp_path: Path) -> None:
@@ -107,8 +107,8 @@ def test_a_run_that_is_not_there_is_named() -> None:
 def test_an_epoch_whose_losses_are_not_finite_is_left_out_and_said(tmp_path: Path) -> None:
     contents = with_loss(contents_of(course_of(RISING)), 5, np.nan)
     facts = explain(written(tmp_path / "run", contents)).facts
-    assert facts["replicas"][0]["left_out_epochs"] == [6]
-    assert facts["replicas"][0]["validated_epochs"] == [1, 2, 3, 4, 5, 7]
+    assert facts["per_seed"][0]["left_out_epochs"] == [6]
+    assert facts["per_seed"][0]["validated_epochs"] == [1, 2, 3, 4, 5, 7]
     said = [sentence["text"] for sentence in facts["words"]]
     assert "Left out, because a loss is not finite: epoch 6 of seed 0." in said
 
@@ -117,7 +117,7 @@ def test_a_seed_without_finite_losses_is_left_out_and_said(tmp_path: Path) -> No
     good, bad = contents_of(course_of([1.0, 2.0])), with_loss(contents_of(course_of([1.0]), 1), 0, np.inf)
     facts = explain(written(tmp_path / "run", good, bad)).facts
     assert facts["run"]["unusable_seeds"] == [1]
-    assert len(facts["replicas"]) == 1
+    assert len(facts["per_seed"]) == 1
     assert any("no epoch has finite losses: seed 1" in one["text"] for one in facts["words"])
     with pytest.raises(InputError, match="no epoch has only finite validation losses"):
         explain(written(tmp_path / "all-bad", bad))
@@ -128,7 +128,7 @@ def test_without_the_probabilities_of_all_classes_confidence_is_unknown_and_the_
     old = replace(trajectories, log_probabilities=np.zeros((*trajectories.loss.shape, 0), np.float16))
     facts = explain(written(tmp_path / "run", contents_of(old))).facts
     assert facts["reliability"] is facts["brier"] is facts["calibration_curves"] is None
-    assert facts["replicas"][0]["calibration"] is None
+    assert facts["per_seed"][0]["calibration"] is None
     assert "did not store the probabilities of all classes" in facts["missing"]["calibration"]
     assert facts["missing"]["calibration"] in [sentence["text"] for sentence in facts["words"]]
     assert facts["changes"]["best_loss"]["start"] == 3
@@ -139,7 +139,7 @@ def test_a_loss_of_the_users_own_gives_no_gap(tmp_path: Path) -> None:
     rows = [(epoch, {**logs, "val_loss": 2 * logs["val_loss"]}) for epoch, logs in enumerate(contents.history.rows)]
     other = replace(contents, history=type(contents.history)(rows))
     facts = explain(written(tmp_path / "run", other)).facts
-    assert facts["stopping"]["replicas"][0]["gaps"] is None
+    assert facts["stopping"]["per_seed"][0]["gaps"] is None
     assert "not the cross-entropy" in facts["missing"]["gaps"]
     assert facts["stopping"]["training_loss"] is None
 
@@ -191,8 +191,8 @@ def test_what_no_epoch_has_is_computed_from_the_kept_weights_themselves(
         written(tmp_path / "run", replace(contents, record=record, outcomes=replace(contents.outcomes, kept=kept)))
     ).facts
     assert facts["classes"]["accuracy"] == facts["reliability"]["accuracy"] == kept.accuracy
-    assert facts["replicas"][0]["shown"]["calibration"]["loss"] == kept.mean_loss
-    assert facts["replicas"][0]["shown"]["row"] is None
+    assert facts["per_seed"][0]["shown"]["calibration"]["loss"] == kept.mean_loss
+    assert facts["per_seed"][0]["shown"]["row"] is None
     assert facts["classes"]["as"] == "of the kept weights"
     assert facts["images"][0]["rule"] == "the loss of the kept weights, largest first"
     assert facts["images"][0]["images"][0]["loss"] == kept.loss.max()
@@ -235,11 +235,11 @@ def test_a_test_score_is_shown_with_its_look_and_opens_nothing(tmp_path: Path) -
     score = Scores(0.4, ((10, 3), (1, 6)), ("a", "b")).to_dict()
     looked = replace(contents.record, looks=(Look("2026-03-05T12:00:00.000+00:00", "claim", score),))
     facts = explain(written(tmp_path / "run", replace(contents, record=looked))).facts
-    assert facts["replicas"][0]["test"]["score"]["accuracy"] == 0.8
-    assert facts["replicas"][0]["test"]["looks"] == 1
+    assert facts["per_seed"][0]["test"]["score"]["accuracy"] == 0.8
+    assert facts["per_seed"][0]["test"]["looks"] == 1
     assert facts["results"]["test"]["accuracy"]["mean"] == 0.8
     closed = explain(written(tmp_path / "closed", contents)).facts
-    assert closed["replicas"][0]["test"] is closed["results"]["test"] is None
+    assert closed["per_seed"][0]["test"] is closed["results"]["test"] is None
     assert not (tmp_path / "ledger.sqlite").exists()
 
 

@@ -147,7 +147,6 @@ def test_the_card_has_scores_with_their_looks(server: Serving) -> None:
     assert facts["recipe"]["name"] == "course"
     assert (facts["classes"], facts["image_shape"]) == ([str(digit) for digit in range(10)], [8, 8])
     (seed,) = facts["per_seed"]
-    assert facts["replicas"] == facts["per_seed"]  # the name before
     assert seed["validation"]["accuracy"] > 0.5
     assert (seed["test"]["look"], seed["test"]["looks"]) == (1, 1)
     assert "selection bias" in seed["test"]["luck"]

@@ -91,7 +91,7 @@ def _parts(explanation: Explanation, facts: dict[str, Any], width: int) -> Itera
 
 def _title(facts: dict[str, Any]) -> str:
     """Which run this is, in a line."""
-    run, trainings = facts["run"], facts["replicas"]
+    run, trainings = facts["run"], facts["per_seed"]
     seeds = ", ".join(str(training["seed"]) for training in trainings)
     statuses = "/".join(sorted({training["status"] for training in trainings}))
     epochs = max(training["epochs"] for training in trainings)
@@ -232,8 +232,8 @@ def _name(image: Mapping[str, Any]) -> str:
 
 def _closing(facts: dict[str, Any]) -> Iterator[str]:
     """What is known of the test set, and the notes."""
-    scores = [(one["seed"], one["test"]) for one in facts["replicas"] if one["test"] is not None]
-    problems = [one["test_problem"] for one in facts["replicas"] if one["test_problem"] is not None]
+    scores = [(one["seed"], one["test"]) for one in facts["per_seed"] if one["test"] is not None]
+    problems = [one["test_problem"] for one in facts["per_seed"] if one["test_problem"] is not None]
     yield from (f"Test score not believed: {problem}" for problem in problems)
     if not scores and not problems:
         sealed = "The test set has not been opened by this run; nothing here rests on it."

@@ -167,7 +167,7 @@ class Stopping:
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain JSON."""
         return {
-            "replicas": [seed.to_dict() for seed in self.seeds],
+            "per_seed": [seed.to_dict() for seed in self.seeds],
             "differences": self.differences.to_dict(),
             "over_seeds": self.over_seeds,
             "window": self.window,

@@ -67,7 +67,6 @@ class ServedModel:
                 "image_shape": list(data.image_shape),
                 "dataset": {"name": data.name, "counts": dict(data.counts), "fingerprint": data.fingerprint},
                 "per_seed": seeds,
-                "replicas": seeds,  # what `per_seed` was called before
                 "answers": self._answers(),
                 "limits": {
                     "meaning": self._meaning(),

@@ -110,7 +110,7 @@ def _curves(facts: Facts, beside: Sequence[Facts]) -> dict[str, Figure]:
 
 
 def _histories(facts: Facts) -> list[Rows]:
-    return [training["history"] for training in facts["replicas"]]
+    return [training["history"] for training in facts["per_seed"]]
 
 
 def _curve_alt(facts: Facts, quantity: str) -> str:
@@ -125,7 +125,7 @@ def _curve_alt(facts: Facts, quantity: str) -> str:
                 f"{part} {quantity} from {_value(quantity, start)} after epoch {first} to {_value(quantity, end)} "
                 f"after epoch {last}, best {_value(quantity, best[1])} after epoch {best[0]}."
             )
-    several = len(facts["replicas"])
+    several = len(facts["per_seed"])
     return " ".join([f"Line chart of {quantity}{f', means of {several} seeds' if several > 1 else ''}.", *parts])
 
 
@@ -157,7 +157,7 @@ def slider_figures(facts: Facts) -> dict[str, Any]:
     `courses` are its validation loss and accuracy, for the slider, and `frame` the empty axes of one image's
     probabilities, in which the page's script draws lines.
     """
-    training = facts["replicas"][facts["example"]["index"]]
+    training = facts["per_seed"][facts["example"]["index"]]
     found = {}
     for quantity in _QUANTITIES:
         unit = "%" if quantity == "accuracy" else ""
@@ -258,7 +258,7 @@ def _errors(diagram: Facts) -> Figure:
 
 def _split(facts: Facts, curves: Facts) -> Figure:
     """The loss over the epochs, and the part of it that is not overconfidence: means over the seeds."""
-    seeds, verdict = len(facts["replicas"]), _verdict(facts)
+    seeds, verdict = len(facts["per_seed"]), _verdict(facts)
     removed = {"overconfident": "too sure: overconfidence", "underconfident": "not sure enough"}
     what = {"overconfident": "too sure of", "underconfident": "not sure enough of"}.get(
         verdict, "too sure or not sure enough of"
@@ -294,7 +294,7 @@ def _split(facts: Facts, curves: Facts) -> Figure:
 
 def _verdict(facts: Facts) -> str:
     """`overconfident`, `underconfident`, or nothing, of the kept weights of the seed that is shown."""
-    split = facts["replicas"][facts["example"]["index"]]["shown"]["calibration"]
+    split = facts["per_seed"][facts["example"]["index"]]["shown"]["calibration"]
     return (split or {}).get("verdict") or ""
 
 

@@ -23,7 +23,7 @@ from fittingroom.reports.words.quotes import QUESTIONS, Quote, Sentence, with_te
 from fittingroom.runs.json_files import plain
 from fittingroom.runs.looks import Standings
 
-FORMAT = 1
+FORMAT = 2  # 1 called `per_seed` `replicas`
 
 _NO_PROBABILITIES = (
     "This run did not store the probabilities of all classes, so its confidence cannot be judged. New runs of up to "
@@ -37,7 +37,7 @@ _WIDTH = 80  # characters of a line in a terminal
 
 
 def _example(subject: Subject) -> dict[str, Any]:
-    """Which seed is shown image by image; its calibration is at `replicas[index]`."""
+    """Which seed is shown image by image; its calibration is at `per_seed[index]`."""
     example = subject.trainings[subject.example]
     only = len(subject.trainings) == 1
     return {
@@ -112,7 +112,7 @@ class Explanation:
         facts = {
             "format": FORMAT,
             **run_facts(subject, [one["test"] for one in trainings]),
-            "replicas": trainings,
+            "per_seed": trainings,
             "example": _example(subject),
             **spread_facts(subject.trainings, trainings, changes, calibrations),
             "changes": {name: one.to_dict() for name, one in {**changes[subject.example], **asked}.items()},

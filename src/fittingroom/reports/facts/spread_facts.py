@@ -77,7 +77,7 @@ def _curve_facts(trainings: Sequence[SeedTraining]) -> dict[str, list[dict[str, 
 def _band(epoch: int, values: Sequence[float]) -> dict[str, Any]:
     """Mean, lowest and highest value of an epoch, and of how many seeds."""
     mean = sum(values) / len(values)
-    return {"epoch": epoch, "mean": mean, "low": min(values), "high": max(values), "replicas": len(values)}
+    return {"epoch": epoch, "mean": mean, "low": min(values), "high": max(values), "seeds": len(values)}
 
 
 def _calibration_curves(found: Sequence[Sequence[Calibration]]) -> dict[str, list[dict[str, Any]]]:
@@ -218,7 +218,7 @@ def _agreement(trainings: Sequence[Mapping[str, Any]], changes: Sequence[Mapping
     splits = [training["shown"]["calibration"] for training in trainings]
     verdicts = [None if split is None else split["verdict"] for split in splits]
     return {
-        "replicas": len(trainings),
+        "seeds": len(trainings),
         "overconfident": verdicts.count("overconfident"),
         "underconfident": verdicts.count("underconfident"),
         "stayed_wrong_carries": sum(stayed_wrong_carries(one["best_loss"].to_dict()) for one in changes),

@@ -229,7 +229,7 @@ def _images(subject: Subject) -> dict[str, Any]:
     part, why_not = _part(training)
     return {
         "seed": training.record.seed,
-        "replicas": len(subject.trainings),
+        "seeds": len(subject.trainings),
         "start": start,
         "end": last,
         "sentence": _sentence(found),

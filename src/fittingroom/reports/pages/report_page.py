@@ -66,7 +66,7 @@ def _single(subject: Subject) -> Report:
     context = {
         "title": title,
         "facts": facts,
-        "example": facts["replicas"][facts["example"]["index"]],
+        "example": facts["per_seed"][facts["example"]["index"]],
         "topics": list(_topics(facts["words"])),
         **figures.run_figures(facts),
         **figures.slider_figures(facts),
@@ -133,7 +133,7 @@ def _validated(images: RunImages, training: SeedTraining) -> Part | None:
 
 def _thinned(ledgers: list[dict[str, Any]], facts: Mapping[str, Any]) -> list[dict[str, Any]]:
     """At most about `_MOST_LEDGERS` of them, spread evenly, with those of the best epochs, the first and the last."""
-    training = facts["replicas"][facts["example"]["index"]]
+    training = facts["per_seed"][facts["example"]["index"]]
     step = -(-len(ledgers) // _MOST_LEDGERS)
     kept = {training["best_loss_epoch"], training["best_accuracy_epoch"], training["last_epoch"]}
     return [one for place, one in enumerate(ledgers) if place % step == 0 or one["epoch"] in kept]
@@ -142,7 +142,7 @@ def _thinned(ledgers: list[dict[str, Any]], facts: Mapping[str, Any]) -> list[di
 def _ledger(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Where the slider stands at first: the best-loss epoch, or the first where the best is the last."""
     ledgers = facts["ledgers"]["to_last"]
-    training = facts["replicas"][facts["example"]["index"]]
+    training = facts["per_seed"][facts["example"]["index"]]
     best = training["best_loss_epoch"]
     row = next(place for place, one in enumerate(ledgers) if one["epoch"] == best)
     start = 0 if best == training["last_epoch"] else row

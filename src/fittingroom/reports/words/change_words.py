@@ -151,6 +151,6 @@ def _all_seeds(quote: Quote, place: str) -> str:
     """With how many seeds the same images carry the rise."""
     if not quote.several() or place != "changes.best_loss":
         return ""
-    count, seeds = quote("agreement.stayed_wrong_carries"), quote("agreement.replicas")
+    count, seeds = quote("agreement.stayed_wrong_carries"), quote("agreement.seeds")
     which = f"all {count}" if count == seeds else f"{count} of the {seeds}"
     return f" With {which} seeds the images that stayed wrong account for most of the rise."

@@ -19,7 +19,7 @@ def sentences(quote: Quote) -> Iterator[Sentence]:
 
 def _single_epoch(quote: Quote) -> bool:
     """Whether no seed has more than one validated epoch."""
-    return all(len(one["validated_epochs"]) < 2 for one in quote.facts["replicas"])
+    return all(len(one["validated_epochs"]) < 2 for one in quote.facts["per_seed"])
 
 
 def _overfit(quote: Quote) -> Iterator[Sentence]:

@@ -103,11 +103,11 @@ class Quote:
 
     def several(self) -> bool:
         """Whether the run has several seeds."""
-        return len(self.facts["replicas"]) > 1
+        return len(self.facts["per_seed"]) > 1
 
     def example(self, place: str) -> str:
         """The place of a fact of the seed that is shown image by image."""
-        return f"replicas.{self.facts['example']['index']}.{place}"
+        return f"per_seed.{self.facts['example']['index']}.{place}"
 
 
 def nats_interval(interval: Sequence[float]) -> str:

@@ -30,9 +30,9 @@ def _result(quote: Quote) -> Iterator[Sentence]:
         if diverged:
             text += " A seed whose loss is not finite has diverged; its accuracy means nothing."
     else:
-        recorded = quote.look("replicas.0.validation.interval") is not None
+        recorded = quote.look("per_seed.0.validation.interval") is not None
         # The recorded interval is what `train` printed; old runs have none, and it is computed from the outcomes.
-        interval = quote("replicas.0.validation.interval" if recorded else "classes.interval")
+        interval = quote("per_seed.0.validation.interval" if recorded else "classes.interval")
         text = (
             f"The model gets {percent(accuracy)} of the {images:,} validation images right "
             f"({_percent_interval(interval)}); its mean loss is {loss}."
@@ -56,7 +56,7 @@ def _loss(quote: Quote) -> tuple[str, str]:
 
 def _kept(quote: Quote) -> Iterator[Sentence]:
     """Which weights this is about and how they answer, where that is not simply the last epoch."""
-    shown = [one["shown"] for one in quote.facts["replicas"]]
+    shown = [one["shown"] for one in quote.facts["per_seed"]]
     place = quote.example("shown")
     if not all(one["known"] for one in shown):
         yield from _unknown(quote)
@@ -74,7 +74,7 @@ def _kept(quote: Quote) -> Iterator[Sentence]:
             "training ended. The numbers of each epoch belong to the weights at that epoch.",
         )
     else:
-        kept = [quote(f"replicas.{index}.shown.epoch") for index in range(len(shown))]
+        kept = [quote(f"per_seed.{index}.shown.epoch") for index in range(len(shown))]
         if max(kept) < quote("stopping.last_epochs.low"):
             which = epoch_span(min(kept), max(kept))
             yield quote.sentence("result", f"The weights after {which} were kept, not the last ones.")
@@ -82,10 +82,10 @@ def _kept(quote: Quote) -> Iterator[Sentence]:
 
 def _unknown(quote: Quote) -> Iterator[Sentence]:
     """That what follows describes other weights than the kept ones, and why."""
-    for index, one in enumerate(quote.facts["replicas"]):
+    for index, one in enumerate(quote.facts["per_seed"]):
         if one["shown"]["known"]:
             continue
-        epoch, seed = quote(f"replicas.{index}.shown.epoch"), quote(f"replicas.{index}.seed")
+        epoch, seed = quote(f"per_seed.{index}.shown.epoch"), quote(f"per_seed.{index}.seed")
         whose = f" of seed {seed}" if quote.several() else ""
         why = (
             "the loss of an image is not finite with the kept weights"
@@ -97,7 +97,7 @@ def _unknown(quote: Quote) -> Iterator[Sentence]:
 
 def _compiled_loss(quote: Quote) -> Iterator[Sentence]:
     """What the loss that the model was compiled with comes to, where it is not the cross-entropy."""
-    place = "replicas.0.validation.compiled_loss"
+    place = "per_seed.0.validation.compiled_loss"
     if quote.look(place) is not None and not quote.several():
         yield quote.sentence(
             "result",
@@ -107,10 +107,10 @@ def _compiled_loss(quote: Quote) -> Iterator[Sentence]:
 
 
 def _left_out(quote: Quote) -> Iterator[Sentence]:
-    for index, one in enumerate(quote.facts["replicas"]):
+    for index, one in enumerate(quote.facts["per_seed"]):
         if one["left_out_epochs"]:
-            numbers = word_list([str(epoch) for epoch in quote(f"replicas.{index}.left_out_epochs")])
-            seed = quote(f"replicas.{index}.seed")
+            numbers = word_list([str(epoch) for epoch in quote(f"per_seed.{index}.left_out_epochs")])
+            seed = quote(f"per_seed.{index}.seed")
             yield quote.sentence(
                 "result",
                 f"Left out, because a loss is not finite: epoch {numbers} of seed {seed}.",
@@ -159,7 +159,7 @@ def _agreement(quote: Quote, verdict: str | None) -> str:
     """For how many seeds the verdict is the same."""
     if not quote.several() or verdict is None:
         return ""
-    same, seeds = quote(f"agreement.{verdict}"), quote("agreement.replicas")
+    same, seeds = quote(f"agreement.{verdict}"), quote("agreement.seeds")
     return f" {f'All {same}' if same == seeds else f'{same} of the {seeds}'} models are {verdict}."
 
 
@@ -228,7 +228,7 @@ def _first_pair(quote: Quote) -> Sentence:
     which = f" with seed {quote('example.seed')}" if quote.several() else ""
     same = ""
     if quote.several() and _all_equal(quote.look("class_spreads.most_mixed")):
-        same = f" All {quote('agreement.replicas')} models mix up this pair most."
+        same = f" All {quote('agreement.seeds')} models mix up this pair most."
     return quote.sentence(
         "classes",
         f"Most of all {one} and {other}: {count:,} of {quote('classes.mistakes'):,} mistakes{which} "
