@@ -107,11 +107,7 @@ export async function show(app, query) {
     app.failed(null);
     button.disabled = true;
     try {
-      if (live.isLive) {
-        await app.post(`/api/trainings/${encodeURIComponent(live.name)}/stop`);
-        button.textContent = "Stopping …";
-        return;
-      }
+      if (live.isLive) return await live.stop();
       const before = live.facts?.whole ? live.facts.run : null;
       const { name } = await app.post("/api/trainings", order);
       app.go({ run: name, ghost: live.ghost ?? before });
@@ -119,6 +115,10 @@ export async function show(app, query) {
       button.disabled = false;
     }
   }));
+  live.stop = app.act(async () => {
+    await app.post(`/api/trainings/${encodeURIComponent(live.name)}/stop`);
+    button.textContent = "Stopping …";
+  });
   resume.addEventListener("click", app.act(async () => {
     await app.post(`/api/trainings/${encodeURIComponent(live.name)}/continue`);
     await live.refresh();

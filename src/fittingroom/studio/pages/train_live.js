@@ -21,19 +21,20 @@ export const watchPanel = (app, choices) => {
   const curves = curvesPanel();
   const table = callbackTable();
   const changes = changedImages((query) => app.open("/understand", query));
-  const bar = element("progress", { max: 1, value: 0, hidden: true, "aria-label": "done" });
+  const bar = element("progress", { max: 1, value: 0, class: "idle", "aria-label": "done" });
   const heading = element("h1", null, "Train");
   const sentence = element("p", { class: "sentence", role: "status" });
   const doors = element("p", { class: "buttons doors" });
+  const stop = element("button", { type: "button", class: "stop-here", hidden: true, onclick: () => live.stop() }, "■ Stop"); // where the other is far below
   const notes = element("div", { class: "notes" });
   const ghost = element("select", { id: "ghost" });
   const seed = element("select", { id: "seed", "aria-label": "seed" });
   const tools = element("p", { class: "tools" }, element("label", { for: "ghost" }, "compare with ", ghost), seed);
-  const node = element("div", { class: "live" }, element("div", { class: "about" }, element("div", null, heading, sentence, doors), tools), bar, curves.node, changes.node, table.node, notes);
+  const node = element("div", { class: "live" }, element("div", { class: "about" }, element("div", null, heading, sentence), element("div", { class: "beside" }, doors, stop, tools)), bar, curves.node, changes.node, table.node, notes);
   let [running, again, timer, epochShown] = [false, false, undefined, null];
 
   const live = {
-    node, name: null, facts: null, ghost: null, isFirst: true, changed: () => {},
+    node, name: null, facts: null, ghost: null, isFirst: true, changed: () => {}, stop: () => {},
     get isLive() {
       return LIVE.includes(live.facts?.state);
     },
@@ -88,8 +89,9 @@ export const watchPanel = (app, choices) => {
     heading.textContent = "Train";
     sentence.textContent = "Everything is chosen. Press Train, and watch loss and accuracy move.";
     doors.replaceChildren();
-    tools.hidden = true;
-    bar.hidden = true;
+    tools.hidden = stop.hidden = true;
+    delete node.dataset.state;
+    bar.classList.add("idle");
     app.status("");
     curves.show({ rows: [] });
     table.show({ rows: [] });
@@ -98,7 +100,7 @@ export const watchPanel = (app, choices) => {
   };
   const showChoices = (facts) => {
     const runs = app.frame.runs.filter((run) => run.status === "finished" && run.name !== facts.run);
-    tools.hidden = !facts.run || (!runs.length && facts.seeds.length < 2);
+    tools.hidden = !facts.rows.length || (!runs.length && facts.seeds.length < 2);
     const key = `${runs.map((run) => run.name)} ${live.ghost}`;
     if (ghost.dataset.key !== key && document.activeElement !== ghost) {
       ghost.dataset.key = key;
@@ -110,14 +112,14 @@ export const watchPanel = (app, choices) => {
     if (seed.children.length !== facts.seeds.length) seed.replaceChildren(...facts.seeds.map((one) => element("option", { value: one }, `seed ${one}`)));
   };
   const showFacts = (facts) => {
-    const what = facts.recipe ? [named(facts.recipe), " on ", named(facts.dataset)] : ["Starting"];
+    const what = facts.recipe ? [named(facts.recipe), " on ", named(facts.dataset)] : [live.isLive ? "Starting" : "This training left no run"];
     heading.replaceChildren(...what);
     const doing = live.isLive ? statusOf(facts) : "";
     app.status(doing, doing ? "busy" : null);
     sentence.replaceChildren(named(facts.sentence || (doing ? `${doing[0].toUpperCase()}${doing.slice(1)}.` : "")));
     sentence.classList.toggle("failed", facts.state === "failed" || facts.state === "diverged");
     node.dataset.state = facts.state;
-    bar.hidden = !live.isLive;
+    bar.classList.toggle("idle", !live.isLive);
     if (["loading", "compiling", "saving"].includes(facts.state)) bar.removeAttribute("value");
     else bar.value = facts.share;
     const query = { run: facts.run };
@@ -128,6 +130,7 @@ export const watchPanel = (app, choices) => {
     curves.show(facts);
     table.show(facts);
     showChoices(facts);
+    stop.hidden = !live.isLive || app.role !== "owner";
     const told = facts.notes.join("\n");
     if (notes.dataset.told !== told) notes.replaceChildren(...facts.notes.map((text) => element("p", { class: "note" }, named(text))));
     notes.dataset.told = told;

@@ -4,7 +4,8 @@ import { drawn, element, named, number, svg } from "./dom.js";
 
 const share = (value) => (value === undefined ? "–" : `${(100 * value).toFixed(1)}%`);
 const nats = (value) => (value === undefined ? "–" : value.toFixed(3));
-const NUMBERS = [["loss", nats], ["accuracy", share], ["val_loss", nats], ["val_accuracy", share]];
+const raw = (value) => (value === undefined ? "–" : Math.abs(value) >= 100 ? value.toPrecision(4) : value.toFixed(4)); // as a callback gets it
+const NUMBERS = ["loss", "accuracy", "val_loss", "val_accuracy"];
 
 const bytes = (text) => Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
 
@@ -29,7 +30,7 @@ const picturesOf = ({ shape, data }) => {
 };
 
 // Loss and accuracy; the figure is replaced where it stands. Pointing at an epoch tells its numbers.
-export const curvesPanel = (seeds) => {
+export const curvesPanel = () => {
   const panels = Object.fromEntries(["loss", "accuracy"].map((name) => [name, element("div", { class: "panel curve", data: { curve: name } })]));
   const empty = (name) => element("p", { class: "muted empty" }, name === "loss" ? "The loss appears here as soon as it trains." : "The accuracy, too.");
   let rows = [];
@@ -77,7 +78,7 @@ const stopText = ({ text, own }) =>
 // The row of numbers that a callback gets at the end of each epoch, the latest first.
 export const callbackTable = () => {
   const body = element("tbody");
-  const head = element("tr", null, ["epoch", ...NUMBERS.map(([name]) => name), ""].map((name) => element("th", { scope: "col" }, name)));
+  const head = element("tr", null, ["epoch", ...NUMBERS, ""].map((name) => element("th", { scope: "col" }, name)));
   const title = element("h2", null, "What a callback sees", element("small", null, " logs of on_epoch_end"));
   const node = element("section", { class: "panel logs", hidden: true }, title, element("div", { class: "scroll" }, element("table", { class: "sheet" }, element("thead", null, head), body)));
   const line = (row, running) =>
@@ -85,7 +86,7 @@ export const callbackTable = () => {
       "tr",
       { class: running ? "running" : null },
       element("th", { scope: "row" }, running ? `${row.epoch} …` : row.epoch),
-      NUMBERS.map(([name, written]) => element("td", null, written(row.logs[name]))),
+      NUMBERS.map((name) => element("td", null, raw(row.logs[name]))),
       element("td", { class: "stops" }, (row.stops ?? []).map(stopText)),
     );
   const show = (facts) => {
