@@ -18,7 +18,7 @@ export const verdict = (app, facts, waiting) => {
   const rows = Array.from({ length: Math.min(facts.classes.length, many ? TOP : ALL) }, (_, at) => {
     const name = element("span", { class: "name" }, named(many ? "" : facts.classes[at]));
     const fill = element("span", { class: "bar-fill" });
-    const share = element("span", { class: "share" });
+    const share = element("span", { class: "chance" });
     return { row: element("li", null, name, element("span", { class: "track" }, fill), share), name, fill, share };
   });
   const rest = element("p", { class: "hint", hidden: !many });
