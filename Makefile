@@ -11,7 +11,7 @@ export KERAS_BACKEND := jax
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run studio test test-quick test-all lint docs examples coverage bench bench-peers bench-photos bench-serving claims labs pictures parity lock clean help setup setup-dev setup-peers dataset browser
+.PHONY: run studio test test-quick test-all lint docs examples coverage bench bench-peers bench-photos bench-serving claims labs pictures screenshots parity lock clean help setup setup-dev setup-peers dataset browser
 
 run: setup dataset  ## Train the course's model on Fashion-MNIST, then score it on the sealed test set
 	$(VENV)/bin/fittingroom train
@@ -84,6 +84,9 @@ labs: setup-dev dataset browser  ## Run all labs and write docs/labs: 10 minutes
 
 pictures: setup-dev dataset browser  ## Take the picture of a report that the docs show: minutes the first time, then seconds
 	$(VENV_PYTHON) -m benchmarks.pictures
+
+screenshots: setup-dev dataset browser  ## Take the pictures of the studio that the docs show: a minute, then seconds
+	$(VENV_PYTHON) -m benchmarks.screenshots
 
 parity: setup-dev dataset  ## Train the zoo of models with Keras and with fr.fit, and write docs/keras-parity.md: about 20 minutes
 	$(VENV_PYTHON) -m benchmarks.parity
