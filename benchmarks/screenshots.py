@@ -77,6 +77,7 @@ def _draw(page: Page) -> None:
         for place in places[1:]:
             page.mouse.move(*place, steps=8)
         page.mouse.up()
+    page.get_by_text("Draw something").wait_for(state="hidden", timeout=60_000)
     page.wait_for_timeout(1500)
 
 
@@ -104,15 +105,15 @@ def train() -> dict[str, str]:
     environment = {
         **program_environment(FOLDER),
         "HOME": str(FOLDER),
-        "FITTINGROOM_RUNS_DIR": str(FOLDER / "runs"),
+        "FITTINGROOM_RUNS_DIR": "runs",  # the pictures name no folder of this machine
         "FITTINGROOM_LEDGER": str(FOLDER / "ledger.sqlite"),
     }
     for name, (recipe, *options) in _TRAININGS.items():
         out = FOLDER / "runs" / name
         if not (out / "run.json").exists():
             shutil.rmtree(out, ignore_errors=True)
-            command = ["train", "fashion-mnist", "--recipe", recipe, *options, "--out", str(out)]
-            subprocess.run([_program(), *command], env=environment, check=True)
+            command = ["train", "fashion-mnist", "--recipe", recipe, *options, "--out", f"runs/{name}"]
+            subprocess.run([_program(), *command], cwd=FOLDER, env=environment, check=True)
     return environment
 
 
@@ -124,7 +125,7 @@ def _program() -> str:
 def studio(environment: Mapping[str, str]) -> Iterator[str]:
     """A studio of those runs: its address."""
     command = [_program(), "studio", "--port", "0", "--no-browser"]
-    process = subprocess.Popen(command, env=dict(environment), stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, cwd=FOLDER, env=dict(environment), stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None
         for line in process.stderr:
@@ -156,6 +157,9 @@ def take(browser: Browser, url: str, view: str) -> int:
             page.goto(url + address)
             page.locator("main *").first.wait_for()
             page.wait_for_timeout(QUIET)
+            page.get_by_text(re.compile("^(The map (waits|begins)|Arranging the images)")).wait_for(
+                state="detached", timeout=300_000
+            )
             act(page)
             page.wait_for_timeout(QUIET)
             picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")

@@ -92,7 +92,11 @@ class TrainingWatch:
         self._told[name] = version, time.monotonic()
         ticket = self.trainings.ticket(name)
         run = self.trainings.run_of(ticket) if ticket is not None else name
-        self._studio.events.publish("training", {"name": name, "run": run})
+        watched = None if run is None else self._watched.get(run)
+        state = _live_state(watched) if name in self._running else "ended"
+        seeds = [] if watched is None else list(watched.seeds.values())
+        epochs = {"epoch": len(seeds[0].rows) if seeds else 0, "epochs": max((one.epochs for one in seeds), default=0)}
+        self._studio.events.publish("training", {"name": name, "run": run, "state": state, **epochs})
 
     def _version(self, name: str) -> Any:
         watched = self._read(name)

@@ -1,6 +1,6 @@
 // The frame around every view: rail, run chooser, status, what failed, the connection, and the command line.
 
-import { clock, element, named } from "./dom.js";
+import { clock, element, named, number } from "./dom.js";
 import { icon } from "./icons.js";
 
 const byId = (id) => document.getElementById(id);
@@ -26,12 +26,19 @@ export const runTitle = (run) => (run.recipe ? `${run.recipe} on ${run.dataset}`
 // The runs to choose from; hidden in views that are not about one run.
 export const showChooser = (runs, chosen, choose) => {
   byId("chooser").hidden = runs.length === 0;
+  byId("place").hidden = runs.length > 0;
   const options = runs.map((run) =>
     element("option", { value: run.name, selected: run.name === chosen }, `${run.name} — ${runTitle(run)}`),
   );
   byId("run").replaceChildren(...options);
   byId("run").value = chosen ?? "";
   byId("run").onchange = () => choose(byId("run").value);
+};
+
+// In views that are not about one run: which folder it is that is looked at.
+export const showPlace = (folder, count) => {
+  const runs = count === 1 ? "1 run" : `${number(count)} runs`;
+  byId("place").replaceChildren(`${count ? runs : "no run yet"} in `, named(folder));
 };
 
 export const showStatus = (text, kind) => {

@@ -136,7 +136,7 @@ async function arrive() {
 async function showView(view, query) {
   leave();
   const here = { view, module: {}, shown: null, stops: [] };
-  const another = current?.view !== view;
+  const another = current !== null && current.view !== view;
   current = here;
   frame.showStatus("");
   const loading = element("p", { class: "loading", role: "status" });
@@ -156,6 +156,7 @@ async function showView(view, query) {
     here.module = await import(`./${view}.js`);
     if (here !== current) return;
     main.replaceChildren();
+    if (another) scrollTo(0, 0);
     main.className = `view-${view}`;
     showFrame();
     const shown = (await here.module.show(own, query)) ?? {};
@@ -183,6 +184,7 @@ const loadFrame = async () => {
   app.frame = await api.get("/api/frame");
   activity.begin(app.frame.work);
   frame.showRole(app.role);
+  frame.showPlace(app.frame.folder, app.frame.runs.length);
 };
 
 // Links to our own views are followed without loading the page again.

@@ -87,7 +87,7 @@ export async function show(app, query) {
     const { facts, isLive } = live;
     button.textContent = isLive ? "■ Stop" : facts?.whole ? "Train again" : "Train";
     button.disabled = isOwner ? !isLive && wrong : true;
-    button.classList.toggle("main", !(facts?.whole && !isLive) || checked.command !== live.command);
+    button.classList.toggle("main", !(facts?.whole && !isLive) || Boolean(live.command && checked.command !== live.command));
     resume.hidden = !facts?.resumable || isLive;
     takes.textContent = wrong ? "Mend what is marked to train it." : checked.takes && !isLive ? `Takes about ${checked.takes} on this machine.` : "";
     takes.classList.toggle("costly", Boolean(checked.costly) && !isLive && !wrong);
@@ -111,6 +111,7 @@ export async function show(app, query) {
       const before = live.facts?.whole ? live.facts.run : null;
       const { name } = await app.post("/api/trainings", order);
       app.go({ run: name, ghost: live.ghost ?? before });
+      if (matchMedia("(max-width: 1020px)").matches) scrollTo({ top: 0 }); // there the curves are above the settings
     } finally {
       button.disabled = false;
     }
