@@ -1,13 +1,105 @@
-"""The routes of the view `/runs`."""
+"""The routes of the view `/runs`: one table of all runs, what people write about them, the trash, comparing."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from pathlib import Path
+from typing import Annotated, Any
 
-from fittingroom.studio.studio import Studio
+from fastapi import APIRouter, Body, Depends, Query, Request
+from fastapi.responses import HTMLResponse
+
+from fittingroom.runs.overview import RunSummary, list_summaries
+from fittingroom.runs.run_notes import RunNotes
+from fittingroom.runs.trash import delete_run, disk_use, empty_trash, list_deleted, restore_run
+from fittingroom.serving.limits import RefusedError
+from fittingroom.studio.roles import owner, role_of
+from fittingroom.studio.studio import LastUsed, Studio
+
+_KEPT = 5_000  # summaries of runs, of a kilobyte each
+_MOST_COMPARED = 12
+# A report is a page of its own, with scripts in it; in this sandbox they cannot reach the studio.
+_REPORT_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; sandbox allow-scripts; "
+    "frame-ancestors 'none'"
+)
 
 
 def router(studio: Studio) -> APIRouter:
     """What the view asks for."""
-    del studio
-    return APIRouter(prefix="/api")
+    routes, summaries = APIRouter(prefix="/api"), LastUsed(_KEPT)
+
+    def summary(path: Path) -> RunSummary:
+        return summaries.get(path, _state_of(path), lambda: RunSummary.read(path))
+
+    @routes.get("/runs-table")
+    def table(request: Request) -> dict[str, Any]:
+        """All runs as `rows`, the bytes of all as `size`, and what is in the trash as `deleted`.
+
+        A row is `RunSummary.to_dict` with `elsewhere`, its path where it lies outside the folder. Guests are told
+        nothing of test sets and origins.
+        """
+        found, mine = list_summaries(summary), role_of(request) == "owner"
+        folder, deleted = studio.folder, list_deleted()
+        rows = [{**one.to_dict(), "elsewhere": None if one.path.parent == folder else str(one.path)} for one in found]
+        return {
+            "rows": rows if mine else [{**row, "looks": None, "origin": None, "elsewhere": None} for row in rows],
+            "folder": str(folder),
+            "size": sum(one.size for one in found),
+            "deleted": [{"name": path.name, "size": disk_use([path])} for path in deleted] if mine else [],
+        }
+
+    @routes.put("/runs/{name}/notes", dependencies=[Depends(owner)])
+    def write(name: str, notes: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
+        """Changes `title`, `notes` or `tags` (a list of texts), those that are given."""
+        given = {key: notes[key] for key in ("title", "notes", "tags") if key in notes}
+        texts = [text for key, text in given.items() if key != "tags"] + list(given.get("tags", []))
+        if not given or not all(isinstance(text, str) for text in texts):
+            raise RefusedError(422, "wrong_notes", "Expected title, notes (texts) or tags (a list of texts).")
+        changed = RunNotes.change(studio.path_of(name), **given)
+        studio.events.publish("runs", {"changed": [name]})
+        return changed.to_dict()
+
+    @routes.delete("/runs/{name}", dependencies=[Depends(owner)])
+    def delete(name: str) -> dict[str, Any]:
+        """Moves a run into the trash; `deleted` is its name there, `looks` what the ledger keeps."""
+        path = studio.path_of(name)
+        looks = RunSummary.read(path).looks
+        return {"deleted": delete_run(path), "looks": looks}
+
+    @routes.post("/trash/{name}", dependencies=[Depends(owner)])
+    def restore(name: str) -> dict[str, Any]:
+        """Brings a run back; `name` is its own again."""
+        return {"name": restore_run(name).name}
+
+    @routes.delete("/trash", dependencies=[Depends(owner)])
+    def empty() -> dict[str, Any]:
+        """Removes for good what was deleted: `removed`, how many runs."""
+        return {"removed": empty_trash()}
+
+    @routes.get("/compare")
+    def compare(run: Annotated[list[str], Query()]) -> dict[str, Any]:
+        """As `compare --json` says it of runs on the same validation images."""
+        from fittingroom.api.open_runs import compare
+
+        return compare(_paths(studio, run)).to_dict()
+
+    @routes.get("/report")
+    def report(run: Annotated[list[str], Query()]) -> HTMLResponse:
+        """The page of `fittingroom report`."""
+        from fittingroom.api.open_runs import report
+
+        page = report(_paths(studio, run))
+        return HTMLResponse(page.html, headers={"content-security-policy": _REPORT_POLICY})
+
+    return routes
+
+
+def _paths(studio: Studio, names: list[str]) -> list[Path]:
+    if len(names) > _MOST_COMPARED:
+        raise RefusedError(400, "too_many", f"{len(names)} runs: at most {_MOST_COMPARED} fit on a page. Tick fewer.")
+    return [studio.path_of(name) for name in names]
+
+
+def _state_of(path: Path) -> tuple[int, ...]:
+    """What changes with a run, its notes, and the end of its training: each writes a file into one of its folders."""
+    return tuple(folder.stat().st_mtime_ns for folder in (path, *sorted(path.glob("seed-*"))) if folder.is_dir())
