@@ -190,3 +190,81 @@ def test_the_class_on_a_leaderboard_by_commands(
     assert [place.contender.name for place in boards.boards[0].places] == ["anna", "ben"]
     assert main(["runs"]) == 0
     assert "anna: imported from anna" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def hidden(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images that no student has: those of digits, each turned a little darker, as a file with names of classes."""
+    path = tmp_path_factory.mktemp("teacher") / "hidden.npz"
+    data = fr.load("digits")
+    images, labels = np.asarray(data.train.images)[:400] // 2 * 2, data.train.labels[:400]
+    np.savez(path, x_train=images, y_train=labels)
+    return path
+
+
+def test_a_class_is_scored_on_a_test_set_that_it_does_not_have(
+    copied: Path, runs_dir: Path, hidden: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import_runs(copied)
+    anna, ben = fr.open_run("anna"), fr.open_run("ben")
+    first = anna.evaluate("the class", on=str(hidden))
+    assert (first.scores.count, first.look, first.luck) == (400, 1, 0.0)  # all of it: the file has no test part
+    assert anna.evaluate("again", on=str(hidden)).look == 1  # it has its score: no further look
+    both = ben.evaluate("the class", on=str(hidden))
+    assert [both[index].look for index in range(2)] == [2, 3]
+    assert both.luck > 0
+    assert anna.record.looks == ()  # they are not looks at the run's own test set
+    assert anna.evaluate().look == 1
+    assert main(["ledger", "--verify"]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", "anna", "--on", str(hidden), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["dataset"], told["test"]["look"], told["test"]["looks"]) == (str(hidden), 1, 3)
+    assert main(["evaluate", "ben", "--on", str(hidden), "--cost"]) == 0
+    assert "400 images and has had 3 looks so far.\nAll these runs have their score" in capsys.readouterr().out
+    assert main(["evaluate", "anna", "--on", str(hidden), "--data", "digits"]) == 2
+
+
+def test_a_score_on_another_test_set_is_believed_only_where_the_ledger_has_it(
+    copied: Path, runs_dir: Path, hidden: Path
+) -> None:
+    import_runs(copied / "anna")
+    run = fr.open_run("anna")
+    run.evaluate("the class", on=str(hidden))
+    file = run.path / "seed-0" / "scored_on.json"
+    stored = json.loads(file.read_text())
+    stored["test_sets"][0]["looks"][0]["score"]["correct"] -= 9
+    file.write_text(json.dumps(stored))
+    with pytest.raises(fr.RunError, match="not believed"):
+        run.evaluate("again", on=str(hidden))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda arrays: arrays.update(x_train=arrays["x_train"][:, :7]),
+            "7 × 8 pixels in grey",
+        ),
+        (
+            lambda arrays: arrays.update(y_train=arrays["y_train"] % 5),
+            "it lacks 5, 6, 7, 8 and 9",
+        ),
+        (lambda arrays: arrays.update(x_train=arrays["x_train"] * 15), "go up to 255"),
+    ],
+    ids=["size", "classes", "range"],
+)
+def test_images_that_the_run_cannot_take_are_refused_before_a_look(
+    copied: Path, runs_dir: Path, hidden: Path, tmp_path: Path, change: object, said: str
+) -> None:
+    import_runs(copied / "anna")
+    with np.load(hidden) as stored:
+        arrays = dict(stored)
+    change(arrays)  # type: ignore[operator]
+    np.savez(tmp_path / "other.npz", **arrays)
+    run = fr.open_run("anna")
+    with pytest.raises(fr.RunError, match=said):
+        run.evaluate("the class", on=str(tmp_path / "other.npz"))
+    assert not (run.path / "seed-0" / "scored_on.json").exists()
+    with pytest.raises(fr.RunError, match="own test set"):
+        run.evaluate("the class", on="digits")

@@ -22,6 +22,7 @@ from fittingroom.runs.layout import SeedFiles
 from fittingroom.runs.ledger import Ledger, LedgerPlace
 from fittingroom.runs.ledger_entries import Intent
 from fittingroom.runs.looks import RunLooks, Standings
+from fittingroom.runs.other_test_sets import OtherTestSet
 from fittingroom.runs.record import RunRecord
 from fittingroom.runs.unfinished import RunLock
 from fittingroom.text import amount
@@ -97,6 +98,7 @@ def look(
     reason: str,
     score: Callable[[Part], Scores],
     together: str | None = None,
+    on: OtherTestSet | None = None,
 ) -> None:
     """Opens the test set for a run and keeps its score, in the ledger and in the run's own record.
 
@@ -107,6 +109,7 @@ def look(
         reason: why the test set is opened.
         score: gives the scores on the opened test set.
         together: what the other seeds have in common that are scored in the same look; None for a look by itself.
+        on: the test set, where it is not the run's own.
 
     Raises:
         RunError: the run is being trained further.
@@ -118,7 +121,7 @@ def look(
         )
     ledger = Ledger.of_user()
     intent = replace(_intent(path, record, dataset.name, len(dataset.test), reason), together=together)
-    looks, taken = RunLooks(path), list[tuple[LedgerPlace, int]]()
+    looks, taken = RunLooks(path, on), list[tuple[LedgerPlace, int]]()
 
     def write_intent(opening: Opening) -> None:
         looks.check_writable()  # or a look would be counted, and nothing opened
@@ -126,7 +129,7 @@ def look(
         taken.append((place, looks.add(reason, place)))
 
     with looks.alone():
-        if SeedFiles(path).record().has_score:
+        if looks.has_score:
             return  # another process scored the run while this one waited
         stored = score(dataset.test.recorded(write_intent).open(reason)).to_dict()
         ((place, number),) = taken

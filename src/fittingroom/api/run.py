@@ -208,7 +208,9 @@ class Run:
         """
         return self.predictor.style
 
-    def evaluate(self, reason: str = "evaluate", *, data: str | Dataset | None = None) -> TestResult:
+    def evaluate(
+        self, reason: str = "evaluate", *, data: str | Dataset | None = None, on: str | Dataset | None = None
+    ) -> TestResult:
         """The score on the sealed test set. Opening it is recorded before the score is computed.
 
         Where there are several seeds, each one's is a look of its own, since each can be picked from. A seed
@@ -218,13 +220,19 @@ class Run:
             reason: why it is opened, for the record.
             data: where the run's dataset is now, as `fittingroom.load` takes it, or the loaded dataset, where it is not
                 where it was; None for the place that the run recorded.
+            on: another dataset with the same classes, to be scored on its test part, or on all of it where its files
+                have no test part; each seed's score is a look at that test set. None for the run's own.
 
         Raises:
-            DataError: the reason is empty, or `data` cannot be loaded.
+            DataError: the reason is empty, or `data` or `on` cannot be loaded.
             RunError: the run has no test set, or its data are not the same any more.
             StorageError: the look cannot be recorded, in the user's ledger or in the run; the test set then stays
                 closed.
         """
+        if on is not None:
+            from fittingroom.api.scored_on import scored_on
+
+            return scored_on(list(self), on, reason)
         if data is not None:
             self.use_data(data)
         for run in self:
@@ -253,7 +261,7 @@ class Run:
             kept = None if self.outcomes is None else self.outcomes.kept
             if kept is not None and np.isnan(kept.loss).all():
                 check_numbers(kept.loss[:, None], str(self.path))
-            openings.look(self.path, record, self._load_dataset(), reason, self._score, together)
+            openings.look(self.path, record, self._load_dataset(), reason, self.score, together)
 
     def explain(self, start: int | None = None, end: int | None = None) -> Explanation:
         """What loss and accuracy really say about this run: printed, it answers in words; `.facts` has all numbers.
@@ -339,7 +347,8 @@ class Run:
         """
         openings.count_test_part([(run.path, run.record) for run in self], files)
 
-    def _score(self, part: Part) -> Scores:
+    def score(self, part: Part) -> Scores:
+        """The scores of a run of one seed on images in its own form. It opens nothing, and counts no look."""
         logs = self._model_of_seed.log_probabilities(part.images)
         return Scores.of(part.labels, logs.argmax(axis=1), -logs[np.arange(len(part)), part.labels], part.classes)
 

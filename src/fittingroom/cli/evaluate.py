@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from fittingroom.api.look_cost import LookCost
 from fittingroom.cli.command import CommandOutput, CommandParser, table
 from fittingroom.cli.run_text import INSTEAD_OF_LOOKS, nats_spread, percent_spread
+from fittingroom.errors import InputError
+from fittingroom.runs.layout import read_layout
 from fittingroom.runs.place import LATEST, find_run
 from fittingroom.text import number, percent, percent_range
 
@@ -27,6 +29,11 @@ def configure(parser: CommandParser) -> None:
     """Declares the arguments, and what to run with them."""
     parser.add_run(default=LATEST)
     parser.add_data_place()
+    parser.add_argument(
+        "--on",
+        metavar="DATASET",
+        help="score it on the test set of another dataset with the same classes, such as one that students do not have",
+    )
     parser.add_trust()
     parser.add_argument(
         "--reason",
@@ -41,20 +48,34 @@ def configure(parser: CommandParser) -> None:
 def _run(arguments: argparse.Namespace) -> CommandOutput:
     """Scores the run; the opening is recorded before anything is computed."""
     path = find_run(arguments.run)  # before the heavy packages are imported
+    if arguments.on is not None and arguments.data is not None:
+        raise InputError("--data is where the run's own dataset is, and --on scores it on another one. Give one.")
+    if arguments.cost and arguments.on is not None:
+        return _cost_on(path, arguments.on)
     if arguments.cost:
         cost = LookCost.of(path)
         return CommandOutput({"run": str(path), **cost.to_dict()}, "\n".join(cost.sentences))
     from fittingroom import open_run
 
     opened = open_run(path, trust=arguments.trust)
-    result, record = opened.evaluate(arguments.reason, data=arguments.data), opened[0].record
-    facts = {"run": str(path), "dataset": record.data.name, "test": result.to_dict()}
+    result, record = opened.evaluate(arguments.reason, data=arguments.data, on=arguments.on), opened[0].record
+    name = record.data.name if arguments.on is None else arguments.on
+    facts = {"run": str(path), "dataset": name, "test": result.to_dict()}
     if len(opened) == 1:
-        return CommandOutput(facts, _text(path, record, result))
-    return CommandOutput(facts, _text_of_seeds(path, record, result))
+        return CommandOutput(facts, _text(path, name, record, result))
+    return CommandOutput(facts, _text_of_seeds(path, name, record, result))
 
 
-def _text_of_seeds(path: Path, record: RunRecord, result: TestResult) -> str:
+def _cost_on(path: Path, on: str) -> CommandOutput:
+    from fittingroom.api.scored_on import CostOnTestSet
+
+    layout = read_layout(path)
+    seeds = (list(layout.folders.values()), list(layout.records().values()))
+    cost = CostOnTestSet.of({path.name: seeds}, on)
+    return CommandOutput({"run": str(path), **cost.to_dict()}, "\n".join(cost.sentences))
+
+
+def _text_of_seeds(path: Path, dataset: str, record: RunRecord, result: TestResult) -> str:
     rows = [
         (
             str(one.seed),
@@ -68,7 +89,7 @@ def _text_of_seeds(path: Path, record: RunRecord, result: TestResult) -> str:
     header = ("seed", "accuracy", "95% interval", "loss (nats)", "look")
     which = result.looks.removeprefix("looks ")
     return (
-        f"Test set of {record.data.name}, mean over {len(result)} seeds\n\n"
+        f"Test set of {dataset}, mean over {len(result)} seeds\n\n"
         f"accuracy  {percent_spread(result.spread['accuracy'])}\n"
         f"loss      {nats_spread(result.spread['loss'])} nats\n"
         f"looks     {which} at this test set, by the seeds of {record.recipe['name']} in {path}\n"
@@ -77,7 +98,7 @@ def _text_of_seeds(path: Path, record: RunRecord, result: TestResult) -> str:
     )
 
 
-def _text(path: Path, record: RunRecord, result: TestResult) -> str:
+def _text(path: Path, dataset: str, record: RunRecord, result: TestResult) -> str:
     scores = result.scores
     rows = [
         (
@@ -93,7 +114,7 @@ def _text(path: Path, record: RunRecord, result: TestResult) -> str:
     ]
     header = ("class", "images", "right", "accuracy", "95% interval", "precision", "F1")
     return (
-        f"Test set of {record.data.name}\n\n"
+        f"Test set of {dataset}\n\n"
         f"accuracy  {percent(scores.accuracy)} (95% interval {percent_range(scores.interval)}): "
         f"{number(scores.correct)} of {number(scores.count)} images\n"
         f"loss      {number(scores.loss, 4)} nats\n"

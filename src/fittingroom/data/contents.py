@@ -22,6 +22,9 @@ _TEST_FRACTION = 0.15
 
 _MOST_CLASSES = 10_000
 
+NO_TEST_PART = "The data have no test part, so one was set aside"
+"""How the note begins that says so."""
+
 _FEW_LEVELS = 16
 """The largest value that is taken as white where no value of a dataset is above it, as in scikit-learn's digits."""
 
@@ -140,7 +143,7 @@ def _check(found: RawDataset) -> Contents:
         images, labels = images[~chosen], labels[~chosen]
         test_files, files = tuple(compress(files, chosen)), tuple(compress(files, ~chosen))
         notes.append(
-            f"The data have no test part, so one was set aside: {len(test_labels):,} of {len(chosen):,} images, "
+            f"{NO_TEST_PART}: {len(test_labels):,} of {len(chosen):,} images, "
             "stratified by class. Their content decides which, so they are the same each time."
         )
     else:

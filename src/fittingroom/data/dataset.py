@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -205,6 +205,14 @@ class SealedTestSet:
         other = SealedTestSet(self._part, self.fingerprint, recorder, self._digests, looks or self._looks)
         other._openings = self._openings
         return other
+
+    def joined(self, parts: Sequence[Part]) -> SealedTestSet:
+        """This test set and the images of other parts before it as one, sealed too."""
+        whole = [*parts, self._part]
+        images = np.concatenate([np.asarray(part.images) for part in whole])
+        labels = np.concatenate([part.labels for part in whole])
+        part = Part(images, labels, self._part.classes, self._part.scale)
+        return SealedTestSet(part, fingerprint(images, labels))
 
     def is_among(self, folder: Path, files: Set[Path]) -> bool:
         """Whether some files are those of all test images of a dataset in a folder; their names are not handed out."""

@@ -21,6 +21,7 @@ from fittingroom.runs.layout import SeedFiles
 from fittingroom.runs.ledger import Ledger, LedgerPlace
 from fittingroom.runs.ledger_check import contradiction, is_of
 from fittingroom.runs.ledger_entries import LedgerLook
+from fittingroom.runs.other_test_sets import OtherTestSet
 from fittingroom.runs.place import RECORD_NAME, is_run
 from fittingroom.runs.record import RunRecord, now
 from fittingroom.runs.validation_outcomes import ValidationOutcomes
@@ -36,14 +37,26 @@ _MOST_COMPARED = 20  # runs; each one's outcomes are a file of some hundred kilo
 
 
 class RunLooks:
-    """The looks in a run's own record, `run.json`.
+    """The looks in a run's own record, `run.json`; or those at a test set of another dataset, in `scored_on.json`.
 
     Every method raises RunError if the record is missing or damaged, and StorageError if it cannot be written; the test
     set must then stay closed.
+
+    Args:
+        path: the folder of a seed.
+        on: the other test set; None for the run's own.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, on: OtherTestSet | None = None) -> None:
         self.path = path
+        self.on = on
+
+    @property
+    def has_score(self) -> bool:
+        """Whether one of them has a score."""
+        if self.on is None:
+            return SeedFiles(self.path).record().has_score
+        return any(look.score is not None for look in self.on.looks(self.path))
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -99,6 +112,10 @@ class RunLooks:
         Keys that this version does not know stay.
         """
         path = SeedFiles(self.path).folder
+        if self.on is not None:
+            with locked_folder(path), self.on.changed(path) as stored:
+                yield stored
+            return
         with ExitStack() as lock:
             with damage(path, RECORD_NAME):
                 lock.enter_context(locked_folder(path))

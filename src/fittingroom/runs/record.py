@@ -205,7 +205,7 @@ def _read_record(stored: Mapping[str, Any]) -> RunRecord:
         train=_read_part(stored["train"]),
         validation=None if validation is None else _read_part(validation),
         notes=tuple(str(note) for note in stored["notes"]),
-        looks=tuple(_read_look(look) for look in stored["looks"]),
+        looks=tuple(read_look(look) for look in stored["looks"]),
         model_file=read_model_file(stored.get("model_file")),
         weights_sha256=optional(text, stored.get("weights_sha256")),
     )
@@ -232,7 +232,8 @@ def _read_recipe(stored: Mapping[str, Any]) -> dict[str, Any]:
     return recipe
 
 
-def _read_look(stored: Mapping[str, Any]) -> Look:
+def read_look(stored: Mapping[str, Any]) -> Look:
+    """A look from plain JSON; raises whatever a damaged one makes it raise."""
     uncounted = dict.fromkeys(("ledger", "number", "hash"))
     look = known_fields(Look, {**uncounted, **stored})
     for one in (text(look.time), text(look.reason), look.ledger, look.hash):
