@@ -14,9 +14,10 @@ from fittingroom.data.load import load
 from fittingroom.errors import DataError, RunError
 from fittingroom.evaluation.luck import Reuse, TestResult
 from fittingroom.evaluation.scores import Scores
+from fittingroom.runs.data_record import DataRecord
 from fittingroom.runs.looks import Standings
 from fittingroom.runs.other_test_sets import OtherTestSet
-from fittingroom.runs.record import DataRecord, RunRecord
+from fittingroom.runs.record import RunRecord
 from fittingroom.text import amount, points, word_list
 
 
