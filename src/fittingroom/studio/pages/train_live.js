@@ -125,7 +125,7 @@ export const watchPanel = (app, choices) => {
     const query = { run: facts.run };
     const door = (view, text, main) => element("a", { class: main ? "button main" : "button", href: app.link(view, query) }, text);
     const key = facts.whole && !live.isLive ? facts.run : "";
-    if (doors.dataset.key !== key) doors.replaceChildren(...(key ? [door("understand", "See its mistakes", true), door("try", "Show it a drawing", false)] : []));
+    if (doors.dataset.key !== key) doors.replaceChildren(...(key ? [door("understand", "See its mistakes", true), door("try", "Show it a drawing", false), door("test", "Open its test set", false)] : []));
     doors.dataset.key = key;
     curves.show(facts);
     table.show(facts);
