@@ -140,7 +140,7 @@ def test_a_training_that_fails_shows_its_sentence(visit: Visit, server: Serving,
         for number in range(9):
             Image.new("L", (12, 12), 40 * number).save(pictures / name / f"{number}.png")
     (pictures / "two" / "9.png").write_bytes(b"this is not a picture")
-    opened = visit(f"{server.url}/train?dataset=folder:{pictures}")
+    opened = visit(f"{server.url}/train?dataset={quote(str(pictures))}")
     page = opened.page
     page.locator("button.main", has_text="Train").click()
     expect(page.locator(".sentence.failed")).to_contain_text("9.png", timeout=SLOW)
