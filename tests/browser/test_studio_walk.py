@@ -91,6 +91,18 @@ def test_a_walk_through_all_views_from_nothing_to_a_test_score(visit: Visit, ser
     page.keyboard.press("Escape")
     check_page(opened)
 
+    go(page, "try")
+    canvas = page.locator("canvas").first
+    expect(canvas).to_be_visible()
+    box = canvas.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 140, box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 140, box["y"] + 220, steps=8)
+    page.mouse.up()
+    expect(page.locator(".class-bars")).to_contain_text("%", timeout=SLOW)
+    check_page(opened)
+
     go(page, "labs")
     page.get_by_role("link", name="Sizes").click()
     page.get_by_label("It rises").check()
@@ -117,8 +129,9 @@ def test_hostile_names_of_classes_are_inert_in_every_view(visit: Visit, server: 
     opened = visit(f"{server.url}/train?set=epochs%3D2")
     page = opened.page
     page.locator("#dataset").select_option(label="upload a ZIP…")
-    content = {"name": "<b>pictures.zip", "mimeType": "application/zip", "buffer": archive(HOSTILE)}
-    page.locator("input[type=file]").set_input_files(content)
+    page.locator("input[type=file]").set_input_files(
+        {"name": "<b>pictures.zip", "mimeType": "application/zip", "buffer": archive(HOSTILE)}
+    )
     expect(page.locator("#dataset option:checked")).to_contain_text("pictures", timeout=SLOW)
     run = train(page)
     check_page(opened)
