@@ -65,3 +65,14 @@ def test_images_beyond_those_that_tsne_arranges_are_placed_in_their_groups(monke
     placed = tsne(components(features)[0])
     assert placed.shape == (60, 2)
     assert (labels[nearest(placed, 1)] == labels[:, None]).all()
+
+
+def test_many_images_are_compared_with_some_spread_over_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(projection, "COMPARED", 20)
+    monkeypatch.setattr(projection, "_DISTANCES", 100)
+    features, labels = blobs()
+    told: list[tuple[int, int]] = []
+    found = nearest(features, 5, lambda done, total: told.append((done, total)))
+    assert len(np.unique(found)) <= 20
+    assert (labels[found] == labels[:, None]).all()
+    assert told == [(done, 60) for done in range(5, 61, 5)]

@@ -105,10 +105,9 @@ def make_map(subject: Subject, progress: Progress | None = None) -> ImageMap:
         raise InputError("The features of some images are not finite numbers, so they have no place on a map.")
     points, shares = components(features)
     if found is None:
-        tell("neighbours", 0, len(points))
-        found = ImageMap(
-            source, features.shape[1], training.trajectories.images, index, points[:, :2], shares[:2], nearest(points)
-        )
+        near = nearest(points, progress=lambda done, total: tell("neighbours", done, total))
+        images = training.trajectories.images
+        found = ImageMap(source, features.shape[1], images, index, points[:, :2], shares[:2], near)
         _keep(subject.path, found, training)
     tell("t-SNE", 0, TSNE_STEPS)
     found = replace(found, tsne=tsne(points, lambda done, total: tell("t-SNE", done, total)))

@@ -11,7 +11,7 @@ import contextlib
 import io
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -30,9 +30,12 @@ TSNE_IMAGES = 5_000
 NEIGHBOURS = 12
 """Nearest images that are kept of each."""
 
+COMPARED = 20_000
+"""Images that each is compared with for its neighbours: comparing a hundred thousand with each other takes minutes."""
+
 _COMPONENTS = 50  # what t-SNE and neighbours work on: further components of a classifier's features are noise
 _LEAST = 4  # images below which t-SNE has nothing to arrange
-_AT_ONCE = 1_024
+_DISTANCES = 5_000_000  # that are held at once
 _BETWEEN = 3  # neighbours that an image is placed between
 _ITERATION = re.compile(r"Iteration (\d+)")
 
@@ -66,23 +69,29 @@ def components(features: npt.NDArray[Any]) -> tuple[Float32, npt.NDArray[np.floa
     return np.asarray(found, np.float32).reshape(count, -1), np.asarray(shares, np.float64)
 
 
-def nearest(points: Float32, count: int = NEIGHBOURS) -> npt.NDArray[np.int32]:
+def nearest(points: Float32, count: int = NEIGHBOURS, progress: Progress | None = None) -> npt.NDArray[np.int32]:
     """The nearest other images of each, nearest first, int32 `(images, count)`, fewer where there are fewer images.
+
+    Of more than `COMPARED` images, each is compared with so many that are spread evenly over all.
 
     Args:
         points: `(images, features)`; distances are Euclidean.
         count: how many are wanted.
+        progress: called with images done and all images.
     """
     total = len(points)
-    count = min(count, total - 1)
-    found = np.zeros((total, max(count, 0)), np.int32)
-    if count < 1:
+    others = np.linspace(0, total - 1, min(total, COMPARED)).astype(np.intp)
+    count = max(min(count, len(others) - 1), 0)
+    found = np.zeros((total, count), np.int32)
+    if count == 0:
         return found
-    for start in range(0, total, _AT_ONCE):
-        rows = np.arange(start, min(start + _AT_ONCE, total))
-        apart = _squares(points[rows], points)
-        apart[np.arange(len(rows)), rows] = np.inf  # none is its own neighbour, not even beside a copy of itself
-        found[rows] = _smallest(apart, count)
+    among = points[others]
+    for rows in _parts(total, len(others)):
+        apart = _squares(points[rows], among)
+        apart[rows[:, None] == others] = np.inf  # none is its own neighbour, not even beside a copy of itself
+        found[rows] = others[_smallest(apart, count)]
+        if progress is not None:
+            progress(int(rows[-1]) + 1, total)
     return found
 
 
@@ -104,8 +113,7 @@ def tsne(points: Float32, progress: Progress | None = None) -> Float32:
     if len(chosen) == total:
         return placed
     found = np.zeros((total, 2), np.float32)
-    for start in range(0, total, _AT_ONCE):
-        rows = slice(start, start + _AT_ONCE)
+    for rows in _parts(total, len(chosen)):
         found[rows] = placed[_smallest(_squares(points[rows], points[chosen]), _BETWEEN)].mean(axis=1)
     found[chosen] = placed
     return found
@@ -148,6 +156,13 @@ class _Steps(io.TextIOBase):
         if found and self._progress is not None:
             self._progress(int(found[1]), TSNE_STEPS)
         return len(text)
+
+
+def _parts(total: int, others: int) -> Iterator[npt.NDArray[np.intp]]:
+    """The numbers from 0 to `total`, in parts of which all distances to `others` take some 60 MB."""
+    size = max(_DISTANCES // others, 1)
+    for start in range(0, total, size):
+        yield np.arange(start, min(start + size, total))
 
 
 def _squares(some: Float32, others: Float32) -> Float32:

@@ -29,7 +29,7 @@ export const pictureSource = (data) => {
     // An element that shows an image about `size` pixels large; empty where there is no picture of it.
     thumb(image, size) {
       const found = sheets && cut(image);
-      if (!found) return element("span", { class: "thumbnail missing", style: { width: `${size}px`, height: `${size}px` } });
+      if (!found) return element("span", { class: "thumbnail missing", style: { width: `${size}px`, height: `${size}px` } }, String(image));
       const { width, height, sharp } = sizeFor(size);
       const node = element("span", { class: sharp ? "thumbnail sharp" : "thumbnail", "aria-hidden": "true" });
       Object.assign(node.style, {

@@ -23,6 +23,11 @@ const nothing = (app) => {
 
 // What cannot be looked at says why: a training under way, a run without validation images, a damaged file.
 const unavailable = (app, run, { code, message }) => {
+  // It opens by itself when the training ends.
+  const look = async ({ changed }) => {
+    if (changed.includes(run) && !(await app.get(`/api/runs/${encodeURIComponent(run)}/answers`)).unavailable) app.again();
+  };
+  if (code === "in_training") app.events({ runs: app.act(look) });
   app.command("fittingroom runs", ["import fittingroom as fr", `run = fr.open_run(${JSON.stringify(run)})`]);
   const [view, text] = code === "in_training" ? ["train", "Watch it train"] : ["runs", "Choose another run"];
   app.nothing(code === "in_training" ? "Not finished yet" : "Nothing to look at here", app.named(message), app.element("a", { class: "button", href: app.link(view) }, text));
