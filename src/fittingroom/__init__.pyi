@@ -46,8 +46,8 @@ from fittingroom.reports.pages.document import Report as Report
 from fittingroom.runs.history import History as History
 from fittingroom.runs.outcomes import Outcomes as Outcomes
 from fittingroom.runs.record import RunRecord as RunRecord
-from fittingroom.training.replay import Replay as Replay
-from fittingroom.training.replay import replay as replay
+from fittingroom.training.recipe_job import Replay as Replay
+from fittingroom.training.recipe_job import replay as replay
 
 __all__: list[str]
 __version__: str

@@ -13,11 +13,10 @@ from fittingroom.evaluation.trajectories import Trajectories
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.reports.facts.subject import SeedTraining, Subject
 from fittingroom.runs.data_record import DataRecord
-from fittingroom.runs.environment import Environment
 from fittingroom.runs.history import History
+from fittingroom.runs.layout import RunContents, write_run
 from fittingroom.runs.outcomes import Outcomes
-from fittingroom.runs.record import PartResult, RunRecord, Seconds
-from fittingroom.runs.store import RunContents, write_run
+from fittingroom.runs.record import Environment, PartResult, RunRecord, Seconds
 from tests.evaluation.examples import trajectories_of
 
 SECONDS = Seconds(0.5, 0.25, 1.25)

@@ -12,8 +12,8 @@ from fittingroom.evaluation.scores import Scores
 from fittingroom.evaluation.trajectories import Trajectories
 from fittingroom.reports.facts.explanation import Explanation, explain
 from fittingroom.reports.facts.subject import Subject
+from fittingroom.runs.layout import RunContents
 from fittingroom.runs.record import Look, PartResult
-from fittingroom.runs.store import RunContents
 from tests.evaluation.examples import any_trajectories, is_json, trajectories_of
 from tests.reports.builders import contents_of, course_of, history_of, outcomes_of, subject_of, written
 

@@ -8,11 +8,10 @@ import pytest
 
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.data_record import DataRecord
-from fittingroom.runs.environment import Environment
 from fittingroom.runs.history import History
+from fittingroom.runs.layout import RunContents
 from fittingroom.runs.outcomes import Outcomes
-from fittingroom.runs.record import PartResult, RunRecord, Seconds
-from fittingroom.runs.store import RunContents
+from fittingroom.runs.record import Environment, PartResult, RunRecord, Seconds
 from fittingroom.runs.weights import WeightsFile
 
 

@@ -6,7 +6,7 @@ import platform
 import jax
 
 import fittingroom
-from fittingroom.runs.environment import Environment
+from fittingroom.runs.record import Environment
 
 
 def test_it_names_what_is_installed_and_what_it_runs_on() -> None:

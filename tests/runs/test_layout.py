@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from fittingroom.errors import RunError
-from fittingroom.runs.layout import Layout, SeedFiles, read_layout
+from fittingroom.runs.layout import Layout, RunContents, SeedFiles, read_layout, write_run
 from fittingroom.runs.place import RunsFolder, find_run, is_run
 from fittingroom.runs.record import Seconds
-from fittingroom.runs.store import RunContents, write_run
 
 SECONDS = Seconds(1.0, 2.0, 3.5)
 

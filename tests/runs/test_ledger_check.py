@@ -16,11 +16,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fittingroom.errors import StorageError
+from fittingroom.runs.layout import RunContents
 from fittingroom.runs.ledger import Ledger
 from fittingroom.runs.ledger_check import LedgerCheck
 from fittingroom.runs.ledger_entries import Intent, LedgerEntry
 from fittingroom.runs.looks import RunLooks
-from fittingroom.runs.store import RunContents
 from tests.runs.writing import create
 
 COLUMNS = ("number", "kind", "test_set", "look", "content", "hash")

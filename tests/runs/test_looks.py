@@ -10,10 +10,9 @@ import pytest
 
 from fittingroom.errors import RunError, StorageError
 from fittingroom.evaluation.scores import Scores
-from fittingroom.runs.layout import SeedFiles
+from fittingroom.runs.layout import RunContents, SeedFiles
 from fittingroom.runs.ledger import LedgerPlace
 from fittingroom.runs.looks import RunLooks
-from fittingroom.runs.store import RunContents
 from tests.runs.writing import create
 
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fittingroom.errors import InputError, RunError, StorageError, UnknownNameError
+from fittingroom.runs.layout import RunContents
 from fittingroom.runs.place import RunsFolder, find_run
-from fittingroom.runs.store import RunContents
 from tests.runs.writing import create
 
 NOON = "2026-03-04T12:00:00.000+00:00"

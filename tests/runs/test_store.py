@@ -15,31 +15,23 @@ import numpy as np
 import pytest
 
 from fittingroom.errors import RunError, StorageError
-from fittingroom.runs import store
-from fittingroom.runs.layout import SeedFiles
+from fittingroom.runs.layout import RunContents, SeedFiles, write_run
 from fittingroom.runs.outcomes import Outcomes
 from fittingroom.runs.place import RunsFolder
-from fittingroom.runs.store import RunContents
 from tests.runs.writing import create
 
 # Writes a copy of a run as a run of its own; with a second argument, dies in the middle of it.
 COPY = """
 import os, sys
 from pathlib import Path
-from fittingroom.runs import store
-from fittingroom.runs.layout import SeedFiles
+from fittingroom.runs.layout import RunContents, SeedFiles, write_run
 files = SeedFiles(Path(sys.argv[1]))
 path, outcomes = files.path, files.outcomes()
 if len(sys.argv) > 2:
     object.__setattr__(outcomes, "arrays", lambda: os._exit(9))
 folder = path.with_name(f"copy-{os.getpid()}")
 folder.mkdir()
-store.write_run(
-    folder,
-    [
-        store.RunContents(files.record(), files.history(), files.weights.read(), files.model(), outcomes)
-    ],
-)
+write_run(folder, [RunContents(files.record(), files.history(), files.weights.read(), files.model(), outcomes)])
 """
 
 
@@ -126,7 +118,7 @@ def test_files_that_cannot_be_written_make_no_run(
 ) -> None:
     path = create(contents)
     with pytest.raises(expected):
-        store.write_run(path, [dataclasses.replace(contents, outcomes=Unwritable(error))])
+        write_run(path, [dataclasses.replace(contents, outcomes=Unwritable(error))])
     assert RunsFolder().runs() == []
     assert not list(path.rglob(".*"))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fittingroom.runs.layout import RunContents, write_run
 from fittingroom.runs.place import RunsFolder
-from fittingroom.runs.store import RunContents, write_run
 
 
 def create(contents: RunContents, out: Path | None = None) -> Path:

@@ -21,9 +21,9 @@ from fittingroom.reports.facts.explanation import Explanation
 from fittingroom.reports.pages.document import Report
 from fittingroom.reports.pages.notebook_card import ShownHistory
 from fittingroom.runs.history import History
+from fittingroom.runs.layout import RunContents, write_run
 from fittingroom.runs.outcomes import Outcomes
 from fittingroom.runs.record import RunRecord
-from fittingroom.runs.store import RunContents, write_run
 
 
 class FittedRun(Run, keras.callbacks.History):

@@ -16,9 +16,8 @@ from fittingroom.engine.recipe_programs import RecipeModel
 from fittingroom.engine.state import State
 from fittingroom.errors import RunError
 from fittingroom.runs.json_files import damage
-from fittingroom.runs.layout import SeedFiles
+from fittingroom.runs.layout import RunContents, SeedFiles
 from fittingroom.runs.record import RunRecord
-from fittingroom.runs.store import RunContents
 
 if TYPE_CHECKING:
     import keras

@@ -9,7 +9,7 @@ from fittingroom.cli.command import CommandOutput, CommandParser
 from fittingroom.runs.place import LATEST, find_run
 
 if TYPE_CHECKING:
-    from fittingroom.training.replay import Replay, SeedReplay
+    from fittingroom.training.recipe_job import Replay, SeedReplay
 
 
 def configure(parser: CommandParser) -> None:

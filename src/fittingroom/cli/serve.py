@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from fittingroom.cli.command import CommandOutput, CommandParser, count, port, say
-from fittingroom.runs.environment import usable_cores
 from fittingroom.runs.place import find_run
+from fittingroom.runs.record import usable_cores
 
 
 def configure(parser: CommandParser) -> None:

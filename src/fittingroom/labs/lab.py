@@ -22,9 +22,8 @@ from fittingroom.labs.arms import Arm, arm_names
 from fittingroom.labs.judging import ClaimResult, check_arms
 from fittingroom.labs.lab_description import TEXTS, Lab, LabExperiment
 from fittingroom.labs.lab_folder import FACTS_NAME, LabFolder, check_guess
-from fittingroom.runs.environment import Environment
 from fittingroom.runs.json_files import json_text
-from fittingroom.runs.record import now
+from fittingroom.runs.record import Environment, now
 
 
 @dataclass(frozen=True, eq=False)

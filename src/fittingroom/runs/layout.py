@@ -1,12 +1,22 @@
-"""The folder of a run: which seeds it has, where the files of each are, and what they hold.
+"""The folder of a run: which seeds it has, which files each has, how these are read, and written whole or not at all.
 
     run.json      the seeds, which of them are kept, and the times of all together
     images-*.npz  the images that answers and pages need (`images.py`)
-    seed-0/       everything of the seed 0 (`store.py`), its own record in a `run.json` too
+    seed-0/       everything of the seed 0:
+        history.csv            the numbers of each epoch
+        outcomes.npz           what came of each validation image in each epoch, and of the kept weights; absent without
+                               validation
+        validation_files.json  the picture file of each validation image; absent where there are none
+        weights.safetensors    the model's arrays by name
+        model.json             the model's structure, as the engine describes it
+        images-<hash>.npz      images that answers and pages need (`images.py`); absent for plain arrays
+        run.json               the record (`record.py`): recipe, data, machine, times, results, looks at the test set
     seed-1/       ...
 
-The `run.json` at the top is written last: a folder without it is not a run. Looks at the test set are kept with each
-seed. A run of one seed is also known by its own folder, whose readers look into its `seed-<number>/`.
+A `run.json` is written last: a folder without it is not a run. That of a seed alone changes later, when the test set is
+opened (`ledger.py`). In the run's own folder, `judgement.npz` comes when an answer is first asked for, `correction.npz`
+with the first photo (`answers/stored.py`); both can be made again. While training lasts, the folder holds other files
+(`unfinished.py`). A run of one seed is also known by its own folder, whose readers look into its `seed-<number>/`.
 
 Version 0.1 had two other layouts, which are read as well: the files of a single seed lay in the run's own folder, its
 record among them as `run.json`; and several seeds lay in `seed-<number>/` beside a `replicas.json`.
@@ -14,21 +24,25 @@ record among them as `run.json`; and several seeds lay in `seed-<number>/` besid
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.atomic import read_file
+from fittingroom.atomic import names_synced_once, read_file, storage_errors, write_atomically, write_bytes
 from fittingroom.errors import RunError
 from fittingroom.runs.history import History
-from fittingroom.runs.json_files import check_format, damage, read_json
+from fittingroom.runs.images import RunImages
+from fittingroom.runs.json_files import check_format, damage, json_line, json_text, read_json
 from fittingroom.runs.place import OLD_SEEDS_NAME, RECORD_NAME, has_old_seeds
 from fittingroom.runs.record import RunRecord, Seconds
-from fittingroom.runs.weights import MODEL_NAME, WeightsFile
+from fittingroom.runs.weights import MODEL_NAME, WEIGHTS_NAME, WeightsFile
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from fittingroom.runs.outcomes import Outcomes
 
 FORMAT = 2
@@ -79,7 +93,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class SeedFiles:
-    """The files of a seed, as `store.py` writes them; whatever is wrong with one is a RunError that names it.
+    """The files of a seed, as `write_run` writes them; whatever is wrong with one is a RunError that names it.
 
     Args:
         path: the folder of a run of one seed, or that of a seed.
@@ -214,3 +228,84 @@ def read_seeds(stored: Iterable[Any]) -> tuple[int, ...]:
     ):
         raise ValueError(f"its seeds are not different whole numbers: {str(stored)[:100]}")
     return tuple(seeds)
+
+
+@dataclass(frozen=True)
+class RunContents:
+    """All that is kept of a seed.
+
+    Args:
+        record: what its `run.json` will say.
+        history: the numbers of each epoch.
+        weights: name -> array, in the order of the model's description.
+        model: the model's structure as plain JSON.
+        outcomes: what came of each validation image; None without validation.
+        files: the picture file of each validation image; none where they came from no files.
+        images: those of its dataset that it needs; None for plain arrays.
+    """
+
+    record: RunRecord
+    history: History
+    weights: Mapping[str, npt.NDArray[Any]]
+    model: Mapping[str, Any]
+    outcomes: Outcomes | None = None
+    files: tuple[str, ...] = ()
+    images: RunImages | None = None
+
+
+def write_run(
+    folder: Path,
+    contents: Sequence[RunContents],
+    *,
+    seeds: Sequence[int] | None = None,
+    seconds: Seconds | None = None,
+) -> None:
+    """Writes a run into a folder that is there, in place of what was kept of an earlier part of its training.
+
+    Args:
+        folder: the run's.
+        contents: of each kept seed, at least one.
+        seeds: all seeds that were asked for; by default the kept ones.
+        seconds: times of all seeds together; by default those of the first.
+
+    Raises:
+        StorageError: a file cannot be written; the folder is then not a run.
+    """
+    kept = tuple(one.record.seed for one in contents)
+    layout = Layout(folder, tuple(seeds or kept), kept, seconds or contents[0].record.seconds)
+    folders = [seed_folder(folder, seed) for seed in kept]
+    with storage_errors(folder):
+        # Those of a single seed lay here when version 0.1 began the training, and interrupted it.
+        for name in (RECORD_NAME, OLD_SEEDS_NAME, HISTORY_NAME, MODEL_NAME, WEIGHTS_NAME, OUTCOMES_NAME):
+            (folder / name).unlink(missing_ok=True)
+        for one in folders:
+            one.mkdir(exist_ok=True)
+    with names_synced_once(folder):
+        if contents[0].images is not None:  # in the run's own folder too, where runs beside this one find them at once
+            contents[0].images.write(folder)
+        RunImages.link(folder, folders)
+        for one, content in zip(folders, contents, strict=True):
+            _write_seed(one, content)
+        write_bytes(folder / RECORD_NAME, json_text(layout.to_dict()).encode())
+
+
+def _write_seed(folder: Path, contents: RunContents) -> None:
+    """Writes the files of a seed, its record last."""
+    with storage_errors(folder):
+        (folder / RECORD_NAME).unlink(missing_ok=True)
+    with names_synced_once(folder):
+        write_bytes(folder / HISTORY_NAME, contents.history.to_csv().encode())
+        write_bytes(folder / MODEL_NAME, json_line(contents.model))
+        weights = WeightsFile.content_of(contents.weights)
+        write_bytes(folder / WEIGHTS_NAME, weights)
+        outcomes = contents.outcomes
+        if outcomes is not None:
+            import numpy as np
+
+            write_atomically(
+                folder / OUTCOMES_NAME, lambda stream: np.savez(stream, allow_pickle=False, **outcomes.arrays())
+            )
+        if contents.files:
+            write_bytes(folder / FILES_NAME, json.dumps({"files": list(contents.files)}).encode())
+    record = replace(contents.record, weights_sha256=WeightsFile.sha256_of(weights, contents.weights))
+    write_bytes(folder / RECORD_NAME, json_text(record.to_dict()).encode())

@@ -5,7 +5,7 @@
     live/             what that process tells those who watch (`live.py`)
     seed-0/           what its training continues from, in `checkpoints/` (`checkpoints.py`)
 
-The files of the finished run are written into the same folder at the end, its record last (`store.py`).
+The files of the finished run are written into the same folder at the end, its record last (`layout.py`).
 
 The operating system frees the lock the moment its process is gone, also after a kill, so it can never be stale; what
 the file says only tells people who holds it.
@@ -30,12 +30,11 @@ from fittingroom.recipes.modelfile import RecordedFile
 from fittingroom.runs.checkpoints import FOLDER as CHECKPOINTS
 from fittingroom.runs.checkpoints import Checkpoints
 from fittingroom.runs.data_record import DataRecord
-from fittingroom.runs.environment import Environment
 from fittingroom.runs.json_files import check_format, damage, json_line, known_fields, read_json
 from fittingroom.runs.layout import read_layout, read_seeds, seed_folder
 from fittingroom.runs.live import LIVE_NAME
 from fittingroom.runs.place import OLD_SEEDS_NAME, RECORD_NAME, UNFINISHED_NAME, RunsFolder, is_run, is_unfinished
-from fittingroom.runs.record import now, read_model_file
+from fittingroom.runs.record import Environment, now, read_model_file
 
 FORMAT = 2
 

@@ -15,7 +15,7 @@ from fittingroom.recipes.named import NAMED
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.reports.drawing.growing import GrowingSeed, growing_figures
 from fittingroom.reports.pages.document import harmless, macros
-from fittingroom.runs.environment import usable_cores
+from fittingroom.runs.record import usable_cores
 from fittingroom.runs.watched import WatchedSeed
 from fittingroom.serving.limits import RefusedError
 from fittingroom.studio.changed_images import ChangedImages

@@ -33,10 +33,10 @@ from fittingroom.recipes.modelfile import RecordedFile
 from fittingroom.runs.data_record import DataRecord
 from fittingroom.runs.history import History
 from fittingroom.runs.images import RunImages
+from fittingroom.runs.layout import RunContents
 from fittingroom.runs.live import LiveStream
 from fittingroom.runs.outcomes import KeptOutcomes, Outcomes
 from fittingroom.runs.record import PartResult, RunRecord, Seconds, now
-from fittingroom.runs.store import RunContents
 from fittingroom.runs.unfinished import UnfinishedRun
 from fittingroom.text import word_list
 from fittingroom.training.run_folder import RunFolder

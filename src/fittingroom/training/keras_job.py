@@ -26,7 +26,7 @@ from fittingroom.progress import Progress
 from fittingroom.recipes.modelfile import ModelFile, RecordedFile
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.recipes.stop import StopRule
-from fittingroom.runs.store import RunContents
+from fittingroom.runs.layout import RunContents
 from fittingroom.training.arguments import clamped_batch_size
 from fittingroom.training.job import Data, Job, SeedJob, data_record
 from fittingroom.training.run_folder import RunFolder

@@ -1,18 +1,30 @@
-"""`recipe_job`: the training of a recipe on a dataset, through the programs that are kept for it."""
+"""The training of a recipe on a dataset; and `replay`, which trains it again and says whether the same weights come."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.engine.arrays import Arrays
 from fittingroom.engine.callbacks import StopCallback
 from fittingroom.engine.devices import prepare_jax
 from fittingroom.engine.recipe_programs import RecipeModel
-from fittingroom.progress import Progress
-from fittingroom.recipes.modelfile import ModelFile
+from fittingroom.errors import DivergedError, RunError
+from fittingroom.progress import Progress, progress_for
+from fittingroom.recipes.modelfile import ModelFile, RecordedFile
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.recipes.stop import StopRule
+from fittingroom.runs.layout import SeedFiles, read_layout
+from fittingroom.runs.place import find_run
+from fittingroom.runs.record import RunRecord
 from fittingroom.training.arguments import clamped_batch_size
 from fittingroom.training.job import Job, SeedJob, data_record
 from fittingroom.training.run_folder import RunFolder
@@ -91,3 +103,143 @@ def _scale_note(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:
     if recipe.scale:
         return ()
     return (f"The images are not scaled: their values go from 0 to {dataset.scale:g}, not from 0 to 1.",)
+
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class SeedReplay:
+    """What came of one seed when it was trained again.
+
+    Args:
+        seed: which one.
+        same: whether every bit of the weights and of the history is the same.
+        numbers: how many numbers the weights are.
+        largest_difference: between two weights; None where their shapes differ.
+        first_epoch: the first epoch, from 1, whose numbers differ; None where only the weights do, or nothing.
+    """
+
+    seed: int
+    same: bool
+    numbers: int
+    largest_difference: float | None
+    first_epoch: int | None
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What came of a run when it was trained again.
+
+    Args:
+        run: its folder.
+        seeds: what came of each seed.
+        differences: what differs between then and now, as `what: before, then after`: versions, threads, processor,
+            device. It may differ although the weights are the same.
+        seconds: how long it took.
+    """
+
+    run: Path
+    seeds: tuple[SeedReplay, ...]
+    differences: tuple[str, ...]
+    seconds: float
+
+    @property
+    def same(self) -> bool:
+        """Whether every bit of every seed is the same."""
+        return all(one.same for one in self.seeds)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain JSON."""
+        each = [asdict(one) for one in self.seeds]
+        facts = {"run": str(self.run), "per_seed": each, "differences": list(self.differences)}
+        return {**facts, "seconds": self.seconds, "same": self.same}
+
+
+def replay(
+    run: str | Path = "latest",
+    *,
+    data: str | Dataset | None = None,
+    trust: bool = False,
+    progress: Progress | None = None,
+) -> Replay:
+    """Trains the recipe of a run again, with its seeds and as many epochs, and compares. The run is not changed.
+
+    On the same machine with the same versions the weights are the same to the last bit.
+
+    Args:
+        run: the folder, the name of a run in the runs folder, or `latest`.
+        data: where the run's dataset is now, as `fittingroom.load` takes it, or the loaded dataset; None for where it
+            was.
+        trust: whether the Python file that the model came from may be run again. It is run only if its contents are
+            those of the training, and its path and hash are logged first.
+        progress: is called as training proceeds; None for a bar on a terminal.
+
+    Raises:
+        UnknownNameError: there is no such run.
+        RunError: it was trained by `fit`, whose model and callbacks it does not know, or its data have changed (the
+            message says which).
+    """
+    started = time.perf_counter()
+    path = find_run(run)
+    layout = read_layout(path)
+    before = layout.records()
+    first = next(iter(before.values()))
+    if "model" not in first.recipe:
+        raise RunError(
+            f"{path} was trained by fit with a model of your own. To see whether it can be repeated, run that program "
+            "again and compare the weights of the two runs."
+        )
+    recipe = first.trained_recipe()
+    file = RecordedFile.to_run(recipe.model, first.model_file, trust=trust)
+    progress = progress or progress_for()
+    with progress, tempfile.TemporaryDirectory() as folder:
+        progress.stage("loading")
+        dataset = first.data.load_again(data)
+        again = Path(folder) / "run"
+        epochs = {seed: record.epochs for seed, record in before.items()}
+        kept = RunFolder(again, checkpoint_every=10**9, last_epochs=epochs)
+        with suppress(DivergedError):  # as the run did; the epochs before are kept
+            recipe_job(recipe, dataset, tuple(before), kept, progress, started, file).run()
+        repeated = read_layout(again)
+        after = repeated.records()
+        each = tuple(_compared(seed, layout.folders[seed], folder) for seed, folder in repeated.folders.items())
+    return Replay(path, each, _differences(before, after), time.perf_counter() - started)
+
+
+def _compared(seed: int, before: Path, after: Path) -> SeedReplay:
+    old, new = _weights(before), _weights(after)
+    pairs = list(zip(old, new, strict=False))
+    comparable = len(old) == len(new) and all(one.shape == other.shape for one, other in pairs)
+    same_weights = comparable and all(_bits(one) == _bits(other) for one, other in pairs)
+    epochs = zip(SeedFiles(before).history().rows, SeedFiles(after).history().rows, strict=False)
+    first = next((number for number, (one, other) in enumerate(epochs, start=1) if repr(one) != repr(other)), None)
+    return SeedReplay(
+        seed=seed,
+        same=same_weights and first is None,
+        numbers=sum(array.size for array in old),
+        largest_difference=max((_distance(*pair) for pair in pairs), default=0.0) if comparable else None,
+        first_epoch=first,
+    )
+
+
+def _weights(run: Path) -> list[Array]:
+    """The weights in the model's order; their names have numbers that Keras counts up within a process."""
+    weights, model = SeedFiles(run).weights.read(), SeedFiles(run).model()
+    return [weights[start["name"]] for group in ("trainable", "non_trainable") for start in model[group]]
+
+
+def _bits(array: Array) -> tuple[str, bytes]:
+    return str(array.dtype), array.tobytes()
+
+
+def _distance(one: Array, other: Array) -> float:
+    return float(np.abs(one.astype(np.float64) - other.astype(np.float64)).max(initial=0.0))
+
+
+def _differences(before: Mapping[int, RunRecord], after: Mapping[int, RunRecord]) -> tuple[str, ...]:
+    """What differs in the environment of any seed."""
+    found: Sequence[str] = [
+        difference for seed in before for difference in before[seed].environment.differences(after[seed].environment)
+    ]
+    return tuple(dict.fromkeys(found))
