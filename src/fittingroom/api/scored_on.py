@@ -144,7 +144,8 @@ class CostOnTestSet:
     @property
     def sentences(self) -> tuple[str, ...]:
         """The cost in words."""
-        said = [f"This test set has {amount(self.images, 'image')} and has had {amount(self.looks, 'look')} so far."]
+        had = amount(self.looks, "look") if self.looks else "no look"
+        said = [f"This test set has {amount(self.images, 'image')} and has had {had} so far."]
         if not self.own:
             return (*said, "All these runs have their score on it. Showing them is not another look.")
         said.append(
