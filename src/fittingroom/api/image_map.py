@@ -100,14 +100,14 @@ def make_map(subject: Subject, progress: Progress | None = None) -> ImageMap:
     if found is not None and found.tsne is not None:
         return found
     tell = progress or _silent
-    source, features, index = _features(training, tell)
+    source, width, features, index = _features(training, tell)
     if not np.isfinite(features).all():
         raise InputError("The features of some images are not finite numbers, so they have no place on a map.")
     points, shares = components(features)
     if found is None:
         near = nearest(points, progress=lambda done, total: tell("neighbours", done, total))
         images = training.trajectories.images
-        found = ImageMap(source, features.shape[1], images, index, points[:, :2], shares[:2], near)
+        found = ImageMap(source, width, images, index, points[:, :2], shares[:2], near)
         _keep(subject.path, found, training)
     tell("t-SNE", 0, TSNE_STEPS)
     found = replace(found, tsne=tsne(points, lambda done, total: tell("t-SNE", done, total)))
@@ -126,8 +126,10 @@ def _keep(folder: Path, found: ImageMap, training: SeedTraining) -> None:
         _log.info("The map of the images is not kept: %s", error)
 
 
-def _features(training: SeedTraining, tell: Progress) -> tuple[Source, npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """What the features are, those of each image, `(n, features)`, and which of the validation images these are."""
+def _features(
+    training: SeedTraining, tell: Progress
+) -> tuple[Source, int, npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """What the features are, how many, those of each image, `(n, features)`, and which images of validation these are."""
     from fittingroom.api.inner_view import InnerView
     from fittingroom.api.run import Run
     from fittingroom.reports.pages.report_page import validation_images
@@ -144,8 +146,8 @@ def _features(training: SeedTraining, tell: Progress) -> tuple[Source, npt.NDArr
             raise InputError(f"There is no map of these images. {error}") from error
         # The Euclidean distance of square roots is the Hellinger distance of the probabilities.
         answers = np.exp(np.maximum(logs.astype(np.float32), -80) / 2)
-        return "answers", answers, np.arange(len(answers), dtype=np.int64)
-    return view.source, found, images.index
+        return "answers", answers.shape[1], answers, np.arange(len(answers), dtype=np.int64)
+    return view.source, view.width, found, images.index
 
 
 def _arrays(found: ImageMap) -> Mapping[str, Any]:

@@ -90,6 +90,11 @@ class InnerView:
         return "hidden layer" if self._hidden else "pixels"
 
     @property
+    def width(self) -> int:
+        """How many features the last layer is given, however many `features` keeps."""
+        return int(np.prod([side or 1 for side in self._before.output_shape[1:]]))
+
+    @property
     def dense(self) -> bool:
         """Whether only dense layers have weights, apart from normalizations."""
         return all(_is(layer, "Dense", "BatchNormalization", "LayerNormalization") for layer in self._weighted)

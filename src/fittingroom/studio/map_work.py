@@ -50,7 +50,8 @@ class MapWork:
         with self._lock:
             known = self._states.get(run)
             if known is None or known["state"] in {"done", "failed"}:
-                known = {"run": run, "state": "waiting", "stage": "", "done": 0, "of": 0, "places": False}
+                state = "waiting" if self._turn.locked() else "running"
+                known = {"run": run, "state": state, "stage": "", "done": 0, "of": 0, "places": False}
                 self._states[run] = known
                 threading.Thread(target=self._compute, args=(run, folder), daemon=True, name="map").start()
             return dict(known)

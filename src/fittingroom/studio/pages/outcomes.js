@@ -61,5 +61,5 @@ export const readOutcomes = (buffer) => {
 
 export const percent = (share) => `${Math.round(100 * share)}%`;
 
-// A share that is neither 0 nor 1 is shown as neither.
-export const sure = (share) => (share > 0.995 && share < 1 ? ">99%" : share < 0.005 && share > 0 ? "<1%" : percent(share));
+// A model's probability is never quite 0 or 1, and is not shown as if it were.
+export const sure = (share) => (share > 0.995 ? ">99%" : share < 0.005 ? "<1%" : percent(share));

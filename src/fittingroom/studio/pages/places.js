@@ -74,8 +74,8 @@ export const progressOf = () => {
       bar.hidden = work.state === "failed" || !work.of;
       if (work.of) bar.value = work.done / work.of;
       if (work.state === "failed") text.textContent = work.message;
-      else if (work.state === "waiting") text.textContent = "The map waits for another one.";
-      else text.textContent = work.of ? `${work.stage}: ${number(work.done)} of ${number(work.of)}` : "The map begins.";
+      else if (work.state === "waiting") text.textContent = "Another map is being computed; this one is next.";
+      else text.textContent = work.of ? `${work.stage}: ${number(work.done)} of ${number(work.of)}` : "Preparing the map …";
     },
   };
 };
