@@ -129,7 +129,7 @@ def _keep(folder: Path, found: ImageMap, training: SeedTraining) -> None:
 def _features(
     training: SeedTraining, tell: Progress
 ) -> tuple[Source, int, npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """What the features are, how many, those of each image, `(n, features)`, and which images of validation these are."""
+    """What the features are, how many, those of each image, `(n, features)`, and which validation images these are."""
     from fittingroom.api.inner_view import InnerView
     from fittingroom.api.run import Run
     from fittingroom.reports.pages.report_page import validation_images
