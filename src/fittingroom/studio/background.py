@@ -39,7 +39,7 @@ class _Task:
 
 
 class BackgroundWork:
-    """Two threads, so that a long piece of work does not hold up a short one.
+    """A few threads, so that a long piece of work does not hold up a short one.
 
     Args:
         events: told of each step.
@@ -47,7 +47,7 @@ class BackgroundWork:
 
     def __init__(self, events: Events) -> None:
         self._events = events
-        self._pool = ThreadPoolExecutor(2, thread_name_prefix="work")
+        self._pool = ThreadPoolExecutor(4, thread_name_prefix="work")
         self._lock = threading.Lock()
         self._tasks: dict[str, tuple[_Task, Future[None]]] = {}
 

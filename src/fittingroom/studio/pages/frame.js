@@ -21,14 +21,18 @@ export const showRail = (current, link) => {
   });
 };
 
-export const runTitle = (run) => (run.recipe ? `${run.recipe} on ${run.dataset}` : RUN_STATES[run.status]);
+const runTitle = (run) => {
+  const about = run.recipe ? `${run.recipe} on ${run.dataset}` : RUN_STATES[run.status];
+  const said = run.recipe && run.name.includes(run.recipe) && run.name.includes(run.dataset); // numbered names say it
+  return said ? run.name : `${run.name} — ${about}`;
+};
 
 // The runs to choose from; hidden in views that are not about one run.
 export const showChooser = (runs, chosen, choose) => {
   byId("chooser").hidden = runs.length === 0;
   byId("place").hidden = runs.length > 0;
   const options = runs.map((run) =>
-    element("option", { value: run.name, selected: run.name === chosen }, `${run.name} — ${runTitle(run)}`),
+    element("option", { value: run.name, selected: run.name === chosen }, runTitle(run)),
   );
   byId("run").replaceChildren(...options);
   byId("run").value = chosen ?? "";
