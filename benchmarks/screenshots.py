@@ -157,8 +157,8 @@ def take(browser: Browser, url: str, view: str) -> int:
             page.goto(url + address)
             page.locator("main *").first.wait_for()
             page.wait_for_timeout(QUIET)
-            page.get_by_text(re.compile("^(The map (waits|begins)|Arranging the images)")).wait_for(
-                state="detached", timeout=300_000
+            page.get_by_text(re.compile("^(The map (waits|begins)|Arranging the images)")).first.wait_for(
+                state="hidden", timeout=300_000
             )
             act(page)
             page.wait_for_timeout(QUIET)
