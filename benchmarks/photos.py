@@ -33,9 +33,8 @@ from fittingroom.data.model_inputs import ModelInputs
 from fittingroom.data.pictures import Picture
 from fittingroom.errors import DataError
 from fittingroom.evaluation.spread import Interval
-from fittingroom.photos.conversion import Conversion
+from fittingroom.photos.conversion import Conversion, Style
 from fittingroom.photos.photo_reader import _open_photo, _picture_files
-from fittingroom.photos.style import Style
 from fittingroom.text import percent, percent_range
 
 Answers = Sequence[str | None]

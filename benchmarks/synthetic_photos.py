@@ -26,8 +26,7 @@ from benchmarks.photos import answers_of
 from fittingroom import load, open_run
 from fittingroom.answers.predictor import SYNTHETIC
 from fittingroom.evaluation.spread import Interval
-from fittingroom.photos.conversion import Conversion, _smooth_noise, _synthetic_photo
-from fittingroom.photos.style import ForegroundStyle, Style
+from fittingroom.photos.conversion import Conversion, ForegroundStyle, Style, _smooth_noise, _synthetic_photo
 from fittingroom.text import percent, percent_range
 
 _LEFT_OUT = ("Sandal", "Sneaker", "Ankle boot")

@@ -29,7 +29,7 @@ from fittingroom.answers.out_of_distribution import FALSE_ALARMS, NEIGHBOUR, Sha
 from fittingroom.answers.recalibration import at_temperature
 from fittingroom.data.dataset import Part
 from fittingroom.evaluation.trajectories import _first_half
-from fittingroom.photos.style import Style
+from fittingroom.photos.conversion import Style
 from fittingroom.text import percent
 
 Floats = NDArray[np.floating[Any]]

@@ -39,7 +39,7 @@ from fittingroom.experiments.search import search as search
 from fittingroom.experiments.search_result import Search as Search
 from fittingroom.labs.lab import LabResult as LabResult
 from fittingroom.labs.lab import lab as lab
-from fittingroom.photos.style import Style as Style
+from fittingroom.photos.conversion import Style as Style
 from fittingroom.recipes.recipe import Recipe as Recipe
 from fittingroom.reports.facts.explanation import Explanation as Explanation
 from fittingroom.reports.pages.document import Report as Report

@@ -8,8 +8,7 @@ import pytest
 from benchmarks.synthetic_photos import on_a_floor, rows_of
 from fittingroom import load
 from fittingroom.data.dataset import Dataset
-from fittingroom.photos.conversion import Conversion
-from fittingroom.photos.style import Style
+from fittingroom.photos.conversion import Conversion, Style
 
 
 @pytest.fixture(scope="module")

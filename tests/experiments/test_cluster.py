@@ -16,7 +16,7 @@ import pytest
 
 import fittingroom as fr
 from fittingroom.errors import DataError, InputError, Interrupted, UnknownNameError
-from fittingroom.experiments.cluster import _PackedDataset, _train_cells
+from fittingroom.experiments.executor import _PackedDataset, _train_cells
 from fittingroom.experiments.experiment import Experiment
 from fittingroom.experiments.experiment_progress import ExperimentProgress
 from fittingroom.experiments.experiment_store import CellState

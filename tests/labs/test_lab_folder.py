@@ -12,8 +12,7 @@ from fittingroom.cli.main import main
 from fittingroom.errors import InputError, RunError
 from fittingroom.experiments.experiment_progress import ExperimentProgress
 from fittingroom.labs.lab_description import Lab
-from fittingroom.labs.lab_folder import LabFolder
-from fittingroom.labs.lab_watch import LabWatch
+from fittingroom.labs.lab_folder import LabFolder, LabWatch
 from tests.labs.conftest import CLAIM, EXPERIMENT, PICTURE, TEXTS, WHOLE, Written
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fittingroom.photos.conversion import Conversion
-from fittingroom.photos.style import ForegroundStyle, Style
+from fittingroom.photos.conversion import Conversion, ForegroundStyle, Style
 from tests.photos.drawing import photo, shirt_mask, training_images
 
 NAMES = ["photo", "foreground", "crop", "proportions", "grey", "polarity", "contrast", "size", "centre"]

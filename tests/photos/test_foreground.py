@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import fittingroom
+from fittingroom.photos.conversion import ForegroundStyle, Style
 from fittingroom.photos.foreground import REFINED, Foreground, resized
-from fittingroom.photos.style import ForegroundStyle, Style
 from tests.photos.drawing import photo, training_images
 
 

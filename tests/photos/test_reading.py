@@ -15,9 +15,8 @@ from fittingroom.data.model_inputs import ModelInputs
 from fittingroom.data.pictures import Picture
 from fittingroom.data.ranges import ValueRange
 from fittingroom.errors import DataError
-from fittingroom.photos.conversion import Conversion
+from fittingroom.photos.conversion import Conversion, ForegroundStyle, Style
 from fittingroom.photos.photo_reader import PhotoReader, _open_photo, _picture_files
-from fittingroom.photos.style import ForegroundStyle, Style
 from tests.photos.drawing import photo, training_images
 
 

@@ -8,8 +8,7 @@ import numpy as np
 from PIL import Image
 
 from fittingroom.photos.contact_sheet import MOST_ROWS, ContactSheet, ContactSheetRow
-from fittingroom.photos.conversion import Conversion
-from fittingroom.photos.style import ForegroundStyle, Style
+from fittingroom.photos.conversion import Conversion, ForegroundStyle, Style
 from tests.photos.drawing import photo, training_images
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fittingroom
-from fittingroom.photos.style import ForegroundStyle, Style
+from fittingroom.photos.conversion import ForegroundStyle, Style
 from tests.photos.drawing import training_images
 
 

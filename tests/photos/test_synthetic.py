@@ -7,8 +7,7 @@ import pytest
 
 import fittingroom
 from fittingroom.data.dataset import Dataset
-from fittingroom.photos.conversion import _synthetic_photo, synthetic_inputs
-from fittingroom.photos.style import ForegroundStyle, Style
+from fittingroom.photos.conversion import ForegroundStyle, Style, _synthetic_photo, synthetic_inputs
 
 
 @pytest.fixture(scope="module")

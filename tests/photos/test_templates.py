@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fittingroom.photos.conversion import ForegroundStyle
 from fittingroom.photos.foreground import _GRID as GRID
 from fittingroom.photos.foreground import Silhouettes, _colour_kinds, _ColourKinds, _expected, _parting
-from fittingroom.photos.style import ForegroundStyle
 from tests.photos.drawing import photo, training_images
 
 BLUE, YELLOW = np.array([20, 40, 200], np.uint8), np.array([220, 220, 60], np.uint8)

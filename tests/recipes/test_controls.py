@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fittingroom.errors import RecipeError
-from fittingroom.recipes.controls import CONTROLS, as_text, closed_controls, differing
-from fittingroom.recipes.cost import estimated_seconds, multiply_adds
+from fittingroom.recipes.controls import CONTROLS, as_text, closed_controls, differing, estimated_seconds, multiply_adds
 from fittingroom.recipes.named import NAMED, read_claims
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.recipes.settings import Setting

@@ -10,7 +10,7 @@ from fittingroom.cli.main import build_parser
 from fittingroom.cli.train import _chosen_recipe
 from fittingroom.recipes.named import NAMED
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.reports.facts.run_facts import _command
+from fittingroom.reports.facts.explanation import _command
 from fittingroom.reports.facts.subject import Subject
 from tests.reports.builders import course_of, subject_of
 

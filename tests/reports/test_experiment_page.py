@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 import fittingroom
-from fittingroom.reports.pages.experiment_page import _recipe_rows, experiment_report
-from fittingroom.reports.pages.pair_table import PairTable
+from fittingroom.reports.pages.experiment_page import PairTable, _recipe_rows, experiment_report
 from tests.reports.experiments import experiment_facts
 from tests.reports.pages import parsed
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fittingroom.photos.style import Style
+from fittingroom.photos.conversion import Style
 from fittingroom.runs.data_record import DataRecord
 from fittingroom.serving.limits import RefusedError
 from fittingroom.serving.request_images import RequestReader

@@ -16,6 +16,9 @@ all the way round, so that bright on dark and dark on bright differ). Each sum i
 and the square root of that: the Euclidean distance of two such vectors is then the Hellinger distance of two
 distributions.
 
+`SimilarImages` shows the training images whose shape is most like that of an image, by the same features, so what a
+person sees there is what the verdict goes by.
+
 Sources: the k-th neighbour's distance is that of Sun et al., Out-of-Distribution Detection with Deep Nearest Neighbors,
 ICML 2022 (arXiv 2204.06507); to compare with the predicted class alone is Jiang et al., To Trust Or Not To Trust A
 Classifier, NeurIPS 2018 (arXiv 1805.11783); to take the smaller of such shares is Tippett's, The Methods of Statistics,
@@ -28,13 +31,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fittingroom.answers.recalibration import conformal_quantile
 from fittingroom.seeds import generator
+
+if TYPE_CHECKING:
+    from fittingroom.data.dataset import Part
 
 FALSE_ALARMS = 0.05
 """The share of images like those of training that are called unlike them."""
@@ -287,3 +293,64 @@ def _distances(some: _Vectors, others: _Vectors) -> npt.NDArray[np.float32]:
     """The Hellinger distance of each of `some` to each of `others`, 0 to 1.42 (no edge in common), float32."""
     squares = some.squares[:, None] + others.squares - 2 * some.values @ others.values.T
     return np.asarray(np.sqrt(np.maximum(squares, 0)), np.float32)
+
+
+_MOST = 5_000
+_LARGEST = np.sqrt(2.0) * 255
+
+
+@dataclass(frozen=True, eq=False)
+class SimilarImage:
+    """A training image.
+
+    Args:
+        label: its class.
+        image: `(height, width)` or `(height, width, 3)`, brightness 0 to 255.
+        likeness: 1 for the same shape, 0 for no edge in common.
+    """
+
+    label: int
+    image: npt.NDArray[np.uint8]
+    likeness: float
+
+
+@dataclass(frozen=True, eq=False)
+class SimilarImages:
+    """Training images to compare with.
+
+    Args:
+        part: the images, at most 5,000 of them.
+        features: their HOG features.
+    """
+
+    part: Part
+    features: Features
+
+    @classmethod
+    def of(cls, part: Part) -> SimilarImages:
+        """Of training images, the first 5,000."""
+        return cls(part, hog_features(np.asarray(part.images[:_MOST]), part.scale))
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def nearest(self, image: npt.NDArray[Any], scale: float, count: int = 6) -> list[SimilarImage]:
+        """The most similar images, most similar first.
+
+        Args:
+            image: `(height, width)` or `(height, width, 3)`.
+            scale: what it is divided by to lie in 0 to 1.
+            count: how many; fewer where there are no more.
+        """
+        own = hog_features(image[None], scale).astype(np.float32)
+        apart = np.sqrt(((self.features.astype(np.float32) - own) ** 2).sum(axis=1))
+        order = np.argsort(apart, kind="stable")[:count]
+        brightness = np.float32(255 / self.part.scale)
+        return [
+            SimilarImage(
+                int(self.part.labels[place]),
+                np.rint(np.clip(self.part.images[place] * brightness, 0, 255)).astype(np.uint8),
+                float(max(1 - apart[place] / _LARGEST, 0.0)),
+            )
+            for place in order.tolist()
+        ]

@@ -22,9 +22,8 @@ from fittingroom.answers.recalibration import ALPHA, LabelShiftCalibration
 from fittingroom.answers.stored import JUDGEMENT, LABEL_SHIFT, digest_of
 from fittingroom.data.model_inputs import ModelInputs
 from fittingroom.errors import DataError, RunError, StorageError
-from fittingroom.photos.conversion import synthetic_inputs
+from fittingroom.photos.conversion import Style, synthetic_inputs
 from fittingroom.photos.photo_reader import PhotoReader
-from fittingroom.photos.style import Style
 from fittingroom.runs.data_record import DataRecord
 from fittingroom.runs.images import RunImages
 from fittingroom.runs.validation_outcomes import ValidationOutcomes

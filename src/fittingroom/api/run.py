@@ -20,7 +20,7 @@ from fittingroom.errors import DataError, RunError
 from fittingroom.evaluation.luck import TestResult
 from fittingroom.evaluation.scores import Scores
 from fittingroom.evaluation.spread import Spread
-from fittingroom.photos.style import Style
+from fittingroom.photos.conversion import Style
 from fittingroom.runs.history import History
 from fittingroom.runs.images import RunImages
 from fittingroom.runs.layout import SeedFiles, read_layout

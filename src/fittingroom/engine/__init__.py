@@ -13,6 +13,6 @@ The way of an epoch, from outside to inside:
 Around it: `devices` starts JAX and shares a batch among devices; `lanes` trains several seeds at once; `convolution`
 makes gradients fast on a CPU; `augmentation` changes a recipe's images within the step. A model's structure is plain
 data in `blueprint` and `description`. What a user gives is checked in `user_arrays`, `data_checks`, `model_checks`,
-`losses` and `misfits`; Keras's callbacks are called in `keras_callbacks` and saved in `callback_memory`. README.md has
+`losses` and `misfits`; Keras's callbacks are called in `keras_callbacks` and saved by `callbacks`. README.md has
 the reasons.
 """

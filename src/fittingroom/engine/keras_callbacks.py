@@ -7,8 +7,7 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.engine.callback_memory import LastingCallbacks
-from fittingroom.engine.callbacks import Callback, Numbers
+from fittingroom.engine.callbacks import Callback, LastingCallbacks, Numbers
 from fittingroom.engine.state import State, Variables
 from fittingroom.errors import InputError
 from fittingroom.text import word_list

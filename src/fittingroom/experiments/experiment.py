@@ -295,7 +295,7 @@ def _executor(name: str, address: str | None) -> Executor:
     if name not in _EXECUTORS:
         raise UnknownNameError("executor", name, _EXECUTORS)
     if name == "ray":  # imported here, since all other experiments do without it
-        from fittingroom.experiments.cluster import RayExecutor
+        from fittingroom.experiments.executor import RayExecutor
 
         return RayExecutor(address)
     if address is not None:

@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 
 from fittingroom.data.model_inputs import ConversionStep
 from fittingroom.errors import DataError
-from fittingroom.photos.conversion import Conversion
+from fittingroom.photos.conversion import Conversion, ForegroundStyle
 from fittingroom.photos.foreground import Mask, box
-from fittingroom.photos.style import ForegroundStyle
 
 MOST_STROKES, MOST_POINTS = 1_000, 50_000
 

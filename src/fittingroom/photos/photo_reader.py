@@ -17,8 +17,7 @@ from fittingroom.data.model_inputs import ImageReader, ModelInputs
 from fittingroom.data.pictures import ACCEPTED, Picture
 from fittingroom.data.ranges import ValueRange
 from fittingroom.errors import DataError
-from fittingroom.photos.conversion import Conversion
-from fittingroom.photos.style import Style
+from fittingroom.photos.conversion import Conversion, Style
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -19,7 +19,7 @@ from fittingroom.serving.limits import LIMITS, RefusedError
 from fittingroom.text import amount
 
 if TYPE_CHECKING:
-    from fittingroom.photos.style import Style
+    from fittingroom.photos.conversion import Style
     from fittingroom.runs.data_record import DataRecord
 
 Array = np.ndarray[Any, Any]

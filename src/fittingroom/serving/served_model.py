@@ -11,7 +11,7 @@ from fittingroom.answers.predictor import Predictor
 from fittingroom.answers.recalibration import ALPHA
 from fittingroom.api.run import Run
 from fittingroom.errors import DataError, RunError
-from fittingroom.photos.style import Style
+from fittingroom.photos.conversion import Style
 from fittingroom.runs.data_record import DataRecord
 from fittingroom.runs.json_files import plain
 from fittingroom.runs.looks import Standings

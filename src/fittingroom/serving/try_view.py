@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.answers.judgement import Answer
+from fittingroom.answers.out_of_distribution import SimilarImages
 from fittingroom.answers.predictor import Predictor
 from fittingroom.answers.recalibration import ALPHA
-from fittingroom.answers.similar import SimilarImages
 from fittingroom.data.corrections import Corrections
 from fittingroom.data.model_inputs import ConversionStep, ModelInputs
 from fittingroom.errors import DataError, FittingRoomError, RunError

@@ -19,8 +19,7 @@ from typing import Any
 from fittingroom.atomic import read_file, storage_errors
 from fittingroom.errors import FittingRoomError, InputError, UnknownNameError
 from fittingroom.labs.lab_description import Lab
-from fittingroom.labs.lab_folder import LabFolder
-from fittingroom.labs.lab_watch import LabWatch, WatchedArm
+from fittingroom.labs.lab_folder import LabFolder, LabWatch, WatchedArm
 from fittingroom.reports.pages.lab_page import lab_curves
 from fittingroom.studio.studio import Studio
 

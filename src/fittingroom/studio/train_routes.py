@@ -9,8 +9,7 @@ from fastapi import APIRouter, Depends, Request
 
 from fittingroom.data.catalogue import CATALOGUE
 from fittingroom.errors import InputError
-from fittingroom.recipes.controls import CONTROLS, as_text, closed_controls, differing
-from fittingroom.recipes.cost import estimated_seconds
+from fittingroom.recipes.controls import CONTROLS, as_text, closed_controls, differing, estimated_seconds
 from fittingroom.recipes.named import NAMED
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.reports.drawing.growing import GrowingSeed, growing_figures

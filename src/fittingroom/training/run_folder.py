@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from fittingroom.engine.blueprint import Blueprint
-from fittingroom.engine.callback_memory import LastingCallbacks
+from fittingroom.engine.callbacks import LastingCallbacks
 from fittingroom.engine.devices import platform_and_threads
 from fittingroom.engine.epoch import ImageOutcomes
 from fittingroom.engine.snapshots import FinishedEpoch, Snapshot, Training, TrainingPlan
