@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import json
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fittingroom.data.catalogue import CATALOGUE
+from fittingroom.data.load import load
 from fittingroom.errors import FittingRoomError, RunError
 from fittingroom.runs.images import RunImages
 from fittingroom.runs.layout import SeedFiles, read_layout
@@ -36,6 +39,7 @@ class ChangedImages:
     def __init__(self, watch: TrainingWatch) -> None:
         self._watch = watch
         self._parts = LastUsed(3)
+        self._samples = LastUsed(8)
 
     def facts(self, run: str, seed: int, epoch: int | None, most: int = 24) -> dict[str, Any] | None:
         """What changed in an epoch against the one before.
@@ -94,6 +98,34 @@ class ChangedImages:
             "pictures": None if part is None else _pictures(part, places, [*chosen["right"][1], *chosen["wrong"][1]]),
         }
 
+    def sample(self, name: str) -> dict[str, Any] | None:
+        """A training picture of each class of a known dataset, with `classes`; None where it would be downloaded first.
+
+        Its validation images are then at hand, when a training of it begins to tell of them.
+        """
+        entry = CATALOGUE.get(name)
+        if entry is None or not (
+            name == "digits" or (entry.system_folder is not None and entry.system_folder.is_dir())
+        ):
+            return None
+
+        def made() -> dict[str, Any]:
+            dataset = load(name)
+            if (validation := dataset.validation) is not None:
+                here = validation, np.arange(len(validation))
+                self._parts.get(_key(dataset.fingerprint, dataset.arguments), None, lambda: here)
+            train = dataset.train
+            firsts = [int(np.argmax(train.labels == label)) for label in range(len(dataset.classes))]
+            return {
+                "classes": list(dataset.classes),
+                "train": len(train),
+                "validation": 0 if validation is None else len(validation),
+                "pictures": _packed(train.images[firsts], train.scale),
+            }
+
+        found: dict[str, Any] = self._samples.get(name, None, made)
+        return found
+
     def _rows(self, run: str, seed: int) -> tuple[npt.NDArray[Any], dict[int, Any], dict[int, Any]] | None:
         """Labels, and by the number of each known epoch the predicted classes and the losses."""
         watched = self._watch.watched(run)
@@ -122,7 +154,7 @@ class ChangedImages:
     ) -> tuple[Part | None, npt.NDArray[np.int64] | None]:
         """The validation images of a run, and which of all they are; None twice where they are not known."""
         path = self._watch.path(run)
-        key = (data.fingerprint, str(data.load), is_run(path))
+        key = _key(data.fingerprint, data.load)
         try:
             part, places = self._parts.get(key, None, partial(self._loaded, path, data))
         except (FittingRoomError, OSError):
@@ -145,13 +177,21 @@ class ChangedImages:
         return part, np.arange(len(part))
 
 
+def _key(fingerprint: str, arguments: Any) -> str:
+    """What decides which images are validated on."""
+    return f"{fingerprint} {json.dumps(arguments, sort_keys=True, default=str)}"
+
+
 def _pictures(part: Part, places: npt.NDArray[np.int64] | None, indices: list[int]) -> dict[str, Any] | None:
     """The pictures of some images: their shape, and their pixels as base64."""
     if places is None or not indices:
         return None
-    chosen = part.images[np.searchsorted(places, indices)]
-    step = -(-max(chosen.shape[1:3]) // _LARGEST_SIDE)
-    pixels = (np.clip(chosen[:, ::step, ::step].astype(np.float32) / part.scale, 0, 1) * 255).astype(np.uint8)
+    return _packed(part.images[np.searchsorted(places, indices)], part.scale)
+
+
+def _packed(images: npt.NDArray[Any], scale: float) -> dict[str, Any]:
+    step = -(-max(images.shape[1:3]) // _LARGEST_SIDE)
+    pixels = (np.clip(images[:, ::step, ::step].astype(np.float32) / scale, 0, 1) * 255).astype(np.uint8)
     return {"shape": list(pixels.shape), "data": base64.b64encode(pixels.tobytes()).decode()}
 
 

@@ -41,6 +41,11 @@ def router(studio: Studio) -> APIRouter:
         """The datasets, recipes and controls to choose from."""
         return {**_choices(), "uploaded": uploaded_datasets(studio.folder)}
 
+    @routes.get("/trainings/sample")
+    def sample(dataset: str) -> dict[str, Any]:
+        """A picture of each class of a known dataset; `sample` is null for others."""
+        return {"sample": changed.sample(dataset)}
+
     @routes.post("/trainings/check", dependencies=may_train)
     async def check(request: Request) -> dict[str, Any]:
         """What an order would do: its command, its problems, what cannot be set with it, how long it takes."""

@@ -329,7 +329,7 @@ def _result(path: Path) -> tuple[str, str]:
         rights = [one.validation.accuracy for one in records if one.validation and one.validation.accuracy is not None]
         mean = sum(rights) / len(rights)
         spread = f"{percent(min(rights))} to {percent(max(rights))} over {len(rights)} seeds"
-        return status, f"{percent(mean)} of the validation images right on average, {spread}.{overfit}{reason}"
+        return status, f"{percent(mean)} of the validation images right ({spread}).{overfit}{reason}"
     low, high = validation.interval or (None, None)
     between = "" if low is None else f" (95% interval {percent(low)} to {percent(high)})"
     return status, f"{percent(validation.accuracy)} of the validation images right{between}.{overfit}{reason}"

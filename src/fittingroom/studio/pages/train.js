@@ -38,6 +38,7 @@ export async function show(app, query) {
     app.go(queryOf(order), { replace: true });
     showOrder();
     check();
+    if (part.dataset) live.showSample(part.dataset).catch(app.failed);
   };
   const setSetting = (key, text) => {
     const settings = { ...order.settings, [key]: text };
@@ -69,7 +70,7 @@ export async function show(app, query) {
     element("div", { class: "buttons press" }, button, resume),
     takes,
   );
-  const live = watchPanel(app, choices);
+  const live = watchPanel(app);
   app.main.append(element("div", { class: "train" }, panel, live.node));
 
   const showOrder = () => {
@@ -141,6 +142,7 @@ export async function show(app, query) {
 
   showOrder();
   await Promise.all([check().catch(app.failed), live.watch(query.run ?? now.running[0] ?? null, query.ghost ?? null)]);
+  live.showSample(order.dataset).catch(app.failed);
   return {
     async update(next) {
       if (isOrder(next) || !next.run) order = orderOf(next);

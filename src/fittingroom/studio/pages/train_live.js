@@ -1,7 +1,7 @@
 // The right side of the view: which training is watched, what it says, and what comes after it.
 
 import { element, named } from "./dom.js";
-import { callbackTable, changedImages, curvesPanel } from "./train_watch.js";
+import { callbackTable, changedImages, curvesPanel, sampleOfClasses } from "./train_watch.js";
 
 const LIVE = ["loading", "compiling", "training", "validating", "saving"];
 const DOING = { loading: "loading the data", compiling: "compiling", training: "training", validating: "validating", saving: "saving the run" };
@@ -17,10 +17,11 @@ const statusOf = (facts) => {
   return `${DOING[facts.state]}${seeds}, epoch ${epoch} of ${facts.epochs}${remains}`;
 };
 
-export const watchPanel = (app, choices) => {
+export const watchPanel = (app) => {
   const curves = curvesPanel();
   const table = callbackTable();
   const changes = changedImages((query) => app.open("/understand", query));
+  const sample = sampleOfClasses();
   const bar = element("progress", { max: 1, value: 0, class: "idle", "aria-label": "done" });
   const heading = element("h1", null, "Train");
   const sentence = element("p", { class: "sentence", role: "status" });
@@ -30,7 +31,7 @@ export const watchPanel = (app, choices) => {
   const ghost = element("select", { id: "ghost" });
   const seed = element("select", { id: "seed", "aria-label": "seed" });
   const tools = element("p", { class: "tools" }, element("label", { for: "ghost" }, "compare with ", ghost), seed);
-  const node = element("div", { class: "live" }, element("div", { class: "about" }, element("div", null, heading, sentence), element("div", { class: "beside" }, doors, stop, tools)), bar, curves.node, changes.node, table.node, notes);
+  const node = element("div", { class: "live" }, element("div", { class: "about" }, element("div", null, heading, sentence), element("div", { class: "beside" }, doors, stop, tools)), bar, curves.node, sample.node, changes.node, table.node, notes);
   let [running, again, timer, epochShown] = [false, false, undefined, null];
 
   const live = {
@@ -47,6 +48,12 @@ export const watchPanel = (app, choices) => {
       [live.name, live.ghost] = [name, ghostName];
       if (name === null) return showNothing();
       await live.refresh();
+    },
+    // Of a dataset that may be trained on next; a training that is watched has pictures of its own.
+    async showSample(dataset) {
+      if (live.name !== null) return;
+      const { sample: found } = await app.get(`/api/trainings/sample?dataset=${encodeURIComponent(dataset)}`);
+      if (live.name === null) sample.show(found);
     },
     // Something of a training has changed; looks are spaced, and never overlap.
     heard(name) {
@@ -112,6 +119,7 @@ export const watchPanel = (app, choices) => {
     if (seed.children.length !== facts.seeds.length) seed.replaceChildren(...facts.seeds.map((one) => element("option", { value: one }, `seed ${one}`)));
   };
   const showFacts = (facts) => {
+    if (facts.epoch) sample.show(null);
     const what = facts.recipe ? [named(facts.recipe), " on ", named(facts.dataset)] : [live.isLive ? "Starting" : "This training left no run"];
     heading.replaceChildren(...what);
     const doing = live.isLive ? statusOf(facts) : "";

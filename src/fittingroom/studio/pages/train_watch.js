@@ -125,3 +125,17 @@ export const changedImages = (open) => {
   };
   return { node, show };
 };
+
+// Before anything was trained: a picture of each class.
+export const sampleOfClasses = () => {
+  const node = element("section", { class: "panel sample", hidden: true });
+  const show = (found) => {
+    node.hidden = !found;
+    if (!found) return;
+    const pictures = picturesOf(found.pictures);
+    const tiles = found.classes.slice(0, pictures.length).map((name, place) => element("figure", null, pictures[place], element("figcaption", null, named(name))));
+    const counts = `${number(found.train)} images to learn from, ${number(found.validation)} held out to validate on`;
+    node.replaceChildren(element("h2", null, "What it learns to tell apart ", element("small", null, counts)), element("div", { class: "images" }, tiles.slice(0, 40)));
+  };
+  return { node, show };
+};
