@@ -103,7 +103,6 @@ def test_choose_press_watch_stop_continue_and_compare(visit: Visit, folder: Path
         first, wide = epoch(page), float(page.locator(".curve .plot").first.get_attribute("data-last") or 0)
         wait_for_epoch(page, first + 1)
         assert float(page.locator(".curve .plot").first.get_attribute("data-last") or 0) >= wide
-        expect(page.locator(".changed canvas").first).to_be_visible()
         expect(page.locator(".changed h2").first).to_contain_text(re.compile(r"\d+ became right in epoch \d+"))
         phone = visit(page.url, 360, 740, dark=True)
         expect(phone.page.locator("h1")).to_have_text("course+ on digits")
@@ -131,6 +130,7 @@ def test_choose_press_watch_stop_continue_and_compare(visit: Visit, folder: Path
         expect(mistakes).to_be_visible(timeout=SOON)
         assert page.locator("button.main, a.main").count() == 1
         expect(page.locator('[data-curve="loss"] .mean.rest')).to_have_count(2)
+        expect(page.locator(".changed canvas").first).to_be_visible()
         assert re.search(r"/understand\?run=\d{4}", mistakes.get_attribute("href") or "")
         assert re.search(
             r"/try\?run=\d", page.get_by_role("link", name="Show it a drawing").get_attribute("href") or ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -71,7 +72,9 @@ def test_a_training_survives_the_studio_and_is_stopped_and_continued_by_another(
         assert (facts["state"], facts["recipe"], facts["dataset"]) == ("training", "course+", "digits")
         assert {"loss", "accuracy", "val_loss", "val_accuracy"} <= facts["rows"][0]["logs"].keys()
         assert facts["command"] == "fittingroom train digits --set hidden=8 --epochs 100000"
-        assert 'data-last="10' in facts["curves"]["loss"] or 'data-last="20' in facts["curves"]["loss"]
+        assert re.search(
+            r'data-last="[125]0+\.0"', facts["curves"]["loss"]
+        )  # a round number, not the 100,000 that are planned
         run = facts["run"]
         first.process.kill()
         first.process.wait()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -64,6 +63,7 @@ class TrainingWatch:
         self._watched: dict[str, WatchedTraining] = {}
         self._about = LastUsed(200)
         self._sentences = LastUsed(200)
+        self._stops: dict[tuple[str, int], _Stops] = {}
         self._told: dict[str, tuple[Any, float]] = {}
         self._running: list[str] = []
         self._searched = 0.0
@@ -167,12 +167,24 @@ class TrainingWatch:
             "epoch": None if shown is None else len(shown.rows),
             "share": sum(one.share for one in seeds) / max(1, len(seeds)),
             "seconds_left": None if watched is None or state != "training" else watched.seconds_left,
-            "rows": [] if shown is None else _rows(shown, conditions),
+            "rows": [] if shown is None else _rows(shown, self._met(run, shown, conditions)),
             "running": None if shown is None or not shown.points else _point(shown),
             "notes": [] if watched is None else list(watched.notes),
             "resumable": state == "interrupted" and is_unfinished(self._studio.folder / run),
             "whole": is_run(self._studio.folder / run) and state not in _LIVE,
         }
+
+    def _met(self, run: str, seed: WatchedSeed, conditions: Sequence[str]) -> Mapping[int, list[dict[str, Any]]]:
+        """Number of an epoch -> the conditions that are met there first."""
+        key = (run, seed.seed)
+        stops = self._stops.get(key)
+        if stops is None or not stops.update(seed.rows):
+            stops = _Stops(conditions)
+            stops.update(seed.rows)
+            self._stops[key] = stops
+            for old in list(self._stops)[:-_MOST_WATCHED]:
+                del self._stops[old]
+        return stops.met
 
     def about(self, run: str) -> TrainingAbout | None:
         """What a run trains or has trained; None where its folder is gone, or does not say."""
@@ -286,22 +298,45 @@ def _recorded(folder: Path, seed: int) -> WatchedSeed:
     return found
 
 
-def _rows(seed: WatchedSeed, conditions: Sequence[str]) -> list[dict[str, Any]]:
-    """The numbers of each epoch as a callback gets them, counted from 1, with the conditions that are met there first.
+class _Stops:
+    """Where the conditions of a seed are met for the first time, found again only in epochs that are new."""
+
+    def __init__(self, conditions: Sequence[str]) -> None:
+        self._own = frozenset(conditions)
+        self._rules = {text: StopRule([text], own=True) for text in dict.fromkeys([*conditions, COURSE_STOP])}
+        self._last = -1
+        self.met: dict[int, list[dict[str, Any]]] = {}
+
+    def update(self, rows: dict[int, dict[str, float]]) -> bool:
+        """Takes new epochs into account; whether the earlier ones are those that were seen."""
+        if self._last >= 0 and self._last not in rows:
+            return False
+        new: list[int] = []
+        for epoch in reversed(rows):  # in the order in which they came
+            if epoch <= self._last:
+                break
+            new.append(epoch)
+        for epoch in reversed(new):
+            for text, rule in list(self._rules.items()):
+                try:
+                    met = rule.update(rows[epoch])
+                except InputError:  # a number that this training does not have
+                    met = None
+                if met:
+                    self.met.setdefault(epoch, []).append({"text": text, "own": text in self._own})
+                    del self._rules[text]
+            self._last = epoch
+        return True
+
+
+def _rows(seed: WatchedSeed, met: Mapping[int, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The last epochs, counted from 1, with their numbers as a callback gets them; and those with a condition met.
 
     Each condition is `{text, own}`; `own` says whether it is one of the training's.
     """
-    ordered = sorted(seed.rows.items())
-    met: dict[int, list[dict[str, Any]]] = {}
-    for condition in dict.fromkeys([*conditions, COURSE_STOP]):
-        with suppress(InputError):  # a number that this training does not have
-            rule = StopRule([condition], own=True)
-            for epoch, logs in ordered:
-                if rule.update(logs):
-                    met.setdefault(epoch, []).append({"text": condition, "own": condition in conditions})
-                    break
-    rows = [{"epoch": epoch + 1, "logs": logs, "stops": met.get(epoch, [])} for epoch, logs in ordered]
-    return rows if len(rows) <= _MOST_ROWS else [row for row in rows[:-_MOST_ROWS] if row["stops"]] + rows[-_MOST_ROWS:]
+    last = sorted(seed.rows)[-_MOST_ROWS:]
+    shown = sorted({*last, *(epoch for epoch in met if epoch in seed.rows)})
+    return [{"epoch": epoch + 1, "logs": seed.rows[epoch], "stops": met.get(epoch, [])} for epoch in shown]
 
 
 def _point(seed: WatchedSeed) -> dict[str, Any]:
