@@ -85,7 +85,7 @@ class Leaderboard:
             return f"None of the {count} runs is shown to differ from the first: the order may be chance."
         behind = amount(count - inside, "run is", "runs are")
         return (
-            f"The first {inside} are not shown to differ from {best}: among them the order may be chance. {behind} "
+            f"None of the first {inside} is shown to differ from {best}: among them the order may be chance. {behind} "
             "right less often."
             if self._is_closed
             else f"{amount(inside, 'run')} of {count} are not shown to differ from {best}; {behind} right less often."
