@@ -142,6 +142,17 @@ def test_a_gradient_map_of_convolutions_is_the_slope_of_the_difference() -> None
     assert view.first_weights((6, 6, 3)) is None
 
 
+def test_one_number_for_two_classes_speaks_for_the_second() -> None:
+    last = layers.Dense(1, activation="sigmoid")
+    model = keras.Sequential([keras.Input((2, 2)), layers.Flatten(), last])
+    image = np.array([[10, 20], [30, 40]], np.uint8)
+    second, first = (InnerView(model, 1.0).pixels(image, *pair) for pair in ((1, 0), (0, 1)))
+    expected = np.asarray(last.kernel)[:, 0] * image.reshape(-1)
+    assert second.values.reshape(-1) == pytest.approx(expected, rel=1e-5)
+    assert first.values.tolist() == (-second.values).tolist()
+    assert second.difference == pytest.approx(expected.sum(), rel=1e-5)
+
+
 def test_where_there_is_no_hidden_layer_the_features_are_the_pixels() -> None:
     model = keras.Sequential([keras.Input((4, 4)), layers.Flatten(), layers.Dense(3, activation="softmax")])
     image = np.arange(16, dtype=np.uint8).reshape(1, 4, 4)

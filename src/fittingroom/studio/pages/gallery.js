@@ -7,7 +7,7 @@ import { SORTS, sorted } from "./selection.js";
 const STEP = 60;
 
 export const galleryOf = (data, pictures, { open, clear, sort }) => {
-  const title = element("h2", { id: "selection-title", tabindex: "-1" });
+  const title = element("h2", { id: "selection-title", "aria-live": "polite" });
   const cleared = element("button", { type: "button", class: "quiet", title: "Escape", onclick: clear }, "Clear");
   const order = element("select", { "aria-label": "Order of the images", onchange: () => sort(order.value) }, Object.entries(SORTS).map(([value, text]) => element("option", { value }, text)));
   const shots = element("div", { class: "shots" });

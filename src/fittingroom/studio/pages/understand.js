@@ -106,8 +106,16 @@ class View {
   }
 
   update(query) {
-    if (this.app.run(query) !== this.run) return this.app.again();
+    if (this.app.run(query) !== this.run) return this.another(this.app.run(query));
     this.apply(query);
+  }
+
+  // Another run on the same dataset keeps the selection, so that both can be compared; an outline belongs to one map.
+  another(run) {
+    const datasetOf = (name) => this.app.frame.runs.find((one) => one.name === name)?.dataset;
+    const gone = datasetOf(run) === datasetOf(this.run) ? { lasso: null } : { ...CLEARED, image: null, epoch: null };
+    this.app.go(gone, { replace: true });
+    return this.app.again();
   }
 
   // Everything that is shown follows from the address.
