@@ -28,7 +28,7 @@ from benchmarks.sides import ROOT, program_environment
 PICTURES = ROOT / "docs" / "images" / "studio"
 FOLDER = ROOT / "build" / "screenshots"
 SIZES = ((1400, 900), (390, 844))
-COLOURS = 128  # of a picture's palette: images are grey, and pages have few colours
+COLOURS = 256  # of a picture's palette: images are grey, and pages have few colours
 QUIET = 900  # ms without a change, after which a picture is taken
 
 _TRAININGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -44,39 +44,28 @@ _TRAININGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """Run -> the recipe and options of its training."""
 
 
+_T_SHIRT = (
+    (30, 20), (42, 24), (58, 24), (70, 20), (88, 36), (78, 46), (70, 40), (70, 84), (30, 84), (30, 40), (22, 46),
+    (12, 36), (30, 20),
+)  # fmt: skip
+"""Its outline, in hundredths of the canvas."""
+
+
 def _nothing(page: Page) -> None:
     """A view that shows what it should by its address alone."""
 
 
 def _draw(page: Page) -> None:
-    """A T-shirt with a mouse, stroke by stroke."""
+    """A T-shirt, with a mouse."""
     canvas = page.locator("main canvas").first
     box = canvas.bounding_box()
     if box is None:
         sys.exit("the view try shows no canvas to draw on")
-    outline = [
-        (30, 20),
-        (42, 24),
-        (58, 24),
-        (70, 20),
-        (88, 36),
-        (78, 46),
-        (70, 40),
-        (70, 84),
-        (30, 84),
-        (30, 40),
-        (22, 46),
-        (12, 36),
-        (30, 20),
-    ]
-    fill = [(36, 34), (64, 34), (64, 44), (36, 44), (36, 54), (64, 54), (64, 64), (36, 64), (36, 74), (64, 74)]
-    for line in (outline, fill):
-        places = [(box["x"] + x / 100 * box["width"], box["y"] + y / 100 * box["height"]) for x, y in line]
-        page.mouse.move(*places[0])
-        page.mouse.down()
-        for place in places[1:]:
-            page.mouse.move(*place, steps=8)
-        page.mouse.up()
+    for index, (x, y) in enumerate(_T_SHIRT):
+        page.mouse.move(box["x"] + x / 100 * box["width"], box["y"] + y / 100 * box["height"], steps=8 if index else 1)
+        if index == 0:
+            page.mouse.down()
+    page.mouse.up()
     page.get_by_text("Draw something").wait_for(state="hidden", timeout=60_000)
     page.wait_for_timeout(1500)
 
@@ -155,7 +144,7 @@ def take(browser: Browser, url: str, view: str) -> int:
             page = context.new_page()
             page.on("pageerror", lambda error: sys.exit(f"{view}: {error}"))
             page.goto(url + address)
-            page.locator("main *").first.wait_for()
+            page.locator("main:not([aria-busy]) *").first.wait_for(timeout=60_000)
             page.wait_for_timeout(QUIET)
             page.get_by_text(re.compile("^(The map (waits|begins)|Arranging the images)")).first.wait_for(
                 state="hidden", timeout=300_000

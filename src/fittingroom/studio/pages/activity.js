@@ -28,5 +28,5 @@ export const current = () => {
     return { text: `${one.run ?? "a run"} in training${epoch}${more}`, name: one.name };
   }
   const task = [...tasks.values()].find((candidate) => candidate.state === "running");
-  return task ? { text: task.of ? `${task.title}: ${number(task.done)} of ${number(task.of)}` : task.title } : null;
+  return task ? { text: task.done < task.of ? `${task.title}: ${number(task.done)} of ${number(task.of)}` : task.title } : null;
 };

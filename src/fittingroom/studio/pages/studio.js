@@ -140,10 +140,19 @@ async function showView(view, query) {
   current = here;
   frame.showStatus("");
   const loading = element("p", { class: "loading", role: "status" });
-  const late = setTimeout(() => here === current && main.prepend(loading), LOADING_AFTER);
+  main.setAttribute("aria-busy", "true");
+  // Nothing jumps: what a view has filled in already stays where it is, and the line at the top counts.
+  let isLate = false;
+  const tell = () => {
+    if (here !== current || !isLate) return;
+    if (main.children.length > Number(loading.isConnected)) frame.showStatus(loading.textContent, "busy");
+    else main.prepend(loading);
+  };
+  const late = setTimeout(() => ((isLate = true), tell()), LOADING_AFTER);
   const own = Object.create(app); // what this view listens to ends with it, also where it is left while it loads
   own.loading = (what, done, of) => {
     loading.textContent = of === undefined ? `${what} …` : `${what}: ${number(done)} of ${number(of)}`;
+    tell();
   };
   own.events = (handlers) => {
     const stop = listen(handlers);
@@ -167,6 +176,8 @@ async function showView(view, query) {
   } finally {
     clearTimeout(late);
     loading.remove();
+    if (here === current) main.removeAttribute("aria-busy");
+    if (document.getElementById("status").textContent === loading.textContent) frame.showStatus("");
   }
   if (another && here === current && document.activeElement?.closest("#views")) main.focus({ preventScroll: true });
 }
