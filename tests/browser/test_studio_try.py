@@ -86,7 +86,7 @@ def test_a_drawing_is_answered_while_it_is_drawn_and_in_its_place(visit: Visit, 
     verdict, names = page.locator(".verdict"), page.locator(".class-bars .name")
     expect(verdict).to_have_text("Draw something")
     draw(page, ONE)
-    expect(page.locator(".likeliest .name")).to_have_text("1")
+    expect(page.locator(".likeliest .name")).to_have_text("1", timeout=60_000)  # opened and compiled first
     expect(page.locator(".steps img")).to_have_count(3)
     expect(page.locator(".nearest img")).to_have_count(8)
     before = [row.bounding_box() for row in page.locator(".class-bars li").all()]
@@ -199,7 +199,7 @@ def test_the_page_of_a_served_run_opens_by_its_link_and_keeps_nothing_for_others
         expect(page.locator("#run")).to_have_text("digits")
         assert token not in page.url
         draw(page, SEVEN)
-        expect(page.locator(".likeliest .name")).to_have_text("7")
+        expect(page.locator(".likeliest .name")).to_have_text("7", timeout=60_000)
         expect(page.locator(".correction")).to_have_count(0)
         give(page, "drop", as_jpeg(tmp_path), "shirt.jpg", "image/jpeg")
         expect(page.locator(".steps figcaption").first).to_have_text("photo")
@@ -214,6 +214,6 @@ def test_guests_try_and_keep_nothing(visit: Visit, folder: Path) -> None:
         page = opened.page
         page.goto(f"{server.url}/try?run=digits")
         draw(page, SEVEN)
-        expect(page.locator(".likeliest .name")).to_have_text("7")
+        expect(page.locator(".likeliest .name")).to_have_text("7", timeout=60_000)
         expect(page.locator(".correction")).to_have_count(0)
         unharmed(opened)

@@ -290,9 +290,7 @@ def _filled(lines: Mask, gap: int) -> Mask:
     outside = 1 - cv2.morphologyEx(padded, cv2.MORPH_CLOSE, kernel)
     cv2.floodFill(outside, None, (0, 0), 2)
     inside = (outside == 1)[wide + 1 : -wide - 1, wide + 1 : -wide - 1]
-    # Up to the lines again, where closing had rounded the corners within.
-    grown = cv2.dilate(inside.astype(np.uint8), kernel).astype(bool) if inside.any() else inside
-    return np.asarray(lines | inside | (grown & _within(lines)))
+    return np.asarray(lines | inside | _within(lines))
 
 
 def _within(lines: Mask) -> Mask:

@@ -47,7 +47,7 @@ class TryView:
         """What a page has to know before anything is tried; plain JSON."""
         data = self.predictor.data
         shape = data.picture_shape
-        pen, why_not = self._pen
+        pen, why_not = self.pen
         similar = self._similar
         return {
             "run": self.name,
@@ -74,13 +74,13 @@ class TryView:
         with self._lock:
             if not self._ready:
                 self.predictor.warm_up(1)
-                _ = self._pen, self._similar
+                _ = self.pen, self._similar
                 self._ready = True
         return self
 
     def load(self) -> TryView:
         """Has all in memory that any answer needs, so that the folder of the run may go."""
-        _ = self._pen, self._similar, self._photo_note()
+        _ = self.pen, self._similar, self._photo_note()
         return self
 
     def photo_seconds(self) -> float:
@@ -94,7 +94,7 @@ class TryView:
             DataError: it is something else, or nothing is drawn.
             RunError: a file of the run is damaged, or its model gives no numbers.
         """
-        return self._answered(self._drawn(values))
+        return self._answered(self.drawn(values))
 
     def photo(self, content: bytes) -> dict[str, Any]:
         """The answer to a picture file.
@@ -111,7 +111,7 @@ class TryView:
         Raises:
             FittingRoomError: it is not a class or not a drawing, it cannot be written, or nothing is kept here.
         """
-        return self._keep(label, self._drawn(values))
+        return self._keep(label, self.drawn(values))
 
     def keep_photo(self, label: str, content: bytes) -> dict[str, Any]:
         """The same with a photo: what the model gets of it is kept, and nothing else of the file."""
@@ -124,7 +124,7 @@ class TryView:
         return {"corrections": self._corrections()}
 
     @cached_property
-    def _pen(self) -> tuple[PenStyle | None, str | None]:
+    def pen(self) -> tuple[PenStyle | None, str | None]:
         """How drawings are made, or why there can be none."""
         data = self.predictor.data
         if not data.takes_pictures or len(data.picture_shape) < 2:
@@ -166,7 +166,7 @@ class TryView:
 
     def _photos_first(self) -> bool:
         """Whether photos are what the training images are, and drawings are not."""
-        pen, _ = self._pen
+        pen, _ = self.pen
         return self.predictor.data.takes_pictures and (pen is None or (pen.foreground is None and pen.ink == 0))
 
     def _corrections(self) -> dict[str, Any] | None:
@@ -174,10 +174,11 @@ class TryView:
             return None
         return {"folder": str(self.corrections.folder), "count": self.corrections.count()}
 
-    def _drawn(self, values: Mapping[str, Any]) -> ModelInputs:
+    def drawn(self, values: Mapping[str, Any]) -> ModelInputs:
+        """A drawing as the model takes it, with the picture of every step; see `drawing`."""
         if not isinstance(values, Mapping) or values.get("fills") not in (None, True, False):
             raise DataError('Expected a drawing: {"strokes": [[[x, y], …], …], "fills": true or false}.')
-        pen, why_not = self._pen
+        pen, why_not = self.pen
         if pen is None:
             raise DataError(str(why_not))
         data, drawing = self.predictor.data, Drawing.of(values.get("strokes"), values.get("fills"))
@@ -187,7 +188,7 @@ class TryView:
 
     def _read(self, content: bytes) -> ModelInputs:
         if not self.predictor.data.takes_pictures:
-            raise DataError(str(self._pen[1]))
+            raise DataError(str(self.pen[1]))
         name = Path("The picture")
         inputs = self.predictor.reader.read_bytes(content, name)
         notes = tuple(note.removeprefix(f"{name}: ") for note in inputs.notes)

@@ -36,6 +36,8 @@ const view = (app, facts, base, query) => {
   let tried = null; // {kind, body}, of the answer that is shown
   let timer = null;
 
+  const side = Math.max(...facts.shape.slice(0, 2));
+  const multiple = (size) => `${Math.max(Math.round(size / side), 1) * side}px`;
   const failed = element("p", { class: "note", role: "alert", hidden: true });
   const say = (text) => {
     failed.hidden = !text;
@@ -150,7 +152,7 @@ const view = (app, facts, base, query) => {
   app.main.replaceChildren(
     element(
       "div",
-      { class: "try" },
+      { class: "try", style: { "--model": multiple(112), "--near": multiple(84) } }, // whole multiples keep pixels equal
       element("div", { role: "region", class: "panel try-stage", "aria-label": "Drawing or photo" }, element("div", { class: "segmented", role: "group", "aria-label": "From" }, tabs), stage, failed),
       element("div", { role: "region", class: "panel try-steps", "aria-label": "What the model gets" }, middle, hint),
       element("div", { role: "region", class: "panel try-answer", "aria-label": "Answer" }, answer.node, corrected.node ?? ""),

@@ -14,7 +14,8 @@ export const verdict = (app, facts, waiting) => {
   const many = facts.classes.length > ALL;
   const head = element("p", { class: "verdict", role: "status", "aria-live": "polite" });
   const why = element("p", { class: "why" });
-  const band = element("p", { class: "band", hidden: true });
+  const like = element("p", { class: "like" }); // what an image that is unlike resembles most; its line is always there
+  const band = element("div", { class: "band", "aria-hidden": "true", hidden: true });
   const rows = Array.from({ length: Math.min(facts.classes.length, many ? TOP : ALL) }, (_, at) => {
     const name = element("span", { class: "name" }, named(many ? "" : facts.classes[at]));
     const fill = element("span", { class: "bar-fill" });
@@ -23,7 +24,7 @@ export const verdict = (app, facts, waiting) => {
   });
   const rest = element("p", { class: "hint", hidden: !many });
   const list = element("ol", { class: many ? "class-bars many" : "class-bars" }, rows.map(({ row }) => row));
-  const node = element("div", null, head, element("div", { class: "bars-and-band" }, list, band), rest, why);
+  const node = element("div", null, head, like, element("div", { class: "bars-and-band" }, list, band), rest, why);
 
   const set = (at, label, probability, inside, likeliest) => {
     const { row, name, fill, share } = rows[at];
@@ -62,7 +63,7 @@ export const verdict = (app, facts, waiting) => {
     }
     head.replaceChildren(named(title(answer)));
     band.hidden = !answer.unlike;
-    band.replaceChildren(...(answer.unlike ? ["Most like: ", named(answer.closest ?? answer.class)] : []));
+    like.replaceChildren(...(answer.unlike ? ["Most like: ", named(answer.closest ?? answer.class)] : []));
     node.classList.toggle("unlike", answer.unlike);
     node.classList.remove("empty");
     why.replaceChildren(named(answer.why));
@@ -80,6 +81,7 @@ export const verdict = (app, facts, waiting) => {
     why.replaceChildren(named(text ?? ""));
     rest.textContent = many ? `${facts.classes.length} classes` : "";
     band.hidden = true;
+    like.replaceChildren();
     node.classList.remove("unlike");
     node.classList.add("empty");
   };
