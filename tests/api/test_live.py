@@ -16,6 +16,7 @@ from fittingroom.engine import trainer
 from fittingroom.errors import DivergedError, Interrupted
 from fittingroom.progress import Progress
 from fittingroom.recipes.recipe import Recipe
+from fittingroom.runs import live
 from fittingroom.runs.live import EVENTS_NAME, LIVE_NAME, LiveStream
 from fittingroom.runs.watched import WatchedTraining
 from tests.api.stopping import Crash, CrashIn, CtrlCIn
@@ -26,6 +27,7 @@ RECIPE = Recipe(name="watched", hidden=(8,), epochs=3)
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer, "SECONDS_PER_CALL", 1e-6)
+    monkeypatch.setattr(live, "_SECONDS_BETWEEN_STEPS", 0.0)
 
 
 class Watching(Progress):
@@ -107,6 +109,23 @@ def test_several_seeds_are_told_apart(tmp_path: Path, watch: Watch) -> None:
         3: [(0.5, {"loss": 3.0})],
         7: [(0.5, {"loss": 7.0})],
     }
+
+
+def test_the_first_steps_of_a_fast_training_do_not_press_its_curve_flat(tmp_path: Path, watch: Watch) -> None:
+    stream = LiveStream([0])
+    stream.open(tmp_path)
+    told = stream.seed(0)
+    told.start(2, 100)
+    told.step(0, 1, 100, {"loss": 9.0})
+    told.step(0, 50, 100, {"loss": 1.0})
+    watched = watch(tmp_path)
+    watched.look()
+    assert watched.seeds[0].reach == {"loss": (1.0, 1.0)}
+    told.epoch(0, {"loss": 0.5})
+    told.step(1, 1, 100, {"loss": 0.2})
+    watched.look()
+    assert watched.seeds[0].points == [(1.01, {"loss": 0.2})]
+    assert watched.seeds[0].reach == {"loss": (0.2, 1.0)}
 
 
 def test_an_interrupted_training_keeps_what_it_told_and_continues_it(tmp_path: Path, watch: Watch) -> None:

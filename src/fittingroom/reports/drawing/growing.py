@@ -133,18 +133,23 @@ def _room_for(done: float, epochs: int) -> int:
 def _ends(plot: Plot, quantity: str, lines: Sequence[Line]) -> Iterator[Name]:
     """The last value of each line where it ends, moved apart where they would touch."""
     frame = plot.frame
-    ends = sorted(
-        ((frame.at_x(x), frame.at_y(y), y, line) for line in lines for x, y in [line.mean[-1]]), key=lambda e: e[1]
-    )
-    last = -math.inf
-    for at_x, at_y, value, line in ends:
+    ends = ((frame.at_x(x), frame.at_y(y), y, line) for line in lines for x, y in [line.mean[-1]])
+    ordered = sorted(ends, key=lambda end: end[1])
+    # Beside the end there is room for a value; at the edge of the plot it stands above, and the lower one below.
+    places = [
+        at_y + (0 if at_x <= _NEAR_THE_EDGE else -11 if number_above == 0 else 13)
+        for number_above, (at_x, at_y, _, _) in enumerate(ordered)
+    ]
+    for place in range(1, len(places)):
+        places[place] = max(places[place], places[place - 1] + _APART)
+    lowest = frame.bottom - 6.0
+    for place in reversed(range(len(places))):
+        places[place] = min(places[place], lowest)
+        lowest = places[place] - _APART
+    for (at_x, _, value, line), at_y in zip(ordered, places, strict=True):
         near = at_x > _NEAR_THE_EDGE
-        # Beside the end there is room for it; at the edge of the plot it stands above, or below the lower of two.
-        place = at_y if not near else at_y - 11 if math.isinf(last) else at_y + 13
-        place = min(max(place, last + _APART, frame.top - 6.0), frame.bottom - 6.0)
-        last = place
         text = f"{number(value, 1)}%" if quantity == "accuracy" else nats(value)
-        yield Name(at_x if near else at_x + 1.2, place, text, line.color, end=near)
+        yield Name(round(at_x if near else at_x + 1.2, 2), round(at_y, 1), text, line.color, end=near)
 
 
 def _alt(quantity: str, lines: Sequence[Line]) -> str:

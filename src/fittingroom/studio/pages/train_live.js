@@ -120,7 +120,7 @@ export const watchPanel = (app) => {
   };
   const showFacts = (facts) => {
     if (facts.epoch) sample.show(null);
-    const what = facts.recipe ? [named(facts.recipe), " on ", named(facts.dataset)] : [live.isLive ? "Starting" : "This training left no run"];
+    const what = facts.recipe ? [named(facts.recipe), " on ", named(facts.dataset.split(/[\\/]/).at(-1), { title: facts.dataset })] : [live.isLive ? "Starting" : "This training left no run"];
     heading.replaceChildren(...what);
     const doing = live.isLive ? statusOf(facts) : "";
     app.status(doing, doing ? "busy" : null);
