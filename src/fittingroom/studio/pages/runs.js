@@ -15,6 +15,14 @@ const orderOf = (key) => {
   return (COLUMNS[name].best < 0) === key.startsWith("-") ? name : `-${name}`;
 };
 
+// Puts lines into a table; where only some are new, the others stay where they are.
+const place = (body, lines) => {
+  const old = [...body.children];
+  const inPlace = old.length === lines.length && lines.every((line, at) => line === old[at] || line.parentNode !== body);
+  if (!inPlace) body.replaceChildren(...lines);
+  else lines.forEach((line, at) => line !== old[at] && old[at].replaceWith(line));
+};
+
 export async function show(app, query) {
   const { element } = app;
   let table = await app.get("/api/runs-table");
@@ -117,19 +125,30 @@ export async function show(app, query) {
     } else app.command(words.join(" "), [...python, 'run = fr.open_run("latest")']);
   };
 
+  // Lines are made once for each state of a run: of a thousand, a tick changes one.
+  const lines = new Map();
+  const lineOf = (row, isTicked, isOpen) => {
+    const made = lines.get(row.name);
+    if (made?.row === row && made.isTicked === isTicked && made.isOpen === isOpen) return made.line;
+    const line = rowOf(app, row, { ticked: isTicked, open: isOpen, tick, openRow: open, filter: (text) => setFilter(text) });
+    lines.set(row.name, { row, isTicked, isOpen, line });
+    return line;
+  };
+
   const draw = () => {
     const names = [...ticked()];
     const chosen = sorted(fitting(table.rows, now.filter ?? ""), sort());
     if (shownComparison !== null && names.join("|") !== shownComparison) (compared.replaceChildren(), (shownComparison = null));
     head.replaceChildren(headOf(app, sort(), (key) => change({ sort: key === "-time" ? null : key })));
     const kept = body.querySelector("form");
+    const marked = new Set(names);
     const rows = chosen.flatMap((row) => {
-      const line = rowOf(app, row, { ticked: names.includes(row.name), open: now.open === row.name, tick, openRow: open, filter: (text) => setFilter(text) });
+      const line = lineOf(row, marked.has(row.name), now.open === row.name);
       if (now.open !== row.name || row.elsewhere) return [line];
       const again = kept?.dataset.run === row.name ? kept.closest("tr") : detailOf(app, row, { saved: load, remove: () => deleteRuns([row.name]) });
       return [line, again];
     });
-    body.replaceChildren(...rows);
+    place(body, rows);
     const all = table.rows.length;
     count.textContent = `${chosen.length === all ? plural(all, "run") : `${chosen.length} of ${plural(all, "run")}`}, ${sizeText(table.size)} on the disk`;
     drawActions(names);
