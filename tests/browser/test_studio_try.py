@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 import fittingroom
 from tests.browser.conftest import Opened, Visit
@@ -150,6 +150,30 @@ def test_a_photo_is_dropped_pasted_and_refused(visit: Visit, server: Serving, tm
     expect(page.locator(".try-stage .note")).to_be_hidden()
     page.go_back()
     unharmed(opened, refused=1)
+
+
+def test_a_photo_that_comes_too_early_is_told_the_seconds_and_answered_by_itself(
+    visit: Visit, server: Serving, tmp_path: Path
+) -> None:
+    opened = visit(f"{server.url}/runs")
+    page, asked = opened.page, [0]
+
+    def waiting(route: Route) -> None:
+        """As the server says it of a run that is being prepared: three seconds, two, then none."""
+        asked[0] += 1
+        answer = route.fetch()
+        facts = answer.json()
+        facts["photo"]["wait"] = 4 - asked[0] if asked[0] < 3 else None
+        route.fulfill(response=answer, json=facts)
+
+    page.route("**/api/runs/digits/try", waiting)
+    page.goto(f"{server.url}/try?run=digits")
+    give(page, "drop", as_jpeg(tmp_path), "shirt.jpg", "image/jpeg")
+    expect(page.locator(".try-stage .note")).to_contain_text("Photos are answered in about 3 s")
+    expect(page.locator(".try-stage .note")).to_contain_text("about 2 s")
+    expect(page.locator(".steps figcaption").first).to_have_text("photo", timeout=30_000)
+    expect(page.locator(".try-stage .note")).to_be_hidden()
+    unharmed(opened)
 
 
 def test_a_correction_is_kept_where_it_says_and_undone(visit: Visit, server: Serving, folder: Path) -> None:

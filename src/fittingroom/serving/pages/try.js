@@ -8,7 +8,8 @@ import { pictures, verdict } from "./verdict.js";
 
 export const aboutOneRun = true;
 
-const AGAIN = 1_000; // ms between two tries of a photo that has to wait
+const AGAIN = 1_000; // ms between two looks at whether photos are answered yet
+const WAITING = ["Photos are answered in about", "s: the run is being calibrated on synthetic photos, once. Drawings are answered meanwhile."];
 
 const nothing = (app) => {
   app.command("fittingroom train", ["import fittingroom as fr", "run = fr.train()"]);
@@ -35,6 +36,7 @@ const view = (app, facts, base, query) => {
   let fills = facts.drawing.fills;
   let tried = null; // {kind, body}, of the answer that is shown
   let timer = null;
+  let turn = 0; // counts what was begun and left
 
   const side = Math.max(...facts.shape.slice(0, 2));
   const multiple = (size) => `${Math.max(Math.round(size / side), 1) * side}px`;
@@ -76,18 +78,30 @@ const view = (app, facts, base, query) => {
     (found, body) => shown(found, { kind: "drawing", body }),
     (error) => (empty(), say(error.message)),
   );
+  // A run that was just trained is prepared for photos first; what is shown counts down meanwhile.
+  const prepared = async () => {
+    for (const own = turn; facts.photo.wait !== null && own === turn; ) {
+      say(`${WAITING[0]} ${Math.max(Math.round(facts.photo.wait), 1)} ${WAITING[1]}`);
+      await new Promise((done) => setTimeout(done, AGAIN));
+      facts.photo.wait = (await app.get(`${base}/try`)).photo.wait;
+    }
+  };
   const photos = latest(
-    (body) => app.post(`${base}/try/photo`, body, { headers: { "content-type": body.type || "application/octet-stream" } }),
+    async (body) => {
+      await prepared();
+      return app.post(`${base}/try/photo`, body, { headers: { "content-type": body.type || "application/octet-stream" } });
+    },
     (found, body) => shown(found, { kind: "photo", body }),
     (error, body) => {
       empty();
       photo.show(null);
       say(error.message);
-      // It waits for the calibration; the sentence counts down, as the server says it anew.
+      // Somebody else has had it prepared again meanwhile.
       if (error.code === "preparing") timer = setTimeout(() => photos.push(body), AGAIN);
     },
   );
   const stop = () => {
+    turn += 1;
     clearTimeout(timer);
     drawings.drop();
     photos.drop();
