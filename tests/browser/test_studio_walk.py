@@ -173,5 +173,5 @@ def test_a_page_catches_up_when_its_studio_was_killed_while_it_trained(visit: Vi
     with studio(tmp_path / "runs", "--port", str(port)):
         expect(page.locator("#connection")).to_be_hidden(timeout=SLOW)
         expect(page.locator("#status")).to_contain_text("training, epoch")
-        page.locator("button", has_text="Stop").click()
+        page.locator("button.main", has_text="Stop").click()
         expect(page.locator("button", has_text="Continue")).to_be_visible(timeout=SLOW)
