@@ -110,13 +110,24 @@ def test_a_walk_through_all_views_from_nothing_to_a_test_score(visit: Visit, ser
     expect(page.locator("#lab-results")).to_contain_text("16 are better than 2.", timeout=SLOW)
     check_page(opened)
 
-    page.goto(f"{server.url}/test?run={quote(run)}")
+    go(page, "class")
+    expect(page.locator(".board tbody tr")).to_have_count(1)
+    expect(page.locator(".board")).to_contain_text("validation images of digits")
+    check_page(opened)
+
+    go(page, "runs")
+    expect(page.locator("tbody tr")).to_have_count(1)
+    page.locator("button.name").click()
+    page.get_by_role("link", name="Test set").click()
     expect(page.locator(".said")).to_contain_text("this will be the first look")
     assert Ledger(place / "ledger.sqlite").looks() == []  # nothing on the way here was a look
     page.locator("#open").click()
     page.locator("#confirm").click()
     expect(page.locator("#score")).to_contain_text("look 1 at this test set", timeout=SLOW)
     assert len(Ledger(place / "ledger.sqlite").looks()) == 1
+    check_page(opened)
+    go(page, "runs")
+    expect(page.locator("td.looks")).to_have_text("1")
     check_page(opened)
     for view in VIEWS:
         go(other.page, view)
