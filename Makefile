@@ -11,7 +11,7 @@ export KERAS_BACKEND := jax
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run studio test test-quick test-all lint docs examples coverage bench bench-peers bench-photos bench-serving claims labs pictures screenshots parity lock clean help setup setup-dev setup-peers dataset browser
+.PHONY: run studio test test-quick test-all lint docs examples coverage bench bench-peers bench-photos bench-serving bench-studio claims labs pictures screenshots parity lock clean help setup setup-dev setup-peers dataset browser
 
 run: setup dataset  ## Train the course's model on Fashion-MNIST, then score it on the sealed test set
 	$(VENV)/bin/fittingroom train
@@ -78,6 +78,9 @@ bench-photos: setup dataset  ## Measure on photos of clothes, a folder for each 
 bench-serving: setup-dev dataset  ## Measure the server with wrk: throughput, latency, 500 at once, 10 GB; about a minute
 	@command -v wrk >/dev/null || scripts/apt-install wrk || { echo 'wrk is needed: https://github.com/wg/wrk' >&2; exit 2; }
 	$(VENV_PYTHON) -m benchmarks.serving $(SERVING_OPTIONS)
+
+bench-studio: setup-dev dataset browser  ## Measure the studio in Chromium: how soon it answers, and what it takes; about four minutes
+	$(VENV_PYTHON) -m benchmarks.studio $(STUDIO_OPTIONS)
 
 labs: setup-dev dataset browser  ## Run all labs and write docs/labs: 10 minutes the first time, then only what is drawn
 	$(VENV_PYTHON) -m benchmarks.labs
