@@ -73,15 +73,9 @@ def train(page: Page) -> str:
     return address
 
 
-def test_a_walk_through_all_views_from_nothing_to_a_test_score(visit: Visit, server: Serving, place: Path) -> None:
-    opened, other = visit(server.url), visit(f"{server.url}/train", 390, 800, dark=True)
+def look_at_mistakes(opened: Opened, run: str) -> None:
+    """Through the door at the end of a training: a cell of the matrix, an image, and back."""
     page = opened.page
-    page.locator("#dataset").select_option("digits")
-    run = train(page)
-    expect(page.locator(".sentence")).to_contain_text("right")
-    expect(other.page.locator(".doors a").first).to_be_visible(timeout=SLOW)  # it saw the same
-    check_page(opened)
-
     page.locator('.doors a[href^="/understand"]').click()
     expect(page.locator("#run")).to_have_value(run)
     page.locator(".matrix .cell.wrong:not(.empty)").first.click()
@@ -91,6 +85,10 @@ def test_a_walk_through_all_views_from_nothing_to_a_test_score(visit: Visit, ser
     page.keyboard.press("Escape")
     check_page(opened)
 
+
+def draw(opened: Opened) -> None:
+    """A stroke on the canvas, and its answer."""
+    page = opened.page
     go(page, "try")
     canvas = page.locator("canvas").first
     expect(canvas).to_be_visible()
@@ -103,12 +101,30 @@ def test_a_walk_through_all_views_from_nothing_to_a_test_score(visit: Visit, ser
     expect(page.locator(".class-bars")).to_contain_text("%", timeout=SLOW)
     check_page(opened)
 
+
+def answer_a_lab(opened: Opened) -> None:
+    """A guess, the quick measurement, and what came out."""
+    page = opened.page
     go(page, "labs")
     page.get_by_role("link", name="Sizes").click()
     page.get_by_label("It rises").check()
     page.locator("#quick-lab").click()
     expect(page.locator("#lab-results")).to_contain_text("16 are better than 2.", timeout=SLOW)
     check_page(opened)
+
+
+def test_a_walk_through_all_views_from_nothing_to_a_test_score(visit: Visit, server: Serving, place: Path) -> None:
+    opened, other = visit(server.url), visit(f"{server.url}/train", 390, 800, dark=True)
+    page = opened.page
+    page.locator("#dataset").select_option("digits")
+    run = train(page)
+    expect(page.locator(".sentence")).to_contain_text("right")
+    expect(other.page.locator(".doors a").first).to_be_visible(timeout=SLOW)  # it saw the same
+    check_page(opened)
+
+    look_at_mistakes(opened, run)
+    draw(opened)
+    answer_a_lab(opened)
 
     go(page, "class")
     expect(page.locator(".board tbody tr")).to_have_count(1)
