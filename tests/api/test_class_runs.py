@@ -14,8 +14,7 @@ import fittingroom as fr
 from fittingroom.api.class_runs import ImportedRun, import_runs
 from fittingroom.cli.main import main
 from fittingroom.errors import DataError
-from fittingroom.runs.class_origin import ORIGIN_NAME, Origin
-from fittingroom.runs.run_notes import RunNotes
+from fittingroom.runs.run_notes import ORIGIN_NAME, Origin, RunNotes
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")
 

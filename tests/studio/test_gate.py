@@ -12,8 +12,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from fittingroom.serving.gate import Gate, Security
 from fittingroom.studio.application import create_studio
 from fittingroom.studio.frame_routes import VIEWS
-from fittingroom.studio.roles import owner, role_of
-from fittingroom.studio.studio import Studio
+from fittingroom.studio.studio import Studio, owner, role_of
 from tests.serving.serving import Serving
 from tests.studio.opened import asked, events, studio, tokens
 

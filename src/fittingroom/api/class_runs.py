@@ -1,7 +1,7 @@
 """Runs of somebody else, such as a student's, taken into the folder of runs without being believed.
 
 Only the files that a run has are taken, as data: no code, no images, no answers. Its dataset is loaded here, and the
-validation scores are computed again from its weights; what it had claimed is kept beside them (`runs/class_origin.py`).
+validation scores are computed again from its weights; what it had claimed is kept beside them (`runs/run_notes.py`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from fittingroom.data.catalogue import CATALOGUE
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import DataError, FittingRoomError, RunError
 from fittingroom.evaluation.spread import Spread
-from fittingroom.runs.class_origin import Origin
 from fittingroom.runs.data_record import DataRecord
 from fittingroom.runs.images import RunImages
 from fittingroom.runs.json_files import json_text
@@ -36,7 +35,7 @@ from fittingroom.runs.layout import FILES_NAME, OUTCOMES_NAME, SeedFiles, read_l
 from fittingroom.runs.outcomes import KeptOutcomes, Outcomes
 from fittingroom.runs.place import OLD_SEEDS_NAME, RECORD_NAME, RunsFolder, is_run
 from fittingroom.runs.record import PartResult, RunRecord, now
-from fittingroom.runs.run_notes import NOTES_NAME, RunNotes
+from fittingroom.runs.run_notes import NOTES_NAME, Origin, RunNotes
 from fittingroom.runs.weights import MODEL_NAME, WEIGHTS_NAME
 from fittingroom.text import percent
 

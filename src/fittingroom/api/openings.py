@@ -21,8 +21,7 @@ from fittingroom.evaluation.scores import Scores
 from fittingroom.runs.layout import SeedFiles
 from fittingroom.runs.ledger import Ledger, LedgerPlace
 from fittingroom.runs.ledger_entries import Intent
-from fittingroom.runs.looks import RunLooks, Standings
-from fittingroom.runs.other_test_sets import OtherTestSet
+from fittingroom.runs.looks import OtherTestSet, RunLooks, Standings
 from fittingroom.runs.record import RunRecord
 from fittingroom.runs.unfinished import RunLock
 from fittingroom.text import amount

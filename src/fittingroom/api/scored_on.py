@@ -15,8 +15,7 @@ from fittingroom.errors import DataError, RunError
 from fittingroom.evaluation.luck import Reuse, TestResult
 from fittingroom.evaluation.scores import Scores
 from fittingroom.runs.data_record import DataRecord
-from fittingroom.runs.looks import Standings
-from fittingroom.runs.other_test_sets import OtherTestSet
+from fittingroom.runs.looks import OtherTestSet, Standings
 from fittingroom.runs.record import RunRecord
 from fittingroom.text import amount, points, word_list
 

@@ -1,6 +1,9 @@
 """The looks of a run at its sealed test set: in its own record, and where they stand among all looks in the ledger.
 
 A run's record gets the intent of a look before the test set is opened, and the score after.
+Scores on test sets of other datasets stand apart, in `scored_on.json` beside the record: a teacher's test set is not
+the one that a student's run was trained with. The ledger counts them like any other: a look is one at a test set,
+whoever it belongs to.
 """
 
 from __future__ import annotations
@@ -16,21 +19,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fittingroom.atomic import locked_folder, write_bytes
 from fittingroom.errors import FittingRoomError, RunError, StorageError
 from fittingroom.evaluation.luck import Reuse, mean_correlation
-from fittingroom.runs.json_files import damage, json_text, read_json
+from fittingroom.runs.json_files import damage, json_text, read_json, text, whole
 from fittingroom.runs.layout import SeedFiles
 from fittingroom.runs.ledger import Ledger, LedgerPlace
 from fittingroom.runs.ledger_check import contradiction, is_of
 from fittingroom.runs.ledger_entries import LedgerLook
-from fittingroom.runs.other_test_sets import OtherTestSet
 from fittingroom.runs.place import RECORD_NAME, is_run
-from fittingroom.runs.record import RunRecord, now
+from fittingroom.runs.record import Look, RunRecord, now, read_look
 from fittingroom.runs.validation_outcomes import ValidationOutcomes
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-
-    from fittingroom.runs.record import Look
 
 _log = logging.getLogger("fittingroom")
 _MOST_COMPARED = 20  # runs; each one's outcomes are a file of some hundred kilobytes
@@ -254,3 +254,64 @@ def _right_or_wrong(run: Path) -> tuple[Any, npt.NDArray[np.bool_]] | None:
     load = dict(data.load or {})
     images = (data.fingerprint, load.get("validation"), load.get("split_seed"), kept.labels.tobytes())
     return images, kept.right
+
+
+SCORED_ON_NAME = "scored_on.json"
+
+
+@dataclass(frozen=True)
+class OtherTestSet:
+    """A test set that is not a run's own.
+
+    Attributes:
+        dataset: the name of its dataset.
+        fingerprint: of its images and labels.
+        images: how many it has.
+    """
+
+    dataset: str
+    fingerprint: str
+    images: int
+
+    @classmethod
+    def known(cls, path: Path) -> tuple[OtherTestSet, ...]:
+        """Those that a seed was scored on, the first one first.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        folder = SeedFiles(path).folder
+        with damage(folder, SCORED_ON_NAME):
+            return tuple(
+                cls(text(one["dataset"]), text(one["fingerprint"]), whole(one["images"]))
+                for one in _stored(folder)["test_sets"]
+            )
+
+    def looks(self, path: Path) -> tuple[Look, ...]:
+        """The looks of a seed at this test set.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        folder = SeedFiles(path).folder
+        with damage(folder, SCORED_ON_NAME):
+            found = (one for one in _stored(folder)["test_sets"] if one["fingerprint"] == self.fingerprint)
+            return tuple(read_look(look) for one in found for look in one["looks"])
+
+    @contextmanager
+    def changed(self, folder: Path) -> Iterator[dict[str, Any]]:
+        """What is stored of this test set, to change in place; written back at the end."""
+        with damage(folder, SCORED_ON_NAME):
+            stored = _stored(folder)
+            own = next((one for one in stored["test_sets"] if one["fingerprint"] == self.fingerprint), None)
+            if own is None:
+                own = {"dataset": self.dataset, "fingerprint": self.fingerprint, "images": self.images, "looks": []}
+                stored["test_sets"].append(own)
+        yield own
+        write_bytes(folder / SCORED_ON_NAME, json_text(stored).encode())
+
+
+def _stored(folder: Path) -> dict[str, Any]:
+    if not (folder / SCORED_ON_NAME).exists():
+        return {"format": 1, "test_sets": []}
+    return read_json(folder / SCORED_ON_NAME)

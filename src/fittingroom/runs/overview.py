@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from fittingroom.errors import InputError, RunError
-from fittingroom.runs.class_origin import Origin
 from fittingroom.runs.layout import read_layout
 from fittingroom.runs.place import RunsFolder, is_run
 from fittingroom.runs.record import PartResult
-from fittingroom.runs.run_notes import RunNotes
+from fittingroom.runs.run_notes import Origin, RunNotes
 from fittingroom.runs.trash import disk_use
 from fittingroom.runs.unfinished import RunLock, UnfinishedRecord
 from fittingroom.text import word_list

@@ -4,11 +4,16 @@ The Host and Origin that a request names, and its token, tell who may ask. A pag
 send requests to a server on this machine: its Origin gives it away. A name of another site that suddenly means this
 machine (DNS rebinding) makes the request look like our own page's: then the Host gives it away. Scripts name neither,
 or the right ones.
+
+A link carries its token once: the page that it opens turns it into a cookie, and goes on by itself. A browser that
+comes from another site or app, such as a chat, sends no SameSite=Strict cookie along, not even with the redirect that
+follows at once. Only a page of our own, on which it stands first, makes the next request ours.
 """
 
 from __future__ import annotations
 
 import hmac
+import html
 import ipaddress
 import re
 import secrets
@@ -16,10 +21,9 @@ import socket
 import time
 import urllib.parse
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fittingroom.serving.limits import RefusedError
-from fittingroom.serving.links import ENTRANCE, TinyPage, cookie_token, entered, refused
 from fittingroom.text import word_list
 
 if TYPE_CHECKING:
@@ -77,7 +81,7 @@ class Gate:
                 await self._app(scope, receive, sending)
         except RefusedError as error:
             as_page = self._security.links and _is_for_a_person(scope["headers"])
-            answer = refused(error) if as_page else error
+            answer = _refused(error) if as_page else error
             await answer.response()(scope, receive, sending)
         finally:
             if self._metrics is not None:
@@ -151,12 +155,12 @@ class Security:
             token = path.removeprefix(ENTRANCE)
             if self._role_of(token.encode("utf-8", "replace")) is None:
                 raise self._no_entrance("wrong_token", "This link is not valid any more.")
-            return entered(token, host)
+            return _entered(token, host)
         sent = dict(headers)
         # Its cookie was not sent along; the next request is our own page's, and it will be.
         if sent.get(b"sec-fetch-site") in _FOREIGN and sent.get(b"sec-fetch-mode") == b"navigate":
             same = urllib.parse.quote("/" + path.lstrip("/")) + (f"?{query.decode('latin-1')}" if query else "")
-            return TinyPage("Continue", onward=same) if cookie_token(headers, host) is None else None
+            return TinyPage("Continue", onward=same) if _cookie_token(headers, host) is None else None
         return None
 
     def check(self, method: str, path: str, headers: Headers) -> Role:
@@ -203,7 +207,7 @@ class Security:
         sent = [value for name, value in headers if name == b"authorization"]
         kind, _, token = sent[0].partition(b" ") if len(sent) == 1 else (b"", b"", b"")
         role = self._role_of(token.strip()) if kind.lower() == b"bearer" else None
-        cookie = cookie_token(headers, host) if self.links and not sent else None
+        cookie = _cookie_token(headers, host) if self.links and not sent else None
         if cookie is not None:
             role = self._role_of(cookie)
         if role is not None:
@@ -266,3 +270,73 @@ def _same_origin(origin: bytes, host: bytes) -> bool:
 
 def _shown(value: bytes) -> str:
     return repr(value[:80].decode("latin-1"))
+
+
+ENTRANCE = "/enter/"
+
+_PAGE_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+_TINY_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark"><title>Fitting Room</title>{refresh}</head>
+<body><h1>Fitting Room</h1><p>{text}</p></body></html>
+"""
+
+
+@dataclass(frozen=True)
+class TinyPage:
+    """A page without styles or scripts.
+
+    Args:
+        text: what it says; its own markup is escaped.
+        onward: the address within this server that follows at once; None for a page that stays.
+        status: of HTTP.
+        cookie: that it sets, as `Set-Cookie` has it.
+    """
+
+    text: str
+    onward: str | None = None
+    status: int = 200
+    cookie: str | None = None
+
+    def response(self) -> Any:
+        """The page as Starlette sends it."""
+        from starlette.responses import Response
+
+        refresh, text = "", html.escape(self.text)
+        if self.onward is not None:
+            place = html.escape(self.onward)
+            refresh = f'<meta http-equiv="refresh" content="0; url={place}">'
+            text = f'<a href="{place}">{text}</a>'
+        headers = {"content-security-policy": _PAGE_POLICY, "content-type": "text/html; charset=utf-8"}
+        if self.cookie is not None:
+            headers["set-cookie"] = self.cookie
+        return Response(_TINY_PAGE.format(refresh=refresh, text=text), self.status, headers)
+
+
+def _entered(token: str, host: bytes) -> TinyPage:
+    """The page of a link whose token is right. It sets the cookie, then opens the first page."""
+    cookie = f"{_cookie_name(host)}={token}; Path=/; HttpOnly; SameSite=Strict"
+    return TinyPage("Continue to the first page", onward="/", cookie=cookie)
+
+
+def _refused(error: RefusedError) -> TinyPage:
+    """What a person sees where a program sees JSON."""
+    return TinyPage(error.message, status=error.status)
+
+
+def _cookie_name(host: bytes) -> str:
+    """The cookie of the server at a Host. Browsers send cookies to all ports of a machine, so the name has its port."""
+    _, colon, port = host.rpartition(b":")
+    return f"fittingroom-{port.decode('ascii') if colon and port.isdigit() else 80}"
+
+
+def _cookie_token(headers: list[tuple[bytes, bytes]], host: bytes) -> bytes | None:
+    """The token in the cookie of a request; None where it has no such cookie."""
+    name = _cookie_name(host).encode("ascii")
+    for key, value in headers:
+        if key == b"cookie":
+            for part in value.split(b";"):
+                known, _, token = part.strip().partition(b"=")
+                if known == name:
+                    return token
+    return None

@@ -13,15 +13,13 @@ from starlette.concurrency import run_in_threadpool
 from fittingroom.atomic import storage_errors
 from fittingroom.errors import FittingRoomError, InputError
 from fittingroom.evaluation.luck import TestResult
-from fittingroom.runs.class_origin import Origin
 from fittingroom.runs.layout import read_layout
-from fittingroom.runs.other_test_sets import OtherTestSet
+from fittingroom.runs.looks import OtherTestSet
 from fittingroom.runs.place import RunsFolder
 from fittingroom.runs.record import RunRecord
-from fittingroom.runs.run_notes import RunNotes
+from fittingroom.runs.run_notes import Origin, RunNotes
 from fittingroom.serving.limits import RefusedError
-from fittingroom.studio.roles import owner, role_of
-from fittingroom.studio.studio import Studio
+from fittingroom.studio.studio import Studio, owner, role_of
 
 _LARGEST_UPLOAD = 2 * 2**30  # bytes
 _MOST_RUNS = 300

@@ -11,8 +11,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 from fittingroom import __version__
 from fittingroom.serving.assets import PAGES, Assets
 from fittingroom.serving.limits import RefusedError
-from fittingroom.studio.roles import role_of
-from fittingroom.studio.studio import Studio
+from fittingroom.studio.studio import Studio, role_of
 
 VIEWS = ("train", "understand", "try", "runs", "class", "labs", "test")
 

@@ -13,8 +13,7 @@ from fittingroom.labs.lab_description import Lab
 from fittingroom.labs.lab_folder import LabFolder
 from fittingroom.reports.pages.lab_page import lab_results
 from fittingroom.studio.lab_runs import LabRuns
-from fittingroom.studio.roles import owner
-from fittingroom.studio.studio import LastUsed, Studio
+from fittingroom.studio.studio import LastUsed, Studio, owner
 from fittingroom.text import duration
 
 _KEPT_PAGES = 20

@@ -12,8 +12,7 @@ from fittingroom.runs.overview import RunSummary, list_summaries
 from fittingroom.runs.run_notes import RunNotes
 from fittingroom.runs.trash import delete_run, disk_use, empty_trash, list_deleted, restore_run
 from fittingroom.serving.limits import RefusedError
-from fittingroom.studio.roles import owner, role_of
-from fittingroom.studio.studio import LastUsed, Studio
+from fittingroom.studio.studio import LastUsed, Studio, owner, role_of
 
 _KEPT = 5_000  # summaries of runs, of a kilobyte each
 _MOST_COMPARED = 12

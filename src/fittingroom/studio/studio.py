@@ -1,4 +1,7 @@
-"""`Studio`: what all views share. The folder of runs is the only state; the rest can be made from it again."""
+"""`Studio`: what all views share. The folder of runs is the only state; the rest can be made from it again.
+
+Who may do what: the owner everything, guests look and try.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from fastapi import Request
+
 from fittingroom.errors import RunError
 from fittingroom.runs.layout import SeedFiles, read_layout
 from fittingroom.runs.place import RunsFolder, is_run, is_unfinished
 from fittingroom.runs.unfinished import RunLock
+from fittingroom.serving.gate import ROLE, Role
 from fittingroom.serving.limits import RefusedError
 from fittingroom.studio.background import BackgroundWork
 from fittingroom.studio.event_stream import Events
@@ -172,3 +178,24 @@ def _facts_of(path: Path) -> dict[str, Any]:
         "dataset": record.data.name,
         "seeds": len(folders),
     }
+
+
+def role_of(request: Request) -> Role:
+    """Who asks. The gate has found it out; without a gate in front nobody is the owner."""
+    role: Role = request.scope.get(ROLE, "guest")
+    return role
+
+
+def owner(request: Request) -> None:
+    """For `dependencies=[Depends(owner)]` of every route that changes anything.
+
+    Raises:
+        RefusedError: 403 for a guest.
+    """
+    if role_of(request) != "owner":
+        raise RefusedError(
+            403,
+            "owner_only",
+            "With this link one looks and tries. Training, changing, deleting and opening test sets need the owner's "
+            "link, which was printed when the studio started.",
+        )

@@ -14,8 +14,7 @@ from fittingroom.errors import InputError
 from fittingroom.runs.layout import read_layout
 from fittingroom.runs.place import is_run
 from fittingroom.serving.limits import RefusedError
-from fittingroom.studio.roles import owner
-from fittingroom.studio.studio import Studio
+from fittingroom.studio.studio import Studio, owner
 from fittingroom.text import amount, percent, percent_range
 
 _LONGEST_REASON = 500  # characters

@@ -18,11 +18,9 @@ from fittingroom.runs.record import usable_cores
 from fittingroom.runs.watched import WatchedSeed
 from fittingroom.serving.limits import RefusedError
 from fittingroom.studio.changed_images import ChangedImages
-from fittingroom.studio.roles import owner
-from fittingroom.studio.studio import Studio
-from fittingroom.studio.training_order import TrainingOrder
+from fittingroom.studio.studio import Studio, owner
+from fittingroom.studio.training_order import TrainingOrder, receive_dataset, uploaded_datasets
 from fittingroom.studio.training_watch import COURSE_STOP, TrainingWatch
-from fittingroom.studio.uploaded_data import receive_dataset, uploaded_datasets
 from fittingroom.text import duration
 
 _MOST_DRAWN = 400  # points of a line: more than that lie on the same pixels

@@ -1,15 +1,24 @@
-"""What a page orders to be trained: checked as the command checks it, and written as the command and as Python."""
+"""What a page orders to be trained: checked as the command checks it, and written as the command and as Python.
+
+Data may be uploaded for it: ZIP archives of class folders, unpacked into the place of the studio.
+"""
 
 from __future__ import annotations
 
+import os
+import re
+import secrets
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.atomic import absolute
+from starlette.concurrency import run_in_threadpool
+
+from fittingroom.atomic import absolute, storage_errors
+from fittingroom.data.archive import unpack
 from fittingroom.data.catalogue import CATALOGUE
 from fittingroom.data.find import form_of
 from fittingroom.errors import InputError, RecipeError, UnknownNameError
@@ -18,6 +27,8 @@ from fittingroom.recipes.named import NAMED
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.recipes.settings import Setting
 from fittingroom.recipes.stop import StopRule
+from fittingroom.serving.limits import RefusedError
+from fittingroom.studio.studio import Studio
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -183,3 +194,67 @@ class TrainingOrder:
             return None
         images = sum(entry.train_counts)
         return images - min(5000, images // 5), entry.image_shape, len(entry.classes)
+
+
+_PLACE = ".studio/data"
+_LARGEST = 2 * 2**30
+
+
+def uploaded_datasets(runs: Path) -> list[dict[str, str]]:
+    """The datasets that were uploaded, by name: `name` and `place`, the path of each."""
+    try:
+        names = sorted(entry.name for entry in os.scandir(runs / _PLACE) if entry.is_dir())
+    except OSError:
+        return []
+    return [{"name": name, "place": str((runs / _PLACE / name).absolute())} for name in names if name[:1] != "."]
+
+
+async def receive_dataset(studio: Studio, chunks: AsyncIterator[bytes], called: str) -> dict[str, Any]:
+    """Takes an archive as it arrives, and unpacks it.
+
+    Args:
+        studio: whose folder it goes into.
+        chunks: of the archive.
+        called: its name.
+
+    Returns:
+        `name` and `place` of the dataset, and `notes` about what was left out.
+
+    Raises:
+        RefusedError: 413, it is too large.
+        DataError: it is not an archive of class folders, or a hostile one.
+        StorageError: the disk is full.
+    """
+    parent = studio.folder / _PLACE
+    with storage_errors(parent):
+        parent.mkdir(parents=True, exist_ok=True)
+    archive = parent / f".{secrets.token_hex(6)}.zip"
+    try:
+        with storage_errors(archive):
+            size = 0
+            with archive.open("xb") as file:
+                async for chunk in chunks:
+                    size += len(chunk)
+                    if size > _LARGEST:
+                        raise RefusedError(
+                            413,
+                            "too_large",
+                            f"The archive is larger than {_LARGEST // 2**30} GiB. Give its folder's path.",
+                        )
+                    file.write(chunk)
+        return await run_in_threadpool(_unpacked, archive, parent, called[:200])
+    finally:
+        archive.unlink(missing_ok=True)
+
+
+def _unpacked(archive: Path, parent: Path, called: str) -> dict[str, Any]:
+    stem = re.sub(r"[^\w.+-]+", "-", Path(called).stem).strip("-.")[:60] or "upload"
+    folder = next(path for number in range(1, 10_000) if not (path := parent / f"{stem}-{number}").exists())
+    found = unpack(archive, folder, called=called)
+    place = folder
+    # Many archives hold one folder, which has the classes.
+    inside = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    if len(inside) == 1 and inside[0].is_dir() and any(path.is_dir() for path in inside[0].iterdir()):
+        place = inside[0]
+    form_of(place)
+    return {"name": folder.name, "place": str(place.absolute()), "notes": list(found.notes)}

@@ -13,10 +13,9 @@ from fastapi import APIRouter, Response
 from fittingroom.errors import InputError, UnknownNameError
 from fittingroom.runs.place import is_run
 from fittingroom.serving.limits import RefusedError
-from fittingroom.studio.binary import packed
 from fittingroom.studio.map_work import MapWork
 from fittingroom.studio.studio import LastUsed, Studio
-from fittingroom.studio.understanding import Understanding
+from fittingroom.studio.understanding import Understanding, packed
 
 _OPEN = 3  # runs that are kept in memory: 5,000 small images and their outcomes take 10 MB
 _BINARY = "application/octet-stream"

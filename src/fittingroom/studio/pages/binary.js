@@ -1,4 +1,4 @@
-// Arrays as the studio packs them (studio/binary.py): a JSON header, and typed arrays where it says.
+// Arrays as the studio packs them (`packed` in studio/understanding.py): a JSON header, and typed arrays where it says.
 
 const KINDS = { int8: Int8Array, uint8: Uint8Array, uint16: Uint16Array, int32: Int32Array, float32: Float32Array };
 
