@@ -105,7 +105,9 @@ def test_a_link_becomes_a_cookie_of_this_server_alone_and_says_who_one_is(shared
         assert token.encode() not in page.body
         assert page.headers["cache-control"] == "no-store"
         assert server.get("/api/frame", Cookie=f"theme=dark; {cookie}").json["role"] == role
-        assert server.get("/api/frame", Authorization=f"Bearer {token}").json["role"] == role
+        frame = server.get("/api/frame", Authorization=f"Bearer {token}").json
+        assert frame["role"] == role
+        assert ("/" in frame["folder"]) == (role == "owner")  # others learn no path of this machine
         with events(server, Cookie=cookie) as stream:
             assert stream.next()["event"] == "hello"
     assert server.get("/api/frame", Cookie=f"fittingroom-1={owners}").status == 401  # of a server at another port

@@ -38,10 +38,11 @@ def router(studio: Studio) -> APIRouter:
     @routes.get("/api/frame")
     def frame(request: Request) -> dict[str, Any]:
         """Who asks, the version, the folder, all runs (`Studio.listing`) and the work in the background."""
+        role = role_of(request)
         return {
-            "role": role_of(request),
+            "role": role,
             "version": __version__,
-            "folder": str(studio.folder),
+            "folder": str(studio.folder) if role == "owner" else studio.folder.name,  # others need not know the machine
             "runs": studio.listing(),
             "work": studio.work.listing(),
         }
