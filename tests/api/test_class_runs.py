@@ -174,6 +174,18 @@ def test_what_cannot_be_checked_is_refused_in_a_sentence(
     assert sorted(path.name for path in runs_dir.iterdir() if path.is_dir()) == ["ben"]
 
 
+def test_a_record_opens_no_folder_of_ours_under_the_name_of_a_known_dataset(copied: Path, runs_dir: Path) -> None:
+    record = copied / "anna" / "my-run" / "seed-0" / "run.json"
+    stored = json.loads(record.read_text())
+    stored["data"]["load"] |= {"name": f"folder:{copied}", "data_dir": str(copied)}
+    record.write_text(json.dumps(stored))
+    (found,) = import_runs(copied / "anna")
+    assert found.run is not None
+    load = fr.open_run(found.run).record.data.load
+    assert load is not None
+    assert (load["name"], load["data_dir"]) == ("digits", None)
+
+
 def test_a_folder_without_runs_is_said(runs_dir: Path, tmp_path: Path) -> None:
     for source in (tmp_path / "nothing", tmp_path):
         with pytest.raises(DataError):

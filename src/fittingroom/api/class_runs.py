@@ -202,7 +202,9 @@ class _Import:
             raise RunError(f"it was trained on {data.name}, which is not opened unasked. Name it: --data DATASET.")
         key = json_text([data.load, data.fingerprint])
         if key not in self.datasets:
-            here = data if data.load is None else replace(data, load={**data.load, "data_dir": None})
+            # By its name alone: what the record says of paths is about its author's machine, or about ours.
+            named = {"name": data.name, "data_dir": None}
+            here = data if data.load is None else replace(data, load={**data.load, **named})
             self.datasets[key] = here.load_again(self.data)
         return self.datasets[key]
 
