@@ -13,7 +13,7 @@ import pytest
 
 import fittingroom
 from fittingroom.errors import InputError, RunError
-from fittingroom.studio.background import Progressed
+from fittingroom.studio.event_stream import Progressed
 from fittingroom.studio.studio import LastUsed, Studio
 from tests.serving.serving import Serving
 from tests.studio.opened import events, studio

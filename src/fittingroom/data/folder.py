@@ -106,7 +106,7 @@ class _Scan:
     def parts(self) -> dict[str, Pictures]:
         """The pictures of each part; those of class folders in the root itself are the training part."""
         top = self._entered(self.root)
-        table = MetadataTable.of_folder(top)
+        table = _MetadataTable.of_folder(top)
         if table is not None:
             return self._parts_of_table(top, table)
         listing = self._list(top)
@@ -131,11 +131,11 @@ class _Scan:
         start = folder
         for _ in range(_DEEPEST):
             listing = Listing.of(folder)
-            if MetadataTable.of_folder(folder) or listing.pictures or len(listing.folders) != 1:
+            if _MetadataTable.of_folder(folder) or listing.pictures or len(listing.folders) != 1:
                 break
             (only,) = listing.folders
             inside = Listing.of(only)
-            if (only.name.lower() in _PARTS and not in_part) or not (inside.folders or MetadataTable.of_folder(only)):
+            if (only.name.lower() in _PARTS and not in_part) or not (inside.folders or _MetadataTable.of_folder(only)):
                 break
             self.skipped.add(_OUTSIDE, self._list(folder).others)  # and what else is skipped beside it
             folder = only
@@ -149,7 +149,7 @@ class _Scan:
         inside = {folder: Listing.of(folder) for folder in named}
         # A folder of pictures is a class, whatever its name; a part has folders of its own, or a table.
         nested = {
-            folder: part for folder, part in named.items() if inside[folder].folders or MetadataTable.of_folder(folder)
+            folder: part for folder, part in named.items() if inside[folder].folders or _MetadataTable.of_folder(folder)
         }
         flat = [folder for folder in named if folder not in nested]
         only_parts = len(named) == len(listing.folders)
@@ -175,7 +175,7 @@ class _Scan:
     def _part(self, folder: Path) -> Pictures:
         """The pictures of one part's folder."""
         folder = self._entered(folder, in_part=True)
-        table = MetadataTable.of_folder(folder)
+        table = _MetadataTable.of_folder(folder)
         if table is not None:
             return self._labelled(folder, table)
         return self._classes(folder, self._list(folder))
@@ -217,7 +217,7 @@ class _Scan:
                 deeper.append(inner.relative_to(outermost.parent).as_posix())
             yield from pictures
 
-    def _parts_of_table(self, top: Path, table: MetadataTable) -> dict[str, Pictures]:
+    def _parts_of_table(self, top: Path, table: _MetadataTable) -> dict[str, Pictures]:
         """The pictures of a table in the root; folders train, validation and test in its paths are parts."""
         labelled = self._labelled(top, table)
 
@@ -234,7 +234,7 @@ class _Scan:
                 found.setdefault(str(part_of(path)), {}).setdefault(name, []).append(path)
         return found
 
-    def _labelled(self, folder: Path, table: MetadataTable) -> Pictures:
+    def _labelled(self, folder: Path, table: _MetadataTable) -> Pictures:
         """The pictures that a table names, by their classes in it."""
         below = {path.relative_to(folder).as_posix(): path for path in self._below(folder, table)}
         labels, notes = table.labels(below)
@@ -248,7 +248,7 @@ class _Scan:
             found.setdefault(labels[name], []).append(below[name])
         return dict(sorted(found.items()))
 
-    def _below(self, folder: Path, table: MetadataTable) -> Iterator[Path]:
+    def _below(self, folder: Path, table: _MetadataTable) -> Iterator[Path]:
         listing = self._list(folder)
         self.skipped.add_files(path for path in listing.others if path != table.path)
         yield from listing.pictures
@@ -262,7 +262,7 @@ _FILE, _LABEL = "file_name", "label"
 
 
 @dataclass(frozen=True)
-class MetadataTable:
+class _MetadataTable:
     """A table of pictures and their classes, not read yet.
 
     Args:
@@ -272,7 +272,7 @@ class MetadataTable:
     path: Path
 
     @classmethod
-    def of_folder(cls, folder: Path) -> MetadataTable | None:
+    def of_folder(cls, folder: Path) -> _MetadataTable | None:
         """The table of a folder, if there is one; a link, which may lead anywhere, is not."""
         paths = (folder / name for name in _NAMES)
         return next((cls(path) for path in paths if path.is_file() and not path.is_symlink()), None)

@@ -21,8 +21,7 @@ from fittingroom.runs.place import RunsFolder, is_run, is_unfinished
 from fittingroom.runs.unfinished import RunLock
 from fittingroom.serving.gate import ROLE, Role
 from fittingroom.serving.limits import RefusedError
-from fittingroom.studio.background import BackgroundWork
-from fittingroom.studio.event_stream import Events
+from fittingroom.studio.event_stream import BackgroundWork, Events
 
 if TYPE_CHECKING:
     from fittingroom.api.run import Run

@@ -19,7 +19,7 @@ from fittingroom.errors import RunError
 from fittingroom.runs.layout import read_layout
 from fittingroom.serving.try_api import try_router
 from fittingroom.serving.try_view import TryView
-from fittingroom.studio.background import BackgroundWork, Progressed
+from fittingroom.studio.event_stream import BackgroundWork, Progressed
 from fittingroom.studio.studio import LastUsed, Studio
 
 _LONGEST = 300.0  # seconds; a process that takes longer is ended

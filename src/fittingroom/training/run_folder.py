@@ -117,7 +117,7 @@ class RunFolder:
             return None, ("Training was stopped before its first checkpoint, and started again.",)
         checkpoint, notes = checkpoints.read()
         with damage(self.stopped.folder(seed), FOLDER):
-            snapshot = snapshot_of(checkpoint, blueprint)
+            snapshot = _snapshot_of(checkpoint, blueprint)
         notes += _notes(snapshot)
         changed = replace(self.stopped.record.environment, devices=1).differences(self.environment(1))
         if changed:
@@ -142,7 +142,7 @@ class RunFolder:
         def save(snapshot: Snapshot) -> None:
             try:
                 unfinished.settle()
-                checkpoints.write(checkpoint_of(snapshot))
+                checkpoints.write(_checkpoint_of(snapshot))
             except StorageError as error:
                 way_out = unfinished.how_to_resume() if checkpoints.exist() else ""
                 raise StorageError(f"Training has stopped in epoch {snapshot.epoch + 1}: {error} {way_out}") from error
@@ -280,7 +280,7 @@ def _listed(facts: Mapping[str, Any], names: Sequence[str]) -> str:
 Array = np.ndarray[Any, Any]
 
 
-def checkpoint_of(snapshot: Snapshot) -> Checkpoint:
+def _checkpoint_of(snapshot: Snapshot) -> Checkpoint:
     """A snapshot as what is written; this waits for the device."""
     arrays: dict[str, Array] = {}
     facts = {
@@ -301,8 +301,8 @@ def checkpoint_of(snapshot: Snapshot) -> Checkpoint:
     return Checkpoint(snapshot.epoch, snapshot.step, facts, arrays, outcomes)
 
 
-def snapshot_of(checkpoint: Checkpoint, blueprint: Blueprint) -> Snapshot:
-    """The snapshot of which `checkpoint_of` made this.
+def _snapshot_of(checkpoint: Checkpoint, blueprint: Blueprint) -> Snapshot:
+    """The snapshot of which `_checkpoint_of` made this.
 
     Args:
         checkpoint: as it was read.
