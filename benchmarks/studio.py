@@ -46,10 +46,10 @@ _CLICK = """([selector, state]) => new Promise((resolve, reject) => {
   requestAnimationFrame(look);
 })"""
 
-# Notes when the pen was lifted last, and when the bars of the answer changed last.
+# Notes when the pen moved last, and when the bars of the answer changed last.
 _ANSWERS = """() => {
-  [window.lifted, window.answered] = [0, 0];
-  addEventListener("pointerup", () => (window.lifted = performance.now()), true);
+  [window.moved, window.answered] = [0, 0];
+  addEventListener("pointermove", (event) => event.buttons && (window.moved = performance.now()), true);
   const bars = document.querySelector(".class-bars");
   new MutationObserver(() => requestAnimationFrame(() => (window.answered = performance.now()))).observe(
     bars, {subtree: true, childList: true, characterData: true, attributes: true});
@@ -250,7 +250,7 @@ def draw(page: Page, aside: float = 0) -> None:
 
 
 def answers_to_drawing(page: Page, at: BenchedStudio, run: str, rounds: int) -> tuple[float, list[float]]:
-    """Milliseconds from the end of a stroke to the answer to all of it: the first one, and those that follow."""
+    """Milliseconds from the last movement of a stroke to the answer to it: the first one, and those that follow."""
     page.goto(f"{at.url}/try?run={quote(run)}")
     page.wait_for_selector(".class-bars")
     page.evaluate(_ANSWERS)
@@ -258,9 +258,13 @@ def answers_to_drawing(page: Page, at: BenchedStudio, run: str, rounds: int) -> 
     for stroke in range(1 + 6 * rounds):
         draw(page, 10 * stroke % 80)
         page.mouse.up()
-        page.wait_for_function("window.answered > window.lifted", timeout=60_000)
-        page.wait_for_timeout(500)  # the pen was answered while it moved; the last change is the answer to the whole
-        found.append(float(page.evaluate("window.answered - window.lifted")))
+        page.wait_for_timeout(500 if found else 100)
+        if not found:
+            page.wait_for_function("window.answered > window.moved", timeout=60_000)
+        # The pen was answered while it moved; the last change of the bars is the answer to the whole stroke. A stroke
+        # that changed nothing more has none.
+        took = float(page.evaluate("window.answered - window.moved"))
+        found += [took] if took > 0 else []
     return found[0], found[1:]
 
 
