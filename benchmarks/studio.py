@@ -254,7 +254,7 @@ def answers_to_drawing(page: Page, at: BenchedStudio, run: str, rounds: int) -> 
     page.goto(f"{at.url}/try?run={quote(run)}")
     page.wait_for_selector(".class-bars")
     page.evaluate(_ANSWERS)
-    found = []
+    found: list[float] = []
     for stroke in range(1 + 6 * rounds):
         draw(page, 10 * stroke % 80)
         page.mouse.up()
