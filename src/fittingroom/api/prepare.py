@@ -31,7 +31,7 @@ def _prepare(arguments: list[str]) -> int:
     from fittingroom.api.open_runs import open_run
 
     with suppress(OSError, AttributeError):
-        os.nice(19)
+        os.nice(10)  # 19 gets nothing at all on a machine that is busy
     try:
         _ = open_run(arguments[0], trust="--trust" in arguments[1:]).predictor.judgement
     except FittingRoomError as error:

@@ -22,7 +22,7 @@ from fittingroom.serving.try_view import TryView
 from fittingroom.studio.event_stream import BackgroundWork, Progressed
 from fittingroom.studio.studio import LastUsed, Studio
 
-_LONGEST = 300.0  # seconds; a process that takes longer is ended
+_LONGEST = 900.0  # seconds; a process that takes longer is ended
 _MOST = 50  # runs that wait; what comes then is prepared when somebody tries it
 _TURN = 0.25
 
@@ -68,7 +68,8 @@ class PhotoPreparation:
         if path not in self._ends:
             return None
         end = self._ends[path]
-        return seconds if end is None else max(end - time.monotonic(), 1.0)
+        left = seconds if end is None else end - time.monotonic()
+        return max(abs(left), 1.0)  # what is late by so long may take as long again
 
     def close(self) -> None:
         """Ends the process that runs; a run is then prepared when it is next tried."""
