@@ -97,7 +97,7 @@ def test_opening_is_on_record_before_any_score_is_computed(digits: Dataset, monk
         raise RuntimeError("the power went out")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "_score", fail)
+        patch.setattr(Run, "score", fail)
         with pytest.raises(RuntimeError, match="the power went out"):
             run.evaluate("a look")
     assert [look.score for look in run.record.looks] == [None]
@@ -128,7 +128,7 @@ def test_without_a_ledger_the_test_set_stays_closed(
     if content is not None:
         place.write_bytes(content)
     monkeypatch.setenv("FITTINGROOM_LEDGER", str(place if content else tmp_path))
-    monkeypatch.setattr(Run, "_score", lambda self, part: pytest.fail("it was opened"))
+    monkeypatch.setattr(Run, "score", lambda self, part: pytest.fail("it was opened"))
     for look in (run.evaluate, lambda: digits.test.open("by hand"), lambda: fr.load("digits").test.open("by hand")):
         with pytest.raises(StorageError, match=r"the ledger .* cannot be used.*Until then no test set is opened"):
             look()
@@ -203,7 +203,7 @@ KILLED_BEFORE_THE_SCORE = """
 import os, signal, sys
 import fittingroom as fr
 from fittingroom.api.run import Run
-Run._score = lambda self, part: os.kill(os.getpid(), signal.SIGKILL)
+Run.score = lambda self, part: os.kill(os.getpid(), signal.SIGKILL)
 for _ in range(int(sys.argv[2])):
     child = os.fork()
     if not child:

@@ -69,6 +69,7 @@ def test_a_lab_is_guessed_measured_watched_and_answered(visit: Visit, labs: tupl
     assert facts["prediction"]["chosen"] == 1
 
 
+@pytest.mark.slow
 def test_a_lab_outlives_its_studio_and_stops_with_what_is_done(visit: Visit, labs: tuple[Path, dict[str, str]]) -> None:
     folder, environment = labs
     running = LabFolder(Lab.read(folder.parent / "02-long.toml"), folder / "lab-long")

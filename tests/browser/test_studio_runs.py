@@ -63,7 +63,7 @@ def no_overflow(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 
 
-@pytest.mark.parametrize(("width", "dark"), [(1400, False), (390, True)])
+@pytest.mark.parametrize(("width", "dark"), [(1400, False), pytest.param(390, True, marks=pytest.mark.slow)])
 def test_runs_are_sorted_annotated_compared_deleted_and_brought_back(
     visit: Visit, server: Serving, place: Path, width: int, *, dark: bool
 ) -> None:

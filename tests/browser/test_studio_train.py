@@ -152,6 +152,7 @@ def terminal(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
 WILD = "train?dataset=digits&set=optimizer=sgd|learning_rate=1e9|scale=off"
 
 
+@pytest.mark.slow
 def test_it_attaches_to_a_terminal_and_a_killed_studio_ends_no_training(
     visit: Visit, folder: Path, terminal: subprocess.Popen[bytes]
 ) -> None:

@@ -32,7 +32,8 @@ def stopped(runs_folder: Path) -> Path:
 
 def test_a_stopped_training_is_listed_continues_and_can_be_repeated(command: Command, stopped: Path) -> None:
     assert "stopped: fittingroom train --resume stopped" in command("runs").out
-    assert command("runs", "--json").json["runs"][0] == {"run": str(stopped), "status": "unfinished", "holder": None}
+    listed = command("runs", "--json").json["runs"][0]
+    assert {"run": str(stopped), "status": "unfinished", "holder": None}.items() <= listed.items()
     refused = command("show", stopped)
     assert refused.status == 2
     assert (
