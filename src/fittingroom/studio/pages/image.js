@@ -115,6 +115,7 @@ export const imagePanel = (app, data, pictures, places, { open, close, step, set
       const another = next !== image;
       [image, row] = [next, nextRow];
       node.hidden = image === null;
+      if (another) clearTimeout(waiting); // also of an image that is closed again before it was asked for
       if (image === null) return asked?.abort();
       showFacts();
       if (!another) return showBars(), showCourses();
@@ -123,7 +124,6 @@ export const imagePanel = (app, data, pictures, places, { open, close, step, set
       bars.replaceChildren();
       chart.replaceChildren();
       showNeighbours();
-      clearTimeout(waiting);
       waiting = setTimeout(app.act(load), 60); // so that going through images with the arrow key asks for the last one only
     },
     showNeighbours: () => image !== null && showNeighbours(),

@@ -142,17 +142,21 @@ async function showView(view, query) {
   const loading = element("p", { class: "loading", role: "status" });
   main.setAttribute("aria-busy", "true");
   // Nothing jumps: what a view has filled in already stays where it is, and the line at the top counts.
-  let isLate = false;
+  let [isLate, hasOwnWords] = [false, false];
   const tell = () => {
     if (here !== current || !isLate) return;
-    if (main.children.length > Number(loading.isConnected)) frame.showStatus(loading.textContent, "busy");
-    else main.prepend(loading);
+    if (main.children.length === Number(loading.isConnected)) main.prepend(loading);
+    else if (!hasOwnWords) frame.showStatus(loading.textContent, "busy");
   };
   const late = setTimeout(() => ((isLate = true), tell()), LOADING_AFTER);
   const own = Object.create(app); // what this view listens to ends with it, also where it is left while it loads
   own.loading = (what, done, of) => {
     loading.textContent = of === undefined ? `${what} …` : `${what}: ${number(done)} of ${number(of)}`;
     tell();
+  };
+  own.status = (text, kind) => {
+    hasOwnWords = Boolean(text); // what the view says of itself is not counted over while the rest of it loads
+    frame.showStatus(text, kind);
   };
   own.events = (handlers) => {
     const stop = listen(handlers);
