@@ -86,7 +86,7 @@ const app = {
     }
   },
   nothing(title, text, ...buttons) {
-    main.replaceChildren(
+    this.main.replaceChildren(
       element("section", { class: "nothing" }, element("h1", null, title), element("p", null, text), element("p", { class: "buttons" }, buttons)),
     );
   },
@@ -149,12 +149,16 @@ async function showView(view, query) {
     else if (!hasOwnWords) frame.showStatus(loading.textContent, "busy");
   };
   const late = setTimeout(() => ((isLate = true), tell()), LOADING_AFTER);
-  const own = Object.create(app); // what this view listens to ends with it, also where it is left while it loads
+  // What this view listens to ends with it. Where it was left while it loads, it goes on without a page to write to.
+  const nowhere = element("main");
+  const own = Object.create(app, { main: { get: () => (here === current ? main : nowhere) } });
+  for (const name of ["command", "failed"]) own[name] = (...said) => here === current && app[name](...said);
   own.loading = (what, done, of) => {
     loading.textContent = of === undefined ? `${what} …` : `${what}: ${number(done)} of ${number(of)}`;
     tell();
   };
   own.status = (text, kind) => {
+    if (here !== current) return;
     hasOwnWords = Boolean(text); // what the view says of itself is not counted over while the rest of it loads
     frame.showStatus(text, kind);
   };
