@@ -5,7 +5,7 @@ What was decided by trying it on scripted drawings (`docs/measurements.md`):
 - The strokes are drawn again in the model's image, where they are as thick as the data's, however large somebody drew.
 - Where training images show things in tones of their own (clothes), what a line encloses is filled, and the lines are
   its darker seams: an outline alone is nothing that such a model has seen. Where all are drawn in one ink (digits), the
-  strokes are the thing, in that ink.
+  strokes are the foreground, in that ink.
 - It is placed by what was measured of the training images: as large, centred by their box or their mass.
 """
 
@@ -54,7 +54,7 @@ class PenStyle:
 
     Args:
         foreground: how they show things on a plain background; None where they do not, and drawings go in whole.
-        fills: whether what a line encloses belongs to the thing.
+        fills: whether what a line encloses belongs to the foreground.
         ink: brightness of the pen, 0 to 255.
         thickness: of a stroke, as a share of the image's side.
     """
@@ -156,7 +156,7 @@ class Drawing:
         return style.fills if self.fills is None else self.fills
 
     def _ink(self, place: _Place, style: PenStyle) -> tuple[NDArray[np.float32], Mask]:
-        """How much of each pixel the lines cover, 0 to 1, and what belongs to the thing that is drawn."""
+        """How much of each pixel the lines cover, 0 to 1, and what belongs to the foreground."""
         import cv2
 
         lines = np.zeros(place.size, np.uint8)
@@ -180,7 +180,7 @@ class Drawing:
     def _coloured(
         self, lines: NDArray[np.float32], drawn: Mask, style: PenStyle
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The brightness of each pixel, and how much of it the thing covers."""
+        """The brightness of each pixel, and how much of it the foreground covers."""
         foreground = style.foreground
         assert foreground is not None
         if not self._fills(style):

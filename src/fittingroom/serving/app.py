@@ -11,9 +11,7 @@ from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import FastAPI, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
-from starlette.exceptions import HTTPException
 
 from fittingroom import __version__
 from fittingroom.data.corrections import Corrections
@@ -23,7 +21,7 @@ from fittingroom.serving.assets import PAGES, Assets
 from fittingroom.serving.batching import Batcher, Metrics
 from fittingroom.serving.connection import HeldBytes
 from fittingroom.serving.gate import Gate, Security
-from fittingroom.serving.limits import LIMITS, RefusedError
+from fittingroom.serving.limits import LIMITS, RefusedError, add_errors
 from fittingroom.serving.openapi import docs_page
 from fittingroom.serving.request_images import JSON, MULTIPART, BodyPart, RequestReader, media_type
 from fittingroom.serving.served_model import ServedModel
@@ -56,7 +54,8 @@ def create_app(model: ServedModel, security: Security) -> Gate:
         lifespan=service.lifespan,
         separate_input_output_schemas=False,
     )
-    _add_errors(app)
+    routes = "POST /v1/predict, or GET /v1/model, /healthz, /metrics or /docs"
+    add_errors(app, f"Use {routes}.", "The server failed. Its log says why.")
     _add_routes(app, service, model.card(), metrics)
     page = docs_page(app.openapi(), model, token=security.token is not None)
     assets = Assets(PAGES)
@@ -149,32 +148,6 @@ def _add_routes(app: FastAPI, service: _Service, facts: dict[str, Any], metrics:
     async def numbers() -> Response:
         """Requests by status, latency, batch sizes, images waiting, and answers by verdict."""
         return Response(metrics.text(), media_type=_OPEN_METRICS)
-
-
-def _add_errors(app: FastAPI) -> None:
-    """Gives every error our form."""
-
-    @app.exception_handler(RefusedError)
-    async def ours(_: Request, error: RefusedError) -> Any:
-        return error.response()
-
-    @app.exception_handler(HTTPException)
-    async def routing(request: Request, error: HTTPException) -> Any:
-        routes = "POST /v1/predict, or GET /v1/model, /healthz, /metrics or /docs"
-        message = f"{request.method} {request.url.path[:200]} does not exist. Use {routes}."
-        code = {404: "not_found", 405: "wrong_method"}.get(error.status_code, "refused")
-        return RefusedError(error.status_code, code, message, headers=error.headers).response()
-
-    @app.exception_handler(RequestValidationError)
-    async def parameters(_: Request, error: RequestValidationError) -> Any:
-        first = error.errors()[0]
-        name, value = first["loc"][-1], str(first.get("input"))[:80]
-        message = f"{name}={value!r}: {first['msg'].removeprefix('Input ')}."
-        return RefusedError(422, "wrong_parameter", message).response()
-
-    @app.exception_handler(Exception)
-    async def fault(_: Request, __: Exception) -> Any:
-        return RefusedError(500, "fault", "The server failed. Its log says why.").response()
 
 
 class _Service:

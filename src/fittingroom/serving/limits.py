@@ -6,7 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from fastapi.exceptions import RequestValidationError
+    from starlette.exceptions import HTTPException
+    from starlette.requests import Request
 
 MIB = 2**20
 
@@ -116,3 +122,37 @@ class RefusedError(Exception):
             *(f"{name}: {value}" for name, value in headers.items()),
         ]
         return "\r\n".join([*lines, "", ""]).encode("latin-1") + self.body
+
+
+def add_errors(app: FastAPI, instead: str, fault: str) -> None:
+    """Gives every error of an application the form of `RefusedError`.
+
+    Args:
+        app: the application.
+        instead: what to do in place of a request that does not exist, in a sentence.
+        fault: what is said of a fault of ours, which the log explains.
+    """
+    from fastapi.exceptions import RequestValidationError as InvalidParameter
+    from starlette.exceptions import HTTPException as RoutingError
+
+    async def refused(_: Request, error: RefusedError) -> Any:
+        return error.response()
+
+    async def routing(request: Request, error: HTTPException) -> Any:
+        message = f"{request.method} {request.url.path[:200]} does not exist. {instead}"
+        code = {404: "not_found", 405: "wrong_method"}.get(error.status_code, "refused")
+        return RefusedError(error.status_code, code, message, headers=error.headers).response()
+
+    async def parameters(_: Request, error: RequestValidationError) -> Any:
+        first = error.errors()[0]
+        name, value = first["loc"][-1], str(first.get("input"))[:80]
+        message = f"{name}={value!r}: {first['msg'].removeprefix('Input ')}."
+        return RefusedError(422, "wrong_parameter", message).response()
+
+    async def failed(_: Request, __: Exception) -> Any:
+        return RefusedError(500, "fault", fault).response()
+
+    app.exception_handler(RefusedError)(refused)
+    app.exception_handler(RoutingError)(routing)
+    app.exception_handler(InvalidParameter)(parameters)
+    app.exception_handler(Exception)(failed)

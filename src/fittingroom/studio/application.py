@@ -7,13 +7,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
 
 from fittingroom import __version__
 from fittingroom.errors import FittingRoomError, InputError, StorageError, UnknownNameError
 from fittingroom.serving.gate import Gate, Security
-from fittingroom.serving.limits import RefusedError
+from fittingroom.serving.limits import RefusedError, add_errors
 from fittingroom.studio import (
     class_routes,
     frame_routes,
@@ -51,41 +49,18 @@ def create_studio(studio: Studio, security: Security) -> Gate:
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    _add_errors(app)
+    add_errors(app, "Load the page again.", "The studio failed. What it printed in its terminal says why.")
+
+    @app.exception_handler(FittingRoomError)
+    async def ours(_: Request, error: FittingRoomError) -> Any:
+        return _as_refused(error).response()
+
     for view in (*_VIEWS, frame_routes):  # last: `/{view}` matches every short path
         app.include_router(view.router(studio))
     return Gate(app, security)
 
 
-def _add_errors(app: FastAPI) -> None:
-    """Gives every error one form; what the product says of a fault is shown as it is."""
-
-    @app.exception_handler(RefusedError)
-    async def refused(_: Request, error: RefusedError) -> Any:
-        return error.response()
-
-    @app.exception_handler(FittingRoomError)
-    async def ours(_: Request, error: FittingRoomError) -> Any:
-        return as_refused(error).response()
-
-    @app.exception_handler(HTTPException)
-    async def routing(request: Request, error: HTTPException) -> Any:
-        code = {404: "not_found", 405: "wrong_method"}.get(error.status_code, "refused")
-        message = f"{request.method} {request.url.path[:200]} does not exist. Load the page again."
-        return RefusedError(error.status_code, code, message, headers=error.headers).response()
-
-    @app.exception_handler(RequestValidationError)
-    async def parameters(_: Request, error: RequestValidationError) -> Any:
-        first = error.errors()[0]
-        name, value = first["loc"][-1], str(first.get("input"))[:80]
-        return RefusedError(422, "wrong_parameter", f"{name}={value!r}: {first['msg']}.").response()
-
-    @app.exception_handler(Exception)
-    async def fault(_: Request, __: Exception) -> Any:
-        return RefusedError(500, "fault", "The studio failed. What it printed in its terminal says why.").response()
-
-
-def as_refused(error: FittingRoomError) -> RefusedError:
+def _as_refused(error: FittingRoomError) -> RefusedError:
     """An error of the product as an answer: its own sentence, and a status that fits."""
     if isinstance(error, UnknownNameError):
         return RefusedError(404, "unknown_name", str(error))

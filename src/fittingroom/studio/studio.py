@@ -80,6 +80,7 @@ class Studio:
         self._facts = LastUsed(1_000)
         self.ends: list[Callable[[], None]] = []  # called when the studio closes
         self._seen: dict[str, tuple[int, ...]] | None = None
+        self.version = 0  # counts the changes in the folder of runs that were seen while somebody watched
         self.events.poll(self._look)
 
     @property
@@ -149,6 +150,7 @@ class Studio:
         if self._seen is not None and seen != self._seen:
             changed = {name for name in seen.keys() | self._seen.keys() if seen.get(name) != self._seen.get(name)}
             self.events.publish("runs", {"changed": sorted(changed)[:100]})
+            self.version += 1
         self._seen = seen
 
 

@@ -198,7 +198,7 @@ class TrainingWatch:
         """The numbers of each seed: those that the process tells, or of a finished run the recorded ones."""
         watched, path = self._read(run), self._studio.folder / run
         told = [] if watched is None else list(watched.seeds.values())
-        if not is_run(path) or (watched is not None and watched.status is None and self._is_trained(run)):
+        if not is_run(path) or (watched is not None and watched.status is None and self.is_live(run)):
             return told
         try:
             kept = [_recorded(folder, seed) for seed, folder in read_layout(path).folders.items()]
@@ -218,15 +218,12 @@ class TrainingWatch:
 
     def is_live(self, run: str) -> bool:
         """Whether a run is trained at this moment."""
-        return self._is_trained(run)
-
-    def _is_trained(self, run: str) -> bool:
         return run in (self._running if self._studio.events.watching else self.trainings.running())
 
     def _state(self, run: str, ticket: Ticket | None) -> tuple[str, str]:
         """The state of a training that has a run, and a sentence where there is one to say."""
         path, watched = self._studio.folder / run, self._watched.get(run)
-        if self._is_trained(run) or (ticket is not None and ticket.alive and self.trainings.run_of(ticket) == run):
+        if self.is_live(run) or (ticket is not None and ticket.alive and self.trainings.run_of(ticket) == run):
             return _live_state(watched), ""
         kind, said = ("", "") if ticket is None else ticket.said
         if is_run(path):

@@ -130,6 +130,7 @@ class _StudioRuns:
         self._views = LastUsed(_VIEWS)
         self._preparation = PhotoPreparation(studio.work, trust=studio.trust)
         self._seen: set[str] | None = None
+        self._version = -1
 
     def view(self, name: str) -> TryView:
         """That of a run; see `Studio.run`."""
@@ -154,6 +155,9 @@ class _StudioRuns:
 
     def prepare_new(self) -> None:
         """Has the runs prepared that were trained since the last look; called while somebody watches."""
+        if self._version == self._studio.version:
+            return
+        self._version = self._studio.version
         finished = {str(one["name"]) for one in self._studio.listing() if one["status"] == "finished"}
         new = finished - self._seen if self._seen is not None else set[str]()
         self._seen = finished
