@@ -12,7 +12,7 @@ from PIL import Image
 from fittingroom.data.folder import PictureFolder
 from fittingroom.data.headers import median_size
 from fittingroom.data.load import load
-from fittingroom.data.pictures import RESIZE_RULE
+from fittingroom.data.resizing import RESIZE_RULES
 from fittingroom.errors import DataError
 from tests.data.builders import picture, write_picture_folder, write_pictures
 
@@ -90,7 +90,7 @@ def test_pictures_are_resized_to_the_image_size_with_a_note(tmp_path: Path) -> N
     data = load(f"folder:{tmp_path / 'p'}", image_size=(16, 24))
     assert data.image_shape == (16, 24)
     assert "9 pictures resized to 16x24 (height x width); the median picture was 20x40." in " ".join(data.notes)
-    assert data.info.resize_rule == RESIZE_RULE
+    assert data.info.resize_rule == RESIZE_RULES["pad"]
 
 
 def test_links_hidden_and_other_files_are_skipped_and_counted(tmp_path: Path) -> None:

@@ -55,6 +55,8 @@ def test_seeds_and_data_are_in_the_command() -> None:
     assert _command(subject_with(course, own)) == (
         "fittingroom train 'folder:/my clothes' --validation 0.1 --data-dir /data --image-size 28x32"
     )
+    own = {**LOAD, "name": "folder:/p", "image_size": [64, 64], "aspect": "crop", "color_mode": "rgb"}
+    assert str(_command(subject_with(course, own))).endswith("--image-size 64x64 --aspect crop --color-mode rgb")
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ class Predictor:
                 f"Convert it to {width}×{height} pixels yourself, as the training images were."
             )
         if self.data.name.startswith("folder:"):
-            return Style(self.data.picture_shape)
+            return Style(self.data.picture_shape, aspect=self.data.aspect)
         return Style.of(self.data.name, self._load_images().train)
 
     @cached_property

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from fittingroom.data.csvfile import PixelTable
 from fittingroom.data.dataset import Dataset, Opening, Part
@@ -15,6 +16,7 @@ from fittingroom.data.idx import FourFiles
 from fittingroom.data.load import load as unrecorded_load
 from fittingroom.data.model_inputs import ImageReader
 from fittingroom.data.npz import NpzFile
+from fittingroom.data.resizing import Resizing
 from fittingroom.errors import DataError, RunError
 from fittingroom.evaluation.luck import ScoredLook, TestResult
 from fittingroom.evaluation.scores import Scores
@@ -36,6 +38,8 @@ def load(
     split_seed: int = 0,
     data_dir: Path | str | None = None,
     image_size: int | tuple[int, int] | None = None,
+    aspect: str | None = None,
+    color_mode: str | None = None,
 ) -> Dataset:
     """A dataset with its test part sealed: `data.train`, `data.validation` and `data.test`.
 
@@ -57,6 +61,10 @@ def load(
             name that has them.
         image_size: (height, width) in pixels, for folders of pictures only; 64x64 by default where half of them are as
             large as that, else 28x28.
+        aspect: how the pictures of a folder get that size where they have another shape: `pad` (the default) adds black
+            borders, `crop` cuts off what juts out on both sides, `stretch` changes their proportions.
+        color_mode: of the pictures of a folder: `rgb`, `grayscale`, or `auto` (the default), which is grayscale where
+            every picture is grey all over.
 
     Raises:
         UnknownNameError: no dataset has this name.
@@ -64,7 +72,13 @@ def load(
         DataError: the data are damaged or are not what they should be, or an argument makes no sense.
     """
     dataset = unrecorded_load(
-        name, validation=validation, split_seed=split_seed, data_dir=data_dir, image_size=image_size
+        name,
+        validation=validation,
+        split_seed=split_seed,
+        data_dir=data_dir,
+        image_size=image_size,
+        aspect=aspect,
+        color_mode=color_mode,
     )
     return replace(dataset, test=dataset.test.recorded(partial(_enter, dataset.name), _said_looks))
 
@@ -206,7 +220,8 @@ def count_test_part(runs: Sequence[tuple[Path, RunRecord]], files: Sequence[Path
     pictures = {path.resolve() for path in files if path.parent.name in data.classes}
     if data.name.startswith("folder:") and len(pictures) >= data.counts["test"]:
         for root in list(min(pictures).parents)[1:3]:
-            dataset = _loaded(f"folder:{root}", image_size=data.image_shape[:2])
+            resizing = Resizing.recorded(data.load).arguments
+            dataset = _loaded(f"folder:{root}", image_size=data.image_shape[:2], **resizing)
             if dataset is not None and dataset.test.is_among(root, pictures):
                 _count(runs, dataset, root.name)
 
@@ -229,9 +244,9 @@ def _datasets_of(path: Path) -> list[str]:
     return [f"idx:{path.parent}"] if FourFiles.is_test_images(path) else []
 
 
-def _loaded(name: str, image_size: tuple[int, ...] | None = None) -> Dataset | None:
+def _loaded(name: str, **arguments: Any) -> Dataset | None:
     try:
-        return unrecorded_load(name, image_size=image_size)  # type: ignore[arg-type]
+        return unrecorded_load(name, **arguments)
     except (DataError, OSError):
         return None  # no dataset, so that its test part is none
 

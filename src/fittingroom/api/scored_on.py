@@ -166,7 +166,8 @@ class CostOnTestSet:
 def other_test_set(data: DataRecord, on: str | Dataset) -> Dataset:
     """A dataset whose `test` is what a run is scored on: its test part, or all of it where its files have none.
 
-    Pictures of a folder are resized to the run's size; everything else has to fit as it is.
+    Pictures of a folder get the run's size and colours in the way that those of training did; everything else has to
+    fit as it is.
 
     Args:
         data: what the run takes.
@@ -178,13 +179,15 @@ def other_test_set(data: DataRecord, on: str | Dataset) -> Dataset:
     """
     dataset = load(on, validation=0) if isinstance(on, str) else on
     _check_classes(data, dataset)
-    height, width = data.picture_shape[:2]
-    if isinstance(on, str) and dataset.name.startswith("folder:") and dataset.image_shape[:2] != (height, width):
-        dataset = load(on, validation=0, image_size=(height, width))
+    if isinstance(on, str) and dataset.name.startswith("folder:"):
+        height, width, *channels = data.picture_shape
+        if dataset.image_shape != data.picture_shape or data.aspect != "pad":
+            color_mode = "rgb" if channels else "grayscale"
+            dataset = load(on, validation=0, image_size=(height, width), aspect=data.aspect, color_mode=color_mode)
     if dataset.image_shape != data.image_shape:
         raise RunError(
             f"{dataset.name} has images of {_size(dataset.image_shape)}, and the run takes {_size(data.image_shape)}. "
-            "Give images of that size and colour; those of a folder are resized."
+            "Give images of that size and colour; those of a folder are converted."
         )
     if dataset.scale != data.scale:
         raise RunError(

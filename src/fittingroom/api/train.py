@@ -32,6 +32,8 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
     validation: float | None = None,
     data_dir: str | Path | None = None,
     image_size: int | tuple[int, int] | None = None,
+    aspect: str | None = None,
+    color_mode: str | None = None,
     checkpoint_every: int = 1,
     out: str | Path | None = None,
     progress: Progress | None = None,
@@ -48,6 +50,8 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
         validation: how many training images to hold out (a count, or a fraction below 1); None for the default.
         data_dir: where the dataset's files are.
         image_size: the size that the pictures of a folder are resized to; None for one that suits them.
+        aspect: how they get it: `pad`, `crop` or `stretch`, as `fittingroom.load` describes them; None for `pad`.
+        color_mode: their colours: `auto`, `rgb` or `grayscale`; None for `auto`.
         checkpoint_every: epochs between checkpoints, from which `resume` continues after a crash. (Ctrl-C, SIGTERM and
             errors write one at once; those of large models wait until training has taken twenty times as long as
             writing takes.)
@@ -66,7 +70,14 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
     """
     started = time.perf_counter()
     recipe = chosen_recipe(recipe, settings, beside=train)
-    check_dataset(dataset, validation=validation, data_dir=data_dir, image_size=image_size)
+    loading: dict[str, Any] = {
+        "validation": validation,
+        "data_dir": data_dir,
+        "image_size": image_size,
+        "aspect": aspect,
+        "color_mode": color_mode,
+    }
+    check_dataset(dataset, **loading)
     seed = whole_number("seed", seed, lowest=0)
     chosen = (seed,) if seeds is None else chosen_seeds(seeds)
     every = whole_number("checkpoint_every", checkpoint_every, lowest=1)
@@ -76,7 +87,7 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
     with progress:
         if not isinstance(dataset, Dataset):
             progress.stage("loading")
-            dataset = load(dataset, validation=validation, data_dir=data_dir, image_size=image_size)
+            dataset = load(dataset, **loading)
         return _trained(recipe_job(recipe, dataset, chosen, folder, progress, started))
 
 

@@ -55,7 +55,7 @@ class CommandParser(argparse.ArgumentParser):
             self.add_argument("run", metavar="RUN", nargs="?", default=default, help=f"{what} (default: {default})")
 
     def add_data_options(self) -> None:
-        """Adds `--data-dir` and `--image-size`, which say where and how a dataset is read."""
+        """Adds `--data-dir`, `--image-size`, `--aspect` and `--color-mode`, how a dataset is read."""
         self.add_argument(
             "--data-dir",
             type=file_path,
@@ -67,6 +67,17 @@ class CommandParser(argparse.ArgumentParser):
             type=_image_size,
             metavar="N|HxW",
             help="resize the pictures of a folder to this size (default: 64 for photographs, 28 for small pictures)",
+        )
+        self.add_argument(
+            "--aspect",
+            choices=("pad", "crop", "stretch"),
+            help="how they get that size where they have another shape: with black borders, cut on both sides, or with "
+            "other proportions (default: pad)",
+        )
+        self.add_argument(
+            "--color-mode",
+            choices=("auto", "rgb", "grayscale"),
+            help="colours of the pictures of a folder (default: auto, grayscale where every picture is grey)",
         )
 
     def add_data_place(self) -> None:

@@ -34,7 +34,13 @@ def _run(arguments: argparse.Namespace) -> CommandOutput:
         return _list()
     from fittingroom.data.load import load
 
-    dataset = load(arguments.dataset, data_dir=arguments.data_dir, image_size=arguments.image_size)
+    dataset = load(
+        arguments.dataset,
+        data_dir=arguments.data_dir,
+        image_size=arguments.image_size,
+        aspect=arguments.aspect,
+        color_mode=arguments.color_mode,
+    )
     facts = {**dataset.describe(), "sprite": _write_sprite(dataset, arguments.sprite)}
     for note in dataset.notes:
         say("note", note)

@@ -60,6 +60,8 @@ def _run(arguments: argparse.Namespace) -> CommandOutput:
         storage=arguments.storage,
         data_dir=arguments.data_dir,
         image_size=arguments.image_size,
+        aspect=arguments.aspect,
+        color_mode=arguments.color_mode,
         out=arguments.out,
         final=arguments.final,
     )

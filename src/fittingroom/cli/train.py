@@ -134,6 +134,8 @@ def _training(arguments: argparse.Namespace) -> Callable[..., Run]:
         validation=arguments.validation,
         data_dir=arguments.data_dir,
         image_size=arguments.image_size,
+        aspect=arguments.aspect,
+        color_mode=arguments.color_mode,
         checkpoint_every=arguments.checkpoint_every,
         out=arguments.out,
         **options,

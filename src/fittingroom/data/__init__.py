@@ -6,7 +6,8 @@ The way of a dataset through the modules:
 2. Where the `cache` has the checked contents and the files have not changed, nothing else is read.
 3. Else a reader makes a `cache.DatasetSource` of the files: `published` for the datasets of the catalogue (with their
    download), `idx`, `npz`, `csvfile`, or `decode` for folders of pictures, which `folder` scans (on
-   `listing` and `metadata`) and `pictures` decodes (on `headers`). `sniff` names a file by its first bytes.
+   `listing` and `metadata`), `pictures` decodes (on `headers`) and `resizing` makes images of. `sniff` names a file by
+   its first bytes.
 4. A reader gives a `contents.RawDataset`, whose `checked()` gives the `Contents`: `values` converts arrays, `labels`
    names the classes, and `split` cuts off a test part where there is none.
 5. `load` cuts off the validation part and gives a `dataset.Dataset` with a sealed test part; `dataset_card` shows it.

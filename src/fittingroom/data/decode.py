@@ -18,7 +18,8 @@ from fittingroom.data.cache import DatasetSource
 from fittingroom.data.contents import RawDataset, RawPart
 from fittingroom.data.folder import PictureFolder
 from fittingroom.data.headers import median_size
-from fittingroom.data.pictures import MOST_BYTES, RESIZE_RULE, MemoryBudget, Picture
+from fittingroom.data.pictures import MOST_BYTES, MemoryBudget, Picture
+from fittingroom.data.resizing import Resizing
 from fittingroom.data.sniff import LARGEST_ARRAY
 from fittingroom.data.values import DIGEST_BYTES, Images
 from fittingroom.errors import DataError
@@ -41,12 +42,15 @@ class _Decoded:
     digest: bytes
 
 
-def folder_source(root: Path, size: tuple[int, int] | None, *, first_rules: bool = False) -> DatasetSource:
+def folder_source(
+    root: Path, size: tuple[int, int] | None, resizing: Resizing, *, first_rules: bool = False
+) -> DatasetSource:
     """A user's folder of pictures, which are resized to one size.
 
     Args:
         root: the folder.
         size: height and width; None for what suits the pictures, see `_default_size`.
+        resizing: how they become images of that size.
         first_rules: reads it as the first versions did; see `PictureFolder.scan`.
 
     Raises:
@@ -54,9 +58,11 @@ def folder_source(root: Path, size: tuple[int, int] | None, *, first_rules: bool
     """
     folder = PictureFolder.scan(root, first_rules=first_rules)
     height, width = size or (_SMALL if first_rules else _default_size(folder.paths()))
-    name = f"{height}x{width} {root}{' first rules' if first_rules else ''}"
+    # The usual way of resizing is not named, so that what older versions cached is found.
+    way = "".join(f" {value}" for value in resizing.arguments.values())
+    name = f"{height}x{width}{way} {root}{' first rules' if first_rules else ''}"
     return DatasetSource.of_files(
-        "folder", name, folder.paths(), lambda: _decode_folder(folder, height, width).checked()
+        "folder", name, folder.paths(), lambda: _decode_folder(folder, height, width, resizing).checked()
     )
 
 
@@ -70,8 +76,8 @@ def _default_size(paths: Sequence[Path]) -> tuple[int, int]:
     return _PHOTOGRAPHS if median is not None and max(median) >= max(_PHOTOGRAPHS) else _SMALL
 
 
-def _decode_folder(folder: PictureFolder, height: int, width: int) -> RawDataset:
-    """The pictures of a folder at one size: grey if every one is grey all over, else RGB.
+def _decode_folder(folder: PictureFolder, height: int, width: int, resizing: Resizing) -> RawDataset:
+    """The pictures of a folder at one size, all grey or all RGB.
 
     Raises:
         DataError: a picture cannot be used (all are tried, the first five are named), or all together are too large.
@@ -83,7 +89,7 @@ def _decode_folder(folder: PictureFolder, height: int, width: int) -> RawDataset
             f"{len(files):,} pictures of {height}×{width} take more than {LARGEST_ARRAY:,} bytes. "
             "Choose a smaller image size or use fewer pictures."
         )
-    decoded = _decode_all([path for path, _ in files], height, width)
+    decoded = _decode_all([path for path, _ in files], height, width, resizing)
     images = _stack([one.pixels for one in decoded])
     labels = np.array([label for _, label in files], np.int32)
     digests = np.frombuffer(b"".join(one.digest for one in decoded), np.uint8).reshape(-1, DIGEST_BYTES)
@@ -96,25 +102,25 @@ def _decode_folder(folder: PictureFolder, height: int, width: int) -> RawDataset
         classes=folder.classes,
         notes=(*folder.notes, *_say_changes(decoded, (height, width), median_size([path for path, _ in files]))),
         given_validation=len(parts[1]),
-        resize_rule=RESIZE_RULE,
+        resize_rule=resizing.rule,
         files=names[:first_test],
         test_files=names[first_test:],
         cut_by_source=not folder.first_rules,
     )
 
 
-def _decode_all(paths: Sequence[Path], height: int, width: int) -> list[_Decoded]:
-    budget = MemoryBudget(MOST_BYTES)
+def _decode_all(paths: Sequence[Path], height: int, width: int, resizing: Resizing) -> list[_Decoded]:
+    budget, at_least = MemoryBudget(MOST_BYTES), resizing.at_least(height, width)
 
     def decode(path: Path) -> _Decoded | DataError:
         try:
-            picture = Picture.open(path, budget)
+            picture = Picture.open(path, budget, at_least=at_least)
         except DataError as error:
             return error
         # Errors are returned, so that one bad picture does not hide the next: the first five are named together.
         resized = (_RESIZED,) if picture.image.size != (width, height) else ()
         changes = (*picture.changes, *resized)
-        return _Decoded(Picture.pixels_of(Picture.fitted(picture.image, height, width)), changes, _digest(path))
+        return _Decoded(resizing.image(picture.image, height, width), changes, _digest(path))
 
     done: list[_Decoded] = []
     errors: list[DataError] = []

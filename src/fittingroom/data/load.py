@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import numbers
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import compress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,18 +21,23 @@ from fittingroom.data.dataset import Dataset, Part, SealedTestSet
 from fittingroom.data.split import cut_validation
 from fittingroom.errors import DataError, DatasetNotFoundError, UnknownNameError
 
+if TYPE_CHECKING:
+    from fittingroom.data.resizing import Resizing
+
 _LARGEST_SIDE = 1024  # pixels
 _SUFFIXES = {".csv", ".tsv", ".npz", ".zip"}  # so that a file that is missing is not taken for an unknown name
-_NO_IMAGE_SIZE = "image_size cannot be given for {!r}, whose images have a size already; it is for folders of pictures."
+_ONLY_FOLDERS = "{} cannot be given for {!r}, whose images have a size already; it is for folders of pictures."
 
 
-def load(
+def load(  # noqa: PLR0913 - the public ones, and how old runs read folders
     name: str | os.PathLike[str] = "fashion-mnist",
     *,
     validation: int | float | None = None,
     split_seed: int = 0,
     data_dir: Path | str | None = None,
     image_size: int | tuple[int, int] | None = None,
+    aspect: str | None = None,
+    color_mode: str | None = None,
     first_rules: bool = False,
 ) -> Dataset:
     """A dataset with its test part sealed, whose openings are recorded in `data.test.openings` but in no ledger.
@@ -45,16 +50,20 @@ def load(
         DatasetNotFoundError: the data are nowhere to be found; the message says how to get them.
         DataError: the data are damaged or are not what they should be, or an argument makes no sense.
     """
-    name, image_size = _dataset_name(name), _image_size(image_size)
+    name = _dataset_name(name)
+    pictures = _PictureArguments(_image_size(image_size), aspect, color_mode, first_rules)
     validation, split_seed = _validation(validation), _whole("split_seed", split_seed)
     data_dir = None if data_dir is None else absolute(data_dir)
-    name, contents, info = _find(name, data_dir, image_size, first_rules=first_rules)
+    name, contents, info = _find(name, data_dir, pictures)
     train, held_out = _split(contents, validation, split_seed)
     digests = contents.test_digests if len(contents.test_digests) else None
     sealed = Part(
         contents.test_images, contents.test_labels, contents.classes, contents.scale, files=contents.test_files
     )
-    size = contents.images.shape[1:3] if name.startswith("folder:") else None
+    of_folder = {}
+    size = None
+    if name.startswith("folder:"):
+        size, of_folder = contents.images.shape[1:3], pictures.resizing.arguments
     return Dataset(
         name=name,
         train=train,
@@ -74,21 +83,43 @@ def load(
             "split_seed": split_seed,
             "data_dir": None if data_dir is None else str(data_dir),
             "image_size": None if size is None else list(size),
+            **of_folder,
         },
     )
 
 
-def _find(
-    name: str, data_dir: Path | None, image_size: tuple[int, int] | None, *, first_rules: bool
-) -> tuple[str, Contents, DatasetInfo]:
+@dataclass(frozen=True)
+class _PictureArguments:
+    """The arguments of `load` that say how the pictures of a folder become images."""
+
+    image_size: tuple[int, int] | None
+    aspect: str | None
+    color_mode: str | None
+    first_rules: bool
+
+    def refuse(self, name: str) -> None:
+        """Raises DataError if one of them was given."""
+        for key in ("image_size", "aspect", "color_mode"):
+            if getattr(self, key) is not None:
+                raise DataError(_ONLY_FOLDERS.format(key, name))
+
+    @property
+    def resizing(self) -> Resizing:
+        """How pictures become images; raises DataError where there is no such way."""
+        from fittingroom.data.resizing import Resizing
+
+        return Resizing(self.aspect or "pad", self.color_mode or "auto")
+
+
+def _find(name: str, data_dir: Path | None, pictures: _PictureArguments) -> tuple[str, Contents, DatasetInfo]:
     """The full name of a dataset, its contents, and what is known about it."""
     form, colon, place = name.partition(":")
     if form.lower() in {"http", "https", "ftp", "file"} and place.startswith("//"):
         raise DataError(f"{name} is an address, and only local files can be loaded. Download it and give its path.")
     # A name of the catalogue comes before a path (decision 28). Before a colon, one letter is a drive of Windows.
     bare = name not in CATALOGUE and (not colon or len(form) == 1 or "/" in form or "\\" in form) and _is_path(name)
-    if image_size is not None and form != "folder" and not bare:
-        raise DataError(_NO_IMAGE_SIZE.format(name))
+    if form != "folder" and not bare:
+        pictures.refuse(name)
     if not colon and not bare:
         if name not in CATALOGUE:
             raise UnknownNameError("dataset", name, [*CATALOGUE, *FORMS])
@@ -98,8 +129,8 @@ def _find(
     if bare:
         path = _resolved(name)
         form = form_of(path)
-        if image_size is not None and form != "folder":
-            raise DataError(_NO_IMAGE_SIZE.format(name))
+        if form != "folder":
+            pictures.refuse(name)
     elif form not in {"idx", "npz", "csv", "folder"}:
         raise UnknownNameError("form of dataset", f"{form}:", FORMS)
     elif not place:
@@ -108,7 +139,7 @@ def _find(
     else:
         path = _resolved(place)
         form_of(path, form)
-    contents = _source(form, path, image_size, first_rules=first_rules).contents()
+    contents = _source(form, path, pictures).contents()
     return f"{form}:{path}", contents, DatasetInfo(title=path.name)
 
 
@@ -171,7 +202,7 @@ def _digits() -> DatasetSource:
     )
 
 
-def _source(form: str, path: Path, image_size: tuple[int, int] | None, *, first_rules: bool) -> DatasetSource:
+def _source(form: str, path: Path, pictures: _PictureArguments) -> DatasetSource:
     """What reads a user's own data. Only that reader is imported, since some need much themselves."""
     if form == "idx":
         from fittingroom.data.idx import FourFiles
@@ -187,7 +218,7 @@ def _source(form: str, path: Path, image_size: tuple[int, int] | None, *, first_
         return PixelTable.dataset_source(path)
     from fittingroom.data.decode import folder_source
 
-    return folder_source(path, image_size, first_rules=first_rules)
+    return folder_source(path, pictures.image_size, pictures.resizing, first_rules=pictures.first_rules)
 
 
 def _is_path(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Reads one picture file, whatever is wrong with it, within a budget of memory, and resizes it by a stated rule."""
+"""Reads one picture file, whatever is wrong with it, within a budget of memory."""
 
 from __future__ import annotations
 
@@ -73,11 +73,6 @@ _WHITE = 230  # of 255: the darkest channel of a pixel that would not be seen on
 
 _BAND = 500_000
 """Pixels that are converted at a time, so that no further copies of a large picture are made."""
-
-RESIZE_RULE = (
-    "the longest edge is fitted to the size (bilinear, over all pixels that a new one covers), the rest is centred and "
-    "filled with black; a picture of the right size is left as it is"
-)
 
 
 @dataclass(frozen=True)
@@ -173,20 +168,6 @@ class Picture:
             raise
         except Exception as error:  # as in `open`
             raise DataError(f"{name} cannot be decoded; it is cut off or damaged ({error}).") from error
-
-    @staticmethod
-    def fitted(image: Image.Image, height: int, width: int) -> Image.Image:
-        """A picture resized by `RESIZE_RULE`."""
-        from PIL import Image
-
-        if image.size == (width, height):
-            return image
-        ratio = min(width / image.width, height / image.height)
-        inner = (max(round(image.width * ratio), 1), max(round(image.height * ratio), 1))
-        resized = image.resize(inner, Image.Resampling.BILINEAR)
-        canvas = Image.new(image.mode, (width, height))
-        canvas.paste(resized, ((width - inner[0]) // 2, (height - inner[1]) // 2))
-        return canvas
 
     @staticmethod
     def pixels_of(image: Image.Image) -> Images:

@@ -222,6 +222,8 @@ def experiment(  # noqa: PLR0913 - what to train on, what to try, and where to k
     validation: float | None = None,
     data_dir: str | Path | None = None,
     image_size: int | tuple[int, int] | None = None,
+    aspect: str | None = None,
+    color_mode: str | None = None,
     out: str | Path | None = None,
     final: bool = False,
     executor: str = "local",
@@ -243,6 +245,8 @@ def experiment(  # noqa: PLR0913 - what to train on, what to try, and where to k
         validation: how many training images to hold out (a count, or a fraction below 1); None for the default.
         data_dir: where the dataset's files are.
         image_size: the size that the pictures of a folder are resized to; None for one that suits them.
+        aspect: how they get it: `pad`, `crop` or `stretch`, as `fittingroom.load` describes them; None for `pad`.
+        color_mode: their colours: `auto`, `rgb` or `grayscale`; None for `auto`.
         out: the experiment's folder; None for one in the runs folder that belongs to these recipes and data.
         final: whether to open the test set at the end, for the single recipe that validation chose.
         executor: what trains: `local`, this process on all its cores; or `ray`, the cores of a Ray cluster.
@@ -265,9 +269,16 @@ def experiment(  # noqa: PLR0913 - what to train on, what to try, and where to k
         dataset = file.dataset or DEFAULT_DATASET
     found = variants(_recipes(recipe), vary or {})
     seeds_chosen = chosen_seeds(DEFAULT_SEEDS if seeds is None else seeds)
-    check_dataset(dataset, validation=validation, data_dir=data_dir, image_size=image_size)
+    loading: dict[str, Any] = {
+        "validation": validation,
+        "data_dir": data_dir,
+        "image_size": image_size,
+        "aspect": aspect,
+        "color_mode": color_mode,
+    }
+    check_dataset(dataset, **loading)
     if not isinstance(dataset, Dataset):
-        dataset = load(dataset, validation=validation, data_dir=data_dir, image_size=image_size)
+        dataset = load(dataset, **loading)
     if dataset.validation is None:
         raise DataError(
             "an experiment compares recipes on validation images, and there are none. Hold some out: validation=5000."

@@ -39,6 +39,8 @@ def search(  # noqa: PLR0913 - what to search, how far, and where to keep it
     storage: str | None = None,
     data_dir: str | Path | None = None,
     image_size: tuple[int, int] | None = None,
+    aspect: str | None = None,
+    color_mode: str | None = None,
     out: str | Path | None = None,
     final: bool = False,
     progress: ExperimentProgress | None = None,
@@ -55,6 +57,8 @@ def search(  # noqa: PLR0913 - what to search, how far, and where to keep it
         storage: a database that Optuna takes, which several machines may share; None for a file in the folder.
         data_dir: where the dataset's files are.
         image_size: the size that the pictures of a folder are resized to; None for one that suits them.
+        aspect: how they get it: `pad`, `crop` or `stretch`, as `fittingroom.load` describes them; None for `pad`.
+        color_mode: their colours: `auto`, `rgb` or `grayscale`; None for `auto`.
         out: the folder; None for one in the runs folder that belongs to this search.
         final: whether to open the test set at the end, for the best trial.
         progress: shows how far it is; None for a live table on a terminal.
@@ -74,7 +78,14 @@ def search(  # noqa: PLR0913 - what to search, how far, and where to keep it
     seeds = chosen_seeds(DEFAULT_SEEDS if asked.experiment.seeds is None else asked.experiment.seeds)
     folder = None if data_dir is None else Path(data_dir)
     name = asked.experiment.dataset or DEFAULT_DATASET
-    dataset = load(name, validation=asked.experiment.validation, data_dir=folder, image_size=image_size)
+    dataset = load(
+        name,
+        validation=asked.experiment.validation,
+        data_dir=folder,
+        image_size=image_size,
+        aspect=aspect,
+        color_mode=color_mode,
+    )
     if dataset.validation is None:
         raise DataError("a search judges trials on validation images, and there are none. Hold some out in the file.")
     plan = ExperimentPlan.of(dataset, (), seeds)

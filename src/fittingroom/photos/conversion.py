@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from fittingroom.data.dataset import Part
 from fittingroom.data.model_inputs import ConversionStep
-from fittingroom.data.pictures import RESIZE_RULE, Picture
+from fittingroom.data.pictures import Picture
+from fittingroom.data.resizing import RESIZE_RULES, fitted
 from fittingroom.photos.foreground import REFINED, Foreground, Mask, Silhouettes, box, resized
 from fittingroom.seeds import generator
 
@@ -83,13 +84,15 @@ class Style:
         image_shape: `(height, width)` or `(height, width, 3)`.
         foreground: how foregrounds are cut out and placed; None where images are whole pictures, which are only
             resized.
+        aspect: how whole pictures are resized, a key of `data.resizing.RESIZE_RULES`.
     """
 
     image_shape: tuple[int, ...]
     foreground: ForegroundStyle | None = None
+    aspect: str = "pad"
 
     @classmethod
-    def of(cls, name: str, train: Part) -> Style:
+    def of(cls, name: str, train: Part, aspect: str = "pad") -> Style:
         """The style of a dataset.
 
         The pictures of a `folder:` were resized as they were, so a photo is too. Another dataset shows cut-out
@@ -98,10 +101,11 @@ class Style:
         Args:
             name: of the dataset.
             train: training images, of which the first thousand are measured.
+            aspect: how the pictures of a folder were resized.
         """
         shape = train.images.shape[1:]
         if name.startswith("folder:"):
-            return cls(shape)
+            return cls(shape, aspect=aspect)
         images = train.images[:_MEASURED].astype(np.float32) * np.float32(255 / train.scale)
         return cls(shape, ForegroundStyle.of(images if images.ndim == 3 else images.mean(axis=3)))
 
@@ -152,7 +156,7 @@ class Conversion:
             style: of the dataset that the model was trained on.
         """
         if style.foreground is None:
-            return cls(_whole(photo, style.image_shape))
+            return cls(_whole(photo, style))
         picture = resized(np.asarray(photo.convert("RGB")), REFINED)
         found = Foreground.find(picture, style.foreground.silhouettes)
         first = ConversionStep("photo", f"scaled to {picture.shape[1]}×{picture.shape[0]} pixels", picture)
@@ -214,10 +218,14 @@ def _synthetic_photo(
     return np.rint(np.clip(lit, 0, 255)).astype(np.uint8), mask
 
 
-def _whole(photo: Image.Image, shape: tuple[int, ...]) -> tuple[ConversionStep, ...]:
+def _whole(photo: Image.Image, style: Style) -> tuple[ConversionStep, ...]:
     """The whole photo at the size of the model's images, resized as the pictures of a `folder:` are."""
-    image = np.asarray(Picture.fitted(photo, *shape[:2]).convert("L" if len(shape) == 2 else "RGB"))
-    return ConversionStep("photo", "as it came", Picture.pixels_of(photo)), ConversionStep("size", RESIZE_RULE, image)
+    height, width, *channels = style.image_shape
+    image = np.asarray(fitted(photo, height, width, style.aspect).convert("RGB" if channels else "L"))
+    return (
+        ConversionStep("photo", "as it came", Picture.pixels_of(photo)),
+        ConversionStep("size", RESIZE_RULES[style.aspect], image),
+    )
 
 
 def _in_style(picture: Pixels, mask: Mask, style: ForegroundStyle, shape: tuple[int, ...]) -> list[ConversionStep]:

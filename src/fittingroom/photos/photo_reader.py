@@ -16,13 +16,13 @@ from fittingroom.data.listing import HIDDEN, Listing, Skipped
 from fittingroom.data.model_inputs import ImageReader, ModelInputs
 from fittingroom.data.pictures import ACCEPTED, Picture
 from fittingroom.data.ranges import ValueRange
+from fittingroom.data.resizing import kept_edge
 from fittingroom.errors import DataError
 from fittingroom.photos.conversion import Conversion, Style
 
 if TYPE_CHECKING:
     from PIL import Image
 
-_DECODED = 256  # pixels that each edge of a photo keeps when it is decoded
 _SHORTEST = 16  # pixels
 _MOST_OBLONG = 20  # longest edge / shortest edge
 
@@ -63,7 +63,7 @@ class PhotoReader:
         Raises:
             DataError: as for `read_file`.
         """
-        return self._convert(Picture.read(BytesIO(content), name, at_least=_kept(self.shape)), name)
+        return self._convert(Picture.read(BytesIO(content), name, at_least=kept_edge(*self.shape[:2])), name)
 
     def read_picture(self, image: Image.Image, name: Path) -> ModelInputs:
         """The image of a picture that Pillow has opened, in any mode, decoded or not.
@@ -141,7 +141,7 @@ def _open_photo(path: Path, shape: tuple[int, ...]) -> Picture:
         DataError: it is not a picture that can be read.
     """
     with Picture.quiet():
-        return Picture.open(path, at_least=_kept(shape))
+        return Picture.open(path, at_least=kept_edge(*shape[:2]))
 
 
 def _picture_files(paths: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
@@ -164,11 +164,6 @@ def _picture_files(paths: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
             yield from ((file, True) for file in found)
         else:
             yield path, False
-
-
-def _kept(shape: tuple[int, ...]) -> int:
-    """Pixels that each edge keeps: twice the model's, so that no larger photo looks as if it had exactly its size."""
-    return max(_DECODED, 2 * max(shape[:2]))
 
 
 def _check_has_foreground(picture: Picture, name: Path) -> None:

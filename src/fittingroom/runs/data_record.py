@@ -65,9 +65,18 @@ class DataRecord:
         if not (load is None or isinstance(load, dict)):
             raise ValueError(f"load must be an object or null, got {load!r}")
         texts = {name: str(stored[name]) for name in ("name", "fingerprint", "test_fingerprint")}
+        if load is not None and load.keys() & {"aspect", "color_mode"}:
+            from fittingroom.data.resizing import Resizing
+
+            Resizing.recorded(load)  # checks them
         values = None if stored.get("values") is None else ValueRange.from_dict(stored["values"])
         facts = {"classes": classes, "image_shape": shape, "counts": counts, "values": values}
         return known_fields(cls, {**stored, **texts, **facts})
+
+    @property
+    def aspect(self) -> str:
+        """How the pictures of a folder were resized, a key of `data.resizing.RESIZE_RULES`."""
+        return str((self.load or {}).get("aspect", "pad"))
 
     @property
     def has_test_set(self) -> bool:
@@ -177,6 +186,8 @@ def _loaded(data: DataRecord, place: str | None) -> Dataset:
         dataset = load(**arguments)
         if _is_same(dataset, data):
             return dataset
+    if arguments.keys() & {"aspect", "color_mode"}:  # which the first versions did not know
+        return dataset
     before = load(**arguments, first_rules=True)
     return before if arguments.get("image_size") is None or _is_same(before, data) else dataset
 
@@ -205,7 +216,7 @@ def _arguments(stored: Mapping[str, Any], place: str | None) -> dict[str, Any]:
     if place is not None:
         arguments |= {"name": place, "data_dir": None}
         if place in CATALOGUE or not _is_folder(place):
-            arguments["image_size"] = None  # its images have a size
+            arguments |= dict.fromkeys(("image_size", "aspect", "color_mode"))  # its images have a size
     if arguments.get("data_dir") is not None:
         arguments["data_dir"] = Path(arguments["data_dir"])
     if arguments.get("image_size") is not None:

@@ -177,6 +177,8 @@ def _data_arguments(record: RunRecord) -> list[str] | None:
         "--validation": load.get("validation"),
         "--data-dir": load.get("data_dir"),
         "--image-size": None if not isinstance(size, list) else "x".join(map(str, size)),
+        "--aspect": load.get("aspect"),
+        "--color-mode": load.get("color_mode"),
     }
     return [
         str(load["name"]),
