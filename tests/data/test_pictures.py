@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fittingroom.data.pictures import MOST_BYTES, Picture
+from fittingroom.data.resizing import fitted
 from fittingroom.errors import DataError
 from tests.data.builders import picture
 
@@ -283,22 +284,22 @@ def test_a_missing_file_is_not_called_damaged(tmp_path: Path) -> None:
 
 def test_a_picture_of_the_right_size_is_left_as_it_is() -> None:
     image = picture(1)
-    assert Picture.fitted(image, 28, 28) is image
+    assert fitted(image, 28, 28, "pad") is image
 
 
 @pytest.mark.parametrize("size", [(56, 28), (28, 56), (1000, 500), (10, 5)])
 def test_the_longest_edge_is_fitted_and_the_rest_is_black(size: tuple[int, int]) -> None:
-    fitted = np.asarray(Picture.fitted(Image.new("L", size, 255), 28, 28))
+    padded = np.asarray(fitted(Image.new("L", size, 255), 28, 28, "pad"))
     bright = np.zeros((28, 28), np.uint8)
     if size[0] > size[1]:
         bright[7:21] = 255
     else:
         bright[:, 7:21] = 255
-    np.testing.assert_array_equal(fitted, bright)
+    np.testing.assert_array_equal(padded, bright)
 
 
 def test_even_a_line_keeps_a_pixel() -> None:
-    assert np.asarray(Picture.fitted(Image.new("L", (10_000, 1), 255), 28, 28)).sum() == 28 * 255
+    assert np.asarray(fitted(Image.new("L", (10_000, 1), 255), 28, 28, "pad")).sum() == 28 * 255
 
 
 def test_colour_that_is_grey_all_over_is_grey() -> None:
