@@ -1,0 +1,356 @@
+"""The cache of features: what a frozen network makes of images is computed once, and mapped into memory afterwards.
+
+They are kept in `features/BACKBONE/IMAGES/` of the cache folder, as `feature_store` says. An image is known by its
+pixels, and a view of it by its number besides, so another split, another name or an enlarged dataset finds again what
+was computed before. Two processes that want the same features share the work: each looks whether a block is there
+before it begins it. Where the cache cannot be written, the features are in memory, and a note says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import os
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fittingroom.backbones.feature_store import (
+    FeatureRows,
+    Features,
+    StoredFeatures,
+    gigabytes,
+    read_contents,
+    usable_cores,
+)
+from fittingroom.backbones.views import Views
+from fittingroom.data.cache import cache_dir
+from fittingroom.data.values import DIGEST_BYTES, Images, image_digests
+from fittingroom.errors import Interrupted, StorageError
+from fittingroom.progress import Progress
+from fittingroom.text import amount, duration, number
+
+_FORMAT = 1
+"""Raised when the files or their meaning change, so that older features are computed again."""
+
+_BATCH = 32  # pictures that the network gets at once
+_BLOCK_PICTURES = 128  # about a second of work, which is what a kill costs
+_BLOCK_BYTES = 2**25
+_TRIES = 3  # after which a disk that does not keep what is written is not used
+_SECONDS_BETWEEN_STAGES = 0.25
+_SECONDS_BEFORE_ESTIMATE = 2.0
+_LARGEST = float(np.finfo(np.float16).max)
+
+_log = logging.getLogger("fittingroom")
+
+
+class FrozenNetwork(Protocol):
+    """What the cache needs of the frozen part of a backbone."""
+
+    @property
+    def key(self) -> str:
+        """Names everything that features depend on besides the image; begins with the name of the backbone."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one image's features."""
+        ...
+
+    def features(self, images: Images, *, threads: int | None = None) -> NDArray[np.float32]:
+        """The features of a few images, computed by so many threads; several threads may call it at once."""
+        ...
+
+
+def cached_features(
+    frozen: FrozenNetwork, images: Images, *, views: Views | None = None, progress: Progress | None = None
+) -> Features:
+    """The features of images: from the cache as far as they are there; the others are computed and kept.
+
+    Args:
+        frozen: computes them.
+        images: uint8 `(n, height, width)` or `(n, height, width, 3)`; may be a memory map.
+        views: changed copies of each image, whose features are wanted too.
+        progress: is told how far the work is, and how long it will take.
+
+    Returns:
+        float16 `(n, *shape)`, with views `(n, 1 + count, *shape)`: a read-only memory map, or, where the cache cannot
+        be written, an array in memory.
+
+    Raises:
+        Interrupted: Ctrl-C; what was computed is kept.
+        StorageError: neither the cache nor the memory has room for the features.
+    """
+    progress = progress or Progress()
+    if not len(images):
+        return np.zeros((0, *(() if views is None else (1 + views.count,)), *frozen.shape), np.float16)
+    progress.stage(f"looking up the features of {amount(len(images), 'image')}")
+    work = _Work(frozen, images, views, progress)
+    stored = StoredFeatures(work.folder, work.rows)
+    stored.verify()
+    if stored.damaged:
+        _log.warning(
+            "The stored features of %s were damaged; they are computed again.", amount(stored.damaged, "image")
+        )
+    try:
+        return _on_disk(work, stored)
+    except StorageError as error:
+        _log.warning("The features could not be kept, so the next training computes them again: %s", error)
+        return _in_memory(work, stored)
+
+
+def features_folder() -> Path:
+    """The folder of all features in the cache."""
+    return cache_dir() / "features"
+
+
+def _on_disk(work: _Work, stored: StoredFeatures) -> Features:
+    """The features in the cache, after those that are missing have been computed.
+
+    Raises:
+        StorageError: the cache cannot be written. What a full disk has no room for does not stay there.
+    """
+    for _ in range(_TRIES):
+        if not (missing := stored.missing()):
+            stored.touch()
+            return stored.mapped
+        stored.create(work.digests.tobytes(), work.facts)
+        lock = stored.lock()
+        if lock is None:  # another process goes from the first on: meet it rarely
+            random.Random(os.getpid()).shuffle(missing)
+        try:
+            work.compute(missing, stored.write, stored.was_written_meanwhile)
+        finally:
+            if lock is not None:
+                lock.close()
+        stored.verify()
+    raise StorageError(f"{stored.path} does not read as it was written. Choose a cache folder on another disk.")
+
+
+def _in_memory(work: _Work, stored: StoredFeatures) -> Features:
+    """The features as an array; those that were written already are read, and leave a full disk."""
+    rows = work.rows
+    if rows.bytes > _memory() / 2:
+        raise StorageError(
+            f"the features of {amount(rows.count, 'image')} take {gigabytes(rows.bytes)}, for which neither "
+            f"{cache_dir()} nor the memory has room. Set FITTINGROOM_CACHE_DIR to a folder on a larger disk, or use "
+            "fewer views."
+        )
+    array = np.empty(rows.shape, np.float16)
+
+    def write(block: int, features: Features) -> None:
+        array[rows.of_block(block).start : rows.of_block(block).stop] = features
+
+    stored.verify()
+    for block in stored.sound():
+        write(block, stored.read(block))
+    missing = stored.missing()
+    stored.remove()
+    work.compute(missing, write)
+    return array
+
+
+def _memory() -> float:
+    """Bytes of memory that this machine has; infinite where the system does not say."""
+    if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
+        return math.inf
+    return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+
+
+class _Work:
+    """The features of some images: what they are called, and how they are computed."""
+
+    def __init__(self, frozen: FrozenNetwork, images: Images, views: Views | None, progress: Progress) -> None:
+        self.frozen = frozen
+        self.images = images
+        self.views = views
+        self.progress = progress
+        self.pictures = 1 if views is None else 1 + views.count
+        row = (*(() if views is None else (self.pictures,)), *frozen.shape)
+        per_block = min(_BLOCK_PICTURES // self.pictures, _BLOCK_BYTES // max(2 * math.prod(row), 1))
+        self.rows = FeatureRows(len(images), row, max(per_block, 1))
+        self.digests = _digests(images)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What `contents.json` says."""
+        return {
+            "format": _FORMAT,
+            "backbone": self.frozen.key,
+            "images": self.rows.count,
+            "views": self.pictures - 1,
+            "changes": "" if self.views is None else self.views.key,
+            "row": list(self.rows.row),
+            "per_block": self.rows.per_block,
+        }
+
+    @property
+    def folder(self) -> Path:
+        """The folder of these features."""
+        readable = re.sub(r"[^a-z0-9]+", "-", self.frozen.key.lower())[:32].strip("-")
+        backbone = f"{readable}-{hashlib.sha256(self.frozen.key.encode()).hexdigest()[:16]}"
+        return features_folder() / backbone / _name(self.facts, self.digests.tobytes())
+
+    def compute(
+        self,
+        blocks: Sequence[int],
+        write: Callable[[int, Features], None],
+        is_there: Callable[[int], bool] = {-1}.__contains__,
+    ) -> None:
+        """Computes blocks, in as many threads as there are processors, of which each takes the next one.
+
+        The network, the disk and whatever changes and hashes pictures let other threads run.
+
+        Args:
+            blocks: their numbers, in the order in which they are begun.
+            write: gets the number and the rows of each.
+            is_there: whether somebody else has made a block meanwhile.
+        """
+        threads = min(usable_cores(), len(blocks))
+        _ = self._elsewhere  # found before the threads begin, of which each would look for itself
+        stop, lock, following = threading.Event(), threading.Lock(), iter(blocks)
+        images = sum(len(self.rows.of_block(block)) for block in blocks)
+        shown = _Shown(self.progress, self.rows.count, images)
+
+        def take() -> int | None:
+            with lock:
+                return None if stop.is_set() else next(following, None)
+
+        def work() -> None:
+            for block in iter(take, None):
+                rows = self.rows.of_block(block)
+                if is_there(block):
+                    shown.add(len(rows))
+                else:
+                    batches = list(self._batches(rows, shown, stop))
+                    if not stop.is_set():
+                        write(block, np.concatenate(batches).reshape(len(rows), *self.rows.row))
+
+        with ThreadPoolExecutor(threads) as pool:
+            try:
+                _wait_for([pool.submit(work) for _ in range(threads)], shown.draw)
+            except KeyboardInterrupt as error:
+                raise Interrupted(shown.interrupted(), None) from error
+            finally:
+                stop.set()
+
+    def _batches(self, rows: range, shown: _Shown, stop: threading.Event) -> Iterator[Features]:
+        """The features of all pictures of some rows, a batch at a time, until the work is stopped."""
+        wanted = [(row, view) for row in rows for view in range(self.pictures)]
+        for start in range(0, len(wanted), _BATCH):
+            if stop.is_set():
+                return
+            batch = wanted[start : start + _BATCH]
+            features = np.empty((len(batch), *self.frozen.shape), np.float16)
+            unknown = [place for place, (row, view) in enumerate(batch) if not self._copy(row, view, features[place])]
+            if unknown:
+                pictures = np.stack([self._picture(*batch[place]) for place in unknown])
+                # Beyond the largest number of 16 bits there is only infinity, which no training survives.
+                features[unknown] = self.frozen.features(pictures, threads=1).clip(-_LARGEST, _LARGEST)
+            shown.add(len(batch) / self.pictures)
+            yield features
+
+    def _picture(self, row: int, view: int) -> Images:
+        image: Images = self.images[row]
+        return image if self.views is None else self.views.changed(image, self.digests[row].tobytes(), view)
+
+    def _copy(self, row: int, view: int, features: Features) -> bool:
+        """Copies the features of one picture from where they were computed before; False if they are nowhere."""
+        for stored, known, pictures in self._elsewhere.get(self.digests[row].tobytes(), ()):
+            if view < pictures and stored.is_sound(known // stored.rows.per_block):
+                features[...] = stored.mapped[known].reshape(-1, *self.frozen.shape)[view]
+                return True
+        return False
+
+    @cached_property
+    def _elsewhere(self) -> dict[bytes, list[_Row]]:
+        """By the digest of an image, where else in the cache features of it are; those with most views first."""
+        own = {digest.tobytes() for digest in self.digests}
+        found: dict[bytes, list[_Row]] = {}
+        for folder in sorted(self.folder.parent.glob("*")):
+            facts, digests = read_contents(folder)
+            if folder == self.folder or _name(facts, digests) != folder.name or facts["format"] != _FORMAT:
+                continue
+            stored = StoredFeatures(folder, FeatureRows(facts["images"], tuple(facts["row"]), facts["per_block"]))
+            pictures = 1 + facts["views"] if facts["changes"] == self.facts["changes"] else 1
+            for row, start in enumerate(range(0, len(digests), DIGEST_BYTES)):
+                digest = digests[start : start + DIGEST_BYTES]
+                if digest in own:
+                    found.setdefault(digest, []).append(_Row(stored, row, pictures))
+        for rows in found.values():
+            rows.sort(key=lambda row: -row.pictures)
+        return found
+
+
+class _Row(NamedTuple):
+    """Where features of an image are: in which file and row, and how many of its pictures are those that are wanted."""
+
+    stored: StoredFeatures
+    row: int
+    pictures: int
+
+
+class _Shown:
+    """How far the work is, in images."""
+
+    def __init__(self, progress: Progress, images: int, missing: int) -> None:
+        self._progress = progress
+        self._images = images
+        self._missing = missing
+        self._done = 0.0
+        self._lock = threading.Lock()
+        self._started = time.perf_counter()
+
+    def add(self, images: float) -> None:
+        """So many more are done."""
+        with self._lock:
+            self._done += images
+
+    def draw(self) -> None:
+        """Tells the progress."""
+        seconds = time.perf_counter() - self._started
+        left = f", {duration(seconds * (self._missing / self._done - 1))} left" if self._done else ""
+        known = seconds >= _SECONDS_BEFORE_ESTIMATE
+        self._progress.stage(f"computing features: {self._counted()} images{left if known else ''}")
+
+    def interrupted(self) -> str:
+        """What is said after Ctrl-C."""
+        return f"the features of about {self._counted()} images are kept, and the next training continues from there."
+
+    def _counted(self) -> str:
+        return f"{number(self._images - self._missing + math.floor(self._done))} of {number(self._images)}"
+
+
+def _name(facts: Mapping[str, Any], digests: bytes) -> str:
+    """The name of a folder of features, which says what is in it and how it lies there."""
+    return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode() + digests, digest_size=16).hexdigest()
+
+
+def _digests(images: Images) -> NDArray[np.uint8]:
+    """What each image shows, `(n, DIGEST_BYTES)`: the same for the same pixels in the same shape."""
+    salt = b"".join(side.to_bytes(4, "little") for side in images.shape[1:4])
+    starts = range(0, len(images), _BATCH)
+    with ThreadPoolExecutor(usable_cores()) as pool:  # hashing lets other threads run
+        parts = pool.map(lambda start: b"".join(image_digests(images[start : start + _BATCH], salt)), starts)
+        return np.frombuffer(b"".join(parts), np.uint8).reshape(-1, DIGEST_BYTES)
+
+
+def _wait_for(workers: Sequence[Future[None]], draw: Callable[[], None]) -> None:
+    """Waits until all are done, or one has failed, whose error is raised; draws meanwhile."""
+    waiting = set(workers)
+    while waiting:
+        draw()
+        done, waiting = wait(waiting, _SECONDS_BETWEEN_STAGES, FIRST_EXCEPTION)
+        for worker in done:
+            worker.result()
