@@ -13,10 +13,10 @@ import json
 import logging
 import math
 import os
-import random
 import re
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from functools import cached_property
@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.backbones.feature_store import (
+    Claim,
     FeatureRows,
     Features,
     StoredFeatures,
@@ -126,14 +127,7 @@ def _on_disk(work: _Work, stored: StoredFeatures) -> Features:
             stored.touch()
             return stored.mapped
         stored.create(work.digests.tobytes(), work.facts)
-        lock = stored.lock()
-        if lock is None:  # another process goes from the first on: meet it rarely
-            random.Random(os.getpid()).shuffle(missing)
-        try:
-            work.compute(missing, stored.write, stored.was_written_meanwhile)
-        finally:
-            if lock is not None:
-                lock.close()
+        work.compute(missing, stored.claim, stored.write)
         stored.verify()
     raise StorageError(f"{stored.path} does not read as it was written. Choose a cache folder on another disk.")
 
@@ -157,7 +151,7 @@ def _in_memory(work: _Work, stored: StoredFeatures) -> Features:
         write(block, stored.read(block))
     missing = stored.missing()
     stored.remove()
-    work.compute(missing, write)
+    work.compute(missing, lambda _: "free", write)
     return array
 
 
@@ -203,39 +197,41 @@ class _Work:
         return features_folder() / backbone / _name(self.facts, self.digests.tobytes())
 
     def compute(
-        self,
-        blocks: Sequence[int],
-        write: Callable[[int, Features], None],
-        is_there: Callable[[int], bool] = {-1}.__contains__,
+        self, blocks: Sequence[int], claim: Callable[[int], Claim], write: Callable[[int, Features], None]
     ) -> None:
         """Computes blocks, in as many threads as there are processors, of which each takes the next one.
 
         The network, the disk and whatever changes and hashes pictures let other threads run.
 
         Args:
-            blocks: their numbers, in the order in which they are begun.
+            blocks: their numbers.
+            claim: asks for a block, see `StoredFeatures.claim`.
             write: gets the number and the rows of each.
-            is_there: whether somebody else has made a block meanwhile.
         """
-        threads = min(usable_cores(), len(blocks))
         _ = self._elsewhere  # found before the threads begin, of which each would look for itself
-        stop, lock, following = threading.Event(), threading.Lock(), iter(blocks)
-        images = sum(len(self.rows.of_block(block)) for block in blocks)
-        shown = _Shown(self.progress, self.rows.count, images)
+        threads = min(usable_cores(), len(blocks))
+        stop, lock, waiting = threading.Event(), threading.Lock(), deque(blocks)
+        shown = _Shown(self.progress, self.rows.count, sum(len(self.rows.of_block(block)) for block in blocks))
 
         def take() -> int | None:
             with lock:
-                return None if stop.is_set() else next(following, None)
+                while waiting and not stop.is_set():
+                    block = waiting.popleft()
+                    answer = claim(block)
+                    if answer == "free":
+                        return block
+                    if answer == "taken":
+                        waiting.append(block)
+                    else:
+                        shown.add(len(self.rows.of_block(block)))
+            return None
 
         def work() -> None:
             for block in iter(take, None):
                 rows = self.rows.of_block(block)
-                if is_there(block):
-                    shown.add(len(rows))
-                else:
-                    batches = list(self._batches(rows, shown, stop))
-                    if not stop.is_set():
-                        write(block, np.concatenate(batches).reshape(len(rows), *self.rows.row))
+                batches = list(self._batches(rows, shown, stop))
+                if not stop.is_set():
+                    write(block, np.concatenate(batches).reshape(len(rows), *self.rows.row))
 
         with ThreadPoolExecutor(threads) as pool:
             try:

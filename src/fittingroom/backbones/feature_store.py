@@ -23,12 +23,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.atomic import storage_errors, try_lock, write_bytes
+from fittingroom.atomic import storage_errors, write_bytes
 from fittingroom.errors import StorageError
 from fittingroom.text import number
 
@@ -37,6 +37,12 @@ Features = NDArray[np.float16]
 
 _SPARE_BYTES = 2**26
 """What stays free on the disk, for the run."""
+
+
+_CLAIMED = "claimed"
+"""Stands in the place of a checksum where a process begins a block."""
+
+Claim = Literal["free", "taken", "written"]
 
 
 def usable_cores() -> int:
@@ -104,6 +110,7 @@ class StoredFeatures:
         """Images whose features `verify` found damaged."""
         self._journal = _Journal(folder / "blocks.txt")
         self._sound: set[int] = set()
+        self._passed: set[int] = set()
         self._lock = threading.Lock()
 
     def create(self, digests: bytes, facts: Mapping[str, Any]) -> bool:
@@ -136,16 +143,6 @@ class StoredFeatures:
             pass  # never shortened: another process may have mapped it
         return is_new
 
-    def lock(self) -> BinaryIO | None:
-        """A file that is locked until it is closed; None if another process has it locked."""
-        with storage_errors(self.folder):
-            handle = (self.folder / "lock").open("ab")
-        with suppress(OSError):  # some network file systems know no locks
-            if not try_lock(handle.fileno()):
-                handle.close()
-                return None
-        return handle
-
     def verify(self) -> None:
         """Compares all blocks with their checksums, but those that were found to be right before."""
         checksums = self._journal.read_all()
@@ -174,10 +171,25 @@ class StoredFeatures:
                 self._sound.add(block)
             return True
 
-    def was_written_meanwhile(self, block: int) -> bool:
-        """Whether a block was written since `verify`, by this process or another."""
-        with self._lock:
-            return block in self._journal.read_on()
+    def claim(self, block: int) -> Claim:
+        """Asks for a block to compute, and says so to other processes.
+
+        Returns:
+            `free`; `taken` if another process has begun it (it may have been killed since); or `written`, if it was
+            written since `verify`. For a block that is taken, the second call gives `free`: nobody waits for long.
+
+        Raises:
+            StorageError: the claim cannot be written.
+        """
+        with storage_errors(self.path), self._lock:
+            written, claimed = self._journal.read_on()
+            if block in written:
+                return "written"
+            if block in claimed and block not in self._passed:
+                self._passed.add(block)
+                return "taken"
+            self._journal.append(f"{block:x} {_CLAIMED}")
+            return "free"
 
     def write(self, block: int, rows: Features) -> None:
         """Writes the rows of a block, and then that they are there.
@@ -190,7 +202,7 @@ class StoredFeatures:
             stream.seek(self.rows.of_block(block).start * self.rows.row_bytes)
             stream.write(content)
         with storage_errors(self.path), self._lock:
-            self._journal.append(block, zlib.crc32(content))
+            self._journal.append(f"{block:x} {zlib.crc32(content):x}")
 
     def read(self, block: int) -> Features:
         """The rows of a block."""
@@ -226,44 +238,52 @@ class StoredFeatures:
 
 
 class _Journal:
-    """The blocks that were written, a line for each: its number, the checksum of its bytes, and that of the line."""
+    """What happened to the blocks, a line each: the number, the checksum of what was written, and that of the line."""
 
     def __init__(self, path: Path) -> None:
         self.checksums: dict[int, int] = {}
         self._path = path
         self._position = 0
-        self._added: set[int] = set()
+        self._written: set[int] = set()
+        self._claimed: set[int] = set()
         self._has_appended = False
 
     def read_all(self) -> dict[int, int]:
-        """The checksum of each block."""
-        self.checksums, self._position = {}, 0
+        """The checksum of each block that was ever written."""
+        self.checksums, self._position, self._claimed = {}, 0, set()
         self.read_on()
-        self._added = set()
+        self._written = set()
         return self.checksums
 
-    def read_on(self) -> set[int]:
-        """The blocks that were added since everything was read."""
+    def read_on(self) -> tuple[set[int], set[int]]:
+        """The blocks that were written since everything was read, and those that were claimed by anybody before."""
         with suppress(OSError), self._path.open("rb") as stream:
             stream.seek(self._position)
             text = stream.read()
             whole = text[: text.rfind(b"\n") + 1]  # a line that another process is writing now is read next time
             self._position += len(whole)
             for line in whole.splitlines():
+                what, _, check = line.rpartition(b" ")
                 with suppress(ValueError):
-                    block, checksum, check = (int(part, 16) for part in line.split())
-                    if check == zlib.crc32(line.rpartition(b" ")[0]):
-                        self.checksums[block] = checksum
-                        self._added.add(block)
-        return self._added
+                    if int(check, 16) == zlib.crc32(what):
+                        self._read_line(what.decode())
+        return self._written, self._claimed
 
-    def append(self, block: int, checksum: int) -> None:
+    def append(self, what: str) -> None:
         """Adds a line, in one write, and not behind what a killed process has left of its own."""
-        line = f"{block:x} {checksum:x}".encode()
-        start = b"" if self._has_appended else b"\n"
+        start = "" if self._has_appended else "\n"
+        line = f"{start}{what} {zlib.crc32(what.encode()):x}\n"
         with self._path.open("ab", buffering=0) as stream:
-            stream.write(start + line + f" {zlib.crc32(line):x}\n".encode())
+            stream.write(line.encode())
         self._has_appended = True
+
+    def _read_line(self, what: str) -> None:
+        block, checksum = what.split()
+        if checksum == _CLAIMED:
+            self._claimed.add(int(block, 16))
+        else:
+            self.checksums[int(block, 16)] = int(checksum, 16)
+            self._written.add(int(block, 16))
 
 
 def read_contents(folder: Path) -> tuple[Mapping[str, Any], bytes]:
