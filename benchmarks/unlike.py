@@ -25,7 +25,7 @@ from benchmarks.pairs import markdown_table
 from benchmarks.photos import Mapped, converted, naive, photos_in, read_mapping
 from fittingroom import Run, load, open_run, train
 from fittingroom.answers.judgement import Judgement
-from fittingroom.answers.out_of_distribution import FALSE_ALARMS, NEIGHBOUR, ShapeDetector, hog_features
+from fittingroom.answers.out_of_distribution import FALSE_ALARMS, NEIGHBOUR, NeighbourDetector, hog_features
 from fittingroom.answers.recalibration import at_temperature
 from fittingroom.data.dataset import Part
 from fittingroom.evaluation.trajectories import _first_half
@@ -111,7 +111,7 @@ def mahalanobis(fitted: Seen, labels: NDArray[Any]) -> Score:
     return score
 
 
-def by_shape(rule: ShapeDetector, labels: NDArray[Any]) -> Score:
+def by_shape(rule: NeighbourDetector, labels: NDArray[Any]) -> Score:
     """A half of what is used: the distance to the k-th nearest HOG features of the predicted class."""
 
     def score(seen: Seen, own: bool) -> Floats:
@@ -120,7 +120,7 @@ def by_shape(rule: ShapeDetector, labels: NDArray[Any]) -> Score:
     return score
 
 
-def by_shape_and_confidence(rule: ShapeDetector, labels: NDArray[Any], temperature: float) -> Score:
+def by_shape_and_confidence(rule: NeighbourDetector, labels: NDArray[Any], temperature: float) -> Score:
     """What is used: both shares of held-out images, of unusual shape and of low confidence, weighed together."""
 
     def score(seen: Seen, own: bool) -> Floats:
@@ -138,7 +138,7 @@ def ways(fitted: Seen, labels: NDArray[Any]) -> dict[str, Score]:
     """Every way, fitted."""
     temperature = Judgement.of(fitted.logits, labels).temperature
     scaled = at_temperature(fitted.logits, temperature)
-    rule = ShapeDetector.of(fitted.images, 255.0, labels, scaled)
+    rule = NeighbourDetector.of(hog_features(fitted.images, 255.0), labels, scaled)
     return {
         "largest probability": lambda seen, _: -at_temperature(seen.logits, temperature).max(axis=1),
         "energy": lambda seen, _: -log_sum(seen.logits / temperature),

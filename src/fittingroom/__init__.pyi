@@ -1,5 +1,6 @@
 # The public names, each once and with its module. Type checkers read them here, and so does `__init__.py`.
 
+from fittingroom.answers.forward import Forward as Forward
 from fittingroom.answers.judgement import Answer as Answer
 from fittingroom.answers.predictor import Predictor as Predictor
 from fittingroom.api.fit import fit as fit

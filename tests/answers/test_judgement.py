@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fittingroom.answers.judgement import Answer, Judgement
+from fittingroom.answers.out_of_distribution import hog_features
 from fittingroom.answers.recalibration import at_temperature
 from fittingroom.evaluation.reliability import Reliability
 from tests.answers.test_conformal import drawn
@@ -18,7 +19,7 @@ CLASSES = tuple("abcdefghij")
 def answered(judgement: Judgement, logs: np.ndarray, alpha: float = 0.1) -> list[Answer]:
     """Answers to these logarithms of probabilities, whatever the images."""
     judgement = replace(judgement, unlike=None)
-    return judgement.answers(logs, np.zeros((len(logs), 8, 8)), 1.0, ("letters", CLASSES), alpha)
+    return judgement.answers(logs, np.zeros((len(logs), 0)), ("letters", CLASSES), alpha)
 
 
 def rows(*probabilities: list[float]) -> np.ndarray:
@@ -110,9 +111,9 @@ def test_what_is_unlike_names_what_was_trained_on_and_what_is_closest() -> None:
     logs = np.log(np.where(np.arange(10) == labels[:, None], 0.91, 0.01))
     images = np.zeros((2000, 16, 16), np.uint8)
     images[np.arange(2000), 2 + labels, 3:12] = 250
-    judgement = Judgement.of(logs, labels, images, 255.0)
+    judgement = Judgement.of(logs, labels, hog_features(images, 255.0))
     noise = np.random.default_rng(8).integers(0, 256, (20, 16, 16)).astype(np.uint8)
-    answers = judgement.answers(logs[:20], noise, 255.0, ("letters", CLASSES))
+    answers = judgement.answers(logs[:20], hog_features(noise, 255.0), ("letters", CLASSES))
     assert all(answer.unlike for answer in answers)
     for answer in answers:
         assert answer.why.startswith("Unlike the training images of letters (a, b, c, d, e, f, g, h, i and j).")
@@ -120,6 +121,6 @@ def test_what_is_unlike_names_what_was_trained_on_and_what_is_closest() -> None:
 
 
 def test_without_the_held_out_images_probability_alone_says_what_is_unlike(sure: Judgement) -> None:
-    (answer,) = sure.answers(rows([0.1001]), np.zeros((1, 8, 8)), 1.0, ("letters", CLASSES))
+    (answer,) = sure.answers(rows([0.1001]), np.zeros((1, 0)), ("letters", CLASSES))
     assert answer.unlike
     assert "The run keeps no images, so nothing else could be compared." in answer.why

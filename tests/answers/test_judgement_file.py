@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fittingroom.answers.judgement import Judgement
-from fittingroom.answers.out_of_distribution import ShapeDetector
+from fittingroom.answers.out_of_distribution import NeighbourDetector, hog_features
 from fittingroom.answers.stored import JUDGEMENT, digest_of
 from fittingroom.errors import RunError, StorageError
 
@@ -21,7 +21,7 @@ def judgement() -> Judgement:
     generator = np.random.default_rng(0)
     logs = np.log(generator.dirichlet(np.ones(3), 40))
     images = generator.integers(0, 256, (40, 8, 8)).astype(np.uint8)
-    return Judgement.of(logs, generator.integers(0, 3, 40), images, 255.0)
+    return Judgement.of(logs, generator.integers(0, 3, 40), hog_features(images, 255.0))
 
 
 def arrays(path: Path) -> dict[str, Any]:
@@ -39,8 +39,8 @@ def test_what_is_written_is_read(judgement: Judgement, tmp_path: Path) -> None:
     JUDGEMENT.write(tmp_path, judgement, DIGEST)
     found = JUDGEMENT.read(tmp_path, DIGEST, 3)
     assert found is not None
-    assert isinstance(found.unlike, ShapeDetector)
-    assert isinstance(judgement.unlike, ShapeDetector)
+    assert isinstance(found.unlike, NeighbourDetector)
+    assert isinstance(judgement.unlike, NeighbourDetector)
     assert (found.temperature, found.unlike.threshold) == (judgement.temperature, judgement.unlike.threshold)
     np.testing.assert_array_equal(found.conformal.scores, judgement.conformal.scores)
     np.testing.assert_array_equal(found.unlike.features, judgement.unlike.features)

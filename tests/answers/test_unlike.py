@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fittingroom.answers.out_of_distribution import ConfidenceDetector, ShapeDetector, hog_features
+from fittingroom.answers.out_of_distribution import ConfidenceDetector, NeighbourDetector, hog_features
 
 
 def squares(count: int, seed: int, shift: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -26,19 +26,19 @@ def certain(labels: np.ndarray, classes: int = 2) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def fitted() -> ShapeDetector:
+def fitted() -> NeighbourDetector:
     images, labels = squares(600, 0)
-    return ShapeDetector.of(images, 255.0, labels, certain(labels))
+    return NeighbourDetector.of(hog_features(images, 255.0), labels, certain(labels))
 
 
-def test_about_five_percent_of_new_images_of_the_same_kind_are_called_unlike(fitted: ShapeDetector) -> None:
+def test_about_five_percent_of_new_images_of_the_same_kind_are_called_unlike(fitted: NeighbourDetector) -> None:
     images, labels = squares(2000, 1)
-    unlike, _ = fitted.detect(images, 255.0, certain(labels))
+    unlike, _ = fitted.detect(hog_features(images, 255.0), certain(labels))
     assert 0.02 < unlike.mean() < 0.08
 
 
 def test_at_most_five_percent_of_the_held_out_images_are_rarer_than_the_threshold(
-    fitted: ShapeDetector,
+    fitted: NeighbourDetector,
 ) -> None:
     own = np.arange(len(fitted.classes))
     rarity = fitted.rarity(fitted.features, certain(fitted.classes), own)
@@ -48,7 +48,7 @@ def test_at_most_five_percent_of_the_held_out_images_are_rarer_than_the_threshol
 def test_rarity_weighs_both_shares_of_the_held_out_images_with_the_new_one() -> None:
     images, labels = squares(60, 8)
     logs = np.log(np.random.default_rng(0).dirichlet([9, 1], 60))
-    rule = ShapeDetector.of(images[:40], 255.0, labels[:40], logs[:40])
+    rule = NeighbourDetector.of(hog_features(images[:40], 255.0), labels[:40], logs[:40])
     found = hog_features(images[40:], 255.0)
     apart = rule.distances(found, logs[40:].argmax(axis=1))
     unsure = -logs[40:].max(axis=1)
@@ -59,21 +59,23 @@ def test_rarity_weighs_both_shares_of_the_held_out_images_with_the_new_one() -> 
     np.testing.assert_allclose(rule.rarity(found, logs[40:]), plain)
 
 
-def test_low_confidence_makes_an_unusual_shape_unlike(fitted: ShapeDetector) -> None:
+def test_low_confidence_makes_an_unusual_shape_unlike(fitted: NeighbourDetector) -> None:
     images, labels = squares(600, 9)
     sure = np.where(np.arange(600) % 10 < 8, 0.98, 0.7)  # a model that is unsure of one image in five
     logs = np.log(np.where(np.arange(2) == labels[:, None], sure[:, None], 1 - sure[:, None]))
-    rule = ShapeDetector.of(images, 255.0, labels, logs)
+    rule = NeighbourDetector.of(hog_features(images, 255.0), labels, logs)
     others, their_labels = squares(200, 10)
-    alone, _ = rule.detect(others, 255.0, certain(their_labels))
-    refused, _ = rule.detect(others, 255.0, np.log(np.where(np.arange(2) == their_labels[:, None], 0.6, 0.4)))
+    alone, _ = rule.detect(hog_features(others, 255.0), certain(their_labels))
+    refused, _ = rule.detect(
+        hog_features(others, 255.0), np.log(np.where(np.arange(2) == their_labels[:, None], 0.6, 0.4))
+    )
     assert alone.mean() < 0.1
     assert refused.mean() > 0.5
     assert refused[alone].all()
 
 
 @pytest.mark.parametrize("kind", ["noise", "flat", "negative", "circles"])
-def test_what_is_nothing_like_them_is_unlike(kind: str, fitted: ShapeDetector) -> None:
+def test_what_is_nothing_like_them_is_unlike(kind: str, fitted: NeighbourDetector) -> None:
     images, labels = squares(100, 2)
     generator = np.random.default_rng(3)
     rows, columns = np.mgrid[:28, :28] - 13.5
@@ -83,20 +85,20 @@ def test_what_is_nothing_like_them_is_unlike(kind: str, fitted: ShapeDetector) -
         "negative": 255 - images,
         "circles": np.broadcast_to(np.uint8(200) * (np.hypot(rows, columns) < 10).astype(np.uint8), images.shape),
     }
-    unlike, _ = fitted.detect(others[kind], 255.0, certain(labels))
+    unlike, _ = fitted.detect(hog_features(others[kind], 255.0), certain(labels))
     assert unlike.mean() >= 0.95
 
 
 def test_an_image_of_another_class_than_the_model_says_is_unlike_and_closest_to_its_own(
-    fitted: ShapeDetector,
+    fitted: NeighbourDetector,
 ) -> None:
     images, labels = squares(200, 4)
-    unlike, closest = fitted.detect(images, 255.0, certain(1 - labels))
+    unlike, closest = fitted.detect(hog_features(images, 255.0), certain(1 - labels))
     assert unlike.all()
     np.testing.assert_array_equal(closest, labels)
 
 
-def test_distance_is_that_to_the_tenth_nearest_of_the_predicted_class(fitted: ShapeDetector) -> None:
+def test_distance_is_that_to_the_tenth_nearest_of_the_predicted_class(fitted: NeighbourDetector) -> None:
     images, labels = squares(20, 5)
     found = hog_features(images, 255.0)
     for vector, label, distance in zip(found, labels, fitted.distances(found, labels), strict=True):
@@ -105,9 +107,9 @@ def test_distance_is_that_to_the_tenth_nearest_of_the_predicted_class(fitted: Sh
         assert distance == pytest.approx(plain[9], abs=1e-3)
 
 
-def test_a_class_without_held_out_images_is_compared_with_all(fitted: ShapeDetector) -> None:
+def test_a_class_without_held_out_images_is_compared_with_all(fitted: NeighbourDetector) -> None:
     images, labels = squares(100, 6)
-    unlike, _ = fitted.detect(images, 255.0, certain(np.full(100, 2), classes=3))
+    unlike, _ = fitted.detect(hog_features(images, 255.0), certain(np.full(100, 2), classes=3))
     assert unlike.mean() < 0.2
     assert len(labels) == 100
 
@@ -115,13 +117,13 @@ def test_a_class_without_held_out_images_is_compared_with_all(fitted: ShapeDetec
 @pytest.mark.parametrize("count", [1, 2, 5, 18])
 def test_too_few_held_out_images_call_nothing_unlike(count: int) -> None:
     images, labels = squares(count, 7)
-    rule = ShapeDetector.of(images, 255.0, labels, certain(labels))
-    unlike, _ = rule.detect(255 - images, 255.0, certain(labels))
+    rule = NeighbourDetector.of(hog_features(images, 255.0), labels, certain(labels))
+    unlike, _ = rule.detect(hog_features(255 - images, 255.0), certain(labels))
     assert not unlike.any()
 
 
 def test_by_probability_the_least_sure_five_percent_are_unlike() -> None:
     logs = np.log(np.random.default_rng(0).dirichlet(np.ones(10) / 3, 3000))
-    unlike, closest = ConfidenceDetector.of(logs[:2000]).detect(np.zeros(0), 1.0, logs[2000:])
+    unlike, closest = ConfidenceDetector.of(logs[:2000]).detect(np.zeros(0), logs[2000:])
     assert 0.03 < unlike.mean() < 0.07
     np.testing.assert_array_equal(closest, logs[2000:].argmax(axis=1))

@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 
 import fittingroom as fr
 from fittingroom.answers.judgement import Answer, Judgement
-from fittingroom.answers.out_of_distribution import ShapeDetector, hog_features
+from fittingroom.answers.out_of_distribution import NeighbourDetector, hog_features
 from fittingroom.answers.recalibration import Conformal, at_temperature
 from fittingroom.answers.stored import JUDGEMENT
 from fittingroom.data.dataset import Dataset
@@ -51,8 +51,11 @@ def test_answers_rest_on_the_validation_images_and_are_kept_in_the_run(copied: P
     images = digits.train.images[:20]
     answers = run.answer(images)
     assert (copied / JUDGEMENT.name).is_file()
-    expected = Judgement.of(run.log_probabilities(held_out.images), held_out.labels, held_out.images, 16.0)
-    assert same(answers, expected.answers(run.log_probabilities(images), images, 16.0, (digits.name, digits.classes)))
+    expected = Judgement.of(
+        run.log_probabilities(held_out.images), held_out.labels, hog_features(held_out.images, 16.0)
+    )
+    told = expected.answers(run.log_probabilities(images), hog_features(images, 16.0), (digits.name, digits.classes))
+    assert same(answers, told)
     assert same(fr.open_run(copied).answer(images), answers)
 
 
@@ -152,7 +155,7 @@ def test_seeds_answer_together_by_the_mean_of_their_probabilities(digits: Datase
     assert held_out is not None
     answers = several.answer(images)
     logs = np.log(several.predict(held_out.images))
-    expected = Judgement.of(logs, held_out.labels, held_out.images, 16.0)
+    expected = Judgement.of(logs, held_out.labels, hog_features(held_out.images, 16.0))
     for answer, row in zip(answers, at_temperature(np.log(several.predict(images)), expected.temperature), strict=True):
         np.testing.assert_allclose(answer.probabilities, np.exp(row), atol=1e-4)
     assert (several.path / JUDGEMENT.name).is_file()
@@ -208,9 +211,8 @@ def test_half_of_the_validation_images_promises_for_the_other_half(clothes: tupl
         covered.append(Conformal(judgement.conformal.scores).sets(scaled)[np.arange(2500), labels[other]].mean())
         errors.append(Reliability.of(np.exp(scaled.max(axis=1)), scaled.argmax(axis=1) == labels[other]))
         if repetition < 2:
-            rule = ShapeDetector.of(images[one], 255.0, labels[one], logs[one])
-            assert len(rule.features) == len(hog_features(images[one], 255.0))
-            alarms.append(rule.detect(images[other], 255.0, logs[other])[0].mean())
+            rule = NeighbourDetector.of(hog_features(images[one], 255.0), labels[one], logs[one])
+            alarms.append(rule.detect(hog_features(images[other], 255.0), logs[other])[0].mean())
     assert 0.89 <= np.mean(covered) <= 0.91
     # A perfectly calibrated model shows 0.013 on so few images.
     assert np.mean([found.error - found.floor for found in errors]) < 0.012

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from fittingroom.answers.out_of_distribution import FALSE_ALARMS, ConfidenceDetector, ShapeDetector
+from fittingroom.answers.out_of_distribution import FALSE_ALARMS, ConfidenceDetector, Features, NeighbourDetector
 from fittingroom.answers.recalibration import ALPHA, Conformal, LabelShiftCalibration, Logs, at_temperature
 from fittingroom.evaluation.calibration import LOWEST, Temperature
 from fittingroom.text import word_list
@@ -77,8 +77,15 @@ class Judgement:
 
     temperature: float
     conformal: Conformal
-    unlike: ShapeDetector | ConfidenceDetector | None
+    unlike: NeighbourDetector | ConfidenceDetector | None
     label_shift: LabelShiftCalibration | None = None
+
+    @property
+    def compared(self) -> Literal["shape", "features"] | None:
+        """What of an image is compared with held-out images besides the model's confidence; None for nothing."""
+        if not isinstance(self.unlike, NeighbourDetector):
+            return None
+        return "shape" if self.unlike.features.dtype == np.uint8 else "features"
 
     @classmethod
     def nothing(cls) -> Judgement:
@@ -86,14 +93,13 @@ class Judgement:
         return cls(1.0, Conformal(np.zeros(0, np.float32)), None)
 
     @classmethod
-    def of(cls, log_probabilities: Logs, labels: Array, images: Array | None = None, scale: float = 1.0) -> Judgement:
-        """From what a model makes of held-out images, and from the images themselves where they are there.
+    def of(cls, log_probabilities: Logs, labels: Array, features: Features | None = None) -> Judgement:
+        """From what a model makes of held-out images, and from the features of these where they are there.
 
         Args:
             log_probabilities: `(n, classes)`, finite.
             labels: true class, `(n,)`.
-            images: `(n, height, width)` or `(n, height, width, channels)`; None where they are gone.
-            scale: what images are divided by to lie in 0 to 1.
+            features: as `out_of_distribution` has them, `(n, length)`; None where the images are gone.
         """
         if not len(labels):
             return cls.nothing()
@@ -102,15 +108,14 @@ class Judgement:
         temperature = 1.0 if fitted.at_bound and fitted.value == LOWEST else fitted.value
         scaled = at_temperature(log_probabilities, temperature)
         conformal = Conformal.of(scaled, labels)
-        if images is None:
+        if features is None:
             return cls(temperature, conformal, ConfidenceDetector.of(scaled))
-        return cls(temperature, conformal, ShapeDetector.of(images, scale, labels, scaled))
+        return cls(temperature, conformal, NeighbourDetector.of(features, labels, scaled))
 
     def answers(
         self,
         log_probabilities: Logs,
-        images: Array,
-        scale: float,
+        features: Features,
         trained_on: _TrainedOn,
         alpha: float = ALPHA,
         cut_out: npt.NDArray[np.bool_] | None = None,
@@ -119,8 +124,7 @@ class Judgement:
 
         Args:
             log_probabilities: what the model makes of them, `(n, classes)`.
-            images: the images, as in `of`.
-            scale: as in `of`.
+            features: of the images, as in `of`.
             trained_on: name of the dataset, and its class names.
             alpha: the share of sets that may miss the right class.
             cut_out: which images were cut out of photos, `(n,)`; none unless given.
@@ -140,7 +144,7 @@ class Judgement:
         if self.unlike is None:
             unlike, closest = np.zeros(len(told), np.bool_), told.argmax(axis=1)
         else:
-            unlike, closest = self.unlike.detect(images, scale, told)
+            unlike, closest = self.unlike.detect(features, told)
         return [
             self._answer(row, chosen, classes[nearest] if refused else None, 1 - alpha, trained_on, photo)
             for row, chosen, refused, nearest, photo in zip(
@@ -157,7 +161,7 @@ class Judgement:
         guess = (classes[order[0]], float(row[order[0]]))
         chosen = [(classes[index], float(row[index])) for index in order if inside[index]]
         if closest is not None:
-            why = _why_unlike(guess, closest, trained_on, shape_compared=isinstance(self.unlike, ShapeDetector))
+            why = _why_unlike(guess, closest, trained_on, self.compared)
         elif not len(self.conformal.scores):
             why = f"{guess[0]}, at {_percent(guess[1])}, not calibrated: no images were held out to check the model on."
         else:
@@ -180,17 +184,20 @@ def _why_set(guess: _Likely, chosen: Sequence[_Likely], coverage: float, *, cut_
     return f"{listed}: together {right}."
 
 
-def _why_unlike(guess: _Likely, closest: str, trained_on: _TrainedOn, *, shape_compared: bool) -> str:
+def _why_unlike(
+    guess: _Likely, closest: str, trained_on: _TrainedOn, compared: Literal["shape", "features"] | None
+) -> str:
     """The answer in a sentence or two, where the image is unlike the training images."""
     dataset, classes = trained_on
     name, sure, usual = guess[0], _percent(guess[1]), f"for {1 - FALSE_ALARMS:.0%} of held-out images"
     known = word_list(classes, most=_MOST_NAMES)
     start = f"Unlike the training images of {dataset} ({known}). The closest class is {closest}"
-    if not shape_compared:
+    if compared is None:
         confidence = f"the model is less confident than {usual}"
         return f"{start}, at {sure}: {confidence}. The run keeps no images, so nothing else could be compared."
     guessed = f", the model's guess at {sure}" if closest == name else f"; the model's guess is {name} at {sure}"
-    return f"{start}{guessed}. Its shape, or the model's low confidence, is more unusual than {usual}."
+    unusual = "Its shape" if compared == "shape" else "What the backbone sees in it"
+    return f"{start}{guessed}. {unusual}, or the model's low confidence, is more unusual than {usual}."
 
 
 def _percent(share: float) -> str:

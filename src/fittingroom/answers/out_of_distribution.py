@@ -1,14 +1,17 @@
 """Out-of-distribution images: those unlike the images that a model was trained on, and the class they are closest to.
 
 The model names a class. Two things are then asked, and of each how many held-out images are as unusual or more so:
-whether the image's shape lies near to shapes of held-out images of that class, by the distance of HOG features to the
-k-th nearest of them; and how confident the model is, by the probability of the class. The smaller of the first share
-and twice the second is how rare the image is, and it is unlike if that is smaller than for 95% of the held-out images,
-each compared with the others. So a shape that hardly any image of the class has is enough, and so is low confidence
-that is twice as rare: models are often sure of nonsense.
+whether the image's features lie near to those of held-out images of that class, by the distance to the k-th nearest of
+them; and how confident the model is, by the probability of the class. The smaller of the first share and twice the
+second is how rare the image is, and it is unlike if that is smaller than for 95% of the held-out images, each compared
+with the others. So features that hardly any image of the class has are enough, and so is low confidence that is twice
+as rare: models are often sure of nonsense.
 
-It was chosen by measurement (`docs/measurements.md`, `benchmarks/unlike.py`): the model's own confidence alone, its
-energy and distances between its last hidden layers all miss kinds of images that are nothing like its training images.
+The features are the backbone's where the run has one, each image's as a vector of length 1; else HOG features.
+
+HOG features were chosen by measurement (`docs/measurements.md`, `benchmarks/unlike.py`): the model's own confidence
+alone, its energy and distances between its last hidden layers all miss kinds of images that are nothing like its
+training images.
 
 HOG features say what the edges in an image look like and where they are: histograms of the direction of brightness's
 slope. The image is cut into 7 x 7 cells. In each, the slopes of the pixels are summed by their direction (12 of them,
@@ -16,8 +19,8 @@ all the way round, so that bright on dark and dark on bright differ). Each sum i
 and the square root of that: the Euclidean distance of two such vectors is then the Hellinger distance of two
 distributions.
 
-`SimilarImages` shows the training images whose shape is most like that of an image, by the same features, so what a
-person sees there is what the verdict goes by.
+`SimilarImages` shows the training images that are most like an image, by the same features, so what a person sees there
+is what the verdict goes by.
 
 Sources: the k-th neighbour's distance is that of Sun et al., Out-of-Distribution Detection with Deep Nearest Neighbors,
 ICML 2022 (arXiv 2204.06507); to compare with the predicted class alone is Jiang et al., To Trust Or Not To Trust A
@@ -29,6 +32,7 @@ Arandjelovic and Zisserman, Three things everyone should know to improve object 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -65,8 +69,8 @@ _LEAST = 1.0
 
 _TOO_LARGE = 56  # pixels; larger images are brought near 28 first, since the slopes of single pixels are texture
 
-Features = npt.NDArray[np.uint8]
-"""`(images, LENGTH)`, in steps of 1/255."""
+Features = npt.NDArray[Any]
+"""`(images, length)`: HOG features, uint8, in steps of 1/255, or those of a backbone, float16, each row of length 1."""
 
 Integers = npt.NDArray[np.integer[Any]]
 Detected = tuple[npt.NDArray[np.bool_], Integers]
@@ -74,13 +78,13 @@ Detected = tuple[npt.NDArray[np.bool_], Integers]
 
 
 @dataclass(frozen=True, eq=False)
-class ShapeDetector:
-    """Tells images apart by their shape and by the model's confidence: held-out images, and how rare an image may be.
+class NeighbourDetector:
+    """Tells images apart by their features and the model's confidence: held-out images, and how rare one may be.
 
     Args:
-        features: HOG features, uint8, `(n, LENGTH)`.
+        features: of held-out images, `(n, length)`.
         classes: the true class of each, `(n,)`, rising.
-        held_out_distances: of these images from the others, 0 to 1.42, float32 `(n,)`, rising.
+        held_out_distances: of these images from the others, 0 to 2, float32 `(n,)`, rising.
         surprises: -ln of the probability of their most likely class, nats, float32 `(n,)`, rising.
         threshold: the smallest `rarity`, 0 to 1, of an image that is not unlike.
     """
@@ -93,26 +97,21 @@ class ShapeDetector:
 
     @classmethod
     def of(
-        cls,
-        images: npt.NDArray[Any],
-        scale: float,
-        labels: Integers,
-        log_probabilities: npt.NDArray[np.floating[Any]],
-    ) -> ShapeDetector:
-        """From held-out images.
+        cls, features: Features, labels: Integers, log_probabilities: npt.NDArray[np.floating[Any]]
+    ) -> NeighbourDetector:
+        """From the features of held-out images, their true classes, `(n,)`, and what the model makes of them.
 
         Args:
-            images: `(n, height, width)` or `(n, height, width, channels)`.
-            scale: what they are divided by to lie in 0 to 1.
+            features: `(n, length)`.
             labels: true class, `(n,)`.
-            log_probabilities: what the model makes of them, `(n, classes)`.
+            log_probabilities: `(n, classes)`.
         """
         # A fixed draw: every process that fits the same run must refuse the same images.
-        drawn = np.sort(generator(0, "bootstrap", 4).permutation(len(images))[:MOST_IMAGES])
+        drawn = np.sort(generator(0, "bootstrap", 4).permutation(len(labels))[:MOST_IMAGES])
         chosen = drawn[np.argsort(labels[drawn], kind="stable")]
         logs, own = log_probabilities[chosen], np.arange(len(chosen))
         none = np.zeros(0, np.float32)
-        found = cls(hog_features(images[chosen], scale), labels[chosen], none, none, 0.0)
+        found = cls(features[chosen], labels[chosen], none, none, 0.0)
         named = logs.argmax(axis=1)
         apart = np.sort(found.distances(found.features, named, own))
         found = replace(found, held_out_distances=apart, surprises=np.sort(_surprises(logs)))
@@ -132,7 +131,7 @@ class ShapeDetector:
         that is smaller.
 
         Args:
-            some: the HOG features of the images, `(n, LENGTH)`.
+            some: the features of the images, `(n, length)`.
             log_probabilities: what the model makes of them, `(n, classes)`.
             itself: as for `distances`.
         """
@@ -150,7 +149,7 @@ class ShapeDetector:
         """The distance of each image to the k-th nearest of the class that is named for it, float32 `(n,)`.
 
         Args:
-            some: `(n, LENGTH)`.
+            some: `(n, length)`.
             named: that class, `(n,)`.
             itself: which of the held-out images each is, `(n,)`, so that none is compared with itself.
         """
@@ -174,15 +173,13 @@ class ShapeDetector:
     def _vectors(self) -> _Vectors:
         return _Vectors.of(self.features)
 
-    def detect(self, images: npt.NDArray[Any], scale: float, log_probabilities: npt.NDArray[Any]) -> Detected:
+    def detect(self, found: Features, log_probabilities: npt.NDArray[Any]) -> Detected:
         """Whether each image is unlike, bool `(n,)`, and the class of the nearest held-out image for those, `(n,)`.
 
         Args:
-            images: as for `of`.
-            scale: as for `of`.
+            found: the features of the images, as for `of`.
             log_probabilities: what the model makes of them, `(n, classes)`.
         """
-        found = hog_features(images, scale)
         unlike = self.rarity(found, log_probabilities) < self.threshold
         closest = log_probabilities.argmax(axis=1)
         places = np.flatnonzero(unlike)
@@ -219,10 +216,21 @@ class ConfidenceDetector:
         """From what the model makes of held-out images, `(n, classes)`."""
         return cls(-conformal_quantile(np.sort(-log_probabilities.max(axis=1)), FALSE_ALARMS))
 
-    def detect(self, images: npt.NDArray[Any], scale: float, log_probabilities: npt.NDArray[Any]) -> Detected:
-        """Whether each image is unlike, bool `(n,)`, and its most likely class; the image itself is not looked at."""
-        del images, scale
+    def detect(self, found: Features, log_probabilities: npt.NDArray[Any]) -> Detected:
+        """Whether each image is unlike, bool `(n,)`, and its most likely class; its features are not looked at."""
+        del found
         return log_probabilities.max(axis=1) < self.threshold, log_probabilities.argmax(axis=1)
+
+
+def unit_features(features: npt.NDArray[Any]) -> Features:
+    """The features of a backbone as vectors of length 1, float16 `(n, channels)`.
+
+    Args:
+        features: `(n, channels)`, or maps `(n, height, width, channels)`, whose places are averaged.
+    """
+    pooled = features.astype(np.float32).reshape(len(features), -1, features.shape[-1]).mean(axis=1)
+    length = np.sqrt(np.einsum("ij,ij->i", pooled, pooled))[:, None]
+    return np.asarray(pooled / np.maximum(length, 1e-12), np.float16)
 
 
 def hog_features(images: npt.NDArray[Any], scale: float) -> Features:
@@ -268,10 +276,10 @@ def _reduced(grey: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 @dataclass(frozen=True, eq=False)
 class _Vectors:
-    """HOG features as what distances are taken between.
+    """Features as what distances are taken between.
 
     Args:
-        values: the square roots of the shares, float32 `(n, LENGTH)`.
+        values: the square roots of the shares of HOG features, or a backbone's, float32 `(n, length)`.
         squares: the squared length of each, float32 `(n,)`; 1 but for rounding, and 0 where there is nothing to see.
     """
 
@@ -280,8 +288,8 @@ class _Vectors:
 
     @classmethod
     def of(cls, found: Features) -> _Vectors:
-        """Of HOG features `(n, LENGTH)`."""
-        values = found.astype(np.float32) / np.float32(_STEP)
+        """Of features `(n, length)` of either kind."""
+        values = found.astype(np.float32) / np.float32(_STEP if found.dtype == np.uint8 else 1)
         return cls(values, np.einsum("ij,ij->i", values, values))
 
     def __getitem__(self, places: slice | npt.NDArray[np.intp]) -> _Vectors:
@@ -290,13 +298,13 @@ class _Vectors:
 
 
 def _distances(some: _Vectors, others: _Vectors) -> npt.NDArray[np.float32]:
-    """The Hellinger distance of each of `some` to each of `others`, 0 to 1.42 (no edge in common), float32."""
+    """The Euclidean distance of each of `some` to each of `others`, float32; 1.42 is no edge in common."""
     squares = some.squares[:, None] + others.squares - 2 * some.values @ others.values.T
     return np.asarray(np.sqrt(np.maximum(squares, 0)), np.float32)
 
 
-_MOST = 5_000
-_LARGEST = np.sqrt(2.0) * 255
+MOST_SIMILAR = 5_000
+"""Training images that an image is compared with."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -306,7 +314,7 @@ class SimilarImage:
     Args:
         label: its class.
         image: `(height, width)` or `(height, width, 3)`, brightness 0 to 255.
-        likeness: 1 for the same shape, 0 for no edge in common.
+        likeness: 1 for the same features, 0 for none in common.
     """
 
     label: int
@@ -320,37 +328,46 @@ class SimilarImages:
 
     Args:
         part: the images, at most 5,000 of them.
-        features: their HOG features.
+        features: their features, `(n, length)`.
     """
 
     part: Part
     features: Features
 
     @classmethod
-    def of(cls, part: Part) -> SimilarImages:
-        """Of training images, the first 5,000."""
-        return cls(part, hog_features(np.asarray(part.images[:_MOST]), part.scale))
+    def of(cls, part: Part, features: Callable[[npt.NDArray[Any]], Features]) -> SimilarImages:
+        """Of training images, the first 5,000, with what gives the features of images."""
+        return cls(part, features(np.asarray(part.images[:MOST_SIMILAR])))
 
     def __len__(self) -> int:
         return len(self.features)
 
-    def nearest(self, image: npt.NDArray[Any], scale: float, count: int = 6) -> list[SimilarImage]:
-        """The most similar images, most similar first.
+    def nearest(self, found: Features, count: int = 6) -> list[SimilarImage]:
+        """The images most similar to one image, most similar first.
 
         Args:
-            image: `(height, width)` or `(height, width, 3)`.
-            scale: what it is divided by to lie in 0 to 1.
+            found: its features, `(1, length)`.
             count: how many; fewer where there are no more.
         """
-        own = hog_features(image[None], scale).astype(np.float32)
-        apart = np.sqrt(((self.features.astype(np.float32) - own) ** 2).sum(axis=1))
+        apart = _distances(_Vectors.of(found), self._vectors)[0]
         order = np.argsort(apart, kind="stable")[:count]
         brightness = np.float32(255 / self.part.scale)
         return [
             SimilarImage(
                 int(self.part.labels[place]),
                 np.rint(np.clip(self.part.images[place] * brightness, 0, 255)).astype(np.uint8),
-                float(max(1 - apart[place] / _LARGEST, 0.0)),
+                self._likeness(float(apart[place])),
             )
             for place in order.tolist()
         ]
+
+    @cached_property
+    def _vectors(self) -> _Vectors:
+        return _Vectors.of(self.features)
+
+    def _likeness(self, apart: float) -> float:
+        """1 less the Hellinger distance over the largest there is; of a backbone's features, the cosine."""
+        return max(1 - (apart / _FARTHEST if self.features.dtype == np.uint8 else apart**2 / 2), 0.0)
+
+
+_FARTHEST = float(np.sqrt(2.0))

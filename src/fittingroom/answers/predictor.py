@@ -13,54 +13,39 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import numpy as np
 
+from fittingroom.answers.forward import Forward, TrainedSeed, held_out_part, judgement_of_outcomes
 from fittingroom.answers.judgement import Answer, Judgement
+from fittingroom.answers.out_of_distribution import Features, SimilarImages
 from fittingroom.answers.recalibration import ALPHA, LabelShiftCalibration
 from fittingroom.answers.stored import JUDGEMENT, LABEL_SHIFT, digest_of
+from fittingroom.data.dataset import Part
 from fittingroom.data.model_inputs import ModelInputs
 from fittingroom.errors import DataError, RunError, StorageError
 from fittingroom.photos.conversion import Style, synthetic_inputs
 from fittingroom.photos.photo_reader import PhotoReader
 from fittingroom.runs.data_record import DataRecord
 from fittingroom.runs.images import RunImages
-from fittingroom.runs.validation_outcomes import ValidationOutcomes
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from fittingroom.data.dataset import Part
-    from fittingroom.runs.outcomes import KeptOutcomes, Outcomes
 
 _log = logging.getLogger("fittingroom")
 
 Array = np.ndarray[Any, Any]
 Photo: TypeAlias = "str | os.PathLike[str] | Image.Image"
 Images: TypeAlias = "Array | Photo | Sequence[Photo] | ModelInputs"
-Forward = Callable[[Array], Array]
-"""From images in the model's form to logarithms of probabilities, float32 `(n, classes)`, none of them NaN."""
 
 SYNTHETIC = 3_000
 """Synthetic photos that are made from held-out images; with fewer, which ones they are shows more in the answers."""
 
+_SLOW = 1_000  # held-out images and synthetic photos where a backbone looks at each, a hundredth of a second apiece
+
 _TOGETHER = 64  # images: larger batches cost no less for each image, and hold more memory
-
-
-class _TrainedSeed(Protocol):
-    """What a predictor needs of each trained model that answers with others."""
-
-    @property
-    def path(self) -> Path:
-        """The folder that holds its weights."""
-
-    @property
-    def outcomes(self) -> Outcomes | None:
-        """What it made of each validation image; None without validation."""
-
-    def forward(self) -> Forward:
-        """Its compiled model, which reads nothing from the folder any more."""
 
 
 class Predictor:
@@ -72,18 +57,20 @@ class Predictor:
         load_images: gives images of that dataset; called when something has to be fitted, or a photo comes.
         folder: where what is fitted is kept; None keeps nothing, as for a run in memory.
         note_files: called with the files that are predicted, once all of them were read.
+        backbone: the name of the recipe's; None for a recipe without one.
     """
 
     def __init__(
         self,
-        seeds: Sequence[_TrainedSeed],
+        seeds: Sequence[TrainedSeed],
         data: DataRecord,
         load_images: Callable[[], RunImages],
         *,
         folder: Path | None,
         note_files: Callable[[Sequence[Path]], None] | None = None,
+        backbone: str | None = None,
     ) -> None:
-        self.data = data
+        self.data, self.backbone = data, backbone
         self._seeds, self._load_images = seeds, load_images
         self._folder, self._note_files = folder, note_files
 
@@ -120,11 +107,13 @@ class Predictor:
 
     def answer_unchecked(self, inputs: ModelInputs, alpha: float = ALPHA) -> list[Answer]:
         """What `answer` says of images that are known to be as the model takes them, as a server has made them."""
-        data = self.data
-        logs = self._forward(inputs.images)
+        data, forward = self.data, self._forward
+        taken = forward.inputs(inputs.images)
+        logs = forward.logs(taken)
         judgement = self.judgement if inputs.cut_out.any() else self._plain_judgement
+        features = forward.features(inputs.images, taken) if judgement.compared else np.empty((len(logs), 0))
         trained_on = data.name, data.classes
-        return judgement.answers(logs, inputs.images, data.scale, trained_on, alpha, inputs.cut_out)
+        return judgement.answers(logs, features, trained_on, alpha, inputs.cut_out)
 
     def inputs(self, images: Images) -> ModelInputs:
         """Images and photos as the model takes them.
@@ -198,6 +187,20 @@ class Predictor:
         """
         return self._load_images().train
 
+    def similar_images(self) -> SimilarImages:
+        """Training images to show beside an image that is most like them, by what `answer` compares images by.
+
+        Raises:
+            DataError, RunError: as for `training_images`.
+        """
+        forward = self._forward
+        return SimilarImages.of(self.training_images, lambda images: forward.features(images, forward.held_out(images)))
+
+    def features(self, images: Array) -> Features:
+        """What images, as the model takes them, are compared by with others, `(n, length)`."""
+        forward = self._forward
+        return forward.features(images, forward.inputs(images))
+
     @property
     def seed_count(self) -> int:
         """How many seeds answer together."""
@@ -207,7 +210,7 @@ class Predictor:
     def held_out_photos(self) -> int:
         """How many synthetic photos are made to fit what answers to photos rest on."""
         outcomes = self._seeds[0].outcomes
-        return 0 if outcomes is None else min(len(outcomes.labels), SYNTHETIC)
+        return 0 if outcomes is None else min(len(outcomes.labels), self._synthetic)
 
     @property
     def photos_fitted(self) -> bool:
@@ -239,8 +242,10 @@ class Predictor:
                 return kept
         part = self._held_out
         if part is None:
-            return self._judgement_of_outcomes()
-        judgement = Judgement.of(self.log_probabilities(part.images), part.labels, part.images, data.scale)
+            return judgement_of_outcomes(self._seeds)
+        images, forward = self._checked(np.asarray(part.images)), self._forward
+        inputs = forward.held_out(images)
+        judgement = Judgement.of(forward.logs(inputs), part.labels, forward.features(images, inputs))
         self._keep(lambda folder: JUDGEMENT.write(folder, judgement, self._digest))
         return judgement
 
@@ -259,7 +264,7 @@ class Predictor:
         style = None if part is None or data.load is None else self.style.foreground
         if part is None or style is None:
             return None
-        images, labels = part.images[:SYNTHETIC], part.labels[:SYNTHETIC]
+        images, labels = part.images[: self._synthetic], part.labels[: self._synthetic]
         fitted = LabelShiftCalibration.of(self.log_probabilities(synthetic_inputs(images, style, data.scale)), labels)
         self._keep(lambda folder: LABEL_SHIFT.write(folder, fitted, self._digest))
         return fitted
@@ -270,35 +275,23 @@ class Predictor:
 
     @cached_property
     def _forward(self) -> Forward:
-        each = [seed.forward() for seed in self._seeds]
-        return lambda images: np.asarray(_mean_of([one(images) for one in each]), np.float32)
+        return Forward.together([seed.forward() for seed in self._seeds])
+
+    @property
+    def _synthetic(self) -> int:
+        """How many synthetic photos are made, at most."""
+        return SYNTHETIC if self.backbone is None else _SLOW
 
     @cached_property
     def _held_out(self) -> Part | None:
-        """The validation images that the run's outcomes belong to, if all of them are to be had."""
+        """Validation images that the run's outcomes belong to: all of them, or those that the run keeps."""
         outcomes = self._seeds[0].outcomes
         if outcomes is None or not len(outcomes.labels):
             return None
         try:
-            part = self._load_images().validation
+            return held_out_part(self._load_images(), outcomes.labels, None if self.backbone is None else _SLOW)
         except (DataError, RunError):
             return None
-        # A run keeps at most 64 MB of images, and its dataset may have changed: then these are not what was held out.
-        same = part is not None and np.array_equal(part.labels, outcomes.labels)
-        return part if same else None
-
-    def _judgement_of_outcomes(self) -> Judgement:
-        """What can be told without the images: what the kept weights made of each. Nothing, where that is not known."""
-        kept = [_kept_outcomes(seed) for seed in self._seeds]
-        known = [one for one in kept if one is not None]
-        if len(known) < len(kept) or not known[0].log_probabilities.shape[-1]:
-            return Judgement.nothing()
-        labels = known[0].labels
-        if not all(np.array_equal(one.labels, labels) for one in known):
-            return Judgement.nothing()
-        mean = _mean_of([one.log_probabilities.astype(np.float32) for one in known])
-        finite = ~np.isnan(mean).any(axis=1)  # an image with NaN in it has no answer, and teaches nothing
-        return Judgement.of(mean[finite], labels[finite]) if finite.any() else Judgement.nothing()
 
     def _keep(self, write: Callable[[Path], None]) -> None:
         """Writes what was fitted, if that can be done."""
@@ -340,30 +333,6 @@ class Predictor:
         if files and self._note_files is not None:
             self._note_files(files)
         return ModelInputs.joined(several)
-
-
-def _kept_outcomes(seed: _TrainedSeed) -> KeptOutcomes | None:
-    """What the kept weights of a seed made of each validation image, where that is known."""
-    outcomes = seed.outcomes
-    if outcomes is None or not outcomes.loss.size:
-        return None
-    if outcomes.kept is not None:
-        return outcomes.kept
-    try:
-        validated = ValidationOutcomes.read(
-            seed.path
-        )  # a run of an older version: its last epoch may be that of the weights
-    except RunError:
-        return None
-    return validated.kept if validated.known else None
-
-
-def _mean_of(log_probabilities: Sequence[Array]) -> Array:
-    """Logarithms of the mean probabilities, from the logarithms of each seed."""
-    if len(log_probabilities) == 1:  # to the bit what the model gives
-        return log_probabilities[0]
-    total = np.logaddexp.reduce(np.stack(log_probabilities), axis=0)
-    return np.asarray(total - np.float32(np.log(len(log_probabilities))))
 
 
 def _are_photos(values: Any) -> TypeGuard[Sequence[Any]]:

@@ -10,7 +10,7 @@ these have changed, because training continued, it counts as absent. So does one
 
     temperature   float64
     scores        float32 (n,), rising: those of `Conformal`
-    outlines      uint8 (m, LENGTH): the HOG features of `ShapeDetector`
+    outlines      uint8 (m, LENGTH), HOG features, or float16 (m, n), those of a backbone: of `NeighbourDetector`
     classes       int32 (m,), rising: its classes
     apart         float32 (m,), rising: its distances
     doubts        float32 (m,), rising: its surprises
@@ -38,7 +38,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fittingroom.answers.judgement import Judgement
-from fittingroom.answers.out_of_distribution import LENGTH, MOST_IMAGES, ShapeDetector
+from fittingroom.answers.out_of_distribution import LENGTH, MOST_IMAGES, NeighbourDetector
 from fittingroom.answers.recalibration import SHARPEST, Conformal, LabelShiftCalibration
 from fittingroom.atomic import open_file, write_atomically
 from fittingroom.data.npz import NpzFile
@@ -129,8 +129,8 @@ def _mendable(file: Path, again: str) -> Iterator[None]:
 
 def _judgement_arrays(judgement: Judgement) -> Mapping[str, Any]:
     unlike = judgement.unlike
-    if not isinstance(unlike, ShapeDetector):
-        raise TypeError("only a judgement with the shapes of held-out images is worth keeping")
+    if not isinstance(unlike, NeighbourDetector):
+        raise TypeError("only a judgement with the features of held-out images is worth keeping")
     return {
         "temperature": np.float64(judgement.temperature),
         "scores": judgement.conformal.scores,
@@ -149,17 +149,21 @@ def _checked_judgement(file: NpzFile, class_count: int) -> Judgement:
     if not LOWEST <= temperature <= HIGHEST or not 0 <= threshold <= 1:
         expected = f"expected a temperature of {LOWEST} to {HIGHEST} and a threshold of 0 to 1"
         raise ValueError(f"{expected}, got {temperature} and {threshold}")
-    if features.dtype != np.uint8 or features.shape != (len(classes), LENGTH) or not 1 <= len(classes) <= MOST_IMAGES:
+    length = LENGTH if features.dtype == np.uint8 else min(features.shape[-1], _LONGEST)
+    if features.dtype not in (np.uint8, np.float16) or features.shape != (len(classes), length):
         raise ValueError(
-            f"expected HOG features of shape ({len(classes)}, {LENGTH}), uint8, got {features.shape}, {features.dtype}"
+            f"expected HOG features of shape ({len(classes)}, {LENGTH}), uint8, or those of a backbone, float16, "
+            f"got {features.shape}, {features.dtype}"
         )
+    if not 1 <= len(classes) <= MOST_IMAGES or not np.isfinite(features).all():
+        raise ValueError(f"expected finite features of 1 to {MOST_IMAGES} images, got {len(classes)}")
     if classes.dtype != np.int32 or classes.ndim != 1 or not 0 <= classes[0] <= classes[-1] < class_count:
         raise ValueError(f"its classes are not of 0 to {class_count - 1}")
     if (classes[:-1] > classes[1:]).any():
         raise ValueError("its classes do not rise")
     if not len(distances) == len(surprises) == len(classes):
         raise ValueError(f"expected {len(classes)} distances and surprises, got {len(distances)} and {len(surprises)}")
-    unlike = ShapeDetector(features, classes, distances, surprises, threshold)
+    unlike = NeighbourDetector(features, classes, distances, surprises, threshold)
     return Judgement(temperature, Conformal(scores), unlike)
 
 
@@ -193,6 +197,8 @@ def _number_in(file: NpzFile, name: str) -> float:
     return float(array)
 
 
-# 5,000 images have three million bytes of HOG features, the scores of ten million images forty.
-JUDGEMENT = FittedFile("judgement.npz", 3, 64 * 2**20, _judgement_arrays, _checked_judgement)
+_LONGEST = 4_096  # features of a backbone; the largest of keras.applications has 2,560
+
+# 5,000 images have three million bytes of HOG features and 41 of a backbone's, the scores of ten million images forty.
+JUDGEMENT = FittedFile("judgement.npz", 3, 96 * 2**20, _judgement_arrays, _checked_judgement)
 LABEL_SHIFT = FittedFile("correction.npz", 1, 2**20, _label_shift_arrays, _checked_label_shift)

@@ -213,7 +213,8 @@ def _scored(run: Run, dataset: Dataset) -> KeptOutcomes:
     """What a run's weights make of the validation images, computed here."""
     part = dataset.validation
     assert part is not None
-    logs = run.forward()(part.images)
+    forward = run.forward()
+    logs = forward.logs(forward.held_out(part.images))
     own = logs[np.arange(len(part)), part.labels]
     stored = run.outcomes.kept if _has_outcomes(run.path) and run.outcomes is not None else None
     return KeptOutcomes.of(

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from fittingroom.answers.forward import Forward
 from fittingroom.answers.judgement import Answer
-from fittingroom.answers.predictor import Forward, Images, Predictor
+from fittingroom.answers.predictor import Images, Predictor
 from fittingroom.answers.recalibration import ALPHA
 from fittingroom.api import openings
 from fittingroom.api.look_cost import LookCost
@@ -136,8 +137,9 @@ class Run:
     @cached_property
     def predictor(self) -> Predictor:
         """What answers: `run.predictor.load()` has all of it in memory, for a server."""
-        data = self[0].record.data
-        return Predictor(self._each, data, self._images, folder=self.path, note_files=self.count_test_part)
+        record, noted = self[0].record, self.count_test_part
+        backbone = record.recipe.get("backbone")
+        return Predictor(self._each, record.data, self._images, folder=self.path, note_files=noted, backbone=backbone)
 
     def forward(self) -> Forward:
         """The compiled model: from images in its form to logarithms of probabilities, float32 `(n, classes)`.

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fittingroom.answers.predictor import Forward
+from fittingroom.answers.forward import Forward
+from fittingroom.answers.out_of_distribution import hog_features
 from fittingroom.engine.blueprint import Blueprint, Outline, Shapes
 from fittingroom.engine.devices import prepare_jax
 from fittingroom.engine.programs import Programs, ProgramSource, TracedPrograms
@@ -51,8 +52,13 @@ class SeedModel:
 
     def forward(self) -> Forward:
         """From images in the model's form to logarithms of probabilities, none NaN; reads nothing any more."""
-        programs, state = self.compiled(), self._state
-        return partial(_answers, programs, state, self._title)
+        programs, state, scale = self.compiled(), self._state, self._record.data.scale
+        return Forward(
+            inputs=_as_they_are,
+            logs=partial(_answers, programs, state, self._title),
+            features=lambda images, _: hog_features(images, scale),
+            held_out=_as_they_are,
+        )
 
     def compiled(self) -> Programs:
         """The programs that predict.
@@ -173,6 +179,10 @@ def check_numbers(values: Array, run: str) -> None:
             "training has diverged, or the images have values that are far too large. Train again with a smaller "
             "learning rate and images scaled to 0 to 1."
         )
+
+
+def _as_they_are(images: Array) -> Array:
+    return images
 
 
 def _answers(programs: Programs, state: State, run: str, images: Array) -> Array:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fittingroom.answers.out_of_distribution import FALSE_ALARMS, ShapeDetector
+from fittingroom.answers.out_of_distribution import FALSE_ALARMS
 from fittingroom.answers.predictor import Predictor
 from fittingroom.answers.recalibration import ALPHA
 from fittingroom.api.run import Run
@@ -88,9 +88,7 @@ class ServedModel:
             "temperature": judgement.temperature,
             "held_out": len(judgement.conformal.scores),
             "coverage": 1 - ALPHA if len(judgement.conformal.scores) else None,
-            "unlike": "none"
-            if judgement.unlike is None
-            else ("HOG features and probability" if isinstance(judgement.unlike, ShapeDetector) else "probability"),
+            "unlike": "none" if judgement.unlike is None else _COMPARED[judgement.compared],
             "false_alarms": None if judgement.unlike is None else FALSE_ALARMS,
             "photos_made": None if judgement.label_shift is None else len(judgement.label_shift.conformal.scores),
         }
@@ -119,6 +117,13 @@ class ServedModel:
                 "some that are unlike them."
             )
         return found
+
+
+_COMPARED = {
+    "shape": "HOG features and probability",
+    "features": "features of the backbone and probability",
+    None: "probability",
+}
 
 
 def _style(opened: Run, data: DataRecord) -> Style | str:

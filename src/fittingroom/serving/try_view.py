@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.answers.judgement import Answer
-from fittingroom.answers.out_of_distribution import SimilarImages
+from fittingroom.answers.out_of_distribution import MOST_SIMILAR, SimilarImages
 from fittingroom.answers.predictor import Predictor
 from fittingroom.answers.recalibration import ALPHA
 from fittingroom.data.corrections import Corrections
@@ -48,7 +48,6 @@ class TryView:
         data = self.predictor.data
         shape = data.picture_shape
         pen, why_not = self.pen
-        similar = self._similar
         return {
             "run": self.name,
             "dataset": data.name,
@@ -65,7 +64,7 @@ class TryView:
             },
             "photo": {"possible": data.takes_pictures, "note": self._photo_note(), "first": self._photos_first()},
             "coverage": 1 - ALPHA,
-            "nearest": None if similar is None else f"by shape, among {len(similar):,} training images of the run",
+            "nearest": self._nearest_note(),
             "corrections": self._corrections(),
         }
 
@@ -147,9 +146,21 @@ class TryView:
         if data.load is None or len(data.picture_shape) < 2:
             return None
         try:
-            return SimilarImages.of(self.predictor.training_images)
+            return self.predictor.similar_images()
         except (DataError, RunError):
             return None
+
+    def _nearest_note(self) -> str | None:
+        """By what, and among how many images, those most similar to an image are found; None where there are none."""
+        data, backbone = self.predictor.data, self.predictor.backbone
+        if data.load is None or len(data.picture_shape) < 2:
+            return None
+        try:
+            count = min(len(self.predictor.training_images), MOST_SIMILAR)
+        except (DataError, RunError):
+            return None
+        way = "by shape" if backbone is None else f"by the features of {backbone}"
+        return f"{way}, among {count:,} training images of the run"
 
     def _photo_note(self) -> str | None:
         """What is to be known of photos."""
@@ -217,7 +228,7 @@ class TryView:
         similar, data = self._similar, self.predictor.data
         if similar is None:
             return []
-        found = similar.nearest(self._shown(inputs), 255.0, _NEAREST)
+        found = similar.nearest(self.predictor.features(inputs.images), _NEAREST)
         pictures = [ConversionStep("", "", one.image).data_url for one in found]
         return [
             {"label": data.classes[one.label], "likeness": round(one.likeness, 3), "picture": picture}

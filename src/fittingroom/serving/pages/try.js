@@ -58,7 +58,7 @@ const view = (app, facts, base, query) => {
     answer.show(found);
     middle.hidden = false;
     steps.show(found.steps.map(({ name, note, picture }) => ({ text: name, note, picture })));
-    nearest.show(found.nearest.map(({ label, picture, likeness }) => ({ text: label, picture, note: `${Math.round(100 * likeness)}% alike in shape` })));
+    nearest.show(found.nearest.map(({ label, picture, likeness }) => ({ text: label, picture, note: `${Math.round(100 * likeness)}% alike` })));
     notes.textContent = found.notes.join(" ");
     save.hidden = false;
     save.href = found.steps.at(-1).picture;
