@@ -1,23 +1,60 @@
-"""EfficientNet-Lite0: ONNX and Keras make the same of an image."""
+"""EfficientNet-Lite0: ONNX, Keras and PyTorch make the same of an image."""
 
 from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks.backbone_values import EVERY, pictures
 from fittingroom.backbones.backbone import find_backbone
 from fittingroom.errors import InputError, UnknownNameError
+
+KNOWN = json.loads(Path(__file__).with_name("efficientnet_lite0.json").read_text(encoding="utf-8"))
+"""What PyTorch makes of `pictures()`."""
 
 
 @pytest.fixture(scope="module")
 def images() -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
+    return pictures()
+
+
+def test_features_and_classes_are_those_of_pytorch(images: np.ndarray) -> None:
+    backbone = find_backbone("efficientnet-lite0")
+    features, classes = backbone.frozen().features(images), backbone.class_log_probabilities(images)
+    assert features.dtype == np.float32
+    assert features.shape == (3, 1280)
+    np.testing.assert_allclose(features[:, ::EVERY], KNOWN["features"], atol=1e-4)
+    assert classes is not None
+    np.testing.assert_allclose(classes[:, ::EVERY], KNOWN["class_log_probabilities"], atol=1e-4)
+    np.testing.assert_allclose(np.exp(classes).sum(axis=1), 1, atol=1e-5)
+    whole = backbone.tail("all").predict_on_batch(images)
+    np.testing.assert_allclose(whole[:, ::EVERY], KNOWN["features"], atol=1e-4)
+
+
+def test_features_depend_on_nothing_but_the_image(images: np.ndarray) -> None:
+    frozen = pickle.loads(pickle.dumps(find_backbone("efficientnet-lite0").frozen()))
+    many = np.concatenate([images] * 7)
+    features = frozen.features(many, threads=2)
+    np.testing.assert_array_equal(features, frozen.features(many, threads=1))
+    assert frozen.features(many[:0]).shape == (0, 1280)
+    grey = images[:, :100, :150, 0]  # of another size, too
+    np.testing.assert_allclose(frozen.features(grey), frozen.features(np.stack([grey] * 3, axis=-1)), atol=1e-5)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((1, 9, 9, 4), np.uint8), np.zeros((9, 9), np.uint8), np.zeros((1, 9, 9))])
+def test_what_is_no_row_of_images_is_refused(wrong: np.ndarray) -> None:
+    with pytest.raises(InputError, match="a backbone takes uint8 images"):
+        find_backbone("efficientnet-lite0").frozen().features(wrong)
 
 
 def test_frozen_part_and_tail_give_together_what_the_whole_gives(images: np.ndarray) -> None:
     backbone = find_backbone("efficientnet-lite0")
     pooled = backbone.frozen().features(images, threads=1)
-    assert pooled.shape == (2, *backbone.frozen().shape) == (2, 1280)
+    assert pooled.shape == (3, *backbone.frozen().shape) == (3, 1280)
     for unfreeze in (1, 3):
         frozen, tail = backbone.frozen(unfreeze), backbone.tail(unfreeze)
         maps = frozen.features(images, threads=1)

@@ -11,7 +11,9 @@ from __future__ import annotations
 import io
 import math
 import pickletools
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -199,14 +201,18 @@ class _Pickle:
     def _tuple(self) -> None:
         self._stack.append(tuple(self._marked()))
 
-    def _tuple1(self) -> None:
-        self._stack[-1:] = [(self._stack[-1],)]
-
-    def _tuple2(self) -> None:
-        self._stack[-2:] = [tuple(self._stack[-2:])]
+    def _tuple_of(self, length: int) -> None:
+        if len(self._stack) < length:
+            raise _RefusedError("it is damaged")
+        self._stack[-length:] = [tuple(self._stack[-length:])]
 
     def _append(self) -> None:
-        items = self._marked()
+        self._append_all([self._stack.pop()])
+
+    def _append_marked(self) -> None:
+        self._append_all(self._marked())
+
+    def _append_all(self, items: list[Any]) -> None:
         if not isinstance(self._stack[-1], list):
             raise _RefusedError("it appends to what is not a list")
         self._stack[-1].extend(items)
@@ -249,15 +255,17 @@ class _Pickle:
         self._stack.pop()
 
 
-_STRUCTURES = {
+_STRUCTURES: dict[str, Callable[[_Pickle], None]] = {
     "MARK": _Pickle._mark,
     "EMPTY_TUPLE": _Pickle._empty_tuple,
     "EMPTY_LIST": _Pickle._empty_list,
     "EMPTY_DICT": _Pickle._empty_dict,
     "TUPLE": _Pickle._tuple,
-    "TUPLE1": _Pickle._tuple1,
-    "TUPLE2": _Pickle._tuple2,
-    "APPENDS": _Pickle._append,
+    "TUPLE1": partial(_Pickle._tuple_of, length=1),
+    "TUPLE2": partial(_Pickle._tuple_of, length=2),
+    "TUPLE3": partial(_Pickle._tuple_of, length=3),
+    "APPEND": _Pickle._append,
+    "APPENDS": _Pickle._append_marked,
     "SETITEM": _Pickle._set_item,
     "SETITEMS": _Pickle._set_items,
     "BINPERSID": _Pickle._storage,
