@@ -17,7 +17,9 @@ from fittingroom.backbones.inverted_residuals import (
 
 
 def build_tail(network: Network, unfreeze: int | Literal["all"], *, pooled: bool = True) -> keras.Model:
-    """The last blocks and the pooling, with fresh weights.
+    """The last blocks and the pooling, with zeros for kernels.
+
+    Random numbers for them, which are replaced at once, would take JAX ten seconds.
 
     Convolutions are trainable. Batch normalisation is not, so it uses its moving statistics in training too.
 
@@ -52,9 +54,11 @@ def _convolution(convolution: Convolution, value: keras.KerasTensor) -> keras.Ke
     settings = {"padding": "same", "use_bias": False, "strides": convolution.stride}
     name = f"{convolution.name}_conv"
     if convolution.depthwise:
-        layer = keras.layers.DepthwiseConv2D(convolution.kernel, name=name, **settings)
+        layer = keras.layers.DepthwiseConv2D(convolution.kernel, depthwise_initializer="zeros", name=name, **settings)
     else:
-        layer = keras.layers.Conv2D(convolution.channels[1], convolution.kernel, name=name, **settings)
+        layer = keras.layers.Conv2D(
+            convolution.channels[1], convolution.kernel, kernel_initializer="zeros", name=name, **settings
+        )
     norm = keras.layers.BatchNormalization(epsilon=NORM_EPSILON, name=f"{convolution.name}_norm", trainable=False)
     value = norm(layer(value))
     return keras.layers.ReLU(6, name=f"{convolution.name}_relu")(value) if convolution.activation else value
