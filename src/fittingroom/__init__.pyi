@@ -14,6 +14,7 @@ from fittingroom.api.openings import load as load
 from fittingroom.api.run import Run as Run
 from fittingroom.api.train import resume as resume
 from fittingroom.api.train import train as train
+from fittingroom.backbones.backbone import backbone as backbone
 from fittingroom.data.dataset import Dataset as Dataset
 from fittingroom.data.dataset import Part as Part
 from fittingroom.data.dataset import SealedTestSet as SealedTestSet

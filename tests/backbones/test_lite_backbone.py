@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pickle
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import fittingroom
 from benchmarks.backbone_values import EVERY, pictures
 from fittingroom.backbones.backbone import find_backbone
 from fittingroom.errors import InputError, UnknownNameError
@@ -61,6 +63,22 @@ def test_frozen_part_and_tail_give_together_what_the_whole_gives(images: np.ndar
         assert maps.shape[1:] == frozen.shape == tail.input_shape[1:]
         np.testing.assert_allclose(tail(maps), pooled, atol=1e-4)
         assert backbone.tail_weights(unfreeze).keys() == {variable.path for variable in tail.variables}
+
+
+def test_a_model_of_ones_own_can_be_built_on_the_backbone(images: np.ndarray) -> None:
+    model = fittingroom.backbone("efficientnet-lite0", unfreeze=1, pooled=False)
+    assert model.output_shape == (None, 7, 7, 1280)
+    assert [variable.path for variable in model.trainable_variables] == ["head_conv/kernel"]
+    assert find_backbone("efficientnet-lite0").keras_model().trainable_variables == []
+
+
+def test_small_images_and_an_unknown_licence_are_said() -> None:
+    backbone = find_backbone("efficientnet-lite0")
+    assert backbone.notes((224, 300, 3)) == ()
+    (note,) = backbone.notes((28, 28))
+    assert note.startswith("The images are 28×28 pixels and EfficientNet-Lite0 sees 224×224: they are enlarged")
+    (note,) = dataclasses.replace(backbone, licence=None).notes((224, 224))
+    assert note.startswith("The licence of the weights of EfficientNet-Lite0 is not known.")
 
 
 def test_unknown_backbones_and_too_many_blocks_are_refused() -> None:

@@ -85,6 +85,44 @@ class Backbone:
         self._check(unfreeze, least=1)
         return self._extractor.tail_weights(unfreeze)
 
+    def keras_model(self, *, unfreeze: int | Literal["all"] = 0, pooled: bool = True) -> keras.Model:
+        """The whole as a Keras model, to build one's own network on: from images, 0 to 255, to features.
+
+        Args:
+            unfreeze: how many of the last blocks are trainable, 0 for none.
+            pooled: whether it gives `(n, features)`; else the last maps, `(n, height, width, features)`.
+
+        Raises:
+            InputError: it has fewer blocks.
+        """
+        self._check(unfreeze)
+        model = self._extractor.tail("all", pooled=pooled)
+        if unfreeze != "all":
+            weights = self._extractor.tail_weights(unfreeze) if unfreeze else {}
+            trained = {name.partition("/")[0] for name in weights}
+            for layer in model.layers:
+                layer.trainable = layer.trainable and layer.name in trained
+        return model
+
+    def notes(self, image_shape: tuple[int, ...]) -> tuple[str, ...]:
+        """What a user should know before these images meet this backbone, each a sentence.
+
+        Args:
+            image_shape: `(height, width)` or `(height, width, 3)`.
+        """
+        height, width = image_shape[:2]
+        size, notes = self.input_size, []
+        if min(height, width) < size:
+            notes.append(
+                f"The images are {height}×{width} pixels and {self.title} sees {size}×{size}: they are enlarged, and "
+                f"its features of them say less than those of larger images would."
+            )
+        if self.licence is None:
+            notes.append(
+                f"The licence of the weights of {self.title} is not known. Find it out before you share what you make."
+            )
+        return tuple(notes)
+
     def class_log_probabilities(self, images: Array) -> Array | None:
         """What its own classifier makes of images: float32 `(n, classes)`; None where it has none.
 
@@ -117,6 +155,30 @@ def find_backbone(name: str) -> Backbone:
     if name in _TABLE:
         return _TABLE[name]
     raise UnknownNameError("backbone", name, _TABLE)
+
+
+def backbone(name: str, *, unfreeze: int | Literal["all"] = 0, pooled: bool = True) -> keras.Model:
+    """A pretrained backbone as a Keras model, to build a network of your own on.
+
+    ```python
+    features = fittingroom.backbone("efficientnet-lite0")
+    model = keras.Sequential([features, keras.layers.Dense(10, activation="softmax")])
+    ```
+
+    Args:
+        name: as `Backbone.name`: `efficientnet-lite0`.
+        unfreeze: how many of its last blocks are trainable; 0 for none, "all" for the whole. Batch normalisation never
+            is, and uses its moving statistics in training too.
+        pooled: whether it gives `(n, features)`; else the last maps, `(n, height, width, features)`.
+
+    Returns:
+        A model that takes images of 0 to 255 in the backbone's size, `(n, 224, 224, 3)`, and scales them itself.
+
+    Raises:
+        UnknownNameError: there is no such backbone.
+        InputError: what it needs is not installed, or it has fewer blocks.
+    """
+    return find_backbone(name).keras_model(unfreeze=unfreeze, pooled=pooled)
 
 
 _LITE0 = Backbone(

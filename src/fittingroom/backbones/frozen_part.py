@@ -36,7 +36,7 @@ class Extractor(Protocol):
     def run(self, images: Array, unfreeze: int) -> Array:
         """Those features, float32, of uint8 images `(n, size, size, 3)`; callable from several threads."""
 
-    def tail(self, unfreeze: int | Literal["all"]) -> keras.Model:
+    def tail(self, unfreeze: int | Literal["all"], *, pooled: bool = True) -> keras.Model:
         """The rest as a Keras model; see `Backbone.tail`."""
 
     def tail_weights(self, unfreeze: int | Literal["all"]) -> dict[str, Array]:

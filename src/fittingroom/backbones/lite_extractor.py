@@ -44,11 +44,11 @@ class LiteExtractor:
         (features,) = session.run(["features"], {"images": images})
         return np.asarray(features)
 
-    def tail(self, unfreeze: int | Literal["all"]) -> keras.Model:
+    def tail(self, unfreeze: int | Literal["all"], *, pooled: bool = True) -> keras.Model:
         """The last blocks as a Keras model with pretrained weights."""
         from fittingroom.backbones.keras_network import build_tail
 
-        model = build_tail(self.network, unfreeze)
+        model = build_tail(self.network, unfreeze, pooled=pooled)
         weights = self.tail_weights(unfreeze)
         for variable in model.variables:
             variable.assign(weights[variable.path])
