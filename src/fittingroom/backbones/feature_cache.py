@@ -19,6 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -26,6 +27,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fittingroom.atomic import storage_errors
 from fittingroom.backbones.feature_store import (
     Claim,
     FeatureRows,
@@ -125,7 +127,8 @@ def _on_disk(work: _Work, stored: StoredFeatures) -> Features:
     for _ in range(_TRIES):
         if not (missing := stored.missing()):
             stored.touch()
-            return stored.mapped
+            with storage_errors(stored.path):  # deleted meanwhile
+                return stored.mapped
         stored.create(work.digests.tobytes(), work.facts)
         work.compute(missing, stored.claim, stored.write)
         stored.verify()
@@ -265,8 +268,9 @@ class _Work:
         """Copies the features of one picture from where they were computed before; False if they are nowhere."""
         for stored, known, pictures in self._elsewhere.get(self.digests[row].tobytes(), ()):
             if view < pictures and stored.is_sound(known // stored.rows.per_block):
-                features[...] = stored.mapped[known].reshape(-1, *self.frozen.shape)[view]
-                return True
+                with suppress(OSError):  # deleted meanwhile
+                    features[...] = stored.mapped[known].reshape(-1, *self.frozen.shape)[view]
+                    return True
         return False
 
     @cached_property
