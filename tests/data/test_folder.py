@@ -454,14 +454,6 @@ def test_an_image_size_out_of_range_is_refused(tmp_path: Path, size: tuple[int, 
         load(f"folder:{root}", image_size=size)
 
 
-def test_more_pictures_than_fit_in_memory_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
-    root = write_picture_folder(tmp_path / "p", {"a": 1, "b": 1})
-    for number in range(1400):
-        (root / "a" / f"{number}.jpg").touch()
-    with pytest.raises(DataError, match="1,402 pictures of 1024×1024 take more than"):
-        load(f"folder:{root}", image_size=(1024, 1024))
-
-
 @pytest.mark.parametrize("counts", [{"a": 20, "b": 10}, {"train/a": 6, "train/b": 6, "test/a": 4, "test/b": 3}])
 def test_pictures_are_one_test_set_at_every_size(tmp_path: Path, counts: dict[str, int]) -> None:
     folder = write_picture_folder(tmp_path / "p", counts)

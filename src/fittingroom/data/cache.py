@@ -19,21 +19,22 @@ import shutil
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from fittingroom.atomic import absolute, storage_errors, write_atomically, write_bytes
+from fittingroom.atomic import absolute, storage_errors, try_lock, write_atomically, write_bytes
 from fittingroom.data.contents import Contents
-from fittingroom.data.values import DIGEST_BYTES
+from fittingroom.data.values import DIGEST_BYTES, image_blocks
 from fittingroom.errors import StorageError
 
 _FORMAT = 4
 """Raised when the files, the checks or their meaning change, so that older contents are made again."""
 
 _ARRAYS = ("images", "labels", "test_images", "test_labels", "test_digests")
+_LOCK = ".lock"
 _OLD_DRAFT = 3600  # seconds, after which nobody is writing a draft any more
 
 _log = logging.getLogger("fittingroom")
@@ -50,15 +51,23 @@ class DatasetSource:
         key: the name of its folder in the cache.
         stamp: of its files as they are now; its cached contents are used only while this stays the same.
         read: gives its checked contents.
+        read_into: does so with arrays that are files of a folder, where these may be too large for the memory: as
+            `_put` writes them. It raises StorageError where there is no room for them.
     """
 
     key: str
     stamp: Stamp
     read: Callable[[], Contents]
+    read_into: Callable[[Path], Contents] | None = None
 
     @classmethod
     def of_files(
-        cls, form: str, name: str | None, files: tuple[Path, ...], read: Callable[[], Contents]
+        cls,
+        form: str,
+        name: str | None,
+        files: tuple[Path, ...],
+        read: Callable[[], Contents],
+        read_into: Callable[[Path], Contents] | None = None,
     ) -> DatasetSource:
         """A source that is read from files.
 
@@ -67,9 +76,10 @@ class DatasetSource:
             name: what tells it from other sources of this form, and is hashed; None where it is the only one.
             files: what it is read from.
             read: see the attribute.
+            read_into: see the attribute.
         """
         digest = "" if name is None else f"-{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:16]}"
-        return cls(f"{form}{digest}", _stamp_files(files), read)
+        return cls(f"{form}{digest}", _stamp_files(files), read, read_into)
 
     def contents(self) -> Contents:
         """The contents: from the cache if their stamp is the same, else read from the files and cached.
@@ -80,11 +90,13 @@ class DatasetSource:
         contents = _read(folder, self.stamp.__eq__)
         if contents is not None:
             return contents
-        contents = self.read()
         try:
-            _write(folder, contents, self.stamp)
+            with _draft(folder) as draft:
+                contents = self.read() if self.read_into is None else self.read_into(draft)
+                _put(folder, draft, contents, self.stamp)
         except StorageError as error:
             note = f"The arrays could not be cached for a quicker start next time: {error}"
+            contents = contents or self.read()
             return dataclasses.replace(contents, notes=(*contents.notes, note))
         return _read(folder, self.stamp.__eq__) or contents
 
@@ -179,40 +191,79 @@ def _is_sound(contents: Contents) -> bool:
     )
 
 
-def _write(folder: Path, contents: Contents, stamp: Stamp) -> None:
-    """Writes contents to a folder, in place of what was there; another process that does so at once may win.
+@contextlib.contextmanager
+def _draft(folder: Path) -> Iterator[Path]:
+    """A new folder beside a folder, locked while it is written. At the end it is removed, unless `_put` moved it.
 
     Raises:
-        StorageError: the folder cannot be written; nothing half-written is left.
+        StorageError: it cannot be made.
     """
     with storage_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        _remove_dead_drafts(folder.parent)  # first, since they may fill the disk
+        draft, lock = _locked_draft(folder)
     try:
-        for name in _ARRAYS:
-            _write_array(draft / f"{name}.npy", getattr(contents, name))
-        facts = {f.name: getattr(contents, f.name) for f in dataclasses.fields(contents) if f.name not in _ARRAYS}
-        arrays = {name: getattr(contents, name) for name in _ARRAYS}
-        meta = {"format": _FORMAT, "stamp": stamp, "arrays": _described(arrays), "facts": facts}
-        write_bytes(draft / "contents.json", json.dumps({**meta, "digest": _digest(meta)}).encode())
-        shutil.rmtree(folder, ignore_errors=True)
-        try:
-            with storage_errors(folder):
-                draft.rename(folder)
-        except StorageError:
-            if not folder.exists():  # else another process has put the same contents there meanwhile
-                raise
+        yield draft
     finally:
+        lock.close()
         shutil.rmtree(draft, ignore_errors=True)
-        _remove_old_drafts(folder)
 
 
-def _remove_old_drafts(folder: Path) -> None:
-    """Removes what killed writers have left; a draft of the last hour may still be written to."""
-    for draft in folder.parent.glob(f".{folder.name}.*"):
+def _locked_draft(folder: Path) -> tuple[Path, BinaryIO]:
+    """A new folder, and its lock, which ends where it is closed or the process is killed."""
+    while True:
+        draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        with contextlib.suppress(FileNotFoundError):
+            lock = (draft / _LOCK).open("xb")
+            try:
+                locked = try_lock(lock.fileno())
+            except OSError:  # some network file systems know no locks; there, drafts live for an hour
+                locked = True
+            if locked and os.fstat(lock.fileno()).st_nlink:
+                return draft, lock
+            lock.close()  # another process took it for abandoned before it was locked
+
+
+def _put(folder: Path, draft: Path, contents: Contents, stamp: Stamp) -> None:
+    """Writes contents beside the arrays that a draft has already, and makes it the folder.
+
+    Another process that does so at once may win.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    arrays = {name: getattr(contents, name) for name in _ARRAYS}
+    for name, array in arrays.items():
+        if not (draft / f"{name}.npy").exists():
+            _write_array(draft / f"{name}.npy", array)
+    facts = {f.name: getattr(contents, f.name) for f in dataclasses.fields(contents) if f.name not in _ARRAYS}
+    meta = {"format": _FORMAT, "stamp": stamp, "arrays": _described(arrays), "facts": facts}
+    write_bytes(draft / "contents.json", json.dumps({**meta, "digest": _digest(meta)}).encode())
+    (draft / _LOCK).unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        with storage_errors(folder):
+            draft.rename(folder)
+    except StorageError:
+        if not folder.exists():  # else another process has put the same contents there meanwhile
+            raise
+
+
+def _remove_dead_drafts(parent: Path) -> None:
+    """Removes what killed writers have left: a draft that nobody has locked, and any that is older than an hour."""
+    for draft in parent.glob(".*"):
         with contextlib.suppress(OSError):
-            if time.time() - draft.stat().st_mtime > _OLD_DRAFT:
+            newest = max(path.stat().st_mtime for path in (draft, *draft.iterdir()))
+            if _is_abandoned(draft / _LOCK) or time.time() - newest > _OLD_DRAFT:
                 shutil.rmtree(draft, ignore_errors=True)
+
+
+def _is_abandoned(lock: Path) -> bool:
+    """Whether a draft's lock is there, and free."""
+    if not lock.exists():
+        return False  # another version's draft, or one that is about to be moved
+    with lock.open("rb") as stream:
+        return try_lock(stream.fileno())
 
 
 def _write_array(path: Path, array: np.ndarray[Any, Any]) -> None:
@@ -221,10 +272,14 @@ def _write_array(path: Path, array: np.ndarray[Any, Any]) -> None:
 
 def _described(arrays: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, list[Any]]:
     """Type, shape and CRC-32 of each array."""
-    return {
-        name: [str(array.dtype), list(array.shape), zlib.crc32(np.ascontiguousarray(array).data)]
-        for name, array in arrays.items()
-    }
+    return {name: [str(array.dtype), list(array.shape), _checksum(array)] for name, array in arrays.items()}
+
+
+def _checksum(array: np.ndarray[Any, Any]) -> int:
+    found = 0
+    for block in image_blocks(array):
+        found = zlib.crc32(np.ascontiguousarray(block).data, found)
+    return found
 
 
 def _digest(meta: Mapping[str, Any]) -> str:

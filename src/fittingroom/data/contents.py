@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import compress
 from typing import Any
 
@@ -13,7 +14,16 @@ from numpy.typing import NDArray
 from fittingroom.data.labels import named
 from fittingroom.data.ranges import NOTED_DARK
 from fittingroom.data.split import count_per_class, cut_test
-from fittingroom.data.values import DIGEST_BYTES, Digests, Images, Labels, fingerprint, image_digests, to_labels
+from fittingroom.data.values import (
+    DIGEST_BYTES,
+    Digests,
+    Images,
+    Labels,
+    fingerprint,
+    image_blocks,
+    image_digests,
+    to_labels,
+)
 from fittingroom.errors import DataError
 from fittingroom.text import word_list
 
@@ -40,7 +50,8 @@ _SMALLEST_SIDE = 2
 class RawPart:
     """Images of one part and what their file says are their labels, not checked yet."""
 
-    images: Images
+    images: Any
+    """As `Images`; pictures that are not decoded yet have at least its shape, and can be indexed by a mask."""
     labels: NDArray[Any]
     digests: Digests | None = None
     """Of the files that they came from; None for arrays."""
@@ -64,6 +75,8 @@ class RawDataset:
         test_files: the same of `test`.
         cut_by_source: whether a test part is cut by the files that images came from, where there are some, and not by
             their pixels, as the first versions did.
+        decode: where the images of both parts are pictures that were not decoded yet, gives the images of pictures to
+            learn from and of those to test, and sentences about what was changed in them.
     """
 
     train: RawPart
@@ -78,6 +91,7 @@ class RawDataset:
     files: tuple[str, ...] = ()
     test_files: tuple[str, ...] = ()
     cut_by_source: bool = True
+    decode: Callable[[Any, Any], tuple[Images, Images, tuple[str, ...]]] | None = None
 
     def checked(self) -> Contents:
         """The contents after every check that does not depend on which dataset it is.
@@ -86,8 +100,29 @@ class RawDataset:
             DataError: the numbers of images and labels differ, a label names no class, there is only one class or a
                 class without training images, or the train and test images are the same.
         """
+        with self._source_named():
+            parts = _Parts.of(self)
+        if self.decode is not None:
+            images, test_images, changes = self.decode(parts.images, parts.test_images)
+            notes = (*self.notes, *changes)
+            parts = replace(parts, images=images, test_images=test_images)
+            return replace(self, notes=notes, decode=None)._contents(parts)
+        return self._contents(parts)
+
+    @property
+    def guesses(self) -> tuple[str, ...]:
+        """The notes that may explain a missing class; those of a folder are about files that were skipped."""
+        return self.notes if self.resize_rule is None else ()
+
+    def _contents(self, parts: _Parts) -> Contents:
+        with self._source_named():
+            return parts.checked(self)
+
+    @contextmanager
+    def _source_named(self) -> Iterator[None]:
+        """Puts where the data were found before the message of an error."""
         try:
-            return _check(self)
+            yield
         except DataError as error:
             raise DataError(f"{self.source}: {error}") from error
 
@@ -116,19 +151,50 @@ class Contents:
     test_files: tuple[str, ...] = ()
 
 
-def _check(found: RawDataset) -> Contents:
-    if len(found.train.images) == 0:
-        raise DataError("the train part has no images.")
-    renamed = named(found.train.labels, None if found.test is None else found.test.labels, found.classes)
-    labels = _checked_labels(RawPart(found.train.images, renamed.train), "train", renamed.classes)
-    classes = renamed.classes or tuple(str(k) for k in range(int(labels.max()) + 1))
-    notes = [*found.notes, *renamed.notes]
-    # The notes of a folder are about files that were skipped, which explain no missing class.
-    guesses = found.notes if found.resize_rule is None else ()
-    images, given_validation = found.train.images, found.given_validation
-    files, test_files = found.files, found.test_files
-    if found.test is None or renamed.test is None:
-        _check_classes(labels, classes, guesses)
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """The images of a dataset, of pictures perhaps not decoded yet, divided into those to learn from and those to test.
+
+    For the attributes see `Contents`. `notes` are about labels and the cut, not those of the files.
+    """
+
+    images: Any
+    labels: Labels
+    test_images: Any
+    test_labels: Labels
+    test_digests: Digests | None
+    classes: tuple[str, ...]
+    given_validation: int
+    files: tuple[str, ...]
+    test_files: tuple[str, ...]
+    notes: tuple[str, ...]
+    was_cut: bool
+
+    @classmethod
+    def of(cls, found: RawDataset) -> _Parts:
+        """The parts as the files have them; where these have no test part, one is cut off."""
+        if len(found.train.images) == 0:
+            raise DataError("the train part has no images.")
+        renamed = named(found.train.labels, None if found.test is None else found.test.labels, found.classes)
+        labels = _checked_labels(RawPart(found.train.images, renamed.train), "train", renamed.classes)
+        classes = renamed.classes or tuple(str(k) for k in range(int(labels.max()) + 1))
+        if found.test is not None and renamed.test is not None:
+            test = RawPart(found.test.images, renamed.test)
+            return cls(
+                images=found.train.images,
+                labels=labels,
+                test_images=test.images,
+                test_labels=_checked_labels(test, "test", classes),
+                test_digests=found.test.digests,
+                classes=classes,
+                given_validation=found.given_validation,
+                files=found.files,
+                test_files=found.test_files,
+                notes=renamed.notes,
+                was_cut=False,
+            )
+        _check_classes(labels, classes, found.guesses)
+        images = found.train.images
         sources = found.train.digests if found.cut_by_source else None
         chosen = cut_test(images, labels, len(classes), found.test_fraction, sources)
         if not chosen.any():
@@ -136,47 +202,61 @@ def _check(found: RawDataset) -> Contents:
                 f"{len(labels):,} images of {len(classes):,} classes are too few to cut a test part from: each class "
                 "keeps at least one to train on. Add images, or a test part."
             )
-        test_images, test_labels = images[chosen], labels[chosen]
-        test_digests = None if found.train.digests is None else found.train.digests[chosen]
-        # The images of the files' own validation part stand at the end, and give their share to the test part, too.
-        given_validation -= int(chosen[len(chosen) - given_validation :].sum())
-        images, labels = images[~chosen], labels[~chosen]
-        test_files, files = tuple(compress(files, chosen)), tuple(compress(files, ~chosen))
-        notes.append(
-            f"{NO_TEST_PART}: {len(test_labels):,} of {len(chosen):,} images, "
+        note = (
+            f"{NO_TEST_PART}: {int(chosen.sum()):,} of {len(chosen):,} images, "
             "stratified by class. Their content decides which, so they are the same each time."
         )
-    else:
-        test = RawPart(found.test.images, renamed.test)
-        test_images, test_labels = test.images, _checked_labels(test, "test", classes)
-        test_digests = found.test.digests
-        notes += _check_apart(images, test_images)
-    # A class that only validation has cannot be learned.
-    learned = labels[: len(labels) - given_validation]
-    _check_classes(learned, classes, guesses)
-    scale, said = _scale_of(found, int(max(images.max(), test_images.max())))
-    notes += (*said, *_say_flat(images, found.notes))
-    notes += _say_uneven(learned, classes)
-    notes += _say_empty("validation", labels[len(learned) :], classes)
-    notes += _say_empty("test", test_labels, classes)
-    notes += _say_shared_images(images, test_images)
-    return Contents(
-        images=images,
-        labels=labels,
-        test_images=test_images,
-        test_labels=test_labels,
-        test_digests=np.empty((0, DIGEST_BYTES), np.uint8) if test_digests is None else test_digests,
-        classes=classes,
-        source=found.source,
-        scale=scale,
-        notes=tuple(notes),
-        given_validation=given_validation,
-        resize_rule=found.resize_rule,
-        fingerprint=fingerprint(images, labels),
-        test_fingerprint=fingerprint(test_images, test_labels),
-        files=files,
-        test_files=test_files,
-    )
+        given = found.given_validation
+        return cls(
+            images=images[~chosen],
+            labels=labels[~chosen],
+            test_images=images[chosen],
+            test_labels=labels[chosen],
+            test_digests=None if found.train.digests is None else found.train.digests[chosen],
+            classes=classes,
+            # The images of the files' own validation part stand at the end, and give their share to the test part, too.
+            given_validation=given - int(chosen[len(chosen) - given :].sum()),
+            files=tuple(compress(found.files, ~chosen)),
+            test_files=tuple(compress(found.files, chosen)),
+            notes=(*renamed.notes, note),
+            was_cut=True,
+        )
+
+    def checked(self, found: RawDataset) -> Contents:
+        """The contents, after the checks of the images."""
+        images, labels, test_images, classes = self.images, self.labels, self.test_images, self.classes
+        notes = [*found.notes, *self.notes, *([] if self.was_cut else _check_apart(images, test_images))]
+        # A class that only validation has cannot be learned.
+        learned = labels[: len(labels) - self.given_validation]
+        _check_classes(learned, classes, found.guesses)
+        scale, said = _scale_of(found, max(_highest(images), _highest(test_images)))
+        notes += (*said, *_say_flat(images, found.notes))
+        notes += _say_uneven(learned, classes)
+        notes += _say_empty("validation", labels[len(learned) :], classes)
+        notes += _say_empty("test", self.test_labels, classes)
+        notes += _say_shared_images(images, test_images)
+        digests = self.test_digests
+        return Contents(
+            images=images,
+            labels=labels,
+            test_images=test_images,
+            test_labels=self.test_labels,
+            test_digests=np.empty((0, DIGEST_BYTES), np.uint8) if digests is None else digests,
+            classes=classes,
+            source=found.source,
+            scale=scale,
+            notes=tuple(notes),
+            given_validation=self.given_validation,
+            resize_rule=found.resize_rule,
+            fingerprint=fingerprint(images, labels),
+            test_fingerprint=fingerprint(test_images, self.test_labels),
+            files=self.files,
+            test_files=self.test_files,
+        )
+
+
+def _highest(images: Images) -> int:
+    return max(int(block.max()) for block in image_blocks(images))
 
 
 def _checked_labels(pairs: RawPart, part: str, classes: tuple[str, ...] | None) -> Labels:
@@ -216,19 +296,23 @@ def _say_flat(images: Images, changes: Sequence[str]) -> list[str]:
     Raises:
         DataError: all images are the same.
     """
-    if (images[:_LOOKED_AT] == images[0]).all() and (images == images[0]).all():
+    if (images[:_LOOKED_AT] == images[0]).all() and all((block == images[0]).all() for block in image_blocks(images)):
         raise DataError(
             f"all {len(images):,} training images are the same, pixel for pixel"
             + (f" (each value is {images.flat[0]})" if (images[0] == images.flat[0]).all() else "")
             + ", so there is nothing to learn. Look at them: was something lost when they were saved or converted?"
             + "".join(f" {change}" for change in changes)
         )
-    rows = images.reshape(len(images), -1) if images.ndim == 3 else images.reshape(len(images), -1, 3)
-    flat = int((rows.max(axis=1) == rows.min(axis=1)).reshape(len(images), -1).all(axis=1).sum())
+    flat = sum(_count_flat(block) for block in image_blocks(images))
     if flat < _FLAT * len(images):
         return []
     which = f"All {flat:,}" if flat == len(images) else f"{flat:,} of {len(images):,}"
     return [f"{which} training images have one colour throughout: nothing shows in them."]
+
+
+def _count_flat(images: Images) -> int:
+    rows = images.reshape(len(images), -1) if images.ndim == 3 else images.reshape(len(images), -1, 3)
+    return int((rows.max(axis=1) == rows.min(axis=1)).reshape(len(images), -1).all(axis=1).sum())
 
 
 def _check_classes(labels: Labels, classes: tuple[str, ...], guesses: Sequence[str]) -> None:
@@ -255,7 +339,9 @@ def _check_apart(images: Images, test_images: Images) -> list[str]:
             f"train images have the shape {images.shape[1:]} and test images {test_images.shape[1:]}; "
             "expected the same size and colours in both."
         )
-    if np.array_equal(images, test_images):
+    if len(images) == len(test_images) and all(
+        np.array_equal(one, other) for one, other in zip(image_blocks(images), image_blocks(test_images), strict=True)
+    ):
         raise DataError(
             "the train and test images are identical. Use other images for testing, or leave the test part out, "
             "so that one is set aside."

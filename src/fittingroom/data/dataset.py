@@ -33,7 +33,8 @@ class Part:
 
     Attributes:
         images: uint8, `(n, height, width)` grey or `(n, height, width, 3)` RGB, as stored; read-only, and perhaps a
-            memory map.
+            memory map. Those of a large folder are a `data.stored_images.StoredImages`: they are indexed as an array
+            is, and stay on the disk.
         labels: int32, `(n,)`, positions in `classes`; read-only.
         classes: the names of the classes.
         scale: what images are divided by to become model input in 0 to 1: 255 for 8-bit pictures, 16 for `digits`.
@@ -64,7 +65,8 @@ class Part:
             raise DataError(
                 f"there are {len(self.files):,} file names for {len(self.labels):,} images; expected one each."
             )
-        object.__setattr__(self, "images", read_only(self.images))
+        if isinstance(self.images, np.ndarray):
+            object.__setattr__(self, "images", read_only(self.images))
         object.__setattr__(self, "labels", read_only(self.labels))
 
     def __len__(self) -> int:
@@ -81,7 +83,7 @@ class Part:
     @property
     def x(self) -> NDArray[np.float32]:
         """The images as model input: float32 of the same shape, divided by `scale`. A new array at each access."""
-        return np.divide(self.images, np.float32(self.scale), dtype=np.float32)
+        return np.divide(np.asarray(self.images), np.float32(self.scale), dtype=np.float32)
 
     @property
     def y(self) -> Labels:
@@ -209,7 +211,7 @@ class SealedTestSet:
     def joined(self, parts: Sequence[Part]) -> SealedTestSet:
         """This test set and the images of other parts before it as one, sealed too."""
         whole = [*parts, self._part]
-        images = np.concatenate([np.asarray(part.images) for part in whole])
+        images = _joined([part.images for part in whole])
         labels = np.concatenate([part.labels for part in whole])
         part = Part(images, labels, self._part.classes, self._part.scale)
         return SealedTestSet(part, fingerprint(images, labels))
@@ -217,6 +219,15 @@ class SealedTestSet:
     def is_among(self, folder: Path, files: Set[Path]) -> bool:
         """Whether some files are those of all test images of a dataset in a folder; their names are not handed out."""
         return bool(self._part.files) and all(folder / name in files for name in self._part.files)
+
+
+def _joined(several: Sequence[Any]) -> Any:
+    """Images in a row, which stay on the disk where some of them do."""
+    if all(isinstance(images, np.ndarray) for images in several):
+        return np.concatenate(several)
+    from fittingroom.data.stored_images import StoredImages  # for large folders alone
+
+    return StoredImages.joined(several)
 
 
 @dataclass(frozen=True, eq=False)

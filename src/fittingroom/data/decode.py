@@ -1,28 +1,35 @@
-"""Decodes the pictures of a folder, several at a time, into arrays of one size."""
+"""Decodes the pictures of a folder, several at a time, into arrays of one size, which are files of the cache.
+
+No more than a few pictures are in memory at any time. Their files are hashed first: the hashes decide which of them are
+to test, so each image is written once, where it belongs.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import math
 import os
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+import shutil
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from fittingroom.atomic import open_file
-from fittingroom.data.cache import DatasetSource
-from fittingroom.data.contents import RawDataset, RawPart
+from fittingroom.data.cache import DatasetSource, cache_dir
+from fittingroom.data.contents import Contents, RawDataset, RawPart
 from fittingroom.data.folder import PictureFolder
 from fittingroom.data.headers import median_size
 from fittingroom.data.pictures import MOST_BYTES, MemoryBudget, Picture
 from fittingroom.data.resizing import Resizing
-from fittingroom.data.sniff import LARGEST_ARRAY
+from fittingroom.data.stored_images import ImageFile
 from fittingroom.data.values import DIGEST_BYTES, Images
-from fittingroom.errors import DataError
+from fittingroom.errors import DataError, StorageError
 from fittingroom.progress import Bar
 from fittingroom.text import amount
 
@@ -34,12 +41,7 @@ _PHOTOGRAPHS = (64, 64)
 
 _RESIZED = "resized"
 
-
-@dataclass(frozen=True, eq=False)
-class _Decoded:
-    pixels: Images
-    changes: tuple[str, ...]
-    digest: bytes
+_T = TypeVar("_T")
 
 
 def folder_source(
@@ -61,9 +63,11 @@ def folder_source(
     # The usual way of resizing is not named, so that what older versions cached is found.
     way = "".join(f" {value}" for value in resizing.arguments.values())
     name = f"{height}x{width}{way} {root}{' first rules' if first_rules else ''}"
-    return DatasetSource.of_files(
-        "folder", name, folder.paths(), lambda: _decode_folder(folder, height, width, resizing).checked()
-    )
+
+    def read(draft: Path | None = None) -> Contents:
+        return _raw(folder, _Decoding(resizing, height, width, draft)).checked()
+
+    return DatasetSource.of_files("folder", name, folder.paths(), read, read)
 
 
 def _default_size(paths: Sequence[Path]) -> tuple[int, int]:
@@ -76,101 +80,201 @@ def _default_size(paths: Sequence[Path]) -> tuple[int, int]:
     return _PHOTOGRAPHS if median is not None and max(median) >= max(_PHOTOGRAPHS) else _SMALL
 
 
-def _decode_folder(folder: PictureFolder, height: int, width: int, resizing: Resizing) -> RawDataset:
-    """The pictures of a folder at one size, all grey or all RGB.
+@dataclass(frozen=True, eq=False)
+class _Pictures:
+    """Pictures that are not decoded yet, and what an array of their images would say of itself.
+
+    Args:
+        paths: of their files.
+        size: height and width of the images.
+    """
+
+    paths: tuple[Path, ...]
+    size: tuple[int, int]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`(n, height, width)`."""
+        return (len(self.paths), *self.size)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, mask: Iterable[bool]) -> _Pictures:
+        return _Pictures(tuple(compress(self.paths, mask)), self.size)
+
+
+def _raw(folder: PictureFolder, decoding: _Decoding) -> RawDataset:
+    """The pictures of a folder, hashed and not decoded.
 
     Raises:
-        DataError: a picture cannot be used (all are tried, the first five are named), or all together are too large.
+        DataError: a picture cannot be read (all are tried, the first five are named).
     """
     parts = [folder.files.get(part, ()) for part in ("train", "validation", "test")]
     files = [file for part in parts for file in part]
-    if len(files) * height * width * 3 > LARGEST_ARRAY:
-        raise DataError(
-            f"{len(files):,} pictures of {height}×{width} take more than {LARGEST_ARRAY:,} bytes. "
-            "Choose a smaller image size or use fewer pictures."
-        )
-    decoded = _decode_all([path for path, _ in files], height, width, resizing)
-    images = _stack([one.pixels for one in decoded])
+    paths, size = tuple(path for path, _ in files), (decoding.height, decoding.width)
     labels = np.array([label for _, label in files], np.int32)
-    digests = np.frombuffer(b"".join(one.digest for one in decoded), np.uint8).reshape(-1, DIGEST_BYTES)
+    hashed = list(_each("Reading pictures", _digest, paths))
+    digests = np.frombuffer(b"".join(hashed), np.uint8).reshape(-1, DIGEST_BYTES)
     first_test = len(files) - len(parts[2])
-    names = tuple(_name(path.relative_to(folder.root)) for path, _ in files)
-    return RawDataset(
-        train=RawPart(images[:first_test], labels[:first_test], digests[:first_test]),
-        test=RawPart(images[first_test:], labels[first_test:], digests[first_test:]) if parts[2] else None,
+    train, test = _Pictures(paths[:first_test], size), _Pictures(paths[first_test:], size)
+    names = tuple(_name(path.relative_to(folder.root)) for path in paths)
+    found = RawDataset(
+        train=RawPart(train, labels[:first_test], digests[:first_test]),
+        test=RawPart(test, labels[first_test:], digests[first_test:]) if parts[2] else None,
         source=f"folder {folder.root}",
         classes=folder.classes,
-        notes=(*folder.notes, *_say_changes(decoded, (height, width), median_size([path for path, _ in files]))),
+        notes=folder.notes,
         given_validation=len(parts[1]),
-        resize_rule=resizing.rule,
+        resize_rule=decoding.resizing.rule,
         files=names[:first_test],
         test_files=names[first_test:],
         cut_by_source=not folder.first_rules,
+        decode=decoding.images,
+    )
+    if not folder.first_rules:
+        return found
+    # The first versions cut by pixels, which must be there for it.
+    images, test_images, changes = replace(decoding, draft=None).images(train, test)
+    parts_of_arrays = replace(found.train, images=images), found.test and replace(found.test, images=test_images)
+    return replace(
+        found, train=parts_of_arrays[0], test=parts_of_arrays[1], notes=(*found.notes, *changes), decode=None
     )
 
 
-def _decode_all(paths: Sequence[Path], height: int, width: int, resizing: Resizing) -> list[_Decoded]:
-    budget, at_least = MemoryBudget(MOST_BYTES), resizing.at_least(height, width)
+@dataclass(frozen=True)
+class _Decoding:
+    """How pictures become images, and where these are put.
 
-    def decode(path: Path) -> _Decoded | DataError:
-        try:
+    Args:
+        resizing: how.
+        height: of the images.
+        width: of the images.
+        draft: the folder that gets them, as `images.npy` and `test_images.npy`; None for memory.
+    """
+
+    resizing: Resizing
+    height: int
+    width: int
+    draft: Path | None
+
+    def images(self, train: _Pictures, test: _Pictures) -> tuple[Images, Images, tuple[str, ...]]:
+        """The images of both parts, grey if every picture is grey all over, else RGB; and what was changed in them.
+
+        Raises:
+            DataError: a picture cannot be used (all are tried, the first five are named), or neither the disk nor the
+                memory has room for the images.
+            StorageError: the draft has no room for the images, or cannot be written.
+        """
+        paths = (*train.paths, *test.paths)
+        channels = () if self.resizing.color_mode == "grayscale" else (3,)
+        shape = self.height, self.width, *channels
+        self._check_room(len(paths) * math.prod(shape))
+        changes: Counter[str] = Counter()
+        only_grey = True
+        with (
+            Picture.quiet(),
+            ImageFile.new(self._place("images"), (len(train), *shape)) as images,
+            ImageFile.new(self._place("test_images"), (len(test), *shape)) as test_images,
+        ):
+            for number, decoded in enumerate(_each("Decoding pictures", self._decoder(), paths)):
+                pixels, changed = decoded
+                only_grey = only_grey and pixels.ndim == 2
+                (images if number < len(train) else test_images).add(pixels)
+                changes.update(changed)
+            if channels and only_grey and self.resizing.color_mode == "auto":
+                images.make_grey()
+                test_images.make_grey()
+        said = _say_changes(changes, (self.height, self.width), median_size(paths))
+        return images.array(), test_images.array(), tuple(said)
+
+    def _decoder(self) -> Callable[[Path], tuple[Images, tuple[str, ...]]]:
+        """What makes an image of a picture file, and names what it changed."""
+        budget, at_least = MemoryBudget(MOST_BYTES), self.resizing.at_least(self.height, self.width)
+
+        def decode(path: Path) -> tuple[Images, tuple[str, ...]]:
             picture = Picture.open(path, budget, at_least=at_least)
+            resized = (_RESIZED,) if picture.image.size != (self.width, self.height) else ()
+            return self.resizing.image(picture.image, self.height, self.width), (*picture.changes, *resized)
+
+        return decode
+
+    def _place(self, name: str) -> Path | None:
+        return None if self.draft is None else self.draft / f"{name}.npy"
+
+    def _check_room(self, needed: int) -> None:
+        if self.draft is None:
+            if needed > _memory() / 2:
+                raise DataError(
+                    f"the images of {self.height}x{self.width} pixels take {needed / 1e9:.1f} GB, for which neither "
+                    f"the cache folder {cache_dir()} nor the memory has room. Set FITTINGROOM_CACHE_DIR to a folder on "
+                    "a larger disk, or choose a smaller image size."
+                )
+            return
+        free = shutil.disk_usage(self.draft).free
+        if needed > free:
+            raise StorageError(
+                f"{self.draft.parent} has {free / 1e9:.1f} GB free, and the images take {needed / 1e9:.1f} GB."
+            )
+
+
+def _each(title: str, work: Callable[[Path], _T], paths: Sequence[Path]) -> Iterator[_T]:
+    """What work gives for each file, in order. Several files are worked on at once, and few results wait.
+
+    Raises:
+        DataError: the work raised one for a file. All others are tried all the same, and the first five errors named.
+    """
+    errors: list[DataError] = []
+
+    def tried(path: Path) -> _T | DataError:
+        try:
+            return work(path)
         except DataError as error:
             return error
-        # Errors are returned, so that one bad picture does not hide the next: the first five are named together.
-        resized = (_RESIZED,) if picture.image.size != (width, height) else ()
-        changes = (*picture.changes, *resized)
-        return _Decoded(resizing.image(picture.image, height, width), changes, _digest(path))
 
-    done: list[_Decoded] = []
-    errors: list[DataError] = []
-    # Pillow decodes without Python's lock, so threads use all cores.
-    with (
-        Picture.quiet(),
-        Bar.shown("Reading pictures") as bar,
-        ThreadPoolExecutor(os.cpu_count()) as pool,
-        _cancelled_at_exit([pool.submit(decode, path) for path in paths]) as results,
-    ):
+    threads = os.cpu_count() or 1
+    # Pillow and hashes work without Python's lock, so threads use all cores.
+    with Bar.shown(title) as bar, ThreadPoolExecutor(threads) as pool:
         if bar is not None:
             bar.total = len(paths)
-        for result in results:
+        for result in _in_order(pool, tried, paths, ahead=8 * threads):
             if isinstance(result, DataError):
                 errors.append(result)
-            else:
-                done.append(result)
+            elif not errors:
+                yield result
             if bar is not None:
                 bar.update(1)
     if errors:
         more = f" And {len(errors) - 5:,} more." if len(errors) > 5 else ""
         raise DataError(" ".join(str(error) for error in errors[:5]) + more)
-    return done
 
 
-def _digest(path: Path) -> bytes:
-    """A hash of a file's bytes."""
-    with open_file(path) as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES)).digest()
+def _in_order(
+    pool: ThreadPoolExecutor, work: Callable[[Path], _T], paths: Iterable[Path], *, ahead: int
+) -> Iterator[_T]:
+    """The results in order, at most `ahead` of them begun ahead; at Ctrl-C those are cancelled."""
+    begun: deque[Future[_T]] = deque()
+    try:
+        for path in paths:
+            begun.append(pool.submit(work, path))
+            if len(begun) == ahead:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
+    finally:
+        for future in begun:
+            future.cancel()
 
 
-def _stack(arrays: Sequence[Images]) -> Images:
-    """All pictures in one array; grey ones get three channels if there is a coloured one."""
-    if all(array.ndim == 2 for array in arrays):
-        return np.stack(arrays)
-    height, width = arrays[0].shape[:2]
-    stacked = np.empty((len(arrays), height, width, 3), np.uint8)
-    for row, array in zip(stacked, arrays, strict=True):
-        row[:] = array if array.ndim == 3 else array[..., None]
-    return stacked
+def _memory() -> float:
+    """Bytes of memory that this machine has; infinite where the system does not say."""
+    if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
+        return math.inf
+    return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
 
 
-def _name(path: Path) -> str:
-    """A path as text that can be written anywhere; bytes that are not UTF-8 are shown as numbers."""
-    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
-
-
-def _say_changes(decoded: Iterable[_Decoded], size: tuple[int, int], median: tuple[int, int] | None) -> list[str]:
+def _say_changes(changes: Counter[str], size: tuple[int, int], median: tuple[int, int] | None) -> list[str]:
     """What was done to how many pictures; of a change of size, also from and to which."""
-    changes = Counter(change for one in decoded for change in one.changes)
     resized = changes.pop(_RESIZED, 0)
     said = [f"{amount(count, 'picture')} {change}." for change, count in sorted(changes.items())]
     if resized:
@@ -182,11 +286,19 @@ def _say_changes(decoded: Iterable[_Decoded], size: tuple[int, int], median: tup
     return said
 
 
-@contextmanager
-def _cancelled_at_exit(futures: Sequence[Future[_Decoded | DataError]]) -> Iterator[Iterator[_Decoded | DataError]]:
-    """The results in order; at Ctrl-C, those that have not started are cancelled."""
+def _digest(path: Path) -> bytes:
+    """A hash of a file's bytes.
+
+    Raises:
+        DataError: it cannot be read.
+    """
     try:
-        yield (future.result() for future in futures)
-    finally:
-        for future in futures:
-            future.cancel()
+        with open_file(path) as stream:
+            return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES)).digest()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
+
+
+def _name(path: Path) -> str:
+    """A path as text that can be written anywhere; bytes that are not UTF-8 are shown as numbers."""
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")

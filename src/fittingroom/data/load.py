@@ -19,12 +19,14 @@ from fittingroom.data.catalogue import CATALOGUE, DIGITS, FORMS, FOUR_FILES, Cat
 from fittingroom.data.contents import Contents
 from fittingroom.data.dataset import Dataset, Part, SealedTestSet
 from fittingroom.data.split import cut_validation
+from fittingroom.data.values import Images
 from fittingroom.errors import DataError, DatasetNotFoundError, UnknownNameError
 
 if TYPE_CHECKING:
     from fittingroom.data.resizing import Resizing
 
 _LARGEST_SIDE = 1024  # pixels
+_MOST_IN_MEMORY = 128 * 2**20  # bytes of images of a folder, which stay in their file where there are more
 _SUFFIXES = {".csv", ".tsv", ".npz", ".zip"}  # so that a file that is missing is not taken for an unknown name
 _ONLY_FOLDERS = "{} cannot be given for {!r}, whose images have a size already; it is for folders of pictures."
 
@@ -57,9 +59,8 @@ def load(  # noqa: PLR0913 - the public ones, and how old runs read folders
     name, contents, info = _find(name, data_dir, pictures)
     train, held_out = _split(contents, validation, split_seed)
     digests = contents.test_digests if len(contents.test_digests) else None
-    sealed = Part(
-        contents.test_images, contents.test_labels, contents.classes, contents.scale, files=contents.test_files
-    )
+    test_images = _rows(contents.test_images, slice(None), contents)
+    sealed = Part(test_images, contents.test_labels, contents.classes, contents.scale, files=contents.test_files)
     of_folder = {}
     size = None
     if name.startswith("folder:"):
@@ -243,7 +244,8 @@ def _split(contents: Contents, validation: int | float | None, seed: int) -> tup
 
     def part(chosen: slice | NDArray[np.bool_]) -> Part:
         files = contents.files[chosen] if isinstance(chosen, slice) else tuple(compress(contents.files, chosen))
-        return Part(contents.images[chosen], contents.labels[chosen], contents.classes, contents.scale, files=files)
+        images = _rows(contents.images, chosen, contents)
+        return Part(images, contents.labels[chosen], contents.classes, contents.scale, files=files)
 
     own = contents.given_validation
     if validation is None and own:
@@ -252,6 +254,15 @@ def _split(contents: Contents, validation: int | float | None, seed: int) -> tup
     if not held_out.any():
         return part(slice(None)), None
     return part(~held_out), part(held_out)
+
+
+def _rows(images: Images, chosen: slice | NDArray[np.bool_], contents: Contents) -> Any:
+    """Some images; those of a large folder stay in their file."""
+    if not contents.files or contents.images.nbytes <= _MOST_IN_MEMORY:
+        return images[chosen]
+    from fittingroom.data.stored_images import StoredImages
+
+    return StoredImages([images]).taken(chosen)
 
 
 def _dataset_name(value: Any) -> str:

@@ -7,7 +7,9 @@ sentence about it; everything else is refused.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import math
+import mmap
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,41 @@ Digests = NDArray[np.uint8]
 DIGEST_BYTES = 16
 
 
+_BYTES_OF_A_BLOCK = 32 * 2**20  # that are read at a time
+
+
+def rows_of_a_block(shape: tuple[int, ...]) -> int:
+    """How many rows of an array of this shape, of one byte each number, are read at a time: 32 MB, and one at least."""
+    return max(_BYTES_OF_A_BLOCK // max(math.prod(shape[1:]), 1), 1)
+
+
+def image_blocks(images: Any) -> Iterator[NDArray[Any]]:
+    """The rows of an array or of `data.stored_images.StoredImages` in order, in arrays of about 32 MB.
+
+    Of a memory map, the pages are given back after each.
+    """
+    size = rows_of_a_block(images.shape)
+    for start in range(0, len(images), size):
+        yield images[start : start + size]
+        if len(images) > size and isinstance(images, np.ndarray):
+            give_back(images)
+
+
+def give_back(array: NDArray[Any]) -> None:
+    """Returns the pages of a file's memory map to the system, which reads them again where they are needed.
+
+    What was read through a map counts as this process's memory until the system runs short of it. Nothing happens to
+    arrays in memory, nor to what can be written to.
+    """
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        if base.flags.writeable:
+            return
+        base = base.base
+    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)
+
+
 def fingerprint(images: Images, labels: Labels) -> str:
     """What these images and labels are, as 32 hexadecimal digits; names and paths do not enter.
 
@@ -36,7 +73,8 @@ def fingerprint(images: Images, labels: Labels) -> str:
     """
     digest = hashlib.blake2b(digest_size=16)
     digest.update(f"images {images.shape} labels {labels.shape}\n".encode())
-    digest.update(np.ascontiguousarray(images).data)
+    for block in image_blocks(images):
+        digest.update(np.ascontiguousarray(block).data)
     digest.update(np.ascontiguousarray(labels, dtype="<i4").data)
     return digest.hexdigest()
 
@@ -81,8 +119,11 @@ def _full_range(images: Images) -> Images:
 
 def image_digests(images: Images, salt: bytes = b"") -> list[bytes]:
     """A digest of 16 bytes for each image; equal images have equal digests."""
-    rows = np.ascontiguousarray(images).reshape(len(images), -1)
-    return [hashlib.blake2b(row.data, digest_size=16, salt=salt).digest() for row in rows]
+    return [
+        hashlib.blake2b(row.data, digest_size=16, salt=salt).digest()
+        for block in image_blocks(images)
+        for row in np.ascontiguousarray(block).reshape(len(block), -1)
+    ]
 
 
 _DARK_LEVELS = 3  # that an 8-bit picture can have below `TOO_DARK`

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from fittingroom.data.dataset import Dataset
+from fittingroom.data.values import image_blocks
 from fittingroom.errors import InputError, RecipeError
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.recipes.settings import Setting
@@ -189,7 +190,8 @@ def _data_digest(dataset: Dataset) -> str:
     found = hashlib.sha256(dataset.fingerprint.encode())
     if dataset.validation is not None:
         found.update(np.ascontiguousarray(dataset.validation.labels).tobytes())
-        found.update(np.ascontiguousarray(dataset.validation.images).data)
+        for block in image_blocks(dataset.validation.images):
+            found.update(np.ascontiguousarray(block).data)
     return found.hexdigest()[:16]
 
 

@@ -93,14 +93,14 @@ class RunImages:
         examples = [np.flatnonzero(train.labels == label)[:each] for label in range(len(dataset.classes))]
         # The first ones in front, since photos are converted by them.
         chosen = np.concatenate([first, np.setdiff1d(np.concatenate(examples), first)]).astype(np.int64)
-        sample = Part(np.asarray(train.images)[chosen], train.labels[chosen], train.classes, train.scale)
+        sample = Part(train.images[chosen], train.labels[chosen], train.classes, train.scale)
         index, whole = np.empty(0, np.int64), True
         if validation is not None:
             count = len(validation) if every else min(len(validation), max(MOST_VALIDATION // size, 1))
             whole = count == len(validation)
             index = np.linspace(0, len(validation) - 1, count).astype(np.int64)
             if not whole:
-                images, labels = np.asarray(validation.images)[index], validation.labels[index]
+                images, labels = validation.images[index], validation.labels[index]
                 validation = Part(images, labels, validation.classes, validation.scale)
         return cls(validation, index, sample, dataset.train.counts(), dataset.test.counts(), whole)
 
