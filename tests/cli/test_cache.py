@@ -11,7 +11,6 @@ import fittingroom as fr
 from fittingroom.api.user_cache import KINDS
 from fittingroom.backbones.feature_cache import cached_features
 from fittingroom.backbones.views import Views
-from fittingroom.recipes.settings import Augmentation
 from tests.backbones.fake_network import FakeNetwork, pictures
 from tests.cli.conftest import Command
 
@@ -23,7 +22,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FITTINGROOM_CACHE_DIR", str(folder))
     fr.load("digits")
     cached_features(FakeNetwork("small-network-1"), pictures(40))
-    cached_features(FakeNetwork("small-network-1"), pictures(50), views=Views((Augmentation("flip"),), 3))
+    cached_features(FakeNetwork("small-network-1"), pictures(50), views=Views(("flip",), 3))
     for name, size in {"weights/small.safetensors": 1500, "programs/a/train": 700, "notes.txt": 10}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(bytes(size))

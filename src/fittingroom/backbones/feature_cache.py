@@ -58,6 +58,21 @@ _LARGEST = float(np.finfo(np.float16).max)
 _log = logging.getLogger("fittingroom")
 
 
+class ImageRows(Protocol):
+    """Images, in memory or in a file that is read a part at a time: uint8 `(n, height, width)` or with 3 channels."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of all images."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice, /) -> Images:
+        """Some of them."""
+        ...
+
+
 class FrozenNetwork(Protocol):
     """What the cache needs of the frozen part of a backbone."""
 
@@ -77,13 +92,13 @@ class FrozenNetwork(Protocol):
 
 
 def cached_features(
-    frozen: FrozenNetwork, images: Images, *, views: Views | None = None, progress: Progress | None = None
+    frozen: FrozenNetwork, images: ImageRows, *, views: Views | None = None, progress: Progress | None = None
 ) -> Features:
     """The features of images: from the cache as far as they are there; the others are computed and kept.
 
     Args:
         frozen: computes them.
-        images: uint8 `(n, height, width)` or `(n, height, width, 3)`; may be a memory map.
+        images: uint8 `(n, height, width)` or `(n, height, width, 3)`; never more than a few hundred are in memory.
         views: changed copies of each image, whose features are wanted too.
         progress: is told how far the work is, and how long it will take.
 
@@ -168,7 +183,7 @@ def _memory() -> float:
 class _Work:
     """The features of some images: what they are called, and how they are computed."""
 
-    def __init__(self, frozen: FrozenNetwork, images: Images, views: Views | None, progress: Progress) -> None:
+    def __init__(self, frozen: FrozenNetwork, images: ImageRows, views: Views | None, progress: Progress) -> None:
         self.frozen = frozen
         self.images = images
         self.views = views
@@ -246,6 +261,7 @@ class _Work:
 
     def _batches(self, rows: range, shown: _Shown, stop: threading.Event) -> Iterator[Features]:
         """The features of all pictures of some rows, a batch at a time, until the work is stopped."""
+        images = self.images[rows.start : rows.stop]
         wanted = [(row, view) for row in rows for view in range(self.pictures)]
         for start in range(0, len(wanted), _BATCH):
             if stop.is_set():
@@ -254,14 +270,18 @@ class _Work:
             features = np.empty((len(batch), *self.frozen.shape), np.float16)
             unknown = [place for place, (row, view) in enumerate(batch) if not self._copy(row, view, features[place])]
             if unknown:
-                pictures = np.stack([self._picture(*batch[place]) for place in unknown])
+                pictures = np.stack(
+                    [
+                        self._picture(images[row - rows.start], row, view)
+                        for row, view in (batch[place] for place in unknown)
+                    ]
+                )
                 # Beyond the largest number of 16 bits there is only infinity, which no training survives.
                 features[unknown] = self.frozen.features(pictures, threads=1).clip(-_LARGEST, _LARGEST)
             shown.add(len(batch) / self.pictures)
             yield features
 
-    def _picture(self, row: int, view: int) -> Images:
-        image: Images = self.images[row]
+    def _picture(self, image: Images, row: int, view: int) -> Images:
         return image if self.views is None else self.views.changed(image, self.digests[row].tobytes(), view)
 
     def _copy(self, row: int, view: int, features: Features) -> bool:
@@ -337,7 +357,7 @@ def _name(facts: Mapping[str, Any], digests: bytes) -> str:
     return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode() + digests, digest_size=16).hexdigest()
 
 
-def _digests(images: Images) -> NDArray[np.uint8]:
+def _digests(images: ImageRows) -> NDArray[np.uint8]:
     """What each image shows, `(n, DIGEST_BYTES)`: the same for the same pixels in the same shape."""
     salt = b"".join(side.to_bytes(4, "little") for side in images.shape[1:4])
     starts = range(0, len(images), _BATCH)

@@ -5,11 +5,11 @@ features of a few changed copies, of which each step of the training takes one a
 nothing but the pixels of its image, the number of the view and the settings: not on the seed, the place of the image in
 its dataset, or the machine. So a view that was made once is found again by every training.
 
-The changes are those of photographs (Howard 2013, arXiv 1312.5402):
+The changes are those of photographs (Howard 2013, arXiv 1312.5402; Szegedy et al. 2015, arXiv 1409.4842):
 
-- `crop N`: a part of the picture, whose sides are up to N percent shorter, is enlarged to the size of the picture.
-- `flip`: every second view, on average, is mirrored left to right.
-- `colour N`: brightness, contrast and saturation change by a factor of up to 1 + N / 100, each by its own.
+- `crop N`: up to N percent of the picture's area are cut away; what is left is enlarged to the size of the picture.
+- `flip`: views 1, 3, 5 ... are mirrored left to right. By chance, a view would often be no other than the image.
+- `colour N`: brightness, contrast and saturation are multiplied by 1 - N / 100 to 1 + N / 100, each by its own factor.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from PIL import Image
@@ -27,6 +28,9 @@ from fittingroom.recipes.settings import Augmentation
 
 CHANGES = ("crop", "flip", "colour")
 """What can be done to a view, in the order in which it is done."""
+
+_ASPECT = 4 / 3
+"""Width over height of a cut is up to so many times larger or smaller than that of the picture."""
 
 _RULE = 1  # raised when the same settings give other pixels, so that older views are made again
 _LUMA = (0.299, 0.587, 0.114)  # of red, green and blue in brightness (ITU-R BT.601)
@@ -39,19 +43,19 @@ class Views:
     """How many changed copies of each image there are, and how they differ from it.
 
     Args:
-        changes: of `CHANGES`, each once; the order does not matter.
+        augment: the changes, as a recipe spells them: `crop 25`, `flip`, `colour 20`, each once and in any order.
         count: changed copies of each image, at least 1. The image itself comes in addition, as view 0.
 
     Raises:
         UnknownNameError: a change that views do not know.
-        RecipeError: no change, one that is named twice, or fewer than one view.
+        RecipeError: no change, one that is named twice, one whose number makes no sense, or fewer than one view.
     """
 
-    changes: tuple[Augmentation, ...]
+    augment: tuple[str, ...]
     count: int
 
     def __post_init__(self) -> None:
-        names = [change.name for change in self.changes]
+        names = [text.split()[0] if text.split() else text for text in self.augment]
         for name in names:
             if name not in CHANGES:
                 raise UnknownNameError("change of a view", name, CHANGES)
@@ -60,13 +64,18 @@ class Views:
         if not names or self.count < 1:
             raise RecipeError(
                 f"got {self.count} views with {len(names)} changes; expected at least one of each, such as 4 views "
-                "with augment = ['crop 30', 'flip', 'colour 20']."
+                "with augment = ['crop 25', 'flip', 'colour 20']."
             )
+        _ = self._changes
 
     @property
     def key(self) -> str:
         """Names what the pixels of a view depend on besides its image and its number; not how many views there are."""
-        return f"{_RULE} {', '.join(sorted(change.text for change in self.changes))}"
+        return f"{_RULE} {', '.join(sorted(change.text for change in self._changes))}"
+
+    @cached_property
+    def _changes(self) -> tuple[Augmentation, ...]:
+        return tuple(map(Augmentation.of, self.augment))
 
     def changed(self, image: Images, digest: bytes, number: int) -> Images:
         """One view of an image.
@@ -81,15 +90,15 @@ class Views:
         """
         if number == 0:
             return image
-        strengths = {change.name: (change.strength or 0) / 100 for change in self.changes}
+        strengths = {change.name: (change.strength or 0) / 100 for change in self._changes}
         draws = _draws(digest, number)
         picture = Image.fromarray(image)
         if "crop" in strengths:
             picture = _cropped(picture, strengths["crop"], draws[:4])
-        if "flip" in strengths and draws[4] < 0.5:
+        if "flip" in strengths and number % 2:
             picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         if "colour" in strengths:
-            picture = _coloured(picture, strengths["colour"], draws[5:8])
+            picture = _coloured(picture, strengths["colour"], draws[4:7])
         return np.asarray(picture)
 
 
@@ -100,10 +109,12 @@ def _draws(digest: bytes, number: int) -> list[float]:
 
 
 def _cropped(picture: Image.Image, most: float, draws: list[float]) -> Image.Image:
-    """A part with sides of 1 - `most` to 1 of the picture's, anywhere in it, enlarged to the picture's size."""
+    """A part with 1 - `most` to 1 of the picture's area, anywhere in it, enlarged to the picture's size."""
+    area, aspect = 1 - most * draws[0], _ASPECT ** (2 * draws[1] - 1)
+    sides = (min(1.0, math.sqrt(area * aspect)), min(1.0, math.sqrt(area / aspect)))
     box = []
-    for length, size, place in zip(picture.size, draws[:2], draws[2:], strict=True):
-        kept = max(1, round(length * (1 - most * size)))
+    for length, side, place in zip(picture.size, sides, draws[2:], strict=True):
+        kept = max(1, round(length * side))
         first = math.floor((length - kept + 1) * place)
         box.append((first, first + kept))
     (left, right), (top, bottom) = box
@@ -111,26 +122,20 @@ def _cropped(picture: Image.Image, most: float, draws: list[float]) -> Image.Ima
 
 
 def _coloured(picture: Image.Image, most: float, draws: list[float]) -> Image.Image:
-    """Brightness, contrast and saturation multiplied by factors of 1 / (1 + `most`) to 1 + `most`.
+    """Brightness, contrast and saturation multiplied by factors of 1 - `most` to 1 + `most`.
 
     All three are linear in red, green and blue, so they are one matrix. The contrast is that around the middle of
     the picture's own brightness; grey pictures have no saturation to change.
     """
-    brightness, contrast, saturation = ((1 + most) ** (2 * draw - 1) for draw in draws)
+    brightness, contrast, saturation = (1 + most * (2 * draw - 1) for draw in draws)
     mean = math.floor(_mean_brightness(picture) + 0.5)
     offset = _exact(brightness * (1 - contrast) * mean)
     factor = brightness * contrast
     if picture.mode == "L":
         multiplied = _exact(factor)
         return picture.point([math.floor(min(max(multiplied * value + offset, 0), 255) + 0.5) for value in range(256)])
-    rows = (
-        [
-            factor * ((1 - saturation) * weight + (saturation if row == column else 0))
-            for column, weight in enumerate(_LUMA)
-        ]
-        for row in range(3)
-    )
-    matrix = [number for row in rows for number in (*map(_exact, row), offset)]
+    colours = saturation * np.eye(3) + (1 - saturation) * np.array(_LUMA)
+    matrix = [number for row in factor * colours for number in (*map(_exact, row), offset)]
     return picture.convert("RGB", tuple(matrix))
 
 
