@@ -190,6 +190,10 @@ def test_a_model_of_ones_own_has_one_set_of_numbers(
     assert as_answered(path, digits) == pytest.approx(found["show"], rel=1e-5)
 
 
+FROM_SCRATCH = [name for name, entry in NAMED.items() if entry.recipe.backbone is None]
+"""The named recipes but those with a backbone, whose features of so many images take a minute."""
+
+
 def narrow(recipe: fr.Recipe) -> fr.Recipe:
     """The recipe with all that its numbers may depend on, and the sizes that compile in a second."""
     convolutions = ((2,),) if recipe.convolutions else ()
@@ -197,7 +201,7 @@ def narrow(recipe: fr.Recipe) -> fr.Recipe:
     return recipe.changed(epochs=2, convolutions=convolutions, hidden=hidden, augment=recipe.augment[:1])
 
 
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("name", FROM_SCRATCH)
 def test_a_named_recipe_has_one_set_of_numbers(
     name: str, trained: Mapping[str, Path], digits: Dataset, all_told: Callable[[Path, Path], dict[str, Numbers]]
 ) -> None:
@@ -205,7 +209,7 @@ def test_a_named_recipe_has_one_set_of_numbers(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("name", FROM_SCRATCH)
 def test_a_named_recipe_of_its_whole_size_has_one_set_of_numbers(
     name: str, trained: Mapping[str, Path], digits: Dataset, all_told: Callable[[Path, Path], dict[str, Numbers]]
 ) -> None:

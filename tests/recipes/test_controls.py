@@ -32,7 +32,7 @@ def test_both_ends_of_every_range_are_taken_and_every_choice() -> None:
 
 
 def test_what_cannot_be_used_with_the_other_settings_is_closed_with_the_reason() -> None:
-    assert set(closed_controls(RECIPES["course"])) == {"residual", "warmup"}
+    assert set(closed_controls(RECIPES["course"])) == {"residual", "warmup", "unfreeze"}
     assert "no hidden layer" in closed_controls(Recipe(name="x", hidden=()))["dropout"]
     assert "warmup" not in closed_controls(RECIPES["cnn"])
 

@@ -44,7 +44,7 @@ EVERYTHING = Recipe(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("name", [name for name, entry in NAMED.items() if entry.recipe.backbone is None])
 def test_two_steps_of_a_named_recipe_leave_a_run_whose_keras_model_agrees(name: str, few: Dataset) -> None:
     check_two_steps(NAMED[name].recipe, few)
 

@@ -11,6 +11,7 @@ the number of the step), which rides at the end of the optimizer's part of `Stat
 - `contrast`, `invert`, `texture`, `bite`, `clutter`, `blur` make a bright foreground on black look as if it were
   cut out of a photograph. Brightness counts in units of an image's brightest pixel, so that the scale of the images
   does not matter.
+- `crop` and `colour` are those of photographs: a part of the image enlarged, and brightness, contrast and saturation.
 - Test views: an image and its mirror image, or itself one pixel further, show the same thing, but a
   network's errors on them differ in part, so the mean of its answers is right more often. Training, and validation
   while it lasts, see images as they are: six views would cost validation six times its time. `recipes.build` does the
@@ -44,16 +45,21 @@ def changing_images(
         views: what else to look at in prediction: `flip` for the mirror image, `shift` for the image moved.
     """
     augmented = _augmenting(steps, augmentations) if augmentations else steps
-    return _averaging(augmented, views) if views else augmented
+    return averaging(augmented, lambda images: _views(images, views)) if views else augmented
 
 
 def _augmenting(steps: StepFunctions, augmentations: Sequence[Augmentation]) -> StepFunctions:
+    return changed_in_training(steps, lambda key, images: _augmented(key, images, augmentations))
+
+
+def changed_in_training(steps: StepFunctions, change: Callable[[jax.Array, jax.Array], jax.Array]) -> StepFunctions:
+    """The same step functions, whose training images go through `change`, with a random key of each step, before."""
 
     def train_step(state: State, examples: Examples) -> tuple[State, Logs]:
         *optimizer, seed = state.optimizer
         seed = jnp.asarray(seed)
         key = jax.random.fold_in(jax.random.key(seed[0]), seed[1])
-        changed = examples._replace(images=_augmented(key, examples.images, augmentations))
+        changed = examples._replace(images=change(key, examples.images))
         after, logs = steps.train_step(state._replace(optimizer=tuple(optimizer)), changed)
         return after._replace(optimizer=(*after.optimizer, seed + jnp.array([0, 1], jnp.uint32))), logs
 
@@ -108,6 +114,29 @@ def _cutout(key: jax.Array, images: jax.Array, side: int) -> jax.Array:
         inside = hit[:, :, None] if inside is None else inside & hit[:, None, :]
     assert inside is not None
     return jnp.where(inside.reshape(*inside.shape, *[1] * (images.ndim - 3)), 0.0, images)
+
+
+def _crop(key: jax.Array, images: jax.Array, percent: int) -> jax.Array:
+    """A part of each image, with sides of 1 - percent / 100 to 1 of the image's, is enlarged to the whole."""
+    shares, places = jax.random.uniform(key, (2, 2, len(images), 1, 1))
+    kept = 1 - percent / 100 * shares
+    moved = (1 - kept) * (places - 0.5)
+    down, right = _from_centre(images)
+    height, width = images.shape[1:3]
+    return _looked_up(images, down * kept[0] + moved[0] * height, right * kept[1] + moved[1] * width)
+
+
+def _colour(key: jax.Array, images: jax.Array, percent: int) -> jax.Array:
+    """Brightness, contrast and saturation of each image change by a factor of up to 1 + percent / 100, each its own."""
+    factors = jnp.exp(_uniform(key, (3, len(images), *[1] * (images.ndim - 1)), math.log1p(percent / 100)))
+    most = jnp.where(_peaks(images) > 1, 255.0, 1.0)  # the value of a white pixel
+    images = images * factors[0]
+    mean = images.mean(axis=tuple(range(1, images.ndim)), keepdims=True)
+    images = mean + factors[1] * (images - mean)
+    if images.ndim == 4:
+        grey = images.mean(axis=3, keepdims=True)
+        images = grey + factors[2] * (images - grey)
+    return jnp.clip(images, 0.0, most)
 
 
 _BENDS = 4  # random movements along each axis of an image; what lies between them follows smoothly
@@ -317,14 +346,17 @@ _CHANGES: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "bite": _bite,
         "clutter": _clutter,
         "blur": _blur,
+        "crop": _crop,
+        "colour": _colour,
     }
 )
 
 
-def _averaging(steps: StepFunctions, augmentations: Sequence[Augmentation]) -> StepFunctions:
+def averaging(steps: StepFunctions, views: Callable[[jax.Array], Sequence[jax.Array]]) -> StepFunctions:
+    """The same step functions, whose answers are the mean over `views` of what is asked about."""
 
     def answer(state: State, images: jax.Array) -> jax.Array:
-        found = [steps.log_probabilities(steps.forward(state, view)) for view in _views(images, augmentations)]
+        found = [steps.log_probabilities(steps.forward(state, view)) for view in views(images)]
         return jax.nn.logsumexp(jnp.stack(found), axis=0) - math.log(len(found))
 
     return dataclasses.replace(steps, answer=answer)

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     import keras
 
 Array = np.ndarray[Any, Any]
+
+_PRETRAINED = "pretrained"
+_NOTHING: Mapping[str, Array] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,8 @@ class _InitialValue:
         dtype: of the variable, as NumPy names it.
         fill: the number that all of it starts with.
         initializer: a Keras initializer of the variance-scaling family by name; `seed` for the state of a random layer;
-            `augmentation seed` for that of the random changes of training images.
+            `augmentation seed` for that of the random changes of training images; `pretrained` for a weight of a
+            backbone.
     """
 
     name: str
@@ -75,6 +80,14 @@ class _InitialValue:
             )
         # Drawn by NumPy, so that they do not change when JAX changes its random numbers (decision 2).
         return _variance_scaling(self, generator(seed, "init", index))
+
+    def of(self, pretrained: Mapping[str, Array]) -> Array:
+        """The value of a weight of a backbone, from all of them by name."""
+        found = pretrained.get(self.name)
+        if found is None or found.shape != self.shape:
+            shape = "missing" if found is None else f"of shape {found.shape}"
+            raise ModelError(f"The backbone's weight {self.name} is {shape}; expected shape {self.shape}.")
+        return np.asarray(found, self.dtype)
 
 
 @dataclass(frozen=True)
@@ -123,12 +136,21 @@ class Blueprint:
         """The shape of each variable of `weight_groups` by its name."""
         return {variable.name: variable.shape for group in self.weight_groups for variable in group}
 
-    def initial_state(self, seed: int) -> State:
-        """The state before the first step of a training with this seed; the same on every machine."""
+    def initial_state(self, seed: int, pretrained: Mapping[str, Array] = _NOTHING) -> State:
+        """The state before the first step of a training with this seed; the same on every machine.
+
+        Raises:
+            ModelError: a weight of the backbone is missing in `pretrained`, or has another shape.
+        """
         # Each variable draws from a stream of its own, so that a layer added at the end leaves the others as they were.
         index = itertools.count()
+
+        def value(initial: _InitialValue) -> Array:
+            number = next(index)
+            return initial.of(pretrained) if initial.initializer == _PRETRAINED else initial.draw(seed, number)
+
         groups = (self.trainable, self.non_trainable, self.optimizer, self.metrics)
-        return State(*(tuple(value.draw(seed, next(index)) for value in group) for group in groups))
+        return State(*(tuple(map(value, group)) for group in groups))
 
     def state_of_weights(self, weights: dict[str, Array]) -> State:
         """A state that can evaluate and predict, made of weights by name.
@@ -178,6 +200,21 @@ class Blueprint:
             for group in ("trainable", "non_trainable", "optimizer", "metrics")
         }
         return cls(**groups, description=dict(data["description"]))
+
+    def with_pretrained(self, names: Collection[str]) -> Blueprint:
+        """The blueprint of a training in which the variables of these names start as weights of a backbone."""
+
+        def marked(group: tuple[_InitialValue, ...]) -> tuple[_InitialValue, ...]:
+            return tuple(
+                replace(value, fill=None, initializer=_PRETRAINED) if value.name in names else value for value in group
+            )
+
+        return replace(self, trainable=marked(self.trainable), non_trainable=marked(self.non_trainable))
+
+    @property
+    def pretrained(self) -> tuple[bool, ...]:
+        """Whether each trainable variable is a weight of a backbone."""
+        return tuple(value.initializer == _PRETRAINED for value in self.trainable)
 
     def with_augmentation_seed(self) -> Blueprint:
         """The blueprint of a training that changes images at random."""

@@ -11,8 +11,8 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,11 @@ from fittingroom.errors import StorageError
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.recipes.settings import Augmentation
 
+Array = np.ndarray[Any, Any]
+
 if TYPE_CHECKING:
+    from fittingroom.backbones.backbone import Backbone
+    from fittingroom.backbones.frozen_part import FrozenPart
     from fittingroom.engine.blueprint import Outline
 
 
@@ -42,9 +46,9 @@ class RecipeModel:
 
     Args:
         recipe: what to build.
-        image_shape: of one image.
+        image_shape: of one image of the dataset.
         classes: how many there are.
-        scale: what the stored images are divided by to become the model's input.
+        scale: what the stored images are divided by to lie in 0 to 1.
         train_count: how many training images there are, which a schedule of the learning rate depends on.
         outline: the shapes that the model must have, where recipe and shapes come from a file; None where the user
             asks.
@@ -61,8 +65,71 @@ class RecipeModel:
     def programs(self) -> ExportedPrograms:
         """The recipe's programs, from the cache where it has them."""
         steps = () if self.recipe.schedule == "constant" else (self._steps,)
-        key = _program_key(self.recipe.program_fields(), self.image_shape, self.classes, self.scale, *steps)
+        backbone = () if self.backbone is None else (self.backbone.sha256,)
+        shape = self.input_shape
+        key = _program_key(self.recipe.program_fields(), shape, self.classes, self.input_scale, *steps, *backbone)
         return ExportedPrograms(key, self.trace)
+
+    @cached_property
+    def backbone(self) -> Backbone | None:
+        """The recipe's backbone; None where it has none.
+
+        Raises:
+            UnknownNameError: there is no such backbone.
+        """
+        if self.recipe.backbone is None:
+            return None
+        from fittingroom.backbones.backbone import find_backbone
+
+        return find_backbone(self.recipe.backbone)
+
+    @cached_property
+    def frozen(self) -> FrozenPart | None:
+        """What turns images into the programs' input; None where they take the images themselves."""
+        if self.recipe.backbone is None:
+            return None
+        from fittingroom.engine.transfer import frozen_part
+
+        return frozen_part(self.recipe)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of the programs' input for one image: that of the image, or of its features, which are float16."""
+        return self.image_shape if self.frozen is None else self.frozen.shape
+
+    @property
+    def input_scale(self) -> float:
+        """What the programs divide their input by: a backbone takes images of 0 to 255."""
+        if self.recipe.backbone is None:
+            return self.scale
+        return self.scale / 255 if self.frozen is None else 1.0
+
+    def pixels(self, images: Array) -> Array:
+        """Stored images as a backbone's frozen part takes them: uint8, 0 to 255."""
+        if self.scale == 255 and images.dtype == np.uint8:
+            return images
+        return np.clip(np.rint(images * (255 / self.scale)), 0, 255).astype(np.uint8)
+
+    def features(self, images: Array) -> Array:
+        """Stored images as the program that answers takes them.
+
+        Returns:
+            With a frozen part, float16 features `(n, *input_shape)`; where the recipe's answers average over views
+            `(n, views, *input_shape)`. Else the images themselves.
+        """
+        if self.frozen is None:
+            return images
+        frozen, pixels = self.frozen, self.pixels(images)
+        if self.views == 1:
+            return frozen.features(pixels).astype(np.float16)
+        both = (pixels, np.ascontiguousarray(pixels[:, :, ::-1]))
+        return np.stack([frozen.features(view).astype(np.float16) for view in both], axis=1)
+
+    def initial_state(self, blueprint: Blueprint, seed: int) -> State:
+        """The state before the first step: the backbone's own weights where it is trained, the rest drawn."""
+        if self.backbone is None or self.recipe.unfreeze == 0:
+            return blueprint.initial_state(seed)
+        return blueprint.initial_state(seed, self.backbone.tail_weights(self.recipe.unfreeze))
 
     @property
     def views(self) -> int:
@@ -84,26 +151,45 @@ class RecipeModel:
         from fittingroom.engine.devices import require_jax_backend
 
         require_jax_backend()
-        from fittingroom.engine.augmentation import changing_images
+        from fittingroom.engine.augmentation import averaging, changing_images
         from fittingroom.engine.description import describe
         from fittingroom.engine.keras_steps import KerasSteps
         from fittingroom.engine.model_checks import ModelChecks
+        from fittingroom.engine.transfer import BACKBONE_RATE, picking_copies, slowed
         from fittingroom.recipes.build import build_model, layers_of, with_softmax_in_the_loss
 
+        shape, unfreeze = self.input_shape, self.recipe.unfreeze
+        trained = self.backbone is not None and unfreeze != 0
+
+        def tail() -> Any:
+            return self.backbone.tail(unfreeze) if self.backbone is not None and trained else None
+
         if self.outline is not None:
-            self.outline.check(lambda: layers_of(self.recipe, self.image_shape, self.classes))
-        model = build_model(self.recipe, self.image_shape, self.classes, self._steps)
+            outline = replace(self.outline, image_shape=shape)
+            outline.check(lambda: layers_of(self.recipe, shape, self.classes, tail()))
+        own = tail()
+        model = build_model(self.recipe, shape, self.classes, self._steps, tail=own)
         description = describe(model)
         # Described first: the run's model has its softmax as a layer, and is trained with it in the loss (decision 7).
         model = with_softmax_in_the_loss(model, self.recipe.label_smoothing)
-        images = np.zeros((1, *self.image_shape), np.float32)
+        images = np.zeros((1, *shape), np.float32)
         ModelChecks(model).build(images, np.zeros(1, np.int32), None, self.classes)
         blueprint, steps = Blueprint.of(model, description), KerasSteps(model).functions()
+        if own is not None:
+            blueprint = blueprint.with_pretrained({weight.path for weight in own.weights})
+            steps = slowed(steps, [BACKBONE_RATE if pretrained else 1.0 for pretrained in blueprint.pretrained])
         if self.recipe.augment:
             blueprint = blueprint.with_augmentation_seed()
-        changes = [[Augmentation.of(text) for text in each] for each in (self.recipe.augment, self.recipe.test_views)]
-        steps = changing_images(steps, *changes)
-        return blueprint, TracedPrograms(steps, self.recipe.batch_size, self.scale)
+        if self.frozen is not None:
+            steps = picking_copies(steps) if self.recipe.views else steps
+            if self.views > 1:
+                steps = averaging(steps, lambda features: [features[:, view] for view in range(self.views)])
+        else:
+            changes = [
+                [Augmentation.of(text) for text in each] for each in (self.recipe.augment, self.recipe.test_views)
+            ]
+            steps = changing_images(steps, *changes)
+        return blueprint, TracedPrograms(steps, self.recipe.batch_size, self.input_scale)
 
 
 def _program_key(*parts: object) -> str:
@@ -118,7 +204,7 @@ def _source_digest() -> str:
     """A hash of the source that makes programs, so that none of an older source is ever used."""
     root = Path(__file__).parent.parent
     digest = hashlib.sha256()
-    for path in sorted([*(root / "engine").glob("*.py"), *(root / "recipes").glob("*.py")]):
+    for path in sorted(path for room in ("backbones", "engine", "recipes") for path in (root / room).glob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -16,7 +16,7 @@ from fittingroom.errors import ModelError, RecipeError
 from fittingroom.recipes.last_activation import crossentropy_for
 from fittingroom.recipes.modelfile import ModelFile
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.recipes.settings import Augmentation
+from fittingroom.recipes.settings import ALL, Augmentation
 
 _OPTIMIZERS = {
     "adadelta": keras.optimizers.Adadelta,
@@ -37,20 +37,29 @@ _NOT_DECAYED = ("bias", "beta", "gamma")
 
 
 def build_model(
-    recipe: Recipe, image_shape: tuple[int, ...], classes: int, steps: int = 1, *, file: ModelFile | None = None
+    recipe: Recipe,
+    image_shape: tuple[int, ...],
+    classes: int,
+    steps: int = 1,
+    *,
+    file: ModelFile | None = None,
+    tail: Any = None,
 ) -> Any:
     """The compiled `keras.Model` of a recipe. Initial weights follow `keras.utils.set_random_seed`.
 
     The model takes images as floats, `(batch, *image_shape)`, already divided by the dataset's scale where the recipe
     says so, and gives probabilities, `(batch, classes)`, with the recipe's `test_views` averaged. A user's own model is
-    returned as its function made it, compiled here only if it was not.
+    returned as its function made it, compiled here only if it was not. The model of a recipe with a backbone takes what
+    the frozen part of the backbone gives.
 
     Args:
         recipe: the recipe of the model.
-        image_shape: `(height, width)` or `(height, width, 3)`.
+        image_shape: `(height, width)` or `(height, width, 3)`; behind a frozen part of a backbone, the shape of one
+            image's features.
         classes: number of classes.
         steps: how many steps training takes in all, for the recipe's schedule.
         file: the user's own model file, where it is not the one that the recipe names (see `modelfile`).
+        tail: the part of the recipe's backbone that is trained, a Keras model; None where all of it is frozen.
 
     Raises:
         RecipeError, ModelError: the user's own model file has no such function, fails, or gives no Keras model; or the
@@ -59,17 +68,21 @@ def build_model(
     if recipe.model is not None:
         model = _users_model(file or ModelFile.of(recipe.model))
     else:
-        model = layers_of(recipe, image_shape, classes)
+        model = layers_of(recipe, image_shape, classes, tail)
     if not getattr(model, "compiled", False):
         loss = crossentropy_for(model) if recipe.model is not None else keras.losses.SparseCategoricalCrossentropy()
         model.compile(optimizer=_optimizer(recipe, steps), loss=loss, metrics=["accuracy"])
     return model
 
 
-def layers_of(recipe: Recipe, image_shape: tuple[int, ...], classes: int) -> Any:
-    """The model of a recipe that names no file, not compiled."""
-    model = _network(recipe, image_shape, classes)
-    return _averaged(model, recipe.test_views) if recipe.test_views else model
+def layers_of(recipe: Recipe, image_shape: tuple[int, ...], classes: int, tail: Any = None) -> Any:
+    """The model of a recipe that names no file, not compiled; its arguments are those of `build_model`."""
+    model = _network(recipe, image_shape, classes, tail)
+    if not recipe.test_views or (
+        recipe.backbone is not None and recipe.unfreeze != ALL
+    ):  # features have no mirror image
+        return model
+    return _averaged(model, recipe.test_views)
 
 
 def with_softmax_in_the_loss(model: Any, label_smoothing: float = 0.0) -> Any:
@@ -145,7 +158,7 @@ def _users_model(file: ModelFile) -> Any:
 _NAME = "classifier"
 
 
-def _network(recipe: Recipe, image_shape: tuple[int, ...], classes: int) -> Any:
+def _network(recipe: Recipe, image_shape: tuple[int, ...], classes: int, tail: Any) -> Any:
     """A fresh model, images as floats `(batch, *image_shape)` to probabilities `(batch, classes)`, not compiled.
 
     Raises:
@@ -159,11 +172,26 @@ def _network(recipe: Recipe, image_shape: tuple[int, ...], classes: int) -> Any:
         )
     builder = _Builder(recipe)
     images = keras.Input(image_shape, name="images")
+    if tail is not None:
+        outputs = _through(builder.dense(classes), tail(_as_tail_wants(images, tail.input_shape[1:])))
+        return keras.Model(images, outputs, name=_NAME)
     if not recipe.residual:
         chain = [*builder.convolutional(image_shape), *builder.dense(classes)]
         return keras.Sequential([images, *chain], name=_NAME)
     outputs = _through(builder.dense(classes), builder.residual(images, image_shape))
     return keras.Model(images, outputs, name=_NAME)
+
+
+def _as_tail_wants(images: Any, shape: tuple[int, ...]) -> Any:
+    """Inputs as they are where they have this shape; images are resized to it (bilinear), grey ones made RGB."""
+    if tuple(images.shape[1:]) == tuple(shape):
+        return images
+    if len(images.shape) == 3:
+        grey = layers.Reshape((*images.shape[1:], 1), name="channel")(images)
+        images = layers.Concatenate(name="rgb")([grey, grey, grey])
+    if tuple(images.shape[1:3]) == tuple(shape[:2]):
+        return images
+    return layers.Resizing(*shape[:2], interpolation="bilinear", name="resized")(images)
 
 
 class _Builder:

@@ -103,8 +103,28 @@ CONTROLS: tuple[Control, ...] = (
         probe="on",
     ),
     Control("residual", "residual pairs", "Whether pairs of convolutions add their input.", "switch", probe="on"),
+    Control(
+        "backbone",
+        "backbone",
+        "A pretrained network whose features the layers get in place of pixels: efficientnet-lite0; empty for none.",
+        "text",
+    ),
+    Control(
+        "unfreeze",
+        "unfrozen blocks",
+        "How many of the backbone's last blocks are trained too; all takes long.",
+        "text",
+        probe="1",
+    ),
+    Control(
+        "views",
+        "changed copies",
+        "How many augmented copies of each image the backbone sees, once each.",
+        "text",
+    ),
     Control("augment", "augmentation", f"Random changes of the training images: {', '.join(AUGMENTATIONS)}.", "text"),
     Control("label_smoothing", "label smoothing", "The share of a label spread over all classes.", "share", 0.0, 0.95),
+    Control("class_weight", "class weights", "balanced lets every class count alike; empty for none.", "text"),
     Control("weight_decay", "weight decay", "The share subtracted from each weight; empty for the default.", "text"),
     Control("schedule", "learning-rate schedule", "cosine lets it fall to 0.", "choice", choices=SCHEDULES),
     Control(

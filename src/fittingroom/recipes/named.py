@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from fittingroom.errors import UnknownNameError
-from fittingroom.recipes.recipe import Recipe
+from fittingroom.recipes.recipe import DEFAULT_BACKBONE, Recipe
 from fittingroom.text import number, percent, word_list
 
 NOT_MEASURED = "not measured yet"
@@ -182,6 +182,34 @@ NAMED: Mapping[str, _NamedRecipe] = MappingProxyType(
                     test_views=("flip", "shift 1"),
                 ),
                 "For photos: the network of cnn, trained on images as photos give them; 7 minutes on 2 CPU cores.",
+            ),
+            _NamedRecipe(
+                Recipe(
+                    name="transfer",
+                    backbone=DEFAULT_BACKBONE,
+                    hidden=(),
+                    learning_rate=0.001,
+                    schedule="cosine",
+                    epochs=30,
+                    batch_size=32,
+                ),
+                "For a folder of photographs: a linear classifier on the features of a pretrained network.",
+            ),
+            _NamedRecipe(
+                Recipe(
+                    name="finetune",
+                    backbone=DEFAULT_BACKBONE,
+                    unfreeze=3,
+                    views=4,
+                    augment=("crop 30", "flip", "colour 20"),
+                    hidden=(),
+                    learning_rate=0.001,
+                    schedule="cosine",
+                    warmup=0.2,
+                    epochs=10,
+                    batch_size=32,
+                ),
+                "For a folder of photographs: the last blocks of a pretrained network are trained too.",
             ),
             _NamedRecipe(
                 Recipe(

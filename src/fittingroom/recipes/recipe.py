@@ -11,12 +11,13 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fittingroom.errors import RecipeError
 from fittingroom.recipes.modelfile import ModelFile
-from fittingroom.recipes.settings import Setting
+from fittingroom.recipes.settings import ALL, PHOTO_AUGMENTATIONS, Augmentation, Setting
 from fittingroom.recipes.toml import Form, Key
+from fittingroom.text import word_list
 
 # Fields that change how long a program is called, or what the recipe is called, but not the compiled program.
 _NOT_IN_PROGRAM = frozenset({"name", "epochs", "stop"})
@@ -24,6 +25,10 @@ _NOT_IN_PROGRAM = frozenset({"name", "epochs", "stop"})
 # have theirs.
 _ADDED = frozenset(
     {
+        "backbone",
+        "unfreeze",
+        "views",
+        "class_weight",
         "convolutions",
         "residual",
         "batch_norm",
@@ -38,6 +43,9 @@ _ADDED = frozenset(
 )
 # What a model of the user's own decides itself; its weight decay can still be set, since compiling it may not.
 _NOT_WITH_MODEL = tuple(sorted(_ADDED - {"weight_decay"}))
+# What a backbone has of its own, or does before any of our layers sees an image.
+_NOT_WITH_BACKBONE = ("convolutions", "residual", "scale", "precision")
+DEFAULT_BACKBONE = "efficientnet-lite0"
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,13 @@ class Recipe:
 
     Args:
         name: the recipe's name in tables and run folders.
+        backbone: the pretrained network whose features the hidden layers get in place of pixels, by the name that
+            `fittingroom.backbone` knows; None for none.
+        unfreeze: how many of the backbone's last blocks are trained too, at a tenth of the learning rate and with their
+            batch normalization frozen; 0 for none, `all` for the whole backbone.
+        views: how many copies of each training image, changed by `augment`, are put through the backbone once. Each
+            step then takes the image or one of its copies at random. 0 with `unfreeze = "all"`, where images change in
+            each step.
         convolutions: features of the 3x3 convolutions before the hidden layers, in stages; `()` for none. Each stage
             ends with 2x2 max pooling, which halves the image.
         residual: whether the convolutions of a stage, after its first, come in pairs that add their input to their
@@ -54,11 +69,13 @@ class Recipe:
         activation: activation function of the convolutions and the hidden layers, by Keras's name.
         batch_norm: whether batch normalization stands between them and their activation.
         dropout: share of each hidden layer's outputs that is dropped while training, 0 up to but not including 1.
-        augment: random changes of the training images, in this order, as `settings.Augmentation` reads them.
+        augment: random changes of the training images, in this order, as `settings.Augmentation` reads them. Before a
+            backbone: `crop N`, `flip` and `colour N`.
         scale: whether pixels are divided by the dataset's scale (255 for 8-bit images), so that they lie in 0 to 1.
         loss: `sparse_categorical_crossentropy`, in nats.
         label_smoothing: share of the label that is spread over all classes for the gradient. The loss that is shown
             stays the cross-entropy of the true class.
+        class_weight: None, or `balanced`: every class counts alike in the training loss, however many images it has.
         optimizer: by Keras's name, with Keras's defaults except for the learning rate and what is set here.
         learning_rate: step size of the optimizer, above 0. (Keras's own default depends on the optimizer.)
         schedule: `constant`, or `cosine`, which lets the learning rate fall to 0 over all epochs.
@@ -68,8 +85,8 @@ class Recipe:
         batch_size: images per step.
         precision: `float32`, or `mixed_bfloat16`: 16-bit arithmetic with 32-bit weights, for a GPU.
         test_views: changed copies of an image whose answers are averaged with its own: `flip` for its mirror image,
-            `shift N` for the image moved by N pixels, down to the right and up to the left. Validation after each epoch
-            looks at the image alone; that of the kept weights averages, as answers do.
+            `shift N` for the image moved by N pixels, down to the right and up to the left (not before a backbone).
+            Validation after each epoch looks at the image alone; that of the kept weights averages, as answers do.
         stop: conditions that end training early, as `StopRule.parse` reads them.
         model: `FILE.py:FUNCTION`, a function without arguments that returns a Keras model, in place of all that shapes
             the model and its images here. Where that model is compiled, its own loss and optimizer count.
@@ -79,6 +96,9 @@ class Recipe:
     """
 
     name: str = "custom"
+    backbone: str | None = None
+    unfreeze: int | Literal["all"] = 0
+    views: int = 0
     convolutions: tuple[tuple[int, ...], ...] = ()
     residual: bool = False
     hidden: tuple[int, ...] = (128,)
@@ -89,6 +109,7 @@ class Recipe:
     scale: bool = True
     loss: str = "sparse_categorical_crossentropy"
     label_smoothing: float = 0.0
+    class_weight: str | None = None
     optimizer: str = "adam"
     learning_rate: float = 0.001
     schedule: str = "constant"
@@ -106,6 +127,7 @@ class Recipe:
             object.__setattr__(self, field.name, Setting(field.name, getattr(self, field.name)).value)
         if self.model is None:
             self._check_together()
+            self._check_backbone()
         else:
             self._check_beside_model()
 
@@ -124,6 +146,48 @@ class Recipe:
             raise RecipeError(
                 f"residual = True: expected stages of one convolution and then pairs that end with as many features, "
                 f"for example convolutions = [[32], [64, 64, 64]], not {[list(stage) for stage in self.convolutions]}."
+            )
+
+    def _check_backbone(self) -> None:
+        """Raises RecipeError where a setting contradicts the backbone, or needs one."""
+        if self.backbone is None:
+            for key in ("unfreeze", "views"):
+                if (value := getattr(self, key)) != 0:
+                    raise RecipeError(
+                        f"{key} = {value!r}: expected 0, since there is no backbone. Set backbone = "
+                        f"'{DEFAULT_BACKBONE}', for example."
+                    )
+            return
+        for key in _NOT_WITH_BACKBONE:
+            if getattr(self, key) != _DEFAULTS[key]:
+                raise RecipeError(
+                    f"{key} = {_shown(getattr(self, key))}: expected {_shown(_DEFAULTS[key])}, the only value that "
+                    f"goes with a backbone ({self.backbone!r})."
+                )
+        if self.unfreeze == ALL:
+            if self.views:
+                raise RecipeError(
+                    f"views = {self.views}: expected 0, since with unfreeze = 'all' images change anew in each step."
+                )
+            return
+        if any(text != "flip" for text in self.test_views):
+            raise RecipeError(
+                f"test_views = {_shown(self.test_views)}: expected ['flip'] or [] with a frozen backbone."
+            )
+        names = [Augmentation.of(text).name for text in self.augment]
+        if not set(names) <= set(PHOTO_AUGMENTATIONS):
+            raise RecipeError(
+                f"augment = {_shown(self.augment)}: expected only {word_list(PHOTO_AUGMENTATIONS)} before a backbone."
+            )
+        if self.augment and not self.views:
+            raise RecipeError(
+                f"augment = {_shown(self.augment)}: expected [], since views = 0 keeps no changed images. "
+                "Set views = 4, for example."
+            )
+        if self.views and not self.augment:
+            raise RecipeError(
+                f"views = {self.views}: expected 0, since augment = [] changes nothing. "
+                "Set augment = ['crop 30', 'flip'], for example."
             )
 
     def _check_beside_model(self) -> None:
@@ -232,6 +296,10 @@ class Recipe:
         if self.model is not None:
             values["model"] = ModelFile.of(self.model).digest()
         return values
+
+
+def _shown(value: Any) -> str:
+    return repr(_as_list(value))
 
 
 def _as_list(value: Any) -> Any:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from fittingroom.errors import RecipeError, UnknownNameError
 from fittingroom.recipes.modelfile import ModelFile
@@ -25,24 +25,30 @@ OPTIMIZERS = ("adadelta", "adagrad", "adam", "adamax", "adamw", "lion", "nadam",
 LOSSES = ("sparse_categorical_crossentropy",)
 SCHEDULES = ("constant", "cosine")
 PRECISIONS = ("float32", "mixed_bfloat16")
+CLASS_WEIGHTS = ("balanced",)
+ALL: Literal["all"] = "all"
+"""The value of `unfreeze` for the whole backbone."""
 
 _LARGEST_LAYER = 1_000_000
 _LARGEST_INTEGER = 2**31 - 1
+_POSITIVE = "a whole number, 1 or more"
 
 # How `--set` reads the values of keys that do not hold text.
 _LISTS = frozenset({"augment", "stop", "test_views"})
 _SWITCHES = frozenset({"batch_norm", "residual", "scale"})
 _SWITCHED = MappingProxyType({"true": True, "on": True, "yes": True, "false": False, "off": False, "no": False})
-_INTEGERS = frozenset({"batch_size", "epochs"})
+_INTEGERS = frozenset({"batch_size", "epochs", "unfreeze", "views"})
 _FLOATS = frozenset({"dropout", "label_smoothing", "learning_rate", "warmup", "weight_decay"})
-_OPTIONAL = frozenset({"model", "weight_decay"})
+_OPTIONAL = frozenset({"backbone", "class_weight", "model", "weight_decay"})
 
 # What people call these keys elsewhere, where the spelling alone does not lead to the right one.
 OTHER_WORDS = MappingProxyType(
     {
         "augmentation": "augment",
+        "base_model": "backbone",
         "batch": "batch_size",
         "batchnorm": "batch_norm",
+        "class_weights": "class_weight",
         "conv": "convolutions",
         "early_stopping": "stop",
         "filters": "convolutions",
@@ -50,6 +56,7 @@ OTHER_WORDS = MappingProxyType(
         "lr": "learning_rate",
         "neurons": "hidden",
         "normalize": "scale",
+        "pretrained": "backbone",
         "rescale": "scale",
         "units": "hidden",
     }
@@ -116,9 +123,14 @@ AUGMENTATIONS: Mapping[str, str | None] = MappingProxyType(
         "bite": "percent of the images whose foreground has pieces missing",
         "clutter": "percent of the images that have pieces of background",
         "blur": "pixels, at most, of a Gaussian's deviation",
+        "crop": "percent, at most, by which each side of the part that is kept and enlarged is shorter",
+        "colour": "percent, at most, by which brightness, contrast and saturation change",
     }
 )
+PHOTO_AUGMENTATIONS = ("crop", "flip", "colour")
+"""Those that can be made of photographs before a backbone sees them."""
 _LARGEST_STRENGTH = 1000
+_LARGEST_STRENGTHS = MappingProxyType({"crop": 95, "colour": 100})
 
 
 @dataclass(frozen=True)
@@ -150,10 +162,11 @@ class Augmentation:
             if number:
                 raise RecipeError(f"augmentation {text!r}: expected {name!r} alone, without a number.")
             return cls(name)
-        if not re.fullmatch(r"[0-9]{1,4}", number) or not 1 <= int(number) <= _LARGEST_STRENGTH:
+        most = _LARGEST_STRENGTHS.get(name, _LARGEST_STRENGTH)
+        if not re.fullmatch(r"[0-9]{1,4}", number) or not 1 <= int(number) <= most:
             raise RecipeError(
-                f"augmentation {text!r}: expected a whole number from 1 to {_LARGEST_STRENGTH:,} ({meaning}), for "
-                f"example '{name} 2'."
+                f"augmentation {text!r}: expected a whole number from 1 to {most:,} ({meaning}), for "
+                f"example '{name} {2 if most == _LARGEST_STRENGTH else 30}'."
             )
         return cls(name, int(number))
 
@@ -214,10 +227,13 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _check_name(key: str, value: Any) -> str:
-    if not (isinstance(value, str) and value.strip() and value.isprintable() and len(value) <= 100):
-        _refuse(key, value, "a name of 1 to 100 printable characters")
-    return value
+def _check_name(longest: int) -> Callable[[str, Any], str]:
+    def check(key: str, value: Any) -> str:
+        if not (isinstance(value, str) and value.strip() and value.isprintable() and len(value) <= longest):
+            _refuse(key, value, f"a name of 1 to {longest} printable characters")
+        return value
+
+    return check
 
 
 def _check_hidden(key: str, value: Any) -> tuple[int, ...]:
@@ -232,10 +248,22 @@ def _check_hidden(key: str, value: Any) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def _check_positive_integer(key: str, value: Any) -> int:
-    if not _is_integer(value, 1, _LARGEST_INTEGER):
-        _refuse(key, value, "a whole number, 1 or more")
-    return int(value)
+def _check_integer(lowest: int, highest: int, expected: str) -> Callable[[str, Any], int]:
+    def check(key: str, value: Any) -> int:
+        if not _is_integer(value, lowest, highest):
+            _refuse(key, value, expected)
+        return int(value)
+
+    return check
+
+
+def _check_unfreeze(key: str, value: Any) -> int | str:
+    expected = "how many of the backbone's last blocks are trained, 0 for none, or 'all'"
+    return ALL if isinstance(value, str) and value == ALL else _check_integer(0, 1000, expected)(key, value)
+
+
+def _check_optional(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+    return lambda key, value: None if value is None else check(key, value)
 
 
 def _check_learning_rate(key: str, value: Any) -> float:
@@ -253,9 +281,7 @@ def _check_share(meaning: str) -> Callable[[str, Any], float]:
     return check
 
 
-def _check_weight_decay(key: str, value: Any) -> float | None:
-    if value is None:
-        return None
+def _check_weight_decay(key: str, value: Any) -> float:
     if not (_is_number(value) and 0 <= value < 1):
         _refuse(
             key,
@@ -334,9 +360,7 @@ def _check_stop(key: str, value: Any) -> tuple[str, ...]:
     return tuple(StopRule.parse(text).text for text in conditions)
 
 
-def _check_model(key: str, value: Any) -> str | None:
-    if value is None:
-        return None
+def _check_model(key: str, value: Any) -> str:
     if not isinstance(value, str):
         _refuse(key, value, "FILE.py:FUNCTION, for example 'mymodel.py:build'")
     return ModelFile.of(value).text
@@ -344,7 +368,10 @@ def _check_model(key: str, value: Any) -> str | None:
 
 _CHECKS: Mapping[str, Callable[[str, Any], Any]] = MappingProxyType(
     {
-        "name": _check_name,
+        "name": _check_name(100),
+        "backbone": _check_optional(_check_name(500)),
+        "unfreeze": _check_unfreeze,
+        "views": _check_integer(0, 100, "how many changed copies of each training image are kept, 0 to 100"),
         "convolutions": _check_convolutions,
         "residual": _check_switch("add the input of each pair of convolutions to its output"),
         "hidden": _check_hidden,
@@ -355,17 +382,18 @@ _CHECKS: Mapping[str, Callable[[str, Any], Any]] = MappingProxyType(
         "scale": _check_switch("divide the pixels so that they lie in 0 to 1"),
         "loss": _check_loss,
         "label_smoothing": _check_share("the share of the label that is spread over all classes"),
+        "class_weight": _check_optional(_check_known(CLASS_WEIGHTS)),
         "optimizer": _check_known(OPTIMIZERS),
         "learning_rate": _check_learning_rate,
         "schedule": _check_known(SCHEDULES),
         "warmup": _check_share("the share of all steps in which the learning rate rises"),
-        "weight_decay": _check_weight_decay,
-        "epochs": _check_positive_integer,
-        "batch_size": _check_positive_integer,
+        "weight_decay": _check_optional(_check_weight_decay),
+        "epochs": _check_integer(1, _LARGEST_INTEGER, _POSITIVE),
+        "batch_size": _check_integer(1, _LARGEST_INTEGER, _POSITIVE),
         "precision": _check_known(PRECISIONS),
         "test_views": _check_test_views,
         "stop": _check_stop,
-        "model": _check_model,
+        "model": _check_optional(_check_model),
     }
 )
 """One check for each key of a recipe, in the order in which a recipe lists them."""

@@ -110,6 +110,7 @@ class Job:
         traced: gives the same programs, traced in this process; called for several seeds.
         whole: the programs that train a single seed, where an earlier call has compiled them.
         views: how many views of each image predicting averages over; the kept weights are then validated so too.
+        answered: the validation images as the program that predicts takes them, where that differs.
         folder: where it is kept.
         progress: is called for all seeds together.
         started: the `time.perf_counter()` at which the user's call began.
@@ -126,6 +127,7 @@ class Job:
     traced: Callable[[], TracedPrograms]
     whole: Programs | None = None
     views: int = 1
+    answered: np.ndarray[Any, Any] | None = None
     folder: RunFolder
     progress: Progress
     started: float
@@ -241,6 +243,7 @@ class Job:
         several_views = self.views > 1 and training.epochs and training.status != "interrupted"
         if several_views and isinstance(self.validation, Arrays):
             images, labels = self.validation.images, self.validation.class_indices
+            images = images if self.answered is None else self.answered
             training.validation, training.views = programs.validate(training.state, images, labels), self.views
 
     def _kept(

@@ -6,13 +6,14 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from fittingroom.data.dataset import Dataset
+from fittingroom.data.dataset import Dataset, Part
+from fittingroom.data.values import Images
 from fittingroom.engine.arrays import Arrays
 from fittingroom.engine.callbacks import StopCallback
 from fittingroom.engine.devices import prepare_jax
@@ -66,17 +67,18 @@ def recipe_job(
     recipe = recipe.changed(name=recipe.name, batch_size=batch_size)
     scale = dataset.scale if recipe.scale else 1.0
     model = RecipeModel(recipe, dataset.image_shape, len(dataset.classes), scale, len(dataset.train))
+    train, validation = _arrays(model, dataset, progress)
+    answered = None if validation is None else _as_answered(model, dataset, validation, progress)
+    progress.stage("building the model")
     source = model.programs
     blueprint = source.blueprint()
-    train = Arrays.of_part(dataset.train, scale=recipe.scale)
-    validation = None if dataset.validation is None else Arrays.of_part(dataset.validation, scale=recipe.scale)
 
     def seed_job(seed: int, listener: Progress) -> SeedJob:
         resume, resume_notes = folder.earlier(seed, blueprint)
         return SeedJob(
             plan=folder.plan(recipe.epochs, batch_size, seed),
             blueprint=blueprint,
-            state=blueprint.initial_state(seed),
+            state=model.initial_state(blueprint, seed),
             callbacks=[StopCallback(StopRule(recipe.stop, validation=validation is not None))],
             notes=(*dataset.notes, *notes, *_scale_note(recipe, dataset), *resume_notes),
             progress=listener,
@@ -93,10 +95,62 @@ def recipe_job(
         source=lambda: source,
         traced=lambda: model.trace()[1],
         views=model.views,
+        answered=answered,
         folder=folder,
         progress=progress,
         started=started,
     )
+
+
+def _arrays(model: RecipeModel, dataset: Dataset, progress: Progress) -> tuple[Arrays, Arrays | None]:
+    """The training and validation images as the programs take them: with a backbone's frozen part, their features."""
+
+    def arrays(part: Part, *, copies: int = 0) -> Arrays:
+        if model.frozen is None:
+            return replace(Arrays.of_part(part), scale=model.input_scale)
+        # Not by way of `of_part`: the images of a large folder stay in a file, and no step needs them.
+        features = _kept_features(model, part.images, progress, copies=copies)
+        return Arrays(features, part.labels, scale=model.input_scale, files=part.files)
+
+    train = arrays(dataset.train, copies=model.recipe.views)
+    if model.recipe.class_weight is not None:
+        from fittingroom.engine.user_arrays import ClassWeight
+
+        train = ClassWeight("balanced").applied_to(train)
+    return train, None if dataset.validation is None else arrays(dataset.validation)
+
+
+def _as_answered(model: RecipeModel, dataset: Dataset, validation: Arrays, progress: Progress) -> Array:
+    """The validation images as the program that answers takes them: features with those of the mirror image."""
+    if model.frozen is None or model.views == 1 or dataset.validation is None:
+        return validation.images
+    mirror = _kept_features(model, cast(Images, _MirroredImages(dataset.validation.images)), progress)
+    return np.stack([validation.images, mirror], axis=1)
+
+
+def _kept_features(model: RecipeModel, images: Images, progress: Progress, *, copies: int = 0) -> Array:
+    """The features of images, and of so many changed copies of each, from the cache as far as it has them."""
+    from fittingroom.backbones.feature_cache import cached_features
+    from fittingroom.backbones.views import Views
+
+    assert model.frozen is not None
+    views = Views(model.recipe.augment, copies) if copies else None
+    return cached_features(model.frozen, model.pixels(images), views=views, progress=progress)
+
+
+class _MirroredImages:
+    """Images mirrored left to right, a few at a time: those of a large folder are not all in memory."""
+
+    def __init__(self, images: Images) -> None:
+        self.shape, self.dtype, self._images = images.shape, images.dtype, images
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, which: int | slice) -> Array:
+        return np.ascontiguousarray(
+            self._images[which][..., ::-1, :] if len(self.shape) == 4 else self._images[which][..., ::-1]
+        )
 
 
 def _scale_note(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:
