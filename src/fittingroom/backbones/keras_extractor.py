@@ -1,0 +1,264 @@
+"""A Keras model as a backbone, run by Keras on JAX; what it is made of is kept in the cache.
+
+The first use builds the model by code that knows how (`KerasSource.build`), which may download weights. Its structure,
+blocks and weights are then one safetensors file in the cache, so that later uses need neither the network nor, for
+shapes and keys, Keras.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import threading
+from collections.abc import Hashable, Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+import numpy as np
+
+from fittingroom.atomic import read_file, write_bytes
+from fittingroom.backbones.pretrained_weights import digest_of
+from fittingroom.data.cache import cache_dir
+from fittingroom.errors import InputError, StorageError
+
+if TYPE_CHECKING:
+    import keras
+
+    from fittingroom.backbones.keras_cut import KerasBlock
+
+Array = np.ndarray[Any, Any]
+
+_FORMAT = 1
+_MOST_BYTES = 2**32
+_BATCH = 8  # each number of images would be compiled anew
+_GREY = np.array([0.299, 0.587, 0.114], np.float32)  # as Pillow weighs red, green and blue
+_log = logging.getLogger("fittingroom")
+_working = threading.RLock()
+
+
+class KerasSource(Hashable, Protocol):
+    """Where a Keras model comes from. It is hashable and can be pickled."""
+
+    @property
+    def cache_name(self) -> str:
+        """The name of its file in the cache."""
+
+    @property
+    def input_size(self) -> int | None:
+        """Height and width of its images, where that is known before the model is built."""
+
+    @property
+    def parameters(self) -> int | None:
+        """How many numbers it has, where that is known before."""
+
+    def build(self) -> keras.Model:
+        """The model with its weights, from images (0 to 255) to pooled features.
+
+        Raises:
+            InputError: it cannot be had.
+        """
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """A model as the cache holds it."""
+
+    structure: dict[str, Any]
+    image_shape: tuple[int, ...]
+    features: int
+    blocks: tuple[dict[str, Any], ...]
+    weights: Mapping[str, Array]
+    digest: str
+
+
+@dataclass(frozen=True)
+class KerasExtractor:
+    """A Keras model from somewhere; an `Extractor`."""
+
+    source: KerasSource
+    parallel: ClassVar[bool] = False
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of structure and weights."""
+        return _stored(self.source).digest
+
+    @property
+    def blocks(self) -> int:
+        """How many can be trained."""
+        return len(_stored(self.source).blocks)
+
+    @property
+    def input_size(self) -> int:
+        """Height and width of its images."""
+        return self.source.input_size or int(_stored(self.source).image_shape[0])
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers it has."""
+        return self.source.parameters or sum(int(array.size) for array in _stored(self.source).weights.values())
+
+    def shape_before(self, unfreeze: int) -> tuple[int, ...]:
+        """The shape of one image's features."""
+        stored = _stored(self.source)
+        return tuple(stored.blocks[-unfreeze]["shape"]) if unfreeze else (stored.features,)
+
+    def run(self, images: Array, unfreeze: int) -> Array:
+        """Features of uint8 images `(n, size, size, 3)`."""
+        return self._predict(_head(self.source, unfreeze), images)
+
+    def maps(self, images: Array) -> Array | None:
+        """The maps before the pooling; None where the model pools in its own way."""
+        model = _head(self.source, None)
+        return None if model is None else self._predict(model, images)
+
+    def tail(self, unfreeze: int | Literal["all"], *, pooled: bool = True) -> keras.Model:
+        """The last blocks as a Keras model with pretrained weights."""
+        from fittingroom.backbones.keras_cut import tail_of
+
+        with _working:
+            model = _model(_stored(self.source))
+            return tail_of(model, None if unfreeze == "all" else self._block(unfreeze), pooled=pooled)
+
+    def tail_weights(self, unfreeze: int | Literal["all"]) -> dict[str, Array]:
+        """The weights of the last blocks by the names of Keras."""
+        stored = _stored(self.source)
+        if unfreeze == "all":
+            return dict(stored.weights)
+        layers = {name for block in stored.blocks[len(stored.blocks) - unfreeze :] for name in block["layers"]}
+        return {name: array for name, array in stored.weights.items() if name.partition("/")[0] in layers}
+
+    def class_log_probabilities(self, features: Array) -> None:
+        """Its classifier was left out."""
+
+    def _block(self, unfreeze: int) -> KerasBlock:
+        from fittingroom.backbones.keras_cut import KerasBlock
+
+        block = _stored(self.source).blocks[-unfreeze]
+        return KerasBlock(block["after"], tuple(block["shape"]), tuple(block["layers"]))
+
+    def _predict(self, model: keras.Model, images: Array) -> Array:
+        """What a model makes of images, in calls of equal size, so that it is compiled once."""
+        shape = _stored(self.source).image_shape
+        pixels = images.astype(np.float32)
+        if shape[2:] != (3,):
+            pixels = (pixels @ _GREY).reshape(len(images), *shape)
+        filled = np.zeros((-(-len(images) // _BATCH) * _BATCH, *shape), np.float32)
+        filled[: len(images)] = pixels
+        with _working:  # Keras keeps what it compiles in the model
+            parts = [
+                np.asarray(model.predict_on_batch(filled[start : start + _BATCH]))
+                for start in range(0, len(filled), _BATCH)
+            ]
+        return np.concatenate(parts)[: len(images)].astype(np.float32)
+
+
+@lru_cache(maxsize=4)
+def _head(source: KerasSource, unfreeze: int | None) -> Any:
+    """The model from images to the boundary; to the maps before the pooling for None."""
+    import keras
+
+    from fittingroom.backbones.keras_cut import output_of
+
+    with _working:
+        stored = _stored(source)
+        model = _model(stored)
+        if unfreeze is None:
+            pools = [layer for layer in model.layers if layer.name == "pool"]
+            return keras.Model(model.inputs[0], pools[0].input) if pools else None
+        return keras.Model(model.inputs[0], output_of(model, stored.blocks[-unfreeze]["after"])) if unfreeze else model
+
+
+@lru_cache(maxsize=2)
+def _stored(source: KerasSource) -> _Stored:
+    """The model from the cache; built, and written there, where it is not."""
+    with _working:
+        path = cache_dir() / "weights" / f"{source.cache_name}.safetensors"
+        try:
+            content = read_file(path, _MOST_BYTES)
+        except OSError:
+            content = None
+        stored = None if content is None else _unpacked(content)
+        if stored is not None:
+            return stored
+        if content is not None:
+            _log.warning("The cached weights in %s are damaged; they are made again.", path)
+        content = _packed(source.build())
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(path, content)
+        except (OSError, StorageError) as error:
+            _log.warning("The weights of %s could not be cached for a quicker start: %s", source.cache_name, error)
+        stored = _unpacked(content)
+        if stored is None:
+            raise InputError(f"{source.cache_name} is not a model that can be kept.")
+        return stored
+
+
+def _packed(model: keras.Model) -> bytes:
+    """A model as safetensors: its weights, and the rest as text beside them."""
+    from safetensors.numpy import save
+
+    from fittingroom.backbones.keras_cut import blocks_of, without_random_values
+
+    weights = {variable.path: np.asarray(variable.value) for variable in model.variables}
+    weights = {name: array for name, array in weights.items() if "seed_generator" not in name}
+    described = {
+        "format": _FORMAT,
+        "structure": without_random_values(json.loads(model.to_json())),
+        "image_shape": model.inputs[0].shape[1:],
+        "features": model.outputs[0].shape[1],
+        "blocks": [asdict(block) for block in blocks_of(model)],
+    }
+    text = json.dumps(described, sort_keys=True)
+    return save(weights, metadata={"model": text, "digest": _digest(text, weights)})
+
+
+def _digest(text: str, weights: Mapping[str, Array]) -> str:
+    return hashlib.sha256(f"{text}\n{digest_of(weights)}".encode()).hexdigest()
+
+
+def _unpacked(content: bytes) -> _Stored | None:
+    """What `_packed` wrote; None if it is damaged, or of another format."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+        weights = load(content)
+        if _digest(header["model"], weights) != header["digest"]:
+            return None
+        described = json.loads(header["model"])
+        if described.pop("format") != _FORMAT:
+            return None
+        image_shape, blocks = tuple(described.pop("image_shape")), tuple(described.pop("blocks"))
+        return _Stored(**described, image_shape=image_shape, blocks=blocks, weights=weights, digest=header["digest"])
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _model(stored: _Stored) -> keras.Model:
+    """The model, built again without code from the file."""
+    model = build_structure(stored.structure)
+    for variable in model.variables:
+        if variable.path in stored.weights:
+            variable.assign(stored.weights[variable.path])
+    return model
+
+
+def build_structure(structure: dict[str, Any]) -> keras.Model:
+    """A Keras model from its structure, which is checked first.
+
+    Raises:
+        RunError: it names what is not Keras's own.
+        ValueError, TypeError, …: Keras cannot build it.
+    """
+    import keras
+
+    from fittingroom.backbones.keras_structure import check_structure, check_structure_size
+
+    check_structure(structure)
+    check_structure_size(structure)
+    return keras.models.model_from_json(json.dumps(structure))
