@@ -11,6 +11,7 @@ from PIL import Image
 
 import fittingroom as fr
 from fittingroom.data.dataset import Dataset
+from fittingroom.data.decode import all_pictures
 from fittingroom.data.load import load
 from fittingroom.data.pictures import Picture
 from fittingroom.data.ranges import ValueRange
@@ -129,6 +130,19 @@ def test_arguments_are_kept_only_where_they_differ_from_the_usual(photos: Path) 
 def test_a_way_that_does_not_exist_is_refused(photos: Path, name: str, arguments: dict[str, str], says: str) -> None:
     with pytest.raises(DataError, match=says):
         load(photos if name == "folder" else name, **arguments)  # type: ignore[arg-type]
+
+
+def test_all_pictures_of_a_folder_are_taken_where_a_class_has_one(photos: Path, tmp_path: Path) -> None:
+    for label, names in (("one", ["wide/0.jpg"]), ("two", ["tall/0.jpg", "tall/1.jpg"])):
+        (tmp_path / label).mkdir()
+        for name in names:
+            shutil.copy(photos / name, tmp_path / label)
+    part, notes = all_pictures(tmp_path, 32, 40, Resizing("crop", "rgb"))
+    assert (part.images.shape, part.labels.tolist(), part.classes) == ((3, 32, 40, 3), [0, 1, 1], ("one", "two"))
+    assert part.files == ("one/0.jpg", "two/0.jpg", "two/1.jpg")
+    assert "3 pictures resized to 32x40" in notes[-1]
+    images = load(photos, image_size=(32, 40), aspect="crop", color_mode="rgb", validation=0).train
+    np.testing.assert_array_equal(part.images[1], images.images[images.files.index("tall/0.jpg")])
 
 
 def test_a_run_predicts_scores_and_replays_with_the_pictures_resized_as_in_training(

@@ -23,6 +23,7 @@ import numpy as np
 from fittingroom.atomic import open_file
 from fittingroom.data.cache import DatasetSource, cache_dir
 from fittingroom.data.contents import Contents, RawDataset, RawPart
+from fittingroom.data.dataset import Part
 from fittingroom.data.folder import PictureFolder
 from fittingroom.data.headers import median_size
 from fittingroom.data.pictures import MOST_BYTES, MemoryBudget, Picture
@@ -68,6 +69,29 @@ def folder_source(
         return _raw(folder, _Decoding(resizing, height, width, draft)).checked()
 
     return DatasetSource.of_files("folder", name, folder.paths(), read, read)
+
+
+def all_pictures(root: Path, height: int, width: int, resizing: Resizing) -> tuple[Part, tuple[str, ...]]:
+    """Every picture of a folder as an image with its class, none set aside, and sentences about what was changed.
+
+    For a few pictures: they are decoded into memory, and not cached. One picture of a class is enough.
+
+    Args:
+        root: the folder, in one of the layouts that `PictureFolder` knows; all its parts are taken together.
+        height: of the images.
+        width: of the images.
+        resizing: how pictures become images.
+
+    Raises:
+        DataError: the folder has no pictures in classes, a picture cannot be used, or there is no room for all.
+    """
+    folder = PictureFolder.scan(root)
+    files = [file for part in folder.files.values() for file in part]
+    pictures = _Pictures(tuple(path for path, _ in files), (height, width))
+    images, _, changes = _Decoding(resizing, height, width, None).images(pictures, pictures[[]])
+    labels = np.array([label for _, label in files], np.int32)
+    names = tuple(_name(path.relative_to(folder.root)) for path, _ in files)
+    return Part(images, labels, folder.classes, files=names), (*folder.notes, *changes)
 
 
 def _default_size(paths: Sequence[Path]) -> tuple[int, int]:
