@@ -51,7 +51,7 @@ class Corrections:
             classes: names of its classes, in order.
         """
         digest = hashlib.blake2b(json.dumps([dataset, *classes]).encode(), digest_size=3).hexdigest()
-        return cls(runs / "corrections" / f"{_safe(dataset)}-{digest}", tuple(classes))
+        return cls(runs / "corrections" / f"{folder_name(dataset)}-{digest}", tuple(classes))
 
     def folder_of(self, label: str) -> Path:
         """The folder of a class.
@@ -120,13 +120,13 @@ class Corrections:
         """The names of the classes' folders, in order, all different on every file system."""
         names: list[str] = []
         for label in self.classes:
-            name, number = _safe(label), 2
+            name, number = folder_name(label), 2
             while name.casefold() in {one.casefold() for one in names}:
-                name, number = f"{_safe(label)} {number}", number + 1
+                name, number = f"{folder_name(label)} {number}", number + 1
             names.append(name)
         return names
 
 
-def _safe(name: str) -> str:
+def folder_name(name: str) -> str:
     """A name that is one folder on every file system, and not a hidden one."""
     return _UNSAFE.sub("-", name).strip(" .-")[:_LONGEST].strip(" .-") or "class"
