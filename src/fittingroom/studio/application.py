@@ -17,6 +17,7 @@ from fittingroom.studio import (
     frame_routes,
     labs_routes,
     runs_routes,
+    teach_routes,
     test_routes,
     train_routes,
     try_routes,
@@ -24,7 +25,16 @@ from fittingroom.studio import (
 )
 from fittingroom.studio.studio import Studio
 
-_VIEWS = (train_routes, understand_routes, try_routes, runs_routes, class_routes, labs_routes, test_routes)
+_VIEWS = (
+    train_routes,
+    understand_routes,
+    try_routes,
+    teach_routes,
+    runs_routes,
+    class_routes,
+    labs_routes,
+    test_routes,
+)
 
 
 def create_studio(studio: Studio, security: Security) -> Gate:

@@ -13,7 +13,7 @@ from fittingroom.serving.assets import PAGES, Assets
 from fittingroom.serving.limits import RefusedError
 from fittingroom.studio.studio import Studio, role_of
 
-VIEWS = ("train", "understand", "try", "runs", "class", "labs", "test")
+VIEWS = ("train", "understand", "try", "teach", "runs", "class", "labs", "test")
 
 _PAGES = Path(__file__).parent / "pages"
 _ASSETS = Assets(PAGES, _PAGES)

@@ -4,7 +4,7 @@ import { clock, element, named, number } from "./dom.js";
 import { icon } from "./icons.js";
 
 const byId = (id) => document.getElementById(id);
-const NAMES = { train: "Train", understand: "Understand", try: "Try", runs: "Runs", class: "Class", labs: "Labs", test: "Test" };
+const NAMES = { train: "Train", understand: "Understand", try: "Try", teach: "Teach", runs: "Runs", class: "Class", labs: "Labs", test: "Test" };
 const RUN_STATES = { training: "in training", stopped: "stopped", unreadable: "unreadable" };
 
 export const VIEWS = Object.keys(NAMES);
