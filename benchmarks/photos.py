@@ -1,4 +1,4 @@
-"""Measures how often a run is right about photographs, cut out and plainly resized, and which it refuses.
+"""Measures how often a run is right about photographs: resized, cut out, with a second opinion; and which it refuses.
 
 Usage: python -m benchmarks.photos DIR [--run RUN]... [--mapping FILE.toml] [--half report|choose|all]
 
@@ -19,9 +19,9 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,7 @@ from fittingroom.photos.conversion import Conversion, Style
 from fittingroom.photos.photo_reader import _open_photo, _picture_files
 from fittingroom.text import percent, percent_range
 
+T = TypeVar("T")
 Answers = Sequence[str | None]
 """A class for each photo; None where the model declines to name one."""
 
@@ -103,8 +104,13 @@ def converted(path: Path, style: Style) -> NDArray[np.uint8]:
     return Conversion.of(_open_photo(path, style.image_shape).image, style).image
 
 
+def read(run: Run, path: Path) -> ModelInputs:
+    """The photo as `predict` reads it, with a second opinion where there is one."""
+    return run.predictor.reader.read_file(path).without_pictures()
+
+
 def answers_of(run: Run, images: NDArray[np.uint8], *, cut_out: bool) -> list[Answer]:
-    """What a run says about images of 0 to 255, which were cut out of photos, or were not."""
+    """What a run says about images of 0 to 255, which were cut out of photos, or were not, without second opinions."""
     scaled = np.rint(images * (run.record.data.scale / 255)).astype(np.uint8)
     return run.answer(ModelInputs(scaled, np.full(len(scaled), cut_out)))
 
@@ -114,15 +120,15 @@ def labels(answers: Sequence[Answer], *, declining: bool) -> Answers:
     return [None if declining and answer.unlike else answer.label for answer in answers]
 
 
-def timed(paths: Sequence[Path], make: Callable[[Path], NDArray[np.uint8]]) -> tuple[NDArray[np.uint8], list[float]]:
-    """The images of all photos that can be read, and the milliseconds of processor time that each took."""
+def timed(paths: Sequence[Path], make: Callable[[Path], T]) -> tuple[list[T], list[float]]:
+    """What is made of all photos, and the milliseconds of processor time that each took."""
     make(paths[0])  # imports
-    images, times = [], []
+    made, times = [], []
     for path in paths:
         start = time.process_time()
-        images.append(make(path))
+        made.append(make(path))
         times.append(1000 * (time.process_time() - start))
-    return np.stack(images), times
+    return made, times
 
 
 def groups_of(mapping: Mapped) -> dict[str, list[str]]:
@@ -173,30 +179,56 @@ def _cells(each: Tally) -> list[str]:
 
 def report(run: Run, paths: Sequence[Path], mapping: Mapped) -> str:
     """The measurements of one run as text."""
-    style = run.style
-    plain, plain_times = timed(paths, lambda path: naive(path, style.image_shape))
-    images, times = timed(paths, lambda path: converted(path, style))
-    of_plain = answers_of(run, plain, cut_out=False)
-    answers = answers_of(run, images, cut_out=style.foreground is not None)
-    sides = [labels(each, declining=False) for each in (of_plain, answers)]
-    plain_refused = sum(answer.unlike for answer in of_plain)
-    header = ("photos of", "number", "resized", "95%", "cut out", "95%")
-    refusals = ("photos of", "number", "refused", "95%", "right among the answered", "95%")
+    shape = run.record.data.picture_shape
+    plain, plain_times = timed(paths, lambda path: naive(path, shape))
+    inputs, times = timed(paths, lambda path: read(run, path))
+    both, alone = ModelInputs.joined(inputs), ModelInputs.joined([replace(one, opinions=()) for one in inputs])
+    answers = {"resized": answers_of(run, np.stack(plain), cut_out=False), "cut out": run.answer(alone)}
+    if both.opinions:
+        answers["second opinion too"] = run.answer(both)
+    header = ("photos of", "number", *(cell for side in answers for cell in (side, "95%")))
+    sides = [labels(each, declining=False) for each in answers.values()]
+    lines = [
+        f"{run.record.recipe['name']} ({run.path.name}): right answers",
+        "",
+        markdown_table([header, *rows_of(paths, sides, mapping)]),
+    ]
+    for side, said in list(answers.items())[1:]:
+        refusals = ("photos of", "number", "refused", "95%", "right among the answered", "95%")
+        lines += [
+            f"Which are refused ({side}), and what is right of the others:",
+            "",
+            markdown_table([refusals, *refusal_rows(paths, labels(said, declining=True), mapping)]),
+            *covering(paths, said, mapping),
+            *calibrated(paths, said, mapping),
+            "",
+        ]
+    plain_refused = sum(answer.unlike for answer in answers["resized"])
     return "\n".join(
         [
-            f"{run.record.recipe['name']} ({run.path.name}): right answers",
-            "",
-            markdown_table([header, *rows_of(paths, sides, mapping)]),
-            "Cut out, and refused where the run finds them unlike its training data:",
-            "",
-            markdown_table([refusals, *refusal_rows(paths, labels(answers, declining=True), mapping)]),
-            *covering(paths, answers, mapping),
+            *lines,
             f"Of the resized ones {percent(plain_refused / len(paths))} are refused "
             f"({percent_range(Interval.wilson(plain_refused, len(paths)))}).",
-            f"Milliseconds of one core per photo, decoding included: {statistics.median(times):.0f} "
+            f"Milliseconds of one core per photo, with decoding and opinions: {statistics.median(times):.0f} "
             f"(the slowest {max(times):.0f}); resized {statistics.median(plain_times):.0f}.",
         ]
     )
+
+
+def calibrated(paths: Sequence[Path], answers: Sequence[Answer], mapping: Mapped) -> list[str]:
+    """How sure the answers are, and how often they are right: of all photos of classes that exist."""
+    together = groups_of(mapping)["all"]
+    known = [
+        (answer.probability, answer.label in mapping.right[path.parent.name], answer.unlike)
+        for path, answer in zip(paths, answers, strict=True)
+        if path.parent.name in together
+    ]
+    lines = []
+    for which, some in (("", known), (" not refused", [one for one in known if not one[2]])):
+        if some:
+            sure, right = statistics.mean(one[0] for one in some), statistics.mean(one[1] for one in some)
+            lines.append(f"Photos{which}: {percent(sure)} sure on average, and {percent(right)} right.")
+    return lines
 
 
 def covering(paths: Sequence[Path], answers: Sequence[Answer], mapping: Mapped) -> list[str]:

@@ -19,6 +19,8 @@ import numpy.typing as npt
 
 from fittingroom.answers.out_of_distribution import FALSE_ALARMS, ConfidenceDetector, Features, NeighbourDetector
 from fittingroom.answers.recalibration import ALPHA, Conformal, LabelShiftCalibration, Logs, at_temperature
+from fittingroom.answers.two_opinions import TwoOpinions
+from fittingroom.data.class_table import Opinion
 from fittingroom.evaluation.calibration import LOWEST, Temperature
 from fittingroom.text import word_list
 
@@ -42,6 +44,7 @@ class Answer:
         unlike: whether the image is unlike the training images; then neither class nor set means much.
         why: all of it in a sentence or two.
         closest: of one that is unlike them, the class that it resembles most; else None.
+        opinions: of a photo that had a second opinion, what the run and the other network say each; else None.
     """
 
     label: str
@@ -51,6 +54,7 @@ class Answer:
     unlike: bool
     why: str
     closest: str | None = None
+    opinions: TwoOpinions | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain JSON."""
@@ -61,6 +65,7 @@ class Answer:
             "set": list(self.set),
             "unlike": self.unlike,
             "why": self.why,
+            "second_opinion": None if self.opinions is None else self.opinions.to_dict(),
         }
 
 
@@ -119,6 +124,7 @@ class Judgement:
         trained_on: _TrainedOn,
         alpha: float = ALPHA,
         cut_out: npt.NDArray[np.bool_] | None = None,
+        opinions: Sequence[Opinion | None] = (),
     ) -> list[Answer]:
         """An answer for each image.
 
@@ -128,6 +134,7 @@ class Judgement:
             trained_on: name of the dataset, and its class names.
             alpha: the share of sets that may miss the right class.
             cut_out: which images were cut out of photos, `(n,)`; none unless given.
+            opinions: what another network says of each, `(n,)`; empty for none.
 
         Raises:
             InputError: alpha is not between 0 and 1.
@@ -145,11 +152,15 @@ class Judgement:
             unlike, closest = np.zeros(len(told), np.bool_), told.argmax(axis=1)
         else:
             unlike, closest = self.unlike.detect(features, told)
-        return [
+        single = [
             self._answer(row, chosen, classes[nearest] if refused else None, 1 - alpha, trained_on, photo)
             for row, chosen, refused, nearest, photo in zip(
                 np.exp(told).astype(np.float32), inside, unlike, closest, recalibrated.tolist(), strict=True
             )
+        ]
+        return [
+            answer if second is None else _answer_of_two(answer, second, trained_on, alpha)
+            for answer, second in zip(single, opinions or [None] * len(single), strict=True)
         ]
 
     def _answer(
@@ -171,6 +182,41 @@ class Judgement:
         )
 
 
+def _answer_of_two(own: Answer, second: Opinion, trained_on: _TrainedOn, alpha: float) -> Answer:
+    """The answer to a photo by the run, and by another network."""
+    both, (dataset, classes) = TwoOpinions.of(own.probabilities, second, unlike=own.unlike), trained_on
+    likely = [(classes[index], float(both.probabilities[index])) for index in both.order]
+    chosen = [pair for pair, inside in zip(likely, both.inside(alpha), strict=True) if inside]
+    if both.something_else:
+        start = f"Probably none of the classes of {dataset}; the closest is {likely[0][0]}."
+    elif both.refused:
+        start = f"The run and {second.by} together find no class likely: the closest is {_named(likely[:1])}."
+    elif len(chosen) == 1:
+        start = f"{chosen[0][0]}, at {_percent(chosen[0][1])}."
+    else:
+        start = f"{word_list(list(map(_with_percent, chosen)), 'or', most=_MOST_NAMES)}."
+    alone = (own.label, own.probability)
+    says = f"The run says {_named([alone])}{', but finds it unlike its training images' if own.unlike else ''}"
+    return Answer(
+        *likely[0],
+        both.probabilities,
+        tuple(name for name, _ in chosen),
+        unlike=both.refused,
+        why=f"{start} {says}; {second.by} sees {_named(second.seen)}.",
+        closest=likely[0][0] if both.refused else None,
+        opinions=both,
+    )
+
+
+def _with_percent(likely: _Likely) -> str:
+    return f"{likely[0]} ({_percent(likely[1])})"
+
+
+def _named(several: Sequence[_Likely]) -> str:
+    """Names, each with its probability."""
+    return word_list([_with_percent(one) for one in several])
+
+
 def _why_set(guess: _Likely, chosen: Sequence[_Likely], coverage: float, *, cut_out: bool) -> str:
     """The answer in a sentence or two, where the image is like the training images; `chosen` is the prediction set."""
     name, probability = guess
@@ -180,7 +226,7 @@ def _why_set(guess: _Likely, chosen: Sequence[_Likely], coverage: float, *, cut_
         return f"{name} is the likeliest, but at {_percent(probability)} not likely enough to be in {right}."
     if len(chosen) == 1:
         return f"{name}, at {_percent(probability)}: the only class likely enough to be in {right}."
-    listed = word_list([f"{name} ({_percent(probability)})" for name, probability in chosen], "or", most=_MOST_NAMES)
+    listed = word_list(list(map(_with_percent, chosen)), "or", most=_MOST_NAMES)
     return f"{listed}: together {right}."
 
 

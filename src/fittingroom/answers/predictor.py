@@ -27,6 +27,7 @@ from fittingroom.data.model_inputs import ModelInputs
 from fittingroom.errors import DataError, RunError, StorageError
 from fittingroom.photos.conversion import Style, synthetic_inputs
 from fittingroom.photos.photo_reader import PhotoReader
+from fittingroom.photos.second_opinion import SecondOpinion
 from fittingroom.runs.data_record import DataRecord
 from fittingroom.runs.images import RunImages
 
@@ -73,10 +74,13 @@ class Predictor:
         self.data, self.backbone = data, backbone
         self._seeds, self._load_images = seeds, load_images
         self._folder, self._note_files = folder, note_files
+        self._why_said = False  # that no second opinion can be had
 
     def predict(self, images: Images) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Class probabilities, float32 `(n, classes)`; see `Run.predict`."""
         inputs = self.inputs(images)
+        if inputs.opinions:
+            return np.stack([answer.probabilities for answer in self.answer_unchecked(inputs)])
         logs = self._forward(inputs.images)
         label_shift = self._label_shift if inputs.cut_out.any() else None
         if label_shift is not None:
@@ -113,7 +117,7 @@ class Predictor:
         judgement = self.judgement if inputs.cut_out.any() else self._plain_judgement
         features = forward.features(inputs.images, taken) if judgement.compared else np.empty((len(logs), 0))
         trained_on = data.name, data.classes
-        return judgement.answers(logs, features, trained_on, alpha, inputs.cut_out)
+        return judgement.answers(logs, features, trained_on, alpha, inputs.cut_out, inputs.opinions)
 
     def inputs(self, images: Images) -> ModelInputs:
         """Images and photos as the model takes them.
@@ -140,7 +144,7 @@ class Predictor:
         Raises:
             RunError: a file of the folder is damaged.
         """
-        _ = self.version, self.judgement, self._forward
+        _ = self.version, self.judgement, self._forward, self.second_opinion
         return self
 
     def warm_up(self, most: int) -> None:
@@ -176,7 +180,12 @@ class Predictor:
     @cached_property
     def reader(self) -> PhotoReader:
         """Reads files and pictures as the model takes them."""
-        return PhotoReader(self.data.picture_shape, self.data.range, lambda: self.style)
+        return PhotoReader(self.data.picture_shape, self.data.range, lambda: self.style, lambda: self.second_opinion)
+
+    @cached_property
+    def second_opinion(self) -> SecondOpinion | str | None:
+        """What else is asked of photos; why it cannot be; None where no table translates for this dataset."""
+        return SecondOpinion.find(self.data.classes)
 
     @property
     def training_images(self) -> Part:
@@ -329,6 +338,9 @@ class Predictor:
             for note in inputs.notes:
                 _log.warning(note)
             several.append(inputs.reshaped(self.data.image_shape))
+        if not self._why_said and any(one.cut_out.any() for one in several) and isinstance(self.second_opinion, str):
+            self._why_said = True
+            _log.warning(self.second_opinion)
         # Only now: a look at the test set must not be counted for files that cannot be read.
         if files and self._note_files is not None:
             self._note_files(files)

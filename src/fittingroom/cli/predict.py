@@ -35,7 +35,7 @@ def configure(parser: CommandParser) -> None:
         metavar="PNG",
         nargs="?",
         const=_SHOWN,
-        help=f"draw each photo, every step from it to the model's input, and the probabilities (default: {_SHOWN})",
+        help=f"draw each photo, the steps from it to the model's input, and what is said of it (default: {_SHOWN})",
     )
     parser.add_data_place()
     parser.add_trust()
@@ -62,6 +62,8 @@ def _run(arguments: argparse.Namespace) -> CommandOutput:
         files.append(inputs if arguments.show and pictures <= MOST_ROWS else inputs.without_pictures())
     opened.count_test_part([Path(inputs.source) for inputs in files if inputs.source is not None])
     _say_what_was_converted(files, predictor.data, arguments.show)
+    if any(inputs.cut_out.any() for inputs in files) and isinstance(predictor.second_opinion, str):
+        say("note", predictor.second_opinion)
     _say_why_it_takes_longer(opened.path, predictor.data, photos=any(inputs.cut_out.any() for inputs in files))
     predictions = [
         _facts(inputs, index, answer)
@@ -116,18 +118,26 @@ def _show(path: Path, files: list[ModelInputs], predictions: list[dict[str, Any]
     """
     from rich.console import Console
 
+    from fittingroom.data.class_table import SOMETHING_ELSE
     from fittingroom.photos.contact_sheet import MOST_ROWS, ContactSheet, ContactSheetRow
 
     photos = [inputs for inputs in files if inputs.steps]
     if not photos:
         raise DataError("--show: none of the files is a photo; images of the model's own size go in as they are.")
-    probabilities = {row["file"]: dict(zip(classes, row["probabilities"], strict=True)) for row in predictions}
-    sheet = ContactSheet(
-        [
-            ContactSheetRow(printable(str(inputs.source)), inputs.steps, probabilities[str(inputs.source)])
-            for inputs in photos[:MOST_ROWS]
-        ]
-    )
+    told = {row["file"]: row for row in predictions}
+
+    def shown(inputs: ModelInputs) -> ContactSheetRow:
+        row = told[str(inputs.source)]
+        second = row["second_opinion"]
+        probabilities, opinions = dict(zip(classes, row["probabilities"], strict=True)), {}
+        if second is not None:
+            opinions["the run"] = dict(zip(classes, second["run"], strict=True))
+            opinions[second["by"]] = dict(zip(classes, second["probabilities"], strict=True))
+            opinions[second["by"]][SOMETHING_ELSE] = second["something_else"]
+        says = row["why"] if opinions else ""
+        return ContactSheetRow(printable(str(inputs.source)), inputs.steps, probabilities, opinions, says)
+
+    sheet = ContactSheet([shown(inputs) for inputs in photos[:MOST_ROWS]])
     sheet.write(path)
     sheet.print(Console(stderr=True))
     more = f", for the first {MOST_ROWS} of {len(photos):,} photos" if len(photos) > MOST_ROWS else ""

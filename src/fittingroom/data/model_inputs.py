@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fittingroom.data.class_table import Opinion
 from fittingroom.data.csvfile import PixelTable
 from fittingroom.data.dataset import read_only
 from fittingroom.data.idx import FourFiles
@@ -65,6 +66,7 @@ class ModelInputs:
         source: the file, or the name that a request gave it; None for arrays.
         notes: sentences about what was guessed or changed.
         steps: how a photo became its image; empty for images that already had the model's size.
+        opinions: what another network says of each photo, `(n,)`; empty where none was asked.
     """
 
     images: NDArray[Any]
@@ -72,6 +74,7 @@ class ModelInputs:
     source: Path | str | None = None
     notes: tuple[str, ...] = ()
     steps: tuple[ConversionStep, ...] = ()
+    opinions: tuple[Opinion | None, ...] = ()
 
     @classmethod
     def plain(cls, images: NDArray[Any], source: Path | None = None, notes: tuple[str, ...] = ()) -> ModelInputs:
@@ -107,9 +110,13 @@ class ModelInputs:
     @classmethod
     def joined(cls, several: Sequence[ModelInputs]) -> ModelInputs:
         """The images of several, in order; at least one. Sources, notes and steps are left out."""
-        return cls(
-            np.concatenate([each.images for each in several]), np.concatenate([each.cut_out for each in several])
+        images, cut_out = (
+            np.concatenate(all_of) for all_of in zip(*((one.images, one.cut_out) for one in several), strict=True)
         )
+        opinions: list[Opinion | None] = []
+        for each in several:
+            opinions += each.opinions or [None] * len(each)
+        return cls(images, cut_out, opinions=tuple(opinions) if any(opinions) else ())
 
     def __len__(self) -> int:
         return len(self.images)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +28,7 @@ MOST_IN_TERMINAL = 3
 _CELL = 150  # pixels, the side of a step's picture
 _GAP = 12
 _LINE = 15  # pixels, the height of a line of text
-_BARS = 250  # pixels, the width of the probabilities
+_NAMES, _BARS = 90, 160  # pixels, the width of the names of the classes, and of a column of probabilities
 _INK, _PAPER, _BAR = (20, 20, 24), (250, 250, 248), (70, 110, 190)
 
 _SIDE = 28  # pixels, of the photo beside the model's input in a terminal
@@ -43,11 +43,15 @@ class ContactSheetRow:
         title: stands above the row, such as the file's name.
         steps: from the photo to the model's input, each with its picture.
         probabilities: by class name, in order.
+        opinions: whose probabilities these were made of, each with its own; empty where they are the run's alone.
+        says: the answer in words, below the row.
     """
 
     title: str
     steps: Sequence[ConversionStep]
     probabilities: dict[str, float]
+    opinions: Mapping[str, dict[str, float]] = field(default_factory=dict)
+    says: str = ""
 
     @cached_property
     def pictures(self) -> list[Pixels]:
@@ -107,17 +111,25 @@ class ContactSheet:
 def _row(row: ContactSheetRow) -> Image.Image:
     from PIL import Image, ImageDraw
 
-    bars_height = (len(row.probabilities) + 1) * _LINE
-    height = _LINE * 3 + max(_CELL, bars_height) + 2 * _GAP
+    columns = {**row.opinions, "together": row.probabilities} if row.opinions else {"": row.probabilities}
+    names = list(dict.fromkeys(name for column in columns.values() for name in column))
+    height = _LINE * 3 + max(_CELL, (len(names) + 1) * _LINE) + 2 * _GAP
     bars = _GAP + len(row.steps) * (_CELL + _GAP)
-    picture = Image.new("RGB", (bars + _BARS + _GAP, height), _PAPER)
+    width = bars + _NAMES + len(columns) * _BARS + _GAP
+    picture = Image.new("RGB", (width, height), _PAPER)
     draw = ImageDraw.Draw(picture)
     draw.text((_GAP, _GAP // 2), _plain(row.title), _INK)
     for number, (step, pixels) in enumerate(zip(row.steps, row.pictures, strict=True)):
         left, top = _GAP + number * (_CELL + _GAP), _GAP + _LINE
         draw.text((left, top), _plain(f"{number + 1} {step.name}"), _INK)
         picture.paste(_cell(pixels), (left, top + _LINE))
-    _draw_bars(draw, bars, _GAP + 2 * _LINE, row.probabilities)
+    for number, name in enumerate(names):
+        draw.text((bars, _GAP + (2 + number) * _LINE), _plain(name)[:14], _INK)
+    for number, (title, column) in enumerate(columns.items()):
+        left = bars + _NAMES + number * _BARS
+        draw.text((left, _GAP + _LINE), _plain(title), _INK)
+        _draw_bars(draw, left, _GAP + 2 * _LINE, [column.get(name) for name in names])
+    draw.text((_GAP, height - _LINE - _GAP // 2), _plain(row.says), _INK)
     return picture
 
 
@@ -131,14 +143,14 @@ def _cell(pixels: Pixels) -> Image.Image:
     return picture.resize(size, Image.Resampling.BOX if ratio < 1 else Image.Resampling.NEAREST)
 
 
-def _draw_bars(draw: ImageDraw.ImageDraw, left: int, top: int, probabilities: dict[str, float]) -> None:
-    """A line for each class: its name, a bar, and its probability in percent."""
-    bar, longest = left + 90, _BARS - 90 - 45
-    for number, (name, probability) in enumerate(probabilities.items()):
-        y = top + number * _LINE
-        draw.text((left, y), _plain(name)[:14], _INK)
-        draw.rectangle((bar, y + 2, bar + round(probability * longest), y + _LINE - 4), _BAR)
-        draw.text((bar + longest + 5, y), f"{100 * probability:.1f}%", _INK)
+def _draw_bars(draw: ImageDraw.ImageDraw, left: int, top: int, probabilities: Sequence[float | None]) -> None:
+    """A line for each class: a bar, and its probability in percent; nothing where there is none."""
+    longest = _BARS - 45
+    for number, probability in enumerate(probabilities):
+        if probability is not None:
+            y = top + number * _LINE
+            draw.rectangle((left, y + 2, left + round(probability * longest), y + _LINE - 4), _BAR)
+            draw.text((left + longest + 5, y), f"{100 * probability:.1f}%", _INK)
 
 
 def _plain(text: str) -> str:

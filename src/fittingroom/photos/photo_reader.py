@@ -19,9 +19,13 @@ from fittingroom.data.ranges import ValueRange
 from fittingroom.data.resizing import kept_edge
 from fittingroom.errors import DataError
 from fittingroom.photos.conversion import Conversion, Style
+from fittingroom.photos.second_opinion import SecondOpinion
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from fittingroom.data.class_table import Opinion
+    from fittingroom.photos.foreground import Foreground
 
 _SHORTEST = 16  # pixels
 _MOST_OBLONG = 20  # longest edge / shortest edge
@@ -35,11 +39,13 @@ class PhotoReader:
         shape: `(height, width)` or `(height, width, 3)`, of the model's images.
         values: the range of the training images' values.
         style: gives how the training images were made; called for photos alone.
+        second: gives what else is asked of photos whose foreground is cut out, or why it cannot be, or None.
     """
 
     shape: tuple[int, ...]
     values: ValueRange
     style: Callable[[], Style]
+    second: Callable[[], SecondOpinion | str | None] = lambda: None
 
     def read_file(self, path: Path) -> ModelInputs:
         """The images of one file: IDX, NPZ, CSV or a picture.
@@ -127,7 +133,12 @@ class PhotoReader:
             name,
             tuple(f"{name}: {change}." for change in photo.changes),
             conversion.steps,
+            self._opinions(photo.image, conversion.foreground),
         )
+
+    def _opinions(self, photo: Image.Image, foreground: Foreground | None) -> tuple[Opinion, ...]:
+        second = None if foreground is None else self.second()
+        return (second.of(photo, foreground),) if foreground and isinstance(second, SecondOpinion) else ()
 
 
 def _open_photo(path: Path, shape: tuple[int, ...]) -> Picture:

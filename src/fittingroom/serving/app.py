@@ -161,7 +161,7 @@ class _Service:
     def __init__(self, model: ServedModel, metrics: Metrics) -> None:
         self.model = model
         self.batcher = Batcher(model, metrics)
-        self._reader = RequestReader(model.data, model.style)
+        self._reader = RequestReader(model.data, model.style, model.predictor.second_opinion)
         self._held = HeldBytes()
         # Decoding and GrabCut leave the interpreter to others; more threads would take the cores from the model.
         self._pool = ThreadPoolExecutor(min(os.cpu_count() or 1, 2), thread_name_prefix="pictures")

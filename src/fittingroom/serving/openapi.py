@@ -35,6 +35,21 @@ class Predictions(BaseModel):
             note: str = Field(description="what was done, and what decided it")
             picture: str | None = Field(None, description="as `data:image/png;base64,...`, with `?steps=pictures`")
 
+        class SecondOpinion(BaseModel):
+            """What another network says of a photo, and what the run says without it."""
+
+            class Seen(BaseModel):
+                """Something that the network has a name for."""
+
+                name: str = Field(description="the network's own")
+                probability: float = Field(ge=0, le=1, description="of it")
+
+            by: str = Field(description="the network")
+            seen: list[Seen] = Field(description="what it sees, most likely first")
+            probabilities: list[float] = Field(description="of all classes, by the network alone")
+            something_else: float = Field(description="the probability that it is in none of them, by the network")
+            run: list[float] = Field(description="probabilities of all classes, by the run alone")
+
         file: str | None = Field(description="name of the file that it came in")
         index: int = Field(ge=0, description="its number in the request")
         label: str = Field(alias="class", description="the most likely class")
@@ -43,6 +58,7 @@ class Predictions(BaseModel):
         set: list[str] = Field(description="the right class is among these for 90% of images like the training images")
         unlike: bool = Field(description="whether it is unlike the training images; then the rest means little")
         why: str = Field(description="all of it in a sentence or two")
+        second_opinion: SecondOpinion | None = Field(description="of a photo; null where there is none")
         notes: list[str] = Field(description="what was guessed or changed")
         steps: list[Step] = Field(description="how a photo was converted; empty for images of the model's own size")
 

@@ -20,6 +20,7 @@ from fittingroom.text import amount
 
 if TYPE_CHECKING:
     from fittingroom.photos.conversion import Style
+    from fittingroom.photos.second_opinion import SecondOpinion
     from fittingroom.runs.data_record import DataRecord
 
 Array = np.ndarray[Any, Any]
@@ -109,10 +110,12 @@ class RequestReader:
     Args:
         data: what the model was trained on.
         style: how those images were made, so that photos are converted to it; or why that is not known.
+        second: what else is asked of photos, or why it cannot be.
     """
 
     data: DataRecord
     style: Style | str
+    second: SecondOpinion | str | None = None
 
     def is_small(self, content: bytes) -> bool:
         """Whether it says that it is a PNG of the model's own size, which is read in no time."""
@@ -179,7 +182,7 @@ class RequestReader:
 
     @cached_property
     def _photos(self) -> PhotoReader:
-        return PhotoReader(self.data.picture_shape, self.data.range, self._known_style)
+        return PhotoReader(self.data.picture_shape, self.data.range, self._known_style, lambda: self.second)
 
     def _known_style(self) -> Style:
         if isinstance(self.style, str):

@@ -12,6 +12,7 @@ from fittingroom.answers.recalibration import ALPHA
 from fittingroom.api.run import Run
 from fittingroom.errors import DataError, RunError
 from fittingroom.photos.conversion import Style
+from fittingroom.photos.second_opinion import SecondOpinion
 from fittingroom.runs.data_record import DataRecord
 from fittingroom.runs.json_files import plain
 from fittingroom.runs.looks import Standings
@@ -111,12 +112,24 @@ class ServedModel:
                 "The foreground of a photo has probabilities and a set that were fitted on synthetic photos made from "
                 "held-out images. Real photos are harder, so their sets contain the right class less often."
             )
+            found += _second_meaning(self.predictor.second_opinion)
         if judgement.unlike is not None:
             found.append(
                 f"`unlike` is also true for about {FALSE_ALARMS:.0%} of images like the training images, and false for "
                 "some that are unlike them."
             )
         return found
+
+
+def _second_meaning(second: SecondOpinion | str | None) -> list[str]:
+    """What is to be known of second opinions, if there is anything."""
+    if second is None or isinstance(second, str):
+        return [] if second is None else [f"{second}."]
+    return [
+        f"A photo gets a second opinion by {second.backbone.title}, trained on {second.backbone.trained_on}: "
+        "`probabilities` and `set` are those of both together, which no image was held out to check, and `unlike` is "
+        "true where they agree that it is something else, or where no class is more likely than all others together."
+    ]
 
 
 _COMPARED = {

@@ -173,7 +173,11 @@ class TryView:
             return str(error)
         if style.foreground is None:
             return "The whole picture is resized, as the training images were."
-        return "The thing in it is cut out, and shown as the training images show theirs."
+        shown = "The thing in it is cut out, and shown as the training images show theirs."
+        second = self.predictor.second_opinion
+        if second is None or isinstance(second, str):
+            return shown if second is None else f"{shown} {second}."
+        return f"{shown} {second.backbone.title}, which was trained on photographs, is asked too."
 
     def _photos_first(self) -> bool:
         """Whether photos are what the training images are, and drawings are not."""

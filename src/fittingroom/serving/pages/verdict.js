@@ -36,7 +36,7 @@ export const verdict = (app, facts, waiting) => {
   };
 
   const title = (answer) => {
-    if (answer.unlike) return "Unlike the training images";
+    if (answer.unlike) return answer.second_opinion ? "None of its classes, or not sure" : "Unlike the training images";
     if (!answer.set.length) return "No class is likely enough";
     if (answer.set.length > 4) return `One of ${answer.set.length} classes`;
     return listed(answer.set);

@@ -1,0 +1,62 @@
+"""Two opinions on a photo are one by Bayes' rule; they refuse where neither names a class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fittingroom.answers.two_opinions import TwoOpinions
+from fittingroom.data.class_table import Opinion
+
+
+def opinion(*shares: float) -> Opinion:
+    """What a network says of the classes, in order; the last is something else."""
+    return Opinion("a network", np.array(shares[:-1]), shares[-1], (("a thing", 1.0),))
+
+
+def both(run: Any, second: Opinion, *, unlike: bool = False) -> TwoOpinions:
+    return TwoOpinions.of(np.asarray(run, np.float32), second, unlike=unlike)
+
+
+def test_probabilities_are_multiplied() -> None:
+    together = both([0.6, 0.3, 0.1], opinion(0.2, 0.6, 0.1, 0.1))
+    np.testing.assert_allclose(together.probabilities, np.array([0.12, 0.18, 0.01]) / 0.31, rtol=1e-6)
+    assert together.order == [1, 0, 2]
+
+
+def test_who_says_nothing_changes_nothing() -> None:
+    run = [0.7, 0.2, 0.1]
+    np.testing.assert_allclose(both(run, opinion(0.25, 0.25, 0.25, 0.25)).probabilities, run, rtol=1e-6)
+    np.testing.assert_allclose(both([1 / 3] * 3, opinion(0.7, 0.2, 0.1, 0)).probabilities, run, rtol=1e-6)
+
+
+def test_where_the_shape_is_unlike_the_run_counts_half() -> None:
+    sure, second = [1.0, 0.0], opinion(0.05, 0.9, 0.05)
+    assert both(sure, second).probabilities.tolist() == [1.0, 0.0]
+    together = both(sure, second, unlike=True)
+    np.testing.assert_allclose(together.probabilities, np.array([0.75 * 0.05, 0.25 * 0.9]) / 0.2625, rtol=1e-6)
+    assert not together.refused
+
+
+def test_a_set_is_the_smallest_that_is_likely_enough() -> None:
+    together = both([0.5, 0.3, 0.15, 0.05], opinion(0.2, 0.2, 0.2, 0.2, 0.2))
+    assert together.inside(0.1) == [True, True, True, False]
+    assert together.inside(0.3) == [True, True, False, False]
+    assert together.inside(0.6) == [True, False, False, False]
+
+
+def test_opinions_that_are_calibrated_and_independent_are_calibrated_together() -> None:
+    random, classes = np.random.default_rng(0), 5
+    labels = random.integers(classes, size=20_000)
+    # Each sees the true class through noise of its own, and says the posterior of that.
+    seen = [(np.eye(classes)[labels] + random.normal(0, 0.8, (len(labels), classes))) / 0.8**2 for _ in range(2)]
+    run, second = (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True) for logits in seen)
+    told = [both(one, opinion(*other, 0.0)) for one, other in zip(run, second, strict=True)]
+    sure = np.array([one.probabilities.max() for one in told])
+    right = np.array([one.order[0] for one in told]) == labels
+    assert right.mean() > max((each.argmax(axis=1) == labels).mean() for each in (run, second)) + 0.05
+    for low, high in ((0.2, 0.5), (0.5, 0.75), (0.75, 0.95), (0.95, 1.01)):
+        inside = (sure >= low) & (sure < high)
+        assert sure[inside].mean() == pytest.approx(right[inside].mean(), abs=0.03)
