@@ -132,6 +132,17 @@ def test_a_run_on_a_large_folder_is_that_on_a_small_one(
     assert [path.name for path in large.path.rglob("images-*")] == [path.name for path in small.path.rglob("images-*")]
 
 
+@pytest.mark.usefixtures("on_disk")
+def test_images_that_training_from_scratch_has_no_room_for_are_refused_before_they_are_read(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = load(folder)
+    monkeypatch.setattr("fittingroom.data.stored_images.machine_memory", lambda: 1e5)
+    with pytest.raises(DataError, match=r"55 images of 28x28 pixels take 0.0 GB, .* twice; .*--recipe transfer"):
+        fr.train(data, "course", out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def drafts() -> list[Path]:
     return [path for path in (cache_dir() / "datasets").glob(".*") if path.is_dir()]
 
@@ -176,7 +187,7 @@ def test_without_room_on_the_disk_the_memory_is_used_or_it_is_said(
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 10_000}))
     data = load(folder, image_size=22)
     assert "has 0.0 GB free, and the images take 0.0 GB" in data.notes[-1]
-    monkeypatch.setattr("fittingroom.data.decode._memory", lambda: 20_000.0)
+    monkeypatch.setattr("fittingroom.data.decode.machine_memory", lambda: 20_000.0)
     with pytest.raises(DataError, match=r"22x22 pixels take 0.0 GB, for which neither the cache folder .* Set FITTING"):
         load(folder, image_size=22)
     assert not drafts()

@@ -28,7 +28,7 @@ from fittingroom.data.folder import PictureFolder
 from fittingroom.data.headers import median_size
 from fittingroom.data.pictures import MOST_BYTES, MemoryBudget, Picture
 from fittingroom.data.resizing import Resizing
-from fittingroom.data.stored_images import ImageFile
+from fittingroom.data.stored_images import ImageFile, machine_memory
 from fittingroom.data.values import DIGEST_BYTES, Images
 from fittingroom.errors import DataError, StorageError
 from fittingroom.progress import Bar
@@ -228,7 +228,7 @@ class _Decoding:
 
     def _check_room(self, needed: int) -> None:
         if self.draft is None:
-            if needed > _memory() / 2:
+            if needed > machine_memory() / 2:
                 raise DataError(
                     f"the images of {self.height}x{self.width} pixels take {needed / 1e9:.1f} GB, for which neither "
                     f"the cache folder {cache_dir()} nor the memory has room. Set FITTINGROOM_CACHE_DIR to a folder on "
@@ -288,13 +288,6 @@ def _in_order(
     finally:
         for future in begun:
             future.cancel()
-
-
-def _memory() -> float:
-    """Bytes of memory that this machine has; infinite where the system does not say."""
-    if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
-        return math.inf
-    return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
 
 
 def _say_changes(changes: Counter[str], size: tuple[int, int], median: tuple[int, int] | None) -> list[str]:

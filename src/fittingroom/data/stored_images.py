@@ -8,6 +8,7 @@ pages of the map are given back after each reading, and a split is a list of row
 from __future__ import annotations
 
 import io
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,9 @@ from numpy.typing import NDArray
 
 from fittingroom.atomic import storage_errors
 from fittingroom.data.values import Images, give_back, rows_of_a_block
+from fittingroom.errors import DataError
+
+_MOST_OF_MEMORY = 0.8
 
 
 class StoredImages:
@@ -95,6 +99,21 @@ class StoredImages:
         """Some of them, which stay in the file too: a slice, a mask or positions."""
         return StoredImages(self._maps, self._rows[rows])
 
+    def in_memory(self) -> Images:
+        """All of them as one array, for what trains on all at once.
+
+        Raises:
+            DataError: the machine has no room for them and for the copy that training makes.
+        """
+        if 2 * self.nbytes > machine_memory() * _MOST_OF_MEMORY:
+            raise DataError(
+                f"the {len(self):,} images of {self.shape[1]}x{self.shape[2]} pixels take {self.nbytes / 1e9:.1f} GB, "
+                f"and a recipe without a backbone has them in memory twice; this machine has "
+                f"{machine_memory() / 1e9:.0f} GB. Use a recipe with a backbone, which needs their features only "
+                "(--recipe transfer), or a smaller --image-size."
+            )
+        return np.asarray(self)
+
     @classmethod
     def joined(cls, parts: Sequence[Images | StoredImages]) -> StoredImages:
         """The images of several parts in a row."""
@@ -113,6 +132,13 @@ class StoredImages:
                 found[few] = one[rows[few] - self._starts[number]]
                 give_back(one)
         return found
+
+
+def machine_memory() -> float:
+    """Bytes of memory that this machine has; infinite where the system does not say."""
+    if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
+        return math.inf
+    return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
 
 
 def _few(rows: NDArray[Any], shape: tuple[int, ...]) -> Iterator[NDArray[Any]]:

@@ -82,7 +82,8 @@ class Arrays:
     @classmethod
     def of_part(cls, part: Part, *, scale: bool = True) -> Arrays:
         """A dataset's part. Its images stay uint8, and the program divides them by the dataset's scale if `scale`."""
-        return cls(np.asarray(part.images), part.labels, scale=part.scale if scale else 1.0, files=part.files)
+        images = part.images if isinstance(part.images, np.ndarray) else part.images.in_memory()
+        return cls(images, part.labels, scale=part.scale if scale else 1.0, files=part.files)
 
     def __len__(self) -> int:
         return len(self.images)
