@@ -312,8 +312,9 @@ def _say_flat(images: Images, changes: Sequence[str]) -> list[str]:
 
 def _count_flat(images: Images) -> int:
     """How many images have the colour of their first pixel throughout; few are looked at beyond their first row."""
-    maybe = images[(images[:, 0] == images[:, 0, :1]).reshape(len(images), -1).all(axis=1)]
-    return int((maybe == maybe[:, :1, :1]).reshape(len(maybe), -1).all(axis=1).sum())
+    pixels = tuple(range(1, images.ndim))
+    maybe = images[(images[:, :1] == images[:, :1, :1]).all(axis=pixels)]
+    return int((maybe == maybe[:, :1, :1]).all(axis=pixels).sum())
 
 
 def _check_classes(labels: Labels, classes: tuple[str, ...], guesses: Sequence[str]) -> None:
