@@ -78,7 +78,9 @@ class Backbone:
         """
         self._check(unfreeze)
         extractor = self._extractor
-        name = re.sub(r"[^\w.-]+", "-", self.name)
+        name = re.sub(
+            r"[^\w.-]+", "-", self.name.replace("\\", "/").rpartition("/")[2]
+        )  # of a file of one's own, its name
         key = f"{name}-{extractor.digest[:16]}-{unfreeze}-p{PREPROCESSING}"
         shape = extractor.shape_before(unfreeze)
         return FrozenPart(key, shape, extractor.input_size, extractor.parallel, extractor, unfreeze)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 import threading
 from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass
@@ -21,7 +22,7 @@ import numpy as np
 from fittingroom.atomic import read_file, write_bytes
 from fittingroom.backbones.pretrained_weights import digest_of
 from fittingroom.data.cache import cache_dir
-from fittingroom.errors import InputError, StorageError
+from fittingroom.errors import InputError, ModelError, StorageError
 
 if TYPE_CHECKING:
     import keras
@@ -68,6 +69,7 @@ class _Stored:
     structure: dict[str, Any]
     image_shape: tuple[int, ...]
     features: int
+    names: tuple[str, ...]
     blocks: tuple[dict[str, Any], ...]
     weights: Mapping[str, Array]
     digest: str
@@ -203,13 +205,17 @@ def _packed(model: keras.Model) -> bytes:
 
     from fittingroom.backbones.keras_cut import blocks_of, without_random_values
 
-    weights = {variable.path: np.asarray(variable.value) for variable in model.variables}
-    weights = {name: array for name, array in weights.items() if "seed_generator" not in name}
+    variables = _kept_variables(model)
+    names = [_lasting_name(variable.path) for variable in variables]
+    weights = {name: np.asarray(variable.value) for name, variable in zip(names, variables, strict=True)}
+    if len(weights) < len(names):
+        raise ModelError("two of its variables have one name")
     described = {
         "format": _FORMAT,
         "structure": without_random_values(json.loads(model.to_json())),
         "image_shape": model.inputs[0].shape[1:],
         "features": model.outputs[0].shape[1],
+        "names": names,
         "blocks": [asdict(block) for block in blocks_of(model)],
     }
     text = json.dumps(described, sort_keys=True)
@@ -233,8 +239,8 @@ def _unpacked(content: bytes) -> _Stored | None:
         described = json.loads(header["model"])
         if described.pop("format") != _FORMAT:
             return None
-        image_shape, blocks = tuple(described.pop("image_shape")), tuple(described.pop("blocks"))
-        return _Stored(**described, image_shape=image_shape, blocks=blocks, weights=weights, digest=header["digest"])
+        tuples = {name: tuple(described[name]) for name in ("image_shape", "names", "blocks")}
+        return _Stored(**{**described, **tuples}, weights=weights, digest=header["digest"])
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
@@ -242,10 +248,20 @@ def _unpacked(content: bytes) -> _Stored | None:
 def _model(stored: _Stored) -> keras.Model:
     """The model, built again without code from the file."""
     model = build_structure(stored.structure)
-    for variable in model.variables:
-        if variable.path in stored.weights:
-            variable.assign(stored.weights[variable.path])
+    for name, variable in zip(stored.names, _kept_variables(model), strict=True):
+        variable._path = name  # Keras counts variables that have no name through the whole process
+        variable.assign(stored.weights[name])
     return model
+
+
+def _kept_variables(model: keras.Model) -> list[Any]:
+    """The variables of a model without the states of random layers."""
+    return [variable for variable in model.variables if "seed_generator" not in variable.path]
+
+
+def _lasting_name(path: str) -> str:
+    """The path of a variable without the number that Keras gives to those without a name."""
+    return re.sub(r"/variable_\d+$", "/variable", path)
 
 
 def build_structure(structure: dict[str, Any]) -> keras.Model:
