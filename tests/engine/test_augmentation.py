@@ -34,6 +34,8 @@ ALL = (
     "bite 100",
     "clutter 100",
     "blur 2",
+    "crop 40",
+    "colour 30",
 )
 FEW = ("flip", "shift 2")  # a program with all of them takes long to compile
 SHAPES = ("rotate 20", "stretch 30", "bend 2")
@@ -101,7 +103,7 @@ def test_cutout_blackens_one_square_which_the_edge_may_cut() -> None:
 def test_colours_are_changed_together(text: str) -> None:
     grey = ramp(300, (20, 20))
     colour = changed(np.repeat(grey[..., None], 3, axis=3), text)
-    np.testing.assert_allclose(colour, np.repeat(changed(grey, text)[..., None], 3, axis=3), rtol=1e-4)
+    np.testing.assert_allclose(colour, np.repeat(changed(grey, text)[..., None], 3, axis=3), rtol=1e-4, atol=1e-4)
 
 
 def test_every_known_augmentation_is_tested_here() -> None:
@@ -196,6 +198,31 @@ def test_blur_keeps_the_light_and_loses_the_edges() -> None:
     np.testing.assert_allclose(after.sum(axis=(1, 2)), before.sum(axis=(1, 2)), rtol=0.05)
     blurred = after.max(axis=(1, 2)) < 0.899
     assert 105 < blurred.sum() < 195
+
+
+def test_crop_enlarges_a_part_of_at_least_the_share_that_stays() -> None:
+    places = np.stack(np.meshgrid(np.arange(20.0) + 1, np.arange(30.0) + 1, indexing="ij"), axis=-1)
+    images = np.broadcast_to(np.pad(places, [(0, 0), (0, 0), (0, 1)]), (100, 20, 30, 3)).astype(np.float32)
+    result = changed(images, "crop 40")
+    inner = result[:, 2:-2, 2:-2, :2]  # the outermost pixels are mixed with the black outside
+    down, right = inner[:, 1:, :, 0] - inner[:, :-1, :, 0], inner[:, :, 1:, 1] - inner[:, :, :-1, 1]
+    area = down.mean(axis=(1, 2)) * right.mean(axis=(1, 2))
+    assert 0.55 < area.min() < 0.7
+    assert 0.95 < area.max() < 1.001
+    assert result[..., 0].max() <= 20.01
+    assert np.ptp(inner[:, 0, 0, 0]) > 2  # from another place each time
+
+
+def test_colour_changes_brightness_contrast_and_saturation_of_each_image_alike_everywhere() -> None:
+    images = np.random.default_rng(0).uniform(90, 160, (50, 6, 5, 3)).astype(np.float32)
+    result = changed(images, "colour 30")
+    apart = (result.max(axis=3) - result.min(axis=3)) / (images.max(axis=3) - images.min(axis=3))
+    np.testing.assert_allclose(apart, np.broadcast_to(apart[:, :1, :1], apart.shape), rtol=1e-2)
+    brightness = result.mean(axis=(1, 2, 3)) / images.mean(axis=(1, 2, 3))
+    assert 0.69 < brightness.min() < 0.8
+    assert 1.2 < brightness.max() < 1.31
+    assert result.min() >= 0
+    assert result.max() <= 255
 
 
 def test_spared_images_go_without_what_follows_only() -> None:

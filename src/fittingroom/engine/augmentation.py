@@ -12,6 +12,7 @@ the number of the step), which rides at the end of the optimizer's part of `Stat
   cut out of a photograph. Brightness counts in units of an image's brightest pixel, so that the scale of the images
   does not matter.
 - `crop` and `colour` are those of photographs: a part of the image enlarged, and brightness, contrast and saturation.
+- `crop` and `colour` change photographs as a camera would, whatever is in them.
 - Test views: an image and its mirror image, or itself one pixel further, show the same thing, but a
   network's errors on them differ in part, so the mean of its answers is right more often. Training, and validation
   while it lasts, see images as they are: six views would cost validation six times its time. `recipes.build` does the
@@ -117,18 +118,19 @@ def _cutout(key: jax.Array, images: jax.Array, side: int) -> jax.Array:
 
 
 def _crop(key: jax.Array, images: jax.Array, percent: int) -> jax.Array:
-    """A part of each image, with sides of 1 - percent / 100 to 1 of the image's, is enlarged to the whole."""
-    shares, places = jax.random.uniform(key, (2, 2, len(images), 1, 1))
-    kept = 1 - percent / 100 * shares
-    moved = (1 - kept) * (places - 0.5)
-    down, right = _from_centre(images)
-    height, width = images.shape[1:3]
-    return _looked_up(images, down * kept[0] + moved[0] * height, right * kept[1] + moved[1] * width)
+    """A part of each image, at least 100 - percent of its area, is enlarged to the whole (arXiv 1409.4842)."""
+    shares, aspects, *places = jax.random.uniform(key, (4, len(images), 1, 1))
+    area, aspect = 1 - percent / 100 * shares, (4 / 3) ** (2 * aspects - 1)
+    found = []
+    for axis, (offsets, side) in enumerate(zip(_from_centre(images), (area / aspect, area * aspect), strict=True)):
+        kept = jnp.minimum(jnp.sqrt(side), 1.0)
+        found.append(offsets * kept + (1 - kept) * (places[axis] - 0.5) * images.shape[axis + 1])
+    return _looked_up(images, *found)
 
 
 def _colour(key: jax.Array, images: jax.Array, percent: int) -> jax.Array:
-    """Brightness, contrast and saturation of each image change by a factor of up to 1 + percent / 100, each its own."""
-    factors = jnp.exp(_uniform(key, (3, len(images), *[1] * (images.ndim - 1)), math.log1p(percent / 100)))
+    """Brightness, contrast and saturation of each image change by factors of 1 - percent / 100 to 1 + percent / 100."""
+    factors = 1 + _uniform(key, (3, len(images), *[1] * (images.ndim - 1)), percent / 100)
     most = jnp.where(_peaks(images) > 1, 255.0, 1.0)  # the value of a white pixel
     images = images * factors[0]
     mean = images.mean(axis=tuple(range(1, images.ndim)), keepdims=True)

@@ -27,6 +27,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.interpreters.ad import JVPTracer
 
+from fittingroom.engine.depthwise import Windows, depthwise
+
 USUAL = ("NHWC", "HWIO", "NHWC")
 _ORIGINAL = jax.lax.conv_general_dilated  # its name in `jax.lax` is ours while a program is traced
 # XLA's convolution is slow where windows have few numbers (three channels of 3×3) and there are few features for each
@@ -34,45 +36,6 @@ _ORIGINAL = jax.lax.conv_general_dilated  # its name in `jax.lax` is ours while 
 FEW_NUMBERS, FEW_FEATURES = 27, 16
 # A window with more positions than this is left to XLA, since each position becomes an operation here.
 LARGEST_WINDOW = 16
-
-
-class _Windows(NamedTuple):
-    """The windows that a kernel is applied to: strides, padding and dilation of rows and columns."""
-
-    strides: tuple[int, ...]
-    pads: tuple[tuple[int, int], ...]
-    dilation: tuple[int, ...]
-
-    def spread(self, weights: jax.Array) -> list[int]:
-        """How many rows and columns a window spans."""
-        return [(extent - 1) * step + 1 for extent, step in zip(weights.shape[:2], self.dilation, strict=True)]
-
-    def reach(self, gradient: jax.Array) -> list[int]:
-        """How many rows and columns the first pixels of all windows span."""
-        return [(extent - 1) * step + 1 for extent, step in zip(gradient.shape[1:3], self.strides, strict=True)]
-
-    def size(self, images: jax.Array, weights: jax.Array) -> list[int]:
-        """How many windows there are along each axis."""
-        return [
-            (extent + sum(pads) - spread) // step + 1
-            for extent, pads, spread, step in zip(
-                images.shape[1:3], self.pads, self.spread(weights), self.strides, strict=True
-            )
-        ]
-
-    def met(self, images: jax.Array, weights: jax.Array) -> list[jax.Array]:
-        """The pixels that meet each position of the kernel, row by row: `(batch, *size, channels)` each."""
-        padded = jax.lax.pad(
-            images, jnp.zeros((), images.dtype), [(0, 0, 0), *((*pad, 0) for pad in self.pads), (0, 0, 0)]
-        )
-        size = self.size(images, weights)
-
-        def along(array: jax.Array, axis: int, position: int) -> jax.Array:
-            start, step = position * self.dilation[axis - 1], self.strides[axis - 1]
-            return jax.lax.slice_in_dim(array, start, start + (size[axis - 1] - 1) * step + 1, step, axis)
-
-        height, width = weights.shape[:2]
-        return [along(along(padded, 1, row), 2, column) for row in range(height) for column in range(width)]
 
 
 def _convolve(
@@ -93,7 +56,7 @@ def _convolve(
     batch, channel, *space = layout.lhs_spec
     images = inputs.transpose(batch, *space, channel)
     weights = kernel.transpose(*layout.rhs_spec[2:], layout.rhs_spec[1], layout.rhs_spec[0])
-    windows = _Windows(tuple(strides), ((0, 0), (0, 0)), dilation)
+    windows = Windows(tuple(strides), ((0, 0), (0, 0)), dilation)
     pads = _paddings(images.shape[1:3], windows.spread(weights), strides, padding)
     windows = windows._replace(pads=tuple(pads))
     if min(*windows.size(images, weights), *images.shape, *weights.shape) < 1:
@@ -104,39 +67,30 @@ def _convolve(
     return result.transpose([order.index(axis) for axis in range(4)])
 
 
-def _grouped(images: jax.Array, weights: jax.Array, groups: int, windows: _Windows) -> jax.Array:
+def _grouped(images: jax.Array, weights: jax.Array, groups: int, windows: Windows) -> jax.Array:
     """One ordinary convolution for each group of channels."""
     if weights.shape[2] == 1 and groups == images.shape[3] > 1:
-        return _depthwise(images, weights, windows)
+        return depthwise(images, weights, windows)
     if groups == 1:
         return _dense(images, weights, windows)
     parts = zip(jnp.split(images, groups, axis=3), jnp.split(weights, groups, axis=3), strict=True)
     return jnp.concatenate([_dense(image, weight, windows) for image, weight in parts], axis=3)
 
 
-def _depthwise(images: jax.Array, weights: jax.Array, windows: _Windows) -> jax.Array:
-    """Each channel has its own kernels, so the result is a sum of elementwise products, one per position."""
-    height, width, _, features = weights.shape
-    channels = images.shape[3]
-    own = weights.reshape(height * width, channels, features // channels)
-    total = sum(part[..., None] * weight for part, weight in zip(windows.met(images, weights), own, strict=True))
-    return jnp.asarray(total).reshape(images.shape[0], *windows.size(images, weights), features)
-
-
-def _dense(images: jax.Array, weights: jax.Array, windows: _Windows) -> jax.Array:
+def _dense(images: jax.Array, weights: jax.Array, windows: Windows) -> jax.Array:
     if weights.shape[:2] == (1, 1):
         return _product(images, weights, windows)
     return _convolution(images, weights, windows)
 
 
-def _product(images: jax.Array, weights: jax.Array, windows: _Windows) -> jax.Array:
+def _product(images: jax.Array, weights: jax.Array, windows: Windows) -> jax.Array:
     """The product of each window, flattened to `height * width * channels` numbers, with the kernel."""
     side_by_side = jnp.concatenate(windows.met(images, weights), axis=3)
     return side_by_side @ weights.reshape(-1, weights.shape[3])
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _convolution(images: jax.Array, weights: jax.Array, windows: _Windows) -> jax.Array:
+def _convolution(images: jax.Array, weights: jax.Array, windows: Windows) -> jax.Array:
     """A convolution without groups, whose gradients are convolutions in the usual order of axes."""
     height, width, channels, features = weights.shape
     if height * width * channels <= FEW_NUMBERS and features <= FEW_FEATURES * channels:
@@ -144,11 +98,11 @@ def _convolution(images: jax.Array, weights: jax.Array, windows: _Windows) -> ja
     return _xla(images, weights, windows.pads, window_strides=windows.strides, rhs_dilation=windows.dilation)
 
 
-def _forward(images: jax.Array, weights: jax.Array, windows: _Windows) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+def _forward(images: jax.Array, weights: jax.Array, windows: Windows) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
     return _convolution(images, weights, windows), (images, weights)
 
 
-def _backward(windows: _Windows, kept: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _backward(windows: Windows, kept: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
     images, weights = kept
     return _images_gradient(images, weights, gradient, windows), _kernel_gradient(images, weights, gradient, windows)
 
@@ -156,19 +110,16 @@ def _backward(windows: _Windows, kept: tuple[jax.Array, jax.Array], gradient: ja
 _convolution.defvjp(_forward, _backward)
 
 
-def _images_gradient(images: jax.Array, weights: jax.Array, gradient: jax.Array, windows: _Windows) -> jax.Array:
+def _images_gradient(images: jax.Array, weights: jax.Array, gradient: jax.Array, windows: Windows) -> jax.Array:
     """The gradient, with its strides filled with zeros, convolved with the kernel turned round."""
-    pads = []
-    for axis, (spread, reach) in enumerate(zip(windows.spread(weights), windows.reach(gradient), strict=True)):
-        low = spread - 1 - windows.pads[axis][0]
-        pads.append((low, images.shape[axis + 1] + spread - 1 - reach - low))
+    pads = windows.pads_back(images, weights, gradient)
     turned = weights[::-1, ::-1].transpose(0, 1, 3, 2)
     return _xla(
         gradient, turned, pads, window_strides=(1, 1), lhs_dilation=windows.strides, rhs_dilation=windows.dilation
     )
 
 
-def _kernel_gradient(images: jax.Array, weights: jax.Array, gradient: jax.Array, windows: _Windows) -> jax.Array:
+def _kernel_gradient(images: jax.Array, weights: jax.Array, gradient: jax.Array, windows: Windows) -> jax.Array:
     """The images convolved with the gradient: channels become the batch, images the channels, strides the dilation."""
     pads = []
     for axis, (spread, reach) in enumerate(zip(windows.spread(weights), windows.reach(gradient), strict=True)):

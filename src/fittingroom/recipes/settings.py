@@ -123,7 +123,7 @@ AUGMENTATIONS: Mapping[str, str | None] = MappingProxyType(
         "bite": "percent of the images whose foreground has pieces missing",
         "clutter": "percent of the images that have pieces of background",
         "blur": "pixels, at most, of a Gaussian's deviation",
-        "crop": "percent, at most, by which each side of the part that is kept and enlarged is shorter",
+        "crop": "percent of the image's area, at most, that is cut away",
         "colour": "percent, at most, by which brightness, contrast and saturation change",
     }
 )
