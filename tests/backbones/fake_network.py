@@ -26,6 +26,7 @@ class FakeNetwork:
     def __init__(self, key: str = "fake network, 1", seconds: float = 0) -> None:
         self.key = key
         self.shape = SHAPE
+        self.parallel = True
         self.seconds = seconds
         self.pictures = 0
         """How many it has computed."""

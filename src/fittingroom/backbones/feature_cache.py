@@ -48,7 +48,7 @@ _FORMAT = 1
 """Raised when the files or their meaning change, so that older features are computed again."""
 
 _BATCH = 32  # pictures that the network gets at once
-_BLOCK_PICTURES = 128  # about a second of work, which is what a kill costs
+_BLOCK_PICTURES = 64  # half a second of work, which is what a kill costs
 _BLOCK_BYTES = 2**25
 _TRIES = 3  # after which a disk that does not keep what is written is not used
 _SECONDS_BETWEEN_STAGES = 0.25
@@ -84,6 +84,11 @@ class FrozenNetwork(Protocol):
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one image's features."""
+        ...
+
+    @property
+    def parallel(self) -> bool:
+        """Whether several threads that ask for features are faster than one."""
         ...
 
     def features(self, images: Images, *, threads: int | None = None) -> NDArray[np.float32]:
@@ -137,7 +142,7 @@ def _on_disk(work: _Work, stored: StoredFeatures) -> Features:
     """The features in the cache, after those that are missing have been computed.
 
     Raises:
-        StorageError: the cache cannot be written. What a full disk has no room for does not stay there.
+        StorageError: the cache cannot be written.
     """
     for _ in range(_TRIES):
         if not (missing := stored.missing()):
@@ -145,13 +150,19 @@ def _on_disk(work: _Work, stored: StoredFeatures) -> Features:
             with storage_errors(stored.path):  # deleted meanwhile
                 return stored.mapped
         stored.create(work.digests.tobytes(), work.facts)
-        work.compute(missing, stored.claim, stored.write)
+        try:
+            work.compute(missing, stored.claim, stored.write)
+        except KeyboardInterrupt as error:
+            stored.verify()
+            kept = number(sum(len(work.rows.of_block(block)) for block in stored.sound()))
+            message = f"the features of {kept} of {amount(work.rows.count, 'image')} are kept for the next training."
+            raise Interrupted(message, None) from error
         stored.verify()
     raise StorageError(f"{stored.path} does not read as it was written. Choose a cache folder on another disk.")
 
 
 def _in_memory(work: _Work, stored: StoredFeatures) -> Features:
-    """The features as an array; those that were written already are read, and leave a full disk."""
+    """The features as an array; those that were written already are read, and those of this call leave a full disk."""
     rows = work.rows
     if rows.bytes > _memory() / 2:
         raise StorageError(
@@ -168,7 +179,8 @@ def _in_memory(work: _Work, stored: StoredFeatures) -> Features:
     for block in stored.sound():
         write(block, stored.read(block))
     missing = stored.missing()
-    stored.remove()
+    if stored.is_new:
+        stored.remove()
     work.compute(missing, lambda _: "free", write)
     return array
 
@@ -227,7 +239,7 @@ class _Work:
             write: gets the number and the rows of each.
         """
         _ = self._elsewhere  # found before the threads begin, of which each would look for itself
-        threads = min(usable_cores(), len(blocks))
+        threads = min(usable_cores() if self.frozen.parallel else 1, len(blocks))
         stop, lock, waiting = threading.Event(), threading.Lock(), deque(blocks)
         shown = _Shown(self.progress, self.rows.count, sum(len(self.rows.of_block(block)) for block in blocks))
 
@@ -254,8 +266,6 @@ class _Work:
         with ThreadPoolExecutor(threads) as pool:
             try:
                 _wait_for([pool.submit(work) for _ in range(threads)], shown.draw)
-            except KeyboardInterrupt as error:
-                raise Interrupted(shown.interrupted(), None) from error
             finally:
                 stop.set()
 
@@ -342,14 +352,8 @@ class _Shown:
         seconds = time.perf_counter() - self._started
         left = f", {duration(seconds * (self._missing / self._done - 1))} left" if self._done else ""
         known = seconds >= _SECONDS_BEFORE_ESTIMATE
-        self._progress.stage(f"computing features: {self._counted()} images{left if known else ''}")
-
-    def interrupted(self) -> str:
-        """What is said after Ctrl-C."""
-        return f"the features of about {self._counted()} images are kept, and the next training continues from there."
-
-    def _counted(self) -> str:
-        return f"{number(self._images - self._missing + math.floor(self._done))} of {number(self._images)}"
+        done = number(self._images - self._missing + math.floor(self._done))
+        self._progress.stage(f"computing features: {done} of {number(self._images)} images{left if known else ''}")
 
 
 def _name(facts: Mapping[str, Any], digests: bytes) -> str:

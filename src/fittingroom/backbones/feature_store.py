@@ -108,25 +108,23 @@ class StoredFeatures:
         self.rows = rows
         self.damaged = 0
         """Images whose features `verify` found damaged."""
+        self.is_new = False
+        """Whether `create` found no features."""
         self._journal = _Journal(folder / "blocks.txt")
         self._sound: set[int] = set()
         self._passed: set[int] = set()
         self._lock = threading.Lock()
 
-    def create(self, digests: bytes, facts: Mapping[str, Any]) -> bool:
+    def create(self, digests: bytes, facts: Mapping[str, Any]) -> None:
         """Makes the folder and its files as far as they are missing or damaged.
 
         Args:
             digests: of the images, in their order.
             facts: what `contents.json` says.
 
-        Returns:
-            Whether the features had no file before.
-
         Raises:
             StorageError: they cannot be written, or the disk has no room for what is missing.
         """
-        is_new = not self.path.exists()
         with storage_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             free = shutil.disk_usage(self.folder).free
@@ -136,12 +134,11 @@ class StoredFeatures:
                 f"the features take {gigabytes(needed)}, and the disk of {self.folder} has {gigabytes(free)} left. "
                 "Free some space, or set FITTINGROOM_CACHE_DIR to a folder on a larger disk."
             )
+        with storage_errors(self.path), self.path.open("ab") as stream:  # never shortened: others may have mapped it
+            self.is_new = self.is_new or stream.tell() == 0
         for name, content in (("images.bin", digests), ("contents.json", json.dumps(facts).encode())):
             if _content(self.folder / name) != content:
                 write_bytes(self.folder / name, content, durable=False)
-        with storage_errors(self.path), self.path.open("ab"):
-            pass  # never shortened: another process may have mapped it
-        return is_new
 
     def verify(self) -> None:
         """Compares all blocks with their checksums, but those that were found to be right before."""
