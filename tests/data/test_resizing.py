@@ -19,6 +19,8 @@ from fittingroom.data.resizing import RESIZE_RULES, Resizing, fitted
 from fittingroom.errors import DataError
 from fittingroom.photos.conversion import Style
 from fittingroom.photos.photo_reader import PhotoReader
+from fittingroom.recipes.named import find_recipe
+from fittingroom.training.arguments import load_for
 
 
 def stripes(width: int, height: int, seed: int = 0) -> Image.Image:
@@ -143,6 +145,24 @@ def test_all_pictures_of_a_folder_are_taken_where_a_class_has_one(photos: Path, 
     assert "3 pictures resized to 32x40" in notes[-1]
     images = load(photos, image_size=(32, 40), aspect="crop", color_mode="rgb", validation=0).train
     np.testing.assert_array_equal(part.images[1], images.images[images.files.index("tall/0.jpg")])
+
+
+def test_a_recipe_with_a_backbone_gets_pictures_of_its_size_unless_the_user_chose(photos: Path) -> None:
+    nothing = dict.fromkeys(("validation", "data_dir", "image_size", "aspect", "color_mode"))
+    transfer, course = find_recipe("transfer"), find_recipe("course")
+    data = load_for([transfer], photos, nothing)
+    assert (data.image_shape, data.arguments["aspect"], data.arguments["color_mode"]) == ((224, 224, 3), "crop", "rgb")
+    assert data.notes[-1].startswith("The pictures were cropped to 224x224 pixels, the size that the backbone effic")
+    assert load_for([transfer, course], photos, nothing).image_shape == (64, 64, 3)
+    chosen = load_for(
+        [transfer], str(photos), {**nothing, "image_size": 48, "aspect": "pad", "color_mode": "grayscale"}
+    )
+    assert (chosen.image_shape, chosen.arguments.get("aspect")) == ((48, 48), None)
+    assert not any("backbone" in note for note in chosen.notes)
+    assert load_for([transfer], "digits", nothing).image_shape == (8, 8)
+    with pytest.raises(DataError, match="there is no file or folder"):
+        load_for([transfer], photos / "nowhere", nothing)
+    assert load_for([transfer], data, nothing) is data
 
 
 def test_a_run_predicts_scores_and_replays_with_the_pictures_resized_as_in_training(

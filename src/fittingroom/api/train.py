@@ -9,7 +9,6 @@ from typing import Any
 
 from fittingroom.api.run import Run
 from fittingroom.data.dataset import Dataset
-from fittingroom.data.load import load
 from fittingroom.errors import InputError, RunError
 from fittingroom.progress import Progress, progress_for
 from fittingroom.recipes.modelfile import RecordedFile
@@ -17,7 +16,15 @@ from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.images import RunImages
 from fittingroom.runs.place import RunsFolder
 from fittingroom.runs.unfinished import UnfinishedRun
-from fittingroom.training.arguments import Named, Prescribed, check_dataset, chosen_recipe, chosen_seeds, whole_number
+from fittingroom.training.arguments import (
+    Named,
+    Prescribed,
+    check_dataset,
+    chosen_recipe,
+    chosen_seeds,
+    load_for,
+    whole_number,
+)
 from fittingroom.training.job import Job
 from fittingroom.training.recipe_job import recipe_job
 from fittingroom.training.run_folder import RunFolder
@@ -87,7 +94,7 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
     with progress:
         if not isinstance(dataset, Dataset):
             progress.stage("loading")
-            dataset = load(dataset, **loading)
+            dataset = load_for([recipe], dataset, loading)
         return _trained(recipe_job(recipe, dataset, chosen, folder, progress, started))
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
-from fittingroom.data.catalogue import FOUR_FILES
+from fittingroom.atomic import expanded
+from fittingroom.data.catalogue import CATALOGUE, FOUR_FILES
 from fittingroom.data.npz import NpzFile
 from fittingroom.data.pictures import SUFFIXES
 from fittingroom.data.sniff import FileKind
-from fittingroom.errors import DataError, DatasetNotFoundError
+from fittingroom.errors import DataError, DatasetNotFoundError, FittingRoomError
 
 _TABLES = {".csv", ".tsv"}
 _DOCUMENTS = (".xlsx", ".ods", ".docx", ".odt", ".pptx", ".odp")
@@ -52,6 +53,19 @@ def form_of(path: Path, named: str | None = None) -> str:
     if path.suffix.lower() in _TABLES:
         return "csv"
     raise _no_dataset(path, kind)
+
+
+def is_folder_of_pictures(name: str) -> bool:
+    """Whether `load` reads a name as a folder of pictures; False too where it finds nothing of that name."""
+    form, colon, _ = name.partition(":")
+    if name in CATALOGUE:
+        return False
+    if colon and form in _EXPECTED:
+        return form == "folder"
+    try:
+        return form_of(expanded(name)) == "folder"
+    except FittingRoomError:
+        return False
 
 
 def _check_form(form: str, path: Path) -> None:

@@ -11,7 +11,6 @@ from fittingroom.api import openings
 from fittingroom.api.open_runs import contender_of
 from fittingroom.api.run import Run
 from fittingroom.data.dataset import Dataset
-from fittingroom.data.load import load
 from fittingroom.errors import DataError, InputError, Interrupted, RunError, UnknownNameError
 from fittingroom.evaluation.comparison import Comparison
 from fittingroom.evaluation.luck import TestResult
@@ -35,7 +34,7 @@ from fittingroom.runs.layout import SeedFiles
 from fittingroom.runs.place import RunsFolder
 from fittingroom.runs.validation_outcomes import ValidationOutcomes
 from fittingroom.text import word_list
-from fittingroom.training.arguments import Named, Prescribed, check_dataset, chosen_recipe, chosen_seeds
+from fittingroom.training.arguments import Named, Prescribed, check_dataset, chosen_recipe, chosen_seeds, load_for
 
 if TYPE_CHECKING:
     from fittingroom.reports.pages.document import Report
@@ -277,8 +276,7 @@ def experiment(  # noqa: PLR0913 - what to train on, what to try, and where to k
         "color_mode": color_mode,
     }
     check_dataset(dataset, **loading)
-    if not isinstance(dataset, Dataset):
-        dataset = load(dataset, **loading)
+    dataset = load_for([one.recipe for one in found], dataset, loading)
     if dataset.validation is None:
         raise DataError(
             "an experiment compares recipes on validation images, and there are none. Hold some out: validation=5000."

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.atomic import expanded
 from fittingroom.data.ranges import ANY_VALUES, ValueRange
-from fittingroom.errors import FittingRoomError, RunError
+from fittingroom.errors import RunError
 from fittingroom.runs.json_files import known_fields, number
 
 if TYPE_CHECKING:
@@ -192,30 +191,17 @@ def _loaded(data: DataRecord, place: str | None) -> Dataset:
     return before if arguments.get("image_size") is None or _is_same(before, data) else dataset
 
 
-def _is_folder(place: str) -> bool:
-    """Whether a place is a folder of pictures; what cannot be one is refused where it is loaded."""
-    from fittingroom.data.find import form_of
-
-    form, colon, _ = place.partition(":")
-    if colon and form in {"idx", "npz", "csv", "folder"}:
-        return form == "folder"
-    try:
-        return form_of(expanded(place)) == "folder"
-    except FittingRoomError:
-        return True
-
-
 def _is_same(dataset: Dataset, data: DataRecord) -> bool:
     return (dataset.fingerprint, dataset.test.fingerprint) == (data.fingerprint, data.test_fingerprint)
 
 
 def _arguments(stored: Mapping[str, Any], place: str | None) -> dict[str, Any]:
-    from fittingroom.data.catalogue import CATALOGUE
+    from fittingroom.data.find import is_folder_of_pictures
 
     arguments = dict(stored)
     if place is not None:
         arguments |= {"name": place, "data_dir": None}
-        if place in CATALOGUE or not _is_folder(place):
+        if not is_folder_of_pictures(place):
             arguments |= dict.fromkeys(("image_size", "aspect", "color_mode"))  # its images have a size
     if arguments.get("data_dir") is not None:
         arguments["data_dir"] = Path(arguments["data_dir"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -92,6 +92,48 @@ def check_dataset(dataset: Any, **loading: Any) -> None:
     else:
         mend = "Expected the name of a dataset, such as 'fashion-mnist', a path, or what fittingroom.load gives."
     raise InputError(f"dataset is a {type(dataset).__name__}. {mend}")
+
+
+def load_for(recipes: Sequence[Recipe], dataset: Named, loading: Mapping[str, Any]) -> Dataset:
+    """The dataset that some recipes are to be trained on.
+
+    Where all of them look at pictures through a backbone and the user chose nothing, the pictures of a folder get the
+    size that the first backbone wants, cropped and in colour, and a note says so.
+
+    Args:
+        recipes: at least one.
+        dataset: as the user gave it; one that is loaded already stays as it is.
+        loading: the arguments of `load`, None for what the user did not choose.
+
+    Raises:
+        InputError: it cannot be loaded.
+    """
+    if isinstance(dataset, Dataset):
+        return dataset
+    from fittingroom.data.load import load
+
+    name = dataset if isinstance(dataset, str) else os.path.join(os.curdir, os.fspath(dataset))  # noqa: PTH118
+    if any(recipe.backbone is None for recipe in recipes):
+        return load(dataset, **loading)
+    from fittingroom.data.find import is_folder_of_pictures
+
+    if not is_folder_of_pictures(name):
+        return load(dataset, **loading)
+    from fittingroom.backbones.backbone import find_backbone
+
+    size = find_backbone(str(recipes[0].backbone)).input_size
+    usual = {"image_size": size, "aspect": "crop", "color_mode": "rgb"}
+    chosen = {key: value for key, value in usual.items() if loading[key] is None}
+    found = load(dataset, **{**loading, **chosen})
+    if "image_size" not in chosen:
+        return found
+    grey = "" if found.image_shape[2:] else " and grey"
+    done = {"pad": "padded", "crop": "cropped", "stretch": "stretched"}[found.arguments.get("aspect", "pad")]
+    note = (
+        f"The pictures were {done} to {size}x{size} pixels{grey}, the size that "
+        f"the backbone {recipes[0].backbone} was trained on. --image-size, --aspect and --color-mode choose otherwise."
+    )
+    return replace(found, notes=(*found.notes, note))
 
 
 def chosen_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
