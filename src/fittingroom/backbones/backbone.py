@@ -172,10 +172,9 @@ class Backbone:
         if unfreeze == "all":
             return
         if isinstance(unfreeze, bool) or not isinstance(unfreeze, int) or not least <= unfreeze <= self.blocks:
-            raise InputError(
-                f"unfreeze = {unfreeze!r}: {self.name} has {self.blocks} blocks that can be trained; "
-                f"a number from {least} to {self.blocks}, or 'all', is expected"
-            )
+            can = f"has {self.blocks} blocks that can be trained" if self.blocks else "cannot be parted into blocks"
+            numbers = f"a number from {least} to {self.blocks}" if self.blocks else "0"
+            raise InputError(f"unfreeze = {unfreeze!r}: {self.name} {can}; {numbers}, or 'all', is expected")
 
 
 def find_backbone(name: str) -> Backbone:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -20,8 +20,6 @@ Array = np.ndarray[Any, Any]
 PREPROCESSING = 1
 """Raised when images come to the backbone in another way, so that older features are made again."""
 
-_BATCH = 8  # images of one call: larger ones are no faster, and take memory
-
 
 class Extractor(Protocol):
     """What runs a backbone. Blocks are counted from the end: the last `unfreeze` of them are left out."""
@@ -33,6 +31,10 @@ class Extractor(Protocol):
     @property
     def parallel(self) -> bool:
         """Whether several threads that call `run` are faster than one."""
+
+    @property
+    def batch(self) -> int:
+        """How many images one call of `run` is fastest with."""
 
     @property
     def blocks(self) -> int:
@@ -97,14 +99,15 @@ class FrozenPart:
         Raises:
             InputError: these are not such images.
         """
-        batches = _prepared_batches(images, self.input_size)
+        _check(images)
         features = np.empty((len(images), *self.shape), np.float32)
-        workers = min(threads or _usable_cores(), -(-len(images) // _BATCH)) if self.parallel else 1
+        places = range(0, len(images), self._extractor.batch)
+        workers = min(threads or _usable_cores(), len(places)) if self.parallel else 1
 
         def fill(start: int) -> None:
-            features[start : start + _BATCH] = self._extractor.run(batches(start), self._unfreeze)
+            batch = _prepared(images[start : start + places.step], self.input_size)
+            features[start : start + places.step] = self._extractor.run(batch, self._unfreeze)
 
-        places = range(0, len(images), _BATCH)
         if workers <= 1:
             for start in places:
                 fill(start)
@@ -120,18 +123,13 @@ def batched_maps(extractor: Extractor, images: Array) -> Array | None:
     Raises:
         InputError: these are no images (see `FrozenPart.features`).
     """
-    batches = _prepared_batches(images, extractor.input_size)
-    maps = [extractor.maps(batches(start)) for start in range(0, max(len(images), 1), _BATCH)]
+    _check(images)
+    places = range(0, max(len(images), 1), extractor.batch)
+    maps = [extractor.maps(_prepared(images[start : start + places.step], extractor.input_size)) for start in places]
     return None if maps[0] is None else np.concatenate([each for each in maps if each is not None])
 
 
-def _prepared_batches(images: Array, size: int) -> Callable[[int], Array]:
-    """Gives the batch that begins with an image, as the backbone takes it."""
-    _check(images)
-    return lambda start: prepared(images[start : start + _BATCH], size)
-
-
-def prepared(images: Array, size: int) -> Array:
+def _prepared(images: Array, size: int) -> Array:
     """Images as a backbone takes them: uint8, `(n, size, size, 3)`."""
     if not len(images):
         return np.zeros((0, size, size, 3), np.uint8)

@@ -33,7 +33,6 @@ Array = np.ndarray[Any, Any]
 
 _FORMAT = 1
 _MOST_BYTES = 2**32
-_BATCH = 8  # each number of images would be compiled anew
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)  # as Pillow weighs red, green and blue
 _log = logging.getLogger("fittingroom")
 _working = threading.RLock()
@@ -81,6 +80,7 @@ class KerasExtractor:
 
     source: KerasSource
     parallel: ClassVar[bool] = False
+    batch: ClassVar[int] = 8  # fewer are filled up, so that one program is compiled
 
     @property
     def digest(self) -> str:
@@ -147,12 +147,12 @@ class KerasExtractor:
         pixels = images.astype(np.float32)
         if shape[2:] != (3,):
             pixels = (pixels @ _GREY).reshape(len(images), *shape)
-        filled = np.zeros((-(-len(images) // _BATCH) * _BATCH, *shape), np.float32)
+        filled = np.zeros((-(-len(images) // self.batch) * self.batch, *shape), np.float32)
         filled[: len(images)] = pixels
         with _working:  # Keras keeps what it compiles in the model
             parts = [
-                np.asarray(model.predict_on_batch(filled[start : start + _BATCH]))
-                for start in range(0, len(filled), _BATCH)
+                np.asarray(model.predict_on_batch(filled[start : start + self.batch]))
+                for start in range(0, len(filled), self.batch)
             ]
         return np.concatenate(parts)[: len(images)].astype(np.float32)
 
