@@ -25,6 +25,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 
 import fittingroom
 from benchmarks.readme import between_markers
+from fittingroom.backbones.backbone import known_backbones
 from fittingroom.cli.main import COMMANDS, build_parser
 from fittingroom.data.catalogue import CATALOGUE
 from fittingroom.errors import RecipeError
@@ -139,6 +140,15 @@ def named_recipes() -> str:
         changed = [line for line in entry.recipe.to_toml().splitlines() if line not in Recipe().to_toml().splitlines()]
         parts += ["```toml", *changed, "```", ""]
     return "\n".join(parts)
+
+
+def backbones() -> str:
+    """A row for each pretrained network."""
+    lines = ["| name | pixels | parameters | blocks | licence | paper |", "|---|---|---|---|---|---|"]
+    for each in known_backbones():
+        numbers = f"{each.input_size} | {each.parameters:,} | {each.blocks}"
+        lines.append(f"| `{each.name}` | {numbers} | {each.licence or 'not known'} | {each.citation} |")
+    return "\n".join([*lines, ""])
 
 
 def datasets() -> str:
@@ -256,6 +266,7 @@ def marked_parts() -> dict[tuple[str, str], Callable[[], str]]:
         ("reference/settings.md", "settings"): recipe_settings,
         ("reference/settings.md", "augmentations"): augmentations,
         ("reference/recipes.md", "recipes"): named_recipes,
+        ("reference/backbones.md", "backbones"): backbones,
         ("reference/datasets.md", "datasets"): datasets,
         ("reference/http.md", "routes"): routes,
         ("reference/python.md", "names"): python_names,

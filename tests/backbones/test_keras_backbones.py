@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import http.server
+import math
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,8 +16,11 @@ import keras
 import numpy as np
 import pytest
 
+import fittingroom.backbones.backbone as backbone_module
 from fittingroom.backbones import keras_extractor
 from fittingroom.backbones.backbone import find_backbone, known_backbones
+from fittingroom.backbones.keras_applications import APPLICATIONS
+from fittingroom.backbones.keras_cut import blocks_of, feature_model
 from fittingroom.errors import InputError
 
 NAME = "keras:MobileNetV3Small"
@@ -74,6 +79,9 @@ def application(
         return built
 
     monkeypatch.setattr(keras.applications, "MobileNetV3Small", build)
+    small = dataclasses.replace(APPLICATIONS["MobileNetV3Small"], blocks=2)
+    known = dataclasses.replace(find_backbone(NAME), _extractor=keras_extractor.KerasExtractor(small))
+    monkeypatch.setitem(backbone_module._TABLE, NAME, known)
     forget()
     return model
 
@@ -158,6 +166,17 @@ def test_every_model_of_keras_is_known_with_its_size_and_licence() -> None:
     assert all(32 <= backbone.input_size <= 600 and backbone.parameters > 10**5 for backbone in known_backbones())
 
 
+@pytest.mark.parametrize("name", ["MobileNetV3Small", "VGG16"])
+def test_the_blocks_of_the_table_are_those_of_the_model(name: str) -> None:
+    known = APPLICATIONS[name]
+    with keras.StatelessScope(initialize_variables=False):  # shapes without values
+        images = keras.Input((known.input_size, known.input_size, 3))
+        build = getattr(keras.applications, name)
+        model = feature_model(build(include_top=False, weights=None, input_tensor=known._scaled(images)))
+        assert len(blocks_of(model)) == known.blocks
+        assert sum(math.prod(variable.shape) for variable in model.trainable_variables) == known.parameters
+
+
 def preprocessing() -> dict[str, Callable[[np.ndarray], np.ndarray]]:
     apps = keras.applications
     return {
@@ -174,8 +193,6 @@ def preprocessing() -> dict[str, Callable[[np.ndarray], np.ndarray]]:
 
 @pytest.mark.parametrize("name", preprocessing())
 def test_pixels_are_scaled_as_keras_says(name: str) -> None:
-    from fittingroom.backbones.keras_applications import APPLICATIONS
-
     pixels = images()[:1, :4, :4].astype(np.float32)
     inputs = keras.Input((4, 4, 3))
     scaled = keras.Model(inputs, APPLICATIONS[name]._scaled(inputs))

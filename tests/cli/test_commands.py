@@ -272,3 +272,17 @@ def test_recipes_lists_them_with_their_claims(command: Command) -> None:
     assert all(recipe["settings"] == NAMED[recipe["name"]].recipe.to_dict() for recipe in facts)
     out = command("recipes").out
     assert all(recipe["summary"] in out for recipe in facts)
+
+
+def test_backbones_lists_them_and_describes_one_without_a_download(command: Command) -> None:
+    facts = command("backbones", "--json").json["backbones"]
+    assert facts[0]["name"] == "efficientnet-lite0"
+    assert len(facts) > 40
+    out = command("backbones").out
+    assert all(each["name"] in out for each in facts)
+    one = command("backbones", "keras:ResNet50V2")
+    assert "licence     not known" in one.out
+    assert command("backbones", "keras:ResNet50V2", "--json").json["blocks"] == 15
+    wrong = command("backbones", "keras:Resnet50")
+    assert wrong.status == 2
+    assert "Did you mean 'keras:ResNet50'" in wrong.err

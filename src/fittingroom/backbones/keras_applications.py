@@ -30,6 +30,7 @@ class Application:
         input_size: at which it was trained.
         pixels: how it wants them.
         parameters: that can be trained, without the classifier.
+        blocks: as `blocks_of` parts it.
         licence: of the weights; None where it is not known.
         citation: the paper.
     """
@@ -38,6 +39,7 @@ class Application:
     input_size: int
     pixels: Pixels
     parameters: int
+    blocks: int
     licence: str | None
     citation: str
 
@@ -120,38 +122,42 @@ def _swap_red_and_blue(model: keras.Model) -> None:
     first.set_weights([kernel[:, :, ::-1, :], *rest])
 
 
-_FAMILIES: tuple[tuple[Pixels, str | None, str, dict[str, tuple[int, int]]], ...] = (
+_FAMILIES: tuple[tuple[Pixels, str | None, str, dict[str, tuple[int, int, int]]], ...] = (
     (
         "own",
         "MIT",
         "Liu et al. 2022, A ConvNet for the 2020s (arXiv 2201.03545)",
         {
-            "ConvNeXtBase": (224, 87_566_464),
-            "ConvNeXtLarge": (224, 196_230_336),
-            "ConvNeXtSmall": (224, 49_454_688),
-            "ConvNeXtTiny": (224, 27_820_128),
-            "ConvNeXtXLarge": (224, 348_147_968),
+            "ConvNeXtBase": (224, 87_566_464, 35),
+            "ConvNeXtLarge": (224, 196_230_336, 35),
+            "ConvNeXtSmall": (224, 49_454_688, 35),
+            "ConvNeXtTiny": (224, 27_820_128, 17),
+            "ConvNeXtXLarge": (224, 348_147_968, 35),
         },
     ),
     (
         "like PyTorch",
         "BSD-3-Clause",
         "Huang et al. 2017, Densely Connected Convolutional Networks (arXiv 1608.06993)",
-        {"DenseNet121": (224, 6_953_856), "DenseNet169": (224, 12_484_480), "DenseNet201": (224, 18_092_928)},
+        {
+            "DenseNet121": (224, 6_953_856, 57),
+            "DenseNet169": (224, 12_484_480, 81),
+            "DenseNet201": (224, 18_092_928, 97),
+        },
     ),
     (
         "own",
         "Apache-2.0",
         "Tan and Le 2019, EfficientNet: Rethinking Model Scaling (arXiv 1905.11946)",
         {
-            "EfficientNetB0": (224, 4_007_548),
-            "EfficientNetB1": (240, 6_513_184),
-            "EfficientNetB2": (260, 7_700_994),
-            "EfficientNetB3": (300, 10_696_232),
-            "EfficientNetB4": (380, 17_548_616),
-            "EfficientNetB5": (456, 28_340_784),
-            "EfficientNetB6": (528, 40_735_704),
-            "EfficientNetB7": (600, 63_786_960),
+            "EfficientNetB0": (224, 4_007_548, 9),
+            "EfficientNetB1": (240, 6_513_184, 16),
+            "EfficientNetB2": (260, 7_700_994, 16),
+            "EfficientNetB3": (300, 10_696_232, 19),
+            "EfficientNetB4": (380, 17_548_616, 25),
+            "EfficientNetB5": (456, 28_340_784, 32),
+            "EfficientNetB6": (528, 40_735_704, 38),
+            "EfficientNetB7": (600, 63_786_960, 48),
         },
     ),
     (
@@ -159,71 +165,75 @@ _FAMILIES: tuple[tuple[Pixels, str | None, str, dict[str, tuple[int, int]]], ...
         "Apache-2.0",
         "Tan and Le 2021, EfficientNetV2: Smaller Models and Faster Training (arXiv 2104.00298)",
         {
-            "EfficientNetV2B0": (224, 5_858_704),
-            "EfficientNetV2B1": (240, 6_860_052),
-            "EfficientNetV2B2": (260, 8_687_086),
-            "EfficientNetV2B3": (300, 12_821_406),
-            "EfficientNetV2L": (480, 117_234_272),
-            "EfficientNetV2M": (480, 52_858_356),
-            "EfficientNetV2S": (384, 20_177_488),
+            "EfficientNetV2B0": (224, 5_858_704, 15),
+            "EfficientNetV2B1": (240, 6_860_052, 21),
+            "EfficientNetV2B2": (260, 8_687_086, 22),
+            "EfficientNetV2B3": (300, 12_821_406, 26),
+            "EfficientNetV2L": (480, 117_234_272, 73),
+            "EfficientNetV2M": (480, 52_858_356, 51),
+            "EfficientNetV2S": (384, 20_177_488, 35),
         },
     ),
     (
         "to ±1",
         "Apache-2.0",
         "Szegedy et al. 2017, Inception-v4, Inception-ResNet (arXiv 1602.07261)",
-        {"InceptionResNetV2": (299, 54_276_192)},
+        {"InceptionResNetV2": (299, 54_276_192, 43)},
     ),
     (
         "to ±1",
         "Apache-2.0",
         "Szegedy et al. 2016, Rethinking the Inception Architecture (arXiv 1512.00567)",
-        {"InceptionV3": (299, 21_768_352)},
+        {"InceptionV3": (299, 21_768_352, 10)},
     ),
-    ("to ±1", "Apache-2.0", "Howard et al. 2017, MobileNets (arXiv 1704.04861)", {"MobileNet": (224, 3_206_976)}),
+    ("to ±1", "Apache-2.0", "Howard et al. 2017, MobileNets (arXiv 1704.04861)", {"MobileNet": (224, 3_206_976, 13)}),
     (
         "to ±1",
         "Apache-2.0",
         "Sandler et al. 2018, MobileNetV2: Inverted Residuals and Linear Bottlenecks (arXiv 1801.04381)",
-        {"MobileNetV2": (224, 2_223_872)},
+        {"MobileNetV2": (224, 2_223_872, 10)},
     ),
     (
         "own",
         "Apache-2.0",
         "Howard et al. 2019, Searching for MobileNetV3 (arXiv 1905.02244)",
-        {"MobileNetV3Large": (224, 2_971_952), "MobileNetV3Small": (224, 927_008)},
+        {"MobileNetV3Large": (224, 2_971_952, 10), "MobileNetV3Small": (224, 927_008, 6)},
     ),
     (
         "to ±1",
         "Apache-2.0",
         "Zoph et al. 2018, Learning Transferable Architectures (arXiv 1707.07012)",
-        {"NASNetLarge": (331, 84_720_150), "NASNetMobile": (224, 4_232_978)},
+        {"NASNetLarge": (331, 84_720_150, 0), "NASNetMobile": (224, 4_232_978, 0)},
     ),
     (
         "like Caffe",
         "MIT",
         "He et al. 2016, Deep Residual Learning for Image Recognition (arXiv 1512.03385)",
-        {"ResNet101": (224, 42_552_832), "ResNet152": (224, 58_219_520), "ResNet50": (224, 23_534_592)},
+        {"ResNet101": (224, 42_552_832, 32), "ResNet152": (224, 58_219_520, 49), "ResNet50": (224, 23_534_592, 15)},
     ),
     (
         "to ±1",
         None,
         "He et al. 2016, Identity Mappings in Deep Residual Networks (arXiv 1603.05027)",
-        {"ResNet101V2": (224, 42_528_896), "ResNet152V2": (224, 58_187_904), "ResNet50V2": (224, 23_519_360)},
+        {
+            "ResNet101V2": (224, 42_528_896, 32),
+            "ResNet152V2": (224, 58_187_904, 49),
+            "ResNet50V2": (224, 23_519_360, 15),
+        },
     ),
     (
         "like Caffe",
         "CC-BY-4.0",
         "Simonyan and Zisserman 2015, Very Deep Convolutional Networks (arXiv 1409.1556)",
-        {"VGG16": (224, 14_714_688), "VGG19": (224, 20_024_384)},
+        {"VGG16": (224, 14_714_688, 12), "VGG19": (224, 20_024_384, 15)},
     ),
-    ("to ±1", "MIT", "Chollet 2017, Xception (arXiv 1610.02357)", {"Xception": (299, 20_806_952)}),
+    ("to ±1", "MIT", "Chollet 2017, Xception (arXiv 1610.02357)", {"Xception": (299, 20_806_952, 12)}),
 )
-"""How models want pixels, the licence of their weights, their paper, and input size and parameters of each."""
+"""How models want pixels, the licence of their weights, their paper, and of each input size, parameters and blocks."""
 
 APPLICATIONS = {
-    model: Application(model, size, pixels, parameters, licence, citation)
+    model: Application(model, size, pixels, parameters, blocks, licence, citation)
     for pixels, licence, citation, models in _FAMILIES
-    for model, (size, parameters) in models.items()
+    for model, (size, parameters, blocks) in models.items()
 }
 """Each by its name in Keras."""

@@ -53,6 +53,10 @@ class KerasSource(Hashable, Protocol):
     def parameters(self) -> int | None:
         """How many numbers it has, where that is known before."""
 
+    @property
+    def blocks(self) -> int | None:
+        """How many blocks `blocks_of` finds in it, where that is known before."""
+
     def build(self) -> keras.Model:
         """The model with its weights, from images (0 to 255) to pooled features.
 
@@ -90,7 +94,8 @@ class KerasExtractor:
     @property
     def blocks(self) -> int:
         """How many can be trained."""
-        return len(_stored(self.source).blocks)
+        known = self.source.blocks
+        return len(_stored(self.source).blocks) if known is None else known
 
     @property
     def input_size(self) -> int:

@@ -91,6 +91,7 @@ class KerasFile:
     sha256: str
     input_size: ClassVar[None] = None
     parameters: ClassVar[None] = None
+    blocks: ClassVar[None] = None
 
     @property
     def cache_name(self) -> str:
