@@ -78,6 +78,7 @@ def test_it_learns_what_pictures_show_from_features(name: str, runs: Mapping[str
     assert validation is not None
     assert validation.accuracy == 1.0
     assert runs[name].record.data.image_shape == (24, 24, 3)  # what is kept of the data are images
+    assert any("are 24×24 pixels and EfficientNet-Lite0 sees 224×224" in note for note in runs[name].record.notes)
 
 
 def test_a_run_keeps_the_weights_of_what_was_trained_and_no_others(runs: Mapping[str, Run]) -> None:

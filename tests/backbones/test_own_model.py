@@ -58,6 +58,10 @@ def test_the_features_are_what_the_classifier_takes(tmp_path: Path, cache: Path)
     assert backbone.notes((16, 16)) == (
         "The licence of the weights of mine.keras is not known. Find it out before you share what you make.",
     )
+    assert find_backbone(backbone.name).frozen() == backbone.frozen()
+    classifier().save(path)
+    with pytest.raises(ModelError, match=r"mine\.keras is not the file that was used before: its SHA-256 begins with"):
+        find_backbone(backbone.name)
     path.write_bytes(b"")
     with pytest.raises(ModelError, match="is not a model that Keras saved"):
         find_backbone(str(path))

@@ -29,7 +29,7 @@ class Backbone:
     """A network that was trained on many images, without what named their classes.
 
     Attributes:
-        name: by which `find_backbone` finds it.
+        name: by which `find_backbone` finds it. That of a user's own file ends with its hash, which is then compared.
         title: what people call it.
         source: where its weights come from.
         trained_on: the images that it learned from.
@@ -197,10 +197,12 @@ def known_backbones() -> tuple[Backbone, ...]:
 
 
 def _own(name: str) -> Backbone:
-    path = absolute(name.removeprefix("file:"))
-    weights = own_extractor(path)
+    found = re.fullmatch(r"(?:file:)?(.*?)(?:#([0-9a-f]{32}))?", name, re.DOTALL)
+    assert found is not None  # any text is a name and perhaps a hash
+    path = absolute(found[1])
+    weights = own_extractor(path, found[2])
     return Backbone(
-        name=f"file:{path}",
+        name=f"file:{path}#{weights.sha256}",
         title=path.name,
         source="a file of your own",
         trained_on="not known",

@@ -29,39 +29,51 @@ Array = np.ndarray[Any, Any]
 SUFFIXES = (".keras", ".safetensors", ".h5", ".hdf5", ".pth", ".pt", ".onnx")
 """Ends of file names that are taken for models; only the first two are read."""
 
+_DIGITS = 32  # of a SHA-256
 _MOST_BYTES = 2**31
 _MOST_STRUCTURE = 2**24
 
 
 @dataclass(frozen=True)
 class OwnExtractor:
-    """What runs a user's own backbone, and what the user should know of it."""
+    """What runs a user's own backbone, the beginning of its file's SHA-256, and what the user should know of it."""
 
     extractor: Extractor
+    sha256: str
     remarks: tuple[str, ...]
 
 
-def own_extractor(path: Path) -> OwnExtractor:
+def own_extractor(path: Path, expected: str | None = None) -> OwnExtractor:
     """The backbone in a file.
 
+    Args:
+        path: the file.
+        expected: 32 digits of its SHA-256, as an `OwnExtractor` gave them before; None for any.
+
     Raises:
-        ModelError: there is no such file, or it is not a model that is read here.
+        ModelError: there is no such file, it is another one, or it is not a model that is read here.
     """
-    if path.suffix == ".safetensors":
-        return OwnExtractor(LiteExtractor(LITE0, SafetensorsFile(path, digest_of(_network_weights(path)))), ())
-    if path.suffix != ".keras":
+    if path.suffix not in (".keras", ".safetensors"):
         raise ModelError(
             f"{path} cannot be a backbone: only Keras's own format (model.save('name.keras')) and safetensors are "
             "read, since other files of models may run code when they are loaded"
         )
     content = _content(path)
-    source = KerasFile(path, hashlib.sha256(content).hexdigest())
-    scaled = _names_scaling(_structure(path, content))
+    sha256 = hashlib.sha256(content).hexdigest()[:_DIGITS]
+    if expected not in (None, sha256):
+        raise ModelError(
+            f"{path} is not the file that was used before: its SHA-256 begins with {sha256[:8]}, not "
+            f"{str(expected)[:8]}. What was trained on the features of one network cannot work with those of another. "
+            "Put the old file back, or train again."
+        )
+    if path.suffix == ".safetensors":
+        return OwnExtractor(LiteExtractor(LITE0, SafetensorsFile(path, digest_of(_network_weights(path)))), sha256, ())
     remark = (
         f"{path.name} has no Rescaling or Normalization layer, so it sees pixels of 0 to 255. Where it learned with "
         "others, put keras.layers.Rescaling in front and save it again."
     )
-    return OwnExtractor(KerasExtractor(source), () if scaled else (remark,))
+    scaled = _names_scaling(_structure(path, content))
+    return OwnExtractor(KerasExtractor(KerasFile(path, sha256)), sha256, () if scaled else (remark,))
 
 
 @dataclass(frozen=True)
@@ -96,7 +108,7 @@ class KerasFile:
     @property
     def cache_name(self) -> str:
         """The name of its file in the cache."""
-        return f"file-{self.sha256[:32]}"
+        return f"file-{self.sha256}"
 
     def build(self) -> keras.Model:
         """The model with its weights, without its classifier.
@@ -107,7 +119,7 @@ class KerasFile:
         from fittingroom.backbones.keras_cut import feature_model, without_random_values
 
         content = _content(self.path)
-        if hashlib.sha256(content).hexdigest() != self.sha256:
+        if hashlib.sha256(content).hexdigest()[:_DIGITS] != self.sha256:
             raise _changed(self.path)
         structure = without_random_values(_structure(self.path, content))
         try:

@@ -64,7 +64,7 @@ def recipe_job(
     prepare_jax()
     StopRule(recipe.stop, validation=dataset.validation is not None)  # refuses what cannot be known
     batch_size, notes = clamped_batch_size(recipe.batch_size, len(dataset.train))
-    recipe = recipe.changed(name=recipe.name, batch_size=batch_size)
+    recipe = recipe.changed(name=recipe.name, batch_size=batch_size, backbone=_lasting_name(recipe.backbone))
     scale = dataset.scale if recipe.scale else 1.0
     model = RecipeModel(recipe, dataset.image_shape, len(dataset.classes), scale, len(dataset.train))
     train, validation = _arrays(model, dataset, progress)
@@ -80,7 +80,13 @@ def recipe_job(
             blueprint=blueprint,
             state=model.initial_state(blueprint, seed),
             callbacks=[StopCallback(StopRule(recipe.stop, validation=validation is not None))],
-            notes=(*dataset.notes, *notes, *_scale_note(recipe, dataset), *resume_notes),
+            notes=(
+                *dataset.notes,
+                *notes,
+                *_scale_note(recipe, dataset),
+                *_backbone_notes(recipe, dataset),
+                *resume_notes,
+            ),
             progress=listener,
             resume=resume,
         )
@@ -151,6 +157,24 @@ class _MirroredImages:
         return np.ascontiguousarray(
             self._images[which][..., ::-1, :] if len(self.shape) == 4 else self._images[which][..., ::-1]
         )
+
+
+def _lasting_name(backbone: str | None) -> str | None:
+    """The name that finds the same weights later, or says that they have changed."""
+    if backbone is None:
+        return None
+    from fittingroom.backbones.backbone import find_backbone
+
+    return find_backbone(backbone).name
+
+
+def _backbone_notes(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:
+    """What a user should know before these images meet the recipe's backbone."""
+    if recipe.backbone is None:
+        return ()
+    from fittingroom.backbones.backbone import find_backbone
+
+    return find_backbone(recipe.backbone).notes(dataset.image_shape)
 
 
 def _scale_note(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:
