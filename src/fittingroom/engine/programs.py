@@ -183,7 +183,7 @@ class Programs:
 
         Images go through in batches padded to a power of two, so that few shapes are ever compiled.
         """
-        at_once = self._fixed_batch or EVALUATION_BATCH
+        at_once = self._fixed_batch or int(getattr(self._source, "evaluation_batch", EVALUATION_BATCH))
         parts = [
             self._predict_batch(state, images[start : start + at_once]) for start in range(0, len(images), at_once)
         ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,13 +27,15 @@ from fittingroom.data.cache import cache_dir
 from fittingroom.engine.blueprint import Blueprint
 from fittingroom.engine.devices import Sharing
 from fittingroom.engine.epoch import Examples, ImageOutcomes
-from fittingroom.engine.programs import ProgramName, TracedPrograms
+from fittingroom.engine.programs import EVALUATION_BATCH, ProgramName, TracedPrograms
 from fittingroom.engine.state import State
 from fittingroom.errors import StorageError
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.recipes.settings import Augmentation
 
 Array = np.ndarray[Any, Any]
+
+_EVALUATED_AT_ONCE = 6_000_000  # numbers that go into a backbone's layers in a step of evaluation
 
 if TYPE_CHECKING:
     from fittingroom.backbones.backbone import Backbone
@@ -68,7 +71,15 @@ class RecipeModel:
         backbone = () if self.backbone is None else (self.backbone.sha256,)
         shape = self.input_shape
         key = _program_key(self.recipe.program_fields(), shape, self.classes, self.input_scale, *steps, *backbone)
-        return ExportedPrograms(key, self.trace)
+        return ExportedPrograms(key, self.trace, evaluation_batch=self._evaluation_batch)
+
+    @property
+    def _evaluation_batch(self) -> int:
+        """Images in a step of evaluation: fewer where a backbone's first layers are large."""
+        if self.backbone is None:
+            return EVALUATION_BATCH
+        numbers = math.prod(self.input_shape) if self.frozen is not None else 3 * self.backbone.input_size**2
+        return min(EVALUATION_BATCH, 1 << max(3, int(math.log2(_EVALUATED_AT_ONCE / numbers))))
 
     @cached_property
     def backbone(self) -> Backbone | None:
@@ -189,7 +200,10 @@ class RecipeModel:
                 [Augmentation.of(text) for text in each] for each in (self.recipe.augment, self.recipe.test_views)
             ]
             steps = changing_images(steps, *changes)
-        return blueprint, TracedPrograms(steps, self.recipe.batch_size, self.input_scale)
+        traced = TracedPrograms(
+            steps, self.recipe.batch_size, self.input_scale, evaluation_batch=self._evaluation_batch
+        )
+        return blueprint, traced
 
 
 def _program_key(*parts: object) -> str:
@@ -216,9 +230,18 @@ class ExportedPrograms:
         key: the name of the cache folder.
         trace: builds the model, and gives its blueprint and programs; called when the cache lacks something.
         devices: the most devices that may share a batch.
+        evaluation_batch: images in a step of evaluation, and at most in a call of the program that predicts.
     """
 
-    def __init__(self, key: str, trace: Callable[[], tuple[Blueprint, TracedPrograms]], *, devices: int = 1) -> None:
+    def __init__(
+        self,
+        key: str,
+        trace: Callable[[], tuple[Blueprint, TracedPrograms]],
+        *,
+        devices: int = 1,
+        evaluation_batch: int = EVALUATION_BATCH,
+    ) -> None:
+        self.evaluation_batch = evaluation_batch
         self._key = key
         self._folder = cache_dir() / "programs" / key
         self._trace = trace
@@ -227,7 +250,7 @@ class ExportedPrograms:
 
     def on(self, devices: int) -> ExportedPrograms:
         """The same programs, in which up to so many devices share a batch."""
-        other = ExportedPrograms(self._key, self._trace, devices=devices)
+        other = ExportedPrograms(self._key, self._trace, devices=devices, evaluation_batch=self.evaluation_batch)
         other._traced = self._traced
         return other
 

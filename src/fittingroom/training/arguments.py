@@ -6,13 +6,14 @@ import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import InputError, UnknownNameError
-from fittingroom.recipes.named import find_recipe
+from fittingroom.recipes.named import NAMED, find_recipe
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.recipes.settings import OTHER_WORDS, Setting
 from fittingroom.text import word_list
@@ -134,6 +135,39 @@ def load_for(recipes: Sequence[Recipe], dataset: Named, loading: Mapping[str, An
         f"the backbone {recipes[0].backbone} was trained on. --image-size, --aspect and --color-mode choose otherwise."
     )
     return replace(found, notes=(*found.notes, note))
+
+
+# In a photograph nearly every pixel has a colour of its own; drawings, icons and grey pictures have few.
+_COLOURS_OF_A_PHOTOGRAPH = 0.3  # as a share of the pixels
+_LOOKED_AT = 16
+
+
+def suggestion(recipe: Recipe, dataset: Dataset) -> str | None:
+    """What to say where photographs are about to be trained on from nothing: that a pretrained network knows more.
+
+    Args:
+        recipe: only of a recipe as it is named, since who changes settings has chosen.
+        dataset: only of a folder of pictures in colour.
+    """
+    from_scratch = recipe.name in NAMED and recipe.backbone is None
+    if not (from_scratch and dataset.name.startswith("folder:") and _are_photographs(dataset.train.images)):
+        return None
+    there = all(find_spec(name) is not None for name in ("onnx", "onnxruntime"))
+    install = "" if there else "Install it with pip install 'fittingroom[pretrained]', then use "
+    return (
+        "These look like photographs. A pretrained network usually names photographs far better than a model that "
+        f"starts from nothing. {install or 'Use '}--recipe transfer (recipe='transfer' in Python)."
+    )
+
+
+def _are_photographs(images: Any) -> bool:
+    """Whether half of some images, `(n, height, width, ...)`, have the many colours of photographs."""
+    if len(images.shape) != 4:
+        return False
+    few = np.asarray(images[:: -(-len(images) // _LOOKED_AT)])
+    packed = few.reshape(len(few), -1, 3).astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
+    shares = [len(np.unique(image)) / len(image) for image in packed]
+    return bool(np.median(shares) >= _COLOURS_OF_A_PHOTOGRAPH)
 
 
 def chosen_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:

@@ -111,6 +111,7 @@ class Job:
         whole: the programs that train a single seed, where an earlier call has compiled them.
         views: how many views of each image predicting averages over; the kept weights are then validated so too.
         answered: the validation images as the program that predicts takes them, where that differs.
+        begins: called when all is compiled, with the trainer and the state of a seed, and how many train side by side.
         folder: where it is kept.
         progress: is called for all seeds together.
         started: the `time.perf_counter()` at which the user's call began.
@@ -128,6 +129,7 @@ class Job:
     whole: Programs | None = None
     views: int = 1
     answered: np.ndarray[Any, Any] | None = None
+    begins: Callable[[Trainer, State, int], None] = lambda *_: None
     folder: RunFolder
     progress: Progress
     started: float
@@ -158,6 +160,7 @@ class Job:
         # The folder is there before the long compilation of a large model, so that it can be seen.
         with nullcontext() if self.folder.why_no_folder else self._begin() as unfinished:
             trainer.compile(seed.state)
+            self.begins(trainer, seed.state, 1)
             ready = time.perf_counter()
             save = None if unfinished is None else self.folder.saver(unfinished, seed.seed)
             training = trainer.train(seed.state, resume=seed.resume, save=save)
@@ -185,6 +188,8 @@ class Job:
         with self._begin() as unfinished:
             lanes = Lane.compiled(len(self.seeds), self.source(), self.traced, compile_lane, request)
             ready, compiling = time.perf_counter(), sum(lane.programs.compile_seconds for lane in lanes)
+            if lanes[0].seats == 1:
+                self.begins(trainer(0, lanes[0]), jax.device_put(self.seeds[0].state, lanes[0].device), len(lanes))
             starts = [
                 StartingPoint(one.state, one.resume, self.folder.saver(unfinished, one.seed)) for one in self.seeds
             ]

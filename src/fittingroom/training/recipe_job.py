@@ -18,6 +18,8 @@ from fittingroom.engine.arrays import Arrays
 from fittingroom.engine.callbacks import StopCallback
 from fittingroom.engine.devices import prepare_jax
 from fittingroom.engine.recipe_programs import RecipeModel
+from fittingroom.engine.state import State
+from fittingroom.engine.trainer import Trainer
 from fittingroom.errors import DivergedError, RunError
 from fittingroom.progress import Progress, progress_for
 from fittingroom.recipes.modelfile import ModelFile, RecordedFile
@@ -67,6 +69,11 @@ def recipe_job(
     recipe = recipe.changed(name=recipe.name, batch_size=batch_size, backbone=_lasting_name(recipe.backbone))
     scale = dataset.scale if recipe.scale else 1.0
     model = RecipeModel(recipe, dataset.image_shape, len(dataset.classes), scale, len(dataset.train))
+    if recipe.backbone is not None:
+        from fittingroom.engine.transfer import check_memory
+
+        held_out = 0 if dataset.validation is None else len(dataset.validation)
+        check_memory(recipe, model.input_shape, len(dataset.train), held_out)
     train, validation = _arrays(model, dataset, progress)
     answered = None if validation is None else _as_answered(model, dataset, validation, progress)
     progress.stage("building the model")
@@ -91,6 +98,12 @@ def recipe_job(
             resume=resume,
         )
 
+    def begins(trainer: Trainer, state: State, at_once: int) -> None:
+        if recipe.unfreeze:
+            from fittingroom.engine.transfer import say_how_long
+
+            say_how_long(trainer, state, at_once, len(seeds))
+
     return Job(
         recipe=recipe.to_dict(),
         data=data_record(dataset, train, validation),
@@ -102,6 +115,7 @@ def recipe_job(
         traced=lambda: model.trace()[1],
         views=model.views,
         answered=answered,
+        begins=begins,
         folder=folder,
         progress=progress,
         started=started,
