@@ -71,9 +71,10 @@ claims: setup dataset  ## Train every named recipe with five seeds, and keep wha
 	$(VENV_PYTHON) -m benchmarks.accuracy keras-jax
 	$(VENV_PYTHON) -m benchmarks.readme
 
-bench-photos: setup dataset  ## Measure on photos of clothes, a folder for each class: make bench-photos PHOTOS=DIR
+bench-photos: setup-dev dataset  ## Measure on photos of clothes, a folder for each class: make bench-photos PHOTOS=DIR
 	@test -n "$(PHOTOS)" || { echo 'Give the folder of photos: make bench-photos PHOTOS=DIR' >&2; exit 2; }
 	$(VENV_PYTHON) -m benchmarks.photos "$(PHOTOS)" $(PHOTOS_OPTIONS)
+	$(VENV_PYTHON) -m benchmarks.transfer "$(PHOTOS)" $(TRANSFER_OPTIONS)
 
 bench-serving: setup-dev dataset  ## Measure the server with wrk: throughput, latency, 500 at once, 10 GB; about a minute
 	@command -v wrk >/dev/null || scripts/apt-install wrk || { echo 'wrk is needed: https://github.com/wg/wrk' >&2; exit 2; }
