@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as RichProgress
 
+SAY_STAGES = "FITTINGROOM_SAY_STAGES"
+"""The environment variable with which the studio asks `train` to print what comes before the first epoch."""
+
 _SECONDS_BETWEEN_DRAWINGS = 0.1
 
 # Draws a bar: its text, the share that is done (0 to 1), and the numbers beside it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -19,13 +20,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fittingroom.cli.main import main
 from fittingroom.errors import InputError
+from fittingroom.progress import SAY_STAGES
 from fittingroom.runs.place import is_run
 from fittingroom.serving.gate import Security
 from fittingroom.studio.application import create_studio
 from fittingroom.studio.studio import Studio
 from fittingroom.studio.training_order import TrainingOrder
-from fittingroom.studio.trainings import Trainings
+from fittingroom.studio.training_watch import _before_the_run
+from fittingroom.studio.trainings import Ticket, Trainings, _birth
 from tests.serving.serving import Serving
 from tests.studio.opened import asked, events, studio
 
@@ -125,6 +129,22 @@ def test_a_training_of_a_terminal_is_attached_and_a_failed_one_shows_its_sentenc
     finally:
         terminal.kill()
         terminal.wait()
+
+
+def test_what_is_done_before_there_is_a_run_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SAY_STAGES, "1")
+    with (tmp_path / "errors").open("w") as errors, contextlib.redirect_stderr(errors):
+        assert main(["train", str(tmp_path / "nothing.npz")]) == 2
+    assert (tmp_path / "errors").read_text().startswith("fittingroom: stage: loading\nfittingroom: error: ")
+    with (tmp_path / "errors").open("a") as errors:
+        errors.write("fittingroom: stage: computing features: 960 of 2,680 images, 43 s left\n")
+    own = os.getpid()
+    ticket = Ticket("t-1", tmp_path, ("train",), own, 0.0, _birth(own), None)
+    assert ticket.stage == "computing features: 960 of 2,680 images, 43 s left"
+    facts = _before_the_run(ticket)
+    assert (facts["state"], facts["sentence"]) == ("loading", "Computing features: 960 of 2,680 images, 43 s left.")
+    (tmp_path / "errors").unlink()
+    assert _before_the_run(ticket)["sentence"] == ""
 
 
 def test_an_order_is_checked_as_the_command_checks_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING
 from fittingroom.cli.command import CommandOutput, CommandParser, count, file_path, say, seed, seeds, validation
 from fittingroom.cli.run_text import results_text, run_facts, title_text
 from fittingroom.errors import FittingRoomError, InputError, Interrupted, exit_status
+from fittingroom.progress import SAY_STAGES, Progress, progress_for
 from fittingroom.recipes.named import NAMED, find_recipe
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.layout import read_layout
@@ -100,12 +103,23 @@ def configure(parser: CommandParser) -> None:
     parser.set_defaults(execute=_run)
 
 
+class _SaidStages(Progress):
+    """Prints what is being done before the first epoch, for the studio: features of many photographs take minutes."""
+
+    def __init__(self) -> None:
+        self._said = 0.0
+
+    def stage(self, text: str) -> None:
+        """Prints it, once a second at most."""
+        if time.monotonic() - self._said >= 1:
+            self._said = time.monotonic()
+            say("stage", text)
+
+
 def _run(arguments: argparse.Namespace) -> CommandOutput:
     """Trains, and prints the results and what to do next."""
     start = _resumption(arguments) if arguments.resume is not None else _training(arguments)
-    from fittingroom.progress import progress_for
-
-    status, progress = 0, progress_for()
+    status, progress = 0, _SaidStages() if os.environ.get(SAY_STAGES) else progress_for()
     try:
         path = start(progress=progress).path
     except Interrupted as interruption:

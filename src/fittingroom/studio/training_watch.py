@@ -244,7 +244,7 @@ def _before_the_run(ticket: Ticket) -> dict[str, Any]:
     """The facts of a training that has no folder yet, or never had one."""
     kind, said = ticket.said
     if ticket.alive:
-        state, said = "loading", ""
+        state, said = "loading", ticket.stage and f"{ticket.stage[0].upper()}{ticket.stage[1:]}."
     else:
         state = "interrupted" if kind == "interrupted" else "failed"
         said = said or "It was ended before it began to train."

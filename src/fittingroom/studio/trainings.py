@@ -24,6 +24,7 @@ from pathlib import Path
 
 from fittingroom.atomic import read_file, storage_errors, write_bytes
 from fittingroom.errors import InputError, RunError
+from fittingroom.progress import SAY_STAGES
 from fittingroom.runs.place import RunsFolder, is_run, is_unfinished
 from fittingroom.runs.unfinished import RunLock
 
@@ -32,6 +33,7 @@ _TICKET, _OUTPUT, _ERRORS = "training.json", "output", "errors"
 _KEPT_SECONDS = 7 * 86_400.0  # what a training printed
 _MOST_PRINTED = 4 * 2**20
 _MOST_SHOWN = 4_000
+_STAGE = re.compile(r"^fittingroom: stage: (.+)$", re.MULTILINE)
 _SAID = re.compile(r"^fittingroom: (error|interrupted): ", re.MULTILINE)
 
 
@@ -82,6 +84,16 @@ class Ticket:
         return self.pid > 0 and _is_process(self.pid) and self.birth == _birth(self.pid)
 
     @property
+    def stage(self) -> str:
+        """What its process does before there is a run, for example `computing features: 960 of 2,680 images`."""
+        try:
+            printed = read_file(self.folder / _ERRORS, _MOST_PRINTED).decode(errors="replace")
+        except OSError:
+            return ""
+        *_, last = ["", *_STAGE.findall(printed)]
+        return str(last)
+
+    @property
     def said(self) -> tuple[str, str]:
         """What its process said last: the kind (`error`, `interrupted`), and the sentence; two empty texts for nothing.
 
@@ -127,6 +139,7 @@ class Trainings:
             folder.mkdir(parents=True)
             began = time.time()
             environment = {**os.environ, "FITTINGROOM_RUNS_DIR": str(self._runs.absolute()), "PYTHONUNBUFFERED": "1"}
+            environment[SAY_STAGES] = "1"
             with (folder / _OUTPUT).open("wb") as output, (folder / _ERRORS).open("wb") as errors:
                 process = subprocess.Popen(
                     [sys.executable, "-m", "fittingroom", *arguments, "--json"],
