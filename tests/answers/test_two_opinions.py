@@ -60,3 +60,22 @@ def test_opinions_that_are_calibrated_and_independent_are_calibrated_together() 
     for low, high in ((0.2, 0.5), (0.5, 0.75), (0.75, 0.95), (0.95, 1.01)):
         inside = (sure >= low) & (sure < high)
         assert sure[inside].mean() == pytest.approx(right[inside].mean(), abs=0.03)
+
+
+def test_something_else_takes_both_a_shape_that_is_unlike_and_a_network_that_names_no_class() -> None:
+    run = [0.7, 0.3]
+    assert not both(run, opinion(0.4, 0.2, 0.4), unlike=True).something_else
+    assert not both(run, opinion(0.2, 0.1, 0.7)).something_else
+    assert both(run, opinion(0.3, 0.2, 0.5), unlike=True).something_else
+
+
+def test_a_network_that_is_sure_of_something_else_is_believed_without_the_run() -> None:
+    assert both([0.7, 0.3], opinion(0.02, 0.02, 0.96)).something_else
+    assert not both([0.999, 0.001], opinion(0.1, 0.0, 0.9)).something_else
+
+
+def test_a_class_that_is_less_likely_than_all_others_is_not_named() -> None:
+    together = both([0.4, 0.3, 0.3], opinion(0.3, 0.3, 0.3, 0.1))
+    assert together.refused
+    assert not together.something_else
+    assert not both([0.6, 0.2, 0.2], opinion(0.3, 0.3, 0.3, 0.1)).refused

@@ -7,6 +7,10 @@ like nothing that the network has seen, and real photographs are there to measur
 
 Where the run finds the shape unlike the training images, it may be a thing of its classes that lies in another way, as
 shoes from above do; or one of no class. Then what it says counts half, and the other half is no opinion.
+
+The run has no probability for something else. Where it finds the shape unlike, the network decides: something else is
+likelier to it than the class, or not. Where the run finds nothing unusual, it is taken to give something else the share
+of its own images that it would call unlike, 5%; so the network has to be sure of it.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fittingroom.answers.out_of_distribution import FALSE_ALARMS
 from fittingroom.data.class_table import Opinion
 
 
@@ -29,8 +34,7 @@ class TwoOpinions:
         run: the run's probabilities, float32 `(classes,)`.
         second: what the other network says.
         probabilities: of both together, float32 `(classes,)`.
-        something_else: whether both find that it is in no class: its shape is unlike the training images, and the
-            network finds something else likelier than the likeliest class.
+        something_else: whether it is probably in no class.
     """
 
     run: NDArray[np.float32]
@@ -51,10 +55,10 @@ class TwoOpinions:
         if unlike:
             own = (own + 1 / len(own)) / 2
         both = own * second.probabilities
-        both /= both.sum()
-        likeliest = int(both.argmax())
-        nothing = unlike and second.something_else > second.probabilities[likeliest]
-        return cls(run, second, both.astype(np.float32), nothing)
+        nothing = FALSE_ALARMS * second.something_else > both.sum()
+        if unlike:
+            nothing = nothing or second.something_else > second.probabilities[both.argmax()]
+        return cls(run, second, (both / both.sum()).astype(np.float32), bool(nothing))
 
     @property
     def refused(self) -> bool:

@@ -62,23 +62,32 @@ class SecondOpinion:
             photo: any size and mode.
             foreground: where it is, in a picture of the same proportions.
         """
-        logs = self.backbone.class_log_probabilities(self._seen(photo, foreground)[None])
+        logs = self.backbone.class_log_probabilities(self._looks(photo, foreground))
         assert logs is not None  # the network has classes: the table is made of them
-        return self.table.opinion(np.exp(logs[0].astype(np.float64)), self.backbone.title)
+        return self.table.opinion(np.exp(logs.astype(np.float64)).mean(axis=0), self.backbone.title)
 
-    def _seen(self, photo: Image.Image, foreground: Foreground) -> NDArray[np.uint8]:
-        """The square around the foreground that lies in the photo, at the network's size."""
+    def _looks(self, photo: Image.Image, foreground: Foreground) -> NDArray[np.uint8]:
+        """Four looks at the foreground, at the network's size: in a square, and filling it, each mirrored too."""
         from PIL import Image
 
         top, bottom, left, right = box(foreground.mask)
         down, across = photo.height / foreground.mask.shape[0], photo.width / foreground.mask.shape[1]
         longest = max((bottom - top) * down, (right - left) * across)
-        side = min(longest * (1 + 2 * _MARGIN), *photo.size)
-        # Nothing is cut off, and nothing stretched, where the photo has the room: the network was trained on such.
+        margin, side = longest * _MARGIN, min(longest * (1 + 2 * _MARGIN), *photo.size)
+        # The square is not stretched, and lies in the photo: what it cuts off of an oblong one, the other look shows.
         x = min(max((left + right) / 2 * across - side / 2, 0.0), photo.width - side)
         y = min(max((top + bottom) / 2 * down - side / 2, 0.0), photo.height - side)
-        size = self.backbone.input_size
-        square = photo.convert("RGB").resize(
-            (size, size), Image.Resampling.BILINEAR, (x, y, x + side, y + side), reducing_gap=2.0
+        whole = (
+            max(left * across - margin, 0.0),
+            max(top * down - margin, 0.0),
+            min(right * across + margin, photo.width),
+            min(bottom * down + margin, photo.height),
         )
-        return np.asarray(square)
+        size, picture = (self.backbone.input_size,) * 2, photo.convert("RGB")
+        seen = np.stack(
+            [
+                np.asarray(picture.resize(size, Image.Resampling.BILINEAR, place, reducing_gap=2.0))
+                for place in ((x, y, x + side, y + side), whole)
+            ]
+        )
+        return np.concatenate([seen, seen[:, :, ::-1]])
