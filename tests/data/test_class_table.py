@@ -39,13 +39,26 @@ def test_every_row_has_a_reason_and_goes_to_classes_of_the_dataset(path: Path) -
 
 def test_a_name_that_can_mean_several_is_shared_and_one_that_says_nothing_is_spread() -> None:
     classes = list(FASHION.classes)
+    assert FASHION.weights[474, [classes.index("Pullover"), classes.index("Coat")]].tolist() == [0.5, 0.5]
     cardigan = FASHION.opinion(certain(474), "a network")
     assert cardigan.seen == (("cardigan", 1.0),)
-    assert cardigan.probabilities[[classes.index("Pullover"), classes.index("Coat")]].tolist() == [0.5, 0.5]
+    names = FASHION.weights.sum(axis=0)
+    pullover, coat = (cardigan.probabilities[classes.index(name)] for name in ("Pullover", "Coat"))
+    assert pullover + coat == pytest.approx(1)
+    assert pullover / coat == pytest.approx(names[classes.index("Coat")] / names[classes.index("Pullover")])
     velvet = FASHION.opinion(certain(885), "a network")
     np.testing.assert_allclose([*velvet.probabilities, velvet.something_else], 1 / 11)
     tabby = FASHION.opinion(certain(281), "a network")
     assert (tabby.something_else, tabby.seen) == (1.0, (("nothing that is worn", 1.0),))
+
+
+def test_a_class_with_many_names_is_no_likelier_for_that() -> None:
+    shoes = [FASHION.classes.index(name) for name in ("Sneaker", "Ankle boot")]
+    opinion = FASHION.opinion(0.5 * certain(770) + 0.5 * certain(514), "a network")  # a running shoe, a cowboy boot
+    names = FASHION.weights.sum(axis=0)[shoes]
+    np.testing.assert_allclose(opinion.probabilities[shoes] * names, opinion.probabilities[shoes[0]] * names[0])
+    everything = FASHION.opinion(np.full(1000, 1 / 1000), "a network")
+    np.testing.assert_allclose(everything.probabilities, everything.probabilities[0])
 
 
 def test_names_that_are_not_listed_are_told_together() -> None:

@@ -114,14 +114,20 @@ class ClassTable:
     def opinion(self, probabilities: NDArray[np.floating[Any]], by: str) -> Opinion:
         """What a network's probabilities of its own classes, `(source classes,)`, say of the dataset's.
 
-        What goes to a name that says nothing is spread evenly over the classes and something else.
+        A class that has more names than another has them only because the source has: as every name was as frequent
+        in training, the probability of a class is divided by how many names it has (Bayes' rule with an even prior).
+        How much is left for something else stays the same. What goes to a name that says nothing is spread evenly over
+        the classes and something else.
 
         Args:
             probabilities: they sum to 1.
             by: what people call the network.
         """
         shares = probabilities.astype(np.float64) @ self.weights
-        told = shares[:-1] + shares[-1] / (len(shares) - 1)
+        *named, other, nothing = shares.tolist()
+        even = np.array(named) / self.weights.sum(axis=0)[: len(named)]
+        even *= sum(named) / max(even.sum(), np.finfo(np.float64).tiny)
+        told = np.append(even, other) + nothing / (len(named) + 1)
         seen: dict[str, float] = {}
         for index in np.argsort(-probabilities, kind="stable").tolist():
             seen[self.names[index]] = seen.get(self.names[index], 0.0) + float(probabilities[index])
