@@ -149,9 +149,11 @@ class Predictor:
 
     def warm_up(self, most: int) -> None:
         """Compiles the programs for all sizes of batches, which are powers of two, up to `most` images."""
-        dtype, size = np.float32 if self.data.as_given else np.uint8, 1
+        image = np.zeros((1, *self.data.image_shape), np.float32 if self.data.as_given else np.uint8)
+        self.answer_unchecked(ModelInputs.plain(image))
+        inputs, size = self._forward.inputs(image), 2
         while size <= most:
-            self.answer_unchecked(ModelInputs.plain(np.zeros((size, *self.data.image_shape), dtype)))
+            self._forward.logs(np.repeat(inputs, size, axis=0))
             size *= 2
 
     @cached_property

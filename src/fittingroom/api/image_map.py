@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("fittingroom")
 
-Source = Literal["hidden layer", "pixels", "answers"]
+Source = Literal["hidden layer", "pixels", "answers", "backbone"]  # their places are in files
 SOURCES: tuple[Source, ...] = get_args(Source)
 
 Stage = Literal["features", "neighbours", "t-SNE"]
@@ -50,8 +50,9 @@ class ImageMap:
     """Places of validation images in a plane, and the nearest others of each.
 
     Args:
-        source: what the features are: of the last hidden layer; the pixels, where the model has no hidden layer; or the
-            probabilities of the classes, where the model's layers or the images are not to be had.
+        source: what the features are: of the last hidden layer; the pixels or the backbone's features, where the model
+            has no hidden layer; or the probabilities of the classes, where the model's layers or the images are not to
+            be had.
         width: how many features an image has.
         images: how many validation images the run has.
         index: which of them are on the map, int64 `(n,)`, rising.

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from fittingroom.api.run import Run
 
 Float32 = npt.NDArray[np.float32]
-Source = Literal["hidden layer", "pixels"]
-Kind = Literal["contributions", "gradient"]
+Source = Literal["hidden layer", "pixels", "backbone"]
+Kind = Literal["contributions", "gradient", "places"]
 _Values = tuple[tuple[Any, ...], ...]  # of the model before the last layer and of that, trainable and not
 
 WIDEST = 2_048
@@ -44,11 +44,12 @@ class PixelView:
     """What the pixels of an image have to do with one class rather than another.
 
     Args:
-        kind: `contributions`, what each pixel adds to the difference; or `gradient`, how much a small change would.
+        kind: `contributions`, what each pixel adds to the difference; `gradient`, how much a small change would; or
+            `places`, what each place of a backbone's last maps adds.
         values: float32, `(height, width)`, channels added up: positive speaks for the first class. A gradient is
-            the largest of its channels, 0 or more.
+            the largest of its channels, 0 or more. There are fewer places than pixels.
         difference: the logit of the first class less that of the second.
-        exact: whether the contributions and the biases add up to the difference, as in dense layers with ReLU.
+        exact: whether what they add and the biases make the difference, as in dense layers with ReLU.
     """
 
     kind: Kind
@@ -80,13 +81,21 @@ class InnerView:
 
         Raises:
             RunError: as for `Run.model`; or as above.
+            InputError: the recipe has a backbone, and what that needs is not installed.
         """
         data, recipe = run.record.data, run.record.recipe
+        if recipe.get("backbone") is not None:
+            from fittingroom.api.backbone_view import BackboneView
+
+            return BackboneView.of(run)
         return cls(run.model, data.scale if recipe.get("scale", True) else 1.0)
 
     @property
     def source(self) -> Source:
-        """What the features are: of the last hidden layer, or the pixels, where there is no hidden layer."""
+        """What the features are: of the last hidden layer, or the pixels, where there is no hidden layer.
+
+        Of a model on a backbone without a hidden layer they are the backbone's.
+        """
         return "hidden layer" if self._hidden else "pixels"
 
     @property
@@ -97,7 +106,7 @@ class InnerView:
     @property
     def dense(self) -> bool:
         """Whether only dense layers have weights, apart from normalizations."""
-        return all(_is(layer, "Dense", "BatchNormalization", "LayerNormalization") for layer in self._weighted)
+        return all(is_layer(layer, "Dense", "BatchNormalization", "LayerNormalization") for layer in self._weighted)
 
     def features(self, images: npt.NDArray[Any], progress: Callable[[int, int], None] | None = None) -> Float32:
         """The input of the last layer for each image, float32 `(n, features)`, at most `WIDEST` of them.
@@ -152,7 +161,7 @@ class InnerView:
         """
         first = self._weighted[0]
         size = int(np.prod(image_shape))
-        if not _is(first, "Dense") or int(first.kernel.shape[0]) != size:
+        if not is_layer(first, "Dense") or int(first.kernel.shape[0]) != size:
             return None
         pictures = np.asarray(first.kernel, np.float32).T.reshape(-1, *image_shape)
         return pictures.sum(axis=-1) if pictures.ndim == 4 else pictures
@@ -165,7 +174,7 @@ class InnerView:
 
     @cached_property
     def _hidden(self) -> bool:
-        return any(_is(layer, "Dense", "Conv", "RNN", "LSTM", "GRU", "Attention") for layer in self._weighted[:-1])
+        return any(is_layer(layer, "Dense", "Conv", "RNN", "LSTM", "GRU", "Attention") for layer in self._weighted[:-1])
 
     @cached_property
     def _piecewise_linear(self) -> bool:
@@ -227,7 +236,7 @@ class InnerView:
         import jax
         import jax.numpy as jnp
 
-        if not _is(self._head, "Dense"):
+        if not is_layer(self._head, "Dense"):
             raise RunError("The last layer of this model is not a dense one, so no pixel's part in it is shown.")
 
         def difference(pixels: Any, values: Any, first: Any, second: Any) -> Any:
@@ -263,7 +272,7 @@ def _classifier(model: Any) -> Any:
     return model
 
 
-def _is(layer: Any, *kinds: str) -> bool:
+def is_layer(layer: Any, *kinds: str) -> bool:
     """Whether a layer is of one of Keras's kinds, by its class or what that derives from."""
     return any(kind in base.__name__ for base in type(layer).__mro__ for kind in kinds)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from fittingroom.answers.forward import Forward
 from fittingroom.answers.out_of_distribution import hog_features
+from fittingroom.api.backbone_inputs import BackboneInputs
 from fittingroom.engine.blueprint import Blueprint, Outline, Shapes
 from fittingroom.engine.devices import prepare_jax
 from fittingroom.engine.programs import Programs, ProgramSource, TracedPrograms
@@ -52,21 +53,29 @@ class SeedModel:
 
     def forward(self) -> Forward:
         """From images in the model's form to logarithms of probabilities, none NaN; reads nothing any more."""
-        programs, state, scale = self.compiled(), self._state, self._record.data.scale
-        return Forward(
-            inputs=_as_they_are,
-            logs=partial(_answers, programs, state, self._title),
-            features=lambda images, _: hog_features(images, scale),
-            held_out=_as_they_are,
-        )
+        programs, state, backbone = self.compiled(), self._state, self.backbone
+
+        def logs(inputs: Array) -> Array:
+            prepare_jax()  # at each call: the programs may have been made before a fork
+            found = programs.log_probabilities(state, inputs)
+            check_numbers(found, self._title)
+            return found
+
+        if backbone is not None:
+            return Forward(backbone.inputs, logs, backbone.compared, backbone.kept_inputs)
+        scale = self._record.data.scale
+        return Forward(_as_they_are, logs, lambda images, _: hog_features(images, scale), _as_they_are)
 
     def compiled(self) -> Programs:
         """The programs that predict.
 
         Raises:
             RunError: a file is damaged, or the model can only be made by code that is not here or not trusted.
+            InputError: the recipe has a backbone, and what that needs is not installed.
         """
         prepare_jax()
+        if self.backbone is not None:
+            self.backbone.start()
         if self.like is None:
             return self._programs
         if self._shapes != self.like._shapes:
@@ -75,14 +84,27 @@ class SeedModel:
 
     def log_probabilities(self, images: Array) -> Array:
         """What the model makes of images in its form, `(n, classes)`, NaN and all."""
-        return self.compiled().log_probabilities(self._state, images)
+        inputs = images if self.backbone is None else self.backbone.kept_inputs(images)
+        return self.compiled().log_probabilities(self._state, inputs)
 
     @cached_property
     def keras_model(self) -> keras.Model:
-        """A Keras model with the seed's weights; see `Run.model`."""
+        """A Keras model with the seed's weights, from images to probabilities; see `Run.model`."""
+        return self.trained_part if self.backbone is None else self.backbone.whole_model(self.trained_part)
+
+    @cached_property
+    def trained_part(self) -> keras.Model:
+        """What was trained, as a Keras model with the seed's weights: all of it, or what follows a frozen backbone."""
         model = self._structure()
         self._state.write_weights_to(model)
         return model
+
+    @cached_property
+    def backbone(self) -> BackboneInputs | None:
+        """What gives the programs features of images; None for a recipe without a backbone."""
+        if self._record.recipe.get("backbone") is None:
+            return None
+        return BackboneInputs(self._recipe_model())
 
     @cached_property
     def _blueprint(self) -> Blueprint:
@@ -113,7 +135,7 @@ class SeedModel:
         record = self._record
         scale = record.data.scale if record.recipe.get("scale", True) else 1.0
         if record.recipe.get("model", "") is None and self._given is None:
-            return self._recipe_programs(scale)
+            return self._recipe_programs()
         from fittingroom.engine.keras_steps import KerasSteps
 
         batch_size = record.recipe.get("batch_size")
@@ -123,17 +145,21 @@ class SeedModel:
             KerasSteps(self._structure()).functions(), batch_size, None if record.data.as_given else scale
         )
 
-    def _recipe_programs(self, scale: float) -> ProgramSource:
+    def _recipe_programs(self) -> ProgramSource:
         """The programs of the recorded recipe, made sure to be for weights like those in the folder."""
         self._state  # noqa: B018 - read here, so that shapes are real before they are relied on
-        recipe, data = self._record.trained_recipe(), self._record.data
-        outline = Outline(data.image_shape, self._shapes)
-        model = RecipeModel(recipe, data.image_shape, len(data.classes), scale, data.counts["train"], outline)
+        outline = Outline(self._record.data.image_shape, self._shapes)
+        model = self._recipe_model(outline)
         try:
             outline.check_weights(_shapes_of(model.programs.blueprint()))
         except RunError as error:
             raise RunError(f"{self._title} is damaged: its recipe and its weights do not fit: {error}.") from error
         return model.programs
+
+    def _recipe_model(self, outline: Outline | None = None) -> RecipeModel:
+        recipe, data = self._record.trained_recipe(), self._record.data
+        scale = data.scale if recipe.scale else 1.0
+        return RecipeModel(recipe, data.image_shape, len(data.classes), scale, data.counts["train"], outline)
 
     def _structure(self) -> keras.Model:
         """A model that has the run's structure, with any weights."""
@@ -145,7 +171,8 @@ class SeedModel:
         from fittingroom.engine.state import State
 
         self._state  # noqa: B018 - read here, so that shapes are real before they are relied on
-        outline = Outline(self._record.data.image_shape, self._shapes)
+        shape = self._record.data.image_shape if self.backbone is None else self.backbone.model.input_shape
+        outline = Outline(shape, self._shapes)
         description = self._blueprint.description
         if description.get("keras") is not None:
             model = rebuild(description, outline)
@@ -183,13 +210,6 @@ def check_numbers(values: Array, run: str) -> None:
 
 def _as_they_are(images: Array) -> Array:
     return images
-
-
-def _answers(programs: Programs, state: State, run: str, images: Array) -> Array:
-    prepare_jax()  # at each call: the programs may have been made before a fork
-    logs = programs.log_probabilities(state, images)
-    check_numbers(logs, run)
-    return logs
 
 
 def _shapes_of(blueprint: Blueprint) -> tuple[Shapes, Shapes]:

@@ -13,7 +13,7 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,7 @@ import numpy as np
 
 from fittingroom.backbones.backbone import find_backbone
 from fittingroom.data.stored_images import machine_memory
+from fittingroom.data.values import Images
 from fittingroom.engine.augmentation import changed_in_training
 from fittingroom.engine.epoch import Examples, Logs, StepFunctions
 from fittingroom.engine.state import State
@@ -176,3 +177,18 @@ def _lines(path: Path) -> list[str]:
         return path.read_text(encoding="ascii").splitlines()
     except (OSError, ValueError):  # not Linux, or not to be read
         return []
+
+
+class MirroredImages:
+    """Images mirrored left to right, a few at a time: those of a large folder are not all in memory."""
+
+    def __init__(self, images: Images) -> None:
+        self.shape, self.dtype, self._images = images.shape, images.dtype, images
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, which: int | slice) -> np.ndarray[Any, Any]:
+        return np.ascontiguousarray(
+            self._images[which][..., ::-1, :] if len(self.shape) == 4 else self._images[which][..., ::-1]
+        )

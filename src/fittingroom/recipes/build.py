@@ -85,6 +85,20 @@ def layers_of(recipe: Recipe, image_shape: tuple[int, ...], classes: int, tail: 
     return _averaged(model, recipe.test_views)
 
 
+def with_frozen_part(recipe: Recipe, frozen: Any, trained: Any, image_shape: tuple[int, ...]) -> Any:
+    """The whole model of a recipe with a backbone, from images, 0 to 255, to probabilities; not compiled.
+
+    Args:
+        recipe: the recipe, whose `test_views` are averaged.
+        frozen: the frozen part of the backbone, a Keras model from images of its own size to features.
+        trained: what was trained, a Keras model from features to probabilities.
+        image_shape: `(height, width)` or `(height, width, 3)`, of the dataset's images.
+    """
+    images = keras.Input(image_shape, name="images")
+    model = keras.Model(images, trained(frozen(_as_tail_wants(images, frozen.input_shape[1:]))), name=_NAME)
+    return _averaged(model, recipe.test_views) if recipe.test_views else model
+
+
 def with_softmax_in_the_loss(model: Any, label_smoothing: float = 0.0) -> Any:
     """The same weights as a model that gives logits and computes its loss from them; `model` is changed in place.
 

@@ -296,6 +296,12 @@ def _told(found: PixelView) -> Mapping[str, Any]:
         )
         return {"text": text, "difference": found.difference, "sum": None}
     total = float(found.values.sum())
+    if found.kind == "places":
+        text = (
+            "What the backbone's features of each place add, up to the biases. The features of a place have seen more "
+            "of the picture than it covers."
+        )
+        return {"text": text, "difference": found.difference, "sum": total}
     rest = (
         "The biases make up the rest."
         if found.exact

@@ -144,7 +144,9 @@ def _as_answered(model: RecipeModel, dataset: Dataset, validation: Arrays, progr
     """The validation images as the program that answers takes them: features with those of the mirror image."""
     if model.frozen is None or model.views == 1 or dataset.validation is None:
         return validation.images
-    mirror = _kept_features(model, cast(Images, _MirroredImages(dataset.validation.images)), progress)
+    from fittingroom.engine.transfer import MirroredImages
+
+    mirror = _kept_features(model, cast(Images, MirroredImages(dataset.validation.images)), progress)
     return np.stack([validation.images, mirror], axis=1)
 
 
@@ -156,21 +158,6 @@ def _kept_features(model: RecipeModel, images: Images, progress: Progress, *, co
     assert model.frozen is not None
     views = Views(model.recipe.augment, copies) if copies else None
     return cached_features(model.frozen, model.pixels(images), views=views, progress=progress)
-
-
-class _MirroredImages:
-    """Images mirrored left to right, a few at a time: those of a large folder are not all in memory."""
-
-    def __init__(self, images: Images) -> None:
-        self.shape, self.dtype, self._images = images.shape, images.dtype, images
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def __getitem__(self, which: int | slice) -> Array:
-        return np.ascontiguousarray(
-            self._images[which][..., ::-1, :] if len(self.shape) == 4 else self._images[which][..., ::-1]
-        )
 
 
 def _lasting_name(backbone: str | None) -> str | None:

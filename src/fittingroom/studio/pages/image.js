@@ -86,7 +86,7 @@ export const imagePanel = (app, data, pictures, places, { open, close, step, set
     const names = element("p", { class: "looks-title" }, named(data.classes[first]), element("span", { class: "muted" }, " rather than "), named(data.classes[other]), `: ${found.difference >= 0 ? "+" : "−"}${Math.abs(found.difference).toFixed(1)}`);
     const { width, height } = pictures.sizeFor(168, data.sheets.own_width, data.sheets.own_height);
     const which = row === data.shown ? "" : ` With the weights that the run keeps, not those of ${data.titleOf(row)}.`;
-    looks.replaceChildren(heading, names, drawPixels(found, width, height), element("p", { class: "small muted" }, found.text, which));
+    looks.replaceChildren(heading, names, drawPixels(found, width, height, pictures.picture(own, 168)), element("p", { class: "small muted" }, found.text, which));
   };
   // Of a right answer, what it is told from is the class that came second.
   const rivalOf = (first) => {

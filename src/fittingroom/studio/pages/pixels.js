@@ -25,12 +25,33 @@ const painted = (values, width, height, steps) => {
   return canvas;
 };
 
-export const drawPixels = (found, width, height) => {
-  const canvas = painted(found.values, found.width, found.height, found.steps);
+// Places of a photo, each as large as the part of it that it stands for, laid over the photo in grey.
+const overPicture = (found, picture, width, height) => {
+  const [plus, minus] = ["--training", "--validation"].map(rgb);
+  const canvas = element("canvas", { width, height });
+  const pen = canvas.getContext("2d");
+  const paint = () => {
+    const [wide, high] = [width / found.width, height / found.height];
+    pen.filter = "grayscale(1)";
+    pen.drawImage(picture, 0, 0, width, height);
+    pen.filter = "none";
+    found.values.forEach((value, at) => {
+      pen.fillStyle = `rgba(${(value < 0 ? minus : plus).join(",")},${0.75 * Math.min(Math.abs(value) / found.steps, 1)})`;
+      pen.fillRect((at % found.width) * wide, Math.floor(at / found.width) * high, wide, high);
+    });
+  };
+  if (picture.complete && picture.naturalWidth) paint();
+  else picture.addEventListener("load", paint, { once: true });
+  return canvas;
+};
+
+// `picture` is an image element that shows the image in this size.
+export const drawPixels = (found, width, height, picture) => {
+  const canvas = found.kind === "places" ? overPicture(found, picture, width, height) : painted(found.values, found.width, found.height, found.steps);
   canvas.className = "sharp pixel-map";
   Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
   canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", "Map of the pixels");
+  canvas.setAttribute("aria-label", found.kind === "places" ? "Map of the places" : "Map of the pixels");
   const key = found.kind === "gradient" ? [element("span", { class: "key plus" }, "moves it most")] : [element("span", { class: "key plus" }, "speaks for it"), element("span", { class: "key minus" }, "speaks against it")];
   return element("div", { class: "pixel-view" }, canvas, element("p", { class: "keys small" }, key));
 };

@@ -6,6 +6,7 @@ import { unpacked } from "./binary.js";
 const SOURCES = {
   "hidden layer": (width) => `the ${number(width)} features of the last hidden layer`,
   pixels: () => "the pixels themselves, since this model has no hidden layer",
+  backbone: (width) => `the backbone's ${number(width)} features of each picture`,
   answers: () => "the probabilities of the classes: the features of this model, or its images, are not to be had",
 };
 

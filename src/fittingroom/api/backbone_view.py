@@ -1,0 +1,138 @@
+"""`BackboneView`: the inside of a model on a backbone, which tells photographs apart by what it finds in each place.
+
+The last maps of a backbone have a column of features for each of a few places of the picture, 7 × 7 for 224 pixels;
+their mean is what the head is given. So the difference between two classes' logits is a sum over the places, to which
+the biases are added: each place's features, weighted by how the difference grows with them. For a head without hidden
+layers this is class activation mapping (Zhou et al., Learning Deep Features for Discriminative Localization, CVPR 2016,
+arXiv 1512.04150); with hidden layers the weights are the slopes at this image (Selvaraju et al., Grad-CAM, ICCV 2017,
+arXiv 1610.02391, whose ReLU is left out here). The features of a place have seen a wider part of the picture than it
+covers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fittingroom.api.inner_view import Float32, InnerView, PixelView, Source, is_layer
+from fittingroom.backbones.frozen_part import prepared
+from fittingroom.errors import RunError
+from fittingroom.recipes.settings import ALL
+
+if TYPE_CHECKING:
+    import keras
+
+    from fittingroom.api.backbone_inputs import BackboneInputs
+    from fittingroom.api.run import Run
+
+Array = np.ndarray[Any, Any]
+
+
+class BackboneView(InnerView):
+    """The inside of a run's model on a backbone, as `InnerView` has that of another.
+
+    Args:
+        trained: what was trained, from features to probabilities.
+        inputs: what gives it features of images.
+
+    Raises:
+        RunError: as for `InnerView`.
+    """
+
+    def __init__(self, trained: keras.Model, inputs: BackboneInputs) -> None:
+        super().__init__(trained, 1.0)
+        self._inputs = inputs
+
+    @classmethod
+    def of(cls, run: Run) -> BackboneView:
+        """That of a run with one seed, whose recipe has a backbone."""
+        seed = run._model_of_seed
+        assert seed.backbone is not None
+        return cls(seed.trained_part, seed.backbone)
+
+    @property
+    def source(self) -> Source:
+        """What the features are: the backbone's, or those of the last hidden layer behind them."""
+        return "hidden layer" if super().source == "hidden layer" and self._has_hidden_dense else "backbone"
+
+    def features(self, images: Array, progress: Callable[[int, int], None] | None = None) -> Float32:
+        """The input of the last layer for each image; see `InnerView.features`."""
+        taken = self._inputs.kept_inputs(images)
+        if self._inputs.model.frozen is not None and self._inputs.model.views > 1:
+            taken = taken[:, 0]  # the image itself, without its mirror image
+        return super().features(taken, progress)
+
+    def pixels(self, image: Array, first: int, second: int) -> PixelView:
+        """What each place of an image adds to the difference between two classes; see `InnerView.pixels`."""
+        maps = self._last_maps(image)
+        slope, difference = self._slope(maps.mean(axis=(0, 1))[None], self._head_values, first, second)
+        values = (maps * np.asarray(slope, np.float32)[0]).sum(axis=-1) / np.float32(maps.shape[0] * maps.shape[1])
+        return PixelView("places", values, float(difference), self._piecewise_linear)
+
+    def first_weights(self, image_shape: tuple[int, ...]) -> None:
+        """None: the first layer's weights are filters of 3 × 3 pixels."""
+        del image_shape
+
+    @property
+    def _has_hidden_dense(self) -> bool:
+        return any(is_layer(layer, "Dense") for layer in self._weighted[:-1])
+
+    @cached_property
+    def _tail(self) -> keras.Model:
+        """What leads to the last maps and their mean, as it was trained, or the backbone's own where it is frozen."""
+        inner = [layer for layer in self._model.layers if hasattr(layer, "layers")]
+        tail = inner[0] if inner else self._inputs.backbone.tail(1)
+        if not is_layer(tail.layers[-1], "GlobalAveragePooling"):
+            raise RunError("The features of this backbone are not the mean over places, so no place's part is shown.")
+        return tail
+
+    @cached_property
+    def _to_maps(self) -> keras.Model:
+        import keras
+
+        return keras.Model(self._tail.inputs[0], self._tail.layers[-1].input)
+
+    @cached_property
+    def _head_layers(self) -> list[Any]:
+        """The layers behind the mean, a chain that ends with the one that makes the logits."""
+        found = self._model.layers
+        if self._tail in found:
+            found = found[found.index(self._tail) + 1 :]
+        found = found[: found.index(self._head) + 1]
+        return [layer for layer in found if not is_layer(layer, "InputLayer", "Dropout")]
+
+    @property
+    def _head_values(self) -> Any:
+        return [
+            ([v.value for v in one.trainable_variables], [v.value for v in one.non_trainable_variables])
+            for one in self._head_layers
+        ]
+
+    @cached_property
+    def _slope(self) -> Callable[..., Any]:
+        """A compiled function to the slope of the difference of two logits by the mean of the maps, and to that."""
+        import jax
+
+        def difference(pooled: Any, values: Any, first: Any, second: Any) -> tuple[Any, Any]:
+            for layer, own in zip(self._head_layers[:-1], values[:-1], strict=True):
+                pooled = layer.stateless_call(*own, pooled)[0]
+            (kernel, *bias), _ = values[-1]
+            logits = (pooled @ kernel + (bias[0] if bias else 0.0))[0]
+            return (logits[first] - logits[second],) * 2
+
+        return jax.jit(jax.grad(difference, has_aux=True))
+
+    def _last_maps(self, image: Array) -> Float32:
+        """`(height, width, features)`."""
+        model = self._inputs.model
+        pixels = model.pixels(np.asarray(image)[None])
+        unfreeze = model.recipe.unfreeze
+        if unfreeze == ALL:
+            taken = prepared(pixels, self._inputs.backbone.input_size).astype(np.float32)
+        else:
+            taken = self._inputs.backbone.frozen(max(unfreeze, 1)).features(pixels)
+        maps: Float32 = np.asarray(self._to_maps(taken), np.float32)[0]
+        return maps
