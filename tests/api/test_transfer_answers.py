@@ -14,8 +14,8 @@ from PIL import Image
 
 import fittingroom as fr
 from fittingroom.answers.stored import JUDGEMENT
+from fittingroom.api.backbone_view import inner_view
 from fittingroom.api.image_map import make_map
-from fittingroom.api.inner_view import InnerView
 from fittingroom.backbones import lite_extractor
 from fittingroom.backbones.lite_extractor import LiteExtractor
 from fittingroom.data.dataset import Dataset
@@ -195,7 +195,7 @@ def test_its_map_is_of_the_features_that_its_last_layer_tells_classes_by(
 
 @pytest.mark.parametrize("name", ["frozen", "thawed"])
 def test_what_places_of_a_photo_add_and_the_biases_make_the_difference(name: str, runs: Path, data: Dataset) -> None:
-    view = InnerView.of(fr.open_run(runs / name)[0])
+    view = inner_view(fr.open_run(runs / name)[0])
     images = held_out(data)[:2]
     for image in images:
         found = view.pixels(image, 0, 2)

@@ -20,7 +20,6 @@ import numpy as np
 from fittingroom.api.inner_view import Float32, InnerView, PixelView, Source, is_layer
 from fittingroom.backbones.frozen_part import prepared
 from fittingroom.errors import RunError
-from fittingroom.recipes.settings import ALL
 
 if TYPE_CHECKING:
     import keras
@@ -29,6 +28,17 @@ if TYPE_CHECKING:
     from fittingroom.api.run import Run
 
 Array = np.ndarray[Any, Any]
+
+
+def inner_view(run: Run) -> InnerView:
+    """The inside of a run with one seed.
+
+    Raises:
+        RunError: as for `Run.model`, or as for `InnerView`.
+        InputError: the recipe has a backbone, and what that needs is not installed.
+    """
+    seed = run._model_of_seed
+    return InnerView.of(run) if seed.backbone is None else BackboneView(seed.trained_part, seed.backbone)
 
 
 class BackboneView(InnerView):
@@ -45,13 +55,6 @@ class BackboneView(InnerView):
     def __init__(self, trained: keras.Model, inputs: BackboneInputs) -> None:
         super().__init__(trained, 1.0)
         self._inputs = inputs
-
-    @classmethod
-    def of(cls, run: Run) -> BackboneView:
-        """That of a run with one seed, whose recipe has a backbone."""
-        seed = run._model_of_seed
-        assert seed.backbone is not None
-        return cls(seed.trained_part, seed.backbone)
 
     @property
     def source(self) -> Source:
@@ -81,25 +84,15 @@ class BackboneView(InnerView):
         return any(is_layer(layer, "Dense") for layer in self._weighted[:-1])
 
     @cached_property
-    def _tail(self) -> keras.Model:
-        """What leads to the last maps and their mean, as it was trained, or the backbone's own where it is frozen."""
-        inner = [layer for layer in self._model.layers if hasattr(layer, "layers")]
-        tail = inner[0] if inner else self._inputs.backbone.tail(1)
-        if not is_layer(tail.layers[-1], "GlobalAveragePooling"):
-            raise RunError("The features of this backbone are not the mean over places, so no place's part is shown.")
-        return tail
-
-    @cached_property
-    def _to_maps(self) -> keras.Model:
-        import keras
-
-        return keras.Model(self._tail.inputs[0], self._tail.layers[-1].input)
+    def _tail(self) -> keras.Model | None:
+        """The part of the backbone that was trained; None where all of it is frozen."""
+        return next((layer for layer in self._model.layers if hasattr(layer, "layers")), None)
 
     @cached_property
     def _head_layers(self) -> list[Any]:
         """The layers behind the mean, a chain that ends with the one that makes the logits."""
         found = self._model.layers
-        if self._tail in found:
+        if self._tail is not None:
             found = found[found.index(self._tail) + 1 :]
         found = found[: found.index(self._head) + 1]
         return [layer for layer in found if not is_layer(layer, "InputLayer", "Dropout")]
@@ -127,12 +120,20 @@ class BackboneView(InnerView):
 
     def _last_maps(self, image: Array) -> Float32:
         """`(height, width, features)`."""
-        model = self._inputs.model
+        model, backbone = self._inputs.model, self._inputs.backbone
         pixels = model.pixels(np.asarray(image)[None])
-        unfreeze = model.recipe.unfreeze
-        if unfreeze == ALL:
-            taken = prepared(pixels, self._inputs.backbone.input_size).astype(np.float32)
-        else:
-            taken = self._inputs.backbone.frozen(max(unfreeze, 1)).features(pixels)
-        maps: Float32 = np.asarray(self._to_maps(taken), np.float32)[0]
-        return maps
+        if self._tail is None:
+            maps = backbone.maps(pixels)
+            if maps is None:
+                raise RunError(_NO_PLACES)
+            return np.asarray(maps[0], np.float32)
+        import keras
+
+        if not is_layer(self._tail.layers[-1], "GlobalAveragePooling"):
+            raise RunError(_NO_PLACES)
+        to_maps = keras.Model(self._tail.inputs[0], self._tail.layers[-1].input)
+        taken = prepared(pixels, backbone.input_size) if model.frozen is None else model.frozen.features(pixels)
+        return np.asarray(to_maps(taken.astype(np.float32)), np.float32)[0]  # type: ignore[no-any-return]
+
+
+_NO_PLACES = "The features of this backbone are not the mean over places of a picture, so no place's part is shown."

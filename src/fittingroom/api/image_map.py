@@ -131,7 +131,7 @@ def _features(
     training: SeedTraining, tell: Progress
 ) -> tuple[Source, int, npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """What the features are, how many, those of each image, `(n, features)`, and which validation images these are."""
-    from fittingroom.api.inner_view import InnerView
+    from fittingroom.api.backbone_view import inner_view
     from fittingroom.api.run import Run
     from fittingroom.reports.pages.report_page import validation_images
 
@@ -139,7 +139,7 @@ def _features(
     try:
         if images is None or part is None:
             raise InputError(f"No map of features: {why_not}.")
-        view = InnerView.of(Run(training.path))
+        view = inner_view(Run(training.path))
         found = view.features(part.images, lambda done, total: tell("features", done, total))
     except FittingRoomError as error:
         logs = training.kept.log_probabilities

@@ -77,17 +77,12 @@ class InnerView:
 
     @classmethod
     def of(cls, run: Run) -> InnerView:
-        """That of a run with one seed.
+        """That of a run with one seed; `backbone_view.inner_view` has that of one with a backbone, too.
 
         Raises:
             RunError: as for `Run.model`; or as above.
-            InputError: the recipe has a backbone, and what that needs is not installed.
         """
         data, recipe = run.record.data, run.record.recipe
-        if recipe.get("backbone") is not None:
-            from fittingroom.api.backbone_view import BackboneView
-
-            return BackboneView.of(run)
         return cls(run.model, data.scale if recipe.get("scale", True) else 1.0)
 
     @property

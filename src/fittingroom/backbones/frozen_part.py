@@ -105,7 +105,7 @@ class FrozenPart:
         workers = min(threads or _usable_cores(), len(places)) if self.parallel else 1
 
         def fill(start: int) -> None:
-            batch = _prepared(images[start : start + places.step], self.input_size)
+            batch = prepared(images[start : start + places.step], self.input_size)
             features[start : start + places.step] = self._extractor.run(batch, self._unfreeze)
 
         if workers <= 1:
@@ -125,11 +125,11 @@ def batched_maps(extractor: Extractor, images: Array) -> Array | None:
     """
     _check(images)
     places = range(0, max(len(images), 1), extractor.batch)
-    maps = [extractor.maps(_prepared(images[start : start + places.step], extractor.input_size)) for start in places]
+    maps = [extractor.maps(prepared(images[start : start + places.step], extractor.input_size)) for start in places]
     return None if maps[0] is None else np.concatenate([each for each in maps if each is not None])
 
 
-def _prepared(images: Array, size: int) -> Array:
+def prepared(images: Array, size: int) -> Array:
     """Images as a backbone takes them: uint8, `(n, size, size, 3)`."""
     if not len(images):
         return np.zeros((0, size, size, 3), np.uint8)

@@ -205,10 +205,10 @@ class Understanding:
 
     @cached_property
     def _inside(self) -> InnerView:
-        from fittingroom.api.inner_view import InnerView
+        from fittingroom.api.backbone_view import inner_view
         from fittingroom.api.run import Run
 
-        return InnerView.of(Run(self.training.path))
+        return inner_view(Run(self.training.path))
 
     @cached_property
     def _images(self) -> tuple[RunImages | None, Part | None, str | None]:
