@@ -99,8 +99,8 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
         if not isinstance(dataset, Dataset):
             progress.stage("loading")
             dataset = load_for([recipe], dataset, loading)
-        if said := suggestion(recipe, dataset):
-            _log.warning(said)
+            if said := suggestion(recipe, dataset):
+                _log.warning(said)
         return _trained(recipe_job(recipe, dataset, chosen, folder, progress, started))
 
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fittingroom.data.dataset import Dataset
-from fittingroom.data.load import load
 from fittingroom.errors import DataError, Interrupted
 from fittingroom.experiments.executor import Executor, train_missing
 from fittingroom.experiments.experiment import DEFAULT_DATASET, DEFAULT_SEEDS
@@ -27,7 +26,7 @@ from fittingroom.experiments.summary import Summary, write_tables
 from fittingroom.progress import Progress
 from fittingroom.runs.json_files import json_text
 from fittingroom.runs.place import RunsFolder
-from fittingroom.training.arguments import chosen_seeds
+from fittingroom.training.arguments import chosen_seeds, load_for
 
 STORAGE_NAME = "search.sqlite"
 
@@ -78,14 +77,14 @@ def search(  # noqa: PLR0913 - what to search, how far, and where to keep it
     seeds = chosen_seeds(DEFAULT_SEEDS if asked.experiment.seeds is None else asked.experiment.seeds)
     folder = None if data_dir is None else Path(data_dir)
     name = asked.experiment.dataset or DEFAULT_DATASET
-    dataset = load(
-        name,
-        validation=asked.experiment.validation,
-        data_dir=folder,
-        image_size=image_size,
-        aspect=aspect,
-        color_mode=color_mode,
-    )
+    loading = {
+        "validation": asked.experiment.validation,
+        "data_dir": folder,
+        "image_size": image_size,
+        "aspect": aspect,
+        "color_mode": color_mode,
+    }
+    dataset = load_for([asked.recipe], name, loading)
     if dataset.validation is None:
         raise DataError("a search judges trials on validation images, and there are none. Hold some out in the file.")
     plan = ExperimentPlan.of(dataset, (), seeds)
