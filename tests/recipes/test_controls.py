@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from fittingroom.errors import RecipeError
@@ -62,3 +64,12 @@ def test_twice_the_epochs_or_seeds_take_twice_as_long() -> None:
     one = estimated_seconds(course, 1000, (28, 28), 10)
     assert estimated_seconds(course.changed(epochs=10), 1000, (28, 28), 10) == pytest.approx(2 * one)
     assert estimated_seconds(course, 1000, (28, 28), 10, seeds=2) == pytest.approx(2 * one)
+
+
+def test_the_more_of_a_backbone_is_trained_the_longer_it_takes() -> None:
+    transfer = RECIPES["transfer"]
+    ways: tuple[dict[str, Any], ...] = ({}, {"unfreeze": 1}, {"unfreeze": 4}, {"unfreeze": "all", "views": 0})
+    times = [estimated_seconds(transfer.changed(**way), 3000, (224, 224, 3), 10, cores=2) for way in ways]
+    assert times == sorted(times)
+    assert times[0] < 60
+    assert times[-1] > 3600  # 60 epochs

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from fittingroom.errors import InputError
 from fittingroom.recipes.recipe import Recipe
-from fittingroom.recipes.settings import ACTIVATIONS, AUGMENTATIONS, OPTIMIZERS, PRECISIONS, SCHEDULES
+from fittingroom.recipes.settings import ACTIVATIONS, ALL, AUGMENTATIONS, OPTIMIZERS, PRECISIONS, SCHEDULES
 
 Kind = Literal["count", "factor", "share", "switch", "choice", "text"]
 
@@ -211,6 +211,8 @@ def estimated_seconds(
         seeds: how many are trained.
         cores: processor cores; each trains a seed of its own, or all share the batches of a large network.
     """
+    if recipe.backbone is not None:
+        return _seconds_of_backbone(recipe, images, seeds, cores)
     own = multiply_adds(recipe, image_shape, classes)
     busy = min(cores, seeds) if own < 1e6 else cores
     arithmetic = _PASSES * own / _OPERATIONS_PER_SECOND_AND_CORE
@@ -219,3 +221,20 @@ def estimated_seconds(
     steps = math.ceil(images / recipe.batch_size)
     epoch = images * (arithmetic + _SECONDS_PER_IMAGE) + steps * _SECONDS_PER_STEP
     return recipe.epochs * epoch * seeds / max(1, busy)
+
+
+# Measured with EfficientNet-Lite0 (docs/measurements.md), in seconds of a core for each picture.
+_SECONDS_OF_FEATURES = 8e-3
+_SECONDS_OF_HEAD = 5e-6
+_SECONDS_OF_BLOCK = 4e-3
+_SECONDS_OF_ALL = 0.11
+
+
+def _seconds_of_backbone(recipe: Recipe, images: int, seeds: int, cores: int) -> float:
+    """Seconds of a training on a backbone's features, which are computed before it where no training has done so."""
+    if recipe.unfreeze == ALL:
+        features, step = 0.0, _SECONDS_OF_ALL
+    else:
+        features = (1 + recipe.views) * _SECONDS_OF_FEATURES
+        step = _SECONDS_OF_HEAD + int(recipe.unfreeze) * _SECONDS_OF_BLOCK
+    return images * (features + recipe.epochs * step * seeds) / max(1, cores)

@@ -46,6 +46,7 @@ _NOT_WITH_MODEL = tuple(sorted(_ADDED - {"weight_decay"}))
 # What a backbone has of its own, or does before any of our layers sees an image.
 _NOT_WITH_BACKBONE = ("convolutions", "residual", "scale", "precision")
 DEFAULT_BACKBONE = "efficientnet-lite0"
+_OWN_BACKBONE = "file:"
 
 
 @dataclass(frozen=True)
@@ -215,16 +216,17 @@ class Recipe:
     def read(cls, path: Path) -> Recipe:
         """The recipe in a TOML file. Without a `name`, the file's name is used.
 
-        A relative path in `model` counts from the recipe's folder, so that the two files can lie side by side.
+        A relative path in `model` or `backbone` counts from the recipe's folder, so that files can lie side by side.
 
         Raises:
             RecipeError: the file is missing, is not TOML, or a key or a value makes no sense; with file and line.
         """
         table = RECIPE_FORM.read(path)
-        settings = {
-            key: ModelFile.of(value).beside(table.folder).text if key == "model" else value
-            for key, value in table.items()
-        }
+        settings = dict(table.items())
+        if settings.get("model") is not None:
+            settings["model"] = ModelFile.of(settings["model"]).beside(table.folder).text
+        if (backbone := settings.get("backbone")) is not None and backbone.startswith(_OWN_BACKBONE):
+            settings["backbone"] = f"{_OWN_BACKBONE}{table.folder / backbone.removeprefix(_OWN_BACKBONE)}"
         return cls.from_dict({"name": path.stem, **settings})
 
     def to_dict(self) -> dict[str, Any]:

@@ -61,7 +61,20 @@ def chosen_recipe(given: Any, settings: Mapping[str, Any], *, beside: Callable[.
                 raise Setting.unknown(key)
             own = [name for name in inspect.signature(beside).parameters if name != "settings"]
             raise UnknownNameError(f"argument of {beside.__name__}", key, [*own, *known])
-    return recipe.changed(**settings) if settings else recipe
+    return with_lasting_backbone(recipe.changed(**settings) if settings else recipe)
+
+
+def with_lasting_backbone(recipe: Recipe) -> Recipe:
+    """The recipe with its backbone by the name that lasts: that of a user's own file has a hash of its contents.
+
+    Raises:
+        InputError: there is no such backbone.
+    """
+    if recipe.backbone is None:
+        return recipe
+    from fittingroom.backbones.backbone import find_backbone
+
+    return replace(recipe, backbone=find_backbone(recipe.backbone).name)
 
 
 def check_dataset(dataset: Any, **loading: Any) -> None:

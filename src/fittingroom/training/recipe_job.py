@@ -28,7 +28,7 @@ from fittingroom.recipes.stop import StopRule
 from fittingroom.runs.layout import SeedFiles, read_layout
 from fittingroom.runs.place import find_run
 from fittingroom.runs.record import RunRecord
-from fittingroom.training.arguments import clamped_batch_size
+from fittingroom.training.arguments import clamped_batch_size, with_lasting_backbone
 from fittingroom.training.job import Job, SeedJob, data_record
 from fittingroom.training.run_folder import RunFolder
 
@@ -66,7 +66,7 @@ def recipe_job(
     prepare_jax()
     StopRule(recipe.stop, validation=dataset.validation is not None)  # refuses what cannot be known
     batch_size, notes = clamped_batch_size(recipe.batch_size, len(dataset.train))
-    recipe = recipe.changed(name=recipe.name, batch_size=batch_size, backbone=_lasting_name(recipe.backbone))
+    recipe = with_lasting_backbone(recipe.changed(name=recipe.name, batch_size=batch_size))
     scale = dataset.scale if recipe.scale else 1.0
     model = RecipeModel(recipe, dataset.image_shape, len(dataset.classes), scale, len(dataset.train))
     if recipe.backbone is not None:
@@ -158,15 +158,6 @@ def _kept_features(model: RecipeModel, images: Images, progress: Progress, *, co
     assert model.frozen is not None
     views = Views(model.recipe.augment, copies) if copies else None
     return cached_features(model.frozen, model.pixels(images), views=views, progress=progress)
-
-
-def _lasting_name(backbone: str | None) -> str | None:
-    """The name that finds the same weights later, or says that they have changed."""
-    if backbone is None:
-        return None
-    from fittingroom.backbones.backbone import find_backbone
-
-    return find_backbone(backbone).name
 
 
 def _backbone_notes(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:
