@@ -238,7 +238,8 @@ class _Work:
             claim: asks for a block, see `StoredFeatures.claim`.
             write: gets the number and the rows of each.
         """
-        _ = self._elsewhere  # found before the threads begin, of which each would look for itself
+        # Found before the threads begin, of which each would look for itself.
+        sources = {row.stored for rows in self._elsewhere.values() for row in rows}
         threads = min(usable_cores() if self.frozen.parallel else 1, len(blocks))
         stop, lock, waiting = threading.Event(), threading.Lock(), deque(blocks)
         shown = _Shown(self.progress, self.rows.count, sum(len(self.rows.of_block(block)) for block in blocks))
@@ -262,6 +263,8 @@ class _Work:
                 batches = list(self._batches(rows, shown, stop))
                 if not stop.is_set():
                     write(block, np.concatenate(batches).reshape(len(rows), *self.rows.row))
+                for stored in sources:
+                    stored.give_back()
 
         with ThreadPoolExecutor(threads) as pool:
             try:

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.atomic import storage_errors, write_bytes
+from fittingroom.data.values import give_back
 from fittingroom.errors import StorageError
 from fittingroom.text import number
 
@@ -209,6 +210,11 @@ class StoredFeatures:
     def mapped(self) -> Features:
         """All rows, read-only and mapped into memory."""
         return np.memmap(self.path, np.float16, "r", shape=self.rows.shape)
+
+    def give_back(self) -> None:
+        """Lets go of the memory of what was read by way of `mapped`, which is read again where it is needed."""
+        if "mapped" in vars(self):
+            give_back(self.mapped)
 
     def touch(self) -> None:
         """Notes that the features were used now."""
