@@ -188,7 +188,7 @@ def _answer_of_two(own: Answer, second: Opinion, trained_on: _TrainedOn, alpha: 
     likely = [(classes[index], float(both.probabilities[index])) for index in both.order]
     chosen = [pair for pair, inside in zip(likely, both.inside(alpha), strict=True) if inside]
     if both.something_else:
-        start = f"It may be in no class of {dataset}, or look unlike what it shows of one: closest is {likely[0][0]}."
+        start = f"It may be in none of the classes of {dataset}; the closest is {likely[0][0]}."
     elif both.refused:
         start = f"The run and {second.by} together find no class likely: the closest is {_named(likely[:1])}."
     elif len(chosen) == 1:

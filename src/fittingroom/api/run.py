@@ -159,8 +159,8 @@ class Run:
                 to 1, are converted, and the log says so.) Or a photo or several: paths of JPEG, PNG, WebP, BMP or
                 GIF files, or pictures that Pillow has opened. Of a photo that is not of the model's size, the
                 foreground is cut out and shown as training images show theirs, and the probabilities are those of
-                `answer`, recalibrated on synthetic photos made from the validation images. Or `ModelInputs`, arrays
-                that say which of the images were cut out of photos.
+                `answer`, recalibrated on synthetic photos made from the validation images, and with a second opinion
+                where there is one. Or `ModelInputs`, arrays that say which of the images were cut out of photos.
 
         Raises:
             DataError: the images have another shape, are none, hold NaN, are on another scale than the training images
@@ -177,6 +177,9 @@ class Run:
         the cases, whether the image is unlike the training images, and `why` in words. What that takes is fitted on the
         validation images when it is first asked for, and kept in the folder; for several seeds, on the means of their
         probabilities. Answers to photos are recalibrated on synthetic photos made from 3,000 of these images.
+
+        A photo asked of a run with Fashion-MNIST's classes has a second opinion too, where the extra `pretrained` is
+        installed: that of a network trained on ImageNet. `opinions` has what each says, and the answer is of both.
 
         Args:
             images: as for `predict`.

@@ -20,11 +20,13 @@ export const verdict = (app, facts, waiting) => {
     const name = element("span", { class: "name" }, named(many ? "" : facts.classes[at]));
     const fill = element("span", { class: "bar-fill" });
     const share = element("span", { class: "chance" });
-    return { row: element("li", null, name, element("span", { class: "track" }, fill), share), name, fill, share };
+    const marks = ["run", "second"].map((whose) => element("span", { class: `alone ${whose}`, hidden: true }));
+    return { row: element("li", null, name, element("span", { class: "track" }, fill, marks), share), name, fill, share, marks };
   });
+  const legend = element("p", { class: "marks-legend", hidden: true }); // whose marks are on the bars
   const rest = element("p", { class: "hint", hidden: !many });
   const list = element("ol", { class: many ? "class-bars many" : "class-bars" }, rows.map(({ row }) => row));
-  const node = element("div", null, head, like, element("div", { class: "bars-and-band" }, list, band), rest, why);
+  const node = element("div", null, head, like, element("div", { class: "bars-and-band" }, list, band), rest, legend, why);
 
   const set = (at, label, probability, inside, likeliest) => {
     const { row, name, fill, share } = rows[at];
@@ -33,6 +35,19 @@ export const verdict = (app, facts, waiting) => {
     fill.style.setProperty("--part", probability.toFixed(4));
     share.textContent = percent(probability);
     row.className = [inside && "inside", likeliest && "likeliest"].filter(Boolean).join(" ");
+  };
+
+  // What each of two opinions says alone: a mark on each bar.
+  const mark = (second, chosen = []) => {
+    legend.hidden = !second;
+    if (second) legend.replaceChildren(element("i", { class: "run" }), "the run ", element("i", { class: "second" }), named(second.by));
+    rows.forEach(({ marks }, at) =>
+      marks.forEach((one, place) => {
+        const label = chosen[at]?.label;
+        one.hidden = !second || label === undefined;
+        if (!one.hidden) one.style.setProperty("--at", [second.run, second.probabilities][place][label].toFixed(4));
+      }),
+    );
   };
 
   const title = (answer) => {
@@ -52,6 +67,7 @@ export const verdict = (app, facts, waiting) => {
     chosen.forEach(({ probability, label }, at) =>
       set(at, label, probability, inside.has(facts.classes[label]), facts.classes[label] === answer.class),
     );
+    mark(answer.second_opinion, chosen);
     rows.forEach(({ row }, at) => {
       const is = (place) => rows[place]?.row.classList.contains("inside");
       row.classList.toggle("first", is(at) && !is(at - 1));
@@ -81,6 +97,7 @@ export const verdict = (app, facts, waiting) => {
     why.replaceChildren(named(text ?? ""));
     rest.textContent = many ? `${facts.classes.length} classes` : "";
     band.hidden = true;
+    mark(null);
     like.replaceChildren();
     node.classList.remove("unlike");
     node.classList.add("empty");
