@@ -177,7 +177,7 @@ def test_teaching_is_a_process_whose_run_is_kept_and_whose_sentence_is_told(
         tmp_path,
         monkeypatch,
         "import json, sys, time\ntime.sleep(0.5)\nassert sys.argv[1:4] == ['-m', 'fittingroom', 'teach'], sys.argv\n"
-        "print(json.dumps({'run': '/somewhere/run-taught-1', 'of': sys.argv[4:]}))",
+        "print(json.dumps({'path': '/somewhere/run-taught-1', 'of': sys.argv[4:]}))",
     )
     facts = teach(run, classes, lambda done, of: told.append(done), closed)
     assert facts["of"] == [str(run), str(classes.folder), "--json"]

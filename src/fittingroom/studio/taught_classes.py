@@ -264,7 +264,7 @@ def teach(
         raise RunError(errors[last.end() :].strip() if last else said)
     try:
         facts: dict[str, Any] = json.loads(output)
-        classes.keep_taught(Path(str(facts["run"])).name)
+        classes.keep_taught(Path(str(facts["path"])).name)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RunError("Teaching ended without a run. Try it again.") from error
     return facts

@@ -103,12 +103,12 @@ const view = (app, run, base, first) => {
       element(
         "p",
         { class: "numbers-big" },
-        percent(taught.accuracy),
-        element("small", { class: "muted" }, `of your photos, each answered by a model that had not seen it${taught.interval ? `; likely ${percent(low)} to ${percent(high)}` : ""}`),
+        taught.accuracy === null ? "Taught" : percent(taught.accuracy),
+        element("small", { class: "muted" }, taught.accuracy === null ? "With so few photos nothing can be checked." : `of your photos, each answered by a model that had not seen it${taught.interval ? `; likely ${percent(low)} to ${percent(high)}` : ""}`),
       ),
       ...(taught.sentences ?? []).map((text) => element("p", null, named(text))),
       curve,
-      element("div", { class: "lines" }, (taught.per_class ?? []).map((one) => line(one.class, `${one.right ?? "–"} of ${one.photos}`))),
+      element("div", { class: "lines" }, (taught.per_class ?? []).map((one) => line(one.class, one.checked ? `${one.right} of ${one.checked} right` : `${one.photos} photos`))),
       element("p", { class: "buttons" }, element("a", { class: "button", href: app.link("try", { run: taught.run, from: "photo" }) }, "Open in Try"), element("a", { class: "button", href: app.link("understand", { run: taught.run }) }, "Understand it")),
     );
   };
