@@ -142,7 +142,7 @@ def test_all_pictures_of_a_folder_are_taken_where_a_class_has_one(photos: Path, 
     part, notes = all_pictures(tmp_path, 32, 40, Resizing("crop", "rgb"))
     assert (part.images.shape, part.labels.tolist(), part.classes) == ((3, 32, 40, 3), [0, 1, 1], ("one", "two"))
     assert part.files == ("one/0.jpg", "two/0.jpg", "two/1.jpg")
-    assert "3 pictures resized to 32x40" in notes[-1]
+    assert "3 pictures cropped and resized to 32x40" in notes[-1]
     images = load(photos, image_size=(32, 40), aspect="crop", color_mode="rgb", validation=0).train
     np.testing.assert_array_equal(part.images[1], images.images[images.files.index("tall/0.jpg")])
 

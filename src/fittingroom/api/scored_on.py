@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from fittingroom.api import openings
 from fittingroom.data.contents import NO_TEST_PART
 from fittingroom.data.dataset import Dataset, Part
+from fittingroom.data.find import is_folder_of_pictures
 from fittingroom.data.load import load
 from fittingroom.errors import DataError, RunError
 from fittingroom.evaluation.luck import Reuse, TestResult
@@ -177,13 +178,8 @@ def other_test_set(data: DataRecord, on: str | Dataset) -> Dataset:
         DataError: it cannot be loaded.
         RunError: its classes or images are not those that the run takes.
     """
-    dataset = load(on, validation=0) if isinstance(on, str) else on
+    dataset = _loaded(on, data) if isinstance(on, str) else on
     _check_classes(data, dataset)
-    if isinstance(on, str) and dataset.name.startswith("folder:"):
-        height, width, *channels = data.picture_shape
-        if dataset.image_shape != data.picture_shape or data.aspect != "pad":
-            color_mode = "rgb" if channels else "grayscale"
-            dataset = load(on, validation=0, image_size=(height, width), aspect=data.aspect, color_mode=color_mode)
     if dataset.image_shape != data.image_shape:
         raise RunError(
             f"{dataset.name} has images of {_size(dataset.image_shape)}, and the run takes {_size(data.image_shape)}. "
@@ -198,6 +194,15 @@ def other_test_set(data: DataRecord, on: str | Dataset) -> Dataset:
         parts = [part for part in (dataset.train, dataset.validation) if part is not None]
         dataset = replace(dataset, test=dataset.test.joined(parts), notes=(*dataset.notes, NO_TEST_PART))
     return dataset
+
+
+def _loaded(on: str, data: DataRecord) -> Dataset:
+    """A dataset; the pictures of a folder as the run takes them."""
+    if len(data.picture_shape) < 2 or not is_folder_of_pictures(on):
+        return load(on, validation=0)
+    height, width, *channels = data.picture_shape
+    color_mode = "rgb" if channels else "grayscale"
+    return load(on, validation=0, image_size=(height, width), aspect=data.aspect, color_mode=color_mode)
 
 
 def _check_classes(data: DataRecord, dataset: Dataset) -> None:

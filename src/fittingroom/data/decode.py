@@ -209,7 +209,7 @@ class _Decoding:
             if channels and only_grey and self.resizing.color_mode == "auto":
                 images.make_grey()
                 test_images.make_grey()
-        said = _say_changes(changes, (self.height, self.width), median_size(paths))
+        said = _say_changes(changes, self.resizing.verb, (self.height, self.width), median_size(paths))
         return images.array(), test_images.array(), tuple(said)
 
     def _decoder(self) -> Callable[[Path], tuple[Images, tuple[str, ...]]]:
@@ -290,14 +290,14 @@ def _in_order(
             future.cancel()
 
 
-def _say_changes(changes: Counter[str], size: tuple[int, int], median: tuple[int, int] | None) -> list[str]:
+def _say_changes(changes: Counter[str], verb: str, size: tuple[int, int], median: tuple[int, int] | None) -> list[str]:
     """What was done to how many pictures; of a change of size, also from and to which."""
     resized = changes.pop(_RESIZED, 0)
     said = [f"{amount(count, 'picture')} {change}." for change, count in sorted(changes.items())]
     if resized:
         was = f"; the median picture was {median[0]}x{median[1]}" if median else ""
         said.append(
-            f"{amount(resized, 'picture')} resized to {size[0]}x{size[1]} (height x width){was}. For another size, use "
+            f"{amount(resized, 'picture')} {verb} to {size[0]}x{size[1]} (height x width){was}. For another size, use "
             "--image-size N, or image_size= in Python."
         )
     return said

@@ -76,6 +76,11 @@ class Resizing:
         """What is done to pictures of another size, in words."""
         return RESIZE_RULES[self.aspect]
 
+    @property
+    def verb(self) -> str:
+        """What is done to them, in a word or three, before "to" a size."""
+        return {"pad": "resized", "crop": "cropped and resized", "stretch": "stretched"}[self.aspect]
+
     def at_least(self, height: int, width: int) -> int | None:
         """Pixels that each edge must keep when a JPEG is decoded for images of a size, as `Picture.open` takes it.
 
