@@ -7,6 +7,7 @@ import functools
 import hashlib
 import http.server
 import math
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,7 +29,7 @@ NAME = "keras:MobileNetV3Small"
 
 def network(images: keras.KerasTensor) -> keras.Model:
     """Two blocks, small and quick: a stem, a residual block and a last convolution."""
-    value = keras.layers.Rescaling(1 / 255, name="scale")(images)
+    value = keras.layers.Rescaling(1 / 255)(images)  # without a name
     stem = keras.layers.Conv2D(4, 8, strides=32, padding="same", activation="relu", name="stem")(value)
     inner = keras.layers.Conv2D(4, 3, padding="same", name="inner")(stem)
     inner = keras.layers.BatchNormalization(name="inner_norm")(inner)
@@ -113,14 +114,21 @@ def test_a_model_is_downloaded_once_and_then_comes_from_the_cache(
     assert capfd.readouterr().out == ""  # what Keras says of a download is not the user's output
 
     forget()
-    (tmp_path / "served" / "small.weights.h5").unlink()
+    (tmp_path / "served" / "small.weights.h5").rename(tmp_path / "small")
     (tmp_path / "keras" / "models" / "small.weights.h5").unlink()
     again = find_backbone(NAME).frozen()
     assert again.key == frozen.key
     np.testing.assert_array_equal(again.features(images()), features)
 
     (kept,) = (tmp_path / "cache" / "weights").iterdir()
+    kept.unlink()
+    shutil.copy(tmp_path / "small", tmp_path / "served" / "small.weights.h5")
+    forget()
+    assert find_backbone(NAME).frozen().key == frozen.key  # though Keras has named other layers meanwhile
+
     kept.write_bytes(kept.read_bytes()[:-1] + b"\x7f")
+    (tmp_path / "served" / "small.weights.h5").unlink()
+    (tmp_path / "keras" / "models" / "small.weights.h5").unlink()
     forget()
     with pytest.raises(InputError, match=r"\(File not found\)"):  # damaged, so it is asked for again
         find_backbone(NAME).frozen()

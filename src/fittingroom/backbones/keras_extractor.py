@@ -12,7 +12,8 @@ import json
 import logging
 import re
 import threading
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -192,7 +193,8 @@ def _stored(source: KerasSource) -> _Stored:
             return stored
         if content is not None:
             _log.warning("The cached weights in %s are damaged; they are made again.", path)
-        content = _packed(source.build())
+        with _names_counted_anew():
+            content = _packed(source.build())
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_bytes(path, content)
@@ -202,6 +204,22 @@ def _stored(source: KerasSource) -> _Stored:
         if stored is None:
             raise InputError(f"{source.cache_name} is not a model that can be kept.")
         return stored
+
+
+@contextmanager
+def _names_counted_anew() -> Iterator[None]:
+    """Within the context, layers without a name get the names that they would get in a new process.
+
+    So a model has the same names, and its features the same key, on every machine.
+    """
+    from keras.src.backend.common import global_state
+
+    counters = global_state.get_global_attribute("object_name_uids")
+    global_state.set_global_attribute("object_name_uids", None)
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute("object_name_uids", counters)
 
 
 def _packed(model: keras.Model) -> bytes:
