@@ -23,6 +23,7 @@ from fittingroom.backbones import feature_cache, feature_store
 from fittingroom.backbones.feature_cache import cached_features, features_folder
 from fittingroom.backbones.feature_store import usable_cores
 from fittingroom.backbones.views import Views
+from fittingroom.data.stored_images import StoredImages
 from fittingroom.errors import Interrupted, StorageError
 from fittingroom.progress import Progress
 from tests.backbones.fake_network import SHAPE, FakeNetwork, pictures
@@ -112,6 +113,14 @@ def test_another_network_other_changes_and_another_shape_of_the_same_bytes_are_n
     assert network.pictures == 30
     cached_features(network, images, views=Views((*FLIP, "crop 20"), 1))
     assert network.pictures == 40
+
+
+def test_images_that_stay_in_a_file_are_the_same_images() -> None:
+    network, images = FakeNetwork(), pictures(300)
+    in_file = StoredImages([images[:100], images[100:]]).taken(np.arange(300)[::-1])
+    np.testing.assert_array_equal(cached_features(network, in_file), expected(images)[::-1])
+    np.testing.assert_array_equal(cached_features(network, images), expected(images))
+    assert network.pictures == 300
 
 
 def test_no_images_have_no_features() -> None:

@@ -144,7 +144,7 @@ class StoredFeatures:
     def verify(self) -> None:
         """Compares all blocks with their checksums, but those that were found to be right before."""
         checksums = self._journal.read_all()
-        unknown = [block for block in checksums if block < self.rows.blocks and block not in self._sound]
+        unknown = [block for block in checksums if 0 <= block < self.rows.blocks and block not in self._sound]
         with ThreadPoolExecutor(usable_cores()) as pool:
             right = list(pool.map(lambda block: self._checksum(block) == checksums[block], unknown))
         self._sound.update(block for block, is_right in zip(unknown, right, strict=True) if is_right)
