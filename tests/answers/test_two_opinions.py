@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fittingroom.answers.judgement import Judgement
 from fittingroom.answers.two_opinions import TwoOpinions
 from fittingroom.data.class_table import Opinion
 
@@ -79,3 +80,20 @@ def test_a_class_that_is_less_likely_than_all_others_is_not_named() -> None:
     assert together.refused
     assert not together.something_else
     assert not both([0.6, 0.2, 0.2], opinion(0.3, 0.3, 0.3, 0.1)).refused
+
+
+def test_opinions_that_rule_out_each_other_s_classes_leave_numbers() -> None:
+    together = both([1.0, 0.0], opinion(0.0, 0.5, 0.5))
+    assert together.probabilities.sum() == pytest.approx(1)
+    assert together.refused
+
+
+def test_a_run_that_nothing_was_held_out_for_says_so() -> None:
+    logs = np.log([[0.6, 0.4]])
+    [answer] = Judgement.nothing().answers(
+        logs, np.empty((1, 0)), ("clothes", ("Coat", "Bag")), opinions=(opinion(0.8, 0.1, 0.1),)
+    )
+    assert answer.why == (
+        "Coat, at 92%. The run says Coat (60%), not calibrated, as no images were held out to check it on; "
+        "a network sees a thing (over 99%)."
+    )

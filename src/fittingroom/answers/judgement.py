@@ -159,9 +159,38 @@ class Judgement:
             )
         ]
         return [
-            answer if second is None else _answer_of_two(answer, second, trained_on, alpha)
+            answer if second is None else self._answer_of_two(answer, second, trained_on, alpha)
             for answer, second in zip(single, opinions or [None] * len(single), strict=True)
         ]
+
+    def _answer_of_two(self, own: Answer, second: Opinion, trained_on: _TrainedOn, alpha: float) -> Answer:
+        """The answer to a photo by the run, and by another network."""
+        both, (dataset, classes) = TwoOpinions.of(own.probabilities, second, unlike=own.unlike), trained_on
+        likely = [(classes[index], float(both.probabilities[index])) for index in both.order]
+        chosen = [pair for pair, inside in zip(likely, both.inside(alpha), strict=True) if inside]
+        if both.something_else:
+            start = f"It may be in none of the classes of {dataset}; the closest is {likely[0][0]}."
+        elif both.refused:
+            start = f"The run and {second.by} together find no class likely: the closest is {_named(likely[:1])}."
+        elif len(chosen) == 1:
+            start = f"{chosen[0][0]}, at {_percent(chosen[0][1])}."
+        else:
+            start = f"{word_list(list(map(_with_percent, chosen)), 'or', most=_MOST_NAMES)}."
+        alone = (own.label, own.probability)
+        says = f"The run says {_named([alone])}"
+        if own.unlike:
+            says += ", but finds it unlike its training images"
+        if not len(self.conformal.scores):
+            says += ", not calibrated, as no images were held out to check it on"
+        return Answer(
+            *likely[0],
+            both.probabilities,
+            tuple(name for name, _ in chosen),
+            unlike=both.refused,
+            why=f"{start} {says}; {second.by} sees {_named(second.seen)}.",
+            closest=likely[0][0] if both.refused else None,
+            opinions=both,
+        )
 
     def _answer(
         self, row: Array, inside: Array, closest: str | None, coverage: float, trained_on: _TrainedOn, cut_out: bool
@@ -180,32 +209,6 @@ class Judgement:
         return Answer(
             *guess, row, tuple(name for name, _ in chosen), unlike=closest is not None, why=why, closest=closest
         )
-
-
-def _answer_of_two(own: Answer, second: Opinion, trained_on: _TrainedOn, alpha: float) -> Answer:
-    """The answer to a photo by the run, and by another network."""
-    both, (dataset, classes) = TwoOpinions.of(own.probabilities, second, unlike=own.unlike), trained_on
-    likely = [(classes[index], float(both.probabilities[index])) for index in both.order]
-    chosen = [pair for pair, inside in zip(likely, both.inside(alpha), strict=True) if inside]
-    if both.something_else:
-        start = f"It may be in none of the classes of {dataset}; the closest is {likely[0][0]}."
-    elif both.refused:
-        start = f"The run and {second.by} together find no class likely: the closest is {_named(likely[:1])}."
-    elif len(chosen) == 1:
-        start = f"{chosen[0][0]}, at {_percent(chosen[0][1])}."
-    else:
-        start = f"{word_list(list(map(_with_percent, chosen)), 'or', most=_MOST_NAMES)}."
-    alone = (own.label, own.probability)
-    says = f"The run says {_named([alone])}{', but finds it unlike its training images' if own.unlike else ''}"
-    return Answer(
-        *likely[0],
-        both.probabilities,
-        tuple(name for name, _ in chosen),
-        unlike=both.refused,
-        why=f"{start} {says}; {second.by} sees {_named(second.seen)}.",
-        closest=likely[0][0] if both.refused else None,
-        opinions=both,
-    )
 
 
 def _with_percent(likely: _Likely) -> str:

@@ -54,7 +54,7 @@ class TwoOpinions:
         own = run.astype(np.float64)
         if unlike:
             own = (own + 1 / len(own)) / 2
-        both = own * second.probabilities
+        both = np.maximum(own * second.probabilities, np.finfo(np.float64).tiny)  # neither rules a class out
         nothing = FALSE_ALARMS * second.something_else > both.sum()
         if unlike:
             nothing = nothing or second.something_else > second.probabilities[both.argmax()]
