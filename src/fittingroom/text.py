@@ -106,6 +106,11 @@ def word_list(words: Iterable[object], last: str = "and", *, most: int | None = 
     return f" {last} ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
 
 
+def file_size(count: float) -> str:
+    """Bytes: `0.3 MB`, `12.0 MB`, `1.4 GB`."""
+    return f"{number(count / 1e9, 1)} GB" if count >= 1e9 else f"{number(count / 1e6, 1)} MB"
+
+
 def duration(seconds: float) -> str:
     """`4.2 s`, `12 s`, `3 min`, `2.5 h`."""
     if seconds < 90:

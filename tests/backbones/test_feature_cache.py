@@ -36,6 +36,7 @@ FLIP = ("flip",)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache folder of each test's own."""
     monkeypatch.setenv("FITTINGROOM_CACHE_DIR", str(tmp_path / "cache"))
+    feature_cache._say_once.cache_clear()
     return tmp_path / "cache"
 
 
@@ -254,7 +255,7 @@ def test_a_disk_without_room_is_not_begun_to_fill(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feature_store, "_SPARE_BYTES", 2**60)
-    assert_in_memory_with_a_note(caplog, "the features take 0.0 GB, and the disk of ")
+    assert_in_memory_with_a_note(caplog, "they take 0.0 MB, 1,152,921,504.6 GB stay free for the run, and the disk of ")
     assert not list(features_folder().glob("*/*/features.f16"))
 
 
@@ -285,7 +286,7 @@ def test_features_that_have_room_nowhere_are_refused_with_the_way_out(
 ) -> None:
     cache.write_text("a file where the folder should be")
     monkeypatch.setattr(feature_cache, "_memory", lambda: 100.0)
-    with pytest.raises(StorageError, match=r"the features of 10 images take 0\.0 GB, for which neither .* Set FITTING"):
+    with pytest.raises(StorageError, match=r"the features of 10 images take 0\.0 MB, for which neither .* Set FITTING"):
         cached_features(FakeNetwork(), pictures(10))
 
 

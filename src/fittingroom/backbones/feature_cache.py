@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -33,7 +33,6 @@ from fittingroom.backbones.feature_store import (
     FeatureRows,
     Features,
     StoredFeatures,
-    gigabytes,
     read_contents,
     usable_cores,
 )
@@ -42,7 +41,7 @@ from fittingroom.data.cache import cache_dir
 from fittingroom.data.values import DIGEST_BYTES, Images, image_digests
 from fittingroom.errors import Interrupted, StorageError
 from fittingroom.progress import Progress
-from fittingroom.text import amount, duration, number
+from fittingroom.text import amount, duration, file_size, number
 
 _FORMAT = 1
 """Raised when the files or their meaning change, so that older features are computed again."""
@@ -129,8 +128,14 @@ def cached_features(
     try:
         return _on_disk(work, stored)
     except StorageError as error:
-        _log.warning("The features could not be kept, so the next training computes them again: %s", error)
+        _say_once(f"The features could not be kept, so the next training computes them again: {error}")
         return _in_memory(work, stored)
+
+
+@lru_cache(maxsize=8)
+def _say_once(note: str) -> None:
+    """Notes what would be the same of training, validation and mirrored images."""
+    _log.warning("%s", note)
 
 
 def features_folder() -> Path:
@@ -166,7 +171,7 @@ def _in_memory(work: _Work, stored: StoredFeatures) -> Features:
     rows = work.rows
     if rows.bytes > _memory() / 2:
         raise StorageError(
-            f"the features of {amount(rows.count, 'image')} take {gigabytes(rows.bytes)}, for which neither "
+            f"the features of {amount(rows.count, 'image')} take {file_size(rows.bytes)}, for which neither "
             f"{cache_dir()} nor the memory has room. Set FITTINGROOM_CACHE_DIR to a folder on a larger disk, or use "
             "fewer views."
         )

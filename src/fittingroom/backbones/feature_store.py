@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from fittingroom.atomic import storage_errors, write_bytes
 from fittingroom.data.values import give_back
 from fittingroom.errors import StorageError
-from fittingroom.text import number
+from fittingroom.text import file_size
 
 Features = NDArray[np.float16]
 """`(images, *shape)`, or `(images, 1 + views, *shape)` where there are views: the first is the image as it is."""
@@ -49,11 +49,6 @@ Claim = Literal["free", "taken", "written"]
 def usable_cores() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def gigabytes(count: float) -> str:
-    """Bytes in words: `1.4 GB`."""
-    return f"{number(count / 1e9, 1)} GB"
 
 
 @dataclass(frozen=True)
@@ -126,14 +121,16 @@ class StoredFeatures:
         Raises:
             StorageError: they cannot be written, or the disk has no room for what is missing.
         """
-        with storage_errors(self.folder):
+        place = self.folder.parents[1]  # that of all features: the rest of the path tells nobody anything
+        with storage_errors(place):
             self.folder.mkdir(parents=True, exist_ok=True)
             free = shutil.disk_usage(self.folder).free
         needed = sum(len(self.rows.of_block(block)) for block in self.missing()) * self.rows.row_bytes
         if free < needed + _SPARE_BYTES:
             raise StorageError(
-                f"the features take {gigabytes(needed)}, and the disk of {self.folder} has {gigabytes(free)} left. "
-                "Free some space, or set FITTINGROOM_CACHE_DIR to a folder on a larger disk."
+                f"they take {file_size(needed)}, {file_size(_SPARE_BYTES)} stay free for the run, and the disk of "
+                f"{place} has {file_size(free)} left. Free some space, or set FITTINGROOM_CACHE_DIR to a folder on a "
+                "larger disk."
             )
         with storage_errors(self.path), self.path.open("ab") as stream:  # never shortened: others may have mapped it
             self.is_new = self.is_new or stream.tell() == 0

@@ -66,7 +66,7 @@ class PackagedWeights:
 
         try:
             weights = load(read_file(path, _MOST_BYTES))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, SafetensorError, ValueError, KeyError):
             weights = {}

@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from fittingroom.api.user_cache import KINDS, CacheKind, UserCache
 from fittingroom.cli.command import CommandOutput, CommandParser, table
-from fittingroom.text import NOTHING, amount, number, word_list
+from fittingroom.text import NOTHING, amount, file_size, word_list
 
 _ALL = "all"
 _MOST = 5  # entries of a kind that are listed; --json has all
@@ -38,8 +38,8 @@ def _list(cache: UserCache) -> CommandOutput:
     facts = {"cache": str(cache.folder), "bytes": total, "kinds": {kind.name: _facts(kind) for kind in kinds}}
     if not any(kind.entries for kind in kinds):
         return CommandOutput(facts, f"The cache is empty: {cache.folder}")
-    rows = [(kind.name, kind.about, _size(kind.bytes), _day(kind)) for kind in kinds]
-    lines = [table(("kind", "what it is", "size", "last used"), [*rows, (_ALL, "", _size(total), "")], left=2)]
+    rows = [(kind.name, kind.about, file_size(kind.bytes), _day(kind)) for kind in kinds]
+    lines = [table(("kind", "what it is", "size", "last used"), [*rows, (_ALL, "", file_size(total), "")], left=2)]
     lines += [_entries(kind) for kind in kinds if kind.name in _LISTED and kind.entries]
     lines.append(
         f"Cache: {cache.folder}\nEverything in it is made or downloaded again when it is needed. "
@@ -52,7 +52,7 @@ def _clear(cache: UserCache, kind: str) -> CommandOutput:
     cleared = cache.clear(None if kind == _ALL else kind)
     facts = {"cache": str(cache.folder), "cleared": kind, "bytes": cleared.bytes, "left": list(map(str, cleared.left))}
     what = "the cache" if kind == _ALL else f"{kind} of the cache"
-    text = f"Deleted {what}, {_size(cleared.bytes)}: {cache.folder}"
+    text = f"Deleted {what}, {file_size(cleared.bytes)}: {cache.folder}"
     if cleared.left:
         named = word_list(map(str, cleared.left), most=3)
         text += f"\n{amount(len(cleared.left), 'file')} could not be deleted, in use or of another user: {named}"
@@ -66,7 +66,7 @@ def _facts(kind: CacheKind) -> dict[str, object]:
 
 def _entries(kind: CacheKind) -> str:
     shown = kind.entries[:_MOST]
-    rows = [(entry.what, _size(entry.bytes), _time(entry.used)[:10]) for entry in shown]
+    rows = [(entry.what, file_size(entry.bytes), _time(entry.used)[:10]) for entry in shown]
     more = len(kind.entries) - len(shown)
     return table((kind.name, "size", "last used"), [*rows, *([(f"{more:,} more", "", "")] if more else [])])
 
@@ -77,7 +77,3 @@ def _day(kind: CacheKind) -> str:
 
 def _time(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
-
-
-def _size(count: int) -> str:
-    return f"{number(count / 1e9, 1)} GB" if count >= 1e9 else f"{number(count / 1e6, 1)} MB"
