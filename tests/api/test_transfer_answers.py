@@ -27,6 +27,7 @@ from fittingroom.serving.served_model import ServedModel
 from fittingroom.studio.application import create_studio
 from fittingroom.studio.studio import Studio
 from fittingroom.training.recipe_job import replay
+from tests.photos.drawing import photo
 from tests.serving.serving import serving
 from tests.studio.opened import asked
 
@@ -269,8 +270,8 @@ def test_the_studio_shows_tries_and_looks_into_it(studio: Callable[..., Any], pi
     assert facts["photo"]["first"]
     assert facts["photo"]["wait"] is None
     assert facts["nearest"] == f"by the features of {LITE0}, among 24 training images of the run"
-    photo = (pictures / "test" / "green" / "0.png").read_bytes()
-    answer = studio("POST", "frozen/try/photo", headers={"content-type": "image/png"}, body=photo).json
+    shown = (pictures / "test" / "green" / "0.png").read_bytes()
+    answer = studio("POST", "frozen/try/photo", headers={"content-type": "image/png"}, body=shown).json
     assert answer["class"] == "green"
     assert [step["name"] for step in answer["steps"]] == ["photo", "size"]
     likeness = [one["likeness"] for one in answer["nearest"]]
@@ -308,3 +309,21 @@ def test_without_the_extra_a_run_says_so_in_a_sentence_and_is_shown_explained_an
         assert "data:image/png" in run.report().html
         assert run.validation is not None
     assert fr.compare([runs / "frozen", runs / "thawed"]).to_dict()["runs"]
+
+
+def test_small_grey_images_are_enlarged_alike_for_training_answers_photos_and_the_keras_model(tmp_path: Path) -> None:
+    clothes = fr.load("fashion-mnist").train
+    arrays: Any = {"x_train": clothes.images[:120], "y_train": clothes.labels[:120]}
+    np.savez(tmp_path / "clothes.npz", **arrays, x_test=clothes.images[120:130], y_test=clothes.labels[120:130])
+    run = fr.train(f"npz:{tmp_path / 'clothes.npz'}", FROZEN.changed(test_views=()), validation=40)
+    assert run.outcomes is not None
+    assert run.outcomes.kept is not None
+    held = fr.load(f"npz:{tmp_path / 'clothes.npz'}", validation=40).validation
+    assert held is not None
+    kept = np.exp(run.outcomes.kept.log_probabilities.astype(np.float32))
+    np.testing.assert_allclose(run.predict(held.images), kept, atol=2e-3)
+    assert run.model.input_shape == (None, 28, 28)
+    np.testing.assert_allclose(run.model.predict(held.images[:2].astype(np.float32), verbose=0), kept[:2], atol=2e-3)
+    (answer,) = run.answer(photo()[0])
+    assert answer.unlike or "on synthetic photos made from held-out images" in answer.why
+    assert run.evaluate("small images").accuracy > 0.2

@@ -319,7 +319,7 @@ class Run:
 
         Where the description cannot make it, because the model holds code of the user's, it is the model that was
         given to `fit` or `open_run`, and its weights become those of the run; or it is made by the file that the
-        recipe named, if `open_run(..., trust=True)`.
+        recipe named, if `open_run(..., trust=True)`. For a recipe with a backbone it takes images of 0 to 255.
 
         Raises:
             RunError: none of these is there, or the given model is another one, or there are several seeds.

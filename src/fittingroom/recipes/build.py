@@ -95,7 +95,15 @@ def with_frozen_part(recipe: Recipe, frozen: Any, trained: Any, image_shape: tup
         image_shape: `(height, width)` or `(height, width, 3)`, of the dataset's images.
     """
     images = keras.Input(image_shape, name="images")
-    model = keras.Model(images, trained(frozen(_as_tail_wants(images, frozen.input_shape[1:]))), name=_NAME)
+    height, width = frozen.input_shape[1:3]
+    seen = keras.layers.Reshape((*image_shape, 1), name="channel")(images) if len(image_shape) == 2 else images
+    if image_shape[:2] != (height, width):
+        # As Pillow does, along one axis and then the other, in whole numbers: a backbone's features of images that are
+        # enlarged, and so smooth, move by a tenth with such rounding.
+        for size in ((image_shape[0], width), (height, width)):
+            seen = keras.ops.floor(layers.Resizing(*size, interpolation="bilinear")(seen) + 0.5)
+    seen = layers.Concatenate(name="rgb")([seen] * 3) if len(image_shape) == 2 else seen
+    model = keras.Model(images, trained(frozen(seen)), name=_NAME)
     return _averaged(model, recipe.test_views) if recipe.test_views else model
 
 
