@@ -197,7 +197,7 @@ class TaughtClasses:
         write_bytes(self.folder / _NAMES, json.dumps(names, ensure_ascii=False).encode())
 
     def _checked(self, name: str, others: list[str]) -> str:
-        """A name for a class, after it was made sure that its folder can be told from the others'."""
+        """A name for a class: that of a class of the run, or else of a folder, which can be told from the others."""
         name = " ".join(name.split())
         if not name or not any(letter.isalnum() for letter in name):
             raise InputError("A class needs a name, such as the word for what its photos show.")
@@ -213,7 +213,7 @@ class TaughtClasses:
             raise InputError(f"{name!r} is the name of a part of a dataset. Choose another name for the class.")
         if len(others) >= _MOST_CLASSES:
             raise InputError(f"There are {_MOST_CLASSES} classes, and more cannot be shown here.")
-        return next((one for one in self.known if folder_name(one).casefold() == folder), name)
+        return next((one for one in self.known if folder_name(one).casefold() == folder), folder_name(name))
 
     def _folder_of(self, name: str) -> Path:
         return self.folder / folder_name(name)
