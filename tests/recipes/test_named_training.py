@@ -82,6 +82,20 @@ def test_label_smoothing_changes_training_and_not_the_kind_of_number(few: Datase
     assert plain["val_loss"] != pytest.approx(smooth["val_loss"], rel=1e-5)
 
 
+def test_balanced_class_weights_make_classes_count_alike(few: Dataset) -> None:
+    """Of images that are all the same, nine in ten are of class 0: what is learned is how much each class counts."""
+    labels = np.repeat(np.array([0, 1], np.int32), [90, 10])
+    part = dataclasses.replace(few.train, images=np.full((100, 8, 8), 8, np.uint8), labels=labels)
+    same = dataclasses.replace(few, train=part)
+    recipe = Recipe(hidden=(), learning_rate=0.1, epochs=100, batch_size=100)
+    plain, balanced = (
+        fittingroom.train(same, recipe.changed(class_weight=weight)).predict(part.images[:1])[0, :2]
+        for weight in (None, "balanced")
+    )
+    np.testing.assert_allclose(plain, [0.9, 0.1], atol=0.02)
+    np.testing.assert_allclose(balanced, [0.5, 0.5], atol=0.02)
+
+
 def test_schedule_spans_all_epochs(few: Dataset) -> None:
     """A longer training is another one from its first epoch on, though nothing else in its program differs."""
     short, long = (

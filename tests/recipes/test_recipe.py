@@ -342,3 +342,10 @@ def test_digest_of_a_missing_model_file_says_so(tmp_path: Path) -> None:
 def test_only_epochs_stop_and_name_leave_the_program_as_it_is(key: str) -> None:
     same = Recipe(**{key: OTHER[key]}).program_fields() == Recipe().program_fields()
     assert same == (key in {"epochs", "stop"})
+
+
+def test_a_backbone_of_ones_own_may_lie_beside_the_recipe(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('backbone = "file:own.keras"\n', encoding="utf-8")
+    assert Recipe.read(tmp_path / "mine.toml").backbone == f"file:{tmp_path / 'own.keras'}"
+    (tmp_path / "table.toml").write_text('backbone = "efficientnet-lite0"\n', encoding="utf-8")
+    assert Recipe.read(tmp_path / "table.toml").backbone == "efficientnet-lite0"
