@@ -96,7 +96,6 @@ const view = (app, run, base, first) => {
   const drawResult = () => {
     const taught = state.taught;
     if (!taught) return result.replaceChildren();
-    const [low, high] = taught.interval ?? [];
     const curve = element("div");
     if (taught.drawing) curve.append(app.drawn(`<div>${taught.drawing}</div>`));
     result.replaceChildren(
@@ -104,7 +103,7 @@ const view = (app, run, base, first) => {
         "p",
         { class: "numbers-big" },
         taught.accuracy === null ? "Taught" : percent(taught.accuracy),
-        element("small", { class: "muted" }, taught.accuracy === null ? "With so few photos nothing can be checked." : `of your photos, each answered by a model that had not seen it${taught.interval ? `; likely ${percent(low)} to ${percent(high)}` : ""}`),
+        element("small", { class: "muted" }, taught.accuracy === null ? "With so few photos nothing can be checked." : "of your photos, by models that had not seen them"),
       ),
       ...(taught.sentences ?? []).map((text) => element("p", null, named(text))),
       curve,
