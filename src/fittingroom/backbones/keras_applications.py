@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+from urllib.error import HTTPError
 
 from fittingroom.errors import InputError
 
@@ -66,6 +67,8 @@ class Application:
                     include_top=False, weights="imagenet", input_tensor=self._scaled(images)
                 )
             except Exception as error:  # Keras raises a plain Exception where a download fails
+                if isinstance(error.__context__, HTTPError):
+                    error.__context__.close()  # Keras leaves the connection open
                 raise self._failure(error) from error
         if self.pixels == "like Caffe":
             _swap_red_and_blue(core)

@@ -1,4 +1,4 @@
-"""A Keras model as a backbone, run by Keras on JAX; what it is made of is kept in the cache.
+"""A Keras model as a backbone, run by onnxruntime, or by Keras on JAX; what it is made of is kept in the cache.
 
 The first use builds the model by code that knows how (`KerasSource.build`), which may download weights. Its structure,
 blocks and weights are then one safetensors file in the cache, so that later uses need neither the network nor, for
@@ -16,11 +16,14 @@ from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
 from fittingroom.atomic import read_file, write_bytes
+from fittingroom.backbones.keras_onnx import before_pooling, is_known, keras_graph
+from fittingroom.backbones.onnx_graph import graph_session
 from fittingroom.backbones.pretrained_weights import digest_of
 from fittingroom.data.cache import cache_dir
 from fittingroom.errors import InputError, ModelError, StorageError
@@ -32,7 +35,8 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-_FORMAT = 1
+_FORMAT = 2
+_KERAS_BATCH = 8
 _MOST_BYTES = 2**32
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)  # as Pillow weighs red, green and blue
 _log = logging.getLogger("fittingroom")
@@ -74,6 +78,7 @@ class _Stored:
     image_shape: tuple[int, ...]
     features: int
     names: tuple[str, ...]
+    end: str
     blocks: tuple[dict[str, Any], ...]
     weights: Mapping[str, Array]
     digest: str
@@ -84,8 +89,21 @@ class KerasExtractor:
     """A Keras model from somewhere; an `Extractor`."""
 
     source: KerasSource
-    parallel: ClassVar[bool] = False
-    batch: ClassVar[int] = 8  # fewer are filled up, so that one program is compiled
+
+    @property
+    def parallel(self) -> bool:
+        """Only onnxruntime lets several threads work."""
+        return self._has_graph
+
+    @property
+    def batch(self) -> int:
+        """Keras fills up what is less, so that one program is compiled."""
+        return 2 if self._has_graph else _KERAS_BATCH
+
+    @property
+    def _has_graph(self) -> bool:
+        """Whether onnxruntime runs it: the extra `pretrained` is installed, and each of its layers is known."""
+        return all(map(find_spec, ("onnx", "onnxruntime"))) and is_known(_stored(self.source).structure)
 
     @property
     def digest(self) -> str:
@@ -115,10 +133,23 @@ class KerasExtractor:
 
     def run(self, images: Array, unfreeze: int) -> Array:
         """Features of uint8 images `(n, size, size, 3)`."""
+        if self._has_graph:
+            stored = _stored(self.source)
+            end = stored.blocks[-unfreeze]["after"] if unfreeze else stored.end
+            return self._computed(end, self.shape_before(unfreeze), images)
         return self._predict(_head(self.source, unfreeze), images)
+
+    def _computed(self, end: str, shape: tuple[int, ...], images: Array) -> Array:
+        with _working:
+            session = _session(self.source, end, shape)
+        (features,) = session.run(["features"], {"images": images})
+        return np.asarray(features)
 
     def maps(self, images: Array) -> Array | None:
         """The maps before the pooling; None where the model pools in its own way."""
+        if self._has_graph:
+            before = before_pooling(_stored(self.source).structure)
+            return None if before is None else self._computed(*before, images)
         model = _head(self.source, None)
         return None if model is None else self._predict(model, images)
 
@@ -153,12 +184,12 @@ class KerasExtractor:
         pixels = images.astype(np.float32)
         if shape[2:] != (3,):
             pixels = (pixels @ _GREY).reshape(len(images), *shape)
-        filled = np.zeros((-(-len(images) // self.batch) * self.batch, *shape), np.float32)
+        filled = np.zeros((-(-len(images) // _KERAS_BATCH) * _KERAS_BATCH, *shape), np.float32)
         filled[: len(images)] = pixels
         with _working:  # Keras keeps what it compiles in the model
             parts = [
-                np.asarray(model.predict_on_batch(filled[start : start + self.batch]))
-                for start in range(0, len(filled), self.batch)
+                np.asarray(model.predict_on_batch(filled[start : start + _KERAS_BATCH]))
+                for start in range(0, len(filled), _KERAS_BATCH)
             ]
         return np.concatenate(parts)[: len(images)].astype(np.float32)
 
@@ -177,6 +208,12 @@ def _head(source: KerasSource, unfreeze: int | None) -> Any:
             pools = [layer for layer in model.layers if layer.name == "pool"]
             return keras.Model(model.inputs[0], pools[0].input) if pools else None
         return keras.Model(model.inputs[0], output_of(model, stored.blocks[-unfreeze]["after"])) if unfreeze else model
+
+
+@lru_cache(maxsize=4)
+def _session(source: KerasSource, end: str, shape: tuple[int, ...]) -> Any:
+    stored = _stored(source)
+    return graph_session(keras_graph(stored.structure, stored.weights, end, shape))
 
 
 @lru_cache(maxsize=2)
@@ -228,9 +265,9 @@ def _packed(model: keras.Model) -> bytes:
 
     from fittingroom.backbones.keras_cut import blocks_of, without_random_values
 
-    variables = _kept_variables(model)
-    names = [_lasting_name(variable.path) for variable in variables]
-    weights = {name: np.asarray(variable.value) for name, variable in zip(names, variables, strict=True)}
+    variables = list(_kept_variables(model))
+    names = [name for name, _ in variables]
+    weights = {name: np.asarray(variable.value) for name, variable in variables}
     if len(weights) < len(names):
         raise ModelError("two of its variables have one name")
     described = {
@@ -239,6 +276,7 @@ def _packed(model: keras.Model) -> bytes:
         "image_shape": model.inputs[0].shape[1:],
         "features": model.outputs[0].shape[1],
         "names": names,
+        "end": model.outputs[0]._keras_history.operation.name,
         "blocks": [asdict(block) for block in blocks_of(model)],
     }
     text = json.dumps(described, sort_keys=True)
@@ -271,20 +309,22 @@ def _unpacked(content: bytes) -> _Stored | None:
 def _model(stored: _Stored) -> keras.Model:
     """The model, built again without code from the file."""
     model = build_structure(stored.structure)
-    for name, variable in zip(stored.names, _kept_variables(model), strict=True):
+    for name, (_, variable) in zip(stored.names, _kept_variables(model), strict=True):
         variable._path = name  # Keras counts variables that have no name through the whole process
         variable.assign(stored.weights[name])
+    for layer in model.layers:
+        if hasattr(layer, "finalize_state"):  # `Normalization` computes with what it made of its weights
+            layer.finalize_state()
     return model
 
 
-def _kept_variables(model: keras.Model) -> list[Any]:
-    """The variables of a model without the states of random layers."""
-    return [variable for variable in model.variables if "seed_generator" not in variable.path]
-
-
-def _lasting_name(path: str) -> str:
-    """The path of a variable without the number that Keras gives to those without a name."""
-    return re.sub(r"/variable_\d+$", "/variable", path)
+def _kept_variables(model: keras.Model) -> Iterator[tuple[str, Any]]:
+    """Name and variable of each layer, without the states of random layers; a name begins with the layer's."""
+    for layer in model.layers:
+        for variable in layer.variables:
+            if "seed_generator" not in variable.path:
+                name = re.sub(r"/variable_\d+$", "/variable", variable.path)  # Keras numbers those without a name
+                yield name if name.startswith(f"{layer.name}/") else f"{layer.name}/{name}", variable
 
 
 def build_structure(structure: dict[str, Any]) -> keras.Model:
