@@ -36,12 +36,15 @@ class Forward:
         logs: from these to logarithms of probabilities, float32 `(n, classes)`, none of them NaN.
         features: what images are compared by, from images and what `inputs` gives of them.
         held_out: what `inputs` gives of many images that will be asked for again, from the cache where it has them.
+        cross_fitted: of each validation image, logarithms of probabilities by models like this one that had not seen
+            it, float32 `(n, classes)`, where this one has seen them all; else None.
     """
 
     inputs: Callable[[Array], Array]
     logs: Callable[[Array], Array]
     features: Callable[[Array, Array], Features]
     held_out: Callable[[Array], Array]
+    cross_fitted: Array | None = None
 
     def __call__(self, images: Array) -> Array:
         """Logarithms of the probabilities of the classes, float32 `(n, classes)`."""

@@ -256,7 +256,10 @@ class Predictor:
             return judgement_of_outcomes(self._seeds)
         images, forward = self._checked(np.asarray(part.images)), self._forward
         inputs = forward.held_out(images)
-        judgement = Judgement.of(forward.logs(inputs), part.labels, forward.features(images, inputs))
+        logs = forward.logs(inputs) if forward.cross_fitted is None else forward.cross_fitted
+        if len(logs) != len(part):
+            return judgement_of_outcomes(self._seeds)
+        judgement = Judgement.of(logs, part.labels, forward.features(images, inputs))
         self._keep(lambda folder: JUDGEMENT.write(folder, judgement, self._digest))
         return judgement
 

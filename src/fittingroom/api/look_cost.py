@@ -15,7 +15,9 @@ from fittingroom.runs.looks import Standings
 from fittingroom.runs.record import PartResult
 from fittingroom.text import amount, percent, points
 
-NO_TEST_SET = "This run has no test set: it was trained on plain arrays, or on a dataset without one."
+NO_TEST_SET = (
+    "This run has no test set: it was trained on plain arrays or on a dataset without one, or taught by all its photos."
+)
 """What to say in place of a test score where a run has no test set."""
 
 

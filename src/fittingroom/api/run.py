@@ -193,14 +193,7 @@ class Run:
         return self.predictor.answer(images, alpha)
 
     def log_probabilities(self, images: Array) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Logarithms of what `predict` gives, float32 `(n, classes)`.
-
-        Args:
-            images: an array, as for `predict`.
-
-        Raises:
-            DataError: as for `predict`.
-        """
+        """Logarithms of what `predict` gives for an array of images, float32 `(n, classes)`, with the same errors."""
         return self.predictor.log_probabilities(images)
 
     @property
@@ -262,11 +255,17 @@ class Run:
             )
         record = self.record
         if not record.has_score:
-            self._model_of_seed.compiled()  # what cannot answer is found before the test set is opened
+            self._model_of_seed.forward()  # what cannot answer is found before the test set is opened
             kept = None if self.outcomes is None else self.outcomes.kept
             if kept is not None and np.isnan(kept.loss).all():
                 check_numbers(kept.loss[:, None], str(self.path))
             openings.look(self.path, record, self._load_dataset(), reason, self.score, together)
+
+    def teach(self, photos: str | Path, **settings: Any) -> Run:
+        """A new run from this one and a few labelled photos; `api.teach.teach` describes the settings."""
+        from fittingroom.api.teach import teach
+
+        return Run(teach(self, photos, **settings))
 
     def explain(self, start: int | None = None, end: int | None = None) -> Explanation:
         """What loss and accuracy really say about this run: printed, it answers in words; `.facts` has all numbers.
@@ -359,7 +358,9 @@ class Run:
 
     @cached_property
     def _model_of_seed(self) -> SeedModel:
-        return SeedModel(self.record, self.path, self._title, given=self._given_model, trust=self._trust)
+        from fittingroom.api.taught_model import model_of_seed
+
+        return model_of_seed(self.record, self.path, self._title, self._given_model, trust=self._trust, open_run=Run)
 
     @property
     def _folders(self) -> Mapping[int, Path]:

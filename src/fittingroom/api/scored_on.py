@@ -179,6 +179,11 @@ def other_test_set(data: DataRecord, on: str | Dataset) -> Dataset:
         RunError: its classes or images are not those that the run takes.
     """
     dataset = _loaded(on, data) if isinstance(on, str) else on
+    if data.uses_all and dataset.name == data.name:
+        raise RunError(
+            "These are the photos that the run was taught by. `fittingroom show RUN` has its accuracy on photos that "
+            "were left out; for --on, name photos that it has not seen."
+        )
     _check_classes(data, dataset)
     if dataset.image_shape != data.image_shape:
         raise RunError(

@@ -42,6 +42,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "data": "list the datasets, or describe one",
         "runs": "list all runs",
         "show": "show one run",
+        "teach": "make a new run from a run and a few photos of your own",
         "replay": "train a run again, and say whether it is the same bit for bit",
         "recipes": "list the named recipes and the accuracy that each claims",
         "backbones": "list the pretrained networks that a recipe can begin with, or describe one",

@@ -8,6 +8,7 @@ from pathlib import Path
 from fittingroom.api.look_cost import NO_TEST_SET
 from fittingroom.cli.command import CommandOutput, CommandParser, table
 from fittingroom.cli.run_text import epochs_table, epochs_text, results_text, run_facts, title_text
+from fittingroom.cli.teach import teaching_text
 from fittingroom.runs.layout import SeedFiles, read_layout
 from fittingroom.runs.looks import Standings
 from fittingroom.runs.place import find_run
@@ -41,6 +42,7 @@ def _text(path: Path, record: RunRecord, standings: Standings) -> str:
         f"{path}: {epochs_text(record)}",
         results_text(path),
         epochs_table(path),
+        *([] if record.teaching is None else [teaching_text(record.teaching)]),
         table(("recipe", ""), settings, left=2),
         table(("run", ""), _circumstances(record), left=2),
         _looks(path, record, standings),

@@ -83,6 +83,11 @@ class DataRecord:
         return bool(self.test_fingerprint) and self.counts["test"] > 0
 
     @property
+    def uses_all(self) -> bool:
+        """Whether every picture of its dataset was learned from, as by a run that was taught."""
+        return self.load is not None and not self.test_fingerprint
+
+    @property
     def as_given(self) -> bool:
         """Whether `fit` was given plain arrays, which went into the model as they are."""
         return self.load is None and self.scale == 1.0
@@ -131,6 +136,12 @@ class DataRecord:
             raise RunError(
                 "This run was trained on plain arrays, so there is no sealed test set to open. Train on a dataset "
                 "(fittingroom.load) to have one, or score arrays of your own with run.predict(images)."
+            )
+        if self.uses_all:
+            raise RunError(
+                f"This run was taught by all photos in {self.name.partition(':')[2]}, so there is no "
+                "sealed test set to open. Score it on other photos in folders of the same names: --on FOLDER, or "
+                "evaluate(on=FOLDER)."
             )
         try:
             dataset = place if isinstance(place, Dataset) else _loaded(self, place)

@@ -175,3 +175,18 @@ def known_fields(kind: type[T], stored: Mapping[str, Any]) -> T:
     fields = dataclasses.fields(kind)  # type: ignore[arg-type]
     wanted = [field.name for field in fields if field.name in stored or field.default is dataclasses.MISSING]
     return kind(**{name: stored[name] for name in wanted})
+
+
+def check_plain(value: Any) -> None:
+    """Raises ValueError where a text in a value, however deep, cannot be written, or a number is too large."""
+    if isinstance(value, str):
+        text(value)
+    elif isinstance(value, int | float):
+        number(float(value) if isinstance(value, bool) else value)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            text(key)
+            check_plain(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            check_plain(item)

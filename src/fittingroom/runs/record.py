@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from fittingroom.errors import InputError, RunError
 from fittingroom.evaluation.spread import Interval, Spread
 from fittingroom.recipes.modelfile import RecordedFile
 from fittingroom.runs.data_record import DataRecord
-from fittingroom.runs.json_files import check_format, known_fields, number, optional, share, text, whole
+from fittingroom.runs.json_files import check_format, check_plain, known_fields, number, optional, share, text, whole
+from fittingroom.runs.teaching import BASE_NAME, read_teaching
 
 if TYPE_CHECKING:
     from fittingroom.recipes.recipe import Recipe
@@ -224,6 +226,7 @@ class RunRecord:
         looks: openings of the test set, oldest first.
         model_file: the Python file that the model came from; None where it came from none.
         weights_sha256: hash of the weights, as `runs.weights` computes it; None in runs of older versions.
+        teaching: of a run that was taught by photos, what it was taught and how well, as plain JSON; else None.
     """
 
     created: str
@@ -241,11 +244,22 @@ class RunRecord:
     looks: tuple[Look, ...] = ()
     model_file: RecordedFile | None = None
     weights_sha256: str | None = None
+    teaching: Mapping[str, Any] | None = None
 
     @property
     def has_score(self) -> bool:
         """Whether the run has a test score."""
         return any(one.score is not None for one in self.looks)
+
+    def teach_command(self, path: Path) -> str | None:
+        """A line for a shell that teaches the same again; None for a run that was trained.
+
+        Args:
+            path: the run's folder.
+        """
+        if self.teaching is None:
+            return None
+        return shlex.join(["fittingroom", "teach", str(path / BASE_NAME), self.data.name.partition(":")[2]])
 
     def trained_recipe(self, **changes: Any) -> Recipe:
         """The recipe that the record names, with some settings changed.
@@ -262,7 +276,10 @@ class RunRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """The contents of `run.json`."""
-        return {"format": FORMAT, **dataclasses.asdict(self)}
+        facts = {"format": FORMAT, **dataclasses.asdict(self)}
+        if self.teaching is None:
+            del facts["teaching"]
+        return facts
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> RunRecord:
@@ -299,6 +316,7 @@ def _read_record(stored: Mapping[str, Any]) -> RunRecord:
         looks=tuple(read_look(look) for look in stored["looks"]),
         model_file=read_model_file(stored.get("model_file")),
         weights_sha256=optional(text, stored.get("weights_sha256")),
+        teaching=optional(read_teaching, stored.get("teaching")),
     )
 
 
@@ -309,7 +327,7 @@ def read_model_file(stored: Mapping[str, Any] | None) -> RecordedFile | None:
 
 def _read_environment(stored: Mapping[str, Any]) -> Environment:
     environment = known_fields(Environment, {**stored, "versions": dict(stored["versions"])})
-    _check_plain(dict(environment.versions))
+    check_plain(dict(environment.versions))
     for name in (environment.processor, environment.platform, environment.device, *environment.versions.values()):
         text(name)
     for count in (environment.cores, environment.devices, environment.threads or 0):
@@ -319,7 +337,7 @@ def _read_environment(stored: Mapping[str, Any]) -> Environment:
 
 def _read_recipe(stored: Mapping[str, Any]) -> dict[str, Any]:
     recipe = {**stored, "name": text(stored["name"])}
-    _check_plain({key: value for key, value in recipe.items() if key != "model"})  # which may be a path of any bytes
+    check_plain({key: value for key, value in recipe.items() if key != "model"})  # which may be a path of any bytes
     return recipe
 
 
@@ -345,21 +363,6 @@ def _read_part(stored: Mapping[str, Any]) -> PartResult:
         interval=None if interval is None else Interval(share(interval[0]), share(interval[1])),
         compiled_loss=optional(number, stored.get("compiled_loss")),
     )
-
-
-def _check_plain(value: Any) -> None:
-    """Raises ValueError where a text in a value, however deep, cannot be written, or a number is too large."""
-    if isinstance(value, str):
-        text(value)
-    elif isinstance(value, int | float):
-        number(float(value) if isinstance(value, bool) else value)
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            text(key)
-            _check_plain(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            _check_plain(item)
 
 
 def _check_score(stored: Any) -> None:

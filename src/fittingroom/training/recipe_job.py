@@ -255,6 +255,11 @@ def replay(
     layout = read_layout(path)
     before = layout.records()
     first = next(iter(before.values()))
+    if first.teaching is not None:
+        raise RunError(
+            f"{path} was taught by photos, and not trained. To see whether it can be repeated, teach its base run "
+            f"again (`{first.teach_command(path)}`) and compare the weights of the two runs."
+        )
     if "model" not in first.recipe:
         raise RunError(
             f"{path} was trained by fit with a model of your own. To see whether it can be repeated, run that program "

@@ -124,6 +124,8 @@ def _command(subject: Subject) -> str | None:
     That is a model that was given to `fittingroom.fit`, arrays of the user's own, and another split seed than 0.
     """
     record = subject.trainings[0].record
+    if record.teaching is not None:
+        return record.teach_command(subject.path)
     recipe, data = _recipe_arguments(record), _data_arguments(record)
     if recipe is None or data is None:
         return None

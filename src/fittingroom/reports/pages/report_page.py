@@ -17,6 +17,7 @@ from fittingroom.reports.facts.explanation import Explanation
 from fittingroom.reports.facts.subject import SeedTraining, Subject
 from fittingroom.reports.pages.document import Report, settings_text
 from fittingroom.reports.pages.explorer import Explorer, picture_row
+from fittingroom.reports.pages.teaching_curve import teaching_curve
 from fittingroom.reports.words.quotes import QUESTIONS, Topic
 from fittingroom.runs.images import RunImages
 
@@ -76,9 +77,19 @@ def _single(subject: Subject) -> Report:
         "classes": list(_classes(facts, images)),
         "confusion": list(_confusion(facts)),
         "settings": settings_text(facts["run"]["settings"]),
+        "teaching": _teaching(example.record.teaching),
     }
     pictures = "" if found.sheet is None else found.sheet.style
     return Report.of(f"{title}: {facts['run']['name']}", "run.html", context, _data(facts, found), pictures)
+
+
+def _teaching(teaching: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """How well a run was taught: `sentences`, and the `curve` as HTML; None for a run that was trained."""
+    if teaching is None:
+        return None
+    from markupsafe import Markup
+
+    return {"sentences": teaching["sentences"], "curve": Markup(teaching_curve(teaching))}
 
 
 def _topics(words: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
