@@ -39,7 +39,7 @@ const view = (app, facts, base, query) => {
   let turn = 0; // counts what was begun and left
 
   const side = Math.max(...facts.shape.slice(0, 2));
-  const multiple = (size) => `${Math.max(Math.round(size / side), 1) * side}px`;
+  const multiple = (size) => `${side > size ? size : Math.max(Math.round(size / side), 1) * side}px`;
   const failed = element("p", { class: "note", role: "alert", hidden: true });
   const say = (text) => {
     failed.hidden = !text;
@@ -166,7 +166,7 @@ const view = (app, facts, base, query) => {
   app.main.replaceChildren(
     element(
       "div",
-      { class: "try", style: { "--model": multiple(112), "--near": multiple(84) } }, // whole multiples keep pixels equal
+      { class: "try", style: { "--model": multiple(112), "--near": multiple(84), "--drawn": side > 112 ? "auto" : "pixelated" } }, // whole multiples keep pixels equal
       element("div", { role: "region", class: "panel try-stage", "aria-label": "Drawing or photo" }, element("div", { class: "segmented", role: "group", "aria-label": "From" }, tabs), stage, failed),
       element("div", { role: "region", class: "panel try-steps", "aria-label": "What the model gets" }, middle, hint),
       element("div", { role: "region", class: "panel try-answer", "aria-label": "Answer" }, answer.node, corrected.node ?? ""),
