@@ -64,6 +64,8 @@ _MOST_OUTCOMES = 6_000_000  # images times epochs that are sent: ten bytes each
 _MOST_UNITS = 64  # whose weights are shown
 _WIDEST_VIEW = 64  # pixels a side that a map of pixels is drawn with; a larger one is reduced
 _STEPS = 127
+_PHOTO = 128  # pixels a side, from which on images are photographs: little of them can be seen in 32 pixels
+_PHOTO_THUMBNAIL = 64
 
 Array = npt.NDArray[Any]
 
@@ -137,7 +139,7 @@ class Understanding:
         part, each = self._part, COLUMNS * COLUMNS
         if not 0 <= number * each < len(part.images):
             raise RefusedError(404, "no_such_images", f"There are no images from {number * each:,} on.")
-        small = thumbnails(np.asarray(part.images[number * each : (number + 1) * each]), part.scale)
+        small = _thumbnails(np.asarray(part.images[number * each : (number + 1) * each]), part.scale)
         rows = -(-len(small) // COLUMNS)
         padded = np.zeros((rows * COLUMNS, *small.shape[1:]), np.uint8)
         padded[: len(small)] = small
@@ -274,7 +276,7 @@ class Understanding:
         return found
 
     def _sheet_facts(self, part: Part) -> dict[str, Any]:
-        height, width = thumbnails(np.asarray(part.images[:1]), part.scale).shape[1:3]
+        height, width = _thumbnails(np.asarray(part.images[:1]), part.scale).shape[1:3]
         own_height, own_width = part.images.shape[1:3]
         return {
             "columns": COLUMNS,
@@ -309,6 +311,11 @@ def _told(found: PixelView) -> Mapping[str, Any]:
     )
     text = f"Each pixel's value times its weight, through the units that are on for this image. {rest}"
     return {"text": text, "difference": found.difference, "sum": total}
+
+
+def _thumbnails(images: Array, scale: float) -> Array:
+    photos = max(images.shape[1:3]) >= _PHOTO
+    return thumbnails(images, scale, _PHOTO_THUMBNAIL) if photos else thumbnails(images, scale)
 
 
 def _steps_of(shares: Array) -> npt.NDArray[np.uint16]:

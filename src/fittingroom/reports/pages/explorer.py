@@ -247,9 +247,9 @@ def picture_row(images: Pixels, scale: float) -> str:
     return _url(np.concatenate(list(thumbnails(images, scale)), axis=1))
 
 
-def thumbnails(images: Pixels, scale: float) -> Pixels:
-    """Images as a page shows them small: 255 for the brightest shade, no side longer than `LARGEST_SIDE`."""
-    return _small(shades(images, scale))
+def thumbnails(images: Pixels, scale: float, largest_side: int = LARGEST_SIDE) -> Pixels:
+    """Images as a page shows them small: 255 for the brightest shade, no side longer than `largest_side` pixels."""
+    return _small(shades(images, scale), largest_side)
 
 
 def _thumbnail_bytes(image_shape: tuple[int, ...]) -> int:
@@ -258,17 +258,17 @@ def _thumbnail_bytes(image_shape: tuple[int, ...]) -> int:
     return height * width * (image_shape[2] if len(image_shape) > 2 else 1)
 
 
-def _thumbnail_size(image_shape: tuple[int, ...]) -> tuple[int, int]:
+def _thumbnail_size(image_shape: tuple[int, ...], largest_side: int = LARGEST_SIDE) -> tuple[int, int]:
     height, width = image_shape[:2]
-    factor = min(LARGEST_SIDE / max(height, width), 1.0)
+    factor = min(largest_side / max(height, width), 1.0)
     return max(round(height * factor), 1), max(round(width * factor), 1)
 
 
-def _small(images: Pixels) -> Pixels:
+def _small(images: Pixels, largest_side: int = LARGEST_SIDE) -> Pixels:
     """The images, made smaller where they are larger than a thumbnail may be."""
     from PIL import Image
 
-    height, width = _thumbnail_size(images.shape[1:])
+    height, width = _thumbnail_size(images.shape[1:], largest_side)
     if (height, width) == images.shape[1:3]:
         return images
     return np.stack(
