@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import fittingroom as fr
+from fittingroom.api.backbone_view import inner_view
 from fittingroom.api.run import Run
 from fittingroom.api.taught_photos import _matched
 from fittingroom.cli.main import main
@@ -109,6 +110,9 @@ def test_all_that_reads_runs_reads_it(
         taught.evaluate("score", on=str(photos))
     with pytest.raises(RunError, match="no single Keras model"):
         _ = taught.model
+    inside = inner_view(taught)
+    assert inside.features(np.zeros((2, 224, 224, 3), np.uint8)).shape == (2, 1280)
+    assert inside.pixels(np.zeros((224, 224, 3), np.uint8), 0, 1).values.shape == (7, 7)
     other = put_photos(tmp_path / "other", COLOURS, 3, seed=4)
     assert taught.evaluate("score", on=str(other)).accuracy > 0.5
 

@@ -121,16 +121,33 @@ class TaughtModel(SeedModel):
 
     @cached_property
     def keras_model(self) -> keras.Model:
-        """Nothing: the base run's reading of photos is no part of a Keras model.
+        """A Keras model from images to probabilities, where the run asks its backbone alone.
 
         Raises:
-            RunError: always.
+            RunError: it asks its base run too, whose reading of photos is no part of a Keras model.
         """
+        if self._inputs.base is None and self.backbone is not None:
+            return self.backbone.whole_model(self.trained_part)
         raise RunError(
             f"{self._title} was taught by photos: it asks a backbone and the run {self._teaching['base']['name']} of "
             "each photo, which is no single Keras model. run.predict(photos) answers; "
-            f"fittingroom.open_run({str(Path(self._folder) / BASE_NAME)!r}).model is that of the run it asks."
+            f"fittingroom.open_run({str(self._base_folder)!r}).model is that of the run it asks."
         )
+
+    @cached_property
+    def trained_part(self) -> keras.Model:
+        """The head as a Keras model, as far as it goes by the backbone's features: without what the base run says."""
+        from fittingroom.engine.devices import require_jax_backend
+
+        require_jax_backend()
+        import keras
+
+        kernel, bias = self._head
+        pooled = self._inputs.frozen.shape[0]
+        head = keras.layers.Dense(len(bias), activation="softmax", name="classes")
+        model = keras.Sequential([keras.layers.Input((pooled,), name="images"), head])
+        head.set_weights([kernel[:pooled], bias])
+        return model
 
     @property
     def _teaching(self) -> dict[str, Any]:
@@ -141,14 +158,17 @@ class TaughtModel(SeedModel):
         assert isinstance(self._files, Path)  # a taught run is always written
         return self._files
 
+    @property
+    def _base_folder(self) -> Path:
+        own = self._folder / BASE_NAME
+        return own if own.exists() else self._folder.parent / BASE_NAME  # that of its only seed lies in the run's
+
     @cached_property
     def _inputs(self) -> PhotoInputs:
         backbone = self._record.recipe.get("backbone")
         if not isinstance(backbone, str):
             raise RunError(f"{self._title}: run.json is damaged: it was taught, and names no backbone.")
-        base = self._folder / BASE_NAME
-        if not base.exists():  # the folder of its only seed lies in that of the run
-            base = self._folder.parent / BASE_NAME
+        base = self._base_folder
         return PhotoInputs(backbone, self._open_run(base) if base.is_dir() else None)
 
     @cached_property
