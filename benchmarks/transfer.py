@@ -170,7 +170,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             partings = crossed(paths, given.folds) if given.test is None else [Parting(paths, photographs(given.test))]
             recipes = given.recipe or [*PRETRAINED, FROM_SCRATCH]
             header = ("recipe", "photos a class", "trained on", "right: reported half", "half to choose on", "both")
-            rows = list(accuracy_rows(partings, recipes, given.shots or SHOTS))
+            rows = []
+            for row in accuracy_rows(partings, recipes, given.shots or SHOTS):
+                print("  ".join(row), file=sys.stderr, flush=True)
+                rows.append(row)
             print(markdown_table([header, *rows]))
         if given.part != "accuracy":
             from benchmarks.transfer_speed import speed_tables
