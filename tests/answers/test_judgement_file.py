@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fittingroom.answers.judgement import Judgement
-from fittingroom.answers.out_of_distribution import NeighbourDetector, hog_features
+from fittingroom.answers.out_of_distribution import NeighbourDetector, hog_features, unit_features
 from fittingroom.answers.stored import JUDGEMENT, digest_of
 from fittingroom.errors import RunError, StorageError
 
@@ -141,3 +141,16 @@ def test_a_newer_format_is_refused(judgement: Judgement, tmp_path: Path) -> None
     changed(tmp_path, format=np.int64(4))
     with pytest.raises(RunError, match=r"has the format 4, and this version of fittingroom reads up to 3"):
         JUDGEMENT.read(tmp_path, DIGEST, 3)
+
+
+def test_features_of_a_backbone_are_read_as_they_were_written_and_others_are_damage(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    logs, features = np.log(generator.dirichlet(np.ones(3), 40)), unit_features(generator.random((40, 1280)))
+    JUDGEMENT.write(tmp_path, Judgement.of(logs, generator.integers(0, 3, 40), features), DIGEST)
+    found = JUDGEMENT.read(tmp_path, DIGEST, 3)
+    assert found is not None
+    assert found.compared == "features"
+    for damaged in (np.full((40, 1280), np.inf, np.float16), np.zeros((40, 5_000), np.float16), np.zeros((40, 9))):
+        changed(tmp_path, outlines=damaged)
+        with pytest.raises(RunError, match="damaged"):
+            JUDGEMENT.read(tmp_path, DIGEST, 3)

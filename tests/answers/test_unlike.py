@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fittingroom.answers.out_of_distribution import ConfidenceDetector, NeighbourDetector, hog_features
+from fittingroom.answers.out_of_distribution import (
+    ConfidenceDetector,
+    NeighbourDetector,
+    hog_features,
+    unit_features,
+)
 
 
 def squares(count: int, seed: int, shift: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -127,3 +132,25 @@ def test_by_probability_the_least_sure_five_percent_are_unlike() -> None:
     unlike, closest = ConfidenceDetector.of(logs[:2000]).detect(np.zeros(0), logs[2000:])
     assert 0.03 < unlike.mean() < 0.07
     np.testing.assert_array_equal(closest, logs[2000:].argmax(axis=1))
+
+
+def test_features_of_a_backbone_are_compared_as_vectors_of_length_one() -> None:
+    maps = np.random.default_rng(0).random((3, 2, 4, 5), np.float32)
+    found = unit_features(maps)
+    pooled = maps.mean(axis=(1, 2))
+    expected = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
+    np.testing.assert_allclose(found.astype(np.float32), expected, atol=1e-3)
+    np.testing.assert_array_equal(unit_features(7 * pooled), unit_features(pooled))
+    assert not unit_features(np.zeros((1, 5), np.float32)).any()
+
+
+def test_about_five_percent_of_new_features_of_the_same_kind_are_called_unlike_and_others_are() -> None:
+    generator = np.random.default_rng(1)
+    labels = np.arange(1200) % 2
+    middle = np.array([[5.0, 1, 1, 1, 1, 1], [1.0, 5, 1, 1, 1, 1]])
+    features = unit_features(middle[labels] + generator.normal(0, 0.5, (1200, 6)))
+    rule = NeighbourDetector.of(features[:600], labels[:600], certain(labels[:600]))
+    unlike, _ = rule.detect(features[600:], certain(labels[600:]))
+    assert 0.02 < unlike.mean() < 0.09
+    others = unit_features(np.array([1.0, 1, 1, 1, 5, 5]) + generator.normal(0, 0.5, (100, 6)))
+    assert rule.detect(others, certain(labels[:100]))[0].mean() > 0.95
