@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 BACKBONE = "efficientnet-lite0"
 """For base runs without one."""
 
+_SMALL_GAIN = 0.005  # of accuracy
 _FEW_FOR_REFUSING = 19  # photos; fewer cannot tell what 5% are
 
 
@@ -217,7 +218,17 @@ class Lesson:
                 f"Of {amount(int(others.sum()), 'validation image')} of {self.base.path.name}, "
                 f"{percent(float(self.right[others].mean()), 0)} are right, checked in the same way."
             )
-        if forecast is not None:
+        if accuracy == 1:
+            yield (
+                "All are right, so more photos like these are not needed. Try it on photos of other things and places."
+            )
+        elif forecast is not None and forecast.gain < _SMALL_GAIN:
+            yield (
+                f"{MORE} more photos of each class that are like these would hardly help: it stays at about "
+                f"{percent(forecast.accuracy, 0)} (95% interval {percent_range(forecast.interval, 0)}). Photos of "
+                "classes that are confused help more; `fittingroom report RUN` shows them."
+            )
+        elif forecast is not None:
             yield (
                 f"{MORE} more photos of each class would bring it to about {percent(forecast.accuracy, 0)} "
                 f"(95% interval {percent_range(forecast.interval, 0)}), if they are like these."

@@ -63,7 +63,7 @@ class Forecast:
         photos: of each class.
         accuracy: 0 to 1.
         interval: 95% interval, from the bootstrap over photos.
-        gain: how much more that is than the curve has now, as a share.
+        gain: how much more that is than is measured now, as a share, 0 or more.
     """
 
     photos: float
@@ -133,9 +133,10 @@ class LearningCurve:
             return None
         reached = [1 - a * photos**-b for a, b in curves]
         low, high = np.percentile(reached, (2.5, 97.5))
-        a, b = curves[0]
-        now = 1 - a * float(self.photos[-1]) ** -b
-        return Forecast(photos, reached[0], Interval(max(float(low), 0.0), min(float(high), 1.0)), reached[0] - now)
+        # More photos do not make it worse: where luck has put the last point above the fitted curve, that counts.
+        now = float(self.right[-1].mean())
+        accuracy = max(reached[0], now)
+        return Forecast(photos, accuracy, Interval(max(float(low), 0.0), max(float(high), accuracy)), accuracy - now)
 
     def need(self, accuracy: float) -> Need | None:
         """How many photos of each class an accuracy takes; None where the points are too few to tell.

@@ -46,7 +46,8 @@ _TRUSTS = (0.0, 0.25, 0.5, 1.0)
 _USUAL_TRUST = 0.5
 _BASE_WEIGHT = 0.1  # the spread of a base run's log probability of a class, where that of all other features is 1
 _SEARCHED = 3_000  # photos that strengths are chosen on
-_ITERATIONS = 300
+_ITERATIONS, _FEWER_ITERATIONS = 300, 50
+_LARGE = 10**8  # products of one iteration; with 200 classes of 10 photos it takes seconds for 50 iterations
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +184,8 @@ class HeadSpace:
             return penalty / 2 * float((kernel**2).sum()) - float(weight @ own), slope.ravel()
 
         first = np.zeros((places.shape[1] + 1, classes)) if start is None else start
-        settings = {"maxiter": _ITERATIONS, "ftol": 1e-8, "gtol": 1e-5}
+        most = _ITERATIONS if places.size * classes < _LARGE else _FEWER_ITERATIONS
+        settings = {"maxiter": most, "ftol": 1e-8, "gtol": 1e-5}
         found = minimize(loss, first.ravel(), jac=True, method="L-BFGS-B", options=settings).x.reshape(-1, classes)
         return found[:-1], found[-1]
 
