@@ -47,8 +47,8 @@ THAWED = Recipe(
     unfreeze=1,
     hidden=(),
     class_weight="balanced",
-    learning_rate=0.01,
-    epochs=3,
+    learning_rate=0.003,
+    epochs=6,
     batch_size=8,
 )
 RECIPES = {recipe.name: recipe for recipe in (FROZEN, THAWED)}
@@ -97,8 +97,8 @@ def test_unfrozen_convolutions_move_a_little_and_their_batch_normalization_does_
     after = weights_of(runs["thawed"])
     for name, before in find_backbone("efficientnet-lite0").tail_weights(1).items():
         moved = float(np.abs(after[name] - before).max())
-        # Adam moves a weight by about the learning rate, at most, in each of 12 steps; these, by a share of it.
-        assert 0 < moved < 0.2 * transfer.BACKBONE_RATE if "conv" in name else moved == 0, name
+        # Adam moves a weight by about the learning rate, at most, in each of 24 steps; these, by a share of it.
+        assert 0 < moved < 0.1 * transfer.BACKBONE_RATE if "conv" in name else moved == 0, name
 
 
 @pytest.mark.parametrize("name", RECIPES)
