@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("fittingroom")
 
-BACKBONE_RATE = 0.3
+BACKBONE_RATE = 0.1
 """The learning rate of a backbone's weights as a share of the head's, which starts from random numbers."""
 
 

@@ -57,8 +57,8 @@ class Recipe:
         name: the recipe's name in tables and run folders.
         backbone: the pretrained network whose features the hidden layers get in place of pixels, by the name that
             `fittingroom.backbone` knows; None for none.
-        unfreeze: how many of the backbone's last blocks are trained too, at three tenths of the learning rate and with
-            their batch normalization frozen; 0 for none, `all` for the whole backbone.
+        unfreeze: how many of the backbone's last blocks are trained too, at a tenth of the learning rate and with their
+            batch normalization frozen; 0 for none, `all` for the whole backbone.
         views: how many copies of each training image, changed by `augment`, are put through the backbone once. Each
             step then takes the image or one of its copies at random. 0 with `unfreeze = "all"`, where images change in
             each step.
