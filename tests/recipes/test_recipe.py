@@ -160,7 +160,7 @@ def test_list_and_number_become_what_a_recipe_keeps() -> None:
         ({"backbone": "x", "views": 2}, r"views = 2: expected 0, since augment = \[\] changes nothing"),
         (
             {"backbone": "x", "unfreeze": "all", "augment": ["flip"], "views": 2},
-            r"views = 2: expected 0, since with unfreeze = 'all' images change anew in each step",
+            r"views = 2: expected 0, since with unfreeze = 'all' images change in each step",
         ),
         ({"class_weight": {0: 2}}, r"class_weight = \{0: 2\}: expected one of balanced"),
         ({"augment": ["crop 96"]}, r"augmentation 'crop 96': expected a whole number from 1 to 95 .*'crop 30'"),

@@ -168,7 +168,7 @@ class Recipe:
         if self.unfreeze == ALL:
             if self.views:
                 raise RecipeError(
-                    f"views = {self.views}: expected 0, since with unfreeze = 'all' images change anew in each step."
+                    f"views = {self.views}: expected 0, since with unfreeze = 'all' images change in each step."
                 )
             return
         if any(text != "flip" for text in self.test_views):
