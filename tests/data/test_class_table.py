@@ -49,7 +49,7 @@ def test_a_name_that_can_mean_several_is_shared_and_one_that_says_nothing_is_spr
     velvet = FASHION.opinion(certain(885), "a network")
     np.testing.assert_allclose([*velvet.probabilities, velvet.something_else], 1 / 11)
     tabby = FASHION.opinion(certain(281), "a network")
-    assert (tabby.something_else, tabby.seen) == (1.0, (("nothing that is worn", 1.0),))
+    assert (tabby.something_else, tabby.seen) == (1.0, (("something that is not worn", 1.0),))
 
 
 def test_a_class_with_many_names_is_no_likelier_for_that() -> None:
@@ -64,7 +64,7 @@ def test_a_class_with_many_names_is_no_likelier_for_that() -> None:
 def test_names_that_are_not_listed_are_told_together() -> None:
     probabilities = 0.3 * certain(610) + 0.2 * certain(281) + 0.2 * certain(282) + 0.3 * certain(0)
     opinion = FASHION.opinion(probabilities, "a network")
-    assert [name for name, _ in opinion.seen] == ["nothing that is worn", "jersey"]
+    assert [name for name, _ in opinion.seen] == ["something that is not worn", "jersey"]
     np.testing.assert_allclose([share for _, share in opinion.seen], [0.7, 0.3])
     assert opinion.something_else == pytest.approx(0.7)
 

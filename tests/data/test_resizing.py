@@ -152,7 +152,9 @@ def test_a_recipe_with_a_backbone_gets_pictures_of_its_size_unless_the_user_chos
     transfer, course = find_recipe("transfer"), find_recipe("course")
     data = load_for([transfer], photos, nothing)
     assert (data.image_shape, data.arguments["aspect"], data.arguments["color_mode"]) == ((224, 224, 3), "crop", "rgb")
-    assert data.notes[-1].startswith("The pictures were cropped to 224x224 pixels, the size that the backbone effic")
+    assert data.notes[-1].startswith(
+        "224x224 pixels is what the backbone efficientnet-lite0 was trained on, so that size"
+    )
     assert load_for([transfer, course], photos, nothing).image_shape == (64, 64, 3)
     chosen = load_for(
         [transfer], str(photos), {**nothing, "image_size": 48, "aspect": "pad", "color_mode": "grayscale"}

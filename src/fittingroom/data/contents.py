@@ -366,7 +366,7 @@ def _say_uneven(labels: Labels, classes: tuple[str, ...]) -> list[str]:
     return [
         f"The classes are uneven: {most:,} images of {large!r} and {least:,} of {small!r}. A model may score well and "
         f"hardly ever name {small!r}, so look at each class's own score (`fittingroom explain`). More images of the "
-        "small classes help, or weights for them: fittingroom.fit(..., class_weight={class number: weight})."
+        "small classes help, or weights for them: --set class_weight=balanced (class_weight='balanced' in Python)."
     ]
 
 

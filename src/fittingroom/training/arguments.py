@@ -141,11 +141,9 @@ def load_for(recipes: Sequence[Recipe], dataset: Named, loading: Mapping[str, An
     found = load(dataset, **{**loading, **chosen})
     if "image_size" not in chosen:
         return found
-    grey = "" if found.image_shape[2:] else " and grey"
-    done = {"pad": "padded", "crop": "cropped", "stretch": "stretched"}[found.arguments.get("aspect", "pad")]
     note = (
-        f"The pictures were {done} to {size}x{size} pixels{grey}, the size that "
-        f"the backbone {recipes[0].backbone} was trained on. --image-size, --aspect and --color-mode choose otherwise."
+        f"{size}x{size} pixels is what the backbone {recipes[0].backbone} was trained on, so that size was chosen. "
+        "--image-size, --aspect (crop, pad or stretch) and --color-mode choose otherwise."
     )
     return replace(found, notes=(*found.notes, note))
 
