@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 
 from fittingroom.backbones import feature_cache, feature_store
 from fittingroom.backbones.feature_cache import cached_features, features_folder
-from fittingroom.backbones.feature_store import usable_cores
 from fittingroom.backbones.views import Views
 from fittingroom.data.stored_images import StoredImages
 from fittingroom.errors import Interrupted, StorageError
@@ -206,7 +205,7 @@ def test_two_processes_at_once_share_the_work_and_get_the_same() -> None:
     count = 64 * 24
     answers = [process.communicate()[0].split() for process in [slow_process(count, 0.001) for _ in range(2)]]
     made = [int(pictures_made) for pictures_made, _ in answers]
-    assert count <= sum(made) <= count + 2 * usable_cores() * 64  # the last blocks, for which nobody waits
+    assert count <= sum(made) <= 1.5 * count  # nobody waits for the last blocks of the other
     assert answers[0][1] == answers[1][1] == str(expected(pictures(count)).sum(dtype=np.float64))
 
 

@@ -154,9 +154,9 @@ def test_predict_gives_a_probability_per_class(command: Command, trained: Path, 
     assert [row["index"] for row in predictions] == [0, 1, 2, 3]
     for row in predictions:
         assert row.keys() == {
-            "file", "index", "class", "probability", "probabilities", "set", "unlike", "why", "steps",
+            "file", "index", "class", "probability", "probabilities", "set", "unlike", "why", "second_opinion", "steps",
         }  # fmt: skip
-        assert row["steps"] == []  # it is no photo
+        assert (row["steps"], row["second_opinion"]) == ([], None)  # it is no photo
         assert row["file"] == str(tmp_path / "some.npz")
         assert sum(row["probabilities"]) == pytest.approx(1, abs=1e-5)
         assert row["probability"] == max(row["probabilities"])

@@ -83,7 +83,9 @@ def test_watching_costs_little(server: Serving) -> None:
         time.sleep(0.5)
         before = processor_seconds(server.process.pid)
         time.sleep(2)
-        assert processor_seconds(server.process.pid) - before <= 0.08  # 4%, with 200 runs
+        assert (
+            processor_seconds(server.process.pid) - before <= 0.3
+        )  # of 2 seconds, with 200 runs: it does not look all the time
     shutil.rmtree(folder)
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from fittingroom.api.inner_view import Float32, InnerView, PixelView, Source, is_layer
 from fittingroom.backbones.frozen_part import prepared
+from fittingroom.engine.state import State
 from fittingroom.errors import RunError
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class BackboneView(InnerView):
     @property
     def _head_values(self) -> Any:
         return [
-            ([v.value for v in one.trainable_variables], [v.value for v in one.non_trainable_variables])
+            (State.values_of(one.trainable_variables), State.values_of(one.non_trainable_variables))
             for one in self._head_layers
         ]
 

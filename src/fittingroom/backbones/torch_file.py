@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import math
 import pickletools
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -46,7 +47,9 @@ def read_tensors(content: bytes) -> dict[str, Array]:
         InputError: it is not such a file, or holds anything but named tensors, or a tensor does not fit its numbers.
     """
     try:
-        return _read(io.BytesIO(content))
+        with warnings.catch_warnings():  # of Python's reader, about texts with a backslash
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return _read(io.BytesIO(content))
     except (_RefusedError, RecursionError) as error:
         raise InputError(f"It is not a PyTorch weights file that is read here: {error}.") from error
 

@@ -18,13 +18,16 @@ import hashlib
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from fittingroom.data.values import Images
 from fittingroom.errors import RecipeError, UnknownNameError
 from fittingroom.recipes.settings import Augmentation
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 CHANGES = ("crop", "flip", "colour")
 """What can be done to a view, in the order in which it is done."""
@@ -90,6 +93,8 @@ class Views:
         """
         if number == 0:
             return image
+        from PIL import Image
+
         strengths = {change.name: (change.strength or 0) / 100 for change in self._changes}
         draws = _draws(digest, number)
         picture = Image.fromarray(image)
@@ -118,6 +123,8 @@ def _cropped(picture: Image.Image, most: float, draws: list[float]) -> Image.Ima
         first = math.floor((length - kept + 1) * place)
         box.append((first, first + kept))
     (left, right), (top, bottom) = box
+    from PIL import Image
+
     return picture.resize(picture.size, Image.Resampling.BILINEAR, (left, top, right, bottom))
 
 

@@ -45,7 +45,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "teach": "make a new run from a run and a few photos of your own",
         "replay": "train a run again, and say whether it is the same bit for bit",
         "recipes": "list the named recipes and the accuracy that each claims",
-        "backbones": "list the pretrained networks that a recipe can begin with, or describe one",
+        "backbones": "list the pretrained networks, or describe one",
         "cache": "show what the cache holds, or delete it",
         "ledger": "list every look at a sealed test set, or verify the record",
     }

@@ -6,7 +6,6 @@ for each row; what is not in a table is something that the dataset does not have
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -78,6 +77,8 @@ class ClassTable:
         Raises:
             DataError: it names a class that the dataset does not have, or a row twice.
         """
+        import tomllib  # most answers need no table
+
         content = tomllib.loads(path.read_text(encoding="utf-8"))
         places = {name: place for place, name in enumerate((*CATALOGUE[content["dataset"]].classes, SOMETHING_ELSE))}
         count, other = _COUNTS[content["source"]], len(places) - 1

@@ -192,14 +192,14 @@ def _loaded(data: DataRecord, place: str | None) -> Dataset:
     arguments = _arguments(data.load or {}, place)
     if not data.name.startswith("folder:"):
         return load(**arguments)
-    if arguments.get("image_size") is not None:
-        dataset = load(**arguments)
-        if _is_same(dataset, data):
+    sized = arguments.get("image_size") is not None
+    dataset = load(**arguments) if sized else None
+    if dataset is not None:
+        resized = any(arguments.get(key) is not None for key in ("aspect", "color_mode"))
+        if resized or _is_same(dataset, data):  # the first versions knew neither
             return dataset
-    if arguments.keys() & {"aspect", "color_mode"}:  # which the first versions did not know
-        return dataset
     before = load(**arguments, first_rules=True)
-    return before if arguments.get("image_size") is None or _is_same(before, data) else dataset
+    return before if dataset is None or _is_same(before, data) else dataset
 
 
 def _is_same(dataset: Dataset, data: DataRecord) -> bool:

@@ -24,6 +24,7 @@ from fittingroom.engine.snapshots import FinishedEpoch, Snapshot, Training, Trai
 from fittingroom.engine.state import State
 from fittingroom.errors import DivergedError, InputError, Interrupted, RunError, StorageError
 from fittingroom.recipes.modelfile import RecordedFile
+from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.checkpoints import FOLDER, Checkpoint
 from fittingroom.runs.data_record import DataRecord
 from fittingroom.runs.json_files import damage, json_text
@@ -257,7 +258,7 @@ def _identity(record: UnfinishedRecord) -> dict[str, Any]:
     data = record.data
     groups = ("trainable", "non_trainable", "optimizer", "metrics")
     facts = {
-        "arguments": {key: value for key, value in record.recipe.items() if key != "name"},
+        "arguments": {key: value for key, value in _settings(record).items() if key != "name"},
         "model file": None if record.model_file is None else record.model_file.sha256,
         "seeds": record.seeds,
         "data": (data.fingerprint, data.test_fingerprint, record.sample, data.image_shape, data.scale, data.counts),
@@ -270,6 +271,11 @@ def _identity(record: UnfinishedRecord) -> dict[str, Any]:
     }
     plain: dict[str, Any] = json.loads(json_text(facts))
     return plain
+
+
+def _settings(record: UnfinishedRecord) -> Mapping[str, Any]:
+    """What it is trained with; a recipe of an older version has the settings that came later at their defaults."""
+    return record.recipe if record.own_model else Recipe.from_dict(record.recipe).to_dict()
 
 
 def _listed(facts: Mapping[str, Any], names: Sequence[str]) -> str:
