@@ -58,6 +58,7 @@ def test_seeds_are_spread_over_the_cores(digits: Dataset) -> None:
 
 
 @pytest.mark.skipif(len(jax.local_devices()) < 2, reason="one core cannot share a batch")
+@pytest.mark.slow
 def test_seeds_whose_batches_the_cores_share_end_as_they_would_alone(whole_batches: Dataset) -> None:
     recipe = fr.Recipe(name="conv", convolutions=((32, 64),), hidden=(), augment=("flip",), epochs=1, batch_size=64)
     several = fr.train(whole_batches, recipe, seeds=2)
@@ -167,6 +168,7 @@ def test_an_error_in_one_seed_stops_all_and_is_raised(digits: Dataset) -> None:
         fr.train(digits, TINY.changed(epochs=10_000), seeds=4, progress=Fails())
 
 
+@pytest.mark.slow
 def test_a_model_of_the_users_own_file_has_its_weights_drawn_for_each_seed(
     whole_batches: Dataset, tmp_path: Path
 ) -> None:

@@ -284,6 +284,7 @@ def test_the_studio_shows_tries_and_looks_into_it(studio: Callable[..., Any], pi
     assert studio("GET", "frozen/images/1/picture").status == 200
 
 
+@pytest.mark.slow
 def test_a_server_answers_a_photo_and_its_card_says_what_images_are_compared_by(runs: Path, pictures: Path) -> None:
     with serving(runs / "frozen") as server:
         found = server.predict((pictures / "test" / "red" / "1.png").read_bytes())

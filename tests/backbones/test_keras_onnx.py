@@ -51,6 +51,7 @@ def images() -> np.ndarray:
     return np.random.default_rng(2).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
 
 
+@pytest.mark.slow
 def test_onnxruntime_gives_what_keras_gives(
     images: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,7 @@ def labs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[
             os.kill(number, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_a_lab_is_guessed_measured_watched_and_answered(visit: Visit, labs: tuple[Path, dict[str, str]]) -> None:
     folder, environment = labs
     with studio(folder, **environment) as server:

@@ -152,6 +152,7 @@ def test_a_walk_through_all_views_from_nothing_to_a_test_score(visit: Visit, ser
         check_page(other)
 
 
+@pytest.mark.slow
 def test_hostile_names_of_classes_are_inert_in_every_view(visit: Visit, server: Serving) -> None:
     opened = visit(f"{server.url}/train?set=epochs%3D2")
     page = opened.page

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from tests.contracts.source import PACKAGE, imported_names, source_files
 
-MOST_FILES = 300
+MOST_FILES = 278
 MOST_LINES = 400
-MOST_PUBLIC_DEFINITIONS = 760
-MOST_OF_IMPORTS = 0.07  # of all lines
+MOST_PUBLIC_DEFINITIONS = 708
+MOST_OF_IMPORTS = 0.066  # of all lines
 MOST_FILES_OF_A_TRAINING = 47
 
 

@@ -98,6 +98,7 @@ def test_training_through_the_cache_equals_training_without_it_bit_for_bit(
 
 
 @pytest.mark.skipif(jax.local_device_count() < 2, reason="one device only")
+@pytest.mark.slow
 def test_programs_that_devices_share_are_kept_too(
     filled: tuple[Path, list[Any]], arrays: Arrays, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,6 +90,7 @@ def check_same_bits(address: str, tmp_path: Path, sizes: list[int], seeds: int) 
     assert local.epochs_csv.read_bytes() == remote.epochs_csv.read_bytes() == alone.epochs_csv.read_bytes()
 
 
+@pytest.mark.slow
 def test_local_and_ray_and_one_cell_at_a_time_give_the_same_bits(address: str, tmp_path: Path) -> None:
     check_same_bits(address, tmp_path, [8], 2)
 

@@ -49,6 +49,7 @@ def test_two_steps_of_a_named_recipe_leave_a_run_whose_keras_model_agrees(name: 
     check_two_steps(NAMED[name].recipe, few)
 
 
+@pytest.mark.slow
 def test_two_steps_with_every_setting_leave_a_run_whose_keras_model_agrees(few: Dataset) -> None:
     check_two_steps(EVERYTHING, few)
 
