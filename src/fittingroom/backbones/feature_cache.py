@@ -12,7 +12,6 @@ import hashlib
 import json
 import logging
 import math
-import os
 import re
 import threading
 import time
@@ -38,6 +37,7 @@ from fittingroom.backbones.feature_store import (
 )
 from fittingroom.backbones.views import Views
 from fittingroom.data.cache import cache_dir
+from fittingroom.data.stored_images import machine_memory
 from fittingroom.data.values import DIGEST_BYTES, Images, image_digests
 from fittingroom.errors import Interrupted, StorageError
 from fittingroom.progress import Progress
@@ -169,7 +169,7 @@ def _on_disk(work: _Work, stored: StoredFeatures) -> Features:
 def _in_memory(work: _Work, stored: StoredFeatures) -> Features:
     """The features as an array; those that were written already are read, and those of this call leave a full disk."""
     rows = work.rows
-    if rows.bytes > _memory() / 2:
+    if rows.bytes > machine_memory() / 2:
         raise StorageError(
             f"the features of {amount(rows.count, 'image')} take {file_size(rows.bytes)}, for which neither "
             f"{cache_dir()} nor the memory has room. Set FITTINGROOM_CACHE_DIR to a folder on a larger disk, or use "
@@ -188,13 +188,6 @@ def _in_memory(work: _Work, stored: StoredFeatures) -> Features:
         stored.remove()
     work.compute(missing, lambda _: "free", write)
     return array
-
-
-def _memory() -> float:
-    """Bytes of memory that this machine has; infinite where the system does not say."""
-    if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
-        return math.inf
-    return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
 
 
 class _Work:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
+from fittingroom.backbones.feature_store import usable_cores
 from fittingroom.errors import InputError
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class FrozenPart:
         _check(images)
         features = np.empty((len(images), *self.shape), np.float32)
         places = range(0, len(images), self._extractor.batch)
-        workers = min(threads or _usable_cores(), len(places)) if self.parallel else 1
+        workers = min(threads or usable_cores(), len(places)) if self.parallel else 1
 
         def fill(start: int) -> None:
             batch = prepared(images[start : start + places.step], self.input_size)
@@ -157,7 +157,3 @@ def _check(images: Array) -> None:
             f"a backbone takes uint8 images of shape (n, height, width) or (n, height, width, 3), 0 to 255; "
             f"these are {images.dtype} of shape {images.shape}"
         )
-
-
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from fastapi import APIRouter, Depends
@@ -12,6 +11,7 @@ from fittingroom.errors import FittingRoomError, RunError
 from fittingroom.labs.lab_description import Lab
 from fittingroom.labs.lab_folder import LabFolder
 from fittingroom.reports.pages.lab_page import lab_results
+from fittingroom.runs.record import usable_cores
 from fittingroom.studio.lab_runs import LabRuns
 from fittingroom.studio.studio import LastUsed, Studio, owner
 from fittingroom.text import duration
@@ -107,7 +107,7 @@ def _described(lab: Lab) -> dict[str, Any]:
         "answers": [] if asked is None else list(asked.answers),
         "codes": [{"name": code.name, "code": code.code} for code in lab.codes],
         "quick": _quick(lab),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "cores": usable_cores(),
     }
 
 
