@@ -90,7 +90,7 @@ def draw(opened: Opened) -> None:
     """A stroke on the canvas, and its answer."""
     page = opened.page
     go(page, "try")
-    canvas = page.locator("canvas").first
+    canvas = page.locator("canvas.sheet-of-paper")  # not the map of the view before
     expect(canvas).to_be_visible()
     box = canvas.bounding_box()
     assert box is not None
