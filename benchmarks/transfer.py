@@ -166,9 +166,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "FITTINGROOM_LEDGER": f"{folder}/ledger.sqlite",
             "FITTINGROOM_RUNS_DIR": f"{folder}/runs",
         }
+        recipes = given.recipe or [*PRETRAINED, FROM_SCRATCH]
         if given.part != "speed":
             partings = crossed(paths, given.folds) if given.test is None else [Parting(paths, photographs(given.test))]
-            recipes = given.recipe or [*PRETRAINED, FROM_SCRATCH]
             header = ("recipe", "photos a class", "trained on", "right: reported half", "half to choose on", "both")
             rows = []
             for row in accuracy_rows(partings, recipes, given.shots or SHOTS):
@@ -178,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.part != "accuracy":
             from benchmarks.transfer_speed import speed_tables
 
-            print(speed_tables(paths, Path(folder)))
+            print(speed_tables(paths, Path(folder), [name for name in recipes if name in PRETRAINED]))
     return 0
 
 
