@@ -43,7 +43,7 @@ class Lesson:
         backbone: the name of the network that gave them.
         asked: whether the run's own answers are among them.
         goal: as in `teach`.
-        progress: is told what is done.
+        progress: shows what is done.
     """
 
     base: AskedRun

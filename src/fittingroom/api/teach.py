@@ -65,7 +65,7 @@ def teach(
         goal: an accuracy, 0 to 1, for which the photos of each class that it takes are estimated.
         backbone: the pretrained network whose features are learned from; None for the run's own, or
             `efficientnet-lite0`.
-        progress: is told what is done; None for a line on a terminal.
+        progress: shows what is done; None for a line on a terminal.
 
     Raises:
         InputError: the photos cannot teach this run, a setting makes no sense, or the extra `pretrained` is missing.

@@ -104,7 +104,7 @@ def cached_features(
         frozen: computes them.
         images: uint8 `(n, height, width)` or `(n, height, width, 3)`; never more than a few hundred are in memory.
         views: changed copies of each image, whose features are wanted too.
-        progress: is told how far the work is, and how long it will take.
+        progress: shows how far the work is, and how long it will take.
 
     Returns:
         float16 `(n, *shape)`, with views `(n, 1 + count, *shape)`: a read-only memory map, or, where the cache cannot

@@ -173,7 +173,7 @@ class TryView:
             return str(error)
         if style.foreground is None:
             return "The whole picture is resized, as the training images were."
-        shown = "The thing in it is cut out, and shown as the training images show theirs."
+        shown = "Its foreground is cut out, and shown as the training images show theirs."
         second = self.predictor.second_opinion
         if second is None or isinstance(second, str):
             return shown if second is None else f"{shown} {second}."
