@@ -1,0 +1,168 @@
+"""What a check gives: a verdict, the evidence for it, and what to do. Page, terminal, JSON and studio show it alike."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from fittingroom.answers.predictor import Predictor
+    from fittingroom.data.dataset import Dataset
+    from fittingroom.recipes.recipe import Recipe
+    from fittingroom.runs.outcomes import KeptOutcomes
+
+Verdict = Literal["clear", "found", "unsure", "not examined"]
+"""`clear`: nothing was found that its statistics carry; `found`: something was; `unsure`: too few images to tell."""
+
+PartName = Literal["train", "validation", "test"]
+
+
+class AuditProgress(Protocol):
+    """Told how far a check is."""
+
+    def __call__(self, what: str, done: int = 0, total: int = 0) -> None:
+        """`what` is being done; `done` of `total` steps of it are finished, where that is known."""
+
+
+@dataclass(frozen=True, eq=False)
+class AuditSubject:
+    """What is audited: a dataset, and perhaps a run on it.
+
+    Args:
+        dataset: its test part sealed.
+        recipe: the run's; without a run the one that checks of the data train.
+        predictor: what answers with the run's seeds together; None without a run.
+        kept: for each seed what its kept weights say of the validation images; empty without a run or validation.
+        path: the run's folder; None without a run.
+        progress: told how far a check is.
+    """
+
+    dataset: Dataset
+    recipe: Recipe
+    predictor: Predictor | None
+    kept: tuple[KeptOutcomes, ...]
+    path: Path | None
+    progress: AuditProgress
+
+
+@dataclass(frozen=True)
+class Finding:
+    """An image that somebody should look at; what `--export` writes, a row each.
+
+    Args:
+        part: the part that it is in.
+        index: its position in that part, from 0.
+        why: what was found, in a few words.
+        label: the name of its class as given; None where labels were not read.
+        suggested: the class that it may belong to; None where nothing is suggested.
+        probability: that the label is wrong, calibrated, 0 to 1; None where that was not asked.
+        other: part and index of the image that it duplicates; None for other findings.
+    """
+
+    part: PartName
+    index: int
+    why: str
+    label: str | None = None
+    suggested: str | None = None
+    probability: float | None = None
+    other: tuple[PartName, int] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ShownImage:
+    """An image of a gallery.
+
+    Args:
+        pixels: uint8, `(height, width)` or `(height, width, 3)`, 0 to 255.
+        caption: under it; short.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    caption: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Caption and a PNG in base64, at most 112 pixels wide and high."""
+        from PIL import Image
+
+        picture = Image.fromarray(self.pixels)
+        picture.thumbnail((112, 112))
+        file = io.BytesIO()
+        picture.save(file, "PNG")
+        return {"caption": self.caption, "png": base64.b64encode(file.getvalue()).decode()}
+
+
+@dataclass(frozen=True, eq=False)
+class Gallery:
+    """Images in rows of `columns`, or as they fit the page where that is 0."""
+
+    title: str
+    images: tuple[ShownImage, ...]
+    columns: int = 0
+
+
+@dataclass(frozen=True)
+class EvidenceTable:
+    """A table of texts; the first `left` columns are flush left, the others are numbers."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    left: int = 1
+
+
+@dataclass(frozen=True)
+class EvidenceLine:
+    """A line of a plot; `low` and `high` are the interval around `y`, empty where there is none."""
+
+    name: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class EvidencePlot:
+    """Lines over one axis."""
+
+    title: str
+    x_label: str
+    y_label: str
+    lines: tuple[EvidenceLine, ...]
+
+
+Evidence = Gallery | EvidenceTable | EvidencePlot
+
+
+@dataclass(frozen=True, eq=False)
+class CheckResult:
+    """What one check found.
+
+    Args:
+        check: its name, as `--only` takes it.
+        title: as a heading.
+        verdict: what its statistics carry.
+        sentences: the verdict in words; the first stands alone in lists.
+        advice: what to do, a sentence each.
+        facts: all numbers, as JSON types.
+        evidence: what is shown beneath the sentences, in this order.
+        findings: images to be looked at.
+        seconds: how long it took.
+    """
+
+    check: str
+    title: str
+    verdict: Verdict
+    sentences: tuple[str, ...]
+    advice: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    evidence: tuple[Evidence, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    seconds: float = 0.0
