@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from fittingroom.audit.check import AuditSubject, CheckResult
+from fittingroom.audits.check import AuditSubject, CheckResult
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,13 @@ class _Check:
 
 CHECKS: Mapping[str, _Check] = MappingProxyType(
     {
-        "raw-data": _Check("fittingroom.audit.raw_data.check_raw_data"),
-        "duplicates": _Check("fittingroom.audit.duplicates.check_duplicates"),
-        "labels": _Check("fittingroom.audit.label_suspects.check_labels"),
-        "measures": _Check("fittingroom.audit.measures.check_measures", needs_run=True),
-        "slices": _Check("fittingroom.audit.slices.check_slices", needs_run=True),
-        "robustness": _Check("fittingroom.audit.robustness.check_robustness", needs_run=True),
-        "unlike": _Check("fittingroom.audit.other_images.check_other_images", needs_run=True),
+        "raw-data": _Check("fittingroom.audits.raw_data.check_raw_data"),
+        "duplicates": _Check("fittingroom.audits.duplicates.check_duplicates"),
+        "labels": _Check("fittingroom.audits.label_suspects.check_labels"),
+        "measures": _Check("fittingroom.audits.measures.check_measures", needs_run=True),
+        "slices": _Check("fittingroom.audits.slices.check_slices", needs_run=True),
+        "robustness": _Check("fittingroom.audits.robustness.check_robustness", needs_run=True),
+        "unlike": _Check("fittingroom.audits.other_images.check_other_images", needs_run=True),
     }
 )
 """By the name that `--only` takes, in the order in which they are made: what is quick and often found first."""
