@@ -17,6 +17,7 @@ import fittingroom as fr
 from fittingroom.api.run import Run
 from fittingroom.data import load as sealing
 from fittingroom.data.dataset import Dataset, Part, SealedTestSet
+from fittingroom.data.load import load as unrecorded_load
 from fittingroom.errors import DataError, RunError, StorageError
 from fittingroom.evaluation.luck import Reuse, mean_correlation
 from fittingroom.runs.layout import SeedFiles
@@ -157,6 +158,30 @@ def test_opening_by_hand_is_a_look_too(digits: Dataset) -> None:
     intent = Intent("digits", 360, "to see them", fingerprint=digits.test.fingerprint)
     assert (look.look, look.intent) == (1, intent)
     assert fr.train(digits, TINY).evaluate().look == 2
+
+
+def test_an_inspection_gives_images_only_and_is_recorded_as_no_look(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = digits.test.inspect("a search for duplicates")
+    assert images.shape == (360, 8, 8)
+    assert not images.flags.writeable
+    (inspection,) = Ledger.of_user().inspections()
+    intent = Intent("digits", 360, "a search for duplicates", fingerprint=digits.test.fingerprint)
+    assert inspection.intent == intent
+    assert (Ledger.of_user().looks(), digits.test.openings, len(digits.test.inspections)) == ([], (), 1)
+    assert "0 looks in the ledger" in repr(digits.test)
+    run = fr.train(digits, TINY)
+    assert (run.look_cost.looks, run.look_cost.own) == (0, 1)
+    assert run.evaluate().look == 1
+    with pytest.raises(DataError, match="without a reason"):
+        digits.test.inspect(" ")
+    monkeypatch.setenv("FITTINGROOM_LEDGER", str(tmp_path))
+    with pytest.raises(StorageError, match="cannot be used"):
+        digits.test.inspect("where nothing can record it")
+    with pytest.raises(DataError, match=r"nothing records inspections.*fittingroom\.load"):
+        unrecorded_load("digits").test.inspect("where nothing records it")
+    assert len(digits.test.inspections) == 1
 
 
 def test_copied_and_renamed_data_are_the_same_test_set(tmp_path: Path) -> None:

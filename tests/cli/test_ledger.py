@@ -100,6 +100,20 @@ def test_a_dataset_is_chosen_by_any_of_its_names_or_its_fingerprint(command: Com
     assert "unknown test set 'mnits'. Did you mean 'mnist'? Known: digits, mnist, npz:/copy.npz." in done.err
 
 
+def test_inspections_stand_apart_from_looks(command: Command, own_ledger: Ledger) -> None:
+    own_ledger.record_inspection("a" * 32, Intent("digits", 10, "a search for duplicates"))
+    own_ledger.record_look("b" * 32, Intent("mnist", 10, "a look"))
+    facts = command("ledger", "--json").json
+    assert [(look["look"], look["dataset"]) for look in facts["looks"]] == [(1, "mnist")]
+    assert [(one["test_set"], one["reason"]) for one in facts["inspections"]] == [("a" * 32, "a search for duplicates")]
+    text = command("ledger", "digits").out
+    assert text.startswith("This test set has not been opened yet.\n\ninspection, time (UTC)")
+    assert "a search for duplicates" in text
+    assert "so it is not a look" in text
+    assert "inspection, time" not in command("ledger", "mnist").out
+    assert command("ledger", "--verify").out.startswith("Intact: 2 entries, 1 of them looks and 1 inspection, none")
+
+
 def test_an_empty_ledger_says_so_and_is_intact(command: Command, own_ledger: Ledger) -> None:
     assert "No test set has been opened yet" in command("ledger").out
     done = command("ledger", "--verify")

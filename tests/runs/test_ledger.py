@@ -57,6 +57,18 @@ def test_looks_are_counted_for_each_test_set_by_its_fingerprint_alone(ledger: Le
     assert [(look.test_set, look.look) for look in ledger.looks()] == [("a", 1), ("b", 1), ("a", 2), ("a", 3)]
 
 
+def test_an_inspection_is_recorded_and_counts_as_no_look(ledger: Ledger) -> None:
+    inspection = Intent("digits", 360, "a search for duplicates", fingerprint="pixels")
+    assert ledger.record_look("fp", INTENT).look == 1
+    ledger.record_inspection("fp", inspection)
+    assert ledger.record_look("fp", INTENT).look == 2
+    assert [look.look for look in ledger.looks()] == [1, 2]
+    (kept,) = ledger.inspections()
+    assert (kept.test_set, kept.intent, kept.known_as) == ("fp", inspection, frozenset({"fp", "pixels"}))
+    verdict = LedgerCheck.of(ledger)
+    assert (verdict.problem, verdict.entries, verdict.looks, verdict.inspections) == (None, 3, 2, 1)
+
+
 def test_the_place_is_the_users_data_folder_unless_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FITTINGROOM_LEDGER")
     monkeypatch.setenv("XDG_DATA_HOME", "/somewhere")
@@ -153,10 +165,10 @@ def test_the_database_of_another_program_is_refused(ledger: Ledger) -> None:
 def test_a_ledger_of_a_newer_version_is_refused(ledger: Ledger) -> None:
     ledger.record_look("fp", INTENT)
     with sqlite3.connect(ledger.path) as changed:
-        changed.execute("PRAGMA user_version = 3")
+        changed.execute("PRAGMA user_version = 4")
     changed.close()
     for use in (lambda: ledger.record_look("fp", INTENT), ledger.looks, lambda: LedgerCheck.of(ledger)):
-        with pytest.raises(StorageError, match=r"has version 3.*up to version 2.*pip install --upgrade"):
+        with pytest.raises(StorageError, match=r"has version 4.*up to version 3.*pip install --upgrade"):
             use()
 
 

@@ -24,7 +24,7 @@ from fittingroom.runs.looks import RunLooks
 from tests.runs.writing import create
 
 COLUMNS = ("number", "kind", "test_set", "look", "content", "hash")
-SIZE = 7  # entries of the ledger below
+SIZE = 8  # entries of the ledger below
 
 
 @pytest.fixture(autouse=True)
@@ -34,12 +34,14 @@ def runs_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
-    """Four looks at two test sets, three of them with a score."""
+    """Four looks at two test sets, three of them with a score, and an inspection."""
     ledger = Ledger(tmp_path_factory.mktemp("small") / "ledger.sqlite")
     for index, test_set in enumerate("aaba"):
         counted = ledger.record_look(test_set, Intent("digits", 360, f"look {index}"))
         if index != 1:
             ledger.record_score(counted, {"correct": 300 + index, "count": 360, "loss": 0.5})
+        if index == 1:
+            ledger.record_inspection(test_set, Intent("digits", 360, "duplicates"))
     assert LedgerCheck.of(ledger).problem is None
     return ledger
 
@@ -63,7 +65,7 @@ def is_broken(ledger: Ledger) -> bool:
 
 EDITS: dict[str, list[Any]] = {
     "number": [0, 99, -1],
-    "kind": ["look", "score", "", b"look"],
+    "kind": ["look", "score", "inspection", "", b"look"],
     "test_set": ["a", "b", "", b"a"],
     "look": [None, 1, 2, 99, "x"],
     "content": ["", "{}", "[]", "null", b"{}"],

@@ -80,7 +80,18 @@ def load(
         aspect=aspect,
         color_mode=color_mode,
     )
-    return replace(dataset, test=dataset.test.recorded(partial(_enter, dataset.name), _said_looks))
+    return recorded(dataset)
+
+
+def recorded(dataset: Dataset, run: Path | None = None) -> Dataset:
+    """The same dataset, with a test set whose openings and inspections are entered into the user's ledger.
+
+    Args:
+        dataset: as `fittingroom.data.load.load` gives it.
+        run: the folder of the run that an inspection is for.
+    """
+    inspector = partial(_enter_inspection, dataset.name, run)
+    return replace(dataset, test=dataset.test.recorded(partial(_enter, dataset.name), _said_looks, inspector))
 
 
 def _enter(dataset: str, opening: Opening) -> None:
@@ -90,6 +101,13 @@ def _enter(dataset: str, opening: Opening) -> None:
 
     intent = Intent(dataset, opening.count, opening.reason, fingerprint=opening.fingerprint)
     Ledger.of_user().record_look(opening.source_fingerprint, intent)
+
+
+def _enter_inspection(dataset: str, run: Path | None, opening: Opening) -> None:
+    """Enters an inspection into the ledger; where that cannot be written, the images stay sealed."""
+    folder = None if run is None else str(run.resolve())
+    intent = Intent(dataset, opening.count, opening.reason, folder, fingerprint=opening.fingerprint)
+    Ledger.of_user().record_inspection(opening.source_fingerprint, intent)
 
 
 def _said_looks(known_as: frozenset[str]) -> str:

@@ -1,4 +1,7 @@
-"""`fittingroom ledger`: every look at a sealed test set that this user took, and whether the record is as written."""
+"""`fittingroom ledger`: every look at a sealed test set that this user took, and whether the record is as written.
+
+Inspections, which are no looks, stand apart.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,18 @@ from fittingroom.text import amount, number, percent
 
 if TYPE_CHECKING:
     from fittingroom.runs.ledger import Ledger
-    from fittingroom.runs.ledger_entries import LedgerLook
+    from fittingroom.runs.ledger_entries import LedgerInspection, LedgerLook
 
+_NOT_OPENED = ("No test set has been opened yet.", "This test set has not been opened yet.")
 _SHORT = 8  # digits of a fingerprint or a digest that are shown
 
 _WHAT_IT_IS = """\
 A look is one opening of a sealed test set. The ledger counts the looks of all your runs, because the best of many
 scores is partly luck. `fittingroom ledger --verify` checks that nothing in it was changed or lost."""
+
+_WHAT_AN_INSPECTION_IS = """\
+An inspection compares the images of a test set with others, as `fittingroom audit` does to find duplicates. No label is
+read and no score is computed, so it is not a look."""
 
 _WHAT_IT_FINDS = """\
 This check finds a damaged file, entries edited or removed by hand, and an old copy put in the ledger's place. It cannot
@@ -54,16 +62,33 @@ def _run(arguments: argparse.Namespace) -> CommandOutput:
 
 
 def _list(ledger: Ledger, dataset: str | None) -> CommandOutput:
-    looks = ledger.looks()
+    looks, inspections = ledger.looks(), ledger.inspections()
     if dataset is not None:
-        looks = _of_dataset(looks, dataset)
-    facts = {"ledger": str(ledger.path), "looks": [_facts(look) for look in looks]}
-    if not looks:
-        return CommandOutput(facts, f"No test set has been opened yet.\n\nLedger: {ledger.path}\n{_WHAT_IT_IS}")
+        chosen = _test_sets_of(dataset, [*looks, *inspections])
+        looks = [look for look in looks if look.known_as & chosen]
+        inspections = [one for one in inspections if one.known_as & chosen]
+    facts = {
+        "ledger": str(ledger.path),
+        "looks": [_facts(look) for look in looks],
+        "inspections": [{"time": one.time, "test_set": one.test_set, **asdict(one.intent)} for one in inspections],
+    }
     header = ("look", "time (UTC)", "test set", "", "run", "recipe", "seed", "score", "reason")
-    rows = table(header, [_row(look) for look in looks], left=9)
+    rows = table(header, [_row(look) for look in looks], left=9) if looks else _NOT_OPENED[dataset is not None]
     instead = f"\n\n{INSTEAD_OF_LOOKS}" if _compares(looks) else ""
-    return CommandOutput(facts, f"{rows}\n\nLedger: {ledger.path}\n{_WHAT_IT_IS}{instead}")
+    text = f"{rows}\n{_inspected(inspections)}\nLedger: {ledger.path}\n{_WHAT_IT_IS}{instead}"
+    return CommandOutput(facts, text)
+
+
+def _inspected(inspections: list[LedgerInspection]) -> str:
+    """The table of inspections, with what an inspection is; empty without one."""
+    if not inspections:
+        return ""
+    rows = [
+        (one.time[:19].replace("T", " "), one.intent.dataset, one.test_set[:_SHORT], one.intent.reason)
+        for one in inspections
+    ]
+    listed = table(("inspection, time (UTC)", "test set", "", "reason"), rows, left=4)
+    return f"\n{listed}\n{_WHAT_AN_INSPECTION_IS}\n"
 
 
 def _compares(looks: list[LedgerLook]) -> bool:
@@ -81,6 +106,7 @@ def _verify(ledger: Ledger) -> CommandOutput:
         **asdict(verdict),
     }
     counts = f"{number(verdict.entries)} entries, {number(verdict.looks)} of them looks"
+    counts += f" and {amount(verdict.inspections, 'inspection')}" if verdict.inspections else ""
     if verdict.problem is not None:
         return CommandOutput(facts, f"Broken: {verdict.problem}.\n{counts}: {ledger.path}", status=1)
     if verdict.contradictions:
@@ -93,17 +119,16 @@ def _verify(ledger: Ledger) -> CommandOutput:
     return CommandOutput(facts, f"{text}\n{_WHAT_IT_FINDS}")
 
 
-def _of_dataset(looks: list[LedgerLook], dataset: str) -> list[LedgerLook]:
-    """The looks at the test sets that were ever loaded under a name, also those under another name."""
-    by_name = {look.test_set for look in looks if look.intent.dataset == dataset}
-    chosen = by_name or {
-        look.test_set
-        for look in looks
-        if len(dataset) >= _SHORT and any(name.startswith(dataset) for name in look.known_as)
-    }
-    if not chosen:
-        raise UnknownNameError("test set", dataset, sorted({look.intent.dataset for look in looks}))
-    return [look for look in looks if look.test_set in chosen]
+def _test_sets_of(dataset: str, entries: list[LedgerLook | LedgerInspection]) -> frozenset[str]:
+    """What the test sets are known by that were ever loaded under a name, also those under another name."""
+    found = [entry.known_as for entry in entries if entry.intent.dataset == dataset] or [
+        entry.known_as
+        for entry in entries
+        if len(dataset) >= _SHORT and any(name.startswith(dataset) for name in entry.known_as)
+    ]
+    if not found:
+        raise UnknownNameError("test set", dataset, sorted({entry.intent.dataset for entry in entries}))
+    return frozenset().union(*found)
 
 
 def _facts(look: LedgerLook) -> dict[str, Any]:

@@ -97,7 +97,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Opening:
-    """One opening of a sealed test set: when (UTC), why, and of which images.
+    """One opening or inspection of a sealed test set: when (UTC), why, and of which images.
 
     `fingerprint` is that of the images as the model sees them, `source_fingerprint` that of what they were before.
     """
@@ -113,7 +113,8 @@ class SealedTestSet:
     """The test part of a dataset: it has its size and its counts, but no image or label until it is opened.
 
     Every opening is recorded before anything is handed out: in `openings`, and through `recorder` if there is one. A
-    recorder that raises keeps the test set closed.
+    recorder that raises keeps the test set closed. An inspection, which hands out images without labels, needs an
+    `inspector` that records it.
 
     Args:
         part: what is sealed.
@@ -121,9 +122,10 @@ class SealedTestSet:
         recorder: called with each opening.
         digests: of the files that the images came from; None for arrays.
         looks: gives in words how often the test set was looked at, for the fingerprints that it is known by.
+        inspector: called with each inspection; None where nothing can record one.
     """
 
-    __slots__ = ("_digests", "_looks", "_openings", "_part", "_recorder", "fingerprint")
+    __slots__ = ("_digests", "_inspections", "_inspector", "_looks", "_openings", "_part", "_recorder", "fingerprint")
 
     def __init__(
         self,
@@ -132,8 +134,11 @@ class SealedTestSet:
         recorder: Callable[[Opening], None] | None = None,
         digests: Digests | None = None,
         looks: Callable[[frozenset[str]], str] | None = None,
+        inspector: Callable[[Opening], None] | None = None,
     ) -> None:
         self._part = part
+        self._inspector = inspector
+        self._inspections: list[Opening] = []
         self._looks = looks
         self._digests = digests
         self._recorder = recorder
@@ -148,21 +153,55 @@ class SealedTestSet:
         """
         if not reason.strip():
             raise DataError("the test set was opened without a reason. Say what its score is for: test.open('...').")
+        opening = self._opening(reason)
+        if self._recorder is not None:
+            self._recorder(opening)
+        self._openings.append(opening)
+        return self._part
+
+    def inspect(self, reason: str) -> Images:
+        """The test images without labels and file names, after the inspection was recorded. It is not a look.
+
+        For checks of the data, which compare test images with training images, and never for a score: no label is
+        handed out, so none can be computed.
+
+        Returns:
+            uint8, `(n, height, width)` or `(n, height, width, 3)`, read-only; a `StoredImages` for a large folder.
+
+        Raises:
+            DataError: the reason is empty, nothing can record the inspection, or the images are not those that were
+                loaded.
+        """
+        if not reason.strip():
+            raise DataError("the test set was inspected without a reason. Say what it is for: test.inspect('...').")
+        if self._inspector is None:
+            raise DataError(
+                "nothing records inspections of this test set, so its images stay sealed. Load the dataset with "
+                "fittingroom.load, which records them in the ledger."
+            )
+        inspection = self._opening(reason)
+        self._inspector(inspection)
+        self._inspections.append(inspection)
+        return self._part.images
+
+    def _opening(self, reason: str) -> Opening:
+        """What is recorded of an opening or inspection at this moment."""
         part = self._part
         # From the arrays that are handed out, since a fingerprint from a file proves nothing about them.
         if fingerprint(part.images, part.labels) != self.fingerprint:
             raise DataError("the test images have changed since they were loaded. Load them again.")
         source = source_fingerprint(part.images, part.labels, self._digests)
-        opening = Opening(datetime.datetime.now(datetime.UTC), reason, self.fingerprint, len(self), source)
-        if self._recorder is not None:
-            self._recorder(opening)
-        self._openings.append(opening)
-        return part
+        return Opening(datetime.datetime.now(datetime.UTC), reason, self.fingerprint, len(self), source)
 
     @property
     def openings(self) -> tuple[Opening, ...]:
         """The openings of this object so far, the oldest first."""
         return tuple(self._openings)
+
+    @property
+    def inspections(self) -> tuple[Opening, ...]:
+        """The inspections of this object so far, the oldest first."""
+        return tuple(self._inspections)
 
     @property
     def count(self) -> int:
@@ -198,14 +237,24 @@ class SealedTestSet:
         )
 
     def recorded(
-        self, recorder: Callable[[Opening], None], looks: Callable[[frozenset[str]], str] | None = None
+        self,
+        recorder: Callable[[Opening], None],
+        looks: Callable[[frozenset[str]], str] | None = None,
+        inspector: Callable[[Opening], None] | None = None,
     ) -> SealedTestSet:
         """The same sealed test set, whose openings are recorded by `recorder` alone. Both list them in `openings`.
 
-        `looks` says how often it was looked at, as `SealedTestSet` has it.
+        `looks` says how often it was looked at and `inspector` records inspections, as `SealedTestSet` has them.
         """
-        other = SealedTestSet(self._part, self.fingerprint, recorder, self._digests, looks or self._looks)
-        other._openings = self._openings
+        other = SealedTestSet(
+            self._part,
+            self.fingerprint,
+            recorder,
+            self._digests,
+            looks or self._looks,
+            inspector or self._inspector,
+        )
+        other._openings, other._inspections = self._openings, self._inspections
         return other
 
     def joined(self, parts: Sequence[Part]) -> SealedTestSet:

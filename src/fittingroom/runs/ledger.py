@@ -1,7 +1,8 @@
 """The ledger: the record of every look at a sealed test set, in one file per user that all processes write to.
 
 It is an SQLite database with a table of entries that are only ever added: a *look* before anything is computed, a
-*score* after (`ledger_entries.py`).
+*score* after (`ledger_entries.py`). An *inspection*, which compares the images of a test set with others
+without reading its labels, is an entry too, but not a look.
 
 **What the hashes are for.** Each entry has a hash over its content and the hash before it, and the run that looked
 keeps the hash of its look in its own folder. The user owns the file, so this is no lock. It guards against what happens
@@ -31,14 +32,15 @@ from typing import Any, Literal, NamedTuple, overload
 
 from fittingroom.atomic import absolute
 from fittingroom.errors import StorageError
-from fittingroom.runs.ledger_entries import Intent, Kind, LedgerEntry, LedgerLook
+from fittingroom.runs.ledger_entries import Intent, Kind, LedgerEntry, LedgerInspection, LedgerLook
 from fittingroom.runs.record import now
 
-VERSION = 2
+VERSION = 3
 """The form of the tables and entries. It grows by one when they change; a newer one is refused.
 
 Version 1 knew a test set by its images as the model saw them, and lacked `weights`, `fingerprint` and `digest` in what
-entries say. Its tables are the same, and its entries stay as they are, under the hashes that they have.
+entries say. Version 2 had no inspections. Their tables are the same, and their entries stay as they are, under the
+hashes that they have.
 """
 
 _APPLICATION = 0x46524C47  # "FRLG", in the file's header: another program's database is not taken for a ledger
@@ -148,6 +150,16 @@ class Ledger:
             content = {"time": now(), **LedgerLook.summary_of(score)}
             _add(connection, "score", found[0], place.entry, content)
 
+    def record_inspection(self, test_set: str, intent: Intent) -> None:
+        """Adds an inspection, and returns when it is on the disk. To be called before any image is handed out.
+
+        Args:
+            test_set: what the test set is known by, as for `record_look`.
+            intent: what is known of the inspection; `run` and what follows it are those of the run that is audited.
+        """
+        with self._writing() as connection:
+            _add(connection, "inspection", test_set, None, {"time": now(), **asdict(intent)})
+
     def entries(self) -> tuple[str, list[LedgerEntry]]:
         """The ledger's id, empty while there is no file, and all entries in order."""
         if not self.path.exists():
@@ -162,6 +174,10 @@ class Ledger:
     def looks(self) -> list[LedgerLook]:
         """All looks, the oldest first, each with its score if it has one."""
         return LedgerLook.all_of(self.entries()[1], self.path)
+
+    def inspections(self) -> list[LedgerInspection]:
+        """All inspections, the oldest first. They are no looks."""
+        return LedgerInspection.all_of(self.entries()[1], self.path)
 
     def unchecked(self) -> tuple[list[str], list[tuple[str, int, str]], list[LedgerEntry]]:
         """What SQLite finds wrong with the file, the rows of its head, and all entries, whether or not they fit."""

@@ -17,7 +17,7 @@ from typing import Any
 from fittingroom.errors import FittingRoomError
 from fittingroom.runs.layout import SeedFiles, read_layout
 from fittingroom.runs.ledger import Ledger
-from fittingroom.runs.ledger_entries import Intent, LedgerEntry, LedgerLook
+from fittingroom.runs.ledger_entries import Intent, Kind, LedgerEntry, LedgerLook
 from fittingroom.runs.place import RunsFolder
 from fittingroom.runs.record import Look, RunRecord
 from fittingroom.runs.weights import WEIGHTS_NAME
@@ -31,6 +31,7 @@ class LedgerCheck:
     Args:
         entries: the number of entries.
         looks: how many of them are looks.
+        inspections: how many of them are inspections.
         problem: the first thing that is wrong, in words; None for an intact ledger.
         entry: the number of the entry where it shows; None if it shows in none.
         elsewhere: how many looks of the runs in reach were counted in another ledger.
@@ -43,6 +44,7 @@ class LedgerCheck:
     entry: int | None = None
     elsewhere: int = 0
     contradictions: tuple[str, ...] = ()
+    inspections: int = 0
 
     @classmethod
     def of(cls, ledger: Ledger) -> LedgerCheck:
@@ -63,15 +65,18 @@ class LedgerCheck:
         if missing:
             return _broken(entries, missing)
         contradictions = tuple(_contradictions(ledger_id, entries, ledger.path))
-        return cls(len(entries), _count_looks(entries), elsewhere=elsewhere, contradictions=contradictions)
+        looks, inspections = _count(entries, "look"), _count(entries, "inspection")
+        return cls(len(entries), looks, None, None, elsewhere, contradictions, inspections)
 
 
 def _broken(entries: list[LedgerEntry], problem: str, number: int | None = None) -> LedgerCheck:
-    return LedgerCheck(len(entries), _count_looks(entries), problem, number)
+    return LedgerCheck(
+        len(entries), _count(entries, "look"), problem, number, inspections=_count(entries, "inspection")
+    )
 
 
-def _count_looks(entries: list[LedgerEntry]) -> int:
-    return sum(entry.kind == "look" for entry in entries)
+def _count(entries: list[LedgerEntry], kind: Kind) -> int:
+    return sum(entry.kind == kind for entry in entries)
 
 
 def _problems(head: tuple[str, int, str], entries: list[LedgerEntry]) -> Iterator[tuple[int, str]]:
@@ -85,7 +90,7 @@ def _problems(head: tuple[str, int, str], entries: list[LedgerEntry]) -> Iterato
             yield number, f"entry {number}, or one before it, was changed after it was written: its hash does not match"
         if entry.kind == "look":
             looks[entry.number] = entry.test_set
-        elif entry.look is None or looks.pop(entry.look, None) != entry.test_set:
+        elif entry.kind == "score" and (entry.look is None or looks.pop(entry.look, None) != entry.test_set):
             yield number, f"entry {number} is a score without a look before it"
         previous = entry.hash
     if last != len(entries):

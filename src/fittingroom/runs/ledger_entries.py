@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 from fittingroom.errors import StorageError
 from fittingroom.runs.json_files import plain
 
-Kind = Literal["look", "score"]
+Kind = Literal["look", "score", "inspection"]
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ class LedgerEntry(NamedTuple):
 
     Args:
         number: 1, 2, 3, ... without a gap.
-        kind: `look` or `score`.
+        kind: `look`, `score` or `inspection`.
         test_set: what the test set is known by.
-        look: for a score the number of the entry of its look; None for a look.
+        look: for a score the number of the entry of its look; None for a look and an inspection.
         content: the rest, as canonical JSON.
         hash: SHA-256 in hexadecimal, of all of this and of the hash of the entry before.
     """
@@ -86,7 +86,7 @@ class LedgerEntry(NamedTuple):
         Args:
             previous: the hash of the entry before; for the first entry the ledger's id.
             number: its number.
-            kind: `look` or `score`.
+            kind: `look`, `score` or `inspection`.
             test_set: what the test set is known by.
             look: for a score the number of the entry of its look.
             content: the rest, as JSON can write it.
@@ -183,6 +183,40 @@ class LedgerLook:
             score = scores.get(entry.number)
             looks.append(LedgerLook(number, test_set, time, intent, entry.hash, score, repeats, joins, known_as))
         return looks
+
+
+@dataclass(frozen=True)
+class LedgerInspection:
+    """A comparison of the images of a sealed test set with other images, without its labels. It is not a look.
+
+    Args:
+        test_set: what the test set is known by, the same as for looks at it.
+        time: ISO 8601, UTC.
+        intent: what was known before the images were handed out.
+        hash: the hash of its entry.
+        known_as: all that the test set is known by.
+    """
+
+    test_set: str
+    time: str
+    intent: Intent
+    hash: str
+    known_as: frozenset[str]
+
+    @classmethod
+    def all_of(cls, entries: Sequence[LedgerEntry], path: Path) -> list[LedgerInspection]:
+        """The inspections among entries, the oldest first.
+
+        Raises:
+            StorageError: one of them cannot be read; the message names the ledger's `path`.
+        """
+        read = [(entry, *_intent(entry, path)) for entry in entries if entry.kind != "score"]
+        sets = _test_sets([(entry.test_set, intent) for entry, _, intent in read])
+        found = [(entry, time, intent) for entry, time, intent in read if entry.kind == "inspection"]
+        return [
+            cls(sets[entry.test_set][0], time, intent, entry.hash, sets[entry.test_set][1])
+            for entry, time, intent in found
+        ]
 
 
 def _test_sets(looks: Sequence[tuple[str, Intent]]) -> dict[str, tuple[str, frozenset[str]]]:
