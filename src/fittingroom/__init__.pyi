@@ -3,6 +3,9 @@
 from fittingroom.answers.forward import Forward as Forward
 from fittingroom.answers.judgement import Answer as Answer
 from fittingroom.answers.predictor import Predictor as Predictor
+from fittingroom.api.audited import Audit as Audit
+from fittingroom.api.audited import AuditInterrupted as AuditInterrupted
+from fittingroom.api.audits import audit as audit
 from fittingroom.api.fit import fit as fit
 from fittingroom.api.fitted import FittedRun as FittedRun
 from fittingroom.api.look_cost import LookCost as LookCost
@@ -14,6 +17,8 @@ from fittingroom.api.openings import load as load
 from fittingroom.api.run import Run as Run
 from fittingroom.api.train import resume as resume
 from fittingroom.api.train import train as train
+from fittingroom.audits.check import CheckResult as CheckResult
+from fittingroom.audits.check import Finding as Finding
 from fittingroom.backbones.backbone import backbone as backbone
 from fittingroom.data.dataset import Dataset as Dataset
 from fittingroom.data.dataset import Part as Part

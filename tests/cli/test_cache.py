@@ -69,7 +69,7 @@ def test_a_kind_that_does_not_exist_is_refused(cache: Path, command: Command, ki
     done = command("cache", "--clear", kind)
     assert done.status == 2
     assert f"unknown kind of cached files {kind!r}." in done.err
-    assert "Known: downloads, datasets, features, weights, programs." in done.err
+    assert "Known: downloads, datasets, features, audits, weights, programs." in done.err
     assert (cache / "features").exists()
 
 

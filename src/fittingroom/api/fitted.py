@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 
@@ -24,6 +24,9 @@ from fittingroom.runs.history import History
 from fittingroom.runs.layout import RunContents, write_run
 from fittingroom.runs.outcomes import Outcomes
 from fittingroom.runs.record import RunRecord
+
+if TYPE_CHECKING:
+    from fittingroom.api.audited import Audit
 
 
 class FittedRun(Run, keras.callbacks.History):
@@ -148,6 +151,11 @@ class UnsavedRun(FittedRun):
         with self._folder():
             page: Report = super().report()
         return page if path is None else page.save(path)
+
+    def audit(self, **settings: Any) -> Audit:
+        """Checks whether the run's data and its model can be trusted, as `Run.audit` has it; nothing is kept."""
+        with self._folder():
+            return super().audit(**settings)
 
     @cached_property
     def predictor(self) -> Predictor:

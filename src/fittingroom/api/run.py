@@ -15,6 +15,7 @@ from fittingroom.answers.predictor import Images, Predictor
 from fittingroom.answers.recalibration import ALPHA
 from fittingroom.api import openings
 from fittingroom.api.look_cost import LookCost
+from fittingroom.api.run_pages import RunPages
 from fittingroom.api.seed_model import SeedModel, check_numbers
 from fittingroom.data.dataset import Dataset, Part
 from fittingroom.errors import DataError, RunError
@@ -31,13 +32,12 @@ from fittingroom.runs.record import PartResult, RunRecord
 if TYPE_CHECKING:
     import keras
 
-    from fittingroom.reports.facts.explanation import Explanation
-    from fittingroom.reports.pages.document import Report
+    from fittingroom.api.audited import Audit
 
 Array = np.ndarray[Any, Any]
 
 
-class Run:
+class Run(RunPages):
     """A recipe that was trained with one seed or several: its folder, its numbers, and its models.
 
     `len(run)` is the number of its seeds, and `run[2]` the third of them, a run too. What belongs to one training (its
@@ -261,56 +261,22 @@ class Run:
                 check_numbers(kept.loss[:, None], str(self.path))
             openings.look(self.path, record, self._load_dataset(), reason, self.score, together)
 
+    def audit(self, *, data: str | Dataset | None = None, **settings: Any) -> Audit:
+        """Checks whether the run's data and its model can be trusted; `fittingroom.audit` describes the settings.
+
+        Args:
+            data: where the run's dataset is now, as for `evaluate`; a run on plain arrays needs it.
+            **settings: `only`, `again` and `progress`.
+        """
+        from fittingroom.api.audited import dataset_for, of_run
+
+        return of_run(self, dataset_for(self, self[0]._load_dataset, data), **settings)
+
     def teach(self, photos: str | Path, **settings: Any) -> Run:
         """A new run from this one and a few labelled photos; `api.teach.teach` describes the settings."""
         from fittingroom.api.teach import teach
 
         return Run(teach(self, photos, **settings))
-
-    def explain(self, start: int | None = None, end: int | None = None) -> Explanation:
-        """What loss and accuracy really say about this run: printed, it answers in words; `.facts` has all numbers.
-
-        It rests on what is stored of the validation images. Nothing is trained, and no test set is opened. Where there
-        are several seeds, what is said image by image is of one, which is named: that with the median validation loss.
-
-        Args:
-            start: first epoch, from 1, of a change to explain; the one with the lowest validation loss if only `end` is
-                given, and if neither is.
-            end: last epoch of it; else the last one.
-
-        Raises:
-            InputError: there are no validation images, no epoch has finite losses, or `start` or `end` was not
-                validated.
-        """
-        from fittingroom.reports.facts.explanation import explain
-
-        return explain(self.path, start, end)
-
-    @overload
-    def report(self) -> Report: ...
-    @overload
-    def report(self, path: str | Path) -> Path: ...
-    def report(self, path: str | Path | None = None) -> Report | Path:
-        """A page about this run.
-
-        It is one HTML file that loads nothing: a summary in words, curves, what loss and accuracy really say, the
-        confidence, the images; those of the seed with the median validation loss, where there are several.
-        `fittingroom.report` takes several runs.
-
-        Args:
-            path: the file to write.
-
-        Returns:
-            The path of the file; without `path` the page itself, which a notebook shows inline.
-
-        Raises:
-            InputError: there are no validation images, or no epoch has finite losses.
-            StorageError: the file cannot be written.
-        """
-        from fittingroom.reports.pages.report_page import report_of
-
-        page = report_of([self.path])
-        return page if path is None else page.save(path)
 
     @property
     def model(self) -> keras.Model:

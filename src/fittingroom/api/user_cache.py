@@ -16,7 +16,7 @@ from typing import Any
 from fittingroom.data.cache import cache_dir
 from fittingroom.errors import UnknownNameError
 from fittingroom.runs.trash import disk_use
-from fittingroom.text import amount
+from fittingroom.text import amount, word_list
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,12 @@ def _features(folder: Path) -> Iterator[CacheEntry]:
             yield _entry(f"{facts.get('backbone', backbone.name)}: {what}{several}", path)
 
 
+def _audits(folder: Path) -> Iterator[CacheEntry]:
+    for path in _listed(folder):
+        checks = sorted(file.stem for file in _listed(path) if file.suffix == ".json")
+        yield _entry(f"{path.name}: {word_list(checks) or 'nothing yet'}", path)
+
+
 def _together(folder: Path) -> Iterator[CacheEntry]:
     """One entry for all."""
     if count := len(_listed(folder)):
@@ -156,6 +162,7 @@ KINDS: Mapping[str, _KnownKind] = MappingProxyType(
         "downloads": _KnownKind("files of published datasets", ("downloads",), _each),
         "datasets": _KnownKind("checked datasets, and pictures of them", ("datasets", "sprites"), _datasets),
         "features": _KnownKind("features of images by pretrained networks", ("features",), _features),
+        "audits": _KnownKind("what checks of datasets found", ("audits",), _audits),
         "weights": _KnownKind("weights of pretrained networks", ("weights",), _each),
         "programs": _KnownKind("compiled programs", ("programs", "compiled"), _together),
     }

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,8 @@ Verdict = Literal["clear", "found", "unsure", "not examined"]
 """`clear`: nothing was found that its statistics carry; `found`: something was; `unsure`: too few images to tell."""
 
 PartName = Literal["train", "validation", "test"]
+
+_SIDE = 112  # pixels of a kept picture
 
 
 class AuditProgress(Protocol):
@@ -92,10 +94,20 @@ class ShownImage:
         from PIL import Image
 
         picture = Image.fromarray(self.pixels)
-        picture.thumbnail((112, 112))
+        picture.thumbnail((_SIDE, _SIDE))
         file = io.BytesIO()
         picture.save(file, "PNG")
         return {"caption": self.caption, "png": base64.b64encode(file.getvalue()).decode()}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> ShownImage:
+        """The image that `to_dict` gave; raises whatever a damaged one makes it raise."""
+        from PIL import Image
+
+        with Image.open(io.BytesIO(base64.b64decode(stored["png"], validate=True)), formats=["PNG"]) as picture:
+            if max(picture.size) > _SIDE or picture.mode not in {"L", "RGB"}:
+                raise ValueError(f"expected a small picture, grey or in colour, got {picture.size}, {picture.mode}")
+            return cls(np.asarray(picture), str(stored["caption"]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +118,11 @@ class Gallery:
     images: tuple[ShownImage, ...]
     columns: int = 0
 
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as JSON types, the pictures as `ShownImage` gives them."""
+        images = [image.to_dict() for image in self.images]
+        return {"kind": "gallery", "title": self.title, "columns": self.columns, "images": images}
+
 
 @dataclass(frozen=True)
 class EvidenceTable:
@@ -115,6 +132,10 @@ class EvidenceTable:
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     left: int = 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as JSON types."""
+        return {"kind": "table", **asdict(self)}
 
 
 @dataclass(frozen=True)
@@ -136,6 +157,10 @@ class EvidencePlot:
     x_label: str
     y_label: str
     lines: tuple[EvidenceLine, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as JSON types."""
+        return {"kind": "plot", **asdict(self)}
 
 
 Evidence = Gallery | EvidenceTable | EvidencePlot
@@ -166,3 +191,63 @@ class CheckResult:
     evidence: tuple[Evidence, ...] = ()
     findings: tuple[Finding, ...] = ()
     seconds: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as JSON types, the pictures too."""
+        return {
+            "check": self.check,
+            "title": self.title,
+            "verdict": self.verdict,
+            "sentences": list(self.sentences),
+            "advice": list(self.advice),
+            "facts": dict(self.facts),
+            "evidence": [one.to_dict() for one in self.evidence],
+            "findings": [asdict(one) for one in self.findings],
+            "seconds": self.seconds,
+        }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> CheckResult:
+        """The result that `to_dict` gave, also after a way through JSON; raises whatever a damaged one makes it raise.
+
+        Pictures are as large as they were stored.
+        """
+        if stored["verdict"] not in get_args(Verdict):
+            raise ValueError(f"the verdict {stored['verdict']!r} is not known")
+        return cls(
+            check=str(stored["check"]),
+            title=str(stored["title"]),
+            verdict=stored["verdict"],
+            sentences=_texts(stored["sentences"]),
+            advice=_texts(stored["advice"]),
+            facts=dict(stored["facts"]),
+            evidence=tuple(map(_evidence, stored["evidence"])),
+            findings=tuple(map(_finding, stored["findings"])),
+            seconds=float(stored["seconds"]),
+        )
+
+
+def _texts(values: Sequence[Any]) -> tuple[str, ...]:
+    return tuple(map(str, values))
+
+
+def _numbers(values: Sequence[Any]) -> tuple[float, ...]:
+    return tuple(float("nan") if value is None else float(value) for value in values)
+
+
+def _finding(stored: Mapping[str, Any]) -> Finding:
+    other = stored["other"]
+    return Finding(**{**stored, "other": None if other is None else (other[0], int(other[1]))})
+
+
+def _evidence(stored: Mapping[str, Any]) -> Evidence:
+    kind, title = stored["kind"], str(stored["title"])
+    if kind == "gallery":
+        return Gallery(title, tuple(map(ShownImage.from_dict, stored["images"])), int(stored["columns"]))
+    if kind == "table":
+        return EvidenceTable(title, _texts(stored["header"]), tuple(map(_texts, stored["rows"])), int(stored["left"]))
+    lines = tuple(
+        EvidenceLine(str(line["name"]), *(_numbers(line[name]) for name in ("x", "y", "low", "high")))
+        for line in stored["lines"]
+    )
+    return EvidencePlot(title, str(stored["x_label"]), str(stored["y_label"]), lines)

@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "evaluate": "open the sealed test set and score a run on it",
         "explain": "say what loss and accuracy mean for a run, image by image",
         "report": "write a page about one run or several, as one HTML file",
+        "audit": "check whether data and a model can be trusted: duplicates, labels, slices, robustness",
         "experiment": "train recipes with several seeds each, and compare them",
         "lab": "answer a question of the course by measurement",
         "search": "let Optuna propose recipes, and find the best on validation",

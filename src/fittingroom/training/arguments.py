@@ -161,7 +161,7 @@ def suggestion(recipe: Recipe, dataset: Dataset) -> str | None:
         dataset: only of a folder of pictures in colour.
     """
     from_scratch = recipe.name in NAMED and recipe.backbone is None
-    if not (from_scratch and dataset.name.startswith("folder:") and _are_photographs(dataset.train.images)):
+    if not (from_scratch and dataset.name.startswith("folder:") and are_photographs(dataset.train.images)):
         return None
     there = all(find_spec(name) is not None for name in ("onnx", "onnxruntime"))
     install = "" if there else "Install it with pip install 'fittingroom[pretrained]', then use "
@@ -171,7 +171,7 @@ def suggestion(recipe: Recipe, dataset: Dataset) -> str | None:
     )
 
 
-def _are_photographs(images: Any) -> bool:
+def are_photographs(images: Any) -> bool:
     """Whether half of some images, `(n, height, width, ...)`, have the many colours of photographs."""
     if len(images.shape) != 4:
         return False

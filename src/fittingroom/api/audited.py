@@ -1,0 +1,245 @@
+"""`Audit`: what the checks of a dataset or a run found; and how the subject of an audit is put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from fittingroom.api.openings import recorded
+from fittingroom.audits.audit_progress import ShownProgress
+from fittingroom.audits.audit_text import audit_text, by_weight, overview
+from fittingroom.audits.check import AuditSubject, CheckResult
+from fittingroom.audits.checks import chosen_checks, make_checks
+from fittingroom.audits.kept_results import KeptResults
+from fittingroom.data.dataset import Dataset
+from fittingroom.data.load import load
+from fittingroom.errors import RunError
+from fittingroom.recipes.named import NAMED
+from fittingroom.runs.layout import SeedFiles, read_layout
+from fittingroom.runs.outcomes import KeptOutcomes
+from fittingroom.runs.validation_outcomes import ValidationOutcomes
+from fittingroom.text import amount, word_list
+from fittingroom.training.arguments import are_photographs
+
+if TYPE_CHECKING:
+    from fittingroom.answers.predictor import Predictor
+    from fittingroom.recipes.recipe import Recipe
+    from fittingroom.runs.record import RunRecord
+
+
+class _Run(Protocol):
+    """A run, `api.run.Run`."""
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+
+    @property
+    def predictor(self) -> Predictor:
+        """What answers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """What an audit found. Printed, it is the whole text; a notebook shows the page.
+
+    Attributes:
+        subject: what was audited.
+        results: of each check that was finished, in the order of `CHECKS`.
+        chosen: the names of the checks that were asked for.
+    """
+
+    subject: AuditSubject
+    results: tuple[CheckResult, ...]
+    chosen: tuple[str, ...]
+
+    def __getitem__(self, check: str) -> CheckResult:
+        """The result of a check, by the name that `only` takes; KeyError where it was not made."""
+        return {result.check: result for result in self.results}[check]
+
+    @property
+    def title(self) -> str:
+        """What was audited, in a line."""
+        data = self.subject.dataset
+        parts = {"training": data.train, "validation": data.validation, "sealed test": data.test}
+        counts = [f"{len(part):,} {name}" for name, part in parts.items() if part is not None and len(part)]
+        what = f"{data.name}, {word_list(counts)} images"
+        if self.subject.path is None:
+            return f"Audit of {what}"
+        return f"Audit of {self.subject.path.name}: {self.subject.recipe.name} on {what}"
+
+    @property
+    def overview(self) -> str:
+        """How many checks came out how, in a sentence."""
+        return overview(self.results)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as JSON types, without the pictures."""
+        data, path = self.subject.dataset, self.subject.path
+        return {
+            "title": self.title,
+            "overview": self.overview,
+            "dataset": data.name,
+            "fingerprint": data.fingerprint,
+            "run": None if path is None else str(path),
+            "complete": len(self.results) == len(self.chosen),
+            "results": [_without_pictures(result.to_dict()) for result in by_weight(self.results)],
+        }
+
+    def __str__(self) -> str:
+        return audit_text(self.title, self.results)
+
+    def __repr__(self) -> str:
+        return f"Audit({self.title[9:]!r}: {self.overview})"
+
+
+class AuditInterrupted(KeyboardInterrupt):
+    """An audit was interrupted. What is finished is kept, and the same call continues.
+
+    Attributes:
+        audit: with the checks that were finished.
+    """
+
+    def __init__(self, message: str, audit: Audit) -> None:
+        super().__init__(message)
+        self.audit = audit
+
+
+def usual_recipe(dataset: Dataset) -> Recipe:
+    """The recipe by which data are audited without a run: `transfer` for photographs where it can be had."""
+    there = all(find_spec(name) is not None for name in ("onnx", "onnxruntime"))
+    photographs = dataset.name.startswith("folder:") and are_photographs(dataset.train.images)
+    return NAMED["transfer" if there and photographs else "course"].recipe
+
+
+def of_dataset(
+    dataset: Dataset, *, only: str | Sequence[str] | None, again: bool, progress: ShownProgress | None
+) -> Audit:
+    """The audit of a dataset; see `audit`."""
+    recipe = usual_recipe(dataset)
+    subject = AuditSubject(recorded(dataset), recipe, None, (), None, progress or ShownProgress.usual())
+    return _audited(subject, KeptResults.of(dataset, recipe, None, ()), only, again=again)
+
+
+def of_run(
+    run: _Run,
+    dataset: Dataset,
+    *,
+    only: str | Sequence[str] | None = None,
+    again: bool = False,
+    progress: ShownProgress | None = None,
+) -> Audit:
+    """The audit of a run; see `audit`.
+
+    Args:
+        run: the run.
+        dataset: its dataset.
+        only: as for `audit`.
+        again: as for `audit`.
+        progress: as for `audit`.
+    """
+    folders = list(read_layout(run.path).folders.values())
+    recipe = _recipe_of(SeedFiles(folders[0]).record(), dataset)
+    subject = AuditSubject(
+        dataset=recorded(dataset, run.path),
+        recipe=recipe,
+        predictor=run.predictor,
+        kept=_kept_of(folders, dataset),
+        path=run.path,
+        progress=progress or ShownProgress.usual(),
+    )
+    return _audited(subject, KeptResults.of(dataset, recipe, run.path, folders), only, again=again)
+
+
+def dataset_for(run: _Run, load_again: Callable[[], Dataset], data: str | Dataset | None) -> Dataset:
+    """The dataset that a run was trained on.
+
+    Args:
+        run: the run.
+        load_again: gives the dataset of a run that recorded one.
+        data: where it is now; None for where it was.
+
+    Raises:
+        RunError: it is not known, or is another one.
+    """
+    first = SeedFiles(next(iter(read_layout(run.path).folders.values())))
+    record = first.record().data
+    if record.uses_all:
+        raise RunError(
+            f"{run.path} was taught by all photos of {record.name.partition(':')[2]}, so nothing was held out by "
+            f"which it could be audited. Audit the photos themselves: fittingroom audit {record.name}."
+        )
+    if record.load is not None:
+        return load_again() if data is None else record.load_again(data)
+    if data is None:
+        raise RunError(
+            f"{run.path} was trained on plain arrays, which its folder does not store. Name the dataset that they came "
+            "from: --data DATASET, or run.audit(data=...). Or audit the dataset alone: fittingroom.audit(data)."
+        )
+    dataset = data if isinstance(data, Dataset) else load(data)
+    part, outcomes = dataset.validation, first.outcomes()
+    if len(dataset.classes) != len(record.classes):
+        raise RunError(f"{dataset.name} has {len(dataset.classes)} classes, and the run has {len(record.classes)}.")
+    if outcomes is not None and (part is None or not np.array_equal(outcomes.labels, part.labels)):
+        raise RunError(
+            f"The validation images of {dataset.name} are not those of this run: their labels differ. Load the dataset "
+            "with the same validation=... and split_seed=..., and pass it as data=."
+        )
+    return dataset
+
+
+def _recipe_of(record: RunRecord, dataset: Dataset) -> Recipe:
+    """The run's recipe; for a model of the user's own, whose code an audit does not run, the usual one."""
+    try:
+        recipe = record.trained_recipe()
+    except RunError:
+        return usual_recipe(dataset)  # a Keras model that `fit` was given
+    return usual_recipe(dataset) if recipe.model is not None else recipe
+
+
+def _kept_of(folders: Sequence[Path], dataset: Dataset) -> tuple[KeptOutcomes, ...]:
+    """What the kept weights of each seed say of the validation images; empty where that was not stored."""
+    if dataset.validation is None:
+        return ()
+    try:
+        each = tuple(ValidationOutcomes.read(folder, "audit it").kept for folder in folders)
+    except RunError:
+        return ()
+    return each if all(np.array_equal(kept.labels, dataset.validation.labels) for kept in each) else ()
+
+
+def _audited(subject: AuditSubject, kept: KeptResults, only: str | Sequence[str] | None, *, again: bool) -> Audit:
+    """Makes the checks, one after the other."""
+    names = chosen_checks(only)
+    results: list[CheckResult] = []
+    shown = subject.progress
+    if not isinstance(shown, ShownProgress):
+        raise TypeError(f"progress is {type(shown).__name__}; expected a ShownProgress.")
+    with shown:
+        try:
+            for place, name in enumerate(names):
+                shown.begin(name, place + 1, len(names))
+                for result in make_checks(subject, [name], kept, again=again):
+                    results.append(result)
+                    shown.finish(result)
+        except KeyboardInterrupt:
+            left = names[len(results) :]
+            message = (
+                f"the audit was ended in the check {left[0]}. {amount(len(results), 'finished check')} "
+                f"{'is' if len(results) == 1 else 'are'} kept; the same command makes only the others."
+            )
+            raise AuditInterrupted(message, Audit(subject, tuple(results), names)) from None
+    return Audit(subject, tuple(results), names)
+
+
+def _without_pictures(result: dict[str, Any]) -> dict[str, Any]:
+    evidence = [
+        {**one, "images": [image["caption"] for image in one["images"]]} if one["kind"] == "gallery" else one
+        for one in result["evidence"]
+    ]
+    return {**result, "evidence": evidence}

@@ -1,0 +1,81 @@
+"""`fittingroom audit`: can these data and this model be trusted? Checks with their evidence, and what to do."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from fittingroom.cli.command import CommandOutput, CommandParser, file_path, say
+from fittingroom.errors import InputError
+from fittingroom.runs.place import LATEST
+
+if TYPE_CHECKING:
+    from fittingroom.api.audited import Audit
+
+_HOW_DATA_ARE_READ = ("data_dir", "image_size", "aspect", "color_mode")
+
+
+def configure(parser: CommandParser) -> None:
+    """Declares the arguments, and what to run with them."""
+    parser.add_argument(
+        "subject",
+        metavar="RUN|DATASET",
+        nargs="?",
+        default=LATEST,
+        help="a run, by its folder, its name or latest, or a dataset, by its name or path (default: latest)",
+    )
+    parser.add_argument(
+        "--only",
+        metavar="CHECKS",
+        help="make only these checks, with commas between them: raw-data, duplicates, labels, measures, slices, "
+        "robustness, unlike",
+    )
+    parser.add_argument("--again", action="store_true", help="make checks again whose results are kept")
+    parser.add_argument("--report", metavar="PAGE.html", type=file_path, help="write all of it as one HTML file")
+    parser.add_argument(
+        "--export", metavar="FILE.csv", type=file_path, help="write the images that were found, a row each, for review"
+    )
+    parser.add_data_options()
+    parser.add_data_place()
+    parser.add_trust()
+    parser.set_defaults(execute=_run)
+
+
+def _run(arguments: argparse.Namespace) -> CommandOutput:
+    """Makes the checks; changes no data, and opens no test set."""
+    from fittingroom.api.audited import AuditInterrupted
+
+    try:
+        found, status = _audit(arguments), 0
+    except AuditInterrupted as error:
+        say("interrupted", str(error))
+        found, status = error.audit, 130
+    facts = found.to_dict()
+    text = "" if arguments.json else str(found)
+    for name, path in _written(found, arguments).items():
+        facts[name] = path
+        text += f"\n\n{name.capitalize()}: {path}"
+    return CommandOutput(facts, text, status)
+
+
+def _audit(arguments: argparse.Namespace) -> Audit:
+    from fittingroom import audit, open_run
+    from fittingroom.api.audits import dataset_named, run_named
+
+    how: dict[str, Any] = {"only": arguments.only, "again": arguments.again}
+    loading = {name: getattr(arguments, name) for name in _HOW_DATA_ARE_READ if getattr(arguments, name) is not None}
+    run = run_named(arguments.subject)
+    if run is None:
+        if arguments.data is not None or arguments.trust:
+            raise InputError(f"--data and --trust are for runs, and {arguments.subject} is a dataset. Leave them out.")
+        return audit(dataset_named(arguments.subject, **loading), **how)
+    if loading:
+        option = next(iter(loading)).replace("_", "-")
+        raise InputError(f"--{option} is for datasets; the run {run} has recorded how its dataset is read.")
+    return open_run(run, trust=arguments.trust).audit(data=arguments.data, **how)
+
+
+def _written(found: Audit, arguments: argparse.Namespace) -> dict[str, str]:
+    """The files that were asked for, by what they are."""
+    del found, arguments
+    return {}

@@ -1,0 +1,84 @@
+"""Checks for tests of the runner: one that finds, one that is clear, one that fails, one that is interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+
+from fittingroom.audits import checks
+from fittingroom.audits.check import (
+    AuditSubject,
+    CheckResult,
+    EvidenceLine,
+    EvidencePlot,
+    EvidenceTable,
+    Finding,
+    Gallery,
+    ShownImage,
+)
+from fittingroom.errors import DataError
+
+MADE: list[str] = []
+"""The checks that were made, in order."""
+
+GREY = np.arange(64, dtype=np.uint8).reshape(8, 8)
+COLOURED = np.stack([GREY, GREY // 2, GREY * 3], axis=2)
+
+
+def found(subject: AuditSubject) -> CheckResult:
+    """With every kind of evidence, and texts of somebody who wants to be run."""
+    MADE.append("found")
+    subject.progress("looking", 1, 2)
+    evil = "<script>alert(1)</script>"
+    return CheckResult(
+        check="found",
+        title="Things found",
+        verdict="found",
+        sentences=("3 images are odd.", f"One is of class {evil}."),
+        advice=("Look at them.",),
+        facts={"odd": 3, "share": 0.25},
+        evidence=(
+            Gallery("Odd images", (ShownImage(GREY, evil), ShownImage(COLOURED, "in colour")), columns=2),
+            EvidenceTable("Per class", ("class", "images"), tuple((f"class {n}", str(n)) for n in range(20))),
+            EvidencePlot(
+                "Accuracy by severity",
+                "severity",
+                "accuracy",
+                (EvidenceLine("noise", (1, 2, 3), (0.9, 0.8, 0.7), (0.8, 0.7, 0.6), (0.95, 0.9, 0.8)),),
+            ),
+        ),
+        findings=(Finding("train", 4, "odd", "3", "5", 0.75), Finding("train", 5, "twin", other=("test", 1))),
+    )
+
+
+def clear(subject: AuditSubject) -> CheckResult:
+    """Finds nothing."""
+    del subject
+    MADE.append("clear")
+    return CheckResult("clear", "Nothing", "clear", ("Nothing is odd.",))
+
+
+def fails(subject: AuditSubject) -> CheckResult:
+    """Cannot read its data."""
+    raise DataError(f"the data of {subject.dataset.name} cannot be read.")
+
+
+def interrupted(subject: AuditSubject) -> CheckResult:
+    """Somebody presses Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def only_checks(*functions: str, needs_run: str | None = None) -> Iterator[None]:
+    """While it lasts, these functions of this module are all checks that there are."""
+    known = {
+        name: checks._Check(f"{__name__}.{name}", name.capitalize(), needs_run=name == needs_run) for name in functions
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checks, "CHECKS", MappingProxyType(known))
+        MADE.clear()
+        yield

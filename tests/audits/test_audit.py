@@ -1,0 +1,118 @@
+"""The runner: which checks are made, what is kept, what is shown of it, and that the test set stays sealed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import fittingroom as fr
+from fittingroom.api.audited import AuditInterrupted
+from fittingroom.audits.check import CheckResult
+from fittingroom.audits.checks import CHECKS, kept_results
+from fittingroom.cli.main import main
+from fittingroom.runs.ledger import Ledger
+from tests.audits.made_up_checks import MADE, only_checks
+
+
+@pytest.fixture(autouse=True)
+def own_places(runs_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    del runs_dir
+    monkeypatch.setenv("FITTINGROOM_CACHE_DIR", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fr.train("digits", epochs=1, seeds=2, out=tmp_path_factory.mktemp("run") / "run").path
+
+
+def test_what_was_found_comes_first_and_survives_json() -> None:
+    with only_checks("clear", "found"):
+        audit = fr.audit(fr.load("digits"))
+    assert [result.check for result in audit.results] == ["clear", "found"]
+    told = json.loads(json.dumps(audit.to_dict()))
+    assert [result["check"] for result in told["results"]] == ["found", "clear"]
+    assert told["overview"] == audit.overview == "1 check found something and 1 is clear."
+    assert str(audit).index("FOUND") < str(audit).index("CLEAR")
+    again = CheckResult.from_dict(json.loads(json.dumps(audit["found"].to_dict())))
+    assert again.to_dict() == audit["found"].to_dict()
+
+
+def test_results_are_kept_for_the_same_data_and_made_again_for_others_or_when_asked() -> None:
+    with only_checks("found", "clear"):
+        first = fr.audit(fr.load("digits"))
+        assert fr.audit("digits").to_dict() == first.to_dict()
+        assert MADE == ["found", "clear"]
+        fr.audit("digits", only="clear", again=True)
+        assert MADE == ["found", "clear", "clear"]
+        fr.audit(fr.load("digits", split_seed=1), only=["clear"])
+        assert len(MADE) == 4
+
+
+def test_results_of_a_run_are_kept_in_its_folder_until_its_weights_change(trained: Path) -> None:
+    with only_checks("found", "clear", needs_run="clear"):
+        audit = fr.open_run(trained).audit()
+        kept = kept_results(trained)
+        assert list(kept) == ["found", "clear"]
+        assert kept["found"]["sentences"] == list(audit["found"].sentences)
+        assert (trained / "audit" / "found.json").exists()
+        weights = next(trained.glob("seed-1/weights.safetensors"))
+        content = weights.read_bytes()
+        weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        try:
+            assert kept_results(trained) == {}
+        finally:
+            weights.write_bytes(content)
+        for damaged in (b"{", b"[]", b'{"format": 1}'):
+            (trained / "audit" / "found.json").write_bytes(damaged)
+            assert list(kept_results(trained)) == ["clear"]
+        fr.audit(trained)
+        assert MADE == ["found", "clear", "found"]
+
+
+def test_a_check_that_needs_a_model_is_not_examined_without_one_and_one_that_fails_leaves_the_others() -> None:
+    with only_checks("fails", "found", "clear", needs_run="found"):
+        audit = fr.audit("digits")
+    assert [result.verdict for result in audit.results] == ["not examined", "not examined", "clear"]
+    assert "cannot be read" in audit["fails"].sentences[0]
+    assert "fittingroom audit latest" in audit["found"].sentences[0]
+
+
+def test_an_interruption_shows_and_keeps_what_is_done(capsys: pytest.CaptureFixture[str]) -> None:
+    with only_checks("found", "interrupted", "clear"):
+        with pytest.raises(AuditInterrupted, match=r"in the check interrupted\. 1 finished check is kept") as stopped:
+            fr.audit("digits")
+        assert [result.check for result in stopped.value.audit.results] == ["found"]
+        assert main(["audit", "digits", "--json"]) == 130
+        printed = capsys.readouterr()
+        assert not json.loads(printed.out)["complete"]
+        assert "interrupted: the audit was ended" in printed.err
+        assert MADE == ["found"]
+
+
+def test_no_audit_opens_a_test_set(trained: Path) -> None:
+    with only_checks("found"):
+        fr.audit(trained, again=True)
+    assert Ledger.of_user().looks() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["digits", "--only", "lables"], "unknown check 'lables'. Did you mean 'labels'?"),
+        (["digits", "--only", ","], "names no check"),
+        (["no-such-thing"], "unknown dataset 'no-such-thing'"),
+        (["digits", "--data", "mnist"], "--data and --trust are for runs"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_help_names_every_check(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["audit", "--help"])
+    said = "".join(capsys.readouterr().out.split())
+    assert all(name in said for name in CHECKS)
