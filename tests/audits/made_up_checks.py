@@ -18,6 +18,8 @@ from fittingroom.audits.check import (
     EvidenceTable,
     Finding,
     Gallery,
+    Review,
+    ReviewItem,
     ShownImage,
 )
 from fittingroom.errors import DataError
@@ -27,6 +29,15 @@ MADE: list[str] = []
 
 GREY = np.arange(64, dtype=np.uint8).reshape(8, 8)
 COLOURED = np.stack([GREY, GREY // 2, GREY * 3], axis=2)
+
+
+PLAN = {"images": 100, "bands": [{"low": 0.5, "high": 0.8, "count": 3, "mean": 0.6, "indices": [4, 5, 6]}]}
+
+
+def _item(number: int) -> ReviewItem:
+    finding = Finding("train", 4 + number, "the models say 5", "3", "5", 0.75 - number / 10)
+    neighbours = (ShownImage(GREY, "3"), ShownImage(COLOURED, "5"))
+    return ReviewItem(finding, GREY, (("5", 0.9), ("3", 0.05)), neighbours, f"3/picture-{number}.png", 4 + number)
 
 
 def found(subject: AuditSubject) -> CheckResult:
@@ -50,6 +61,7 @@ def found(subject: AuditSubject) -> CheckResult:
                 "accuracy",
                 (EvidenceLine("noise", (1, 2, 3), (0.9, 0.8, 0.7), (0.8, 0.7, 0.6), (0.95, 0.9, 0.8)),),
             ),
+            Review("Labels to review", tuple(map(_item, range(3))), ("3", "5", evil), plan=PLAN),
         ),
         findings=(Finding("train", 4, "odd", "3", "5", 0.75), Finding("train", 5, "twin", other=("test", 1))),
     )

@@ -237,9 +237,8 @@ def _audited(subject: AuditSubject, kept: KeptResults, only: str | Sequence[str]
     return Audit(subject, tuple(results), names)
 
 
-def _without_pictures(result: dict[str, Any]) -> dict[str, Any]:
-    evidence = [
-        {**one, "images": [image["caption"] for image in one["images"]]} if one["kind"] == "gallery" else one
-        for one in result["evidence"]
-    ]
-    return {**result, "evidence": evidence}
+def _without_pictures(value: Any) -> Any:
+    """The same JSON without the pictures in it."""
+    if isinstance(value, dict):
+        return {key: _without_pictures(one) for key, one in value.items() if key != "png"}
+    return [_without_pictures(one) for one in value] if isinstance(value, list) else value

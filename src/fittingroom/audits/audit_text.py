@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from fittingroom.audits.check import CheckResult, Evidence, EvidencePlot, EvidenceTable, Gallery, Verdict
+from fittingroom.audits.check import CheckResult, Evidence, EvidencePlot, EvidenceTable, Gallery, Review, Verdict
 from fittingroom.text import amount, duration, number, word_list
 
 _WIDTH = 100
@@ -74,6 +74,8 @@ def _wrapped(text: str, start: str) -> list[str]:
 def _evidence_lines(evidence: Evidence) -> Iterator[str]:
     if isinstance(evidence, Gallery):
         yield f"{evidence.title}: {amount(len(evidence.images), 'image')}, on the page (--report)"
+    elif isinstance(evidence, Review):
+        yield f"{evidence.title}: {amount(len(evidence.items), 'image')} to review, on the page (--report)"
     elif isinstance(evidence, EvidenceTable):
         yield f"{evidence.title}:"
         yield from _table(evidence)

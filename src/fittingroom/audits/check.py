@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
@@ -163,7 +163,66 @@ class EvidencePlot:
         return {"kind": "plot", **asdict(self)}
 
 
-Evidence = Gallery | EvidenceTable | EvidencePlot
+@dataclass(frozen=True, eq=False)
+class ReviewItem:
+    """An image whose label a person should confirm or correct.
+
+    Args:
+        finding: part, index, given and suggested label, probability.
+        pixels: of the image, as `ShownImage` has them.
+        said: classes and their probabilities by models that did not learn from this image, the most probable first.
+        neighbours: the images of the training part that are most like it, with their labels as captions.
+        file: the name of its file; empty where images have none.
+        place: the position by which the plan of the review knows it; None where there is no plan.
+    """
+
+    finding: Finding
+    pixels: npt.NDArray[np.uint8]
+    said: tuple[tuple[str, float], ...] = ()
+    neighbours: tuple[ShownImage, ...] = ()
+    file: str = ""
+    place: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as JSON types, the pictures as `ShownImage` gives them."""
+        return {
+            **asdict(self.finding),
+            "png": ShownImage(self.pixels).to_dict()["png"],
+            "said": [list(one) for one in self.said],
+            "neighbours": [image.to_dict() for image in self.neighbours],
+            "file": self.file,
+            "place": self.place,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Review:
+    """Images to be reviewed one by one: the page and the studio take decisions about them.
+
+    Args:
+        title: above them.
+        items: in the order in which they are to be reviewed.
+        classes: the names of all classes, from which a correct label is chosen.
+        plan: which decisions an interval for the rate of errors rests on, as JSON types; None for no interval.
+    """
+
+    title: str
+    items: tuple[ReviewItem, ...]
+    classes: tuple[str, ...]
+    plan: Mapping[str, Any] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as JSON types."""
+        return {
+            "kind": "review",
+            "title": self.title,
+            "items": [item.to_dict() for item in self.items],
+            "classes": list(self.classes),
+            "plan": None if self.plan is None else dict(self.plan),
+        }
+
+
+Evidence = Gallery | EvidenceTable | EvidencePlot | Review
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,7 +296,15 @@ def _numbers(values: Sequence[Any]) -> tuple[float, ...]:
 
 def _finding(stored: Mapping[str, Any]) -> Finding:
     other = stored["other"]
-    return Finding(**{**stored, "other": None if other is None else (other[0], int(other[1]))})
+    own = {one.name: stored[one.name] for one in fields(Finding)}
+    return Finding(**{**own, "other": None if other is None else (other[0], int(other[1]))})
+
+
+def _review_item(stored: Mapping[str, Any]) -> ReviewItem:
+    pixels = ShownImage.from_dict({"png": stored["png"], "caption": ""}).pixels
+    said = tuple((str(name), float(share)) for name, share in stored["said"])
+    neighbours = tuple(map(ShownImage.from_dict, stored["neighbours"]))
+    return ReviewItem(_finding(stored), pixels, said, neighbours, str(stored["file"]), stored["place"])
 
 
 def _evidence(stored: Mapping[str, Any]) -> Evidence:
@@ -246,6 +313,8 @@ def _evidence(stored: Mapping[str, Any]) -> Evidence:
         return Gallery(title, tuple(map(ShownImage.from_dict, stored["images"])), int(stored["columns"]))
     if kind == "table":
         return EvidenceTable(title, _texts(stored["header"]), tuple(map(_texts, stored["rows"])), int(stored["left"]))
+    if kind == "review":
+        return Review(title, tuple(map(_review_item, stored["items"])), _texts(stored["classes"]), stored["plan"])
     lines = tuple(
         EvidenceLine(str(line["name"]), *(_numbers(line[name]) for name in ("x", "y", "low", "high")))
         for line in stored["lines"]
