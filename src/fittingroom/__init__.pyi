@@ -6,6 +6,7 @@ from fittingroom.answers.predictor import Predictor as Predictor
 from fittingroom.api.audited import Audit as Audit
 from fittingroom.api.audited import AuditInterrupted as AuditInterrupted
 from fittingroom.api.audits import audit as audit
+from fittingroom.api.cards import Card as Card
 from fittingroom.api.fit import fit as fit
 from fittingroom.api.fitted import FittedRun as FittedRun
 from fittingroom.api.look_cost import LookCost as LookCost

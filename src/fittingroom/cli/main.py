@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "train": "train a recipe on a dataset",
         "evaluate": "open the sealed test set and score a run on it",
         "explain": "say what loss and accuracy mean for a run, image by image",
+        "card": "print or write a run's model card and data card",
         "report": "write a page about one run or several, as one HTML file",
         "audit": "check whether data and a model can be trusted: duplicates, labels, slices, robustness",
         "experiment": "train recipes with several seeds each, and compare them",

@@ -30,6 +30,8 @@ def _run(arguments: argparse.Namespace) -> CommandOutput:
     each = {seed: SeedFiles(folder).history().history for seed, folder in layout.folders.items()}
     if len(layout.seeds) > 1:
         facts["history"] = [{"seed": seed, **history} for seed, history in each.items()]
+        first = next(iter(layout.records().values())).to_dict()
+        facts |= {"data": first["data"], "environment": first["environment"]}
         return CommandOutput(facts, "\n\n".join([title_text(path), results_text(path), epochs_table(path)]))
     ((seed, record),) = layout.records().items()
     facts = {**record.to_dict(), **facts, "history": each[seed]}

@@ -30,6 +30,9 @@ class DatasetInfo:
     """File name -> MD5, as published."""
     resize_rule: str | None = None
     """How pictures of other sizes were resized; None if none were."""
+    creators: tuple[str, ...] = ()
+    published: str = "unknown"
+    """When, as year or date of ISO 8601."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,8 @@ FASHION_MNIST = CatalogueEntry(
             "bef4ecab320f06d8554ea6380940ec79",
             "bb300cfdad3c16e7a12a480ee83cd310",
         ),
+        creators=("Han Xiao", "Kashif Rasul", "Roland Vollgraf"),
+        published="2017-08-25",
     ),
     classes=(
         "T-shirt/top",
@@ -121,6 +126,8 @@ MNIST = CatalogueEntry(
             "9fb629c4189551a2d022fa330f9573f3",
             "ec29112dd5afa0611ce80d1b7f02629c",
         ),
+        creators=("Yann LeCun", "Corinna Cortes", "Christopher J. C. Burges"),
+        published="1998",
     ),
     classes=tuple("0123456789"),
     image_shape=(28, 28),
@@ -147,6 +154,15 @@ KMNIST = CatalogueEntry(
             "5c965bf0a639b31b8f53240b1b52f4d7",
             "7320c461ea6c1c855c0b718fb2a4b134",
         ),
+        creators=(
+            "Tarin Clanuwat",
+            "Mikel Bober-Irizar",
+            "Asanobu Kitamoto",
+            "Alex Lamb",
+            "Kazuaki Yamamoto",
+            "David Ha",
+        ),
+        published="2018-12-03",
     ),
     classes=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
     image_shape=(28, 28),
@@ -165,6 +181,8 @@ DIGITS = CatalogueEntry(
         licence="CC BY 4.0",
         homepage="https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits",
         citation="Alpaydin, Kaynak: Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998",
+        creators=("Ethem Alpaydin", "Cenk Kaynak"),
+        published="1998",
     ),
     classes=tuple("0123456789"),
     image_shape=(8, 8),

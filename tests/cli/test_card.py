@@ -1,0 +1,184 @@
+"""Cards: every number is what its command prints, what was not examined says so, and both formats are valid."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fittingroom as fr
+from fittingroom.audits.checks import CHECKS
+from tests.cli.conftest import Command, Done
+
+pytestmark = [
+    pytest.mark.usefixtures("quick_compiler"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:rdflib"),  # which mlcroissant uses in its older way
+]
+
+HOSTILE = "<script>alert(1)</script> | *x* `y` [z](http://example.org) \u202e"
+
+
+@pytest.fixture(scope="module")
+def runs(runs_folder: Path) -> dict[str, fr.Run]:
+    """By name: one seed with its test score, several seeds whose test set is closed, and one without validation."""
+    recipe = fr.Recipe(name="small", hidden=(), epochs=2)
+    data = fr.load("digits")
+    arrays = np.random.default_rng(0).random((60, 8, 8), np.float32), np.arange(60) % 3
+    import keras
+
+    model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(3, activation="softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    one = fr.train(data, recipe, out=runs_folder / "one")
+    one.evaluate("for the card")
+    several = fr.train(data, recipe, seeds=2, out=runs_folder / "several")
+    bare = fr.fit(model, *arrays, epochs=1, validation_split=0.0, out=runs_folder / "bare")
+    return {"one": one, "several": several, "bare": fr.open_run(bare.path)}
+
+
+def at(facts: Any, key: str) -> Any:
+    for part in key.split("."):
+        facts = facts[int(part)] if isinstance(facts, list) else facts[part]
+    return facts
+
+
+@pytest.mark.parametrize("name", ["one", "several", "bare"])
+def test_every_number_of_a_card_is_what_its_command_prints(
+    name: str, runs: dict[str, fr.Run], command: Command
+) -> None:
+    card, printed = runs[name].card(), dict[str, Done]()
+    assert len(card.numbers) > 15
+    for number in card.numbers:
+        if number.command not in printed:
+            program, *arguments = shlex.split(number.command)
+            assert program == "fittingroom"
+            printed[number.command] = command(*arguments, "--json")
+        assert at(printed[number.command].json, number.key) == number.value, number
+        assert number.text in card.markdown.replace("\\", "").replace("&amp;", "&"), number
+    assert {line.split()[1] for line in printed} <= {"show", "explain", "evaluate"}
+    looks = command("ledger", "--json").json["looks"]
+    assert len(looks) == 1, "writing and checking the cards opened a test set"
+
+
+def test_what_nobody_examined_says_so_with_the_command_that_examines_it(runs: dict[str, fr.Run]) -> None:
+    several, bare, one = (runs[name].card().markdown for name in ("several", "bare", "one"))
+    assert "**Test: not examined.** `fittingroom evaluate several` opens the sealed test set" in several
+    assert "Test: not examined" not in one
+    assert "how much another seed changes is **not examined**" in one
+    assert "**Validation: not examined.** The run was trained without validation images." in bare
+    assert "The run has no test set." in bare
+    for name in CHECKS:
+        assert f"not examined.** `fittingroom audit several --only {name}` examines it." in several
+    assert several.count("not examined") > 15
+    assert "License: Not stated." in several
+
+
+def test_the_front_matter_is_yaml_with_the_keys_of_the_hub(runs: dict[str, fr.Run]) -> None:
+    import yaml
+
+    about = {"model": {"license": "mit", "developed_by": HOSTILE}, "data": {"title": 'a "b": c # d'}}
+    card = runs["one"].card(about)
+    _, block, _ = card.markdown.split("---\n", 2)
+    read = yaml.safe_load(block)
+    assert read == card.to_dict()["front_matter"]
+    assert read["license"] == "mit"
+    assert "license" not in runs["one"].card().to_dict()["front_matter"], "nobody stated a licence"
+    assert read["pipeline_tag"] == "image-classification"
+    (result,) = read["model-index"][0]["results"]
+    assert result["dataset"]["split"] == "test"
+    assert result["metrics"][0]["value"] == runs["one"].evaluate().accuracy
+    closed = runs["several"].card().to_dict()["front_matter"]["model-index"][0]["results"][0]
+    assert closed["dataset"]["split"] == "validation"
+
+
+def test_names_of_other_people_are_text_and_no_path_of_this_machine_is_told(
+    runs: dict[str, fr.Run], tmp_path: Path
+) -> None:
+    images, labels = np.random.default_rng(0).integers(0, 255, (60, 8, 8), np.uint8), np.arange(60) % 2
+    file = tmp_path / "private.npz"
+    np.savez(file, x_train=images, y_train=labels, class_names=np.array([HOSTILE, "plain"]))
+    run = fr.train(f"npz:{file}", fr.Recipe(hidden=(), epochs=1), out=tmp_path / "<b>run")
+    file.unlink()  # no data are needed for a card
+    card = run.card({"model": {"contact": HOSTILE}})
+    text = card.markdown
+    assert "<script" not in text
+    assert "\u202e" not in text
+    assert r"&lt;script&gt;alert(1)&lt;/script&gt; \| \*x\* \`y\` \[z\]" in text
+    assert "npz:private.npz" in text
+    assert str(tmp_path) not in str(card)
+    validated(card.croissant, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["one", "bare"])
+def test_the_data_card_is_valid_croissant(name: str, runs: dict[str, fr.Run], tmp_path: Path) -> None:
+    run = runs[name]
+    about = {
+        "data": {"creators": "A. Person, B. Person", "published": "2026-01-02", "license": "mit", "version": "1.0.0"}
+    }
+    dataset = validated(run.card(about).croissant, tmp_path)
+    assert not dataset.metadata.ctx.issues.warnings or name == "bare"
+    counts = run[0].record.data.counts
+    assert {row["parts/name"]: row["parts/images"] for row in dataset.records("parts")} == dict(counts)
+    assert [row["classes/name"] for row in dataset.records("classes")] == list(run[0].record.data.classes)
+    assert [person.name for person in dataset.metadata.creators] == ["A. Person", "B. Person"]
+    assert "not examined" in dataset.metadata.data_annotation_analysis[0]
+    assert "not examined" in dataset.metadata.data_limitations[0]
+
+
+def validated(croissant: dict[str, Any], folder: Path) -> Any:
+    """The data card as `mlcroissant` reads it; it raises for one that breaks the format."""
+    if "jsonpath_rw" not in sys.modules:  # see requirements-dev-excludes.in
+        stand_in = types.ModuleType("jsonpath_rw")
+        stand_in.lexer = types.ModuleType("jsonpath_rw.lexer")  # type: ignore[attr-defined]
+        sys.modules["jsonpath_rw"] = stand_in
+    import mlcroissant
+
+    path = folder / "croissant.json"
+    path.write_text(json.dumps(croissant), encoding="utf-8")
+    return mlcroissant.Dataset(path)
+
+
+def test_cards_are_written_again_but_what_somebody_edited_is_kept(
+    runs: dict[str, fr.Run], command: Command, tmp_path: Path
+) -> None:
+    done = command("card", "several", "--out", tmp_path / "cards", "--json")
+    assert [Path(file).name for file in done.json["files"]] == ["README.md", "croissant.json"]
+    readme = tmp_path / "cards" / "README.md"
+    assert command("card", "several", "--out", tmp_path / "cards").status == 0
+    first = readme.read_text(encoding="utf-8")
+    readme.write_text(first.replace("License: Not stated.", "License: MIT"), encoding="utf-8")
+    refused = command("card", "several", "--out", tmp_path / "cards")
+    assert refused.status == 2
+    assert "was edited since it was made, so it is not replaced" in refused.err
+    assert "License: MIT" in readme.read_text(encoding="utf-8")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "README.md").write_text("# Mine")
+    refused = command("card", "several", "--out", tmp_path / "other")
+    assert refused.status == 2
+    assert "was not made by fittingroom, so it is not replaced" in refused.err
+    printed = command("card", "several").out
+    assert first.startswith(printed.partition("\n# Data card")[0])
+    assert runs["several"].card()._repr_markdown_().startswith("\n# several")
+
+
+def test_what_only_people_know_comes_from_a_file(runs: dict[str, fr.Run], command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "about.toml"
+    file.write_text('[model]\ndirect_use = "Sorting."\n[data]\nlicense = "cc-by-4.0"\n', encoding="utf-8")
+    card = command("card", "one", "--about", file).out
+    assert "## Direct Use\n\nSorting." in card
+    assert "- Direct use: Sorting." in card
+    assert '"license": "cc-by-4.0"' in card
+    file.write_text('[model]\ndirect_usage = "Sorting."\n', encoding="utf-8")
+    refused = command("card", "one", "--about", file)
+    assert refused.status == 2
+    assert f"{file}, line 2: unknown key" in refused.err
+    assert "direct_use" in refused.err
+    with pytest.raises(fr.InputError, match="expected a text"):
+        runs["one"].card({"model": {"license": 3}})
+    with pytest.raises(fr.UnknownNameError, match="Did you mean 'model'"):
+        runs["one"].card({"modle": {}})
