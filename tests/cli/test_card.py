@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pytest
 
 import fittingroom as fr
+from fittingroom.audits import checks
+from fittingroom.audits.check import AuditSubject, CheckResult
 from fittingroom.audits.checks import CHECKS
 from tests.cli.conftest import Command, Done
 
@@ -39,6 +44,17 @@ def runs(runs_folder: Path) -> dict[str, fr.Run]:
     several = fr.train(data, recipe, seeds=2, out=runs_folder / "several")
     bare = fr.fit(model, *arrays, epochs=1, validation_split=0.0, out=runs_folder / "bare")
     return {"one": one, "several": several, "bare": fr.open_run(bare.path)}
+
+
+def labels(subject: AuditSubject) -> CheckResult:
+    """A check that finds something, in words with a name of somebody else."""
+    sentences = (f"3 labels of {subject.dataset.name} are probably wrong.", f"One is of {HOSTILE}.")
+    return CheckResult("labels", "Label suspects", "found", sentences, advice=("Look at them.",), facts={"wrong": 3})
+
+
+def measures(subject: AuditSubject) -> CheckResult:
+    """A check that is clear."""
+    return CheckResult("measures", "Measures", "clear", (f"No class of {len(subject.dataset.classes)} stands out.",))
 
 
 def at(facts: Any, key: str) -> Any:
@@ -182,3 +198,24 @@ def test_what_only_people_know_comes_from_a_file(runs: dict[str, fr.Run], comman
         runs["one"].card({"model": {"license": 3}})
     with pytest.raises(fr.UnknownNameError, match="Did you mean 'model'"):
         runs["one"].card({"modle": {}})
+
+
+def test_a_card_quotes_the_audit_while_it_holds(
+    runs: dict[str, fr.Run], command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = {name: replace(CHECKS[name], function=f"{__name__}.{name}") for name in ("labels", "measures")}
+    monkeypatch.setattr(checks, "CHECKS", MappingProxyType({**CHECKS, **own}))
+    results = command("audit", "several", "--only", "labels,measures", "--json").json["results"]
+    assert [result["check"] for result in results] == ["labels", "measures"]
+    card = runs["several"].card()
+    for result in results:
+        assert card.to_dict()["checks"][result["check"]]["sentences"] == result["sentences"]
+    assert "**Label suspects: found.** `fittingroom audit several --only labels` prints:" in card.markdown
+    assert "- 3 labels of digits are probably wrong." in card.markdown
+    assert "- To do: Look at them." in card.markdown
+    assert "Measures: **clear**. No class of 10 stands out." in card.markdown
+    assert "<script" not in card.markdown
+    assert "3 labels of digits are probably wrong." in card.croissant["rai:dataAnnotationAnalysis"][0]
+    shutil.copytree(runs["several"].path / "audit", runs["one"].path / "audit")
+    other = runs["one"].card()  # whose weights are others
+    assert "**Label suspects: not examined.** `fittingroom audit one --only labels` examines it." in other.markdown
