@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +32,13 @@ GREY = np.arange(64, dtype=np.uint8).reshape(8, 8)
 COLOURED = np.stack([GREY, GREY // 2, GREY * 3], axis=2)
 
 
-PLAN = {"images": 100, "bands": [{"low": 0.5, "high": 0.8, "count": 3, "mean": 0.6, "indices": [4, 5, 6]}]}
+PLAN = {
+    "images": 100,
+    "bands": [
+        {"low": 0.5, "high": 0.8, "count": 3, "mean": 0.6, "indices": [4, 5, 6]},
+        {"low": 0.0, "high": 0.5, "count": 97, "mean": 0.01, "indices": [7, 8]},
+    ],
+}
 
 
 def _item(number: int) -> ReviewItem:
@@ -44,7 +51,11 @@ def found(subject: AuditSubject) -> CheckResult:
     """With every kind of evidence, and texts of somebody who wants to be run."""
     MADE.append("found")
     subject.progress("looking", 1, 2)
-    evil = "<script>alert(1)</script>"
+    return found_result("<script>alert(1)</script>")
+
+
+def found_result(evil: str) -> CheckResult:
+    """A result with every kind of evidence, and a text everywhere that is somebody else's."""
     return CheckResult(
         check="found",
         title="Things found",
@@ -61,7 +72,7 @@ def found(subject: AuditSubject) -> CheckResult:
                 "accuracy",
                 (EvidenceLine("noise", (1, 2, 3), (0.9, 0.8, 0.7), (0.8, 0.7, 0.6), (0.95, 0.9, 0.8)),),
             ),
-            Review("Labels to review", tuple(map(_item, range(3))), ("3", "5", evil), plan=PLAN),
+            Review("Labels to review", tuple(map(_item, range(5))), ("3", "5", evil), plan=PLAN),
         ),
         findings=(Finding("train", 4, "odd", "3", "5", 0.75), Finding("train", 5, "twin", other=("test", 1))),
     )
@@ -94,3 +105,25 @@ def only_checks(*functions: str, needs_run: str | None = None) -> Iterator[None]
         patch.setattr(checks, "CHECKS", MappingProxyType(known))
         MADE.clear()
         yield
+
+
+def page_facts(evil: str) -> dict[str, Any]:
+    """What the page of an audit shows of one check that found things, one that is clear and one that was not made."""
+    results = [
+        found_result(evil),
+        CheckResult("clear", evil, "clear", ("Nothing is odd: `code`.",), seconds=2.0),
+        CheckResult("raw-data", "Raw data", "not examined", (evil,)),
+    ]
+    rows = [["train", str(4 + number), "3", "5", "", ""] for number in range(5)]
+    return {
+        "title": f"Audit of {evil}",
+        "overview": "1 check found something.",
+        "complete": False,
+        "fingerprint": "0123456789abcdef",
+        "review_key": evil,
+        "source": evil,
+        "command": f"fittingroom audit {evil}",
+        "made": "2026-11-30T12:00:00+00:00",
+        "results": [result.to_dict() for result in results],
+        "rows": {"header": ["part", "index", "label", "suggested", "decision", "new_label"], "rows": rows},
+    }

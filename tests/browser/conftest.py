@@ -80,7 +80,7 @@ def open_file(browser: Browser) -> Iterator[Open]:
         own = path.resolve().as_uri()
 
         def request(url: str) -> None:
-            if url != own and not url.startswith("data:image/png"):
+            if url != own and not url.startswith(("data:image/png", "data:image/jpeg")):
                 found.requests.append(url)
 
         def dialog(one: Dialog) -> None:

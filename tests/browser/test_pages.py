@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from fittingroom.reports.pages.audit_page import audit_report
 from fittingroom.reports.pages.experiment_page import experiment_report
 from fittingroom.reports.pages.lab_page import lab_report, labs_index
+from tests.audits.made_up_checks import page_facts
 from tests.browser.conftest import HOSTILE_NAMES, Open
 from tests.browser.test_report import CONTRAST, WIDTHS
 from tests.reports.builders import digits_contents, written
@@ -20,7 +22,7 @@ from tests.reports.labs import arm_facts, lab_facts, refused_arm
 HOSTILE = "".join(HOSTILE_NAMES)
 EXPERIMENTS = ["few", "many", "failed", "hostile"]
 LABS = ["numbers", "images", "error", "one", "hostile-accuracy", "hostile-cost"]
-PAGES = [*(f"experiment-{name}" for name in EXPERIMENTS), *(f"lab-{name}" for name in LABS), "labs"]
+PAGES = [*(f"experiment-{name}" for name in EXPERIMENTS), *(f"lab-{name}" for name in LABS), "labs", "audit"]
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, facts in labs.items():
         lab_report(facts).save(folder / f"lab-{name}.html")
     labs_index([*labs.values()]).save(folder / "labs.html")
+    audit_report(page_facts(HOSTILE)).save(folder / "audit.html")
     return folder
 
 

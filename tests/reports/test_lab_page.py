@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from fittingroom.data.dataset import SealedTestSet
-from fittingroom.reports.pages.lab_page import _claim_cards, _paragraphs, _Piece, lab_report, labs_index
+from fittingroom.reports.pages.document import TextPiece
+from fittingroom.reports.pages.lab_page import _claim_cards, _paragraphs, lab_report, labs_index
 from fittingroom.reports.pages.lab_pictures import picture
 from tests.reports.builders import contents_of, course_of, digits_contents, written
 from tests.reports.labs import ERROR, arm_facts, claim_facts, lab_facts, refused_arm
@@ -182,8 +183,8 @@ def test_reasons_for_stopping_are_counted() -> None:
 
 def test_texts_have_paragraphs_and_code() -> None:
     assert _paragraphs("a `b` c\nd\n\n \n`e") == [
-        [_Piece("a "), _Piece("b", code=True), _Piece(" c d")],
-        [_Piece("`e")],
+        [TextPiece("a "), TextPiece("b", code=True), TextPiece(" c d")],
+        [TextPiece("`e")],
     ]
     assert _paragraphs(None) == []
 

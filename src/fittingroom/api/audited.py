@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -13,13 +15,14 @@ import numpy as np
 from fittingroom.api.openings import recorded
 from fittingroom.audits.audit_progress import ShownProgress
 from fittingroom.audits.audit_text import audit_text, by_weight, overview
-from fittingroom.audits.check import AuditSubject, CheckResult
+from fittingroom.audits.check import AuditSubject, CheckResult, Finding, Review
 from fittingroom.audits.checks import chosen_checks, make_checks
 from fittingroom.audits.kept_results import KeptResults
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.load import load
 from fittingroom.errors import RunError
 from fittingroom.recipes.named import NAMED
+from fittingroom.runs.json_files import plain
 from fittingroom.runs.layout import SeedFiles, read_layout
 from fittingroom.runs.outcomes import KeptOutcomes
 from fittingroom.runs.validation_outcomes import ValidationOutcomes
@@ -29,6 +32,7 @@ from fittingroom.training.arguments import are_photographs
 if TYPE_CHECKING:
     from fittingroom.answers.predictor import Predictor
     from fittingroom.recipes.recipe import Recipe
+    from fittingroom.reports.pages.document import Report
     from fittingroom.runs.record import RunRecord
 
 
@@ -78,6 +82,38 @@ class Audit:
         """How many checks came out how, in a sentence."""
         return overview(self.results)
 
+    def report(self) -> Report:
+        """The page with all of it, and the review of doubtful labels, which a notebook shows inline."""
+        from fittingroom.reports.pages.audit_page import audit_report
+
+        return audit_report(self._page_facts())
+
+    def save(self, page: str | Path) -> Path:
+        """Writes the page as one HTML file that loads nothing, and returns its path.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        return self.report().save(page)
+
+    def _page_facts(self) -> dict[str, Any]:
+        """What the page shows, as JSON types."""
+        data, run = self.subject.dataset, self.subject.path
+        results: list[dict[str, Any]] = [plain(result.to_dict()) for result in by_weight(self.results)]
+        items = [
+            item for result in self.results for one in result.evidence if isinstance(one, Review) for item in one.items
+        ]
+        header, rows = review_rows(data, [item.finding for item in items])
+        return {
+            **self.to_dict(),
+            "results": results,
+            "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "source": shlex.quote(data.name),
+            "command": f"fittingroom audit {shlex.quote(data.name if run is None else str(run))}",
+            "review_key": f"{data.fingerprint}:{data.split_seed}:{len(data.train)}",
+            "rows": {"header": list(header), "rows": [list(row) for row in rows]},
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON types, without the pictures."""
         data, path = self.subject.dataset, self.subject.path
@@ -90,6 +126,9 @@ class Audit:
             "complete": len(self.results) == len(self.chosen),
             "results": [_without_pictures(result.to_dict()) for result in by_weight(self.results)],
         }
+
+    def _repr_html_(self) -> str:
+        return self.report()._repr_html_()
 
     def __str__(self) -> str:
         return audit_text(self.title, self.results)
@@ -240,5 +279,12 @@ def _audited(subject: AuditSubject, kept: KeptResults, only: str | Sequence[str]
 def _without_pictures(value: Any) -> Any:
     """The same JSON without the pictures in it."""
     if isinstance(value, dict):
-        return {key: _without_pictures(one) for key, one in value.items() if key != "png"}
+        return {key: _without_pictures(one) for key, one in value.items() if key != "url"}
     return [_without_pictures(one) for one in value] if isinstance(value, list) else value
+
+
+def review_rows(dataset: Dataset, findings: Sequence[Finding]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """TODO(audit): c2's."""
+    del dataset
+    header = ("part", "index", "label", "suggested", "decision", "new_label")
+    return header, [(one.part, str(one.index), one.label or "", one.suggested or "", "", "") for one in findings]

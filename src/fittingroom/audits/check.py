@@ -23,7 +23,7 @@ Verdict = Literal["clear", "found", "unsure", "not examined"]
 
 PartName = Literal["train", "validation", "test"]
 
-_SIDE = 112  # pixels of a kept picture
+_SIDE, _SMALL = 112, 64  # pixels: of a kept picture, and of one whose every pixel is kept
 
 
 class AuditProgress(Protocol):
@@ -90,21 +90,26 @@ class ShownImage:
     caption: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Caption and a PNG in base64, at most 112 pixels wide and high."""
+        """The caption, and as `url` a picture of at most 112 pixels: a PNG, or a JPEG of a larger one in colour."""
         from PIL import Image
 
         picture = Image.fromarray(self.pixels)
+        kind = "jpeg" if picture.mode == "RGB" and max(picture.size) > _SMALL else "png"
         picture.thumbnail((_SIDE, _SIDE))
         file = io.BytesIO()
-        picture.save(file, "PNG")
-        return {"caption": self.caption, "png": base64.b64encode(file.getvalue()).decode()}
+        picture.save(file, kind, **({"quality": 88} if kind == "jpeg" else {}))
+        content = base64.b64encode(file.getvalue()).decode()
+        return {"caption": self.caption, "url": f"data:image/{kind};base64,{content}"}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> ShownImage:
         """The image that `to_dict` gave; raises whatever a damaged one makes it raise."""
         from PIL import Image
 
-        with Image.open(io.BytesIO(base64.b64decode(stored["png"], validate=True)), formats=["PNG"]) as picture:
+        kind, _, content = stored["url"].removeprefix("data:image/").partition(";base64,")
+        if kind not in {"png", "jpeg"}:
+            raise ValueError(f"expected a picture in the file, got {stored['url'][:60]!r}")
+        with Image.open(io.BytesIO(base64.b64decode(content, validate=True)), formats=[kind]) as picture:
             if max(picture.size) > _SIDE or picture.mode not in {"L", "RGB"}:
                 raise ValueError(f"expected a small picture, grey or in colour, got {picture.size}, {picture.mode}")
             return cls(np.asarray(picture), str(stored["caption"]))
@@ -187,7 +192,7 @@ class ReviewItem:
         """All of it as JSON types, the pictures as `ShownImage` gives them."""
         return {
             **asdict(self.finding),
-            "png": ShownImage(self.pixels).to_dict()["png"],
+            "url": ShownImage(self.pixels).to_dict()["url"],
             "said": [list(one) for one in self.said],
             "neighbours": [image.to_dict() for image in self.neighbours],
             "file": self.file,
@@ -301,7 +306,7 @@ def _finding(stored: Mapping[str, Any]) -> Finding:
 
 
 def _review_item(stored: Mapping[str, Any]) -> ReviewItem:
-    pixels = ShownImage.from_dict({"png": stored["png"], "caption": ""}).pixels
+    pixels = ShownImage.from_dict({"url": stored["url"], "caption": ""}).pixels
     said = tuple((str(name), float(share)) for name, share in stored["said"])
     neighbours = tuple(map(ShownImage.from_dict, stored["neighbours"]))
     return ReviewItem(_finding(stored), pixels, said, neighbours, str(stored["file"]), stored["place"])

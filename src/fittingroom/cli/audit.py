@@ -77,5 +77,7 @@ def _audit(arguments: argparse.Namespace) -> Audit:
 
 def _written(found: Audit, arguments: argparse.Namespace) -> dict[str, str]:
     """The files that were asked for, by what they are."""
-    del found, arguments
-    return {}
+    written = {}
+    if arguments.report is not None:
+        written["report"] = str(found.save(arguments.report))
+    return written

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from html import escape
@@ -53,6 +53,7 @@ class Report:
         context: Mapping[str, Any],
         data: Mapping[str, Any] = MappingProxyType({}),
         pictures: str = "",
+        scripts: Sequence[str] = (),
     ) -> Report:
         """A page that needs no other file, and may load none.
 
@@ -62,11 +63,12 @@ class Report:
             context: what it shows. Strings are escaped, but for `Markup`, which is ours.
             data: what its scripts read.
             pictures: style rules with pictures in them, ours too.
+            scripts: names of further files in `templates/`, which run after all others.
         """
         from markupsafe import Markup
 
         style = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in _STYLES)
-        script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in _SCRIPTS)
+        script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in (*_SCRIPTS, *scripts))
         # One scope for all files: they share names, and leave none behind in the page.
         script = f'"use strict";\n(() => {{\n{script}}})();\n'
         html = (
@@ -195,3 +197,22 @@ def _text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+
+
+@dataclass(frozen=True)
+class TextPiece:
+    """Some words of a paragraph.
+
+    Args:
+        text: the words.
+        code: whether they are code, which the page sets in a fixed width.
+    """
+
+    text: str
+    code: bool = False
+
+
+def pieces(text: str) -> list[TextPiece]:
+    """A text in one paragraph, split at its backticks; one without a partner stays as it is."""
+    parts = re.split(r"`([^`]+)`", " ".join(text.split()))
+    return [TextPiece(part, code=bool(place % 2)) for place, part in enumerate(parts) if part]

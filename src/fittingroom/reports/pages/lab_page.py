@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from fittingroom.reports.drawing.axes import Axis, Scale, Strip
 from fittingroom.reports.pages import lab_pictures
-from fittingroom.reports.pages.document import Report, harmless, rendered
+from fittingroom.reports.pages.document import Report, TextPiece, harmless, pieces, rendered
 from fittingroom.text import nats, number, percent
 
 Facts = Mapping[str, Any]
@@ -81,12 +81,12 @@ def _context(facts: Facts) -> dict[str, Any]:
         "answer": _answer(facts["prediction"]),
         "claims": _claim_cards(facts["claims"]),
         "picture": lab_pictures.picture(facts),
-        "caption": _pieces(facts["picture"]["text"] or ""),
+        "caption": pieces(facts["picture"]["text"] or ""),
         "explanation": _paragraphs(facts["explanation"]),
         "next": _paragraphs(facts["next"]),
         "refused": [arm for arm in arms if arm["error"]],
         "codes": [arm for arm in arms if arm["code"] and not arm["error"]],
-        "left_out": [_pieces(one) for one in facts.get("left_out", [])],
+        "left_out": [pieces(one) for one in facts.get("left_out", [])],
         "columns": [(name, words) for name, words in _COLUMNS.items() if any(_measure(arm, name) for arm in arms)],
         "rows": [{"arm": arm, "cells": {name: _cell(name, _measure(arm, name)) for name in _COLUMNS}} for arm in arms],
         "stops": [(arm["name"], stops) for arm in arms if (stops := _stops(arm["stops"]))],
@@ -185,11 +185,11 @@ class _ClaimCard:
         scale: the axis of the drawing.
     """
 
-    says: list[_Piece]
+    says: list[TextPiece]
     verdict: str
     sign: str
     color: str
-    sentence: list[_Piece]
+    sentence: list[TextPiece]
     unit: str = ""
     drawing: Strip | None = None
     scale: Scale | None = None
@@ -213,7 +213,7 @@ def _key(one: Facts) -> tuple[str, str, bool]:
 
 def _claim(one: Facts, axis: Axis | None) -> _ClaimCard:
     sign, color = _sign_of(one["verdict"])
-    told = _ClaimCard(_pieces(one["says"]), one["verdict"], sign, color, _pieces(one["sentence"]))
+    told = _ClaimCard(pieces(one["says"]), one["verdict"], sign, color, pieces(one["sentence"]))
     if axis is None or one["value"] is None:
         return told
     ratio = one["kind"] == "ratio"
@@ -236,25 +236,6 @@ def _axis(claims: Sequence[Facts]) -> Axis | None:
     return Axis.linear([0.0, *values, *bands, *(-band for band in bands)]) if values else None
 
 
-@dataclass(frozen=True)
-class _Piece:
-    """Some words of a paragraph.
-
-    Args:
-        text: the words.
-        code: whether they are code, which the page sets in a fixed width.
-    """
-
-    text: str
-    code: bool = False
-
-
-def _pieces(text: str) -> list[_Piece]:
-    """A text in one paragraph, split at its backticks; one without a partner stays as it is."""
-    parts = re.split(r"`([^`]+)`", " ".join(text.split()))
-    return [_Piece(part, code=bool(place % 2)) for place, part in enumerate(parts) if part]
-
-
-def _paragraphs(text: str | None) -> list[list[_Piece]]:
+def _paragraphs(text: str | None) -> list[list[TextPiece]]:
     """The paragraphs of a text, which blank lines separate; none for None."""
-    return [_pieces(one) for one in re.split(r"\n\s*\n", text or "") if one.strip()]
+    return [pieces(one) for one in re.split(r"\n\s*\n", text or "") if one.strip()]

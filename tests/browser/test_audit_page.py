@@ -1,0 +1,47 @@
+"""The review on the page of an audit: by keys, kept in the browser, saved as a list."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+from fittingroom.reports.pages.audit_page import audit_report
+from tests.audits.made_up_checks import page_facts
+from tests.browser.conftest import Open
+
+
+def test_labels_are_reviewed_by_keys_kept_and_saved(open_file: Open, tmp_path: Path) -> None:
+    opened = open_file(audit_report(page_facts('a, "b"')).save(tmp_path / "audit.html"))
+    page = opened.page
+    page.keyboard.press("c")
+    expect(page.locator("#review-count")).to_have_text("5 images, the most suspicious first.")  # no key without focus
+    page.click("#review-begin")
+    expect(page.locator("#review-where")).to_have_text("1 of 5: 3/picture-0.png")
+    page.keyboard.press("c")
+    page.keyboard.press("a")
+    page.keyboard.press("x")
+    page.keyboard.press("s")
+    page.select_option("#review-class", label='a, "b"')
+    page.locator("#review-card").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#review-decided")).to_have_text("Decided: skipped.")
+    page.keyboard.press("0")  # the first class, which is the given one
+    said = "5 of 5 reviewed: 3 wrong, 2 right, 0 skipped. Decisions are kept in this browser."
+    expect(page.locator("#review-count")).to_have_text(said)
+    expect(page.locator("#review-rate")).to_contain_text("of all 100 labels are wrong")
+    page.reload()
+    expect(page.locator("#review-count")).to_have_text(said)
+    page.click("#review-begin")
+    with page.expect_download() as download:
+        page.click("#review-save")
+    rows = list(csv.DictReader(download.value.path().read_text(encoding="utf-8").splitlines()))
+    assert [(row["index"], row["decision"], row["new_label"]) for row in rows] == [
+        ("4", "keep", ""),
+        ("5", "relabel", "5"),
+        ("6", "exclude", ""),
+        ("7", "keep", ""),
+        ("8", "relabel", 'a, "b"'),
+    ]
+    assert opened.complaints == opened.dialogs == []
