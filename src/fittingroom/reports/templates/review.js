@@ -115,7 +115,7 @@ function shotOf(shown) {
   const item = element("li");
   const image = element("img");
   image.src = shown.url;
-  image.alt = "";
+  image.alt = `Training image of ${shown.caption}`;
   item.append(image, element("bdi", shown.caption));
   return item;
 }
