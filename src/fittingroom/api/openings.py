@@ -31,7 +31,7 @@ from fittingroom.text import amount
 _log = logging.getLogger("fittingroom")
 
 
-def load(
+def load(  # noqa: PLR0913 - where the data are, what is validated on, how pictures are read, and what lists change
     name: str | os.PathLike[str] = "fashion-mnist",
     *,
     validation: int | float | None = None,
@@ -40,6 +40,8 @@ def load(
     image_size: int | tuple[int, int] | None = None,
     aspect: str | None = None,
     color_mode: str | None = None,
+    exclude: str | os.PathLike[str] | None = None,
+    relabel: str | os.PathLike[str] | None = None,
 ) -> Dataset:
     """A dataset with its test part sealed: `data.train`, `data.validation` and `data.test`.
 
@@ -65,6 +67,11 @@ def load(
             borders, `crop` cuts off what juts out on both sides, `stretch` changes their proportions.
         color_mode: of the pictures of a folder: `rgb`, `grayscale`, or `auto` (the default), which is grayscale where
             every picture is grey all over.
+        exclude: a reviewed list, a CSV file as `fittingroom audit --export` writes it: images of which it says
+            `exclude`, or `relabel` where `relabel` is not given, are left out of training and validation.
+        relabel: a reviewed list: images of which it says `relabel` get the label in `new_label`. Of both lists only
+            rows with a decision count, or all rows where the column `decision` is missing; the test part stays as it
+            is.
 
     Raises:
         UnknownNameError: no dataset has this name.
@@ -79,6 +86,8 @@ def load(
         image_size=image_size,
         aspect=aspect,
         color_mode=color_mode,
+        exclude=exclude,
+        relabel=relabel,
     )
     return recorded(dataset)
 

@@ -45,6 +45,8 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
     image_size: int | tuple[int, int] | None = None,
     aspect: str | None = None,
     color_mode: str | None = None,
+    exclude: str | Path | None = None,
+    relabel: str | Path | None = None,
     checkpoint_every: int = 1,
     out: str | Path | None = None,
     progress: Progress | None = None,
@@ -63,6 +65,8 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
         image_size: the size that the pictures of a folder are resized to; None for one that suits them.
         aspect: how they get it: `pad`, `crop` or `stretch`, as `fittingroom.load` describes them; None for `pad`.
         color_mode: their colours: `auto`, `rgb` or `grayscale`; None for `auto`.
+        exclude: a reviewed list whose images are left out of training and validation, as `fittingroom.load` takes it.
+        relabel: a reviewed list whose images get another label. The run keeps what both change.
         checkpoint_every: epochs between checkpoints, from which `resume` continues after a crash. (Ctrl-C, SIGTERM and
             errors write one at once; those of large models wait until training has taken twenty times as long as
             writing takes.)
@@ -87,6 +91,8 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
         "image_size": image_size,
         "aspect": aspect,
         "color_mode": color_mode,
+        "exclude": exclude,
+        "relabel": relabel,
     }
     check_dataset(dataset, **loading)
     seed = whole_number("seed", seed, lowest=0)

@@ -80,6 +80,22 @@ class CommandParser(argparse.ArgumentParser):
             help="colours of the pictures of a folder (default: auto, grayscale where every picture is grey)",
         )
 
+    def add_lists(self) -> None:
+        """Adds `--exclude` and `--relabel`, reviewed lists of images."""
+        self.add_argument(
+            "--exclude",
+            type=file_path,
+            metavar="FILE.csv",
+            help="leave out the images of a reviewed list, as `fittingroom audit --export` writes it, but never test "
+            "images",
+        )
+        self.add_argument(
+            "--relabel",
+            type=file_path,
+            metavar="FILE.csv",
+            help="give the images of a reviewed list the labels in it, but never test images",
+        )
+
     def add_data_place(self) -> None:
         """Adds `--data`, which says where a run's dataset is now."""
         self.add_argument(

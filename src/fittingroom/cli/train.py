@@ -100,6 +100,7 @@ def configure(parser: CommandParser) -> None:
         help="the run's own folder, new or empty (else a numbered one in FITTINGROOM_RUNS_DIR, or ./runs)",
     )
     parser.add_data_options()
+    parser.add_lists()
     parser.set_defaults(execute=_run)
 
 
@@ -150,6 +151,8 @@ def _training(arguments: argparse.Namespace) -> Callable[..., Run]:
         image_size=arguments.image_size,
         aspect=arguments.aspect,
         color_mode=arguments.color_mode,
+        exclude=arguments.exclude,
+        relabel=arguments.relabel,
         checkpoint_every=arguments.checkpoint_every,
         out=arguments.out,
         **options,

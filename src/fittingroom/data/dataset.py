@@ -39,6 +39,8 @@ class Part:
         classes: the names of the classes.
         scale: what images are divided by to become model input in 0 to 1: 255 for 8-bit pictures, 16 for `digits`.
         files: the picture file of each image, as its path in the dataset's folder; empty where images have no files.
+        rows: int64, `(n,)`, the position of each image in the files' own training part, which is the same with every
+            split seed and every list of exclusions; None for a part of something else.
 
     Raises:
         DataError: images and labels have another type or shape, or their numbers differ.
@@ -49,6 +51,7 @@ class Part:
     classes: tuple[str, ...]
     scale: float = 255.0
     files: tuple[str, ...] = ()
+    rows: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         if self.images.dtype != np.uint8 or self.images.ndim not in {3, 4}:
@@ -65,6 +68,8 @@ class Part:
             raise DataError(
                 f"there are {len(self.files):,} file names for {len(self.labels):,} images; expected one each."
             )
+        if self.rows is not None and len(self.rows) != len(self.labels):
+            raise DataError(f"there are {len(self.rows):,} rows for {len(self.labels):,} images; expected one each.")
         if isinstance(self.images, np.ndarray):
             object.__setattr__(self, "images", read_only(self.images))
         object.__setattr__(self, "labels", read_only(self.labels))
@@ -293,7 +298,7 @@ class Dataset:
         classes: the names of the classes.
         image_shape: `(height, width)` or `(height, width, 3)`.
         source: how it was found.
-        fingerprint: of all training and validation images and labels, before the split.
+        fingerprint: of all training and validation images and labels, before the split, and of what lists change.
         split_seed: the seed of the split.
         notes: sentences for the user about these data.
         scale: see `Part`.

@@ -6,7 +6,6 @@ to test, so each image is written once, where it belongs.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import shutil
@@ -20,7 +19,6 @@ from typing import TypeVar
 
 import numpy as np
 
-from fittingroom.atomic import open_file
 from fittingroom.data.cache import DatasetSource, cache_dir
 from fittingroom.data.contents import Contents, RawDataset, RawPart
 from fittingroom.data.dataset import Part
@@ -29,7 +27,7 @@ from fittingroom.data.headers import median_size
 from fittingroom.data.pictures import MOST_BYTES, MemoryBudget, Picture
 from fittingroom.data.resizing import Resizing
 from fittingroom.data.stored_images import ImageFile, machine_memory
-from fittingroom.data.values import DIGEST_BYTES, Images
+from fittingroom.data.values import DIGEST_BYTES, Images, file_digest
 from fittingroom.errors import DataError, StorageError
 from fittingroom.progress import Bar
 from fittingroom.text import amount
@@ -138,7 +136,7 @@ def _raw(folder: PictureFolder, decoding: _Decoding) -> RawDataset:
     files = [file for part in parts for file in part]
     paths, size = tuple(path for path, _ in files), (decoding.height, decoding.width)
     labels = np.array([label for _, label in files], np.int32)
-    hashed = list(_each("Reading pictures", _digest, paths))
+    hashed = list(_each("Reading pictures", file_digest, paths))
     digests = np.frombuffer(b"".join(hashed), np.uint8).reshape(-1, DIGEST_BYTES)
     first_test = len(files) - len(parts[2])
     train, test = _Pictures(paths[:first_test], size), _Pictures(paths[first_test:], size)
@@ -301,19 +299,6 @@ def _say_changes(changes: Counter[str], verb: str, size: tuple[int, int], median
             "--image-size N, or image_size= in Python."
         )
     return said
-
-
-def _digest(path: Path) -> bytes:
-    """A hash of a file's bytes.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    try:
-        with open_file(path) as stream:
-            return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES)).digest()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
 
 
 def _name(path: Path) -> str:

@@ -23,6 +23,7 @@ from fittingroom.data.values import Images
 from fittingroom.errors import DataError, DatasetNotFoundError, UnknownNameError
 
 if TYPE_CHECKING:
+    from fittingroom.data.listed_changes import GivenList, ListedChanges
     from fittingroom.data.resizing import Resizing
 
 _LARGEST_SIDE = 1024  # pixels
@@ -40,12 +41,15 @@ def load(  # noqa: PLR0913 - the public ones, and how old runs read folders
     image_size: int | tuple[int, int] | None = None,
     aspect: str | None = None,
     color_mode: str | None = None,
+    exclude: GivenList | None = None,
+    relabel: GivenList | None = None,
     first_rules: bool = False,
 ) -> Dataset:
     """A dataset with its test part sealed, whose openings are recorded in `data.test.openings` but in no ledger.
 
-    `fittingroom.load`, which describes the arguments, adds the ledger. With `first_rules` a folder is read as the first
-    versions did, for the runs that they left behind.
+    `fittingroom.load`, which describes the arguments, adds the ledger. `exclude` and `relabel` may also be what a run
+    recorded of a list. With `first_rules` a folder is read as the first versions did, for the runs that they left
+    behind.
 
     Raises:
         UnknownNameError: no dataset has this name.
@@ -57,7 +61,13 @@ def load(  # noqa: PLR0913 - the public ones, and how old runs read folders
     validation, split_seed = _validation(validation), _whole("split_seed", split_seed)
     data_dir = None if data_dir is None else absolute(data_dir)
     name, contents, info = _find(name, data_dir, pictures)
-    train, held_out = _split(contents, validation, split_seed)
+    changes = None
+    if exclude is not None or relabel is not None:
+        from fittingroom.data.listed_changes import ListedChanges  # few need it
+
+        root = Path(name.partition(":")[2]) if name.startswith("folder:") else None
+        changes = ListedChanges.of(exclude, relabel, contents, root)
+    train, held_out, notes = _split(contents, validation, split_seed, changes)
     digests = contents.test_digests if len(contents.test_digests) else None
     test_images = _rows(contents.test_images, slice(None), contents)
     sealed = Part(test_images, contents.test_labels, contents.classes, contents.scale, files=contents.test_files)
@@ -73,9 +83,9 @@ def load(  # noqa: PLR0913 - the public ones, and how old runs read folders
         classes=contents.classes,
         image_shape=contents.images.shape[1:],
         source=contents.source,
-        fingerprint=contents.fingerprint,
+        fingerprint=contents.fingerprint if changes is None else changes.fingerprint(contents.fingerprint),
         split_seed=split_seed,
-        notes=contents.notes,
+        notes=(*contents.notes, *notes),
         scale=contents.scale,
         info=replace(info, resize_rule=contents.resize_rule),
         arguments={
@@ -85,6 +95,7 @@ def load(  # noqa: PLR0913 - the public ones, and how old runs read folders
             "data_dir": None if data_dir is None else str(data_dir),
             "image_size": None if size is None else list(size),
             **of_folder,
+            **({} if changes is None else changes.arguments),
         },
     )
 
@@ -239,21 +250,33 @@ def _resolved(place: str) -> Path:
     return path
 
 
-def _split(contents: Contents, validation: int | float | None, seed: int) -> tuple[Part, Part | None]:
-    """The training part and the validation part; without a copy where nothing is cut."""
+def _split(
+    contents: Contents, validation: int | float | None, seed: int, changes: ListedChanges | None
+) -> tuple[Part, Part | None, tuple[str, ...]]:
+    """The training part, the validation part, and what lists changed in words; no copy where nothing is cut."""
+    labels, count = contents.labels, len(contents.labels)
 
     def part(chosen: slice | NDArray[np.bool_]) -> Part:
         files = contents.files[chosen] if isinstance(chosen, slice) else tuple(compress(contents.files, chosen))
-        images = _rows(contents.images, chosen, contents)
-        return Part(images, contents.labels[chosen], contents.classes, contents.scale, files=files)
+        images, rows = _rows(contents.images, chosen, contents), np.arange(count)[chosen]
+        return Part(images, labels[chosen], contents.classes, contents.scale, files, rows)
 
     own = contents.given_validation
     if validation is None and own:
-        return part(slice(-own)), part(slice(-own, None))
-    held_out = cut_validation(contents.labels, len(contents.classes), validation, seed)
+        if changes is None:
+            return part(slice(-own)), part(slice(-own, None)), ()
+        held_out = np.arange(count) >= count - own
+    else:
+        # By the labels of the files, so that a list moves no image from one part to the other.
+        held_out = cut_validation(labels, len(contents.classes), validation, seed)
+    kept, notes = np.ones(count, bool), tuple[str, ...]()
+    if changes is not None:
+        labels, kept = changes.new_labels(labels), changes.kept(count)
+        changes.check(labels, held_out, contents.classes)
+        notes = changes.sentences(held_out)
     if not held_out.any():
-        return part(slice(None)), None
-    return part(~held_out), part(held_out)
+        return part(slice(None) if kept.all() else kept), None, notes
+    return part(~held_out & kept), part(held_out & kept), notes
 
 
 def _rows(images: Images, chosen: slice | NDArray[np.bool_], contents: Contents) -> Any:

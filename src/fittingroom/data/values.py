@@ -10,11 +10,13 @@ import hashlib
 import math
 import mmap
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fittingroom.atomic import open_file
 from fittingroom.data.ranges import NOTED_DARK, TOO_DARK, USUAL_SCALES, ValueRange
 from fittingroom.errors import DataError
 from fittingroom.text import word_list
@@ -124,6 +126,19 @@ def image_digests(images: Images, salt: bytes = b"") -> list[bytes]:
         for block in image_blocks(images)
         for row in np.ascontiguousarray(block).reshape(len(block), -1)
     ]
+
+
+def file_digest(path: Path) -> bytes:
+    """A digest of 16 bytes of a file, as of the picture files of `Digests`.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        with open_file(path) as stream:
+            return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES)).digest()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
 
 
 _DARK_LEVELS = 3  # that an 8-bit picture can have below `TOO_DARK`

@@ -68,6 +68,11 @@ class DataRecord:
             from fittingroom.data.resizing import Resizing
 
             Resizing.recorded(load)  # checks them
+        if load is not None and load.keys() & {"exclude", "relabel"}:
+            from fittingroom.data.listed_changes import check_recorded
+
+            for name in load.keys() & {"exclude", "relabel"}:
+                check_recorded(name, load[name])
         values = None if stored.get("values") is None else ValueRange.from_dict(stored["values"])
         facts = {"classes": classes, "image_shape": shape, "counts": counts, "values": values}
         return known_fields(cls, {**stored, **texts, **facts})

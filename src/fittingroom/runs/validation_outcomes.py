@@ -74,7 +74,9 @@ class ValidationOutcomes:
             if one.fingerprint != two.fingerprint:
                 if one.name != two.name:
                     return f"their datasets are {one.name} and {two.name}"
-                return f"the images or labels of {one.name} were changed between the two"
+                changed = _lists(one.load) != _lists(two.load)
+                how = " by the lists --exclude and --relabel" if changed else ""
+                return f"the images or labels of {one.name} were changed between the two{how}"
             if (cuts := _cut(one.load)) != (others := _cut(two.load)):
                 return f"their validation images were cut in different ways ({cuts} and {others})"
         counts = [len(run.outcomes.labels) for run in (self, other)]
@@ -119,6 +121,11 @@ def _agrees(record: RunRecord, last: KeptOutcomes) -> bool:
     if validation.loss is None:
         return not math.isfinite(loss)
     return math.isclose(loss, validation.loss, rel_tol=_SAME, abs_tol=1e-6)
+
+
+def _lists(load: Any) -> list[Any]:
+    """What reviewed lists changed of a run's data."""
+    return [dict(load or {}).get(name) for name in ("exclude", "relabel")]
 
 
 def _cut(load: Any) -> str:

@@ -181,6 +181,7 @@ def _data_arguments(record: RunRecord) -> list[str] | None:
         "--image-size": None if not isinstance(size, list) else "x".join(map(str, size)),
         "--aspect": load.get("aspect"),
         "--color-mode": load.get("color_mode"),
+        **{f"--{name}": load[name]["file"] for name in ("exclude", "relabel") if name in load},
     }
     return [
         str(load["name"]),
