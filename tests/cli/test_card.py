@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import fittingroom as fr
 from fittingroom.audits import checks
@@ -144,6 +145,20 @@ def test_the_data_card_is_valid_croissant(name: str, runs: dict[str, fr.Run], tm
     assert [person.name for person in dataset.metadata.creators] == ["A. Person", "B. Person"]
     assert "not examined" in dataset.metadata.data_annotation_analysis[0]
     assert "not examined" in dataset.metadata.data_limitations[0]
+
+
+def test_the_card_of_a_folder_of_pictures_reads_them_with_their_classes(tmp_path: Path) -> None:
+    for number in range(40):
+        folder = tmp_path / "shop" / "train" / ("left shoe", "right shoe")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = np.full((8, 8), number * 6, np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    run = fr.train(str(tmp_path / "shop"), fr.Recipe(hidden=(), epochs=1), out=tmp_path / "run")
+    records = list(validated(run.card().croissant, tmp_path / "shop").records("images"))
+    assert len(records) == 40
+    for record in records:
+        value = np.asarray(record["images/picture"]).flat[0]
+        assert record["images/class"].decode() == ("left shoe", "right shoe")[int(value) // 6 % 2]
 
 
 def validated(croissant: dict[str, Any], folder: Path) -> Any:

@@ -21,7 +21,7 @@ from fittingroom.audits.model_card import DATA_CARD_NAME, front_matter, model_ca
 from fittingroom.errors import InputError, RunError
 from fittingroom.reports.facts.explanation import explain
 from fittingroom.runs.json_files import json_text, plain
-from fittingroom.runs.layout import Layout, read_layout
+from fittingroom.runs.layout import Layout, SeedFiles, read_layout
 
 MODEL_CARD_NAME = "README.md"
 """The name under which Hugging Face's hub shows a model card."""
@@ -145,8 +145,14 @@ def card_of(path: Path, about: str | Path | Mapping[str, Any] | None = None) -> 
             cost=source("evaluate", LookCost.of(path).to_dict(), "--cost"),
             checks=kept_results(path),
             about=told,
+            files=_files(layout, records[0].data.counts["validation"]),
         )
     )
+
+
+def _files(layout: Layout, count: int) -> tuple[str, ...]:
+    """The picture file of each validation image; none where they came from no files."""
+    return SeedFiles(next(iter(layout.folders.values()))).picture_files(count)
 
 
 def _test(layout: Layout) -> tuple[dict[str, Any] | None, str | None]:

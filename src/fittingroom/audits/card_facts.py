@@ -33,6 +33,7 @@ class CardFacts:
         cost: the same of `fittingroom evaluate --cost`.
         checks: name -> what is kept of the check and still holds for this run and these data.
         about: what the user tells.
+        files: the picture file of each validation image, as a path in its dataset's folder; empty where there are none.
     """
 
     run: str
@@ -45,6 +46,7 @@ class CardFacts:
     cost: NumberSource
     checks: Mapping[str, Mapping[str, Any]]
     about: About
+    files: tuple[str, ...] = ()
 
     @property
     def record(self) -> RunRecord:

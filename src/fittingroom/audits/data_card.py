@@ -6,6 +6,7 @@ stand in it as record sets with their counts; what was examined of the data stan
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import Any
 
 from fittingroom.audits.card_facts import CardFacts
@@ -54,6 +55,15 @@ _CONTEXT: dict[str, Any] = {
 
 _PARTS = {"train": "cr:TrainingSplit", "validation": "cr:ValidationSplit", "test": "cr:TestSplit"}
 
+_FORMATS = {
+    ".bmp": "image/bmp",
+    ".gif": "image/gif",
+    ".jpeg": "image/jpeg",
+    ".jpg": "image/jpeg",
+    ".png": "image/png",
+    ".webp": "image/webp",
+}
+
 _SPDX = {
     "MIT": "https://spdx.org/licenses/MIT.html",
     "CC BY-SA 3.0": "https://creativecommons.org/licenses/by-sa/3.0/",
@@ -77,8 +87,8 @@ def data_card(facts: CardFacts) -> dict[str, Any]:
         "creator": _creators(facts, known),
         "datePublished": told.get("published") or (known.info.published if known else None),
         "version": told.get("version"),
-        "distribution": _files(known),
-        "recordSet": [_parts(facts), _classes(facts)],
+        "distribution": _published_files(known) or _picture_files(facts),
+        "recordSet": [_parts(facts), _classes(facts), *_images(facts)],
         **_responsible(facts),
     }
     return {key: value for key, value in card.items() if value not in (None, [], "", "unknown")}
@@ -115,8 +125,8 @@ def _creators(facts: CardFacts, known: CatalogueEntry | None) -> list[dict[str, 
     return [{"@type": "sc:Person", "name": plain_line(name)} for name in names]
 
 
-def _files(known: CatalogueEntry | None) -> list[dict[str, str]]:
-    """The published files; those of a user have no address and no published checksum, and are not listed."""
+def _published_files(known: CatalogueEntry | None) -> list[dict[str, str]]:
+    """The files of a published dataset, with the checksums that were published."""
     if known is None or not known.mirrors:
         return []
     return [
@@ -130,6 +140,41 @@ def _files(known: CatalogueEntry | None) -> list[dict[str, str]]:
         }
         for name in FOUR_FILES
     ]
+
+
+def _picture_files(facts: CardFacts) -> list[dict[str, Any]]:
+    """The pictures of the folder that the card lies in. Other files of a user have no address, and are not listed."""
+    depths = {len(PurePosixPath(file).parts) - 1 for file in facts.files}
+    if len(depths) != 1 or not facts.record.data.name.startswith("folder:"):
+        return []
+    below = "*/" * depths.pop()
+    endings = sorted({PurePosixPath(file).suffix for file in facts.files} | set(_FORMATS))
+    return [
+        {
+            "@type": "cr:FileSet",
+            "@id": "pictures",
+            "name": "pictures",
+            "description": "The pictures, in the folder that this card was copied into.",
+            "encodingFormat": sorted({_FORMATS[one.lower()] for one in endings if one.lower() in _FORMATS}),
+            "includes": [f"{below}*{ending}" for ending in endings],
+        }
+    ]
+
+
+def _images(facts: CardFacts) -> list[dict[str, Any]]:
+    """A record for each picture of a folder, with the name of its class where that is the folder that it lies in."""
+    if not _picture_files(facts):
+        return []
+
+    def taken(name: str, kind: str, description: str, extract: dict[str, Any]) -> dict[str, Any]:
+        source = {"fileSet": {"@id": "pictures"}, **extract}
+        return {**_field("images", name, kind, description), "source": source}
+
+    fields = [taken("picture", "sc:ImageObject", "The picture.", {"extract": {"fileProperty": "content"}})]
+    if {PurePosixPath(file).parent.name for file in facts.files} <= set(facts.record.data.classes):
+        where = {"extract": {"fileProperty": "fullpath"}, "transform": {"regex": "(?:.*/)?([^/]+)/[^/]+$"}}
+        fields.append(taken("class", "sc:Text", "The name of its class.", where))
+    return [{"@type": "cr:RecordSet", "@id": "images", "name": "images", "field": fields}]
 
 
 def _field(record_set: str, name: str, kind: str, description: str) -> dict[str, Any]:
