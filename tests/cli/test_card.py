@@ -18,8 +18,9 @@ from PIL import Image
 
 import fittingroom as fr
 from fittingroom.audits import checks
-from fittingroom.audits.check import AuditSubject, CheckResult
+from fittingroom.audits.check import AuditSubject, CheckResult, Finding
 from fittingroom.audits.checks import CHECKS
+from fittingroom.audits.export import write_findings
 from tests.cli.conftest import Command, Done
 
 pytestmark = [
@@ -153,7 +154,19 @@ def test_the_card_of_a_folder_of_pictures_reads_them_with_their_classes(tmp_path
         folder.mkdir(parents=True, exist_ok=True)
         pixels = np.full((8, 8), number * 6, np.uint8)
         Image.fromarray(pixels).save(folder / f"{number}.png")
-    run = fr.train(str(tmp_path / "shop"), fr.Recipe(hidden=(), epochs=1), out=tmp_path / "run")
+    shop = str(tmp_path / "shop")
+    findings = (Finding("train", 3, "odd", fr.load(shop).classes[fr.load(shop).train.labels[3]]),)
+    result = CheckResult("labels", "Labels", "found", ("One.",), findings=findings)
+    write_findings(tmp_path / "list.csv", fr.load(shop), [result])
+    lines = (tmp_path / "list.csv").read_text(encoding="utf-8").replace(",odd,,,", ",odd,,exclude,")
+    (tmp_path / "list.csv").write_text(lines, encoding="utf-8")
+    run = fr.train(shop, fr.Recipe(hidden=(), epochs=1), exclude=tmp_path / "list.csv", out=tmp_path / "run")
+    text = run.card().markdown
+    assert "| left out by a reviewed list | 1 image | `data.load.exclude.rows` |" in text
+    (command,) = [line for line in text.splitlines() if line.startswith("`fittingroom train ")]
+    assert "train folder:shop " in command
+    assert " --exclude list.csv" in command
+    assert str(tmp_path) not in text
     records = list(validated(run.card().croissant, tmp_path / "shop").records("images"))
     assert len(records) == 40
     for record in records:

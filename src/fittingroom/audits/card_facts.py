@@ -91,6 +91,12 @@ class CardFacts:
         return f"{title}: **{escaped(kept['verdict'])}**. {first} ({command})"
 
 
+def listed_images(rows: str) -> int:
+    """How many images a reviewed list changed, from what a run records of it: `3 17-20`, or `3:7 19:2`."""
+    spans = [[int(end) for end in span.partition(":")[0].split("-")] for span in rows.split()]
+    return sum(span[-1] - span[0] + 1 for span in spans)
+
+
 def command_line(name: str, run: str, *options: str) -> str:
     """A command about a run, as a line for a shell."""
     return shlex.join(["fittingroom", name, run, *options])

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fittingroom.audits.card_evaluation import accuracy_format, evaluation
-from fittingroom.audits.card_facts import NOT_STATED, CardFacts, public_name
+from fittingroom.audits.card_facts import NOT_STATED, CardFacts, listed_images, public_name
 from fittingroom.audits.card_parts import (
     CardSection,
     bullets,
@@ -22,7 +22,7 @@ from fittingroom.audits.card_parts import (
 )
 from fittingroom.audits.practices import practices
 from fittingroom.data.catalogue import CATALOGUE
-from fittingroom.text import number
+from fittingroom.text import amount, number
 
 DATA_CARD_NAME = "croissant.json"
 """The file beside the model card that has the data card."""
@@ -44,6 +44,10 @@ def _nats(value: Any) -> str:
 
 def _seconds(value: Any) -> str:
     return f"{number(value, 1)} s"
+
+
+def _listed(rows: Any) -> str:
+    return amount(listed_images(rows), "image")
 
 
 def _plain(value: Any) -> str:
@@ -217,6 +221,8 @@ def _training(facts: CardFacts) -> tuple[CardSection, ...]:
         ("training images", "data.counts.train", _count),
         ("validation images", "data.counts.validation", _count),
         ("test images, sealed", "data.counts.test", _count),
+        ("left out by a reviewed list", "data.load.exclude.rows", _listed),
+        ("given another label by a reviewed list", "data.load.relabel.rows", _listed),
         ("fingerprint of the training and validation data", "data.fingerprint", _plain),
         ("fingerprint of the test set", "data.test_fingerprint", _plain),
     )
@@ -282,7 +288,8 @@ def _repeat(facts: CardFacts) -> str:
         return f"{code(facts.command('replay'))} trains it again where the recipe and the data are known."
     load = facts.record.data.load or {}
     model = facts.record.recipe.get("model")
-    known = [load.get("name"), load.get("data_dir"), model]
+    lists = [load[name].get("file") for name in ("exclude", "relabel") if name in load]
+    known = [load.get("name"), load.get("data_dir"), model, *lists]
     private = {shlex.quote(str(one)) for one in known if one is not None and ("/" in str(one) or "\\" in str(one))}
     parts = [shlex.quote(public_name(shlex.split(part)[0])) if part in private else part for part in _words(command)]
     return f"{code(' '.join(parts))} trains the same again."
