@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fittingroom.audits.export import write_findings
 from PIL import Image
 
 import fittingroom as fr
 from fittingroom.audits import checks
 from fittingroom.audits.check import AuditSubject, CheckResult, Finding
 from fittingroom.audits.checks import CHECKS
+from  import write_findings
 from tests.cli.conftest import Command, Done
 
 pytestmark = [
