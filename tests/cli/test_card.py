@@ -20,7 +20,7 @@ import fittingroom as fr
 from fittingroom.audits import checks
 from fittingroom.audits.check import AuditSubject, CheckResult, Finding
 from fittingroom.audits.checks import CHECKS
-from  import write_findings
+from fittingroom.audits.export import write_findings
 from tests.cli.conftest import Command, Done
 
 pytestmark = [
