@@ -70,6 +70,21 @@ class Answer:
 
 
 @dataclass(frozen=True, eq=False)
+class AnswerNumbers:
+    """What a model says of many images, in numbers.
+
+    Args:
+        log_probabilities: calibrated, `(n, classes)`.
+        rarity: the smaller, the less like the training images each is, `(n,)`; all 1 where nothing is known to go by.
+        unlike: whether each is unlike them, and so refused, bool `(n,)`.
+    """
+
+    log_probabilities: Logs
+    rarity: npt.NDArray[np.float64]
+    unlike: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
 class Judgement:
     """What was learned from held-out images.
 
@@ -116,6 +131,23 @@ class Judgement:
         if features is None:
             return cls(temperature, conformal, ConfidenceDetector.of(scaled))
         return cls(temperature, conformal, NeighbourDetector.of(features, labels, scaled))
+
+    def numbers(
+        self, log_probabilities: Logs, features: Features, itself: npt.NDArray[np.intp] | None = None
+    ) -> AnswerNumbers:
+        """What `answers` says of images that come from no photo, without a sentence for each.
+
+        Args:
+            log_probabilities: what the model makes of them, `(n, classes)`.
+            features: of the images, as in `of`.
+            itself: which of the held-out images each is or was made from, `(n,)`, so that none is compared with itself;
+                -1 for none of them.
+        """
+        scaled = at_temperature(log_probabilities, self.temperature)
+        if self.unlike is None:
+            return AnswerNumbers(scaled, np.ones(len(scaled)), np.zeros(len(scaled), np.bool_))
+        rarity = self.unlike.rarity(features, scaled, itself)
+        return AnswerNumbers(scaled, rarity, rarity < self.unlike.threshold)
 
     def answers(
         self,

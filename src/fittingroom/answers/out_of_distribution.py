@@ -57,6 +57,8 @@ MOST_IMAGES = 5_000
 
 _AT_ONCE = 500
 
+_SAME = 5e-3  # the distance of an image from itself, which rounding leaves
+
 CELLS, DIRECTIONS = 7, 12
 LENGTH = CELLS * CELLS * DIRECTIONS
 """HOG features of an image."""
@@ -136,12 +138,12 @@ class NeighbourDetector:
             itself: as for `distances`.
         """
         apart = self.distances(some, log_probabilities.argmax(axis=1), itself)
-        beyond = [_beyond(self.held_out_distances, apart), _beyond(self.surprises, _surprises(log_probabilities))]
-        count = len(self.classes)
-        if itself is None:  # then each is one more beside those held out
-            beyond, count = [found + 1 for found in beyond], count + 1
+        # Each that is not among those held out is one more beside them.
+        more = np.ones(1, np.int64) if itself is None else np.asarray(itself < 0, np.int64)
+        farther = _beyond(self.held_out_distances, apart) + more
+        less_sure = _beyond(self.surprises, _surprises(log_probabilities)) + more
         # Confidence counts half as much as shape: models are often sure of nonsense, and unsure of honest images.
-        return np.asarray(np.minimum(beyond[0], 2 * beyond[1]) / count, np.float64)
+        return np.asarray(np.minimum(farther, 2 * less_sure) / (len(self.classes) + more), np.float64)
 
     def distances(
         self, some: Features, named: Integers, itself: npt.NDArray[np.intp] | None = None
@@ -151,7 +153,7 @@ class NeighbourDetector:
         Args:
             some: `(n, length)`.
             named: that class, `(n,)`.
-            itself: which of the held-out images each is, `(n,)`, so that none is compared with itself.
+            itself: which of the held-out images each is, `(n,)`, so that none is compared with itself; -1 for none.
         """
         result = np.zeros(len(some), np.float32)
         for one in np.unique(named):
@@ -172,6 +174,16 @@ class NeighbourDetector:
     @cached_property
     def _vectors(self) -> _Vectors:
         return _Vectors.of(self.features)
+
+    def places_of(self, some: Features) -> npt.NDArray[np.intp]:
+        """Which of the held-out images each image is, by its features, `(n, length)`; -1 for none of them, `(n,)`."""
+        found = np.full(len(some), -1, np.intp)
+        for start in range(0, len(some), _AT_ONCE):
+            apart = _distances(_Vectors.of(some[start : start + _AT_ONCE]), self._vectors)
+            nearest = apart.argmin(axis=1)
+            same = apart[np.arange(len(apart)), nearest] < _SAME
+            found[start : start + _AT_ONCE] = np.where(same, nearest, -1)
+        return found
 
     def detect(self, found: Features, log_probabilities: npt.NDArray[Any]) -> Detected:
         """Whether each image is unlike, bool `(n,)`, and the class of the nearest held-out image for those, `(n,)`.
@@ -216,10 +228,20 @@ class ConfidenceDetector:
         """From what the model makes of held-out images, `(n, classes)`."""
         return cls(-conformal_quantile(np.sort(-log_probabilities.max(axis=1)), FALSE_ALARMS))
 
+    def rarity(
+        self, some: Features, log_probabilities: npt.NDArray[Any], itself: npt.NDArray[np.intp] | None = None
+    ) -> npt.NDArray[np.float64]:
+        """The ln of the largest probability of each image, nats, `(n,)`: the smaller, the less like; no share here."""
+        del some, itself
+        return np.asarray(log_probabilities.max(axis=1), np.float64)
+
+    def places_of(self, some: Features) -> npt.NDArray[np.intp]:
+        """-1 for each image, `(n,)`: no features of held-out images are known."""
+        return np.full(len(some), -1, np.intp)
+
     def detect(self, found: Features, log_probabilities: npt.NDArray[Any]) -> Detected:
         """Whether each image is unlike, bool `(n,)`, and its most likely class; its features are not looked at."""
-        del found
-        return log_probabilities.max(axis=1) < self.threshold, log_probabilities.argmax(axis=1)
+        return self.rarity(found, log_probabilities) < self.threshold, log_probabilities.argmax(axis=1)
 
 
 def unit_features(features: npt.NDArray[Any]) -> Features:

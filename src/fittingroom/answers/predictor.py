@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import numpy as np
+import numpy.typing as npt
 
 from fittingroom.answers.forward import Forward, TrainedSeed, held_out_part, judgement_of_outcomes
-from fittingroom.answers.judgement import Answer, Judgement
+from fittingroom.answers.judgement import Answer, AnswerNumbers, Judgement
 from fittingroom.answers.out_of_distribution import Features, SimilarImages
 from fittingroom.answers.recalibration import ALPHA, LabelShiftCalibration
 from fittingroom.answers.stored import JUDGEMENT, LABEL_SHIFT, digest_of
@@ -118,6 +119,27 @@ class Predictor:
         features = forward.features(inputs.images, taken) if judgement.compared else np.empty((len(logs), 0))
         trained_on = data.name, data.classes
         return judgement.answers(logs, features, trained_on, alpha, inputs.cut_out, inputs.opinions)
+
+    def numbers(self, images: Array, itself: npt.NDArray[np.intp] | None = None) -> AnswerNumbers:
+        """What `answer` says of many images in numbers; they are known to be as the model takes them, `(n, ...)`.
+
+        Args:
+            images: not cut out of photos.
+            itself: which of the held-out images each was made from, as `held_out_places` gives it; None for new ones.
+        """
+        forward, judgement = self._forward, self._plain_judgement
+        taken = forward.inputs(images)
+        logs = forward.logs(taken)
+        features = forward.features(images, taken) if judgement.compared else np.empty((len(logs), 0))
+        return judgement.numbers(logs, features, itself)
+
+    def held_out_places(self, images: Array) -> npt.NDArray[np.intp] | None:
+        """Which of the held-out images each image is, `(n,)`, -1 for others; None where none are there to compare with.
+
+        An image that was held out would else be found to be like itself.
+        """
+        unlike = self._plain_judgement.unlike
+        return None if unlike is None else unlike.places_of(self.features(images))
 
     def inputs(self, images: Images) -> ModelInputs:
         """Images and photos as the model takes them.

@@ -1,0 +1,73 @@
+"""Pictures as a run's model takes them, and how many of them an audit can ask it about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fittingroom.answers.judgement import AnswerNumbers
+
+if TYPE_CHECKING:
+    from fittingroom.answers.predictor import Predictor
+    from fittingroom.data.dataset import Part
+
+_AT_ONCE = 1_000
+_AT_ONCE_SLOW = 40  # with a backbone, a hundredth of a second apiece: progress is told every second
+
+_FEWEST, _MOST = 200, 5_000
+_VALUES = 20_000_000  # pixels and channels of all images together
+
+
+@dataclass(frozen=True, eq=False)
+class ModelImages:
+    """Asks a run about pictures of its dataset's form.
+
+    Args:
+        predictor: the run's.
+        scale: the brightest value of the pictures.
+    """
+
+    predictor: Predictor
+    scale: float
+
+    @property
+    def why_not(self) -> str | None:
+        """Why pictures cannot be given to the model; None where they can."""
+        data = self.predictor.data
+        if data.as_given and (data.range.black is None or data.range.white is None):
+            return "This run was trained on arrays whose values for black and white are not known."
+        return None
+
+    def chosen(self, part: Part) -> npt.NDArray[np.intp]:
+        """Which images of a part are looked at: all, or 200 to 5,000 of them, spread evenly."""
+        size = int(np.prod(part.images.shape[1:]))
+        most = _FEWEST if self.predictor.backbone else min(max(_VALUES // size, _FEWEST), _MOST)
+        return np.linspace(0, len(part) - 1, min(most, len(part))).astype(np.intp)
+
+    def blocks(self, count: int) -> Iterator[slice]:
+        """So many images in blocks that take about a second each, or less."""
+        rows = _AT_ONCE_SLOW if self.predictor.backbone else _AT_ONCE
+        return (slice(start, min(start + rows, count)) for start in range(0, count, rows))
+
+    def numbers(self, images: npt.NDArray[np.uint8], itself: npt.NDArray[np.intp] | None = None) -> AnswerNumbers:
+        """What the run says of pictures, `(n, height, width)` or `(n, height, width, 3)`, 0 to `scale`."""
+        return self.predictor.numbers(self.as_taken(images), itself)
+
+    def as_taken(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+        """The same in the shape and with the values that the model takes."""
+        data = self.predictor.data
+        shaped = images.reshape(-1, *data.image_shape)
+        if not data.as_given:
+            return shaped
+        black, white = data.range.black or 0.0, data.range.white or 1.0
+        return np.asarray(shaped * np.float32((white - black) / self.scale) + np.float32(black), np.float32)
+
+
+def shown_pixels(image: npt.NDArray[np.uint8], scale: float, side: int = 64) -> npt.NDArray[np.uint8]:
+    """A picture for a page, 0 to 255, uint8; a large one is made smaller by whole steps, so that a page stays small."""
+    step = max(1, min(image.shape[:2]) // side)
+    return np.asarray(np.rint(image[::step, ::step] * np.float32(255 / scale)), np.uint8)

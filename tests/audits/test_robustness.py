@@ -1,0 +1,156 @@
+"""What the checks of robustness and of other images say of a run, and that they say nothing where nothing is."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fittingroom as fr
+from fittingroom.answers.judgement import AnswerNumbers
+from fittingroom.audits.check import AuditSubject, EvidenceTable, Gallery
+from fittingroom.audits.corruptions import CORRUPTIONS, corrupted
+from fittingroom.audits.model_images import ModelImages
+from fittingroom.audits.robustness import AnswersToImages, Robustness, check_robustness
+from fittingroom.data.dataset import Part
+
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
+RANDOM = np.random.default_rng(0)
+
+
+def silent(what: str, done: int = 0, total: int = 0) -> None:
+    assert what
+    assert done <= total
+
+
+@pytest.fixture(scope="module")
+def subject(tmp_path_factory: pytest.TempPathFactory) -> AuditSubject:
+    run = fr.train("digits", "course", out=tmp_path_factory.mktemp("runs") / "run", epochs=10, validation=500)
+    arguments = run.record.data.load
+    assert arguments is not None
+    data = fr.load(**arguments)
+    return AuditSubject(data, run.record.trained_recipe(), run.predictor, (), run.path, silent)
+
+
+def test_numbers_are_those_of_the_answers(subject: AuditSubject) -> None:
+    predictor, part = subject.predictor, subject.dataset.validation
+    assert predictor is not None
+    assert part is not None
+    noise = RANDOM.integers(0, 17, (40, 8, 8)).astype(np.uint8)
+    for images in (part.images[:60], noise):
+        numbers, answers = predictor.numbers(images), predictor.answer(images)
+        assert [one.unlike for one in answers] == numbers.unlike.tolist()
+        shown = np.stack([one.probabilities for one in answers])
+        assert np.allclose(np.exp(numbers.log_probabilities), shown, atol=1e-6)
+    assert numbers.unlike.mean() > 0.9
+
+
+def test_no_held_out_image_is_compared_with_itself(subject: AuditSubject) -> None:
+    predictor, part = subject.predictor, subject.dataset.validation
+    assert predictor is not None
+    assert part is not None
+    places = predictor.held_out_places(part.images)
+    assert places is not None
+    assert len(set(places.tolist())) > 0.98 * len(part)
+    others = predictor.held_out_places(subject.dataset.train.images[:50])
+    assert others is not None
+    assert np.mean(others == -1) > 0.9
+    refused = predictor.numbers(part.images, places).unlike.mean()
+    assert abs(refused - 0.05) < 0.01  # the threshold is that of the held-out images themselves
+    assert predictor.numbers(part.images).unlike.mean() < refused
+
+
+def test_the_check_says_what_its_numbers_are(subject: AuditSubject) -> None:
+    predictor, part = subject.predictor, subject.dataset.validation
+    assert predictor is not None
+    assert part is not None
+    result = check_robustness(subject)
+    facts = result.facts
+    assert result.verdict == "found"
+    assert result.check == "robustness"
+    assert list(facts["corruptions"]) == list(CORRUPTIONS)
+    assert facts["clean"]["accuracy"] == np.mean(predictor.predict(part.images).argmax(axis=1) == part.labels)
+    changed = corrupted(part.images, "rotation", 4, scale=16)
+    accuracy = np.mean(predictor.predict(changed).argmax(axis=1) == part.labels)
+    assert facts["corruptions"]["rotation"][3]["accuracy"] == pytest.approx(accuracy)
+    assert facts["interval"][0] < facts["accuracy"] < facts["interval"][1]
+    assert facts["accuracy"] < facts["clean"]["accuracy"]
+    assert f"{100 * facts['accuracy']:.1f}%" in result.sentences[0]
+    assert f"{100 * accuracy:.1f}%" in str(result.evidence[1])
+    kinds = {type(one) for one in result.evidence}
+    assert {EvidenceTable, Gallery} <= kinds
+    assert facts["severities"][5]["refused"] > facts["severities"][0]["refused"]
+    assert all("  " not in sentence and sentence[0].isupper() for sentence in (*result.sentences, *result.advice))
+
+
+def numbers_of(right: Any, confidence: float, unlike: Any = False) -> AnswersToImages:
+    count = len(right)
+    return AnswersToImages(np.asarray(right), np.full(count, confidence), np.broadcast_to(unlike, count))
+
+
+def made_up(clean: AnswersToImages, **others: AnswersToImages) -> Robustness:
+    return Robustness(clean, {name: (one,) * 5 for name, one in others.items()}, refuses=True)
+
+
+def test_a_corruption_that_costs_much_and_one_whose_answers_claim_too_much_are_named() -> None:
+    clean = numbers_of(np.arange(1000) % 10 > 0, 0.9)
+    honest, fragile = numbers_of(np.arange(1000) % 10 > 4, 0.52), numbers_of(np.arange(1000) % 10 > 4, 0.9)
+    found = made_up(clean, same=clean, honest=honest, fragile=fragile)
+    assert set(found.costly) == {"honest", "fragile"}
+    assert found.claiming == {"fragile": 1}
+    refusing = dataclasses.replace(fragile, unlike=~fragile.right)
+    assert made_up(clean, refusing=refusing).claiming == {}
+
+
+def test_nothing_is_named_where_there_is_nothing() -> None:
+    """An honest model that loses just what is tolerated: at most 5% of audits name a corruption."""
+    named = 0
+    for _ in range(200):
+        chance = RANDOM.uniform(0.5, 1, 400)
+        clean = AnswersToImages(RANDOM.random(400) < chance, chance, np.zeros(400, np.bool_))
+        others = {}
+        for name in list(CORRUPTIONS)[:5]:
+            less = chance - 0.05
+            right = (RANDOM.random((5, 400)) < less).astype(bool)
+            others[name] = tuple(AnswersToImages(one, less + 0.1, np.zeros(400, np.bool_)) for one in right)
+        found = Robustness(clean, others, refuses=True)
+        named += bool(found.costly) + bool(found.claiming)
+    assert named <= 2 * 0.05 * 200
+
+
+@pytest.mark.parametrize(("count", "verdict"), [(0, "not examined"), (20, "unsure")])
+def test_too_few_images_are_no_evidence(subject: AuditSubject, count: int, verdict: str) -> None:
+    part = subject.dataset.validation
+    assert part is not None
+    few = Part(part.images[:count], part.labels[:count], part.classes, part.scale) if count else None
+    result = check_robustness(
+        dataclasses.replace(subject, dataset=dataclasses.replace(subject.dataset, validation=few))
+    )
+    assert result.verdict == verdict
+    assert not result.facts
+    without = check_robustness(dataclasses.replace(subject, predictor=None))
+    assert without.verdict == "not examined"
+
+
+def test_large_pictures_are_fewer(subject: AuditSubject) -> None:
+    part = subject.dataset.validation
+    assert part is not None
+    assert subject.predictor is not None
+    asked = ModelImages(subject.predictor, 255.0)
+    assert len(asked.chosen(part)) == len(part)
+    large = Part(np.zeros((len(part), 320, 320, 3), np.uint8), part.labels, part.classes)
+    chosen = asked.chosen(large)
+    assert len(chosen) == 200
+    assert chosen[0] == 0
+    assert chosen[-1] == len(part) - 1
+
+
+def test_answers_without_refusals_have_their_confidence() -> None:
+    logs = np.log(np.array([[0.7, 0.3], [0.2, 0.8]]))
+    numbers = AnswerNumbers(logs, np.ones(2), np.zeros(2, np.bool_))
+    found = AnswersToImages.of([numbers, numbers], np.array([0, 0, 1, 1]))
+    assert found.right.tolist() == [True, False, False, True]
+    assert found.confidence == pytest.approx([0.7, 0.8, 0.7, 0.8])
