@@ -18,7 +18,7 @@ from PIL import Image
 
 import fittingroom as fr
 from fittingroom.audits import checks
-from fittingroom.audits.check import AuditSubject, CheckResult, Finding
+from fittingroom.audits.check import AuditSubject, CheckResult, EvidenceTable, Finding
 from fittingroom.audits.checks import CHECKS
 from fittingroom.audits.export import write_findings
 from tests.cli.conftest import Command, Done
@@ -48,10 +48,13 @@ def runs(runs_folder: Path) -> dict[str, fr.Run]:
     return {"one": one, "several": several, "bare": fr.open_run(bare.path)}
 
 
+TABLE = EvidenceTable("Per class", ("class", "wrong"), tuple((f"{n} <b>", str(n)) for n in range(30)))
+
+
 def labels(subject: AuditSubject) -> CheckResult:
     """A check that finds something, in words with a name of somebody else."""
     sentences = (f"3 labels of {subject.dataset.name} are probably wrong.", f"One is of {HOSTILE}.")
-    return CheckResult("labels", "Label suspects", "found", sentences, advice=("Look at them.",), facts={"wrong": 3})
+    return CheckResult("labels", "Label suspects", "found", sentences, advice=("Look at them.",), evidence=(TABLE,))
 
 
 def measures(subject: AuditSubject) -> CheckResult:
@@ -241,6 +244,8 @@ def test_a_card_quotes_the_audit_while_it_holds(
     assert "**Label suspects: found.** `fittingroom audit several --only labels` prints:" in card.markdown
     assert "- 3 labels of digits are probably wrong." in card.markdown
     assert "- To do: Look at them." in card.markdown
+    assert "Per class:\n\n| class | wrong |\n|---|--:|\n| 0 &lt;b&gt; | 0 |\n| 1 &lt;b&gt; | 1 |" in card.markdown
+    assert "| 19 &lt;b&gt; | 19 |\n\n... and 10 more rows" in card.markdown
     assert "Measures: **clear**. No class of 10 stands out." in card.markdown
     assert "<script" not in card.markdown
     assert "3 labels of digits are probably wrong." in card.croissant["rai:dataAnnotationAnalysis"][0]

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from fittingroom.audits.card_about import About
-from fittingroom.audits.card_parts import NumberSource, code, escaped, quoted
+from fittingroom.audits.card_parts import NumberSource, code, escaped, quoted, table
 from fittingroom.audits.checks import CHECKS
 from fittingroom.runs.layout import Layout
 from fittingroom.runs.place import is_run
@@ -73,13 +73,15 @@ class CardFacts:
         return NOT_STATED if text is None else escaped(text)
 
     def check(self, name: str) -> str:
-        """What is kept of a check, as Markdown: its verdict, its sentences and its advice, with the command."""
+        """What is kept of a check, as Markdown: verdict, sentences, advice and tables, with the command."""
         title, command = CHECKS[name].title, code(self.command("audit", "--only", name))
         kept = self.checks.get(name)
         if kept is None:
             return f"**{title}: not examined.** {command} examines it."
         lines = [*map(quoted, kept["sentences"]), *(f"To do: {quoted(one)}" for one in kept.get("advice", ()))]
-        return "\n".join([f"**{title}: {kept['verdict']}.** {command} prints:", "", *(f"- {line}" for line in lines)])
+        said = "\n".join([f"**{title}: {kept['verdict']}.** {command} prints:", "", *(f"- {line}" for line in lines)])
+        tables = [table(one) for one in kept.get("evidence", ()) if one.get("kind") == "table" and one["rows"]]
+        return "\n\n".join([said, *tables])
 
     def verdict(self, name: str) -> str:
         """A check in a line: its verdict and first sentence, or that it was not examined."""

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
-from fittingroom.text import percent, percent_range
+from fittingroom.text import amount, percent, percent_range
 
 # Texts of other people, such as class names, become Markdown that shows them as they are: no tag, link or table cell.
 _MARKUP = re.compile(r"[\\`*_\[\]<>|&~#$]")
 _DISGUISE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_MOST_ROWS = 20
 _ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 
 
@@ -143,15 +144,27 @@ class CardSection:
             if command is None:
                 parts += [str(block) for block in group]
             else:
-                parts.append(_table(command, [block for block in group if isinstance(block, CardNumber)]))
+                parts.append(_number_table(command, [block for block in group if isinstance(block, CardNumber)]))
         return "\n\n".join(parts)
 
 
-def _table(command: str, numbers: list[CardNumber]) -> str:
+def _number_table(command: str, numbers: list[CardNumber]) -> str:
     interval = " (95% interval)" if any(one.interval is not None for one in numbers) else ""
     header = f"| what | value{interval} | key |"
     rows = [one.row() for one in numbers]
     return "\n".join([f"From {code(f'{command} --json')}:", "", header, "|---|---|---|", *rows])
+
+
+def table(evidence: Mapping[str, Any]) -> str:
+    """A table of an audit's evidence, as `EvidenceTable.to_dict` has it; of many rows the first."""
+    header, rows, left = evidence["header"], evidence["rows"], evidence["left"]
+    lines = [
+        f"| {' | '.join(map(escaped, header))} |",
+        f"|{'|'.join('---' if column < left else '--:' for column in range(len(header)))}|",
+        *(f"| {' | '.join(map(escaped, row))} |" for row in rows[:_MOST_ROWS]),
+    ]
+    more = [f"... and {amount(len(rows) - _MOST_ROWS, 'more row')}"] if len(rows) > _MOST_ROWS else []
+    return "\n\n".join([f"{escaped(evidence['title'])}:", "\n".join(lines), *more])
 
 
 def bullets(lines: list[str]) -> str:
