@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import numpy as np
 
-Stream = Literal["split", "init", "shuffle", "augment", "dropout", "bootstrap", "slices", "review"]
+Stream = Literal["split", "init", "shuffle", "augment", "dropout", "bootstrap", "slices", "review", "copies"]
 
 
 def _entropy(stream: Stream) -> int:
