@@ -23,6 +23,7 @@ from fittingroom.audits.check import (
     ReviewItem,
     ShownImage,
 )
+from fittingroom.data.review_list import COLUMNS, ReviewRow
 from fittingroom.errors import DataError
 
 MADE: list[str] = []
@@ -114,7 +115,7 @@ def page_facts(evil: str) -> dict[str, Any]:
         CheckResult("clear", evil, "clear", ("Nothing is odd: `code`.",), seconds=2.0),
         CheckResult("raw-data", "Raw data", "not examined", (evil,)),
     ]
-    rows = [["train", str(4 + number), "3", "5", "", ""] for number in range(5)]
+    rows = [ReviewRow(index=4 + number, label="3", suggested="5", check="found").cells() for number in range(5)]
     return {
         "title": f"Audit of {evil}",
         "overview": "1 check found something.",
@@ -125,5 +126,5 @@ def page_facts(evil: str) -> dict[str, Any]:
         "command": f"fittingroom audit {evil}",
         "made": "2026-11-30T12:00:00+00:00",
         "results": [result.to_dict() for result in results],
-        "rows": {"header": ["part", "index", "label", "suggested", "decision", "new_label"], "rows": rows},
+        "rows": {"header": list(COLUMNS), "rows": rows},
     }

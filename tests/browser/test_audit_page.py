@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 from playwright.sync_api import expect
 
+from fittingroom.data.review_list import ReviewList
 from fittingroom.reports.pages.audit_page import audit_report
 from tests.audits.made_up_checks import page_facts
 from tests.browser.conftest import Open
 
+NAME = '=a, "b"'
+
 
 def test_labels_are_reviewed_by_keys_kept_and_saved(open_file: Open, tmp_path: Path) -> None:
-    opened = open_file(audit_report(page_facts('a, "b"')).save(tmp_path / "audit.html"))
+    opened = open_file(audit_report(page_facts(NAME)).save(tmp_path / "audit.html"))
     page = opened.page
     page.keyboard.press("c")
     expect(page.locator("#review-count")).to_have_text("5 images, the most suspicious first.")  # no key without focus
@@ -23,7 +25,7 @@ def test_labels_are_reviewed_by_keys_kept_and_saved(open_file: Open, tmp_path: P
     page.keyboard.press("a")
     page.keyboard.press("x")
     page.keyboard.press("s")
-    page.select_option("#review-class", label='a, "b"')
+    page.select_option("#review-class", label=NAME)
     page.locator("#review-card").focus()
     page.keyboard.press("ArrowLeft")
     expect(page.locator("#review-decided")).to_have_text("Decided: skipped.")
@@ -36,12 +38,14 @@ def test_labels_are_reviewed_by_keys_kept_and_saved(open_file: Open, tmp_path: P
     page.click("#review-begin")
     with page.expect_download() as download:
         page.click("#review-save")
-    rows = list(csv.DictReader(download.value.path().read_text(encoding="utf-8").splitlines()))
-    assert [(row["index"], row["decision"], row["new_label"]) for row in rows] == [
-        ("4", "keep", ""),
-        ("5", "relabel", "5"),
-        ("6", "exclude", ""),
-        ("7", "keep", ""),
-        ("8", "relabel", 'a, "b"'),
+    saved = tmp_path / "reviewed.csv"
+    download.value.save_as(saved)
+    rows = ReviewList.read(saved).rows
+    assert [(row.index, row.decision, row.new_label) for row in rows] == [
+        (4, "keep", ""),
+        (5, "relabel", "5"),
+        (6, "exclude", ""),
+        (7, "keep", ""),
+        (8, "relabel", NAME),
     ]
     assert opened.complaints == opened.dialogs == []

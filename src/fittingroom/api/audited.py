@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,11 +15,13 @@ import numpy as np
 from fittingroom.api.openings import recorded
 from fittingroom.audits.audit_progress import ShownProgress
 from fittingroom.audits.audit_text import audit_text, by_weight, overview
-from fittingroom.audits.check import AuditSubject, CheckResult, Finding, Review
+from fittingroom.audits.check import AuditSubject, CheckResult, Review
 from fittingroom.audits.checks import chosen_checks, make_checks
+from fittingroom.audits.export import review_rows, write_findings
 from fittingroom.audits.kept_results import KeptResults
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.load import load
+from fittingroom.data.review_list import COLUMNS
 from fittingroom.errors import RunError
 from fittingroom.recipes.named import NAMED
 from fittingroom.runs.json_files import plain
@@ -96,14 +98,27 @@ class Audit:
         """
         return self.report().save(page)
 
+    def export(self, path: str | Path) -> int:
+        """Writes what was found as a list to review, one row for each image, and returns how many rows it has.
+
+        Nothing is decided in it. `load(..., exclude=path, relabel=path)` follows the decisions that a person adds.
+
+        Raises:
+            DataError: the file exists, and has decisions or is another one.
+            StorageError: it cannot be written.
+        """
+        return write_findings(Path(path), self.subject.dataset, by_weight(self.results))
+
     def _page_facts(self) -> dict[str, Any]:
         """What the page shows, as JSON types."""
         data, run = self.subject.dataset, self.subject.path
         results: list[dict[str, Any]] = [plain(result.to_dict()) for result in by_weight(self.results)]
-        items = [
-            item for result in self.results for one in result.evidence if isinstance(one, Review) for item in one.items
+        reviews = [
+            replace(result, findings=tuple(item.finding for item in one.items))
+            for result in self.results
+            for one in result.evidence
+            if isinstance(one, Review)
         ]
-        header, rows = review_rows(data, [item.finding for item in items])
         return {
             **self.to_dict(),
             "results": results,
@@ -111,7 +126,7 @@ class Audit:
             "source": shlex.quote(data.name),
             "command": f"fittingroom audit {shlex.quote(data.name if run is None else str(run))}",
             "review_key": f"{data.fingerprint}:{data.split_seed}:{len(data.train)}",
-            "rows": {"header": list(header), "rows": [list(row) for row in rows]},
+            "rows": {"header": list(COLUMNS), "rows": [row.cells() for row in review_rows(data, reviews)]},
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -281,10 +296,3 @@ def _without_pictures(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_pictures(one) for key, one in value.items() if key != "url"}
     return [_without_pictures(one) for one in value] if isinstance(value, list) else value
-
-
-def review_rows(dataset: Dataset, findings: Sequence[Finding]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """TODO(audit): c2's."""
-    del dataset
-    header = ("part", "index", "label", "suggested", "decision", "new_label")
-    return header, [(one.part, str(one.index), one.label or "", one.suggested or "", "", "") for one in findings]

@@ -50,12 +50,8 @@ def _run(arguments: argparse.Namespace) -> CommandOutput:
     except AuditInterrupted as error:
         say("interrupted", str(error))
         found, status = error.audit, 130
-    facts = found.to_dict()
-    text = "" if arguments.json else str(found)
-    for name, path in _written(found, arguments).items():
-        facts[name] = path
-        text += f"\n\n{name.capitalize()}: {path}"
-    return CommandOutput(facts, text, status)
+    facts = {**found.to_dict(), **_written(found, arguments)}
+    return CommandOutput(facts, "" if arguments.json else _text(found, facts), status)
 
 
 def _audit(arguments: argparse.Namespace) -> Audit:
@@ -80,4 +76,22 @@ def _written(found: Audit, arguments: argparse.Namespace) -> dict[str, str]:
     written = {}
     if arguments.report is not None:
         written["report"] = str(found.save(arguments.report))
+    if arguments.export is not None:
+        found.export(arguments.export)
+        written["export"] = str(arguments.export)
     return written
+
+
+def _text(found: Audit, facts: dict[str, Any]) -> str:
+    """The whole audit, and which files were written and what they are for."""
+    lines = [str(found)]
+    if "report" in facts:
+        lines.append(f"Page: {facts['report']}. It opens in any browser, without a network.")
+    if "export" in facts:
+        lines.append(
+            f"List: {facts['export']}. Nothing in it is decided yet: fill in its column decision (keep, exclude or "
+            "relabel), or review the labels on the page (--report). Then train with --exclude and --relabel."
+        )
+    elif any(result.findings for result in found.results):
+        lines.append("To act on what was found: --report PAGE.html to look and review, --export FILE.csv for a list.")
+    return "\n\n".join(lines)

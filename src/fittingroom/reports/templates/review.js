@@ -219,26 +219,28 @@ function csvLine(cells) {
   return cells.map((cell) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell)).join(",") + "\r\n";
 }
 
-function decidedRow(row, { decision, label }) {
+// The row of an image as `review_list.py` reads it; a text that a spreadsheet would execute gets an apostrophe.
+function decidedRow(row, decided) {
   const filled = [...row];
-  const said = decision === "wrong" ? (label === null ? "exclude" : "relabel") : { right: "keep", skipped: "skip" }[decision];
+  const said = { right: "keep", wrong: decided?.label === null ? "exclude" : "relabel" }[decided?.decision] ?? "";
   filled[review.rows.header.indexOf("decision")] = said;
-  filled[review.rows.header.indexOf("new_label")] = said === "relabel" ? label : "";
+  const label = said === "relabel" ? decided.label : "";
+  filled[review.rows.header.indexOf("new_label")] = /^'*[=+\-@\t\r]/.test(label) ? `'${label}` : label;
   return filled;
 }
 
 function saveReview() {
   const lines = [csvLine(review.rows.header)];
   review.items.forEach((item, place) => {
-    const decided = reviewState.decisions[nameOfItem(item)];
-    if (decided) lines.push(csvLine(decidedRow(review.rows.rows[place], decided)));
+    lines.push(csvLine(decidedRow(review.rows.rows[place], reviewState.decisions[nameOfItem(item)])));
   });
   const link = element("a");
   link.href = URL.createObjectURL(new Blob(lines, { type: "text/csv" }));
   link.download = "reviewed.csv";
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-  byId("review-saved").textContent = `reviewed.csv has ${lines.length - 1} decisions.`;
+  const count = Object.values(reviewState.decisions).filter((one) => one.decision !== "skipped").length;
+  byId("review-saved").textContent = `reviewed.csv has ${lines.length - 1} rows, ${count} of them with a decision.`;
 }
 
 startReview();
