@@ -44,11 +44,11 @@ _GIF_COMMENT = b"\x21\xfe"
 def median_size(paths: Sequence[Path]) -> tuple[int, int] | None:
     """Height and width of the picture with the median longest edge, of up to 101; None if no file declares a size."""
     chosen = np.linspace(0, len(paths) - 1, min(len(paths), _SAMPLED)).round().astype(int).tolist()
-    sizes = sorted((max(size), size) for at in chosen if (size := _picture_size(paths[at])) is not None)
+    sizes = sorted((max(size), size) for at in chosen if (size := picture_size(paths[at])) is not None)
     return sizes[len(sizes) // 2][1] if sizes else None
 
 
-def _picture_size(path: Path) -> tuple[int, int] | None:
+def picture_size(path: Path) -> tuple[int, int] | None:
     """Height and width that a picture file declares, before its EXIF orientation; None where it declares none."""
     try:
         with open_file(path) as stream:
