@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import numpy as np
 
-Stream = Literal["split", "init", "shuffle", "augment", "dropout", "bootstrap", "slices", "review", "copies"]
+Stream = Literal[
+    "split", "init", "shuffle", "augment", "dropout", "bootstrap", "slices", "review", "copies", "other-images"
+]
 
 
 def _entropy(stream: Stream) -> int:

@@ -13,6 +13,8 @@ from fittingroom.answers.judgement import AnswerNumbers
 from fittingroom.audits.check import AuditSubject, EvidenceTable, Gallery
 from fittingroom.audits.corruptions import CORRUPTIONS, corrupted
 from fittingroom.audits.model_images import ModelImages
+from fittingroom.audits.other_images import Auroc, KindAnswers, check_other_images
+from fittingroom.audits.other_kinds import OtherKinds, kinds_left_out
 from fittingroom.audits.robustness import AnswersToImages, Robustness, check_robustness
 from fittingroom.data.dataset import Part
 
@@ -154,3 +156,75 @@ def test_answers_without_refusals_have_their_confidence() -> None:
     found = AnswersToImages.of([numbers, numbers], np.array([0, 0, 1, 1]))
     assert found.right.tolist() == [True, False, False, True]
     assert found.confidence == pytest.approx([0.7, 0.8, 0.7, 0.8])
+
+
+def test_other_images_are_refused_and_the_check_says_which_are_not(subject: AuditSubject) -> None:
+    result = check_other_images(subject)
+    kinds = result.facts["kinds"]
+    assert "digits" not in kinds  # the classes are digits
+    assert result.facts["left_out"] == ["digits"]
+    assert kinds["noise"]["refused"] > 0.8
+    assert abs(result.facts["validation_refused"] - 0.05) < 0.01
+    for fact in kinds.values():
+        assert fact["refused_interval"][0] <= fact["refused"] <= fact["refused_interval"][1]
+        assert fact["auroc_interval"][0] <= fact["auroc"] <= fact["auroc_interval"][1]
+        assert abs(1 - fact["fpr_at_95"] - fact["refused"]) < 0.02  # 5% of the run's own are refused
+    named = set(result.facts["mostly_answered"])
+    assert named == {name for name, fact in kinds.items() if fact["refused"] < 0.45 or name in named}
+    assert result.verdict == ("found" if named else "clear")
+    table = result.evidence[0]
+    assert isinstance(table, EvidenceTable)
+    assert {row[0] for row in table.rows} == set(kinds)
+    without = check_other_images(dataclasses.replace(subject, predictor=None))
+    assert without.verdict == "not examined"
+
+
+def test_kinds_have_the_form_and_the_tones_of_the_dataset(subject: AuditSubject) -> None:
+    small = OtherKinds(subject.dataset, 20)
+    photos = Part(RANDOM.integers(0, 256, (30, 40, 48, 3)).astype(np.uint8), np.zeros(30, np.int32), ("cat", "dog"))
+    white = Part(np.full((30, 28, 28), 250, np.uint8), np.zeros(30, np.int32), ("cat", "dog"))
+    large, bright = (
+        OtherKinds(dataclasses.replace(subject.dataset, train=part, classes=part.classes, name="folder:x"), 20)
+        for part in (photos, white)
+    )
+    for kinds, shape, top in ((small, (8, 8), 16), (large, (40, 48, 3), 255), (bright, (28, 28), 255)):
+        for name in kinds.names():
+            found = kinds.pictures(name)
+            assert found.dtype == np.uint8
+            assert found.shape == (20, *shape)
+            assert found.max() <= top
+            assert np.array_equal(found, kinds.pictures(name))
+    assert {"digits", "letters"} <= set(large.names())
+    letters = bright.pictures("letters")
+    assert np.median(letters[:, 0]) == 250  # on the dataset's white
+    assert letters.min() < 100
+    initials = dataclasses.replace(subject.dataset, classes=("a", "b", "c"))
+    assert kinds_left_out(OtherKinds(initials, 20).names()) == ("letters",)
+
+
+def test_the_area_is_that_of_scikit_learn_and_its_interval_covers_the_truth() -> None:
+    from scipy.stats import norm
+    from sklearn.metrics import roc_auc_score
+
+    covered = 0
+    truth = norm.cdf(1.5 / np.sqrt(2))
+    for _ in range(400):
+        own, others = RANDOM.normal(1.5, 1, 80), RANDOM.normal(0, 1, 60)
+        found = Auroc.of(own, others)
+        covered += found.interval.low <= truth <= found.interval.high
+    assert found.value == pytest.approx(roc_auc_score([1] * 80 + [0] * 60, np.concatenate([own, others])))
+    assert 0.91 * 400 <= covered <= 0.985 * 400
+    tied = np.array([1, 2, 2, 3]), np.array([0, 2, 2, 1])
+    assert Auroc.of(*tied).value == pytest.approx(roc_auc_score([1] * 4 + [0] * 4, np.concatenate(tied)))
+    apart = Auroc.of(np.arange(100.0) + 100, np.arange(50.0))
+    assert apart.value == 1
+    assert apart.interval == pytest.approx((1 - 3 / 50, 1))
+
+
+def test_what_is_answered_at_a_share_of_false_alarms() -> None:
+    own = AnswerNumbers(np.zeros((100, 2)), np.arange(100) / 100, np.zeros(100, np.bool_))
+    others = AnswerNumbers(np.zeros((4, 2)), np.array([0.0, 0.04, 0.05, 0.9]), np.zeros(4, np.bool_))
+    kind = KindAnswers("made up", np.zeros((4, 2, 2), np.uint8), others, own)
+    assert kind.answered_at(0.05) == 0.5  # 5 of the own, up to 0.04, are refused
+    assert kind.answered_at(0) == 1
+    assert kind.answered_at(1) == 0
