@@ -24,23 +24,25 @@ def plain_line(text: object) -> str:
 
 def escaped(text: object) -> str:
     """The text as Markdown that shows it as it is, in one line."""
-    return _MARKUP.sub(lambda found: _ENTITIES.get(found[0], f"\\{found[0]}"), plain_line(text))
+    return _without_markup(plain_line(text))
+
+
+def _without_markup(line: str) -> str:
+    return _MARKUP.sub(lambda found: _ENTITIES.get(found[0], f"\\{found[0]}"), line)
 
 
 def quoted(sentence: object) -> str:
     """A sentence of ours, which may hold other people's names, as Markdown; what stands in backticks stays code."""
     line = plain_line(sentence)
     if "``" in line or line.count("`") % 2:
-        return escaped(line)
+        return _without_markup(line)
     pieces = line.split("`")
-    return "".join(
-        f"`{piece.replace('|', chr(92) + '|')}`" if place % 2 else escaped(piece) for place, piece in enumerate(pieces)
-    )
+    return "".join(f"`{piece}`" if place % 2 else _without_markup(piece) for place, piece in enumerate(pieces))
 
 
 def code(text: object) -> str:
-    """The text as code within a line."""
-    return f"`{plain_line(text).replace('`', chr(39)).replace('|', chr(92) + '|')}`"
+    """The text as code within a line, but not within a table where it may have a bar."""
+    return f"`{plain_line(text).replace('`', chr(39))}`"
 
 
 @dataclass(frozen=True)
