@@ -88,15 +88,13 @@ def _as_table(plot: EvidencePlot) -> EvidenceTable:
     """A plot as a table: a column for each line, a row for each of a few points."""
     points = sorted({x for line in plot.lines for x in line.x})
     step = -(-len(points) // _MOST_POINTS) if points else 1
-    rows = []
-    for x in points[::step]:
-        values = [line.y[line.x.index(x)] if x in line.x else None for line in plot.lines]
-        rows.append((f"{x:g}", *(_plain(value) for value in values)))
-    return EvidenceTable(plot.title, (plot.x_label, *(line.name for line in plot.lines)), tuple(rows))
-
-
-def _plain(value: float | None) -> str:
-    return number(value, 3 if value is not None and abs(value) < 10 else 1)
+    columns = []
+    for line in plot.lines:
+        values = dict(zip(line.x, line.y, strict=True))
+        digits = 3 if max((abs(y) for y in line.y), default=0) < 10 else 1
+        columns.append([number(values.get(x), digits) for x in points[::step]])
+    rows = tuple(zip((f"{x:g}" for x in points[::step]), *columns, strict=True))
+    return EvidenceTable(plot.title, (plot.x_label, *(line.name for line in plot.lines)), rows)
 
 
 def _table(table: EvidenceTable) -> Iterator[str]:
