@@ -35,6 +35,7 @@ COLOURED = np.stack([GREY, GREY // 2, GREY * 3], axis=2)
 
 PLAN = {
     "images": 100,
+    "order": [4, 5, 6, 7, 8],
     "bands": [
         {"low": 0.5, "high": 0.8, "count": 3, "mean": 0.6, "indices": [4, 5, 6]},
         {"low": 0.0, "high": 0.5, "count": 97, "mean": 0.01, "indices": [7, 8]},
@@ -118,6 +119,9 @@ def page_facts(evil: str) -> dict[str, Any]:
     rows = [ReviewRow(index=4 + number, label="3", suggested="5", check="found").cells() for number in range(5)]
     return {
         "title": f"Audit of {evil}",
+        "heading": evil,
+        "run": evil,
+        "counts": "3 training images",
         "overview": "1 check found something.",
         "complete": False,
         "fingerprint": "0123456789abcdef",

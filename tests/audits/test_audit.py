@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import fittingroom as fr
 from fittingroom.api.audited import AuditInterrupted
-from fittingroom.audits.check import CheckResult
+from fittingroom.audits.check import CheckResult, Review
 from fittingroom.audits.checks import CHECKS, kept_results
+from fittingroom.audits.export import review_rows
 from fittingroom.cli.main import main
+from fittingroom.data.review_list import Decision, ReviewList
+from fittingroom.errors import DataError, InputError
 from fittingroom.runs.ledger import Ledger
 from tests.audits.made_up_checks import MADE, only_checks
+from tests.reports.pages import block_of, parsed
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +94,49 @@ def test_an_interruption_shows_and_keeps_what_is_done(capsys: pytest.CaptureFixt
         assert not json.loads(printed.out)["complete"]
         assert "interrupted: the audit was ended" in printed.err
         assert MADE == ["found"]
+
+
+def test_a_reviewed_list_gives_the_rate_of_wrong_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with only_checks("found"):
+        audit = fr.audit("digits", again=True)
+        (review,) = (one for one in audit["found"].evidence if isinstance(one, Review))
+        reviewable = replace(audit["found"], findings=tuple(item.finding for item in review.items))
+        rows = review_rows(audit.subject.dataset, [reviewable])
+        reviewed = tmp_path / "reviewed.csv"
+        ReviewList.write(reviewed, rows)
+        with pytest.raises(InputError, match="no decision about an image of this review"):
+            audit.error_rate(reviewed)
+        decided: tuple[Decision, ...] = ("relabel", "", "keep", "keep", "exclude")
+        ReviewList.write(reviewed, [replace(row, decision=one) for row, one in zip(rows, decided, strict=True)])
+        rate = audit.error_rate(reviewed)
+        assert (rate.images, rate.reviewed, rate.wrong, rate.skipped) == (100, 5, 2, 1)
+        assert main(["audit", "digits", "--only", "found", "--reviewed", str(reviewed)]) == 0
+        assert capsys.readouterr().out.strip() == rate.sentence
+        other = replace(rows[0], image="pixels:" + 32 * "0", decision="keep")
+        reviewed.unlink()
+        ReviewList.write(reviewed, [other])
+        with pytest.raises(DataError, match="The list is of other data"):
+            audit.error_rate(reviewed)
+    with only_checks("clear"), pytest.raises(InputError, match="fittingroom audit --only labels"):
+        fr.audit("digits").error_rate(reviewed)
+
+
+def test_page_and_list_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page, exported = tmp_path / "audit.html", tmp_path / "found.csv"
+    with only_checks("found", "clear"):
+        assert main(["audit", "digits", "--report", str(page), "--export", str(exported), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["report"], facts["export"]) == (str(page), str(exported))
+    rows = ReviewList.read(exported).rows
+    assert [(row.part, row.label, row.suggested, row.decision) for row in rows] == [
+        ("train", "3", "5", ""),
+        ("train", "", "", ""),
+    ]
+    html = page.read_text(encoding="utf-8")
+    parsed(html)
+    assert "<script>alert" not in html.replace("&lt;", "")
+    assert len(block_of(html)["review"]["items"]) == 5
+    assert "data:image" not in json.dumps(facts)
 
 
 def test_no_audit_opens_a_test_set(trained: Path) -> None:

@@ -19,6 +19,7 @@ from fittingroom.audits.check import AuditSubject, CheckResult, Review
 from fittingroom.audits.checks import chosen_checks, make_checks
 from fittingroom.audits.export import review_rows, write_findings
 from fittingroom.audits.kept_results import KeptResults
+from fittingroom.audits.reviewed import reviewed_error_rate
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.load import load
 from fittingroom.data.review_list import COLUMNS
@@ -33,6 +34,7 @@ from fittingroom.training.arguments import are_photographs
 
 if TYPE_CHECKING:
     from fittingroom.answers.predictor import Predictor
+    from fittingroom.audits.error_rate import ErrorRate
     from fittingroom.recipes.recipe import Recipe
     from fittingroom.reports.pages.document import Report
     from fittingroom.runs.record import RunRecord
@@ -71,13 +73,17 @@ class Audit:
     @property
     def title(self) -> str:
         """What was audited, in a line."""
-        data = self.subject.dataset
-        parts = {"training": data.train, "validation": data.validation, "sealed test": data.test}
-        counts = [f"{len(part):,} {name}" for name, part in parts.items() if part is not None and len(part)]
-        what = f"{data.name}, {word_list(counts)} images"
+        what = f"{self.subject.dataset.name}, {self._counts}"
         if self.subject.path is None:
             return f"Audit of {what}"
         return f"Audit of {self.subject.path.name}: {self.subject.recipe.name} on {what}"
+
+    @property
+    def _counts(self) -> str:
+        data = self.subject.dataset
+        parts = {"training": data.train, "validation": data.validation, "sealed test": data.test}
+        counts = [f"{len(part):,} {name}" for name, part in parts.items() if part is not None and len(part)]
+        return f"{word_list(counts)} images"
 
     @property
     def overview(self) -> str:
@@ -109,6 +115,18 @@ class Audit:
         """
         return write_findings(Path(path), self.subject.dataset, by_weight(self.results))
 
+    def error_rate(self, reviewed: str | Path) -> ErrorRate:
+        """How many labels are wrong, with an interval, by what a person decided in the review of the check `labels`.
+
+        Args:
+            reviewed: the list that the page of the audit saved.
+
+        Raises:
+            InputError: there is no review, or the list has no decision about its images.
+            DataError: the list cannot be read, or is of other data.
+        """
+        return reviewed_error_rate(Path(reviewed), self.subject.dataset, self.results)
+
     def _page_facts(self) -> dict[str, Any]:
         """What the page shows, as JSON types."""
         data, run = self.subject.dataset, self.subject.path
@@ -122,6 +140,8 @@ class Audit:
         return {
             **self.to_dict(),
             "results": results,
+            "heading": data.name if run is None else f"{self.subject.recipe.name} on {data.name}",
+            "counts": self._counts,
             "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "source": shlex.quote(data.name),
             "command": f"fittingroom audit {shlex.quote(data.name if run is None else str(run))}",

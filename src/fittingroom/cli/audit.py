@@ -35,6 +35,12 @@ def configure(parser: CommandParser) -> None:
     parser.add_argument(
         "--export", metavar="FILE.csv", type=file_path, help="write the images that were found, a row each, for review"
     )
+    parser.add_argument(
+        "--reviewed",
+        metavar="FILE.csv",
+        type=file_path,
+        help="a list that the page saved: how many labels are wrong, by what was decided (makes the check labels only)",
+    )
     parser.add_data_options()
     parser.add_data_place()
     parser.add_trust()
@@ -51,6 +57,9 @@ def _run(arguments: argparse.Namespace) -> CommandOutput:
         say("interrupted", str(error))
         found, status = error.audit, 130
     facts = {**found.to_dict(), **_written(found, arguments)}
+    if arguments.reviewed is not None:
+        rate = found.error_rate(arguments.reviewed)
+        return CommandOutput({**facts, "error_rate": rate.to_dict()}, rate.sentence, status)
     return CommandOutput(facts, "" if arguments.json else _text(found, facts), status)
 
 
@@ -58,7 +67,8 @@ def _audit(arguments: argparse.Namespace) -> Audit:
     from fittingroom import audit, open_run
     from fittingroom.api.audits import dataset_named, run_named
 
-    how: dict[str, Any] = {"only": arguments.only, "again": arguments.again}
+    only = arguments.only or ("labels" if arguments.reviewed is not None else None)
+    how: dict[str, Any] = {"only": only, "again": arguments.again}
     loading = {name: getattr(arguments, name) for name in _HOW_DATA_ARE_READ if getattr(arguments, name) is not None}
     run = run_named(arguments.subject)
     if run is None:

@@ -42,6 +42,7 @@ def audit_report(facts: Facts) -> Report:
         f".of-{count} {{ grid-template-columns: repeat({count}, minmax(0, 112px)); }}\n" for count in counts
     )
     context = {"title": facts["title"], "facts": facts, "checks": checks, "review": review}
+    context["unexamined"] = [check for check in checks if check["verdict"] == "not examined"]
     data = {} if review is None else {"review": {**review, "key": facts["review_key"], "rows": facts["rows"]}}
     return Report.of(facts["title"], "audit.html", context, data, rules, _SCRIPTS)
 
