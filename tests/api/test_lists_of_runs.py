@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from fittingroom.cli.main import main
 from fittingroom.data.review_list import ReviewList
 from fittingroom.errors import DataError, InputError, RunError
 from fittingroom.runs.ledger import Ledger
+from fittingroom.runs.validation_outcomes import ValidationOutcomes
 from tests.api.stopping import Crash, CrashIn, assert_same_training
 
 TINY = {"hidden": [8], "epochs": 2}
@@ -101,6 +103,26 @@ def test_the_command_takes_lists_and_a_loaded_dataset_has_its_own(
     with pytest.raises(InputError, match=r"exclude says how to load.*loaded already"):
         fr.train(fr.load("digits"), TINY, exclude=reviewed)
     assert isinstance(fr.train(fr.load("digits", exclude=reviewed), TINY), Run)
+
+
+def test_runs_with_a_list_and_without_are_compared_on_the_images_that_both_have(reviewed: Path, tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("plain", "excluded", "relabelled", "excluded-too")]
+    lists: list[dict[str, Any]] = [{}, {"exclude": reviewed}, {"relabel": reviewed}, {"exclude": reviewed}]
+    runs = [fr.train("digits", TINY, out=path, **given) for path, given in zip(paths, lists, strict=True)]
+    for chosen, left_out in (((0, 1), 1), ((1, 0, 2), 1), ((0, 2), 1)):
+        found = fr.compare([paths[place] for place in chosen])
+        assert found.images == 120 - left_out
+        assert "on the 119 images that all have with the same label; 1 are left out" in found.notes[0]
+    right = [ValidationOutcomes.read(run[0].path).kept.right for run in runs]
+    both = fr.compare(paths[:2]).contenders
+    assert (both[0].correct[0] == np.delete(right[0], 2)).all()
+    assert (both[1].correct[0] == right[1]).all()
+    same = fr.compare([paths[1], paths[3]])
+    assert same.images == 119
+    assert not any("Reviewed lists" in note for note in same.notes)
+    fr.report(paths[:2], tmp_path / "page.html")
+    with pytest.raises(InputError, match="cannot be compared"):
+        fr.compare([paths[0], fr.train("digits", TINY, exclude=reviewed, validation=60, out=tmp_path / "cut").path])
 
 
 @pytest.mark.parametrize("value", ["/etc/passwd", {"file": "x", "sha256": "", "rows": "/etc"}, {"rows": "1"}, 3])

@@ -239,6 +239,10 @@ def test_lists_that_make_no_sense_are_refused_with_their_row(files: Path, tmp_pa
         load(files, exclude=tmp_path / "list.csv")
     with pytest.raises(DataError, match=r"cannot read the list .*gone\.csv: No such file"):
         load(files, exclude=tmp_path / "gone.csv")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fittingroom.data.review_list._MOST_ROWS", 2)
+        with pytest.raises(DataError, match="it has more than 2 rows"):
+            load(files, exclude=written(tmp_path / "list.csv", "index\n1\n2\n3\n"))
     with pytest.raises(DataError, match=r"exclude is a list; expected the path"):
         loaded(files, "exclude", [3])
 

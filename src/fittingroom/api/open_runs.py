@@ -13,11 +13,13 @@ from fittingroom.evaluation.comparison import Comparison, Contender
 from fittingroom.evaluation.leaderboard import Leaderboard, Leaderboards
 from fittingroom.runs.layout import read_layout
 from fittingroom.runs.place import find_run, is_run
+from fittingroom.runs.shared_images import SharedImages
 from fittingroom.runs.validation_outcomes import ValidationOutcomes
 from fittingroom.text import amount
 
 if TYPE_CHECKING:
     import keras
+    import numpy.typing as npt
 
     from fittingroom.api.run import Run
     from fittingroom.reports.pages.document import Report
@@ -68,6 +70,7 @@ def compare(runs: Sequence[str | Path | Run]) -> Comparison:
         UnknownNameError: there is no such run.
         RunError: a run is damaged, or has no validation images.
         InputError: there are fewer than two runs, one is given twice, or their validation images are not the same.
+            Where they differ by reviewed lists alone, the runs are compared on the images that all have.
     """
     one = isinstance(runs, str | Path) or not isinstance(runs, Iterable)
     if one or (hasattr(runs, "path") and len(runs) == 1):
@@ -77,11 +80,12 @@ def compare(runs: Sequence[str | Path | Run]) -> Comparison:
     _check_apart(paths)
     names = _names(paths)
     validated = [[ValidationOutcomes.read(folder) for folder in read_layout(path).folders.values()] for path in paths]
-    notes = _check_same_images(names, validated)
+    shared = SharedImages.of([seeds[0] for seeds in validated])
+    notes = _check_same_images(names, validated) if shared is None else [shared.note]
     contenders = []
-    for name, seeds in zip(names, validated, strict=True):
+    for place, (name, seeds) in enumerate(zip(names, validated, strict=True)):
         _check_answers(seeds)
-        contender, more = contender_of(name, seeds)
+        contender, more = contender_of(name, seeds, None if shared is None else shared.rows[place])
         contenders.append(contender)
         notes += more
     return Comparison.of(validated[0][0].record.data.name, contenders, notes)
@@ -166,20 +170,23 @@ def _check_answers(seeds: Sequence[ValidationOutcomes]) -> None:
             raise RunError(f"{one.path} cannot be compared. {why}")
 
 
-def contender_of(name: str, seeds: Sequence[ValidationOutcomes]) -> tuple[Contender, list[str]]:
+def contender_of(
+    name: str, seeds: Sequence[ValidationOutcomes], rows: npt.NDArray[np.int64] | None = None
+) -> tuple[Contender, list[str]]:
     """A run as what its kept weights make of the images, and what should be said of it.
 
     Args:
         name: what to call it.
         seeds: what is stored of each of its seeds.
+        rows: which of its validation images count; None for all.
     """
     each = [one.kept for one in seeds]
     contender = Contender(
         name=name,
         recipe=str(seeds[0].record.recipe["name"]),
         seeds=tuple(one.record.seed for one in seeds),
-        correct=np.stack([kept.right for kept in each]),
-        loss=np.stack([kept.loss for kept in each]),
+        correct=np.stack([kept.right if rows is None else kept.right[rows] for kept in each]),
+        loss=np.stack([kept.loss if rows is None else kept.loss[rows] for kept in each]),
     )
     notes = []
     if not all(one.known for one in seeds):

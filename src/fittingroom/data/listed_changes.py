@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,14 +44,14 @@ class ListedChanges:
         excluded: positions of the images that are left out, rising, `(n,)`.
         relabelled: positions of the images that get another label, rising, `(m,)`; none of them is left out.
         labels: the labels that these get, `(m,)`.
-        arguments: what a run records of them: `exclude` and `relabel`, as `load` takes them again.
+        lists: what is recorded of each list, `exclude` and `relabel`: path, SHA-256 and rows.
         notes: sentences about rows that change nothing.
     """
 
     excluded: NDArray[np.int64]
     relabelled: NDArray[np.int64]
     labels: Labels
-    arguments: Mapping[str, Any]
+    lists: Mapping[str, Mapping[str, str]]
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -73,10 +73,10 @@ class ListedChanges:
             DataError: a list cannot be read, nobody has reviewed it, or it is of other data; the row is named.
         """
         gone, corrected, notes = set[int](), dict[int, int](), list[str]()
-        arguments: dict[str, dict[str, str]] = {}
+        lists: dict[str, dict[str, str]] = {}
         if isinstance(relabel, Mapping):
             corrected = _recorded_labels(relabel, contents)
-            arguments["relabel"] = dict(relabel)
+            lists["relabel"] = dict(relabel)
         elif relabel is not None:
             rows, found = ListedRows(contents, root), _read("relabel", relabel)
             unused = 0
@@ -85,7 +85,7 @@ class ListedChanges:
                     unused += 1
                 elif corrected.setdefault(position, label := rows.label(row, found)) != label:
                     raise DataError(f"line {row.line} of the list {found.path} gives an image its second new label.")
-            arguments["relabel"] = {"file": str(found.path), "sha256": found.sha256}
+            lists["relabel"] = {"file": str(found.path), "sha256": found.sha256}
             notes += rows.notes()
             if unused and exclude is None:
                 notes.append(
@@ -93,24 +93,22 @@ class ListedChanges:
                 )
         if isinstance(exclude, Mapping):
             gone = _recorded_rows(exclude, contents)
-            arguments["exclude"] = dict(exclude)
+            lists["exclude"] = dict(exclude)
         elif exclude is not None:
             rows, found = ListedRows(contents, root), _read("exclude", exclude)
             for position, row in rows.decided(found, "exclude"):
                 if row.decision == "exclude" or position not in corrected:
                     gone.add(position)
-            arguments["exclude"] = {"file": str(found.path), "sha256": found.sha256}
+            lists["exclude"] = {"file": str(found.path), "sha256": found.sha256}
             notes += rows.notes()
         kept = [(at, to) for at, to in sorted(corrected.items()) if at not in gone and contents.labels[at] != to]
         if relabel is not None:
-            arguments["relabel"]["rows"] = " ".join(f"{at}:{to}" for at, to in kept)
+            lists["relabel"]["rows"] = " ".join(f"{at}:{to}" for at, to in kept)
         excluded = np.array(sorted(gone), np.int64)
         if exclude is not None:
-            arguments["exclude"]["rows"] = " ".join(_ranges(excluded))
+            lists["exclude"]["rows"] = positions_text(excluded)
         positions = np.array([at for at, _ in kept], np.int64)
-        return cls(
-            excluded, positions, np.array([to for _, to in kept], np.int32), arguments, tuple(dict.fromkeys(notes))
-        )
+        return cls(excluded, positions, np.array([to for _, to in kept], np.int32), lists, tuple(dict.fromkeys(notes)))
 
     def new_labels(self, labels: Labels) -> Labels:
         """The labels of the training part with the changed ones."""
@@ -132,6 +130,22 @@ class ListedChanges:
         for array in (self.excluded, self.relabelled, self.labels):
             digest.update(f"{len(array)}\n".encode() + array.astype("<i8").tobytes())
         return digest.hexdigest()
+
+    def arguments(self, of_files: str, held_out: NDArray[np.bool_]) -> dict[str, dict[str, str]]:
+        """What a run records: `exclude` and `relabel`, as `load` takes them again.
+
+        By the positions of left out images among all that are held out, runs with other lists find the validation
+        images that they share.
+
+        Args:
+            of_files: the fingerprint of the training part as the files have it.
+            held_out: marks validation.
+        """
+        recorded = {name: {**one, "files": of_files} for name, one in self.lists.items()}
+        if "exclude" in recorded:
+            places = np.cumsum(held_out) - 1
+            recorded["exclude"]["validation"] = positions_text(places[self.excluded[held_out[self.excluded]]])
+        return recorded
 
     def check(self, labels: Labels, held_out: NDArray[np.bool_], classes: tuple[str, ...]) -> None:
         """Makes sure that every class still has a training image, and that validation has images if it had any.
@@ -167,15 +181,15 @@ class ListedChanges:
             return word_list(amount(count, noun) for noun, count in counts.items() if count) or "none"
 
         parts = []
-        if "exclude" in self.arguments:
+        if "exclude" in self.lists:
             parts.append(f"left out {counted(self.excluded)}")
-        if "relabel" in self.arguments:
+        if "relabel" in self.lists:
             parts.append(f"new labels for {counted(self.relabelled)}")
         return f"By {self._names}: {'; '.join(parts)}. The test part stays as it is.", *self.notes
 
     @property
     def _names(self) -> str:
-        return word_list(dict.fromkeys(f"the list {Path(one['file']).name}" for one in self.arguments.values()))
+        return word_list(dict.fromkeys(f"the list {Path(one['file']).name}" for one in self.lists.values()))
 
 
 def check_recorded(name: str, value: Any) -> None:
@@ -191,8 +205,12 @@ def check_recorded(name: str, value: Any) -> None:
     texts = value if isinstance(value, Mapping) else {}
     if not all(isinstance(texts.get(key), str) for key in ("file", "sha256", "rows")):
         raise ValueError(f"{name} must be an object with file, sha256 and rows, got {str(value)[:100]!r}")
-    if not _FORMS[name].fullmatch(texts["rows"]):
-        raise ValueError(f"the rows of {name} must be positions, got {texts['rows'][:60]!r}")
+    held_out = texts.get("validation", "")
+    if not isinstance(texts.get("files", ""), str) or not isinstance(held_out, str):
+        raise ValueError(f"{name} must have texts, got {str(value)[:100]!r}")  # noqa: TRY004
+    for text, form in ((texts["rows"], _FORMS[name]), (held_out, _FORMS["exclude"])):
+        if not form.fullmatch(text):
+            raise ValueError(f"the rows of {name} must be positions, got {text[:60]!r}")
 
 
 def _read(name: str, given: Any) -> ReviewList:
@@ -203,12 +221,7 @@ def _read(name: str, given: Any) -> ReviewList:
 
 def _recorded_rows(stored: Mapping[str, Any], contents: Contents) -> set[int]:
     _check("exclude", stored)
-    rows = set[int]()
-    for one in stored["rows"].split():
-        first, _, last = one.partition("-")
-        _check_position(last or first, contents)
-        rows.update(range(int(first), int(last or first) + 1))
-    return rows
+    return {*read_positions(stored["rows"], len(contents.labels)).tolist()}
 
 
 def _recorded_labels(stored: Mapping[str, Any], contents: Contents) -> dict[int, int]:
@@ -216,7 +229,7 @@ def _recorded_labels(stored: Mapping[str, Any], contents: Contents) -> dict[int,
     labels = {}
     for one in stored["rows"].split():
         at, _, to = one.partition(":")
-        _check_position(at, contents)
+        _check_position(at, len(contents.labels))
         if len(to) > 9 or int(to) >= len(contents.classes):
             raise DataError(
                 f"the recorded list gives the label {to[:20]}, but there are {len(contents.classes)} classes."
@@ -232,15 +245,32 @@ def _check(name: str, stored: Mapping[str, Any]) -> None:
         raise DataError(f"{error}.") from error
 
 
-def _check_position(text: str, contents: Contents) -> None:
-    count = len(contents.labels)
+def _check_position(text: str, count: int) -> None:
     if len(text) > 15 or int(text) >= count:
-        raise DataError(f"the recorded list has image {text[:20]}, but the training part has {count:,} images.")
+        raise DataError(f"the recorded list has image {text[:20]}, but the part has {count:,} images.")
 
 
-def _ranges(rows: NDArray[np.int64]) -> Iterator[str]:
-    """Rising positions, those in a row as `first-last`."""
+def positions_text(rows: NDArray[np.int64]) -> str:
+    """Rising positions as a text, those in a row as `first-last`: `3 17-20`."""
     starts = np.flatnonzero(np.diff(rows, prepend=-2) != 1)
-    for one in np.split(rows, starts[1:]):
-        if len(one):
-            yield str(one[0]) if len(one) == 1 else f"{one[0]}-{one[-1]}"
+    each = (one for one in np.split(rows, starts[1:]) if len(one))
+    return " ".join(str(one[0]) if len(one) == 1 else f"{one[0]}-{one[-1]}" for one in each)
+
+
+def read_positions(text: str, count: int) -> NDArray[np.int64]:
+    """The positions in such a text, rising, each once, `(n,)`.
+
+    Args:
+        text: as `positions_text` gives it.
+        count: from which on there are no images.
+
+    Raises:
+        DataError: there is no such image.
+    """
+    chosen = np.zeros(count, bool)
+    for one in text.split():
+        first, _, last = one.partition("-")
+        _check_position(first, count)
+        _check_position(last or first, count)
+        chosen[int(first) : int(last or first) + 1] = True
+    return np.flatnonzero(chosen)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import compress
 from pathlib import Path
@@ -67,7 +68,7 @@ def load(  # noqa: PLR0913 - the public ones, and how old runs read folders
 
         root = Path(name.partition(":")[2]) if name.startswith("folder:") else None
         changes = ListedChanges.of(exclude, relabel, contents, root)
-    train, held_out, notes = _split(contents, validation, split_seed, changes)
+    train, held_out, of_lists, notes = _split(contents, validation, split_seed, changes)
     digests = contents.test_digests if len(contents.test_digests) else None
     test_images = _rows(contents.test_images, slice(None), contents)
     sealed = Part(test_images, contents.test_labels, contents.classes, contents.scale, files=contents.test_files)
@@ -95,7 +96,7 @@ def load(  # noqa: PLR0913 - the public ones, and how old runs read folders
             "data_dir": None if data_dir is None else str(data_dir),
             "image_size": None if size is None else list(size),
             **of_folder,
-            **({} if changes is None else changes.arguments),
+            **of_lists,
         },
     )
 
@@ -252,8 +253,11 @@ def _resolved(place: str) -> Path:
 
 def _split(
     contents: Contents, validation: int | float | None, seed: int, changes: ListedChanges | None
-) -> tuple[Part, Part | None, tuple[str, ...]]:
-    """The training part, the validation part, and what lists changed in words; no copy where nothing is cut."""
+) -> tuple[Part, Part | None, Mapping[str, Any], tuple[str, ...]]:
+    """The training part, the validation part, and what lists changed: for the record and in words.
+
+    Nothing is copied where nothing is cut.
+    """
     labels, count = contents.labels, len(contents.labels)
 
     def part(chosen: slice | NDArray[np.bool_]) -> Part:
@@ -264,19 +268,20 @@ def _split(
     own = contents.given_validation
     if validation is None and own:
         if changes is None:
-            return part(slice(-own)), part(slice(-own, None)), ()
+            return part(slice(-own)), part(slice(-own, None)), {}, ()
         held_out = np.arange(count) >= count - own
     else:
         # By the labels of the files, so that a list moves no image from one part to the other.
         held_out = cut_validation(labels, len(contents.classes), validation, seed)
-    kept, notes = np.ones(count, bool), tuple[str, ...]()
+    kept, recorded, notes = np.ones(count, bool), dict[str, Any](), tuple[str, ...]()
     if changes is not None:
+        recorded = changes.arguments(contents.fingerprint, held_out)
         labels, kept = changes.new_labels(labels), changes.kept(count)
         changes.check(labels, held_out, contents.classes)
         notes = changes.sentences(held_out)
     if not held_out.any():
-        return part(slice(None) if kept.all() else kept), None, notes
-    return part(~held_out & kept), part(held_out & kept), notes
+        return part(slice(None) if kept.all() else kept), None, recorded, notes
+    return part(~held_out & kept), part(held_out & kept), recorded, notes
 
 
 def _rows(images: Images, chosen: slice | NDArray[np.bool_], contents: Contents) -> Any:

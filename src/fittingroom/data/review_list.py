@@ -43,10 +43,11 @@ _OTHER_NAMES = {"file_name": "file", "filename": "file", "row": "index"}
 _DECISIONS = get_args(Decision)
 _PARTS = ("train", "validation", "test")
 _MOST_BYTES = 128 * 2**20
+_MOST_ROWS = 1_000_000
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ReviewRow:
     """An image in a list.
 
@@ -169,6 +170,8 @@ def _read(text: str) -> tuple[tuple[str, ...], tuple[ReviewRow, ...]]:
             header = _header(cells)
         else:
             rows.append(_row(reader.line_num, header, cells))
+        if len(rows) > _MOST_ROWS:
+            raise DataError(f"it has more than {_MOST_ROWS:,} rows; a list may have as many as that")
     if not rows:
         raise DataError(
             "it is empty. Expected a header and a row for each image, as `fittingroom audit --export` writes"

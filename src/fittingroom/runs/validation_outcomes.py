@@ -77,7 +77,7 @@ class ValidationOutcomes:
                 changed = _lists(one.load) != _lists(two.load)
                 how = " by the lists --exclude and --relabel" if changed else ""
                 return f"the images or labels of {one.name} were changed between the two{how}"
-            if (cuts := _cut(one.load)) != (others := _cut(two.load)):
+            if (cuts := self.cut) != (others := other.cut):
                 return f"their validation images were cut in different ways ({cuts} and {others})"
         counts = [len(run.outcomes.labels) for run in (self, other)]
         if counts[0] != counts[1]:
@@ -85,6 +85,19 @@ class ValidationOutcomes:
         if (self.outcomes.labels != other.outcomes.labels).any():
             return "the labels of their validation images differ"
         return None
+
+    @property
+    def cut(self) -> str:
+        """How validation images were chosen, where their labels do not tell.
+
+        Cuts of other sizes differ in their labels; but a folder of pictures may bring validation images of its own, as
+        many as would have been cut.
+        """
+        arguments = dict(self.record.data.load or {})
+        seed = f"split seed {arguments.get('split_seed', 0)}"
+        if str(arguments.get("name", "")).startswith("folder:"):
+            return f"{seed}, validation {arguments.get('validation')}"
+        return seed
 
     @staticmethod
     def why_not_finite(path: Path, record: RunRecord) -> str | None:
@@ -126,16 +139,3 @@ def _agrees(record: RunRecord, last: KeptOutcomes) -> bool:
 def _lists(load: Any) -> list[Any]:
     """What reviewed lists changed of a run's data."""
     return [dict(load or {}).get(name) for name in ("exclude", "relabel")]
-
-
-def _cut(load: Any) -> str:
-    """How validation images were chosen, where their labels do not tell.
-
-    Cuts of other sizes differ in their labels; but a folder of pictures may bring validation images of its own, as many
-    as would have been cut.
-    """
-    arguments = dict(load or {})
-    seed = f"split seed {arguments.get('split_seed', 0)}"
-    if str(arguments.get("name", "")).startswith("folder:"):
-        return f"{seed}, validation {arguments.get('validation')}"
-    return seed
