@@ -1,0 +1,242 @@
+"""How probable it is that a label is wrong, learned from wrong labels that are planted into the very same data.
+
+A score says how much more networks that have not seen an image believe in another class than in its label. What a score
+means depends on the data: the same networks are unsure of shirts and sure of boots. So some labels are changed, half of
+them to any other class, half along the networks' own confusions; the networks are trained again; and the scores of the
+planted labels are seen beside those of all others.
+
+Let f be the density of scores of all given labels, w that of the planted ones, and p the share of given labels that are
+wrong. A label with score s is wrong with probability p w(s) / f(s). The ratio w / f is estimated as a rising function of
+s. The share p is read where images are clearest: among the highest scores of planted labels, hardly any label is right,
+so the share of given labels that score as high, over the share of planted ones that do, is p. It is the smallest such
+quotient over several heights, as right labels of odd images only ever make it larger.
+
+How much of the noise is uniform is read from the pairs of classes of these images.
+
+Sources: to read a mixing share where the other component vanishes is Blanchard, Lee and Scott, Semi-Supervised Novelty
+Detection, JMLR 2010, and Scott, A Rate of Convergence for Mixture Proportion Estimation, AISTATS 2015.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from fittingroom.data.values import Labels
+from fittingroom.seeds import generator
+
+Kind = Literal["uniform", "confusions"]
+Floats = npt.NDArray[np.floating[Any]]
+
+SHARE = 0.05
+"""Of the labels, so many are planted wrong at a time."""
+
+_HEIGHTS = (0.1, 0.2, 0.3, 0.4)  # shares of the planted labels above which labels are compared
+_FEWEST_ABOVE = 10  # planted labels above a height that is looked at
+_LEAST_SHARE_RIGHT = 1e-3
+_SPREAD_OF_PAIRS = 0.3  # of the noise that is expected evenly on all pairs of classes, where a pair was never planted
+
+
+@dataclass(frozen=True, eq=False)
+class PlantedLabels:
+    """Labels of which some were changed.
+
+    Args:
+        labels: `(n,)`.
+        uniform: which were changed to any other class, `(n,)`.
+        confused: which were changed along confusions, `(n,)`.
+    """
+
+    labels: Labels
+    uniform: npt.NDArray[np.bool_]
+    confused: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, labels: Labels, confusions: Floats, share: float, seed: int) -> PlantedLabels:
+        """Labels of which a share was changed, half of it in each way.
+
+        Args:
+            labels: `(n,)`.
+            confusions: how often each class (row) is taken for each other one (column), `(classes, classes)`.
+            share: 0 to 1.
+            seed: of the choice.
+        """
+        random = generator(seed, "planted")
+        classes, changed = len(confusions), labels.copy()
+        half = max(round(share * len(labels) / 2), 1)
+        places = random.permutation(len(labels))[: 2 * half]
+        marks = [np.zeros(len(labels), np.bool_) for _ in range(2)]
+        for mark, some in zip(marks, (places[:half], places[half:]), strict=True):
+            mark[some] = True
+        changed[marks[0]] = (labels[marks[0]] + random.integers(1, classes, half)) % classes
+        changed[marks[1]] = confused_labels(labels[marks[1]], confusions, random)
+        return cls(changed, *marks)
+
+    @property
+    def planted(self) -> npt.NDArray[np.bool_]:
+        """Which were changed, `(n,)`."""
+        return self.uniform | self.confused
+
+
+def confused_labels(labels: Labels, confusions: Floats, random: np.random.Generator) -> Labels:
+    """Another class for each label, as often as the two are confused, `(n,)`."""
+    weights = np.array(confusions, np.float64)
+    weights += 1e-3 * max(weights.max(), 1e-9) / len(weights)  # a class that is never confused goes anywhere
+    np.fill_diagonal(weights, 0)
+    steps = np.cumsum(weights / weights.sum(axis=1, keepdims=True), axis=1)
+    drawn = random.random(len(labels))[:, None]
+    return np.minimum((drawn > steps[labels]).sum(axis=1), len(weights) - 1).astype(np.int32)
+
+
+def confusions_of(log_probabilities: Floats, labels: Labels) -> npt.NDArray[np.float64]:
+    """How often images of a class (row) have the label of another one (column), by the networks; zeros on the diagonal."""
+    found = np.zeros((log_probabilities.shape[1],) * 2)
+    np.add.at(found, labels, np.exp(np.asarray(log_probabilities, np.float64)))
+    np.fill_diagonal(found, 0)
+    return found.T
+
+
+@dataclass(frozen=True, eq=False)
+class LabelScores:
+    """How much networks believe in another class than the label.
+
+    Args:
+        score: ln of the probability of the likeliest other class over that of the label, `(n,)`.
+        other: that class, `(n,)`.
+        labels: as given, `(n,)`.
+    """
+
+    score: npt.NDArray[np.float64]
+    other: Labels
+    labels: Labels
+
+    @classmethod
+    def of(cls, log_probabilities: Floats, labels: Labels) -> LabelScores:
+        """From log probabilities `(n, classes)`."""
+        rows, others = np.arange(len(labels)), np.array(log_probabilities, np.float64)
+        own = others[rows, labels].copy()
+        others[rows, labels] = -np.inf
+        other = others.argmax(axis=1).astype(np.int32)
+        return cls(others[rows, other] - own, other, labels)
+
+    def pairs(self, chosen: npt.NDArray[np.bool_], classes: int) -> npt.NDArray[np.float64]:
+        """How many of the chosen images have each pair of other class and label, `(classes²,)`."""
+        numbers = self.other[chosen].astype(np.int64) * classes + self.labels[chosen]
+        return np.bincount(numbers, minlength=classes**2).astype(np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Planting:
+    """What networks made of data with planted labels.
+
+    Args:
+        labels: the planted ones among them.
+        scores: of all.
+    """
+
+    labels: PlantedLabels
+    scores: LabelScores
+
+
+@dataclass(frozen=True, eq=False)
+class WrongLabels:
+    """The probability of each label to be wrong, and the share of all that are.
+
+    Args:
+        probability: of each, 0 to 1, `(n,)`.
+        share: of all labels that are wrong, 0 to 1, estimated.
+        uniform: the share of the wrong labels that could as well be any other class, 0 to 1.
+        found: the share of planted labels that are given a probability of at least one half, 0 to 1.
+        planted: how many labels were planted.
+    """
+
+    probability: npt.NDArray[np.float64]
+    share: float
+    uniform: float
+    found: float
+    planted: int
+
+    @classmethod
+    def of(cls, scores: LabelScores, plantings: list[Planting], classes: int) -> WrongLabels:
+        """From the scores of the given labels, and of data with planted ones."""
+        count = len(scores.labels)
+        # Planted noise makes networks a little less sure, so scores are compared by their ranks among labels as given.
+        given = np.sort(np.concatenate([one.scores.score[~one.labels.planted] for one in plantings]))
+        places = (np.argsort(np.argsort(scores.score, kind="stable"), kind="stable") + 0.5) / count
+        alike = np.quantile(given, places)
+        uniform = np.concatenate([one.scores.score[one.labels.uniform] for one in plantings])
+        confused = np.concatenate([one.scores.score[one.labels.confused] for one in plantings])
+        mix = _share_uniform(scores, alike, plantings, classes)
+        weights = np.concatenate([np.full(len(uniform), mix), np.full(len(confused), 1 - mix)])
+        planted = np.concatenate([uniform, confused])
+        share = _share_wrong(alike, planted, weights)
+        ratio = _rising_ratio(given, planted, weights)
+        probability = np.clip(share * ratio(alike), 0, 1)
+        half = share * ratio(planted) >= 0.5
+        return cls(probability, share, mix, float(np.average(half, weights=weights + 1e-12)), len(planted))
+
+
+def _height(values: Floats, weights: Floats, share: float) -> float:
+    """The value above which a share of the weight lies."""
+    order = np.argsort(-values, kind="stable")
+    reached = np.searchsorted(np.cumsum(weights[order]), share * weights.sum())
+    return float(values[order[min(reached, len(order) - 1)]])
+
+
+def _share_uniform(
+    scores: LabelScores, alike: npt.NDArray[np.float64], plantings: list[Planting], classes: int
+) -> float:
+    """The share of wrong labels that any other class could have, by the pairs of classes of the clearest ones."""
+    from scipy.optimize import minimize
+
+    every = np.concatenate([one.scores.score[one.labels.planted] for one in plantings])
+    height = np.quantile(every, 1 - _HEIGHTS[-1])
+    seen = scores.pairs(alike >= height, classes)
+    expected = []
+    for name in ("uniform", "confused"):
+        chosen = [getattr(one.labels, name) for one in plantings]
+        pairs = sum(
+            one.scores.pairs((one.scores.score >= height) & mine, classes)
+            for one, mine in zip(plantings, chosen, strict=True)
+        )
+        pairs = pairs / sum(int(mine.sum()) for mine in chosen)
+        expected.append(pairs + _SPREAD_OF_PAIRS * pairs.sum() / classes**2)
+
+    def misfit(shares: npt.NDArray[np.float64]) -> float:
+        mean = shares[0] * expected[0] + shares[1] * expected[1] + 1e-9
+        return float((mean - seen * np.log(mean)).sum())
+
+    total = max(seen.sum(), 1.0)
+    found = minimize(misfit, [total, total], bounds=[(0, None)] * 2, method="L-BFGS-B").x
+    return float(found[0] / max(found.sum(), 1e-12)) if found.sum() > 0 else 0.5
+
+
+def _share_wrong(given: Floats, planted: Floats, weights: Floats) -> float:
+    """The share of given labels that are wrong: see the head of this file."""
+    quotients = []
+    for share in _HEIGHTS:
+        height = _height(planted, weights, share)
+        above = planted >= height
+        if above.sum() < _FEWEST_ABOVE:
+            continue
+        quotients.append((given >= height).mean() / (weights[above].sum() / weights.sum()))
+    return float(min(quotients, default=0.0))
+
+
+def _rising_ratio(given: Floats, planted: Floats, weights: Floats) -> Any:
+    """A function from scores to the density of planted scores over that of given ones, which never falls."""
+    from sklearn.isotonic import IsotonicRegression
+
+    values = np.concatenate([given, planted])
+    is_planted = np.concatenate([np.zeros(len(given)), np.ones(len(planted))])
+    mass = np.concatenate([np.full(len(given), 1 / len(given)), weights / weights.sum()])
+    fitted = IsotonicRegression(out_of_bounds="clip").fit(values, is_planted, sample_weight=mass)
+
+    def ratio(scores: Floats) -> npt.NDArray[np.float64]:
+        shares = fitted.predict(scores)
+        return np.asarray(shares / np.maximum(1 - shares, _LEAST_SHARE_RIGHT / 10), np.float64)
+
+    return ratio
