@@ -15,7 +15,17 @@ if TYPE_CHECKING:
     import numpy as np
 
 Stream = Literal[
-    "split", "init", "shuffle", "augment", "dropout", "bootstrap", "slices", "review", "copies", "other-images"
+    "split",
+    "init",
+    "shuffle",
+    "augment",
+    "dropout",
+    "bootstrap",
+    "slices",
+    "review",
+    "copies",
+    "other-images",
+    "planted",
 ]
 
 

@@ -39,9 +39,10 @@ Logs = npt.NDArray[np.float32]
 
 _AT_ONCE = 500
 _LARGEST_SIDE = 32  # pixels; larger images are brought to at most so many, each a mean of a block
-_FEWEST_STEPS, _FEWEST_EPOCHS, _MOST_EPOCHS = 1_500, 6, 40
+_FEWEST_STEPS, _FEWEST_EPOCHS, _MOST_EPOCHS = 800, 6, 40
 _LARGEST_BATCH, _SMALLEST_BATCH = 128, 16
 _IMAGES_PER_STEP_SIZE = 150  # a batch has about so many-th of the images
+_FEW = 5_000  # images; networks are half as wide for fewer
 _LEAST = 1e-7  # the smallest probability
 
 
@@ -80,7 +81,11 @@ def inputs_of_images(images: Any, scale: float) -> tuple[NetworkInput, ...]:
 
 
 def inputs_of_features(features: npt.NDArray[Any]) -> tuple[NetworkInput, ...]:
-    """The networks for a backbone's features, `(n, channels)` or `(n, height, width, channels)`, whose places are averaged."""
+    """The networks for a backbone's features.
+
+    Args:
+        features: `(n, channels)`, or maps `(n, height, width, channels)`, whose places are averaged.
+    """
     pooled = features.astype(np.float32).reshape(len(features), -1, features.shape[-1]).mean(axis=1)
     pooled = (pooled - pooled.mean(axis=0)) / np.maximum(pooled.std(axis=0), 1e-3)
     values = np.clip(pooled, -10, 10).astype(np.float16)[:, :, None]
@@ -94,7 +99,8 @@ def _small(images: Images, scale: float) -> npt.NDArray[np.uint8]:
     down, right = (max(-(-side // _LARGEST_SIDE), 1) for side in (height, width))
     height, width = height // down, width // right
     blocks = values[:, : height * down, : width * right].reshape(len(values), height, down, width, right, -1)
-    return np.rint(np.clip(blocks.mean(axis=(2, 4)), 0, 255)).astype(np.uint8).reshape(len(values), -1)
+    means = np.rint(np.clip(blocks.mean(axis=(2, 4)), 0, 255))
+    return np.asarray(means.reshape(len(values), -1), np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +138,7 @@ class CrossFitting:
         total = np.zeros((len(self), self.classes), np.float32)
         lock = threading.Lock()
 
-        def add(job: _Network, places: npt.NDArray[np.intp], logs: Logs) -> None:
+        def add(places: npt.NDArray[np.intp], logs: Logs) -> None:
             with lock:
                 total[places] += np.exp(logs)
 
@@ -144,7 +150,7 @@ class CrossFitting:
         jobs: Sequence[_Network],
         labels: Labels,
         folds: dict[int, npt.NDArray[np.int64]],
-        add: Callable[[_Network, npt.NDArray[np.intp], Logs], None],
+        add: Callable[[npt.NDArray[np.intp], Logs], None],
         what: str,
     ) -> None:
         """Trains all networks, a lane for each device; Ctrl-C ends them within an epoch."""
@@ -171,11 +177,11 @@ class CrossFitting:
                     found = self._network(job, lane, devices[lane], labels, left_out, stop)
                     if found is None:
                         return
-                    add(job, np.flatnonzero(left_out), found)
+                    add(np.flatnonzero(left_out), found)
                     finished[0] = next(done)
 
         for kind in range(len(self.inputs)):
-            self._program(kind, 0, labels)  # traced once, before several threads would each do so
+            self._program(kind, 0)  # traced once, before several threads would each do so
         self.progress(what, 0, len(jobs))
         with ThreadPoolExecutor(len(devices)) as pool:
             lanes = [pool.submit(in_lane, lane) for lane in range(len(devices))]
@@ -188,7 +194,7 @@ class CrossFitting:
             lane.result()
         self.progress(what, len(jobs), len(jobs))
 
-    def _program(self, kind: int, lane: int, labels: Labels) -> tuple[Any, Any, Any]:
+    def _program(self, kind: int, lane: int) -> tuple[Any, Any, Any]:
         """Model, blueprint and programs of a kind of network, compiled once for each lane."""
         from fittingroom.engine.programs import Programs
         from fittingroom.engine.recipe_programs import RecipeModel
@@ -199,7 +205,7 @@ class CrossFitting:
             epochs = min(max(-(-_FEWEST_STEPS * batch // count), _FEWEST_EPOCHS), _MOST_EPOCHS)
             recipe = Recipe(
                 name="cross-fitting",
-                hidden=one.hidden,
+                hidden=tuple(size // 2 for size in one.hidden) if len(self) < _FEW else one.hidden,
                 dropout=one.dropout,
                 epochs=epochs,
                 batch_size=batch,
@@ -209,7 +215,8 @@ class CrossFitting:
             model = RecipeModel(recipe, one.values.shape[1:], self.classes, one.scale, count)
             source = model.programs
             self._programs[kind, lane] = (model, source.blueprint(), Programs(source))
-        return self._programs[kind, lane]
+        found: tuple[Any, Any, Any] = self._programs[kind, lane]
+        return found
 
     @property
     def _trained_on(self) -> int:
@@ -236,11 +243,11 @@ class CrossFitting:
 
         from fittingroom.engine.epoch import Examples
 
-        model, blueprint, programs = self._program(job.kind, lane, labels)
+        model, blueprint, programs = self._program(job.kind, lane)
         values = self.inputs[job.kind].values
         number = (job.seed * len(self.inputs) + job.kind) * FOLDS + job.fold
         state = jax.device_put(model.initial_state(blueprint, number), device)
-        examples = jax.device_put(Examples(values, labels.astype(np.int32)), device)
+        examples = Examples(jax.device_put(values, device), jax.device_put(labels.astype(np.int32), device))
         seen, steps = np.flatnonzero(~left_out), self._trained_on // self._batch
         order = np.zeros(len(self), np.int32)
         for epoch in range(model.recipe.epochs):

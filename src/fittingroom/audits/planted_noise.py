@@ -5,11 +5,11 @@ means depends on the data: the same networks are unsure of shirts and sure of bo
 them to any other class, half along the networks' own confusions; the networks are trained again; and the scores of the
 planted labels are seen beside those of all others.
 
-Let f be the density of scores of all given labels, w that of the planted ones, and p the share of given labels that are
-wrong. A label with score s is wrong with probability p w(s) / f(s). The ratio w / f is estimated as a rising function of
-s. The share p is read where images are clearest: among the highest scores of planted labels, hardly any label is right,
-so the share of given labels that score as high, over the share of planted ones that do, is p. It is the smallest such
-quotient over several heights, as right labels of odd images only ever make it larger.
+Let f be the density of scores of all given labels, w that of the planted ones, and p the share of given labels that
+are wrong. A label with score s is wrong with probability p w(s) / f(s). The ratio w / f is estimated as a rising
+function of s. The share p is read where images are clearest: among the highest scores of planted labels, hardly any
+label is right, so the share of given labels that score as high, over the share of planted ones that do, is p. It is the
+smallest such quotient over several heights, as right labels of odd images only ever make it larger.
 
 How much of the noise is uniform is read from the pairs of classes of these images.
 
@@ -19,7 +19,7 @@ Detection, JMLR 2010, and Scott, A Rate of Convergence for Mixture Proportion Es
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -36,7 +36,9 @@ SHARE = 0.05
 
 _HEIGHTS = (0.1, 0.2, 0.3, 0.4)  # shares of the planted labels above which labels are compared
 _FEWEST_ABOVE = 10  # planted labels above a height that is looked at
-_LEAST_SHARE_RIGHT = 1e-3
+_LEAST_SHARE = 0.01  # of wrong labels, where it is asked how many of them would be found
+_CONFIDENCE = 0.84  # of the upper bound of a count: about a standard deviation above it
+_LEAST_RIGHT = 1e-4  # the smallest share of right labels among those with one score
 _SPREAD_OF_PAIRS = 0.3  # of the noise that is expected evenly on all pairs of classes, where a pair was never planted
 
 
@@ -88,15 +90,23 @@ def confused_labels(labels: Labels, confusions: Floats, random: np.random.Genera
     np.fill_diagonal(weights, 0)
     steps = np.cumsum(weights / weights.sum(axis=1, keepdims=True), axis=1)
     drawn = random.random(len(labels))[:, None]
-    return np.minimum((drawn > steps[labels]).sum(axis=1), len(weights) - 1).astype(np.int32)
+    return np.asarray(np.minimum((drawn > steps[labels]).sum(axis=1), len(weights) - 1), np.int32)
 
 
-def confusions_of(log_probabilities: Floats, labels: Labels) -> npt.NDArray[np.float64]:
-    """How often images of a class (row) have the label of another one (column), by the networks; zeros on the diagonal."""
-    found = np.zeros((log_probabilities.shape[1],) * 2)
-    np.add.at(found, labels, np.exp(np.asarray(log_probabilities, np.float64)))
+def confusions_of(log_probabilities: Floats) -> npt.NDArray[np.float64]:
+    """How often networks waver between two classes, `(classes, classes)`; 0 on the diagonal.
+
+    Labels have no say in it, or noise in them would count as confusion. For the same reason probabilities are squared:
+    networks that learn from noisy labels give a little to every class.
+
+    Args:
+        log_probabilities: `(n, classes)`.
+    """
+    sharp = np.exp(2 * np.asarray(log_probabilities, np.float64))
+    sharp /= sharp.sum(axis=1, keepdims=True)
+    found = sharp.T @ sharp
     np.fill_diagonal(found, 0)
-    return found.T
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +132,10 @@ class LabelScores:
         other = others.argmax(axis=1).astype(np.int32)
         return cls(others[rows, other] - own, other, labels)
 
+    def where(self, chosen: npt.NDArray[np.bool_]) -> LabelScores:
+        """Those of some images."""
+        return LabelScores(self.score[chosen], self.other[chosen], self.labels[chosen])
+
     def pairs(self, chosen: npt.NDArray[np.bool_], classes: int) -> npt.NDArray[np.float64]:
         """How many of the chosen images have each pair of other class and label, `(classes²,)`."""
         numbers = self.other[chosen].astype(np.int64) * classes + self.labels[chosen]
@@ -140,6 +154,12 @@ class Planting:
     labels: PlantedLabels
     scores: LabelScores
 
+    def where(self, chosen: npt.NDArray[np.bool_]) -> Planting:
+        """That of some images."""
+        own = self.labels
+        labels = PlantedLabels(own.labels[chosen], own.uniform[chosen], own.confused[chosen])
+        return Planting(labels, self.scores.where(chosen))
+
 
 @dataclass(frozen=True, eq=False)
 class WrongLabels:
@@ -149,7 +169,8 @@ class WrongLabels:
         probability: of each, 0 to 1, `(n,)`.
         share: of all labels that are wrong, 0 to 1, estimated.
         uniform: the share of the wrong labels that could as well be any other class, 0 to 1.
-        found: the share of planted labels that are given a probability of at least one half, 0 to 1.
+        found: the share of planted labels that would be called more probably wrong than right, 0 to 1, if `share` of
+            all were wrong, and at least 1%.
         planted: how many labels were planted.
     """
 
@@ -158,6 +179,12 @@ class WrongLabels:
     uniform: float
     found: float
     planted: int
+
+    def placed(self, where: npt.NDArray[np.bool_]) -> WrongLabels:
+        """The same among more images, of which only those at `where` were examined; the others have probability 0."""
+        probability = np.zeros(len(where))
+        probability[where] = self.probability
+        return replace(self, probability=probability)
 
     @classmethod
     def of(cls, scores: LabelScores, plantings: list[Planting], classes: int) -> WrongLabels:
@@ -175,7 +202,7 @@ class WrongLabels:
         share = _share_wrong(alike, planted, weights)
         ratio = _rising_ratio(given, planted, weights)
         probability = np.clip(share * ratio(alike), 0, 1)
-        half = share * ratio(planted) >= 0.5
+        half = max(share, _LEAST_SHARE) * ratio(planted) >= 0.5
         return cls(probability, share, mix, float(np.average(half, weights=weights + 1e-12)), len(planted))
 
 
@@ -198,11 +225,10 @@ def _share_uniform(
     expected = []
     for name in ("uniform", "confused"):
         chosen = [getattr(one.labels, name) for one in plantings]
-        pairs = sum(
-            one.scores.pairs((one.scores.score >= height) & mine, classes)
-            for one, mine in zip(plantings, chosen, strict=True)
-        )
-        pairs = pairs / sum(int(mine.sum()) for mine in chosen)
+        pairs = np.zeros(classes**2)
+        for one, mine in zip(plantings, chosen, strict=True):
+            pairs += one.scores.pairs((one.scores.score >= height) & mine, classes)
+        pairs /= sum(int(mine.sum()) for mine in chosen)
         expected.append(pairs + _SPREAD_OF_PAIRS * pairs.sum() / classes**2)
 
     def misfit(shares: npt.NDArray[np.float64]) -> float:
@@ -216,13 +242,18 @@ def _share_uniform(
 
 def _share_wrong(given: Floats, planted: Floats, weights: Floats) -> float:
     """The share of given labels that are wrong: see the head of this file."""
+    from scipy.stats import gamma
+
     quotients = []
     for share in _HEIGHTS:
         height = _height(planted, weights, share)
         above = planted >= height
         if above.sum() < _FEWEST_ABOVE:
             continue
-        quotients.append((given >= height).mean() / (weights[above].sum() / weights.sum()))
+        # An upper bound, since the smallest of several noisy numbers is too small, and may be 0 where data are few.
+        seen = int((given >= height).sum())
+        most = gamma.ppf(_CONFIDENCE, seen + 1) * (1 + 1 / np.sqrt(above.sum()))
+        quotients.append(most / len(given) / (weights[above].sum() / weights.sum()))
     return float(min(quotients, default=0.0))
 
 
@@ -237,6 +268,6 @@ def _rising_ratio(given: Floats, planted: Floats, weights: Floats) -> Any:
 
     def ratio(scores: Floats) -> npt.NDArray[np.float64]:
         shares = fitted.predict(scores)
-        return np.asarray(shares / np.maximum(1 - shares, _LEAST_SHARE_RIGHT / 10), np.float64)
+        return np.asarray(shares / np.maximum(1 - shares, _LEAST_RIGHT), np.float64)
 
     return ratio

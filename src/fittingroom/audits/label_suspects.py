@@ -1,0 +1,246 @@
+"""Label suspects: images whose label is probably wrong, each with a calibrated probability and another label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fittingroom.audits.check import (
+    AuditSubject,
+    CheckResult,
+    Evidence,
+    EvidenceTable,
+    Finding,
+    PartName,
+    Review,
+    ReviewItem,
+    ShownImage,
+)
+from fittingroom.audits.error_rate import ReviewPlan
+from fittingroom.audits.label_probabilities import (
+    FEWEST_OF_CLASS,
+    SUSPECT,
+    LabelSuspects,
+    cross_fitted,
+    labelled_parts,
+    network_inputs,
+)
+from fittingroom.text import amount, percent, word_list
+
+TITLE = "Label suspects"
+
+FEWEST = 100
+"""Images below which nothing is said: too few to train on and to leave out."""
+
+MOST_FINDINGS = 5_000
+_NEIGHBOURS = 5
+
+
+def check_labels(subject: AuditSubject) -> CheckResult:
+    """Which labels of the training and validation images are probably wrong.
+
+    Args:
+        subject: what is audited.
+    """
+    count = sum(len(part) for _, part in labelled_parts(subject))
+    if count < FEWEST:
+        return CheckResult(
+            "labels",
+            TITLE,
+            "unsure",
+            (f"{amount(count, 'image')}: too few to tell a wrong label from an unusual image; {FEWEST} are needed.",),
+        )
+    found = cross_fitted(subject)
+    report = _LabelReport(subject, found)
+    return report.result()
+
+
+@dataclass(frozen=True, eq=False)
+class _LabelReport:
+    """What was found, as a result of the check."""
+
+    subject: AuditSubject
+    found: LabelSuspects
+
+    def result(self) -> CheckResult:
+        """Sentences, evidence and findings."""
+        found = self.found
+        plan = ReviewPlan.of(found.probability)
+        suspects = found.order[: min(found.suspects, MOST_FINDINGS)]
+        drawn = [place for place in plan.order if found.probability[place] < SUSPECT]
+        findings = tuple(self._finding(place) for place in [*suspects.tolist(), *drawn])
+        return CheckResult(
+            check="labels",
+            title=TITLE,
+            verdict="found" if found.suspects else "clear",
+            sentences=tuple(self._sentences()),
+            advice=tuple(self._advice()),
+            facts=self._facts(plan),
+            evidence=self._evidence(plan),
+            findings=findings,
+        )
+
+    def _sentences(self) -> list[str]:
+        found, wrong = self.found, self.found.wrong
+        count = int(found.examined.sum())
+        chosen = found.probability[found.probability >= SUSPECT]
+        if len(chosen):
+            first = (
+                f"{amount(len(chosen), 'label')} of {count:,} are more probably wrong than right; about "
+                f"{chosen.sum():,.0f} of these are expected to be wrong."
+            )
+        else:
+            first = f"None of {amount(count, 'label')} is more probably wrong than right."
+        sentences = [
+            first,
+            f"About {percent(wrong.share, 2)} of all labels are wrong, as far as networks can tell.",
+            f"This was learned from {amount(wrong.planted, 'wrong label')} planted into these data. Were "
+            f"{percent(max(wrong.share, 0.01), 1)} of all labels wrong as these are, {percent(wrong.found, 0)} of them "
+            "would be called suspects.",
+        ]
+        left = len(found.labels) - count
+        if left:
+            names = [self.subject.dataset.classes[label] for label in np.unique(found.labels[~found.examined])]
+            sentences.append(
+                f"{amount(left, 'image')} of {word_list(names, most=5)} were not examined: with fewer than "
+                f"{FEWEST_OF_CLASS} images, a class is not learned without the one that is examined."
+            )
+        return sentences
+
+    def _advice(self) -> list[str]:
+        if not self.found.suspects:
+            return []
+        return [
+            "Review the suspects, one by one: a probability is not a verdict. Write the list with --export FILE.csv, "
+            "or review them on the page (--report PAGE).",
+            "Then train with the reviewed list: --relabel FILE corrects labels, --exclude FILE leaves images out.",
+        ]
+
+    def _facts(self, plan: ReviewPlan) -> dict[str, Any]:
+        found, wrong = self.found, self.found.wrong
+        return {
+            "images": len(found.labels),
+            "examined": int(found.examined.sum()),
+            "suspects": found.suspects,
+            "expected_wrong": float(found.probability.sum()),
+            "share_wrong": wrong.share,
+            "share_uniform": wrong.uniform,
+            "planted": wrong.planted,
+            "planted_found": wrong.found,
+            "review": plan.to_dict(),
+        }
+
+    def _finding(self, place: int) -> Finding:
+        part, index = self._where(place)
+        found, classes = self.found, self.subject.dataset.classes
+        probability = float(found.probability[place])
+        suspect = probability >= SUSPECT
+        return Finding(
+            part=part,
+            index=index,
+            why="label suspect" if suspect else "drawn at random, to count what models miss",
+            label=classes[found.labels[place]],
+            suggested=classes[found.suggested[place]] if suspect else None,
+            probability=round(probability, 4),
+        )
+
+    def _where(self, place: int) -> tuple[PartName, int]:
+        for name, part in labelled_parts(self.subject):
+            if place < len(part):
+                return name, place
+            place -= len(part)
+        raise IndexError(place)
+
+    def _evidence(self, plan: ReviewPlan) -> tuple[Evidence, ...]:
+        return (self._pairs(), self._review(plan)) if self.found.suspects else (self._review(plan),)
+
+    def _pairs(self) -> EvidenceTable:
+        """The pairs of classes that most suspects have."""
+        found, classes = self.found, self.subject.dataset.classes
+        chosen = found.probability >= SUSPECT
+        pairs, first = np.unique(
+            np.stack([found.labels[chosen], found.suggested[chosen]], axis=1), axis=0, return_inverse=True
+        )
+        expected = np.bincount(first.ravel(), found.probability[chosen], len(pairs))
+        counts = np.bincount(first.ravel(), minlength=len(pairs))
+        rows = [
+            (classes[pairs[row][0]], classes[pairs[row][1]], f"{counts[row]:,}", f"{expected[row]:.1f}")
+            for row in np.argsort(-expected, kind="stable")[:15]
+        ]
+        header = ("Label", "Suggested", "Suspects", "Expected wrong")
+        return EvidenceTable("Suspects by pair of classes", header, tuple(rows), left=2)
+
+    def _review(self, plan: ReviewPlan) -> Review:
+        places = np.asarray(plan.order, np.int64)
+        neighbours = self._neighbours(places)
+        items = [
+            ReviewItem(
+                finding=self._finding(place),
+                pixels=self._pixels(place),
+                said=self._said(place),
+                neighbours=tuple(self._neighbour(other) for other in near),
+                file=self._file(place),
+                place=place,
+            )
+            for place, near in zip(places.tolist(), neighbours, strict=True)
+        ]
+        return Review("Labels to review", tuple(items), tuple(self.subject.dataset.classes), plan.to_dict())
+
+    def _said(self, place: int) -> tuple[tuple[str, float], ...]:
+        shares = np.exp(self.found.log_probabilities[place].astype(np.float64))
+        top = np.argsort(-shares, kind="stable")[:3]
+        return tuple((self.subject.dataset.classes[label], round(float(shares[label]), 4)) for label in top)
+
+    def _image(self, place: int) -> npt.NDArray[np.uint8]:
+        part, index = self._where(place)
+        return np.asarray(dict(labelled_parts(self.subject))[part].images[index])
+
+    def _pixels(self, place: int) -> npt.NDArray[np.uint8]:
+        image = self._image(place).astype(np.float32) * np.float32(255 / self.subject.dataset.scale)
+        return np.asarray(np.rint(np.clip(image, 0, 255)), np.uint8)
+
+    def _neighbour(self, place: int) -> ShownImage:
+        return ShownImage(self._pixels(place), self.subject.dataset.classes[self.found.labels[place]])
+
+    def _file(self, place: int) -> str:
+        part, index = self._where(place)
+        files = dict(labelled_parts(self.subject))[part].files
+        return files[index] if files else ""
+
+    def _neighbours(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The training images most like each, `(images, 5)`, by what the networks look at."""
+        self.subject.progress("looking for similar images")
+        inputs = network_inputs(
+            [part for _, part in labelled_parts(self.subject)], self.subject.recipe, self.subject.progress
+        )
+        return nearest(inputs[-1].values, places, min(_NEIGHBOURS, len(self.found.labels) - 1))
+
+
+def nearest(values: npt.NDArray[Any], places: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
+    """The nearest other images of some, by the cosine of what networks look at, `(places, count)`.
+
+    Args:
+        values: `(n, length, 1)`.
+        places: of the images whose neighbours are wanted.
+        count: how many.
+    """
+    best = np.full((len(places), 0), -np.inf, np.float32)
+    which = np.zeros((len(places), 0), np.int64)
+    sought = _unit(values[places])
+    for start in range(0, len(values), 5_000):
+        likeness = sought @ _unit(values[start : start + 5_000]).T
+        rows = np.arange(start, start + likeness.shape[1])
+        likeness[places[:, None] == rows] = -np.inf
+        best = np.concatenate([best, likeness], axis=1)
+        which = np.concatenate([which, np.broadcast_to(rows, likeness.shape)], axis=1)
+        order = np.argsort(-best, axis=1, kind="stable")[:, :count]
+        best, which = np.take_along_axis(best, order, 1), np.take_along_axis(which, order, 1)
+    return which
+
+
+def _unit(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    rows = values[:, :, 0].astype(np.float32)
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6), np.float32)
