@@ -143,6 +143,10 @@ def test_a_list_that_nobody_reviewed_is_refused_and_one_that_a_person_wrote_is_u
             loaded(files, name, tmp_path / "list.csv")
     own = written(tmp_path / "own.csv", "index\n3\n7.0\n")
     assert len(load(files, validation=0, exclude=own).train) == 58
+    ReviewList.write(tmp_path / "empty.csv", [])  # nothing was found
+    assert (
+        load(files, validation=0, exclude=tmp_path / "empty.csv").fingerprint == load(files, validation=0).fingerprint
+    )
     confirmed = written(tmp_path / "kept.csv", "index,decision\n3,keep\n4,\n")
     assert load(files, validation=0, exclude=confirmed).fingerprint == load(files, validation=0).fingerprint
 
@@ -202,7 +206,6 @@ def test_a_list_of_other_data_is_refused_with_its_row(files: Path, folder: Path,
 
 BAD = {
     "": r"it is empty\. Expected a header",
-    "index\n": "it is empty",
     "a,b\n1,2\n": r"columns 'a' and 'b'; expected index or file",
     "index,Index\n1,2\n": "has index more than once",
     "index,decision\n1\n": r"line 2 has 1 values, but the header has 2 columns",

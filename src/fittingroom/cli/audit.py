@@ -12,7 +12,7 @@ from fittingroom.runs.place import LATEST
 if TYPE_CHECKING:
     from fittingroom.api.audited import Audit
 
-_HOW_DATA_ARE_READ = ("data_dir", "image_size", "aspect", "color_mode")
+_HOW_DATA_ARE_READ = ("data_dir", "image_size", "aspect", "color_mode", "exclude", "relabel")
 
 
 def configure(parser: CommandParser) -> None:
@@ -42,6 +42,7 @@ def configure(parser: CommandParser) -> None:
         help="a list that the page saved: how many labels are wrong, by what was decided (makes the check labels only)",
     )
     parser.add_data_options()
+    parser.add_lists()
     parser.add_data_place()
     parser.add_trust()
     parser.set_defaults(execute=_run)

@@ -55,7 +55,7 @@ class ListedRows:
             DataError: nobody has reviewed the list, or it is of other data.
         """
         rows = found.rows if found.asks else tuple(replace(row, decision=otherwise) for row in found.rows)
-        if not any(row.decision for row in rows):
+        if rows and not any(row.decision for row in rows):
             raise DataError(
                 f"nobody has reviewed the list {found.path}: the column decision is empty in all {len(rows):,} rows. "
                 "Write keep, exclude, or relabel (and new_label) there, or review it on the page that `fittingroom "

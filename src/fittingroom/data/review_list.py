@@ -172,7 +172,7 @@ def _read(text: str) -> tuple[tuple[str, ...], tuple[ReviewRow, ...]]:
             rows.append(_row(reader.line_num, header, cells))
         if len(rows) > _MOST_ROWS:
             raise DataError(f"it has more than {_MOST_ROWS:,} rows; a list may have as many as that")
-    if not rows:
+    if not header:
         raise DataError(
             "it is empty. Expected a header and a row for each image, as `fittingroom audit --export` writes"
         )
