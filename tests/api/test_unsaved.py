@@ -48,7 +48,7 @@ def test_a_run_without_a_folder_says_the_same_as_one_with_a_folder(
     assert "no folder" in repr(run)
     assert "no folder" in run._repr_html_()
     assert {path.name for path in tmp_path.iterdir()} == {"kept", "page.html"}
-    for needs_a_folder in (run.evaluate, lambda: run.path, lambda: fittingroom.compare([run, kept])):
+    for needs_a_folder in (run.evaluate, run.card, lambda: run.path, lambda: fittingroom.compare([run, kept])):
         with pytest.raises(RunError, match=r"in memory only, since fit was called with out=False.*out='runs/mine'"):
             needs_a_folder()
 

@@ -67,7 +67,7 @@ class UnsavedRun(FittedRun):
     """A run without a folder, as `fit(..., out=False)` gives it: history and predictions come from memory.
 
     What is made from a run's files (an explanation, a report, what answers rest on) is made in a temporary folder,
-    which is gone afterwards. What lasts (`evaluate`, `compare`, `serve`, `resume`) needs a folder, and says so.
+    which is gone afterwards. What lasts (`evaluate`, `compare`, `card`, `serve`, `resume`) needs a folder, and says so.
     """
 
     def __init__(
