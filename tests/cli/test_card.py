@@ -22,7 +22,11 @@ from fittingroom.audits import checks
 from fittingroom.audits.check import AuditSubject, CheckResult, EvidenceTable, Finding
 from fittingroom.audits.checks import CHECKS
 from fittingroom.audits.export import write_findings
+from fittingroom.serving.gate import Security
+from fittingroom.studio.application import create_studio
+from fittingroom.studio.studio import Studio
 from tests.cli.conftest import Command, Done
+from tests.studio.opened import asked
 
 pytestmark = [
     pytest.mark.usefixtures("quick_compiler"),
@@ -222,6 +226,15 @@ def test_cards_are_written_again_but_what_somebody_edited_is_kept(
     printed = command("card", "several").out
     assert first.startswith(printed.partition("\n# Data card")[0])
     assert runs["several"].card()._repr_markdown_().startswith("\n# several")
+
+
+def test_the_studio_gives_both_cards_to_be_saved(runs: dict[str, fr.Run]) -> None:
+    app = create_studio(Studio(), Security(frozenset({"localhost"}), False, "o" * 22, links=True))
+    owner = {"authorization": f"Bearer {'o' * 22}"}
+    reply = asked(app, "GET", "/api/runs/one/model-card", owner)
+    assert reply.body.decode() == runs["one"].card().markdown
+    assert reply.headers["content-disposition"] == 'attachment; filename="README.md"'
+    assert asked(app, "GET", "/api/runs/one/data-card", owner).json == runs["one"].card().croissant
 
 
 def test_what_only_people_know_comes_from_a_file(runs: dict[str, fr.Run], command: Command, tmp_path: Path) -> None:

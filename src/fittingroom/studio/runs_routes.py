@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, Query, Request
+from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
+from fittingroom.runs.json_files import json_text
 from fittingroom.runs.overview import RunSummary, list_summaries
 from fittingroom.runs.run_notes import RunNotes
 from fittingroom.runs.trash import delete_run, disk_use, empty_trash, list_deleted, restore_run
@@ -90,7 +91,27 @@ def router(studio: Studio) -> APIRouter:
         page = report(_paths(studio, run))
         return HTMLResponse(page.html, headers={"content-security-policy": _REPORT_POLICY})
 
+    @routes.get("/runs/{name}/model-card", dependencies=[Depends(owner)])
+    def model_card(name: str) -> Response:
+        """The Markdown that `fittingroom card` writes."""
+        from fittingroom.api.cards import MODEL_CARD_NAME, card_of
+
+        return _download(card_of(studio.path_of(name)).markdown, "text/markdown; charset=utf-8", MODEL_CARD_NAME)
+
+    @routes.get("/runs/{name}/data-card", dependencies=[Depends(owner)])
+    def data_card(name: str) -> Response:
+        """The JSON-LD that `fittingroom card` writes."""
+        from fittingroom.api.cards import card_of
+        from fittingroom.audits.model_card import DATA_CARD_NAME
+
+        text = json_text(card_of(studio.path_of(name)).croissant)
+        return _download(text, "application/ld+json", DATA_CARD_NAME)
+
     return routes
+
+
+def _download(text: str, kind: str, name: str) -> Response:
+    return Response(text, media_type=kind, headers={"content-disposition": f'attachment; filename="{name}"'})
 
 
 def _paths(studio: Studio, names: list[str]) -> list[Path]:

@@ -45,10 +45,15 @@ export const detailOf = (app, row, { saved, remove }) => {
         .filter(([view]) => mine || view !== "test")
         .map(([view, label]) => element("a", { class: "button", href: app.link(view, { run: row.name }) }, label))
     : row.status === "unreadable" ? [] : [element("a", { class: "button", href: app.link("train", { run: row.name }) }, "See the training")];
+  const place = `/api/runs/${encodeURIComponent(row.name)}`;
+  const cards = mine && finished
+    ? element("p", { class: "muted" }, "To pass it on: ", element("a", { href: `${place}/model-card`, download: "README.md" }, "model card"), ", ",
+        element("a", { href: `${place}/data-card`, download: "croissant.json" }, "data card"), ".")
+    : null;
   const facts = element("p", { class: "muted run-facts" },
     [`${row.epochs || 0} epochs`, row.loss === null ? null : `loss ${row.loss.toFixed(4)} nats`, sizeText(row.size), named(row.name)].filter(Boolean).flatMap((one, at) => (at ? [" · ", one] : [one])));
   const side = element("div", { class: "side" },
-    element("p", { class: "buttons" }, ways), facts, row.error ? element("p", { class: "warning" }, named(row.error)) : null, originOf(row),
+    element("p", { class: "buttons" }, ways), facts, cards, row.error ? element("p", { class: "warning" }, named(row.error)) : null, originOf(row),
     mine ? element("p", null, element("button", { type: "button", class: "quiet delete", disabled: row.status === "training", onclick: app.act(remove) }, "Delete"),
       element("span", { class: "muted" }, row.status === "training" ? " Stop the training first." : " goes to the trash, and comes back whole.")) : null);
   return element("tr", { class: "detail" }, element("td", { colspan: Object.keys(COLUMNS).length + 1 }, element("div", { class: "detail-box" }, mine ? written(app, row, saved) : read(row), side)));
