@@ -234,6 +234,11 @@ class Predictor:
         forward = self._forward
         return forward.features(images, forward.inputs(images))
 
+    def features_of_many(self, images: Array) -> Features:
+        """`features` of many images that may be asked for again: what a backbone gives of them is kept in the cache."""
+        forward = self._forward
+        return forward.features(images, forward.held_out(images))
+
     @property
     def seed_count(self) -> int:
         """How many seeds answer together."""
