@@ -249,7 +249,7 @@ def _evidence(
         EvidenceLine(
             one.name,
             tuple(100 * share for share in _SHARES),
-            tuple(100 * (1 - one.answered_at(share)) for share in _SHARES),
+            tuple(round(100 * (1 - one.answered_at(share)), 1) for share in _SHARES),
         )
         for one in found
     ]
