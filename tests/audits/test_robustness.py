@@ -227,4 +227,4 @@ def test_what_is_answered_at_a_share_of_false_alarms() -> None:
     kind = KindAnswers("made up", np.zeros((4, 2, 2), np.uint8), others, own)
     assert kind.answered_at(0.05) == 0.5  # 5 of the own, up to 0.04, are refused
     assert kind.answered_at(0) == 1
-    assert kind.answered_at(1) == 0
+    assert kind.answered_at(0.95) == 0

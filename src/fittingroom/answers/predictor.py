@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -132,6 +132,11 @@ class Predictor:
         logs = forward.logs(taken)
         features = forward.features(images, taken) if judgement.compared else np.empty((len(logs), 0))
         return judgement.numbers(logs, features, itself)
+
+    @property
+    def compared(self) -> Literal["shape", "features"] | None:
+        """What of an image is compared with held-out images besides the model's confidence; None for nothing."""
+        return self._plain_judgement.compared
 
     def held_out_places(self, images: Array) -> npt.NDArray[np.intp] | None:
         """Which of the held-out images each image is, `(n,)`, -1 for others; None where none are there to compare with.

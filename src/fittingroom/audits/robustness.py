@@ -267,9 +267,9 @@ def _sentences(found: Robustness) -> list[str]:
     worst = min(found.corrupted, key=lambda name: _mean_accuracy(found, name))
     clean = found.clean.right.mean()
     said = [
-        f"Of {amount(found.images, 'validation image')}, {percent(clean)} are classified rightly as they are, and "
+        f"Of {amount(found.images, 'validation image')}, the run gets {percent(clean)} right as they are, and "
         f"{percent(found.accuracy)} ({percent_range(found.interval)}) on average over {len(found.corrupted)} "
-        f"corruptions of {SEVERITIES} severities. The worst is {worst}: {percent(_mean_accuracy(found, worst))}."
+        f"corruptions of {SEVERITIES} severities. The worst is {worst}, at {percent(_mean_accuracy(found, worst))}."
     ]
     if found.costly:
         costs = [f"{name} ({points(-100 * found.cost(name, 1).value, signed=True)} points)" for name in found.costly]
