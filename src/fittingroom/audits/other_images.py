@@ -31,7 +31,7 @@ from fittingroom.audits.check import (
     ShownImage,
 )
 from fittingroom.audits.model_images import ModelImages, shown_pixels
-from fittingroom.audits.other_kinds import OtherKinds, Pictures, kinds_left_out
+from fittingroom.audits.other_kinds import OtherKinds, Pictures
 from fittingroom.evaluation.spread import SHOWN_BELOW, Interval
 from fittingroom.text import number, percent, percent_range, word_list
 
@@ -176,7 +176,7 @@ def check_other_images(subject: AuditSubject) -> CheckResult:
             "validation_images": len(chosen),
             "validation_refused": float(own.unlike.mean()),
             "kinds": facts,
-            "left_out": list(kinds_left_out(names)),
+            "left_out": list(kinds.left_out),
             "mostly_answered": [one.name for one in answered],
         },
         _evidence(found, facts, part.scale, classes),
