@@ -165,13 +165,15 @@ def datasets() -> str:
 def openapi() -> Mapping[str, Any]:
     """The document that a server of a small run describes itself with."""
     from fittingroom.serving.app import create_app
+    from fittingroom.serving.drift_watch import DriftWatch
     from fittingroom.serving.gate import Security
     from fittingroom.serving.served_model import ServedModel
 
     with tempfile.TemporaryDirectory() as folder:
         recipe = NAMED["linear"].recipe.changed(epochs=1)
         run = fittingroom.train("digits", recipe, out=Path(folder) / "run")
-        app = create_app(ServedModel.of(run), Security(frozenset({"localhost"}), any_address=False, token=None))
+        security = Security(frozenset({"localhost"}), any_address=False, token=None)
+        app = create_app(ServedModel.of(run), security, DriftWatch.of(run.path, run.predictor))
     found: Mapping[str, Any] = app._app.openapi()  # type: ignore[attr-defined]
     return found
 

@@ -26,6 +26,7 @@ Stream = Literal[
     "copies",
     "other-images",
     "planted",
+    "drift",
 ]
 
 

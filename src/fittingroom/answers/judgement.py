@@ -45,6 +45,7 @@ class Answer:
         why: all of it in a sentence or two.
         closest: of one that is unlike them, the class that it resembles most; else None.
         opinions: of a photo that had a second opinion, what the run and the other network say each; else None.
+        rarity: how rare it is, 0 to 1, as `out_of_distribution` computes it; None where it is compared with no images.
     """
 
     label: str
@@ -55,6 +56,7 @@ class Answer:
     why: str
     closest: str | None = None
     opinions: TwoOpinions | None = None
+    rarity: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain JSON."""
@@ -180,14 +182,19 @@ class Judgement:
             recalibrated = cut_out
             told[cut_out] = self.label_shift.recalibrated(log_probabilities[cut_out])
             inside[cut_out] = self.label_shift.conformal.sets(told[cut_out], alpha)
+        rarity: list[float | None] = [None] * len(told)
         if self.unlike is None:
             unlike, closest = np.zeros(len(told), np.bool_), told.argmax(axis=1)
+        elif isinstance(self.unlike, NeighbourDetector):
+            shares = self.unlike.rarity(features, told)
+            unlike, closest = self.unlike.detect(features, told, shares)
+            rarity = shares.tolist()
         else:
             unlike, closest = self.unlike.detect(features, told)
         single = [
-            self._answer(row, chosen, classes[nearest] if refused else None, 1 - alpha, trained_on, photo)
-            for row, chosen, refused, nearest, photo in zip(
-                np.exp(told).astype(np.float32), inside, unlike, closest, recalibrated.tolist(), strict=True
+            self._answer(row, chosen, classes[nearest] if refused else None, 1 - alpha, trained_on, photo, rare)
+            for row, chosen, refused, nearest, photo, rare in zip(
+                np.exp(told).astype(np.float32), inside, unlike, closest, recalibrated.tolist(), rarity, strict=True
             )
         ]
         return [
@@ -225,7 +232,14 @@ class Judgement:
         )
 
     def _answer(
-        self, row: Array, inside: Array, closest: str | None, coverage: float, trained_on: _TrainedOn, cut_out: bool
+        self,
+        row: Array,
+        inside: Array,
+        closest: str | None,
+        coverage: float,
+        trained_on: _TrainedOn,
+        cut_out: bool,
+        rarity: float | None,
     ) -> Answer:
         """The answer for one image: its probabilities, which classes are in its set, and what it is closest to."""
         _, classes = trained_on
@@ -239,7 +253,13 @@ class Judgement:
         else:
             why = _why_set(guess, chosen, coverage, cut_out=cut_out)
         return Answer(
-            *guess, row, tuple(name for name, _ in chosen), unlike=closest is not None, why=why, closest=closest
+            *guess,
+            row,
+            tuple(name for name, _ in chosen),
+            unlike=closest is not None,
+            why=why,
+            closest=closest,
+            rarity=rarity,
         )
 
 

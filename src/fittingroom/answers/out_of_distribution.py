@@ -19,8 +19,7 @@ all the way round, so that bright on dark and dark on bright differ). Each sum i
 and the square root of that: the Euclidean distance of two such vectors is then the Hellinger distance of two
 distributions.
 
-`SimilarImages` shows the training images that are most like an image, by the same features, so what a person sees there
-is what the verdict goes by.
+`SimilarImages` shows the training images that are most like an image, by the features that the verdict goes by.
 
 Sources: the k-th neighbour's distance is that of Sun et al., Out-of-Distribution Detection with Deep Nearest Neighbors,
 ICML 2022 (arXiv 2204.06507); to compare with the predicted class alone is Jiang et al., To Trust Or Not To Trust A
@@ -63,6 +62,7 @@ CELLS, DIRECTIONS = 7, 12
 LENGTH = CELLS * CELLS * DIRECTIONS
 """HOG features of an image."""
 
+_FARTHEST = float(np.sqrt(2.0))
 _STEP = 255
 """Vectors are kept in so many steps: a byte per number."""
 
@@ -108,9 +108,7 @@ class NeighbourDetector:
             labels: true class, `(n,)`.
             log_probabilities: `(n, classes)`.
         """
-        # A fixed draw: every process that fits the same run must refuse the same images.
-        drawn = np.sort(generator(0, "bootstrap", 4).permutation(len(labels))[:MOST_IMAGES])
-        chosen = drawn[np.argsort(labels[drawn], kind="stable")]
+        chosen = cls.chosen(labels)
         logs, own = log_probabilities[chosen], np.arange(len(chosen))
         none = np.zeros(0, np.float32)
         found = cls(features[chosen], labels[chosen], none, none, 0.0)
@@ -120,6 +118,12 @@ class NeighbourDetector:
         threshold = -conformal_quantile(np.sort(-found.rarity(found.features, logs, own)), FALSE_ALARMS)
         # With fewer than 19 images the quantile is infinite, as so few cannot tell what 5% are: nothing is unlike then.
         return replace(found, threshold=max(threshold, 0.0))
+
+    @staticmethod
+    def chosen(labels: Integers) -> npt.NDArray[np.intp]:
+        """Which held-out images a detector has, at most 5,000, by label, `(n,)`; for all processes the same draw."""
+        drawn = np.sort(generator(0, "bootstrap", 4).permutation(len(labels))[:MOST_IMAGES])
+        return drawn[np.argsort(labels[drawn], kind="stable")]
 
     def rarity(
         self,
@@ -185,14 +189,17 @@ class NeighbourDetector:
             found[start : start + _AT_ONCE] = np.where(same, nearest, -1)
         return found
 
-    def detect(self, found: Features, log_probabilities: npt.NDArray[Any]) -> Detected:
+    def detect(
+        self, found: Features, log_probabilities: npt.NDArray[Any], rarity: npt.NDArray[np.float64] | None = None
+    ) -> Detected:
         """Whether each image is unlike, bool `(n,)`, and the class of the nearest held-out image for those, `(n,)`.
 
         Args:
             found: the features of the images, as for `of`.
             log_probabilities: what the model makes of them, `(n, classes)`.
+            rarity: of these images, where it was computed before.
         """
-        unlike = self.rarity(found, log_probabilities) < self.threshold
+        unlike = (self.rarity(found, log_probabilities) if rarity is None else rarity) < self.threshold
         closest = log_probabilities.argmax(axis=1)
         places = np.flatnonzero(unlike)
         for start in range(0, len(places), _AT_ONCE):
@@ -390,6 +397,3 @@ class SimilarImages:
     def _likeness(self, apart: float) -> float:
         """1 less the Hellinger distance over the largest there is; of a backbone's features, the cosine."""
         return max(1 - (apart / _FARTHEST if self.features.dtype == np.uint8 else apart**2 / 2), 0.0)
-
-
-_FARTHEST = float(np.sqrt(2.0))

@@ -13,21 +13,22 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from fittingroom.answers.forward import Forward, TrainedSeed, held_out_part, judgement_of_outcomes
+from fittingroom.answers.held_out import HeldOutAnswers
 from fittingroom.answers.judgement import Answer, AnswerNumbers, Judgement
 from fittingroom.answers.out_of_distribution import Features, SimilarImages
 from fittingroom.answers.recalibration import ALPHA, LabelShiftCalibration
-from fittingroom.answers.stored import JUDGEMENT, LABEL_SHIFT, digest_of
+from fittingroom.answers.stored import JUDGEMENT, LABEL_SHIFT, FittedFile, digest_of
 from fittingroom.data.dataset import Part
 from fittingroom.data.model_inputs import ModelInputs
 from fittingroom.errors import DataError, RunError, StorageError
 from fittingroom.photos.conversion import Style, synthetic_inputs
-from fittingroom.photos.photo_reader import PhotoReader
+from fittingroom.photos.photo_reader import PhotoReader, are_photos, is_photo
 from fittingroom.photos.second_opinion import SecondOpinion
 from fittingroom.runs.data_record import DataRecord
 from fittingroom.runs.images import RunImages
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 
 _log = logging.getLogger("fittingroom")
+
+T = TypeVar("T")
 
 Array = np.ndarray[Any, Any]
 Photo: TypeAlias = "str | os.PathLike[str] | Image.Image"
@@ -133,11 +136,6 @@ class Predictor:
         features = forward.features(images, taken) if judgement.compared else np.empty((len(logs), 0))
         return judgement.numbers(logs, features, itself)
 
-    @property
-    def compared(self) -> Literal["shape", "features"] | None:
-        """What of an image is compared with held-out images besides the model's confidence; None for nothing."""
-        return self._plain_judgement.compared
-
     def held_out_places(self, images: Array) -> npt.NDArray[np.intp] | None:
         """Which of the held-out images each image is, `(n,)`, -1 for others; None where none are there to compare with.
 
@@ -154,7 +152,7 @@ class Predictor:
         """
         if isinstance(images, ModelInputs):
             inputs = images
-        elif _are_photos(photos := [images] if _is_photo(images) else images):
+        elif are_photos(photos := [images] if is_photo(images) else images):
             inputs = self._read(photos)
         else:
             inputs = ModelInputs.plain(np.asarray(images))
@@ -266,6 +264,21 @@ class Predictor:
             return self._held_out is None or self.style.foreground is None
         except (DataError, RunError):
             return True
+
+    def held_out_answers(self) -> HeldOutAnswers | None:
+        """What is said of validation images, each as of a new one; None where none are kept; RunError if damaged."""
+        if (part := self._held_out) is None:
+            return None
+        images = self._checked(np.asarray(part.images))
+        return HeldOutAnswers.of(images, part.labels, self._forward, self._plain_judgement)
+
+    def kept(self, file: FittedFile[T], make: Callable[[], T | None]) -> T | None:
+        """What else the validation images teach, from the run's folder, or made and kept there; RunError if damaged."""
+        found = None if self._folder is None else file.read(self._folder, self._digest, len(self.data.classes))
+        if found is None and (made := make()) is not None:
+            self._keep(lambda folder: file.write(folder, made, self._digest))
+            return made
+        return found
 
     @cached_property
     def judgement(self) -> Judgement:
@@ -382,15 +395,3 @@ class Predictor:
         if files and self._note_files is not None:
             self._note_files(files)
         return ModelInputs.joined(several)
-
-
-def _are_photos(values: Any) -> TypeGuard[Sequence[Any]]:
-    return isinstance(values, Sequence) and bool(values) and all(map(_is_photo, values))
-
-
-def _is_photo(value: Any) -> bool:
-    if isinstance(value, str | os.PathLike):
-        return True
-    from PIL import Image
-
-    return isinstance(value, Image.Image)

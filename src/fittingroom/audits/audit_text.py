@@ -56,6 +56,11 @@ def audit_text(title: str, results: Sequence[CheckResult]) -> str:
     return "\n\n".join([head, *("\n".join(_lines(result)) for result in by_weight(results))])
 
 
+def check_text(result: CheckResult) -> str:
+    """One check alone."""
+    return "\n".join(_lines(result))
+
+
 def _lines(result: CheckResult) -> Iterator[str]:
     yield f"{result.verdict.upper()}: {result.title} ({result.check})"
     yield from _wrapped(" ".join(result.sentences), "  ")

@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "compare": "compare runs on their validation images",
         "predict": "classify images in files with a run",
         "serve": "classify images over HTTP with a run",
+        "monitor": "say whether the images that a served run answers differ from its validation images",
         "studio": "train, look and try in the browser",
         "data": "list the datasets, or describe one",
         "runs": "list all runs",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -224,3 +225,17 @@ def _below(folder: Path, skipped: Skipped) -> Iterator[Path]:
     yield from listing.pictures
     for inner in listing.folders:
         yield from _below(inner, skipped)
+
+
+def are_photos(values: Any) -> TypeGuard[Sequence[Any]]:
+    """Whether it is a sequence of files and pictures, at least one."""
+    return isinstance(values, Sequence) and bool(values) and all(map(is_photo, values))
+
+
+def is_photo(value: Any) -> bool:
+    """Whether it is the path of a file, or a picture of Pillow."""
+    if isinstance(value, str | os.PathLike):
+        return True
+    from PIL import Image
+
+    return isinstance(value, Image.Image)

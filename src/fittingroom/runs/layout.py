@@ -15,8 +15,10 @@
 
 A `run.json` is written last: a folder without it is not a run. That of a seed alone changes later, when the test set is
 opened (`ledger.py`). In the run's own folder, `judgement.npz` comes when an answer is first asked for, `correction.npz`
-with the first photo (`answers/stored.py`); both can be made again. While training lasts, the folder holds other files
-(`unfinished.py`). A run of one seed is also known by its own folder, whose readers look into its `seed-<number>/`.
+with the first photo (`answers/stored.py`), `drift.npz` and the folder `drift` when it is first served
+(`audits/drift_reference.py`, `audits/drift_monitor.py`); all can be made again, but for what servers counted. While
+training lasts, the folder holds other files (`unfinished.py`). A run of one seed is also known by its own folder, whose
+readers look into its `seed-<number>/`.
 
 Version 0.1 had two other layouts, which are read as well: the files of a single seed lay in the run's own folder, its
 record among them as `run.json`; and several seeds lay in `seed-<number>/` beside a `replicas.json`.

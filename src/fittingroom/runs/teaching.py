@@ -14,7 +14,7 @@ BASE_NAME = "base"
 """The folder of the base run, in that of the taught one."""
 
 _COPIED = ("run.json", "history.csv", "outcomes.npz", "validation_files.json", "weights.safetensors", "model.json")
-_FITTED = ("judgement.npz", "correction.npz", "replicas.json")
+_FITTED = ("judgement.npz", "correction.npz", "drift.npz", "replicas.json")
 
 
 def read_teaching(stored: Any) -> dict[str, Any]:

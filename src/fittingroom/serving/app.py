@@ -16,10 +16,12 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from fittingroom import __version__
 from fittingroom.data.corrections import Corrections
 from fittingroom.data.model_inputs import ModelInputs
+from fittingroom.runs.json_files import plain
 from fittingroom.serving import openapi as schema
 from fittingroom.serving.assets import PAGES, Assets
 from fittingroom.serving.batching import Batcher, Metrics
 from fittingroom.serving.connection import HeldBytes
+from fittingroom.serving.drift_watch import DriftWatch
 from fittingroom.serving.gate import Gate, Security
 from fittingroom.serving.limits import LIMITS, RefusedError, add_errors
 from fittingroom.serving.openapi import docs_page
@@ -35,15 +37,16 @@ _AT_ONCE = 4 * 1024  # bytes of JSON that are read where they arrive: one image 
 _OPEN_METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def create_app(model: ServedModel, security: Security) -> Gate:
+def create_app(model: ServedModel, security: Security, watch: DriftWatch) -> Gate:
     """The server's ASGI application.
 
     Args:
         model: what answers, warmed up.
         security: who may ask.
+        watch: compares what is asked with the validation images.
     """
     metrics = Metrics()
-    service = _Service(model, metrics)
+    service = _Service(model, metrics, watch)
     app = FastAPI(
         title="Fitting Room",
         version=__version__,
@@ -54,7 +57,7 @@ def create_app(model: ServedModel, security: Security) -> Gate:
         lifespan=service.lifespan,
         separate_input_output_schemas=False,
     )
-    routes = "POST /v1/predict, or GET /v1/model, /healthz, /metrics or /docs"
+    routes = "POST /v1/predict, or GET /v1/model, /v1/drift, /healthz, /metrics or /docs"
     add_errors(app, f"Use {routes}.", "The server failed. Its log says why.")
     _add_routes(app, service, model.card(), metrics)
     page = docs_page(app.openapi(), model, token=security.token is not None)
@@ -71,7 +74,7 @@ def create_app(model: ServedModel, security: Security) -> Gate:
         url = f"http://{request.headers['host']}"  # the gate has let pass none but our own
         return HTMLResponse(page.html(url), headers={"content-security-policy": page.policy})
 
-    paths = frozenset({"/v1/predict", "/v1/model", "/healthz", "/metrics", "/docs", "/openapi.json", "/"})
+    paths = frozenset({"/v1/predict", "/v1/model", "/v1/drift", "/healthz", "/metrics", "/docs", "/openapi.json", "/"})
     return Gate(app, security, metrics, paths)
 
 
@@ -127,6 +130,17 @@ def _add_routes(app: FastAPI, service: _Service, facts: dict[str, Any], metrics:
         return facts
 
     @app.get(
+        "/v1/drift",
+        summary="Whether images differ from validation",
+        response_description="What was counted, and what it says.",
+        responses={200: {"model": schema.Drift}, **schema.refusals(401, 403, 431, 500)},
+    )
+    async def drift() -> JSONResponse:
+        """Histograms of all images that were answered, and whether they differ from the validation images."""
+        result = await service.drift(DriftWatch.result)
+        return JSONResponse(plain(result.to_dict()))
+
+    @app.get(
         "/healthz",
         summary="Whether the server can answer",
         response_description="It can.",
@@ -146,8 +160,8 @@ def _add_routes(app: FastAPI, service: _Service, facts: dict[str, Any], metrics:
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **schema.refusals(401, 403, 431)},
     )
     async def numbers() -> Response:
-        """Requests by status, latency, batch sizes, images waiting, and answers by verdict."""
-        return Response(metrics.text(), media_type=_OPEN_METRICS)
+        """Requests by status, latency, batch sizes, images waiting, answers by verdict, and drift."""
+        return Response(metrics.text() + await service.drift(DriftWatch.metrics), media_type=_OPEN_METRICS)
 
 
 class _Service:
@@ -156,11 +170,13 @@ class _Service:
     Args:
         model: what answers.
         metrics: count batches and answers.
+        watch: compares what is asked with the validation images.
     """
 
-    def __init__(self, model: ServedModel, metrics: Metrics) -> None:
+    def __init__(self, model: ServedModel, metrics: Metrics, watch: DriftWatch) -> None:
         self.model = model
-        self.batcher = Batcher(model, metrics)
+        self.batcher = Batcher(model, metrics, watch)
+        self._watch = watch
         self._reader = RequestReader(model.data, model.style, model.predictor.second_opinion)
         self._held = HeldBytes()
         # Decoding and GrabCut leave the interpreter to others; more threads would take the cores from the model.
@@ -192,6 +208,10 @@ class _Service:
                 return await self._pictures([BodyPart(None, body)], pictures=pictures)
             parts = await self._aside(partial(BodyPart.split, body, content_type), small=len(body) <= _AT_ONCE)
             return await self._pictures(parts, pictures=pictures)
+
+    async def drift(self, ask: Callable[[DriftWatch], T]) -> T:
+        """What is asked of the watch; other processes' files may have to be read for it."""
+        return await self._aside(partial(ask, self._watch), small=False)
 
     async def _numbers(self, body: bytes) -> bytes:
         inputs = await self._aside(partial(self._reader.numbers, body), small=len(body) <= _AT_ONCE)

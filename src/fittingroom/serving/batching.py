@@ -23,6 +23,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from fittingroom.answers.judgement import Answer
 from fittingroom.data.model_inputs import ModelInputs
+from fittingroom.serving.drift_watch import DriftWatch
 from fittingroom.serving.limits import LIMITS, RefusedError
 from fittingroom.serving.served_model import ServedModel
 
@@ -111,10 +112,11 @@ class Batcher:
     Args:
         model: what answers.
         metrics: count batches and answers.
+        watch: is told of each image that was answered.
     """
 
-    def __init__(self, model: ServedModel, metrics: Metrics) -> None:
-        self._model, self._metrics = model, metrics
+    def __init__(self, model: ServedModel, metrics: Metrics, watch: DriftWatch) -> None:
+        self._model, self._metrics, self._watch = model, metrics, watch
         self._jobs: deque[_Job] = deque()
         self._waiting = 0
         self._ended = False
@@ -167,12 +169,16 @@ class Batcher:
             results = list(zip(jobs, self._answered(jobs), strict=True))
             with suppress(RuntimeError):  # the loop was ended by force, and nobody waits any more
                 jobs[0].done.get_loop().call_soon_threadsafe(_deliver, results)
+            if self._watch.full:
+                self._watch.count_some()
+        self._watch.count(ending=True)
 
     def _next(self) -> list[_Job]:
         """All requests that wait, as far as they go into one batch; none at the end."""
         with self._changed:
             while not self._jobs and not self._ended:
-                self._changed.wait()
+                if not self._changed.wait(self._watch.pause):
+                    self._watch.count()
             jobs: list[_Job] = []
             total = 0
             while self._jobs and (not jobs or total + self._jobs[0].count <= LIMITS.images):
@@ -192,12 +198,14 @@ class Batcher:
                 read.append(error)
         taken = [one for inputs in read if not isinstance(inputs, Exception) for one in inputs]
         try:
-            answers = iter(self._model.predictor.answer_unchecked(ModelInputs.joined(taken)) if taken else [])
+            answered = self._model.predictor.answer_unchecked(joined := ModelInputs.joined(taken)) if taken else []
         except Exception as error:
             _log.exception("The model could not answer: %r", error)
             return [error for _ in jobs]
         if taken:
-            self._metrics.batch(sum(map(len, taken)))
+            self._metrics.batch(len(answered))
+            self._watch.note(joined, answered)
+        answers = iter(answered)
         results: list[bytes | Exception] = []
         for inputs in read:
             if isinstance(inputs, Exception):

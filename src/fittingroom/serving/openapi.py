@@ -67,6 +67,20 @@ class Predictions(BaseModel):
     predictions: list[Prediction] = Field(description="one for each image")
 
 
+class Drift(BaseModel):
+    """What was counted of all images that were answered, and what it says."""
+
+    check: str = Field(description="`drift`")
+    title: str = Field(description="as a heading")
+    verdict: str = Field(description="`found`, `clear`, `unsure` (too few images) or `not examined`")
+    sentences: list[str] = Field(description="the verdict in words")
+    advice: list[str] = Field(description="what to do")
+    facts: dict[str, Any] = Field(description="all numbers; `alarm` is whether images differ, once and for all")
+    evidence: list[dict[str, Any]] = Field(description="tables and plots of the same")
+    findings: list[dict[str, Any]] = Field(description="empty: no image is kept")
+    seconds: float = Field(description="0")
+
+
 class Error(BaseModel):
     """The form of every error."""
 

@@ -55,6 +55,7 @@ class _Application:
         """Loads the model and warms it up."""
         from fittingroom.api.open_runs import open_run
         from fittingroom.serving.app import create_app
+        from fittingroom.serving.drift_watch import DriftWatch
         from fittingroom.serving.served_model import ServedModel
 
         warnings.filterwarnings("ignore", module=r"PIL\.")  # of its own limits, which lie above ours
@@ -63,12 +64,13 @@ class _Application:
         try:
             model = ServedModel.of(open_run(self.path, trust=self.trust))
             model.predictor.warm_up(LIMITS.images)
+            watch = DriftWatch.of(self.path, model.predictor)
         except FittingRoomError as error:
             if _SHARED not in os.environ:
                 raise
             print(f"fittingroom: error: {error}", file=sys.stderr)  # noqa: T201 - a process of its own
             sys.exit(_STARTUP_FAILURE)
-        return create_app(model, self.security)
+        return create_app(model, self.security, watch)
 
 
 def check_server(workers: int, cores: int) -> None:
