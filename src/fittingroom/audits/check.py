@@ -24,6 +24,7 @@ Verdict = Literal["clear", "found", "unsure", "not examined"]
 PartName = Literal["train", "validation", "test"]
 
 _SIDE, _SMALL = 112, 64  # pixels: of a kept picture, and of one whose every pixel is kept
+_REVIEWED_SIDE = 224  # of a picture whose label a person decides about
 
 
 class AuditProgress(Protocol):
@@ -89,13 +90,13 @@ class ShownImage:
     pixels: npt.NDArray[np.uint8]
     caption: str = ""
 
-    def to_dict(self) -> dict[str, Any]:
-        """The caption, and as `url` a picture of at most 112 pixels: a PNG, or a JPEG of a larger one in colour."""
+    def to_dict(self, side: int = _SIDE) -> dict[str, Any]:
+        """The caption, and as `url` a picture of at most `side` pixels: a PNG, or a JPEG of a larger one in colour."""
         from PIL import Image
 
         picture = Image.fromarray(self.pixels)
         kind = "jpeg" if picture.mode == "RGB" and max(picture.size) > _SMALL else "png"
-        picture.thumbnail((_SIDE, _SIDE))
+        picture.thumbnail((side, side))
         file = io.BytesIO()
         picture.save(file, kind, **({"quality": 88} if kind == "jpeg" else {}))
         content = base64.b64encode(file.getvalue()).decode()
@@ -110,7 +111,7 @@ class ShownImage:
         if kind not in {"png", "jpeg"}:
             raise ValueError(f"expected a picture in the file, got {stored['url'][:60]!r}")
         with Image.open(io.BytesIO(base64.b64decode(content, validate=True)), formats=[kind]) as picture:
-            if max(picture.size) > _SIDE or picture.mode not in {"L", "RGB"}:
+            if max(picture.size) > _REVIEWED_SIDE or picture.mode not in {"L", "RGB"}:
                 raise ValueError(f"expected a small picture, grey or in colour, got {picture.size}, {picture.mode}")
             return cls(np.asarray(picture), str(stored["caption"]))
 
@@ -192,7 +193,7 @@ class ReviewItem:
         """All of it as JSON types, the pictures as `ShownImage` gives them."""
         return {
             **asdict(self.finding),
-            "url": ShownImage(self.pixels).to_dict()["url"],
+            "url": ShownImage(self.pixels).to_dict(_REVIEWED_SIDE)["url"],
             "said": [list(one) for one in self.said],
             "neighbours": [image.to_dict() for image in self.neighbours],
             "file": self.file,

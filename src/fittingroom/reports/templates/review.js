@@ -82,18 +82,25 @@ function showItem(place) {
   const where = item.file || `${item.part}, image ${number(item.index)}`;
   byId("review-where").textContent = `${place + 1} of ${review.items.length}: ${where}`;
   byId("review-label").textContent = item.label ?? "unknown";
-  const chance = item.probability === null ? "" : ` The label is wrong with a probability of ${percent(item.probability)}.`;
-  byId("review-why").textContent = `${item.why}.${chance}`.replace("..", ".");
+  byId("review-why").textContent = whyInWords(item);
   byId("review-said").replaceChildren(...item.said.map((one) => saidRow(one, item)));
   byId("review-like").hidden = item.neighbours.length === 0;
   byId("review-neighbours").replaceChildren(...item.neighbours.map(shotOf));
-  byId("review-suggested").textContent = item.suggested ?? "";
-  byId("review-decide").querySelector("[data-decision=suggested]").hidden = item.suggested === null;
+  // Disabled, not hidden: the buttons beside it stay where they are.
+  byId("review-suggested").textContent = item.suggested === null ? "No suggestion" : `It is ${item.suggested}`;
+  byId("review-decide").querySelector("[data-decision=suggested]").disabled = item.suggested === null;
   byId("review-back").disabled = place === 0;
   byId("review-next").disabled = place + 1 === review.items.length;
   showDecision(item);
   // A button that has just been hidden would take the focus, and with it the keys, away from the review.
   if (document.activeElement === document.body) byId("review-card").focus({ preventScroll: true });
+}
+
+function whyInWords(item) {
+  const why = `${item.why.charAt(0).toUpperCase()}${item.why.slice(1)}.`.replace("..", ".");
+  if (item.probability === null) return why;
+  const chance = item.probability < 0.001 ? "less than 0.1%" : percent(item.probability);
+  return `${why} The label is wrong with a probability of ${chance}.`;
 }
 
 function saidRow([name, share], item) {
@@ -130,7 +137,8 @@ function showDecision(item) {
     button.setAttribute("aria-pressed", String(Boolean(decided) && on));
   }
   byId("review-class").value = decided?.decision === "wrong" && decided.label !== null ? String(review.classes.indexOf(decided.label)) : "";
-  byId("review-decided").textContent = decided ? `Decided: ${inWords(decided)}.` : "";
+  const before = reviewState.place && reviewState.decisions[nameOfItem(review.items[reviewState.place - 1])];
+  byId("review-decided").textContent = decided ? `Decided: ${inWords(decided)}.` : before ? `The one before: ${inWords(before)}.` : "";
 }
 
 function inWords({ decision, label }) {
