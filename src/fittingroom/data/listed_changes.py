@@ -247,7 +247,9 @@ def _check(name: str, stored: Mapping[str, Any]) -> None:
 
 def _check_position(text: str, count: int) -> None:
     if len(text) > 15 or int(text) >= count:
-        raise DataError(f"the recorded list has image {text[:20]}, but the part has {count:,} images.")
+        raise DataError(
+            f"the recorded list has image {text[:20]}, but there are {count:,} images: the data have changed."
+        )
 
 
 def positions_text(rows: NDArray[np.int64]) -> str:
