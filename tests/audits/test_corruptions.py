@@ -37,7 +37,7 @@ GREY, COLOUR, DIGITS = pictures(5, 28, 28), pictures(4, 40, 33, 3), pictures(6, 
 HASHES: dict[str, tuple[str, str, str]] = {
     "noise": ("ad15439aee2b", "bcf8e11cec46", "25cd260295cc"),
     "blur": ("16b95769a0a6", "909c6147eeb3", "2861fa98c2cc"),
-    "motion": ("cfdf156dfd09", "74aaf842dbe2", "c6bf2b3ae406"),
+    "motion": ("514cf4ac9e30", "077fddd2cdf5", "f4203eb42e79"),
     "shear": ("3b38d5f105f9", "c09fe53502f4", "0c9dcd33e3e2"),
     "scale": ("281ac4b97004", "64459a95c32a", "0379bddfa916"),
     "rotation": ("cf0ecf619173", "7635420bc649", "8ad98273b650"),

@@ -14,7 +14,7 @@ from fittingroom.audits.check import AuditSubject, EvidenceTable, Gallery
 from fittingroom.audits.corruptions import CORRUPTIONS, corrupted
 from fittingroom.audits.model_images import ModelImages
 from fittingroom.audits.other_images import Auroc, KindAnswers, check_other_images
-from fittingroom.audits.other_kinds import OtherKinds, kinds_left_out
+from fittingroom.audits.other_kinds import OtherKinds
 from fittingroom.audits.robustness import AnswersToImages, Robustness, check_robustness
 from fittingroom.data.dataset import Part
 
@@ -198,8 +198,14 @@ def test_kinds_have_the_form_and_the_tones_of_the_dataset(subject: AuditSubject)
     letters = bright.pictures("letters")
     assert np.median(letters[:, 0]) == 250  # on the dataset's white
     assert letters.min() < 100
-    initials = dataclasses.replace(subject.dataset, classes=("a", "b", "c"))
-    assert kinds_left_out(OtherKinds(initials, 20).names()) == ("letters",)
+    for classes, kind in (
+        (("a", "b", "c"), "letters"),
+        (("T-shirt/top", "Long pants"), "clothes"),
+        (("zero", "One"), "digits"),
+    ):
+        others = OtherKinds(dataclasses.replace(subject.dataset, classes=classes), 20)
+        assert others.left_out == (kind,)
+        assert kind not in others.names()
 
 
 def test_the_area_is_that_of_scikit_learn_and_its_interval_covers_the_truth() -> None:
@@ -227,4 +233,4 @@ def test_what_is_answered_at_a_share_of_false_alarms() -> None:
     kind = KindAnswers("made up", np.zeros((4, 2, 2), np.uint8), others, own)
     assert kind.answered_at(0.05) == 0.5  # 5 of the own, up to 0.04, are refused
     assert kind.answered_at(0) == 1
-    assert kind.answered_at(1) == 0
+    assert kind.answered_at(0.95) == 0

@@ -31,7 +31,7 @@ from fittingroom.audits.check import (
     ShownImage,
 )
 from fittingroom.audits.model_images import ModelImages, shown_pixels
-from fittingroom.audits.other_kinds import OtherKinds, Pictures, kinds_left_out
+from fittingroom.audits.other_kinds import OtherKinds, Pictures
 from fittingroom.evaluation.spread import SHOWN_BELOW, Interval
 from fittingroom.text import number, percent, percent_range, word_list
 
@@ -42,7 +42,11 @@ _COUNT, _COUNT_SLOW = 1_000, 100  # pictures of each kind; with a backbone, a hu
 _FEWEST = 30
 _SHOWN = 6  # pictures of each kind in the gallery
 _CHECK, _TITLE = "unlike", "Unlike images"
-_SHARES = (0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
+_SHARES = (0, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.12, 0.15, 0.2)
+_CONFIDENCE_ALONE = (
+    "This run keeps no validation images, so it has the model's confidence alone to go by. A run of a dataset that is "
+    "loaded by name or folder compares shapes too."
+)
 
 
 @dataclass(frozen=True)
@@ -111,9 +115,9 @@ class KindAnswers:
         return Interval.wilson(int(found.sum()), len(found), 1 - SHOWN_BELOW / kinds)
 
     def answered_at(self, share: float) -> float:
-        """The share that is answered where at most `share` of the run's own images are refused."""
+        """The share that is answered where at most `share`, below 1, of the run's own images are refused."""
         own = np.sort(self.own.rarity)
-        threshold = own[min(int(share * len(own)), len(own) - 1)] if share < 1 else np.inf
+        threshold = own[min(int(share * len(own)), len(own) - 1)]
         return float((self.numbers.rarity >= threshold).mean())
 
     def to_dict(self, classes: Sequence[str]) -> dict[str, Any]:
@@ -166,13 +170,13 @@ def check_other_images(subject: AuditSubject) -> CheckResult:
         _CHECK,
         _TITLE,
         "found" if answered else "clear",
-        tuple(_sentences(found, answered, facts)),
+        (*_sentences(found, answered, facts), *(() if predictor.compared else (_CONFIDENCE_ALONE,))),
         tuple(_advice(answered)),
         {
             "validation_images": len(chosen),
             "validation_refused": float(own.unlike.mean()),
             "kinds": facts,
-            "left_out": list(kinds_left_out(names)),
+            "left_out": list(kinds.left_out),
             "mostly_answered": [one.name for one in answered],
         },
         _evidence(found, facts, part.scale, classes),
@@ -249,7 +253,7 @@ def _evidence(
         EvidenceLine(
             one.name,
             tuple(100 * share for share in _SHARES),
-            tuple(100 * (1 - one.answered_at(share)) for share in _SHARES),
+            tuple(round(100 * (1 - one.answered_at(share)), 1) for share in _SHARES),
         )
         for one in found
     ]

@@ -7,7 +7,8 @@ that kind.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -26,6 +27,24 @@ _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz"  # without I, O, l
 _DIGITS = {
     *"0123456789",
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
+}
+_CLOTHES = {
+    *(
+        "bag",
+        "blouse",
+        "boot",
+        "boots",
+        "cardigan",
+        "clothes",
+        "coat",
+        "dress",
+        "footwear",
+        "hoodie",
+        "jacket",
+        "jeans",
+    ),
+    *("jersey", "longsleeve", "outwear", "pants", "pullover", "sandal", "sandals", "shirt", "shoe", "shoes", "skirt"),
+    *("sneaker", "sneakers", "sweater", "top", "trouser", "trousers", "tshirt"),
 }
 _MEASURED = 500  # training images that background and brightness are measured on
 
@@ -46,19 +65,30 @@ class OtherKinds:
         """The kinds that there are for this dataset."""
         return tuple(self._makers)
 
+    @cached_property
+    def left_out(self) -> tuple[str, ...]:
+        """Which of digits, letters and clothes are left out, since the classes are of that kind."""
+        names = {name.casefold().strip() for name in self.dataset.classes}
+        words = {word for name in names for word in re.findall("[a-z]+", name)}
+        of_kind = {
+            "digits": len(names & _DIGITS) > 1,
+            "letters": sum(len(name) == 1 and name.isalpha() for name in names) > 1,
+            "clothes": len(words & _CLOTHES) > 1,
+        }
+        return tuple(name for name, found in of_kind.items() if found)
+
     def pictures(self, name: str) -> Pictures:
         """Those of a kind, uint8 `(n, height, width)` or `(n, height, width, 3)`, 0 to the dataset's scale."""
         return self._makers[name]()
 
     @cached_property
     def _makers(self) -> dict[str, Callable[[], Pictures]]:
-        names = {name.casefold().strip() for name in self.dataset.classes}
         makers: dict[str, Callable[[], Pictures]] = {}
-        if len(names & _DIGITS) < 2:
+        if "digits" not in self.left_out:
             makers["digits"] = self._digits
-        if sum(len(name) == 1 and name.isalpha() for name in names) < 2:
+        if "letters" not in self.left_out:
             makers["letters"] = self._letters
-        if self.dataset.name != FASHION_MNIST.name and (clothes := self._other_dataset()) is not None:
+        if "clothes" not in self.left_out and (clothes := self._clothes()) is not None:
             makers["clothes"] = lambda: self._styled(clothes)
         makers["shuffled pieces"] = self._pieces
         makers["clouds"] = self._clouds
@@ -151,7 +181,7 @@ class OtherKinds:
             pictures.append(np.asarray(image.rotate(float(random.uniform(-12, 12)), Image.Resampling.BILINEAR)) / 255)
         return self._styled(self._resized(np.stack(pictures), 1.0))
 
-    def _other_dataset(self) -> npt.NDArray[np.float64] | None:
+    def _clothes(self) -> npt.NDArray[np.float64] | None:
         """Clothes of Fashion-MNIST where it is on this machine, in the middle of images of the dataset's size."""
         from fittingroom.data.load import load
 
@@ -160,8 +190,6 @@ class OtherKinds:
         try:
             other = load(FASHION_MNIST.name)
         except FittingRoomError:
-            return None
-        if set(other.classes) & set(self.dataset.classes):
             return None
         return self._resized(other.train.images[: self.count] / other.scale, 1.0)
 
@@ -189,8 +217,3 @@ class OtherKinds:
             for one in cells
         ]
         return self._whole(np.stack(sized) / 255)
-
-
-def kinds_left_out(names: Sequence[str]) -> tuple[str, ...]:
-    """Which of digits and letters are not among some kinds, because the classes are of that kind."""
-    return tuple(name for name in ("digits", "letters") if name not in names)

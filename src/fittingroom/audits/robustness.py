@@ -267,9 +267,9 @@ def _sentences(found: Robustness) -> list[str]:
     worst = min(found.corrupted, key=lambda name: _mean_accuracy(found, name))
     clean = found.clean.right.mean()
     said = [
-        f"Of {amount(found.images, 'validation image')}, {percent(clean)} are classified rightly as they are, and "
+        f"Of {amount(found.images, 'validation image')}, the run gets {percent(clean)} right as they are, and "
         f"{percent(found.accuracy)} ({percent_range(found.interval)}) on average over {len(found.corrupted)} "
-        f"corruptions of {SEVERITIES} severities. The worst is {worst}: {percent(_mean_accuracy(found, worst))}."
+        f"corruptions of {SEVERITIES} severities. The worst is {worst}, at {percent(_mean_accuracy(found, worst))}."
     ]
     if found.costly:
         costs = [f"{name} ({points(-100 * found.cost(name, 1).value, signed=True)} points)" for name in found.costly]
@@ -337,7 +337,7 @@ def _curve(found: Robustness) -> EvidencePlot:
     if found.refuses:
         named += [("refused", "refused")]
     lines = [
-        EvidenceLine(name, tuple(range(SEVERITIES + 1)), tuple(100 * (one[key] or 0.0) for one in each))
+        EvidenceLine(name, tuple(range(SEVERITIES + 1)), tuple(round(100 * (one[key] or 0.0), 1) for one in each))
         for key, name in named
     ]
     return EvidencePlot(
@@ -347,18 +347,15 @@ def _curve(found: Robustness) -> EvidencePlot:
 
 def _table(found: Robustness) -> EvidenceTable:
     header = ("corruption", *(str(severity) for severity in range(1, SEVERITIES + 1)), "mean", "claimed at 5")
-    rows = []
-    for name, several in sorted(found.corrupted.items(), key=lambda one: _mean_accuracy(found, one[0])):
-        last = several[-1].to_dict()
-        row = [percent(one.right.mean()) for one in several]
-        rows.append(
-            (name, *row, percent(_mean_accuracy(found, name)), percent(last["confidence"]), _refused(found, last))
-        )
     means = [found.at(severity) for severity in range(1, SEVERITIES + 1)]
     accuracies = [percent(one["accuracy"]) for one in means]
-    rows.append(
-        ("all", *accuracies, percent(found.accuracy), percent(means[-1]["confidence"]), _refused(found, means[-1]))
-    )
+    last = (percent(means[-1]["confidence"]), _refused(found, means[-1]))
+    rows = [("all", *accuracies, percent(found.accuracy), *last)]
+    for name, several in sorted(found.corrupted.items(), key=lambda one: _mean_accuracy(found, one[0])):
+        facts = several[-1].to_dict()
+        row = [percent(one.right.mean()) for one in several]
+        last = (percent(facts["confidence"]), _refused(found, facts))
+        rows.append((name, *row, percent(_mean_accuracy(found, name)), *last))
     return EvidenceTable(
         "Accuracy by severity; what is claimed and refused at 5", (*header, "refused at 5"), tuple(rows)
     )

@@ -68,7 +68,7 @@ def blurred(pixels: _Pixels, top: int, level: int, bits: ImageBits) -> _Pixels:
 def moved(pixels: _Pixels, top: int, level: int, bits: ImageBits) -> _Pixels:
     """Moved while the picture was taken: the mean along a line in one of four directions."""
     del top
-    share = (60, 120, 190, 280, 400)[level]
+    share = (40, 100, 180, 280, 400)[level]
     width = _STEPS + share * min(pixels.shape[1:3]) * _STEPS // 1000
     reach = -(-(width - _STEPS) // (2 * _STEPS))
     weights = [_STEPS] * (2 * reach + 1)

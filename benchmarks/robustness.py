@@ -1,0 +1,156 @@
+"""Robustness of recipes on Fashion-MNIST: fifteen corruptions of five severities, the recipes compared in pairs.
+
+Usage: python -m benchmarks.robustness [RUN]... [--part validation|test] [--images N] [--recipe NAME]...
+
+Without a run, the recipes (`linear`, `course`, `cnn` and `photo`, or those of `--recipe`) are trained first with one
+seed each: 25 minutes on 2 cores, nearly all of it `cnn` and `photo`. All runs see the same corrupted images, since a
+corruption belongs to the image. `--part test` opens the test set once for all of them, which the ledger records as one
+look; by default it stays closed. A run answers with all its seeds together.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.pairs import markdown_table, measured_on, place, store
+from fittingroom import Run, load, open_run, train
+from fittingroom.audits.corruptions import CORRUPTIONS, SEVERITIES
+from fittingroom.audits.robustness import Robustness
+from fittingroom.data.dataset import Part
+from fittingroom.evaluation.differences import Difference
+from fittingroom.progress import Progress
+from fittingroom.text import interval_of_change, percent, percent_range, points
+
+DATASET = "fashion-mnist"
+RECIPES = ("linear", "course", "cnn", "photo")
+
+
+def some(part: Part, count: int) -> Part:
+    """So many images of a part, spread evenly."""
+    chosen = np.linspace(0, len(part) - 1, min(count, len(part))).astype(np.intp)
+    return Part(part.images[chosen], part.labels[chosen], part.classes, part.scale)
+
+
+def examined(run: Run, part: Part) -> tuple[Robustness, float]:
+    """What a run makes of corrupted images, and the seconds that it took, loading and compiling left out."""
+    predictor = run.predictor.fit()
+    start = time.perf_counter()
+
+    def progress(what: str, done: int = 0, total: int = 0) -> None:
+        sys.stderr.write(f"\r{run.path.name}: {what} ({done} of {total})      ")
+
+    found = Robustness.of(predictor, part, progress)
+    sys.stderr.write("\n")
+    return found, time.perf_counter() - start
+
+
+def of_corruptions(found: Mapping[str, Robustness]) -> str:
+    """Accuracy by corruption, the mean over its severities; and by severity, the mean over the corruptions."""
+    rows: list[tuple[str, ...]] = [("", *found)]
+    rows.append(("as they are", *(percent(one.clean.right.mean()) for one in found.values())))
+    for name in CORRUPTIONS:
+        rows.append((name, *(_severities([a.right.mean() for a in one.corrupted[name]]) for one in found.values())))
+    means = [[one.at(severity)["accuracy"] or 0.0 for severity in range(1, SEVERITIES + 1)] for one in found.values()]
+    rows.append(("all", *map(_severities, means)))
+    rows.append(
+        ("mean of all 75", *(f"{percent(one.accuracy)} ({percent_range(one.interval)})" for one in found.values()))
+    )
+    return markdown_table(rows)
+
+
+def _severities(accuracies: Sequence[float]) -> str:
+    return " ".join(f"{100 * accuracy:.0f}" for accuracy in accuracies)
+
+
+def of_answers(found: Mapping[str, Robustness]) -> str:
+    """What is claimed, refused and right among what is answered, by severity."""
+    rows: list[tuple[str, ...]] = [("severity", *found)]
+    for severity in range(SEVERITIES + 1):
+        cells = []
+        for one in found.values():
+            mean = one.at(severity)
+            cells.append(
+                f"{percent(mean['accuracy'], 0)} / {percent(mean['confidence'], 0)} / {percent(mean['refused'], 0)} / "
+                f"{percent(mean['accuracy_of_answered'], 0)}"
+            )
+        rows.append((str(severity), *cells))
+    return markdown_table(rows)
+
+
+def of_pairs(found: Mapping[str, Robustness]) -> str:
+    """The difference between the means of each two runs on the same images, with intervals that hold together."""
+    pairs = list(combinations(found, 2))
+    rows: list[tuple[str, ...]] = [("", "points", "interval", "as they are")]
+    for first, second in pairs:
+        cells = []
+        for one, other in (
+            (found[first].share_right, found[second].share_right),
+            (found[first].clean.right, found[second].clean.right),
+        ):
+            difference = Difference.between(one[None], other[None], ((0,), (0,))).among(len(pairs))
+            ends = [100 * end for end in difference.interval]
+            cells.append((points(100 * difference.value, signed=True), interval_of_change(ends, points)))
+        rows.append((f"{first} less {second}", *cells[0], f"{cells[1][0]} ({cells[1][1]})"))
+    return markdown_table(rows)
+
+
+def main() -> None:
+    """Trains what is missing, and prints the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="*", type=Path)
+    parser.add_argument("--part", choices=("validation", "test"), default="validation")
+    parser.add_argument("--images", type=int, default=5_000)
+    parser.add_argument("--recipe", action="append")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        runs: Sequence[Run] = [open_run(path) for path in given.runs] or [
+            train(DATASET, recipe, out=Path(folder, recipe), progress=Progress()) for recipe in given.recipe or RECIPES
+        ]
+        data = load(DATASET)
+        if given.part == "test":
+            opened = data.test.open(f"robustness of {', '.join(run.path.name for run in runs)}")
+        part = some(opened if given.part == "test" else _validation(data.validation), given.images)
+        found: dict[str, Robustness] = {}
+        seconds: dict[str, float] = {}
+        for run in runs:
+            name = str(run[0].record.recipe["name"])
+            found[name], seconds[name] = examined(run, part)
+    facts: dict[str, Any] = {
+        **measured_on(),
+        "part": given.part,
+        "images": len(part),
+        "seconds": seconds,
+        "runs": {name: one.to_dict() for name, one in found.items()},
+    }
+    store("robustness", facts)
+    lines = [
+        f"{len(part):,} images of the {given.part} part. {place(facts)}",
+        "",
+        of_corruptions(found),
+        "",
+        of_answers(found),
+        "",
+        of_pairs(found),
+        "",
+        f"Seconds: {', '.join(f'{name} {taken:.0f}' for name, taken in seconds.items())}",
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _validation(part: Part | None) -> Part:
+    if part is None:
+        raise SystemExit("The dataset has no validation part.")
+    return part
+
+
+if __name__ == "__main__":
+    main()
