@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.contracts.source import PACKAGE, imported_names, source_files
 
-MOST_FILES = 340
+MOST_FILES = 350
 MOST_LINES = 400
 MOST_PUBLIC_DEFINITIONS = 950
 MOST_OF_IMPORTS = 0.075  # of all lines
