@@ -26,7 +26,7 @@ _MOST_VARIANCE = 0.25  # of an image that is right or wrong
 
 
 @dataclass(frozen=True)
-class Measure:
+class ClassMean:
     """A measure, and its 95% interval."""
 
     value: float
@@ -47,9 +47,9 @@ class ClassMeans:
         above: by how much the accuracy is above the balanced accuracy; -1 to 1.
     """
 
-    balanced: Measure
-    macro_f1: Measure
-    above: Measure
+    balanced: ClassMean
+    macro_f1: ClassMean
+    above: ClassMean
 
     @classmethod
     def of(cls, labels: Integers, predicted: Integers, classes: int) -> ClassMeans:
@@ -109,7 +109,7 @@ def _variance(left: Floats, weights: Floats, labels: Integers, counts: Integers)
     return float((weights**2 * variances / np.maximum(counts, 1)).sum())
 
 
-def _measure(values: Floats, variance: float, least: float) -> Measure:
+def _measure(values: Floats, variance: float, least: float) -> ClassMean:
     """The mean over seeds, as it varies with images and, for several, with seeds; it is from `least` to 1."""
     from scipy.special import stdtrit
 
@@ -120,4 +120,4 @@ def _measure(values: Floats, variance: float, least: float) -> Measure:
         freedom = both**2 / (between**2 / (len(values) - 1)) if between else freedom
         variance = both
     half = float(stdtrit(freedom, 1 - SHOWN_BELOW / 2)) * math.sqrt(variance)
-    return Measure(value, Interval(max(value - half, least), min(value + half, 1.0)))
+    return ClassMean(value, Interval(max(value - half, least), min(value + half, 1.0)))

@@ -10,11 +10,11 @@ from PIL import Image
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
 import fittingroom as fr
+from fittingroom.audits.accuracy_measures import check_measures
 from fittingroom.audits.audit_progress import ShownProgress
 from fittingroom.audits.check import AuditSubject, CheckResult
 from fittingroom.audits.class_means import ClassMeans
 from fittingroom.audits.image_groups import ImageGroups
-from fittingroom.audits.measures import check_measures
 from fittingroom.data.dataset import Dataset
 from fittingroom.recipes.named import NAMED
 from fittingroom.runs.outcomes import KeptOutcomes
