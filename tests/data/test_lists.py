@@ -191,6 +191,24 @@ def test_pictures_are_found_by_their_files_at_every_size_and_after_others_were_a
     assert "1 row skipped, because the files are not there any more: a/" in load(folder, exclude=own).notes[-1]
 
 
+def test_a_validation_part_that_the_files_bring_along_is_changed_in_place(tmp_path: Path) -> None:
+    counts = {f"{part}/{label}": 8 for part in ("train", "validation", "test") for label in "ab"}
+    folder = write_picture_folder(tmp_path / "parts", counts)
+    before = load(folder)
+    assert before.validation is not None
+    gone, wrong = before.validation.files[3], before.train.files[2]
+    text = f"file,decision,new_label\n{gone},exclude,\n{wrong},relabel,b\ntest/a/000.png,exclude,\n"
+    path = written(tmp_path / "list.csv", text)
+    after = load(folder, exclude=path, relabel=path)
+    assert after.validation is not None
+    assert after.validation.files == tuple(name for name in before.validation.files if name != gone)
+    assert after.train.files == before.train.files
+    assert after.classes[after.train.labels[2]] == "b"
+    assert after.arguments["exclude"]["validation"] == "3"
+    assert after.test.fingerprint == before.test.fingerprint
+    assert load(**after.arguments).fingerprint == after.fingerprint
+
+
 def test_a_list_of_other_data_is_refused_with_its_row(files: Path, folder: Path, tmp_path: Path) -> None:
     rows = [replace(row, decision="exclude") for row in rows_of(load(files, validation=0))]
     ReviewList.write(tmp_path / "list.csv", [rows[0], replace(rows[5], image=rows[6].image)])

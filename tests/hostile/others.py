@@ -110,6 +110,23 @@ def facts(**values: Any) -> Callable[[Path, Place], None]:
     return change
 
 
+def reviewed(content: bytes) -> Callable[[Place], object]:
+    """A list of images to leave out."""
+    return lambda place: (place.folder / "list.csv").write_bytes(content)
+
+
+def run_with_list(value: Callable[[Place], Any]) -> Callable[[Place], None]:
+    """A run whose record says that a list was used."""
+
+    def build(place: Place) -> None:
+        def change(stored: Json) -> None:
+            stored["data"]["load"]["exclude"] = value(place)
+
+        changed_json("recipe", "run.json", change)(place)
+
+    return build
+
+
 def saved(array: np.ndarray[Any, Any]) -> bytes:
     stream = io.BytesIO()
     np.save(stream, array)
@@ -143,6 +160,23 @@ CASES: dict[str, Case] = {
     "ledger of a blob": Case("ledger", ledger("UPDATE entries SET content = zeroblob(30000000)"), r"ledger"),
     "ledger that is a pickle": Case(
         "ledger", lambda place: (place.folder / "ledger.sqlite").write_bytes(pickled(place.canary)), r"ledger"
+    ),
+    "list that is /dev/zero": Case(
+        "list", lambda place: (place.folder / "list.csv").symlink_to("/dev/zero"), r"cannot read the list"
+    ),
+    "list that is a pickle": Case(
+        "list", lambda place: (place.folder / "list.csv").write_bytes(pickled(place.canary)), r"the list"
+    ),
+    "list with a cell of 20 MB": Case("list", reviewed(b"index,why\n1," + b"x" * 20_000_000), r"field larger"),
+    "list with a million columns": Case("list", reviewed(b"," * 1_000_000 + b"\n"), r"the list"),
+    "list with an index of 5,000,000 digits": Case("list", reviewed(b"index\n" + DIGITS), r"the list"),
+    "list of files elsewhere": Case("list", reviewed(b"file,image\n../outside/secret,file:00"), r"have no files"),
+    "run with a list elsewhere": Case("run", run_with_list(lambda place: str(place.outside / "secret")), r"damaged"),
+    "run with a list of 10^15 images": Case(
+        "run", run_with_list(lambda _: {"file": "", "sha256": "", "rows": "0-999999999999999"}), r"recorded list"
+    ),
+    "run with a list of endless positions": Case(
+        "run", run_with_list(lambda _: {"file": "", "sha256": "", "rows": "9" * 5_000_000}), r"recorded list"
     ),
     "cache of pickles": Case(
         "cached", cache(lambda folder, place: (folder / "images.npy").write_bytes(objects_npy(place.canary))), None

@@ -122,6 +122,7 @@ OPEN: Mapping[str, Callable[[Path], Steps]] = MappingProxyType(
         "idx": lambda folder: load(f"idx:{folder}"),
         "folder": lambda folder: load(f"folder:{folder / 'pictures'}"),
         "name": lambda folder: load(json.loads((folder / "name.json").read_text())),
+        "list": lambda folder: {"load": lambda: fr.load("digits", exclude=folder / "list.csv")},
         "cached": cached,
         "picture": lambda folder: {"predict": lambda: _images(next(folder.glob("picture.*")))},
         "recipe": lambda folder: {"recipe": lambda: find_recipe(str(folder / "recipe.toml"))},
