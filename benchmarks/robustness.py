@@ -1,6 +1,7 @@
 """Robustness of recipes on Fashion-MNIST: fifteen corruptions of five severities, the recipes compared in pairs.
 
 Usage: python -m benchmarks.robustness [RUN]... [--part validation|test] [--images N] [--recipe NAME]...
+       python -m benchmarks.robustness --picture FILE.png | --simulate 1000
 
 Without a run, the recipes (`linear`, `course`, `cnn` and `photo`, or those of `--recipe`) are trained first with one
 seed each: 25 minutes on 2 cores, nearly all of it `cnn` and `photo`. All runs see the same corrupted images, since a
@@ -23,8 +24,8 @@ import numpy as np
 
 from benchmarks.pairs import markdown_table, measured_on, place, store
 from fittingroom import Run, load, open_run, train
-from fittingroom.audits.corruptions import CORRUPTIONS, SEVERITIES
-from fittingroom.audits.robustness import Robustness
+from fittingroom.audits.corruptions import CORRUPTIONS, SEVERITIES, corrupted
+from fittingroom.audits.robustness import CLAIMS_TOO_MUCH, COSTS, AnswersToImages, Robustness
 from fittingroom.data.dataset import Part
 from fittingroom.evaluation.differences import Difference
 from fittingroom.progress import Progress
@@ -103,6 +104,44 @@ def of_pairs(found: Mapping[str, Robustness]) -> str:
     return markdown_table(rows)
 
 
+def picture(part: Part, file: Path) -> None:
+    """Draws an image of a part as it is and at severities 1, 3 and 5 of each corruption, a column each."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    image, columns = part.images[:1], []
+    for name in CORRUPTIONS:
+        shown = [image[0], *(corrupted(image, name, severity)[0] for severity in (1, 3, 5))]
+        column = Image.new("L", (60, 256), 255)
+        ImageDraw.Draw(column).text((30, 8), name, 0, ImageFont.load_default(11), "mm")
+        for row, one in enumerate(shown):
+            column.paste(Image.fromarray(one).resize((56, 56), Image.Resampling.NEAREST), (2, 18 + 60 * row))
+        columns.append(np.asarray(column))
+    Image.fromarray(np.concatenate(columns, axis=1)).save(file, optimize=True)
+
+
+def false_alarms(images: int, trials: int) -> tuple[float, float]:
+    """How often a corruption is named for its cost, and for its claims, where none is beyond what is tolerated.
+
+    Every corruption takes exactly `COSTS` at all severities, and every answer claims exactly `CLAIMS_TOO_MUCH` more
+    than its chance of being right, so that any other harmless model is named less often.
+    """
+    random, named = np.random.default_rng(0), np.zeros(2)
+    none = np.zeros(images, np.bool_)
+    for _ in range(trials):
+        chance = random.uniform(0.4, 0.95, images)
+        less = chance - COSTS
+        clean = AnswersToImages(random.random(images) < chance, chance, none)
+        corrupted = {
+            name: tuple(
+                AnswersToImages(random.random(images) < less, less + CLAIMS_TOO_MUCH, none) for _ in range(SEVERITIES)
+            )
+            for name in CORRUPTIONS
+        }
+        found = Robustness(clean, corrupted, refuses=True)
+        named += [bool(found.costly), bool(found.claiming)]
+    return float(named[0] / trials), float(named[1] / trials)
+
+
 def main() -> None:
     """Trains what is missing, and prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -110,7 +149,17 @@ def main() -> None:
     parser.add_argument("--part", choices=("validation", "test"), default="validation")
     parser.add_argument("--images", type=int, default=5_000)
     parser.add_argument("--recipe", action="append")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="only draw what the corruptions do, as a PNG")
+    parser.add_argument("--simulate", type=int, metavar="N", help="only count false alarms in N audits of each size")
     given = parser.parse_args()
+    if given.simulate:
+        for images in (50, 300, 2_000):
+            cost, claim = false_alarms(images, given.simulate)
+            sys.stdout.write(f"{images:,} images: costs {percent(cost)}, claims {percent(claim)}\n")
+        return
+    if given.picture is not None:
+        picture(load(DATASET).train, given.picture)
+        return
     with tempfile.TemporaryDirectory() as folder:
         runs: Sequence[Run] = [open_run(path) for path in given.runs] or [
             train(DATASET, recipe, out=Path(folder, recipe), progress=Progress()) for recipe in given.recipe or RECIPES

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -131,17 +131,16 @@ class Predictor:
             itself: which of the held-out images each was made from, as `held_out_places` gives it; None for new ones.
         """
         forward, judgement = self._forward, self._plain_judgement
-        logs = forward.logs(taken := forward.inputs(images))
+        taken = forward.inputs(images)
+        logs = forward.logs(taken)
         features = forward.features(images, taken) if judgement.compared else np.empty((len(logs), 0))
         return judgement.numbers(logs, features, itself)
 
-    @property
-    def compared(self) -> Literal["shape", "features"] | None:
-        """What of an image is compared with held-out images besides the model's confidence; None for nothing."""
-        return self._plain_judgement.compared
-
     def held_out_places(self, images: Array) -> npt.NDArray[np.intp] | None:
-        """Which of the held-out images each image is, so as not to be found like itself, `(n,)`; -1 for none."""
+        """Which of the held-out images each image is, `(n,)`, -1 for others; None where none are there to compare with.
+
+        An image that was held out would else be found to be like itself.
+        """
         unlike = self._plain_judgement.unlike
         return None if unlike is None else unlike.places_of(self.features(images))
 

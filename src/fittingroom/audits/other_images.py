@@ -153,16 +153,17 @@ def check_other_images(subject: AuditSubject) -> CheckResult:
         return CheckResult(_CHECK, _TITLE, "not examined", (why_not,))
     kinds = OtherKinds(subject.dataset, _COUNT_SLOW if predictor.backbone else _COUNT)
     names, chosen = kinds.names(), asked.chosen(part)
-    own = _answers(subject, asked, np.asarray(part.images[chosen]), "The run's own images", (0, len(names) + 1), True)
-    if own is None:
+    images = np.asarray(part.images[chosen])
+    places = predictor.held_out_places(asked.as_taken(images))
+    if places is None:
         reason = "No held-out images are kept for this run, so nothing can be found to be unlike them."
         return CheckResult(_CHECK, _TITLE, "not examined", (reason,))
+    own = _answers(subject, asked, images, "The run's own images", (0, len(names) + 1), places)
     found = []
     for place, name in enumerate(names, 1):
         pictures = kinds.pictures(name)
-        numbers = _answers(subject, asked, pictures, f"Other images: {name}", (place, len(names) + 1), False)
-        if numbers is not None:
-            found.append(KindAnswers(name, pictures, numbers, own))
+        numbers = _answers(subject, asked, pictures, f"Other images: {name}", (place, len(names) + 1))
+        found.append(KindAnswers(name, pictures, numbers, own))
     classes = subject.dataset.classes
     facts = {one.name: one.to_dict(classes) for one in found}
     answered = [one for one in found if one.refused_interval(len(found)).high < REFUSED_AT_LEAST]
@@ -170,7 +171,7 @@ def check_other_images(subject: AuditSubject) -> CheckResult:
         _CHECK,
         _TITLE,
         "found" if answered else "clear",
-        (*_sentences(found, answered, facts), *(() if predictor.compared else (_CONFIDENCE_ALONE,))),
+        (*_sentences(found, answered, facts), *(() if (places >= 0).any() else (_CONFIDENCE_ALONE,))),
         tuple(_advice(answered)),
         {
             "validation_images": len(chosen),
@@ -185,16 +186,18 @@ def check_other_images(subject: AuditSubject) -> CheckResult:
 
 
 def _answers(
-    subject: AuditSubject, asked: ModelImages, images: Pictures, what: str, done: tuple[int, int], own: bool
-) -> AnswerNumbers | None:
-    """What the run says of pictures; None of its `own` where no held-out images are there to compare with."""
+    subject: AuditSubject,
+    asked: ModelImages,
+    images: Pictures,
+    what: str,
+    done: tuple[int, int],
+    itself: npt.NDArray[np.intp] | None = None,
+) -> AnswerNumbers:
+    """What the run says of pictures, in blocks; `itself` as for `Predictor.numbers`."""
     several = []
     for block in asked.blocks(len(images)):
         subject.progress(what, *done)
-        itself = asked.predictor.held_out_places(asked.as_taken(images[block])) if own else None
-        if own and itself is None:
-            return None
-        several.append(asked.numbers(images[block], itself))
+        several.append(asked.numbers(images[block], None if itself is None else itself[block]))
     return AnswerNumbers(
         *(np.concatenate([getattr(one, name) for one in several]) for name in ("log_probabilities", "rarity", "unlike"))
     )

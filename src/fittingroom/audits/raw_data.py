@@ -41,7 +41,6 @@ _UNEVEN = 4  # times as many images in the largest class as in the smallest
 _FEW = 10  # training images of a class
 _ENLARGED = 2  # times
 _SHEET = 40  # images
-_SAID_HERE = ("The classes are uneven", "The validation part has no image", "The test part has no image")
 _MOST_FINDINGS = 1000  # of a kind
 _MOST_SHOWN = 16
 
@@ -232,17 +231,14 @@ def _remarks(data: Dataset, parts: Sequence[MeasuredPart]) -> tuple[str, ...]:
     said = []
     if (sizes := _size_facts(parts)) is not None:
         height, width = data.image_shape[:2]
-        wide, tall = (
-            " to ".join(dict.fromkeys((f"{side['least']:,}", f"{side['most']:,}")))
-            for side in (sizes["width"], sizes["height"])
-        )
+        wide, tall = sizes["width"], sizes["height"]
         said.append(
-            f"Every picture could be read. They are {wide} pixels wide and {tall} high; the model sees "
-            f"{width}x{height}."
+            f"Every picture could be read. They are {wide['least']:,} to {wide['most']:,} pixels wide and "
+            f"{tall['least']:,} to {tall['most']:,} high, and the model sees {width}x{height}."
         )
     if data.validation is None or not len(data.validation):
         said.append("There is no validation part to compare the training images with.")
-    return (*said, *(note for note in data.notes if not note.startswith(_SAID_HERE)))
+    return tuple(said)
 
 
 def _advice(
@@ -297,6 +293,8 @@ def _evidence(data: Dataset, parts: Sequence[MeasuredPart], problems: Sequence[_
     ]
     called = (part.called for part in parts)
     yield EvidenceTable("In the median, of the full range", ("measure", *called), tuple(measured))
+    if data.notes:
+        yield EvidenceTable("What loading noted", ("note",), tuple((note,) for note in data.notes))
 
 
 def _sheet(part: Part) -> Gallery:
