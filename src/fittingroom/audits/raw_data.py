@@ -41,6 +41,9 @@ _UNEVEN = 4  # times as many images in the largest class as in the smallest
 _FEW = 10  # training images of a class
 _ENLARGED = 2  # times
 _SHEET = 40  # images
+_MOST_OF_A_CLASS = 8
+_MOST_CLASSES = 100  # in the table of counts; of more, the largest and the smallest
+_SAID_HERE = ("The classes are uneven", "The validation part has no image", "The test part has no image")
 _MOST_FINDINGS = 1000  # of a kind
 _MOST_SHOWN = 16
 
@@ -231,14 +234,17 @@ def _remarks(data: Dataset, parts: Sequence[MeasuredPart]) -> tuple[str, ...]:
     said = []
     if (sizes := _size_facts(parts)) is not None:
         height, width = data.image_shape[:2]
-        wide, tall = sizes["width"], sizes["height"]
+        wide, tall = (
+            " to ".join(dict.fromkeys((f"{side['least']:,}", f"{side['most']:,}")))
+            for side in (sizes["width"], sizes["height"])
+        )
         said.append(
-            f"Every picture could be read. They are {wide['least']:,} to {wide['most']:,} pixels wide and "
-            f"{tall['least']:,} to {tall['most']:,} high, and the model sees {width}x{height}."
+            f"Every picture could be read. They are {wide} pixels wide and {tall} high; the model sees "
+            f"{width}x{height}."
         )
     if data.validation is None or not len(data.validation):
         said.append("There is no validation part to compare the training images with.")
-    return tuple(said)
+    return (*said, *(note for note in data.notes if not note.startswith(_SAID_HERE)))
 
 
 def _advice(
@@ -270,15 +276,7 @@ def _advice(
 
 
 def _evidence(data: Dataset, parts: Sequence[MeasuredPart], problems: Sequence[_Problem]) -> Iterator[Evidence]:
-    counts = data.describe()["counts"]
-    names = [name for name in ("train", "validation", "test") if counts[name] is not None and counts[name]["total"]]
-    rows = [
-        (label, *(f"{counts[name]['per_class'][place]:,}" for name in names))
-        for place, label in enumerate(data.classes)
-    ]
-    rows.append(("all", *(f"{counts[name]['total']:,}" for name in names)))
-    header = ("class", *("training" if name == "train" else name for name in names))
-    yield EvidenceTable("Images of each class", header, tuple(rows))
+    yield _counts(data)
     yield _sheet(data.train)
     for problem in problems:
         images = [
@@ -293,13 +291,26 @@ def _evidence(data: Dataset, parts: Sequence[MeasuredPart], problems: Sequence[_
     ]
     called = (part.called for part in parts)
     yield EvidenceTable("In the median, of the full range", ("measure", *called), tuple(measured))
-    if data.notes:
-        yield EvidenceTable("What loading noted", ("note",), tuple((note,) for note in data.notes))
+
+
+def _counts(data: Dataset) -> EvidenceTable:
+    """Images of each class in each part; of very many classes, those with the most and the fewest training images."""
+    counts = data.describe()["counts"]
+    names = [name for name in ("train", "validation", "test") if counts[name] is not None and counts[name]["total"]]
+    chosen, title = list(range(len(data.classes))), "Images of each class"
+    if len(chosen) > _MOST_CLASSES:
+        of_class = data.train.counts()
+        ranked = sorted(chosen, key=lambda place: -of_class[place])
+        chosen = ranked[: _MOST_CLASSES // 2] + ranked[-_MOST_CLASSES // 2 :]
+        title = f"Images of the {_MOST_CLASSES // 2} largest and the {_MOST_CLASSES // 2} smallest classes"
+    rows = [(data.classes[place], *(f"{counts[name]['per_class'][place]:,}" for name in names)) for place in chosen]
+    rows.append(("all", *(f"{counts[name]['total']:,}" for name in names)))
+    return EvidenceTable(title, ("class", *("training" if name == "train" else name for name in names)), tuple(rows))
 
 
 def _sheet(part: Part) -> Gallery:
     """Samples of each class as the model sees them, spread over the part."""
-    each = max(_SHEET // len(part.classes), 1)
+    each = min(max(_SHEET // len(part.classes), 1), _MOST_OF_A_CLASS)
     images = []
     for label, name in enumerate(part.classes):
         rows = np.flatnonzero(part.labels == label)
