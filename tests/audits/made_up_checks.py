@@ -122,6 +122,7 @@ def page_facts(evil: str) -> dict[str, Any]:
         "title": f"Audit of {evil}",
         "heading": evil,
         "run": evil,
+        "card": f"fittingroom card {evil}",
         "counts": "3 training images",
         "overview": "1 check found something.",
         "complete": False,

@@ -15,6 +15,7 @@ import numpy as np
 from fittingroom.api.openings import recorded
 from fittingroom.audits.audit_progress import ShownProgress
 from fittingroom.audits.audit_text import audit_text, by_weight, overview
+from fittingroom.audits.card_facts import run_name
 from fittingroom.audits.check import AuditSubject, CheckResult, Review
 from fittingroom.audits.checks import chosen_checks, make_checks
 from fittingroom.audits.export import review_rows, write_findings
@@ -129,7 +130,8 @@ class Audit:
 
     def _page_facts(self) -> dict[str, Any]:
         """What the page shows, as JSON types."""
-        data, run = self.subject.dataset, self.subject.path
+        data, path = self.subject.dataset, self.subject.path
+        run = None if path is None else run_name(path)  # a page is sent to others: no folders of this machine
         results: list[dict[str, Any]] = [plain(result.to_dict()) for result in by_weight(self.results)]
         reviews = [
             replace(result, findings=tuple(item.finding for item in one.items))
@@ -140,11 +142,13 @@ class Audit:
         return {
             **self.to_dict(),
             "results": results,
+            "run": run,
             "heading": data.name if run is None else f"{self.subject.recipe.name} on {data.name}",
             "counts": self._counts,
             "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "source": shlex.quote(data.name),
-            "command": f"fittingroom audit {shlex.quote(data.name if run is None else str(run))}",
+            "command": f"fittingroom audit {shlex.quote(run or data.name)}",
+            "card": None if run is None else f"fittingroom card {shlex.quote(run)}",
             "review_key": f"{data.fingerprint}:{data.split_seed}:{len(data.train)}",
             "rows": {"header": list(COLUMNS), "rows": [row.cells() for row in review_rows(data, reviews)]},
         }

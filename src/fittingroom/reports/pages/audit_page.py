@@ -20,8 +20,9 @@ _SIGNS: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 """By verdict, its sign and the class of its colour."""
 
-_COLORS = 6  # in `templates/drawing.css`; of more lines, the next so many are dashed, the next dotted
+_COLORS = 5  # that the eye tells apart in lines; of more, the next so many are dashed, the next dotted
 _DASHES = ("", " dashed", " dotted")
+_FEW_COLUMNS = 6
 _SCRIPTS = ("error_rate.js", "review.js")
 
 
@@ -38,9 +39,7 @@ def audit_report(facts: Facts) -> Report:
     )
     counts = sorted({one["columns"] for check in checks for one in check["evidence"] if one["kind"] == "gallery"} - {0})
     # A page may have no `style` in its elements, so that rows of so many pictures are rules.
-    rules = "".join(
-        f".of-{count} {{ grid-template-columns: repeat({count}, minmax(0, 112px)); }}\n" for count in counts
-    )
+    rules = "".join(f".of-{count} {{ grid-template-columns: repeat({count}, minmax(0, 84px)); }}\n" for count in counts)
     context = {"title": facts["title"], "facts": facts, "checks": checks, "review": review}
     context["unexamined"] = [check for check in checks if check["verdict"] == "not examined"]
     data = {} if review is None else {"review": {**review, "key": facts["review_key"], "rows": facts["rows"]}}
@@ -56,12 +55,21 @@ def _check(result: Facts) -> dict[str, Any]:
         "color": color,
         "sentences": [pieces(text) for text in result["sentences"]],
         "advice": [pieces(text) for text in result["advice"]],
-        "evidence": [{**one, "figure": _figure(one)} if one["kind"] == "plot" else one for one in result["evidence"]],
+        "evidence": [{**one, "wide": _is_wide(one), "figure": _figure(one)} for one in result["evidence"]],
     }
 
 
+def _is_wide(one: Facts) -> bool:
+    """Whether a piece of evidence needs the whole width; two others stand side by side on a wide screen."""
+    if one["kind"] == "gallery":
+        return not 1 <= one["columns"] <= _FEW_COLUMNS
+    return one["kind"] == "review" or len(one.get("header", ())) > _FEW_COLUMNS
+
+
 def _figure(plot: Facts) -> Figure | None:
-    """The lines of a plot, and their intervals as bands; None where there is no finite number."""
+    """The lines of a plot, and their intervals as bands; None for other evidence, and where no number is finite."""
+    if plot["kind"] != "plot":
+        return None
     lines = [{**line, "points": _points(line)} for line in plot["lines"]]
     lines = [line for line in lines if line["points"]]
     if not lines:
