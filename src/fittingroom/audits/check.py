@@ -23,7 +23,7 @@ Verdict = Literal["clear", "found", "unsure", "not examined"]
 
 PartName = Literal["train", "validation", "test"]
 
-_SIDE, _SMALL = 112, 64  # pixels: of a kept picture, and of one whose every pixel is kept
+_SIDE, _NEIGHBOUR, _SMALL = 112, 80, 64  # pixels: of kept pictures, and of one whose every pixel is kept
 _REVIEWED_SIDE = 224  # of a picture whose label a person decides about
 
 
@@ -91,14 +91,14 @@ class ShownImage:
     caption: str = ""
 
     def to_dict(self, side: int = _SIDE) -> dict[str, Any]:
-        """The caption, and as `url` a picture of at most `side` pixels: a PNG, or a JPEG of a larger one in colour."""
+        """The caption, and as `url` a picture of at most `side` pixels: a PNG, or a JPEG of a larger one."""
         from PIL import Image
 
         picture = Image.fromarray(self.pixels)
-        kind = "jpeg" if picture.mode == "RGB" and max(picture.size) > _SMALL else "png"
+        kind = "jpeg" if max(picture.size) > _SMALL else "png"
         picture.thumbnail((side, side))
         file = io.BytesIO()
-        picture.save(file, kind, **({"quality": 88} if kind == "jpeg" else {}))
+        picture.save(file, kind, **({"quality": 82} if kind == "jpeg" else {}))
         content = base64.b64encode(file.getvalue()).decode()
         return {"caption": self.caption, "url": f"data:image/{kind};base64,{content}"}
 
@@ -195,7 +195,7 @@ class ReviewItem:
             **asdict(self.finding),
             "url": ShownImage(self.pixels).to_dict(_REVIEWED_SIDE)["url"],
             "said": [list(one) for one in self.said],
-            "neighbours": [image.to_dict() for image in self.neighbours],
+            "neighbours": [image.to_dict(_NEIGHBOUR) for image in self.neighbours],
             "file": self.file,
             "place": self.place,
         }
