@@ -22,6 +22,8 @@ from fittingroom.audits import checks
 from fittingroom.audits.check import AuditSubject, CheckResult, EvidenceTable, Finding
 from fittingroom.audits.checks import CHECKS
 from fittingroom.audits.export import write_findings
+from fittingroom.data.model_inputs import ModelInputs
+from fittingroom.serving.drift_watch import DriftWatch
 from fittingroom.serving.gate import Security
 from fittingroom.studio.application import create_studio
 from fittingroom.studio.studio import Studio
@@ -65,6 +67,19 @@ def labels(subject: AuditSubject) -> CheckResult:
 def measures(subject: AuditSubject) -> CheckResult:
     """A check that is clear."""
     return CheckResult("measures", "Measures", "clear", (f"No class of {len(subject.dataset.classes)} stands out.",))
+
+
+def test_drift_that_a_server_saw_stands_in_the_card(runs: dict[str, fr.Run], command: Command) -> None:
+    run = runs["one"]
+    assert "Drift of what is served: **not examined**; `fittingroom serve one` compares" in run.card().markdown
+    pixels = np.random.default_rng(0).integers(0, 17, (400, 8, 8)).astype(np.uint8)
+    watch = DriftWatch.of(run.path, run.predictor)
+    watch.note(ModelInputs.plain(pixels), run.predictor.answer(pixels))
+    watch.count(ending=True)
+    said = command("monitor", "one", "--json").json
+    card = run.card().markdown.replace("\\", "")
+    assert said["verdict"] == "found"
+    assert f"Drift of what is served: **found**. {said['sentences'][0]} (`fittingroom monitor one`)" in card
 
 
 def rendered(card: str) -> str:

@@ -423,7 +423,7 @@ def findings(server: Serving, folder: Path, *options: str) -> str:
 def test_schemathesis_finds_nothing(server: Serving, tmp_path: Path) -> None:
     said = findings(server, tmp_path, "--max-examples", "10")
     assert "No issues found" in said
-    assert "4 selected" in said
+    assert "6 selected" in said
 
 
 @pytest.mark.slow

@@ -151,6 +151,9 @@ def test_the_card_has_scores_with_their_looks(server: Serving) -> None:
     assert (seed["test"]["look"], seed["test"]["looks"]) == (1, 1)
     assert "selection bias" in seed["test"]["luck"]
     assert len(facts["limits"]["meaning"]) == 4
+    card = server.get(facts["model_card"])
+    assert card.headers["content-type"] == "text/markdown; charset=utf-8"
+    assert "(95% interval) | key |\n" in card.body.decode()
 
 
 def test_metrics_count(server: Serving, images: np.ndarray[Any, Any]) -> None:
@@ -199,7 +202,14 @@ def test_the_examples_name_the_address_that_the_page_was_asked_at(server: Servin
 
 def test_the_document_describes_every_route(server: Serving) -> None:
     document = server.get("/openapi.json").json
-    assert set(document["paths"]) == {"/v1/predict", "/v1/model", "/healthz", "/metrics"}
+    assert set(document["paths"]) == {
+        "/v1/predict",
+        "/v1/model",
+        "/v1/card",
+        "/v1/drift",
+        "/healthz",
+        "/metrics",
+    }
     assert set(document["paths"]["/v1/predict"]["post"]["requestBody"]["content"]) >= {"image/png", "application/json"}
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fittingroom.api import openings
 from fittingroom.api.look_cost import LookCost
@@ -17,11 +17,16 @@ from fittingroom.audits.card_facts import CardFacts, command_line, run_name, sho
 from fittingroom.audits.card_parts import CardNumber, NumberSource
 from fittingroom.audits.checks import CHECKS, kept_results
 from fittingroom.audits.data_card import data_card
+from fittingroom.audits.drift import FOLDER as DRIFT_FOLDER
+from fittingroom.audits.drift import kept_drift
 from fittingroom.audits.model_card import DATA_CARD_NAME, front_matter, model_card_markdown, model_card_sections
-from fittingroom.errors import InputError, RunError
+from fittingroom.errors import FittingRoomError, InputError, RunError
 from fittingroom.reports.facts.explanation import explain
 from fittingroom.runs.json_files import json_text, plain
 from fittingroom.runs.layout import Layout, SeedFiles, read_layout
+
+if TYPE_CHECKING:
+    from fittingroom.answers.predictor import Predictor
 
 MODEL_CARD_NAME = "README.md"
 """The name under which Hugging Face's hub shows a model card."""
@@ -120,8 +125,21 @@ class Card:
         return self.markdown.partition("\n---\n")[2]
 
 
-def card_of(path: Path, about: str | Path | Mapping[str, Any] | None = None) -> Card:
-    """The cards of the run in a folder; see `Run.card`."""
+class _Run(Protocol):
+    """A run, `api.run.Run`."""
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+
+    @property
+    def predictor(self) -> Predictor:
+        """What answers."""
+
+
+def card_of(run: _Run, about: str | Path | Mapping[str, Any] | None = None) -> Card:
+    """The cards of a run; see `Run.card`."""
+    path = run.path
     told, layout, name = read_about(about), read_layout(path), run_name(path)
     records = tuple(layout.records().values())
 
@@ -145,9 +163,21 @@ def card_of(path: Path, about: str | Path | Mapping[str, Any] | None = None) -> 
             cost=source("evaluate", LookCost.of(path).to_dict(), "--cost"),
             checks=kept_results(path),
             about=told,
+            drift=_drift(run),
             files=_files(layout, records[0].data.counts["validation"]),
         )
     )
+
+
+def _drift(run: _Run) -> Mapping[str, Any] | None:
+    """What the run's servers counted, as `monitor` prints it; None where none did, or it cannot be compared."""
+    if not (run.path / DRIFT_FOLDER).is_dir():
+        return None
+    try:
+        found = kept_drift(run.path, run.predictor)
+    except FittingRoomError:  # a model of the user's own, without which nothing can be compared
+        return None
+    return None if found.verdict == "not examined" else found.to_dict()
 
 
 def _files(layout: Layout, count: int) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import keras
 
     from fittingroom.api.audited import Audit
+    from fittingroom.api.cards import Card
 
 Array = np.ndarray[Any, Any]
 
@@ -277,6 +278,24 @@ class Run(RunPages):
         from fittingroom.api.teach import teach
 
         return Run(teach(self, photos, **settings))
+
+    def card(self, about: str | Path | Mapping[str, Any] | None = None) -> Card:
+        """The run's model card, and the data card of its dataset: printed, it is both; `save(FOLDER)` writes them.
+
+        Every number stands with the command that prints it, and what was not examined says so. No dataset is opened:
+        what `audit` found is told where it was kept and still holds.
+
+        Args:
+            about: what only people know, such as who made the model and what it is for: a TOML file with the tables
+                `[model]` and `[data]`, or such tables. None where nothing is told.
+
+        Raises:
+            InputError: `about` has an unknown key, or cannot be read.
+            RunError: a file of the run is damaged.
+        """
+        from fittingroom.api.cards import card_of
+
+        return card_of(self, about)
 
     @property
     def model(self) -> keras.Model:

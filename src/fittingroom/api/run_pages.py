@@ -1,13 +1,11 @@
-"""What is told about a run from its folder: an explanation in words, a page, and cards."""
+"""What is told about a run from its folder: an explanation in words, and a page."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, overload
 
 if TYPE_CHECKING:
-    from fittingroom.api.cards import Card
     from fittingroom.reports.facts.explanation import Explanation
     from fittingroom.reports.pages.document import Report
 
@@ -65,21 +63,3 @@ class RunPages:
 
         page = report_of([self.path])
         return page if path is None else page.save(path)
-
-    def card(self, about: str | Path | Mapping[str, Any] | None = None) -> Card:
-        """The run's model card, and the data card of its dataset: printed, it is both; `save(FOLDER)` writes them.
-
-        Every number stands with the command that prints it, and what was not examined says so. No dataset is opened:
-        what `audit` found is told where it was kept and still holds.
-
-        Args:
-            about: what only people know, such as who made the model and what it is for: a TOML file with the tables
-                `[model]` and `[data]`, or such tables. None where nothing is told.
-
-        Raises:
-            InputError: `about` has an unknown key, or cannot be read.
-            RunError: a file of the run is damaged.
-        """
-        from fittingroom.api.cards import card_of
-
-        return card_of(self.path, about)

@@ -33,6 +33,7 @@ class CardFacts:
         cost: the same of `fittingroom evaluate --cost`.
         checks: name -> what is kept of the check and still holds for this run and these data.
         about: what the user tells.
+        drift: what `fittingroom monitor` prints with `--json`; None where the run was not served or is not watched.
         files: the picture file of each validation image, as a path in its dataset's folder; empty where there are none.
     """
 
@@ -46,6 +47,7 @@ class CardFacts:
     cost: NumberSource
     checks: Mapping[str, Mapping[str, Any]]
     about: About
+    drift: Mapping[str, Any] | None = None
     files: tuple[str, ...] = ()
 
     @property

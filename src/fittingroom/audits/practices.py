@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fittingroom.audits.card_facts import CardFacts
-from fittingroom.audits.card_parts import CardSection, bullets, code, escaped
+from fittingroom.audits.card_parts import CardSection, bullets, code, escaped, quoted
 from fittingroom.text import amount
 
 
@@ -72,9 +72,12 @@ def _tests(facts: CardFacts) -> list[str]:
 
 def _monitoring(facts: CardFacts) -> list[str]:
     told = facts.about["model"].get("monitoring")
-    return [
-        f"Plan: {'**not stated**' if told is None else escaped(told)}",
-        f"{code(facts.command('serve'))} watches what it is asked for drift from the validation images, and "
-        f"{code('fittingroom monitor URL')} asks such a server. Drift in use: **not examined** by this card, which is "
-        "about the run.",
-    ]
+    monitor, drift = code(facts.command("monitor")), facts.drift
+    if drift is None:
+        seen = (
+            f"Drift of what is served: **not examined**; {code(facts.command('serve'))} compares what it is asked with "
+            f"the validation images, and {monitor} says what it saw."
+        )
+    else:
+        seen = f"Drift of what is served: **{escaped(drift['verdict'])}**. {quoted(drift['sentences'][0])} ({monitor})"
+    return [f"Plan: {'**not stated**' if told is None else escaped(told)}", seen]

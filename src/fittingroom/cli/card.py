@@ -29,9 +29,9 @@ def configure(parser: CommandParser) -> None:
 def _run(arguments: argparse.Namespace) -> CommandOutput:
     """Prints or writes the cards; trains nothing, and opens no dataset and no test set."""
     path = find_run(arguments.run)  # before the heavy packages are imported
-    from fittingroom.api.cards import card_of
+    from fittingroom.api.open_runs import open_run
 
-    card = card_of(path, arguments.about)
+    card = open_run(path).card(arguments.about)
     facts = card.to_dict()
     if arguments.out is None:
         return CommandOutput(facts, str(card))

@@ -57,7 +57,7 @@ def create_app(model: ServedModel, security: Security, watch: DriftWatch) -> Gat
         lifespan=service.lifespan,
         separate_input_output_schemas=False,
     )
-    routes = "POST /v1/predict, or GET /v1/model, /v1/drift, /healthz, /metrics or /docs"
+    routes = "POST /v1/predict, or GET /v1/model, /v1/card, /v1/drift, /healthz, /metrics or /docs"
     add_errors(app, f"Use {routes}.", "The server failed. Its log says why.")
     _add_routes(app, service, model.card(), metrics)
     page = docs_page(app.openapi(), model, token=security.token is not None)
@@ -74,8 +74,8 @@ def create_app(model: ServedModel, security: Security, watch: DriftWatch) -> Gat
         url = f"http://{request.headers['host']}"  # the gate has let pass none but our own
         return HTMLResponse(page.html(url), headers={"content-security-policy": page.policy})
 
-    paths = frozenset({"/v1/predict", "/v1/model", "/v1/drift", "/healthz", "/metrics", "/docs", "/openapi.json", "/"})
-    return Gate(app, security, metrics, paths)
+    routed = {"/v1/predict", "/v1/model", "/v1/card", "/v1/drift", "/healthz", "/metrics"}
+    return Gate(app, security, metrics, frozenset({*routed, "/docs", "/openapi.json", "/"}))
 
 
 class _OneRun:
@@ -128,6 +128,20 @@ def _add_routes(app: FastAPI, service: _Service, facts: dict[str, Any], metrics:
     async def model() -> dict[str, Any]:
         """Recipe, classes, scores with their looks at the test set, and limits."""
         return facts
+
+    @app.get(
+        "/v1/card",
+        summary="The model card",
+        response_description="Markdown.",
+        response_class=Response,
+        responses={
+            200: {"content": {"text/markdown": {"schema": {"type": "string"}}}},
+            **schema.refusals(401, 403, 431),
+        },
+    )
+    async def model_card() -> Response:
+        """What `fittingroom card` printed when the server started: for people, with the command for each number."""
+        return Response(service.model.model_card, media_type="text/markdown; charset=utf-8")
 
     @app.get(
         "/v1/drift",

@@ -30,6 +30,7 @@ class ServedModel:
         records: what each says.
         style: how the training images were made, or why that is not known.
         predictor: what answers, in memory.
+        model_card: the Markdown of `fittingroom card`, as the run was when it was read.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class ServedModel:
     records: tuple[RunRecord, ...]
     style: Style | str
     predictor: Predictor
+    model_card: str
 
     @classmethod
     def of(cls, opened: Run) -> ServedModel:
@@ -48,7 +50,8 @@ class ServedModel:
         runs = list(opened)
         predictor = opened.predictor.load()
         paths, records = tuple(run.path for run in runs), tuple(run.record for run in runs)
-        return cls(opened.path, paths, records, _style(opened, predictor.data), predictor)
+        card = opened.card().markdown
+        return cls(opened.path, paths, records, _style(opened, predictor.data), predictor, card)
 
     @property
     def data(self) -> DataRecord:
@@ -76,6 +79,7 @@ class ServedModel:
                     "images": LIMITS.images,
                     "photos": LIMITS.photos,
                 },
+                "model_card": "/v1/card",
                 "created": max(record.created for record in self.records),
                 "fittingroom": first.environment.versions.get("fittingroom"),
             }

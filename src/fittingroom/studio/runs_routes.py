@@ -94,17 +94,19 @@ def router(studio: Studio) -> APIRouter:
     @routes.get("/runs/{name}/model-card", dependencies=[Depends(owner)])
     def model_card(name: str) -> Response:
         """The Markdown that `fittingroom card` writes."""
-        from fittingroom.api.cards import MODEL_CARD_NAME, card_of
+        from fittingroom.api.cards import MODEL_CARD_NAME
+        from fittingroom.api.open_runs import open_run
 
-        return _download(card_of(studio.path_of(name)).markdown, "text/markdown; charset=utf-8", MODEL_CARD_NAME)
+        text = open_run(studio.path_of(name)).card().markdown
+        return _download(text, "text/markdown; charset=utf-8", MODEL_CARD_NAME)
 
     @routes.get("/runs/{name}/data-card", dependencies=[Depends(owner)])
     def data_card(name: str) -> Response:
         """The JSON-LD that `fittingroom card` writes."""
-        from fittingroom.api.cards import card_of
+        from fittingroom.api.open_runs import open_run
         from fittingroom.audits.model_card import DATA_CARD_NAME
 
-        text = json_text(card_of(studio.path_of(name)).croissant)
+        text = json_text(open_run(studio.path_of(name)).card().croissant)
         return _download(text, "application/ld+json", DATA_CARD_NAME)
 
     return routes
