@@ -131,18 +131,20 @@ def find_copies(parts: Mapping[PartName, Any], scale: float, progress: AuditProg
     """
     whole = list(parts.values())
     sizes = {part: len(images) for part, images in parts.items()}
-    progress("Duplicates: reading", 0, sum(sizes.values()))
+    progress("reading the images", 0, sum(sizes.values()))
     first = _first_of_each([digest for images in whole for digest in image_digests(images)])
-    small = np.concatenate([small_images(images, partial(progress, "Duplicates: reading")) for images in whole])
+    small = np.concatenate([small_images(images, partial(progress, "reading the images")) for images in whole])
     # Images without contrast have nothing to be compared by but their one colour.
     distinct = np.flatnonzero(first == np.arange(len(first)))
     distinct = distinct[_have_contrast(small, distinct)]
     nothing = Alignments(np.empty(0), np.empty(0), np.empty(0, np.bool_), np.empty((0, 2), np.int64))
     if min(small.shape[1:3]) < _SMALLEST_SIDE or len(distinct) < 2:
         return Copies(sizes, small, first, np.empty((0, 2), np.int64), nothing, None, {})
-    descriptor, least, planted = _learned(whole, small, distinct, scale)
-    pairs = nearest_pairs(descriptor.of(small[distinct]), _NEIGHBOURS, partial(progress, "Duplicates: nearest images"))
-    pairs, alignments = aligned(small, distinct[pairs], least, partial(progress, "Duplicates: laid over each other"))
+    descriptor, least, planted = _learned(whole, small, distinct, scale, progress)
+    pairs = nearest_pairs(
+        descriptor.of(small[distinct]), _NEIGHBOURS, partial(progress, "looking for the nearest images")
+    )
+    pairs, alignments = aligned(small, distinct[pairs], least, partial(progress, "laying pairs over each other"))
     order = np.argsort(-alignments.agreement, kind="stable")
     order = order[alignments.correlation[order] >= _LEAST_CORRELATION]
     return Copies(sizes, small, first, pairs[order], alignments.taken(order), least, planted)
@@ -159,7 +161,7 @@ def _have_contrast(small: Images, rows: Indices) -> npt.NDArray[np.bool_]:
 
 
 def _learned(
-    whole: list[Any], small: Images, distinct: Indices, scale: float
+    whole: list[Any], small: Images, distinct: Indices, scale: float, progress: AuditProgress
 ) -> tuple[Descriptor, float, dict[str, float]]:
     """What tells copies from other images, learned from copies that are planted into images of these data."""
     chosen = generator(0, "copies", 1).permutation(distinct)[:_PLANTED]
@@ -172,6 +174,7 @@ def _learned(
     copies: dict[str, list[Images]] = {kind: [] for kind in KINDS}
     for images in originals:
         for start in range(0, len(images), 256):  # of photographs, five copies of each are a lot of memory
+            progress("planting copies", sum(map(len, copies[KINDS[0]])), len(chosen))
             for kind, found in planted_copies(images[start : start + 256], scale, start).items():
                 copies[kind].append(small_images(found))
     planted = {kind: np.concatenate(found) for kind, found in copies.items()}

@@ -324,7 +324,7 @@ def _nearest(copies: Copies, subject: AuditSubject) -> dict[str, Any] | None:
         return None
     part: PartName = "test" if held_out == "test" else "validation"
     rows = copies.rows(part)
-    progress = partial(subject.progress, "Duplicates: correlation with the nearest image")
+    progress = partial(subject.progress, "correlating with the nearest images")
     values, _ = nearest_by_correlation(copies.small[rows], copies.small[rows.stop :], progress)
     above = {str(level): int((values > level).sum()) for level in _CORRELATIONS}
     return {"part": part, "images": len(values), "others": len(copies.small) - rows.stop, "above": above}
