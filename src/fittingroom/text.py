@@ -107,7 +107,9 @@ def word_list(words: Iterable[object], last: str = "and", *, most: int | None = 
 
 
 def file_size(count: float) -> str:
-    """Bytes: `0.3 MB`, `12.0 MB`, `1.4 GB`."""
+    """Bytes: `25 kB`, `0.3 MB`, `12.0 MB`, `1.4 GB`."""
+    if 0 < count < 0.95e5:
+        return f"{number(count / 1e3, 0 if count >= 9.5e3 else 1)} kB"
     return f"{number(count / 1e9, 1)} GB" if count >= 1e9 else f"{number(count / 1e6, 1)} MB"
 
 

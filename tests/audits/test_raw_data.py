@@ -13,6 +13,7 @@ from PIL import Image
 
 import fittingroom as fr
 from fittingroom.audits.check import AuditSubject, CheckResult, EvidenceTable, Gallery
+from fittingroom.audits.image_properties import WORDS
 from fittingroom.audits.raw_data import check_raw_data
 from fittingroom.audits.raw_differences import ERROR, PartComparison
 from fittingroom.audits.raw_measures import MeasuredPart, RawMeasures
@@ -191,27 +192,27 @@ def test_random_splits_of_the_same_data_seldom_differ(images: int, audits: int) 
     alarms = 0
     for _ in range(audits):
         order = RANDOM.permutation(images)
-        brightness, contrast = RANDOM.beta(2, 5, images), RANDOM.beta(5, 2, images)
+        properties = {name: RANDOM.beta(2, 5, images) for name in WORDS}
         labels = RANDOM.integers(0, 10, images).astype(np.int32)
         cut = images // 6
         parts = [
-            _measured(dataset.train, name, rows, labels, brightness, contrast)
+            _measured(dataset.train, name, rows, labels, properties)
             for name, rows in (("train", order[cut:]), ("validation", order[:cut]))
         ]
         data = dataclasses.replace(dataset, train=parts[0].part, validation=parts[1].part)
         alarms += bool(PartComparison.shown(PartComparison.all_of(data, parts)))
     assert alarms <= 3 * ERROR * audits
-    darker = dataclasses.replace(
-        parts[1], measures=dataclasses.replace(parts[1].measures, brightness=brightness[:cut] / 2)
-    )
+    half = parts[1].properties["brightness"] / 2
+    darker = dataclasses.replace(parts[1], properties={**parts[1].properties, "brightness": half})
     assert [one.test for one in PartComparison.shown(PartComparison.all_of(data, [parts[0], darker]))] == ["brightness"]
 
 
-def _measured(like: Part, name: Any, rows: Any, labels: Any, brightness: Any, contrast: Any) -> MeasuredPart:
+def _measured(like: Part, name: Any, rows: Any, labels: Any, properties: dict[str, Any]) -> MeasuredPart:
     none = np.zeros(len(rows))
-    measures = RawMeasures(brightness[rows], contrast[rows], none > 0, none, none, none)
+    measures = RawMeasures(none, none, none > 0, none, none, none)
     part = Part(np.broadcast_to(like.images[:1], (len(rows), 8, 8)), labels[rows], like.classes, like.scale)
-    return MeasuredPart(name, part, measures, np.empty((0, 3), np.int64))
+    chosen = {key: values[rows] for key, values in properties.items()}
+    return MeasuredPart(name, part, measures, np.empty((0, 3), np.int64), chosen)
 
 
 def test_it_is_made_by_an_audit_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -254,7 +254,7 @@ def test_a_disk_without_room_is_not_begun_to_fill(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feature_store, "_SPARE_BYTES", 2**60)
-    assert_in_memory_with_a_note(caplog, "they take 0.0 MB, 1,152,921,504.6 GB stay free for the run, and the disk of ")
+    assert_in_memory_with_a_note(caplog, "they take 6.0 kB, 1,152,921,504.6 GB stay free for the run, and the disk of ")
     assert not list(features_folder().glob("*/*/features.f16"))
 
 

@@ -6,7 +6,7 @@ that they never come here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,9 @@ from fittingroom.audits.check import (
     ShownImage,
     Verdict,
 )
+from fittingroom.audits.image_properties import WORDS, image_properties
 from fittingroom.audits.raw_differences import PartComparison
-from fittingroom.audits.raw_measures import MeasuredPart, RawMeasures, picture_boxes, picture_sizes
+from fittingroom.audits.raw_measures import Box, MeasuredPart, RawMeasures, picture_boxes, picture_sizes, some_of
 from fittingroom.data.dataset import Dataset, Part
 from fittingroom.text import amount, number, percent, word_list
 
@@ -115,16 +116,19 @@ def _nothing(data: Dataset, parts: Sequence[MeasuredPart], made: Sequence[PartCo
 
 
 def _examined(name: PartName, part: Part, data: Dataset, subject: AuditSubject) -> MeasuredPart:
-    sizes = np.empty((0, 3), np.int64)
+    called = "training" if name == "train" else name
+
+    def progress(what: str) -> Callable[[int, int], None]:
+        return lambda done, total: subject.progress(f"{what} the {called} images", done, total)
+
+    sizes, boxes, folder = np.empty((0, 3), np.int64), list[tuple[Box, ...]](), None
     if data.name.startswith("folder:") and part.files:
         folder = Path(data.name.partition(":")[2])
-        sizes = picture_sizes(folder, part.files, lambda done, all_: subject.progress("reading sizes", done, all_))
-    padded = len(sizes) > 0 and (data.arguments.get("aspect") or "pad") == "pad"
-    height, width = data.image_shape[:2]
-    boxes = list(picture_boxes(sizes, height, width)) if padded else []
-    what = f"looking at the {'training' if name == 'train' else name} images"
-    measures = RawMeasures.of(part, boxes, lambda done, all_: subject.progress(what, done, all_))
-    return MeasuredPart(name, part, measures, sizes)
+        sizes = picture_sizes(folder, part.files, progress("reading the sizes of"))
+        if (data.arguments.get("aspect") or "pad") == "pad":
+            boxes = list(picture_boxes(sizes, *data.image_shape[:2]))
+    measures = RawMeasures.of(part, boxes, progress("looking at"))
+    return MeasuredPart(name, part, measures, sizes, image_properties(some_of(part), folder, progress("measuring")))
 
 
 def _problems(parts: Sequence[MeasuredPart]) -> Iterator[_Problem]:
@@ -266,7 +270,7 @@ def _advice(
     if any("part has no image" in sentence for sentence in classes):
         yield "Add images of every class to every part, or nothing is known of the missing ones."
     tests = {one.test for one in differences}
-    if tests & {"brightness", "contrast", "class shares"}:
+    if tests & {"class shares", *WORDS}:
         yield "Find out where the parts come from: a score on one says little of images like those of another."
     if tests & {"file format", "picture size", "file size"}:
         yield (
@@ -286,11 +290,12 @@ def _evidence(data: Dataset, parts: Sequence[MeasuredPart], problems: Sequence[_
         ]
         yield Gallery(problem.several.capitalize(), tuple(images[:_MOST_SHOWN]))
     measured = [
-        (name, *(percent(float(np.median(getattr(part.measures, name)))) for part in parts))
-        for name in ("brightness", "contrast")
+        (name, *(WORDS[name].written(float(np.median(part.properties[name]))) for part in parts))
+        for name in parts[0].properties
+        if all(name in part.properties for part in parts)
     ]
-    called = (part.called for part in parts)
-    yield EvidenceTable("In the median, of the full range", ("measure", *called), tuple(measured))
+    header = ("property", *(part.called for part in parts))
+    yield EvidenceTable("Properties of the images, in the median", header, tuple(measured))
 
 
 def _counts(data: Dataset) -> EvidenceTable:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from fittingroom.audits.image_properties import WORDS
 from fittingroom.audits.raw_measures import MeasuredPart
 from fittingroom.data.dataset import Dataset
 from fittingroom.text import number, percent, word_list
@@ -87,12 +88,15 @@ def _class_shares(data: Dataset) -> Iterator[PartComparison]:
 def _measures(parts: Sequence[MeasuredPart]) -> Iterator[PartComparison]:
     if len(parts) < 2 or min(len(one.part) for one in parts) < _LEAST:
         return
-    for name in ("brightness", "contrast"):
-        train, held_out = (getattr(one.measures, name) for one in parts)
+    for name, train in parts[0].properties.items():
+        held_out = parts[1].properties.get(name)
+        if held_out is None:
+            continue
         test = stats.ks_2samp(train, held_out, method="asymp")
+        written = WORDS[name].written
         sentence = (
-            f"Validation images differ from training images in {name}: {percent(np.median(held_out))} of the full "
-            f"range in the median, against {percent(np.median(train))}."
+            f"Validation images differ from training images in {name}: {written(float(np.median(held_out)))} in the "
+            f"median, against {written(float(np.median(train)))}."
         )
         yield PartComparison(name, sentence, float(test.pvalue), float(test.statistic), _DISTANCE)
 

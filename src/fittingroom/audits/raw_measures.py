@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from fittingroom.data.headers import picture_size
 Floats = npt.NDArray[np.float64]
 
 _BLOCK_BYTES = 8 * 2**20  # of images that are looked at together
+_MOST_MEASURED = 5000
+_MOST_BYTES = 256 * 2**20
 _SAME_SHAPE = 0.02  # relative; a picture of another shape than the image has borders
 
 Box = tuple[int, int, int, int]
@@ -76,17 +78,30 @@ class MeasuredPart:
         part: its images.
         measures: of its images.
         sizes: of its picture files, as `picture_sizes` gives them; without rows where images have no files.
+        properties: of its images, or of some spread over it, as `image_properties` gives them.
     """
 
     name: PartName
     part: Part
     measures: RawMeasures
     sizes: npt.NDArray[np.int64]
+    properties: Mapping[str, Floats]
 
     @property
     def called(self) -> str:
         """Its name in sentences."""
         return "training" if self.name == "train" else self.name
+
+
+def some_of(part: Part) -> Part:
+    """Images spread over a part, as many as properties are measured of: 5,000, or as many as take 256 MB."""
+    size = max(int(np.prod(part.images.shape[1:])), 1)
+    most = max(min(_MOST_MEASURED, _MOST_BYTES // size), 1)
+    if len(part) <= most:
+        return part
+    rows = np.linspace(0, len(part) - 1, most).astype(np.int64)
+    files = tuple(part.files[row] for row in rows.tolist()) if part.files else ()
+    return Part(np.asarray(part.images[rows]), part.labels[rows], part.classes, part.scale, files)
 
 
 def picture_sizes(folder: Path, files: Sequence[str], progress: Callable[[int, int], None]) -> npt.NDArray[np.int64]:
