@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -156,7 +157,7 @@ class _Measures:
                 "classes hide small ones that are recognised less often."
             )
         worst = self.worst
-        if worst is not None and worst.interval is not None and worst.interval.high < self.accuracy:
+        if worst is not None and worst.interval is not None and self._is_worse(worst):
             yield (
                 f"The worst class is {worst.name}: {percent(worst.recall)} of its images are right "
                 f"({percent_range(worst.interval)})."
@@ -167,6 +168,15 @@ class _Measures:
         for one in self.groups:
             if one.gap.shown:
                 yield _group_sentence(one)
+
+    def _is_worse(self, row: _ClassRow) -> bool:
+        """Whether a class is recognised less often than the run's images are, by its interval and an exact test."""
+        from scipy.special import bdtr
+
+        if row.recall is None or row.interval is None:
+            return False
+        p = float(bdtr(math.ceil(row.recall * row.images - 1e-9), row.images, self.accuracy)) * self.classes_there
+        return row.interval.high < self.accuracy and p < SHOWN_BELOW
 
     def nothing(self) -> str:
         """What was looked for and not found."""
@@ -310,8 +320,11 @@ def _class_rows(
         recall = float(right[:, own].mean()) if count else None
         interval = None
         if recall is not None:
-            wilson = Interval.wilson(round(recall * count), count, confidence)
-            interval = Interval(min(wilson.low, recall), max(wilson.high, recall))
+            # Several seeds may be right for a broken number of images on average.
+            fewest, most = math.floor(recall * count + 1e-9), math.ceil(recall * count - 1e-9)
+            interval = Interval(
+                Interval.wilson(fewest, count, confidence).low, Interval.wilson(most, count, confidence).high
+            )
         mean = float(sure[named].mean()) if said else None
         good = int((labels[named] == label).sum()) if said else 0
         honest = Interval.wilson(good, said, confidence) if said >= _FEW else None

@@ -46,7 +46,7 @@ def check_slices(subject: AuditSubject) -> CheckResult:
             ("There are no validation images with stored answers, so it cannot be told where the run is worse.",),
             ("Train with a validation part; the test set is not used for this.",),
         )
-    data = _data(subject, validation)
+    data = slice_data(subject, validation)
     subject.progress("comparing groups of images")
     search = SliceSearch.of(data)
     accuracy = 1 - float(data.wrong.mean()) / data.seeds
@@ -76,7 +76,7 @@ def check_slices(subject: AuditSubject) -> CheckResult:
     )
 
 
-def _data(subject: AuditSubject, part: Part) -> SliceData:
+def slice_data(subject: AuditSubject, part: Part) -> SliceData:
     """What the search needs of the validation images."""
     name = subject.dataset.name
     folder = Path(name.removeprefix("folder:")) if name.startswith("folder:") else None
@@ -117,10 +117,12 @@ def _how(search: SliceSearch, images: int, smallest: float | None, verdict: Verd
     held_out = amount(images, "validation image")
     if search.tried == 0:
         return f"With {held_out}, groups of them are too small to be compared."
-    told = (
-        f"{amount(search.tried, 'group')} were looked at, each on one half of the {held_out}. "
-        f"Those that stood out most, {search.tested:,}, were tested on the other half, corrected for their number."
-    )
+    tested = "None stood out enough to be tested on the other half."
+    if search.tested == 1:
+        tested = "The one that stood out most was tested on the other half."
+    elif search.tested:
+        tested = f"The {search.tested:,} that stood out most were tested on the other half, corrected for their number."
+    told = f"{amount(search.tried, 'group')} were looked at, each on one half of the {held_out}. {tested}"
     if smallest is None:
         return f"{told} So few images show only large differences between large groups."
     power = (
