@@ -17,7 +17,7 @@ from fittingroom.audits.audit_progress import ShownProgress
 from fittingroom.audits.audit_text import audit_text, by_weight, overview
 from fittingroom.audits.card_facts import run_name
 from fittingroom.audits.check import AuditSubject, CheckResult, Review
-from fittingroom.audits.checks import chosen_checks, make_checks
+from fittingroom.audits.checks import CHECKS, chosen_checks, make_checks
 from fittingroom.audits.export import review_rows, write_findings
 from fittingroom.audits.kept_results import KeptResults
 from fittingroom.audits.reviewed import reviewed_error_rate
@@ -232,6 +232,22 @@ def of_run(
         progress=progress or ShownProgress.usual(),
     )
     return _audited(subject, KeptResults.of(dataset, recipe, run.path, folders), only, again=again)
+
+
+def kept_of_run(run: _Run, dataset: Dataset) -> Audit | None:
+    """What audits of a run found that still holds; None where nothing does. No check is made."""
+    folders = list(read_layout(run.path).folders.values())
+    recipe = _recipe_of(SeedFiles(folders[0]).record(), dataset)
+    kept = KeptResults.of(dataset, recipe, run.path, folders)
+    found = {name: kept.read(name, check.version) for name, check in CHECKS.items()}
+    if not any(found.values()):
+        return None
+    why = f"This check was not made of the run as it is now: fittingroom audit {run_name(run.path)} --only "
+    results = tuple(
+        result or CheckResult(name, CHECKS[name].title, "not examined", (f"{why}{name}",))
+        for name, result in found.items()
+    )
+    return Audit(AuditSubject(dataset, recipe, None, (), run.path, ShownProgress()), results, tuple(CHECKS))
 
 
 def dataset_for(run: _Run, load_again: Callable[[], Dataset], data: str | Dataset | None) -> Dataset:

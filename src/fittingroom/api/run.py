@@ -273,6 +273,16 @@ class Run(RunPages):
 
         return of_run(self, dataset_for(self, self[0]._load_dataset, data), **settings)
 
+    def kept_audit(self, data: str | Dataset | None = None) -> Audit | None:
+        """What audits of this run found and still holds; None where nothing does. No check is made.
+
+        Args:
+            data: as for `audit`.
+        """
+        from fittingroom.api.audited import dataset_for, kept_of_run
+
+        return kept_of_run(self, dataset_for(self, self[0]._load_dataset, data))
+
     def teach(self, photos: str | Path, **settings: Any) -> Run:
         """A new run from this one and a few labelled photos; `api.teach.teach` describes the settings."""
         from fittingroom.api.teach import teach

@@ -13,6 +13,7 @@ from fittingroom.errors import FittingRoomError, InputError, StorageError, Unkno
 from fittingroom.serving.gate import Gate, Security
 from fittingroom.serving.limits import RefusedError, add_errors
 from fittingroom.studio import (
+    audit_routes,
     class_routes,
     frame_routes,
     labs_routes,
@@ -26,6 +27,7 @@ from fittingroom.studio import (
 from fittingroom.studio.studio import Studio
 
 _VIEWS = (
+    audit_routes,
     train_routes,
     understand_routes,
     try_routes,

@@ -14,6 +14,9 @@ from fittingroom.serving.limits import RefusedError
 from fittingroom.studio.studio import Studio, role_of
 
 VIEWS = ("train", "understand", "try", "teach", "runs", "class", "labs", "test")
+"""Those that the rail leads to."""
+
+_OF_A_RUN = ("audit",)  # reached from a run in the table of runs
 
 _PAGES = Path(__file__).parent / "pages"
 _ASSETS = Assets(PAGES, _PAGES)
@@ -29,7 +32,7 @@ def router(studio: Studio) -> APIRouter:
 
     @routes.get("/{view}")
     async def page(view: str) -> HTMLResponse:
-        if view not in VIEWS:
+        if view not in (*VIEWS, *_OF_A_RUN):
             raise RefusedError(404, "not_found", f"There is no page /{view[:100]}. Open /train.")
         return _ASSETS.page(_PAGES / "index.html")
 

@@ -1,7 +1,7 @@
 // The review: one image after the other, decided by a person, kept in this browser where it may, and saved as a list.
 const review = facts.review;
 const reviewKey = review ? `fittingroom-review:${review.key}` : "";
-const reviewState = { place: 0, decisions: {}, kept: false };
+const reviewState = { place: 0, decisions: {}, kept: false, studio: null };
 
 function nameOfItem(item) {
   return `${item.part}:${item.index}`;
@@ -174,7 +174,7 @@ function relist(place) {
 function showCounts() {
   const all = Object.values(reviewState.decisions).map((one) => one.decision);
   const count = (name) => all.filter((one) => one === name).length;
-  const kept = reviewState.kept ? "Decisions are kept in this browser." : "This browser keeps nothing for this page: save the list before you close it.";
+  const kept = reviewState.studio ? "Decisions are kept beside the run." : reviewState.kept ? "Decisions are kept in this browser." : "This browser keeps nothing for this page: save the list before you close it.";
   byId("review-count").textContent = all.length
     ? `${all.length} of ${review.items.length} reviewed: ${count("wrong")} wrong, ${count("right")} right, ${count("skipped")} skipped. ${kept}`
     : `${review.items.length} images, the most suspicious first.`;
@@ -213,7 +213,27 @@ function readDecisions() {
   }
 }
 
+// The studio shows this page in a frame, says what was decided before, and keeps what is decided here beside the run.
+function hearStudio(event) {
+  if (window.parent === window || event.source !== window.parent || !Array.isArray(event.data?.decided)) return;
+  reviewState.studio = event.origin;
+  byId("review-private").textContent = "What you decide is kept beside the run, in reviewed.csv.";
+  const [part, index] = ["part", "index"].map((name) => review.rows.header.indexOf(name));
+  review.items.forEach((item, place) => {
+    const cells = review.rows.rows[place];
+    const row = event.data.decided.find((one) => one.part === cells[part] && String(one.index) === cells[index]);
+    if (!row || (row.decision === "relabel" && !review.classes.includes(row.new_label))) return;
+    const right = row.decision === "keep";
+    const label = right ? item.label : row.new_label || null;
+    reviewState.decisions[nameOfItem(item)] = { decision: right ? "right" : "wrong", label };
+    relist(place);
+  });
+  showCounts();
+  if (!byId("review-card").hidden) showItem(reviewState.place);
+}
+
 function keepDecisions() {
+  if (reviewState.studio) window.parent.postMessage({ list: reviewedList() }, reviewState.studio);
   if (!reviewState.kept) return;
   try {
     localStorage.setItem(reviewKey, JSON.stringify(reviewState.decisions));
@@ -237,18 +257,23 @@ function decidedRow(row, decided) {
   return filled;
 }
 
-function saveReview() {
+function reviewedList() {
   const lines = [csvLine(review.rows.header)];
   review.items.forEach((item, place) => {
     lines.push(csvLine(decidedRow(review.rows.rows[place], reviewState.decisions[nameOfItem(item)])));
   });
+  return lines.join("");
+}
+
+function saveReview() {
   const link = element("a");
-  link.href = URL.createObjectURL(new Blob(lines, { type: "text/csv" }));
+  link.href = URL.createObjectURL(new Blob([reviewedList()], { type: "text/csv" }));
   link.download = "reviewed.csv";
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
   const count = Object.values(reviewState.decisions).filter((one) => one.decision !== "skipped").length;
-  byId("review-saved").textContent = `reviewed.csv has ${lines.length - 1} rows, ${count} of them with a decision.`;
+  byId("review-saved").textContent = `reviewed.csv has ${review.items.length} rows, ${count} of them with a decision.`;
 }
 
 startReview();
+if (review && byId("review")) window.addEventListener("message", hearStudio);

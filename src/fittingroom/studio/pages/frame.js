@@ -4,7 +4,8 @@ import { clock, element, named, number } from "./dom.js";
 import { icon } from "./icons.js";
 
 const byId = (id) => document.getElementById(id);
-const NAMES = { train: "Train", understand: "Understand", try: "Try", teach: "Teach", runs: "Runs", class: "Class", labs: "Labs", test: "Test" };
+const NAMES = { train: "Train", understand: "Understand", try: "Try", teach: "Teach", runs: "Runs", class: "Class", labs: "Labs", test: "Test", audit: "Audit" };
+const RAIL = Object.keys(NAMES).filter((view) => view !== "audit"); // reached from a run, as its report is
 const RUN_STATES = { training: "in training", stopped: "stopped", unreadable: "unreadable" };
 
 export const VIEWS = Object.keys(NAMES);
@@ -13,10 +14,10 @@ export const titleOf = (view) => NAMES[view];
 // The links stay the same elements, so that the keyboard stays where it is.
 export const showRail = (current, link) => {
   const rail = byId("views");
-  if (!rail.childElementCount) rail.append(...VIEWS.map((view) => element("a", null, icon(view), element("span", null, NAMES[view]))));
-  VIEWS.forEach((view, index) => {
+  if (!rail.childElementCount) rail.append(...RAIL.map((view) => element("a", null, icon(view), element("span", null, NAMES[view]))));
+  RAIL.forEach((view, index) => {
     rail.children[index].href = link(view);
-    if (view === current) rail.children[index].setAttribute("aria-current", "page");
+    if (view === (current === "audit" ? "runs" : current)) rail.children[index].setAttribute("aria-current", "page");
     else rail.children[index].removeAttribute("aria-current");
   });
 };

@@ -41,7 +41,7 @@ export const detailOf = (app, row, { saved, remove }) => {
   const mine = app.role === "owner";
   const finished = row.seeds > 0 && !["training", "unfinished", "unreadable"].includes(row.status);
   const ways = finished
-    ? [["understand", "See its mistakes"], ["try", "Show it a drawing"], ["test", "Test set"]]
+    ? [["understand", "See its mistakes"], ["try", "Show it a drawing"], ["test", "Test set"], ["audit", "Audit"]]
         .filter(([view]) => mine || view !== "test")
         .map(([view, label]) => element("a", { class: "button", href: app.link(view, { run: row.name }) }, label))
     : row.status === "unreadable" ? [] : [element("a", { class: "button", href: app.link("train", { run: row.name }) }, "See the training")];
