@@ -38,6 +38,7 @@ from fittingroom import text
         (text.word_list("abc"), "a, b and c"),
         (text.word_list("abcde", most=2), "a, b and 3 more"),
         (text.file_size(312_000), "0.3 MB"),
+        (text.file_size(24_600), "25 kB"),
         (text.file_size(1.44e9), "1.4 GB"),
         (text.duration(4.23), "4.2 s"),
         (text.duration(12.3), "12 s"),

@@ -285,7 +285,7 @@ def test_features_that_have_room_nowhere_are_refused_with_the_way_out(
 ) -> None:
     cache.write_text("a file where the folder should be")
     monkeypatch.setattr(feature_cache, "machine_memory", lambda: 100.0)
-    with pytest.raises(StorageError, match=r"the features of 10 images take 0\.0 MB, for which neither .* Set FITTING"):
+    with pytest.raises(StorageError, match=r"the features of 10 images take 0\.1 kB, for which neither .* Set FITTING"):
         cached_features(FakeNetwork(), pictures(10))
 
 
