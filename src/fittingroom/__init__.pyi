@@ -7,6 +7,7 @@ from fittingroom.api.audited import Audit as Audit
 from fittingroom.api.audited import AuditInterrupted as AuditInterrupted
 from fittingroom.api.audits import audit as audit
 from fittingroom.api.cards import Card as Card
+from fittingroom.api.corrupted_runs import compare_corrupted as compare_corrupted
 from fittingroom.api.fit import fit as fit
 from fittingroom.api.fitted import FittedRun as FittedRun
 from fittingroom.api.look_cost import LookCost as LookCost
@@ -20,6 +21,7 @@ from fittingroom.api.train import resume as resume
 from fittingroom.api.train import train as train
 from fittingroom.audits.check import CheckResult as CheckResult
 from fittingroom.audits.check import Finding as Finding
+from fittingroom.audits.robust_comparison import RobustComparison as RobustComparison
 from fittingroom.backbones.backbone import backbone as backbone
 from fittingroom.data.dataset import Dataset as Dataset
 from fittingroom.data.dataset import Part as Part

@@ -48,6 +48,30 @@ def test_more_than_two_have_corrected_p_values(command: Command, three: list[Pat
     assert "Of 3 pairs one may look different by chance" in out
 
 
+def test_runs_are_compared_on_corrupted_images_and_all_of_it_on_the_test_set_is_one_look(
+    command: Command, three: list[Path]
+) -> None:
+    looks = len(command("ledger", "--json").json["looks"])
+    out = command("compare", *three[:2], "--corrupted").out
+    assert out.startswith("120 validation images of digits under 15 corruptions of 5 severities")
+    assert re.search(r"Corrupted, (wide is right more often than narrow, by|no difference is shown between)", out)
+    assert len(command("ledger", "--json").json["looks"]) == looks
+    facts = command("compare", *three[:2], "--corrupted", "--look", "robust enough?", "--json").json
+    assert facts["corrupted"]["part"] == "test"
+    assert facts["corrupted"]["runs"]["wide"]["images"] == 360
+    assert facts["runs"][0]["run"] == "narrow"
+    (pair,) = facts["corrupted"]["pairs"]
+    accuracies = [facts["corrupted"]["runs"][name]["accuracy"] for name in ("narrow", "wide")]
+    assert pair["difference"] == pytest.approx(accuracies[0] - accuracies[1])
+    assert pair["interval"][0] <= pair["difference"] <= pair["interval"][1]
+    after = command("ledger", "--json").json["looks"]
+    assert len(after) == looks + 1
+    assert after[-1]["reason"] == "robust enough?"
+    refused = command("compare", *three[:2], "--look", "why")
+    assert refused.status == 2
+    assert "Add --corrupted" in refused.err
+
+
 def test_json_has_the_runs_and_every_pair_and_no_test_score(command: Command, three: list[Path]) -> None:
     facts = command("compare", *three, "--json").json
     assert [(run["run"], run["folder"], len(run["seeds"])) for run in facts["runs"]] == [

@@ -39,14 +39,28 @@ def configure(parser: CommandParser) -> None:
         nargs="+",
         help="two runs or more, each a folder, a name in the folder of runs, or latest",
     )
+    parser.add_argument(
+        "--corrupted",
+        action="store_true",
+        help="compare them on corrupted images too: noise, blur, rotation and others",
+    )
+    parser.add_argument(
+        "--look",
+        metavar="REASON",
+        help="with --corrupted: on the sealed test set, which is opened once for all of them and recorded as one look",
+    )
     parser.set_defaults(execute=_run)
 
 
 def _run(arguments: argparse.Namespace) -> CommandOutput:
-    """Compares the runs; reads no test score and opens no test set."""
+    """Compares the runs; reads no test score, and opens no test set but for `--look`."""
+    if arguments.look is not None and not arguments.corrupted:
+        raise InputError("--look opens the test set for corrupted images. Add --corrupted, or leave --look out.")
     paths = [find_run(name) for name in arguments.runs]  # before the heavy packages are imported
     from fittingroom import compare
 
+    if arguments.corrupted:
+        return _corrupted(paths, arguments.look)
     if len(paths) < _MOST_PAIRED:
         try:
             return _paired(compare(paths), paths)
@@ -63,6 +77,16 @@ def _paired(comparison: Comparison, paths: Sequence[Path]) -> CommandOutput:
     board = Leaderboard.of(comparison.dataset, comparison.contenders)
     facts = {**_facts(comparison, paths), "leaderboard": Leaderboards((board,)).to_dict()}
     return CommandOutput(facts, _text(comparison, board.sentence if len(paths) > _TWO else ""))
+
+
+def _corrupted(paths: Sequence[Path], look: str | None) -> CommandOutput:
+    """The runs on their images, and on these under corruptions."""
+    from fittingroom import compare, compare_corrupted
+
+    plain, found = compare(paths), compare_corrupted(paths, look=look)
+    header, *rows = found.rows
+    text = [found.title, table(header, rows), *found.verdicts, *(f"Note: {note}" for note in found.to_dict()["notes"])]
+    return CommandOutput({**_facts(plain, paths), "corrupted": found.to_dict()}, "\n\n".join(text))
 
 
 def _ranked(paths: Sequence[Path]) -> CommandOutput:
