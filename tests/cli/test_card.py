@@ -266,6 +266,8 @@ def test_what_only_people_know_comes_from_a_file(runs: dict[str, fr.Run], comman
     assert "direct_use" in refused.err
     with pytest.raises(fr.InputError, match="expected a text"):
         runs["one"].card({"model": {"license": 3}})
+    with pytest.raises(fr.InputError, match=r"data.published = 'spring': expected a date such as 2026-05-31"):
+        runs["one"].card({"data": {"published": "spring"}})
     with pytest.raises(fr.UnknownNameError, match="Did you mean 'model'"):
         runs["one"].card({"modle": {}})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -47,6 +48,8 @@ DATA_KEYS: Mapping[str, str] = MappingProxyType(
 )
 """Keys of the table `[data]`, and what the card calls each."""
 
+_DATE = re.compile(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?")
+
 About = Mapping[str, Mapping[str, str]]
 """The tables `model` and `data`."""
 
@@ -54,6 +57,8 @@ About = Mapping[str, Mapping[str, str]]
 def _text(name: str, value: str) -> str:
     if not value.strip():
         raise InputError(f"{name} is empty: write what you know, or leave it out.")
+    if name.endswith("published") and not _DATE.fullmatch(value.strip()):
+        raise InputError(f"{name} = {value!r}: expected a date such as 2026-05-31, or a year.")
     return value.strip()
 
 
