@@ -191,8 +191,9 @@ class _LabelReport:
 
     def _said(self, place: int) -> tuple[tuple[str, float], ...]:
         shares = np.exp(self.found.log_probabilities[place].astype(np.float64))
-        top = np.argsort(-shares, kind="stable")[:3]
-        return tuple((self.subject.dataset.classes[label], round(float(shares[label]), 4)) for label in top)
+        top = np.argsort(-shares, kind="stable")[:3].tolist()
+        shown = dict.fromkeys([*top, int(self.found.labels[place])])  # what they say of the given label, in any case
+        return tuple((self.subject.dataset.classes[label], round(float(shares[label]), 4)) for label in shown)
 
     def _image(self, place: int) -> npt.NDArray[np.uint8]:
         part, index = self._where(place)
