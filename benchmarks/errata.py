@@ -32,7 +32,7 @@ _REASON = "Errata of Fashion-MNIST: which test labels are probably wrong. No sco
 _FOLDER = Path("docs/errata")
 _PAGE = Path(__file__).with_name("errata_page.txt")
 _LISTED = 300  # images of all parts together
-_COLUMNS = 12
+_COLUMNS = 7  # as wide as the text of the page
 _PICTURE, _TILE_WIDTH, _TILE_HEIGHT = 56, 96, 98  # pixels; pictures are enlarged twice
 _PAIRS = 12  # of classes in the table
 
@@ -150,7 +150,8 @@ def page(errata: Errata, minutes: float) -> str:
             pictures.append(
                 f"## Suspects of the {word} part\n\nUnder each picture: its position in the {word} part, from 0, the "
                 "probability that its label is wrong, the label, and the one that is suggested. The most suspicious "
-                f"come first.\n\n![Label suspects of the {word} part](fashion-mnist-{name}.png)"
+                "come first.\n\n"
+                f"[![Label suspects of the {word} part](fashion-mnist-{name}.png)](fashion-mnist-{name}.png)"
             )
     every = [row for name in errata.parts for row in errata.listed(name)]
     pairs: dict[tuple[str, str], list[float]] = {}
@@ -202,7 +203,7 @@ def main() -> None:
             print(f"{time.monotonic() - start:.0f} s: {what}", file=sys.stderr, flush=True)
 
     errata = find_errata({"train": data.train, "test": data.test.open(_REASON)}, progress)
-    write_errata(errata, out, (time.monotonic() - start) / 60)
+    write_errata(errata, out, time.process_time() / 60)
 
 
 def write_errata(errata: Errata, out: Path, minutes: float) -> None:

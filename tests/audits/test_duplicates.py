@@ -109,6 +109,14 @@ def test_without_a_record_of_the_inspection_the_test_part_is_left_alone(
     assert result.sentences[-1].startswith("Test images were not compared: ")
 
 
+def test_images_that_are_alike_without_being_copies_are_not_called_copies(tmp_path: Path) -> None:
+    train = drawn(200, 17, 60)[:, :, :20]  # hardly more than a gradient each
+    result = audited(tmp_path / "data.npz", train, drawn(20, 18, 60)[:, :, :20])
+    assert result.facts["near_copies_by_chance"]
+    assert result.verdict == "unsure"
+    assert "different images agree as well as copies do" in " ".join(result.sentences)
+
+
 @pytest.mark.parametrize(
     ("train", "said"),
     [
@@ -162,6 +170,7 @@ def test_images_of_a_large_folder_are_made_small_as_others_are(tmp_path: Path) -
     small = small_images(stored)
     assert small.shape == (10, 32, 32, 3)
     assert (small == small_images(images)).all()
+    assert small_images(drawn(3, 16, 80)[:, :, :20]).shape == (3, 64, 16)
     mean = images[0, :2, :2].mean(axis=(0, 1))
     np.testing.assert_allclose(small[0, 0, 0], mean, atol=1)
     assert np.asarray(Image.fromarray(images[0]).resize((32, 32), Image.Resampling.BOX)).tolist() == small[0].tolist()

@@ -43,7 +43,7 @@ _ROOM = "fittingroom.audits"
 CHECKS: Mapping[str, _Check] = MappingProxyType(
     {
         "raw-data": _Check(f"{_ROOM}.raw_data.check_raw_data", "Raw data"),
-        "duplicates": _Check(f"{_ROOM}.duplicates.check_duplicates", "Duplicates"),
+        "duplicates": _Check(f"{_ROOM}.duplicates.check_duplicates", "Duplicates", version=2),
         "labels": _Check(f"{_ROOM}.label_suspects.check_labels", "Label suspects"),
         "measures": _Check(f"{_ROOM}.accuracy_measures.check_measures", "Measures", needs_run=True),
         "slices": _Check(f"{_ROOM}.slices.check_slices", "Slices", needs_run=True),

@@ -22,6 +22,8 @@ Float32 = npt.NDArray[np.float32]
 SMALL = 32
 """Pixels of the longer side of the images that are compared; smaller images stay as they are."""
 
+_NARROW, _LONGEST = 16, 256  # pixels: of what is long and narrow the shorter side keeps so many, if the longer one may
+
 _DIMENSIONS = 96
 _LEAST_VARIANCE = 0.01  # of the mean one: in directions that planted copies hardly change, others may
 _BLOCK = 4096  # images that are transformed at a time
@@ -30,6 +32,8 @@ _GREY = np.array([0.299, 0.587, 0.114], np.float32)  # as in ITU-R BT.601
 
 def small_images(images: Any, progress: Callable[[int, int], None] | None = None) -> Images:
     """The images at most 32 pixels high and wide, each new pixel the mean of those that it covers.
+
+    Of images that are more than twice as long as wide, the shorter side has 16 pixels, and the longer one at most 256.
 
     Args:
         images: uint8, `(n, height, width)` or `(n, height, width, 3)`: an array, or a `StoredImages` whose blocks are
@@ -41,7 +45,8 @@ def small_images(images: Any, progress: Callable[[int, int], None] | None = None
         return np.concatenate([np.asarray(block) for block in image_blocks(images)])
     from PIL import Image
 
-    factor = SMALL / max(height, width)
+    longer, shorter = max(height, width), min(height, width)
+    factor = min(max(SMALL / longer, min(_NARROW / shorter, 1)), max(_LONGEST, SMALL) / longer)
     size = max(round(width * factor), 2), max(round(height * factor), 2)
     small = np.empty((len(images), size[1], size[0], *images.shape[3:]), np.uint8)
     for row, image in enumerate(image for block in image_blocks(images) for image in block):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import binomtest
 
 from fittingroom.audits.check import (
     AuditSubject,
@@ -23,6 +24,7 @@ from fittingroom.audits.check import (
 )
 from fittingroom.audits.copy_search import Copies, find_copies
 from fittingroom.audits.near_copies import nearest_by_correlation
+from fittingroom.data.dataset import Part
 from fittingroom.errors import FittingRoomError
 from fittingroom.text import amount, number, percent, word_list
 
@@ -31,6 +33,7 @@ _CORRELATIONS = (0.999, 0.99, 0.98, 0.95)
 _SHOWN = 12  # pairs in a gallery
 _LISTED = 1000  # pairs among the facts
 _TINY = 16  # pixels: of smaller images, different ones may agree as copies do
+_LIKE_CHANCE = 0.3  # of how often labels of random pairs differ: near copies whose labels differ as often are none
 _MANY = 0.2  # the share of images with a copy from where on the cause is looked for in how the data were made
 
 _WORDS: dict[PartName, str] = {"train": "training", "validation": "validation", "test": "test"}
@@ -45,7 +48,7 @@ def check_duplicates(subject: AuditSubject) -> CheckResult:
         parts["test"] = data.test.inspect(_REASON)
     except FittingRoomError as error:
         missing = (f"Test images were not compared: {error}",)
-    if data.validation is not None:
+    if data.validation is not None and len(data.validation):
         parts["validation"] = data.validation.images
     parts["train"] = data.train.images
     copies = find_copies(parts, data.scale, subject.progress)
@@ -98,10 +101,31 @@ class _Duplicates:
 
     @property
     def verdict(self) -> Verdict:
-        """What was found; of tiny images near copies alone prove nothing."""
+        """What was found; of tiny images, or where labels differ as by chance, near copies alone prove nothing."""
         if not self._copied:
             return "clear"
-        return "unsure" if self._tiny and not self._identical else "found"
+        return "unsure" if (self._tiny or self._by_chance) and not self._identical else "found"
+
+    @cached_property
+    def _by_chance(self) -> tuple[int, int, float] | None:
+        """Where near copies are no copies: how many have different labels, of how many, and the share by chance.
+
+        Labels of copies are mostly the same, those of images that are alike for another reason need not be.
+        """
+        near = [link for link in self._links if link[2] >= 0 and None not in map(self._label, link[:2])]
+        counts = np.add.reduce([np.asarray(part.counts(), float) for part in self._labelled.values()])
+        chance = 1 - float(((counts / counts.sum()) ** 2).sum())
+        differ = sum(link in self._differ for link in near)
+        if not differ:
+            return None
+        low = float(binomtest(differ, len(near)).proportion_ci(0.95, "exact").low)
+        return (differ, len(near), chance) if low > _LIKE_CHANCE * chance else None
+
+    @cached_property
+    def _labelled(self) -> dict[PartName, Part]:
+        data = self.subject.dataset
+        parts: dict[PartName, Part] = {"train": data.train}
+        return parts if data.validation is None else parts | {"validation": data.validation}
 
     def sentences(self) -> Iterator[str]:
         """What was found, the first standing alone."""
@@ -115,7 +139,8 @@ class _Duplicates:
             close = [f"{number(near)} a near one"] if near else []
             yield f"{number(self._copied)} of {many} have a copy among the others: {word_list([exact, *close])}."
             yield from self._between_parts()
-            yield from self._labels_said()
+            if self._by_chance is None:
+                yield from self._labels_said()
         yield from self._near_said(near)
         yield from self._accuracy_said()
 
@@ -151,12 +176,20 @@ class _Duplicates:
             )
             return
         lowest = min(self.copies.planted.values())
+        moved = "1 pixel" if self._tiny else "1 or 2 pixels"
         yield (
             f"Near copies agree by {number(least, 4)} or more (correlation, once slightly smoothed and laid over each "
-            "other, perhaps mirrored). Of the copies planted into these data (shifted by 1 or 2 pixels, mirrored, "
-            f"saved again as JPEG, up to 10% brighter or darker), {percent(lowest)} or more of each kind do."
+            f"other, perhaps mirrored). Of the copies planted into these data (shifted by {moved}, mirrored, saved "
+            f"again as JPEG, up to 10% brighter or darker), {percent(lowest)} or more of each kind do."
         )
-        if near and self._tiny:
+        if self._by_chance is not None:
+            differ, pairs, chance = self._by_chance
+            yield (
+                f"{number(differ)} of {amount(pairs, 'near copy', 'near copies')} have another label than their "
+                f"original, as {percent(chance, 0)} of random pairs have: in these data, different images agree as "
+                "well as copies do, so near copies prove nothing."
+            )
+        elif near and self._tiny:
             yield "Images as small as these can agree so closely without being copies, so look at the pairs."
         elif near:
             yield "A near copy need not be the same picture: one article in two colours looks like one, too."
@@ -196,7 +229,7 @@ class _Duplicates:
                 "So many copies come from how the data were made, such as frames of one film: put all images of one "
                 "source into the same part."
             )
-        if len(self._different):
+        if len(self._different) and self._by_chance is None:
             yield "Correct the labels of copies with different labels, or leave both out."
 
     def facts(self) -> dict[str, Any]:
@@ -217,6 +250,7 @@ class _Duplicates:
             "groups": len(groups),
             "largest_group": int(groups[0]) if len(groups) else 0,
             "pairs_with_different_labels": len(self._different),
+            "near_copies_by_chance": self._by_chance is not None,
             "least_agreement": copies.least,
             "planted_copies_found": dict(copies.planted),
             "validation_accuracy": self._accuracy,
@@ -252,20 +286,22 @@ class _Duplicates:
         pairs = zip(self._links, labels[::2], labels[1::2], strict=True)
         return [link for link, one, other in pairs if one is not None and other is not None and one != other]
 
+    @cached_property
+    def _differ(self) -> frozenset[tuple[int, int, int]]:
+        return frozenset(self._different)
+
     def _label(self, row: int) -> str | None:
         part, index = self.copies.place(row)
-        data = self.subject.dataset
-        known = {"train": data.train, "validation": data.validation}.get(part)
-        return None if known is None else data.classes[known.labels[index]]
+        known = self._labelled.get(part)
+        return None if known is None else known.classes[known.labels[index]]
 
     def findings(self) -> Iterator[Finding]:
         """Training and validation images that are copies of what stands before them: test, validation, training."""
-        differ = set(self._different)
         for link in self._links:
             row, other, pair = link
             part, index = self.copies.place(row)
             if part != "test":
-                why = self._kind(pair) + (f", labelled {self._label(other)} there" if link in differ else "")
+                why = self._kind(pair) + (f", labelled {self._label(other)} there" if link in self._differ else "")
                 yield Finding(part, index, why, label=self._label(row), other=self.copies.place(other))
 
     def _kind(self, pair: int) -> str:
@@ -291,9 +327,8 @@ class _Duplicates:
             here = [number(int(self._any[part][other].sum())) for other in names]
             rows.append((_WORDS[part], number(self.copies.sizes[part]), *here, number(exact)))
         yield EvidenceTable("How many images of each part have a copy in which part", header, tuple(rows))
-        differ = set(self._different)
-        across = [link for link in self._links if link not in differ and self._is_across(link)]
-        within = [link for link in self._links if link not in differ and not self._is_across(link)]
+        across = [link for link in self._links if link not in self._differ and self._is_across(link)]
+        within = [link for link in self._links if link not in self._differ and not self._is_across(link)]
         yield from self._gallery("Copies with different labels, side by side", self._different)
         yield from self._gallery("Copies in different parts, side by side", across)
         yield from self._gallery("Copies within a part, side by side", within)

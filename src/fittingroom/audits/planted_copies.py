@@ -10,7 +10,7 @@ import numpy as np
 from fittingroom.data.values import Images
 from fittingroom.seeds import generator
 
-_MOST_SHIFT = 2  # pixels, each way
+_MOST_SHIFT, _OF_TINY, _TINY = 2, 1, 16  # pixels, each way; of images with a side below so many pixels
 _BRIGHTNESS = (0.9, 1.1)
 _JPEG_QUALITY = (50, 95)  # from what messengers send to what cameras keep
 
@@ -44,10 +44,10 @@ class _Draw:
         self._random = generator(seed, "copies")
 
     def shifted(self, images: Images) -> Images:
-        """By 1 or 2 pixels in a direction; what comes in is black, or goes on from the edge."""
-        size = min(_MOST_SHIFT, min(images.shape[1:3]) // 4)
+        """By 1 or 2 pixels in a direction, of tiny images by 1; what comes in is black, or goes on from the edge."""
+        size = _MOST_SHIFT if min(images.shape[1:3]) >= _TINY else _OF_TINY
         moves = [(down, right) for down in range(-size, size + 1) for right in range(-size, size + 1) if down or right]
-        chosen = self._random.integers(len(moves), size=len(images)) if moves else ()
+        chosen = self._random.integers(len(moves), size=len(images))
         fills = self._random.random(len(images)) < 0.5
         copies = images.copy()
         height, width = images.shape[1:3]
