@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +29,9 @@ def test_the_list_has_every_suspect_without_a_decision_and_the_page_says_that_no
     probability[[5, 9, len(data.train) + 3]] = 0.9, 0.6, 0.7
     logs = np.log(np.full((len(labels), 10), 0.1, np.float32))
     wrong = WrongLabels(probability, 0.01, 0.5, 0.8, 600)
-    suspects = LabelSuspects(labels, logs, wrong, np.ones(len(labels), np.bool_))
+    values: dict[str, Any] = {"labels": labels, "log_probabilities": logs, "wrong": wrong}
+    values |= {"score": probability.astype(np.float32), "examined": np.ones(len(labels), np.bool_)}
+    suspects = LabelSuspects(**{field.name: values[field.name] for field in fields(LabelSuspects)})
     write_errata(Errata(parts, suspects, ((("train", 5), ("test", 3)),)), tmp_path, 2.0)
     rows = ReviewList.read(tmp_path / "fashion-mnist.csv").rows
     assert [(row.part, row.index, row.check, row.decision) for row in rows] == [
