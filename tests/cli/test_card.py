@@ -19,6 +19,7 @@ from PIL import Image
 
 import fittingroom as fr
 from fittingroom.audits import checks
+from fittingroom.audits.card_facts import public_command
 from fittingroom.audits.check import AuditSubject, CheckResult, EvidenceTable, Finding
 from fittingroom.audits.checks import CHECKS
 from fittingroom.audits.export import write_findings
@@ -123,6 +124,7 @@ def test_what_nobody_examined_says_so_with_the_command_that_examines_it(runs: di
     assert "The run has no test set." in bare
     for name in CHECKS:
         assert f"not examined.** `fittingroom audit several --only {name}` examines it." in several
+    assert "`fittingroom audit bare --only labels --data DATASET` examines it." in bare  # plain arrays are not stored
     assert several.count("not examined") > 15
     assert "License: Not stated." in several
 
@@ -179,6 +181,13 @@ def test_the_data_card_is_valid_croissant(name: str, runs: dict[str, fr.Run], tm
     assert [person.name for person in dataset.metadata.creators] == ["A. Person", "B. Person"]
     assert "not examined" in dataset.metadata.data_annotation_analysis[0]
     assert "not examined" in dataset.metadata.data_limitations[0]
+
+
+def test_commands_in_cards_name_no_folder_of_this_machine() -> None:
+    line = "fittingroom train folder:/home/shoes --data-dir '/home/my data' --model /home/net.py:build --set epochs=2"
+    shown = "fittingroom train folder:shoes --data-dir 'my data' --model net.py:build --set epochs=2"
+    assert public_command(line) == shown
+    assert public_command(shown) == shown
 
 
 def test_the_card_of_a_folder_of_pictures_reads_them_with_their_classes(tmp_path: Path) -> None:

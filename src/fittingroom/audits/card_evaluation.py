@@ -36,8 +36,13 @@ def evaluation(facts: CardFacts) -> tuple[CardSection, ...]:
             if facts.several
             else "The 95% interval is Wilson's, for other images."
         )
-        + " The validation images chose the weights that are kept, and what else was chosen by them; the test set "
-        "chose nothing."
+        + (
+            " The validation images chose the weights that are kept, and what else was chosen by them; the test set "
+            "chose nothing."
+            if facts.record.teaching is None
+            else " The validation images are the photos that it learned from, each named by a model that had not: "
+            f"{quoted(facts.record.teaching['validated_by'])}."
+        )
     )
     return (
         CardSection("Evaluation", 1, ()),

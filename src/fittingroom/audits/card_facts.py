@@ -15,6 +15,7 @@ from fittingroom.runs.layout import Layout
 from fittingroom.runs.place import is_run
 from fittingroom.runs.record import PartResult, RunRecord
 
+_FORMS = ("folder", "npz", "csv", "idx")
 NOT_STATED = "Not stated."
 
 
@@ -74,12 +75,26 @@ class CardFacts:
         text = self.about[table].get(key)
         return NOT_STATED if text is None else escaped(text)
 
+    def audit_command(self, name: str) -> str | None:
+        """The command that makes a check, as a line for a shell; None where nothing can."""
+        data = self.record.data
+        if data.uses_all:  # nothing was held out, so that only its photos can be examined
+            return None if CHECKS[name].needs_run else command_line("audit", self.dataset, "--only", name)
+        return self.command("audit", "--only", name, *(("--data", "DATASET") if data.load is None else ()))
+
+    def unexamined(self, name: str) -> str:
+        """How a check could be made that was not, as Markdown."""
+        command = self.audit_command(name)
+        if command is None:
+            return "The run learned from all its photos, so none are left to examine it by."
+        return f"{code(command)} examines it."
+
     def check(self, name: str) -> str:
         """What is kept of a check, as Markdown: verdict, sentences, advice and tables, with the command."""
-        title, command = CHECKS[name].title, code(self.command("audit", "--only", name))
-        kept = self.checks.get(name)
+        title, kept = CHECKS[name].title, self.checks.get(name)
         if kept is None:
-            return f"**{title}: not examined.** {command} examines it."
+            return f"**{title}: not examined.** {self.unexamined(name)}"
+        command = code(self.audit_command(name))
         lines = [*map(quoted, kept["sentences"]), *(f"To do: {quoted(one)}" for one in kept.get("advice", ()))]
         said = "\n".join([f"**{title}: {kept['verdict']}.** {command} prints:", "", *(f"- {line}" for line in lines)])
         tables = [table(one) for one in kept.get("evidence", ()) if one.get("kind") == "table" and one["rows"]]
@@ -87,12 +102,11 @@ class CardFacts:
 
     def verdict(self, name: str) -> str:
         """A check in a line: its verdict and first sentence, or that it was not examined."""
-        title, command = CHECKS[name].title, code(self.command("audit", "--only", name))
-        kept = self.checks.get(name)
+        title, kept = CHECKS[name].title, self.checks.get(name)
         if kept is None:
-            return f"{title}: **not examined**; {command} examines it."
+            return f"{title}: **not examined**. {self.unexamined(name)}"
         first = quoted(next(iter(kept["sentences"]), ""))
-        return f"{title}: **{escaped(kept['verdict'])}**. {first} ({command})"
+        return f"{title}: **{escaped(kept['verdict'])}**. {first} ({code(self.audit_command(name))})"
 
 
 def listed_images(rows: str) -> int:
@@ -120,6 +134,18 @@ def public_name(dataset: str) -> str:
     """The name of a dataset without the folders that it lies in: `folder:shoes` of `folder:/home/me/shoes`."""
     form, colon, place = dataset.partition(":")
     return f"{form}:{PurePath(place).name}" if colon else PurePath(dataset).name
+
+
+def public_command(command: str) -> str:
+    """A line for a shell in which no word is a path from the root of this machine."""
+
+    def public(word: str) -> str:
+        form, _, place = word.partition(":")
+        if form in _FORMS:
+            return public_name(word) if PurePath(place).is_absolute() else word
+        return PurePath(word).name if PurePath(word).is_absolute() else word
+
+    return shlex.join(map(public, shlex.split(command)))
 
 
 def show_facts(layout: Layout) -> dict[str, Any]:

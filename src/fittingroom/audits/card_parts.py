@@ -116,7 +116,7 @@ class NumberSource:
 
     def _number(self, label: str, key: str, write: Callable[[Any], str]) -> CardNumber | None:
         value = self.value(key)
-        return None if value is None else CardNumber(label, write(value), value, self.command, key)
+        return None if value in (None, "") else CardNumber(label, write(value), value, self.command, key)
 
 
 @dataclass(frozen=True)

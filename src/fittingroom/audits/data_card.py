@@ -245,8 +245,8 @@ def _responsible(facts: CardFacts) -> dict[str, Any]:
 def _checked(facts: CardFacts, *checks: str) -> list[str]:
     found = []
     for name in checks:
-        title, kept, command = CHECKS[name].title, facts.checks.get(name), facts.command("audit", "--only", name)
+        title, kept, command = CHECKS[name].title, facts.checks.get(name), facts.audit_command(name)
         said = "not examined" if kept is None else f"{kept['verdict']}. {' '.join(kept['sentences'])}"
-        how = f"{command} examines it." if kept is None else f"From: {command}"
+        how = f"From: {command}" if kept is not None else "" if command is None else f"{command} examines it."
         found.append(plain_line(f"{title}: {said}. {how}" if kept is None else f"{title}: {said} {how}"))
     return found

@@ -7,12 +7,11 @@ Reporting (FAT* 2019, arXiv 1810.03993).
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fittingroom.audits.card_evaluation import accuracy_format, evaluation
-from fittingroom.audits.card_facts import NOT_STATED, CardFacts, listed_images, public_name
+from fittingroom.audits.card_facts import NOT_STATED, CardFacts, listed_images, public_command
 from fittingroom.audits.card_parts import (
     CardSection,
     bullets,
@@ -143,10 +142,10 @@ def _yaml_lines(value: Mapping[str, Any], depth: int) -> Iterator[str]:
 
 def _title(facts: CardFacts) -> CardSection:
     record, recipe = facts.record, facts.record.recipe["name"]
-    seeds = f"with {len(facts.records)} seeds" if facts.several else f"with the seed {record.seed}"
+    seeds = f"{len(facts.records)} seeds" if facts.several else f"the seed {record.seed}"
     version = record.environment.versions.get("fittingroom", "")
     made = (
-        f"An image classifier for {escaped(facts.dataset)}, trained with the recipe {escaped(recipe)} {seeds} by "
+        f"An image classifier for {escaped(facts.dataset)}, trained with the recipe {escaped(recipe)} and {seeds} by "
         f"Fitting Room {escaped(version)} on {escaped(record.created[:10])}."
     )
     return CardSection(
@@ -154,8 +153,8 @@ def _title(facts: CardFacts) -> CardSection:
         1,
         (
             made,
-            "Every number stands with the command that prints it. What nobody examined says so, with the command that "
-            f"examines it. The commands find the run as {code(facts.run)} in the folder that holds it.",
+            "Every number stands with the command that prints it. Where it says *not examined*, the command that "
+            f"examines it stands there. The commands find the run as {code(facts.run)} in the folder that holds it.",
         ),
     )
 
@@ -286,17 +285,7 @@ def _repeat(facts: CardFacts) -> str:
     command = None if facts.explain is None else facts.explain.value("run.command")
     if command is None:
         return f"{code(facts.command('replay'))} trains it again where the recipe and the data are known."
-    load = facts.record.data.load or {}
-    model = facts.record.recipe.get("model")
-    lists = [load[name].get("file") for name in ("exclude", "relabel") if name in load]
-    known = [load.get("name"), load.get("data_dir"), model, *lists]
-    private = {shlex.quote(str(one)) for one in known if one is not None and ("/" in str(one) or "\\" in str(one))}
-    parts = [shlex.quote(public_name(shlex.split(part)[0])) if part in private else part for part in _words(command)]
-    return f"{code(' '.join(parts))} trains the same again."
-
-
-def _words(command: str) -> list[str]:
-    return [shlex.quote(word) for word in shlex.split(command)]
+    return f"{code(public_command(command))} trains the same again."
 
 
 def _environment(facts: CardFacts) -> CardSection:
