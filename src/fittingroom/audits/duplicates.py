@@ -151,8 +151,8 @@ class _Duplicates:
             where = word_list((_WORDS[other] for other in learned), "or")
             count, total = int(has.sum()), len(has)
             yield (
-                f"{number(count)} of {number(total)} {_WORDS[part]} images ({percent(count / total, 2)}) have a copy "
-                f"among the {where} images."
+                f"{number(count)} of {number(total)} {_WORDS[part]} images ({percent(count / total, 2)}) "
+                f"{'has' if count == 1 else 'have'} a copy among the {where} images."
                 if count
                 else f"No {_WORDS[part]} image has a copy among the {where} images."
             )
@@ -163,8 +163,7 @@ class _Duplicates:
         if differ:
             yield (
                 f"{amount(differ, 'pair')} of training and validation images "
-                f"{'has' if differ == 1 else 'have'} different labels: one label of each is wrong, or the classes "
-                "overlap."
+                f"{'has' if differ == 1 else 'have'} different labels: one of two is wrong, or the classes overlap."
             )
 
     def _near_said(self, near: int) -> Iterator[str]:
@@ -199,7 +198,7 @@ class _Duplicates:
         if accuracy is not None:
             yield (
                 f"Validation accuracy is {percent(accuracy['all'], 2)}, and {percent(accuracy['without_copies'], 2)} "
-                "without the images that have a copy among the training images."
+                "without its images that have a copy among the training images."
             )
 
     @cached_property
