@@ -14,6 +14,7 @@ from fittingroom.audits.check import CheckResult, Review
 from fittingroom.audits.checks import CHECKS, kept_results
 from fittingroom.audits.export import review_rows
 from fittingroom.cli.main import main
+from fittingroom.data.cache import cache_dir
 from fittingroom.data.review_list import Decision, ReviewList
 from fittingroom.errors import DataError, InputError
 from fittingroom.runs.ledger import Ledger
@@ -74,6 +75,36 @@ def test_results_of_a_run_are_kept_in_its_folder_until_its_weights_change(traine
             assert list(kept_results(trained)) == ["clear"]
         fr.audit(trained)
         assert MADE == ["found", "clear", "found"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"verdict": "fine"},
+        {"check": "clear"},
+        {"sentences": None},
+        {"seconds": None},
+        {"evidence": [{"kind": "table", "title": "t", "header": ["a"], "rows": [["b", "c"]], "left": 1}]},
+        {"evidence": [{"kind": "gallery", "title": "g", "images": [], "columns": 10**9}]},
+        {
+            "evidence": [
+                {"kind": "gallery", "title": "g", "images": [{"url": "https://x", "caption": ""}], "columns": 1}
+            ]
+        },
+        {"evidence": [{"kind": "plot", "title": "p", "x_label": "", "y_label": "", "lines": [{"name": "", "x": [1]}]}]},
+        {"findings": [{"part": "train"}]},
+    ],
+    ids=["verdict", "name", "text", "number", "table", "gallery", "address", "plot", "finding"],
+)
+def test_a_kept_result_that_was_changed_is_made_again(change: dict[str, object]) -> None:
+    with only_checks("found", "clear"):
+        fr.audit("digits", only="found")
+        (file,) = cache_dir().glob("audits/*/found.json")
+        stored = json.loads(file.read_bytes())
+        stored["result"] |= change
+        file.write_text(json.dumps(stored), encoding="utf-8")
+        fr.audit("digits", only="found")
+        assert MADE == ["found", "found"]
 
 
 def test_a_check_that_needs_a_model_is_not_examined_without_one_and_one_that_fails_leaves_the_others() -> None:

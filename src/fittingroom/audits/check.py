@@ -24,6 +24,7 @@ Verdict = Literal["clear", "found", "unsure", "not examined"]
 PartName = Literal["train", "validation", "test"]
 
 _SIDE, _NEIGHBOUR, _SMALL = 112, 80, 64  # pixels: of kept pictures, and of one whose every pixel is kept
+_MOST_COLUMNS = 40
 _REVIEWED_SIDE = 224  # of a picture whose label a person decides about
 
 
@@ -124,6 +125,10 @@ class Gallery:
     images: tuple[ShownImage, ...]
     columns: int = 0
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.columns <= _MOST_COLUMNS:
+            raise ValueError(f"columns={self.columns}; expected 0 to {_MOST_COLUMNS}")
+
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON types, the pictures as `ShownImage` gives them."""
         images = [image.to_dict() for image in self.images]
@@ -139,6 +144,10 @@ class EvidenceTable:
     rows: tuple[tuple[str, ...], ...]
     left: int = 1
 
+    def __post_init__(self) -> None:
+        if not self.header or any(len(row) != len(self.header) for row in self.rows):
+            raise ValueError(f"the table {self.title!r} has rows of other lengths than its {len(self.header)} columns")
+
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON types."""
         return {"kind": "table", **asdict(self)}
@@ -153,6 +162,10 @@ class EvidenceLine:
     y: tuple[float, ...]
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not len(self.x) == len(self.y) or {len(self.low), len(self.high)} - {0, len(self.x)}:
+            raise ValueError(f"the line {self.name!r} has {len(self.x)} places, and another number of values or ends")
 
 
 @dataclass(frozen=True)

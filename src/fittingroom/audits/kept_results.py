@@ -85,8 +85,9 @@ class KeptResults:
             return None
         with suppress(Exception):  # readers of damaged files raise almost anything, and a result can be made again
             stored = json.loads(read_file(self.folder / f"{check}.json", _LARGEST))
-            if stored["format"] == _FORMAT and stored["made_of"] == self._key(version):
-                return CheckResult.from_dict(stored["result"])
+            result = CheckResult.from_dict(stored["result"])
+            if stored["format"] == _FORMAT and stored["made_of"] == self._key(version) and result.check == check:
+                return result
         return None
 
     def write(self, result: CheckResult, version: int) -> str | None:
