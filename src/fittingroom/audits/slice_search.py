@@ -36,6 +36,7 @@ _MOST_SHARE = 0.5  # of all images, or of a class, that a range of a property ma
 _STEPS = 50  # quantiles at which ranges among all images begin and end
 _CLASS_STEPS = 10
 _LEAST_Z = 2.0  # where it is sought, below which a group is not tested
+_SEARCHED = 4 / 3  # times the gap at which the test alone is enough: a range has to be found first (simulated)
 _ALIKE = 0.6  # share of the images of two groups together that is in both, from which they are much the same
 _TESTED: Mapping[Kind, int] = {"class": 6, "confusion": 6, "property": 10, "cluster": 4}
 _TESTED_IN_CLASS = 6
@@ -173,7 +174,7 @@ class SliceSearch:
 
 
 def smallest_gap(images: int, accuracy: float, share: float = 0.05, groups: int = 40) -> float | None:
-    """How much lower the accuracy of a group must be for it to be confirmed in about 80% of searches.
+    """How much lower the accuracy of a group must be for it to be confirmed in about three of four searches.
 
     Args:
         images: of both halves together.
@@ -193,11 +194,9 @@ def smallest_gap(images: int, accuracy: float, share: float = 0.05, groups: int 
     usual = max(rate * (1 - rate), 1e-4) / inside
     for step in range(1, 101):
         gap = step / 100
-        lower = accuracy - gap
-        if lower < 0:
-            return None
+        lower = max(accuracy - gap, 0.0)
         if gap >= z * usual**0.5 + 0.84 * (max(lower * (1 - lower), 1e-4) / inside) ** 0.5:
-            return gap
+            return _SEARCHED * gap if _SEARCHED * gap <= accuracy else None
     return None
 
 
