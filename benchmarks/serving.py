@@ -1,6 +1,8 @@
 """Measures the server with `wrk`: throughput, latency, what it does with too much, and how much memory a flood takes.
 
-Usage: python -m benchmarks.serving [--run RUN] [--seconds N] [--workers N]
+Usage: python -m benchmarks.serving [--run RUN] [--seconds N] [--workers N] [--drift ROUNDS]
+
+With `--drift`, servers that watch for drift and servers with `--no-drift` are measured in turn instead, and compared.
 
 Without `--run`, the recipe `course` is trained on Fashion-MNIST first. The server and `wrk` share the machine's cores.
 Each request has one PNG of 28x28 pixels, one of 64 validation images in turn.
@@ -92,9 +94,10 @@ class Server:
 
 
 @contextmanager
-def serving(run: Path, workers: int) -> Iterator[Server]:
+def serving(run: Path, workers: int, *options: str) -> Iterator[Server]:
     """A server of a run, once it is ready."""
     command = [sys.executable, "-m", "fittingroom", "serve", str(run), "--port", "0", "--workers", str(workers)]
+    command += options
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None
@@ -207,12 +210,35 @@ def measure(server: Server, folder: Path, images: list[bytes], seconds: int) -> 
     ]
 
 
+def drift_cost(run: Path, folder: Path, seconds: int, rounds: int) -> list[tuple[str, ...]]:
+    """What watching for drift costs: two servers of a run beside each other, one of which does not, asked in turn."""
+    ratios: dict[int, list[float]] = {1: [], 32: []}
+    with serving(run, 1) as watching, serving(run, 1, "--no-drift") as plain:
+        for connections, found in ratios.items():
+            for server in (watching, plain):
+                wrk(server, folder, connections, 2)  # warm-up
+            for turn in range(rounds):
+                order = (watching, plain) if turn % 2 else (plain, watching)
+                done = {server.port: wrk(server, folder, connections, seconds) for server in order}
+                rates = [done[server.port]["ok"] / done[server.port]["seconds"] for server in (watching, plain)]
+                found.append(rates[0] / rates[1])
+    return [
+        (
+            f"{connections} at once, requests/s with drift by those without",
+            f"{statistics.median(found):.3f} ({min(found):.3f}–{max(found):.3f})",
+            "at least 0.98",
+        )
+        for connections, found in ratios.items()
+    ]
+
+
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path)
     parser.add_argument("--seconds", type=int, default=8)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--drift", type=int, default=0, metavar="ROUNDS")
     arguments = parser.parse_args()
     if shutil.which("wrk") is None:
         sys.exit("wrk is not installed.")
@@ -220,6 +246,10 @@ def main() -> None:
         folder = Path(name)
         run = arguments.run or fittingroom.train("fashion-mnist", "course", out=folder / "run").path
         images = pictures(folder)
+        if arguments.drift:
+            rows = drift_cost(run, folder, arguments.seconds, arguments.drift)
+            print(markdown_table([("", "measured", "promised"), *rows]))
+            return
         with serving(run, arguments.workers) as server:
             rows = measure(server, folder, images, arguments.seconds)
     print(markdown_table([("", "measured", "promised"), *rows]))

@@ -93,6 +93,15 @@ def test_a_run_without_validation_images_is_served_and_says_why_it_is_not_watche
     assert main(["monitor", str(run.path)]) == 0
 
 
+def test_with_no_drift_nothing_is_counted(digits_run: Path) -> None:
+    data = fittingroom.open_run(digits_run).predictor.data
+    watch = DriftWatch.off(data)
+    watch.note(ModelInputs.plain(np.zeros((1, 8, 8), np.uint8)), [])
+    watch.count(ending=True)
+    assert watch.result().sentences == ("This server was started with --no-drift.",)
+    assert watch.metrics() == b""
+
+
 def test_answers_of_the_shared_server_are_counted(server: Serving) -> None:
     before = server.get("/v1/drift").json["facts"]["images"]
     server.predict(png(np.zeros((8, 8), np.uint8)))

@@ -25,6 +25,12 @@ def configure(parser: CommandParser) -> None:
         default=1,
         help="processes that share the port, at most one for each core (default: 1)",
     )
+    parser.add_argument(
+        "--no-drift",
+        dest="drift",
+        action="store_false",
+        help="count nothing of what is asked, and do not compare it with the validation images",
+    )
     parser.add_trust()
     parser.set_defaults(execute=_run)
 
@@ -50,5 +56,6 @@ def _run(arguments: argparse.Namespace) -> CommandOutput:
             lambda: say("serving", f"{path} at {url}; {url}/docs says how programs ask. Ctrl-C ends it."),
             workers=arguments.workers,
             trust=arguments.trust,
+            drift=arguments.drift,
         )
     return CommandOutput({"run": str(path), "url": url}, f"{path} was served at {url}.")

@@ -26,6 +26,7 @@ from fittingroom.audits.drift_monitor import DriftMonitor, DriftPlace, kept_moni
 from fittingroom.audits.drift_reference import DriftReference
 from fittingroom.data.model_inputs import ModelInputs
 from fittingroom.errors import RunError
+from fittingroom.runs.data_record import DataRecord
 
 _log = logging.getLogger("fittingroom")
 
@@ -81,6 +82,11 @@ class DriftWatch:
         """
         data = predictor.data
         return cls(DriftReference.of_run(predictor), data.classes, data.scale, path / FOLDER)
+
+    @classmethod
+    def off(cls, data: DataRecord) -> DriftWatch:
+        """One that counts nothing."""
+        return cls("This server was started with --no-drift.", data.classes, data.scale)
 
     @property
     def full(self) -> bool:

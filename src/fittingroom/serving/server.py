@@ -45,11 +45,13 @@ class _Application:
         path: the run's folder.
         trust: whether a model file may be run.
         security: who may ask.
+        drift: whether what is asked is compared with the validation images.
     """
 
     path: Path
     trust: bool
     security: Security
+    drift: bool = True
 
     def __call__(self) -> Gate:
         """Loads the model and warms it up."""
@@ -64,7 +66,7 @@ class _Application:
         try:
             model = ServedModel.of(open_run(self.path, trust=self.trust))
             model.predictor.warm_up(LIMITS.images)
-            watch = DriftWatch.of(self.path, model.predictor)
+            watch = DriftWatch.of(self.path, model.predictor) if self.drift else DriftWatch.off(model.data)
         except FittingRoomError as error:
             if _SHARED not in os.environ:
                 raise
@@ -164,6 +166,7 @@ def serve(
     *,
     workers: int = 1,
     trust: bool = False,
+    drift: bool = True,
 ) -> None:
     """Serves a run until SIGTERM or Ctrl-C; started requests are finished. The same signal again ends it at once.
 
@@ -174,11 +177,12 @@ def serve(
         ready: called when requests are answered.
         workers: processes that share the port.
         trust: whether a model file may be run.
+        drift: whether what is asked is compared with the validation images, and counted.
 
     Raises:
         FittingRoomError: the run cannot be opened.
     """
-    config = _config(_Application(path, trust, security), workers)
+    config = _config(_Application(path, trust, security, drift), workers)
     if workers == 1:
         config.load()
         _serve_here(config, sock, ready)
