@@ -143,6 +143,9 @@ def test_the_front_matter_is_yaml_with_the_keys_of_the_hub(runs: dict[str, fr.Ru
     (result,) = read["model-index"][0]["results"]
     assert result["dataset"]["split"] == "test"
     assert result["metrics"][0]["value"] == runs["one"].evaluate().accuracy
+    assert runs["one"].card({"model": {"license": "Apache-2.0"}}).to_dict()["front_matter"]["license"] == "apache-2.0"
+    own = runs["one"].card({"model": {"license": "Our own terms, 2026"}}).to_dict()["front_matter"]
+    assert (own["license"], own["license_name"]) == ("other", "Our-own-terms-2026")
     closed = runs["several"].card().to_dict()["front_matter"]["model-index"][0]["results"][0]
     assert closed["dataset"]["split"] == "validation"
 

@@ -7,6 +7,7 @@ Reporting (FAT* 2019, arXiv 1810.03993).
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -81,10 +82,8 @@ def front_matter(facts: CardFacts) -> dict[str, Any]:
     """
     known = CATALOGUE.get(facts.record.data.name)
     hub = _HUB_DATASETS.get(facts.record.data.name)
-    found: dict[str, Any] = {}
-    if "license" in facts.about["model"]:
-        found["license"] = facts.about["model"]["license"]
-    found |= {
+    found: dict[str, Any] = {
+        **_licence(facts.about["model"].get("license")),
         "library_name": "fittingroom",
         "pipeline_tag": "image-classification",
         "tags": ["image-classification", "fittingroom", "jax", f"recipe:{facts.record.recipe['name']}"],
@@ -102,12 +101,25 @@ def front_matter(facts: CardFacts) -> dict[str, Any]:
     ]
     if metrics:
         title = known.info.title if known is not None else facts.about["data"].get("title", facts.dataset)
-        dataset = {"type": hub or facts.dataset, "name": plain_line(title), "split": part}
+        dataset = {"type": hub or _slug(facts.dataset), "name": plain_line(title), "split": part}
         task = {"type": "image-classification", "name": "Image Classification"}
         found["model-index"] = [
             {"name": plain_line(facts.run), "results": [{"task": task, "dataset": dataset, "metrics": metrics}]}
         ]
     return found
+
+
+def _licence(told: str | None) -> dict[str, str]:
+    """A licence as the hub has it: one of its identifiers, which are in small letters, or another one by its name."""
+    if told is None:
+        return {}
+    if re.fullmatch(r"[a-z0-9][a-z0-9.-]*", told.lower()):
+        return {"license": told.lower()}
+    return {"license": "other", "license_name": _slug(told)}
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", text).strip("-")
 
 
 def model_card_markdown(facts: CardFacts) -> str:
