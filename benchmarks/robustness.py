@@ -16,7 +16,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +23,16 @@ import numpy as np
 
 from benchmarks.pairs import markdown_table, measured_on, place, store
 from fittingroom import Run, load, open_run, train
+from fittingroom.audits.audit_progress import ShownProgress
+from fittingroom.audits.check import AuditSubject
 from fittingroom.audits.corruptions import CORRUPTIONS, SEVERITIES, corrupted
+from fittingroom.audits.other_images import check_other_images
+from fittingroom.audits.robust_comparison import RobustComparison
 from fittingroom.audits.robustness import CLAIMS_TOO_MUCH, COSTS, AnswersToImages, Robustness
-from fittingroom.data.dataset import Part
+from fittingroom.data.dataset import Dataset, Part
 from fittingroom.evaluation.differences import Difference
 from fittingroom.progress import Progress
-from fittingroom.text import interval_of_change, percent, percent_range, points
+from fittingroom.text import percent, percent_range, points
 
 DATASET = "fashion-mnist"
 RECIPES = ("linear", "course", "cnn", "photo")
@@ -49,7 +52,7 @@ def examined(run: Run, part: Part) -> tuple[Robustness, float]:
     def progress(what: str, done: int = 0, total: int = 0) -> None:
         sys.stderr.write(f"\r{run.path.name}: {what} ({done} of {total})      ")
 
-    found = Robustness.of(predictor, part, progress)
+    found = Robustness.of(predictor, part, progress, chosen=np.arange(len(part)))
     sys.stderr.write("\n")
     return found, time.perf_counter() - start
 
@@ -87,20 +90,34 @@ def of_answers(found: Mapping[str, Robustness]) -> str:
     return markdown_table(rows)
 
 
-def of_pairs(found: Mapping[str, Robustness]) -> str:
+def of_pairs(compared: RobustComparison) -> str:
     """The difference between the means of each two runs on the same images, with intervals that hold together."""
-    pairs = list(combinations(found, 2))
-    rows: list[tuple[str, ...]] = [("", "points", "interval", "as they are")]
-    for first, second in pairs:
+    rows: list[tuple[str, ...]] = [("", "corrupted, points", "interval", "as they are, points", "interval")]
+    for (first, second), difference in compared.pairs.items():
+        one, other = (compared.runs[name].clean.right[None] for name in (first, second))
+        plain = Difference.between(one, other, ((0,), (0,))).among(len(compared.pairs))
         cells = []
-        for one, other in (
-            (found[first].share_right, found[second].share_right),
-            (found[first].clean.right, found[second].clean.right),
-        ):
-            difference = Difference.between(one[None], other[None], ((0,), (0,))).among(len(pairs))
-            ends = [100 * end for end in difference.interval]
-            cells.append((points(100 * difference.value, signed=True), interval_of_change(ends, points)))
-        rows.append((f"{first} less {second}", *cells[0], f"{cells[1][0]} ({cells[1][1]})"))
+        for shown in (difference, plain):
+            ends = [points(100 * end, signed=True) for end in shown.interval]
+            cells += [points(100 * shown.value, signed=True), " to ".join(ends)]
+        rows.append((f"{first} less {second}", *cells))
+    return markdown_table(rows)
+
+
+def of_other_images(runs: Mapping[str, Run], data: Dataset) -> str:
+    """For each kind of other images the share that is refused, and the AUROC with that of confidence alone."""
+    facts = {}
+    for name, run in runs.items():
+        recipe = run[0].record.trained_recipe()
+        subject = AuditSubject(data, recipe, run.predictor, (), run.path, ShownProgress())
+        facts[name] = check_other_images(subject).facts
+    kinds = list(next(iter(facts.values()))["kinds"])
+    rows: list[tuple[str, ...]] = [("refused; AUROC; AUROC of confidence alone", *runs)]
+    rows.append(("its own validation images", *(percent(one["validation_refused"]) for one in facts.values())))
+    for kind in kinds:
+        each = [one["kinds"][kind] for one in facts.values()]
+        cells = [f"{percent(one['refused'])}; {one['auroc']:.3f}; {one['auroc_of_confidence']:.3f}" for one in each]
+        rows.append((kind, *cells))
     return markdown_table(rows)
 
 
@@ -173,6 +190,7 @@ def main() -> None:
         for run in runs:
             name = str(run[0].record.recipe["name"])
             found[name], seconds[name] = examined(run, part)
+        others = of_other_images({str(run[0].record.recipe["name"]): run for run in runs}, data)
     facts: dict[str, Any] = {
         **measured_on(),
         "part": given.part,
@@ -181,18 +199,10 @@ def main() -> None:
         "runs": {name: one.to_dict() for name, one in found.items()},
     }
     store("robustness", facts)
-    lines = [
-        f"{len(part):,} images of the {given.part} part. {place(facts)}",
-        "",
-        of_corruptions(found),
-        "",
-        of_answers(found),
-        "",
-        of_pairs(found),
-        "",
-        f"Seconds: {', '.join(f'{name} {taken:.0f}' for name, taken in seconds.items())}",
-    ]
-    sys.stdout.write("\n".join(lines) + "\n")
+    compared = RobustComparison(DATASET, given.part, found)
+    tables = (of_corruptions(found), of_answers(found), of_pairs(compared), others)
+    taken = ", ".join(f"{name} {second:.0f} s" for name, second in seconds.items())
+    sys.stdout.write("\n".join([f"{compared.title}; {taken} on {place(facts)}", "", *tables]))
 
 
 def _validation(part: Part | None) -> Part:

@@ -137,17 +137,26 @@ def test_too_few_images_are_no_evidence(subject: AuditSubject, count: int, verdi
     assert without.verdict == "not examined"
 
 
-def test_large_pictures_are_fewer(subject: AuditSubject) -> None:
+def test_of_large_pictures_and_for_slow_models_there_are_fewer(
+    subject: AuditSubject, monkeypatch: pytest.MonkeyPatch
+) -> None:
     part = subject.dataset.validation
     assert part is not None
     assert subject.predictor is not None
-    asked = ModelImages(subject.predictor, 255.0)
+    asked = ModelImages(subject.predictor, 16.0)
     assert len(asked.chosen(part)) == len(part)
+    monkeypatch.setattr(ModelImages, "_seconds", lambda asked, images: 0.01)
+    many = Part(np.zeros((6_000, 8, 8), np.uint8), np.zeros(6_000, np.int32), part.classes, 16.0)
+    assert len(asked.chosen(many)) == 5_000
+    assert len(asked.chosen(many, 20)) == 500
+    assert len(asked.chosen(many, 76)) == 200
     large = Part(np.zeros((len(part), 320, 320, 3), np.uint8), part.labels, part.classes)
     chosen = asked.chosen(large)
     assert len(chosen) == 200
     assert chosen[0] == 0
     assert chosen[-1] == len(part) - 1
+    found = Robustness.of(subject.predictor, part, silent, chosen=np.arange(10, 50))
+    assert found.images == 40
 
 
 def test_answers_without_refusals_have_their_confidence() -> None:

@@ -13,7 +13,7 @@ from fittingroom.api.openings import recorded
 from fittingroom.audits.audit_progress import ShownProgress
 from fittingroom.audits.model_images import ModelImages
 from fittingroom.audits.robust_comparison import RobustComparison
-from fittingroom.audits.robustness import FEWEST, Robustness
+from fittingroom.audits.robustness import FEWEST, FORMS, Robustness
 from fittingroom.errors import DataError, InputError, RunError
 from fittingroom.text import amount
 
@@ -42,8 +42,9 @@ def compare_corrupted(
     names = compare(runs).names  # refuses what cannot be compared
     opened = [open_run(run) if isinstance(run, str | Path) else run for run in runs]
     dataset = recorded(opened[0][0].record.data.load_again())
-    for run in opened:
-        _check_answers(ModelImages(run.predictor, dataset.scale))
+    asked = [ModelImages(run.predictor, dataset.scale) for run in opened]
+    for one in asked:
+        _check_answers(one)
     if any(run.predictor.data.test_fingerprint != dataset.test.fingerprint for run in opened):
         raise InputError("these runs have different test sets. Compare runs of one dataset.")
     if look is not None and not look.strip():
@@ -55,10 +56,12 @@ def compare_corrupted(
     with progress or ShownProgress.usual() as shown:
         if part is None:
             part = dataset.test.open(look or "")
+        # The images that the slowest of them has time for, so that all see the same.
+        chosen = min((one.chosen(part, FORMS) for one in asked), key=len)
         found = {}
         for place, (name, run) in enumerate(zip(names, opened, strict=True), 1):
             shown.begin(name, place, len(opened))
-            found[name] = Robustness.of(run.predictor, part, shown)
+            found[name] = Robustness.of(run.predictor, part, shown, chosen=chosen)
     return RobustComparison(dataset.name, "validation" if look is None else "test", found)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,12 @@ if TYPE_CHECKING:
     from fittingroom.answers.predictor import Predictor
     from fittingroom.data.dataset import Part
 
-_AT_ONCE = 1_000
+_AT_ONCE = 256
 _AT_ONCE_SLOW = 40  # with a backbone, a hundredth of a second apiece: progress is told every second
 
 _FEWEST, _MOST = 200, 5_000
 _VALUES = 20_000_000  # pixels and channels of all images together
+_SECONDS, _TIMED = 180, 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,14 +44,35 @@ class ModelImages:
             return "This run was trained on arrays whose values for black and white are not known."
         return None
 
-    def chosen(self, part: Part) -> npt.NDArray[np.intp]:
-        """Which images of a part are looked at: all, or 200 to 5,000 of them, spread evenly."""
+    def chosen(self, part: Part, forms: int = 1) -> npt.NDArray[np.intp]:
+        """Which images of a part are looked at: all, or some spread evenly, as many as the time allows.
+
+        At most 5,000 of 28×28, fewer of large pictures, and 200 with a backbone. Where a model is so slow that asking
+        would take more than three minutes, 2,000, 1,000, 500 or 200.
+
+        Args:
+            part: at least one image.
+            forms: in how many forms the model is asked about each.
+        """
         size = int(np.prod(part.images.shape[1:]))
         most = _FEWEST if self.predictor.backbone else min(max(_VALUES // size, _FEWEST), _MOST)
-        return np.linspace(0, len(part) - 1, min(most, len(part))).astype(np.intp)
+        most = min(most, len(part))
+        if most > _FEWEST and not self.predictor.backbone:
+            possible = _SECONDS / (forms * self._seconds(np.asarray(part.images[:_TIMED])))
+            most = next((step for step in (most, 2_000, 1_000, 500) if step <= min(most, possible)), _FEWEST)
+        return np.linspace(0, len(part) - 1, most).astype(np.intp)
+
+    def _seconds(self, images: npt.NDArray[np.uint8]) -> float:
+        """How long the model takes for an image, once its program is compiled."""
+        taken = []
+        for _ in range(3):
+            start = time.perf_counter()
+            self.numbers(images)
+            taken.append(time.perf_counter() - start)
+        return min(taken) / len(images)
 
     def blocks(self, count: int) -> Iterator[slice]:
-        """So many images in blocks that take about a second each, or less."""
+        """So many images in blocks, between which progress is told."""
         rows = _AT_ONCE_SLOW if self.predictor.backbone else _AT_ONCE
         return (slice(start, min(start + rows, count)) for start in range(0, count, rows))
 

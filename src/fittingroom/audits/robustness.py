@@ -46,6 +46,9 @@ COSTS = 0.05
 CLAIMS_TOO_MUCH = 0.10
 """How much more often answers must claim to be right than they are, at least, for a corruption to be named."""
 
+FORMS = len(CORRUPTIONS) * SEVERITIES + 1
+"""In how many forms a model is asked about each image."""
+
 FEWEST = 30
 """Images below which nothing is said."""
 
@@ -112,17 +115,27 @@ class Robustness:
     refuses: bool
 
     @classmethod
-    def of(cls, predictor: Predictor, part: Part, progress: AuditProgress, *, seed: int = 0) -> Robustness:
-        """Of labelled images, all of them or some spread evenly, as `ModelImages.chosen` has it.
+    def of(
+        cls,
+        predictor: Predictor,
+        part: Part,
+        progress: AuditProgress,
+        *,
+        chosen: npt.NDArray[np.intp] | None = None,
+        seed: int = 0,
+    ) -> Robustness:
+        """Of labelled images.
 
         Args:
             predictor: the run's.
             part: at least one image.
             progress: told of each corruption.
+            chosen: which images of the part, `(n,)`; None for what `ModelImages.chosen` gives.
             seed: that of the corruptions.
         """
         asked = ModelImages(predictor, part.scale)
-        chosen = asked.chosen(part)
+        if chosen is None:
+            chosen = asked.chosen(part, FORMS)
         images, labels = np.asarray(part.images[chosen]), part.labels[chosen]
         blocks, total = list(asked.blocks(len(images))), len(CORRUPTIONS) * SEVERITIES
         progress("The images as they are", 0, total)
@@ -255,7 +268,7 @@ def check_robustness(subject: AuditSubject) -> CheckResult:
         _CHECK,
         _TITLE,
         "found" if shown else "unsure" if found.images < _FEW else "clear",
-        tuple(_sentences(found)),
+        tuple(_sentences(found, len(part))),
         tuple(_advice(found)),
         found.to_dict(),
         (_curve(found), _table(found), _gallery(part)),
@@ -263,11 +276,14 @@ def check_robustness(subject: AuditSubject) -> CheckResult:
     )
 
 
-def _sentences(found: Robustness) -> list[str]:
+def _sentences(found: Robustness, images: int) -> list[str]:
     worst = min(found.corrupted, key=lambda name: _mean_accuracy(found, name))
     clean = found.clean.right.mean()
+    looked_at = amount(images, "validation image")
+    if found.images < images:
+        looked_at = f"{found.images:,} of {looked_at}, spread evenly"
     said = [
-        f"Of {amount(found.images, 'validation image')}, the run gets {percent(clean)} right as they are, and "
+        f"Of {looked_at}, the run gets {percent(clean)} right as they are, and "
         f"{percent(found.accuracy)} ({percent_range(found.interval)}) on average over {len(found.corrupted)} "
         f"corruptions of {SEVERITIES} severities. The worst is {worst}, at {percent(_mean_accuracy(found, worst))}."
     ]
