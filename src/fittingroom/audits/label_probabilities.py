@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from fittingroom.atomic import CheckedFile
 from fittingroom.audits.cross_fitting import CrossFitting, NetworkInput, inputs_of_features, inputs_of_images
+from fittingroom.audits.nearest_images import NearestImages
 from fittingroom.audits.planted_noise import (
     SHARE,
     LabelScores,
@@ -26,6 +27,7 @@ from fittingroom.audits.planted_noise import (
     Planting,
     WrongLabels,
     confusions_of,
+    examined_classes,
 )
 from fittingroom.data.cache import cache_dir
 from fittingroom.data.dataset import Part
@@ -36,13 +38,10 @@ from fittingroom.recipes.recipe import Recipe
 if TYPE_CHECKING:
     from fittingroom.audits.check import AuditProgress, AuditSubject, PartName
 
-FEWEST_OF_CLASS = 5
-"""Images of a class below which its labels are not examined: networks that leave one out hardly know the class."""
-
 SUSPECT = 0.5
 """The probability from which on a label counts as a suspect."""
 
-_VERSION = 1  # raised when what is kept in the cache means something else
+_VERSION = 2  # raised when what is kept in the cache means something else
 _REPEATED = 10_000  # networks are trained so many images' worth of times, where there are fewer
 _MOST_REPEATS = 2
 _PLANTED, _MOST_PLANTINGS = 600, 4
@@ -55,12 +54,14 @@ class LabelSuspects:
     Args:
         labels: as given, `(n,)`.
         log_probabilities: by networks that have not seen the image, the mean over several, float32 `(n, classes)`.
+        score: how much networks and neighbours believe in another class than the label, float32 `(n,)`.
         wrong: the probability of each label to be wrong, and the share of all that are.
         examined: which labels were examined, `(n,)`: classes with very few images are left out.
     """
 
     labels: Labels
     log_probabilities: npt.NDArray[np.float32]
+    score: npt.NDArray[np.float32]
     wrong: WrongLabels
     examined: npt.NDArray[np.bool_]
 
@@ -80,19 +81,22 @@ class LabelSuspects:
         labels = np.asarray(labels, np.int32)
         fitting = CrossFitting(inputs, classes, progress)
         repeats = max(1, min(_MOST_REPEATS, _REPEATED // len(labels)))
+        near = NearestImages(inputs[-1].values)
         logs = fitting.log_probabilities(labels, seed=seed, what="training on the labels", repeats=repeats)
         confusions = confusions_of(logs)
         rounds = max(1, min(_MOST_PLANTINGS, round(_PLANTED / (SHARE * len(labels)))))
-        examined = np.bincount(labels, minlength=classes)[labels] >= FEWEST_OF_CLASS
+        examined = examined_classes(labels, classes)[labels]
         plantings = []
         for number in range(rounds):
             planted = PlantedLabels.of(labels, confusions, SHARE, seed + number)
             what = "training on planted wrong labels" + (f", {number + 1} of {rounds}" if rounds > 1 else "")
             found = fitting.log_probabilities(planted.labels, seed=seed + 1000 * (number + 1), what=what)
-            scores = LabelScores.of(found, planted.labels)
+            progress("comparing with similar images")
+            scores = LabelScores.of(found, planted.labels).beside(near)
             plantings.append(Planting(planted, scores).where(examined))
-        wrong = WrongLabels.of(LabelScores.of(logs, labels).where(examined), plantings, classes)
-        return cls(labels, logs, wrong.placed(examined), examined)
+        given = LabelScores.of(logs, labels).beside(near)
+        wrong = WrongLabels.of(given.where(examined), plantings, classes)
+        return cls(labels, logs, given.score.astype(np.float32), wrong.placed(examined), examined)
 
     @property
     def probability(self) -> npt.NDArray[np.float64]:
@@ -107,8 +111,7 @@ class LabelSuspects:
     @cached_property
     def order(self) -> npt.NDArray[np.intp]:
         """Positions of images, the most suspicious first, those that were not examined last, `(n,)`."""
-        score = LabelScores.of(self.log_probabilities, self.labels).score
-        return np.lexsort((-score, -self.probability, ~self.examined))
+        return np.lexsort((-self.score, -self.probability, ~self.examined))
 
     @property
     def suspects(self) -> int:
@@ -175,6 +178,7 @@ def _as_bytes(found: LabelSuspects) -> bytes:
     np.savez(
         stream,
         log_probabilities=found.log_probabilities.astype(np.float16),
+        score=found.score,
         probability=wrong.probability,
         examined=found.examined,
         numbers=np.asarray([wrong.share, wrong.uniform, wrong.found, wrong.planted], np.float64),
@@ -187,11 +191,13 @@ def _from_bytes(content: bytes | None, labels: Labels, classes: int) -> LabelSus
     if content is None:
         return None
     with suppress(ValueError, KeyError, OSError), np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        logs, probability, examined = (arrays[name] for name in ("log_probabilities", "probability", "examined"))
+        logs, score, probability, examined = (
+            arrays[name] for name in ("log_probabilities", "score", "probability", "examined")
+        )
         share, uniform, found, planted = arrays["numbers"].tolist()
-        if logs.shape == (len(labels), classes) and probability.shape == examined.shape == labels.shape:
+        if logs.shape == (len(labels), classes) and score.shape == probability.shape == examined.shape == labels.shape:
             wrong = WrongLabels(probability, share, uniform, found, int(planted))
-            return LabelSuspects(labels, logs.astype(np.float32), wrong, examined)
+            return LabelSuspects(labels, logs.astype(np.float32), score, wrong, examined)
     return None
 
 

@@ -21,19 +21,23 @@ from fittingroom.audits.check import (
 )
 from fittingroom.audits.error_rate import ReviewPlan
 from fittingroom.audits.label_probabilities import (
-    FEWEST_OF_CLASS,
     SUSPECT,
     LabelSuspects,
     cross_fitted,
     labelled_parts,
     network_inputs,
 )
+from fittingroom.audits.nearest_images import nearest
+from fittingroom.audits.planted_noise import FEWEST_OF_CLASS
 from fittingroom.text import amount, percent, word_list
 
 TITLE = "Label suspects"
 
 FEWEST = 100
 """Images below which nothing is said: too few to train on and to leave out."""
+
+DOUBTFUL = 0.05
+"""The probability from which on another class is suggested."""
 
 MOST_FINDINGS = 5_000
 _NEIGHBOURS = 5
@@ -56,6 +60,12 @@ def check_labels(subject: AuditSubject) -> CheckResult:
     found = cross_fitted(subject)
     report = _LabelReport(subject, found)
     return report.result()
+
+
+def _why(probability: float) -> str:
+    if probability >= SUSPECT:
+        return "label suspect"
+    return "label in doubt" if probability >= DOUBTFUL else "drawn at random, to count what models miss"
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,13 +147,12 @@ class _LabelReport:
         part, index = self._where(place)
         found, classes = self.found, self.subject.dataset.classes
         probability = float(found.probability[place])
-        suspect = probability >= SUSPECT
         return Finding(
             part=part,
             index=index,
-            why="label suspect" if suspect else "drawn at random, to count what models miss",
+            why=_why(probability),
             label=classes[found.labels[place]],
-            suggested=classes[found.suggested[place]] if suspect else None,
+            suggested=classes[found.suggested[place]] if probability >= DOUBTFUL else None,
             probability=round(probability, 4),
         )
 
@@ -217,31 +226,4 @@ class _LabelReport:
         inputs = network_inputs(
             [part for _, part in labelled_parts(self.subject)], self.subject.recipe, self.subject.progress
         )
-        return nearest(inputs[-1].values, places, min(_NEIGHBOURS, len(self.found.labels) - 1))
-
-
-def nearest(values: npt.NDArray[Any], places: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
-    """The nearest other images of some, by the cosine of what networks look at, `(places, count)`.
-
-    Args:
-        values: `(n, length, 1)`.
-        places: of the images whose neighbours are wanted.
-        count: how many.
-    """
-    best = np.full((len(places), 0), -np.inf, np.float32)
-    which = np.zeros((len(places), 0), np.int64)
-    sought = _unit(values[places])
-    for start in range(0, len(values), 5_000):
-        likeness = sought @ _unit(values[start : start + 5_000]).T
-        rows = np.arange(start, start + likeness.shape[1])
-        likeness[places[:, None] == rows] = -np.inf
-        best = np.concatenate([best, likeness], axis=1)
-        which = np.concatenate([which, np.broadcast_to(rows, likeness.shape)], axis=1)
-        order = np.argsort(-best, axis=1, kind="stable")[:, :count]
-        best, which = np.take_along_axis(best, order, 1), np.take_along_axis(which, order, 1)
-    return which
-
-
-def _unit(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    rows = values[:, :, 0].astype(np.float32)
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6), np.float32)
+        return nearest(inputs[-1].values, places, _NEIGHBOURS)
