@@ -21,13 +21,13 @@ from fittingroom.atomic import CheckedFile
 from fittingroom.audits.cross_fitting import CrossFitting, NetworkInput, inputs_of_features, inputs_of_images
 from fittingroom.audits.nearest_images import NearestImages
 from fittingroom.audits.planted_noise import (
-    SHARE,
     LabelScores,
     PlantedLabels,
     Planting,
     WrongLabels,
     confusions_of,
     examined_classes,
+    planted_share,
 )
 from fittingroom.data.cache import cache_dir
 from fittingroom.data.dataset import Part
@@ -84,11 +84,12 @@ class LabelSuspects:
         near = NearestImages(inputs[-1].values)
         logs = fitting.log_probabilities(labels, seed=seed, what="training on the labels", repeats=repeats)
         confusions = confusions_of(logs)
-        rounds = max(1, min(_MOST_PLANTINGS, round(_PLANTED / (SHARE * len(labels)))))
+        share = planted_share(len(labels))
+        rounds = max(1, min(_MOST_PLANTINGS, round(_PLANTED / (share * len(labels)))))
         examined = examined_classes(labels, classes)[labels]
         plantings = []
         for number in range(rounds):
-            planted = PlantedLabels.of(labels, confusions, SHARE, seed + number)
+            planted = PlantedLabels.of(labels, confusions, share, seed + number)
             what = "training on planted wrong labels" + (f", {number + 1} of {rounds}" if rounds > 1 else "")
             found = fitting.log_probabilities(planted.labels, seed=seed + 1000 * (number + 1), what=what)
             progress("comparing with similar images")

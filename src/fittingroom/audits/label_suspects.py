@@ -18,6 +18,7 @@ from fittingroom.audits.check import (
     Review,
     ReviewItem,
     ShownImage,
+    Verdict,
 )
 from fittingroom.audits.error_rate import ReviewPlan
 from fittingroom.audits.label_probabilities import (
@@ -28,7 +29,7 @@ from fittingroom.audits.label_probabilities import (
     network_inputs,
 )
 from fittingroom.audits.nearest_images import nearest
-from fittingroom.audits.planted_noise import FEWEST_OF_CLASS
+from fittingroom.audits.planted_noise import FEWEST_OF_CLASS, examined_classes
 from fittingroom.text import amount, percent, word_list
 
 TITLE = "Label suspects"
@@ -41,6 +42,7 @@ DOUBTFUL = 0.05
 
 MOST_FINDINGS = 5_000
 _NEIGHBOURS = 5
+_FEW, _FEW_SHARE = 3, 0.002  # so many suspects, and this share of all images, clean data may show (simulated)
 
 
 def check_labels(subject: AuditSubject) -> CheckResult:
@@ -49,17 +51,22 @@ def check_labels(subject: AuditSubject) -> CheckResult:
     Args:
         subject: what is audited.
     """
-    count = sum(len(part) for _, part in labelled_parts(subject))
-    if count < FEWEST:
-        return CheckResult(
-            "labels",
-            TITLE,
-            "unsure",
-            (f"{amount(count, 'image')}: too few to tell a wrong label from an unusual image; {FEWEST} are needed.",),
+    labels = np.concatenate([part.labels for _, part in labelled_parts(subject)])
+    can = examined_classes(labels, len(subject.dataset.classes))
+    if len(labels) < FEWEST or can.sum() < 2:
+        few = (
+            f"{amount(len(labels), 'image')}: too few to tell a wrong label from an unusual image; {FEWEST} are "
+            f"needed, of classes with {FEWEST_OF_CLASS} or more."
         )
-    found = cross_fitted(subject)
-    report = _LabelReport(subject, found)
-    return report.result()
+        return CheckResult("labels", TITLE, "unsure", (few,))
+    return _LabelReport(subject, cross_fitted(subject)).result()
+
+
+def verdict_of(suspects: int, images: int) -> Verdict:
+    """`unsure` where suspects are so few that right labels of odd images may be all of them."""
+    if not suspects:
+        return "clear"
+    return "found" if suspects > _FEW + _FEW_SHARE * images else "unsure"
 
 
 def _why(probability: float) -> str:
@@ -75,6 +82,11 @@ class _LabelReport:
     subject: AuditSubject
     found: LabelSuspects
 
+    @property
+    def verdict(self) -> Verdict:
+        """What the number of suspects carries."""
+        return verdict_of(self.found.suspects, len(self.found.labels))
+
     def result(self) -> CheckResult:
         """Sentences, evidence and findings."""
         found = self.found
@@ -85,7 +97,7 @@ class _LabelReport:
         return CheckResult(
             check="labels",
             title=TITLE,
-            verdict="found" if found.suspects else "clear",
+            verdict=self.verdict,
             sentences=tuple(self._sentences()),
             advice=tuple(self._advice()),
             facts=self._facts(plan),
@@ -96,21 +108,31 @@ class _LabelReport:
     def _sentences(self) -> list[str]:
         found, wrong = self.found, self.found.wrong
         count = int(found.examined.sum())
-        chosen = found.probability[found.probability >= SUSPECT]
-        if len(chosen):
-            first = (
-                f"{amount(len(chosen), 'label')} of {count:,} are more probably wrong than right; about "
-                f"{chosen.sum():,.0f} of these are expected to be wrong."
-            )
-        else:
-            first = f"None of {amount(count, 'label')} is more probably wrong than right."
-        sentences = [
-            first,
-            f"About {percent(wrong.share, 2)} of all labels are wrong, as far as networks can tell.",
-            f"This was learned from {amount(wrong.planted, 'wrong label')} planted into these data. Were "
+        expected = float(found.probability.sum())
+        return [
+            self._first_sentence(count),
+            f"In all, about {amount(round(expected), 'label')} ({percent(expected / max(count, 1), 2)}) would be wrong "
+            "if real mistakes were like planted ones. Mistakes at odd images look less clear; only a review counts "
+            "them.",
+            f"The probabilities were learned from {amount(wrong.planted, 'wrong label')} planted into these data. Were "
             f"{percent(max(wrong.share, 0.01), 1)} of all labels wrong as these are, {percent(wrong.found, 0)} of them "
             "would be called suspects.",
+            *self._not_examined(count),
         ]
+
+    def _first_sentence(self, count: int) -> str:
+        """The verdict in words."""
+        chosen = self.found.probability[self.found.probability >= SUSPECT]
+        if not len(chosen):
+            return f"No label of {count:,} is more probably wrong than right."
+        many = f"{len(chosen):,} labels of {count:,} are" if len(chosen) > 1 else f"One label of {count:,} is"
+        if self.verdict == "unsure":
+            return f"{many} more probably wrong than right: so few may as well be odd images with right labels."
+        expected = round(float(chosen.sum()))
+        return f"{many} more probably wrong than right; about {expected:,} of them are expected to be wrong."
+
+    def _not_examined(self, count: int) -> list[str]:
+        found, sentences = self.found, []
         left = len(found.labels) - count
         if left:
             names = [self.subject.dataset.classes[label] for label in np.unique(found.labels[~found.examined])]

@@ -35,13 +35,13 @@ Floats = npt.NDArray[np.floating[Any]]
 FEWEST_OF_CLASS = 5
 """Images of a class below which its labels are not examined: networks that leave one out hardly know the class."""
 
-SHARE = 0.05
-"""Of the labels, so many are planted wrong at a time."""
+_SHARE, _SHARE_OF_FEW, _FEW = 0.03, 0.05, 5_000  # of labels that are planted wrong at a time; more of few images
 
 _HEIGHTS = (0.1, 0.2, 0.3, 0.4)  # shares of the planted labels above which labels are compared
 _FEWEST_ABOVE = 10  # planted labels above a height that is looked at
 _LEAST_SHARE = 0.01  # of wrong labels, where it is asked how many of them would be found
-_CONFIDENCE = 0.84  # of the upper bound of a count: about a standard deviation above it
+_CONFIDENCE = 0.7  # of the upper bound of a count: about half a standard deviation above it
+_LEAST_OF_KIND = 0.02  # of planted labels, each kind counts at least so much
 _LEAST_RIGHT = 1e-4  # the smallest share of right labels among those with one score
 _DOUBT = -1.0  # the score above which neighbours are asked: where the label is at most e times as likely
 _MOST_DOUBTFUL = 20_000
@@ -92,6 +92,14 @@ class PlantedLabels:
 def examined_classes(labels: Labels, classes: int) -> npt.NDArray[np.bool_]:
     """Which classes have images enough that their labels can be examined, `(classes,)`."""
     return np.asarray(np.bincount(labels, minlength=classes) >= FEWEST_OF_CLASS)
+
+
+def planted_share(images: int) -> float:
+    """Which share of so many labels is planted wrong at a time.
+
+    Networks that learn from more noise tell wrong labels less well, so little is planted; but of few images, enough.
+    """
+    return _SHARE_OF_FEW if images < _FEW else _SHARE
 
 
 def _other_labels(labels: Labels, weights: Floats, can: npt.NDArray[np.bool_], random: np.random.Generator) -> Labels:
@@ -261,7 +269,8 @@ def _share_uniform(
 
     total = max(seen.sum(), 1.0)
     found = minimize(misfit, [total, total], bounds=[(0, None)] * 2, method="L-BFGS-B").x
-    return float(found[0] / max(found.sum(), 1e-12)) if found.sum() > 0 else 0.5
+    uniform = found[0] / found.sum() if found.sum() > 0 else 0.5
+    return float(np.clip(uniform, _LEAST_OF_KIND, 1 - _LEAST_OF_KIND))
 
 
 def _share_wrong(given: Floats, planted: Floats, weights: Floats) -> float:
@@ -276,7 +285,7 @@ def _share_wrong(given: Floats, planted: Floats, weights: Floats) -> float:
             continue
         # An upper bound, since the smallest of several noisy numbers is too small, and may be 0 where data are few.
         seen = int((given >= height).sum())
-        most = gamma.ppf(_CONFIDENCE, seen + 1) * (1 + 1 / np.sqrt(above.sum()))
+        most = gamma.ppf(_CONFIDENCE, seen + 1) * (1 + 0.5 / np.sqrt(above.sum()))
         quotients.append(most / len(given) / (weights[above].sum() / weights.sum()))
     return float(min(quotients, default=0.0))
 
@@ -288,10 +297,14 @@ def _rising_ratio(given: Floats, planted: Floats, weights: Floats) -> Any:
     values = np.concatenate([given, planted])
     is_planted = np.concatenate([np.zeros(len(given)), np.ones(len(planted))])
     mass = np.concatenate([np.full(len(given), 1 / len(given)), weights / weights.sum()])
-    fitted = IsotonicRegression(out_of_bounds="clip").fit(values, is_planted, sample_weight=mass)
+    fitted = IsotonicRegression().fit_transform(values, is_planted, sample_weight=mass)
+    # Steps between the middles of the flat pieces, since right after a piece has begun it is still too high.
+    levels, piece = np.unique(fitted, return_inverse=True)
+    weight = np.bincount(piece.ravel(), mass)
+    middles = np.bincount(piece.ravel(), mass * values) / weight
+    logs = np.log(np.maximum(levels, _LEAST_RIGHT) / np.maximum(1 - levels, _LEAST_RIGHT))
 
     def ratio(scores: Floats) -> npt.NDArray[np.float64]:
-        shares = fitted.predict(scores)
-        return np.asarray(shares / np.maximum(1 - shares, _LEAST_RIGHT), np.float64)
+        return np.asarray(np.exp(np.interp(scores, middles, logs)), np.float64)
 
     return ratio
