@@ -127,6 +127,16 @@ def test_an_interruption_shows_and_keeps_what_is_done(capsys: pytest.CaptureFixt
         assert MADE == ["found"]
 
 
+def test_checks_that_are_quick_name_themselves_and_fit_page_text_and_json(trained: Path) -> None:
+    quick = ("raw-data", "duplicates", "measures", "slices")
+    audit = fr.audit(trained, only=quick)
+    assert tuple(result.check for result in audit.results) == quick
+    assert all(result.title == CHECKS[result.check].title and result.sentences for result in audit.results)
+    assert all(result.title in str(audit) for result in audit.results)
+    json.dumps(audit.to_dict(), allow_nan=False)
+    parsed(audit.report().html)
+
+
 def test_a_reviewed_list_gives_the_rate_of_wrong_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with only_checks("found"):
         audit = fr.audit("digits", again=True)

@@ -148,7 +148,7 @@ def _features(folder: Path) -> Iterator[CacheEntry]:
 def _audits(folder: Path) -> Iterator[CacheEntry]:
     for path in _listed(folder):
         checks = sorted(file.stem for file in _listed(path) if file.suffix == ".json")
-        yield _entry(f"{path.name}: {word_list(checks) or 'nothing yet'}", path)
+        yield _entry(f"{path.name}: {word_list(checks)}" if checks else path.name, path)
 
 
 def _together(folder: Path) -> Iterator[CacheEntry]:
