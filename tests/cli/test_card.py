@@ -81,6 +81,7 @@ def test_drift_that_a_server_saw_stands_in_the_card(runs: dict[str, fr.Run], com
     card = run.card().markdown.replace("\\", "")
     assert said["verdict"] == "found"
     assert f"Drift of what is served: **found**. {said['sentences'][0]} (`fittingroom monitor one`)" in card
+    shutil.rmtree(run.path / "drift")
 
 
 def rendered(card: str) -> str:
@@ -305,3 +306,5 @@ def test_a_card_quotes_the_audit_while_it_holds(
     shutil.copytree(runs["several"].path / "audit", runs["one"].path / "audit")
     other = runs["one"].card()  # whose weights are others
     assert "**Label suspects: not examined.** `fittingroom audit one --only labels` examines it." in other.markdown
+    for run in runs.values():
+        shutil.rmtree(run.path / "audit", ignore_errors=True)
