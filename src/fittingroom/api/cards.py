@@ -41,9 +41,6 @@ class Card:
     """A run's model card and data card. Printed, it is both.
 
     Attributes:
-        markdown: the model card: front matter as Hugging Face's hub reads it, and sections.
-        croissant: the data card, JSON-LD in the Croissant format, as plain JSON.
-        numbers: every number of the model card, each with the command that prints it.
         facts: all that both rest on.
     """
 
@@ -51,17 +48,17 @@ class Card:
 
     @property
     def markdown(self) -> str:
-        """The model card."""
+        """The model card: front matter as Hugging Face's hub reads it, and sections."""
         return model_card_markdown(self.facts)
 
     @property
     def croissant(self) -> dict[str, Any]:
-        """The data card."""
+        """The data card, JSON-LD in the Croissant format, as plain JSON."""
         return data_card(self.facts)
 
     @property
     def numbers(self) -> tuple[CardNumber, ...]:
-        """Every number of the model card, in its order."""
+        """Every number of the model card, in its order, each with the command that prints it."""
         return tuple(number for section in model_card_sections(self.facts) for number in section.numbers)
 
     def to_dict(self) -> dict[str, Any]:
