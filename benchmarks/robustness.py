@@ -17,18 +17,17 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from benchmarks.pairs import markdown_table, measured_on, place, store
+from benchmarks.pairs import markdown_table, measured_on, place
 from fittingroom import Run, load, open_run, train
 from fittingroom.audits.audit_progress import ShownProgress
 from fittingroom.audits.check import AuditSubject
+from fittingroom.audits.corrupted_answers import CLAIMS_TOO_MUCH, COSTS, AnswersToImages, Robustness
 from fittingroom.audits.corruptions import CORRUPTIONS, SEVERITIES, corrupted
 from fittingroom.audits.other_images import check_other_images
 from fittingroom.audits.robust_comparison import RobustComparison
-from fittingroom.audits.robustness import CLAIMS_TOO_MUCH, COSTS, AnswersToImages, Robustness
 from fittingroom.data.dataset import Dataset, Part
 from fittingroom.evaluation.differences import Difference
 from fittingroom.progress import Progress
@@ -191,18 +190,10 @@ def main() -> None:
             name = str(run[0].record.recipe["name"])
             found[name], seconds[name] = examined(run, part)
         others = of_other_images({str(run[0].record.recipe["name"]): run for run in runs}, data)
-    facts: dict[str, Any] = {
-        **measured_on(),
-        "part": given.part,
-        "images": len(part),
-        "seconds": seconds,
-        "runs": {name: one.to_dict() for name, one in found.items()},
-    }
-    store("robustness", facts)
     compared = RobustComparison(DATASET, given.part, found)
     tables = (of_corruptions(found), of_answers(found), of_pairs(compared), others)
     taken = ", ".join(f"{name} {second:.0f} s" for name, second in seconds.items())
-    sys.stdout.write("\n".join([f"{compared.title}; {taken} on {place(facts)}", "", *tables]))
+    sys.stdout.write("\n".join([f"{compared.title}; {taken} on {place(measured_on())}", "", *tables]))
 
 
 def _validation(part: Part | None) -> Part:

@@ -11,11 +11,12 @@ import pytest
 import fittingroom as fr
 from fittingroom.answers.judgement import AnswerNumbers
 from fittingroom.audits.check import AuditSubject, EvidenceTable, Gallery
+from fittingroom.audits.corrupted_answers import AnswersToImages, Robustness
 from fittingroom.audits.corruptions import CORRUPTIONS, corrupted
 from fittingroom.audits.model_images import ModelImages
 from fittingroom.audits.other_images import Auroc, KindAnswers, check_other_images
 from fittingroom.audits.other_kinds import OtherKinds
-from fittingroom.audits.robustness import AnswersToImages, Robustness, check_robustness
+from fittingroom.audits.robustness import check_robustness
 from fittingroom.data.dataset import Part
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")
@@ -105,6 +106,19 @@ def test_a_corruption_that_costs_much_and_one_whose_answers_claim_too_much_are_n
     assert found.claiming == {"fragile": 1}
     refusing = dataclasses.replace(fragile, unlike=~fragile.right)
     assert made_up(clean, refusing=refusing).claiming == {}
+
+
+def test_a_model_that_knows_nothing_has_nothing_to_lose(subject: AuditSubject) -> None:
+    guesses = numbers_of(np.arange(400) % 10 == 0, 0.1)
+    assert not dataclasses.replace(made_up(guesses, noise=guesses), most_frequent=0.1).has_much_to_lose
+    assert dataclasses.replace(made_up(guesses, noise=guesses), most_frequent=0.02).has_much_to_lose
+    part = subject.dataset.validation
+    assert part is not None
+    others = dataclasses.replace(part, labels=np.asarray((part.labels + np.arange(len(part))) % 10, np.int32))
+    result = check_robustness(
+        dataclasses.replace(subject, dataset=dataclasses.replace(subject.dataset, validation=others))
+    )
+    assert any("little to lose" in sentence for sentence in result.sentences)
 
 
 def test_nothing_is_named_where_there_is_nothing() -> None:

@@ -11,9 +11,9 @@ import numpy as np
 from fittingroom.api.open_runs import compare, open_run
 from fittingroom.api.openings import recorded
 from fittingroom.audits.audit_progress import ShownProgress
+from fittingroom.audits.corrupted_answers import FEWEST, FORMS, Robustness
 from fittingroom.audits.model_images import ModelImages
 from fittingroom.audits.robust_comparison import RobustComparison
-from fittingroom.audits.robustness import FEWEST, FORMS, Robustness
 from fittingroom.errors import DataError, InputError, RunError
 from fittingroom.text import amount
 

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from fittingroom.audits.corrupted_answers import Robustness
 from fittingroom.audits.corruptions import CORRUPTIONS, SEVERITIES
-from fittingroom.audits.robustness import Robustness
 from fittingroom.evaluation.differences import Difference
 from fittingroom.text import amount, interval_of_change, percent, percent_range, points
 
