@@ -24,6 +24,7 @@ from fittingroom.text import amount, number, percent, percent_range, word_list
 _TITLE = "Measures"
 _FEW = 20  # predictions of a class, or images of a group, below which nothing is said of them
 _MANY_CLASSES = 30  # rows of the table of classes
+_FREQUENT = 0.1  # share of the most frequent class that is worth a sentence, where it is twice the usual
 _HIDDEN = 0.01  # accuracy above balanced accuracy that is worth a sentence
 
 
@@ -185,7 +186,7 @@ class _Measures:
 
     def remarks(self) -> Iterator[str]:
         """What else is to be known."""
-        if self.most_frequent >= 2 / max(self.classes_there, 1) and self.classes_there > 1:
+        if self.most_frequent >= max(2 / max(self.classes_there, 1), _FREQUENT) and self.classes_there > 1:
             yield f"Always naming the most frequent class would have an accuracy of {percent(self.most_frequent)}."
         if self.reliability is None:
             yield "The probabilities of all classes are not stored, so calibration by class is not examined."
