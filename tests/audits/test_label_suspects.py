@@ -39,13 +39,17 @@ def _images(count: int, seed: int = 0) -> tuple[Any, Any]:
     return images, labels
 
 
+def _silent(what: str, done: int = 0, total: int = 0) -> None:
+    """No progress."""
+
+
 def _subject(folder: Path, images: Any, labels: Any) -> AuditSubject:
     """A dataset of these images, of which none are for validation, and four for the test part."""
     file = folder / f"{len(images)}.npz"
     test = {"x_test": images[:4], "y_test": np.arange(4)}
     np.savez(file, x_train=images, y_train=labels, **test)
     data = load(f"npz:{file}", validation=0)
-    return AuditSubject(data, NAMED["course"].recipe, None, (), None, lambda what, done=0, total=0: None)
+    return AuditSubject(data, NAMED["course"].recipe, None, (), None, _silent)
 
 
 @pytest.fixture(scope="module")
@@ -170,8 +174,8 @@ def test_confusions_are_classes_between_which_networks_waver() -> None:
 def test_the_nearest_images_are_not_the_image_itself() -> None:
     values = np.random.default_rng(0).integers(0, 255, (50, 6, 1)).astype(np.uint8)
     values[20] = values[10]
-    assert nearest(values, np.array([10]), 3)[0, 0] == 20
-    assert 10 not in nearest(values, np.array([10]), 3)
+    assert nearest(values, np.array([10]), 3, _silent)[0, 0] == 20
+    assert 10 not in nearest(values, np.array([10]), 3, _silent)
 
 
 def test_right_labels_alone_are_seldom_called_wrong() -> None:

@@ -244,8 +244,7 @@ class _LabelReport:
 
     def _neighbours(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The training images most like each, `(images, 5)`, by what the networks look at."""
-        self.subject.progress("looking for similar images")
         inputs = network_inputs(
             [part for _, part in labelled_parts(self.subject)], self.subject.recipe, self.subject.progress
         )
-        return nearest(inputs[-1].values, places, _NEIGHBOURS)
+        return nearest(inputs[-1].values, places, _NEIGHBOURS, self.subject.progress)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fittingroom.data.values import Labels
+
+if TYPE_CHECKING:
+    from fittingroom.audits.check import AuditProgress
 
 NEAREST = 20
 """How many images each is compared with by its neighbours' labels."""
@@ -23,16 +26,20 @@ class NearestImages:
 
     Args:
         values: of all images, `(n, length, 1)`; their cosines are compared.
+        progress: told for how many images they are found.
     """
 
     values: npt.NDArray[Any]
+    progress: AuditProgress
     _found: dict[int, npt.NDArray[np.int64]] = field(default_factory=dict, init=False, repr=False)
 
     def of(self, places: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
         """The other images most like each, the most similar first, `(places, 20)`; fewer where there are fewer."""
         missing = np.array([place for place in places.tolist() if place not in self._found], np.int64)
         if len(missing):
-            self._found.update(zip(missing.tolist(), nearest(self.values, missing, NEAREST), strict=True))
+            self._found.update(
+                zip(missing.tolist(), nearest(self.values, missing, NEAREST, self.progress), strict=True)
+            )
         count = min(NEAREST, len(self.values) - 1)
         return np.array([self._found[place] for place in places.tolist()], np.int64).reshape(len(places), count)
 
@@ -56,21 +63,24 @@ class NearestImages:
         return float(np.log(_PRIOR) - np.log(1 + _PRIOR))
 
 
-def nearest(values: npt.NDArray[Any], places: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
+def nearest(
+    values: npt.NDArray[Any], places: npt.NDArray[np.int64], count: int, progress: AuditProgress
+) -> npt.NDArray[np.int64]:
     """The nearest other images of some, the most similar first, `(places, count)`; fewer where there are fewer.
 
     Args:
         values: of all images, `(n, length, 1)`.
         places: of the images whose neighbours are wanted.
         count: how many.
+        progress: told for how many images they are found.
     """
     count = min(count, len(values) - 1)
-    parts = [_nearest(values, places[start : start + _PLACES_AT_ONCE], count) for start in _starts(places)]
-    return np.concatenate(parts) if parts else np.zeros((0, count), np.int64)
-
-
-def _starts(places: npt.NDArray[np.int64]) -> range:
-    return range(0, len(places), _PLACES_AT_ONCE)
+    found = np.zeros((len(places), count), np.int64)
+    for start in range(0, len(places), _PLACES_AT_ONCE):
+        progress("comparing with similar images", start, len(places))
+        some = slice(start, start + _PLACES_AT_ONCE)
+        found[some] = _nearest(values, places[some], count)
+    return found
 
 
 def _nearest(values: npt.NDArray[Any], places: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
