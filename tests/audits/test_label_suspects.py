@@ -88,7 +88,7 @@ def test_suspects_are_told_in_words_and_reviewed_with_pictures_and_neighbours(ex
     assert isinstance(review, Review)
     assert review.plan == result.facts["review"]
     first = review.items[0]
-    assert first.place == found.order[0] or found.probability[first.place] >= 0.8
+    assert found.probability[first.place] >= 0.5
     assert [len(first.neighbours), len(first.said)] == [5, 3]
     assert CheckResult.from_dict(json.loads(json.dumps(result.to_dict()))).sentences == result.sentences
 
@@ -115,6 +115,14 @@ def test_too_few_images_or_classes_are_said_and_nothing_is_trained(tmp_path: Pat
     assert result.sentences[0] == (
         "40 images: too few to tell a wrong label from an unusual image; 100 are needed, of classes with 5 or more."
     )
+
+
+def test_where_networks_learn_nothing_no_label_is_doubted(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (120, 10, 10)).astype(np.uint8)
+    result = check_labels(_subject(tmp_path, images, np.arange(120) % 5))
+    assert (result.verdict, result.findings) == ("unsure", ())
+    assert result.sentences[0].endswith("that they have not seen: too few to doubt a label.")
 
 
 def test_folds_share_every_class() -> None:
@@ -150,7 +158,7 @@ def test_probabilities_are_true_at_every_share_of_wrong_labels(share: float) -> 
     assert np.mean(shares) == pytest.approx(share, rel=0.25, abs=0.001)
     assert high <= 4 * (3 + 0.015 * 10_000)
     if share:
-        assert np.mean(true) == pytest.approx(np.mean(said), abs=0.15)
+        assert np.mean(true) == pytest.approx(np.mean(said), abs=0.2)
 
 
 def test_planted_labels_are_wrong_and_as_many_as_asked_for() -> None:

@@ -44,7 +44,7 @@ CHECKS: Mapping[str, _Check] = MappingProxyType(
     {
         "raw-data": _Check(f"{_ROOM}.raw_data.check_raw_data", "Raw data"),
         "duplicates": _Check(f"{_ROOM}.duplicates.check_duplicates", "Duplicates", version=2),
-        "labels": _Check(f"{_ROOM}.label_suspects.check_labels", "Label suspects"),
+        "labels": _Check(f"{_ROOM}.label_suspects.check_labels", "Label suspects", version=2),
         "measures": _Check(f"{_ROOM}.accuracy_measures.check_measures", "Measures", needs_run=True),
         "slices": _Check(f"{_ROOM}.slices.check_slices", "Slices", needs_run=True),
         "robustness": _Check(f"{_ROOM}.robustness.check_robustness", "Robustness", needs_run=True),

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 SUSPECT = 0.5
 """The probability from which on a label counts as a suspect."""
 
-_VERSION = 2  # raised when what is kept in the cache means something else
+_VERSION = 3  # raised when what is kept in the cache means something else
 _REPEATED = 10_000  # networks are trained so many images' worth of times, where there are fewer
 _MOST_REPEATS = 2
 _PLANTED, _MOST_PLANTINGS = 600, 4
@@ -112,6 +112,11 @@ class LabelSuspects:
     def order(self) -> npt.NDArray[np.intp]:
         """Positions of images, the most suspicious first, those that were not examined last, `(n,)`."""
         return np.lexsort((-self.score, -self.probability, ~self.examined))
+
+    @property
+    def agreement(self) -> float:
+        """The share of labels that networks name without having seen the image, 0 to 1."""
+        return float((self.log_probabilities.argmax(axis=1) == self.labels)[self.examined].mean())
 
     @property
     def suspects(self) -> int:

@@ -37,11 +37,15 @@ TITLE = "Label suspects"
 FEWEST = 100
 """Images below which nothing is said: too few to train on and to leave out."""
 
+LEAST_AGREEMENT = 0.5
+"""The share of labels that networks must name without having seen the image; below it they doubt most labels."""
+
 DOUBTFUL = 0.05
 """The probability from which on another class is suggested."""
 
 MOST_FINDINGS = 5_000
 _NEIGHBOURS = 5
+_SIDE_OF_NEIGHBOUR = 48  # pixels at most; the pictures of 300 images and their neighbours are kept
 _FEW, _FEW_SHARE = 3, 0.002  # so many suspects, and this share of all images, clean data may show (simulated)
 
 
@@ -59,7 +63,15 @@ def check_labels(subject: AuditSubject) -> CheckResult:
             f"needed, of classes with {FEWEST_OF_CLASS} or more."
         )
         return CheckResult("labels", TITLE, "unsure", (few,))
-    return _LabelReport(subject, cross_fitted(subject)).result()
+    found = cross_fitted(subject)
+    if found.agreement < LEAST_AGREEMENT:
+        unlearned = (
+            f"Small networks name the label of only {percent(found.agreement, 0)} of the images that they have not "
+            "seen: too few to doubt a label."
+        )
+        facts = {"images": len(labels), "examined": int(found.examined.sum()), "agreement": found.agreement}
+        return CheckResult("labels", TITLE, "unsure", (unlearned,), facts=facts)
+    return _LabelReport(subject, found).result()
 
 
 def verdict_of(suspects: int, images: int) -> Verdict:
@@ -67,6 +79,18 @@ def verdict_of(suspects: int, images: int) -> Verdict:
     if not suspects:
         return "clear"
     return "found" if suspects > _FEW + _FEW_SHARE * images else "unsure"
+
+
+def _expected_sentence(expected: float, count: int) -> str:
+    """How many labels are wrong in all, and what that number leaves out."""
+    cautious = "Mistakes at odd images look less clear; only a review counts them."
+    if expected < 1:
+        return f"If real mistakes were like planted ones, hardly a label would be wrong. {cautious}"
+    number = amount(round(expected), "label")
+    return (
+        f"If real mistakes were like planted ones, about {number} in all ({percent(expected / count, 2)}) would be "
+        f"wrong. {cautious}"
+    )
 
 
 def _why(probability: float) -> str:
@@ -111,9 +135,7 @@ class _LabelReport:
         expected = float(found.probability.sum())
         return [
             self._first_sentence(count),
-            f"In all, about {amount(round(expected), 'label')} ({percent(expected / max(count, 1), 2)}) would be wrong "
-            "if real mistakes were like planted ones. Mistakes at odd images look less clear; only a review counts "
-            "them.",
+            _expected_sentence(expected, count),
             f"The probabilities were learned from {amount(wrong.planted, 'wrong label')} planted into these data. Were "
             f"{percent(max(wrong.share, 0.01), 1)} of all labels wrong as these are, {percent(wrong.found, 0)} of them "
             "would be called suspects.",
@@ -156,6 +178,7 @@ class _LabelReport:
         return {
             "images": len(found.labels),
             "examined": int(found.examined.sum()),
+            "agreement": found.agreement,
             "suspects": found.suspects,
             "expected_wrong": float(found.probability.sum()),
             "share_wrong": wrong.share,
@@ -235,7 +258,9 @@ class _LabelReport:
         return np.asarray(np.rint(np.clip(image, 0, 255)), np.uint8)
 
     def _neighbour(self, place: int) -> ShownImage:
-        return ShownImage(self._pixels(place), self.subject.dataset.classes[self.found.labels[place]])
+        pixels = self._pixels(place)
+        step = -(-max(pixels.shape[:2]) // _SIDE_OF_NEIGHBOUR)
+        return ShownImage(pixels[::step, ::step], self.subject.dataset.classes[self.found.labels[place]])
 
     def _file(self, place: int) -> str:
         part, index = self._where(place)

@@ -40,6 +40,8 @@ _SHARE, _SHARE_OF_FEW, _FEW = 0.03, 0.05, 5_000  # of labels that are planted wr
 _HEIGHTS = (0.1, 0.2, 0.3, 0.4)  # shares of the planted labels above which labels are compared
 _FEWEST_ABOVE = 10  # planted labels above a height that is looked at
 _LEAST_SHARE = 0.01  # of wrong labels, where it is asked how many of them would be found
+_MOST_WRONG = 0.5  # the largest share of wrong labels that can be told
+_CERTAIN = 0.99  # no label is wrong with a larger probability
 _CONFIDENCE = 0.7  # of the upper bound of a count: about half a standard deviation above it
 _LEAST_OF_KIND = 0.02  # of planted labels, each kind counts at least so much
 _LEAST_RIGHT = 1e-4  # the smallest share of right labels among those with one score
@@ -231,9 +233,11 @@ class WrongLabels:
         mix = _share_uniform(scores, alike, plantings, classes)
         weights = np.concatenate([np.full(len(uniform), mix), np.full(len(confused), 1 - mix)])
         planted = np.concatenate([uniform, confused])
-        share = _share_wrong(alike, planted, weights)
+        share = min(_share_wrong(alike, planted, weights), _MOST_WRONG)
         ratio = _rising_ratio(given, planted, weights)
-        probability = np.clip(share * ratio(alike), 0, 1)
+        # One odd image among the clearest is no proof that there are wrong labels at all.
+        clear = int((alike >= _height(planted, weights, _HEIGHTS[-1])).sum())
+        probability = np.clip(share * ratio(alike), 0, _CERTAIN) * clear / (clear + 2)
         half = max(share, _LEAST_SHARE) * ratio(planted) >= 0.5
         return cls(probability, share, mix, float(np.average(half, weights=weights + 1e-12)), len(planted))
 
