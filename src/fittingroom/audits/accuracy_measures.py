@@ -17,7 +17,7 @@ from fittingroom.audits.image_groups import ImageGroups
 from fittingroom.evaluation.calibration import LOWEST, Temperature
 from fittingroom.evaluation.estimate import accuracy_interval
 from fittingroom.evaluation.reliability import Reliability
-from fittingroom.evaluation.spread import SHOWN_BELOW, Interval
+from fittingroom.evaluation.spread import SHOWN_BELOW, Interval, Spread
 from fittingroom.runs.outcomes import KeptOutcomes
 from fittingroom.text import amount, number, percent, percent_range, word_list
 
@@ -118,7 +118,7 @@ class _Measures:
         return cls(
             images=len(labels),
             seeds=len(kept),
-            accuracy=float(right.mean()),
+            accuracy=Spread.of(one.accuracy for one in kept).mean,  # the number that `show` names, to the bit
             interval=accuracy_interval(right),
             most_frequent=float(np.bincount(labels).max() / len(labels)),
             means=ClassMeans.of(labels, predicted, len(classes)),

@@ -22,7 +22,7 @@ from fittingroom.audits.slice_search import (
     smallest_gap,
 )
 from fittingroom.data.dataset import Dataset, Part
-from fittingroom.evaluation.spread import Interval
+from fittingroom.evaluation.spread import Interval, Spread
 from fittingroom.text import amount, number, percent, word_list
 
 _TITLE = "Slices"
@@ -50,7 +50,7 @@ def check_slices(subject: AuditSubject) -> CheckResult:
     data = slice_data(subject, validation)
     subject.progress("comparing groups of images")
     search = SliceSearch.of(data)
-    accuracy = 1 - float(data.wrong.mean()) / data.seeds
+    accuracy = Spread.of(one.accuracy for one in subject.kept).mean
     smallest = smallest_gap(len(validation), accuracy, groups=max(search.tested, 1))
     words = _SliceWords(subject.dataset, data)
     verdict: Verdict = "clear" if smallest is not None and smallest <= _TELLING else "unsure"
