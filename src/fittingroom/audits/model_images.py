@@ -48,7 +48,7 @@ class ModelImages:
         """Which images of a part are looked at: all, or some spread evenly, as many as the time allows.
 
         At most 5,000 of 28×28, fewer of large pictures, and 200 with a backbone. Where a model is so slow that asking
-        would take more than three minutes, 2,000, 1,000, 500 or 200.
+        would take more than three minutes of a core, 2,000, 1,000, 500 or 200.
 
         Args:
             part: at least one image.
@@ -63,13 +63,13 @@ class ModelImages:
         return np.linspace(0, len(part) - 1, most).astype(np.intp)
 
     def _seconds(self, images: npt.NDArray[np.uint8]) -> float:
-        """How long the model takes for an image, once its program is compiled."""
+        """The core time that the model takes for an image, once its program is compiled: the same on a busy machine."""
         taken = []
         for _ in range(3):
-            start = time.perf_counter()
+            start = time.process_time()
             self.numbers(images)
-            taken.append(time.perf_counter() - start)
-        return min(taken) / len(images)
+            taken.append(time.process_time() - start)
+        return max(min(taken), 1e-6) / len(images)
 
     def blocks(self, count: int) -> Iterator[slice]:
         """So many images in blocks, between which progress is told."""
