@@ -24,6 +24,7 @@ from fittingroom.text import amount, number, percent, percent_range, word_list
 _TITLE = "Measures"
 _FEW = 20  # predictions of a class, or images of a group, below which nothing is said of them
 _MANY_CLASSES = 30  # rows of the table of classes
+_MOST_GROUPS = 3  # sentences; all groups stand in the table
 _FREQUENT = 0.1  # share of the most frequent class that is worth a sentence, where it is twice the usual
 _HIDDEN = 0.01  # accuracy above balanced accuracy that is worth a sentence
 
@@ -166,9 +167,9 @@ class _Measures:
         dishonest = [row for row in self.rows if row.dishonest]
         if dishonest:
             yield f"Confidence is not honest for {word_list(map(_said, dishonest), most=4)}."
-        for one in self.groups:
-            if one.gap.shown:
-                yield _group_sentence(one)
+        different = [one for one in self.groups if one.gap.shown]
+        weak = [one for one in different if one.gap.value < 0]  # where one is weaker, all others are stronger
+        yield from map(_group_sentence, (weak or different)[:_MOST_GROUPS])
 
     def _is_worse(self, row: _ClassRow) -> bool:
         """Whether a class is recognised less often than the run's images are, by its interval and an exact test."""

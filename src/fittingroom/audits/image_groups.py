@@ -79,7 +79,7 @@ class ImageGroups:
         known = np.isfinite(values)
         if not known.any():
             return None
-        edges = np.unique(np.quantile(values[known], np.linspace(0, 1, _QUARTERS + 1)))
+        edges = np.unique(np.quantile(values[known], np.linspace(0, 1, _QUARTERS + 1), method="nearest"))
         if len(edges) < 3:
             return None
         of = np.full(len(values), _UNKNOWN, np.int64)
