@@ -14,6 +14,9 @@ how often it is more than half stands beside it.
 
 `error rate`: labels are wrong with the stated probabilities, or with quite different ones; a person reviews in the
 planned order and looks at the interval after every eighth image, and it has to hold each time.
+
+`measures`: all ten classes are recognised equally often, and every stated probability is honest; the check of measures
+should find nothing.
 """
 
 from __future__ import annotations
@@ -30,12 +33,17 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.pairs import markdown_table
-from fittingroom import Run, open_run, train
+from fittingroom import Run, load, open_run, train
+from fittingroom.audits.accuracy_measures import check_measures
+from fittingroom.audits.audit_progress import ShownProgress
 from fittingroom.audits.check import AuditSubject
 from fittingroom.audits.error_rate import Decision, ErrorRate, ReviewPlan
 from fittingroom.audits.slice_search import SliceData, SliceSearch
 from fittingroom.audits.slices import slice_data
+from fittingroom.data.dataset import Part
 from fittingroom.evaluation.spread import Interval
+from fittingroom.recipes.named import NAMED
+from fittingroom.runs.outcomes import KeptOutcomes
 from fittingroom.text import number, percent, percent_range
 
 Integers = npt.NDArray[np.integer[Any]]
@@ -61,6 +69,9 @@ def main() -> int:
     _write(header, [_planted(data, own, arguments.trials) for own in (False, True)])
     header = ("probabilities", "holds at all times", "interval after 300 of 10,000 images", "true rate")
     _write(header, [_error_rate(calibrated, arguments.trials) for calibrated in (True, False)])
+    header = ("validation images", "classes", "seeds", "audits whose measures find something")
+    kinds = ((5000, True, 1), (500, True, 1), (300, False, 1), (500, True, 3))
+    _write(header, [_measures(*kind, arguments.trials) for kind in kinds])
     return 0
 
 
@@ -71,8 +82,6 @@ def _write(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
 
 def _data_of(run: Run) -> SliceData:
     """What the audit of a run would search, for its first seed."""
-    from fittingroom.audits.audit_progress import ShownProgress
-
     subject: AuditSubject = run.audit(only="measures").subject
     part = subject.dataset.validation
     if part is None:
@@ -178,6 +187,31 @@ def _error_rate(calibrated: bool, trials: int) -> tuple[str, ...]:
     low, high = np.mean(ends, axis=0)
     name = "calibrated" if calibrated else "of other images"
     return name, percent(held / trials), f"{percent_range((float(low), float(high)))}", percent(float(np.mean(rates)))
+
+
+def _measures(images: int, even: bool, seeds: int, trials: int) -> tuple[str, ...]:
+    """The row of false alarms of the check of measures; classes have as many images, or up to ten times as many."""
+    classes, found = 10, 0
+    digits, recipe = load("digits"), NAMED["course"].recipe
+    shares = np.ones(classes) if even else np.arange(1.0, classes + 1)
+    for trial in range(trials):
+        draw = np.random.default_rng([4, images, trial])
+        labels = draw.choice(classes, images, p=shares / shares.sum()).astype(np.int32)
+        part = Part(np.zeros((images, 2, 2), np.uint8), labels, digits.classes)
+        sure, shared = np.clip(draw.beta(6, 0.8, images), 0.12, 0.999), draw.random(images)
+        kept = []
+        for seed in range(seeds):
+            luck = np.where(draw.random(images) < 0.8, shared, draw.random(images)) if seed else shared
+            predicted = np.where(luck < sure, labels, _others(labels, classes, draw))
+            named = predicted[:, None] == np.arange(classes)
+            logs = np.log(np.where(named, sure[:, None], (1 - sure[:, None]) / (classes - 1)))
+            own = logs[np.arange(images), labels]
+            arrays = {"loss": -own, "predicted": predicted, "probability": np.exp(own), "log_probabilities": logs}
+            kept.append(KeptOutcomes.of(arrays, labels))
+        data = replace(digits, validation=part, image_shape=(2, 2))
+        subject = AuditSubject(data, recipe, None, tuple(kept), None, ShownProgress())
+        found += check_measures(subject).verdict == "found"
+    return f"{images:,}", "even" if even else "uneven", str(seeds), percent(found / trials)
 
 
 if __name__ == "__main__":
