@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from fittingroom.evaluation.differences import Difference
 from fittingroom.evaluation.estimate import Estimate
 from fittingroom.evaluation.reliability import Reliability
 from fittingroom.evaluation.spread import SHOWN_BELOW, Interval
+from fittingroom.runs.record import usable_cores
 
 if TYPE_CHECKING:
     from fittingroom.answers.judgement import AnswerNumbers
@@ -125,23 +127,29 @@ class Robustness:
         places = [predictor.held_out_places(asked.as_taken(images[block])) for block in blocks]
         itself = None if places[0] is None else np.concatenate([one for one in places if one is not None])
 
-        def answers(name: str, severity: int, done: int) -> AnswersToImages:
-            several = []
-            for block in blocks:
-                progress(f"Corruption: {name} {severity}" if severity else "The images as they are", done, total)
-                shown = images[block]
-                if severity:
-                    shown = corrupted(shown, name, severity, scale=part.scale, seed=seed)
-                several.append(asked.numbers(shown, None if itself is None else itself[block]))
-            return AnswersToImages.of(several, labels)
+        def numbers(name: str, severity: int, block: slice) -> AnswerNumbers:
+            shown = images[block]
+            if severity:
+                shown = corrupted(shown, name, severity, scale=part.scale, seed=seed)
+            return asked.numbers(shown, None if itself is None else itself[block])
 
-        clean = answers("", 0, 0)
-        found = {
-            name: tuple(
-                answers(name, severity, place * SEVERITIES + severity - 1) for severity in range(1, SEVERITIES + 1)
-            )
-            for place, name in enumerate(CORRUPTIONS)
-        }
+        # Blocks are independent, and most of their time is NumPy's, which lets other threads work.
+        with ThreadPoolExecutor(1 if predictor.backbone else min(usable_cores(), 4)) as threads:
+
+            def answers(name: str, severity: int, done: int) -> AnswersToImages:
+                several = []
+                for one in threads.map(partial(numbers, name, severity), blocks):
+                    progress(f"Corruption: {name} {severity}" if severity else "The images as they are", done, total)
+                    several.append(one)
+                return AnswersToImages.of(several, labels)
+
+            clean = answers("", 0, 0)
+            found = {
+                name: tuple(
+                    answers(name, severity, place * SEVERITIES + severity - 1) for severity in range(1, SEVERITIES + 1)
+                )
+                for place, name in enumerate(CORRUPTIONS)
+            }
         return cls(clean, found, itself is not None, float(np.bincount(labels).max() / len(labels)))
 
     @property
