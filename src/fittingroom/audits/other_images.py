@@ -215,14 +215,14 @@ def _sentences(found: Sequence[KindAnswers], answered: Sequence[KindAnswers], fa
     for one in answered:
         fact = facts[one.name]
         said.append(
-            f"More of {one.name} is answered than refused: {_share(1 - one.refused)}, most often as "
-            f"{fact['most_named']}, with {percent(fact['confidence_of_answered'], 0)} confidence on average."
+            f"It answers {_share(1 - one.refused)} of the {one.name}, most often with {fact['most_named']}, at "
+            f"{percent(fact['confidence_of_answered'], 0)} confidence on average."
         )
     worst = min(found, key=lambda one: float(facts[one.name]["auroc"]))
     fact = facts[worst.name]
     said.append(
-        f"Hardest to tell from its own images: {worst.name}, AUROC {number(fact['auroc'], 3)}, "
-        f"{number(fact['auroc_of_confidence'], 3)} by the model's confidence alone."
+        f"{worst.name.capitalize()} {'is' if worst.name == 'noise' else 'are'} hardest to tell from its own images: "
+        f"AUROC {number(fact['auroc'], 3)}, or {number(fact['auroc_of_confidence'], 3)} by confidence alone."
     )
     return said
 

@@ -54,7 +54,7 @@ def check_robustness(subject: AuditSubject) -> CheckResult:
         _CHECK,
         _TITLE,
         "found" if shown else "clear" if found.images >= _FEW and found.has_much_to_lose else "unsure",
-        tuple(_sentences(found, len(part))),
+        tuple(_sentences(found, len(part), predictor.seed_count)),
         tuple(_advice(found)),
         found.to_dict(),
         (_curve(found), _table(found), _gallery(part)),
@@ -62,14 +62,15 @@ def check_robustness(subject: AuditSubject) -> CheckResult:
     )
 
 
-def _sentences(found: Robustness, images: int) -> list[str]:
+def _sentences(found: Robustness, images: int, seeds: int) -> list[str]:
     worst = min(found.corrupted, key=lambda name: _mean_accuracy(found, name))
     clean = found.clean.right.mean()
     looked_at = amount(images, "validation image")
     if found.images < images:
         looked_at = f"{found.images:,} of {looked_at}, spread evenly"
+    who = "the run gets" if seeds == 1 else f"the run's {seeds} seeds together get"
     said = [
-        f"Of {looked_at}, the run gets {percent(clean)} right as they are, and "
+        f"Of {looked_at}, {who} {percent(clean)} right as they are, and "
         f"{percent(found.accuracy)} ({percent_range(found.interval)}) on average over {len(found.corrupted)} "
         f"corruptions of {SEVERITIES} severities. The worst is {worst}, at {percent(_mean_accuracy(found, worst))}."
     ]
