@@ -191,7 +191,8 @@ def test_no_audit_opens_a_test_set(trained: Path) -> None:
     [
         (["digits", "--only", "lables"], "unknown check 'lables'. Did you mean 'labels'?"),
         (["digits", "--only", ","], "names no check"),
-        (["no-such-thing"], "unknown dataset 'no-such-thing'"),
+        (["fashion-mnits"], "unknown run or dataset 'fashion-mnits'. Did you mean 'fashion-mnist'?"),
+        ([""], "'' names no run and no dataset"),
         (["digits", "--data", "mnist"], "--data and --trust are for runs"),
     ],
 )

@@ -14,6 +14,7 @@ from fittingroom.audits.audit_progress import ShownProgress
 from fittingroom.data.catalogue import CATALOGUE
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.load import load
+from fittingroom.errors import UnknownNameError
 from fittingroom.runs.place import LATEST, RunsFolder, find_run, is_run, is_unfinished
 from fittingroom.training.arguments import load_for
 
@@ -77,10 +78,14 @@ def dataset_named(data: str | os.PathLike[str], **loading: Any) -> Dataset:
         **loading: further arguments of `load`, None for what the user did not choose.
 
     Raises:
-        UnknownNameError: there is no such dataset.
+        UnknownNameError: there is no such dataset, nor a run.
         DataError: it cannot be loaded.
     """
-    dataset = load(data, **loading)
+    try:
+        dataset = load(data, **loading)
+    except UnknownNameError as error:
+        runs = (path.name for path in RunsFolder().runs()[:10])
+        raise UnknownNameError("run or dataset", os.fspath(data), [*runs, LATEST, *error.known]) from error
     recipe = usual_recipe(dataset)
     if recipe.backbone is not None and loading.get("image_size") is None:
         chosen = dict.fromkeys(("image_size", "aspect", "color_mode")) | loading

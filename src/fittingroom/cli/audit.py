@@ -69,6 +69,8 @@ def _audit(arguments: argparse.Namespace) -> Audit:
     from fittingroom.api.audits import dataset_named, run_named
 
     only = arguments.only or ("labels" if arguments.reviewed is not None else None)
+    if not arguments.subject:
+        raise InputError("'' names no run and no dataset. Leave it out for the latest run.")
     how: dict[str, Any] = {"only": only, "again": arguments.again}
     loading = {name: getattr(arguments, name) for name in _HOW_DATA_ARE_READ if getattr(arguments, name) is not None}
     run = run_named(arguments.subject)
