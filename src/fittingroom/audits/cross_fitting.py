@@ -39,10 +39,10 @@ Logs = npt.NDArray[np.float32]
 
 _AT_ONCE = 500
 _LARGEST_SIDE = 32  # pixels; larger images are brought to at most so many, each a mean of a block
-_FEWEST_STEPS, _FEWEST_EPOCHS, _MOST_EPOCHS = 800, 6, 40
+_FEWEST_STEPS, _STEPS_OF_FEW, _FEWEST_EPOCHS, _MOST_EPOCHS = 1_600, 800, 6, 40
 _LARGEST_BATCH, _SMALLEST_BATCH = 128, 16
 _IMAGES_PER_STEP_SIZE = 150  # a batch has about so many-th of the images
-_FEW = 5_000  # images; networks are half as wide for fewer
+_FEW = 5_000  # images; networks are half as wide for fewer, and train for fewer steps
 _LEAST = 1e-7  # the smallest probability
 
 
@@ -202,10 +202,12 @@ class CrossFitting:
         if (kind, lane) not in self._programs:
             one, count = self.inputs[kind], self._trained_on
             batch = self._batch
-            epochs = min(max(-(-_FEWEST_STEPS * batch // count), _FEWEST_EPOCHS), _MOST_EPOCHS)
+            few = len(self) < _FEW
+            steps = _STEPS_OF_FEW if few else _FEWEST_STEPS
+            epochs = min(max(-(-steps * batch // count), _FEWEST_EPOCHS), _MOST_EPOCHS)
             recipe = Recipe(
                 name="cross-fitting",
-                hidden=tuple(size // 2 for size in one.hidden) if len(self) < _FEW else one.hidden,
+                hidden=tuple(size // 2 for size in one.hidden) if few else one.hidden,
                 dropout=one.dropout,
                 epochs=epochs,
                 batch_size=batch,
