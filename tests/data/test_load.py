@@ -262,7 +262,7 @@ def test_nothing_in_a_dataset_but_opening_reaches_a_test_label(fashion_mnist: Da
         elif type(thing).__module__.startswith("fittingroom"):
             names = [name for name in dir(thing) if not name.startswith("_") and name not in {"x", "open"}]
             queue += [getattr(thing, name) for name in names]
-    assert len(arrays) == 4
+    assert len(arrays) == 6  # images, labels and positions of the training and the validation part
     for array in arrays:
         if array.ndim == 3:
             assert not test_images & {image.tobytes() for image in array}

@@ -57,7 +57,7 @@ def scored_on(seeds: Sequence[_Seed], on: str | Dataset, reason: str) -> TestRes
     if not reason.strip():
         raise DataError("the test set would be opened without a reason. Say what the score is for.")
     data = seeds[0].record.data
-    dataset = other_test_set(data, on)
+    dataset = _other_test_set(data, on)
     if dataset.test.fingerprint == data.test_fingerprint:
         raise RunError(f"{dataset.name} has the run's own test set. Score it without --on (or on=).")
     other = OtherTestSet(dataset.name, dataset.test.fingerprint, len(dataset.test))
@@ -124,7 +124,7 @@ class CostOnTestSet:
         own, refused, accuracies = 0, dict[str, str](), list[float]()
         for name, (paths, records) in runs.items():
             try:
-                dataset = other_test_set(records[0].data, on)
+                dataset = _other_test_set(records[0].data, on)
             except RunError as error:
                 refused[name] = str(error)
                 continue
@@ -164,7 +164,7 @@ class CostOnTestSet:
         return {**vars(self), "sentences": list(self.sentences)}
 
 
-def other_test_set(data: DataRecord, on: str | Dataset) -> Dataset:
+def _other_test_set(data: DataRecord, on: str | Dataset) -> Dataset:
     """A dataset whose `test` is what a run is scored on: its test part, or all of it where its files have none.
 
     Pictures of a folder get the run's size and colours in the way that those of training did; everything else has to

@@ -64,7 +64,7 @@ class CardFacts:
     @property
     def dataset(self) -> str:
         """The name of the dataset without the folders of this machine."""
-        return public_name(self.record.data.name)
+        return _public_name(self.record.data.name)
 
     def command(self, name: str, *options: str) -> str:
         """A command about this run, as a line for a shell."""
@@ -130,7 +130,7 @@ def run_name(path: Path) -> str:
     return f"{parent.name}/{resolved.name}" if resolved.name.startswith("seed-") and is_run(parent) else resolved.name
 
 
-def public_name(dataset: str) -> str:
+def _public_name(dataset: str) -> str:
     """The name of a dataset without the folders that it lies in: `folder:shoes` of `folder:/home/me/shoes`."""
     form, colon, place = dataset.partition(":")
     return f"{form}:{PurePath(place).name}" if colon else PurePath(dataset).name
@@ -142,7 +142,7 @@ def public_command(command: str) -> str:
     def public(word: str) -> str:
         form, _, place = word.partition(":")
         if form in _FORMS:
-            return public_name(word) if PurePath(place).is_absolute() else word
+            return _public_name(word) if PurePath(place).is_absolute() else word
         return PurePath(word).name if PurePath(word).is_absolute() else word
 
     return shlex.join(map(public, shlex.split(command)))

@@ -112,7 +112,7 @@ class Alignments:
         return Alignments(self.agreement[rows], self.correlation[rows], self.mirrored[rows], self.moved[rows])
 
 
-def most_shift(height: int, width: int) -> int:
+def _most_shift(height: int, width: int) -> int:
     """By how many pixels images of this size are shifted at most to lay one over the other."""
     return 2 if min(height, width) >= 16 else 1
 
@@ -128,7 +128,7 @@ def aligned(
         least: of the agreement, 0 to 1.
         progress: told how many pairs are done, of how many.
     """
-    moves = _moves(most_shift(*images.shape[1:3]))
+    moves = _moves(_most_shift(*images.shape[1:3]))
     kept, ways = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for start in range(0, len(pairs), _PAIRS):
         few = pairs[start : start + _PAIRS]
@@ -224,10 +224,10 @@ def _few(rows: Indices) -> Iterator[Indices]:
 def _correlation(one: npt.NDArray[Any], other: npt.NDArray[Any], down: int, right: int) -> npt.NDArray[np.float64]:
     """Of two images each, where they overlap; 0 where one of them has no contrast."""
     (rows, other_rows), (columns, other_columns) = _overlap(one.shape[1], down), _overlap(one.shape[2], right)
-    return paired_correlation(one[:, rows, columns], other[:, other_rows, other_columns])
+    return _paired_correlation(one[:, rows, columns], other[:, other_rows, other_columns])
 
 
-def paired_correlation(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+def _paired_correlation(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Pearson's correlation of the pixels of each image with those of the other in the same row, float64, `(n,)`."""
     first, second = standardised(one, np.float64), standardised(other, np.float64)
     return np.asarray(np.einsum("np,np->n", first, second))
@@ -268,5 +268,5 @@ def nearest_by_correlation(
             which[few] = np.where(better, nearest + start, which[few])
             progress(start + len(block.T) * (row + len(products)) // len(images), len(others))
     rows = range(0, len(images), _PAIRS)
-    exact = [paired_correlation(grey(images[r : r + _PAIRS]), grey(others[which[r : r + _PAIRS]])) for r in rows]
+    exact = [_paired_correlation(grey(images[r : r + _PAIRS]), grey(others[which[r : r + _PAIRS]])) for r in rows]
     return np.concatenate(exact), which

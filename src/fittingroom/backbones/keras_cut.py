@@ -120,11 +120,6 @@ def without_random_values(structure: Any) -> Any:
     return structure
 
 
-def scales_pixels(model: keras.Model) -> bool:
-    """Whether a layer of the model brings pixels of 0 to 255 to the range that it learned with."""
-    return any(type(layer).__name__ in ("Rescaling", "Normalization") for layer in model._flatten_layers())
-
-
 def _said(shape: tuple[int | None, ...]) -> str:
     return " × ".join("any" if side is None else str(side) for side in shape) or "one number"
 

@@ -101,7 +101,7 @@ def _ranked(paths: Sequence[Path]) -> CommandOutput:
     facts: dict[str, Any] = {"dataset": boards.boards[0].dataset, "runs": [], "pairs": [], "notes": []}
     if len(first) > 1:
         facts = _facts(compare(first), first)
-    text = [boards.sentence, *(board_text(board) for board in boards.boards)]
+    text = [boards.sentence, *(_board_text(board) for board in boards.boards)]
     text += ["\n".join(f"{name} has no place: {why}" for name, why in boards.left_out), _NEXT]
     return CommandOutput({**facts, "leaderboard": boards.to_dict()}, "\n\n".join(filter(None, text)))
 
@@ -112,7 +112,7 @@ def _facts(comparison: Comparison, paths: Sequence[Path]) -> dict[str, Any]:
     return {**facts, "runs": [{**one, "folder": folders[one["run"]]} for one in facts["runs"]]}
 
 
-def board_text(board: Leaderboard) -> str:
+def _board_text(board: Leaderboard) -> str:
     """A leaderboard as a table: a bar stands before all runs that are not shown to differ from the first."""
     rows = [
         (

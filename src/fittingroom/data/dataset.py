@@ -69,7 +69,8 @@ class Part:
                 f"there are {len(self.files):,} file names for {len(self.labels):,} images; expected one each."
             )
         if self.rows is not None and len(self.rows) != len(self.labels):
-            raise DataError(f"there are {len(self.rows):,} rows for {len(self.labels):,} images; expected one each.")
+            # Whoever replaces images and labels by some of them has no positions for those, and needs none to train.
+            object.__setattr__(self, "rows", None)
         if isinstance(self.images, np.ndarray):
             object.__setattr__(self, "images", read_only(self.images))
         object.__setattr__(self, "labels", read_only(self.labels))

@@ -106,7 +106,7 @@ class ListedChanges:
             lists["relabel"]["rows"] = " ".join(f"{at}:{to}" for at, to in kept)
         excluded = np.array(sorted(gone), np.int64)
         if exclude is not None:
-            lists["exclude"]["rows"] = positions_text(excluded)
+            lists["exclude"]["rows"] = _positions_text(excluded)
         positions = np.array([at for at, _ in kept], np.int64)
         return cls(excluded, positions, np.array([to for _, to in kept], np.int32), lists, tuple(dict.fromkeys(notes)))
 
@@ -144,7 +144,7 @@ class ListedChanges:
         recorded = {name: {**one, "files": of_files} for name, one in self.lists.items()}
         if "exclude" in recorded:
             places = np.cumsum(held_out) - 1
-            recorded["exclude"]["validation"] = positions_text(places[self.excluded[held_out[self.excluded]]])
+            recorded["exclude"]["validation"] = _positions_text(places[self.excluded[held_out[self.excluded]]])
         return recorded
 
     def check(self, labels: Labels, held_out: NDArray[np.bool_], classes: tuple[str, ...]) -> None:
@@ -252,7 +252,7 @@ def _check_position(text: str, count: int) -> None:
         )
 
 
-def positions_text(rows: NDArray[np.int64]) -> str:
+def _positions_text(rows: NDArray[np.int64]) -> str:
     """Rising positions as a text, those in a row as `first-last`: `3 17-20`."""
     starts = np.flatnonzero(np.diff(rows, prepend=-2) != 1)
     each = (one for one in np.split(rows, starts[1:]) if len(one))
@@ -263,7 +263,7 @@ def read_positions(text: str, count: int) -> NDArray[np.int64]:
     """The positions in such a text, rising, each once, `(n,)`.
 
     Args:
-        text: as `positions_text` gives it.
+        text: as `_positions_text` gives it.
         count: from which on there are no images.
 
     Raises:
