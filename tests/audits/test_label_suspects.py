@@ -161,6 +161,30 @@ def test_probabilities_are_true_at_every_share_of_wrong_labels(share: float) -> 
         assert np.mean(true) == pytest.approx(np.mean(said), abs=0.2)
 
 
+@pytest.mark.parametrize(("images", "least", "most"), [(20_000, 0.0, 0.008), (300, 0.03, 0.5)])
+def test_uniform_noise_is_ruled_out_only_by_many_labels_along_confusions(
+    images: int, least: float, most: float
+) -> None:
+    """Labels that could be any class are clearer: the fewer are taken for such, the more are found of the others."""
+
+    def scores(labels: Any, right: Any, confused: Any, random: np.random.Generator) -> LabelScores:
+        score = np.where(labels == right, random.normal(-4, 2, images), random.normal(8, 2, images))
+        score = np.where(confused, random.normal(5, 2, images), score)
+        return LabelScores(score, np.where(labels == right, (labels + 1) % 10, right).astype(np.int32), labels)
+
+    random = np.random.default_rng(0)
+    right = random.integers(0, 10, images).astype(np.int32)
+    wrong = random.random(images) < 0.1
+    labels = np.where(wrong, (right + 1) % 10, right).astype(np.int32)
+    planted = PlantedLabels.of(labels, np.roll(np.eye(10), 1, axis=1), 0.05, 0)
+    confused = (wrong & ~planted.uniform) | planted.confused
+    plantings = [Planting(planted, scores(planted.labels, right, confused, random))]
+    found = WrongLabels.of(scores(labels, right, wrong, random), plantings, 10)
+    assert least <= found.uniform <= most
+    if images > 1_000:
+        assert found.share == pytest.approx(0.1, rel=0.2)
+
+
 def test_planted_labels_are_wrong_and_as_many_as_asked_for() -> None:
     labels = np.arange(1000, dtype=np.int32) % 10
     confusions = np.zeros((10, 10))

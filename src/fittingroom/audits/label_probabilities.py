@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 SUSPECT = 0.5
 """The probability from which on a label counts as a suspect."""
 
-_VERSION = 4  # raised when what is kept in the cache means something else
+_VERSION = 5  # raised when what is kept in the cache means something else
 _REPEATED = 20_000  # networks are trained so many images' worth of times, where there are fewer
 _MOST_REPEATS = 2
 _PLANTED, _MOST_PLANTINGS = 600, 4

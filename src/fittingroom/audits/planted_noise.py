@@ -43,10 +43,10 @@ _LEAST_SHARE = 0.01  # of wrong labels, where it is asked how many of them would
 _MOST_WRONG = 0.5  # the largest share of wrong labels that can be told
 _CERTAIN = 0.99  # no label is wrong with a larger probability
 _CONFIDENCE = 0.7  # of the upper bound of a count: about half a standard deviation above it
-_LEAST_OF_KIND = 0.02  # of planted labels, each kind counts at least so much
 _LEAST_RIGHT = 1e-4  # the smallest share of right labels among those with one score
 _DOUBT = -1.0  # the score above which neighbours are asked: where the label is at most e times as likely
 _MOST_DOUBTFUL = 20_000
+_READINGS = 4  # of the share of uniform noise, each at the height of the one before
 _SPREAD_OF_PAIRS = 0.3  # of the noise that is expected evenly on all pairs of classes, where a pair was never planted
 
 
@@ -252,11 +252,25 @@ def _height(values: Floats, weights: Floats, share: float) -> float:
 def _share_uniform(
     scores: LabelScores, alike: npt.NDArray[np.float64], plantings: list[Planting], classes: int
 ) -> float:
-    """The share of wrong labels that any other class could have, by the pairs of classes of the clearest ones."""
+    """The share of wrong labels that any other class could have, by the pairs of classes of the clearest ones.
+
+    Which ones are clear depends on that share, as uniform noise scores higher, so it is read again at its own height.
+    """
+    planted = np.concatenate([one.scores.score[one.labels.planted] for one in plantings])
+    is_uniform = np.concatenate([one.labels.uniform[one.labels.planted] for one in plantings])
+    uniform = 0.5
+    for _ in range(_READINGS):
+        height = _height(planted, np.where(is_uniform, uniform, 1 - uniform), _HEIGHTS[-1])
+        uniform = _share_uniform_above(height, scores, alike, plantings, classes)
+    return uniform
+
+
+def _share_uniform_above(
+    height: float, scores: LabelScores, alike: npt.NDArray[np.float64], plantings: list[Planting], classes: int
+) -> float:
+    """The same, by the pairs of classes of labels that score at least as high."""
     from scipy.optimize import minimize
 
-    every = np.concatenate([one.scores.score[one.labels.planted] for one in plantings])
-    height = np.quantile(every, 1 - _HEIGHTS[-1])
     seen = scores.pairs(alike >= height, classes)
     expected = []
     for name in ("uniform", "confused"):
@@ -274,7 +288,10 @@ def _share_uniform(
     total = max(seen.sum(), 1.0)
     found = minimize(misfit, [total, total], bounds=[(0, None)] * 2, method="L-BFGS-B").x
     uniform = found[0] / found.sum() if found.sum() > 0 else 0.5
-    return float(np.clip(uniform, _LEAST_OF_KIND, 1 - _LEAST_OF_KIND))
+    # A kind is never ruled out, but its least share falls with the labels that were seen. Uniform noise is clear: were
+    # the least share fixed, however small, it would explain the clearest labels of much noise along confusions.
+    least = 1 / (seen.sum() + 2)
+    return float(np.clip(uniform, least, 1 - least))
 
 
 def _share_wrong(given: Floats, planted: Floats, weights: Floats) -> float:
