@@ -44,6 +44,8 @@ export async function show(app, query) {
   const input = element("input", { type: "file", accept: ".zip,application/zip", multiple: true, id: "import", class: "hidden" });
   const pick = element("label", { for: "import", class: "button", tabindex: 0, onkeydown: (event) => (event.key === "Enter" || event.key === " ") && (event.preventDefault(), input.click()) }, "Import runs …");
 
+  let scoring = { of: "", form: null }; // kept while the runs are the same: somebody may be typing in it
+
   const load = async () => {
     const found = await app.get(`/api/class${asked ? `?${asked}` : ""}`);
     const all = found.boards.flatMap((board) => board.places.map((place) => place.run));
@@ -54,7 +56,9 @@ export async function show(app, query) {
     const several = found.sentence ? [element("p", null, named(found.sentence))] : [];
     if (all.length || left.length) boards.replaceChildren(...several, ...found.boards.map((board) => boardOf(app, board, found.runs)), ...left);
     else boards.replaceChildren(element("div", { class: "nothing" }, element("h1", null, "No run yet"), element("p", null, mine ? "Import the runs of your class: ZIP files, or drop them here." : "Whoever has the owner's link imports runs.")));
-    tests.replaceChildren(...testsOf(app, found, load), ...(mine && all.length ? [scoringOf(app, all, asked, load)] : []));
+    const these = JSON.stringify(all);
+    if (scoring.of !== these) scoring = { of: these, form: scoringOf(app, all, asked, load) };
+    tests.replaceChildren(...testsOf(app, found, load), ...(mine && all.length ? [scoring.form] : []));
   };
 
   const take = async (files) => {
