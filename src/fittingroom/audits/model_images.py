@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fittingroom.data.dataset import Part
 
 _AT_ONCE = 256
-_AT_ONCE_SLOW = 40  # with a backbone, a hundredth of a second apiece: progress is told every second
+_AT_ONCE_SLOW = 40  # with a backbone, a hundredth of a second apiece: progress is reported every second
 
 _FEWEST, _MOST = 200, 5_000
 _VALUES = 20_000_000  # pixels and channels of all images together
@@ -72,7 +72,7 @@ class ModelImages:
         return max(min(taken), 1e-6) / len(images)
 
     def blocks(self, count: int) -> Iterator[slice]:
-        """So many images in blocks, between which progress is told."""
+        """So many images in blocks, between which progress is reported."""
         rows = _AT_ONCE_SLOW if self.predictor.backbone else _AT_ONCE
         return (slice(start, min(start + rows, count)) for start in range(0, count, rows))
 

@@ -44,7 +44,7 @@ class _Draw:
         self._random = generator(seed, "copies")
 
     def shifted(self, images: Images) -> Images:
-        """By 1 or 2 pixels in a direction, of tiny images by 1; what comes in is black, or goes on from the edge."""
+        """By 1 or 2 pixels in a direction, of tiny images by 1; what comes in is black, or continues the edge."""
         size = _MOST_SHIFT if min(images.shape[1:3]) >= _TINY else _OF_TINY
         moves = [(down, right) for down in range(-size, size + 1) for right in range(-size, size + 1) if down or right]
         chosen = self._random.integers(len(moves), size=len(images))

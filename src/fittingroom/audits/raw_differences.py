@@ -1,8 +1,8 @@
 """What differs between the parts of a dataset, and what of a picture file tells its class.
 
-All tests of an audit share an error of 1%, by Holm's method, and a difference is told only where it is large enough to
-matter too: with 55,000 images any difference is significant. Of the test part nothing is read but the counts that every
-sealed test set gives.
+All tests of an audit share an error of 1%, by Holm's method, and a difference is reported only where it is large
+enough to matter too: with 55,000 images any difference is significant. Of the test part nothing is read but the counts
+that every sealed test set gives.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class PartComparison:
         sentence: the difference in words.
         p: of the test, 0 to 1.
         effect: how large the difference is, 0 to 1.
-        matters_from: from which effect on it is told.
+        matters_from: from which effect on it is reported.
     """
 
     test: str

@@ -112,7 +112,7 @@ class Batcher:
     Args:
         model: what answers.
         metrics: count batches and answers.
-        watch: is told of each image that was answered.
+        watch: called with each image that was answered.
     """
 
     def __init__(self, model: ServedModel, metrics: Metrics, watch: DriftWatch) -> None:
