@@ -10,8 +10,8 @@ from tests.contracts.source import PACKAGE, imported_names, source_files
 
 BASE = {"atomic", "errors", "progress", "seeds", "text"}
 ORDER = (
-    "data", "recipes", "backbones", "engine", "evaluation", "photos", "runs", "training", "answers", "reports",
-    "audits", "exports", "tracking", "api", "experiments", "labs", "serving", "studio", "cli",
+    "data", "recipes", "networks", "backbones", "engine", "evaluation", "photos", "runs", "training", "answers",
+    "reports", "audits", "exports", "tracking", "api", "experiments", "labs", "serving", "studio", "cli",
 )  # fmt: skip
 """The rooms, in the order of the way through the house: each imports only rooms named before it."""
 
