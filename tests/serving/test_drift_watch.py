@@ -89,7 +89,6 @@ def test_a_run_without_validation_images_is_served_and_says_why_it_is_not_watche
     watch = DriftWatch.of(run.path, run.predictor)
     assert "no validation images" in watch.result().sentences[0]
     assert watch.metrics() == b""
-    assert watch.pause is None
     assert main(["monitor", str(run.path)]) == 0
 
 

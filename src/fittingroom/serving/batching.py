@@ -126,6 +126,7 @@ class Batcher:
 
     def start(self) -> None:
         """Starts the thread."""
+        self._watch.start()
         self._thread.start()
 
     def stop(self) -> None:
@@ -177,8 +178,7 @@ class Batcher:
         """All requests that wait, as far as they go into one batch; none at the end."""
         with self._changed:
             while not self._jobs and not self._ended:
-                if not self._changed.wait(self._watch.pause):
-                    self._watch.count()
+                self._changed.wait()
             jobs: list[_Job] = []
             total = 0
             while self._jobs and (not jobs or total + self._jobs[0].count <= LIMITS.images):

@@ -1,7 +1,8 @@
 """`DriftWatch`: counts what the server answers, for `GET /v1/drift` and `/metrics`.
 
-Images wait until 64 are there, or until nobody asks for a moment, and are counted together; then they are forgotten.
-Counting may take a hundredth of the time. Where more come, some are left out, whatever they show, so that what is
+Images wait until 64 are there, or until nobody asks for a moment, and are counted together; then they are forgotten. A
+thread of its own looks whether nobody asks: the model's thread, waiting with a time limit, would wake later for each
+request. Counting may take a hundredth of the time. Where more come, some are left out, whatever they show, so that what is
 counted stays a fair sample.
 """
 
@@ -31,7 +32,7 @@ from fittingroom.runs.data_record import DataRecord
 _log = logging.getLogger("fittingroom")
 
 QUIET = 0.05
-"""Seconds without a request after which images are counted that wait for it."""
+"""Seconds after which images that wait are counted, where no request came since."""
 
 _TOGETHER = 64  # images
 _WRITE_EVERY = 5.0  # seconds
@@ -61,6 +62,7 @@ class DriftWatch:
         self._place: DriftPlace | None = None
         self._written, self._unwritten = time.monotonic(), False
         self._allowed, self._asked = _SAVED_UP, time.perf_counter()
+        self._noted, self._ended = 0, threading.Event()  # how often images were noted
         if isinstance(reference, str):
             return
         folders = [folder, Path(os.environ[_SHARED], FOLDER) if _SHARED in os.environ else None]
@@ -93,18 +95,28 @@ class DriftWatch:
         """Whether enough images wait to be counted."""
         return self._count >= _TOGETHER
 
+    def start(self) -> None:
+        """Starts the thread that counts where nobody asks; `count(ending=True)` ends it."""
+        if not isinstance(self._reference, str):
+            threading.Thread(target=self._look, name="drift", daemon=True).start()
+
+    def _look(self) -> None:
+        noted = self._noted
+        while not self._ended.wait(QUIET):
+            before, noted = noted, self._noted
+            if noted == before and (self._waiting or (self._unwritten and self._place is not None and self._due)):
+                self.count()
+
     @property
-    def pause(self) -> float | None:
-        """Seconds without a request after which `count` has something to do; None where it has not."""
-        if self._waiting:
-            return QUIET
-        return _WRITE_EVERY if self._unwritten and self._place is not None else None
+    def _due(self) -> bool:
+        return time.monotonic() - self._written >= _WRITE_EVERY
 
     def note(self, inputs: ModelInputs, answers: Sequence[Answer]) -> None:
         """Images that were answered; they are looked at later, by `count`."""
         if not isinstance(self._reference, str):
             self._waiting.append((inputs, answers))
             self._count += len(answers)
+            self._noted += 1
 
     def count_some(self) -> None:
         """Counts the images that wait, or leaves them out, where counting has taken its share of the time."""
@@ -122,11 +134,13 @@ class DriftWatch:
         """Counts the images that wait, and writes the counts if it is time, or if the process is `ending`."""
         if isinstance(self._reference, str):
             return
+        if ending:
+            self._ended.set()
         try:
             with self._lock:
                 self._take()
                 if self._place is not None and self._unwritten:
-                    if ending or time.monotonic() - self._written >= _WRITE_EVERY:
+                    if ending or self._due:
                         self._write(self._place)
                     if ending:
                         self._place.free()
