@@ -31,7 +31,7 @@ from fittingroom.runs.data_record import DataRecord
 
 _log = logging.getLogger("fittingroom")
 
-QUIET = 0.05
+_QUIET = 0.05
 """Seconds after which images that wait are counted, where no request came since."""
 
 _TOGETHER = 64  # images
@@ -102,7 +102,7 @@ class DriftWatch:
 
     def _look(self) -> None:
         noted = self._noted
-        while not self._ended.wait(QUIET):
+        while not self._ended.wait(_QUIET):
             before, noted = noted, self._noted
             if noted == before and (self._waiting or (self._unwritten and self._place is not None and self._due)):
                 self.count()
