@@ -2,8 +2,8 @@
 
 Images wait until 64 are there, or until nobody asks for a moment, and are counted together; then they are forgotten. A
 thread of its own looks whether nobody asks: the model's thread, waiting with a time limit, would wake later for each
-request. Counting may take a hundredth of the time. Where more come, some are left out, whatever they show, so that what is
-counted stays a fair sample.
+request. Counting may take a hundredth of the time. Where more come, some are left out, whatever they show, so that
+what is counted stays a fair sample.
 """
 
 from __future__ import annotations
