@@ -120,7 +120,7 @@ class Predictor:
         logs = forward.logs(taken)
         judgement = self.judgement if inputs.cut_out.any() else self._plain_judgement
         features = forward.features(inputs.images, taken) if judgement.compared else np.empty((len(logs), 0))
-        trained_on = data.name, data.classes
+        trained_on = data.public_name, data.classes
         return judgement.answers(logs, features, trained_on, alpha, inputs.cut_out, inputs.opinions)
 
     def numbers(self, images: Array, itself: npt.NDArray[np.intp] | None = None) -> AnswerNumbers:

@@ -11,6 +11,7 @@ from typing import Any
 from fittingroom.audits.card_about import About
 from fittingroom.audits.card_parts import NumberSource, code, escaped, quoted, table
 from fittingroom.audits.checks import CHECKS
+from fittingroom.runs.data_record import public_name
 from fittingroom.runs.layout import Layout
 from fittingroom.runs.place import is_run
 from fittingroom.runs.record import PartResult, RunRecord
@@ -64,7 +65,7 @@ class CardFacts:
     @property
     def dataset(self) -> str:
         """The name of the dataset without the folders of this machine."""
-        return _public_name(self.record.data.name)
+        return self.record.data.public_name
 
     def command(self, name: str, *options: str) -> str:
         """A command about this run, as a line for a shell."""
@@ -130,19 +131,13 @@ def run_name(path: Path) -> str:
     return f"{parent.name}/{resolved.name}" if resolved.name.startswith("seed-") and is_run(parent) else resolved.name
 
 
-def _public_name(dataset: str) -> str:
-    """The name of a dataset without the folders that it lies in: `folder:shoes` of `folder:/home/me/shoes`."""
-    form, colon, place = dataset.partition(":")
-    return f"{form}:{PurePath(place).name}" if colon else PurePath(dataset).name
-
-
 def public_command(command: str) -> str:
     """A line for a shell in which no word is a path from the root of this machine."""
 
     def public(word: str) -> str:
         form, _, place = word.partition(":")
         if form in _FORMS:
-            return _public_name(word) if PurePath(place).is_absolute() else word
+            return public_name(word) if PurePath(place).is_absolute() else word
         return PurePath(word).name if PurePath(word).is_absolute() else word
 
     return shlex.join(map(public, shlex.split(command)))

@@ -6,7 +6,7 @@ import math
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from fittingroom.data.ranges import ANY_VALUES, ValueRange
@@ -76,6 +76,11 @@ class DataRecord:
         values = None if stored.get("values") is None else ValueRange.from_dict(stored["values"])
         facts = {"classes": classes, "image_shape": shape, "counts": counts, "values": values}
         return known_fields(cls, {**stored, **texts, **facts})
+
+    @property
+    def public_name(self) -> str:
+        """The dataset's name as anybody may see it, without the folders that it lies in."""
+        return public_name(self.name)
 
     @property
     def aspect(self) -> str:
@@ -205,6 +210,12 @@ def _loaded(data: DataRecord, place: str | None) -> Dataset:
             return dataset
     before = load(**arguments, first_rules=True)
     return before if dataset is None or _is_same(before, data) else dataset
+
+
+def public_name(dataset: str) -> str:
+    """The name of a dataset without the folders that it lies in: `folder:shoes` of `folder:/home/me/shoes`."""
+    form, colon, place = dataset.partition(":")
+    return f"{form}:{PurePath(place).name}" if colon else PurePath(dataset).name
 
 
 def _is_same(dataset: Dataset, data: DataRecord) -> bool:

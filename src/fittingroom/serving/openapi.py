@@ -189,7 +189,7 @@ def docs_page(document: Mapping[str, Any], model: ServedModel, *, token: bool) -
         "schemas": document["components"]["schemas"],
         "run": harmless(model.path.name),
         "version": model.predictor.version,
-        "data": harmless({"name": model.data.name, "classes": list(model.data.classes)}),
+        "data": harmless({"name": model.data.public_name, "classes": list(model.data.classes)}),
         "shape": model.data.image_shape,
         "pictures": model.data.takes_pictures,
         "token": token,

@@ -69,7 +69,7 @@ class ServedModel:
                 "recipe": {"name": first.recipe["name"], "settings": dict(first.recipe)},
                 "classes": list(data.classes),
                 "image_shape": list(data.image_shape),
-                "dataset": {"name": data.name, "counts": dict(data.counts), "fingerprint": data.fingerprint},
+                "dataset": {"name": data.public_name, "counts": dict(data.counts), "fingerprint": data.fingerprint},
                 "per_seed": seeds,
                 "answers": self._answers(),
                 "limits": {
@@ -102,7 +102,7 @@ class ServedModel:
         """What an answer does not say."""
         data, judgement = self.data, self.predictor.judgement
         found = [
-            f"It knows the {len(data.classes)} classes of {data.name} and nothing else; its scores are those "
+            f"It knows the {len(data.classes)} classes of {data.public_name} and nothing else; its scores are those "
             "of images like the training images, and photographs of another origin are harder."
         ]
         if not len(judgement.conformal.scores):

@@ -50,7 +50,7 @@ class TryView:
         pen, why_not = self.pen
         return {
             "run": self.name,
-            "dataset": data.name,
+            "dataset": data.public_name,
             "classes": list(data.classes),
             "shape": list(shape),
             "seeds": self.predictor.seed_count,
@@ -60,7 +60,7 @@ class TryView:
                 "fills": pen is not None and pen.fills,
                 "thickness": None if pen is None else pen.thickness,
                 "placed": pen is not None and pen.foreground is not None,
-                "note": None if pen is None else _pen_note(pen, data.name),
+                "note": None if pen is None else _pen_note(pen, data.public_name),
             },
             "photo": {"possible": data.takes_pictures, "note": self._photo_note(), "first": self._photos_first()},
             "coverage": 1 - ALPHA,
