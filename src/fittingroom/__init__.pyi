@@ -3,6 +3,7 @@
 from fittingroom.answers.forward import Forward as Forward
 from fittingroom.answers.judgement import Answer as Answer
 from fittingroom.answers.predictor import Predictor as Predictor
+from fittingroom.api.accelerate import accelerate as accelerate
 from fittingroom.api.audited import Audit as Audit
 from fittingroom.api.audited import AuditInterrupted as AuditInterrupted
 from fittingroom.api.audits import audit as audit

@@ -7,6 +7,7 @@
     │   │   └── DatasetNotFoundError    none of the places where a dataset is looked for has it
     │   ├── RecipeError         a recipe, a setting of one, or a stop condition
     │   ├── ModelError          a model that does not fit the data, or that the engine refuses
+    │   │   └── LabelRangeError     labels that no output of the model stands for
     │   └── RunError            a run folder that is missing, damaged or of another format
     ├── StorageError            the disk is full, or a folder cannot be written
     └── DivergedError           the loss became NaN or infinite
@@ -58,6 +59,10 @@ class RecipeError(InputError):
 
 class ModelError(InputError):
     """A model that does not fit the data, or that the engine refuses to train."""
+
+
+class LabelRangeError(ModelError):
+    """The labels name classes that no output stands for, and Keras on JAX would train on them without a word."""
 
 
 class RunError(InputError):

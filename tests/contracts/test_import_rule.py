@@ -11,7 +11,7 @@ from tests.contracts.source import PACKAGE, imported_names, source_files
 BASE = {"atomic", "errors", "progress", "seeds", "text"}
 ORDER = (
     "data", "recipes", "networks", "backbones", "engine", "evaluation", "photos", "runs", "training", "answers",
-    "reports", "audits", "exports", "tracking", "api", "experiments", "labs", "serving", "studio", "cli",
+    "reports", "audits", "exports", "tracking", "api", "tf", "experiments", "labs", "serving", "studio", "cli",
 )  # fmt: skip
 """The rooms, in the order of the way through the house: each imports only rooms named before it."""
 

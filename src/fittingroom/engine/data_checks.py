@@ -16,7 +16,8 @@ import numpy as np
 from fittingroom.data.ranges import ValueRange
 from fittingroom.engine.arrays import Arrays
 from fittingroom.engine.keras_steps import KerasSteps
-from fittingroom.errors import ModelError
+from fittingroom.engine.losses import LossFacts
+from fittingroom.errors import LabelRangeError, ModelError
 from fittingroom.text import word_list
 
 Array = np.ndarray[Any, Any]
@@ -106,8 +107,10 @@ class DataChecks:
         if outputs is None or not len(named):
             return
         lowest, highest = int(named.min()), int(named.max())
+        sparse = LossFacts.of(self.model, outputs).function == "sparse_categorical_crossentropy"
+        refusal = LabelRangeError if sparse else ModelError
         if lowest == 1 and highest == max(outputs, 2):
-            raise ModelError(
+            raise refusal(
                 f"The labels are 1 to {highest}, but the model has {outputs} output{'s' * (outputs > 1)}: classes are "
                 "counted from 0. Give y - 1."
             )
@@ -115,7 +118,7 @@ class DataChecks:
         if highest >= max(outputs, 2) and 2 <= len(numbers) <= max(outputs, 2):
             some = ", ".join(map(str, numbers[:5]))
             listed = numbers.tolist() if len(numbers) <= 10 else "numpy.unique(y)"
-            raise ModelError(
+            raise refusal(
                 f"The labels are {len(numbers)} different numbers up to {highest} ({some}{', ...' * (len(numbers) > 5)}"
                 f"), but the model has {outputs} output{'s' * (outputs > 1)}: classes are counted from 0 without gaps. "
                 f"Give numpy.searchsorted({listed}, y), for validation too."

@@ -15,7 +15,7 @@ from fittingroom.engine.epoch import Examples
 from fittingroom.engine.keras_steps import KerasSteps
 from fittingroom.engine.losses import CLASSWISE, OUTPUTWISE, LossFacts
 from fittingroom.engine.state import State
-from fittingroom.errors import ModelError
+from fittingroom.errors import LabelRangeError, ModelError
 from fittingroom.recipes.last_activation import crossentropy_for
 
 Array = np.ndarray[Any, Any]
@@ -289,12 +289,11 @@ def _check_outputs(outputs: tuple[int, ...], classes: int, loss: LossFacts) -> N
             f"The model has one output, its loss is {loss.name}, and the labels are numbers up to {classes - 1}. This "
             f"looks like regression. Fitting Room trains classifiers. Train this model with model.fit.{mend}"
         )
+    sparse = loss.function == "sparse_categorical_crossentropy"
     silently = (
-        "Keras on JAX would train on this silently, with a loss that looks good and means nothing. "
-        if loss.function == "sparse_categorical_crossentropy"
-        else ""
+        "Keras on JAX would train on this silently, with a loss that looks good and means nothing. " if sparse else ""
     )
-    raise ModelError(
+    raise (LabelRangeError if sparse else ModelError)(
         f"The model has {count} output{'s' * (count > 1)}, but the labels name {classes} classes (0 to {classes - 1}). "
         f"{silently}Give the last layer {classes} outputs: Dense({classes})."
     )

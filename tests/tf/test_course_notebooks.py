@@ -1,0 +1,90 @@
+"""The course's notebooks with one line changed: every cell runs without TensorFlow, and the wrong ones say why."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fittingroom.runs.ledger import Ledger
+from tests.contracts.source import ROOT
+
+
+def write_mnist(path: Path) -> None:
+    """Images under Keras's names that a small model learns at once: each class is a bar at a height of its own."""
+    labels = (np.arange(1200) % 10).astype(np.uint8)
+    images = np.random.default_rng(0).integers(0, 60, (1200, 28, 28), dtype=np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        image[2 * label + 3 : 2 * label + 6] = 255
+    np.savez(path, x_train=images[:1000], y_train=labels[:1000], x_test=images[1000:], y_test=labels[1000:])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the notebooks run."""
+    return tmp_path_factory.mktemp("course")
+
+
+def cells_of(name: str, folder: Path) -> dict[int, str]:
+    """Runs a notebook where TensorFlow cannot be imported; number of the cell -> what it printed.
+
+    The epochs are cut to 60 steps, by the setting that Keras has for it.
+    """
+    (folder / "tensorflow.py").write_text("raise ImportError('tensorflow is not installed')")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]),
+        "KERAS_MAX_STEPS_PER_EPOCH": "60",
+        "FITTINGROOM_LEDGER": str(folder / "ledger.sqlite"),
+        "FITTINGROOM_RUNS_DIR": str(folder / "runs"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.tf.course_cells", name],
+        cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    parts = re.split(r"^\[(\d+)\]$", done.stdout, flags=re.MULTILINE)
+    return {int(number): text for number, text in zip(parts[1::2], parts[2::2], strict=True)} | {-1: done.stderr}
+
+
+def test_first_lab_runs_with_one_line_changed(folder: Path) -> None:
+    cells = cells_of("lab-1", folder)
+    for number, printed in {
+        1: "2.16+fittingroom",
+        3: "LABEL: 9",
+        6: "class with highest probability: 2",
+        7: "trained to True FittedRun",
+        8: "evaluated 2",
+        9: "ten numbers (10,) 1.000",
+        10: "512 neurons True",
+        13: "not divided 1",
+        14: "Reached 30% accuracy so cancelling training!\nstopped after True",
+    }.items():
+        assert printed in cells[number], cells[number]
+    assert "so add keras.layers.Flatten() after the input" in cells[11]
+    assert cells[12].startswith("\nLabelRangeError")
+    assert "has 5 outputs, but the labels name 10 classes" in cells[12]
+    assert not re.findall("Error", "".join(cells[number] for number in cells if number not in {-1, 11, 12}))
+    (look, _) = Ledger(folder / "ledger.sqlite").looks()  # load_data was called twice
+    assert look.intent.reason == "tf.keras.datasets.fashion_mnist.load_data"
+    assert "the ledger records an opening of the test set" in cells[-1]
+
+
+def test_callbacks_and_assignment_run_with_one_line_changed(folder: Path) -> None:
+    second = cells_of("lab-2", folder)
+    assert "Loss is lower than 1.2 so cancelling training!\nlast loss below 1.2: True" in second[3]
+    write_mnist(folder / "mnist.npz")
+    assignment = cells_of("assignment", folder)
+    assert "training_images is of type <class 'numpy.ndarray'>" in assignment[2]
+    assert "(1000, 28, 28, 1)" in assignment[3]
+    assert "Reached 50% accuracy so cancelling training!" in assignment[5]
+    assert assignment[6].split("\n")[1:4] == [
+        "True True",
+        "['accuracy', 'loss'] True",
+        "10 True dict_keys(['accuracy', 'loss'])",
+    ]
