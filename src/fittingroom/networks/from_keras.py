@@ -1,0 +1,235 @@
+"""A network of Keras as a `Graph`: of its structure, as plain data, and its weights by path.
+
+Keras is not imported here. `weights_of` and `graph_of_model` take a Keras model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from fittingroom.errors import ModelError
+from fittingroom.networks.graph import Array, Graph
+from fittingroom.networks.graph_builder import GraphBuilder
+from fittingroom.networks.keras_call import LayerCall, Structure, apply_layer, cannot_hold
+from fittingroom.networks.keras_layers import PLAIN_LAYERS
+from fittingroom.networks.keras_operations import OPERATIONS
+from fittingroom.networks.keras_windows import WINDOW_LAYERS
+
+if TYPE_CHECKING:
+    import keras
+
+_KINDS = {**PLAIN_LAYERS, **WINDOW_LAYERS, **OPERATIONS}
+_MODELS = ("Functional", "Sequential", "Model")
+_NOT_FOR_ANSWERS = ("vector_u", "count")  # weights that only training changes and looks at
+
+
+def graph_of(
+    structure: Structure,
+    weights: Mapping[str, Array],
+    *,
+    image_shape: Sequence[int] | None = None,
+    image_type: Literal["uint8", "float32"] = "float32",
+) -> Graph:
+    """The graph of a model with one input and one output, which is called `output`.
+
+    Args:
+        structure: of a functional or sequential model, as `model.to_json()` has it.
+        weights: by path, as `weights_of` has them.
+        image_shape: of one image, where the structure leaves it open.
+        image_type: of the images as they are given.
+
+    Raises:
+        ModelError: a graph cannot hold a layer, which is named with its class.
+    """
+    shape = tuple(image_shape) if image_shape is not None else image_shape_of(structure)
+    builder = GraphBuilder(shape, image_type)
+    return builder.graph({"output": add_network(builder, "images", structure, weights)})
+
+
+def graph_of_model(model: keras.Model, *, image_type: Literal["uint8", "float32"] = "float32") -> Graph:
+    """The graph of a Keras model, see `graph_of`.
+
+    Raises:
+        ModelError: a graph cannot hold a layer, which is named with its class.
+    """
+    return graph_of(structure_of(model), weights_of(model), image_type=image_type)
+
+
+def structure_of(model: keras.Model) -> dict[str, Any]:
+    """A model as plain data.
+
+    Raises:
+        ModelError: it has no such form.
+    """
+    try:
+        structure: dict[str, Any] = json.loads(model.to_json())
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise cannot_hold(model.name, type(model).__name__, f"Keras cannot write it as plain data ({error})") from error
+    return structure
+
+
+def weights_of(model: keras.Model) -> dict[str, Array]:
+    """The weights of a model's layers, float32, by path: the names of the layers from the outermost, and the weight's.
+
+    Raises:
+        ModelError: two weights have one path.
+    """
+    weights: dict[str, Array] = {}
+    seen: set[int] = set()
+    for path, variable in _weights_below(model, ""):
+        if id(variable) in seen:  # a wrapper has its layer's, too
+            continue
+        if path in weights:
+            raise ModelError(f"Two weights are called {path!r}: give the layers names of their own.")
+        seen.add(id(variable))
+        weights[path] = np.asarray(variable.value).astype(np.float32)
+    return weights
+
+
+def _weights_below(layer: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Path and variable; those of layers within a layer first."""
+    for part in layer.layers if hasattr(layer, "layers") else layer._layers:
+        yield from _weights_below(part, f"{prefix}{part.name}/")
+    for variable in [*layer._trainable_variables, *layer._non_trainable_variables]:
+        yield f"{prefix}{variable.name}", variable
+
+
+def image_shape_of(structure: Structure) -> tuple[int, ...]:
+    """The shape of one image that a model takes.
+
+    Raises:
+        ModelError: it is not known, or not fixed.
+    """
+    config = structure["config"]
+    layers = config.get("layers") or [{}]
+    batch = layers[0].get("config", {}).get("batch_shape")
+    shape = batch or config.get("build_input_shape") or structure.get("build_config", {}).get("input_shape")
+    if not shape or None in shape[1:]:
+        raise ModelError(f"The model takes images of any size ({shape}); a fixed one is expected.")
+    return tuple(shape[1:])
+
+
+def add_network(
+    builder: GraphBuilder,
+    value: str,
+    structure: Structure,
+    weights: Mapping[str, Array],
+    end: str | None = None,
+) -> str:
+    """Adds a model to a graph, and gives its output's value.
+
+    Args:
+        builder: takes the operations.
+        value: what the model takes.
+        structure: of a functional or sequential model.
+        weights: by path.
+        end: the layer whose output is wanted instead of the model's.
+
+    Raises:
+        ModelError: a graph cannot hold a layer, which is named with its class.
+    """
+    used: set[str] = set()
+    call = LayerCall(builder, [value], structure, "", weights, used, _KINDS)
+    outputs = _network(call, end)
+    unused = sorted(path for path in weights if path not in used and path.rpartition("/")[2] not in _NOT_FOR_ANSWERS)
+    if end is None and unused:
+        raise ModelError(f"The weight {unused[0]!r} has no known use: the model cannot be exported.")
+    if len(outputs) != 1:
+        raise ModelError(f"The model has {len(outputs)} outputs; one is expected.")
+    return outputs[0]
+
+
+def _network(call: LayerCall, end: str | None = None) -> list[str]:
+    if call.kind not in ("Sequential", "Functional", "Model") or "layers" not in call.config:
+        name = call.path.rpartition("/")[2] or call.config.get("name", "model")
+        raise cannot_hold(str(name), call.kind, "it is a model as code; functional and sequential models are known")
+    return _sequence(call) if call.kind == "Sequential" and end is None else _functional(call, end)
+
+
+def _below(call: LayerCall, structure: Structure, inputs: Sequence[str], arguments: Sequence[Any] = ()) -> LayerCall:
+    name = structure["config"].get("name") or structure.get("name")
+    path = f"{call.path}/{name}".lstrip("/")
+    return replace(call, inputs=inputs, structure=structure, path=path, arguments=arguments)
+
+
+def _outputs(call: LayerCall) -> list[str]:
+    """What a layer or a nested model gives."""
+    return _network(call) if call.kind in _MODELS else [apply_layer(call)]
+
+
+def _sequence(call: LayerCall) -> list[str]:
+    values = list(call.inputs)
+    for layer in call.config["layers"]:
+        values = _outputs(_below(call, layer, values))
+    return values
+
+
+def _functional(call: LayerCall, end: str | None = None) -> list[str]:
+    """The outputs of a functional model: its nodes in an order in which each finds its inputs."""
+    config = call.config
+    known: dict[tuple[str, int], list[str]] = {}
+    for place, (name, *_) in enumerate(_tensors(config["input_layers"])):
+        known[name, 0] = [call.inputs[place]]
+    waiting = [
+        (layer, number, node)
+        for layer in config["layers"]
+        for number, node in enumerate(layer["inbound_nodes"])
+        if (layer["name"], 0) not in known
+    ]
+    while waiting:
+        later = []
+        for layer, number, node in waiting:
+            arguments = [_found(item, known) for item in _flat([node["args"], list(node["kwargs"].values())])]
+            if any(argument is _MISSING for argument in arguments):
+                later.append((layer, number, node))
+                continue
+            _check_arguments(layer, node["kwargs"])
+            inputs = [argument for argument in arguments if isinstance(argument, str)]
+            known[layer["name"], number] = _outputs(_below(call, layer, inputs, arguments))
+            if layer["name"] == end:
+                return known[layer["name"], number]
+        if len(later) == len(waiting):
+            raise ModelError(f"The layer {later[0][0]['name']!r} takes what no layer gives.")
+        waiting = later
+    return [known[name, node][tensor] for name, node, tensor in _tensors(config["output_layers"])]
+
+
+_MISSING = object()
+
+
+def _found(item: Any, known: Mapping[tuple[str, int], Sequence[str]]) -> Any:
+    """The value of a tensor, `_MISSING` before it is computed; anything else as it is."""
+    if not isinstance(item, Mapping) or item.get("class_name") != "__keras_tensor__":
+        return item
+    name, node, tensor = item["config"]["keras_history"]
+    return known[name, node][tensor] if (name, node) in known else _MISSING
+
+
+def _flat(item: Any) -> Iterator[Any]:
+    if isinstance(item, Mapping) and item.get("class_name") == "__tuple__":
+        item = item["config"]["value"]
+    if isinstance(item, list):
+        for part in item:
+            yield from _flat(part)
+    else:
+        yield item
+
+
+def _tensors(item: Any) -> list[tuple[str, int, int]]:
+    """Name of the layer, number of its node and of the tensor, for one or for several in a list or by name."""
+    if isinstance(item, Mapping):
+        return [tensor for part in item.values() for tensor in _tensors(part)]
+    if item and isinstance(item[0], str):
+        return [(item[0], int(item[1]), int(item[2]))]
+    return [tensor for part in item for tensor in _tensors(part)]
+
+
+def _check_arguments(layer: Structure, settings: Mapping[str, Any]) -> None:
+    """Refuses a layer that is called as in training."""
+    if settings.get("training"):
+        raise cannot_hold(layer["name"], layer["class_name"], "it is called with training=True")
