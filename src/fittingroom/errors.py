@@ -85,6 +85,11 @@ class Interrupted(KeyboardInterrupt):
         self.path = path
 
 
+def missing_extra(what: str, extra: str) -> InputError:
+    """The error where `what` needs a package of an extra that is not installed."""
+    return InputError(f"{what} needs the extra {extra}: pip install 'fittingroom[{extra}]'")
+
+
 def exit_status(error: BaseException) -> int:
     """The exit status of the command line for an error: 2 wrong input, 130 interrupted, 1 anything else."""
     if isinstance(error, InputError) or (isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG):

@@ -13,8 +13,8 @@ from PIL import Image
 import fittingroom as fr
 from fittingroom.answers.two_opinions import TwoOpinions
 from fittingroom.backbones.backbone import Backbone
-from fittingroom.backbones.onnx_graph import missing_extra
 from fittingroom.data.catalogue import FASHION_MNIST
+from fittingroom.errors import missing_extra
 from fittingroom.serving.request_images import BodyPart, RequestReader
 from fittingroom.serving.served_model import ServedModel
 from fittingroom.serving.try_view import TryView
@@ -46,7 +46,7 @@ def no_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where `fittingroom[pretrained]` is not installed."""
 
     def missing(self: Backbone, images: Any) -> None:
-        raise missing_extra("a pretrained backbone")
+        raise missing_extra("a pretrained backbone", "pretrained")
 
     monkeypatch.setattr(Backbone, "class_log_probabilities", missing)
 

@@ -21,6 +21,8 @@ from fittingroom.errors import InputError, UnknownNameError
 if TYPE_CHECKING:
     import keras
 
+    from fittingroom.networks.graph import Graph
+
 Array = np.ndarray[Any, Any]
 
 
@@ -84,6 +86,18 @@ class Backbone:
         key = f"{name}-{extractor.digest[:16]}-{unfreeze}-p{PREPROCESSING}"
         shape = extractor.shape_before(unfreeze)
         return FrozenPart(key, shape, extractor.input_size, extractor.parallel, extractor, unfreeze)
+
+    def graph(self, unfreeze: int = 0) -> Graph:
+        """What is computed by `frozen(unfreeze)` of images of the backbone's own size, as a graph.
+
+        It takes `(n, size, size, 3)`, 0 to 255, and gives `features`.
+
+        Raises:
+            InputError: it has fewer blocks.
+            ModelError: a graph cannot hold a layer, which is named.
+        """
+        self._check(unfreeze)
+        return self._extractor.graph(unfreeze)
 
     def maps(self, images: Array) -> Array | None:
         """The last maps of images, before they are pooled: float32, `(n, height, width, channels)`.

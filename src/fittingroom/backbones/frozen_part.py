@@ -15,6 +15,8 @@ from fittingroom.errors import InputError
 if TYPE_CHECKING:
     import keras
 
+    from fittingroom.networks.graph import Graph
+
 Array = np.ndarray[Any, Any]
 
 PREPROCESSING = 1
@@ -53,6 +55,13 @@ class Extractor(Protocol):
 
     def run(self, images: Array, unfreeze: int) -> Array:
         """Those features, float32, of uint8 images `(n, size, size, 3)`; callable from several threads."""
+
+    def graph(self, unfreeze: int) -> Graph:
+        """What `run` does, as a graph whose output is `features`.
+
+        Raises:
+            ModelError: a graph cannot hold a layer, which is named.
+        """
 
     def maps(self, images: Array) -> Array | None:
         """The last maps, before they are pooled: float32, `(n, height, width, channels)`; None where there are none."""

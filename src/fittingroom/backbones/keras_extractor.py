@@ -22,8 +22,6 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 
 from fittingroom.atomic import read_file, write_bytes
-from fittingroom.backbones.keras_onnx import before_pooling, is_known, keras_graph
-from fittingroom.backbones.onnx_graph import graph_session
 from fittingroom.backbones.pretrained_weights import digest_of
 from fittingroom.data.cache import cache_dir
 from fittingroom.errors import InputError, ModelError, StorageError
@@ -32,13 +30,13 @@ if TYPE_CHECKING:
     import keras
 
     from fittingroom.backbones.keras_cut import KerasBlock
+    from fittingroom.networks.graph import Graph
 
 Array = np.ndarray[Any, Any]
 
 _FORMAT = 2
 _KERAS_BATCH = 8
 _MOST_BYTES = 2**32
-_GREY = np.array([0.299, 0.587, 0.114], np.float32)  # as Pillow weighs red, green and blue
 _log = logging.getLogger("fittingroom")
 _working = threading.RLock()
 
@@ -103,7 +101,7 @@ class KerasExtractor:
     @property
     def _has_graph(self) -> bool:
         """Whether onnxruntime runs it: the extra `pretrained` is installed, and each of its layers is known."""
-        return all(map(find_spec, ("onnx", "onnxruntime"))) and is_known(_stored(self.source).structure)
+        return all(map(find_spec, ("onnx", "onnxruntime"))) and _is_known(self.source)
 
     @property
     def digest(self) -> str:
@@ -134,22 +132,31 @@ class KerasExtractor:
     def run(self, images: Array, unfreeze: int) -> Array:
         """Features of uint8 images `(n, size, size, 3)`."""
         if self._has_graph:
-            stored = _stored(self.source)
-            end = stored.blocks[-unfreeze]["after"] if unfreeze else stored.end
-            return self._computed(end, self.shape_before(unfreeze), images)
+            return self._computed(self._end(unfreeze), images)
         return self._predict(_head(self.source, unfreeze), images)
 
-    def _computed(self, end: str, shape: tuple[int, ...], images: Array) -> Array:
+    def graph(self, unfreeze: int) -> Graph:
+        """What `run` does."""
+        from fittingroom.backbones.frozen_graph import keras_graph
+
+        stored = _stored(self.source)
+        return keras_graph(stored.structure, stored.weights, self._end(unfreeze))
+
+    def _end(self, unfreeze: int) -> str:
+        stored = _stored(self.source)
+        return str(stored.blocks[-unfreeze]["after"]) if unfreeze else stored.end
+
+    def _computed(self, end: str, images: Array) -> Array:
         with _working:
-            session = _session(self.source, end, shape)
+            session = _session(self.source, end)
         (features,) = session.run(["features"], {"images": images})
         return np.asarray(features)
 
     def maps(self, images: Array) -> Array | None:
         """The maps before the pooling; None where the model pools in its own way."""
         if self._has_graph:
-            before = before_pooling(_stored(self.source).structure)
-            return None if before is None else self._computed(*before, images)
+            end = _before_pooling(_stored(self.source).structure)
+            return None if end is None else self._computed(end, images)
         model = _head(self.source, None)
         return None if model is None else self._predict(model, images)
 
@@ -183,7 +190,9 @@ class KerasExtractor:
         shape = _stored(self.source).image_shape
         pixels = images.astype(np.float32)
         if shape[2:] != (3,):
-            pixels = (pixels @ _GREY).reshape(len(images), *shape)
+            from fittingroom.backbones.frozen_graph import GREY
+
+            pixels = (pixels @ GREY).reshape(len(images), *shape)
         filled = np.zeros((-(-len(images) // _KERAS_BATCH) * _KERAS_BATCH, *shape), np.float32)
         filled[: len(images)] = pixels
         with _working:  # Keras keeps what it compiles in the model
@@ -211,9 +220,28 @@ def _head(source: KerasSource, unfreeze: int | None) -> Any:
 
 
 @lru_cache(maxsize=4)
-def _session(source: KerasSource, end: str, shape: tuple[int, ...]) -> Any:
+def _session(source: KerasSource, end: str) -> Any:
+    from fittingroom.backbones.frozen_graph import keras_graph, start_session
+
     stored = _stored(source)
-    return graph_session(keras_graph(stored.structure, stored.weights, end, shape))
+    return start_session(keras_graph(stored.structure, stored.weights, end))
+
+
+@lru_cache(maxsize=8)
+def _is_known(source: KerasSource) -> bool:
+    """Whether a graph can be made of the model."""
+    from fittingroom.backbones.frozen_graph import is_known
+
+    stored = _stored(source)
+    return is_known(stored.structure, stored.weights, stored.end)
+
+
+def _before_pooling(structure: dict[str, Any]) -> str | None:
+    """The layer before the last pooling; None where there is none."""
+    for layer in structure["config"]["layers"]:
+        if layer["name"] == "pool":
+            return str(layer["inbound_nodes"][0]["args"][0]["config"]["keras_history"][0])
+    return None
 
 
 @lru_cache(maxsize=2)

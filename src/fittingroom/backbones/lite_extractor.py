@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 import numpy as np
 
 from fittingroom.backbones.inverted_residuals import Network
-from fittingroom.backbones.onnx_graph import start_session
 
 if TYPE_CHECKING:
     import keras
+
+    from fittingroom.networks.graph import Graph
 
 Array = np.ndarray[Any, Any]
 
@@ -76,6 +77,12 @@ class LiteExtractor:
         """The last maps, before they are pooled."""
         return self._run(images, 0, pooled=False)
 
+    def graph(self, unfreeze: int) -> Graph:
+        """What `run` does."""
+        from fittingroom.backbones.frozen_graph import lite_graph
+
+        return lite_graph(self.network, _weights(self), unfreeze, pooled=not unfreeze)
+
     def _run(self, images: Array, unfreeze: int, *, pooled: bool) -> Array:
         with _starting:  # two threads would start two
             session = _session(self, unfreeze, pooled=pooled)
@@ -118,4 +125,6 @@ def _weights(extractor: LiteExtractor) -> dict[str, Array]:
 
 @lru_cache(maxsize=4)
 def _session(extractor: LiteExtractor, unfreeze: int, *, pooled: bool) -> Any:
-    return start_session(extractor.network, _weights(extractor), unfreeze, pooled=pooled)
+    from fittingroom.backbones.frozen_graph import lite_graph, start_session
+
+    return start_session(lite_graph(extractor.network, _weights(extractor), unfreeze, pooled=pooled))

@@ -18,10 +18,9 @@ import numpy as np
 
 from fittingroom.atomic import read_file, write_bytes
 from fittingroom.backbones.inverted_residuals import Network
-from fittingroom.backbones.onnx_graph import missing_extra
 from fittingroom.backbones.torch_file import read_tensors
 from fittingroom.data.cache import cache_dir
-from fittingroom.errors import InputError, StorageError
+from fittingroom.errors import InputError, StorageError, missing_extra
 
 Array = np.ndarray[Any, Any]
 
@@ -101,7 +100,7 @@ class PackagedWeights:
     def _content(self) -> bytes:
         found = importlib.util.find_spec(self.package)
         if found is None or not found.submodule_search_locations:
-            raise missing_extra(f"the backbone {self.name}")
+            raise missing_extra(f"the backbone {self.name}", "pretrained")
         path = Path(found.submodule_search_locations[0], self.file)
         try:
             return read_file(path, _MOST_BYTES)

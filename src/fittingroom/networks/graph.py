@@ -29,6 +29,7 @@ All values are float32, except the images themselves. What each kind means:
 | `resize` | 1 | `method`: `bilinear` (half-pixel centres, no antialiasing) or `nearest`; to the operation's `shape` | |
 | `flip` | 1 | `axis` | |
 | `floor` | 1 | | |
+| `float16` | 1 | rounded to the nearest number of 16 bits | |
 | `layer_norm` | 1 | `epsilon`; over the last axis | `gamma`, `beta` or none |
 | `constant` | 0 | | `value` |
 | `matmul` | 2 | the last two axes, after the images | |
@@ -65,6 +66,7 @@ ACTIVATIONS = (
     "sqrt",
     "reciprocal",
     "negative",
+    "log",
 )
 """Functions of each number alone."""
 

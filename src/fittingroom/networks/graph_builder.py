@@ -76,6 +76,22 @@ class GraphBuilder:
             self._known[key] = output
         return self._known[key]
 
+    def inline(self, graph: Graph, value: str) -> dict[str, str]:
+        """Adds the operations of another graph, which takes a value in place of its images; its outputs by name."""
+        if graph.image_shape != self.shape(value):
+            raise ValueError(f"images of {graph.image_shape} are expected, not {self.shape(value)}")
+        names = {"images": value}
+        for each in graph.operations:
+            names[each.output] = self.add(
+                each.kind,
+                [names[name] for name in each.inputs],
+                shape=each.shape,
+                weights=each.weights,
+                layer=each.layer,
+                **each.options,
+            )
+        return {name: names[output] for name, output in graph.outputs.items()}
+
     def array(self, value: Any) -> Array:
         """Float32; the same array for equal values."""
         array = np.array(value, np.float32, order="C", copy=None)

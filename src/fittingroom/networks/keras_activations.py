@@ -61,6 +61,7 @@ _OF_EACH_NUMBER: dict[str, dict[str, Any]] = {
             "sqrt",
             "reciprocal",
             "negative",
+            "log",
         )
     },
 }

@@ -302,6 +302,7 @@ _FUNCTIONS = {
     "Sqrt": "sqrt",
     "Reciprocal": "reciprocal",
     "Negative": "negative",
+    "Log": "log",
 }
 """Class of the operation -> name of the activation that it is."""
 

@@ -203,6 +203,7 @@ _ACTIVATIONS: Mapping[str, _Write] = {
     "sqrt": _by_node("Sqrt"),
     "reciprocal": _by_node("Reciprocal"),
     "negative": _by_node("Neg"),
+    "log": _by_node("Log"),
 }
 
 
@@ -274,6 +275,10 @@ def _factor(side: int, wanted: int) -> float:
     return float(factor)
 
 
+def _rounded_to_16_bits(step: OnnxStep) -> str:
+    return step.node("Cast", [step.node("Cast", step.inputs, to=10)], to=1)  # 10: float16, 1: float32
+
+
 def _layer_norm(step: OnnxStep) -> str:
     gamma, beta = step.weight("gamma"), step.weight("beta")
     ones = np.ones(step.shape[-1], np.float32) if gamma is None else gamma
@@ -284,7 +289,7 @@ def _layer_norm(step: OnnxStep) -> str:
 ON_MAPS = ("convolution", "transposed_convolution", "max_pool", "average_pool", "resize")
 EITHER_WAY = (
     *("scale", "dense", "activation", "prelu", "add", "multiply", "maximum", "minimum", "average", "subtract"),
-    *("concatenate", "pad", "crop", "flip", "floor", "log_mean_exp"),
+    *("concatenate", "pad", "crop", "flip", "floor", "float16", "log_mean_exp"),
 )
 KINDS: Mapping[str, _Write] = {
     "scale": _scale,
@@ -314,6 +319,7 @@ KINDS: Mapping[str, _Write] = {
     "resize": _resized,
     "flip": _flipped,
     "floor": _by_node("Floor"),
+    "float16": _rounded_to_16_bits,
     "layer_norm": _layer_norm,
     "matmul": lambda step: step.node("MatMul", step.inputs),
 }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fittingroom.errors import InputError, ModelError
+from fittingroom.errors import ModelError, missing_extra
 from fittingroom.networks.graph import Array, Graph, Operation
 from fittingroom.networks.onnx_operations import EITHER_WAY, KINDS, ON_MAPS, OnnxStep, turned
 
@@ -21,11 +21,6 @@ if TYPE_CHECKING:
 OPSET = 17
 IR_VERSION = 8
 """What onnxruntime has known since 2022."""
-
-
-def missing_extra(what: str, extra: str) -> InputError:
-    """The error where a package of an extra is not installed."""
-    return InputError(f"{what} needs the extra {extra}: pip install 'fittingroom[{extra}]'")
 
 
 def to_onnx(

@@ -66,7 +66,9 @@ def test_onnxruntime_gives_what_keras_gives(
 
 def test_keras_runs_what_is_not_known(images: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FITTINGROOM_CACHE_DIR", str(tmp_path))
-    model = keras.Sequential([keras.Input((32, 32, 3)), layers.UpSampling2D(2), layers.Conv2D(4, 3)])
+    model = keras.Sequential(
+        [keras.Input((32, 32, 3)), layers.UpSampling2D(2, interpolation="bicubic"), layers.Conv2D(4, 3)]
+    )
     extractor = saved(model, tmp_path / "other.keras")
     assert not extractor.parallel
     expected = np.asarray(model(images.astype(np.float32))).mean(axis=(1, 2))
