@@ -1,0 +1,86 @@
+"""LiteRT, which runs TFLite files: as phones do, and with every value in between for calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from fittingroom.errors import InputError
+
+Array = np.ndarray[Any, Any]
+
+_BATCH_BYTES = 1 << 26
+"""Of the images of a batch and of values in between."""
+
+
+def _interpreter_package() -> Any:
+    try:
+        from ai_edge_litert import interpreter
+    except ImportError as error:
+        raise InputError(
+            "A TFLite file is checked by LiteRT, which is not installed: pip install 'fittingroom[export]'"
+        ) from error
+    return interpreter
+
+
+def answer_of(content: bytes, output: str = "probabilities") -> Callable[[Array], Array]:
+    """What gives an output of a TFLite file for images, on one core.
+
+    Raises:
+        InputError: LiteRT is not installed, or cannot run the file.
+    """
+    package = _interpreter_package()
+    try:
+        interpreter = package.Interpreter(model_content=content, num_threads=1)
+        runner = interpreter.get_signature_runner()
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"LiteRT cannot run the TFLite file: {error}") from error
+
+    def answers(images: Array) -> Array:
+        batches = _batches(images, images.nbytes // max(len(images), 1))
+        return np.concatenate([runner(images=batch)[output] for batch in batches])
+
+    return answers
+
+
+def _batches(images: Array, bytes_per_image: int) -> Iterator[Array]:
+    size = max(1, min(256, _BATCH_BYTES // 64 // max(bytes_per_image, 1)))
+    for start in range(0, len(images), size):
+        yield images[start : start + size]
+
+
+def ranges_of(content: bytes, images: Array) -> dict[int, tuple[float, float]]:
+    """The least and the largest number of each float32 value of a TFLite file over images, by the place of its tensor.
+
+    Raises:
+        InputError: LiteRT is not installed.
+    """
+    package = _interpreter_package()
+    interpreter = package.Interpreter(
+        model_content=content,
+        num_threads=1,
+        experimental_op_resolver_type=package.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        experimental_preserve_all_tensors=True,
+    )
+    place = interpreter.get_input_details()[0]["index"]
+    details = interpreter.get_tensor_details()
+    values = [tensor["index"] for tensor in details if tensor["dtype"] == np.float32 and tensor["index"] != place]
+    size = sum(4 * int(np.prod(tensor["shape"])) for tensor in details)
+    ranges: dict[int, tuple[float, float]] = {}
+    count = 0
+    for batch in _batches(images, size):
+        if len(batch) != count:
+            count = len(batch)
+            interpreter.resize_tensor_input(place, batch.shape)
+            interpreter.allocate_tensors()
+        interpreter.set_tensor(place, batch)
+        interpreter.invoke()
+        seen = {value: interpreter.get_tensor(value) for value in values}
+        if batch.dtype == np.float32:
+            seen[place] = batch
+        for value, numbers in seen.items():
+            low, high = ranges.get(value, (np.inf, -np.inf))
+            ranges[value] = (min(low, float(numbers.min())), max(high, float(numbers.max())))
+    return ranges
