@@ -153,6 +153,20 @@ def test_views_share_their_weights() -> None:
     assert sum(tensor.data is not None and tensor.data.size == 64 * 3 for tensor in program.tensors) == 1
 
 
+def test_an_activation_joins_the_layer_before_it_where_nothing_else_sees_that() -> None:
+    dense = {"kernel": np.ones((4, 4), np.float32)}
+    before = (
+        step("dense", "images", "a", (4,), dense),
+        step("reshape", "a", "b", (4,)),  # another name of the same
+        step("activation", "b", "c", (4,), name="relu"),
+    )
+    alone = Graph((4,), "float32", (step("dense", "images", "b", (4,), dense), before[2]), {"y": "c"})
+    assert [operator.kind for operator in to_tflite(alone, ["y"]).operators] == ["FULLY_CONNECTED"]
+    seen = Graph((4,), "float32", (*before, step("add", "a c", "d", (4,))), {"y": "d"})
+    kinds = [operator.kind for operator in to_tflite(seen, ["y"]).operators]
+    assert kinds == ["FULLY_CONNECTED", "RELU", "ADD"]
+
+
 def test_integers_are_small_and_what_they_lose_is_told(subject: ExportSubject) -> None:
     files = tflite_file.make(subject, int8=True)
     loss = tflite_file.loss_of(subject, files)

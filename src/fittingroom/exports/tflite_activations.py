@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fittingroom.exports.tflite_steps import LiteSteps
 
 _SELU_SCALE = 1.0507009873554804934193349852946
 _SELU_ALPHA = 1.6732632423543772848170429916717
-
-
-class Steps(Protocol):
-    """What activations are written into."""
-
-    def alike(self, kind: str, places: Sequence[int], **options: Any) -> int:
-        """Adds an operator whose value has the broadcast shape of what it takes, and gives the place of that."""
-
-    def constant(self, value: Any) -> int:
-        """The place of a float32 constant."""
-
-    def compared(self, place: int, threshold: float) -> int:
-        """The place of 1.0 where a value is at least a threshold, and 0.0 elsewhere."""
 
 
 def single_operator(name: str, options: Mapping[str, Any]) -> str | None:
@@ -32,7 +21,7 @@ def single_operator(name: str, options: Mapping[str, Any]) -> str | None:
     return _SINGLE.get(name)
 
 
-def lowered(net: Steps, name: str, options: Mapping[str, Any], place: int) -> int | None:
+def lowered(net: LiteSteps, name: str, options: Mapping[str, Any], place: int) -> int | None:
     """The place of an activation of a value; None where it is not known."""
     kind = single_operator(name, options)
     if kind is not None:
@@ -44,11 +33,11 @@ def lowered(net: Steps, name: str, options: Mapping[str, Any], place: int) -> in
     return None
 
 
-def _with(net: Steps, kind: str, place: int, number: float, **options: Any) -> int:
+def _with(net: LiteSteps, kind: str, place: int, number: float, **options: Any) -> int:
     return net.alike(kind, [place, net.constant([number])], **options)
 
 
-def _relu(net: Steps, place: int, options: Mapping[str, Any]) -> int:
+def _relu(net: LiteSteps, place: int, options: Mapping[str, Any]) -> int:
     slope, threshold = float(options.get("negative_slope") or 0), float(options.get("threshold") or 0)
     limit = options.get("max_value")
     if threshold:
@@ -63,43 +52,43 @@ def _relu(net: Steps, place: int, options: Mapping[str, Any]) -> int:
     return result if limit is None else _with(net, "MINIMUM", result, float(limit))
 
 
-def _elu(net: Steps, place: int, options: Mapping[str, Any]) -> int:
+def _elu(net: LiteSteps, place: int, options: Mapping[str, Any]) -> int:
     below = _with(net, "ADD", net.alike("EXP", [_with(net, "MINIMUM", place, 0.0)]), -1.0)
     scaled = _with(net, "MUL", below, float(options.get("alpha", 1.0)))
     return net.alike("ADD", [net.alike("RELU", [place]), scaled])
 
 
-def _selu(net: Steps, place: int) -> int:
+def _selu(net: LiteSteps, place: int) -> int:
     return _with(net, "MUL", _elu(net, place, {"alpha": _SELU_ALPHA}), _SELU_SCALE)
 
 
-def _gelu(net: Steps, place: int, options: Mapping[str, Any]) -> int:
+def _gelu(net: LiteSteps, place: int, options: Mapping[str, Any]) -> int:
     return net.alike("GELU", [place], approximate=bool(options.get("approximate", False)))
 
 
-def _silu(net: Steps, place: int) -> int:
+def _silu(net: LiteSteps, place: int) -> int:
     return net.alike("MUL", [place, net.alike("LOGISTIC", [place])])
 
 
-def _softplus(net: Steps, place: int) -> int:
+def _softplus(net: LiteSteps, place: int) -> int:
     # ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|), which never overflows
     small = net.alike("EXP", [net.alike("NEG", [net.alike("ABS", [place])])])
     return net.alike("ADD", [net.alike("RELU", [place]), net.alike("LOG", [_with(net, "ADD", small, 1.0)])])
 
 
-def _softsign(net: Steps, place: int) -> int:
+def _softsign(net: LiteSteps, place: int) -> int:
     return net.alike("DIV", [place, _with(net, "ADD", net.alike("ABS", [place]), 1.0)])
 
 
-def _hard_sigmoid(net: Steps, place: int) -> int:
+def _hard_sigmoid(net: LiteSteps, place: int) -> int:
     return _with(net, "MUL", _with(net, "ADD", place, 3.0, activation="RELU6"), 1 / 6)
 
 
-def _log_sigmoid(net: Steps, place: int) -> int:
+def _log_sigmoid(net: LiteSteps, place: int) -> int:
     return net.alike("NEG", [_softplus(net, net.alike("NEG", [place]))])
 
 
-def _reciprocal(net: Steps, place: int) -> int:
+def _reciprocal(net: LiteSteps, place: int) -> int:
     return net.alike("DIV", [net.constant([1.0]), place])
 
 
@@ -114,7 +103,7 @@ _SINGLE: Mapping[str, str] = {
     "negative": "NEG",
 }
 
-_COMPOSED: Mapping[str, Callable[[Steps, int], int]] = {
+_COMPOSED: Mapping[str, Callable[[LiteSteps, int], int]] = {
     "selu": _selu,
     "silu": _silu,
     "softplus": _softplus,
@@ -124,7 +113,7 @@ _COMPOSED: Mapping[str, Callable[[Steps, int], int]] = {
     "reciprocal": _reciprocal,
 }
 
-_WITH_OPTIONS: Mapping[str, Callable[[Steps, int, Mapping[str, Any]], int]] = {
+_WITH_OPTIONS: Mapping[str, Callable[[LiteSteps, int, Mapping[str, Any]], int]] = {
     "relu": _relu,
     "elu": _elu,
     "gelu": _gelu,
