@@ -1,0 +1,422 @@
+// GrabCut (Rother, Kolmogorov and Blake 2004) as OpenCV has it, with its k-means and its random numbers: the same photo
+// gives the same mask. The minimum cut is found by growing two search trees (Boykov and Kolmogorov 2004).
+
+export const [BACKGROUND, FOREGROUND, LIKELY_BACKGROUND, LIKELY_FOREGROUND] = [0, 1, 2, 3];
+
+const KINDS = 5; // Gaussians for each of foreground and background
+const ROUNDS = 10; // of k-means before they are learned
+const TRIALS = 3; // of which k-means++ takes the best centre
+const CONTRAST = 50; // what it costs to part two neighbours of one colour
+const SURE = 9 * CONTRAST;
+const FLAT = 0.01; // variance that is added where all colours lie in a plane
+
+// OpenCV's generator after setRNGSeed(0): multiply with carry.
+export class OpenCvRandom {
+  constructor() {
+    this.low = 0xffffffff;
+    this.carry = 0;
+  }
+
+  next() {
+    const product = BigInt(this.low) * 4164903690n + BigInt(this.carry);
+    this.low = Number(product & 0xffffffffn);
+    this.carry = Number(product >> 32n);
+    return this.low;
+  }
+
+  // 0 to 1
+  share() {
+    const high = BigInt(this.next());
+    return Number((high << 32n) | BigInt(this.next())) * 5.4210108624275221700372640043497e-20;
+  }
+}
+
+const apart = (points, at, centres, kind) => {
+  const [x, y, z] = [points[3 * at] - centres[3 * kind], points[3 * at + 1] - centres[3 * kind + 1], points[3 * at + 2] - centres[3 * kind + 2]];
+  return Math.fround(Math.fround(Math.fround(x * x) + Math.fround(y * y)) + Math.fround(z * z));
+};
+
+const firstCentres = (points, count, random) => {
+  const size = points.length / 3;
+  const centres = new Float32Array(3 * count);
+  const put = (kind, at) => centres.set(points.subarray(3 * at, 3 * at + 3), 3 * kind);
+  let distance = new Float32Array(size);
+  let [trial, best] = [new Float32Array(size), new Float32Array(size)];
+  put(0, random.next() % size);
+  let sum = 0;
+  for (let at = 0; at < size; at += 1) sum += distance[at] = apart(points, at, centres, 0);
+  for (let kind = 1; kind < count; kind += 1) {
+    let [least, chosen] = [Infinity, 0];
+    for (let turn = 0; turn < TRIALS; turn += 1) {
+      let left = random.share() * sum;
+      let place = 0;
+      for (; place < size - 1; place += 1) {
+        left -= distance[place];
+        if (left <= 0) break;
+      }
+      put(kind, place);
+      let total = 0;
+      for (let at = 0; at < size; at += 1) total += trial[at] = Math.min(apart(points, at, centres, kind), distance[at]);
+      if (total < least) {
+        [least, chosen] = [total, place];
+        [trial, best] = [best, trial];
+      }
+    }
+    put(kind, chosen);
+    sum = least;
+    [distance, best] = [best, distance];
+  }
+  return centres;
+};
+
+const means = (points, labels, old) => {
+  const count = old.length / 3;
+  const centres = new Float32Array(old.length);
+  const sizes = new Int32Array(count);
+  labels.forEach((kind, at) => {
+    sizes[kind] += 1;
+    for (let axis = 0; axis < 3; axis += 1) centres[3 * kind + axis] += points[3 * at + axis];
+  });
+  // An empty kind takes the point of the largest one that is farthest from its middle.
+  sizes.forEach((size, empty) => {
+    if (size) return;
+    const most = sizes.indexOf(Math.max(...sizes));
+    const middle = centres.subarray(3 * most, 3 * most + 3).map((value) => value / sizes[most]);
+    let [far, farthest] = [-1, 0];
+    labels.forEach((kind, at) => {
+      const distance = kind === most ? apart(points, at, middle, 0) : -1;
+      if (distance >= far && kind === most) [far, farthest] = [distance, at];
+    });
+    labels[farthest] = empty;
+    sizes[most] -= 1;
+    sizes[empty] = 1;
+    for (let axis = 0; axis < 3; axis += 1) {
+      centres[3 * most + axis] -= points[3 * farthest + axis];
+      centres[3 * empty + axis] = points[3 * farthest + axis];
+    }
+  });
+  return centres.map((value, place) => Math.fround(value * Math.fround(1 / sizes[Math.floor(place / 3)])));
+};
+
+const nearest = (points, centres, labels) => {
+  const count = centres.length / 3;
+  for (let at = 0; at < labels.length; at += 1) {
+    let [least, kind] = [Infinity, 0];
+    for (let one = 0; one < count; one += 1) {
+      const distance = apart(points, at, centres, one);
+      if (distance < least) [least, kind] = [distance, one];
+    }
+    labels[at] = kind;
+  }
+};
+
+// cv2.kmeans from k-means++ centres: {labels, centres}; `points` are Float32Array, three numbers each.
+export const kMeans = (points, count, rounds, random) => {
+  const labels = new Int32Array(points.length / 3);
+  let centres = firstCentres(points, count, random);
+  for (let round = 1; round < rounds; round += 1) {
+    nearest(points, centres, labels);
+    const moved = means(points, labels, centres);
+    const still = moved.every((value, place) => value === centres[place]);
+    centres = moved;
+    if (still) break;
+  }
+  return { labels, centres };
+};
+
+// A mixture of Gaussians of the colours at some places, each of which belongs to one of them.
+class Mixture {
+  constructor(colours, places, labels) {
+    const sums = Array.from({ length: KINDS }, () => new Float64Array(10)); // 3 sums, 6 products, the count
+    places.forEach((place, at) => {
+      const sum = sums[labels[at]];
+      const [x, y, z] = [colours[3 * place], colours[3 * place + 1], colours[3 * place + 2]];
+      [x, y, z, x * x, x * y, x * z, y * y, y * z, z * z, 1].forEach((value, index) => (sum[index] += value));
+    });
+    this.kinds = sums.map((sum) => this.gaussian(sum, places.length));
+  }
+
+  gaussian(sum, total) {
+    const size = sum[9];
+    if (!size) return null;
+    const [mx, my, mz] = [sum[0] / size, sum[1] / size, sum[2] / size];
+    let xx = sum[3] / size - mx * mx;
+    const [xy, xz] = [sum[4] / size - mx * my, sum[5] / size - mx * mz];
+    let yy = sum[6] / size - my * my;
+    const yz = sum[7] / size - my * mz;
+    let zz = sum[8] / size - mz * mz;
+    const volume = () => xx * (yy * zz - yz * yz) - xy * (xy * zz - yz * xz) + xz * (xy * yz - yy * xz);
+    if (volume() <= 1e-6) [xx, yy, zz] = [xx + FLAT, yy + FLAT, zz + FLAT];
+    const determinant = volume();
+    return {
+      weight: size / total,
+      middle: [mx, my, mz],
+      height: 1 / Math.sqrt(determinant),
+      inverse: [
+        (yy * zz - yz * yz) / determinant,
+        (xz * yz - xy * zz) / determinant,
+        (xy * yz - xz * yy) / determinant,
+        (xx * zz - xz * xz) / determinant,
+        (xy * xz - xx * yz) / determinant,
+        (xx * yy - xy * xy) / determinant,
+      ],
+    };
+  }
+
+  density(kind, colours, place) {
+    const one = this.kinds[kind];
+    if (!one) return 0;
+    const [x, y, z] = [colours[3 * place] - one.middle[0], colours[3 * place + 1] - one.middle[1], colours[3 * place + 2] - one.middle[2]];
+    const [xx, xy, xz, yy, yz, zz] = one.inverse;
+    return one.height * Math.exp(-0.5 * (x * x * xx + y * y * yy + z * z * zz + 2 * (x * y * xy + x * z * xz + y * z * yz)));
+  }
+
+  kindOf(colours, place) {
+    let [most, found] = [0, 0];
+    for (let kind = 0; kind < KINDS; kind += 1) {
+      const density = this.density(kind, colours, place);
+      if (density > most) [most, found] = [density, kind];
+    }
+    return found;
+  }
+
+  surprise(colours, place) {
+    let sum = 0;
+    this.kinds.forEach((one, kind) => (sum += one ? one.weight * this.density(kind, colours, place) : 0));
+    return -Math.log(sum);
+  }
+}
+
+const learned = (colours, places, labels) => new Mixture(colours, places, labels);
+
+const started = (colours, places, random) => {
+  const points = new Float32Array(3 * places.length);
+  places.forEach((place, at) => points.set(colours.subarray(3 * place, 3 * place + 3), 3 * at));
+  return learned(colours, places, kMeans(points, Math.min(KINDS, places.length), ROUNDS, random).labels);
+};
+
+// What it costs to part each pixel from its right, lower left, lower and lower right neighbour.
+const borders = (colours, height, width) => {
+  const steps = [[0, 1], [1, -1], [1, 0], [1, 1]];
+  const visit = (use) => {
+    for (let row = 0; row < height; row += 1)
+      for (let column = 0; column < width; column += 1)
+        steps.forEach(([down, right], direction) => {
+          const [y, x] = [row + down, column + right];
+          if (y >= height || x < 0 || x >= width) return;
+          const [one, other] = [3 * (row * width + column), 3 * (y * width + x)];
+          let squares = 0;
+          for (let axis = 0; axis < 3; axis += 1) squares += (colours[one + axis] - colours[other + axis]) ** 2;
+          use(direction, row * width + column, squares);
+        });
+  };
+  let total = 0;
+  visit((direction, place, squares) => (total += squares));
+  const mean = total / (4 * width * height - 3 * width - 3 * height + 2);
+  const sharpness = total > Number.EPSILON ? 1 / (2 * mean) : 0;
+  const costs = steps.map(() => new Float64Array(height * width));
+  visit((direction, place, squares) => {
+    costs[direction][place] = (direction % 2 ? CONTRAST / Math.SQRT2 : CONTRAST) * Math.exp(-sharpness * squares);
+  });
+  return costs;
+};
+
+// The minimum cut of a grid: 1 where the source still reaches a pixel.
+//
+// `terminal`: for each pixel how much more the source gives it than the sink takes. `costs`: as `borders` has them.
+export const minimumCut = (terminal, costs, height, width) => {
+  const wide = width + 2; // nothing flows into a frame of pixels, which saves asking where the picture ends
+  const size = (height + 2) * wide;
+  // Direction 7 - d is opposite to d.
+  const offsets = [1, wide - 1, wide, wide + 1, -wide - 1, -wide, -wide + 1, -1];
+  const capacity = offsets.map(() => new Float64Array(size));
+  const excess = new Float64Array(size);
+  const [NONE, TERMINAL, ORPHAN] = [-1, 8, 9];
+  const tree = new Uint8Array(size); // 1 of the source, 2 of the sink
+  const parent = new Int8Array(size).fill(NONE); // the direction to it
+  const stamp = new Int32Array(size);
+  const depth = new Int32Array(size);
+  const isQueued = new Uint8Array(size);
+  let queue = [];
+  let first = 0;
+  const push = (at) => {
+    if (isQueued[at]) return;
+    isQueued[at] = 1;
+    queue.push(at);
+  };
+  for (let row = 0; row < height; row += 1)
+    for (let column = 0; column < width; column += 1) {
+      const [from, at] = [row * width + column, (row + 1) * wide + column + 1];
+      excess[at] = terminal[from];
+      for (let direction = 0; direction < 4; direction += 1) {
+        capacity[direction][at] = costs[direction][from];
+        capacity[7 - direction][at + offsets[direction]] = costs[direction][from];
+      }
+      if (!excess[at]) continue;
+      tree[at] = excess[at] > 0 ? 1 : 2;
+      parent[at] = TERMINAL;
+      depth[at] = 1;
+      push(at);
+    }
+  let time = 0;
+  let orphans = [];
+  const orphan = (at) => {
+    parent[at] = ORPHAN;
+    orphans.push(at);
+  };
+  // What can still flow between a pixel and its parent in the direction `up`, along its tree.
+  const room = (at, up) => (tree[at] === 1 ? capacity[7 - up][at + offsets[up]] : capacity[up][at]);
+
+  const augment = (source, direction) => {
+    const sink = source + offsets[direction];
+    let least = capacity[direction][source];
+    for (const start of [source, sink]) {
+      let at = start;
+      for (; parent[at] !== TERMINAL; at += offsets[parent[at]]) least = Math.min(least, room(at, parent[at]));
+      least = Math.min(least, Math.abs(excess[at]));
+    }
+    capacity[direction][source] -= least;
+    capacity[7 - direction][sink] += least;
+    for (const start of [source, sink]) {
+      const own = start === source;
+      let at = start;
+      while (parent[at] !== TERMINAL) {
+        const up = parent[at];
+        const next = at + offsets[up];
+        const [along, back] = own ? [capacity[7 - up], capacity[up]] : [capacity[up], capacity[7 - up]];
+        const [tail, head] = own ? [next, at] : [at, next];
+        along[tail] -= least;
+        back[head] += least;
+        if (!along[tail]) orphan(at);
+        at = next;
+      }
+      excess[at] += own ? -least : least;
+      if (!excess[at]) orphan(at);
+    }
+  };
+
+  // How far a pixel is from its tree's root; Infinity where the way ends at an orphan.
+  const distance = (start) => {
+    let steps = 0;
+    let at = start;
+    for (;;) {
+      if (stamp[at] === time) {
+        steps += depth[at];
+        break;
+      }
+      const up = parent[at];
+      if (up === TERMINAL) {
+        stamp[at] = time;
+        depth[at] = 1;
+        steps += 1;
+        break;
+      }
+      if (up === ORPHAN || up === NONE) return Infinity;
+      steps += 1;
+      at += offsets[up];
+    }
+    const found = steps;
+    for (at = start; stamp[at] !== time; at += offsets[parent[at]]) {
+      stamp[at] = time;
+      depth[at] = steps;
+      steps -= 1;
+    }
+    return found;
+  };
+
+  const adopt = (at) => {
+    let [least, best] = [Infinity, NONE];
+    for (let direction = 0; direction < 8; direction += 1) {
+      const next = at + offsets[direction];
+      if (tree[next] !== tree[at] || parent[next] === NONE) continue;
+      if (!room(at, direction)) continue;
+      const steps = distance(next);
+      if (steps < least) [least, best] = [steps, direction];
+    }
+    if (best !== NONE) {
+      parent[at] = best;
+      stamp[at] = time;
+      depth[at] = least + 1;
+      return;
+    }
+    for (let direction = 0; direction < 8; direction += 1) {
+      const next = at + offsets[direction];
+      if (tree[next] !== tree[at] || parent[next] === NONE) continue;
+      if (room(at, direction)) push(next);
+      if (parent[next] === 7 - direction) orphan(next);
+    }
+    parent[at] = NONE;
+    tree[at] = 0;
+  };
+
+  const grow = (at) => {
+    for (let direction = 0; direction < 8; direction += 1) {
+      const next = at + offsets[direction];
+      const open = tree[at] === 1 ? capacity[direction][at] : capacity[7 - direction][next];
+      if (!open) continue;
+      if (!tree[next]) {
+        tree[next] = tree[at];
+        parent[next] = 7 - direction;
+        stamp[next] = stamp[at];
+        depth[next] = depth[at] + 1;
+        push(next);
+      } else if (tree[next] !== tree[at]) return tree[at] === 1 ? [at, direction] : [next, 7 - direction];
+      else if (stamp[next] <= stamp[at] && depth[next] > depth[at]) {
+        parent[next] = 7 - direction;
+        stamp[next] = stamp[at];
+        depth[next] = depth[at] + 1;
+      }
+    }
+    return null;
+  };
+
+  while (first < queue.length) {
+    const at = queue[first];
+    const met = tree[at] ? grow(at) : null;
+    if (!met) {
+      isQueued[at] = 0;
+      first += 1;
+      if (first > size) {
+        queue = queue.slice(first);
+        first = 0;
+      }
+      continue;
+    }
+    time += 1;
+    augment(...met);
+    for (let place = 0; place < orphans.length; place += 1) adopt(orphans[place]);
+    orphans = [];
+  }
+  const cut = new Uint8Array(height * width);
+  for (let row = 0; row < height; row += 1)
+    for (let column = 0; column < width; column += 1)
+      cut[row * width + column] = tree[(row + 1) * wide + column + 1] === 1 ? 1 : 0;
+  return cut;
+};
+
+// cv2.grabCut from a mask of the four kinds above; gives 1 where the foreground is.
+export const grabCut = ({ height, width, data: colours }, start, rounds) => {
+  const kinds = Uint8Array.from(start);
+  const shown = kinds.reduce((sum, kind) => sum + (kind % 2), 0);
+  if (shown === 0 || shown === kinds.length) return kinds.map((kind) => kind % 2);
+  const places = (side) => Array.from(kinds.keys()).filter((place) => kinds[place] % 2 === side);
+  const random = new OpenCvRandom();
+  let [behind, front] = [0, 1].map((side) => started(colours, places(side), random));
+  const costs = borders(colours, height, width);
+  for (let round = 0; round < rounds; round += 1) {
+    [behind, front] = [behind, front].map((mixture, side) => {
+      const own = places(side);
+      return learned(colours, own, own.map((place) => mixture.kindOf(colours, place)));
+    });
+    const terminal = Float64Array.from(kinds, (kind, place) => {
+      if (kind < 2) return kind === FOREGROUND ? SURE : -SURE;
+      const more = behind.surprise(colours, place) - front.surprise(colours, place);
+      return Number.isNaN(more) ? Infinity : more; // both have never seen such a colour: OpenCV lets it be foreground
+    });
+    const cut = minimumCut(terminal, costs, height, width);
+    kinds.forEach((kind, place) => {
+      if (kind >= 2) kinds[place] = cut[place] ? LIKELY_FOREGROUND : LIKELY_BACKGROUND;
+    });
+  }
+  return kinds.map((kind) => kind % 2);
+};
