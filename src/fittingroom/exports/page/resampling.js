@@ -53,11 +53,11 @@ const reduced = ({ height, width, channels, data }, newHeight, newWidth) => {
         for (let channel = 0; channel < channels; channel += 1) {
           let value = 0;
           let from = offset + left * channels + channel;
-          for (let at = 0; at < weights.length; at += 1, from += channels) value += data[from] * weights[at];
+          for (let at = 0; at < weights.length; at += 1, from += channels) value = Math.fround(value + Math.fround(data[from] * weights[at]));
           line[column * channels + channel] = value;
         }
       }
-      for (let at = 0; at < line.length; at += 1) sum[at] += line[at] * share;
+      for (let at = 0; at < line.length; at += 1) sum[at] += Math.fround(line[at] * share);
     });
     const target = row * line.length;
     for (let at = 0; at < line.length; at += 1) result[target + at] = halves ? Math.floor(sum[at] + 0.5) : sum[at];
@@ -65,23 +65,24 @@ const reduced = ({ height, width, channels, data }, newHeight, newWidth) => {
   return picture(newHeight, newWidth, channels, bytes ? new Uint8Array(result.buffer) : result);
 };
 
-// For each new pixel: the old one before it, and the share of the next.
+// For each new pixel: the old one before it, and the share of the next; `start` may be -1 or the last.
 const linearShares = (before, after, areas) =>
   Array.from({ length: after }, (_, at) => {
     const scale = before / after;
     if (areas) {
       const start = Math.floor(at * scale);
       const share = Math.fround(at + 1 - (start + 1) / scale);
-      return start >= before - 1 ? { start: before - 1, share: 0 } : { start, share: share <= 0 ? 0 : share - Math.floor(share) };
+      return { start, share: share <= 0 ? 0 : share - Math.floor(share) };
     }
     const place = Math.fround((at + 0.5) * scale - 0.5);
     const start = Math.floor(place);
-    if (start < 0) return { start: 0, share: 0 };
-    return start >= before - 1 ? { start: before - 1, share: 0 } : { start, share: Math.fround(place - start) };
+    return { start, share: Math.fround(place - start) };
   });
 
 const interpolated = ({ height, width, channels, data }, newHeight, newWidth, areas) => {
-  const across = linearShares(width, newWidth, areas);
+  // Beyond the first and last pixel there is none: across, its share goes to it; down, both rows are the same one.
+  const inside = ({ start, share }) => (start < 0 ? { start: 0, share: 0 } : start >= width - 1 ? { start: width - 1, share: 0 } : { start, share });
+  const across = linearShares(width, newWidth, areas).map(inside);
   const down = linearShares(height, newHeight, areas);
   const bytes = isBytes(data);
   // Shares of bytes are whole numbers of 1/2048.
@@ -111,7 +112,7 @@ const interpolated = ({ height, width, channels, data }, newHeight, newWidth, ar
   for (let row = 0; row < newHeight; row += 1) {
     const [near, far] = rows[row];
     const { start } = down[row];
-    const one = line(start);
+    const one = line(Math.max(start, 0));
     const other = line(Math.min(start + 1, height - 1));
     for (let at = 0; at < length; at += 1)
       result[row * length + at] = bytes
