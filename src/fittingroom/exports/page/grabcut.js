@@ -1,7 +1,10 @@
 // GrabCut (Rother, Kolmogorov and Blake 2004) as OpenCV has it, with its k-means and its random numbers: the same photo
 // gives the same mask. The minimum cut is found by growing two search trees (Boykov and Kolmogorov 2004).
 
-export const [BACKGROUND, FOREGROUND, LIKELY_BACKGROUND, LIKELY_FOREGROUND] = [0, 1, 2, 3];
+export const BACKGROUND = 0;
+export const FOREGROUND = 1;
+export const LIKELY_BACKGROUND = 2;
+export const LIKELY_FOREGROUND = 3;
 
 const KINDS = 5; // Gaussians for each of foreground and background
 const ROUNDS = 10; // of k-means before they are learned

@@ -1,6 +1,6 @@
 // HOG features of an image, as answers/out_of_distribution.py has them: where its edges are, and which way they run.
 
-export const [CELLS, DIRECTIONS] = [7, 12];
+const [CELLS, DIRECTIONS] = [7, 12];
 const LEAST_SLOPE = 1;
 const TOO_LARGE = 56;
 
