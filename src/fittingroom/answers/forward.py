@@ -16,7 +16,9 @@ import numpy as np
 from fittingroom.answers.judgement import Judgement
 from fittingroom.answers.out_of_distribution import Features
 from fittingroom.data.dataset import Part
-from fittingroom.errors import RunError
+from fittingroom.errors import FittingRoomError, RunError
+from fittingroom.photos.drawing import PenStyle
+from fittingroom.runs.data_record import DataRecord
 from fittingroom.runs.images import RunImages
 from fittingroom.runs.validation_outcomes import ValidationOutcomes
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from fittingroom.runs.outcomes import KeptOutcomes, Outcomes
 
 Array = np.ndarray[Any, Any]
+
+_MEASURED = 1_000  # training images by which drawings are made
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,28 @@ def held_out_part(images: RunImages, labels: Array, most: int | None) -> Part | 
         return part
     chosen = np.linspace(0, len(part) - 1, most).astype(np.int64)
     return Part(part.images[chosen], part.labels[chosen], part.classes, part.scale)
+
+
+def pen_of(data: DataRecord, training_images: Callable[[], Part]) -> tuple[PenStyle | None, str | None]:
+    """How drawings become images like those of a run, or why they cannot.
+
+    Args:
+        data: what the run was trained on.
+        training_images: gives some of its training images.
+    """
+    if not data.takes_pictures or len(data.picture_shape) < 2:
+        return None, (
+            "This run was trained on arrays of numbers, and it is not known how a picture becomes such numbers. "
+            "Ask it from Python: run.answer(array)."
+        )
+    try:
+        if data.load is None:
+            return PenStyle.unknown(), None
+        train = training_images()
+        brightness = np.float32(255 / train.scale)
+        return PenStyle.of(train.images[:_MEASURED].astype(np.float32) * brightness), None
+    except FittingRoomError as error:
+        return None, f"The training images are not at hand, so it is not known how to draw like them. {error}"
 
 
 def judgement_of_outcomes(seeds: Sequence[TrainedSeed]) -> Judgement:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from fittingroom.answers.forward import Forward, TrainedSeed, held_out_part, judgement_of_outcomes
+from fittingroom.answers.forward import Forward, TrainedSeed, held_out_part, judgement_of_outcomes, pen_of
 from fittingroom.answers.held_out import HeldOutAnswers
 from fittingroom.answers.judgement import Answer, AnswerNumbers, Judgement
 from fittingroom.answers.out_of_distribution import Features, SimilarImages
@@ -28,6 +28,7 @@ from fittingroom.data.dataset import Part
 from fittingroom.data.model_inputs import ModelInputs
 from fittingroom.errors import DataError, RunError, StorageError
 from fittingroom.photos.conversion import Style, synthetic_inputs
+from fittingroom.photos.drawing import PenStyle
 from fittingroom.photos.photo_reader import PhotoReader, are_photos, is_photo
 from fittingroom.photos.second_opinion import SecondOpinion
 from fittingroom.runs.data_record import DataRecord
@@ -36,11 +37,8 @@ from fittingroom.runs.images import RunImages
 if TYPE_CHECKING:
     from PIL import Image
 
-
 _log = logging.getLogger("fittingroom")
-
 T = TypeVar("T")
-
 Array = np.ndarray[Any, Any]
 Photo: TypeAlias = "str | os.PathLike[str] | Image.Image"
 Images: TypeAlias = "Array | Photo | Sequence[Photo] | ModelInputs"
@@ -203,6 +201,11 @@ class Predictor:
         if self.data.name.startswith("folder:"):
             return Style(self.data.picture_shape, aspect=self.data.aspect)
         return Style.of(self.data.name, self._load_images().train)
+
+    @cached_property
+    def pen(self) -> tuple[PenStyle | None, str | None]:
+        """How drawings are made like the training images, or why there can be none."""
+        return pen_of(self.data, lambda: self.training_images)
 
     @cached_property
     def reader(self) -> PhotoReader:

@@ -21,12 +21,11 @@ from fittingroom.answers.predictor import Predictor
 from fittingroom.answers.recalibration import ALPHA
 from fittingroom.data.corrections import Corrections
 from fittingroom.data.model_inputs import ConversionStep, ModelInputs
-from fittingroom.errors import DataError, FittingRoomError, RunError
+from fittingroom.errors import DataError, RunError
 from fittingroom.photos.drawing import Drawing, PenStyle
 
 _SECONDS_A_PHOTO = 0.005  # to make a synthetic photo and learn from it, on a core like those of 2024
 _NEAREST = 8
-_MEASURED = 1_000  # training images by which drawings are made
 
 
 class TryView:
@@ -122,23 +121,10 @@ class TryView:
             raise DataError("There is no such example any more.")
         return {"corrections": self._corrections()}
 
-    @cached_property
+    @property
     def pen(self) -> tuple[PenStyle | None, str | None]:
         """How drawings are made, or why there can be none."""
-        data = self.predictor.data
-        if not data.takes_pictures or len(data.picture_shape) < 2:
-            return None, (
-                "This run was trained on arrays of numbers, and it is not known how a picture becomes such numbers. "
-                "Ask it from Python: run.answer(array)."
-            )
-        try:
-            if data.load is None:
-                return PenStyle.unknown(), None
-            train = self.predictor.training_images
-            brightness = np.float32(255 / train.scale)
-            return PenStyle.of(train.images[:_MEASURED].astype(np.float32) * brightness), None
-        except FittingRoomError as error:
-            return None, f"The training images are not at hand, so it is not known how to draw like them. {error}"
+        return self.predictor.pen
 
     @cached_property
     def _similar(self) -> SimilarImages | None:
