@@ -91,6 +91,13 @@ class Style:
     foreground: ForegroundStyle | None = None
     aspect: str = "pad"
 
+    @property
+    def note(self) -> str:
+        """What becomes of a photo, in a sentence."""
+        if self.foreground is None:
+            return "The whole picture is resized, as the training images were."
+        return "Its foreground is cut out, and shown as the training images show theirs."
+
     @classmethod
     def of(cls, name: str, train: Part, aspect: str = "pad") -> Style:
         """The style of a dataset.

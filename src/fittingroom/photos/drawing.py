@@ -32,6 +32,7 @@ _LARGEST = 512  # pixels along the placed drawing
 _GAP = 0.05  # of the canvas: a gap of a line up to this is closed before what it encloses is filled
 _ONE_INK = 12  # of 255: images drawn with one pen differ by no more in how bright their brightest parts are
 _SEAM = 1 / 28  # of the image's side: how thick lines are where what they enclose is filled
+_NOTHING = "Nothing is drawn yet, or all of it was erased."
 _PLAIN_PEN = 1 / 20  # of the image's side: of drawings that go in whole
 
 
@@ -63,6 +64,16 @@ class PenStyle:
     fills: bool
     ink: float
     thickness: float
+
+    def note(self, dataset: str) -> str:
+        """What becomes of a drawing, in a sentence; `dataset` is the name of the training images."""
+        if self.foreground is None and self.ink:
+            return "It is not known how the training images were made, so a drawing goes in as it is, white on black."
+        if self.foreground is None:
+            return f"The images of {dataset} are whole pictures, so a drawing goes in whole, black on white."
+        if self.fills:
+            return f"{dataset} shows filled shapes: draw the outline, and it is filled. Lines inside become seams."
+        return f"The pen is as thick as the strokes of {dataset}; size and place do not matter."
 
     @classmethod
     def unknown(cls) -> PenStyle:
@@ -130,7 +141,7 @@ class Drawing:
         size = tuple(round(canvas * length / side) for length in shape[:2])
         lines, drawn = self._ink(_Place.whole(size, style.thickness * min(size)), style)
         if not drawn.any():
-            raise DataError("Nothing is drawn yet, or all of it was erased.")
+            raise DataError(_NOTHING)
         steps = [ConversionStep("drawing", "as it was drawn", _on_paper(lines, None))]
         if style.foreground is None:
             return Conversion((*steps, _whole(lines, shape, style.ink)))
@@ -141,6 +152,8 @@ class Drawing:
         fine = max(min(_FINE, _LARGEST // side), 1)
         place = _Place.like_training(drawn, style, (shape[0] * fine, shape[1] * fine))
         lines, drawn = self._ink(place, style)
+        if not drawn.any():  # a speck beside what was erased: the eraser is broader there
+            raise DataError(_NOTHING)
         values, share = self._coloured(lines, drawn, style)
         centred = "centre of mass" if style.foreground.by_mass else "box"
         note = f"as large as training images, {centred} in the middle"

@@ -117,6 +117,11 @@ class Silhouettes:
         either = own.sum(axis=1)[:, None] + self.values.sum(axis=1) - common
         return np.asarray((common / np.maximum(either, 1)).max(axis=1, initial=0.0))
 
+    @property
+    def typical(self) -> Floats:
+        """At most `_SHAPES` of them that stand for all, `(n, _SIDE * _SIDE)`."""
+        return _typical(self.values)
+
     @cached_property
     def templates(self) -> Floats:
         """Typical silhouettes, each in several sizes and places: `(n, _GRID * _GRID)`, 0 to 1.
@@ -126,7 +131,7 @@ class Silhouettes:
         import cv2
 
         placed = []
-        for shape in _typical(self.values):
+        for shape in self.typical:
             for height in _SIZES:
                 for width in _SIZES:
                     for down in _SHIFTS:

@@ -59,7 +59,7 @@ class TryView:
                 "fills": pen is not None and pen.fills,
                 "thickness": None if pen is None else pen.thickness,
                 "placed": pen is not None and pen.foreground is not None,
-                "note": None if pen is None else _pen_note(pen, data.public_name),
+                "note": None if pen is None else pen.note(data.public_name),
             },
             "photo": {"possible": data.takes_pictures, "note": self._photo_note(), "first": self._photos_first()},
             "coverage": 1 - ALPHA,
@@ -158,12 +158,11 @@ class TryView:
         except (DataError, RunError) as error:
             return str(error)
         if style.foreground is None:
-            return "The whole picture is resized, as the training images were."
-        shown = "Its foreground is cut out, and shown as the training images show theirs."
+            return style.note
         second = self.predictor.second_opinion
         if second is None or isinstance(second, str):
-            return shown if second is None else f"{shown} {second}."
-        return f"{shown} {second.backbone.title}, which was trained on photographs, is asked too."
+            return style.note if second is None else f"{style.note} {second}."
+        return f"{style.note} {second.backbone.title}, which was trained on photographs, is asked too."
 
     def _photos_first(self) -> bool:
         """Whether photos are what the training images are, and drawings are not."""
@@ -241,14 +240,3 @@ class TryView:
 
 def _told(answer: Answer) -> dict[str, Any]:
     return {**answer.to_dict(), "closest": answer.closest}
-
-
-def _pen_note(pen: PenStyle, dataset: str) -> str:
-    """What becomes of a drawing, in a sentence."""
-    if pen.foreground is None and pen.ink:
-        return "It is not known how the training images were made, so a drawing goes in as it is, white on black."
-    if pen.foreground is None:
-        return f"The images of {dataset} are whole pictures, so a drawing goes in whole, black on white."
-    if pen.fills:
-        return f"{dataset} shows filled shapes: draw the outline, and it is filled. Lines inside become seams."
-    return f"The pen is as thick as the strokes of {dataset}; size and place do not matter."

@@ -171,6 +171,7 @@ export const convertDrawing = (given, wanted, style, shape) => {
   const fine = Math.max(Math.min(FINE, Math.floor(LARGEST / side)), 1);
   const near = placeLikeTraining(drawn.inside, canvas, style, [height * fine, width * fine]);
   const ink = inkOf(strokes, fills, near);
+  if (!ink.inside.includes(1)) throw new PictureError(NOTHING); // a speck beside what was erased: the eraser is broader there
   const [values, share] = coloured(ink, fills, style);
   const { background, by_mass: byMass } = style.foreground;
   const placed = values.map((value, at) => background + (value - background) * share[at]);

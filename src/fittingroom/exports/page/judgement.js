@@ -129,7 +129,7 @@ export const judging = ({ judgement: facts }, arrays) => {
   const unlikeness = (told, image, features) => {
     if (!unlike) return { rarity: null, closest: null };
     const named = argmax(told);
-    if (!held) return { rarity: null, closest: told[named] < unlike.threshold ? named : null };
+    if (!held) return { rarity: null, closest: told[named] < (unlike.threshold ?? -Infinity) ? named : null };
     const own = featuresOf(image, features);
     const farther = beyond(arrays["judgement/distances"].data, held.apart(own, named)) + 1;
     const lessSure = beyond(arrays["judgement/surprises"].data, Math.fround(-told[named])) + 1;
