@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -39,7 +39,7 @@ from fittingroom.runs.outcomes import KeptOutcomes, Outcomes
 from fittingroom.runs.record import PartResult, RunRecord, Seconds, now
 from fittingroom.runs.unfinished import UnfinishedRun
 from fittingroom.text import word_list
-from fittingroom.training.run_folder import RunFolder
+from fittingroom.training.run_folder import BegunTraining, RunFolder
 
 if TYPE_CHECKING:
     from fittingroom.engine.batch_steps import BatchPrograms  # imports Keras
@@ -158,7 +158,7 @@ class Job:
         programs = self.whole or Programs(self.source().on(Sharing.available()))
         trainer = self._trainer(seed, programs, *self._examples())
         # The folder is there before the long compilation of a large model, so that it can be seen.
-        with nullcontext() if self.folder.why_no_folder else self._begin() as unfinished:
+        with self._begin_in_memory() if self.folder.why_no_folder else self._begin() as unfinished:
             trainer.compile(seed.state)
             self.begins(trainer, seed.state, 1)
             ready = time.perf_counter()
@@ -214,12 +214,28 @@ class Job:
                 unfinished.path, self.validation.class_indices if isinstance(self.validation, Arrays) else None
             )
             self._live.tell("stage", text="compiling")
+            self._tell_begin(unfinished.path)
             try:
                 yield unfinished
             except BaseException as error:
                 self._live.close(error)
                 raise
             self._live.close(None)
+
+    @contextmanager
+    def _begin_in_memory(self) -> Iterator[None]:
+        """In place of `_begin`, where the run has no folder."""
+        self._tell_begin(None)
+        yield
+
+    def _tell_begin(self, path: Path | None) -> None:
+        """Tells whoever logs the training elsewhere."""
+        if self.folder.begun is not None:
+            earlier = {
+                one.seed: [(epoch.epoch, epoch.logs) for epoch in one.resume.epochs] if one.resume else []
+                for one in self.seeds
+            }
+            self.folder.begun(BegunTraining(path, self.recipe, self.data, earlier))
 
     @cached_property
     def _live(self) -> LiveStream:

@@ -38,6 +38,24 @@ _log = logging.getLogger("fittingroom")
 
 
 @dataclass(frozen=True)
+class BegunTraining:
+    """What is known of a training when it begins, for those who log it elsewhere.
+
+    Args:
+        path: the run's folder; None for a run in memory.
+        recipe: as the run records it.
+        data: what the run records of its data.
+        earlier: seed -> the number and the numbers of each epoch that a stopped part of the training has finished; of
+            all seeds, with none for those that begin.
+    """
+
+    path: Path | None
+    recipe: Mapping[str, Any]
+    data: DataRecord
+    earlier: Mapping[int, Sequence[tuple[int, Mapping[str, float]]]]
+
+
+@dataclass(frozen=True)
 class RunFolder:
     """The folder of a run, before and while it is trained.
 
@@ -49,6 +67,7 @@ class RunFolder:
         stopped: the folder of the training to resume, locked; `out` has no effect then.
         last_epochs: seed -> epochs to train, where that is fewer than planned, because another training got no further.
         why_no_folder: why the run stays in memory; None where it has a folder.
+        begun: called when the folder is there, or when training begins without one; it must not raise.
     """
 
     out: Path | None = None
@@ -58,6 +77,7 @@ class RunFolder:
     stopped: UnfinishedRun | None = None
     last_epochs: Mapping[int, int] = field(default_factory=dict)
     why_no_folder: str | None = None
+    begun: Callable[[BegunTraining], None] | None = None
 
     def plan(self, epochs: int, batch_size: int, seed: int) -> TrainingPlan:
         """The plan of the training with this seed."""
