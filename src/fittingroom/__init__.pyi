@@ -57,6 +57,7 @@ from fittingroom.reports.pages.document import Report as Report
 from fittingroom.runs.history import History as History
 from fittingroom.runs.outcomes import Outcomes as Outcomes
 from fittingroom.runs.record import RunRecord as RunRecord
+from fittingroom.tracking.events import WrittenLog as WrittenLog
 from fittingroom.training.recipe_job import Replay as Replay
 from fittingroom.training.recipe_job import replay as replay
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fittingroom.api.inner_view import Float32, InnerView, PixelView, Source, is_layer
+from fittingroom.api.inner_view import Float32, InnerView, PixelView, Source, ViewedRun, is_layer
 from fittingroom.backbones.frozen_part import prepared
 from fittingroom.engine.state import State
 from fittingroom.errors import RunError
@@ -26,12 +26,11 @@ if TYPE_CHECKING:
     import keras
 
     from fittingroom.api.backbone_inputs import BackboneInputs
-    from fittingroom.api.run import Run
 
 Array = np.ndarray[Any, Any]
 
 
-def inner_view(run: Run) -> InnerView:
+def inner_view(run: ViewedRun) -> InnerView:
     """The inside of a run with one seed.
 
     Raises:

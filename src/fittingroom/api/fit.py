@@ -64,6 +64,7 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
     checkpoint_every: int = 1,
     resume: str | Path | None = None,
     out: str | Path | bool | None = None,
+    log: str | Sequence[str] | None = None,
 ) -> FittedRun:
     """Trains a Keras model, compiled or not, and keeps the run; afterwards the model has the trained weights.
 
@@ -110,6 +111,8 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
         out: the run's own folder; None for the next free one in the runs folder. With False the run stays in memory:
             history, `predict`, `explain` and `report` work as ever, and what lasts says that it needs a folder. None
             means the same, with a note, where the runs folder cannot be written, and with `FITTINGROOM_RUNS_DIR=none`.
+        log: where the training is logged besides: `tensorboard`, `mlflow`, `wandb`, `csv` or `jsonl`, as for
+            `fittingroom.train`.
 
     Returns:
         The run, its folder written. It is Keras's `History` too: `run.history["loss"]`, `run.epoch`, `run.params` and
@@ -131,6 +134,8 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
     import keras
 
     from fittingroom.api.fitted import FittedRun, UnsavedRun
+    from fittingroom.api.logged import training_log
+    from fittingroom.api.run import Run
     from fittingroom.engine.keras_callbacks import KerasCallbacks
     from fittingroom.engine.losses import LossFacts
     from fittingroom.engine.model_checks import ModelChecks
@@ -162,8 +167,12 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
     )
     data = arguments.checked()
     listed = callbacks.callbacks if isinstance(callbacks, keras.callbacks.CallbackList) else callbacks
-    progress = progress_for(verbose)
-    with nullcontext() if resume is None else UnfinishedRun.find(resume) as stopped, progress:
+    logged = None if log is None else training_log(log, Run)
+    with (
+        logged or nullcontext(),
+        nullcontext() if resume is None else UnfinishedRun.find(resume) as stopped,
+        logged.beside(progress_for(verbose)) if logged else progress_for(verbose) as progress,
+    ):
         training = ModelTraining(
             model=model,
             data=replace(data, plan=replace(data.plan, checkpoint_every=every)),
@@ -180,6 +189,7 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
             sample="" if why_no_folder else _sample(x, data.train),
             stopped=stopped,
             why_no_folder=why_no_folder,
+            begun=None if logged is None else logged.begun,
         )
         if seeds is None:
             job = training.job(folder, progress, started)
@@ -187,12 +197,18 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
             job = training.job_of_copies(partial(copy_for_seed, model), chosen, folder, progress, started)
         kept = job.run()
         about = {"dataset": training.dataset, "model": model, "params": training.callback_params}
+        run: FittedRun
         if isinstance(kept, Path):
             run = FittedRun(kept, trained=seeds is None, **about)
             if training.dataset is not None and RunImages.are_too_many(training.dataset):
                 run.predictor.fit()  # now, while all validation images are at hand
-            return run
-        return UnsavedRun(kept, str(why_no_folder), **about)
+        else:
+            run = UnsavedRun(kept, str(why_no_folder), **about)
+            if logged is not None:
+                logged.in_memory = kept
+    if logged is not None:
+        run.logs = logged.places
+    return run
 
 
 def _place(out: str | Path | bool | None, *, alone: bool) -> tuple[Path | None, str | None]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,8 @@ from fittingroom.errors import RunError
 if TYPE_CHECKING:
     import keras
 
-    from fittingroom.api.run import Run
+    from fittingroom.api.seed_model import SeedModel
+    from fittingroom.runs.record import RunRecord
 
 Float32 = npt.NDArray[np.float32]
 Source = Literal["hidden layer", "pixels", "backbone"]
@@ -58,6 +59,17 @@ class PixelView:
     exact: bool
 
 
+class ViewedRun(Protocol):
+    """A run of one seed, `api.run.Run`, as far as its inside is looked at."""
+
+    @property
+    def record(self) -> RunRecord: ...  # noqa: D102
+    @property
+    def model(self) -> keras.Model: ...  # noqa: D102
+    @property
+    def _model_of_seed(self) -> SeedModel: ...
+
+
 class InnerView:
     """The inside of a run's model. Everything is computed by Keras and JAX when it is asked for.
 
@@ -76,7 +88,7 @@ class InnerView:
         self._before = self._graph_to(self._head)
 
     @classmethod
-    def of(cls, run: Run) -> InnerView:
+    def of(cls, run: ViewedRun) -> InnerView:
         """That of a run with one seed; `backbone_view.inner_view` has that of one with a backbone, too.
 
         Raises:

@@ -1,13 +1,15 @@
-"""What is told about a run from its folder: an explanation in words, and a page."""
+"""What is told about a run from its folder: an explanation in words, a page, and logs for other programs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 if TYPE_CHECKING:
     from fittingroom.reports.facts.explanation import Explanation
     from fittingroom.reports.pages.document import Report
+    from fittingroom.tracking.events import WrittenLog
 
 
 class RunPages:
@@ -15,9 +17,12 @@ class RunPages:
 
     Attributes:
         path: the run folder.
+        logs: where the training was logged that gave this run; empty for one that was opened.
     """
 
     path: Path
+    __iter__: Any  # of the run, over its seeds
+    logs: tuple[WrittenLog, ...] = ()
 
     def explain(self, start: int | None = None, end: int | None = None) -> Explanation:
         """What loss and accuracy really say about this run: printed, it answers in words; `.facts` has all numbers.
@@ -63,3 +68,21 @@ class RunPages:
 
         page = report_of([self.path])
         return page if path is None else page.save(path)
+
+    def log(self, to: str | Sequence[str]) -> tuple[WrittenLog, ...]:
+        """Logs the run for a program that people track trainings with, as `train(..., log=)` does while it trains.
+
+        Args:
+            to: `tensorboard`, `mlflow`, `wandb`, `csv` or `jsonl`, each with a place behind a colon
+                (`tensorboard:logs`) or without; or a list of them.
+
+        Returns:
+            For each, what was written and how to look at it.
+
+        Raises:
+            InputError: there is no such tracker, or its package is not installed.
+            StorageError: a log could not be written.
+        """
+        from fittingroom.api.logged import write_log
+
+        return write_log(self, to)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fittingroom.api.run import Run
 from fittingroom.data.dataset import Dataset
@@ -31,6 +32,9 @@ from fittingroom.training.job import Job
 from fittingroom.training.recipe_job import recipe_job
 from fittingroom.training.run_folder import RunFolder
 
+if TYPE_CHECKING:
+    from fittingroom.tracking.run_log import RunLog
+
 _log = logging.getLogger("fittingroom")
 
 
@@ -49,6 +53,7 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
     relabel: str | Path | None = None,
     checkpoint_every: int = 1,
     out: str | Path | None = None,
+    log: str | Sequence[str] | None = None,
     progress: Progress | None = None,
     **settings: Any,
 ) -> Run:
@@ -71,6 +76,9 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
             errors write one at once; those of large models wait until training has taken twenty times as long as
             writing takes.)
         out: the run's own folder; None for the next free one in the runs folder.
+        log: where the training is logged besides: `tensorboard`, `mlflow`, `wandb`, `csv` or `jsonl`, each with a place
+            behind a colon (`tensorboard:logs`) or without, or a list of them. A log that fails is told once, and never
+            ends the training. `run.logs` says where they are, and `run.log` writes them afterwards.
         progress: is called as training proceeds; None for a bar on a terminal.
         **settings: settings of the recipe to change: `epochs=3`, `hidden=(512,)`.
 
@@ -98,19 +106,27 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
     seed = whole_number("seed", seed, lowest=0)
     chosen = (seed,) if seeds is None else chosen_seeds(seeds)
     every = whole_number("checkpoint_every", checkpoint_every, lowest=1)
-    folder = RunFolder(None if out is None else Path(out), every)
+    logged = None if log is None else _training_log(log)
+    folder = RunFolder(None if out is None else Path(out), every, begun=None if logged is None else logged.begun)
     RunsFolder().check_writable(folder.out)
     progress = progress or progress_for()
-    with progress:
+    with logged or nullcontext(), logged.beside(progress) if logged else progress as progress:
         if not isinstance(dataset, Dataset):
             progress.stage("loading")
             dataset = load_for([recipe], dataset, loading)
             if said := suggestion(recipe, dataset):
                 _log.warning(said)
-        return _trained(recipe_job(recipe, dataset, chosen, folder, progress, started))
+        run = _trained(recipe_job(recipe, dataset, chosen, folder, progress, started))
+    return _with_logs(run, logged)
 
 
-def resume(run: str | Path = "latest", *, trust: bool = False, progress: Progress | None = None) -> Run:
+def resume(
+    run: str | Path = "latest",
+    *,
+    trust: bool = False,
+    log: str | Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> Run:
     """Continues a training of `train` that was stopped: by Ctrl-C, a kill, a full disk, a power cut.
 
     On the same machine with the same versions, the run that comes out is to the last bit the one that would have come
@@ -120,6 +136,7 @@ def resume(run: str | Path = "latest", *, trust: bool = False, progress: Progres
         run: the folder, the name of a run in the runs folder, or `latest`: the newest that can be resumed.
         trust: whether the Python file that the model came from may be run again. It is run only if its contents are
             those that the training began with, and its path and hash are logged first.
+        log: as for `train`; what was finished before the stop is logged too.
         progress: is called as training proceeds; None for a bar on a terminal.
 
     Returns:
@@ -132,8 +149,13 @@ def resume(run: str | Path = "latest", *, trust: bool = False, progress: Progres
         StorageError, DivergedError, Interrupted: as `train` says.
     """
     started = time.perf_counter()
+    logged = None if log is None else _training_log(log)
     progress = progress or progress_for()
-    with progress, UnfinishedRun.find(run) as unfinished:
+    with (
+        logged or nullcontext(),
+        logged.beside(progress) if logged else progress as progress,
+        UnfinishedRun.find(run) as unfinished,
+    ):
         record = unfinished.record
         if record.own_model:
             raise RunError(f"{unfinished.path} was begun by fit. {unfinished.how_to_resume()}")
@@ -144,8 +166,11 @@ def resume(run: str | Path = "latest", *, trust: bool = False, progress: Progres
         file = RecordedFile.to_run(recipe.model, record.model_file, trust=trust)
         progress.stage("loading")
         dataset = record.data.load_again()
-        folder = RunFolder(None, record.checkpoint_every, stopped=unfinished)
-        return _trained(recipe_job(recipe, dataset, record.seeds, folder, progress, started, file))
+        folder = RunFolder(
+            None, record.checkpoint_every, stopped=unfinished, begun=None if logged is None else logged.begun
+        )
+        again = _trained(recipe_job(recipe, dataset, record.seeds, folder, progress, started, file))
+    return _with_logs(again, logged)
 
 
 def _trained(job: Job) -> Run:
@@ -155,4 +180,16 @@ def _trained(job: Job) -> Run:
     run = Run(path, dataset=job.dataset, model=getattr(job, "model", None))
     if job.dataset is not None and RunImages.are_too_many(job.dataset):
         run.predictor.fit()  # now, while all validation images are at hand
+    return run
+
+
+def _training_log(log: str | Sequence[str]) -> RunLog:
+    from fittingroom.api.logged import training_log
+
+    return training_log(log, Run)
+
+
+def _with_logs(run: Run, logged: RunLog | None) -> Run:
+    if logged is not None:
+        run.logs = logged.places
     return run

@@ -16,6 +16,7 @@ from fittingroom.text import amount, number, percent, percent_range, points, wor
 
 if TYPE_CHECKING:
     from fittingroom.runs.looks import Standings
+    from fittingroom.tracking.events import WrittenLog
 
 INSTEAD_OF_LOOKS = "To compare recipes, `fittingroom compare RUN RUN` needs no look: it compares on validation images."
 """What to print where test scores of several runs stand side by side."""
@@ -47,6 +48,11 @@ def run_facts(path: Path, standings: Standings | None = None) -> dict[str, Any]:
         "validation": {name: spread.to_dict() for name, spread in validation.items()} or None,
         "per_seed": each,
     }
+
+
+def logs_text(logs: Sequence[WrittenLog]) -> str:
+    """Where a run was logged, a line for each place, and what is missing there."""
+    return "\n".join(f"Log: {log.to}: {log.problem}" if log.problem else f"Log: {log.where}" for log in logs)
 
 
 def _seed_facts(path: Path, record: RunRecord, standings: Standings | None) -> dict[str, Any]:

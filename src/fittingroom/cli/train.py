@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fittingroom.cli.command import CommandOutput, CommandParser, count, file_path, say, seed, seeds, validation
-from fittingroom.cli.run_text import results_text, run_facts, title_text
+from fittingroom.cli.run_text import logs_text, results_text, run_facts, title_text
 from fittingroom.errors import FittingRoomError, InputError, Interrupted, exit_status
 from fittingroom.progress import SAY_STAGES, Progress, progress_for
 from fittingroom.recipes.named import NAMED, find_recipe
@@ -23,6 +23,7 @@ from fittingroom.text import word_list
 
 if TYPE_CHECKING:
     from fittingroom.api.run import Run
+    from fittingroom.tracking.events import WrittenLog
 
 DEFAULT_DATASET = "fashion-mnist"
 
@@ -90,7 +91,8 @@ def configure(parser: CommandParser) -> None:
     parser.add_argument(
         "--resume",
         metavar="RUN",
-        help="continue a stopped training: its folder, its name, or latest (only --trust and --json can be given too)",
+        help="continue a stopped training: its folder, its name, or latest (--trust, --log and --json alone can be "
+        "given too)",
     )
     parser.add_trust()
     parser.add_argument(
@@ -98,6 +100,13 @@ def configure(parser: CommandParser) -> None:
         metavar="DIR",
         type=file_path,
         help="the run's own folder, new or empty (else a numbered one in FITTINGROOM_RUNS_DIR, or ./runs)",
+    )
+    parser.add_argument(
+        "--log",
+        metavar="TRACKER[:PLACE]",
+        action="append",
+        help="log the training besides: tensorboard[:DIR], mlflow[:URI], wandb[:PROJECT], csv[:FILE] or jsonl[:FILE]; "
+        "give it several times for several",
     )
     parser.add_data_options()
     parser.add_lists()
@@ -121,8 +130,10 @@ def _run(arguments: argparse.Namespace) -> CommandOutput:
     """Trains, and prints the results and what to do next."""
     start = _resumption(arguments) if arguments.resume is not None else _training(arguments)
     status, progress = 0, _SaidStages() if os.environ.get(SAY_STAGES) else progress_for()
+    logs: tuple[WrittenLog, ...] = ()
     try:
-        path = start(progress=progress).path
+        run = start(progress=progress)
+        path, logs = run.path, run.logs
     except Interrupted as interruption:
         if interruption.path is None:
             raise
@@ -132,7 +143,11 @@ def _run(arguments: argparse.Namespace) -> CommandOutput:
         progress.finish(None)  # an error must not leave a bar behind, or a terminal without its cursor
     _remember(arguments.out)
     text = f"{title_text(path)}\n\n{results_text(path)}\n\n{_whereabouts(path)}"
-    return CommandOutput(run_facts(path), text, status)
+    facts = run_facts(path)
+    if logs:
+        facts = {**facts, "logs": [log.to_dict() for log in logs]}
+        text += f"\n{logs_text(logs)}"
+    return CommandOutput(facts, text, status)
 
 
 def _training(arguments: argparse.Namespace) -> Callable[..., Run]:
@@ -155,6 +170,7 @@ def _training(arguments: argparse.Namespace) -> Callable[..., Run]:
         relabel=arguments.relabel,
         checkpoint_every=arguments.checkpoint_every,
         out=arguments.out,
+        log=arguments.log,
         **options,
     )
 
@@ -167,7 +183,7 @@ def _resumption(arguments: argparse.Namespace) -> Callable[..., Run]:
     said = [
         f"--{name.replace('_', '-')}" if name != "dataset" else "DATASET"
         for name, value in without.items()
-        if name not in {"json", "trust"} and getattr(arguments, name) != value
+        if name not in {"json", "trust", "log"} and getattr(arguments, name) != value
     ]
     if said:
         raise InputError(
@@ -176,7 +192,7 @@ def _resumption(arguments: argparse.Namespace) -> Callable[..., Run]:
         )
     from fittingroom import resume
 
-    return partial(resume, arguments.resume, trust=arguments.trust)
+    return partial(resume, arguments.resume, trust=arguments.trust, log=arguments.log)
 
 
 def _chosen_recipe(arguments: argparse.Namespace) -> Recipe:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +31,9 @@ Setting = str | int | float | bool
 
 PATIENCE = 60.0
 """Seconds that a training waits, when it is over, for trackers that are behind."""
+
+HURRY = 5.0
+"""The same after Ctrl-C."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,8 +204,8 @@ class Tracker(Protocol):
 
 
 @dataclass(frozen=True)
-class TrackedPlace:
-    """What became of the log of one tracker.
+class WrittenLog:
+    """What became of the log to one tracker.
 
     Args:
         to: as it was asked for: `tensorboard:logs`.
@@ -235,7 +239,7 @@ class EventStream:
             thread.events.put(event)
         self._tell_problems()
 
-    def close(self, patience: float = PATIENCE) -> list[TrackedPlace]:
+    def close(self, patience: float = PATIENCE) -> list[WrittenLog]:
         """Waits until all is written, and says what became of each log.
 
         Args:
@@ -245,7 +249,9 @@ class EventStream:
             thread.events.put(None)
         last = time.monotonic() + patience
         for thread in self._threads:
-            thread.join(max(0.0, last - time.monotonic()) if thread.began else 0.0)
+            thread.join(max(0.0, last - time.monotonic()))
+            if thread.is_alive():
+                thread.problem = "It was still being written when the training ended."
         self._tell_problems()
         return [thread.place() for thread in self._threads]
 
@@ -274,11 +280,6 @@ class _TrackerThread(threading.Thread):
         self._tracker: Tracker | None = None
         self.start()
 
-    @property
-    def began(self) -> bool:
-        """Whether there is something to wait for."""
-        return self.problem is None
-
     def run(self) -> None:
         try:
             while (event := self.events.get()) is not None:
@@ -294,16 +295,22 @@ class _TrackerThread(threading.Thread):
         except BaseException as error:
             self.problem = self.problem or _sentence(error)
 
-    def place(self) -> TrackedPlace:
+    def place(self) -> WrittenLog:
         where = "" if self._tracker is None else self._tracker.where
-        if self.problem is None and self.is_alive():
-            return TrackedPlace(self.to, where, "It was still being written when the training ended.")
-        return TrackedPlace(self.to, where, self.problem)
+        return WrittenLog(self.to, where, self.problem)
+
+
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+
+
+def without_credentials(text: str) -> str:
+    """The text without the names and passwords that stand in its URLs."""
+    return _CREDENTIALS.sub("", text)
 
 
 def _sentence(error: BaseException) -> str:
     """What an error says, on one line that ends as a sentence does."""
-    text = " ".join(str(error).split())[:500] or type(error).__name__
+    text = without_credentials(" ".join(str(error).split()))[:500] or type(error).__name__
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 

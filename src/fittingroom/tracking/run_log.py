@@ -9,19 +9,21 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
-from fittingroom.errors import DivergedError, FittingRoomError, Interrupted
+from fittingroom.errors import DivergedError, FittingRoomError
 from fittingroom.evaluation.spread import Spread
 from fittingroom.progress import Progress, ProgressOfBoth
 from fittingroom.runs.layout import SeedFiles, read_layout
 from fittingroom.runs.place import is_run
 from fittingroom.tracking.events import (
+    HURRY,
+    PATIENCE,
     ConfusionCounted,
     EpochEnds,
     Event,
@@ -31,14 +33,15 @@ from fittingroom.tracking.events import (
     SeedEnds,
     SeedsSpread,
     Setting,
-    TrackedPlace,
+    WrittenLog,
     kept_numbers,
 )
 from fittingroom.tracking.trackers import TRACKERS, ChosenTracker, Extra
-from fittingroom.training.run_folder import BegunTraining
 
 if TYPE_CHECKING:
+    from fittingroom.engine.snapshots import FinishedEpoch
     from fittingroom.runs.data_record import DataRecord
+    from fittingroom.runs.history import History
     from fittingroom.runs.layout import RunContents
     from fittingroom.runs.outcomes import Outcomes
     from fittingroom.runs.record import RunRecord
@@ -46,8 +49,11 @@ if TYPE_CHECKING:
 MOST_CONFUSED = 200
 """Classes whose confusions are counted; a table of more is not looked at."""
 
-# Gives what takes a while to find of a run: its images as points, its model as a file.
-Extras = Callable[[Path, frozenset[Extra]], Iterable[Event]]
+SeedLeft: TypeAlias = "tuple[RunRecord, History, Outcomes | None]"
+"""What a seed left: its record, its history and its outcomes."""
+
+Extras = Callable[[frozenset[Extra]], Iterable[Event]]
+"""Gives what takes a while to find of a run that is written: its images as points, its model as a file."""
 
 
 class RunLog:
@@ -55,10 +61,11 @@ class RunLog:
 
     Args:
         chosen: the trackers.
-        extras: finds what they show beyond the run's numbers; called when the run is written. None for nothing.
+        extras: finds what they show beyond the run's numbers; may be set until the run is written. None for nothing.
 
     Attributes:
         places: what became of each log; empty until the context ends.
+        path: the run's folder, once the training has begun; None for a run in memory.
         in_memory: what a run without a folder left; set by whoever made it.
 
     Raises:
@@ -68,21 +75,25 @@ class RunLog:
     def __init__(self, chosen: Sequence[ChosenTracker], extras: Extras | None = None) -> None:
         self._stream = EventStream({one.shown: one.opener() for one in chosen})
         self._wants = frozenset(want for one in chosen for want in TRACKERS[one.name].wants)
-        self._extras = extras
-        self._path: Path | None = None
+        self.extras = extras
+        self.path: Path | None = None
         self._began = False
         self._spread: _SpreadTelling | None = None
-        self.places: tuple[TrackedPlace, ...] = ()
+        self.places: tuple[WrittenLog, ...] = ()
         self.in_memory: RunContents | None = None
 
-    def begun(self, training: BegunTraining) -> None:
-        """The training has begun; what an earlier part of it finished is told again."""
-        recipe = _settings(training.recipe)
-        self._begin(training.path, str(training.recipe.get("name", "run")), tuple(training.earlier), recipe,
-                    training.data, time.time())  # fmt: skip
-        for seed, epochs in training.earlier.items():
-            for epoch, numbers in epochs:
-                self.epoch(seed, epoch, numbers)
+    def begun(
+        self,
+        path: Path | None,
+        recipe: Mapping[str, Any],
+        data: DataRecord,
+        earlier: Mapping[int, Sequence[FinishedEpoch]],
+    ) -> None:
+        """The training has begun, as `RunFolder.begun` says; what an earlier part of it finished is told again."""
+        self._begin(path, str(recipe.get("name", "run")), tuple(earlier), _settings(recipe), data, time.time())
+        for seed, epochs in earlier.items():
+            for one in epochs:
+                self.epoch(seed, one.epoch, one.logs)
 
     def beside(self, shown: Progress) -> Progress:
         """A progress that shows what `shown` does, and tells this log."""
@@ -108,36 +119,36 @@ class RunLog:
             if self._began:
                 self._end(error)
         finally:
-            self.places = tuple(self._stream.close())
+            in_a_hurry = isinstance(error, KeyboardInterrupt)
+            self.places = tuple(self._stream.close(HURRY if in_a_hurry else PATIENCE))
 
     @classmethod
     def write_again(
-        cls, path: Path, chosen: Sequence[ChosenTracker], extras: Extras | None = None, patience: float = math.inf
-    ) -> tuple[TrackedPlace, ...]:
-        """Logs a run that is there already.
+        cls, path: Path | None, seeds: Sequence[SeedLeft], chosen: Sequence[ChosenTracker], extras: Extras | None = None
+    ) -> tuple[WrittenLog, ...]:
+        """Logs a run that is there already; it waits until all is written.
 
         Args:
-            path: its folder.
+            path: its folder; None for a run in memory.
+            seeds: what each seed left.
             chosen: the trackers.
             extras: as for the class.
-            patience: seconds to wait for the trackers.
 
         Raises:
             InputError: a tracker's package cannot be imported.
-            RunError: a file of the run is damaged.
         """
         log = cls(chosen, extras)
         try:
-            log._tell_all(path)
+            log._tell_all(path, seeds)
         finally:
-            log.places = tuple(log._stream.close(min(patience, threading.TIMEOUT_MAX)))
+            log.places = tuple(log._stream.close(threading.TIMEOUT_MAX))
         return log.places
 
     def _begin(
         self, path: Path | None, name: str, seeds: tuple[int, ...], settings: Mapping[str, Setting], data: DataRecord,
         at: float,
     ) -> None:  # fmt: skip
-        self._path, self._began = path, True
+        self.path, self._began = path, True
         if len(seeds) > 1:
             self._spread = _SpreadTelling(seeds, self._stream.tell)
         facts = {
@@ -150,51 +161,52 @@ class RunLog:
         run = name if path is None else path.resolve().name
         self._stream.tell(RunBegins(run=run, folder=path, seeds=seeds, settings=settings, data=facts, at=at))
 
-    def _tell_all(self, path: Path) -> None:
+    def _tell_all(self, path: Path | None, seeds: Sequence[SeedLeft]) -> None:
         """All events of a run, in the order in which its training would have told them, as far as that is known."""
-        records = read_layout(path).records()
-        histories = {seed: SeedFiles(folder).history() for seed, folder in read_layout(path).folders.items()}
-        first = next(iter(records.values()))
-        starts = {seed: _seconds(record.created) - record.seconds.train for seed, record in records.items()}
-        self._begin(path, path.name, tuple(records), _settings(first.recipe), first.data, min(starts.values()))
-        for seed, history in histories.items():
-            each = records[seed].seconds.train / max(len(history.epoch), 1)
-            for number, (epoch, numbers) in enumerate(zip(history.epoch, history.rows, strict=True), start=1):
-                self.epoch(seed, epoch, numbers, starts[seed] + number * each)
-            self.seed_over(seed, _seconds(records[seed].created))
-        self._end(None, max(_seconds(record.created) for record in records.values()))
+        first = seeds[0][0]
+        starts = [_seconds(record.created) - record.seconds.train for record, _, _ in seeds]
+        numbers = tuple(record.seed for record, _, _ in seeds)
+        self._begin(path, str(first.recipe["name"]), numbers, _settings(first.recipe), first.data, min(starts))
+        for (record, history, _), start in zip(seeds, starts, strict=True):
+            each = record.seconds.train / max(len(history.epoch), 1)
+            for number, (epoch, row) in enumerate(zip(history.epoch, history.rows, strict=True), start=1):
+                self.epoch(record.seed, epoch, row, start + number * each)
+            self.seed_over(record.seed, _seconds(record.created))
+        self._tell_end(seeds, seeds[0][0].status, max(_seconds(record.created) for record, _, _ in seeds))
 
-    def _end(self, error: object, at: float | None = None) -> None:
+    def _end(self, error: object) -> None:
+        """How the training ended, of which perhaps nothing is left."""
+        left: list[SeedLeft] = []
+        if self.in_memory is not None:
+            left = [(self.in_memory.record, self.in_memory.history, self.in_memory.outcomes)]
+        elif self.path is not None and is_run(self.path):
+            with suppress(FittingRoomError):
+                files = [SeedFiles(folder) for folder in read_layout(self.path).folders.values()]
+                left = [(one.record(), one.history(), one.outcomes()) for one in files]
+        status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        if isinstance(error, DivergedError):
+            status = "diverged"
+        elif error is None and left:
+            status = left[0][0].status
+        self._tell_end(left, status, time.time())
+
+    def _tell_end(self, left: Sequence[SeedLeft], status: str, at: float) -> None:
         """How the seeds ended, what takes a while to find, and the end of the run."""
-        at = time.time() if at is None else at
-        left = list(self._left())
-        for record, history_end, outcomes in left:
-            self._tell_seed(record, history_end, outcomes, at)
-        interrupted = isinstance(error, KeyboardInterrupt)
-        if self._extras is not None and self._path is not None and left and not interrupted:
-            with suppress(FittingRoomError):  # a model or images that are not to be had are no reason to lose a log
-                for event in self._extras(self._path, self._wants):
+        for seed in left:
+            self._tell_seed(*seed, at)
+        if self.extras is not None and left and status != "interrupted":
+            # A model or images that are not to be had are no reason to lose a log.
+            with suppress(FittingRoomError):
+                for event in self.extras(self._wants):
                     self._stream.tell(event)
         each = [_kept(record) for record, _, _ in left]
         names = dict.fromkeys(name for one in each for name in one)
-        status = "interrupted" if interrupted else "diverged" if isinstance(error, DivergedError) else "failed"
-        if left and (error is None or isinstance(error, Interrupted)):
-            status = left[0][0].status
         spreads = {name: Spread.of(one[name] for one in each if name in one) for name in names}
         self._stream.tell(RunEnds(status=status, numbers=spreads, at=at))
 
-    def _left(self) -> Iterator[tuple[RunRecord, int, Outcomes | None]]:
-        """Of each seed that left something: its record, the number of its last epoch, and its outcomes."""
-        if self.in_memory is not None:
-            kept = self.in_memory
-            yield kept.record, kept.history.epoch[-1], kept.outcomes
-        elif self._path is not None and is_run(self._path):
-            for folder in read_layout(self._path).folders.values():
-                files = SeedFiles(folder)
-                yield files.record(), files.history().epoch[-1], files.outcomes()
-
-    def _tell_seed(self, record: RunRecord, epoch: int, outcomes: Outcomes | None, at: float) -> None:
+    def _tell_seed(self, record: RunRecord, history: History, outcomes: Outcomes | None, at: float) -> None:
         """How a seed ended, and which classes it confuses."""
+        epoch = history.epoch[-1]
         numbers = _kept(record)
         trained = {"loss": record.train.loss, "accuracy": record.train.accuracy}
         numbers |= {name: value for name, value in trained.items() if value is not None}

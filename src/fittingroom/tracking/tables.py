@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from fittingroom.atomic import absolute, storage_errors, write_bytes
+from fittingroom.atomic import expanded, storage_errors, write_bytes
 from fittingroom.errors import InputError
 from fittingroom.runs.json_files import plain
 from fittingroom.tracking.events import (
@@ -35,10 +35,10 @@ _LARGEST = 256 * 2**20
 def logs_folder(begins: RunBegins) -> Path:
     """Where logs go that name no place: into the run's own folder, or beside the runs for a run in memory."""
     if begins.folder is not None:
-        return begins.folder.absolute() / "logs"
+        return begins.folder / "logs"
     from fittingroom.runs.place import RunsFolder
 
-    return RunsFolder().path.absolute() / "logs" / begins.run
+    return RunsFolder().path / "logs" / begins.run
 
 
 class CsvTable:
@@ -203,7 +203,7 @@ _TOLD: Mapping[type, Callable[[Any], dict[str, Any]]] = {
 
 def _made(place: str, begins: RunBegins, name: str) -> Path:
     """The file, its folder made."""
-    path = absolute(place) if place else logs_folder(begins) / name
+    path = expanded(place) if place else logs_folder(begins) / name
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     return path

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +11,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from fittingroom.errors import InputError, UnknownNameError
-from fittingroom.tracking.events import RunBegins, Tracker
+from fittingroom.tracking.events import RunBegins, Tracker, without_credentials
 
 Extra = Literal["points", "model"]
 
@@ -22,7 +21,7 @@ class TrackerKind:
     """A tracker that can be named.
 
     Args:
-        module: has `opened(place, begins)`, which gives the `Tracker` of a run that begins.
+        tracker: the module and the class of the `Tracker`, which is made of a place and a `RunBegins`.
         what: what it writes, in a phrase.
         place: what stands behind the colon.
         package: the package that it needs; empty for none.
@@ -30,7 +29,7 @@ class TrackerKind:
         wants: what it shows that takes a while to find.
     """
 
-    module: str
+    tracker: str
     what: str
     place: str
     package: str = ""
@@ -46,7 +45,7 @@ class TrackerKind:
 TRACKERS: Mapping[str, TrackerKind] = MappingProxyType(
     {
         "tensorboard": TrackerKind(
-            "fittingroom.tracking.tensorboard_log",
+            "fittingroom.tracking.tensorboard_log:TensorBoardLog",
             "event files for TensorBoard",
             "DIR",
             "tensorboardX",
@@ -54,21 +53,21 @@ TRACKERS: Mapping[str, TrackerKind] = MappingProxyType(
             frozenset({"points"}),
         ),
         "mlflow": TrackerKind(
-            "fittingroom.tracking.mlflow_log", "runs of MLflow", "URI", "mlflow", "mlflow", frozenset({"model"})
+            "fittingroom.tracking.mlflow_log:MlflowLog",
+            "runs of MLflow",
+            "URI",
+            "mlflow",
+            "mlflow",
+            frozenset({"model"}),
         ),
-        "wandb": TrackerKind("fittingroom.tracking.wandb_log", "offline runs of W&B", "PROJECT", "wandb", "wandb"),
-        "csv": TrackerKind("fittingroom.tracking.tables", "a table with a line for each epoch", "FILE"),
-        "jsonl": TrackerKind("fittingroom.tracking.tables", "a JSON object for each event", "FILE"),
+        "wandb": TrackerKind(
+            "fittingroom.tracking.wandb_log:WandbLog", "offline runs of W&B", "PROJECT", "wandb", "wandb"
+        ),
+        "csv": TrackerKind("fittingroom.tracking.tables:CsvTable", "a table with a line for each epoch", "FILE"),
+        "jsonl": TrackerKind("fittingroom.tracking.tables:JsonLines", "a JSON object for each event", "FILE"),
     }
 )
 """Name of a tracker -> what it is. Its module is imported when it is asked for."""
-
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
-
-
-def without_credentials(text: str) -> str:
-    """The text without the names and passwords that stand in its URLs."""
-    return _CREDENTIALS.sub("", text)
 
 
 @dataclass(frozen=True)
@@ -114,11 +113,11 @@ class ChosenTracker:
         """
         kind = TRACKERS[self.name]
         try:
-            module = importlib.import_module(kind.module)
+            module, _, name = kind.tracker.partition(":")
+            tracker = getattr(importlib.import_module(module), name)
         except ImportError as error:
             raise InputError(f"A log to {self.name} cannot be written: {error}. Install it: {kind.install}") from error
-        opened = module.opened
-        return partial(opened[self.name] if isinstance(opened, dict) else opened, self.place)
+        return partial(tracker, self.place)
 
 
 def chosen_trackers(log: str | Sequence[str]) -> tuple[ChosenTracker, ...]:

@@ -38,8 +38,7 @@ from fittingroom.runs.live import LiveStream
 from fittingroom.runs.outcomes import KeptOutcomes, Outcomes
 from fittingroom.runs.record import PartResult, RunRecord, Seconds, now
 from fittingroom.runs.unfinished import UnfinishedRun
-from fittingroom.text import word_list
-from fittingroom.training.run_folder import BegunTraining, RunFolder
+from fittingroom.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from fittingroom.engine.batch_steps import BatchPrograms  # imports Keras
@@ -48,9 +47,7 @@ Data: TypeAlias = Arrays | Batches
 """Images and labels: as arrays, or as an iterable of batches."""
 
 DIVERGED_MEND = "A smaller learning rate, or images scaled to 0 to 1, usually help."
-
-# Relative. So close are two sums of the same cross-entropies in float32, in another order.
-_SAME_LOSS = 1e-4
+_SAME_LOSS = 1e-4  # relative: so close are two sums of the same cross-entropies in float32, in another order
 
 # Notes go through Python's logging, so that a notebook shows them and a program can silence them.
 _log = logging.getLogger("fittingroom")
@@ -158,7 +155,7 @@ class Job:
         programs = self.whole or Programs(self.source().on(Sharing.available()))
         trainer = self._trainer(seed, programs, *self._examples())
         # The folder is there before the long compilation of a large model, so that it can be seen.
-        with self._begin_in_memory() if self.folder.why_no_folder else self._begin() as unfinished:
+        with self._in_memory() if self.folder.why_no_folder else self._begin() as unfinished:
             trainer.compile(seed.state)
             self.begins(trainer, seed.state, 1)
             ready = time.perf_counter()
@@ -223,19 +220,16 @@ class Job:
             self._live.close(None)
 
     @contextmanager
-    def _begin_in_memory(self) -> Iterator[None]:
+    def _in_memory(self) -> Iterator[None]:
         """In place of `_begin`, where the run has no folder."""
         self._tell_begin(None)
         yield
 
     def _tell_begin(self, path: Path | None) -> None:
-        """Tells whoever logs the training elsewhere."""
+        """Tells whoever logs the training elsewhere, with the epochs that a stopped part of it finished."""
         if self.folder.begun is not None:
-            earlier = {
-                one.seed: [(epoch.epoch, epoch.logs) for epoch in one.resume.epochs] if one.resume else []
-                for one in self.seeds
-            }
-            self.folder.begun(BegunTraining(path, self.recipe, self.data, earlier))
+            earlier = {one.seed: () if one.resume is None else one.resume.epochs for one in self.seeds}
+            self.folder.begun(path, self.recipe, self.data, earlier)
 
     @cached_property
     def _live(self) -> LiveStream:
@@ -298,7 +292,7 @@ class Job:
 
     def _contents(self, seed: SeedJob, training: Training, seconds: Seconds) -> RunContents:
         """What is kept of a seed, with what only training could tell: an iterable's images are counted by then."""
-        notes = tuple(_notes_after(training))
+        notes = RunFolder.notes_after(training)
         for note in notes:
             _log.warning(note)
         validation = self.validation if isinstance(self.validation, Arrays) else None
@@ -368,17 +362,6 @@ def data_record(dataset: Dataset | None, train: Data, validation: Data | None) -
         return record
     names = first.class_names if first.form.signed else tuple(str(number) for number in range(train.classes))
     return replace(record, name="batches", classes=names)
-
-
-def _notes_after(training: Training) -> Iterator[str]:
-    """What should be said about a training that is over."""
-    bad = [epoch.epoch + 1 for epoch in training.epochs if not math.isfinite(epoch.logs.get("val_loss", 0.0))]
-    if bad:
-        yield (
-            f"val_loss was NaN or infinite after epoch {word_list(bad)}, although the weights are finite. "
-            "Try a smaller learning rate, and look for huge values in the validation images, or for a loss that "
-            "divides by what may be zero."
-        )
 
 
 def _kept_outcomes(validation: Arrays | None, training: Training) -> KeptOutcomes | None:

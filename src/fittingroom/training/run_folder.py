@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -36,23 +37,9 @@ from fittingroom.text import word_list
 
 _log = logging.getLogger("fittingroom")
 
-
-@dataclass(frozen=True)
-class BegunTraining:
-    """What is known of a training when it begins, for those who log it elsewhere.
-
-    Args:
-        path: the run's folder; None for a run in memory.
-        recipe: as the run records it.
-        data: what the run records of its data.
-        earlier: seed -> the number and the numbers of each epoch that a stopped part of the training has finished; of
-            all seeds, with none for those that begin.
-    """
-
-    path: Path | None
-    recipe: Mapping[str, Any]
-    data: DataRecord
-    earlier: Mapping[int, Sequence[tuple[int, Mapping[str, float]]]]
+# Called with the run's folder (None in memory), its recipe and data as it records them, and the epochs of each seed
+# that a stopped part of the training has finished. It must not raise.
+Begun = Callable[[Path | None, Mapping[str, Any], DataRecord, Mapping[int, Sequence[FinishedEpoch]]], None]
 
 
 @dataclass(frozen=True)
@@ -67,7 +54,7 @@ class RunFolder:
         stopped: the folder of the training to resume, locked; `out` has no effect then.
         last_epochs: seed -> epochs to train, where that is fewer than planned, because another training got no further.
         why_no_folder: why the run stays in memory; None where it has a folder.
-        begun: called when the folder is there, or when training begins without one; it must not raise.
+        begun: called when training begins, for a log of it elsewhere.
     """
 
     out: Path | None = None
@@ -77,7 +64,7 @@ class RunFolder:
     stopped: UnfinishedRun | None = None
     last_epochs: Mapping[int, int] = field(default_factory=dict)
     why_no_folder: str | None = None
-    begun: Callable[[BegunTraining], None] | None = None
+    begun: Begun | None = None
 
     def plan(self, epochs: int, batch_size: int, seed: int) -> TrainingPlan:
         """The plan of the training with this seed."""
@@ -151,6 +138,18 @@ class RunFolder:
     def environment(devices: int) -> Environment:
         """Software and machine of this process, where so many devices share each batch."""
         return Environment.current(*platform_and_threads(), devices)
+
+    @staticmethod
+    def notes_after(training: Training) -> tuple[str, ...]:
+        """What should be said about a training that is over."""
+        bad = [epoch.epoch + 1 for epoch in training.epochs if not math.isfinite(epoch.logs.get("val_loss", 0.0))]
+        if not bad:
+            return ()
+        return (
+            f"val_loss was NaN or infinite after epoch {word_list(bad)}, although the weights are finite. Try a "
+            "smaller learning rate, and look for huge values in the validation images, or for a loss that divides by "
+            "what may be zero.",
+        )
 
     @staticmethod
     def saver(unfinished: UnfinishedRun, seed: int) -> Callable[[Snapshot], None]:
