@@ -1,4 +1,4 @@
-"""Each layer of Keras as a graph: onnxruntime makes of it what Keras makes."""
+"""Each layer of Keras as a graph: onnxruntime and LiteRT make of it what Keras makes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import pytest
 from keras import layers, ops
 
 from fittingroom.errors import ModelError
+from fittingroom.exports.tflite_operators import to_tflite
+from fittingroom.exports.tflite_runtime import answer_of
 from fittingroom.networks.from_keras import graph_of_model
 from fittingroom.networks.graph import Graph
 from fittingroom.networks.onnx_writer import onnx_bytes, to_onnx
@@ -46,13 +48,15 @@ def with_values(model: keras.Model) -> keras.Model:
 
 
 def assert_equal(model: keras.Model, *, tolerance: float = 1e-5) -> Graph:
-    """Keras's answers and onnxruntime's for three images; the graph."""
+    """Keras's answers, onnxruntime's and LiteRT's for three images; the graph."""
     images = np.random.default_rng(2).normal(0.3, 1.5, (3, *model.input_shape[1:])).astype(np.float32)
     expected = np.asarray(with_values(model)(images, training=False))
     graph = graph_of_model(model)
     assert graph.shape_of(graph.outputs["output"]) == expected.shape[1:]
     size = max(1.0, float(np.abs(expected).max()))
     np.testing.assert_allclose(answers(graph, images), expected, atol=tolerance * size, err_msg=model.name)
+    in_litert = answer_of(to_tflite(graph, ["output"]).file(), "output")(images)
+    np.testing.assert_allclose(in_litert, expected, atol=tolerance * size, err_msg=f"{model.name} in LiteRT")
     return graph
 
 

@@ -219,7 +219,7 @@ OPERATORS: Mapping[str, _Kind] = {
     "FLOOR": _Kind(8),
     "FULLY_CONNECTED": _Kind(9, 8, {"activation": 0, "keep_axes": 2}, int8=12),
     "GELU": _Kind(150, 116, {"approximate": 0}),
-    "GREATER_EQUAL": _Kind(62),
+    "GREATER": _Kind(61),
     "HARD_SWISH": _Kind(117, 91, int8=1),
     "LEAKY_RELU": _Kind(98, 75, {"alpha": 0}),
     "LOG": _Kind(73),

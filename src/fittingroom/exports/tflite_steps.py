@@ -86,10 +86,10 @@ class LiteSteps:
         return self.value(kind, places, np.broadcast_shapes(*shapes), **options)
 
     def compared(self, place: int, threshold: float) -> int:
-        """The place of 1.0 where a value is at least a threshold, and 0.0 elsewhere."""
+        """The place of 1.0 where a value is above a threshold, and 0.0 elsewhere."""
         shape = self.shape(place)
         mask = LiteTensor(f"mask{len(self.program.tensors)}", shape, "bool")
-        truth = self.program.add("GREATER_EQUAL", [place, self.constant([threshold])], mask)
+        truth = self.program.add("GREATER", [place, self.constant([threshold])], mask)
         return self.value("CAST", [truth], shape, **{"from": "bool", "to": "float32"})
 
     def padded(self, place: int, padding: Pairs, value: float = 0.0) -> int:
