@@ -116,7 +116,7 @@ class Predictor:
         data, forward = self.data, self._forward
         taken = forward.inputs(inputs.images)
         logs = forward.logs(taken)
-        judgement = self.judgement if inputs.cut_out.any() else self._plain_judgement
+        judgement = self.judgement if inputs.cut_out.any() else self.plain_judgement
         features = forward.features(inputs.images, taken) if judgement.compared else np.empty((len(logs), 0))
         trained_on = data.public_name, data.classes
         return judgement.answers(logs, features, trained_on, alpha, inputs.cut_out, inputs.opinions)
@@ -128,7 +128,7 @@ class Predictor:
             images: not cut out of photos.
             itself: which of the held-out images each was made from, as `held_out_places` gives it; None for new ones.
         """
-        forward, judgement = self._forward, self._plain_judgement
+        forward, judgement = self._forward, self.plain_judgement
         taken = forward.inputs(images)
         logs = forward.logs(taken)
         features = forward.features(images, taken) if judgement.compared else np.empty((len(logs), 0))
@@ -139,7 +139,7 @@ class Predictor:
 
         An image that was held out would else be found to be like itself.
         """
-        unlike = self._plain_judgement.unlike
+        unlike = self.plain_judgement.unlike
         return None if unlike is None else unlike.places_of(self.features(images))
 
     def inputs(self, images: Images) -> ModelInputs:
@@ -273,7 +273,7 @@ class Predictor:
         if (part := self._held_out) is None:
             return None
         images = self._checked(np.asarray(part.images))
-        return HeldOutAnswers.of(images, part.labels, self._forward, self._plain_judgement)
+        return HeldOutAnswers.of(images, part.labels, self._forward, self.plain_judgement)
 
     def kept(self, file: FittedFile[T], make: Callable[[], T | None]) -> T | None:
         """What else the validation images teach, from the run's folder, or made and kept there; RunError if damaged."""
@@ -286,10 +286,10 @@ class Predictor:
     @cached_property
     def judgement(self) -> Judgement:
         """What the validation images teach about the answers, those to photos among them."""
-        return replace(self._plain_judgement, label_shift=self._label_shift)
+        return replace(self.plain_judgement, label_shift=self._label_shift)
 
     @cached_property
-    def _plain_judgement(self) -> Judgement:
+    def plain_judgement(self) -> Judgement:
         """The same for images that come from no photo. Photos take longer to fit, so not every answer waits for it.
 
         Read from the folder if it is there, and else fitted and kept there.

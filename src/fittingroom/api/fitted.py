@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 
 from fittingroom.answers.predictor import Predictor
 from fittingroom.api.run import Run
@@ -27,6 +28,9 @@ from fittingroom.runs.record import RunRecord
 
 if TYPE_CHECKING:
     from fittingroom.api.audited import Audit
+    from fittingroom.api.exports import Export
+
+Array = np.ndarray[Any, Any]
 
 
 class FittedRun(Run, keras.callbacks.History):
@@ -156,6 +160,13 @@ class UnsavedRun(FittedRun):
         """Checks whether the run's data and its model can be trusted, as `Run.audit` has it; nothing is kept."""
         with self._folder():
             return super().audit(**settings)
+
+    def export(self, to: str, out: str | Path | None = None, *, images: Array | None = None, **settings: Any) -> Export:
+        """Writes the model in another format, as `Run.export` has it; `out` says where."""
+        if out is None:
+            self.path  # noqa: B018 - says that there is no folder
+        with self._folder():
+            return super().export(to, out, images=images, **settings)
 
     @cached_property
     def predictor(self) -> Predictor:

@@ -1,19 +1,24 @@
-"""What is told about a run from its folder: an explanation in words, a page, and logs for other programs."""
+"""What leaves a run: an explanation in words, a page, logs for other programs, and the model in another format."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, cast, overload
+
+import numpy as np
 
 if TYPE_CHECKING:
+    from fittingroom.api.exports import Export
     from fittingroom.reports.facts.explanation import Explanation
     from fittingroom.reports.pages.document import Report
     from fittingroom.tracking.events import WrittenLog
 
+Array = np.ndarray[Any, Any]
+
 
 class RunPages:
-    """What a run tells of itself: nothing is trained for it, and no test set is opened.
+    """What a run tells of itself and gives away: nothing is trained for it, and no test set is opened.
 
     Attributes:
         path: the run folder.
@@ -86,3 +91,32 @@ class RunPages:
         from fittingroom.api.logged import write_log
 
         return write_log(self, to)
+
+    def export(self, to: str, out: str | Path | None = None, *, images: Array | None = None, **settings: Any) -> Export:
+        """Writes the model in another format, once the file answers as this run does.
+
+        ONNX, TFLite and the page hold the whole way from stored images to calibrated probabilities: scaling, all seeds,
+        `test_views` and temperature. What is written is compared with `answer` on the validation images first, by the
+        runtime that will run it: the same class for each, and probabilities within 1e-5.
+
+        Args:
+            to: `onnx`, `tflite`, `keras`, `savedmodel` (where TensorFlow is installed), `page` (one HTML file that runs
+                the model in a browser), `folder` (a Python program with onnxruntime and NumPy), or `hub` (a folder for
+                Hugging Face's hub).
+            out: the file or the folder; one in the run's folder unless given. What exists is not replaced.
+            images: what the check is made on, `(n, ...)` as for `predict`; the validation images unless given, and
+                synthetic ones where the run keeps none, as one of `fit` on arrays.
+            **settings: of the format: `int8=True` for TFLite with whole numbers of 8 bits.
+
+        Returns:
+            What was written: printed, it says what it takes and gives, and how it was checked.
+
+        Raises:
+            InputError: there is no such format or setting, something else exists at `out`, a package is missing, or the
+                format cannot hold a layer, which is named.
+            ModelError: the file would answer otherwise than the run; nothing is written.
+            StorageError: it cannot be written; nothing of it is left.
+        """
+        from fittingroom.api.exports import export_run
+
+        return export_run(cast(Any, self), to, out, images=images, **settings)

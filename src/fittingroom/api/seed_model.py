@@ -38,6 +38,7 @@ class SeedModel:
         trust: whether the Python file that the model came from may be run.
 
     Attributes:
+        record: the same.
         like: another seed of the same recipe, whose compiled programs this one uses too; None for its own.
     """
 
@@ -45,7 +46,7 @@ class SeedModel:
         self, record: RunRecord, files: Path | RunContents, title: str, *, given: keras.Model | None, trust: bool
     ) -> None:
         self.like: SeedModel | None = None
-        self._record = record
+        self.record = record
         self._files = files
         self._title = title
         self._given = given
@@ -63,7 +64,7 @@ class SeedModel:
 
         if backbone is not None:
             return Forward(backbone.inputs, logs, backbone.compared, backbone.kept_inputs)
-        scale = self._record.data.scale
+        scale = self.record.data.scale
         return Forward(_as_they_are, logs, lambda images, _: hog_features(images, scale), _as_they_are)
 
     def compiled(self) -> Programs:
@@ -99,10 +100,30 @@ class SeedModel:
         self._state.write_weights_to(model)
         return model
 
+    @property
+    def is_of_recipe(self) -> bool:
+        """Whether its programs are those of a recipe, and not of a Keras model of the user's."""
+        return self.record.recipe.get("model", "") is None and self._given is None
+
+    @property
+    def described(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """What was trained as `engine.description` has it, and the weights by the names of their variables.
+
+        Raises:
+            RunError: a file is damaged.
+        """
+        groups = zip(self._blueprint.weight_groups, (self._state.trainable, self._state.non_trainable), strict=True)
+        weights = {
+            start.name: np.asarray(value)
+            for starts, values in groups
+            for start, value in zip(starts, values, strict=True)
+        }
+        return self._blueprint.description, weights
+
     @cached_property
     def backbone(self) -> BackboneInputs | None:
         """What gives the programs features of images; None for a recipe without a backbone."""
-        if self._record.recipe.get("backbone") is None:
+        if self.record.recipe.get("backbone") is None:
             return None
         return BackboneInputs(self._recipe_model())
 
@@ -118,7 +139,7 @@ class SeedModel:
         if isinstance(self._files, RunContents):
             return self._blueprint.state_of_weights(dict(self._files.weights))
         weights = SeedFiles(self._files).weights.read(self._blueprint.weight_shapes)
-        SeedFiles(self._files).weights.check(self._record.weights_sha256)
+        SeedFiles(self._files).weights.check(self.record.weights_sha256)
         with damage(self._files, "weights.safetensors"):
             return self._blueprint.state_of_weights(weights)
 
@@ -132,9 +153,9 @@ class SeedModel:
         return Programs(self._source())
 
     def _source(self) -> ProgramSource:
-        record = self._record
+        record = self.record
         scale = record.data.scale if record.recipe.get("scale", True) else 1.0
-        if record.recipe.get("model", "") is None and self._given is None:
+        if self.is_of_recipe:
             return self._recipe_programs()
         from fittingroom.engine.keras_steps import KerasSteps
 
@@ -148,7 +169,7 @@ class SeedModel:
     def _recipe_programs(self) -> ProgramSource:
         """The programs of the recorded recipe, made sure to be for weights like those in the folder."""
         self._state  # noqa: B018 - read here, so that shapes are real before they are relied on
-        outline = Outline(self._record.data.image_shape, self._shapes)
+        outline = Outline(self.record.data.image_shape, self._shapes)
         model = self._recipe_model(outline)
         try:
             outline.check_weights(_shapes_of(model.programs.blueprint()))
@@ -157,7 +178,7 @@ class SeedModel:
         return model.programs
 
     def _recipe_model(self, outline: Outline | None = None) -> RecipeModel:
-        recipe, data = self._record.trained_recipe(), self._record.data
+        recipe, data = self.record.trained_recipe(), self.record.data
         scale = data.scale if recipe.scale else 1.0
         return RecipeModel(recipe, data.image_shape, len(data.classes), scale, data.counts["train"], outline)
 
@@ -171,7 +192,7 @@ class SeedModel:
         from fittingroom.engine.state import State
 
         self._state  # noqa: B018 - read here, so that shapes are real before they are relied on
-        shape = self._record.data.image_shape if self.backbone is None else self.backbone.model.input_shape
+        shape = self.record.data.image_shape if self.backbone is None else self.backbone.model.input_shape
         outline = Outline(shape, self._shapes)
         description = self._blueprint.description
         if description.get("keras") is not None:
@@ -189,7 +210,7 @@ class SeedModel:
         """What the run's model file gives, if it may be run; None where the model came from no file."""
         from fittingroom.recipes.build import build_model
 
-        record = self._record
+        record = self.record
         if record.model_file is None:
             return None
         file = record.model_file.trusted(trust=self._trust)

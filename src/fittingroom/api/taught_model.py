@@ -151,7 +151,7 @@ class TaughtModel(SeedModel):
 
     @property
     def _teaching(self) -> dict[str, Any]:
-        return dict(self._record.teaching or {})
+        return dict(self.record.teaching or {})
 
     @property
     def _folder(self) -> Path:
@@ -165,7 +165,7 @@ class TaughtModel(SeedModel):
 
     @cached_property
     def _inputs(self) -> PhotoInputs:
-        backbone = self._record.recipe.get("backbone")
+        backbone = self.record.recipe.get("backbone")
         if not isinstance(backbone, str):
             raise RunError(f"{self._title}: run.json is damaged: it was taught, and names no backbone.")
         base = self._base_folder
@@ -175,11 +175,11 @@ class TaughtModel(SeedModel):
     def _head(self) -> tuple[Array, Array]:
         base = self._inputs.base
         columns = 0 if base is None else len(base.predictor.data.classes)
-        classes = len(self._record.data.classes)
+        classes = len(self.record.data.classes)
         shapes = {KERNEL: (self._inputs.frozen.shape[0] + columns, classes), BIAS: (classes,)}
         files = SeedFiles(self._folder)
         weights = files.weights.read(shapes)
-        files.weights.check(self._record.weights_sha256)
+        files.weights.check(self.record.weights_sha256)
         return weights[KERNEL].astype(np.float32), weights[BIAS].astype(np.float32)
 
     @property

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from fittingroom.errors import DataError, InputError, ModelError, RunError
 from fittingroom.networks.graph import Graph
 
 if TYPE_CHECKING:
     import keras
 
     from fittingroom.answers.judgement import Judgement
+    from fittingroom.answers.predictor import Predictor
     from fittingroom.photos.conversion import Style
 
 Array = np.ndarray[Any, Any]
@@ -34,31 +35,75 @@ class ExportSubject:
             the temperature), `log_probabilities` (before the temperature) and, where the run compares images by what a
             backbone gives of them, `features` (before they are made unit vectors). None where a layer is not known.
         why_no_graph: which layer is not known, and of which kind, in a sentence; empty where the graph is there.
-        model: gives the run's Keras model, without views, seeds and temperature where it has one seed.
-        facts: what is known of the run, JSON: `class_names`, `image_shape`, `temperature`, thresholds of sets and
-            refusal, run, recipe, hash of the weights, accuracy with its interval, licences.
+        model: gives the Keras model of each seed, with its views and without the temperature.
+        facts: what is known of the run, JSON; `export_facts` makes them.
         images: validation images that check what is written, as they are stored; synthetic where there are none.
         answers: the run's calibrated probabilities of these, float32 `(n, classes)`.
-        labels: their true classes, `(n,)`; None for synthetic images.
-        judgement: what held-out images teach: sets, refusal, photos.
-        style: how photos are converted; None where that is not known.
-        path: the run's folder.
+        labels: their true classes, `(n,)`; None for other images than the run's.
+        given: whether the user gave these images.
+        predictor: what answers in the run: what was held out, how photos are converted, how drawings are made.
+        networks: of each seed, what was trained as `engine.description` has it, and its weights by name.
+        card: gives the run's model card, Markdown with front matter as Hugging Face's hub reads it; takes what only
+            people know, as `Run.card` does, or None.
     """
 
     graph: Graph | None
     why_no_graph: str
-    model: Callable[[], keras.Model]
+    model: Callable[[], Sequence[keras.Model]]
     facts: Mapping[str, Any]
     images: Array
     answers: Array
     labels: Array | None
-    judgement: Judgement
-    style: Style | None
-    path: Path
+    given: bool
+    predictor: Predictor
+    networks: Sequence[tuple[Mapping[str, Any], Mapping[str, Array]]]
+    card: Callable[[Any], str]
+
+    @property
+    def kind(self) -> str:
+        """Which images check it: `validation`, `given` or `synthetic`."""
+        return "validation" if self.labels is not None else "given" if self.given else "synthetic"
+
+    @property
+    def judgement(self) -> Judgement:
+        """What held-out images teach: sets, refusal, photos. What photos need is fitted when it is first asked for."""
+        return self.predictor.judgement
+
+    @property
+    def style(self) -> Style | None:
+        """How photos are converted; None where that is not known."""
+        try:
+            return self.predictor.style
+        except (DataError, RunError):
+            return None
+
+    def known_graph(self, format_name: str) -> Graph:
+        """The graph.
+
+        Args:
+            format_name: what cannot be written without it, for the message.
+
+        Raises:
+            ModelError: a layer is not known.
+        """
+        if self.graph is None:
+            raise ModelError(f"The run cannot be exported to {format_name}: {self.why_no_graph}")
+        return self.graph
 
 
 class ExportFormat(Protocol):
-    """What a module of a format gives, by these names."""
+    """What a module of a format gives, by these names.
+
+    Attributes:
+        RUNTIME: what checks the files, for the text: `onnxruntime`.
+        CHECKED: how many images it is asked about at most, spread over all; a module without it takes all.
+        RUNTIME_IS_OPTIONAL: whether files are written, and that they were not checked is said, where the runtime is
+            missing; a module without it refuses to.
+        loss_of: a function of subject and files, for files that need not answer as the run does: None where they must;
+            else what they lose, as JSON with a `sentence`, and nothing is compared. A module need not have it.
+    """
+
+    RUNTIME: str
 
     def make(self, subject: ExportSubject, **settings: Any) -> Files:
         """The files of the export, the same bytes every time.
@@ -89,3 +134,16 @@ FORMATS: Mapping[str, str] = {
 
 TOLERANCE = 1e-5
 """How far probabilities of an export may be from the run's own."""
+
+
+def missing_runtime(format_name: str, package: str) -> InputError:
+    """The error where what checks a format is not installed.
+
+    Args:
+        format_name: as `--to` takes it.
+        package: what is missing.
+    """
+    return InputError(
+        f"--to {format_name} is checked by {package} before it is written, which is not installed: "
+        "pip install 'fittingroom[export]'."
+    )

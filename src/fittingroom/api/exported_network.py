@@ -1,0 +1,45 @@
+"""The answer graph of a run, from the models of its seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from fittingroom.exports.answer_graph import ImageWay, Reading, TrainedNetwork, answer_graph
+from fittingroom.networks.from_keras import graph_of_model
+from fittingroom.networks.graph import Graph
+
+if TYPE_CHECKING:
+    from fittingroom.api.seed_model import SeedModel
+
+
+def exported_graph(seeds: Sequence[SeedModel], temperature: float) -> Graph:
+    """From stored images to calibrated probabilities.
+
+    Args:
+        seeds: the models of a run.
+        temperature: of its calibration.
+
+    Raises:
+        ModelError: a layer is not known.
+        RunError: a file is damaged, or the model can only be made by code that is not here.
+    """
+    data, recipe = seeds[0].record.data, seeds[0].record.recipe
+    kind: Literal["uint8", "float32"] = "float32" if data.as_given else "uint8"
+    scale = data.scale if recipe.get("scale", True) else 1.0
+    views = recipe.get("test_views") or ()
+    images = ImageWay(data.image_shape, kind, None if data.as_given else scale, views)
+    return answer_graph([_network(seed) for seed in seeds], images, temperature)
+
+
+def _network(seed: SeedModel) -> TrainedNetwork:
+    """The network of a seed, for one view of an image."""
+    model = seed.trained_part
+    reading: Reading = "softmax"
+    if not seed.is_of_recipe:
+        from fittingroom.engine.losses import OutputKind
+
+        reading = OutputKind.of(model).value
+    elif model.name == "averaged_classifier":  # as `recipes.build` makes it; the views are those of the graph
+        model = model.get_layer("classifier")
+    return TrainedNetwork(graph_of_model(model), reading)
