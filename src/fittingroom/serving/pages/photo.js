@@ -59,8 +59,10 @@ export const receive = (main, took) => {
   };
 };
 
-// The camera, or why there is none. `leave` turns it off.
-export const cameraStage = (app, took) => {
+const WHERE = "The picture stays on the way from this browser to the machine that runs Fitting Room.";
+
+// The camera, or why there is none. `leave` turns it off; `where` says who gets the picture.
+export const cameraStage = (app, took, where = WHERE) => {
   const { element } = app;
   const message = element("p", { class: "hint", role: "status" });
   const video = element("video", { class: "preview", playsinline: true, muted: true, hidden: true });
@@ -87,7 +89,7 @@ export const cameraStage = (app, took) => {
       message.textContent = denied ? "The camera was not allowed. The browser's settings for this page change that." : "There is no camera that the browser can use.";
       return;
     }
-    message.textContent = "The picture stays on the way from this browser to the machine that runs Fitting Room.";
+    message.textContent = where;
     video.srcObject = stream;
     video.hidden = false;
     await video.play();

@@ -29,9 +29,15 @@ export async function show(app, query) {
   return view(app, facts, base, query);
 }
 
+const sampleStage = ({ element }, facts, chose) => {
+  const button = (picture, at) => element("button", { type: "button", onclick: () => chose(at) }, element("img", { src: picture, alt: `Image ${at + 1}` }));
+  return element("div", { class: "samples", role: "group", "aria-label": "Samples" }, (facts.samples ?? []).map(button));
+};
+
 const view = (app, facts, base, query) => {
   const { element } = app;
-  const modes = { draw: "Draw", photo: "Photo", camera: "Camera" };
+  // A page that holds its model has samples to look at: pictures of images that nobody has to draw first.
+  const modes = { draw: "Draw", photo: "Photo", camera: "Camera", ...(facts.samples?.length ? { sample: "Samples" } : {}) };
   let mode = modes[query.from] ? query.from : facts.photo.first || !facts.drawing.possible ? "photo" : "draw";
   let fills = facts.drawing.fills;
   let tried = null; // {kind, body}, of the answer that is shown
@@ -45,7 +51,8 @@ const view = (app, facts, base, query) => {
     failed.hidden = !text;
     failed.replaceChildren(text ? app.named(text) : "");
   };
-  const answer = verdict(app, facts, () => (mode === "draw" ? ["Draw something", facts.drawing.note] : ["Show it a photo", facts.photo.note]));
+  const waiting = () => ({ draw: ["Draw something", facts.drawing.note], sample: ["Choose an image", null] })[mode] ?? ["Show it a photo", facts.photo.note];
+  const answer = verdict(app, facts, waiting);
   const steps = pictures(app, "steps");
   const nearest = pictures(app, "nearest");
   const notes = element("p", { class: "hint" });
@@ -64,7 +71,7 @@ const view = (app, facts, base, query) => {
     save.href = found.steps.at(-1).picture;
     corrected.show(found);
     if (what.kind === "drawing") sheet.show(found.steps.find(({ name }) => name === "filled")?.picture ?? null);
-    else photo.show(found.steps[0].picture);
+    else if (what.kind === "photo") photo.show(found.steps[0].picture);
   };
   const empty = () => {
     tried = null;
@@ -100,11 +107,15 @@ const view = (app, facts, base, query) => {
       if (error.code === "preparing") timer = setTimeout(() => photos.push(body), AGAIN);
     },
   );
+  const samples = latest(
+    (index) => app.post(`${base}/try/sample`, { index }),
+    (found, index) => shown(found, { kind: "sample", body: { index } }),
+    (error) => (empty(), say(error.message)),
+  );
   const stop = () => {
     turn += 1;
     clearTimeout(timer);
-    drawings.drop();
-    photos.drop();
+    for (const questions of [drawings, photos, samples]) questions.drop();
   };
 
   const drew = () => {
@@ -125,7 +136,7 @@ const view = (app, facts, base, query) => {
 
   const sheet = facts.drawing.possible ? brush(app, facts, drew) : { node: element("p", { class: "note" }, facts.drawing.why_not), strokes: [], show: () => {}, focus: () => {} };
   const photo = facts.photo.possible ? photoStage(app, took) : { node: element("p", { class: "note" }, facts.drawing.why_not), show: () => {} };
-  const camera = facts.photo.possible ? cameraStage(app, took) : { node: photo.node, leave: () => {} };
+  const camera = facts.photo.possible ? cameraStage(app, took, facts.photo.where) : { node: photo.node, leave: () => {} };
   const corrected = correction(app, facts, base, () => tried);
 
   const fill = element("input", { type: "checkbox", checked: fills, onchange: () => ((fills = fill.checked), drew()) });
@@ -135,7 +146,7 @@ const view = (app, facts, base, query) => {
     sheet.node,
     facts.drawing.placed ? element("label", { class: "check" }, fill, " Fill what lines enclose") : null,
   );
-  const stages = { draw, photo: photo.node, camera: camera.node };
+  const stages = { draw, photo: photo.node, camera: camera.node, sample: sampleStage(app, facts, samples.push) };
   const tabs = Object.entries(modes).map(([name, text]) => element("button", { type: "button", onclick: () => change(name) }, text));
   const stage = element("div", { class: "stage" });
 
