@@ -136,6 +136,10 @@ class Acceleration:
             if _has_begun(model, before):
                 raise  # a later batch of an iterable, or a callback
             reason = refusal
+        if hasattr(x, "fit_arguments"):
+            if x.is_endless and steps_per_epoch is None:
+                raise reason  # Keras would never come back
+            given["shuffle"] = False  # a dataset of fittingroom.tf has its own order
         self._say(reason)
         try:
             return keras_fit(model, images.again(), y, validation_data=held_out.again(), **given)

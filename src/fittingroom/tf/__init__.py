@@ -24,9 +24,11 @@ import keras as _plain_keras
 
 import fittingroom
 from fittingroom.api.accelerate import accelerate
+from fittingroom.tf.image_operations import IMAGE
 from fittingroom.tf.keras_datasets import keras_datasets
 from fittingroom.tf.namespaces import Namespace, missing
 from fittingroom.tf.operations import LINALG, MATH, NN, OPERATIONS
+from fittingroom.tf.pipeline import AUTOTUNE, Pipeline
 from fittingroom.tf.tensors import DTYPES, MAKERS, RANDOM, teach_numpy
 
 __version__ = f"2.16+fittingroom.{fittingroom.__version__}"  # TensorFlow has Keras 3 since 2.16
@@ -73,6 +75,11 @@ nn = Namespace("nn", NN)
 math = Namespace("math", MATH)
 linalg = Namespace("linalg", LINALG)
 random = Namespace("random", RANDOM)
+data = Namespace(
+    "data",
+    {"Dataset": Pipeline, "AUTOTUNE": AUTOTUNE, "experimental": Namespace("data.experimental", {"AUTOTUNE": AUTOTUNE})},
+)
+image = Namespace("image", IMAGE)
 config = Namespace("config", {"list_physical_devices": list_physical_devices})
 activations, initializers = keras.activations, keras.initializers
 losses, metrics, optimizers = keras.losses, keras.metrics, keras.optimizers
@@ -92,4 +99,8 @@ def executing_eagerly() -> bool:
 def __getattr__(name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(name)
-    raise missing("tf", name, [*DTYPES, *MAKERS, *OPERATIONS, "keras", "nn", "math", "linalg", "random", "config"])
+    raise missing(
+        "tf",
+        name,
+        [*DTYPES, *MAKERS, *OPERATIONS, "keras", "nn", "math", "linalg", "random", "config", "data", "image"],
+    )

@@ -54,7 +54,7 @@ class FitArguments:
         Raises:
             InputError: an argument is wrong, or makes no sense beside another.
         """
-        given, notes = self._with_whole_numbers()._limited()
+        given, notes = self._without_pipelines()._with_whole_numbers()._limited()
         if given.initial_epoch >= given.epochs:
             raise InputError(
                 f"epochs={given.epochs} and initial_epoch={self.initial_epoch} leave no epoch to train. "
@@ -68,6 +68,20 @@ class FitArguments:
         plan = replace(prepared.plan, validation_freq=frequency)
         unused = () if prepared.validation is not None else self._unused_without_validation()
         return replace(prepared, plan=plan, notes=(*notes, *unused, *prepared.notes))
+
+    def _without_pipelines(self) -> FitArguments:
+        """The same where a dataset of `fittingroom.tf` is replaced by what it stands for: arrays, or an iterable."""
+        found: dict[str, Any] = {}
+        if hasattr(self.x, "fit_arguments"):
+            self._refuse_what_batches_have("tf.data.Dataset")
+            if self.x.is_endless and self.steps_per_epoch is None:
+                raise InputError("x (tf.data.Dataset) never ends, because of repeat(). Give steps_per_epoch.")
+            found |= self.x.fit_arguments()
+        if hasattr(self.validation_data, "validation_arguments"):
+            if self.validation_data.is_endless and self.validation_steps is None:
+                raise InputError("validation_data (tf.data.Dataset) never ends. Give validation_steps.")
+            found |= self.validation_data.validation_arguments()
+        return replace(self, **found) if found else self
 
     def _unused_without_validation(self) -> tuple[str, ...]:
         """A note about arguments that have no effect where nothing is validated."""
@@ -192,10 +206,7 @@ class FitArguments:
 
     def _of_batches(self) -> FitData:
         kind = type(self.x).__name__
-        for name, way_out in _NOT_WITH_BATCHES.items():
-            value = getattr(self, name)
-            if not (value is None or (isinstance(value, int | float) and value == 0)):
-                raise InputError(f"{name}= cannot be used with an iterable of batches ({kind}). {way_out}")
+        self._refuse_what_batches_have(kind)
         class_weight = ClassWeight.of_user(self.class_weight)
         if class_weight is not None and class_weight.weights == "balanced":
             raise InputError(
@@ -223,6 +234,13 @@ class FitArguments:
         if self.validation_data is not None:
             validation, notes = self._validation(self.validation_data, train.first)
         return self._prepared(train, validation, len(train.first), notes)
+
+    def _refuse_what_batches_have(self, kind: str) -> None:
+        """Raises InputError where an argument says again what batches say themselves."""
+        for name, way_out in _NOT_WITH_BATCHES.items():
+            value = getattr(self, name)
+            if not (value is None or (isinstance(value, int | float) and value == 0)):
+                raise InputError(f"{name}= cannot be used with an iterable of batches ({kind}). {way_out}")
 
     def _validation(self, given: Any, train: Arrays) -> tuple[Data, tuple[str, ...]]:
         """The validation data, and what should be said about their values."""
