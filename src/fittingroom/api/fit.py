@@ -167,6 +167,11 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
     )
     data = arguments.checked()
     listed = callbacks.callbacks if isinstance(callbacks, keras.callbacks.CallbackList) else callbacks
+    watchers = KerasCallbacks.checked(keras.tree.flatten(listed or ()))
+    if any(isinstance(one, keras.callbacks.TensorBoard) for one in watchers):
+        from fittingroom.api.logged import write_keras_logs
+
+        write_keras_logs(watchers)
     logged = None if log is None else training_log(log, Run)
     with (
         logged or nullcontext(),
@@ -179,7 +184,7 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
             dataset=x if isinstance(x, Dataset) else None,
             recipe={"name": model.name, "epochs": data.plan.epochs, "batch_size": data.plan.batch_size, "stop": stop},
             rule=StopRule(stop, validation=data.validation is not None, own=True),
-            callbacks=KerasCallbacks.checked(keras.tree.flatten(listed or ())),
+            callbacks=watchers,
             verbose=verbose,
         )
         folder = RunFolder(

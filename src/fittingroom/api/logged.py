@@ -6,18 +6,21 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from fittingroom.api.inner_view import ViewedRun
-from fittingroom.errors import FittingRoomError, RunError, StorageError
+from fittingroom.errors import FittingRoomError, InputError, RunError, StorageError
 from fittingroom.tracking.events import Event, ImagesPlaced, WrittenLog
 from fittingroom.tracking.run_log import RunLog
-from fittingroom.tracking.trackers import Extra, chosen_trackers
+from fittingroom.tracking.trackers import TRACKERS, Extra, chosen_trackers
 
 if TYPE_CHECKING:
+    import keras
+
     from fittingroom.data.dataset import Part
     from fittingroom.runs.history import History
     from fittingroom.runs.outcomes import Outcomes
@@ -75,6 +78,24 @@ def write_log(run: _Run, to: str | Sequence[str]) -> tuple[WrittenLog, ...]:
     if problems := [f"The log to {place.to} is not whole: {place.problem}" for place in places if place.problem]:
         raise StorageError(" ".join(problems))
     return places
+
+
+def write_keras_logs(callbacks: Sequence[keras.callbacks.Callback]) -> None:
+    """Makes `keras.callbacks.TensorBoard` write without TensorFlow, where that is not installed.
+
+    Raises:
+        InputError: what it writes with instead is missing; the message has the line that installs it.
+    """
+    if find_spec("tensorflow") is None:
+        kind = TRACKERS["tensorboard"]
+        if find_spec(kind.package) is None:
+            raise InputError(
+                "keras.callbacks.TensorBoard needs TensorFlow, or the package tensorboardX, which is smaller: "
+                f"{kind.install}"
+            )
+        from fittingroom.tracking.keras_tensorboard import write_without_tensorflow
+
+        write_without_tensorflow(callbacks)
 
 
 def _extras(run: _Run, wants: frozenset[Extra]) -> Iterator[Event]:

@@ -48,7 +48,9 @@ class KerasCallbacks(Callback):
         self.watches_batches = bool(self.watching)
         self.watches_batch_begins = any(_overrides(callback, _BATCH_BEGINS) for callback in callbacks)
         self.watching_tests = tuple(
-            type(callback).__name__ for callback in callbacks if _overrides(callback, _TEST_EVENTS)
+            type(callback).__name__
+            for callback in callbacks
+            if not _counts_alone(callback) and _overrides(callback, _TEST_EVENTS)
         )
         self.watches_test_batches = bool(self.watching_tests)
         self.ends_quietly_on_nan = any(isinstance(callback, keras.callbacks.TerminateOnNaN) for callback in callbacks)
@@ -273,7 +275,16 @@ def _watches_batches(callback: keras.callbacks.Callback) -> bool:
         return False  # the trainer itself stops on the first non-finite loss
     if isinstance(callback, (keras.callbacks.ModelCheckpoint, keras.callbacks.BackupAndRestore)):
         return bool(callback.save_freq != "epoch")
-    return _overrides(callback, _BATCH_EVENTS)
+    return not _counts_alone(callback) and _overrides(callback, _BATCH_EVENTS)
+
+
+def _counts_alone(callback: keras.callbacks.Callback) -> bool:
+    """Whether this is Keras's `TensorBoard`, and does nothing at a batch but count it: it writes after epochs."""
+    import keras
+
+    if type(callback) is not keras.callbacks.TensorBoard:
+        return False
+    return callback.update_freq == "epoch" and not callback.write_steps_per_second and not callback._should_trace
 
 
 def _overrides(callback: keras.callbacks.Callback, events: Sequence[str]) -> bool:

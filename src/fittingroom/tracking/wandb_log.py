@@ -1,8 +1,8 @@
 """Runs of Weights & Biases, written offline: nothing leaves this machine before `wandb sync` is called.
 
 Each seed is a run of its own in a group that has the name of the training; of several seeds, one more run has their
-mean and spread. W&B is told the recipe and the numbers alone: not what is printed, no code, no state of the repository,
-nothing of the machine, no path and no key. `WANDB_MODE=online` sends them at once, to whoever `wandb login` knows.
+mean and spread. W&B is told the recipe and the numbers: not what is printed, no code, no state of the repository, no
+name of the machine, no path and no key. `WANDB_MODE=online` sends them at once, to whoever `wandb login` knows.
 """
 
 from __future__ import annotations
@@ -90,6 +90,7 @@ class WandbLog:
                 mode="online" if self._mode == "online" else "offline",
                 reinit="create_new",
                 settings=wandb.Settings(
+                    host="",
                     console="off",
                     silent=True,
                     disable_git=True,
