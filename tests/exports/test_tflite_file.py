@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import subprocess
 import sys
 import zipfile
 from typing import Any, cast
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from fittingroom.errors import InputError, ModelError
-from fittingroom.exports import tflite_file
+from fittingroom.exports import tflite_file, tflite_program
 from fittingroom.exports.export_subject import ExportSubject
 from fittingroom.exports.tflite_int8 import in_integers
 from fittingroom.exports.tflite_operators import to_tflite
@@ -216,6 +217,28 @@ def test_numbers_as_given_go_in_as_numbers(subject: ExportSubject) -> None:
     for int8, most in ((False, 1e-5), (True, 0.1)):
         found = tflite_file.answers_of(floats, tflite_file.make(floats, int8=int8))(images)
         assert np.abs(found - subject.answers).max() < most
+
+
+def test_standard_error_stays_silent() -> None:
+    code = """
+import numpy
+from fittingroom.exports.tflite_operators import to_tflite
+from fittingroom.exports.tflite_runtime import answer_of
+from fittingroom.networks.graph_builder import GraphBuilder
+
+builder = GraphBuilder((3,), "float32")
+graph = builder.graph({"y": builder.add("softmax", ["images"])})
+print(answer_of(to_tflite(graph, ["y"]).file(), "y")(numpy.zeros((2, 3), "float32")).shape)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (ended.stdout, ended.stderr) == ("(2, 3)\n", "")
+
+
+def test_an_older_runtime_says_what_it_lacks(subject: ExportSubject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tflite_program, "_version", lambda *_: 99)
+    files = tflite_file.make(subject)
+    with pytest.raises(InputError, match=r"LiteRT cannot run the TFLite file: .*version"):
+        tflite_file.answers_of(subject, files)
 
 
 def test_what_cannot_be_is_refused(subject: ExportSubject, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,12 @@
-"""LiteRT, which runs TFLite files: as phones do, and with every value in between for calibration."""
+"""LiteRT, which runs TFLite files: for their answers as a phone does, and for the range of every value."""
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,7 +37,9 @@ def answer_of(content: bytes, output: str = "probabilities") -> Callable[[Array]
     """
     package = _interpreter_package()
     try:
-        interpreter = package.Interpreter(model_content=content, num_threads=1)
+        with _quiet():
+            interpreter = package.Interpreter(model_content=content, num_threads=1)
+            interpreter.allocate_tensors()
         runner = interpreter.get_signature_runner()
     except (RuntimeError, ValueError) as error:
         raise InputError(f"LiteRT cannot run the TFLite file: {error}") from error
@@ -43,6 +49,27 @@ def answer_of(content: bytes, output: str = "probabilities") -> Callable[[Array]
         return np.concatenate([runner(images=batch)[output] for batch in batches])
 
     return answers
+
+
+_QUIET = threading.Lock()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without LiteRT's greeting: it is written to the process's standard error, and no setting turns it off."""
+    with _QUIET:
+        try:
+            kept = os.dup(2)
+        except OSError:  # a process without standard error
+            yield
+            return
+        try:
+            with Path(os.devnull).open("wb") as nothing:
+                os.dup2(nothing.fileno(), 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _batches(images: Array, bytes_per_image: int) -> Iterator[Array]:
