@@ -2,7 +2,7 @@
 
 import { REFINED, SIDE, findForeground, likeness, templatesOf, unpackedBits, withLongest } from "./foreground.js";
 import { boxOf } from "./morphology.js";
-import { picture, pillowResize, resizeArea, resizeLinear, rint, toBytes } from "./resampling.js";
+import { filled, floats, picture, pillowResize, repeated, resizeArea, resizeLinear, rint, toBytes } from "./resampling.js";
 
 const WIDTHS = [1, 0.92, 0.85, 0.78, 0.7, 0.64, 0.58];
 const MOST_STRETCH = 3;
@@ -35,7 +35,7 @@ export const greyBytes = (image) => {
 
 export const rgbBytes = (image) => {
   if (image.channels === 3) return image;
-  return picture(image.height, image.width, 3, Uint8Array.from({ length: 3 * image.data.length }, (_, at) => image.data[Math.floor(at / 3)]));
+  return picture(image.height, image.width, 3, repeated(image.data, 3));
 };
 
 const step = (name, note, shown) => ({ name, note, picture: shown });
@@ -50,10 +50,10 @@ export const preparedStyle = (facts, arrays) => {
     return Array.from({ length: shape[0] }, (_, at) => all.subarray(at * 8 * shape[1], at * 8 * shape[1] + SIDE * SIDE));
   };
   const sizeOf = (one) => one.reduce((sum, bit) => sum + bit, 0);
-  let templates = null; // they are made when the first photo comes
+  let [silhouettes, templates] = [null, null]; // they are made when the first photo comes
   return {
     ...facts,
-    silhouettes: bits("photos/silhouettes").map((one) => ({ bits: one, size: sizeOf(one) })),
+    silhouettes: () => (silhouettes ??= bits("photos/silhouettes").map((one) => ({ bits: one, size: sizeOf(one) }))),
     templates: () => (templates ??= templatesOf(bits("photos/typical"))),
   };
 };
@@ -81,7 +81,7 @@ const narrowed = (image, mask, style) => {
     const small = resizeArea(picture(height, width, 1, mask.map((value) => value * 255)), height, wide(share)).data;
     return { share, mask: small.map((value) => (value > 127 ? 1 : 0)), height, width: wide(share) };
   });
-  const ratings = tries.map((one) => likeness(one, style.silhouettes));
+  const ratings = tries.map((one) => likeness(one, style.silhouettes()));
   const best = tries[ratings.indexOf(Math.max(...ratings))];
   return [best.share === 1 ? image : resizeArea(image, height, best.width), best.mask, best.share];
 };
@@ -109,7 +109,8 @@ const spreadOf = ({ channels, data }, mask) => {
   return { mean, deviation: Math.sqrt(squares / count) };
 };
 
-const changed = (image, change) => picture(image.height, image.width, image.channels, image.data.map(change));
+const changed = ({ height, width, channels, data }, change) =>
+  picture(height, width, channels, filled(data.constructor, data.length, (at) => change(data[at], at)));
 
 const adjusted = (image, mask, style) => {
   const { mean, deviation } = spreadOf(image, mask);
@@ -123,8 +124,8 @@ const fittedTo = (image, mask, style, [modelHeight, modelWidth]) => {
   const ratio = style.extent * Math.min(modelHeight / height, modelWidth / width);
   const [tall, wide] = [height, width].map((side) => Math.max(rint(side * ratio), 1));
   const resize = (one) => (ratio < 1 ? resizeArea(one, tall, wide) : resizeLinear(one, tall, wide));
-  const share = resize(picture(height, width, 1, Float32Array.from(mask)));
-  const light = resize(picture(height, width, channels, data.map((value, at) => value * mask[Math.floor(at / channels)])));
+  const share = resize(picture(height, width, 1, floats(mask)));
+  const light = resize(picture(height, width, channels, filled(Float32Array, data.length, (at) => data[at] * mask[Math.floor(at / channels)])));
   const values = light.data.map((value, at) => value / Math.max(share.data[Math.floor(at / channels)], 1e-3));
   return [picture(tall, wide, channels, values), share];
 };
@@ -163,7 +164,7 @@ const inStyle = (photo, found, style, shape) => {
   const [narrow, mask, share] = narrowed(cut, cutMask, style);
   const kept = share === 1 ? "as it is" : `${rint(100 * share)}% of its width`;
   steps.push(step("proportions", `${kept}: nearest to the silhouette of a training image`, narrow));
-  let values = changed(picture(narrow.height, narrow.width, 3, Float32Array.from(narrow.data)), (value) => value);
+  let values = picture(narrow.height, narrow.width, 3, floats(narrow.data));
   if (shape.length === 2) {
     values = greyOf(narrow);
     steps.push(step("grey", "brightness alone", shownOf(values)));

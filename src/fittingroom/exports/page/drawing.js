@@ -3,7 +3,7 @@
 import { PictureError } from "./conversion.js";
 import { boxOf, dilated, enclosedBy, eroded, padded, unpadded } from "./morphology.js";
 import { drawLine } from "./pen.js";
-import { picture, resizeArea, rint, toBytes } from "./resampling.js";
+import { filled, picture, repeated, resizeArea, rint, toBytes } from "./resampling.js";
 
 const MOST_STROKES = 1_000;
 const MOST_POINTS = 50_000;
@@ -34,12 +34,13 @@ const wholePlace = ([height, width], pen) => {
 
 const meanPlace = (mask, height, width) => {
   let [count, down, right] = [0, 0, 0];
-  mask.forEach((inside, at) => {
-    if (!inside) return;
-    count += 1;
-    down += Math.floor(at / width);
-    right += at % width;
-  });
+  for (let row = 0; row < height; row += 1)
+    for (let column = 0; column < width; column += 1) {
+      const inside = mask[row * width + column];
+      count += inside;
+      down += inside * row;
+      right += inside * column;
+    }
   return [down / count, right / count];
 };
 
@@ -75,58 +76,61 @@ const filledOf = (lines, height, width, gap) => {
   const closed = eroded(dilated(around, tall, broad, side), tall, broad, side);
   const inside = unpadded(enclosedBy(closed, tall, broad), height, width, wide + 1);
   const within = enclosedBy(lines, height, width);
-  return lines.map((value, at) => value | inside[at] | within[at]);
+  return filled(Uint8Array, lines.length, (at) => lines[at] | inside[at] | within[at]);
 };
 
-// How much of each pixel the lines cover, 0 to 255, and what belongs to the foreground.
+// How much of each pixel the lines cover, 0 to 1, and what belongs to the foreground.
 const inkOf = (strokes, fills, place) => {
   const { height, width } = place;
-  const lines = new Uint8Array(height * width);
-  const erased = new Uint8Array(height * width);
+  const size = height * width;
+  const [lines, erased, drawn] = [new Uint8Array(size), new Uint8Array(size), new Uint8Array(size)];
   for (const { points, erases } of strokes) {
     const placed = points.map(([x, y]) => [rint((x * place.scale + place.left) * 16), rint((y * place.scale + place.top) * 16)]);
     if (placed.length === 1) placed.push(placed[0]); // a dot is a line without a length
-    const drawn = new Uint8Array(height * width);
+    drawn.fill(0);
     drawLine({ height, width, data: drawn }, placed, Math.max(rint(place.pen * (erases ? ERASER : 1)), 1));
     const [target, other] = erases ? [erased, lines] : [lines, erased];
-    for (let at = 0; at < drawn.length; at += 1) {
-      if (!drawn[at]) continue;
-      if (drawn[at] > target[at]) target[at] = drawn[at];
-      if (255 - drawn[at] < other[at]) other[at] = 255 - drawn[at];
+    for (let at = 0; at < size; at += 1) {
+      const value = drawn[at];
+      if (!value) continue;
+      if (value > target[at]) target[at] = value;
+      if (255 - value < other[at]) other[at] = 255 - value;
     }
   }
-  let inside = lines.map((value) => (value > 127 ? 1 : 0));
+  const inside = filled(Uint8Array, size, (at) => (lines[at] > 127 ? 1 : 0));
   if (fills) {
     // What was erased still parts inside from outside, so that a hole can be rubbed into what was filled.
-    const walls = inside.map((value, at) => (value || erased[at] > 127 ? 1 : 0));
+    const walls = filled(Uint8Array, size, (at) => (inside[at] || erased[at] > 127 ? 1 : 0));
     const full = filledOf(walls, height, width, rint(GAP * place.scale));
-    inside = inside.map((value, at) => ((full[at] && erased[at] <= 127) || value ? 1 : 0));
+    for (let at = 0; at < size; at += 1) if (full[at] && erased[at] <= 127) inside[at] = 1;
   }
-  return { lines: Float32Array.from(lines, (value) => value / 255), inside };
+  return { lines: filled(Float32Array, size, (at) => lines[at] / 255), inside };
 };
 
 // The brightness of each pixel, and how much of it the foreground covers.
 const coloured = ({ lines, inside }, fills, style) => {
-  if (!fills) return [new Float32Array(lines.length).fill(style.ink), lines];
+  const size = lines.length;
+  if (!fills) return [new Float32Array(size).fill(style.ink), lines];
   const { mean, deviation } = style.foreground;
-  const share = lines.map((value, at) => Math.max(value, inside[at]));
-  let [count, sum] = [0, 0];
-  lines.forEach((value, at) => {
+  const share = filled(Float32Array, size, (at) => Math.max(lines[at], inside[at]));
+  let [count, sum, squares] = [0, 0, 0];
+  for (let at = 0; at < size; at += 1) {
     count += inside[at];
-    sum += inside[at] * value;
-  });
+    sum += inside[at] * lines[at];
+  }
   const middle = sum / count;
-  let squares = 0;
-  lines.forEach((value, at) => (squares += inside[at] * (value - middle) ** 2));
+  for (let at = 0; at < size; at += 1) squares += inside[at] * (lines[at] - middle) ** 2;
   const spread = Math.sqrt(squares / count);
   // Lines alone: there are no seams in them.
-  if (middle > 0.9 || spread < 0.05) return [new Float32Array(lines.length).fill(mean), share];
-  return [lines.map((value) => mean - (value - middle) * (deviation / spread)), share];
+  if (middle > 0.9 || spread < 0.05) return [new Float32Array(size).fill(mean), share];
+  return [filled(Float32Array, size, (at) => mean - (lines[at] - middle) * (deviation / spread)), share];
 };
 
 // Black on white, what is filled in grey.
-const onPaper = ({ lines, inside }, place, filled) =>
-  picture(place.height, place.width, 1, toBytes(lines.map((line, at) => (filled && inside[at] ? 190 : 255) * (1 - line) + 30 * line)));
+const onPaper = ({ lines, inside }, place, grey) => {
+  const paper = (at) => (grey && inside[at] ? 190 : 255) * (1 - lines[at]) + 30 * lines[at];
+  return picture(place.height, place.width, 1, new Uint8Array(filled(Uint8ClampedArray, lines.length, paper).buffer));
+};
 
 // A foreground as bright as training images have theirs: seams and soft edges had made it darker.
 const brightened = (bytes, { background, mean }) => {
@@ -139,13 +143,13 @@ const brightened = (bytes, { background, mean }) => {
   if (!count) return bytes;
   const apart = sum / count;
   const ratio = Math.min(Math.max(apart ? (mean - background) / apart : 1, 0.5), 2);
-  return toBytes(Float32Array.from(bytes, (value) => background + (value - background) * ratio));
+  return toBytes(filled(Float32Array, bytes.length, (at) => background + (bytes[at] - background) * ratio));
 };
 
 const inShape = (bytes, shape) => {
   const [height, width] = shape;
   if (shape.length === 2) return picture(height, width, 1, bytes);
-  return picture(height, width, 3, Uint8Array.from({ length: 3 * bytes.length }, (_, at) => bytes[Math.floor(at / 3)]));
+  return picture(height, width, 3, repeated(bytes, 3));
 };
 
 // A drawing: {steps, image}. `fills` null means as the training images suggest.
@@ -162,7 +166,7 @@ export const convertDrawing = (given, wanted, style, shape) => {
   const steps = [{ name: "drawing", note: "as it was drawn", picture: onPaper(drawn, place, false) }];
   const name = `${width}×${height}`;
   if (!style.foreground) {
-    const values = drawn.lines.map((line) => 255 - style.ink + (2 * style.ink - 255) * line);
+    const values = filled(Float32Array, drawn.lines.length, (at) => 255 - style.ink + (2 * style.ink - 255) * drawn.lines[at]);
     const note = style.ink ? "white on black: it is not known how the training images were made" : "black on white, as it is";
     const image = inShape(toBytes(resizeArea(picture(...canvas, 1, values), height, width).data), shape);
     return { steps: [...steps, { name, note, picture: image }], image };
@@ -174,7 +178,7 @@ export const convertDrawing = (given, wanted, style, shape) => {
   if (!ink.inside.includes(1)) throw new PictureError(NOTHING); // a speck beside what was erased: the eraser is broader there
   const [values, share] = coloured(ink, fills, style);
   const { background, by_mass: byMass } = style.foreground;
-  const placed = values.map((value, at) => background + (value - background) * share[at]);
+  const placed = filled(Float32Array, values.length, (at) => background + (values[at] - background) * share[at]);
   const note = `as large as training images, ${byMass ? "centre of mass" : "box"} in the middle`;
   steps.push({ name: "placed", note, picture: picture(near.height, near.width, 1, toBytes(placed)) });
   const bytes = toBytes(resizeArea(picture(near.height, near.width, 1, placed), height, width).data);

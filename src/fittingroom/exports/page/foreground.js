@@ -2,7 +2,7 @@
 
 import { BACKGROUND, FOREGROUND, LIKELY_BACKGROUND, LIKELY_FOREGROUND, OpenCvRandom, grabCut, kMeans } from "./grabcut.js";
 import { boxOf, dilated, eroded, inverse, partsOf } from "./morphology.js";
-import { floats, picture, pillowResize, resizeArea, resizeLinear, rint } from "./resampling.js";
+import { filled, floats, picture, pillowResize, resizeArea, resizeLinear, rint } from "./resampling.js";
 
 export const REFINED = 128; // pixels along the copy that gives the mask
 const SEARCHED = 64;
@@ -25,7 +25,7 @@ const LOOKS = 3;
 const SURE_SHARE = 0.02;
 
 // Bits of a mask in bytes, the first in the highest, as NumPy packs them.
-export const unpackedBits = (bytes, count) => Uint8Array.from({ length: count }, (_, at) => (bytes[at >> 3] >> (7 - (at & 7))) & 1);
+export const unpackedBits = (bytes, count) => filled(Uint8Array, count, (at) => (bytes[at >> 3] >> (7 - (at & 7))) & 1);
 
 // The picture with its longest edge of so many pixels.
 export const withLongest = (image, longest) => {
@@ -173,7 +173,7 @@ const colourKinds = (small) => {
 const kindsShown = (image, { centres }) => {
   const colours = labOf(image);
   const squares = Array.from({ length: COLOURS }, (_, kind) => centres[3 * kind] ** 2 + centres[3 * kind + 1] ** 2 + centres[3 * kind + 2] ** 2);
-  return Uint8Array.from({ length: colours.length / 3 }, (_, at) => {
+  return filled(Uint8Array, colours.length / 3, (at) => {
     let [least, found] = [Infinity, 0];
     for (let kind = 0; kind < COLOURS; kind += 1) {
       const dot = colours[3 * at] * centres[3 * kind] + colours[3 * at + 1] * centres[3 * kind + 1] + colours[3 * at + 2] * centres[3 * kind + 2];
@@ -216,7 +216,7 @@ const expected = (templates, kinds) => {
 
 // How likely each pixel is foreground, by its place and its kind of colour, by turns (expectation and maximization).
 const likelyOf = (small, kinds, templates) => {
-  let likely = Float64Array.from(resizeLinear(expected(templates, kinds), small.height, small.width).data);
+  let likely = new Float64Array(resizeLinear(expected(templates, kinds), small.height, small.width).data);
   const byPlace = likely.map((share) => {
     const kept = Math.min(Math.max(share, DOUBT), 1 - DOUBT);
     return PLACE_COUNTS * (Math.log(kept) - Math.log1p(-kept));
@@ -236,7 +236,9 @@ const likelyOf = (small, kinds, templates) => {
 };
 
 const fromTemplates = (small, kinds, templates) => {
-  const start = Uint8Array.from(likelyOf(small, kinds, templates), (share) => {
+  const likely = likelyOf(small, kinds, templates);
+  const start = filled(Uint8Array, likely.length, (at) => {
+    const share = likely[at];
     if (share < SURE_SHARE) return BACKGROUND;
     if (share > 1 - SURE_SHARE) return FOREGROUND;
     return share > 0.5 ? LIKELY_FOREGROUND : LIKELY_BACKGROUND;
@@ -247,7 +249,7 @@ const fromTemplates = (small, kinds, templates) => {
 const fromFrame = (small) => {
   const { height, width } = small;
   const wide = Math.max(rint(FRAME * Math.max(height, width)), 1);
-  const start = Uint8Array.from({ length: height * width }, (_, at) => {
+  const start = filled(Uint8Array, height * width, (at) => {
     const [row, column] = [Math.floor(at / width), at % width];
     const inner = row >= wide && column >= wide && row < height - wide && column < width - wide;
     return inner ? LIKELY_FOREGROUND : BACKGROUND;
@@ -266,7 +268,7 @@ const cleaned = (mask, height, width) => {
     if (part) weights[part] += Math.exp(-(along(Math.floor(at / width), height) ** 2 + along(at % width, width) ** 2) / 1.2);
   });
   const heaviest = weights.reduce((most, weight) => Math.max(most, weight), 0);
-  const kept = Uint8Array.from(labels, (part) => (part && weights[part] > SPECK * heaviest ? 1 : 0));
+  const kept = filled(Uint8Array, labels.length, (at) => (labels[at] && weights[labels[at]] > SPECK * heaviest ? 1 : 0));
   const size = kept.reduce((sum, value) => sum + value, 0);
   const { labels: gaps, count: gapCount } = partsOf(inverse(kept), height, width, 4);
   const areas = new Int32Array(gapCount + 1);

@@ -399,7 +399,7 @@ export const minimumCut = (terminal, costs, height, width) => {
 
 // cv2.grabCut from a mask of the four kinds above; gives 1 where the foreground is.
 export const grabCut = ({ height, width, data: colours }, start, rounds) => {
-  const kinds = Uint8Array.from(start);
+  const kinds = new Uint8Array(start);
   const shown = kinds.reduce((sum, kind) => sum + (kind % 2), 0);
   if (shown === 0 || shown === kinds.length) return kinds.map((kind) => kind % 2);
   const places = (side) => Array.from(kinds.keys()).filter((place) => kinds[place] % 2 === side);

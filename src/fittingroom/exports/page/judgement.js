@@ -2,7 +2,7 @@
 // calibration, prediction sets, images unlike those of training, and the sentences.
 
 import { hogFeatures } from "./hog.js";
-import { rint } from "./resampling.js";
+import { filled, rint } from "./resampling.js";
 
 const MOST_NAMES = 10;
 const LEAST_LOG = -100;
@@ -31,6 +31,8 @@ const fromHalf = (bits) => {
   if (exponent === 31) return part ? NaN : sign * Infinity;
   return exponent ? sign * (1 + part / 1024) * 2 ** (exponent - 15) : sign * part * 2 ** -24;
 };
+
+const HALVES = 65_536;
 
 const toHalf = (value) => {
   const size = Math.abs(value);
@@ -61,7 +63,8 @@ const neighbours = (unlike, arrays) => {
   const { shape, data } = arrays["judgement/features"];
   const classes = arrays["judgement/classes"].data;
   const [count, length] = shape;
-  const held = bytes ? data : Float32Array.from(data, fromHalf);
+  const known = bytes ? null : filled(Float32Array, HALVES, fromHalf);
+  const held = bytes ? data : filled(Float32Array, data.length, (at) => known[data[at]]);
   const unit = bytes ? 255 : 1;
   const firstOf = (label) => classes.length - beyond(classes, label);
   const distance = (features, at) => {
@@ -75,7 +78,7 @@ const neighbours = (unlike, arrays) => {
       let [first, end] = [firstOf(label), firstOf(label + 1)];
       if (end - first < SAME_CLASS_AT_LEAST) [first, end] = [0, count];
       const rank = Math.min(NEIGHBOUR, Math.max(1, Math.floor((end - first) / 10)));
-      return Float32Array.from({ length: end - first }, (_, step) => distance(features, first + step)).sort()[rank - 1];
+      return filled(Float32Array, end - first, (step) => distance(features, first + step)).sort()[rank - 1];
     },
     nearest: (features) => {
       let [least, found] = [Infinity, 0];

@@ -13,30 +13,28 @@ export const ellipseReach = (side) => {
 export const dilated = (mask, height, width, side) => {
   const reach = ellipseReach(side);
   const radius = side >> 1;
-  const before = new Int32Array(width + 1); // how many are 1 before each column of a row
   const result = new Uint8Array(mask.length);
   for (let row = 0; row < height; row += 1) {
-    let any = 0;
-    for (let column = 0; column < width; column += 1) {
-      any += mask[row * width + column];
-      before[column + 1] = any;
-    }
-    if (!any) continue;
-    for (let step = -radius; step <= radius; step += 1) {
-      const target = row + step;
-      if (target < 0 || target >= height) continue;
-      const far = reach[radius + step];
-      for (let column = 0; column < width; column += 1) {
-        const low = Math.max(column - far, 0);
-        const high = Math.min(column + far + 1, width);
-        if (before[high] > before[low]) result[target * width + column] = 1;
+    const end = (row + 1) * width;
+    for (let start = mask.indexOf(1, row * width); start >= 0 && start < end; ) {
+      let stop = start + 1;
+      while (stop < end && mask[stop]) stop += 1;
+      const [left, right] = [start - row * width, stop - row * width];
+      for (let target = Math.max(row - radius, 0); target <= Math.min(row + radius, height - 1); target += 1) {
+        const far = reach[radius + target - row];
+        result.fill(1, target * width + Math.max(left - far, 0), target * width + Math.min(right + far, width));
       }
+      start = stop < end ? mask.indexOf(1, stop) : -1;
     }
   }
   return result;
 };
 
-export const inverse = (mask) => mask.map((value) => 1 - value);
+export const inverse = (mask) => {
+  const result = new Uint8Array(mask.length);
+  for (let at = 0; at < mask.length; at += 1) result[at] = 1 - mask[at];
+  return result;
+};
 
 // Whether all pixels under the ellipse are 1; what lies outside is 1.
 export const eroded = (mask, height, width, side) => inverse(dilated(inverse(mask), height, width, side));
@@ -105,25 +103,22 @@ export const unpadded = (mask, height, width, by) => {
 export const enclosedBy = (mask, height, width) => {
   const [tall, wide] = [height + 2, width + 2];
   const open = padded(mask, height, width, 1); // becomes 2 where the outside reaches
-  const stack = new Int32Array(open.length);
-  let size = 1;
-  open[0] = 2;
-  const visit = (at) => {
-    if (open[at] === 0) {
-      open[at] = 2;
-      stack[size] = at;
-      size += 1;
+  const waiting = [0];
+  while (waiting.length) {
+    const at = waiting.pop();
+    if (open[at]) continue;
+    const first = at - (at % wide);
+    let [left, right] = [at, at + 1];
+    while (left > first && !open[left - 1]) left -= 1;
+    while (right < first + wide && !open[right]) right += 1;
+    open.fill(2, left, right);
+    for (const beside of [-wide, wide]) {
+      if (left + beside < 0 || left + beside >= tall * wide) continue;
+      for (let place = left + beside; place < right + beside; place += 1)
+        if (!open[place] && (place === left + beside || open[place - 1])) waiting.push(place);
     }
-  };
-  while (size) {
-    size -= 1;
-    const at = stack[size];
-    const column = at % wide;
-    if (column > 0) visit(at - 1);
-    if (column < wide - 1) visit(at + 1);
-    if (at >= wide) visit(at - wide);
-    if (at < (tall - 1) * wide) visit(at + wide);
   }
   const inside = unpadded(open, height, width, 1);
-  return inside.map((value) => (value === 0 ? 1 : 0));
+  for (let at = 0; at < inside.length; at += 1) inside[at] = inside[at] ? 0 : 1;
+  return inside;
 };

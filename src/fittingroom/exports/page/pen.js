@@ -48,127 +48,150 @@ const clippedLine = (from, to, right, bottom) => {
   return one | other ? null : [[x1, y1], [x2, y2]];
 };
 
-const blend = (canvas, x, y, share) => {
-  if (x < 0 || y < 0 || x >= canvas.width || y >= canvas.height) return;
-  const at = y * canvas.width + x;
-  // OpenCV lays it on twice.
-  const value = canvas.data[at] + (((255 - canvas.data[at]) * share + 127) >> 8);
-  canvas.data[at] = value + (((255 - value) * share + 127) >> 8);
+// A place of the canvas is covered by a share, of 256, more; OpenCV lays it on twice.
+const blend = (data, at, share) => {
+  const value = data[at] + (((255 - data[at]) * share + 127) >> 8);
+  data[at] = value + (((255 - value) * share + 127) >> 8);
 };
 
-const softLine = (canvas, from, to) => {
-  const clipped = clippedLine(from, to, canvas.width * ONE - 1, canvas.height * ONE - 1);
-  if (!clipped) return;
-  const flat = Math.abs(clipped[1][0] - clipped[0][0]) > Math.abs(clipped[1][1] - clipped[0][1]);
-  // `along` grows by a pixel with each step, `beside` by the slope.
-  const [along, beside] = flat ? [0, 1] : [1, 0];
-  const [start, end] = clipped[1][along] < clipped[0][along] ? [clipped[1], clipped[0]] : clipped;
-  const length = Math.abs(end[along] - start[along]);
-  const slope = Math.trunc(((end[beside] - start[beside]) * ONE) / (length | 1));
-  const last = end[along] + ONE;
-  let steps = Math.floor(last / ONE) - Math.floor(start[along] / ONE);
-  let place = start[beside] + Math.floor((slope * -(start[along] % ONE)) / ONE) + ONE / 2;
+const PARTS = new Int32Array(9); // how much of a line's first two, last two and other pixels is covered
+
+const softLine = (canvas, x1, y1, x2, y2) => {
+  const { height, width, data } = canvas;
+  const [right, bottom] = [width * ONE - 1, height * ONE - 1];
+  if (Math.min(x1, x2, y1, y2) < 0 || Math.max(x1, x2) > right || Math.max(y1, y2) > bottom) {
+    const clipped = clippedLine([x1, y1], [x2, y2], right, bottom);
+    if (!clipped) return;
+    [[x1, y1], [x2, y2]] = clipped;
+  }
+  const flat = Math.abs(x2 - x1) > Math.abs(y2 - y1);
+  // Along grows by a pixel with each step, beside by the slope.
+  let [from, to, place, other] = flat ? [x1, x2, y1, y2] : [y1, y2, x1, x2];
+  if (to < from) [from, to, place, other] = [to, from, other, place];
+  const slope = Math.trunc(((other - place) * ONE) / ((to - from) | 1));
+  const last = to + ONE;
+  const count = (last >> 16) - (from >> 16);
+  place += Math.floor((slope * -(from & (ONE - 1))) / ONE) + ONE / 2;
   let bits = (slope >> 11) & 0x3f;
   bits ^= slope < 0 ? 0x3f : 0;
   const full = bits & 0x20 ? 0x100 : OBLIQUE[bits];
-  // The first two and the last two pixels are covered in part.
-  const [early, late] = [(start[along] >> 9) & 0x78, (last >> 9) & 0x78];
-  const share = (value) => (value >> 8) & 0x1ff;
-  const single = share((((late - early) & 0x78) | 4) * full);
-  const parts = [
-    0, single, share(((0x78 - early) | 4) * full),
-    single, share(((late - early + 0x80) | 4) * full), share(((0x78 - early) | 4) * full + (full << 7)),
-    share((late | 4) * full), share((late | 4) * full + (full << 7)), full,
-  ];
-  const nearEnd = (count) => (count >= 2 ? 2 : count);
-  let pixel = Math.floor(start[along] / ONE);
-  for (let done = 0; steps >= 0; steps -= 1, done += 1, pixel += 1, place += slope) {
-    const cover = parts[nearEnd(done) * 3 + nearEnd(steps)];
-    const row = Math.floor(place / ONE) - 1;
+  const [early, late] = [(from >> 9) & 0x78, (last >> 9) & 0x78];
+  const [begun, ended] = [((0x78 - early) | 4) * full, (late | 4) * full];
+  PARTS[1] = PARTS[3] = ((((late - early) & 0x78) | 4) * full >> 8) & 0x1ff;
+  PARTS[2] = (begun >> 8) & 0x1ff;
+  PARTS[4] = ((late - early + 0x80) | 4) * full >> 8 & 0x1ff;
+  PARTS[5] = ((begun + (full << 7)) >> 8) & 0x1ff;
+  PARTS[6] = (ended >> 8) & 0x1ff;
+  PARTS[7] = ((ended + (full << 7)) >> 8) & 0x1ff;
+  PARTS[8] = full;
+  const [step, across, sides] = flat ? [1, width, height] : [width, 1, width];
+  const most = flat ? width : height;
+  for (let done = 0, pixel = from >> 16; done <= count && pixel < most; done += 1, pixel += 1, place += slope) {
+    const cover = PARTS[Math.min(done, 2) * 3 + Math.min(count - done, 2)];
+    const row = (place >> 16) - 1;
     const distance = (place >> 11) & 31;
-    [SOFT[distance + 32], SOFT[distance], SOFT[63 - distance]].forEach((soft, step) => {
-      const part = ((cover * soft) >> 8) & 0xff;
-      if (flat) blend(canvas, pixel, row + step, part);
-      else blend(canvas, row + step, pixel, part);
-    });
+    const at = pixel * step + row * across;
+    if (row >= 0 && row < sides) blend(data, at, ((cover * SOFT[distance + 32]) >> 8) & 0xff);
+    if (row >= -1 && row + 1 < sides) blend(data, at + across, ((cover * SOFT[distance]) >> 8) & 0xff);
+    if (row >= -2 && row + 2 < sides) blend(data, at + 2 * across, ((cover * SOFT[63 - distance]) >> 8) & 0xff);
   }
 };
 
-// A polygon without dents: its edges soft, and full between them.
-const filledPolygon = (canvas, points) => {
-  const count = points.length;
-  points.forEach((point, at) => softLine(canvas, points[(at + count - 1) % count], point));
-  const rounded = (value) => Math.floor((value + ONE / 2) / ONE);
-  const columns = points.map(([x]) => rounded(x));
-  const rows = points.map(([, y]) => rounded(y));
-  const [left, right, top] = [Math.min(...columns), Math.max(...columns), Math.min(...rows)];
-  if (count < 3 || right < 0 || Math.max(...rows) < 0 || left >= canvas.width || top >= canvas.height) return;
-  const bottom = Math.min(Math.max(...rows), canvas.height - 1);
-  let highest = 0;
-  points.forEach(([, y], at) => (highest = y < points[highest][1] ? at : highest));
+const rounded = (value) => (value + ONE / 2) >> 16;
+
+// A polygon without dents, of corners [x, y, x, y, …]: its edges soft, and full between them.
+const filledPolygon = (canvas, corners) => {
+  const { height, width, data } = canvas;
+  const count = corners.length / 2;
+  let [left, right, top, bottom, highest] = [Infinity, -Infinity, Infinity, -Infinity, 0];
+  let [beforeX, beforeY] = [corners[2 * count - 2], corners[2 * count - 1]];
+  for (let at = 0; at < count; at += 1) {
+    const [x, y] = [corners[2 * at], corners[2 * at + 1]];
+    softLine(canvas, beforeX, beforeY, x, y);
+    [beforeX, beforeY] = [x, y];
+    if (y < corners[2 * highest + 1]) highest = at;
+    left = Math.min(left, x);
+    right = Math.max(right, x);
+    top = Math.min(top, y);
+    bottom = Math.max(bottom, y);
+  }
+  if (count < 3 || rounded(right) < 0 || rounded(bottom) < 0 || rounded(left) >= width || rounded(top) >= height) return;
+  const [first, end] = [rounded(top), Math.min(rounded(bottom), height - 1)];
   let unused = count;
-  const sides = [1, count - 1].map((direction) => ({ direction, at: highest, until: top, x: -ONE, slope: 0 }));
-  for (let y = top; y <= bottom; y += 1) {
-    if (y < bottom || y === top)
-      for (const side of sides) {
-        if (y < side.until) continue;
-        let before = side.at;
-        let next = (before + side.direction) % count;
-        while (unused > 0) {
-          unused -= 1;
-          if (rows[next] > y) {
-            const tall = rows[next] - y;
-            side.until = rows[next];
-            side.slope = Math.trunc(((points[next][0] - points[before][0]) * 2 + tall) / (2 * tall));
-            side.x = points[before][0];
-            side.at = next;
-            break;
-          }
-          before = next;
-          next = (next + side.direction) % count;
-        }
+  const side = (direction) => ({ direction, at: highest, until: first, x: -ONE, slope: 0 });
+  const [one, other] = [side(1), side(count - 1)];
+  const follow = (edge, y) => {
+    let before = edge.at;
+    let next = (before + edge.direction) % count;
+    while (unused > 0) {
+      unused -= 1;
+      const row = rounded(corners[2 * next + 1]);
+      if (row > y) {
+        edge.until = row;
+        edge.slope = Math.trunc(((corners[2 * next] - corners[2 * before]) * 2 + row - y) / (2 * (row - y)));
+        edge.x = corners[2 * before];
+        edge.at = next;
+        return;
       }
-    if (y >= 0) {
-      const [near, far] = sides[0].x > sides[1].x ? [sides[1], sides[0]] : sides;
-      const from = Math.max(Math.floor((near.x + ONE - 1) / ONE), 0);
-      const to = Math.min(Math.floor(far.x / ONE), canvas.width - 1);
-      if (to >= from) canvas.data.fill(255, y * canvas.width + from, y * canvas.width + to + 1);
+      before = next;
+      next = (next + edge.direction) % count;
     }
-    for (const side of sides) side.x += side.slope;
+  };
+  for (let y = first; y <= end; y += 1) {
+    if (y < end || y === first) {
+      if (y >= one.until) follow(one, y);
+      if (y >= other.until) follow(other, y);
+    }
+    if (y >= 0) {
+      const from = Math.max((Math.min(one.x, other.x) + ONE - 1) >> 16, 0);
+      const to = Math.min(Math.max(one.x, other.x) >> 16, width - 1);
+      if (to >= from) data.fill(255, y * width + from, y * width + to + 1);
+    }
+    one.x += one.slope;
+    other.x += other.slope;
   }
 };
 
-const disc = (canvas, [x, y], radius) => {
+// The corners of a disc around [0, 0].
+const discOf = (radius) => {
   const pixels = Math.floor((radius + ONE / 2) / ONE);
   const step = pixels < 3 ? 90 : pixels < 10 ? 30 : pixels < 15 ? 18 : 5;
   const corners = [];
   for (let angle = 0; angle < 360 + step; angle += step) {
     const turn = (Math.min(angle, 360) * Math.PI) / 180;
-    const corner = [Math.round(x + radius * Math.cos(turn)), Math.round(y + radius * Math.sin(turn))];
-    const before = corners.at(-1);
-    if (!before || before[0] !== corner[0] || before[1] !== corner[1]) corners.push(corner);
+    const [x, y] = [Math.round(radius * Math.cos(turn)), Math.round(radius * Math.sin(turn))];
+    if (!corners.length || corners.at(-2) !== x || corners.at(-1) !== y) corners.push(x, y);
   }
-  filledPolygon(canvas, corners);
+  return corners;
 };
 
-const piece = (canvas, from, to, thickness, bothEnds) => {
-  const [across, down] = [(from[0] - to[0]) / ONE, (to[1] - from[1]) / ONE];
+// The rectangle of a piece of a line, or null where it has no length.
+const rectangleOf = (fromX, fromY, toX, toY, thickness) => {
+  const [across, down] = [(fromX - toX) / ONE, (toY - fromY) / ONE];
   const length = across * across + down * down;
-  const radius = (thickness * ONE) / 2;
-  if (length > Number.EPSILON) {
-    const reach = (radius + (thickness % 2) * ONE * 0.5) / Math.sqrt(length);
-    const [dx, dy] = [Math.round(down * reach), Math.round(across * reach)];
-    filledPolygon(canvas, [[from[0] + dx, from[1] + dy], [from[0] - dx, from[1] - dy], [to[0] - dx, to[1] - dy], [to[0] + dx, to[1] + dy]]);
-  }
-  if (bothEnds) disc(canvas, from, radius);
-  disc(canvas, to, radius);
+  if (length <= Number.EPSILON) return null;
+  const reach = ((thickness / 2 + (thickness % 2) / 2) * ONE) / Math.sqrt(length);
+  const [dx, dy] = [Math.round(down * reach), Math.round(across * reach)];
+  return [fromX + dx, fromY + dy, fromX - dx, fromY - dy, toX - dx, toY - dy, toX + dx, toY + dy];
 };
 
-// Draws a line through points, [x, y] in pixels, into `canvas` {height, width, data: Uint8Array}; `thickness` is whole.
+// Draws a line through points, [x, y] in sixteenths of a pixel, into `canvas` {height, width, data: Uint8Array};
+// `thickness` is whole.
 export const drawLine = (canvas, points, thickness) => {
-  const places = points.map((point) => point.map((value) => (value * ONE) / POINT));
-  for (let at = 1; at < places.length; at += 1) {
-    if (thickness > 1) piece(canvas, places[at - 1], places[at], thickness, at === 1);
-    else softLine(canvas, places[at - 1], places[at]);
+  const disc = discOf((thickness * ONE) / 2);
+  const moved = [...disc];
+  const dot = (x, y) => {
+    for (let at = 0; at < disc.length; at += 2) [moved[at], moved[at + 1]] = [x + disc[at], y + disc[at + 1]];
+    filledPolygon(canvas, moved);
+  };
+  let [fromX, fromY] = points[0].map((value) => (value * ONE) / POINT);
+  for (let at = 1; at < points.length; at += 1) {
+    const [toX, toY] = points[at].map((value) => (value * ONE) / POINT);
+    const rectangle = thickness > 1 ? rectangleOf(fromX, fromY, toX, toY, thickness) : null;
+    if (rectangle) filledPolygon(canvas, rectangle);
+    if (thickness <= 1) softLine(canvas, fromX, fromY, toX, toY);
+    else if (at === 1) dot(fromX, fromY);
+    if (thickness > 1) dot(toX, toY);
+    [fromX, fromY] = [toX, toY];
   }
 };

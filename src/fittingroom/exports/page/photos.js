@@ -2,7 +2,7 @@
 
 import { PictureError, checkHasForeground, convertForeground, convertWhole, greyBytes, preparedStyle, rgbBytes } from "./conversion.js";
 import { convertDrawing } from "./drawing.js";
-import { picture, rint } from "./resampling.js";
+import { filled, picture, rint } from "./resampling.js";
 
 const KEPT = 256; // pixels along each edge that a reduced photo keeps at least
 const MOST_PIXELS = 40_000_000;
@@ -100,7 +100,7 @@ const plain = (image) => {
   const { height, width, channels, data } = image;
   if (channels === 1) return image;
   for (let at = 0; at < data.length; at += 3) if (data[at] !== data[at + 1] || data[at] !== data[at + 2]) return image;
-  return picture(height, width, 1, Uint8Array.from({ length: height * width }, (_, at) => data[3 * at]));
+  return picture(height, width, 1, filled(Uint8Array, height * width, (at) => data[3 * at]));
 };
 
 const rgbaOf = ({ height, width, channels, data }) => {
@@ -119,14 +119,14 @@ export const photos = (facts, arrays) => {
 
   const stored = ({ data }) => {
     const Type = values.type === "float32" ? Float32Array : Uint8Array;
-    if (values.black === 0 && values.white === 255) return Type.from(data);
+    if (values.black === 0 && values.white === 255) return new Type(data);
     const [step, black] = [Math.fround((values.white - values.black) / 255), Math.fround(values.black)];
     const value = (pixel) => Math.fround(Math.fround(pixel * step) + black);
-    return Type.from(data, values.whole ? (pixel) => rint(value(pixel)) : value);
+    return filled(Type, data.length, values.whole ? (at) => rint(value(data[at])) : (at) => value(data[at]));
   };
   const shown = (image) => {
     const [black, white] = [values.black ?? 0, values.white ?? 255];
-    const bytes = Uint8ClampedArray.from(image, (value) => (value - black) * (255 / (white - black)));
+    const bytes = filled(Uint8ClampedArray, image.length, (at) => (image[at] - black) * (255 / (white - black)));
     return rgbaOf(picture(size[0], size[1], shape.length === 3 ? 3 : 1, bytes));
   };
   const told = ({ steps, image }, more) => ({
