@@ -178,6 +178,22 @@ def test_the_keras_model_is_the_whole_one_from_images_to_probabilities(name: str
     np.testing.assert_allclose(found, run.predict(held_out(data)[:2]), atol=5e-3)
 
 
+@pytest.mark.parametrize("name", ["frozen", "thawed"])
+def test_an_export_holds_the_backbone_and_gives_what_images_are_compared_by(
+    name: str, runs: Path, data: Dataset, tmp_path: Path
+) -> None:
+    import onnxruntime
+
+    run, images = fr.open_run(runs / name), held_out(data)
+    exported = run.export("onnx", tmp_path / "m.onnx")
+    assert exported.facts["checked"]["same_class"] == len(images)
+    assert exported.facts["about"]["licences"]["backbone"] == "Apache-2.0"
+    session = onnxruntime.InferenceSession(str(exported.path), providers=["CPUExecutionProvider"])
+    (found,) = session.run(["features"], {"images": images})
+    compared = run.predictor.features(images).astype(np.float32)
+    np.testing.assert_allclose(found / np.linalg.norm(found, axis=1)[:, None], compared, atol=2e-3)
+
+
 def test_it_is_explained_and_reported_with_its_pictures(runs: Path) -> None:
     run = fr.open_run(runs / "frozen")
     assert "accuracy" in str(run.explain())
@@ -325,6 +341,7 @@ def test_small_grey_images_are_enlarged_alike_for_training_answers_photos_and_th
     np.testing.assert_allclose(run.predict(held.images), kept, atol=2e-3)
     assert run.model.input_shape == (None, 28, 28)
     np.testing.assert_allclose(run.model.predict(held.images[:2].astype(np.float32), verbose=0), kept[:2], atol=2e-3)
+    assert run.export("onnx", tmp_path / "m.onnx").facts["checked"]["same_class"] == 40
     (answer,) = run.answer(photo()[0])
     assert answer.unlike or "on synthetic photos made from held-out images" in answer.why
     assert run.evaluate("small images").accuracy > 0.2

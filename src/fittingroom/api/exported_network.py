@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from fittingroom.exports.answer_graph import ImageWay, Reading, TrainedNetwork, answer_graph
+from fittingroom.exports.backbone_front import backbone_front
 from fittingroom.networks.from_keras import graph_of_model
 from fittingroom.networks.graph import Graph
+from fittingroom.recipes.settings import ALL
 
 if TYPE_CHECKING:
     from fittingroom.api.seed_model import SeedModel
@@ -22,14 +24,29 @@ def exported_graph(seeds: Sequence[SeedModel], temperature: float) -> Graph:
 
     Raises:
         ModelError: a layer is not known.
-        RunError: a file is damaged, or the model can only be made by code that is not here.
+        RunError: a file is damaged, or the model can only be made by code that is not here, or asks another run.
     """
-    data, recipe = seeds[0].record.data, seeds[0].record.recipe
+    for seed in seeds:
+        seed.check_single_network()
+    return answer_graph([_network(seed) for seed in seeds], _way(seeds[0]), temperature)
+
+
+def _way(seed: SeedModel) -> ImageWay:
+    """How stored images come to the networks of a run."""
+    data, recipe = seed.record.data, seed.record.recipe
     kind: Literal["uint8", "float32"] = "float32" if data.as_given else "uint8"
-    scale = data.scale if recipe.get("scale", True) else 1.0
     views = recipe.get("test_views") or ()
-    images = ImageWay(data.image_shape, kind, None if data.as_given else scale, views)
-    return answer_graph([_network(seed) for seed in seeds], images, temperature)
+    scale = data.scale if recipe.get("scale", True) else 1.0
+    if seed.backbone is None:
+        return ImageWay(data.image_shape, kind, None if data.as_given else scale, views=views)
+    backbone, unfreeze = seed.backbone.backbone, seed.backbone.model.recipe.unfreeze
+    if unfreeze == ALL:
+        return ImageWay(data.image_shape, kind, scale / 255, views=views)
+    front = backbone_front(data.image_shape, backbone, unfreeze)
+    compared = backbone_front(data.image_shape, backbone, 0) if unfreeze else None
+    return ImageWay(
+        data.image_shape, kind, scale / 255, rounded=scale != 255, views=views, front=front, compared=compared
+    )
 
 
 def _network(seed: SeedModel) -> TrainedNetwork:

@@ -105,6 +105,9 @@ class SeedModel:
         """Whether its programs are those of a recipe, and not of a Keras model of the user's."""
         return self.record.recipe.get("model", "") is None and self._given is None
 
+    def check_single_network(self) -> None:
+        """Makes sure that its answers are those of one network alone."""
+
     @property
     def described(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """What was trained as `engine.description` has it, and the weights by the names of their variables.

@@ -126,13 +126,32 @@ class TaughtModel(SeedModel):
         Raises:
             RunError: it asks its base run too, whose reading of photos is no part of a Keras model.
         """
-        if self._inputs.base is None and self.backbone is not None:
-            return self.backbone.whole_model(self.trained_part)
-        raise RunError(
-            f"{self._title} was taught by photos: it asks a backbone and the run {self._teaching['base']['name']} of "
-            "each photo, which is no single Keras model. run.predict(photos) answers; "
-            f"fittingroom.open_run({str(self._base_folder)!r}).model is that of the run it asks."
-        )
+        self.check_single_network()
+        assert self.backbone is not None  # a run that asks no other has learned on a backbone
+        return self.backbone.whole_model(self.trained_part)
+
+    @property
+    def is_of_recipe(self) -> bool:
+        """Its head gives logits."""
+        return True
+
+    def check_single_network(self) -> None:
+        """Makes sure that its answers are those of one network alone.
+
+        Raises:
+            RunError: it asks its base run too, whose reading of photos is no part of a network.
+        """
+        if self._inputs.base is not None:
+            raise RunError(
+                f"{self._title} was taught by photos: it asks a backbone and the run {self._teaching['base']['name']} "
+                "of each photo, which is no single Keras model. run.predict(photos) answers; "
+                f"fittingroom.open_run({str(self._base_folder)!r}).model is that of the run it asks."
+            )
+
+    @property
+    def described(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """The head, which has no description of Keras's, and its weights."""
+        return {"keras": None, "reason": "it was taught by photos"}, dict(zip((KERNEL, BIAS), self._head, strict=True))
 
     @cached_property
     def trained_part(self) -> keras.Model:

@@ -43,6 +43,7 @@ class ImageWay:
         shape: of one image.
         type: of the images as they are stored.
         scale: what they are divided by; None where they go in as they are.
+        rounded: whether they are whole numbers afterwards, halves rounded up.
         views: the recipe's `test_views`.
         front: from images of 0 to 255 to the features that the networks take; None without a frozen backbone.
         compared: from images of 0 to 255 to the features that images are compared by, where these are others.
@@ -51,6 +52,7 @@ class ImageWay:
     shape: tuple[int, ...]
     type: Literal["uint8", "float32"]
     scale: float | None
+    rounded: bool = False
     views: Sequence[str] = ()
     front: Graph | None = None
     compared: Graph | None = None
@@ -68,6 +70,8 @@ def answer_graph(networks: Sequence[TrainedNetwork], images: ImageWay, temperatu
     value = "images"
     if images.scale is not None:
         value = _times(builder, value, 1 / images.scale)
+    if images.rounded:
+        value = builder.add("floor", [_times(builder, value, 1, 0.5)])
     seen, outputs = views_of(builder, value, images.views), {}
     if images.front is not None:
         first = seen[0]

@@ -114,6 +114,7 @@ def _program(subject: ExportSubject) -> str:
     )
     return f'''"""Asks model.onnx about a picture: python predict.py PICTURE"""
 
+import json
 import sys
 from pathlib import Path
 

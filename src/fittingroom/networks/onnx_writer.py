@@ -48,6 +48,7 @@ def to_onnx(
     helper, types = onnx.helper, onnx.TensorProto
     for output, value in graph.outputs.items():
         writer.node("Identity", [writer.last(value)], output=output)
+    used = {given for node in writer.nodes for given in node.input}
     image_type = types.UINT8 if graph.image_type == "uint8" else types.FLOAT
     body = helper.make_graph(
         writer.nodes,
@@ -57,7 +58,7 @@ def to_onnx(
             helper.make_tensor_value_info(output, types.FLOAT, ["n", *graph.shape_of(value)])
             for output, value in graph.outputs.items()
         ],
-        writer.constants,
+        [constant for constant in writer.constants if constant.name in used],
     )
     model = helper.make_model(
         body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="fittingroom"
