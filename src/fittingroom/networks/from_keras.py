@@ -5,12 +5,9 @@ Keras is not imported here. `weights_of` and `graph_of_model` take a Keras model
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
 
 from fittingroom.errors import ModelError
 from fittingroom.networks.graph import Array, Graph
@@ -18,12 +15,14 @@ from fittingroom.networks.graph_builder import GraphBuilder
 from fittingroom.networks.keras_call import LayerCall, Structure, apply_layer, cannot_hold
 from fittingroom.networks.keras_layers import PLAIN_LAYERS
 from fittingroom.networks.keras_operations import OPERATIONS
+from fittingroom.networks.keras_sequences import RECURRENT_LAYERS, SEQUENCE_OPERATIONS
+from fittingroom.networks.keras_weights import structure_of, weights_of
 from fittingroom.networks.keras_windows import WINDOW_LAYERS
 
 if TYPE_CHECKING:
     import keras
 
-_KINDS = {**PLAIN_LAYERS, **WINDOW_LAYERS, **OPERATIONS}
+_KINDS = {**PLAIN_LAYERS, **WINDOW_LAYERS, **RECURRENT_LAYERS, **OPERATIONS, **SEQUENCE_OPERATIONS}
 _MODELS = ("Functional", "Sequential", "Model")
 _NOT_FOR_ANSWERS = ("vector_u", "count")  # weights that only training changes and looks at
 
@@ -51,52 +50,36 @@ def graph_of(
     return builder.graph({"output": add_network(builder, "images", structure, weights)})
 
 
-def graph_of_model(model: keras.Model, *, image_type: Literal["uint8", "float32"] = "float32") -> Graph:
-    """The graph of a Keras model, see `graph_of`.
+def graph_of_model(
+    model: keras.Model,
+    *,
+    image_shape: Sequence[int] | None = None,
+    image_type: Literal["uint8", "float32"] = "float32",
+) -> Graph:
+    """The graph of a Keras model of any kind, see `graph_of`.
+
+    Layers that are not known, and models as code, are followed into the layers and operations that they call.
+
+    Args:
+        model: built.
+        image_shape: of one image; needed for a model as code, and where the model leaves it open.
+        image_type: of the images as they are given.
 
     Raises:
         ModelError: a graph cannot hold a layer, which is named with its class.
     """
-    return graph_of(structure_of(model), weights_of(model), image_type=image_type)
-
-
-def structure_of(model: keras.Model) -> dict[str, Any]:
-    """A model as plain data.
-
-    Raises:
-        ModelError: it has no such form.
-    """
     try:
-        structure: dict[str, Any] = json.loads(model.to_json())
-    except (NotImplementedError, TypeError, ValueError) as error:
-        raise cannot_hold(model.name, type(model).__name__, f"Keras cannot write it as plain data ({error})") from error
-    return structure
+        return graph_of(structure_of(model), weights_of(model), image_shape=image_shape, image_type=image_type)
+    except ModelError as refusal:
+        from fittingroom.networks.traced_model import traced
 
-
-def weights_of(model: keras.Model) -> dict[str, Array]:
-    """The weights of a model's layers, float32, by path: the names of the layers from the outermost, and the weight's.
-
-    Raises:
-        ModelError: two weights have one path.
-    """
-    weights: dict[str, Array] = {}
-    seen: set[int] = set()
-    for path, variable in _weights_below(model, ""):
-        if id(variable) in seen:  # a wrapper has its layer's, too
-            continue
-        if path in weights:
-            raise ModelError(f"Two weights are called {path!r}: give the layers names of their own.")
-        seen.add(id(variable))
-        weights[path] = np.asarray(variable.value).astype(np.float32)
-    return weights
-
-
-def _weights_below(layer: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-    """Path and variable; those of layers within a layer first."""
-    for part in layer.layers if hasattr(layer, "layers") else layer._layers:
-        yield from _weights_below(part, f"{prefix}{part.name}/")
-    for variable in [*layer._trainable_variables, *layer._non_trainable_variables]:
-        yield f"{prefix}{variable.name}", variable
+        shape = image_shape or getattr(model, "input_shape", (None,))[1:]
+        if not shape or None in shape:
+            raise
+        try:
+            return graph_of(*traced(model, shape, _KINDS), image_shape=shape, image_type=image_type)
+        except ModelError as deeper:
+            raise deeper from refusal
 
 
 def image_shape_of(structure: Structure) -> tuple[int, ...]:
@@ -151,10 +134,10 @@ def _network(call: LayerCall, end: str | None = None) -> list[str]:
     return _sequence(call) if call.kind == "Sequential" and end is None else _functional(call, end)
 
 
-def _below(call: LayerCall, structure: Structure, inputs: Sequence[str], arguments: Sequence[Any] = ()) -> LayerCall:
+def _below(call: LayerCall, structure: Structure, inputs: Sequence[str]) -> LayerCall:
     name = structure["config"].get("name") or structure.get("name")
     path = f"{call.path}/{name}".lstrip("/")
-    return replace(call, inputs=inputs, structure=structure, path=path, arguments=arguments)
+    return replace(call, inputs=inputs, structure=structure, path=path, arguments=(), settings={})
 
 
 def _outputs(call: LayerCall) -> list[str]:
@@ -184,13 +167,13 @@ def _functional(call: LayerCall, end: str | None = None) -> list[str]:
     while waiting:
         later = []
         for layer, number, node in waiting:
-            arguments = [_found(item, known) for item in _flat([node["args"], list(node["kwargs"].values())])]
+            arguments = [_found(item, known) for item in _flat([node["args"], _tensors_by_name(node["kwargs"])])]
             if any(argument is _MISSING for argument in arguments):
                 later.append((layer, number, node))
                 continue
-            _check_arguments(layer, node["kwargs"])
             inputs = [argument for argument in arguments if isinstance(argument, str)]
-            known[layer["name"], number] = _outputs(_below(call, layer, inputs, arguments))
+            below = replace(_below(call, layer, inputs), arguments=arguments, settings=node["kwargs"])
+            known[layer["name"], number] = _outputs(below)
             if layer["name"] == end:
                 return known[layer["name"], number]
         if len(later) == len(waiting):
@@ -200,6 +183,11 @@ def _functional(call: LayerCall, end: str | None = None) -> list[str]:
 
 
 _MISSING = object()
+
+
+def _tensors_by_name(settings: Mapping[str, Any]) -> list[Any]:
+    """What is given by name and is neither a switch nor a word."""
+    return [value for value in settings.values() if value is not None and not isinstance(value, bool | str)]
 
 
 def _found(item: Any, known: Mapping[tuple[str, int], Sequence[str]]) -> Any:
@@ -227,9 +215,3 @@ def _tensors(item: Any) -> list[tuple[str, int, int]]:
     if item and isinstance(item[0], str):
         return [(item[0], int(item[1]), int(item[2]))]
     return [tensor for part in item for tensor in _tensors(part)]
-
-
-def _check_arguments(layer: Structure, settings: Mapping[str, Any]) -> None:
-    """Refuses a layer that is called as in training."""
-    if settings.get("training"):
-        raise cannot_hold(layer["name"], layer["class_name"], "it is called with training=True")

@@ -102,6 +102,8 @@ def _softmax(kind: str) -> _Compose:
     def compose(steps: _Steps, value: str, config: Config) -> str:
         """Along any axis, which is made the last one for it."""
         rank, axis = len(steps.shape(value)), config.get("axis", -1)
+        if isinstance(axis, list) and len(axis) == 1:
+            (axis,) = axis
         if not isinstance(axis, int) or axis == 0:
             raise UnknownActivationError(f"{kind} along the axes {axis}")
         last = axis - 1 if axis > 0 else axis % rank  # Keras counts the images' axis

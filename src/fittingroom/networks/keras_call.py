@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,9 @@ from fittingroom.networks.graph_builder import GraphBuilder, Shape
 from fittingroom.networks.keras_activations import UnknownActivationError, activated
 
 Structure = Mapping[str, Any]
+_JOINING = (
+    *("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "CustomScaleLayer", "InputLayer"),
+)
 Make = Callable[["LayerCall"], str]
 """What makes operations of a layer, and gives the name of its value."""
 
@@ -33,6 +36,7 @@ class LayerCall:
         kinds: what makes operations of a layer, by the name of its class.
         arguments: for an operation of `keras.ops`, all that it takes in order: names of values and, as Keras serializes
             them, numbers, arrays and slices.
+        settings: what it is called with by name, as Keras serializes it.
     """
 
     builder: GraphBuilder
@@ -43,6 +47,7 @@ class LayerCall:
     used: set[str]
     kinds: Mapping[str, Make]
     arguments: Sequence[Any] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
@@ -132,6 +137,8 @@ def apply_layer(call: LayerCall) -> str:
     make = call.kinds.get(call.kind)
     if make is None:
         raise call.refusal()
+    if len(call.inputs) != 1 and call.kind not in _JOINING and not call.kind.startswith("ops."):
+        raise call.refusal(f"it takes {len(call.inputs)} values here, such as a mask or a state")
     try:
         if call.config.get("data_format") == "channels_first" and len(call.shape) > 1:
             return _channels_first(make, call)

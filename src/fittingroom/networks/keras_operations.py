@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -195,29 +195,39 @@ def _pad(call: LayerCall) -> str:
 
 
 def _item(call: LayerCall) -> str:
-    """A part along some axes: slices without steps, and places."""
-    key = call.arguments[1:]
-    if any(isinstance(part, Mapping) and part.get("class_name") == "__ellipsis__" for part in key) or None in key:
-        raise call.refusal("only slices and places, one for each axis, are known")
+    """A part along some axes: slices without steps, places, and new axes."""
+    sides = [None, *call.shape]
     cropping, kept = [], []
-    for axis, side in enumerate((None, *call.shape)):
-        part: Any = key[axis] if axis < len(key) else {"class_name": "__slice__", "config": {}}
+    for part in _each_axis(call.arguments[1:], len(sides)):
+        if part is None and len(sides) <= len(call.shape):
+            kept.append(1)
+            continue
+        side = sides.pop(0)
         if isinstance(part, Mapping) and part.get("class_name") == "__slice__":
-            bounds = [part["config"].get(name) for name in ("start", "stop", "step")]
-            if side is None:
-                if bounds != [None] * 3:
-                    raise call.refusal("it takes some of the images")
+            start, stop, step = (part["config"].get(name) for name in ("start", "stop", "step"))
+            if side is None and (start, stop, step) == (None, None, None):
                 continue
-            start, stop, step = slice(*bounds).indices(side)
-            if step != 1 or stop <= start:
-                raise call.refusal("slices with steps are not known")
-            cropping.append([start, side - stop])
-            kept.append(stop - start)
+            if side is not None:
+                start, stop, step = slice(start, stop, step).indices(side)
+                if step == 1 and stop > start:
+                    cropping.append([start, side - stop])
+                    kept.append(stop - start)
+                    continue
         elif isinstance(part, int) and side is not None:
             cropping.append([part % side, side - 1 - part % side])
-        else:
-            raise call.refusal("only slices and places along the axes of one image are known")
+            continue
+        raise call.refusal("only slices without steps and places along the axes of one image are known")
     return call.reshaped(call.add("crop", call.inputs[0], cropping=cropping), kept)
+
+
+def _each_axis(key: Sequence[Any], axes: int) -> list[Any]:
+    """A part for each axis, and None for each new one."""
+    whole = {"class_name": "__slice__", "config": {}}
+    kinds = [part.get("class_name") if isinstance(part, Mapping) else None for part in key]
+    dots = [place for place, kind in enumerate(kinds) if kind == "__ellipsis__"]
+    missing = [whole] * (axes - sum(part is not None for part in key) + len(dots))
+    place = dots[0] if dots else len(key)
+    return [*key[:place], *missing, *key[place + 1 :]]
 
 
 def _matmul(call: LayerCall) -> str:
