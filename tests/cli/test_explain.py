@@ -99,14 +99,23 @@ def test_wrong_epochs_are_refused(command: Command, made: Path, arguments: list[
     assert message in done.err
 
 
-def test_a_run_without_validation_is_refused_with_the_mend(command: Command, tmp_path: Path) -> None:
-    contents = contents_of(course_of([1.0]))
+def test_a_run_without_validation_is_explained_by_its_training_alone(command: Command, tmp_path: Path) -> None:
+    contents = contents_of(course_of([2.0, 1.0]))
     bare = replace(contents, record=replace(contents.record, validation=None), outcomes=None)
-    done = command("explain", written(tmp_path / "bare", bare))
-    assert done.status == 2
-    assert (
-        "has no validation images. Train with some (--validation 5000, or validation_data) to explain it." in done.err
-    )
+    folder = written(tmp_path / "bare", bare)
+    done = command("explain", folder)
+    assert done.status == 0
+    assert "From epoch 1 to 2 the training loss" in done.out
+    assert "Hold some out: validation_split=0.1 in fit, --validation 0.1 in train." in " ".join(done.out.split())
+    facts = command("explain", folder, "--json").json
+    assert facts["results"]["validation"] == {}
+    assert [sentence["topic"] for sentence in facts["words"]] == ["result", "change", "overfit"]
+    assert facts["words"][1]["facts"] == {
+        f"epochs.{place}.{name}": facts["epochs"][place][name] for place in (0, 1) for name in ("epoch", "loss")
+    }
+    asked = command("explain", folder, "--from", "1")
+    assert asked.status == 2
+    assert "this run stored nothing of any" in asked.err
 
 
 def test_names_of_classes_are_printed_as_they_are_and_not_as_markup(command: Command, tmp_path: Path) -> None:

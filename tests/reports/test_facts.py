@@ -93,10 +93,12 @@ def test_a_change_between_two_epochs_is_reported_on_request(tmp_path: Path) -> N
 def test_a_run_without_validation_images_says_how_to_have_some(tmp_path: Path) -> None:
     contents = contents_of(course_of(RISING))
     bare = replace(contents, record=replace(contents.record, validation=None), outcomes=None)
+    path = written(tmp_path / "run", bare)
+    assert "validation_split=0.1 in fit" in explain(path).facts["missing"]["validation"]
     with pytest.raises(
-        InputError, match=r"has no validation images. Train with some \(--validation 5000, .* explain it"
+        InputError, match=r"has no validation images. Train with some \(--validation 0.1, .* explain it"
     ):
-        explain(written(tmp_path / "run", bare))
+        Subject.read(path)
 
 
 def test_a_run_that_is_not_there_is_named() -> None:

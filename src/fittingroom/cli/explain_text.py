@@ -57,7 +57,8 @@ def _parts(explanation: Explanation, facts: dict[str, Any], width: int) -> Itera
     """The parts of the answer, to be laid out; a plain string is a line that stays as it is."""
     from fittingroom.reports.words.quotes import QUESTIONS  # not at the top: `lab` needs the charts only
 
-    drawn = _by_topic(facts, width)
+    known = "validation" not in facts["missing"]  # what validation images went through
+    drawn = _by_topic(facts, width) if known else {}
     yield Text(_title(facts))
     yield Text("")
     yield _answers(facts, QUESTIONS)
@@ -70,6 +71,20 @@ def _parts(explanation: Explanation, facts: dict[str, Any], width: int) -> Itera
         for table in drawn.get(sentences[0]["topic"], []):
             yield Text("")
             yield Padding(table, (0, 0, 0, 2))
+    yield from _images_behind(facts) if known else [Text("")]
+    report = f"fittingroom report {facts['run']['path']}" if known else None
+    commands = {
+        "To see it, with the images:": report,
+        "To train it again:": facts["run"]["command"],
+    }
+    for purpose, line in commands.items():
+        if line is not None:
+            yield Text(purpose)
+            yield line  # however long: it is there to be copied
+
+
+def _images_behind(facts: dict[str, Any]) -> Iterator[RenderableType]:
+    """Which images the sentences rest on, and the closing lines."""
     yield Text("\nThe images behind it", style="bold")
     files = any("file" in image for one in facts["images"] for image in one["images"])
     where = (
@@ -79,14 +94,6 @@ def _parts(explanation: Explanation, facts: dict[str, Any], width: int) -> Itera
     yield from (Padding(Text(line), (0, 0, 0, 2)) for line in _images(facts))
     yield Text("")
     yield from (Text(line) for line in _closing(facts))
-    commands = {
-        "To see it, with the images:": f"fittingroom report {facts['run']['path']}",
-        "To train it again:": facts["run"]["command"],
-    }
-    for purpose, line in commands.items():
-        if line is not None:
-            yield Text(purpose)
-            yield line  # however long: it is there to be copied
 
 
 def _title(facts: dict[str, Any]) -> str:

@@ -51,8 +51,8 @@ class ValidationOutcomes:
         record, outcomes = files.record(), files.outcomes()
         if record.validation is None:
             raise RunError(
-                f"{path} has no validation images. Train with some (--validation 5000, or validation_data) "
-                f"to {purpose}."
+                f"{path} has no validation images. Train with some (--validation 0.1, or "
+                f"validation_split=0.1 in fit) to {purpose}."
             )
         if outcomes is None or not outcomes.loss.size:
             raise RunError(

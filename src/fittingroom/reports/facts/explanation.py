@@ -24,10 +24,13 @@ from fittingroom.recipes.recipe import Recipe
 from fittingroom.reports.facts.seed_facts import example_facts, training_facts
 from fittingroom.reports.facts.spread_facts import spread_facts
 from fittingroom.reports.facts.subject import Subject
-from fittingroom.reports.words import change_words, course_words, state_words
+from fittingroom.reports.facts.unvalidated import UnvalidatedRun
+from fittingroom.reports.words import change_words, course_words, state_words, unvalidated_words
 from fittingroom.reports.words.quotes import QUESTIONS, Quote, Sentence, with_terms
 from fittingroom.runs.json_files import plain
+from fittingroom.runs.layout import read_layout
 from fittingroom.runs.looks import Standings
+from fittingroom.runs.place import find_run
 from fittingroom.runs.record import PartResult
 
 if TYPE_CHECKING:
@@ -44,7 +47,7 @@ def run_facts(subject: Subject, tests: Sequence[Mapping[str, Any] | None]) -> di
     return {"run": _run(subject), "data": _data(subject), "results": _results(subject, tests)}
 
 
-def _run(subject: Subject) -> dict[str, Any]:
+def _run(subject: Subject | UnvalidatedRun) -> dict[str, Any]:
     """The run as a whole: name, recipe, seeds, times, machine, notes, and the command that repeats it."""
     record = subject.trainings[0].record
     notes = dict.fromkeys(note for training in subject.trainings for note in training.record.notes)
@@ -118,7 +121,7 @@ def _spreads(parts: list[PartResult | None]) -> dict[str, Any]:
     return {name: spread.to_dict() for name, spread in PartResult.spreads(parts).items()}
 
 
-def _command(subject: Subject) -> str | None:
+def _command(subject: Subject | UnvalidatedRun) -> str | None:
     """A line for a shell that trains the same again; None for what the command line cannot say.
 
     That is a model that was given to `fittingroom.fit`, arrays of the user's own, and another split seed than 0.
@@ -189,7 +192,7 @@ def _data_arguments(record: RunRecord) -> list[str] | None:
     ]
 
 
-def _seeds(subject: Subject) -> list[str]:
+def _seeds(subject: Subject | UnvalidatedRun) -> list[str]:
     seeds = subject.seeds
     if len(seeds) == 1:
         return ["--seed", str(seeds[0])] if seeds[0] else []
@@ -251,7 +254,8 @@ class Explanation:
     Args:
         facts: plain JSON. Losses are in nats, accuracies and probabilities 0 to 1, accuracies' changes in percentage
             points where the name says so; epochs count from 1. What is not known is null; `missing` says why. `words`
-            has each sentence with the facts it rests on.
+            has each sentence with the facts it rests on. Of a run without outcomes of validation images there are only
+            `run`, `data`, `results`, `per_seed`, `epochs` (means over seeds), `missing` and `words`.
     """
 
     facts: Mapping[str, Any]
@@ -300,6 +304,13 @@ class Explanation:
                 ledger["words"] = change_words.of_change(Quote(told), f"ledgers.{name}.{index}").text
         return cls({**told, "words": [sentence.to_dict() for sentence in _words_of(told)]})
 
+    @classmethod
+    def of_unvalidated(cls, run: UnvalidatedRun) -> Explanation:
+        """What can be said of a run that has no outcomes of validation images; `missing.validation` says why."""
+        told: dict[str, Any] = plain({"format": FORMAT, **run.facts(_run(run))})
+        sentences = with_terms(unvalidated_words.sentences(Quote(told)))
+        return cls({**told, "words": [sentence.to_dict() for sentence in sentences]})
+
     def to_dict(self) -> dict[str, Any]:
         """All facts as plain JSON, the sentences among them."""
         return dict(self.facts)
@@ -341,6 +352,8 @@ def _lines(sentences: list[Mapping[str, Any]]) -> Iterator[str]:
 def explain(run: str | Path, start: int | None = None, end: int | None = None) -> Explanation:
     """What loss and accuracy really say about a run. Nothing is trained, and no test set is opened.
 
+    Of a run that stored nothing of validation images it says what training alone shows, and what nobody can know.
+
     Args:
         run: the folder, the name of a run in the runs folder, or `latest`.
         start: first epoch of a change to tell, from 1; the one with the lowest validation loss if only `end` is given.
@@ -348,7 +361,11 @@ def explain(run: str | Path, start: int | None = None, end: int | None = None) -
 
     Raises:
         UnknownNameError: there is no such run.
-        InputError: it has no validation images, or no epoch with finite losses; `start` or `end` was not validated; or
-            a file is missing or damaged.
+        InputError: it has no epoch with finite losses; `start` or `end` was not validated; or a file is missing or
+            damaged.
     """
-    return Explanation.of(Subject.read(run), start, end)
+    path = find_run(run)
+    if (unvalidated := UnvalidatedRun.of(path, read_layout(path))) is not None:
+        unvalidated.refuse_change(start, end)
+        return Explanation.of_unvalidated(unvalidated)
+    return Explanation.of(Subject.read(path), start, end)
