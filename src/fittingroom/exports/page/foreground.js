@@ -116,15 +116,18 @@ const ROOTS = Int32Array.from({ length: 3072 }, (_, step) => {
   const value = step / 2040;
   return rint(32768 * (value < 0.008856 ? value * 7.787 + 0.13793103448275862 : Math.cbrt(value)));
 });
-const LIGHTS = [[1777, 1541, 778], [871, 2929, 296], [73, 448, 3575]];
 
 // Colours in CIELAB as OpenCV has them in bytes, lightness counting less: three numbers for each pixel.
 export const labOf = ({ data }) => {
   const result = new Float32Array(data.length);
   const share = (value) => Math.min(Math.max((value + 16384) >> 15, 0), 255);
   for (let at = 0; at < data.length; at += 3) {
-    const [red, green, blue] = [LINEAR[data[at]], LINEAR[data[at + 1]], LINEAR[data[at + 2]]];
-    const [x, y, z] = LIGHTS.map(([r, g, b]) => ROOTS[(r * red + g * green + b * blue + 2048) >> 12]);
+    const red = LINEAR[data[at]];
+    const green = LINEAR[data[at + 1]];
+    const blue = LINEAR[data[at + 2]];
+    const x = ROOTS[(1777 * red + 1541 * green + 778 * blue + 2048) >> 12];
+    const y = ROOTS[(871 * red + 2929 * green + 296 * blue + 2048) >> 12];
+    const z = ROOTS[(73 * red + 448 * green + 3575 * blue + 2048) >> 12];
     result[at] = LIGHTNESS * share(296 * y - 1336935);
     result[at + 1] = share(500 * (x - y) + 4194304);
     result[at + 2] = share(200 * (y - z) + 4194304);
@@ -186,9 +189,9 @@ const kindsShown = (image, { centres }) => {
 
 const logLikelihood = (counts) => {
   let total = 0;
-  for (const count of counts) total += count + 1e-3;
+  for (let kind = 0; kind < COLOURS; kind += 1) total += counts[kind] + 1e-3;
   let sum = 0;
-  for (const count of counts) sum += (count + 1e-3) * Math.log((count + 1e-3) / total);
+  for (let kind = 0; kind < COLOURS; kind += 1) sum += (counts[kind] + 1e-3) * Math.log((counts[kind] + 1e-3) / total);
   return sum;
 };
 

@@ -1,6 +1,8 @@
 // GrabCut (Rother, Kolmogorov and Blake 2004) as OpenCV has it, with its k-means and its random numbers: the same photo
 // gives the same mask. The minimum cut is found by growing two search trees (Boykov and Kolmogorov 2004).
 
+import { filled } from "./resampling.js";
+
 export const BACKGROUND = 0;
 export const FOREGROUND = 1;
 export const LIKELY_BACKGROUND = 2;
@@ -35,7 +37,9 @@ export class OpenCvRandom {
 }
 
 const apart = (points, at, centres, kind) => {
-  const [x, y, z] = [points[3 * at] - centres[3 * kind], points[3 * at + 1] - centres[3 * kind + 1], points[3 * at + 2] - centres[3 * kind + 2]];
+  const x = points[3 * at] - centres[3 * kind];
+  const y = points[3 * at + 1] - centres[3 * kind + 1];
+  const z = points[3 * at + 2] - centres[3 * kind + 2];
   return Math.fround(Math.fround(Math.fround(x * x) + Math.fround(y * y)) + Math.fround(z * z));
 };
 
@@ -76,10 +80,11 @@ const means = (points, labels, old) => {
   const count = old.length / 3;
   const centres = new Float32Array(old.length);
   const sizes = new Int32Array(count);
-  labels.forEach((kind, at) => {
+  for (let at = 0; at < labels.length; at += 1) {
+    const kind = labels[at];
     sizes[kind] += 1;
     for (let axis = 0; axis < 3; axis += 1) centres[3 * kind + axis] += points[3 * at + axis];
-  });
+  }
   // An empty kind takes the point of the largest one that is farthest from its middle.
   sizes.forEach((size, empty) => {
     if (size) return;
@@ -104,12 +109,14 @@ const means = (points, labels, old) => {
 const nearest = (points, centres, labels) => {
   const count = centres.length / 3;
   for (let at = 0; at < labels.length; at += 1) {
-    let [least, kind] = [Infinity, 0];
+    let least = Infinity;
     for (let one = 0; one < count; one += 1) {
       const distance = apart(points, at, centres, one);
-      if (distance < least) [least, kind] = [distance, one];
+      if (distance < least) {
+        least = distance;
+        labels[at] = one;
+      }
     }
-    labels[at] = kind;
   }
 };
 
@@ -131,11 +138,15 @@ export const kMeans = (points, count, rounds, random) => {
 class Mixture {
   constructor(colours, places, labels) {
     const sums = Array.from({ length: KINDS }, () => new Float64Array(10)); // 3 sums, 6 products, the count
-    places.forEach((place, at) => {
+    for (let at = 0; at < places.length; at += 1) {
       const sum = sums[labels[at]];
-      const [x, y, z] = [colours[3 * place], colours[3 * place + 1], colours[3 * place + 2]];
-      [x, y, z, x * x, x * y, x * z, y * y, y * z, z * z, 1].forEach((value, index) => (sum[index] += value));
-    });
+      const from = 3 * places[at];
+      for (let axis = 0, product = 3; axis < 3; axis += 1) {
+        sum[axis] += colours[from + axis];
+        for (let other = axis; other < 3; other += 1, product += 1) sum[product] += colours[from + axis] * colours[from + other];
+      }
+      sum[9] += 1;
+    }
     this.kinds = sums.map((sum) => this.gaussian(sum, places.length));
   }
 
@@ -169,57 +180,58 @@ class Mixture {
   density(kind, colours, place) {
     const one = this.kinds[kind];
     if (!one) return 0;
-    const [x, y, z] = [colours[3 * place] - one.middle[0], colours[3 * place + 1] - one.middle[1], colours[3 * place + 2] - one.middle[2]];
-    const [xx, xy, xz, yy, yz, zz] = one.inverse;
+    const { middle, inverse: [xx, xy, xz, yy, yz, zz] } = one;
+    const x = colours[3 * place] - middle[0];
+    const y = colours[3 * place + 1] - middle[1];
+    const z = colours[3 * place + 2] - middle[2];
     return one.height * Math.exp(-0.5 * (x * x * xx + y * y * yy + z * z * zz + 2 * (x * y * xy + x * z * xz + y * z * yz)));
   }
 
   kindOf(colours, place) {
-    let [most, found] = [0, 0];
+    let most = 0;
+    let found = 0;
     for (let kind = 0; kind < KINDS; kind += 1) {
       const density = this.density(kind, colours, place);
-      if (density > most) [most, found] = [density, kind];
+      if (density <= most) continue;
+      most = density;
+      found = kind;
     }
     return found;
   }
 
   surprise(colours, place) {
     let sum = 0;
-    this.kinds.forEach((one, kind) => (sum += one ? one.weight * this.density(kind, colours, place) : 0));
+    for (let kind = 0; kind < KINDS; kind += 1) sum += this.kinds[kind] ? this.kinds[kind].weight * this.density(kind, colours, place) : 0;
     return -Math.log(sum);
   }
 }
 
-const learned = (colours, places, labels) => new Mixture(colours, places, labels);
-
 const started = (colours, places, random) => {
   const points = new Float32Array(3 * places.length);
-  places.forEach((place, at) => points.set(colours.subarray(3 * place, 3 * place + 3), 3 * at));
-  return learned(colours, places, kMeans(points, Math.min(KINDS, places.length), ROUNDS, random).labels);
+  for (let at = 0; at < places.length; at += 1) for (let axis = 0; axis < 3; axis += 1) points[3 * at + axis] = colours[3 * places[at] + axis];
+  return new Mixture(colours, places, kMeans(points, Math.min(KINDS, places.length), ROUNDS, random).labels);
 };
 
 // What it costs to part each pixel from its right, lower left, lower and lower right neighbour.
 const borders = (colours, height, width) => {
-  const steps = [[0, 1], [1, -1], [1, 0], [1, 1]];
-  const visit = (use) => {
-    for (let row = 0; row < height; row += 1)
-      for (let column = 0; column < width; column += 1)
-        steps.forEach(([down, right], direction) => {
-          const [y, x] = [row + down, column + right];
-          if (y >= height || x < 0 || x >= width) return;
-          const [one, other] = [3 * (row * width + column), 3 * (y * width + x)];
-          let squares = 0;
-          for (let axis = 0; axis < 3; axis += 1) squares += (colours[one + axis] - colours[other + axis]) ** 2;
-          use(direction, row * width + column, squares);
-        });
-  };
   let total = 0;
-  visit((direction, place, squares) => (total += squares));
+  const costs = [[0, 1], [1, -1], [1, 0], [1, 1]].map(([down, right]) => {
+    const squares = new Float64Array(height * width).fill(-1); // -1 where there is no neighbour
+    for (let row = 0; row < height - down; row += 1)
+      for (let column = Math.max(-right, 0); column < width - Math.max(right, 0); column += 1) {
+        const place = row * width + column;
+        const [one, other] = [3 * place, 3 * (place + down * width + right)];
+        const [red, green, blue] = [colours[one] - colours[other], colours[one + 1] - colours[other + 1], colours[one + 2] - colours[other + 2]];
+        squares[place] = red * red + green * green + blue * blue;
+        total += squares[place];
+      }
+    return squares;
+  });
   const mean = total / (4 * width * height - 3 * width - 3 * height + 2);
   const sharpness = total > Number.EPSILON ? 1 / (2 * mean) : 0;
-  const costs = steps.map(() => new Float64Array(height * width));
-  visit((direction, place, squares) => {
-    costs[direction][place] = (direction % 2 ? CONTRAST / Math.SQRT2 : CONTRAST) * Math.exp(-sharpness * squares);
+  costs.forEach((squares, direction) => {
+    const most = direction % 2 ? CONTRAST / Math.SQRT2 : CONTRAST;
+    for (let at = 0; at < squares.length; at += 1) squares[at] = squares[at] < 0 ? 0 : most * Math.exp(-sharpness * squares[at]);
   });
   return costs;
 };
@@ -402,17 +414,17 @@ export const grabCut = ({ height, width, data: colours }, start, rounds) => {
   const kinds = new Uint8Array(start);
   const shown = kinds.reduce((sum, kind) => sum + (kind % 2), 0);
   if (shown === 0 || shown === kinds.length) return kinds.map((kind) => kind % 2);
-  const places = (side) => Array.from(kinds.keys()).filter((place) => kinds[place] % 2 === side);
+  const places = (side) => Int32Array.from(kinds.keys()).filter((place) => kinds[place] % 2 === side);
   const random = new OpenCvRandom();
   let [behind, front] = [0, 1].map((side) => started(colours, places(side), random));
   const costs = borders(colours, height, width);
   for (let round = 0; round < rounds; round += 1) {
     [behind, front] = [behind, front].map((mixture, side) => {
       const own = places(side);
-      return learned(colours, own, own.map((place) => mixture.kindOf(colours, place)));
+      return new Mixture(colours, own, own.map((place) => mixture.kindOf(colours, place)));
     });
-    const terminal = Float64Array.from(kinds, (kind, place) => {
-      if (kind < 2) return kind === FOREGROUND ? SURE : -SURE;
+    const terminal = filled(Float64Array, kinds.length, (place) => {
+      if (kinds[place] < 2) return kinds[place] === FOREGROUND ? SURE : -SURE;
       const more = behind.surprise(colours, place) - front.surprise(colours, place);
       return Number.isNaN(more) ? Infinity : more; // both have never seen such a colour: OpenCV lets it be foreground
     });
