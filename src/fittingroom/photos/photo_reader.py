@@ -57,7 +57,7 @@ class PhotoReader:
         if ImageReader.holds_arrays(path):
             inputs = self._exact.read_file(path)
         else:
-            inputs = self._convert(_open_photo(path, self.shape), path)
+            inputs = self.convert(_open_photo(path, self.shape), path)
         return replace(inputs, notes=(*inputs.notes, *_flat_note(inputs)))
 
     def read_bytes(self, content: bytes, name: Path) -> ModelInputs:
@@ -70,7 +70,7 @@ class PhotoReader:
         Raises:
             DataError: as for `read_file`.
         """
-        return self._convert(Picture.read(BytesIO(content), name, at_least=kept_edge(*self.shape[:2])), name)
+        return self.convert(Picture.read(BytesIO(content), name, at_least=kept_edge(*self.shape[:2])), name)
 
     def read_picture(self, image: Image.Image, name: Path) -> ModelInputs:
         """The image of a picture that Pillow has opened, in any mode, decoded or not.
@@ -83,7 +83,7 @@ class PhotoReader:
             DataError: as for `read_file`.
         """
         with Picture.quiet():
-            return self._convert(Picture.of(image, name), name)
+            return self.convert(Picture.of(image, name), name)
 
     def read_all(self, paths: list[Path], left_out: Callable[[str], None]) -> Iterator[ModelInputs]:
         """The images of all files and folders, in order.
@@ -119,7 +119,7 @@ class PhotoReader:
     def _exact(self) -> ImageReader:
         return ImageReader(self.shape, self.values)
 
-    def _convert(self, photo: Picture, name: Path) -> ModelInputs:
+    def convert(self, photo: Picture, name: Path) -> ModelInputs:
         """The image of one decoded picture."""
         # Exactly the model's size means that it was made for the model, so nothing is cut out of it.
         if (photo.image.height, photo.image.width) == self.shape[:2]:
