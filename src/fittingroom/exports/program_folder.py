@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-RUNTIME = "the program itself, in a process of its own"
+RUNTIME = "the program itself"
 
 _PROGRAM = CodeExtract(
     "fittingroom.exports.program.predict",
@@ -234,10 +234,9 @@ def _readme(subject: ExportSubject) -> str:
     accuracy = facts.get("accuracy")
     scored = ""
     if accuracy is not None:
-        scored = (
-            f"On {accuracy['images']:,} validation images it is right for {percent(accuracy['accuracy'])} (95% interval "
-            f"{percent_range(accuracy['interval'])}). Photos are harder.\n"
-        )
+        share, interval = percent(accuracy["accuracy"]), percent_range(accuracy["interval"])
+        images = f"{accuracy['images']:,} validation images"
+        scored = f"On {images} it is right for {share} (95% interval {interval}). Photos are harder.\n"
     licences = [f"{name}: {licence or 'not known'}" for name, licence in facts["licences"].items()]
     second = ""
     if style is not None and style.foreground is not None and subject.predictor.second_opinion is not None:
@@ -271,6 +270,6 @@ images, and whether the image is unlike these; then neither means much.
 {second}
 ## What is known of it
 
-{scored}Run {facts["run"]}, made by {facts["made_by"]}. Licences: {"; ".join(licences)}. Everything that is known stands in
-`model.json`.
+{scored}Run {facts["run"]}, made by {facts["made_by"]}. Licences: {"; ".join(licences)}.
+Everything that is known stands in `model.json`.
 """

@@ -160,7 +160,8 @@ def _is_there(files: Files, target: Path) -> bool:
     """Whether these files are there, and no others."""
     single = _single(files)
     wanted: Mapping[Path, bytes] = {target: single} if single is not None else {target / n: c for n, c in files.items()}
-    there = {path for path in target.rglob("*") if path.is_file()} if target.is_dir() else {target}
+    found = [path for path in target.rglob("*") if path.is_file()] if target.is_dir() else [target]
+    there = {path for path in found if path.parent.name != "__pycache__"}  # which a program leaves where it ran
     if there != set(wanted):
         return False
     try:

@@ -7,7 +7,7 @@ give other bytes, and k-means makes other colours of these.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,11 +62,11 @@ def resize(picture: Array, size: tuple[int, int], interpolation: int = INTER_LIN
             return _means(picture, rows, columns)
         wide = _covered(width, columns).sums(picture.astype(np.float32), 1)
         return _as_type(_covered(height, rows).sums(wide, 0), picture.dtype)
-    down, across = _between(height, rows, area=area), _between(width, columns, area=area)
+    across, down = _between(width, columns, area=area), _between(height, rows, area=area, both=True)
     if picture.dtype != np.uint8:
         return down.sums(across.sums(picture.astype(np.float32), 1), 0)
-    wide = _whole(across, _OPENCV_BITS).sums(picture.astype(np.int64), 1) >> 4
-    weights = _whole(down, _OPENCV_BITS)
+    wide = _whole(across, _OPENCV_BITS, np.rint).sums(picture.astype(np.int64), 1) >> 4
+    weights = _whole(down, _OPENCV_BITS, np.rint)
     total = np.full((rows, *wide.shape[1:]), 2, np.int64)
     for place, weight in zip(weights.places.T, weights.weights.T, strict=True):
         total += (wide[place] * weight.reshape(-1, *[1] * (wide.ndim - 1))) >> 16
@@ -87,10 +87,14 @@ def resampled(
     (height, width), (columns, rows) = picture.shape[:2], size
     left, top, right, bottom = part or (0, 0, width, height)
     found = picture.astype(np.int64)
-    # Pillow rounds to bytes between the two axes, and leaves one alone that keeps its length.
-    for axis, (before, after, start, end) in ((1, (width, columns, left, right)), (0, (height, rows, top, bottom))):
+    axes = [(1, (width, columns, left, right)), (0, (height, rows, top, bottom))]
+    if rows < height and height - rows > 2 * (width - columns):  # Pillow 13 then begins with the rows
+        axes.reverse()
+    # It rounds to bytes between the two axes, and leaves one alone that keeps its length.
+    for axis, (before, after, start, end) in axes:
         if (after, start, end) != (before, 0, before):
-            taps = _whole(_triangles(before, after, (start, end), box_filter=box_filter), _PILLOW_BITS)
+            taps = _triangles(before, after, (start, end), box_filter=box_filter)
+            taps = _whole(taps, _PILLOW_BITS, lambda weights: np.floor(weights + 0.5))
             found = ((taps.sums(found, axis) + (1 << _PILLOW_BITS - 1)) >> _PILLOW_BITS).clip(0, 255)
     return found.astype(np.uint8)
 
@@ -103,16 +107,16 @@ def _means(picture: Array, rows: int, columns: int) -> Array:
         means = (sums + 2) >> 2  # here halves are rounded up, else to the even number
     else:
         means = np.rint(sums.astype(np.float32) * (np.float32(1) / np.float32(height * width))).astype(np.int64)
-    return means.astype(np.uint8).reshape(rows, columns, *picture.shape[2:])
+    return np.asarray(means, np.uint8).reshape(rows, columns, *picture.shape[2:])
 
 
 def _as_type(values: Array, kind: np.dtype[Any]) -> Array:
     return np.asarray(np.rint(values).clip(0, 255) if kind == np.uint8 else values, kind)
 
 
-def _whole(taps: _Taps, bits: int) -> _Taps:
+def _whole(taps: _Taps, bits: int, rounded: Callable[[Array], Array]) -> _Taps:
     """The same with weights as whole numbers, of which `1 << bits` is 1."""
-    return _Taps(taps.places, np.floor(taps.weights * (1 << bits) + 0.5).astype(np.int64))
+    return _Taps(taps.places, rounded(taps.weights * (1 << bits)).astype(np.int64))
 
 
 def _padded(places: list[list[int]], weights: list[list[float]]) -> _Taps:
@@ -142,13 +146,14 @@ def _covered(before: int, after: int) -> _Taps:
     return _padded(places, weights)
 
 
-def _between(before: int, after: int, *, area: bool) -> _Taps:
+def _between(before: int, after: int, *, area: bool, both: bool = False) -> _Taps:
     """The two old pixels that each new one lies between.
 
     Args:
         before: pixels.
         after: pixels.
         area: whether new pixels lie within old ones where they can, as `INTER_AREA` has it that enlarges.
+        both: whether over the edge the last pixel counts twice, each with its share: bytes lose bits of each.
     """
     scale, new = 1 / (after / before), np.arange(after)
     if area:
@@ -159,10 +164,10 @@ def _between(before: int, after: int, *, area: bool) -> _Taps:
         place = (new + 0.5) * scale - 0.5
         first = np.floor(place).astype(np.int64)
         share = (place - first).astype(np.float32)
-    share[(first < 0) | (first >= before - 1)] = 0
-    first = first.clip(0, before - 1)
-    second = np.minimum(first + 1, before - 1)
-    return _Taps(np.stack([first, second], axis=1), np.stack([1 - share, share], axis=1))
+    if not both:
+        share[(first < 0) | (first >= before - 1)] = 0
+    places = np.stack([first, first + 1], axis=1).clip(0, before - 1)
+    return _Taps(places, np.stack([1 - share, share], axis=1))
 
 
 def _triangles(before: int, after: int, part: tuple[float, float], *, box_filter: bool) -> _Taps:

@@ -65,7 +65,9 @@ class PhotoModel:
         with np.load(folder / "model.npz", allow_pickle=False) as arrays:
             self._arrays = dict(arrays)
         self._numbers: dict[str, Any] = self.facts["program"]
-        self._session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # errors
+        self._session = onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
 
     def read(self, file: str | Path) -> ModelInputs:
         """The image, or images, of a file as the model takes them, with the steps of their conversion.
@@ -76,9 +78,10 @@ class PhotoModel:
         path = Path(file)
         if path.suffix.lower() == ".npy":
             try:
-                return self.of_array(np.load(path, allow_pickle=False), path)
-            except (OSError, ValueError) as error:
-                raise DataError(f"cannot read {path}: {error}.") from error
+                array = np.load(path, allow_pickle=False)
+            except (OSError, ValueError, EOFError) as error:
+                raise DataError(f"cannot read {path} as a .npy file: {error}.") from error
+            return self.of_array(array, path)
         try:
             from PIL import Image
         except ImportError:
