@@ -111,3 +111,26 @@ def test_it_is_turned_off_by_hand_and_again_and_says_what_out_is() -> None:
     assert keras.Model.fit is plain
     with pytest.raises(InputError, match="expected None for a folder for each run"):
         fr.accelerate(out="runs")  # type: ignore[arg-type]
+
+
+def of_tensorflow(name: str, *api_names: str) -> Any:
+    """A function as TensorFlow has it: it cannot work on JAX's arrays, and is known by module and name."""
+
+    def function(features: Any) -> Any:
+        raise TypeError("not a tensor of TensorFlow's")
+
+    function.__module__, function.__name__ = "tensorflow.python.ops.nn_ops", name
+    function._tf_api_names = api_names  # type: ignore[attr-defined]
+    return function
+
+
+def test_activations_of_tensorflow_are_taken_by_their_names() -> None:
+    relu, softmax = of_tensorflow("relu"), of_tensorflow("softmax_v2", "nn.softmax")
+    made = keras.Sequential([keras.Input((8, 8)), layers.Flatten(), layers.Dense(4, relu), layers.Dense(3, softmax)])
+    made.compile(loss=SPARSE)
+    run = fr.fit(made, X, Y, out=False)
+    assert [layer.activation for layer in made.layers[1:]] == [keras.activations.relu, keras.activations.softmax]
+    assert run.predict(X[:2]).shape == (2, 3)
+    odd = keras.Sequential([layers.Flatten(), layers.Dense(3, of_tensorflow("crelu"))])
+    with pytest.raises(InputError, match="The activation crelu is a function of TensorFlow's"):
+        fr.fit(odd, X, Y, out=False)

@@ -194,9 +194,9 @@ def accelerate(on: bool = True, *, out: bool | None = None) -> Acceleration:
 
     Every `keras.Model.fit` afterwards goes to `fittingroom.fit`, and what it returns is Keras's `History` and a run:
     `model.fit(...).explain()`. What the engine does not train (regression, several outputs, a `train_step` of the
-    model's own) goes to Keras's own `fit`; a message says so, once for each reason. If Keras then fails too, its
-    error has our reason as a note. Labels that no output stands for, which Keras on JAX would train on silently, are
-    an error. docs/keras-parity.md lists what differs.
+    model's own) goes to Keras's own `fit`; a message says so, once for each reason. If Keras then fails too, its error
+    has our reason as a note. Labels that no output stands for, which Keras on JAX would train on silently, are an
+    error. docs/keras-parity.md lists what differs.
 
     Args:
         on: False gives Keras its own `fit` back.

@@ -72,7 +72,8 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
     is known, and what is refused.
 
     Args:
-        model: any Keras image classifier with one input and one output that JAX can trace.
+        model: any Keras image classifier with one input and one output that JAX can trace. Activations that are
+            functions of TensorFlow's, such as `tf.nn.relu`, are replaced by Keras's own of the same name.
         x: a dataset from `fittingroom.load`, a part of one, images `(n, ...)` as an array, or an iterable of batches
             `(images, labels)` or `(images, labels, sample_weight)`: a `keras.utils.PyDataset`, a `tf.data.Dataset`, a
             PyTorch `DataLoader`, a generator. Each batch of an iterable is a call of its own, which is slower than
@@ -136,12 +137,14 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
     from fittingroom.api.fitted import FittedRun, UnsavedRun
     from fittingroom.api.logged import training_log
     from fittingroom.api.run import Run
+    from fittingroom.engine.foreign_activations import take_by_name
     from fittingroom.engine.keras_callbacks import KerasCallbacks
     from fittingroom.engine.losses import LossFacts
     from fittingroom.engine.model_checks import ModelChecks
     from fittingroom.engine.user_model import copy_for_seed
 
     ModelChecks(model).require_classifier()
+    take_by_name(model)
     stop = [stop] if isinstance(stop, str) else list(stop)
     chosen = (whole_number("seed", seed, lowest=0),) if seeds is None else chosen_seeds(seeds)
     arguments = FitArguments(
