@@ -184,19 +184,38 @@ def test_whole_pictures_are_resized_as_those_of_a_folder(modules: PageModules, a
         compare_steps(converted(modules, parts(style), content), read(style, content))
 
 
-def test_transparency_and_orientation_are_read_as_the_run_reads_them(modules: PageModules) -> None:
+def test_files_of_all_kinds_are_read_as_the_run_reads_them(modules: PageModules) -> None:
     style = Style((30, 40, 3))
     white = Image.new("RGBA", (60, 50), (255, 255, 255, 0))
     white.paste((250, 250, 250, 255), (10, 10, 40, 40))
     half = Image.new("RGBA", (60, 50), (200, 20, 20, 128))
-    turned = photo(size=(120, 90))[0]
+    shirt = photo(size=(120, 90))[0]
     exif = Image.Exif()
     exif[0x0112] = 6
-    for content in (encoded(white), encoded(half), encoded(turned, "JPEG", quality=95, exif=exif)):
+    deep = np.asarray(shirt.convert("L")).astype(np.uint16) * 257
+    moving: dict[str, Any] = {"save_all": True, "append_images": [shirt.rotate(90)], "duration": 100}
+    contents = [
+        encoded(white),
+        encoded(half),
+        encoded(Image.new("RGBA", (50, 50))),
+        encoded(shirt, "JPEG", quality=95, exif=exif),
+        encoded(shirt.convert("CMYK"), "JPEG", quality=95),
+        encoded(Image.fromarray(deep)),
+        encoded(shirt.quantize(64), "GIF", save_all=True, append_images=[shirt.rotate(90).quantize(64)]),
+        encoded(shirt, "PNG", **moving),
+        encoded(shirt, "WEBP", lossless=True, **moving),
+    ]
+    for content in contents:
         expected = read(style, content)
         assert expected.notes
         found = converted(modules, parts(style), content)
         assert found["notes"] == [note.removeprefix("The picture: ") for note in expected.notes]
+        assert np.abs(found["image"].astype(int) - expected.images[0].ravel()).mean() < 1.5
+    for kind in ("BMP", "WEBP", "GIF", "JPEG"):
+        content = encoded(shirt, kind)
+        expected = read(style, content)
+        found = converted(modules, parts(style), content)
+        assert not found["notes"]
         assert np.abs(found["image"].astype(int) - expected.images[0].ravel()).mean() < 1.5
 
 

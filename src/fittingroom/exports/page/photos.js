@@ -2,6 +2,7 @@
 
 import { PictureError, checkHasForeground, convertForeground, convertWhole, greyBytes, preparedStyle, rgbBytes } from "./conversion.js";
 import { convertDrawing } from "./drawing.js";
+import { headOf } from "./picture_head.js";
 import { filled, picture, rint } from "./resampling.js";
 
 const KEPT = 256; // pixels along each edge that a reduced photo keeps at least
@@ -9,25 +10,7 @@ const MOST_PIXELS = 40_000_000;
 const BAND = 4_000_000; // pixels that are read at a time
 const VISIBLE = 64; // of 255: the opacity from where on a pixel shows
 const WHITE = 230; // of 255: the darkest channel of a pixel that would not be seen on white
-const HEAD = 262_144; // bytes in which the metadata of a JPEG are looked for
-
-// The orientation in the EXIF data of a JPEG, 1 to 8; 1 where there is none.
-const orientationOf = (bytes) => {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  try {
-    for (let at = 2; view.getUint8(at) === 0xff && view.getUint8(at + 1) !== 0xda; at += 2 + view.getUint16(at + 2)) {
-      if (view.getUint8(at + 1) !== 0xe1 || view.getUint32(at + 4) !== 0x45786966) continue;
-      const start = at + 10;
-      const little = view.getUint16(start) === 0x4949;
-      const table = start + view.getUint32(start + 4, little);
-      for (let entry = table + 2, left = view.getUint16(table, little); left > 0; left -= 1, entry += 12)
-        if (view.getUint16(entry, little) === 0x0112) return view.getUint16(entry + 8, little);
-    }
-  } catch {
-    return 1; // broken metadata name none
-  }
-  return 1;
-};
+const HEAD = 262_144; // bytes in which metadata are looked for
 
 const bitmapOf = async (blob) => {
   const asStored = { imageOrientation: "from-image", premultiplyAlpha: "none", colorSpaceConversion: "none" };
@@ -137,21 +120,19 @@ export const photos = (facts, arrays) => {
 
   const read = async (blob) => {
     if (!photo.possible) throw new PictureError(pen.why_not);
-    const head = new Uint8Array(await blob.slice(0, HEAD).arrayBuffer());
-    const isJpeg = head[0] === 0xff && head[1] === 0xd8;
+    const head = headOf(new Uint8Array(await blob.slice(0, HEAD).arrayBuffer()));
     const bitmap = await bitmapOf(blob);
     const { width, height } = bitmap;
     if (width * height > MOST_PIXELS)
       throw new PictureError(`The picture has ${width}×${height} pixels; at most 40,000,000 are decoded of a picture of its kind. Make it smaller.`);
-    const turned = isJpeg && orientationOf(head) > 1 ? ["turned upright as its EXIF data say."] : [];
-    const { ground, notes } = isJpeg ? { ground: 255, notes: [] } : groundOf(bitmap);
+    const { ground, notes } = head.jpeg ? { ground: 255, notes: [] } : groundOf(bitmap);
     // A JPEG is reduced by a whole number, as decoders can.
     const kept = Math.max(KEPT, 2 * Math.max(...size));
     const most = Math.min(Math.floor(width / kept), Math.floor(height / kept));
-    const block = isJpeg ? [8, 4, 2].find((one) => one <= most) ?? 1 : 1;
+    const block = head.jpeg ? [8, 4, 2].find((one) => one <= most) ?? 1 : 1;
     const image = plain(pixelsOf(bitmap, block, ground));
     bitmap.close();
-    return { picture: image, notes: [...turned, ...notes] };
+    return { picture: image, notes: [...head.notes, ...notes] };
   };
 
   const convert = ({ picture: given, notes }) => {
