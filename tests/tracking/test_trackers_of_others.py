@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import yaml
 
 import fittingroom as fr
 from fittingroom.api.run import Run
@@ -49,10 +50,13 @@ def client(uri: str) -> Any:
     return MlflowClient(tracking_uri=uri)
 
 
+def ids(mlflow: Any) -> list[str]:
+    return [one.experiment_id for one in mlflow.search_experiments() if one.name == "fittingroom"]
+
+
 def test_mlflow_has_the_seeds_within_a_run_of_their_mean(run: Run, place: Path) -> None:
     mlflow = client((place / "store").as_uri())
-    (experiment,) = [one for one in mlflow.search_experiments() if one.name == "fittingroom"]
-    found = {one.info.run_name: one for one in mlflow.search_runs([experiment.experiment_id])}
+    found = {one.info.run_name: one for one in mlflow.search_runs(ids(mlflow))}
     assert set(found) == {"run", "run/seed-0", "run/seed-1"}
     whole, seed = found["run"], found["run/seed-1"]
     assert seed.data.tags["mlflow.parentRunId"] == whole.info.run_id
@@ -66,6 +70,24 @@ def test_mlflow_has_the_seeds_within_a_run_of_their_mean(run: Run, place: Path) 
     losses = [one.history["val_loss"][-1] for one in run]
     assert whole.data.metrics["val_loss_deviation"] == pytest.approx(np.std(losses, ddof=1))
     assert "confusions.png" in [one.path for one in mlflow.list_artifacts(seed.info.run_id)]
+
+
+def test_mlflow_has_the_model_as_its_own_loader_takes_it(run: Run, place: Path) -> None:
+    import onnxruntime
+
+    mlflow = client((place / "store").as_uri())
+    (whole,) = [one for one in mlflow.search_runs(ids(mlflow)) if one.info.run_name == "run"]
+    folder = Path(mlflow.download_artifacts(whole.info.run_id, "model", str(place)))
+    described = yaml.safe_load((folder / "MLmodel").read_text())
+    assert described["flavors"]["onnx"]["data"] == "model.onnx"
+    assert described["metadata"]["fittingroom"]["class_names"] == list(run[0].record.data.classes)
+    session = onnxruntime.InferenceSession(folder / "model.onnx")
+    images = np.zeros((2, 8, 8), np.uint8)
+    images[1, 2:6, 3] = 16
+    (found, *_) = session.run(["probabilities"], {"images": images})
+    expected = [one.probability for one in run.answer(images)]
+    assert found.max(axis=1) == pytest.approx(expected, abs=1e-5)
+    assert json.loads(described["signature"]["inputs"])[0]["name"] == "images"
 
 
 def test_wandb_has_each_seed_offline_and_neither_key_nor_path(run: Run, place: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -14,13 +15,14 @@ import numpy as np
 
 from fittingroom.api.inner_view import ViewedRun
 from fittingroom.errors import FittingRoomError, InputError, RunError, StorageError
-from fittingroom.tracking.events import Event, ImagesPlaced, WrittenLog
+from fittingroom.tracking.events import Event, ImagesPlaced, ModelExported, WrittenLog
 from fittingroom.tracking.run_log import RunLog
 from fittingroom.tracking.trackers import TRACKERS, Extra, chosen_trackers
 
 if TYPE_CHECKING:
     import keras
 
+    from fittingroom.api.exports import Export
     from fittingroom.data.dataset import Part
     from fittingroom.runs.history import History
     from fittingroom.runs.outcomes import Outcomes
@@ -43,6 +45,7 @@ class _Run(Protocol):
     path: Path
 
     def __iter__(self) -> Iterator[_Seed]: ...
+    def export(self, to: str, out: str | Path | None = None) -> Export: ...
 
 
 MOST_POINTS = 1_000
@@ -105,6 +108,22 @@ def _extras(run: _Run, wants: frozenset[Extra]) -> Iterator[Event]:
             placed = _placed(one)
             if placed is not None:
                 yield placed
+    if "model" in wants:
+        exported = _exported(run)
+        if exported is not None:
+            yield exported
+
+
+def _exported(run: _Run) -> ModelExported | None:
+    """The run as an ONNX model, of all its seeds; None, and a note, where it cannot be one."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="fittingroom-") as folder:
+            export = run.export("onnx", Path(folder, "model.onnx"))
+            content = export.path.read_bytes()
+    except FittingRoomError as error:
+        _log.warning("The log is without the model: %s", error)
+        return None
+    return ModelExported(content=content, facts=export.facts["about"], at=time.time())
 
 
 def _placed(run: _Seed) -> ImagesPlaced | None:

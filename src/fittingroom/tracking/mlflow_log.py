@@ -6,7 +6,6 @@ MLflow's client is used, so neither its active run nor its address is changed fo
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
@@ -24,6 +23,7 @@ from mlflow.tracking import MlflowClient
 
 from fittingroom.atomic import absolute, storage_errors
 from fittingroom.errors import StorageError
+from fittingroom.runs.json_files import plain
 from fittingroom.runs.place import RunsFolder
 from fittingroom.tracking.confusion_image import confusion_picture
 from fittingroom.tracking.events import (
@@ -145,10 +145,44 @@ class MlflowLog:
             self._client.log_artifact(run, str(path))
 
     def _log_model(self, event: ModelExported) -> None:
-        """Logs the model so that `mlflow.onnx.load_model` and MLflow's servers find it."""
-        run = self._whole or next(iter(self._seeds.values()))
-        self._file(run, "model.onnx", event.content)
-        self._file(run, "model.json", json.dumps(dict(event.facts), indent=1).encode())
+        """Logs the model in the form that `mlflow.onnx.load_model("runs:/ID/model")` and MLflow's servers read."""
+        import mlflow.onnx
+        import onnx
+        from mlflow.models.signature import ModelSignature
+        from mlflow.types.schema import Schema, TensorSpec
+
+        model = onnx.load_from_string(event.content)
+        takes, gives = (
+            Schema([TensorSpec(*one) for one in _specification(list(end))])
+            for end in (model.graph.input, model.graph.output)
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            # The requirements are said, since MLflow would start a process and load the model to find them.
+            mlflow.onnx.save_model(
+                model,
+                str(Path(folder, "model")),
+                signature=ModelSignature(takes, gives),
+                pip_requirements=["onnx", "onnxruntime"],
+                metadata={"fittingroom": plain(dict(event.facts))},
+                save_as_external_data=False,
+            )
+            run = self._whole or next(iter(self._seeds.values()))
+            self._client.log_artifacts(run, str(Path(folder, "model")), "model")
+
+
+def _specification(values: list[Any]) -> list[tuple[Any, tuple[int, ...], str]]:
+    """Type, shape and name of each end of an ONNX graph; -1 for how many images there are."""
+    import numpy as np
+    import onnx
+
+    return [
+        (
+            np.dtype(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)),
+            tuple(side.dim_value or -1 for side in value.type.tensor_type.shape.dim),
+            value.name,
+        )
+        for value in values
+    ]
 
 
 def _store(place: str) -> str:
