@@ -7,6 +7,7 @@ import importlib.util
 import json
 import logging
 import math
+import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -172,12 +173,19 @@ def test_the_command_logs_afterwards_and_says_where(
 ) -> None:
     assert main(["log", str(run.path), "--to", f"csv:{tmp_path / 'a.csv'}", "--to", "jsonl", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
-    assert facts["logs"][0] == {
+    assert facts["runs"][0]["logs"][0] == {
         "to": f"csv:{tmp_path / 'a.csv'}",
         "where": f"{tmp_path / 'a.csv'} has a line for each epoch.",
         "problem": None,
     }
     assert (run.path / "logs" / "events.jsonl").exists()
+
+    experiment = tmp_path / "experiment" / "runs"
+    for name in ("a", "b"):
+        shutil.copytree(run.path, experiment / name)
+    assert main(["log", str(experiment.parent), str(run.path), "--to", f"csv:{tmp_path / 'a.csv'}"]) == 0
+    assert capsys.readouterr().out == f"Log: {tmp_path / 'a.csv'} has a line for each epoch.\n"
+    assert Counter(row["run"] for row in table(tmp_path / "a.csv")) == {"a": 6, "b": 6, "run": 6}
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "runs": "list all runs",
         "show": "show one run",
         "teach": "make a new run from a run and a few photos of your own",
-        "log": "write a run for TensorBoard, MLflow or W&B, or as a table",
+        "log": "write runs for TensorBoard, MLflow or W&B, or as tables",
         "replay": "train a run again, and say whether it is the same bit for bit",
         "recipes": "list the named recipes and the accuracy that each claims",
         "backbones": "list the pretrained networks, or describe one",
