@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -78,6 +81,26 @@ def test_onnx_answers_as_the_run_does(runs: Mapping[str, fr.Run], name: str, tmp
     np.testing.assert_allclose(np.exp(logs), run.predict(images[:1]), atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["views", "seeds", "arrays"])
+def test_plain_keras_loads_a_file_that_answers_as_the_run_does(
+    runs: Mapping[str, fr.Run], name: str, tmp_path: Path
+) -> None:
+    import keras
+
+    run, given = runs[name], ARRAYS[60:] if name == "arrays" else None
+    exported = run.export("keras", tmp_path / "m.keras", images=given)
+    assert run.export("keras", tmp_path / "again.keras", images=given).path.read_bytes() == exported.path.read_bytes()
+    model = keras.models.load_model(exported.path)
+    images = ARRAYS[:7] if name == "arrays" else fr.load("digits").train.images[:7]
+    told = np.stack([answer.probabilities for answer in run.answer(images)])
+    np.testing.assert_allclose(model.predict(images, verbose=0), told, atol=1e-5)
+    assert [layer.name for layer in model.layers if layer.name.startswith("seed_")] == [
+        f"seed_{place}" for place in range(len(run))
+    ]
+    with zipfile.ZipFile(exported.path) as archive:
+        assert json.loads(archive.read("metadata.json"))["fittingroom"] == exported.facts["about"]
+
+
 def test_the_metadata_say_what_the_run_knows_and_nothing_of_this_machine(
     runs: Mapping[str, fr.Run], tmp_path: Path
 ) -> None:
@@ -145,3 +168,31 @@ def test_a_full_disk_and_a_missing_runtime_leave_nothing(
         with pytest.raises(InputError, match=r"pip install 'fittingroom\[export\]'"):
             runs["seeds"].export("onnx", tmp_path / "m.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_folder_for_the_hub_has_card_weights_and_a_program_that_answers(
+    runs: Mapping[str, fr.Run], tmp_path: Path
+) -> None:
+    from PIL import Image
+    from safetensors.numpy import load_file
+
+    run, about = runs["seeds"], {"model": {"license": "mit"}}
+    folder = run.export("hub", tmp_path / "hub", about=about).path
+    assert run.export("hub", folder, about=about).facts["was_there"]
+    card = (folder / "README.md").read_text()
+    assert card.startswith("---\n")
+    assert 'license: "mit"' in card.partition("\n---\n")[0]
+    weights = load_file(folder / "model.safetensors")
+    assert {name.partition("/")[0] for name in weights} == {"seed-0", "seed-1"}
+    config = json.loads((folder / "config.json").read_text())
+    assert config["id2label"]["7"] == "7"
+    assert config["keras"]["class_name"] == "Sequential"
+    image = fr.load("digits").train.images[0]
+    Image.fromarray(np.rint(image * (255 / 16)).astype(np.uint8)).save(tmp_path / "digit.png")
+    command = [sys.executable, str(folder / "predict.py"), str(tmp_path / "digit.png")]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    (answer,) = run.answer(image[None])
+    assert printed[0] == f"{answer.probability:.1%}  {answer.label}"
+    (folder / "more.txt").write_text("mine")
+    with pytest.raises(InputError, match="is not this export"):
+        run.export("hub", folder, about=about)

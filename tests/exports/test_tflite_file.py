@@ -96,14 +96,14 @@ def subject_of(graph: Graph | None, images: Array, answers: Array, labels: Array
     return ExportSubject(
         graph=graph,
         why_no_graph="layer 'mine' (Lambda) is not known",
-        model=list,
+        parts=None,
         facts=FACTS,
         images=images,
         answers=answers,
         labels=labels,
         given=False,
         predictor=cast(Any, None),
-        networks=(),
+        weights=(),
         card=lambda _: "",
     )
 

@@ -1,34 +1,29 @@
-"""The answer graph of a run, from the models of its seeds."""
+"""What a run's answers are computed by, from the models of its seeds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from fittingroom.exports.answer_graph import ImageWay, Reading, TrainedNetwork, answer_graph
-from fittingroom.exports.backbone_front import backbone_front
-from fittingroom.networks.from_keras import graph_of_model
-from fittingroom.networks.graph import Graph
+from fittingroom.exports.answer_graph import ImageWay, NetworkParts, Reading, TrainedNetwork
 from fittingroom.recipes.settings import ALL
 
 if TYPE_CHECKING:
     from fittingroom.api.seed_model import SeedModel
 
 
-def exported_graph(seeds: Sequence[SeedModel], temperature: float) -> Graph:
-    """From stored images to calibrated probabilities.
+def network_parts(seeds: Sequence[SeedModel]) -> NetworkParts:
+    """Networks, and how images come to them.
 
     Args:
         seeds: the models of a run.
-        temperature: of its calibration.
 
     Raises:
-        ModelError: a layer is not known.
         RunError: a file is damaged, or the model can only be made by code that is not here, or asks another run.
     """
     for seed in seeds:
         seed.check_single_network()
-    return answer_graph([_network(seed) for seed in seeds], _way(seeds[0]), temperature)
+    return NetworkParts(_way(seeds[0]), [_network(seed) for seed in seeds])
 
 
 def _way(seed: SeedModel) -> ImageWay:
@@ -42,10 +37,8 @@ def _way(seed: SeedModel) -> ImageWay:
     backbone, unfreeze = seed.backbone.backbone, seed.backbone.model.recipe.unfreeze
     if unfreeze == ALL:
         return ImageWay(data.image_shape, kind, scale / 255, views=views)
-    front = backbone_front(data.image_shape, backbone, unfreeze)
-    compared = backbone_front(data.image_shape, backbone, 0) if unfreeze else None
     return ImageWay(
-        data.image_shape, kind, scale / 255, rounded=scale != 255, views=views, front=front, compared=compared
+        data.image_shape, kind, scale / 255, rounded=scale != 255, views=views, backbone=backbone, unfreeze=unfreeze
     )
 
 
@@ -59,4 +52,4 @@ def _network(seed: SeedModel) -> TrainedNetwork:
         reading = OutputKind.of(model).value
     elif model.name == "averaged_classifier":  # as `recipes.build` makes it; the views are those of the graph
         model = model.get_layer("classifier")
-    return TrainedNetwork(graph_of_model(model), reading)
+    return TrainedNetwork(model, reading)

@@ -14,11 +14,12 @@ import numpy as np
 from fittingroom.answers.forward import Forward
 from fittingroom.answers.recalibration import at_temperature
 from fittingroom.answers.stored import digest_of
-from fittingroom.api.exported_network import exported_graph
+from fittingroom.api.exported_network import network_parts
 from fittingroom.api.openings import stored_result
 from fittingroom.atomic import absolute
 from fittingroom.audits.card_facts import run_name
 from fittingroom.errors import InputError, ModelError, RunError, UnknownNameError
+from fittingroom.exports.answer_graph import answer_graph
 from fittingroom.exports.export_facts import accuracy_facts, export_facts
 from fittingroom.exports.export_subject import FORMATS, ExportFormat, ExportSubject
 from fittingroom.exports.verified import check_files, write_files
@@ -29,8 +30,6 @@ from fittingroom.runs.layout import read_layout
 from fittingroom.text import amount, file_size, number, percent, percent_range
 
 if TYPE_CHECKING:
-    import keras
-
     from fittingroom.answers.predictor import Predictor
     from fittingroom.api.cards import Card
     from fittingroom.api.seed_model import SeedModel
@@ -88,8 +87,6 @@ class _Seed(Protocol):
     def path(self) -> Path: ...
     @property
     def record(self) -> RunRecord: ...
-    @property
-    def model(self) -> keras.Model: ...
     @property
     def _model_of_seed(self) -> SeedModel: ...
     def forward(self) -> Forward: ...
@@ -157,21 +154,23 @@ def export_subject(run: _Run, images: Array | None = None) -> ExportSubject:
     records = [seed.record for seed in seeds]
     facts = export_facts(run_name(run.path), records, digest_of([seed.path for seed in seeds]).hex(), judgement)
     facts |= {"test": _test(run), "accuracy": None if labels is None else accuracy_facts(answers, labels)}
+    graph, parts, why_not = None, None, ""
     try:
-        graph, why_not = exported_graph([seed._model_of_seed for seed in seeds], judgement.temperature), ""
+        parts = network_parts([seed._model_of_seed for seed in seeds])
+        graph = answer_graph(parts, judgement.temperature)
     except (ModelError, RunError) as error:
-        graph, why_not = None, str(error)
+        why_not = str(error)
     return ExportSubject(
         graph=graph,
         why_no_graph=why_not,
-        model=lambda: [seed.model for seed in seeds],
+        parts=parts,
         facts=plain(facts),
         images=images,
         answers=answers,
         labels=labels,
         given=given,
         predictor=predictor,
-        networks=[seed._model_of_seed.described for seed in seeds],
+        weights=[seed._model_of_seed.described for seed in seeds],
         card=lambda about: run.card(about).markdown,
     )
 

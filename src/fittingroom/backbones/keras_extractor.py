@@ -258,7 +258,7 @@ def _stored(source: KerasSource) -> _Stored:
             return stored
         if content is not None:
             _log.warning("The cached weights in %s are damaged; they are made again.", path)
-        with _names_counted_anew():
+        with names_counted_anew():
             content = _packed(source.build())
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -272,7 +272,7 @@ def _stored(source: KerasSource) -> _Stored:
 
 
 @contextmanager
-def _names_counted_anew() -> Iterator[None]:
+def names_counted_anew() -> Iterator[None]:
     """Within the context, layers without a name get the names that they would get in a new process.
 
     So a model has the same names, and its features the same key, on every machine.

@@ -9,11 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from fittingroom.exports.backbone_front import as_backbone_sees
+from fittingroom.networks.from_keras import graph_of_model
 from fittingroom.networks.graph import Graph
 from fittingroom.networks.graph_builder import GraphBuilder
 from fittingroom.recipes.settings import Augmentation
+
+if TYPE_CHECKING:
+    import keras
+
+    from fittingroom.backbones.backbone import Backbone
 
 Reading = Literal["softmax", "logits", "sigmoid logits", "probabilities", "margins"]
 """How a network's outputs are read: `softmax` as the exact logarithm of it, the others as `engine.losses` has them."""
@@ -24,14 +31,14 @@ _TINY = 1e-30
 
 @dataclass(frozen=True, eq=False)
 class TrainedNetwork:
-    """The network of one seed.
+    """The network of one seed, for one view of an image.
 
     Args:
-        graph: from float32 images, or from features of a backbone, to its only output.
+        model: from float32 images, or from features of a backbone, to its only output.
         reading: how its outputs are read.
     """
 
-    graph: Graph
+    model: keras.Model
     reading: Reading
 
 
@@ -45,8 +52,8 @@ class ImageWay:
         scale: what they are divided by; None where they go in as they are.
         rounded: whether they are whole numbers afterwards, halves rounded up.
         views: the recipe's `test_views`.
-        front: from images of 0 to 255 to the features that the networks take; None without a frozen backbone.
-        compared: from images of 0 to 255 to the features that images are compared by, where these are others.
+        backbone: whose frozen part gives the features that the networks take; None where they take images.
+        unfreeze: how many of its last blocks are trained, and so in the networks.
     """
 
     shape: tuple[int, ...]
@@ -54,18 +61,34 @@ class ImageWay:
     scale: float | None
     rounded: bool = False
     views: Sequence[str] = ()
-    front: Graph | None = None
-    compared: Graph | None = None
+    backbone: Backbone | None = None
+    unfreeze: int = 0
 
 
-def answer_graph(networks: Sequence[TrainedNetwork], images: ImageWay, temperature: float) -> Graph:
+@dataclass(frozen=True, eq=False)
+class NetworkParts:
+    """All that a run's answers are computed by, but for the temperature.
+
+    Args:
+        way: how images come to the networks.
+        networks: one for each seed.
+    """
+
+    way: ImageWay
+    networks: Sequence[TrainedNetwork]
+
+
+def answer_graph(parts: NetworkParts, temperature: float) -> Graph:
     """The graph of an `ExportSubject`.
 
     Args:
-        networks: one for each seed.
-        images: how they come to the networks.
+        parts: networks, and how images come to them.
         temperature: what logarithms of probabilities are divided by.
+
+    Raises:
+        ModelError: a layer is not known.
     """
+    images = parts.way
     builder = GraphBuilder(images.shape, images.type)
     value = "images"
     if images.scale is not None:
@@ -73,33 +96,21 @@ def answer_graph(networks: Sequence[TrainedNetwork], images: ImageWay, temperatu
     if images.rounded:
         value = builder.add("floor", [_times(builder, value, 1, 0.5)])
     seen, outputs = views_of(builder, value, images.views), {}
-    if images.front is not None:
-        first = seen[0]
+    if images.backbone is not None:
+        pictures = [as_backbone_sees(builder, each, images.backbone.input_size) for each in seen]
+        front = images.backbone.graph(images.unfreeze)
         # With 16 bits, as the engine keeps features in training.
-        seen = [builder.add("float16", [inlined(builder, images.front, each)]) for each in seen]
-        compared = images.compared
-        outputs["features"] = builder.add("average", seen) if compared is None else inlined(builder, compared, first)
-    logs = [_log_probabilities(builder, network, each) for network in networks for each in seen]
+        seen = [builder.add("float16", [_inlined(builder, front, each)]) for each in pictures]
+        pooled = images.unfreeze == 0
+        outputs["features"] = (
+            builder.add("average", seen) if pooled else _inlined(builder, images.backbone.graph(), pictures[0])
+        )
+    graphs = [(graph_of_model(network.model), network.reading) for network in parts.networks]
+    logs = [_log_probabilities(builder, *graph, each) for graph in graphs for each in seen]
     outputs["log_probabilities"] = builder.add("log_mean_exp", logs)
     scaled = _times(builder, outputs["log_probabilities"], 1 / temperature)
     outputs["probabilities"] = builder.add("softmax", [scaled])
     return builder.graph(outputs)
-
-
-def inlined(builder: GraphBuilder, graph: Graph, value: str) -> str:
-    """The only output of a whole graph that takes a value as its images."""
-    names = {"images": builder.add("reshape", [value], shape=graph.image_shape)}
-    for operation in graph.operations:
-        names[operation.output] = builder.add(
-            operation.kind,
-            [names[name] for name in operation.inputs],
-            shape=operation.shape,
-            weights=operation.weights,
-            layer=operation.layer,
-            **operation.options,
-        )
-    (output,) = graph.outputs.values()
-    return names[output]
 
 
 def views_of(builder: GraphBuilder, value: str, texts: Sequence[str]) -> list[str]:
@@ -117,11 +128,17 @@ def views_of(builder: GraphBuilder, value: str, texts: Sequence[str]) -> list[st
     return views
 
 
-def _log_probabilities(builder: GraphBuilder, network: TrainedNetwork, value: str) -> str:
+def _inlined(builder: GraphBuilder, graph: Graph, value: str) -> str:
+    """The only output of a graph that takes a value as its images."""
+    shaped = builder.add("reshape", [value], shape=graph.image_shape)
+    (output,) = builder.inline(graph, shaped).values()
+    return output
+
+
+def _log_probabilities(builder: GraphBuilder, graph: Graph, reading: Reading, value: str) -> str:
     """Logarithms of probabilities, as `engine.losses.OutputKind` computes them from what a network gives."""
-    reading, graph = network.reading, network.graph
     without = _before_softmax(graph) if reading in ("softmax", "probabilities") else None
-    value = inlined(builder, without or graph, value)
+    value = _inlined(builder, without or graph, value)
     single = builder.shape(value)[-1] == 1
     if reading == "softmax" or (reading == "logits" and not single):
         return builder.add("log_softmax", [value])

@@ -8,37 +8,16 @@ each weight is the sum of its first 11 bits and of the rest, and the sums of bot
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from fittingroom.exports.answer_graph import inlined
-from fittingroom.networks.graph import Graph
 from fittingroom.networks.graph_builder import GraphBuilder
-
-if TYPE_CHECKING:
-    from fittingroom.backbones.backbone import Backbone
 
 Array = np.ndarray[Any, Any]
 
 _BITS = 22  # of Pillow's weights for 8-bit pictures
 _FIRST = 11
-
-
-def backbone_front(image_shape: tuple[int, ...], backbone: Backbone, unfreeze: int) -> Graph:
-    """From pictures, values of 0 to 255, to what the frozen part of a backbone gives of them.
-
-    Args:
-        image_shape: `(height, width)` or `(height, width, 3)`.
-        backbone: the backbone.
-        unfreeze: how many of its last blocks are left out.
-
-    Raises:
-        ModelError: a layer of it is not known.
-    """
-    builder = GraphBuilder(image_shape)
-    seen = as_backbone_sees(builder, "images", backbone.input_size)
-    return builder.graph({"features": inlined(builder, backbone.graph(unfreeze), seen)})
 
 
 def as_backbone_sees(builder: GraphBuilder, value: str, size: int) -> str:

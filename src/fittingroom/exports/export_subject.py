@@ -12,10 +12,9 @@ from fittingroom.errors import DataError, InputError, ModelError, RunError
 from fittingroom.networks.graph import Graph
 
 if TYPE_CHECKING:
-    import keras
-
     from fittingroom.answers.judgement import Judgement
     from fittingroom.answers.predictor import Predictor
+    from fittingroom.exports.answer_graph import NetworkParts
     from fittingroom.photos.conversion import Style
 
 Array = np.ndarray[Any, Any]
@@ -35,28 +34,29 @@ class ExportSubject:
             the temperature), `log_probabilities` (before the temperature) and, where the run compares images by what a
             backbone gives of them, `features` (before they are made unit vectors). None where a layer is not known.
         why_no_graph: which layer is not known, and of which kind, in a sentence; empty where the graph is there.
-        model: gives the Keras model of each seed, with its views and without the temperature.
+        parts: the networks as Keras models, and how images come to them; None where its answers are those of more than
+            networks.
         facts: what is known of the run, JSON; `export_facts` makes them.
         images: validation images that check what is written, as they are stored; synthetic where there are none.
         answers: the run's calibrated probabilities of these, float32 `(n, classes)`.
         labels: their true classes, `(n,)`; None for other images than the run's.
         given: whether the user gave these images.
         predictor: what answers in the run: what was held out, how photos are converted, how drawings are made.
-        networks: of each seed, what was trained as `engine.description` has it, and its weights by name.
+        weights: of each seed, what was trained as `engine.description` has it, and its weights by name.
         card: gives the run's model card, Markdown with front matter as Hugging Face's hub reads it; takes what only
             people know, as `Run.card` does, or None.
     """
 
     graph: Graph | None
     why_no_graph: str
-    model: Callable[[], Sequence[keras.Model]]
+    parts: NetworkParts | None
     facts: Mapping[str, Any]
     images: Array
     answers: Array
     labels: Array | None
     given: bool
     predictor: Predictor
-    networks: Sequence[tuple[Mapping[str, Any], Mapping[str, Array]]]
+    weights: Sequence[tuple[Mapping[str, Any], Mapping[str, Array]]]
     card: Callable[[Any], str]
 
     @property

@@ -42,8 +42,8 @@ def make(subject: ExportSubject, about: str | Path | Mapping[str, Any] | None = 
     from safetensors.numpy import save
 
     arrays: dict[str, Array] = {}
-    for seed, (_, weights) in zip(subject.facts["seeds"], subject.networks, strict=True):
-        prefix = f"seed-{seed}/" if len(subject.networks) > 1 else ""
+    for seed, (_, weights) in zip(subject.facts["seeds"], subject.weights, strict=True):
+        prefix = f"seed-{seed}/" if len(subject.weights) > 1 else ""
         arrays |= {f"{prefix}{name}": np.ascontiguousarray(array) for name, array in weights.items()}
     sample = _picture(subject)
     files = {
@@ -63,7 +63,7 @@ def answers_of(subject: ExportSubject, files: Files) -> Answer:
 
 def _config(subject: ExportSubject) -> dict[str, Any]:
     names = subject.facts["class_names"]
-    structure, _ = subject.networks[0]
+    structure, _ = subject.weights[0]
     return {
         "library_name": "fittingroom",
         "model_type": "keras",

@@ -195,12 +195,12 @@ def _network(recipe: Recipe, image_shape: tuple[int, ...], classes: int, tail: A
     builder = _Builder(recipe)
     images = keras.Input(image_shape, name="images")
     if tail is not None:
-        outputs = _through(builder.dense(classes), tail(_as_tail_wants(images, tail.input_shape[1:])))
+        outputs = passed_through(builder.dense(classes), tail(_as_tail_wants(images, tail.input_shape[1:])))
         return keras.Model(images, outputs, name=_NAME)
     if not recipe.residual:
         chain = [*builder.convolutional(image_shape), *builder.dense(classes)]
         return keras.Sequential([images, *chain], name=_NAME)
-    outputs = _through(builder.dense(classes), builder.residual(images, image_shape))
+    outputs = passed_through(builder.dense(classes), builder.residual(images, image_shape))
     return keras.Model(images, outputs, name=_NAME)
 
 
@@ -232,14 +232,14 @@ class _Builder:
 
     def residual(self, images: Any, image_shape: tuple[int, ...]) -> Any:
         """The output of all stages, with a shortcut past each pair of convolutions after a stage's first."""
-        outputs = _through(self._with_channels(image_shape), images)
+        outputs = passed_through(self._with_channels(image_shape), images)
         for number, stage in enumerate(self._recipe.convolutions, start=1):
-            outputs = _through(self._convolution(stage[0], number, 1, pooled=len(stage) == 1), outputs)
+            outputs = passed_through(self._convolution(stage[0], number, 1, pooled=len(stage) == 1), outputs)
             for place in range(1, len(stage), 2):
                 pair = [*self._convolution(stage[place], number, place + 1, pooled=False)]
                 pair += self._convolution(stage[place + 1], number, place + 2, pooled=False)
                 total = layers.Add(name=f"sum_{number}_{place + 2}", **self._policy)
-                outputs = total([outputs, _through(pair, outputs)])
+                outputs = total([outputs, passed_through(pair, outputs)])
             if len(stage) > 1:
                 outputs = self._pooling(number)(outputs)
         return outputs
@@ -295,7 +295,7 @@ class _Builder:
         return layers.BatchNormalization(momentum=0.9, name=f"norm_{number}", **self._policy)
 
 
-def _through(chain: Iterable[Any], tensor: Any) -> Any:
+def passed_through(chain: Iterable[Any], tensor: Any) -> Any:
     """What comes out of the last of some layers when the tensor goes into the first."""
     for layer in chain:
         tensor = layer(tensor)
@@ -311,7 +311,7 @@ def _averaged(inner: Any, texts: Sequence[str]) -> Any:
     """A model of Keras's own layers that gives the mean of a classifier's probabilities over the views."""
     shape = tuple(inner.input_shape[1:])
     images = keras.Input(shape, name="images")
-    answers = [inner(_through(view, images)) for view in _views(texts, shape)]
+    answers = [inner(passed_through(view, images)) for view in view_layers(texts, shape)]
     return keras.Model(images, layers.Average(name="mean")(answers), name=_AVERAGED)
 
 
@@ -320,7 +320,7 @@ def _inner_model(model: Any) -> Any:
     return model.get_layer(_NAME) if model.name == _AVERAGED else model
 
 
-def _views(texts: Sequence[str], image_shape: tuple[int, ...]) -> list[View]:
+def view_layers(texts: Sequence[str], image_shape: tuple[int, ...]) -> list[View]:
     """Every view that the texts of `Recipe.test_views` mean, together; the first is the image as it is.
 
     Mirroring comes last, so that the order of the texts does not matter.
