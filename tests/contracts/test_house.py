@@ -109,6 +109,7 @@ threading.setprofile(note)
 sys.setprofile(note)
 status = main(arguments)
 sys.setprofile(None)
+print("ROOMS", *sorted({name.split(".")[1] for name in sys.modules if name.startswith("fittingroom.")}))
 print("FILES", *sorted(files))
 """
 
@@ -117,6 +118,7 @@ def test_a_training_is_followed_from_the_command_to_the_run_through_few_files(tm
     done = subprocess.run(
         [sys.executable, "-c", FOLLOWED, str(PACKAGE)], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    files = done.stdout.splitlines()[-1].split()[1:]
+    rooms, files = (line.split()[1:] for line in done.stdout.splitlines()[-2:])
+    assert {"exports", "networks", "tracking"} & set(rooms) == set(), "they are for those who ask for them"
     assert {"cli/train.py", "engine/programs.py", "runs/layout.py"} <= set(files)
     assert len(files) <= MOST_FILES_OF_A_TRAINING, files
