@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 import resource
 import shutil
@@ -199,6 +200,18 @@ def test_what_was_computed_before_a_process_was_ended_is_kept(ending: signal.Sig
     network = FakeNetwork()
     np.testing.assert_array_equal(cached_features(network, images), expected(images))
     assert 0 < network.pictures <= len(images) - 5 * 64
+
+
+def test_what_an_ended_process_left_serves_other_datasets_with_the_same_images() -> None:
+    images = pictures(300)
+    cached_features(FakeNetwork(), images)
+    content, journal = only("features.f16"), only("blocks.txt")
+    content.write_bytes(content.read_bytes()[: 64 * 2 * math.prod(SHAPE)])
+    written = [line for line in journal.read_text().splitlines(keepends=True) if line.startswith("0 ")]
+    journal.write_text("".join(written))
+    network = FakeNetwork()
+    np.testing.assert_array_equal(cached_features(network, images[20:200]), expected(images[20:200]))
+    assert network.pictures == 200 - 64
 
 
 def test_two_processes_at_once_share_the_work_and_get_the_same() -> None:

@@ -299,7 +299,7 @@ class _Work:
         """Copies the features of one picture from where they were computed before; False if they are nowhere."""
         for stored, known, pictures in self._elsewhere.get(self.digests[row].tobytes(), ()):
             if view < pictures and stored.is_sound(known // stored.rows.per_block):
-                with suppress(OSError):  # deleted meanwhile
+                with suppress(OSError, IndexError):  # deleted meanwhile, or written since it was mapped
                     features[...] = stored.mapped[known].reshape(-1, *self.frozen.shape)[view]
                     return True
         return False

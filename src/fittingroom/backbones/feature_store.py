@@ -205,8 +205,9 @@ class StoredFeatures:
 
     @cached_property
     def mapped(self) -> Features:
-        """All rows, read-only and mapped into memory."""
-        return np.memmap(self.path, np.float16, "r", shape=self.rows.shape)
+        """All rows that the file has, read-only and mapped into memory: a process that was ended leaves the first."""
+        rows = min(self.path.stat().st_size // self.rows.row_bytes, self.rows.count)
+        return np.memmap(self.path, np.float16, "r", shape=(rows, *self.rows.row))
 
     def give_back(self) -> None:
         """Lets go of the memory of what was read by way of `mapped`, which is read again where it is needed."""
