@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -168,11 +169,17 @@ def photographs() -> list[Image.Image]:
 
 
 def test_photos_become_the_same_images_in_the_same_words(modules: PageModules, foreground: ForegroundStyle) -> None:
-    for shape, scale in (((28, 28), 255.0), ((28, 28, 3), 255.0), ((16, 16), 16.0)):
-        style, values = Style(shape, foreground), ValueRange.of_scale(scale)
+    dark = ForegroundStyle.of(255 - training_images().astype(np.float32))
+    assert dark is not None
+    for style, scale, photos in (
+        (Style((28, 28), foreground), 255.0, photographs()),
+        (Style((28, 28, 3), replace(foreground, by_mass=True, extent=0.7)), 255.0, photographs()[:1]),
+        (Style((16, 24), replace(dark, by_mass=True)), 16.0, photographs()[1:3]),
+    ):
+        values = ValueRange.of_scale(scale)
         facts = parts(style, values=values)
-        for image in photographs()[:: 1 if (shape, scale) == ((28, 28), 255.0) else 3]:
-            content = encoded(image)
+        for one in photos:
+            content = encoded(one)
             compare_steps(converted(modules, facts, content), read(style, content, values))
 
 
@@ -269,15 +276,16 @@ def scribbles(generator: np.random.Generator) -> list[Any]:
     return strokes
 
 
-@pytest.mark.parametrize("kind", ["filled", "ink", "whole", "colour"])
+@pytest.mark.parametrize("kind", ["filled", "by mass", "ink", "whole", "colour"])
 def test_drawings_become_the_same_images(modules: PageModules, foreground: ForegroundStyle, kind: str) -> None:
     pens = {
         "filled": PenStyle(foreground, True, 200.0, 1 / 28),
+        "by mass": PenStyle(replace(foreground, by_mass=True, background=255, mean=90.0), True, 20.0, 1 / 28),
         "ink": PenStyle(foreground, False, 255.0, 0.09),
         "whole": PenStyle.unknown(),
         "colour": PenStyle(None, False, 0.0, 1 / 20),
     }
-    shape = {"whole": (8, 8), "colour": (64, 48, 3)}.get(kind, (28, 28))
+    shape = {"whole": (8, 8), "colour": (64, 48, 3), "by mass": (20, 32)}.get(kind, (28, 28))
     facts, generator = parts(Style(shape), pens[kind]), np.random.default_rng(3)
     for turn in range(6):
         strokes, fills = scribbles(generator), (None, True, False)[turn % 3]
