@@ -27,7 +27,7 @@ export const worker = async ({ model, answers }) => {
     sample: ({ index }) => {
       const image = imagesOf(samples.data, index);
       const step = { name: "model", note: "a validation image, which goes in as it is", picture: pictures.shown(image) };
-      return answered({ image, steps: [step] });
+      return answered({ image, notes: [`In the dataset it is of the class ${known.sample_classes[index]}.`], steps: [step] });
     },
     // Pictures of the samples, to choose from.
     samples: () => Array.from({ length: samples?.shape[0] ?? 0 }, (_, index) => pictures.shown(imagesOf(samples.data, index))),
@@ -35,6 +35,11 @@ export const worker = async ({ model, answers }) => {
     probabilities: ({ bytes }) => {
       const images = new Images(bytes);
       return Array.from({ length: images.length / length }, (_, at) => Array.from(net(imagesOf(images, at)).probabilities, (one) => (Number.isNaN(one) ? null : one)));
+    },
+    // The same as answers, with set, refusal and words.
+    answers: ({ bytes }) => {
+      const images = new Images(bytes);
+      return Array.from({ length: images.length / length }, (_, at) => answered({ image: imagesOf(images, at) }));
     },
     // Milliseconds that one answer takes: what a person waits for while drawing.
     pace: ({ count }) => {
