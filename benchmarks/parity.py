@@ -71,6 +71,22 @@ MEANING = """## What to know
 - **Outcomes** have a row for each validated epoch, of the weights of that epoch, also where `EarlyStopping` or averaged
   weights replace them at the end. What the kept weights reach is in the run's record. Validation on an iterable leaves
   no outcomes, since nothing says that its images come in the same order twice.
+
+## With `fr.accelerate()`
+
+`model.fit` of plain Keras then is `fr.fit`, with the arguments of Keras, and all of the above holds but for this:
+
+- **What is refused** goes to Keras's own `fit`; a message says the reason, once. Where Keras fails before its first
+  step, its error has the reason as a note. A generator loses no batch to the look that the engine took at it.
+- **Labels that no output stands for** (too few outputs, labels counted from 1 or with gaps) are an error with a loss on
+  class numbers, since Keras on JAX would train on them silently.
+- **A later batch** of an iterable that is wrong ends training with our error: Keras does not begin again.
+- **Shuffle**: the seed is drawn from NumPy's global state, so `keras.utils.set_random_seed` decides it, as in Keras.
+- **History**: what comes back is Keras's `History` and a run. `model.history` is Keras's.
+- **A model that is not compiled** is left to Keras, which says so; so is a `Trainer` that is not a `keras.Model`.
+
+Keras's own tests of trainers and callbacks, and all others of its wheel that call `fit` outside of the layers' folder,
+pass with `fr.accelerate()` where they pass without it; docs/measurements.md has the command and the count.
 """
 
 
