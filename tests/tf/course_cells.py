@@ -1,13 +1,10 @@
 """Notebooks in the manner of the course: cells as its learners write them, with one line changed.
 
-Run as `python -m tests.tf.course_cells NAME`: each cell runs in the same names, in order, and prints what it prints;
-the cell that fails prints its error and the next one runs. (Ours, not the course's own.)
+Run as `python -m tests.tf.course_cells`: the cells of a notebook run in order and print what they print; one that fails
+prints its error, and the next one runs. (Ours, not the course's own.)
 """
 
 from __future__ import annotations
-
-import sys
-import traceback
 
 IMPORT = "import fittingroom.tf as tf"
 
@@ -155,18 +152,18 @@ print(training_history.params['epochs'], training_history.model is model, model.
 NOTEBOOKS = {"lab-1": LAB_1, "lab-2": LAB_2, "assignment": ASSIGNMENT}
 
 
-def run(cells: str) -> None:
-    """Runs cells as a notebook does."""
+def run(name: str) -> None:
+    """Runs the cells of a notebook as a notebook does, in names of their own."""
     names: dict[str, object] = {"__name__": "__main__"}
-    for number, cell in enumerate([IMPORT, *cells.split("#--")]):
-        print(f"[{number}]", flush=True)  # noqa: T201 - a notebook's output
+    for number, cell in enumerate([IMPORT, *NOTEBOOKS[name].split("#--")]):
+        print(f"[{name} {number}]", flush=True)  # noqa: T201 - a notebook's output
         try:
             exec(compile(cell, f"<cell {number}>", "exec"), names)
         except Exception as error:
             notes = "".join(f" | {note}" for note in getattr(error, "__notes__", ()))
-            where = traceback.extract_tb(error.__traceback__)[-1].filename.rpartition("/")[2]
-            print(f"{type(error).__name__} in {where}: {error}{notes}", flush=True)  # noqa: T201
+            print(f"{type(error).__name__}: {error}{notes}", flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":
-    run(NOTEBOOKS[sys.argv[1]])
+    for notebook in NOTEBOOKS:
+        run(notebook)
