@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -18,6 +19,7 @@ import fittingroom as fr
 from fittingroom.errors import InputError, ModelError, StorageError, UnknownNameError
 from fittingroom.exports import onnx_file
 from fittingroom.exports.export_subject import ExportSubject, Files
+from fittingroom.exports.tflite_metadata import facts_in
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytestmark = pytest.mark.usefixtures("quick_compiler")
@@ -79,6 +81,25 @@ def test_onnx_answers_as_the_run_does(runs: Mapping[str, fr.Run], name: str, tmp
     np.testing.assert_allclose(probabilities, told, atol=1e-5)
     logs = opened.run(["log_probabilities"], {"images": images[:1]})[0]
     np.testing.assert_allclose(np.exp(logs), run.predict(images[:1]), atol=1e-5)
+    in_opencv = cv2.dnn.readNetFromONNX(str(exported.path))
+    in_opencv.setInput(images, "images")
+    np.testing.assert_allclose(in_opencv.forward("probabilities"), told, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["seeds", "views", "arrays"])
+def test_tflite_answers_as_the_run_does_and_in_integers_says_what_it_loses(
+    runs: Mapping[str, fr.Run], name: str, tmp_path: Path
+) -> None:
+    run, given = runs[name], ARRAYS[60:] if name == "arrays" else None
+    exported = run.export("tflite", tmp_path / "m.tflite", images=given)
+    assert exported.facts["checked"]["by"] == "LiteRT"
+    assert exported.facts["checked"]["largest_difference"] <= exported.facts["checked"]["tolerance"] == 1e-5
+    assert facts_in(exported.path.read_bytes()) == exported.facts["about"]
+    small = run.export("tflite", tmp_path / "small.tflite", images=given, int8=True)
+    loss = small.facts["checked"]["loss"]
+    assert loss["sentence"] in str(small)
+    assert ("accuracy" in loss) == (name != "arrays")
+    assert loss["same_class"] > 0.9
 
 
 @pytest.mark.parametrize("name", ["views", "seeds", "arrays"])

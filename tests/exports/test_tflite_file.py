@@ -16,7 +16,7 @@ import pytest
 
 from fittingroom.errors import InputError, ModelError
 from fittingroom.exports import tflite_file, tflite_program
-from fittingroom.exports.export_subject import ExportSubject
+from fittingroom.exports.export_subject import ExportSubject, tolerance_of
 from fittingroom.exports.tflite_int8 import in_integers
 from fittingroom.exports.tflite_operators import to_tflite
 from fittingroom.networks.graph import Graph, Operation
@@ -114,6 +114,13 @@ def test_it_answers_as_the_network_does_alone_and_together(subject: ExportSubjec
     np.testing.assert_allclose(together, subject.answers, atol=1e-5)
     np.testing.assert_allclose(answer(subject.images[:1]), together[:1], atol=1e-6)
     assert tflite_file.loss_of(subject, tflite_file.make(subject)) is None
+
+
+def test_where_features_are_rounded_a_last_digit_may_be_seen(subject: ExportSubject) -> None:
+    assert tolerance_of(subject) == 1e-5
+    rounded = (step("float16", "images", "half", (8, 8)),)
+    graph = Graph((8, 8), "float32", rounded, {"probabilities": "half"})
+    assert tolerance_of(subject_of(graph, subject.images, subject.answers, None)) == 5e-4
 
 
 def test_it_says_what_it_is_where_phones_and_people_look(subject: ExportSubject) -> None:

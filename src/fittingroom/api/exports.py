@@ -21,7 +21,7 @@ from fittingroom.audits.card_facts import run_name
 from fittingroom.errors import InputError, ModelError, RunError, UnknownNameError
 from fittingroom.exports.answer_graph import answer_graph
 from fittingroom.exports.export_facts import accuracy_facts, export_facts
-from fittingroom.exports.export_subject import FORMATS, ExportFormat, ExportSubject
+from fittingroom.exports.export_subject import FORMATS, TOLERANCE, ExportFormat, ExportSubject
 from fittingroom.exports.verified import check_files, write_files
 from fittingroom.progress import Bar
 from fittingroom.runs.data_record import DataRecord
@@ -253,8 +253,9 @@ def _sentences(export: Export) -> Iterator[str]:
     yield _checked(checked)
     accuracy = about["accuracy"]
     if accuracy is not None:
+        whose = "Accuracy of the run" if checked["loss"] is not None else "Accuracy"
         yield (
-            f"Accuracy {percent(accuracy['accuracy'])} (95% interval {percent_range(accuracy['interval'])}) on "
+            f"{whose} {percent(accuracy['accuracy'])} (95% interval {percent_range(accuracy['interval'])}) on "
             f"{amount(accuracy['images'], 'validation image')}."
         )
 
@@ -268,7 +269,8 @@ def _checked(checked: Mapping[str, Any]) -> str:
     kind = f"{checked['kind']} image"
     why = " (the run keeps no validation images; images= takes others)" if checked["kind"] == "synthetic" else ""
     difference = checked["largest_difference"]
+    rounded = " (features are rounded to 16 bits, and a last digit decides which way)" if difference > TOLERANCE else ""
     return (
         f"Checked by {checked['by']} on {amount(checked['images'], kind)}{why}: the same class for all, probabilities "
-        f"within {number(difference, 7)} of the run's."
+        f"within {number(difference, 7)} of the run's{rounded}."
     )

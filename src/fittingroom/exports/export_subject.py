@@ -135,6 +135,18 @@ FORMATS: Mapping[str, str] = {
 TOLERANCE = 1e-5
 """How far probabilities of an export may be from the run's own."""
 
+ROUNDED_TOLERANCE = 5e-4
+"""The same, where the network rounds values to 16 bits, as features of backbones are stored.
+
+Between two runtimes the last digit of a sum differs; where it decides which way a feature is rounded, this is seen.
+"""
+
+
+def tolerance_of(subject: ExportSubject) -> float:
+    """How far probabilities of an export of a run may be from the run's own."""
+    operations = subject.graph.operations if subject.graph is not None else ()
+    return ROUNDED_TOLERANCE if any(operation.kind == "float16" for operation in operations) else TOLERANCE
+
 
 def missing_runtime(format_name: str, package: str) -> InputError:
     """The error where what checks a format is not installed.

@@ -1,7 +1,7 @@
 """Files that are compared with the run before they are written, and written whole or not at all.
 
 The comparison is made by the runtime that the files' users have, on the run's validation images: the same class for
-each, and probabilities within `TOLERANCE`.
+each, and probabilities within `tolerance_of` the run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from fittingroom.atomic import read_file, storage_errors, sync_folder, write_bytes
 from fittingroom.errors import InputError, ModelError
-from fittingroom.exports.export_subject import TOLERANCE, Answer, ExportFormat, ExportSubject, Files
+from fittingroom.exports.export_subject import Answer, ExportFormat, ExportSubject, Files, tolerance_of
 from fittingroom.text import number
 
 Array = np.ndarray[Any, Any]
@@ -40,9 +40,9 @@ def check_files(
 
     Returns:
         What was compared, JSON: `by`, the runtime; `images`, how many; `kind`, which: `validation`, `given` or
-        `synthetic`; `same_class`, of how many the class is the same; `largest_difference` of two probabilities. Where
-        nothing could be compared, `by` is None and `why_not` says so. Where the format says what its files lose, that
-        stands under `loss`.
+        `synthetic`; `same_class`, of how many the class is the same; `largest_difference` of two probabilities, and the
+        `tolerance` for it. Where nothing could be compared, `by` is None and `why_not` says so. Where the format says
+        what its files lose, that stands under `loss`.
 
     Raises:
         ModelError: an image is answered otherwise.
@@ -63,10 +63,12 @@ def check_files(
     if loss is not None:
         return compared
     same, difference = _compared(found, subject.answers[places])
-    wrong = np.flatnonzero(~same | ~(difference <= TOLERANCE))
+    tolerance = tolerance_of(subject)
+    wrong = np.flatnonzero(~same | ~(difference <= tolerance))
     if len(wrong):
         raise ModelError(_why_not(subject, how.RUNTIME, int(places[wrong[0]]), found[wrong[0]], len(wrong), most))
-    return {**compared, "same_class": int(same.sum()), "largest_difference": float(difference.max(initial=0.0))}
+    largest = float(difference.max(initial=0.0))
+    return {**compared, "same_class": int(same.sum()), "largest_difference": largest, "tolerance": tolerance}
 
 
 def _answered(answer: Answer, images: Array, places: Array, done: Callable[[int, int], None]) -> Array:
@@ -96,7 +98,7 @@ def _why_not(subject: ExportSubject, runtime: str, place: int, found: Array, wro
     return (
         f"What {runtime} answers is not what the run answers, so nothing was written: {subject.kind} image {place} is "
         f"{said(answers)} to the run and {said(found)} to {runtime}. {wrong:,} of {images:,} images differ by more "
-        f"than {TOLERANCE:g}, or in their class."
+        f"than {tolerance_of(subject):g}, or in their class."
     )
 
 
