@@ -106,7 +106,7 @@ def pen_of(data: DataRecord, training_images: Callable[[], Part]) -> tuple[PenSt
         data: what the run was trained on.
         training_images: gives some of its training images.
     """
-    if not data.takes_pictures or len(data.picture_shape) < 2:
+    if not data.takes_pictures:
         return None, (
             "This run was trained on arrays of numbers, and it is not known how a picture becomes such numbers. "
             "Ask it from Python: run.answer(array)."

@@ -59,7 +59,7 @@ def parts_of(predictor: Predictor) -> tuple[dict[str, Any], dict[str, Array]]:
 
 def _style_of(predictor: Predictor) -> Style | str | None:
     """How photos are converted; why that is not known; None where no picture of any size can be."""
-    if not predictor.data.takes_pictures or len(predictor.data.picture_shape) < 2:
+    if not predictor.data.takes_pictures:
         return None
     try:
         return predictor.style

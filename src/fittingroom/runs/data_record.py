@@ -127,8 +127,9 @@ class DataRecord:
 
     @property
     def takes_pictures(self) -> bool:
-        """Whether it is known which of the model's values stand for a picture's black and white."""
-        return self.range.white is not None
+        """Whether its images are grey or RGB, and it is known which values stand for a picture's black and white."""
+        shape = self.picture_shape
+        return self.range.white is not None and (len(shape) == 2 or (len(shape) == 3 and shape[2] == 3))
 
     def load_again(self, place: str | Dataset | None = None) -> Dataset:
         """The dataset that is recorded, made sure to be the same.
