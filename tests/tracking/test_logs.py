@@ -72,7 +72,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 def test_tensorboard_shows_each_epoch_as_the_history_has_it_and_the_spread_over_seeds(
     run: Run, place: Path, when: str
 ) -> None:
-    shown = place / when / "run"
+    shown = place / when / place.name / "run"
     for seed, one in enumerate(run):
         for name in ("loss", "accuracy"):
             for part, key in (("train", name), ("validation", f"val_{name}")):
@@ -92,7 +92,10 @@ def test_tensorboard_shows_each_epoch_as_the_history_has_it_and_the_spread_over_
 
 
 def test_tensorboard_has_charts_hyperparameters_confusions_and_what_the_run_is(run: Run, place: Path) -> None:
-    mean, seed = read_back(place / "live" / "run" / "mean"), read_back(place / "live" / "run" / "seed-1")
+    mean, seed = (
+        read_back(place / "live" / place.name / "run" / "mean"),
+        read_back(place / "live" / place.name / "run" / "seed-1"),
+    )
     config = mean.Tensors("custom_scalars__config__")[-1].tensor_proto.string_val[0]
     (category,) = layout_pb2.Layout.FromString(config).category
     assert {chart.title for chart in category.chart} == {"loss", "accuracy", "val_loss", "val_accuracy"}
@@ -115,7 +118,7 @@ def test_tensorboard_has_charts_hyperparameters_confusions_and_what_the_run_is(r
 
 
 def test_the_projector_has_a_row_and_a_picture_for_each_image(run: Run, place: Path) -> None:
-    shown = place / "live" / "run" / "seed-0"
+    shown = place / "live" / place.name / "run" / "seed-0"
     (config,) = text_format.Parse((shown / "projector_config.pbtxt").read_text(), ProjectorConfig()).embeddings
     vectors = np.loadtxt(shown / config.tensor_path, delimiter="\t")
     rows = [line.split("\t") for line in (shown / config.metadata_path).read_text().splitlines()]
@@ -153,9 +156,9 @@ def test_tables_have_every_epoch_and_hold_each_run_once(run: Run, place: Path) -
     assert kinds[0] - Counter(images_placed=2) == kinds[1] - Counter(images_placed=2)
 
     before = (place / "later.csv").read_text()
-    (place / "later.csv").write_text(before.replace("\nrun,", "\nanother,", 1))
+    (place / "later.csv").write_text(before.replace(f"\n{place.name}/run,", "\nanother,", 1))
     run.log(f"csv:{place / 'later.csv'}")
-    assert Counter(row["run"] for row in table(place / "later.csv")) == {"another": 1, "run": 6}
+    assert Counter(row["run"] for row in table(place / "later.csv")) == {"another": 1, f"{place.name}/run": 6}
     run.log(f"jsonl:{place / 'later.jsonl'}")
     assert [one["event"] for one in lines(place / "later.jsonl")].count("run_begins") == 1
 
@@ -185,7 +188,11 @@ def test_the_command_logs_afterwards_and_says_where(
         shutil.copytree(run.path, experiment / name)
     assert main(["log", str(experiment.parent), str(run.path), "--to", f"csv:{tmp_path / 'a.csv'}"]) == 0
     assert capsys.readouterr().out == f"Log: {tmp_path / 'a.csv'} has a line for each epoch.\n"
-    assert Counter(row["run"] for row in table(tmp_path / "a.csv")) == {"a": 6, "b": 6, "run": 6}
+    assert Counter(row["run"] for row in table(tmp_path / "a.csv")) == {
+        "runs/a": 6,
+        "runs/b": 6,
+        f"{run.path.parent.name}/run": 6,
+    }
 
 
 @pytest.mark.parametrize(

@@ -106,9 +106,10 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
     seed = whole_number("seed", seed, lowest=0)
     chosen = (seed,) if seeds is None else chosen_seeds(seeds)
     every = whole_number("checkpoint_every", checkpoint_every, lowest=1)
+    place = None if out is None else Path(out)
+    RunsFolder().check_writable(place)
     logged = None if log is None else _training_log(log)
-    folder = RunFolder(None if out is None else Path(out), every, begun=None if logged is None else logged.begun)
-    RunsFolder().check_writable(folder.out)
+    folder = RunFolder(place, every, begun=None if logged is None else logged.begun)
     progress = progress or progress_for()
     with logged or nullcontext(), logged.beside(progress) if logged else progress as progress:
         if not isinstance(dataset, Dataset):

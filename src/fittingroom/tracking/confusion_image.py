@@ -48,8 +48,8 @@ def confusion_picture(counts: npt.NDArray[np.int64], classes: tuple[str, ...]) -
             middle = margin + number * side + side // 2
             draw.text((margin - 6, middle), name, fill=_DARK, font=font, anchor="rm")
             _upright(image, name, middle, margin - 6)
-    draw.text((margin, 4), "predicted →", fill=_GREY, font=small)
-    draw.text((4, margin - 18), "true ↓", fill=_GREY, font=small)
+    draw.text((4, 2), "rows: true class", fill=_GREY, font=small)
+    draw.text((4, 15), "columns: predicted class", fill=_GREY, font=small)
     stream = io.BytesIO()
     image.save(stream, "PNG", optimize=False)
     return stream.getvalue()

@@ -41,7 +41,7 @@ class RunBegins:
     """A training begins.
 
     Args:
-        run: its name: that of its folder, or of its recipe where it has none.
+        run: its name: that of its folder, or of the moment and the recipe where it has none.
         folder: the run's folder; None for a run in memory.
         seeds: what it is trained with.
         settings: its recipe, flat: name -> a number, a text, or a truth value.

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
@@ -20,7 +20,7 @@ from fittingroom.errors import DivergedError, FittingRoomError
 from fittingroom.evaluation.spread import Spread
 from fittingroom.progress import Progress, ProgressOfBoth
 from fittingroom.runs.layout import SeedFiles, read_layout
-from fittingroom.runs.place import is_run
+from fittingroom.runs.place import RunsFolder, is_run
 from fittingroom.tracking.events import (
     HURRY,
     PATIENCE,
@@ -158,7 +158,7 @@ class RunLog:
             "counts": dict(data.counts),
             "fingerprint": data.fingerprint,
         }
-        run = name if path is None else path.resolve().name
+        run = _run_name(path) if path is not None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d-%H%M%S}-{name}"
         self._stream.tell(RunBegins(run=run, folder=path, seeds=seeds, settings=settings, data=facts, at=at))
 
     def _tell_all(self, path: Path | None, seeds: Sequence[SeedLeft]) -> None:
@@ -194,7 +194,7 @@ class RunLog:
         """How the seeds ended, what takes a while to find, and the end of the run."""
         for seed in left:
             self._tell_seed(*seed, at)
-        if self.extras is not None and left and status != "interrupted":
+        if self.extras is not None and left and status in {"finished", "stopped"}:
             # A model or images that are not to be had are no reason to lose a log.
             with suppress(FittingRoomError):
                 for event in self.extras(self._wants):
@@ -296,6 +296,15 @@ class _SpreadTelling:
 def _kept(record: RunRecord) -> dict[str, float]:
     held_out = record.validation
     return {} if held_out is None else kept_numbers(held_out.loss, held_out.accuracy, held_out.interval)
+
+
+def _run_name(path: Path) -> str:
+    """What logs call a run: its folder within that of runs or the current one; else with the folder around it."""
+    whole = path.resolve()
+    for place in (RunsFolder().path, Path()):
+        if whole.is_relative_to(place.resolve()) and whole != place.resolve():
+            return whole.relative_to(place.resolve()).as_posix()
+    return f"{whole.parent.name}/{whole.name}"
 
 
 def _settings(recipe: Mapping[str, Any]) -> dict[str, Setting]:
