@@ -19,9 +19,23 @@ const addressOf = ({ width, height, data }) => {
   return canvas.toDataURL();
 };
 
+const IDLE = 400; // ms after which nobody waits for a first answer
+
+// What the first drawing needs is compiled before it comes.
+const warmUp = async ({ drawing }, ask) => {
+  await new Promise((done) => setTimeout(done, IDLE));
+  const points = [[0.3, 0.3], [0.7, 0.3], [0.7, 0.7], [0.3, 0.7], [0.3, 0.3]];
+  for (let times = 0; drawing.possible && times < 2; times += 1) await ask("drawing", { strokes: [points], fills: drawing.fills });
+};
+
+// This script stands before the texts of the model, so that the thread starts while they are read.
 const open = async () => {
+  const parsed = new Promise((done) => document.addEventListener("DOMContentLoaded", done, { once: true }));
+  const ask = await opened(
+    document.currentScript.textContent,
+    parsed.then(() => ({ model: textOf("model"), answers: textOf("answers") })),
+  );
   const facts = JSON.parse(textOf("facts"));
-  const ask = await opened(textOf("program"), { model: textOf("model"), answers: textOf("answers") });
   facts.samples = (await ask("samples")).map(addressOf);
   const post = async (path, body) => {
     const answer = await ask(path.split("/").at(-1), body);
@@ -43,6 +57,7 @@ const open = async () => {
     },
   };
   await show(app, {});
+  warmUp(facts, ask).catch(failed);
   return { ask, post };
 };
 

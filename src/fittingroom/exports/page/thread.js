@@ -48,15 +48,16 @@ const here = () => {
   };
 };
 
-// opened(program, archives) → ask(kind, body) → a promise of the answer.
+// opened(program, archives) → ask(kind, body) → a promise of the answer. The thread starts at once; `archives` is a
+// promise of the page's texts, which may not have arrived yet.
 export const opened = async (program, archives) => {
   try {
     const ask = inThread(program);
-    await ask("open", archives);
+    await ask("open", await archives);
     return ask;
   } catch {
     const ask = here(); // an old browser, or one that allows no threads to a file
-    await ask("open", archives);
+    await ask("open", await archives);
     return ask;
   }
 };
