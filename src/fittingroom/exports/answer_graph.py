@@ -105,7 +105,8 @@ def answer_graph(parts: NetworkParts, temperature: float) -> Graph:
         outputs["features"] = (
             builder.add("average", seen) if pooled else _inlined(builder, images.backbone.graph(), pictures[0])
         )
-    graphs = [(graph_of_model(network.model), network.reading) for network in parts.networks]
+    shape = builder.shape(seen[0])
+    graphs = [(graph_of_model(network.model, image_shape=shape), network.reading) for network in parts.networks]
     logs = [_log_probabilities(builder, *graph, each) for graph in graphs for each in seen]
     outputs["log_probabilities"] = builder.add("log_mean_exp", logs)
     scaled = _times(builder, outputs["log_probabilities"], 1 / temperature)

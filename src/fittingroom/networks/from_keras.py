@@ -45,7 +45,9 @@ def graph_of(
     Raises:
         ModelError: a graph cannot hold a layer, which is named with its class.
     """
-    shape = tuple(image_shape) if image_shape is not None else image_shape_of(structure)
+    shape = _image_shape(structure) or tuple(image_shape or ())
+    if not shape:
+        raise ModelError("The model takes images of any size; one of a fixed size is expected.")
     builder = GraphBuilder(shape, image_type)
     return builder.graph({"output": add_network(builder, "images", structure, weights)})
 
@@ -73,8 +75,10 @@ def graph_of_model(
     except ModelError as refusal:
         from fittingroom.networks.traced_model import traced
 
-        shape = image_shape or getattr(model, "input_shape", (None,))[1:]
+        shape = getattr(model, "input_shape", (None,))[1:]
         if not shape or None in shape:
+            shape = image_shape
+        if shape is None:
             raise
         try:
             return graph_of(*traced(model, shape, _KINDS), image_shape=shape, image_type=image_type)
@@ -82,19 +86,13 @@ def graph_of_model(
             raise deeper from refusal
 
 
-def image_shape_of(structure: Structure) -> tuple[int, ...]:
-    """The shape of one image that a model takes.
-
-    Raises:
-        ModelError: it is not known, or not fixed.
-    """
+def _image_shape(structure: Structure) -> tuple[int, ...]:
+    """The shape of one image that a model takes; empty where that is not fixed."""
     config = structure["config"]
     layers = config.get("layers") or [{}]
     batch = layers[0].get("config", {}).get("batch_shape")
     shape = batch or config.get("build_input_shape") or structure.get("build_config", {}).get("input_shape")
-    if not shape or None in shape[1:]:
-        raise ModelError(f"The model takes images of any size ({shape}); a fixed one is expected.")
-    return tuple(shape[1:])
+    return () if not shape or None in shape[1:] else tuple(shape[1:])
 
 
 def add_network(
