@@ -10,8 +10,7 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,12 +19,13 @@ from fittingroom.text import amount, number
 if TYPE_CHECKING:
     import numpy.typing as npt
     from rich.console import Console
-    from rich.progress import Progress as RichProgress
 
 SAY_STAGES = "FITTINGROOM_SAY_STAGES"
 """The environment variable with which the studio asks `train` to print what comes before the first epoch."""
 
 _SECONDS_BETWEEN_DRAWINGS = 0.1
+_SECONDS_BETWEEN_LINES = 0.5  # in a notebook, which keeps what was drawn over
+_BAR_WIDTH = 20  # characters
 
 # Draws a bar: its text, the share that is done (0 to 1), and the numbers beside it.
 _Draw = Callable[[str, float, str], None]
@@ -148,6 +148,51 @@ class _LineProgress(Progress):
         sys.stdout.flush()
 
 
+class _NotebookProgress(_LineProgress):
+    """The lines of a notebook's cell, and below them how far the running epoch is, or the seeds are.
+
+    The last line begins anew with a carriage return, as notebooks of every kind show it; the line of the finished epoch
+    takes its place.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._drawn = time.perf_counter()
+        self._wide = 0  # characters of the line that is drawn over
+
+    def stage(self, text: str) -> None:
+        """Shows the text until the first epoch begins."""
+        self._draw(text)
+
+    def step(self, epoch: int, done: int, total: int, logs: Mapping[str, float]) -> None:
+        """Draws how much of the epoch is done."""
+        self._draw_seeds(f"epoch {self._numbered(epoch)}", done / total, f"{done}/{total}  {_numbers(logs)}")
+
+    def finish(self, reason: str | None) -> None:
+        """Takes the line away, and prints why training ended early, if it did."""
+        self._write("\r" + " " * self._wide + "\r" if self._wide else "")
+        self._wide = 0
+        super().finish(reason)
+
+    def _draw_seeds(self, text: str, share: float, numbers: str) -> None:
+        if time.perf_counter() - self._drawn >= _SECONDS_BETWEEN_LINES:
+            full = round(_BAR_WIDTH * min(share, 1.0))
+            self._draw(f"{text} {'█' * full}{'░' * (_BAR_WIDTH - full)} {numbers}".rstrip())
+
+    def _draw(self, text: str) -> None:
+        self._write(f"\r{text:<{self._wide}}")
+        self._wide, self._drawn = len(text), time.perf_counter()
+
+    def _print(self, text: str) -> None:
+        self._write(f"\r{text:<{self._wide}}\n" if self._wide else f"{text}\n")
+        self._wide = 0
+
+    def _write(self, text: str) -> None:
+        if text:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
+
 class _TerminalProgress(_LineProgress):
     """A bar for the running epoch, and a line for each finished one; of several seeds one bar and a line for each.
 
@@ -208,14 +253,16 @@ class _TerminalProgress(_LineProgress):
 def progress_for(verbose: str | int = "auto") -> Progress:
     """What Keras's `verbose` asks for: 0 for silence, 1 for a bar, 2 for a line for each epoch.
 
-    `auto` is a bar if standard error is a terminal, lines in a notebook, and silence elsewhere. Where nothing can be
-    drawn over, 1 gives lines, as in Keras.
+    `auto` is a bar if standard error is a terminal, lines in a notebook with a bar below them while an epoch takes
+    long, and silence elsewhere. Where nothing can be drawn over, 1 gives lines, as in Keras.
     """
     if verbose == 0:
         return Progress()
     if verbose != 2 and sys.stderr.isatty():
         return _TerminalProgress()
-    return _LineProgress() if verbose in {1, 2} or _in_notebook() else Progress()
+    if verbose != 2 and _in_notebook():
+        return _NotebookProgress()
+    return _LineProgress() if verbose in {1, 2} else Progress()
 
 
 def seeds_progress(seeds: Sequence[int], draw: _Draw, print_line: _Print | None = None) -> Sequence[Progress]:
@@ -308,52 +355,6 @@ class _SeedProgress(Progress):
         seconds = f"{time.perf_counter() - self._started:.1f}s"
         parts = [f"seed {self.seed}", amount(self.epochs_done, "epoch"), text, seconds, reason]
         self._board.update("  ".join(filter(None, parts)))
-
-
-class Bar:
-    """One line of progress, with what pooch asks of a progress bar: `total`, `update`, `reset` and `close`.
-
-    Pooch's own needs tqdm, a second library that draws.
-    """
-
-    def __init__(self, progress: RichProgress, title: str) -> None:
-        self._progress = progress
-        self._task = progress.add_task(title, total=None)
-        self._total = 0
-
-    @classmethod
-    @contextmanager
-    def shown(cls, title: str) -> Iterator[Bar | None]:
-        """A line for the time of a `with` block: files and pictures; None if standard error is no terminal."""
-        if not sys.stderr.isatty():
-            yield None
-            return
-        from rich.console import Console
-        from rich.progress import Progress as RichProgress
-
-        with RichProgress(console=Console(stderr=True), transient=True) as progress:
-            yield cls(progress, title)
-
-    @property
-    def total(self) -> int:
-        """How much there is to do; setting it starts from zero."""
-        return self._total
-
-    @total.setter
-    def total(self, value: int) -> None:
-        self._total = value
-        self._progress.update(self._task, total=value, completed=0)
-
-    def update(self, count: int) -> None:
-        """`count` more are done."""
-        self._progress.advance(self._task, count)
-
-    def reset(self) -> None:
-        """Counts from zero again."""
-        self._progress.update(self._task, completed=0)
-
-    def close(self) -> None:
-        """Does nothing: the line stays until the whole job is done."""
 
 
 def _in_notebook() -> bool:

@@ -8,12 +8,20 @@ business of this module.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 MINUS = "\u2212"
+# What turns the order of letters round, and control characters: in a name they could disguise what a sentence says.
+_DISGUISE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 NOTHING = "-"
 """What stands in a table where there is no number."""
+
+
+def undisguised(text: str) -> str:
+    """A text of other people, such as a file's name, without control and direction marks that could disguise it."""
+    return _DISGUISE.sub("\ufffd", text)
 
 
 class _NumberFormat(Protocol):

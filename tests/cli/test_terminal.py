@@ -12,6 +12,8 @@ import subprocess
 import sys
 import threading
 import time
+import types
+from functools import reduce
 from pathlib import Path
 
 import pytest
@@ -144,6 +146,28 @@ def test_text_in_square_brackets_is_shown_as_it_is() -> None:
     progress.start(1, 1)
     progress.finish("[red]reason[/red]")
     assert "[red]reason[/red]" in stream.getvalue()
+
+
+def test_a_notebook_shows_how_far_the_epoch_is_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line begins anew until the epoch's own takes its place, however long it was."""
+    notebook = types.SimpleNamespace(get_ipython=lambda: types.SimpleNamespace(kernel=True))
+    monkeypatch.setitem(sys.modules, "IPython", notebook)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    monkeypatch.setattr(sys, "stdout", screen := io.StringIO())
+    monkeypatch.setattr("fittingroom.progress._SECONDS_BETWEEN_LINES", 0.0)
+    progress = progress_for()
+    progress.stage("compiling")
+    progress.start(2, 8)
+    for epoch in range(2):
+        progress.step(epoch, 4, 8, {"loss": 0.5})
+        progress.epoch(epoch, {"loss": 0.25})
+    progress.step(1, 4, 8, {"loss": 0.5})
+    progress.finish("stopped")
+    drawn = screen.getvalue()
+    assert "epoch 1/2 ██████████░░░░░░░░░░ 4/8  loss 0.5000" in drawn
+    lines = [reduce(lambda shown, part: part + shown[len(part) :], line.split("\r")) for line in drawn.split("\n")]
+    assert [line.rstrip() for line in lines[:2]] == [f"epoch {n}/2  loss 0.2500  0.0s" for n in (1, 2)]
+    assert [line.rstrip() for line in lines[2:]] == ["stopped", ""]
 
 
 def test_there_is_no_bar_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

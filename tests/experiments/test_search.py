@@ -95,6 +95,9 @@ def test_the_best_is_shown_with_what_its_lead_may_be_by_luck(finished: Search) -
     assert 0 < facts["luck"]["luck"] < 0.1
     assert facts["luck"]["expected"] == facts["best"]["value"] - facts["luck"]["luck"]
     assert facts["test"] is None
+    assert finished.luck is not None
+    assert finished.luck.sentence() in (card := finished._repr_html_())
+    assert "3 trials on digits, for accuracy" in card
     assert (finished.path / "epochs.parquet").exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from pathlib import Path
 
@@ -79,6 +80,9 @@ def test_a_lab_trains_judges_and_writes_its_page_and_its_facts(written: Written,
     assert facts["arms"][0]["parameters"] == 65 * 4 + 5 * 10
     assert claim.sentence in result.page.read_text(encoding="utf-8")
     assert (result.path / "experiment-1" / "cells.csv").is_file()
+    card = result._repr_html_()
+    assert html.escape(claim.sentence) in card
+    assert "hidden=16" in card
 
 
 def test_a_lab_that_is_run_again_trains_nothing_again(written: Written) -> None:

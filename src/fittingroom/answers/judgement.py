@@ -20,6 +20,7 @@ import numpy.typing as npt
 from fittingroom.answers.out_of_distribution import FALSE_ALARMS, ConfidenceDetector, Features, NeighbourDetector
 from fittingroom.answers.recalibration import ALPHA, Conformal, LabelShiftCalibration, Logs, at_temperature
 from fittingroom.answers.two_opinions import TwoOpinions
+from fittingroom.card_html import card
 from fittingroom.data.class_table import Opinion
 from fittingroom.evaluation.calibration import LOWEST, Temperature
 from fittingroom.text import word_list
@@ -57,6 +58,9 @@ class Answer:
     closest: str | None = None
     opinions: TwoOpinions | None = None
     rarity: float | None = None
+
+    def _repr_html_(self) -> str:
+        return card(self.why)
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain JSON."""

@@ -18,12 +18,13 @@ from fittingroom.api.exported_network import network_parts
 from fittingroom.api.openings import stored_result
 from fittingroom.atomic import absolute
 from fittingroom.audits.card_facts import run_name
+from fittingroom.bar import Bar
+from fittingroom.card_html import as_html, card, card_table
 from fittingroom.errors import InputError, ModelError, RunError, UnknownNameError
 from fittingroom.exports.answer_graph import answer_graph
 from fittingroom.exports.export_facts import accuracy_facts, export_facts
 from fittingroom.exports.export_subject import FORMATS, TOLERANCE, ExportFormat, ExportSubject
 from fittingroom.exports.verified import check_files, write_files
-from fittingroom.progress import Bar
 from fittingroom.runs.data_record import DataRecord
 from fittingroom.runs.json_files import plain
 from fittingroom.runs.layout import read_layout
@@ -71,6 +72,12 @@ class Export:
 
     def __repr__(self) -> str:
         return f"Export({str(self.path)!r}: {file_size(sum(self.files.values()))})"
+
+    def _repr_html_(self) -> str:
+        title, *sentences = _sentences(self)
+        files = [(name, file_size(size)) for name, size in self.files.items()]
+        tables = [card_table(("file", "size"), files, most=12)] if len(files) > 1 else []
+        return card(title, parts=[*(f"<div>{as_html(one)}</div>" for one in sentences), *tables])
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain JSON."""

@@ -14,6 +14,7 @@ from fittingroom.answers.judgement import Answer
 from fittingroom.answers.predictor import Images, Predictor
 from fittingroom.answers.recalibration import ALPHA
 from fittingroom.api import openings
+from fittingroom.api.answer_list import AnswerList
 from fittingroom.api.look_cost import LookCost
 from fittingroom.api.run_pages import RunPages
 from fittingroom.api.seed_model import SeedModel, check_numbers
@@ -191,7 +192,7 @@ class Run(RunPages):
             InputError: alpha is not between 0 and 1.
             RunError: as for `predict`; or what is kept in the folder is damaged.
         """
-        return self.predictor.answer(images, alpha)
+        return AnswerList.of(self.predictor, images, alpha)
 
     def log_probabilities(self, images: Array) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Logarithms of what `predict` gives for an array of images, float32 `(n, classes)`, with the same errors."""

@@ -9,7 +9,7 @@ from fittingroom.cli.command import CommandOutput, CommandParser
 from fittingroom.runs.place import LATEST, find_run
 
 if TYPE_CHECKING:
-    from fittingroom.training.recipe_job import Replay, SeedReplay
+    from fittingroom.training.recipe_job import Replay
 
 
 def configure(parser: CommandParser) -> None:
@@ -30,11 +30,7 @@ def _run(arguments: argparse.Namespace) -> CommandOutput:
 
 
 def _text(result: Replay) -> str:
-    lines = [_line(one) for one in result.seeds]
-    if result.same:
-        lines.append(f"{result.run} trained again in {result.seconds:.1f} s: the same, bit for bit.")
-    else:
-        lines.append(f"{result.run} trained again in {result.seconds:.1f} s: not the same.")
+    lines = [*(f"seed {one.seed}: {one.sentence}" for one in result.seeds), result.sentence]
     if result.differences:
         lines += ["", "What differs between then and now:", *(f"  {one}" for one in result.differences)]
     elif not result.same:
@@ -44,13 +40,3 @@ def _text(result: Replay) -> str:
             "the code of Fitting Room itself, or of the file with your model.",
         ]
     return "\n".join(lines)
-
-
-def _line(one: SeedReplay) -> str:
-    start = f"seed {one.seed}: "
-    if one.same:
-        return f"{start}all {one.numbers:,} weights and every epoch's numbers are the same"
-    if one.largest_difference is None:
-        return f"{start}the weights have other names or shapes"
-    where = "" if one.first_epoch is None else f", first seen in the numbers of epoch {one.first_epoch}"
-    return f"{start}weights differ by at most {one.largest_difference:.3g}{where}"

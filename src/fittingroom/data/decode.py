@@ -19,6 +19,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from fittingroom.bar import Bar
 from fittingroom.data.cache import DatasetSource, cache_dir
 from fittingroom.data.contents import Contents, RawDataset, RawPart
 from fittingroom.data.dataset import Part
@@ -29,7 +30,6 @@ from fittingroom.data.resizing import Resizing
 from fittingroom.data.stored_images import ImageFile, machine_memory
 from fittingroom.data.values import DIGEST_BYTES, Images, file_digest
 from fittingroom.errors import DataError, StorageError
-from fittingroom.progress import Bar
 from fittingroom.text import amount
 
 _SMALL = (28, 28)

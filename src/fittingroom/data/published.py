@@ -19,13 +19,13 @@ from pathlib import Path
 
 import numpy as np
 
+from fittingroom.bar import Bar
 from fittingroom.data.cache import DatasetSource, cache_dir
 from fittingroom.data.catalogue import CATALOGUE, DIGITS, FOUR_FILES, CatalogueEntry
 from fittingroom.data.contents import Contents, RawDataset, RawPart
 from fittingroom.data.idx import FourFiles
 from fittingroom.data.split import count_per_class
 from fittingroom.errors import DataError, DatasetNotFoundError
-from fittingroom.progress import Bar
 
 _ROUNDS = 3
 _TIMEOUT = (5, 30)

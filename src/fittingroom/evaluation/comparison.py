@@ -11,11 +11,12 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from fittingroom.card_html import as_html, card, card_table
 from fittingroom.errors import InputError
 from fittingroom.evaluation.differences import ENOUGH_SEEDS, Difference, mcnemar, sign_flip
 from fittingroom.evaluation.estimate import accuracy_interval
 from fittingroom.evaluation.spread import Interval, Spread
-from fittingroom.text import number
+from fittingroom.text import amount, nats, number, percent, percent_range
 
 PairTest = Literal["mcnemar", "sign flip", "seeds and images", "paired seeds and images"]
 
@@ -249,6 +250,23 @@ class Comparison:
 
     def __str__(self) -> str:
         return "\n".join([*self.verdicts, *self.notes])
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                one.name,
+                one.recipe,
+                str(len(one.seeds)),
+                percent(one.accuracy.mean, 2),
+                percent_range(one.interval),
+                nats(one.mean_loss.mean),
+            )
+            for one in self.contenders
+        ]
+        table = card_table(("run", "recipe", "seeds", "accuracy", "95% interval", "loss, nats"), rows, left=2)
+        verdicts = "".join(f"<div>{as_html(verdict)}</div>" for verdict in self.verdicts)
+        title = f"{amount(len(rows), 'run')} on the same {self.images:,} validation images of {self.dataset}"
+        return card(title, parts=[table, verdicts], sentences=self.notes)
 
 
 def _several(pairs: int) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from fittingroom.card_html import card, card_table
 from fittingroom.evaluation.comparison import Contender, Pair
 from fittingroom.text import amount, percent, percent_range, word_list
 
@@ -119,8 +120,24 @@ class Leaderboard:
             f"({percent_range(place.contender.interval)})  {place.contender.name}"
             for place in self.places
         ]
-        title = f"{self.images:,} validation images of {self.dataset}; = is not shown to differ from the first"
-        return "\n".join([title, *lines, self.sentence])
+        return "\n".join([self._title, *lines, self.sentence])
+
+    @property
+    def _title(self) -> str:
+        return f"{self.images:,} validation images of {self.dataset}; = is not shown to differ from the first"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                f"{'= ' if place.in_bracket else ''}{place.rank}",
+                place.contender.name,
+                percent(place.contender.accuracy.mean, 2),
+                percent_range(place.contender.interval),
+            )
+            for place in self.places
+        ]
+        table = card_table(("", "run", "accuracy", "95% interval"), rows, left=2)
+        return card(self._title, parts=[table], sentences=[self.sentence])
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +167,11 @@ class Leaderboards:
             "left_out": [{"run": name, "why": why} for name, why in self.left_out],
             "sentence": self.sentence,
         }
+
+    def _repr_html_(self) -> str:
+        left = [f"{name} has no place: {why}" for name, why in self.left_out]
+        boards = [board._repr_html_() for board in self.boards]
+        return card(self.sentence, parts=boards, sentences=left)
 
     def __str__(self) -> str:
         left = "\n".join(f"{name} has no place: {why}" for name, why in self.left_out)

@@ -11,14 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from fittingroom.card_html import bar, card, card_table
 from fittingroom.errors import InputError
 from fittingroom.evaluation.spread import Interval, Spread
-from fittingroom.text import points, word_list
+from fittingroom.text import nats, percent, percent_range, points, word_list
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from fittingroom.evaluation.scores import Scores
+
+_MOST_CLASSES = 20  # that a card lists
 
 
 @dataclass(frozen=True)
@@ -188,6 +191,37 @@ class TestResult:
         names = f"{known[0]} to {known[-1]}" if together else word_list(known)
         which = names if known[-1] == self.reuse.looks else f"{names} of {self.reuse.looks}"
         return f"{'look' if len(known) == 1 else 'looks'} {which}"
+
+    def _repr_html_(self) -> str:
+        spread, interval, count = self.spread["accuracy"], self.interval, self.each[0].scores.count
+        several = len(self) > 1
+        ends = "" if interval is None else f" (95% interval {percent_range(interval)})"
+        facts = [
+            ("accuracy", f"{percent(spread.mean)}{ends}{f', mean over {len(self)} seeds' if several else ''}"),
+            ("loss", f"{nats(self.loss)} nats"),
+            ("opened", f"{self.looks}, for {self.reason}"),
+            ("luck", self.reuse.sentence(self.accuracy, count)),
+        ]
+        each = [(f"seed {one.seed}", percent(one.scores.accuracy), nats(one.scores.loss)) for one in self.each]
+        tables = [card_table(("", "accuracy", "loss"), each)] if several else []
+        return card(f"{count:,} images of the test set", facts, parts=[*tables, self._classes_table()])
+
+    def _classes_table(self) -> str:
+        """For each class the share of its images that are right, and what they are mostly taken for, over all seeds."""
+        scores = self.each[0].scores
+        confusion = [[sum(cells) for cells in zip(*rows, strict=True)] for rows in zip(*self._confusions, strict=True)]
+        rows = []
+        for place, row in enumerate(confusion):
+            total, wrong = sum(row), [0 if other == place else count for other, count in enumerate(row)]
+            most = max(wrong, default=0)
+            taken = f"{scores.classes[wrong.index(most)]} ({percent(most / total)})" if most else ""
+            share = row[place] / total if total else None
+            rows.append((scores.classes[place], bar(share or 0.0, percent(share)), taken))
+        return card_table(("class", "right", "mostly taken for"), rows, left=3, most=_MOST_CLASSES)
+
+    @property
+    def _confusions(self) -> list[tuple[tuple[int, ...], ...]]:
+        return [one.scores.confusion for one in self.each]
 
     def to_dict(self, *, spread: bool | None = None) -> dict[str, Any]:
         """All of it as plain JSON: the scores of a seed, or mean, spread and each of several.

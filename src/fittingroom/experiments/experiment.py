@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 from fittingroom.api import openings
 from fittingroom.api.open_runs import contender_of
 from fittingroom.api.run import Run
+from fittingroom.card_html import card, card_table
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import DataError, InputError, Interrupted, RunError, UnknownNameError
 from fittingroom.evaluation.comparison import Comparison
@@ -33,7 +34,7 @@ from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.layout import SeedFiles
 from fittingroom.runs.place import RunsFolder
 from fittingroom.runs.validation_outcomes import ValidationOutcomes
-from fittingroom.text import word_list
+from fittingroom.text import number, percent, percent_range, word_list
 from fittingroom.training.arguments import Named, Prescribed, check_dataset, chosen_recipe, chosen_seeds, load_for
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 DEFAULT_DATASET, DEFAULT_RECIPE, DEFAULT_SEEDS = "fashion-mnist", "course", 5
 
+_MOST_SHOWN = 20  # recipes that a card lists
 _PAGE_NAME = "experiment.html"
 _FINAL_REASON = "the final score of an experiment, for the recipe that validation chose"
 _EXECUTORS = ("local", "ray")
@@ -70,6 +72,26 @@ class Experiment:
     def __repr__(self) -> str:
         done = sum(cell.status == "done" for cell in self.cells)
         return f"Experiment({str(self.path)!r}: {done} of {len(self.cells)} cells done, on {self.plan.dataset})"
+
+    def _repr_html_(self) -> str:
+        header = ("recipe", "seeds", "accuracy", "95% interval", "loss", "seconds")
+        rows = [
+            (
+                one.variant.name,
+                f"{len(one.done)} of {len(one.cells)}",
+                percent(None if one.accuracy is None else one.accuracy.mean, 2),
+                percent_range(one.interval),
+                number(None if one.loss is None else one.loss.mean, 4),
+                number(None if one.seconds is None else one.seconds.mean, 2),
+            )
+            for one in self.recipes
+        ]
+        told = [*(() if self.comparison is None else self.comparison.verdicts), f"Page: {self.page}"]
+        parts = [
+            card_table(header, rows, most=_MOST_SHOWN),
+            *([] if self.final is None else [self.final._repr_html_()]),
+        ]
+        return card(f"Recipes on validation images of {self.plan.dataset}", parts=parts, sentences=told)
 
     @property
     def page(self) -> Path:

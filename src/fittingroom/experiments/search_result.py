@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fittingroom.api.open_runs import contender_of
+from fittingroom.card_html import card, card_table
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import RunError
 from fittingroom.evaluation.luck import TestResult, expected_maximum
@@ -24,7 +25,9 @@ from fittingroom.experiments.study import Trial
 from fittingroom.experiments.summary import Summary
 from fittingroom.runs.place import is_run
 from fittingroom.runs.validation_outcomes import ValidationOutcomes
-from fittingroom.text import points
+from fittingroom.text import amount, number, percent, points
+
+_MOST_SHOWN = 10  # trials that a card lists
 
 
 class Search:
@@ -56,6 +59,26 @@ class Search:
 
     def __repr__(self) -> str:
         return f"Search({str(self.path)!r}: {len(self.trials)} trials, on {self.plan.dataset})"
+
+    def _repr_html_(self) -> str:
+        sign = -1 if self.asked.objective == "accuracy" else 1
+        judged = [trial for trial in self.trials if trial.value is not None]
+        judged.sort(key=lambda trial: (trial.status != "finished", sign * (trial.value or 0.0), trial.number))
+        keys = list(self.asked.space)
+        rows = [
+            (
+                str(trial.number),
+                *(trial.variant.settings[key] for key in keys),
+                percent(trial.value, 2) if self.asked.objective == "accuracy" else number(trial.value, 4),
+                "ended early" if trial.status == "pruned" else "",
+            )
+            for trial in judged
+        ]
+        table = card_table(("trial", *keys, self.asked.objective, ""), rows, most=_MOST_SHOWN)
+        luck = [] if self.luck is None else [f"Luck: {self.luck.sentence()}."]
+        title = f"{amount(len(self.trials), 'trial')} on {self.plan.dataset}, for {self.asked.objective} on validation"
+        final = [] if self.final is None else [self.final._repr_html_()]
+        return card(title, parts=[table, *final], sentences=[*luck, f"Search: {self.path}"])
 
     @property
     def best(self) -> Trial | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from fittingroom.api.openings import load
 from fittingroom.atomic import write_bytes
+from fittingroom.card_html import card, card_table
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import DatasetNotFoundError, InputError
 from fittingroom.experiments.experiment import experiment
@@ -24,6 +25,7 @@ from fittingroom.labs.lab_description import TEXTS, Lab, LabExperiment
 from fittingroom.labs.lab_folder import FACTS_NAME, LabFolder, check_guess
 from fittingroom.runs.json_files import json_text
 from fittingroom.runs.record import Environment, now
+from fittingroom.text import number, percent, percent_range
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +78,26 @@ class LabResult:
             return ()
         first, last = (bisect_left(asked.bounds, end) for end in judged.interval or (judged.value, judged.value))
         return tuple(range(first, last + 1))
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for arm in (one for one in self.arms if one.runs):
+            measures = arm.to_dict()["measures"]
+            accuracy, loss = measures.get("accuracy"), measures.get("loss")
+            rows.append(
+                (
+                    arm.name,
+                    str(len(arm.runs)),
+                    percent(accuracy and accuracy["mean"]),
+                    percent_range(accuracy and accuracy["interval"]),
+                    number(loss and loss["mean"], 4),
+                )
+            )
+        table = [card_table(("", "seeds", "accuracy", "95% interval", "loss"), rows)] if rows else []
+        claims = [(one.verdict, f"{one.claim.says} {one.sentence}") for one in self.claims]
+        refused = [f"{arm.name} was refused: {arm.error}" for arm in self.arms if arm.error is not None]
+        told = [*refused, *self.left_out, self.lab.explanation, f"Page: {self.page}"]
+        return card(self.lab.question, claims, parts=table, sentences=told)
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain JSON."""
@@ -218,7 +240,7 @@ def _trained(found: Lab, folder: Path, progress: ExperimentProgress | None) -> t
     arms: list[Arm] = []
     left_out: list[str] = []
     datasets = len({one.dataset for one in found.experiments})
-    for number, one in enumerate(found.experiments, start=1):
+    for place, one in enumerate(found.experiments, start=1):
         try:
             dataset = load(one.dataset, validation=one.experiment.validation)
         except DatasetNotFoundError as error:
@@ -227,7 +249,7 @@ def _trained(found: Lab, folder: Path, progress: ExperimentProgress | None) -> t
             why = str(error).partition(". ")[0]
             left_out.append(f"{one.dataset} was left out: {why}. `fittingroom data {one.dataset}` says how to get it.")
             continue
-        arms += _of_experiment(one, dataset, _names(one, datasets), folder / f"experiment-{number}", progress)
+        arms += _of_experiment(one, dataset, _names(one, datasets), folder / f"experiment-{place}", progress)
     for code in found.codes:
         arms.append(Arm.of_code(code, load(code.dataset), folder / "code"))
     return arms, left_out

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from fittingroom.card_html import card
 from fittingroom.data.dataset import Dataset, Part
 from fittingroom.data.values import Images
 from fittingroom.engine.arrays import Arrays
@@ -196,6 +197,16 @@ class SeedReplay:
     largest_difference: float | None
     first_epoch: int | None
 
+    @property
+    def sentence(self) -> str:
+        """What came of it, without the seed."""
+        if self.same:
+            return f"all {self.numbers:,} weights and every epoch's numbers are the same"
+        if self.largest_difference is None:
+            return "the weights have other names or shapes"
+        where = "" if self.first_epoch is None else f", first seen in the numbers of epoch {self.first_epoch}"
+        return f"weights differ by at most {self.largest_difference:.3g}{where}"
+
 
 @dataclass(frozen=True)
 class Replay:
@@ -218,6 +229,20 @@ class Replay:
     def same(self) -> bool:
         """Whether every bit of every seed is the same."""
         return all(one.same for one in self.seeds)
+
+    def __str__(self) -> str:
+        return "\n".join([*(one.sentence for one in self.seeds), self.sentence, *self.differences])
+
+    def _repr_html_(self) -> str:
+        facts = [(f"seed {one.seed}", one.sentence) for one in self.seeds]
+        facts += [("what differs", one) for one in self.differences]
+        return card(self.sentence, facts)
+
+    @property
+    def sentence(self) -> str:
+        """Whether it is the same."""
+        same = "the same, bit for bit" if self.same else "not the same"
+        return f"{self.run} trained again in {self.seconds:.1f} s: {same}."
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain JSON."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from fittingroom.atomic import write_bytes
 from fittingroom.reports.words.quotes import epoch_span
-from fittingroom.text import nats, number, percent, points
+from fittingroom.text import nats, number, percent, points, undisguised
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -28,8 +28,6 @@ _STYLES = ("style.css", "drawing.css")
 # Without `allow-same-origin`, scripts of a report cannot reach the notebook around it.
 _IN_NOTEBOOK = 'width="100%" height="720" style="border:1px solid #8888;border-radius:6px" sandbox="allow-scripts"'
 _SCRIPTS = ("data.js", "ledger.js", "pictures.js", "explorer.js", "detail.js", "page.js")
-# What turns the order of letters round, and control characters: in a name they could disguise what a sentence says.
-_DISGUISE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _IN_SCRIPT = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
@@ -162,7 +160,7 @@ def _json_text(value: Any) -> Markup:
 def harmless(value: Any) -> Any:
     """The same value, its texts without what could disguise them; what is ours (`Markup`) stays as it is."""
     if isinstance(value, str):
-        return value if hasattr(value, "__html__") else _DISGUISE.sub("\ufffd", value)
+        return value if hasattr(value, "__html__") else undisguised(value)
     if isinstance(value, Mapping):
         return {harmless(key): harmless(one) for key, one in value.items()}
     if isinstance(value, list | tuple):

@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from fittingroom.card_html import Html, card
 from fittingroom.reports.drawing.plots import Line
 from fittingroom.reports.pages.document import TEMPLATES, harmless, macros
 from fittingroom.runs.history import History
@@ -14,9 +15,6 @@ from fittingroom.runs.layout import seed_folder
 from fittingroom.runs.looks import Standings
 from fittingroom.runs.record import PartResult, RunRecord
 from fittingroom.runs.validation_outcomes import ValidationOutcomes
-
-_CELL = 'style="text-align:left;padding:2px 12px 2px 0"'
-
 
 # What is around it is not known, light or dark: text and axes take the colour of the notebook's text, and the colours
 # of the curves are between those of the light and the dark page, so that they are seen on both.
@@ -52,14 +50,9 @@ def run_card(path: Path, records: Sequence[RunRecord], histories: Sequence[Histo
     ]
     why = filter(None, map(ValidationOutcomes.why_not_finite, _folders(path, records), records))
     facts += [("not finite", sentence) for sentence in dict.fromkeys(why)]
-    rows = "".join(f"<tr><th {_CELL}>{escape(name)}</th><td {_CELL}>{_text(value)}</td></tr>" for name, value in facts)
-    title = f"{_text(str(first.recipe['name']))} on {_text(first.data.name)}"
-    calls = "<code>.explain()</code> says what that means, <code>.report()</code> shows it."
-    return f"<div><b>{title}</b><table>{rows}</table>{_history_curves(histories)}<small>{calls}</small></div>"
-
-
-def _text(value: str) -> str:
-    return escape(harmless(value))
+    title = f"{first.recipe['name']} on {first.data.name}"
+    calls = Html("<code>.explain()</code> says what that means, <code>.report()</code> shows it.")
+    return card(title, facts, parts=[_history_curves(histories)], sentences=[calls])
 
 
 def _part(parts: Sequence[PartResult | None]) -> str:
