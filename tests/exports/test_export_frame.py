@@ -217,3 +217,64 @@ def test_the_folder_for_the_hub_has_card_weights_and_a_program_that_answers(
     (folder / "more.txt").write_text("mine")
     with pytest.raises(InputError, match="is not this export"):
         run.export("hub", folder, about=about)
+
+
+def test_what_no_graph_holds_is_named_and_goes_through_jax2onnx_where_that_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import jax
+    import keras
+
+    class Turned(keras.layers.Layer):
+        """Calls JAX itself, which cannot be followed."""
+
+        def call(self, values: Any) -> Any:
+            return jax.numpy.flip(values, -1) if not isinstance(values, keras.KerasTensor) else self._unknown(values)
+
+        def compute_output_spec(self, values: Any) -> Any:
+            return keras.KerasTensor(values.shape, values.dtype)
+
+        def _unknown(self, values: Any) -> Any:
+            raise TypeError(f"not to be followed: {values}")
+
+    layers = [keras.layers.Flatten(), Turned(), keras.layers.Dense(3, activation="softmax")]
+    model = keras.Sequential([keras.layers.Input((8, 8)), *layers])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    run = fr.fit(model, ARRAYS / 100, CLASSES, epochs=1, validation_split=0.5, out=tmp_path / "run", verbose=0)
+    for to in ("onnx", "keras"):
+        with pytest.raises(ModelError, match=r"(?i)turned"):
+            run.export(to, tmp_path / "m")
+
+    (tmp_path / "with").mkdir()
+    (tmp_path / "with" / "jax2onnx.py").write_text(STAND_IN)
+    monkeypatch.syspath_prepend(str(tmp_path / "with"))
+    exported = run.export("onnx", tmp_path / "m.onnx")
+    assert exported.facts["checked"]["same_class"] > 0
+    assert session(exported.path).get_modelmeta().custom_metadata_map["recipe"] == exported.facts["about"]["recipe"]
+
+
+STAND_IN = '''
+"""Writes a function whose answers it asks for, for the one network of the test: a linear function and a softmax."""
+import numpy as np, onnx
+from onnx import helper, numpy_helper
+
+def to_onnx(function, inputs, input_names, return_mode, output_path, opset=None):
+    zero = np.zeros((1, 64), np.float32)
+    points = np.concatenate([zero, np.eye(64, dtype=np.float32)]).reshape(-1, 8, 8)
+    logits = np.log(np.asarray(function(points), np.float64))
+    logits -= logits[:, :1]
+    kernel, bias = (logits[1:] - logits[0]).astype(np.float32), logits[0].astype(np.float32)
+    nodes = [
+        helper.make_node("Flatten", [input_names[0]], ["flat"]),
+        helper.make_node("Gemm", ["flat", "kernel", "bias"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["output_0"]),
+    ]
+    kept = [numpy_helper.from_array(kernel, "kernel"), numpy_helper.from_array(bias, "bias")]
+    graph = helper.make_graph(
+        nodes, "g",
+        [helper.make_tensor_value_info(input_names[0], 1, ["n", 8, 8])],
+        [helper.make_tensor_value_info("output_0", 1, ["n", 3])],
+        kept,
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), output_path)
+'''

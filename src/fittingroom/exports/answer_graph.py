@@ -154,9 +154,11 @@ def _log_probabilities(builder: GraphBuilder, graph: Graph, reading: Reading, va
     if reading == "margins":
         value = _times(builder, _between(builder, value, -1, 1), 0.5, 0.5)
     if single:
-        value = builder.add("concatenate", [_times(builder, value, -1, 1), value], axis=-1)
+        value = _between(builder, value, _LEAST, 1 - _LEAST)
+        both = builder.add("concatenate", [_times(builder, value, -1, 1), value], axis=-1)
+        return builder.add("activation", [both], name="log")
     logs = builder.add("activation", [_between(builder, value, _TINY, None)], name="log")
-    return _clipped(builder, logs if single else builder.add("log_softmax", [logs]))
+    return _clipped(builder, builder.add("log_softmax", [logs]))
 
 
 def _before_softmax(graph: Graph) -> Graph | None:

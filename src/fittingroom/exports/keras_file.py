@@ -46,18 +46,23 @@ def make(subject: ExportSubject) -> Files:
     if subject.parts is None:
         raise ModelError(f"The run cannot be exported to Keras: {subject.why_no_graph}")
     with names_counted_anew():
-        return {".keras": _archive(_whole(subject.parts, subject.facts["temperature"]), subject.facts)}
+        plain = [_plain(network, f"seed_{place}") for place, network in enumerate(subject.parts.networks)]
+        return {".keras": _archive(whole_model(subject.parts, plain, subject.facts["temperature"]), subject.facts)}
 
 
-def _whole(parts: NetworkParts, temperature: float) -> keras.Model:
-    """From stored images to calibrated probabilities."""
-    way, networks = parts.way, parts.networks
+def whole_model(parts: NetworkParts, models: Sequence[keras.Model], temperature: float) -> keras.Model:
+    """From stored images to calibrated probabilities.
+
+    Args:
+        parts: how images come to the networks, and how these are read.
+        models: the networks, or copies of them.
+        temperature: what logarithms of probabilities are divided by.
+    """
+    way = parts.way
     images = keras.Input(way.shape, name="images")
     seen = _seen(way, images)
-    plain = [_plain(network, f"seed_{place}") for place, network in enumerate(networks)]
-    logs = [
-        _logs(model(each), network.reading) for model, network in zip(plain, networks, strict=True) for each in seen
-    ]
+    pairs = list(zip(models, parts.networks, strict=True))
+    logs = [_logs(model(each), network.reading) for model, network in pairs for each in seen]
     mean = logs[0] if len(logs) == 1 else ops.logsumexp(ops.stack(logs, axis=0), axis=0)  # but for a constant
     tempered = layers.Rescaling(1 / temperature, name="temperature")(mean)
     return keras.Model(images, layers.Softmax(name="probabilities")(tempered), name="calibrated")
@@ -133,10 +138,16 @@ def _plain(network: TrainedNetwork, name: str) -> keras.Model:
     Raises:
         ModelError: it holds code of the user's, so that Keras could not load it.
     """
+    for layer in network.model._flatten_layers():
+        if not type(layer).__module__.startswith("keras."):
+            raise ModelError(
+                f"The run cannot be exported to Keras: {layer.name!r} ({type(layer).__name__}) is your own code, and "
+                "no file holds code. --to onnx and --to tflite hold what such code calls, where it can be followed."
+            )
     described = describe(network.model)
     structure = described["keras"]
     if structure is None:
-        raise ModelError(f"The run cannot be exported to Keras: {described['reason']}. No file holds code.")
+        raise ModelError(f"The run cannot be exported to Keras: {described['reason']}, and no file holds code.")
     structure = json.loads(json.dumps(structure))
     structure["config"]["name"] = name
     structure.pop("compile_config", None)
@@ -163,9 +174,9 @@ def _logs(outputs: Any, reading: Reading) -> Any:
     if reading == "margins":
         positive = (ops.clip(outputs, -1, 1) + 1) / 2
     if single:
-        positive = ops.concatenate([1 - positive, positive], axis=-1)
-    logs = ops.log(ops.maximum(positive, _TINY))
-    logs = logs if single else ops.log_softmax(logs)
+        positive = ops.clip(positive, _LEAST, 1 - _LEAST)
+        return ops.log(ops.concatenate([1 - positive, positive], axis=-1))
+    logs = ops.log_softmax(ops.log(ops.maximum(positive, _TINY)))
     return ops.clip(logs, math.log(_LEAST), math.log1p(-_LEAST))
 
 
