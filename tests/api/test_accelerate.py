@@ -77,6 +77,26 @@ def test_what_the_engine_refuses_goes_to_keras_and_is_said_once(caplog: pytest.L
     assert "model.fit" not in first + second
 
 
+class Pictures(keras.utils.PyDataset):
+    """Batches that can be read again, though they have a `__next__` as Keras's older generators of pictures do."""
+
+    num_batches = 3
+
+    def __getitem__(self, index: int) -> Any:
+        return X[20 * index : 20 * index + 20], Y[20 * index : 20 * index + 20]
+
+    def __next__(self) -> Any:
+        return self[0]
+
+
+def test_batches_that_can_be_read_again_train_on_the_engine() -> None:
+    with fr.accelerate(out=False):
+        run = model().fit(Pictures(), epochs=2, validation_data=Pictures(), verbose=0)
+    assert run.epoch == [0, 1]
+    assert run.params["steps"] == 3
+    assert isinstance(run, fr.FittedRun)
+
+
 def test_labels_that_no_output_stands_for_are_an_error_and_other_mistakes_have_our_reason_as_a_note() -> None:
     with fr.accelerate(out=False):
         with pytest.raises(LabelRangeError, match="has 2 outputs, but the labels name 3 classes"):

@@ -59,6 +59,10 @@ def test_tensors_and_operations_are_what_tensorflow_says(tf: Any) -> None:
         "split": (tf.split(matrix, [1, 2], axis=1)[1], [[5, 2], [1, 1]]),
         "pad": (tf.pad([[1.0]], [[1, 0], [0, 1]]), [[0, 0], [1, 0]]),
         "norm": (tf.norm([3.0, 4.0]), 5.0),
+        "top_k": (tf.math.top_k([1, 3, 2], k=2).indices, [1, 2]),
+        "fill": (tf.fill([1, 2], 7), [[7, 7]]),
+        "where": (tf.where([True, False], [1, 2], 5), [1, 5]),
+        "places": (tf.where([False, True]), [[1]]),
         "operators": (2 * matrix[0] + 1, [3, 11, 5]),
     }
     for name, (found, expected) in values.items():

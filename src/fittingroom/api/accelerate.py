@@ -161,7 +161,9 @@ class _Kept:
 
     def __init__(self, given: Any) -> None:
         self._given = given
-        self._rest: Iterator[Any] | None = given if hasattr(given, "__next__") else None
+        # Keras's older generators of pictures have `__next__` too, but are PyDatasets, which can be read again.
+        once = hasattr(given, "__next__") and not hasattr(given, "__getitem__")
+        self._rest: Iterator[Any] | None = given if once else None
         self._taken: list[Any] = []
 
     def first(self) -> Any:

@@ -6,7 +6,7 @@ Most functions differ only in what their arguments are called, so they are made 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -126,6 +126,14 @@ def shape(input: Any, out_type: Any = "int32", name: str | None = None) -> Any:
     return as_tensor(np.shape(input), out_type)
 
 
+def where(condition: Any, x: Any = None, y: Any = None, name: str | None = None) -> Any:
+    """`x` where the condition is true and `y` elsewhere; without both, the places where it is true, one a row."""
+    del name
+    if x is None and y is None:
+        return as_tensor(np.argwhere(np.asarray(condition)))
+    return ops.where(as_tensor(condition), as_tensor(x), as_tensor(y))
+
+
 def print_(*inputs: Any, **options: Any) -> None:
     """Prints tensors as arrays."""
     known = {key: value for key, value in options.items() if key in {"sep", "end"}}
@@ -136,6 +144,13 @@ def function(func: Any = None, **options: Any) -> Any:
     """The function itself: what model.fit trains is compiled anyway."""
     del options
     return (lambda given: given) if func is None else func
+
+
+class TopK(NamedTuple):
+    """The largest values of each row, and their places."""
+
+    values: Any
+    indices: Any
 
 
 def _reduction(operation: Operation) -> Operation:
@@ -204,7 +219,7 @@ OPERATIONS = {
     "tile": renamed(ops.tile, "input", multiples="repeats"),
     "transpose": transpose,
     "unstack": unstack,
-    "where": lambda condition, x=None, y=None, name=None: ops.where(condition, x, y),  # noqa: ARG005
+    "where": where,
     "einsum": lambda equation, *inputs: ops.einsum(equation, *map(as_tensor, inputs)),
     "matmul": renamed(ops.matmul, "a", "b"),
 }

@@ -94,7 +94,7 @@ def ones(shape: Shape, dtype: Any = "float32", name: str | None = None) -> Any:
 def fill(dims: Shape, value: Any, name: str | None = None) -> Any:
     """A tensor of one value."""
     del name
-    return ops.full(dims, value)
+    return ops.broadcast_to(as_tensor(value), tuple(np.asarray(dims).tolist()) if np.ndim(dims) else (dims,))
 
 
 def zeros_like(input: Any, dtype: Any = None, name: str | None = None) -> Any:
