@@ -86,7 +86,7 @@ def test_tensorboard_shows_each_epoch_as_the_history_has_it_and_the_spread_over_
         ("mean + deviation", mean + deviation),
         ("mean - deviation", mean - deviation),
     ):
-        found = scalars(shown / "mean", f"val_loss/{tag}")
+        found = scalars(shown / "mean", f"spread/val_loss {tag}")
         assert [value for _, value in found] == pytest.approx(expected.tolist(), rel=1e-5)
     assert [value for _, value in scalars(shown / "mean" / "validation", "epoch_loss")] == pytest.approx(mean.tolist())
 
@@ -99,7 +99,7 @@ def test_tensorboard_has_charts_hyperparameters_confusions_and_what_the_run_is(r
     config = mean.Tensors("custom_scalars__config__")[-1].tensor_proto.string_val[0]
     (category,) = layout_pb2.Layout.FromString(config).category
     assert {chart.title for chart in category.chart} == {"loss", "accuracy", "val_loss", "val_accuracy"}
-    assert category.chart[0].margin.series[0].value.endswith("/mean")
+    assert category.chart[0].margin.series[0].value.endswith(" mean")
 
     hparams = seed.summary_metadata["_hparams_/session_start_info"].plugin_data.content
     started = plugin_data_pb2.HParamsPluginData.FromString(hparams).session_start_info.hparams

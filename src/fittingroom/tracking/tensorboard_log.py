@@ -147,18 +147,14 @@ class TensorBoardLog:
         if new:
             self._charts += new
             charts = {
-                key: ["Margin", [f"{key}/mean", f"{key}/mean - deviation", f"{key}/mean + deviation"]]
+                key: ["Margin", [f"spread/{key} mean", f"spread/{key} low", f"spread/{key} high"]]
                 for key in self._charts
             }
             file.add(summary.custom_scalars({"Mean and standard deviation over seeds": charts}), 0, event.at)
         for key, one in event.numbers.items():
             deviation = one.deviation or 0.0
-            for tag, value in (
-                ("mean", one.mean),
-                ("mean - deviation", one.mean - deviation),
-                ("mean + deviation", one.mean + deviation),
-            ):
-                file.scalar(f"{key}/{tag}", value, event.epoch, event.at)
+            for end, value in (("mean", one.mean), ("low", one.mean - deviation), ("high", one.mean + deviation)):
+                file.scalar(f"spread/{key} {end}", value, event.epoch, event.at)
 
     def _say_settings(self, name: str, begins: RunBegins) -> None:
         """The hyperparameters, and the run in words."""
