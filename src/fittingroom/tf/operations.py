@@ -186,7 +186,7 @@ MATH = {
     "pow": renamed(ops.power, "x", "y"),
     "confusion_matrix": lambda labels, predictions, num_classes=None: _confusion(labels, predictions, num_classes),
     "in_top_k": lambda targets, predictions, k: ops.in_top_k(as_tensor(targets), as_tensor(predictions), k),
-    "top_k": lambda input, k=1, sorted=True: ops.top_k(as_tensor(input), k, sorted),
+    "top_k": lambda input, k=1, sorted=True: TopK(*ops.top_k(as_tensor(input), k, sorted)),
     "l2_normalize": lambda x, axis=None, epsilon=1e-12: _unit(x, axis, epsilon),
 }
 """What `tf.math` has; `tf` has all of it too."""
