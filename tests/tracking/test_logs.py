@@ -81,12 +81,8 @@ def test_tensorboard_shows_each_epoch_as_the_history_has_it_and_the_spread_over_
                 assert values == pytest.approx(one.history[key])
     losses = np.array([one.history["val_loss"] for one in run])
     mean, deviation = losses.mean(axis=0), losses.std(axis=0, ddof=1)
-    for tag, expected in (
-        ("mean", mean),
-        ("mean + deviation", mean + deviation),
-        ("mean - deviation", mean - deviation),
-    ):
-        found = scalars(shown / "mean", f"spread/val_loss {tag}")
+    for end, expected in {"mean": mean, "low": mean - deviation, "high": mean + deviation}.items():
+        found = scalars(shown / "mean", f"spread/val_loss {end}")
         assert [value for _, value in found] == pytest.approx(expected.tolist(), rel=1e-5)
     assert [value for _, value in scalars(shown / "mean" / "validation", "epoch_loss")] == pytest.approx(mean.tolist())
 
