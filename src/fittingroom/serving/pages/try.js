@@ -51,7 +51,11 @@ const view = (app, facts, base, query) => {
     failed.hidden = !text;
     failed.replaceChildren(text ? app.named(text) : "");
   };
-  const waiting = () => ({ draw: ["Draw something", facts.drawing.note], sample: ["Choose an image", null] })[mode] ?? ["Show it a photo", facts.photo.note];
+  const waiting = () => {
+    if (mode === "sample") return ["Choose an image", null];
+    if (mode === "draw" && facts.drawing.possible) return ["Draw something", facts.drawing.note];
+    return facts.photo.possible ? ["Show it a photo", facts.photo.note] : ["It takes no pictures", null];
+  };
   const answer = verdict(app, facts, waiting);
   const steps = pictures(app, "steps");
   const nearest = pictures(app, "nearest");
