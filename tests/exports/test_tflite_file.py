@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from fittingroom.errors import InputError, ModelError
-from fittingroom.exports import tflite_file, tflite_program
+from fittingroom.exports import tflite_file, tflite_int8, tflite_program
 from fittingroom.exports.export_subject import ExportSubject, tolerance_of
 from fittingroom.exports.tflite_int8 import in_integers
 from fittingroom.exports.tflite_operators import to_tflite
@@ -208,6 +208,33 @@ def test_layers_are_in_integers_and_what_follows_the_last_is_not() -> None:
         "MEAN",
         "FULLY_CONNECTED",
     ]  # fmt: skip - GELU has no integers
+
+
+def test_weights_are_rounded_so_that_filters_for_edges_stay_blind_to_brightness() -> None:
+    edges = np.random.default_rng(4).normal(size=(6, 3, 3, 5))
+    edges -= edges.mean(axis=(1, 2), keepdims=True)
+    steps = 127 * edges / np.abs(edges).max()
+    integers = tflite_int8._rounded(steps)
+    assert np.abs(integers - steps).max() <= 1
+    assert np.abs(integers.sum(axis=(1, 2))).max() == 0
+    assert np.abs(np.rint(steps).sum(axis=(1, 2))).max() > 0
+
+
+def test_resizing_by_weights_is_not_in_integers() -> None:
+    rows = {"kernel": np.ones((8, 8), np.float32)}
+    graph = Graph(
+        (8, 8),
+        "uint8",
+        (
+            step("dense", "images", "wide", (8, 8), rows),
+            step("floor", "wide", "pixels", (8, 8)),
+            step("dense", "pixels", "logits", (8, 8), rows),
+        ),
+        {"y": "logits"},
+    )
+    program = to_tflite(graph, ["y"])
+    assert [operator.kind for operator in program.operators] == ["CAST", "FULLY_CONNECTED", "FLOOR", "FULLY_CONNECTED"]
+    assert in_integers(program) == {3}
 
 
 def test_without_validation_nothing_is_said_of_accuracy(subject: ExportSubject) -> None:

@@ -14,7 +14,7 @@ from fittingroom.exports.tflite_int8 import in_integers, quantized
 from fittingroom.exports.tflite_metadata import NAME, described, facts_in, packed
 from fittingroom.exports.tflite_operators import to_tflite
 from fittingroom.exports.tflite_program import LiteProgram
-from fittingroom.exports.tflite_runtime import answer_of, ranges_of
+from fittingroom.exports.tflite_runtime import answer_of, observed
 from fittingroom.text import interval_of_change, nats, percent, points
 
 Array = np.ndarray[Any, Any]
@@ -47,8 +47,7 @@ def make(subject: ExportSubject, *, int8: bool = False) -> Files:
     if not in_integers(program):
         raise InputError("int8=True needs a layer with weights, and this network has none. Leave it out.")
     shown, measured = _halves(len(subject.images))
-    ranges = ranges_of(program.file(), subject.images[shown])
-    small = quantized(program, ranges)
+    small = quantized(program, observed(program.file(), subject.images[shown]))
     loss = _loss(answer_of(small.file()), subject, measured)
     return {".tflite": _file(small, {**subject.facts, "int8": {"calibrated_on": len(shown), **loss}})}
 

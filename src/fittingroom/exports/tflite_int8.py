@@ -1,9 +1,10 @@
 """A TFLite program in integers: weights of 8 bits for each channel, values of 8 bits by the ranges that images show.
 
 Everything that LiteRT can compute in integers is, from the first layer with weights to the last. What comes before,
-scaling and resizing, stays float32. So does what comes after: a softmax in steps of 1/256 is not calibrated.
+resizing and scaling, stays float32. So does what comes after: a softmax in steps of 1/256 is not calibrated.
 
-Jacob et al., Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference, 2018.
+Jacob et al., Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference, 2018; Nagel
+et al., Data-Free Quantization Through Weight Equalization and Bias Correction, 2019.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from fittingroom.exports.tflite_program import NONE, LiteOperator, LiteProgram, LiteTensor, Quantization
+from fittingroom.exports.tflite_runtime import Observed
 
 Array = np.ndarray[Any, Any]
-Range = tuple[float, float]
 
 _CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}
 """Operators with weights: along which axis of these the channels lie."""
@@ -37,39 +38,51 @@ _FIXED_STEP: Mapping[str, Quantization] = {
 }
 
 
-def quantized(program: LiteProgram, ranges: Mapping[int, Range]) -> LiteProgram:
+def quantized(program: LiteProgram, seen: Mapping[int, Observed]) -> LiteProgram:
     """The program in integers.
 
     Args:
         program: in float32.
-        ranges: place of each value -> its least and its largest number.
+        seen: what images show of each value, by its place.
     """
-    return _Quantizer(program, ranges).program
+    return _Quantizer(program, seen).program
 
 
 def in_integers(program: LiteProgram) -> set[int]:
-    """Which operators are computed in integers, by their places."""
-    after, before = set(), set()
-    weighty = {place for place, operator in enumerate(program.operators) if operator.kind in _CHANNEL_AXIS}
+    """Which operators are computed in integers, by their places.
+
+    What leads to a rounded pixel is not: images are resized so, by weights too, and the filters for edges of a backbone
+    see one step of 255 that is rounded otherwise.
+    """
+    operators = list(enumerate(program.operators))
+    pixels = _needed_by(program, {place for place, operator in operators if operator.kind == "FLOOR"})
+    weighty = {place for place, operator in operators if operator.kind in _CHANNEL_AXIS} - pixels
+    after: set[int] = set()
     reached: set[int] = set()
-    for place, operator in enumerate(program.operators):
+    for place, operator in operators:
         if place in weighty or reached.intersection(operator.inputs):
             reached.add(operator.output)
             after.add(place)
-    needed: set[int] = set()
+    known = _OWN_STEP | _STEP_OF_INPUT | _ONE_STEP | set(_FIXED_STEP)
+    return {place for place in after & _needed_by(program, weighty) if program.operators[place].kind in known}
+
+
+def _needed_by(program: LiteProgram, wanted: set[int]) -> set[int]:
+    """Some operators, and all that lead to them."""
+    found: set[int] = set()
+    values: set[int] = set()
     for place in reversed(range(len(program.operators))):
         operator = program.operators[place]
-        if place in weighty or operator.output in needed:
-            needed.update(operator.inputs)
-            before.add(place)
-    known = _OWN_STEP | _STEP_OF_INPUT | _ONE_STEP | set(_FIXED_STEP)
-    return {place for place in after & before if program.operators[place].kind in known}
+        if place in wanted or operator.output in values:
+            values.update(operator.inputs)
+            found.add(place)
+    return found
 
 
 class _Quantizer:
-    def __init__(self, program: LiteProgram, ranges: Mapping[int, Range]) -> None:
+    def __init__(self, program: LiteProgram, seen: Mapping[int, Observed]) -> None:
         self._source = program
-        self._ranges = ranges
+        self._seen = seen
         self._numbers: dict[int, int] = {}
         self._integers: dict[int, int] = {}
         self.program = LiteProgram()
@@ -109,21 +122,22 @@ class _Quantizer:
 
     def _weighted(self, operator: LiteOperator) -> list[int]:
         value, weights, bias = operator.inputs
-        source = self._integer(value)
+        source, kernel, axis = self._integer(value), self._data(weights), _CHANNEL_AXIS[operator.kind]
         step = float(self._quantization(source).scale[0])
-        kernel = self._data(weights)
-        offsets = None if bias == NONE else self._data(bias)
-        axis = _CHANNEL_AXIS[operator.kind]
+        offsets = np.zeros(kernel.shape[axis], np.float32) if bias == NONE else self._data(bias)
         scale = _channel_scale(kernel, axis, step, offsets)
         along = scale.reshape([-1 if place == axis else 1 for place in range(kernel.ndim)])
+        integers = _rounded(kernel / along)
+        # What the rounding of the weights adds to the mean of each channel is taken off (bias correction).
+        offsets = offsets + _mean_of(kernel - integers * along, operator.kind, np.asarray(self._seen[value].means))
         nothing = np.zeros(len(scale), np.int64)
-        integers = np.rint(kernel / along).clip(-127, 127).astype(np.int8)
-        places = [source, self.program.constant(integers, "", Quantization(scale, nothing, axis))]
-        if offsets is None:
-            return [*places, NONE]
         fine = (scale * np.float32(step)).astype(np.float32)
         whole = np.rint(offsets / fine.astype(np.float64)).astype(np.int32)
-        return [*places, self.program.constant(whole, "", Quantization(fine, nothing))]
+        return [
+            source,
+            self.program.constant(integers.astype(np.int8), "", Quantization(scale, nothing, axis)),
+            self.program.constant(whole, "", Quantization(fine, nothing)),
+        ]
 
     def _data(self, place: int) -> Array:
         data = self._source.tensors[place].data
@@ -140,7 +154,9 @@ class _Quantizer:
     def _meaning(self, place: int) -> Quantization:
         """The steps of a value or a constant of the source."""
         data = self._source.tensors[place].data
-        return _steps(*(self._ranges[place] if data is None else (float(data.min()), float(data.max()))))
+        if data is not None:
+            return _steps(float(data.min()), float(data.max()))
+        return _steps(self._seen[place].low, self._seen[place].high)
 
     def _integer(self, place: int, wanted: Quantization | None = None) -> int:
         """A value of the source in integers, in these steps or in its own."""
@@ -180,6 +196,33 @@ def _steps(low: float, high: float) -> Quantization:
     scale = np.float32(max(high - low, 1e-6) / 255)
     zero = int(np.clip(np.rint(-128 - low / scale), -128, 127))
     return Quantization(np.array([scale], np.float32), np.array([zero], np.int64))
+
+
+def _rounded(weights: Array) -> Array:
+    """Weights as integers of -127 to 127, whose sum over the places of each filter is kept.
+
+    Pictures are smooth: a filter for edges whose weights no longer sum to zero sees their brightness instead.
+    """
+    integers = np.rint(weights)
+    if weights.ndim == 4:
+        rows = (weights - integers).transpose(0, 3, 1, 2)
+        rest = rows.reshape(-1, rows.shape[2] * rows.shape[3])
+        missing = np.rint(rest.sum(axis=1, keepdims=True))
+        order = np.argsort(-rest * np.sign(missing), axis=1, kind="stable").argsort(axis=1, kind="stable")
+        more = np.where(order < np.abs(missing), np.sign(missing), 0)
+        integers += more.reshape(rows.shape).transpose(0, 2, 3, 1)
+    return np.asarray(integers.clip(-127, 127))
+
+
+def _mean_of(kernel: Array, kind: str, means: Array) -> Array:
+    """The mean of each channel that a layer with these weights gives, of what it takes with these means."""
+    if kind == "FULLY_CONNECTED":
+        return np.asarray(kernel @ means)
+    sums = kernel.sum(axis=(1, 2))
+    if kind == "DEPTHWISE_CONV_2D":
+        return np.asarray(sums[0] * np.repeat(means, sums.shape[1] // len(means)))
+    groups = means.reshape(-1, sums.shape[1])
+    return np.asarray((sums * np.repeat(groups, len(sums) // len(groups), axis=0)).sum(axis=1))
 
 
 def _channel_scale(kernel: Array, axis: int, step: float, bias: Array | None) -> Array:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +80,25 @@ def _batches(images: Array, bytes_per_image: int) -> Iterator[Array]:
         yield images[start : start + size]
 
 
-def ranges_of(content: bytes, images: Array) -> dict[int, tuple[float, float]]:
-    """The least and the largest number of each float32 value of a TFLite file over images, by the place of its tensor.
+@dataclass(eq=False)
+class Observed:
+    """What images show of a value: its least and its largest number, and the mean of each channel, its last axis."""
+
+    low: float = np.inf
+    high: float = -np.inf
+    means: Array | float = 0.0
+    _count: int = 0
+
+    def add(self, numbers: Array) -> None:
+        """Looks at the value of further images."""
+        rows = numbers.reshape(-1, numbers.shape[-1])
+        self.low, self.high = min(self.low, float(rows.min())), max(self.high, float(rows.max()))
+        self._count += len(rows)
+        self.means = self.means + (rows.mean(axis=0, dtype=np.float64) - self.means) * (len(rows) / self._count)
+
+
+def observed(content: bytes, images: Array) -> dict[int, Observed]:
+    """What images show of each float32 value of a TFLite file, by the place of its tensor.
 
     Raises:
         InputError: LiteRT is not installed.
@@ -95,7 +114,7 @@ def ranges_of(content: bytes, images: Array) -> dict[int, tuple[float, float]]:
     details = interpreter.get_tensor_details()
     values = [tensor["index"] for tensor in details if tensor["dtype"] == np.float32 and tensor["index"] != place]
     size = sum(4 * int(np.prod(tensor["shape"])) for tensor in details)
-    ranges: dict[int, tuple[float, float]] = {}
+    seen: dict[int, Observed] = defaultdict(Observed)
     count = 0
     for batch in _batches(images, size):
         if len(batch) != count:
@@ -104,10 +123,10 @@ def ranges_of(content: bytes, images: Array) -> dict[int, tuple[float, float]]:
             interpreter.allocate_tensors()
         interpreter.set_tensor(place, batch)
         interpreter.invoke()
-        seen = {value: interpreter.get_tensor(value) for value in values}
+        for value in values:
+            numbers = interpreter.get_tensor(value)
+            if numbers.size:
+                seen[value].add(np.atleast_1d(numbers))
         if batch.dtype == np.float32:
-            seen[place] = batch
-        for value, numbers in seen.items():
-            low, high = ranges.get(value, (np.inf, -np.inf))
-            ranges[value] = (min(low, float(numbers.min())), max(high, float(numbers.max())))
-    return ranges
+            seen[place].add(batch)
+    return seen
