@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from fittingroom.errors import ModelError
 from fittingroom.exports.answer_graph import ImageWay, NetworkParts, Reading, TrainedNetwork
 from fittingroom.recipes.settings import ALL
 
 if TYPE_CHECKING:
+    import keras
+
     from fittingroom.api.seed_model import SeedModel
 
 
@@ -19,6 +22,7 @@ def network_parts(seeds: Sequence[SeedModel]) -> NetworkParts:
         seeds: the models of a run.
 
     Raises:
+        ModelError: a layer computes in 16 bits.
         RunError: a file is damaged, or the model can only be made by code that is not here, or asks another run.
     """
     for seed in seeds:
@@ -52,4 +56,15 @@ def _network(seed: SeedModel) -> TrainedNetwork:
         reading = OutputKind.of(model).value
     elif model.name == "averaged_classifier":  # as `recipes.build` makes it; the views are those of the graph
         model = model.get_layer("classifier")
+    _check_precision(model)
     return TrainedNetwork(model, reading)
+
+
+def _check_precision(model: keras.Model) -> None:
+    """Raises ModelError where a layer computes in 16 bits: XLA rounds after each step, and no other runtime alike."""
+    for layer in model._flatten_layers(include_self=False):
+        if getattr(layer, "compute_dtype", "float32") in ("bfloat16", "float16"):
+            raise ModelError(
+                f"the layer {layer.name!r} ({type(layer).__name__}) computes in {layer.compute_dtype}, which no other "
+                "runtime rounds alike. Train with precision = 'float32' (--set precision=float32) to export."
+            )

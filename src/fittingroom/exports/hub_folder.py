@@ -51,8 +51,9 @@ def make(subject: ExportSubject, about: str | Path | Mapping[str, Any] | None = 
         "config.json": (json_text(_config(subject)) + "\n").encode(),
         "model.safetensors": save(arrays, metadata={"format": "np"}),
         "model.onnx": onnx_file.make(subject)[".onnx"],
-        "predict.py": _program(subject).encode(),
     }
+    if subject.predictor.data.takes_pictures:
+        files["predict.py"] = _program(subject).encode()
     return files if sample is None else {**files, "sample.png": sample}
 
 
@@ -96,9 +97,13 @@ def _usage(subject: ExportSubject, *, sample: bool) -> str:
         "`probabilities`, calibrated; what is known of the run is in its metadata.",
         "- `model.safetensors`: the weights as training left them; `config.json` has the structure, as Keras describes "
         "it, the names of the classes, and the calibration.",
-        f"- `predict.py`: asks `model.onnx` about {'`sample.png` or ' if sample else ''}a picture of this size: "
-        f"`pip install onnxruntime pillow`, then `python predict.py {'sample.png' if sample else 'PICTURE'}`.",
     ]
+    if subject.predictor.data.takes_pictures:
+        picture = "sample.png" if sample else "PICTURE"
+        lines.append(
+            f"- `predict.py`: asks `model.onnx` about a picture: `pip install onnxruntime pillow`, then "
+            f"`python predict.py {picture}`."
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -107,11 +112,10 @@ def _program(subject: ExportSubject) -> str:
     facts, data = subject.facts, subject.predictor.data
     height, width = (*data.picture_shape, 1, 1)[:2]
     mode = "RGB" if len(data.picture_shape) == 3 else "L"
-    scaled = "" if data.scale == 255 else f" * np.float32({data.scale!r} / 255)"
     kind = "np.uint8" if facts["image_type"] == "uint8" else "np.float32"
-    values = (
-        f"np.rint(pixels{scaled})" if scaled and kind == "np.uint8" else f"(pixels{scaled})" if scaled else "pixels"
-    )
+    black, white = data.range.black or 0.0, data.range.white or 255.0
+    values = "pixels" if (black, white) == (0, 255) else f"{black!r} + pixels * np.float32({(white - black) / 255!r})"
+    values = f"np.rint({values})" if kind == "np.uint8" and values != "pixels" else f"({values})"
     return f'''"""Asks model.onnx about a picture: python predict.py PICTURE"""
 
 import json

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fittingroom.errors import InputError
 from fittingroom.exports.export_subject import Answer, ExportSubject, Files, missing_runtime
+from fittingroom.networks.onnx_writer import OPSET, onnx_bytes, to_onnx
 
 if TYPE_CHECKING:
     import onnx
@@ -36,8 +38,6 @@ def make(subject: ExportSubject) -> Files:
         ModelError: a layer is not known.
         InputError: the package onnx is missing.
     """
-    from fittingroom.networks.onnx_writer import onnx_bytes, to_onnx
-
     metadata = {
         name: fact if isinstance(fact, str) else json.dumps(fact, ensure_ascii=False)
         for name, fact in sorted(subject.facts.items())
@@ -83,7 +83,14 @@ def answers_of(subject: ExportSubject, files: Files) -> Answer:
         raise missing_runtime("onnx", RUNTIME) from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(files[".onnx"], options, providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(files[".onnx"], options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # it has a class of its own for each kind, none of them public
+        reason = str(error).partition("\n")[0][:200]
+        raise InputError(
+            f"onnxruntime {onnxruntime.__version__} does not load the file, so nothing was written: {reason}. It has "
+            f"opset {OPSET}, which onnxruntime knows from 1.12 on: pip install --upgrade onnxruntime."
+        ) from error
 
     takes = np.uint8 if session.get_inputs()[0].type == "tensor(uint8)" else np.float32
 
