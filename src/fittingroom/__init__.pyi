@@ -3,6 +3,7 @@
 from fittingroom.answers.forward import Forward as Forward
 from fittingroom.answers.judgement import Answer as Answer
 from fittingroom.answers.predictor import Predictor as Predictor
+from fittingroom.api.accelerate import Acceleration as Acceleration
 from fittingroom.api.accelerate import accelerate as accelerate
 from fittingroom.api.audited import Audit as Audit
 from fittingroom.api.audited import AuditInterrupted as AuditInterrupted
@@ -33,6 +34,7 @@ from fittingroom.errors import DivergedError as DivergedError
 from fittingroom.errors import FittingRoomError as FittingRoomError
 from fittingroom.errors import InputError as InputError
 from fittingroom.errors import Interrupted as Interrupted
+from fittingroom.errors import LabelRangeError as LabelRangeError
 from fittingroom.errors import ModelError as ModelError
 from fittingroom.errors import RecipeError as RecipeError
 from fittingroom.errors import RunError as RunError

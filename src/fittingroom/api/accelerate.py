@@ -53,7 +53,7 @@ class Acceleration:
         state = "on" if self._keras_fit is not None else "off"
         return f"<keras.Model.fit on Fitting Room's engine: {state}>"
 
-    def start(self) -> None:
+    def _start(self) -> None:
         """Replaces `keras.Model.fit`; an acceleration that is on already ends."""
         import keras
 
@@ -215,7 +215,7 @@ def accelerate(on: bool = True, *, out: bool | None = None) -> Acceleration:
     require_jax_backend()
     acceleration = Acceleration(out)
     if on:
-        acceleration.start()
+        acceleration._start()
     else:
         Acceleration.stop_active()
     return acceleration
