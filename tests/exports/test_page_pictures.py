@@ -236,12 +236,24 @@ def test_pictures_of_the_models_size_go_in_as_they_are(modules: PageModules, for
     assert not found["cutOut"]
 
 
-def test_large_photos_are_reduced_first(modules: PageModules, foreground: ForegroundStyle) -> None:
-    style = Style((28, 28), foreground)
-    content = encoded(photo(size=(780, 1040), corner=(180, 160), side=(440, 700))[0], "JPEG", quality=90)
-    found, expected = converted(modules, parts(style), content), read(style, content)
-    assert found["steps"][0]["note"] == "scaled to 96×128 pixels"
-    assert np.abs(found["image"].astype(int) - expected.images[0].ravel()).mean() < 6
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_large_photos_are_decoded_at_part_of_their_size_as_by_the_run(modules: PageModules, orientation: int) -> None:
+    """Sequential and progressive, with every way of thinning colours, by an eighth to a half, and upright."""
+    style = Style((24, 32, 3))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    size = {2: (1030, 1100), 6: (2050, 2060)}.get(orientation, (540, 780))
+    kinds: tuple[dict[str, Any], ...] = (
+        {"quality": 80, "progressive": orientation > 4},
+        {"quality": 95, "subsampling": orientation % 3, "restart_marker_rows": 3},
+    )
+    shirt = photo(size=size, corner=(180, 160), side=(240, 200))[0]
+    for kind in kinds[: 1 if orientation in (2, 6) else 2]:
+        content = encoded(shirt, "JPEG", exif=exif, **kind)
+        expected = read(style, content)
+        found = converted(modules, parts(style), content)
+        assert np.array_equal(found["image"], expected.images[0].ravel())
+        assert found["notes"] == [note.removeprefix("The picture: ") for note in expected.notes]
 
 
 def test_values_are_those_of_training(modules: PageModules) -> None:

@@ -2,6 +2,7 @@
 
 import { PictureError, checkHasForeground, convertForeground, convertWhole, greyBytes, preparedStyle, rgbBytes } from "./conversion.js";
 import { convertDrawing } from "./drawing.js";
+import { reducedJpeg } from "./jpeg.js";
 import { headOf } from "./picture_head.js";
 import { filled, picture, rint } from "./resampling.js";
 
@@ -78,6 +79,23 @@ const pixelsOf = (bitmap, block, ground) => {
   return picture(height, width, 3, result);
 };
 
+// A picture turned upright, as an EXIF orientation says.
+const upright = (image, orientation) => {
+  if (orientation === 1) return image;
+  const { height, width, channels, data } = image;
+  const [tall, wide] = orientation > 4 ? [width, height] : [height, width];
+  const result = new Uint8Array(data.length);
+  const [fromEnd, mirrored] = [[3, 4, 6, 7].includes(orientation), [2, 3, 7, 8].includes(orientation)];
+  for (let y = 0; y < tall; y += 1)
+    for (let x = 0; x < wide; x += 1) {
+      const [down, right] = orientation > 4 ? [x, y] : [y, x];
+      const row = fromEnd ? height - 1 - down : down;
+      const column = mirrored ? width - 1 - right : right;
+      for (let channel = 0; channel < channels; channel += 1) result[(y * wide + x) * channels + channel] = data[(row * width + column) * channels + channel];
+    }
+  return picture(tall, wide, channels, result);
+};
+
 // Grey where it is grey all over.
 const plain = (image) => {
   const { height, width, channels, data } = image;
@@ -118,21 +136,32 @@ export const photos = (facts, arrays) => {
     steps: steps.map((step) => ({ ...step, picture: rgbaOf(step.picture) })),
   });
 
-  const read = async (blob) => {
-    if (!photo.possible) throw new PictureError(pen.why_not);
-    const head = headOf(new Uint8Array(await blob.slice(0, HEAD).arrayBuffer()));
-    const bitmap = await bitmapOf(blob);
-    const { width, height } = bitmap;
-    if (width * height > MOST_PIXELS)
-      throw new PictureError(`The picture has ${width}×${height} pixels; at most 40,000,000 are decoded of a picture of its kind. Make it smaller.`);
-    const { ground, notes } = head.jpeg ? { ground: 255, notes: [] } : groundOf(bitmap);
-    // A JPEG is reduced by a whole number, as decoders can.
+  // By how much a JPEG is reduced while it is decoded, as the run reduces it.
+  const blockFor = (width, height) => {
     const kept = Math.max(KEPT, 2 * Math.max(...size));
     const most = Math.min(Math.floor(width / kept), Math.floor(height / kept));
-    const block = head.jpeg ? [8, 4, 2].find((one) => one <= most) ?? 1 : 1;
-    const image = plain(pixelsOf(bitmap, block, ground));
+    return [8, 4, 2].find((one) => one <= most) ?? 1;
+  };
+  const checkPixels = ({ width, height }) => {
+    if (width * height > MOST_PIXELS)
+      throw new PictureError(`The picture has ${width}×${height} pixels; at most 40,000,000 are decoded of a picture of its kind. Make it smaller.`);
+  };
+
+  const read = async (blob) => {
+    if (!photo.possible) throw new PictureError(pen.why_not);
+    const { jpeg, notes } = headOf(new Uint8Array(await blob.slice(0, HEAD).arrayBuffer()));
+    if (jpeg) {
+      checkPixels(jpeg);
+      const block = blockFor(jpeg.width, jpeg.height);
+      const reduced = block > 1 ? reducedJpeg(new Uint8Array(await blob.arrayBuffer()), block) : null;
+      if (reduced) return { picture: plain(upright(reduced, jpeg.orientation)), notes };
+    }
+    const bitmap = await bitmapOf(blob);
+    checkPixels(bitmap);
+    const { ground, notes: more } = jpeg ? { ground: 255, notes: [] } : groundOf(bitmap);
+    const image = plain(pixelsOf(bitmap, jpeg ? blockFor(bitmap.width, bitmap.height) : 1, ground));
     bitmap.close();
-    return { picture: image, notes: [...head.notes, ...notes] };
+    return { picture: image, notes: [...notes, ...more] };
   };
 
   const convert = ({ picture: given, notes }) => {

@@ -18,9 +18,11 @@ const ofJpeg = (view) => {
   for (let at = 2; view.getUint8(at) === 0xff; at += 2 + view.getUint16(at + 2)) {
     const kind = view.getUint8(at + 1);
     if (kind === 0xda) break;
-    if (kind === 0xe1 && textAt(view, at + 4, 4) === "Exif") found.turned = orientationIn(view, at + 10) > 1;
+    if (kind === 0xe1 && textAt(view, at + 4, 4) === "Exif") found.orientation = orientationIn(view, at + 10);
     const isFrame = kind >= 0xc0 && kind <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(kind);
-    if (isFrame) found.cmyk = view.getUint8(at + 9) === 4;
+    if (!isFrame) continue;
+    found.cmyk = view.getUint8(at + 9) === 4;
+    [found.height, found.width] = [view.getUint16(at + 5), view.getUint16(at + 7)];
   }
   return found;
 };
@@ -55,7 +57,8 @@ const ofGif = (view) => {
 
 const ofWebp = (view) => ({ animated: textAt(view, 12, 4) === "VP8X" && (view.getUint8(20) & 2) > 0 });
 
-// headOf(bytes) → {jpeg, notes}: what has to be done to the picture, as the run says it.
+// headOf(bytes) → {jpeg, notes}: what has to be done to the picture, as the run says it; `jpeg` is null for other files,
+// else {height, width, orientation} as the file has them, 0 and 1 where it does not say.
 export const headOf = (bytes) => {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let found = {};
@@ -67,11 +70,13 @@ export const headOf = (bytes) => {
   } catch {
     found = { jpeg: bytes[0] === 0xff && bytes[1] === 0xd8 }; // broken metadata tell nothing; the pixels may be fine
   }
+  const { height = 0, width = 0, orientation = 1 } = found;
+  const turned = orientation > 1 && orientation < 9 ? orientation : 1; // others mean nothing
   const said = [
     [found.animated, "animated: its first frame is used."],
-    [found.turned, "turned upright as its EXIF data say."],
+    [turned > 1, "turned upright as its EXIF data say."],
     [found.cmyk, "converted from CMYK."],
     [found.sixteen, "reduced from 16 bits to 8."],
   ];
-  return { jpeg: found.jpeg ?? false, notes: said.filter(([is]) => is).map(([, note]) => note) };
+  return { jpeg: found.jpeg ? { height, width, orientation: turned } : null, notes: said.filter(([is]) => is).map(([, note]) => note) };
 };
