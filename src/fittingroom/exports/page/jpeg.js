@@ -270,13 +270,21 @@ const along = {
     out[to + toStep] = Math.floor((even - odd + half) / (2 * half));
   },
   4: (x, at, step, shift, out, to, toStep) => {
-    const [one, three, five, seven] = [x[at + step], x[at + 3 * step], x[at + 5 * step], x[at + 7 * step]];
+    const one = x[at + step];
+    const three = x[at + 3 * step];
+    const five = x[at + 5 * step];
+    const seven = x[at + 7 * step];
     const turned = x[at + 2 * step] * 15137 - x[at + 6 * step] * 6270;
-    const [outer, inner] = [x[at] * 16384 + turned, x[at] * 16384 - turned];
+    const outer = x[at] * 16384 + turned;
+    const inner = x[at] * 16384 - turned;
     const near = one * 8697 - three * 17799 + five * 11893 - seven * 1730;
     const far = one * 20995 + three * 7373 - five * 4926 - seven * 4176;
     const half = 2 ** shift;
-    [outer + far, inner + near, inner - near, outer - far].forEach((value, place) => (out[to + place * toStep] = Math.floor((value + half) / (2 * half))));
+    const scale = 1 / (2 * half); // a power of two
+    out[to] = Math.floor((outer + far + half) * scale);
+    out[to + toStep] = Math.floor((inner + near + half) * scale);
+    out[to + 2 * toStep] = Math.floor((inner - near + half) * scale);
+    out[to + 3 * toStep] = Math.floor((outer - far + half) * scale);
   },
   8: (x, at, step, shift, out, to, toStep) => {
     const [x2, x6] = [x[at + 2 * step], x[at + 6 * step]];
