@@ -1,4 +1,4 @@
-"""Each layer of Keras as a graph: onnxruntime and LiteRT make of it what Keras makes."""
+"""Each layer of Keras as a graph: onnxruntime, LiteRT and OpenCV make of it what Keras makes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import cv2
 import keras
 import numpy as np
 import onnxruntime
@@ -32,31 +33,40 @@ def answers(graph: Graph, images: np.ndarray) -> np.ndarray:
     return np.asarray(output)
 
 
+def opencv_answers(graph: Graph, images: np.ndarray) -> np.ndarray:
+    """What OpenCV makes of images."""
+    network = cv2.dnn.readNetFromONNX(np.frombuffer(onnx_bytes(to_onnx(graph)), np.uint8))
+    network.setInput(images, "images")
+    return np.asarray(network.forward("output")).reshape(-1, *graph.shape_of(graph.outputs["output"]))
+
+
+def litert_answers(graph: Graph, images: np.ndarray) -> np.ndarray:
+    """What LiteRT makes of images."""
+    return answer_of(to_tflite(graph, ["output"]).file(), "output")(images)
+
+
 def with_values(model: keras.Model) -> keras.Model:
     """The model with weights that are neither zeros nor ones: biases, variances."""
     random = np.random.default_rng(1)
     for layer in model._flatten_layers():
         for variable in [*layer._trainable_variables, *layer._non_trainable_variables]:
             if np.asarray(variable.value).dtype.kind == "f":
-                variable.assign(
-                    random.uniform(0.1, 0.9, variable.shape)
-                    * random.choice([1, -1] if "variance" not in variable.name else [1])
-                )
+                signs = random.choice([1] if "variance" in variable.name else [1, -1], variable.shape)
+                variable.assign(signs * random.uniform(0.1, 0.9, variable.shape))
         if hasattr(layer, "finalize_state"):
             layer.finalize_state()
     return model
 
 
 def assert_equal(model: keras.Model, *, tolerance: float = 1e-5) -> Graph:
-    """Keras's answers, onnxruntime's and LiteRT's for three images; the graph."""
+    """Keras and three runtimes give the same answers for three images; the graph."""
     images = np.random.default_rng(2).normal(0.3, 1.5, (3, *model.input_shape[1:])).astype(np.float32)
     expected = np.asarray(with_values(model)(images, training=False))
     graph = graph_of_model(model)
     assert graph.shape_of(graph.outputs["output"]) == expected.shape[1:]
     size = max(1.0, float(np.abs(expected).max()))
-    np.testing.assert_allclose(answers(graph, images), expected, atol=tolerance * size, err_msg=model.name)
-    in_litert = answer_of(to_tflite(graph, ["output"]).file(), "output")(images)
-    np.testing.assert_allclose(in_litert, expected, atol=tolerance * size, err_msg=f"{model.name} in LiteRT")
+    for runtime in (answers, litert_answers, opencv_answers):
+        np.testing.assert_allclose(runtime(graph, images), expected, atol=tolerance * size, err_msg=runtime.__name__)
     return graph
 
 
@@ -162,7 +172,7 @@ LAYERS: dict[str, Callable[[], keras.Model]] = {
         layers.Bidirectional(layers.GRU(2, reset_after=False, return_sequences=True), merge_mode="sum"),
         layers.GRU(4, return_sequences=True, go_backwards=True),
         layers.SimpleRNN(3),
-        shape=ROWS,
+        shape=(4, 3),
     ),
     "nothing": lambda: through(
         layers.Dropout(0.5),

@@ -212,7 +212,13 @@ def _activation(step: OnnxStep) -> str:
 
 
 def _prelu(step: OnnxStep) -> str:
-    return step.node("PRelu", [step.inputs[0], step.beside(step.weight("alpha"))])
+    """By PRelu where each channel has a slope, which is all that OpenCV knows; else max(x, 0) + α min(x, 0)."""
+    (value,) = step.inputs
+    alpha = step.operation.weights["alpha"]
+    if step.first and alpha.size == alpha.shape[-1]:
+        return step.node("PRelu", [value, step.beside(alpha)])
+    below = step.node("Mul", [step.node("Min", [value, step.constant(0)]), step.beside(alpha)])
+    return step.node("Add", [step.node("Relu", [value]), below])
 
 
 def _log_mean_exp(step: OnnxStep) -> str:
