@@ -131,7 +131,9 @@ LAYERS: dict[str, Callable[[], keras.Model]] = {
     "group norm": lambda: through(
         layers.GroupNormalization(2), layers.GroupNormalization(-1), layers.GroupNormalization(1, scale=False)
     ),
-    "unit norm": lambda: through(layers.UnitNormalization(), layers.UnitNormalization(axis=[1, 2])),
+    "unit norm": lambda: through(
+        layers.UnitNormalization(), layers.UnitNormalization(axis=[1, 2]), layers.RMSNormalization()
+    ),
     "spectral norm": lambda: through(layers.SpectralNormalization(layers.Conv2D(3, 2, name="inner"))),
     "rescaling": lambda: through(layers.Rescaling([0.1, 0.2, 0.3, 0.4], [1, 2, 3, 4]), layers.Rescaling(2.0, 1.0)),
     "normalization": lambda: through(
@@ -189,6 +191,11 @@ LAYERS: dict[str, Callable[[], keras.Model]] = {
         layers.RandomContrast(0.1),
         layers.RandomBrightness(0.1),
         layers.RandomErasing(),
+        layers.RandomInvert(),
+        layers.RandomGaussianBlur(),
+        layers.RandomPosterization(4),
+        layers.MixUp(),
+        layers.CutMix(),
         layers.GlobalAveragePooling2D(),
     ),
 }
@@ -354,7 +361,11 @@ def as_numbers(images: Any) -> Any:
 def refused() -> dict[str, tuple[keras.Model, str]]:
     images = keras.Input(MAPS)
     return {
-        "class": (through(Unknown(name="mine")), "'sort.*' \\(ops.Sort\\)"),
+        "class": (
+            through(Unknown(name="mine")),
+            "'mine' \\(Unknown\\) .*it calls sort.* \\(ops.Sort\\), which",
+        ),
+        "volumes": (through(layers.Reshape((9, 8, 4, 1)), layers.Conv3D(2, 2, name="deep")), "'deep' \\(Conv3D\\)"),
         "at random": (through(AlwaysDropped(0.5, name="drops")), "'drops' \\(AlwaysDropped\\)"),
         "lambda": (through(layers.Lambda(as_numbers, name="odd")), "'odd' \\(Lambda\\)"),
         "method": (through(layers.Resizing(3, 3, "bicubic", name="smaller")), "'smaller' \\(Resizing\\).*bicubic"),

@@ -70,7 +70,12 @@ class LayerCall:
 
     def refusal(self, why: str = "") -> ModelError:
         """The error that says that an export cannot hold this layer."""
-        return cannot_hold(self.path.rpartition("/")[2], self.kind, why)
+        name = self.path.rpartition("/")[2]
+        if "called_by" in self.structure:
+            part = f"it calls {name} ({self.kind})" + (f": {why}" if why else ", which is not known")
+            caller, kind = self.structure["called_by"]
+            return cannot_hold(caller, kind, part)
+        return cannot_hold(name, self.kind, why)
 
     def weight(self, name: str) -> Array | None:
         """A weight; None where the layer has none of this name."""

@@ -96,6 +96,15 @@ def _unit_norm(call: LayerCall) -> str:
     return call.add("multiply", call.inputs[0], call.add("activation", length, name="reciprocal"))
 
 
+def _rms_norm(call: LayerCall) -> str:
+    """γ x / √(mean of x² + ε)."""
+    axes = image_axes(call, call.config["axis"])
+    squares = call.add("mean", call.add("activation", call.inputs[0], name="square"), axes=axes, keepdims=True)
+    length = call.add("activation", call.scaled(squares, 1, call.config["epsilon"]), name="sqrt")
+    value = call.add("multiply", call.inputs[0], call.add("activation", length, name="reciprocal"))
+    return call.scaled(value, call.needed("scale"), 0)
+
+
 def _spectral_norm(call: LayerCall) -> str:
     """The layer within: its kernel was divided in training."""
     return apply_layer(call.part(call.config["layer"], call.inputs))
@@ -195,6 +204,22 @@ _NOTHING = (
     "RandomContrast",
     "RandomBrightness",
     "RandomErasing",
+    "RandomColorDegeneration",
+    "RandomColorJitter",
+    "RandomCrop",  # images keep their size when they are not trained on
+    "RandomElasticTransform",
+    "RandomGaussianBlur",
+    "RandomGrayscale",
+    "RandomHue",
+    "RandomInvert",
+    "RandomPerspective",
+    "RandomPosterization",
+    "RandomSaturation",
+    "RandomSharpness",
+    "RandAugment",
+    "AugMix",
+    "CutMix",
+    "MixUp",
 )
 """Layers that change nothing when the network is used."""
 
@@ -205,6 +230,7 @@ PLAIN_LAYERS: Mapping[str, Make] = {
     "LayerNormalization": _layer_norm,
     "GroupNormalization": _group_norm,
     "UnitNormalization": _unit_norm,
+    "RMSNormalization": _rms_norm,
     "SpectralNormalization": _spectral_norm,
     "Rescaling": _rescaling,
     "Normalization": _normalization,

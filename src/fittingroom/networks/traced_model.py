@@ -37,11 +37,12 @@ def traced(
     """
     images = keras.Input(tuple(image_shape), name="images")
     output = _called(model, images)
+    callers: dict[int, Any] = {}
     for _ in range(_MOST_PASSES):
         nodes = _nodes(output)
         if all(_is_known(node.operation, known) for node in nodes):
-            return _described(nodes, output)
-        output = _opened(nodes, output, known)
+            return _described(nodes, output, callers)
+        output = _opened(nodes, output, known, callers)
     raise ModelError(f"The model {model.name!r} cannot be exported: its layers call layers without an end.")
 
 
@@ -67,8 +68,15 @@ def _node_of(tensor: Any) -> Any:
     return history.operation._inbound_nodes[history.node_index]
 
 
-def _opened(nodes: Sequence[Any], output: Any, known: Collection[str]) -> Any:
-    """The output where the own code of each layer that is not known is called in its place."""
+def _opened(nodes: Sequence[Any], output: Any, known: Collection[str], callers: dict[int, Any]) -> Any:
+    """The output where the own code of each layer that is not known is called in its place.
+
+    Args:
+        nodes: the calls that lead to the output.
+        output: a symbolic tensor.
+        known: classes of layers that are not looked into.
+        callers: takes the outermost layer, by the identity of each operation that was called in its place.
+    """
     new: dict[int, Any] = {}
     for node in nodes:
         if node.is_input:
@@ -80,9 +88,26 @@ def _opened(nodes: Sequence[Any], output: Any, known: Collection[str]) -> Any:
             results = node.operation(*values, **settings)
         else:
             results = _called(node.operation, *values, **settings)
+            caller = callers.get(id(node.operation), node.operation)
+            there = {id(tensor) for tensor in keras.tree.flatten((values, settings))}
+            for tensor in keras.tree.flatten(results):
+                _note_calls(tensor, there, caller, callers)
         pairs = zip(node.output_tensors, keras.tree.flatten(results), strict=True)
         new.update((id(tensor), result) for tensor, result in pairs)
     return new[id(output)]
+
+
+def _note_calls(tensor: Any, there: set[int], caller: Any, callers: dict[int, Any]) -> None:
+    """Notes who called the operations between tensors that were there and one that came of them."""
+    waiting = [tensor]
+    while waiting:
+        tensor = waiting.pop()
+        if id(tensor) in there or not isinstance(tensor, keras.KerasTensor):
+            continue
+        there.add(id(tensor))
+        node = _node_of(tensor)
+        callers.setdefault(id(node.operation), caller)
+        waiting += [] if node.is_input else node.input_tensors
 
 
 def _is_known(operation: Any, known: Collection[str]) -> bool:
@@ -110,7 +135,9 @@ def _called(layer: Any, *values: Any, **settings: Any) -> Any:
         object.__delattr__(layer, "add_loss")
 
 
-def _described(nodes: Sequence[Any], output: Any) -> tuple[dict[str, Any], dict[str, Array]]:
+def _described(
+    nodes: Sequence[Any], output: Any, callers: Mapping[int, Any]
+) -> tuple[dict[str, Any], dict[str, Array]]:
     """Structure and weights; each call is a layer of its own, and calls of one layer share the weights' paths."""
     names: dict[int, str] = {}
     layers: list[dict[str, Any]] = []
@@ -125,7 +152,10 @@ def _described(nodes: Sequence[Any], output: Any) -> tuple[dict[str, Any], dict[
         structure = json.loads(json.dumps(keras.saving.serialize_keras_object(operation), default=str))
         config = {**structure["config"], "name": names[id(operation)]}
         inbound = [] if node.is_input else [_arguments(node, tensors)]
-        layers.append({**structure, "config": config, "name": f"call {place}", "inbound_nodes": inbound})
+        called = {"name": f"call {place}", "inbound_nodes": inbound}
+        if (caller := callers.get(id(operation))) is not None:
+            called["called_by"] = [caller.name, type(caller).__name__]
+        layers.append({**structure, "config": config, **called})
         tensors.update((id(tensor), [f"call {place}", 0, number]) for number, tensor in enumerate(node.output_tensors))
     config = {
         "name": "traced",
