@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from html import escape
-from typing import Any
 
 from fittingroom.exports.export_subject import ExportSubject
 from fittingroom.text import amount, percent, percent_range, word_list
@@ -19,13 +18,14 @@ _LOWER = {"h1": "h3", "h2": "h4", "h3": "h5", "h4": "h6"}  # the page has a head
 def about_model(subject: ExportSubject) -> str:
     """What is known of the model. Names that somebody chose are only ever text."""
     rows = "".join(
-        f"<dt>{escape(name)}</dt><dd><bdi>{escape(text)}</bdi></dd>" for name, text in _rows(subject.facts) if text
+        f"<dt>{escape(name)}</dt><dd><bdi>{escape(text)}</bdi></dd>" for name, text in _rows(subject) if text
     )
     card = _html_of(subject.card(None))
     return f'<dl>{rows}</dl>\n<details class="model-card"><summary>The whole model card</summary>\n{card}</details>'
 
 
-def _rows(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _rows(subject: ExportSubject) -> Iterator[tuple[str, str]]:
+    facts = subject.facts
     yield "Trained on", str(facts["dataset"])
     yield "Classes", word_list(list(map(str, facts["class_names"])), most=_MOST_CLASSES)
     if accuracy := facts.get("accuracy"):
@@ -35,11 +35,10 @@ def _rows(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     seeds, views = len(facts["seeds"]), facts.get("test_views")
     averaged = f", the mean over {amount(seeds, 'seed')}" if seeds > 1 else ""
     yield "Recipe", f"{facts['recipe']}{averaged}{', averaged over changed views of each image' if views else ''}"
-    yield (
-        "In this page",
-        "All is computed in your browser: no picture and no drawing leaves it, and nothing is loaded. Photos have the "
-        "run's own answer here; the command predict may ask a second network too.",
-    )
+    here = "All is computed in your browser: no picture and no drawing leaves it, and nothing is loaded."
+    if subject.predictor.second_opinion is not None:
+        here += " Photos have the run's own answer here; the command predict may ask a second network too."
+    yield "In this page", here
     licences = facts.get("licences") or {}
     stated = {"the data": licences.get("data"), "the pretrained network": licences.get("backbone")}
     yield "Licences", "; ".join(f"{whose}: {name}" for whose, name in stated.items() if name)

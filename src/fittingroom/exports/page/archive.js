@@ -13,7 +13,10 @@ const bytesOf = (base64) => {
   return bytes;
 };
 
+const TOO_OLD = "This browser is too old for the page. Chrome 117, Firefox 121 and Safari 16.4 can show it, and all later ones.";
+
 const inflated = async (bytes) => {
+  if (!globalThis.DecompressionStream) throw new Error(TOO_OLD);
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 };
