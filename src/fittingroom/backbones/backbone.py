@@ -178,6 +178,10 @@ class Backbone:
         """
         return self.class_log_probabilities_of(self.frozen().features(images))
 
+    def class_graph(self) -> Graph | None:
+        """The same as a graph that gives `log_probabilities` of images of its own size; None where it has none."""
+        return self._extractor.class_graph()
+
     def class_log_probabilities_of(self, features: Array) -> Array | None:
         """The same, from pooled features that were computed before."""
         return self._extractor.class_log_probabilities(features)

@@ -72,6 +72,9 @@ class Extractor(Protocol):
     def tail_weights(self, unfreeze: int | Literal["all"]) -> dict[str, Array]:
         """The weights of the rest by the names of its variables."""
 
+    def class_graph(self) -> Graph | None:
+        """From images to what its own classifier makes of them, `log_probabilities`; None where there is none."""
+
     def class_log_probabilities(self, features: Array) -> Array | None:
         """What the backbone's own classifier makes of pooled features; None where there is none."""
 

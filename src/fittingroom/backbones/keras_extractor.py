@@ -176,6 +176,9 @@ class KerasExtractor:
         layers = {name for block in stored.blocks[len(stored.blocks) - unfreeze :] for name in block["layers"]}
         return {name: array for name, array in stored.weights.items() if name.partition("/")[0] in layers}
 
+    def class_graph(self) -> None:
+        """Its classifier was left out."""
+
     def class_log_probabilities(self, features: Array) -> None:
         """Its classifier was left out."""
 

@@ -107,6 +107,18 @@ class LiteExtractor:
         weights = _weights(self)
         return {name: array for name, array in weights.items() if name.partition("/")[0] in layers}
 
+    def class_graph(self) -> Graph | None:
+        """From images to log probabilities of the classifier; None where the weights have none."""
+        from fittingroom.networks.graph_builder import GraphBuilder
+
+        weights = _weights(self)
+        if "classifier/kernel" not in weights:
+            return None
+        builder, front = GraphBuilder((self.input_size, self.input_size, 3), "uint8"), self.graph(0)
+        classifier = {"kernel": weights["classifier/kernel"], "bias": weights["classifier/bias"]}
+        logits = builder.add("dense", [builder.inline(front, "images")["features"]], weights=classifier)
+        return builder.graph({"log_probabilities": builder.add("log_softmax", [logits])})
+
     def class_log_probabilities(self, features: Array) -> Array | None:
         """Log probabilities of the classifier, float32 `(n, classes)`; None where the weights have none."""
         weights = _weights(self)

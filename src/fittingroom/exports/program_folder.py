@@ -5,6 +5,7 @@
     model.onnx         the network, as `--to onnx` writes it
     model.json         what is known of the run; `program` has what the program reads
     model.npz          what answers are compared with: held-out images' features, scores, silhouettes
+    second_opinion.onnx    the network that the run asks about photos, where it asks one
     README.md, requirements.txt
 
 OpenCV's part is done by `exports.program`. It is checked as it will be used: in a process of its own that sees neither
@@ -19,7 +20,6 @@ import subprocess
 import sys
 import tempfile
 import weakref
-from collections.abc import Mapping
 from contextlib import ExitStack
 from importlib.metadata import requires
 from pathlib import Path
@@ -32,6 +32,8 @@ from fittingroom.errors import ModelError
 from fittingroom.exports import onnx_file
 from fittingroom.exports.code_extract import CodeExtract
 from fittingroom.exports.export_subject import Answer, ExportSubject, Files, missing_runtime
+from fittingroom.networks.onnx_writer import onnx_bytes, to_onnx
+from fittingroom.photos.second_opinion import SecondOpinion
 from fittingroom.text import percent, percent_range, word_list
 
 if TYPE_CHECKING:
@@ -72,14 +74,23 @@ while length := int.from_bytes(sys.stdin.buffer.read(8), "little"):
 """
 
 
-def make(subject: ExportSubject) -> Files:
+def make(subject: ExportSubject, *, second_opinion: bool = True) -> Files:
     """The files of the folder.
+
+    Args:
+        subject: the run.
+        second_opinion: whether the network that the run asks about photos, if it asks one, is in the folder too; it has
+            19 MB.
 
     Raises:
         ModelError: a layer is not known.
         InputError: the package onnx is missing.
     """
+    second = _second_opinion(subject) if second_opinion else None
     facts, arrays = _program_facts(subject), _arrays(subject)
+    facts["second_opinion"] = None if second is None else _second_facts(second)
+    if second is not None:
+        arrays["second_table"] = second.table.weights
     stream = io.BytesIO()
     np.savez_compressed(stream, allow_pickle=False, **arrays)
     texts = {
@@ -87,11 +98,13 @@ def make(subject: ExportSubject) -> Files:
         "photo_model/__init__.py": '"""What `predict.py` is made of."""\n',
         "model.json": json.dumps({**subject.facts, "program": facts}, indent=1, ensure_ascii=False) + "\n",
         "requirements.txt": "\n".join(_requirements()) + "\n",
-        "README.md": _readme(subject),
+        "README.md": _readme(subject, second),
     }
     files = {name: text.encode() for name, text in texts.items()}
     files["model.onnx"] = onnx_file.make(subject)[".onnx"]
     files["model.npz"] = stream.getvalue()
+    if second is not None and (graph := second.backbone.class_graph()) is not None:
+        files["second_opinion.onnx"] = onnx_bytes(to_onnx(graph))
     return dict(sorted(files.items()))
 
 
@@ -172,6 +185,24 @@ def _program_facts(subject: ExportSubject) -> dict[str, Any]:
     }
 
 
+def _second_opinion(subject: ExportSubject) -> SecondOpinion | None:
+    """Who else is asked about photos, where photos are cut out and somebody is."""
+    style, second = subject.style, subject.predictor.second_opinion
+    asked = style is not None and style.foreground is not None and isinstance(second, SecondOpinion)
+    return second if asked and isinstance(second, SecondOpinion) else None
+
+
+def _second_facts(second: SecondOpinion) -> dict[str, Any]:
+    backbone, table = second.backbone, second.table
+    return {
+        "title": backbone.title,
+        "input_size": backbone.input_size,
+        "dataset": table.dataset,
+        "source": table.source,
+        "names": list(table.names),
+    }
+
+
 def _style_facts(style: Style | None) -> dict[str, Any] | None:
     if style is None:
         return None
@@ -181,7 +212,7 @@ def _style_facts(style: Style | None) -> dict[str, Any] | None:
     return {"aspect": style.aspect, "foreground": foreground}
 
 
-def _arrays(subject: ExportSubject) -> Mapping[str, Array]:
+def _arrays(subject: ExportSubject) -> dict[str, Array]:
     judgement, style = subject.judgement, subject.style
     arrays: dict[str, Any] = {"scores": judgement.conformal.scores}
     if isinstance(unlike := judgement.unlike, NeighbourDetector):
@@ -215,7 +246,7 @@ def _requirements() -> list[str]:
     return [lines.get(name, name) for name in _PACKAGES]
 
 
-def _readme(subject: ExportSubject) -> str:
+def _readme(subject: ExportSubject, asked: SecondOpinion | None) -> str:
     """What the folder is, how it is used, and what is known of the model."""
     facts, style = subject.facts, subject.style
     height, width, *_ = (*subject.predictor.data.picture_shape, 0)
@@ -239,10 +270,15 @@ def _readme(subject: ExportSubject) -> str:
         scored = f"On {images} it is right for {share} (95% interval {interval}). Photos are harder.\n"
     licences = [f"{name}: {licence or 'not known'}" for name, licence in facts["licences"].items()]
     second = ""
-    if style is not None and style.foreground is not None and subject.predictor.second_opinion is not None:
+    if asked is not None:
+        licences.append(f"{asked.backbone.title}: {asked.backbone.licence or 'not known'}")
         second = (
-            "\n`fittingroom predict` asks a second network about photos, where that is installed; this program does "
-            "not, and gives what the run alone says.\n"
+            f"\nPhotos are shown to a second network too, {asked.backbone.title}, which was trained on\n"
+            f"{asked.backbone.trained_on}. The answer is of both.\n"
+        )
+    elif _second_opinion(subject) is not None:
+        second = (
+            "\n`fittingroom predict` asks a second network about photos; this program gives what the run alone says.\n"
         )
     return f"""# {facts["recipe"]} on {facts["dataset"]}
 

@@ -48,8 +48,18 @@ class NumpyImage:
         weighted = self.pixels.astype(np.int64) @ np.array([19595, 38470, 7471])
         return NumpyImage(((weighted + (1 << 15)) >> 16).astype(np.uint8))
 
-    def resize(self, size: tuple[int, int], method: int, box: tuple[float, ...] | None = None) -> NumpyImage:
-        """The picture, or a box of it (left, top, right, bottom), at another size (width, height)."""
+    def resize(
+        self,
+        size: tuple[int, int],
+        method: int,
+        box: tuple[float, ...] | None = None,
+        reducing_gap: float | None = None,
+    ) -> NumpyImage:
+        """The picture, or a box of it (left, top, right, bottom), at another size (width, height).
+
+        A `reducing_gap` saves Pillow time on large pictures; here it changes nothing.
+        """
+        del reducing_gap
         return NumpyImage(resampled(self.pixels, size, box_filter=method == Resampling.BOX, part=box))
 
     def paste(self, other: Any, place: tuple[int, int]) -> None:

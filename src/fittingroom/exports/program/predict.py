@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from fittingroom.answers.judgement import Answer, Judgement
 from fittingroom.answers.out_of_distribution import ConfidenceDetector, NeighbourDetector, hog_features, unit_features
 from fittingroom.answers.recalibration import ALPHA, Conformal, LabelShiftCalibration
+from fittingroom.data.class_table import ClassTable
 from fittingroom.data.model_inputs import ModelInputs
 from fittingroom.data.pictures import Picture
 from fittingroom.data.ranges import ValueRange
@@ -40,17 +41,44 @@ from fittingroom.exports.program.numpy_image import NumpyImage
 from fittingroom.photos.conversion import ForegroundStyle, Style
 from fittingroom.photos.foreground import Silhouettes
 from fittingroom.photos.photo_reader import PhotoReader
+from fittingroom.photos.second_opinion import SecondOpinion
 
 Array = NDArray[Any]
 
 _AT_ONCE = 256  # images
 
 
+class _SecondNetwork:
+    """A network that was trained on photographs, as `SecondOpinion` asks it.
+
+    Args:
+        file: its ONNX.
+        title: what people call it.
+        input_size: height and width of its images.
+    """
+
+    def __init__(self, file: Path, title: str, input_size: int) -> None:
+        self.title, self.input_size = title, input_size
+        self._session = _session(file)
+
+    def class_log_probabilities(self, images: Array) -> Array:
+        """What its own classifier makes of images, `(n, classes)`."""
+        return np.asarray(self._session.run(["log_probabilities"], {"images": images})[0])
+
+
+def _session(file: Path) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors
+    return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+
+
 class PhotoModel:
     """A trained model, and what is needed to answer with it as the run did that it came from.
 
     Args:
-        folder: that holds `model.onnx`, `model.json` and `model.npz`.
+        folder: that holds `model.onnx`, `model.json` and `model.npz`, and perhaps `second_opinion.onnx`.
 
     Attributes:
         facts: what is known of the model: its classes, its accuracy, where it comes from.
@@ -58,16 +86,13 @@ class PhotoModel:
     """
 
     def __init__(self, folder: Path = Path(__file__).parent) -> None:
-        import onnxruntime
-
         self.facts: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         self.class_names: tuple[str, ...] = tuple(self.facts["class_names"])
         with np.load(folder / "model.npz", allow_pickle=False) as arrays:
             self._arrays = dict(arrays)
         self._numbers: dict[str, Any] = self.facts["program"]
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # errors
-        self._session = onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
+        self._session = _session(folder / "model.onnx")
+        self._second_file = folder / "second_opinion.onnx"
 
     def read(self, file: str | Path) -> ModelInputs:
         """The image, or images, of a file as the model takes them, with the steps of their conversion.
@@ -180,7 +205,16 @@ class PhotoModel:
         values = dict(self._numbers["values"])
         if values["lowest"] is None:  # nothing is known of the training images' values
             values |= {"lowest": -np.inf, "highest": np.inf}
-        return PhotoReader(shape, ValueRange(**values), lambda: self._style)
+        return PhotoReader(shape, ValueRange(**values), lambda: self._style, lambda: self._second)
+
+    @cached_property
+    def _second(self) -> SecondOpinion | None:
+        facts = self._numbers["second_opinion"]
+        if facts is None:
+            return None
+        network: Any = _SecondNetwork(self._second_file, facts["title"], facts["input_size"])
+        names, weights = tuple(facts["names"]), self._arrays["second_table"]
+        return SecondOpinion(network, ClassTable(facts["dataset"], facts["source"], weights, names))
 
     @cached_property
     def _style(self) -> Style:
