@@ -194,8 +194,6 @@ LAYERS: dict[str, Callable[[], keras.Model]] = {
         layers.RandomInvert(),
         layers.RandomGaussianBlur(),
         layers.RandomPosterization(4),
-        layers.MixUp(),
-        layers.CutMix(),
         layers.GlobalAveragePooling2D(),
     ),
 }
