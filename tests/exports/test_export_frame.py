@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 import fittingroom as fr
-from fittingroom.errors import InputError, ModelError, StorageError, UnknownNameError
+from fittingroom.api.exported_network import check_precision
+from fittingroom.errors import InputError, ModelError, RunError, StorageError, UnknownNameError
 from fittingroom.exports import onnx_file
 from fittingroom.exports.export_subject import ExportSubject, Files
 from fittingroom.exports.tflite_metadata import facts_in
@@ -157,6 +158,28 @@ def test_an_export_has_the_same_bytes_again_and_replaces_nothing_else(
         run.export("onx", tmp_path / "m")
     with pytest.raises(InputError, match="no setting 'int8'"):
         run.export("onnx", tmp_path / "m", int8=True)
+
+
+def test_a_run_in_memory_is_exported_where_it_is_told(tmp_path: Path) -> None:
+    import keras
+
+    layers = [keras.layers.Flatten(), keras.layers.Dense(3, activation="softmax", dtype="float32")]
+    model = keras.Sequential([keras.layers.Input((8, 8)), *layers])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    run = fr.fit(model, ARRAYS, CLASSES, epochs=1, validation_split=0.5, out=False, verbose=0)
+    with pytest.raises(RunError, match=r"run\.export\('onnx', PATH\)"):
+        run.export("onnx")
+    first, second = (run.export("onnx", tmp_path / name) for name in ("a.onnx", "b.onnx"))
+    assert first.path.read_bytes() == second.path.read_bytes()
+    assert first.facts["about"]["run"] == "unsaved"
+
+
+def test_a_network_in_16_bits_is_refused_by_its_layer() -> None:
+    import keras
+
+    layers = [keras.layers.Dense(3), keras.layers.Dense(3, dtype="mixed_bfloat16", name="half")]
+    with pytest.raises(ModelError, match=r"'half' \(Dense\) computes in bfloat16"):
+        check_precision(keras.Sequential([keras.layers.Input((8,)), *layers]))
 
 
 def test_what_answers_otherwise_is_not_written_and_the_first_image_is_named(

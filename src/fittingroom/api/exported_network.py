@@ -56,11 +56,11 @@ def _network(seed: SeedModel) -> TrainedNetwork:
         reading = OutputKind.of(model).value
     elif model.name == "averaged_classifier":  # as `recipes.build` makes it; the views are those of the graph
         model = model.get_layer("classifier")
-    _check_precision(model)
+    check_precision(model)
     return TrainedNetwork(model, reading)
 
 
-def _check_precision(model: keras.Model) -> None:
+def check_precision(model: keras.Model) -> None:
     """Raises ModelError where a layer computes in 16 bits: XLA rounds after each step, and no other runtime alike."""
     for layer in model._flatten_layers(include_self=False):
         if getattr(layer, "compute_dtype", "float32") in ("bfloat16", "float16"):

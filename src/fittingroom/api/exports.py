@@ -253,8 +253,9 @@ def _sentences(export: Export) -> Iterator[str]:
     many = f" ({amount(len(export.files), 'file')})" if len(export.files) > 1 else ""
     place = f"{export.path}: {file_size(sum(export.files.values()))}{many}"
     yield f"{place}, there already" if export.facts["was_there"] else place
+    values = "as they are stored" if about["image_type"] == "uint8" else "with values as in training"
     yield (
-        f"Takes {about['image_type']} images of {shape}, as they are stored, and gives calibrated probabilities of "
+        f"Takes {about['image_type']} images of {shape}, {values}, and gives calibrated probabilities of "
         f"{amount(len(about['class_names']), 'class', 'classes')}."
     )
     yield _checked(checked)
@@ -279,5 +280,5 @@ def _checked(checked: Mapping[str, Any]) -> str:
     rounded = " (features are rounded to 16 bits, and a last digit decides which way)" if difference > TOLERANCE else ""
     return (
         f"Checked by {checked['by']} on {amount(checked['images'], kind)}{why}: the same class for all, probabilities "
-        f"within {number(difference, 7)} of the run's{rounded}."
+        f"within {number(max(difference, 1e-7), 7)} of the run's{rounded}."
     )

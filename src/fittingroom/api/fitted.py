@@ -164,7 +164,7 @@ class UnsavedRun(FittedRun):
     def export(self, to: str, out: str | Path | None = None, *, images: Array | None = None, **settings: Any) -> Export:
         """Writes the model in another format, as `Run.export` has it; `out` says where."""
         if out is None:
-            self.path  # noqa: B018 - says that there is no folder
+            raise RunError(f"This run is in memory only, since {self._why}. Say where: run.export({to!r}, PATH).")
         with self._folder():
             return super().export(to, out, images=images, **settings)
 
@@ -180,7 +180,8 @@ class UnsavedRun(FittedRun):
             yield
             return
         with storage_errors(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory(prefix="fittingroom-") as place:
-            self._temporary = Path(place)
+            self._temporary = Path(place, "unsaved")
+            self._temporary.mkdir()
             try:
                 write_run(self._temporary, [self._contents])
                 yield
