@@ -180,7 +180,7 @@ class _NotebookProgress(_LineProgress):
             self._draw(f"{text} {'█' * full}{'░' * (_BAR_WIDTH - full)} {numbers}".rstrip())
 
     def _draw(self, text: str) -> None:
-        self._write(f"\r{text:<{self._wide}}")
+        self._write(f"\r{text:<{self._wide}}" if self._wide else text)
         self._wide, self._drawn = len(text), time.perf_counter()
 
     def _print(self, text: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
 import nbformat
@@ -37,6 +38,10 @@ def texts(name: str) -> str:
     return "\n\n".join(cell.source for cell in stored(name).cells if cell.cell_type == "markdown")
 
 
+def _written_over(shown: str, part: str) -> str:
+    return part + shown[len(part) :]
+
+
 @dataclass(frozen=True)
 class Shown:
     """A notebook after it was run, and the ledger that it wrote to."""
@@ -45,7 +50,9 @@ class Shown:
     ledger: Path
 
     def printed(self, cell: str) -> str:
-        return "".join(output.text for output in self.cells[cell].outputs if output.output_type == "stream")
+        """What stands below a cell, where a line that begins anew is written over the one before."""
+        text = "".join(output.text for output in self.cells[cell].outputs if output.output_type == "stream")
+        return "\n".join(reduce(_written_over, line.split("\r")).rstrip(" ") for line in text.split("\n"))
 
     def shown(self, cell: str, kind: str) -> list[str]:
         """What a cell shows of a MIME type."""
