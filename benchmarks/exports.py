@@ -135,7 +135,10 @@ def zoo() -> Iterator[tuple[str, Trained]]:
     images = digits_images()
 
     def trained(case: Case, folder: Path) -> tuple[fr.Run, Mapping[str, Any]]:
-        arguments = {"batch_size": 16, "shuffle": False, "verbose": 0, **case.arguments(images), "epochs": 1}
+        arguments = {"shuffle": False, "verbose": 0, **case.arguments(images)}
+        arguments["epochs"] = arguments.get("initial_epoch", 0) + 1
+        if isinstance(arguments.get("x"), np.ndarray):  # iterables have batches of their own
+            arguments.setdefault("batch_size", 16)
         run = fr.fit(case.model(images.x.shape[1:]), out=folder, **arguments)
         # Runs of arrays keep no images, and would be checked on synthetic ones.
         first = run[0].record.data
