@@ -273,7 +273,13 @@ def test_what_cannot_be_read_is_said_in_the_runs_words(modules: PageModules, for
         converted(modules, parts(style), content)
     assert str(found.value) == str(own.value)
     with pytest.raises(PageError, match=r"The picture cannot be read\. Accepted are"):
-        converted(modules, parts(style), b"not a picture")
+        converted(modules, parts(style), b"this is not a picture")
+    large = encoded(photo(size=(600, 700))[0], "JPEG")
+    for damaged in (encoded(photo()[0])[:-40], encoded(photo()[0], "JPEG")[:9000], large[:-40], large[:20_000]):
+        with pytest.raises(DataError, match="it is cut off or damaged"):
+            read(style, damaged)
+        with pytest.raises(PageError, match="it is cut off or damaged"):
+            converted(modules, parts(style), damaged)
 
 
 def scribbles(generator: np.random.Generator) -> list[Any]:

@@ -27,7 +27,7 @@ const huffmanTable = (counts, values) => {
   return { fast, most, offset, values };
 };
 
-// Bits of a scan, without the zeros that follow bytes of ones; zeros after its end.
+// Bits of a scan, without the zeros that follow bytes of ones; zeros after its end, which a marker tells.
 class Bits {
   constructor(bytes, at) {
     this.bytes = bytes;
@@ -38,13 +38,11 @@ class Bits {
 
   fill() {
     while (this.count <= 16) {
-      let byte = 0;
-      if (this.at < this.bytes.length) {
-        byte = this.bytes[this.at];
-        if (byte !== 0xff) this.at += 1;
-        else if (this.bytes[this.at + 1] === 0) this.at += 2;
-        else byte = 0; // a marker: it stays where it is
-      }
+      if (this.at >= this.bytes.length) throw new Unknown("cut off");
+      let byte = this.bytes[this.at];
+      if (byte !== 0xff) this.at += 1;
+      else if (this.bytes[this.at + 1] === 0) this.at += 2;
+      else byte = 0; // a marker: it stays where it is
       this.held = ((this.held << 8) | byte) & 0xffffff;
       this.count += 8;
     }

@@ -13,12 +13,16 @@ const VISIBLE = 64; // of 255: the opacity from where on a pixel shows
 const WHITE = 230; // of 255: the darkest channel of a pixel that would not be seen on white
 const HEAD = 262_144; // bytes in which metadata are looked for
 
-const bitmapOf = async (blob) => {
+const ACCEPTED = "Accepted are JPEG, PNG, WebP, BMP and GIF.";
+
+const bitmapOf = async (blob, known) => {
   const asStored = { imageOrientation: "from-image", premultiplyAlpha: "none", colorSpaceConversion: "none" };
   try {
     return await createImageBitmap(blob, asStored).catch(() => createImageBitmap(blob));
   } catch {
-    throw new PictureError("The picture cannot be read. Accepted are JPEG, PNG, WebP, BMP and GIF.");
+    if (!blob.size) throw new PictureError(`The picture is not an image: it is empty. ${ACCEPTED}`);
+    const damaged = "The picture cannot be decoded; it is cut off or damaged. Get the file again.";
+    throw new PictureError(known ? damaged : `The picture cannot be read. ${ACCEPTED}`);
   }
 };
 
@@ -149,14 +153,14 @@ export const photos = (facts, arrays) => {
 
   const read = async (blob) => {
     if (!photo.possible) throw new PictureError(pen.why_not);
-    const { jpeg, notes } = headOf(new Uint8Array(await blob.slice(0, HEAD).arrayBuffer()));
+    const { known, jpeg, notes } = headOf(new Uint8Array(await blob.slice(0, HEAD).arrayBuffer()));
     if (jpeg) {
       checkPixels(jpeg);
       const block = blockFor(jpeg.width, jpeg.height);
       const reduced = block > 1 ? reducedJpeg(new Uint8Array(await blob.arrayBuffer()), block) : null;
       if (reduced) return { picture: plain(upright(reduced, jpeg.orientation)), notes };
     }
-    const bitmap = await bitmapOf(blob);
+    const bitmap = await bitmapOf(blob, known);
     checkPixels(bitmap);
     const { ground, notes: more } = jpeg ? { ground: 255, notes: [] } : groundOf(bitmap);
     const image = plain(pixelsOf(bitmap, jpeg ? blockFor(bitmap.width, bitmap.height) : 1, ground));

@@ -57,18 +57,21 @@ const ofGif = (view) => {
 
 const ofWebp = (view) => ({ animated: textAt(view, 12, 4) === "VP8X" && (view.getUint8(20) & 2) > 0 });
 
-// headOf(bytes) → {jpeg, notes}: what has to be done to the picture, as the run says it; `jpeg` is null for other files,
-// else {height, width, orientation} as the file has them, 0 and 1 where it does not say.
+// headOf(bytes) → {known, jpeg, notes}: whether it is a picture of a kind that is read; what has to be done to it, as the
+// run says it; `jpeg` is null for other files, else {height, width, orientation} as the file has them, 0 and 1 where it
+// does not say.
 export const headOf = (bytes) => {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  let found = {};
+  let [found, known] = [{}, true];
   try {
     if (view.getUint16(0) === 0xffd8) found = ofJpeg(view);
     else if (textAt(view, 1, 3) === "PNG") found = ofPng(view);
     else if (textAt(view, 0, 3) === "GIF") found = ofGif(view);
     else if (textAt(view, 8, 4) === "WEBP") found = ofWebp(view);
+    else known = textAt(view, 0, 2) === "BM";
   } catch {
     found = { jpeg: bytes[0] === 0xff && bytes[1] === 0xd8 }; // broken metadata tell nothing; the pixels may be fine
+    known = bytes.length > 12;
   }
   const { height = 0, width = 0, orientation = 1 } = found;
   const turned = orientation > 1 && orientation < 9 ? orientation : 1; // others mean nothing
@@ -78,5 +81,5 @@ export const headOf = (bytes) => {
     [found.cmyk, "converted from CMYK."],
     [found.sixteen, "reduced from 16 bits to 8."],
   ];
-  return { jpeg: found.jpeg ? { height, width, orientation: turned } : null, notes: said.filter(([is]) => is).map(([, note]) => note) };
+  return { known, jpeg: found.jpeg ? { height, width, orientation: turned } : null, notes: said.filter(([is]) => is).map(([, note]) => note) };
 };
