@@ -50,6 +50,12 @@ _NAMES = {
 }
 """What an export is called in the run's folder."""
 
+_USES = {
+    "page": "It opens in any browser, without a network, and answers drawings, pictures and photos by itself.",
+    "folder": "`python predict.py PHOTO` in it answers, with NumPy and onnxruntime alone; its README.md says more.",
+}
+"""What is done with an export that takes more than arrays."""
+
 _SYNTHETIC = 64  # images that check the export of a run without validation images
 
 
@@ -254,7 +260,7 @@ def _sentences(export: Export) -> Iterator[str]:
     place = f"{export.path}: {file_size(sum(export.files.values()))}{many}"
     yield f"{place}, there already" if export.facts["was_there"] else place
     values = "as they are stored" if about["image_type"] == "uint8" else "with values as in training"
-    yield (
+    yield _USES.get(export.facts["format"]) or (
         f"Takes {about['image_type']} images of {shape}, {values}, and gives calibrated probabilities of "
         f"{amount(len(about['class_names']), 'class', 'classes')}."
     )
@@ -275,7 +281,11 @@ def _checked(checked: Mapping[str, Any]) -> str:
     if checked["loss"] is not None:
         return str(checked["loss"]["sentence"])
     kind = f"{checked['kind']} image"
-    why = " (the run keeps no validation images; images= takes others)" if checked["kind"] == "synthetic" else ""
+    why = (
+        " (the run keeps no validation images; in Python, images= takes others)"
+        if checked["kind"] == "synthetic"
+        else ""
+    )
     difference = checked["largest_difference"]
     rounded = " (features are rounded to 16 bits, and a last digit decides which way)" if difference > TOLERANCE else ""
     return (
