@@ -12,6 +12,7 @@ PACKAGE_OF_MODULE = {
     "arro3": "arro3-io",  # and `arro3-core`, which it needs
     "cv2": "opencv-python-headless",
     "jaxlib": "jax",
+    "markdown_it": "markdown-it-py",
     "prometheus_client": "prometheus-client",
     "python_multipart": "python-multipart",
     "PIL": "pillow",
