@@ -19,6 +19,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import textwrap
 import weakref
 from contextlib import ExitStack
 from importlib.metadata import requires
@@ -299,7 +300,7 @@ In Python:
 
 ## What it answers
 
-The classes are {word_list(facts["class_names"])}. {photos}
+{textwrap.fill(f"The classes are {word_list(facts['class_names'])}. {photos}", 110)}
 
 Each answer has calibrated probabilities, a set of classes that holds the right one for 90% of images like the training
 images, and whether the image is unlike these; then neither means much.
