@@ -10,6 +10,7 @@ from fittingroom.api.audited import AuditInterrupted as AuditInterrupted
 from fittingroom.api.audits import audit as audit
 from fittingroom.api.cards import Card as Card
 from fittingroom.api.corrupted_runs import compare_corrupted as compare_corrupted
+from fittingroom.api.exports import Export as Export
 from fittingroom.api.fit import fit as fit
 from fittingroom.api.fitted import FittedRun as FittedRun
 from fittingroom.api.look_cost import LookCost as LookCost
