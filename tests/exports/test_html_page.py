@@ -24,8 +24,7 @@ pytestmark = [
 ]
 
 SEVERAL = fr.Recipe(
-    name="several", convolutions=((4,), (8, 8, 8)), hidden=(), batch_norm=True, residual=True,
-    test_views=("shift 1", "flip"), epochs=2, batch_size=64,
+    name="several", convolutions=((4,),), hidden=(), residual=False, test_views=("flip",), epochs=2, batch_size=64,
 )  # fmt: skip
 STROKES = [[[0.3, 0.2], [0.7, 0.2], [0.7, 0.5], [0.4, 0.9]], {"points": [[0.3, 0.2], [0.35, 0.2]], "erases": True}]
 

@@ -57,8 +57,6 @@ KINDS = (
     "pooling",
     "layer norm",
     "reshape",
-    "padded convolution",
-    "enlarging",
     "resizing",
     "softmax",
 )
