@@ -1,6 +1,7 @@
 // The foreground of a photo, as photos/foreground.py finds it: training silhouettes, colours, and GrabCut.
 
-import { BACKGROUND, FOREGROUND, LIKELY_BACKGROUND, LIKELY_FOREGROUND, OpenCvRandom, grabCut, kMeans } from "./grabcut.js";
+import { BACKGROUND, FOREGROUND, LIKELY_BACKGROUND, LIKELY_FOREGROUND, grabCut } from "./grabcut.js";
+import { OpenCvRandom, kMeans } from "./kmeans.js";
 import { boxOf, dilated, eroded, inverse, partsOf } from "./morphology.js";
 import { filled, floats, picture, pillowResize, resizeArea, resizeLinear, rint } from "./resampling.js";
 
