@@ -17,8 +17,8 @@ from fittingroom.errors import InputError
 
 Array = np.ndarray[Any, Any]
 
-_BATCH_BYTES = 1 << 26
-"""Of the images of a batch and of values in between."""
+_BATCH_BYTES = 1 << 20
+"""What a batch may take, of images, or of all values between where these are looked at; one image may take more."""
 
 
 def _interpreter_package() -> Any:
@@ -75,7 +75,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _batches(images: Array, bytes_per_image: int) -> Iterator[Array]:
-    size = max(1, min(256, _BATCH_BYTES // 64 // max(bytes_per_image, 1)))
+    size = max(1, min(256, _BATCH_BYTES // max(bytes_per_image, 1)))
     for start in range(0, len(images), size):
         yield images[start : start + size]
 
