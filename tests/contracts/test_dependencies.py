@@ -9,6 +9,7 @@ import tomllib
 from tests.contracts.source import ROOT, imported_names, source_files
 
 PACKAGE_OF_MODULE = {
+    "ai_edge_litert": "ai-edge-litert",
     "arro3": "arro3-io",  # and `arro3-core`, which it needs
     "cv2": "opencv-python-headless",
     "jaxlib": "jax",
@@ -17,7 +18,12 @@ PACKAGE_OF_MODULE = {
     "python_multipart": "python-multipart",
     "PIL": "pillow",
     "sklearn": "scikit-learn",
+    "tensorboardX": "tensorboardx",
+    "mlflow": "mlflow-skinny",
 }
+
+OF_TENSORFLOW = ("tensorflow", "google")
+"""What is imported where TensorFlow is installed, and said to be missing elsewhere; no extra has it."""
 
 
 def test_every_imported_package_is_a_declared_dependency() -> None:
@@ -28,5 +34,5 @@ def test_every_imported_package_is_a_declared_dependency() -> None:
     for path in source_files():
         for line, name in imported_names(path):
             module = name.split(".")[0]
-            if module not in sys.stdlib_module_names and module != "fittingroom":
+            if module not in sys.stdlib_module_names and module not in ("fittingroom", *OF_TENSORFLOW):
                 assert PACKAGE_OF_MODULE.get(module, module) in known, f"{path}:{line} imports {module}"
