@@ -20,7 +20,7 @@ settings.register_profile("fittingroom", deadline=None)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Gives the session a cache folder, a ledger and a Keras home of its own, and JAX as Keras's backend.
+    """Gives the session folders for cache, runs and Keras of its own, a ledger, and JAX as Keras's backend.
 
     The processes of `--numprocesses` share the cache folder. What JAX compiles stays in pytest's own cache, so that the
     next session need not compile it again: in a fresh clone nothing is there, and `make clean` empties it.
@@ -28,6 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     session = tempfile.TemporaryDirectory(prefix="fittingroom-tests-")
     config.add_cleanup(session.cleanup)
     os.environ["FITTINGROOM_LEDGER"] = str(Path(session.name, "ledger.sqlite"))
+    os.environ["FITTINGROOM_RUNS_DIR"] = str(Path(session.name, "runs"))
     os.environ["KERAS_BACKEND"] = "jax"
     if not hasattr(config, "workerinput"):
         for variable, folder in {"FITTINGROOM_CACHE_DIR": "cache", "KERAS_HOME": "keras"}.items():

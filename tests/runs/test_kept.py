@@ -55,7 +55,7 @@ def test_of_a_run_of_an_older_version_the_last_epoch_is_taken_and_known_only_if_
 def test_a_run_without_validation_or_without_its_outcomes_says_how_to_have_them(
     tmp_path: Path, record: RunRecord
 ) -> None:
-    with pytest.raises(RunError, match=r"no validation images\. Train with some \(--validation 5000"):
+    with pytest.raises(RunError, match=r"no validation images\. Train with some \(--validation 0.1"):
         ValidationOutcomes.read(folder(tmp_path / "none", replace(record, validation=None)))
     path = folder(tmp_path / "iterable", record)
     (path / "outcomes.npz").unlink()

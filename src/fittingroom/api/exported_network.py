@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from fittingroom.errors import ModelError
 from fittingroom.exports.answer_graph import ImageWay, NetworkParts, Reading, TrainedNetwork
@@ -53,7 +53,7 @@ def _network(seed: SeedModel) -> TrainedNetwork:
     if not seed.is_of_recipe:
         from fittingroom.engine.losses import OutputKind
 
-        reading = OutputKind.of(model).value
+        reading = cast(Reading, str(OutputKind.of(model)))
     elif model.name == "averaged_classifier":  # as `recipes.build` makes it; the views are those of the graph
         model = model.get_layer("classifier")
     check_precision(model)

@@ -33,7 +33,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "explain": "say what loss and accuracy mean for a run, image by image",
         "card": "print or write a run's model card and data card",
         "report": "write a page about one run or several, as one HTML file",
-        "export": "write a run as a file for other programs, or as a page that runs it",
+        "export": "write a run as a file or as a page that answers elsewhere",
         "audit": "check whether data and a model can be trusted",
         "experiment": "train recipes with several seeds each, and compare them",
         "lab": "answer a question of the course by measurement",

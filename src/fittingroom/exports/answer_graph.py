@@ -95,7 +95,7 @@ def answer_graph(parts: NetworkParts, temperature: float) -> Graph:
         value = _times(builder, value, 1 / images.scale)
     if images.rounded:
         value = builder.add("floor", [_times(builder, value, 1, 0.5)])
-    seen, outputs = views_of(builder, value, images.views), {}
+    seen, outputs = _views_of(builder, value, images.views), {}
     if images.backbone is not None:
         pictures = [as_backbone_sees(builder, each, images.backbone.input_size) for each in seen]
         front = images.backbone.graph(images.unfreeze)
@@ -114,7 +114,7 @@ def answer_graph(parts: NetworkParts, temperature: float) -> Graph:
     return builder.graph(outputs)
 
 
-def views_of(builder: GraphBuilder, value: str, texts: Sequence[str]) -> list[str]:
+def _views_of(builder: GraphBuilder, value: str, texts: Sequence[str]) -> list[str]:
     """The test views of images: as they are, moved, and the mirror images of all of these."""
     views, rest = [value], [[0, 0]] * (len(builder.shape(value)) - 2)
     changes = list(map(Augmentation.of, texts))

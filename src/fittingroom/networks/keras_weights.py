@@ -43,7 +43,7 @@ def weights_below(layer: keras.Layer, prefix: str) -> dict[str, Array]:
             continue
         seen.add(id(variable))
         number = sum(known.partition("#")[0] == path for known in weights) + 1 if path in weights else 1
-        weights[path if number == 1 else f"{path}#{number}"] = np.asarray(variable.value).astype(np.float32)
+        weights[path if number == 1 else f"{path}#{number}"] = np.asarray(variable.numpy()).astype(np.float32)
     return weights
 
 
