@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
 from fittingroom.backbones.frozen_part import prepared
 from fittingroom.exports.backbone_front import as_backbone_sees, pillow_weights
+from fittingroom.exports.keras_file import resized_by_layers
 from fittingroom.networks.graph_builder import GraphBuilder
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -27,6 +29,9 @@ def test_pictures_are_resized_to_the_level_as_pillow_does(shape: tuple[int, ...]
     session = onnxruntime.InferenceSession(onnx_bytes(to_onnx(graph)), providers=["CPUExecutionProvider"])
     (found,) = session.run(["seen"], {"images": images})
     np.testing.assert_array_equal(found, prepared(images, 96))
+    pictures = keras.Input(shape)
+    by_keras = keras.Model(pictures, resized_by_layers(graph, pictures)[0])(images.astype(np.float32))
+    np.testing.assert_array_equal(np.asarray(by_keras), found)
 
 
 @pytest.mark.parametrize(("before", "after"), [(28, 224), (50, 96), (301, 224), (1000, 7)])

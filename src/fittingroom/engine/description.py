@@ -21,18 +21,19 @@ Description = dict[str, Any]
 FORMAT = 1
 
 
-def describe(model: keras.Model) -> Description:
-    """The model's structure as plain data, without weights.
+def describe(model: keras.Model, *, compiled: bool = True) -> Description:
+    """The model's structure as plain data, without weights; unless `compiled`, without loss, metrics and optimizer too.
 
     `keras` is None when the model holds the user's own classes or functions, and `reason` then says so; such a model
     can be used again only by whoever has its code.
     """
     try:
-        _check_functions(model)
+        _check_functions(model, compiled=compiled)
         with warnings.catch_warnings():
             # Keras 3.15 calls np.array(variable), whose __array__ does not know NumPy 2's `copy`.
             warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
             structure = json.loads(model.to_json())
+        structure = structure if compiled else _uncompiled(structure)
         check_structure(structure)
     except (NotImplementedError, TypeError, ValueError, RunError) as error:
         return {"format": FORMAT, "keras": None, "reason": str(error).partition("\n")[0]}
@@ -90,9 +91,11 @@ def _uncompiled(value: Any) -> Any:
     return value
 
 
-def _check_functions(model: keras.Model) -> None:
+def _check_functions(model: keras.Model, *, compiled: bool) -> None:
     """Raises RunError if a layer holds a function of the user's: Keras describes it by its name alone."""
     for layer in model._flatten_layers():
+        if isinstance(layer, keras.Model) and not compiled:
+            continue  # what it holds besides layers is what it was compiled with
         for function in filter(inspect.isfunction, vars(layer).values()):
             if not str(function.__module__).startswith("keras."):
                 raise RunError(f"its layer {layer.name} holds {function.__name__}, which is not one of Keras's own")

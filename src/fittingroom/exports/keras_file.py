@@ -26,6 +26,7 @@ from fittingroom.errors import ModelError
 from fittingroom.exports.answer_graph import ImageWay, NetworkParts, Reading, TrainedNetwork
 from fittingroom.exports.backbone_front import as_backbone_sees
 from fittingroom.exports.export_subject import Answer, ExportSubject, Files
+from fittingroom.networks.graph import Graph
 from fittingroom.networks.graph_builder import GraphBuilder
 from fittingroom.recipes.build import passed_through, view_layers
 
@@ -62,7 +63,7 @@ def whole_model(parts: NetworkParts, models: Sequence[keras.Model], temperature:
     images = keras.Input(way.shape, name="images")
     seen = _seen(way, images)
     pairs = list(zip(models, parts.networks, strict=True))
-    logs = [_logs(model(each), network.reading) for model, network in pairs for each in seen]
+    logs = [_logs(_output(model, each), network.reading) for model, network in pairs for each in seen]
     mean = logs[0] if len(logs) == 1 else ops.logsumexp(ops.stack(logs, axis=0), axis=0)  # but for a constant
     tempered = layers.Rescaling(1 / temperature, name="temperature")(mean)
     return keras.Model(images, layers.Softmax(name="probabilities")(tempered), name="calibrated")
@@ -98,22 +99,28 @@ def _front(way: ImageWay) -> keras.Model:
     builder = GraphBuilder(way.shape)
     graph = builder.graph({"seen": as_backbone_sees(builder, "images", way.backbone.input_size)})
     pictures = keras.Input(way.shape, name="pictures")
-    values: dict[str, Any] = {"images": pictures}
-    for operation in graph.operations:
-        given = [values[name] for name in operation.inputs]
-        values[operation.output] = _RESIZING[operation.kind](given, operation)
+    (seen,) = resized_by_layers(graph, pictures)
     whole = way.backbone.tail("all")
     if way.unfreeze:
         first = way.backbone.tail(way.unfreeze).layers[1]  # after the input
         whole = keras.Model(whole.inputs[0], whole.get_layer(first.name).input, name="frozen")
-    return keras.Model(pictures, whole(values[graph.outputs["seen"]]), name="backbone")
+    return keras.Model(pictures, whole(seen), name="backbone")
+
+
+def resized_by_layers(graph: Graph, pictures: Any) -> list[Any]:
+    """The outputs of a graph of `backbone_front`, computed by layers of Keras's."""
+    values = {"images": pictures}
+    for operation in graph.operations:
+        given = [values[name] for name in operation.inputs]
+        values[operation.output] = _RESIZING[operation.kind](given, operation)
+    return [values[name] for name in graph.outputs.values()]
 
 
 def _fixed_dense(given: Sequence[Any], operation: Any) -> Any:
-    kernel = operation.weights["kernel"]
-    layer = layers.Dense(kernel.shape[1], use_bias=False, trainable=False, kernel_initializer="zeros")
+    kernel, bias = operation.weights["kernel"], operation.weights.get("bias")
+    layer = layers.Dense(kernel.shape[1], use_bias=bias is not None, trainable=False, kernel_initializer="zeros")
     result = layer(given[0])
-    layer.set_weights([kernel])
+    layer.set_weights([kernel] if bias is None else [kernel, bias])
     return result
 
 
@@ -144,13 +151,12 @@ def _plain(network: TrainedNetwork, name: str) -> keras.Model:
                 f"The run cannot be exported to Keras: {layer.name!r} ({type(layer).__name__}) is your own code, and "
                 "no file holds code. --to onnx and --to tflite hold what such code calls, where it can be followed."
             )
-    described = describe(network.model)
+    described = describe(network.model, compiled=False)
     structure = described["keras"]
     if structure is None:
         raise ModelError(f"The run cannot be exported to Keras: {described['reason']}, and no file holds code.")
     structure = json.loads(json.dumps(structure))
     structure["config"]["name"] = name
-    structure.pop("compile_config", None)
     if network.reading == "softmax":
         structure["config"]["layers"][-1]["config"]["activation"] = "linear"
     model = build_structure(structure)
@@ -161,6 +167,11 @@ def _plain(network: TrainedNetwork, name: str) -> keras.Model:
         if hasattr(layer, "finalize_state"):  # `Normalization` computes with what it made of its weights
             layer.finalize_state()
     return model
+
+
+def _output(model: keras.Model, images: Any) -> Any:
+    """The one output of a model, which may take and give lists or dicts of one."""
+    return keras.tree.flatten(model(images))[0]
 
 
 def _logs(outputs: Any, reading: Reading) -> Any:
