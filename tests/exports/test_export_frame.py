@@ -75,6 +75,7 @@ def test_onnx_answers_as_the_run_does(runs: Mapping[str, fr.Run], name: str, tmp
     assert checked["largest_difference"] <= 1e-5
     assert checked["kind"] == {"arrays": "given", "bare": "synthetic"}.get(name, "validation")
     assert f"{checked['kind']} images" in str(exported)
+    assert ("probabilities, which are not calibrated," in str(exported)) == (name == "bare")
     opened = session(exported.path)
     images = ARRAYS[:7] if name in ("arrays", "bare") else fr.load("digits").train.images[:7]
     (probabilities,) = opened.run(["probabilities"], {"images": images})

@@ -260,8 +260,10 @@ def _sentences(export: Export) -> Iterator[str]:
     place = f"{export.path}: {file_size(sum(export.files.values()))}{many}"
     yield f"{place}, there already" if export.facts["was_there"] else place
     values = "as they are stored" if about["image_type"] == "uint8" else "with values as in training"
+    # Without held-out images there is nothing that the temperature could be fitted on.
+    kind = "calibrated probabilities" if about["sets"] else "probabilities, which are not calibrated,"
     yield _USES.get(export.facts["format"]) or (
-        f"Takes {about['image_type']} images of {shape}, {values}, and gives calibrated probabilities of "
+        f"Takes {about['image_type']} images of {shape}, {values}, and gives {kind} of "
         f"{amount(len(about['class_names']), 'class', 'classes')}."
     )
     yield _checked(checked)

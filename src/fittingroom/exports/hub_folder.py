@@ -94,7 +94,8 @@ def _usage(subject: ExportSubject, *, sample: bool) -> str:
         "# Files",
         "",
         f"- `model.onnx`: takes {facts['image_type']} images of {shape} as they are stored, `(n, ...)`, and gives "
-        "`probabilities`, calibrated; what is known of the run is in its metadata.",
+        f"`probabilities`, {'calibrated' if facts['sets'] else 'not calibrated'}; what is known of the run is in its "
+        "metadata.",
         "- `model.safetensors`: the weights as training left them; `config.json` has the structure, as Keras describes "
         "it, the names of the classes, and the calibration.",
     ]

@@ -269,6 +269,13 @@ def _readme(subject: ExportSubject, asked: SecondOpinion | None) -> str:
         share, interval = percent(accuracy["accuracy"]), percent_range(accuracy["interval"])
         images = f"{accuracy['images']:,} validation images"
         scored = f"On {images} it is right for {share} (95% interval {interval}). Photos are harder.\n"
+    judged = (
+        "Each answer has calibrated probabilities, a set of classes that holds the right one for 90% of images like "
+        "the training images, and whether the image is unlike these; then neither means much."
+        if facts["sets"]
+        else "No images were held out to check the model on, so its probabilities are not calibrated, each set holds "
+        "all classes, and no image is said to be unlike the training images."
+    )
     licences = [f"{name}: {licence or 'not known'}" for name, licence in facts["licences"].items()]
     second = ""
     if asked is not None:
@@ -302,8 +309,7 @@ In Python:
 
 {textwrap.fill(f"The classes are {word_list(facts['class_names'])}. {photos}", 110)}
 
-Each answer has calibrated probabilities, a set of classes that holds the right one for 90% of images like the training
-images, and whether the image is unlike these; then neither means much.
+{textwrap.fill(judged, 110)}
 {second}
 ## What is known of it
 

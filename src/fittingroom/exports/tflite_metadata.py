@@ -45,7 +45,7 @@ def described(facts: Mapping[str, Any], description: str) -> bytes:
     }
     probabilities: Table = {
         0: "probabilities",
-        1: "The calibrated probability of each class.",
+        1: f"The {'calibrated ' if facts.get('sets') else ''}probability of each class.",
         3: {0: np.uint8(_FEATURE), 1: {}},
         5: {0: np.array([1.0], np.float32), 1: np.array([0.0], np.float32)},
         6: [{0: _LABELS, 1: "The class of each probability.", 2: np.int8(_AXIS_LABELS)}],
