@@ -121,10 +121,14 @@ class LayerCall:
         if isinstance(given, Mapping) and given["class_name"] != "function":
             return apply_layer(self.part(given, [value]))
         name = given["config"] if isinstance(given, Mapping) else given
+        return self.passed_through(value, name or "linear", {})
+
+    def passed_through(self, value: str, name: str, settings: Mapping[str, Any]) -> str:
+        """What a function of numbers makes of a value, with settings such as a slope."""
         try:
-            return activated(self.builder, value, name or "linear", {}, self.path)
+            return activated(self.builder, value, name, settings, self.path)
         except UnknownActivationError as unknown:
-            raise self.refusal(f"its activation {unknown} is not known") from None
+            raise self.refusal(f"the function {unknown} is not known") from None
 
 
 def cannot_hold(name: str, kind: str, why: str = "") -> ModelError:

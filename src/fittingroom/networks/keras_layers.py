@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 
 from fittingroom.networks.graph import Array
-from fittingroom.networks.keras_activations import UnknownActivationError, activated
 from fittingroom.networks.keras_call import LayerCall, Make, apply_layer, filled, image_axes, values_of
 
 
@@ -165,13 +164,7 @@ def _activation(call: LayerCall) -> str:
 
 
 def _named(name: str) -> Make:
-    def make(call: LayerCall) -> str:
-        try:
-            return activated(call.builder, call.inputs[0], name, call.config, call.path)
-        except UnknownActivationError as unknown:
-            raise call.refusal(f"{unknown} is not known") from None
-
-    return make
+    return lambda call: call.passed_through(call.inputs[0], name, call.config)
 
 
 def _prelu(call: LayerCall) -> str:

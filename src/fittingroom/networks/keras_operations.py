@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from fittingroom.networks.keras_activations import UnknownActivationError, activated
 from fittingroom.networks.keras_call import LayerCall, Make, filled, image_axes, values_of
 
 
@@ -259,13 +258,7 @@ def _cast(call: LayerCall) -> str:
 
 
 def _function(name: str) -> Make:
-    def make(call: LayerCall) -> str:
-        try:
-            return activated(call.builder, call.inputs[0], name, call.config, call.path)
-        except UnknownActivationError as unknown:
-            raise call.refusal(f"{unknown} is not known") from None
-
-    return make
+    return lambda call: call.passed_through(call.inputs[0], name, call.config)
 
 
 def _floor(call: LayerCall) -> str:
