@@ -1,4 +1,4 @@
-"""`Bar`: one line of progress on a terminal, for what is no training: downloads, folders of pictures, exports."""
+"""`Bar`: one line of progress on a terminal, for work other than training: downloads, folders of pictures, exports."""
 
 from __future__ import annotations
 

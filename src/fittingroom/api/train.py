@@ -77,8 +77,8 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
             writing takes.)
         out: the run's own folder; None for the next free one in the runs folder.
         log: where the training is logged besides: `tensorboard`, `mlflow`, `wandb`, `csv` or `jsonl`, each with a place
-            behind a colon (`tensorboard:logs`) or without, or a list of them. A log that fails is told once, and never
-            ends the training. `run.logs` says where they are, and `run.log` writes them afterwards.
+            behind a colon (`tensorboard:logs`) or without, or a list of them. A log that fails is reported once, and
+            never ends the training. `run.logs` says where they are, and `run.log` writes them afterwards.
         progress: is called as training proceeds; None for a bar on a terminal.
         **settings: settings of the recipe to change: `epochs=3`, `hidden=(512,)`.
 

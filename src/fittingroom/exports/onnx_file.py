@@ -1,7 +1,7 @@
 """`--to onnx`: one file for onnxruntime, OpenCV's dnn and the many others that read ONNX; opset 17.
 
 Its input is `images`; its outputs are `probabilities`, `log_probabilities` and, with a backbone, `features`. What is
-known of the run stands in its metadata: each fact under its own name, what is no text as JSON.
+known of the run stands in its metadata: each fact under its own name, all but text as JSON.
 
 A network with layers that no graph holds goes through the package jax2onnx, where it is installed.
 """

@@ -15,7 +15,7 @@ All values are float32, except the images themselves. What each kind means:
 | `transposed_convolution` | 1 | `strides` [2], `cut` [[top, bottom], [left, right]] of the full result | `kernel` (height, width, out, in), `bias` or none |
 | `max_pool`, `average_pool` | 1 | `size`, `strides` [2], `padding`; averages count only what lies in the image | |
 | `mean`, `max` | 1 | `axes`, `keepdims` | |
-| `activation` | 1 | `name` and its parameters, see `ACTIVATIONS` | |
+| `activation` | 1 | `name` and its parameters, as `keras_activations` has them; `hard_sigmoid` is clip(x / 6 + 0.5, 0, 1) | |
 | `prelu` | 1 | | `alpha`, of a shape that broadcasts |
 | `softmax`, `log_softmax` (last axis) | 1 | | |
 | `log_mean_exp`: ln of the mean of the exponentials | 1 or more | | |
@@ -47,28 +47,6 @@ from typing import Any, Literal
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-
-ACTIVATIONS = (
-    "relu",  # max_value (or None), negative_slope, threshold
-    "sigmoid",
-    "tanh",
-    "exponential",
-    "elu",  # alpha
-    "selu",
-    "gelu",  # approximate: whether by tanh
-    "silu",
-    "softplus",
-    "softsign",
-    "hard_sigmoid",  # clip(x / 6 + 0.5, 0, 1), as Keras 3 has it
-    "hard_silu",
-    "log_sigmoid",
-    "square",
-    "sqrt",
-    "reciprocal",
-    "negative",
-    "log",
-)
-"""Functions of each number alone."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,7 @@
 """A stand-in for those who learned with TensorFlow and do not have it: `import fittingroom.tf as tf`.
 
 `tf.keras` is Keras, whose `model.fit` trains on Fitting Room's engine from here on and returns a `History` that is also
-a run; tensors are JAX's arrays and know `numpy()`. It has what an introductory course uses; what is not there is told
+a run; tensors are JAX's arrays and know `numpy()`. It has what an introductory course uses; what is missing is named
 with its Keras name. docs/how-to/tensorflow.md lists it.
 """
 

@@ -4,7 +4,7 @@ The same events come from a training while it runs and, afterwards, from the run
 writer: it turns events into what its program reads.
 
 Nothing here may cost training time or end it. Each tracker writes in a thread of its own, so that a slow disk or server
-keeps nobody waiting. One that fails is told once and left; the run has everything, and can be logged again.
+keeps nobody waiting. One that fails is reported once and left; the run has everything, and can be logged again.
 """
 
 from __future__ import annotations

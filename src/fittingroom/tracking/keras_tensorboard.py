@@ -59,7 +59,7 @@ def _write_structure(callback: Any) -> None:
 
 
 class _Writer:
-    """An event file, as `tf.summary.create_file_writer` gives it. What cannot be written is told once."""
+    """An event file, as `tf.summary.create_file_writer` gives it. What cannot be written is reported once."""
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)

@@ -50,7 +50,7 @@ class Layout {
     this.shared = null;
     for (const { inputs } of graph.operations) for (const name of inputs) this.uses.set(name, (this.uses.get(name) ?? 0) + 1);
     for (const name of Object.values(graph.outputs)) this.uses.set(name, Infinity);
-    this.uses.set("images", Infinity); // is given anew, and must not be written to
+    this.uses.set("images", Infinity); // is another one each time, and must not be written to
     this.values.set("images", this.place(graph.image_shape));
   }
 
