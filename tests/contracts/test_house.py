@@ -16,10 +16,10 @@ from pathlib import Path
 
 from tests.contracts.source import PACKAGE, imported_names, source_files
 
-MOST_FILES = 424
+MOST_FILES = 480
 MOST_LINES = 400
-MOST_PUBLIC_DEFINITIONS = 1114
-MOST_OF_IMPORTS = 0.067  # of all lines
+MOST_PUBLIC_DEFINITIONS = 1250
+MOST_OF_IMPORTS = 0.070  # of all lines
 MOST_FILES_OF_A_TRAINING = 47
 
 
