@@ -155,10 +155,10 @@ def datasets() -> str:
     """A row for each dataset that is known by name."""
     lines = ["| name | images | training, test | classes | licence |", "|---|---|---|---|---|"]
     for entry in CATALOGUE.values():
-        height, width = entry.image_shape
-        counts = f"{sum(entry.train_counts):,}, {sum(entry.test_counts):,}"
+        size = "×".join(map(str, entry.image_shape[:2])) + (" colour" if len(entry.image_shape) == 3 else "")
+        counts = f"{entry.train_size:,}, {entry.test_size:,}"
         classes = ", ".join(entry.classes)
-        lines.append(f"| `{entry.name}` | {height}×{width} | {counts} | {classes} | {entry.info.licence} |")
+        lines.append(f"| `{entry.name}` | {size} | {counts} | {classes} | {entry.info.licence} |")
     return "\n".join([*lines, ""])
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fittingroom.data.idx import FourFiles, _read_idx_labels
+from fittingroom.data.idx import FourFiles
 from fittingroom.errors import DataError
 from tests.data.builders import IDX_TYPES, idx_bytes, images, labels, write_idx
 
@@ -41,7 +41,7 @@ def test_what_was_written_comes_back(folder: Path, array: np.ndarray, packed: bo
 @settings(max_examples=20, deadline=None)
 def test_labels_come_back(folder: Path, values: list[int], packed: bool) -> None:
     path = write_idx(folder / ("l.gz" if packed else "l"), np.array(values, np.uint8))
-    assert _read_idx_labels(path).tolist() == values
+    assert FourFiles.labels_of(path).tolist() == values
 
 
 @given(cut=st.integers(0, 600), flip=st.integers(0, 600), packed=st.booleans())
@@ -152,7 +152,7 @@ def test_labels_where_images_should_be_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"has 1 dimension\(s\), but images have 3 .* swapped"):
         FourFiles.images_of(write_idx(tmp_path / "a", labels(3, 3)))
     with pytest.raises(DataError, match=r"has 3 dimension\(s\), but labels have 1"):
-        _read_idx_labels(write_idx(tmp_path / "b", images(3)))
+        FourFiles.labels_of(write_idx(tmp_path / "b", images(3)))
 
 
 def test_a_missing_file_is_a_data_error(tmp_path: Path) -> None:

@@ -63,7 +63,9 @@ def test_a_data_dir_without_the_files_is_an_error_even_if_others_have_them(
     entry: CatalogueEntry, tmp_path: Path
 ) -> None:
     write_four_files(tmp_path / "system")
-    with pytest.raises(DatasetNotFoundError, match="typo has no Fashion-MNIST; expected train-images-idx3-ubyte, "):
+    with pytest.raises(
+        DatasetNotFoundError, match="typo has no Fashion-MNIST; expected the four files train-images-idx3-ubyte, "
+    ):
         _catalogued(entry, tmp_path / "typo")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from fittingroom.audits.card_facts import CardFacts
 from fittingroom.audits.card_parts import plain_line
 from fittingroom.audits.checks import CHECKS
-from fittingroom.data.catalogue import CATALOGUE, FOUR_FILES, CatalogueEntry
+from fittingroom.data.catalogue import CATALOGUE, CatalogueEntry
 
 _CONTEXT: dict[str, Any] = {
     "@language": "en",
@@ -69,6 +69,7 @@ _SPDX = {
     "CC BY-SA 3.0": "https://creativecommons.org/licenses/by-sa/3.0/",
     "CC BY-SA 4.0": "https://creativecommons.org/licenses/by-sa/4.0/",
     "CC BY 4.0": "https://creativecommons.org/licenses/by/4.0/",
+    "CC BY-NC 4.0": "https://creativecommons.org/licenses/by-nc/4.0/",
 }
 
 
@@ -132,13 +133,13 @@ def _published_files(known: CatalogueEntry | None) -> list[dict[str, str]]:
     return [
         {
             "@type": "cr:FileObject",
-            "@id": f"{name}.gz",
-            "name": f"{name}.gz",
-            "contentUrl": f"{known.mirrors[0]}{name}.gz",
-            "encodingFormat": "application/gzip",
-            "md5": known.info.checksums[f"{name}.gz"],
+            "@id": name,
+            "name": name,
+            "contentUrl": f"{known.mirrors[0]}{name}",
+            "encodingFormat": "application/gzip" if name.endswith(".gz") else "application/zip",
+            "md5": checksum,
         }
-        for name in FOUR_FILES
+        for name, checksum in known.info.checksums.items()
     ]
 
 

@@ -52,7 +52,7 @@ def _list() -> CommandOutput:
 
     rows, facts = [], []
     for entry in CATALOGUE.values():
-        train, test = sum(entry.train_counts), sum(entry.test_counts)
+        train, test = entry.train_size, entry.test_size
         size = "x".join(str(side) for side in entry.image_shape)
         rows.append((entry.name, entry.info.title, entry.info.licence, size, number(train), number(test)))
         facts.append({"name": entry.name, "title": entry.info.title, "licence": entry.info.licence})

@@ -4,7 +4,10 @@ The checksums are MD5, of the packed files. Those of Fashion-MNIST are in its RE
 ones that torchvision and other loaders agree on. The fingerprints are ours (`values.fingerprint`): they tell
 the contents when a file was repacked, as Debian's were. (Debian's files differ from the published ones only in the
 gzip header: with name and time put back, all four give the published MD5.) We have not seen MNIST's and KMNIST's files,
-so these two are known by their checksums and their counts.
+so these two are known by their checksums and their counts. EMNIST's checksum is the one of torchvision's loader, and
+MedMNIST's rows are those of the table that its authors publish with their loader (version 3, 28 pixels): the addresses,
+checksums, names of classes, numbers of images and licences. Of MedMNIST's 2-D sets, ChestMNIST is left out: an image of
+it has several labels. We have not seen these files either.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Literal
 
 FOUR_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 """The names of the MNIST form's four files, without `.gz`: train images and labels, test images and labels."""
@@ -39,22 +43,42 @@ class DatasetInfo:
 class CatalogueEntry:
     """One dataset of the catalogue.
 
-    `mirrors` are addresses of folders that hold the four files, best first. `train_fingerprint` and `test_fingerprint`
-    are None where the contents have never been seen by us.
+    `mirrors` are addresses of folders that hold its files, best first; the files are those with a checksum in `info`.
+    `form` says what they are: four IDX files, one NPZ file, or EMNIST's archive of IDX files. `train_counts` and
+    `test_counts` are per class; they are empty where nobody published them, and `sizes` then has the numbers of
+    training, validation and test images. `train_fingerprint` and `test_fingerprint` are None where the contents have
+    never been seen by us.
     """
 
     name: str
     info: DatasetInfo
     classes: tuple[str, ...]
-    image_shape: tuple[int, int]
-    train_counts: tuple[int, ...]
-    test_counts: tuple[int, ...]
+    image_shape: tuple[int, ...]
+    train_counts: tuple[int, ...] = ()
+    test_counts: tuple[int, ...] = ()
+    sizes: tuple[int, int, int] | None = None
+    form: Literal["idx", "npz", "emnist"] = "idx"
     scale: float = 255.0
     mirrors: tuple[str, ...] = ()
     system_folder: Path | None = None
     system_package: str | None = None
     train_fingerprint: str | None = None
     test_fingerprint: str | None = None
+
+    @property
+    def train_size(self) -> int:
+        """The number of images of its training part, with those of a validation part of its own."""
+        return sum(self.train_counts) if self.sizes is None else sum(self.sizes[:2])
+
+    @property
+    def test_size(self) -> int:
+        """The number of its test images."""
+        return sum(self.test_counts) if self.sizes is None else self.sizes[2]
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The names of its files, as its mirrors have them."""
+        return tuple(self.info.checksums)
 
     @staticmethod
     def known_by(fingerprint: str, test_fingerprint: str) -> CatalogueEntry | None:
@@ -193,8 +217,132 @@ DIGITS = CatalogueEntry(
     test_fingerprint="715a813a096eade457a4a6546c69f473",
 )
 
+EMNIST_LETTERS = CatalogueEntry(
+    name="emnist-letters",
+    info=DatasetInfo(
+        title="EMNIST Letters",
+        licence="not stated",
+        homepage="https://www.nist.gov/itl/products-and-services/emnist-dataset",
+        citation="Cohen, Afshar, Tapson, van Schaik: EMNIST: an extension of MNIST to handwritten letters, 2017, "
+        "arXiv:1702.05373",
+        checksums=MappingProxyType({"gzip.zip": "58c8d27c78d21e728a6bc7b3cc06412e"}),
+        creators=("Gregory Cohen", "Saeed Afshar", "Jonathan Tapson", "André van Schaik"),
+        published="2017-02-17",
+    ),
+    classes=tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ"),
+    image_shape=(28, 28),
+    train_counts=(4800,) * 26,
+    test_counts=(800,) * 26,
+    form="emnist",
+    mirrors=(
+        "https://biometrics.nist.gov/cs_links/EMNIST/",
+        "https://www.itl.nist.gov/iaui/vip/cs_links/EMNIST/",
+    ),
+)
+
+
+def _medmnist(
+    title: str, checksum: str, sizes: tuple[int, int, int], classes: str, *, colour: bool = False, **other: str
+) -> CatalogueEntry:
+    """One of MedMNIST's sets of 28x28 images.
+
+    Args:
+        title: its name; in small letters it is ours.
+        checksum: the MD5 of its file.
+        sizes: numbers of training, validation and test images.
+        classes: their names, with a semicolon between two.
+        colour: whether its images are RGB.
+        other: `licence`, where it is not CC BY 4.0.
+    """
+    name = title.lower()
+    return CatalogueEntry(
+        name=name,
+        info=DatasetInfo(
+            title=title,
+            licence=other.get("licence", "CC BY 4.0"),
+            homepage="https://medmnist.com/",
+            citation="Yang et al.: MedMNIST v2: A large-scale lightweight benchmark for 2D and 3D biomedical image "
+            "classification, Scientific Data 10, 41, 2023, arXiv:2110.14795; and the paper of its source, which the "
+            "homepage names",
+            checksums=MappingProxyType({f"{name}.npz": checksum}),
+            creators=(
+                "Jiancheng Yang",
+                "Rui Shi",
+                "Donglai Wei",
+                "Zequan Liu",
+                "Lin Zhao",
+                "Bilian Ke",
+                "Hanspeter Pfister",
+                "Bingbing Ni",
+            ),
+            published="2023-01-19",
+        ),
+        classes=tuple(classes.split("; ")),
+        image_shape=(28, 28, 3) if colour else (28, 28),
+        sizes=sizes,
+        form="npz",
+        mirrors=("https://zenodo.org/records/10519652/files/",),
+    )
+
+
+_ORGANS = (
+    "bladder; femur-left; femur-right; heart; kidney-left; kidney-right; liver; lung-left; lung-right; pancreas; spleen"
+)
+
+_MEDMNIST = (
+    _medmnist(
+        "PathMNIST",
+        "a8b06965200029087d5bd730944a56c1",
+        (89_996, 10_004, 7_180),
+        "adipose; background; debris; lymphocytes; mucus; smooth muscle; normal colon mucosa; "
+        "cancer-associated stroma; colorectal adenocarcinoma epithelium",
+        colour=True,
+    ),
+    _medmnist(
+        "DermaMNIST",
+        "0744692d530f8e62ec473284d019b0c7",
+        (7_007, 1_003, 2_005),
+        "actinic keratoses and intraepithelial carcinoma; basal cell carcinoma; benign keratosis-like lesions; "
+        "dermatofibroma; melanoma; melanocytic nevi; vascular lesions",
+        colour=True,
+        licence="CC BY-NC 4.0",
+    ),
+    _medmnist(
+        "OCTMNIST",
+        "c68d92d5b585d8d81f7112f81e2d0842",
+        (97_477, 10_832, 1_000),
+        "choroidal neovascularization; diabetic macular edema; drusen; normal",
+    ),
+    _medmnist("PneumoniaMNIST", "28209eda62fecd6e6a2d98b1501bb15f", (4_708, 524, 624), "normal; pneumonia"),
+    _medmnist(
+        "RetinaMNIST",
+        "bd4c0672f1bba3e3a89f0e4e876791e4",
+        (1_080, 120, 400),
+        "grade 0; grade 1; grade 2; grade 3; grade 4",
+        colour=True,
+    ),
+    _medmnist("BreastMNIST", "750601b1f35ba3300ea97c75c52ff8f6", (546, 78, 156), "malignant; normal or benign"),
+    _medmnist(
+        "BloodMNIST",
+        "7053d0359d879ad8a5505303e11de1dc",
+        (11_959, 1_712, 3_421),
+        "basophil; eosinophil; erythroblast; immature granulocyte; lymphocyte; monocyte; neutrophil; platelet",
+        colour=True,
+    ),
+    _medmnist(
+        "TissueMNIST",
+        "ebe78ee8b05294063de985d821c1c34b",
+        (165_466, 23_640, 47_280),
+        "collecting duct or connecting tubule; distal convoluted tubule; glomerular endothelial cells; "
+        "interstitial endothelial cells; leukocytes; podocytes; proximal tubule segments; thick ascending limb",
+    ),
+    _medmnist("OrganAMNIST", "68e3f8846a6bd62f0c9bf841c0d9eacc", (34_561, 6_491, 17_778), _ORGANS),
+    _medmnist("OrganCMNIST", "b9ceb9546e10131b32923c5bbeaea2b1", (12_975, 2_392, 8_216), _ORGANS),
+    _medmnist("OrganSMNIST", "9ab87b696fb54e2a387ebe992d6ed5f1", (13_932, 2_452, 8_827), _ORGANS),
+)
+
 CATALOGUE: Mapping[str, CatalogueEntry] = MappingProxyType(
-    {entry.name: entry for entry in (FASHION_MNIST, MNIST, KMNIST, DIGITS)}
+    {entry.name: entry for entry in (FASHION_MNIST, MNIST, KMNIST, DIGITS, EMNIST_LETTERS, *_MEDMNIST)}
 )
 
 FORMS = ("folder:FOLDER", "npz:FILE", "csv:FILE", "idx:FOLDER")

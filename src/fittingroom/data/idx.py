@@ -11,7 +11,7 @@ import io
 import math
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,15 +48,19 @@ class FourFiles:
     source: str
 
     @classmethod
-    def in_folder(cls, folder: Path) -> FourFiles | None:
+    def in_folder(cls, folder: Path, called: Callable[[str], str] = str) -> FourFiles | None:
         """The four files of a folder, packed or not; None if it has none of them.
+
+        Args:
+            folder: where to look.
+            called: gives the name that a file of `FOUR_FILES` has there.
 
         Raises:
             DatasetNotFoundError: it has only some of the four.
         """
-        paths = {name: path for name in FOUR_FILES if (path := _variant(folder, name)) is not None}
+        paths = {name: path for name in FOUR_FILES if (path := _variant(folder, called(name))) is not None}
         if paths and len(paths) < len(FOUR_FILES):
-            missing = ", ".join(name for name in FOUR_FILES if name not in paths)
+            missing = ", ".join(called(name) for name in FOUR_FILES if name not in paths)
             raise DatasetNotFoundError(
                 f"{folder} has only {len(paths)} of the four files; missing: {missing} (with or without .gz)."
             )
@@ -74,8 +78,8 @@ class FourFiles:
         train, train_labels, test, test_labels = (self.paths[name] for name in FOUR_FILES)
         images, notes = to_images({str(path): FourFiles.images_of(path) for path in (train, test)})
         return RawDataset(
-            train=RawPart(images[str(train)], _read_idx_labels(train_labels)),
-            test=RawPart(images[str(test)], _read_idx_labels(test_labels)),
+            train=RawPart(images[str(train)], FourFiles.labels_of(train_labels)),
+            test=RawPart(images[str(test)], FourFiles.labels_of(test_labels)),
             source=self.source,
             classes=classes,
             notes=notes,
@@ -94,6 +98,15 @@ class FourFiles:
             DataError: the file cannot be read, is not IDX, has no images, or holds less or more than it declares.
         """
         return _read(path, {3, 4}, "images have 3 (or 4 in colour)")
+
+    @staticmethod
+    def labels_of(path: Path) -> NDArray[Any]:
+        """The labels of an IDX file, `(n,)`, in the type it declares.
+
+        Raises:
+            DataError: the file cannot be read, is not IDX, has no labels, or holds less or more than it declares.
+        """
+        return _read(path, {1}, "labels have 1")
 
     @staticmethod
     def dataset_source(folder: Path) -> DatasetSource:
@@ -121,15 +134,6 @@ class FourFiles:
             return replace(contents, notes=(*contents.notes, note))
 
         return DatasetSource.of_files("idx", str(folder), tuple(files.paths.values()), read)
-
-
-def _read_idx_labels(path: Path) -> NDArray[Any]:
-    """The labels of an IDX file, `(n,)`, in the type it declares.
-
-    Raises:
-        DataError: the file cannot be read, is not IDX, has no labels, or holds less or more than it declares.
-    """
-    return _read(path, {1}, "labels have 1")
 
 
 def _read(path: Path, dimensions: set[int], expected: str) -> NDArray[Any]:

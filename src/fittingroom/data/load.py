@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fittingroom.atomic import absolute, expanded
 from fittingroom.data.cache import DatasetSource
-from fittingroom.data.catalogue import CATALOGUE, DIGITS, FORMS, FOUR_FILES, CatalogueEntry, DatasetInfo
+from fittingroom.data.catalogue import CATALOGUE, DIGITS, FORMS, CatalogueEntry, DatasetInfo
 from fittingroom.data.contents import Contents
 from fittingroom.data.dataset import Dataset, Part, SealedTestSet
 from fittingroom.data.split import cut_validation
@@ -170,14 +170,15 @@ def _catalogued(entry: CatalogueEntry, data_dir: Path | None) -> Contents:
     chosen = data_dir or (Path(named).expanduser().absolute() if named else None)
     if entry.name != DIGITS.name and chosen is not None:
         from fittingroom.data.published import PublishedDataset
+        from fittingroom.data.published_forms import expected_files
 
         source = PublishedDataset(entry).in_folder(chosen)
         if source is not None:
             return source.contents()
         if data_dir is not None:
             raise DatasetNotFoundError(
-                f"{chosen} has no {entry.info.title}; expected {', '.join(FOUR_FILES)}, with or without .gz, in it or "
-                f"in its sub-folder {entry.name}."
+                f"{chosen} has no {entry.info.title}; expected {expected_files(entry)} in it or in its sub-folder "
+                f"{entry.name}."
             )
         note = f"FITTINGROOM_DATA_DIR is {chosen}, which has no {entry.info.title}; another copy is used."
         contents = _from_usual_places(entry)

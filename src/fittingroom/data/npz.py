@@ -140,7 +140,15 @@ class NpzFile:
 
     def dataset_source(self) -> DatasetSource:
         """The dataset in a user's file, under Keras's names (`x_train`, `y_train`) or MedMNIST's (`train_images`)."""
-        return DatasetSource.of_files("npz", str(self.path), (self.path,), lambda: _read_npz(self).checked())
+        return DatasetSource.of_files("npz", str(self.path), (self.path,), lambda: self.raw_dataset().checked())
+
+    def raw_dataset(self) -> RawDataset:
+        """The dataset in the file, not checked yet.
+
+        Raises:
+            DataError: the file cannot be read, or its arrays are no dataset.
+        """
+        return _read_npz(self)
 
 
 def _names(archive: zipfile.ZipFile) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """The published datasets of the catalogue: where their files are, their download, and whether they are what they seem.
 
-The four files of a dataset in the MNIST form are looked for in a folder of the user's, in that of a system
-package, and on the authors' mirrors. They are checked by their published checksums, or by their contents. The digits
-come with scikit-learn, so that there is always a dataset.
+The files of a dataset are looked for in a folder of the user's, in that of a system package, and on the authors'
+mirrors. They are checked by their published checksums, or by their contents. The digits come with scikit-learn, so that
+there is always a dataset.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,9 +21,15 @@ import numpy as np
 
 from fittingroom.bar import Bar
 from fittingroom.data.cache import DatasetSource, cache_dir
-from fittingroom.data.catalogue import CATALOGUE, DIGITS, FOUR_FILES, CatalogueEntry
+from fittingroom.data.catalogue import CATALOGUE, DIGITS, CatalogueEntry
 from fittingroom.data.contents import Contents, RawDataset, RawPart
-from fittingroom.data.idx import FourFiles
+from fittingroom.data.published_forms import (
+    PublishedFiles,
+    check_published,
+    expected_files,
+    in_folder,
+    unpack_letters,
+)
 from fittingroom.data.split import count_per_class
 from fittingroom.errors import DataError, DatasetNotFoundError
 
@@ -64,19 +70,24 @@ class PublishedDataset:
     def in_folder(self, folder: Path) -> DatasetSource | None:
         """It in the user's folder: in its sub-folder with the dataset's name, or in it; None if in neither.
 
+        EMNIST's may also be in the sub-folder `gzip`, as they are in its archive.
+
         Raises:
-            DatasetNotFoundError: some of the four files are missing.
+            DatasetNotFoundError: of four files, some are missing.
         """
-        files = FourFiles.in_folder(folder / self.entry.name) or FourFiles.in_folder(folder)
-        return None if files is None else self._source(files, folder)
+        places = [folder / self.entry.name, folder]
+        if self.entry.form == "emnist":
+            places += [place / "gzip" for place in places]
+        found = next((files for place in places if (files := in_folder(self.entry, place)) is not None), None)
+        return None if found is None else self._source(found, folder)
 
     def in_system(self) -> DatasetSource | None:
         """It where a package of the operating system puts it; None if that is not installed."""
         folder = self.entry.system_folder
-        found = FourFiles.in_folder(folder) if folder else None
-        if found is None:
+        if folder is None:
             return None
-        return self._source(FourFiles(found.paths, f"Debian package {self.entry.system_package} ({folder})"))
+        found = in_folder(self.entry, folder, f"Debian package {self.entry.system_package} ({folder})")
+        return None if found is None else self._source(found)
 
     @contextmanager
     def by_download(self) -> Iterator[DatasetSource]:
@@ -86,25 +97,39 @@ class PublishedDataset:
             DatasetNotFoundError: it cannot be downloaded; the message names every way out.
         """
         with _download_folder(self.entry.name) as folder:
-            try:
-                paths = _download(self.entry, folder)
-            except DatasetNotFoundError as error:
-                raise _not_found(self.entry, str(error)) from error
-            yield self._source(FourFiles(paths, f"download from {self.entry.mirrors[0]}"))
+            source = f"download from {self.entry.mirrors[0]}"
+            kept = None
+            if self.entry.form == "emnist":
+                with suppress(DatasetNotFoundError):  # where it was killed while it unpacked
+                    kept = in_folder(self.entry, folder, source)
+            if kept is None or self.entry.files[0] in kept.paths:
+                try:
+                    paths = _download(self.entry, folder)
+                except DatasetNotFoundError as error:
+                    raise _not_found(self.entry, str(error)) from error
+                if self.entry.form == "emnist":
+                    # Its archive has half a gigabyte, of which the letters are a fifteenth.
+                    unpack_letters(paths[self.entry.files[0]], folder)
+                    paths[self.entry.files[0]].unlink()
+                kept = in_folder(self.entry, folder, source)
+            if kept is None:  # pooch has put all of them there
+                raise DatasetNotFoundError(f"The files of {self.entry.info.title} vanished from {folder}. Try again.")
+            yield self._source(kept, verified=self.entry.form == "emnist")
 
-    def _source(self, files: FourFiles, data_dir: Path | None = None) -> DatasetSource:
-        """Four files that should be this dataset; reading them refuses any other.
+    def _source(self, files: PublishedFiles, data_dir: Path | None = None, *, verified: bool = False) -> DatasetSource:
+        """Files that should be this dataset; reading them refuses any other.
 
         Args:
             files: where they are.
             data_dir: the user's folder that has them, which is cached apart; None for all other places.
+            verified: whether the published checksum was compared already.
         """
         entry = self.entry
 
         def read() -> Contents:
-            verified = _check_checksums(entry, files.paths)
-            contents = files.read(entry.classes)
-            return contents if verified else _check_contents(entry, contents)
+            known = verified or _check_checksums(entry, files.paths)
+            contents = files.read()
+            return contents if known else _check_contents(entry, contents)
 
         paths = tuple(files.paths.values())
         return DatasetSource.of_files(entry.name, None if data_dir is None else str(data_dir), paths, read)
@@ -128,8 +153,7 @@ def _download_folder(name: str) -> Iterator[Path]:
 def _not_found(entry: CatalogueEntry, reason: str) -> DatasetNotFoundError:
     """The error that says where a dataset was looked for, and all the ways to get it."""
     ways = [
-        f"put the four files ({', '.join(f'{name}.gz' for name in FOUR_FILES)}) into a folder and name it with "
-        "--data-dir or FITTINGROOM_DATA_DIR",
+        f"put {expected_files(entry)} into a folder and name it with --data-dir or FITTINGROOM_DATA_DIR",
         f"copy the cache folder of a machine where {entry.name} was loaded to {cache_dir()}",
     ]
     if entry.system_package:
@@ -140,7 +164,7 @@ def _not_found(entry: CatalogueEntry, reason: str) -> DatasetNotFoundError:
 
 
 def _download(entry: CatalogueEntry, folder: Path, pause: float = 1.0) -> Mapping[str, Path]:
-    """The four files of a dataset by their names in `FOUR_FILES`, downloaded unless the folder has them already.
+    """The files of a dataset by their names, downloaded unless the folder has them already.
 
     Each file is asked from each mirror in turn, in three rounds. A file with a wrong checksum is deleted. Progress goes
     to standard error if that is a terminal.
@@ -154,7 +178,7 @@ def _download(entry: CatalogueEntry, folder: Path, pause: float = 1.0) -> Mappin
         DatasetNotFoundError: no mirror gave a file with the right checksum; the message has the reason of each.
     """
     with _quiet_pooch(), Bar.shown(f"Downloading {entry.info.title}") as bar:
-        return {name: _download_file(f"{name}.gz", entry, folder, bar, pause) for name in FOUR_FILES}
+        return {name: _download_file(name, entry, folder, bar, pause) for name in entry.files}
 
 
 def _download_file(file: str, entry: CatalogueEntry, folder: Path, bar: Bar | None, pause: float) -> Path:
@@ -215,32 +239,29 @@ def _md5(path: Path) -> str:
 
 
 def _check_checksums(entry: CatalogueEntry, paths: Mapping[str, Path]) -> bool:
-    """Whether all four files are the published ones, by MD5.
+    """Whether all files are the published ones, by MD5; not where they have no published checksum.
 
     Args:
         entry: the dataset they should be.
-        paths: for each name of `FOUR_FILES` the file found.
+        paths: for each name the file found.
 
     Raises:
         DataError: a file is one of another dataset, or of another part of this one.
     """
     verified = True
-    for name in FOUR_FILES:
-        actual = _md5(paths[name])
-        if actual == entry.info.checksums[f"{name}.gz"]:
+    for name, path in paths.items():
+        actual = _md5(path)
+        if actual == entry.info.checksums.get(name):
             continue
         verified = False
         file = _file_with(actual, entry)
         if file is not None:
             raise DataError(
-                f"{paths[name]} holds {file} of {entry.info.title}, by its checksum: the files are swapped. "
-                "Rename them."
+                f"{path} holds {file} of {entry.info.title}, by its checksum: the files are swapped. Rename them."
             )
         for other in CATALOGUE.values():
             if (file := _file_with(actual, other)) is not None:
-                raise DataError(
-                    f"{paths[name]} is {file} of {other.info.title}, by its checksum. {_mend(entry, other)}"
-                )
+                raise DataError(f"{path} is {file} of {other.info.title}, by its checksum. {_mend(entry, other)}")
     return verified
 
 
@@ -254,6 +275,8 @@ def _check_contents(entry: CatalogueEntry, contents: Contents) -> Contents:
     Raises:
         DataError: they are another dataset, or its parts are swapped.
     """
+    if entry.form != "idx":
+        return check_published(entry, contents)
     actual = CatalogueEntry.known_by(contents.fingerprint, contents.test_fingerprint)
     if actual is entry:
         return contents

@@ -124,7 +124,7 @@ def _choices() -> dict[str, Any]:
                 "name": name,
                 "title": entry.info.title,
                 "classes": len(entry.classes),
-                "images": sum(entry.train_counts),
+                "images": entry.train_size,
                 "shape": list(entry.image_shape),
             }
             for name, entry in CATALOGUE.items()

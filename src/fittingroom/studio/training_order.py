@@ -192,7 +192,7 @@ class TrainingOrder:
         entry = CATALOGUE.get(self.dataset)
         if entry is None:
             return None
-        images = sum(entry.train_counts)
+        images = entry.train_size
         return images - min(5000, images // 5), entry.image_shape, len(entry.classes)
 
 
