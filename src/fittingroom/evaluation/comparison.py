@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fittingroom.card_html import as_html, card, card_table
 from fittingroom.errors import InputError
-from fittingroom.evaluation.differences import ENOUGH_SEEDS, Difference, mcnemar, sign_flip
+from fittingroom.evaluation.differences import ENOUGH_SEEDS, Difference
 from fittingroom.evaluation.estimate import accuracy_interval
 from fittingroom.evaluation.spread import Interval, Spread
 from fittingroom.text import amount, nats, number, percent, percent_range
@@ -110,17 +110,14 @@ class Pair:
         """Two contenders by the paired tests that their seeds allow, as the only comparison that is made."""
         finite = bool(np.isfinite(first.loss).all() and np.isfinite(second.loss).all())
         seeds, same = (first.seeds, second.seeds), sorted(first.seeds) == sorted(second.seeds)
-        accuracy = Difference.between(first.correct, second.correct, seeds)
+        accuracy = Difference.of_accuracies(first.correct, second.correct, seeds)
         loss = Difference.between(first.loss, second.loss, seeds) if finite else None
         if min(len(first.seeds), len(second.seeds)) >= ENOUGH_SEEDS:
             return cls(*positions, accuracy, loss, "paired seeds and images" if same else "seeds and images")
-        # How many more seeds of the first get an image right, in whole numbers: each side counts times the other's
-        # seeds.
-        ahead = first.correct.sum(axis=0) * len(second.seeds) - second.correct.sum(axis=0) * len(first.seeds)
-        alone = len(first.seeds) == len(second.seeds) == 1
-        only = (int((ahead > 0).sum()), int((ahead < 0).sum())) if alone else None
-        p = sign_flip(ahead) if only is None else mcnemar(*only)
-        return cls(*positions, replace(accuracy, exact=p), loss, "mcnemar" if alone else "sign flip", only)
+        if not len(first.seeds) == len(second.seeds) == 1:
+            return cls(*positions, accuracy, loss, "sign flip")
+        one, other = first.correct[0], second.correct[0]
+        return cls(*positions, accuracy, loss, "mcnemar", (int((one & ~other).sum()), int((other & ~one).sum())))
 
     @property
     def better(self) -> int | None:

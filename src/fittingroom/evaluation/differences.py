@@ -69,6 +69,26 @@ class Difference:
             return cls(value, Estimate.with_two_more(one - other))
         return cls(value, Estimate.over_images(one - other))
 
+    @classmethod
+    def of_accuracies(
+        cls, first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_], seeds: tuple[Sequence[int], Sequence[int]]
+    ) -> Difference:
+        """The difference of the accuracies on the same images; with few seeds, an exact test has to show it as well.
+
+        Args:
+            first: whether each seed of the first side was right about each image, `(seeds, images)`.
+            second: the same of the second side, on the same images.
+            seeds: those of both sides, as in `between`.
+        """
+        difference = cls.between(first, second, seeds)
+        if min(len(first), len(second)) >= ENOUGH_SEEDS:
+            return difference
+        # In whole numbers: how many more seeds of the first get an image right, each side times the other's seeds.
+        ahead = first.sum(axis=0) * len(second) - second.sum(axis=0) * len(first)
+        if len(first) == len(second) == 1:
+            return replace(difference, exact=mcnemar(int((ahead > 0).sum()), int((ahead < 0).sum())))
+        return replace(difference, exact=sign_flip(ahead))
+
     @property
     def p(self) -> float:
         """How likely so large a difference would be, in either direction, if there were none; 0 to 1."""
@@ -99,6 +119,11 @@ class Difference:
     def among(self, comparisons: int) -> Difference:
         """The same difference as one of so many comparisons."""
         return replace(self, comparisons=comparisons)
+
+    def reversed(self) -> Difference:
+        """The second side's mean less the first's."""
+        estimate = replace(self.estimate, mean=-self.estimate.mean, skewness=-self.estimate.skewness)
+        return replace(self, value=-self.value, estimate=estimate)
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain JSON."""
