@@ -10,19 +10,28 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from fittingroom.reports.pages.audit_page import audit_report
+from fittingroom.reports.pages.benchmark_page import benchmark_report
 from fittingroom.reports.pages.experiment_page import experiment_report
 from fittingroom.reports.pages.lab_page import lab_report, labs_index
 from tests.audits.made_up_checks import page_facts
 from tests.browser.conftest import HOSTILE_NAMES, Open
 from tests.browser.test_report import CONTRAST, WIDTHS
+from tests.reports.benchmarks import benchmark_facts
 from tests.reports.builders import digits_contents, written
 from tests.reports.experiments import experiment_facts
 from tests.reports.labs import arm_facts, lab_facts, refused_arm
 
 HOSTILE = "".join(HOSTILE_NAMES)
 EXPERIMENTS = ["few", "many", "failed", "hostile"]
+BENCHMARKS = ["whole", "hostile"]
 LABS = ["numbers", "images", "error", "one", "hostile-accuracy", "hostile-cost"]
-PAGES = [*(f"experiment-{name}" for name in EXPERIMENTS), *(f"lab-{name}" for name in LABS), "labs", "audit"]
+PAGES = [
+    *(f"experiment-{name}" for name in EXPERIMENTS),
+    *(f"benchmark-{name}" for name in BENCHMARKS),
+    *(f"lab-{name}" for name in LABS),
+    "labs",
+    "audit",
+]
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +46,11 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "hostile": experiment_facts(recipes=3, failed=1, final=True, text=HOSTILE),
     }.items():
         experiment_report(facts, histories).save(folder / f"experiment-{name}.html")
+    for name, facts in {
+        "whole": benchmark_facts(7, 3, folder=folder / "benchmark", failed=1),
+        "hostile": benchmark_facts(methods=3, datasets=3, text=HOSTILE, failed=1),
+    }.items():
+        benchmark_report(facts).save(folder / f"benchmark-{name}.html")
     ran = [arm_facts("course", run=folder / "run")]
     labs = {
         "numbers": lab_facts("numbers", arms=ran),
@@ -84,7 +98,7 @@ def _check_headings_and_words(page: Page) -> None:
 
 
 @pytest.mark.parametrize("look", ["light", "dark", "printed"])
-@pytest.mark.parametrize("name", ["experiment-failed", "lab-images"])
+@pytest.mark.parametrize("name", ["experiment-failed", "benchmark-whole", "lab-images"])
 def test_every_text_has_a_contrast_of_four_and_a_half(pages: Path, open_file: Open, name: str, look: str) -> None:
     page = open_file(pages / f"{name}.html", dark=look != "light").page
     if look == "printed":
@@ -95,7 +109,7 @@ def test_every_text_has_a_contrast_of_four_and_a_half(pages: Path, open_file: Op
     assert [one for one in found if one[0] < 4.5] == []
 
 
-@pytest.mark.parametrize("name", ["experiment-few", "lab-images"])
+@pytest.mark.parametrize("name", ["experiment-few", "benchmark-whole", "lab-images"])
 def test_a_page_reads_the_same_without_scripts(pages: Path, open_file: Open, name: str) -> None:
     texts = [open_file(pages / f"{name}.html", scripts=scripts).page.inner_text("main") for scripts in (True, False)]
     assert texts[0] == texts[1]
