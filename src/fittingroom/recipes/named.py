@@ -19,6 +19,7 @@ from fittingroom.recipes.recipe import DEFAULT_BACKBONE, Recipe
 from fittingroom.text import number, percent, word_list
 
 NOT_MEASURED = "not measured yet"
+_CLASSICAL = "sklearn:"
 _CLAIMS = Path(__file__).with_name("claims.json")
 
 
@@ -259,6 +260,17 @@ def find_recipe(name: str) -> Recipe:
     """
     if name in NAMED:
         return NAMED[name].recipe
+    if name.startswith(_CLASSICAL):
+        from fittingroom.recipes.classical_recipes import CLASSICAL_RECIPES
+
+        if name in CLASSICAL_RECIPES:
+            return CLASSICAL_RECIPES[name].recipe
     if name.endswith(".toml") or os.sep in name or Path(name).is_file():
         return Recipe.read(Path(name))
-    raise UnknownNameError("recipe", name, [*NAMED, "FILE.toml"])
+    raise UnknownNameError("recipe", name, [*NAMED, *_classical_names(), "FILE.toml"])
+
+
+def _classical_names() -> list[str]:
+    from fittingroom.recipes.classical_recipes import CLASSICAL_RECIPES
+
+    return list(CLASSICAL_RECIPES)

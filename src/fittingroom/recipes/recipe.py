@@ -39,10 +39,14 @@ _ADDED = frozenset(
         "weight_decay",
         "precision",
         "test_views",
+        "estimator",
+        "features",
     }
 )
+# All that a classifier of scikit-learn's has; the rest is about networks.
+_WITH_ESTIMATOR = frozenset({"name", "estimator", "features", "scale", "class_weight"})
 # What a model of the user's own decides itself; its weight decay can still be set, since compiling it may not.
-_NOT_WITH_MODEL = tuple(sorted(_ADDED - {"weight_decay"}))
+_NOT_WITH_MODEL = tuple(sorted(_ADDED - {"weight_decay", "estimator"}))
 # What a backbone has of its own, or does before any of our layers sees an image.
 _NOT_WITH_BACKBONE = ("convolutions", "residual", "scale", "precision")
 DEFAULT_BACKBONE = "efficientnet-lite0"
@@ -91,6 +95,9 @@ class Recipe:
         stop: conditions that end training early, as `StopRule.parse` reads them.
         model: `FILE.py:FUNCTION`, a function without arguments that returns a Keras model, in place of all that shapes
             the model and its images here. Where that model is compiled, its own loss and optimizer count.
+        estimator: `MODULE:EXPRESSION`, a classifier with scikit-learn's interface in place of a network, as
+            `estimator_text.EstimatorText` reads it; of what is above, only `scale` and `class_weight` count then.
+        features: what the estimator gets of each image: `pixels`, or `hog`, histograms of oriented gradients.
 
     Raises:
         RecipeError, UnknownNameError: a value makes no sense; the message has the key, the value and what is expected.
@@ -122,18 +129,27 @@ class Recipe:
     test_views: tuple[str, ...] = ()
     stop: tuple[str, ...] = ()
     model: str | None = None
+    estimator: str | None = None
+    features: str = "pixels"
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             object.__setattr__(self, field.name, Setting(field.name, getattr(self, field.name)).value)
-        if self.model is None:
+        if self.estimator is not None:
+            self._check_beside_estimator()
+        elif self.model is not None:
+            self._check_beside_model()
+        else:
             self._check_together()
             self._check_backbone()
-        else:
-            self._check_beside_model()
 
     def _check_together(self) -> None:
         """Raises RecipeError where one setting contradicts another."""
+        if self.features != _DEFAULTS["features"]:
+            raise RecipeError(
+                f"features = {self.features!r}: expected {_DEFAULTS['features']!r}, since there is no estimator to get "
+                "them. Set estimator = 'sklearn.svm:SVC()', for example."
+            )
         if self.dropout > 0 and not self.hidden:
             raise RecipeError(f"dropout = {self.dropout}: expected 0, since there is no hidden layer (hidden = []).")
         if self.batch_norm and not (self.hidden or self.convolutions):
@@ -200,6 +216,15 @@ class Recipe:
                     "brings its own."
                 )
 
+    def _check_beside_estimator(self) -> None:
+        """Raises RecipeError for a setting of networks."""
+        for key in _KEYS:
+            if key not in _WITH_ESTIMATOR and getattr(self, key) != _DEFAULTS[key]:
+                raise RecipeError(
+                    f"{key} = {_shown(getattr(self, key))}: expected {_shown(_DEFAULTS[key])}, since it is a setting "
+                    f"of networks and estimator = {self.estimator!r} is none. Its own settings stand in its brackets."
+                )
+
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Recipe:
         """The recipe with these settings; a key that is left out has its default.
@@ -216,7 +241,8 @@ class Recipe:
     def read(cls, path: Path) -> Recipe:
         """The recipe in a TOML file. Without a `name`, the file's name is used.
 
-        A relative path in `model` or `backbone` counts from the recipe's folder, so that files can lie side by side.
+        A relative path in `model`, `estimator` or `backbone` counts from the recipe's folder, so that files can lie
+        side by side.
 
         Raises:
             RecipeError: the file is missing, is not TOML, or a key or a value makes no sense; with file and line.
@@ -225,6 +251,10 @@ class Recipe:
         settings = dict(table.items())
         if settings.get("model") is not None:
             settings["model"] = ModelFile.of(settings["model"]).beside(table.folder).text
+        if settings.get("estimator") is not None:
+            from fittingroom.recipes.estimator_text import EstimatorText
+
+            settings["estimator"] = EstimatorText.of(settings["estimator"]).beside(table.folder).text
         if (backbone := settings.get("backbone")) is not None and backbone.startswith(_OWN_BACKBONE):
             settings["backbone"] = f"{_OWN_BACKBONE}{table.folder / backbone.removeprefix(_OWN_BACKBONE)}"
         return cls.from_dict({"name": path.stem, **settings})
@@ -243,7 +273,8 @@ class Recipe:
     def changed(self, **settings: Any) -> Recipe:
         """This recipe with other settings. If any differs, the name gets a `+`: `course+` is no longer `course`.
 
-        With a model of the user's own it gets the name of the function that makes it: nothing of `course` is in it.
+        With a model of the user's own it gets the name of the function that makes it, and with an estimator that of its
+        class: nothing of `course` is in them.
 
         Raises:
             RecipeError, UnknownNameError: an unknown key, or a value that makes no sense.
@@ -253,6 +284,10 @@ class Recipe:
             return result
         if self.model is None and result.model is not None:
             return dataclasses.replace(result, name=result.model.rpartition(":")[2])
+        if self.estimator is None and result.estimator is not None:
+            from fittingroom.recipes.estimator_text import EstimatorText
+
+            return dataclasses.replace(result, name=EstimatorText.of(result.estimator).name)
         return dataclasses.replace(result, name=f"{self.name.rstrip('+')}+")
 
     def with_settings(self, settings: Iterable[str]) -> Recipe:
@@ -297,6 +332,10 @@ class Recipe:
         del values["name"]
         if self.model is not None:
             values["model"] = ModelFile.of(self.model).digest()
+        if self.estimator is not None:
+            from fittingroom.recipes.estimator_text import EstimatorText
+
+            values["estimator"] = EstimatorText.of(self.estimator).digest()
         return values
 
 

@@ -26,6 +26,7 @@ LOSSES = ("sparse_categorical_crossentropy",)
 SCHEDULES = ("constant", "cosine")
 PRECISIONS = ("float32", "mixed_bfloat16")
 CLASS_WEIGHTS = ("balanced",)
+FEATURES = ("pixels", "hog")
 ALL: Literal["all"] = "all"
 """The value of `unfreeze` for the whole backbone."""
 
@@ -39,7 +40,7 @@ _SWITCHES = frozenset({"batch_norm", "residual", "scale"})
 _SWITCHED = MappingProxyType({"true": True, "on": True, "yes": True, "false": False, "off": False, "no": False})
 _INTEGERS = frozenset({"batch_size", "epochs", "unfreeze", "views"})
 _FLOATS = frozenset({"dropout", "label_smoothing", "learning_rate", "warmup", "weight_decay"})
-_OPTIONAL = frozenset({"backbone", "class_weight", "model", "weight_decay"})
+_OPTIONAL = frozenset({"backbone", "class_weight", "estimator", "model", "weight_decay"})
 
 # What people call these keys elsewhere, where the spelling alone does not lead to the right one.
 OTHER_WORDS = MappingProxyType(
@@ -49,6 +50,7 @@ OTHER_WORDS = MappingProxyType(
         "batch": "batch_size",
         "batchnorm": "batch_norm",
         "class_weights": "class_weight",
+        "classifier": "estimator",
         "conv": "convolutions",
         "early_stopping": "stop",
         "filters": "convolutions",
@@ -366,6 +368,14 @@ def _check_model(key: str, value: Any) -> str:
     return ModelFile.of(value).text
 
 
+def _check_estimator(key: str, value: Any) -> str:
+    from fittingroom.recipes.estimator_text import EstimatorText
+
+    if not isinstance(value, str):
+        _refuse(key, value, "MODULE:EXPRESSION, for example 'sklearn.svm:SVC(C=10)'")
+    return EstimatorText.of(value).text
+
+
 _CHECKS: Mapping[str, Callable[[str, Any], Any]] = MappingProxyType(
     {
         "name": _check_name(100),
@@ -394,6 +404,8 @@ _CHECKS: Mapping[str, Callable[[str, Any], Any]] = MappingProxyType(
         "test_views": _check_test_views,
         "stop": _check_stop,
         "model": _check_optional(_check_model),
+        "estimator": _check_optional(_check_estimator),
+        "features": _check_known(FEATURES),
     }
 )
 """One check for each key of a recipe, in the order in which a recipe lists them."""
