@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, NoReturn
@@ -32,6 +32,7 @@ ALL: Literal["all"] = "all"
 
 _LARGEST_LAYER = 1_000_000
 _LARGEST_INTEGER = 2**31 - 1
+_EXAMPLE = "sklearn.svm:SVC(C=10)"
 _POSITIVE = "a whole number, 1 or more"
 
 # How `--set` reads the values of keys that do not hold text.
@@ -215,10 +216,8 @@ def _number(text: str, kind: Callable[[str], Any]) -> Any:
 
 
 def _refuse(key: str, value: Any, expected: str) -> NoReturn:
-    shown = repr(list(value)) if isinstance(value, tuple) else repr(value)
-    if len(shown) > 80:
-        shown = shown[:77] + "..."
-    raise RecipeError(f"{key} = {shown}: expected {expected}.")
+    shown = repr(list(value) if isinstance(value, tuple) else value)
+    raise RecipeError(f"{key} = {shown if len(shown) <= 80 else f'{shown[:77]}...'}: expected {expected}.")
 
 
 def _is_integer(value: Any, lowest: int, highest: int) -> bool:
@@ -241,12 +240,8 @@ def _check_name(longest: int) -> Callable[[str, Any], str]:
 def _check_hidden(key: str, value: Any) -> tuple[int, ...]:
     sizes = (value,) if isinstance(value, int) else value
     if not isinstance(sizes, tuple | list) or not all(_is_integer(size, 1, _LARGEST_LAYER) for size in sizes):
-        _refuse(
-            key,
-            value,
-            f"the sizes of the hidden layers, whole numbers from 1 to {_LARGEST_LAYER:,}, "
-            "for example [512, 256] for two layers or [] for none",
-        )
+        expected = f"the sizes of the hidden layers, whole numbers from 1 to {_LARGEST_LAYER:,}, "
+        _refuse(key, value, f"{expected}for example [512, 256] for two layers or [] for none")
     return tuple(sizes)
 
 
@@ -285,19 +280,14 @@ def _check_share(meaning: str) -> Callable[[str, Any], float]:
 
 def _check_weight_decay(key: str, value: Any) -> float:
     if not (_is_number(value) and 0 <= value < 1):
-        _refuse(
-            key,
-            value,
-            "the share of each weight to subtract per step and learning rate, from 0 up to but not including 1",
-        )
+        expected = "the share of each weight to subtract per step and learning rate, from 0 up to but not including 1"
+        _refuse(key, value, expected)
     return float(value)
 
 
 def _check_switch(meaning: str) -> Callable[[str, Any], bool]:
     def check(key: str, value: Any) -> bool:
-        if not isinstance(value, bool):
-            _refuse(key, value, f"true ({meaning}) or false")
-        return value
+        return value if isinstance(value, bool) else _refuse(key, value, f"true ({meaning}) or false")
 
     return check
 
@@ -308,19 +298,23 @@ def _check_convolutions(key: str, value: Any) -> tuple[tuple[int, ...], ...]:
         isinstance(stage, tuple | list) and stage and all(_is_integer(size, 1, _LARGEST_LAYER) for size in stage)
         for stage in stages
     ):
-        _refuse(
-            key,
-            value,
+        expected = (
             "the features of the 3x3 convolutions, one list for each stage, for example [[32], [64, 64]] for one "
-            "convolution, pooling and two more, or [] for none",
+            "convolution, pooling and two more, or [] for none"
         )
+        _refuse(key, value, expected)
     return tuple(tuple(stage) for stage in stages)
 
 
+def _texts(key: str, value: Any, expected: str) -> Iterable[str]:
+    texts = (value,) if isinstance(value, str) else value
+    if not isinstance(texts, tuple | list) or not all(isinstance(text, str) for text in texts):
+        _refuse(key, value, expected)
+    return texts
+
+
 def _check_augment(key: str, value: Any) -> tuple[str, ...]:
-    changes = (value,) if isinstance(value, str) else value
-    if not isinstance(changes, tuple | list) or not all(isinstance(text, str) for text in changes):
-        _refuse(key, value, "a list of augmentations, for example ['flip', 'shift 2']")
+    changes = _texts(key, value, "a list of augmentations, for example ['flip', 'shift 2']")
     return tuple(Augmentation.of(text).text for text in changes)
 
 
@@ -332,9 +326,8 @@ def _check_test_views(key: str, value: Any) -> tuple[str, ...]:
     return views
 
 
-def _check_known(names: Iterable[str]) -> Callable[[str, Any], str]:
+def _check_known(known: Sequence[str]) -> Callable[[str, Any], str]:
     def check(key: str, value: Any) -> str:
-        known = tuple(names)
         if not isinstance(value, str):
             _refuse(key, value, f"one of {word_list(known, 'or')}")
         if value not in known:
@@ -346,34 +339,27 @@ def _check_known(names: Iterable[str]) -> Callable[[str, Any], str]:
 
 def _check_loss(key: str, value: Any) -> str:
     if value not in LOSSES:
-        _refuse(
-            key,
-            value,
-            f"{LOSSES[0]!r}, the cross-entropy for labels that are whole numbers, as they are here; "
-            "a model of your own with another loss can be trained with fittingroom.fit",
-        )
+        expected = f"{LOSSES[0]!r}, the cross-entropy for labels that are whole numbers, as they are here; "
+        _refuse(key, value, f"{expected}a model of your own with another loss can be trained with fittingroom.fit")
     return str(value)
 
 
 def _check_stop(key: str, value: Any) -> tuple[str, ...]:
-    conditions = (value,) if isinstance(value, str) else value
-    if not isinstance(conditions, tuple | list) or not all(isinstance(text, str) for text in conditions):
-        _refuse(key, value, "a list of stop conditions, for example ['loss<0.4']")
+    conditions = _texts(key, value, "a list of stop conditions, for example ['loss<0.4']")
     return tuple(StopRule.parse(text).text for text in conditions)
 
 
-def _check_model(key: str, value: Any) -> str:
-    if not isinstance(value, str):
-        _refuse(key, value, "FILE.py:FUNCTION, for example 'mymodel.py:build'")
-    return ModelFile.of(value).text
+def _check_text(expected: str, plain: Callable[[str], str]) -> Callable[[str, Any], str]:
+    def check(key: str, value: Any) -> str:
+        return plain(value) if isinstance(value, str) else _refuse(key, value, expected)
+
+    return check
 
 
-def _check_estimator(key: str, value: Any) -> str:
+def _plain_estimator(text: str) -> str:
     from fittingroom.recipes.estimator_text import EstimatorText
 
-    if not isinstance(value, str):
-        _refuse(key, value, "MODULE:EXPRESSION, for example 'sklearn.svm:SVC(C=10)'")
-    return EstimatorText.of(value).text
+    return EstimatorText.of(text).text
 
 
 _CHECKS: Mapping[str, Callable[[str, Any], Any]] = MappingProxyType(
@@ -403,8 +389,10 @@ _CHECKS: Mapping[str, Callable[[str, Any], Any]] = MappingProxyType(
         "precision": _check_known(PRECISIONS),
         "test_views": _check_test_views,
         "stop": _check_stop,
-        "model": _check_optional(_check_model),
-        "estimator": _check_optional(_check_estimator),
+        "model": _check_optional(
+            _check_text("FILE.py:FUNCTION, for example 'mymodel.py:build'", lambda text: ModelFile.of(text).text)
+        ),
+        "estimator": _check_optional(_check_text(f"MODULE:EXPRESSION, for example {_EXAMPLE!r}", _plain_estimator)),
         "features": _check_known(FEATURES),
     }
 )
