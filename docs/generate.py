@@ -153,12 +153,12 @@ def backbones() -> str:
 
 def datasets() -> str:
     """A row for each dataset that is known by name."""
-    lines = ["| name | images | training, test | classes | licence |", "|---|---|---|---|---|"]
+    lines = ["| name | family | images | training, test | classes | licence |", "|---|---|---|---|---|---|"]
     for entry in CATALOGUE.values():
         size = "×".join(map(str, entry.image_shape[:2])) + (" colour" if len(entry.image_shape) == 3 else "")
         counts = f"{entry.train_size:,}, {entry.test_size:,}"
         classes = ", ".join(entry.classes)
-        lines.append(f"| `{entry.name}` | {size} | {counts} | {classes} | {entry.info.licence} |")
+        lines.append(f"| `{entry.name}` | {entry.family} | {size} | {counts} | {classes} | {entry.info.licence} |")
     return "\n".join([*lines, ""])
 
 

@@ -27,6 +27,7 @@ Stream = Literal[
     "other-images",
     "planted",
     "drift",
+    "made",
 ]
 
 

@@ -55,7 +55,9 @@ def _list() -> CommandOutput:
         train, test = entry.train_size, entry.test_size
         size = "x".join(str(side) for side in entry.image_shape)
         rows.append((entry.name, entry.info.title, entry.info.licence, size, number(train), number(test)))
-        facts.append({"name": entry.name, "title": entry.info.title, "licence": entry.info.licence})
+        facts.append(
+            {"name": entry.name, "title": entry.info.title, "licence": entry.info.licence, "family": entry.family}
+        )
     lines = table(("dataset", "title", "licence", "pixels", "train", "test"), rows, left=3)
     return CommandOutput({"datasets": facts, "forms": list(FORMS)}, f"{lines}\n\nYour own data: {', '.join(FORMS)}")
 
@@ -91,8 +93,19 @@ def _text(facts: dict[str, Any]) -> str:
         for index, name in enumerate(facts["classes"])
     ]
     rows.append(("all", *(number(facts["counts"][part]["total"]) for part in parts)))
-    shown = ("source", "licence", "homepage", "citation", "resize_rule", "fingerprint", "test_fingerprint", "sprite")
-    lines = [(key.replace("_", " "), str(facts[key])) for key in shown if facts[key] not in (None, "unknown")]
+    shown = (
+        "about",
+        "family",
+        "source",
+        "licence",
+        "homepage",
+        "citation",
+        "resize_rule",
+        "fingerprint",
+        "test_fingerprint",
+        "sprite",
+    )
+    lines = [(key.replace("_", " "), str(facts[key])) for key in shown if facts[key] not in (None, "", "unknown")]
     lines += [("checksum", f"{file} {checksum}") for file, checksum in facts["checksums"].items()]
     size = "x".join(str(side) for side in facts["image_shape"])
     return (

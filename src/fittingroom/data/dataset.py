@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.data.catalogue import DatasetInfo
+from fittingroom.data.catalogue import CATALOGUE, DatasetInfo, entry_with
 from fittingroom.data.split import count_per_class
 from fittingroom.data.values import Digests, Images, Labels, fingerprint, source_fingerprint
 from fittingroom.errors import DataError
@@ -129,9 +129,21 @@ class SealedTestSet:
         digests: of the files that the images came from; None for arrays.
         looks: gives in words how often the test set was looked at, for the fingerprints that it is known by.
         inspector: called with each inspection; None where nothing can record one.
+        origin: the source fingerprint of another dataset's test part, where these images are made from it; it is what
+            the ledger knows this part by. None for images of its own.
     """
 
-    __slots__ = ("_digests", "_inspections", "_inspector", "_looks", "_openings", "_part", "_recorder", "fingerprint")
+    __slots__ = (
+        "_digests",
+        "_inspections",
+        "_inspector",
+        "_looks",
+        "_openings",
+        "_origin",
+        "_part",
+        "_recorder",
+        "fingerprint",
+    )
 
     def __init__(
         self,
@@ -141,8 +153,10 @@ class SealedTestSet:
         digests: Digests | None = None,
         looks: Callable[[frozenset[str]], str] | None = None,
         inspector: Callable[[Opening], None] | None = None,
+        origin: str | None = None,
     ) -> None:
         self._part = part
+        self._origin = origin
         self._inspector = inspector
         self._inspections: list[Opening] = []
         self._looks = looks
@@ -196,8 +210,11 @@ class SealedTestSet:
         # From the arrays that are handed out, since a fingerprint from a file proves nothing about them.
         if fingerprint(part.images, part.labels) != self.fingerprint:
             raise DataError("the test images have changed since they were loaded. Load them again.")
-        source = source_fingerprint(part.images, part.labels, self._digests)
-        return Opening(datetime.datetime.now(datetime.UTC), reason, self.fingerprint, len(self), source)
+        return Opening(datetime.datetime.now(datetime.UTC), reason, self.fingerprint, len(self), self._source())
+
+    def _source(self) -> str:
+        """What the ledger knows this test part by."""
+        return self._origin or source_fingerprint(self._part.images, self._part.labels, self._digests)
 
     @property
     def openings(self) -> tuple[Opening, ...]:
@@ -225,8 +242,7 @@ class SealedTestSet:
         here = f"{self.count:,} images, opened {len(self._openings)} times"
         if self._looks is None:
             return f"SealedTestSet({here})"
-        known_as = {self.fingerprint, source_fingerprint(self._part.images, self._part.labels, self._digests)}
-        return f"SealedTestSet({here} from here; {self._looks(frozenset(known_as))})"
+        return f"SealedTestSet({here} from here; {self._looks(frozenset({self.fingerprint, self._source()}))})"
 
     if not TYPE_CHECKING:  # else type checkers would take any attribute, also `images`
 
@@ -259,6 +275,7 @@ class SealedTestSet:
             self._digests,
             looks or self._looks,
             inspector or self._inspector,
+            self._origin,
         )
         other._openings, other._inspections = self._openings, self._inspections
         return other
@@ -321,6 +338,15 @@ class Dataset:
     info: DatasetInfo
     arguments: Mapping[str, Any]
 
+    @property
+    def family(self) -> str:
+        """What this dataset shares with all others that are made from the same source; for own data, its name.
+
+        Statements about the next dataset count families, since two datasets of one family are hardly two witnesses.
+        """
+        known = CATALOGUE.get(self.name) or entry_with(self.fingerprint, self.test.fingerprint)
+        return self.name if known is None else known.family
+
     def _repr_html_(self) -> str:
         from fittingroom.data.dataset_card import DatasetCard
 
@@ -346,6 +372,8 @@ class Dataset:
         return {
             "name": self.name,
             "title": info.title,
+            "about": info.about,
+            "family": self.family,
             "classes": list(self.classes),
             "image_shape": list(self.image_shape),
             "scale": self.scale,

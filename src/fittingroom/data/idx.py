@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from fittingroom.atomic import open_file
 from fittingroom.data.cache import DatasetSource
-from fittingroom.data.catalogue import FOUR_FILES, CatalogueEntry
+from fittingroom.data.catalogue import FOUR_FILES, entry_with
 from fittingroom.data.contents import Contents, RawDataset, RawPart
 from fittingroom.data.npz import NpzFile
 from fittingroom.data.sniff import LARGEST_ARRAY, LOOKED_AT, FileKind, read_declared
@@ -125,7 +125,7 @@ class FourFiles:
 
         def read() -> Contents:
             contents = files.read(None)
-            known = CatalogueEntry.known_by(contents.fingerprint, contents.test_fingerprint)
+            known = entry_with(contents.fingerprint, contents.test_fingerprint)
             if known is None:
                 return contents
             note = (

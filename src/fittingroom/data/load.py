@@ -80,7 +80,7 @@ def load(  # noqa: PLR0913 - the public ones, and how old runs read folders
         name=name,
         train=train,
         validation=held_out,
-        test=SealedTestSet(sealed, contents.test_fingerprint, digests=digests),
+        test=SealedTestSet(sealed, contents.test_fingerprint, digests=digests, origin=contents.test_source),
         classes=contents.classes,
         image_shape=contents.images.shape[1:],
         source=contents.source,
@@ -168,6 +168,10 @@ def _catalogued(entry: CatalogueEntry, data_dir: Path | None) -> Contents:
     """
     named = os.environ.get("FITTINGROOM_DATA_DIR")
     chosen = data_dir or (Path(named).expanduser().absolute() if named else None)
+    if entry.is_made:
+        from fittingroom.data.made.made_dataset import made_contents
+
+        return made_contents(entry, lambda source: _catalogued(source, data_dir))
     if entry.name != DIGITS.name and chosen is not None:
         from fittingroom.data.published import PublishedDataset
         from fittingroom.data.published_forms import expected_files

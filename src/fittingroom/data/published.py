@@ -21,7 +21,7 @@ import numpy as np
 
 from fittingroom.bar import Bar
 from fittingroom.data.cache import DatasetSource, cache_dir
-from fittingroom.data.catalogue import CATALOGUE, DIGITS, CatalogueEntry
+from fittingroom.data.catalogue import CATALOGUE, DIGITS, CatalogueEntry, entry_with
 from fittingroom.data.contents import Contents, RawDataset, RawPart
 from fittingroom.data.published_forms import (
     PublishedFiles,
@@ -277,7 +277,7 @@ def _check_contents(entry: CatalogueEntry, contents: Contents) -> Contents:
     """
     if entry.form != "idx":
         return check_published(entry, contents)
-    actual = CatalogueEntry.known_by(contents.fingerprint, contents.test_fingerprint)
+    actual = entry_with(contents.fingerprint, contents.test_fingerprint)
     if actual is entry:
         return contents
     place = f"the files from the {contents.source}"

@@ -104,9 +104,7 @@ class ChangedImages:
         Its validation images are then at hand, when a training of it begins to tell of them.
         """
         entry = CATALOGUE.get(name)
-        if entry is None or not (
-            name == "digits" or (entry.system_folder is not None and entry.system_folder.is_dir())
-        ):
+        if entry is None or not entry.needs_no_download:
             return None
 
         def made() -> dict[str, Any]:

