@@ -56,6 +56,12 @@ class Progress:
     def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
         """An epoch is finished, its validation too."""
 
+    def fitted(self, logs: Mapping[str, float], seconds: float) -> None:
+        """A model that has no epochs is fitted, and validated; for who only knows epochs it is the first and last."""
+        del seconds
+        self.start(1, 1)
+        self.epoch(0, logs)
+
     def finish(self, reason: str | None) -> None:
         """Training is over; `reason` says why it ended before the last epoch, if it did."""
 
@@ -69,43 +75,6 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, error: object, where: TracebackType | None) -> None:
         if kind is not None:
             self.finish(None)
-
-
-class ProgressOfBoth(Progress):
-    """Two that listen to the same seed, one after the other."""
-
-    def __init__(self, first: Progress, second: Progress) -> None:
-        self._both = first, second
-
-    def stage(self, text: str) -> None:
-        """Passes it to both, as all that follow do."""
-        for each in self._both:
-            each.stage(text)
-
-    def start(self, epochs: int, steps: int) -> None:
-        """Passes it to both."""
-        for each in self._both:
-            each.start(epochs, steps)
-
-    def step(self, epoch: int, done: int, total: int, logs: Mapping[str, float]) -> None:
-        """Passes it to both."""
-        for each in self._both:
-            each.step(epoch, done, total, logs)
-
-    def validated(self, epoch: int, predicted: npt.NDArray[Any], loss: npt.NDArray[Any]) -> None:
-        """Passes it to both."""
-        for each in self._both:
-            each.validated(epoch, predicted, loss)
-
-    def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
-        """Passes it to both."""
-        for each in self._both:
-            each.epoch(epoch, logs)
-
-    def finish(self, reason: str | None) -> None:
-        """Passes it to both."""
-        for each in self._both:
-            each.finish(reason)
 
 
 class _LineProgress(Progress):
@@ -125,6 +94,10 @@ class _LineProgress(Progress):
         now = time.perf_counter()
         self._print(f"epoch {self._numbered(epoch)}  {_numbers(logs)}  {now - self._epoch_started:.1f}s")
         self._epoch_started = now
+
+    def fitted(self, logs: Mapping[str, float], seconds: float) -> None:
+        """Prints the line of a model without epochs."""
+        self._print(f"fitted  {_numbers(logs)}  {seconds:.1f}s")
 
     def finish(self, reason: str | None) -> None:
         """Prints why training ended early, if it did."""
@@ -326,6 +299,7 @@ class _SeedProgress(Progress):
         self.over = False
         self._part = 0.0  # of the running epoch, 0 to 1
         self._started = 0.0
+        self._fitted: float | None = None  # seconds, of a model without epochs
 
     @property
     def share(self) -> float:
@@ -349,11 +323,15 @@ class _SeedProgress(Progress):
         self.epochs_done, self._part, self.logs = epoch + 1, 0.0, dict(logs)
         self._board.update()
 
+    def fitted(self, logs: Mapping[str, float], seconds: float) -> None:
+        self.logs, self._fitted = dict(logs), seconds
+
     def finish(self, reason: str | None) -> None:
         self.over = True
         text = "  ".join(f"{name} {number(value, 4)}" for name, value in _main(self.logs).items())
-        seconds = f"{time.perf_counter() - self._started:.1f}s"
-        parts = [f"seed {self.seed}", amount(self.epochs_done, "epoch"), text, seconds, reason]
+        took = time.perf_counter() - self._started if self._fitted is None else self._fitted
+        epochs = amount(self.epochs_done, "epoch") if self._fitted is None else None
+        parts = [f"seed {self.seed}", epochs, text, f"{took:.1f}s", reason]
         self._board.update("  ".join(filter(None, parts)))
 
 

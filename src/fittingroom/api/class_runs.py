@@ -43,7 +43,6 @@ _TAKEN = (RECORD_NAME, OLD_SEEDS_NAME, NOTES_NAME, MODEL_NAME, WEIGHTS_NAME, "hi
 _LARGEST_TAKEN = 2 * 2**30  # bytes of a file
 _MOST_RUNS, _MOST_FOLDERS, _DEEPEST = 300, 20_000, 8
 _NEAR = 0.002  # of the images: another processor may decide as many otherwise
-_MOST_CLASSES = 100  # from there on a run keeps no probabilities of each class
 
 Progressed = Callable[[int, int], object]
 
@@ -215,19 +214,9 @@ def _scored(run: Run, dataset: Dataset) -> KeptOutcomes:
     assert part is not None
     forward = run.forward()
     logs = forward.logs(forward.held_out(part.images))
-    own = logs[np.arange(len(part)), part.labels]
     stored = run.outcomes.kept if _has_outcomes(run.path) and run.outcomes is not None else None
-    return KeptOutcomes.of(
-        {
-            "loss": -own,
-            "predicted": logs.argmax(axis=1),
-            "probability": np.exp(own),
-            "log_probabilities": logs if logs.shape[1] <= _MOST_CLASSES else logs[:, :0],
-        },
-        part.labels,
-        None if stored is None else stored.epoch,
-        1 if stored is None else stored.views,
-    )
+    epoch, views = (None, 1) if stored is None else (stored.epoch, stored.views)
+    return KeptOutcomes.of_log_probabilities(logs, part.labels, epoch, views)
 
 
 def _has_outcomes(path: Path) -> bool:

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     import keras
 
     from fittingroom.api.audited import Audit
-    from fittingroom.api.cards import Card
 
 Array = np.ndarray[Any, Any]
 
@@ -290,24 +289,6 @@ class Run(RunPages):
 
         return Run(teach(self, photos, **settings))
 
-    def card(self, about: str | Path | Mapping[str, Any] | None = None) -> Card:
-        """The run's model card, and the data card of its dataset: printed, it is both; `save(FOLDER)` writes them.
-
-        Every number stands with the command that prints it, and what was not examined says so. No dataset is opened:
-        what `audit` found is told where it was kept and still holds.
-
-        Args:
-            about: what only people know, such as who made the model and what it is for: a TOML file with the tables
-                `[model]` and `[data]`, or such tables. None where nothing is told.
-
-        Raises:
-            InputError: `about` has an unknown key, or cannot be read.
-            RunError: a file of the run is damaged.
-        """
-        from fittingroom.api.cards import card_of
-
-        return card_of(self, about)
-
     @property
     def model(self) -> keras.Model:
         """A Keras model with the run's weights, made from the folder's description when it is first asked for.
@@ -321,6 +302,20 @@ class Run(RunPages):
         """
         self._check_single("model")
         return self._model_of_seed.keras_model
+
+    @property
+    def estimator(self) -> Any:
+        """The fitted object of a run whose recipe has an `estimator`, as scikit-learn knows it.
+
+        It takes float32 `(n, features)`: the pixels of each image in a row, divided by the dataset's scale, or what the
+        recipe's `features` says. Its classes are positions in `record.data.classes`.
+
+        Raises:
+            RunError: the run is of a network; a file is damaged; or the classifier was not kept and cannot be fitted
+                again; or there are several seeds.
+        """
+        self._check_single("estimator")
+        return self._model_of_seed.estimator
 
     def use_data(self, data: str | Dataset) -> None:
         """Takes the run's dataset from another place than the recorded one.
@@ -356,7 +351,15 @@ class Run(RunPages):
     def _model_of_seed(self) -> SeedModel:
         from fittingroom.api.taught_model import model_of_seed
 
-        return model_of_seed(self.record, self.path, self._title, self._given_model, trust=self._trust, open_run=Run)
+        return model_of_seed(
+            self.record,
+            self.path,
+            self._title,
+            self._given_model,
+            trust=self._trust,
+            open_run=Run,
+            dataset=self._load_dataset,
+        )
 
     @property
     def _folders(self) -> Mapping[int, Path]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, overload
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from fittingroom.api.cards import Card
     from fittingroom.api.exports import Export
     from fittingroom.reports.facts.explanation import Explanation
     from fittingroom.reports.pages.document import Report
@@ -47,6 +48,24 @@ class RunPages:
         from fittingroom.reports.facts.explanation import explain
 
         return explain(self.path, start, end)
+
+    def card(self, about: str | Path | Mapping[str, Any] | None = None) -> Card:
+        """The run's model card, and the data card of its dataset: printed, it is both; `save(FOLDER)` writes them.
+
+        Every number stands with the command that prints it, and what was not examined says so. No dataset is opened:
+        what `audit` found is told where it was kept and still holds.
+
+        Args:
+            about: what only people know, such as who made the model and what it is for: a TOML file with the tables
+                `[model]` and `[data]`, or such tables. None where nothing is told.
+
+        Raises:
+            InputError: `about` has an unknown key, or cannot be read.
+            RunError: a file of the run is damaged.
+        """
+        from fittingroom.api.cards import card_of
+
+        return card_of(cast(Any, self), about)
 
     @overload
     def report(self) -> Report: ...

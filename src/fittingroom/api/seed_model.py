@@ -101,6 +101,15 @@ class SeedModel:
         return model
 
     @property
+    def estimator(self) -> Any:
+        """Nothing: it is a network.
+
+        Raises:
+            RunError: always.
+        """
+        raise RunError(f"{self._title} is a network, not a classifier of scikit-learn's. run.model is its Keras model.")
+
+    @property
     def is_of_recipe(self) -> bool:
         """Whether its programs are those of a recipe, and not of a Keras model of the user's."""
         return self.record.recipe.get("model", "") is None and self._given is None

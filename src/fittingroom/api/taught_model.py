@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import keras
 
     from fittingroom.backbones.frozen_part import FrozenPart
+    from fittingroom.data.dataset import Dataset
     from fittingroom.engine.programs import Programs
     from fittingroom.progress import Progress
 
@@ -51,9 +52,16 @@ OpenRun = Callable[[Path], AskedRun]
 
 
 def model_of_seed(
-    record: RunRecord, files: Path, title: str, given: keras.Model | None, *, trust: bool, open_run: OpenRun
+    record: RunRecord,
+    files: Path,
+    title: str,
+    given: keras.Model | None,
+    *,
+    trust: bool,
+    open_run: OpenRun,
+    dataset: Callable[[], Dataset],
 ) -> SeedModel:
-    """What a seed learned, trained or taught.
+    """What a seed learned: a network, a classifier of scikit-learn's, or what photos taught.
 
     Args:
         record: as for `SeedModel`, like those that follow.
@@ -62,7 +70,12 @@ def model_of_seed(
         given: the Keras model that was given; None without one.
         trust: whether a model file may be run.
         open_run: opens a run by its folder.
+        dataset: gives the run's dataset, for what was not kept and has to be trained again.
     """
+    if record.recipe.get("estimator") is not None:
+        from fittingroom.api.classical_model import ClassicalModel
+
+        return ClassicalModel(record, files, title, trust=trust, dataset=dataset)
     if record.teaching is None:
         return SeedModel(record, files, title, given=given, trust=trust)
     return TaughtModel(record, files, title, open_run)

@@ -125,27 +125,17 @@ def _contents_of(lesson: Lesson, seconds: Seconds) -> RunContents:
     head, result, dataset = lesson.head, lesson.result, _dataset_of(lesson)
     labels, held_out = dataset.train.labels, dataset.validation
     inputs = np.concatenate([lesson.features.pooled, lesson.features.base], axis=1).astype(np.float32)
-    seen = _outcomes_of(log_softmax(inputs @ head.kernel + head.bias), labels)
+    seen = KeptOutcomes.of_log_probabilities(log_softmax(inputs @ head.kernel + head.bias), labels, epoch=0)
     logs, kept = {"loss": seen.mean_loss, "accuracy": seen.accuracy}, None
     if held_out is not None:
-        kept = _outcomes_of(head.log_probabilities[lesson.checked], held_out.labels)
+        kept = KeptOutcomes.of_log_probabilities(head.log_probabilities[lesson.checked], held_out.labels, epoch=0)
         logs |= {"val_loss": kept.mean_loss, "val_accuracy": kept.accuracy}
-    counts = {"train": len(labels), "validation": 0 if held_out is None else len(held_out), "test": 0}
     record = RunRecord(
         created=now(),
         status="finished",
         reason=None,
         recipe=Recipe(name=RECIPE, backbone=lesson.backbone, hidden=(), epochs=1).to_dict(),
-        data=DataRecord(
-            name=dataset.name,
-            fingerprint=dataset.fingerprint,
-            test_fingerprint="",
-            classes=dataset.classes,
-            image_shape=dataset.image_shape,
-            scale=dataset.scale,
-            counts=counts,
-            load=dataset.arguments,
-        ),
+        data=DataRecord.of(dataset),
         seed=0,
         epochs=1,
         environment=RunFolder.environment(1),
@@ -161,7 +151,7 @@ def _contents_of(lesson: Lesson, seconds: Seconds) -> RunContents:
         history=History([(0, logs)]),
         weights=weights,
         model=_model_of(weights),
-        outcomes=None if kept is None else _only_epoch(kept),
+        outcomes=None if kept is None else Outcomes.of_single_epoch(kept),
         files=() if held_out is None else held_out.files,
         images=RunImages.of(dataset),
     )
@@ -193,20 +183,6 @@ def _dataset_of(lesson: Lesson) -> Dataset:
 def _some(part: Part, chosen: npt.NDArray[np.bool_]) -> Part:
     files = tuple(file for file, wanted in zip(part.files, chosen.tolist(), strict=True) if wanted)
     return Part(part.images[chosen], part.labels[chosen], part.classes, part.scale, files=files)
-
-
-def _outcomes_of(logs: npt.NDArray[Any], labels: npt.NDArray[Any]) -> KeptOutcomes:
-    own = logs[np.arange(len(labels)), labels]
-    arrays = {"loss": -own, "predicted": logs.argmax(axis=1), "probability": np.exp(own), "log_probabilities": logs}
-    return KeptOutcomes.of(arrays, labels, 0)
-
-
-def _only_epoch(kept: KeptOutcomes) -> Outcomes:
-    """Outcomes of a training with one epoch, whose weights are kept."""
-    return Outcomes.of(
-        kept.loss[None], kept.predicted[None], kept.probability[None], kept.labels, [0],
-        kept.log_probabilities[None], kept,
-    )  # fmt: skip
 
 
 def _model_of(weights: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:

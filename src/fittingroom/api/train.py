@@ -13,7 +13,6 @@ from fittingroom.api.run import Run
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import InputError, RunError
 from fittingroom.progress import Progress, progress_for
-from fittingroom.recipes.modelfile import RecordedFile
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.images import RunImages
 from fittingroom.runs.place import RunsFolder
@@ -29,11 +28,12 @@ from fittingroom.training.arguments import (
     whole_number,
 )
 from fittingroom.training.job import Job
-from fittingroom.training.recipe_job import recipe_job
+from fittingroom.training.recipe_job import recipe_job, to_train_again
 from fittingroom.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from fittingroom.tracking.run_log import RunLog
+    from fittingroom.training.classical_job import ClassicalJob
 
 _log = logging.getLogger("fittingroom")
 
@@ -54,6 +54,7 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
     checkpoint_every: int = 1,
     out: str | Path | None = None,
     log: str | Sequence[str] | None = None,
+    trust: bool = False,
     progress: Progress | None = None,
     **settings: Any,
 ) -> Run:
@@ -79,6 +80,8 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
         log: where the training is logged besides: `tensorboard`, `mlflow`, `wandb`, `csv` or `jsonl`, each with a place
             behind a colon (`tensorboard:logs`) or without, or a list of them. A log that fails is reported once, and
             never ends the training. `run.logs` says where they are, and `run.log` writes them afterwards.
+        trust: whether a recipe's `estimator` that is not scikit-learn's own, with literal arguments, may be imported
+            and run. (The file of a recipe's `model` is run without: whoever writes its path has chosen it.)
         progress: is called as training proceeds; None for a bar on a terminal.
         **settings: settings of the recipe to change: `epochs=3`, `hidden=(512,)`.
 
@@ -117,7 +120,7 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
             dataset = load_for([recipe], dataset, loading)
             if said := suggestion(recipe, dataset):
                 _log.warning(said)
-        run = _trained(recipe_job(recipe, dataset, chosen, folder, progress, started))
+        run = _trained(recipe_job(recipe, dataset, chosen, folder, progress, started, trust=trust), trust=trust)
     return _with_logs(run, logged)
 
 
@@ -164,21 +167,22 @@ def resume(
             recipe = Recipe.from_dict(record.recipe)
         except InputError as error:
             raise RunError(f"{unfinished.path}: training.json is damaged: its recipe says {error}") from error
-        file = RecordedFile.to_run(recipe.model, record.model_file, trust=trust)
+        recipe, file = to_train_again(recipe, record.model_file, trust=trust)
         progress.stage("loading")
         dataset = record.data.load_again()
         folder = RunFolder(
             None, record.checkpoint_every, stopped=unfinished, begun=None if logged is None else logged.begun
         )
-        again = _trained(recipe_job(recipe, dataset, record.seeds, folder, progress, started, file))
+        job = recipe_job(recipe, dataset, record.seeds, folder, progress, started, file, trust=trust)
+        again = _trained(job, trust=trust)
     return _with_logs(again, logged)
 
 
-def _trained(job: Job) -> Run:
+def _trained(job: Job | ClassicalJob, *, trust: bool) -> Run:
     """Runs a job whose run has a folder."""
     path = job.run()
     assert isinstance(path, Path)  # only `fit` keeps runs in memory
-    run = Run(path, dataset=job.dataset, model=getattr(job, "model", None))
+    run = Run(path, dataset=job.dataset, model=getattr(job, "model", None), trust=trust)
     if job.dataset is not None and RunImages.are_too_many(job.dataset):
         run.predictor.fit()  # now, while all validation images are at hand
     return run

@@ -109,7 +109,8 @@ class CommandParser(argparse.ArgumentParser):
         self.add_argument(
             "--trust",
             action="store_true",
-            help="allow running the Python file that defines the model, where the model cannot be rebuilt without it",
+            help="allow running the Python file that defines the model, where the model cannot be rebuilt without it, "
+            "and an estimator that is not scikit-learn's own",
         )
 
 

@@ -103,14 +103,15 @@ def _title(facts: dict[str, Any]) -> str:
     statuses = "/".join(sorted({training["status"] for training in trainings}))
     epochs = max(training["epochs"] for training in trainings)
     which = "seed" if len(trainings) == 1 else "seeds"
-    return f"{run['recipe']} on {facts['data']['name']}, {which} {seeds}: {epochs} epochs, {statuses}"
+    epochs = f"{epochs} epochs" if run["has_epochs"] else "without epochs"
+    return f"{run['recipe']} on {facts['data']['name']}, {which} {seeds}: {epochs}, {statuses}"
 
 
 def _by_topic(facts: dict[str, Any], width: int) -> dict[str, list[Table]]:
     """The tables of each topic."""
     drawn = {
-        "overfit": [_curves(facts, width)],
-        "change": [_breakdown(facts, width)],
+        "overfit": [_curves(facts, width)] if facts["run"]["has_epochs"] else [],
+        "change": [_breakdown(facts, width)] if facts["run"]["has_epochs"] else [],
         "confidence": [_reliability(facts)] if facts["reliability"] is not None else [],
         "classes": [_per_class(facts)],
     }

@@ -89,6 +89,8 @@ def _part_facts(part: PartResult) -> dict[str, Any]:
 
 def epochs_text(record: RunRecord) -> str:
     """How far the training came: `5 epochs`, or `stopped after 3 of 5 epochs: loss<0.4 after epoch 3 (...)`."""
+    if not record.has_epochs:
+        return "fitted, without epochs"
     if record.status == "finished":
         return amount(record.epochs, "epoch")
     planned = f" of {record.recipe['epochs']}" if "epochs" in record.recipe else ""
@@ -140,16 +142,22 @@ def title_text(path: Path) -> str:
     first = next(iter(records.values()))
     several = len(layout.seeds) > 1
     seeds = f": mean over {amount(len(records), 'seed')}" if several else f", seed {first.seed}: {epochs_text(first)}"
+    compiling = f", compiling {seconds.compile:.1f}, training" if first.has_epochs else ", fitting"
     return (
         f"{first.recipe['name']} on {first.data.name}{seeds}\n"
-        f"{seconds.total:.1f} s: set-up {seconds.setup:.1f}, compiling {seconds.compile:.1f}, training "
-        f"{seconds.train:.1f}"
+        f"{seconds.total:.1f} s: set-up {seconds.setup:.1f}{compiling} {seconds.train:.1f}"
     )
 
 
 def epochs_table(path: Path) -> str:
-    """The numbers of each epoch; where there are several seeds, mean and deviation over those that reached it."""
-    histories = [SeedFiles(folder).history() for folder in read_layout(path).folders.values()]
+    """The numbers of each epoch; where there are several seeds, mean and deviation over those that reached it.
+
+    An empty text where there are no epochs.
+    """
+    layout = read_layout(path)
+    if not next(iter(layout.records().values())).has_epochs:
+        return ""
+    histories = [SeedFiles(folder).history() for folder in layout.folders.values()]
     rows_of = [dict(zip(history.epoch, history.rows, strict=True)) for history in histories]
     names = list(histories[0])
     rows = []
@@ -170,15 +178,15 @@ def run_row(path: Path, standings: Standings) -> tuple[str, ...]:
     accuracy, loss = validation.get("accuracy"), validation.get("loss")
     statuses = "/".join(sorted({record.status for record in records.values()}))
     interval = first.validation.interval if first.validation is not None else None
-    if several:
-        interval = None if accuracy is None else accuracy.interval
+    spread = accuracy.interval if several and accuracy is not None else None
+    interval = spread or interval
     missing = "-" if first.validation is None or several else "not finite"
     return (
         path.name,
         f"{amount(len(records), 'seed')} {statuses}" if several else statuses,
-        str(max(record.epochs for record in records.values())),
+        str(max(record.epochs for record in records.values())) if first.has_epochs else "-",
         percent(None if accuracy is None else accuracy.mean),
-        percent_range(interval) + (" over seeds" if several and interval is not None else ""),
+        percent_range(interval) + ("" if spread is None else " over seeds"),
         missing if loss is None else number(loss.mean, 4),
         *_test_cells(layout, records, standings),
     )
@@ -232,7 +240,9 @@ def _part_cells(part: PartResult) -> tuple[str, ...]:
 
 
 def _loss(part: PartResult | None) -> str:
-    return "-" if part is None else "not finite" if part.loss is None else number(part.loss, 4)
+    if part is None or part.loss is None:
+        return "-" if part is None or not part.is_measured else "not finite"
+    return number(part.loss, 4)
 
 
 def _compiled_loss_text(record: RunRecord) -> str:
@@ -254,12 +264,14 @@ def _table_of_seeds(records: Mapping[int, RunRecord]) -> str:
             for part in (record.train, record.validation)
             for cell in (percent(None if part is None else part.accuracy), _loss(part))
         ]
-        rows.append((str(seed), f"{record.epochs} {record.status}", *cells))
+        ended = f"{record.epochs} {record.status}" if record.has_epochs else record.status
+        rows.append((str(seed), ended, *cells))
     spreads = [part.get(name) for part in _spreads(records) for name in ("accuracy", "loss")]
     rows.append(("mean", "", *(_summary(spread, index, "mean") for index, spread in enumerate(spreads))))
     if len(records) > 1:
         rows.append(("±", "", *(_summary(spread, index, "deviation") for index, spread in enumerate(spreads))))
-    header = ("seed", "epochs", "training", "loss (nats)", "validation", "loss (nats)")
+    ended = "epochs" if all(record.has_epochs for record in records.values()) else ""
+    header = ("seed", ended, "training", "loss (nats)", "validation", "loss (nats)")
     return table(header, rows, left=2)
 
 

@@ -32,7 +32,8 @@ def _run(arguments: argparse.Namespace) -> CommandOutput:
         facts["history"] = [{"seed": seed, **history} for seed, history in each.items()]
         first = next(iter(layout.records().values())).to_dict()
         facts |= {"data": first["data"], "environment": first["environment"]}
-        return CommandOutput(facts, "\n\n".join([title_text(path), results_text(path), epochs_table(path)]))
+        blocks = [title_text(path), results_text(path), epochs_table(path)]
+        return CommandOutput(facts, "\n\n".join(filter(None, blocks)))
     ((seed, record),) = layout.records().items()
     facts = {**record.to_dict(), **facts, "history": each[seed]}
     return CommandOutput(facts, _text(path, record, standings))
@@ -49,7 +50,7 @@ def _text(path: Path, record: RunRecord, standings: Standings) -> str:
         table(("run", ""), _circumstances(record), left=2),
         _looks(path, record, standings),
     ]
-    return "\n\n".join([*blocks, *(f"Note: {note}" for note in record.notes)])
+    return "\n\n".join([*filter(None, blocks), *(f"Note: {note}" for note in record.notes)])
 
 
 def _setting(value: object) -> str:
@@ -58,16 +59,14 @@ def _setting(value: object) -> str:
 
 def _circumstances(record: RunRecord) -> list[tuple[str, str]]:
     environment, seconds = record.environment, record.seconds
+    compiling = f", compiling {seconds.compile:.2f}, training" if record.has_epochs else ", fitting"
     threads = "" if environment.threads is None else f", threads per operation: {environment.threads}"
     device = environment.device if environment.devices == 1 else f"{environment.devices} × {environment.device}"
     return [
         ("made", record.created),
         ("dataset", f"{record.data.name}, fingerprint {record.data.fingerprint or 'none'}"),
         ("seed", str(record.seed)),
-        (
-            "seconds",
-            f"set-up {seconds.setup:.2f}, compiling {seconds.compile:.2f}, training {seconds.train:.2f}",
-        ),
+        ("seconds", f"set-up {seconds.setup:.2f}{compiling} {seconds.train:.2f}"),
         ("machine", f"{environment.processor}, cores: {environment.cores}{threads}, device: {device}"),
         ("platform", environment.platform),
         ("versions", ", ".join(f"{name} {version}" for name, version in environment.versions.items())),

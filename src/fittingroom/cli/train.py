@@ -82,6 +82,12 @@ def configure(parser: CommandParser) -> None:
         "--model", metavar="FILE.py:FUNCTION", help="train the Keras model that this function of yours returns"
     )
     parser.add_argument(
+        "--estimator",
+        metavar="MODULE:EXPRESSION",
+        help="fit a classifier of scikit-learn, such as 'sklearn.svm:SVC(C=10)', or with --trust one of your own, such "
+        "as 'mine.py:Mine(depth=3)'",
+    )
+    parser.add_argument(
         "--checkpoint-every",
         metavar="N",
         type=count,
@@ -171,6 +177,7 @@ def _training(arguments: argparse.Namespace) -> Callable[..., Run]:
         checkpoint_every=arguments.checkpoint_every,
         out=arguments.out,
         log=arguments.log,
+        trust=arguments.trust,
         **options,
     )
 
@@ -206,7 +213,8 @@ def _chosen_recipe(arguments: argparse.Namespace) -> Recipe:
         if "=" not in text:
             hint = _misplaced(text, arguments.dataset)
             raise InputError(f"--set {text!r}: expected KEY=VALUE, for example hidden=512.{hint}")
-    options = {"epochs": arguments.epochs, "batch_size": arguments.batch_size, "model": arguments.model}
+    names = ("epochs", "batch_size", "model", "estimator")
+    options = {name: getattr(arguments, name) for name in names}
     recipe = recipe.with_settings([*arguments.set, *(f"{key}={text}" for key, text in options.items() if text)])
     try:
         return recipe.changed(stop=(*recipe.stop, *arguments.stop))

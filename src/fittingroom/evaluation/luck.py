@@ -144,8 +144,11 @@ class TestResult:
 
     @property
     def interval(self) -> Interval | None:
-        """95% interval of the accuracy: of one seed for other images (Wilson), of several for other seeds (t)."""
-        return self.each[0].scores.interval if len(self) == 1 else self.spread["accuracy"].interval
+        """95% interval of the accuracy: of one seed for other images (Wilson), of several for other seeds (t).
+
+        Of several that are all equally often right, it is that for other images: they tell nothing of other seeds.
+        """
+        return self.spread["accuracy"].interval or self.each[0].scores.interval
 
     @property
     def scores(self) -> Scores:

@@ -107,11 +107,13 @@ class Spread:
 
     @property
     def interval(self) -> Interval | None:
-        """95% interval of the mean for other seeds on the same images, mean ± t·s/√n (Student's t); None for one seed.
+        """95% interval of the mean for other seeds on the same images, mean ± t·s/√n (Student's t).
 
-        It says nothing of other images: `evaluation.estimate.accuracy_interval` does, from what happened to each image.
+        None for one seed, and where all seeds agree to the last bit, since an interval without width would claim to
+        know every other seed. It says nothing of other images: `evaluation.estimate.accuracy_interval` does, from what
+        happened to each image.
         """
-        if self.deviation is None:
+        if self.deviation is None or min(self.values) == max(self.values):
             return None
         from scipy.special import stdtrit
 

@@ -48,6 +48,21 @@ class DataRecord:
     values: ValueRange | None = None
 
     @classmethod
+    def of(cls, dataset: Dataset) -> DataRecord:
+        """What a run records of a dataset."""
+        held_out = 0 if dataset.validation is None else len(dataset.validation)
+        return cls(
+            name=dataset.name,
+            fingerprint=dataset.fingerprint,
+            test_fingerprint=dataset.test.fingerprint,
+            classes=dataset.classes,
+            image_shape=dataset.image_shape,
+            scale=dataset.scale,
+            counts={"train": len(dataset.train), "validation": held_out, "test": len(dataset.test)},
+            load=dataset.arguments,
+        )
+
+    @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> DataRecord:
         """The record of data from plain JSON; raises whatever a damaged one makes it raise."""
         classes, shape = tuple(stored["classes"]), tuple(stored["image_shape"])

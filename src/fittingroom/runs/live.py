@@ -190,6 +190,48 @@ class _SeedTelling(Progress):
         self._stream.tell("finish", seed=self._seed, reason=reason)
 
 
+class ProgressOfBoth(Progress):
+    """Two that listen to the same seed, one after the other."""
+
+    def __init__(self, first: Progress, second: Progress) -> None:
+        self._both = first, second
+
+    def stage(self, text: str) -> None:
+        """Passes it to both, as all that follow do."""
+        for each in self._both:
+            each.stage(text)
+
+    def start(self, epochs: int, steps: int) -> None:
+        """Passes it to both."""
+        for each in self._both:
+            each.start(epochs, steps)
+
+    def step(self, epoch: int, done: int, total: int, logs: Mapping[str, float]) -> None:
+        """Passes it to both."""
+        for each in self._both:
+            each.step(epoch, done, total, logs)
+
+    def validated(self, epoch: int, predicted: npt.NDArray[Any], loss: npt.NDArray[Any]) -> None:
+        """Passes it to both."""
+        for each in self._both:
+            each.validated(epoch, predicted, loss)
+
+    def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
+        """Passes it to both."""
+        for each in self._both:
+            each.epoch(epoch, logs)
+
+    def fitted(self, logs: Mapping[str, float], seconds: float) -> None:
+        """Passes it to both."""
+        for each in self._both:
+            each.fitted(logs, seconds)
+
+    def finish(self, reason: str | None) -> None:
+        """Passes it to both."""
+        for each in self._both:
+            each.finish(reason)
+
+
 def _line(kind: str, **facts: Any) -> bytes:
     content = plain({"kind": kind, "at": round(time.time(), 3), **facts})
     return json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode() + b"\n"

@@ -13,6 +13,7 @@ from fittingroom.errors import InputError
 
 Float32 = npt.NDArray[np.float32]
 
+_MOST_CLASSES = 100  # from there on a run keeps no probabilities of each class, as while it trains (`engine/epoch.py`)
 _ROWS = ("loss", "predicted", "probability", "log_probabilities")
 _KEPT = "kept_"  # before the names of the arrays of the kept weights, in `outcomes.npz`
 ARRAYS = frozenset({*_ROWS, "labels", "epoch", *(f"{_KEPT}{name}" for name in (*_ROWS, "epoch", "views"))})
@@ -59,6 +60,20 @@ class KeptOutcomes:
             epoch=epoch,
             views=views,
         )
+
+    @classmethod
+    def of_log_probabilities(
+        cls, logs: npt.NDArray[Any], labels: npt.NDArray[Any], epoch: int | None, views: int = 1
+    ) -> KeptOutcomes:
+        """The same from logarithms of the probabilities of all classes, `(images, classes)`."""
+        own = logs[np.arange(len(labels)), labels]
+        arrays = {
+            "loss": -own,
+            "predicted": logs.argmax(axis=1),
+            "probability": np.exp(own),
+            "log_probabilities": logs if logs.shape[1] <= _MOST_CLASSES else logs[:, :0],
+        }
+        return cls.of(arrays, labels, epoch, views)
 
     @property
     def right(self) -> npt.NDArray[np.bool_]:
@@ -141,6 +156,12 @@ class Outcomes:
             np.asarray(np.zeros((*rows.shape, 0)) if log_probabilities is None else log_probabilities, np.float16),
             kept,
         )
+
+    @classmethod
+    def of_single_epoch(cls, kept: KeptOutcomes) -> Outcomes:
+        """Those of a training with one epoch, or none, after which these are the outcomes."""
+        rows = (kept.loss[None], kept.predicted[None], kept.probability[None])
+        return cls.of(*rows, kept.labels, [0], kept.log_probabilities[None], kept)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Outcomes:

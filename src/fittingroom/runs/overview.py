@@ -113,7 +113,7 @@ def _of_run(start: RunSummary) -> RunSummary:
     spreads = PartResult.spreads(parts)
     accuracy, loss = spreads.get("accuracy"), spreads.get("loss")
     interval = None if accuracy is None else accuracy.interval
-    if len(records) == 1:
+    if interval is None:  # of one seed, or of several that all answer alike
         interval = None if first.validation is None else first.validation.interval
     return replace(
         start,

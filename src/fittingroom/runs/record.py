@@ -165,6 +165,11 @@ class PartResult:
     interval: Interval | None = None
     compiled_loss: float | None = None
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether any image was asked about; a part may have images that nobody scored."""
+        return self.loss is not None or self.accuracy is not None
+
     @classmethod
     def held_out(cls, loss: float, correct: int, count: int) -> PartResult:
         """The result on images that were not trained on, of which `correct` were classified rightly."""
@@ -250,6 +255,11 @@ class RunRecord:
     def has_score(self) -> bool:
         """Whether the run has a test score."""
         return any(one.score is not None for one in self.looks)
+
+    @property
+    def has_epochs(self) -> bool:
+        """Whether it was trained in epochs: a classifier of scikit-learn's is fitted in one go."""
+        return self.recipe.get("estimator") is None
 
     def teach_command(self, path: Path) -> str | None:
         """A line for a shell that teaches the same again; None for a run that was trained.

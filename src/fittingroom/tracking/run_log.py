@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from fittingroom.errors import DivergedError, FittingRoomError
 from fittingroom.evaluation.spread import Spread
-from fittingroom.progress import Progress, ProgressOfBoth
+from fittingroom.progress import Progress
 from fittingroom.runs.layout import SeedFiles, read_layout
+from fittingroom.runs.live import ProgressOfBoth
 from fittingroom.runs.place import RunsFolder, is_run
 from fittingroom.tracking.events import (
     HURRY,

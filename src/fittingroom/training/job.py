@@ -28,13 +28,13 @@ from fittingroom.engine.snapshots import Snapshot, Training, TrainingPlan
 from fittingroom.engine.state import State
 from fittingroom.engine.trainer import Trainer
 from fittingroom.errors import InputError
-from fittingroom.progress import Progress, ProgressOfBoth
+from fittingroom.progress import Progress
 from fittingroom.recipes.modelfile import RecordedFile
 from fittingroom.runs.data_record import DataRecord
 from fittingroom.runs.history import History
 from fittingroom.runs.images import RunImages
 from fittingroom.runs.layout import RunContents
-from fittingroom.runs.live import LiveStream
+from fittingroom.runs.live import LiveStream, ProgressOfBoth
 from fittingroom.runs.outcomes import KeptOutcomes, Outcomes
 from fittingroom.runs.record import PartResult, RunRecord, Seconds, now
 from fittingroom.runs.unfinished import UnfinishedRun
@@ -206,7 +206,7 @@ class Job:
         """The folder, locked, and what is told in it while training lasts."""
         blueprint = self.seeds[0].blueprint
         seeds = tuple(one.seed for one in self.seeds)
-        with self.folder.begin(self.recipe, self.data, blueprint, seeds, self.model_file) as unfinished:
+        with self.folder.begin(self.recipe, self.data, blueprint.to_json(), seeds, self.model_file) as unfinished:
             self._live.open(
                 unfinished.path, self.validation.class_indices if isinstance(self.validation, Arrays) else None
             )
@@ -337,16 +337,7 @@ def data_record(dataset: Dataset | None, train: Data, validation: Data | None) -
     held_out = validation if isinstance(validation, Arrays) else None
     counts = {"train": len(first), "validation": 0 if held_out is None else len(held_out)}
     if dataset is not None:
-        return DataRecord(
-            name=dataset.name,
-            fingerprint=dataset.fingerprint,
-            test_fingerprint=dataset.test.fingerprint,
-            classes=dataset.classes,
-            image_shape=dataset.image_shape,
-            scale=dataset.scale,
-            counts={**counts, "test": len(dataset.test)},
-            load=dataset.arguments,
-        )
+        return replace(DataRecord.of(dataset), counts={**counts, "test": len(dataset.test)})
     record = DataRecord(
         name="arrays",
         fingerprint="",

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -33,8 +33,11 @@ from fittingroom.training.arguments import clamped_batch_size, with_lasting_back
 from fittingroom.training.job import Job, SeedJob, data_record
 from fittingroom.training.run_folder import RunFolder
 
+if TYPE_CHECKING:
+    from fittingroom.training.classical_job import ClassicalJob
 
-def recipe_job(
+
+def recipe_job(  # noqa: PLR0913 - what to train on, how, and where to keep it
     recipe: Recipe,
     dataset: Dataset,
     seeds: Sequence[int],
@@ -42,22 +45,29 @@ def recipe_job(
     progress: Progress,
     started: float,
     file: ModelFile | None = None,
-) -> Job:
+    *,
+    trust: bool = False,
+) -> Job | ClassicalJob:
     """The training of a recipe with one seed or several, from its beginning or from where a stopped one continues.
 
     Args:
-        recipe: with a model of its own or of the user's.
+        recipe: with a model of its own or of the user's, or with an estimator.
         dataset: what to train on.
         seeds: one or more.
         folder: where the training is kept.
         progress: is called as the training proceeds.
         started: the `time.perf_counter()` at which the user's call began.
         file: the user's own model file, where it is not simply the one that the recipe names (see `recipes.modelfile`).
+        trust: whether an estimator that is code of the user's own may be run.
 
     Raises:
         InputError: the recipe and the dataset do not go together.
         RunError: the checkpoints to continue from are damaged.
     """
+    if recipe.estimator is not None:
+        from fittingroom.training.classical_job import ClassicalJob  # imports neither scikit-learn's classes nor Keras
+
+        return ClassicalJob.of(recipe, dataset, seeds, folder, progress, started, trust=trust)
     progress.stage("building the model")
     if recipe.model is not None:
         from fittingroom.training.keras_job import ModelTraining  # imports Keras
@@ -178,6 +188,8 @@ def _scale_note(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:
 
 Array = np.ndarray[Any, Any]
 
+_HASH = (32,)  # of what a classifier answered that cannot be kept (`fitted_seed.py`)
+
 
 @dataclass(frozen=True)
 class SeedReplay:
@@ -189,6 +201,8 @@ class SeedReplay:
         numbers: how many numbers the weights are.
         largest_difference: between two weights; None where their shapes differ.
         first_epoch: the first epoch, from 1, whose numbers differ; None where only the weights do, or nothing.
+        kept: of a classifier of scikit-learn's, whether the classifier itself is compared, and not its answers alone;
+            None for a network.
     """
 
     seed: int
@@ -196,10 +210,18 @@ class SeedReplay:
     numbers: int
     largest_difference: float | None
     first_epoch: int | None
+    kept: bool | None = None
 
     @property
     def sentence(self) -> str:
         """What came of it, without the seed."""
+        if self.kept is not None:
+            what = "the fitted classifier" if self.kept else "its answers (the classifier itself was not kept)"
+            size = f", all {self.numbers:,} bytes of it," if self.kept and self.same else ""
+            verb = "is" if self.kept else "are"
+            if self.same or self.first_epoch is None:
+                return f"{what}{size} {verb} {'the same' if self.same else 'another one, with the same results'}"
+            return f"{what} {verb} another one, with other results"
         if self.same:
             return f"all {self.numbers:,} weights and every epoch's numbers are the same"
         if self.largest_difference is None:
@@ -285,13 +307,12 @@ def replay(
             f"{path} was taught by photos, and not trained. To see whether it can be repeated, teach its base run "
             f"again (`{first.teach_command(path)}`) and compare the weights of the two runs."
         )
-    if "model" not in first.recipe:
+    if "model" not in first.recipe and first.has_epochs:
         raise RunError(
             f"{path} was trained by fit with a model of your own. To see whether it can be repeated, run that program "
             "again and compare the weights of the two runs."
         )
-    recipe = first.trained_recipe()
-    file = RecordedFile.to_run(recipe.model, first.model_file, trust=trust)
+    recipe, file = to_train_again(first.trained_recipe(), first.model_file, trust=trust)
     progress = progress or progress_for()
     with progress, tempfile.TemporaryDirectory() as folder:
         progress.stage("loading")
@@ -300,11 +321,24 @@ def replay(
         epochs = {seed: record.epochs for seed, record in before.items()}
         kept = RunFolder(again, checkpoint_every=10**9, last_epochs=epochs)
         with suppress(DivergedError):  # as the run did; the epochs before are kept
-            recipe_job(recipe, dataset, tuple(before), kept, progress, started, file).run()
+            recipe_job(recipe, dataset, tuple(before), kept, progress, started, file, trust=trust).run()
         repeated = read_layout(again)
         after = repeated.records()
         each = tuple(_compared(seed, layout.folders[seed], folder) for seed, folder in repeated.folders.items())
     return Replay(path, each, _differences(before, after), time.perf_counter() - started)
+
+
+def to_train_again(recipe: Recipe, recorded: RecordedFile | None, *, trust: bool) -> tuple[Recipe, ModelFile | None]:
+    """The recipe of a stored run, and its model file, to be trained again.
+
+    Raises:
+        RunError: a part of it is code that may not be run, or that has changed. Nothing of it was run.
+    """
+    if recipe.estimator is None:
+        return recipe, RecordedFile.to_run(recipe.model, recorded, trust=trust)
+    from fittingroom.training.fitted_seed import to_fit_again
+
+    return to_fit_again(recipe, recorded, trust=trust), None
 
 
 def _compared(seed: int, before: Path, after: Path) -> SeedReplay:
@@ -314,12 +348,14 @@ def _compared(seed: int, before: Path, after: Path) -> SeedReplay:
     same_weights = comparable and all(_bits(one) == _bits(other) for one, other in pairs)
     epochs = zip(SeedFiles(before).history().rows, SeedFiles(after).history().rows, strict=False)
     first = next((number for number, (one, other) in enumerate(epochs, start=1) if repr(one) != repr(other)), None)
+    record = SeedFiles(before).record()
     return SeedReplay(
         seed=seed,
         same=same_weights and first is None,
         numbers=sum(array.size for array in old),
         largest_difference=max((_distance(*pair) for pair in pairs), default=0.0) if comparable else None,
         first_epoch=first,
+        kept=None if record.has_epochs else old[0].shape != _HASH,
     )
 
 

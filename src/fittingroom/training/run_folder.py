@@ -76,7 +76,7 @@ class RunFolder:
         self,
         recipe: Mapping[str, Any],
         data: DataRecord,
-        blueprint: Blueprint,
+        model: Mapping[str, Any],
         seeds: tuple[int, ...],
         model_file: RecordedFile | None,
     ) -> UnfinishedRun:
@@ -85,7 +85,7 @@ class RunFolder:
         Args:
             recipe: as the run records it.
             data: what the run records of its data.
-            blueprint: the model's variables.
+            model: what `model.json` says of it before training.
             seeds: those that are trained.
             model_file: the Python file that the model came from.
 
@@ -99,7 +99,7 @@ class RunFolder:
             own_model=self.own_model,
             data=data,
             sample=self.sample,
-            model=blueprint.to_json(),
+            model=model,
             seeds=seeds,
             checkpoint_every=self.checkpoint_every,
             environment=self.environment(1),

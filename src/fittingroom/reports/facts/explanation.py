@@ -19,7 +19,7 @@ from fittingroom.errors import InputError
 from fittingroom.evaluation.calibration import Calibration
 from fittingroom.evaluation.change import Change
 from fittingroom.evaluation.spread import Spread
-from fittingroom.recipes.named import NAMED
+from fittingroom.recipes.named import NAMED, find_recipe
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.reports.facts.seed_facts import example_facts, training_facts
 from fittingroom.reports.facts.spread_facts import spread_facts
@@ -56,6 +56,7 @@ def _run(subject: Subject | UnvalidatedRun) -> dict[str, Any]:
         "path": str(subject.path),
         "recipe": record.recipe["name"],
         "settings": dict(record.recipe),
+        "has_epochs": record.has_epochs,
         "seeds": list(subject.seeds),
         "recorded": len(subject.records),
         "unusable_seeds": list(subject.unusable),
@@ -136,6 +137,8 @@ def _command(subject: Subject | UnvalidatedRun) -> str | None:
 
 
 def _recipe_arguments(record: RunRecord) -> list[str] | None:
+    if not record.has_epochs:
+        return _estimator_arguments(record)
     if "model" not in record.recipe:
         return None  # `fit` was given a model, and recorded what it knew of it
     try:
@@ -159,6 +162,24 @@ def _recipe_arguments(record: RunRecord) -> list[str] | None:
         *(("--set", *settings) if settings else ()),
         *(("--stop", *stop) if stop else ()),
         *(("--model", recipe.model) if recipe.model is not None else ()),
+    ]
+
+
+def _estimator_arguments(record: RunRecord) -> list[str] | None:
+    """The arguments for a classifier of scikit-learn: its name, or its text; None where they would train another."""
+    try:
+        recipe = Recipe.from_dict(record.recipe)
+        known = find_recipe(recipe.name.rstrip("+")) if recipe.name.startswith("sklearn:") else None
+    except InputError:
+        known = None
+    if known is not None and {**known.to_dict(), "name": ""} == {**recipe.to_dict(), "name": ""}:
+        return ["--recipe", known.name]
+    own, start = recipe.to_dict(), Recipe().to_dict()
+    settings = [f"{key}={_text(own[key])}" for key in ("features", "scale", "class_weight") if own[key] != start[key]]
+    return [
+        *("--estimator", str(recipe.estimator)),
+        *(("--set", *settings) if settings else ()),
+        *(("--trust",) if record.model_file is not None else ()),
     ]
 
 

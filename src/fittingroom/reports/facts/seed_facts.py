@@ -175,7 +175,7 @@ def _brier_facts(training: SeedTraining) -> dict[str, Any] | None:
 
 
 def _image_facts(training: SeedTraining) -> list[dict[str, Any]]:
-    """The lists of images: mistakes of the kept weights, and images whose course over the epochs stands out.
+    """The lists of images: mistakes of the kept weights, and images whose course over the epochs, if any, stands out.
 
     The rise begins at the best-loss epoch; where that is the last, at the first. An image that came from a file has its
     path in the dataset's folder as `file`.
@@ -183,15 +183,21 @@ def _image_facts(training: SeedTraining) -> list[dict[str, Any]]:
     trajectories = training.trajectories
     last, best = trajectories.last_epoch, trajectories.best_loss_epoch
     shown, course = ImageLists(training.shown), ImageLists(trajectories)
-    lists = (
+    lists = [
         shown.largest_loss(training.shown_epoch, when=training.shown_as),
         shown.confident_mistakes(training.shown_epoch, when=training.shown_as),
-        course.carried_rise(best if best != last else trajectories.epochs[0], last),
-        course.forgotten(last),
-        course.never_learned(last),
-        course.ever_more_confident(trajectories.epochs[0], last),
+    ]
+    of_course = (
+        ()
+        if not training.record.has_epochs
+        else (
+            course.carried_rise(best if best != last else trajectories.epochs[0], last),
+            course.forgotten(last),
+            course.never_learned(last),
+            course.ever_more_confident(trajectories.epochs[0], last),
+        )
     )
-    found = [one.to_dict() for one in lists]
+    found = [one.to_dict() for one in (*lists, *of_course)]
     if training.files:
         for one in found:
             for image in one["images"]:

@@ -85,6 +85,8 @@ class SeedTraining:
     @property
     def shown_as(self) -> str:
         """What the numbers of `shown` belong to, for captions: `after epoch 3`, or `of the kept weights`."""
+        if not self.record.has_epochs:
+            return "of the fitted classifier"
         return "of the kept weights" if self.shown_row is None else f"after epoch {self.shown_epoch}"
 
 

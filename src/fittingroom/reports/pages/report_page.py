@@ -205,6 +205,7 @@ def _data(facts: Mapping[str, Any], found: Explorer) -> dict[str, Any]:
     """What the scripts of the page read."""
     return {
         "classes": facts["data"]["classes"],
+        "hasEpochs": facts["run"]["has_epochs"],
         "ledgers": facts["ledgers"],
         "explorer": found.data,
     }

@@ -66,13 +66,13 @@ function showEpoch() {
   const { image, courses } = shownNow;
   const row = Number(byId("detail-epoch").value);
   const epoch = chosen.epochs[row];
-  const when = epoch === undefined ? "of the kept weights" : `after epoch ${epoch}`;
+  const when = epoch === undefined ? ", of the kept weights" : facts.hasEpochs ? `, after epoch ${epoch}` : "";
   byId("detail-epoch-value").textContent = epoch ?? "kept weights";
   byId("detail-epoch").setAttribute("aria-valuetext", epoch === undefined ? "kept weights" : `epoch ${epoch}`);
   mark(byId("detail-chart"), "mark-epoch", epoch ?? chosen.epochs.at(-1), "other");
   const taken = facts.classes[images.predicted(image, row)];
   byId("detail-facts").textContent =
-    `Validation image ${nameOf(image)}, ${when}: loss ${images.loss(image, row).toFixed(3)} nats, ` +
+    `Validation image ${nameOf(image)}${when}: loss ${images.loss(image, row).toFixed(3)} nats, ` +
     `predicted ${taken}, ${images.right(image, row) ? "right" : "wrong"}.`;
   byId("detail-rows").replaceChildren(...courses.map(({ label, shares }) => probability(label, shares[row])));
 }

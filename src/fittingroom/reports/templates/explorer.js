@@ -14,8 +14,10 @@ function startExplorer() {
   form.addEventListener("reset", () => setTimeout(again));
   byId("more").addEventListener("click", showMore);
   watchers.push(() => {
-    byId("group-start").textContent = pair.start;
-    byId("group-end").textContent = pair.end;
+    if (byId("by-group")) {
+      byId("group-start").textContent = pair.start;
+      byId("group-end").textContent = pair.end;
+    }
     showImages();
   });
   for (const cell of document.querySelectorAll(".matrix .cell")) cell.addEventListener("click", () => showCell(cell));

@@ -4,7 +4,7 @@ const watchers = [];
 
 function startLedger() {
   const slider = byId("epoch");
-  if (!slider) return;
+  if (!slider) return showWithoutEpochs();
   const against = byId("against");
   const charts = [...document.querySelectorAll("#ledger .figure .plot-row")];
   const show = () => {
@@ -14,6 +14,13 @@ function startLedger() {
   slider.addEventListener("input", show);
   against.addEventListener("change", show);
   show();
+}
+
+// A model that was fitted in one go: nothing moves, and the images are shown at once.
+function showWithoutEpochs() {
+  if (!images) return;
+  pair.start = pair.end = chosen.epochs[0];
+  for (const watch of watchers) watch();
 }
 
 function showLedger(one, all, charts) {

@@ -12,9 +12,35 @@ _DIFFERENCES = "stopping.differences"
 
 def sentences(quote: Quote) -> Iterator[Sentence]:
     """Whether the training overfitted, and what stopping earlier would have changed."""
-    for tell in (_overfit, _stopping):
+    for tell in (_overfit, _stopping) if quote.look("run.has_epochs") else (_without_epochs,):
         yield from tell(quote)
         quote.forget()
+
+
+def _without_epochs(quote: Quote) -> Iterator[Sentence]:
+    """What a classifier that was fitted in one go knows of its training images, and of new ones."""
+    gap = quote.look("stopping.accuracy_gap")
+    start = "It was fitted in one go, without epochs, so there is no course in which it could begin to overfit"
+    if gap is None:
+        text = f"{start}; nor was it scored on training images. What counts is how it does on validation images."
+        yield quote.sentence("overfit", text, "It has no epochs, and was not scored on training images")
+        return
+    training, validation = quote("stopping.accuracy_gap.training"), quote("stopping.accuracy_gap.validation")
+    low, high = (100 * end for end in quote("stopping.accuracy_gap.interval"))
+    count = quote("per_seed.0.train.count")
+    both = f"{percent(training)} of training images right, {percent(validation)} of validation images"
+    text = (
+        f"{start}. Of {count:,} of its training images {percent(training)} are right, of the validation images "
+        f"{percent(validation)}: a gap of {points(100 * quote('stopping.accuracy_gap.gap'))} points "
+        f"({points_interval([low, high])})."
+    )
+    large = quote("stopping.accuracy_gap.large")
+    if large:
+        text += (
+            " So it knows its training images much better than new ones, which forests and nearest neighbours do even "
+            "where they are at their best: compare settings on validation images, not by this gap."
+        )
+    yield quote.sentence("overfit", text, f"A large gap: {both}" if large else f"No large gap: {both}")
 
 
 def _single_epoch(quote: Quote) -> bool:

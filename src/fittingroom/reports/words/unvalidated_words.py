@@ -30,18 +30,24 @@ def sentences(quote: Quote) -> Iterator[Sentence]:
 
 
 def _result(quote: Quote) -> Iterator[Sentence]:
-    train, last = quote.look("results.train"), quote(f"epochs.{len(quote.look('epochs')) - 1}.epoch")
+    train = quote.look("results.train")
     who, verb = "The model", "s"
     if quote.several():
         who, verb = f"The models of {len(quote('run.seeds'))} seeds", ""
-    when = f"in the last epoch ({last}), during which the weights still change"
+    if not train and not quote.look("run.has_epochs"):
+        text = f"{who} {'were' if quote.several() else 'was'} fitted and never scored on an image."
+        yield quote.sentence("result", text, "no image was scored")
+    when = ""
+    if quote.look("run.has_epochs"):
+        last = quote(f"epochs.{len(quote.look('epochs')) - 1}.epoch")
+        when = f" in the last epoch ({last}), during which the weights still change"
     loss = f"{quote('results.train.loss.mean'):.4f}" if "loss" in train else None
     if "accuracy" in train:
         right = f"{percent(quote('results.train.accuracy.mean'))} of the training images right"
-        beside = "" if loss is None else f", with a training loss of {loss},"
-        yield quote.sentence("result", f"{who} get{verb} {right}{beside} {when}.", right)
+        beside = "" if loss is None else f", with a training loss of {loss}{',' if when else ''}"
+        yield quote.sentence("result", f"{who} get{verb} {right}{beside}{when}.", right)
     elif loss is not None:
-        yield quote.sentence("result", f"The training loss is {loss} {when}.", f"a training loss of {loss}")
+        yield quote.sentence("result", f"The training loss is {loss}{when}.", f"a training loss of {loss}")
 
 
 def _course(quote: Quote) -> Iterator[Sentence]:
