@@ -29,7 +29,7 @@ _COSTS = {
     "size": "megabytes of the kept model",
 }
 _PREFIX = "sklearn:"
-_MOST_REVERSALS = 2  # shown in pictures
+_MOST_REVERSALS = 1  # shown in pictures
 
 
 def benchmark_report(facts: Facts) -> Report:
@@ -160,7 +160,6 @@ class DatasetSection:
         scale: the axis that their drawings share; None where there is no result.
         costs: accuracy against each cost that is known.
         sentence: the best method, and how many are not shown to be worse.
-        sentences: what the statistics say of this dataset.
         pairs: the differences between every two methods.
     """
 
@@ -169,7 +168,6 @@ class DatasetSection:
     scale: Scale | None
     costs: Mapping[str, Figure]
     sentence: str
-    sentences: Sequence[str]
     pairs: Sequence[Facts]
 
     @property
@@ -220,7 +218,6 @@ class DatasetSection:
             scale=None if axis is None else Scale.of(axis, "%"),
             costs=dict(_cost_figures(lines, dataset["dataset"])),
             sentence=_best_sentence(lines),
-            sentences=said.get("sentences", ()),
             pairs=said.get("pairs", ()),
         )
 
