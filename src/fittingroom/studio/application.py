@@ -14,6 +14,7 @@ from fittingroom.serving.gate import Gate, Security
 from fittingroom.serving.limits import RefusedError, add_errors
 from fittingroom.studio import (
     audit_routes,
+    benchmark_routes,
     class_routes,
     frame_routes,
     labs_routes,
@@ -35,6 +36,7 @@ _VIEWS = (
     runs_routes,
     class_routes,
     labs_routes,
+    benchmark_routes,
     test_routes,
 )
 

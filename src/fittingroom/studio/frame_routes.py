@@ -13,7 +13,7 @@ from fittingroom.serving.assets import PAGES, Assets
 from fittingroom.serving.limits import RefusedError
 from fittingroom.studio.studio import Studio, role_of
 
-VIEWS = ("train", "understand", "try", "teach", "runs", "class", "labs", "test")
+VIEWS = ("train", "understand", "try", "teach", "runs", "class", "labs", "benchmarks", "test")
 """Those that the rail leads to."""
 
 _OF_A_RUN = ("audit",)  # reached from a run in the table of runs

@@ -18,10 +18,11 @@ from fittingroom.studio.studio import LastUsed, Studio, owner, role_of
 _KEPT = 5_000  # summaries of runs, of a kilobyte each
 _MOST_COMPARED = 12
 # A report is a page of its own, with scripts in it; in this sandbox they cannot reach the studio.
-_REPORT_POLICY = (
+REPORT_POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; sandbox allow-scripts; "
     "frame-ancestors 'none'"
 )
+"""For the answers that are a page of a report."""
 
 
 def router(studio: Studio) -> APIRouter:
@@ -89,7 +90,7 @@ def router(studio: Studio) -> APIRouter:
         from fittingroom.api.open_runs import report
 
         page = report(_paths(studio, run))
-        return HTMLResponse(page.html, headers={"content-security-policy": _REPORT_POLICY})
+        return HTMLResponse(page.html, headers={"content-security-policy": REPORT_POLICY})
 
     @routes.get("/runs/{name}/model-card", dependencies=[Depends(owner)])
     def model_card(name: str) -> Response:

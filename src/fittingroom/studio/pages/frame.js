@@ -4,7 +4,7 @@ import { clock, element, named, number } from "./dom.js";
 import { icon } from "./icons.js";
 
 const byId = (id) => document.getElementById(id);
-const NAMES = { train: "Train", understand: "Understand", try: "Try", teach: "Teach", runs: "Runs", class: "Class", labs: "Labs", test: "Test", audit: "Audit" };
+const NAMES = { train: "Train", understand: "Understand", try: "Try", teach: "Teach", runs: "Runs", class: "Class", labs: "Labs", benchmarks: "Benchmarks", test: "Test", audit: "Audit" };
 const RAIL = Object.keys(NAMES).filter((view) => view !== "audit"); // reached from a run, as its report is
 const RUN_STATES = { training: "in training", stopped: "stopped", unreadable: "unreadable" };
 

@@ -10,6 +10,7 @@ const PATHS = {
   runs: "M4 6h16M4 12h16M4 18h10",
   class: "M5 20v-6h4v6M10 20V5h4v15M15 20V10h4v10",
   labs: "M9 3h6M10 3v6L4.500 19.500h15L14 9V3M7.500 14.500h9",
+  benchmarks: "M4 6h9M4 12h15M4 18h5M16 3v6M21 9v6M12 15v6",
   test: "M6 11V8a6 6 0 0 1 12 0v3M4.500 11h15v10h-15z",
 };
 
