@@ -275,7 +275,7 @@ def weight(browser: Browser, at: BenchedStudio) -> float:
     page.on(
         "response", lambda one: sizes.update({one.url: len(one.body())}) if "/api/" not in one.url and one.ok else None
     )
-    for view in ("train", "understand", "try", "runs", "class", "labs", "test"):
+    for view in ("train", "understand", "try", "runs", "class", "labs", "benchmarks", "test"):
         page.goto(f"{at.url}/{view}")
         page.wait_for_timeout(800)
     page.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Depends
@@ -10,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from fittingroom.data.catalogue import CATALOGUE
 from fittingroom.errors import FittingRoomError, InputError, RunError, UnknownNameError
+from fittingroom.recipes.classical_recipes import CLASSICAL_RECIPES
 from fittingroom.recipes.named import NAMED
 from fittingroom.reports.pages.benchmark_page import (
     benchmark_report,
@@ -24,6 +26,10 @@ from fittingroom.studio.studio import LastUsed, Studio, owner
 _KEPT_PAGES = 10
 _MOST_SEEDS = 100
 _SENTENCES = 2
+_METHODS: Mapping[str, str] = {
+    **{name: entry.summary for name, entry in NAMED.items()},
+    **{name: entry.summary for name, entry in CLASSICAL_RECIPES.items()},
+}
 
 
 class BenchmarkOrder(BaseModel):
@@ -51,7 +57,7 @@ def router(studio: Studio) -> APIRouter:
         return {
             "benchmarks": [_listed(benchmarks, name) for name in benchmarks.names()],
             "datasets": [{"name": name, "title": entry.info.title} for name, entry in CATALOGUE.items()],
-            "methods": [{"name": name, "title": entry.summary} for name, entry in NAMED.items()],
+            "methods": [{"name": name, "title": summary} for name, summary in _METHODS.items()],
         }
 
     @routes.get("/benchmarks/{name}")
@@ -87,7 +93,7 @@ def router(studio: Studio) -> APIRouter:
     @routes.post("/benchmarks", dependencies=[Depends(owner)])
     def begin(body: BenchmarkOrder) -> dict[str, Any]:
         """Begins a benchmark, in a process of its own."""
-        for kind, names, known in (("dataset", body.datasets, CATALOGUE), ("method", body.methods, NAMED)):
+        for kind, names, known in (("dataset", body.datasets, CATALOGUE), ("method", body.methods, _METHODS)):
             for name in names:
                 if name not in known:
                     raise UnknownNameError(kind, name, known)
