@@ -35,7 +35,7 @@ def test_a_dataset_that_is_loaded_already_is_said_to_be() -> None:
     assert digits.validation is not None
     assert len(digits.validation) == 144
     with pytest.raises(InputError, match="It is already loaded"):
-        fittingroom.load(digits)  # type: ignore[arg-type]
+        fittingroom.load(digits)
 
 
 def test_a_path_and_one_number_for_both_sides_are_taken(tmp_path: Path) -> None:

@@ -150,14 +150,14 @@ def drafts() -> list[Path]:
 _SLOW = """
 import sys, time
 from fittingroom.data import decode
-each = decode._each
+each = decode.each_of
 def slow(title, work, paths):
     for one in each(title, work, paths):
         if title.startswith("Decoding"):
             print("decoded", flush=True)
             time.sleep(0.2)
         yield one
-decode._each = slow
+decode.each_of = slow
 from fittingroom.data.load import load
 load(sys.argv[1], image_size=21)
 """

@@ -200,7 +200,7 @@ class Predictor:
             )
         if self.data.name.startswith("folder:"):
             return Style(self.data.picture_shape, aspect=self.data.aspect)
-        return Style.of(self.data.name, self._load_images().train)
+        return Style.of(self.data.name, self._load_images().train, self.data.aspect)
 
     @cached_property
     def pen(self) -> tuple[PenStyle | None, str | None]:

@@ -74,10 +74,10 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
     Args:
         model: any Keras image classifier with one input and one output that JAX can trace. Activations that are
             functions of TensorFlow's, such as `tf.nn.relu`, are replaced by Keras's own of the same name.
-        x: a dataset from `fittingroom.load`, a part of one, images `(n, ...)` as an array, or an iterable of batches
-            `(images, labels)` or `(images, labels, sample_weight)`: a `keras.utils.PyDataset`, a `tf.data.Dataset`, a
-            PyTorch `DataLoader`, a generator. Each batch of an iterable is a call of its own, which is slower than
-            arrays; each epoch iterates it again, so that its own shuffle and augmentation count.
+        x: a dataset from `fittingroom.load` or of Hugging Face's, a part of one, images `(n, ...)` as an array, or an
+            iterable of batches `(images, labels)` or `(images, labels, sample_weight)`: a `keras.utils.PyDataset`, a
+            `tf.data.Dataset`, a PyTorch `DataLoader`, a generator. Each batch of an iterable is a call of its own,
+            which is slower than arrays; each epoch iterates it again, so that its own shuffle and augmentation count.
         y: labels, where `x` is an array: class numbers `(n,)`, or one-hot `(n, classes)`.
         batch_size: images per step; 32 by default. Iterables have their own.
         epochs: the epoch to train to; counted from 0, `initial_epoch` included, as in Keras.
@@ -146,13 +146,14 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
     ModelChecks(model).require_classifier()
     take_by_name(model)
     stop = [stop] if isinstance(stop, str) else list(stop)
+    x = _loaded(x, validation_split, validation_data)
     chosen = (whole_number("seed", seed, lowest=0),) if seeds is None else chosen_seeds(seeds)
     arguments = FitArguments(
         x=x,
         y=y,
         batch_size=batch_size,
         epochs=epochs,
-        validation_split=validation_split,
+        validation_split=0.0 if isinstance(x, Dataset) and x.name.startswith("hf:") else validation_split,
         validation_data=validation_data,
         shuffle=shuffle,
         class_weight=class_weight,
@@ -217,6 +218,25 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
     if logged is not None:
         run.logs = logged.places
     return run
+
+
+def _loaded(x: Any, validation_split: float, validation_data: Any) -> Any:
+    """A dataset where x is one of Hugging Face's, with `validation_split` of it held out; anything else as it is.
+
+    Raises:
+        DataError: it is not a dataset of images and labels.
+        InputError: the validation data are another one, which would have columns and classes of its own.
+    """
+    from fittingroom.data.load import is_hugging_face, load
+
+    if is_hugging_face(validation_data):
+        raise InputError(
+            f"validation_data is a {type(validation_data).__name__} of Hugging Face's. Give both splits as one: "
+            "fit(model, datasets.DatasetDict(train=..., validation=...))."
+        )
+    if not is_hugging_face(x):
+        return x
+    return load(x, validation=validation_split or (0 if validation_data is not None else None))
 
 
 def _place(out: str | Path | bool | None, *, alone: bool) -> tuple[Path | None, str | None]:

@@ -32,7 +32,7 @@ _log = logging.getLogger("fittingroom")
 
 
 def load(  # noqa: PLR0913 - where the data are, what is validated on, how pictures are read, and what lists change
-    name: str | os.PathLike[str] = "fashion-mnist",
+    name: str | os.PathLike[str] | Any = "fashion-mnist",
     *,
     validation: int | float | None = None,
     split_seed: int = 0,
@@ -42,6 +42,8 @@ def load(  # noqa: PLR0913 - where the data are, what is validated on, how pictu
     color_mode: str | None = None,
     exclude: str | os.PathLike[str] | None = None,
     relabel: str | os.PathLike[str] | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
 ) -> Dataset:
     """A dataset with its test part sealed: `data.train`, `data.validation` and `data.test`.
 
@@ -50,19 +52,21 @@ def load(  # noqa: PLR0913 - where the data are, what is validated on, how pictu
     user's ledger keeps; where it cannot be written, the test set stays closed.
 
     Args:
-        name: `fashion-mnist`, `mnist`, `kmnist`, `digits`; or own data, by their path alone or as `folder:FOLDER`
+        name: one that `fittingroom data` lists, such as `fashion-mnist`; a `Dataset` or `DatasetDict` of Hugging
+            Face's, with its splits train, validation and test; or own data, by their path alone or as `folder:FOLDER`
             with pictures in one sub-folder for each class, perhaps below train, validation and test, or with a table
             metadata.csv of file_name and label; `npz:FILE` with x_train, y_train and perhaps x_val, y_val, x_test,
             y_test and class_names, or as MedMNIST names them; `csv:FILE` with a label and the pixels in each row;
-            `idx:FOLDER` with four IDX files named as MNIST's.
+            `idx:FOLDER` with four IDX files named as MNIST's; `parquet:FILE` or a folder of such files, one or more
+            for each split, as Hugging Face's hub has them.
         validation: how many images of the training part are set aside to validate on, the same share of each class: a
             number, or a fraction between 0 and 1. None means 5,000 of 60,000 and else a twelfth, or the validation part
             that a folder or a file brings along; 0 means none.
         split_seed: decides which images these are; the same on every machine.
-        data_dir: a folder with the four files of `fashion-mnist`, `mnist` or `kmnist`, or with a sub-folder of that
-            name that has them.
-        image_size: (height, width) in pixels, for folders of pictures only; 64x64 by default where half of them are as
-            large as that, else 28x28.
+        data_dir: a folder with the files of a dataset that is known by name, or with a sub-folder of that name that
+            has them.
+        image_size: (height, width) in pixels, for pictures in folders and tables only; 64x64 by default where half of
+            them are as large as that, else 28x28.
         aspect: how the pictures of a folder get that size where they have another shape: `pad` (the default) adds black
             borders, `crop` cuts off what juts out on both sides, `stretch` changes their proportions.
         color_mode: of the pictures of a folder: `rgb`, `grayscale`, or `auto` (the default), which is grayscale where
@@ -72,6 +76,8 @@ def load(  # noqa: PLR0913 - where the data are, what is validated on, how pictu
         relabel: a reviewed list: images of which it says `relabel` get the label in `new_label`. Of both lists only
             rows with a decision count, or all rows where the column `decision` is missing; the test part stays as it
             is.
+        image_column: the column of images, for datasets of Hugging Face's and parquet files; None to find it.
+        label_column: the column of labels, likewise.
 
     Raises:
         UnknownNameError: no dataset has this name.
@@ -88,6 +94,8 @@ def load(  # noqa: PLR0913 - where the data are, what is validated on, how pictu
         color_mode=color_mode,
         exclude=exclude,
         relabel=relabel,
+        image_column=image_column,
+        label_column=label_column,
     )
     return recorded(dataset)
 

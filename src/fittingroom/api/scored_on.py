@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from fittingroom.api import openings
 from fittingroom.data.contents import NO_TEST_PART
 from fittingroom.data.dataset import Dataset, Part
-from fittingroom.data.find import is_folder_of_pictures
+from fittingroom.data.find import is_resized
 from fittingroom.data.load import load
 from fittingroom.errors import DataError, RunError
 from fittingroom.evaluation.luck import Reuse, TestResult
@@ -203,7 +203,7 @@ def _other_test_set(data: DataRecord, on: str | Dataset) -> Dataset:
 
 def _loaded(on: str, data: DataRecord) -> Dataset:
     """A dataset; the pictures of a folder as the run takes them."""
-    if len(data.picture_shape) < 2 or not is_folder_of_pictures(on):
+    if len(data.picture_shape) < 2 or not is_resized(on):
         return load(on, validation=0)
     height, width, *channels = data.picture_shape
     color_mode = "rgb" if channels else "grayscale"

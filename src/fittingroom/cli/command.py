@@ -66,7 +66,7 @@ class CommandParser(argparse.ArgumentParser):
             "--image-size",
             type=_image_size,
             metavar="N|HxW",
-            help="resize the pictures of a folder to this size (default: 64 for photographs, 28 for small pictures)",
+            help="resize pictures in folders and tables to this size (default: 64 for photographs, 28 for small ones)",
         )
         self.add_argument(
             "--aspect",

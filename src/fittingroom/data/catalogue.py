@@ -34,7 +34,7 @@ __all__ = [
     "entry_with",
 ]
 
-FORMS = ("folder:FOLDER", "npz:FILE", "csv:FILE", "idx:FOLDER")
+FORMS = ("folder:FOLDER", "npz:FILE", "csv:FILE", "parquet:FILE", "idx:FOLDER")
 """How a user's own data are named."""
 
 

@@ -24,7 +24,7 @@ from fittingroom.data.cache import DatasetSource, cache_dir
 from fittingroom.data.contents import Contents, RawDataset, RawPart
 from fittingroom.data.dataset import Part
 from fittingroom.data.folder import PictureFolder
-from fittingroom.data.headers import median_size
+from fittingroom.data.headers import PictureFile, median_size
 from fittingroom.data.pictures import MOST_BYTES, MemoryBudget, Picture
 from fittingroom.data.resizing import Resizing
 from fittingroom.data.stored_images import ImageFile, machine_memory
@@ -41,6 +41,7 @@ _PHOTOGRAPHS = (64, 64)
 _RESIZED = "resized"
 
 _T = TypeVar("_T")
+_F = TypeVar("_F")
 
 
 def folder_source(
@@ -50,7 +51,7 @@ def folder_source(
 
     Args:
         root: the folder.
-        size: height and width; None for what suits the pictures, see `_default_size`.
+        size: height and width; None for what suits the pictures, see `default_size`.
         resizing: how they become images of that size.
         first_rules: reads it as the first versions did; see `PictureFolder.scan`.
 
@@ -58,13 +59,13 @@ def folder_source(
         DataError: the folder has no pictures in classes.
     """
     folder = PictureFolder.scan(root, first_rules=first_rules)
-    height, width = size or (_SMALL if first_rules else _default_size(folder.paths()))
+    height, width = size or (_SMALL if first_rules else default_size(folder.paths()))
     # The usual way of resizing is not named, so that what older versions cached is found.
     way = "".join(f" {value}" for value in resizing.arguments.values())
     name = f"{height}x{width}{way} {root}{' first rules' if first_rules else ''}"
 
     def read(draft: Path | None = None) -> Contents:
-        return _raw(folder, _Decoding(resizing, height, width, draft)).checked()
+        return _raw(folder, Decoding(resizing, height, width, draft)).checked()
 
     return DatasetSource.of_files("folder", name, folder.paths(), read, read)
 
@@ -85,14 +86,14 @@ def all_pictures(root: Path, height: int, width: int, resizing: Resizing) -> tup
     """
     folder = PictureFolder.scan(root)
     files = [file for part in folder.files.values() for file in part]
-    pictures = _Pictures(tuple(path for path, _ in files), (height, width))
-    images, _, changes = _Decoding(resizing, height, width, None).images(pictures, pictures[[]])
+    pictures = UndecodedPictures(tuple(path for path, _ in files), (height, width))
+    images, _, changes = Decoding(resizing, height, width, None).images(pictures, pictures[[]])
     labels = np.array([label for _, label in files], np.int32)
     names = tuple(_name(path.relative_to(folder.root)) for path, _ in files)
     return Part(images, labels, folder.classes, files=names), (*folder.notes, *changes)
 
 
-def _default_size(paths: Sequence[Path]) -> tuple[int, int]:
+def default_size(paths: Sequence[PictureFile]) -> tuple[int, int]:
     """Height and width for the pictures of a folder: 64x64 where the median picture has an edge of that, else 28x28.
 
     So no picture is enlarged much. Only the first bytes of up to 101 evenly spaced files are read, so the size is the
@@ -103,7 +104,7 @@ def _default_size(paths: Sequence[Path]) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Pictures:
+class UndecodedPictures:
     """Pictures that are not decoded yet, and what an array of their images would say of itself.
 
     Args:
@@ -111,7 +112,7 @@ class _Pictures:
         size: height and width of the images.
     """
 
-    paths: tuple[Path, ...]
+    paths: tuple[PictureFile, ...]
     size: tuple[int, int]
 
     @property
@@ -122,11 +123,11 @@ class _Pictures:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, mask: Iterable[bool]) -> _Pictures:
-        return _Pictures(tuple(compress(self.paths, mask)), self.size)
+    def __getitem__(self, mask: Iterable[bool]) -> UndecodedPictures:
+        return UndecodedPictures(tuple(compress(self.paths, mask)), self.size)
 
 
-def _raw(folder: PictureFolder, decoding: _Decoding) -> RawDataset:
+def _raw(folder: PictureFolder, decoding: Decoding) -> RawDataset:
     """The pictures of a folder, hashed and not decoded.
 
     Raises:
@@ -136,10 +137,10 @@ def _raw(folder: PictureFolder, decoding: _Decoding) -> RawDataset:
     files = [file for part in parts for file in part]
     paths, size = tuple(path for path, _ in files), (decoding.height, decoding.width)
     labels = np.array([label for _, label in files], np.int32)
-    hashed = list(_each("Reading pictures", file_digest, paths))
+    hashed = list(each_of("Reading pictures", file_digest, paths))
     digests = np.frombuffer(b"".join(hashed), np.uint8).reshape(-1, DIGEST_BYTES)
     first_test = len(files) - len(parts[2])
-    train, test = _Pictures(paths[:first_test], size), _Pictures(paths[first_test:], size)
+    train, test = UndecodedPictures(paths[:first_test], size), UndecodedPictures(paths[first_test:], size)
     names = tuple(_name(path.relative_to(folder.root)) for path in paths)
     found = RawDataset(
         train=RawPart(train, labels[:first_test], digests[:first_test]),
@@ -165,7 +166,7 @@ def _raw(folder: PictureFolder, decoding: _Decoding) -> RawDataset:
 
 
 @dataclass(frozen=True)
-class _Decoding:
+class Decoding:
     """How pictures become images, and where these are put.
 
     Args:
@@ -180,7 +181,7 @@ class _Decoding:
     width: int
     draft: Path | None
 
-    def images(self, train: _Pictures, test: _Pictures) -> tuple[Images, Images, tuple[str, ...]]:
+    def images(self, train: UndecodedPictures, test: UndecodedPictures) -> tuple[Images, Images, tuple[str, ...]]:
         """The images of both parts, grey if every picture is grey all over, else RGB; and what was changed in them.
 
         Raises:
@@ -199,7 +200,7 @@ class _Decoding:
             ImageFile.new(self._place("images"), (len(train), *shape)) as images,
             ImageFile.new(self._place("test_images"), (len(test), *shape)) as test_images,
         ):
-            for number, decoded in enumerate(_each("Decoding pictures", self._decoder(), paths)):
+            for number, decoded in enumerate(each_of("Decoding pictures", self._decoder(), paths)):
                 pixels, changed = decoded
                 only_grey = only_grey and pixels.ndim == 2
                 (images if number < len(train) else test_images).add(pixels)
@@ -210,11 +211,11 @@ class _Decoding:
         said = _say_changes(changes, self.resizing.verb, (self.height, self.width), median_size(paths))
         return images.array(), test_images.array(), tuple(said)
 
-    def _decoder(self) -> Callable[[Path], tuple[Images, tuple[str, ...]]]:
+    def _decoder(self) -> Callable[[PictureFile], tuple[Images, tuple[str, ...]]]:
         """What makes an image of a picture file, and names what it changed."""
         budget, at_least = MemoryBudget(MOST_BYTES), self.resizing.at_least(self.height, self.width)
 
-        def decode(path: Path) -> tuple[Images, tuple[str, ...]]:
+        def decode(path: PictureFile) -> tuple[Images, tuple[str, ...]]:
             picture = Picture.open(path, budget, at_least=at_least)
             resized = (_RESIZED,) if picture.image.size != (self.width, self.height) else ()
             return self.resizing.image(picture.image, self.height, self.width), (*picture.changes, *resized)
@@ -240,7 +241,7 @@ class _Decoding:
             )
 
 
-def _each(title: str, work: Callable[[Path], _T], paths: Sequence[Path]) -> Iterator[_T]:
+def each_of(title: str, work: Callable[[_F], _T], paths: Sequence[_F]) -> Iterator[_T]:
     """What work gives for each file, in order. Several files are worked on at once, and few results wait.
 
     Raises:
@@ -248,7 +249,7 @@ def _each(title: str, work: Callable[[Path], _T], paths: Sequence[Path]) -> Iter
     """
     errors: list[DataError] = []
 
-    def tried(path: Path) -> _T | DataError:
+    def tried(path: _F) -> _T | DataError:
         try:
             return work(path)
         except DataError as error:
@@ -271,9 +272,7 @@ def _each(title: str, work: Callable[[Path], _T], paths: Sequence[Path]) -> Iter
         raise DataError(" ".join(str(error) for error in errors[:5]) + more)
 
 
-def _in_order(
-    pool: ThreadPoolExecutor, work: Callable[[Path], _T], paths: Iterable[Path], *, ahead: int
-) -> Iterator[_T]:
+def _in_order(pool: ThreadPoolExecutor, work: Callable[[_F], _T], paths: Iterable[_F], *, ahead: int) -> Iterator[_T]:
     """The results in order, at most `ahead` of them begun ahead; at Ctrl-C those are cancelled."""
     begun: deque[Future[_T]] = deque()
     try:

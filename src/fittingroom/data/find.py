@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from fittingroom.atomic import expanded
 from fittingroom.data.catalogue import CATALOGUE, FOUR_FILES
@@ -21,11 +22,15 @@ _EXPECTED = {
     "idx": f"a folder with the four files {', '.join(FOUR_FILES)}",
     "npz": "an NPZ file with x_train and y_train",
     "csv": "a CSV file with a row for each picture: its label and its pixels",
+    "parquet": "a parquet file with a column of pictures and one of labels, or a folder of them",
 }
+_PARQUET = b"PAR1"
+_SPLITS = frozenset({"data", "default", "train", "validation", "valid", "val", "dev", "test"})
+"""Folders that may hold parquet files in the layouts of Hugging Face's hub."""
 
 
 def form_of(path: Path, named: str | None = None) -> str:
-    """`idx`, `npz`, `csv` or `folder`: what reads the dataset at this path.
+    """`idx`, `npz`, `csv`, `parquet` or `folder`: what reads the dataset at this path.
 
     Args:
         path: of the dataset.
@@ -41,7 +46,7 @@ def form_of(path: Path, named: str | None = None) -> str:
         return named
     if path.is_dir():
         _check_above_idx(path)
-        return "idx" if _has_idx(path) else "folder"
+        return "idx" if _has_idx(path) else "parquet" if has_parquet(path) else "folder"
     if not path.exists():
         raise DatasetNotFoundError(f"there is no file or folder {path}.{_beside(path)}")
     try:
@@ -52,20 +57,43 @@ def form_of(path: Path, named: str | None = None) -> str:
         return _form_of_archive(path)
     if path.suffix.lower() in _TABLES:
         return "csv"
+    if kind.start.startswith(_PARQUET):
+        return "parquet"
     raise _no_dataset(path, kind)
 
 
-def is_folder_of_pictures(name: str) -> bool:
-    """Whether `load` reads a name as a folder of pictures; False too where it finds nothing of that name."""
-    form, colon, _ = name.partition(":")
+def is_resized(name: Any) -> bool:
+    """Whether `load` reads a name, or a dataset of Hugging Face's, as pictures that get a size.
+
+    False too where it finds nothing of that name.
+    """
+    if not isinstance(name, str):
+        from fittingroom.data.hugging_face import object_holds_pictures
+
+        return object_holds_pictures(name)
+    form, colon, place = name.partition(":")
     if name in CATALOGUE:
         return False
-    if colon and form in _EXPECTED:
-        return form == "folder"
     try:
-        return form_of(expanded(name)) == "folder"
-    except FittingRoomError:
+        if not (colon and form in _EXPECTED):
+            place, form = name, form_of(expanded(name))
+        if form == "parquet":
+            from fittingroom.data.hugging_face import holds_pictures
+
+            return holds_pictures(expanded(place))
+        return form == "folder"
+    except (FittingRoomError, OSError):
         return False
+
+
+def has_parquet(folder: Path) -> bool:
+    """Whether there are parquet files in a folder, or in a folder in it, and no pictures beside them."""
+    inside = _inside(folder)
+    below = [path for each in inside if each.name.lower() in _SPLITS and each.is_dir() for path in _inside(each)]
+    names = [path.name.lower() for path in (*inside, *below)]
+    return any(name.endswith(".parquet") for name in names) and not any(
+        name.endswith(tuple(SUFFIXES)) for name in names
+    )
 
 
 def _check_form(form: str, path: Path) -> None:
@@ -78,7 +106,7 @@ def _check_form(form: str, path: Path) -> None:
     if not path.exists():
         kind = "folder" if form in {"folder", "idx"} else "file"
         raise DatasetNotFoundError(f"there is no {kind} {path}; expected {_EXPECTED[form]}.{_beside(path)}")
-    if form in {"npz", "csv"} and path.is_file():
+    if form in {"npz", "csv", "parquet"} and path.is_file():
         return  # what is wrong in it is said by its reader
     if path.is_dir():
         _check_above_idx(path)
@@ -152,7 +180,7 @@ def _no_dataset(path: Path, kind: FileKind) -> DataError:
     else:
         way = kind.advice
     return DataError(
-        f"{path} {kind}; expected a folder of pictures, an NPZ or CSV file, or a folder of IDX files.{way}"
+        f"{path} {kind}; expected a folder of pictures, an NPZ, CSV or parquet file, or a folder of IDX files.{way}"
     )
 
 

@@ -9,7 +9,8 @@ So pieces are counted first, and a file with more than any photo has is refused.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -41,17 +42,46 @@ _SMALL_CHUNK = 256  # bytes
 _GIF_COMMENT = b"\x21\xfe"
 
 
-def median_size(paths: Sequence[Path]) -> tuple[int, int] | None:
+@dataclass(frozen=True)
+class PackedPicture:
+    """A picture file that lies in a cell of a table.
+
+    Args:
+        name: what to call it in messages.
+        opened: gives its bytes from their start, as a stream that can be searched; it raises OSError or DataError.
+    """
+
+    name: Path
+    opened: Callable[[], BinaryIO]
+
+    def __str__(self) -> str:
+        return str(self.name)
+
+
+PictureFile = Path | PackedPicture
+
+
+def picture_stream(file: PictureFile) -> BinaryIO:
+    """The bytes of a picture file from their start.
+
+    Raises:
+        OSError: it cannot be read.
+        DataError: a table has nothing in its place.
+    """
+    return open_file(file) if isinstance(file, Path) else file.opened()
+
+
+def median_size(paths: Sequence[PictureFile]) -> tuple[int, int] | None:
     """Height and width of the picture with the median longest edge, of up to 101; None if no file declares a size."""
     chosen = np.linspace(0, len(paths) - 1, min(len(paths), _SAMPLED)).round().astype(int).tolist()
     sizes = sorted((max(size), size) for at in chosen if (size := picture_size(paths[at])) is not None)
     return sizes[len(sizes) // 2][1] if sizes else None
 
 
-def picture_size(path: Path) -> tuple[int, int] | None:
+def picture_size(path: PictureFile) -> tuple[int, int] | None:
     """Height and width that a picture file declares, before its EXIF orientation; None where it declares none."""
     try:
-        with open_file(path) as stream:
+        with picture_stream(path) as stream:
             start = stream.read(_START)
             if start.startswith(_JPEG):
                 for length in _JPEG_STARTS:
@@ -59,7 +89,7 @@ def picture_size(path: Path) -> tuple[int, int] | None:
                     size = _jpeg_size(stream.read(length))
                     if size is not None:
                         return size
-    except OSError:
+    except (OSError, DataError):
         return None
     if start.startswith(_PNG):
         size = int.from_bytes(start[20:24], "big"), int.from_bytes(start[16:20], "big")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import numbers
 import os
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ from fittingroom.data.cache import DatasetSource
 from fittingroom.data.catalogue import CATALOGUE, DIGITS, FORMS, CatalogueEntry, DatasetInfo
 from fittingroom.data.contents import Contents
 from fittingroom.data.dataset import Dataset, Part, SealedTestSet
-from fittingroom.data.split import cut_validation
+from fittingroom.data.split import checked_seed, cut_validation, held_out_size
 from fittingroom.data.values import Images
 from fittingroom.errors import DataError, DatasetNotFoundError, UnknownNameError
 
@@ -29,12 +28,23 @@ if TYPE_CHECKING:
 
 _LARGEST_SIDE = 1024  # pixels
 _MOST_IN_MEMORY = 128 * 2**20  # bytes of images of a folder, which stay in their file where there are more
-_SUFFIXES = {".csv", ".tsv", ".npz", ".zip"}  # so that a file that is missing is not taken for an unknown name
+_SUFFIXES = {
+    ".csv",
+    ".tsv",
+    ".npz",
+    ".zip",
+    ".parquet",
+}  # so that a file that is missing is not taken for an unknown name
 _ONLY_FOLDERS = "{} cannot be given for {!r}, whose images have a size already; it is for folders of pictures."
+_PICTURES = frozenset({"folder", "parquet"})
+"""Forms whose pictures get a size."""
+
+_ONLY_TABLES = "{} cannot be given for {!r}; it is for Hugging Face datasets and parquet files."
+_HUGGING_FACE = frozenset({"Dataset", "DatasetDict", "IterableDataset", "IterableDatasetDict"})
 
 
 def load(  # noqa: PLR0913 - the public ones, and how old runs read folders
-    name: str | os.PathLike[str] = "fashion-mnist",
+    name: Any = "fashion-mnist",
     *,
     validation: int | float | None = None,
     split_seed: int = 0,
@@ -44,6 +54,8 @@ def load(  # noqa: PLR0913 - the public ones, and how old runs read folders
     color_mode: str | None = None,
     exclude: GivenList | None = None,
     relabel: GivenList | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
     first_rules: bool = False,
 ) -> Dataset:
     """A dataset with its test part sealed, whose openings are recorded in `data.test.openings` but in no ledger.
@@ -57,9 +69,11 @@ def load(  # noqa: PLR0913 - the public ones, and how old runs read folders
         DatasetNotFoundError: the data are nowhere to be found; the message says how to get them.
         DataError: the data are damaged or are not what they should be, or an argument makes no sense.
     """
-    name = _dataset_name(name)
-    pictures = _PictureArguments(_image_size(image_size), aspect, color_mode, first_rules)
-    validation, split_seed = _validation(validation), _whole("split_seed", split_seed)
+    given = name if is_hugging_face(name) else None
+    name = _dataset_name(name) if given is None else "hf:"
+    columns = {"image_column": image_column, "label_column": label_column}
+    pictures = _PictureArguments(_image_size(image_size), aspect, color_mode, first_rules, columns, given)
+    validation, split_seed = held_out_size(validation), checked_seed(split_seed)
     data_dir = None if data_dir is None else absolute(data_dir)
     name, contents, info = _find(name, data_dir, pictures)
     changes = None
@@ -74,7 +88,7 @@ def load(  # noqa: PLR0913 - the public ones, and how old runs read folders
     sealed = Part(test_images, contents.test_labels, contents.classes, contents.scale, files=contents.test_files)
     of_folder = {}
     size = None
-    if name.startswith("folder:"):
+    if contents.resize_rule is not None:
         size, of_folder = contents.images.shape[1:3], pictures.resizing.arguments
     return Dataset(
         name=name,
@@ -96,6 +110,7 @@ def load(  # noqa: PLR0913 - the public ones, and how old runs read folders
             "data_dir": None if data_dir is None else str(data_dir),
             "image_size": None if size is None else list(size),
             **of_folder,
+            **{key: value for key, value in columns.items() if value is not None},
             **of_lists,
         },
     )
@@ -109,12 +124,22 @@ class _PictureArguments:
     aspect: str | None
     color_mode: str | None
     first_rules: bool
+    columns: Mapping[str, str | None]
+    given: Any = None
+    """A dataset of Hugging Face's, where the user gave one."""
 
-    def refuse(self, name: str) -> None:
-        """Raises DataError if one of them was given."""
+    def refuse_sizes(self, name: str) -> None:
+        """Raises DataError if a size or what belongs to it was given."""
         for key in ("image_size", "aspect", "color_mode"):
             if getattr(self, key) is not None:
                 raise DataError(_ONLY_FOLDERS.format(key, name))
+
+    def check(self, form: str, name: str) -> None:
+        """Raises DataError if one of them was given that a form of dataset does not know."""
+        if form not in _PICTURES:
+            self.refuse_sizes(name)
+        if form != "parquet" and any(self.columns.values()):
+            raise DataError(_ONLY_TABLES.format(next(key for key, value in self.columns.items() if value), name))
 
     @property
     def resizing(self) -> Resizing:
@@ -124,15 +149,24 @@ class _PictureArguments:
         return Resizing(self.aspect or "pad", self.color_mode or "auto")
 
 
+def is_hugging_face(value: Any) -> bool:
+    """Whether a value is a dataset of Hugging Face's `datasets`, streamed or not; the package is not imported."""
+    return any(
+        kind.__name__ in _HUGGING_FACE and kind.__module__.startswith("datasets.") for kind in type(value).__mro__
+    )
+
+
 def _find(name: str, data_dir: Path | None, pictures: _PictureArguments) -> tuple[str, Contents, DatasetInfo]:
     """The full name of a dataset, its contents, and what is known about it."""
     form, colon, place = name.partition(":")
+    if form == "hf" and colon:
+        return _of_hugging_face(name, pictures)
     if form.lower() in {"http", "https", "ftp", "file"} and place.startswith("//"):
         raise DataError(f"{name} is an address, and only local files can be loaded. Download it and give its path.")
     # A name of the catalogue comes before a path (decision 28). Before a colon, one letter is a drive of Windows.
     bare = name not in CATALOGUE and (not colon or len(form) == 1 or "/" in form or "\\" in form) and _is_path(name)
-    if form != "folder" and not bare:
-        pictures.refuse(name)
+    if not bare:
+        pictures.check(form, name)
     if not colon and not bare:
         if name not in CATALOGUE:
             raise UnknownNameError("dataset", name, [*CATALOGUE, *FORMS])
@@ -142,18 +176,30 @@ def _find(name: str, data_dir: Path | None, pictures: _PictureArguments) -> tupl
     if bare:
         path = _resolved(name)
         form = form_of(path)
-        if form != "folder":
-            pictures.refuse(name)
-    elif form not in {"idx", "npz", "csv", "folder"}:
+        pictures.check(form, name)
+    elif form not in {"idx", "npz", "csv", *_PICTURES}:
         raise UnknownNameError("form of dataset", f"{form}:", FORMS)
     elif not place:
-        kind = "file" if form in {"npz", "csv"} else "folder"
+        kind = "file" if form in {"npz", "csv", "parquet"} else "folder"
         raise DataError(f"{name!r} needs the path of a {kind} after the colon.")
     else:
         path = _resolved(place)
         form_of(path, form)
     contents = _source(form, path, pictures).contents()
     return f"{form}:{path}", contents, DatasetInfo(title=path.name)
+
+
+def _of_hugging_face(name: str, pictures: _PictureArguments) -> tuple[str, Contents, DatasetInfo]:
+    from fittingroom.data.hugging_face import from_cache, of_object
+
+    if pictures.given is None:
+        contents = from_cache(name, pictures.image_size, pictures.resizing)
+        return name, contents, DatasetInfo(title=name.partition(":")[2])
+    tables = of_object(pictures.given, pictures.image_size, pictures.resizing, *pictures.columns.values())
+    if tables.size is None:
+        pictures.refuse_sizes(tables.name)
+    contents, info = tables.source.contents(), tables.info
+    return tables.name, contents, info
 
 
 def _catalogued(entry: CatalogueEntry, data_dir: Path | None) -> Contents:
@@ -234,6 +280,13 @@ def _source(form: str, path: Path, pictures: _PictureArguments) -> DatasetSource
         from fittingroom.data.csvfile import PixelTable
 
         return PixelTable.dataset_source(path)
+    if form == "parquet":
+        from fittingroom.data.hugging_face import of_parquet
+
+        tables = of_parquet(path, pictures.image_size, pictures.resizing, *pictures.columns.values())
+        if tables.size is None:
+            pictures.refuse_sizes(f"parquet:{path}")
+        return tables.source
     from fittingroom.data.decode import folder_source
 
     return folder_source(path, pictures.image_size, pictures.resizing, first_rules=pictures.first_rules)
@@ -291,7 +344,7 @@ def _split(
 
 def _rows(images: Images, chosen: slice | NDArray[np.bool_], contents: Contents) -> Any:
     """Some images; those of a large folder stay in their file."""
-    if not contents.files or contents.images.nbytes <= _MOST_IN_MEMORY:
+    if contents.resize_rule is None or contents.images.nbytes <= _MOST_IN_MEMORY:
         return images[chosen]
     from fittingroom.data.stored_images import StoredImages
 
@@ -316,7 +369,10 @@ def _dataset_name(value: Any) -> str:
     elif hasattr(value, "__array__") or isinstance(value, list | tuple):
         mend = " Arrays need no loading: fittingroom.fit(model, x, y)."
     kind = "None" if value is None else f"a {type(value).__name__}"
-    raise DataError(f"load takes the name of a dataset, such as 'fashion-mnist' or 'folder:photos', not {kind}.{mend}")
+    raise DataError(
+        f"load takes the name of a dataset, such as 'fashion-mnist' or 'folder:photos', or a Hugging Face dataset, not "
+        f"{kind}.{mend}"
+    )
 
 
 def _image_size(value: Any) -> tuple[int, int] | None:
@@ -339,38 +395,3 @@ def _image_size(value: Any) -> tuple[int, int] | None:
     if not (1 <= height <= _LARGEST_SIDE and 1 <= width <= _LARGEST_SIDE):
         raise DataError(f"the image size is {height}x{width}; each side must be from 1 to {_LARGEST_SIDE} pixels.")
     return height, width
-
-
-def _validation(value: Any) -> int | float | None:
-    """How many images are held out: a count, a fraction, or None for the default.
-
-    Raises:
-        DataError: it is not a number.
-    """
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
-        mend = _fraction_of(value) if isinstance(value, str) else ""
-        raise DataError(
-            f"validation={value!r}; expected a number of images, such as 5000, or a fraction, such as 0.2.{mend}"
-        )
-    return int(value) if isinstance(value, numbers.Integral) else float(value)
-
-
-def _whole(name: str, value: Any) -> int:
-    """A whole number from 0.
-
-    Raises:
-        DataError: it is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 0:
-        raise DataError(f"{name}={value!r}; expected a whole number from 0.")
-    return int(value)
-
-
-def _fraction_of(text: str) -> str:
-    try:
-        share = float(text.strip().removesuffix("%"))
-    except ValueError:
-        return ""
-    return f" Write {share / 100 if text.strip().endswith('%') else share:g}."

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from fittingroom.atomic import open_file
-from fittingroom.data.headers import check_pieces, webp_size
+from fittingroom.data.headers import PictureFile, check_pieces, picture_stream, webp_size
 from fittingroom.data.sniff import LOOKED_AT, FileKind
 from fittingroom.data.values import Images
 from fittingroom.errors import DataError
@@ -88,7 +87,7 @@ class Picture:
     changes: tuple[str, ...]
 
     @classmethod
-    def open(cls, path: Path, budget: MemoryBudget | None = None, *, at_least: int | None = None) -> Picture:
+    def open(cls, path: PictureFile, budget: MemoryBudget | None = None, *, at_least: int | None = None) -> Picture:
         """A picture file as 8-bit grey or RGB, turned upright, its first frame if it has several.
 
         Args:
@@ -102,11 +101,11 @@ class Picture:
                 cut off.
         """
         try:
-            stream = open_file(path)
+            stream = picture_stream(path)
         except OSError as error:
             raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
         with stream:
-            return cls.read(stream, path, budget, at_least=at_least)
+            return cls.read(stream, path if isinstance(path, Path) else path.name, budget, at_least=at_least)
 
     @classmethod
     def read(

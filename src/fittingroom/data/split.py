@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,3 +119,38 @@ def _lowest(keys: NDArray[np.uint64], labels: Labels, sizes: Sequence[int]) -> N
         members = np.flatnonzero(labels == k)
         chosen[members[np.argsort(keys[members], kind="stable")[:share]]] = True
     return chosen
+
+
+def held_out_size(value: Any) -> int | float | None:
+    """How many images are held out: a count, a fraction, or None for the default.
+
+    Raises:
+        DataError: it is not a number.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+        mend = _fraction_of(value) if isinstance(value, str) else ""
+        raise DataError(
+            f"validation={value!r}; expected a number of images, such as 5000, or a fraction, such as 0.2.{mend}"
+        )
+    return int(value) if isinstance(value, numbers.Integral) else float(value)
+
+
+def checked_seed(value: Any) -> int:
+    """The seed of a split: a whole number from 0.
+
+    Raises:
+        DataError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 0:
+        raise DataError(f"split_seed={value!r}; expected a whole number from 0.")
+    return int(value)
+
+
+def _fraction_of(text: str) -> str:
+    try:
+        share = float(text.strip().removesuffix("%"))
+    except ValueError:
+        return ""
+    return f" Write {share / 100 if text.strip().endswith('%') else share:g}."

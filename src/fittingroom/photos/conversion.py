@@ -114,7 +114,8 @@ class Style:
         if name.startswith("folder:"):
             return cls(shape, aspect=aspect)
         images = train.images[:_MEASURED].astype(np.float32) * np.float32(255 / train.scale)
-        return cls(shape, ForegroundStyle.of(images if images.ndim == 3 else images.mean(axis=3)))
+        foreground = ForegroundStyle.of(images if images.ndim == 3 else images.mean(axis=3))
+        return cls(shape, foreground, aspect=aspect)
 
 
 def _where(mask: Mask) -> tuple[float, ...]:

@@ -239,12 +239,12 @@ def _is_same(dataset: Dataset, data: DataRecord) -> bool:
 
 
 def _arguments(stored: Mapping[str, Any], place: str | None) -> dict[str, Any]:
-    from fittingroom.data.find import is_folder_of_pictures
+    from fittingroom.data.find import is_resized
 
     arguments = dict(stored)
     if place is not None:
         arguments |= {"name": place, "data_dir": None}
-        if not is_folder_of_pictures(place):
+        if not is_resized(place):
             arguments |= dict.fromkeys(("image_size", "aspect", "color_mode"))  # its images have a size
     if arguments.get("data_dir") is not None:
         arguments["data_dir"] = Path(arguments["data_dir"])

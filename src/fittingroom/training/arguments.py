@@ -18,7 +18,7 @@ from fittingroom.recipes.recipe import Recipe
 from fittingroom.recipes.settings import OTHER_WORDS, Setting
 from fittingroom.text import word_list
 
-Named = str | os.PathLike[str] | Dataset
+Named = str | os.PathLike[str] | Dataset | Any
 """A dataset: loaded, or by its name or path."""
 
 Prescribed = str | os.PathLike[str] | Recipe | Mapping[str, Any]
@@ -97,6 +97,10 @@ def check_dataset(dataset: Any, **loading: Any) -> None:
                 f"load: fittingroom.load(..., {given[0]}={loading[given[0]]!r})."
             )
         return
+    from fittingroom.data.load import is_hugging_face
+
+    if is_hugging_face(dataset):
+        return
     if _is_keras(dataset):
         mend = f"train takes a dataset and a recipe. {_FIT}"
     elif hasattr(dataset, "__array__") or isinstance(dataset, list | tuple):
@@ -124,14 +128,17 @@ def load_for(recipes: Sequence[Recipe], dataset: Named, loading: Mapping[str, An
     """
     if isinstance(dataset, Dataset):
         return dataset
-    from fittingroom.data.load import load
+    from fittingroom.data.load import is_hugging_face, load
 
-    name = dataset if isinstance(dataset, str) else os.path.join(os.curdir, os.fspath(dataset))  # noqa: PTH118
+    if isinstance(dataset, str) or is_hugging_face(dataset):
+        name = dataset
+    else:
+        name = os.path.join(os.curdir, os.fspath(dataset))  # noqa: PTH118
     if any(recipe.backbone is None for recipe in recipes):
         return load(dataset, **loading)
-    from fittingroom.data.find import is_folder_of_pictures
+    from fittingroom.data.find import is_resized
 
-    if not is_folder_of_pictures(name):
+    if not is_resized(name):
         return load(dataset, **loading)
     from fittingroom.backbones.backbone import find_backbone
 
