@@ -11,7 +11,7 @@ export KERAS_BACKEND := jax
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run studio test test-quick test-all lint docs examples coverage bench bench-peers bench-photos bench-serving bench-studio claims labs pictures screenshots parity lock clean help setup setup-dev setup-peers dataset browser
+.PHONY: run studio test test-quick test-all lint docs examples coverage bench bench-peers bench-photos bench-serving bench-studio claims labs benchmark pictures screenshots parity lock clean help setup setup-dev setup-peers dataset browser
 
 run: setup dataset  ## Train the course's model on Fashion-MNIST, then score it on the sealed test set
 	$(VENV)/bin/fittingroom train
@@ -85,6 +85,9 @@ bench-studio: setup-dev dataset browser  ## Measure the studio in Chromium: how 
 
 labs: setup-dev dataset browser  ## Run all labs and write docs/labs: 10 minutes the first time, then only what is drawn
 	$(VENV_PYTHON) -m benchmarks.labs
+
+benchmark: setup-dev dataset browser  ## Run the standing benchmark and write docs/benchmark.md: about 40 minutes the first time, then only what is drawn
+	$(VENV_PYTHON) -m benchmarks.benchmark_docs
 
 pictures: setup-dev dataset browser  ## Take the picture of a report that the docs show: minutes the first time, then seconds
 	$(VENV_PYTHON) -m benchmarks.pictures
