@@ -231,7 +231,8 @@ def _evaluated(text: EstimatorText) -> Any:
 def _check_classifier(estimator: Any, text: EstimatorText) -> None:
     if isinstance(estimator, type):
         raise ModelError(f"estimator = {text.text!r} is a class. Add brackets: {text.text}().")
-    missing = [name for name in ("fit", "predict", "get_params") if not callable(getattr(estimator, name, None))]
+    # Of the class: a stacking has predict() only once it is fitted.
+    missing = [name for name in ("fit", "predict", "get_params") if not callable(getattr(type(estimator), name, None))]
     if missing:
         raise ModelError(
             f"estimator = {text.text!r} is a {type(estimator).__name__} without {missing[0]}(); expected a classifier "

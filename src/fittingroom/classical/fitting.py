@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -56,7 +56,7 @@ class FittedEstimator:
             images: uint8, `(n, *image_shape)`.
 
         Raises:
-            ModelError: the images have another shape.
+            ModelError: the images have another shape, or the classifier fails.
         """
         if tuple(images.shape[1:]) != self.image_shape:
             raise ModelError(f"images have the shape {images.shape[1:]}; expected {self.image_shape}.")
@@ -70,8 +70,33 @@ class FittedEstimator:
             warnings.simplefilter("ignore")
             for start in range(0, len(images), _AT_ONCE):
                 rows = slice(start, start + _AT_ONCE)
-                answers[rows, columns] = given(features_of(images[rows], self.recipe.features, self.scale))
+                inputs = features_of(images[rows], self.recipe.features, self.scale)
+                try:
+                    answers[rows, columns] = given(inputs)
+                except Exception as error:
+                    raise ModelError(
+                        f"{self.title} cannot classify {len(inputs):,} images: {_reason(error)}."
+                    ) from error
         return answers
+
+    def disagreement_note(self, images: Images) -> str | None:
+        """A sentence where the class that the classifier predicts is not the one that it gives most; None elsewhere.
+
+        Args:
+            images: uint8, `(n, *image_shape)`; the first hundred count.
+        """
+        images = images[:100]
+        largest = self.log_probabilities(images).argmax(axis=1)
+        with _one_thread(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            predicted = self.estimator.predict(features_of(images, self.recipe.features, self.scale))
+        other = int((np.asarray(predicted) != largest).sum())
+        if not other:
+            return None
+        return (
+            f"For {other} of {len(images)} images {self.title} predicts another class than the one that it gives the "
+            "highest probability or score; here the highest counts."
+        )
 
     def zeros_note(self, log_probabilities: NDArray[np.float32], labels: Labels) -> str | None:
         """A sentence about the images whose true class had the probability 0; None where there are none."""
@@ -113,7 +138,7 @@ class FittedEstimator:
     def _kept(self) -> tuple[bytes | None, str | None]:
         from fittingroom.classical.kept_estimator import estimator_bytes
 
-        return estimator_bytes({"estimator": self.estimator, "temperature": self.temperature})
+        return estimator_bytes(self.estimator, self.scale, {"temperature": self.temperature})
 
     @classmethod
     def from_bytes(
@@ -133,8 +158,8 @@ class FittedEstimator:
         """
         from fittingroom.classical.kept_estimator import estimator_of
 
-        kept = estimator_of(content)
-        estimator, temperature = kept.get("estimator"), kept.get("temperature")
+        estimator, about = estimator_of(content)
+        temperature = about.get("temperature")
         found = getattr(estimator, "classes_", None)
         known = np.asarray([] if found is None else found).astype(np.int64)
         if not len(known) or known.min() < 0 or known.max() >= classes or len(np.unique(known)) != len(known):
@@ -177,14 +202,16 @@ def fit_estimator(  # noqa: PLR0913 - what is fitted, to what, and what it is tu
     weights = _class_weights(recipe, estimator, labels)
     inputs = features_of(images, recipe.features, divisor)
     notes = _fitted(estimator, inputs, np.asarray(labels), weights)
-    fitted = FittedEstimator(estimator, recipe, tuple(images.shape[1:]), classes, divisor, notes=notes)
-    if hasattr(estimator, "predict_proba"):
-        return fitted
     held_out, answers = (images, labels) if validation is None else validation
-    temperature, note = _temperature(estimator, held_out, answers, recipe, divisor, validated=validation is not None)
-    return FittedEstimator(
-        estimator, recipe, fitted.image_shape, classes, divisor, temperature=temperature, notes=(*notes, note)
-    )
+    temperature = None
+    if not hasattr(estimator, "predict_proba"):
+        validated = validation is not None
+        temperature, note = _temperature(estimator, held_out, answers, recipe, divisor, validated=validated)
+        notes = (*notes, note)
+    shape = tuple(images.shape[1:])
+    fitted = FittedEstimator(estimator, recipe, shape, classes, divisor, temperature=temperature, notes=notes)
+    disagreement = fitted.disagreement_note(held_out)
+    return fitted if disagreement is None else replace(fitted, notes=(*notes, disagreement))
 
 
 def features_of(images: Images, features: str, scale: float) -> NDArray[np.float32]:
@@ -244,14 +271,18 @@ def _fitted(estimator: Any, inputs: Floats, labels: Any, weights: NDArray[np.flo
         except MemoryError as error:
             raise ModelError(f"{name} needs more memory than there is for {len(labels):,} images: {error}.") from error
         except Exception as error:
-            reason = " ".join(str(error).split())[:500].rstrip(".")
             raise ModelError(
                 f"{name} cannot be fitted to {len(labels):,} images with {inputs.shape[1]:,} features each: "
-                f"{type(error).__name__}: {reason}."
+                f"{_reason(error)}."
             ) from error
     if not hasattr(estimator, "classes_"):
         raise ModelError(f"{name} has no classes_ after fitting; expected a classifier with scikit-learn's interface.")
     return tuple(dict.fromkeys(_said(name, one) for one in caught if not _is_of_no_concern(one)))
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split()).rstrip(".")
+    return f"{type(error).__name__}: {text if len(text) <= 300 else f'{text[:297]}...'}"
 
 
 def _is_of_no_concern(warning: warnings.WarningMessage) -> bool:

@@ -10,8 +10,10 @@ import io
 import json
 import re
 import zipfile
+from collections.abc import Mapping
 from typing import Any
 
+from fittingroom.classical.plain_objects import as_plain, from_plain
 from fittingroom.errors import RunError
 
 MOST_BYTES = 512 * 2**20
@@ -21,12 +23,18 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 _SCHEMA = "schema.json"
 
 
-def estimator_bytes(kept: dict[str, Any]) -> tuple[bytes | None, str | None]:
-    """The bytes of a fitted estimator with what belongs to it; or None, and why it cannot be kept."""
+def estimator_bytes(estimator: Any, scale: float, about: Mapping[str, float | None]) -> tuple[bytes | None, str | None]:
+    """The bytes of a fitted estimator; or None, and why it cannot be kept.
+
+    Args:
+        estimator: fitted.
+        scale: what pixels were divided by.
+        about: numbers that belong to it.
+    """
     import skops.io
 
     try:
-        content = _canonical(skops.io.dumps(kept))
+        content = _canonical(skops.io.dumps({**as_plain(estimator, scale), "about": dict(about)}))
     except Exception as error:  # skops raises errors of many types for what it cannot write
         return None, f"skops cannot write it: {' '.join(str(error).split())[:300]}"
     if len(content) > MOST_BYTES:
@@ -37,8 +45,8 @@ def estimator_bytes(kept: dict[str, Any]) -> tuple[bytes | None, str | None]:
     return content, None
 
 
-def estimator_of(content: bytes) -> dict[str, Any]:
-    """What `estimator_bytes` wrote.
+def estimator_of(content: bytes) -> tuple[Any, dict[str, Any]]:
+    """The estimator that `estimator_bytes` wrote, and the numbers that belong to it.
 
     Raises:
         RunError: the content is damaged, or has a type that skops does not trust.
@@ -47,11 +55,11 @@ def estimator_of(content: bytes) -> dict[str, Any]:
 
     try:
         kept = skops.io.loads(content, trusted=None)
+        return from_plain(kept), dict(kept["about"])
+    except RunError:
+        raise
     except Exception as error:  # a damaged file can fail in any way
         raise RunError(f"the kept estimator cannot be read: {' '.join(str(error).split())[:300]}.") from error
-    if not isinstance(kept, dict):
-        raise RunError(f"the kept estimator is a {type(kept).__name__}; expected a dictionary.")
-    return kept
 
 
 def _canonical(content: bytes) -> bytes:
