@@ -46,7 +46,8 @@ def _shares(pixels: int) -> Floats:
     cells = min(max(round(pixels / _CELL), _FEWEST), _MOST, max(pixels, 2))
     # The middle of each pixel, counted in cells from the middle of the first one.
     places = np.clip((np.arange(pixels) + 0.5) * cells / pixels - 0.5, 0, cells - 1)
-    return np.maximum(0, 1 - np.abs(places[None, :] - np.arange(cells)[:, None])).astype(np.float32)
+    shares: Floats = np.maximum(0, 1 - np.abs(places[None, :] - np.arange(cells)[:, None])).astype(np.float32)
+    return shares
 
 
 def _gradients(images: Images) -> tuple[Floats, Floats]:
@@ -81,4 +82,5 @@ def _normalized(cells: Floats) -> Floats:
         norm = np.sqrt(np.square(blocks).sum(axis=-1, keepdims=True) + np.float32(1e-6))
         blocks = np.minimum(blocks / norm, _CLIPPED)
     norm = np.sqrt(np.square(blocks).sum(axis=-1, keepdims=True) + np.float32(1e-6))
-    return (blocks / norm).reshape(len(blocks), -1)
+    features: Floats = (blocks / norm).reshape(len(blocks), -1)
+    return features
