@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import ttest_ind, ttest_rel
+from scipy.stats import t, ttest_ind, ttest_rel
 
 from fittingroom.errors import InputError
 from fittingroom.evaluation.comparison import Comparison, Contender
@@ -212,14 +212,20 @@ def test_exchanging_two_models_turns_every_number_round(only_first: int, only_se
     assert (turned.better is None) == (pair.better is None)
 
 
-def test_with_many_images_two_recipes_are_compared_as_by_welch() -> None:
-    """What is left when images add nothing is the textbook's test of two samples."""
+def test_with_many_images_two_recipes_are_compared_by_t_of_each_ones_seeds() -> None:
+    """What is left when images add nothing is Banerjee's interval: the squares of two textbook intervals add up."""
     generator = np.random.default_rng(0)
     first, second = generator.normal(0.9, 0.01, (6, 1)), generator.normal(0.88, 0.03, (9, 1))
     found = Estimate.over_seeds_and_images([np.repeat(side, 50, axis=1) for side in (first, second)])
+    for confidence in (0.95, 0.999):
+        halves = [
+            t.ppf(0.5 + confidence / 2, len(side) - 1) * side.std(ddof=1) / len(side) ** 0.5 for side in (first, second)
+        ]
+        low, high = found.interval(confidence)
+        assert (high - low) / 2 == pytest.approx(np.hypot(*halves))
     welch = ttest_ind(first[:, 0], second[:, 0], equal_var=False)
-    assert found.p == pytest.approx(welch.pvalue)
-    assert found.interval() == pytest.approx(tuple(welch.confidence_interval()))
+    assert welch.pvalue < found.p < 1.2 * welch.pvalue
+    assert found.interval(1 - found.p).low == pytest.approx(0, abs=1e-9)
 
 
 def test_with_equal_seeds_two_recipes_are_compared_as_two_models() -> None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ import numpy.typing as npt
 from fittingroom.evaluation.spread import Interval
 
 _DIGITS = 12  # what is left of a difference between equal columns is rounding
+_SMALLEST = 1e-30  # of a tail: smaller ones are told as this
 _MANY = 1e6  # degrees of freedom where the error is known, so that t is normal
 
 
@@ -31,12 +33,14 @@ class Estimate:
         error: its standard error, in the same unit, 0 or more.
         freedom: degrees of freedom of the error, above 0.
         skewness: of the mean, without a unit: the skewness of the single values, divided by the root of their number.
+        parts: where the error is made up of independent ones, the variance and the degrees of freedom of each.
     """
 
     mean: float
     error: float
     freedom: float
     skewness: float = 0.0
+    parts: tuple[tuple[float, float], ...] = ()
 
     @classmethod
     def over_images(cls, values: npt.NDArray[Any]) -> Estimate:
@@ -87,8 +91,11 @@ class Estimate:
 
         The variance is split as in a two-way table: between seeds, between images, and their interaction. Both the
         variance of the seeds' means and that of the images' means include the interaction, so it is subtracted once
-        (Owen, The Pigeonhole Bootstrap, Annals of Applied Statistics 1, 2007, bootstraps the same). Seeds are few, so p
-        and interval are those of Student's t with Welch's degrees of freedom (Biometrika 34, 1947).
+        (Owen, The Pigeonhole Bootstrap, Annals of Applied Statistics 1, 2007, bootstraps the same). Seeds are few, so
+        the squares of the widths add up, each by Student's t with its own degrees of freedom: that covers at any
+        confidence (Banerjee, On Confidence Interval for Two-Means Problem, Sankhya 22, 1960). One t with Welch's
+        degrees of freedom does so at 95%, but not at the 99.9% that many comparisons together need (measured in
+        `docs/measurements.md`).
 
         Args:
             sides: one or two, each a number for each seed and image, `(seeds, images)`, two seeds at least.
@@ -101,21 +108,25 @@ class Estimate:
         means = [sign * table.mean(axis=0) for sign, table in zip(signs, tables, strict=True)]
         over = [np.sum(means, axis=0)] if same_images else means
         by_image = [(float(mean.var(ddof=1)) / len(mean) if len(mean) > 1 else 0.0, len(mean)) for mean in over]
-        seeds, images = (sum(part for part, _ in parts) for parts in (by_seed, by_image))
-        variance = seeds + max(images - sum(map(_interaction, tables)), 0.0)
+        images = max(sum(part for part, _ in by_image) - sum(map(_interaction, tables)), 0.0)
+        of_images = sum(part for part, _ in by_image) or 1.0
+        by_image = [(part / of_images * images, count) for part, count in by_image]  # what the interaction leaves
+        parts = tuple((part, count - 1.0) for part, count in [*by_seed, *by_image] if count > 1)
+        variance = sum(part for part, _ in parts)
         if round(variance, 2 * _DIGITS) <= 0:
             return cls(value, 0.0, 1.0)
-        doubt = sum(part**2 / (count - 1) for part, count in [*by_seed, *by_image] if count > 1)
-        fewest = min(len(table) for table in tables) - 1
-        return cls(value, math.sqrt(variance), max(fewest, variance**2 / doubt))
+        freedom = variance**2 / sum(part**2 / freedom for part, freedom in parts)
+        return cls(value, math.sqrt(variance), freedom, 0.0, parts)
 
-    @property
+    @cached_property
     def p(self) -> float:
         """How likely so large a mean would be, in either direction, were it 0 in truth; two-sided."""
         if self.error == 0:
             return float(self.mean == 0)
         from scipy.special import stdtr
 
+        if self.parts:
+            return self._p_of_parts()
         statistic = self.mean / self.error
         smallest = min(abs(statistic), abs(_corrected(statistic, self.skewness)))
         return min(1.0, 2 * float(stdtr(self.freedom, -smallest)))
@@ -126,6 +137,9 @@ class Estimate:
             return Interval(self.mean, self.mean)
         from scipy.special import stdtrit
 
+        if self.parts:
+            half = self._half_width((1 - confidence) / 2)
+            return Interval(self.mean - half, self.mean + half)
         bound = -float(stdtrit(self.freedom, (1 - confidence) / 2))
         highest = max(bound, _uncorrected(bound, self.skewness))
         lowest = min(-bound, _uncorrected(-bound, self.skewness))
@@ -144,7 +158,27 @@ class Estimate:
         freedom = self.freedom if self.error else _MANY
         bound = -float(stdtrit(freedom, 0.025))
         error = math.hypot(self.error, half / bound)
+        if self.parts:
+            return replace(self, error=error, parts=(*self.parts, ((half / bound) ** 2, _MANY)))
         return Estimate(self.mean, error, freedom, self.skewness * self.error / error)
+
+    def _half_width(self, tail: float) -> float:
+        """Half the width of the interval that leaves this much on either side, where the error has parts."""
+        from scipy.special import stdtrit
+
+        return math.sqrt(sum(variance * float(stdtrit(freedom, tail)) ** 2 for variance, freedom in self.parts))
+
+    def _p_of_parts(self) -> float:
+        """The p at which the interval just reaches 0."""
+        from scipy.optimize import brentq
+
+        size = abs(self.mean)
+        if size == 0:
+            return 1.0
+        if self._half_width(_SMALLEST) <= size:
+            return 2 * _SMALLEST
+        logarithm = brentq(lambda at: self._half_width(math.exp(at)) - size, math.log(_SMALLEST), math.log(0.5))
+        return 2 * math.exp(float(logarithm))
 
 
 def accuracy_interval(correct: npt.NDArray[np.bool_]) -> Interval:
