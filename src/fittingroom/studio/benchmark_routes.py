@@ -77,7 +77,7 @@ def router(studio: Studio) -> APIRouter:
             "progress": benchmarks.progress(name),
             "said": benchmarks.said(name),
             "own": benchmarks.is_own(name),
-            "command": None if facts is None else str(facts["command"]),
+            "command": None if facts is None else facts.get("command"),
             "results": None if facts is None else pages.get(name, id(facts), drawn),
         }
 

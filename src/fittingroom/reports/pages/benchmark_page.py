@@ -83,7 +83,11 @@ def _context(facts: Facts) -> dict[str, Any]:
         "legend_marks": list(_LEGEND),
         "interval_text": percent_range,
         "settings": {one["method"]: settings_text(one.get("settings") or {}) for one in facts["methods"]},
+        "limited": any(one.get("limited") for one in facts["datasets"]),
         "tuned": [one for one in facts["results"] if one.get("tuned")],
+        "command": facts.get("command") or "fittingroom benchmark FILE.toml",
+        "environment": facts["environment"],
+        "time_limit": facts.get("time_limit"),
         "duration": duration,
         "file_size": file_size,
     }
@@ -232,7 +236,8 @@ def _strip(axis: Axis, result: Facts, interval: Sequence[float] | None) -> Strip
         return None
     values = [100 * value for value in spread["values"]]
     ends = None if interval is None else [100 * end for end in interval]
-    return Strip.of(axis, 100 * spread["mean"], ends, values if len(values) > 1 else ())
+    seeds = values if len(values) > 1 and result.get("varies", True) else ()
+    return Strip.of(axis, 100 * spread["mean"], ends, seeds)
 
 
 def _best_sentence(lines: Sequence[MethodLine]) -> str:
