@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fittingroom.recipes.recipe import Recipe
 from fittingroom.reports.drawing import scatter
 from fittingroom.reports.drawing.axes import Axis, Scale, Strip
 from fittingroom.reports.drawing.figures import Figure
@@ -82,7 +83,7 @@ def _context(facts: Facts) -> dict[str, Any]:
         "failed": failed,
         "legend_marks": list(_LEGEND),
         "interval_text": percent_range,
-        "settings": {one["method"]: settings_text(one.get("settings") or {}) for one in facts["methods"]},
+        "settings": {one["method"]: _own_settings(one.get("settings") or {}) for one in facts["methods"]},
         "limited": any(one.get("limited") for one in facts["datasets"]),
         "tuned": [one for one in facts["results"] if one.get("tuned")],
         "command": facts.get("command") or "fittingroom benchmark FILE.toml",
@@ -93,15 +94,22 @@ def _context(facts: Facts) -> dict[str, Any]:
     }
 
 
+def _own_settings(settings: Facts) -> list[tuple[str, str]]:
+    """The settings of a method that are not those of every recipe."""
+    usual = Recipe().to_dict()
+    return settings_text({key: value for key, value in settings.items() if key != "name" and value != usual.get(key)})
+
+
 def benchmark_sentences(statistics: Facts) -> list[str]:
-    """What is said of all datasets together; what is said of one stands with that one.
+    """What is said of all datasets together; where nothing is said of the next one, also what is said of each.
 
     Args:
         statistics: `BenchmarkStatistics.to_dict()`, or empty.
     """
+    if statistics.get("next") is None:
+        return list(statistics.get("sentences", ()))
     of_one = {sentence for dataset in statistics.get("datasets", ()) for sentence in dataset.get("sentences", ())}
-    told = [sentence for sentence in statistics.get("sentences", ()) if sentence not in of_one]
-    return told or list(statistics.get("sentences", ()))
+    return [sentence for sentence in statistics.get("sentences", ()) if sentence not in of_one]
 
 
 def dataset_sections(facts: Facts) -> list[DatasetSection]:
