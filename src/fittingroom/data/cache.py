@@ -169,7 +169,7 @@ def _is_sound(contents: Contents) -> bool:
         for images, labels in pairs
     )
     same = contents.images.shape[1:] == contents.test_images.shape[1:] and contents.images.ndim in {3, 4}
-    rule, origin, digests = contents.resize_rule, contents.test_source, contents.test_digests
+    rule, digests = contents.resize_rule, contents.test_digests
     hashed = digests.dtype == np.uint8 and digests.shape in {
         (0, DIGEST_BYTES),
         (len(contents.test_labels), DIGEST_BYTES),
@@ -184,7 +184,7 @@ def _is_sound(contents: Contents) -> bool:
         and same
         and hashed
         and named
-        and all(isinstance(text, str) for text in (*texts, "" if rule is None else rule, origin or ""))
+        and all(isinstance(text, str) for text in (*texts, "" if rule is None else rule))
         and all(isinstance(file, str) for file in (*contents.files, *contents.test_files))
         and isinstance(contents.scale, int | float)
         and isinstance(contents.given_validation, int)

@@ -131,8 +131,7 @@ class RawDataset:
 class Contents:
     """The checked contents of a dataset, as they are cached. For the attributes see `RawDataset`.
 
-    `test_digests` are those of the files that the test images came from; there are none of arrays. `test_source` is the
-    source fingerprint of another dataset's test part, where the images of this one are made from it; else None.
+    `test_digests` are those of the files that the test images came from; there are none of arrays.
     """
 
     images: Images
@@ -150,7 +149,6 @@ class Contents:
     test_fingerprint: str
     files: tuple[str, ...] = ()
     test_files: tuple[str, ...] = ()
-    test_source: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

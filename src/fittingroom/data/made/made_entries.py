@@ -18,6 +18,14 @@ _OURS = DatasetInfo(
 TOPS = (0, 2, 3, 4, 6)
 """The classes of Fashion-MNIST that `fashion-mnist-tops` has."""
 
+SYMBOLS = {
+    "ampersand": "&", "at": "@", "percent": "%", "section": "§", "pilcrow": "¶", "dollar": "$", "euro": "€",
+    "pound": "£", "yen": "¥", "copyright": "©", "hash": "#", "question mark": "?", "plus": "+", "plus-minus": "±",
+    "times": "×", "divided": "÷", "infinity": "∞", "sum": "∑", "root": "√", "integral": "∫", "partial": "∂",
+    "omega": "Ω", "not equal": "≠", "at most": "≤", "pi": "π",
+}  # fmt: skip
+"""The classes of `symbols`, and the character of each."""
+
 
 def _variant(end: str, what: str, about: str, *, side: int = 28, chosen: tuple[int, ...] = ()) -> CatalogueEntry:
     """A dataset made from the images of Fashion-MNIST.
@@ -109,6 +117,51 @@ _ROWS = (
         test_counts=(100,) * 10,
         is_made=True,
     ),
+    CatalogueEntry(
+        name="textures",
+        info=replace(
+            _OURS,
+            title="Textures",
+            about="Ten patterns at random angles, scales and places, some dark on light, unevenly lit, with noise.",
+        ),
+        classes=("stripes", "waves", "zigzag", "checks", "grid", "bricks", "dots", "rings", "triangles", "grain"),
+        image_shape=(28, 28),
+        train_counts=(250,) * 10,
+        test_counts=(100,) * 10,
+        is_made=True,
+    ),
+    CatalogueEntry(
+        name="letters",
+        info=replace(
+            _OURS,
+            title="Letters",
+            licence="MIT; the fonts: SIL OFL 1.1, Apache 2.0",
+            about="Capital letters of free fonts, slanted, turned and moved, with noise. Training and "
+            "validation have 19 fonts (Lato, Source Sans, Source Serif, Hanken Grotesk, Amatic SC); the test part has "
+            "9 others (Caladea, Manrope, Intuitive, Fredoka One), so it asks for letters in unseen fonts.",
+        ),
+        classes=tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ"),
+        image_shape=(28, 28),
+        train_counts=(100,) * 26,
+        test_counts=(40,) * 26,
+        is_made=True,
+    ),
+    CatalogueEntry(
+        name="symbols",
+        info=replace(
+            _OURS,
+            title="Symbols",
+            licence="MIT; the fonts: Bitstream Vera, STIX Fonts User License",
+            about="Signs of money, mathematics and print, slanted, turned and moved, with noise. Training and "
+            "validation have 11 fonts (DejaVu Sans, Sans Mono and Serif); the test part has two others (STIX), so it "
+            "asks for symbols in unseen fonts.",
+        ),
+        classes=tuple(SYMBOLS),
+        image_shape=(28, 28),
+        train_counts=(100,) * 25,
+        test_counts=(40,) * 25,
+        is_made=True,
+    ),
 )
 
 _FINGERPRINTS = {
@@ -121,6 +174,9 @@ _FINGERPRINTS = {
     "fashion-mnist-tops": ("81abc46a3979191c98d2a178cc9795f6", "02fedbc559a8d7cafdae21512953b6f2"),
     "mnist-5k": ("ac16ed9cd6ceb90cb9c13102cbd44ba5", "56bc16205fb61306b83cf84c134b2994"),
     "shapes": ("a09f105ad0345a9ad57d04e340afdf8f", "8eba6e8bc0521256ebd8486301067f9f"),
+    "textures": ("403b5298919dd39c82bb4ccc38577127", "3a13bcae6a281ea9b69507829dfdb306"),
+    "letters": ("ae71a2408a5656a6afb2ac43275214c5", "2f869ec3af8ecf0ad4cb0c8df36ee394"),
+    "symbols": ("1f06d0d1a7f3c113d46a48f8ad2c2041", "b1243a42f4dc76ec58e4355fd6d9f667"),
 }
 """Of each dataset, that of its training and validation images together and that of its test images."""
 
@@ -128,3 +184,17 @@ MADE = tuple(
     replace(entry, train_fingerprint=_FINGERPRINTS[entry.name][0], test_fingerprint=_FINGERPRINTS[entry.name][1])
     for entry in _ROWS
 )
+
+_SOURCE = "57d356dad58319d5cc0c3ddc011785c1"
+"""The source fingerprint of Fashion-MNIST's test part."""
+
+SOURCES_OF_TEST_PARTS = {
+    "9a524651f272748a1d93941a8e154446": _SOURCE,  # fashion-mnist-14
+    "88c6312958fb8c14a756369ddbd12bfe": _SOURCE,  # fashion-mnist-7
+    "8946b945113b2cb10c9ca9527944d6bb": _SOURCE,  # fashion-mnist-edges
+    "6cdf2f81b23335b623749ff5bf6ec038": _SOURCE,  # fashion-mnist-silhouettes
+    "8ad933289133144488e43bb855fdb746": _SOURCE,  # fashion-mnist-negatives
+    "ff2bed3361b9e6f659a42d2c86e67c44": _SOURCE,  # fashion-mnist-rotated
+    "eaf5624a993c2fd2d8a3925c7bbb60fd": _SOURCE,  # fashion-mnist-tops
+}
+"""For the source fingerprint of a test part that is made from another one, whatever it is called, the other's."""

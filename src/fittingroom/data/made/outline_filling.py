@@ -46,11 +46,18 @@ def filled(outlines: Sequence[Outline]) -> NDArray[np.int64]:
     x, y, next_x, next_y = (values[edge, 0] for values in (x, y, next_x, next_y))
     crossing = x + (row * _UNITS + _UNITS // 2 - y) * (next_x - x) // (next_y - y)
     column = ((crossing + _UNITS // 2 - 1) // _UNITS).clip(0, samples)
-    turns = np.zeros((samples, samples + 1), np.int64)
-    np.add.at(turns, (row, column), np.where(next_y > y, 1, -1))
-    inside = np.cumsum(turns[:, :-1], axis=1) != 0
-    counts = inside.reshape(SIDE, _FINE, SIDE, _FINE).sum((1, 3))
-    cover: NDArray[np.int64] = (counts * 255 + _FINE * _FINE // 2) // (_FINE * _FINE)
+    cover = np.zeros((SIDE, SIDE), np.int64)
+    if not len(row):
+        return cover
+    # Only the pixels from the first row and column that an outline crosses to the last ones.
+    top, left = row.min() // _FINE, column.min() // _FINE
+    down, across = row.max() // _FINE + 1 - top, min(column.max() // _FINE + 1, SIDE) - left
+    wide = across * _FINE + 1
+    places = (row - top * _FINE) * wide + np.minimum(column - left * _FINE, wide - 1)
+    turns = np.bincount(places, np.where(next_y > y, 1, -1), down * _FINE * wide).astype(np.int16)
+    inside = np.cumsum(turns.reshape(-1, wide)[:, :-1], axis=1, dtype=np.int16) != 0
+    counts = inside.reshape(down, _FINE, across, _FINE).sum((1, 3), dtype=np.int64)
+    cover[top : top + down, left : left + across] = (counts * 255 + _FINE * _FINE // 2) // (_FINE * _FINE)
     return cover
 
 

