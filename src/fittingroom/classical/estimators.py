@@ -174,10 +174,17 @@ def _named(name: str, text: EstimatorText) -> Any:
     """Scikit-learn's class of a name, in the text's module or in another public one."""
     own = _module(text)
     for module in (own, *(importlib.import_module(f"sklearn.{part}") for part in _PUBLIC)):
-        found = getattr(module, name, None)
-        if _is_allowed(found, name):
-            return found
-    known = [one for one in dir(own) if _is_allowed(getattr(own, one), one)]
+        if _is_allowed(getattr(module, name, None), name):
+            return getattr(module, name)
+    from sklearn.base import OutlierMixin, RegressorMixin
+
+    found = {one: getattr(own, one) for one in dir(own)}
+    usable = {one: made for one, made in found.items() if _is_allowed(made, one)}
+    known = [
+        one
+        for one, made in usable.items()
+        if not (isinstance(made, type) and issubclass(made, OutlierMixin | RegressorMixin))
+    ]
     raise UnknownNameError(f"class of {text.module}", name, known)
 
 

@@ -93,6 +93,8 @@ class EstimatorText:
             return f"{self.module} is not a module of scikit-learn"
         if any(part.startswith("_") for part in self.module.split(".")):
             return f"{self.module} is not a public module of scikit-learn"
+        if isinstance(self.node, ast.Name):
+            return f"{self.node.id!r} is not called: write {self.node.id}()"
         return _more_than_literal(self.node)
 
     def file(self) -> Path | None:
