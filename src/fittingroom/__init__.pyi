@@ -47,6 +47,8 @@ from fittingroom.evaluation.leaderboard import Leaderboards as Leaderboards
 from fittingroom.evaluation.luck import TestResult as TestResult
 from fittingroom.evaluation.scores import Scores as Scores
 from fittingroom.evaluation.spread import Spread as Spread
+from fittingroom.experiments.benchmark import benchmark as benchmark
+from fittingroom.experiments.benchmark_result import Benchmark as Benchmark
 from fittingroom.experiments.experiment import Experiment as Experiment
 from fittingroom.experiments.experiment import experiment as experiment
 from fittingroom.experiments.search import search as search

@@ -16,10 +16,10 @@ import pytest
 
 import fittingroom as fr
 from fittingroom.errors import DataError, InputError, Interrupted, UnknownNameError
-from fittingroom.experiments.executor import _PackedDataset, _train_cells
 from fittingroom.experiments.experiment import Experiment
 from fittingroom.experiments.experiment_progress import ExperimentProgress
 from fittingroom.experiments.experiment_store import CellState
+from fittingroom.experiments.packed_cell import PackedDataset, train_packed
 from fittingroom.experiments.plan import ExperimentPlan
 from fittingroom.progress import Progress
 from fittingroom.recipes.recipe import Recipe
@@ -155,13 +155,13 @@ def test_a_cell_that_fails_there_is_reported_with_its_reason(address: str, tmp_p
 
 def test_workers_get_all_of_a_dataset_but_the_test_set() -> None:
     whole = fr.load("digits")
-    there = _PackedDataset.of(whole).unpacked()
+    there = PackedDataset.of(whole).unpacked()
     assert ExperimentPlan.of(there, (), ()) == ExperimentPlan.of(whole, (), ())
     assert (len(there.test), there.test.counts()) == (len(whole.test), whole.test.counts())
     assert there.test.fingerprint == whole.test.fingerprint
     with pytest.raises(DataError, match="the test set is not sent to workers"):
         there.test.open("a look")
-    arrays = _PackedDataset.of(whole).arrays
+    arrays = PackedDataset.of(whole).arrays
     assert sum(len(array) for array in arrays[::2]) == len(whole.train) + len(whole.validation or ())
     assert not any(np.shares_memory(array, whole.test._part.images) for array in arrays)
 
@@ -171,7 +171,7 @@ def test_another_model_file_on_a_worker_is_refused(tmp_path: Path) -> None:
     recipe = BASE.changed(model=f"{tmp_path / 'model.py'}:build")
     digest = recipe.digest()
     (tmp_path / "model.py").write_text("def build(): raise NotImplementedError")
-    trained = _train_cells(_PackedDataset.of(fr.load("digits")), recipe, digest, (0,))
+    trained = train_packed(PackedDataset.of(fr.load("digits")), recipe, digest, (0,))
     assert trained.files == {}
     assert trained.failure is not None
     assert "is another one on this machine" in trained.failure.reason

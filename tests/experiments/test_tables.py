@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 import fittingroom as fr
 from fittingroom.experiments.experiment import Experiment
-from fittingroom.experiments.summary import _cells_table, _Kind, _Table
+from fittingroom.experiments.summary import ColumnKind, TypedTable, _cells_table
 from fittingroom.recipes.recipe import Recipe
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")
 
-KINDS: dict[str, _Kind] = {"name": "text", "epoch": "integer", "loss": "float"}
+KINDS: dict[str, ColumnKind] = {"name": "text", "epoch": "integer", "loss": "float"}
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), min_size=1)
 ROWS = st.lists(
     st.fixed_dictionaries(
@@ -50,7 +50,7 @@ def as_csv(rows: list[tuple[Any, ...]]) -> list[list[str]]:
 @settings(max_examples=50)
 @given(ROWS)
 def test_parquet_holds_what_csv_holds(tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]) -> None:
-    table = _Table(KINDS, rows)
+    table = TypedTable(KINDS, rows)
     path = tmp_path_factory.getbasetemp() / "table.parquet"
     path.write_bytes(table.parquet())
     kinds, found = read_parquet(path)

@@ -16,28 +16,21 @@ import os
 import re
 import signal
 import socket
-import tempfile
 import threading
 import warnings
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NoReturn
-
-import numpy as np
+from typing import Any
 
 from fittingroom.api.train import resume, train
-from fittingroom.data.catalogue import DatasetInfo
-from fittingroom.data.dataset import Dataset, Part, SealedTestSet
+from fittingroom.data.dataset import Dataset
 from fittingroom.engine.callbacks import StopRequest
-from fittingroom.errors import DataError, InputError, RecipeError, StorageError
+from fittingroom.errors import InputError, StorageError
 from fittingroom.experiments.experiment_progress import ExperimentProgress
 from fittingroom.experiments.experiment_store import Batch, CellState, ExperimentFolder, Failure
+from fittingroom.experiments.packed_cell import PackedDataset, TrainedCell, train_packed
 from fittingroom.experiments.plan import ExperimentPlan
 from fittingroom.progress import Progress
-from fittingroom.recipes.recipe import Recipe
-from fittingroom.runs.images import PREFIX
 
 Ended = tuple[Batch, Failure | None]
 """A batch that has ended, and why it failed if it did."""
@@ -167,7 +160,7 @@ class RayExecutor(Executor):
         yield from super().train(folder, [batch for batch in batches if batch.begun], dataset, progress)
         new = [batch for batch in batches if not batch.begun]
         if new:
-            with _connected(self._address) as ray:
+            with ray_connection(self._address) as ray:
                 yield from _trained_by_ray(ray, folder, new, dataset, progress)
 
 
@@ -175,10 +168,10 @@ def _trained_by_ray(
     ray: Any, folder: ExperimentFolder, batches: Sequence[Batch], dataset: Dataset, progress: ExperimentProgress
 ) -> Generator[Ended]:
     # A core for each cell: all seeds of a recipe as one task would leave machines idle where recipes are few.
-    task = ray.remote(num_cpus=1, max_retries=_MOST_RETRIES, runtime_env={"env_vars": dict(_worker_environment())})(
-        _train_cells
+    task = ray.remote(num_cpus=1, max_retries=_MOST_RETRIES, runtime_env={"env_vars": dict(worker_environment())})(
+        train_packed
     )
-    data = ray.put(_PackedDataset.of(dataset))
+    data = ray.put(PackedDataset.of(dataset))
     waiting = {task.remote(data, batch.variant.recipe, batch.variant.digest, batch.seeds): batch for batch in batches}
     cores = int(ray.cluster_resources().get("CPU", 0))
     try:
@@ -199,7 +192,7 @@ def _trained_by_ray(
 def _ended(ray: Any, folder: ExperimentFolder, reference: Any, batch: Batch) -> Ended:
     """A batch that has ended, after its run is written here."""
     try:
-        trained: _TrainedCell = ray.get(reference)
+        trained: TrainedCell = ray.get(reference)
     except ray.exceptions.RayError as error:  # its workers were killed again and again, or cannot import what they need
         return batch, Failure(type(error).__name__, str(error).strip().splitlines()[-1])
     if trained.files:
@@ -207,20 +200,20 @@ def _ended(ray: Any, folder: ExperimentFolder, reference: Any, batch: Batch) -> 
     return batch, trained.failure
 
 
-def _worker_environment() -> Mapping[str, str]:
+def worker_environment() -> Mapping[str, str]:
     """What workers find in their environment: one core each, and XLA's settings as they are here."""
     # JAX shows a worker one device: seeds that shared cores would round sums otherwise than alone.
     flags = re.sub(r"--xla_force_host_platform_device_count=\S*", "", os.environ.get("XLA_FLAGS", "")).strip()
     return {"JAX_NUM_CPU_DEVICES": "1", "JAX_PLATFORMS": "cpu", "KERAS_BACKEND": "jax", "XLA_FLAGS": flags}
 
 
-def _own_cores() -> int:
+def own_cores() -> int:
     """How many cores this process may train on, which `fittingroom/__init__.py` has told JAX."""
     return int(os.environ.get("JAX_NUM_CPU_DEVICES") or os.cpu_count() or 1)
 
 
 @contextmanager
-def _connected(address: str | None) -> Iterator[Any]:
+def ray_connection(address: str | None) -> Iterator[Any]:
     """Ray, connected for as long as a `with` block lasts; a connection that the program has made is used and left."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # Ray would send figures about its use to its makers
     import ray
@@ -231,7 +224,7 @@ def _connected(address: str | None) -> Iterator[Any]:
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     _check_answers(address)
     handler = signal.getsignal(signal.SIGTERM)  # Ray puts its own in its place
-    own: dict[str, Any] = {"num_cpus": _own_cores(), "include_dashboard": False} if address == "local" else {}
+    own: dict[str, Any] = {"num_cpus": own_cores(), "include_dashboard": False} if address == "local" else {}
     try:
         with warnings.catch_warnings():
             # JAX warns of any fork; those here become another program at once.
@@ -259,120 +252,3 @@ def _check_answers(address: str) -> None:
             f"no Ray cluster answers at {address!r}: {error}. Expected HOST:PORT of its head node, ray://HOST:PORT, "
             "auto for a cluster that this machine is part of, or nothing for this machine's cores."
         ) from error
-
-
-@dataclass(frozen=True)
-class _PackedDataset:
-    """A dataset as it goes to workers. Of the test set only the size and the fingerprint go with it.
-
-    Args:
-        arrays: images and labels to learn from, then those to validate on.
-        facts: the other attributes of the dataset that training needs.
-        test: fingerprint of the test set, and how many images of each class it has.
-        files: the picture file of each image to validate on; empty where they came from none.
-    """
-
-    arrays: tuple[Any, ...]
-    facts: Mapping[str, Any]
-    test: tuple[str, tuple[int, ...]]
-    files: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, dataset: Dataset) -> _PackedDataset:
-        """A dataset, packed; it has validation images, since an experiment compares on them."""
-        train, validation = dataset.train, dataset.validation or dataset.train
-        arrays = (train.images, train.labels, validation.images, validation.labels)
-        names = ("name", "classes", "image_shape", "source", "fingerprint", "split_seed", "notes", "scale")
-        facts = {name: getattr(dataset, name) for name in names} | {"arguments": dict(dataset.arguments)}
-        return cls(
-            tuple(np.ascontiguousarray(array) for array in arrays),
-            facts,
-            (dataset.test.fingerprint, dataset.test.counts()),
-            validation.files,
-        )
-
-    def unpacked(self) -> Dataset:
-        """The dataset, whose test set cannot be opened."""
-        images, labels, held_out_images, held_out_labels = self.arrays
-        classes, scale = self.facts["classes"], self.facts["scale"]
-        return Dataset(
-            train=Part(images, labels, classes, scale),
-            validation=Part(held_out_images, held_out_labels, classes, scale, self.files),
-            test=_TestSetElsewhere(*self.test),
-            info=DatasetInfo(self.facts["name"]),
-            **self.facts,
-        )
-
-
-class _TestSetElsewhere(SealedTestSet):
-    """What a worker knows of the test set."""
-
-    __slots__ = ("_counts",)
-
-    def __init__(self, fingerprint: str, counts: tuple[int, ...]) -> None:
-        self.fingerprint = fingerprint
-        self._counts = counts
-        self._openings = []
-
-    def open(self, reason: str) -> NoReturn:
-        """Raises DataError: there is nothing here to be opened."""
-        del reason
-        raise DataError("the test set is not sent to workers: training needs none of it.")
-
-    @property
-    def count(self) -> int:
-        """The number of test images."""
-        return sum(self._counts)
-
-    def counts(self) -> tuple[int, ...]:
-        """The number of test images of each class."""
-        return self._counts
-
-
-@dataclass(frozen=True)
-class _TrainedCell:
-    """What a worker sends back.
-
-    Args:
-        files: path in the run's folder -> contents; empty where there is no run.
-        failure: why training has failed; None if it has not.
-    """
-
-    files: Mapping[str, bytes]
-    failure: Failure | None = None
-
-
-def _train_cells(data: _PackedDataset, recipe: Recipe, digest: str, seeds: tuple[int, ...]) -> _TrainedCell:
-    """Trains a recipe with some seeds, and gives the run's files.
-
-    Args:
-        data: the dataset, without its test set.
-        recipe: the recipe to train.
-        digest: the recipe's digest where the experiment is, which has the contents of a model file in it.
-        seeds: the seeds to train.
-    """
-    from fittingroom.api.train import train
-    from fittingroom.progress import Progress
-
-    with tempfile.TemporaryDirectory(prefix="fittingroom-worker-") as place:
-        run, failure = Path(place) / "run", None
-        try:
-            _check_same(recipe, digest)
-            train(data.unpacked(), recipe, seeds=seeds, out=run, progress=Progress())
-        except Exception as error:  # as in `Executor.train`
-            failure = Failure.of(error)
-        files = {
-            path.relative_to(run).as_posix(): path.read_bytes()
-            for path in run.rglob("*")
-            # The images of each seed are links to the run's own.
-            if path.is_file() and (path.parent == run or not path.name.startswith(PREFIX))
-        }
-        return _TrainedCell(files, failure)
-
-
-def _check_same(recipe: Recipe, digest: str) -> None:
-    if recipe.digest() != digest:
-        raise RecipeError(
-            f"the model file {recipe.model} is another one on this machine than where the experiment was started. "
-            "Workers read it where the recipe names it: put the same file there on all machines."
-        )

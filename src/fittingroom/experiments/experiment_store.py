@@ -7,6 +7,7 @@
     cells.csv         every cell, and the same as cells.parquet
     experiment.html   the page about it (`experiment.py`)
     lock              held by the process that trains
+    costs/            `<cell>.json`: what a cell of a benchmark took (`packed_cell.CellCost`)
     incoming/         a run on its way here from another process
 
 The run folders alone say what is trained, so that a kill at any moment leaves nothing to mend: a cell counts as trained
@@ -21,7 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from fittingroom.atomic import storage_errors, sweep, sync_folder, write_bytes
 from fittingroom.errors import DivergedError, RunError
@@ -87,11 +88,13 @@ class Failure:
         kind: the class of the error.
         reason: its message.
         again: whether it may succeed the next time.
+        limit: the time limit in seconds that ended it; None where none did.
     """
 
     kind: str
     reason: str
     again: bool = True
+    limit: float | None = None
 
     @classmethod
     def of(cls, error: Exception) -> Failure:
@@ -115,6 +118,7 @@ class ExperimentFolder:
         self._plan = plan
         self._runs = path / "runs"
         self._failed = path / "failed"
+        self._costs = path / "costs"
 
     @classmethod
     @contextmanager
@@ -176,12 +180,19 @@ class ExperimentFolder:
             batches.append(Batch(variant, seeds, self._folder(variant, number), begun=False))
         return batches
 
+    def next_batch(self, variant: Variant, seed: int) -> Batch:
+        """A seed of a recipe, with the next free folder for its run."""
+        last = max(map(_number, self._folders(variant)), default=0)
+        return Batch(variant, (seed,), self._folder(variant, last + 1), begun=False)
+
     def fail(self, batch: Batch, failure: Failure) -> None:
         """Records why a batch failed, for those of its cells that left no run."""
         with storage_errors(self._failed):
             self._failed.mkdir(exist_ok=True)
         kept = {state.cell.seed for state in self.states(batch.variant) if state.folder is not None}
-        content = {"error": failure.kind, "reason": failure.reason, "again": failure.again}
+        content: dict[str, Any] = {"error": failure.kind, "reason": failure.reason, "again": failure.again}
+        if failure.limit is not None:
+            content["limit"] = failure.limit
         for seed in batch.seeds:
             if seed not in kept:
                 write_bytes(self._failure(Cell(batch.variant, seed, self._plan.data)), json_text(content).encode())
@@ -190,6 +201,34 @@ class ExperimentFolder:
         """Removes the records of earlier failures of a batch."""
         for seed in batch.seeds:
             self._failure(Cell(batch.variant, seed, self._plan.data)).unlink(missing_ok=True)
+
+    def forget_time_limits(self, limit: float | None) -> None:
+        """Removes the failures of cells that were ended at a shorter time limit, in seconds; None for no limit."""
+        for path in self._failed.glob("*.json"):
+            with damage(self.path, f"{self._failed.name}/{path.name}"):
+                ended = read_json(path).get("limit")
+            if ended is not None and (limit is None or limit > ended):
+                path.unlink(missing_ok=True)
+
+    def write_cost(self, batch: Batch, cost: Mapping[str, Any]) -> None:
+        """Keeps what each cell of a batch took."""
+        with storage_errors(self._costs):
+            self._costs.mkdir(exist_ok=True)
+        for seed in batch.seeds:
+            cell = Cell(batch.variant, seed, self._plan.data)
+            write_bytes(self._costs / f"{cell.id}.json", json_text(cost).encode())
+
+    def cost(self, cell: Cell) -> Mapping[str, Any]:
+        """What a cell took, as `write_cost` kept it; empty where nothing is known.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        path = self._costs / f"{cell.id}.json"
+        if not path.is_file():
+            return {}
+        with damage(self.path, f"{self._costs.name}/{path.name}"):
+            return read_json(path)
 
     def receive(self, batch: Batch, files: Mapping[str, bytes]) -> None:
         """Makes the run folder of a batch that was trained elsewhere, whole or not at all.

@@ -27,7 +27,7 @@ from fittingroom.runs.record import PartResult, RunRecord
 EPOCHS_NAME, CELLS_NAME = "epochs.csv", "cells.csv"
 EPOCHS_PARQUET, CELLS_PARQUET = "epochs.parquet", "cells.parquet"
 
-_Kind = Literal["text", "integer", "float"]
+ColumnKind = Literal["text", "integer", "float"]
 
 _METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
 _COMPRESSION = "zstd(3)"
@@ -174,7 +174,7 @@ def trained_numbers(run: Path) -> int:
 
 
 @dataclass(frozen=True)
-class _Table:
+class TypedTable:
     """A table whose columns have types.
 
     Args:
@@ -182,7 +182,7 @@ class _Table:
         rows: name of a column -> value; what is missing or None is empty.
     """
 
-    kinds: Mapping[str, _Kind]
+    kinds: Mapping[str, ColumnKind]
     rows: Sequence[Mapping[str, Any]]
 
     def csv(self) -> bytes:
@@ -225,7 +225,7 @@ def write_tables(folder: ExperimentFolder, plan: ExperimentPlan, states: Sequenc
     folder.write(CELLS_PARQUET, cells.parquet())
 
 
-def _epochs_table(plan: ExperimentPlan, states: Sequence[CellState]) -> _Table:
+def _epochs_table(plan: ExperimentPlan, states: Sequence[CellState]) -> TypedTable:
     """A row for each finished epoch of each cell, in the plan's order.
 
     Nothing in it depends on when or how fast the cells were trained, nor on whether they were stopped in between.
@@ -236,13 +236,13 @@ def _epochs_table(plan: ExperimentPlan, states: Sequence[CellState]) -> _Table:
         metrics.update(dict.fromkeys(history))
         for epoch, logs in zip(history.epoch, history.rows, strict=True):
             rows.append({**logs, **_about(state), "epoch": epoch + 1})
-    numbers: dict[str, _Kind] = dict.fromkeys(metrics, "float")
-    return _Table({**_kinds(plan), "epoch": "integer", **numbers}, rows)
+    numbers: dict[str, ColumnKind] = dict.fromkeys(metrics, "float")
+    return TypedTable({**_kinds(plan), "epoch": "integer", **numbers}, rows)
 
 
-def _cells_table(plan: ExperimentPlan, states: Sequence[CellState]) -> _Table:
+def _cells_table(plan: ExperimentPlan, states: Sequence[CellState]) -> TypedTable:
     """A row for each cell, in the plan's order: its status, its result on validation, and its seconds."""
-    kinds: dict[str, _Kind] = {
+    kinds: dict[str, ColumnKind] = {
         "status": "text",
         "reason": "text",
         "epochs_done": "integer",
@@ -251,17 +251,17 @@ def _cells_table(plan: ExperimentPlan, states: Sequence[CellState]) -> _Table:
         "seconds": "float",
         "run": "text",
     }
-    return _Table({**_kinds(plan), **kinds}, [{**_result(state), **_about(state)} for state in states])
+    return TypedTable({**_kinds(plan), **kinds}, [{**_result(state), **_about(state)} for state in states])
 
 
-def _kinds(plan: ExperimentPlan) -> dict[str, _Kind]:
+def _kinds(plan: ExperimentPlan) -> dict[str, ColumnKind]:
     """The columns that say which cell a row is about. A setting whose values are all numbers is a column of numbers."""
     varied = {key: _kind([variant.settings[key] for variant in plan.variants]) for key in plan.varied}
     return {"cell": "text", "recipe": "text", **varied, "seed": "integer"}
 
 
-def _kind(texts: Sequence[str]) -> _Kind:
-    kinds: dict[_Kind, type[int] | type[float]] = {"integer": int, "float": float}
+def _kind(texts: Sequence[str]) -> ColumnKind:
+    kinds: dict[ColumnKind, type[int] | type[float]] = {"integer": int, "float": float}
     for kind, number in kinds.items():
         with suppress(ValueError):
             for text in texts:
@@ -270,7 +270,7 @@ def _kind(texts: Sequence[str]) -> _Kind:
     return "text"
 
 
-def _typed(value: Any, kind: _Kind) -> Any:
+def _typed(value: Any, kind: ColumnKind) -> Any:
     """A value for a column; numbers among the settings come as texts."""
     if value is None:
         return None
