@@ -108,8 +108,7 @@ class ClassicalModel(SeedModel):
         raise RunError(
             f"{self._title} {self._what}, not a network, and no format that is written here holds one. `fittingroom "
             "serve` answers requests with it; in Python, run.estimator is the fitted classifier, for skops or for a "
-            "converter such as skl2onnx. A network of about that size can be exported: train one, for example with "
-            "--recipe mlp."
+            "converter such as skl2onnx. Networks can be exported: train one, for example with --recipe wide."
         )
 
     @property

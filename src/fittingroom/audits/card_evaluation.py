@@ -27,6 +27,13 @@ def accuracy_format(facts: CardFacts) -> Callable[[Any], str]:
     return lambda value: percent(value, digits)
 
 
+_CHOSEN = (
+    " The validation images chose the weights that are kept, and what else was chosen by them; the test set chose "
+    "nothing."
+)
+_CHOSEN_WITHOUT_EPOCHS = " The validation images chose whatever was chosen by them; the test set chose nothing."
+
+
 def evaluation(facts: CardFacts) -> tuple[CardSection, ...]:
     """Data, measures and results, and what `explain` says of the validation images."""
     factors = (
@@ -37,8 +44,7 @@ def evaluation(facts: CardFacts) -> tuple[CardSection, ...]:
             else "The 95% interval is Wilson's, for other images."
         )
         + (
-            " The validation images chose the weights that are kept, and what else was chosen by them; the test set "
-            "chose nothing."
+            (_CHOSEN if facts.record.has_epochs else _CHOSEN_WITHOUT_EPOCHS)
             if facts.record.teaching is None
             else " The validation images are the photos that it learned from, each named by a model that had not: "
             f"{quoted(facts.record.teaching['validated_by'])}."

@@ -82,11 +82,12 @@ def front_matter(facts: CardFacts) -> dict[str, Any]:
     """
     known = CATALOGUE.get(facts.record.data.name)
     hub = _HUB_DATASETS.get(facts.record.data.name)
+    engine = "jax" if facts.record.has_epochs else "scikit-learn"
     found: dict[str, Any] = {
         **_licence(facts.about["model"].get("license")),
         "library_name": "fittingroom",
         "pipeline_tag": "image-classification",
-        "tags": ["image-classification", "fittingroom", "jax", f"recipe:{facts.record.recipe['name']}"],
+        "tags": ["image-classification", "fittingroom", engine, f"recipe:{facts.record.recipe['name']}"],
     }
     if hub is not None:
         found["datasets"] = [hub]
@@ -248,14 +249,18 @@ def _training(facts: CardFacts) -> tuple[CardSection, ...]:
         )
     )
     mean = ".mean" if facts.several else ""
+    epochs = facts.record.has_epochs
+    # A classifier that is fitted in one go was asked for some of its training images afterwards.
+    when = "in the last epoch of training" if epochs else "on training images"
     speeds = show.numbers(
         ("seeds", "seeds", _plain),
-        ("epochs", "epochs", _count),
+        *((("epochs", "epochs", _count),) if epochs else ()),
         ("set-up", "seconds.setup", _seconds),
-        ("compiling", "seconds.compile", _seconds),
-        ("training", "seconds.train", _seconds),
-        ("accuracy in the last epoch of training", f"train.accuracy{mean}", accuracy_format(facts)),
-        ("loss in the last epoch of training (nats)", f"train.loss{mean}", _nats),
+        *((("compiling", "seconds.compile", _seconds),) if epochs else ()),
+        ("training" if epochs else "fitting", "seconds.train", _seconds),
+        (f"accuracy {when}", f"train.accuracy{mean}", accuracy_format(facts)),
+        (f"loss {when} (nats)", f"train.loss{mean}", _nats),
+        *(() if epochs else (("training images that were scored", "train.count", _count),)),
     )
     return (
         CardSection("Training Details", 1, ()),

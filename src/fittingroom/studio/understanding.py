@@ -262,6 +262,7 @@ class Understanding:
             "images": known.images,
             "epochs": [known.epochs[row] for row in rows],
             "all_epochs": len(known.epochs),
+            "has_epochs": training.record.has_epochs,
             "left_out": list(training.left_out),
             "kept_row": kept_row,
             "shown": shown,

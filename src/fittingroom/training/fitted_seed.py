@@ -91,6 +91,7 @@ class FittedSeed:
         estimator = {
             "title": fitted.title,
             "uses_seed": fitted.uses_seed,
+            "temperature": fitted.temperature,
             "why_not_kept": fitted.why_not_kept if content is None else None,
         }
         notes = list(fitted.notes)

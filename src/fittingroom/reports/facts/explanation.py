@@ -57,6 +57,7 @@ def _run(subject: Subject | UnvalidatedRun) -> dict[str, Any]:
         "recipe": record.recipe["name"],
         "settings": dict(record.recipe),
         "has_epochs": record.has_epochs,
+        "confidence_fitted": isinstance(subject, Subject) and subject.trainings[0].confidence_fitted,
         "seeds": list(subject.seeds),
         "recorded": len(subject.records),
         "unusable_seeds": list(subject.unusable),

@@ -83,6 +83,15 @@ class SeedTraining:
         return self.trajectories.row(self.shown_epoch)
 
     @property
+    def confidence_fitted(self) -> bool:
+        """Whether a classifier's scores became probabilities by a temperature fitted on these validation images."""
+        if self.record.has_epochs:
+            return False
+        description = SeedFiles(self.path).model().get("description")
+        facts = description.get("estimator") if isinstance(description, dict) else None
+        return isinstance(facts, dict) and facts.get("temperature") is not None
+
+    @property
     def shown_as(self) -> str:
         """What the numbers of `shown` belong to, for captions: `after epoch 3`, or `of the kept weights`."""
         if not self.record.has_epochs:

@@ -43,7 +43,10 @@ def run_card(path: Path, records: Sequence[RunRecord], histories: Sequence[Histo
     trained = f"seeds {seeds}" if len(records) > 1 else f"seed {seeds}"
     facts = [
         ("run", str(path)),
-        ("trained", f"{trained}; {', '.join(dict.fromkeys(record.status for record in records))}"),
+        (
+            "trained" if first.has_epochs else "fitted",
+            f"{trained}; {', '.join(dict.fromkeys(record.status for record in records))}",
+        ),
         ("training", _part([record.train for record in records])),
         ("validation", _part([record.validation for record in records])),
         ("test set", _test(path, records)),
@@ -52,7 +55,7 @@ def run_card(path: Path, records: Sequence[RunRecord], histories: Sequence[Histo
     facts += [("not finite", sentence) for sentence in dict.fromkeys(why)]
     title = f"{first.recipe['name']} on {first.data.name}"
     calls = Html("<code>.explain()</code> says what that means, <code>.report()</code> shows it.")
-    return card(title, facts, parts=[_history_curves(histories)], sentences=[calls])
+    return card(title, facts, parts=[_history_curves(histories)] if first.has_epochs else [], sentences=[calls])
 
 
 def _part(parts: Sequence[PartResult | None]) -> str:

@@ -135,6 +135,8 @@ def _confidence(quote: Quote) -> Iterator[Sentence]:
         answer = "No, it is too sure" if verdict == "overconfident" else "No, it is not sure enough"
     elif quote("reliability.shown"):
         answer = "Not quite, but it is neither too sure throughout nor too unsure"
+    elif quote("run.confidence_fitted"):
+        answer = "These images cannot tell, since its confidence was fitted on them"
     else:
         answer = "Nothing in these images contradicts it"
     yield quote.sentence(

@@ -23,8 +23,8 @@ export const readOutcomes = (buffer) => {
     hasConfidence: confidence !== undefined,
     // Which row of the arrays an epoch of the address means; an epoch that is not there means the shown one.
     row: (name) => (names.includes(name) ? names.indexOf(name) : header.shown),
-    titleOf: (row) => (names[row] === "kept" ? "the kept weights" : `epoch ${names[row]}`),
-    after: (row) => (names[row] === "kept" ? "with the kept weights" : `after epoch ${names[row]}`),
+    titleOf: (row) => (names[row] === "kept" ? "the kept weights" : !header.has_epochs ? "fitting" : `epoch ${names[row]}`),
+    after: (row) => (names[row] === "kept" ? "with the kept weights" : !header.has_epochs ? "as it was fitted" : `after epoch ${names[row]}`),
     predicted: (image, row) => predicted[row * count + image],
     right: (image, row) => predicted[row * count + image] === labels[image],
     loss: (image, row) => loss[row * count + image],

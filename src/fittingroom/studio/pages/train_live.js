@@ -12,6 +12,7 @@ const left = (seconds) => (seconds < 90 ? `${Math.max(1, Math.round(seconds))} s
 const statusOf = (facts) => {
   if (facts.state === "loading") return `loading the data${facts.seconds > 3 ? `, ${Math.round(facts.seconds)} s` : ""}`;
   const seeds = facts.seeds.length > 1 ? ` of ${facts.seeds.length} seeds` : "";
+  if (!facts.has_epochs) return facts.state === "saving" ? "saving the run" : `fitting${seeds}`;
   const epoch = Math.min(facts.epochs, facts.epoch + (facts.state === "saving" ? 0 : 1));
   const remains = facts.seconds_left === null || facts.seconds_left === undefined ? "" : `, ${left(facts.seconds_left)} left`;
   return `${DOING[facts.state]}${seeds}, epoch ${epoch} of ${facts.epochs}${remains}`;
@@ -135,6 +136,7 @@ export const watchPanel = (app) => {
     const key = facts.whole && !live.isLive ? facts.run : "";
     if (doors.dataset.key !== key) doors.replaceChildren(...(key ? [door("understand", "See its mistakes", true), door("try", "Show it a drawing", false), door("test", "Open its test set", false)] : []));
     doors.dataset.key = key;
+    for (const panel of [curves.node, table.node]) panel.style.display = facts.has_epochs ? "" : "none"; // fitted in one go
     curves.show(facts);
     table.show(facts);
     showChoices(facts);
@@ -155,7 +157,7 @@ export const watchPanel = (app) => {
     if (key === epochShown || (live.isLive && Date.now() - lastPictures < 1000)) return;
     [epochShown, lastPictures] = [key, Date.now()];
     const { changed } = await app.get(`/api/trainings/${encodeURIComponent(facts.run)}/changed?seed=${facts.seed}`);
-    if (facts.run === live.facts?.run) changes.show(changed, facts.whole && !live.isLive ? facts.run : null);
+    if (facts.run === live.facts?.run) changes.show(changed, facts.whole && !live.isLive ? facts.run : null, facts.has_epochs);
   };
   ghost.addEventListener("change", () => app.go({ ghost: ghost.value || null }));
   seed.addEventListener("change", () => ((epochShown = null), live.refresh().catch(app.failed)));

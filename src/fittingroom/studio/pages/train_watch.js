@@ -109,7 +109,7 @@ export const changedImages = (open) => {
     const words = after === label ? `${label}, taken for ${before ?? "something else"} before` : `${label}, taken for ${after}`;
     return element("button", { type: "button", class: "shot", title: words, "aria-label": words, disabled: !run, onclick: () => open({ run, image: one.index }) }, canvas ?? String(one.index));
   };
-  const show = (changed, run) => {
+  const show = (changed, run, epochs = true) => {
     node.hidden = !changed;
     if (!changed) return;
     const pictures = changed.pictures ? picturesOf(changed.pictures) : [];
@@ -117,7 +117,7 @@ export const changedImages = (open) => {
     for (const [kind, list] of Object.entries(lists)) {
       const { count, images } = changed[kind];
       const tiles = images.map((one) => tile(one, pictures[place++], changed.classes, run));
-      const words = changed.first ? `${kind} after epoch ${changed.epoch}` : `became ${kind} in epoch ${changed.epoch}`;
+      const words = !epochs ? kind : changed.first ? `${kind} after epoch ${changed.epoch}` : `became ${kind} in epoch ${changed.epoch}`;
       const heading = element("h2", null, element("span", { class: "sign", "aria-hidden": "true" }, SIGNS[kind]), ` ${number(count)} `, element("small", null, words));
       const none = element("p", { class: "hint" }, count ? "This run keeps no pictures of them." : "None.");
       list.replaceChildren(heading, tiles.length ? element("div", { class: "images" }, tiles) : none);

@@ -78,7 +78,8 @@ class View {
     const matrix = element("section", { class: "panel matrix-panel", "aria-labelledby": "matrix-title" }, element("h2", { id: "matrix-title" }, "Confusion matrix"), slider, this.groups.node, this.matrix.node);
     const side = element("div", { class: "understand-side" }, this.gallery.node, this.image.node);
     const curves = element("section", { class: "panel curves-panel", "aria-label": "Curves" }, this.loss.node, this.right.node);
-    const below = element("div", { class: "understand-below" }, answersOf(this.topics), curves, this.weights());
+    // A classifier that was fitted in one go has neither a course nor layers.
+    const below = element("div", { class: "understand-below" }, answersOf(this.topics), data.has_epochs ? [curves, this.weights()] : []);
     return [(this.grid = element("div", { class: "understand" }, element("div", { class: "understand-main" }, this.map.node, matrix), side, below))];
   }
 
