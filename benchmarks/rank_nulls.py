@@ -21,6 +21,7 @@ from scipy.stats import norm
 
 from fittingroom.evaluation.benchmark_scores import DatasetScores
 from fittingroom.evaluation.benchmark_statistics import BenchmarkStatistics
+from fittingroom.evaluation.conclusions import Conclusions, PairShare
 from fittingroom.evaluation.dataset_ranking import DatasetRanking
 
 FLOATS = npt.NDArray[np.float64]
@@ -205,6 +206,40 @@ def _one_benchmark(random: np.random.Generator, kind: Kind, families: int) -> _B
     )
 
 
+def conclusions_elsewhere(random: np.random.Generator, repeats: int) -> Iterator[dict[str, object]]:
+    """How often the shares of choices and orders that hold on another dataset are in their intervals."""
+    kinds = {"alike": Kind(6, 0.5, 0.05), "unlike": Kind(6, 0.3, 0.3), "equal": Kind(6, 0.0, 0.3)}
+    for name, kind in kinds.items():
+        abilities = kind.abilities(random)
+        # Benchmarks are drawn from a pool of families, of which the truth is known by asking about every two.
+        pool = [
+            DatasetRanking.of(Answers(1_000, 1).drawn(random, kind.family(random, abilities, 1)[0], str(at), str(at)))
+            for at in range(150)
+        ]
+        every = Conclusions.of(pool)
+        truths = _shares(every)
+        for families in (6, 7, 12):
+            held = []
+            for _ in range(repeats):
+                chosen = random.choice(len(pool), families, replace=False)
+                found = _shares(Conclusions.of([pool[at] for at in chosen]))
+                both = [(truth.value, one.interval) for truth, one in zip(truths, found, strict=True)]
+                held.append([interval.low <= truth <= interval.high for truth, interval in both])
+            parts = ("choice holds", "choice is the best", "same order", "no order", "opposite order")
+            for at, what in enumerate(parts):
+                yield {
+                    "what": f"share held: {what}", "kind": name, "families": families, "times": repeats,
+                    "truth": truths[at].value, "rate": np.mean([one[at] for one in held]), "at least": 0.95,
+                }  # fmt: skip
+
+
+def _shares(found: Conclusions) -> tuple[PairShare, ...]:
+    assert found.holds is not None
+    assert found.first is not None
+    assert found.orders is not None
+    return (found.holds, found.first, *found.orders)
+
+
 def main() -> None:
     """Each rate as a line of JSON; the last line names those that are worse than they may be."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -213,7 +248,7 @@ def main() -> None:
     given = parser.parse_args()
     repeats, worse = 40 if given.quick else 400, 0
     random = np.random.default_rng(given.seed)
-    for part in (equals_on_a_dataset, ranks_on_a_dataset, the_next_dataset):
+    for part in (equals_on_a_dataset, ranks_on_a_dataset, the_next_dataset, conclusions_elsewhere):
         for told in part(random, repeats):
             times, rate = int(str(told["times"])), float(str(told["rate"]))
             bound = float(str(told.get("at most", told.get("at least"))))

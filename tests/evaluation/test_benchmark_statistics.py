@@ -190,6 +190,48 @@ def test_a_reversal_is_two_differences_that_are_shown() -> None:
     assert not benchmark(SEVEN[:6]).reversals
 
 
+def test_a_choice_and_an_order_are_followed_to_every_dataset_of_another_family() -> None:
+    found = benchmark(SEVEN).conclusions
+    assert len(found.choices) == 7 * 6
+    for one in found.choices:
+        away, back = (one.source, one.target) == ("data-0", "data-6"), one.source == "data-6"
+        if "data-6" not in (one.source, one.target):
+            assert (one.choice, one.best, one.behind, one.holds) == ("course", "course", None, True)
+            assert one.orders == (6, 0, 0)
+        elif away or back:
+            assert one.choice == ("course" if away else "sklearn:knn")
+            assert not one.holds
+            assert one.behind is not None
+            assert one.behind.interval.low > 0
+            # Three orders are turned round: course and svc, course and knn, svc and knn.
+            assert one.orders == (3, 0, 3)
+    assert found.holds is not None
+    assert found.first is not None
+    assert found.orders is not None
+    assert found.holds.value == found.first.value == pytest.approx(30 / 42)
+    assert [share.value for share in found.orders] == pytest.approx([36 / 42, 0, 6 / 42])
+    assert sum(share.value for share in found.orders) == pytest.approx(1)
+    assert found.sentences[0].startswith(
+        "Choose the best method on one dataset, and ask on a dataset of another family: in 71% ("
+    )
+    assert found.clearest_failure is not None
+    assert "data-6" in found.clearest_failure.sentence
+
+
+def test_datasets_of_one_family_share_its_weight_and_are_not_asked_about_each_other() -> None:
+    once = benchmark(SEVEN)
+    table = [scores(f"data-{at}", row) for at, row in enumerate(SEVEN)]
+    again = [DatasetScores(f"copy-{at}", "data-6", table[6].right) for at in range(4)]
+    found = BenchmarkStatistics.of([*table, *again])
+    assert not any(set(one.families) == {"data-6"} for one in found.conclusions.choices)
+    assert found.conclusions.holds == once.conclusions.holds
+    assert found.conclusions.to_dict()["orders"] == once.conclusions.to_dict()["orders"]
+    assert found.next is not None
+    assert once.next is not None
+    assert found.next.to_dict() == once.next.to_dict()
+    assert benchmark(SEVEN[-3:]).conclusions.holds is None
+
+
 def test_methods_without_results_on_some_dataset_have_no_rank_for_a_new_one_and_that_is_said() -> None:
     table = [scores(f"data-{at}", row) for at, row in enumerate(SEVEN)]
     lacking = DatasetScores("data-0", "data-0", {k: v for k, v in table[0].right.items() if k != "small"})

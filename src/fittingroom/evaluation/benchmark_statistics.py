@@ -12,6 +12,7 @@ from typing import Any
 
 from fittingroom.errors import InputError
 from fittingroom.evaluation.benchmark_scores import DatasetScores
+from fittingroom.evaluation.conclusions import Conclusions
 from fittingroom.evaluation.dataset_ranking import DatasetRanking
 from fittingroom.evaluation.differences import Difference
 from fittingroom.evaluation.next_dataset import FEWEST_FAMILIES, NextDataset, NextWinner, beats
@@ -155,6 +156,11 @@ class BenchmarkStatistics:
                 found.append(Reversal(first, second, here, there, won, lost.reversed()))
         return tuple(sorted(found, key=lambda one: (-one.clearness, one.first, one.second)))
 
+    @cached_property
+    def conclusions(self) -> Conclusions:
+        """Whether what is found on one dataset holds on those of other families."""
+        return Conclusions.of(self.rankings)
+
     def beats(self, first: str, second: str) -> NextWinner:
         """Whether the first method will be better on a dataset of a new family, as the only pair that is asked about.
 
@@ -167,13 +173,14 @@ class BenchmarkStatistics:
 
     @cached_property
     def sentences(self) -> tuple[str, ...]:
-        """What a reader should take away: dataset by dataset, reversals, the next dataset."""
+        """What a reader should take away: dataset by dataset, what holds on others, the next dataset."""
         told = [ranking.sentence for ranking in self.rankings]
         if self.reversals:
             told.append(self.reversals[0].sentence)
             if len(self.reversals) > 1:
                 pairs = len({frozenset(pair) for ranking in self.rankings for pair in ranking.differences})
                 told.append(f"Of {pairs:,} pairs of methods, {len(self.reversals):,} are reversed so by the dataset.")
+        told.extend(self.conclusions.sentences)
         if len(self.rankings) > 1:
             told.extend(self.next.sentences if self.next is not None else [self.why_not_next])
             told.extend(self.left_out.values())
@@ -188,6 +195,7 @@ class BenchmarkStatistics:
             "next": None if self.next is None else self.next.to_dict(),
             "why_not_next": self.why_not_next,
             "critical_difference": None if plain is None else plain.to_dict(),
+            "conclusions": self.conclusions.to_dict(),
             "reversals": [one.to_dict() for one in self.reversals],
             "sentences": list(self.sentences),
             "left_out": [{"method": method, "why": why} for method, why in self.left_out.items()],

@@ -87,12 +87,7 @@ class NextWinner:
     @property
     def interval(self) -> Interval:
         """Where that probability lies (Clopper and Pearson)."""
-        from scipy.special import betaincinv
-
-        tail, losses = (1 - self.confidence) / 2, self.families - self.wins
-        low = 0.0 if self.wins == 0 else float(betaincinv(self.wins, losses + 1, tail))
-        high = 1.0 if losses == 0 else float(betaincinv(self.wins + 1, losses, 1 - tail))
-        return Interval(low, high)
+        return exact_interval(self.wins, self.families, self.confidence)
 
     @property
     def p(self) -> float:
@@ -243,6 +238,22 @@ class NextDataset:
             ],
             "pairs": [one.to_dict() for one in self.winners],
         }
+
+
+def exact_interval(successes: float, cases: float, confidence: float) -> Interval:
+    """Clopper and Pearson's interval of a share: it covers at least as often as it says.
+
+    Args:
+        successes: how many there are, 0 to `cases`; need not be a whole number.
+        cases: of how many, above 0.
+        confidence: above 0 and below 1.
+    """
+    from scipy.special import betaincinv
+
+    tail, failures = (1 - confidence) / 2, cases - successes
+    low = 0.0 if successes < 1e-9 else float(betaincinv(successes, failures + 1, tail))
+    high = 1.0 if failures < 1e-9 else float(betaincinv(successes + 1, failures, 1 - tail))
+    return Interval(low, high)
 
 
 def beats(first: str, second: str, rankings: Sequence[DatasetRanking]) -> NextWinner:
