@@ -106,6 +106,7 @@ def _description(facts: CardFacts, known: CatalogueEntry | None) -> str:
     own = facts.about["data"].get("description")
     said = [
         *([] if own is None else [own]),
+        *([known.info.about] if known is not None and known.info.about else []),
         f"{title}: images of {size} values in {len(data.classes)} classes, as the run {facts.run} used them.",
         f"Fingerprint of the training and validation data: {data.fingerprint or 'none, since they were plain arrays'}; "
         f"of the test set: {data.test_fingerprint or 'none'}.",

@@ -284,6 +284,8 @@ def _data_lines(facts: CardFacts) -> Iterator[tuple[str, str]]:
     known = CATALOGUE.get(facts.record.data.name)
     if known is not None:
         yield from (("Title", known.info.title), ("License", known.info.licence), ("Home page", known.info.homepage))
+        if known.info.about:
+            yield "What the images show", known.info.about
     told = facts.about["data"]
     for key, title in (
         ("title", "Title"),

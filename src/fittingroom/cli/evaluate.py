@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fittingroom.api.look_cost import LookCost
 from fittingroom.cli.command import CommandOutput, CommandParser, table
 from fittingroom.cli.run_text import INSTEAD_OF_LOOKS, nats_spread, percent_spread
+from fittingroom.data.catalogue import CATALOGUE
 from fittingroom.errors import InputError
 from fittingroom.runs.layout import read_layout
 from fittingroom.runs.place import LATEST, find_run
@@ -92,7 +93,7 @@ def _text_of_seeds(path: Path, dataset: str, record: RunRecord, result: TestResu
         f"Test set of {dataset}, mean over {len(result)} seeds\n\n"
         f"accuracy  {percent_spread(result.spread['accuracy'])}\n"
         f"loss      {nats_spread(result.spread['loss'])} nats\n"
-        f"looks     {which} at this test set, by the seeds of {record.recipe['name']} in {path}\n"
+        f"looks     {which} at {_counted_at(dataset)}, by the seeds of {record.recipe['name']} in {path}\n"
         f"luck      {result.reuse.caution(result.accuracy, result[0].scores.count)}\n\n"
         f"{table(header, rows)}{_instead(result.reuse, len(result))}"
     )
@@ -118,10 +119,18 @@ def _text(path: Path, dataset: str, record: RunRecord, result: TestResult) -> st
         f"accuracy  {percent(scores.accuracy)} (95% interval {percent_range(scores.interval)}): "
         f"{number(scores.correct)} of {number(scores.count)} images\n"
         f"loss      {number(scores.loss, 4)} nats\n"
-        f"look      {_which(result)} at this test set, by {record.recipe['name']}'s run {path}\n"
+        f"look      {_which(result)} at {_counted_at(dataset)}, by {record.recipe['name']}'s run {path}\n"
         f"luck      {result.reuse.caution(scores.accuracy, scores.count)}\n\n"
         f"{table(header, rows)}{_instead(result.reuse, 1)}"
     )
+
+
+def _counted_at(dataset: str) -> str:
+    """The test set whose looks the ledger counts: of a dataset that is made from another one, that one's."""
+    known = CATALOGUE.get(dataset)
+    if known is None or known.made_of is None:
+        return "this test set"
+    return f"the test set of {known.made_of}, from which this one is made"
 
 
 def _instead(reuse: Reuse, own: int) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from fittingroom.data.catalogue import CATALOGUE
 from fittingroom.data.load import load
-from fittingroom.errors import FittingRoomError, RunError
+from fittingroom.errors import DatasetNotFoundError, FittingRoomError, RunError
 from fittingroom.runs.images import RunImages
 from fittingroom.runs.layout import SeedFiles, read_layout
 from fittingroom.runs.place import is_run
@@ -121,7 +121,10 @@ class ChangedImages:
                 "pictures": _packed(train.images[firsts], train.scale),
             }
 
-        found: dict[str, Any] = self._samples.get(name, None, made)
+        try:
+            found: dict[str, Any] = self._samples.get(name, None, made)
+        except DatasetNotFoundError:  # a package of an extra is missing; ordering the training says which
+            return None
         return found
 
     def _rows(self, run: str, seed: int) -> tuple[npt.NDArray[Any], dict[int, Any], dict[int, Any]] | None:

