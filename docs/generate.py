@@ -28,6 +28,7 @@ from benchmarks.readme import between_markers
 from fittingroom.backbones.backbone import known_backbones
 from fittingroom.cli.main import COMMANDS, build_parser
 from fittingroom.data.catalogue import CATALOGUE
+from fittingroom.data.made.font_families import FONTS
 from fittingroom.errors import RecipeError
 from fittingroom.recipes.named import NAMED, read_claims
 from fittingroom.recipes.recipe import Recipe
@@ -162,6 +163,17 @@ def datasets() -> str:
     return "\n".join([*lines, ""])
 
 
+def fonts() -> str:
+    """A row for each family of fonts that letters and symbols are drawn with."""
+    lines = ["| dataset | part | fonts | designers | licence |", "|---|---|---|---|---|"]
+    for name, parts in FONTS.items():
+        for part, families in zip(("training, validation", "test"), parts, strict=True):
+            for one in families:
+                title = f"{one.title} ({len(one.files.places)})"
+                lines.append(f"| `{name}` | {part} | {title} | {one.designers} | {one.licence} |")
+    return "\n".join([*lines, ""])
+
+
 def openapi() -> Mapping[str, Any]:
     """The document that a server of a small run describes itself with."""
     from fittingroom.serving.app import create_app
@@ -270,6 +282,7 @@ def marked_parts() -> dict[tuple[str, str], Callable[[], str]]:
         ("reference/recipes.md", "recipes"): named_recipes,
         ("reference/backbones.md", "backbones"): backbones,
         ("reference/datasets.md", "datasets"): datasets,
+        ("reference/made-datasets.md", "fonts"): fonts,
         ("reference/http.md", "routes"): routes,
         ("reference/python.md", "names"): python_names,
         ("architecture.md", "tree"): source_tree,

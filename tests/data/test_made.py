@@ -19,6 +19,8 @@ from fittingroom.data.made.outline_filling import Draws, filled, placed
 from fittingroom.data.made.packaged_files import MNIST_5K, PackagedFiles
 from fittingroom.errors import DataError, DatasetNotFoundError
 
+ROOT = Path(__file__).parents[2]
+
 QUICK = {"fashion-mnist-14", "fashion-mnist-tops"}
 """Variants that are made in every run of the tests; the others take 2 seconds each."""
 
@@ -209,3 +211,11 @@ def test_without_fashion_mnist_a_variant_says_how_to_get_it(tmp_path: Path) -> N
         DatasetNotFoundError, match=r"fashion-mnist-14 is made from fashion-mnist\. .* has no Fashion-MNIST; expected"
     ):
         load("fashion-mnist-14", data_dir=tmp_path)
+
+
+def test_every_made_dataset_is_described_with_its_picture() -> None:
+    page = (ROOT / "docs/reference/made-datasets.md").read_text(encoding="utf-8")
+    for entry in MADE:
+        assert f"`{entry.name}`" in page
+        assert f"(../images/datasets/{entry.name}.png)" in page
+        assert (ROOT / "docs/images/datasets" / f"{entry.name}.png").is_file()
