@@ -28,6 +28,7 @@ Stream = Literal[
     "planted",
     "drift",
     "made",
+    "stand-in",
 ]
 
 

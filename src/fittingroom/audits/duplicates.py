@@ -95,6 +95,12 @@ class _Duplicates:
     def _identical(self) -> int:
         return sum(int(np.logical_or.reduce(list(each.values())).sum()) for each in self._exact.values())
 
+    @cached_property
+    def _leaked(self) -> int | None:
+        """Test images with a copy among the images to learn from; None where test images were not compared."""
+        learned = [has for part, has in self._any.get("test", {}).items() if part != "test"]
+        return int(np.logical_or.reduce(learned).sum()) if learned else None
+
     @property
     def _tiny(self) -> bool:
         return bool(min(self.copies.small.shape[1:3]) < _TINY)
@@ -243,6 +249,7 @@ class _Duplicates:
             "images": {part: len(images) for part, images in self.parts.items()},
             "with_exact_copy": counts(self._exact),
             "with_copy": counts(self._any),
+            "test_images_with_copy": self._leaked,
             "images_with_copy": self._copied,
             "images_with_exact_copy": self._identical,
             "near_pairs": len(copies.pairs),

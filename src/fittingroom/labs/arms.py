@@ -5,9 +5,7 @@ An arm is a recipe of an experiment, or Python code that is run as it stands.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import io
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,22 +20,19 @@ from fittingroom.api.open_runs import open_run
 from fittingroom.api.run import Run
 from fittingroom.atomic import storage_errors, write_bytes
 from fittingroom.data.dataset import Dataset
-from fittingroom.engine.devices import require_jax_backend
-from fittingroom.errors import FittingRoomError, Interrupted, RecipeError, StorageError
+from fittingroom.errors import RecipeError
 from fittingroom.evaluation.spread import Spread
-from fittingroom.experiments.executor import give_back_free_memory
 from fittingroom.experiments.experiment import Experiment
 from fittingroom.experiments.plan import Variant
 from fittingroom.experiments.summary import trained_numbers
+from fittingroom.labs.code_running import CODE_NAME, PRINTED_NAME, forget, is_whole, run_code
 from fittingroom.labs.lab_description import LabCode
 from fittingroom.labs.measures import MEASURES, Measure
+from fittingroom.labs.stand_in import StandIn, StandInReport
+from fittingroom.labs.stand_in_code import stand_in_folder, stand_in_report
 from fittingroom.runs.outcomes import KeptOutcomes
-from fittingroom.runs.place import is_run, is_unfinished
+from fittingroom.runs.place import is_run
 from fittingroom.runs.validation_outcomes import ValidationOutcomes
-
-CODE_NAME = "code.py"  # in the folder of a piece of code: what was run
-_PRINTED_NAME = "printed.txt"
-_LONGEST_PRINTED = 10_000  # characters
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +46,7 @@ class Arm:
         error: the message of the error; None for none.
         code: the Python code that was run; None for a recipe.
         printed: what the code printed.
+        reports: what the code reports with each seed, in a lab about scores; empty in others.
     """
 
     name: str
@@ -59,6 +55,7 @@ class Arm:
     error: str | None = None
     code: str | None = None
     printed: str = ""
+    reports: tuple[StandInReport, ...] = ()
 
     @classmethod
     def of_recipes(cls, experiment: Experiment, names: Sequence[str], dataset: Dataset) -> list[Arm]:
@@ -99,18 +96,23 @@ class Arm:
             Interrupted: Ctrl-C or SIGTERM.
         """
         place = folder / hashlib.sha256(f"{dataset.fingerprint}\n{code.code}".encode()).hexdigest()[:12]
-        out, printed = place / "run", place / _PRINTED_NAME
-        if not (_is_whole(out) and printed.is_file()):
+        out, printed = place / "run", place / PRINTED_NAME
+        if not (is_whole(out) and printed.is_file()):
             shutil.rmtree(place, ignore_errors=True)
             with storage_errors(place):
                 place.mkdir(parents=True)
             write_bytes(place / CODE_NAME, code.code.encode())
             try:
-                error, text = _executed(code, dataset, out)
+                _, error, text = run_code(code.name, code.code, {"data": dataset, "out": out})
             finally:  # else memory grows with each piece of code
-                _forget()
+                forget()
             if error is not None:
                 return cls(code.name, dataset.name, error=error, code=code.code, printed=text)
+            if not is_whole(out):
+                raise RecipeError(
+                    f"the code of {code.name!r} made no run in the folder `out`. Give it to fit or train, for example "
+                    "run = fr.fit(model, data, epochs=5, out=out)."
+                )
             write_bytes(printed, text.encode())
         return cls(
             code.name,
@@ -120,10 +122,39 @@ class Arm:
             printed=printed.read_text(encoding="utf-8"),
         )
 
+    @classmethod
+    def of_stand_in(cls, code: LabCode, stand_in: StandIn, dataset: Dataset, folder: Path) -> Arm:
+        """The arm of a piece of code that works on a stand-in, once for each seed, as `stand_in_report` has it.
+
+        Args:
+            code: the code and its name.
+            stand_in: how its images are cut.
+            dataset: the dataset whose training part they are cut from.
+            folder: the folder for all code of the lab.
+
+        Raises:
+            RecipeError: the code makes no run, or no score.
+            StorageError: something cannot be written.
+            Interrupted: Ctrl-C or SIGTERM.
+        """
+        runs, reports, said = [], [], []
+        try:
+            for seed in range(stand_in.seeds):
+                place = stand_in_folder(code, stand_in, dataset.fingerprint, seed, folder)
+                report, printed, error = stand_in_report(code, stand_in, dataset.train, seed, place)
+                said.append(printed)
+                if report is None:
+                    return cls(code.name, dataset.name, error=error, code=code.code, printed="".join(said))
+                reports.append(report)
+                runs.append(open_run(place / "run" / report.run, trust=True))
+        finally:
+            forget()
+        return cls(code.name, dataset.name, tuple(runs), None, code.code, "".join(said), tuple(reports))
+
     @property
     def seeds(self) -> tuple[int, ...]:
         """The seed of each run."""
-        return tuple(run.record.seed for run in self.runs)
+        return tuple(one.seed for one in self.reports) or tuple(run.record.seed for run in self.runs)
 
     @property
     def folder(self) -> Path | None:
@@ -147,6 +178,10 @@ class Arm:
 
     def on_seeds(self, measure: Measure) -> tuple[float, ...] | None:
         """A measure of each run; None where there is no run, or one has no such number."""
+        if measure.of_report is not None:
+            return tuple(map(measure.of_report, self.reports)) or None
+        if self.reports and measure.of_images is not None:  # each seed has other images
+            return None
         if measure.of_images is not None:
             return tuple(map(float, self.on_images(measure).mean(axis=1))) if self.runs else None
         of_run = measure.of_run
@@ -175,6 +210,7 @@ class Arm:
             "history": {name: [history.get(name, []) for history in histories] for name in names},
             "stops": [run.record.reason for run in self.runs],
             "run": None if self.folder is None else str(self.folder),
+            "reports": [report.to_dict() for report in self.reports],
         }
 
 
@@ -197,46 +233,6 @@ def arm_names(variants: Sequence[Variant], dataset: str, *, datasets: int) -> li
         )
         for one in variants
     ]
-
-
-def _forget() -> None:
-    """Lets go of the models that the code made, which Keras and JAX hold on to, with their compiled programs."""
-    import jax
-    import keras
-
-    keras.utils.clear_session()
-    jax.clear_caches()
-    give_back_free_memory()
-
-
-def _is_whole(out: Path) -> bool:
-    return is_run(out) and not is_unfinished(out)
-
-
-def _executed(code: LabCode, dataset: Dataset, out: Path) -> tuple[str | None, str]:
-    """The message of the error that the code ended with, None for none; and what it printed."""
-    require_jax_backend()
-    import keras
-
-    import fittingroom
-
-    names = {"__name__": "__lab__", "fr": fittingroom, "keras": keras, "data": dataset, "out": out}
-    printed = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(printed):
-            exec(compile(code.code, f"<code of {code.name}>", "exec"), names)
-    except (Interrupted, StorageError):
-        raise
-    except FittingRoomError as error:
-        return str(error), printed.getvalue()[:_LONGEST_PRINTED]
-    except Exception as error:  # what a learner's code may raise is anything
-        return f"{type(error).__name__}: {error}", printed.getvalue()[:_LONGEST_PRINTED]
-    if not _is_whole(out):
-        raise RecipeError(
-            f"the code of {code.name!r} made no run in the folder `out`. Give it to fit or train, for example "
-            "run = fr.fit(model, data, epochs=5, out=out)."
-        )
-    return None, printed.getvalue()[:_LONGEST_PRINTED]
 
 
 def _base(one: Variant) -> str:

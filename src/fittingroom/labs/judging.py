@@ -205,7 +205,7 @@ def _range(low: str, high: str, together: int) -> str:
 
 def _effect_text(value: float, measure: Measure) -> str:
     """A difference or a factor without its unit: `+0.91`, `5.40`."""
-    digits = {"points": 2, "nats": 4, "times": 2, "epochs": 1}[measure.unit]
+    digits = {"points": 2, "nats": 4, "times": 2, "epochs": 1, "looks": 1}[measure.unit]
     return number(value, digits, signed=measure.unit != "times")
 
 
@@ -219,7 +219,7 @@ def _level(value: float, measure: Measure) -> str:
 
 
 def _unit(value: float, measure: Measure) -> str:
-    singular = {"points": "point", "epochs": "epoch"}
+    singular = {"points": "point", "epochs": "epoch", "looks": "look"}
     return singular.get(measure.unit, measure.unit) if abs(value) == 1 else measure.unit
 
 

@@ -250,6 +250,9 @@ def _trained(found: Lab, folder: Path, progress: ExperimentProgress | None) -> t
             left_out.append(f"{one.dataset} was left out: {why}. `fittingroom data {one.dataset}` says how to get it.")
             continue
         arms += _of_experiment(one, dataset, _names(one, datasets), folder / f"experiment-{place}", progress)
+    if found.stand_in is not None:
+        dataset = load(found.stand_in.dataset, validation=0)
+        return [Arm.of_stand_in(code, found.stand_in, dataset, folder / "code") for code in found.codes], left_out
     for code in found.codes:
         arms.append(Arm.of_code(code, load(code.dataset), folder / "code"))
     return arms, left_out

@@ -1,46 +1,7 @@
-'''A lab as a teacher describes it in a TOML file: its texts, what it trains, and the claims that it judges.
+"""A lab as a teacher describes it in a TOML file: its texts, what it trains, and the claims that it judges.
 
-docs/labs-format.md describes the file for teachers. This is all that it can say:
-
-title = "More neurons"
-number = 2                    # its place in the list; left out for a lab of one's own
-seconds = 40                  # how long all of it takes, about; may be left out
-question = """..."""          # paragraphs, with an empty line between them
-course = """..."""            # what a course or a book says; may be left out
-explanation = """..."""
-next = """..."""              # one thing to try
-
-[predict]                     # may be left out
-ask = "What happens to the accuracy?"
-answers = ["It falls", "It stays, give or take half a point", "It rises"]
-claim = 1                     # the claim whose effect tells which answer came true
-bounds = [-0.5, 0.5]          # between the answers, in the unit of that effect
-
-[picture]
-kind = "accuracy"             # or "cost", "curves", "numbers", "images"
-arms = ["hidden=128"]         # may be left out: all
-text = "..."
-
-[[experiment]]                # what `fittingroom experiment` takes, as often as needed
-dataset = "fashion-mnist"
-recipe = "course"
-seeds = 5
-optional = false              # whether the lab continues without it where its dataset is not there
-vary.hidden = [128, 512]
-
-[[code]]                      # Python as a learner writes it, as often as needed
-name = "without Flatten"
-dataset = "fashion-mnist"     # `data` in the code
-code = """..."""              # has `fr`, `keras`, `data` and `out`; makes `run`
-
-[[claim]]                     # judged by what came out
-says = "512 neurons are right more often than 128."
-measure = "accuracy"          # see `arms.MEASURES`
-arm = "hidden=512"
-than = "hidden=128"           # another arm, or a number
-expected = "higher"           # or "lower", "same", or "error", which needs neither measure nor `than`
-within = 0.5                  # for "same", in the unit of the effect
-'''
+See docs/labs-format.md.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +13,8 @@ from typing import Any, Literal, get_args
 
 from fittingroom.errors import RecipeError, UnknownNameError
 from fittingroom.experiments.experiment_file import EXPERIMENT_FORM, ExperimentFile
-from fittingroom.labs.measures import MEASURES
+from fittingroom.labs.measures import MEASURES, check_measure
+from fittingroom.labs.stand_in import STAND_IN_FORM, StandIn
 from fittingroom.recipes.toml import Form, Key, Table
 
 DEFAULT_DATASET, DEFAULT_SEEDS = "fashion-mnist", 5  # as `experiment` has them
@@ -62,7 +24,7 @@ TEXTS = Path(__file__).with_name("texts")
 QUICK_SEEDS = 2
 """How many seeds the quick form of a lab trains at most: with one, nothing would show how much seeds differ."""
 
-PICTURES = ("accuracy", "cost", "curves", "numbers", "images")
+PICTURES = ("accuracy", "cost", "curves", "numbers", "images", "scores")
 Expectation = Literal["higher", "lower", "same", "error"]
 EXPECTED: tuple[Expectation, ...] = get_args(Expectation)
 
@@ -89,7 +51,7 @@ class _LabPicture:
     """The picture that the lab shows.
 
     Args:
-        kind: `accuracy`, `cost`, `curves`, `numbers` or `images`.
+        kind: `accuracy`, `cost`, `curves`, `numbers`, `images` or `scores`.
         arms: the arms that it shows; empty for all.
         text: the caption.
     """
@@ -186,6 +148,7 @@ class Lab:
         seconds: how long all of it takes on two cores, about; None where nobody has said.
         experiments: what recipes train.
         codes: what Python code trains.
+        stand_in: what that code works on in a lab about scores; None in others.
     """
 
     path: Path
@@ -201,6 +164,7 @@ class Lab:
     seconds: float | None = None
     experiments: tuple[LabExperiment, ...] = ()
     codes: tuple[LabCode, ...] = ()
+    stand_in: StandIn | None = None
 
     @classmethod
     def read(cls, path: Path) -> Lab:
@@ -212,10 +176,13 @@ class Lab:
         table = _LAB.read(path)
         experiments = tuple(_experiment(one) for one in table.get("experiment", ()))
         codes = tuple(LabCode(**one) for one in table.get("code", ()))
-        claims = tuple(_claim(one) for one in table.get("claim", ()))
+        stand_in = StandIn.of(table.get("stand_in"))
+        claims = tuple(_claim(one, scores=stand_in is not None) for one in table.get("claim", ()))
         for key, described in (("experiment", experiments or codes), ("claim", claims)):
             if not described:
                 raise RecipeError(f"{path}: a lab needs a [[{key}]]. docs/labs-format.md shows its form.")
+        if stand_in is not None and (experiments or not codes):
+            raise RecipeError(f"{path}: a lab with a [stand_in] has [[code]], and no [[experiment]].")
         predict = _prediction(table["predict"], len(claims)) if "predict" in table else None
         texts = {
             name: table[name]
@@ -230,6 +197,7 @@ class Lab:
             predict=predict,
             experiments=experiments,
             codes=codes,
+            stand_in=stand_in,
         )
 
     @classmethod
@@ -255,7 +223,8 @@ class Lab:
     @property
     def quick(self) -> Lab:
         """The lab with two seeds where it has more; itself where it has not."""
-        return replace(self, experiments=tuple(one.quick for one in self.experiments))
+        stand_in = None if self.stand_in is None else self.stand_in.with_seeds(QUICK_SEEDS)
+        return replace(self, experiments=tuple(one.quick for one in self.experiments), stand_in=stand_in)
 
     @property
     def name(self) -> str:
@@ -267,13 +236,15 @@ def _experiment(table: Table) -> LabExperiment:
     return LabExperiment(ExperimentFile.of(table), table.get("optional", False))
 
 
-def _claim(table: Table) -> Claim:
+def _claim(table: Table, *, scores: bool) -> Claim:
     if table["expected"] == "error":
         return Claim(table["says"], table["arm"], "error")
     for name in ("measure", "than"):
         with table.at():
             if name not in table:
                 raise RecipeError(f"a claim has no {name}: expected {_CLAIM.keys[name].expected}.")
+    with table.at("measure"):
+        check_measure(table["measure"], scores=scores)
     within = float(table.get("within", 0.0))
     with table.at("within"):
         if (table["expected"] == "same") != ("within" in table) or within < 0:
@@ -389,6 +360,7 @@ _LAB = Form(
             ),
             many=True,
         ),
+        "stand_in": Key(STAND_IN_FORM, "a table [stand_in]"),
         "claim": Key(_CLAIM, many=True),
     },
 )

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -21,8 +21,11 @@ from typing import Any, Literal
 from fittingroom.atomic import storage_errors, write_bytes
 from fittingroom.errors import FittingRoomError, InputError
 from fittingroom.experiments.plan import Variant, variants
-from fittingroom.labs.arms import CODE_NAME, arm_names
+from fittingroom.labs.arms import arm_names
+from fittingroom.labs.code_running import CODE_NAME
 from fittingroom.labs.lab_description import Lab, LabCode, LabExperiment
+from fittingroom.labs.stand_in import StandIn
+from fittingroom.labs.stand_in_code import REPORT_NAME
 from fittingroom.runs.json_files import damage, json_text, read_json, whole
 from fittingroom.runs.layout import SeedFiles, read_layout
 from fittingroom.runs.place import RunsFolder, is_run, is_unfinished
@@ -232,7 +235,7 @@ class LabWatch:
             for variant, name in zip(found, arm_names(found, one.dataset, datasets=datasets), strict=True):
                 yield self._of_recipe(name, variant, one, place)
         for code in lab.codes:
-            yield self._of_code(code)
+            yield self._of_code(code) if lab.stand_in is None else self._of_stand_in(code, lab.stand_in)
 
     def _of_recipe(self, name: str, variant: Variant, one: LabExperiment, place: Path) -> WatchedArm:
         arm = WatchedArm(name, one.dataset, [])
@@ -254,6 +257,21 @@ class LabWatch:
         if places and not arm.seeds:
             arm.stage = "running"
         arm.seeds = arm.seeds or [WatchedLabSeed(-1)]
+        return arm
+
+    def _of_stand_in(self, code: LabCode, stand_in: StandIn) -> WatchedArm:
+        """Each seed has a folder: its report is there, or its code is running, or has ended with an error."""
+        arm = WatchedArm(code.name, stand_in.dataset, [WatchedLabSeed(seed) for seed in range(stand_in.seeds)])
+        for path in self.folder.path.glob(f"code/*/{CODE_NAME}"):
+            seed = path.parent.name.rpartition("-")[2]
+            if _text(path) != code.code or not seed.isdecimal() or int(seed) >= stand_in.seeds:
+                continue
+            report = path.with_name(REPORT_NAME)
+            with suppress(FittingRoomError, KeyError):
+                if report.is_file():
+                    arm.seeds[int(seed)] = WatchedLabSeed(int(seed), "done", 1.0, accuracy=read_json(report)["score"])
+                elif self.folder.worker is not None:
+                    arm.seeds[int(seed)], arm.stage = WatchedLabSeed(int(seed), "training"), "running"
         return arm
 
     def _seeds_of(self, run: Path, arm: WatchedArm) -> dict[int, WatchedLabSeed]:

@@ -10,11 +10,13 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from fittingroom.errors import RecipeError
+from fittingroom.labs.stand_in import StandInReport
 from fittingroom.runs.history import History
 from fittingroom.runs.outcomes import KeptOutcomes
 from fittingroom.runs.record import RunRecord
 
-Unit = Literal["points", "nats", "times", "epochs"]
+Unit = Literal["points", "nats", "times", "epochs", "looks"]
 
 
 @dataclass(frozen=True)
@@ -23,16 +25,18 @@ class Measure:
 
     Args:
         words: what a sentence calls it.
-        unit: the unit of a difference: percentage points, nats, epochs; `times` for numbers compared by their ratio.
+        unit: the unit of a difference: percentage points, nats, epochs, looks; `times` for numbers compared by their ratio.
         of_images: gives the number for each validation image, by the kept weights, `(images,)`; their mean is the
             seed's.
         of_run: gives the number from the seed's record and history, for one that no image has.
+        of_report: gives the number from what the code of a lab about scores reports.
     """
 
     words: str
     unit: Unit
     of_images: Callable[[KeptOutcomes], npt.NDArray[Any]] | None = None
     of_run: Callable[[RunRecord, History], float | None] | None = None
+    of_report: Callable[[StandInReport], float] | None = None
 
     @property
     def scale(self) -> float:
@@ -61,6 +65,33 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
         "train_loss": Measure("loss on training images", "nats", of_run=lambda record, _: record.train.loss),
         "seconds": Measure("time of training", "times", of_run=lambda record, _: record.seconds.train),
         "epochs": Measure("trained epochs", "epochs", of_run=lambda record, _: float(record.epochs)),
+        "score": Measure("the score that is reported", "points", of_report=lambda report: report.score),
+        "fresh": Measure("accuracy on fresh images", "points", of_report=lambda report: report.fresh),
+        "excess": Measure(
+            "score beyond the accuracy on fresh images", "points", of_report=lambda report: report.score - report.fresh
+        ),
+        "looks": Measure("looks at the test part", "looks", of_report=lambda report: float(report.looks)),
+        "copies": Measure(
+            "test images with a copy among those to learn from", "points", of_report=lambda report: report.copies
+        ),
     }
 )
 """Name in a lab's file -> measure. Those on training images are means over the last epoch, while weights changed."""
+
+
+def check_measure(name: str, *, scores: bool) -> None:
+    """Makes sure that a lab can have a measure.
+
+    Args:
+        name: of the measure.
+        scores: whether it is a lab about scores, with a stand-in: each seed has other images, so none has a number.
+
+    Raises:
+        RecipeError: it has no such numbers.
+    """
+    known = [key for key, one in MEASURES.items() if (one.of_images if scores else one.of_report) is None]
+    if name not in known:
+        raise RecipeError(
+            f"measure = {name!r} in a lab {'with' if scores else 'without'} a [stand_in]: expected one of "
+            f"{', '.join(known)}."
+        )

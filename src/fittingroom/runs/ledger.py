@@ -57,6 +57,7 @@ _TABLES = (
     f"PRAGMA user_version = {VERSION}",
 )
 
+_VARIABLE = "FITTINGROOM_LEDGER"
 _ELSEWHERE = "or name another place with FITTINGROOM_LEDGER. Until then no test set is opened."
 _DAMAGED = "The file is damaged: restore it from a backup, move it away to begin a new one, " + _ELSEWHERE
 _MENDS = {
@@ -74,7 +75,7 @@ def _ledger_path() -> Path:
     Raises:
         StorageError: the user has no home folder, and named no file.
     """
-    chosen = os.environ.get("FITTINGROOM_LEDGER")
+    chosen = os.environ.get(_VARIABLE)
     if chosen:
         return absolute(chosen)
     from platformdirs import user_data_dir
@@ -86,6 +87,23 @@ def _ledger_path() -> Path:
             "the ledger, which counts the looks at test sets, needs a file, and this user has no home folder. Name one "
             "with FITTINGROOM_LEDGER. Until then no test set is opened."
         ) from error
+
+
+@contextmanager
+def own_ledger(path: Path) -> Iterator[None]:
+    """Counts the looks of a `with` block in a ledger of its own, also those of processes that it starts.
+
+    For what looks at test sets that nobody else has, such as those that a lab makes to spoil them.
+    """
+    before = os.environ.get(_VARIABLE)
+    os.environ[_VARIABLE] = str(absolute(path))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_VARIABLE]
+        else:
+            os.environ[_VARIABLE] = before
 
 
 @dataclass(frozen=True)
