@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from fittingroom.cli.command import CommandOutput, CommandParser, file_path, printable, table
 from fittingroom.cli.explain_text import dots, sparkline
 from fittingroom.errors import InputError, RunError
-from fittingroom.text import duration, number, percent, percent_range
+from fittingroom.text import amount, duration, number, percent, percent_range, points
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -235,15 +235,56 @@ def _claims(result: LabResult) -> Iterable[str]:
 def _picture(result: LabResult) -> str:
     """The arms as a table and, each seed a dot, on an axis of accuracy; and the errors of those that were refused."""
     arms = [arm for arm in result.arms if arm.runs]
+    if result.lab.stand_in is not None:
+        return "\n\n".join([*_scores(arms), *_refused(result)])
     header = ("", "seeds", "epochs", "accuracy", "95% interval", "loss", "seconds", "loss by epoch")
     covers = "On validation images, means over seeds, with intervals for other seeds on these images."
     parts = [
         f"{table(header, [_row(arm) for arm in arms])}\n{covers}" if arms else "",
         _axis(arms) if len(arms) > 1 else "",
         "\n".join(_wrapped(f"{arm.name} printed: {_printed(arm)}") for arm in result.arms if arm.printed),
-        *(_wrapped(f"{arm.name} was refused: {arm.error}") for arm in result.arms if arm.error is not None),
+        *_refused(result),
     ]
     return "\n\n".join(filter(None, parts))
+
+
+def _refused(result: LabResult) -> list[str]:
+    return [_wrapped(f"{arm.name} was refused: {arm.error}") for arm in result.arms if arm.error is not None]
+
+
+def _scores(arms: Sequence[Arm]) -> Iterable[str]:
+    """What the arms of a lab about scores report, what it is worth, and what the ledger and the audit say of it."""
+    if not arms:
+        return
+    rows = []
+    for arm in arms:
+        measures = arm.to_dict()["measures"]
+        score, fresh, excess, looks, copies = (
+            measures[name] for name in ("score", "fresh", "excess", "looks", "copies")
+        )
+        rows.append(
+            (
+                arm.name,
+                str(len(arm.runs)),
+                percent(score["mean"]),
+                percent(fresh["mean"]),
+                points(100 * excess["mean"], signed=True),
+                "-" if excess["interval"] is None else " to ".join(points(100 * end) for end in excess["interval"]),
+                number(looks["mean"], 0),
+                percent(copies["mean"]),
+            )
+        )
+    header = ("", "seeds", "reported", "fresh", "too much", "95% interval", "looks", "copies")
+    yield table(header, rows)
+    yield _wrapped(
+        "Fresh: what the same model reaches on pictures that had no part in it. Copies: the share of test pictures with "
+        "a copy among those to learn from, as the audit finds it. Means over seeds, each with a cut of its own."
+    )
+    for arm in arms:
+        first = arm.reports[0]
+        yield _wrapped(
+            f"{arm.name}. Ledger: {amount(first.looks, 'look')}. {first.ledger} Audit: {' '.join(first.audit)}"
+        )
 
 
 def _printed(arm: Arm) -> str:

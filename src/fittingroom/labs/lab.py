@@ -81,19 +81,21 @@ class LabResult:
 
     def _repr_html_(self) -> str:
         rows = []
+        first, second = ("accuracy", "loss") if self.lab.stand_in is None else ("score", "fresh")
         for arm in (one for one in self.arms if one.runs):
             measures = arm.to_dict()["measures"]
-            accuracy, loss = measures.get("accuracy"), measures.get("loss")
+            score, beside = measures.get(first), (measures.get(second) or {}).get("mean")
             rows.append(
                 (
                     arm.name,
                     str(len(arm.runs)),
-                    percent(accuracy and accuracy["mean"]),
-                    percent_range(accuracy and accuracy["interval"]),
-                    number(loss and loss["mean"], 4),
+                    percent(score and score["mean"]),
+                    percent_range(score and score["interval"]),
+                    percent(beside) if second == "fresh" else number(beside, 4),
                 )
             )
-        table = [card_table(("", "seeds", "accuracy", "95% interval", "loss"), rows)] if rows else []
+        names = ("accuracy", "95% interval", "loss") if second == "loss" else ("reported", "95% interval", "fresh")
+        table = [card_table(("", "seeds", *names), rows)] if rows else []
         claims = [(one.verdict, f"{one.claim.says} {one.sentence}") for one in self.claims]
         refused = [f"{arm.name} was refused: {arm.error}" for arm in self.arms if arm.error is not None]
         told = [*refused, *self.left_out, self.lab.explanation, f"Page: {self.page}"]

@@ -25,7 +25,8 @@ class Measure:
 
     Args:
         words: what a sentence calls it.
-        unit: the unit of a difference: percentage points, nats, epochs, looks; `times` for numbers compared by their ratio.
+        unit: the unit of a difference: percentage points, nats, epochs, looks; `times` for numbers compared by their
+            ratio.
         of_images: gives the number for each validation image, by the kept weights, `(images,)`; their mean is the
             seed's.
         of_run: gives the number from the seed's record and history, for one that no image has.

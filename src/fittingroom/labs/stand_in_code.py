@@ -131,7 +131,8 @@ def _made(code: LabCode, names: Mapping[str, Any], out: Path) -> tuple[Run, floa
     example = "run = fr.train(data, out=out); score = run.evaluate('the one look').scores.accuracy"
     if not is_whole(out) or not isinstance(run, Run) or len(run) != 1 or out not in {run.path, run.path.parent}:
         raise RecipeError(
-            f"the code of {code.name!r} made no run of one seed, called `run`, in the folder `out`. For example {example}."
+            f"the code of {code.name!r} made no run of one seed, called `run`, in the folder `out`. For example "
+            f"{example}."
         )
     if isinstance(score, bool) or not isinstance(score, float | np.floating) or not 0 <= score <= 1:
         raise RecipeError(

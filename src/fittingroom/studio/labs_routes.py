@@ -140,6 +140,10 @@ def _quick(lab: Lab) -> dict[str, Any] | None:
     """The quick form of a lab: how many seeds, and how long; None where it has none."""
     if lab.quick == lab:
         return None
-    whole, some = (sum(len(each.seeds) for each in one.experiments) for one in (lab, lab.quick))
+    if lab.stand_in is not None and lab.quick.stand_in is not None:
+        whole, some, most = lab.stand_in.seeds, lab.quick.stand_in.seeds, lab.quick.stand_in.seeds
+    else:
+        whole, some = (sum(len(each.seeds) for each in one.experiments) for one in (lab, lab.quick))
+        most = max(len(each.seeds) for each in lab.quick.experiments)
     takes = None if lab.seconds is None else duration(max(5.0, round(lab.seconds * some / whole / 5) * 5.0))
-    return {"seeds": max(len(each.seeds) for each in lab.quick.experiments), "takes": takes}
+    return {"seeds": most, "takes": takes}

@@ -17,6 +17,11 @@ from fittingroom.text import nats, number, percent
 Facts = Mapping[str, Any]
 
 _COLUMNS = {
+    "score": "reported",
+    "fresh": "fresh pictures",
+    "excess": "reported beyond fresh (points)",
+    "looks": "looks",
+    "copies": "test images with a copy",
     "accuracy": "validation accuracy",
     "loss": "validation loss (nats)",
     "train_accuracy": "training accuracy",
@@ -84,6 +89,7 @@ def _context(facts: Facts) -> dict[str, Any]:
         "caption": pieces(facts["picture"]["text"] or ""),
         "explanation": _paragraphs(facts["explanation"]),
         "next": _paragraphs(facts["next"]),
+        "told": [{"name": arm["name"], **arm["reports"][0]} for arm in arms if arm.get("reports")],
         "refused": [arm for arm in arms if arm["error"]],
         "codes": [arm for arm in arms if arm["code"] and not arm["error"]],
         "left_out": [pieces(one) for one in facts.get("left_out", [])],
@@ -155,9 +161,9 @@ def _cell(name: str, spread: Facts | None) -> tuple[str, str]:
 
 
 def _number(name: str, value: float) -> str:
-    if name == "overconfidence":
+    if name in {"overconfidence", "excess"}:
         return number(100 * value, 1, signed=True)
-    if name in {"accuracy", "train_accuracy", "confidence"}:
+    if name in {"accuracy", "train_accuracy", "confidence", "score", "fresh", "copies"}:
         return percent(value)
     if name in {"loss", "train_loss"}:
         return nats(value)

@@ -1,4 +1,4 @@
-"""The picture of a lab: one of five kinds, from its numbers or from the images of its run."""
+"""The picture of a lab: one of six kinds, from its numbers or from the images of its run."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def picture(facts: Facts) -> Picture:
     kind = asked["kind"]
     if kind in {"numbers", "images"}:
         return {"kind": kind, **_of_run(kind, arms)}
-    drawn = {"accuracy": _accuracy, "cost": _cost, "curves": _curves}[kind](arms, colors)
+    drawn = {"accuracy": _accuracy, "cost": _cost, "curves": _curves, "scores": _scores}[kind](arms, colors)
     return {"kind": kind, "why_not": None if drawn else "there is nothing to draw: no arm was trained", **drawn}
 
 
@@ -75,6 +75,25 @@ def _accuracy(arms: Sequence[Facts], colors: Mapping[str, str]) -> Picture:
             ends = None if spread["interval"] is None else [100 * end for end in spread["interval"]]
             drawing = Strip.of(axis, 100 * spread["mean"], ends, [100 * value for value in spread["values"]])
         rows.append({"arm": arm, "spread": spread, "drawing": drawing, "color": colors[arm["name"]]})
+    return {"rows": rows, "scale": Scale.of(axis, "%")}
+
+
+def _scores(arms: Sequence[Facts], colors: Mapping[str, str]) -> Picture:
+    """Of each arm what it reports and what its model reaches on fresh images, both in percent over one axis."""
+    del colors  # here colours tell the report from the fresh images
+    known = [arm["measures"][name] for arm in arms for name in ("score", "fresh") if name in arm["measures"]]
+    if not known:
+        return {}
+    axis = Axis.of_accuracies(known)
+    rows = []
+    for arm in arms:
+        for name, words, color in (("score", "reported", "s1"), ("fresh", "fresh pictures", "s0")):
+            spread = arm["measures"].get(name)
+            drawing = None
+            if spread is not None:
+                ends = None if spread["interval"] is None else [100 * end for end in spread["interval"]]
+                drawing = Strip.of(axis, 100 * spread["mean"], ends, [100 * value for value in spread["values"]])
+            rows.append({"arm": arm, "words": words, "spread": spread, "drawing": drawing, "color": color})
     return {"rows": rows, "scale": Scale.of(axis, "%")}
 
 
