@@ -271,14 +271,14 @@ def _scores(arms: Sequence[Arm]) -> Iterable[str]:
                 points(100 * excess["mean"], signed=True),
                 "-" if excess["interval"] is None else " to ".join(points(100 * end) for end in excess["interval"]),
                 number(looks["mean"], 0),
-                percent(copies["mean"]),
+                percent(copies["mean"], 0),
             )
         )
     header = ("", "seeds", "reported", "fresh", "too much", "95% interval", "looks", "copies")
     yield table(header, rows)
     yield _wrapped(
-        "Fresh: what the same model reaches on pictures that had no part in it. Copies: the share of test pictures with "
-        "a copy among those to learn from, as the audit finds it. Means over seeds, each with a cut of its own."
+        "Fresh: what the same model reaches on pictures that had no part in it. Copies: the share of test pictures "
+        "with a copy among those to learn from, as the audit finds it. Means over seeds, each with a cut of its own."
     )
     for arm in arms:
         first = arm.reports[0]

@@ -179,7 +179,8 @@ class Arm:
     def on_seeds(self, measure: Measure) -> tuple[float, ...] | None:
         """A measure of each run; None where there is no run, or one has no such number."""
         if measure.of_report is not None:
-            return tuple(map(measure.of_report, self.reports)) or None
+            reported = (measure.of_report(report) for report in self.reports)
+            return tuple(value for value in reported if value is not None) or None
         if self.reports and measure.of_images is not None:  # each seed has other images
             return None
         if measure.of_images is not None:

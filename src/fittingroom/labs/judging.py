@@ -8,7 +8,7 @@ Procedure, Journal of Pharmacokinetics and Biopharmaceutics 15, 1987).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -21,11 +21,13 @@ from fittingroom.evaluation.estimate import Estimate
 from fittingroom.labs.arms import Arm
 from fittingroom.labs.lab_description import Claim
 from fittingroom.labs.measures import MEASURES, Measure
+from fittingroom.labs.stand_in import StandInReport
 from fittingroom.text import number
 
 _Expected = Literal["higher", "lower", "same"]
 _Verdict = Literal["supported", "not supported", "no difference shown"]
 
+_KNOWN = 1e6  # degrees of freedom of an error that is known
 _DIGITS = 12  # what is left of a difference between equal numbers is rounding
 
 NOT_JUDGED: Literal["not judged"] = "not judged"
@@ -116,7 +118,28 @@ def _effect(claim: Claim, arms: Sequence[Arm]) -> Difference | None:
             return _effect_against_number(own, float(claim.than) / measure.scale)
         other = _Side(second.on_images(measure), second.seeds)
         return _effect_on_images(own, other, same_images=first.same_images(second))
+    fewest = min(len(arm.on_seeds(measure) or ()) for arm in (first, second) if arm is not None)
+    if measure.error_of_report is not None and fewest < ENOUGH_SEEDS:
+        than = 0.0 if second is not None else float(claim.than) / measure.scale
+        return _effect_on_reports(measure, measure.error_of_report, first, second, than)
     return _effect_on_runs(claim, measure, first, second)
+
+
+def _effect_on_reports(
+    measure: Measure, error: Callable[[StandInReport], float], first: Arm, other: Arm | None, than: float
+) -> Difference | None:
+    """The effect in these models where seeds are too few to speak of others: only images may vary."""
+    own, second = first.on_seeds(measure), (than,) if other is None else other.on_seeds(measure)
+    if own is None or second is None:
+        return None
+    errors = [
+        error(report) / len(values)
+        for arm, values in ((first, own), (other, second))
+        if arm is not None
+        for report in arm.reports[: len(values)]
+    ]
+    value = float(np.mean(own) - np.mean(second))
+    return Difference(value, Estimate(value, math.hypot(*errors), _KNOWN))
 
 
 def _effect_on_runs(claim: Claim, measure: Measure, first: Arm, second: Arm | None) -> Difference | None:
@@ -192,7 +215,8 @@ def _sentence(one: ClaimResult, measure: Measure, arms: Sequence[Arm]) -> str:
         if one.verdict == "no difference shown":
             text += ". Neither a difference nor its absence is shown"
     arm = _named(arms, claim.arm)
-    if measure.of_images is not None and arm is not None and len(arm.seeds) < ENOUGH_SEEDS:
+    of_models = measure.of_images is not None or measure.error_of_report is not None
+    if of_models and arm is not None and len(arm.seeds) < ENOUGH_SEEDS:
         text += ". With so few seeds this is about these models, not about the recipe"
     return f"{text}."
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -30,19 +31,27 @@ class Measure:
         of_images: gives the number for each validation image, by the kept weights, `(images,)`; their mean is the
             seed's.
         of_run: gives the number from the seed's record and history, for one that no image has.
-        of_report: gives the number from what the code of a lab about scores reports.
+        of_report: gives the number from what the code of a lab about scores reports; None where that does not say.
+        error_of_report: gives its standard error for other images and this model; None where images do not decide it.
     """
 
     words: str
     unit: Unit
     of_images: Callable[[KeptOutcomes], npt.NDArray[Any]] | None = None
     of_run: Callable[[RunRecord, History], float | None] | None = None
-    of_report: Callable[[StandInReport], float] | None = None
+    of_report: Callable[[StandInReport], float | None] | None = None
+    error_of_report: Callable[[StandInReport], float] | None = None
 
     @property
     def scale(self) -> float:
         """What the number is multiplied by to have its unit."""
         return 100.0 if self.unit == "points" else 1.0
+
+
+def _error(share: float, images: int) -> float:
+    """The standard error of a share of images, after two more of either kind, so that it is never 0."""
+    near = (share * images + 2) / (images + 4)
+    return math.sqrt(near * (1 - near) / (images + 4))
 
 
 def _confidence(kept: KeptOutcomes) -> npt.NDArray[Any]:
@@ -66,14 +75,32 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
         "train_loss": Measure("loss on training images", "nats", of_run=lambda record, _: record.train.loss),
         "seconds": Measure("time of training", "times", of_run=lambda record, _: record.seconds.train),
         "epochs": Measure("trained epochs", "epochs", of_run=lambda record, _: float(record.epochs)),
-        "score": Measure("the score that is reported", "points", of_report=lambda report: report.score),
-        "fresh": Measure("accuracy on fresh images", "points", of_report=lambda report: report.fresh),
+        "score": Measure(
+            "the score that is reported",
+            "points",
+            of_report=lambda report: report.score,
+            error_of_report=lambda report: _error(report.score, report.images),
+        ),
+        "fresh": Measure(
+            "accuracy on fresh images",
+            "points",
+            of_report=lambda report: report.fresh,
+            error_of_report=lambda report: _error(report.fresh, report.fresh_images),
+        ),
         "excess": Measure(
-            "score beyond the accuracy on fresh images", "points", of_report=lambda report: report.score - report.fresh
+            "score beyond the accuracy on fresh images",
+            "points",
+            of_report=lambda report: report.score - report.fresh,
+            error_of_report=lambda report: math.hypot(
+                _error(report.score, report.images), _error(report.fresh, report.fresh_images)
+            ),
         ),
         "looks": Measure("looks at the test part", "looks", of_report=lambda report: float(report.looks)),
         "copies": Measure(
-            "test images with a copy among those to learn from", "points", of_report=lambda report: report.copies
+            "test images with a copy among those to learn from",
+            "points",
+            of_report=lambda report: None if report.copies is None else report.copies / report.images,
+            error_of_report=lambda report: _error((report.copies or 0) / report.images, report.images),
         ),
     }
 )

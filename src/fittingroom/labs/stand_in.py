@@ -86,7 +86,10 @@ class StandInReport:
         score: the accuracy that the code reports, 0 to 1.
         fresh: the accuracy of the same model on the fresh images.
         looks: how often the test part was looked at, as the ledger counts it.
-        copies: the share of test images that have a copy among the images to learn from, as the audit finds it.
+        copies: how many test images have a copy among the images to learn from, as the audit finds it; None where it
+            was not asked.
+        images: how many test images there are.
+        fresh_images: how many fresh ones.
         run: the folder of the run that the score is for, relative to the run of the code.
         ledger: what is said about the looks.
         audit: the sentences of the audit about copies.
@@ -97,7 +100,9 @@ class StandInReport:
     score: float
     fresh: float
     looks: int
-    copies: float
+    copies: int | None
+    images: int
+    fresh_images: int
     run: str
     ledger: str
     audit: tuple[str, ...]
