@@ -7,8 +7,10 @@ is written last. The data of the first seed are kept, so that its run can be aud
 from __future__ import annotations
 
 import hashlib
+import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +93,7 @@ def stand_in_report(
         "out": out,
         "np": np,
     }
-    with own_ledger(place / LEDGER_NAME):
+    with own_ledger(place / LEDGER_NAME), _without_notes():
         names, error, text = run_code(code.name, code.code, given)
         if error is not None:
             return None, text, error
@@ -101,6 +103,18 @@ def stand_in_report(
     write_bytes(printed, text.encode())
     write_bytes(place / REPORT_NAME, json_text(report.to_dict()).encode())
     return report, text, None
+
+
+@contextmanager
+def _without_notes() -> Iterator[None]:
+    """Notes of dozens of trainings, which say nothing of the lab, are not shown; each run keeps its own."""
+    log = logging.getLogger("fittingroom")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _report(code: LabCode, names: Mapping[str, Any], seed: int, fresh: Part, place: Path) -> StandInReport:
