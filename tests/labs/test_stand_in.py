@@ -145,7 +145,7 @@ def test_a_few_seeds_have_the_error_of_their_images() -> None:
     random, shown = np.random.default_rng(0), 0
     for _ in range(400):
         right = random.binomial([500, 2000], 0.8) / [500, 2000]
-        report = StandInReport(0, *right, 1, None, 500, 2000, ".", "", ())
+        report = StandInReport(0, float(right[0]), float(right[1]), 1, None, 500, 2000, ".", "", ())
         measure = MEASURES["excess"]
         assert measure.of_report is not None
         assert measure.error_of_report is not None
