@@ -25,6 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     keep(runs / "benchmark-whole", "benchmark.json", facts)
     (runs / "benchmark-broken").mkdir()
     (runs / "benchmark-broken" / "benchmark.json").write_text("{", encoding="utf-8")
+    keep(runs / "benchmark-odd", "benchmark.json", {**benchmark_facts(1, 1), "results": ["x"]})
     return runs
 
 
@@ -49,7 +50,7 @@ def progress(done: int) -> dict[str, Any]:
 def test_benchmarks_are_listed_and_one_is_shown_as_its_page_has_it(visit: Visit, server: Serving) -> None:
     opened, phone = visit(f"{server.url}/benchmarks"), visit(f"{server.url}/benchmarks", 390, dark=True)
     page = opened.page
-    expect(page.locator(".benchmark-card")).to_have_count(2)
+    expect(page.locator(".benchmark-card")).to_have_count(3)
     expect(page.locator(".benchmark-list")).to_contain_text("cannot be read")
     for one in (page, phone.page):
         one.get_by_role("link", name="3 methods on 7 datasets").click()
@@ -61,6 +62,8 @@ def test_benchmarks_are_listed_and_one_is_shown_as_its_page_has_it(visit: Visit,
     expect(popup.value.locator("h1")).to_have_text("3 methods on 7 datasets")
     page.goto(f"{server.url}/benchmarks?benchmark=benchmark-broken")
     expect(page.locator(".nothing")).to_contain_text("Run the benchmark again, in the same folder.")
+    page.goto(f"{server.url}/benchmarks?benchmark=benchmark-odd")
+    expect(page.locator(".nothing")).to_contain_text("benchmark-odd holds results that cannot be read.")
     page.goto(f"{server.url}/benchmarks?benchmark=elsewhere")
     expect(page.locator(".nothing")).to_contain_text("There is no benchmark")
     assert phone.requests == phone.complaints == phone.dialogs == opened.dialogs == []

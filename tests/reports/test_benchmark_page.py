@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -76,6 +77,16 @@ def test_a_reversal_is_shown_in_validation_images_that_one_method_alone_has_righ
 def test_pictures_that_are_gone_are_said_to_be_missing() -> None:
     facts = benchmark_facts(2, 2)
     assert section(benchmark_report(facts).html, "reversal").count("No pictures: their runs are not kept.") == 2
+
+
+def test_runs_outside_the_folder_are_not_read(tmp_path: Path) -> None:
+    facts = benchmark_facts(2, 2, folder=tmp_path / "runs")
+    assert section(benchmark_report(facts).html, "reversal").count("<img ") == 16
+    for cell in (cell for one in facts["results"] for cell in one["cells"] if cell["run"]):
+        cell["run"] = f"../runs/{cell['run']}"
+    (tmp_path / "elsewhere").mkdir()
+    html = benchmark_report({**facts, "benchmark": str(tmp_path / "elsewhere")}).html
+    assert section(html, "reversal").count("No pictures") == 2
 
 
 def test_what_is_on_the_front_has_no_better_and_cheaper_one(html: str) -> None:

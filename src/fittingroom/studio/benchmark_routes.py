@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from fastapi import APIRouter, Depends
@@ -67,10 +68,8 @@ def router(studio: Studio) -> APIRouter:
         facts = benchmarks.facts(name)
 
         def drawn() -> str:
-            try:
+            with _readable(name):
                 return benchmark_results(facts or {})
-            except (KeyError, TypeError, ValueError, IndexError) as error:
-                raise RunError(f"{name} holds results that cannot be read. Run the benchmark again.") from error
 
         return {
             **_listed(benchmarks, name),
@@ -88,7 +87,8 @@ def router(studio: Studio) -> APIRouter:
         facts = benchmarks.facts(name)
         if facts is None:
             raise InputError(f"{name} has no results yet.")
-        return HTMLResponse(benchmark_report(facts).html, headers={"Content-Security-Policy": REPORT_POLICY})
+        with _readable(name):
+            return HTMLResponse(benchmark_report(facts).html, headers={"Content-Security-Policy": REPORT_POLICY})
 
     @routes.post("/benchmarks", dependencies=[Depends(owner)])
     def begin(body: BenchmarkOrder) -> dict[str, Any]:
@@ -115,6 +115,17 @@ def router(studio: Studio) -> APIRouter:
         return {}
 
     return routes
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    """Turns what a damaged result raises into an error that says so."""
+    from jinja2 import UndefinedError
+
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, UndefinedError) as error:
+        raise RunError(f"{name} holds results that cannot be read. Run the benchmark again.") from error
 
 
 def _listed(benchmarks: StudioBenchmarks, name: str) -> dict[str, Any]:

@@ -38,11 +38,14 @@ class BenchmarkRuns:
 
     @classmethod
     def of(cls, facts: Facts) -> BenchmarkRuns:
-        """Those that the facts of a benchmark name; paths are taken from the benchmark's folder."""
+        """Those that the facts of a benchmark name, as far as they lie in the benchmark's folder."""
+        base = Path(facts["benchmark"])
         return cls(
             {
                 (result["dataset"], result["method"]): {
-                    cell["seed"]: Path(facts["benchmark"]) / cell["run"] for cell in result["cells"] if cell.get("run")
+                    cell["seed"]: folder
+                    for cell in result["cells"]
+                    if (folder := _inside(base, cell.get("run"))) is not None
                 }
                 for result in facts["results"]
             }
@@ -124,6 +127,12 @@ class ReversalSide:
     shown: Sequence[Facts] = ()
     seed: int | None = None
     why_not: str | None = None
+
+
+def _inside(base: Path, run: str | None) -> Path | None:
+    """The folder of a run; None for none, or where a file that came from elsewhere points out of the benchmark."""
+    folder = None if run is None else (base / run).resolve()
+    return folder if folder is not None and folder.is_relative_to(base.resolve()) else None
 
 
 def _images(folder: Path) -> RunImages | None:
