@@ -43,6 +43,15 @@ _TRAININGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """Run -> the recipe and options of its training."""
 
+_BENCHMARK = """\
+datasets = ["digits", "mnist-5k", "letters", "symbols", "shapes", "textures", "fashion-mnist-7"]
+methods = [
+  "linear", "course", "wide", "sklearn:knn", "sklearn:logistic", "sklearn:naive-bayes", "sklearn:decision-tree",
+  "sklearn:lda",
+]
+seeds = 2
+"""
+
 
 _T_SHIRT = (
     (30, 20), (42, 24), (58, 24), (70, 20), (88, 36), (78, 46), (70, 40), (70, 84), (30, 84), (30, 40), (22, 46),
@@ -78,6 +87,7 @@ SCENES: Mapping[str, tuple[str, Callable[[Page], None]]] = MappingProxyType(
         "runs": ("/runs", _nothing),
         "class": ("/class", _nothing),
         "labs": ("/labs", _nothing),
+        "benchmarks": ("/benchmarks?benchmark=benchmark-1", _nothing),
         "test": ("/test?run=best", _nothing),
     }
 )
@@ -103,6 +113,9 @@ def train() -> dict[str, str]:
             shutil.rmtree(out, ignore_errors=True)
             command = ["train", "fashion-mnist", "--recipe", recipe, *options, "--out", f"runs/{name}"]
             subprocess.run([_program(), *command], cwd=FOLDER, env=environment, check=True)
+    (FOLDER / "benchmark.toml").write_text(_BENCHMARK, encoding="utf-8")
+    command = ["benchmark", "benchmark.toml", "--out", "runs/benchmark-1"]  # trains nothing where all is done
+    subprocess.run([_program(), *command], cwd=FOLDER, env=environment, check=True)
     return environment
 
 
