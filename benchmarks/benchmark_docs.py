@@ -3,6 +3,7 @@
 Usage: python -m benchmarks.benchmark_docs
 
 The benchmark stays in `build/benchmark`, so that a call that was stopped continues, and another one only draws again.
+What a choice on one dataset is worth on another is written, too (`benchmarks/conclusions_docs.py`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import conclusions_docs
 from benchmarks.pairs import markdown_table
 from benchmarks.pictures import take
 from benchmarks.sides import ROOT, program_environment
@@ -56,6 +58,7 @@ def main() -> None:
         if selector.partition(" ")[0].removeprefix("#") in page:
             take({PAGE: PICTURES / f"{name}.webp"}, selector, hidden="#next details", width=1000)
     TEXT.write_text(text(facts, [name for name in PARTS if (PICTURES / f"{name}.webp").exists()]), encoding="utf-8")
+    conclusions_docs.write(facts)
     print(f"{TEXT.relative_to(ROOT)}, {PAGE.relative_to(ROOT)} ({PAGE.stat().st_size / 1e6:.1f} MB)")
 
 

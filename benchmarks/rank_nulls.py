@@ -1,7 +1,7 @@
 """How often a benchmark's statistics err on results whose truth is known: equals told apart, ranks and shares missed.
 
     python benchmarks/rank_nulls.py            # a few minutes on one core
-    python benchmarks/rank_nulls.py --quick    # a tenth of the repetitions
+    python benchmarks/rank_nulls.py --quick    # a quarter of the repetitions
 
 Answers are drawn by a probit model. Whether a method is right about an image with a seed depends on how easy the image
 is for all methods, how well it suits this method, how well the seed's training went, and chance. All accuracies are
@@ -145,7 +145,7 @@ def the_next_dataset(random: np.random.Generator, repeats: int) -> Iterator[dict
     }
     for name, kind in kinds.items():
         for families in (6, 7, 12, 40):
-            times = max(20, repeats * 12 // families)
+            times = max(20, repeats * 6 // families)
             drawn = [_one_benchmark(random, kind, families) for _ in range(times)]
             common = {"kind": name, "families": families, "times": times}
             level, level_high = drawn[0].levels
@@ -243,10 +243,10 @@ def _shares(found: Conclusions) -> tuple[PairShare, ...]:
 def main() -> None:
     """Each rate as a line of JSON; the last line names those that are worse than they may be."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the repetitions")
+    parser.add_argument("--quick", action="store_true", help="a quarter of the repetitions")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    repeats, worse = 40 if given.quick else 400, 0
+    repeats, worse = 40 if given.quick else 150, 0
     random = np.random.default_rng(given.seed)
     for part in (equals_on_a_dataset, ranks_on_a_dataset, the_next_dataset, conclusions_elsewhere):
         for told in part(random, repeats):

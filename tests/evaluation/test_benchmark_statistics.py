@@ -244,6 +244,45 @@ def test_methods_without_results_on_some_dataset_have_no_rank_for_a_new_one_and_
     assert nothing_in_common.sentences[0] == "On one, a is the only method with results."
 
 
+@st.composite
+def any_benchmarks(draw: st.DrawFn) -> list[DatasetScores]:
+    """Results of any size: one image or seed, all right or wrong, equal methods, several datasets of a family."""
+    methods, random = draw(st.integers(1, 4)), np.random.default_rng(draw(st.integers(0, 99)))
+    tables = []
+    for at in range(draw(st.integers(1, 8))):
+        shape = draw(st.sampled_from([1, 3, 5])), draw(st.sampled_from([1, 2, 30]))
+        level = draw(st.sampled_from([0, 0.5, 0.95, 1]))
+        right = {METHODS[method]: random.random(shape) < level for method in range(methods)}
+        tables.append(DatasetScores(f"data-{at}", f"family-{at % draw(st.sampled_from([3, 8]))}", right))
+    return tables
+
+
+@settings(max_examples=60, deadline=None)
+@given(any_benchmarks())
+def test_any_results_have_statistics_that_agree_with_each_other_whatever_their_order(
+    tables: list[DatasetScores],
+) -> None:
+    found = BenchmarkStatistics.of(tables)
+    json.dumps(found.to_dict(), allow_nan=False)
+    assert all(found.sentences)
+    for ranking in found.rankings:
+        for method, (low, high) in ranking.rank_intervals.items():
+            assert 1 <= low <= high <= len(ranking.methods)
+            assert low <= ranking.ranks[method]
+            assert ranking.ranks[method] <= high
+        for difference in ranking.differences.values():
+            assert difference.shown != (difference.interval.low <= 0 <= difference.interval.high)
+    turned = BenchmarkStatistics.of(
+        [DatasetScores(one.dataset, one.family, dict(reversed(list(one.right.items())))) for one in reversed(tables)]
+    )
+    assert [ranking.to_dict() for ranking in reversed(turned.rankings)] == [one.to_dict() for one in found.rankings]
+    assert (turned.next is None) == (found.next is None) == (len(found.families) < 6)
+    if found.next is not None and turned.next is not None:
+        assert turned.next.ranks == found.next.ranks
+        assert set(turned.next.winners) == set(found.next.winners)
+    assert turned.conclusions.holds == found.conclusions.holds
+
+
 def test_all_of_it_is_plain_json_and_there_is_no_mean_accuracy_over_datasets() -> None:
     facts = benchmark(SEVEN, seeds=2).to_dict()
     assert json.loads(json.dumps(facts, allow_nan=False)) == facts
