@@ -156,10 +156,10 @@ class ClassicalJob:
 
     @property
     def _notes(self) -> tuple[str, ...]:
-        again = (
-            () if self.folder.stopped is None else ("Training was stopped, and what was not fitted, was fitted again.",)
-        )
-        return (*self.dataset.notes, *again)
+        if self.folder.stopped is None:
+            return self.dataset.notes
+        rest = "resumed with the seeds that were not done" if len(self.seeds) > 1 else "started again from the beginning"
+        return (*self.dataset.notes, f"Fitting was stopped, and {rest}.")
 
     @cached_property
     def _live(self) -> LiveStream:
@@ -211,8 +211,8 @@ class ClassicalJob:
         while not work.is_done(_SECONDS_BETWEEN_LOOKS):
             if request:
                 raise Interrupted(
-                    f"{request.reason} while it was fitted, which has no epochs to continue from: "
-                    "train again from the beginning",
+                    f"{request.reason} while fitting, which has no epochs to continue from. "
+                    "Train again from the beginning",
                     None,
                 )
             if (seconds := int(time.perf_counter() - began)) > shown:
