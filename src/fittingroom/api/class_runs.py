@@ -212,6 +212,11 @@ def _scored(run: Run, dataset: Dataset) -> KeptOutcomes:
     """What a run's weights make of the validation images, computed here."""
     part = dataset.validation
     assert part is not None
+    if not run._model_of_seed.is_kept:  # nothing of somebody else's is trained unasked
+        raise RunError(
+            "its classifier could not be kept with it, so it cannot be scored here. Hand in one that is kept: "
+            "scikit-learn's own, and below 512 MB."
+        )
     forward = run.forward()
     logs = forward.logs(forward.held_out(part.images))
     stored = run.outcomes.kept if _has_outcomes(run.path) and run.outcomes is not None else None

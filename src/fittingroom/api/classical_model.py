@@ -121,6 +121,11 @@ class ClassicalModel(SeedModel):
         """None: it looks at pixels, or at histograms of oriented gradients."""
 
     @property
+    def is_kept(self) -> bool:
+        """Whether the folder has the fitted classifier; else it is fitted again for an answer."""
+        return ESTIMATOR_NAME in self._blueprint.weight_shapes
+
+    @property
     def estimator(self) -> Any:
         """The fitted object of scikit-learn's, which takes float32 `(n, features)` as `features` of its recipe says.
 
@@ -148,12 +153,11 @@ class ClassicalModel(SeedModel):
             RunError: a file is damaged; or the classifier was not kept, and cannot be fitted again.
         """
         recipe, data = self.record.trained_recipe(), self.record.data
-        shapes = self._blueprint.weight_shapes
-        if ESTIMATOR_NAME not in shapes:
+        if not self.is_kept:
             return self._fitted_again(recipe)
         assert isinstance(self._files, Path)  # it is always written
         weights = SeedFiles(self._files).weights
-        content = weights.read(shapes)[ESTIMATOR_NAME]
+        content = weights.read(self._blueprint.weight_shapes)[ESTIMATOR_NAME]
         weights.check(self.record.weights_sha256)
         try:
             return FittedEstimator.from_bytes(

@@ -101,6 +101,11 @@ class SeedModel:
         return model
 
     @property
+    def is_kept(self) -> bool:
+        """Whether the folder has what it learned, so that nothing is trained again for an answer."""
+        return True
+
+    @property
     def estimator(self) -> Any:
         """Nothing: it is a network.
 

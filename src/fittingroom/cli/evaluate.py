@@ -89,9 +89,11 @@ def _text_of_seeds(path: Path, dataset: str, record: RunRecord, result: TestResu
     ]
     header = ("seed", "accuracy", "95% interval", "loss (nats)", "look")
     which = result.looks.removeprefix("looks ")
+    alike = result.spread["accuracy"].interval is None
+    agreed = f" with each seed (95% interval for other images: {percent_range(result.interval)})" if alike else ""
     return (
         f"Test set of {dataset}, mean over {len(result)} seeds\n\n"
-        f"accuracy  {percent_spread(result.spread['accuracy'])}\n"
+        f"accuracy  {percent_spread(result.spread['accuracy'])}{agreed}\n"
         f"loss      {nats_spread(result.spread['loss'])} nats\n"
         f"looks     {which} at {_counted_at(dataset)}, by the seeds of {record.recipe['name']} in {path}\n"
         f"luck      {result.reuse.caution(result.accuracy, result[0].scores.count)}\n\n"

@@ -193,7 +193,7 @@ def run_row(path: Path, standings: Standings) -> tuple[str, ...]:
 
 
 def percent_spread(spread: Spread) -> str:
-    """`87.12% ± 0.43 (95% interval for other seeds, these images: 86.59–87.65%)`; of one seed the value alone."""
+    """`87.12% ± 0.43 (95% interval for other seeds, these images: 86.59–87.65%)`; where all agree the value alone."""
     if spread.deviation is None or spread.interval is None:
         return percent(spread.mean)
     return (
@@ -203,8 +203,8 @@ def percent_spread(spread: Spread) -> str:
 
 
 def nats_spread(spread: Spread) -> str:
-    """`0.3412 ± 0.0051`; the value alone where there is one seed."""
-    if spread.deviation is None or not math.isfinite(spread.mean):
+    """`0.3412 ± 0.0051`; the value alone of one seed, or where all agree."""
+    if spread.deviation is None or spread.interval is None or not math.isfinite(spread.mean):
         return number(spread.mean, 4)
     return f"{number(spread.mean, 4)} ± {number(spread.deviation, 4)}"
 

@@ -158,7 +158,9 @@ class ClassicalJob:
     def _notes(self) -> tuple[str, ...]:
         if self.folder.stopped is None:
             return self.dataset.notes
-        rest = "resumed with the seeds that were not done" if len(self.seeds) > 1 else "started again from the beginning"
+        rest = (
+            "resumed with the seeds that were not done" if len(self.seeds) > 1 else "started again from the beginning"
+        )
         return (*self.dataset.notes, f"Fitting was stopped, and {rest}.")
 
     @cached_property

@@ -23,9 +23,11 @@ def _result(quote: Quote) -> Iterator[Sentence]:
     if len(quote.look("results.validation.accuracy.values")) > 1:
         count = quote("run.recorded")
         interval = quote("class_spreads.interval")
+        agree = quote.look("results.validation.accuracy.interval") is None
+        over = "other images, since all seeds agree" if agree else "other seeds and images"
         text = (
             f"The models of {count} seeds get {percent(accuracy)} of the {images:,} validation images right on average "
-            f"({_percent_interval(interval)}, for other seeds and images); their mean loss is {loss}."
+            f"({_percent_interval(interval)}, for {over}); their mean loss is {loss}."
         )
         if diverged:
             text += " A seed whose loss is not finite has diverged; its accuracy means nothing."
