@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,9 @@ _FLOOR = float(np.finfo(np.float64).eps)
 
 _AT_ONCE = 10_000  # images that are classified at a time, so that memory stays bounded
 
+# Those of scikit-learn's whose predict() is not the class of the highest probability or score: votes, or distances.
+_OTHERWISE = frozenset({"SVC", "NuSVC", "NearestCentroid", "VotingClassifier", "OneVsOneClassifier"})
+
 Floats = NDArray[np.floating[Any]]
 
 
@@ -37,6 +42,7 @@ class FittedEstimator:
         scale: what pixels are divided by, 1 for nothing.
         temperature: what scores are divided by to become logits; None where the classifier has probabilities.
         notes: what a user should know of the fitting, in sentences.
+        scored: images and their scores, which the fit has computed for the temperature and need not be computed twice.
     """
 
     estimator: Any
@@ -46,6 +52,7 @@ class FittedEstimator:
     scale: float
     temperature: float | None = None
     notes: tuple[str, ...] = ()
+    scored: tuple[Images, NDArray[np.float64]] | None = None
 
     def log_probabilities(self, images: Images) -> NDArray[np.float32]:
         """Logarithms of the probability of each class, `(n, classes)`: finite, in nats.
@@ -61,31 +68,33 @@ class FittedEstimator:
         if tuple(images.shape[1:]) != self.image_shape:
             raise ModelError(f"images have the shape {images.shape[1:]}; expected {self.image_shape}.")
         answers = np.full((len(images), self.classes), np.log(_FLOOR), dtype=np.float32)
-        if self.temperature is None:
-            given: Any = partial(_log_probabilities, self.estimator)
-        else:
-            given = partial(_scaled_scores, self.estimator, self.temperature)
         columns = np.asarray(self.estimator.classes_, dtype=np.int64)
-        with _one_thread(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            for start in range(0, len(images), _AT_ONCE):
-                rows = slice(start, start + _AT_ONCE)
-                inputs = features_of(images[rows], self.recipe.features, self.scale)
-                try:
-                    answers[rows, columns] = given(inputs)
-                except Exception as error:
-                    raise ModelError(
-                        f"{self.title} cannot classify {len(inputs):,} images: {_reason(error)}."
-                    ) from error
+        try:
+            if self.temperature is None:
+                given = _in_blocks(_log_probabilities, self.estimator, images, self.recipe.features, self.scale)
+            else:
+                scores: Floats
+                if self.scored is not None and self.scored[0] is images:
+                    scores = self.scored[1]
+                else:
+                    scores = _in_blocks(_scores, self.estimator, images, self.recipe.features, self.scale)
+                given = _log_softmax(np.asarray(scores, dtype=np.float64) / self.temperature)
+        except Exception as error:
+            raise ModelError(f"{self.title} cannot classify {len(images):,} images: {_reason(error)}.") from error
+        answers[:, columns] = np.maximum(given, np.log(_FLOOR))
         return answers
 
-    def disagreement_note(self, images: Images) -> str | None:
+    def _disagreement_note(self, images: Images) -> str | None:
         """A sentence where the class that the classifier predicts is not the one that it gives most; None elsewhere.
 
         Args:
-            images: uint8, `(n, *image_shape)`; the first hundred count.
+            images: uint8, `(n, *image_shape)`; the first fifty count.
         """
-        images = images[:100]
+        last = last_step(self.estimator)
+        named = type(last).__name__ in _OTHERWISE and getattr(last, "break_ties", False) is not True
+        if not (named or not type(last).__module__.startswith("sklearn.")):
+            return None
+        images = images[:50]
         largest = self.log_probabilities(images).argmax(axis=1)
         with _one_thread(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -203,14 +212,16 @@ def fit_estimator(  # noqa: PLR0913 - what is fitted, to what, and what it is tu
     inputs = features_of(images, recipe.features, divisor)
     notes = _fitted(estimator, inputs, np.asarray(labels), weights)
     held_out, answers = (images, labels) if validation is None else validation
-    temperature = None
+    temperature = scored = None
     if not hasattr(estimator, "predict_proba"):
-        validated = validation is not None
-        temperature, note = _temperature(estimator, held_out, answers, recipe, divisor, validated=validated)
-        notes = (*notes, note)
+        scores = np.asarray(_in_blocks(_scores, estimator, held_out, recipe.features, divisor), dtype=np.float64)
+        temperature, note = _temperature(estimator, scores, answers, validated=validation is not None)
+        notes, scored = (*notes, note), (held_out, scores)
     shape = tuple(images.shape[1:])
-    fitted = FittedEstimator(estimator, recipe, shape, classes, divisor, temperature=temperature, notes=notes)
-    disagreement = fitted.disagreement_note(held_out)
+    fitted = FittedEstimator(
+        estimator, recipe, shape, classes, divisor, temperature=temperature, notes=notes, scored=scored
+    )
+    disagreement = fitted._disagreement_note(held_out)
     return fitted if disagreement is None else replace(fitted, notes=(*notes, disagreement))
 
 
@@ -234,10 +245,17 @@ def features_of(images: Images, features: str, scale: float) -> NDArray[np.float
     return result
 
 
-def _one_thread() -> Any:
-    from threadpoolctl import threadpool_limits
+@lru_cache(maxsize=1)
+def _thread_pools(modules: int) -> Any:
+    """The libraries with threads of their own that are loaded; finding them takes some milliseconds."""
+    from threadpoolctl import ThreadpoolController
 
-    return threadpool_limits(limits=1)
+    del modules
+    return ThreadpoolController()
+
+
+def _one_thread() -> Any:
+    return _thread_pools(len(sys.modules)).limit(limits=1)  # what is imported meanwhile may bring further ones
 
 
 def _class_weights(recipe: Recipe, estimator: Any, labels: Labels) -> NDArray[np.float64] | None:
@@ -318,31 +336,32 @@ def _scores(estimator: Any, inputs: Floats) -> NDArray[np.float64]:
     return np.asarray(np.eye(count)[predicted])
 
 
-def _scaled_scores(estimator: Any, temperature: float, inputs: Floats) -> Floats:
-    scores = _scores(estimator, inputs) / temperature
-    scores -= scores.max(axis=1, keepdims=True)
-    logarithms = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
-    return np.asarray(np.maximum(logarithms, np.log(_FLOOR)))
+def _log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
 
 
-def _temperature(
-    estimator: Any, images: Images, labels: Labels, recipe: Recipe, scale: float, *, validated: bool
-) -> tuple[float, str]:
+def _in_blocks(
+    ask: Callable[[Any, Floats], Floats], estimator: Any, images: Images, features: str, scale: float
+) -> Floats:
+    """What an estimator says of images, some thousands at a time, with one thread and without warnings."""
+    with _one_thread(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        starts = range(0, max(len(images), 1), _AT_ONCE)
+        return np.concatenate(
+            [ask(estimator, features_of(images[start : start + _AT_ONCE], features, scale)) for start in starts]
+        )
+
+
+def _temperature(estimator: Any, scores: Floats, labels: Labels, *, validated: bool) -> tuple[float, str]:
     """What scores are divided by to be the best logits, and the sentence about it."""
-    with _one_thread():
-        parts = [
-            _scores(estimator, features_of(images[start : start + _AT_ONCE], recipe.features, scale))
-            for start in range(0, len(images), _AT_ONCE)
-        ]
-    scores, known = np.concatenate(parts), np.isin(labels, estimator.classes_)
+    known = np.isin(labels, estimator.classes_)
     spread = float(scores.std()) or 1.0
     fitted = Temperature.fit(scores[known] / spread, np.searchsorted(estimator.classes_, labels[known]))
     value = fitted.value * spread
-    name = type(last_step(estimator)).__name__
-    where = f"{len(labels):,} {'validation' if validated else 'training'} images"
     note = (
-        f"{name} gives scores and no probabilities: they are a softmax of the scores / {number(value, 3)}, fitted on "
-        f"{where}"
+        f"{type(last_step(estimator)).__name__} gives scores and no probabilities: they are a softmax of the scores / "
+        f"{number(value, 3)}, fitted on {len(labels):,} {'validation' if validated else 'training'} images"
     )
     if not validated:
         return value, f"{note}. On other images they are too sure."

@@ -47,7 +47,8 @@ def configure(parser: CommandParser) -> None:
         "--recipe",
         metavar="NAME|FILE.toml",
         nargs="+",
-        help=f"the recipe to change, or several: {', '.join(NAMED)} or TOML files (default: {DEFAULT_RECIPE})",
+        help=f"the recipe to change, or several: {', '.join(NAMED)}, classifiers such as sklearn:svc, or TOML files "
+        f"(default: {DEFAULT_RECIPE})",
     )
     parser.add_argument(
         "--set", metavar="KEY=VALUE", nargs="+", action="extend", default=[], help="change settings of all recipes"

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 
 from fittingroom.cli.command import CommandOutput, CommandParser
+from fittingroom.recipes.classical_recipes import CLASSICAL_RECIPES
 from fittingroom.recipes.named import NAMED, NOT_MEASURED, read_claims
 
 
@@ -19,12 +20,15 @@ def _run(arguments: argparse.Namespace) -> CommandOutput:
     del arguments
     claims = read_claims()
     facts, blocks = [], []
-    for name, entry in NAMED.items():
-        claim = claims.get(name)
+    known = [(entry.recipe, entry.summary) for entry in NAMED.values()]
+    known += [(entry.recipe, entry.summary) for entry in CLASSICAL_RECIPES.values()]
+    for recipe, summary in known:
+        name, claim = recipe.name, claims.get(recipe.name)
         measured = None
         if claim is not None:
             measured = {**dataclasses.asdict(claim), "mean": claim.mean, "spread": claim.spread}
-        facts.append({"name": name, "summary": entry.summary, "settings": entry.recipe.to_dict(), "claim": measured})
-        blocks.append(f"{name}\n  {entry.summary}\n  {claim.text if claim else NOT_MEASURED}")
+        facts.append({"name": name, "summary": summary, "settings": recipe.to_dict(), "claim": measured})
+        said = claim.text if claim else recipe.estimator or NOT_MEASURED
+        blocks.append(f"{name}\n  {summary}\n  {said}")
     blocks.append("Train one with `fittingroom train --recipe NAME`; `--set KEY=VALUE` changes a setting.")
     return CommandOutput({"recipes": facts}, "\n\n".join(blocks))

@@ -42,7 +42,8 @@ def configure(parser: CommandParser) -> None:
         "--recipe",
         metavar="NAME|FILE.toml",
         default="course",
-        help=f"{', '.join(NAMED)} or a TOML file (default: course)",
+        help=f"{', '.join(NAMED)}, a classifier of scikit-learn such as sklearn:svc (`fittingroom recipes` lists "
+        "them) or a TOML file (default: course)",
     )
     parser.add_argument(
         "--set",

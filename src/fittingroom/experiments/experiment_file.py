@@ -35,6 +35,7 @@ from typing import Any, Literal
 
 from fittingroom.errors import InputError, RecipeError, UnknownNameError
 from fittingroom.experiments.plan import setting_text
+from fittingroom.recipes.estimator_text import EstimatorText
 from fittingroom.recipes.modelfile import ModelFile
 from fittingroom.recipes.named import NAMED, find_recipe
 from fittingroom.recipes.recipe import RECIPE_FORM, Recipe
@@ -262,8 +263,10 @@ def _recipe(folder: Path, name: str) -> Recipe:
 
 
 def _placed(table: Table, key: str, value: Any) -> Any:
-    """A relative path in `model` counts from the folder of the file."""
-    return ModelFile.of(value).beside(table.folder).text if key == "model" and value is not None else value
+    """A relative path in `model` or `estimator` counts from the folder of the file."""
+    if value is None or key not in {"model", "estimator"}:
+        return value
+    return (ModelFile if key == "model" else EstimatorText).of(value).beside(table.folder).text
 
 
 def _placed_choices(table: Table, key: str, one: Range | Choices) -> Range | Choices:

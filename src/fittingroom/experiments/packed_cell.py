@@ -205,6 +205,7 @@ def train_packed(
 def _check_same(recipe: Recipe, digest: str) -> None:
     if recipe.digest() != digest:
         raise RecipeError(
-            f"the model file {recipe.model} is another one on this machine than where the experiment was started. "
+            f"the file of {recipe.model or recipe.estimator} is another one on this machine than where the experiment "
+            "was started. "
             "Workers read it where the recipe names it: put the same file there on all machines."
         )

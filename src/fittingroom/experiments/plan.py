@@ -203,7 +203,7 @@ def _split(text: str) -> list[str]:
     """The parts of a text between the commas that are in no brackets."""
     parts, depth = [""], 0
     for character in text:
-        depth += (character == "[") - (character == "]")
+        depth += (character in "([{") - (character in ")]}")
         if depth < 0:
             break
         if character == "," and not depth:

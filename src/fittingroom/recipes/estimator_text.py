@@ -55,7 +55,8 @@ class EstimatorText:
             node = ast.parse(expression.strip(), mode="eval").body
             plain = ast.unparse(node)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            raise RecipeError(f"estimator = {_short(setting)}: expected {_FORM}; {error}.") from error
+            reason = error.msg if isinstance(error, SyntaxError) else type(error).__name__
+            raise RecipeError(f"estimator = {_short(setting)}: expected {_FORM}; {reason}.") from error
         return cls(module, plain)
 
     def beside(self, folder: Path) -> EstimatorText:
