@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fittingroom.cli.evaluate import _counted_at
 from fittingroom.data.catalogue import CATALOGUE
 from fittingroom.data.dataset import Dataset, Opening
 from fittingroom.data.load import load
@@ -87,6 +88,11 @@ def test_a_copy_of_a_variant_is_the_same_test_part(made: Callable[[str], Dataset
     copy.open("to compare")
     whole.open("to compare")
     assert copy.openings[-1].source_fingerprint == whole.openings[-1].source_fingerprint
+
+
+def test_evaluate_says_whose_test_set_a_variant_has() -> None:
+    assert _counted_at("digits") == _counted_at("folder:/somewhere") == "this test set"
+    assert _counted_at("fashion-mnist-7") == "the test set of fashion-mnist, from which this one is made"
 
 
 def test_families_join_what_has_one_source_and_nothing_else(made: Callable[[str], Dataset], tmp_path: Path) -> None:

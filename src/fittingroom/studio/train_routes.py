@@ -126,6 +126,7 @@ def _choices() -> dict[str, Any]:
                 "classes": len(entry.classes),
                 "images": entry.train_size,
                 "shape": list(entry.image_shape),
+                "about": entry.info.about,
             }
             for name, entry in CATALOGUE.items()
         ],

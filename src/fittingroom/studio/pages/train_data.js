@@ -25,7 +25,7 @@ export const datasetChooser = (choices, changed, failed) => {
   };
   const about = () => {
     const one = choices.datasets.find((entry) => entry.name === chosen);
-    where.textContent = one ? `${one.title}: ${number(one.images)} images of ${one.classes} classes, ${one.shape.join("×")}` : "Each folder in it is a class; its pictures are resized.";
+    where.textContent = one ? `${one.title}: ${number(one.images)} images of ${one.classes} classes, ${one.shape.join("×")}${one.about && `. ${one.about}`}` : "Each folder in it is a class; its pictures are resized.";
   };
   const upload = async () => {
     const zip = file.files[0];
