@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import fittingroom as fr
+from fittingroom.cli.lab import _lab_text
 from fittingroom.errors import DataError, RecipeError
 from fittingroom.evaluation.estimate import Estimate
 from fittingroom.labs.lab_description import Lab
@@ -77,6 +79,9 @@ def test_copies_are_found_by_the_audit_and_choosing_by_a_ledger_of_its_own(writt
     assert "200 of 200 test images (100.00%) have a copy among the training images." in page
     assert "Best of 3 looks: " in page
     assert "reported" in result._repr_html_()
+    text = _lab_text(result, introduced=False)
+    assert re.search(r"^copied +2 .* 1 +100%$", text, re.MULTILINE)
+    assert "chosen. Ledger: 3 looks. Best of 3 looks" in " ".join(text.split())
 
     seconds = [one.stat().st_mtime_ns for one in result.path.rglob("report.json")]
     again = fr.lab(path, trust=True)

@@ -201,7 +201,12 @@ def _introduction(lab: Lab) -> str:
 
 
 def _codes(lab: Lab) -> Iterable[str]:
-    """The first piece of code in full, and of each other one what is different."""
+    """The first piece of code in full, and of each other one what is different; of those about scores what they say."""
+    if lab.stand_in is not None:  # several long programs, which the page shows
+        for one in lab.codes:
+            said = [line.lstrip("# ") for line in one.code.splitlines() if line.startswith("#")]
+            yield _wrapped(f"{one.name}: {' '.join(said)}")
+        return
     for index, one in enumerate(lab.codes):
         if index == 0:
             yield f"{one.name}:\n{textwrap.indent(one.code.rstrip(), '    ')}"

@@ -206,6 +206,8 @@ def _sentence(one: ClaimResult, measure: Measure, arms: Sequence[Arm]) -> str:
     else:
         than = float(claim.than or 0)
         values = [value * than if measure.unit == "times" else value + than for value in (one.value, *interval)]
+        if measure.of_report is not None and measure.unit == "points" and claim.measure != "excess":
+            values = [min(100.0, max(0.0, value)) for value in values]  # a share
         found, low, high = (_level(value, measure) for value in values)
         reached = f"{found} ({_range(low, high, one.together)})"
         text = f"{claim.arm}, {measure.words}: {reached}, against {_level(than, measure)}"

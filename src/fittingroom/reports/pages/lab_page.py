@@ -156,7 +156,8 @@ def _cell(name: str, spread: Facts | None) -> tuple[str, str]:
     if spread is None:
         return "–", ""
     low, high = spread["interval"] or (spread["mean"], spread["mean"])
-    ends = "" if low == high else f"{_number(name, low)} to {_number(name, high)}"
+    # Of copies, only two seeds are audited, and each knows its own share.
+    ends = "" if low == high or name == "copies" else f"{_number(name, low)} to {_number(name, high)}"
     return _number(name, spread["mean"]), ends
 
 

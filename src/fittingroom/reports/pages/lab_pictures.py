@@ -91,7 +91,9 @@ def _scores(arms: Sequence[Facts], colors: Mapping[str, str]) -> Picture:
             spread = arm["measures"].get(name)
             drawing = None
             if spread is not None:
-                ends = None if spread["interval"] is None else [100 * end for end in spread["interval"]]
+                limited = spread["interval"] and [min(1.0, max(0.0, end)) for end in spread["interval"]]
+                spread = {**spread, "interval": limited}
+                ends = limited and [100 * end for end in limited]
                 drawing = Strip.of(axis, 100 * spread["mean"], ends, [100 * value for value in spread["values"]])
             rows.append({"arm": arm, "words": words, "spread": spread, "drawing": drawing, "color": color})
     return {"rows": rows, "scale": Scale.of(axis, "%")}
