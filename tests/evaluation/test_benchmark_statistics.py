@@ -83,7 +83,9 @@ def test_pairs_are_those_of_compare_with_several_seeds_or_one() -> None:
 def test_a_method_that_seeds_do_not_change_is_one_training_however_often_it_is_repeated() -> None:
     once, five = (scores("digits", [0.9, 0.7, 0.8, 0.5], seeds=seeds) for seeds in (1, 5))
     repeated = {method: np.repeat(right, 5, axis=0) for method, right in once.right.items()}
-    assert DatasetRanking.of(once).to_dict() == DatasetRanking.of(DatasetScores("digits", "digits", repeated)).to_dict()
+    rankings = [DatasetRanking.of(DatasetScores("digits", "digits", right)) for right in (once.right, repeated)]
+    assert [ranking.seeds for ranking in rankings] == [1, 5]
+    assert len({json.dumps({**ranking.to_dict(), "seeds": None}) for ranking in rankings}) == 1
     mixed = [
         DatasetScores("digits", "digits", {**five.right, "sklearn:knn": right["sklearn:knn"]})
         for right in (once.right, repeated)
@@ -281,6 +283,12 @@ def test_any_results_have_statistics_that_agree_with_each_other_whatever_their_o
         assert turned.next.ranks == found.next.ranks
         assert set(turned.next.winners) == set(found.next.winners)
     assert turned.conclusions.holds == found.conclusions.holds
+
+
+def test_few_seeds_speak_of_trained_models_and_five_of_methods() -> None:
+    words = "differences are about these trained models"
+    assert any(words in one for one in benchmark(SEVEN, seeds=4).sentences)
+    assert not any(words in one for one in benchmark(SEVEN, seeds=5).sentences)
 
 
 def test_all_of_it_is_plain_json_and_there_is_no_mean_accuracy_over_datasets() -> None:

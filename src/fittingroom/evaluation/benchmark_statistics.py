@@ -14,9 +14,14 @@ from fittingroom.errors import InputError
 from fittingroom.evaluation.benchmark_scores import DatasetScores
 from fittingroom.evaluation.conclusions import Conclusions
 from fittingroom.evaluation.dataset_ranking import DatasetRanking
-from fittingroom.evaluation.differences import Difference
+from fittingroom.evaluation.differences import ENOUGH_SEEDS, Difference
 from fittingroom.evaluation.next_dataset import FEWEST_FAMILIES, NextDataset, NextWinner, beats
 from fittingroom.text import amount, interval_of_change, points, word_list
+
+_ABOUT_MODELS = (
+    f"With fewer than {ENOUGH_SEEDS} seeds, differences are about these trained models, not about the methods: other "
+    "seeds may reverse them."
+)
 
 
 @dataclass(frozen=True)
@@ -175,6 +180,10 @@ class BenchmarkStatistics:
     def sentences(self) -> tuple[str, ...]:
         """What a reader should take away: dataset by dataset, what holds on others, the next dataset."""
         told = [ranking.sentence for ranking in self.rankings]
+        if min(ranking.seeds for ranking in self.rankings) < ENOUGH_SEEDS and any(
+            len(ranking.methods) > 1 for ranking in self.rankings
+        ):
+            told.append(_ABOUT_MODELS)
         if self.reversals:
             told.append(self.reversals[0].sentence)
             if len(self.reversals) > 1:

@@ -36,6 +36,7 @@ class DatasetRanking:
         dataset: its name.
         family: what it was made from.
         images: how many images were classified.
+        seeds: the most seeds that a method has results of.
         accuracy: method -> share of right answers, mean over its seeds, the highest first.
         intervals: method -> 95% interval of that accuracy for other images and seeds.
         differences: each two methods, the one with the higher accuracy first -> its accuracy less the other's.
@@ -44,6 +45,7 @@ class DatasetRanking:
     dataset: str
     family: str
     images: int
+    seeds: int
     accuracy: Mapping[str, float]
     intervals: Mapping[str, Interval]
     differences: Mapping[tuple[str, str], Difference]
@@ -77,6 +79,7 @@ class DatasetRanking:
             scores.dataset,
             scores.family,
             next(iter(shapes.values()))[1],
+            max(seeds for seeds, _ in shapes.values()),
             accuracy,
             {method: accuracy_interval(each) for method, each in right.items()},
             {(one, other): _difference(right[one], right[other]).among(len(pairs)) for one, other in pairs},
@@ -134,6 +137,7 @@ class DatasetRanking:
             "dataset": self.dataset,
             "family": self.family,
             "images": self.images,
+            "seeds": self.seeds,
             "sentences": [self.sentence],
             "ranks": [
                 {
