@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -91,3 +92,24 @@ def test_a_benchmark_that_runs_elsewhere_is_watched_until_it_ends(visit: Visit, 
     expect(page.locator("#overview tbody tr")).to_have_count(2)
     expect(page.locator("#benchmark-running")).to_be_hidden()
     assert opened.requests == opened.complaints == opened.dialogs == []
+
+
+@pytest.mark.slow
+def test_a_benchmark_is_begun_stopped_and_continued_to_its_end(visit: Visit, server: Serving, folder: Path) -> None:
+    page = visit(f"{server.url}/benchmarks").page
+    page.locator("#new-benchmark summary").click()
+    page.get_by_label("sklearn:naive-bayes").check()
+    page.locator("#benchmark-seeds").fill("3")
+    expect(page.locator("#command")).to_have_text(
+        "fittingroom benchmark digits --methods linear course sklearn:naive-bayes --seeds 3"
+    )
+    page.locator("#begin-benchmark").click()
+    expect(page).to_have_url(f"{server.url}/benchmarks?benchmark=benchmark-1")
+    expect(page.locator("#status")).to_contain_text(re.compile(r"[1-9]\d* of \d+ cells"), timeout=90_000)
+    page.locator("#stop-benchmark").click()
+    expect(page.locator("#continue-benchmark")).to_be_visible(timeout=60_000)
+    page.locator("#continue-benchmark").click()
+    expect(page.locator("#benchmark-running")).to_be_hidden(timeout=120_000)
+    expect(page.locator("#overview tbody tr")).to_have_count(3)
+    facts = json.loads((folder / "benchmark-1" / "benchmark.json").read_text(encoding="utf-8"))
+    assert facts["cells"]["missing"] == 0

@@ -25,7 +25,7 @@ from fittingroom.serving.limits import RefusedError
 from fittingroom.studio.studio import LastUsed, Studio
 
 _RESULT, _PROGRESS = "benchmark.json", "progress.json"
-_ORDERS = ".studio/benchmarks"  # in the folder of runs: the file that each was begun with, and what it printed
+_ORDERS = ".studio/benchmarks"  # in the folder of runs: the arguments that each was begun with, and what it printed
 _SEARCHED_EVERY = 1.0  # seconds between two looks
 _BEGINS_WITHIN = 60.0  # seconds that a process has until its folder shows it
 _MOST_RESULT = 256 * 2**20
@@ -130,8 +130,8 @@ class StudioBenchmarks:
             name = next(
                 one for one in (f"benchmark-{number}" for number in range(1, len(taken) + 2)) if one not in taken
             )
-            order = f"datasets = {json.dumps([*datasets])}\nmethods = {json.dumps([*methods])}\nseeds = {seeds}\n"
-            write_bytes(self._order(name), order.encode())
+            arguments = [*datasets, "--methods", *methods, "--seeds", str(seeds)]
+            write_bytes(self._order(name), json.dumps(arguments).encode())
             self._start(name)
         return name
 
@@ -187,10 +187,14 @@ class StudioBenchmarks:
         return None if last is None else printed[last.end() :].strip()[:4000]
 
     def _order(self, name: str) -> Path:
-        return self._studio.folder / _ORDERS / f"{Path(name).name}.toml"
+        return self._studio.folder / _ORDERS / f"{Path(name).name}.json"
 
     def _start(self, name: str) -> None:
         order = self._order(name)
+        try:
+            arguments = [str(one) for one in json.loads(read_file(order, _MOST_PRINTED))]
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(f"{order} cannot be read ({error}). Begin a new benchmark.") from error
         with storage_errors(order), order.with_suffix(".txt").open("wb") as printed:
             process = subprocess.Popen(
                 [
@@ -198,7 +202,7 @@ class StudioBenchmarks:
                     "-m",
                     "fittingroom",
                     "benchmark",
-                    str(order),
+                    *arguments,
                     "--out",
                     str(self._studio.folder / name),
                 ],

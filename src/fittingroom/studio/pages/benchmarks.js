@@ -27,7 +27,7 @@ const form = (app, choices, begun) => {
   const told = () => {
     const [datasets, methods] = [[...chosen.datasets], [...chosen.methods]];
     start.disabled = !datasets.length || !methods.length;
-    app.command(`fittingroom benchmark FILE.toml`, ["import fittingroom as fr", `result = fr.benchmark(${list(datasets)}, ${list(methods)}, seeds=${Number(seeds.value)})`, "print(result)"]);
+    app.command(`fittingroom benchmark ${datasets.join(" ")} --methods ${methods.join(" ")} --seeds ${Number(seeds.value)}`, ["import fittingroom as fr", `result = fr.benchmark(${list(datasets)}, ${list(methods)}, seeds=${Number(seeds.value)})`, "print(result)"]);
   };
   const boxes = (kind, legend) =>
     element(
