@@ -79,6 +79,13 @@ def test_pictures_that_are_gone_are_said_to_be_missing() -> None:
     assert section(benchmark_report(facts).html, "reversal").count("No pictures: their runs are not kept.") == 2
 
 
+def test_a_choice_on_one_dataset_is_asked_on_each_of_another_family(html: str) -> None:
+    choices = section(html, "choices")
+    held, failed = choices.count("✓</span>"), choices.count("✗</span>")
+    assert held + failed == 8 * 7 - 2  # Fashion-MNIST and its 14 pixels are one family
+    assert failed >= 7  # what is best on the last dataset is beaten on all others
+
+
 def test_runs_outside_the_folder_are_not_read(tmp_path: Path) -> None:
     facts = benchmark_facts(2, 2, folder=tmp_path / "runs")
     assert section(benchmark_report(facts).html, "reversal").count("<img ") == 16

@@ -8,7 +8,7 @@ from typing import Any
 
 from fittingroom.reports.drawing.axes import Scale, Strip
 from fittingroom.reports.drawing.ranks import RankDiagram, rank_axis
-from fittingroom.text import number, percent, percent_range
+from fittingroom.text import number, percent, percent_range, word_list
 
 Facts = Mapping[str, Any]
 
@@ -135,3 +135,25 @@ def critical_difference(
         f"{number(said['difference'], 2)} apart."
     )
     return {"drawing": drawn, "alt": alt, "said": said}
+
+
+def choice_table(statistics: Facts, names: Mapping[str, str]) -> dict[str, Any] | None:
+    """What the best method of each dataset is worth on each other one; None where nothing is said of that.
+
+    Args:
+        statistics: `BenchmarkStatistics.to_dict()`, or empty.
+        names: method -> its short name.
+    """
+    said = statistics.get("conclusions")
+    if not said or not said["choices"]:
+        return None
+    found = {(one["source"], one["target"]): one for one in said["choices"]}
+    datasets = [one["dataset"] for one in statistics["datasets"]]
+    rows = []
+    for source in datasets:
+        cells = [found.get((source, target)) for target in datasets]
+        # Each choice is made of the methods that both datasets have, so it may differ between the columns of a row.
+        choices = list(dict.fromkeys(names[one["choice"]] for one in cells if one is not None))
+        if choices:
+            rows.append((source, word_list(choices, "or", most=2), cells))
+    return {"datasets": datasets, "rows": rows}

@@ -15,7 +15,7 @@ from fittingroom.reports.drawing import scatter
 from fittingroom.reports.drawing.axes import Axis, Scale, Strip
 from fittingroom.reports.drawing.figures import Figure
 from fittingroom.reports.drawing.scatter import Dot
-from fittingroom.reports.pages.benchmark_next import NextDatasetTable, critical_difference, rank_range
+from fittingroom.reports.pages.benchmark_next import NextDatasetTable, choice_table, critical_difference, rank_range
 from fittingroom.reports.pages.benchmark_pictures import BenchmarkRuns, ReversalSide
 from fittingroom.reports.pages.document import Report, harmless, rendered, settings_text
 from fittingroom.text import amount, duration, file_size, percent, percent_range
@@ -77,6 +77,7 @@ def _context(facts: Facts) -> dict[str, Any]:
         "sentences": benchmark_sentences(statistics),
         "next": NextDatasetTable.of(statistics, names, colors),
         "critical": critical_difference(statistics.get("critical_difference"), names, colors),
+        "choices": choice_table(statistics, names),
         "reversals": [_reversal(one, runs) for one in statistics.get("reversals", ())[:_MOST_REVERSALS]],
         "more_reversals": statistics.get("reversals", ())[_MOST_REVERSALS:],
         "costs": _cost_table(facts, datasets),
