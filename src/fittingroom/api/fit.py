@@ -23,7 +23,7 @@ from fittingroom.recipes.stop import StopRule
 from fittingroom.runs.images import RunImages
 from fittingroom.runs.place import RunsFolder
 from fittingroom.runs.unfinished import UnfinishedRun
-from fittingroom.training.arguments import chosen_seeds, whole_number
+from fittingroom.training.arguments import chosen_seeds, joined_hosts, whole_number
 from fittingroom.training.fit_arguments import FitArguments
 from fittingroom.training.job import Data
 from fittingroom.training.keras_job import ModelTraining
@@ -247,9 +247,14 @@ def _place(out: str | Path | bool | None, *, alone: bool) -> tuple[Path | None, 
         alone: whether it is one training from its beginning, which can do without.
 
     Raises:
-        InputError: it is True, or several trainings shall do without a folder.
+        InputError: it is True, several trainings shall do without a folder, or several processes are joined.
         RunError, StorageError: as `check_writable` says.
     """
+    if (hosts := joined_hosts()) is not None:
+        raise InputError(
+            f"fit trains in one process, and JAX has joined {hosts.count}. Put the model into a file and share its "
+            "training with `fittingroom train --model FILE.py:FUNCTION --coordinator HOST:PORT`."
+        )
     if out is True or out == "":
         raise InputError(f"out={out!r}; expected a folder, None for the next free one, or False for none.")
     if out is False or (out is None and alone and not RunsFolder.is_wanted_by_fit()):

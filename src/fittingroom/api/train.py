@@ -23,6 +23,7 @@ from fittingroom.training.arguments import (
     check_dataset,
     chosen_recipe,
     chosen_seeds,
+    joined_hosts,
     load_for,
     suggestion,
     whole_number,
@@ -34,6 +35,8 @@ from fittingroom.training.run_folder import RunFolder
 if TYPE_CHECKING:
     from fittingroom.tracking.run_log import RunLog
     from fittingroom.training.classical_job import ClassicalJob
+
+_NEVER = 10**9  # epochs between the checkpoints of a process that keeps nothing
 
 _log = logging.getLogger("fittingroom")
 
@@ -110,16 +113,27 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
     chosen = (seed,) if seeds is None else chosen_seeds(seeds)
     every = whole_number("checkpoint_every", checkpoint_every, lowest=1)
     place = None if out is None else Path(out)
+    hosts = joined_hosts()
+    if hosts is not None:
+        hosts.check(chosen, estimator=recipe.estimator is not None)
+        if not hosts.leads:
+            place, every, log, progress = hosts.own_folder(), _NEVER, None, Progress()
     RunsFolder().check_writable(place)
     logged = None if log is None else _training_log(log)
     folder = RunFolder(place, every, begun=None if logged is None else logged.begun)
     progress = progress or progress_for()
-    with logged or nullcontext(), logged.beside(progress) if logged else progress as progress:
+    with (
+        hosts.together() if hosts else nullcontext(),
+        logged or nullcontext(),
+        logged.beside(progress) if logged else progress as progress,
+    ):
         if not isinstance(dataset, Dataset):
             progress.stage("loading")
             dataset = load_for([recipe], dataset, loading)
             if said := suggestion(recipe, dataset):
                 _log.warning(said)
+        if hosts is not None:
+            hosts.check_same(recipe.to_dict(), dataset.fingerprint, dataset.arguments["validation"], chosen)
         run = _trained(recipe_job(recipe, dataset, chosen, folder, progress, started, trust=trust), trust=trust)
     return _with_logs(run, logged)
 
@@ -153,13 +167,19 @@ def resume(
         StorageError, DivergedError, Interrupted: as `train` says.
     """
     started = time.perf_counter()
+    hosts = joined_hosts()
+    if hosts is not None and not hosts.leads:
+        log, progress = None, Progress()
     logged = None if log is None else _training_log(log)
     progress = progress or progress_for()
     with (
+        hosts.together() if hosts else nullcontext(),
         logged or nullcontext(),
         logged.beside(progress) if logged else progress as progress,
-        UnfinishedRun.find(run) as unfinished,
+        UnfinishedRun.find(run if hosts is None or hosts.leads else hosts.copied(None)) as unfinished,
     ):
+        if hosts is not None and hosts.leads:
+            hosts.copied(unfinished.path)
         record = unfinished.record
         if record.own_model:
             raise RunError(f"{unfinished.path} was begun by fit. {unfinished.how_to_resume()}")

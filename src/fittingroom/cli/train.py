@@ -23,6 +23,7 @@ from fittingroom.text import word_list
 
 if TYPE_CHECKING:
     from fittingroom.api.run import Run
+    from fittingroom.engine.hosts import Hosts
     from fittingroom.tracking.events import WrittenLog
 
 DEFAULT_DATASET = "fashion-mnist"
@@ -98,8 +99,8 @@ def configure(parser: CommandParser) -> None:
     parser.add_argument(
         "--resume",
         metavar="RUN",
-        help="continue a stopped training: its folder, its name, or latest (--trust, --log and --json alone can be "
-        "given too)",
+        help="continue a stopped training: its folder, its name, or latest (--trust, --log, --json and what joins "
+        "several hosts can be given too)",
     )
     parser.add_trust()
     parser.add_argument(
@@ -117,7 +118,26 @@ def configure(parser: CommandParser) -> None:
     )
     parser.add_data_options()
     parser.add_lists()
+    together = parser.add_argument_group("several hosts (the same command on each, but for --process-id)")
+    together.add_argument(
+        "--coordinator",
+        metavar="HOST:PORT|auto",
+        help="share one training with other processes: the address of process 0, or auto to ask Slurm, Open MPI, "
+        "Kubernetes or a Cloud TPU",
+    )
+    together.add_argument(
+        "--num-processes", metavar="N", type=count, help="how many processes there are (default: JAX_NUM_PROCESSES)"
+    )
+    together.add_argument(
+        "--process-id",
+        metavar="I",
+        type=seed,
+        help="the number of this one, from 0, which keeps the run (default: JAX_PROCESS_ID)",
+    )
     parser.set_defaults(execute=_run)
+
+
+_WITH_RESUME = frozenset({"json", "trust", "log", "coordinator", "num_processes", "process_id"})
 
 
 class _SaidStages(Progress):
@@ -135,6 +155,7 @@ class _SaidStages(Progress):
 
 def _run(arguments: argparse.Namespace) -> CommandOutput:
     """Trains, and prints the results and what to do next."""
+    hosts = _joined(arguments)
     start = _resumption(arguments) if arguments.resume is not None else _training(arguments)
     status, progress = 0, _SaidStages() if os.environ.get(SAY_STAGES) else progress_for()
     logs: tuple[WrittenLog, ...] = ()
@@ -144,10 +165,20 @@ def _run(arguments: argparse.Namespace) -> CommandOutput:
     except Interrupted as interruption:
         if interruption.path is None:
             raise
-        say("interrupted", str(interruption))
+        if hosts is None or hosts.leads:
+            say("interrupted", str(interruption))
         path, status = interruption.path, exit_status(interruption)
+    except InputError:
+        if hosts is not None:
+            hosts.leave()  # the others find the same
+        raise
     finally:
         progress.finish(None)  # an error must not leave a bar behind, or a terminal without its cursor
+    if hosts is not None:
+        hosts.leave()
+        if not hosts.leads:
+            text = f"Process {hosts.index} of {hosts.count} is done; process 0 keeps the run."
+            return CommandOutput({"process": hosts.index, "processes": hosts.count, "run": None}, text, status)
     _remember(arguments.out)
     text = f"{title_text(path)}\n\n{results_text(path)}\n\n{_whereabouts(path)}"
     facts = run_facts(path)
@@ -155,6 +186,23 @@ def _run(arguments: argparse.Namespace) -> CommandOutput:
         facts = {**facts, "logs": [log.to_dict() for log in logs]}
         text += f"\n{logs_text(logs)}"
     return CommandOutput(facts, text, status)
+
+
+def _joined(arguments: argparse.Namespace) -> Hosts | None:
+    """Joins the other processes of a training over several hosts; None where there are none.
+
+    Raises:
+        InputError: they cannot be joined, or an option needs `--coordinator`.
+    """
+    if arguments.coordinator is None:
+        for name in ("num_processes", "process_id"):
+            if getattr(arguments, name) is not None:
+                raise InputError(f"--{name.replace('_', '-')} needs --coordinator, too: the address of process 0.")
+        return None
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # JAX's network warns of what `Hosts` takes care of
+    from fittingroom.engine.hosts import Hosts
+
+    return Hosts.join(arguments.coordinator, arguments.num_processes, arguments.process_id)
 
 
 def _training(arguments: argparse.Namespace) -> Callable[..., Run]:
@@ -191,7 +239,7 @@ def _resumption(arguments: argparse.Namespace) -> Callable[..., Run]:
     said = [
         f"--{name.replace('_', '-')}" if name != "dataset" else "DATASET"
         for name, value in without.items()
-        if name not in {"json", "trust", "log"} and getattr(arguments, name) != value
+        if name not in _WITH_RESUME and getattr(arguments, name) != value
     ]
     if said:
         raise InputError(

@@ -46,7 +46,7 @@ def form_of(path: Path, named: str | None = None) -> str:
         return named
     if path.is_dir():
         _check_above_idx(path)
-        return "idx" if _has_idx(path) else "parquet" if has_parquet(path) else "folder"
+        return "idx" if _has_idx(path) else "parquet" if _has_parquet(path) else "folder"
     if not path.exists():
         raise DatasetNotFoundError(f"there is no file or folder {path}.{_beside(path)}")
     try:
@@ -68,9 +68,9 @@ def is_resized(name: Any) -> bool:
     False too where it finds nothing of that name.
     """
     if not isinstance(name, str):
-        from fittingroom.data.hugging_face import object_holds_pictures
+        from fittingroom.data.hugging_face import holds_pictures
 
-        return object_holds_pictures(name)
+        return holds_pictures(name)
     form, colon, place = name.partition(":")
     if name in CATALOGUE:
         return False
@@ -82,11 +82,11 @@ def is_resized(name: Any) -> bool:
 
             return holds_pictures(expanded(place))
         return form == "folder"
-    except (FittingRoomError, OSError):
+    except (FittingRoomError, OSError, ValueError):  # pyarrow raises ValueError where a file is damaged
         return False
 
 
-def has_parquet(folder: Path) -> bool:
+def _has_parquet(folder: Path) -> bool:
     """Whether there are parquet files in a folder, or in a folder in it, and no pictures beside them."""
     inside = _inside(folder)
     below = [path for each in inside if each.name.lower() in _SPLITS and each.is_dir() for path in _inside(each)]

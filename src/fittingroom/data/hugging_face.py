@@ -118,7 +118,7 @@ def of_parquet(
     Raises:
         DataError: `pyarrow` is missing, a file is damaged, or the tables are not a dataset of images and labels.
     """
-    splits = parquet_splits(path)
+    splits = _parquet_splits(path)
     files = tuple(file for each in splits.values() for file in each)
     tables = {name: _read(each, path if path.is_dir() else path.parent, image, label) for name, each in splits.items()}
     found = TableDataset.of(f"{'folder' if path.is_dir() else 'file'} {path}", tables, image, label)
@@ -130,7 +130,7 @@ def of_parquet(
     return LoadedTables(f"parquet:{path}", reader, chosen, DatasetInfo(title=path.name))
 
 
-def parquet_splits(path: Path) -> dict[str, tuple[Path, ...]]:
+def _parquet_splits(path: Path) -> dict[str, tuple[Path, ...]]:
     """The parquet files of each split.
 
     Raises:
@@ -224,33 +224,34 @@ def _features(metadata: Mapping[bytes, bytes] | None) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def holds_pictures(path: Path) -> bool:
-    """Whether the images of parquet files are pictures, which get a size, and not arrays.
+def holds_pictures(given: Any) -> bool:
+    """Whether the images are pictures, which get a size, and not arrays; False too where there are none.
+
+    Args:
+        given: a `Dataset` or `DatasetDict` of Hugging Face's, or the path of parquet files.
 
     Raises:
         DataError: as for `of_parquet`.
     """
-    try:
-        import pyarrow.parquet as pq
-    except ModuleNotFoundError as error:
-        raise DataError(_INSTALL) from error
-    file = next(_files(path))
-    schema = pq.read_schema(file)
-    columns = TableColumns.found(schema, _features(schema.metadata), str(file), None, None)
-    return is_of_pictures(schema.field(columns.image).type)
-
-
-def object_holds_pictures(given: Any) -> bool:
-    """Whether the images of a `Dataset` or `DatasetDict` are pictures, which get a size; False where it has none."""
-    first: Any = next(iter(given.values()), None) if isinstance(given, dict) else given
-    try:
+    if isinstance(given, Path):
+        try:
+            import pyarrow.parquet as pq
+        except ModuleNotFoundError as error:
+            raise DataError(_INSTALL) from error
+        schema = pq.read_schema(next(_files(given)))
+        features = _features(schema.metadata)
+    else:
+        first: Any = next(iter(given.values()), None) if isinstance(given, dict) else given
+        if not hasattr(first, "features"):
+            return False
         schema, features = first.features.arrow_schema, first.features.to_dict()
+    try:
         columns = TableColumns.found(schema, features, "the dataset", None, None)
-    except (DataError, AttributeError):
+    except DataError:
         return False
     return is_of_pictures(schema.field(columns.image).type)
 
 
 def _files(path: Path) -> Iterator[Path]:
-    for files in parquet_splits(path).values():
+    for files in _parquet_splits(path).values():
         yield from files

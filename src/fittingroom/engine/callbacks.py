@@ -182,6 +182,9 @@ class StopRequest:
             raise KeyboardInterrupt
         self.reason = "interrupted by Ctrl-C" if number == signal.SIGINT else "asked to end by SIGTERM"
 
+    def agree(self) -> None:
+        """Called between calls of the programs: where several processes train together, all stop at one step."""
+
     @contextmanager
     def listening(self) -> Iterator[StopRequest]:
         """Within the context, SIGINT and SIGTERM are noted here; a second signal stops at once.

@@ -1,9 +1,10 @@
-"""The devices: JAX started with what the engine needs, and batches that several devices of this process share.
+"""The devices: JAX started with what the engine needs, and batches that several devices share.
 
-Devices share the batches of one seed where a step is long enough to gain. They are laid out as a mesh of one axis. The
-state and the examples lie whole on each of them; within a step, each computes its share of the batch, and XLA adds up
-the sums over the batch: gradients, metrics, the moments of batch normalisation. So the result is that of one device
-but for the rounding of sums.
+Devices share the batches of one seed where a step is long enough to gain. They may belong to several processes, which
+then run the same program (`engine/hosts.py`). They are laid out as a mesh of one axis. The state and the examples lie
+whole on each of them; within a step, each computes its share of the batch, and XLA adds up the sums over the batch:
+gradients, metrics, the moments of batch normalisation. So the result is that of one device but for the rounding of
+sums.
 """
 
 from __future__ import annotations
@@ -148,18 +149,19 @@ COST_OF_MEETING, COST_PER_WEIGHT = 20_000_000, 400
 
 @dataclass(frozen=True)
 class Sharing:
-    """Devices that share the batches of a program: the first ones of this process, as a mesh of one axis.
+    """Devices that share the batches of a program: the first ones of each process, as a mesh of one axis.
 
     Args:
-        devices: how many; 1 for no sharing.
+        devices: how many, as many of each process; 1 for no sharing.
     """
 
     devices: int
 
     @staticmethod
     def available() -> int:
-        """How many may share a batch: all CPU devices of this process; one accelerator, until more are measured."""
-        return jax.local_device_count() if jax.default_backend() == "cpu" else 1
+        """How many may share a batch: all CPU devices of each process; one accelerator, until more are measured."""
+        each = jax.local_device_count() if jax.default_backend() == "cpu" else 1
+        return int(each * jax.process_count())
 
     @classmethod
     def of(cls, jaxpr: Any, weights: int, batch_size: int, available: int) -> Sharing:
@@ -178,7 +180,12 @@ class Sharing:
     @property
     def everywhere(self) -> NamedSharding:
         """The sharding of arrays that lie whole on each of the devices."""
-        return NamedSharding(Mesh(np.array(jax.local_devices()[: self.devices]), (BATCH,)), PartitionSpec())
+        if jax.process_count() == 1 or self.devices == 1:
+            chosen = jax.local_devices()[: self.devices]
+        else:
+            each = self.devices // jax.process_count()
+            chosen = [one for process in range(jax.process_count()) for one in jax.local_devices(process)[:each]]
+        return NamedSharding(Mesh(np.array(chosen), (BATCH,)), PartitionSpec())
 
     def steps(self, steps: StepFunctions) -> StepFunctions:
         """The same steps, the batch shared; where it has no equal parts, each device computes all of it."""
@@ -217,7 +224,8 @@ class Sharing:
 def _sharing_devices(work: int, weights: int, batch_size: int, available: int) -> int:
     """How many devices share a batch, from the multiply-adds of one step."""
     cost = COST_OF_MEETING + COST_PER_WEIGHT * weights
-    equal = (count for count in range(2, available + 1) if batch_size % count == 0)
+    processes = jax.process_count()
+    equal = (count for count in range(2, available + 1) if batch_size % count == 0 and count % processes == 0)
     return max((count for count in equal if work // count >= cost), default=1)
 
 
@@ -245,7 +253,16 @@ class _SharedProgram:
         return jax.tree.map(lambda array: array.addressable_shards[0].data, self._compiled(*copies))
 
     def _copy(self, argument: Any) -> Any:
-        return jax.device_put(argument, self._sharding)
+        if jax.process_count() == 1:
+            return jax.device_put(argument, self._sharding)
+        # Each process puts its own copy on its own devices; `device_put` would first compare those of all processes.
+        local = self._sharding.addressable_devices
+        return jax.tree.map(
+            lambda leaf: jax.make_array_from_single_device_arrays(
+                np.shape(leaf), self._sharding, [jax.device_put(leaf, device) for device in local]
+            ),
+            argument,
+        )
 
     def _copies(self, number: int, argument: Any) -> Any:
         original, copies = self._copied.get(number, (None, None))

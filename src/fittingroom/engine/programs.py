@@ -132,6 +132,7 @@ class Programs:
         self._stepping: tuple[tuple[int, ...], Callable[..., Any], Any] | None = None
         self.compile_seconds = 0.0
         self.steps_per_call = 1  # the trainer raises it to what takes about a quarter of a second
+        self.keeps_pace = False  # whether it does not, since several processes must call the same programs
 
     @property
     def compilations(self) -> int:

@@ -262,6 +262,7 @@ class Trainer:
             self._reached = state
             pending.add(start, step, on_device)
             called = step % every == 0 or step == feed.steps
+            request.agree()
             looks = each_seen or bool(request) or step == feed.steps or pending.steps >= self._most_pending
             if looks and (bad := pending.first_bad()) is not None:
                 state, logs = self._end_by_nan(epoch, before, (state, on_device), bad)
@@ -349,6 +350,8 @@ class Trainer:
 
     def _learn_pace(self, steps: int, seconds: float) -> None:
         """Sets how many steps the next call runs: at most eight times as many, since the first calls are slow."""
+        if self.programs.keeps_pace:
+            return
         if steps >= self.programs.steps_per_call:  # the rest of an epoch says little
             wanted = int(steps * SECONDS_PER_CALL / max(seconds, 1e-6))
             self.programs.steps_per_call = max(1, min(wanted, 8 * steps))

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from fittingroom.recipes.named import NAMED, find_recipe
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.recipes.settings import OTHER_WORDS, Setting
 from fittingroom.text import word_list
+
+if TYPE_CHECKING:
+    from fittingroom.engine.hosts import Hosts
 
 Named = str | os.PathLike[str] | Dataset | Any
 """A dataset: loaded, or by its name or path."""
@@ -110,6 +113,17 @@ def check_dataset(dataset: Any, **loading: Any) -> None:
     else:
         mend = "Expected the name of a dataset, such as 'fashion-mnist', a path, or what fittingroom.load gives."
     raise InputError(f"dataset is a {type(dataset).__name__}. {mend}")
+
+
+def joined_hosts() -> Hosts | None:
+    """The processes that `jax.distributed` has joined to train together; None where this one is alone."""
+    import jax
+
+    if not jax.distributed.is_initialized():
+        return None
+    from fittingroom.engine.hosts import Hosts
+
+    return Hosts.joined()
 
 
 def load_for(recipes: Sequence[Recipe], dataset: Named, loading: Mapping[str, Any]) -> Dataset:

@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -154,13 +154,19 @@ class Job:
         (seed,) = self.seeds
         programs = self.whole or Programs(self.source().on(Sharing.available()))
         trainer = self._trainer(seed, programs, *self._examples())
+        request = None
+        if jax.process_count() > 1:
+            from fittingroom.engine.hosts import AgreedStop
+
+            request = AgreedStop(programs)
         # The folder is there before the long compilation of a large model, so that it can be seen.
         with self._in_memory() if self.folder.why_no_folder else self._begin() as unfinished:
             trainer.compile(seed.state)
             self.begins(trainer, seed.state, 1)
             ready = time.perf_counter()
             save = None if unfinished is None else self.folder.saver(unfinished, seed.seed)
-            training = trainer.train(seed.state, resume=seed.resume, save=save)
+            with nullcontext() if request is None else request.listening():
+                training = trainer.train(seed.state, request, seed.resume, save)
             train_seconds = time.perf_counter() - ready + seed.seconds_before
             compile_seconds = programs.compile_seconds + (seed.batchwise.compile_seconds if seed.batchwise else 0.0)
             self._validate(trainer, programs, training)
