@@ -110,7 +110,14 @@ def test_a_test_score_is_a_look(bayes: Run, runs_dir: Path) -> None:
 
 def test_runs_are_compared_and_explained_without_epochs(bayes: Run, trees: Run) -> None:
     assert fr.compare([bayes, trees]).pairs
-    words = str(bayes.explain())
+    explained = bayes.explain()
+    gap, record = explained.facts["stopping"]["accuracy_gap"], bayes.record
+    assert gap["interval"][0] < gap["gap"] < gap["interval"][1]
+    assert record.validation is not None
+    assert record.validation.interval is not None
+    low, high = record.validation.interval
+    assert gap["interval"][1] - gap["interval"][0] > high - low  # the scored training images are a sample too
+    words = str(explained)
     assert "without epochs" in words
     assert "epoch 1" not in words
     assert "after epoch" not in str(trees.explain())

@@ -21,7 +21,7 @@ from fittingroom.runs.record import PartResult
 
 Array = npt.NDArray[Any]
 
-MOST_SCORED = 1_000
+MOST_SCORED = 200
 """Training images that a fitted classifier is scored on: enough to see what it knows by heart, and quickly asked."""
 
 REMEMBERS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from fittingroom.evaluation.calibration import Calibration
 from fittingroom.evaluation.change import GROUPS, Change
 from fittingroom.evaluation.estimate import accuracy_interval
 from fittingroom.evaluation.scores import Classes
-from fittingroom.evaluation.spread import Spread
+from fittingroom.evaluation.spread import Interval, Spread
 from fittingroom.evaluation.stopping import Stopping
 from fittingroom.reports.words.change_words import stayed_wrong_carries
 
@@ -164,7 +165,8 @@ def _accuracy_gap(trainings: Sequence[SeedTraining]) -> dict[str, Any] | None:
 
     These are the two accuracies that `train` and `show` tell: the training accuracy is the mean over that epoch, while
     the weights changed, and the validation accuracy that of the kept weights. None where one is not known. The gap is
-    large where its whole 95% interval, for other validation images, is above `_LARGE_GAP`: every model that learns has
+    large where its whole 95% interval, for other validation images (and other training images, where only some were
+    scored), is above `_LARGE_GAP`: every model that learns has
     a gap of a point or two.
     """
     known = [training.record.train.accuracy for training in trainings]
@@ -174,12 +176,18 @@ def _accuracy_gap(trainings: Sequence[SeedTraining]) -> dict[str, Any] | None:
     right = np.stack([training.kept.right for training in trainings])
     interval = accuracy_interval(right)
     trained, validated = sum(accuracies) / len(accuracies), float(right.mean())
+    low, high = trained - interval.high, trained - interval.low
+    first = trainings[0].record
+    if not first.has_epochs:  # scored on some of the training images only: theirs varies too (Newcombe 1998, method 10)
+        own = Interval.wilson(round(trained * first.train.count), first.train.count)
+        low = trained - validated - math.hypot(trained - own.low, interval.high - validated)
+        high = trained - validated + math.hypot(own.high - trained, validated - interval.low)
     return {
         "training": trained,
         "validation": validated,
         "gap": trained - validated,
-        "interval": [trained - interval.high, trained - interval.low],
-        "large": trained - interval.high > _LARGE_GAP,
+        "interval": [low, high],
+        "large": low > _LARGE_GAP,
     }
 
 
