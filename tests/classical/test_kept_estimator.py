@@ -107,6 +107,24 @@ def test_what_skops_would_need_trust_for_or_is_too_large_is_not_kept(monkeypatch
     assert "at most 0 MB are kept" in str(fitted(find_recipe("sklearn:naive-bayes")).why_not_kept)
 
 
+def test_a_file_that_would_fill_the_memory_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = fitted(find_recipe("sklearn:naive-bayes")).to_bytes()
+    assert content is not None
+    monkeypatch.setattr(kept_estimator, "MOST_UNPACKED", 1000)
+    with pytest.raises(RunError, match="so it is not read"):
+        estimator_of(content)
+
+
+def test_scores_are_computed_once_and_without_validation_that_is_said() -> None:
+    recipe = find_recipe("sklearn:linear-svc")
+    first = fitted(recipe, validation=(UNSEEN, LABELS[:20]))
+    assert np.array_equal(first.log_probabilities(UNSEEN), first.log_probabilities(UNSEEN.copy()))
+    assert "fitted on 20 validation images" in first.notes[-1]
+    assert "fitted on 90 training images. On other images they are too sure." in fitted(recipe).notes[-1]
+    votes = fitted(Recipe(estimator="sklearn.svm:SVC(C=0.01, decision_function_shape='ovo')"))
+    assert np.isfinite(votes.log_probabilities(UNSEEN)).all()
+
+
 TREES = ("sklearn:random-forest", "sklearn:hist-gradient-boosting", OTHERS[3], OTHERS[4])
 
 

@@ -19,6 +19,9 @@ from fittingroom.errors import RunError
 MOST_BYTES = 512 * 2**20
 """The largest estimator that is kept."""
 
+MOST_UNPACKED = 4 * 2**30
+"""And what it may be unpacked: a forged file must not fill the memory."""
+
 _DATE = (1980, 1, 1, 0, 0, 0)
 _SCHEMA = "schema.json"
 
@@ -37,8 +40,9 @@ def estimator_bytes(estimator: Any, scale: float, about: Mapping[str, float | No
         content = _canonical(skops.io.dumps({**as_plain(estimator, scale), "about": dict(about)}))
     except Exception as error:  # skops raises errors of many types for what it cannot write
         return None, f"skops cannot write it: {' '.join(str(error).split())[:300]}"
-    if len(content) > MOST_BYTES:
-        return None, f"it is {len(content) / 2**20:,.0f} MB; at most {MOST_BYTES / 2**20:,.0f} MB are kept"
+    for size, most in ((len(content), MOST_BYTES), (_unpacked(content), MOST_UNPACKED)):
+        if size > most:
+            return None, f"it is {size / 2**20:,.0f} MB; at most {most / 2**20:,.0f} MB are kept"
     foreign = skops.io.get_untrusted_types(data=content)
     if foreign:
         return None, f"it contains {', '.join(sorted(foreign)[:5])}, which skops does not read without trust"
@@ -54,12 +58,20 @@ def estimator_of(content: bytes) -> tuple[Any, dict[str, Any]]:
     import skops.io
 
     try:
+        if len(content) > MOST_BYTES or _unpacked(content) > MOST_UNPACKED:
+            raise RunError(f"the kept estimator is larger than {MOST_UNPACKED / 2**20:,.0f} MB, so it is not read.")
         kept = skops.io.loads(content, trusted=None)
         return from_plain(kept), dict(kept["about"])
     except RunError:
         raise
     except Exception as error:  # a damaged file can fail in any way
         raise RunError(f"the kept estimator cannot be read: {' '.join(str(error).split())[:300]}.") from error
+
+
+def _unpacked(content: bytes) -> int:
+    """The bytes of all entries of an archive; none gives more when it is read than it says here."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return sum(entry.file_size for entry in archive.infolist())
 
 
 def _canonical(content: bytes) -> bytes:
