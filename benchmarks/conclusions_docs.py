@@ -82,7 +82,8 @@ def _lines(facts: Facts) -> Iterator[str]:
     yield from _reversal(said)
     yield from _pairs_of_methods(found)
     yield from _between(found, "digits", "fashion-mnist")
-    yield from ("## Every choice", "", markdown_table(_table(found)))
+    yield from ("## Every choice", "", "<details><summary>From each dataset to each of another family</summary>", "")
+    yield from (markdown_table(_table(found)), "</details>", "")
     yield from (
         "## How it is computed",
         "",
