@@ -18,6 +18,7 @@ from typing import Any
 from benchmarks.pairs import Command, Sample, markdown_table, measure
 from benchmarks.pictures import take
 from benchmarks.sides import ROOT, program_environment
+from fittingroom.text import interval_of_change, percent, points
 
 DOCS = ROOT / "docs" / "labs"
 FOLDER = ROOT / "build" / "labs"
@@ -56,12 +57,31 @@ def _lab(lab: Mapping[str, Any]) -> Iterator[str]:
         yield from (f"The course says: {lab['course']}", "")
     yield from (f"![{_one_line(lab['picture']['text'] or lab['title'])}]({lab['name']}.webp)", "")
     yield from (markdown_table([("verdict", "claim", "measured"), *_claims(lab)]), "")
+    if any(arm["reports"] for arm in lab["arms"]):
+        header = ("", "reported", "fresh pictures", "too much (points)", "looks", "test pictures with a copy")
+        yield from (markdown_table([header, *_scores(lab)]), "", "Means over seeds, with 95% intervals.", "")
     for arm in lab["arms"]:
         if arm["error"]:
             yield from (f"The error of *{arm['name']}*:", "", f"> {arm['error']}", "")
     for text in lab["left_out"]:
         yield from (text, "")
     yield from (lab["explanation"].strip(), "")
+
+
+def _scores(lab: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Of each arm what it reports, what that is worth, and what the ledger and the audit count."""
+    for arm in (one for one in lab["arms"] if one["reports"]):
+        score, fresh, excess, looks, copies = (
+            arm["measures"][name] for name in ("score", "fresh", "excess", "looks", "copies")
+        )
+        spread = "" if excess["interval"] is None else f" ({interval_of_change(excess['interval'], _points)})"
+        shares = percent(score["mean"]), percent(fresh["mean"])
+        told = f"{looks['mean']:g}", percent(copies["mean"])
+        yield (arm["name"], *shares, f"{_points(excess['mean'], signed=True)}{spread}", *told)
+
+
+def _points(share: float, *, signed: bool = False) -> str:
+    return points(100 * share, signed=signed)
 
 
 def _one_line(text: str) -> str:
