@@ -57,7 +57,7 @@ def _lab(lab: Mapping[str, Any]) -> Iterator[str]:
         yield from (f"The course says: {lab['course']}", "")
     yield from (f"![{_one_line(lab['picture']['text'] or lab['title'])}]({lab['name']}.webp)", "")
     yield from (markdown_table([("verdict", "claim", "measured"), *_claims(lab)]), "")
-    if any(arm["reports"] for arm in lab["arms"]):
+    if any(arm.get("reports") for arm in lab["arms"]):
         header = ("", "reported", "fresh pictures", "too much (points)", "looks", "test pictures with a copy")
         yield from (markdown_table([header, *_scores(lab)]), "", "Means over seeds, with 95% intervals.", "")
     for arm in lab["arms"]:
@@ -70,7 +70,7 @@ def _lab(lab: Mapping[str, Any]) -> Iterator[str]:
 
 def _scores(lab: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     """Of each arm what it reports, what that is worth, and what the ledger and the audit count."""
-    for arm in (one for one in lab["arms"] if one["reports"]):
+    for arm in (one for one in lab["arms"] if one.get("reports")):
         score, fresh, excess, looks, copies = (
             arm["measures"][name] for name in ("score", "fresh", "excess", "looks", "copies")
         )
