@@ -12,6 +12,7 @@ PACKAGE_OF_MODULE = {
     "ai_edge_litert": "ai-edge-litert",
     "arro3": "arro3-io",  # and `arro3-core`, which it needs
     "cv2": "opencv-python-headless",
+    "fontTools": "fonttools",
     "jaxlib": "jax",
     "markdown_it": "markdown-it-py",
     "prometheus_client": "prometheus-client",
@@ -22,8 +23,8 @@ PACKAGE_OF_MODULE = {
     "mlflow": "mlflow-skinny",
 }
 
-OF_TENSORFLOW = ("tensorflow", "google")
-"""What is imported where TensorFlow is installed, and said to be missing elsewhere; no extra has it."""
+BROUGHT_BY_USERS = ("tensorflow", "google", "pyarrow")
+"""What is imported where it is installed, or with data of its kind, and said to be missing elsewhere: in no extra."""
 
 
 def test_every_imported_package_is_a_declared_dependency() -> None:
@@ -34,5 +35,5 @@ def test_every_imported_package_is_a_declared_dependency() -> None:
     for path in source_files():
         for line, name in imported_names(path):
             module = name.split(".")[0]
-            if module not in sys.stdlib_module_names and module not in ("fittingroom", *OF_TENSORFLOW):
+            if module not in sys.stdlib_module_names and module not in ("fittingroom", *BROUGHT_BY_USERS):
                 assert PACKAGE_OF_MODULE.get(module, module) in known, f"{path}:{line} imports {module}"
