@@ -35,6 +35,7 @@ def load(  # noqa: PLR0913 - where the data are, what is validated on, how pictu
     name: str | os.PathLike[str] | Any = "fashion-mnist",
     *,
     validation: int | float | None = None,
+    train: int | None = None,
     split_seed: int = 0,
     data_dir: Path | str | None = None,
     image_size: int | tuple[int, int] | None = None,
@@ -62,6 +63,7 @@ def load(  # noqa: PLR0913 - where the data are, what is validated on, how pictu
         validation: how many images of the training part are set aside to validate on, the same share of each class: a
             number, or a fraction between 0 and 1. None means 5,000 of 60,000 and else a twelfth, or the validation part
             that a folder or a file brings along; 0 means none.
+        train: how many of the other images to train on, the same share of each class; None for all of them.
         split_seed: decides which images these are; the same on every machine.
         data_dir: a folder with the files of a dataset that is known by name, or with a sub-folder of that name that
             has them.
@@ -87,6 +89,7 @@ def load(  # noqa: PLR0913 - where the data are, what is validated on, how pictu
     dataset = unrecorded_load(
         name,
         validation=validation,
+        train=train,
         split_seed=split_seed,
         data_dir=data_dir,
         image_size=image_size,

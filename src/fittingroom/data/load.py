@@ -18,7 +18,7 @@ from fittingroom.data.cache import DatasetSource
 from fittingroom.data.catalogue import CATALOGUE, DIGITS, FORMS, CatalogueEntry, DatasetInfo
 from fittingroom.data.contents import Contents
 from fittingroom.data.dataset import Dataset, Part, SealedTestSet
-from fittingroom.data.split import checked_seed, cut_validation, held_out_size
+from fittingroom.data.split import checked_seed, cut_training, cut_validation, held_out_size
 from fittingroom.data.values import Images
 from fittingroom.errors import DataError, DatasetNotFoundError, UnknownNameError
 
@@ -28,13 +28,8 @@ if TYPE_CHECKING:
 
 _LARGEST_SIDE = 1024  # pixels
 _MOST_IN_MEMORY = 128 * 2**20  # bytes of images of a folder, which stay in their file where there are more
-_SUFFIXES = {
-    ".csv",
-    ".tsv",
-    ".npz",
-    ".zip",
-    ".parquet",
-}  # so that a file that is missing is not taken for an unknown name
+# So that a file that is missing is not taken for an unknown name.
+_SUFFIXES = {".csv", ".tsv", ".npz", ".zip", ".parquet"}
 _ONLY_FOLDERS = "{} cannot be given for {!r}, whose images have a size already; it is for folders of pictures."
 _PICTURES = frozenset({"folder", "parquet"})
 """Forms whose pictures get a size."""
@@ -47,6 +42,7 @@ def load(  # noqa: PLR0913 - the public ones, and how old runs read folders
     name: Any = "fashion-mnist",
     *,
     validation: int | float | None = None,
+    train: int | None = None,
     split_seed: int = 0,
     data_dir: Path | str | None = None,
     image_size: int | tuple[int, int] | None = None,
@@ -82,7 +78,7 @@ def load(  # noqa: PLR0913 - the public ones, and how old runs read folders
 
         root = Path(name.partition(":")[2]) if name.startswith("folder:") else None
         changes = ListedChanges.of(exclude, relabel, contents, root)
-    train, held_out, of_lists, notes = _split(contents, validation, split_seed, changes)
+    learned, held_out, of_lists, notes = _split(contents, validation, train, split_seed, changes)
     digests = contents.test_digests if len(contents.test_digests) else None
     test_images = _rows(contents.test_images, slice(None), contents)
     sealed = Part(test_images, contents.test_labels, contents.classes, contents.scale, files=contents.test_files)
@@ -92,7 +88,7 @@ def load(  # noqa: PLR0913 - the public ones, and how old runs read folders
         size, of_folder = contents.images.shape[1:3], pictures.resizing.arguments
     return Dataset(
         name=name,
-        train=train,
+        train=learned,
         validation=held_out,
         test=SealedTestSet(sealed, contents.test_fingerprint, digests=digests),
         classes=contents.classes,
@@ -110,7 +106,7 @@ def load(  # noqa: PLR0913 - the public ones, and how old runs read folders
             "data_dir": None if data_dir is None else str(data_dir),
             "image_size": None if size is None else list(size),
             **of_folder,
-            **{key: value for key, value in columns.items() if value is not None},
+            **{key: value for key, value in {"train": train, **columns}.items() if value is not None},
             **of_lists,
         },
     )
@@ -310,7 +306,7 @@ def _resolved(place: str) -> Path:
 
 
 def _split(
-    contents: Contents, validation: int | float | None, seed: int, changes: ListedChanges | None
+    contents: Contents, validation: int | float | None, train: int | None, seed: int, changes: ListedChanges | None
 ) -> tuple[Part, Part | None, Mapping[str, Any], tuple[str, ...]]:
     """The training part, the validation part, and what lists changed: for the record and in words.
 
@@ -325,7 +321,7 @@ def _split(
 
     own = contents.given_validation
     if validation is None and own:
-        if changes is None:
+        if changes is None and train is None:
             return part(slice(-own)), part(slice(-own, None)), {}, ()
         held_out = np.arange(count) >= count - own
     else:
@@ -337,6 +333,8 @@ def _split(
         labels, kept = changes.new_labels(labels), changes.kept(count)
         changes.check(labels, held_out, contents.classes)
         notes = changes.sentences(held_out)
+    if train is not None:
+        kept &= held_out | cut_training(labels, kept & ~held_out, len(contents.classes), train, seed)
     if not held_out.any():
         return part(slice(None) if kept.all() else kept), None, recorded, notes
     return part(~held_out & kept), part(held_out & kept), recorded, notes

@@ -90,6 +90,33 @@ def cut_validation(labels: Labels, classes: int, validation: int | float | None,
     return _lowest(keys, labels, _shares(counts, size, at_least_one=validation is None))
 
 
+def cut_training(labels: Labels, free: NDArray[np.bool_], classes: int, size: int, seed: int) -> NDArray[np.bool_]:
+    """Marks the images to train on, where that shall be fewer than there are, stratified by class.
+
+    Fewer with the same seed are a subset of more, but for rounding.
+
+    Args:
+        labels: of all images.
+        free: the images that may be trained on.
+        classes: how many there are.
+        size: how many images to mark.
+        seed: decides which.
+
+    Raises:
+        DataError: there are not so many, or fewer than classes.
+    """
+    counts = count_per_class(labels[free], classes)
+    least, most = sum(count > 0 for count in counts), int(free.sum())
+    if isinstance(size, bool) or not isinstance(size, numbers.Integral) or not least <= size <= most:
+        raise DataError(
+            f"train={size!r}; expected a whole number of images to train on, from {least:,} (one of each class) to the "
+            f"{most:,} that validation leaves."
+        )
+    keys = generator(seed, "split").bit_generator.random_raw(len(labels))
+    shares = _shares([count + 1 for count in counts], int(size), at_least_one=True)  # which leave one of each class
+    return _lowest(keys, np.where(free, labels, -1), shares)
+
+
 def cut_test(
     images: Images, labels: Labels, classes: int, fraction: float, sources: Digests | None = None
 ) -> NDArray[np.bool_]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,23 +16,32 @@ from fittingroom.atomic import storage_errors, sweep, write_bytes
 from fittingroom.data.dataset import Dataset
 from fittingroom.engine.callbacks import StopRequest
 from fittingroom.errors import DataError, InputError, Interrupted, RunError, UnknownNameError
+from fittingroom.experiments.benchmark_file import BenchmarkFile, changed_recipe, check_entry
+from fittingroom.experiments.benchmark_final import open_test_parts
 from fittingroom.experiments.benchmark_methods import BenchmarkTask, Method, check_methods
 from fittingroom.experiments.benchmark_outcome import benchmark_of
 from fittingroom.experiments.benchmark_progress import BenchmarkProgress, progress_for_benchmark
 from fittingroom.experiments.benchmark_result import PROGRESS_NAME, RESULT_NAME, Benchmark
 from fittingroom.experiments.cell_pool import CellPool, CellTerms, CellWork, LocalPool, RayPool
 from fittingroom.experiments.experiment_store import ExperimentFolder
-from fittingroom.recipes.named import find_recipe
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.json_files import json_text
 from fittingroom.runs.place import RunsFolder
 from fittingroom.runs.unfinished import LOCK_NAME, RunLock
-from fittingroom.training.arguments import Named, Prescribed, check_dataset, chosen_recipe, chosen_seeds, load_for
+from fittingroom.text import word_list
+from fittingroom.training.arguments import (
+    Named,
+    Prescribed,
+    check_dataset,
+    chosen_recipe,
+    chosen_seeds,
+    load_for,
+    with_lasting_backbone,
+)
 
 DEFAULT_SEEDS = 5
 _EXECUTORS = ("processes", "ray")
 _LONGEST_LABEL = 60
-_LOADING = ("validation", "split_seed", "data_dir", "image_size", "aspect", "color_mode")
 
 AnyDataset = Named | Mapping[str, Any]
 """A dataset, its name or path, or a mapping of the arguments of `load`, `label` among them."""
@@ -42,14 +52,15 @@ AnyMethod = Prescribed | Mapping[str, Any]
 
 def benchmark(  # noqa: PLR0913 - what to compare, how long, and where to keep it
     datasets: AnyDataset | Sequence[AnyDataset],
-    methods: AnyMethod | Sequence[AnyMethod],
+    methods: AnyMethod | Sequence[AnyMethod] | None = None,
     seeds: int | Sequence[int] | None = None,
     *,
-    trials: int = 1,
+    trials: int | None = None,
     time_limit: float | None = None,
     validation: float | None = None,
     data_dir: str | Path | None = None,
     out: str | Path | None = None,
+    final: bool = False,
     executor: str = "processes",
     workers: int | None = None,
     address: str | None = None,
@@ -64,7 +75,9 @@ def benchmark(  # noqa: PLR0913 - what to compare, how long, and where to keep i
 
     Args:
         datasets: names or paths that `fittingroom.load` knows, loaded datasets, or mappings of the arguments of `load`,
-            such as `{"name": "fashion-mnist", "validation": 10_000, "label": "fashion"}`, one or several.
+            such as `{"name": "fashion-mnist", "train": 10_000, "label": "fashion-10k"}`, one or several; or a TOML file
+            with the whole benchmark (the module `experiments.benchmark_file` shows its form), which then says methods,
+            seeds, trials, time_limit and validation.
         methods: recipes, their names or TOML files, or mappings such as `{"recipe": "course", "epochs": 10}`, one or
             several.
         seeds: how many seeds (the default is 5: 0 to 4), or which. A method that a seed changes nothing of is trained
@@ -76,6 +89,8 @@ def benchmark(  # noqa: PLR0913 - what to compare, how long, and where to keep i
             default.
         data_dir: where the datasets' files are.
         out: the benchmark's folder; None for one in the runs folder that belongs to these methods and data.
+        final: whether to open the test part of each dataset at the end, once for all methods, and to compare on it.
+            Each method is then a look, which the ledger counts.
         executor: what trains: `processes` on this machine, or `ray`, the cores of a Ray cluster.
         workers: how many cells train at once on this machine; None for one on each core.
         address: the address of the Ray cluster; None for the one in RAY_ADDRESS, else this machine's cores.
@@ -92,16 +107,30 @@ def benchmark(  # noqa: PLR0913 - what to compare, how long, and where to keep i
         Interrupted: Ctrl-C or SIGTERM; the same call continues.
     """
     _check_executor(executor, workers, address)
-    limit, tried = _time_limit(time_limit), _trials(trials)
+    name = command = None
+    if isinstance(datasets, str | os.PathLike) and os.fspath(datasets).endswith(".toml"):
+        beside = {"methods": methods, "seeds": seeds, "trials": trials, "time_limit": time_limit}
+        file = _only_file(Path(datasets), {**beside, "validation": validation})
+        name, command = file.name, shlex.join(["fittingroom", "benchmark", os.fspath(datasets)])
+        datasets, methods, seeds = file.datasets, file.methods, file.seeds
+        trials, time_limit, validation = file.trials, file.time_limit, file.validation
+    limit, tried = _time_limit(time_limit), _trials(1 if trials is None else trials)
     seeds_chosen = chosen_seeds(DEFAULT_SEEDS if seeds is None else seeds)
-    recipes = [_recipe(one) for one in _each(methods)]
+    recipes = [_recipe(one) for one in ([] if methods is None else _each(methods))]
     chosen = [Method.of(recipe, tried, seeds_chosen, trust=trust) for recipe in recipes]
     check_methods(chosen)
     common = {"validation": validation, "data_dir": data_dir}
     loaded = _loaded(_each(datasets), recipes, common)
     digest = _digest(loaded, chosen)
     path = RunsFolder().path / f"benchmark-{digest}" if out is None else Path(out)
-    facts: dict[str, Any] = {"seeds": list(seeds_chosen), "trials": tried, "time_limit": limit}
+    facts: dict[str, Any] = {
+        "part": "validation",
+        "name": name,
+        "command": command,
+        "seeds": list(seeds_chosen),
+        "trials": tried,
+        "time_limit": limit,
+    }
     progress = progress or progress_for_benchmark()
     with _locked(path), ExitStack() as stack:
         tasks = [
@@ -124,6 +153,9 @@ def benchmark(  # noqa: PLR0913 - what to compare, how long, and where to keep i
             ) from error
         finally:
             progress.close()
+        if final:
+            open_test_parts(tasks, trust=trust)
+            facts["part"] = "test"
         facts["seconds"] = time.perf_counter() - started
         return _written(benchmark_of(path, tasks, chosen, facts))
 
@@ -173,6 +205,16 @@ def _train(path: Path, pool: CellPool, tasks: Sequence[BenchmarkTask], progress:
             tell()
 
 
+def _only_file(path: Path, beside: Mapping[str, Any]) -> BenchmarkFile:
+    """The benchmark in the file, which describes all of it, so that the file alone says what was done."""
+    both = [name for name, value in beside.items() if value is not None]
+    if both:
+        raise InputError(
+            f"{path} describes the whole benchmark, so {word_list(both)} cannot be given too. Change the file."
+        )
+    return BenchmarkFile.read(path)
+
+
 def _each(given: Any) -> list[Any]:
     """One or several, as a list."""
     return list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
@@ -181,8 +223,7 @@ def _each(given: Any) -> list[Any]:
 def _recipe(given: AnyMethod) -> Recipe:
     """The recipe of a method; a mapping may change one that it names."""
     if isinstance(given, Mapping) and "recipe" in given:
-        settings = {key: value for key, value in given.items() if key != "recipe"}
-        return chosen_recipe(find_recipe(str(given["recipe"])), settings, beside=benchmark)
+        return with_lasting_backbone(changed_recipe(given))
     return chosen_recipe(given, {}, beside=benchmark)
 
 
@@ -210,11 +251,7 @@ def _loaded(given: Sequence[AnyDataset], recipes: Sequence[Recipe], common: Mapp
 
 def _load(one: AnyDataset, recipes: Sequence[Recipe], common: Mapping[str, Any]) -> tuple[str, Dataset]:
     entry = dict(one) if isinstance(one, Mapping) else {"name": one}
-    for key in entry:
-        if key not in {"name", "label", *_LOADING}:
-            raise UnknownNameError("key of a dataset", key, ["name", "label", *_LOADING])
-    if "name" not in entry:
-        raise InputError(f"a dataset of a benchmark needs its name: {{'name': 'digits'}}, not {entry!r}.")
+    check_entry(entry)
     name, label = entry.pop("name"), entry.pop("label", None)
     given = {key: value for key, value in {**common, **entry}.items() if value is not None}
     if isinstance(name, Dataset):
@@ -235,7 +272,12 @@ def _modules(recipes: Sequence[Recipe]) -> tuple[str, ...]:
     """What every cell imports."""
     texts = [recipe.estimator.partition(":")[0] for recipe in recipes if recipe.estimator]
     known = dict.fromkeys(module for module in texts if module.split(".")[0] == "sklearn")
-    classical = ("fittingroom.training.classical_job", "fittingroom.classical.fitting", *known) if texts else ()
+    own = (
+        "fittingroom.training.classical_job",
+        "fittingroom.classical.kept_estimator",
+        "skops.io",
+    )  # skops takes 1.5 s
+    classical = (*own, *known) if texts else ()
     networks = ("fittingroom.engine.lanes",) if len(texts) < len(recipes) else ()
     return ("fittingroom.api.train", "fittingroom.training.recipe_job", *networks, *classical)
 

@@ -161,8 +161,9 @@ def check_methods(methods: Sequence[Method]) -> None:
 
 def _search_space(recipe: Recipe) -> Sequence[Mapping[str, Any]]:
     """The settings to try besides the recipe's own, in the order in which they are tried."""
-    del recipe
-    return ()
+    from fittingroom.recipes.classical_recipes import search_space
+
+    return search_space(recipe)
 
 
 def _uses_seed(recipe: Recipe, *, trust: bool) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fittingroom.experiments.benchmark_final import right_on_test
 from fittingroom.experiments.benchmark_methods import BenchmarkTask, Method
 from fittingroom.experiments.benchmark_result import Benchmark, interval_of
 from fittingroom.experiments.cell_server import TIME_LIMIT
@@ -21,6 +22,7 @@ from fittingroom.runs.record import Environment, now
 from fittingroom.runs.validation_outcomes import ValidationOutcomes
 from fittingroom.runs.weights import WEIGHTS_NAME
 
+_EMPTY = 256  # bytes of a weights file without arrays: what was fitted cannot be kept
 _Bits = npt.NDArray[np.bool_]
 
 
@@ -41,16 +43,13 @@ def benchmark_of(
     results, right = [], dict[tuple[str, str], _Bits]()
     for task in tasks:
         for method in methods:
-            result, bits = _result(path, task, method, facts["seeds"])
+            result, bits = _result(path, task, method, facts["seeds"], final=facts["part"] == "test")
             results.append(result)
             if bits is not None:
                 right[task.key, method.name] = bits
     environment = Environment.current("cpu", 1, 1)
     about = {
         "format": 1,
-        "name": None,
-        "command": None,
-        "part": "validation",
         **facts,
         "datasets": [_about_dataset(task) for task in tasks],
         "methods": [
@@ -71,7 +70,9 @@ def benchmark_of(
     return Benchmark(path, about, results, right)
 
 
-def _result(path: Path, task: BenchmarkTask, method: Method, seeds: Sequence[int]) -> tuple[MethodResult, _Bits | None]:
+def _result(
+    path: Path, task: BenchmarkTask, method: Method, seeds: Sequence[int], *, final: bool
+) -> tuple[MethodResult, _Bits | None]:
     """What came of a method on a dataset, and which images it had right with each seed, if it is done with all."""
     best = task.chosen(method)
     states = [task.state(best, seed) for seed in method.seeds]
@@ -79,7 +80,9 @@ def _result(path: Path, task: BenchmarkTask, method: Method, seeds: Sequence[int
     bits = None
     if all(state.status == "done" for state in states):
         rows = [ValidationOutcomes.read(state.folder).kept.right for state in states if state.folder is not None]
-        bits = np.stack(rows)
+        bits = right_on_test(task, states) if final else np.stack(rows)
+        if final:
+            cells = [_tested(cell, state, row) for cell, state, row in zip(cells, states, bits, strict=True)]
     varies = len(method.seeds) == len(seeds)
     if not varies:  # what a seed changes nothing of is the same with all
         (only,) = cells
@@ -122,10 +125,18 @@ def _cell(path: Path, task: BenchmarkTask, state: CellState) -> BenchmarkCell:
     return replace(found, accuracy=accuracy, loss=loss, val_accuracy=accuracy, seconds=record.seconds.train)
 
 
+def _tested(cell: BenchmarkCell, state: CellState, right: _Bits) -> BenchmarkCell:
+    """A cell with its score on the test part in place of that on validation."""
+    looks = () if state.record is None else state.record.looks
+    score = next((look.score for look in reversed(looks) if look.score is not None), None)
+    return replace(cell, accuracy=float(right.mean()), loss=None if score is None else score["loss"])
+
+
 def _size(folder: Path) -> int | None:
     """The bytes of a fitted model on the disk."""
     file = SeedFiles(folder).folder / WEIGHTS_NAME
-    return file.stat().st_size if file.is_file() else None
+    size = file.stat().st_size if file.is_file() else 0
+    return size if size > _EMPTY else None
 
 
 def _about_dataset(task: BenchmarkTask) -> dict[str, Any]:
@@ -135,11 +146,11 @@ def _about_dataset(task: BenchmarkTask) -> dict[str, Any]:
         "dataset": task.key,
         "name": dataset.name,
         "family": dataset.family,
-        "about": dataset.info.title,
+        "about": dataset.info.about or dataset.info.title,
         "shape": list(dataset.image_shape),
         "scale": dataset.scale,
         "classes": list(dataset.classes),
         "images": {"training": len(dataset.train), "validation": held_out, "test": len(dataset.test)},
-        "limited": None,
+        "limited": dataset.arguments.get("train"),
         "fingerprint": dataset.fingerprint,
     }

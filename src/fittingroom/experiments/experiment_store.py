@@ -8,6 +8,7 @@
     experiment.html   the page about it (`experiment.py`)
     lock              held by the process that trains
     costs/            `<cell>.json`: what a cell of a benchmark took (`packed_cell.CellCost`)
+    test/             `<cell>.npy`: which test images a cell of a benchmark has right, once they were opened
     incoming/         a run on its way here from another process
 
 The run folders alone say what is trained, so that a kill at any moment leaves nothing to mend: a cell counts as trained

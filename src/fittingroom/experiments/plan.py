@@ -188,6 +188,8 @@ def setting_text(value: Any) -> str:
 def _data_digest(dataset: Dataset) -> str:
     """16 hexadecimal digits for the images and labels that are trained and validated on, and which are which."""
     found = hashlib.sha256(dataset.fingerprint.encode())
+    if (fewer := dataset.arguments.get("train")) is not None:
+        found.update(f" {fewer} {dataset.split_seed}".encode())
     if dataset.validation is not None:
         found.update(np.ascontiguousarray(dataset.validation.labels).tobytes())
         for block in image_blocks(dataset.validation.images):
