@@ -15,14 +15,15 @@ from typing import Any
 from fittingroom.atomic import storage_errors, sweep, write_bytes
 from fittingroom.data.dataset import Dataset
 from fittingroom.engine.callbacks import StopRequest
-from fittingroom.errors import DataError, InputError, Interrupted, RunError, UnknownNameError
+from fittingroom.errors import DataError, InputError, Interrupted, RecipeError, RunError, UnknownNameError
 from fittingroom.experiments.benchmark_file import BenchmarkFile, changed_recipe, check_entry
 from fittingroom.experiments.benchmark_final import open_test_parts
-from fittingroom.experiments.benchmark_methods import BenchmarkTask, Method, check_methods
+from fittingroom.experiments.benchmark_methods import BenchmarkTask, Method
 from fittingroom.experiments.benchmark_outcome import benchmark_of
-from fittingroom.experiments.benchmark_progress import BenchmarkProgress, progress_for_benchmark
+from fittingroom.experiments.benchmark_progress import BenchmarkProgress
 from fittingroom.experiments.benchmark_result import PROGRESS_NAME, RESULT_NAME, Benchmark
-from fittingroom.experiments.cell_pool import CellPool, CellTerms, CellWork, LocalPool, RayPool
+from fittingroom.experiments.cell_pool import CellPool, LocalPool, RayPool
+from fittingroom.experiments.cell_server import CellTerms, CellWork
 from fittingroom.experiments.experiment_store import ExperimentFolder
 from fittingroom.recipes.recipe import Recipe
 from fittingroom.runs.json_files import json_text
@@ -118,7 +119,7 @@ def benchmark(  # noqa: PLR0913 - what to compare, how long, and where to keep i
     seeds_chosen = chosen_seeds(DEFAULT_SEEDS if seeds is None else seeds)
     recipes = [_recipe(one) for one in ([] if methods is None else _each(methods))]
     chosen = [Method.of(recipe, tried, seeds_chosen, trust=trust) for recipe in recipes]
-    check_methods(chosen)
+    _check_methods(chosen)
     common = {"validation": validation, "data_dir": data_dir}
     loaded = _loaded(_each(datasets), recipes, common)
     digest = _digest(loaded, chosen)
@@ -131,7 +132,7 @@ def benchmark(  # noqa: PLR0913 - what to compare, how long, and where to keep i
         "trials": tried,
         "time_limit": limit,
     }
-    progress = progress or progress_for_benchmark()
+    progress = progress or BenchmarkProgress.of_terminal()
     with _locked(path), ExitStack() as stack:
         tasks = [
             stack.enter_context(_task(path, key, dataset, chosen, seeds_chosen, limit))
@@ -280,6 +281,16 @@ def _modules(recipes: Sequence[Recipe]) -> tuple[str, ...]:
     classical = (*own, *known) if texts else ()
     networks = ("fittingroom.engine.lanes",) if len(texts) < len(recipes) else ()
     return ("fittingroom.api.train", "fittingroom.training.recipe_job", *networks, *classical)
+
+
+def _check_methods(methods: Sequence[Method]) -> None:
+    """Raises InputError where there are no methods, or two of one name."""
+    if not methods:
+        raise InputError("a benchmark needs methods: names of recipes, such as ['course', 'linear'].")
+    names = [method.name for method in methods]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise RecipeError(f"two methods are called {twice!r}. Give one of them another name.")
 
 
 def _check_executor(name: str, workers: int | None, address: str | None) -> None:

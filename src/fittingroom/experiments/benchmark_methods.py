@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fittingroom.data.dataset import Dataset
-from fittingroom.errors import InputError, RecipeError
 from fittingroom.experiments.experiment_store import Batch, CellState, ExperimentFolder
 from fittingroom.experiments.packed_cell import TrainedCell
 from fittingroom.experiments.plan import ExperimentPlan, Variant, setting_text
@@ -119,7 +118,7 @@ class BenchmarkTask:
         variant = self._variant(digest)
         batch = self.folder.next_batch(variant, seed)
         if trained.cost is not None:
-            self.folder.write_cost(batch, trained.cost.to_dict())
+            self.folder.write_cost(batch, trained.cost)
         if trained.files:
             self.folder.receive(batch, trained.files)
         if trained.failure is not None:
@@ -147,16 +146,6 @@ class BenchmarkTask:
 
     def _read(self, variant: Variant) -> None:
         self.states[variant.digest] = {state.cell.seed: state for state in self.folder.states(variant)}
-
-
-def check_methods(methods: Sequence[Method]) -> None:
-    """Raises InputError where there are no methods, or two of one name."""
-    if not methods:
-        raise InputError("a benchmark needs methods: names of recipes, such as ['course', 'linear'].")
-    names = [method.name for method in methods]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise RecipeError(f"two methods are called {twice!r}. Give one of them another name.")
 
 
 def _search_space(recipe: Recipe) -> Sequence[Mapping[str, Any]]:

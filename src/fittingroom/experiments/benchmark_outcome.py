@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fittingroom.evaluation.estimate import accuracy_interval
 from fittingroom.experiments.benchmark_final import right_on_test
 from fittingroom.experiments.benchmark_methods import BenchmarkTask, Method
-from fittingroom.experiments.benchmark_result import Benchmark, interval_of
+from fittingroom.experiments.benchmark_result import Benchmark
 from fittingroom.experiments.cell_server import TIME_LIMIT
 from fittingroom.experiments.experiment_store import CellState
 from fittingroom.experiments.method_result import BenchmarkCell, CellStatus, MethodResult
@@ -98,7 +99,7 @@ def _result(
             trials=len(method.trials),
             parameters=None if first is None else None if method.recipe.estimator else trained_numbers(first),
             size=None if first is None else _size(first),
-            interval=None if bits is None else interval_of(bits, varies=varies),
+            interval=None if bits is None else accuracy_interval(bits if varies else bits[:1]),
         ),
         bits,
     )

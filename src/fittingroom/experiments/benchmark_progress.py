@@ -22,6 +22,11 @@ class BenchmarkProgress:
     def __init__(self) -> None:
         self.done = self.total = 0
 
+    @staticmethod
+    def of_terminal() -> BenchmarkProgress:
+        """A live table if standard error is a terminal, silence otherwise."""
+        return _LiveBenchmark() if sys.stderr.isatty() else BenchmarkProgress()
+
     def state(self, done: int, failed: int, total: int, running: Sequence[str]) -> None:
         """How many cells are done and how many have failed, of so many, and which train now; told again and again."""
         del failed, running
@@ -76,8 +81,3 @@ class _LiveBenchmark(BenchmarkProgress):
         if over <= before:
             return "-"
         return f"about {duration((clock - started) * (self.total - over) / (over - before))}"
-
-
-def progress_for_benchmark() -> BenchmarkProgress:
-    """A live table if standard error is a terminal, silence otherwise."""
-    return _LiveBenchmark() if sys.stderr.isatty() else BenchmarkProgress()

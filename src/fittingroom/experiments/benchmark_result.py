@@ -23,8 +23,6 @@ import numpy.typing as npt
 
 from fittingroom.atomic import write_bytes
 from fittingroom.evaluation.benchmark_scores import DatasetScores
-from fittingroom.evaluation.estimate import accuracy_interval
-from fittingroom.evaluation.spread import Interval
 from fittingroom.experiments.method_result import MethodResult
 from fittingroom.experiments.summary import ColumnKind, TypedTable
 from fittingroom.runs.json_files import damage, json_text, read_json
@@ -269,11 +267,6 @@ _COST_COLUMNS: dict[str, ColumnKind] = {
     "size": "integer",
 }
 _TABLES = ("cells.csv", "costs.csv", "cells.parquet", "costs.parquet")
-
-
-def interval_of(right: npt.NDArray[np.bool_], *, varies: bool) -> Interval:
-    """The 95% interval of an accuracy for other images, and for other seeds where they change anything."""
-    return accuracy_interval(right if varies else right[:1])
 
 
 def _named(right: Right) -> list[tuple[str, npt.NDArray[np.bool_]]]:

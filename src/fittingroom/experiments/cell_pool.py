@@ -14,53 +14,19 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from fittingroom.data.dataset import Dataset
-from fittingroom.experiments.cell_server import KILLED, CellSlot, CellTask
+from fittingroom.experiments.cell_server import KILLED, CellSlot, CellTerms, CellWork
 from fittingroom.experiments.executor import own_cores, ray_connection, worker_environment
 from fittingroom.experiments.experiment_store import Failure
 from fittingroom.experiments.packed_cell import PackedDataset, TrainedCell
-from fittingroom.recipes.recipe import Recipe
 
 _SECONDS_BETWEEN_LOOKS = 0.2
 _MOST_RETRIES = 3  # of a cell whose Ray worker was killed
 
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-
-
-@dataclass(frozen=True)
-class CellWork:
-    """A cell to train.
-
-    Args:
-        dataset: the key of its dataset.
-        recipe: the recipe.
-        digest: its digest, which has the contents of a model file in it.
-        seed: the seed.
-    """
-
-    dataset: str
-    recipe: Recipe
-    digest: str
-    seed: int
-
-
-@dataclass(frozen=True)
-class CellTerms:
-    """How cells are trained.
-
-    Args:
-        modules: imported before any cell, so that none waits for them.
-        limit: seconds after which a cell is ended; None for no limit.
-        trust: whether estimators of the user's own may be run.
-    """
-
-    modules: tuple[str, ...] = ()
-    limit: float | None = None
-    trust: bool = False
 
 
 class CellPool(ABC):
@@ -155,11 +121,7 @@ class LocalPool(CellPool):
             place = self._folder / str(len(self._packed))
             PackedDataset.of(self._datasets[work.dataset]).save(place)
             self._packed[work.dataset] = place
-        slot.begin(
-            CellTask(
-                self._packed[work.dataset], work.recipe, work.digest, work.seed, self._terms.limit, self._terms.trust
-            )
-        )
+        slot.begin(self._packed[work.dataset], work, self._terms)
         self._busy[slot] = work
 
 
@@ -234,5 +196,5 @@ def _train_on_worker(data: PackedDataset, work: CellWork, terms: CellTerms) -> T
         data.save(packed)
         slot = _slot(terms, {})
         stack.callback(slot.close)
-        slot.begin(CellTask(packed, work.recipe, work.digest, work.seed, terms.limit, terms.trust))
+        slot.begin(packed, work, terms)
         return slot.result()

@@ -36,22 +36,33 @@ _CHUNK = 2**20  # bytes
 
 
 @dataclass(frozen=True)
-class CellTask:
-    """What a slot is to train.
+class CellWork:
+    """A cell to train.
 
     Args:
-        data: the folder of the packed dataset.
+        dataset: the key of its dataset.
         recipe: the recipe.
-        digest: its digest where the experiment is, which has the contents of a model file in it.
+        digest: its digest, which has the contents of a model file in it.
         seed: the seed.
-        limit: seconds after which it is ended; None for no limit.
-        trust: whether an estimator of the user's own may be run.
     """
 
-    data: Path
+    dataset: str
     recipe: Recipe
     digest: str
     seed: int
+
+
+@dataclass(frozen=True)
+class CellTerms:
+    """How cells are trained.
+
+    Args:
+        modules: imported before any cell, so that none waits for them.
+        limit: seconds after which a cell is ended; None for no limit.
+        trust: whether estimators of the user's own may be run.
+    """
+
+    modules: tuple[str, ...] = ()
     limit: float | None = None
     trust: bool = False
 
@@ -76,8 +87,14 @@ class CellSlot:
         assert self._process.stdout is not None
         return self._process.stdout  # type: ignore[return-value]
 
-    def begin(self, task: CellTask) -> None:
-        """Begins to train a cell. The server is started with the first one, and again after it was killed."""
+    def begin(self, data: Path, work: CellWork, terms: CellTerms) -> None:
+        """Begins to train a cell. The server is started with the first one, and again after it was killed.
+
+        Args:
+            data: the folder of its packed dataset.
+            work: the cell.
+            terms: how it is trained.
+        """
         if self._process is None or self._process.poll() is not None:
             self.close()
             command = [sys.executable, "-m", "fittingroom.experiments.cell_server", *self._modules]
@@ -86,7 +103,7 @@ class CellSlot:
             self._process = subprocess.Popen(command, env=self._environment, start_new_session=True, **pipes)
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # `result` finds that it is gone
-            pickle.dump(task, self._process.stdin)
+            pickle.dump((data, work, terms), self._process.stdin)
             self._process.stdin.flush()
 
     def result(self) -> TrainedCell:
@@ -130,27 +147,27 @@ def _serve(modules: Sequence[str]) -> None:
         importlib.import_module(module)
     while True:
         try:
-            task: CellTask = pickle.load(tasks)
+            data, work, terms = pickle.load(tasks)
         except EOFError:
             return
-        pickle.dump(_forked(task), answers)
+        pickle.dump(_forked(data, work, terms), answers)
         answers.flush()
 
 
-def _forked(task: CellTask) -> TrainedCell:
+def _forked(data: Path, work: CellWork, terms: CellTerms) -> TrainedCell:
     """Trains a cell in a fork of this process."""
     reading, writing = os.pipe()
     process = os.fork()
     if process == 0:
         os.close(reading)
-        _train_and_exit(task, writing)
+        _train_and_exit(data, work, writing, trust=terms.trust)
     os.close(writing)
-    received, timed_out = _received(reading, process, task.limit)
+    received, timed_out = _received(reading, process, terms.limit)
     os.close(reading)
     _, status = os.waitpid(process, 0)
     if timed_out:
-        reason = f"stopped after {duration(task.limit or 0)}, the time limit of a cell"
-        return TrainedCell({}, Failure(TIME_LIMIT, reason, again=False, limit=task.limit))
+        reason = f"stopped after {duration(terms.limit or 0)}, the time limit of a cell"
+        return TrainedCell({}, Failure(TIME_LIMIT, reason, again=False, limit=terms.limit))
     if status:
         return TrainedCell({}, Failure(KILLED, _why(status)))
     found: TrainedCell = pickle.loads(received)
@@ -176,13 +193,13 @@ def _received(reading: int, process: int, limit: float | None) -> tuple[bytes, b
             os._exit(1)
 
 
-def _train_and_exit(task: CellTask, writing: int) -> NoReturn:
+def _train_and_exit(data: Path, work: CellWork, writing: int, *, trust: bool) -> NoReturn:
     """Trains a cell in this process, writes what came of it, and ends the process."""
     status = 1
     try:
         os.setpgid(0, 0)  # with it, whatever it starts is killed
-        data = PackedDataset.mapped(task.data)
-        content = pickle.dumps(train_packed(data, task.recipe, task.digest, (task.seed,), trust=task.trust))
+        packed = PackedDataset.mapped(data)
+        content = pickle.dumps(train_packed(packed, work.recipe, work.digest, (work.seed,), trust=trust))
         with os.fdopen(writing, "wb") as pipe:
             pipe.write(content)
         status = 0

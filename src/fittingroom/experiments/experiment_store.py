@@ -7,7 +7,7 @@
     cells.csv         every cell, and the same as cells.parquet
     experiment.html   the page about it (`experiment.py`)
     lock              held by the process that trains
-    costs/            `<cell>.json`: what a cell of a benchmark took (`packed_cell.CellCost`)
+    costs/            `<cell>.json`: what a cell of a benchmark took (`packed_cell.TrainedCell`)
     test/             `<cell>.npy`: which test images a cell of a benchmark has right, once they were opened
     incoming/         a run on its way here from another process
 

@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -110,25 +110,6 @@ class _TestSetElsewhere(SealedTestSet):
         return self._counts
 
 
-@dataclass(frozen=True)
-class CellCost:
-    """What a cell took, apart from loading its data.
-
-    Args:
-        seconds: by the clock, with all that is compiled, validated and written.
-        core_seconds: of all cores together.
-        memory: the most bytes in memory at once beyond those before it began; None where the system does not tell.
-    """
-
-    seconds: float
-    core_seconds: float
-    memory: int | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """All of it as plain JSON."""
-        return asdict(self)
-
-
 class _Meter:
     """Measures the cost of what follows."""
 
@@ -138,12 +119,15 @@ class _Meter:
         self._before = _memory("VmRSS")
         self._clock, self._cores = time.perf_counter(), time.process_time()
 
-    def cost(self) -> CellCost:
-        """The cost so far."""
+    def cost(self) -> dict[str, Any]:
+        """The cost so far: seconds by the clock, seconds of all cores, and the most bytes in memory at once.
+
+        The bytes are those beyond what the process had before; None where the system does not tell.
+        """
         seconds, core_seconds = time.perf_counter() - self._clock, time.process_time() - self._cores
         peak = _memory("VmHWM")
         memory = None if peak is None or self._before is None else max(peak - self._before, 0)
-        return CellCost(seconds, core_seconds, memory)
+        return {"seconds": seconds, "core_seconds": core_seconds, "memory": memory}
 
 
 def _memory(name: str) -> int | None:
@@ -167,7 +151,7 @@ class TrainedCell:
 
     files: Mapping[str, bytes]
     failure: Failure | None = None
-    cost: CellCost | None = None
+    cost: Mapping[str, Any] | None = None
 
 
 def train_packed(
