@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from fittingroom.api.openings import recorded
 from fittingroom.api.run import Run
@@ -20,7 +19,6 @@ from fittingroom.data.dataset import Dataset, Part
 from fittingroom.evaluation.scores import Scores
 from fittingroom.experiments.benchmark_methods import BenchmarkTask
 from fittingroom.experiments.experiment_store import CellState
-from fittingroom.runs.json_files import damage
 
 _REASON = "the final scores of a benchmark, for all its methods"
 
@@ -72,28 +70,11 @@ def open_test_parts(tasks: Sequence[BenchmarkTask], *, trust: bool) -> None:
                     run.share(first)
                 first = first or run
                 run.look(_REASON, together)
-                if not _file(task, state).is_file():  # somebody had scored it before
+                if not task.test_file(state).is_file():  # somebody had scored it before
                     run.score(recorded(task.dataset, run.path).test.open(_REASON))
         task.read()
 
 
-def right_on_test(task: BenchmarkTask, states: Sequence[CellState]) -> npt.NDArray[np.bool_]:
-    """Which test images each of some seeds has right, `(seeds, images)`.
-
-    Raises:
-        RunError: a file is missing or damaged.
-    """
-    rows = []
-    for state in states:
-        with damage(task.folder.path, f"test/{state.cell.id}.npy"):
-            rows.append(np.load(_file(task, state), allow_pickle=False).astype(bool))
-    return np.stack(rows)
-
-
 def _run(task: BenchmarkTask, state: CellState, *, trust: bool) -> _FinalRun:
     assert state.folder is not None  # it is done
-    return _FinalRun(state.folder, task.dataset, _file(task, state), trust=trust)
-
-
-def _file(task: BenchmarkTask, state: CellState) -> Path:
-    return task.folder.path / "test" / f"{state.cell.id}.npy"
+    return _FinalRun(state.folder, task.dataset, task.test_file(state), trust=trust)

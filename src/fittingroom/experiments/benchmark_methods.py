@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.experiments.experiment_store import Batch, CellState, ExperimentFolder
@@ -12,6 +16,7 @@ from fittingroom.experiments.packed_cell import TrainedCell
 from fittingroom.experiments.plan import ExperimentPlan, Variant, setting_text
 from fittingroom.experiments.summary import Summary, chosen
 from fittingroom.recipes.recipe import Recipe
+from fittingroom.runs.json_files import damage
 
 
 @dataclass(frozen=True)
@@ -134,6 +139,22 @@ class BenchmarkTask:
         self.begun.add(cell)
         self.folder.forget_failures(Batch(variant, (seed,), self.folder.path, begun=False))
         return True
+
+    def test_file(self, state: CellState) -> Path:
+        """The file with the test images that a cell has right, once they were opened."""
+        return self.folder.path / "test" / f"{state.cell.id}.npy"
+
+    def right_on_test(self, states: Sequence[CellState]) -> npt.NDArray[np.bool_]:
+        """Which test images each of some cells has right, `(seeds, images)`.
+
+        Raises:
+            RunError: a file is missing or damaged.
+        """
+        rows = []
+        for state in states:
+            with damage(self.folder.path, f"test/{state.cell.id}.npy"):
+                rows.append(np.load(self.test_file(state), allow_pickle=False).astype(bool))
+        return np.stack(rows)
 
     def _settled(self, variant: Variant, seed: int) -> bool:
         """Whether nothing is to be done for a cell: it is trained, or tried, or would fail as it did."""

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fittingroom.evaluation.estimate import accuracy_interval
-from fittingroom.experiments.benchmark_final import right_on_test
 from fittingroom.experiments.benchmark_methods import BenchmarkTask, Method
 from fittingroom.experiments.benchmark_result import Benchmark
 from fittingroom.experiments.cell_server import TIME_LIMIT
@@ -81,7 +80,7 @@ def _result(
     bits = None
     if all(state.status == "done" for state in states):
         rows = [ValidationOutcomes.read(state.folder).kept.right for state in states if state.folder is not None]
-        bits = right_on_test(task, states) if final else np.stack(rows)
+        bits = task.right_on_test(states) if final else np.stack(rows)
         if final:
             cells = [_tested(cell, state, row) for cell, state, row in zip(cells, states, bits, strict=True)]
     varies = len(method.seeds) == len(seeds)
