@@ -10,7 +10,7 @@ const card = ({ element, named, link, number }, one) => {
     "li",
     { class: "panel benchmark-card" },
     element("h2", null, element("a", { href: link("benchmarks", { benchmark: one.name }) }, named(one.title))),
-    element("p", { class: "muted" }, named(one.datasets.join(", "))),
+    element("p", { class: "muted" }, named(one.datasets.join(" · "))),
     one.sentences.map((sentence) => element("p", null, named(sentence))),
     element("p", { class: "hint" }, element("span", { class: `pill${one.state === "running" ? " is-running" : ""}` }, STATES[one.state]), far, ` · ${[one.date, one.name].filter(Boolean).join(" · ")}`),
   );
