@@ -56,7 +56,12 @@ def main() -> None:
     page = PAGE.read_text(encoding="utf-8")
     for name, selector in PARTS.items():
         if selector.partition(" ")[0].removeprefix("#") in page:
-            take({PAGE: PICTURES / f"{name}.webp"}, selector, hidden="main details details, #next details, #reversal details", width=1240)
+            take(
+                {PAGE: PICTURES / f"{name}.webp"},
+                selector,
+                hidden="main details details, #next details, #reversal details",
+                width=1240,
+            )
     TEXT.write_text(text(facts, [name for name in PARTS if (PICTURES / f"{name}.webp").exists()]), encoding="utf-8")
     conclusions_docs.write(facts)
     print(f"{TEXT.relative_to(ROOT)}, {PAGE.relative_to(ROOT)} ({PAGE.stat().st_size / 1e6:.1f} MB)")

@@ -20,6 +20,7 @@ from fittingroom.reports.pages.benchmark_page import (
     benchmark_sentences,
     benchmark_title,
 )
+from fittingroom.reports.pages.document import harmless
 from fittingroom.studio.benchmark_runs import StudioBenchmarks
 from fittingroom.studio.runs_routes import REPORT_POLICY
 from fittingroom.studio.studio import LastUsed, Studio, owner
@@ -155,4 +156,4 @@ def _listed(benchmarks: StudioBenchmarks, name: str) -> dict[str, Any]:
                 line["state"] = "done"
     except (FittingRoomError, KeyError, TypeError, ValueError, IndexError, AttributeError):
         line["state"] = "damaged"
-    return line
+    return dict(harmless(line))

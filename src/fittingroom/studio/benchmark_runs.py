@@ -131,6 +131,8 @@ class StudioBenchmarks:
                 one for one in (f"benchmark-{number}" for number in range(1, len(taken) + 2)) if one not in taken
             )
             arguments = [*datasets, "--methods", *methods, "--seeds", str(seeds)]
+            with storage_errors(self._order(name)):
+                self._order(name).parent.mkdir(parents=True, exist_ok=True)
             write_bytes(self._order(name), json.dumps(arguments).encode())
             self._start(name)
         return name
