@@ -82,6 +82,12 @@ def test_images_in_both_parts_are_counted() -> None:
     mixed = np.concatenate([images(9, seed=2), images(60, seed=1)[7:10]])
     contents = found(test=RawPart(mixed, labels(6, 4, 2))).checked()
     assert contents.notes == ("3 of 12 test images are also among the training images, pixel for pixel.",)
+    mixed = np.concatenate([images(9, seed=2), images(60, seed=1)[54:57]])
+    contents = found(test=RawPart(mixed, labels(6, 4, 2)), given_validation=5).checked()
+    assert contents.notes == (
+        "1 of 12 test images are also among the training images, pixel for pixel.",
+        "2 of 12 test images are also among the validation images, pixel for pixel.",
+    )
 
 
 def test_parts_of_different_shape_are_refused() -> None:

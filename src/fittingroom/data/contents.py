@@ -234,7 +234,7 @@ class _Parts:
         notes += _say_uneven(learned, classes)
         notes += _say_empty("validation", labels[len(learned) :], classes)
         notes += _say_empty("test", self.test_labels, classes)
-        notes += _say_shared_images(images, test_images)
+        notes += _say_shared_images(images, len(learned), test_images)
         digests = self.test_digests
         return Contents(
             images=images,
@@ -376,10 +376,14 @@ def _say_empty(part: str, labels: Labels, classes: tuple[str, ...]) -> list[str]
     return [f"The {part} part has no image of {word_list(empty, most=10)}."] if empty and len(labels) else []
 
 
-def _say_shared_images(images: Images, test_images: Images) -> list[str]:
-    """Counts the test images that are also in training: they test memory, not learning."""
-    known = set(image_digests(images))
-    shared = sum(digest in known for digest in image_digests(test_images))
-    if not shared:
-        return []
-    return [f"{shared:,} of {len(test_images):,} test images are also among the training images, pixel for pixel."]
+def _say_shared_images(images: Images, learned: int, test_images: Images) -> list[str]:
+    """Counts the test images that are also in training, where they test memory, or in the files' validation part."""
+    known, tested = list(image_digests(images)), list(image_digests(test_images))
+    notes = []
+    for part, digests in (("training", set(known[:learned])), ("validation", set(known[learned:]))):
+        shared = sum(digest in digests for digest in tested)
+        if shared:
+            notes.append(
+                f"{shared:,} of {len(test_images):,} test images are also among the {part} images, pixel for pixel."
+            )
+    return notes
