@@ -17,6 +17,7 @@ from fittingroom.classical.estimators import (
     seed_matters,
 )
 from fittingroom.errors import InputError, ModelError, RecipeError, UnknownNameError
+from fittingroom.experiments.plan import parse_vary, variants
 from fittingroom.recipes.classical_recipes import CLASSICAL_RECIPES, search_space
 from fittingroom.recipes.estimator_text import EstimatorText
 from fittingroom.recipes.named import find_recipe
@@ -78,6 +79,14 @@ def test_spelling_does_not_count_and_settings_do() -> None:
 def test_a_mistake_is_told_before_any_data_are_read(text: str, message: str) -> None:
     with pytest.raises((UnknownNameError, RecipeError, ModelError), match=message):
         check_estimator(Recipe(estimator=text))
+
+
+def test_estimators_vary_in_an_experiment_and_commas_in_brackets_belong_to_them() -> None:
+    text = "estimator=sklearn.svm:SVC(C=1, gamma='scale'),sklearn.pipeline:make_pipeline(PCA(5), SVC())"
+    key, values = parse_vary(text)
+    names = [one.recipe.name for one in variants([Recipe(name="course")], {key: values})]
+    assert names == [f"estimator={value}" for value in values]
+    assert parse_vary("hidden=[512,256],128") == ("hidden", ((512, 256), (128,)))
 
 
 def test_an_own_estimator_counts_with_its_file_and_runs_only_with_trust(

@@ -34,7 +34,9 @@ def test_a_fit_repeats_to_the_bit_and_its_bytes_answer_alike(digits: Dataset) ->
 
 def test_code_of_ones_own_is_not_imported_without_trust(digits: Dataset) -> None:
     recipe = Recipe(estimator="this_module_does_not_exist:Mine()")
-    with pytest.raises(RecipeError, match=r"is code \(this_module_does_not_exist is not a module of scikit-learn\)"):
+    with pytest.raises(
+        RecipeError, match=r"needs trust \(this_module_does_not_exist is not a module of scikit-learn\)"
+    ):
         fitted(recipe, digits)
 
 

@@ -56,8 +56,8 @@ def new_estimator(recipe: Recipe, seed: int, *, trust: bool) -> Any:
         estimator = _evaluated(text)
     else:
         raise RecipeError(
-            f"estimator = {text.text!r} is code ({why}), and nothing of it was run. If you trust it, add --trust (in "
-            "Python: trust=True)."
+            f"estimator = {text.text!r} needs trust ({why}), and nothing of it was run. If you trust it, add "
+            "--trust (in Python: trust=True)."
         )
     _check_classifier(estimator, text)
     return _seeded(estimator, seed)

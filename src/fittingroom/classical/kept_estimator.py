@@ -89,7 +89,9 @@ def _canonical(content: bytes) -> bytes:
         for name, data in sorted(entries.items()):
             info = zipfile.ZipInfo(name, _DATE)
             info.external_attr = 0o600 << 16
-            new.writestr(info, data, compress_type=zipfile.ZIP_DEFLATED, compresslevel=6)
+            new.writestr(
+                info, data, compress_type=zipfile.ZIP_DEFLATED, compresslevel=1
+            )  # 6 takes thrice as long for a tenth less
     return written.getvalue()
 
 

@@ -225,7 +225,9 @@ def _checked(key: str, values: Sequence[Any]) -> tuple[Any, ...]:
 
 def _variant(base: Recipe, settings: Mapping[str, Any]) -> Variant:
     texts = {key: setting_text(value) for key, value in settings.items()}
-    name = " ".join([base.name, *(f"{key}={text}" for key, text in texts.items())])
+    # Of a network there is nothing left in a classifier of scikit-learn's, and so nothing of its name.
+    own = [base.name] if base.estimator is not None or settings.get("estimator") is None else []
+    name = " ".join([*own, *(f"{key}={text}" for key, text in texts.items())])
     if len(name) > _LONGEST_NAME:
         name = f"{name[: _LONGEST_NAME - 3]}..."
     return Variant(base.changed(**{**settings, "name": name}), texts)
