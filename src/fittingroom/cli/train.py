@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from fittingroom.cli.command import CommandOutput, CommandParser, count, file_path, say, seed, seeds, validation
 from fittingroom.cli.run_text import logs_text, results_text, run_facts, title_text
-from fittingroom.errors import FittingRoomError, InputError, Interrupted, exit_status
+from fittingroom.errors import FittingRoomError, InputError, Interrupted, RunError, exit_status
 from fittingroom.progress import SAY_STAGES, Progress, progress_for
 from fittingroom.recipes.named import NAMED, find_recipe
 from fittingroom.recipes.recipe import Recipe
@@ -168,8 +168,8 @@ def _run(arguments: argparse.Namespace) -> CommandOutput:
         if hosts is None or hosts.leads:
             say("interrupted", str(interruption))
         path, status = interruption.path, exit_status(interruption)
-    except InputError:
-        if hosts is not None:
+    except InputError as error:
+        if hosts is not None and not isinstance(error, RunError):
             hosts.leave()  # the others find the same
         raise
     finally:

@@ -35,6 +35,7 @@ _JOINING, _LEAVING = 300, 10
 """Seconds that a process waits for the others to come, and at its end for them to go."""
 
 _REASONS = ("", "interrupted by Ctrl-C", "asked to end by SIGTERM")
+_NETWORK = re.compile(r"gloo|nccl|coordination service|UNAVAILABLE:|DEADLINE_EXCEEDED:", re.IGNORECASE)
 _ADDRESS = re.compile(r"(?P<host>[^\s,;/]+):(?P<port>\d{1,5})")
 
 
@@ -133,7 +134,7 @@ class Hosts:
     def leave(self) -> None:
         """Ends the work together: process 0, which the others would take for dead, goes last."""
         _remove_folders()
-        with suppress(RuntimeError):  # where the others are gone already
+        with suppress(RuntimeError, ValueError):  # of the network, where the others are gone already
             if not self.leads:
                 jax.distributed.shutdown()
             _gathered(0)
@@ -175,7 +176,9 @@ class Hosts:
             _log.setLevel(logging.ERROR)  # process 0 says the same
         try:
             yield
-        except jax.errors.JaxRuntimeError as error:
+        except (RuntimeError, ValueError) as error:  # JAX and what it calls have several classes for it
+            if not _NETWORK.search(str(error)):
+                raise
             raise RunError(
                 f"Another of the {self.count} processes ended, or cannot be reached any more, so this training stopped "
                 f"({str(error).splitlines()[0][:200]}). Start all of them again with --resume: training continues from "
