@@ -143,10 +143,13 @@ def of_seeds(trial: int) -> Difference:
 @pytest.mark.parametrize("trials", [100, pytest.param(3000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("same", [of_accuracies, of_losses, of_other_seeds, of_unrelated_seeds, of_seeds])
 def test_verdicts_about_equals_are_calibrated(same: Callable[[int], Difference], trials: int) -> None:
-    """Recipes that are the same: `supported` in at most 5% of the trials, and 0 inside 93% to 97% of the intervals."""
+    """Recipes that are the same: `supported` in at most 5% of the trials, and 0 inside 93% to 98% of the intervals.
+
+    Above 97% with different seeds, whose error has three parts: each by its own t is wide, and holds at any level.
+    """
     effects = [same(trial) for trial in range(trials)]
     supported = sum(_verdict(one, "higher") == "supported" for one in effects)
     covered = sum(one.interval.low <= 0 <= one.interval.high for one in effects)
     assert supported <= 0.05 * trials
     slack = 0 if trials == 3000 else 3 * (0.05 * 0.95 / trials) ** 0.5 - 0.02
-    assert 0.93 - slack <= covered / trials <= min(0.97 + slack, 1)
+    assert 0.93 - slack <= covered / trials <= min(0.98 + slack, 1)
