@@ -221,8 +221,8 @@ class Recipe:
         for key in _KEYS:
             if key not in _WITH_ESTIMATOR and getattr(self, key) != _DEFAULTS[key]:
                 raise RecipeError(
-                    f"{key} = {_shown(getattr(self, key))}: expected {_shown(_DEFAULTS[key])}, since it is a setting "
-                    f"of networks and estimator = {self.estimator!r} is none. Its own settings stand in its brackets."
+                    f"{key} = {_shown(getattr(self, key))} is a setting of networks, and {self.estimator!r} is fitted "
+                    f"in one go, without epochs. Leave {key} out; what can be set stands in the estimator's brackets."
                 )
 
     @classmethod
