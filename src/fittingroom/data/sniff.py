@@ -69,7 +69,7 @@ _KINDS = (
     (rb"MATLAB 5\.0", "a MATLAB file (.mat)", _AS_NPZ),
     (rb"%PDF", "a PDF document", "Save its pictures as JPEG or PNG"),
     (rb"\x89HDF", "an HDF5 file", _AS_NPZ),
-    (rb"PAR1", "a Parquet table", "Save it as CSV, or its pictures as files"),
+    (rb"PAR1", "a Parquet table", "If it has a column of pictures and one of labels, load it as parquet:FILE"),
     (rb"SQLite format 3", "an SQLite database", ""),
     (rb"\xff\xfe|\xfe\xff", "text in UTF-16", "Save it as UTF-8"),
     (
