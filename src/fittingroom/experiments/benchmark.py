@@ -286,7 +286,9 @@ def _modules(recipes: Sequence[Recipe]) -> tuple[str, ...]:
 def _check_methods(methods: Sequence[Method]) -> None:
     """Raises InputError where there are no methods, or two of one name."""
     if not methods:
-        raise InputError("a benchmark needs methods: names of recipes, such as ['course', 'linear'].")
+        raise InputError(
+            "a benchmark needs methods: --methods course sklearn:knn, in Python methods=['course', 'sklearn:knn']."
+        )
     names = [method.name for method in methods]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:

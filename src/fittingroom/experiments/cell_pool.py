@@ -157,7 +157,7 @@ class RayPool(CellPool):
     @property
     def running(self) -> tuple[CellWork, ...]:
         """As many as the cluster has cores: Ray tells no more."""
-        return tuple(self._given.values())[: self.cores]
+        return tuple(self._given.values())[: self.cores] if self._given else ()
 
     def ended(self) -> Iterator[tuple[CellWork, TrainedCell] | None]:
         """Gives all cells to Ray, and waits for any of them."""
