@@ -6,6 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
+from fittingroom.recipes.named import find_recipe
 from tests.contracts.source import ROOT
 
 
@@ -63,3 +64,15 @@ def test_benchmarks_targets_and_files_that_pages_name_exist() -> None:
             if not any(one == name or one.endswith(f"/{name}") for one in listed)
         ]
     assert missing == []
+
+
+def test_recipes_that_commands_name_are_there() -> None:
+    """Also in examples that no test runs, such as those for several hosts."""
+    named = {
+        name
+        for page in pages()
+        for name in re.findall(r"fittingroom .*--recipe ([\w:.-]*\w)", page.read_text(encoding="utf-8"))
+        if not name.endswith(".toml")
+    }
+    assert len(named) > 5
+    assert all(find_recipe(name).name == name for name in named)
