@@ -129,12 +129,17 @@ def _pairs_of_methods(found: Facts) -> Iterator[str]:
 
 
 def _between(found: Facts, one: str, other: str) -> Iterator[str]:
-    both = [each for each in found["choices"] if {each["source"], each["target"]} == {one, other}]
+    # A dataset with fewer training images is named so: "fashion-mnist, 10,000".
+    both = [each for each in found["choices"] if {_name(each["source"]), _name(each["target"])} == {one, other}]
     if not both:
         return
     yield from (f"## From {one} to {other}, and back", "")
     yield from (f"- {_escaped(each['sentence'])}" for each in both)
     yield ""
+
+
+def _name(label: str) -> str:
+    return label.partition(",")[0]
 
 
 def _table(found: Facts) -> list[tuple[str, ...]]:

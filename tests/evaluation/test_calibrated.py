@@ -228,7 +228,8 @@ def test_intervals_over_seeds_cover_the_accuracy_on_new_images(
         inside += low <= expected <= high
     tell(f"{seeds} seeds, {images} images: the accuracy is covered in {inside / trials:.1%} of {trials} cases")
     slack = 0.0 if trials == LARGE else 0.08
-    assert 0.93 - slack <= inside / trials <= 0.97 + slack
+    # With two seeds the part of the seeds has the widest t there is, and 98% are covered.
+    assert 0.93 - slack <= inside / trials <= (0.985 if seeds == 2 else 0.97) + slack
 
 
 @pytest.mark.parametrize("seed", range(3))
