@@ -72,7 +72,7 @@ def test_recipes_that_commands_name_are_there() -> None:
         name
         for page in pages()
         for name in re.findall(r"fittingroom .*--recipe ([\w:.-]*\w)", page.read_text(encoding="utf-8"))
-        if not name.endswith(".toml")
+        if not name.endswith(".toml") and not name.isupper()
     }
     assert len(named) > 5
     assert all(find_recipe(name).name == name for name in named)
