@@ -24,6 +24,7 @@ from fittingroom.reports.pages.benchmark_page import (
     MethodLine,
     benchmark_report,
     benchmark_sentences,
+    core_seconds,
     dataset_sections,
     method_names,
 )
@@ -87,7 +88,7 @@ def _lines(facts: Facts, pictures: Sequence[str]) -> Iterator[str]:
         f"Here {amount(len(facts['methods']), 'method')} are compared on {amount(len(facts['datasets']), 'dataset')} "
         f"of {amount(families, 'family', 'families')}, with {amount(len(facts['seeds']), 'seed')} each, on "
         f"{facts['part']} images. `make benchmark` made it on {environment['date'][:10]}, and its trainings took "
-        f"{duration(_core_seconds(facts))} of one core ({_escaped(environment['machine'])}; {_escaped(versions)}). "
+        f"{duration(core_seconds(facts))} of one core ({_escaped(environment['machine'])}; {_escaped(versions)}). "
         "[How to run your own](how-to/benchmark.md)."
     )
     yield from (
@@ -126,12 +127,6 @@ def _lines(facts: Facts, pictures: Sequence[str]) -> Iterator[str]:
         "are at a disadvantage. [What a choice made on one dataset is worth on another](explanation/other-datasets.md) "
         "has the pairs.",
     )
-
-
-def _core_seconds(facts: Facts) -> float:
-    """What all trainings took, however often the benchmark was stopped; a repeated seed took nothing."""
-    cells = (cell for one in facts["results"] for cell in one["cells"] if cell.get("repeats") is None)
-    return sum(cell.get("core_seconds") or 0.0 for cell in cells)
 
 
 def _table(facts: Facts) -> list[tuple[str, ...]]:

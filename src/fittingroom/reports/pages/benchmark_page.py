@@ -90,6 +90,7 @@ def _context(facts: Facts) -> dict[str, Any]:
         "command": facts.get("command") or "fittingroom benchmark FILE.toml",
         "environment": facts["environment"],
         "time_limit": facts.get("time_limit"),
+        "core_seconds": core_seconds(facts),
         "duration": duration,
         "file_size": file_size,
     }
@@ -111,6 +112,16 @@ def benchmark_sentences(statistics: Facts) -> list[str]:
         return list(statistics.get("sentences", ()))
     of_one = {sentence for dataset in statistics.get("datasets", ()) for sentence in dataset.get("sentences", ())}
     return [sentence for sentence in statistics.get("sentences", ()) if sentence not in of_one]
+
+
+def core_seconds(facts: Facts) -> float:
+    """What all trainings took of one core, however often the benchmark was stopped; 0 where that is not known.
+
+    Args:
+        facts: `Benchmark.to_dict()`.
+    """
+    cells = (cell for one in facts["results"] for cell in one["cells"] if cell.get("repeats") is None)
+    return float(sum(cell.get("core_seconds") or 0.0 for cell in cells))
 
 
 def dataset_sections(facts: Facts) -> list[DatasetSection]:
