@@ -22,7 +22,7 @@ def rank_axis(methods: int) -> Axis:
 
 
 @dataclass(frozen=True)
-class RankLabel:
+class _RankLabel:
     """A method in the diagram: its name at a side, from where a line leads to its rank.
 
     Args:
@@ -56,7 +56,7 @@ class RankDiagram:
     ticks: tuple[tuple[float, str], ...]
     axis: int
     bar: tuple[float, float]
-    labels: tuple[RankLabel, ...]
+    labels: tuple[_RankLabel, ...]
     groups: tuple[tuple[float, float, int], ...]
     height: int
 
@@ -85,7 +85,7 @@ class RankDiagram:
         better = [(method, place, False) for place, method in enumerate(order[:half])]
         worse = [(method, place, True) for place, method in enumerate(reversed(order[half:]))]
         labels = tuple(
-            RankLabel(at[method], under + _ROW * (place + 1), method, colors.get(method, ""), right)
+            _RankLabel(at[method], under + _ROW * (place + 1), method, colors.get(method, ""), right)
             for method, place, right in (*better, *worse)
         )
         start = axis.share(1.0)

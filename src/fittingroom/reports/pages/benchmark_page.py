@@ -16,7 +16,7 @@ from fittingroom.reports.drawing.axes import Axis, Scale, Strip
 from fittingroom.reports.drawing.figures import Figure
 from fittingroom.reports.drawing.scatter import Dot
 from fittingroom.reports.pages.benchmark_next import NextDatasetTable, choice_table, critical_difference, rank_range
-from fittingroom.reports.pages.benchmark_pictures import BenchmarkRuns, ReversalSide
+from fittingroom.reports.pages.benchmark_pictures import BenchmarkRuns
 from fittingroom.reports.pages.document import Report, harmless, rendered, settings_text
 from fittingroom.text import amount, duration, file_size, percent, percent_range
 
@@ -355,7 +355,7 @@ def _memory(result: Facts) -> float | None:
 def _reversal(said: Facts, runs: BenchmarkRuns) -> dict[str, Any]:
     """A reversal with the pictures on which it rests, on the dataset that is won and on the one that is lost."""
     first, second = said["first"], said["second"]
-    sides: list[ReversalSide] = [
+    sides = [
         runs.pair(said["wins_on"], first, second),
         runs.pair(said["loses_on"], second, first),
     ]

@@ -67,7 +67,7 @@ class BenchmarkRuns:
                     ]
         return []
 
-    def pair(self, dataset: str, winner: str, loser: str) -> ReversalSide:
+    def pair(self, dataset: str, winner: str, loser: str) -> _ReversalSide:
         """What two methods said of a dataset's validation images, with the first seed that both have.
 
         Args:
@@ -78,15 +78,15 @@ class BenchmarkRuns:
         one, other = (self.paths.get((dataset, method), {}) for method in (winner, loser))
         seed = next((seed for seed in one if seed in other), None)
         if not one or not other:
-            return ReversalSide(dataset, winner, loser, why_not="their runs are not kept")
+            return _ReversalSide(dataset, winner, loser, why_not="their runs are not kept")
         # A method that is the same whatever the seed has a run for one seed only.
         folders = one.get(seed, next(iter(one.values()))), other.get(seed, next(iter(other.values())))  # type: ignore[arg-type]
         try:
             first, second = (ValidationOutcomes.read(folder, "show them") for folder in folders)
         except FittingRoomError as error:
-            return ReversalSide(dataset, winner, loser, why_not=str(error).rstrip("."))
+            return _ReversalSide(dataset, winner, loser, why_not=str(error).rstrip("."))
         if not np.array_equal(first.kept.labels, second.kept.labels):
-            return ReversalSide(dataset, winner, loser, why_not="their validation images differ")
+            return _ReversalSide(dataset, winner, loser, why_not="their validation images differ")
         right = first.kept.right, second.kept.right
         only, lost = np.flatnonzero(right[0] & ~right[1]), np.flatnonzero(right[1] & ~right[0])
         classes = first.record.data.classes
@@ -99,11 +99,11 @@ class BenchmarkRuns:
             }
             for image, url in _urls(folders, only)
         ]
-        return ReversalSide(dataset, winner, loser, len(right[0]), len(only), len(lost), tuple(shown), seed)
+        return _ReversalSide(dataset, winner, loser, len(right[0]), len(only), len(lost), tuple(shown), seed)
 
 
 @dataclass(frozen=True)
-class ReversalSide:
+class _ReversalSide:
     """One dataset of a reversal.
 
     Args:
