@@ -163,7 +163,7 @@ def _drawn(said: Facts) -> Iterator[str]:
     names = _datasets(said)
     best = {one["dataset"]: one["ranks"][0]["method"] for one in said["datasets"]}
     cells = {(one["source"], one["target"]): one for one in said["conclusions"]["choices"]}
-    width, height = _LEFT + _CELL * len(names) + 70, _TOP + _ROW * len(names) + 62
+    width, height = _LEFT + _CELL * len(names) + 110, _TOP + _ROW * len(names) + 62
     yield (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'font-family="system-ui, sans-serif" font-size="12" fill="{_WORDS}">'
