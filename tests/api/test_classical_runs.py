@@ -152,7 +152,7 @@ def test_what_cannot_be_kept_is_fitted_again_if_it_is_trusted(own: Run, digits: 
     answers = fr.open_run(own.path, trust=True).predict(digits.train.images[:3])
     assert np.array_equal(answers, own.predict(digits.train.images[:3]))
     assert fr.replay(own.path, trust=True).same
-    with pytest.raises(InputError, match=r"is code .*nothing of it was run"):
+    with pytest.raises(InputError, match=r"needs trust .*nothing of it was run"):
         fr.train(digits, estimator=f"{folder / 'own.py'}:Means()")
     (folder / "own.py").write_text(OWN.replace("power=2", "power=1"))
     with pytest.raises(RunError, match="gone or has changed"):

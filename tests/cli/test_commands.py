@@ -15,6 +15,7 @@ from sklearn.datasets import load_digits
 import fittingroom
 from fittingroom.cli.main import main
 from fittingroom.evaluation.spread import Interval
+from fittingroom.recipes.classical_recipes import CLASSICAL_RECIPES
 from fittingroom.recipes.named import NAMED
 from fittingroom.runs.layout import SeedFiles
 from tests.cli.conftest import Command
@@ -269,8 +270,9 @@ def test_data_describes_one_and_writes_its_picture(command: Command, tmp_path: P
 
 def test_recipes_lists_them_with_their_claims(command: Command) -> None:
     facts = command("recipes", "--json").json["recipes"]
-    assert [recipe["name"] for recipe in facts] == list(NAMED)
-    assert all(recipe["settings"] == NAMED[recipe["name"]].recipe.to_dict() for recipe in facts)
+    known = {name: entry.recipe for name, entry in [*NAMED.items(), *CLASSICAL_RECIPES.items()]}
+    assert [recipe["name"] for recipe in facts] == list(known)
+    assert all(recipe["settings"] == known[recipe["name"]].to_dict() for recipe in facts)
     out = command("recipes").out
     assert all(recipe["summary"] in out for recipe in facts)
 

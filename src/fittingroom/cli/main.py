@@ -36,7 +36,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "export": "write a run as a file or as a page that answers elsewhere",
         "audit": "check whether data and a model can be trusted",
         "experiment": "train recipes with several seeds each, and compare them",
-        "benchmark": "train methods on several datasets, and say what holds on the next one",
+        "benchmark": "train methods on several datasets, and compare them",
         "lab": "answer a question of the course by measurement",
         "search": "let Optuna propose recipes, and find the best on validation",
         "compare": "compare runs on their validation images",
