@@ -270,7 +270,8 @@ def test_data_describes_one_and_writes_its_picture(command: Command, tmp_path: P
 
 def test_recipes_lists_them_with_their_claims(command: Command) -> None:
     facts = command("recipes", "--json").json["recipes"]
-    known = {name: entry.recipe for name, entry in [*NAMED.items(), *CLASSICAL_RECIPES.items()]}
+    known = {name: entry.recipe for name, entry in NAMED.items()}
+    known |= {name: entry.recipe for name, entry in CLASSICAL_RECIPES.items()}
     assert [recipe["name"] for recipe in facts] == list(known)
     assert all(recipe["settings"] == known[recipe["name"]].to_dict() for recipe in facts)
     out = command("recipes").out

@@ -17,7 +17,10 @@ import pytest
 
 import fittingroom as fr
 from fittingroom.cli.main import main
+from fittingroom.data.catalogue import CATALOGUE
 from fittingroom.errors import InputError, RunError, UnknownNameError
+from fittingroom.evaluation.next_dataset import FEWEST_FAMILIES
+from fittingroom.experiments.benchmark_file import STANDING, BenchmarkFile
 from fittingroom.experiments.benchmark_result import Benchmark
 from fittingroom.recipes.named import find_recipe
 from fittingroom.recipes.recipe import Recipe
@@ -103,6 +106,8 @@ def test_the_same_call_trains_nothing_and_gives_the_same_bits(done: Benchmark, t
 
 
 def test_what_makes_no_sense_is_refused_before_any_training(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="methods without datasets"):
+        fr.benchmark(methods="course")
     out = tmp_path / "one"
     with pytest.raises(UnknownNameError, match=r"unknown executor 'process'\. Did you mean 'processes'"):
         fr.benchmark("digits", SMALL, out=out, executor="process")
@@ -134,6 +139,15 @@ seeds = [3]
 trials = 2
 time_limit = 100
 """
+
+
+def test_the_standing_benchmark_is_large_enough_to_speak_of_the_next_dataset() -> None:
+    standing = BenchmarkFile.read(STANDING)
+    names = [one if isinstance(one, str) else one["name"] for one in standing.datasets]
+    assert len(names) >= 8
+    assert len({CATALOGUE[name].family for name in names}) >= FEWEST_FAMILIES
+    assert len(standing.methods) >= 12
+    assert standing.seeds == 5
 
 
 def test_a_file_says_all_of_it_and_each_method_has_as_many_trials(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from fittingroom.atomic import storage_errors, sweep, write_bytes
 from fittingroom.data.dataset import Dataset
 from fittingroom.engine.callbacks import StopRequest
 from fittingroom.errors import DataError, InputError, Interrupted, RecipeError, RunError, UnknownNameError
-from fittingroom.experiments.benchmark_file import BenchmarkFile, changed_recipe, check_entry
+from fittingroom.experiments.benchmark_file import STANDING, BenchmarkFile, changed_recipe, check_entry
 from fittingroom.experiments.benchmark_final import open_test_parts
 from fittingroom.experiments.benchmark_methods import BenchmarkTask, Method
 from fittingroom.experiments.benchmark_outcome import benchmark_of
@@ -52,7 +52,7 @@ AnyMethod = Prescribed | Mapping[str, Any]
 
 
 def benchmark(  # noqa: PLR0913 - what to compare, how long, and where to keep it
-    datasets: AnyDataset | Sequence[AnyDataset],
+    datasets: AnyDataset | Sequence[AnyDataset] | None = None,
     methods: AnyMethod | Sequence[AnyMethod] | None = None,
     seeds: int | Sequence[int] | None = None,
     *,
@@ -78,7 +78,8 @@ def benchmark(  # noqa: PLR0913 - what to compare, how long, and where to keep i
         datasets: names or paths that `fittingroom.load` knows, loaded datasets, or mappings of the arguments of `load`,
             such as `{"name": "fashion-mnist", "train": 10_000, "label": "fashion-10k"}`, one or several; or a TOML file
             with the whole benchmark (the module `experiments.benchmark_file` shows its form), which then says methods,
-            seeds, trials, time_limit and validation.
+            seeds, trials, time_limit and validation; None for the standing benchmark, `experiments/standing.toml`: 8
+            datasets, 17 methods and 5 seeds, half an hour on two cores.
         methods: recipes, their names or TOML files, or mappings such as `{"recipe": "course", "epochs": 10}`, one or
             several.
         seeds: how many seeds (the default is 5: 0 to 4), or which. A method that a seed changes nothing of is trained
@@ -109,10 +110,15 @@ def benchmark(  # noqa: PLR0913 - what to compare, how long, and where to keep i
     """
     _check_executor(executor, workers, address)
     name = command = None
+    words = ["fittingroom", "benchmark"]
+    if datasets is None:
+        datasets = STANDING
+    elif isinstance(datasets, str | os.PathLike):
+        words.append(os.fspath(datasets))
     if isinstance(datasets, str | os.PathLike) and os.fspath(datasets).endswith(".toml"):
         beside = {"methods": methods, "seeds": seeds, "trials": trials, "time_limit": time_limit}
         file = _only_file(Path(datasets), {**beside, "validation": validation})
-        name, command = file.name, shlex.join(["fittingroom", "benchmark", os.fspath(datasets)])
+        name, command = file.name, shlex.join(words)
         datasets, methods, seeds = file.datasets, file.methods, file.seeds
         trials, time_limit, validation = file.trials, file.time_limit, file.validation
     limit, tried = _time_limit(time_limit), _trials(1 if trials is None else trials)
@@ -209,6 +215,10 @@ def _train(path: Path, pool: CellPool, tasks: Sequence[BenchmarkTask], progress:
 def _only_file(path: Path, beside: Mapping[str, Any]) -> BenchmarkFile:
     """The benchmark in the file, which describes all of it, so that the file alone says what was done."""
     both = [name for name, value in beside.items() if value is not None]
+    if both and path == STANDING:
+        raise InputError(
+            f"{word_list(both)} without datasets: expected datasets too, or none of these for the standing benchmark."
+        )
     if both:
         raise InputError(
             f"{path} describes the whole benchmark, so {word_list(both)} cannot be given too. Change the file."

@@ -38,6 +38,9 @@ DATASET_KEYS = (
 )
 """What may be said of a dataset: the arguments of `load`, and what tables call it."""
 
+STANDING = Path(__file__).with_name("standing.toml")
+"""The file of the standing benchmark."""
+
 
 @dataclass(frozen=True)
 class BenchmarkFile:
