@@ -362,7 +362,18 @@ def _bits(arrays: dict[str, Array]) -> list[tuple[str, bytes]]:
 
 
 def _environment() -> Environment:
-    """Software and machine of this process. JAX and Keras have no part in the result."""
+    """Software and machine of this process. JAX and Keras have no part in the result.
+
+    The linear algebra library has other programs for each kind of processor, and OPENBLAS_CORETYPE chooses among them:
+    with others, the last digits differ.
+    """
+    from threadpoolctl import threadpool_info
+
     found = Environment.current("cpu", 1, 1)
     versions = {name: one for name, one in found.versions.items() if name not in {"jax", "jaxlib", "keras"}}
-    return replace(found, versions={**versions, **{name: version(name) for name in _PACKAGES}})
+    versions |= {name: version(name) for name in _PACKAGES}
+    for library in threadpool_info():
+        if library["user_api"] == "blas":
+            name = f"{library['internal_api']} {library['version']}"
+            versions[name] = f"programs for {library.get('architecture', 'any processor')}"
+    return replace(found, versions=versions)

@@ -95,11 +95,19 @@ def _placed(frame: Frame, dots: Sequence[Dot]) -> list[Name]:
         for left, middle, end in tries if dot.named else ():
             box = (left - width if end else left, middle - 7, left if end else left + width, middle + 7)
             inside = box[0] >= LEFT and box[2] <= 100 and frame.top - 14 <= box[1] and box[3] <= frame.bottom
-            if inside and not any(_meet(box, other) for other in taken):
+            # A name that is nearer to another dot would be read as that one's.
+            own = _gap(box, (x, y)) <= min(_gap(box, place) for place in places)
+            if inside and own and not any(_meet(box, other) for other in taken):
                 taken.append(box)
                 found.append(Name(left, middle, text, dot.color, end))
                 break
     return found
+
+
+def _gap(box: tuple[float, float, float, float], place: Point) -> float:
+    """Pixels between a box and a point, at the narrowest width."""
+    across = max(box[0] - place[0], place[0] - box[2], 0.0) * _NARROWEST / 100
+    return math.hypot(across, max(box[1] - place[1], place[1] - box[3], 0.0))
 
 
 def _meet(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
