@@ -11,6 +11,7 @@ from fittingroom.reports.drawing.plots import CHARACTER, LEFT, Frame, Name, Plot
 
 _WIDE_RANGE = 8.0  # beyond this factor an axis of costs has equal distances for equal factors
 _NARROWEST = 330  # pixels: the width that places for names are tried with
+_NEAR = 6  # pixels: by so much another dot may be nearer to a name than its own
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def _placed(frame: Frame, dots: Sequence[Dot]) -> list[Name]:
             box = (left - width if end else left, middle - 7, left if end else left + width, middle + 7)
             inside = box[0] >= LEFT and box[2] <= 100 and frame.top - 14 <= box[1] and box[3] <= frame.bottom
             # A name that is nearer to another dot would be read as that one's.
-            own = _gap(box, (x, y)) <= min(_gap(box, place) for place in places)
+            own = _gap(box, (x, y)) <= min(_gap(box, place) for place in places) + _NEAR
             if inside and own and not any(_meet(box, other) for other in taken):
                 taken.append(box)
                 found.append(Name(left, middle, text, dot.color, end))
