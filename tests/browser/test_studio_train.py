@@ -116,6 +116,7 @@ def test_choose_press_watch_stop_continue_and_compare(visit: Visit, folder: Path
         expect(phone.page.get_by_role("link", name="See its mistakes")).to_be_visible()
         stopped = epoch(page)
         resume.click()
+        expect(resume).to_be_hidden(timeout=SOON)
         expect(page.locator("#status")).to_contain_text("training, epoch", timeout=SOON)
         wait_for_epoch(page, stopped + 1)
         button.click()
@@ -123,6 +124,7 @@ def test_choose_press_watch_stop_continue_and_compare(visit: Visit, folder: Path
 
         # Trained again with another setting, the run before is a ghost behind the new curves.
         write(page, "epochs", "3")
+        expect(page).to_have_url(re.compile(r"run=\d{4}"), timeout=SOON)
         earlier = re.findall(r"run=([^&]+)", page.url)[0].replace("%2B", "+")
         button.click()
         expect(page.locator('[data-curve="loss"] .legend')).to_contain_text(earlier, timeout=SOON)

@@ -94,7 +94,8 @@ def test_a_way_through_all_panels_with_one_selection(visit: Visit, server: Servi
     page.locator(".shots .shot-button").first.click()
     panel = page.locator(".image-panel")
     expect(panel.locator("h2")).to_have_text(f"{label} taken for {predicted}")
-    assert panel.locator(".image-picture img").evaluate("one => [one.width, one.naturalWidth]") == [192, 8]
+    size = "one => one.decode().then(() => [one.width, one.naturalWidth])"
+    assert panel.locator(".image-picture img").evaluate(size) == [192, 8]
     expect(panel.locator(".image-course polyline").first).to_be_visible()
     expect(panel.locator(".neighbours .shot-button")).to_have_count(12)
     expect(panel.locator(".pixel-map")).to_be_visible(timeout=30_000)

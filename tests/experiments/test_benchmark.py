@@ -193,6 +193,7 @@ class Raises(DummyClassifier):
 """
 
 
+@pytest.mark.slow
 def test_a_cell_that_fails_dies_or_takes_too_long_is_a_result(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
