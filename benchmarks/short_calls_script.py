@@ -33,6 +33,23 @@ def fit_of(side: str) -> Callable[..., Any]:
     return fittingroom.fit
 
 
+def course_model(scale: float | None = None) -> Any:
+    """The course's model, compiled; it divides its images by `scale`, if there is one."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    stack = [
+        keras.Input((28, 28)),
+        *([] if scale is None else [keras.layers.Rescaling(1 / scale)]),
+        keras.layers.Flatten(),
+        keras.layers.Dense(128, activation="relu"),
+        keras.layers.Dense(10, activation="softmax"),
+    ]
+    made = keras.Sequential(stack)
+    made.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return made
+
+
 def works(fit: Callable[..., Any], options: dict[str, Any], folder: Path) -> dict[str, Callable[[], None]]:
     """What can be asked for: each trains a model that stays, so that only the first call compiles."""
     import keras
@@ -58,19 +75,7 @@ def works(fit: Callable[..., Any], options: dict[str, Any], folder: Path) -> dic
             piece = slice(index * BATCH, (index + 1) * BATCH)
             return images[piece], labels[piece]
 
-    def model() -> keras.Model:
-        keras.utils.set_random_seed(0)
-        stack = [
-            keras.Input((28, 28)),
-            keras.layers.Flatten(),
-            keras.layers.Dense(128, activation="relu"),
-            keras.layers.Dense(10, activation="softmax"),
-        ]
-        made = keras.Sequential(stack)
-        made.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-        return made
-
-    calls, watched, streamed = model(), model(), model()
+    calls, watched, streamed = course_model(), course_model(), course_model()
 
     def ten_calls() -> None:
         for _ in range(10):

@@ -15,6 +15,7 @@ import pytest
 
 import fittingroom as fr
 from fittingroom.api.run import Run
+from fittingroom.engine import snapshots
 from fittingroom.errors import RunError, StorageError
 from fittingroom.progress import Progress
 from fittingroom.recipes.recipe import Recipe
@@ -23,7 +24,7 @@ from fittingroom.runs.place import is_unfinished
 from fittingroom.runs.unfinished import RunLock, UnfinishedRecord
 from tests.api.stopping import assert_same_training
 
-RECIPE = Recipe(name="killed", hidden=(8,), dropout=0.1, epochs=150)
+RECIPE = Recipe(name="killed", hidden=(8,), dropout=0.1, epochs=400)
 PROGRAM = f"""
 import sys
 import fittingroom as fr
@@ -43,6 +44,12 @@ def wait_for(condition: object, process: subprocess.Popen[bytes]) -> None:
     while not condition():  # type: ignore[operator]
         assert process.poll() is None, process.stderr.read().decode() if process.stderr else ""
         time.sleep(0.005)
+
+
+@pytest.fixture(autouse=True)
+def a_checkpoint_of_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Although an epoch takes no longer than a checkpoint; not in the other processes."""
+    monkeypatch.setattr(snapshots, "TRAINING_PER_SAVING", 0)
 
 
 @pytest.fixture(scope="module")

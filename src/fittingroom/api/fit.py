@@ -105,8 +105,8 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
             and its weights are drawn again; the given one stays as it is. As many train at once as there are cores (or
             devices), each with callbacks of its own, exactly as it would alone.
         stop: conditions such as `"loss<0.4"` or `"val_loss rises 3"`, on any number that the history will have.
-        checkpoint_every: epochs between checkpoints. (Ctrl-C, SIGTERM and errors write one at once; those of large
-            models wait until training has taken twenty times as long as writing takes.)
+        checkpoint_every: epochs between checkpoints. (Each waits until training has taken twenty times as long as
+            writing it takes. Ctrl-C, SIGTERM and errors write one at once.)
         resume: the folder, or the name, of a training that was stopped, or `latest`; it continues there as if it
             had never stopped. All other arguments must be those of its beginning: the same model, data and callbacks.
         out: the run's own folder; None for the next free one in the runs folder. With False the run stays in memory:
@@ -278,5 +278,5 @@ def _sample(x: Any, train: Data) -> str:
         return ""
     digest = hashlib.sha256(np.ascontiguousarray(train.labels).tobytes())
     for image in train.images[:: max(1, len(train) // _SAMPLED_IMAGES)]:
-        digest.update(np.ascontiguousarray(image).tobytes())
+        digest.update(np.ascontiguousarray(image).data)
     return digest.hexdigest()

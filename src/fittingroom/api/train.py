@@ -76,9 +76,8 @@ def train(  # noqa: PLR0913 - what to train on, how, and where to keep it
         color_mode: their colours: `auto`, `rgb` or `grayscale`; None for `auto`.
         exclude: a reviewed list whose images are left out of training and validation, as `fittingroom.load` takes it.
         relabel: a reviewed list whose images get another label. The run keeps what both change.
-        checkpoint_every: epochs between checkpoints, from which `resume` continues after a crash. (Ctrl-C, SIGTERM and
-            errors write one at once; those of large models wait until training has taken twenty times as long as
-            writing takes.)
+        checkpoint_every: epochs between checkpoints, from which `resume` continues after a crash. (Each waits until
+            training has taken twenty times as long as writing it takes. Ctrl-C, SIGTERM and errors write one at once.)
         out: the run's own folder; None for the next free one in the runs folder.
         log: where the training is logged besides: `tensorboard`, `mlflow`, `wandb`, `csv` or `jsonl`, each with a place
             behind a colon (`tensorboard:logs`) or without, or a list of them. A log that fails is reported once, and

@@ -17,7 +17,7 @@ import numpy as np
 from fittingroom.data.dataset import Part
 from fittingroom.data.ranges import ValueRange
 from fittingroom.engine.callbacks import Callback
-from fittingroom.engine.epoch import Examples, Logs
+from fittingroom.engine.epoch import Examples, ImagesInPlace, Logs
 from fittingroom.engine.programs import Order, Programs, numbers
 from fittingroom.engine.snapshots import TrainingPlan, ValidationResult
 from fittingroom.engine.state import State
@@ -133,9 +133,9 @@ class Arrays:
         return ValueRange(0.0, 1.0, False, 0.0, 1.0)  # a dataset's scale is known; reading all its pixels takes long
 
     def examples(self) -> Examples:
-        """The arrays, copied to the device."""
-        # A copy on a CPU too: JAX takes over memory only where it is aligned to 64 bytes, and NumPy aligns to 16.
-        examples: Examples = jax.device_put(Examples(self.images, self.labels, self.weights))  # type: ignore[arg-type]
+        """The arrays on the device, which on a CPU reads large images where they are."""
+        images = _in_place(self.images)
+        examples: Examples = jax.device_put(Examples(images, self.labels, self.weights))  # type: ignore[arg-type]
         return examples
 
     def input_batch(self, count: int = 1) -> Array:
@@ -226,6 +226,46 @@ class Arrays:
         if difference.meaningless:
             raise DataError(f"The validation images {difference.sentence}")
         return (f"The validation images {difference.sentence}",)
+
+
+# Smaller images are copied, which takes milliseconds. The C library gives each array from here on pages of its own, so
+# that all of them begin alike, and programs meet few forms of them.
+LEAST_BYTES_IN_PLACE = 32 * 2**20
+_ALIGNMENT = 64  # bytes; what JAX shares begins at a multiple, and NumPy's arrays begin 16 bytes after one
+_MOST_NUMBERS = 2**31 - 1  # that an index of 32 bits reaches
+
+
+def _in_place(images: Array) -> Any:
+    """What JAX can read without copying it, of large images in the memory of a CPU; other images as they are."""
+    if images.nbytes < LEAST_BYTES_IN_PLACE or not images.flags.c_contiguous or jax.default_backend() != "cpu":
+        return images
+    address, item = images.ctypes.data, images.itemsize
+    before = address % _ALIGNMENT
+    if before % item or images.size + before // item > _MOST_NUMBERS or _canonical(images.dtype) != images.dtype:
+        return images
+    numbers = np.asarray(_Memory(images, address - before, images.size + before // item))
+    return ImagesInPlace(numbers, np.int32(before // item), images.shape)  # type: ignore[arg-type]  # NumPy's
+
+
+def _canonical(dtype: Any) -> Any:
+    """The type that JAX gives to arrays of this one, which it would have to convert."""
+    return jax.dtypes.canonicalize_dtype(dtype)
+
+
+class _Memory:
+    """The memory of an array from up to 63 bytes before it on, which are in the same line of the cache.
+
+    Args:
+        owner: the array, which lives as long as this.
+        address: where it begins.
+        count: how many numbers of the array's type it holds.
+    """
+
+    def __init__(self, owner: Array, address: int, count: int) -> None:
+        self._owner = owner
+        self.__array_interface__ = {
+            "version": 3, "data": (address, True), "shape": (count,), "typestr": owner.dtype.str,
+        }  # fmt: skip
 
 
 class ArrayFeed:

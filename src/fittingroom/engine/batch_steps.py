@@ -179,9 +179,9 @@ class BatchValidation:
         """Over arrays on the device, `size` images at a time."""
 
         def walk() -> Iterator[tuple[Examples, None]]:
-            for start in range(0, examples.images.shape[0], size):
-                batch: Examples = jax.tree.map(lambda array, start=start: array[start : start + size], examples)
-                yield batch, None
+            count = examples.images.shape[0]
+            for start in range(0, count, size):
+                yield examples.piece(start, min(size, count - start)), None
 
         return cls(programs, walk, every, of_arrays=True)
 

@@ -267,9 +267,20 @@ class _SharedProgram:
     def _copies(self, number: int, argument: Any) -> Any:
         original, copies = self._copied.get(number, (None, None))
         if original is not argument:
-            copies = self._copy(argument)
+            one_memory = jax.process_count() == 1 and jax.default_backend() == "cpu"
+            copies = jax.tree.map(self._in_one_memory, argument) if one_memory else self._copy(argument)
             self._copied[number] = argument, copies
         return copies
+
+    def _in_one_memory(self, leaf: jax.Array) -> jax.Array:
+        """An array that lies whole on each device of a CPU: all of them read the same memory."""
+        here = np.asarray(leaf)
+        parts = [jax.device_put(here, device) for device in self._sharding.mesh.devices.flat]
+        return jax.make_array_from_single_device_arrays(leaf.shape, self._sharding, parts)
+
+    def forget(self) -> None:
+        """Lets go of images that an earlier call was given."""
+        self._copied.clear()
 
 
 def _work_per_step(jaxpr: Any) -> int:

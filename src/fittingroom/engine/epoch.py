@@ -7,8 +7,10 @@ it (so that Ctrl-C is heard) or one step (so that callbacks can watch batches) r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -23,12 +25,56 @@ MOST_CLASSES_KEPT = 100
 _SMALLEST_FLOAT16 = -65504.0
 
 
+@partial(jax.tree_util.register_dataclass, data_fields=("numbers", "start"), meta_fields=("shape",))
+@dataclass(frozen=True)
+class ImagesInPlace:
+    """Images that stay where they lie in the host's memory: a program reads them from a row of numbers around them.
+
+    Args:
+        numbers: `(start + n * numbers of an image,)`.
+        start: where the first image begins, int32.
+        shape: of all images, `(n, ...)`.
+    """
+
+    numbers: jax.Array
+    start: jax.Array
+    shape: tuple[int, ...]
+
+    def __getitem__(self, picked: jax.Array) -> jax.Array:
+        """The images of these indices, `(len(picked), ...)`."""
+        size = math.prod(self.shape[1:])
+        rows = jax.lax.GatherDimensionNumbers(offset_dims=(1,), collapsed_slice_dims=(), start_index_map=(0,))
+        begins = (picked * size + self.start)[:, None]
+        found = jax.lax.gather(self.numbers, begins, rows, (size,), mode=jax.lax.GatherScatterMode.CLIP)
+        return found.reshape(-1, *self.shape[1:])
+
+    def piece(self, start: Any, count: int) -> jax.Array:
+        """So many images from one on, `(count, ...)`."""
+        size = math.prod(self.shape[1:])
+        found = jax.lax.dynamic_slice(self.numbers, (start * size + self.start,), (count * size,))
+        return found.reshape(count, *self.shape[1:])
+
+
 class Examples(NamedTuple):
     """Images, labels and (when some count more than others) weights, resident on the device; first axis: the image."""
 
-    images: jax.Array
+    images: jax.Array  # or `ImagesInPlace`, until a step has picked its own
     labels: jax.Array
     weights: jax.Array | None = None
+
+    def picked(self, picked: jax.Array) -> Examples:
+        """Those of these indices."""
+        return Examples(*(None if part is None else part[picked] for part in self))  # type: ignore[arg-type]
+
+    def piece(self, start: Any, count: int) -> Examples:
+        """So many from one on."""
+        return Examples(*(None if part is None else _piece(part, start, count) for part in self))  # type: ignore[arg-type]
+
+
+def _piece(part: Any, start: Any, count: int) -> jax.Array:
+    if isinstance(part, ImagesInPlace):
+        return part.piece(start, count)
+    return jax.lax.dynamic_slice_in_dim(part, start, count)
 
 
 class ImageOutcomes(NamedTuple):
@@ -77,7 +123,7 @@ class StepFunctions:
         full, rest = divmod(count, batch_size)
 
         def batch(examples: Examples, picked: jax.Array) -> Examples:
-            part: Examples = jax.tree.map(lambda array: array[picked], examples)
+            part = examples.picked(picked)
             return part._replace(images=_scaled(part.images, scale))
 
         def run(
@@ -113,7 +159,7 @@ class StepFunctions:
                 raise EvaluationChangesStateError
 
             def batch_at(start: Any, size: int) -> Examples:
-                batch: Examples = jax.tree.map(lambda part: jax.lax.dynamic_slice_in_dim(part, start, size), examples)
+                batch = examples.piece(start, size)
                 return batch._replace(images=_scaled(batch.images, scale))
 
             def one(now: tuple[Values, Logs], start: Any, size: int) -> tuple[tuple[Values, Logs], ImageOutcomes]:

@@ -161,6 +161,13 @@ class Programs:
         result: tuple[State, Logs] = self._stepping[1](*arguments)
         return result
 
+    def forget(self) -> None:
+        """Lets go of the images that were trained on, where the programs are kept for another call."""
+        self._stepping = None
+        for program in self._compiled.values():
+            if hasattr(program, "forget"):
+                program.forget()
+
     def evaluate(self, state: State, examples: Examples) -> tuple[Logs, ImageOutcomes]:
         """The metrics over all examples, and the outcome of each."""
         result: tuple[Logs, ImageOutcomes] = self._call("evaluate", state.weights, examples)

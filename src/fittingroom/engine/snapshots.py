@@ -174,19 +174,18 @@ def _same_outcomes(first: ImageOutcomes, second: ImageOutcomes) -> bool:
 
 # A training that ends so soon after its last snapshot writes its run alone, with no checkpoint before it.
 LEAST_SECONDS_TO_LOSE = 1.0
-# Smaller snapshots are saved whenever they are due. Larger ones wait until training has taken this many times as long
-# as saving takes, so that a crash loses at most that much training.
-BYTES_SAVED_AT_ONCE = 16_000_000
+# A snapshot waits until training has taken this many times as long as saving takes: saving costs at most 5%, and a crash
+# loses at most that much training.
 TRAINING_PER_SAVING = 20
-# How fast saving is thought to be before the first time.
-BYTES_PER_SECOND = 200e6
+# How long saving is thought to take before the first time: waiting for the disk, and the bytes.
+SECONDS_TO_SYNC, BYTES_PER_SECOND = 0.003, 200e6
 
 
 class SnapshotSaver:
     """Holds the latest snapshot of a training, and decides when it is worth saving.
 
-    A small model's snapshot takes milliseconds, and is saved whenever it is due. One of a model with 24 million weights
-    and Adam has 290 MB; saved after each short epoch, it would take most of the time.
+    A small model's snapshot takes milliseconds, and so may its epoch. One of a model with 24 million weights and Adam
+    has 290 MB; saved after each short epoch, it would take most of the time.
 
     Args:
         save: writes a snapshot; None where none is written. Its errors are passed on.
@@ -233,6 +232,7 @@ class SnapshotSaver:
         trained = time.perf_counter() - self._saved_at
         if over and trained < LEAST_SECONDS_TO_LOSE:
             return False
-        size = sum(value.nbytes for group in snapshot.state for value in group)
-        seconds = size / BYTES_PER_SECOND if self._last_took is None else self._last_took
-        return size < BYTES_SAVED_AT_ONCE or trained >= TRAINING_PER_SAVING * seconds
+        if self._last_took is None:
+            size = sum(value.nbytes for group in snapshot.state for value in group)
+            return trained >= TRAINING_PER_SAVING * (SECONDS_TO_SYNC + size / BYTES_PER_SECOND)
+        return trained >= TRAINING_PER_SAVING * self._last_took

@@ -172,13 +172,16 @@ class RunsFolder:
                 _check_new(out)
                 out.mkdir(exist_ok=True)
                 return out
+            # To try each number would take longer with every run of the day.
+            taken = {path.name for path in parent.iterdir()}
             for number in itertools.count(1):
-                try:
-                    (parent / f"{name}-{number}").mkdir()
-                except FileExistsError:  # perhaps by another process, this very moment
+                path = parent / f"{name}-{number}"
+                if path.name in taken:
                     continue
-                break
-        return parent / f"{name}-{number}"
+                with suppress(FileExistsError):  # by another process, this very moment
+                    path.mkdir()
+                    return path
+        raise AssertionError("numbers do not end")
 
 
 def _check_new(out: Path) -> None:

@@ -172,6 +172,7 @@ class Job:
             self._validate(trainer, programs, training)
             seconds = Seconds(ready - self.started - compile_seconds, compile_seconds, train_seconds)
             kept = self._kept(unfinished, [training], [seconds], seconds)
+        programs.forget()
         self.after(training)
         return kept
 
