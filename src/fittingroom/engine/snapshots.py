@@ -174,7 +174,7 @@ def _same_outcomes(first: ImageOutcomes, second: ImageOutcomes) -> bool:
 
 # A training that ends so soon after its last snapshot writes its run alone, with no checkpoint before it.
 LEAST_SECONDS_TO_LOSE = 1.0
-# A snapshot waits until training has taken this many times as long as saving takes: saving costs at most 5%, and a crash
+# A snapshot waits until training has taken this many times as long as saving takes: it costs 5% at most, and a crash
 # loses at most that much training.
 TRAINING_PER_SAVING = 20
 # How long saving is thought to take before the first time: waiting for the disk, and the bytes.
