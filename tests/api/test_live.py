@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fittingroom as fr
-from fittingroom.engine import trainer
+from fittingroom.engine import programs
 from fittingroom.errors import DivergedError, Interrupted
 from fittingroom.progress import Progress
 from fittingroom.recipes.recipe import Recipe
@@ -26,7 +26,7 @@ RECIPE = Recipe(name="watched", hidden=(8,), epochs=3)
 
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer, "SECONDS_PER_CALL", 1e-6)
+    monkeypatch.setattr(programs, "SECONDS_PER_CALL", 1e-6)
     monkeypatch.setattr(live, "_SECONDS_BETWEEN_STEPS", 0.0)
 
 

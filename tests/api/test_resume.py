@@ -13,7 +13,7 @@ import pytest
 
 import fittingroom as fr
 from fittingroom.api.run import Run
-from fittingroom.engine import snapshots, trainer
+from fittingroom.engine import programs, snapshots
 from fittingroom.errors import InputError, Interrupted, RunError, UnknownNameError
 from fittingroom.progress import Progress
 from fittingroom.recipes.recipe import Recipe
@@ -41,7 +41,7 @@ SEEDS = (5, 1, 8)  # one more than the cores of a small machine, so that one has
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets a signal be heard within an epoch, and each have a checkpoint, although epochs here take no time."""
-    monkeypatch.setattr(trainer, "SECONDS_PER_CALL", 1e-6)
+    monkeypatch.setattr(programs, "SECONDS_PER_CALL", 1e-6)
     monkeypatch.setattr(snapshots, "TRAINING_PER_SAVING", 0)
 
 

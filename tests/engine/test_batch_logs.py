@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import fittingroom
+from fittingroom.engine import keras_callbacks
 from fittingroom.engine.batch_steps import BatchLogs
 from fittingroom.errors import DivergedError
 from tests.engine import models
@@ -76,7 +77,13 @@ def test_whoever_reads_finds_floats_in_alphabetic_order(way: str) -> None:
 
 
 @pytest.mark.usefixtures("quick_compiler")
-def test_numbers_that_nobody_reads_stay_on_the_device_and_can_be_read_later(digits: Images) -> None:
+@pytest.mark.parametrize("grouped", [False, True])
+def test_numbers_that_nobody_reads_stay_on_the_device_and_can_be_read_later(
+    grouped: bool, digits: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not grouped:
+        monkeypatch.setattr(keras_callbacks, "MOST_BYTES_OF_STATE", 0)
+
     class Keeps(keras.callbacks.Callback):
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             kept.append(logs)
@@ -85,7 +92,7 @@ def test_numbers_that_nobody_reads_stay_on_the_device_and_can_be_read_later(digi
     kept: list[Any] = []
     on_device: list[bool] = []
     history = fittingroom.fit(models.small(), digits.x, digits.y, batch_size=4, callbacks=[Keeps()], verbose=0).history
-    assert on_device == [True] * 11
+    assert on_device == [not grouped] * 11  # of a group, all are fetched at once
     assert kept[-1] == {name: values[0] for name, values in history.items()}
     assert all(math.isfinite(logs["loss"]) for logs in kept)
 

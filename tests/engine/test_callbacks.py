@@ -14,6 +14,7 @@ import pytest
 
 import fittingroom
 from fittingroom.api.run import Run
+from fittingroom.engine import keras_callbacks
 from fittingroom.engine.programs import Programs
 from fittingroom.errors import InputError
 from tests.engine import models
@@ -210,12 +211,14 @@ def test_every_event_comes_when_it_comes_in_keras_with_the_same_numbers_and_the_
         assert mine[3] == pytest.approx(other[3], abs=1e-4), mine[:2]
 
 
-def test_watching_batches_is_said_to_cost_time_and_watching_epochs_is_not(
-    digits: Images, caplog: pytest.LogCaptureFixture
+def test_watching_batches_is_said_to_cost_time_where_it_does_and_watching_epochs_is_not(
+    digits: Images, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with caplog.at_level(logging.INFO, logger="fittingroom"):
         fit(models.small(), digits, Inspector(), epochs=1)
+        fit(models.small(), digits, BatchInspector(), epochs=1)
         assert caplog.messages == []
+        monkeypatch.setattr(keras_callbacks, "MOST_BYTES_OF_STATE", 0)
         run = fit(models.small(), digits, BatchInspector(), epochs=1)
     assert len(caplog.messages) == 1
     assert caplog.messages[0].startswith("BatchInspector watches every batch")

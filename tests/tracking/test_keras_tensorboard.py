@@ -82,7 +82,7 @@ def test_it_writes_batches_where_they_are_asked_for(tmp_path: Path, caplog: pyte
     fit(keras.callbacks.TensorBoard(tmp_path, update_freq=2, write_graph=False, write_steps_per_second=True), epochs=1)
     assert list(numbers(tmp_path / "train", "batch_loss")) == [2, 4, 6]
     assert set(numbers(tmp_path / "train", "epoch_steps_per_second")) == {0}
-    assert "TensorBoard watches every batch" in caplog.text
+    assert "TensorBoard watches the batches of validation" in caplog.text
 
 
 def test_a_full_disk_ends_its_log_and_not_the_training(

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -17,7 +17,8 @@ import numpy as np
 from fittingroom.data.dataset import Part
 from fittingroom.data.ranges import ValueRange
 from fittingroom.engine.callbacks import Callback
-from fittingroom.engine.epoch import Examples, ImagesInPlace, Logs
+from fittingroom.engine.epoch import Examples, Logs
+from fittingroom.engine.images_in_place import ImagesInPlace
 from fittingroom.engine.programs import Order, Programs, numbers
 from fittingroom.engine.snapshots import TrainingPlan, ValidationResult
 from fittingroom.engine.state import State
@@ -134,7 +135,7 @@ class Arrays:
 
     def examples(self) -> Examples:
         """The arrays on the device, which on a CPU reads large images where they are."""
-        images = _in_place(self.images)
+        images = ImagesInPlace.of(self.images)
         examples: Examples = jax.device_put(Examples(images, self.labels, self.weights))  # type: ignore[arg-type]
         return examples
 
@@ -228,46 +229,6 @@ class Arrays:
         return (f"The validation images {difference.sentence}",)
 
 
-# Smaller images are copied, which takes milliseconds. The C library gives each array from here on pages of its own, so
-# that all of them begin alike, and programs meet few forms of them.
-LEAST_BYTES_IN_PLACE = 32 * 2**20
-_ALIGNMENT = 64  # bytes; what JAX shares begins at a multiple, and NumPy's arrays begin 16 bytes after one
-_MOST_NUMBERS = 2**31 - 1  # that an index of 32 bits reaches
-
-
-def _in_place(images: Array) -> Any:
-    """What JAX can read without copying it, of large images in the memory of a CPU; other images as they are."""
-    if images.nbytes < LEAST_BYTES_IN_PLACE or not images.flags.c_contiguous or jax.default_backend() != "cpu":
-        return images
-    address, item = images.ctypes.data, images.itemsize
-    before = address % _ALIGNMENT
-    if before % item or images.size + before // item > _MOST_NUMBERS or _canonical(images.dtype) != images.dtype:
-        return images
-    numbers = np.asarray(_Memory(images, address - before, images.size + before // item))
-    return ImagesInPlace(numbers, np.int32(before // item), images.shape)  # type: ignore[arg-type]  # NumPy's
-
-
-def _canonical(dtype: Any) -> Any:
-    """The type that JAX gives to arrays of this one, which it would have to convert."""
-    return jax.dtypes.canonicalize_dtype(dtype)
-
-
-class _Memory:
-    """The memory of an array from up to 63 bytes before it on, which are in the same line of the cache.
-
-    Args:
-        owner: the array, which lives as long as this.
-        address: where it begins.
-        count: how many numbers of the array's type it holds.
-    """
-
-    def __init__(self, owner: Array, address: int, count: int) -> None:
-        self._owner = owner
-        self.__array_interface__ = {
-            "version": 3, "data": (address, True), "shape": (count,), "typestr": owner.dtype.str,
-        }  # fmt: skip
-
-
 class ArrayFeed:
     """The steps of epochs over arrays on the device. A pass is once through all images, each pass in its own order.
 
@@ -278,7 +239,8 @@ class ArrayFeed:
         programs: what the steps run through.
         plan: how long, and in which order.
         examples: on the device.
-        single_steps: whether each call runs one step, and takes over the memory of the state before it.
+        mode: `step` where each call runs one step, and takes over the memory of the state before it; `group` where it
+            notes the numbers after each step; else `train`.
 
     Attributes:
         at_once: whether an epoch can continue from any of its steps.
@@ -291,10 +253,14 @@ class ArrayFeed:
     exhausted = False
 
     def __init__(
-        self, programs: Programs, plan: TrainingPlan, examples: Examples, *, single_steps: bool = False
+        self,
+        programs: Programs,
+        plan: TrainingPlan,
+        examples: Examples,
+        mode: Literal["train", "step", "group"] = "train",
     ) -> None:
         self._programs = programs
-        self.single_steps = single_steps
+        self._mode = mode
         self._own: State | None = None  # the last step's result, whose memory nobody else needs
         self._order_on_device: Any = None
         self._plan = plan
@@ -308,8 +274,17 @@ class ArrayFeed:
         self.images = self._count
 
     def prepare(self, state: State) -> None:
-        """Compiles the program of the epoch, or that of its single steps."""
-        self._programs.prepare_train(state, self._examples, self._order, steps=self.single_steps)
+        """Compiles the program of the epoch, or that of its single steps or groups."""
+        self._programs.prepare_train(state, self._examples, self._order, self._mode)
+
+    @property
+    def single_steps(self) -> bool:
+        """Whether each call runs one step, and takes over the memory of the state before it."""
+        return self._mode == "step"
+
+    def leave_groups(self) -> None:
+        """Runs single steps from now on, whose program is compiled at the first."""
+        self._mode = "step"
 
     def begin(self, epoch: int, first_epoch: int) -> None:
         """Starts an epoch of a training that started with `first_epoch`; both are counted from 0."""
@@ -335,6 +310,22 @@ class ArrayFeed:
             state, _ = self._call(state, 0, 0)
         return self._call(state, first, last)
 
+    def gather(self, start: int, wanted: int) -> int:
+        """How many steps a group can have from step `start` on."""
+        assert self.steps is not None
+        return min(wanted, self.steps - start)
+
+    def group(self, state: State, start: int, stop: int) -> tuple[State, Logs, Logs]:
+        """What `run` does, and the logs after each step."""
+        if start == 0 and self._start:
+            state = self._programs.group(state, self._examples, self._on_device(), 0, 0)[0]
+        return self._programs.group(state, self._examples, self._on_device(), self._start + start, self._start + stop)
+
+    def _on_device(self) -> Any:
+        if self._order_on_device is None:
+            self._order_on_device = jax.device_put(self._order)
+        return self._order_on_device
+
     def first_bad_step(self, before: State, start: int, stop: int) -> int:
         """The first of the steps `start` to `stop` with a non-finite loss, counted from 1.
 
@@ -348,12 +339,12 @@ class ArrayFeed:
         return high
 
     def _call(self, state: State, start: int, stop: int) -> tuple[State, Logs]:
-        if not self.single_steps:
+        if self._mode == "train":
             return self._programs.train(state, self._examples, self._order, start, stop)
+        if self._mode == "group":
+            return self._programs.group(state, self._examples, self._on_device(), start, stop)[:2]
         state = state if state is self._own else state.copied()
-        if self._order_on_device is None:
-            self._order_on_device = jax.device_put(self._order)
-        result = self._programs.step(state, self._examples, self._order_on_device, start, stop)
+        result = self._programs.step(state, self._examples, self._on_device(), start, stop)
         self._own = result[0]
         return result
 

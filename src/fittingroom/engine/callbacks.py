@@ -25,6 +25,7 @@ from fittingroom.text import word_list
 if TYPE_CHECKING:
     import keras
 
+    from fittingroom.engine.keras_callbacks import KerasCallbacks
     from fittingroom.recipes.stop import StopRule
 
 Numbers = dict[str, float]
@@ -48,6 +49,10 @@ class Callback:
     watches_batch_begins: bool = True
     watches_test_batches: bool = False
     ends_quietly_on_nan: bool = False
+
+    def for_groups(self) -> KerasCallbacks | None:
+        """What is called for the batches of a group of steps once it is done; None where it must be before the next."""
+        return None
 
     def initial_epoch(self) -> int | None:
         """The epoch to begin with, counted from 0, asked after `train_begin`; None for that of the plan."""

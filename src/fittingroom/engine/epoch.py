@@ -7,15 +7,14 @@ it (so that Ctrl-C is heard) or one step (so that callbacks can watch batches) r
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from fittingroom.engine.images_in_place import ImagesInPlace
 from fittingroom.engine.state import State, Values
 
 Logs = dict[str, jax.Array]
@@ -23,36 +22,8 @@ Logs = dict[str, jax.Array]
 # With more classes than this, a run would be mostly the probabilities of all classes for each image and epoch.
 MOST_CLASSES_KEPT = 100
 _SMALLEST_FLOAT16 = -65504.0
-
-
-@partial(jax.tree_util.register_dataclass, data_fields=("numbers", "start"), meta_fields=("shape",))
-@dataclass(frozen=True)
-class ImagesInPlace:
-    """Images that stay where they lie in the host's memory: a program reads them from a row of numbers around them.
-
-    Args:
-        numbers: `(start + n * numbers of an image,)`.
-        start: where the first image begins, int32.
-        shape: of all images, `(n, ...)`.
-    """
-
-    numbers: jax.Array
-    start: jax.Array
-    shape: tuple[int, ...]
-
-    def __getitem__(self, picked: jax.Array) -> jax.Array:
-        """The images of these indices, `(len(picked), ...)`."""
-        size = math.prod(self.shape[1:])
-        rows = jax.lax.GatherDimensionNumbers(offset_dims=(1,), collapsed_slice_dims=(), start_index_map=(0,))
-        begins = (picked * size + self.start)[:, None]
-        found = jax.lax.gather(self.numbers, begins, rows, (size,), mode=jax.lax.GatherScatterMode.CLIP)
-        return found.reshape(-1, *self.shape[1:])
-
-    def piece(self, start: Any, count: int) -> jax.Array:
-        """So many images from one on, `(count, ...)`."""
-        size = math.prod(self.shape[1:])
-        found = jax.lax.dynamic_slice(self.numbers, (start * size + self.start,), (count * size,))
-        return found.reshape(count, *self.shape[1:])
+# A program that notes the numbers after each step has room for so many.
+MOST_STEPS_GROUPED = 64
 
 
 class Examples(NamedTuple):
@@ -114,13 +85,20 @@ class StepFunctions:
     fixed_batch: int | None = None  # how many images the model takes at once, where it takes no other number
     keeps_metrics: bool = False  # whether a metric depends on what came before its reset
 
-    def train_program(self, count: int, batch_size: int, scale: float | None) -> Callable[..., Any]:
+    def train_program(
+        self, count: int, batch_size: int, scale: float | None, *, noting: bool = False
+    ) -> Callable[..., Any]:
         """A pure function `(state, examples, order, start, stop) -> (state, logs)` that runs steps `start` to `stop`.
 
         `order` (int32, `(count,)`) says which image comes when. Step `i` takes images `i * batch_size` and on; the last
         step takes what is left, as in Keras. Metrics start afresh when `start` is 0; `logs` are those since then.
+        With `noting`, there is a third result: the logs after each step, `(MOST_STEPS_GROUPED,)`.
         """
         full, rest = divmod(count, batch_size)
+
+        def noted(notes: Logs, place: Any, state: State, logs: Logs) -> Logs:
+            values = (logs or self.results(state.metrics)) if notes else {}
+            return {name: note.at[place].set(values[name]) for name, note in notes.items()}
 
         def batch(examples: Examples, picked: jax.Array) -> Examples:
             part = examples.picked(picked)
@@ -128,21 +106,26 @@ class StepFunctions:
 
         def run(
             state: State, examples: Examples, order: jax.Array, start: jax.Array, stop: jax.Array
-        ) -> tuple[State, Logs]:
+        ) -> tuple[Any, ...]:
             state = self._with_metrics(state, start == 0)
             logs = self._no_logs(self.train_step, state, batch(examples, order[:batch_size]))
+            notes = self._no_notes(state, logs) if noting else {}
 
-            def step(index: jax.Array, now: tuple[State, Logs]) -> tuple[State, Logs]:
+            def taken(now: tuple[State, Logs, Logs], given: Examples, place: Any) -> tuple[State, Logs, Logs]:
+                state, logs = self.train_step(now[0], given)
+                return state, logs, noted(now[2], place, state, logs)
+
+            def step(index: jax.Array, now: tuple[State, Logs, Logs]) -> tuple[State, Logs, Logs]:
                 picked = jax.lax.dynamic_slice(order, (index * batch_size,), (batch_size,))
-                return self.train_step(now[0], batch(examples, picked))
+                return taken(now, batch(examples, picked), index - start)
 
-            state, logs = jax.lax.fori_loop(start, jnp.minimum(stop, full), step, (state, logs))
+            now = jax.lax.fori_loop(start, jnp.minimum(stop, full), step, (state, logs, notes))
             if rest:  # the last batch has a shape of its own, so it cannot be a turn of the loop
                 last = batch(examples, order[full * batch_size :])
-                state, logs = jax.lax.cond(
-                    stop > full, lambda now: self.train_step(now[0], last), lambda now: now, (state, logs)
-                )
-            return state, logs or self.results(state.metrics)
+                now = jax.lax.cond(stop > full, lambda now: taken(now, last, full - start), lambda now: now, now)
+            state, logs, notes = now
+            found = state, logs or self.results(state.metrics)
+            return (*found, notes) if noting else found
 
         return run
 
@@ -232,6 +215,11 @@ class StepFunctions:
             return {}
         zeros: Logs = jax.tree.map(lambda log: jnp.zeros(log.shape, log.dtype), jax.eval_shape(step, state, batch)[1])
         return zeros
+
+    def _no_notes(self, state: State, logs: Logs) -> Logs:
+        """Room for the logs of each step."""
+        values = logs or jax.eval_shape(self.results, state.metrics)
+        return {name: jnp.zeros((MOST_STEPS_GROUPED, *value.shape), value.dtype) for name, value in values.items()}
 
     def _with_metrics(self, state: State, first: jax.Array) -> State:
         """The state, its metrics started afresh where this is the first batch."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import copy
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from fittingroom.engine.callbacks import Callback, LastingCallbacks, Numbers
+from fittingroom.engine.grouped_steps import MOST_BYTES_OF_STATE
+from fittingroom.engine.hidden_variables import HiddenVariables
 from fittingroom.engine.state import State, Variables
 from fittingroom.errors import InputError
 from fittingroom.text import word_list
@@ -56,6 +59,7 @@ class KerasCallbacks(Callback):
         self.ends_quietly_on_nan = any(isinstance(callback, keras.callbacks.TerminateOnNaN) for callback in callbacks)
         self._held: tuple[State, State] | None = None  # a state, and the model's own copy of it
         self._shown_variables: Variables | None = None
+        self._hidden: HiddenVariables | None = None
 
     @staticmethod
     def checked(given: Sequence[Any]) -> tuple[keras.callbacks.Callback, ...]:
@@ -118,7 +122,7 @@ class KerasCallbacks(Callback):
             validation: whether there is validation.
         """
         notes = []
-        if self.watching and every == 1:
+        if self.watching and every == 1 and self.for_groups() is None:
             notes.append(
                 f"{word_list(self.watching)} {'watches' if len(self.watching) == 1 else 'watch'} every batch, so the "
                 "compiled program stops after each one, and a "
@@ -179,6 +183,55 @@ class KerasCallbacks(Callback):
             self._shown_variables = None
             return State.of(self._model)
         return state if self._shown_variables.hold(state) else State.of(self._model)
+
+    def for_groups(self) -> KerasCallbacks | None:
+        """Itself, where the model is small and its variables can tell when somebody looks at them."""
+        variables = Variables(self._model)
+        return self if HiddenVariables.can_hide(variables) and variables.nbytes <= MOST_BYTES_OF_STATE else None
+
+    @contextmanager
+    def unseen(self) -> Iterator[None]:
+        """Within the context, `unseen_batch` calls them without a state to see; nobody else looks at the model."""
+        if self._shown_variables is None:
+            self._shown_variables = Variables(self._model)
+        self._held, self._hidden = None, HiddenVariables(self._shown_variables)
+        try:
+            yield
+        finally:
+            self._hidden.reveal()
+            self._hidden = None
+
+    def unseen_batch(self, event: str, step: int, logs: Numbers, find: Callable[[], State]) -> State | None:
+        """Calls them for a batch. If none looks at the model, it returns None; else the state as they left it.
+
+        Args:
+            event: the name of Keras's method.
+            step: the batch's number in the epoch.
+            logs: its numbers.
+            find: gives the state that they would see, when one of them looks, and where one raises.
+        """
+        hidden, variables, model = self._hidden, self._shown_variables, self._model
+        assert hidden is not None
+        assert variables is not None
+        hidden.hide(find)
+        try:
+            for callback in self._callbacks.callbacks:
+                getattr(callback, event)(step, logs)
+        except BaseException:
+            hidden.look()  # the model is left as the callback would have seen it
+            raise
+        if hidden.is_hidden and variables.are_of_optimizer(model):
+            return None
+        shown = hidden.look()
+        if not variables.are_those_of(model):
+            self._shown_variables = None
+            return State.of(model)
+        return shown if variables.hold(shown) else State.of(model)
+
+    def show(self, state: State) -> None:
+        """Makes the model hold the state's own arrays, which nobody else needs."""
+        if self._shown_variables is None or not self._shown_variables.show(state):
+            state.write_to(self._model)
 
     def initial_epoch(self) -> int | None:
         """The epoch where `BackupAndRestore` found that training was cut off."""

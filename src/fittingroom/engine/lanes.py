@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -211,9 +211,11 @@ class _VectorisedPrograms(Programs):
         self._turn = threading.Condition()
         self._waiting: dict[int, _Call] = {}  # by thread
 
-    def prepare_train(self, state: State, examples: Examples, order: Order, *, steps: bool = False) -> None:
+    def prepare_train(
+        self, state: State, examples: Examples, order: Order, name: Literal["train", "step", "group"] = "train"
+    ) -> None:
         """Compiles the training program for all riders."""
-        del steps  # there are none of a rider alone
+        del name  # there are no steps of a rider alone
         self._prepare("train", (state, examples, order, np.int32(0), np.int32(0)))
 
     def prepare_evaluate(self, state: State, examples: Examples) -> None:

@@ -18,9 +18,12 @@ from fittingroom.engine.snapshots import ValidationResult
 from fittingroom.engine.state import State
 
 Order = np.ndarray[Any, np.dtype[np.int32]]
-# A step is the training program too, and takes over the memory of the state that it is given.
-ProgramName = Literal["train", "step", "evaluate", "predict"]
+# A step is the training program too, and takes over the memory of the state that it is given. A group is that program
+# as well, and notes the numbers after each step.
+ProgramName = Literal["train", "step", "group", "evaluate", "predict"]
 
+# One call of the training program takes about this long: Ctrl-C and the progress line wait no longer than that.
+SECONDS_PER_CALL = 0.25
 # Large enough that a batch keeps one core busy, small enough that a convolutional network's activations fit in memory.
 EVALUATION_BATCH = 500
 
@@ -111,8 +114,8 @@ class TracedPrograms:
         if name == "predict":
             return steps.predict_program(self.scale)
         count = arguments[1].images.shape[0]
-        if name in {"train", "step"}:
-            return steps.train_program(count, self.batch_size, self.scale)
+        if name in {"train", "step", "group"}:
+            return steps.train_program(count, self.batch_size, self.scale, noting=name == "group")
         return steps.evaluate_program(count, self.evaluation_batch, self.scale)
 
 
@@ -142,8 +145,14 @@ class Programs:
     @property
     def devices(self) -> int:
         """How many devices share a batch of training; 1 until that is compiled."""
-        training = (program for key, program in self._compiled.items() if key[0] in {"train", "step"})
+        training = (program for key, program in self._compiled.items() if key[0] in {"train", "step", "group"})
         return max((getattr(program, "devices", 1) for program in training), default=1)
+
+    def learn_pace(self, steps: int, seconds: float) -> None:
+        """Sets how many steps the next call runs: at most eight times as many, since the first calls are slow."""
+        if steps >= self.steps_per_call and not self.keeps_pace:  # the rest of an epoch says little
+            wanted = int(steps * SECONDS_PER_CALL / max(seconds, 1e-6))
+            self.steps_per_call = max(1, min(wanted, 8 * steps))
 
     def train(self, state: State, examples: Examples, order: Order, start: int, stop: int) -> tuple[State, Logs]:
         """Runs steps `start` to `stop` of an epoch; returns at once, before the device is done."""
@@ -159,6 +168,11 @@ class Programs:
         if self._stepping is None or self._stepping[0] != same:
             self._stepping = same, self._executable("step", arguments), (examples, order)
         result: tuple[State, Logs] = self._stepping[1](*arguments)
+        return result
+
+    def group(self, state: State, examples: Examples, order: Order, start: int, stop: int) -> tuple[State, Logs, Logs]:
+        """What `train` does for at most `MOST_STEPS_GROUPED` steps, and the logs after each of them."""
+        result: tuple[State, Logs, Logs] = self._call("group", state, examples, order, np.int32(start), np.int32(stop))
         return result
 
     def forget(self) -> None:
@@ -207,9 +221,11 @@ class Programs:
         padded = np.concatenate([images, np.zeros((size - len(images), *images.shape[1:]), images.dtype)])
         return np.asarray(self._call("predict", state.weights, padded))[: len(images)]
 
-    def prepare_train(self, state: State, examples: Examples, order: Order, *, steps: bool = False) -> None:
-        """Compiles the training program, or that of single steps, before the clock of training starts."""
-        self._executable("step" if steps else "train", (state, examples, order, np.int32(0), np.int32(0)))
+    def prepare_train(
+        self, state: State, examples: Examples, order: Order, name: Literal["train", "step", "group"] = "train"
+    ) -> None:
+        """Compiles the training program, or that of single steps or groups, before the clock of training starts."""
+        self._executable(name, (state, examples, order, np.int32(0), np.int32(0)))
 
     def prepare_evaluate(self, state: State, examples: Examples) -> None:
         """Compiles the evaluation program before the clock of training starts."""
@@ -233,3 +249,22 @@ class Programs:
 def numbers(logs: Logs) -> dict[str, float]:
     """Logs as Python floats; this waits for the device."""
     return {name: float(np.asarray(value)) for name, value in logs.items()}
+
+
+class PendingCalls:
+    """Calls of programs that have begun, and whose logs nobody has looked at: first step, last step, logs."""
+
+    def __init__(self) -> None:
+        self.began = time.perf_counter()
+        self.calls: list[tuple[int, int, Logs]] = []
+        self.steps = 0
+
+    def add(self, start: int, stop: int, logs: Logs) -> None:
+        """Takes the logs of a call, which may still run."""
+        self.calls.append((start, stop, logs))
+        self.steps += stop - start
+
+    def first_bad(self) -> tuple[int, int] | None:
+        """The first and the last step of the first call after which the loss is not finite; this waits for all."""
+        bad = ((start, stop) for start, stop, logs in self.calls if not math.isfinite(float(np.asarray(logs["loss"]))))
+        return next(bad, None)

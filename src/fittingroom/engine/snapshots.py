@@ -91,6 +91,24 @@ class FinishedEpoch:
     images: int = 0
 
 
+class EpochPlace(NamedTuple):
+    """A place within an epoch.
+
+    Args:
+        state: there, as the callbacks left it.
+        step: how many steps of the epoch are done.
+        logs: the numbers after the last of them; empty where none is done yet.
+        begun: whether callbacks have heard that the next batch begins.
+        ended: whether the epoch ends here.
+    """
+
+    state: State
+    step: int
+    logs: Numbers
+    begun: bool = False
+    ended: bool = False
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """Everything that a training needs to continue as if it had never stopped, to the last bit.

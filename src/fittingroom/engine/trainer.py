@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,8 +17,9 @@ from fittingroom.engine.batch_steps import BatchFeed, BatchLogs, BatchPrograms, 
 from fittingroom.engine.batches import Batches
 from fittingroom.engine.callbacks import Callback, Numbers, StopRequest
 from fittingroom.engine.epoch import EvaluationChangesStateError, Examples, Logs
-from fittingroom.engine.programs import Programs, numbers
+from fittingroom.engine.programs import PendingCalls, Programs, numbers
 from fittingroom.engine.snapshots import (
+    EpochPlace,
     FinishedEpoch,
     Snapshot,
     SnapshotSaver,
@@ -30,10 +32,9 @@ from fittingroom.engine.state import State
 from fittingroom.errors import StorageError
 
 if TYPE_CHECKING:
+    from fittingroom.engine.grouped_steps import GroupedSteps
     from fittingroom.progress import Progress
 
-# One call of the compiled program takes about this long: Ctrl-C and the progress line wait no longer than that.
-SECONDS_PER_CALL = 0.25
 # At most this many single steps are begun before the losses of the first are looked at, so that the next batch is made
 # while a step runs.
 MOST_STEPS_PENDING = 32
@@ -67,6 +68,7 @@ class Trainer:
     batchwise: BatchPrograms | None = None
 
     def __post_init__(self) -> None:
+        self._groups: GroupedSteps | None = None  # runs the steps that a callback watches, where not each is a call
         self._feed = self._feed_of(self.examples)
         self._validation = None if self.validation is None else self._validation_of(self.validation)
         self._first_epoch = self.plan.first_epoch
@@ -79,15 +81,24 @@ class Trainer:
         if isinstance(examples, Batches):
             assert self.batchwise is not None
             return BatchFeed(self.batchwise, examples)
-        single = self.plan.batch_hooks_every == 1 and any(callback.watches_batches for callback in self.callbacks)
-        return ArrayFeed(self.programs, self.plan, examples, single_steps=single)
+        watching = [callback for callback in self.callbacks if callback.watches_batches]
+        if not watching or self.plan.batch_hooks_every > 1:
+            return ArrayFeed(self.programs, self.plan, examples)
+        alone = len(watching) == 1 and type(self.programs) is Programs  # on an accelerator, seeds ride together
+        watcher = watching[0].for_groups() if alone else None
+        if watcher is None:
+            return ArrayFeed(self.programs, self.plan, examples, "step")
+        from fittingroom.engine.grouped_steps import GroupedSteps
+
+        feed = ArrayFeed(self.programs, self.plan, examples, "group")
+        self._groups = GroupedSteps(feed, watcher, self._stop_reason, partial(setattr, self, "_reached"))
+        return feed
 
     def _validation_of(self, examples: Examples | Batches) -> ArrayValidation | BatchValidation:
         watched = any(callback.watches_test_batches for callback in self.callbacks)
         if isinstance(examples, Batches):
             assert self.batchwise is not None
-            every = self.plan.batch_hooks_every if watched else 1
-            return BatchValidation.of_batches(self.batchwise, examples, every)
+            return BatchValidation.of_batches(self.batchwise, examples, self.plan.batch_hooks_every if watched else 1)
         if watched and self.batchwise is not None:
             return self._in_batches(examples, self.plan.batch_hooks_every)
         return ArrayValidation(self.programs, examples)
@@ -111,6 +122,11 @@ class Trainer:
                 raise
             self._validation = self._in_batches(self.validation)
             self._validation.prepare(state)
+
+    def _after_group(self, epoch: int, end: EpochPlace, steps: int, seconds: float) -> None:
+        self._reached = end.state
+        self.programs.learn_pace(steps, seconds)
+        self.progress.step(epoch, end.step, max(self._feed.steps or 0, end.step), end.logs)
 
     def train(
         self,
@@ -243,27 +259,43 @@ class Trainer:
 
     def _epoch(self, training: Training, now: Snapshot, state: State, request: StopRequest) -> tuple[State, Numbers]:
         """Trains for an epoch, or for the rest of one; the logs are empty where the data had ended before."""
-        feed, every, epoch, began = self._feed, self.plan.batch_hooks_every, now.epoch, time.perf_counter()
+        began, place = time.perf_counter(), EpochPlace(state, now.step, {})
+        self._feed.begin(now.epoch, self._first_epoch)
+        if self._groups is not None and not self._groups.is_over:
+            place = self._groups.of_epoch(place, request, partial(self._after_group, now.epoch))
+            if request and not place.ended:
+                self._keep_within(training, now, place.state, place.step, began)
+                raise KeyboardInterrupt
+        state, logs = (place.state, place.logs) if place.ended else self._calls(training, now, place, request, began)
+        self._feed.end()
+        return state, logs
+
+    def _calls(
+        self, training: Training, now: Snapshot, place: EpochPlace, request: StopRequest, began: float
+    ) -> tuple[State, Numbers]:
+        """Runs the steps from a place in the epoch on, each call as long as callbacks leave it alone."""
+        feed, every, epoch = self._feed, self.plan.batch_hooks_every, now.epoch
         watching = [callback for callback in self.callbacks if callback.watches_batches]
         beginning = [callback for callback in watching if callback.watches_batch_begins]
         # As in Keras, a stop that was asked for before the first batch ends the epoch after that batch.
         pieces = every if watching or self._stop_reason() else None
         # The losses of a call that ran several steps are looked at while the state before them is there: the first
         # non-finite one is found by running them again.
-        each_seen = not feed.single_steps or any(callback.ends_quietly_on_nan for callback in self.callbacks)
-        feed.begin(epoch, self._first_epoch)
-        logs: Numbers = {}
-        step, called, pending = now.step, True, _PendingCalls()
+        each_seen = not feed.single_steps or self._ends_quietly
+        state, step, logs, begun = place.state, place.step, place.logs, place.begun
+        called, pending = True, PendingCalls()
         while (feed.steps is None or step < feed.steps) and feed.more():
-            for callback in beginning if step % every == 0 else ():
+            for callback in beginning if step % every == 0 and not begun else ():
                 state = callback.batch_begin(state, step)
+            begun = False
             before, start, step = state, step, self._next_stop(step, pieces)
             state, on_device = feed.run(before, start, step)
             self._reached = state
             pending.add(start, step, on_device)
             called = step % every == 0 or step == feed.steps
             request.agree()
-            looks = each_seen or bool(request) or step == feed.steps or pending.steps >= self._most_pending
+            enough = pending.steps >= min(self.programs.steps_per_call, MOST_STEPS_PENDING)
+            looks = each_seen or bool(request) or step == feed.steps or enough
             if looks and (bad := pending.first_bad()) is not None:
                 state, logs = self._end_by_nan(epoch, before, (state, on_device), bad)
                 break
@@ -272,12 +304,10 @@ class Trainer:
                 state = callback.batch_end(state, Callback.last_of_group(step, every), shown or {})
             if looks:
                 logs = self._seen(pending)
-                pending = _PendingCalls()
+                pending = PendingCalls()
                 self.progress.step(epoch, step, max(feed.steps or 0, step), logs)
             if request and step != feed.steps:
-                if feed.at_once:  # an iterable cannot continue from within an epoch
-                    seconds = now.seconds + time.perf_counter() - began
-                    self._saving.take(self._snapshot(training, state, epoch, step, seconds, None))
+                self._keep_within(training, now, state, step, began)
                 raise KeyboardInterrupt
             read_nan = shown is not None and shown.has_read_nan
             if (called and self._stop_reason()) or (read_nan and pending.first_bad()):
@@ -288,18 +318,23 @@ class Trainer:
             logs = self._seen(pending)
         for callback in () if called or self._nan else watching:  # the data ended within a group of batches
             state = callback.batch_end(state, Callback.last_of_group(step, every), logs)
-        feed.end()
         return state, logs
 
-    @property
-    def _most_pending(self) -> int:
-        """How many single steps are begun before their numbers are looked at, which waits until all are done."""
-        return min(self.programs.steps_per_call, MOST_STEPS_PENDING)
+    def _keep_within(self, training: Training, now: Snapshot, state: State, step: int, began: float) -> None:
+        """Takes a snapshot of a training that stops after some steps of an epoch."""
+        if self._feed.at_once:  # an iterable cannot continue from within an epoch
+            seconds = now.seconds + time.perf_counter() - began
+            self._saving.take(self._snapshot(training, state, now.epoch, step, seconds, None))
 
-    def _seen(self, pending: _PendingCalls) -> Numbers:
+    @property
+    def _ends_quietly(self) -> bool:
+        """Whether a callback has a loss that is not finite end training without an error."""
+        return any(callback.ends_quietly_on_nan for callback in self.callbacks)
+
+    def _seen(self, pending: PendingCalls) -> Numbers:
         """The numbers after the last of some steps; how long these took sets the pace."""
         logs = numbers(pending.calls[-1][2])
-        self._learn_pace(pending.steps, time.perf_counter() - pending.began)
+        self.programs.learn_pace(pending.steps, time.perf_counter() - pending.began)
         return logs
 
     def _end_by_nan(
@@ -307,11 +342,8 @@ class Trainer:
     ) -> tuple[State, Numbers]:
         """Ends training after a step with a non-finite loss: by an error, or quietly, as Keras's TerminateOnNaN does.
 
-        Args:
-            epoch: counted from 0.
-            before: the state before the last call.
-            result: of that call.
-            bad: the first and the last step of the first call after which the loss is not finite.
+        `bad` are the first and the last step of the first call after which the loss is not finite; `result` is that of
+        the last call, and `before` the state before it.
 
         Returns:
             The state after the first such step, and its numbers.
@@ -322,7 +354,7 @@ class Trainer:
         start, stop = bad
         step = self._feed.first_bad_step(before, start, stop)
         reason = self._diverged(epoch, step)
-        if not any(callback.ends_quietly_on_nan for callback in self.callbacks):
+        if not self._ends_quietly:
             raise _NonFiniteLossError(reason)
         self._nan = reason
         if step != stop:
@@ -348,14 +380,6 @@ class Trainer:
         training.last_validation = state, result
         return self._call("test_end", state, result.logs), result
 
-    def _learn_pace(self, steps: int, seconds: float) -> None:
-        """Sets how many steps the next call runs: at most eight times as many, since the first calls are slow."""
-        if self.programs.keeps_pace:
-            return
-        if steps >= self.programs.steps_per_call:  # the rest of an epoch says little
-            wanted = int(steps * SECONDS_PER_CALL / max(seconds, 1e-6))
-            self.programs.steps_per_call = max(1, min(wanted, 8 * steps))
-
     def _diverged(self, epoch: int, step: int) -> str:
         total = "" if self._feed.steps is None else f" of {self._feed.steps}"
         return f"the loss became NaN or infinite in epoch {epoch + 1}, at step {step}{total}"
@@ -374,22 +398,3 @@ class Trainer:
         for callback in self.callbacks:
             state = getattr(callback, event)(state, *arguments)
         return state
-
-
-class _PendingCalls:
-    """Calls of programs that have begun, and whose logs nobody has looked at: first step, last step, logs."""
-
-    def __init__(self) -> None:
-        self.began = time.perf_counter()
-        self.calls: list[tuple[int, int, Logs]] = []
-        self.steps = 0
-
-    def add(self, start: int, stop: int, logs: Logs) -> None:
-        """Takes the logs of a call, which may still run."""
-        self.calls.append((start, stop, logs))
-        self.steps += stop - start
-
-    def first_bad(self) -> tuple[int, int] | None:
-        """The first and the last step of the first call after which the loss is not finite; this waits for all."""
-        bad = ((start, stop) for start, stop, logs in self.calls if not math.isfinite(float(np.asarray(logs["loss"]))))
-        return next(bad, None)
