@@ -25,7 +25,6 @@ from fittingroom.text import word_list
 if TYPE_CHECKING:
     import keras
 
-    from fittingroom.engine.keras_callbacks import KerasCallbacks
     from fittingroom.recipes.stop import StopRule
 
 Numbers = dict[str, float]
@@ -50,8 +49,8 @@ class Callback:
     watches_test_batches: bool = False
     ends_quietly_on_nan: bool = False
 
-    def for_groups(self) -> KerasCallbacks | None:
-        """What is called for the batches of a group of steps once it is done; None where it must be before the next."""
+    def for_groups(self) -> Any:
+        """`KerasCallbacks` that may be called for a group of steps when it is done; None if they must be after each."""
         return None
 
     def initial_epoch(self) -> int | None:

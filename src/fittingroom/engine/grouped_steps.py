@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 SECONDS_PER_GROUP = 0.02
 # So many groups with a look into each, one after the other, and all further steps are single.
 LOOKS_IN_A_ROW = 6
-# A group needs the state before it. Copying a larger one costs more than a call of the program.
-MOST_BYTES_OF_STATE = 16 * 2**20
 
 
 class GroupFeed(Protocol):

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from fittingroom.engine.callbacks import Callback, LastingCallbacks, Numbers
-from fittingroom.engine.grouped_steps import MOST_BYTES_OF_STATE
 from fittingroom.engine.hidden_variables import HiddenVariables
 from fittingroom.engine.state import State, Variables
 from fittingroom.errors import InputError
@@ -17,6 +16,9 @@ from fittingroom.text import word_list
 
 if TYPE_CHECKING:
     import keras
+
+# A group of steps needs the state before it. Copying a larger one takes longer than a call of the program.
+MOST_BYTES_OF_STATE = 16 * 2**20
 
 
 class KerasCallbacks(Callback):
