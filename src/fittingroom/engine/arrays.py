@@ -17,8 +17,7 @@ import numpy as np
 from fittingroom.data.dataset import Part
 from fittingroom.data.ranges import ValueRange
 from fittingroom.engine.callbacks import Callback
-from fittingroom.engine.epoch import Examples, Logs
-from fittingroom.engine.images_in_place import ImagesInPlace
+from fittingroom.engine.epoch import Examples, ImagesInPlace, Logs
 from fittingroom.engine.programs import Order, Programs, numbers
 from fittingroom.engine.snapshots import TrainingPlan, ValidationResult
 from fittingroom.engine.state import State
