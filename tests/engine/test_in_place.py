@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import fittingroom
-from fittingroom.engine import epoch
+from fittingroom.engine import arrays
 from fittingroom.engine.arrays import Arrays
 from fittingroom.engine.devices import Sharing
 from fittingroom.engine.epoch import ImagesInPlace
@@ -42,7 +42,7 @@ class Watches(keras.callbacks.Callback):
 @pytest.fixture
 def in_place(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small images stay where they are, too."""
-    monkeypatch.setattr(epoch, "LEAST_BYTES_IN_PLACE", 0)
+    monkeypatch.setattr(arrays, "LEAST_BYTES_IN_PLACE", 0)
 
 
 def test_where_images_lie_changes_no_bit(digits: Images, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +56,7 @@ def test_where_images_lie_changes_no_bit(digits: Images, monkeypatch: pytest.Mon
         return [*model.get_weights(), run.outcomes.loss, list(run.history.values())]
 
     copied = {name: trained(lying) for name, lying in LYING.items()}
-    monkeypatch.setattr(epoch, "LEAST_BYTES_IN_PLACE", 0)
+    monkeypatch.setattr(arrays, "LEAST_BYTES_IN_PLACE", 0)
     for name, lying in LYING.items():
         for mine, other in zip(trained(lying), copied[name], strict=True):
             np.testing.assert_array_equal(mine, other, err_msg=name)

@@ -26,6 +26,10 @@ from fittingroom.seeds import generator
 
 Array = np.ndarray[Any, Any]
 
+# Smaller images are copied, which takes milliseconds. The C library gives each array from here on pages of its own, so
+# that all of them begin alike, and programs meet few forms of them.
+LEAST_BYTES_IN_PLACE = 32 * 2**20
+
 
 @dataclass(frozen=True)
 class LabelForm:
@@ -134,7 +138,8 @@ class Arrays:
 
     def examples(self) -> Examples:
         """The arrays on the device, which on a CPU reads large images where they are."""
-        images = ImagesInPlace.of(self.images)
+        large = self.images.nbytes >= LEAST_BYTES_IN_PLACE
+        images = ImagesInPlace.of(self.images) if large else self.images
         examples: Examples = jax.device_put(Examples(images, self.labels, self.weights))  # type: ignore[arg-type]
         return examples
 

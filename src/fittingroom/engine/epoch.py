@@ -26,9 +26,6 @@ MOST_CLASSES_KEPT = 100
 _SMALLEST_FLOAT16 = -65504.0
 # A program that notes the numbers after each step has room for so many.
 MOST_STEPS_GROUPED = 64
-# Smaller images are copied, which takes milliseconds. The C library gives each array from here on pages of its own, so
-# that all of them begin alike, and programs meet few forms of them.
-LEAST_BYTES_IN_PLACE = 32 * 2**20
 _ALIGNMENT = 64  # bytes; what JAX shares begins at a multiple, and NumPy's arrays begin 16 bytes after one
 _MOST_NUMBERS = 2**31 - 1  # that an index of 32 bits reaches
 
@@ -50,8 +47,8 @@ class ImagesInPlace:
 
     @classmethod
     def of(cls, images: np.ndarray[Any, Any]) -> Any:
-        """What JAX can read without copying it, of large images in the memory of a CPU; other images as they are."""
-        if images.nbytes < LEAST_BYTES_IN_PLACE or not images.flags.c_contiguous or jax.default_backend() != "cpu":
+        """What JAX can read without copying it, of images in the memory of a CPU; other images as they are."""
+        if not images.flags.c_contiguous or jax.default_backend() != "cpu":
             return images
         before, odd = divmod(images.ctypes.data % _ALIGNMENT, images.itemsize)
         count = before + images.size
