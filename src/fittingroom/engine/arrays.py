@@ -137,8 +137,9 @@ class Arrays:
         return ValueRange(0.0, 1.0, False, 0.0, 1.0)  # a dataset's scale is known; reading all its pixels takes long
 
     def examples(self) -> Examples:
-        """The arrays on the device, which on a CPU reads large images where they are."""
-        large = self.images.nbytes >= LEAST_BYTES_IN_PLACE
+        """The arrays on the device, which on a CPU reads a user's large images where they are."""
+        # A dataset's part is copied: its bytes are few, and recipes' programs are kept for arrays of any address.
+        large = self.scale is None and self.images.nbytes >= LEAST_BYTES_IN_PLACE
         images = ImagesInPlace.of(self.images) if large else self.images
         examples: Examples = jax.device_put(Examples(images, self.labels, self.weights))  # type: ignore[arg-type]
         return examples
