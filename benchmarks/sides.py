@@ -101,8 +101,12 @@ def course_script(peer: Peer, folder: Path, *options: str) -> Command:
 
 
 def program_environment(folder: Path) -> dict[str, str]:
-    """A benchmark looks at the test set to time it, not to choose by it: its looks go to a ledger of its own."""
-    return {"KERAS_BACKEND": "jax", "FITTINGROOM_LEDGER": str(folder / "ledger.sqlite")}
+    """What our side needs: a ledger of its own, since a benchmark looks at the test set to time it, not to choose by it.
+
+    Bytecode may be written, where the shell forbids it: an installed package has it, as every peer's has here, and a
+    checkout without it would be compiled in each process.
+    """
+    return {"KERAS_BACKEND": "jax", "FITTINGROOM_LEDGER": str(folder / "ledger.sqlite"), "PYTHONDONTWRITEBYTECODE": ""}
 
 
 def our_versions() -> dict[str, str]:

@@ -211,14 +211,25 @@ class Sharing:
     def compiled(self, jitted: Any, arguments: tuple[Any, ...]) -> Callable[..., Any]:
         """The program of a jitted function for arguments of these shapes, called with arrays on the first device."""
         if self.devices == 1:
-            alone: Callable[..., Any] = jitted.lower(*arguments).compile()
+            alone: Callable[..., Any] = jitted.lower(*arguments).compile(_compiler_options())
             return alone
-        return _SharedProgram(jitted.lower(*Sharing.shapes_of(arguments)).compile(), self)
+        lowered = jitted.lower(*Sharing.shapes_of(arguments))
+        return _SharedProgram(lowered.compile(_compiler_options()), self)
 
     @staticmethod
     def shapes_of(arguments: Any) -> Any:
         """The arguments as shapes and types alone, which lie on no device."""
         return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), arguments)
+
+
+def _compiler_options() -> dict[str, Any]:
+    """What XLA is told beyond its defaults, for our programs alone.
+
+    By itself it holds back to vectors of 256 bits, which costs a tenth of a step where the processor has 512. Others
+    are not affected.
+    """
+    own = "xla_cpu_prefer_vector_width" in os.environ.get("XLA_FLAGS", "")
+    return {} if own or jax.default_backend() != "cpu" else {"xla_cpu_prefer_vector_width": 512}
 
 
 def _sharing_devices(work: int, weights: int, batch_size: int, available: int) -> int:
