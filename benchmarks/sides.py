@@ -101,7 +101,7 @@ def course_script(peer: Peer, folder: Path, *options: str) -> Command:
 
 
 def program_environment(folder: Path) -> dict[str, str]:
-    """What our side needs: a ledger of its own, since a benchmark looks at the test set to time it, not to choose by it.
+    """What our side needs; its looks at the test set, which time it and choose nothing, go to a ledger of their own.
 
     Bytecode may be written, where the shell forbids it: an installed package has it, as every peer's has here, and a
     checkout without it would be compiled in each process.
