@@ -1,8 +1,10 @@
 """Measures the server with `wrk`: throughput, latency, what it does with too much, and how much memory a flood takes.
 
-Usage: python -m benchmarks.serving [--run RUN] [--seconds N] [--workers N] [--drift ROUNDS]
+Usage: python -m benchmarks.serving [--run RUN] [--seconds N] [--workers N] [--drift ROUNDS] [--peer ROUNDS]
 
 With `--drift`, servers that watch for drift and servers with `--no-drift` are measured in turn instead, and compared.
+With `--peer`, ours and the usual way to serve the same model (`serving_peer.py`) are measured in turn, and the figures
+kept for the table of speed.
 
 Without `--run`, the recipe `course` is trained on Fashion-MNIST first. The server and `wrk` share the machine's cores.
 Each request has one PNG of 28x28 pixels, one of 64 validation images in turn.
@@ -22,7 +24,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -34,9 +36,12 @@ import numpy as np
 from PIL import Image
 
 import fittingroom
-from benchmarks.pairs import markdown_table
+from benchmarks.bars import Bar, keep
+from benchmarks.pairs import markdown_table, versions
+from benchmarks.sides import HERE, OURS, PEERS_PYTHON, our_versions
 
 ROUNDS = 3
+_PEER = "FastAPI, onnxruntime"
 CHUNKS = 10_240  # of a MiB each
 
 _SCRIPT = """
@@ -232,6 +237,42 @@ def drift_cost(run: Path, folder: Path, seconds: int, rounds: int) -> list[tuple
     ]
 
 
+@contextmanager
+def peer_serving(model: Path) -> Iterator[Server]:
+    """FastAPI and onnxruntime with the same model, once it answers."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(512)
+        listening.set_inheritable(True)
+        command = [PEERS_PYTHON, str(HERE / "serving_peer.py"), str(model), str(listening.fileno())]
+        process = subprocess.Popen(command, pass_fds=[listening.fileno()])
+        try:
+            yield Server(process.pid, listening.getsockname()[1])
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def against_peer(run: Path, folder: Path, images: Sequence[bytes], seconds: int, rounds: int) -> list[Bar]:
+    """Requests a second of both servers of one model, asked in turn, with one and with 32 requests at once."""
+    model = fittingroom.open_run(run).export("onnx", folder / "model.onnx").path
+    bars = []
+    with serving(run, 1) as ours, peer_serving(model) as theirs:
+        for server in (ours, theirs):
+            assert server.ask(images[0])[0] == 200
+        for connections, title in ((32, "requests a second, 32 at once"), (1, "requests a second, one at a time")):
+            for server in (ours, theirs):
+                wrk(server, folder, connections, 2)  # warm-up
+            rates: dict[int, list[float]] = {ours.port: [], theirs.port: []}
+            for turn in range(rounds):
+                for server in (ours, theirs) if turn % 2 else (theirs, ours):
+                    done = wrk(server, folder, connections, seconds)
+                    rates[server.port].append(done["ok"] / done["seconds"])
+            sides = rates[ours.port], rates[theirs.port]
+            bars.append(Bar(title, _PEER, *sides, unit="/s", digits=0, ratio="ours / theirs"))
+    return bars
+
+
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -239,6 +280,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=8)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--drift", type=int, default=0, metavar="ROUNDS")
+    parser.add_argument("--peer", type=int, default=0, metavar="ROUNDS")
     arguments = parser.parse_args()
     if shutil.which("wrk") is None:
         sys.exit("wrk is not installed.")
@@ -249,6 +291,11 @@ def main() -> None:
         if arguments.drift:
             rows = drift_cost(run, folder, arguments.seconds, arguments.drift)
             print(markdown_table([("", "measured", "promised"), *rows]))
+            return
+        if arguments.peer:
+            bars = against_peer(run, folder, images, arguments.seconds, arguments.peer)
+            modules = ("fastapi", "uvicorn", "onnxruntime")
+            keep("serving", bars, {"versions": {OURS: our_versions(), _PEER: versions(PEERS_PYTHON, modules, {})}})
             return
         with serving(run, arguments.workers) as server:
             rows = measure(server, folder, images, arguments.seconds)

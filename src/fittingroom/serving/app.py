@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
+from starlette.datastructures import Headers
 
 from fittingroom import __version__
 from fittingroom.data.corrections import Corrections
@@ -30,9 +31,13 @@ from fittingroom.serving.served_model import ServedModel
 from fittingroom.serving.try_api import try_router
 from fittingroom.serving.try_view import TryView
 
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
 T = TypeVar("T")
 
 _DESCRIPTION = "Pictures in; classes out, with how far each answer can be trusted."
+_FAULT = "The server failed. Its log says why."
 _AT_ONCE = 4 * 1024  # bytes of JSON that are read where they arrive: one image of numbers
 _OPEN_METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -58,7 +63,7 @@ def create_app(model: ServedModel, security: Security, watch: DriftWatch) -> Gat
         separate_input_output_schemas=False,
     )
     routes = "POST /v1/predict, or GET /v1/model, /v1/card, /v1/drift, /healthz, /metrics or /docs"
-    add_errors(app, f"Use {routes}.", "The server failed. Its log says why.")
+    add_errors(app, f"Use {routes}.", _FAULT)
     _add_routes(app, service, model.card(), metrics)
     page = docs_page(app.openapi(), model, token=security.token is not None)
     assets = Assets(PAGES)
@@ -75,7 +80,8 @@ def create_app(model: ServedModel, security: Security, watch: DriftWatch) -> Gat
         return HTMLResponse(page.html(url), headers={"content-security-policy": page.policy})
 
     routed = {"/v1/predict", "/v1/model", "/v1/card", "/v1/drift", "/healthz", "/metrics"}
-    return Gate(app, security, metrics, frozenset({*routed, "/docs", "/openapi.json", "/"}))
+    counted = frozenset({*routed, "/docs", "/openapi.json", "/"})
+    return Gate(app, security, metrics, counted, {("POST", "/v1/predict"): service})
 
 
 class _OneRun:
@@ -117,7 +123,8 @@ def _add_routes(app: FastAPI, service: _Service, facts: dict[str, Any], metrics:
         ] = "names",
     ) -> Response:
         """One picture as the body, several as multipart, or arrays as JSON."""
-        return Response(await service.predict(request, pictures=steps == "pictures"), media_type="application/json")
+        done = await service.predict(request.headers, request.receive, pictures=steps == "pictures")
+        return Response(done, media_type=JSON)
 
     @app.get(
         "/v1/model",
@@ -205,17 +212,30 @@ class _Service:
         self.batcher.stop()
         self._pool.shutdown()
 
-    async def predict(self, request: Request, *, pictures: bool) -> bytes:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """`POST /v1/predict` without a query, as an ASGI application; a `RefusedError` is for the gate to answer."""
+        try:
+            body = await self.predict(Headers(scope=scope), receive, pictures=False)
+        except RefusedError:
+            raise
+        except Exception:
+            await RefusedError(500, "fault", _FAULT).response()(scope, receive, send)
+            raise  # to the log
+        headers = [(b"content-length", b"%d" % len(body)), (b"content-type", JSON.encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def predict(self, headers: Mapping[str, str], receive: Receive, *, pictures: bool) -> bytes:
         """The JSON of the answers.
 
         Raises:
             RefusedError: it is not served, and why.
         """
-        kind, content_type = media_type(request.headers)
+        kind, content_type = media_type(headers)
         self.batcher.check()  # before the body is read: what cannot be done need not be sent
         with self._held.body() as coming:
             most = LIMITS.json_bytes if kind == JSON else LIMITS.body_bytes
-            body = await coming.read(request.receive, request.headers, most)
+            body = await coming.read(receive, headers, most)
             if kind == JSON:
                 return await self._numbers(body)
             if kind != MULTIPART:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fittingroom.data.dataset import read_only
 from fittingroom.data.model_inputs import ModelInputs
+from fittingroom.data.plain_png import plain_png
 from fittingroom.data.values import to_range
 from fittingroom.errors import DataError
 from fittingroom.photos.photo_reader import PhotoReader
@@ -32,6 +34,7 @@ ACCEPTED = (*PICTURES, JSON, MULTIPART)
 
 _NAME_LENGTH = 255
 _PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+_NOT_CUT_OUT = read_only(np.zeros(1, np.bool_))
 _SMALL = 64 * 1024  # bytes; a PNG of 28x28 pixels has one
 
 
@@ -134,6 +137,8 @@ class RequestReader:
         Raises:
             RefusedError: 422 if it is not a picture that can be read, or cannot be converted to what the model takes.
         """
+        if (plain := self._plain(part)) is not None:
+            return plain
         what = f"the picture {part.name!r}" if part.name else "the picture"
         if not self.data.takes_pictures:
             raise RefusedError(422, "no_pictures", f"{what}: {self.style}", index=[index])
@@ -148,6 +153,17 @@ class RequestReader:
         for step in inputs.steps:
             _ = step.data_url  # encoded here, and not in the model's thread, which all requests wait for
         return inputs
+
+    def _plain(self, part: BodyPart) -> ModelInputs | None:
+        """The image of the plainest picture of the model's own size, which needs no notes; None for all others."""
+        if not self.is_small(part.content) or not self.data.takes_pictures:
+            return None
+        shape = self.data.picture_shape
+        pixels = plain_png(part.content, *shape[:2])
+        if pixels is None or pixels.ndim != len(shape):  # grey for a model of colours, or the other way round
+            return None
+        images = self.data.range.of_pixels(pixels, "the picture").astype(self._type, copy=False)
+        return ModelInputs(read_only(images.reshape(1, *self.data.image_shape)), _NOT_CUT_OUT, part.name)
 
     def numbers(self, body: bytes) -> ModelInputs:
         """The images of a JSON body: one array in the shape of the model's images, or several in a list.
@@ -184,6 +200,10 @@ class RequestReader:
     def _photos(self) -> PhotoReader:
         return PhotoReader(self.data.picture_shape, self.data.range, self._known_style, lambda: self.second)
 
+    @property
+    def _type(self) -> type[np.generic]:
+        return np.float32 if self.data.as_given else np.uint8
+
     def _known_style(self) -> Style:
         if isinstance(self.style, str):
             raise DataError(self.style)
@@ -191,7 +211,7 @@ class RequestReader:
 
     def _typed(self, inputs: ModelInputs) -> ModelInputs:
         """Images in the shape and the one type that the model's programs were compiled for."""
-        images = inputs.images.astype(np.float32 if self.data.as_given else np.uint8, copy=False)
+        images = inputs.images.astype(self._type, copy=False)
         return replace(inputs, images=images).reshaped(self.data.image_shape)
 
     def _array(self, values: Any, at: list[int], *, plain: bool) -> Array:

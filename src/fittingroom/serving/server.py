@@ -55,6 +55,8 @@ class _Application:
 
     def __call__(self) -> Gate:
         """Loads the model and warms it up."""
+        from threadpoolctl import threadpool_limits
+
         from fittingroom.api.open_runs import open_run
         from fittingroom.serving.app import create_app
         from fittingroom.serving.drift_watch import DriftWatch
@@ -65,6 +67,8 @@ class _Application:
         sys.setswitchinterval(0.002)
         try:
             model = ServedModel.of(open_run(self.path, trust=self.trust))
+            # Products are small here: a second thread of the linear algebra would take the event loop's core to wait.
+            threadpool_limits(1, "blas")
             model.predictor.warm_up(LIMITS.images)
             watch = DriftWatch.of(self.path, model.predictor) if self.drift else DriftWatch.off(model.data)
         except FittingRoomError as error:
