@@ -11,7 +11,7 @@ export KERAS_BACKEND := jax
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run studio test test-quick test-all lint docs examples coverage bench bench-peers bench-photos bench-serving bench-studio claims labs benchmark pictures screenshots parity lock clean help setup setup-dev setup-peers dataset browser
+.PHONY: run studio test test-quick test-all lint docs examples coverage bench bench-peers bench-photos bench-serving bench-studio claims labs benchmark pictures screenshots parity programs lock clean help setup setup-dev setup-peers dataset browser
 
 run: setup dataset  ## Train the course's model on Fashion-MNIST, then score it on the sealed test set
 	$(VENV)/bin/fittingroom train
@@ -97,6 +97,9 @@ screenshots: setup-dev dataset browser  ## Take the pictures of the studio that 
 
 parity: setup-dev dataset  ## Train the zoo of models with Keras and with fr.fit, and write docs/keras-parity.md: about 20 minutes
 	$(VENV_PYTHON) -m benchmarks.parity
+
+programs: setup-dev dataset  ## Write the traced programs that the package ships for first trainings: half a minute
+	$(VENV_PYTHON) scripts/programs.py
 
 lock: setup-dev  ## Write the lock files anew from pyproject.toml, keeping the pins that still fit
 	scripts/lock

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,10 @@ from fittingroom.engine import devices as mesh
 from fittingroom.engine.arrays import Arrays
 from fittingroom.engine.blueprint import Blueprint
 from fittingroom.engine.devices import _is_writable
+from fittingroom.engine.epoch import Examples
 from fittingroom.engine.programs import Programs, ProgramSource, TracedPrograms
-from fittingroom.engine.recipe_programs import ExportedPrograms, RecipeModel
+from fittingroom.engine.recipe_programs import SHIPPED, ExportedPrograms, RecipeModel
+from fittingroom.recipes.named import find_recipe
 from fittingroom.recipes.recipe import Recipe
 
 RECIPE = Recipe(name="tiny", hidden=(8,), dropout=0.2, epochs=2, batch_size=64)
@@ -239,3 +242,42 @@ def test_a_second_process_loads_no_keras_compiles_nothing_and_trains_the_same_we
     assert cold.pop("compiled") > 2
     assert warm.pop("compiled") == 0
     assert warm == cold
+
+
+def _never_traced() -> tuple[Blueprint, TracedPrograms]:
+    raise AssertionError("the package has these programs, yet the model is built")
+
+
+@pytest.mark.parametrize("name", ["linear", "course", "wide"])
+def test_the_package_has_the_programs_of_a_first_training(name: str) -> None:
+    model = RecipeModel(find_recipe(name), (28, 28), 10, 255.0, train_count=55_000)
+    shipped = ExportedPrograms(model.programs._key, _never_traced, devices=3)
+    fresh = shipped._shipped("blueprint.json") is not None
+    assert fresh, "the source of engine, recipes or backbones has changed: write the programs again, `make programs`"
+    state = model.initial_state(shipped.blueprint(), 0)
+    assert Programs(shipped).devices == 1
+    for count in (55_000, 60_000):
+        examples = Examples(
+            *(jax.ShapeDtypeStruct(*one) for one in (((count, 28, 28), np.uint8), ((count,), np.int32)))
+        )
+        order = np.zeros(count, np.int32)
+        shipped._exported("train", (state, examples, order, np.int32(0), np.int32(0)))
+    with zipfile.ZipFile(SHIPPED) as archive:
+        contents = b"".join(map(archive.read, archive.namelist()))
+    assert b"site-packages" not in contents
+
+
+def test_a_shipped_program_is_what_tracing_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = RecipeModel(find_recipe("linear"), (28, 28), 10, 255.0, train_count=55_000)
+    shipped = model.programs
+    state = model.initial_state(shipped.blueprint(), 0)
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (55_000, 28, 28), np.uint8)
+    examples = Examples(images, generator.integers(0, 10, 55_000, np.int32))  # type: ignore[arg-type]
+    order = generator.permutation(55_000).astype(np.int32)
+    results = []
+    for source in (shipped, model.programs):
+        results.append(Programs(source).train(state, examples, order, 0, 30)[0].trainable)
+        monkeypatch.setattr("fittingroom.engine.recipe_programs.SHIPPED", Path("nowhere.zip"))
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, other)

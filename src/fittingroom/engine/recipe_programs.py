@@ -2,7 +2,8 @@
 
 Building a Keras model and tracing it takes longer than an epoch of the course's model. What they give depends only on
 the recipe, the shapes and the versions. So the traced programs are kept in the cache folder as JAX exports, under a key
-made of these, and the next training of the recipe does not import Keras.
+made of these, and the next training of the recipe does not import Keras. Those of the shortest trainings come with the
+package (`scripts/programs.py`), for the first one.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from fittingroom.recipes.settings import Augmentation
 
 Array = np.ndarray[Any, Any]
 
+SHIPPED = Path(__file__).with_name("shipped_programs.zip")
 _EVALUATED_AT_ONCE = 6_000_000  # numbers that go into a backbone's layers in a step of evaluation
 
 if TYPE_CHECKING:
@@ -256,7 +258,7 @@ class ExportedPrograms:
 
     def blueprint(self) -> Blueprint:
         """The blueprint of the model."""
-        kept = CheckedFile(self._folder / "blueprint.json").read()
+        kept = CheckedFile(self._folder / "blueprint.json").read() or self._shipped("blueprint.json")
         if kept is not None:
             return Blueprint.from_json(json.loads(kept))
         blueprint, _ = self._once_traced()
@@ -273,8 +275,10 @@ class ExportedPrograms:
     def _exported(self, name: ProgramName, arguments: tuple[Any, ...]) -> export.Exported:
         _register_types()
         shapes = Sharing.shapes_of(arguments)
-        file = f"{name}-{self._devices}-{hashlib.sha256(str(shapes).encode()).hexdigest()[:16]}.jax"
-        kept = CheckedFile(self._folder / file).read()
+        digest = hashlib.sha256(str(shapes).encode()).hexdigest()[:16]
+        file = f"{name}-{self._devices}-{digest}.jax"
+        # Those that are shipped are so small that no number of devices shares a batch.
+        kept = CheckedFile(self._folder / file).read() or self._shipped(f"{name}-{digest}.jax")
         if kept is not None:
             return export.deserialize(bytearray(kept))
         _, traced = self._once_traced()
@@ -287,6 +291,16 @@ class ExportedPrograms:
         if self._traced is None:
             self._traced = self._trace()
         return self._traced
+
+    def _shipped(self, file: str) -> bytes | None:
+        """What the package has for this recipe, these versions and this very source; None where it has nothing."""
+        import zipfile  # not needed where the cache has everything
+
+        try:
+            with zipfile.ZipFile(SHIPPED) as archive:
+                return archive.read(f"{self._key}/{file}")
+        except (OSError, KeyError, zipfile.BadZipFile):
+            return None
 
     def _keep(self, file: str, content: bytes) -> None:
         """Writes a cache file. Where that is not possible, the next training takes longer, and nothing else."""
