@@ -3,8 +3,8 @@
 Usage: python scripts/programs.py
 
 They are what trainings of Fashion-MNIST with nothing cached leave in the cache folder, for recipes whose training is so
-short that tracing counts. A program is used only by the versions and the source that it was traced from: write them again
-when the source of `engine`, `recipes` or `backbones` has changed (a test says so).
+short that tracing counts. A program is used only by the versions and the source that it was traced from: write them
+again when the source of `engine`, `recipes` or `backbones` has changed (a test says so).
 """
 
 from __future__ import annotations
