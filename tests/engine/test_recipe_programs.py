@@ -257,9 +257,8 @@ def test_the_package_has_the_programs_of_a_first_training(name: str) -> None:
     state = model.initial_state(shipped.blueprint(), 0)
     assert Programs(shipped).devices == 1
     for count in (55_000, 60_000):
-        examples = Examples(
-            *(jax.ShapeDtypeStruct(*one) for one in (((count, 28, 28), np.uint8), ((count,), np.int32)))
-        )
+        images, labels = jax.ShapeDtypeStruct((count, 28, 28), np.uint8), jax.ShapeDtypeStruct((count,), np.int32)
+        examples = Examples(images, labels)  # type: ignore[arg-type]
         order = np.zeros(count, np.int32)
         shipped._exported("train", (state, examples, order, np.int32(0), np.int32(0)))
     with zipfile.ZipFile(SHIPPED) as archive:
