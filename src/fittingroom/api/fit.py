@@ -76,8 +76,8 @@ def fit(  # noqa: PLR0913, PLR0917 - the arguments are those of keras.Model.fit,
             functions of TensorFlow's, such as `tf.nn.relu`, are replaced by Keras's own of the same name.
         x: a dataset from `fittingroom.load` or of Hugging Face's, a part of one, images `(n, ...)` as an array, or an
             iterable of batches `(images, labels)` or `(images, labels, sample_weight)`: a `keras.utils.PyDataset`, a
-            `tf.data.Dataset`, a PyTorch `DataLoader`, a generator. Each batch of an iterable is a call of its own,
-            which is slower than arrays; each epoch iterates it again, so that its own shuffle and augmentation count.
+            `tf.data.Dataset`, a PyTorch `DataLoader`, a generator. Batches of an iterable are taken a little ahead of
+            their steps; each epoch iterates it again, so that its own shuffle and augmentation count.
         y: labels, where `x` is an array: class numbers `(n,)`, or one-hot `(n, classes)`.
         batch_size: images per step; 32 by default. Iterables have their own.
         epochs: the epoch to train to; counted from 0, `initial_epoch` included, as in Keras.

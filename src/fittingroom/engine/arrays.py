@@ -244,18 +244,18 @@ class ArrayFeed:
         programs: what the steps run through.
         plan: how long, and in which order.
         examples: on the device.
-        mode: `step` where each call runs one step, and takes over the memory of the state before it; `group` where it
-            notes the numbers after each step; else `train`.
 
     Attributes:
         at_once: whether an epoch can continue from any of its steps.
         exhausted: whether nothing is left for another epoch.
         steps: of the epoch that has begun; None where only its end will tell.
         images: of the epoch that has begun, or what it has given so far.
+        noted: the logs after each step of the last call; None where they are not known.
     """
 
     at_once = True
     exhausted = False
+    noted: Logs | None = None
 
     def __init__(
         self,
@@ -287,8 +287,12 @@ class ArrayFeed:
         """Whether each call runs one step, and takes over the memory of the state before it."""
         return self._mode == "step"
 
+    def enter_groups(self) -> None:
+        """Makes calls note the numbers after each step, whoever asks for them."""
+        self._mode = "group"
+
     def leave_groups(self) -> None:
-        """Runs single steps from now on, whose program is compiled at the first."""
+        """Makes each step a call of its own from now on, which takes over the memory of the state before it."""
         self._mode = "step"
 
     def begin(self, epoch: int, first_epoch: int) -> None:
@@ -302,10 +306,6 @@ class ArrayFeed:
         size = self._plan.batch_size
         self.images = min((self._start + self.steps) * size, self._count) - self._start * size
 
-    def more(self) -> bool:
-        """Whether there is another step: always, since the steps of an epoch are known."""
-        return True
-
     def run(self, state: State, start: int, stop: int) -> tuple[State, Logs]:
         """Runs the steps `start` to `stop` of the epoch."""
         first, last = self._start + start, self._start + stop
@@ -316,7 +316,7 @@ class ArrayFeed:
         return self._call(state, first, last)
 
     def gather(self, start: int, wanted: int) -> int:
-        """How many steps a group can have from step `start` on."""
+        """How many steps the next call can have from step `start` on: those of the epoch, at most as many as wanted."""
         assert self.steps is not None
         return min(wanted, self.steps - start)
 

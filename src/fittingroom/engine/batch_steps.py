@@ -10,7 +10,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from fittingroom.engine.arrays import Arrays
 from fittingroom.engine.batches import Batches
 from fittingroom.engine.callbacks import Callback
 from fittingroom.engine.convolution import rewritten_for_cpu
@@ -34,12 +33,19 @@ class BatchPrograms:
 
     def __init__(self, steps: StepFunctions, scale: float | None) -> None:
         self._train = _compiled(steps.train_batch_program(scale), donate_argnums=(0,))
+        self._group = _compiled(steps.train_batches_program(scale))
         self._test = _compiled(steps.test_batch_program(scale))
         self.compile_seconds = 0.0
 
     def train(self, state: State, batch: Examples, *, first: bool) -> tuple[State, Logs]:
         """One training step; the state that it is given is gone afterwards."""
         result: tuple[State, Logs] = self._train(state, batch, np.bool_(first))
+        return result
+
+    def group(self, state: State, batches: Examples, begin: int, end: int, *, first: bool) -> tuple[State, Logs, Logs]:
+        """A training step on each of the batches `begin` to `end` of `(most, batch, ...)`; and the logs after each."""
+        bounds = np.int32(begin), np.int32(end)
+        result: tuple[State, Logs, Logs] = self._group(state, batches, *bounds, np.bool_(first))
         return result
 
     def test(self, state: State, batch: Examples, *, first: bool) -> tuple[State, Logs, ImageOutcomes]:
@@ -52,6 +58,12 @@ class BatchPrograms:
         """Compiles the training step for batches of this shape before the clock of training starts."""
         started = time.perf_counter()
         jax.block_until_ready(self.train(state.copied(), batch, first=True))
+        self.compile_seconds += time.perf_counter() - started
+
+    def prepare_group(self, state: State, batches: Examples) -> None:
+        """Compiles the program of several training steps."""
+        started = time.perf_counter()
+        jax.block_until_ready(self.group(state, batches, 0, 0, first=True))
         self.compile_seconds += time.perf_counter() - started
 
     def prepare_test(self, state: State, batch: Examples) -> None:
@@ -67,81 +79,6 @@ def _compiled(program: Callable[..., Any], **options: Any) -> Callable[..., Any]
             return program(*arguments)
 
     return jax.jit(rewritten, **options)
-
-
-class BatchFeed:
-    """The steps of epochs over a user's iterable: each batch is one call of a compiled step.
-
-    The attributes are those of `ArrayFeed`.
-
-    Args:
-        programs: what a batch goes through.
-        batches: the iterable.
-    """
-
-    at_once = False
-    single_steps = True
-
-    def __init__(self, programs: BatchPrograms, batches: Batches) -> None:
-        self._programs = programs
-        self._batches = batches
-        self._next: Arrays | None = None
-        self._own: State | None = None  # the last step's result, whose memory nobody else needs
-
-    @property
-    def steps(self) -> int | None:
-        """Batches in an epoch, where it is known."""
-        return self._batches.steps
-
-    @property
-    def images(self) -> int:
-        """How many the epoch has given so far."""
-        return self._batches.taken
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether a generator ended before the epoch did."""
-        return self._batches.exhausted
-
-    def prepare(self, state: State) -> None:
-        """Compiles the step for batches like the first."""
-        self._programs.prepare_train(state, self._batches.first.examples())
-
-    def begin(self, epoch: int, first_epoch: int) -> None:
-        """Starts an epoch."""
-        del first_epoch
-        self._own = None  # the trainer keeps the state of the epoch before
-        self._batches.begin(epoch)
-
-    def more(self) -> bool:
-        """Takes the next batch, if there is one."""
-        self._next = self._batches.next()
-        return self._next is not None
-
-    def run(self, state: State, start: int, stop: int) -> tuple[State, Logs]:
-        """Runs one step on the batch that `more` took; `stop` is `start + 1`."""
-        del stop
-        batch = self._next
-        assert batch is not None
-        state = state if state is self._own else state.copied()
-        result = self._programs.train(state, _copy(batch), first=start == 0)
-        self._own = result[0]
-        return result
-
-    def first_bad_step(self, before: State, start: int, stop: int) -> int:
-        """The step with a non-finite loss, counted from 1: each call runs one."""
-        del before, start
-        return stop
-
-    def end(self) -> None:
-        """Ends the epoch."""
-        self._batches.end()
-
-
-def _copy(batch: Arrays) -> Examples:
-    """A batch in memory of its own: its step may still wait when the iterable fills the same arrays again."""
-    parts = (batch.images, batch.labels, batch.weights)
-    return Examples(*(None if part is None else np.array(part) for part in parts))  # type: ignore[arg-type]
 
 
 # The batches of one validation, in order, each with its class indices where only the batch itself tells them.

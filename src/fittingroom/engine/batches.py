@@ -8,8 +8,11 @@ epoch iterates again, so that a loader's own shuffle and augmentation mean what 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from typing import Any, Protocol
+
+import numpy as np
 
 from fittingroom.engine.arrays import Arrays, LabelForm
 from fittingroom.engine.user_arrays import ClassWeight, of_user
@@ -172,6 +175,8 @@ class Batches:
         return self._checked(batch)
 
     def _checked(self, batch: Any) -> Arrays:
+        if (quick := self._quickly_checked(batch)) is not None:
+            return quick
         place = f"Batch {self._step} of epoch {self._epoch + 1} in {self.name}" if self._step else self.name
         if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
             raise InputError(
@@ -195,6 +200,21 @@ class Batches:
                 f"(classes 0 to {self._classes - 1})."
             )
         return arrays
+
+    def _quickly_checked(self, batch: Any) -> Arrays | None:
+        """The arrays of a batch that is like the first, and of which a look or two show that it is right; else None."""
+        plain = self._step and self._class_weight is None and self._like is None and self._form == LabelForm()
+        if not plain or self._classes is None or not isinstance(batch, tuple | list) or len(batch) != 2:
+            return None
+        images, labels = batch
+        if not (type(images) is type(labels) is np.ndarray and images.ndim and len(images) == labels.size > 0):
+            return None
+        alike = images.dtype == self.first.images.dtype and images.shape[1:] == self.first.images.shape[1:]
+        if not (alike and labels.ndim == 1 and labels.dtype.kind in "iu" and labels.dtype.isnative):
+            return None
+        if images.dtype.kind == "f" and not (math.isfinite(images.min()) and math.isfinite(images.max())):
+            return None
+        return Arrays(images, labels) if labels.min() >= 0 and labels.max() < self._classes else None
 
 
 def _check_alike(place: str, batch: Arrays, first: Arrays) -> None:

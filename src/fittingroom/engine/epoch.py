@@ -158,10 +158,6 @@ class StepFunctions:
         """
         full, rest = divmod(count, batch_size)
 
-        def noted(notes: Logs, place: Any, state: State, logs: Logs) -> Logs:
-            values = (logs or self.results(state.metrics)) if notes else {}
-            return {name: note.at[place].set(values[name]) for name, note in notes.items()}
-
         def batch(examples: Examples, picked: jax.Array) -> Examples:
             part = examples.picked(picked)
             return part._replace(images=_scaled(part.images, scale))
@@ -175,7 +171,7 @@ class StepFunctions:
 
             def taken(now: tuple[State, Logs, Logs], given: Examples, place: Any) -> tuple[State, Logs, Logs]:
                 state, logs = self.train_step(now[0], given)
-                return state, logs, noted(now[2], place, state, logs)
+                return state, logs, self._noted(now[2], place, state, logs)
 
             def step(index: jax.Array, now: tuple[State, Logs, Logs]) -> tuple[State, Logs, Logs]:
                 picked = jax.lax.dynamic_slice(order, (index * batch_size,), (batch_size,))
@@ -240,6 +236,29 @@ class StepFunctions:
 
         return run
 
+    def train_batches_program(self, scale: float | None) -> Callable[..., Any]:
+        """A pure function `(state, batches, begin, end, first) -> (state, logs, notes)`: a step on each of them.
+
+        The arrays of `batches` have one more axis in front, of at most `MOST_STEPS_GROUPED`; the batches from `begin`
+        to `end` are trained on. `notes` are the logs after each step.
+        """
+
+        def run(state: State, batches: Examples, begin: Any, end: Any, first: Any) -> tuple[State, Logs, Logs]:
+            def batch(index: Any) -> Examples:
+                part: Examples = jax.tree.map(lambda array: array[index], batches)
+                return part._replace(images=_scaled(part.images, scale))
+
+            def step(index: jax.Array, now: tuple[State, Logs, Logs]) -> tuple[State, Logs, Logs]:
+                state, logs = self.train_step(now[0], batch(index))
+                return state, logs, self._noted(now[2], index - begin, state, logs)
+
+            state = self._with_metrics(state, first)
+            logs = self._no_logs(self.train_step, state, batch(0))
+            state, logs, notes = jax.lax.fori_loop(begin, end, step, (state, logs, self._no_notes(state, logs)))
+            return state, logs or self.results(state.metrics), notes
+
+        return run
+
     def test_batch_program(self, scale: float | None) -> Callable[..., Any]:
         """A pure function `(state, batch, first) -> (state, logs, outcomes)`: one step of evaluation."""
 
@@ -282,6 +301,11 @@ class StepFunctions:
         """Room for the logs of each step."""
         values = logs or jax.eval_shape(self.results, state.metrics)
         return {name: jnp.zeros((MOST_STEPS_GROUPED, *value.shape), value.dtype) for name, value in values.items()}
+
+    def _noted(self, notes: Logs, place: Any, state: State, logs: Logs) -> Logs:
+        """The logs of the steps so far and, at a place among them, of one more."""
+        values = (logs or self.results(state.metrics)) if notes else {}
+        return {name: note.at[place].set(values[name]) for name, note in notes.items()}
 
     def _with_metrics(self, state: State, first: jax.Array) -> State:
         """The state, its metrics started afresh where this is the first batch."""

@@ -111,11 +111,13 @@ class GroupedSteps:
         """
         callback, began = self._callback, time.perf_counter()
         state, step = last.state, last.step
+        # As in Keras, a stop that was asked for before the first batch ends the epoch after that batch.
+        count = self._feed.gather(step, 1 if self._stops() else min(self._size, self._most))
+        if not count:
+            return last._replace(ended=True)
         self._reached(state)
         if callback.watches_batch_begins and not last.begun:
             state = callback.batch_begin(state, step)
-        # As in Keras, a stop that was asked for before the first batch ends the epoch after that batch.
-        count = self._feed.gather(step, 1 if self._stops() else min(self._size, self._most))
         after, _, noted = self._feed.group(state, step, step + count)
         names = sorted(noted)
         columns = [np.asarray(noted[name])[:count].tolist() for name in names]  # waits for the device

@@ -252,19 +252,34 @@ def numbers(logs: Logs) -> dict[str, float]:
 
 
 class PendingCalls:
-    """Calls of programs that have begun, and whose logs nobody has looked at: first step, last step, logs."""
+    """Calls of programs that have begun, and whose logs nobody has looked at: steps, logs, those after each step."""
 
     def __init__(self) -> None:
         self.began = time.perf_counter()
-        self.calls: list[tuple[int, int, Logs]] = []
+        self.calls: list[tuple[int, int, Logs, Logs | None]] = []
         self.steps = 0
 
-    def add(self, start: int, stop: int, logs: Logs) -> None:
+    def add(self, start: int, stop: int, logs: Logs, noted: Logs | None) -> None:
         """Takes the logs of a call, which may still run."""
-        self.calls.append((start, stop, logs))
+        self.calls.append((start, stop, logs, noted))
         self.steps += stop - start
 
+    def older(self) -> PendingCalls:
+        """Takes out all but the newest call, which may still run while these are looked at."""
+        older, newest = PendingCalls(), self.calls.pop()
+        older.began, older.calls, older.steps = self.began, self.calls, self.steps - (newest[1] - newest[0])
+        self.__init__()  # type: ignore[misc]
+        self.add(*newest)
+        return older
+
     def first_bad(self) -> tuple[int, int] | None:
-        """The first and the last step of the first call after which the loss is not finite; this waits for all."""
-        bad = ((start, stop) for start, stop, logs in self.calls if not math.isfinite(float(np.asarray(logs["loss"]))))
-        return next(bad, None)
+        """The first and the last step of the first call, or part of one, after which the loss is not finite.
+
+        This waits for all.
+        """
+        for start, stop, logs, noted in self.calls:
+            losses = np.asarray([logs["loss"]] if noted is None else noted["loss"])
+            bad = np.flatnonzero(~np.isfinite(losses[: stop - start]))
+            if bad.size:
+                return (start, stop) if noted is None else (start + int(bad[0]), start + int(bad[0]) + 1)
+        return None

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fittingroom.engine.arrays import ArrayFeed, ArrayValidation
-from fittingroom.engine.batch_steps import BatchFeed, BatchLogs, BatchPrograms, BatchValidation
+from fittingroom.engine.batch_feed import BatchFeed
+from fittingroom.engine.batch_steps import BatchLogs, BatchPrograms, BatchValidation
 from fittingroom.engine.batches import Batches
 from fittingroom.engine.callbacks import Callback, Numbers, StopRequest
 from fittingroom.engine.epoch import EvaluationChangesStateError, Examples, Logs
@@ -80,18 +81,21 @@ class Trainer:
     def _feed_of(self, examples: Examples | Batches) -> ArrayFeed | BatchFeed:
         if isinstance(examples, Batches):
             assert self.batchwise is not None
-            return BatchFeed(self.batchwise, examples)
+            feed: ArrayFeed | BatchFeed = BatchFeed(self.batchwise, examples)
+        else:
+            feed = ArrayFeed(self.programs, self.plan, examples)
         watching = [callback for callback in self.callbacks if callback.watches_batches]
         if not watching or self.plan.batch_hooks_every > 1:
-            return ArrayFeed(self.programs, self.plan, examples)
+            return feed
         alone = len(watching) == 1 and type(self.programs) is Programs  # on an accelerator, seeds ride together
         watcher = watching[0].for_groups() if alone else None
         if watcher is None:
-            return ArrayFeed(self.programs, self.plan, examples, "step")
-        from fittingroom.engine.grouped_steps import GroupedSteps
+            feed.leave_groups()
+        else:
+            from fittingroom.engine.grouped_steps import GroupedSteps
 
-        feed = ArrayFeed(self.programs, self.plan, examples, "group")
-        self._groups = GroupedSteps(feed, watcher, self._stop_reason, partial(setattr, self, "_reached"))
+            feed.enter_groups()
+            self._groups = GroupedSteps(feed, watcher, self._stop_reason, partial(setattr, self, "_reached"))
         return feed
 
     def _validation_of(self, examples: Examples | Batches) -> ArrayValidation | BatchValidation:
@@ -282,29 +286,32 @@ class Trainer:
         # The losses of a call that ran several steps are looked at while the state before them is there: the first
         # non-finite one is found by running them again.
         each_seen = not feed.single_steps or self._ends_quietly
-        state, step, logs, begun = place.state, place.step, place.logs, place.begun
+        state, step, logs, begun, _ = place
         called, pending = True, PendingCalls()
-        while (feed.steps is None or step < feed.steps) and feed.more():
+        while (feed.steps is None or step < feed.steps) and (ready := feed.gather(step, self._wanted(step, pieces))):
             for callback in beginning if step % every == 0 and not begun else ():
                 state = callback.batch_begin(state, step)
             begun = False
-            before, start, step = state, step, self._next_stop(step, pieces)
+            before, start, step = state, step, step + ready
             state, on_device = feed.run(before, start, step)
             self._reached = state
-            pending.add(start, step, on_device)
+            pending.add(start, step, on_device, feed.noted)
             called = step % every == 0 or step == feed.steps
             request.agree()
             enough = pending.steps >= min(self.programs.steps_per_call, MOST_STEPS_PENDING)
-            looks = each_seen or bool(request) or step == feed.steps or enough
-            if looks and (bad := pending.first_bad()) is not None:
-                state, logs = self._end_by_nan(epoch, before, (state, on_device), bad)
+            looks = each_seen or bool(request) or step == feed.steps
+            if looks or (enough and (len(pending.calls) == 1 or watching)):
+                seen, pending, looks = pending, PendingCalls(), True
+            elif enough:  # all but the last, which the device is busy with meanwhile
+                seen, looks = pending.older(), True
+            if looks and (bad := seen.first_bad()) is not None:
+                state, logs = self._end_by_nan(epoch, before, (state, on_device), bad, (start, step))
                 break
             shown = BatchLogs(on_device) if watching else None
             for callback in watching if called else ():
                 state = callback.batch_end(state, Callback.last_of_group(step, every), shown or {})
             if looks:
-                logs = self._seen(pending)
-                pending = PendingCalls()
+                logs = self._seen(seen)
                 self.progress.step(epoch, step, max(feed.steps or 0, step), logs)
             if request and step != feed.steps:
                 self._keep_within(training, now, state, step, began)
@@ -338,39 +345,32 @@ class Trainer:
         return logs
 
     def _end_by_nan(
-        self, epoch: int, before: State, result: tuple[State, Logs], bad: tuple[int, int]
+        self, epoch: int, before: State, result: tuple[State, Logs], bad: tuple[int, int], call: tuple[int, int]
     ) -> tuple[State, Numbers]:
         """Ends training after a step with a non-finite loss: by an error, or quietly, as Keras's TerminateOnNaN does.
 
-        `bad` are the first and the last step of the first call after which the loss is not finite; `result` is that of
-        the last call, and `before` the state before it.
+        `bad` are the first and the last step of the first call, or part of one, after which the loss is not finite;
+        `result` is that of the last `call`, and `before` the state before it.
 
-        Returns:
-            The state after the first such step, and its numbers.
-
-        Raises:
-            _NonFiniteLossError: no callback ends quietly.
+        It returns the state after the first such step, and its numbers, or raises _NonFiniteLossError.
         """
-        start, stop = bad
-        step = self._feed.first_bad_step(before, start, stop)
+        step = self._feed.first_bad_step(before, *bad)
         reason = self._diverged(epoch, step)
         if not self._ends_quietly:
             raise _NonFiniteLossError(reason)
         self._nan = reason
-        if step != stop:
-            result = self._feed.run(before, start, step)
+        if step != call[1]:
+            result = self._feed.run(before, call[0], step)
         state, logs = result[0], numbers(result[1])
         for callback in self.callbacks:
             if callback.watches_batches or callback.ends_quietly_on_nan:
                 state = callback.batch_end(state, Callback.last_of_group(step, self.plan.batch_hooks_every), logs)
         return state, logs
 
-    def _next_stop(self, step: int, pieces: int | None) -> int:
-        """Where the next call ends: after a quarter of a second, where callbacks are called, or at the epoch's end."""
-        stop = step + (self.programs.steps_per_call if self._feed.at_once else 1)
-        if pieces is not None:
-            stop = min(stop, (step // pieces + 1) * pieces)
-        return stop if self._feed.steps is None else min(stop, self._feed.steps)
+    def _wanted(self, step: int, pieces: int | None) -> int:
+        """How many steps the next call should have: a quarter of a second, or until callbacks are called."""
+        wanted = self.programs.steps_per_call
+        return wanted if pieces is None else min(wanted, pieces - step % pieces)
 
     def _validate(
         self, validation: ArrayValidation | BatchValidation, state: State, training: Training
