@@ -21,8 +21,9 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from benchmarks.readme import between_markers
-from fittingroom.engine.convolution import _convolve, _pool
-from fittingroom.engine.devices import BATCH, Sharing
+from fittingroom.engine.convolution import BY_ONEDNN, SHARED_BY, convolve
+from fittingroom.engine.devices import BATCH, Sharing, not_kept
+from fittingroom.engine.pooling import pool
 
 IMAGES, STEPS, ROUNDS = 64, 8, 5
 PAGE = Path(__file__).parents[1] / "docs" / "measurements.md"
@@ -69,8 +70,16 @@ def by_rows(images: jax.Array, kernel: jax.Array) -> jax.Array:
 
 def with_own_gradients(images: jax.Array, kernel: jax.Array) -> jax.Array:
     """The engine's way: XLA's convolution, and gradients that are XLA's convolution in the usual order of axes."""
-    result = _convolve(images, kernel, (1, 1), "SAME", dimension_numbers=LAYOUT)
+    result = convolve(images, kernel, (1, 1), "SAME", dimension_numbers=LAYOUT)
     assert result is not None
+    return result
+
+
+def by_onednn(images: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The engine's way in long trainings, its gradients by oneDNN too."""
+    allowed = BY_ONEDNN.set(True)
+    result = with_own_gradients(images, kernel)
+    BY_ONEDNN.reset(allowed)
     return result
 
 
@@ -93,7 +102,7 @@ def pool_by_comparison(images: jax.Array) -> jax.Array:
 
 def pool_by_winner(images: jax.Array) -> jax.Array:
     """The engine's way: the winner's position is kept, and the gradient is one comparison with it."""
-    result = _pool(images, -jnp.inf, jax.lax.max, WINDOW, WINDOW, "VALID")
+    result = pool(images, -jnp.inf, jax.lax.max, WINDOW, WINDOW, "VALID")
     assert result is not None
     return result
 
@@ -103,7 +112,8 @@ CONVOLUTIONS: dict[str, Function] = {
     "patches": by_patches,
     "positions": by_positions,
     "rows": by_rows,
-    "XLA, own gradients (used)": with_own_gradients,
+    "XLA, own gradients (used in short trainings)": with_own_gradients,
+    "oneDNN (used in long ones)": by_onednn,
 }
 POOLINGS: dict[str, Function] = {
     "XLA": pool_by_xla,
@@ -142,9 +152,12 @@ def training(convolution: Function, pooling: Function, devices: int) -> Callable
         result: list[jax.Array] = jax.lax.fori_loop(0, count, lambda _, w: step(w, images, labels), weights)
         return result
 
-    run = jax.jit(steps, out_shardings=whole)
     weights = jax.device_put(parameters(), whole)
-    jax.block_until_ready(run(weights, images, labels, 1))
+    shared = SHARED_BY.set(whole.mesh if devices > 1 else None)
+    with not_kept():
+        run = jax.jit(steps, out_shardings=whole)
+        jax.block_until_ready(run(weights, images, labels, 1))
+    SHARED_BY.reset(shared)
 
     def measure() -> float:
         started = time.perf_counter()

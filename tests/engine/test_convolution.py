@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -12,7 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fittingroom.engine.convolution import _convolve
+from fittingroom.engine import onednn
+from fittingroom.engine.convolution import BY_ONEDNN, SHARED_BY, convolve
+from fittingroom.engine.devices import Sharing
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")
 
@@ -34,6 +37,18 @@ def operands(
     return numbers(0, *shape, kind=kind), numbers(1, *kernel, channels // group, features, kind=kind)
 
 
+@contextmanager
+def computed(*, by_onednn: bool, devices: int = 1) -> Iterator[None]:
+    """Within the context, oneDNN convolves where this processor has it, on so many devices."""
+    mesh = SHARED_BY.set(Sharing(devices).everywhere.mesh if devices > 1 else None)
+    allowed = BY_ONEDNN.set(by_onednn)
+    try:
+        yield
+    finally:
+        BY_ONEDNN.reset(allowed)
+        SHARED_BY.reset(mesh)
+
+
 def with_gradients(function: Callable[..., Any], inputs: jax.Array, weights: jax.Array) -> list[jax.Array]:
     """The result, and the gradients of its sum with weights that differ."""
 
@@ -50,7 +65,7 @@ def assert_as_xla(inputs: jax.Array, weights: jax.Array, strides: Pair, padding:
     def both(function: Callable[..., Any]) -> list[jax.Array]:
         return with_gradients(lambda *operands: function(*operands, strides, padding, **options), inputs, weights)
 
-    for ours, theirs in zip(both(_convolve), both(jax.lax.conv_general_dilated), strict=True):
+    for ours, theirs in zip(both(convolve), both(jax.lax.conv_general_dilated), strict=True):
         assert ours.dtype == theirs.dtype
         tolerance = 3e-2 if inputs.dtype == jnp.bfloat16 else 5e-5
         scale = float(jnp.abs(theirs).max()) + 1
@@ -59,8 +74,9 @@ def assert_as_xla(inputs: jax.Array, weights: jax.Array, strides: Pair, padding:
         )
 
 
-@settings(max_examples=5)  # each one compiles anew
+@settings(max_examples=8)  # each one compiles anew
 @given(
+    by_onednn=st.booleans(),
     size=st.tuples(st.integers(5, 9), st.integers(5, 9)),
     kernel=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     strides=st.tuples(st.integers(1, 3), st.integers(1, 3)),
@@ -69,18 +85,69 @@ def assert_as_xla(inputs: jax.Array, weights: jax.Array, strides: Pair, padding:
     groups=st.sampled_from(CHANNELS),
     layout=st.sampled_from([LAST, FIRST]),
 )
-def test_convolution_and_its_gradients_are_those_of_xla(
-    size: Pair, kernel: Pair, strides: Pair, dilation: Pair, padding: Any, groups: tuple[int, int, int], layout: Any
+def test_convolution_and_its_gradients_are_those_of_xla(  # noqa: PLR0917
+    by_onednn: bool,
+    size: Pair,
+    kernel: Pair,
+    strides: Pair,
+    dilation: Pair,
+    padding: Any,
+    groups: tuple[int, int, int],
+    layout: Any,
 ) -> None:
     options = {"rhs_dilation": dilation, "dimension_numbers": layout, "feature_group_count": groups[0]}
     inputs, weights = operands(size, kernel, groups, layout)
-    assert_as_xla(inputs, weights, strides, padding, **options)
+    with computed(by_onednn=by_onednn):
+        assert_as_xla(inputs, weights, strides, padding, **options)
 
 
+@pytest.mark.parametrize("by_onednn", [False, True])
 @pytest.mark.parametrize("groups", CHANNELS[::2])
-def test_short_numbers_stay_short(groups: tuple[int, int, int]) -> None:
+def test_short_numbers_stay_short(groups: tuple[int, int, int], by_onednn: bool) -> None:
     inputs, weights = operands((5, 6), (3, 3), groups, kind=jnp.bfloat16)
-    assert_as_xla(inputs, weights, (1, 1), "same", dimension_numbers=LAST, feature_group_count=groups[0])
+    with computed(by_onednn=by_onednn):
+        assert_as_xla(inputs, weights, (1, 1), "same", dimension_numbers=LAST, feature_group_count=groups[0])
+
+
+def test_a_long_training_calls_onednn_where_it_can() -> None:
+    inputs, weights = operands((5, 6), (3, 3), (1, 20, 24))
+
+    def calls(*, by_onednn: bool) -> int:
+        with computed(by_onednn=by_onednn):
+            return str(jax.make_jaxpr(jax.grad(_total, argnums=(0, 1)))(inputs, weights)).count(onednn.CALL)
+
+    assert calls(by_onednn=False) == 0
+    assert calls(by_onednn=True) == (3 if "float32" in onednn.types_computed() else 0)
+
+
+@pytest.mark.parametrize("images", [4, 3])  # equal parts for two devices, and not
+def test_devices_share_what_onednn_computes(images: int) -> None:
+    inputs, weights = operands((6, 5), (3, 3), (1, 20, 24))
+    inputs = jnp.concatenate([inputs, inputs + 1])[:images]
+    gradients = jax.grad(_total, argnums=(0, 1))
+    with computed(by_onednn=True, devices=2):
+        whole = Sharing(2).everywhere
+        shared = jax.jit(gradients, in_shardings=whole, out_shardings=whole)(inputs, weights)
+    with computed(by_onednn=True):
+        alone = jax.jit(gradients)(inputs, weights)
+    for ours, theirs in zip(shared, alone, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-2)
+
+
+@pytest.mark.parametrize("by_onednn", [False, True])
+def test_gradients_have_gradients(by_onednn: bool) -> None:
+    inputs, weights = operands((5, 4), (3, 3), (1, 5, 6))
+
+    def sharpness(function: Callable[..., Any]) -> jax.Array:
+        def slope(weights: jax.Array) -> jax.Array:
+            total = lambda inputs: jnp.square(function(inputs, weights, (1, 1), "SAME", dimension_numbers=LAST)).sum()  # noqa: E731
+            return jnp.square(jax.grad(total)(inputs)).sum()
+
+        gradient: jax.Array = jax.grad(slope)(weights)
+        return gradient
+
+    with computed(by_onednn=by_onednn):
+        np.testing.assert_allclose(sharpness(convolve), sharpness(jax.lax.conv_general_dilated), rtol=1e-3)
 
 
 @pytest.mark.parametrize("groups", CHANNELS)
@@ -88,7 +155,7 @@ def test_vectorised_convolution_is_that_of_each(groups: tuple[int, int, int]) ->
     inputs, weights = (jnp.stack([part, 2 * part + 1]) for part in operands((5, 6), (3, 2), groups))
 
     def convolution(inputs: jax.Array, weights: jax.Array) -> Any:
-        return _convolve(inputs, weights, (1, 2), "same", dimension_numbers=LAST, feature_group_count=groups[0])
+        return convolve(inputs, weights, (1, 2), "same", dimension_numbers=LAST, feature_group_count=groups[0])
 
     def gradients(inputs: jax.Array, weights: jax.Array) -> Any:
         return jax.grad(lambda *both: jnp.square(convolution(*both)).sum(), argnums=(0, 1))(inputs, weights)
@@ -112,7 +179,7 @@ def test_gradients_are_convolutions_in_the_usual_order_of_axes() -> None:
 
 
 def _total(inputs: jax.Array, weights: jax.Array) -> jax.Array:
-    result = _convolve(inputs, weights, (1, 1), "same", dimension_numbers=LAST)
+    result = convolve(inputs, weights, (1, 1), "same", dimension_numbers=LAST)
     assert result is not None
     return jnp.square(result).sum()
 
@@ -132,4 +199,4 @@ def _equations(jaxpr: Any) -> list[Any]:
 )
 def test_what_is_not_covered_is_left_to_xla(shape: Any, kernel: Any, options: Any) -> None:
     strides = (1,) * (len(shape) - 2)
-    assert _convolve(numbers(3, *shape), numbers(4, *kernel), strides, "valid", **options) is None
+    assert convolve(numbers(3, *shape), numbers(4, *kernel), strides, "valid", **options) is None

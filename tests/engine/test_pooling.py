@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fittingroom.engine.convolution import _pool
+from fittingroom.engine.pooling import pool
 
 START = {jax.lax.max: -jnp.inf, jax.lax.add: 0.0}
 
@@ -35,7 +35,7 @@ def with_gradient(function: Callable[..., Any], inputs: jax.Array, *arguments: A
 
 def assert_as_xla(inputs: jax.Array, combine: Any, window: Any, strides: Any, padding: Any) -> None:
     arguments = (START[combine], combine, window, strides, padding)
-    ours, theirs = (with_gradient(function, inputs, *arguments) for function in (_pool, jax.lax.reduce_window))
+    ours, theirs = (with_gradient(function, inputs, *arguments) for function in (pool, jax.lax.reduce_window))
     for mine, other in zip(ours, theirs, strict=True):
         assert mine.dtype == other.dtype
         tolerance = 2e-2 if inputs.dtype == jnp.bfloat16 else 2e-5
@@ -69,13 +69,13 @@ def test_short_numbers_stay_short(combine: Any) -> None:
 
 
 def test_of_equal_numbers_the_first_has_the_whole_gradient() -> None:
-    pooled = with_gradient(_pool, jnp.ones((1, 2, 2, 1)), -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+    pooled = with_gradient(pool, jnp.ones((1, 2, 2, 1)), -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
     np.testing.assert_array_equal(pooled[-1].reshape(-1), [1, 0, 0, 0])
 
 
 def test_nan_is_not_lost() -> None:
     image = jnp.array([jnp.nan, 1.0, 1.0, jnp.nan]).reshape(1, 2, 2, 1)
-    pooled = _pool(image, -jnp.inf, jax.lax.max, (1, 2, 2, 1), None, "VALID")
+    pooled = pool(image, -jnp.inf, jax.lax.max, (1, 2, 2, 1), None, "VALID")
     assert pooled is not None
     assert jnp.isnan(pooled).all()
 
@@ -86,7 +86,7 @@ def test_vectorised_pooling_is_that_of_each() -> None:
 
     def gradient(images: jax.Array) -> jax.Array:
         def total(images: jax.Array) -> jax.Array:
-            pooled = _pool(images, *arguments)
+            pooled = pool(images, *arguments)
             assert pooled is not None
             return jnp.square(pooled).sum()
 
@@ -106,4 +106,4 @@ def test_vectorised_pooling_is_that_of_each() -> None:
     ],
 )
 def test_what_is_not_covered_is_left_to_xla(start: Any, combine: Any, window: Any, kind: Any) -> None:
-    assert _pool(numbers(1, 6, 6, 1, kind=kind), start, combine, window, None, "VALID") is None
+    assert pool(numbers(1, 6, 6, 1, kind=kind), start, combine, window, None, "VALID") is None

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-from fittingroom.engine.convolution import rewritten_for_cpu
+from fittingroom.engine.rewriting import rewritten_for_cpu
 
 NAMES = jax.lax.conv_general_dilated, jax.lax.reduce_window
 

@@ -13,7 +13,7 @@ import pytest
 from keras import layers
 
 from fittingroom.engine import devices as mesh
-from fittingroom.engine.devices import _SharedProgram, _sharing_devices, _work_per_step
+from fittingroom.engine.devices import _SharedProgram, _sharing_devices, work_per_step
 from fittingroom.engine.epoch import Examples
 from fittingroom.engine.keras_steps import KerasSteps
 from fittingroom.engine.model_checks import ModelChecks
@@ -159,7 +159,7 @@ def test_evaluation_is_shared_only_where_training_is(monkeypatch: pytest.MonkeyP
     large.evaluation_batch = 40  # so many images are more work than a training step with its 16
     monkeypatch.setattr(mesh, "COST_PER_WEIGHT", 0)
     evaluation = (state.weights, examples)
-    work = _work_per_step(jax.make_jaxpr(large.program("evaluate", evaluation))(*evaluation).jaxpr)
+    work = work_per_step(jax.make_jaxpr(large.program("evaluate", evaluation))(*evaluation).jaxpr)
     monkeypatch.setattr(mesh, "COST_OF_MEETING", work // 2)
     assert isinstance(large.compile("evaluate", evaluation), _SharedProgram)
     programs = Programs(large)
@@ -208,5 +208,5 @@ def test_work_is_that_of_one_step() -> None:
         return total
 
     shapes = (jnp.ones((5, 4, 4, 2)), jnp.ones((3, 3, 2, 6)), jnp.ones((4 * 4 * 6, 10)))
-    work = _work_per_step(jax.make_jaxpr(program)(*shapes).jaxpr)
+    work = work_per_step(jax.make_jaxpr(program)(*shapes).jaxpr)
     assert work == 5 * 4 * 4 * 6 * (3 * 3 * 2) + 5 * (4 * 4 * 6) * 10

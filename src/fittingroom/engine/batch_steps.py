@@ -12,7 +12,6 @@ import numpy as np
 
 from fittingroom.engine.batches import Batches
 from fittingroom.engine.callbacks import Callback
-from fittingroom.engine.convolution import rewritten_for_cpu
 from fittingroom.engine.epoch import Examples, ImageOutcomes, Logs, StepFunctions
 from fittingroom.engine.programs import numbers
 from fittingroom.engine.snapshots import ValidationResult
@@ -75,6 +74,8 @@ class BatchPrograms:
 
 def _compiled(program: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     def rewritten(*arguments: Any) -> Any:
+        from fittingroom.engine.rewriting import rewritten_for_cpu
+
         with rewritten_for_cpu():
             return program(*arguments)
 

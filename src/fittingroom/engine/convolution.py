@@ -1,44 +1,38 @@
-"""Convolutions and pooling whose gradients are as fast as they are, for programs that run on a CPU.
+"""Convolutions whose gradients are as fast as they are, for programs that run on a CPU.
 
-XLA's CPU backend has a fast convolution, but only for the order of axes that images and kernels usually have. The
-gradients that JAX derives are convolutions in other orders, for which it falls back to a loop that is up to 65 times
-slower, and so does every convolution with groups. Here each gradient is written as a convolution in the usual order,
-and groups are taken apart.
-
-The gradient of XLA's own maximum compares every window once more, in a loop that is not vectorised. Here the forward
-pass of pooling over small windows keeps which position of each window won, one byte for each window.
-
-`rewritten_for_cpu` replaces JAX's convolution and pooling while a program is traced.
+In long trainings oneDNN computes them where it can be called (`engine/onednn.py`). Elsewhere they are XLA's. Its CPU
+backend has a fast convolution, but only for the order of axes that images and kernels usually have. The gradients that
+JAX derives are convolutions in other orders, for which it falls back to a loop that is up to 65 times slower, and so
+does every convolution with groups. Here each gradient is written as a convolution in the usual order, and groups are
+taken apart.
 """
 
 from __future__ import annotations
 
 import functools
-import inspect
-import itertools
-import math
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.interpreters.ad import JVPTracer
+from jax.sharding import AbstractMesh, Mesh, PartitionSpec
 
-from fittingroom.engine.depthwise import Windows, depthwise
+from fittingroom.engine import onednn
+from fittingroom.engine.depthwise import Windows, depthwise, paddings
 
+Operands = tuple[jax.Array, jax.Array]
 USUAL = ("NHWC", "HWIO", "NHWC")
-_ORIGINAL = jax.lax.conv_general_dilated  # its name in `jax.lax` is ours while a program is traced
+ORIGINAL = jax.lax.conv_general_dilated  # its name in `jax.lax` is ours while a program is traced
 # XLA's convolution is slow where windows have few numbers (three channels of 3×3) and there are few features for each
 # channel. There one product of windows, laid side by side, takes half of its time or less (decision 6).
 FEW_NUMBERS, FEW_FEATURES = 27, 16
-# A window with more positions than this is left to XLA, since each position becomes an operation here.
-LARGEST_WINDOW = 16
+# While this context traces a program: the devices that share each batch (None for one), and whether oneDNN is called.
+SHARED_BY: ContextVar[Mesh | AbstractMesh | None] = ContextVar("SHARED_BY", default=None)
+BY_ONEDNN: ContextVar[bool] = ContextVar("BY_ONEDNN", default=False)
 
 
-def _convolve(
+def convolve(
     lhs: jax.Array, rhs: jax.Array, window_strides: Sequence[int], padding: Any, **options: Any
 ) -> jax.Array | None:
     """The result of `jax.lax.conv_general_dilated` for these of its arguments, or None where they are not covered.
@@ -57,14 +51,20 @@ def _convolve(
     images = inputs.transpose(batch, *space, channel)
     weights = kernel.transpose(*layout.rhs_spec[2:], layout.rhs_spec[1], layout.rhs_spec[0])
     windows = Windows(tuple(strides), ((0, 0), (0, 0)), dilation)
-    pads = _paddings(images.shape[1:3], windows.spread(weights), strides, padding)
+    pads = paddings(images.shape[1:3], windows.spread(weights.shape), strides, padding)
     windows = windows._replace(pads=tuple(pads))
     if min(*windows.size(images, weights), *images.shape, *weights.shape) < 1:
         return None
-    wide = jnp.promote_types(inputs.dtype, jnp.float32)  # a CPU has no convolution of shorter numbers
-    result = _grouped(images.astype(wide), weights.astype(wide), groups, windows).astype(inputs.dtype)
+    if groups > 1 or not _onednn_computes(inputs):
+        wide = jnp.promote_types(inputs.dtype, jnp.float32)  # XLA has no fast convolution of shorter numbers on a CPU
+        images, weights = images.astype(wide), weights.astype(wide)
+    result = _grouped(images, weights, groups, windows).astype(inputs.dtype)
     order = (layout.out_spec[0], *layout.out_spec[2:], layout.out_spec[1])
     return result.transpose([order.index(axis) for axis in range(4)])
+
+
+def _onednn_computes(numbers: jax.Array) -> bool:
+    return BY_ONEDNN.get() and str(numbers.dtype) in onednn.types_computed()
 
 
 def _grouped(images: jax.Array, weights: jax.Array, groups: int, windows: Windows) -> jax.Array:
@@ -78,9 +78,108 @@ def _grouped(images: jax.Array, weights: jax.Array, groups: int, windows: Window
 
 
 def _dense(images: jax.Array, weights: jax.Array, windows: Windows) -> jax.Array:
+    if _onednn_computes(images):
+        return _by_onednn(images, weights, windows)
     if weights.shape[:2] == (1, 1):
         return _product(images, weights, windows)
-    return _convolution(images, weights, windows)
+    return _by_xla(images, weights, windows)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _by_onednn(images: jax.Array, weights: jax.Array, windows: Windows) -> jax.Array:
+    return _on_each_device(
+        lambda images, weights: onednn.convolution(images, weights, windows), (images, True), (weights, False)
+    )
+
+
+def _onednn_forward(images: jax.Array, weights: jax.Array, windows: Windows) -> tuple[jax.Array, Operands]:
+    return _by_onednn(images, weights, windows), (images, weights)
+
+
+def _onednn_backward(windows: Windows, kept: Operands, gradient: jax.Array) -> Operands:
+    images, weights = kept
+    extent, shape = images.shape[1:3], weights.shape
+    of_images = _differentiable(
+        lambda gradient, weights: _on_each_device(
+            lambda gradient, weights: onednn.images_gradient(gradient, weights, extent, windows),
+            (gradient, True),
+            (weights, False),
+        ),
+        lambda gradient, weights: _images_gradient(extent, weights, gradient, windows),
+        gradient,
+        weights,
+    )
+    of_kernel = _differentiable(
+        lambda images, gradient: _on_each_device(
+            lambda images, gradient: onednn.kernel_gradient(images, gradient, shape, windows),
+            (images, True),
+            (gradient, True),
+            summed=True,
+        ),
+        lambda images, gradient: _kernel_gradient(images, shape, gradient, windows),
+        images,
+        gradient,
+    )
+    return of_images, of_kernel
+
+
+_by_onednn.defvjp(_onednn_forward, _onednn_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _differentiable(fast: Callable[..., Any], plain: Callable[..., Any], *operands: jax.Array) -> jax.Array:
+    """What `fast` computes, with the gradient of `plain`, the same function, which JAX can derive."""
+    del plain
+    result: jax.Array = fast(*operands)
+    return result
+
+
+def _differentiable_forward(fast: Callable[..., Any], _: Any, *operands: jax.Array) -> Any:
+    return fast(*operands), operands
+
+
+def _differentiable_backward(_: Any, plain: Callable[..., Any], operands: Any, gradient: jax.Array) -> Any:
+    return jax.vjp(plain, *operands)[1](gradient)
+
+
+_differentiable.defvjp(_differentiable_forward, _differentiable_backward)
+
+
+def _on_each_device(
+    function: Callable[..., jax.Array], *operands: tuple[jax.Array, bool], summed: bool = False
+) -> jax.Array:
+    """The function of its operands, each with whether its first axis is the batch, which devices share.
+
+    XLA divides its own operations among devices, and cannot divide a call. `summed` says that the function sums over
+    the batch; otherwise the batch is the first axis of its result too.
+    """
+    mesh = SHARED_BY.get()
+    arrays = [array for array, _ in operands]
+    if mesh is None or arrays[0].shape[0] % mesh.size:
+        # Each device computes all of it, or there is one only.
+        return _manual(function, mesh, [PartitionSpec()] * len(arrays), PartitionSpec())(*arrays)
+    batch = PartitionSpec(mesh.axis_names[0])
+    places = [batch if is_batch else PartitionSpec() for _, is_batch in operands]
+    if not summed:
+        return _manual(function, mesh, places, batch)(*arrays)
+    total = functools.partial(_sum_over_devices, function, mesh.axis_names[0])
+    return _manual(total, mesh, places, PartitionSpec())(*arrays)
+
+
+def _manual(
+    function: Callable[..., Any], mesh: Mesh | AbstractMesh | None, places: Sequence[Any], result: Any
+) -> Callable[..., jax.Array]:
+    if mesh is None:
+        return function
+    divided: Callable[..., Any] = jax.shard_map(
+        function, mesh=mesh, in_specs=tuple(places), out_specs=result, check_vma=False
+    )
+    return divided
+
+
+def _sum_over_devices(function: Callable[..., jax.Array], axis: str, *operands: jax.Array) -> jax.Array:
+    total: jax.Array = jax.lax.psum(function(*operands), axis)
+    return total
 
 
 def _product(images: jax.Array, weights: jax.Array, windows: Windows) -> jax.Array:
@@ -90,7 +189,7 @@ def _product(images: jax.Array, weights: jax.Array, windows: Windows) -> jax.Arr
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _convolution(images: jax.Array, weights: jax.Array, windows: Windows) -> jax.Array:
+def _by_xla(images: jax.Array, weights: jax.Array, windows: Windows) -> jax.Array:
     """A convolution without groups, whose gradients are convolutions in the usual order of axes."""
     height, width, channels, features = weights.shape
     if height * width * channels <= FEW_NUMBERS and features <= FEW_FEATURES * channels:
@@ -98,31 +197,34 @@ def _convolution(images: jax.Array, weights: jax.Array, windows: Windows) -> jax
     return _xla(images, weights, windows.pads, window_strides=windows.strides, rhs_dilation=windows.dilation)
 
 
-def _forward(images: jax.Array, weights: jax.Array, windows: Windows) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return _convolution(images, weights, windows), (images, weights)
+def _forward(images: jax.Array, weights: jax.Array, windows: Windows) -> tuple[jax.Array, Operands]:
+    return _by_xla(images, weights, windows), (images, weights)
 
 
-def _backward(windows: Windows, kept: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _backward(windows: Windows, kept: Operands, gradient: jax.Array) -> Operands:
     images, weights = kept
-    return _images_gradient(images, weights, gradient, windows), _kernel_gradient(images, weights, gradient, windows)
+    return (
+        _images_gradient(images.shape[1:3], weights, gradient, windows),
+        _kernel_gradient(images, weights.shape, gradient, windows),
+    )
 
 
-_convolution.defvjp(_forward, _backward)
+_by_xla.defvjp(_forward, _backward)
 
 
-def _images_gradient(images: jax.Array, weights: jax.Array, gradient: jax.Array, windows: Windows) -> jax.Array:
+def _images_gradient(extent: Sequence[int], weights: jax.Array, gradient: jax.Array, windows: Windows) -> jax.Array:
     """The gradient, with its strides filled with zeros, convolved with the kernel turned round."""
-    pads = windows.pads_back(images, weights, gradient)
+    pads = windows.pads_back(extent, weights, gradient)
     turned = weights[::-1, ::-1].transpose(0, 1, 3, 2)
     return _xla(
         gradient, turned, pads, window_strides=(1, 1), lhs_dilation=windows.strides, rhs_dilation=windows.dilation
     )
 
 
-def _kernel_gradient(images: jax.Array, weights: jax.Array, gradient: jax.Array, windows: Windows) -> jax.Array:
+def _kernel_gradient(images: jax.Array, shape: tuple[int, ...], gradient: jax.Array, windows: Windows) -> jax.Array:
     """The images convolved with the gradient: channels become the batch, images the channels, strides the dilation."""
     pads = []
-    for axis, (spread, reach) in enumerate(zip(windows.spread(weights), windows.reach(gradient), strict=True)):
+    for axis, (spread, reach) in enumerate(zip(windows.spread(shape), windows.reach(gradient), strict=True)):
         low = windows.pads[axis][0]
         pads.append((low, reach + spread - 1 - images.shape[axis + 1] - low))
     channels_first, gradient_first = images.transpose(3, 1, 2, 0), gradient.transpose(1, 2, 0, 3)
@@ -131,206 +233,5 @@ def _kernel_gradient(images: jax.Array, weights: jax.Array, gradient: jax.Array,
 
 
 def _xla(images: jax.Array, weights: jax.Array, pads: Sequence[tuple[int, int]], **options: Any) -> jax.Array:
-    result: jax.Array = _ORIGINAL(images, weights, padding=pads, dimension_numbers=USUAL, **options)
+    result: jax.Array = ORIGINAL(images, weights, padding=pads, dimension_numbers=USUAL, **options)
     return result
-
-
-class _PoolingWindows(NamedTuple):
-    """The windows of a pooling in a padded array, for each of its axes."""
-
-    shape: tuple[int, ...]  # of the padded array
-    extent: tuple[int, ...]
-    strides: tuple[int, ...]
-
-    @property
-    def positions(self) -> list[tuple[int, ...]]:
-        """The positions in a window, in the order in which XLA visits them."""
-        return list(itertools.product(*(range(extent) for extent in self.extent)))
-
-    @property
-    def size(self) -> list[int]:
-        """How many windows there are along each axis."""
-        return [
-            (length - extent) // step + 1
-            for length, extent, step in zip(self.shape, self.extent, self.strides, strict=True)
-        ]
-
-    @property
-    def _reach(self) -> list[int]:
-        return [(count - 1) * step + 1 for count, step in zip(self.size, self.strides, strict=True)]
-
-    def met(self, values: jax.Array, position: Sequence[int]) -> jax.Array:
-        """The values at one position of all windows."""
-        stops = [first + reach for first, reach in zip(position, self._reach, strict=True)]
-        return jax.lax.slice(values, position, stops, self.strides)
-
-    def spread_out(self, gradients: Callable[[int], jax.Array]) -> jax.Array:
-        """The gradient of the padded array, from those at each position of the windows; where these overlap, a sum."""
-        zero = jnp.zeros((), gradients(0).dtype)
-        parts = []
-        for number, position in enumerate(self.positions):
-            after = [
-                length - first - reach for length, first, reach in zip(self.shape, position, self._reach, strict=True)
-            ]
-            pads = list(zip(position, after, [step - 1 for step in self.strides], strict=True))
-            parts.append(jax.lax.pad(gradients(number), zero, pads))
-        return functools.reduce(jnp.add, parts)
-
-    @property
-    def side_by_side(self) -> bool:
-        """Whether windows neither overlap nor leave gaps."""
-        return self.extent == self.strides
-
-    def each(self, per_window: jax.Array) -> jax.Array:
-        """Values of windows, reshaped to broadcast against positions: each axis becomes two."""
-        return per_window.reshape([length for count in self.size for length in (count, 1)])
-
-    def numbers(self) -> jax.Array:
-        """The numbers of the positions, uint8, shaped to broadcast against windows: each axis becomes two."""
-        numbers = jnp.arange(len(self.positions), dtype=jnp.uint8)
-        return numbers.reshape([length for extent in self.extent for length in (1, extent)])
-
-    def joined(self, split: jax.Array) -> jax.Array:
-        """The padded array, from one with two axes for each of its axes: windows, and positions in a window."""
-        covered = [count * extent for count, extent in zip(self.size, self.extent, strict=True)]
-        whole = jnp.broadcast_to(
-            split, [length for pair in zip(self.size, self.extent, strict=True) for length in pair]
-        ).reshape(covered)
-        rest = [(0, length - used) for length, used in zip(self.shape, covered, strict=True)]
-        return jnp.pad(whole, rest) if any(after for _, after in rest) else whole
-
-
-def _pool(
-    operand: jax.Array,
-    init_value: Any,
-    computation: Callable[..., Any],
-    window_dimensions: Sequence[int],
-    window_strides: Any = None,
-    padding: Any = "VALID",
-    **options: Any,
-) -> jax.Array | None:
-    """The result of `jax.lax.reduce_window` for these of its arguments, or None where they are not covered.
-
-    Covered are the maximum and the sum over a small window. Of equal numbers the first gets the whole gradient, and NaN
-    stays NaN, as in XLA.
-    """
-    inputs, start, combine, window, strides = operand, init_value, computation, window_dimensions, window_strides
-    neutral = {jax.lax.max: -math.inf, jax.lax.add: 0.0}.get(combine)
-    if neutral is None or options or not isinstance(start, int | float | np.generic) or neutral != start:
-        return None
-    strides = (1,) * inputs.ndim if strides is None else tuple(strides)
-    if not 1 < math.prod(window) <= LARGEST_WINDOW or not len(window) == len(strides) == inputs.ndim:
-        return None
-    pads = _paddings(inputs.shape, window, strides, padding)
-    if not jnp.issubdtype(inputs.dtype, jnp.floating):
-        return None
-    padded = jax.lax.pad(inputs, jnp.asarray(start, inputs.dtype), [(low, high, 0) for low, high in pads])
-    windows = _PoolingWindows(padded.shape, tuple(window), strides)
-    if min(windows.size) < 1:
-        return None
-    if combine is jax.lax.max:
-        return _largest(padded, windows)
-    wide = jnp.promote_types(inputs.dtype, jnp.float32)
-    return _sum(padded.astype(wide), windows).astype(inputs.dtype)
-
-
-def _paddings(
-    extents: Sequence[int], window: Sequence[int], strides: Sequence[int], padding: Any
-) -> list[tuple[int, int]]:
-    """How many zeros to add before and after each axis, from pairs of numbers or one of JAX's names ("SAME")."""
-    if isinstance(padding, str):
-        pads: list[tuple[int, int]] = jax.lax.padtype_to_pads(extents, window, strides, padding.upper())
-        return [(int(low), int(high)) for low, high in pads]
-    return [(int(low), int(high)) for low, high in padding]
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def _largest(values: jax.Array, windows: _PoolingWindows) -> jax.Array:
-    return _largest_and_where(values, windows)[0]
-
-
-def _largest_and_where(values: jax.Array, windows: _PoolingWindows) -> tuple[jax.Array, jax.Array]:
-    """The largest number of each window, and the number of its position, uint8."""
-    first, *others = (windows.met(values, position) for position in windows.positions)
-    largest, where = first, jnp.zeros(first.shape, jnp.uint8)
-    for number, other in enumerate(others, start=1):
-        stays = (largest >= other) | jnp.isnan(largest)
-        largest, where = jnp.where(stays, largest, other), jnp.where(stays, where, jnp.uint8(number))
-    return largest, where
-
-
-def _largest_backward(windows: _PoolingWindows, where: jax.Array, gradient: jax.Array) -> tuple[jax.Array]:
-    zero = jnp.zeros((), gradient.dtype)
-    if windows.side_by_side:
-        split = jnp.where(windows.each(where) == windows.numbers(), windows.each(gradient), zero)
-        return (windows.joined(split),)
-    return (windows.spread_out(lambda number: jnp.where(where == number, gradient, zero)),)
-
-
-_largest.defvjp(_largest_and_where, _largest_backward)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def _sum(values: jax.Array, windows: _PoolingWindows) -> jax.Array:
-    return functools.reduce(jnp.add, (windows.met(values, position) for position in windows.positions))
-
-
-def _sum_backward(windows: _PoolingWindows, _: None, gradient: jax.Array) -> tuple[jax.Array]:
-    if windows.side_by_side:
-        return (windows.joined(windows.each(gradient)),)
-    return (windows.spread_out(lambda _: gradient),)
-
-
-_sum.defvjp(lambda values, windows: (_sum(values, windows), None), _sum_backward)
-
-
-_lock = threading.Lock()
-_tracing: list[int] = []  # the threads within `rewritten_for_cpu`, as often as they have entered it
-_originals = jax.lax.conv_general_dilated, jax.lax.reduce_window
-
-
-@contextmanager
-def rewritten_for_cpu() -> Iterator[None]:
-    """Within the context, what this thread traces on a CPU has the engine's 2-D convolutions and pooling.
-
-    A layer of the user's may call JAX's functions too, in any of the ways that their signatures allow. Calls that are
-    not covered, and those of other threads, get the originals. On a GPU nothing is changed.
-    """
-    # Keras's layers call these two functions by their names in `jax.lax`, and neither Keras nor JAX has a way to give a
-    # convolution another gradient. Without this, a gradient takes up to 65 times as long (decision 6 in
-    # docs/decisions.md). The names are ours only while a program is traced; a compiled program needs neither.
-    if jax.default_backend() != "cpu":
-        yield
-        return
-    me = threading.get_ident()
-    with _lock:
-        _tracing.append(me)
-        jax.lax.conv_general_dilated, jax.lax.reduce_window = _replacements()
-    try:
-        yield
-    finally:
-        with _lock:
-            _tracing.remove(me)
-            if not _tracing:
-                jax.lax.conv_general_dilated, jax.lax.reduce_window = _originals
-
-
-@functools.cache
-def _replacements() -> tuple[Callable[..., Any], Callable[..., Any]]:
-    return _or_else(_convolve, _originals[0]), _or_else(_pool, _originals[1])
-
-
-def _or_else(ours: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
-    signature = inspect.signature(original)
-
-    def call(*arguments: Any, **options: Any) -> Any:
-        result = None
-        if threading.get_ident() in _tracing:
-            given = signature.bind(*arguments, **options).arguments
-            # Our gradients are rules for going backwards only, so forward-mode differentiation needs JAX's own.
-            if not any(isinstance(value, JVPTracer) for value in given.values()):
-                defaults = {name: parameter.default for name, parameter in signature.parameters.items()}
-                result = ours(**{name: value for name, value in given.items() if value is not defaults[name]})
-        return original(*arguments, **options) if result is None else result
-
-    return call

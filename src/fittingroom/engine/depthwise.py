@@ -7,7 +7,8 @@ derives as the gradient of that sum: it writes every window's pixels to memory, 
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,9 +21,9 @@ class Windows(NamedTuple):
     pads: tuple[tuple[int, int], ...]
     dilation: tuple[int, ...]
 
-    def spread(self, weights: jax.Array) -> list[int]:
-        """How many rows and columns a window spans."""
-        return [(extent - 1) * step + 1 for extent, step in zip(weights.shape[:2], self.dilation, strict=True)]
+    def spread(self, kernel: Sequence[int]) -> list[int]:
+        """How many rows and columns a window spans; `kernel` is the kernel's shape."""
+        return [(extent - 1) * step + 1 for extent, step in zip(kernel[:2], self.dilation, strict=True)]
 
     def reach(self, gradient: jax.Array) -> list[int]:
         """How many rows and columns the first pixels of all windows span."""
@@ -33,7 +34,7 @@ class Windows(NamedTuple):
         return [
             (extent + sum(pads) - spread) // step + 1
             for extent, pads, spread, step in zip(
-                images.shape[1:3], self.pads, self.spread(weights), self.strides, strict=True
+                images.shape[1:3], self.pads, self.spread(weights.shape), self.strides, strict=True
             )
         ]
 
@@ -43,13 +44,16 @@ class Windows(NamedTuple):
         return jax.lax.pad(images, jnp.zeros((), images.dtype), pads)
 
     def pads_back(
-        self, images: jax.Array, weights: jax.Array, gradient: jax.Array
+        self, extent: Sequence[int], weights: jax.Array, gradient: jax.Array
     ) -> tuple[tuple[int, int], tuple[int, int]]:
-        """The zeros around the gradient, its strides filled with zeros, that make it meet the turned kernel."""
+        """The zeros around the gradient, its strides filled with zeros, that make it meet the turned kernel.
+
+        `extent` is how many rows and columns the images have.
+        """
         pads = []
-        for axis, (spread, reach) in enumerate(zip(self.spread(weights), self.reach(gradient), strict=True)):
+        for axis, (spread, reach) in enumerate(zip(self.spread(weights.shape), self.reach(gradient), strict=True)):
             low = spread - 1 - self.pads[axis][0]
-            pads.append((low, images.shape[axis + 1] + spread - 1 - reach - low))
+            pads.append((low, extent[axis] + spread - 1 - reach - low))
         return pads[0], pads[1]
 
     def met(self, images: jax.Array, weights: jax.Array) -> list[jax.Array]:
@@ -62,6 +66,16 @@ class Windows(NamedTuple):
 
         height, width = weights.shape[:2]
         return [along(along(padded, 1, row), 2, column) for row in range(height) for column in range(width)]
+
+
+def paddings(
+    extents: Sequence[int], window: Sequence[int], strides: Sequence[int], padding: Any
+) -> list[tuple[int, int]]:
+    """How many zeros to add before and after each axis, from pairs of numbers or one of JAX's names ("SAME")."""
+    if isinstance(padding, str):
+        pads: list[tuple[int, int]] = jax.lax.padtype_to_pads(extents, window, strides, padding.upper())
+        return [(int(low), int(high)) for low, high in pads]
+    return [(int(low), int(high)) for low, high in padding]
 
 
 def depthwise(images: jax.Array, weights: jax.Array, windows: Windows) -> jax.Array:
@@ -106,7 +120,7 @@ def _images_gradient(images: jax.Array, weights: jax.Array, gradient: jax.Array,
     """The gradient, with its strides filled with zeros, convolved with the kernel turned round."""
     between = [(0, 0, step - 1) for step in windows.strides]
     spread_out = jax.lax.pad(gradient, jnp.zeros((), gradient.dtype), [(0, 0, 0), *between, (0, 0, 0)])
-    turned = Windows((1, 1), windows.pads_back(images, weights, gradient), windows.dilation)
+    turned = Windows((1, 1), windows.pads_back(images.shape[1:3], weights, gradient), windows.dilation)
     return _summed(spread_out, weights[::-1, ::-1], turned)
 
 
@@ -116,7 +130,7 @@ def _kernel_gradient(images: jax.Array, weights: jax.Array, gradient: jax.Array,
     The sums of the images stay apart until the end, so that devices that share a batch meet once.
     """
     padded = windows.padded(images)
-    (rows, columns), (down, right), (across, along) = windows.spread(weights), windows.strides, windows.dilation
+    (rows, columns), (down, right), (across, along) = windows.spread(weights.shape), windows.strides, windows.dilation
 
     def row(sums: jax.Array, number: jax.Array) -> tuple[jax.Array, None]:
         met = jax.lax.dynamic_slice_in_dim(padded, number * down, rows, 1)[:, ::across]

@@ -13,7 +13,9 @@ import functools
 import math
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -164,18 +166,18 @@ class Sharing:
         return int(each * jax.process_count())
 
     @classmethod
-    def of(cls, jaxpr: Any, weights: int, batch_size: int, available: int) -> Sharing:
+    def of(cls, work: int, weights: int, batch_size: int, available: int) -> Sharing:
         """As many devices as get equal parts of a batch, each with more work than sharing costs.
 
         The answer depends on shapes alone, never on a clock, so that results can be repeated to the bit.
 
         Args:
-            jaxpr: the program, traced for one device.
+            work: multiply-adds of a step, from `work_per_step`.
             weights: how many numbers are trained.
             batch_size: images in a step.
             available: the most devices to use.
         """
-        return cls(_sharing_devices(_work_per_step(jaxpr), weights, batch_size, available))
+        return cls(_sharing_devices(work, weights, batch_size, available))
 
     @property
     def everywhere(self) -> NamedSharding:
@@ -208,13 +210,12 @@ class Sharing:
         whole = self.everywhere
         return jax.jit(function) if self.devices == 1 else jax.jit(function, in_shardings=whole, out_shardings=whole)
 
-    def compiled(self, jitted: Any, arguments: tuple[Any, ...]) -> Callable[..., Any]:
+    def compiled(self, jitted: Any, arguments: tuple[Any, ...], *, by_onednn: bool = False) -> Callable[..., Any]:
         """The program of a jitted function for arguments of these shapes, called with arrays on the first device."""
-        if self.devices == 1:
-            alone: Callable[..., Any] = jitted.lower(*arguments).compile(_compiler_options())
-            return alone
-        lowered = jitted.lower(*Sharing.shapes_of(arguments))
-        return _SharedProgram(lowered.compile(_compiler_options()), self)
+        lowered = jitted.lower(*(arguments if self.devices == 1 else Sharing.shapes_of(arguments)))
+        with not_kept() if by_onednn else nullcontext():
+            program: Callable[..., Any] = lowered.compile(_compiler_options())
+        return program if self.devices == 1 else _SharedProgram(program, self)
 
     @staticmethod
     def shapes_of(arguments: Any) -> Any:
@@ -238,6 +239,22 @@ def _sharing_devices(work: int, weights: int, batch_size: int, available: int) -
     processes = jax.process_count()
     equal = (count for count in range(2, available + 1) if batch_size % count == 0 and count % processes == 0)
     return max((count for count in equal if work // count >= cost), default=1)
+
+
+_CACHE_SETTING = "jax_persistent_cache_min_compile_time_secs"
+_not_keeping = threading.Lock()
+
+
+@contextmanager
+def not_kept() -> Iterator[None]:
+    """Within the context, JAX writes no program into its cache: it would take oneDNN's call for another, and fail."""
+    with _not_keeping:
+        seconds = getattr(jax.config, _CACHE_SETTING)
+        jax.config.update(_CACHE_SETTING, 1e9)
+        try:
+            yield
+        finally:
+            jax.config.update(_CACHE_SETTING, seconds)
 
 
 class _SharedProgram:
@@ -294,27 +311,33 @@ class _SharedProgram:
         self._copied.clear()
 
 
-def _work_per_step(jaxpr: Any) -> int:
+def work_per_step(jaxpr: Any, *, convolutions_alone: bool = False) -> int:
     """Multiply-adds of matrix products and convolutions in one step: in the longest loop body of a traced program."""
-    loops = [_work(body) for equation in jaxpr.eqns if _is_loop(equation) for body in _inner(equation)]
-    inner = [_work_per_step(body) for equation in jaxpr.eqns if not _is_loop(equation) for body in _inner(equation)]
+    counted = {_CONVOLUTION} if convolutions_alone else {_CONVOLUTION, _PRODUCT}
+
+    def within(jaxpr: Any) -> int:
+        return sum(
+            (_own_work(equation) if equation.primitive.name in counted else 0) + sum(map(within, _inner(equation)))
+            for equation in jaxpr.eqns
+        )
+
+    loops = [within(body) for equation in jaxpr.eqns if _is_loop(equation) for body in _inner(equation)]
+    others = [body for equation in jaxpr.eqns if not _is_loop(equation) for body in _inner(equation)]
+    inner = [work_per_step(body, convolutions_alone=convolutions_alone) for body in others]
     return max((*loops, *inner), default=0)
 
 
-def _work(jaxpr: Any) -> int:
-    return sum(_own_work(equation) + sum(map(_work, _inner(equation))) for equation in jaxpr.eqns)
+_PRODUCT, _CONVOLUTION = "dot_general", "conv_general_dilated"
 
 
 def _own_work(equation: Any) -> int:
-    if equation.primitive.name == "dot_general":
+    if equation.primitive.name == _PRODUCT:
         (contracted, _), _ = equation.params["dimension_numbers"]
         inputs = equation.invars[0].aval.shape
         return _numbers(equation.outvars[0]) * math.prod(int(inputs[axis]) for axis in contracted)
-    if equation.primitive.name == "conv_general_dilated":
-        kernel = tuple(map(int, equation.invars[1].aval.shape))
-        features: int = kernel[equation.params["dimension_numbers"].rhs_spec[0]]
-        return _numbers(equation.outvars[0]) * math.prod(kernel) // features
-    return 0
+    kernel = tuple(map(int, equation.invars[1].aval.shape))
+    features: int = kernel[equation.params["dimension_numbers"].rhs_spec[0]]
+    return _numbers(equation.outvars[0]) * math.prod(kernel) // features
 
 
 def _numbers(variable: Any) -> int:

@@ -11,8 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fittingroom.engine.convolution import rewritten_for_cpu
-from fittingroom.engine.devices import Sharing
+from fittingroom.engine.devices import Sharing, work_per_step
 from fittingroom.engine.epoch import Examples, ImageOutcomes, Logs, StepFunctions
 from fittingroom.engine.snapshots import ValidationResult
 from fittingroom.engine.state import State
@@ -74,38 +73,56 @@ class TracedPrograms:
 
     def compile(self, name: ProgramName, arguments: tuple[Any, ...]) -> Callable[..., Any]:
         """The program `name`, compiled for arguments of these shapes."""
-        function, sharing = self.jitted(name, arguments)
-        return sharing.compiled(function, arguments)
+        function, sharing, by_onednn = self.jitted(name, arguments)
+        return sharing.compiled(function, arguments, by_onednn=by_onednn)
 
-    def jitted(self, name: ProgramName, arguments: tuple[Any, ...]) -> tuple[Any, Sharing]:
-        """The function `name` for `jax.jit`'s ways to compile, and the devices that share its batches."""
+    def jitted(self, name: ProgramName, arguments: tuple[Any, ...]) -> tuple[Any, Sharing, bool]:
+        """The function `name` for `jax.jit`'s ways to compile, who shares its batches, and whether oneDNN convolves."""
         # Nothing is donated but by single steps: the state before a call must outlive it, since a first NaN among its
         # steps is found by running them again, and Ctrl-C must leave a model with weights.
-        alone = jax.jit(self.program(name, arguments), donate_argnums=(0,) if name == "step" else ())
-        sharing = self._sharing(name, alone, arguments)
-        if sharing.devices == 1:
-            return alone, sharing
-        return sharing.jitted(self._rewritten(name, arguments, sharing.steps(self.steps))), sharing
+        given_up = (0,) if name == "step" else ()
+        alone = jax.jit(self.program(name, arguments), donate_argnums=given_up)
+        if name == "predict" or (self.devices == 1 and name == "evaluate"):
+            return alone, Sharing(1), False
+        jaxpr = alone.trace(*Sharing.shapes_of(arguments)).jaxpr.jaxpr
+        sharing = self._sharing(name, work_per_step(jaxpr), arguments)
+        steps = arguments[1].images.shape[0] / self.batch_size
+        by_onednn = name != "evaluate" and _by_onednn(int(steps * work_per_step(jaxpr, convolutions_alone=True)))
+        if sharing.devices > 1:
+            shared = self._rewritten(name, arguments, sharing.steps(self.steps), sharing.everywhere.mesh, by_onednn)
+            return sharing.jitted(shared), sharing, by_onednn
+        if by_onednn:
+            alone = jax.jit(self._rewritten(name, arguments, self.steps, None, by_onednn), donate_argnums=given_up)
+        return alone, sharing, by_onednn
 
     def program(self, name: ProgramName, arguments: tuple[Any, ...]) -> Callable[..., Any]:
         """The pure function `name` for one device; `arguments` are what it will be called with."""
         return self._rewritten(name, arguments, self.steps)
 
-    def _sharing(self, name: ProgramName, alone: Any, arguments: tuple[Any, ...]) -> Sharing:
-        if name == "predict" or self.devices == 1:
+    def _sharing(self, name: ProgramName, work: int, arguments: tuple[Any, ...]) -> Sharing:
+        if self.devices == 1:
             return Sharing(1)
         batch_size = self.batch_size
         if name == "evaluate":
             batch_size = min(self.evaluation_batch, arguments[1].images.shape[0])
-        jaxpr = alone.trace(*Sharing.shapes_of(arguments)).jaxpr.jaxpr
         weights = sum(math.prod(leaf.shape) for leaf in arguments[0].trainable)
-        return Sharing.of(jaxpr, weights, batch_size, self.devices)
+        return Sharing.of(work, weights, batch_size, self.devices)
 
-    def _rewritten(self, name: ProgramName, arguments: tuple[Any, ...], steps: StepFunctions) -> Callable[..., Any]:
+    def _rewritten(
+        self,
+        name: ProgramName,
+        arguments: tuple[Any, ...],
+        steps: StepFunctions,
+        mesh: Any = None,
+        by_onednn: bool = False,
+    ) -> Callable[..., Any]:
         function = self._function(name, arguments, steps)
 
         def rewritten(*arguments: Any) -> Any:
-            with rewritten_for_cpu():  # runs while JAX traces, so that the program holds our gradients of convolutions
+            # Runs while JAX traces, so that the program holds our convolutions.
+            from fittingroom.engine.rewriting import rewritten_for_cpu
+
+            with rewritten_for_cpu(mesh, by_onednn=by_onednn):
                 return function(*arguments)
 
         return rewritten
@@ -117,6 +134,20 @@ class TracedPrograms:
         if name in {"train", "step", "group"}:
             return steps.train_program(count, self.batch_size, self.scale, noting=name == "group")
         return steps.evaluate_program(count, self.evaluation_batch, self.scale)
+
+
+# What an epoch must take, in multiply-adds of convolutions, for oneDNN to be worth it: a program that calls it is
+# compiled anew in each process (decision 79).
+_LEAST_FOR_ONEDNN = 100_000_000_000
+
+
+def _by_onednn(work: int) -> bool:
+    """Whether oneDNN convolves in a training with so many multiply-adds of convolutions in an epoch."""
+    if work < _LEAST_FOR_ONEDNN or jax.default_backend() != "cpu":
+        return False
+    from fittingroom.engine.onednn import types_computed
+
+    return bool(types_computed())
 
 
 class Programs:

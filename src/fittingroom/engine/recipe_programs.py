@@ -37,6 +37,8 @@ from fittingroom.recipes.settings import Augmentation
 Array = np.ndarray[Any, Any]
 
 SHIPPED = Path(__file__).with_name("shipped_programs.zip")
+# A program that calls this is compiled for oneDNN; a dense network's training need not import `engine.onednn` for it.
+_ONEDNN = "__onednn$convolution"
 _EVALUATED_AT_ONCE = 6_000_000  # numbers that go into a backbone's layers in a step of evaluation
 
 if TYPE_CHECKING:
@@ -72,8 +74,19 @@ class RecipeModel:
         steps = () if self.recipe.schedule == "constant" else (self._steps,)
         backbone = () if self.backbone is None else (self.backbone.sha256,)
         shape = self.input_shape
-        key = _program_key(self.recipe.program_fields(), shape, self.classes, self.input_scale, *steps, *backbone)
+        key = _program_key(
+            self.recipe.program_fields(), shape, self.classes, self.input_scale, *steps, *backbone, *self._called
+        )
         return ExportedPrograms(key, self.trace, evaluation_batch=self._evaluation_batch)
+
+    @property
+    def _called(self) -> list[str]:
+        """What a program may call that is not in it: oneDNN's convolutions, which depend on the processor."""
+        if not (self.recipe.convolutions or self.recipe.model or self.recipe.unfreeze):
+            return []
+        from fittingroom.engine.onednn import types_computed
+
+        return sorted(types_computed())
 
     @property
     def _evaluation_batch(self) -> int:
@@ -211,7 +224,11 @@ class RecipeModel:
 def _program_key(*parts: object) -> str:
     """The name of the cache folder for programs that `parts`, the versions, our source and the platform decide."""
     versions = [version(name) for name in ("fittingroom", "jax", "jaxlib", "keras")]
-    text = json.dumps([parts, versions, _source_digest(), jax.default_backend()], sort_keys=True, default=str)
+    text = json.dumps(
+        [parts, versions, _source_digest(), jax.default_backend()],
+        sort_keys=True,
+        default=str,
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -270,7 +287,8 @@ class ExportedPrograms:
         exported = self._exported(name, arguments)
         sharing = Sharing(exported.nr_devices)
         with _without_lapack(exported):
-            return sharing.compiled(sharing.jitted(exported.call), arguments)
+            by_onednn = _ONEDNN.encode() in exported.mlir_module_serialized
+            return sharing.compiled(sharing.jitted(exported.call), arguments, by_onednn=by_onednn)
 
     def _exported(self, name: ProgramName, arguments: tuple[Any, ...]) -> export.Exported:
         _register_types()
@@ -282,8 +300,8 @@ class ExportedPrograms:
         if kept is not None:
             return export.deserialize(bytearray(kept))
         _, traced = self._once_traced()
-        function, _ = traced.on(self._devices).jitted(name, arguments)
-        exported = export.export(function)(*shapes)
+        function, _, _ = traced.on(self._devices).jitted(name, arguments)
+        exported = export.export(function, disabled_checks=[export.DisabledSafetyCheck.custom_call(_ONEDNN)])(*shapes)
         self._keep(file, bytes(exported.serialize()))
         return exported
 
