@@ -22,6 +22,7 @@ from fittingroom.engine.blueprint import Blueprint
 from fittingroom.engine.callbacks import Callback, StopRequest
 from fittingroom.engine.devices import Sharing
 from fittingroom.engine.epoch import Examples
+from fittingroom.engine.lane_choice import faster_lanes
 from fittingroom.engine.lanes import Lane, StartingPoint, train_seeds
 from fittingroom.engine.programs import Programs, ProgramSource, TracedPrograms
 from fittingroom.engine.snapshots import Snapshot, Training, TrainingPlan
@@ -191,6 +192,10 @@ class Job:
 
         with self._begin() as unfinished:
             lanes = Lane.compiled(len(self.seeds), self.source(), self.traced, compile_lane, request)
+            if not any(callback.watches_batches for callback in self.seeds[0].callbacks):
+                first, machine = self.seeds[0], (self.folder.environment(1).processor, self.recipe)
+                images = {device: each[0] for device, each in examples.items()}
+                lanes = faster_lanes(lanes, first.state, images, first.plan, len(self.seeds), machine)
             ready, compiling = time.perf_counter(), sum(lane.programs.compile_seconds for lane in lanes)
             if lanes[0].seats == 1:
                 self.begins(trainer(0, lanes[0]), jax.device_put(self.seeds[0].state, lanes[0].device), len(lanes))
