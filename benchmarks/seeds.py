@@ -39,7 +39,7 @@ def seconds(process: subprocess.Popen[str]) -> float:
     """
     output, _ = process.communicate()
     if process.returncode != 0:
-        raise RuntimeError(f"{process.args} ended with status {process.returncode}")
+        raise RuntimeError(f"a training with several seeds ended with status {process.returncode}")
     return float(output.split()[-1])
 
 
