@@ -11,7 +11,7 @@ export KERAS_BACKEND := jax
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run studio test test-quick test-all lint docs examples coverage bench bench-peers bench-photos bench-serving bench-studio claims labs benchmark pictures screenshots parity programs lock clean help setup setup-dev setup-peers dataset browser
+.PHONY: run studio test test-quick test-all lint docs examples coverage bench bench-exercise bench-photos bench-serving bench-studio claims labs benchmark pictures screenshots parity programs lock clean help setup setup-dev setup-peers dataset browser
 
 run: setup dataset  ## Train the course's model on Fashion-MNIST, then score it on the sealed test set
 	$(VENV)/bin/fittingroom train
@@ -48,22 +48,33 @@ examples: setup-dev dataset  ## Run what the docs show, and write what has chang
 coverage: setup-dev dataset browser  ## Run the tests, and print how much of the package they run
 	$(VENV_PYTHON) -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder --cov=fittingroom --cov-report=term:skip-covered
 
-bench: setup dataset  ## Measure against Keras on JAX and the matrix products alone: about 20 minutes
+# Each kind of work against the best that can do it. PyTorch is left out where no build of it was found.
+bench: setup setup-peers dataset  ## Measure everything against Keras on JAX and TensorFlow, PyTorch and others: about 40 minutes
 	$(VENV_PYTHON) -m benchmarks.whole_process keras-jax
+	$(VENV_PYTHON) -m benchmarks.whole_process keras-tensorflow
+	$(VENV_PYTHON) -m benchmarks.whole_answers keras-jax
+	$(VENV_PYTHON) -m benchmarks.whole_answers keras-tensorflow
 	$(VENV_PYTHON) -m benchmarks.epochs keras-jax
+	$(VENV_PYTHON) -m benchmarks.epochs keras-tensorflow
 	$(VENV_PYTHON) -m benchmarks.cnn keras-jax
-	$(VENV_PYTHON) -m benchmarks.exercise2 keras-jax
+	$(VENV_PYTHON) -m benchmarks.cnn keras-tensorflow
+	@if .venv-peers/bin/python -c 'import torch' 2>/dev/null; then \
+		for each in $(TORCH_BENCHMARKS); do echo "$(VENV_PYTHON) -m benchmarks.$${each%:*} $${each#*:}"; \
+			$(VENV_PYTHON) -m benchmarks.$${each%:*} $${each#*:} || exit; done; fi
 	$(VENV_PYTHON) -m benchmarks.short_calls
-	$(VENV_PYTHON) -m benchmarks.products
+	$(VENV_PYTHON) -m benchmarks.memory 1
+	@if command -v wrk >/dev/null || scripts/apt-install wrk; then \
+		echo '$(VENV_PYTHON) -m benchmarks.serving --peer 3 --seconds 4'; \
+		$(VENV_PYTHON) -m benchmarks.serving --peer 3 --seconds 4; else echo 'wrk is not there: no row for the server.' >&2; fi
+	$(VENV_PYTHON) -m benchmarks.growth
 	$(VENV_PYTHON) -m benchmarks.readme
 
-bench-peers: setup setup-peers dataset  ## Measure against Keras on TensorFlow and PyTorch: about 20 minutes
-	$(VENV_PYTHON) -m benchmarks.whole_process keras-tensorflow
-	$(VENV_PYTHON) -m benchmarks.epochs keras-tensorflow
-	$(VENV_PYTHON) -m benchmarks.cnn keras-tensorflow
+TORCH_BENCHMARKS := epochs:pytorch
+
+bench-exercise: setup setup-peers dataset  ## Measure the course's second exercise, and the matrix products alone: about 25 minutes
+	$(VENV_PYTHON) -m benchmarks.exercise2 keras-jax
 	$(VENV_PYTHON) -m benchmarks.exercise2 keras-tensorflow
-	@if .venv-peers/bin/python -c 'import torch' 2>/dev/null; then \
-		echo '$(VENV_PYTHON) -m benchmarks.epochs pytorch'; $(VENV_PYTHON) -m benchmarks.epochs pytorch; fi
+	$(VENV_PYTHON) -m benchmarks.products
 	$(VENV_PYTHON) -m benchmarks.readme
 
 claims: setup dataset  ## Train every named recipe with five seeds, and keep what they reach as their claims

@@ -41,10 +41,17 @@ class Bar:
         pairs = zip(self.ours, self.theirs, strict=True)
         return Spread.of(theirs / ours if self.ratio == "theirs / ours" else ours / theirs for ours, theirs in pairs)
 
+    @property
+    def lost(self) -> bool:
+        """Whether the other side is faster, or takes less memory; a part of the same work is no rival."""
+        median = self.ratios().median
+        return median < 1 if self.reading == "as fast" else median > 1 and self.reading != "the time"
+
     def row(self) -> tuple[str, ...]:
         """The line of the table, as `HEADER` names its cells."""
         ours, theirs = (Spread.of(side).text(self.unit, self.digits) for side in (self.ours, self.theirs))
-        return self.work, ours, f"{self.against}: {theirs}", f"{self.ratios().text('×')} {self.reading}"
+        winner = f"; {self.against} wins" if self.lost else ""
+        return self.work, ours, f"{self.against}: {theirs}", f"{self.ratios().text('×')} {self.reading}{winner}"
 
 
 def bars_table(bars: Iterable[Bar]) -> str:

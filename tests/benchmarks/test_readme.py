@@ -20,6 +20,13 @@ def test_figures_of_two_machines_name_both() -> None:
     assert "a processor, 2 cores, 2026-01-02; another, 2 cores, 2026-01-02." in table
 
 
+def test_a_row_names_the_side_that_wins_it() -> None:
+    slower = {**BAR, "work": "a call", "ours": [4.0]}
+    heavier = {**BAR, "work": "memory", "ours": [4.0], "ratio": "ours / theirs", "reading": "the memory"}
+    rows = speed_table([{"machine": MACHINE, "bars": [BAR, slower, heavier]}]).splitlines()
+    assert [row.split("|")[1].strip() for row in rows if "Keras wins" in row] == ["a call", "memory"]
+
+
 def test_nothing_measured_leaves_nothing_shown() -> None:
     assert speed_table([]) == ""
     assert accuracy_table([]) == ""

@@ -12,7 +12,7 @@ import pytest
 
 from tests.contracts.source import ROOT
 
-PROMISED = {"run", "test", "test-all", "lint", "docs", "coverage", "bench", "bench-peers", "clean", "help"}
+PROMISED = {"run", "test", "test-all", "lint", "docs", "coverage", "bench", "bench-exercise", "clean", "help"}
 
 
 def output_of(*command: str) -> str:
