@@ -26,6 +26,14 @@ WORKS = {
     "calls": "ten calls of one epoch each",
     "callback": "three epochs with a callback that watches batches",
     "iterable": "three epochs from a PyDataset",
+    "small calls": "ten calls of one epoch each, 640 images",
+    "rates": "three epochs with two callbacks, one of which reads the learning rate after each batch",
+    "tiny": "three epochs of 1,600 images in batches of 4, watched",
+    "large": "three epochs of 1,600 images through 2,048 hidden units, watched",
+    "loader": "three epochs from a loader of batches (in Keras, the PyDataset)",
+    "generator": "three epochs from a generator",
+    "validation": "three epochs from a PyDataset, validated on one",
+    "executions": "three epochs from a PyDataset, steps_per_execution=8, watched",
 }
 SIDES = {
     "keras": PEERS["keras-jax"].title,

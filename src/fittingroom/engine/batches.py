@@ -203,14 +203,19 @@ class Batches:
 
     def _quickly_checked(self, batch: Any) -> Arrays | None:
         """The arrays of a batch that is like the first, and of which a look or two show that it is right; else None."""
-        plain = self._step and self._class_weight is None and self._like is None and self._form == LabelForm()
+        scaled = self._like is not None and self._like.scale is not None
+        plain = self._step and self._class_weight is None and not scaled and self._form == LabelForm()
         if not plain or self._classes is None or not isinstance(batch, tuple | list) or len(batch) != 2:
             return None
         images, labels = batch
         if not (type(images) is type(labels) is np.ndarray and images.ndim and len(images) == labels.size > 0):
             return None
-        alike = images.dtype == self.first.images.dtype and images.shape[1:] == self.first.images.shape[1:]
-        if not (alike and labels.ndim == 1 and labels.dtype.kind in "iu" and labels.dtype.isnative):
+        wanted = self.first.images.dtype
+        if images.dtype.kind == wanted.kind == "f":
+            images = images.astype(wanted, copy=False)
+        alike = images.dtype == wanted and images.shape[1:] == self.first.images.shape[1:]
+        whole = labels.dtype.kind in "iu" and labels.dtype.isnative
+        if not (alike and whole and labels.ndim == self.first.labels.ndim == 1):
             return None
         if images.dtype.kind == "f" and not (math.isfinite(images.min()) and math.isfinite(images.max())):
             return None

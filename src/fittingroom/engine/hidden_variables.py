@@ -13,7 +13,8 @@ class HiddenVariables:
     """The variables of a model, which can be asked to find out whether somebody looks at them.
 
     While they are hidden, each is an object of a subclass of its own class, in which the attribute that holds the value
-    is a property. Whoever reads or sets a value, by whatever method, or freezes a variable, comes through there.
+    is a property. Whoever reads or sets a value, by whatever method, or freezes a variable, comes through there. The
+    learning rate may be read without that: no step changes it.
 
     Args:
         variables: those of the model.
@@ -35,7 +36,7 @@ class HiddenVariables:
         self._find = find
         if not self.is_hidden:
             for one in self._variables.all:
-                one.__class__ = _hiding(one.__class__)
+                one.__class__ = _hiding(one.__class__, is_constant=one is self._variables.learning_rate)
                 vars(one)[_HIDDEN] = self
             self.is_hidden = True
 
@@ -63,13 +64,15 @@ _HIDDEN = "_fittingroom_hidden"
 
 
 @cache
-def _hiding(kind: type) -> type:
-    """A subclass for variables of this class while they are hidden."""
+def _hiding(kind: type, *, is_constant: bool) -> type:
+    """A subclass for variables of this class while they are hidden; one that is constant may be read."""
 
     def look(variable: Any) -> None:
         vars(variable)[_HIDDEN].look()  # afterwards its class is that of before
 
     def get_value(variable: Any) -> Any:
+        if is_constant:
+            return vars(variable)["_value"]
         look(variable)
         return variable._value
 

@@ -105,6 +105,11 @@ class Variables:
         self._optimizer = model.optimizer
         self._variables = [variable for group in _groups(model) for variable in group]
         self._model_trains = model.trainable
+        # The variable with the learning rate, which no step of Keras's own changes; None where there is none such.
+        makers = type(model).train_step, type(model.optimizer)
+        rate = getattr(model.optimizer, "_learning_rate", None)
+        known = all(maker.__module__.startswith("keras.") for maker in makers)
+        self.learning_rate = next((one for one in self._variables if one is rate), None) if known else None
         self._trainable = [variable.trainable for variable in self._variables]
 
     def are_those_of(self, model: keras.Model) -> bool:

@@ -310,7 +310,8 @@ class RunLock:
         self._handle = handle
         content = json.dumps({"pid": os.getpid(), "host": platform.node(), "since": now()}).encode()
         with storage_errors(self._path):
-            os.ftruncate(handle, 0)
+            if os.fstat(handle).st_size:  # of a dead holder; ext4 writes out what was cut to nothing when it is closed
+                os.ftruncate(handle, 0)
             os.write(handle, content)
 
     def _taken(self) -> int | None:
