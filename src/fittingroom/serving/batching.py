@@ -31,6 +31,7 @@ _log = logging.getLogger("fittingroom")
 
 _SHARED = "PROMETHEUS_MULTIPROC_DIR"  # where the processes of one server keep their numbers for each other
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+_SETS = ("no_class", "one_class", "several_classes")  # verdicts, by how many classes a set has
 
 
 class Metrics:
@@ -55,17 +56,15 @@ class Metrics:
             buckets=(1, 2, 4, 8, 16, 32, 64),
             registry=self.registry,
         )
-        self._answers = Counter(
-            "fittingroom_answers", "Images by what was answered.", ["verdict"], registry=self.registry
-        )
+        answers = Counter("fittingroom_answers", "Images by what was answered.", ["verdict"], registry=self.registry)
         self.waiting = Gauge(
             "fittingroom_images_waiting",
             "Images that wait for the model.",
             registry=self.registry,
             multiprocess_mode="livesum",
         )
-        for verdict in ("unlike", "one_class", "several_classes", "no_class"):
-            self._answers.labels(verdict)
+        # Looking a counter up by its label takes longer than counting.
+        self._verdicts = {verdict: answers.labels(verdict) for verdict in ("unlike", *_SETS)}
 
     def request(self, path: str, status: int, seconds: float) -> None:
         """A request is answered."""
@@ -79,8 +78,7 @@ class Metrics:
     def answered(self, answers: Sequence[Answer]) -> None:
         """What was said of images."""
         for answer in answers:
-            sets = ("no_class", "one_class")[len(answer.set)] if len(answer.set) < 2 else "several_classes"
-            self._answers.labels("unlike" if answer.unlike else sets).inc()
+            self._verdicts["unlike" if answer.unlike else _SETS[min(len(answer.set), 2)]].inc()
 
     def text(self) -> bytes:
         """All of it, in Prometheus's text format."""
