@@ -7,6 +7,7 @@ set). It loads neither Keras nor JAX: the public names are imported on first use
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import re
@@ -67,7 +68,15 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"fittingroom.{name} is gone. {_GONE[name]}")
     if name not in _PUBLIC:
         raise AttributeError(f"module 'fittingroom' has no attribute {name!r}; it has {', '.join(__all__)}")
-    value = getattr(importlib.import_module(_PUBLIC[name]), name)
+    # Importing JAX makes a hundred thousand objects that live to the end. Looking through them for garbage again and
+    # again takes a tenth of a second.
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        value = getattr(importlib.import_module(_PUBLIC[name]), name)
+    finally:
+        if collects:
+            gc.enable()
     globals()[name] = value
     return value
 
