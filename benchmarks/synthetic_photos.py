@@ -26,7 +26,8 @@ from benchmarks.photos import answers_of
 from fittingroom import load, open_run
 from fittingroom.answers.predictor import SYNTHETIC
 from fittingroom.evaluation.spread import Interval
-from fittingroom.photos.conversion import Conversion, ForegroundStyle, Style, _smooth_noise, _synthetic_photo
+from fittingroom.photos.conversion import Conversion, ForegroundStyle, Style
+from fittingroom.photos.synthetic import smooth_noise, synthetic_photo
 from fittingroom.text import percent, percent_range
 
 _LEFT_OUT = ("Sandal", "Sneaker", "Ankle boot")
@@ -36,9 +37,9 @@ def on_a_floor(image: NDArray[np.uint8], style: ForegroundStyle, random: np.rand
     """A photograph of the foreground of an image `(height, width)`, on a floor of another colour."""
     import cv2
 
-    picture, mask = _synthetic_photo(image.astype(np.float32), style, random)
-    cloth, share = picture[..., 0].astype(np.float32), cv2.GaussianBlur(mask.astype(np.float32), (3, 3), 0)
-    floor = random.uniform(40, 230) + _smooth_noise(mask.shape, 6, random) * random.uniform(0, 12)
+    picture, mask = synthetic_photo(image.astype(np.float32), style, random)
+    cloth, share = picture.astype(np.float32), cv2.GaussianBlur(mask.astype(np.float32), (3, 3), 0)
+    floor = random.uniform(40, 230) + smooth_noise(mask.shape, 6, random) * random.uniform(0, 12)
     floor += random.normal(size=mask.shape) * random.uniform(0, 6)
     light = [
         cloth * tint * share + floor * ground * (1 - share)

@@ -14,7 +14,8 @@ from fittingroom.answers.recalibration import LabelShiftCalibration
 from fittingroom.answers.stored import LABEL_SHIFT
 from fittingroom.data.model_inputs import ModelInputs
 from fittingroom.errors import DataError, RunError
-from fittingroom.photos.conversion import Conversion, synthetic_inputs
+from fittingroom.photos.conversion import Conversion
+from fittingroom.photos.synthetic import synthetic_inputs
 from tests.engine import models
 from tests.photos.drawing import photo
 

@@ -18,7 +18,7 @@ from tests.contracts.source import PACKAGE, imported_names, source_files
 
 MOST_FILES = 492
 MOST_LINES = 400
-MOST_PUBLIC_DEFINITIONS = 1270
+MOST_PUBLIC_DEFINITIONS = 1273
 MOST_OF_IMPORTS = 0.068  # of all lines
 MOST_FILES_OF_A_TRAINING = 47
 

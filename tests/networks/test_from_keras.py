@@ -18,6 +18,7 @@ from fittingroom.exports.tflite_operators import to_tflite
 from fittingroom.exports.tflite_runtime import answer_of
 from fittingroom.networks.from_keras import graph_of_model
 from fittingroom.networks.graph import Graph
+from fittingroom.networks.numpy_network import NumpyNetwork
 from fittingroom.networks.onnx_writer import onnx_bytes, to_onnx
 
 MAPS, ROWS, ROW = (9, 8, 4), (9, 4), (6,)
@@ -45,6 +46,11 @@ def litert_answers(graph: Graph, images: np.ndarray) -> np.ndarray:
     return answer_of(to_tflite(graph, ["output"]).file(), "output")(images)
 
 
+def numpy_answers(graph: Graph, images: np.ndarray) -> np.ndarray:
+    """What NumPy makes of images, where it can: a graph with layers that it has not answers by onnxruntime."""
+    return NumpyNetwork(graph, "output")(images) if NumpyNetwork.knows(graph) else answers(graph, images)
+
+
 def with_values(model: keras.Model) -> keras.Model:
     """The model with weights that are neither zeros nor ones: biases, variances."""
     random = np.random.default_rng(1)
@@ -65,7 +71,7 @@ def assert_equal(model: keras.Model, *, tolerance: float = 1e-5) -> Graph:
     graph = graph_of_model(model)
     assert graph.shape_of(graph.outputs["output"]) == expected.shape[1:]
     size = max(1.0, float(np.abs(expected).max()))
-    for runtime in (answers, litert_answers, opencv_answers):
+    for runtime in (answers, litert_answers, opencv_answers, numpy_answers):
         np.testing.assert_allclose(runtime(graph, images), expected, atol=tolerance * size, err_msg=runtime.__name__)
     return graph
 

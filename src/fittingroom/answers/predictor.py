@@ -27,10 +27,11 @@ from fittingroom.answers.stored import JUDGEMENT, LABEL_SHIFT, FittedFile, diges
 from fittingroom.data.dataset import Part
 from fittingroom.data.model_inputs import ModelInputs
 from fittingroom.errors import DataError, RunError, StorageError
-from fittingroom.photos.conversion import Style, synthetic_inputs
+from fittingroom.photos.conversion import Style
 from fittingroom.photos.drawing import PenStyle
 from fittingroom.photos.photo_reader import PhotoReader, are_photos, is_photo
 from fittingroom.photos.second_opinion import SecondOpinion
+from fittingroom.photos.synthetic import synthetic_inputs
 from fittingroom.runs.data_record import DataRecord
 from fittingroom.runs.images import RunImages
 
@@ -357,10 +358,9 @@ class Predictor:
 
     def _keep(self, write: Callable[[Path], None]) -> None:
         """Writes what was fitted, if that can be done."""
-        if self._folder is None:
-            return
         try:
-            write(self._folder)
+            if self._folder is not None:
+                write(self._folder)
         except StorageError as error:
             _log.info("What was learned from the validation images is not kept: %s", error)
 

@@ -65,6 +65,14 @@ class ClassicalModel(SeedModel):
 
         return Forward(_as_they_are, logs, lambda images, _: hog_features(images, scale), _as_they_are)
 
+    def compiled_forward(self) -> Forward:
+        """What `forward` gives: there is no program."""
+        return self.forward()
+
+    def prepare(self) -> None:
+        """Makes sure that it can answer; see `forward`."""
+        self.forward()
+
     def log_probabilities(self, images: Array) -> Array:
         """What the classifier makes of images in the run's form, `(n, classes)`."""
         return self._fitted.log_probabilities(np.asarray(images))

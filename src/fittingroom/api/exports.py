@@ -161,7 +161,9 @@ def export_subject(run: _Run, images: Array | None = None) -> ExportSubject:
         images, labels = _checking_images(run, seeds[0].record.data)
     else:
         images = _as_stored(predictor.inputs(images).images, seeds[0].record.data)
-    judgement, forward = predictor.plain_judgement, Forward.together([seed.forward() for seed in seeds])
+    # By the compiled programs: NumPy's answers come from the graph that is exported, and could not contradict it.
+    forward = Forward.together([seed._model_of_seed.compiled_forward() for seed in seeds])
+    judgement = predictor.plain_judgement
     logs = forward.logs(forward.held_out(images))
     answers = np.exp(at_temperature(logs, judgement.temperature)).astype(np.float32)
     records = [seed.record for seed in seeds]

@@ -256,7 +256,7 @@ class Run(RunPages):
             )
         record = self.record
         if not record.has_score:
-            self._model_of_seed.forward()  # what cannot answer is found before the test set is opened
+            self._model_of_seed.prepare()  # what cannot answer is found before the test set is opened
             kept = None if self.outcomes is None else self.outcomes.kept
             if kept is not None and np.isnan(kept.loss).all():
                 check_numbers(kept.loss[:, None], str(self.path))

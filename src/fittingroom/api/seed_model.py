@@ -10,11 +10,7 @@ import numpy as np
 
 from fittingroom.answers.forward import Forward
 from fittingroom.answers.out_of_distribution import hog_features
-from fittingroom.api.backbone_inputs import BackboneInputs
 from fittingroom.engine.blueprint import Blueprint, Outline, Shapes
-from fittingroom.engine.devices import prepare_jax
-from fittingroom.engine.programs import Programs, ProgramSource, TracedPrograms
-from fittingroom.engine.recipe_programs import RecipeModel
 from fittingroom.engine.state import State
 from fittingroom.errors import RunError
 from fittingroom.runs.json_files import damage
@@ -24,7 +20,16 @@ from fittingroom.runs.record import RunRecord
 if TYPE_CHECKING:
     import keras
 
+    from fittingroom.api.backbone_inputs import BackboneInputs
+    from fittingroom.engine.programs import Programs, ProgramSource
+    from fittingroom.engine.recipe_programs import RecipeModel
+    from fittingroom.networks.numpy_network import NumpyNetwork
+
 Array = np.ndarray[Any, Any]
+
+
+_QUICKER_WITHOUT_PROGRAMS = 2e9
+"""Products of two numbers in convolutions that NumPy has before JAX is imported and a program compiled."""
 
 
 class SeedModel:
@@ -54,7 +59,22 @@ class SeedModel:
 
     def forward(self) -> Forward:
         """From images in the model's form to logarithms of probabilities, none NaN; reads nothing any more."""
+        if self._network is None:
+            return self.compiled_forward()
+        self._check_alike()
+
+        def logs(images: Array) -> Array:
+            found = self._computed(images)
+            check_numbers(found, self._title)
+            return found
+
+        scale = self.record.data.scale
+        return Forward(_as_they_are, logs, lambda images, _: hog_features(images, scale), _as_they_are)
+
+    def compiled_forward(self) -> Forward:
+        """The same by the programs that JAX compiles, whichever way `forward` goes: what exports are compared with."""
         programs, state, backbone = self.compiled(), self._state, self.backbone
+        from fittingroom.engine.devices import prepare_jax
 
         def logs(inputs: Array) -> Array:
             prepare_jax()  # at each call: the programs may have been made before a fork
@@ -74,19 +94,57 @@ class SeedModel:
             RunError: a file is damaged, or the model can only be made by code that is not here or not trusted.
             InputError: the recipe has a backbone, and what that needs is not installed.
         """
+        from fittingroom.engine.devices import prepare_jax
+
         prepare_jax()
         if self.backbone is not None:
             self.backbone.start()
         if self.like is None:
             return self._programs
-        if self._shapes != self.like._shapes:
-            raise RunError(f"{self._title} has other weights than {self.like._title}: they are not of one run.")
+        self._check_alike()
         return self.like.compiled()
+
+    def _check_alike(self) -> None:
+        """Raises RunError unless its weights have the shapes of those of the seed that it shares programs with."""
+        if self.like is not None and self._shapes != self.like._shapes:
+            raise RunError(f"{self._title} has other weights than {self.like._title}: they are not of one run.")
+
+    def prepare(self) -> None:
+        """Makes sure that it can answer about many images, before they are asked for.
+
+        Raises:
+            RunError, InputError: as for `compiled`.
+        """
+        if self._network is None or not self._network.is_dense:
+            self.compiled()
+        else:
+            self._check_alike()
 
     def log_probabilities(self, images: Array) -> Array:
         """What the model makes of images in its form, `(n, classes)`, NaN and all."""
+        if self._network is not None:
+            return self._computed(images)
         inputs = images if self.backbone is None else self.backbone.kept_inputs(images)
         return self.compiled().log_probabilities(self._state, inputs)
+
+    def _computed(self, images: Array) -> Array:
+        """What the network makes of images, `(n, classes)`: by NumPy where that is quicker, else by programs.
+
+        Dense networks are as fast in NumPy as compiled. So are convolutions for a photo, before programs are there.
+        """
+        network = self._network
+        assert network is not None  # who calls this has looked
+        quick = network.is_dense or (
+            "_programs" not in vars(self.like or self) and network.image_work * len(images) <= _QUICKER_WITHOUT_PROGRAMS
+        )
+        return network(images) if quick else self.compiled().log_probabilities(self._state, images)
+
+    @cached_property
+    def _network(self) -> NumpyNetwork | None:
+        """The network as NumPy computes it; None where only programs can."""
+        from fittingroom.api.described_network import described_network  # a training asks nothing
+
+        return described_network(self.record, *self.described, of_recipe=self.is_of_recipe)
 
     @cached_property
     def keras_model(self) -> keras.Model:
@@ -142,6 +200,8 @@ class SeedModel:
         """What gives the programs features of images; None for a recipe without a backbone."""
         if self.record.recipe.get("backbone") is None:
             return None
+        from fittingroom.api.backbone_inputs import BackboneInputs
+
         return BackboneInputs(self._recipe_model())
 
     @cached_property
@@ -167,6 +227,8 @@ class SeedModel:
 
     @cached_property
     def _programs(self) -> Programs:
+        from fittingroom.engine.programs import Programs
+
         return Programs(self._source())
 
     def _source(self) -> ProgramSource:
@@ -175,6 +237,7 @@ class SeedModel:
         if self.is_of_recipe:
             return self._recipe_programs()
         from fittingroom.engine.keras_steps import KerasSteps
+        from fittingroom.engine.programs import TracedPrograms
 
         batch_size = record.recipe.get("batch_size")
         if not isinstance(batch_size, int):
@@ -195,6 +258,8 @@ class SeedModel:
         return model.programs
 
     def _recipe_model(self, outline: Outline | None = None) -> RecipeModel:
+        from fittingroom.engine.recipe_programs import RecipeModel
+
         recipe, data = self.record.trained_recipe(), self.record.data
         scale = data.scale if recipe.scale else 1.0
         return RecipeModel(recipe, data.image_shape, len(data.classes), scale, data.counts["train"], outline)

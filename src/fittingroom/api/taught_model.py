@@ -119,6 +119,14 @@ class TaughtModel(SeedModel):
             cross_fitted=self._cross_fitted,
         )
 
+    def compiled_forward(self) -> Forward:
+        """What `forward` gives: there is no program."""
+        return self.forward()
+
+    def prepare(self) -> None:
+        """Makes sure that it can answer; see `forward`."""
+        self.forward()
+
     def compiled(self) -> Programs:
         """Nothing: there is no program.
 

@@ -57,6 +57,8 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
     }
 )
 
+_SMALL_PRODUCTS = ("evaluate", "explain", "predict", "report", "show")
+
 DESCRIPTION = "Train an image classifier in seconds, and keep the test set honestly unseen."
 
 
@@ -65,6 +67,10 @@ def console() -> NoReturn:
     # Importing makes a hundred thousand objects that live to the end. Looking through them for garbage again and again
     # takes a tenth of a second, and so does freeing them one by one before the process ends.
     gc.set_threshold(100_000)
+    # Two threads of OpenBLAS wait for each other longer than they compute where a product of matrices is small, by 20
+    # ms each time on a busy machine. (It reads this once, when NumPy is imported.)
+    if sys.argv[1:2] and sys.argv[1] in _SMALL_PRODUCTS:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.unraisablehook = _interrupt_again
     status = main()
     with contextlib.suppress(OSError):

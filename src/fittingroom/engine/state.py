@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-import jax
 import numpy as np
 
 if TYPE_CHECKING:
+    import jax
     import keras
 
-Values = tuple[jax.Array | np.ndarray[Any, Any], ...]
+Values: TypeAlias = "tuple[jax.Array | np.ndarray[Any, Any], ...]"
 
 
 class State(NamedTuple):
@@ -52,6 +52,8 @@ class State(NamedTuple):
     @property
     def is_alive(self) -> bool:
         """Whether no step has taken over the memory of this state."""
+        import jax  # here and below, since answers are computed without it
+
         return not any(isinstance(value, jax.Array) and value.is_deleted() for group in self for value in group)
 
     def is_same_as(self, other: State) -> bool:
@@ -61,6 +63,8 @@ class State(NamedTuple):
 
     def copied(self) -> State:
         """The same values in memory of their own, on the same device."""
+        import jax
+
         copy: State = jax.device_put(self, may_alias=False)
         return copy
 
@@ -136,6 +140,8 @@ class Variables:
 
     def show(self, state: State) -> bool:
         """Makes the variables hold the very arrays of a state, without a copy. False if they cannot."""
+        import jax
+
         values = [value for group in state for value in group]
         if len(values) != len(self._variables) or not all(isinstance(value, jax.Array) for value in values):
             return False

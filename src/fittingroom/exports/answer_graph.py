@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from fittingroom.errors import ModelError
 from fittingroom.exports.backbone_front import as_backbone_sees
 from fittingroom.networks.from_keras import graph_of_model
 from fittingroom.networks.graph import Graph
@@ -90,12 +91,7 @@ def answer_graph(parts: NetworkParts, temperature: float) -> Graph:
     """
     images = parts.way
     builder = GraphBuilder(images.shape, images.type)
-    value = "images"
-    if images.scale is not None:
-        value = _times(builder, value, 1 / images.scale)
-    if images.rounded:
-        value = builder.add("floor", [_times(builder, value, 1, 0.5)])
-    seen, outputs = _views_of(builder, value, images.views), {}
+    seen, outputs = _seen(builder, images), {}
     if images.backbone is not None:
         pictures = [as_backbone_sees(builder, each, images.backbone.input_size) for each in seen]
         front = images.backbone.graph(images.unfreeze)
@@ -112,6 +108,41 @@ def answer_graph(parts: NetworkParts, temperature: float) -> Graph:
     scaled = _times(builder, outputs["log_probabilities"], 1 / temperature)
     outputs["probabilities"] = builder.add("softmax", [scaled])
     return builder.graph(outputs)
+
+
+def log_probability_graph(way: ImageWay, network: Graph, reading: Reading) -> Graph:
+    """From stored images to the `log_probabilities` of one network.
+
+    Args:
+        way: how images come to it, without a backbone.
+        network: for one view of an image.
+        reading: how its outputs are read.
+
+    Raises:
+        ModelError: the network takes images of another shape, or outputs that are no probabilities for sure are read
+            as such: rows without a positive number are read otherwise by the engine.
+    """
+    builder = GraphBuilder(way.shape, way.type)
+    seen = _seen(builder, way)
+    grey = [
+        shape[:-1] if shape[-1:] == (1,) and len(shape) > 2 else shape for shape in (way.shape, network.image_shape)
+    ]
+    if grey[0] != grey[1]:
+        raise ModelError(f"The network takes images of {network.image_shape}, not of {way.shape}.")
+    if reading == "probabilities" and _before_softmax(network) is None:
+        raise ModelError("The network does not end in a softmax.")
+    logs = [_log_probabilities(builder, network, reading, each) for each in seen]
+    return builder.graph({"log_probabilities": builder.add("log_mean_exp", logs)})
+
+
+def _seen(builder: GraphBuilder, way: ImageWay) -> list[str]:
+    """The views of images as a network, or a backbone, takes them."""
+    value = "images"
+    if way.scale is not None:
+        value = _times(builder, value, 1 / way.scale)
+    if way.rounded:
+        value = builder.add("floor", [_times(builder, value, 1, 0.5)])
+    return _views_of(builder, value, way.views)
 
 
 def _views_of(builder: GraphBuilder, value: str, texts: Sequence[str]) -> list[str]:

@@ -33,6 +33,7 @@ def graph_of(
     *,
     image_shape: Sequence[int] | None = None,
     image_type: Literal["uint8", "float32"] = "float32",
+    most: int | None = None,
 ) -> Graph:
     """The graph of a model with one input and one output, which is called `output`.
 
@@ -41,14 +42,16 @@ def graph_of(
         weights: by path, as `weights_of` has them.
         image_shape: of one image, where the structure leaves it open.
         image_type: of the images as they are given.
+        most: as for `GraphBuilder`, where the structure comes from a file.
 
     Raises:
         ModelError: a graph cannot hold a layer, which is named with its class.
+        ValueError: shapes do not fit, or a value is too large.
     """
     shape = _image_shape(structure) or tuple(image_shape or ())
     if not shape:
         raise ModelError("The model takes images of any size; one of a fixed size is expected.")
-    builder = GraphBuilder(shape, image_type)
+    builder = GraphBuilder(shape, image_type, most=most)
     return builder.graph({"output": add_network(builder, "images", structure, weights)})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -24,9 +25,17 @@ class GraphBuilder:
     Args:
         image_shape: of one image.
         image_type: of the images as they are given.
+        most: how many numbers a value may have for one image, where the network comes from a file; None for any.
     """
 
-    def __init__(self, image_shape: Sequence[int], image_type: Literal["uint8", "float32"] = "float32") -> None:
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        image_type: Literal["uint8", "float32"] = "float32",
+        *,
+        most: int | None = None,
+    ) -> None:
+        self._most = most
         self._image_shape = tuple(image_shape)
         self._image_type = image_type
         self._operations: list[Operation] = []
@@ -59,12 +68,14 @@ class GraphBuilder:
             **options: of the kind.
 
         Raises:
-            ValueError: the shapes do not fit.
+            ValueError: the shapes do not fit, or the value is too large.
         """
         arrays = {name: self.array(value) for name, value in (weights or {}).items() if value is not None}
         shapes = [self._shapes[name] for name in inputs]
         plain = _plain(kind, options, shapes)
         given = _shape_of(kind, shapes, plain, arrays) if shape is None else tuple(int(side) for side in shape)
+        if self._most is not None and not 0 <= math.prod(given) <= self._most:
+            raise ValueError(f"{kind} gives {math.prod(given):,} numbers for an image; at most {self._most:,}")
         if _changes_nothing(kind, shapes, given, plain):
             return inputs[0]
         # The options as text: they are nested lists.

@@ -1,13 +1,8 @@
-"""From a photo to the input of a model, with the picture of every step; and synthetic photos, which go the same way.
-
-Synthetic photos are made from a dataset's own images, whose classes are known: each foreground is enlarged, turned,
-widened, bent, folded and lit at random. They are no photographs, but a model confuses in them what it confuses in real
-ones, so answers to photos are recalibrated on them. How the changes are drawn was set by eye. Nothing is mirrored, as a
-digit would become another sign.
-"""
+"""From a photo to the input of a model, with the picture of every step."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +14,6 @@ from fittingroom.data.model_inputs import ConversionStep
 from fittingroom.data.pictures import Picture
 from fittingroom.data.resizing import RESIZE_RULES, fitted
 from fittingroom.photos.foreground import REFINED, Foreground, Mask, Silhouettes, box, resized
-from fittingroom.seeds import generator
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -137,11 +131,6 @@ _MOST_STRETCH = 3.0  # differences within a foreground grow by no more, so that 
 _WIDTHS = (1.0, 0.92, 0.85, 0.78, 0.7, 0.64, 0.58)  # tried for a foreground that is too wide
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
-# Of synthetic photos.
-_LARGER = 3  # pixels of a photo for each of an image of 28 x 28
-_MARGIN = 8  # of these pixels of the image, on each side of it
-_APART = 12  # of 255: what is nearer to the background is not foreground
-
 
 @dataclass(frozen=True, eq=False)
 class Conversion:
@@ -170,7 +159,9 @@ class Conversion:
         first = ConversionStep("photo", f"scaled to {picture.shape[1]}×{picture.shape[0]} pixels", picture)
         cut = np.where(found.mask[..., None], picture, np.uint8(255))
         second = ConversionStep("foreground", f"found by {found.way}", cut)
-        return cls((first, second, *_in_style(picture, found.mask, style.foreground, style.image_shape)), found)
+        cutout = Cutout.of(picture, found.mask)
+        (best,) = Cutout.likest([cutout], style.foreground)
+        return cls((first, second, *cutout.steps(best, style.foreground, style.image_shape)), found)
 
     @property
     def image(self) -> Pixels:
@@ -178,52 +169,6 @@ class Conversion:
         picture = self.steps[-1].picture
         assert picture is not None  # only `ModelInputs.without_pictures` takes them away
         return picture
-
-
-def synthetic_inputs(images: NDArray[np.uint8], style: ForegroundStyle, scale: float) -> NDArray[np.uint8]:
-    """Images of a dataset, each as a model would see a photo of its foreground; the same ones every time.
-
-    Where the foreground is counts as known.
-
-    Args:
-        images: `(n, height, width)` or `(n, height, width, 3)`.
-        style: of the dataset.
-        scale: the largest value of its images; what comes back is on it, too.
-    """
-    made = []
-    for number, image in enumerate(images):
-        picture, mask = _synthetic_photo(image * np.float32(255 / scale), style, generator(0, "augment", number))
-        made.append(Conversion(tuple(_in_style(picture, mask, style, image.shape))).image)
-    return np.asarray(np.rint(np.stack(made) * (scale / 255)), np.uint8)
-
-
-def _synthetic_photo(
-    image: Floats, style: ForegroundStyle, random: np.random.Generator
-) -> tuple[NDArray[np.uint8], Mask]:
-    """A picture of an image's foreground, and where it is in the picture; what lies around it means nothing.
-
-    Args:
-        image: 0 to 255, `(height, width)` or `(height, width, 3)`.
-        style: of the dataset that has it.
-        random: what the changes are drawn from.
-
-    Returns:
-        `(h, w, 3)` and `(h, w)`.
-    """
-    import cv2
-
-    grey = image if image.ndim == 2 else image.mean(axis=2)
-    apart = (np.abs(grey - style.background) > _APART).astype(np.float32)
-    closed = cv2.morphologyEx(apart, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
-    rows, columns = _places(grey.shape, random)
-    mask = np.asarray(cv2.remap(closed, columns, rows, cv2.INTER_LINEAR) > 0.5)
-    if not mask.any():  # a foreground of hardly any pixels
-        mask[:] = True
-    moved = np.asarray(cv2.remap(image, columns, rows, cv2.INTER_CUBIC), np.float32)
-    lit = moved.reshape(*mask.shape, -1)
-    lit = (lit - lit[mask].mean()) * np.float32(np.exp(random.normal(0, 0.4))) + _light(mask.shape, random)[..., None]
-    lit = np.broadcast_to(lit, (*mask.shape, 3))
-    return np.rint(np.clip(lit, 0, 255)).astype(np.uint8), mask
 
 
 def _whole(photo: Image.Image, style: Style) -> tuple[ConversionStep, ...]:
@@ -236,69 +181,88 @@ def _whole(photo: Image.Image, style: Style) -> tuple[ConversionStep, ...]:
     )
 
 
-def _in_style(picture: Pixels, mask: Mask, style: ForegroundStyle, shape: tuple[int, ...]) -> list[ConversionStep]:
-    """The steps from a picture and its foreground to an image of the given shape, the last one's picture.
+@dataclass(frozen=True, eq=False)
+class Cutout:
+    """A foreground on its way to an image like those of a dataset.
 
     Args:
-        picture: `(height, width, 3)`.
-        mask: of the foreground, not empty.
-        style: of the dataset whose images it becomes like.
-        shape: of these images, `(height, width)` or `(height, width, 3)`.
+        picture: the box around the foreground, `(height, width, 3)`, or `(height, width)` where it is grey.
+        masks: of the foreground in it, one for each share of its width that is tried, the whole width first.
     """
-    cropped, mask = _crop(picture, mask)
-    done = [ConversionStep("crop", "the box around the foreground", cropped)]
-    cropped, mask, width = _narrow(cropped, mask, style)
-    kept = "as it is" if width == 1 else f"{100 * width:.0f}% of its width"
-    done.append(ConversionStep("proportions", f"{kept}: nearest to the silhouette of a training image", cropped))
-    if len(shape) == 2:
-        values = _grey(cropped)
-        done.append(ConversionStep("grey", "brightness alone", _shown(values)))
-        values, negated = _negate(values, mask, style)
-        nearer = "the negative" if negated else "as it is"
-        done.append(ConversionStep("polarity", f"{nearer}: nearer to training images", _shown(values)))
-    else:
-        values = cropped.astype(np.float32)
-    values = _adjust(values, mask, style)
-    done.append(ConversionStep("contrast", "mean and deviation of training images", _shown(values)))
-    values, share = _fit_style(values, mask, style, shape)
-    done.append(ConversionStep("size", "longest edge as in training images", _shown(values * _like(share, values))))
-    image = _place(values, share, style, shape)
-    centred = "centre of mass" if style.by_mass else "box"
-    done.append(ConversionStep("centre", f"{centred} in the middle, on the background of training images", image))
-    return done
+
+    picture: Pixels
+    masks: Sequence[Mask]
+
+    @classmethod
+    def of(cls, picture: Pixels, mask: Mask) -> Cutout:
+        """What a mask, which is not empty, cuts out of a picture."""
+        top, bottom, left, right = box(mask)
+        mask = mask[top:bottom, left:right]
+        levels = mask.astype(np.uint8) * np.uint8(255)
+        narrower = [np.asarray(_narrower(levels, width) > 127) for width in _WIDTHS[1:]]
+        return cls(picture[top:bottom, left:right], [mask, *narrower])
+
+    @staticmethod
+    def likest(several: Sequence[Cutout], style: ForegroundStyle) -> list[int]:
+        """Which mask of each is most like the silhouette of a training image.
+
+        Clothes that lie flat, with their sleeves spread, are wider than the same clothes on a hanger or a body.
+        """
+        masks = [mask for one in several for mask in one.masks]
+        return [int(place) for place in style.silhouettes.likeness(masks).reshape(-1, len(_WIDTHS)).argmax(axis=1)]
+
+    def steps(self, mask: int, style: ForegroundStyle, shape: tuple[int, ...]) -> list[ConversionStep]:
+        """The steps to an image of the given shape, which is the last one's picture.
+
+        Args:
+            mask: the one that is taken.
+            style: of the dataset whose images it becomes like.
+            shape: of these images, `(height, width)` or `(height, width, 3)`.
+        """
+        return [ConversionStep(name, note, _shown(values)) for name, note, values in self._stages(mask, style, shape)]
+
+    def image(self, mask: int, style: ForegroundStyle, shape: tuple[int, ...]) -> Pixels:
+        """The image alone; the arguments are those of `steps`."""
+        *_, (_, _, image) = self._stages(mask, style, shape)
+        return np.asarray(image, np.uint8)
+
+    def _stages(
+        self, number: int, style: ForegroundStyle, shape: tuple[int, ...]
+    ) -> Iterator[tuple[str, str, NDArray[Any]]]:
+        """Each step's name and note, and the values of its picture, 0 to 255 once they are rounded and clipped."""
+        yield "crop", "the box around the foreground", self.picture
+        width, mask = _WIDTHS[number], self.masks[number]
+        picture = self.picture if number == 0 else _narrower(self.picture, width)
+        kept = "as it is" if number == 0 else f"{100 * width:.0f}% of its width"
+        yield "proportions", f"{kept}: nearest to the silhouette of a training image", picture
+        if len(shape) == 2:
+            values = _grey(picture)
+            yield "grey", "brightness alone", values
+            values, negated = _negate(values, mask, style)
+            nearer = "the negative" if negated else "as it is"
+            yield "polarity", f"{nearer}: nearer to training images", values
+        else:
+            values = picture.astype(np.float32)
+        values = _adjust(values, mask, style)
+        yield "contrast", "mean and deviation of training images", values
+        values, share = _fit_style(values, mask, style, shape)
+        yield "size", "longest edge as in training images", values * _like(share, values)
+        centred = "centre of mass" if style.by_mass else "box"
+        note = f"{centred} in the middle, on the background of training images"
+        yield "centre", note, _place(values, share, style, shape)
 
 
-def _crop(picture: NDArray[Any], mask: Mask) -> tuple[NDArray[Any], Mask]:
-    """The box that the mask lies in: of the picture, and of the mask."""
-    top, bottom, left, right = box(mask)
-    return picture[top:bottom, left:right], mask[top:bottom, left:right]
-
-
-def _narrow(picture: NDArray[Any], mask: Mask, style: ForegroundStyle) -> tuple[NDArray[Any], Mask, float]:
-    """The picture and the mask made narrower where that makes the silhouette more like those of training images.
-
-    Clothes that lie flat, with their sleeves spread, are wider than the same clothes on a hanger or a body.
-
-    Returns:
-        The picture, the mask, and the share of the width that is kept.
-    """
+def _narrower(picture: NDArray[Any], width: float) -> NDArray[Any]:
+    """A picture at a share of its width."""
     import cv2
 
-    def changed(array: NDArray[Any], width: float) -> NDArray[Any]:
-        size = max(round(array.shape[1] * width), 1), array.shape[0]
-        return np.asarray(cv2.resize(array, size, interpolation=cv2.INTER_AREA))
-
-    def at(width: float) -> Mask:
-        return mask if width == 1 else np.asarray(changed(mask.astype(np.uint8) * 255, width) > 127)
-
-    masks = [at(width) for width in _WIDTHS]
-    best = int(style.silhouettes.likeness(masks).argmax())
-    return (picture if best == 0 else changed(picture, _WIDTHS[best])), masks[best], _WIDTHS[best]
+    size = max(round(picture.shape[1] * width), 1), picture.shape[0]
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
 
 
 def _grey(picture: NDArray[Any]) -> Floats:
-    """The brightness of an RGB picture, weighted as ITU-R BT.601 says."""
-    return np.asarray(picture.astype(np.float32) @ _LUMA)
+    """The brightness of an RGB picture, weighted as ITU-R BT.601 says; a grey one's is its own."""
+    return np.asarray(picture.astype(np.float32) if picture.ndim == 2 else picture.astype(np.float32) @ _LUMA)
 
 
 def _negate(picture: Floats, mask: Mask, style: ForegroundStyle) -> tuple[Floats, bool]:
@@ -363,36 +327,3 @@ def _shown(values: NDArray[Any]) -> Pixels:
 
 def _like(share: Floats, values: Floats) -> Floats:
     return share.reshape(*share.shape, *[1] * (values.ndim - 2))
-
-
-def _places(shape: tuple[int, ...], random: np.random.Generator) -> tuple[Floats, Floats]:
-    """Where each pixel of the photo lies in the image, in its rows and columns: turned, widened, bent."""
-    sides = [side + 2 * _MARGIN * side / 28 for side in shape]
-    larger = _LARGER * 28 / max(shape)
-    rows, columns = np.mgrid[: round(sides[0] * larger), : round(sides[1] * larger)].astype(np.float32)
-    down, right = rows / larger - sides[0] / 2, columns / larger - sides[1] / 2
-    angle, wider = np.radians(random.normal(0, 8)), np.exp(random.uniform(-0.1, 0.4))
-    bends = [_smooth_noise(rows.shape, 5, random) * random.uniform(0, max(shape) / 28) for _ in range(2)]
-    turned = np.cos(angle) * down + np.sin(angle) * right, np.cos(angle) * right - np.sin(angle) * down
-    return (
-        np.asarray(turned[0] + bends[0] + (shape[0] - 1) / 2, np.float32),
-        np.asarray(turned[1] / wider + bends[1] + (shape[1] - 1) / 2, np.float32),
-    )
-
-
-def _light(shape: tuple[int, ...], random: np.random.Generator) -> Floats:
-    """The brightness of plain cloth: any level, folds, and light from one side."""
-    light = np.full(shape, random.uniform(60, 200))
-    for least, most, strength in ((5, 14, 45), (12, 28, 25)):  # wide folds and small ones
-        light += _smooth_noise(shape, int(random.integers(least, most)), random) * random.uniform(0, strength)
-    slope = random.normal(0, 15, 2)
-    light += slope[0] * np.linspace(-1, 1, shape[0])[:, None] + slope[1] * np.linspace(-1, 1, shape[1])
-    return np.asarray(light, np.float32)
-
-
-def _smooth_noise(shape: tuple[int, ...], cells: int, random: np.random.Generator) -> NDArray[Any]:
-    """Smooth noise with mean 0 and a deviation of about 1, so many blotches high and wide."""
-    import cv2
-
-    coarse = random.normal(size=(cells, cells)).astype(np.float32)
-    return np.asarray(cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_CUBIC))
