@@ -1,4 +1,4 @@
-"""Short calls: ten of one epoch, a callback that watches batches, a PyDataset; `fr.fit` against `model.fit`.
+"""Short calls, callbacks that watch batches, iterables of batches: `fr.fit` against `model.fit`.
 
 Usage: python -m benchmarks.short_calls [ROUNDS]
 
@@ -21,7 +21,7 @@ from benchmarks.bars import Bar, keep
 from benchmarks.pairs import Spread, markdown_table
 from benchmarks.sides import OURS, PEERS, ROOT, all_versions, fashion_mnist, program_environment
 
-ROUNDS = 7
+ROUNDS = 5
 WORKS = {
     "calls": "ten calls of one epoch each",
     "callback": "three epochs with a callback that watches batches",
