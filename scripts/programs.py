@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+#!/usr/bin/env python3
 """Writes the programs that the package ships, so that a first training imports no Keras and traces nothing.
 
 Usage: python scripts/programs.py
