@@ -56,7 +56,7 @@ bench: setup setup-peers dataset  ## Measure everything against Keras on JAX and
 	$(VENV_PYTHON) -m benchmarks.whole_answers keras-tensorflow
 	$(VENV_PYTHON) -m benchmarks.epochs keras-jax
 	$(VENV_PYTHON) -m benchmarks.epochs keras-tensorflow
-	$(VENV_PYTHON) -m benchmarks.seeds
+	$(VENV_PYTHON) -m benchmarks.seeds course cnn
 	$(VENV_PYTHON) -m benchmarks.cnn keras-jax
 	$(VENV_PYTHON) -m benchmarks.cnn keras-tensorflow
 	@if .venv-peers/bin/python -c 'import torch' 2>/dev/null; then \
