@@ -46,10 +46,10 @@ class Budget:
 BUDGETS: Mapping[str, Budget] = MappingProxyType(
     {
         **dict.fromkeys(named.NAMED, Budget()),
-        "cnn": Budget(seeds=3, minutes=5),
-        "mlp-best": Budget(seeds=3, minutes=5),
-        "photo": Budget(seeds=3, minutes=7),
-        "best-cpu": Budget(seeds=3, minutes=10),
+        "cnn": Budget(minutes=5),
+        "mlp-best": Budget(minutes=5),
+        "photo": Budget(minutes=7),
+        "best-cpu": Budget(minutes=10),
         "best": Budget(seeds=3, minutes=10, gpu=True),
     }
 )

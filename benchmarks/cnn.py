@@ -1,9 +1,11 @@
-"""Images per second in training a recipe, `cnn` unless another is named: ours against `fit` of the same Keras model.
+"""Images per second in training a recipe, `cnn` unless another is named: ours against the same network elsewhere.
 
-Usage: python -m benchmarks.cnn keras-jax | keras-tensorflow [RECIPE]
+Usage: python -m benchmarks.cnn keras-jax | keras-tensorflow | pytorch | pytorch-bfloat16 [RECIPE]
 
-Both sides train on the same real images with the same batch size. The other side gets the recipe's Keras model as JSON,
-so that it needs Keras alone. Its first epoch, which holds its compilation, does not count; ours times that apart.
+All sides train on the same real images with the same batch size. The other side gets the recipe's Keras model as JSON,
+so that it needs Keras or PyTorch alone. Its first epoch, which holds its compilation, does not count; ours times that
+apart. Ours augments the images as the recipe says, the others do not. Against `pytorch-bfloat16`, ours trains with
+`precision=mixed_bfloat16`; against `pytorch`, with it and without.
 """
 
 from __future__ import annotations
@@ -11,12 +13,13 @@ from __future__ import annotations
 import gzip
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.bars import Bar, keep
 from benchmarks.epochs import result, their_epochs
 from benchmarks.pairs import Command, Sample, in_turn, measure
-from benchmarks.sides import PEERS, ROOT, Peer, all_versions, chosen_peer, fashion_mnist, training
+from benchmarks.sides import OURS, PEERS, ROOT, Peer, all_versions, chosen_peer, fashion_mnist, training
 
 ROUNDS, EPOCHS = 5, 3
 IMAGES = {"train": 6_400, "t10k": 1_000}
@@ -40,9 +43,10 @@ def keras_task(folder: Path, recipe: str) -> Command:
     return Command("the recipe's model", arguments, {"KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)}, folder)
 
 
-def keras_fit(peer: Peer, folder: Path) -> Command:
-    """Keras's own `fit`. Of this project it sees the folder `benchmarks` only."""
-    arguments = (peer.python, "-m", "benchmarks.keras_fit", str(folder))
+def other_side(peer: Peer, folder: Path, *options: str) -> Command:
+    """Keras's own `fit`, or PyTorch's loop. Of this project it sees the folder `benchmarks` only."""
+    module = "benchmarks.cnn_torch" if peer.backend is None else "benchmarks.keras_fit"
+    arguments = (peer.python, "-m", module, str(folder), *options)
     return Command(peer.title, arguments, {**peer.environment, "PYTHONPATH": str(ROOT)}, folder)
 
 
@@ -57,28 +61,44 @@ def their_rate(sample: Sample) -> float:
     return IMAGES["train"] / their_epochs(sample)[0]
 
 
+BFLOAT16 = "mixed_bfloat16"
+SIDES = {**PEERS, "pytorch-bfloat16": replace(PEERS["pytorch"], title="PyTorch, bfloat16")}
+PRECISIONS = {"pytorch": ("float32", BFLOAT16), "pytorch-bfloat16": (BFLOAT16,)}
+
+
 def main() -> None:
     """Measures, prints the table and keeps it."""
     recipe = sys.argv[2] if len(sys.argv) > 2 else "cnn"
-    name, peer = chosen_peer(sys.argv[1:2], {name: peer for name, peer in PEERS.items() if peer.backend is not None})
+    name, peer = chosen_peer(sys.argv[1:2], SIDES)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         write_images(folder, fashion_mnist())
         measure(keras_task(folder, recipe))
-        ours = training(folder, "--recipe", recipe, "--epochs", str(EPOCHS), dataset=f"idx:{folder}")
-        theirs = keras_fit(peer, folder)
-        rounds = in_turn([ours, theirs], ROUNDS)
+        ours = {
+            precision: training(
+                folder,
+                *("--recipe", recipe, "--epochs", str(EPOCHS), "--set", f"precision={precision}"),
+                dataset=f"idx:{folder}",
+                name=f"{OURS}, {precision}",
+            )
+            for precision in PRECISIONS.get(name, ("float32",))
+        }
+        theirs = other_side(peer, folder, *(["bfloat16"] if name == "pytorch-bfloat16" else []))
+        rounds = in_turn([*ours.values(), theirs], ROUNDS)
 
-    bar = Bar(
-        f"training `{recipe}`",
-        peer.title,
-        [our_rate(samples[ours.name]) for samples in rounds],
-        [their_rate(samples[theirs.name]) for samples in rounds],
-        unit=" images/s",
-        digits=0,
-        ratio="ours / theirs",
-    )
-    keep(f"{recipe}-{name}", [bar], {"versions": all_versions(peer), "images": IMAGES})
+    bars = [
+        Bar(
+            f"training `{recipe}`" + (", bfloat16" if precision == BFLOAT16 else ""),
+            peer.title,
+            [our_rate(samples[command.name]) for samples in rounds],
+            [their_rate(samples[theirs.name]) for samples in rounds],
+            unit=" images/s",
+            digits=0,
+            ratio="ours / theirs",
+        )
+        for precision, command in ours.items()
+    ]
+    keep(f"{recipe}-{name}", bars, {"versions": all_versions(peer), "images": IMAGES})
 
 
 if __name__ == "__main__":
