@@ -4,7 +4,8 @@ Usage: python -m benchmarks.claims [RECIPE ...]        (all recipes that this ma
 
 The validation part stays held out, as `fittingroom train` does it; the recipes were chosen by its scores, and nothing
 is chosen by those here. The recipes take turns, seed by seed, and each result is written at once: a measurement that is
-interrupted leaves claims of fewer seeds.
+interrupted leaves claims of fewer seeds, and goes on from there when it is started again (`build/claims` has what each
+training gave, for a recipe that has not changed since).
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from benchmarks.pairs import Command, Sample, machine, measure, versions
+from benchmarks.pairs import Command, machine, measure, versions
 from fittingroom.atomic import write_bytes
 from fittingroom.recipes import named
 
 DATASET = "fashion-mnist"
 CLAIMS = Path(named.__file__).with_name("claims.json")
+BUILD = Path(__file__).parents[1] / "build" / "claims"
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,19 @@ def has_gpu() -> bool:
     return done.stdout.strip() != "cpu"
 
 
-def train_and_evaluate(recipe: str, seed: int, folder: Path) -> tuple[Sample, float]:
-    """The process that trains, and the test accuracy of its run."""
+def measured(recipe: str, seed: int) -> tuple[float, float]:
+    """The seconds of the process that trains, and the test accuracy of its run: kept ones, or measured now."""
+    kept = BUILD / f"{recipe}-{seed}-{named.find_recipe(recipe).digest()}.json"
+    if not kept.exists():
+        BUILD.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory() as folder:
+            write_bytes(kept, json.dumps(train_and_evaluate(recipe, seed, Path(folder))).encode())
+    seconds, accuracy = json.loads(kept.read_text(encoding="utf-8"))
+    return seconds, accuracy
+
+
+def train_and_evaluate(recipe: str, seed: int, folder: Path) -> tuple[float, float]:
+    """Trains, and opens the test set once: seconds of the process that trains, test accuracy."""
     program = shlex.quote(str(Path(sys.executable).with_name("fittingroom")))
     commands = {
         "train": f"{program} train {DATASET} --recipe {recipe} --seed {seed} --json",
@@ -72,12 +85,12 @@ def train_and_evaluate(recipe: str, seed: int, folder: Path) -> tuple[Sample, fl
     samples = {name: measure(Command(name, ("sh", "-c", line), {}, folder)) for name, line in commands.items()}
     accuracy = json.loads(samples["evaluate"].output)["test"]["accuracy"]
     print(f"  {recipe}, seed {seed}: {accuracy}, {samples['train'].seconds:.0f} s", file=sys.stderr)
-    return samples["train"], accuracy
+    return samples["train"].seconds, accuracy
 
 
-def claim_of(recipe: str, results: Sequence[tuple[Sample, float]], budget: Budget) -> dict[str, object]:
+def claim_of(recipe: str, results: Sequence[tuple[float, float]], budget: Budget) -> dict[str, object]:
     """The claim of a recipe from what each seed gave, in the form of `named.Claim`."""
-    here, seconds = machine(), statistics.median(sample.seconds for sample, _ in results)
+    here, seconds = machine(), statistics.median(seconds for seconds, _ in results)
     if budget.minutes is not None and seconds > 60 * budget.minutes:
         print(f"  {recipe} takes {seconds:.0f} s; it promises {budget.minutes:g} minutes", file=sys.stderr)
     return {
@@ -105,11 +118,10 @@ def main() -> None:
     gpu = has_gpu()
     for recipe in (name for name in recipes if BUDGETS[name].gpu and not gpu):
         print(f"  {recipe} is for a GPU, and JAX finds none here: not measured", file=sys.stderr)
-    results: dict[str, list[tuple[Sample, float]]] = {name: [] for name in recipes if gpu or not BUDGETS[name].gpu}
+    results: dict[str, list[tuple[float, float]]] = {name: [] for name in recipes if gpu or not BUDGETS[name].gpu}
     for seed in range(max(budget.seeds for budget in BUDGETS.values())):
         for recipe in (name for name in results if seed < BUDGETS[name].seeds):
-            with tempfile.TemporaryDirectory() as folder:
-                results[recipe].append(train_and_evaluate(recipe, seed, Path(folder)))
+            results[recipe].append(measured(recipe, seed))
             keep(recipe, claim_of(recipe, results[recipe], BUDGETS[recipe]))
 
 

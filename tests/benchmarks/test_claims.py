@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from benchmarks import claims
-from benchmarks.pairs import Sample
 from fittingroom.recipes.named import NAMED, read_claims
 
 CLAIM: dict[str, Any] = {
@@ -20,16 +19,15 @@ CLAIM: dict[str, Any] = {
     "command": "make claims",
 }
 
-SAMPLE = Sample(seconds=1.0, peak_mib=100.0, output="")
-
 
 @pytest.fixture
 def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where claims go; measuring takes no time and finds no GPU."""
     path = tmp_path / "claims.json"
     monkeypatch.setattr(claims, "CLAIMS", path)
+    monkeypatch.setattr(claims, "BUILD", tmp_path / "build")
     monkeypatch.setattr(claims, "has_gpu", lambda: False)
-    monkeypatch.setattr(claims, "train_and_evaluate", lambda recipe, seed, folder: (SAMPLE, 0.5))
+    monkeypatch.setattr(claims, "train_and_evaluate", lambda recipe, seed, folder: (1.0, 0.5))
     monkeypatch.setattr(claims, "versions", lambda *arguments: {})
     return path
 
@@ -51,11 +49,11 @@ def test_without_a_gpu_its_recipe_is_left_out_and_said_so(
 def test_claims_measured_before_an_interruption_are_kept(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stored.write_text(json.dumps({"course": CLAIM}))
 
-    def interrupted(recipe: str, seed: int, folder: Path) -> tuple[Sample, float]:
+    def interrupted(recipe: str, seed: int, folder: Path) -> tuple[float, float]:
         del folder
         if (recipe, seed) == ("wide", 2):
             raise KeyboardInterrupt
-        return SAMPLE, seed / 10
+        return 1.0, seed / 10
 
     monkeypatch.setattr(claims, "train_and_evaluate", interrupted)
     monkeypatch.setattr(sys, "argv", ["claims", "linear", "wide"])
@@ -65,6 +63,18 @@ def test_claims_measured_before_an_interruption_are_kept(stored: Path, monkeypat
     assert list(kept) == ["course", "linear", "wide"]
     assert kept["linear"].test_accuracies == (0.0, 0.1, 0.2)
     assert kept["wide"].test_accuracies == (0.0, 0.1)
+
+    again: list[tuple[str, int]] = []
+
+    def counted(recipe: str, seed: int, folder: Path) -> tuple[float, float]:
+        del folder
+        again.append((recipe, seed))
+        return 1.0, seed / 10
+
+    monkeypatch.setattr(claims, "train_and_evaluate", counted)
+    claims.main()
+    assert again == [("wide", 2), ("linear", 3), ("wide", 3), ("linear", 4), ("wide", 4)]
+    assert read_claims(stored)["wide"].test_accuracies == (0.0, 0.1, 0.2, 0.3, 0.4)
 
 
 def test_unknown_recipe_is_refused_before_anything_is_measured(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:

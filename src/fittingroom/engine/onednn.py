@@ -61,6 +61,11 @@ def types_computed() -> frozenset[str]:
     return frozenset(json.loads(found))
 
 
+def has_units_for_bfloat16() -> bool:
+    """Whether the processor multiplies numbers of 16 bits by units of its own, and oneDNN can be called."""
+    return "bfloat16" in types_computed() and any(unit in _processor() for unit in ("avx512_bf16", "amx_bf16"))
+
+
 def _processor() -> str:
     """What the processor is and can do, as far as the system says so."""
     try:

@@ -103,6 +103,7 @@ def recipe_job(  # noqa: PLR0913 - what to train on, how, and where to keep it
                 *notes,
                 *_scale_note(recipe, dataset),
                 *_backbone_notes(recipe, dataset),
+                *_precision_note(recipe, dataset),
                 *resume_notes,
             ),
             progress=listener,
@@ -178,6 +179,20 @@ def _backbone_notes(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:
     from fittingroom.backbones.backbone import find_backbone
 
     return find_backbone(recipe.backbone).notes(dataset.image_shape)
+
+
+_LONG_TRAINING = 100_000  # images, over all epochs; below that, nobody waits for long
+
+
+def _precision_note(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:
+    """Says what would be faster, where a long training of convolutions meets a processor that has the units for it."""
+    if not recipe.convolutions or recipe.precision != "float32" or len(dataset.train) * recipe.epochs < _LONG_TRAINING:
+        return ()
+    from fittingroom.engine.onednn import has_units_for_bfloat16
+
+    if not has_units_for_bfloat16():
+        return ()
+    return ("This processor has units for 16 bits: --set precision=mixed_bfloat16 trains faster, and as well.",)
 
 
 def _scale_note(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:
