@@ -114,7 +114,7 @@ NAMED: Mapping[str, _NamedRecipe] = MappingProxyType(
                     schedule="cosine",
                     warmup=0.2,
                     weight_decay=0.05,
-                    epochs=13,
+                    epochs=18,
                     batch_size=128,
                     test_views=("flip", "shift 1"),
                 ),
@@ -139,7 +139,7 @@ NAMED: Mapping[str, _NamedRecipe] = MappingProxyType(
             _NamedRecipe(
                 Recipe(
                     name="best-cpu",
-                    convolutions=((32,), (64, 64), (128,)),
+                    convolutions=((32,), (64, 64), (128, 128)),
                     hidden=(),
                     batch_norm=True,
                     augment=("flip", "shift 2"),
@@ -148,7 +148,7 @@ NAMED: Mapping[str, _NamedRecipe] = MappingProxyType(
                     schedule="cosine",
                     warmup=0.2,
                     weight_decay=0.05,
-                    epochs=14,
+                    epochs=20,
                     batch_size=128,
                     test_views=("flip", "shift 1"),
                 ),
