@@ -144,6 +144,8 @@ class SeedModel:
         """The network as NumPy computes it; None where only programs can."""
         from fittingroom.api.described_network import described_network  # a training asks nothing
 
+        if not self.is_of_recipe:
+            _ = self._batch_size  # a damaged record is refused, whichever way it would be answered
         return described_network(self.record, *self.described, of_recipe=self.is_of_recipe)
 
     @cached_property
@@ -239,12 +241,18 @@ class SeedModel:
         from fittingroom.engine.keras_steps import KerasSteps
         from fittingroom.engine.programs import TracedPrograms
 
-        batch_size = record.recipe.get("batch_size")
-        if not isinstance(batch_size, int):
-            raise RunError(f"{self._title}: run.json is damaged: its batch size is {batch_size!r}.")
+        batch_size = self._batch_size
         return TracedPrograms(
             KerasSteps(self._structure()).functions(), batch_size, None if record.data.as_given else scale
         )
+
+    @property
+    def _batch_size(self) -> int:
+        """Images in a training step; RunError where that is no number, in a record that is damaged."""
+        batch_size = self.record.recipe.get("batch_size")
+        if not isinstance(batch_size, int):
+            raise RunError(f"{self._title}: run.json is damaged: its batch size is {batch_size!r}.")
+        return batch_size
 
     def _recipe_programs(self) -> ProgramSource:
         """The programs of the recorded recipe, made sure to be for weights like those in the folder."""
