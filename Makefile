@@ -70,7 +70,7 @@ bench: setup setup-peers dataset  ## Measure everything against Keras on JAX and
 	$(VENV_PYTHON) -m benchmarks.growth
 	$(VENV_PYTHON) -m benchmarks.readme
 
-TORCH_BENCHMARKS := epochs:pytorch
+TORCH_BENCHMARKS := epochs:pytorch cnn:pytorch cnn:pytorch-bfloat16
 
 bench-exercise: setup setup-peers dataset  ## Measure the course's second exercise, and the matrix products alone: about 25 minutes
 	$(VENV_PYTHON) -m benchmarks.exercise2 keras-jax

@@ -19,6 +19,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -51,14 +52,15 @@ def types_computed() -> frozenset[str]:
     key = sha256(f"{version('jaxlib')} {_processor()} {os.environ.get('XLA_FLAGS')}".encode()).hexdigest()[:16]
     kept = CheckedFile(cache_dir() / "onednn" / f"{key}.json")
     found = kept.read()
-    if found is None:
-        found = json.dumps(_tried()).encode()
-        try:
-            kept.path.parent.mkdir(parents=True, exist_ok=True)
-            kept.write(found)
-        except (OSError, StorageError):
-            pass  # the next process tries again
-    return frozenset(json.loads(found))
+    if found is not None:
+        return frozenset(json.loads(found))
+    right = _tried()
+    if right is None:
+        return frozenset()
+    with suppress(OSError, StorageError):  # else the next process tries again
+        kept.path.parent.mkdir(parents=True, exist_ok=True)
+        kept.write(json.dumps(right).encode())
+    return frozenset(right)
 
 
 def has_units_for_bfloat16() -> bool:
@@ -75,8 +77,11 @@ def _processor() -> str:
     return " ".join(sorted({line for line in lines if line.startswith(("model name", "flags"))}))
 
 
-def _tried() -> list[str]:
-    """The types that another process convolved rightly. oneDNN ends a process whose processor lacks a type."""
+def _tried() -> list[str] | None:
+    """The types that another process convolved rightly; None where it could not try.
+
+    oneDNN ends a process whose processor lacks a type, by a signal, after what it printed before.
+    """
     code = "from fittingroom.engine.onednn import _try_here; _try_here('float32'); _try_here('bfloat16')"
     try:
         done = subprocess.run(
@@ -89,8 +94,8 @@ def _tried() -> list[str]:
             check=False,
         )
     except (OSError, subprocess.SubprocessError):
-        return []
-    return done.stdout.decode().split()
+        return None
+    return None if done.returncode > 0 else done.stdout.decode().split()
 
 
 def _try_here(kind: str) -> None:

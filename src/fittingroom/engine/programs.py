@@ -143,7 +143,8 @@ _LEAST_FOR_ONEDNN = 100_000_000_000
 
 def _by_onednn(work: int) -> bool:
     """Whether oneDNN convolves in a training with so many multiply-adds of convolutions in an epoch."""
-    if work < _LEAST_FOR_ONEDNN or jax.default_backend() != "cpu":
+    # Several hosts must run the same program, and one of them may lack oneDNN.
+    if work < _LEAST_FOR_ONEDNN or jax.default_backend() != "cpu" or jax.process_count() > 1:
         return False
     from fittingroom.engine.onednn import types_computed
 

@@ -169,8 +169,9 @@ def differing(recipe: Recipe, own: Recipe) -> Mapping[str, str]:
     return {key: as_text(getattr(recipe, key)) for key in keys if getattr(recipe, key) != getattr(own, key)}
 
 
-# From the recipes' claims (`claims.json`), on two cores: `course` needs 0.3 s for 55,000 images, `cnn` 24 s.
+# From the recipes' claims (`claims.json`), on two cores: `course` needs 0.3 s for 55,000 images, `cnn` 8 s.
 _OPERATIONS_PER_SECOND_AND_CORE = 6e10
+_OF_CONVOLUTIONS = 1.8e11
 _SECONDS_PER_IMAGE = 1.5e-6
 _SECONDS_PER_STEP = 2e-5
 _PASSES = 6  # a multiply-add is two operations; forward, and backward to weights and to inputs
@@ -215,7 +216,7 @@ def estimated_seconds(
         return _seconds_of_backbone(recipe, images, seeds, cores)
     own = multiply_adds(recipe, image_shape, classes)
     busy = min(cores, seeds) if own < 1e6 else cores
-    arithmetic = _PASSES * own / _OPERATIONS_PER_SECOND_AND_CORE
+    arithmetic = _PASSES * own / (_OF_CONVOLUTIONS if recipe.convolutions else _OPERATIONS_PER_SECOND_AND_CORE)
     if own < 1e6 and seeds == 1:
         arithmetic /= min(cores, 2)  # XLA's own threads
     steps = math.ceil(images / recipe.batch_size)
