@@ -18,7 +18,7 @@ import pytest
 import fittingroom as fr
 from fittingroom.cli.main import main
 from fittingroom.data.dataset import Dataset
-from tests.api.stopping import assert_same_training
+from fittingroom.runs.layout import SeedFiles
 
 WRITTEN = Path(__file__).parent / "written_by_0_1"
 RECIPE = {"name": "tiny", "hidden": [4], "epochs": 2}
@@ -75,4 +75,9 @@ def test_an_older_training_that_was_stopped_is_resumed_to_the_same_end(older: Pa
     resumed = fr.resume("stopped")
     assert sorted(path.name.partition("-")[0] for path in resumed.path.iterdir()) == ["images", "run.json", "seed"]
     assert [path.name for path in (resumed.path / "seed-7").glob("check*")] == []
-    assert_same_training(resumed, fr.train("digits", RECIPE, seed=7, out=tmp_path / "whole"))
+    whole = fr.train("digits", RECIPE, seed=7, out=tmp_path / "whole")
+    # Its first epoch was measured by programs with vectors of 256 bits, which sum in another order.
+    for name, array in SeedFiles(whole.path).weights.read().items():
+        np.testing.assert_allclose(SeedFiles(resumed.path).weights.read()[name], array, rtol=1e-5, atol=1e-7)
+    for name, values in whole.history.items():
+        assert resumed.history[name] == pytest.approx(values, rel=1e-5)

@@ -187,18 +187,23 @@ def test_what_the_system_is_the_cause_of_is_no_fault_of_ours(error: Exception, s
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no forks")
-def test_a_process_forked_after_training_is_advised_to_spawn(run: Path) -> None:
+def test_a_process_forked_after_training_is_advised_to_spawn(run: Path, tmp_path: Path) -> None:
     program = (
         "import os, sys, warnings; warnings.simplefilter('ignore')\n"
         "import numpy as np, fittingroom as fr\n"
-        "run = fr.open_run(sys.argv[1]); images = np.zeros((1, 8, 8), np.uint8); run.predict(images)\n"
+        "run = fr.open_run(sys.argv[1]); images = np.zeros((1, 8, 8), np.uint8)\n"
+        "fr.train('digits', epochs=1, out=sys.argv[2])\n"
         "child = os.fork()\n"
         "if child == 0:\n"
-        "    try: run.predict(images)\n"
+        "    run.predict(images)\n"  # a dense network's answers come from NumPy, which does not mind
+        "    try: fr.train('digits', epochs=1, out=sys.argv[3])\n"
         "    except fr.FittingRoomError as error: print(error, flush=True)\n"
         "    os._exit(7)\n"
         "sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
     )
-    done = subprocess.run([sys.executable, "-c", program, run], capture_output=True, text=True, check=False, timeout=60)
+    places = [run, tmp_path / "parent", tmp_path / "child"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *places], capture_output=True, text=True, check=False, timeout=60
+    )
     assert done.returncode == 7, done.stderr
     assert "forked after JAX had run" in done.stdout

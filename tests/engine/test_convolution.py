@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import jax
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from fittingroom.engine import onednn
 from fittingroom.engine.convolution import BY_ONEDNN, SHARED_BY, convolve
-from fittingroom.engine.devices import Sharing
+from fittingroom.engine.devices import Sharing, not_kept
 
 pytestmark = pytest.mark.usefixtures("quick_compiler")
 
@@ -43,7 +43,8 @@ def computed(*, by_onednn: bool, devices: int = 1) -> Iterator[None]:
     mesh = SHARED_BY.set(Sharing(devices).everywhere.mesh if devices > 1 else None)
     allowed = BY_ONEDNN.set(by_onednn)
     try:
-        yield
+        with not_kept() if by_onednn else nullcontext():
+            yield
     finally:
         BY_ONEDNN.reset(allowed)
         SHARED_BY.reset(mesh)

@@ -144,8 +144,8 @@ class SeedModel:
         """The network as NumPy computes it; None where only programs can."""
         from fittingroom.api.described_network import described_network  # a training asks nothing
 
-        if not self.is_of_recipe:
-            _ = self._batch_size  # a damaged record is refused, whichever way it would be answered
+        # A damaged record is refused, whichever way it would be answered.
+        _ = self.record.trained_recipe() if self.is_of_recipe else self._batch_size
         return described_network(self.record, *self.described, of_recipe=self.is_of_recipe)
 
     @cached_property
