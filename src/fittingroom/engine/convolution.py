@@ -78,7 +78,8 @@ def _grouped(images: jax.Array, weights: jax.Array, groups: int, windows: Window
 
 
 def _dense(images: jax.Array, weights: jax.Array, windows: Windows) -> jax.Array:
-    if _onednn_computes(images):
+    few = images.shape[3] <= onednn.FEW_CHANNELS and images.dtype == jnp.float32  # XLA is the faster one there
+    if _onednn_computes(images) and not few:
         return _by_onednn(images, weights, windows)
     if weights.shape[:2] == (1, 1):
         return _product(images, weights, windows)
