@@ -43,7 +43,7 @@ class Bar:
 
     @property
     def lost(self) -> bool:
-        """Whether the other side is faster, or takes less memory; a part of the same work is no rival."""
+        """Whether the other side is faster, or takes less memory; a part of the same work does not count."""
         median = self.ratios().median
         return median < 1 if self.reading == "as fast" else median > 1 and self.reading != "the time"
 

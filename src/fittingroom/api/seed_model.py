@@ -248,7 +248,7 @@ class SeedModel:
 
     @property
     def _batch_size(self) -> int:
-        """Images in a training step; RunError where that is no number, in a record that is damaged."""
+        """Images in a training step; RunError where a damaged record has no number there."""
         batch_size = self.record.recipe.get("batch_size")
         if not isinstance(batch_size, int):
             raise RunError(f"{self._title}: run.json is damaged: its batch size is {batch_size!r}.")
