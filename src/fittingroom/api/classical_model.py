@@ -66,7 +66,7 @@ class ClassicalModel(SeedModel):
         return Forward(_as_they_are, logs, lambda images, _: hog_features(images, scale), _as_they_are)
 
     def compiled_forward(self) -> Forward:
-        """What `forward` gives: there is no program."""
+        """What `forward` gives, without a compiled program."""
         return self.forward()
 
     def prepare(self) -> None:

@@ -120,7 +120,7 @@ class TaughtModel(SeedModel):
         )
 
     def compiled_forward(self) -> Forward:
-        """What `forward` gives: there is no program."""
+        """What `forward` gives, without a compiled program."""
         return self.forward()
 
     def prepare(self) -> None:
